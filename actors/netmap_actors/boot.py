@@ -1,0 +1,133 @@
+"""What a child process is told at its start, by a pipe and never by argv or environment.
+
+The Supervisor writes a Boot as JSON; `process.bootstrap` reads it. Nothing secret stands in it: an auth key
+is named by its source (`file:PATH` or `env:NAME`) and read by control_connection alone.
+"""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+import msgspec
+
+__all__ = [
+    "Boot",
+    "ConnectionSettings",
+    "DevControlSettings",
+    "Endpoints",
+    "LivenessSettings",
+    "PublisherSettings",
+    "decode_settings",
+]
+
+_T = TypeVar("_T")
+
+
+class Endpoints(msgspec.Struct, frozen=True, kw_only=True):
+    """ZeroMQ endpoints of one run; the first three lie in the run's own directory (0700)."""
+
+    supervisor: str
+    """ROUTER, bound by the Supervisor."""
+    liveness: str
+    """PULL, bound by liveness."""
+    publisher: str
+    """PULL, bound by publisher."""
+    updates: str
+    """XPUB for subscribers, bound by publisher."""
+    requests: str
+    """ROUTER for subscribers, bound by publisher."""
+
+
+class Boot(msgspec.Struct, frozen=True, kw_only=True):
+    """One child's start."""
+
+    run: str
+    """16 hex digits, random per Supervisor start."""
+    actor: str
+    incarnation: int
+    """1 for the first process of this actor in the run; the generation of a control_connection."""
+    parent_pid: int
+    life_fd: int
+    """Read end of a pipe whose other end only the Supervisor holds: end of file means that it is gone."""
+    endpoints: Endpoints
+    heartbeat_interval: float = 5.0
+    settings: msgspec.Raw = msgspec.Raw(b"{}")
+    """The actor's own settings struct, as JSON."""
+
+
+class ConnectionSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Settings of control_connection. Durations in seconds."""
+
+    control_url: str
+    """http(s)://host[:port], no path, no trailing slash."""
+    state_dir: str
+    """Directory of this control URL (0700): node file, registration."""
+    embedded: bool = False
+    auth_key: str = ""
+    """`file:PATH`, `env:NAME` or empty."""
+    hostname: str = ""
+    """Empty: the machine's own."""
+    ephemeral: bool = False
+    request_tags: tuple[str, ...] = ()
+    ca_file: str = ""
+    """Extra CA certificates (PEM), besides the system's."""
+    insecure_key_fetch: bool = False
+    """Accept /key over plain http from a public address."""
+    accept_changed_key: bool = False
+    """Pin the server's key anew when it changed."""
+    silence_timeout: float = 120.0
+    probe_timeout: float = 5.0
+    resolve_limit: float = 12.0
+    connect_limit: float = 10.0
+    handshake_limit: float = 15.0
+    register_limit: float = 30.0
+    max_map_response: int = 256 * 1024 * 1024
+    register_first: bool = False
+    """Register even though this node key is known to be registered (after removed, expired, a changed key)."""
+    on_removed: str = "stop"
+    """`register` or `stop`: may an auth key undo an administrator's removal of the node?"""
+    had_session: bool = False
+    """An earlier process of this run had a map session: a refused auth key or a changed control key is no
+    longer a reason for `run` to end."""
+
+
+class LivenessSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Settings of liveness. Durations in seconds."""
+
+    silence_timeout: float = 120.0
+    hung_grace: float = 1.0
+    """After the deadline, for the Progress that proves an empty socket."""
+    pause_limit: float = 30.0
+
+
+class PublisherSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Settings of publisher."""
+
+    silence_timeout: float = 120.0
+    heartbeat_interval: float = 2.0
+    ring_bytes: int = 16 * 1024 * 1024
+    """Bound of the catch-up ring."""
+    socket_group: str = ""
+    """Group that may reach the subscribers' sockets; empty: only the owner."""
+    max_map_response: int = 256 * 1024 * 1024
+    control_url: str = ""
+
+
+class DevControlSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Settings of dev_control, the embedded control server."""
+
+    state_dir: str
+    """Keys and auth key of the embedded server (0700)."""
+    listen_fd: int
+    """A bound and listening TCP socket."""
+    nodes: int = 8
+    seed: int = 1
+    churn: float = 0.3
+    """Changes of the simulated tailnet per second."""
+    keep_alive: float = 50.0
+    keep_alive_jitter: float = 9.0
+
+
+def decode_settings(boot: Boot, kind: type[_T]) -> _T:
+    """The actor's settings. Raises msgspec.ValidationError when the Supervisor wrote something else."""
+    return msgspec.json.decode(boot.settings, type=kind)

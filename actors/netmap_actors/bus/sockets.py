@@ -1,0 +1,116 @@
+"""ZeroMQ sockets with every limit set before bind or connect.
+
+A high-water mark counts messages, not bytes, so each stands behind a bound on the size of one message.
+"""
+
+from __future__ import annotations
+
+import os
+
+import zmq
+
+__all__ = ["CONTROL_HWM", "CONTROL_MESSAGE", "Sockets", "ipc"]
+
+CONTROL_HWM = 1000
+"""Messages waiting between two processes of a run; each is at most CONTROL_MESSAGE bytes."""
+CONTROL_MESSAGE = 1024 * 1024
+_HANDSHAKE_MS = 2000
+_RECONNECT_MS = 50
+_RECONNECT_MAX_MS = 1000
+_FLUSH_MS = 300
+"""How long a closing DEALER may still deliver its last words."""
+
+Socket = zmq.Socket[bytes]
+
+
+def ipc(path: str | os.PathLike[str]) -> str:
+    """The endpoint of a unix socket at this path."""
+    return f"ipc://{os.fspath(path)}"
+
+
+class Sockets:
+    """Makes the sockets of one process and closes them together."""
+
+    def __init__(self, context: zmq.Context[Socket] | None = None) -> None:
+        self.context = context or zmq.Context()
+        self._open: list[Socket] = []
+
+    def pull_bind(self, endpoint: str, *, max_size: int = CONTROL_MESSAGE, hwm: int = CONTROL_HWM) -> Socket:
+        """Receives from every PUSH of the run."""
+        return self._bind(self._make(zmq.PULL, max_size=max_size, hwm=hwm), endpoint)
+
+    def push_connect(self, endpoint: str, *, hwm: int = CONTROL_HWM) -> Socket:
+        """Sends to one PULL; EAGAIN when that does not take it. Nothing is queued before it is connected."""
+        socket = self._make(zmq.PUSH, max_size=CONTROL_MESSAGE, hwm=hwm)
+        return self._connect(socket, endpoint)
+
+    def router_bind(
+        self, endpoint: str, *, max_size: int = CONTROL_MESSAGE, hwm: int = CONTROL_HWM
+    ) -> Socket:
+        """Answers by routing id; an unknown or full peer raises instead of losing the message."""
+        socket = self._make(zmq.ROUTER, max_size=max_size, hwm=hwm)
+        socket.setsockopt(zmq.ROUTER_MANDATORY, 1)
+        socket.setsockopt(zmq.ROUTER_HANDOVER, 0)
+        return self._bind(socket, endpoint)
+
+    def dealer_connect(
+        self, endpoint: str, identity: bytes, *, max_size: int = CONTROL_MESSAGE, hwm: int = CONTROL_HWM
+    ) -> Socket:
+        """Talks to a ROUTER under a routing id that is new for each incarnation."""
+        socket = self._make(zmq.DEALER, max_size=max_size, hwm=hwm)
+        if identity:
+            socket.setsockopt(zmq.IDENTITY, identity)
+        socket.setsockopt(zmq.LINGER, _FLUSH_MS)
+        return self._connect(socket, endpoint)
+
+    def xpub_bind(self, endpoint: str, *, hwm: int, max_size: int = 4096) -> Socket:
+        """Publishes; subscriptions (at most `max_size` bytes each) can be read from it."""
+        socket = self._make(zmq.XPUB, max_size=max_size, hwm=hwm)
+        return self._bind(socket, endpoint)
+
+    def sub_connect(self, endpoint: str, topics: list[bytes], *, hwm: int, max_size: int) -> Socket:
+        """Receives the messages of these topic prefixes."""
+        socket = self._make(zmq.SUB, max_size=max_size, hwm=hwm)
+        # Subscriptions are sent again at each reconnect and pass the send mark (libzmq issue 2258).
+        socket.setsockopt(zmq.SNDHWM, 0)
+        for topic in topics:
+            socket.setsockopt(zmq.SUBSCRIBE, topic)
+        return self._connect(socket, endpoint)
+
+    def close_one(self, socket: Socket) -> None:
+        """Close one socket before the others."""
+        if socket in self._open:
+            self._open.remove(socket)
+        socket.close()
+
+    def close(self) -> None:
+        """Close every socket, then the context; last words of a DEALER get a moment to leave."""
+        for socket in self._open:
+            socket.close()
+        self._open.clear()
+        self.context.term()
+
+    def _make(self, kind: int, *, max_size: int, hwm: int) -> Socket:
+        socket: Socket = self.context.socket(kind)
+        socket.setsockopt(zmq.LINGER, 0)
+        socket.setsockopt(zmq.SNDHWM, hwm)
+        socket.setsockopt(zmq.RCVHWM, hwm)
+        socket.setsockopt(zmq.MAXMSGSIZE, max_size)
+        socket.setsockopt(zmq.HANDSHAKE_IVL, _HANDSHAKE_MS)
+        socket.setsockopt(zmq.RECONNECT_IVL, _RECONNECT_MS)
+        socket.setsockopt(zmq.RECONNECT_IVL_MAX, _RECONNECT_MAX_MS)
+        self._open.append(socket)
+        return socket
+
+    def _bind(self, socket: Socket, endpoint: str) -> Socket:
+        # A unix socket takes its mode from the umask: nobody but the owner, whatever the shell had set.
+        before = os.umask(0o177)
+        try:
+            socket.bind(endpoint)
+        finally:
+            os.umask(before)
+        return socket
+
+    def _connect(self, socket: Socket, endpoint: str) -> Socket:
+        socket.connect(endpoint)
+        return socket

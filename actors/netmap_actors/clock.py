@@ -1,0 +1,37 @@
+"""The clocks of a process behind one small protocol; the only room that imports `time`.
+
+Decisions take `now` as an argument; only shells hold a Clock.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Protocol
+
+__all__ = ["Clock", "SystemClock"]
+
+
+class Clock(Protocol):
+    """What a shell may ask about time; all in seconds."""
+
+    def boottime(self) -> float:
+        """CLOCK_BOOTTIME: runs on in suspend; every deadline of the connection is measured on it."""
+
+    def monotonic(self) -> float:
+        """CLOCK_MONOTONIC: stands still in suspend; the hung-child limits are measured on it."""
+
+    def wall(self) -> float:
+        """CLOCK_REALTIME, for logs and stamps only: it may jump either way."""
+
+
+class SystemClock:
+    """The kernel's clocks."""
+
+    def boottime(self) -> float:
+        return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+    def monotonic(self) -> float:
+        return time.clock_gettime(time.CLOCK_MONOTONIC)
+
+    def wall(self) -> float:
+        return time.clock_gettime(time.CLOCK_REALTIME)

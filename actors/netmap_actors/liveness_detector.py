@@ -1,0 +1,217 @@
+"""Decides when a connection is dead: from what it reports and the time, nothing else.
+
+The rules, in short. Only a complete MapResponse moves the deadline. Silence is declared only when the socket was
+read to its end after the deadline and nothing was there; when that proof does not come, the process is hung, not
+the line silent. While the publisher takes nothing, nobody is judged. Not here: who is killed (the Supervisor).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+
+__all__ = ["MAP_STAGE", "Connection", "LivenessDetector", "Reason", "Report", "Verdict"]
+
+MAP_STAGE = "map"
+_REPEAT = 2.0
+"""Seconds after which a verdict nobody acted on is said again: the first may have met a full socket."""
+
+
+class Reason(enum.Enum):
+    """Why a connection must end; the value is the word of the Verdict message."""
+
+    SILENCE = "silence"
+    HUNG = "hung"
+    ERROR = "error"
+    PUBLISHER_PAUSED = "publisher_paused"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Verdict:
+    """One judgement, valid for this generation and session only."""
+
+    generation: int
+    session: int
+    stage: str
+    silent_for: float
+    """Seconds since the last MapResponse, or since the stage began."""
+    reason: Reason
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Report:
+    """What Progress carries: everything a successor of this detector needs. Times are CLOCK_BOOTTIME seconds."""
+
+    generation: int
+    session: int
+    stage: str
+    stage_since: float
+    limit: float
+    """Seconds this stage, or a silence in it, may last; 0 = for ever."""
+    last_received_at: float
+    """In the map stage: the last complete MapResponse, or the map request before the first."""
+    drained_at: float
+    """When a read last found nothing, with every buffer empty; 0 = not yet."""
+    paused: bool = False
+    paused_since: float = 0.0
+
+
+@dataclasses.dataclass(slots=True)
+class Connection:
+    """What is known of the connection that counts."""
+
+    generation: int = 0
+    session: int = 0
+    stage: str = ""
+    stage_since: float = 0.0
+    limit: float = 0.0
+    last_received_at: float = 0.0
+    drained_at: float = 0.0
+    paused_since: float | None = None
+
+    @property
+    def since(self) -> float:
+        """The moment the present deadline is counted from."""
+        if self.stage == MAP_STAGE:
+            return max(self.last_received_at, self.stage_since)
+        return self.stage_since
+
+
+class LivenessDetector:
+    """Reports and `now` in, verdicts out. `now` is CLOCK_BOOTTIME seconds everywhere."""
+
+    def __init__(self, *, hung_grace: float = 1.0, pause_limit: float = 30.0) -> None:
+        self._hung_grace = hung_grace
+        self._pause_limit = pause_limit
+        self.connection = Connection()
+        self.foreign = 0
+        """Reports about older generations or sessions, dropped."""
+        self._overdue_since: float | None = None
+        self._said_at: float | None = None
+        self._pause_said_at: float | None = None
+
+    def connection_started(self, generation: int) -> None:
+        """A new process: its clock starts with its first report."""
+        if generation > self.connection.generation:
+            self._forget(Connection(generation=generation))
+
+    def connection_ended(self, generation: int) -> None:
+        """That process is gone: nothing of it is judged any more."""
+        if generation >= self.connection.generation:
+            self._forget(Connection(generation=generation))
+
+    def stage_entered(self, generation: int, session: int, stage: str, since: float, limit: float) -> None:
+        """A stage begins, or with the map stage a session: a new clock."""
+        if not self._counts(generation, session):
+            return
+        self._forget(Connection(generation, session, stage, since, limit, last_received_at=since))
+
+    def map_response(self, generation: int, session: int, received_at: float) -> None:
+        """One complete MapResponse: the only thing that moves the deadline of the map stage."""
+        if not self._counts(generation, session):
+            return
+        connection = self.connection
+        if session > connection.session:
+            # Its StageEntered is lost or late; the limit comes with the next Progress.
+            self._forget(
+                Connection(generation, session, MAP_STAGE, received_at, connection.limit, received_at)
+            )
+        elif received_at > connection.last_received_at:
+            connection.last_received_at = received_at
+            self._overdue_since = None
+            self._said_at = None
+
+    def progress(self, report: Report) -> None:
+        """The connection's own account; after one of them a fresh detector knows all it needs."""
+        if not self._counts(report.generation, report.session):
+            return
+        connection = self.connection
+        same = (connection.generation, connection.session, connection.stage) == (
+            report.generation,
+            report.session,
+            report.stage,
+        )
+        received_at = max(report.last_received_at, connection.last_received_at) if same else report.last_received_at
+        was_since = connection.since if same else None
+        self.connection = Connection(
+            report.generation,
+            report.session,
+            report.stage,
+            report.stage_since,
+            report.limit,
+            received_at,
+            report.drained_at,
+            report.paused_since if report.paused else None,
+        )
+        if was_since != self.connection.since or report.paused:
+            self._overdue_since = None
+            self._said_at = None
+        if not report.paused:
+            self._pause_said_at = None
+
+    def deadline(self) -> float | None:
+        """When `expire` is to be called next; None while nothing is pending."""
+        connection = self.connection
+        if connection.paused_since is not None:
+            said = self._pause_said_at
+            return connection.paused_since + self._pause_limit if said is None else said + self._pause_limit
+        if not connection.stage or connection.limit <= 0:
+            return None
+        if self._said_at is not None:
+            return self._said_at + _REPEAT
+        if self._overdue_since is not None and not self._proven():
+            return self._overdue_since + self._hung_grace
+        return connection.since + connection.limit
+
+    def silence_deadline(self) -> float | None:
+        """When the present stage or silence runs out, whatever else is pending; None without a limit."""
+        connection = self.connection
+        if not connection.stage or connection.limit <= 0 or connection.paused_since is not None:
+            return None
+        return connection.since + connection.limit
+
+    def expire(self, now: float) -> list[Verdict]:
+        """Judge. To be called after everything that was reported has been taken in."""
+        deadline = self.deadline()
+        if deadline is None or now < deadline:
+            return []
+        connection = self.connection
+        if connection.paused_since is not None:
+            self._pause_said_at = now
+            return [self._verdict(Reason.PUBLISHER_PAUSED, now)]
+        if connection.stage != MAP_STAGE:
+            self._said_at = now
+            return [self._verdict(Reason.ERROR, now)]
+        if self._proven():
+            self._said_at = now
+            return [self._verdict(Reason.SILENCE, now)]
+        if self._overdue_since is None:
+            # Counted from when we noticed, not from the deadline: after a suspend or a stop of everybody
+            # the connection gets its second to prove itself, too.
+            self._overdue_since = now
+            return []
+        if now >= self._overdue_since + self._hung_grace:
+            self._said_at = now
+            return [self._verdict(Reason.HUNG, now)]
+        return []
+
+    def _proven(self) -> bool:
+        """The socket was read to its end after the limit, and nothing had come."""
+        connection = self.connection
+        return connection.drained_at - connection.since >= connection.limit
+
+    def _counts(self, generation: int, session: int) -> bool:
+        if (generation, session) >= (self.connection.generation, self.connection.session):
+            return True
+        self.foreign += 1
+        return False
+
+    def _forget(self, connection: Connection) -> None:
+        self.connection = connection
+        self._overdue_since = None
+        self._said_at = None
+        self._pause_said_at = None
+
+    def _verdict(self, reason: Reason, now: float) -> Verdict:
+        connection = self.connection
+        return Verdict(connection.generation, connection.session, connection.stage, now - connection.since, reason)

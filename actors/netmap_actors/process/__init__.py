@@ -1,0 +1,1 @@
+"""How a pykka actor becomes an operating system process: bootstrap, base class, confinement, logging."""

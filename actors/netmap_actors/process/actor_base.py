@@ -1,0 +1,241 @@
+"""The base of every actor that is a process: one thread, one loop, a word with the Supervisor, an exit reason.
+
+pykka gives the mailbox and the message order; what it does not give stands here. An exception anywhere ends the
+actor (pykka would let one in `ask` pass, and skip `on_failure` for one in `on_start`), and every end has a
+reason the bootstrap turns into an exit status.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import traceback
+from typing import TYPE_CHECKING, Any
+
+import pykka
+import structlog
+import zmq
+
+from netmap_actors.bus.loop import Loop
+from netmap_actors.bus.mailbox import Mailbox, Turn
+from netmap_actors.bus.sockets import Sockets
+from netmap_actors.clock import SystemClock
+from netmap_actors.exit_reason import ExitReason, from_exception
+from netmap_actors.wire import internal_pb2
+from netmap_actors.wire.codec import Codec, ForeignEnvelope
+
+if TYPE_CHECKING:
+    from google.protobuf.message import Message
+
+    from netmap_actors.boot import Boot
+    from netmap_actors.clock import Clock
+
+__all__ = ["ActorBase"]
+
+_PAGE = os.sysconf("SC_PAGE_SIZE")
+_MESSAGES_PER_TURN = 100
+"""Of the Supervisor's messages, before other sources get their turn."""
+
+
+class ActorBase(pykka.ThreadingActor):
+    """One actor, one process, one thread.
+
+    A subclass gives `setup`, and where it needs them `on_supervisor`, `statistics` and `teardown`. `__init__`
+    and every hook run in the process's main thread.
+    """
+
+    def __init__(self, boot: Boot, clock: Clock | None = None) -> None:
+        self.clock: Clock = clock or SystemClock()
+        self.loop = Loop(self.clock)
+        super().__init__()
+        # pykka's factory is static and cannot be handed the loop; nobody has a reference to the actor yet.
+        self.actor_inbox = Mailbox(self.loop)
+        self.boot = boot
+        self.codec = Codec(boot.run, boot.actor, boot.incarnation)
+        self.sockets = Sockets()
+        self.log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
+        self.exit_reason: ExitReason | None = None
+        """Why the actor ended; None while it lives."""
+        self.words_dropped = 0
+        """Messages the Supervisor did not take."""
+        self._heartbeats = 0
+        self._heartbeat_due = False
+        self._degraded: set[str] = set()
+        self._supervisor = self.sockets.dealer_connect(
+            boot.endpoints.supervisor,
+            f"{boot.actor}-{boot.incarnation}-{secrets.token_hex(4)}".encode(),
+        )
+
+    # What a subclass gives
+
+    def setup(self) -> None:
+        """Open sockets, watch them, arm timers. Calls `ready` when the actor may be relied on."""
+        raise NotImplementedError
+
+    def on_supervisor(self, envelope: internal_pb2.Envelope) -> None:
+        """A message from the Supervisor other than Stop and Freeze."""
+
+    def statistics(self, heartbeat: internal_pb2.Heartbeat) -> None:
+        """Fill in this actor's figures."""
+
+    def teardown(self) -> None:
+        """Close what `setup` opened; called on every way out that still can."""
+
+    # What it may use
+
+    def ready(self, facts: dict[str, str] | None = None) -> None:
+        """Tell the Supervisor that this actor is up, with what only it knows."""
+        self.tell_supervisor(internal_pb2.Ready(facts=facts or {}))
+        self.heartbeat_now()
+
+    def tell_supervisor(self, body: Message) -> None:
+        """Send without waiting; a Supervisor that takes nothing (it may be stopped) costs the message."""
+        try:
+            self._supervisor.send(self.codec.wrap(body), zmq.DONTWAIT)
+        except zmq.Again:
+            self.words_dropped += 1
+
+    def heartbeat_now(self) -> None:
+        """A heartbeat at the end of this turn: a figure of interest changed."""
+        if not self._heartbeat_due:
+            self._heartbeat_due = True
+            self.loop.call_soon(self._send_heartbeat)
+
+    def degraded(self, code: str, text: str) -> None:
+        """Show a condition in status until `healed`."""
+        self._degraded.add(code)
+        self.tell_supervisor(internal_pb2.Degraded(code=code, text=text, active=True))
+
+    def healed(self, code: str) -> None:
+        """Take a condition back; nothing is sent for one that was not shown."""
+        if code in self._degraded:
+            self._degraded.remove(code)
+            self.tell_supervisor(internal_pb2.Degraded(code=code, active=False))
+
+    def finish(self, reason: ExitReason, detail: str = "") -> None:
+        """End the actor with this reason once the handler that calls it returns. The first reason counts."""
+        if self.exit_reason is not None:
+            return
+        self.exit_reason = reason
+        if reason is not ExitReason.NORMAL:
+            self.log.info("actor_finished", reason=reason.value, detail=detail)
+        self._close()
+
+    def run(self) -> ExitReason:
+        """Live until the end, in the calling thread; says why it ended."""
+        self._actor_loop()
+        return self.exit_reason or ExitReason.CRASHED
+
+    # pykka's hooks
+
+    def _start_actor_loop(self) -> None:
+        """Nothing: `run` is the loop, in the main thread, where signals and the parent-death signal are at home."""
+
+    def on_start(self) -> None:
+        try:
+            time_namespace = _time_namespace()
+            self.tell_supervisor(internal_pb2.Hello(pid=os.getpid(), time_namespace=time_namespace))
+            self.loop.watch(self._supervisor, self._from_supervisor)
+            self.loop.every(self.boot.heartbeat_interval, self._send_heartbeat)
+            self.setup()
+        except BaseException as error:
+            self._fail(error)
+
+    def on_receive(self, message: Any) -> None:
+        try:
+            match message:
+                case Turn(calls):
+                    for call in calls:
+                        if self.exit_reason is not None:
+                            return
+                        call()
+                case _:
+                    raise TypeError(f"cannot handle {type(message).__name__}: {self.boot.actor} does not know it")
+        except BaseException as error:
+            self._fail(error)
+
+    def on_stop(self) -> None:
+        if self.exit_reason is None:
+            self.exit_reason = ExitReason.NORMAL
+            self._close()
+
+    # Inside
+
+    def _from_supervisor(self) -> None:
+        for _ in range(_MESSAGES_PER_TURN):
+            try:
+                data = self._supervisor.recv(zmq.DONTWAIT)
+            except zmq.Again:
+                return
+            try:
+                envelope = self.codec.open(data)
+            except ForeignEnvelope as error:
+                self.log.warning("foreign_envelope", detail=str(error))
+                continue
+            match envelope.WhichOneof("body"):
+                case "stop":
+                    self.finish(ExitReason.NORMAL, envelope.stop.reason)
+                case "freeze":
+                    self._freeze(envelope.freeze.seconds)
+                case _:
+                    self.on_supervisor(envelope)
+            if self.exit_reason is not None:
+                return
+
+    def _freeze(self, seconds: float) -> None:
+        """Hold this thread without yielding, as an endless loop in an extension would."""
+        self.log.warning("frozen_on_request", seconds=seconds)
+        until = self.clock.monotonic() + seconds
+        while self.clock.monotonic() < until:
+            pass
+
+    def _send_heartbeat(self) -> None:
+        self._heartbeat_due = False
+        self._heartbeats += 1
+        heartbeat = internal_pb2.Heartbeat(number=self._heartbeats, rss_bytes=_rss())
+        self.statistics(heartbeat)
+        self.tell_supervisor(heartbeat)
+
+    def _fail(self, error: BaseException) -> None:
+        """The end by an exception. Its text is ours or the library's; arguments of calls are never logged."""
+        if self.exit_reason is None:
+            self.exit_reason = from_exception(error)
+            self.log.error(
+                "actor_failed",
+                reason=self.exit_reason.value,
+                error=type(error).__name__,
+                detail=str(error)[:500],
+                where=_where(error),
+            )
+        self._close()
+
+    def _close(self) -> None:
+        if self.actor_stopped.is_set():
+            return
+        self.actor_stopped.set()
+        pykka.ActorRegistry.unregister(self.actor_ref)
+        try:
+            self.teardown()
+        except Exception as error:
+            # The reason for the end is known already; this one is only worth a line.
+            self.log.error("teardown_failed", error=type(error).__name__, where=_where(error))
+        self.sockets.close()
+
+
+def _where(error: BaseException) -> list[str]:
+    """The places the exception passed, innermost last: files and lines, no values."""
+    frames = traceback.extract_tb(error.__traceback__)[-8:]
+    return [f"{os.path.basename(frame.filename)}:{frame.lineno} {frame.name}" for frame in frames]
+
+
+def _rss() -> int:
+    """Resident bytes of this process (proc_pid_statm(5))."""
+    with open("/proc/self/statm", "rb") as file:
+        return int(file.read().split()[1]) * _PAGE
+
+
+def _time_namespace() -> str:
+    try:
+        return os.readlink("/proc/self/ns/time")
+    except OSError:
+        return ""  # kernels before 5.6 have no time namespaces

@@ -1,0 +1,91 @@
+"""From `exec` to the actor's loop, and from the actor's end to an exit status.
+
+Every way an actor can end becomes a status of the one table in `exit_reason`, exceptions included.
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import os
+import signal
+from typing import TYPE_CHECKING, NoReturn
+
+import msgspec
+import structlog
+
+from netmap_actors.boot import Boot
+from netmap_actors.errors import ConfigurationError
+from netmap_actors.exit_reason import ExitReason, from_exception, status_of
+from netmap_actors.process import child_log, confinement
+from netmap_actors.wire.codec import require_native_protobuf
+
+if TYPE_CHECKING:
+    from netmap_actors.process.actor_base import ActorBase
+
+__all__ = ["ACTORS", "main"]
+
+ACTORS = {
+    "control_connection": "netmap_actors.control_connection:ControlConnection",
+    "liveness": "netmap_actors.liveness:Liveness",
+    "publisher": "netmap_actors.publisher:Publisher",
+    "dev_control": "netmap_actors.dev_control:DevControl",
+}
+"""Where the class of each actor lives; loaded only in the process that is that actor."""
+
+_MAX_BOOT = 64 * 1024
+
+
+def main(actor: str, boot_fd: int) -> NoReturn:
+    """Be this actor until it ends, then leave with the status of its reason."""
+    # A line that says why must be possible before anything else is known.
+    child_log.configure(2, actor=actor, pid=os.getpid())
+    log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
+    try:
+        boot = _read_boot(boot_fd, actor)
+        structlog.contextvars.bind_contextvars(generation=boot.incarnation)
+        confinement.die_with_parent(boot.parent_pid)
+        confinement.forbid_new_privileges()
+        confinement.forbid_core_dumps()
+        require_native_protobuf()
+        reason = _make(actor, boot).run()
+    except confinement.ParentGone:
+        reason = ExitReason.PARENT_GONE
+    except BaseException as error:
+        reason = from_exception(error)
+        log.error("actor_failed", reason=reason.value, error=type(error).__name__, detail=str(error)[:500])
+    # Not sys.exit: a resolver thread that hangs must not hold the process, and the Supervisor waits for its end.
+    os._exit(status_of(reason))
+
+
+def _read_boot(fd: int, actor: str) -> Boot:
+    with os.fdopen(fd, "rb") as pipe:
+        data = pipe.read(_MAX_BOOT + 1)
+    try:
+        boot = msgspec.json.decode(data, type=Boot)
+    except msgspec.DecodeError as error:
+        raise ConfigurationError(
+            f"cannot read what to do from descriptor {fd}: {error}; this command is started by netmap-supervisor run"
+        ) from None
+    if boot.actor != actor:
+        raise ConfigurationError(f"cannot be {actor}: the boot record is for {boot.actor}")
+    return boot
+
+
+def _make(actor: str, boot: Boot) -> ActorBase:
+    place = ACTORS.get(actor)
+    if place is None:
+        raise ConfigurationError(f"cannot be {actor!r}: the actors are {', '.join(ACTORS)}")
+    # pykka logs exceptions of actors with their arguments; ours are logged without.
+    logging.getLogger("pykka").addHandler(logging.NullHandler())
+    logging.getLogger("pykka").propagate = False
+    module, _, name = place.partition(":")
+    made: ActorBase = getattr(importlib.import_module(module), name)(boot)
+    made.loop.watch(boot.life_fd, lambda: made.finish(ExitReason.PARENT_GONE, "the life pipe is at its end"))
+    # Ctrl-C reaches the whole foreground group; stopping is the Supervisor's to order.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(
+        signal.SIGTERM,
+        lambda *_: made.loop.call_soon(lambda: made.finish(ExitReason.NORMAL, "SIGTERM")),
+    )
+    return made

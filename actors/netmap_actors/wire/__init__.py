@@ -1,0 +1,1 @@
+"""The messages: protobuf schemas, their generated code, the codec and the topics."""
