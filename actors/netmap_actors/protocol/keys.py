@@ -1,0 +1,250 @@
+"""The keys of the control protocol, one frozen type for each of Tailscale's key kinds.
+
+Not here: where keys are kept (the node file) and where randomness comes from; 32 random bytes are an argument.
+"""
+
+from __future__ import annotations
+
+import base64
+import hmac
+from typing import ClassVar, NoReturn, Self
+
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
+
+__all__ = [
+    "KEY_LENGTH",
+    "BadKey",
+    "ChallengePublic",
+    "DiscoKey",
+    "DiscoPrivate",
+    "MachineKey",
+    "MachinePrivate",
+    "NLPublic",
+    "NodeKey",
+    "NodePrivate",
+    "PrivateKey",
+    "PublicKey",
+]
+
+KEY_LENGTH = 32
+"""Bytes of every key but the tailnet-lock private key, which is not used here."""
+
+_PRIVATE_PREFIX = "privkey:"
+_HEX_DIGITS = frozenset("0123456789abcdefABCDEF")
+
+
+class BadKey(ValueError):
+    """A text or a run of bytes is not a key. The message never repeats the text: it may be a secret."""
+
+
+def _raw_from_text(text: str, prefix: str, kind: str) -> bytes:
+    """Strict as tailscale: types/key/util.go: exact prefix, exact length, either case of hex, no trimming."""
+    if not text.startswith(prefix):
+        raise BadKey(f"cannot read {kind}: it does not begin with {prefix!r}")
+    digits = text[len(prefix) :]
+    if len(digits) != 2 * KEY_LENGTH:
+        raise BadKey(
+            f"cannot read {kind}: {2 * KEY_LENGTH} hex digits expected, {len(digits)} characters found"
+        )
+    if not _HEX_DIGITS.issuperset(digits):
+        raise BadKey(f"cannot read {kind}: a character is not a hex digit")
+    return bytes.fromhex(digits)
+
+
+def _checked_length(raw: bytes, kind: str) -> bytes:
+    if len(raw) != KEY_LENGTH:
+        raise BadKey(f"cannot use {kind}: {KEY_LENGTH} bytes expected, {len(raw)} found")
+    return bytes(raw)
+
+
+class PublicKey:
+    """A public key: 32 bytes, compared and hashed by kind and value. All zero means "none" on the wire."""
+
+    __slots__ = ("_raw",)
+    prefix: ClassVar[str]
+    _raw: bytes
+
+    def __init__(self, raw: bytes) -> None:
+        """Raises BadKey unless `raw` has 32 bytes."""
+        object.__setattr__(self, "_raw", _checked_length(raw, type(self).__name__))
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """The key in its text form, prefix and 64 hex digits. Raises BadKey."""
+        return cls(_raw_from_text(text, cls.prefix, cls.__name__))
+
+    @classmethod
+    def zero(cls) -> Self:
+        """The key that means "none"."""
+        return cls(bytes(KEY_LENGTH))
+
+    @property
+    def raw(self) -> bytes:
+        return self._raw
+
+    @property
+    def is_zero(self) -> bool:
+        return self._raw == bytes(KEY_LENGTH)
+
+    def short(self) -> str:
+        """The form for logs: five characters of base64 in brackets, as the reference prints it."""
+        return f"[{base64.b64encode(self._raw).decode()[:5]}]"
+
+    def __str__(self) -> str:
+        return self.prefix + self._raw.hex()
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({str(self)!r})"
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is type(self) and isinstance(other, PublicKey) and self._raw == other._raw
+
+    def __hash__(self) -> int:
+        return hash((self.prefix, self._raw))
+
+    def __setattr__(self, name: str, value: object) -> NoReturn:
+        raise AttributeError(f"cannot set {name}: keys are frozen")
+
+    def __delattr__(self, name: str) -> NoReturn:
+        raise AttributeError(f"cannot delete {name}: keys are frozen")
+
+    def __reduce__(self) -> tuple[type[Self], tuple[bytes]]:
+        return type(self), (self._raw,)
+
+
+class MachineKey(PublicKey):
+    """Identity of a machine in Noise; the control server's own Noise key has this type too."""
+
+    __slots__ = ()
+    prefix = "mkey:"
+
+
+class NodeKey(PublicKey):
+    """WireGuard identity of a node."""
+
+    __slots__ = ()
+    prefix = "nodekey:"
+
+
+class DiscoKey(PublicKey):
+    """Key of the path discovery protocol."""
+
+    __slots__ = ()
+    prefix = "discokey:"
+
+    def short(self) -> str:
+        """The form for logs: `d:` and the first eight bytes in hex."""
+        return "d:" + self._raw[:8].hex()
+
+
+class NLPublic(PublicKey):
+    """Tailnet-lock key (ed25519). Only its public half is ever seen here."""
+
+    __slots__ = ()
+    prefix = "nlpub:"
+
+
+class ChallengePublic(PublicKey):
+    """The challenge of the EarlyNoise payload. Nobody answers it."""
+
+    __slots__ = ()
+    prefix = "chalpub:"
+
+
+class PrivateKey:
+    """An X25519 private key. Its text leaves only by `to_text`; it is not printed, pickled or copied by accident."""
+
+    __slots__ = ("_raw",)
+    _raw: bytes
+
+    def __init__(self, raw: bytes) -> None:
+        """Raises BadKey unless `raw` has 32 bytes that are not all zero."""
+        checked = _checked_length(raw, type(self).__name__)
+        if checked == bytes(KEY_LENGTH):
+            # tailscale: types/key panics on a zero private key; here it never comes to be.
+            raise BadKey(f"cannot use {type(self).__name__}: it is all zero, which means that no key was set")
+        object.__setattr__(self, "_raw", checked)
+
+    @classmethod
+    def from_raw(cls, raw: bytes) -> Self:
+        """The key with exactly these 32 bytes, not clamped (X25519 clamps by itself). Raises BadKey."""
+        return cls(raw)
+
+    @classmethod
+    def generate(cls, random32: bytes) -> Self:
+        """A new key from 32 random bytes, clamped as tailscale: types/key/util.go does it. Raises BadKey."""
+        clamped = bytearray(_checked_length(random32, cls.__name__))
+        clamped[0] &= 0xF8
+        clamped[31] = clamped[31] & 0x7F | 0x40
+        return cls(bytes(clamped))
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """The key in its text form. Raises BadKey, which does not repeat the text."""
+        return cls(_raw_from_text(text, _PRIVATE_PREFIX, cls.__name__))
+
+    def to_text(self) -> str:
+        """The secret itself, for the node file only."""
+        return _PRIVATE_PREFIX + self._raw.hex()
+
+    def exchange(self, public: PublicKey) -> bytes:
+        """The 32-byte X25519 shared secret with `public`. Raises BadKey when it would be all zero."""
+        try:
+            return self._x25519().exchange(X25519PublicKey.from_public_bytes(public.raw))
+        except ValueError as error:
+            raise BadKey("cannot agree on a secret: the other public key is of low order") from error
+
+    def _public_raw(self) -> bytes:
+        return self._x25519().public_key().public_bytes_raw()
+
+    def _x25519(self) -> X25519PrivateKey:
+        return X25519PrivateKey.from_private_bytes(self._raw)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}[redacted]"
+
+    __str__ = __repr__
+
+    def __eq__(self, other: object) -> bool:
+        if type(other) is not type(self) or not isinstance(other, PrivateKey):
+            return False
+        return hmac.compare_digest(self._raw, other._raw)
+
+    def __hash__(self) -> int:
+        return hash((type(self).__name__, self._public_raw()))
+
+    def __setattr__(self, name: str, value: object) -> NoReturn:
+        raise AttributeError(f"cannot set {name}: keys are frozen")
+
+    def __delattr__(self, name: str) -> NoReturn:
+        raise AttributeError(f"cannot delete {name}: keys are frozen")
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(f"cannot pickle or copy {type(self).__name__}: private keys stay where they are")
+
+
+class MachinePrivate(PrivateKey):
+    """The Noise static key of a machine."""
+
+    __slots__ = ()
+
+    def public(self) -> MachineKey:
+        return MachineKey(self._public_raw())
+
+
+class NodePrivate(PrivateKey):
+    """The WireGuard key of a node. Same text prefix as a machine's: only the field's name tells them apart."""
+
+    __slots__ = ()
+
+    def public(self) -> NodeKey:
+        return NodeKey(self._public_raw())
+
+
+class DiscoPrivate(PrivateKey):
+    """The path discovery key; persisted here so that a respawn does not show to the tailnet."""
+
+    __slots__ = ()
+
+    def public(self) -> DiscoKey:
+        return DiscoKey(self._public_raw())

@@ -1,0 +1,28 @@
+"""Noise IK as ts2021 uses it: handshake, records and the frames both travel in.
+
+Not here: the HTTP upgrade below and the HTTP/2 above.
+"""
+
+from netmap_actors.protocol.noise.handshake import Initiator, Responder, TransportCiphers
+from netmap_actors.protocol.noise.messages import (
+    INITIATION_LENGTH,
+    MAX_PLAINTEXT,
+    RESPONSE_LENGTH,
+    encode_error,
+)
+from netmap_actors.protocol.noise.record import RecordStream
+from netmap_actors.protocol.noise.transport import HandshakeError, HandshakeRefused, NoiseFrames
+
+__all__ = [
+    "INITIATION_LENGTH",
+    "MAX_PLAINTEXT",
+    "RESPONSE_LENGTH",
+    "HandshakeError",
+    "HandshakeRefused",
+    "Initiator",
+    "NoiseFrames",
+    "RecordStream",
+    "Responder",
+    "TransportCiphers",
+    "encode_error",
+]
