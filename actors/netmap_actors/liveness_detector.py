@@ -198,7 +198,8 @@ class LivenessDetector:
     def _proven(self) -> bool:
         """The socket was read to its end after the limit, and nothing had come."""
         connection = self.connection
-        return connection.drained_at - connection.since >= connection.limit
+        # The same sum as the deadline's: a difference can round to just below the limit.
+        return connection.drained_at >= connection.since + connection.limit
 
     def _counts(self, generation: int, session: int) -> bool:
         if (generation, session) >= (self.connection.generation, self.connection.session):

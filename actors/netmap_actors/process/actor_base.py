@@ -48,8 +48,10 @@ class ActorBase(pykka.ThreadingActor):
         self.clock: Clock = clock or SystemClock()
         self.loop = Loop(self.clock)
         super().__init__()
-        # pykka's factory is static and cannot be handed the loop; nobody has a reference to the actor yet.
+        # pykka's factory is static and cannot be handed the loop. The reference holds the mailbox, so it is
+        # made anew with it; nobody has the first one yet.
         self.actor_inbox = Mailbox(self.loop)
+        self._actor_ref = pykka.ActorRef(self)
         self.boot = boot
         self.codec = Codec(boot.run, boot.actor, boot.incarnation)
         self.sockets = Sockets()
