@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import enum
 import struct
+from typing import TYPE_CHECKING
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
 from netmap_actors.errors import LocalProtocolError, RemoteProtocolError
-from netmap_actors.protocol.noise.handshake import TransportCiphers
 from netmap_actors.protocol.noise.messages import (
     HEADER_LENGTH,
     MAX_CIPHERTEXT,
@@ -22,6 +22,9 @@ from netmap_actors.protocol.noise.messages import (
     TAG_LENGTH,
     FrameType,
 )
+
+if TYPE_CHECKING:
+    from netmap_actors.protocol.noise.handshake import TransportCiphers
 
 __all__ = ["NONCE_LIMIT", "RecordStream"]
 

@@ -1,0 +1,109 @@
+"""Cuts the body of a map response into MapResponse documents, and frames them for the server.
+
+Not here: compression (`zstd_frame`) and what a document means. The body repeats: u32 little-endian length, then so
+many bytes, each run of them one JSON document, compressed on its own when compression was asked for.
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+
+from netmap_actors.errors import BadMapResponse, LocalProtocolError
+from netmap_actors.protocol.zstd_frame import ZstdFrameDecoder, encode_zstd_frame
+
+__all__ = ["DEFAULT_MAX_DECODED", "LENGTH_SIZE", "MapFrameReader", "encode_frame"]
+
+DEFAULT_MAX_DECODED = 256 << 20
+"""Bytes of the largest MapResponse, on the wire as well as decoded: a policy change resends a whole tailnet."""
+LENGTH_SIZE = 4
+_MAX_U32 = 0xFFFF_FFFF
+
+
+class _PlainBody:
+    """A body that is not compressed. It grows with what arrives, never with what was announced."""
+
+    def __init__(self) -> None:
+        self._content = io.BytesIO()
+
+    def receive(self, data: memoryview) -> None:
+        self._content.write(data)
+
+    def finish(self) -> bytes:
+        return self._content.getvalue()
+
+
+class MapFrameReader:
+    """The frames of one map stream. One error and it is dead: the session must end."""
+
+    def __init__(self, max_decoded: int = DEFAULT_MAX_DECODED, *, compressed: bool = True) -> None:
+        self._max_decoded = max_decoded
+        self._compressed = compressed
+        self._length = b""
+        self._body: _PlainBody | ZstdFrameDecoder | None = None
+        self._missing = 0
+        self._failure: str | None = None
+
+    @property
+    def partial(self) -> bool:
+        """Whether the bytes so far end inside a frame."""
+        return self._body is not None or bool(self._length)
+
+    def receive(self, data: bytes | memoryview) -> list[bytes]:
+        """Every document completed by `data`, decompressed, in order.
+
+        Raises BadMapResponse for a length of zero or above the limit (before anything is allocated for it) and for
+        everything that is not exactly one finished Zstandard frame; documents completed by the same call are lost
+        with it, since the session is over.
+        """
+        if self._failure is not None:
+            raise BadMapResponse(self._failure)
+        try:
+            return self._receive(memoryview(data))
+        except BadMapResponse as error:
+            self._failure = str(error)
+            self._body = None
+            raise
+
+    def eof(self) -> None:
+        """The body has ended. Raises BadMapResponse when it ended inside a frame."""
+        if self.partial:
+            raise BadMapResponse("cannot read a map frame: the body ends inside it")
+
+    def _receive(self, view: memoryview) -> list[bytes]:
+        documents: list[bytes] = []
+        while view:
+            if self._body is None:
+                missing = LENGTH_SIZE - len(self._length)
+                self._length += view[:missing]
+                view = view[missing:]
+                if len(self._length) < LENGTH_SIZE:
+                    break
+                self._body = self._open(int.from_bytes(self._length, "little"))
+                self._length = b""
+            piece = view[: self._missing]
+            view = view[self._missing :]
+            self._body.receive(piece)
+            self._missing -= len(piece)
+            if not self._missing:
+                body, self._body = self._body, None
+                documents.append(body.finish())
+        return documents
+
+    def _open(self, length: int) -> _PlainBody | ZstdFrameDecoder:
+        if length == 0:
+            raise BadMapResponse("cannot read a map frame: its length is zero")
+        if length > self._max_decoded:
+            raise BadMapResponse(
+                f"cannot read a map frame: {length} bytes announced, limit is {self._max_decoded}"
+            )
+        self._missing = length
+        return ZstdFrameDecoder(length, self._max_decoded) if self._compressed else _PlainBody()
+
+
+def encode_frame(json: bytes, *, compress: bool) -> bytes:
+    """One document framed for the body of a map response. Raises LocalProtocolError when it is empty or too long."""
+    body = encode_zstd_frame(json) if compress else json
+    if not json or len(body) > _MAX_U32:
+        raise LocalProtocolError(f"cannot frame a MapResponse of {len(json)} bytes: 1 to {_MAX_U32} allowed")
+    return struct.pack("<I", len(body)) + body
