@@ -13,7 +13,6 @@ import traceback
 from typing import TYPE_CHECKING, Any
 
 import pykka
-import structlog
 import zmq
 
 from netmap_actors.bus.loop import Loop
@@ -21,6 +20,7 @@ from netmap_actors.bus.mailbox import Mailbox, Turn
 from netmap_actors.bus.sockets import Sockets
 from netmap_actors.clock import SystemClock
 from netmap_actors.exit_reason import ExitReason, from_exception
+from netmap_actors.process.child_log import ChildLog
 from netmap_actors.wire import internal_pb2
 from netmap_actors.wire.codec import Codec, ForeignEnvelope
 
@@ -55,7 +55,7 @@ class ActorBase(pykka.ThreadingActor):
         self.boot = boot
         self.codec = Codec(boot.run, boot.actor, boot.incarnation)
         self.sockets = Sockets()
-        self.log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
+        self.log = ChildLog(2, actor=boot.actor, pid=os.getpid(), generation=boot.incarnation)
         self.exit_reason: ExitReason | None = None
         """Why the actor ended; None while it lives."""
         self.words_dropped = 0

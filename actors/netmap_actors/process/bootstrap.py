@@ -12,12 +12,12 @@ import signal
 from typing import TYPE_CHECKING, NoReturn
 
 import msgspec
-import structlog
 
 from netmap_actors.boot import Boot
 from netmap_actors.errors import ConfigurationError
 from netmap_actors.exit_reason import ExitReason, from_exception, status_of
-from netmap_actors.process import child_log, confinement
+from netmap_actors.process import confinement
+from netmap_actors.process.child_log import ChildLog
 from netmap_actors.wire.codec import require_native_protobuf
 
 if TYPE_CHECKING:
@@ -39,11 +39,10 @@ _MAX_BOOT = 64 * 1024
 def main(actor: str, boot_fd: int) -> NoReturn:
     """Be this actor until it ends, then leave with the status of its reason."""
     # A line that says why must be possible before anything else is known.
-    child_log.configure(2, actor=actor, pid=os.getpid())
-    log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
+    log = ChildLog(2, actor=actor, pid=os.getpid())
     try:
         boot = _read_boot(boot_fd, actor)
-        structlog.contextvars.bind_contextvars(generation=boot.incarnation)
+        log = log.bind(generation=boot.incarnation)
         confinement.die_with_parent(boot.parent_pid)
         confinement.forbid_new_privileges()
         confinement.forbid_core_dumps()
