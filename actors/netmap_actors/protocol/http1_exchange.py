@@ -1,0 +1,175 @@
+"""One bounded HTTP/1.1 request and its response, over h11.
+
+Not here: what is asked for, the control key (`key_endpoint`) or the switch to Noise (`upgrade`); and connections
+that are used again: each exchange has its own.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import h11
+
+from netmap_actors.errors import LocalProtocolError, RemoteProtocolError, escape
+from netmap_actors.protocol.retry_after import retry_after_seconds
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = [
+    "MAX_HEADER_BLOCK",
+    "MAX_INFORMATIONAL",
+    "Headers",
+    "HttpExchange",
+    "UnexpectedStatus",
+    "decoded_headers",
+    "first_header",
+]
+
+MAX_HEADER_BLOCK = 16 << 10
+"""Bytes of one start line with its headers."""
+MAX_INFORMATIONAL = 16
+"""1xx responses before the final one."""
+MAX_EXCERPT = 200
+"""Characters of an unexpected answer's body that are shown, as the reference does."""
+_EXCERPT_BYTES = 4 * MAX_EXCERPT
+
+Headers = tuple[tuple[str, str], ...]
+"""Names in lower case, in order; every octet as one Latin-1 character."""
+
+
+class UnexpectedStatus(RemoteProtocolError):
+    """The server answered with another status than the one that lets us go on.
+
+    `status`: the number; `retry_after`: seconds the server asks us to wait, or None; `excerpt`: the first 200
+    characters of its body, escaped.
+    """
+
+    def __init__(self, what: str, status: int, retry_after: float | None, excerpt: str) -> None:
+        text = f"cannot {what}: the server answered {status}"
+        super().__init__(f"{text}: {excerpt}" if excerpt else text)
+        self.status = status
+        self.retry_after = retry_after
+        self.excerpt = excerpt
+
+
+def decoded_headers(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
+    """The headers of h11 in our form."""
+    return tuple((name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in headers)
+
+
+def first_header(headers: Headers, name: str) -> str | None:
+    """The first value of a header, by its lower-case name."""
+    return next((value for key, value in headers if key == name), None)
+
+
+class HttpExchange:
+    """One request and its response. `status` and `headers` are there once the final response has begun."""
+
+    def __init__(
+        self,
+        what: str,
+        method: str,
+        target: str,
+        headers: list[tuple[str, str]],
+        *,
+        expected: int,
+        max_body: int,
+    ) -> None:
+        """`what` completes "cannot …" in every error; `max_body` bounds the body of an `expected` status.
+
+        Raises LocalProtocolError for a request that HTTP/1.1 cannot carry.
+        """
+        self._what = what
+        self._expected = expected
+        self._max_body = max_body
+        self._h11 = h11.Connection(h11.CLIENT, max_incomplete_event_size=MAX_HEADER_BLOCK)
+        try:
+            request = h11.Request(method=method, target=target, headers=headers)
+            self._output = (self._h11.send(request) or b"") + (self._h11.send(h11.EndOfMessage()) or b"")
+        except h11.LocalProtocolError as error:
+            raise LocalProtocolError(f"cannot {what}: {error}") from error
+        self._informational = 0
+        self._body = bytearray()
+        self.status: int | None = None
+        self.headers: Headers = ()
+        self.complete = False
+        """Whether the whole response is there."""
+
+    @property
+    def body(self) -> bytes:
+        return bytes(self._body)
+
+    @property
+    def trailing(self) -> bytes:
+        """After a 101: the bytes behind its headers, which belong to the new protocol."""
+        return self._h11.trailing_data[0]
+
+    def data_to_send(self) -> bytes:
+        """The request, once."""
+        output, self._output = self._output, b""
+        return output
+
+    def receive(self, data: bytes) -> None:
+        """Take the next bytes of the response. Raises RemoteProtocolError, also for a body above its limit."""
+        if data:
+            self._feed(data)
+
+    def eof(self) -> None:
+        """The server closed. Ends a body that has no length of its own. Raises RemoteProtocolError otherwise."""
+        self._feed(b"")
+        if not self.complete:
+            raise RemoteProtocolError(
+                f"cannot {self._what}: the server closed the connection before its answer"
+            )
+
+    def unexpected(self) -> UnexpectedStatus:
+        """The error for a final response that is not the wished one, with as much of its body as came."""
+        assert self.status is not None, "the response has begun"
+        retry_after = retry_after_seconds(
+            first_header(self.headers, "retry-after"), first_header(self.headers, "date")
+        )
+        excerpt = escape(bytes(self._body[:_EXCERPT_BYTES]).strip(), MAX_EXCERPT)
+        return UnexpectedStatus(self._what, self.status, retry_after, excerpt)
+
+    @property
+    def excerpt_complete(self) -> bool:
+        """Whether more of the body would not change `unexpected`."""
+        return self.complete or len(self._body) >= _EXCERPT_BYTES
+
+    def _feed(self, data: bytes) -> None:
+        try:
+            self._h11.receive_data(data)
+            while self._step():
+                pass
+        except h11.RemoteProtocolError as error:
+            raise RemoteProtocolError(f"cannot {self._what}: {escape(str(error))}") from error
+
+    def _step(self) -> bool:
+        """Take one event from h11. False when there is none."""
+        event = self._h11.next_event()
+        if isinstance(event, h11.InformationalResponse):
+            if event.status_code == 101:
+                self.status, self.headers, self.complete = 101, decoded_headers(event.headers), True
+                return False
+            self._informational += 1
+            if self._informational > MAX_INFORMATIONAL:
+                raise RemoteProtocolError(
+                    f"cannot {self._what}: more than {MAX_INFORMATIONAL} informational answers"
+                )
+        elif isinstance(event, h11.Response):
+            self.status, self.headers = event.status_code, decoded_headers(event.headers)
+        elif isinstance(event, h11.Data):
+            self._body += event.data
+            if len(self._body) > self._max_body:
+                if self.status == self._expected:
+                    raise RemoteProtocolError(
+                        f"cannot {self._what}: the answer exceeds {self._max_body} bytes"
+                    )
+                del self._body[self._max_body :]
+        elif isinstance(event, h11.EndOfMessage):
+            self.complete = True
+            return False
+        else:
+            return False
+        return True

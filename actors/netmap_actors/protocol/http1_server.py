@@ -1,0 +1,178 @@
+"""The front door of a control server: one HTTP/1.1 connection over h11, one request at a time.
+
+Not here: what is answered, and the switch to Noise (`upgrade`).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+
+import h11
+
+from netmap_actors.errors import LocalProtocolError
+from netmap_actors.protocol.http1_exchange import MAX_HEADER_BLOCK, Headers, decoded_headers, first_header
+
+__all__ = ["MAX_AHEAD", "MAX_REQUEST_BODY", "HttpRequest", "HttpServer"]
+
+MAX_REQUEST_BODY = 64 << 10
+"""Bytes of a request body."""
+MAX_AHEAD = 64 << 10
+"""Bytes a client may send before it has our answer."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class HttpRequest:
+    """One complete request. Header names are in lower case; `target` is as sent, query included."""
+
+    method: str
+    target: str
+    headers: Headers
+    body: bytes
+
+    def header(self, name: str) -> str | None:
+        """The first value of a header, by its lower-case name."""
+        return first_header(self.headers, name)
+
+
+class _Phase(enum.Enum):
+    READING = "reading a request"
+    WAITING = "waiting for our answer"
+    SWITCHED = "another protocol took over"
+    CLOSED = "closed"
+
+
+class HttpServer:
+    """The server's side of one connection: a request comes out, an answer goes in, and so on."""
+
+    def __init__(self) -> None:
+        self._h11 = h11.Connection(h11.SERVER, max_incomplete_event_size=MAX_HEADER_BLOCK)
+        self._phase = _Phase.READING
+        self._output = bytearray()
+        self._request: h11.Request | None = None
+        self._body = bytearray()
+        self._ahead = 0
+
+    @property
+    def closed(self) -> bool:
+        """Whether the connection must be closed once `data_to_send` is written."""
+        return self._phase is _Phase.CLOSED
+
+    def data_to_send(self) -> bytes:
+        """Bytes for the wire, once."""
+        output, self._output = bytes(self._output), bytearray()
+        return output
+
+    def receive(self, data: bytes) -> list[HttpRequest]:
+        """The request that `data` completes, if it does. Answer it before the next one comes out.
+
+        A client that breaks HTTP/1.1 or a limit finds a 4xx in `data_to_send`, and `closed` becomes true.
+        """
+        if not data or self._phase in (_Phase.SWITCHED, _Phase.CLOSED):
+            return []
+        if self._phase is _Phase.WAITING:
+            self._ahead += len(data)
+            if self._ahead > MAX_AHEAD:
+                self._phase = _Phase.CLOSED
+                return []
+        self._h11.receive_data(data)
+        return self._read()
+
+    def eof(self) -> None:
+        """The client closed its side. An answer to the request in hand can still be sent."""
+        if self._phase in (_Phase.READING, _Phase.WAITING):
+            self._h11.receive_data(b"")
+            self._read()
+
+    def respond(
+        self,
+        status: int,
+        headers: list[tuple[str, str]] | None = None,
+        body: bytes = b"",
+        *,
+        close: bool = False,
+    ) -> list[HttpRequest]:
+        """Answer the request in hand, adding Content-Length; returns the next request if it was sent ahead.
+
+        Raises LocalProtocolError when no request is waiting for an answer.
+        """
+        if self._phase is not _Phase.WAITING or self._request is None:
+            raise LocalProtocolError(f"cannot answer: the connection is {self._phase.value}")
+        head_only = self._request.method == b"HEAD"
+        self._send_response(status, headers or [], body, close=close, head_only=head_only)
+        if self._h11.our_state is not h11.DONE or self._h11.their_state is not h11.DONE:
+            self._phase = _Phase.CLOSED
+            return []
+        self._h11.start_next_cycle()
+        self._phase, self._ahead = _Phase.READING, 0
+        return self._read()
+
+    def _switch_protocol(self, headers: list[tuple[str, str]]) -> bytes:
+        """Answer 101; returns what the client sent behind its request.
+
+        Raises LocalProtocolError, also when the request in hand does not ask for another protocol.
+        """
+        if self._phase is not _Phase.WAITING:
+            raise LocalProtocolError(f"cannot switch protocols: the connection is {self._phase.value}")
+        self._send(h11.InformationalResponse(status_code=101, reason=b"Switching Protocols", headers=headers))
+        self._phase = _Phase.SWITCHED
+        return self._h11.trailing_data[0]
+
+    def _read(self) -> list[HttpRequest]:
+        try:
+            while self._phase is _Phase.READING:
+                event = self._h11.next_event()
+                if isinstance(event, h11.Request):
+                    self._request = event
+                    self._body.clear()
+                    if self._h11.they_are_waiting_for_100_continue:
+                        self._send(h11.InformationalResponse(status_code=100, headers=[]))
+                elif isinstance(event, h11.Data):
+                    self._body += event.data
+                    if len(self._body) > MAX_REQUEST_BODY:
+                        self._refuse(413, "the body is too long")
+                elif isinstance(event, h11.EndOfMessage):
+                    self._phase = _Phase.WAITING
+                    return [self._complete_request()]
+                elif isinstance(event, h11.ConnectionClosed):
+                    self._phase = _Phase.CLOSED
+                else:
+                    break
+        except h11.RemoteProtocolError as error:
+            self._refuse(error.error_status_hint, str(error))
+        return []
+
+    def _complete_request(self) -> HttpRequest:
+        assert self._request is not None, "h11 reports the end behind its beginning"
+        method, target = self._request.method.decode("ascii"), self._request.target.decode("latin-1")
+        return HttpRequest(method, target, decoded_headers(self._request.headers), bytes(self._body))
+
+    def _refuse(self, status: int, why: str) -> None:
+        """Tell the client why, where HTTP/1.1 still allows an answer, and be done."""
+        if self._h11.our_state in (h11.IDLE, h11.SEND_RESPONSE):
+            self._send_response(
+                status, [("Content-Type", "text/plain; charset=utf-8")], why.encode(), close=True
+            )
+        self._phase = _Phase.CLOSED
+
+    def _send_response(
+        self,
+        status: int,
+        headers: list[tuple[str, str]],
+        body: bytes,
+        *,
+        close: bool,
+        head_only: bool = False,
+    ) -> None:
+        closing = [("Connection", "close")] if close else []
+        fields = [*headers, ("Content-Length", str(len(body))), *closing]
+        self._send(h11.Response(status_code=status, headers=fields))
+        if body and not head_only:
+            self._send(h11.Data(data=body))
+        self._send(h11.EndOfMessage())
+
+    def _send(self, event: h11.Event) -> None:
+        try:
+            self._output += self._h11.send(event) or b""
+        except h11.LocalProtocolError as error:
+            raise LocalProtocolError(f"cannot answer: {error}") from error

@@ -1,0 +1,45 @@
+"""HTTP/2 over an established Noise connection, by prior knowledge, for client and server.
+
+Not here: frames and HPACK themselves (h2 does those), records below and map framing above.
+"""
+
+from netmap_actors.protocol.http2.client import MAX_RESPONSE_BODY, Http2Client
+from netmap_actors.protocol.http2.events import (
+    ClientEvent,
+    GoAway,
+    Headers,
+    PingAcked,
+    RequestData,
+    RequestEnded,
+    RequestReceived,
+    RequestReset,
+    ResponseData,
+    ResponseEnded,
+    ResponseHeaders,
+    ResponseReset,
+    ServerEvent,
+)
+from netmap_actors.protocol.http2.frame_guard import FLOOD_LIMIT, FLOOD_WINDOW
+from netmap_actors.protocol.http2.server import MAX_REQUEST_BODY, Http2Server
+
+__all__ = [
+    "FLOOD_LIMIT",
+    "FLOOD_WINDOW",
+    "MAX_REQUEST_BODY",
+    "MAX_RESPONSE_BODY",
+    "ClientEvent",
+    "GoAway",
+    "Headers",
+    "Http2Client",
+    "Http2Server",
+    "PingAcked",
+    "RequestData",
+    "RequestEnded",
+    "RequestReceived",
+    "RequestReset",
+    "ResponseData",
+    "ResponseEnded",
+    "ResponseHeaders",
+    "ResponseReset",
+    "ServerEvent",
+]

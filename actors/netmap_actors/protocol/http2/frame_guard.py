@@ -1,0 +1,124 @@
+"""Looks at every frame header before h2 does, and refuses what is too large or comes too often.
+
+Not here: the meaning of frames. h2 buffers a frame before it judges its length and answers each PING and SETTINGS
+frame, so a peer that floods us is cut here, by counting, before it costs anything (RUSTSEC-2026-0258,
+CVE-2024-27316, CVE-2019-9512, CVE-2019-9515).
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import TYPE_CHECKING
+
+from netmap_actors.errors import RemoteProtocolError
+
+if TYPE_CHECKING:
+    from collections.abc import Container
+
+__all__ = [
+    "FLOOD_LIMIT",
+    "FLOOD_WINDOW",
+    "MAX_CONTROL_FRAME",
+    "MAX_DATA_FRAME",
+    "MAX_HEADER_BLOCK",
+    "FrameGuard",
+]
+
+MAX_DATA_FRAME = 64 << 10
+"""Bytes of the largest DATA frame, as advertised: fewer and larger frames make a large map cheap to read."""
+MAX_CONTROL_FRAME = 16 << 10
+"""Bytes of any other frame: RFC 9113's default; no server makes larger ones."""
+MAX_HEADER_BLOCK = 64 << 10
+"""Compressed bytes of one header block, HEADERS and its CONTINUATIONs together."""
+FLOOD_WINDOW = 10.0
+"""Seconds over which frames are counted; windows do not overlap, so at most twice the limit passes in one span."""
+FLOOD_LIMIT = 1000
+"""Frames other than useful DATA per window. A long poll sees a handful in a minute."""
+
+_SMALL_DATA = 256
+"""DATA on a stream nobody listens to counts when it is smaller than this; what was in flight when a stream was
+cancelled is larger, and bounded by the windows."""
+_OCTETS_PER_WINDOW_UPDATE = 1024
+"""Octets we send that make one WINDOW_UPDATE plausible: Go's transport sends two for each 4 KiB."""
+
+_DATA, _HEADERS, _PUSH_PROMISE, _GOAWAY, _WINDOW_UPDATE, _CONTINUATION = 0, 1, 5, 7, 8, 9
+_HEADER_LENGTH = 9
+_unpack_header = struct.Struct(">BHBBL").unpack_from
+
+
+class FrameGuard:
+    """Walks the frames of one connection, however they are cut."""
+
+    def __init__(self, live: Container[int], *, preface: int = 0) -> None:
+        """`live`: stream ids whose DATA somebody waits for. `preface`: bytes before the first frame."""
+        self._live = live
+        self._skip = preface
+        self._head = b""
+        self._header_block = 0
+        self._window_began: float | None = None
+        self._counted = 0
+        self._sent = 0
+        self._goaway = False
+
+    def sent(self, octets: int) -> None:
+        """We sent so many octets of DATA, for which the other side may open its windows again."""
+        self._sent += octets
+
+    def check(self, data: bytes | memoryview, now: float) -> int:
+        """How much of `data` to hand on: all of it, or up to the end of a GOAWAY frame.
+
+        Raises RemoteProtocolError for a frame that is too large, and for too many of the useless kinds.
+        """
+        offset, end = 0, len(data)
+        while offset < end:
+            if self._skip:
+                step = min(self._skip, end - offset)
+                self._skip -= step
+                offset += step
+            else:
+                missing = _HEADER_LENGTH - len(self._head)
+                self._head += data[offset : offset + missing]
+                offset = min(offset + missing, end)
+                if len(self._head) < _HEADER_LENGTH:
+                    break
+                self._frame(now)
+            if self._goaway and not self._skip:
+                break
+        return offset
+
+    def _frame(self, now: float) -> None:
+        high, low, kind, _, stream_id = _unpack_header(self._head)
+        self._head = b""
+        length = high << 16 | low
+        self._skip = length
+        limit = MAX_DATA_FRAME if kind == _DATA else MAX_CONTROL_FRAME
+        if length > limit:
+            raise RemoteProtocolError(
+                f"cannot read HTTP/2: frame type {kind} of {length} bytes, limit is {limit}"
+            )
+        if kind == _DATA:
+            if length < _SMALL_DATA and stream_id & 0x7FFF_FFFF not in self._live:
+                self._count(kind, now)
+            return
+        if kind == _WINDOW_UPDATE and self._sent >= _OCTETS_PER_WINDOW_UPDATE:
+            self._sent -= _OCTETS_PER_WINDOW_UPDATE
+            return
+        self._count(kind, now)
+        if kind in (_HEADERS, _PUSH_PROMISE):
+            self._header_block = length
+        elif kind == _CONTINUATION:
+            self._header_block += length
+            if self._header_block > MAX_HEADER_BLOCK:
+                raise RemoteProtocolError(f"cannot read HTTP/2: header block over {MAX_HEADER_BLOCK} bytes")
+        self._goaway = kind == _GOAWAY
+
+    def _count(self, kind: int, now: float) -> None:
+        if self._window_began is None or not 0 <= now - self._window_began < FLOOD_WINDOW:
+            self._window_began = now
+            self._counted = 0
+        self._counted += 1
+        if self._counted > FLOOD_LIMIT:
+            raise RemoteProtocolError(
+                f"cannot go on with HTTP/2: more than {FLOOD_LIMIT} control frames in {FLOOD_WINDOW:.0f} s, "
+                f"the last one of type {kind}"
+            )

@@ -1,0 +1,143 @@
+"""The server's half of HTTP/2: requests in, responses out.
+
+Not here: what is answered. Used by the embedded control server.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import h2.errors
+import h2.events
+import h2.settings
+
+from netmap_actors.errors import LocalProtocolError
+from netmap_actors.protocol.http2.connection import Http2Connection, Stream
+from netmap_actors.protocol.http2.events import (
+    RequestData,
+    RequestEnded,
+    RequestReceived,
+    RequestReset,
+    ServerEvent,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = ["MAX_CONCURRENT_STREAMS", "MAX_REQUEST_BODY", "Http2Server"]
+
+MAX_REQUEST_BODY = 1 << 20
+"""Octets of a request body, as headscale and testcontrol limit it; a longer one is reset."""
+MAX_CONCURRENT_STREAMS = 100
+
+
+class _Exchange(Stream):
+    """One request and our response."""
+
+    __slots__ = ("request_ended", "responded", "response_ended")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.request_ended = False
+        self.responded = False
+        self.response_ended = False
+
+
+class Http2Server(Http2Connection[_Exchange, ServerEvent]):
+    """Answers requests. A stream that is gone (reset, or the connection over) takes responses and forgets them."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            client_side=False,
+            settings={h2.settings.SettingCodes.MAX_CONCURRENT_STREAMS: MAX_CONCURRENT_STREAMS},
+        )
+        self._highest = 0
+
+    def is_open(self, stream_id: int) -> bool:
+        """Whether a response on this stream can still reach the client."""
+        stream = self._streams.get(stream_id)
+        return stream is not None and not stream.response_ended
+
+    def respond(
+        self,
+        stream_id: int,
+        status: int,
+        headers: Iterable[tuple[str, str]] = (),
+        body: bytes | None = None,
+        *,
+        end: bool = True,
+    ) -> None:
+        """Send status and headers, then `body` if there is one; without `end` more follows by `send_data`.
+
+        Raises LocalProtocolError for a stream that never was, or that has its response already.
+        """
+        exchange = self._exchange(stream_id)
+        if exchange is None:
+            return
+        if exchange.responded:
+            raise LocalProtocolError("cannot respond: this request has its response already")
+        exchange.responded = True
+        fields = [(":status", str(status)), *((name.lower(), value) for name, value in headers)]
+        bare = end and not body
+        self._send_headers(stream_id, fields, end=bare)
+        if bare:
+            self._sent_end(stream_id, exchange)
+        else:
+            self._queue(exchange, body or b"", end=end)
+
+    def send_data(self, stream_id: int, data: bytes, *, end: bool = False) -> None:
+        """Queue more of a response body; it leaves as the client's windows admit. Raises LocalProtocolError."""
+        exchange = self._exchange(stream_id)
+        if exchange is None:
+            return
+        if not exchange.responded:
+            raise LocalProtocolError("cannot send a body: the response has not begun")
+        self._queue(exchange, data, end=end)
+
+    def reset(self, stream_id: int, code: int = h2.errors.ErrorCodes.INTERNAL_ERROR) -> None:
+        """Give an exchange up: RST_STREAM with this error code. A stream that is gone: nothing."""
+        if stream_id in self._streams:
+            self._reset(stream_id, code)
+
+    def _exchange(self, stream_id: int) -> _Exchange | None:
+        exchange = self._streams.get(stream_id)
+        if exchange is None and stream_id > self._highest:
+            raise LocalProtocolError(f"cannot respond: there was no request on stream {stream_id}")
+        if exchange is not None and exchange.response_ended:
+            raise LocalProtocolError("cannot send more: the response has been ended before")
+        return exchange
+
+    def _on_role_event(self, event: h2.events.Event) -> Iterable[ServerEvent]:
+        if isinstance(event, h2.events.RequestReceived):
+            pseudo, headers = self._plain_headers(event.headers)
+            self._highest = event.stream_id
+            self._streams[event.stream_id] = _Exchange()
+            return (
+                RequestReceived(event.stream_id, pseudo.get(":method", ""), pseudo.get(":path", ""), headers),
+            )
+        if isinstance(event, h2.events.StreamEnded):
+            exchange = self._streams.get(event.stream_id)
+            if exchange is None:
+                return ()
+            exchange.request_ended = True
+            self._forget_finished(event.stream_id, exchange)
+            return (RequestEnded(event.stream_id),)
+        if isinstance(event, h2.events.StreamReset):
+            known = self._streams.pop(event.stream_id, None) is not None
+            return (RequestReset(event.stream_id, int(event.error_code)),) if known else ()
+        return ()
+
+    def _on_data(self, stream_id: int, stream: _Exchange, data: bytes) -> Iterable[ServerEvent]:
+        if stream.received > MAX_REQUEST_BODY:
+            self._reset(stream_id, h2.errors.ErrorCodes.ENHANCE_YOUR_CALM)
+            return (RequestReset(stream_id, int(h2.errors.ErrorCodes.ENHANCE_YOUR_CALM)),)
+        return (RequestData(stream_id, data),)
+
+    def _sent_end(self, stream_id: int, stream: _Exchange) -> None:
+        super()._sent_end(stream_id, stream)
+        stream.response_ended = True
+        self._forget_finished(stream_id, stream)
+
+    def _forget_finished(self, stream_id: int, exchange: _Exchange) -> None:
+        if exchange.request_ended and exchange.response_ended:
+            self._streams.pop(stream_id, None)
