@@ -1,0 +1,75 @@
+# The commands of a developer. Each sets up what it needs; `make run` and `make test` work on a fresh machine
+# with Python 3.11 or newer (venv included), make and git.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PROTOC_VENV := .venv-protoc
+PIP := pip install --quiet --disable-pip-version-check --no-input
+PROTOS := netmap_actors/wire/internal.proto netmap_actors/wire/netmap.proto
+CONFIG ?= config.toml
+ARGS ?=
+PYTEST_ARGS ?= -n 2 --dist loadgroup
+
+.PHONY: help run test test-fast check generate bench go-tools format clean
+
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' Makefile
+
+run: $(VENV)/.run-ready  ## set up, then run the daemon on config.toml (CONFIG=FILE, ARGS="--option value")
+	@exec $(BIN)/netmap-supervisor run --config $(CONFIG) $(ARGS)
+
+test: $(VENV)/.dev-ready go-tools  ## set up, then every test (PYTEST_ARGS to choose)
+	$(BIN)/python -P -m pytest $(PYTEST_ARGS)
+
+test-fast: $(VENV)/.dev-ready  ## only the tests that take seconds and need neither Go nor root
+	$(BIN)/python -P -m pytest -m "not slow and not interop and not netns" $(PYTEST_ARGS)
+
+check: $(VENV)/.dev-ready  ## lint, format, types, layers, generated code
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/python -P -m pytest -q tests/contract
+
+format: $(VENV)/.dev-ready  ## put imports and layout in order
+	$(BIN)/ruff check --fix --select I
+	$(BIN)/ruff format
+
+generate: $(PROTOC_VENV)/.ready  ## compile the .proto files again
+	$(PROTOC_VENV)/bin/python -P -m grpc_tools.protoc -I actors --python_out=actors --pyi_out=actors $(PROTOS)
+
+go-tools: $(VENV)/.dev-ready  ## build the Go peers into the cache outside the tree (skipped without Go)
+	$(BIN)/python -m tests.interop.go_tools
+
+bench: $(VENV)/.dev-ready go-tools  ## the figures of the design, measured against tailscaled; fails when one is missed
+	$(BIN)/python -m bench
+
+clean:  ## remove what these commands made in the tree
+	rm -rf $(VENV) $(PROTOC_VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis bench/results
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "cannot set up: $(PYTHON) is older than Python 3.11; run: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)" >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { \
+	  echo "cannot set up: this Python has no venv module (on Debian: apt-get install python3-venv)" >&2; rm -rf $(VENV); exit 1; }
+
+# The build backend first and from the same pins: the build then needs nothing from outside.
+$(VENV)/.run-ready: pyproject.toml constraints.txt | $(BIN)/python
+	@echo "setting up $(VENV) …" >&2
+	$(BIN)/$(PIP) -c constraints.txt hatchling
+	$(BIN)/$(PIP) -c constraints.txt --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/.dev-ready: $(VENV)/.run-ready
+	$(BIN)/$(PIP) -c constraints.txt --no-build-isolation -e '.[dev]'
+	@touch $@
+
+$(PROTOC_VENV)/.ready: constraints-protoc.txt
+	$(PYTHON) -m venv $(PROTOC_VENV)
+	$(PROTOC_VENV)/bin/$(PIP) -c constraints-protoc.txt grpcio-tools
+	@touch $@

@@ -1,0 +1,108 @@
+"""Builds the Go peers (testcontrol, tsp, tailscaled, tailscale) once per version, into a cache outside the tree.
+
+Their version is pinned by go.mod and go.sum beside this file; the cache is keyed by them and by the compiler.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+TOOLS = ("testcontrol", "tsp", "tailscaled", "tailscale")
+HERE = Path(__file__).resolve().parent
+BUILD_LIMIT = 1500.0
+"""Seconds; a cold build of all four takes a few minutes on two cores."""
+
+
+class GoToolsUnavailable(Exception):
+    """There is no usable Go compiler, or the build failed; the text says which."""
+
+
+def cache_root() -> Path:
+    """Where built tools are kept, outside the tree."""
+    base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    return Path(base) / "netmap-supervisor"
+
+
+@contextlib.contextmanager
+def file_lock(path: Path) -> Iterator[None]:
+    """Holds an exclusive lock on `path` (created when missing); other processes wait."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+
+
+def _go() -> str:
+    found = shutil.which("go") or shutil.which("go", path="/usr/local/go/bin")
+    if found is None:
+        raise GoToolsUnavailable("cannot build the Go peers: there is no go on PATH")
+    return found
+
+
+def _version(go: str) -> str:
+    answer = subprocess.run([go, "version"], cwd=HERE, capture_output=True, text=True, check=False)
+    if answer.returncode != 0:
+        raise GoToolsUnavailable(f"cannot build the Go peers: {answer.stderr.strip()}")
+    return answer.stdout.strip()
+
+
+def build() -> Path:
+    """The directory holding the four programs, built now if need be. Raises GoToolsUnavailable."""
+    go = _go()
+    key = hashlib.sha256(
+        b"\0".join([(HERE / "go.mod").read_bytes(), (HERE / "go.sum").read_bytes(), _version(go).encode()])
+    ).hexdigest()[:16]
+    root = cache_root() / "go-tools"
+    target = root / key
+    with file_lock(root / f"{key}.lock"):
+        if all((target / tool).is_file() for tool in TOOLS):
+            return target
+        with tempfile.TemporaryDirectory(dir=root, prefix=f"{key}-") as scratch:
+            packages = [f"tailscale.com/cmd/{tool}" for tool in TOOLS]
+            command = [go, "build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w", "-o", scratch + "/", *packages]
+            print(f"building the Go peers into {target} …", file=sys.stderr, flush=True)
+            try:
+                result = subprocess.run(
+                    command,
+                    cwd=HERE,
+                    env={**os.environ, "CGO_ENABLED": "0"},
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.STDOUT,
+                    text=True,
+                    check=False,
+                    timeout=BUILD_LIMIT,
+                )
+            except subprocess.TimeoutExpired:
+                raise GoToolsUnavailable(f"cannot build the Go peers: not done after {BUILD_LIMIT:.0f} s") from None
+            if result.returncode != 0:
+                raise GoToolsUnavailable(f"cannot build the Go peers: go build said\n{result.stdout[-2000:]}")
+            target.mkdir(parents=True, exist_ok=True)
+            for tool in TOOLS:
+                (Path(scratch) / tool).rename(target / tool)
+    return target
+
+
+def main() -> int:
+    """Build, and say where; without Go that is an error only where CI says so."""
+    try:
+        print(f"Go peers: {build()}")
+    except GoToolsUnavailable as error:
+        print(error, file=sys.stderr)
+        return 1 if os.environ.get("CI") == "true" else 0
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
