@@ -71,7 +71,16 @@ def build() -> Path:
             return target
         with tempfile.TemporaryDirectory(dir=root, prefix=f"{key}-") as scratch:
             packages = [f"tailscale.com/cmd/{tool}" for tool in TOOLS]
-            command = [go, "build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w", "-o", scratch + "/", *packages]
+            command = [
+                go,
+                "build",
+                "-trimpath",
+                "-buildvcs=false",
+                "-ldflags=-s -w",
+                "-o",
+                scratch + "/",
+                *packages,
+            ]
             print(f"building the Go peers into {target} …", file=sys.stderr, flush=True)
             try:
                 result = subprocess.run(
@@ -85,7 +94,9 @@ def build() -> Path:
                     timeout=BUILD_LIMIT,
                 )
             except subprocess.TimeoutExpired:
-                raise GoToolsUnavailable(f"cannot build the Go peers: not done after {BUILD_LIMIT:.0f} s") from None
+                raise GoToolsUnavailable(
+                    f"cannot build the Go peers: not done after {BUILD_LIMIT:.0f} s"
+                ) from None
             if result.returncode != 0:
                 raise GoToolsUnavailable(f"cannot build the Go peers: go build said\n{result.stdout[-2000:]}")
             target.mkdir(parents=True, exist_ok=True)

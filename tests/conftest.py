@@ -1,0 +1,87 @@
+"""Fixtures every folder of tests may use: the Go peers, and the rules about time limits and neighbours."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.availability import unavailable
+from tests.interop.go_tools import GoToolsUnavailable, build
+from tests.interop.testcontrol import GoControl, control_slot, running_control
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+GO_FIXTURES = {
+    "go_tools",
+    "tsp_binary",
+    "tailscaled_binary",
+    "tailscale_binary",
+    "testcontrol_binary",
+    "testcontrol",
+}
+GO_TEST_LIMIT = 1800
+"""Seconds: the first such test may have to build the peers, or wait for port 9911."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what uses the Go peers, and keep the users of the one port in one worker."""
+    for item in items:
+        fixtures = set(getattr(item, "fixturenames", ()))
+        if fixtures & GO_FIXTURES:
+            item.add_marker(pytest.mark.interop)
+            if item.get_closest_marker("timeout") is None:
+                item.add_marker(pytest.mark.timeout(GO_TEST_LIMIT))
+        if "testcontrol" in fixtures:
+            item.add_marker(pytest.mark.xdist_group("testcontrol"))
+
+
+@pytest.fixture(scope="session")
+def go_tools() -> Path:
+    """Directory with the built Go peers."""
+    try:
+        return build()
+    except GoToolsUnavailable as error:
+        unavailable(str(error))
+
+
+@pytest.fixture(scope="session")
+def tsp_binary(go_tools: Path) -> Path:
+    """tailscale's command line for single steps of the control protocol."""
+    return go_tools / "tsp"
+
+
+@pytest.fixture(scope="session")
+def tailscaled_binary(go_tools: Path) -> Path:
+    """tailscale's daemon."""
+    return go_tools / "tailscaled"
+
+
+@pytest.fixture(scope="session")
+def tailscale_binary(go_tools: Path) -> Path:
+    """The command line of tailscaled."""
+    return go_tools / "tailscale"
+
+
+@pytest.fixture(scope="session")
+def testcontrol_binary(go_tools: Path) -> Path:
+    """tailscale's test control server."""
+    return go_tools / "testcontrol"
+
+
+@pytest.fixture
+def testcontrol(testcontrol_binary: Path, tmp_path: Path) -> Iterator[Callable[[int], GoControl]]:
+    """`testcontrol(nfake)` starts tailscale's control server on 127.0.0.1:9911; ended with the test."""
+    with ExitStack() as running:
+        running.enter_context(control_slot())
+
+        def start(nfake: int = 0) -> GoControl:
+            log = tmp_path / "testcontrol.log"
+            return running.enter_context(running_control(testcontrol_binary, nfake, log))
+
+        yield start
