@@ -1,0 +1,199 @@
+"""Laws of the house that no linter knows."""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.availability import unavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+ROOT = Path(__file__).resolve().parents[2]
+SOURCE_ROOTS = (ROOT / "actors", ROOT / "supervisor")
+PACKAGES = (ROOT / "actors" / "netmap_actors", ROOT / "supervisor" / "netmap_supervisor")
+MAX_LINES = 500
+FORBIDDEN_STEMS = {"util", "utils", "helper", "helpers", "common", "misc", "tools"}
+WIRE = PACKAGES[0] / "wire"
+
+
+def modules() -> list[Path]:
+    """Every hand-written module of the product."""
+    found = [path for package in PACKAGES for path in package.rglob("*.py") if not path.stem.endswith("_pb2")]
+    return sorted(found)
+
+
+def name_of(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def committed_files() -> list[Path]:
+    """What git tracks; where there is no git, every test that needs it says so."""
+    if shutil.which("git") is None or not (ROOT / ".git").exists():
+        unavailable("not a git checkout")
+    # The folder may belong to somebody else than us: nothing is written.
+    command = ["git", "-c", f"safe.directory={ROOT}", "ls-files", "-z"]
+    listed = subprocess.run(command, cwd=ROOT, capture_output=True, check=True).stdout
+    return [ROOT / name for name in listed.decode().split("\0") if name and (ROOT / name).is_file()]
+
+
+@pytest.mark.parametrize("root", SOURCE_ROOTS, ids=lambda root: root.name)
+def test_a_source_root_is_not_a_package(root: Path) -> None:
+    """With an __init__.py, `import supervisor` from the repository would no longer be supervisord's."""
+    assert root.is_dir()
+    assert not (root / "__init__.py").exists()
+
+
+@pytest.mark.parametrize("package", PACKAGES, ids=lambda package: package.name)
+def test_a_package_tells_type_checkers_that_it_is_typed(package: Path) -> None:
+    assert (package / "py.typed").is_file()
+
+
+def offenders(broken: Callable[[Path], object]) -> list[str]:
+    return [name_of(path) for path in modules() if broken(path)]
+
+
+def test_every_module_is_small() -> None:
+    assert offenders(lambda path: len(path.read_text().splitlines()) > MAX_LINES) == []
+
+
+def test_every_module_says_what_it_is_for() -> None:
+    assert offenders(lambda path: not ast.get_docstring(ast.parse(path.read_text()))) == []
+
+
+def test_no_room_is_a_drawer() -> None:
+    def is_drawer(path: Path) -> object:
+        return FORBIDDEN_STEMS & {
+            part.removesuffix(".py").strip("_") for part in path.relative_to(ROOT).parts
+        }
+
+    assert offenders(is_drawer) == []
+
+
+def test_no_error_is_passed_over_in_silence() -> None:
+    """`contextlib.suppress` names what it passes over; a broad or bare handler that does nothing hides a defect."""
+
+    def hides(path: Path) -> bool:
+        handlers = [
+            node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.ExceptHandler)
+        ]
+        broad = [
+            node
+            for node in handlers
+            if node.type is None
+            or (isinstance(node.type, ast.Name) and node.type.id in {"Exception", "BaseException"})
+        ]
+        return any(all(isinstance(step, ast.Pass) for step in node.body) for node in broad)
+
+    assert offenders(hides) == []
+
+
+def test_nothing_is_left_for_later_and_nothing_sleeps() -> None:
+    assert offenders(lambda path: re.search(r"\b(TODO|FIXME|XXX)\b|time\.sleep\(", path.read_text())) == []
+
+
+def test_only_exit_reason_names_exit_statuses_of_children() -> None:
+    """A process of ours never picks a number: `sys.exit(41)` or `os._exit(42)` would bypass the table."""
+    number = re.compile(r"\b(?:sys\.exit|os\._exit)\((?:4[1-9]|77|78)\)")
+    assert offenders(lambda path: number.search(path.read_text())) == []
+
+
+@pytest.mark.timeout(240)
+def test_the_generated_code_is_what_the_schema_says(tmp_path: Path) -> None:
+    """`make generate` would change nothing."""
+    python = ROOT / ".venv-protoc" / "bin" / "python"
+    if not python.exists():
+        made = subprocess.run(
+            ["make", "--no-print-directory", ".venv-protoc/.ready", f"PYTHON={sys.executable}"],
+            cwd=ROOT,
+            env={
+                key: value
+                for key, value in os.environ.items()
+                if key not in {"MAKEFLAGS", "MAKELEVEL", "MFLAGS"}
+            },
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=200,
+        )
+        if made.returncode != 0:
+            unavailable(f"cannot install the protobuf compiler: {made.stderr[-300:]}")
+    schemas = sorted(path.relative_to(ROOT / "actors") for path in WIRE.glob("*.proto"))
+    assert schemas
+    command = [
+        python,
+        "-P",
+        "-m",
+        "grpc_tools.protoc",
+        "-I",
+        "actors",
+        f"--python_out={tmp_path}",
+        f"--pyi_out={tmp_path}",
+    ]
+    subprocess.run([*command, *map(str, schemas)], cwd=ROOT, check=True, timeout=50)
+    generated = sorted(path for path in tmp_path.rglob("*_pb2.py*"))
+    assert [path.name for path in generated] == sorted(path.name for path in WIRE.glob("*_pb2.py*"))
+    for path in generated:
+        assert path.read_text() == (WIRE / path.name).read_text(), (
+            f"{path.name} is not current: run make generate"
+        )
+
+
+def pinned() -> dict[str, str]:
+    lines = (ROOT / "constraints.txt").read_text().splitlines()
+    pins = dict(line.split("==") for line in lines if line and not line.startswith("#"))
+    return {canonical(name): version for name, version in pins.items()}
+
+
+def canonical(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def test_every_requirement_has_a_range_and_a_pin() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    requirements = [*project["dependencies"], *project["optional-dependencies"]["dev"]]
+    for requirement in requirements:
+        name = re.match(r"[A-Za-z0-9._-]+", requirement)
+        assert name, requirement
+        assert ">=" in requirement, requirement
+        assert canonical(name.group()) in pinned(), requirement
+
+
+def test_pins_are_exact_and_name_no_place() -> None:
+    for name in ("constraints.txt", "constraints-protoc.txt"):
+        for line in (ROOT / name).read_text().splitlines():
+            assert line.startswith("#") or re.fullmatch(r"[A-Za-z0-9._-]+==[A-Za-z0-9.+!]+", line), line
+
+
+def test_no_lock_file_and_no_path_of_a_machine_is_committed() -> None:
+    lock_files = {"uv.lock", "poetry.lock", "pdm.lock", "Pipfile.lock", "pip.conf"}
+    registry = re.compile(rb"index-url|find-links|pypi\.org/simple|files\.pythonhosted|proxy\.golang")
+    machine = re.compile(rb"/(?:work|opt/wheels|home/[a-z]+|root)/[a-z]")
+    for path in committed_files():
+        assert path.name not in lock_files
+        if path == Path(__file__).resolve():
+            continue
+        data = path.read_bytes()
+        if b"\0" in data[:4096]:
+            continue
+        assert not registry.search(data), name_of(path)
+        assert not machine.search(data), name_of(path)
+
+
+def test_the_installed_packages_are_these() -> None:
+    """Tests see the installed product, and the install is this tree."""
+    probe = "import netmap_actors, netmap_supervisor; print(netmap_actors.__file__); print(netmap_supervisor.__file__)"
+    shown = subprocess.run(
+        [sys.executable, "-P", "-c", probe], capture_output=True, text=True, check=True, cwd="/"
+    )
+    assert [Path(line).resolve().parent for line in shown.stdout.split()] == list(PACKAGES)

@@ -1,0 +1,82 @@
+"""The storeys of the house: who may import whom."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_the_layering_contracts_are_kept() -> None:
+    command = [Path(sys.executable).parent / "lint-imports", "--no-cache", "--config", "pyproject.toml"]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=50)
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+def loaded_by(statement: str) -> set[str]:
+    """Names of all modules loaded after this statement in a fresh interpreter."""
+    program = f"{statement}\nimport sys, json\nprint(json.dumps(sorted(sys.modules)))"
+    shown = subprocess.run(
+        [sys.executable, "-P", "-c", program], capture_output=True, text=True, check=True, cwd="/"
+    )
+    return set(json.loads(shown.stdout))
+
+
+def rooms(loaded: set[str], *names: str) -> set[str]:
+    """Those of the loaded modules that are, or lie in, one of these packages."""
+    return {module for module in loaded for name in names if module == name or module.startswith(name + ".")}
+
+
+ACTOR_ROOMS = (
+    "netmap_actors.control",
+    "netmap_actors.control_connection",
+    "netmap_actors.dev_control",
+    "netmap_actors.devcontrol",
+    "netmap_actors.liveness",
+    "netmap_actors.netmap",
+    "netmap_actors.process",
+    "netmap_actors.protocol",
+    "netmap_actors.publication",
+    "netmap_actors.publisher",
+    "netmap_actors.tailcfg",
+    "netmap_actors.transport",
+)
+
+
+def test_the_supervisor_process_never_loads_the_code_of_an_actor() -> None:
+    """It has to survive what they do; the linter sees imports, this sees what is loaded in the end."""
+    loaded = loaded_by("import netmap_supervisor.supervisor")
+    assert not rooms(loaded, *ACTOR_ROOMS, "netmap_actors.subscriber", "cryptography", "h2", "h11")
+
+
+def test_importing_the_subscriber_loads_nothing_of_the_daemon() -> None:
+    loaded = loaded_by("from netmap_supervisor import Subscriber")
+    assert rooms(loaded, "netmap_actors.subscriber")
+    daemon = (*ACTOR_ROOMS, "netmap_actors.bus", "netmap_supervisor.supervisor", "netmap_supervisor.core")
+    assert not rooms(loaded, *daemon, "pykka", "cryptography", "h2", "h11", "structlog", "click", "rich")
+
+
+def test_the_package_itself_loads_nothing() -> None:
+    """`import netmap_supervisor` is cheap: the re-export of Subscriber is lazy."""
+    assert not rooms(
+        loaded_by("import netmap_supervisor"), "netmap_actors", "zmq", "pykka", "google.protobuf", "click"
+    )
+
+
+@pytest.mark.parametrize("actor", ["control_connection", "liveness", "publisher"])
+def test_development_rooms_are_not_loaded_in_production(actor: str) -> None:
+    loaded = loaded_by(f"import netmap_actors.{actor}")
+    assert not rooms(loaded, "netmap_actors.devcontrol", "netmap_actors.testing", "netmap_supervisor")
+
+
+def test_only_the_connection_process_can_do_cryptography() -> None:
+    """publisher and liveness never hold a key: what opens one is not even loaded."""
+    for actor in ("liveness", "publisher"):
+        assert not rooms(loaded_by(f"import netmap_actors.{actor}"), "cryptography", "ssl", "h2", "h11"), (
+            actor
+        )
