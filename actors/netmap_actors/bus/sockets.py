@@ -6,6 +6,7 @@ A high-water mark counts messages, not bytes, so each stands behind a bound on t
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 
 import zmq
 
@@ -21,6 +22,8 @@ _FLUSH_MS = 300
 """How long a closing DEALER may still deliver its last words."""
 
 Socket = zmq.Socket[bytes]
+Protect = Callable[[Socket], object]
+"""Arms a socket before its bind, as `ZapHandler.protect` does."""
 
 
 def ipc(path: str | os.PathLike[str]) -> str:
@@ -45,13 +48,18 @@ class Sockets:
         return self._connect(socket, endpoint)
 
     def router_bind(
-        self, endpoint: str, *, max_size: int = CONTROL_MESSAGE, hwm: int = CONTROL_HWM
+        self,
+        endpoint: str,
+        *,
+        max_size: int = CONTROL_MESSAGE,
+        hwm: int = CONTROL_HWM,
+        protect: Protect | None = None,
     ) -> Socket:
         """Answers by routing id; an unknown or full peer raises instead of losing the message."""
         socket = self._make(zmq.ROUTER, max_size=max_size, hwm=hwm)
         socket.setsockopt(zmq.ROUTER_MANDATORY, 1)
         socket.setsockopt(zmq.ROUTER_HANDOVER, 0)
-        return self._bind(socket, endpoint)
+        return self._bind(socket, endpoint, protect)
 
     def dealer_connect(
         self, endpoint: str, identity: bytes, *, max_size: int = CONTROL_MESSAGE, hwm: int = CONTROL_HWM
@@ -63,10 +71,11 @@ class Sockets:
         socket.setsockopt(zmq.LINGER, _FLUSH_MS)
         return self._connect(socket, endpoint)
 
-    def xpub_bind(self, endpoint: str, *, hwm: int, max_size: int = 4096) -> Socket:
+    def xpub_bind(
+        self, endpoint: str, *, hwm: int, max_size: int = 4096, protect: Protect | None = None
+    ) -> Socket:
         """Publishes; subscriptions (at most `max_size` bytes each) can be read from it."""
-        socket = self._make(zmq.XPUB, max_size=max_size, hwm=hwm)
-        return self._bind(socket, endpoint)
+        return self._bind(self._make(zmq.XPUB, max_size=max_size, hwm=hwm), endpoint, protect)
 
     def sub_connect(self, endpoint: str, topics: list[bytes], *, hwm: int, max_size: int) -> Socket:
         """Receives the messages of these topic prefixes."""
@@ -76,6 +85,10 @@ class Sockets:
         for topic in topics:
             socket.setsockopt(zmq.SUBSCRIBE, topic)
         return self._connect(socket, endpoint)
+
+    def rep_bind(self, endpoint: str) -> Socket:
+        """Answers one request at a time; for the authentication protocol inside a context."""
+        return self._bind(self._make(zmq.REP, max_size=CONTROL_MESSAGE, hwm=CONTROL_HWM), endpoint)
 
     def close_one(self, socket: Socket) -> None:
         """Close one socket before the others."""
@@ -102,7 +115,9 @@ class Sockets:
         self._open.append(socket)
         return socket
 
-    def _bind(self, socket: Socket, endpoint: str) -> Socket:
+    def _bind(self, socket: Socket, endpoint: str, protect: Protect | None = None) -> Socket:
+        if protect is not None:
+            protect(socket)
         # A unix socket takes its mode from the umask: nobody but the owner, whatever the shell had set.
         before = os.umask(0o177)
         try:

@@ -1,0 +1,167 @@
+"""The CURVE keys of remote subscribers on disk: the publisher's own pair and the clients it admits.
+
+    <state>/curve/server.key_secret   0600, made once
+    <state>/curve/allowed/<name>.key  0600, one public key a file
+
+A key file is a comment and one line of Z85 (ZeroMQ RFC 32), 40 characters. Not here: who asks for them (`bus.zap`).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+from typing import TYPE_CHECKING, NamedTuple
+
+import zmq
+
+from netmap_actors.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["AllowList", "ClientKey", "CurvePair", "check_public", "generate", "load_server_pair", "read_secret"]
+
+_Z85 = re.compile(r"[0-9a-zA-Z.\-:+=^!/*?&<>()\[\]{}@%$#]{40}")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+_MAX_KEY_FILE = 4096
+
+
+class CurvePair(NamedTuple):
+    """Both halves in Z85."""
+
+    public: str
+    secret: str
+
+    def __repr__(self) -> str:
+        return f"CurvePair(public={self.public!r}, secret=[redacted])"
+
+
+class ClientKey(NamedTuple):
+    """One admitted client."""
+
+    name: str
+    public: str
+
+
+def generate() -> CurvePair:
+    """A new pair from libzmq's own randomness."""
+    public, secret = zmq.curve_keypair()
+    return CurvePair(public.decode("ascii"), secret.decode("ascii"))
+
+
+def check_public(text: str) -> str:
+    """The key without its surroundings. Raises ConfigurationError when it is none."""
+    key = text.strip()
+    if not _Z85.fullmatch(key):
+        raise ConfigurationError(
+            "cannot use this CURVE key: 40 characters of Z85 are expected; "
+            "`netmap-supervisor keys generate` makes a pair and prints the public half"
+        )
+    return key
+
+
+def read_secret(path: Path) -> CurvePair:
+    """A client's pair from the file `keys generate` wrote. Raises ConfigurationError."""
+    try:
+        lines = path.read_text("ascii").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"cannot read the CURVE key file {path}: {_why(error)}") from None
+    keys = [line for line in lines if line and not line.startswith("#")]
+    if len(keys) != 2 or not all(_Z85.fullmatch(key) for key in keys):
+        raise ConfigurationError(f"cannot use {path}: it does not hold a public and a secret CURVE key")
+    pair = CurvePair(*keys)
+    if zmq.curve_public(pair.secret.encode()).decode() != pair.public:
+        raise ConfigurationError(f"cannot use {path}: its public key does not belong to its secret key")
+    return pair
+
+
+def write_secret(path: Path, pair: CurvePair) -> None:
+    """A pair as a file of mode 0600; an existing file is never overwritten. Raises ConfigurationError."""
+    text = f"# CURVE key pair of a netmap subscriber: keep the second line secret.\n{pair.public}\n{pair.secret}\n"
+    try:
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        with os.fdopen(fd, "w", encoding="ascii") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise ConfigurationError(f"cannot write the CURVE key file {path}: {_why(error)}") from None
+
+
+def load_server_pair(directory: Path) -> CurvePair:
+    """The publisher's pair in `<state>/curve`, made at the first call. Raises ConfigurationError."""
+    path = directory / "server.key_secret"
+    if not path.exists():
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        write_secret(path, generate())
+    return read_secret(path)
+
+
+class AllowList:
+    """The clients in `<state>/curve/allowed`; read anew when the directory or one of its files changes."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory / "allowed"
+        self._seen: tuple[tuple[str, int, int], ...] | None = None
+        self._keys: dict[str, ClientKey] = {}
+
+    def clients(self) -> list[ClientKey]:
+        """Everybody who is admitted now, by name. Raises ConfigurationError for a file that is no key."""
+        self._refresh()
+        return sorted(self._keys.values())
+
+    def find(self, public: str) -> ClientKey | None:
+        """The client with this key; None for everybody else."""
+        self._refresh()
+        return self._keys.get(public)
+
+    def allow(self, name: str, public: str) -> ClientKey:
+        """Admit a client. Raises ConfigurationError for a bad name or key, or a name that is taken."""
+        if not _NAME.fullmatch(name):
+            raise ConfigurationError(
+                f"cannot name a client {name!r}: letters, digits, '.', '_' and '-' are allowed, 64 at most"
+            )
+        key = check_public(public)
+        held = self.find(key)
+        if held is not None:
+            raise ConfigurationError(f"cannot allow this key again: it is {held.name}'s")
+        path = self._directory / f"{name}.key"
+        if path.exists():
+            raise ConfigurationError(f"cannot allow {name}: the name is taken; revoke it first")
+        self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # Written beside and renamed: the publisher may read at any moment.
+        fd, temporary = tempfile.mkstemp(dir=self._directory, prefix=".new-")
+        with os.fdopen(fd, "w", encoding="ascii") as file:
+            file.write(f"{key}\n")
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+        return ClientKey(name, key)
+
+    def revoke(self, name: str) -> None:
+        """Admit this client no more. Raises ConfigurationError when there is none of that name."""
+        path = self._directory / f"{name}.key"
+        if not _NAME.fullmatch(name) or not path.exists():
+            known = ", ".join(client.name for client in self.clients()) or "nobody"
+            raise ConfigurationError(f"cannot revoke {name!r}: not among the allowed clients ({known})")
+        path.unlink()
+
+    def _refresh(self) -> None:
+        try:
+            files = sorted(path for path in self._directory.iterdir() if path.suffix == ".key")
+            seen = tuple((path.name, (s := path.stat()).st_mtime_ns, s.st_ino) for path in files)
+        except FileNotFoundError:
+            files, seen = [], ()
+        if seen == self._seen:
+            return
+        keys: dict[str, ClientKey] = {}
+        for path in files:
+            with path.open("r", encoding="ascii", errors="replace") as file:
+                key = check_public(file.read(_MAX_KEY_FILE))
+            keys[key] = ClientKey(path.stem, key)
+        self._keys, self._seen = keys, seen
+
+
+def _why(error: OSError | UnicodeDecodeError) -> str:
+    return error.strerror or type(error).__name__ if isinstance(error, OSError) else "it is not ASCII"

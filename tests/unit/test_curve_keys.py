@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+import stat
+
+import pytest
+
+from netmap_actors.curve_keys import AllowList, check_public, generate, load_server_pair, read_secret, write_secret
+from netmap_actors.errors import ConfigurationError
+
+
+def test_a_pair_survives_its_file_and_the_file_is_private(tmp_path) -> None:
+    pair = generate()
+    write_secret(tmp_path / "laptop.key_secret", pair)
+    assert read_secret(tmp_path / "laptop.key_secret") == pair
+    assert stat.S_IMODE((tmp_path / "laptop.key_secret").stat().st_mode) == 0o600
+
+
+def test_a_key_file_is_never_overwritten(tmp_path) -> None:
+    path = tmp_path / "laptop.key_secret"
+    write_secret(path, generate())
+    before = path.read_bytes()
+    with pytest.raises(ConfigurationError, match="File exists"):
+        write_secret(path, generate())
+    assert path.read_bytes() == before
+
+
+def test_the_servers_pair_is_made_once(tmp_path) -> None:
+    assert load_server_pair(tmp_path / "curve") == load_server_pair(tmp_path / "curve")
+
+
+def test_no_secret_is_in_a_repr() -> None:
+    pair = generate()
+    assert pair.secret not in repr(pair)
+
+
+@pytest.mark.parametrize("text", ["", "short", "x" * 41, "ä" * 40, "a b" * 13 + "c"])
+def test_what_is_no_key_is_refused(text) -> None:
+    with pytest.raises(ConfigurationError, match="40 characters of Z85"):
+        check_public(text)
+
+
+def test_two_halves_that_do_not_belong_together_are_refused(tmp_path) -> None:
+    path = tmp_path / "mixed"
+    path.write_text(f"{generate().public}\n{generate().secret}\n")
+    with pytest.raises(ConfigurationError, match="does not belong"):
+        read_secret(path)
+
+
+def test_allowing_and_revoking_is_seen_by_a_list_that_is_open_already(tmp_path) -> None:
+    opened, editor = AllowList(tmp_path), AllowList(tmp_path)
+    key = generate().public
+    assert opened.find(key) is None
+    editor.allow("laptop", key)
+    assert opened.find(key) is not None
+    assert [client.name for client in opened.clients()] == ["laptop"]
+    editor.revoke("laptop")
+    assert opened.find(key) is None
+
+
+@pytest.mark.parametrize("name", ["", "../x", "a/b", ".hidden", "x" * 65])
+def test_a_name_cannot_leave_its_directory(tmp_path, name) -> None:
+    with pytest.raises(ConfigurationError, match="cannot name a client"):
+        AllowList(tmp_path).allow(name, generate().public)
+
+
+def test_a_name_or_a_key_that_is_there_is_not_taken_twice(tmp_path) -> None:
+    allowed, key = AllowList(tmp_path), generate().public
+    allowed.allow("laptop", key)
+    with pytest.raises(ConfigurationError, match="it is laptop's"):
+        allowed.allow("other", key)
+    with pytest.raises(ConfigurationError, match="the name is taken"):
+        allowed.allow("laptop", generate().public)
+
+
+def test_revoking_a_stranger_says_who_there_is(tmp_path) -> None:
+    allowed = AllowList(tmp_path)
+    allowed.allow("laptop", generate().public)
+    with pytest.raises(ConfigurationError, match=r"not among the allowed clients \(laptop\)"):
+        allowed.revoke("phone")
