@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from tests.waiting import wait_for
 
@@ -72,7 +72,7 @@ class Daemon:
 
     # --- life -------------------------------------------------------------------------------------------------
 
-    def start(self) -> Daemon:
+    def start(self) -> Self:
         """Spawn it; returns at once. The log of an earlier start is kept, new lines are appended."""
         for made in (self.state_dir, self.runtime_dir):
             made.mkdir(mode=0o700, exist_ok=True)
@@ -138,7 +138,7 @@ class Daemon:
         if self._made:
             shutil.rmtree(self.directory, ignore_errors=True)
 
-    def __enter__(self) -> Daemon:
+    def __enter__(self) -> Self:
         return self if self._process else self.start()
 
     def __exit__(
