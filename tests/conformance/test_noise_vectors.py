@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 
 import pytest
+
 from netmap_actors.errors import RemoteProtocolError
 from netmap_actors.protocol.keys import MachineKey, MachinePrivate
 from netmap_actors.protocol.noise import Initiator, RecordStream, Responder, TransportCiphers

@@ -56,9 +56,9 @@ def test_the_reader_says_when_it_is_done() -> None:
     reader = EarlyPayloadReader()
     assert reader.receive(b"\xff\xff") == (None, b"")
     assert not reader.done
-    reader.receive(b"\x00")
-    assert reader.done
+    assert reader.receive(b"\x00") == (None, b"\xff\xff\x00")
     assert reader.receive(b"\xff\xff\xffTS") == (None, b"\xff\xff\xffTS")
+    assert [reader.done] == [True]
 
 
 @pytest.mark.parametrize("length", [MAX_EARLY_PAYLOAD + 1, 0xFFFFFFFF])

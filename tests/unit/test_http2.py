@@ -184,6 +184,17 @@ def test_the_windows_never_run_dry_in_tens_of_thousands_of_keep_alives(padding: 
     assert used - opened[0] <= 8 << 20
 
 
+def test_padding_without_data_is_given_back_too() -> None:
+    pair = Pair()
+    stream_id = pair.poll()
+    padding_only = frame(DATA, PADDED, stream_id, b"\xff" + bytes(255))
+    useful = frame(DATA, 0, stream_id, b"x")
+    for _ in range(800):
+        pair.client.receive((padding_only * 90 + useful), NOW)
+    # 18 MiB of padding: more than either window holds.
+    assert pair.client.window_low > 0.49
+
+
 def test_a_body_many_times_the_windows_passes() -> None:
     pair = Pair()
     stream_id = pair.poll()
@@ -364,8 +375,11 @@ def test_window_updates_for_what_we_send_are_no_flood() -> None:
     sent = pair.server.data_to_send()
     assert len(sent) > 4_000_000
     # As Go's transport does it: two updates for each 4 KiB.
-    pair.server.receive(frame(WINDOW, 0, 0, b"\x00\x00\x00\x01") * 1950, NOW)
+    update = frame(WINDOW, 0, 0, b"\x00\x00\x00\x01")
+    pair.server.receive(update * 1950, NOW)
     assert not pair.server.over
+    with pytest.raises(RemoteProtocolError, match="control frames"):
+        pair.server.receive(update * (4_000_000 // 1024 - 1950 + FLOOD_LIMIT + 1), NOW)
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import pickle
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from netmap_actors.protocol import keys
 from netmap_actors.protocol.keys import (
     BadKey,
@@ -110,9 +111,10 @@ def test_a_generated_key_is_clamped(random32: bytes) -> None:
 
 @pytest.mark.parametrize("private", [kind for kind, _ in PRIVATE])
 def test_a_zero_private_key_never_comes_to_be(private: type[PrivateKey]) -> None:
-    for make in (lambda: private.from_raw(bytes(32)), lambda: private.parse("privkey:" + "0" * 64)):
-        with pytest.raises(BadKey):
-            make()
+    with pytest.raises(BadKey):
+        private.from_raw(bytes(32))
+    with pytest.raises(BadKey):
+        private.parse("privkey:" + "0" * 64)
 
 
 @pytest.mark.parametrize("length", [0, 31, 33, 64])

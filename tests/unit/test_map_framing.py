@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import struct
+import sys
 import time
 import tracemalloc
 
@@ -13,7 +14,12 @@ from hypothesis import strategies as st
 
 from netmap_actors.errors import BadMapResponse, LocalProtocolError
 from netmap_actors.protocol.map_framing import DEFAULT_MAX_DECODED, MapFrameReader, encode_frame
-from netmap_actors.protocol.zstd_frame import encode_zstd_frame, parse_frame_header, zstd
+from netmap_actors.protocol.zstd_frame import encode_zstd_frame, parse_frame_header
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
 
 KEEP_ALIVE = b'{"KeepAlive":true}'
 MAGIC = "28b52ffd"
@@ -35,7 +41,7 @@ def refused(body: bytes, *, max_decoded: int = DEFAULT_MAX_DECODED, compressed: 
 
 
 def unsized_frame(content: bytes, window_log: int = 17) -> bytes:
-    options = {
+    options: dict[int, int] = {
         zstd.CompressionParameter.content_size_flag: 0,
         zstd.CompressionParameter.window_log: window_log,
     }

@@ -7,6 +7,7 @@ import itertools
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from netmap_actors.errors import LocalProtocolError, RemoteProtocolError
 from netmap_actors.protocol.keys import BadKey, MachineKey, MachinePrivate
 from netmap_actors.protocol.noise import (

@@ -6,8 +6,10 @@ import itertools
 import struct
 
 import pytest
+from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 from hypothesis import given
 from hypothesis import strategies as st
+
 from netmap_actors.errors import LocalProtocolError, RemoteProtocolError
 from netmap_actors.protocol.noise import MAX_PLAINTEXT, RecordStream, TransportCiphers
 from netmap_actors.protocol.noise import record as record_module
@@ -20,7 +22,7 @@ def pair() -> tuple[RecordStream, RecordStream]:
 
 
 def empty_record(counter: int) -> bytes:
-    ciphertext = record_module.ChaCha20Poly1305(A).encrypt(struct.pack(">4xQ", counter), b"", None)
+    ciphertext = ChaCha20Poly1305(A).encrypt(struct.pack(">4xQ", counter), b"", None)
     return struct.pack(">BH", 4, len(ciphertext)) + ciphertext
 
 

@@ -3,6 +3,8 @@
 Not here: frames and HPACK themselves (h2 does those), records below and map framing above.
 """
 
+from __future__ import annotations
+
 from netmap_actors.protocol.http2.client import MAX_RESPONSE_BODY, Http2Client
 from netmap_actors.protocol.http2.events import (
     ClientEvent,

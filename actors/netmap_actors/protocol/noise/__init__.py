@@ -3,6 +3,8 @@
 Not here: the HTTP upgrade below and the HTTP/2 above.
 """
 
+from __future__ import annotations
+
 from netmap_actors.protocol.noise.handshake import Initiator, Responder, TransportCiphers
 from netmap_actors.protocol.noise.messages import (
     INITIATION_LENGTH,
