@@ -1,0 +1,155 @@
+"""The JSON dialect of Go's encoding/json as the control protocol uses it: names, zero values, null.
+
+Not here: the types themselves (one file per subject beside this one) and the gate of the map stream (`map_document`).
+"""
+
+from __future__ import annotations
+
+import functools
+import types
+from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar, Union, get_args, get_origin, get_type_hints
+
+import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = [
+    "GoStruct",
+    "Int32",
+    "Int64",
+    "NotGoJson",
+    "decode",
+    "encode",
+    "is_set",
+    "is_zero_key",
+    "is_zero_time",
+    "raw",
+]
+
+Int64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
+"""Go's int64: node, user and login ids, sequence numbers. Ids may be negative (tailscale: testcontrol)."""
+
+Int32 = Annotated[int, msgspec.Meta(ge=-(2**31), le=2**31 - 1)]
+"""Small Go ints: DERP regions, capability versions, ports."""
+
+_INITIALISMS: Final = {
+    "ace": "ACE", "api": "API", "ccid": "CCID", "derp": "DERP", "dns": "DNS", "icmpv4": "ICMPv4", "id": "ID",
+    "ip": "IP", "ipn": "IPN", "ips": "IPs", "ipv4": "IPv4", "ipv6": "IPv6", "macs": "MACs", "nl": "NL", "os": "OS",
+    "pcp": "PCP", "pmp": "PMP", "ssh": "SSH", "stun": "STUN", "tka": "TKA", "tpm": "TPM", "udp": "UDP",
+    "upnp": "UPnP", "url": "URL", "wireguard": "WireGuard", "wol": "WoL",
+}  # fmt: skip
+
+
+def go_name(attribute: str) -> str:
+    """The Go field name of a Python attribute: `allowed_ips` -> `AllowedIPs`."""
+    return "".join(_INITIALISMS.get(word, word[:1].upper() + word[1:]) for word in attribute.split("_"))
+
+
+class GoStruct(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True, rename=go_name):
+    """Base of every control server type: frozen, exact Go names, every field optional, zero values not emitted.
+
+    A list or map is None when Go has nil there and empty when Go has it empty: the two differ in deltas.
+    Times are the RFC 3339 text they came as, "" for none; keys are their text form, "" for none.
+    """
+
+
+class NotGoJson(ValueError):
+    """The document is not JSON, not UTF-8, too deep, or not of the asked type; the text says which."""
+
+
+MAX_NULL_BYTES: Final = 16
+"""Looked at to find that a whole document is null."""
+
+_NULL: Final = memoryview(b"n")
+"""How a raw null begins, and nothing else in JSON."""
+
+_S = TypeVar("_S", bound=msgspec.Struct)
+
+# UnicodeDecodeError is a ValueError; RecursionError comes of nesting deeper than the interpreter's limit.
+_REFUSALS: Final = (ValueError, RecursionError, MemoryError, OverflowError)
+
+
+def encode(value: object) -> bytes:
+    """Compact JSON with exact Go names; fields that hold their zero value are left out."""
+    return msgspec.json.encode(value)
+
+
+def raw(value: object) -> msgspec.Raw:
+    """A value as already encoded JSON, for the fields of MapResponse that hold such."""
+    return msgspec.Raw(encode(value))
+
+
+def is_set(value: msgspec.Raw) -> bool:
+    """Whether a raw field is there at all; null is the same as absent."""
+    view = memoryview(value)
+    return len(view) > 0 and view[:1] != _NULL
+
+
+def is_zero_time(text: str) -> bool:
+    """Whether a time is Go's zero time (year 1) or absent: both mean none."""
+    return not text or text.startswith("0001-")
+
+
+def is_zero_key(text: str) -> bool:
+    """Whether a key in text form is absent or all zero: both mean none."""
+    return not text.rpartition(":")[2].strip("0")
+
+
+@functools.lru_cache(maxsize=256)
+def _decoder(struct: type[_S]) -> msgspec.json.Decoder[_S]:
+    return msgspec.json.Decoder(struct)
+
+
+def decode(struct: type[_S], data: bytes | msgspec.Raw) -> _S:
+    """The JSON of a control server as `struct`. Names are matched exactly; null is the same as absent.
+
+    The document `null` is an empty `struct`, as in Go: headscale answers a register with it (hscontrol/auth.go).
+
+    Raises NotGoJson only. The encoding of strings outside `struct` is not looked at here.
+    """
+    decoder: msgspec.json.Decoder[_S] = _decoder(struct)
+    try:
+        try:
+            return decoder.decode(data)
+        except msgspec.ValidationError:
+            if bytes(memoryview(data)[:MAX_NULL_BYTES]).strip() == b"null":
+                return struct()
+            # Go writes null for lists, maps and pointers only, and those types allow it. For a null string or
+            # number of another server's making, the slow way.
+            return decoder.decode(_without_nulls(struct, data))
+    except _REFUSALS as e:
+        reason = "it is nested too deep" if isinstance(e, RecursionError) else str(e) or type(e).__name__
+        raise NotGoJson(f"cannot read {struct.__name__}: {reason}") from None
+
+
+def _without_nulls(struct: type[msgspec.Struct], data: bytes | msgspec.Raw) -> bytes:
+    """The same object without null fields, down through the fields that are structs themselves."""
+    known = _struct_fields(struct)
+    kept: dict[str, msgspec.Raw] = {}
+    for key, value in msgspec.json.decode(data, type=dict[str, msgspec.Raw]).items():
+        if not is_set(value):
+            continue
+        inner = known.get(key)
+        is_object = bytes(memoryview(value)[:1]) == b"{"
+        kept[key] = msgspec.Raw(_without_nulls(inner, value)) if inner is not None and is_object else value
+    return msgspec.json.encode(kept)
+
+
+@functools.lru_cache(maxsize=256)
+def _struct_fields(struct: type[msgspec.Struct]) -> dict[str, type[msgspec.Struct]]:
+    hints = get_type_hints(struct)
+    return {
+        field.encode_name: branch
+        for field in msgspec.structs.fields(struct)
+        for branch in _branches(hints[field.name])
+        if isinstance(branch, type) and issubclass(branch, msgspec.Struct)
+    }
+
+
+def _branches(kind: Any) -> Iterator[Any]:
+    """The alternatives of a union, else the type itself."""
+    if get_origin(kind) in (Union, types.UnionType):
+        yield from get_args(kind)
+    else:
+        yield kind

@@ -1,0 +1,131 @@
+"""The gate of the map stream: a document either becomes a MapResponse or raises BadMapResponse.
+
+Not here: framing and decompression before it (`protocol.map_framing`), peers and their quarantine after it
+(`netmap.delta`). A document passed here can be applied without failing.
+"""
+
+from __future__ import annotations
+
+import codecs
+import re
+from typing import Final
+
+import msgspec
+
+from netmap_actors.errors import BadMapResponse, escape
+from netmap_actors.tailcfg.go_json import GoStruct, Int64, NotGoJson, decode, is_set
+from netmap_actors.tailcfg.map_response import Debug, DisplayMessage, MapResponse
+from netmap_actors.tailcfg.ping import PingRequest  # noqa: TC001 - msgspec reads the annotations when it decodes
+
+__all__ = ["DERPMapDelta", "MapResponseShape", "check_map_response_shape", "decode_map_response"]
+
+UTF8_SLICE: Final = 1 << 20
+"""Bytes looked at in one go, so that a check of 200 MB does not need 200 MB more."""
+
+_OBJECT_BEGINS: Final = re.compile(rb"[ \t\r\n]*\{")
+
+_OBJECTS: Final = (
+    "node",
+    "derp_map",
+    "dns_config",
+    "ssh_policy",
+    "tka_info",
+    "control_dial_plan",
+    "client_version",
+)
+
+
+class MapResponseShape(msgspec.Struct, frozen=True):
+    """What the connection needs to know of a message it only passes on."""
+
+    keep_alive: bool
+    has_node: bool
+    has_peers: bool
+    """A non-empty list `Peers`."""
+    ping_request: PingRequest | None
+    pop_browser_url: str
+    control_time: str
+    debug: Debug | None
+    control_dial_plan: bytes
+    """ControlDialPlan as JSON, b"" when absent."""
+
+
+class DERPMapDelta(GoStruct, frozen=True):
+    """A DERPMap with its parts left raw, None or absent meaning unchanged."""
+
+    home_params: dict[str, msgspec.Raw] | None = None
+    regions: dict[Int64, msgspec.Raw] | None = None
+    omit_default_regions: bool = msgspec.field(default=False, name="omitDefaultRegions")
+
+
+class _PeerChangeHead(GoStruct, frozen=True):
+    node_id: Int64 = msgspec.field(default=0, name="NodeID")
+
+
+def decode_map_response(data: bytes) -> MapResponse:
+    """The message in one JSON document: UTF-8, syntax, depth and top-level types are checked, peers are not built.
+
+    The raw fields are views into `data`. Raises BadMapResponse and nothing else.
+    """
+    try:
+        _check_utf8(data)
+        if not _OBJECT_BEGINS.match(data):
+            raise NotGoJson("cannot read MapResponse: it is not an object")
+        response = decode(MapResponse, data)
+        _check_fields(response)
+    except UnicodeDecodeError as e:
+        raise BadMapResponse(f"cannot read MapResponse: not UTF-8: {e.reason}") from None
+    except NotGoJson as e:
+        raise BadMapResponse(escape(str(e))) from None
+    return response
+
+
+def check_map_response_shape(data: bytes) -> MapResponseShape:
+    """The first gate, for who passes the document on: as `decode_map_response`, and what the connection needs."""
+    response = decode_map_response(data)
+    plan = response.control_dial_plan
+    return MapResponseShape(
+        keep_alive=response.keep_alive,
+        has_node=response.has_node,
+        has_peers=bool(response.peers),
+        ping_request=response.ping_request,
+        pop_browser_url=response.pop_browser_url,
+        control_time=response.control_time,
+        debug=response.debug,
+        control_dial_plan=bytes(plan) if is_set(plan) else b"",
+    )
+
+
+def _check_utf8(data: bytes) -> None:
+    # The JSON parser skips over strings of raw parts without looking at their encoding.
+    if data.isascii():
+        return
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    view = memoryview(data)
+    for start in range(0, len(view), UTF8_SLICE):
+        decoder.decode(view[start : start + UTF8_SLICE])
+    decoder.decode(b"", final=True)
+
+
+def _check_fields(response: MapResponse) -> None:
+    """The kind of every raw field, and whatever must be right for the message to have one meaning."""
+    for name in _OBJECTS:
+        _check_kind(name, getattr(response, name), b"{")
+    _check_kind("packet_filter", response.packet_filter, b"[")
+    for chunk in (response.packet_filters or {}).values():
+        _check_kind("packet_filters", chunk, b"[")
+    for message in (response.display_messages or {}).values():
+        if is_set(message):
+            decode(DisplayMessage, message)
+    if is_set(response.derp_map):
+        decode(DERPMapDelta, response.derp_map)
+    for patch in response.peers_changed_patch or ():
+        # A patch whose node is not known leaves us with a netmap of which nobody can say what is wrong in it.
+        if is_set(patch):
+            decode(_PeerChangeHead, patch)
+
+
+def _check_kind(name: str, value: msgspec.Raw, opening: bytes) -> None:
+    if is_set(value) and bytes(memoryview(value)[:1]) != opening:
+        kind = "an object" if opening == b"{" else "a list"
+        raise NotGoJson(f"cannot read MapResponse: {name} is not {kind}")

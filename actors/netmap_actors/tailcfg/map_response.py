@@ -1,0 +1,157 @@
+"""One message of the map stream: MapResponse, with everything bulky left as raw JSON.
+
+Not here: what a message does to the netmap (`netmap.delta`) and the gate it passes (`map_document`).
+Names: tailscale: tailcfg/tailcfg.go.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from netmap_actors.tailcfg.go_json import GoStruct, Int64, is_set
+from netmap_actors.tailcfg.ping import PingRequest  # noqa: TC001 - msgspec reads the annotations when it decodes
+
+__all__ = [
+    "ABSENT",
+    "ClientVersion",
+    "ControlDialPlan",
+    "ControlIPCandidate",
+    "Debug",
+    "DisplayMessage",
+    "DisplayMessageAction",
+    "MapResponse",
+    "TKAInfo",
+    "UserProfile",
+]
+
+ABSENT: Final = msgspec.Raw()
+"""A raw field that is not there."""
+
+
+class UserProfile(GoStruct, frozen=True):
+    """A user as shown to others."""
+
+    id: Int64 = 0
+    login_name: str = ""
+    display_name: str = ""
+    profile_pic_url: str = ""
+    groups: tuple[str, ...] | None = None
+
+
+class DisplayMessageAction(GoStruct, frozen=True):
+    """A link shown with a message."""
+
+    url: str = ""
+    label: str = ""
+
+
+class DisplayMessage(GoStruct, frozen=True):
+    """A message to the user; severity is high, medium or low."""
+
+    title: str = ""
+    text: str = ""
+    severity: str = ""
+    impacts_connectivity: bool = False
+    primary_action: DisplayMessageAction | None = None
+
+
+class TKAInfo(GoStruct, frozen=True):
+    """State of tailnet lock; we show it and verify nothing."""
+
+    head: str = ""
+    disabled: bool = False
+
+
+class Debug(GoStruct, frozen=True):
+    """Wishes of the server about our process. `exit` is reported and never obeyed."""
+
+    sleep_seconds: float = 0
+    disable_log_tail: bool = False
+    exit: Int64 | None = None
+
+
+class ControlIPCandidate(GoStruct, frozen=True):
+    """One way to dial the control server."""
+
+    ip: str = ""
+    ace_host: str = ""
+    dial_start_delay_sec: float = 0
+    dial_timeout_sec: float = 0
+    priority: Int64 = 0
+
+
+class ControlDialPlan(GoStruct, frozen=True):
+    """How to dial the control server without DNS; no candidates means by DNS again."""
+
+    candidates: tuple[ControlIPCandidate, ...] | None = None
+
+
+class ClientVersion(GoStruct, frozen=True):
+    """News about the official client's version."""
+
+    running_latest: bool = False
+    latest_version: str = ""
+    urgent_security_update: bool = False
+    notify: bool = False
+    notify_url: str = ""
+    notify_text: str = ""
+
+
+class MapResponse(GoStruct, frozen=True):
+    """A full map, a delta or a keep-alive.
+
+    Raw fields are views into the message they were decoded from: whoever keeps one must copy it. `ABSENT` (or a
+    raw null) means not there; a server fills them with `go_json.raw(value)`.
+    """
+
+    map_session_handle: str = ""
+    seq: Int64 = 0
+    keep_alive: bool = False
+    """True: nothing but ping_request, pop_browser_url, client_version, control_time, control_dial_plan counts."""
+    ping_request: PingRequest | None = None
+    pop_browser_url: str = ""
+    node: msgspec.Raw = ABSENT
+    """Node: ourselves."""
+    derp_map: msgspec.Raw = ABSENT
+    """DERPMap."""
+    peers: list[msgspec.Raw] | None = None
+    """[Node]: when not empty the whole peer set, and the five deltas below count for nothing."""
+    peers_changed: list[msgspec.Raw] | None = None
+    """[Node]."""
+    peers_removed: list[Int64] | None = None
+    peers_changed_patch: list[msgspec.Raw] | None = None
+    """[PeerChange]."""
+    peer_seen_change: dict[Int64, bool | None] | None = None
+    online_change: dict[Int64, bool | None] | None = None
+    dns_config: msgspec.Raw = ABSENT
+    """DNSConfig."""
+    domain: str = ""
+    collect_services: bool | None = None
+    packet_filter: msgspec.Raw = ABSENT
+    """[FilterRule]: the chunk `base` of packet_filters."""
+    packet_filters: dict[str, msgspec.Raw] | None = None
+    """Name -> [FilterRule] or null; `*` null drops all."""
+    user_profiles: list[msgspec.Raw] | None = None
+    """[UserProfile]."""
+    health: list[str] | None = None
+    display_messages: dict[str, msgspec.Raw] | None = None
+    """Id -> DisplayMessage or null; `*` null drops all."""
+    ssh_policy: msgspec.Raw = ABSENT
+    """SSHPolicy."""
+    control_time: str = ""
+    tka_info: msgspec.Raw = ABSENT
+    """TKAInfo."""
+    domain_data_plane_audit_log_id: str = ""
+    debug: Debug | None = None
+    control_dial_plan: msgspec.Raw = ABSENT
+    """ControlDialPlan."""
+    client_version: msgspec.Raw = ABSENT
+    """ClientVersion."""
+    default_auto_update: bool | None = None
+
+    @property
+    def has_node(self) -> bool:
+        """Whether the message describes ourselves, as the first of a session must."""
+        return is_set(self.node)
