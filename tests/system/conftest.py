@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.availability import unavailable
+from tests.system import control as scripted
 from tests.system import netns
 from tests.system.daemon import Daemon
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
 namespace_problem = functools.cache(netns.problem)
 
@@ -27,6 +29,21 @@ def daemon() -> Iterator[Callable[..., Daemon]]:
             return running.enter_context(Daemon(*options, **settings))  # type: ignore[arg-type]
 
         yield start
+
+
+@pytest.fixture
+def control(tmp_path: Path) -> Iterator[scripted.Control]:
+    """A scripted control server with five quiet nodes and a keep-alive every second."""
+    with scripted.running(tmp_path) as server:
+        yield server
+
+
+@pytest.fixture
+def embedded(daemon: Callable[..., Daemon]) -> Daemon:
+    """A daemon with its own control server, as `make run` starts it, and its netmap fresh."""
+    running = daemon()
+    running.wait_fresh()
+    return running
 
 
 @pytest.fixture

@@ -4,7 +4,14 @@ import stat
 
 import pytest
 
-from netmap_actors.curve_keys import AllowList, check_public, generate, load_server_pair, read_secret, write_secret
+from netmap_actors.curve_keys import (
+    AllowList,
+    check_public,
+    generate,
+    load_server_pair,
+    read_secret,
+    write_secret,
+)
 from netmap_actors.errors import ConfigurationError
 
 

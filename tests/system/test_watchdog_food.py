@@ -1,0 +1,84 @@
+"""Nothing but a complete MapResponse feeds the watchdog, and nothing else is needed to keep a session alive.
+
+The real daemon against a scripted control server. The limit is short so that many cases fit; the default one runs
+in test_black_hole.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.system.control import joined
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.system.control import Control
+    from tests.system.daemon import Daemon
+
+LIMIT = 4.0
+
+NOT_FOOD = [
+    "silent",
+    "ping_only",
+    "settings_only",
+    "window_updates_only",
+    "empty_records",
+    "half_frame",
+    "drip",
+]
+
+
+@pytest.mark.parametrize("fault", NOT_FOOD)
+def test_what_completes_no_map_response_does_not_delay_the_verdict(
+    fault: str, control: Control, daemon: Callable[..., Daemon]
+) -> None:
+    running = daemon(*joined(control), f"--silence-timeout={LIMIT}s")
+    before = running.wait_fresh()
+    control.fault(fault)
+    line = running.wait_event("silence_detected", limit=LIMIT + 8)
+    assert LIMIT <= line["silent_for"] <= LIMIT + 1.0
+    killed = running.wait_event("child_killed", actor="control_connection")
+    assert killed["pid"] == before["connection"]["pid"]
+    control.heal()
+    after = running.wait_status(
+        lambda status: (
+            status["netmap"]["state"] == "fresh"
+            and status["connection"]["generation"] > before["connection"]["generation"]
+        ),
+        what="a fresh netmap over a new connection",
+    )
+    assert after["connection"]["pid"] != before["connection"]["pid"]
+    assert after["connection"]["local_address"] != before["connection"]["local_address"]
+    assert after["connection"]["ended"]["silence"] == 1
+
+
+def test_the_first_answer_is_waited_for_no_longer_than_any_other(
+    control: Control, daemon: Callable[..., Daemon]
+) -> None:
+    control.fault("headers_never")
+    running = daemon(*joined(control), f"--silence-timeout={LIMIT}s")
+    line = running.wait_event("silence_detected", limit=LIMIT + 15)
+    assert LIMIT <= line["silent_for"] <= LIMIT + 1.0
+    control.heal()
+    assert running.wait_fresh()["connection"]["ended"]["silence"] >= 1
+
+
+@pytest.mark.parametrize("fault", ["keepalives_only", "deltas_only"])
+def test_any_complete_map_response_keeps_the_session(
+    fault: str, control: Control, daemon: Callable[..., Daemon]
+) -> None:
+    running = daemon(*joined(control), f"--silence-timeout={LIMIT}s")
+    before = running.wait_fresh()
+    control.fault(fault)
+    after = running.wait_status(
+        lambda status: status["connection"]["session_age_s"] > 3 * LIMIT,
+        limit=3 * LIMIT + 10,
+        what="a session three limits old",
+    )
+    assert after["connection"]["pid"] == before["connection"]["pid"]
+    assert after["netmap"]["state"] == "fresh"
+    assert after["netmap"]["age_s"] < LIMIT
+    assert not any(after["connection"]["ended"].values())
