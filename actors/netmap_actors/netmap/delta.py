@@ -1,0 +1,205 @@
+"""The delta engine: MapResponses in, true differences out.
+
+Not here: reading a document (`tailcfg.map_document`), sessions and numbers (`publication`). It neither waits nor
+reads a clock, and the cost of a delta does not depend on the number of peers.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from netmap_actors.errors import BadMapResponse, escape
+from netmap_actors.netmap.changes import Changes, SelfChanged
+from netmap_actors.netmap.documents import Documents
+from netmap_actors.netmap.model import Unreadable, identify, peer_of, quarantined_peer, read_node
+from netmap_actors.netmap.node_json import members, same_json, with_members
+from netmap_actors.netmap.peer_deltas import PeerDeltas
+from netmap_actors.netmap.peer_table import PeerTable
+from netmap_actors.netmap.profiles import Profiles
+from netmap_actors.tailcfg.go_json import NotGoJson, encode
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from netmap_actors.netmap.changes import Document, Profile, Update
+    from netmap_actors.netmap.model import Peer
+    from netmap_actors.tailcfg.map_response import MapResponse
+
+__all__ = ["Netmap", "Statistics"]
+
+_NAMES: Final = msgspec.json.Decoder(list[str])
+_VALUES: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
+
+class Statistics(msgspec.Struct, frozen=True):
+    """Figures of the netmap and of what happened to it since the process began."""
+
+    peers: int
+    online: int
+    unknown: int
+    """Peers of which the server did not say whether they are online."""
+    quarantined: int
+    """Nodes whose JSON could not be read, ourselves included."""
+    suppressed: int
+    """Peers that were sent again and said nothing new."""
+    ignored_unknown_ids: int
+    """Removals and patches for peers that are not known."""
+    bad_patches: int
+    """Patches that could not be read; their peers are in quarantine until they are sent whole."""
+    bad_profiles: int
+
+
+class Netmap:
+    """The network map of this node. `encode_peer` makes the published piece of a peer, which is what is kept.
+
+    `http_urls`: links in health messages may be plain http, as when the control URL is.
+    """
+
+    def __init__(self, encode_peer: Callable[[Peer], bytes], *, http_urls: bool = False) -> None:
+        self._table = PeerTable(encode_peer)
+        self._documents = Documents(http_urls=http_urls)
+        self._profiles = Profiles()
+        self._self_node: Peer | None = None
+        self._self_reason = ""
+        self._self_machine_authorized = False
+        self._ignored = 0
+        self._bad_patches = 0
+
+    def apply(self, response: MapResponse, *, first: bool, now_text: str) -> Changes:
+        """Fold one message in. `now_text` is the wall clock in RFC 3339.
+
+        `first`: it is the first of its session, keep-alives apart, and authoritative for everything: what it does
+        not name is gone. Raises BadMapResponse, the netmap unchanged, when such a message lacks Node.
+        """
+        first = first and not response.keep_alive
+        if first and not response.has_node:
+            raise BadMapResponse("cannot begin a session: its first MapResponse lacks Node")
+        deltas = PeerDeltas(self._table, first=first)
+        try:
+            documents = self._documents.fold(response, first=first)
+            if not response.keep_alive:
+                deltas.collect(response, now_text)
+        except (NotGoJson, Unreadable) as e:
+            # The gate has seen all of it; only nesting just below the limit is left.
+            raise BadMapResponse(f"cannot apply MapResponse: {escape(str(e))}") from None
+        self._documents.clock(response.control_time, now_text)
+        updates: list[Update] = []
+        if not response.keep_alive:
+            self._ignored += deltas.ignored
+            self._bad_patches += deltas.bad_patches
+            updates += self._table.change(deltas.wanted, deltas.only)
+            updates += self._change_self(response)
+            updates += self._change_profiles(response, first=first)
+        updates += self._documents.settle(documents)
+        return Changes(updates, keep_alive=response.keep_alive, authoritative=first)
+
+    @property
+    def self_node(self) -> Peer | None:
+        """Ourselves; None before the first message."""
+        return self._self_node
+
+    @property
+    def self_machine_authorized(self) -> bool:
+        """Whether the tailnet has admitted this machine."""
+        return self._self_machine_authorized
+
+    @property
+    def documents(self) -> Mapping[Document, bytes]:
+        """Every document as JSON; b"" for one that is not there."""
+        return self._documents.shown
+
+    @property
+    def domain(self) -> str:
+        """The tailnet's display name."""
+        return self._documents.domain
+
+    @property
+    def user_profiles(self) -> Mapping[int, Profile]:
+        """The profiles that a node of the netmap refers to, by user id."""
+        return self._profiles.shown
+
+    @property
+    def control_time(self) -> str:
+        """The server's clock as last told, RFC 3339; "" for never."""
+        return self._documents.control_time
+
+    @property
+    def clock_skew_s(self) -> float:
+        """Server's wall clock minus ours in seconds; 0 when they agree within a minute."""
+        return self._documents.clock_skew_s
+
+    @property
+    def quarantined(self) -> Mapping[str, str]:
+        """Why a node's JSON could not be read, by stable id."""
+        if self._self_node is None or self._self_node.decoded:
+            return self._table.quarantined
+        return {**self._table.quarantined, self._self_node.stable_id: self._self_reason}
+
+    @property
+    def statistics(self) -> Statistics:
+        """Figures, each kept as the netmap changes."""
+        table = self._table
+        return Statistics(
+            peers=len(table),
+            online=table.online,
+            unknown=table.unknown,
+            quarantined=len(self.quarantined),
+            suppressed=table.suppressed,
+            ignored_unknown_ids=self._ignored,
+            bad_patches=self._bad_patches,
+            bad_profiles=self._profiles.bad,
+        )
+
+    def pieces(self) -> list[bytes]:
+        """What the encoder made of every peer, in a list that later changes leave alone."""
+        return self._table.pieces()
+
+    def peer(self, stable_id: str) -> Peer | None:
+        """The peer with this stable id, read again from its JSON."""
+        record = self._table.named(stable_id)
+        return self._table.peer(record) if record is not None else None
+
+    def _change_self(self, response: MapResponse) -> list[SelfChanged]:
+        if not response.has_node:
+            return []
+        data = _with_legacy_capabilities(bytes(response.node))
+        old = self._self_node
+        if old is not None and same_json(old.json, data):
+            return []
+        try:
+            fields = read_node(data)
+            self._self_node = peer_of(fields, data)
+            self._self_machine_authorized = fields.machine_authorized
+        except Unreadable as e:
+            self._self_reason = str(e)
+            node_id, stable_id = identify(data)
+            self._self_node = quarantined_peer(
+                stable_id or (old.stable_id if old else f"id:{node_id or 0}"), node_id or 0, data
+            )
+        return [SelfChanged(self._self_node)]
+
+    def _change_profiles(self, response: MapResponse, *, first: bool) -> list[Update]:
+        changed = self._profiles.change(
+            response.user_profiles or (),
+            first=first,
+            self_user=self._self_node.user_id if self._self_node else 0,
+            references=self._table.user_references,
+            touched=self._table.users_touched,
+        )
+        self._table.users_touched.clear()
+        return [changed] if changed else []
+
+
+def _with_legacy_capabilities(data: bytes) -> bytes:
+    """Our own node with the old list Capabilities folded into CapMap (tailscale: map.go, for the self node only)."""
+    if b'"Capabilities"' not in data:
+        return data
+    try:
+        own = members(data)
+        names = _NAMES.decode(own["Capabilities"])
+        given = _VALUES.decode(own["CapMap"]) if "CapMap" in own else {}
+        return with_members(data, {"CapMap": encode({**dict.fromkeys(names), **given})})
+    except (KeyError, ValueError, RecursionError):
+        return data  # reading the node decides what becomes of it

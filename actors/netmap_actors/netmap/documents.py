@@ -1,0 +1,235 @@
+"""The parts of the netmap that are one JSON document each, folded by their own delta rules.
+
+Not here: nodes and user profiles. Rules: tailscale: control/controlclient/map.go, types/netmap. Values are kept
+as the bytes they came as, copied out of their message.
+"""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import re
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from netmap_actors.netmap.changes import Document, DocumentChanged, DomainChanged
+from netmap_actors.netmap.node_json import members, same_json, with_members
+from netmap_actors.tailcfg.go_json import decode, encode, is_set, is_zero_time
+from netmap_actors.tailcfg.map_response import DisplayMessage
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from netmap_actors.tailcfg.map_response import MapResponse
+
+__all__ = ["SKEW_TOLERANCE", "DocumentState", "Documents", "unix_seconds"]
+
+SKEW_TOLERANCE: Final = 60.0
+"""Seconds by which the server's clock may differ from ours before the difference counts."""
+
+_ALL: Final = "*"
+"""The key whose null drops every other."""
+_BASE: Final = "base"
+"""The chunk that MapResponse.PacketFilter stands for."""
+_ACROSS_SESSIONS: Final = ("ControlDialPlan", "ClientVersion")
+"""Settings that a new session does not take back."""
+_HEALTH_TITLE: Final = "Coordination server reports an issue"
+_HEALTH_TEXT: Final = "The coordination server is reporting a health issue: "
+_URL: Final = re.compile(r"(https?)://[!-~]+")
+
+
+class DocumentState(msgspec.Struct, frozen=True):
+    """What deltas are folded into. Replaced, never changed."""
+
+    dns: bytes = b""
+    ssh_policy: bytes = b""
+    derp_map: bytes = b""
+    filters: dict[str, bytes] | None = None
+    """Chunk name -> rules; None before the first message of the first session."""
+    health: tuple[str, ...] = ()
+    messages: dict[str, bytes] = {}
+    settings: dict[str, bytes] = {}
+    domain: str = ""
+
+
+class Documents:
+    """Folds messages into documents. `http_urls`: links of messages may be http, as when the control URL is."""
+
+    def __init__(self, *, http_urls: bool) -> None:
+        self._http_urls = http_urls
+        self._state = DocumentState()
+        self._shown: dict[Document, bytes] = dict.fromkeys(Document, b"")
+        self._domain = ""
+        self.control_time = ""
+        """The server's clock as last told, RFC 3339."""
+        self.clock_skew_s = 0.0
+        """Server's clock minus ours, in seconds; 0 while within SKEW_TOLERANCE."""
+
+    @property
+    def shown(self) -> Mapping[Document, bytes]:
+        """Every document as JSON; b"" for one that is not there."""
+        return self._shown
+
+    @property
+    def domain(self) -> str:
+        """The tailnet's display name."""
+        return self._domain
+
+    def fold(self, response: MapResponse, *, first: bool) -> DocumentState:
+        """What the documents become by this message. Nothing changes before `settle`."""
+        state = DocumentState(settings=_kept_settings(self._state), filters={}) if first else self._state
+        settings = _settings(state.settings, response)
+        if response.keep_alive:
+            return msgspec.structs.replace(state, settings=settings)
+        return DocumentState(
+            dns=_replaced(state.dns, response.dns_config),
+            ssh_policy=_replaced(state.ssh_policy, response.ssh_policy),
+            derp_map=_derp_map(state.derp_map, response.derp_map),
+            filters=_filters({} if state.filters is None else state.filters, response),
+            health=state.health if response.health is None else tuple(response.health),
+            messages=_patched(state.messages, response.display_messages),
+            settings=settings,
+            domain=response.domain or state.domain,
+        )
+
+    def settle(self, state: DocumentState) -> list[DocumentChanged | DomainChanged]:
+        """Take over what `fold` gave; the true differences."""
+        old, self._state = self._state, state
+        updates: list[DocumentChanged | DomainChanged] = []
+        for document, json in self._rendered(old, state).items():
+            if not same_json(self._shown[document], json):
+                self._shown[document] = json
+                updates.append(DocumentChanged(document, json))
+        if state.domain != self._domain:
+            self._domain = state.domain
+            updates.append(DomainChanged(state.domain))
+        return updates
+
+    def clock(self, control_time: str, now_text: str) -> None:
+        """Take in MapResponse.ControlTime, when our own wall clock says `now_text`; the zero time says nothing."""
+        if is_zero_time(control_time):
+            return
+        theirs, ours = unix_seconds(control_time), unix_seconds(now_text)
+        if theirs is None or ours is None:
+            return
+        self.control_time = control_time
+        self.clock_skew_s = theirs - ours if abs(theirs - ours) > SKEW_TOLERANCE else 0.0
+
+    def _rendered(self, old: DocumentState, new: DocumentState) -> dict[Document, bytes]:
+        """The documents that may have changed: only a part that was replaced is written out again."""
+        out: dict[Document, bytes] = {}
+        if new.dns is not old.dns:
+            out[Document.DNS] = new.dns
+        if new.ssh_policy is not old.ssh_policy:
+            out[Document.SSH_POLICY] = new.ssh_policy
+        if new.derp_map is not old.derp_map:
+            out[Document.DERP_MAP] = new.derp_map
+        if new.filters is not old.filters:
+            out[Document.PACKET_FILTER] = _object(new.filters or {})
+        if new.settings is not old.settings:
+            out[Document.SETTINGS] = _object(new.settings) if new.settings else b""
+        if new.messages is not old.messages or new.health is not old.health:
+            shown = self._messages(new)
+            out[Document.HEALTH] = _object(shown) if shown else b""
+        return out
+
+    def _messages(self, state: DocumentState) -> dict[str, bytes]:
+        if state.messages:
+            return {name: self._checked(message) for name, message in state.messages.items()}
+        return {
+            "health-" + hashlib.sha256(text.encode()).hexdigest(): encode(
+                DisplayMessage(title=_HEALTH_TITLE, text=_HEALTH_TEXT + text, severity="medium")
+            )
+            for text in state.health
+        }
+
+    def _checked(self, message: bytes) -> bytes:
+        action = decode(DisplayMessage, message).primary_action
+        if action is None:
+            return message
+        match = _URL.fullmatch(action.url)
+        good = match is not None and (match[1] == "https" or self._http_urls)
+        return message if good else with_members(message, {"PrimaryAction": None})
+
+
+def unix_seconds(text: str) -> float | None:
+    """The moment of an RFC 3339 text in seconds of UNIX time; None when it is none."""
+    try:
+        moment = datetime.datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return moment.timestamp() if moment.tzinfo is not None else None
+
+
+def _object(values: Mapping[str, bytes]) -> bytes:
+    return encode({name: msgspec.Raw(values[name]) for name in sorted(values)})
+
+
+def _replaced(old: bytes, new: msgspec.Raw) -> bytes:
+    return bytes(new) if is_set(new) else old
+
+
+def _patched(old: dict[str, bytes], patch: Mapping[str, msgspec.Raw] | None) -> dict[str, bytes]:
+    """Named values after a patch of them: `*` null drops all first, another null drops one."""
+    if not patch:
+        return old
+    drop_all = _ALL in patch and not is_set(patch[_ALL])
+    out = {} if drop_all else dict(old)
+    for name, value in patch.items():
+        if is_set(value):
+            if name != _ALL:
+                out[name] = bytes(value)
+        else:
+            out.pop(name, None)
+    return out
+
+
+def _filters(old: dict[str, bytes], response: MapResponse) -> dict[str, bytes]:
+    if is_set(response.packet_filter):
+        old = {**old, _BASE: bytes(response.packet_filter)}
+    return _patched(old, response.packet_filters)
+
+
+def _derp_map(old: bytes, delta: msgspec.Raw) -> bytes:
+    if not is_set(delta):
+        return old
+    new = members(delta)
+    before = members(old) if old else {}
+    merged = {**before, **new}
+    if "Regions" in new:
+        merged["Regions"] = msgspec.Raw(encode(members(new["Regions"])))
+        if "omitDefaultRegions" not in new:
+            merged.pop("omitDefaultRegions", None)
+    elif "omitDefaultRegions" in before:
+        merged["omitDefaultRegions"] = before["omitDefaultRegions"]
+    elif before:
+        merged.pop("omitDefaultRegions", None)
+    if "HomeParams" in new and "HomeParams" in before:
+        merged["HomeParams"] = msgspec.Raw(
+            encode({**members(before["HomeParams"]), **members(new["HomeParams"])})
+        )
+    return encode(merged)
+
+
+def _settings(old: dict[str, bytes], response: MapResponse) -> dict[str, bytes]:
+    new: dict[str, bytes] = {}
+    if is_set(response.control_dial_plan):
+        new["ControlDialPlan"] = bytes(response.control_dial_plan)
+    if is_set(response.client_version):
+        new["ClientVersion"] = bytes(response.client_version)
+    if not response.keep_alive:
+        if response.collect_services is not None:
+            new["CollectServices"] = encode(response.collect_services)
+        if is_set(response.tka_info):
+            new["TKAInfo"] = bytes(response.tka_info)
+        if response.domain_data_plane_audit_log_id:
+            new["DomainDataPlaneAuditLogID"] = encode(response.domain_data_plane_audit_log_id)
+        # Only the first one counts; later the user's own choice would stand above it.
+        if response.default_auto_update is not None and "DefaultAutoUpdate" not in old:
+            new["DefaultAutoUpdate"] = encode(response.default_auto_update)
+    return {**old, **new} if new else old
+
+
+def _kept_settings(state: DocumentState) -> dict[str, bytes]:
+    return {name: state.settings[name] for name in _ACROSS_SESSIONS if name in state.settings}

@@ -1,0 +1,106 @@
+"""A node's JSON changed and compared without losing what we do not know: values stay the bytes they came as.
+
+Not here: what the fields mean (`model`). Rules of a patch: tailscale: control/controlclient/map.go.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from netmap_actors.errors import escape
+from netmap_actors.netmap.model import Unreadable
+from netmap_actors.tailcfg.go_json import NotGoJson, decode, encode, is_set, is_zero_time
+from netmap_actors.tailcfg.node import PeerChange
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["members", "patch_of", "same_json", "with_members"]
+
+_OBJECT: Final[msgspec.json.Decoder[dict[str, msgspec.Raw]]] = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_LIST: Final[msgspec.json.Decoder[list[msgspec.Raw]]] = msgspec.json.Decoder(list[msgspec.Raw])
+
+_PATCHED: Final = (
+    "CapMap",
+    "Endpoints",
+    "Key",
+    "KeySignature",
+    "DiscoKey",
+    "Online",
+    "LastSeen",
+    "KeyExpiry",
+)
+"""Members of PeerChange that replace the member of Node when they are there; the numbers have rules of their own."""
+
+
+def members(data: bytes | msgspec.Raw) -> dict[str, msgspec.Raw]:
+    """The members of an object that are not null. Raises Unreadable when it is none."""
+    return {key: value for key, value in _all_members(data).items() if is_set(value)}
+
+
+def with_members(data: bytes, changed: Mapping[str, bytes | None]) -> bytes:
+    """The object with these members set, or taken out (None). Raises Unreadable when it is no object."""
+    out = _all_members(data)
+    for key, value in changed.items():
+        if value is None:
+            out.pop(key, None)
+        else:
+            out[key] = msgspec.Raw(value)
+    return encode(out)
+
+
+def patch_of(data: bytes | msgspec.Raw) -> dict[str, bytes | None]:
+    """What a PeerChange does to the members of its Node. Raises Unreadable when a field of it has a wrong type."""
+    try:
+        patch = decode(PeerChange, data)
+    except NotGoJson as e:
+        raise Unreadable(escape(str(e))) from None
+    given = members(data)
+    changed: dict[str, bytes | None] = {name: bytes(given[name]) for name in _PATCHED if name in given}
+    # Numbers cannot be cleared by a patch: zero is absent.
+    if patch.derp_region:
+        changed["HomeDERP"] = encode(patch.derp_region)
+    if patch.cap:
+        changed["Cap"] = encode(patch.cap)
+    if patch.key_expiry is not None and is_zero_time(patch.key_expiry):
+        changed["KeyExpiry"] = None
+    return changed
+
+
+def same_json(a: bytes, b: bytes) -> bool:
+    """Whether two documents say the same: order of members and white space apart, every value byte for byte.
+
+    Numbers and strings that are only written differently count as different: an update too many is better
+    than a lost one.
+    """
+    if a == b:
+        return True
+    try:
+        return _same(msgspec.Raw(a), msgspec.Raw(b))
+    except (ValueError, RecursionError):
+        return False
+
+
+def _all_members(data: bytes | msgspec.Raw) -> dict[str, msgspec.Raw]:
+    try:
+        return _OBJECT.decode(data)
+    except (ValueError, RecursionError) as e:
+        raise Unreadable(f"cannot take apart an object: {escape(str(e))}") from None
+
+
+def _same(a: msgspec.Raw, b: msgspec.Raw) -> bool:
+    left, right = memoryview(a), memoryview(b)
+    if left == right:
+        return True
+    kind = bytes(left[:1])
+    if kind != bytes(right[:1]):
+        return False
+    if kind == b"{":
+        mine, other = _OBJECT.decode(a), _OBJECT.decode(b)
+        return mine.keys() == other.keys() and all(_same(value, other[key]) for key, value in mine.items())
+    if kind == b"[":
+        items, others = _LIST.decode(a), _LIST.decode(b)
+        return len(items) == len(others) and all(map(_same, items, others))
+    return False

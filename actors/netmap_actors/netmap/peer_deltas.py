@@ -1,0 +1,125 @@
+"""What a MapResponse asks of the peers: Peers, or the five kinds of delta in the order the reference applies them.
+
+Not here: keeping them (`peer_table`). PeersChanged replaces a node whole; nothing is turned into patches.
+Order: tailscale: control/controlclient/map.go, updatePeersStateFromResponse.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from netmap_actors.netmap.model import Unreadable
+from netmap_actors.netmap.node_json import patch_of, with_members
+from netmap_actors.netmap.peer_table import Wanted
+from netmap_actors.tailcfg.go_json import GoStruct, Int64, decode, encode, is_set
+
+if TYPE_CHECKING:
+    from netmap_actors.netmap.peer_table import PeerTable
+    from netmap_actors.tailcfg.map_response import MapResponse
+
+__all__ = ["PeerDeltas"]
+
+_LEADING: Final = len(b'{"ID":')
+"""Where the NodeID stands in a Node that Go wrote."""
+_ID_DIGITS: Final = 20
+
+
+class _Target(GoStruct, frozen=True):
+    node_id: Int64 = msgspec.field(default=0, name="NodeID")
+
+
+class PeerDeltas:
+    """Collects what one message wants of each peer it names. `first`: the message begins a session, from nothing."""
+
+    def __init__(self, table: PeerTable, *, first: bool) -> None:
+        self._table = table
+        self._first = first
+        self.wanted: dict[int, Wanted | None] = {}
+        """By key; None: it shall go."""
+        self.only: set[int] | None = set() if first else None
+        """Of an authoritative message, whom it named exactly as they are: nothing to do, and the unnamed go."""
+        self.ignored = 0
+        """Deltas for ids that are not known."""
+        self.bad_patches = 0
+        """Patches that could not be read."""
+
+    def collect(self, response: MapResponse, now_text: str) -> None:
+        """Take in the message. `now_text`: wall clock in RFC 3339, for PeerSeenChange."""
+        if response.peers:
+            self.only = self._whole(response.peers)
+            return
+        for node_id in response.peers_removed or ():
+            self._want(node_id, None)
+        for data in response.peers_changed or ():
+            if is_set(data):
+                self.wanted[self._table.key_of(data)] = Wanted(data)
+        for node_id, seen in (response.peer_seen_change or {}).items():
+            self._change(node_id, {"LastSeen": encode(now_text) if seen else None})
+        for node_id, online in (response.online_change or {}).items():
+            self._change(node_id, {"Online": b"true" if online else b"false"})
+        for patch in response.peers_changed_patch or ():
+            if is_set(patch):
+                self._patch(patch)
+
+    def _whole(self, peers: list[msgspec.Raw]) -> set[int]:
+        table = self._table
+        wanted = self.wanted
+        kept: set[int] = set()
+        for data in peers:
+            json = bytes(data)
+            record = table.get(_guess(json))
+            if record is not None and record.holds(json):
+                wanted.pop(record.key, None)
+                kept.add(record.key)
+            elif json != b"null":
+                key = table.key_of(json)
+                kept.discard(key)
+                wanted[key] = Wanted(data)
+        return kept
+
+    def _current(self, node_id: int) -> Wanted | None:
+        if node_id in self.wanted:
+            return self.wanted[node_id]
+        record = None if self._first else self._table.get(node_id)
+        return Wanted(record.json, record.spoiled) if record else None
+
+    def _want(self, node_id: int, want: Wanted | None) -> None:
+        if self._current(node_id) is None:
+            self.ignored += 1
+        else:
+            self.wanted[node_id] = want
+
+    def _change(self, node_id: int, changed: dict[str, bytes | None]) -> None:
+        current = self._current(node_id)
+        if current is None:
+            self.ignored += 1
+            return
+        try:
+            json = with_members(bytes(current.json), changed)
+        except Unreadable:  # in quarantine for not even being an object: there is nothing to fold into
+            self.ignored += 1
+            return
+        self.wanted[node_id] = Wanted(json, current.spoiled)
+
+    def _patch(self, data: msgspec.Raw) -> None:
+        node_id = decode(_Target, data).node_id
+        try:
+            changed = patch_of(data)
+        except Unreadable:
+            self.bad_patches += 1
+            current = self._current(node_id)
+            if current is not None:
+                self.wanted[node_id] = Wanted(current.json, spoiled=True)
+            return
+        self._change(node_id, changed)
+
+
+def _guess(json: bytes) -> int:
+    """Which node this may be. A cheap guess will do: having the very same bytes as that peer proves it."""
+    end = json.find(b",", _LEADING, _LEADING + _ID_DIGITS + 1)
+    try:
+        return int(json[_LEADING:end]) if end > 0 else 0
+    except ValueError:
+        return 0

@@ -1,0 +1,242 @@
+"""The peers, indexed by NodeID and by stable id, each kept as the encoded piece that snapshots are made of.
+
+Not here: what a MapResponse asks for (`peer_deltas`). A stable id names one node: whoever takes it last has it,
+and the node that had it before is gone. The cost of a change does not depend on the number of peers.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import msgspec
+
+from netmap_actors.netmap.changes import PeerRemoved, PeerUpserted
+from netmap_actors.netmap.model import (
+    Peer,
+    Unreadable,
+    digest_of,
+    identify,
+    peer_of,
+    quarantined_peer,
+    read_node,
+)
+from netmap_actors.netmap.node_json import same_json
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Set as AbstractSet
+
+__all__ = ["PeerTable", "Record", "Wanted"]
+
+_BEYOND_INT64: Final = 1 << 64
+"""Where the table's own numbers begin, for nodes whose NodeID cannot be read; removals and patches cannot name them."""
+
+
+_BEGINNING: Final = 24
+"""Bytes of a node's JSON that are hardly found by chance; Go begins it with the NodeID."""
+
+
+class Wanted(NamedTuple):
+    """What a peer shall be."""
+
+    json: bytes | msgspec.Raw
+    spoiled: bool = False
+    """A patch could not be read: how the peer really is is not known until the server sends it whole."""
+
+
+class Record(msgspec.Struct, frozen=True, gc=False):
+    """One peer as it is kept. No garbage collection: it holds no references that could form a cycle."""
+
+    key: int
+    """NodeID, or a number beyond int64 of our own."""
+    stable_id: str
+    piece: bytes
+    own_json: bytes
+    """The peer's JSON when the piece does not contain it, else b""."""
+    at: int
+    """Where the JSON stands in the piece; it is not kept twice."""
+    length: int
+    online: bool | None
+    spoiled: bool
+    user: int
+    sharer: int
+
+    @property
+    def json(self) -> bytes:
+        """The node's JSON, patches folded in."""
+        return self.own_json or self.piece[self.at : self.at + self.length]
+
+    def holds(self, json: bytes) -> bool:
+        """Whether this is the JSON, byte for byte, and nothing about the peer is in doubt."""
+        if self.own_json:
+            return self.own_json == json and not self.spoiled
+        return self.length == len(json) and self.piece.startswith(json, self.at) and not self.spoiled
+
+    @property
+    def node_id(self) -> int:
+        """NodeID as published: 0 where it cannot be read."""
+        return self.key if self.key < _BEYOND_INT64 else 0
+
+
+class PeerTable:
+    """All peers of the netmap. `encode` makes the published piece of a Peer."""
+
+    def __init__(self, encode: Callable[[Peer], bytes]) -> None:
+        self._encode = encode
+        self._by_key: dict[int, Record] = {}
+        self._by_stable_id: dict[str, Record] = {}
+        self._before: dict[str, Record | None] = {}
+        self.user_references: dict[int, int] = {}
+        """Peers that refer to a user, as owner or sharer, by user id."""
+        self.users_touched: set[int] = set()
+        """Users whose references changed since the caller last emptied this."""
+        self.quarantined: dict[str, str] = {}
+        """Why, by stable id."""
+        self.online = 0
+        self.unknown = 0
+        """Peers of which the server did not say whether they are online."""
+        self.suppressed = 0
+        """Peers that were sent again and said nothing new."""
+
+    def __len__(self) -> int:
+        return len(self._by_key)
+
+    def get(self, key: int) -> Record | None:
+        """The peer with this NodeID."""
+        return self._by_key.get(key)
+
+    def named(self, stable_id: str) -> Record | None:
+        """The peer with this stable id."""
+        return self._by_stable_id.get(stable_id)
+
+    def keys(self) -> Iterable[int]:
+        """Every key, in the order of arrival."""
+        return self._by_key.keys()
+
+    def pieces(self) -> list[bytes]:
+        """The encoded pieces of all peers, in a list that later changes leave alone."""
+        return [record.piece for record in self._by_key.values()]
+
+    def peer(self, record: Record) -> Peer:
+        """The Peer behind a record."""
+        return self._read(record.key, record.stable_id, record.json, spoiled=record.spoiled)[0]
+
+    def key_of(self, data: bytes | msgspec.Raw) -> int:
+        """Under which key a node's JSON belongs."""
+        node_id, stable_id = identify(data)
+        if node_id is not None:
+            return node_id
+        known = self._by_stable_id.get(stable_id) if stable_id else None
+        return known.key if known else _BEYOND_INT64 + int(digest_of(stable_id.encode() or bytes(data)), 16)
+
+    def change(
+        self, wanted: Mapping[int, Wanted | None], only: AbstractSet[int] | None = None
+    ) -> list[PeerUpserted | PeerRemoved]:
+        """Make the peers what is wanted, by key; None takes one out. The true differences come back.
+
+        `only`: when given, whoever is neither wanted nor in it goes too.
+        """
+        self._before.clear()
+        gone = [key for key, want in wanted.items() if want is None]
+        if only is not None:
+            gone += [key for key in self._by_key if key not in wanted and key not in only]
+            self.suppressed += len(only)
+        for key in gone:
+            if (record := self._by_key.get(key)) is not None:
+                self._take_out(record)
+        for key, want in wanted.items():
+            if want is not None:
+                self._put(key, want)
+        return self._differences()
+
+    def _put(self, key: int, want: Wanted) -> None:
+        old = self._by_key.get(key)
+        data = bytes(want.json)  # a copy: a view would keep the whole message alive
+        if old is not None and old.spoiled == want.spoiled and same_json(old.json, data):
+            self.suppressed += 1
+            return
+        peer, sharer, reason = self._read(key, old.stable_id if old else "", data, spoiled=want.spoiled)
+        if old is not None:
+            self._take_out(old)
+        displaced = self._by_stable_id.get(peer.stable_id)
+        if displaced is not None:
+            self._take_out(displaced)
+        piece = self._encode(peer)
+        at = _position(piece, data)
+        record = Record(
+            key=key,
+            stable_id=peer.stable_id,
+            piece=piece,
+            own_json=data if at < 0 else b"",
+            at=max(at, 0),
+            length=len(data),
+            online=peer.online,
+            spoiled=want.spoiled,
+            user=peer.user_id,
+            sharer=sharer,
+        )
+        self._before.setdefault(record.stable_id, None)
+        self._by_key[key] = record
+        self._by_stable_id[record.stable_id] = record
+        if reason:
+            self.quarantined[record.stable_id] = reason
+        self._count(record, 1)
+
+    def _read(self, key: int, known_as: str, data: bytes, *, spoiled: bool) -> tuple[Peer, int, str]:
+        """The Peer, who shares it, and why it is in quarantine ("" if it is not)."""
+        reason = "cannot read PeerChange: the peer is not known until it is sent whole"
+        if not spoiled:
+            try:
+                fields = read_node(data)
+                return peer_of(fields, data), fields.sharer, ""
+            except Unreadable as e:
+                reason = str(e)
+        node_id = key if key < _BEYOND_INT64 else 0
+        stable_id = identify(data)[1] or known_as
+        if not stable_id:
+            stable_id = f"id:{node_id}" if key < _BEYOND_INT64 else f"unreadable:{digest_of(data)}"
+        return quarantined_peer(stable_id, node_id, data), 0, reason
+
+    def _take_out(self, record: Record) -> None:
+        self._before.setdefault(record.stable_id, record)
+        del self._by_key[record.key]
+        del self._by_stable_id[record.stable_id]
+        self.quarantined.pop(record.stable_id, None)
+        self._count(record, -1)
+
+    def _count(self, record: Record, step: int) -> None:
+        self.online += step * (record.online is True)
+        self.unknown += step * (record.online is None)
+        if record.user:
+            self._refer(record.user, step)
+        if record.sharer and record.sharer != record.user:
+            self._refer(record.sharer, step)
+
+    def _refer(self, user: int, step: int) -> None:
+        left = self.user_references.get(user, 0) + step
+        if left:
+            self.user_references[user] = left
+        else:
+            del self.user_references[user]
+        self.users_touched.add(user)
+
+    def _differences(self) -> list[PeerUpserted | PeerRemoved]:
+        removed: list[PeerUpserted | PeerRemoved] = []
+        upserted: list[PeerUpserted | PeerRemoved] = []
+        for stable_id, before in self._before.items():
+            now = self._by_stable_id.get(stable_id)
+            if now is not None:
+                if before is None or before.piece != now.piece:
+                    upserted.append(PeerUpserted(stable_id, now.node_id, now.piece))
+                else:
+                    self.suppressed += 1
+            elif before is not None:
+                removed.append(PeerRemoved(stable_id, before.node_id))
+        self._before.clear()
+        return removed + upserted
+
+
+def _position(piece: bytes, json: bytes) -> int:
+    """Where the JSON begins in the piece, -1 for nowhere. Looking for its beginning first is much faster."""
+    at = piece.find(json[:_BEGINNING])
+    return at if at < 0 or piece.startswith(json, at) else piece.find(json)
