@@ -1,0 +1,163 @@
+"""Puts a control server together: state, tailnet, simulated life, listener.
+
+Not here: the parts themselves, and who runs the loop (`standalone`, the actor).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import random
+import secrets
+import socket
+from typing import TYPE_CHECKING
+
+from netmap_actors.devcontrol.churn import Churn, populate
+from netmap_actors.devcontrol.control import Control, Options
+from netmap_actors.devcontrol.registrar import AuthKey, Registrar
+from netmap_actors.devcontrol.server import ControlServer
+from netmap_actors.devcontrol.store import SavedNode, State, Store
+from netmap_actors.devcontrol.tailnet import Entry, Tailnet
+from netmap_actors.errors import ConfigurationError
+from netmap_actors.protocol.keys import BadKey, MachinePrivate
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from netmap_actors.bus.loop import Loop
+
+__all__ = ["BACKLOG", "Setup", "assemble", "bind"]
+
+BACKLOG = 512
+_IDS_PER_START = 10_000
+"""Ids of simulated nodes that a start may use up before they could meet those of the next."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Setup:
+    """What a control server is made of."""
+
+    nodes: int = 8
+    seed: int = 1
+    churn: float = 0.3
+    """Changes of the simulated tailnet per second; 0: none."""
+    state_dir: str = ""
+    """Empty: nothing is kept."""
+    url: str = ""
+    """Where clients reach it; empty: derived from the listener."""
+    domain: str = "dev.netmap.example"
+    auth_key: str = ""
+    """Empty: the one in the state directory, or a new one."""
+    require_auth: bool = True
+    require_approval: bool = False
+    key_lifetime: float | None = None
+    options: Options = dataclasses.field(default_factory=Options)
+
+    def __repr__(self) -> str:
+        return f"Setup(nodes={self.nodes}, seed={self.seed}, churn={self.churn}, url={self.url!r})"
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A listening TCP socket. Raises ConfigurationError."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        listener.listen(BACKLOG)
+    except (OSError, OverflowError) as error:
+        listener.close()
+        raise ConfigurationError(f"cannot listen on {host}:{port}: {error}") from None
+    return listener
+
+
+def assemble(
+    loop: Loop, listener: socket.socket, setup: Setup, log: Callable[..., object]
+) -> tuple[ControlServer, str, str]:
+    """The server, its URL and its auth key. Raises ConfigurationError for a state that cannot be used."""
+    store = Store(setup.state_dir) if setup.state_dir else None
+    state = (store.load() if store is not None else None) or State(
+        machine_private=MachinePrivate.generate(secrets.token_bytes(32)).to_text()
+    )
+    try:
+        identity = MachinePrivate.parse(state.machine_private)
+    except BadKey as error:
+        raise ConfigurationError(
+            f"cannot use the state in {setup.state_dir}: {error}; remove it to begin anew"
+        ) from None
+    state.incarnation += 1
+    wall = loop.clock.wall
+    url = setup.url or url_of(listener)
+    tailnet = Tailnet(setup.domain)
+    for user in state.users:
+        tailnet.users[user.id] = user
+    for saved in state.nodes:
+        entry = Entry(
+            saved.node, saved.label, True, saved.owner, saved.ephemeral, saved.hostinfo, saved.place
+        )
+        tailnet.restore(entry)
+    populate(tailnet, setup.nodes, random.Random(setup.seed), wall())  # noqa: S311  # repeatable on purpose
+    tailnet.skip_ids((state.incarnation - 1) * _IDS_PER_START)
+    registrar = Registrar(
+        tailnet,
+        url=url,
+        random_hex=secrets.token_hex,
+        require_auth=setup.require_auth,
+        require_approval=setup.require_approval,
+        key_lifetime=setup.key_lifetime,
+    )
+    for key in state.auth_keys:
+        registrar.add_auth_key(key)
+    auth_key = _auth_key(setup, store)
+    if auth_key not in registrar.auth_keys:
+        registrar.add_auth_key(AuthKey(text=auth_key))
+    control = Control(
+        tailnet, registrar, identity, setup.options, wall=wall, random_bytes=secrets.token_bytes
+    )
+    life = random.Random(f"{setup.seed}/{state.incarnation}")  # noqa: S311  # repeatable on purpose
+    churn = Churn(tailnet, life, rate=setup.churn, now=loop.now(), nodes=setup.nodes)
+    control.restored(loop.now())
+    tailnet.take_changes()
+
+    def save() -> None:
+        if store is None:
+            return
+        state.auth_keys = list(registrar.auth_keys.values())
+        state.users = list(tailnet.users.values())
+        state.nodes = [_saved(entry) for entry in tailnet.registered()]
+        try:
+            store.save(state)
+        except OSError as error:
+            # It goes on from memory; a full disk must not end it.
+            log("state_not_saved", detail=error.strerror)
+
+    save()
+    return ControlServer(loop, listener, control, churn, log=log, save=save), url, auth_key
+
+
+def _auth_key(setup: Setup, store: Store | None) -> str:
+    text = setup.auth_key or (store.read_auth_key() if store is not None else "")
+    if text:
+        return text
+    text = f"devkey-auth-{secrets.token_hex(16)}"
+    if store is not None:
+        store.write_auth_key(text)
+    return text
+
+
+def _saved(entry: Entry) -> SavedNode:
+    return SavedNode(
+        node=entry.node,
+        label=entry.label,
+        owner=entry.owner,
+        ephemeral=entry.ephemeral,
+        place=entry.place,
+        hostinfo=entry.hostinfo,
+    )
+
+
+def url_of(listener: socket.socket) -> str:
+    """http://host:port; a server that listens everywhere is reached by loopback."""
+    host, port, *_ = listener.getsockname()
+    if host in ("0.0.0.0", "::"):  # noqa: S104  # compared, not bound
+        host = "127.0.0.1" if host == "0.0.0.0" else "::1"  # noqa: S104
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

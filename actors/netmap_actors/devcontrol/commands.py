@@ -1,0 +1,404 @@
+"""What may be asked of a running control server by name: faults, edits of its tailnet, a look at its clients.
+
+Not here: how a command arrives: from a thread (`standalone`) or from the Supervisor (the actor).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from netmap_actors.devcontrol.faults import FAULTS, make_fault
+from netmap_actors.devcontrol.registrar import AuthKey
+from netmap_actors.devcontrol.tailnet import Aspect, Entry, TailnetError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from netmap_actors.devcontrol.control import Seen
+    from netmap_actors.devcontrol.registrar import Registrar
+    from netmap_actors.devcontrol.server import ControlServer
+
+__all__ = ["ClientView", "Commands", "NodeView", "StreamView"]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class NodeView:
+    """A node of the tailnet, for display."""
+
+    id: int
+    stable_id: str
+    name: str
+    addresses: tuple[str, ...]
+    tags: tuple[str, ...]
+    routes: tuple[str, ...]
+    online: bool | None
+    key: str
+    registered: bool
+    ephemeral: bool
+    expired: bool
+    authorized: bool
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class StreamView:
+    """A live map stream."""
+
+    node_id: int
+    node: str
+    """Label of the node; empty when it has been deleted."""
+    age: float
+    """Seconds."""
+    messages: int
+    compress: bool
+    held: bool
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ClientView:
+    """A connection and what came in on it."""
+
+    number: int
+    remote_address: str
+    """host:port of the client's end."""
+    machine: str
+    version: int
+    age: float
+    """Seconds."""
+    bytes_received: int
+    bytes_sent: int
+    registers: int
+    maps: int
+    """Streaming map requests."""
+    lite_updates: int
+    reads: int
+    faults: tuple[str, ...]
+    map_streams: tuple[StreamView, ...]
+
+
+class Commands:
+    """One method per command; all of them run in the loop's thread."""
+
+    def __init__(self, server: ControlServer, now: Callable[[], float]) -> None:
+        self._server = server
+        self._control = server.control
+        self._tailnet = server.control.tailnet
+        self._now = now
+
+    def execute(self, document: bytes) -> bytes:
+        """Run `{"command": NAME, …arguments}`; the answer is JSON. Raises NetmapError, which says why."""
+        try:
+            given = msgspec.json.decode(document, type=dict[str, Any])
+        except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+            raise TailnetError(f"cannot read the command: {error}") from None
+        name = given.pop("command", "")
+        method = getattr(self, name, None) if isinstance(name, str) and name in _NAMES else None
+        if method is None:
+            raise TailnetError(f"cannot do {name!r}: the commands are {', '.join(sorted(_NAMES))}")
+        if name == "fault":
+            given = {"name": given.pop("name", ""), **given}
+        try:
+            answer = method(**given)
+        except TypeError as error:
+            raise TailnetError(f"cannot do {name}: {error}") from None
+        return msgspec.json.encode({"result": answer})
+
+    # Faults
+
+    def fault(self, name: str, **given: Any) -> int:
+        """Commit a fault; how many connections it struck at once. Raises BadFault."""
+        return self._server.commit_fault(make_fault(name, **given))
+
+    def heal(self) -> None:
+        self._server.heal()
+
+    def faults(self) -> dict[str, str]:
+        """Every fault there is, with what it does."""
+        return {name: kind.about for name, kind in FAULTS.items()}
+
+    def drop_all(self, reset: bool = True) -> int:
+        """Close every connection; how many there were."""
+        return self._server.drop_all(reset=reset)
+
+    def raw(self, json: str, client: str = "") -> int:
+        """Send this MapResponse, whatever it says, to the live streams of a client or of all."""
+        count = 0
+        for connection in self._server.connections.values():
+            if client and client not in connection.names():
+                continue
+            for stream in connection.api.streams.values():
+                stream.send(json.encode(), self._now())
+                count += 1
+        self._server.changed()
+        return count
+
+    def ping(self, client: str = "", url: str = "", payload: str = "") -> str:
+        """Send a PingRequest, with a payload a c2n one; its id, for `pong`."""
+        ping_id = self._control.random_bytes(8).hex()
+        self._control.pings[ping_id] = ""
+        while len(self._control.pings) > _MAX_PINGS:
+            del self._control.pings[next(iter(self._control.pings))]
+        request: dict[str, Any] = {
+            "URL": url or f"{self._control.registrar.url}/machine/ping-response?id={ping_id}"
+        }
+        if payload:
+            request = {
+                "URL": url or f"https://unused/c2n/{ping_id}",
+                "URLIsNoise": True,
+                "Types": "c2n",
+                "Payload": payload.encode(),
+            }
+        self.raw(msgspec.json.encode({"PingRequest": request}).decode(), client)
+        return ping_id
+
+    def pong(self, ping_id: str) -> str:
+        """What came back for a ping: `head`, the body of a c2n answer, or nothing yet."""
+        return self._control.pings.get(ping_id, "")
+
+    # Looking
+
+    def nodes(self) -> list[NodeView]:
+        return [_node_view(entry) for entry in self._tailnet.entries.values()]
+
+    def node(self, word: str | int) -> NodeView:
+        return _node_view(self._tailnet.find(word))
+
+    def clients(self) -> list[ClientView]:
+        now = self._now()
+        views = []
+        for connection in self._server.connections.values():
+            counts = connection.api.counts
+            streams = [
+                StreamView(
+                    node_id=stream.node_id,
+                    node=self._label(stream.node_id),
+                    age=now - stream.began_at,
+                    messages=stream.messages,
+                    compress=stream.compress,
+                    held=stream.held,
+                )
+                for stream in connection.api.streams.values()
+            ]
+            views.append(
+                ClientView(
+                    number=connection.number,
+                    remote_address=connection.remote,
+                    machine="" if connection.machine is None else str(connection.machine),
+                    version=connection.version,
+                    age=now - connection.opened_at,
+                    bytes_received=connection.bytes_received,
+                    bytes_sent=connection.bytes_sent,
+                    registers=counts.register,
+                    maps=counts.map,
+                    lite_updates=counts.lite,
+                    reads=counts.read,
+                    faults=tuple(connection.harm.suffered),
+                    map_streams=tuple(streams),
+                )
+            )
+        return views
+
+    def seen(self, kind: str = "") -> list[Seen]:
+        """What clients did so far, oldest first; of one kind if given."""
+        return [event for event in self._control.seen if kind in ("", event.kind)]
+
+    def logins(self) -> list[str]:
+        """Ids of the logins that wait for somebody."""
+        return list(self._control.registrar.logins)
+
+    # Who may join
+
+    def approve_login(self, login_id: str = "", user: str = "alice") -> bool:
+        """Complete a login as its page would, the newest one unless told. False: there is none."""
+        return self._finish_login(login_id, lambda chosen, wall: self._registrar.approve(chosen, wall, user))
+
+    def refuse_login(self, login_id: str = "") -> bool:
+        """Refuse a login as its page would. False: there is none."""
+        return self._finish_login(login_id, self._registrar.refuse)
+
+    def add_auth_key(
+        self,
+        user: str = "alice",
+        reusable: bool = True,
+        ephemeral: bool = False,
+        tags: Sequence[str] = (),
+        expires_in: float | None = None,
+    ) -> str:
+        """A new auth key; the answer is its text."""
+        text = f"devkey-auth-{self._control.random_bytes(16).hex()}"
+        expires_at = None if expires_in is None else self._control.wall() + expires_in
+        self._registrar.add_auth_key(
+            AuthKey(
+                text=text,
+                user=user,
+                reusable=reusable,
+                ephemeral=ephemeral,
+                tags=tuple(tags),
+                expires_at=expires_at,
+            )
+        )
+        self._control.persist()
+        return text
+
+    def revoke_auth_key(self, text: str) -> bool:
+        """False: there is no such key."""
+        key = self._registrar.auth_keys.get(text)
+        if key is None:
+            return False
+        key.revoked = True
+        self._control.persist()
+        return True
+
+    def require(
+        self, auth: bool | None = None, approval: bool | None = None, key_lifetime: float = 0.0
+    ) -> None:
+        """Ask newcomers for a login, for an administrator's approval, let node keys expire; 0: never."""
+        registrar = self._registrar
+        registrar.require_auth = registrar.require_auth if auth is None else auth
+        registrar.require_approval = registrar.require_approval if approval is None else approval
+        registrar.key_lifetime = key_lifetime or None
+
+    # Edits of the tailnet
+
+    def add_node(
+        self,
+        name: str,
+        user: str = "alice",
+        tags: Sequence[str] = (),
+        online: bool | None = True,
+        endpoints: Sequence[str] = (),
+    ) -> NodeView:
+        """A node that nobody is behind."""
+        entry = self._tailnet.add_node(
+            name,
+            key=f"nodekey:{self._control.random_bytes(32).hex()}",
+            machine=f"mkey:{self._control.random_bytes(32).hex()}",
+            disco_key=f"discokey:{self._control.random_bytes(32).hex()}",
+            wall=self._control.wall(),
+            user=user,
+            tags=tuple(tags),
+            online=online,
+            endpoints=tuple(endpoints),
+        )
+        return self._edited(entry)
+
+    def remove_node(self, word: str | int, end_stream: bool = False) -> NodeView:
+        """Delete a node. Like headscale its stream is fed on, unless told to end it."""
+        entry = self._tailnet.find(word)
+        stream = self._control.streams.get(entry.node.id)
+        self._tailnet.remove_node(entry.node.id)
+        if end_stream and stream is not None:
+            stream.end(self._now())
+        self._control.persist()
+        return self._edited(entry)
+
+    def set_online(self, word: str | int, online: bool = True) -> NodeView:
+        entry = self._tailnet.find(word)
+        self._tailnet.set_online(entry.node.id, online, self._control.wall())
+        return self._edited(entry)
+
+    def set_tags(self, word: str | int, tags: Sequence[str]) -> NodeView:
+        entry = self._tailnet.find(word)
+        self._tailnet.set_tags(entry.node.id, tags)
+        return self._edited(entry)
+
+    def set_routes(self, word: str | int, routes: Sequence[str]) -> NodeView:
+        entry = self._tailnet.find(word)
+        self._tailnet.set_routes(entry.node.id, routes)
+        return self._edited(entry)
+
+    def set_endpoints(self, word: str | int, endpoints: Sequence[str]) -> NodeView:
+        entry = self._tailnet.find(word)
+        self._tailnet.set_endpoints(entry.node.id, endpoints)
+        return self._edited(entry)
+
+    def set_capabilities(self, word: str | int, names: Sequence[str]) -> NodeView:
+        entry = self._tailnet.find(word)
+        self._tailnet.set_capabilities(entry.node.id, names)
+        return self._edited(entry)
+
+    def rename(self, word: str | int, name: str) -> NodeView:
+        entry = self._tailnet.find(word)
+        self._tailnet.rename(entry.node.id, name)
+        return self._edited(entry)
+
+    def expire(self, word: str | int, in_seconds: float = 0.0) -> NodeView:
+        """Let the node key expire, now or later."""
+        entry = self._tailnet.find(word)
+        wall = self._control.wall()
+        self._tailnet.set_expiry(entry.node.id, wall + in_seconds, wall=wall)
+        return self._edited(entry)
+
+    def authorize(self, word: str | int, authorized: bool = True) -> NodeView:
+        """Approve a device, or take the approval back."""
+        entry = self._tailnet.find(word)
+        self._tailnet.set_authorized(entry.node.id, authorized)
+        return self._edited(entry)
+
+    def set_aspect(self, aspect: str, json: str) -> None:
+        """Replace DERPMap, DNSConfig, Domain, PacketFilters or SSHPolicy by this JSON."""
+        try:
+            chosen = Aspect(aspect)
+        except ValueError as error:
+            raise TailnetError(f"cannot set that: {error}") from None
+        self._tailnet.set_aspect(chosen, json.encode())
+        self._server.changed()
+
+    def rename_user(self, login: str, display_name: str) -> None:
+        self._tailnet.rename_user(login, display_name)
+        self._server.changed()
+
+    def churn(self, count: int = 1) -> None:
+        """Make so many random changes at once."""
+        for _ in range(min(count, _MAX_CHURN)):
+            self._server.churn.step(self._control.wall())
+        self._server.changed()
+
+    # Inside
+
+    @property
+    def _registrar(self) -> Registrar:
+        return self._control.registrar
+
+    def _edited(self, entry: Entry) -> NodeView:
+        self._server.changed()
+        return _node_view(entry)
+
+    def _label(self, node_id: int) -> str:
+        entry = self._tailnet.entries.get(node_id)
+        return "" if entry is None else entry.label
+
+    def _finish_login(self, login_id: str, finish: Callable[[str, float], bool]) -> bool:
+        known = list(self._registrar.logins)
+        chosen = login_id or (known[-1] if known else "")
+        if not finish(chosen, self._control.wall()):
+            return False
+        self._control.persist()
+        self._control.on_login(chosen)
+        self._server.changed()
+        return True
+
+
+_MAX_PINGS = 1000
+_MAX_CHURN = 100_000
+_NAMES = frozenset(name for name in vars(Commands) if not name.startswith("_")) - {"execute"}
+
+
+def _node_view(entry: Entry) -> NodeView:
+    node = entry.node
+    return NodeView(
+        id=node.id,
+        stable_id=node.stable_id,
+        name=node.name,
+        addresses=node.addresses,
+        tags=node.tags,
+        routes=node.primary_routes,
+        online=node.online,
+        key=node.key,
+        registered=entry.real,
+        ephemeral=entry.ephemeral,
+        expired=node.expired,
+        authorized=node.machine_authorized,
+    )

@@ -1,0 +1,241 @@
+"""What faults do to one connection.
+
+Not here: which faults there are and when they strike (`faults`); the bytes themselves (`bad_bytes`).
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import TYPE_CHECKING
+
+from netmap_actors.devcontrol import bad_bytes
+from netmap_actors.devcontrol.documents import KEEP_ALIVE
+
+if TYPE_CHECKING:
+    from netmap_actors.devcontrol.connection import ClientConnection
+    from netmap_actors.devcontrol.faults import Fault, Moment
+    from netmap_actors.devcontrol.map_stream import MapStream
+
+__all__ = ["Ending", "Harm"]
+
+
+class Ending(enum.Enum):
+    """How a connection is to be closed."""
+
+    FLUSH = "flush"
+    """In good order, once everything is written."""
+    RESET = "reset"
+    """At once, with a TCP reset."""
+
+
+_CHATTER = {"ping_only": "ping", "settings_only": "settings", "window_updates_only": "window_update"}
+_FRAME_OF_FLOOD = 1000
+"""Control frames written at once, so that a flood does not stop the server's other work."""
+_STOPPING = frozenset(
+    {
+        "silent",
+        "ping_only",
+        "settings_only",
+        "window_updates_only",
+        "empty_records",
+        "half_frame",
+        "drip",
+        "headers_never",
+        "register_never",
+        "cut",
+        "eof",
+        "cut_mid_record",
+        "goaway",
+        "rst_stream",
+        "end_stream",
+        "oversized",
+        "zero_frame",
+        "bomb",
+        "two_frames",
+        "bad_json",
+        "corrupt_record",
+        "oversized_record",
+    }
+)
+"""After these the ordinary answer does not follow."""
+
+
+class Harm:
+    """The faults one connection suffers from."""
+
+    def __init__(self, connection: ClientConnection) -> None:
+        self._connection = connection
+        self.mute = False
+        """Nothing is sent at all."""
+        self.holding = False
+        """HTTP/2 lives, but no request is answered and no map stream fed."""
+        self.spoilt = False
+        """The Noise stream to the client is broken: nothing sound can follow."""
+        self.suffered: list[str] = []
+        """Names of the faults so far."""
+        self._chatter = ""
+        self._chatter_period = 0.0
+        self._chatter_at: float | None = None
+        self._flood = 0
+        self._flood_piece = b""
+
+    @property
+    def deaf(self) -> bool:
+        """What the client sends is read and thrown away."""
+        return self.spoilt
+
+    def deadline(self) -> float | None:
+        return self._chatter_at
+
+    def expire(self, now: float) -> None:
+        """One more of the useless bytes."""
+        if self._chatter_at is None or now < self._chatter_at:
+            return
+        connection = self._connection
+        if self._flood:
+            count = min(self._flood, _FRAME_OF_FLOOD)
+            self._flood -= count
+            connection.send_plain(self._flood_piece * count)
+            self._chatter_at = now if self._flood else None
+        elif self._chatter == "empty_records":
+            connection.send_record(bad_bytes.EvilRecords.seal_empty)
+            self._chatter_at = now + self._chatter_period
+        else:
+            connection.send_plain(bad_bytes.PIECES[self._chatter])
+            self._chatter_at = now + self._chatter_period
+
+    def stops(self, fault: Fault | None) -> bool:
+        """Whether the ordinary course of things ends with this fault."""
+        return fault is not None and fault.name in _STOPPING
+
+    def strike(self, moment: Moment, now: float, *, stream_id: int | None = None) -> Fault | None:
+        """Suffer the faults that wait at this moment; returns the last of them."""
+        plan = self._connection.control.plan
+        faults = plan.take(moment, self._connection.names()) if plan.waiting else []
+        for fault in faults:
+            self.suffer(fault, now, stream_id=stream_id)
+        return faults[-1] if faults else None
+
+    def suffer(self, fault: Fault, now: float, *, stream_id: int | None = None) -> None:
+        """Commit this fault, on one map stream or on all that live."""
+        self.suffered.append(fault.name)
+        connection = self._connection
+        streams = connection.api.streams
+        chosen = [stream for stream in streams.values() if stream_id in (None, stream.stream_id)]
+        if fault.name == "silent":
+            self._hold()
+            self.mute = True
+        elif fault.name in _CHATTER or fault.name == "empty_records":
+            self._hold()
+            self._chatter = _CHATTER.get(fault.name, fault.name)
+            self._chatter_period = max(0.01, fault.number("period"))
+            self._chatter_at = now
+        elif fault.name == "flood":
+            self._start_flood(fault, now, chosen)
+        elif fault.name == "rst_stream":
+            for chosen_id in (
+                [stream_id] if stream_id is not None else [stream.stream_id for stream in chosen]
+            ):
+                connection.api.reset(chosen_id, fault.integer("code"), now)
+        elif not self._break_connection(fault, now, chosen):
+            for stream in chosen:
+                self._break_stream(fault, stream, now)
+
+    def heal(self, now: float) -> None:
+        """The end of what can end. A spoilt stream is reset, a spoilt connection closed."""
+        self.mute = self.holding = False
+        self._chatter_at, self._flood = None, 0
+        self._connection.touch()
+        api = self._connection.api
+        if self.spoilt:
+            self._connection.end(Ending.RESET, "healed")
+            return
+        for stream in list(api.streams.values()):
+            if stream.broken:
+                api.reset(stream.stream_id, 2, now)
+            elif stream.began:
+                stream.resume(now)
+            else:
+                stream.held = False
+                api.begin(stream, now)
+
+    def _hold(self) -> None:
+        self.holding = True
+        for stream in self._connection.api.streams.values():
+            stream.held = True
+
+    def _start_flood(self, fault: Fault, now: float, streams: list[MapStream]) -> None:
+        frame = fault.text("frame")
+        if frame == "empty_data" and streams:
+            self._flood_piece = bad_bytes.http2_frame(bad_bytes.DATA, b"", stream_id=streams[0].stream_id)
+        else:
+            self._flood_piece = bad_bytes.PIECES.get(frame, bad_bytes.PIECES["ping"])
+        self._flood = max(1, fault.integer("count"))
+        self._chatter_at = now
+
+    def _break_connection(self, fault: Fault, now: float, streams: list[MapStream]) -> bool:
+        """Faults of the whole connection. False: it is not one of them."""
+        connection = self._connection
+        noise = connection.records is not None
+        match fault.name:
+            case "cut":
+                connection.end(Ending.RESET, "fault cut")
+            case "eof":
+                connection.end(Ending.FLUSH, "fault eof")
+            case "goaway":
+                if connection.http2 is not None:
+                    connection.http2.goaway(fault.integer("code"), fault.text("debug").encode())
+                connection.api.close(now)
+            case "cut_mid_record" if noise:
+                connection.send_record(lambda evil: evil.seal(bad_bytes.PIECES["ping"])[:20])
+                self.spoilt = True
+                connection.end(Ending.FLUSH, "fault cut_mid_record")
+            case "corrupt_record" if noise:
+                connection.send_record(lambda evil: evil.seal_corrupt(bad_bytes.PIECES["ping"]))
+                self.spoilt = True
+            case "oversized_record" if noise:
+                connection.send_record(bad_bytes.EvilRecords.seal_too_long)
+                self.spoilt = True
+            case "deleted_but_fed":
+                for stream in streams:
+                    if stream.node_id in connection.control.tailnet.entries:
+                        connection.control.tailnet.remove_node(stream.node_id)
+                connection.control.persist()
+            case _:
+                return False
+        connection.touch()
+        return True
+
+    def _break_stream(self, fault: Fault, stream: MapStream, now: float) -> None:
+        """Faults in the body of one map stream."""
+        raw: bytes | None = None
+        match fault.name:
+            case "headers_never":
+                stream.held = True
+            case "no_keepalives":
+                stream.no_keep_alives = True
+            case "keepalives_only":
+                stream.only_keep_alives = True
+            case "half_frame":
+                frame = stream.full_frame()
+                raw = frame[: len(frame) // 2]
+            case "drip":
+                stream.broken = True
+                stream.drip(stream.full_frame(), max(0.01, fault.number("period")), now)
+            case "end_stream":
+                stream.end(now)
+            case "oversized":
+                raw = bad_bytes.oversized(fault.integer("length"))
+            case "zero_frame":
+                raw = bytes(4)
+            case "bomb":
+                raw = bad_bytes.bomb(fault.integer("size"), declared=bool(fault.integer("declared")))
+            case "two_frames":
+                raw = bad_bytes.two_frames(KEEP_ALIVE, compress=stream.compress)
+            case "bad_json":
+                stream.send(fault.text("json").encode(), now)
+            case _:
+                pass
+        if raw is not None:
+            stream.send_raw(raw)
+            stream.held = stream.broken = True

@@ -1,0 +1,334 @@
+"""The requests inside Noise: register, map, answers to pings; who waits for what on one connection.
+
+Not here: who may join (`registrar`), what a map says (`viewer`), when it is sent (`map_stream`).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+from netmap_actors.devcontrol import front_door
+from netmap_actors.devcontrol.faults import Moment
+from netmap_actors.devcontrol.map_stream import First, MapStream
+from netmap_actors.devcontrol.registrar import PENDING_LIFETIME, Answer, Wait
+from netmap_actors.devcontrol.requests import BadRequest, decode_map, decode_register
+from netmap_actors.devcontrol.viewer import Viewer
+from netmap_actors.protocol.http2 import (
+    GoAway,
+    RequestData,
+    RequestEnded,
+    RequestReceived,
+    RequestReset,
+)
+from netmap_actors.protocol.map_framing import encode_frame
+
+if TYPE_CHECKING:
+    from netmap_actors.devcontrol.connection import ClientConnection
+    from netmap_actors.devcontrol.faults import Fault
+    from netmap_actors.devcontrol.requests import MapRequest, RegisterRequest
+    from netmap_actors.protocol.http2 import PingAcked, ServerEvent
+
+__all__ = ["MAX_BODIES", "Counts", "MachineApi", "http_status"]
+
+MAX_BODIES = 4 << 20
+"""Bytes of unfinished request bodies on one connection."""
+_JSON = [("Content-Type", "application/json")]
+_TEXT = [("Content-Type", "text/plain; charset=utf-8")]
+
+
+@dataclasses.dataclass(slots=True)
+class _Request:
+    method: str
+    path: str
+    body: bytearray = dataclasses.field(default_factory=bytearray)
+
+
+@dataclasses.dataclass(slots=True)
+class Counts:
+    """How often this client asked for what."""
+
+    register: int = 0
+    map: int = 0
+    lite: int = 0
+    read: int = 0
+    refused: int = 0
+
+
+class MachineApi:
+    """The HTTP/2 requests of one connection."""
+
+    def __init__(self, connection: ClientConnection) -> None:
+        self._connection = connection
+        self._control = connection.control
+        self._requests: dict[int, _Request] = {}
+        self._bodies = 0
+        self._logins: dict[int, tuple[str, RegisterRequest, float]] = {}
+        self.streams: dict[int, MapStream] = {}
+        self.counts = Counts()
+        self.last_map: MapRequest | None = None
+
+    @property
+    def busy(self) -> bool:
+        """Whether somebody waits for something here."""
+        return bool(self.streams or self._logins or self._requests)
+
+    def deadline(self) -> float | None:
+        due = [at for stream in self.streams.values() if (at := stream.deadline()) is not None]
+        due += [until for _, _, until in self._logins.values()]
+        return min(due) if due else None
+
+    def expire(self, now: float) -> bool:
+        """Keep-alives, and logins nobody completed. False: a client has not read for too long."""
+        for login_id in [login_id for login_id, _, until in self._logins.values() if until <= now]:
+            self.login_done(login_id, now)
+        expired = [stream.expire(now) for stream in list(self.streams.values())]
+        return all(expired)
+
+    def close(self, now: float) -> None:
+        """The connection is gone."""
+        for stream_id in list(self.streams):
+            self._forget(stream_id, now)
+        self._logins.clear()
+        self._requests.clear()
+
+    def receive(self, event: ServerEvent | PingAcked | GoAway, now: float) -> None:
+        """One event of HTTP/2."""
+        match event:
+            case RequestReceived(stream_id, method, path):
+                self._requests[stream_id] = _Request(method, path)
+            case RequestData(stream_id, data):
+                self._add_body(stream_id, data)
+            case RequestEnded(stream_id):
+                request = self._requests.pop(stream_id, None)
+                if request is not None:
+                    self._bodies -= len(request.body)
+                    self._answer(stream_id, request, now)
+            case RequestReset(stream_id):
+                self._gone(stream_id, now)
+            case GoAway():
+                self.close(now)
+            case _:
+                pass  # a PING of ours came back
+
+    def login_done(self, login_id: str, now: float) -> None:
+        """Those who wait for this login get their answer."""
+        for stream_id, (waiting, request, _) in list(self._logins.items()):
+            if waiting == login_id:
+                del self._logins[stream_id]
+                self._register(stream_id, request, now)
+
+    # As a Pipe of the map streams
+
+    def open_body(self, stream_id: int) -> None:
+        if self._connection.http2 is not None and not self._connection.http2.over:
+            self._connection.http2.respond(stream_id, 200, _JSON, end=False)
+            self._connection.touch()
+
+    def send_body(self, stream_id: int, data: bytes, *, end: bool = False) -> None:
+        if self._connection.http2 is not None and not self._connection.http2.over:
+            self._connection.http2.send_data(stream_id, data, end=end)
+            self._connection.touch()
+
+    def finished(self, stream_id: int, now: float) -> None:
+        if stream_id in self.streams:
+            self._forget(stream_id, now)
+
+    def congested(self, stream_id: int) -> bool:
+        return self._connection.http2 is not None and self._connection.http2.queued_bytes(stream_id) > 0
+
+    def reset(self, stream_id: int, code: int, now: float) -> None:
+        """RST_STREAM."""
+        if self._connection.http2 is not None:
+            self._connection.http2.reset(stream_id, code)
+            self._connection.touch()
+        self._gone(stream_id, now)
+
+    # Inside
+
+    def _add_body(self, stream_id: int, data: bytes) -> None:
+        request = self._requests.get(stream_id)
+        if request is None:
+            return
+        request.body += data
+        self._bodies += len(data)
+        if self._bodies > MAX_BODIES:
+            raise BadRequest(
+                f"cannot read the requests: more than {MAX_BODIES} bytes of bodies wait for their end"
+            )
+
+    def _gone(self, stream_id: int, now: float) -> None:
+        request = self._requests.pop(stream_id, None)
+        if request is not None:
+            self._bodies -= len(request.body)
+        self._logins.pop(stream_id, None)
+        if stream_id in self.streams:
+            self._note(now, "reset")
+            self._forget(stream_id, now)
+
+    def _forget(self, stream_id: int, now: float) -> None:
+        stream = self.streams.pop(stream_id)
+        stream.ended = True
+        self._control.stream_ended(stream, now)
+
+    def _answer(self, stream_id: int, request: _Request, now: float) -> None:
+        path, _, query = request.path.partition("?")
+        body = bytes(request.body)
+        try:
+            if path.startswith("/c2n/") or path == "/machine/ping-response":
+                ping_id = (
+                    path.removeprefix("/c2n/") if path.startswith("/c2n/") else query.removeprefix("id=")
+                )
+                text = body.decode("latin-1") or "head"
+                self._note(now, "c2n" if body else "ping_response", ping_id)
+                known = front_door.ping_answered(self._control, ping_id, text)
+                self._respond(stream_id, 204 if known else 500, b"")
+            elif path == "/machine/register" and request.method == "POST":
+                self._register(stream_id, decode_register(body), now)
+            elif path == "/machine/map" and request.method == "POST":
+                self._map(stream_id, decode_map(body), now)
+            elif path in ("/machine/register", "/machine/map"):
+                self._respond(stream_id, 405, b"method not allowed\n")
+            elif path.startswith("/machine/"):
+                self._respond(stream_id, 501, b"Not implemented yet\n")
+            else:
+                self._respond(stream_id, 404, b"not found\n")
+        except BadRequest as error:
+            self.counts.refused += 1
+            self._respond(stream_id, 400, f"{error}\n".encode())
+
+    def _register(self, stream_id: int, request: RegisterRequest, now: float) -> None:
+        control = self._control
+        self.counts.register += 1
+        self._note(now, "register", _register_detail(request))
+        self._demand_version(request.version)
+        fault = self._connection.harm.strike(Moment.REGISTER, now, stream_id=stream_id)
+        harm = self._connection.harm
+        if harm.holding or harm.stops(fault) or self._spoil(stream_id, fault):
+            return
+        outcome = control.registrar.register(request, self._machine(), control.wall())
+        match outcome:
+            case Wait(login_id):
+                self._logins[stream_id] = (login_id, request, now + PENDING_LIFETIME)
+            case Answer(json, changed):
+                if changed:
+                    control.persist()
+                self._respond(stream_id, 200, json, _JSON)
+
+    def _spoil(self, stream_id: int, fault: Fault | None) -> bool:
+        """Answer as a fault has it. False: there is none."""
+        match fault.name if fault is not None else "":
+            case "register_null":
+                self._respond(stream_id, 200, b"null", _JSON)
+            case "register_error":
+                assert fault is not None
+                self._respond(stream_id, 200, b'{"Error":"%b"}' % fault.text("text").encode(), _JSON)
+            case "http_status":
+                assert fault is not None
+                status, headers, body = http_status(fault)
+                self._respond(stream_id, status, body, headers)
+            case _:
+                return False
+        return True
+
+    def _map(self, stream_id: int, request: MapRequest, now: float) -> None:
+        control, tailnet = self._control, self._control.tailnet
+        self.last_map = request
+        self._demand_version(request.version)
+        kind = "map" if request.stream else "lite" if request.omit_peers else "read"
+        self._note(now, kind, str(request.node_key))
+        setattr(self.counts, kind, getattr(self.counts, kind) + 1)
+        fault = self._connection.harm.strike(Moment.MAP, now, stream_id=stream_id) if request.stream else None
+        if self._spoil(stream_id, fault):
+            return
+        entry = tailnet.by_key(str(request.node_key))
+        if entry is None:
+            self._respond(stream_id, 404, b"node not found\n")
+            return
+        if entry.node.machine != self._machine():
+            self._respond(stream_id, 404, b"node key in request does not match the machine key\n")
+            return
+        if not request.read_only:
+            self._store(entry.node.id, request)
+        if not request.stream:
+            self._read(stream_id, request, entry.node.id)
+            return
+        stream = MapStream(control, self, request, stream_id=stream_id, node_id=entry.node.id, now=now)
+        self.streams[stream_id] = stream
+        control.stream_began(stream, now)
+        if not self._connection.harm.stops(fault) and not self._connection.harm.holding:
+            self.begin(stream, now)
+
+    def begin(self, stream: MapStream, now: float) -> None:
+        """HEADERS, first message, and the faults that wait there."""
+        if stream.node_id not in self._control.tailnet.entries:
+            self.reset(stream.stream_id, 2, now)
+            return
+        stream.open_headers()
+        fault = self._connection.harm.strike(Moment.FIRST, now, stream_id=stream.stream_id)
+        if self._connection.harm.stops(fault):
+            return
+        first = {
+            "first_map_without_node": First.WITHOUT_NODE,
+            "deltas_only": First.DELTA,
+            "keepalives_only": First.KEEP_ALIVE,
+        }.get(fault.name if fault is not None else "", First.FULL)
+        stream.begin(first, now)
+        self._connection.harm.strike(Moment.LIVE, now, stream_id=stream.stream_id)
+
+    def _store(self, node_id: int, request: MapRequest) -> None:
+        """What a node says of itself. What it does not mention stays as it was."""
+        tailnet = self._control.tailnet
+        if request.hostinfo is not None:
+            tailnet.set_hostinfo(node_id, request.hostinfo)
+        if request.disco_key is not None:
+            tailnet.set_disco_key(node_id, str(request.disco_key))
+        if request.endpoints is not None:
+            tailnet.set_endpoints(node_id, request.endpoints)
+        tailnet.set_version(node_id, request.version)
+
+    def _read(self, stream_id: int, request: MapRequest, node_id: int) -> None:
+        if request.omit_peers and not request.read_only:
+            self._respond(stream_id, 200, b"")
+            return
+        json = Viewer(self._control.tailnet, node_id).full(self._control.wall())
+        self._respond(stream_id, 200, encode_frame(json, compress=request.compress), _JSON)
+
+    def _respond(
+        self, stream_id: int, status: int, body: bytes, headers: list[tuple[str, str]] | None = None
+    ) -> None:
+        if self._connection.http2 is not None and not self._connection.http2.over:
+            self._connection.http2.respond(stream_id, status, headers or _TEXT, body)
+            self._connection.touch()
+
+    def _machine(self) -> str:
+        assert self._connection.machine is not None, "requests come after the handshake"
+        return str(self._connection.machine)
+
+    def _demand_version(self, version: int) -> None:
+        least = self._control.options.minimum_version
+        if version < least:
+            raise BadRequest(
+                f"unsupported client version: capability version {version}, this server needs {least} or newer"
+            )
+
+    def _note(self, now: float, kind: str, detail: str = "") -> None:
+        self._control.note(now, self._connection.number, self._connection.remote, kind, detail)
+
+
+def http_status(fault: Fault) -> tuple[int, list[tuple[str, str]], bytes]:
+    """Status, headers and body of the fault of this name."""
+    headers = list(_TEXT)
+    if fault.text("retry_after"):
+        headers.append(("Retry-After", fault.text("retry_after")))
+    return fault.integer("status"), headers, fault.text("body").encode()
+
+
+def _register_detail(request: RegisterRequest) -> str:
+    """What was asked, without any secret."""
+    words = [str(request.node_key)]
+    words += ["auth"] if request.auth_key else []
+    words += ["followup"] if request.followup else []
+    words += ["expiry"] if request.expiry is not None else []
+    words += ["rotation"] if request.old_node_key is not None else []
+    return " ".join(words)

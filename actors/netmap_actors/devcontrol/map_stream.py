@@ -1,0 +1,191 @@
+"""One long poll: the first map, deltas, keep-alives, and what a fault makes of them.
+
+Not here: what the messages say (`viewer`) and the HTTP/2 they travel in (`connection`).
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import TYPE_CHECKING, Protocol
+
+import msgspec
+
+from netmap_actors.devcontrol.documents import KEEP_ALIVE, encode, stamp
+from netmap_actors.devcontrol.viewer import Viewer
+from netmap_actors.protocol.map_framing import encode_frame
+
+if TYPE_CHECKING:
+    from netmap_actors.devcontrol.control import Control
+    from netmap_actors.devcontrol.requests import MapRequest
+
+__all__ = ["First", "MapStream", "Pipe"]
+
+
+class Pipe(Protocol):
+    """The connection as a map stream sees it."""
+
+    def open_body(self, stream_id: int) -> None:
+        """Send the HEADERS of a 200."""
+
+    def send_body(self, stream_id: int, data: bytes, *, end: bool = False) -> None:
+        """Queue a piece of the body."""
+
+    def finished(self, stream_id: int, now: float) -> None:
+        """The body has been ended."""
+
+    def congested(self, stream_id: int) -> bool:
+        """Whether earlier pieces still wait for the client."""
+
+
+class First(enum.Enum):
+    """What a stream begins with."""
+
+    FULL = "full"
+    WITHOUT_NODE = "without_node"
+    DELTA = "delta"
+    KEEP_ALIVE = "keep_alive"
+
+
+class MapStream:
+    """The body of one streaming `/machine/map` response."""
+
+    def __init__(
+        self,
+        control: Control,
+        pipe: Pipe,
+        request: MapRequest,
+        *,
+        stream_id: int,
+        node_id: int,
+        now: float,
+    ) -> None:
+        self._control = control
+        self._pipe = pipe
+        self.stream_id = stream_id
+        self.node_id = node_id
+        self.compress = request.compress
+        self.viewer = Viewer(control.tailnet, node_id)
+        self.began_at = now
+        self.began = False
+        """HEADERS and the first message are sent."""
+        self.held = False
+        """A fault keeps everything back."""
+        self.broken = False
+        """A fault has spoilt the body: nothing sound can follow."""
+        self.ended = False
+        self.only_keep_alives = False
+        self.no_keep_alives = False
+        self.messages = 0
+        """MapResponses sent, keep-alives included."""
+        self._interval = (
+            control.options.keep_alive + control.options.keep_alive_jitter * control.random_unit()
+        )
+        self._keep_alive_at = now + self._interval
+        self._stalled_at: float | None = None
+        self._drip = b""
+        self._drip_period = 0.0
+        self._drip_at = 0.0
+
+    def deadline(self) -> float | None:
+        """When `expire` has something to do."""
+        if self.ended or not self.began:
+            return None
+        return self._drip_at if self._drip else self._keep_alive_at
+
+    def expire(self, now: float) -> bool:
+        """Send the keep-alive or the drop that is due. False: the client has not read for too long."""
+        due = self.deadline()
+        if due is None or due > now:
+            return True
+        if self._drip:
+            self._pipe.send_body(self.stream_id, self._drip[:1])
+            self._drip = self._drip[1:]
+            self._drip_at = now + self._drip_period
+            return True
+        if self._pipe.congested(self.stream_id) and not self.held:
+            self._stalled_at = self._stalled_at or now
+            self._keep_alive_at = now + min(self._interval, self._control.options.stalled_limit / 4)
+            return now - self._stalled_at < self._control.options.stalled_limit
+        self._stalled_at = None
+        if self.held or self.no_keep_alives:
+            self._keep_alive_at = now + self._interval
+        elif self.viewer.behind and not self.only_keep_alives:
+            self.send_changes(now)
+        else:
+            self.send(KEEP_ALIVE, now)
+        return True
+
+    def open_headers(self) -> None:
+        """HEADERS of the response."""
+        self._pipe.open_body(self.stream_id)
+
+    def begin(self, first: First, now: float) -> None:
+        """The first message."""
+        self.began = True
+        wall = self._control.wall()
+        full = self.viewer.full(wall)
+        if first is First.KEEP_ALIVE:
+            self.only_keep_alives = True
+            self.send(KEEP_ALIVE, now)
+        elif first is First.WITHOUT_NODE:
+            fields = msgspec.json.decode(full, type=dict[str, msgspec.Raw])
+            fields.pop("Node", None)
+            self.send(encode(fields), now)
+        elif first is First.DELTA:
+            peers = {
+                str(node_id): True for node_id in self._control.tailnet.entries if node_id != self.node_id
+            }
+            some = dict(list(peers.items())[:1])
+            self.send(encode({"OnlineChange": some, "ControlTime": stamp(wall)}), now)
+        else:
+            self.send(full, now)
+
+    def send_changes(self, now: float) -> None:
+        """The delta, unless earlier messages still wait for the client: then it will be a larger one later."""
+        if not self.began or self.ended or self.held or self.only_keep_alives or not self.viewer.behind:
+            return
+        if self._pipe.congested(self.stream_id):
+            return
+        delta = self.viewer.delta(self._control.wall())
+        if delta is not None:
+            self.send(delta, now)
+
+    def send(self, json: bytes, now: float) -> None:
+        """One MapResponse, whatever it says. The keep-alive starts anew, as on headscale."""
+        self.send_raw(encode_frame(json, compress=self.compress))
+        self.messages += 1
+        self._keep_alive_at = now + self._interval
+
+    def send_raw(self, data: bytes) -> None:
+        """Bytes of the body as they are."""
+        if not self.ended:
+            self._pipe.send_body(self.stream_id, data)
+
+    def full_frame(self) -> bytes:
+        """A whole map framed, for faults that send a part of it."""
+        if self.node_id not in self._control.tailnet.entries:
+            return encode_frame(KEEP_ALIVE, compress=self.compress)
+        return encode_frame(self.viewer.full(self._control.wall()), compress=self.compress)
+
+    def drip(self, data: bytes, period: float, now: float) -> None:
+        """Send these bytes one at a time and nothing else."""
+        self.held = True
+        self._drip, self._drip_period, self._drip_at = data, period, now
+
+    def resume(self, now: float) -> None:
+        """The fault is over. What was kept back is sent if the stream is still whole."""
+        self.held = self.no_keep_alives = False
+        if self.only_keep_alives and self.node_id in self._control.tailnet.entries:
+            self.only_keep_alives = False
+            self.send(self.viewer.full(self._control.wall()), now)
+        self.send_changes(now)
+
+    def end(self, now: float) -> None:
+        """END_STREAM, in good order."""
+        if self.ended:
+            return
+        if not self.began:
+            self.open_headers()
+        self._pipe.send_body(self.stream_id, b"", end=True)
+        self.ended = True
+        self._pipe.finished(self.stream_id, now)

@@ -1,0 +1,332 @@
+"""The sockets of the control server: accepts, reads, writes, waits in the loop it is given.
+
+Not here: any rule. What comes in goes to a `ClientConnection`, what it has to say goes out.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import struct
+from typing import TYPE_CHECKING
+
+from netmap_actors.devcontrol.connection import ClientConnection
+from netmap_actors.devcontrol.faults import Scope
+from netmap_actors.devcontrol.harm import Ending
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from netmap_actors.bus.loop import Loop, Timer
+    from netmap_actors.devcontrol.churn import Churn
+    from netmap_actors.devcontrol.control import Control
+    from netmap_actors.devcontrol.faults import Fault
+
+__all__ = ["MAX_CONNECTIONS", "ControlServer"]
+
+MAX_CONNECTIONS = 1000
+"""Open at once; more are closed as soon as they come."""
+_READ = 256 << 10
+_READS_PER_TURN = 4
+_ACCEPTS_PER_TURN = 64
+_ACCEPT_PAUSE = 1.0
+"""Seconds without accepting after the process ran out of descriptors."""
+_PERSIST_DELAY = 1.0
+"""Seconds until a change of a registered node is on disk, unless an answer depends on it."""
+_RESET = struct.pack("ii", 1, 0)
+
+
+class _Client:
+    """A connection with its socket."""
+
+    __slots__ = ("connection", "out", "shut", "sock", "timer", "writing")
+
+    def __init__(self, connection: ClientConnection, sock: socket.socket) -> None:
+        self.connection = connection
+        self.sock = sock
+        self.out = memoryview(b"")
+        self.writing = False
+        self.shut = False
+        """Our side is closed; what still comes is thrown away."""
+        self.timer: Timer | None = None
+
+
+class ControlServer:
+    """A listening socket and everybody who came through it."""
+
+    def __init__(
+        self,
+        loop: Loop,
+        listener: socket.socket,
+        control: Control,
+        churn: Churn,
+        *,
+        log: Callable[..., object],
+        save: Callable[[], None],
+    ) -> None:
+        """`log(event, **fields)`; `save` writes the state down."""
+        self.control = control
+        self.churn = churn
+        self.connections: dict[int, ClientConnection] = {}
+        self.refused = 0
+        """Connections closed because there were too many."""
+        self._loop = loop
+        self._listener = listener
+        self._log = log
+        self._save = save
+        self._clients: dict[int, _Client] = {}
+        self._numbers = 0
+        self._batch: Timer | None = None
+        self._life: Timer | None = None
+        self._saving: Timer | None = None
+        self._closed = False
+        listener.setblocking(False)
+        control.on_login = self._on_login
+        control.on_newcomer = self._on_newcomer
+        control.persist = self._save_now
+        loop.watch(listener.fileno(), self._accept)
+        self._arm_life()
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Host and port it listens on."""
+        host, port, *_ = self._listener.getsockname()
+        return host, port
+
+    def changed(self) -> None:
+        """Call after an edit of the tailnet from outside: clients hear of it within the batch delay."""
+        if self._batch is None and not self._closed:
+            self._batch = self._loop.at(self._loop.now() + self.control.options.batch_delay, self._distribute)
+        self._flush_touched()
+        self._arm_life()
+
+    def commit_fault(self, fault: Fault) -> int:
+        """Let a fault strike now, later or both; returns how many connections it struck now."""
+        struck = 0
+        if fault.scope is not Scope.LATER:
+            now = self._loop.now()
+            for connection in list(self.connections.values()):
+                if fault.client and fault.client not in connection.names():
+                    continue
+                if fault.times is not None and struck >= fault.times:
+                    break
+                connection.harm.suffer(fault, now)
+                connection.touch()
+                struck += 1
+        if fault.scope is not Scope.CURRENT:
+            self.control.plan.add(fault)
+        self.changed()
+        return struck
+
+    def heal(self) -> None:
+        """No more faults, and an end to those that can end."""
+        self.control.plan.heal()
+        now = self._loop.now()
+        for connection in list(self.connections.values()):
+            connection.harm.heal(now)
+        self.changed()
+
+    def drop_all(self, *, reset: bool = True) -> int:
+        """Close every connection, by TCP reset or in good order; returns how many there were."""
+        count = len(self.connections)
+        for connection in list(self.connections.values()):
+            connection.end(Ending.RESET if reset else Ending.FLUSH, "dropped")
+        self._flush_touched()
+        return count
+
+    def close(self) -> None:
+        """Stop listening and close everything; the loop stays."""
+        self._closed = True
+        self._loop.unwatch(self._listener.fileno())
+        self._listener.close()
+        for timer in (self._batch, self._life, self._saving):
+            if timer is not None:
+                timer.cancel()
+        for client in list(self._clients.values()):
+            self._drop(client, reset=False)
+        self._save()
+
+    # Connections
+
+    def _accept(self) -> None:
+        for _ in range(_ACCEPTS_PER_TURN):
+            try:
+                sock, address = self._listener.accept()
+            except BlockingIOError:
+                return
+            except OSError as error:
+                # Out of descriptors, most likely; a connection that was gone before it was taken is no matter.
+                self._log("accept_failed", detail=error.strerror)
+                self._loop.unwatch(self._listener.fileno())
+                self._loop.at(self._loop.now() + _ACCEPT_PAUSE, self._accept_again)
+                return
+            if len(self._clients) >= MAX_CONNECTIONS:
+                self.refused += 1
+                sock.close()
+                continue
+            self._take(sock, f"{address[0]}:{address[1]}")
+
+    def _accept_again(self) -> None:
+        if not self._closed:
+            self._loop.watch(self._listener.fileno(), self._accept)
+
+    def _take(self, sock: socket.socket, remote: str) -> None:
+        sock.setblocking(False)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._numbers += 1
+        connection = ClientConnection(self.control, self._numbers, remote, self._loop.now())
+        client = _Client(connection, sock)
+        self._clients[connection.number] = client
+        self.connections[connection.number] = connection
+        self._loop.watch(sock.fileno(), lambda: self._on_ready(client))
+        connection.touch()
+        self._flush_touched()
+
+    def _on_ready(self, client: _Client) -> None:
+        self._read(client)
+        client.connection.touch()
+        self._turn_over()
+
+    def _read(self, client: _Client) -> None:
+        connection = client.connection
+        for _ in range(_READS_PER_TURN):
+            try:
+                data = client.sock.recv(_READ)
+            except BlockingIOError:
+                return
+            except OSError as error:
+                self._drop(client, reset=True, why=error.strerror or "")
+                return
+            if not data:
+                connection.eof(self._loop.now())
+                if client.shut or connection.harm.mute:
+                    self._drop(client, reset=False)
+                return
+            connection.receive(data, self._loop.now())
+            if len(data) < _READ:
+                return
+
+    def _flush(self, client: _Client) -> None:
+        connection = client.connection
+        if connection.ending is Ending.RESET:
+            self._drop(client, reset=True)
+            return
+        while not client.shut:
+            if not client.out:
+                client.out = memoryview(connection.data_to_send())
+                if not client.out:
+                    break
+            try:
+                sent = client.sock.send(client.out)
+            except BlockingIOError:
+                self._want_write(client, True)
+                return
+            except OSError as error:
+                self._drop(client, reset=True, why=error.strerror or "")
+                return
+            client.out = client.out[sent:]
+        self._want_write(client, False)
+        if connection.ending is Ending.FLUSH and not client.shut:
+            # Our FIN goes out behind everything; closing at once could answer unread bytes with a reset.
+            client.shut = True
+            connection.closed(self._loop.now(), connection.why)
+            if connection.why == "the client closed":
+                self._drop(client, reset=False)
+                return
+            with contextlib.suppress(OSError):
+                client.sock.shutdown(socket.SHUT_WR)
+        self._arm(client)
+
+    def _want_write(self, client: _Client, write: bool) -> None:
+        if client.writing != write:
+            client.writing = write
+            self._loop.watch(client.sock.fileno(), lambda: self._on_ready(client), write=write)
+
+    def _drop(self, client: _Client, *, reset: bool, why: str = "") -> None:
+        number = client.connection.number
+        if self._clients.pop(number, None) is None:
+            return
+        del self.connections[number]
+        now = self._loop.now()
+        client.connection.closed(now, why or "closed")
+        self.control.note(now, number, client.connection.remote, "end", client.connection.why)
+        self._loop.unwatch(client.sock.fileno())
+        if client.timer is not None:
+            client.timer.cancel()
+        if reset:
+            with contextlib.suppress(OSError):
+                client.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+        client.sock.close()
+
+    # Turns
+
+    def _turn_over(self) -> None:
+        """After anything happened: tell the others, write what is to be written."""
+        if self.control.tailnet.changed:
+            self.changed()
+        else:
+            self._flush_touched()
+            self._arm_life()
+
+    def _flush_touched(self) -> None:
+        touched = self.control.touched
+        while touched:
+            client = self._clients.get(next(iter(touched)))
+            touched.pop(next(iter(touched)))
+            if client is not None:
+                self._flush(client)
+
+    def _distribute(self) -> None:
+        self._batch = None
+        if self.control.distribute(self._loop.now()) and self._saving is None:
+            self._saving = self._loop.at(self._loop.now() + _PERSIST_DELAY, self._save_late)
+        self._flush_touched()
+
+    def _arm(self, client: _Client) -> None:
+        """The timer fires early rather than being moved with each message."""
+        deadline = client.connection.deadline()
+        if deadline is None or (client.timer is not None and client.timer.when <= deadline):
+            return
+        if client.timer is not None:
+            client.timer.cancel()
+        client.timer = self._loop.at(deadline, lambda: self._on_deadline(client))
+
+    def _on_deadline(self, client: _Client) -> None:
+        client.timer = None
+        client.connection.expire(self._loop.now())
+        client.connection.touch()
+        self._turn_over()
+
+    def _arm_life(self) -> None:
+        due = [at for at in (self.churn.deadline(), self.control.deadline()) if at is not None]
+        if not due or self._closed or (self._life is not None and self._life.when <= min(due)):
+            return
+        if self._life is not None:
+            self._life.cancel()
+        self._life = self._loop.at(min(due), self._on_life)
+
+    def _on_life(self) -> None:
+        self._life = None
+        now = self._loop.now()
+        self.churn.expire(now, self.control.wall())
+        self.control.expire(now)
+        self._turn_over()
+
+    def _on_login(self, login_id: str) -> None:
+        for connection in list(self.connections.values()):
+            connection.api.login_done(login_id, self._loop.now())
+
+    def _on_newcomer(self) -> None:
+        self.churn.newcomer(self._loop.now())
+
+    # State
+
+    def _save_late(self) -> None:
+        self._saving = None
+        self._save()
+
+    def _save_now(self) -> None:
+        if self._saving is not None:
+            self._saving.cancel()
+            self._saving = None
+        self._save()

@@ -1,0 +1,227 @@
+"""Runs a control server by itself: in a thread for tests, or as a command until it is told to stop.
+
+Not here: what it can be asked for (`commands`).
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import contextlib
+import signal
+import threading
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from netmap_actors.bus.loop import Loop
+from netmap_actors.devcontrol.assembly import Setup, assemble, bind
+from netmap_actors.devcontrol.commands import Commands
+from netmap_actors.devcontrol.control import Options
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from netmap_actors.devcontrol.commands import ClientView, NodeView
+    from netmap_actors.devcontrol.control import Seen
+    from netmap_actors.devcontrol.server import ControlServer
+    from netmap_actors.protocol.keys import MachineKey
+
+__all__ = ["Announcement", "RunningServer", "make_options", "running_server", "serve"]
+
+_T = TypeVar("_T")
+
+_CALL_LIMIT = 30.0
+"""Seconds a call into the loop's thread may take."""
+_HEADSCALE_JITTER = 9.0 / 50.0
+
+
+class Announcement:
+    """Where a server can be reached, and the key that lets in. The key is for the one who started it."""
+
+    def __init__(self, url: str, auth_key: str, server_key: MachineKey) -> None:
+        self.url = url
+        self.auth_key = auth_key
+        self.server_key = server_key
+
+    def __repr__(self) -> str:
+        return f"Announcement({self.url!r})"
+
+
+class RunningServer(Announcement):
+    """A server whose loop runs in a thread of its own. Every method may be called from any other thread."""
+
+    def __init__(self, loop: Loop, server: ControlServer, url: str, auth_key: str) -> None:
+        super().__init__(url, auth_key, server.control.identity.public())
+        self._loop = loop
+        self._server = server
+        self._commands = Commands(server, loop.now)
+        self.stopped = threading.Event()
+
+    @property
+    def port(self) -> int:
+        return self._server.address[1]
+
+    def call(self, function: Callable[[Commands], _T]) -> _T:
+        """Run `function(commands)` in the loop's thread and give back what it returns or raises.
+
+        `server.call(lambda it: it.set_tags("web-3", ["tag:web"]))`
+        """
+        future: concurrent.futures.Future[_T] = concurrent.futures.Future()
+
+        def run() -> None:
+            try:
+                future.set_result(function(self._commands))
+            except BaseException as error:  # noqa: BLE001  # it belongs to the thread that called
+                future.set_exception(error)
+
+        self._loop.call_soon(run)
+        return future.result(_CALL_LIMIT)
+
+    @property
+    def tailnet(self) -> Edits:
+        """Edits of the tailnet: add_node, remove_node, set_online, set_tags, set_routes, rename, expire, …"""
+        return Edits(self)
+
+    def fault(self, name: str, **given: Any) -> int:
+        """Commit a fault (see `faults.FAULTS`); how many connections it struck at once. Raises BadFault."""
+        return self.call(lambda it: it.fault(name, **given))
+
+    def heal(self) -> None:
+        """No more faults."""
+        self.call(lambda it: it.heal())
+
+    def clients(self) -> list[ClientView]:
+        """Who is connected."""
+        return self.call(lambda it: it.clients())
+
+    def seen(self, kind: str = "") -> list[Seen]:
+        """What clients did so far; of one kind (register, map, …) if given."""
+        return self.call(lambda it: it.seen(kind))
+
+    def nodes(self) -> list[NodeView]:
+        return self.call(lambda it: it.nodes())
+
+    def drop_all(self, *, reset: bool = True) -> int:
+        """Close every connection; how many there were."""
+        return self.call(lambda it: it.drop_all(reset))
+
+    def raw(self, json: str, client: str = "") -> int:
+        """Send a MapResponse of your own; to how many streams it went."""
+        return self.call(lambda it: it.raw(json, client))
+
+    def stop(self) -> None:
+        """End it; returns when the thread is told."""
+        self._loop.call_soon(self.stopped.set)
+
+
+class Edits:
+    """Edits of a running server's tailnet, each done in its loop's thread and told to its clients."""
+
+    def __init__(self, server: RunningServer) -> None:
+        self._call = server.call
+
+    def add_node(self, name: str, **fields: Any) -> NodeView:
+        return self._call(lambda it: it.add_node(name, **fields))
+
+    def remove_node(self, word: str | int, *, end_stream: bool = False) -> NodeView:
+        return self._call(lambda it: it.remove_node(word, end_stream))
+
+    def set_online(self, word: str | int, online: bool = True) -> NodeView:
+        return self._call(lambda it: it.set_online(word, online))
+
+    def set_tags(self, word: str | int, tags: list[str]) -> NodeView:
+        return self._call(lambda it: it.set_tags(word, tags))
+
+    def set_routes(self, word: str | int, routes: list[str]) -> NodeView:
+        return self._call(lambda it: it.set_routes(word, routes))
+
+    def set_endpoints(self, word: str | int, endpoints: list[str]) -> NodeView:
+        return self._call(lambda it: it.set_endpoints(word, endpoints))
+
+    def rename(self, word: str | int, name: str) -> NodeView:
+        return self._call(lambda it: it.rename(word, name))
+
+    def expire(self, word: str | int, in_seconds: float = 0.0) -> NodeView:
+        return self._call(lambda it: it.expire(word, in_seconds))
+
+    def authorize(self, word: str | int, authorized: bool = True) -> NodeView:
+        return self._call(lambda it: it.authorize(word, authorized))
+
+    def churn(self, count: int = 1) -> None:
+        """Make so many random changes at once."""
+        self._call(lambda it: it.churn(count))
+
+
+def make_options(keep_alive: float = 50.0, keep_alive_jitter: float | None = None, **given: Any) -> Options:
+    """Options with the jitter in headscale's proportion to the keep-alive, unless it is given."""
+    jitter = keep_alive * _HEADSCALE_JITTER if keep_alive_jitter is None else keep_alive_jitter
+    return Options(keep_alive=keep_alive, keep_alive_jitter=jitter, **given)
+
+
+@contextlib.contextmanager
+def running_server(
+    setup: Setup | None = None,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    log: Callable[..., object] | None = None,
+    options: Options | None = None,
+    **given: Any,
+) -> Iterator[RunningServer]:
+    """A control server in a thread, ended on leaving.
+
+    `given`: fields of Setup (nodes, seed, churn, state_dir, auth_key, …). Without any: no simulated nodes and no
+    life of their own, so that a test sees only what it does.
+    """
+    chosen = setup or Setup(**{"nodes": 0, "churn": 0.0, **given, "options": options or Options()})
+    loop = Loop()
+    listener = bind(host, port)
+    try:
+        server, url, auth_key = assemble(loop, listener, chosen, log or _quiet)
+    except BaseException:
+        listener.close()
+        loop.close()
+        raise
+    running = RunningServer(loop, server, url, auth_key)
+    thread = threading.Thread(
+        target=loop.run, args=(running.stopped.is_set,), name="dev-control", daemon=True
+    )
+    thread.start()
+    try:
+        yield running
+    finally:
+        running.stop()
+        thread.join(_CALL_LIMIT)
+        server.close()
+        loop.close()
+
+
+def serve(
+    host: str,
+    port: int,
+    setup: Setup,
+    *,
+    announce: Callable[[Announcement], object],
+    log: Callable[..., object] | None = None,
+) -> None:
+    """Run a control server in the main thread until SIGINT or SIGTERM.
+
+    `announce` is called once it listens. `log(event, **fields)`. Raises ConfigurationError.
+    """
+    loop = Loop()
+    stopped = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: loop.call_soon(stopped.set))
+    listener = bind(host, port)
+    try:
+        server, url, auth_key = assemble(loop, listener, setup, log or _quiet)
+        announce(Announcement(url, auth_key, server.control.identity.public()))
+        try:
+            loop.run(stopped.is_set)
+        finally:
+            server.close()
+    finally:
+        listener.close()
+        loop.close()
+
+
+def _quiet(_event: str, **_fields: object) -> None:
+    """Say nothing."""

@@ -1,0 +1,115 @@
+"""What survives a restart: the Noise key, auth keys and registered nodes, in one file of the state directory.
+
+Not here: simulated nodes, which come back from the seed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from netmap_actors.devcontrol.documents import Node, User  # noqa: TC001  # msgspec reads annotations
+from netmap_actors.devcontrol.registrar import AuthKey  # noqa: TC001  # msgspec reads annotations
+from netmap_actors.errors import ConfigurationError
+
+__all__ = ["AUTH_KEY_FILE", "MAX_STATE", "SavedNode", "State", "Store"]
+
+STATE_FILE = "state.json"
+AUTH_KEY_FILE = "auth_key"
+MAX_STATE = 256 << 20
+"""Bytes of the state file that are read."""
+
+
+class SavedNode(msgspec.Struct, kw_only=True):
+    """A registered node."""
+
+    node: Node
+    label: str
+    owner: int
+    ephemeral: bool
+    place: int
+    hostinfo: dict[str, Any] | None = None
+
+
+class State(msgspec.Struct, kw_only=True):
+    """All of the file. It holds secrets: the private key and the auth keys."""
+
+    machine_private: str
+    incarnation: int = 0
+    """Starts of the server so far."""
+    auth_keys: list[AuthKey] = []
+    users: list[User] = []
+    nodes: list[SavedNode] = []
+
+    def __repr__(self) -> str:
+        return f"State(incarnation={self.incarnation}, nodes={len(self.nodes)})"
+
+
+class Store:
+    """One state directory (0700)."""
+
+    def __init__(self, directory: str) -> None:
+        """Raises ConfigurationError when the directory cannot be used."""
+        self._directory = Path(directory)
+        try:
+            self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            status = self._directory.stat()
+        except OSError as error:
+            raise ConfigurationError(
+                f"cannot use the state directory {directory}: {error.strerror}"
+            ) from None
+        if status.st_uid != os.geteuid() or status.st_mode & 0o022:
+            raise ConfigurationError(
+                f"cannot use the state directory {directory}: it belongs to others, or they may write to it"
+            )
+
+    def load(self) -> State | None:
+        """The state of the last run; None before the first. Raises ConfigurationError when it cannot be read."""
+        path = self._directory / STATE_FILE
+        try:
+            with path.open("rb") as file:
+                data = file.read(MAX_STATE)
+            return msgspec.json.decode(data, type=State)
+        except FileNotFoundError:
+            return None
+        except (OSError, msgspec.MsgspecError, ValueError) as error:
+            raise ConfigurationError(
+                f"cannot read {path}: {error}; remove it for a new control server with a new key"
+            ) from None
+
+    def save(self, state: State) -> None:
+        """Replace the file as a whole, or leave it as it is. Raises OSError."""
+        self._write(STATE_FILE, msgspec.json.encode(state))
+
+    def read_auth_key(self) -> str:
+        """The auth key somebody put there; empty when there is none. Raises ConfigurationError."""
+        path = self._directory / AUTH_KEY_FILE
+        try:
+            return path.read_text("ascii").strip()
+        except FileNotFoundError:
+            return ""
+        except (OSError, ValueError) as error:
+            raise ConfigurationError(f"cannot read {path}: {error}") from None
+
+    def write_auth_key(self, text: str) -> None:
+        """Where others find it. Raises OSError."""
+        self._write(AUTH_KEY_FILE, text.encode("ascii") + b"\n")
+
+    def _write(self, name: str, data: bytes) -> None:
+        path = self._directory / name
+        temporary = path.with_name(f".{name}.new")
+        try:
+            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        except OSError:
+            with contextlib.suppress(OSError):
+                temporary.unlink()
+            raise
