@@ -1,0 +1,55 @@
+"""The conditions shown as `degraded`: who says what, since when."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from netmap_actors.errors import escape
+
+__all__ = ["MAX_CONDITIONS", "Condition", "Conditions"]
+
+MAX_CONDITIONS = 64
+"""More would help nobody; the oldest stay."""
+_MAX_CODE = 64
+_MAX_TEXT = 500
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Condition:
+    """One line of `degraded`."""
+
+    owner: str
+    """Who says so; what an actor says goes with its process."""
+    code: str
+    text: str
+    since: float
+    """Wall clock, seconds."""
+
+
+class Conditions:
+    """Conditions by owner and code."""
+
+    def __init__(self) -> None:
+        self._shown: dict[tuple[str, str], Condition] = {}
+
+    def show(self, owner: str, code: str, text: str, wall: float) -> Condition | None:
+        """Show it; the condition when it is new, None when it was shown already (its text is renewed)."""
+        code, text = escape(code, _MAX_CODE), escape(text, _MAX_TEXT)
+        before = self._shown.get((owner, code))
+        if before is None and len(self._shown) >= MAX_CONDITIONS:
+            return None
+        condition = Condition(owner, code, text, wall if before is None else before.since)
+        self._shown[owner, code] = condition
+        return condition if before is None else None
+
+    def take_back(self, owner: str, code: str) -> Condition | None:
+        """It no longer holds; the condition when it was shown."""
+        return self._shown.pop((owner, escape(code, _MAX_CODE)), None)
+
+    def of(self, owner: str) -> list[Condition]:
+        """Everything one owner said."""
+        return [condition for condition in self._shown.values() if condition.owner == owner]
+
+    def all(self) -> list[Condition]:
+        """In the order in which they came up."""
+        return sorted(self._shown.values(), key=lambda condition: condition.since)
