@@ -1,0 +1,136 @@
+"""A netmap under test together with a replica that is fed its differences only."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from netmap_actors.netmap import (
+    Changes,
+    Document,
+    DocumentChanged,
+    DomainChanged,
+    Netmap,
+    Peer,
+    PeerRemoved,
+    PeerUpserted,
+    Profile,
+    SelfChanged,
+    UserProfilesChanged,
+)
+from netmap_actors.tailcfg import decode_map_response, encode
+
+__all__ = ["NOW", "Replica", "netmap_of", "peer_in"]
+
+NOW = "2026-01-02T03:04:05Z"
+
+_decoder = msgspec.msgpack.Decoder(Peer)
+
+
+def peer_in(piece: bytes) -> Peer:
+    """The peer an encoded piece holds; msgpack, as it holds the JSON as it is, like protobuf does."""
+    return _decoder.decode(piece)
+
+
+class Replica:
+    """Applies messages given as plain values; every difference is checked to be one."""
+
+    def __init__(self, **options: Any) -> None:
+        self.netmap = Netmap(msgspec.msgpack.encode, **options)
+        self.peers: dict[str, Peer] = {}
+        self.self_node: Peer | None = None
+        self.documents = dict.fromkeys(Document, b"")
+        self.domain = ""
+        self.profiles: dict[int, Profile] = {}
+
+    def first(self, **message: Any) -> Changes:
+        """Begin a session with this message; it gets a Node if it has none."""
+        return self.apply(
+            {"Node": {"ID": 1000, "StableID": "self", "Name": "self.example."}, **message}, first=True
+        )
+
+    def then(self, **message: Any) -> Changes:
+        """Go on with this message."""
+        return self.apply(message)
+
+    def apply(self, message: dict[str, Any] | bytes, *, first: bool = False, now_text: str = NOW) -> Changes:
+        document = message if isinstance(message, bytes) else encode(message)
+        changes = self.netmap.apply(decode_map_response(document), first=first, now_text=now_text)
+        self.fold(changes)
+        return changes
+
+    def fold(self, changes: Changes) -> None:
+        seen: set[str] = set()
+        for update in changes.updates:
+            match update:
+                case PeerUpserted():
+                    peer = peer_in(update.encoded)
+                    assert (update.stable_id, update.id) == (peer.stable_id, peer.id)
+                    assert self.peers.get(peer.stable_id) != peer, "no difference"
+                    assert peer.stable_id not in seen
+                    seen.add(peer.stable_id)
+                    self.peers[peer.stable_id] = peer
+                case PeerRemoved():
+                    assert update.stable_id not in seen
+                    seen.add(update.stable_id)
+                    assert self.peers.pop(update.stable_id).id == update.id
+                case SelfChanged():
+                    assert self.self_node != update.node
+                    self.self_node = update.node
+                case DocumentChanged():
+                    assert self.documents[update.document] != update.json
+                    self.documents[update.document] = update.json
+                case DomainChanged():
+                    assert self.domain != update.domain
+                    self.domain = update.domain
+                case UserProfilesChanged():
+                    for profile in update.upserted:
+                        assert self.profiles.get(profile.id) != profile
+                        self.profiles[profile.id] = profile
+                    for user in update.removed:
+                        del self.profiles[user]
+
+    def check(self) -> None:
+        """The differences led to exactly what the netmap holds, and its figures and indexes are what a count gives."""
+        netmap, table = self.netmap, self.netmap._table
+        assert {peer_in(piece).stable_id: peer_in(piece) for piece in netmap.pieces()} == self.peers
+        assert {stable_id: netmap.peer(stable_id) for stable_id in self.peers} == self.peers
+        assert netmap.self_node == self.self_node
+        assert dict(netmap.documents) == self.documents
+        assert netmap.domain == self.domain
+        assert dict(netmap.user_profiles) == self.profiles
+        records = list(table._by_key.values())
+        assert table._by_stable_id == {record.stable_id: record for record in records}
+        assert table._by_key == {record.key: record for record in records}
+        assert {r.stable_id: peer_in(r.piece).json for r in records} == {r.stable_id: r.json for r in records}
+        references: dict[int, int] = {}
+        for record in records:
+            for user in {record.user, record.sharer} - {0}:
+                references[user] = references.get(user, 0) + 1
+        assert table.user_references == references
+        statistics = netmap.statistics
+        assert statistics.peers == len(self.peers)
+        assert statistics.online == sum(peer.online is True for peer in self.peers.values())
+        assert statistics.unknown == sum(peer.online is None for peer in self.peers.values())
+        bad = {peer.stable_id for peer in self.peers.values() if not peer.decoded}
+        if self.self_node is not None and not self.self_node.decoded:
+            bad.add(self.self_node.stable_id)
+        assert set(netmap.quarantined) == bad
+        assert statistics.quarantined == len(bad)
+
+    def named(self) -> dict[int, str]:
+        """Name by NodeID."""
+        return {peer.id: peer.name for peer in self.peers.values()}
+
+    def by_id(self, node_id: int) -> Peer:
+        """The peer with this NodeID."""
+        (found,) = [peer for peer in self.peers.values() if peer.id == node_id]
+        return found
+
+
+def netmap_of(*, peers: list[dict[str, Any]], **message: Any) -> Replica:
+    """A session that began with these peers."""
+    replica = Replica()
+    replica.first(Peers=peers, **message)
+    return replica
