@@ -1,0 +1,93 @@
+"""A PUSH socket and, behind it, a queue for what it does not take: bounded in bytes, since its mark counts messages.
+
+Not here: what to do while it does not take anything; the owner looks at `blocked`.
+"""
+
+from __future__ import annotations
+
+import collections
+from typing import TYPE_CHECKING
+
+import zmq
+
+from netmap_actors.errors import LocalProtocolError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from netmap_actors.bus.loop import Loop
+
+__all__ = ["ZERO_COPY", "PushQueue"]
+
+ZERO_COPY = 64 * 1024
+"""Bytes of a frame from which on it is handed to ZeroMQ without being copied."""
+
+
+class PushQueue:
+    """Messages leave in order, at once or as soon as the receiver takes them."""
+
+    def __init__(
+        self,
+        loop: Loop,
+        socket: zmq.Socket[bytes],
+        *,
+        limit: int,
+        on_room: Callable[[], None] | None = None,
+    ) -> None:
+        """`limit`: bytes that may wait besides one message. `on_room`: the queue has become empty again."""
+        self._loop = loop
+        self._socket = socket
+        self._limit = limit
+        self._on_room = on_room
+        self._waiting: collections.deque[list[bytes]] = collections.deque()
+        self.waiting_bytes = 0
+
+    @property
+    def blocked(self) -> bool:
+        """Whether the receiver does not take what we have."""
+        return bool(self._waiting)
+
+    @property
+    def full(self) -> bool:
+        """Whether nothing more may be sent."""
+        return self.waiting_bytes >= self._limit
+
+    def send(self, frames: list[bytes]) -> None:
+        """Send or queue one message. Raises LocalProtocolError when `full`: the owner was to stop before."""
+        if not self._waiting and self._try(frames):
+            return
+        if self.full:
+            raise LocalProtocolError(
+                f"cannot queue a message: {self.waiting_bytes} bytes are waiting already"
+            )
+        if not self._waiting:
+            self._loop.watch(self._socket, self._on_writable, read=False, write=True)
+        self._waiting.append(frames)
+        self.waiting_bytes += sum(map(len, frames))
+
+    def offer(self, frames: list[bytes]) -> bool:
+        """Send one message unless that would mean queueing it; says whether it went."""
+        return not self._waiting and self._try(frames)
+
+    def clear(self) -> None:
+        """Forget what is waiting."""
+        if self._waiting:
+            self._loop.unwatch(self._socket)
+        self._waiting.clear()
+        self.waiting_bytes = 0
+
+    def _on_writable(self) -> None:
+        while self._waiting and self._try(self._waiting[0]):
+            self.waiting_bytes -= sum(map(len, self._waiting.popleft()))
+        if not self._waiting:
+            self._loop.unwatch(self._socket)
+            if self._on_room is not None:
+                self._on_room()
+
+    def _try(self, frames: list[bytes]) -> bool:
+        copy = max(map(len, frames)) < ZERO_COPY
+        try:
+            self._socket.send_multipart(frames, zmq.DONTWAIT, copy=copy)
+        except zmq.Again:
+            return False
+        return True

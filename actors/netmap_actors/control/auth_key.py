@@ -1,0 +1,80 @@
+"""Reads the auth key from its source, here and nowhere else.
+
+Not here: when it is sent (`register`).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+
+from netmap_actors.control.registration import auth_key_digest
+from netmap_actors.errors import ConfigurationError
+
+__all__ = ["AuthKey", "read_auth_key"]
+
+MAX_AUTH_KEY = 4096
+"""Bytes of an auth key."""
+
+_TAILNET_LOCK_MARK = "--TL"
+"""What follows is for signing by the client itself and never sent (tailscale: tka/sig.go)."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class AuthKey:
+    """A secret that admits nodes. Its repr does not show it."""
+
+    secret: str = dataclasses.field(repr=False)
+
+    @property
+    def digest(self) -> str:
+        return auth_key_digest(self.secret)
+
+
+def read_auth_key(source: str) -> AuthKey | None:
+    """The key that `file:PATH` or `env:NAME` names, stripped of white space; None when no source is named.
+
+    Raises ConfigurationError, which never repeats what it read.
+    """
+    if not source:
+        return None
+    kind, _, place = source.partition(":")
+    if kind == "file" and place:
+        text = _from_file(place)
+    elif kind == "env" and place:
+        text = _from_environment(place)
+    else:
+        # The source itself may be a key given by mistake.
+        raise ConfigurationError("cannot read the auth key: its source must be file:PATH or env:NAME")
+    if not text.isprintable() or " " in text:
+        raise ConfigurationError(f"cannot use the auth key from {kind}:{place}: it holds more than one word")
+    return AuthKey(text.partition(_TAILNET_LOCK_MARK)[0])
+
+
+def _from_file(path: str) -> str:
+    try:
+        with open(path, "rb") as file:
+            data = file.read(MAX_AUTH_KEY + 1)
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is not a path"
+        raise ConfigurationError(
+            f"cannot read the auth key from file:{path}: {why}; create the file or name another"
+        ) from None
+    if len(data) > MAX_AUTH_KEY:
+        raise ConfigurationError(
+            f"cannot use the auth key from file:{path}: it has over {MAX_AUTH_KEY} bytes"
+        )
+    try:
+        text = data.decode("utf-8").strip()
+    except UnicodeDecodeError:
+        raise ConfigurationError(f"cannot use the auth key from file:{path}: it is not text") from None
+    if not text:
+        raise ConfigurationError(f"cannot use the auth key from file:{path}: the file is empty")
+    return text
+
+
+def _from_environment(name: str) -> str:
+    text = os.environ.get(name, "").strip()
+    if not text:
+        raise ConfigurationError(f"cannot read the auth key from env:{name}: the variable is not set")
+    return text

@@ -1,0 +1,491 @@
+"""The control session: upgrade, Noise, register or log in, then map sessions, as one machine without a clock.
+
+Bytes and `now` in, events and bytes out. The shell handles every event before it takes `data_to_send`, so that what
+is to be on disk before a request is there. Not here: names, sockets, TLS, the key request and the files.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+from netmap_actors.control.channel import ControlChannel
+from netmap_actors.control.events import (
+    EndReason,
+    LoginNeeded,
+    PingToAnswer,
+    ProbeEnded,
+    ServerWish,
+    SessionFailed,
+    Stage,
+    StageEntered,
+    Truth,
+    TruthLearned,
+)
+from netmap_actors.control.exchange import Exchange, Purpose
+from netmap_actors.control.map_session import MapSession, map_request
+from netmap_actors.control.ping import Declined, HeadOverNoise, HeadToControl, PingAnswerer, PostOverNoise
+from netmap_actors.control.probes import Probes
+from netmap_actors.control.register import Again, Done, Refused, Registrar, parse_register_response
+from netmap_actors.errors import RemoteProtocolError, escape
+from netmap_actors.protocol.http2 import (
+    GoAway,
+    PingAcked,
+    ResponseData,
+    ResponseEnded,
+    ResponseHeaders,
+    ResponseReset,
+)
+from netmap_actors.protocol.noise import HandshakeRefused
+from netmap_actors.protocol.upgrade import UnexpectedStatus
+from netmap_actors.tailcfg import encode
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from netmap_actors.control.control_url import ControlUrl
+    from netmap_actors.control.events import Event
+    from netmap_actors.protocol.http2 import ClientEvent
+    from netmap_actors.protocol.keys import DiscoKey, MachineKey, MachinePrivate, NodeKey
+    from netmap_actors.tailcfg import MapResponseShape, PingRequest
+
+__all__ = ["ControlSession", "Identity", "SessionLimits"]
+
+REGISTER_PATH = "/machine/register"
+MAP_PATH = "/machine/map"
+FOLLOWUP_PAUSE = 5.0
+"""Seconds between two followups: a server that answers each with a new login URL must not make us spin."""
+
+_UNKNOWN_NODE = (401, 403, 404)
+"""Answers to a map request that mean: not this node, not with this key (headscale: 404; protocol, section 14)."""
+
+_NEXT: dict[Stage, frozenset[Stage]] = {
+    Stage.HANDSHAKE: frozenset({Stage.REGISTER, Stage.LOGIN, Stage.MAP}),
+    Stage.REGISTER: frozenset({Stage.LOGIN, Stage.MAP}),
+    Stage.LOGIN: frozenset({Stage.REGISTER, Stage.MAP}),
+    Stage.MAP: frozenset({Stage.MAP}),
+}
+"""The stages that may follow each other; MAP after MAP is a resync."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Identity:
+    """Who speaks with whom."""
+
+    machine_key: MachinePrivate
+    server_key: MachineKey
+    disco_key: DiscoKey
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class SessionLimits:
+    """Seconds and bytes; see `boot.ConnectionSettings`."""
+
+    handshake: float = 15.0
+    register: float = 30.0
+    silence: float = 120.0
+    probe: float = 5.0
+    login_ping: float = 60.0
+    max_map_response: int = 256 * 1024 * 1024
+
+
+class ControlSession:
+    """The life of one connection. After SessionFailed it takes and gives nothing."""
+
+    def __init__(
+        self,
+        url: ControlUrl,
+        identity: Identity,
+        registrar: Registrar,
+        limits: SessionLimits,
+        *,
+        ephemeral: bytes,
+        uniform: Callable[[float, float], float],
+    ) -> None:
+        """`ephemeral`: 32 fresh random bytes. `uniform(low, high)`: a random number in between."""
+        self._identity = identity
+        self._registrar = registrar
+        self._limits = limits
+        self._uniform = uniform
+        self._channel = ControlChannel(url.host_header, identity.machine_key, identity.server_key, ephemeral)
+        self._pings = PingAnswerer(url)
+        self._probes = Probes(self._channel.http2)
+        self._exchanges: dict[int, Exchange] = {}
+        self._register_at: float | None = None
+        self._login_ping_at: float | None = None
+        self._truth_until: float | None = None
+        self._over = False
+        self.stage = Stage.HANDSHAKE
+        self.stage_since = 0.0
+        self.map: MapSession | None = None
+        """The present map session."""
+        self.sessions = 0
+        self.had_map = False
+        """Whether any map session of this connection brought its first map."""
+        self.map_responses = 0
+
+    @property
+    def over(self) -> bool:
+        """Whether SessionFailed was said."""
+        return self._over
+
+    @property
+    def window_low(self) -> float:
+        """The lowest share that was ever left of a receive window."""
+        return self._channel.http2.window_low
+
+    # Inputs
+
+    def start(self, now: float, since: float | None = None) -> list[Event]:
+        """The connection is there. `since`: the handshake stage has begun before (a key was fetched)."""
+        self.stage_since = now if since is None else since
+        first: list[Event] = []
+        if since is None:
+            first = [StageEntered(Stage.HANDSHAKE, now, self._limits.handshake, 0)]
+        return first
+
+    def receive(self, data: bytes, now: float) -> list[Event]:
+        """Bytes from the server; `now` is when they were read."""
+        if self._over:
+            return []
+        if self.map is not None:
+            self.map.begin_read()
+        events: list[Event] = []
+        try:
+            was_open = self._channel.open
+            seen = self._channel.receive(data, now)
+            if self._channel.open and not was_open:
+                events += self._on_open(now)
+            for event in seen:
+                if self.over:
+                    break
+                events += self._on_http2(event, now)
+        except UnexpectedStatus as error:
+            events.append(self._fail(EndReason.ERROR, str(error), error.retry_after or 0.0))
+        except RemoteProtocolError as error:
+            events.append(self._fail(EndReason.ERROR, str(error)))
+        return events
+
+    def eof(self) -> list[Event]:
+        """The server closed the connection."""
+        if self._over:
+            return []
+        try:
+            self._channel.eof()
+        except HandshakeRefused as error:
+            return [self._fail(EndReason.ERROR, str(error), doubts_key=True)]
+        except UnexpectedStatus as error:
+            return [self._fail(EndReason.ERROR, str(error), error.retry_after or 0.0)]
+        except RemoteProtocolError as error:
+            return [self._fail(EndReason.ERROR, str(error))]
+        detail = "the control server closed the connection"
+        return [self._fail(self._end_of_connection, self._where(detail))]
+
+    def broken(self, detail: str) -> list[Event]:
+        """The transport failed: reset, timeout. Unlike `eof` it says nothing about what the server meant."""
+        return [] if self._over else [self._fail(self._end_of_connection, self._where(detail))]
+
+    def resync(self, now: float) -> list[Event]:
+        """Ask for the whole map again, on the same connection, as a new map session.
+
+        While the answer to an earlier request has not begun, nothing is asked anew: it is on its way.
+        """
+        if self._over or self.map is None or self.map.last_number == 0:
+            return []
+        self._channel.http2.cancel(self.map.stream_id)
+        self._exchanges.pop(self.map.stream_id, None)
+        return self._open_map(now)
+
+    def probe(self, token: int, timeout: float, now: float) -> list[Event]:
+        """PING the server; ProbeEnded follows. Nothing before the handshake is done."""
+        if not self._over and self._channel.open:
+            self._probes.send(token, timeout, now)
+        return []
+
+    def ask_truth(self, now: float) -> list[Event]:
+        """Ask whether the server still knows this node; TruthLearned follows. Only in a map session, one at a time."""
+        if self._over or self.stage is not Stage.MAP or self._truth_until is not None:
+            return []
+        self._request(
+            Purpose.TRUTH,
+            REGISTER_PATH,
+            encode(self._registrar.refresh()),
+            [self._registrar.node_key.public()],
+            now,
+        )
+        self._truth_until = now + self._limits.register
+        return []
+
+    # Outputs and time
+
+    def data_to_send(self) -> bytes:
+        """The next bytes for the wire; call again once they are written. Handle all events first."""
+        return b"" if self._over else self._channel.data_to_send()
+
+    def deadline(self) -> float | None:
+        """When `expire` is to be called. The limits of stages are not among these: liveness keeps them."""
+        times = (self._register_at, self._login_ping_at, self._truth_until, self._probes.deadline())
+        return min((time for time in times if time is not None), default=None) if not self._over else None
+
+    def expire(self, now: float) -> list[Event]:
+        """What is due."""
+        if self._over:
+            return []
+        events: list[Event] = []
+        if self._truth_until is not None and now >= self._truth_until:
+            self._forget(Purpose.TRUTH)
+            self._truth_until = None
+            events.append(TruthLearned(Truth.UNANSWERED, "no answer within the limit"))
+        if self._register_at is not None and now >= self._register_at:
+            self._register_at = None
+            self._send_register(now)
+        if self._login_ping_at is not None and now >= self._login_ping_at:
+            self._login_ping_at = now + self._limits.login_ping
+            self._probes.send(None, self._limits.probe, now)
+        for token, sent_at in self._probes.expired(now):
+            if token is None:
+                return [*events, self._fail(EndReason.CLOSED, "cannot wait for the login: no answer to PING")]
+            events.append(ProbeEnded(token, False, now - sent_at))
+        return events
+
+    # Stages
+
+    def _enter(self, stage: Stage, now: float, limit: float) -> StageEntered:
+        assert stage in _NEXT[self.stage], f"{stage} after {self.stage}"
+        self.stage = stage
+        self.stage_since = now
+        return StageEntered(stage, now, limit, self.sessions)
+
+    def _on_open(self, now: float) -> list[Event]:
+        # The first request goes out at once: servers drop fresh connections that stay idle.
+        if not self._registrar.needed:
+            return self._open_map(now)
+        if self._registrar.waits_for_person:
+            return [*self._begin_login(now), *self._register(now)]
+        return [self._enter(Stage.REGISTER, now, self._limits.register), *self._register(now)]
+
+    def _begin_login(self, now: float) -> list[Event]:
+        self._login_ping_at = now + self._limits.login_ping
+        return [self._enter(Stage.LOGIN, now, 0.0), LoginNeeded(self._registrar.login_url)]
+
+    def _register(self, now: float) -> list[Event]:
+        self._register_at = None
+        self._send_register(now)
+        return []
+
+    def _send_register(self, now: float) -> None:
+        keys = [key for key in (self._registrar.replaced_key, self._registrar.key_in_use) if key is not None]
+        self._request(Purpose.REGISTER, REGISTER_PATH, encode(self._registrar.request()), keys, now)
+
+    def _open_map(self, now: float) -> list[Event]:
+        registration = self._registrar.registration
+        key = self._registrar.node_key.public()
+        body = map_request(key, self._identity.disco_key, registration.hostinfo)
+        stream_id = self._request(Purpose.MAP, MAP_PATH, body, [key], now, stream=True)
+        self.sessions += 1
+        self.map = MapSession(self.sessions, stream_id, now, self._limits.max_map_response)
+        self._login_ping_at = None
+        return [self._enter(Stage.MAP, now, self._limits.silence)]
+
+    # Requests and answers
+
+    def _request(
+        self,
+        purpose: Purpose,
+        path: str,
+        body: bytes,
+        keys: list[NodeKey],
+        now: float,
+        *,
+        stream: bool = False,
+    ) -> int:
+        # A hint for load balancers (tailscale: control/controlclient/direct.go); they must match the body.
+        headers = [("ts-lb", str(key)) for key in keys]
+        stream_id = self._channel.http2.request("POST", path, headers, body, stream=stream)
+        self._exchanges[stream_id] = Exchange(purpose, now)
+        return stream_id
+
+    def _forget(self, purpose: Purpose) -> None:
+        for stream_id in [i for i, exchange in self._exchanges.items() if exchange.purpose is purpose]:
+            del self._exchanges[stream_id]
+            self._channel.http2.cancel(stream_id)
+
+    def _on_http2(self, event: ClientEvent, now: float) -> list[Event]:
+        match event:
+            case ResponseHeaders(stream_id, status, headers):
+                exchange = self._exchanges.get(stream_id)
+                if exchange is not None:
+                    exchange.status, exchange.headers = status, headers
+                return []
+            case ResponseData(stream_id, data):
+                return self._on_data(stream_id, data, now)
+            case ResponseEnded(stream_id):
+                exchange = self._exchanges.pop(stream_id, None)
+                return self._on_answer(exchange, now) if exchange is not None else []
+            case ResponseReset(stream_id, code):
+                exchange = self._exchanges.pop(stream_id, None)
+                return self._on_reset(exchange, code) if exchange is not None else []
+            case PingAcked(opaque):
+                answered = self._probes.acked(opaque, now)
+                return [ProbeEnded(answered[0], True, answered[1])] if answered is not None else []
+            case GoAway(code, debug):
+                said = f" {debug!r}" if debug else ""
+                return [
+                    self._fail(
+                        self._end_of_connection, self._where(f"the control server sent GOAWAY {code}{said}")
+                    )
+                ]
+
+    def _on_data(self, stream_id: int, data: bytes, now: float) -> list[Event]:
+        exchange = self._exchanges.get(stream_id)
+        if exchange is None:
+            return []
+        if exchange.purpose is not Purpose.MAP or exchange.status != 200 or self.map is None:
+            exchange.take(data)
+            return []
+        events: list[Event] = []
+        for document, shape in self.map.receive(data, now):
+            self.map_responses += 1
+            self.had_map = self.had_map or self.map.had_map
+            events.append(document)
+            events += self._on_wishes(shape, now)
+        return events
+
+    def _on_answer(self, exchange: Exchange, now: float) -> list[Event]:
+        match exchange.purpose:
+            case Purpose.REGISTER:
+                return self._on_register_answer(exchange, now)
+            case Purpose.TRUTH:
+                self._truth_until = None
+                return self._on_truth(exchange)
+            case Purpose.MAP:
+                return self._on_map_end(exchange)
+            case Purpose.ANSWER:
+                return []
+
+    def _on_reset(self, exchange: Exchange, code: int) -> list[Event]:
+        match exchange.purpose:
+            case Purpose.ANSWER:
+                return []
+            case Purpose.TRUTH:
+                self._truth_until = None
+                return [TruthLearned(Truth.UNANSWERED, f"the server reset the request, code {code}")]
+            case Purpose.REGISTER | Purpose.MAP:
+                detail = f"the control server reset the {exchange.purpose.value} request, code {code}"
+                return [self._fail(self._end_of_connection, detail)]
+
+    def _on_register_answer(self, exchange: Exchange, now: float) -> list[Event]:
+        if exchange.status != 200:
+            return [
+                self._fail(EndReason.ERROR, exchange.refusal("register"), exchange.retry_after(self._uniform))
+            ]
+        match self._registrar.judge(parse_register_response(exchange.body)):
+            case Refused(reason, detail):
+                return [self._fail(reason, detail)]
+            case Done(events):
+                return [*events, *self._open_map(now)]
+            case Again(events):
+                return [*events, *self._register_again(exchange, now)]
+
+    def _register_again(self, last: Exchange, now: float) -> list[Event]:
+        entered: list[Event] = []
+        waits = self._registrar.waits_for_person
+        if waits and self.stage is not Stage.LOGIN:
+            self._login_ping_at = now + self._limits.login_ping
+            entered = [self._enter(Stage.LOGIN, now, 0.0)]
+        elif waits:
+            earliest = last.began + FOLLOWUP_PAUSE
+            if now < earliest:
+                self._register_at = earliest
+                return []
+        elif self.stage is not Stage.REGISTER:
+            self._login_ping_at = None
+            entered = [self._enter(Stage.REGISTER, now, self._limits.register)]
+        return [*entered, *self._register(now)]
+
+    def _on_map_end(self, exchange: Exchange) -> list[Event]:
+        if exchange.status == 200:
+            return [self._fail(EndReason.CLOSED, self._where("the control server ended the map session"))]
+        detail = exchange.refusal("open a map session")
+        about_node = exchange.status == 400 and b"node" in exchange.body
+        if exchange.status in _UNKNOWN_NODE or about_node:
+            return [self._registrar.forget_node(removed=True), self._fail(EndReason.REMOVED, detail)]
+        return [self._fail(EndReason.ERROR, detail, exchange.retry_after(self._uniform))]
+
+    def _on_truth(self, exchange: Exchange) -> list[Event]:
+        if exchange.status != 200:
+            return [TruthLearned(Truth.UNANSWERED, exchange.refusal("ask for the truth"))]
+        try:
+            answer = parse_register_response(exchange.body)
+        except RemoteProtocolError as error:
+            return [TruthLearned(Truth.UNANSWERED, str(error))]
+        if answer.error:
+            return [TruthLearned(Truth.UNANSWERED, f"the control server says: {escape(answer.error)}")]
+        if answer.node_key_expired:
+            detail = "the control server says that the node key has expired"
+            return [
+                self._registrar.forget_node(removed=False),
+                TruthLearned(Truth.EXPIRED, detail),
+                self._fail(EndReason.EXPIRED, detail),
+            ]
+        if answer.auth_url:
+            detail = "the control server does not know this node any more: it asks for a login"
+            return [
+                self._registrar.forget_node(removed=True),
+                TruthLearned(Truth.REMOVED, detail),
+                self._fail(EndReason.REMOVED, detail),
+            ]
+        if answer.user is None and answer.login is None:
+            return [TruthLearned(Truth.UNANSWERED, "the answer is empty")]
+        return [TruthLearned(Truth.ALIVE, "")]
+
+    # What the server asks for beside the netmap
+
+    def _on_wishes(self, shape: MapResponseShape, now: float) -> list[Event]:
+        events: list[Event] = []
+        if shape.ping_request is not None:
+            events += self._on_ping(shape.ping_request, now)
+        if shape.pop_browser_url:
+            events.append(ServerWish("pop_browser_url", escape(shape.pop_browser_url)))
+        if shape.debug is not None and not shape.keep_alive:
+            if shape.debug.exit is not None:
+                events.append(ServerWish("debug_exit", str(shape.debug.exit)))
+            if shape.debug.sleep_seconds:
+                events.append(ServerWish("debug_sleep", str(shape.debug.sleep_seconds)))
+        return events
+
+    def _on_ping(self, request: PingRequest, now: float) -> list[Event]:
+        match self._pings.decide(request, now):
+            case HeadToControl(url):
+                return [PingToAnswer(url)]
+            case HeadOverNoise(path):
+                self._answer("HEAD", path, b"", now)
+            case PostOverNoise(path, body):
+                self._answer("POST", path, body, now)
+            case Declined(why):
+                return [ServerWish("ping", why)]
+            case None:
+                pass
+        return []
+
+    def _answer(self, method: str, path: str, body: bytes, now: float) -> None:
+        stream_id = self._channel.http2.request(method, path, (), body)
+        self._exchanges[stream_id] = Exchange(Purpose.ANSWER, now)
+
+    # The end
+
+    @property
+    def _end_of_connection(self) -> EndReason:
+        """How it counts when the connection just ends: before a session it is a failed attempt."""
+        return EndReason.CLOSED if self.stage in (Stage.MAP, Stage.LOGIN) else EndReason.ERROR
+
+    def _where(self, detail: str) -> str:
+        if self.map is not None and self.map.partial:
+            return f"{detail} inside a MapResponse"
+        return detail
+
+    def _fail(
+        self, reason: EndReason, detail: str, retry_after: float = 0.0, *, doubts_key: bool = False
+    ) -> SessionFailed:
+        self._over = True
+        return SessionFailed(reason, self.stage, detail, retry_after, doubts_key)

@@ -1,0 +1,456 @@
+"""The shell around the control session: resolve, connect, carry bytes, timers and words, end with a reason.
+
+Not here: every decision about the protocol (`control.session`) and about silence (liveness).
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import secrets
+from typing import TYPE_CHECKING
+
+from netmap_actors.boot import ConnectionSettings, decode_settings
+from netmap_actors.control import events as said
+from netmap_actors.control.auth_key import read_auth_key
+from netmap_actors.control.control_url import ControlUrl
+from netmap_actors.control.events import EndReason, SessionFailed, Stage, StageEntered
+from netmap_actors.control.key_policy import demand_trustworthy_key
+from netmap_actors.control.register import Registrar, RegistrationPolicy
+from netmap_actors.control.session import ControlSession, Identity, SessionLimits
+from netmap_actors.control_connection.errands import Errands
+from netmap_actors.control_connection.node_state import NodeState, new_node_key
+from netmap_actors.control_connection.reports import Reports
+from netmap_actors.errors import ConfigurationError, RemoteProtocolError
+from netmap_actors.exit_reason import ExitReason
+from netmap_actors.process import confinement
+from netmap_actors.process.actor_base import ActorBase
+from netmap_actors.transport.dial import Dial
+from netmap_actors.transport.resolve import resolve, shorten_resolver_timeouts
+from netmap_actors.transport.tls import TlsStream, make_context
+from netmap_actors.wire import internal_pb2
+
+if TYPE_CHECKING:
+    from netmap_actors.boot import Boot
+    from netmap_actors.bus.loop import Timer
+    from netmap_actors.clock import Clock
+    from netmap_actors.control.auth_key import AuthKey
+    from netmap_actors.protocol.keys import MachineKey
+    from netmap_actors.transport.address import Address
+    from netmap_actors.transport.byte_stream import ByteStream
+    from netmap_actors.transport.tcp import TcpStream
+
+__all__ = ["PROGRESS_INTERVAL", "ControlConnection"]
+
+PROGRESS_INTERVAL = 3.0
+"""Seconds between two Progress."""
+READS_PER_TURN = 8
+"""Reads of the network before timers and other sources get their turn."""
+READS_AT_DEADLINE = 64
+"""Reads to find the socket empty at the deadline; who sends faster than this is found hung."""
+
+_EXIT: dict[EndReason, ExitReason] = {
+    EndReason.CLOSED: ExitReason.CLOSED,
+    EndReason.ERROR: ExitReason.ERROR,
+    EndReason.REMOVED: ExitReason.REMOVED,
+    EndReason.EXPIRED: ExitReason.EXPIRED,
+    EndReason.KEY_CHANGED: ExitReason.KEY_CHANGED,
+    EndReason.AUTH_REFUSED: ExitReason.LOGIN_REFUSED,
+}
+
+
+class ControlConnection(ActorBase):
+    """One TCP connection, from DNS to its end."""
+
+    def __init__(self, boot: Boot, clock: Clock | None = None) -> None:
+        super().__init__(boot, clock)
+        self._settings = decode_settings(boot, ConnectionSettings)
+        self._generation = boot.incarnation
+        self._session: ControlSession | None = None
+        self._dial: Dial | None = None
+        self._stream: ByteStream | None = None
+        self._errands: Errands | None = None
+        self._remote: Address | None = None
+        self._local = ""
+        self._interest = (False, False)
+        self._session_timer: Timer | None = None
+        self._silence_timer: Timer | None = None
+        self._bytes_received = 0
+
+    def setup(self) -> None:
+        confinement.forbid_dump()
+        shorten_resolver_timeouts()
+        settings = self._settings
+        self._reports = Reports(
+            self.loop,
+            self.sockets,
+            self.codec,
+            self.boot.endpoints,
+            self._generation,
+            backlog=settings.max_map_response,
+            on_room=self._on_network,
+        )
+        try:
+            self._url = ControlUrl.parse(settings.control_url)
+            self._context = make_context(settings.ca_file) if self._url.is_https else None
+            self._node = NodeState(settings)
+            self._registrar = self._make_registrar()
+        except ConfigurationError as error:
+            self._tell_end(ExitReason.CONFIGURATION.value, Stage.RESOLVE, str(error))
+            raise
+        self._errands = Errands(self.loop, self._url, self._context)
+        self.loop.every(PROGRESS_INTERVAL, self._reports.progress)
+        self.ready()
+        self._enter(Stage.RESOLVE, settings.resolve_limit)
+        resolve(self.loop, self._url.host, self._url.port, self._on_resolved, self._on_failed)
+
+    def on_supervisor(self, envelope: internal_pb2.Envelope) -> None:
+        session, now = self._session, self.loop.now()
+        match envelope.WhichOneof("body"):
+            case "resync" if session is not None:
+                self._handle(session.resync(now))
+            case "probe" if session is not None:
+                self._handle(session.probe(envelope.probe.token, envelope.probe.timeout, now))
+            case "truth_probe" if session is not None:
+                self._handle(session.ask_truth(now))
+            case "resync" | "probe" | "truth_probe":
+                pass  # there is nothing yet that could be asked; the stage's limit holds
+            case other:
+                self.log.warning("unexpected_message", body=other)
+
+    def statistics(self, heartbeat: internal_pb2.Heartbeat) -> None:
+        standing, session = self._reports.standing, self._session
+        heartbeat.connection.CopyFrom(
+            internal_pb2.ConnectionStatistics(
+                stage=standing.stage,
+                session=standing.session,
+                map_responses=session.map_responses if session else 0,
+                bytes_received=self._bytes_received,
+            )
+        )
+        heartbeat.counters["liveness_words_lost"] = self._reports.lost
+        if session is not None:
+            heartbeat.counters["window_low_percent"] = int(session.window_low * 100)
+
+    def teardown(self) -> None:
+        if self._dial is not None:
+            self._dial.cancel()
+        if self._errands is not None:
+            self._errands.cancel()
+        self._close_stream()
+
+    # From a name to a session
+
+    def _make_registrar(self) -> Registrar:
+        settings = self._settings
+        policy = RegistrationPolicy(
+            control_host=self._url.host,
+            allow_http_urls=not self._url.is_https,
+            ephemeral=settings.ephemeral,
+            register_first=settings.register_first,
+            may_undo_removal=settings.on_removed == "register",
+        )
+        return Registrar(
+            self._node.registration, self._node.node_key, self._read_auth_key(), policy, new_node_key
+        )
+
+    def _read_auth_key(self) -> AuthKey | None:
+        """A source that is gone only matters to a node that has yet to register for the first time."""
+        try:
+            return read_auth_key(self._settings.auth_key)
+        except ConfigurationError as error:
+            if self._node.registration.registered_node_key is None and not self._settings.had_session:
+                raise
+            self.degraded("auth_key_unreadable", str(error))
+            return None
+
+    def _enter(self, stage: Stage, limit: float) -> None:
+        self._on_event(StageEntered(stage, self.loop.now(), limit, 0))
+
+    def _on_resolved(self, addresses: list[Address]) -> None:
+        self._enter(Stage.CONNECT, self._settings.connect_limit)
+        self._dial = Dial(self.loop, addresses, self._on_connected, self._on_failed)
+
+    def _on_connected(self, tcp: TcpStream) -> None:
+        try:
+            self._remote, self._local = tcp.remote, str(tcp.local)
+        except OSError as error:
+            self._on_failed(f"cannot connect: {_reason(error)}")
+            return
+        self._enter(Stage.HANDSHAKE, self._settings.handshake_limit)
+        self._stream = tcp if self._context is None else TlsStream(tcp, self._context, self._url.host)
+        self._tell_connection()
+        if self._node.server_key is not None:
+            self._start_session(self._node.server_key)
+        elif self._may_ask_key(self._remote):
+            assert self._errands is not None, "made in setup"
+            self._errands.fetch_key(self._remote, self._on_first_key, self._on_failed)
+
+    def _may_ask_key(self, remote: Address) -> bool:
+        """Ends the actor when the answer could not be trusted."""
+        try:
+            demand_trustworthy_key(self._url, remote, insecure=self._settings.insecure_key_fetch)
+        except ConfigurationError as error:
+            self._tell_end(ExitReason.CONFIGURATION.value, Stage.HANDSHAKE, str(error))
+            self.finish(ExitReason.CONFIGURATION, str(error))
+            return False
+        return True
+
+    def _on_first_key(self, server_key: MachineKey) -> None:
+        self._node.pin(server_key)
+        self._tell_connection()
+        self._start_session(server_key)
+
+    def _start_session(self, server_key: MachineKey) -> None:
+        # A node that the server is about to learn of must be on disk before.
+        if not self._save(required=self._node.registration.registered_node_key is None):
+            return
+        settings = self._settings
+        self._session = ControlSession(
+            self._url,
+            Identity(self._node.machine_key, server_key, self._node.registration.disco_key.public()),
+            self._registrar,
+            SessionLimits(
+                handshake=settings.handshake_limit,
+                register=settings.register_limit,
+                silence=settings.silence_timeout,
+                probe=settings.probe_timeout,
+                max_map_response=settings.max_map_response,
+            ),
+            ephemeral=secrets.token_bytes(32),
+            uniform=random.SystemRandom().uniform,
+        )
+        self._handle(self._session.start(self.loop.now(), self._reports.standing.stage_since))
+
+    def _on_failed(self, why: str) -> None:
+        """It did not come to a session."""
+        self._end(SessionFailed(EndReason.ERROR, Stage(self._reports.standing.stage), why))
+
+    # Bytes and time
+
+    def _on_network(self) -> None:
+        self._read(READS_PER_TURN)
+
+    def _read(self, most: int) -> None:
+        """Take in what the network has, up to so many reads; then send what that leads to."""
+        session, stream = self._session, self._stream
+        if session is None or stream is None or session.over:
+            return
+        for _ in range(most):
+            if self._reports.paused:
+                break
+            try:
+                data = stream.receive()
+            except (OSError, RemoteProtocolError) as error:
+                self._handle(session.broken(_reason(error)))
+                return
+            now = self.loop.now()
+            if data is None:
+                self._reports.drained(now)
+                break
+            self._bytes_received += len(data)
+            self._handle(session.receive(data, now) if data else session.eof())
+            if self._session is None or session.over:
+                return
+        else:
+            # TLS may hold more that is ready, of which the socket knows nothing.
+            self.loop.call_soon(self._on_network)
+        self._send()
+
+    def _handle(self, events: list[said.Event]) -> None:
+        """Everything a session says, in order, before anything of it is sent."""
+        for event in events:
+            self._on_event(event)
+            if self.exit_reason is not None:
+                return
+        self._send()
+
+    def _send(self) -> None:
+        session, stream = self._session, self._stream
+        if session is None or stream is None or session.over:
+            return
+        try:
+            stream.flush()
+            while not stream.wants_write and (data := session.data_to_send()):
+                stream.send(data)
+        except (OSError, RemoteProtocolError) as error:
+            self._handle(session.broken(_reason(error)))
+            return
+        interest = (not self._reports.paused, stream.wants_write)
+        if interest != self._interest:
+            self._interest = interest
+            if any(interest):
+                self.loop.watch(stream.fileno(), self._on_network, read=interest[0], write=interest[1])
+            else:
+                self.loop.unwatch(stream.fileno())
+        self._arm(session.deadline())
+
+    def _arm(self, deadline: float | None) -> None:
+        timer = self._session_timer
+        if timer is not None:
+            if timer.when == deadline:
+                return
+            timer.cancel()
+        self._session_timer = (
+            self.loop.at(deadline, self._on_session_deadline) if deadline is not None else None
+        )
+
+    def _on_session_deadline(self) -> None:
+        self._session_timer = None
+        # An answer that lies in the socket already is in time.
+        self._read(READS_AT_DEADLINE)
+        session = self._session
+        if session is not None and not session.over and self.exit_reason is None:
+            self._handle(session.expire(self.loop.now()))
+
+    def _on_silence_deadline(self) -> None:
+        """Our own deadline: prove at once that the socket is empty, or find what was in it."""
+        self._silence_timer = None
+        if self.loop.now() >= self._reports.standing.deadline:
+            self._read(READS_AT_DEADLINE)
+            if self.exit_reason is not None:
+                return
+            self._reports.progress()
+        self._await_silence()
+
+    def _await_silence(self) -> None:
+        deadline = self._reports.standing.deadline
+        if self._silence_timer is None and deadline > self.loop.now():
+            self._silence_timer = self.loop.at(deadline, self._on_silence_deadline)
+
+    # What the session says
+
+    def _on_event(self, event: said.Event) -> None:
+        match event:
+            case said.MapDocument():
+                self._reports.map_document(event)
+                if self._silence_timer is None:
+                    self._await_silence()
+            case said.StageEntered():
+                self._on_stage(event)
+            case said.SaveNodeKey(node_key):
+                self._node.take_node_key(node_key)
+                self._save(required=False)
+            case said.SaveRegistration(registration, required):
+                self._node.take_registration(registration)
+                self._save(required=required)
+            case said.LoginNeeded(url):
+                self.tell_supervisor(internal_pb2.LoginNeeded(url=url))
+            case said.Registered(machine_authorized, user):
+                self.tell_supervisor(
+                    internal_pb2.Registered(
+                        generation=self._generation, machine_authorized=machine_authorized, user=user
+                    )
+                )
+            case said.PingToAnswer(url):
+                assert self._errands is not None, "made in setup"
+                if self._remote is not None and not self._errands.head(self._remote, url):
+                    self.log.info("server_wish", wish="ping", detail="too many at a time")
+            case said.ServerWish(wish, detail):
+                self.log.info("server_wish", wish=wish, detail=detail)
+            case said.ProbeEnded(token, answered, round_trip):
+                self.tell_supervisor(
+                    internal_pb2.ProbeResult(
+                        token=token, generation=self._generation, answered=answered, round_trip=round_trip
+                    )
+                )
+            case said.TruthLearned(truth, detail):
+                self.tell_supervisor(
+                    internal_pb2.TruthProbe(generation=self._generation, outcome=truth.value, detail=detail)
+                )
+            case said.SessionFailed():
+                self._on_session_failed(event)
+
+    def _on_stage(self, event: StageEntered) -> None:
+        self.tell_supervisor(self._reports.stage_entered(event))
+        self.heartbeat_now()
+        if event.stage is Stage.MAP:
+            self.log.info("map_session_started", session=event.session)
+            self._await_silence()
+
+    def _save(self, *, required: bool) -> bool:
+        """Write the state files. False when the actor had to end because of a failure."""
+        try:
+            self._node.save()
+        except OSError as error:
+            text = f"cannot save the node's state in {self._settings.state_dir}: {_reason(error)}"
+            if required:
+                self._end(SessionFailed(EndReason.ERROR, Stage(self._reports.standing.stage), text))
+                return False
+            self.degraded("state_not_saved", text)
+            return True
+        self.healed("state_not_saved")
+        return True
+
+    def _on_session_failed(self, failed: SessionFailed) -> None:
+        if not failed.doubts_key or self._remote is None or self._errands is None:
+            self._end(failed)
+            return
+        # Only /key can tell a changed key from a server that finds us too old.
+        self._close_stream()
+        try:
+            demand_trustworthy_key(self._url, self._remote, insecure=self._settings.insecure_key_fetch)
+        except ConfigurationError:
+            self._end(failed)
+            return
+        self._errands.fetch_key(
+            self._remote, lambda key: self._on_key_again(key, failed), lambda _why: self._end(failed)
+        )
+
+    def _on_key_again(self, server_key: MachineKey, failed: SessionFailed) -> None:
+        pinned = self._node.server_key
+        if pinned is None or server_key == pinned:
+            self._end(failed)
+            return
+        change = f"{self._url.text} has another key: {server_key.short()} instead of {pinned.short()}"
+        if self._settings.accept_changed_key:
+            self._node.pin(server_key)
+            if self._save(required=True):
+                self._end(SessionFailed(EndReason.ERROR, failed.stage, f"{change}; it is pinned from now on"))
+            return
+        detail = f"cannot trust the control server: {change}; if that is right, start once with --accept-changed-key"
+        self._end(SessionFailed(EndReason.KEY_CHANGED, failed.stage, detail))
+
+    # The end
+
+    def _end(self, failed: SessionFailed) -> None:
+        self._tell_end(failed.reason.value, failed.stage, failed.detail, failed.retry_after)
+        self.finish(_EXIT[failed.reason], failed.detail)
+
+    def _tell_end(self, reason: str, stage: Stage, detail: str, retry_after: float = 0.0) -> None:
+        session = self._session
+        self.tell_supervisor(
+            internal_pb2.SessionEnded(
+                generation=self._generation,
+                session=session.sessions if session is not None else 0,
+                reason=reason,
+                stage=stage.value,
+                detail=detail,
+                retry_after=retry_after,
+                had_map=session is not None and session.had_map,
+            )
+        )
+
+    def _tell_connection(self) -> None:
+        server_key = self._node.server_key
+        self.tell_supervisor(
+            internal_pb2.ConnectionInfo(
+                generation=self._generation,
+                local_address=self._local,
+                remote_address=str(self._remote),
+                server_key=str(server_key) if server_key is not None else "",
+            )
+        )
+
+    def _close_stream(self) -> None:
+        stream, self._stream = self._stream, None
+        if stream is not None:
+            self.loop.unwatch(stream.fileno())
+            stream.close()
+
+
+def _reason(error: Exception) -> str:
+    """Words for an error of the transport, without the numbers Python puts around them."""
+    if isinstance(error, OSError) and error.errno is not None:
+        return os.strerror(error.errno)
+    return str(error)

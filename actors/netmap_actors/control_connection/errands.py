@@ -1,0 +1,89 @@
+"""Requests beside the session, each over a short connection of its own: the control key, and HEAD for a ping.
+
+Not here: what is done with the answers.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from netmap_actors.control.capability import CAPABILITY_VERSION
+from netmap_actors.control.head_request import HeadRequest
+from netmap_actors.control.short_exchange import ShortExchange
+from netmap_actors.protocol.key_endpoint import ControlKeys, KeyClient
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Callable
+
+    from netmap_actors.bus.loop import Loop
+    from netmap_actors.control.control_url import ControlUrl
+    from netmap_actors.protocol.keys import MachineKey
+    from netmap_actors.transport.address import Address
+
+__all__ = ["KEY_LIMIT", "MAX_PINGS", "PING_LIMIT", "Errands"]
+
+KEY_LIMIT = 10.0
+"""Seconds for the answer of /key."""
+PING_LIMIT = 15.0
+"""Seconds for a HEAD to the control server (tailscale: control/controlclient/direct.go)."""
+MAX_PINGS = 4
+"""HEADs at a time; more are not answered."""
+
+
+class Errands:
+    """What is under way to the address the session is connected to."""
+
+    def __init__(self, loop: Loop, url: ControlUrl, context: ssl.SSLContext | None) -> None:
+        """`context`: for an https URL."""
+        self._loop = loop
+        self._url = url
+        self._context = context
+        self._key: ShortExchange[ControlKeys] | None = None
+        self._pings: list[ShortExchange[int]] = []
+
+    def fetch_key(
+        self, address: Address, on_key: Callable[[MachineKey], None], on_failed: Callable[[str], None]
+    ) -> None:
+        """Ask `/key`; one of the two is called, once."""
+        self._key = ShortExchange(
+            self._loop,
+            self._url,
+            address,
+            self._context,
+            KeyClient(self._url.host_header, CAPABILITY_VERSION),
+            limit=KEY_LIMIT,
+            on_answer=lambda keys: on_key(keys.public_key),
+            on_failed=on_failed,
+        )
+
+    def head(self, address: Address, target: str) -> bool:
+        """HEAD a URL below the control URL; says whether there was room for it. The outcome does not matter."""
+        self._pings = [ping for ping in self._pings if not ping.done]
+        if len(self._pings) >= MAX_PINGS:
+            return False
+        self._pings.append(
+            ShortExchange(
+                self._loop,
+                self._url,
+                address,
+                self._context,
+                HeadRequest(self._url, target),
+                limit=PING_LIMIT,
+                on_answer=_ignore,
+                on_failed=_ignore,
+            )
+        )
+        return True
+
+    def cancel(self) -> None:
+        """Close everything; nobody is called."""
+        if self._key is not None:
+            self._key.cancel()
+        for ping in self._pings:
+            ping.cancel()
+        self._pings.clear()
+
+
+def _ignore(_outcome: object) -> None:
+    """The server has our HEAD, or it has not: it will know."""

@@ -1,0 +1,114 @@
+"""The two state files of a control URL: who we are, and what the server knows of us.
+
+Not here: their formats (`control.node_file`, `control.registration`). Only this process opens them.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from netmap_actors.control.hostinfo import HostDescription
+from netmap_actors.control.node_file import NodeFile
+from netmap_actors.control.registration import Registration
+from netmap_actors.control.state_file import read_state_file, write_state_file
+from netmap_actors.errors import ConfigurationError
+from netmap_actors.protocol.keys import MachinePrivate, NodePrivate
+
+if TYPE_CHECKING:
+    from netmap_actors.boot import ConnectionSettings
+    from netmap_actors.protocol.keys import MachineKey
+
+__all__ = ["NODE_FILE", "REGISTRATION_FILE", "NodeState", "new_node_key"]
+
+NODE_FILE = "node.json"
+REGISTRATION_FILE = "registration.json"
+
+
+def new_node_key() -> NodePrivate:
+    """A node key of fresh randomness."""
+    return NodePrivate.generate(secrets.token_bytes(32))
+
+
+class NodeState:
+    """What is on disk, or will be once the server's key is known."""
+
+    def __init__(self, settings: ConnectionSettings) -> None:
+        """Raises ConfigurationError; a file that cannot be used is left as it is."""
+        directory = Path(settings.state_dir)
+        try:
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigurationError(
+                f"cannot use {directory}: {error.strerror}; choose another --state-dir"
+            ) from None
+        self._node_path = directory / NODE_FILE
+        self._registration_path = directory / REGISTRATION_FILE
+        self._url = settings.control_url
+        description = _description(settings)
+        data = read_state_file(self._node_path)
+        known = NodeFile.from_json(data, str(self._node_path)) if data is not None else None
+        # The embedded server has another port in each run; its key is what tells it from others.
+        if known is not None and not settings.embedded:
+            known.demand_server(settings.control_url, str(self._node_path))
+        self.server_key: MachineKey | None = known.server_key if known else None
+        """The pinned key; None = the server is not known yet."""
+        self.machine_key = known.machine_key if known else MachinePrivate.generate(secrets.token_bytes(32))
+        self.node_key = known.node_key if known else new_node_key()
+        stored = self._stored_registration() if known else None
+        self.registration = (stored or self._fresh(description)).described(description)
+        self._node_saved = known is not None and known.server_url == settings.control_url
+        self._registration_saved = self.registration == stored
+
+    def pin(self, server_key: MachineKey) -> None:
+        """Trust this key from now on. What another server knew of us says nothing about this one."""
+        if self.server_key is not None and server_key != self.server_key:
+            self.registration = self.registration.unregistered()
+            self._registration_saved = False
+        self.server_key = server_key
+        self._node_saved = False
+
+    def take_node_key(self, node_key: NodePrivate) -> None:
+        """This is our node key now."""
+        self.node_key = node_key
+        self._node_saved = False
+
+    def take_registration(self, registration: Registration) -> None:
+        """What the server knows of us now."""
+        self._registration_saved = self._registration_saved and registration == self.registration
+        self.registration = registration
+
+    def save(self) -> None:
+        """Write what is not on disk yet. Raises OSError; what was there before is still there then.
+
+        The node file first: a registration without its node would be somebody else's.
+        """
+        if not self._node_saved and self.server_key is not None:
+            node = NodeFile(self.node_key, self.machine_key, self._url, self.server_key)
+            write_state_file(self._node_path, node.to_json())
+            self._node_saved = True
+        if not self._registration_saved:
+            write_state_file(self._registration_path, self.registration.to_json())
+            self._registration_saved = True
+
+    def _stored_registration(self) -> Registration | None:
+        data = read_state_file(self._registration_path)
+        return Registration.from_json(data, str(self._registration_path)) if data is not None else None
+
+    @staticmethod
+    def _fresh(description: HostDescription) -> Registration:
+        return Registration.fresh(secrets.token_bytes(32), secrets.token_hex(32), description)
+
+
+def _description(settings: ConnectionSettings) -> HostDescription:
+    machine = os.uname()
+    return HostDescription(
+        configured_hostname=settings.hostname,
+        request_tags=settings.request_tags,
+        version=metadata.version("netmap-supervisor"),
+        machine_hostname=machine.nodename,
+        os_version=machine.release,
+    )

@@ -1,0 +1,165 @@
+"""What the connection tells liveness and publisher: each MapResponse, each stage, and Progress.
+
+Not here: what the Supervisor is told, and any judgement about silence.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+from netmap_actors.bus.push_queue import PushQueue
+from netmap_actors.wire import internal_pb2
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from netmap_actors.boot import Endpoints
+    from netmap_actors.bus.loop import Loop
+    from netmap_actors.bus.sockets import Sockets
+    from netmap_actors.control.events import MapDocument, StageEntered
+    from netmap_actors.wire.codec import Codec
+
+__all__ = ["Reports", "Standing"]
+
+PUBLISHER_HWM = 8
+"""MapResponses in the socket to the publisher: one can be 20 MB."""
+
+
+@dataclasses.dataclass(slots=True)
+class Standing:
+    """Where the connection is. Times are CLOCK_BOOTTIME seconds."""
+
+    session: int = 0
+    stage: str = ""
+    stage_since: float = 0.0
+    limit: float = 0.0
+    last_number: int = 0
+    last_received_at: float = 0.0
+    drained_at: float = 0.0
+    """When a read last found nothing, and all that had come before was handled; 0 = not yet."""
+
+    @property
+    def deadline(self) -> float:
+        """When the stage, or a silence in it, has lasted as long as it may. Meaningless without a limit."""
+        # The same sum as the detector's: both must name the same moment.
+        return max(self.last_received_at, self.stage_since) + self.limit
+
+
+class Reports:
+    """The two PUSH sockets, and what Progress is made of."""
+
+    def __init__(
+        self,
+        loop: Loop,
+        sockets: Sockets,
+        codec: Codec,
+        endpoints: Endpoints,
+        generation: int,
+        *,
+        backlog: int,
+        on_room: Callable[[], None],
+    ) -> None:
+        """`backlog`: bytes that may wait for the publisher; nothing more is read while any do, so that is what
+        one read can bring. `on_room`: the publisher has taken everything after a pause.
+        """
+        self._loop = loop
+        self._codec = codec
+        self._generation = generation
+        self._on_room = on_room
+        self._liveness = PushQueue(loop, sockets.push_connect(endpoints.liveness), limit=0)
+        self._publisher = PushQueue(
+            loop,
+            sockets.push_connect(endpoints.publisher, hwm=PUBLISHER_HWM),
+            limit=backlog,
+            on_room=self._resumed,
+        )
+        self._paused_since: float | None = None
+        self._said_paused = False
+        self.standing = Standing()
+        self.lost = 0
+        """Words liveness did not take; Progress makes up for them."""
+
+    @property
+    def paused(self) -> bool:
+        """Whether the publisher does not take what we have."""
+        return self._paused_since is not None
+
+    def stage_entered(self, event: StageEntered) -> internal_pb2.StageEntered:
+        """A new stage or map session; returns the message, for the Supervisor."""
+        if event.session != self.standing.session:
+            # What the publisher has not taken of the session before is of no use to it.
+            self._publisher.clear()
+            self._paused_since = None
+        self.standing = Standing(
+            session=event.session,
+            stage=event.stage.value,
+            stage_since=event.since,
+            limit=event.limit,
+            last_received_at=event.since,
+        )
+        message = internal_pb2.StageEntered(
+            generation=self._generation,
+            session=event.session,
+            stage=event.stage.value,
+            since=event.since,
+            limit=event.limit,
+        )
+        self._to_liveness(message)
+        self.progress()
+        return message
+
+    def map_document(self, document: MapDocument) -> None:
+        """One complete MapResponse: its header to both, its JSON to the publisher."""
+        self.standing.last_number = document.number
+        self.standing.last_received_at = document.received_at
+        header = internal_pb2.MapResponseReceived(
+            generation=self._generation,
+            session=document.session,
+            number=document.number,
+            received_at=document.received_at,
+            size=len(document.json),
+            keep_alive=document.keep_alive,
+        )
+        frame = self._codec.wrap(header)
+        if not self._liveness.offer([frame]):
+            self.lost += 1
+        self._publisher.send([frame, document.json])
+        if self._publisher.blocked and self._paused_since is None:
+            self._paused_since = self._loop.now()
+
+    def drained(self, now: float) -> None:
+        """A read found nothing, and nothing is left unhandled."""
+        self.standing.drained_at = now
+
+    def progress(self) -> None:
+        """Tell liveness all it needs to know."""
+        standing = self.standing
+        if not standing.stage:
+            return
+        self._said_paused = self.paused
+        self._to_liveness(
+            internal_pb2.Progress(
+                generation=self._generation,
+                session=standing.session,
+                stage=standing.stage,
+                stage_since=standing.stage_since,
+                limit=standing.limit,
+                last_number=standing.last_number,
+                last_received_at=standing.last_received_at,
+                drained_at=standing.drained_at,
+                paused=self.paused,
+                paused_since=self._paused_since or 0.0,
+            )
+        )
+
+    def _to_liveness(self, message: internal_pb2.StageEntered | internal_pb2.Progress) -> None:
+        if not self._liveness.offer([self._codec.wrap(message)]):
+            self.lost += 1
+
+    def _resumed(self) -> None:
+        self._paused_since = None
+        # What came meanwhile is read first: after a pause a Progress that does not know of it proves nothing.
+        self._on_room()
+        if self._said_paused:
+            self.progress()

@@ -1,0 +1,4 @@
+"""Byte streams to the control server: names to addresses, addresses to a connection, TLS over it.
+
+Not here: what the bytes mean.
+"""

@@ -1,0 +1,58 @@
+"""Where to connect: one socket address, what kind of network it is on, and the order in which to try several.
+
+Not here: how a name becomes addresses (`resolve`) and the trying itself (`dial`).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import ipaddress
+import itertools
+
+__all__ = ["Address", "interleave", "is_local_network"]
+
+_LOCAL = tuple(
+    ipaddress.ip_network(text)
+    for text in (
+        "127.0.0.0/8", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16",
+        "::1/128", "fc00::/7", "fe80::/10",
+    )
+)  # fmt: skip
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Address:
+    """An IP address with a port. `scope` is the interface of a link-local IPv6 address, else 0."""
+
+    ip: str
+    port: int
+    scope: int = 0
+
+    @property
+    def is_ipv6(self) -> bool:
+        return ":" in self.ip
+
+    @property
+    def socket_address(self) -> tuple[str, int] | tuple[str, int, int, int]:
+        """As the socket module takes it."""
+        return (self.ip, self.port, 0, self.scope) if self.is_ipv6 else (self.ip, self.port)
+
+    def __str__(self) -> str:
+        return f"[{self.ip}]:{self.port}" if self.is_ipv6 else f"{self.ip}:{self.port}"
+
+
+def interleave(addresses: list[Address]) -> list[Address]:
+    """Families in turn, beginning with the first one's; order within a family is kept (RFC 8305, section 4)."""
+    if not addresses:
+        return []
+    first = [a for a in addresses if a.is_ipv6 == addresses[0].is_ipv6]
+    other = [a for a in addresses if a.is_ipv6 != addresses[0].is_ipv6]
+    pairs = itertools.zip_longest(first, other)
+    return [address for pair in pairs for address in pair if address is not None]
+
+
+def is_local_network(ip: str) -> bool:
+    """Whether an IP address is loopback, private or link-local: nobody far away sits in between."""
+    address = ipaddress.ip_address(ip.partition("%")[0])
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return any((mapped or address) in network for network in _LOCAL)

@@ -1,0 +1,84 @@
+"""A name to addresses, in a thread of its own: getaddrinfo cannot be given up, only left behind.
+
+Not here: a limit on the time it takes; who waits keeps that.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import socket
+import threading
+from typing import TYPE_CHECKING
+
+from netmap_actors.transport.address import Address
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from netmap_actors.bus.loop import Loop
+
+__all__ = ["MAX_ADDRESSES", "resolve", "shorten_resolver_timeouts"]
+
+MAX_ADDRESSES = 16
+"""Addresses of one name that are tried."""
+
+_RESOLVER_OPTIONS = "timeout:2 attempts:2"
+
+
+def shorten_resolver_timeouts() -> None:
+    """Two seconds and two attempts for each name server (resolv.conf(5)), unless the environment says otherwise.
+
+    The C library reads it at the first lookup of the process.
+    """
+    os.environ.setdefault("RES_OPTIONS", _RESOLVER_OPTIONS)
+
+
+def resolve(
+    loop: Loop,
+    host: str,
+    port: int,
+    on_resolved: Callable[[list[Address]], None],
+    on_failed: Callable[[str], None],
+) -> None:
+    """Look `host` up; one of the two is called in the loop's thread. The text says why there is no address."""
+    literal = _literal(host, port)
+    if literal is not None:
+        loop.call_soon(lambda: on_resolved([literal]))
+        return
+
+    def look_up() -> None:
+        try:
+            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP)
+        except (OSError, UnicodeError) as error:
+            why = error.strerror or str(error) if isinstance(error, OSError) else "it is not a host name"
+            loop.call_soon(lambda: on_failed(f"cannot resolve {host}: {why}"))
+            return
+        addresses = _addresses(found)
+        if addresses:
+            loop.call_soon(lambda: on_resolved(addresses))
+        else:
+            loop.call_soon(lambda: on_failed(f"cannot resolve {host}: it has no IP address"))
+
+    # A daemon thread: one that hangs must not hold the process.
+    threading.Thread(target=look_up, name=f"resolve {host}", daemon=True).start()
+
+
+def _literal(host: str, port: int) -> Address | None:
+    try:
+        return Address(str(ipaddress.ip_address(host)), port)
+    except ValueError:
+        return None
+
+
+def _addresses(
+    found: Sequence[tuple[socket.AddressFamily, object, int, str, tuple[object, ...]]],
+) -> list[Address]:
+    """In the resolver's order (RFC 6724), without doubles."""
+    addresses: dict[Address, None] = {}
+    for family, _, _, _, where in found:
+        if family == socket.AF_INET6:
+            addresses[Address(str(where[0]).partition("%")[0], int(str(where[1])), int(str(where[3])))] = None
+        elif family == socket.AF_INET:
+            addresses[Address(str(where[0]), int(str(where[1])))] = None
+    return list(addresses)[:MAX_ADDRESSES]
