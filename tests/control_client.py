@@ -10,7 +10,7 @@ import os
 import socket
 import time
 import urllib.parse
-from typing import Any
+from typing import Any, Self
 
 from netmap_actors.protocol.early_payload import EarlyPayloadReader
 from netmap_actors.protocol.http2 import (
@@ -91,7 +91,9 @@ class Response:
 class ControlClient:
     """One TCP connection through handshake and HTTP/2."""
 
-    def __init__(self, url: str, node: Node, server_key: MachineKey | None = None, version: int = VERSION) -> None:
+    def __init__(
+        self, url: str, node: Node, server_key: MachineKey | None = None, version: int = VERSION
+    ) -> None:
         self.node = node
         self.version = version
         self.sock = _dial(url)
@@ -127,7 +129,7 @@ class ControlClient:
     def close(self) -> None:
         self.sock.close()
 
-    def __enter__(self) -> ControlClient:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -193,6 +195,7 @@ class ControlClient:
     def wait(self, fact: Any, limit: float = LIMIT) -> None:
         """Read until `fact()` holds. Raises Closed, or TimeoutError."""
         until = time.monotonic() + limit
+        self._flush()
         while not fact():
             self.sock.settimeout(max(0.001, until - time.monotonic()))
             self._take(self._recv())

@@ -42,7 +42,9 @@ class Office:
         ):
             self.registrar.add_auth_key(key)
 
-    def ask(self, number: int = 1, auth: str = "", machine: str = MACHINE, wall: float = WALL, **fields: Any) -> Any:
+    def ask(
+        self, number: int = 1, auth: str = "", machine: str = MACHINE, wall: float = WALL, **fields: Any
+    ) -> Any:
         body: dict[str, Any] = {"Version": 130, "NodeKey": node_key(number), "Hostinfo": {"Hostname": "host"}}
         if auth:
             body["Auth"] = {"AuthKey": auth}
@@ -66,8 +68,16 @@ def office() -> Office:
         ("nonsense", {}, "invalid pre auth key"),
         ("old", {}, "authkey expired"),
         ("revoked", {}, "authkey revoked"),
-        ("reusable", {"Hostinfo": {"RequestTags": ["tag:x"]}}, "requested tags [tag:x] are invalid or not permitted"),
-        ("tagged", {"Hostinfo": {"RequestTags": ["tag:x"]}}, "requested tags [tag:x] are invalid or not permitted"),
+        (
+            "reusable",
+            {"Hostinfo": {"RequestTags": ["tag:x"]}},
+            "requested tags [tag:x] are invalid or not permitted",
+        ),
+        (
+            "tagged",
+            {"Hostinfo": {"RequestTags": ["tag:x"]}},
+            "requested tags [tag:x] are invalid or not permitted",
+        ),
         ("", {"Followup": "http://elsewhere"}, "invalid registration ID"),
         ("", {"Followup": f"{URL}/auth/<b>"}, "invalid registration ID"),
     ],
@@ -84,7 +94,9 @@ def test_a_reusable_key_admits_many_and_a_one_shot_key_one(office: Office) -> No
     assert office.ask(2, "reusable", OTHER_MACHINE)["MachineAuthorized"]
     assert office.ask(3, "once", "mkey:" + "3" * 64)["MachineAuthorized"]
     assert office.ask(4, "once", "mkey:" + "4" * 64)["Error"] == "authkey already used"
-    assert office.ask(3, "once", "mkey:" + "3" * 64)["MachineAuthorized"], "a restart with a spent key does no harm"
+    assert office.ask(3, "once", "mkey:" + "3" * 64)["MachineAuthorized"], (
+        "a restart with a spent key does no harm"
+    )
 
 
 def test_a_key_decides_over_tags_and_ephemerality(office: Office) -> None:
@@ -211,7 +223,12 @@ def test_keys_of_json_are_read_in_any_case() -> None:
         b'"RoutableIps":["10.0.0.0/8"],"Nonsense":1}}' % node_key(1).encode()
     )
     assert request.auth_key == "k"
-    assert request.hostinfo == {"OS": "linux", "IPNVersion": "1", "Hostname": "h", "RoutableIPs": ["10.0.0.0/8"]}
+    assert request.hostinfo == {
+        "OS": "linux",
+        "IPNVersion": "1",
+        "Hostname": "h",
+        "RoutableIPs": ["10.0.0.0/8"],
+    }
 
 
 @pytest.mark.parametrize(
@@ -238,14 +255,9 @@ def test_keys_of_json_are_read_in_any_case() -> None:
     ],
 )
 def test_what_cannot_be_read_is_a_bad_request(body: bytes) -> None:
-    for decode in (decode_register, decode_map):
-        try:
-            decode(body)
-        except BadRequest as error:
-            assert str(error).startswith("cannot ")
-            break
-    else:
-        pytest.fail("both accept it")
+    decode = decode_map if b"Endpoints" in body and b"tomorrow" not in body else decode_register
+    with pytest.raises(BadRequest, match="^cannot "):
+        decode(body)
 
 
 _JSON = st.recursive(
@@ -254,7 +266,18 @@ _JSON = st.recursive(
     max_leaves=12,
 )
 _FIELDS = st.sampled_from(
-    ["Version", "NodeKey", "OldNodeKey", "DiscoKey", "Auth", "Expiry", "Followup", "Hostinfo", "Endpoints", "Stream"]
+    [
+        "Version",
+        "NodeKey",
+        "OldNodeKey",
+        "DiscoKey",
+        "Auth",
+        "Expiry",
+        "Followup",
+        "Hostinfo",
+        "Endpoints",
+        "Stream",
+    ]
 )
 
 

@@ -74,7 +74,9 @@ def test_a_restored_node_keeps_its_place_and_the_next_one_gets_another() -> None
     after.restore(second)
     newcomer = after.entries[add(after, "third", 3, real=True)]
     assert newcomer.node.id == second.node.id + 1
-    assert newcomer.node.addresses == ("100.64.0.1/32", "fd7a:115c:a1e0::1/128"), "freed by the one that is gone"
+    assert newcomer.node.addresses == ("100.64.0.1/32", "fd7a:115c:a1e0::1/128"), (
+        "freed by the one that is gone"
+    )
     another = after.entries[add(after, "fourth", 4, real=True)]
     assert another.node.addresses == ("100.64.0.3/32", "fd7a:115c:a1e0::3/128")
 
@@ -148,7 +150,9 @@ def life(seed: int, steps: int, nodes: int = 8) -> tuple[Tailnet, Churn]:
 def test_the_same_seed_gives_the_same_life() -> None:
     one, two, other = (life(seed, 300)[0] for seed in (7, 7, 8))
     assert [entry.node for entry in one.entries.values()] == [entry.node for entry in two.entries.values()]
-    assert [entry.node.key for entry in one.entries.values()] != [entry.node.key for entry in other.entries.values()]
+    assert [entry.node.key for entry in one.entries.values()] != [
+        entry.node.key for entry in other.entries.values()
+    ]
 
 
 @pytest.mark.parametrize("nodes", [1, 8, 40])

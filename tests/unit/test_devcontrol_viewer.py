@@ -29,7 +29,9 @@ def key(number: int) -> str:
 def tailnet() -> Tailnet:
     made = Tailnet()
     for number in range(1, 4):
-        made.add_node(f"peer-{number}", key=key(number), machine=f"mkey:{number:064x}", wall=WALL, online=True)
+        made.add_node(
+            f"peer-{number}", key=key(number), machine=f"mkey:{number:064x}", wall=WALL, online=True
+        )
     made.add_node("me", key=key(99), machine="mkey:me", wall=WALL, real=True)
     made.take_changes()
     return made

@@ -109,9 +109,7 @@ class MapStream:
         self._stalled_at = None
         if self.held or self.no_keep_alives:
             self._keep_alive_at = now + self._interval
-        elif self.viewer.behind and not self.only_keep_alives:
-            self.send_changes(now)
-        else:
+        elif not self.send_changes(now):
             self.send(KEEP_ALIVE, now)
         return True
 
@@ -140,15 +138,20 @@ class MapStream:
         else:
             self.send(full, now)
 
-    def send_changes(self, now: float) -> None:
-        """The delta, unless earlier messages still wait for the client: then it will be a larger one later."""
+    def send_changes(self, now: float) -> bool:
+        """The delta, unless earlier messages still wait for the client: then it will be a larger one later.
+
+        False: nothing was sent.
+        """
         if not self.began or self.ended or self.held or self.only_keep_alives or not self.viewer.behind:
-            return
+            return False
         if self._pipe.congested(self.stream_id):
-            return
+            return False
         delta = self.viewer.delta(self._control.wall())
-        if delta is not None:
-            self.send(delta, now)
+        if delta is None:
+            return False
+        self.send(delta, now)
+        return True
 
     def send(self, json: bytes, now: float) -> None:
         """One MapResponse, whatever it says. The keep-alive starts anew, as on headscale."""

@@ -77,7 +77,10 @@ class Viewer:
     def delta(self, wall: float) -> bytes | None:
         """What changed since the last message; None when nothing did that this client may see."""
         if self.node_id not in self._tailnet.entries:
-            return None  # deleted: as on headscale, its stream only hears keep-alives from now on
+            # Deleted: as on headscale, its stream only hears keep-alives from now on.
+            self._dirty.clear()
+            self._dirty_aspects.clear()
+            return None
         fields: dict[str, bytes] = {}
         removed: list[int] = []
         changed: list[int] = []

@@ -1,0 +1,611 @@
+"""The embedded control server over real sockets, met by a client made of the protocol room's pieces."""
+
+from __future__ import annotations
+
+import json
+import socket
+import time
+import urllib.error
+import urllib.request
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from netmap_actors.devcontrol.standalone import RunningServer, make_options, running_server
+from netmap_actors.errors import BadMapResponse, RemoteProtocolError
+from netmap_actors.protocol.noise import HandshakeRefused
+from netmap_actors.protocol.upgrade import UnexpectedStatus
+from tests.control_client import Closed, ControlClient, Node, Response, fetch_key
+from tests.netmap_fold import Fold
+from tests.waiting import wait_for
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+QUICK = make_options(
+    keep_alive=0.2, keep_alive_jitter=0.0, batch_delay=0.005, offline_grace=0.2, ephemeral_grace=0.3
+)
+
+
+@pytest.fixture
+def server() -> Iterator[RunningServer]:
+    with running_server(nodes=3, options=QUICK) as running:
+        yield running
+
+
+def joined(
+    server: RunningServer, name: str = "client", node: Node | None = None
+) -> tuple[ControlClient, Response]:
+    """A client with a live map stream whose first message has come."""
+    client = ControlClient(server.url, node or Node(name))
+    assert client.register(server.auth_key)["MachineAuthorized"]
+    stream = client.map()
+    client.message(stream, 0)
+    return client, stream
+
+
+def get(url: str, **fields: Any) -> tuple[int, bytes]:
+    request = urllib.request.Request(url, **fields)
+    try:
+        with urllib.request.urlopen(request, timeout=5) as answer:
+            return answer.status, answer.read()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read()
+
+
+# The front door
+
+
+def test_it_is_up_at_once() -> None:
+    began = time.monotonic()
+    with running_server(nodes=8) as running:
+        fetch_key(running.url)
+    assert time.monotonic() - began < 1.5, "0.3 s is the aim; the rest is for a busy machine"
+
+
+def test_the_key_is_told_to_those_who_ask_with_their_version(server: RunningServer) -> None:
+    status, body = get(f"{server.url}/key?v=130")
+    assert status == 200
+    assert json.loads(body) == {"legacyPublicKey": "mkey:" + "0" * 64, "publicKey": str(server.server_key)}
+    assert get(f"{server.url}/key") == (200, b"0" * 64)
+    assert get(f"{server.url}/key?v=new")[0] == 400
+    assert get(f"{server.url}/key?v=130", method="POST", data=b"")[0] == 405
+
+
+@pytest.mark.parametrize(
+    ("path", "status"), [("/health", 200), ("/", 200), ("/nothing", 404), ("/ts2021", 405), ("/auth/x", 404)]
+)
+def test_other_paths(server: RunningServer, path: str, status: int) -> None:
+    assert get(server.url + path)[0] == status
+
+
+@pytest.mark.parametrize(
+    "garbage",
+    [
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+        b"GET / HTTP/1.1\r\nHost: x\r\nContent-Length: -5\r\n\r\n",
+        (
+            b"POST /ts2021 HTTP/1.1\r\nHost: x\r\nUpgrade: tailscale-control-protocol\r\nConnection: upgrade\r\n"
+            b"X-Tailscale-Handshake: AAAA\r\nContent-Length: 0\r\n\r\n"
+        ),
+        b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999\r\n\r\n" + bytes(70_000),
+        b"A" * 100_000,
+        b"",
+    ],
+    ids=["tls", "bad length", "short initiation", "long body", "no request", "nothing"],
+)
+def test_garbage_ends_its_own_connection_and_nobody_elses(server: RunningServer, garbage: bytes) -> None:
+    client, stream = joined(server)
+    with socket.create_connection(("127.0.0.1", server.port), 5) as sock:
+        try:
+            sock.sendall(garbage)
+            sock.shutdown(socket.SHUT_WR)
+            while sock.recv(65536):
+                pass
+        except OSError:
+            pass  # a reset is as good an answer
+    seen = len(stream.messages)
+    client.message(stream, seen)
+    client.close()
+
+
+def test_an_initiation_for_another_key_meets_the_end_after_101(server: RunningServer) -> None:
+    with pytest.raises(HandshakeRefused):
+        ControlClient(server.url, Node(), Node().machine.public())
+
+
+def test_a_connection_that_asks_nothing_is_closed() -> None:
+    options = make_options(half_open_limit=0.1)
+    with (
+        running_server(options=options) as server,
+        socket.create_connection(("127.0.0.1", server.port), 5) as sock,
+    ):
+        assert sock.recv(1) == b""
+
+
+@pytest.mark.parametrize(("form", "expected"), [("split", True), ("whole", True), ("off", False)])
+def test_the_early_payload_comes_as_it_is_wished(form: str, expected: bool) -> None:
+    with running_server(options=make_options(early_payload=form)) as server:
+        client = ControlClient(server.url, Node())
+        client.register(server.auth_key)
+        assert (client.early_payload is not None) is expected
+        client.close()
+
+
+# Register and map
+
+
+def test_a_node_registers_and_sees_the_tailnet(server: RunningServer) -> None:
+    client, stream = joined(server, "Alice's Laptop")
+    first = stream.messages[0]
+    assert first["Node"]["Name"] == "alice-s-laptop.dev.netmap.example."
+    assert first["Node"]["DiscoKey"] == str(client.node.disco)
+    assert len(first["Peers"]) == 3
+    assert stream.headers["content-type"] == "application/json"
+    assert client.message(stream, 1) == {"KeepAlive": True}
+    client.close()
+
+
+def test_without_compression_the_frames_are_plain(server: RunningServer) -> None:
+    client, _ = joined(server)
+    plain = client.map(Compress="")
+    client.wait(lambda: len(plain.body) > 4)
+    assert plain.body[4:5] == b"{"
+    client.close()
+
+
+def test_changes_are_told_and_add_up_to_the_truth(server: RunningServer) -> None:
+    client, stream = joined(server)
+    edits = server.tailnet
+    edits.add_node("printer", tags=["tag:new"])
+    edits.set_online("printer", False)
+    edits.rename("printer", "plotter")
+    edits.set_routes("plotter", ["10.1.0.0/16"])
+    edits.churn(50)
+    fold = Fold()
+
+    def complete() -> bool:
+        fold.__init__()  # type: ignore[misc]
+        for message in stream.messages:
+            fold.apply(json.loads(json.dumps(message)))
+        truth = {node.id: node for node in server.nodes() if not node.registered}
+        shown = {
+            node_id: (peer["Name"], peer.get("Online"), tuple(peer.get("Tags", ())), peer["Key"])
+            for node_id, peer in fold.peers.items()
+        }
+        return shown == {node.id: (node.name, node.online, node.tags, node.key) for node in truth.values()}
+
+    client.wait(complete)
+    assert any(peer["Name"].startswith("plotter.") for peer in fold.peers.values())
+    client.close()
+
+
+def test_clients_see_each_other_come_and_go(server: RunningServer) -> None:
+    first, stream = joined(server, "first")
+    second, _ = joined(server, "second")
+    fold = Fold()
+
+    def state_of_second() -> Any:
+        fold.__init__()  # type: ignore[misc]
+        for message in stream.messages:
+            fold.apply(json.loads(json.dumps(message)))
+        names = {peer["Name"].split(".")[0]: peer.get("Online") for peer in fold.peers.values()}
+        return names.get("second", "absent")
+
+    first.wait(lambda: state_of_second() is True)
+    update = {"Stream": False, "OmitPeers": True, "Endpoints": ["192.0.2.7:41641"]}
+    lite = second.answer("/machine/map", second.map_body(**update))
+    assert (lite.status, lite.body) == (200, b"")
+    first.wait(
+        lambda: (
+            state_of_second() and any(p.get("Endpoints") == ["192.0.2.7:41641"] for p in fold.peers.values())
+        )
+    )
+    second.close()
+    first.wait(lambda: state_of_second() is False)
+    server.tailnet.remove_node("second")
+    first.wait(lambda: state_of_second() == "absent")
+    first.close()
+
+
+def test_who_comes_back_within_the_grace_was_never_away() -> None:
+    with running_server(options=make_options(offline_grace=30.0, batch_delay=0.005)) as server:
+        watcher, stream = joined(server, "watcher")
+        node = Node("restless")
+        joined(server, node=node)[0].close()
+        server.tailnet.add_node("before")
+        watcher.wait(lambda: "before" in json.dumps(stream.messages))
+        told = len(stream.messages)
+        joined(server, node=node)[0].close()
+        server.tailnet.add_node("after")
+        watcher.wait(lambda: "after" in json.dumps(stream.messages[told:]))
+        assert all(set(message) <= {"PeersChanged", "ControlTime"} for message in stream.messages[told:])
+        assert "restless" not in json.dumps(stream.messages[told:])
+        watcher.close()
+
+
+def test_a_newer_poll_ends_the_older_one(server: RunningServer) -> None:
+    client, older = joined(server)
+    newer = client.map()
+    client.message(newer, 0)
+    client.wait(lambda: older.ended)
+    assert [len(view.map_streams) for view in server.clients() if view.machine] == [1]
+    client.close()
+
+
+def test_a_read_is_one_full_map_and_a_lite_update_leaves_the_poll_alone(server: RunningServer) -> None:
+    client, stream = joined(server)
+    read = client.answer("/machine/map", client.map_body(Stream=False, ReadOnly=True))
+    (message,) = read.messages
+    assert message["Node"]["ID"] == stream.messages[0]["Node"]["ID"]
+    client.answer("/machine/map", client.map_body(Stream=False, OmitPeers=True))
+    assert not stream.ended
+    (view,) = server.clients()
+    assert (view.registers, view.maps, view.lite_updates, view.reads) == (1, 1, 1, 1)
+    client.close()
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status", "says"),
+    [
+        ("/machine/map", {"Version": 130, "NodeKey": "nodekey:" + "1" * 64}, 404, "node not found"),
+        (
+            "/machine/map",
+            {"Version": 30, "NodeKey": "nodekey:" + "1" * 64},
+            400,
+            "unsupported client version",
+        ),
+        ("/machine/register", {"Version": 30, "NodeKey": "nodekey:" + "1" * 64}, 400, "needs 60 or newer"),
+        ("/machine/register", b"{", 400, "cannot read"),
+        ("/machine/map", b"\xff", 400, "cannot read"),
+        ("/machine/set-dns", {}, 501, "Not implemented"),
+        ("/elsewhere", {}, 404, "not found"),
+        ("/c2n/nobody", b"HTTP/1.1 200 OK", 500, ""),
+    ],
+)
+def test_what_is_wrong_is_answered(
+    server: RunningServer, path: str, body: object, status: int, says: str
+) -> None:
+    client = ControlClient(server.url, Node())
+    answer = client.answer(path, body)
+    assert answer.status == status
+    assert says in answer.body.decode()
+    assert client.register(server.auth_key)["MachineAuthorized"], "and the connection goes on"
+    client.close()
+
+
+def test_a_map_request_with_the_node_key_of_another_machine_is_refused(server: RunningServer) -> None:
+    victim, _ = joined(server, "victim")
+    thief = ControlClient(server.url, Node("thief"))
+    answer = thief.answer("/machine/map", thief.map_body(NodeKey=victim.node.key))
+    assert answer.status == 404
+    assert b"does not match" in answer.body
+    victim.close()
+    thief.close()
+
+
+def test_a_body_over_a_mebibyte_is_reset(server: RunningServer) -> None:
+    client = ControlClient(server.url, Node())
+    response = client.request("/machine/register", bytes((1 << 20) + 1))
+    client.wait(lambda: response.reset is not None)
+    client.close()
+
+
+def test_a_login_is_completed_by_its_page(server: RunningServer) -> None:
+    client = ControlClient(server.url, Node("new <b>one</b>"))
+    url = client.register()["AuthURL"]
+    waiting = client.request("/machine/register", client.register_body(Followup=url))
+    status, page = get(url)
+    assert status == 200
+    assert b"<b>one" not in page
+    assert not waiting.ended
+    assert get(url, method="POST", data=b"answer=allow")[0] == 200
+    client.wait(lambda: waiting.ended)
+    assert json.loads(waiting.body)["MachineAuthorized"]
+    client.message(client.map(), 0)
+    assert get(url)[0] == 404
+    client.close()
+
+
+def test_a_refused_login_gets_a_new_url(server: RunningServer) -> None:
+    client = ControlClient(server.url, Node())
+    url = client.register()["AuthURL"]
+    waiting = client.request("/machine/register", client.register_body(Followup=url))
+    assert get(url, method="POST", data=b"answer=deny")[0] == 200
+    client.wait(lambda: waiting.ended)
+    assert json.loads(waiting.body)["AuthURL"] not in ("", url)
+    client.close()
+
+
+def test_an_ephemeral_node_is_deleted_after_its_last_stream(server: RunningServer) -> None:
+    key = server.call(lambda it: it.add_auth_key(ephemeral=True))
+    client = ControlClient(server.url, Node("fleeting"))
+    client.register(key)
+    client.message(client.map(), 0)
+    client.close()
+    wait_for(lambda: all(not node.registered for node in server.nodes()), 5.0, "the node is gone")
+
+
+def test_a_ping_is_answered_on_either_way(server: RunningServer) -> None:
+    client, stream = joined(server)
+    for payload in ("", "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc"):
+        ping = server.call(lambda it, payload=payload: it.ping(payload=payload))  # type: ignore[misc]
+        client.wait(lambda: any("PingRequest" in message for message in stream.messages))
+        request = next(message for message in stream.messages if "PingRequest" in message)["PingRequest"]
+        stream.messages.clear()
+        if payload:
+            path = request["URL"].removeprefix("https://unused")
+            assert client.answer(path, b"HTTP/1.1 200 OK\r\n\r\nabc").status == 204
+        else:
+            assert get(request["URL"], method="HEAD")[0] == 200
+        assert server.call(lambda it, ping=ping: it.pong(ping))  # type: ignore[misc]
+    client.close()
+
+
+# Restart
+
+
+def test_a_restarted_server_is_the_same_server(tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    node = Node("survivor")
+    with running_server(nodes=4, state_dir=str(state), options=QUICK) as server:
+        client, stream = joined(server, node=node)
+        client.answer(
+            "/machine/map", client.map_body(Stream=False, OmitPeers=True, Endpoints=["192.0.2.9:9"])
+        )
+        before, auth_key, server_key = stream.messages[0], server.auth_key, server.server_key
+        assert (state / "state.json").stat().st_mode & 0o777 == 0o600
+        assert (state / "auth_key").read_text().strip() == auth_key
+        client.close()
+    with running_server(nodes=4, state_dir=str(state), options=QUICK) as server:
+        assert (server.auth_key, server.server_key) == (auth_key, server_key)
+        client = ControlClient(server.url, node)
+        after = client.message(client.map(), 0)
+        assert {name: after["Node"][name] for name in ("ID", "Name", "Addresses", "Created")} == {
+            name: before["Node"][name] for name in ("ID", "Name", "Addresses", "Created")
+        }
+        assert after["Node"]["Endpoints"] == ["192.0.2.9:9"]
+        keys = [[peer["Key"] for peer in message["Peers"]] for message in (before, after)]
+        assert keys[0] == keys[1]
+        newcomer = server.tailnet.add_node("late")
+        assert newcomer.id > max(peer["ID"] for peer in before["Peers"]) + 1000, (
+            "ids of the last run are not reused"
+        )
+        client.close()
+
+
+def test_a_state_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    (tmp_path / "state.json").write_text("{")
+    tmp_path.chmod(0o700)
+    with pytest.raises(Exception, match=r"state\.json.*remove it"), running_server(state_dir=str(tmp_path)):
+        pass
+
+
+def test_fifty_streams_are_told_of_a_change(server: RunningServer) -> None:
+    clients = [joined(server, f"node-{number}") for number in range(50)]
+    server.tailnet.add_node("marker")
+    for client, stream in clients:
+        client.wait(lambda stream=stream: "marker" in json.dumps(stream.messages[1:]))  # type: ignore[misc]
+        client.close()
+
+
+# Faults: what the client sees
+
+
+def stream_ends_with(error: type[Exception], says: str | None = None) -> Any:
+    def check(_server: RunningServer, client: ControlClient, _stream: Response) -> None:
+        with pytest.raises(error, match=says):
+            client.wait(lambda: False)
+
+    return check
+
+
+def nothing_comes(server: RunningServer, client: ControlClient, stream: Response) -> None:
+    messages = len(stream.messages)
+    quiet = client.silent_for(0.5) or client.silent_for(0.5)
+    assert quiet
+    assert len(stream.messages) == messages
+    server.heal()
+    client.message(stream, messages)
+
+
+def only_noise_comes(server: RunningServer, client: ControlClient, stream: Response) -> None:
+    messages, received, empty = len(stream.messages), client.bytes_received, client.records.empty_records
+    with pytest.raises(TimeoutError):
+        client.wait(lambda: len(stream.messages) > messages, 0.5)
+    assert client.bytes_received > received + 100
+    assert client.records.empty_records == empty or "empty_records" in server.clients()[0].faults
+    server.heal()
+    client.message(stream, messages)
+
+
+def half_a_frame_comes(_server: RunningServer, client: ControlClient, stream: Response) -> None:
+    messages = len(stream.messages)
+    with pytest.raises(TimeoutError):
+        client.wait(lambda: len(stream.messages) > messages, 0.5)
+    assert stream.frames is not None
+    assert stream.frames.partial
+
+
+def goaway_comes(_server: RunningServer, client: ControlClient, _stream: Response) -> None:
+    client.wait(lambda: client.goaway is not None)
+    assert client.goaway is not None
+    assert client.silent_for(0.3), "and TCP stays open"
+
+
+def reset_comes(_server: RunningServer, client: ControlClient, stream: Response) -> None:
+    client.wait(lambda: stream.reset == 2)
+    assert client.register()["MachineAuthorized"], "the connection is well"
+
+
+def end_comes(_server: RunningServer, client: ControlClient, stream: Response) -> None:
+    client.wait(lambda: stream.ended)
+
+
+def node_is_gone(server: RunningServer, client: ControlClient, stream: Response) -> None:
+    messages = len(stream.messages)
+    client.message(stream, messages + 2)
+    assert all(message == {"KeepAlive": True} for message in stream.messages[messages + 1 :])
+    assert client.register()["AuthURL"]
+    assert client.answer("/machine/map", client.map_body(Stream=False, OmitPeers=True)).status == 404
+
+
+FAULTS_ON_A_LIVE_STREAM: dict[str, tuple[dict[str, Any], Any]] = {
+    "silent": ({}, nothing_comes),
+    "ping_only": ({"period": 0.02}, only_noise_comes),
+    "settings_only": ({"period": 0.02}, only_noise_comes),
+    "window_updates_only": ({"period": 0.02}, only_noise_comes),
+    "empty_records": ({"period": 0.02}, only_noise_comes),
+    "half_frame": ({}, half_a_frame_comes),
+    "drip": ({"period": 0.02}, half_a_frame_comes),
+    "cut": ({}, stream_ends_with(Closed, "reset")),
+    "eof": ({}, stream_ends_with(Closed, "eof")),
+    "cut_mid_record": ({}, stream_ends_with(Closed, "eof")),
+    "goaway": ({"code": 0}, goaway_comes),
+    "rst_stream": ({"code": 2}, reset_comes),
+    "end_stream": ({}, end_comes),
+    "oversized": ({}, stream_ends_with(BadMapResponse, "4294967295")),
+    "zero_frame": ({}, stream_ends_with(BadMapResponse, "zero")),
+    "bomb": ({}, stream_ends_with(BadMapResponse)),
+    "two_frames": ({}, stream_ends_with(BadMapResponse, "behind the end")),
+    "bad_json": ({}, stream_ends_with(json.JSONDecodeError)),
+    "corrupt_record": ({}, stream_ends_with(RemoteProtocolError, "tag")),
+    "oversized_record": ({}, stream_ends_with(RemoteProtocolError, "4094")),
+    "flood": ({"count": 3000}, stream_ends_with(RemoteProtocolError, "control frames")),
+    "deleted_but_fed": ({}, node_is_gone),
+}
+
+
+@pytest.mark.parametrize("name", FAULTS_ON_A_LIVE_STREAM)
+def test_a_fault_on_a_live_stream(server: RunningServer, name: str) -> None:
+    given, check = FAULTS_ON_A_LIVE_STREAM[name]
+    client, stream = joined(server)
+    assert server.fault(name, client="client", **given) == 1
+    check(server, client, stream)
+    client.close()
+    other, _ = joined(server, "other")
+    other.close()
+
+
+@pytest.mark.parametrize(
+    ("name", "fields"),
+    [
+        ("first_map_without_node", {"Peers", "DNSConfig"}),
+        ("deltas_only", {"OnlineChange", "ControlTime"}),
+        ("keepalives_only", {"KeepAlive"}),
+    ],
+)
+def test_a_stream_that_begins_wrongly(server: RunningServer, name: str, fields: set[str]) -> None:
+    server.fault(name, times=1)
+    client, stream = joined(server)
+    assert fields <= set(stream.messages[0])
+    assert "Node" not in stream.messages[0]
+    if name == "keepalives_only":
+        server.tailnet.add_node("unseen")
+        client.message(stream, 3)
+        assert all(message == {"KeepAlive": True} for message in stream.messages)
+    healthy = client.map()
+    assert "Node" in client.message(healthy, 0)
+    client.close()
+
+
+def test_headers_that_never_come(server: RunningServer) -> None:
+    server.fault("headers_never")
+    client = ControlClient(server.url, Node())
+    client.register(server.auth_key)
+    stream = client.map()
+    client.http2.ping(b"12345678")
+    client.wait(lambda: client.pings_acked == 1)
+    assert stream.status is None
+    server.heal()
+    client.message(stream, 0)
+    client.close()
+
+
+@pytest.mark.parametrize("moment", ["map", "register", "upgrade"])
+@pytest.mark.parametrize("status", [401, 404, 429, 500])
+def test_a_status_instead_of_an_answer(server: RunningServer, moment: str, status: int) -> None:
+    server.fault("http_status", moment=moment, status=status, retry_after="7", body="no", times=1)
+    if moment == "upgrade":
+        with pytest.raises(UnexpectedStatus) as caught:
+            ControlClient(server.url, Node())
+        assert (caught.value.status, caught.value.retry_after, caught.value.excerpt) == (status, 7.0, "no")
+        return
+    client = ControlClient(server.url, Node())
+    if moment == "map":
+        client.register(server.auth_key)
+    body = client.map_body() if moment == "map" else client.register_body(server.auth_key)
+    answer = client.answer(f"/machine/{moment}", body)
+    assert (answer.status, answer.headers["retry-after"], answer.body) == (status, "7", b"no")
+    client.close()
+
+
+def test_register_can_be_answered_with_null_or_an_error_or_never(server: RunningServer) -> None:
+    client = ControlClient(server.url, Node())
+    server.fault("register_null", times=1)
+    assert client.answer("/machine/register", client.register_body(server.auth_key)).body == b"null"
+    server.fault("register_error", text="authkey revoked", times=1)
+    assert client.register(server.auth_key) == {"Error": "authkey revoked"}
+    server.fault("register_never", times=1)
+    lost = client.request("/machine/register", client.register_body(server.auth_key))
+    assert client.register(server.auth_key)["MachineAuthorized"]
+    assert lost.status is None
+    client.close()
+
+
+def test_a_changed_key_is_shown_and_refuses_the_old_one(server: RunningServer) -> None:
+    old = server.server_key
+    server.fault("key_changed")
+    new = fetch_key(server.url)
+    assert new != old
+    with pytest.raises(HandshakeRefused):
+        ControlClient(server.url, Node(), old)
+    ControlClient(server.url, Node(), new).close()
+    server.heal()
+    assert fetch_key(server.url) == old
+
+
+@pytest.mark.parametrize("moment", ["accept", "upgrade", "noise"])
+def test_silence_from_the_beginning(server: RunningServer, moment: str) -> None:
+    key = server.server_key
+    server.fault("silent", moment=moment, scope="later")
+    with socket.create_connection(("127.0.0.1", server.port), 0.3) as sock:
+        sock.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
+        if moment == "accept":
+            with pytest.raises(TimeoutError):
+                sock.recv(1)
+        else:
+            assert sock.recv(1) == b"H"
+    server.heal()
+    ControlClient(server.url, Node(), key).close()
+
+
+def test_dropping_all_is_a_reset_for_everybody(server: RunningServer) -> None:
+    clients = [joined(server, f"node-{number}") for number in range(3)]
+    assert server.drop_all() == 3
+    for client, _ in clients:
+        with pytest.raises(Closed, match="reset"):
+            client.wait(lambda: False)
+    assert server.clients() == []
+
+
+def test_a_message_of_ones_own(server: RunningServer) -> None:
+    client, stream = joined(server)
+    assert server.raw('{"Debug":{"Exit":1}}') == 1
+    client.wait(lambda: {"Debug": {"Exit": 1}} in stream.messages)
+    client.close()
+
+
+def test_what_clients_did_is_remembered_without_secrets(server: RunningServer) -> None:
+    client, _ = joined(server)
+    client.close()
+    kinds = [event.kind for event in server.seen()]
+    assert [kind for kind in kinds if kind in ("key", "upgrade", "register", "map")] == [
+        "key",
+        "upgrade",
+        "register",
+        "map",
+    ]
+    assert server.auth_key not in repr(server.seen())
+    assert server.auth_key not in repr(server)
