@@ -256,7 +256,7 @@ def test_keys_of_json_are_read_in_any_case() -> None:
 )
 def test_what_cannot_be_read_is_a_bad_request(body: bytes) -> None:
     decode = decode_map if b"Endpoints" in body and b"tomorrow" not in body else decode_register
-    with pytest.raises(BadRequest, match="^cannot "):
+    with pytest.raises(BadRequest, match=r"^cannot "):
         decode(body)
 
 
