@@ -1,0 +1,312 @@
+"""The table of options: one row gives a flag, a variable, a TOML key, a default, a check and its documentation.
+
+Not here: reading the layers and deciding which one wins (`config`).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from netmap_actors.runtime_paths import default_runtime_dir
+from netmap_supervisor import option_kinds as kinds
+from netmap_supervisor.run_settings import EMBEDDED
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["ENVIRONMENT_PREFIX", "OPTIONS", "TABLES", "Option", "default_state_dir", "option"]
+
+ENVIRONMENT_PREFIX = "NETMAP_SUPERVISOR_"
+PROGRAM = "netmap-supervisor"
+# The directory of one run and the longest socket name in it, as single_instance and the endpoints name them.
+_SOCKET_ROOM = len("/r-XXXXXXXX/supervisor.sock")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Option:
+    """One setting of the daemon."""
+
+    name: str
+    """`silence_timeout`: the flag --silence-timeout and the variable NETMAP_SUPERVISOR_SILENCE_TIMEOUT."""
+    table: str
+    key: str
+    """TOML: `key` in [table]."""
+    kind: kinds.Kind[Any]
+    default: Any
+    help: str
+    """One sentence, without a full stop."""
+    more: str = ""
+    """What the documentation and config.toml say beyond it."""
+    default_text: str = ""
+    """How the default is shown when it depends on the machine."""
+
+    @property
+    def flag(self) -> str:
+        return "--" + self.name.replace("_", "-")
+
+    @property
+    def variable(self) -> str:
+        return ENVIRONMENT_PREFIX + self.name.upper()
+
+    @property
+    def path(self) -> str:
+        """`liveness.silence_timeout`."""
+        return f"{self.table}.{self.key}"
+
+    @property
+    def shown_default(self) -> str:
+        """The default as documentation shows it."""
+        return self.default_text or self.kind.show(self.default) or "(not set)"
+
+
+TABLES: dict[str, str] = {
+    "control": "The control server.",
+    "node": "What this node is in the tailnet.",
+    "liveness": "When a connection counts as dead.",
+    "paths": "Where things lie.",
+    "subscribers": "Who may read the netmap.",
+    "limits": "Bounds of what the control server may send.",
+    "log": "What the daemon says.",
+    "dev_control": 'The embedded control server (only with control.url = "embedded").',
+}
+
+_ROWS = (
+    Option(
+        name="control_url",
+        table="control",
+        key="url",
+        kind=kinds.ControlUrl(embedded=EMBEDDED),
+        default=EMBEDDED,
+        help="Control server to join, or `embedded` for one of our own",
+        more="Tailscale's own is https://controlplane.tailscale.com. State is kept per URL: going back to a server "
+        "goes back to the node one was there.",
+    ),
+    Option(
+        name="auth_key",
+        table="control",
+        key="auth_key",
+        kind=kinds.SecretSource(),
+        default="",
+        help="Where the auth key is read from; the key itself is refused here",
+        more="Without one, $CREDENTIALS_DIRECTORY/auth_key is used if it is there (systemd's LoadCredential=); "
+        "otherwise a person logs in with the URL that `run` and `status` show. Not used by the embedded server.",
+    ),
+    Option(
+        name="ca_file",
+        table="control",
+        key="ca_file",
+        kind=kinds.File(),
+        default="",
+        help="Further CA certificates (PEM) to trust, besides the system's",
+    ),
+    Option(
+        name="insecure_key_fetch",
+        table="control",
+        key="insecure_key_fetch",
+        kind=kinds.Boolean(),
+        default=False,
+        help="Accept a control server's key over plain http from a public address",
+        more="Whoever can change that answer can be your control server. Loopback and private addresses need no "
+        "permission.",
+    ),
+    Option(
+        name="accept_changed_key",
+        table="control",
+        key="accept_changed_key",
+        kind=kinds.Boolean(),
+        default=False,
+        help="Pin the control server's key anew when it has changed",
+        more="For one start, after you know why it changed; left on, the pin is worth nothing.",
+    ),
+    Option(
+        name="on_removed",
+        table="control",
+        key="on_removed",
+        kind=kinds.Choice(("stop", "register")),
+        default="stop",
+        help="What to do when an administrator has removed this node",
+        more="`register` lets a reusable auth key undo the removal.",
+    ),
+    Option(
+        name="hostname",
+        table="node",
+        key="hostname",
+        kind=kinds.Hostname(),
+        default="",
+        help="Name to ask for in the tailnet",
+        default_text="the machine's own",
+    ),
+    Option(
+        name="ephemeral",
+        table="node",
+        key="ephemeral",
+        kind=kinds.Boolean(),
+        default=False,
+        help="Ask the control server to forget this node soon after it has gone",
+    ),
+    Option(
+        name="request_tags",
+        table="node",
+        key="request_tags",
+        kind=kinds.Tags(),
+        default=(),
+        help="ACL tags to ask for, such as tag:netmap-observer",
+    ),
+    Option(
+        name="silence_timeout",
+        table="liveness",
+        key="silence_timeout",
+        kind=kinds.Duration(1.0, 3600.0),
+        default=120.0,
+        help="Time without a complete MapResponse after which the connection is dead",
+        more="Servers send one every 50 to 60 s; below 110 s a single lost one ends a healthy connection.",
+    ),
+    Option(
+        name="truth_interval",
+        table="liveness",
+        key="truth_interval",
+        kind=kinds.Duration(30.0, 86400.0, off=True),
+        default=600.0,
+        help="How often to ask the control server whether it still knows this node",
+        more="A server may go on feeding the stream of a node it has deleted. The question changes nothing there.",
+    ),
+    Option(
+        name="probe_timeout",
+        table="liveness",
+        key="probe_timeout",
+        kind=kinds.Duration(0.5, 60.0),
+        default=5.0,
+        help="Time for the answer to a probe after wake-up or a change of the network",
+    ),
+    Option(
+        name="probe_interval",
+        table="liveness",
+        key="probe_interval",
+        kind=kinds.Duration(1.0, 3600.0, off=True),
+        default=0.0,
+        help="Probe regularly too, to notice a dead connection sooner than by its silence",
+        more="Costs a packet each time, which radios and batteries feel.",
+    ),
+    Option(
+        name="state_dir",
+        table="paths",
+        key="state_dir",
+        kind=kinds.Directory(),
+        default="",
+        help="Directory of the node's keys (0700)",
+        default_text="$STATE_DIRECTORY; root: /var/lib/netmap-supervisor; else the user's state directory",
+    ),
+    Option(
+        name="runtime_dir",
+        table="paths",
+        key="runtime_dir",
+        kind=kinds.Directory(room=_SOCKET_ROOM, flag="--runtime-dir"),
+        default="",
+        help="Directory of the sockets; commands find the daemon by it",
+        default_text="$RUNTIME_DIRECTORY; root: /run/netmap-supervisor; else the user's runtime directory",
+    ),
+    Option(
+        name="socket_group",
+        table="subscribers",
+        key="socket_group",
+        kind=kinds.Text(metavar="GROUP"),
+        default="",
+        help="Group whose members may subscribe",
+        default_text="only the daemon's user",
+    ),
+    Option(
+        name="max_map_response",
+        table="limits",
+        key="max_map_response",
+        kind=kinds.Size(1 << 20, 4 << 30),
+        default=256 << 20,
+        help="Largest MapResponse to take, decompressed",
+    ),
+    Option(
+        name="log_format",
+        table="log",
+        key="format",
+        kind=kinds.Choice(("auto", "json", "text")),
+        default="auto",
+        help="Form of the log on standard error",
+        more="`auto`: JSON Lines when standard error is not a terminal; on a terminal text, or nothing where the "
+        "view on the same screen tells it anyway.",
+    ),
+    Option(
+        name="log_level",
+        table="log",
+        key="level",
+        kind=kinds.Choice(("debug", "info", "warning", "error")),
+        default="info",
+        help="Least important log event to write",
+    ),
+    Option(
+        name="view",
+        table="log",
+        key="view",
+        kind=kinds.Choice(("auto", "live", "plain", "off")),
+        default="auto",
+        help="What to show on standard output",
+        more="`live` is a table that changes in place, `plain` one line per change. `auto`: live on a terminal, "
+        "off in a systemd unit, plain everywhere else.",
+    ),
+    Option(
+        name="dev_nodes",
+        table="dev_control",
+        key="nodes",
+        kind=kinds.Number(0, 100_000, whole=True),
+        default=8,
+        help="Nodes of the embedded server's simulated tailnet",
+    ),
+    Option(
+        name="dev_seed",
+        table="dev_control",
+        key="seed",
+        kind=kinds.Number(0, 2**53, whole=True),
+        default=1,
+        help="Seed of the simulated tailnet: the same one gives the same tailnet",
+    ),
+    Option(
+        name="dev_churn",
+        table="dev_control",
+        key="churn",
+        kind=kinds.Number(0.0, 1000.0),
+        default=0.3,
+        help="Changes of the simulated tailnet per second",
+    ),
+)
+
+OPTIONS: dict[str, Option] = {row.name: row for row in _ROWS}
+"""Every option by name, in the order of the documentation."""
+
+
+def option(name: str) -> Option:
+    """The row with this name."""
+    return OPTIONS[name]
+
+
+def default_state_dir(environment: Mapping[str, str]) -> Path:
+    """The state directory when nobody names one."""
+    if given := environment.get("STATE_DIRECTORY"):
+        return Path(given.split(":")[0])
+    if os.geteuid() == 0:
+        return Path("/var/lib") / PROGRAM
+    # Loaded here: only this last resort needs it.
+    from platformdirs import user_state_path  # noqa: PLC0415
+
+    return user_state_path(PROGRAM)
+
+
+def default_paths(environment: Mapping[str, str]) -> dict[str, tuple[str, str]]:
+    """Defaults that depend on the machine, by option, each with what decided."""
+    state = "$STATE_DIRECTORY" if environment.get("STATE_DIRECTORY") else ""
+    runtime = "$RUNTIME_DIRECTORY" if environment.get("RUNTIME_DIRECTORY") else ""
+    # The variable of the option itself was looked at before: it is another layer.
+    rest = {key: value for key, value in environment.items() if key != option("runtime_dir").variable}
+    return {
+        "state_dir": (str(default_state_dir(environment)), state),
+        "runtime_dir": (str(default_runtime_dir(rest)), runtime),
+    }

@@ -1,0 +1,488 @@
+"""What an option can hold: each kind reads text or a TOML value, writes it back, and says why it refuses one.
+
+Not here: which options there are (`config_options`) and where a value came from (`config`).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import ipaddress
+import re
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+from urllib.parse import urlsplit
+
+from netmap_actors.errors import escape
+
+__all__ = [
+    "BadValue",
+    "Boolean",
+    "Choice",
+    "ControlUrl",
+    "Directory",
+    "Duration",
+    "File",
+    "Hostname",
+    "Kind",
+    "Number",
+    "SecretSource",
+    "Size",
+    "Tags",
+    "Text",
+    "show_duration",
+    "show_size",
+]
+
+_T = TypeVar("_T")
+
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|s|m|h|d))+")
+_DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
+_SIZES = {
+    "": 1,
+    "B": 1,
+    "KIB": 1 << 10,
+    "MIB": 1 << 20,
+    "GIB": 1 << 30,
+    "KB": 10**3,
+    "MB": 10**6,
+    "GB": 10**9,
+}
+_SIZE = re.compile(r"(\d+)\s*([A-Za-z]*)")
+_LABEL = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
+_TAG = re.compile(r"tag:[A-Za-z][A-Za-z0-9-]{0,62}")
+_ENVIRONMENT_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_MAX_TEXT = 4096
+_MAX_HOST = 253
+
+
+class BadValue(ValueError):
+    """The value cannot be used; the text says why, and never repeats what could be a secret."""
+
+
+class Kind(Protocol[_T]):
+    """How one sort of option is read and written."""
+
+    @property
+    def metavar(self) -> str:
+        """What stands for the value in `--help`."""
+
+    def parse(self, given: object, base: Path) -> _T:
+        """The value behind text (flag, environment) or a TOML value; relative paths start at `base`.
+
+        Raises BadValue.
+        """
+
+    def show(self, value: _T) -> str:
+        """The value as one would write it behind a flag."""
+
+    def toml(self, value: _T) -> str:
+        """The value as TOML."""
+
+    def schema(self) -> dict[str, Any]:
+        """JSON Schema of the TOML value."""
+
+
+def _text(given: object) -> str:
+    if not isinstance(given, str):
+        raise BadValue(f"text in quotes is expected, not {_type_name(given)}")
+    if len(given) > _MAX_TEXT:
+        raise BadValue(f"longer than {_MAX_TEXT} characters")
+    if any(not character.isprintable() for character in given):
+        raise BadValue("it holds characters that cannot be printed")
+    return given
+
+
+def _type_name(given: object) -> str:
+    names = {bool: "true or false", int: "a number", float: "a number", list: "an array", dict: "a table"}
+    return names.get(type(given), f"a {type(given).__name__}")
+
+
+def _quoted(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
+
+
+class _Written:
+    """What most kinds share: TOML is the text in quotes."""
+
+    def show(self, value: Any) -> str:
+        return str(value)
+
+    def toml(self, value: Any) -> str:
+        return _quoted(self.show(value))
+
+    def schema(self) -> dict[str, Any]:
+        return {"type": "string"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Text(_Written):
+    """Any printable text; empty means not set."""
+
+    metavar: str = "TEXT"
+
+    def parse(self, given: object, base: Path) -> str:  # noqa: ARG002
+        return _text(given)
+
+
+@dataclasses.dataclass(frozen=True)
+class Choice(_Written):
+    """One of a few words."""
+
+    words: tuple[str, ...]
+
+    @property
+    def metavar(self) -> str:
+        return "|".join(self.words)
+
+    def parse(self, given: object, base: Path) -> str:  # noqa: ARG002
+        word = _text(given)
+        if word not in self.words:
+            raise BadValue(f"{escape(word, 60)!r} is none of {', '.join(self.words)}")
+        return word
+
+    def schema(self) -> dict[str, Any]:
+        return {"enum": list(self.words)}
+
+
+@dataclasses.dataclass(frozen=True)
+class Boolean(_Written):
+    """True or false."""
+
+    metavar: str = "BOOLEAN"
+
+    def parse(self, given: object, base: Path) -> bool:  # noqa: ARG002
+        if isinstance(given, bool):
+            return given
+        words = {
+            "true": True,
+            "yes": True,
+            "on": True,
+            "1": True,
+            "false": False,
+            "no": False,
+            "off": False,
+            "0": False,
+        }
+        value = words.get(given.lower()) if isinstance(given, str) else None
+        if value is None:
+            raise BadValue("true or false is expected")
+        return value
+
+    def show(self, value: bool) -> str:
+        return "true" if value else "false"
+
+    def toml(self, value: bool) -> str:
+        return self.show(value)
+
+    def schema(self) -> dict[str, Any]:
+        return {"type": "boolean"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Number(_Written):
+    """A number within bounds."""
+
+    minimum: float
+    maximum: float
+    whole: bool = False
+
+    @property
+    def metavar(self) -> str:
+        return "INTEGER" if self.whole else "NUMBER"
+
+    def parse(self, given: object, base: Path) -> float:  # noqa: ARG002
+        if isinstance(given, bool) or not isinstance(given, int | float | str):
+            raise BadValue(f"a number is expected, not {_type_name(given)}")
+        try:
+            value = int(given) if self.whole and not isinstance(given, float) else float(given)
+        except ValueError:
+            raise BadValue(
+                f"{escape(str(given), 60)!r} is not a{' whole' if self.whole else ''} number"
+            ) from None
+        if self.whole and isinstance(given, float):
+            raise BadValue("a whole number is expected")
+        if not self.minimum <= value <= self.maximum:
+            raise BadValue(f"{value:g} is not between {self.minimum:g} and {self.maximum:g}")
+        return value
+
+    def show(self, value: float) -> str:
+        return f"{value:g}" if not self.whole else str(value)
+
+    def toml(self, value: float) -> str:
+        return self.show(value)
+
+    def schema(self) -> dict[str, Any]:
+        kind = "integer" if self.whole else "number"
+        return {"type": kind, "minimum": self.minimum, "maximum": self.maximum}
+
+
+@dataclasses.dataclass(frozen=True)
+class Duration(_Written):
+    """Seconds, written "90s", "10m" or "1h30m"; a bare number is seconds. With `off`, 0 stands for it."""
+
+    minimum: float
+    maximum: float
+    off: bool = False
+
+    @property
+    def metavar(self) -> str:
+        return "DURATION|off" if self.off else "DURATION"
+
+    def parse(self, given: object, base: Path) -> float:  # noqa: ARG002
+        value = self._seconds(given)
+        if value is None or (self.off and value == 0):
+            if not self.off:
+                raise BadValue("it cannot be switched off")
+            return 0.0
+        if not self.minimum <= value <= self.maximum:
+            low, high = show_duration(self.minimum), show_duration(self.maximum)
+            raise BadValue(f"{show_duration(value)} is not between {low} and {high}")
+        return value
+
+    def show(self, value: float) -> str:
+        return "off" if self.off and value == 0 else show_duration(value)
+
+    def schema(self) -> dict[str, Any]:
+        return {"type": ["string", "number"], "examples": ["90s", "10m", *(["off"] if self.off else [])]}
+
+    def _seconds(self, given: object) -> float | None:
+        if isinstance(given, bool):
+            if given:
+                raise BadValue('a duration such as "90s" is expected, not true')
+            return None
+        if isinstance(given, int | float):
+            return float(given)
+        if not isinstance(given, str):
+            raise BadValue(f'a duration such as "90s" is expected, not {_type_name(given)}')
+        text = given.strip().lower()
+        if text == "off":
+            return None
+        if re.fullmatch(r"\d+(\.\d+)?", text):
+            return float(text)
+        if not _DURATION.fullmatch(text):
+            example = '"90s", "10m" or "1h30m"' + (' or "off"' if self.off else "")
+            raise BadValue(f"{escape(given, 60)!r} is not a duration such as {example}")
+        return sum(float(number) * _UNITS[unit] for number, unit in _DURATION_PART.findall(text))
+
+
+def show_duration(seconds: float) -> str:
+    """The shortest exact way to write it: 90 -> "90s", 600 -> "10m", 0.25 -> "250ms"."""
+    if 0 < seconds < 1:
+        return f"{seconds * 1000:g}ms"
+    # A bigger unit only where it is whole and more than two of it: everybody says 120s.
+    for unit in ("d", "h", "m"):
+        if seconds > 2 * _UNITS[unit] and seconds % _UNITS[unit] == 0:
+            return f"{seconds / _UNITS[unit]:g}{unit}"
+    return f"{seconds:g}s"
+
+
+@dataclasses.dataclass(frozen=True)
+class Size(_Written):
+    """Bytes, written "256MiB"; a bare number is bytes."""
+
+    minimum: int
+    maximum: int
+    metavar: str = "SIZE"
+
+    def parse(self, given: object, base: Path) -> int:  # noqa: ARG002
+        if isinstance(given, bool) or not isinstance(given, int | str):
+            raise BadValue(f'a size such as "256MiB" is expected, not {_type_name(given)}')
+        match = _SIZE.fullmatch(str(given).strip())
+        unit = _SIZES.get(match.group(2).upper()) if match else None
+        if match is None or unit is None or len(match.group(1)) > 15:
+            raise BadValue(f'{escape(str(given), 60)!r} is not a size such as "256MiB"')
+        value = int(match.group(1)) * unit
+        if not self.minimum <= value <= self.maximum:
+            raise BadValue(
+                f"{show_size(value)} is not between {show_size(self.minimum)} and {show_size(self.maximum)}"
+            )
+        return value
+
+    def show(self, value: int) -> str:
+        return show_size(value)
+
+    def schema(self) -> dict[str, Any]:
+        return {"type": ["string", "integer"], "examples": ["256MiB"]}
+
+
+def show_size(value: int) -> str:
+    """The shortest exact way to write it: 268435456 -> "256MiB"."""
+    for unit in ("GiB", "MiB", "KiB"):
+        factor = _SIZES[unit.upper()]
+        if value >= factor and value % factor == 0:
+            return f"{value // factor}{unit}"
+    return str(value)
+
+
+@dataclasses.dataclass(frozen=True)
+class ControlUrl(_Written):
+    """`embedded`, or http(s)://host[:port]; the value has no path, no trailing slash and no default port."""
+
+    metavar: str = "URL|embedded"
+    embedded: str = "embedded"
+
+    def parse(self, given: object, base: Path) -> str:  # noqa: ARG002
+        text = _text(given).strip()
+        if text == self.embedded:
+            return text
+        scheme, separator, rest = text.partition("://")
+        if not separator:
+            raise BadValue('a URL such as "https://control.example.com" is expected, or "embedded"')
+        if scheme.lower() not in {"http", "https"}:
+            raise BadValue(f"the scheme is {escape(scheme, 20)!r}; http and https are known")
+        # What stands before an @ may be a password: it is not repeated.
+        if "@" in rest.partition("/")[0]:
+            raise BadValue("a user name or password in the URL is not used; an auth key goes to --auth-key")
+        try:
+            parts = urlsplit(text)
+            host, port = parts.hostname, parts.port
+        except ValueError as error:
+            raise BadValue(f"{escape(text, 100)!r} is not a URL: {error}") from None
+        if parts.path not in {"", "/"} or parts.query or parts.fragment or text.endswith(("?", "#")):
+            raise BadValue("only scheme, host and port are used; remove what stands behind them")
+        if port == 0:
+            raise BadValue("port 0 is none")
+        shown = _host(host or "", bracketed=parts.netloc.startswith("["))
+        default = {"http": 80, "https": 443}[parts.scheme]
+        return f"{parts.scheme}://{shown}" + (f":{port}" if port not in {None, default} else "")
+
+
+def _host(host: str, *, bracketed: bool) -> str:
+    """Host of a URL in one way of writing. Raises BadValue."""
+    if not host:
+        raise BadValue("the URL names no host")
+    if bracketed:
+        address, _, zone = host.partition("%")
+        if zone:
+            raise BadValue("an address with a zone (%…) is not supported")
+        try:
+            return f"[{ipaddress.IPv6Address(address)}]"
+        except ValueError:
+            raise BadValue(f"{escape(host, 100)!r} is not an IPv6 address") from None
+    try:
+        ascii_host = host.encode("idna").decode("ascii").lower()
+    except UnicodeError:
+        raise BadValue(f"{escape(host, 100)!r} is not a host name") from None
+    labels = ascii_host.rstrip(".").split(".")
+    # Control host names with an underscore exist inside container networks.
+    if len(ascii_host) > _MAX_HOST or not all(_LABEL.fullmatch(label.replace("_", "0")) for label in labels):
+        raise BadValue(f"{escape(host, 100)!r} is not a host name")
+    if labels[-1].isdigit():
+        try:
+            ipaddress.IPv4Address(ascii_host)
+        except ValueError:
+            raise BadValue(f"{escape(host, 100)!r} is not an IPv4 address") from None
+    return ascii_host
+
+
+@dataclasses.dataclass(frozen=True)
+class Hostname(_Written):
+    """The name this node asks for; empty means the machine's own."""
+
+    metavar: str = "NAME"
+
+    def parse(self, given: object, base: Path) -> str:  # noqa: ARG002
+        name = _text(given).strip()
+        if name and (len(name) > _MAX_HOST or not all(_LABEL.fullmatch(label) for label in name.split("."))):
+            raise BadValue(
+                f"{escape(name, 100)!r} is not a host name: letters, digits and '-', 63 characters a label"
+            )
+        return name
+
+
+@dataclasses.dataclass(frozen=True)
+class Tags:
+    """ACL tags: "tag:web,tag:db" or an array."""
+
+    metavar: str = "TAG,…"
+
+    def parse(self, given: object, base: Path) -> tuple[str, ...]:  # noqa: ARG002
+        words = given.split(",") if isinstance(given, str) else given
+        if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
+            raise BadValue('an array of tags such as ["tag:netmap-observer"] is expected')
+        tags = [word.strip() for word in words if word.strip()]
+        for tag in tags:
+            if not _TAG.fullmatch(tag):
+                raise BadValue(f'{escape(tag, 60)!r} is not a tag such as "tag:netmap-observer"')
+        return tuple(dict.fromkeys(tags))
+
+    def show(self, value: tuple[str, ...]) -> str:
+        return ",".join(value)
+
+    def toml(self, value: tuple[str, ...]) -> str:
+        return f"[{', '.join(map(_quoted, value))}]"
+
+    def schema(self) -> dict[str, Any]:
+        return {"type": ["array", "string"], "items": {"type": "string", "pattern": "^tag:"}}
+
+
+@dataclasses.dataclass(frozen=True)
+class SecretSource(_Written):
+    """Where a secret is read from: `file:PATH` or `env:NAME`. The secret itself is refused, unrepeated."""
+
+    metavar: str = "file:PATH|env:NAME"
+
+    def parse(self, given: object, base: Path) -> str:
+        text = given.strip() if isinstance(given, str) else None
+        if text == "":
+            return ""
+        how, separator, rest = (text or "").partition(":")
+        if separator and how == "file" and rest:
+            return f"file:{_path(_text(rest), base)}"
+        if separator and how == "env" and _ENVIRONMENT_NAME.fullmatch(rest):
+            return f"env:{rest}"
+        raise BadValue(
+            "it has to say where the key is, as file:PATH or env:NAME; a key itself belongs neither into a "
+            "command line nor into the configuration (what was given is not shown here)"
+        )
+
+    def schema(self) -> dict[str, Any]:
+        return {"type": "string", "pattern": "^(file:.+|env:[A-Za-z_][A-Za-z0-9_]*)?$"}
+
+
+def _path(text: str, base: Path) -> str:
+    """An absolute path; `~` is the home directory."""
+    try:
+        path = Path(text).expanduser()
+    except RuntimeError as error:
+        raise BadValue(f"{escape(text, 100)!r}: {error}") from None
+    # Not resolved: a link in the path is the user's choice and may change.
+    return str(base / path)
+
+
+@dataclasses.dataclass(frozen=True)
+class File(_Written):
+    """A path; empty means not set."""
+
+    metavar: str = "FILE"
+
+    def parse(self, given: object, base: Path) -> str:
+        text = _text(given)
+        return _path(text, base) if text else ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Directory(_Written):
+    """A directory. `room` bytes are needed for the longest socket path below it (0: no sockets)."""
+
+    room: int = 0
+    flag: str = ""
+    metavar: str = "DIR"
+
+    MAX_SOCKET_PATH = 107
+    """unix(7): sun_path has 108 bytes, one is the final zero."""
+
+    def parse(self, given: object, base: Path) -> str:
+        text = _text(given)
+        if not text:
+            raise BadValue("a directory is expected")
+        path = _path(text, base)
+        length = len(path.encode())
+        if self.room and length + self.room > self.MAX_SOCKET_PATH:
+            raise BadValue(
+                f"the path is {length} bytes long; a socket's path may have {self.MAX_SOCKET_PATH}, of which "
+                f"{self.room} are needed below it: choose a shorter {self.flag}"
+            )
+        return path
