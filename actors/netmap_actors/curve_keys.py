@@ -11,16 +11,22 @@ from __future__ import annotations
 import os
 import re
 import tempfile
-from typing import TYPE_CHECKING, NamedTuple
+from pathlib import Path
+from typing import NamedTuple
 
 import zmq
 
 from netmap_actors.errors import ConfigurationError
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
-__all__ = ["AllowList", "ClientKey", "CurvePair", "check_public", "generate", "load_server_pair", "read_secret"]
+__all__ = [
+    "AllowList",
+    "ClientKey",
+    "CurvePair",
+    "check_public",
+    "generate",
+    "load_server_pair",
+    "read_secret",
+]
 
 _Z85 = re.compile(r"[0-9a-zA-Z.\-:+=^!/*?&<>()\[\]{}@%$#]{40}")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
@@ -136,7 +142,7 @@ class AllowList:
             file.write(f"{key}\n")
             file.flush()
             os.fsync(file.fileno())
-        os.replace(temporary, path)
+        Path(temporary).replace(path)
         return ClientKey(name, key)
 
     def revoke(self, name: str) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import secrets
 import traceback
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pykka
@@ -140,7 +141,7 @@ class ActorBase(pykka.ThreadingActor):
             self.loop.watch(self._supervisor, self._from_supervisor)
             self.loop.every(self.boot.heartbeat_interval, self._send_heartbeat)
             self.setup()
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001  # every end has a reason
             self._fail(error)
 
     def on_receive(self, message: Any) -> None:
@@ -152,8 +153,10 @@ class ActorBase(pykka.ThreadingActor):
                             return
                         call()
                 case _:
-                    raise TypeError(f"cannot handle {type(message).__name__}: {self.boot.actor} does not know it")
-        except BaseException as error:
+                    raise TypeError(
+                        f"cannot handle {type(message).__name__}: {self.boot.actor} does not know it"
+                    )
+        except BaseException as error:  # noqa: BLE001  # every end has a reason
             self._fail(error)
 
     def on_stop(self) -> None:
@@ -218,7 +221,7 @@ class ActorBase(pykka.ThreadingActor):
         pykka.ActorRegistry.unregister(self.actor_ref)
         try:
             self.teardown()
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001
             # The reason for the end is known already; this one is only worth a line.
             self.log.error("teardown_failed", error=type(error).__name__, where=_where(error))
         self.sockets.close()
@@ -227,7 +230,7 @@ class ActorBase(pykka.ThreadingActor):
 def _where(error: BaseException) -> list[str]:
     """The places the exception passed, innermost last: files and lines, no values."""
     frames = traceback.extract_tb(error.__traceback__)[-8:]
-    return [f"{os.path.basename(frame.filename)}:{frame.lineno} {frame.name}" for frame in frames]
+    return [f"{Path(frame.filename).name}:{frame.lineno} {frame.name}" for frame in frames]
 
 
 def _rss() -> int:
@@ -238,6 +241,6 @@ def _rss() -> int:
 
 def _time_namespace() -> str:
     try:
-        return os.readlink("/proc/self/ns/time")
+        return str(Path("/proc/self/ns/time").readlink())
     except OSError:
         return ""  # kernels before 5.6 have no time namespaces

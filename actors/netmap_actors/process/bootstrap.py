@@ -50,7 +50,7 @@ def main(actor: str, boot_fd: int) -> NoReturn:
         reason = _make(actor, boot).run()
     except confinement.ParentGone:
         reason = ExitReason.PARENT_GONE
-    except BaseException as error:
+    except BaseException as error:  # noqa: BLE001  # every end becomes a status
         reason = from_exception(error)
         log.error("actor_failed", reason=reason.value, error=type(error).__name__, detail=str(error)[:500])
     # Not sys.exit: a resolver thread that hangs must not hold the process, and the Supervisor waits for its end.

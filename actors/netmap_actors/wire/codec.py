@@ -64,7 +64,9 @@ class Codec:
         """The envelope in these bytes. Raises ForeignEnvelope (and counts it in `foreign`)."""
         if len(data) > MAX_CONTROL_MESSAGE:
             self.foreign += 1
-            raise ForeignEnvelope(f"cannot open an envelope of {len(data)} bytes: the limit is {MAX_CONTROL_MESSAGE}")
+            raise ForeignEnvelope(
+                f"cannot open an envelope of {len(data)} bytes: the limit is {MAX_CONTROL_MESSAGE}"
+            )
         try:
             envelope = internal_pb2.Envelope.FromString(data)
         except DecodeError as error:
@@ -82,4 +84,5 @@ class Codec:
 _FIELD_OF = {
     field.message_type.full_name: field.name
     for field in internal_pb2.Envelope.DESCRIPTOR.oneofs_by_name["body"].fields
+    if field.message_type is not None
 }

@@ -1,0 +1,207 @@
+"""The publisher's decisions: MapResponses in, numbered transactions out, answers for who missed some.
+
+One MapResponse is one transaction: its true differences, then a commit. It neither waits nor reads a clock; the
+publisher actor carries its output to the sockets.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from netmap_actors.errors import BadMapResponse
+from netmap_actors.publication.freshness import NONE, Freshness
+from netmap_actors.publication.intake import Decision, Intake, Plea
+from netmap_actors.publication.netmap_state import Update
+from netmap_actors.publication.ring import Published, Ring
+from netmap_actors.publication.sequences import Sequences
+from netmap_actors.publication.snapshot import Head, catch_up_parts, not_yet_parts, snapshot_parts
+from netmap_actors.wire import netmap_pb2
+from netmap_actors.wire.pieces import prefix, tag
+from netmap_actors.wire.topics import Kind, topic_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from netmap_actors.publication.netmap_state import NetmapState
+    from netmap_actors.wire.internal_pb2 import MapResponseReceived
+
+__all__ = ["MAX_UPDATES", "Publication"]
+
+MAX_UPDATES = 500
+"""Updates of one transaction that are sent one by one. Of a larger one only the commit goes out: its seq shows the
+gap, and who follows asks for a snapshot, which costs less than that many messages and passes no high-water mark."""
+
+_BODY_TAGS = {kind: tag(netmap_pb2.BusMessage.DESCRIPTOR.fields_by_name[kind.value].number) for kind in Kind}
+
+
+class Publication:
+    """One epoch of the published netmap."""
+
+    def __init__(
+        self, netmap: NetmapState, *, epoch: int, silence_limit: float, ring_bytes: int, restarted: bool
+    ) -> None:
+        self._netmap = netmap
+        self._sequences = Sequences(epoch)
+        self._freshness = Freshness(silence_limit)
+        self._ring = Ring(ring_bytes)
+        self._ring_bytes = ring_bytes
+        self._shown = NONE
+        self._outgoing: list[Published] = []
+        self._cached: tuple[int, bytes, Sequence[bytes]] | None = None
+        self._session_mapped = False
+        self.intake = Intake(restarted=restarted)
+        self.bad = 0
+        """MapResponses that passed the connection's gate and were refused here."""
+        self.unbuilt = 0
+        """Transactions of which only the commit was sent."""
+
+    @property
+    def epoch(self) -> int:
+        """New with each publisher process."""
+        return self._sequences.epoch
+
+    @property
+    def seq(self) -> int:
+        """Of the last commit."""
+        return self._sequences.seq
+
+    @property
+    def mapped_session(self) -> tuple[int, int]:
+        """(generation, session) whose full map is applied; (0, 0) when the current session has none."""
+        return (self.intake.generation, self.intake.session) if self._session_mapped else (0, 0)
+
+    @property
+    def last_received_at(self) -> float | None:
+        """When the last accepted MapResponse arrived, seconds of CLOCK_BOOTTIME."""
+        return self._freshness.last_received_at
+
+    def state(self, now: float) -> netmap_pb2.NetmapState:
+        """How far the netmap can be trusted at this moment."""
+        return self._freshness.state(now)
+
+    def map_response(self, header: MapResponseReceived, document: bytes, now: float, now_text: str) -> bool:
+        """Take in one MapResponse; True when it was the full map of a session. Raises BadMapResponse.
+
+        After that exception nothing more of the connection is accepted, and `expire` asks for its end.
+        """
+        was_in_step = self.intake.in_step
+        decision = self.intake.receive(header.generation, header.session, header.number, now)
+        if decision is Decision.DROP:
+            if was_in_step and not self.intake.in_step:
+                self._freshness.lost()
+                self._transaction([], "gap", now)
+            return False
+        if decision is Decision.FIRST:
+            self._freshness.session_began()
+            self._session_mapped = False
+        full = False
+        updates: list[Update] = []
+        if not header.keep_alive:
+            full, updates = self._apply(document, now, now_text)
+        self._freshness.received(header.received_at)
+        self._transaction(updates, "session_started" if full else "received", now)
+        return full
+
+    def connection_started(self, generation: int, now: float) -> None:
+        """The Supervisor started a connection, or named the living one to a publisher that came back."""
+        self.intake.connection_started(generation, now)
+
+    def session_ended(self, generation: int, now: float) -> None:
+        """A connection ended: the netmap is stale at once."""
+        if self.intake.ended(generation) and generation >= self.intake.generation:
+            self._freshness.lost()
+            self._transaction([], "session_ended", now)
+
+    def deadline(self, now: float) -> float | None:
+        """When to call `expire`."""
+        times = [t for t in (self._freshness.deadline(now), self.intake.deadline()) if t is not None]
+        return min(times, default=None)
+
+    def expire(self, now: float) -> Plea | None:
+        """Let time do its work: the netmap may decay, and a plea may be due."""
+        self._transaction([], "silence", now)
+        return self.intake.expire(now)
+
+    def take_outgoing(self) -> list[Published]:
+        """What is to be published now, in order."""
+        out, self._outgoing = self._outgoing, []
+        return out
+
+    def heartbeat(self, now: float) -> Published:
+        """The last commit once more, so that a lost tail is seen. It has no number of its own."""
+        commit = self._sequences.last_commit
+        message = self._sequences.message(
+            commit.seq, commit.topic_seq.get(Kind.COMMIT.value, 0), self._shown, self._freshness.age(now)
+        )
+        message.heartbeat.last_commit.CopyFrom(commit)
+        return Published(commit.seq, topic_of(Kind.HEARTBEAT), message.SerializeToString())
+
+    def answer(self, token: bytes, epoch: int, seq: int, now: float) -> Iterator[bytes]:
+        """The encoded Replies to a Request, built one by one; all of them show the commit of this moment."""
+        head = Head(token, self.epoch, self.seq, self._shown, self._freshness.age(now))
+        if self.seq == 0 or self._shown == NONE:
+            return not_yet_parts(head)
+        missed = self._ring.after(seq) if epoch == self.epoch else None
+        if missed is not None:
+            return catch_up_parts(head, missed)
+        _, rest, peers = self._snapshot()
+        return snapshot_parts(head, rest, peers)
+
+    def _apply(self, document: bytes, now: float, now_text: str) -> tuple[bool, list[Update]]:
+        first = not self._session_mapped
+        try:
+            applied = self._netmap.apply(document, first=first, now_text=now_text)
+        except BadMapResponse as error:
+            self.bad += 1
+            self.intake.refuse(str(error), now)
+            self._freshness.lost()
+            self._transaction([], "bad_map_response", now)
+            raise
+        if applied.keep_alive:
+            return False, []
+        if first:
+            self._session_mapped = True
+            self._freshness.full_map_applied()
+        return first, applied.updates
+
+    def _transaction(self, updates: list[Update], reason: str, now: float) -> None:
+        """Number and keep the updates and a change of state, if there are any, and close with a commit."""
+        state = self._freshness.state(now)
+        if state != self._shown:
+            self._shown = state
+            body = netmap_pb2.StateChanged(reason=reason).SerializeToString()
+            updates = [*updates, Update(Kind.STATE_CHANGED, body)]
+        if not updates:
+            return
+        self._cached = None
+        self._sequences.begin()
+        age = self._freshness.age(now)
+        small = len(updates) <= MAX_UPDATES and sum(len(u.body) for u in updates) <= self._ring_bytes // 2
+        messages: list[Published] = []
+        for update in updates:
+            seq, topic_seq = self._sequences.count(update.kind)
+            if small:
+                message = self._sequences.message(seq, topic_seq, state, age).SerializeToString()
+                # Protobuf joins by concatenation, so the piece the netmap keeps is not encoded again.
+                body = prefix(_BODY_TAGS[update.kind], len(update.body))
+                messages.append(Published(seq, topic_of(update.kind), b"".join((message, body, update.body))))
+        commit, topic_seq = self._sequences.commit(len(updates))
+        closing = self._sequences.message(commit.seq, topic_seq, state, age)
+        closing.commit.CopyFrom(commit)
+        messages.append(Published(commit.seq, topic_of(Kind.COMMIT), closing.SerializeToString()))
+        if small:
+            self._ring.append(messages)
+        else:
+            self.unbuilt += 1
+            self._ring.reset(commit.seq)
+        self._outgoing += messages
+
+    def _snapshot(self) -> tuple[int, bytes, Sequence[bytes]]:
+        """The pieces of the last commit, shared by everybody who asks before the next one."""
+        if self._cached is None:
+            pieces = self._netmap.peer_pieces()
+            numbers = netmap_pb2.SnapshotChunk(
+                peer_count=len(pieces), topic_seq=self._sequences.topic_seqs()
+            ).SerializeToString()
+            self._cached = (self.seq, self._netmap.rest() + numbers, pieces)
+        return self._cached

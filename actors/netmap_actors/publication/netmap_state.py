@@ -1,0 +1,67 @@
+"""What the publisher needs of a netmap: MapResponses in, encoded differences and encoded pieces out.
+
+A port: the publication knows neither tailcfg nor how a netmap is kept.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from netmap_actors.wire.topics import Kind
+
+__all__ = ["Applied", "NetmapFacts", "NetmapState", "Update"]
+
+
+class Update(NamedTuple):
+    """One true difference."""
+
+    kind: Kind
+    body: bytes
+    """The encoded message of the kind's field in BusMessage.body."""
+
+
+class Applied(NamedTuple):
+    """What one MapResponse did."""
+
+    updates: list[Update]
+    keep_alive: bool = False
+    """It said only that the session lives."""
+
+
+class NetmapFacts(NamedTuple):
+    """Figures of the netmap for status."""
+
+    peers: int = 0
+    online: int = 0
+    unknown: int = 0
+    """Peers of which the server did not say whether they are online."""
+    quarantined: int = 0
+    """Peers whose JSON did not decode."""
+    domain: str = ""
+    self_name: str = ""
+    self_stable_id: str = ""
+    self_addresses: tuple[str, ...] = ()
+    self_key_expiry: str = ""
+    self_machine_authorized: bool = False
+
+
+class NetmapState(Protocol):
+    """The netmap of the publisher."""
+
+    def apply(self, document: bytes, *, first: bool, now_text: str) -> Applied:
+        """Take in one MapResponse; `first`: the first of a session that is no keep-alive, authoritative for everything.
+
+        `now_text` is the wall clock in RFC 3339. Raises BadMapResponse, with the netmap unchanged.
+        """
+
+    def peer_pieces(self) -> Sequence[bytes]:
+        """Every peer as an encoded Peer, in a sequence that later changes leave alone."""
+
+    def rest(self) -> bytes:
+        """Everything but the peers and the numbers, as an encoded SnapshotChunk."""
+
+    def facts(self) -> NetmapFacts:
+        """Figures for status."""

@@ -1,0 +1,56 @@
+"""Where the daemon's runtime directory is and what lies in it; the same answer for the daemon and its subscribers.
+
+It only names paths: who makes them, and with which mode, is decided by their owners.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = [
+    "ENVIRONMENT_VARIABLE",
+    "PUBLIC_DIRECTORY",
+    "default_runtime_dir",
+    "requests_path",
+    "updates_path",
+]
+
+ENVIRONMENT_VARIABLE = "NETMAP_SUPERVISOR_RUNTIME_DIR"
+PUBLIC_DIRECTORY = "pub"
+"""Below the runtime directory: the one directory a subscriber needs to reach."""
+
+_NAME = "netmap-supervisor"
+
+
+def default_runtime_dir(environment: Mapping[str, str] | None = None) -> Path:
+    """The runtime directory when nobody names one.
+
+    $NETMAP_SUPERVISOR_RUNTIME_DIR, then $RUNTIME_DIRECTORY (systemd.exec(5); the first of several), then
+    /run/netmap-supervisor for root and the user's own runtime directory for everybody else.
+    """
+    env = os.environ if environment is None else environment
+    if named := env.get(ENVIRONMENT_VARIABLE):
+        return Path(named)
+    if given := env.get("RUNTIME_DIRECTORY"):
+        return Path(given.split(":")[0])
+    if os.geteuid() == 0:
+        return Path("/run") / _NAME
+    # Loaded here: only this last resort needs it.
+    from platformdirs import user_runtime_path  # noqa: PLC0415
+
+    return user_runtime_path(_NAME)
+
+
+def updates_path(runtime_dir: Path) -> Path:
+    """The socket updates are published on."""
+    return runtime_dir / PUBLIC_DIRECTORY / "updates.sock"
+
+
+def requests_path(runtime_dir: Path) -> Path:
+    """The socket snapshots are asked for on."""
+    return runtime_dir / PUBLIC_DIRECTORY / "requests.sock"

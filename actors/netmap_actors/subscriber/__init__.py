@@ -1,0 +1,38 @@
+"""The client library: the netmap in another program, kept current, true, and saying so.
+
+Importing it loads nothing of the daemon.
+"""
+
+from __future__ import annotations
+
+from netmap_actors.subscriber.client import Subscriber
+from netmap_actors.subscriber.events import (
+    DocumentChanged,
+    DomainChanged,
+    Event,
+    PeerRemoved,
+    PeerUpserted,
+    SelfChanged,
+    Snapshot,
+    StateChanged,
+    UserProfilesChanged,
+)
+from netmap_actors.subscriber.netmap_view import Netmap, Peers
+from netmap_actors.subscriber.peer import Peer, UserProfile
+
+__all__ = [
+    "DocumentChanged",
+    "DomainChanged",
+    "Event",
+    "Netmap",
+    "Peer",
+    "PeerRemoved",
+    "PeerUpserted",
+    "Peers",
+    "SelfChanged",
+    "Snapshot",
+    "StateChanged",
+    "Subscriber",
+    "UserProfile",
+    "UserProfilesChanged",
+]

@@ -1,0 +1,190 @@
+"""What happened to the netmap, in the words of `watch --json`: a snapshot first, then one event per true change.
+
+Events are values: what they show does not move when the netmap does.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from netmap_actors.wire.topics import Kind
+
+if TYPE_CHECKING:
+    from netmap_actors.subscriber.netmap_view import Netmap
+    from netmap_actors.subscriber.peer import Peer, UserProfile
+
+__all__ = [
+    "DocumentChanged",
+    "DomainChanged",
+    "Event",
+    "PeerRemoved",
+    "PeerUpserted",
+    "SelfChanged",
+    "Snapshot",
+    "StateChanged",
+    "UserProfilesChanged",
+]
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """What every event carries."""
+
+    kind: ClassVar[str] = ""
+    epoch: int
+    """The publisher process; 0 before one was heard."""
+    seq: int
+    """The commit this event belongs to."""
+    state: str
+    """none, fresh or stale, after the event."""
+    age_s: float | None
+    """Seconds since the last complete MapResponse."""
+
+    def to_json(self) -> dict[str, Any]:
+        """One line of `watch --json` as plain values."""
+        return {
+            "type": self.kind,
+            "epoch": self.epoch,
+            "seq": self.seq,
+            "state": self.state,
+        } | self._details()
+
+    def _details(self) -> dict[str, Any]:
+        return {}
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot(Event):
+    """The whole netmap; what follows are changes of it."""
+
+    kind: ClassVar[str] = "snapshot"
+    netmap: Netmap
+
+    def _details(self) -> dict[str, Any]:
+        return {"age_s": self.age_s, "netmap": self.netmap.to_json()}
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class PeerUpserted(Event):
+    """A peer is new, or something of it changed."""
+
+    kind: ClassVar[str] = Kind.PEER_UPSERTED.value
+    peer: Peer
+    previous: dict[str, Any] | None
+    """Old values of what changed, by field; None for a new peer."""
+
+    @property
+    def changed(self) -> tuple[str, ...]:
+        """Names of the fields that changed; empty for a new peer."""
+        return tuple(self.previous or ())
+
+    @property
+    def is_new(self) -> bool:
+        """The peer was not in the netmap before."""
+        return self.previous is None
+
+    def _details(self) -> dict[str, Any]:
+        details: dict[str, Any] = {"peer": self.peer.to_json(), "changed": list(self.changed)}
+        return details if self.previous is None else details | {"previous": self.previous}
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class PeerRemoved(Event):
+    """A peer is gone."""
+
+    kind: ClassVar[str] = Kind.PEER_REMOVED.value
+    peer: Peer
+    """As it was last."""
+
+    def _details(self) -> dict[str, Any]:
+        return {"stable_id": self.peer.stable_id, "id": self.peer.id, "name": self.peer.name}
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class SelfChanged(Event):
+    """Our own node changed."""
+
+    kind: ClassVar[str] = Kind.SELF_CHANGED.value
+    node: Peer | None
+    previous: dict[str, Any] | None
+
+    @property
+    def changed(self) -> tuple[str, ...]:
+        """Names of the fields that changed; empty when there was no node before."""
+        return tuple(self.previous or ())
+
+    def _details(self) -> dict[str, Any]:
+        details: dict[str, Any] = {
+            "self": self.node.to_json() if self.node is not None else None,
+            "changed": list(self.changed),
+        }
+        return details if self.previous is None else details | {"previous": self.previous}
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class DocumentChanged(Event):
+    """A value that is replaced as a whole: DNS, packet filter, DERP map, SSH policy, health, settings."""
+
+    document: str
+    """Its name: dns, packet_filter, derp_map, ssh_policy, health, settings."""
+    value: Any
+    previous: Any
+
+    @property
+    def kind(self) -> str:  # type: ignore[override]
+        """ "dns_changed" and so on."""
+        return f"{self.document}_changed"
+
+    def _details(self) -> dict[str, Any]:
+        return {
+            self.document: self.value,
+            "changed": [self.document],
+            "previous": {self.document: self.previous},
+        }
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class UserProfilesChanged(Event):
+    """Users came, changed or went."""
+
+    kind: ClassVar[str] = Kind.USER_PROFILES_CHANGED.value
+    upserted: tuple[UserProfile, ...]
+    removed: tuple[UserProfile, ...]
+
+    def _details(self) -> dict[str, Any]:
+        return {
+            "upserted": [profile.to_json() for profile in self.upserted],
+            "removed": [profile.to_json() for profile in self.removed],
+        }
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class DomainChanged(Event):
+    """The tailnet has another name."""
+
+    kind: ClassVar[str] = Kind.DOMAIN_CHANGED.value
+    domain: str
+    previous: str
+
+    def _details(self) -> dict[str, Any]:
+        return {"domain": self.domain, "changed": ["domain"], "previous": {"domain": self.previous}}
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class StateChanged(Event):
+    """The netmap can be trusted more, or less, than before."""
+
+    kind: ClassVar[str] = Kind.STATE_CHANGED.value
+    previous: str
+    reason: str
+    """The publisher's: session_started, session_ended, silence, gap, received, bad_map_response. Seen here:
+    publisher_restarted, publisher_silent, behind, caught_up."""
+
+    def _details(self) -> dict[str, Any]:
+        return {
+            "age_s": self.age_s,
+            "reason": self.reason,
+            "changed": ["state"],
+            "previous": {"state": self.previous},
+        }

@@ -1,0 +1,243 @@
+"""The netmap as a subscriber sees it: peers by stable id, name and address, and everything else the server set.
+
+Contents is what the replica changes, transaction by transaction; Netmap and Peers are read-only views of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from netmap_actors.subscriber.peer import Peer, UserProfile, address_of, parse_json
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["DOCUMENTS", "Contents", "Netmap", "Peers"]
+
+DOCUMENTS = ("dns", "packet_filter", "derp_map", "ssh_policy", "health", "settings")
+"""Values kept as the server's JSON, by the name of their attribute."""
+
+
+class Contents:
+    """Encoded peers and documents of one commit."""
+
+    __slots__ = ("_by_address", "_by_name", "documents", "domain", "peers", "profiles", "self_node")
+
+    def __init__(self) -> None:
+        self.peers: dict[str, bytes] = {}
+        """Encoded Peer by stable id."""
+        self.self_node: bytes = b""
+        self.documents: dict[str, bytes] = {}
+        self.domain = ""
+        self.profiles: Mapping[int, UserProfile] = {}
+        """Never changed in place: views hold on to the one they were made with."""
+        self._by_name: dict[str, list[str]] | None = None
+        self._by_address: dict[str, list[str]] | None = None
+
+    def copy(self) -> Contents:
+        """Another one that later transactions leave alone."""
+        other = Contents()
+        other.peers = dict(self.peers)
+        other.self_node = self.self_node
+        other.documents = dict(self.documents)
+        other.domain = self.domain
+        other.profiles = self.profiles
+        return other
+
+    def peer(self, stable_id: str) -> Peer | None:
+        """The peer with this stable id."""
+        piece = self.peers.get(stable_id)
+        return Peer(piece, self.profiles) if piece is not None else None
+
+    def upsert(self, stable_id: str, piece: bytes) -> bytes | None:
+        """Put a peer in; what stood in its place."""
+        old = self.peers.get(stable_id)
+        self._unindex(stable_id, old)
+        self.peers[stable_id] = piece
+        self._index(stable_id, piece)
+        return old
+
+    def remove(self, stable_id: str) -> bytes | None:
+        """Take a peer out; None when it was not there."""
+        old = self.peers.pop(stable_id, None)
+        self._unindex(stable_id, old)
+        return old
+
+    def named(self, name: str) -> list[str]:
+        """Stable ids of the peers with this name, fully qualified or only its first label; case does not matter."""
+        if self._by_name is None:
+            self._build()
+        assert self._by_name is not None
+        return self._by_name.get(name.rstrip(".").lower(), [])
+
+    def addressed(self, address: str) -> list[str]:
+        """Stable ids of the peers that have this IP address. Raises ValueError for what is no address."""
+        if self._by_address is None:
+            self._build()
+        assert self._by_address is not None
+        return self._by_address.get(address_of(address), [])
+
+    def _build(self) -> None:
+        """Make the indexes; they are kept up to date from then on."""
+        self._by_name, self._by_address = {}, {}
+        for stable_id, piece in self.peers.items():
+            self._index(stable_id, piece)
+
+    def _index(self, stable_id: str, piece: bytes) -> None:
+        if self._by_name is None or self._by_address is None:
+            return
+        names, addresses = _keys(piece)
+        for name in names:
+            self._by_name.setdefault(name, []).append(stable_id)
+        for address in addresses:
+            self._by_address.setdefault(address, []).append(stable_id)
+
+    def _unindex(self, stable_id: str, piece: bytes | None) -> None:
+        if piece is None or self._by_name is None or self._by_address is None:
+            return
+        names, addresses = _keys(piece)
+        for index, keys in ((self._by_name, names), (self._by_address, addresses)):
+            for key in keys:
+                owners = index[key]
+                # Only our own entry: the address may belong to somebody new already.
+                owners.remove(stable_id)
+                if not owners:
+                    del index[key]
+
+
+def _keys(piece: bytes) -> tuple[set[str], set[str]]:
+    peer = Peer(piece, {})
+    name = peer.name.lower()
+    names = {name, name.partition(".")[0]} - {""}
+    addresses = set()
+    for text in peer.ips:
+        try:
+            addresses.add(address_of(text))
+        except ValueError:
+            continue  # quarantined peers may hold anything; they are found by id
+    return names, addresses
+
+
+class Peers(Mapping[str, Peer]):
+    """The peers by stable id; our own node is not among them."""
+
+    __slots__ = ("_contents",)
+
+    def __init__(self, contents: Contents) -> None:
+        self._contents = contents
+
+    def __getitem__(self, stable_id: str) -> Peer:
+        return Peer(self._contents.peers[stable_id], self._contents.profiles)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._contents.peers)
+
+    def __len__(self) -> int:
+        return len(self._contents.peers)
+
+    def by_name(self, name: str) -> Peer | None:
+        """The peer with this name, fully qualified or its first label; of several, one with the full name first."""
+        found = [self[stable_id] for stable_id in self._contents.named(name)]
+        exact = name.rstrip(".").lower()
+        return min(found, key=lambda peer: peer.name.lower() != exact, default=None)
+
+    def by_address(self, address: str) -> Peer | None:
+        """The peer that has this IP address; of several (an address changes hands), the latest.
+
+        Raises ValueError for what is no address.
+        """
+        owners = self._contents.addressed(address)
+        return self[owners[-1]] if owners else None
+
+    def by_tag(self, tag: str) -> list[Peer]:
+        """The peers with this tag ("tag:web", or "web"). Looks at every peer."""
+        wanted = tag if tag.startswith("tag:") else f"tag:{tag}"
+        return [peer for peer in self.values() if wanted in peer.tags]
+
+    def by_user(self, login_name: str) -> list[Peer]:
+        """The peers this user owns. Looks at every peer."""
+        ids = {p.id for p in self._contents.profiles.values() if p.login_name == login_name}
+        return [peer for peer in self.values() if peer.user_id in ids]
+
+    def find(self, key: str) -> Peer | None:
+        """The peer with this stable id, address or name."""
+        if key in self._contents.peers:
+            return self[key]
+        try:
+            return self.by_address(key)
+        except ValueError:
+            return self.by_name(key)
+
+    def __repr__(self) -> str:
+        return f"<Peers: {len(self)}>"
+
+
+class Netmap:
+    """A whole netmap. Documents are plain values of the control server's JSON, None where it set none."""
+
+    __slots__ = ("_contents", "peers")
+
+    def __init__(self, contents: Contents) -> None:
+        self._contents = contents
+        self.peers = Peers(contents)
+
+    @property
+    def self_node(self) -> Peer | None:
+        """Our own node."""
+        piece = self._contents.self_node
+        return Peer(piece, self._contents.profiles) if piece else None
+
+    @property
+    def domain(self) -> str:
+        """Name of the tailnet, for people."""
+        return self._contents.domain
+
+    @property
+    def user_profiles(self) -> Mapping[int, UserProfile]:
+        """Users by id."""
+        return self._contents.profiles
+
+    @property
+    def dns(self) -> Any:
+        """DNSConfig."""
+        return self._document("dns")
+
+    @property
+    def packet_filter(self) -> Any:
+        """Named lists of FilterRule; no list: everything is denied."""
+        return self._document("packet_filter")
+
+    @property
+    def derp_map(self) -> Any:
+        """DERPMap."""
+        return self._document("derp_map")
+
+    @property
+    def ssh_policy(self) -> Any:
+        """SSHPolicy."""
+        return self._document("ssh_policy")
+
+    @property
+    def health(self) -> Any:
+        """What the control server reports to be wrong."""
+        return self._document("health")
+
+    @property
+    def settings(self) -> Any:
+        """What else the server set, as one object."""
+        return self._document("settings")
+
+    def to_json(self) -> dict[str, Any]:
+        """The netmap as plain values."""
+        node = self.self_node
+        return {
+            "domain": self.domain,
+            "self": node.to_json() if node is not None else None,
+            "peers": [peer.to_json() for peer in self.peers.values()],
+            "user_profiles": [profile.to_json() for profile in self.user_profiles.values()],
+            **{name: self._document(name) for name in DOCUMENTS},
+        }
+
+    def _document(self, name: str) -> Any:
+        return parse_json(self._contents.documents.get(name, b""))
