@@ -269,7 +269,7 @@ class Truth:
 
 
 @given(st.data())
-@settings(max_examples=150)
+@settings(max_examples=150, deadline=None)
 def test_the_netmap_is_the_truth_after_every_message(data: st.DataObject) -> None:
     truth, replica = Truth(data), Replica()
     truth.live()
@@ -286,8 +286,19 @@ def test_the_netmap_is_the_truth_after_every_message(data: st.DataObject) -> Non
         truth.check(replica)
 
 
+def meaning(replica: Replica) -> Any:
+    """What a replica says, however its JSON is written: what came later with the same meaning was not taken over."""
+    return (
+        {stable_id: json.loads(peer.json) for stable_id, peer in replica.peers.items()},
+        {name: json.loads(document or b"null") for name, document in replica.documents.items()},
+        {user: json.loads(profile.json) for user, profile in replica.profiles.items()},
+        replica.domain,
+        replica.self_node and json.loads(replica.self_node.json),
+    )
+
+
 @given(st.data())
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 def test_a_netmap_told_by_deltas_and_one_told_at_once_are_the_same(data: st.DataObject) -> None:
     truth, grown = Truth(data), Replica()
     grown.apply(truth.tell_all(), first=True)
@@ -299,8 +310,5 @@ def test_a_netmap_told_by_deltas_and_one_told_at_once_are_the_same(data: st.Data
     fresh = Replica()
     fresh.apply(message, first=True)
     grown.apply(message, first=True)
-    assert grown.peers.keys() == fresh.peers.keys()
-    for stable_id, peer in fresh.peers.items():
-        assert json.loads(grown.peers[stable_id].json) == json.loads(peer.json)
-    assert (grown.documents, grown.domain, grown.profiles) == (fresh.documents, fresh.domain, fresh.profiles)
+    assert meaning(grown) == meaning(fresh)
     assert grown.apply(message, first=True).updates == []
