@@ -81,5 +81,7 @@ def escape(text: str | bytes, limit: int = 200) -> str:
     if isinstance(text, bytes):
         text = text[: limit * 4].decode("utf-8", "backslashreplace")
     cut = text[:limit]
-    safe = "".join(c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode() for c in cut)
+    safe = "".join(
+        c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode() for c in cut
+    )
     return safe + "…" if len(text) > limit else safe

@@ -131,7 +131,9 @@ class LivenessDetector:
             report.session,
             report.stage,
         )
-        received_at = max(report.last_received_at, connection.last_received_at) if same else report.last_received_at
+        received_at = (
+            max(report.last_received_at, connection.last_received_at) if same else report.last_received_at
+        )
         was_since = connection.since if same else None
         self.connection = Connection(
             report.generation,
@@ -215,4 +217,6 @@ class LivenessDetector:
 
     def _verdict(self, reason: Reason, now: float) -> Verdict:
         connection = self.connection
-        return Verdict(connection.generation, connection.session, connection.stage, now - connection.since, reason)
+        return Verdict(
+            connection.generation, connection.session, connection.stage, now - connection.since, reason
+        )
