@@ -281,6 +281,7 @@ class Commands:
             tags=tuple(tags),
             online=online,
             endpoints=tuple(endpoints),
+            hostinfo_raw=msgspec.Raw(msgspec.json.encode({"OS": "linux", "Hostname": name})),
         )
         return self._edited(entry)
 

@@ -36,6 +36,8 @@ _SIMULATED_OFFSET = 0x4000
 _RESERVED = range(0x24_6464, 0x24_6465)  # 100.100.100.100, MagicDNS itself
 _LABEL = re.compile(r"[^a-z0-9-]+")
 _MAX_LABEL = 63
+_NO_HOSTINFO = msgspec.Raw(b"{}")
+"""Never absent: tailscaled panics over a peer without Hostinfo when it is asked for its status."""
 _ALLOW_ALL = b'[{"SrcIPs":["*"],"DstPorts":[{"IP":"*","Ports":{"First":0,"Last":65535}}]}]'
 _SELF_CAPABILITIES: dict[str, list[msgspec.Raw]] = {
     "default-auto-update": [msgspec.Raw(b"false")],
@@ -197,7 +199,7 @@ class Tailnet:
         ephemeral: bool = False,
         tags: tuple[str, ...] = (),
         hostinfo: dict[str, Any] | None = None,
-        hostinfo_raw: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET,
+        hostinfo_raw: msgspec.Raw = _NO_HOSTINFO,
         **fields: Any,
     ) -> Entry:
         """A new node with the next id and the lowest free addresses. Further `fields` are those of Node."""
