@@ -242,3 +242,11 @@ def test_a_piece_that_does_not_hold_the_json_is_encoded_all_the_same() -> None:
         decode_map_response(b'{"PeersChanged":[{"ID":1,"Name":"b"}]}'), first=False, now_text=""
     )
     assert changes.updates == [PeerUpserted("id:1", 1, b"b")]
+    whole = b'{"Node":{"ID":9},"Peers":[{"ID":1,"Name":"b"}]}'
+    netmap.apply(
+        decode_map_response(b'{"PeersChangedPatch":[{"NodeID":1,"Cap":"x"}]}'), first=False, now_text=""
+    )
+    assert set(netmap.quarantined) == {"id:1"}
+    netmap.apply(decode_map_response(whole), first=True, now_text="")
+    assert not netmap.quarantined
+    assert netmap.apply(decode_map_response(whole), first=True, now_text="").updates == []

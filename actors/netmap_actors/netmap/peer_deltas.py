@@ -75,7 +75,6 @@ class PeerDeltas:
                 kept.add(record.key)
             elif json != b"null":
                 key = table.key_of(json)
-                kept.discard(key)
                 wanted[key] = Wanted(data)
         return kept
 
