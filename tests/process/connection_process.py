@@ -59,7 +59,15 @@ class ConnectionProcess:
         read_fd, write_fd = os.pipe()
         os.write(write_fd, msgspec.json.encode(boot))
         os.close(write_fd)
-        command = [sys.executable, "-P", "-m", "netmap_actors", "control_connection", "--boot-fd", str(read_fd)]
+        command = [
+            sys.executable,
+            "-P",
+            "-m",
+            "netmap_actors",
+            "control_connection",
+            "--boot-fd",
+            str(read_fd),
+        ]
         self.process = subprocess.Popen(
             command, pass_fds=(read_fd, self.life_read), stdin=subprocess.DEVNULL, stderr=self.log_file
         )
