@@ -304,6 +304,12 @@ JSON_FIELDS: dict[str, tuple[dict[str, Any], dict[str, Any], str, Any]] = {
         "ExitNodeDNSResolvers",
         [{"Addr": "1.1.1.1"}],
     ),
+    "key_expiry_cleared": (
+        {"KeyExpiry": NOW},
+        {"PeersChangedPatch": [{"NodeID": 1, "KeyExpiry": ZERO}]},
+        "KeyExpiry",
+        None,
+    ),
     "unknown fields survive a patch": (
         {"Later": {"deep": [1.50, None, "é"]}},
         {"PeersChangedPatch": [{"NodeID": 1, "Cap": 3}]},

@@ -124,6 +124,9 @@ def test_a_patch_that_cannot_be_read_puts_its_peer_in_quarantine_until_it_is_sen
     assert json.loads(replica.peers["b"].json) == whole
     assert replica.netmap.statistics.bad_patches == 1
     replica.check()
+    replica.first(Peers=[GOOD, whole])
+    assert replica.peers["b"].decoded, "the same bytes as before, now in full"
+    replica.then(PeersChangedPatch=[patch])
     replica.then(PeersChangedPatch=[{"NodeID": 2, "Online": True}], OnlineChange={2: True})
     assert not replica.peers["b"].decoded, "the patch that was lost is still lost"
     replica.check()
