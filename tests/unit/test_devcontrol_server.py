@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import time
 import urllib.error
@@ -609,3 +610,66 @@ def test_what_clients_did_is_remembered_without_secrets(server: RunningServer) -
     ]
     assert server.auth_key not in repr(server.seen())
     assert server.auth_key not in repr(server)
+
+
+def test_a_slow_request_does_not_hold_the_front_door_open() -> None:
+    with (
+        running_server(options=make_options(half_open_limit=0.3)) as server,
+        socket.create_connection(("127.0.0.1", server.port), 5) as sock,
+    ):
+        began = time.monotonic()
+        sock.settimeout(0.05)
+        while time.monotonic() < began + 5:
+            try:
+                sock.send(b"G")
+                if sock.recv(1) == b"":
+                    break
+            except TimeoutError:
+                continue
+            except OSError:
+                break
+        assert time.monotonic() - began < 3
+
+
+def test_garbage_inside_noise_ends_its_own_connection(server: RunningServer) -> None:
+    client, stream = joined(server)
+    vandal = ControlClient(server.url, Node("vandal"))
+    vandal.sock.sendall(vandal.records.seal(b"\x00" * 5000))
+    with pytest.raises((Closed, RemoteProtocolError)):
+        vandal.wait(lambda: vandal.goaway is not None)
+        vandal.wait(lambda: False)
+    client.message(stream, len(stream.messages))
+    client.close()
+
+
+def test_a_client_that_does_not_read_is_dropped_and_costs_no_memory() -> None:
+    options = make_options(keep_alive=0.2, keep_alive_jitter=0.0, stalled_limit=0.5, batch_delay=0.005)
+    with running_server(nodes=200, options=options) as server:
+        client, _ = joined(server)
+        client.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        incompressible = json.dumps({"Domain": os.urandom(400_000).hex()})
+        for _ in range(20):
+            server.tailnet.churn(200)
+            server.raw(incompressible)
+        wait_for(lambda: not server.clients(), 10.0, "the connection is gone")
+        assert server.seen("end")[-1].detail == "the client does not read"
+        client.close()
+
+
+def test_a_node_key_expires_by_itself(server: RunningServer) -> None:
+    client, stream = joined(server)
+    server.tailnet.expire("client", 0.2)
+    client.wait(lambda: any(message.get("Node", {}).get("Expired") for message in stream.messages))
+    assert client.register()["NodeKeyExpired"]
+    client.close()
+
+
+def test_a_device_waits_for_its_approval(server: RunningServer) -> None:
+    server.call(lambda it: it.require(approval=True))
+    client = ControlClient(server.url, Node("device"))
+    assert not client.register(server.auth_key)["MachineAuthorized"]
+    stream = client.map()
+    assert "MachineAuthorized" not in client.message(stream, 0)["Node"]
+    server.tailnet.authorize("device")
+    client.wait(lambda: any(message.get("Node", {}).get("MachineAuthorized") for message in stream.messages))
+    client.close()

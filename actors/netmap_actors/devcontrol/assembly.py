@@ -115,6 +115,9 @@ def assemble(
     )
     life = random.Random(f"{setup.seed}/{state.incarnation}")  # noqa: S311  # repeatable on purpose
     churn = Churn(tailnet, life, rate=setup.churn, now=loop.now(), nodes=setup.nodes)
+    for saved in state.nodes:
+        if saved.expires_at is not None:
+            tailnet.set_expiry(saved.node.id, saved.expires_at, wall=wall())
     control.restored(loop.now())
     tailnet.take_changes()
 
@@ -123,7 +126,7 @@ def assemble(
             return
         state.auth_keys = list(registrar.auth_keys.values())
         state.users = list(tailnet.users.values())
-        state.nodes = [_saved(entry) for entry in tailnet.registered()]
+        state.nodes = [_saved(entry, tailnet.expiries.get(entry.node.id)) for entry in tailnet.registered()]
         try:
             store.save(state)
         except OSError as error:
@@ -144,7 +147,7 @@ def _auth_key(setup: Setup, store: Store | None) -> str:
     return text
 
 
-def _saved(entry: Entry) -> SavedNode:
+def _saved(entry: Entry, expires_at: float | None) -> SavedNode:
     return SavedNode(
         node=entry.node,
         label=entry.label,
@@ -152,6 +155,7 @@ def _saved(entry: Entry) -> SavedNode:
         ephemeral=entry.ephemeral,
         place=entry.place,
         hostinfo=entry.hostinfo,
+        expires_at=expires_at,
     )
 
 

@@ -41,6 +41,7 @@ class ClientConnection:
         self.remote = remote
         self.opened_at = now
         self.heard_at = now
+        self._door_since = now
         self.bytes_received = 0
         self.bytes_sent = 0
         self.version = 0
@@ -119,6 +120,11 @@ class ClientConnection:
         """Bytes of HTTP/2 as they are, at the border of two frames."""
         self.send_record(lambda records: records.seal(data))
 
+    @property
+    def backlog(self) -> int:
+        """Bytes that wait for the socket."""
+        return len(self._wire)
+
     def touch(self) -> None:
         """There may be something to send, or to close."""
         self.control.touched[self.number] = None
@@ -147,7 +153,7 @@ class ClientConnection:
             due.append(self.heard_at + options.half_open_limit)
         elif not self.harm.mute:
             if self._door is not None:
-                due.append(self.heard_at + options.half_open_limit)
+                due.append(self._door_since + options.half_open_limit)
             elif not self.api.busy:
                 due.append(self.heard_at + options.idle_limit)
         known = [at for at in due if at is not None]
@@ -159,16 +165,13 @@ class ClientConnection:
         self.harm.expire(now)
         if not self.api.expire(now):
             self.end(Ending.RESET, "the client does not read")
-        if self.harm.mute:
-            return
         if self.ending is not None:
             if now >= self.heard_at + options.half_open_limit:
                 self.end(Ending.RESET, "the client does not take the rest")
+        elif self.harm.mute:
+            return
         elif self._door is not None:
-            if (
-                now >= self.opened_at + options.half_open_limit
-                and now >= self.heard_at + options.half_open_limit
-            ):
+            if now >= self._door_since + options.half_open_limit:
                 self.end(Ending.FLUSH, "no request came")
         elif not self.api.busy and now >= self.heard_at + options.idle_limit:
             if self.http2 is not None:
@@ -187,6 +190,7 @@ class ClientConnection:
             if reply.seen:
                 self.control.note(now, self.number, self.remote, reply.seen, request.target[:80])
             requests = door.respond(reply.status, _headers(reply), reply.body)
+            self._door_since = now
 
     def _upgrade(self, door: UpgradeServer, request: HttpRequest, now: float) -> None:
         try:

@@ -154,13 +154,18 @@ class Control:
             if entry.real and entry.ephemeral:
                 self._delete_at[node_id] = now + self.options.ephemeral_grace
 
-    def deadline(self) -> float | None:
+    def deadline(self, now: float) -> float | None:
         """When `expire` has something to do."""
         due = [*self._offline_at.values(), *self._delete_at.values()]
+        if self.tailnet.expiries:
+            due.append(now + max(0.0, min(self.tailnet.expiries.values()) - self.wall()))
         return min(due) if due else None
 
     def expire(self, now: float) -> None:
-        """Nodes whose time has run out go offline, ephemeral ones for good."""
+        """Nodes whose time has run out go offline, ephemeral ones for good; node keys expire."""
+        wall = self.wall()
+        for node_id in [node_id for node_id, at in self.tailnet.expiries.items() if at <= wall]:
+            self.tailnet.set_expiry(node_id, self.tailnet.expiries[node_id], wall=wall)
         for node_id in [node_id for node_id, at in self._offline_at.items() if at <= now]:
             del self._offline_at[node_id]
             if node_id in self.tailnet.entries:

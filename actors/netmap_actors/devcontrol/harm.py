@@ -31,6 +31,9 @@ class Ending(enum.Enum):
 _CHATTER = {"ping_only": "ping", "settings_only": "settings", "window_updates_only": "window_update"}
 _FRAME_OF_FLOOD = 1000
 """Control frames written at once, so that a flood does not stop the server's other work."""
+_MAX_BACKLOG = 1 << 20
+"""Bytes of noise that may wait for a client which does not read."""
+_BACKLOG_PAUSE = 0.1
 _STOPPING = frozenset(
     {
         "silent",
@@ -92,7 +95,9 @@ class Harm:
         if self._chatter_at is None or now < self._chatter_at:
             return
         connection = self._connection
-        if self._flood:
+        if connection.backlog > _MAX_BACKLOG:
+            self._chatter_at = now + _BACKLOG_PAUSE
+        elif self._flood:
             count = min(self._flood, _FRAME_OF_FLOOD)
             self._flood -= count
             connection.send_plain(self._flood_piece * count)

@@ -9,6 +9,7 @@ import dataclasses
 from typing import TYPE_CHECKING
 
 from netmap_actors.devcontrol import front_door
+from netmap_actors.devcontrol.documents import encode
 from netmap_actors.devcontrol.faults import Moment
 from netmap_actors.devcontrol.map_stream import First, MapStream
 from netmap_actors.devcontrol.registrar import PENDING_LIFETIME, Answer, Wait
@@ -222,7 +223,7 @@ class MachineApi:
                 self._respond(stream_id, 200, b"null", _JSON)
             case "register_error":
                 assert fault is not None
-                self._respond(stream_id, 200, b'{"Error":"%b"}' % fault.text("text").encode(), _JSON)
+                self._respond(stream_id, 200, encode({"Error": fault.text("text")}), _JSON)
             case "http_status":
                 assert fault is not None
                 status, headers, body = http_status(fault)

@@ -220,6 +220,7 @@ class ControlServer:
                 sent = client.sock.send(client.out)
             except BlockingIOError:
                 self._want_write(client, True)
+                self._arm(client)
                 return
             except OSError as error:
                 self._drop(client, reset=True, why=error.strerror or "")
@@ -298,7 +299,9 @@ class ControlServer:
         self._turn_over()
 
     def _arm_life(self) -> None:
-        due = [at for at in (self.churn.deadline(), self.control.deadline()) if at is not None]
+        due = [
+            at for at in (self.churn.deadline(), self.control.deadline(self._loop.now())) if at is not None
+        ]
         if not due or self._closed or (self._life is not None and self._life.when <= min(due)):
             return
         if self._life is not None:

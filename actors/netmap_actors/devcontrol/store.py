@@ -33,6 +33,8 @@ class SavedNode(msgspec.Struct, kw_only=True):
     ephemeral: bool
     place: int
     hostinfo: dict[str, Any] | None = None
+    expires_at: float | None = None
+    """UNIX seconds; None for a key that never expires, or has."""
 
 
 class State(msgspec.Struct, kw_only=True):

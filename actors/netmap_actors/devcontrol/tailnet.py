@@ -128,6 +128,8 @@ class Tailnet:
         self._by_label: dict[str, int] = {}
         self._encoded: dict[int, bytes] = {}
         self._registered_ids: dict[int, None] = {}
+        self.expiries: dict[int, float] = {}
+        """When the keys of nodes that have not expired yet will (UNIX seconds)."""
         self._changed: dict[int, None] = {}
         self._changed_aspects: set[Aspect] = set()
         self._registered = _Pool(1)
@@ -254,6 +256,7 @@ class Tailnet:
         entry = self._entry(node_id)
         del self.entries[node_id]
         self._registered_ids.pop(node_id, None)
+        self.expiries.pop(node_id, None)
         self._by_key.pop(entry.node.key, None)
         self._by_label.pop(entry.label, None)
         self._encoded.pop(node_id, None)
@@ -293,6 +296,10 @@ class Tailnet:
 
     def set_expiry(self, node_id: int, at: float | None, *, wall: float) -> None:
         """The node key expires then (UNIX seconds); None: never."""
+        if at is None or at <= wall:
+            self.expiries.pop(node_id, None)
+        else:
+            self.expiries[node_id] = at
         self._replace(
             node_id,
             key_expiry=None if at is None else stamp(at),
@@ -306,6 +313,7 @@ class Tailnet:
             raise TailnetError("cannot change the node key: another node has it")
         self._by_key.pop(self._entry(node_id).node.key, None)
         self._by_key[key] = node_id
+        self.expiries.pop(node_id, None)
         fields: dict[str, Any] = {} if disco_key is None else {"disco_key": disco_key}
         self._replace(node_id, key=key, key_expiry=None, expired=False, **fields)
 
