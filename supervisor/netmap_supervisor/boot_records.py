@@ -1,0 +1,155 @@
+"""What each child is told at its start: its Boot with the settings of its actor, and its environment."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import urllib.parse
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from netmap_actors.boot import (
+    Boot,
+    ConnectionSettings,
+    DevControlSettings,
+    Endpoints,
+    LivenessSettings,
+    PublisherSettings,
+)
+from netmap_actors.bus.sockets import ipc
+from netmap_actors.runtime_paths import requests_path, updates_path
+from netmap_supervisor.tree import DEV_CONTROL
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from netmap_supervisor.core_messages import ConnectionStart, Spawn
+    from netmap_supervisor.run_settings import RunSettings
+
+__all__ = ["BootRecords", "endpoints_of", "environment_for", "state_slug"]
+
+_KEPT = (
+    "PATH", "LANG", "LC_ALL", "TZ", "HOME", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR", "LD_PRELOAD", "LD_LIBRARY_PATH",
+    "http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "PYTHONPATH", "PYTHONHOME",
+    "PYTHONDONTWRITEBYTECODE", "VIRTUAL_ENV",
+)  # fmt: skip
+
+
+def endpoints_of(run_dir: Path, runtime_dir: Path) -> Endpoints:
+    """Where everybody meets."""
+    return Endpoints(
+        supervisor=ipc(run_dir / "supervisor.sock"),
+        liveness=ipc(run_dir / "liveness.sock"),
+        publisher=ipc(run_dir / "publisher.sock"),
+        updates=ipc(updates_path(runtime_dir)),
+        requests=ipc(requests_path(runtime_dir)),
+    )
+
+
+def state_slug(control_url: str) -> str:
+    """Name of a control URL's own directory below the state directory."""
+    host = urllib.parse.urlsplit(control_url).netloc
+    readable = re.sub(r"[^A-Za-z0-9.-]+", "-", host).strip("-.")[:80]
+    return f"{readable}-{hashlib.sha256(control_url.encode()).hexdigest()[:8]}"
+
+
+def environment_for(actor: str, environment: Mapping[str, str], auth_key: str) -> dict[str, str]:
+    """A child's environment. The variable an auth key is in reaches control_connection alone."""
+    kept = {name: environment[name] for name in _KEPT if name in environment}
+    if actor == "control_connection":
+        kept["RES_OPTIONS"] = "timeout:2 attempts:2"
+        kind, _, name = auth_key.partition(":")
+        if kind == "env" and name in environment:
+            kept[name] = environment[name]
+    return kept
+
+
+class BootRecords:
+    """Makes the record for each Spawn of one run."""
+
+    def __init__(
+        self,
+        settings: RunSettings,
+        *,
+        run: str,
+        parent_pid: int,
+        endpoints: Endpoints,
+        life_fd: int,
+        control_url: str,
+        auth_key: str,
+        connection_dir: Path,
+        listen_fd: int = -1,
+    ) -> None:
+        """`control_url`, `auth_key`: what they come to, also when the server is the embedded one."""
+        self._settings = settings
+        self._run = run
+        self._parent_pid = parent_pid
+        self._endpoints = endpoints
+        self._life_fd = life_fd
+        self._control_url = control_url
+        self._auth_key = auth_key
+        self._connection_dir = connection_dir
+        self._listen_fd = listen_fd
+
+    def record(self, spawn: Spawn) -> bytes:
+        """The Boot of one process, as JSON."""
+        return msgspec.json.encode(
+            Boot(
+                run=self._run,
+                actor=spawn.actor,
+                incarnation=spawn.incarnation,
+                parent_pid=self._parent_pid,
+                life_fd=self._life_fd,
+                endpoints=self._endpoints,
+                settings=msgspec.Raw(msgspec.json.encode(self._actor_settings(spawn))),
+            )
+        )
+
+    def _actor_settings(self, spawn: Spawn) -> msgspec.Struct:
+        settings = self._settings
+        match spawn.actor:
+            case "publisher":
+                return PublisherSettings(
+                    silence_timeout=settings.silence_timeout,
+                    socket_group=settings.socket_group,
+                    max_map_response=settings.max_map_response,
+                    control_url=self._control_url,
+                )
+            case "liveness":
+                return LivenessSettings(silence_timeout=settings.silence_timeout)
+            case name if name == DEV_CONTROL:
+                return DevControlSettings(
+                    state_dir=str(self._connection_dir.parent / "embedded-server"),
+                    listen_fd=self._listen_fd,
+                    nodes=settings.dev_nodes,
+                    seed=settings.dev_seed,
+                    churn=settings.dev_churn,
+                )
+            case "control_connection":
+                assert spawn.connection is not None, "the core says what the connection has to know"
+                return self._connection_settings(spawn.connection)
+            case other:
+                raise ValueError(f"cannot start {other}: it has no settings")
+
+    def _connection_settings(self, start: ConnectionStart) -> ConnectionSettings:
+        settings = self._settings
+        return ConnectionSettings(
+            control_url=self._control_url,
+            state_dir=str(self._connection_dir),
+            embedded=settings.embedded,
+            auth_key=self._auth_key,
+            hostname=settings.hostname,
+            ephemeral=settings.ephemeral,
+            request_tags=settings.request_tags,
+            ca_file=settings.ca_file,
+            insecure_key_fetch=settings.insecure_key_fetch,
+            accept_changed_key=settings.accept_changed_key,
+            silence_timeout=settings.silence_timeout,
+            probe_timeout=settings.probe_timeout,
+            max_map_response=settings.max_map_response,
+            register_first=start.register_first,
+            on_removed=settings.on_removed,
+            had_session=start.had_session,
+        )

@@ -1,0 +1,84 @@
+"""One child as an operating system process: spawned, signalled and reaped by its pidfd.
+
+A pid may be given to somebody else once its process is reaped; a pidfd never is (pidfd_open(2)). Not subprocess:
+Popen and waitid(P_PIDFD) take the exit status from one another.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import signal
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+__all__ = ["ChildProcess", "ExitStatus", "spawn"]
+
+_DEFAULTED = (signal.SIGPIPE, signal.SIGINT, signal.SIGHUP, signal.SIGTERM)
+"""Signals whose handling a child does not inherit."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ExitStatus:
+    """What wait(2) told: one of the two."""
+
+    status: int | None
+    signal: int | None
+
+
+class ChildProcess:
+    """A running (or ended and not yet reaped) child."""
+
+    def __init__(self, pid: int, pidfd: int) -> None:
+        self.pid = pid
+        self.pidfd = pidfd
+        """Readable once the process has ended."""
+
+    def send(self, number: signal.Signals) -> None:
+        """Send a signal. A process that has ended already is none of its business any more: nothing happens."""
+        try:
+            signal.pidfd_send_signal(self.pidfd, number)
+        except ProcessLookupError:
+            return
+
+    def reap(self) -> ExitStatus | None:
+        """How it ended; None while it runs. Called again after that it would raise ChildProcessError."""
+        ended = os.waitid(os.P_PIDFD, self.pidfd, os.WEXITED | os.WNOHANG)
+        if ended is None:
+            return None
+        os.close(self.pidfd)
+        if ended.si_code == os.CLD_EXITED:
+            return ExitStatus(ended.si_status, None)
+        return ExitStatus(None, ended.si_status)
+
+
+def spawn(
+    actor: str, boot: bytes, *, environment: Mapping[str, str], inherited: Iterable[int], log_fd: int
+) -> ChildProcess:
+    """Start `python -P -m netmap_actors ACTOR`, never by a fork of this process's memory. Raises OSError.
+
+    `boot` goes through a pipe, `inherited` descriptors keep their numbers, standard output and error go to `log_fd`.
+    To be called from the thread that lives as long as the process: the child's parent-death signal is tied to it.
+    """
+    read_fd, write_fd = os.pipe2(os.O_CLOEXEC)
+    try:
+        # A boot record is far smaller than a pipe, so this cannot block.
+        os.write(write_fd, boot)
+        os.close(write_fd)
+        actions: list[tuple[int, ...] | tuple[int, int, str, int, int]] = [
+            (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+            (os.POSIX_SPAWN_DUP2, log_fd, 1),
+            (os.POSIX_SPAWN_DUP2, log_fd, 2),
+        ]
+        # A dup onto itself takes close-on-exec away (posix_spawn(3)).
+        actions += [(os.POSIX_SPAWN_DUP2, fd, fd) for fd in (read_fd, *inherited)]
+        argv = [sys.executable, "-P", "-m", "netmap_actors", actor, "--boot-fd", str(read_fd)]
+        pid = os.posix_spawn(
+            sys.executable, argv, dict(environment), file_actions=actions, setsigdef=_DEFAULTED, setsigmask=()
+        )
+    finally:
+        os.close(read_fd)
+    return ChildProcess(pid, os.pidfd_open(pid))

@@ -1,0 +1,46 @@
+"""systemd's notification protocol (sd_notify(3)): READY, STATUS, WATCHDOG, STOPPING. Nothing without NOTIFY_SOCKET."""
+
+from __future__ import annotations
+
+import os
+import socket
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["Notifier"]
+
+
+class Notifier:
+    """Sends to the manager that started us, if there is one."""
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self._address = environment.get("NOTIFY_SOCKET", "")
+        if self._address.startswith("@"):
+            self._address = "\0" + self._address[1:]
+        self._socket: socket.socket | None = None
+        if self._address:
+            self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
+            self._socket.setblocking(False)
+        self.lost = 0
+        """Words the manager did not take."""
+        self.watchdog_interval = _watchdog_interval(environment)
+        """Seconds between two WATCHDOG=1, half of what is allowed; None for no watchdog."""
+
+    def send(self, **words: str) -> None:
+        """`send(READY="1", STATUS="…")`. Never blocks."""
+        if self._socket is None:
+            return
+        text = "\n".join(f"{name}={value}" for name, value in words.items())
+        try:
+            self._socket.sendto(text.encode(), self._address)
+        except OSError:
+            self.lost += 1
+
+
+def _watchdog_interval(environment: Mapping[str, str]) -> float | None:
+    microseconds, pid = environment.get("WATCHDOG_USEC", ""), environment.get("WATCHDOG_PID", "")
+    if not microseconds.isdecimal() or (pid and pid != str(os.getpid())):
+        return None
+    return int(microseconds) / 2e6

@@ -1,0 +1,125 @@
+"""The directories of a run and their locks: one daemon each, until its last process is gone.
+
+Every child inherits the descriptors of the locks, so a lock is free only when nobody of the old run is left.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import stat
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from netmap_actors.errors import ConfigurationError, NetmapError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["AlreadyRunning", "Claim", "is_locked"]
+
+LOCK_NAME = "lock"
+RUN_PREFIX = "r-"
+MAX_SOCKET_PATH = 107
+"""Bytes of a unix socket's path (unix(7): sun_path is 108 with its zero)."""
+_LONGEST = len("/r-xxxxxxxx/control_connection.sock")
+WAIT = 3.0
+"""Seconds a new run waits for the last process of an old one."""
+
+
+class AlreadyRunning(NetmapError):
+    """Another daemon holds the directory."""
+
+
+class Claim:
+    """State and runtime directory, made, checked and locked."""
+
+    def __init__(self, state_dir: Path, runtime_dir: Path, wait: Callable[[float], None]) -> None:
+        """`wait(seconds)` passes time between two tries. Raises ConfigurationError or AlreadyRunning."""
+        check_socket_path(runtime_dir)
+        self.locks: list[int] = []
+        """Descriptors every child inherits."""
+        try:
+            for directory in dict.fromkeys((runtime_dir, state_dir)):
+                make_private(directory)
+                self.locks.append(_lock(directory, wait))
+            for stale in runtime_dir.glob(f"{RUN_PREFIX}*"):
+                shutil.rmtree(stale, ignore_errors=True)
+            self.run_dir = Path(tempfile.mkdtemp(prefix=RUN_PREFIX, dir=runtime_dir))
+            """Fresh, 0700: the sockets between the processes of this run."""
+        except BaseException:
+            self.release()
+            raise
+
+    def release(self) -> None:
+        """Give the locks back, as far as this process goes."""
+        for lock in self.locks:
+            os.close(lock)
+        self.locks.clear()
+
+
+def check_socket_path(runtime_dir: Path) -> None:
+    """Raises ConfigurationError when sockets below it would have too long a name."""
+    length = len(os.fsencode(runtime_dir)) + _LONGEST
+    if length > MAX_SOCKET_PATH:
+        raise ConfigurationError(
+            f"cannot use the runtime directory {runtime_dir}: its sockets' paths would have {length} bytes, and "
+            f"{MAX_SOCKET_PATH} is the most a unix socket can have; choose a shorter --runtime-dir"
+        )
+
+
+def make_private(directory: Path) -> None:
+    """Make it (0700) if it is missing; refuse one that is not ours or that others may write to."""
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        found = directory.stat()
+    except OSError as error:
+        raise ConfigurationError(
+            f"cannot use the directory {error.filename or directory}: {error.strerror}"
+        ) from None
+    if found.st_uid != os.geteuid():
+        raise ConfigurationError(
+            f"cannot use the directory {directory}: it belongs to user {found.st_uid}, not to us ({os.geteuid()})"
+        )
+    if stat.S_IMODE(found.st_mode) & (stat.S_IWGRP | stat.S_IWOTH):
+        raise ConfigurationError(
+            f"cannot use the directory {directory}: others may write to it (mode "
+            f"{stat.S_IMODE(found.st_mode):04o}); chmod 0700 it, or choose another"
+        )
+
+
+def is_locked(directory: Path) -> bool:
+    """Whether a daemon holds this directory."""
+    try:
+        fd = os.open(directory / LOCK_NAME, os.O_RDWR | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(fd)
+    return False
+
+
+def _lock(directory: Path, wait: Callable[[float], None]) -> int:
+    try:
+        fd = os.open(directory / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise ConfigurationError(f"cannot write to the directory {directory}: {error.strerror}") from None
+    step = 0.1
+    for _ in range(int(WAIT / step) + 1):
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            wait(step)
+        else:
+            return fd
+    os.close(fd)
+    raise AlreadyRunning(
+        f"cannot start: another netmap-supervisor already uses {directory}; "
+        "`netmap-supervisor status` shows it, `netmap-supervisor stop` ends it"
+    )
