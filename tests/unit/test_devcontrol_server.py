@@ -673,3 +673,23 @@ def test_a_device_waits_for_its_approval(server: RunningServer) -> None:
     server.tailnet.authorize("device")
     client.wait(lambda: any(message.get("Node", {}).get("MachineAuthorized") for message in stream.messages))
     client.close()
+
+
+def test_a_disk_that_cannot_be_written_does_not_end_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    events: list[str] = []
+    with running_server(
+        state_dir=str(tmp_path / "state"), log=lambda event, **_: events.append(event)
+    ) as server:
+
+        def full(_descriptor: int) -> None:
+            raise OSError(28, "No space left on device")
+
+        monkeypatch.setattr("netmap_actors.devcontrol.store.os.fsync", full)
+        before = (tmp_path / "state" / "state.json").read_bytes()
+        client, _ = joined(server)
+        client.close()
+        assert "state_not_saved" in events
+        assert (tmp_path / "state" / "state.json").read_bytes() == before
+        assert not list((tmp_path / "state").glob(".*.new"))

@@ -143,7 +143,12 @@ def _auth_key(setup: Setup, store: Store | None) -> str:
         return text
     text = f"devkey-auth-{secrets.token_hex(16)}"
     if store is not None:
-        store.write_auth_key(text)
+        try:
+            store.write_auth_key(text)
+        except OSError as error:
+            raise ConfigurationError(
+                f"cannot write the auth key into {setup.state_dir}: {error.strerror}"
+            ) from None
     return text
 
 
