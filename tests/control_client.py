@@ -10,7 +10,7 @@ import os
 import socket
 import time
 import urllib.parse
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from netmap_actors.protocol.early_payload import EarlyPayloadReader
 from netmap_actors.protocol.http2 import (
@@ -27,6 +27,9 @@ from netmap_actors.protocol.keys import DiscoPrivate, MachineKey, MachinePrivate
 from netmap_actors.protocol.map_framing import MapFrameReader
 from netmap_actors.protocol.noise import Initiator, NoiseFrames, RecordStream
 from netmap_actors.protocol.upgrade import UpgradeClient
+
+if TYPE_CHECKING:
+    from netmap_actors.devcontrol.standalone import Announcement
 
 VERSION = 130
 LIMIT = 10.0
@@ -254,3 +257,14 @@ class ControlClient:
         data = self.http2.data_to_send()
         if data:
             self.sock.sendall(self.records.seal(data))
+
+
+def joined(
+    server: Announcement, name: str = "client", node: Node | None = None
+) -> tuple[ControlClient, Response]:
+    """A client with a live map stream whose first message has come."""
+    client = ControlClient(server.url, node or Node(name))
+    assert client.register(server.auth_key)["MachineAuthorized"]
+    stream = client.map()
+    client.message(stream, 0)
+    return client, stream

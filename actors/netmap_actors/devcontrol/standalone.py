@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import contextlib
+import dataclasses
 import signal
 import threading
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -168,10 +169,14 @@ def running_server(
 ) -> Iterator[RunningServer]:
     """A control server in a thread, ended on leaving.
 
-    `given`: fields of Setup (nodes, seed, churn, state_dir, auth_key, …). Without any: no simulated nodes and no
-    life of their own, so that a test sees only what it does.
+    `given`: fields of Setup (nodes, seed, churn, state_dir, auth_key, …) and of Options (keep_alive,
+    offline_grace, …). Without any: no simulated nodes and no life of their own, so that a test sees only what it
+    does.
     """
-    chosen = setup or Setup(**{"nodes": 0, "churn": 0.0, **given, "options": options or Options()})
+    names = {field.name for field in dataclasses.fields(Options)}
+    of_options = {name: given.pop(name) for name in names & given.keys()}
+    behaviour = options or make_options(**of_options)
+    chosen = setup or Setup(**{"nodes": 0, "churn": 0.0, **given, "options": behaviour})
     loop = Loop()
     listener = bind(host, port)
     try:
