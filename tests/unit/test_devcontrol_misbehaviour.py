@@ -226,3 +226,28 @@ def test_a_message_of_ones_own(server: RunningServer) -> None:
     assert server.raw('{"Debug":{"Exit":1}}') == 1
     client.wait(lambda: {"Debug": {"Exit": 1}} in stream.messages)
     client.close()
+
+
+def test_a_live_stream_may_be_fed_by_keep_alives_or_by_deltas_alone(server: RunningServer) -> None:
+    client, stream = joined(server)
+    server.fault("keepalives_only")
+    server.tailnet.add_node("unseen")
+    told = len(stream.messages)
+    client.message(stream, told + 2)
+    assert all(message == {"KeepAlive": True} for message in stream.messages[told:])
+    server.heal()
+    client.wait(lambda: "unseen" in json.dumps(stream.messages))
+    server.fault("deltas_only")
+    told = len(stream.messages)
+    client.message(stream, told + 3)
+    assert all(set(message) == {"ControlTime"} for message in stream.messages[told + 1 :])
+    client.close()
+
+
+def test_a_fault_counts_those_it_struck_at_once(server: RunningServer) -> None:
+    client, _ = joined(server)
+    assert server.fault("keepalives_only", times=1) == 1
+    other, stream = joined(server, "other")
+    assert "Node" in stream.messages[0]
+    other.close()
+    client.close()

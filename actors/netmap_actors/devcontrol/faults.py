@@ -125,9 +125,9 @@ FAULTS: dict[str, Kind] = {
         "the first map lacks Node", Moment.FIRST, Scope.LATER, _only(Moment.FIRST), {}
     ),
     "deltas_only": Kind(
-        "deltas, and no first map before them", Moment.FIRST, Scope.LATER, _only(Moment.FIRST), {}
+        "deltas in place of keep-alives, and no first map", Moment.FIRST, Scope.ALL, _only(Moment.FIRST), {}
     ),
-    "keepalives_only": Kind("keep-alives and never a map", Moment.FIRST, Scope.LATER, _IN_BODY, {}),
+    "keepalives_only": Kind("keep-alives and never a map", Moment.FIRST, Scope.ALL, _IN_BODY, {}),
     "no_keepalives": Kind("deltas, but no keep-alives", _LIVE, Scope.ALL, _IN_BODY, {}),
     # What is answered is wrong.
     "register_null": Kind(

@@ -219,6 +219,8 @@ class Harm:
                 stream.held = True
             case "no_keepalives":
                 stream.no_keep_alives = True
+            case "deltas_only":
+                stream.only_deltas = True
             case "keepalives_only":
                 stream.only_keep_alives = True
             case "half_frame":

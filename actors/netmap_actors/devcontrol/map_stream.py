@@ -74,7 +74,9 @@ class MapStream:
         """A fault has spoilt the body: nothing sound can follow."""
         self.ended = False
         self.only_keep_alives = False
+        self.only_deltas = False
         self.no_keep_alives = False
+        self._whole = True
         self.messages = 0
         """MapResponses sent, keep-alives included."""
         self._interval = (
@@ -110,7 +112,9 @@ class MapStream:
         if self.held or self.no_keep_alives:
             self._keep_alive_at = now + self._interval
         elif not self.send_changes(now):
-            self.send(KEEP_ALIVE, now)
+            # A message that holds nothing but the time is a legal delta; headscale sends such.
+            nothing = encode({"ControlTime": stamp(self._control.wall())})
+            self.send(nothing if self.only_deltas else KEEP_ALIVE, now)
         return True
 
     def open_headers(self) -> None:
@@ -120,6 +124,7 @@ class MapStream:
     def begin(self, first: First, now: float) -> None:
         """The first message."""
         self.began = True
+        self._whole = first is First.FULL
         wall = self._control.wall()
         full = self.viewer.full(wall)
         if first is First.KEEP_ALIVE:
@@ -177,9 +182,9 @@ class MapStream:
 
     def resume(self, now: float) -> None:
         """The fault is over. What was kept back is sent if the stream is still whole."""
-        self.held = self.no_keep_alives = False
-        if self.only_keep_alives and self.node_id in self._control.tailnet.entries:
-            self.only_keep_alives = False
+        self.held = self.no_keep_alives = self.only_keep_alives = self.only_deltas = False
+        if not self._whole and self.node_id in self._control.tailnet.entries:
+            self._whole = True
             self.send(self.viewer.full(self._control.wall()), now)
         self.send_changes(now)
 

@@ -113,7 +113,9 @@ class ControlServer:
                 connection.harm.suffer(fault, now)
                 connection.touch()
                 struck += 1
-        if fault.scope is not Scope.CURRENT:
+        if fault.times is not None:
+            fault.times -= struck
+        if fault.scope is not Scope.CURRENT and fault.times != 0:
             self.control.plan.add(fault)
         self.changed()
         return struck
