@@ -22,7 +22,7 @@ __all__ = ["ENVIRONMENT_PREFIX", "OPTIONS", "TABLES", "Option", "default_state_d
 ENVIRONMENT_PREFIX = "NETMAP_SUPERVISOR_"
 PROGRAM = "netmap-supervisor"
 # The directory of one run and the longest socket name in it, as single_instance and the endpoints name them.
-_SOCKET_ROOM = len("/r-XXXXXXXX/supervisor.sock")
+_SOCKET_ROOM = len("/r-xxxxxxxx/control_connection.sock")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

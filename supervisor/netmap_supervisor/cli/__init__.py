@@ -1,0 +1,108 @@
+"""The command line: one command a file, loaded when it is called.
+
+Data goes to standard output, everything else to standard error; what a command ends with stands in `exit_codes`.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from importlib import metadata
+from typing import TYPE_CHECKING
+
+import click
+
+from netmap_actors.errors import ConfigurationError, NetmapError
+from netmap_supervisor.cli.exit_codes import ExitCode
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["PROGRAM", "commands", "main"]
+
+PROGRAM = "netmap-supervisor"
+
+_COMMANDS = {
+    "run": "run",
+    "status": "status",
+    "netmap": "netmap",
+    "watch": "watch",
+    "wait": "wait",
+    "stop": "stop",
+    "reconnect": "reconnect",
+    "config": "config",
+    "fault": "fault",
+    "dev-control": "dev_control",
+    "completion": "completion",
+    "view": "view",
+}
+"""Module of each command, in the order of `--help`."""
+
+
+class _Commands(click.Group):
+    """Loads a command's module when the command is asked for: `status` does not pay for `run`."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        module = _COMMANDS.get(cmd_name)
+        if module is None:
+            return None
+        loaded: click.Command = importlib.import_module(f"{__name__}.{module}").command
+        return loaded
+
+
+@click.group(
+    name=PROGRAM,
+    cls=_Commands,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Exit status: 0 done, 1 failed, 2 wrong usage; `status`: 3 not running, 4 stale, 5 login needed or node "
+    "removed; `run`: 77 auth key refused, 78 bad configuration; `wait`: 124 timed out.",
+)
+@click.version_option(
+    None, "--version", package_name=PROGRAM, prog_name=PROGRAM, message="%(prog)s %(version)s"
+)
+def commands() -> None:
+    """A control client that cannot be fooled: it keeps a tailnet's netmap current for other programs.
+
+    \b
+    Examples:
+      netmap-supervisor run                     with a control server of its own, to look around
+      netmap-supervisor status                  is the netmap to be trusted?
+      netmap-supervisor watch --json            every change, one JSON object a line
+      netmap-supervisor run --control-url https://headscale.example.com --auth-key file:/etc/key
+    """
+
+
+def version() -> str:
+    """The installed version."""
+    return metadata.version(PROGRAM)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; the exit status of the process."""
+    try:
+        # Not standalone: click would answer a closed pipe and Ctrl-C with words and a 1.
+        result = commands.main(args=arguments, prog_name=PROGRAM, standalone_mode=False)
+        sys.stdout.flush()
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (click.exceptions.Abort, KeyboardInterrupt):
+        return ExitCode.INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our output has seen enough. What is left in the buffer must not fail at the exit again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return ExitCode.OK
+    except ConfigurationError as error:
+        return _failed(error, ExitCode.CONFIGURATION)
+    except NetmapError as error:
+        return _failed(error, ExitCode.FAILURE)
+    return result if isinstance(result, int) else ExitCode.OK
+
+
+def _failed(error: NetmapError, code: ExitCode) -> int:
+    click.echo(f"{PROGRAM}: {error}", err=True)
+    return code

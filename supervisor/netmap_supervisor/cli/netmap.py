@@ -1,0 +1,112 @@
+"""`netmap`: the whole netmap, or one peer of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+import msgspec
+
+from netmap_actors.errors import escape
+from netmap_actors.subscriber import Subscriber
+from netmap_supervisor.cli.columns import columns
+from netmap_supervisor.cli.daemon import CommandFailed, require_running
+from netmap_supervisor.cli.option_flags import runtime_dir_flag
+from netmap_supervisor.sentences import address, label, online, trust
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from netmap_actors.subscriber import Peer
+
+__all__ = ["command"]
+
+LIMIT = 15.0
+"""Seconds for the whole netmap to come: 50 000 peers take one."""
+
+
+@click.command("netmap")
+@click.argument("peer", required=False)
+@click.option("--json", "as_json", is_flag=True, help="One JSON object: the netmap, or the peer.")
+@runtime_dir_flag
+def command(peer: str | None, as_json: bool, runtime_dir: Path) -> None:
+    """Show the peers of this node, or everything about one PEER (name, address or stable id).
+
+    A netmap that is not fresh is shown all the same, with a warning on standard error.
+
+    \b
+    Examples:
+      netmap-supervisor netmap
+      netmap-supervisor netmap web-1
+      netmap-supervisor netmap --json | jq -r '.peers[] | select(.online) | .name'
+    """
+    require_running(runtime_dir)
+    with Subscriber(runtime_dir) as subscriber:
+        if not subscriber.connect(LIMIT):
+            raise CommandFailed(f"cannot read the netmap: the publisher has not answered within {LIMIT:g} s")
+        if subscriber.state != "fresh":
+            click.echo(f"warning: {trust(subscriber.state, subscriber.age_s)}", err=True)
+        if peer is None and as_json:
+            head = {
+                "state": subscriber.state,
+                "age_s": subscriber.age_s,
+                "epoch": subscriber.epoch,
+                "seq": subscriber.seq,
+            }
+            click.echo(msgspec.json.encode(head | subscriber.netmap.to_json()))
+        elif peer is None:
+            click.echo("\n".join(_table(subscriber)))
+        else:
+            _show(_find(subscriber, peer), as_json=as_json)
+
+
+def _find(subscriber: Subscriber, word: str) -> Peer:
+    own = subscriber.self_node
+    found = subscriber.peers.find(word)
+    if found is None and own is not None and word in {own.stable_id, own.name, label(own), *own.ips}:
+        found = own
+    if found is None:
+        raise CommandFailed(
+            f"cannot find {escape(word, 80)!r}: no peer has this name, address or stable id; "
+            "`netmap-supervisor netmap` lists them"
+        )
+    return found
+
+
+def _show(peer: Peer, *, as_json: bool) -> None:
+    if as_json:
+        click.echo(msgspec.json.encode(peer.to_json() | {"node": peer.json}))
+        return
+    for name, value in peer.to_json().items():
+        if name == "online":
+            value = online(value)  # noqa: PLW2901
+        text = (
+            ", ".join(map(str, value)) if isinstance(value, list | dict) else "" if value is None else value
+        )
+        click.echo(f"{name:<14} {escape(str(text), 2000)}".rstrip())
+
+
+def _table(subscriber: Subscriber) -> Iterator[str]:
+    netmap = subscriber.netmap
+    rows: list[tuple[str, ...]] = [("NAME", "ADDRESS", "ONLINE", "TAGS", "ROUTES", "OS", "STABLE ID")]
+    own = netmap.self_node
+    if own is not None:
+        rows.append(_row(own, "this node"))
+    rows += sorted(_row(peer, online(peer.online)) for peer in netmap.peers.values())
+    yield from columns(rows)
+    if not netmap.peers and subscriber.state == "fresh":
+        yield ""
+        yield "No peers: a node sees those that the tailnet's policy connects it with (README: What a node may see)."
+
+
+def _row(peer: Peer, state: str) -> tuple[str, ...]:
+    return (
+        label(peer),
+        address(peer),
+        state,
+        escape(" ".join(peer.tags), 60),
+        escape(" ".join(peer.routes), 60),
+        escape(peer.os, 20),
+        escape(peer.stable_id, 60),
+    )

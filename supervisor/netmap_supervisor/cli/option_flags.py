@@ -1,0 +1,69 @@
+"""Turns the table of options into flags, and adds the flag every command shares."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from netmap_supervisor.config import runtime_dir
+from netmap_supervisor.config_options import OPTIONS
+from netmap_supervisor.option_kinds import Boolean
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from netmap_supervisor.config_options import Option
+
+__all__ = ["config_file_flag", "given_flags", "run_flags", "runtime_dir_flag"]
+
+_F = TypeVar("_F", bound="Callable[..., Any]")
+
+
+def run_flags(function: _F) -> _F:
+    """Every option of the table as a flag; a value nobody gave is None."""
+    for row in reversed(OPTIONS.values()):
+        function = _flag(row)(function)
+    return function
+
+
+def config_file_flag(function: _F) -> _F:
+    """--config."""
+    return click.option(
+        "--config",
+        "config_file",
+        metavar="FILE",
+        type=click.Path(dir_okay=False),
+        help="Configuration file (TOML).  [env: NETMAP_SUPERVISOR_CONFIG]",
+    )(function)
+
+
+def given_flags(flags: dict[str, Any]) -> dict[str, object]:
+    """Those that were given."""
+    return {name: value for name, value in flags.items() if value is not None}
+
+
+def _flag(row: Option) -> Callable[[_F], _F]:
+    text = f"{row.help}.  [default: {row.shown_default}]"
+    if isinstance(row.kind, Boolean):
+        return click.option(
+            f"{row.flag}/--no-{row.flag.removeprefix('--')}", row.name, default=None, help=text
+        )
+    return click.option(row.flag, row.name, metavar=row.kind.metavar, help=text)
+
+
+def runtime_dir_flag(function: _F) -> _F:
+    """--runtime-dir; the command gets a Path: where the daemon it talks to keeps its sockets."""
+
+    def find(_context: click.Context, _parameter: click.Parameter, value: str | None) -> Path:
+        return runtime_dir(value, os.environ)
+
+    return click.option(
+        "--runtime-dir",
+        "runtime_dir",
+        metavar="DIR",
+        callback=find,
+        help="Runtime directory of the daemon.  [env: NETMAP_SUPERVISOR_RUNTIME_DIR]",
+    )(function)

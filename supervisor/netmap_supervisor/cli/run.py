@@ -1,0 +1,118 @@
+"""`run`: be the daemon."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+import msgspec
+
+from netmap_supervisor.cli.exit_codes import ExitCode
+from netmap_supervisor.cli.option_flags import config_file_flag, given_flags, run_flags
+from netmap_supervisor.cli.terminal import can_redraw, is_terminal
+from netmap_supervisor.config import BadConfiguration, load
+from netmap_supervisor.option_kinds import show_duration
+from netmap_supervisor.run_settings import EMBEDDED
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from netmap_supervisor.config import Configuration
+    from netmap_supervisor.run_settings import RunSettings
+
+__all__ = ["command"]
+
+
+@click.command("run", short_help="Be the daemon: join, keep the netmap, publish it.")
+@config_file_flag
+@run_flags
+def command(config_file: str | None, **flags: Any) -> int:
+    """Be the daemon: join the tailnet, keep its netmap, publish it to subscribers, until Ctrl-C or `stop`.
+
+    A flag wins over NETMAP_SUPERVISOR_<OPTION> in the environment, that over the configuration file, that over the
+    default. Exit status: 0 stopped, 1 failed or already running, 77 auth key refused, 78 bad configuration.
+
+    \b
+    Examples:
+      netmap-supervisor run
+      netmap-supervisor run --control-url https://headscale.example.com --auth-key file:/etc/netmap/key
+      netmap-supervisor run --config /etc/netmap-supervisor/config.toml --view off
+    """
+    try:
+        configuration = load(given_flags(flags), os.environ, config_file=config_file)
+    except BadConfiguration as error:
+        click.echo(f"netmap-supervisor: {error}", err=True)
+        return ExitCode.USAGE if error.is_usage else ExitCode.CONFIGURATION
+    for warning in configuration.warnings:
+        click.echo(f"netmap-supervisor: warning: {warning}", err=True)
+    mode = view_mode(configuration.value("view"))
+    settings = run_settings(configuration, mode)
+    # Loaded here: what only checks its options does not need the daemon.
+    from netmap_supervisor.cli.run_view import RunView  # noqa: PLC0415
+    from netmap_supervisor.supervisor import run  # noqa: PLC0415
+
+    if mode == "off":
+        return run(settings)
+    click.echo("\n".join(facts(settings, configuration)))
+    sys.stdout.flush()
+    view = RunView(mode, Path(settings.runtime_dir), hint(settings))
+    try:
+        return run(settings, view)
+    finally:
+        view.close()
+
+
+def view_mode(wanted: str) -> str:
+    """live, plain or off."""
+    if wanted != "auto":
+        return wanted
+    if can_redraw(sys.stdout):
+        return "live"
+    # Set by systemd for what it connects to its journal: nobody looks at it as at a screen.
+    return "off" if os.environ.get("JOURNAL_STREAM") else "plain"
+
+
+def run_settings(configuration: Configuration, mode: str) -> RunSettings:
+    """The settings, with the log in the form that suits where it goes."""
+    wanted = configuration.value("log_format")
+    if wanted != "auto":
+        return configuration.run_settings(log_format=wanted)
+    if not is_terminal(sys.stderr):
+        return configuration.run_settings(log_format="json")
+    settings = configuration.run_settings(log_format="text")
+    # On the same screen the view tells the rest.
+    return settings if mode == "off" else msgspec.structs.replace(settings, log_level="error")
+
+
+def facts(settings: RunSettings, configuration: Configuration) -> Iterator[str]:
+    """What somebody who started it wants to know first."""
+    from netmap_supervisor.cli import PROGRAM, version  # noqa: PLC0415
+
+    yield f"{PROGRAM} {version()}   pid {os.getpid()}"
+    if settings.embedded:
+        yield f'  control   a server of our own with {settings.dev_nodes} simulated nodes (control.url = "{EMBEDDED}")'
+    else:
+        yield f"  control   {settings.control_url}"
+        yield f"  auth key  {settings.auth_key or 'none: a URL to log in with will be shown'}"
+    yield f"  state     {settings.state_dir}"
+    yield f"  sockets   {settings.runtime_dir}"
+    yield f"  settings  {configuration.file or 'no file'}"
+    yield f"  silence   dead after {show_duration(settings.silence_timeout)} without a MapResponse"
+    yield f"  try       {hint(settings)}"
+    yield ""
+
+
+def hint(settings: RunSettings) -> str:
+    """What to do next, in another terminal."""
+    own = configuration_free(settings.runtime_dir)
+    return f"netmap-supervisor status{own}  |  watch --json{own}  |  fault kill control_connection{own}"
+
+
+def configuration_free(runtime_dir: str) -> str:
+    """The flag other commands need to find this daemon; empty when they find it without."""
+    from netmap_supervisor.config import runtime_dir as found  # noqa: PLC0415
+
+    return "" if str(found(None, os.environ)) == runtime_dir else f" --runtime-dir {runtime_dir}"

@@ -1,0 +1,119 @@
+"""`status`: is there a daemon, and is its netmap to be trusted?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from netmap_actors.errors import escape
+from netmap_supervisor.cli.daemon import NotRunning, ask_status
+from netmap_supervisor.cli.exit_codes import ExitCode
+from netmap_supervisor.cli.option_flags import runtime_dir_flag
+from netmap_supervisor.sentences import ago, span, trust, waiting_for
+from netmap_supervisor.status import encode
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from netmap_supervisor.status import StatusReport
+
+__all__ = ["command", "exit_code"]
+
+_REMOVED = "removed"
+
+
+@click.command("status")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@click.option("-q", "--quiet", is_flag=True, help="Say nothing: the exit status tells.")
+@runtime_dir_flag
+def command(as_json: bool, quiet: bool, runtime_dir: Path) -> int:
+    """Show whether the daemon runs and its netmap can be trusted.
+
+    Exit status: 0 fresh, 3 not running, 4 not fresh, 5 login needed or node removed.
+
+    \b
+    Examples:
+      netmap-supervisor status
+      netmap-supervisor status -q && deploy
+      netmap-supervisor status --json | jq .netmap.age_s
+    """
+    try:
+        report = ask_status(runtime_dir)
+    except NotRunning as error:
+        if not quiet:
+            click.echo(str(error), err=True)
+        return ExitCode.NOT_RUNNING
+    if as_json:
+        click.echo(encode(report))
+    elif not quiet:
+        click.echo("\n".join(lines(report)))
+    return exit_code(report)
+
+
+def exit_code(report: StatusReport) -> ExitCode:
+    """What `status` ends with."""
+    last = report.connection.last_end
+    # A node that was removed stays so until it is registered again, whatever state the next attempt is in.
+    removed = last is not None and last.reason == _REMOVED and report.connection.state != "map_session"
+    if report.connection.state == "login_needed" or removed:
+        return ExitCode.ATTENTION
+    return ExitCode.OK if report.netmap.state == "fresh" else ExitCode.STALE
+
+
+def lines(report: StatusReport) -> Iterator[str]:
+    """The report for people."""
+    netmap, connection, liveness = report.netmap, report.connection, report.liveness
+    heard = trust("none", None) if netmap.age_s is None else f"last MapResponse {ago(netmap.age_s)}"
+    head = f"{netmap.state.upper()}  {heard}"
+    if liveness.deadline_in_s is not None:
+        head += f", dead in {span(max(0.0, liveness.deadline_in_s))} if nothing comes"
+    yield head
+    waiting = waiting_for(report)
+    if waiting is not None:
+        yield f"  waiting     {waiting}"
+    if connection.auth_url:
+        yield f"  log in      {escape(connection.auth_url, 1000)}"
+    if netmap.peers or netmap.domain:
+        domain = f"{escape(netmap.domain, 80)}: " if netmap.domain else ""
+        yield (
+            f"  tailnet     {domain}{netmap.peers} peers, {netmap.peers_online} online, "
+            f"{netmap.peers_unknown} unknown"
+        )
+    if netmap.self_node is not None:
+        node = netmap.self_node
+        yield f"  this node   {escape(node.name, 80)} {escape(' '.join(node.addresses), 120)}"
+    own = " (embedded)" if report.control.embedded else ""
+    yield f"  control     {escape(report.control.url)}{own} {escape(report.control.server_key or '', 90)}".rstrip()
+    yield f"  connection  {_connection(report)}"
+    ended = ", ".join(f"{reason} {count}" for reason, count in connection.ended.items() if count)
+    if ended:
+        yield f"  ended       {escape(ended)}"
+    if connection.last_end is not None:
+        last = connection.last_end
+        detail = f": {escape(last.detail)}" if last.detail else ""
+        yield f"  last end    {escape(last.reason, 40)} at {escape(last.at, 40)}{detail}"
+    yield f"  bus         epoch {netmap.epoch} seq {netmap.seq}, {report.subscribers} subscribers"
+    for one in report.degraded:
+        yield f"  degraded    {escape(one.text, 500)} (since {escape(one.since, 40)})"
+    yield ""
+    yield f"  {'ACTOR':<20}{'PID':>8}  {'STATE':<10}{'RESTARTS':>8}  {'UP':>8}  {'MEMORY':>9}  LAST EXIT"
+    yield f"  {'supervisor':<20}{report.pid:>8}  {'active':<10}{'':>8}  {span(report.uptime_s):>8}"
+    for actor in report.actors:
+        up = "" if actor.uptime_s is None else span(actor.uptime_s)
+        memory = "" if actor.rss_bytes is None else f"{actor.rss_bytes / (1 << 20):.1f} MiB"
+        yield (
+            f"  {actor.name:<20}{actor.pid or '-':>8}  {actor.state:<10}{actor.restarts:>8}  {up:>8}  {memory:>9}  "
+            f"{escape(actor.last_exit or '', 60)}"
+        ).rstrip()
+
+
+def _connection(report: StatusReport) -> str:
+    connection = report.connection
+    text = f"number {connection.generation}, {escape(connection.state, 40).replace('_', ' ')}"
+    if connection.session_age_s is not None:
+        text += f" for {span(connection.session_age_s)}"
+    if connection.local_address:
+        text += f", {escape(connection.local_address, 60)} to {escape(connection.remote_address or '?', 60)}"
+    return text

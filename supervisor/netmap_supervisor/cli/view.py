@@ -1,0 +1,35 @@
+"""`view`: what `run` shows, in a process of its own. Started by `run`, not by people."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from netmap_supervisor.cli.daemon import status_or_none
+from netmap_supervisor.cli.option_flags import runtime_dir_flag
+from netmap_supervisor.cli.terminal import make_view
+from netmap_supervisor.viewer import show
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["command"]
+
+
+@click.command("view", hidden=True)
+@click.option("--mode", type=click.Choice(["live", "plain"]), required=True)
+@click.option("--hint", default="")
+@runtime_dir_flag
+def command(mode: str, hint: str, runtime_dir: Path) -> None:
+    """Show a daemon whose events come in on standard input, until they end."""
+    # Ctrl-C goes to the whole foreground group: the daemon ends first, and this view shows how.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    show(
+        make_view(mode, hint=hint),
+        runtime_dir,
+        ask=lambda: status_or_none(runtime_dir),
+        events=sys.stdin.buffer,
+    )

@@ -1,0 +1,102 @@
+"""`watch`: the netmap as it changes, as JSON Lines or for people."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import click
+import msgspec
+
+from netmap_actors.subscriber import PeerRemoved, PeerUpserted, Snapshot, Subscriber
+from netmap_actors.wire.topics import Kind
+from netmap_supervisor.cli.daemon import status_or_none
+from netmap_supervisor.cli.exit_codes import ExitCode
+from netmap_supervisor.cli.option_flags import runtime_dir_flag
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from netmap_actors.subscriber import Event, Peer
+
+__all__ = ["command", "wants"]
+
+KINDS = tuple(kind.value for kind in Kind if kind not in {Kind.COMMIT, Kind.HEARTBEAT})
+
+
+@click.command("watch")
+@click.option(
+    "--json", "as_json", is_flag=True, help="JSON Lines: a snapshot first, then one line per change."
+)
+@click.option(
+    "--kind",
+    "kinds",
+    multiple=True,
+    type=click.Choice(KINDS),
+    help="Only changes of this kind; may be repeated.",
+)
+@click.option(
+    "--peer",
+    "peers",
+    multiple=True,
+    metavar="PEER",
+    help="Only changes of this peer (name, address or stable id); may be repeated.",
+)
+@runtime_dir_flag
+def command(as_json: bool, kinds: tuple[str, ...], peers: tuple[str, ...], runtime_dir: Path) -> int:
+    """Follow the netmap: a table that changes in place on a terminal, lines everywhere else.
+
+    It goes on over restarts of the daemon and waits for one that is not there yet.
+
+    \b
+    Examples:
+      netmap-supervisor watch
+      netmap-supervisor watch --json --kind peer_upserted --kind peer_removed
+      netmap-supervisor watch --json --peer web-1 | while read -r line; do notify "$line"; done
+    """
+    try:
+        if as_json:
+            _json_lines(runtime_dir, kinds, peers)
+        else:
+            _view(runtime_dir, kinds, peers)
+    except KeyboardInterrupt:
+        pass  # the usual way to end it
+    return ExitCode.OK
+
+
+def _json_lines(runtime_dir: Path, kinds: tuple[str, ...], peers: tuple[str, ...]) -> None:
+    out = sys.stdout.buffer
+    with Subscriber(runtime_dir) as subscriber:
+        for event in subscriber:
+            if isinstance(event, Snapshot) or wants(event, kinds, peers):
+                out.write(msgspec.json.encode(event.to_json()) + b"\n")
+                out.flush()
+
+
+def wants(event: Event, kinds: tuple[str, ...], peers: tuple[str, ...]) -> bool:
+    """The filters let this event through. A peer filter lets nothing but changes of peers through."""
+    if kinds and event.kind not in kinds:
+        return False
+    if not peers:
+        return True
+    return isinstance(event, PeerUpserted | PeerRemoved) and any(_is(event.peer, word) for word in peers)
+
+
+def _is(peer: Peer, word: str) -> bool:
+    name, wanted = peer.name.lower(), word.rstrip(".").lower()
+    return word == peer.stable_id or wanted in {name, name.partition(".")[0]} or word in peer.ips
+
+
+def _view(runtime_dir: Path, kinds: tuple[str, ...], peers: tuple[str, ...]) -> None:
+    # Loaded here: JSON Lines need neither.
+    from netmap_supervisor.cli.terminal import can_redraw, make_view  # noqa: PLC0415
+    from netmap_supervisor.viewer import show  # noqa: PLC0415
+
+    mode = "live" if can_redraw(sys.stdout) and not kinds and not peers else "plain"
+    view = make_view(mode, hint=f"Ctrl-C ends this view; runtime directory {runtime_dir}")
+    show(
+        view,
+        runtime_dir,
+        ask=lambda: status_or_none(runtime_dir),
+        chosen=lambda event: isinstance(event, Snapshot) or wants(event, kinds, peers),
+    )

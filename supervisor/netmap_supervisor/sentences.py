@@ -1,0 +1,266 @@
+"""What happened, in one line for people: changes of the netmap, events of the daemon, what is waited for.
+
+Pure. Whatever came from others is escaped here, so that every view can print it as it is.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import TYPE_CHECKING, Any
+
+from netmap_actors.errors import escape
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from netmap_actors.subscriber import Event, Peer
+    from netmap_supervisor.status import ConnectionStatus, StatusReport
+
+__all__ = [
+    "address",
+    "ago",
+    "daemon_event",
+    "label",
+    "netmap_change",
+    "online",
+    "span",
+    "trust",
+    "waiting_for",
+]
+
+_LISTS = ("addresses", "allowed_ips", "tags", "routes", "endpoints")
+_QUIET = frozenset({"last_seen", "node.Hostinfo", "node.ComputedName", "node.ComputedNameWithHost"})
+"""Fields whose change alone says nothing to a person; --json has them."""
+_MAX_LISTED = 4
+_MAX_VALUE = 60
+_MAX_DETAIL = 200
+_MAX_URL = 1000
+
+
+def span(seconds: float) -> str:
+    """A duration as one says it: "0.8 s", "75 s", "12 min", "3 h", "4 d"."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    for limit, size, unit in ((120, 1, "s"), (7200, 60, "min"), (172_800, 3600, "h")):
+        if seconds < limit:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds / 86_400:.0f} d"
+
+
+def ago(seconds: float | None) -> str:
+    """How old something is."""
+    return "never" if seconds is None else f"{span(seconds)} ago"
+
+
+def trust(state: str, age_s: float | None) -> str:
+    """How far the netmap can be trusted."""
+    if state == "none":
+        return "no netmap yet"
+    return f"{escape(state, 20)}, last MapResponse {ago(age_s)}"
+
+
+def online(value: bool | None) -> str:
+    """Contact with the control server; never guessed."""
+    return {True: "online", False: "offline", None: "unknown"}[value]
+
+
+def label(peer: Peer) -> str:
+    """The shortest name that tells it: first label of its name, else its host name, else its id."""
+    return escape(peer.name.partition(".")[0] or peer.hostname or peer.stable_id, _MAX_VALUE)
+
+
+def address(peer: Peer) -> str:
+    """Its IPv4 address if it has one, else the first address."""
+    ips = peer.ips
+    found = next((ip for ip in ips if _is_ipv4(ip)), ips[0] if ips else "")
+    return escape(found, _MAX_VALUE)
+
+
+def _is_ipv4(text: str) -> bool:
+    try:
+        ipaddress.IPv4Address(text)
+    except ValueError:
+        return False
+    return True
+
+
+# The netmap
+
+
+def netmap_change(event: Event) -> str | None:
+    """One event of a subscriber as a line; None for one that tells a person nothing."""
+    details: Any = event
+    match event.kind:
+        case "snapshot":
+            netmap = details.netmap
+            count = len(netmap.peers)
+            up = sum(1 for peer in netmap.peers.values() if peer.online)
+            domain = f" of {escape(netmap.domain, _MAX_VALUE)}" if netmap.domain else ""
+            if event.state == "none":
+                return None
+            return f"netmap{domain}: {count} peers, {up} online ({trust(event.state, event.age_s)})"
+        case "peer_upserted":
+            return _peer_change(details.peer, details.previous)
+        case "peer_removed":
+            return f"{label(details.peer)} {address(details.peer)} left"
+        case "self_changed":
+            if details.node is None:
+                return "this node: the control server shows none"
+            changes = _field_changes(details.node, details.previous or {})
+            return f"this node is {label(details.node)} {address(details.node)}" + (
+                f": {changes}" if changes else ""
+            )
+        case "state_changed":
+            return f"netmap {trust(event.state, event.age_s)} ({_word(details.reason)})"
+        case "domain_changed":
+            return f"the tailnet is called {escape(details.domain, _MAX_VALUE)}"
+        case "user_profiles_changed":
+            return f"users: {len(details.upserted)} came or changed, {len(details.removed)} left"
+        case kind:
+            return f"{_word(kind.removesuffix('_changed'))} changed"
+
+
+def _peer_change(peer: Peer, previous: Mapping[str, Any] | None) -> str | None:
+    who = f"{label(peer)} {address(peer)}"
+    if previous is None:
+        more = ", ".join((online(peer.online), *(escape(tag, _MAX_VALUE) for tag in peer.tags[:_MAX_LISTED])))
+        return f"{who} joined ({more})"
+    changes = _field_changes(peer, previous)
+    return f"{who} {changes}" if changes else None
+
+
+def _field_changes(peer: Peer, previous: Mapping[str, Any]) -> str:
+    return ", ".join(
+        text for name, old in previous.items() if name not in _QUIET and (text := _field(peer, name, old))
+    )
+
+
+def _field(peer: Peer, name: str, old: Any) -> str:
+    """What became of one field."""
+    if name == "online":
+        return f"is {online(peer.online)}" if peer.online is not None else "is of unknown state"
+    if name == "expired":
+        return "key has expired" if peer.expired else "key is valid again"
+    if name == "key":
+        return "new node key"
+    if name == "decoded":
+        return "is readable again" if peer.decoded else "is not readable: only its ids can be relied on"
+    if name in _LISTS:
+        return f"{_word(name)} {_difference(old or (), getattr(peer, name))}"
+    new = getattr(peer, name, None) if not name.startswith("node.") else None
+    if isinstance(new, str | int) and not name.startswith(("machine", "disco")):
+        return f"{_word(name)} {_value(old)} → {_value(new)}"
+    return f"{_word(name.removeprefix('node.'))} changed"
+
+
+def _difference(old: Sequence[Any], new: Sequence[str]) -> str:
+    signed = [f"+{item}" for item in new if item not in old] + [f"-{item}" for item in old if item not in new]
+    if not signed:
+        return "in another order"
+    shown = " ".join(escape(item, _MAX_VALUE) for item in signed[:_MAX_LISTED])
+    return shown + (f" and {len(signed) - _MAX_LISTED} more" if len(signed) > _MAX_LISTED else "")
+
+
+def _value(value: Any) -> str:
+    return "none" if value in (None, "") else escape(str(value), _MAX_VALUE)
+
+
+def _word(name: object) -> str:
+    return escape(str(name), _MAX_VALUE).replace("_", " ")
+
+
+# The daemon
+
+_EVENTS: dict[str, str] = {
+    "actor_ready": "{actor} is up (pid {pid})",
+    "actor_exited": "{actor} (pid {pid}) ended: {reason} {detail}",
+    "child_killed": "{actor} (pid {pid}) killed: {reason}",
+    "map_session_started": "map session {session} on connection {generation}: waiting for the netmap",
+    "first_netmap": "whole netmap after {took_s} s: {peers} peers",
+    "silence_detected": "SILENCE: no MapResponse for {silent_for} s, the connection is dead",
+    "session_ended": "connection {generation} ended: {reason} {detail}",
+    "wake_detected": "the machine has slept",
+    "link_changed": "the network has changed",
+    "probe_sent": "probing the connection ({reason})",
+    "probe_answered": "the connection lives: the probe was answered",
+    "probe_failed": "the probe was not answered",
+    "login_needed": "LOGIN NEEDED: open {url}",
+    "node_removed": "NODE REMOVED: the control server no longer knows this node {detail}",
+    "degraded": "degraded: {text}",
+    "healed": "healed: {code}",
+    "stopping": "stopping: {reason}",
+}
+"""Sentences for log events; what is missing here is shown only when it is a warning or an error."""
+_LOUD = frozenset({"warning", "error", "critical"})
+_ORDERLY = "normal"
+
+
+def daemon_event(level: str, event: str, fields: Mapping[str, Any]) -> str | None:
+    """One log event as a line; None for one that tells a person nothing."""
+    # A URL that is cut off cannot be opened.
+    known = {
+        key: escape(str(value), _MAX_URL if key == "url" else _MAX_DETAIL)
+        for key, value in fields.items()
+        if value is not None
+    }
+    if event == "actor_exited" and fields.get("reason") == _ORDERLY:
+        return None
+    form = _EVENTS.get(event)
+    if form is not None:
+        return " ".join(form.format_map(_Blank(known)).split())
+    if level not in _LOUD:
+        return None
+    about = ", ".join(f"{key} {value}" for key, value in known.items() if key not in {"timestamp", "level"})
+    return f"{level}: {_word(event)}" + (f" ({about})" if about else "")
+
+
+class _Blank(dict[str, str]):
+    """A field nobody gave is left out."""
+
+    def __missing__(self, key: str) -> str:
+        return ""
+
+
+_WAITING: dict[str, str] = {
+    "starting": "the connection is being started",
+    "resolving": "looking up the address of {url}",
+    "connecting": "connecting to {url}",
+    "handshaking": "waiting for the handshake with {url}",
+    "registering": "waiting for the registration at {url}",
+    "login_needed": "somebody has to log in: open {auth_url}",
+    "awaiting_approval": "an administrator has to approve this node",
+    "map_session": "waiting for the first netmap from {url}",
+    "backing_off": "the next attempt at {url} comes {next}",
+    "stopped": "the connection is stopped",
+}
+
+
+def waiting_for(report: StatusReport) -> str | None:
+    """What stands between us and a fresh netmap; None when nothing does."""
+    if report.netmap.state == "fresh":
+        return None
+    slow = [actor.name for actor in report.actors if actor.state != "active"]
+    connection = report.connection
+    if connection.state == "starting" and slow:
+        return f"waiting for {', '.join(slow)} to come up"
+    form = _WAITING.get(connection.state, "the connection is {state}")
+    following = "soon" if connection.next_attempt_s is None else f"in {span(connection.next_attempt_s)}"
+    fields = {
+        "url": escape(report.control.url),
+        "auth_url": escape(connection.auth_url or "the URL that `status` shows", _MAX_URL),
+        "next": following,
+        "state": escape(connection.state, 40),
+    }
+    return form.format_map(fields) + _last_end(connection)
+
+
+def _last_end(connection: ConnectionStatus) -> str:
+    """Why the connection before ended, if that matters to who waits."""
+    last = connection.last_end
+    if last is None or connection.state in {"map_session", "awaiting_approval"}:
+        return ""
+    where = f" in {last.stage}" if last.stage and last.reason == "error" else ""
+    detail = f": {escape(last.detail, _MAX_DETAIL)}" if last.detail else ""
+    return (
+        f" (attempt {connection.attempts}; the last one ended with {escape(last.reason, 40)}{where}{detail})"
+    )
