@@ -64,6 +64,8 @@ class SupervisorCore(ChildTree):
         self.connection = ConnectionPolicy(jitter)
         self.heartbeats: dict[str, internal_pb2.Heartbeat] = {}
         """The newest of each actor; kept after its death."""
+        self.heard_from: dict[str, int] = {}
+        """The incarnation it is from."""
 
     def receive(self, happened: Input, now: Now) -> list[Command]:
         """Take in one thing that happened."""
@@ -144,6 +146,8 @@ class SupervisorCore(ChildTree):
         return max(delay, self._decide(child, reason, death.up_for, now) or 0.0)
 
     def _reconnect(self, now: Now) -> None:
+        if self.stopping:
+            return
         child = self.children[CONNECTION]
         self.connection.schedule.forget()
         if child.state is ChildState.BACKOFF:
@@ -166,6 +170,7 @@ class SupervisorCore(ChildTree):
             case name, "heartbeat":
                 child.heartbeat(envelope.heartbeat.rss_bytes, now.monotonic)
                 self.heartbeats[name] = envelope.heartbeat
+                self.heard_from[name] = envelope.incarnation
                 if name == PUBLISHER:
                     self._published(envelope.heartbeat.publisher, now)
             case name, "degraded" if envelope.degraded.active:

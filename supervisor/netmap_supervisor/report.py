@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 from typing import TYPE_CHECKING
 
+from netmap_actors.wire import internal_pb2
 from netmap_supervisor.child_machine import ChildState
 from netmap_supervisor.core import CONNECTION, LIVENESS, PUBLISHER, SupervisorCore
 from netmap_supervisor.status import (
@@ -20,7 +21,6 @@ from netmap_supervisor.status import (
 )
 
 if TYPE_CHECKING:
-    from netmap_actors.wire import internal_pb2
     from netmap_supervisor.core_messages import Now
     from netmap_supervisor.run_settings import RunSettings
 
@@ -63,8 +63,6 @@ def make_report(core: SupervisorCore, settings: RunSettings, own: Own, now: Now)
 
 
 def _published(core: SupervisorCore) -> internal_pb2.PublisherStatistics:
-    from netmap_actors.wire import internal_pb2  # noqa: PLC0415
-
     heartbeat = core.heartbeats.get(PUBLISHER)
     return heartbeat.publisher if heartbeat is not None else internal_pb2.PublisherStatistics()
 
@@ -73,9 +71,7 @@ def _netmap(core: SupervisorCore, settings: RunSettings, now: Now) -> NetmapStat
     told = _published(core)
     age = now.boottime - told.last_received_at if told.last_received_at else None
     state = told.state or "none"
-    # The publisher's word decays here, too: it may be dead, or about to say so.
-    trusted = core.children[PUBLISHER].alive and core.children[CONNECTION].alive
-    if state == "fresh" and (not trusted or age is None or age >= settings.silence_timeout):
+    if state == "fresh" and not _trusted(core, told, age, settings.silence_timeout):
         state = "stale"
     own_node = None
     if told.self_stable_id:
@@ -92,6 +88,22 @@ def _netmap(core: SupervisorCore, settings: RunSettings, now: Now) -> NetmapStat
         peers_unknown=told.peers_unknown,
         domain=told.domain,
         self_node=own_node,
+    )
+
+
+def _trusted(
+    core: SupervisorCore, told: internal_pb2.PublisherStatistics, age: float | None, limit: float
+) -> bool:
+    """The publisher's word counts while it lives, while the connection it speaks of lives, and for so long."""
+    publisher, connection = core.children[PUBLISHER], core.children[CONNECTION]
+    return (
+        publisher.state is ChildState.RUNNING
+        and core.heard_from.get(PUBLISHER) == publisher.incarnation
+        and connection.state is ChildState.RUNNING
+        and told.generation == connection.incarnation
+        and told.session == core.connection.ledger.session
+        and age is not None
+        and age < limit
     )
 
 

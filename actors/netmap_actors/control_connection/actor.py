@@ -365,7 +365,6 @@ class ControlConnection(ActorBase):
         self.tell_supervisor(self._reports.stage_entered(event))
         self.heartbeat_now()
         if event.stage is Stage.MAP:
-            self.log.info("map_session_started", session=event.session)
             self._await_silence()
 
     def _save(self, *, required: bool) -> bool:

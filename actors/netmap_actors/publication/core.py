@@ -31,6 +31,9 @@ MAX_UPDATES = 500
 """Updates of one transaction that are sent one by one. Of a larger one only the commit goes out: its seq shows the
 gap, and who follows asks for a snapshot, which costs less than that many messages and passes no high-water mark."""
 
+BARE_KEEP_ALIVE = len('{"KeepAlive":true}')
+"""Bytes of a keep-alive that says nothing else; a longer one may bring settings."""
+
 _BODY_TAGS = {kind: tag(netmap_pb2.BusMessage.DESCRIPTOR.fields_by_name[kind.value].number) for kind in Kind}
 
 
@@ -96,7 +99,7 @@ class Publication:
             self._session_mapped = False
         full = False
         updates: list[Update] = []
-        if not header.keep_alive:
+        if not header.keep_alive or len(document) > BARE_KEEP_ALIVE:
             full, updates = self._apply(document, now, now_text)
         self._freshness.received(header.received_at)
         self._transaction(updates, "session_started" if full else "received", now)
@@ -139,7 +142,7 @@ class Publication:
     def answer(self, token: bytes, epoch: int, seq: int, now: float) -> Iterator[bytes]:
         """The encoded Replies to a Request, built one by one; all of them show the commit of this moment."""
         head = Head(token, self.epoch, self.seq, self._shown, self._freshness.age(now))
-        if self.seq == 0 or self._shown == NONE:
+        if self._shown == NONE:
             return not_yet_parts(head)
         missed = self._ring.after(seq) if epoch == self.epoch else None
         if missed is not None:
@@ -158,7 +161,7 @@ class Publication:
             self._transaction([], "bad_map_response", now)
             raise
         if applied.keep_alive:
-            return False, []
+            return False, applied.updates
         if first:
             self._session_mapped = True
             self._freshness.full_map_applied()
@@ -167,6 +170,8 @@ class Publication:
     def _transaction(self, updates: list[Update], reason: str, now: float) -> None:
         """Number and keep the updates and a change of state, if there are any, and close with a commit."""
         state = self._freshness.state(now)
+        if state == NONE:
+            return  # what came before the first full map is part of the first snapshot
         if state != self._shown:
             self._shown = state
             body = netmap_pb2.StateChanged(reason=reason).SerializeToString()

@@ -1,8 +1,12 @@
-"""True differences between two commits: folded in message by message, or found between two whole netmaps."""
+"""Transactions and snapshots laid over what a replica holds, and the true changes they make.
+
+What is written differently but says the same is no change; so a snapshot after a gap, or a new publisher's first
+one, yields exactly what is different.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from netmap_actors.subscriber.events import (
     DocumentChanged,
@@ -15,150 +19,178 @@ from netmap_actors.subscriber.events import (
 )
 from netmap_actors.subscriber.netmap_view import DOCUMENTS, Contents
 from netmap_actors.subscriber.peer import Peer, UserProfile, differences, parse_json
+from netmap_actors.wire.pieces import BadPieces, cut, first_text
+from netmap_actors.wire.topics import Kind
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
     from netmap_actors.wire import netmap_pb2
 
-__all__ = ["Applier", "compare"]
+__all__ = [
+    "DOCUMENT_KINDS",
+    "Stamp",
+    "apply_transaction",
+    "body_bytes",
+    "difference",
+    "profile_of",
+    "stable_id_of",
+]
+
+DOCUMENT_KINDS = {f"{name}_changed": name for name in DOCUMENTS}
+"""Kinds that carry a Document, with the name of what they replace."""
 
 
-class Applier:
-    """Changes Contents and remembers what stood there before."""
+class Stamp(NamedTuple):
+    """What all events of one transaction carry."""
 
-    def __init__(self, contents: Contents) -> None:
-        self._contents = contents
-        self._peers: dict[str, bytes | None] = {}
-        self._self: bytes | None = None
-        self._documents: dict[str, bytes] = {}
-        self._domain: str | None = None
-        self._profiles: dict[int, UserProfile] | None = None
-        self._profiles_before = contents.profiles
-
-    def apply(self, message: netmap_pb2.BusMessage) -> None:
-        """One update of a transaction."""
-        contents = self._contents
-        kind = message.WhichOneof("body")
-        match kind:
-            case "peer_upserted":
-                stable_id = message.peer_upserted.stable_id
-                old = contents.upsert(stable_id, message.peer_upserted.SerializeToString())
-                self._peers.setdefault(stable_id, old)
-            case "peer_removed":
-                stable_id = message.peer_removed.stable_id
-                self._peers.setdefault(stable_id, contents.remove(stable_id))
-            case "self_changed":
-                if self._self is None:
-                    self._self = contents.self_node
-                contents.self_node = message.self_changed.SerializeToString()
-            case "domain_changed":
-                if self._domain is None:
-                    self._domain = contents.domain
-                contents.domain = message.domain_changed.domain
-            case "user_profiles_changed":
-                profiles = dict(contents.profiles)
-                for profile in message.user_profiles_changed.upserted:
-                    profiles[profile.id] = _profile(profile)
-                for gone in message.user_profiles_changed.removed:
-                    profiles.pop(gone, None)
-                contents.profiles = profiles
-            case str() if kind.removesuffix("_changed") in DOCUMENTS:
-                name = kind.removesuffix("_changed")
-                self._documents.setdefault(name, contents.documents.get(name, b""))
-                contents.documents[name] = getattr(message, kind).json
-
-    def fill(self, chunk: netmap_pb2.SnapshotChunk) -> None:
-        """One part of a snapshot."""
-        contents = self._contents
-        for peer in chunk.peers:
-            contents.peers[peer.stable_id] = peer.SerializeToString()
-        if chunk.HasField("self"):
-            contents.self_node = chunk.self.SerializeToString()
-        for name in DOCUMENTS:
-            if value := getattr(chunk, name):
-                contents.documents[name] = value
-        contents.domain = chunk.domain or contents.domain
-        if chunk.user_profiles:
-            contents.profiles = dict(contents.profiles) | {p.id: _profile(p) for p in chunk.user_profiles}
-
-    def events(self, epoch: int, seq: int, state: str, age_s: float | None) -> list[Event]:
-        """What is not as it was before the first `apply`."""
-        before = Contents()
-        before.peers = {stable_id: old for stable_id, old in self._peers.items() if old is not None}
-        after = Contents()
-        after.peers = {key: self._contents.peers[key] for key in self._peers if key in self._contents.peers}
-        before.profiles, after.profiles = self._profiles_before, self._contents.profiles
-        after.self_node = self._contents.self_node
-        before.self_node = after.self_node if self._self is None else self._self
-        after.domain = self._contents.domain
-        before.domain = after.domain if self._domain is None else self._domain
-        before.documents = dict(self._documents)
-        after.documents = {name: self._contents.documents[name] for name in self._documents}
-        return compare(before, after, epoch=epoch, seq=seq, state=state, age_s=age_s)
+    epoch: int
+    seq: int
+    state: str
+    age_s: float | None
 
 
-def compare(
-    old: Contents, new: Contents, *, epoch: int, seq: int, state: str, age_s: float | None
-) -> list[Event]:
-    """One event for each thing that differs; removals first, so that names and addresses are free again."""
-    events: list[Event] = []
-    for stable_id in old.peers:
-        if stable_id not in new.peers:
-            gone = Peer(old.peers[stable_id], old.profiles)
-            events.append(PeerRemoved(epoch=epoch, seq=seq, state=state, age_s=age_s, peer=gone))
-    for stable_id, piece in new.peers.items():
-        before = old.peers.get(stable_id)
-        if before == piece:
-            continue
-        peer = Peer(piece, new.profiles)
-        previous = None if before is None else differences(Peer(before, old.profiles), peer)
-        events.append(
-            PeerUpserted(epoch=epoch, seq=seq, state=state, age_s=age_s, peer=peer, previous=previous)
-        )
-    if old.self_node != new.self_node:
-        node = Peer(new.self_node, new.profiles) if new.self_node else None
-        was = Peer(old.self_node, old.profiles) if old.self_node else None
-        previous = differences(was, node) if was is not None and node is not None else None
-        events.append(
-            SelfChanged(epoch=epoch, seq=seq, state=state, age_s=age_s, node=node, previous=previous)
-        )
-    for name in DOCUMENTS:
-        was_json, now_json = old.documents.get(name, b""), new.documents.get(name, b"")
-        if was_json != now_json:
-            events.append(
-                DocumentChanged(
-                    epoch=epoch,
-                    seq=seq,
-                    state=state,
-                    age_s=age_s,
-                    document=name,
-                    value=parse_json(now_json),
-                    previous=parse_json(was_json),
-                )
-            )
-    if old.domain != new.domain:
-        events.append(
-            DomainChanged(
-                epoch=epoch, seq=seq, state=state, age_s=age_s, domain=new.domain, previous=old.domain
-            )
-        )
-    if old.profiles is not new.profiles and old.profiles != new.profiles:
-        events.append(
-            UserProfilesChanged(
-                epoch=epoch,
-                seq=seq,
-                state=state,
-                age_s=age_s,
-                upserted=tuple(p for key, p in new.profiles.items() if old.profiles.get(key) != p),
-                removed=tuple(p for key, p in old.profiles.items() if key not in new.profiles),
-            )
-        )
-    return events
+def stable_id_of(piece: bytes) -> str:
+    """The stable id of an encoded Peer. Raises BadPieces when it has none."""
+    stable_id = first_text(piece, 1)
+    if stable_id is None:
+        # Any order of fields is legal; ours is only the usual one.
+        found, _ = cut(piece, 1)
+        stable_id = found[-1].decode("utf-8", "replace") if found else ""
+    if not stable_id:
+        raise BadPieces("cannot use a peer without a stable id")
+    return stable_id
 
 
-def _profile(message: netmap_pb2.UserProfile) -> UserProfile:
+def profile_of(message: netmap_pb2.UserProfile) -> UserProfile:
+    """The user behind a UserProfile."""
     return UserProfile(
         id=message.id,
         login_name=message.login_name,
         display_name=message.display_name,
         profile_pic_url=message.profile_pic_url,
     )
+
+
+def body_bytes(message: netmap_pb2.BusMessage) -> bytes:
+    """The encoded Peer of a peer_upserted or self_changed."""
+    peer = message.peer_upserted if message.HasField("peer_upserted") else message.self_changed
+    return peer.SerializeToString()
+
+
+def apply_transaction(
+    contents: Contents, messages: Iterable[netmap_pb2.BusMessage], stamp: Stamp
+) -> list[Event]:
+    """Lay the updates of one transaction over the contents; the true changes."""
+    # Users first: the peers of this transaction may be theirs.
+    ordered = sorted(messages, key=lambda m: m.WhichOneof("body") != Kind.USER_PROFILES_CHANGED.value)
+    events = (_apply(contents, message, stamp) for message in ordered)
+    return [event for event in events if event is not None]
+
+
+def _apply(contents: Contents, message: netmap_pb2.BusMessage, stamp: Stamp) -> Event | None:
+    match message.WhichOneof("body"):
+        case "peer_upserted":
+            piece = body_bytes(message)
+            stable_id = message.peer_upserted.stable_id
+            return _upserted(contents, contents.upsert(stable_id, piece), piece, stamp)
+        case "peer_removed":
+            gone = contents.remove(message.peer_removed.stable_id)
+            if gone is None:
+                return None
+            return PeerRemoved(peer=Peer(gone, contents.profiles), **stamp._asdict())
+        case "self_changed":
+            old, contents.self_node = contents.self_node, body_bytes(message)
+            return _self_changed(contents, old, stamp)
+        case "user_profiles_changed":
+            profiles = dict(contents.profiles)
+            for user_id in message.user_profiles_changed.removed:
+                profiles.pop(user_id, None)
+            for profile in message.user_profiles_changed.upserted:
+                profiles[profile.id] = profile_of(profile)
+            before = contents.profiles
+            contents.profiles = profiles
+            return _profiles_changed(contents, before, stamp)
+        case "domain_changed":
+            previous, contents.domain = contents.domain, message.domain_changed.domain
+            return _domain_changed(contents, previous, stamp)
+        case kind if kind in DOCUMENT_KINDS:
+            name = DOCUMENT_KINDS[kind]
+            before_json = contents.documents.get(name, b"")
+            contents.documents[name] = getattr(message, kind).json
+            return _document_changed(contents, name, before_json, stamp)
+        case _:
+            return None  # state_changed speaks of the netmap, not in it
+
+
+def difference(old: Contents, new: Contents, stamp: Stamp) -> Iterator[Event]:
+    """The true changes from one netmap to another."""
+    candidates = [
+        _profiles_changed(new, old.profiles, stamp),
+        _domain_changed(new, old.domain, stamp),
+        _self_changed(new, old.self_node, stamp),
+    ]
+    candidates += [_document_changed(new, name, old.documents.get(name, b""), stamp) for name in DOCUMENTS]
+    yield from (event for event in candidates if event is not None)
+    for stable_id, piece in old.peers.items():
+        if stable_id not in new.peers:
+            yield PeerRemoved(peer=Peer(piece, old.profiles), **stamp._asdict())
+    for stable_id, piece in new.peers.items():
+        before = old.peers.get(stable_id)
+        if before != piece:
+            event = _upserted(new, before, piece, stamp)
+            if event is not None:
+                yield event
+
+
+def _upserted(contents: Contents, old: bytes | None, new: bytes, stamp: Stamp) -> Event | None:
+    peer = Peer(new, contents.profiles)
+    previous = None
+    if old is not None:
+        previous = _previous(contents, old, peer)
+        if not previous:
+            return None
+    return PeerUpserted(
+        peer=peer, previous=previous, epoch=stamp.epoch, seq=stamp.seq, state=stamp.state, age_s=stamp.age_s
+    )
+
+
+def _self_changed(contents: Contents, old: bytes, stamp: Stamp) -> Event | None:
+    new = contents.self_node
+    if old == new:
+        return None
+    node = Peer(new, contents.profiles) if new else None
+    previous = _previous(contents, old, node) if old and node is not None else None
+    if previous is not None and not previous:
+        return None
+    return SelfChanged(node=node, previous=previous, **stamp._asdict())
+
+
+def _previous(contents: Contents, old: bytes, new: Peer) -> dict[str, object]:
+    before = Peer(old, contents.profiles)
+    return {} if before == new else differences(before, new)
+
+
+def _profiles_changed(contents: Contents, old: Mapping[int, UserProfile], stamp: Stamp) -> Event | None:
+    new = contents.profiles
+    upserted = tuple(profile for user_id, profile in new.items() if old.get(user_id) != profile)
+    removed = tuple(profile for user_id, profile in old.items() if user_id not in new)
+    if not upserted and not removed:
+        return None
+    return UserProfilesChanged(upserted=upserted, removed=removed, **stamp._asdict())
+
+
+def _domain_changed(contents: Contents, old: str, stamp: Stamp) -> Event | None:
+    if contents.domain == old:
+        return None
+    return DomainChanged(domain=contents.domain, previous=old, **stamp._asdict())
+
+
+def _document_changed(contents: Contents, name: str, old: bytes, stamp: Stamp) -> Event | None:
+    new = contents.documents.get(name, b"")
+    if new == old:
+        return None
+    value, previous = parse_json(new), parse_json(old)
+    if value == previous:
+        return None
+    return DocumentChanged(document=name, value=value, previous=previous, **stamp._asdict())

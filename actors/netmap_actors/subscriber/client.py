@@ -6,6 +6,7 @@ Not here: what the messages mean (`replica`).
 from __future__ import annotations
 
 import collections
+import os
 import random
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -14,12 +15,11 @@ import zmq
 
 from netmap_actors.clock import SystemClock
 from netmap_actors.runtime_paths import default_runtime_dir, requests_path, updates_path
-from netmap_actors.subscriber.replica import Replica
-from netmap_actors.wire.topics import PREFIX
+from netmap_actors.subscriber.replica import Replica, subscribed_kinds
+from netmap_actors.wire.topics import Kind, topic_of
 
 if TYPE_CHECKING:
-    import os
-    from collections.abc import AsyncIterator, Callable, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterable, Iterator
     from types import TracebackType
 
     from netmap_actors.clock import Clock
@@ -34,15 +34,20 @@ UPDATES_HWM = 10_000
 """Messages that wait for us; more are lost, which the numbers show, and a snapshot makes up for it."""
 REQUESTS_HWM = 2
 """Requests that wait for a publisher to come; they all ask the same."""
+ANSWERS_HWM = 8
+"""Parts of an answer that wait for us, of a quarter of a mebibyte each."""
 MAX_MESSAGE = 256 * 1024 * 1024
+MAX_EVENTS = 200_000
+"""Events nobody has taken; with more, they give way to one Snapshot."""
 _MESSAGES_PER_TURN = 1000
 
 
 class Subscriber:
     """The netmap of a running daemon, kept current.
 
-    Iterating gives events: first a Snapshot, then true changes only, over restarts of the daemon, too. Between
-    events, `peers`, `state` and the rest show the netmap as of the last one. Not for use from several threads.
+    Iterating gives events: first a Snapshot, then true changes only, over restarts of the daemon, too. `peers`,
+    `state` and the rest show the last commit that came in; they move only within the calls that wait (`connect`,
+    `wait_for`, `next_event`, iterating). Not for use from several threads.
 
         with Subscriber() as netmap:
             for event in netmap:
@@ -54,6 +59,7 @@ class Subscriber:
         runtime_dir: str | os.PathLike[str] | None = None,
         *,
         endpoint: tuple[str, str] | None = None,
+        kinds: Iterable[str] | None = None,
         curve: tuple[CurvePair, str] | None = None,
         clock: Clock | None = None,
         context: zmq.Context[zmq.Socket[bytes]] | None = None,
@@ -62,24 +68,35 @@ class Subscriber:
 
         `runtime_dir`: the daemon's; by default where a daemon of this user keeps it. `endpoint`: the ZeroMQ
         endpoints (updates, requests) instead, for a remote daemon with `curve`: our key pair and the server's
-        public key.
+        public key. `kinds`: only these kinds of event; what belongs to the others is neither sent to us nor shown.
+        Raises ValueError for an unknown kind.
         """
         if endpoint is None:
             directory = Path(runtime_dir) if runtime_dir is not None else default_runtime_dir()
             endpoint = (f"ipc://{updates_path(directory)}", f"ipc://{requests_path(directory)}")
+        topics = subscribed_kinds(kinds)
+        self._wanted = None if kinds is None else frozenset(kinds) | {"snapshot", Kind.STATE_CHANGED.value}
         self._clock: Clock = clock or SystemClock()
         self._own_context = context is None
         self._context = context or zmq.Context()
         self._events: collections.deque[Event] = collections.deque()
+        self._reading = False
         self._callbacks: dict[str, list[Callable[[Any], object]]] = {}
-        self._replica = Replica(self._clock.boottime(), random.random)  # spreads requests, no secret
-        self._updates = self._socket(zmq.SUB, curve)
+        self._replica = Replica(
+            jitter=random.random,  # spreads requests, no secret
+            token=lambda: os.urandom(8),
+            kinds=topics,
+        )
+        self._replica.emit = False
+        self._updates = self._socket(zmq.SUB, curve, receive=UPDATES_HWM)
         # Subscriptions are sent again at each reconnect and pass the send mark (libzmq issue 2258).
         self._updates.setsockopt(zmq.SNDHWM, 0)
-        self._updates.setsockopt(zmq.SUBSCRIBE, PREFIX)
+        for kind in topics:
+            self._updates.setsockopt(zmq.SUBSCRIBE, topic_of(kind))
         self._updates.connect(endpoint[0])
-        self._requests = self._socket(zmq.DEALER, curve)
+        self._requests = self._socket(zmq.DEALER, curve, receive=ANSWERS_HWM)
         self._requests.connect(endpoint[1])
+        self._replica.start(self._clock.boottime())
         self._poller = zmq.Poller()
         self._poller.register(self._updates, zmq.POLLIN)
         self._poller.register(self._requests, zmq.POLLIN)
@@ -88,7 +105,7 @@ class Subscriber:
 
     @property
     def netmap(self) -> Netmap:
-        """Everything, as of the last event."""
+        """Everything."""
         return self._replica.netmap
 
     @property
@@ -108,12 +125,12 @@ class Subscriber:
 
     @property
     def age_s(self) -> float | None:
-        """Seconds since the control server's last MapResponse."""
+        """Seconds since the control server's last MapResponse; None when none was ever heard of."""
         return self._replica.age(self._clock.boottime())
 
     @property
     def epoch(self) -> int:
-        """The publisher process that was heard last; 0 before."""
+        """The publisher process the netmap came from; 0 before the first answer."""
         return self._replica.epoch
 
     @property
@@ -122,26 +139,31 @@ class Subscriber:
         return self._replica.seq
 
     def on(self, kind: str, callback: Callable[[Any], object]) -> None:
-        """Call `callback(event)` for each event of this kind (`peer_upserted`, …; `*` for all) before it is given."""
+        """Call `callback(event)` for each event of this kind (`peer_upserted`, …; `*` for all) as it comes in.
+
+        The first is a Snapshot. An exception of the callback comes out of the call that waits.
+        """
+        self._read()
         self._callbacks.setdefault(kind, []).append(callback)
 
     # For plain loops
 
-    def connect(self, timeout: float) -> bool:
+    def connect(self, timeout: float | None = None) -> bool:
         """Wait until the netmap, or the word that there is none yet, has come. False after `timeout` seconds."""
-        return self._run(lambda: self._replica.synced, timeout)
+        return self._run(lambda: self._replica.answered, timeout)
 
-    def wait_for(self, predicate: Callable[[Subscriber], object], timeout: float) -> bool:
+    def wait_for(self, predicate: Callable[[Subscriber], object], timeout: float | None = None) -> bool:
         """Wait until `predicate(self)` holds; False after `timeout` seconds.
 
-        Events on the way are kept for iterating.
+        Events on the way are kept for who iterates already.
         """
         return self._run(lambda: bool(predicate(self)), timeout)
 
     def next_event(self, timeout: float | None = None) -> Event | None:
         """The next event; None after `timeout` seconds."""
+        self._read()
         self._run(lambda: bool(self._events), timeout)
-        return self._take() if self._events else None
+        return self._events.popleft() if self._events else None
 
     def __iter__(self) -> Iterator[Event]:
         while True:
@@ -152,30 +174,35 @@ class Subscriber:
     # For asyncio
 
     async def __aiter__(self) -> AsyncIterator[Event]:
-        import asyncio  # noqa: PLC0415  # who does not use it does not pay for it
+        from netmap_actors.subscriber.asyncio_waiter import waiting  # noqa: PLC0415  # who needs it pays for it
 
-        loop = asyncio.get_running_loop()
-        ready = asyncio.Event()
-        # These descriptors say that something may have happened, once; each time everything is looked at.
-        descriptors = [int(socket.getsockopt(zmq.FD)) for socket in (self._updates, self._requests)]
-        for descriptor in descriptors:
-            loop.add_reader(descriptor, ready.set)
-        try:
+        self._read()
+        async with waiting(self._updates, self._requests) as wait:
             while True:
-                ready.clear()
                 while self._turn():
-                    ready.clear()
+                    pass
                 while self._events:
-                    yield self._take()
-                if self._updates.poll(0) or self._requests.poll(0):
-                    continue
-                try:
-                    await asyncio.wait_for(ready.wait(), self._patience(None))
-                except TimeoutError:
-                    continue
-        finally:
-            for descriptor in descriptors:
-                loop.remove_reader(descriptor)
+                    yield self._events.popleft()
+                await wait(self._patience(None))
+
+    async def wait_for_async(
+        self,
+        predicate: Callable[[Subscriber], object],
+        timeout: float | None = None,  # noqa: ASYNC109  # the same call as `wait_for`
+    ) -> bool:
+        """`wait_for` without blocking the event loop."""
+        from netmap_actors.subscriber.asyncio_waiter import waiting  # noqa: PLC0415
+
+        end = self._end(timeout)
+        async with waiting(self._updates, self._requests) as wait:
+            while True:
+                while self._turn():
+                    pass
+                if predicate(self):
+                    return True
+                if end is not None and self._clock.boottime() >= end:
+                    return False
+                await wait(self._patience(end))
 
     # Life
 
@@ -196,10 +223,10 @@ class Subscriber:
 
     # Inside
 
-    def _socket(self, kind: int, curve: tuple[CurvePair, str] | None) -> zmq.Socket[bytes]:
+    def _socket(self, kind: int, curve: tuple[CurvePair, str] | None, *, receive: int) -> zmq.Socket[bytes]:
         socket: zmq.Socket[bytes] = self._context.socket(kind)
         socket.setsockopt(zmq.LINGER, 0)
-        socket.setsockopt(zmq.RCVHWM, UPDATES_HWM)
+        socket.setsockopt(zmq.RCVHWM, receive)
         socket.setsockopt(zmq.MAXMSGSIZE, MAX_MESSAGE)
         socket.setsockopt(zmq.RECONNECT_IVL, 50)
         socket.setsockopt(zmq.RECONNECT_IVL_MAX, 250)
@@ -211,8 +238,17 @@ class Subscriber:
             socket.setsockopt(zmq.CURVE_SERVERKEY, server.encode())
         return socket
 
+    def _read(self) -> None:
+        """From now on somebody takes the events: they begin with a Snapshot."""
+        if self._reading:
+            return
+        self._reading = True
+        self._replica.emit = True
+        if self._replica.has_netmap:
+            self._emit([self._replica.snapshot(self._clock.boottime())])
+
     def _run(self, until: Callable[[], bool], timeout: float | None) -> bool:
-        end = None if timeout is None else self._clock.boottime() + timeout
+        end = self._end(timeout)
         while True:
             while self._turn():
                 pass
@@ -224,44 +260,56 @@ class Subscriber:
             # Rounded up: a deadline is not met a moment too early again and again.
             self._poller.poll(None if patience is None else int(patience * 1000) + 1)
 
+    def _end(self, timeout: float | None) -> float | None:
+        return None if timeout is None else self._clock.boottime() + timeout
+
     def _patience(self, end: float | None) -> float | None:
         """Seconds until something is due."""
-        now = self._clock.boottime()
         times = [time for time in (self._replica.deadline(), end) if time is not None]
-        return max(0.0, min(times) - now) if times else None
+        return max(0.0, min(times) - self._clock.boottime()) if times else None
 
     def _turn(self) -> bool:
         """Take in what is there; True when there was anything."""
-        busy = self._receive(self._updates, self._replica.message)
-        busy = self._receive(self._requests, self._replica.reply) or busy
+        busy = False
+        for _ in range(_MESSAGES_PER_TURN):
+            try:
+                topic, data = self._updates.recv_multipart(zmq.DONTWAIT)
+            except zmq.Again:
+                break
+            except ValueError:
+                continue  # not two frames: not of our publisher
+            busy = True
+            self._emit(self._replica.receive(topic, data, self._clock.boottime()))
+        for _ in range(_MESSAGES_PER_TURN):
+            try:
+                frames = self._requests.recv_multipart(zmq.DONTWAIT)
+            except zmq.Again:
+                break
+            busy = True
+            self._emit(self._replica.receive_answer(frames[-1], self._clock.boottime()))
         now = self._clock.boottime()
         deadline = self._replica.deadline()
         if deadline is not None and now >= deadline:
             self._emit(self._replica.expire(now))
-        request = self._replica.take_request()
-        if request is not None:
+        for request in self._replica.to_send():
             try:
                 self._requests.send(request, zmq.DONTWAIT)
             except zmq.Again:
-                return busy  # nobody is there; it is asked again
-        return busy
-
-    def _receive(self, socket: zmq.Socket[bytes], feed: Callable[[bytes, float], list[Event]]) -> bool:
-        busy = False
-        for _ in range(_MESSAGES_PER_TURN):
-            try:
-                frames = socket.recv_multipart(zmq.DONTWAIT)
-            except zmq.Again:
-                return busy
+                break  # nobody is there; it is asked again
+            # The socket's descriptor tells of nothing that came while it was being used.
             busy = True
-            self._emit(feed(frames[-1], self._clock.boottime()))
         return busy
 
     def _emit(self, events: list[Event]) -> None:
+        if not events:
+            return
+        if self._wanted is not None:
+            events = [event for event in events if event.kind in self._wanted]
+        if len(self._events) + len(events) > MAX_EVENTS:
+            events = [self._replica.snapshot(self._clock.boottime())]
+            self._events.clear()
         self._events.extend(events)
-
-    def _take(self) -> Event:
-        event = self._events.popleft()
-        for callback in (*self._callbacks.get(event.kind, ()), *self._callbacks.get("*", ())):
-            callback(event)
-        return event
+        if self._callbacks:
+            for event in events:
+                for callback in (*self._callbacks.get(event.kind, ()), *self._callbacks.get("*", ())):
+                    callback(event)

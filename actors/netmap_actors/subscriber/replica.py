@@ -1,352 +1,409 @@
-"""The subscriber's copy of the netmap as a machine: messages, replies and time in, events and requests out.
+"""The subscriber's half of the bus as a machine: messages and answers in, true changes and requests out.
 
-It subscribes first, asks for what it lacks, drops what it has, applies at commit, and asks again at every gap and
-new epoch. What it shows was true at some commit of the publisher, and says so when it may be true no longer.
+It subscribes first and asks then (the Clone pattern); a gap or a new epoch means asking again. What it shows is
+always the netmap of one commit. It neither waits nor reads a clock; `client` is the shell around it.
 """
 
 from __future__ import annotations
 
-import enum
 from typing import TYPE_CHECKING
 
 from google.protobuf.message import DecodeError
 
-from netmap_actors.subscriber.changes import Applier, compare
+from netmap_actors.subscriber.answer import Answer
+from netmap_actors.subscriber.changes import Stamp, apply_transaction, difference
 from netmap_actors.subscriber.events import Event, Snapshot, StateChanged
 from netmap_actors.subscriber.netmap_view import Contents, Netmap
 from netmap_actors.wire import netmap_pb2
 from netmap_actors.wire.pieces import BadPieces
-from netmap_actors.wire.topics import SCHEMA
+from netmap_actors.wire.topics import SCHEMA, Kind, kind_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
-__all__ = ["ANSWER_LIMIT", "HEARTBEAT_LIMIT", "JITTER", "Replica"]
+__all__ = ["ANSWER_TIMEOUT", "BEHIND_LIMIT", "SILENCE_LIMIT", "Replica", "subscribed_kinds"]
 
-HEARTBEAT_LIMIT = 6.0
-"""Seconds without a word of the publisher after which the view is stale by itself: three heartbeats."""
-ANSWER_LIMIT = 2.0
-"""Seconds between two parts of an answer, or before its first, after which it is asked for again."""
-JITTER = 0.25
-"""Seconds over which subscribers that all miss the same message spread their requests."""
-MAX_BUFFERED = 64 * 1024 * 1024
-"""Bytes of messages kept while an answer is on its way; with more, the answer would be too old to use."""
+SILENCE_LIMIT = 6.0
+"""Seconds without a word of the publisher (three heartbeats) after which the view says stale."""
+BEHIND_LIMIT = 2.0
+"""Seconds a known gap may stay open before the view says stale."""
+ANSWER_TIMEOUT = 2.0
+"""Seconds without a part of the answer after which the request is made anew. Who waits in the publisher's queue
+keeps its place."""
+ASK_JITTER = 0.1
+"""Seconds over which the requests of all subscribers that saw the same gap are spread."""
+ASK_INTERVAL = 0.25
+"""Seconds between two requests of one subscriber, at least."""
+MAX_BUFFERED = 20_000
+"""Messages kept while an answer is awaited; more are let go and asked for again."""
 
 _STATES = {
     netmap_pb2.NETMAP_STATE_NONE: "none",
     netmap_pb2.NETMAP_STATE_FRESH: "fresh",
     netmap_pb2.NETMAP_STATE_STALE: "stale",
 }
+_ALWAYS = frozenset({Kind.STATE_CHANGED, Kind.COMMIT, Kind.HEARTBEAT})
+_PEERS = frozenset({Kind.PEER_UPSERTED, Kind.PEER_REMOVED, Kind.USER_PROFILES_CHANGED})
 
 
-class _Step(enum.Enum):
-    """Where the replica stands."""
+def subscribed_kinds(kinds: Iterable[str] | None) -> frozenset[Kind]:
+    """The topics needed to follow these kinds of event; all of them for None. Raises ValueError for an unknown kind.
 
-    BEHIND = "behind"
-    """It must ask, at `_ask_at`."""
-    ASKED = "asked"
-    """An answer is on its way."""
-    NOT_YET = "not yet"
-    """The publisher has no netmap: the next commit or heartbeat that shows one ends this."""
-    IN_STEP = "in step"
+    Peers come as upserts, removals and the users they belong to, or not at all.
+    """
+    if kinds is None:
+        return frozenset(Kind)
+    wanted = frozenset(Kind(kind) for kind in kinds)
+    return wanted | _ALWAYS | (_PEERS if wanted & _PEERS else frozenset())
 
 
 class Replica:
-    """Feed it, and send what `take_request` gives. `now` is any clock that runs steadily, in seconds."""
+    """One subscriber's copy of the netmap.
 
-    def __init__(self, now: float, random: Callable[[], float]) -> None:
-        """`random` gives numbers in [0, 1)."""
-        self._random = random
+    `jitter()` gives a number in [0, 1), `token()` bytes nobody else uses.
+    """
+
+    def __init__(
+        self,
+        *,
+        jitter: Callable[[], float],
+        token: Callable[[], bytes],
+        kinds: frozenset[Kind] = frozenset(Kind),
+    ) -> None:
+        self._jitter = jitter
+        self._new_token = token
+        self._kinds = kinds
         self._contents = Contents()
-        self._step = _Step.BEHIND
-        self._ask_at = now
-        self._token = 0
-        self._question: tuple[int, int] | None = None
-        self._request: bytes | None = None
-        self._parts: list[netmap_pb2.Reply] = []
-        self._pending: list[netmap_pb2.BusMessage] = []
-        self._pending_seq = 0
-        self._buffer: list[bytes] = []
-        self._buffered = 0
+        self._have_netmap = False
+        self._epoch = 0
+        self._seq = 0
+        self._topic_seq: dict[str, int] = {}
+        self._heard_epoch = 0
         self._heard_at: float | None = None
-        self._told_state = "none"
-        self._age: float | None = None
-        self._age_at = now
-        self._shown_state = "none"
-        self._restarted = False
-        self._announced = False
-        self.epoch = 0
-        self.seq = 0
-        """Of the commit that is shown."""
+        self._state = netmap_pb2.NETMAP_STATE_NONE
+        self._age: tuple[float, float] | None = None
+        self._shown = "none"
+        self._synced = False
+        self._behind_since: float | None = None
+        self._pending: list[netmap_pb2.BusMessage] = []
+        self._buffer: list[netmap_pb2.BusMessage] = []
+        self._ask_at: float | None = None
+        self._asked_at = float("-inf")
+        self._answer: Answer | None = None
+        self._requests: list[bytes] = []
+        self.emit = True
+        """Whether changes are worked out; off while nobody listens, since the view does not need them."""
+        self.answered = False
+        """The publisher has answered at least once: the view is what it had then, or newer."""
         self.gaps = 0
-        self.snapshots = 0
+        self.malformed = 0
+        """Messages and answers that did not parse or broke a rule of the schema."""
+
+    # What it shows
 
     @property
     def netmap(self) -> Netmap:
-        """The netmap of the last commit; the view moves with the replica."""
+        """The netmap of the last commit, as a view that moves with the replica."""
         return Netmap(self._contents)
 
     @property
+    def epoch(self) -> int:
+        """The publisher process the netmap came from; 0 before the first answer."""
+        return self._epoch
+
+    @property
+    def seq(self) -> int:
+        """The commit the netmap is of."""
+        return self._seq
+
+    @property
+    def has_netmap(self) -> bool:
+        """A netmap has come, of this epoch or an earlier one."""
+        return self._have_netmap
+
+    @property
     def synced(self) -> bool:
-        """Nothing is known to be missing."""
-        return self._step in {_Step.IN_STEP, _Step.NOT_YET}
+        """Every message up to the last one heard has been applied."""
+        return self._synced
 
     def state(self, now: float) -> str:
-        """none, fresh or stale, at this moment."""
-        if not self._announced or self._told_state == "none":
-            return "none"
-        if self._step is not _Step.IN_STEP or self._silent(now):
-            return "stale"
-        return self._told_state
+        """none, fresh or stale: the publisher's word, and stale as soon as that word cannot be relied on."""
+        return self._judge(now)[0]
 
     def age(self, now: float) -> float | None:
-        """Seconds since the publisher's last MapResponse, as far as is known here."""
-        return None if self._age is None else self._age + max(0.0, now - self._age_at)
+        """Seconds since the control server's last complete MapResponse; None when none was ever heard of."""
+        if self._age is None:
+            return None
+        age, at = self._age
+        return age + max(0.0, now - at)
 
-    def take_request(self) -> bytes | None:
-        """A Request to send, once."""
-        request, self._request = self._request, None
-        return request
+    def snapshot(self, now: float) -> Snapshot:
+        """The view as an event that later changes leave alone; for a reader that begins in the middle."""
+        frozen = Netmap(self._contents.copy())
+        return Snapshot(
+            epoch=self._epoch, seq=self._seq, state=self._shown, age_s=self.age(now), netmap=frozen
+        )
 
-    def deadline(self) -> float | None:
-        """When to call `expire`."""
-        times = []
-        if self._step in {_Step.BEHIND, _Step.ASKED}:
-            times.append(self._ask_at)
-        if self._heard_at is not None and self._shown_state == "fresh":
-            times.append(self._heard_at + HEARTBEAT_LIMIT)
-        return min(times, default=None)
+    # The machine
 
-    def expire(self, now: float) -> list[Event]:
-        """Let time do its work."""
-        if self._step in {_Step.BEHIND, _Step.ASKED} and now >= self._ask_at:
-            self._ask(now)
-        return self._settle([], now, "publisher_silent")
+    def start(self, now: float) -> None:
+        """Ask for the first snapshot; the subscription must have been made before."""
+        self._ask_at = now
 
-    def message(self, data: bytes, now: float) -> list[Event]:
-        """One message of the XPUB socket, second frame. What is no BusMessage is ignored."""
+    def receive(self, topic: bytes, data: bytes, now: float) -> list[Event]:
+        """One message of the updates socket. Returns the changes of what is shown."""
+        kind = kind_of(topic)
+        if kind is None or kind not in self._kinds:
+            return []
         try:
             message = netmap_pb2.BusMessage.FromString(data)
         except DecodeError:
+            self.malformed += 1
             return []
-        if message.schema != SCHEMA or message.epoch == 0:
+        if message.schema != SCHEMA or message.WhichOneof("body") != kind.value or not message.epoch:
+            self.malformed += 1
             return []
         self._heard_at = now
-        if self._step in {_Step.BEHIND, _Step.ASKED}:
-            self._keep(message, data)
-            return []
-        reason = ""
-        events: list[Event] = []
-        if message.epoch != self.epoch:
-            self._lose(now, restarted=True)
-            self._keep(message, data)
-            reason = "publisher_restarted"
-        elif message.WhichOneof("body") == "heartbeat":
-            reason = self._on_heartbeat(message, now)
+        if message.epoch != self._heard_epoch:
+            self._new_epoch(message.epoch, now)
+        if kind is Kind.HEARTBEAT:
+            self._heartbeat(message, now)
+            events: list[Event] = []
+        elif self._synced:
+            events = self._take(message, now)
         else:
-            events, reason = self._on_numbered(message, data, now)
-        return self._settle(events, now, reason)
+            self._keep(message, now)
+            events = []
+        return self._with_state(events, now)
 
-    def reply(self, data: bytes, now: float) -> list[Event]:
-        """One part of an answer. Parts of older requests, and what is no Reply, are ignored."""
-        try:
-            reply = netmap_pb2.Reply.FromString(data)
-        except DecodeError:
-            return []
-        if reply.schema != SCHEMA or self._step is not _Step.ASKED or reply.token != self._token_bytes():
-            return []
-        if reply.part == 0:
-            self._parts.clear()  # the same question was answered anew
-        if reply.part != len(self._parts):
-            self._lose(now, restarted=False)
-            return []
-        self._heard_at = now
-        self._parts.append(reply)
-        self._ask_at = now + ANSWER_LIMIT
-        if not reply.last:
+    def receive_answer(self, data: bytes, now: float) -> list[Event]:
+        """One part of an answer from the requests socket. Returns the changes of what is shown."""
+        if self._answer is None:
             return []
         try:
-            return self._on_answer(reply, now)
-        except (BadPieces, DecodeError):
-            self._lose(now, restarted=False)
+            complete = self._answer.receive(data)
+        except BadPieces:
+            self.malformed += 1
+            self._ask(now)
             return []
+        if complete is None:
+            return []  # of an earlier request
+        self._asked_at = now
+        if not complete:
+            self._ask_at = now + ANSWER_TIMEOUT
+            return []
+        answer, self._answer = self._answer, None
+        self._ask_at = None
+        return self._with_state(self._answered(answer, now), now)
+
+    def to_send(self) -> list[bytes]:
+        """Encoded Requests for the requests socket."""
+        out, self._requests = self._requests, []
+        return out
+
+    def deadline(self) -> float | None:
+        """When to call `expire`."""
+        times = [self._ask_at]
+        if self._shown == "fresh":
+            if self._heard_at is not None:
+                times.append(self._heard_at + SILENCE_LIMIT)
+            if self._behind_since is not None:
+                times.append(self._behind_since + BEHIND_LIMIT)
+        return min((t for t in times if t is not None), default=None)
+
+    def expire(self, now: float) -> list[Event]:
+        """Let time do its work: a request may be due, or the view may have become stale."""
+        if self._ask_at is not None and now >= self._ask_at:
+            self._request(now)
+        return self._with_state([], now)
 
     # Inside
 
-    def _on_heartbeat(self, message: netmap_pb2.BusMessage, now: float) -> str:
-        seq = message.heartbeat.last_commit.seq
-        if self._step is _Step.NOT_YET:
-            if message.state != netmap_pb2.NETMAP_STATE_NONE:
-                self._lose(now, restarted=False)
-            return ""
-        if seq > self._pending_seq:
-            # The tail was lost: nothing else would ever tell.
-            self.gaps += 1
-            self._lose(now, restarted=False)
-            return "behind"
-        if seq == self.seq:
-            self._told(message.state, message.age_s if message.HasField("age_s") else None, now)
-        return self._told_reason("")
+    def _new_epoch(self, epoch: int, now: float) -> None:
+        first = self._heard_epoch == 0
+        self._heard_epoch = epoch
+        if epoch == self._epoch or (first and self._answer is not None):
+            return
+        self._fall_behind(now)
+        self._buffer.clear()
+        self._ask(now)
 
-    def _on_numbered(
-        self, message: netmap_pb2.BusMessage, data: bytes, now: float
-    ) -> tuple[list[Event], str]:
-        if self._step is _Step.NOT_YET:
-            self._lose(now, restarted=False)
-            self._keep(message, data)
-            return [], ""
-        if message.seq <= self._pending_seq:
-            return [], ""
-        if message.seq != self._pending_seq + 1:
-            self.gaps += 1
-            self._lose(now, restarted=False)
-            self._keep(message, data)
-            return [], "behind"
-        self._pending.append(message)
-        self._pending_seq = message.seq
-        if message.WhichOneof("body") != "commit":
-            return [], ""
+    def _heartbeat(self, message: netmap_pb2.BusMessage, now: float) -> None:
+        commit = message.heartbeat.last_commit
+        if self._synced:
+            if commit.seq > self._seq or message.epoch != self._epoch:
+                self._gap(now)
+            elif commit.seq == self._seq:
+                self._believe(message.state, message, now)
+        elif commit.seq and self._answer is None and self._ask_at is None:
+            self._ask(now)  # there was no netmap yet when we asked; now there is
+
+    def _take(self, message: netmap_pb2.BusMessage, now: float) -> list[Event]:
+        """The next message in order, or a gap."""
+        if message.epoch == self._epoch and message.seq <= self._seq:
+            return []
+        body = message.WhichOneof("body") or ""
+        expected = self._topic_seq.get(body, 0) + 1
+        same_transaction = not self._pending or self._pending[0].txn == message.txn
+        if message.epoch != self._epoch or message.topic_seq != expected or not same_transaction:
+            self._gap(now)
+            self._keep(message, now)
+            return []
+        self._topic_seq[body] = message.topic_seq
+        if body != Kind.COMMIT.value:
+            self._pending.append(message)
+            return []
+        if any(
+            seq != self._topic_seq.get(kind, 0)
+            for kind, seq in message.commit.topic_seq.items()
+            if self._follows(kind)
+        ):
+            self._gap(now)
+            return []
         return self._commit(message, now)
 
-    def _commit(self, commit: netmap_pb2.BusMessage, now: float) -> tuple[list[Event], str]:
-        """Everything since the last commit becomes visible together."""
-        reason = ""
-        applier = Applier(self._contents)
-        for message in self._pending:
-            if message.WhichOneof("body") == "state_changed":
-                reason = message.state_changed.reason
-            else:
-                applier.apply(message)
-        self._pending.clear()
-        self.seq = commit.seq
-        self._told(commit.state, commit.age_s if commit.HasField("age_s") else None, now)
-        state, age = self._visible(now)
-        return applier.events(self.epoch, self.seq, state, age), reason
+    def _commit(self, message: netmap_pb2.BusMessage, now: float) -> list[Event]:
+        pending, self._pending = self._pending, []
+        self._seq = message.seq
+        reason = next((m.state_changed.reason for m in pending if m.HasField("state_changed")), "")
+        self._believe(message.state, message, now)
+        state, judged = self._judge(now)
+        changes = apply_transaction(self._contents, pending, self._stamp(state, now))
+        return self._with_state(changes if self.emit else [], now, reason or judged)
 
-    def _on_answer(self, last: netmap_pb2.Reply, now: float) -> list[Event]:
-        parts, self._parts = self._parts, []
-        kind = last.WhichOneof("body")
-        if any(part.WhichOneof("body") != kind for part in parts):
-            raise BadPieces("cannot read an answer: its parts are of different kinds")
+    def _answered(self, answer: Answer, now: float) -> list[Event]:
+        head = answer.head
+        self._synced = False
+        self._pending.clear()
+        if not self._heard_epoch:
+            self._heard_epoch = head.epoch
+        if answer.not_yet:
+            if not self.answered:
+                self.answered = True
+                self._epoch = head.epoch
+            self._behind_since = None
+            # What was heard meanwhile may be the first commit.
+            if any(m.HasField("commit") and m.epoch == self._heard_epoch for m in self._buffer):
+                self._ask(now)
+            self._buffer.clear()
+            return []
         events: list[Event] = []
-        reason = "caught_up"
-        self._told(last.state, last.age_s if last.HasField("age_s") else None, now)
-        match kind:
-            case "not_yet":
-                self._forget_buffer()
-                self.epoch, self._step = last.epoch, _Step.NOT_YET
-                self.seq = self._pending_seq = last.seq
-                return self._settle([], now, "not_yet")
-            case "snapshot":
-                events = self._on_snapshot(parts, now)
-            case "catch_up":
-                self._step = _Step.IN_STEP
-                for part in parts:
-                    for missed in part.catch_up.messages:
-                        again = netmap_pb2.BusMessage.FromString(missed.message)
-                        more, why = self._on_numbered(again, missed.message, now)
-                        events += more
-                        reason = why or reason
-                        if self._step is not _Step.IN_STEP:
-                            return self._settle(events, now, "behind")
-            case _:
-                raise BadPieces("cannot read an answer: it is of no kind known here")
-        self._told(last.state, last.age_s if last.HasField("age_s") else None, now)
-        buffered = self._buffer
-        self._forget_buffer()
-        events = self._settle(events, now, "publisher_restarted" if self._restarted else reason)
-        self._restarted = False
-        for data in buffered:
-            events += self.message(data, now)
+        if answer.contents is not None:
+            events = self._replace(answer.contents, head, now)
+            self._topic_seq = {kind: seq for kind, seq in answer.topic_seq.items() if self._follows(kind)}
+        elif head.epoch != self._epoch:
+            self.malformed += 1
+            self._ask(now)
+            return []
+        self._synced = True
+        self.answered = True
+        self._behind_since = None
+        for message in answer.messages:
+            if self._synced and self._follows(message.WhichOneof("body") or ""):
+                events += self._take(message, now)
+        if self._synced and self._seq != head.seq:
+            self._gap(now)
+        if self._synced:
+            self._believe(head.state, head, now)
+        buffered, self._buffer = self._buffer, []
+        for message in buffered:
+            if message.epoch != self._epoch:
+                continue
+            if self._synced:
+                events += self._take(message, now)
+            else:
+                self._keep(message, now)
+        if self._synced and self._heard_epoch != self._epoch:
+            # Either stream may be the older one; asking once more settles it.
+            self._fall_behind(now)
+            self._ask(now)
         return events
 
-    def _on_snapshot(self, parts: list[netmap_pb2.Reply], now: float) -> list[Event]:
-        fresh = Contents()
-        applier = Applier(fresh)
-        for part in parts:
-            applier.fill(part.snapshot)
-        old, self._contents = self._contents, fresh
-        last = parts[-1]
-        self.epoch = last.epoch
-        self.seq = self._pending_seq = last.seq
-        self._pending.clear()
-        self._step = _Step.IN_STEP
-        self.snapshots += 1
-        state, age = _STATES.get(last.state, "none"), last.age_s if last.HasField("age_s") else None
-        if not self._announced:
-            self._announced = True
-            self._shown_state = state
-            return [
-                Snapshot(epoch=self.epoch, seq=self.seq, state=state, age_s=age, netmap=Netmap(fresh.copy()))
-            ]
-        return compare(old, fresh, epoch=self.epoch, seq=self.seq, state=state, age_s=age)
+    def _replace(self, contents: Contents, head: netmap_pb2.Reply, now: float) -> list[Event]:
+        old, self._contents = self._contents, contents
+        first = not self._have_netmap
+        self._have_netmap = True
+        self._epoch, self._seq = head.epoch, head.seq
+        self._believe(head.state, head, now)
+        if first:
+            self._shown = self._judge(now)[0]
+            return [self.snapshot(now)] if self.emit else []
+        if not self.emit:
+            return []
+        state = _STATES.get(head.state, "stale")
+        return list(difference(old, contents, self._stamp(state, now)))
 
-    def _lose(self, now: float, *, restarted: bool) -> None:
-        """Something is missing: ask, a moment later than the others perhaps."""
-        self._restarted = self._restarted or restarted
+    def _keep(self, message: netmap_pb2.BusMessage, now: float) -> None:
+        """Something came while an answer is awaited, or before one is asked for."""
+        if len(self._buffer) >= MAX_BUFFERED:
+            self._buffer.clear()
+        self._buffer.append(message)
+        if self._answer is None and self._ask_at is None and message.HasField("commit"):
+            self._ask(now)
+
+    def _gap(self, now: float) -> None:
+        self.gaps += 1
+        self._fall_behind(now)
+        self._ask(now)
+
+    def _fall_behind(self, now: float) -> None:
+        self._synced = False
         self._pending.clear()
-        self._pending_seq = self.seq
-        self._parts.clear()
-        self._step = _Step.BEHIND
-        self._ask_at = now + JITTER * self._random()
+        if self._behind_since is None:
+            self._behind_since = now
 
     def _ask(self, now: float) -> None:
-        known = self._announced and not self._restarted
-        question = (self.epoch, self.seq) if known else (0, 0)
-        if question != self._question:
-            # The same question keeps its token: a request may wait in the socket until a publisher is there.
-            self._question = question
-            self._token += 1
-        self._parts.clear()
-        self._request = netmap_pb2.Request(
-            schema=SCHEMA,
-            token=self._token_bytes(),
-            epoch=question[0],
-            seq=question[1],
-        ).SerializeToString()
-        self._step = _Step.ASKED
-        self._ask_at = now + ANSWER_LIMIT + JITTER * self._random()
+        """Make a request soon; a herd of subscribers that saw the same gap is spread."""
+        self._answer = None
+        self._ask_at = max(now + ASK_JITTER * self._jitter(), self._asked_at + ASK_INTERVAL)
 
-    def _token_bytes(self) -> bytes:
-        return self._token.to_bytes(8, "big")
-
-    def _keep(self, message: netmap_pb2.BusMessage, data: bytes) -> None:
-        """Keep a message that came before the answer it follows."""
-        if message.WhichOneof("body") == "heartbeat":
-            return
-        self._buffer.append(data)
-        self._buffered += len(data)
-        if self._buffered > MAX_BUFFERED:
-            self._forget_buffer()
-
-    def _forget_buffer(self) -> None:
-        self._buffer, self._buffered = [], 0
-
-    def _told(self, state: netmap_pb2.NetmapState, age: float | None, now: float) -> None:
-        self._told_state = _STATES.get(state, "none")
-        self._age, self._age_at = age, now
-
-    def _told_reason(self, otherwise: str) -> str:
-        return "received" if self._told_state != self._shown_state else otherwise
-
-    def _visible(self, now: float) -> tuple[str, float | None]:
-        return self.state(now), self.age(now)
-
-    def _silent(self, now: float) -> bool:
-        return self._heard_at is None or now >= self._heard_at + HEARTBEAT_LIMIT
-
-    def _settle(self, events: list[Event], now: float, reason: str) -> list[Event]:
-        """Add the change of state, if there is one."""
-        state, age = self._visible(now)
-        if state == self._shown_state or not self._announced:
-            return events
-        previous, self._shown_state = self._shown_state, state
-        changed = StateChanged(
-            epoch=self.epoch,
-            seq=self.seq,
-            state=state,
-            age_s=age,
-            previous=previous,
-            reason=reason or "caught_up",
+    def _request(self, now: float) -> None:
+        token = self._new_token()
+        # A catch-up is laid over what is here, which must be the netmap of that epoch.
+        known = self._have_netmap and self._heard_epoch in (0, self._epoch)
+        request = netmap_pb2.Request(
+            schema=SCHEMA, token=token, epoch=self._epoch if known else 0, seq=self._seq if known else 0
         )
-        return [*events, changed]
+        self._requests.append(request.SerializeToString())
+        self._answer = Answer(token, self._kinds)
+        self._buffer = [m for m in self._buffer if m.epoch == self._heard_epoch]
+        self._asked_at = now
+        self._ask_at = now + ANSWER_TIMEOUT * (1.0 + 0.5 * self._jitter())
+
+    def _follows(self, kind: str) -> bool:
+        return any(kind == k.value for k in self._kinds)
+
+    def _believe(
+        self, state: netmap_pb2.NetmapState, source: netmap_pb2.BusMessage | netmap_pb2.Reply, now: float
+    ) -> None:
+        self._state = state
+        if source.HasField("age_s"):
+            self._age = (source.age_s, now)
+
+    def _judge(self, now: float) -> tuple[str, str]:
+        """The state to show, and why it is not the publisher's word."""
+        if not self._have_netmap:
+            return "none", ""
+        if self._state != netmap_pb2.NETMAP_STATE_FRESH:
+            return "stale", ""
+        if self._heard_epoch not in (0, self._epoch):
+            return "stale", "publisher_restarted"
+        if self._heard_at is not None and now >= self._heard_at + SILENCE_LIMIT:
+            return "stale", "publisher_silent"
+        if self._behind_since is not None and now >= self._behind_since + BEHIND_LIMIT:
+            return "stale", "behind"
+        return "fresh", "caught_up"
+
+    def _stamp(self, state: str, now: float) -> Stamp:
+        return Stamp(self._epoch, self._seq, state, self.age(now))
+
+    def _with_state(self, events: list[Event], now: float, reason: str = "") -> list[Event]:
+        """The events, and the change of state that goes with them."""
+        state, judged = self._judge(now)
+        if state == self._shown:
+            return events
+        previous, self._shown = self._shown, state
+        if not self.emit:
+            return events
+        stamp = self._stamp(state, now)
+        return [*events, StateChanged(previous=previous, reason=reason or judged, **stamp._asdict())]
