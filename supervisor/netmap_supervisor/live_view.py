@@ -24,6 +24,7 @@ from netmap_supervisor.sentences import (
     label,
     netmap_change,
     online,
+    peer_changes,
     span,
     trust,
     waiting_for,
@@ -80,6 +81,8 @@ class LiveView:
     def daemon(self, level: str, event: str, fields: Mapping[str, Any]) -> None:
         """A log event of the daemon."""
         self._say(daemon_event(level, event, fields))
+        if event == "stopped":
+            self._state = event
 
     def netmap(self, event: Event) -> None:
         """An event of the subscription."""
@@ -91,8 +94,7 @@ class LiveView:
                 self._rows = {peer.stable_id: _Row(peer, 0.0, "") for peer in details.netmap.peers.values()}
                 self._domain = details.netmap.domain
             case "peer_upserted":
-                change = "joined" if details.is_new else ", ".join(details.changed)
-                self._rows[details.peer.stable_id] = _Row(details.peer, now, change)
+                self._upsert(details.peer, details.previous, now)
             case "peer_removed":
                 self._rows.pop(details.peer.stable_id, None)
             case "domain_changed":
@@ -130,6 +132,14 @@ class LiveView:
         self._live.update(self.render(self._clock.boottime()), refresh=True)
         self._live.stop()
 
+    def _upsert(self, peer: Peer, previous: Mapping[str, Any] | None, now: float) -> None:
+        before = self._rows.get(peer.stable_id)
+        change = "joined" if previous is None else peer_changes(peer, previous)
+        if change:
+            self._rows[peer.stable_id] = _Row(peer, now, change)
+        elif before is not None:
+            before.peer = peer
+
     # The picture
 
     def render(self, now: float) -> Group:
@@ -150,7 +160,7 @@ class LiveView:
         if report is not None:
             left = report.liveness.deadline_in_s
             if left is not None:
-                line.append(f"   dead in {span(max(0.0, left - (now - self._age_at)))} if nothing comes")
+                line.append(f"   dead in {span(max(0.0, left - (now - self._asked_at)))} if nothing comes")
             line.append(f"   epoch {report.netmap.epoch % 1_000_000:06d} seq {report.netmap.seq}")
             line.append(f"   subscribers {report.subscribers}")
         if self._domain:
@@ -179,9 +189,8 @@ class LiveView:
 
     def _actor_line(self, report: StatusReport) -> Text:
         line = Text(no_wrap=True, overflow="ellipsis")
-        line.append(f"supervisor {report.pid}")
         for actor in report.actors:
-            line.append(f"   {actor.name} ")
+            line.append(f"{'   ' if line else ''}{actor.name} ")
             line.append(str(actor.pid or actor.state), style=_ACTOR_STYLES.get(actor.state, "dim"))
             if actor.restarts:
                 line.append(f" (restarted {actor.restarts}x)", style="yellow")

@@ -30,10 +30,10 @@ _POLL = 1.0
 class PlainView:
     """Writes lines; knows no more than what was told."""
 
-    def __init__(self, write: Callable[[str], object], clock: Clock) -> None:
+    def __init__(self, write: Callable[[str], object], clock: Clock, began: float | None = None) -> None:
         self._write = write
         self._clock = clock
-        self._began = clock.boottime()
+        self._began = clock.boottime() if began is None else began
         self._fresh = False
         self._seen_fresh = False
         self._window = 0.0

@@ -23,6 +23,7 @@ __all__ = [
     "label",
     "netmap_change",
     "online",
+    "peer_changes",
     "span",
     "trust",
     "waiting_for",
@@ -106,7 +107,7 @@ def netmap_change(event: Event) -> str | None:
         case "self_changed":
             if details.node is None:
                 return "this node: the control server shows none"
-            changes = _field_changes(details.node, details.previous or {})
+            changes = peer_changes(details.node, details.previous or {})
             return f"this node is {label(details.node)} {address(details.node)}" + (
                 f": {changes}" if changes else ""
             )
@@ -125,11 +126,12 @@ def _peer_change(peer: Peer, previous: Mapping[str, Any] | None) -> str | None:
     if previous is None:
         more = ", ".join((online(peer.online), *(escape(tag, _MAX_VALUE) for tag in peer.tags[:_MAX_LISTED])))
         return f"{who} joined ({more})"
-    changes = _field_changes(peer, previous)
+    changes = peer_changes(peer, previous)
     return f"{who} {changes}" if changes else None
 
 
-def _field_changes(peer: Peer, previous: Mapping[str, Any]) -> str:
+def peer_changes(peer: Peer, previous: Mapping[str, Any]) -> str:
+    """What became of the fields whose old values these are; empty when it says nothing to a person."""
     return ", ".join(
         text for name, old in previous.items() if name not in _QUIET and (text := _field(peer, name, old))
     )
@@ -189,6 +191,7 @@ _EVENTS: dict[str, str] = {
     "degraded": "degraded: {text}",
     "healed": "healed: {code}",
     "stopping": "stopping: {reason}",
+    "stopped": "stopped",
 }
 """Sentences for log events; what is missing here is shown only when it is a warning or an error."""
 _LOUD = frozenset({"warning", "error", "critical"})
@@ -241,12 +244,12 @@ def waiting_for(report: StatusReport) -> str | None:
         return None
     slow = [actor.name for actor in report.actors if actor.state != "active"]
     connection = report.connection
-    if connection.state == "starting" and slow:
-        return f"waiting for {', '.join(slow)} to come up"
+    if slow and connection.attempts == 0:
+        return f"{', '.join(slow)} to come up"
     form = _WAITING.get(connection.state, "the connection is {state}")
     following = "soon" if connection.next_attempt_s is None else f"in {span(connection.next_attempt_s)}"
     fields = {
-        "url": escape(report.control.url),
+        "url": "the embedded server" if report.control.embedded else escape(report.control.url),
         "auth_url": escape(connection.auth_url or "the URL that `status` shows", _MAX_URL),
         "next": following,
         "state": escape(connection.state, 40),

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
+from netmap_actors.clock import SystemClock
 from netmap_supervisor.cli.exit_codes import ExitCode
 from netmap_supervisor.cli.option_flags import config_file_flag, given_flags, run_flags
 from netmap_supervisor.cli.terminal import can_redraw, is_terminal
-from netmap_supervisor.config import BadConfiguration, load
+from netmap_supervisor.config import BadConfiguration, load, runtime_dir
 from netmap_supervisor.option_kinds import show_duration
 from netmap_supervisor.run_settings import EMBEDDED
 
@@ -58,7 +59,8 @@ def command(config_file: str | None, **flags: Any) -> int:
         return run(settings)
     click.echo("\n".join(facts(settings, configuration)))
     sys.stdout.flush()
-    view = RunView(mode, Path(settings.runtime_dir), hint(settings))
+    began = SystemClock().boottime()
+    view = RunView(mode, Path(settings.runtime_dir), hint=hint(settings), began=began)
     try:
         return run(settings, view)
     finally:
@@ -107,12 +109,9 @@ def facts(settings: RunSettings, configuration: Configuration) -> Iterator[str]:
 
 def hint(settings: RunSettings) -> str:
     """What to do next, in another terminal."""
-    own = configuration_free(settings.runtime_dir)
-    return f"netmap-supervisor status{own}  |  watch --json{own}  |  fault kill control_connection{own}"
-
-
-def configuration_free(runtime_dir: str) -> str:
-    """The flag other commands need to find this daemon; empty when they find it without."""
-    from netmap_supervisor.config import runtime_dir as found  # noqa: PLC0415
-
-    return "" if str(found(None, os.environ)) == runtime_dir else f" --runtime-dir {runtime_dir}"
+    # Commands find the daemon without a flag where it is by default.
+    default = str(runtime_dir(None, os.environ)) == settings.runtime_dir
+    flag = "" if default else f" --runtime-dir {settings.runtime_dir}"
+    return (
+        f"in another terminal: netmap-supervisor status{flag}; or netmap, watch --json, fault kill publisher"
+    )

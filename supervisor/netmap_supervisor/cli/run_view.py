@@ -27,10 +27,11 @@ FAREWELL = 2.0
 class RunView:
     """An observer of the run that passes events on. A view that ends early is not missed."""
 
-    def __init__(self, mode: str, runtime_dir: Path, hint: str) -> None:
+    def __init__(self, mode: str, runtime_dir: Path, *, hint: str, began: float) -> None:
+        """`began`: when the run began, seconds of CLOCK_BOOTTIME."""
         self.dropped = 0
         """Events the view did not take in time."""
-        words = [f"--mode={mode}", f"--hint={hint}", f"--runtime-dir={runtime_dir}"]
+        words = [f"--mode={mode}", f"--hint={hint}", f"--began={began}", f"--runtime-dir={runtime_dir}"]
         command = [sys.executable, "-P", "-m", "netmap_supervisor", "view", *words]
         read_fd, self._pipe = os.pipe2(os.O_CLOEXEC)
         os.set_blocking(self._pipe, False)

@@ -84,8 +84,7 @@ def lines(report: StatusReport) -> Iterator[str]:
     if netmap.self_node is not None:
         node = netmap.self_node
         yield f"  this node   {escape(node.name, 80)} {escape(' '.join(node.addresses), 120)}"
-    own = " (embedded)" if report.control.embedded else ""
-    yield f"  control     {escape(report.control.url)}{own} {escape(report.control.server_key or '', 90)}".rstrip()
+    yield f"  control     {escape(report.control.url)} {escape(report.control.server_key or '', 90)}".rstrip()
     yield f"  connection  {_connection(report)}"
     ended = ", ".join(f"{reason} {count}" for reason, count in connection.ended.items() if count)
     if ended:
@@ -99,7 +98,6 @@ def lines(report: StatusReport) -> Iterator[str]:
         yield f"  degraded    {escape(one.text, 500)} (since {escape(one.since, 40)})"
     yield ""
     yield f"  {'ACTOR':<20}{'PID':>8}  {'STATE':<10}{'RESTARTS':>8}  {'UP':>8}  {'MEMORY':>9}  LAST EXIT"
-    yield f"  {'supervisor':<20}{report.pid:>8}  {'active':<10}{'':>8}  {span(report.uptime_s):>8}"
     for actor in report.actors:
         up = "" if actor.uptime_s is None else span(actor.uptime_s)
         memory = "" if actor.rss_bytes is None else f"{actor.rss_bytes / (1 << 20):.1f} MiB"

@@ -29,8 +29,8 @@ def can_redraw(stream: IO[Any]) -> bool:
     return is_terminal(stream) and os.environ.get("TERM", "") not in _DUMB
 
 
-def make_view(mode: str, *, hint: str = "") -> View:
-    """`live` or `plain`, on standard output."""
+def make_view(mode: str, *, hint: str = "", began: float | None = None) -> View:
+    """`live` or `plain`, on standard output; `began`: from when on time is counted (CLOCK_BOOTTIME), else now."""
     clock = SystemClock()
     if mode == "live":
         # Loaded here: rich takes 0.1 s and 10 MB that lines do not need.
@@ -39,7 +39,7 @@ def make_view(mode: str, *, hint: str = "") -> View:
         return LiveView(clock, hint=hint)
     from netmap_supervisor.plain_view import PlainView  # noqa: PLC0415
 
-    return PlainView(_write, clock)
+    return PlainView(_write, clock, began)
 
 
 def _write(text: str) -> None:

@@ -22,13 +22,16 @@ __all__ = ["command"]
 @click.command("view", hidden=True)
 @click.option("--mode", type=click.Choice(["live", "plain"]), required=True)
 @click.option("--hint", default="")
+@click.option("--began", type=float)
 @runtime_dir_flag
-def command(mode: str, hint: str, runtime_dir: Path) -> None:
+def command(mode: str, hint: str, began: float | None, runtime_dir: Path) -> None:
     """Show a daemon whose events come in on standard input, until they end."""
-    # Ctrl-C goes to the whole foreground group: the daemon ends first, and this view shows how.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Ctrl-C goes to the whole foreground group, a service manager's SIGTERM to the whole unit: the daemon ends
+    # first, and this view shows how.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
     show(
-        make_view(mode, hint=hint),
+        make_view(mode, hint=hint, began=began),
         runtime_dir,
         ask=lambda: status_or_none(runtime_dir),
         events=sys.stdin.buffer,
