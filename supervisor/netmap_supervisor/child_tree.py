@@ -249,7 +249,7 @@ class ChildTree:
         for condition in self.conditions.of(name):
             self._take_back(name, condition.code, name)
         delay = self._died(child, death, now)
-        if self._stops or self.stopping:
+        if name in self._stops or self.stopping:
             self._stop_next(now)
         elif delay is not None:
             self._restart(name, now.boottime + delay, now)
@@ -290,6 +290,7 @@ class ChildTree:
         if len(names) == 1:
             self._schedule(failed, due, now)
             return
+        # A group that is being stopped already lies within this one: what failed now stands before it.
         self._group, self._group_due = names, due
         self._starts = [name for name in self._starts if name not in names]
         self._stops = list(stop_order(names))
@@ -323,6 +324,10 @@ class ChildTree:
         self._stop_next(now)
 
     def _stop_next(self, now: Now) -> None:
+        for child in map(self.children.__getitem__, self._stops):
+            if not child.alive:
+                # It must not come back while it waits for its turn.
+                self._move(child, ChildEvent.STOP, now)
         while self._stops:
             child = self.children[self._stops[0]]
             self._move(child, ChildEvent.STOP, now, "stopping")

@@ -51,7 +51,7 @@ class SessionLedger:
     def __init__(self) -> None:
         self.attempts = 0
         self.sessions = 0
-        self.ended = dict.fromkeys(EndReason, 0)
+        self.ended_counts = {reason.value: 0 for reason in EndReason}
         self.last_end: End | None = None
         self.had_session = False
         """A full map was applied in this run."""
@@ -144,7 +144,7 @@ class SessionLedger:
             good=self.full_map and lived >= GOOD_SESSION,
             retry_after=0.0 if words is None else words.retry_after,
         )
-        self.ended[reason] += 1
+        self.ended_counts[reason.value] += 1
         self.last_end = end
         self._forget_connection(self.generation)
         return end

@@ -35,7 +35,7 @@ def test_every_state_answers_every_event() -> None:
         assert set(TABLE[state]) == set(ChildEvent), state
 
 
-@pytest.mark.parametrize(("state", "event"), itertools.product(ChildState, ChildEvent))
+@pytest.mark.parametrize(("state", "event"), list(itertools.product(ChildState, ChildEvent)))
 def test_a_process_comes_only_by_spawn_and_goes_only_by_its_end(state, event) -> None:
     action, after = TABLE[state][event]
     if action is Action.SPAWN:

@@ -34,7 +34,14 @@ def test_a_specification_that_cannot_work_is_refused_by_its_field(specs, field) 
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("intensity", -1), ("failures", -1), ("period", 0.0), ("healthy", 0.0), ("slow_pace", 0.0), ("slow_pace", 59.0)],
+    [
+        ("intensity", -1),
+        ("failures", -1),
+        ("period", 0.0),
+        ("healthy", 0.0),
+        ("slow_pace", 0.0),
+        ("slow_pace", 59.0),
+    ],
 )
 def test_flags_that_cannot_work_are_refused_by_their_field(field, value) -> None:
     with pytest.raises(ConfigurationError, match=field):

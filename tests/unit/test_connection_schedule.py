@@ -8,7 +8,14 @@ from hypothesis import strategies as st
 
 from netmap_supervisor.connection_schedule import ConnectionSchedule, EndReason
 
-OURS = [EndReason.SILENCE, EndReason.WAKE, EndReason.LINK, EndReason.HUNG, EndReason.OPERATOR, EndReason.CRASHED]
+OURS = [
+    EndReason.SILENCE,
+    EndReason.WAKE,
+    EndReason.LINK,
+    EndReason.HUNG,
+    EndReason.OPERATOR,
+    EndReason.CRASHED,
+]
 
 
 def schedule(jitter: float = 0.5) -> ConnectionSchedule:
@@ -47,7 +54,8 @@ def test_a_session_that_did_not_live_does_not_bring_the_pace_back() -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "low", "high"), [(0.0, 0.5, 0.5), (7.0, 7.0, 8.75), (200.0, 200.0, 250.0), (999_999.0, 300.0, 300.0)]
+    ("asked", "low", "high"),
+    [(0.0, 0.5, 0.5), (7.0, 7.0, 8.75), (200.0, 200.0, 250.0), (999_999.0, 300.0, 300.0)],
 )
 def test_retry_after_is_honoured_up_to_five_minutes(asked, low, high) -> None:
     assert low <= schedule().ended(EndReason.ERROR, 0.0, good=False, retry_after=asked) <= high
@@ -69,7 +77,9 @@ def test_an_operator_is_not_held_up_by_what_happened_before() -> None:
 reasons = st.sampled_from([reason for reason in EndReason if reason is not EndReason.OPERATOR])
 
 
-@given(st.lists(st.tuples(reasons, st.floats(0.0, 60.0), st.booleans()), min_size=15, max_size=60), st.integers())
+@given(
+    st.lists(st.tuples(reasons, st.floats(0.0, 60.0), st.booleans()), min_size=15, max_size=60), st.integers()
+)
 def test_never_more_than_ten_starts_in_a_minute_whatever_happens(ends, seed) -> None:
     made = ConnectionSchedule(random.Random(seed).random)
     now, starts = 0.0, []
@@ -87,6 +97,8 @@ def test_never_more_than_ten_starts_in_a_minute_whatever_happens(ends, seed) -> 
 def test_clients_that_lost_the_same_server_come_back_spread() -> None:
     """A restarted server is met by all its clients: none of 100 ms gets more than a twentieth of them."""
     random_source = random.Random(7)
-    delays = [ConnectionSchedule(random_source.random).ended(EndReason.CLOSED, 0.0, good=True) for _ in range(1000)]
+    delays = [
+        ConnectionSchedule(random_source.random).ended(EndReason.CLOSED, 0.0, good=True) for _ in range(1000)
+    ]
     assert max(delays) - min(delays) > 2.0
     assert all(sum(at <= other < at + 0.1 for other in delays) <= 50 for at in delays)

@@ -15,7 +15,9 @@ jitters = st.floats(0, 1, exclude_max=True)
 
 def outcome(restart=Restart.PERMANENT, reason=ExitReason.CRASHED, history=None, **changes):
     fields = {"was_up": True, "up_for": 1.0, "now": 1000.0, "jitter": 0.5}
-    return decide(ChildSpec(name="a", restart=restart), FLAGS, history or History(), reason, **(fields | changes))
+    return decide(
+        ChildSpec(name="a", restart=restart), FLAGS, history or History(), reason, **(fields | changes)
+    )
 
 
 @pytest.mark.parametrize("reason", [ExitReason.NORMAL, *ABNORMAL])

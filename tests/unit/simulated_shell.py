@@ -1,0 +1,218 @@
+"""The Supervisor's core driven by hand: processes, clocks and words without any of the real ones."""
+
+from __future__ import annotations
+
+import random
+
+from netmap_actors.exit_reason import ExitReason, status_of
+from netmap_actors.wire import internal_pb2
+from netmap_supervisor.child_spec import ChildSpec, SupervisorFlags
+from netmap_supervisor.core import SupervisorCore
+from netmap_supervisor.core_messages import (
+    Exit,
+    Exited,
+    Kill,
+    Log,
+    Now,
+    Reconnect,
+    Send,
+    Spawn,
+    Spawned,
+    SpawnFailed,
+    Stop,
+    Terminate,
+    Up,
+    Word,
+)
+
+NAMES = ("dev_control", "publisher", "liveness", "control_connection")
+BODY = {
+    field.message_type.name: field.name
+    for field in internal_pb2.Envelope.DESCRIPTOR.oneofs_by_name["body"].fields
+}
+
+
+class SimulatedShell:
+    """Carries out commands against simulated processes; asserts what must hold after each of them."""
+
+    def __init__(self, names=NAMES, *, jitter=None, flags=None, specs=None) -> None:
+        self.boottime, self.monotonic, self.wall = 10_000.3, 5_000.3, 1_700_000_000.0
+        specs = specs or [ChildSpec(name=name) for name in names]
+        self.core = SupervisorCore(specs, flags or SupervisorFlags(), jitter or random.Random(1).random)
+        self.processes: dict[str, int] = {}
+        """Actor -> incarnation of its process, dead or alive, until it is reaped."""
+        self.killed: set[str] = set()
+        self.starts: list[tuple[float, str, int]] = []
+        self.connection_starts = []
+        self.sent: list[tuple[str, str, object]] = []
+        self.logs: list[tuple[str, dict]] = []
+        self.asked: list[str] = []
+        self.exit: int | None = None
+        self.up = False
+        self.beats = True
+        self.spawns_fail = False
+        self.reaps = True
+        """SIGKILL ends a process at once."""
+
+    # Driving
+
+    def start(self) -> SimulatedShell:
+        self.perform(self.core.start(self.now))
+        return self
+
+    def started(self) -> SimulatedShell:
+        """Everything came up."""
+        self.start()
+        for name in list(self.core.children):
+            self.ready(name)
+        return self
+
+    @property
+    def now(self) -> Now:
+        return Now(self.boottime, self.monotonic, self.wall)
+
+    def feed(self, happened) -> None:
+        self.perform(self.core.receive(happened, self.now))
+
+    def word(self, actor: str, body, incarnation: int | None = None) -> None:
+        envelope = internal_pb2.Envelope(
+            version=1,
+            actor=actor,
+            incarnation=self.processes.get(actor, 0) if incarnation is None else incarnation,
+        )
+        getattr(envelope, BODY[type(body).__name__]).CopyFrom(body)
+        self.feed(Word(envelope))
+
+    def ready(self, actor: str) -> None:
+        self.word(actor, internal_pb2.Hello(pid=1))
+        self.word(actor, internal_pb2.Ready())
+        self.word(actor, internal_pb2.Heartbeat(number=1, rss_bytes=1))
+
+    def end(self, actor: str, reason: ExitReason = ExitReason.CRASHED, signal: int | None = None) -> None:
+        """The process ends and is reaped."""
+        incarnation = self.processes.pop(actor)
+        self.killed.discard(actor)
+        self.feed(Exited(actor, incarnation, None if signal else status_of(reason), signal))
+
+    def session(self, generation: int | None = None, session: int = 1, *, full: bool = True) -> None:
+        """control_connection has a map session, and the publisher its full map."""
+        generation = self.processes["control_connection"] if generation is None else generation
+        self.word(
+            "control_connection",
+            internal_pb2.StageEntered(
+                generation=generation, session=session, stage="map", since=self.boottime
+            ),
+        )
+        if full:
+            figures = internal_pb2.PublisherStatistics(state="fresh", generation=generation, peers=3)
+            self.word("publisher", internal_pb2.Heartbeat(rss_bytes=1, publisher=figures))
+
+    def verdict(self, reason: str = "silence", generation: int | None = None, session: int = 1) -> None:
+        generation = self.processes["control_connection"] if generation is None else generation
+        self.word(
+            "liveness",
+            internal_pb2.Verdict(
+                generation=generation, session=session, stage="map", silent_for=120.2, reason=reason
+            ),
+        )
+
+    def reconnect(self) -> None:
+        self.feed(Reconnect())
+
+    def stop(self) -> None:
+        self.feed(Stop("test"))
+
+    def advance(self, seconds: float, *, until=lambda: False, auto_ready: bool = True) -> None:
+        """Let time pass; the core is called at its deadlines, living children beat every 5 s."""
+        end = self.boottime + seconds
+        while not until():
+            deadline = self.core.deadline()
+            beat_at = (self.boottime // 5.0 + 1) * 5.0
+            at = min(end, beat_at, end if deadline is None else max(deadline, self.boottime))
+            self._pass(at - self.boottime)
+            # Sums round; a clock that is a hair past its deadline is what a real one would be.
+            self.boottime = max(self.boottime, at)
+            self.monotonic += 1e-6
+            if at == beat_at and self.beats:
+                self.beat()
+            if deadline is not None and self.boottime >= deadline:
+                self.perform(self.core.expire(self.now))
+            if auto_ready:
+                self.make_ready()
+            if at >= end:
+                return
+
+    def beat(self) -> None:
+        for name in list(self.processes):
+            if name not in self.killed:
+                self.word(name, internal_pb2.Heartbeat(rss_bytes=1))
+
+    def make_ready(self) -> None:
+        for name, child in self.core.children.items():
+            if child.state.value == "starting" and name in self.processes and name not in self.killed:
+                self.ready(name)
+
+    def suspend(self, seconds: float) -> None:
+        """The machine sleeps: CLOCK_MONOTONIC stands still."""
+        self.boottime += seconds
+        self.wall += seconds
+
+    def stopped_for(self, seconds: float) -> None:
+        """The Supervisor alone is held by SIGSTOP, then looks at the clock."""
+        self._pass(seconds)
+        self.perform(self.core.expire(self.now))
+
+    def _pass(self, seconds: float) -> None:
+        self.boottime += seconds
+        self.monotonic += seconds
+        self.wall += seconds
+
+    # Carrying out
+
+    def perform(self, commands) -> None:
+        for command in commands:
+            match command:
+                case Spawn(actor, incarnation, connection):
+                    assert actor not in self.processes, f"{actor} is spawned while its process is not reaped"
+                    assert not self.core.stopping
+                    if actor == "control_connection":
+                        self.connection_starts.append(connection)
+                    self.starts.append((self.boottime, actor, incarnation))
+                    if self.spawns_fail:
+                        self.feed(SpawnFailed(actor, incarnation, "no memory"))
+                    else:
+                        self.processes[actor] = incarnation
+                        self.feed(Spawned(actor, incarnation, 100 + len(self.starts)))
+                case Kill(actor, incarnation):
+                    assert self.processes.get(actor) == incarnation
+                    self.killed.add(actor)
+                    if self.reaps:
+                        self.end(actor, signal=9)
+                case Terminate(actor, incarnation):
+                    assert self.processes.get(actor) == incarnation
+                    self.asked.append(actor)
+                case Send(actor, body):
+                    assert actor in self.processes, f"{actor} has no process to hear {body}"
+                    if isinstance(body, internal_pb2.Stop):
+                        self.asked.append(actor)
+                    self.sent.append((actor, type(body).__name__, body))
+                case Log(_, event, fields):
+                    self.logs.append((event, dict(fields)))
+                case Up():
+                    assert not self.up
+                    self.up = True
+                case Exit(code):
+                    assert self.exit is None
+                    assert not self.processes, "the run ends after every process did"
+                    self.exit = code
+
+    # Looking
+
+    def events(self, name: str, **fields) -> list[dict]:
+        return [seen for event, seen in self.logs if event == name and fields.items() <= seen.items()]
+
+    def incarnation(self, actor: str) -> int:
+        return self.core.children[actor].incarnation
+
+    def degraded(self) -> list[str]:
+        return [condition.code for condition in self.core.conditions.all()]

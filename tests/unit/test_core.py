@@ -1,0 +1,519 @@
+from __future__ import annotations
+
+import pytest
+
+from netmap_actors.exit_reason import ExitReason
+from netmap_actors.wire import internal_pb2
+from netmap_supervisor.child_spec import ChildSpec, Restart, Strategy, SupervisorFlags
+from netmap_supervisor.core_messages import Spawned, SpawnFailed
+from tests.unit.simulated_shell import NAMES, SimulatedShell
+
+CONNECTION = "control_connection"
+
+
+def running(**options) -> SimulatedShell:
+    """Everything is up and a good session is an hour old."""
+    shell = SimulatedShell(**options).started()
+    shell.session()
+    shell.advance(3600.0)
+    shell.sent.clear()
+    shell.logs.clear()
+    return shell
+
+
+# Starting and stopping
+
+
+def test_children_start_in_order_each_when_the_one_before_is_up() -> None:
+    shell = SimulatedShell().start()
+    for number, name in enumerate(NAMES):
+        assert [actor for _, actor, _ in shell.starts] == list(NAMES[: number + 1])
+        assert not shell.up
+        shell.ready(name)
+    assert shell.up
+
+
+def test_a_child_that_dies_while_starting_holds_up_those_after_it_and_no_longer() -> None:
+    shell = SimulatedShell().start()
+    shell.ready("dev_control")
+    shell.end("publisher")
+    shell.advance(5.0, auto_ready=False)
+    assert [actor for _, actor, _ in shell.starts] == ["dev_control", "publisher", "publisher"]
+    shell.ready("publisher")
+    shell.ready("liveness")
+    shell.ready(CONNECTION)
+    assert shell.up
+
+
+def test_children_stop_in_reverse_order_each_when_the_one_before_is_gone() -> None:
+    shell = running()
+    shell.stop()
+    for name in reversed(NAMES):
+        assert shell.asked[-1] == name
+        assert shell.exit is None
+        shell.end(name, ExitReason.NORMAL)
+    assert shell.asked == list(reversed(NAMES))
+    assert shell.exit == 0
+    assert shell.core.deadline() is None
+
+
+def test_children_that_do_not_stop_are_killed_and_everything_is_gone_within_five_seconds() -> None:
+    shell = running(specs=[ChildSpec(name=name, shutdown=1.0) for name in NAMES])
+    shell.beats = False
+    shell.stop()
+    asked_at = shell.boottime
+    shell.advance(10.0, until=lambda: shell.exit is not None)
+    assert shell.boottime - asked_at <= 5.0
+    assert [event["reason"] for event in shell.events("child_killed")] == ["stop_limit"] * 4
+
+
+def test_a_stop_before_anything_is_up_ends_at_once() -> None:
+    shell = SimulatedShell().start()
+    shell.stop()
+    assert shell.asked == ["dev_control"], "SIGTERM, for no word reaches it yet"
+    shell.end("dev_control", signal=15)
+    assert shell.exit == 0
+
+
+def test_nothing_is_started_while_stopping() -> None:
+    shell = running()
+    shell.stop()
+    shell.end("publisher")
+    shell.reconnect()
+    for name in ("control_connection", "liveness", "dev_control"):
+        shell.end(name, ExitReason.NORMAL)
+    assert shell.exit == 0
+    assert len(shell.starts) == 4
+
+
+def test_subscribers_are_told_before_the_publisher_stops() -> None:
+    shell = running()
+    shell.stop()
+    shell.end(CONNECTION, ExitReason.NORMAL)
+    words = [(actor, word) for actor, word, _ in shell.sent]
+    assert words.index(("publisher", "SessionEnded")) < len(words)
+    assert ("publisher", "Stop") not in words
+    shell.end("liveness", ExitReason.NORMAL)
+    assert shell.sent[-1][:2] == ("publisher", "Stop")
+
+
+# Restarts
+
+
+@pytest.mark.parametrize("victim", NAMES)
+def test_a_child_that_crashes_comes_back_alone(victim) -> None:
+    shell = running()
+    shell.end(victim, signal=9)
+    shell.advance(1.0)
+    assert [(actor, number) for _, actor, number in shell.starts[4:]] == [(victim, 2)]
+    assert shell.starts[4][0] - shell.starts[0][0] <= 3600.0 + 0.25
+    assert shell.events("actor_exited", actor=victim, reason="signal 9")
+
+
+def test_a_spawn_that_fails_is_tried_again() -> None:
+    shell = running()
+    shell.spawns_fail = True
+    shell.end("publisher")
+    shell.advance(1.0)
+    assert shell.events("actor_exited", actor="publisher", detail="no memory")
+    shell.spawns_fail = False
+    shell.advance(30.0, until=lambda: "publisher" in shell.processes)
+    assert shell.incarnation("publisher") > 2
+
+
+def test_a_child_that_keeps_dying_goes_to_the_slow_pace_and_heals_by_itself() -> None:
+    shell = running()
+    end = shell.boottime + 300.0
+    while shell.boottime < end:
+        shell.advance(end - shell.boottime, until=lambda: "publisher" in shell.processes, auto_ready=False)
+        if "publisher" in shell.processes:
+            shell.end("publisher")
+    starts = [at for at, actor, _ in shell.starts if actor == "publisher"][1:]
+    assert max(sum(at - 60 < other <= at for other in starts) for at in starts) <= 10
+    assert starts[-1] - starts[-2] == pytest.approx(60.0)
+    assert shell.degraded() == ["actor_flapping"]
+    assert shell.core.children["publisher"].public_state.value == "error"
+    shell.advance(60.0 + 26.0)
+    assert shell.degraded() == []
+    assert shell.events("healed", actor="publisher", code="actor_flapping")
+    assert shell.core.children["publisher"].public_state.value == "active"
+    assert shell.exit is None
+
+
+@pytest.mark.parametrize(("reason", "code"), [(ExitReason.CONFIGURATION, 78), (ExitReason.LOGIN_REFUSED, 77)])
+@pytest.mark.parametrize("actor", ["publisher", CONNECTION])
+def test_what_only_a_person_can_mend_ends_the_run_at_its_start(actor, reason, code) -> None:
+    shell = SimulatedShell().start()
+    for name in NAMES[: NAMES.index(actor)]:
+        shell.ready(name)
+    shell.end(actor, reason)
+    for name in reversed(NAMES[: NAMES.index(actor)]):
+        shell.end(name, ExitReason.NORMAL)
+    assert shell.exit == code
+
+
+def test_later_a_bad_configuration_means_the_slow_pace() -> None:
+    for actor in ("publisher", CONNECTION):
+        shell = running()
+        shell.end(actor, ExitReason.CONFIGURATION)
+        shell.advance(59.0)
+        assert actor not in shell.processes
+        shell.advance(2.0)
+        assert actor in shell.processes
+        assert shell.degraded() == ["actor_flapping"]
+
+
+@pytest.mark.parametrize(
+    ("strategy", "failed", "again"),
+    [
+        (Strategy.ONE_FOR_ONE, "b", ["b"]),
+        (Strategy.REST_FOR_ONE, "b", ["b", "control_connection"]),
+        (Strategy.ONE_FOR_ALL, "b", ["a", "b", "control_connection"]),
+    ],
+)
+def test_a_strategy_stops_those_concerned_in_reverse_and_starts_them_in_order(
+    strategy, failed, again
+) -> None:
+    names = ("a", "b", "control_connection")
+    flags = SupervisorFlags(strategy=strategy)
+    shell = SimulatedShell(specs=[ChildSpec(name=name) for name in names], flags=flags).started()
+    shell.end(failed)
+    for name in reversed(again):
+        if name != failed:
+            assert shell.asked[-1] == name
+            shell.end(name, ExitReason.NORMAL)
+    assert shell.asked == [name for name in reversed(again) if name != failed]
+    shell.advance(1.0)
+    assert [actor for _, actor, _ in shell.starts[3:]] == again
+
+
+def test_temporary_and_transient_children_stay_down_as_specified() -> None:
+    specs = [
+        ChildSpec(name="a", restart=Restart.TEMPORARY),
+        ChildSpec(name="b", restart=Restart.TRANSIENT),
+        ChildSpec(name=CONNECTION),
+    ]
+    shell = SimulatedShell(specs=specs).started()
+    shell.end("a")
+    shell.end("b", ExitReason.NORMAL)
+    shell.advance(60.0)
+    assert len(shell.starts) == 3
+    shell.stop()
+    shell.end(CONNECTION, ExitReason.NORMAL)
+    assert shell.exit == 0
+
+
+# Hung children
+
+
+def test_a_silent_child_is_killed_after_twelve_seconds_and_at_most_thirteen() -> None:
+    for victim in NAMES:
+        shell = running()
+        silent_at = shell.boottime
+        shell.word(victim, internal_pb2.Heartbeat(rss_bytes=1))
+        process = shell.processes[victim]
+        while not shell.events("child_killed"):
+            shell._pass(0.1)
+            for name in shell.processes:
+                if name != victim:
+                    shell.word(name, internal_pb2.Heartbeat(rss_bytes=1))
+            shell.perform(shell.core.expire(shell.now))
+        assert 12.0 <= shell.boottime - silent_at <= 13.0
+        assert shell.events("child_killed") == [
+            {"actor": victim, "pid": 100 + NAMES.index(victim) + 1, "generation": process, "reason": "hung"}
+        ]
+
+
+def test_a_child_that_is_not_up_in_fifteen_seconds_is_killed() -> None:
+    shell = SimulatedShell().start()
+    shell.advance(14.9, auto_ready=False)
+    assert not shell.events("child_killed")
+    shell.advance(0.2, auto_ready=False)
+    assert shell.events("child_killed", reason="hung")
+
+
+def test_a_supervisor_that_was_stopped_gives_every_child_a_full_new_limit() -> None:
+    shell = running()
+    shell.stopped_for(60.0)
+    assert shell.events("supervisor_late")
+    shell.advance(11.0)
+    assert not shell.events("child_killed")
+
+
+def test_a_stop_that_ends_just_before_a_limit_gives_a_full_new_limit_too() -> None:
+    """Whole tree stopped: nobody beat, and the limit of nobody had run out when we looked again."""
+    shell = running()
+    shell.stopped_for(11.9)
+    shell.beats = False
+    shell.advance(5.0)
+    assert not shell.events("child_killed")
+
+
+def test_a_suspend_counts_against_nobody() -> None:
+    shell = running()
+    shell.suspend(3600.0)
+    shell.perform(shell.core.expire(shell.now))
+    shell.advance(60.0)
+    assert not shell.events("child_killed")
+
+
+def test_a_child_that_sigkill_does_not_end_raises_an_alarm_and_has_no_second() -> None:
+    shell = running()
+    shell.reaps = False
+    shell.verdict()
+    shell.advance(600.0)
+    assert shell.degraded() == ["not_reaped"]
+    assert len(shell.starts) == 4
+    shell.end(CONNECTION, signal=9)
+    assert shell.degraded() == []
+    shell.advance(1.0)
+    assert shell.incarnation(CONNECTION) == 2
+
+
+def test_a_child_in_another_time_namespace_is_killed() -> None:
+    shell = SimulatedShell().start()
+    shell.word("dev_control", internal_pb2.Hello(pid=1, time_namespace="time:[4026531834]"))
+    assert shell.events("foreign_time_namespace", actor="dev_control")
+    assert shell.events("child_killed", actor="dev_control", reason="foreign_time_namespace")
+
+
+# The control connection
+
+
+def test_a_verdict_of_silence_kills_at_once_and_the_next_starts_when_it_is_reaped() -> None:
+    shell = running()
+    shell.reaps = False
+    shell.verdict()
+    assert shell.killed == {CONNECTION}
+    assert shell.events("silence_detected", silent_for=120.2, generation=1)
+    shell.advance(1.0)
+    assert shell.incarnation(CONNECTION) == 1
+    reaped_at = shell.boottime
+    shell.end(CONNECTION, signal=9)
+    shell.reaps = True
+    shell.advance(1.0)
+    assert shell.incarnation(CONNECTION) == 2
+    assert shell.starts[-1][0] - reaped_at <= 0.25
+    assert shell.core.connection.ledger.ended_counts["silence"] == 1
+
+
+@pytest.mark.parametrize(("generation", "session"), [(0, 1), (2, 1), (1, 0)])
+def test_a_verdict_about_another_generation_or_an_older_session_is_ignored(generation, session) -> None:
+    shell = running()
+    shell.verdict(generation=generation, session=session)
+    shell.advance(5.0)
+    assert not shell.events("child_killed")
+    assert shell.core.foreign == 1
+
+
+def test_a_verdict_about_the_process_before_is_ignored() -> None:
+    shell = running()
+    shell.end(CONNECTION)
+    shell.advance(1.0)
+    shell.verdict(generation=1)
+    assert not shell.events("child_killed")
+
+
+def test_words_of_an_older_process_are_dropped_and_counted() -> None:
+    shell = running()
+    shell.end("publisher")
+    shell.advance(1.0)
+    before = shell.core.foreign
+    shell.word("publisher", internal_pb2.Resync(reason="late"), incarnation=1)
+    shell.word("nobody", internal_pb2.Resync(reason="?"), incarnation=1)
+    assert shell.core.foreign == before + 2
+
+
+def test_a_paused_publisher_is_restarted_and_the_connection_stays() -> None:
+    shell = running()
+    shell.verdict("publisher_paused")
+    shell.advance(1.0)
+    assert shell.events("child_killed", actor="publisher", reason="publisher_paused")
+    assert [actor for _, actor, _ in shell.starts[4:]] == ["publisher"]
+
+
+@pytest.mark.parametrize(
+    ("reason", "counted"),
+    [
+        (ExitReason.CLOSED, "closed"),
+        (ExitReason.ERROR, "error"),
+        (ExitReason.CRASHED, "crashed"),
+        (ExitReason.REMOVED, "removed"),
+        (ExitReason.EXPIRED, "expired"),
+        (ExitReason.NORMAL, "operator"),
+    ],
+)
+def test_an_end_is_counted_told_and_followed_by_a_new_generation(reason, counted) -> None:
+    shell = running()
+    shell.end(CONNECTION, reason)
+    told = [
+        (actor, body.generation, body.reason) for actor, word, body in shell.sent if word == "SessionEnded"
+    ]
+    assert told == [("publisher", 1, counted), ("liveness", 1, counted)]
+    assert shell.core.connection.ledger.ended_counts[counted] == 1
+    shell.sent.clear()
+    shell.advance(5.0)
+    assert shell.incarnation(CONNECTION) == 2
+    told = [(actor, body.generation) for actor, word, body in shell.sent if word == "ConnectionStarted"]
+    assert told == [("publisher", 2), ("liveness", 2)]
+
+
+def test_what_the_connection_said_of_its_end_is_kept_and_its_retry_after_honoured() -> None:
+    shell = running()
+    said = internal_pb2.SessionEnded(generation=1, stage="map", detail="503", retry_after=30.0, had_map=True)
+    shell.word(CONNECTION, said)
+    shell.end(CONNECTION, ExitReason.ERROR)
+    last_end = shell.core.connection.ledger.last_end
+    assert (last_end.reason.value, last_end.stage, last_end.detail) == ("error", "map", "503")
+    shell.advance(29.0)
+    assert shell.incarnation(CONNECTION) == 1
+    shell.advance(9.0)
+    assert shell.incarnation(CONNECTION) == 2
+
+
+def test_a_removed_node_registers_first_until_it_has_a_session() -> None:
+    shell = running()
+    shell.end(CONNECTION, ExitReason.REMOVED)
+    assert shell.events("node_removed")
+    shell.advance(5.0)
+    assert (shell.connection_starts[-1].register_first, shell.connection_starts[-1].removed) == (True, True)
+    shell.end(CONNECTION, ExitReason.CLOSED)
+    shell.advance(60.0)
+    assert (shell.connection_starts[-1].register_first, shell.connection_starts[-1].removed) == (True, True)
+    shell.session()
+    shell.end(CONNECTION, ExitReason.CLOSED)
+    shell.advance(60.0)
+    start = shell.connection_starts[-1]
+    assert (start.register_first, start.removed, start.had_session) == (False, False, True)
+
+
+def test_an_expired_node_registers_first_and_was_not_removed() -> None:
+    shell = running()
+    shell.end(CONNECTION, ExitReason.EXPIRED)
+    shell.advance(5.0)
+    assert (shell.connection_starts[-1].register_first, shell.connection_starts[-1].removed) == (True, False)
+
+
+def test_a_key_refused_later_needs_a_login_and_is_tried_once_a_minute() -> None:
+    shell = running()
+    for _ in range(3):
+        shell.end(CONNECTION, ExitReason.LOGIN_REFUSED)
+        assert shell.core.connection.ledger.state(alive=False, stopped=False) == "login_needed"
+        shell.advance(59.9)
+        assert CONNECTION not in shell.processes
+        shell.advance(0.2)
+        assert CONNECTION in shell.processes
+    assert shell.exit is None
+    assert shell.connection_starts[-1].register_first
+
+
+def test_a_control_key_that_changed_later_is_shown_tried_once_a_minute_and_heals() -> None:
+    shell = running()
+    shell.end(CONNECTION, ExitReason.KEY_CHANGED)
+    shell.advance(59.9)
+    assert shell.incarnation(CONNECTION) == 1
+    assert shell.degraded() == ["control_key_changed"]
+    shell.advance(0.2)
+    shell.session()
+    assert shell.degraded() == []
+
+
+def test_a_control_key_that_changed_before_the_start_ends_the_run() -> None:
+    shell = SimulatedShell().started()
+    shell.end(CONNECTION, ExitReason.KEY_CHANGED)
+    for name in reversed(NAMES[:-1]):
+        shell.end(name, ExitReason.NORMAL)
+    assert shell.exit == 78
+
+
+def test_a_session_without_its_full_map_is_no_session_yet() -> None:
+    shell = SimulatedShell().started()
+    shell.session(full=False)
+    shell.end(CONNECTION, ExitReason.LOGIN_REFUSED)
+    assert shell.core.stopping
+    assert shell.core.exit_code == 77
+
+
+def test_an_unreachable_server_is_asked_for_ever_at_a_bounded_pace() -> None:
+    shell = SimulatedShell().started()
+    end = shell.boottime + 3600.0
+    while shell.boottime < end:
+        shell.advance(end - shell.boottime, until=lambda: CONNECTION in shell.processes)
+        if CONNECTION in shell.processes:
+            shell.end(CONNECTION, ExitReason.ERROR)
+    attempts = shell.core.connection.ledger.attempts
+    assert 3600 / 45 <= attempts <= 3600 / 15 + 10
+    assert shell.exit is None
+    assert shell.degraded() == []
+
+
+def test_an_operators_reconnect_kills_at_once_and_does_not_wait() -> None:
+    shell = running()
+    shell.reconnect()
+    shell.advance(0.3)
+    assert shell.incarnation(CONNECTION) == 2
+    assert shell.core.connection.ledger.ended_counts["operator"] == 1
+    for _ in range(6):
+        shell.end(CONNECTION, ExitReason.ERROR)
+        shell.reconnect()
+    assert shell.incarnation(CONNECTION) == 8, "a reconnect ends a waiting time"
+
+
+def test_a_publisher_that_comes_back_is_told_the_connection_and_its_resync_goes_on() -> None:
+    shell = running()
+    shell.end("publisher")
+    shell.advance(1.0)
+    assert ("publisher", "ConnectionStarted") in [sent[:2] for sent in shell.sent]
+    shell.word("publisher", internal_pb2.Resync(reason="new"))
+    assert shell.sent[-1][:2] == (CONNECTION, "Resync")
+
+
+def test_a_resync_without_a_session_goes_nowhere() -> None:
+    shell = SimulatedShell().started()
+    shell.word("publisher", internal_pb2.Resync(reason="new"))
+    assert "Resync" not in [word for _, word, _ in shell.sent]
+
+
+def test_a_login_is_logged_once_for_each_address() -> None:
+    shell = SimulatedShell().started()
+    for url in ("https://login/a", "https://login/a", "", "https://login/b"):
+        shell.word(CONNECTION, internal_pb2.LoginNeeded(url=url))
+    assert [event["url"] for event in shell.events("login_needed")] == ["https://login/a", "https://login/b"]
+
+
+def test_what_a_child_reported_goes_with_its_process() -> None:
+    shell = running()
+    shell.word("publisher", internal_pb2.Degraded(code="quarantined", text="1 peer", active=True))
+    assert shell.degraded() == ["quarantined"]
+    shell.end("publisher")
+    assert shell.degraded() == []
+    shell.advance(1.0)
+    shell.word("publisher", internal_pb2.Degraded(code="quarantined", text="1 peer", active=True))
+    shell.word("publisher", internal_pb2.Degraded(code="quarantined", active=False))
+    assert shell.degraded() == []
+
+
+def test_first_netmap_is_said_once_for_each_connection() -> None:
+    shell = SimulatedShell().started()
+    shell.session()
+    shell.session(session=2)
+    assert len(shell.events("first_netmap", generation=1, peers=3)) == 1
+    assert len(shell.events("map_session_started")) == 2
+
+
+def test_a_late_answer_about_an_older_process_changes_nothing() -> None:
+    shell = running()
+    shell.end(CONNECTION)
+    shell.feed(Spawned(CONNECTION, 1, 999))
+    shell.feed(SpawnFailed(CONNECTION, 1, "late"))
+    shell.advance(1.0)
+    assert shell.incarnation(CONNECTION) == 2
+    assert shell.core.children[CONNECTION].pid != 999
+
+
+def test_words_that_make_no_sense_are_logged_and_change_nothing() -> None:
+    shell = running()
+    shell.word("liveness", internal_pb2.StageEntered(stage="map"))
+    shell.word(CONNECTION, internal_pb2.Verdict(generation=1, session=1, reason="silence"))
+    assert [event["body"] for event in shell.events("unexpected_message")] == ["stage_entered", "verdict"]
+    assert not shell.events("child_killed")
