@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import collections
 import contextlib
 import json
 import os
@@ -24,14 +23,12 @@ if TYPE_CHECKING:
 
     from google.protobuf.message import Message
 
-    from netmap_actors.wire import internal_pb2
-
 RUN = "0123456789abcdef"
 LIMIT = 30
 
 
 class ConnectionProcess:
-    """`supervisor`, `liveness` and `publisher` are what each of them would have heard, and not yet taken."""
+    """The process, and what it tells each of the three."""
 
     def __init__(self, directory: Path, settings: ConnectionSettings, generation: int = 1) -> None:
         self.generation = generation
@@ -43,9 +40,8 @@ class ConnectionProcess:
         self.liveness = self._bind(zmq.PULL, endpoints.liveness)
         self.publisher = self._bind(zmq.PULL, endpoints.publisher)
         self.address = b""
-        self.said: collections.deque[internal_pb2.Envelope] = collections.deque()
         self.life_read, self.life_write = os.pipe()
-        self.log_file = tempfile.TemporaryFile()
+        self.log_file = tempfile.TemporaryFile()  # noqa: SIM115  # closed by `close`
         boot = Boot(
             run=RUN,
             actor="control_connection",
@@ -75,7 +71,8 @@ class ConnectionProcess:
 
     def _bind(self, kind: int, endpoint: str) -> zmq.Socket[Any]:
         socket = self.context.socket(kind)
-        socket.setsockopt(zmq.RCVHWM, 4)
+        if endpoint.endswith("publisher"):
+            socket.setsockopt(zmq.RCVHWM, 4)
         socket.bind(endpoint)
         return socket
 

@@ -440,6 +440,22 @@ def test_a_truth_probe_without_answer_runs_out(mapped) -> None:
     assert [learned.truth for learned in mapped.take(TruthLearned)] == [Truth.ALIVE]
 
 
+def test_a_server_that_admits_one_request_at_a_time_keeps_its_session(mapped) -> None:
+    mapped.http2._h2.update_settings({3: 1})  # MAX_CONCURRENT_STREAMS
+    mapped.http2._collect()
+    mapped.flush()
+    mapped.settle()
+    ask_truth(mapped)
+    assert [learned.truth for learned in mapped.take(TruthLearned)] == [Truth.UNANSWERED]
+    mapped.send_map(with_ping(URL="https://unused/path", URLIsNoise=True))
+    assert [wish.wish for wish in mapped.take(ServerWish)] == ["ping"]
+    assert not mapped.session.over
+    mapped.note(mapped.session.resync(mapped.now))
+    mapped.settle()
+    mapped.send_map(FIRST_MAP)
+    assert mapped.session.map.had_map
+
+
 # What the server asks for
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import datetime
 import socket
 import ssl
 import struct
@@ -12,10 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from netmap_actors.bus.loop import Loop
 from netmap_actors.errors import ConfigurationError, RemoteProtocolError
@@ -24,6 +19,7 @@ from netmap_actors.transport.dial import ATTEMPT_DELAY, Dial
 from netmap_actors.transport.resolve import resolve
 from netmap_actors.transport.tcp import TcpStream
 from netmap_actors.transport.tls import TlsStream, make_context
+from tests.process.tls_front import self_signed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -207,7 +203,12 @@ def test_a_name_without_address_says_so(loop: Loop, monkeypatch: pytest.MonkeyPa
 
 def test_a_resolver_that_hangs_holds_nobody(loop: Loop, monkeypatch: pytest.MonkeyPatch) -> None:
     hanging = threading.Event()
-    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: [] if hanging.wait(LIMIT) else [])
+
+    def hang(*_: object, **__: object) -> list[object]:
+        hanging.wait(LIMIT)
+        return []
+
+    monkeypatch.setattr(socket, "getaddrinfo", hang)
     outcome: list[object] = []
     resolve(loop, "slow.example", 443, outcome.append, outcome.append)
     ticked: list[bool] = []
@@ -219,31 +220,6 @@ def test_a_resolver_that_hangs_holds_nobody(loop: Loop, monkeypatch: pytest.Monk
 
 
 # TLS
-
-
-def certificate(directory: Path, host: str, *, days: int = 2) -> Path:
-    """A self-signed certificate and its key in one PEM file."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host)])
-    now = datetime.datetime.now(datetime.UTC)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - datetime.timedelta(days=5))
-        .not_valid_after(now + datetime.timedelta(days=days))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(host)]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    path = directory / f"{host}{days}.pem"
-    private = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    path.write_bytes(private + made.public_bytes(serialization.Encoding.PEM))
-    return path
 
 
 @contextlib.contextmanager
@@ -302,7 +278,7 @@ def talk(loop: Loop, stream: TlsStream, message: bytes) -> bytes:
 def test_tls_carries_what_was_sent_before_its_handshake(
     loop: Loop, listener: socket.socket, tmp_path: Path
 ) -> None:
-    pem = certificate(tmp_path, "control.example")
+    pem = self_signed(tmp_path, "control.example")
     with tls_echo(listener, pem) as seen:
         tcp = connected(loop, [address_of(listener)])
         stream = TlsStream(tcp, make_context(str(pem)), "control.example")
@@ -322,7 +298,7 @@ def test_tls_carries_what_was_sent_before_its_handshake(
 def test_a_certificate_that_does_not_fit_is_refused_in_words(
     loop: Loop, listener: socket.socket, tmp_path: Path, host: str, days: int, trusted: bool, why: str
 ) -> None:
-    pem = certificate(tmp_path, host, days=days)
+    pem = self_signed(tmp_path, host, days=days)
     with tls_echo(listener, pem):
         tcp = connected(loop, [address_of(listener)])
         stream = TlsStream(tcp, make_context(str(pem) if trusted else ""), "control.example")

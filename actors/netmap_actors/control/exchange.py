@@ -1,6 +1,6 @@
-"""One request over the session's connection with its bounded answer, collected until it is complete. Pure.
+"""Requests over the session's connection, each with its bounded answer, collected until it is complete. Pure.
 
-Not here: the long poll of a map session, whose answer never is.
+Not here: what they ask; and the body of the long poll, which never is complete.
 """
 
 from __future__ import annotations
@@ -8,16 +8,17 @@ from __future__ import annotations
 import enum
 from typing import TYPE_CHECKING
 
-from netmap_actors.errors import escape
+from netmap_actors.errors import LocalProtocolError, RemoteProtocolError, escape
 from netmap_actors.protocol.http2.events import header
 from netmap_actors.protocol.retry_after import retry_after_seconds
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
-    from netmap_actors.protocol.http2 import Headers
+    from netmap_actors.protocol.http2 import Headers, Http2Client
+    from netmap_actors.protocol.keys import NodeKey
 
-__all__ = ["MAX_RETRY_AFTER", "Exchange", "Purpose"]
+__all__ = ["MAX_RETRY_AFTER", "Exchange", "Exchanges", "Purpose"]
 
 MAX_RETRY_AFTER = 3600.0
 """Seconds; what asks for more is taken for a mistake (tailscale: control/controlclient/direct.go)."""
@@ -68,3 +69,49 @@ class Exchange:
         excerpt = escape(self.body.strip())
         text = f"cannot {what}: the control server answered {self.status}"
         return f"{text}: {excerpt}" if excerpt else text
+
+
+class Exchanges:
+    """What is under way on one connection, by stream."""
+
+    def __init__(self, http2: Http2Client) -> None:
+        self._http2 = http2
+        self._by_stream: dict[int, Exchange] = {}
+
+    def begin(
+        self,
+        purpose: Purpose,
+        method: str,
+        path: str,
+        body: bytes,
+        now: float,
+        *,
+        keys: Iterable[NodeKey] = (),
+        stream: bool = False,
+    ) -> int:
+        """Make a request; its stream id. `keys`: the node keys it is about, as a hint for load balancers.
+
+        Raises RemoteProtocolError when the server admits no more requests at a time.
+        """
+        # They must match the body (tailscale: control/controlclient/direct.go, addLBHeader).
+        headers = [("ts-lb", str(key)) for key in keys]
+        try:
+            stream_id = self._http2.request(method, path, headers, body, stream=stream)
+        except LocalProtocolError as error:
+            raise RemoteProtocolError(str(error)) from error
+        self._by_stream[stream_id] = Exchange(purpose, now)
+        return stream_id
+
+    def get(self, stream_id: int) -> Exchange | None:
+        """The exchange on this stream, None when nobody waits for it."""
+        return self._by_stream.get(stream_id)
+
+    def pop(self, stream_id: int) -> Exchange | None:
+        """The same, which is then over."""
+        return self._by_stream.pop(stream_id, None)
+
+    def cancel(self, purpose: Purpose) -> None:
+        """Give up every exchange with this purpose: what still comes for it is ignored."""
+        for stream_id in [i for i, exchange in self._by_stream.items() if exchange.purpose is purpose]:
+            del self._by_stream[stream_id]
+            self._http2.cancel(stream_id)

@@ -22,11 +22,12 @@ from netmap_actors.control.events import (
     Truth,
     TruthLearned,
 )
-from netmap_actors.control.exchange import Exchange, Purpose
+from netmap_actors.control.exchange import Exchange, Exchanges, Purpose
 from netmap_actors.control.map_session import MapSession, map_request
 from netmap_actors.control.ping import Declined, HeadOverNoise, HeadToControl, PingAnswerer, PostOverNoise
 from netmap_actors.control.probes import Probes
 from netmap_actors.control.register import Again, Done, Refused, Registrar, parse_register_response
+from netmap_actors.control.truth import truth_in
 from netmap_actors.errors import RemoteProtocolError, escape
 from netmap_actors.protocol.http2 import (
     GoAway,
@@ -46,7 +47,7 @@ if TYPE_CHECKING:
     from netmap_actors.control.control_url import ControlUrl
     from netmap_actors.control.events import Event
     from netmap_actors.protocol.http2 import ClientEvent
-    from netmap_actors.protocol.keys import DiscoKey, MachineKey, MachinePrivate, NodeKey
+    from netmap_actors.protocol.keys import DiscoKey, MachineKey, MachinePrivate
     from netmap_actors.tailcfg import MapResponseShape, PingRequest
 
 __all__ = ["ControlSession", "Identity", "SessionLimits"]
@@ -66,6 +67,10 @@ _NEXT: dict[Stage, frozenset[Stage]] = {
     Stage.MAP: frozenset({Stage.MAP}),
 }
 """The stages that may follow each other; MAP after MAP is a resync."""
+
+
+_VERDICT: dict[Truth, EndReason] = {Truth.REMOVED: EndReason.REMOVED, Truth.EXPIRED: EndReason.EXPIRED}
+"""What ends a session whose server still feeds it."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -110,7 +115,7 @@ class ControlSession:
         self._channel = ControlChannel(url.host_header, identity.machine_key, identity.server_key, ephemeral)
         self._pings = PingAnswerer(url)
         self._probes = Probes(self._channel.http2)
-        self._exchanges: dict[int, Exchange] = {}
+        self._exchanges = Exchanges(self._channel.http2)
         self._register_at: float | None = None
         self._login_ping_at: float | None = None
         self._truth_until: float | None = None
@@ -192,8 +197,7 @@ class ControlSession:
         """
         if self._over or self.map is None or self.map.last_number == 0:
             return []
-        self._channel.http2.cancel(self.map.stream_id)
-        self._exchanges.pop(self.map.stream_id, None)
+        self._exchanges.cancel(Purpose.MAP)
         return self._open_map(now)
 
     def probe(self, token: int, timeout: float, now: float) -> list[Event]:
@@ -206,13 +210,12 @@ class ControlSession:
         """Ask whether the server still knows this node; TruthLearned follows. Only in a map session, one at a time."""
         if self._over or self.stage is not Stage.MAP or self._truth_until is not None:
             return []
-        self._request(
-            Purpose.TRUTH,
-            REGISTER_PATH,
-            encode(self._registrar.refresh()),
-            [self._registrar.node_key.public()],
-            now,
-        )
+        key = self._registrar.node_key.public()
+        body = encode(self._registrar.refresh())
+        try:
+            self._exchanges.begin(Purpose.TRUTH, "POST", REGISTER_PATH, body, now, keys=[key])
+        except RemoteProtocolError as error:
+            return [TruthLearned(Truth.UNANSWERED, str(error))]
         self._truth_until = now + self._limits.register
         return []
 
@@ -233,12 +236,13 @@ class ControlSession:
             return []
         events: list[Event] = []
         if self._truth_until is not None and now >= self._truth_until:
-            self._forget(Purpose.TRUTH)
+            self._exchanges.cancel(Purpose.TRUTH)
             self._truth_until = None
             events.append(TruthLearned(Truth.UNANSWERED, "no answer within the limit"))
         if self._register_at is not None and now >= self._register_at:
-            self._register_at = None
-            self._send_register(now)
+            events += self._register(now)
+            if self.over:
+                return events
         if self._login_ping_at is not None and now >= self._login_ping_at:
             self._login_ping_at = now + self._limits.login_ping
             self._probes.send(None, self._limits.probe, now)
@@ -270,45 +274,29 @@ class ControlSession:
 
     def _register(self, now: float) -> list[Event]:
         self._register_at = None
-        self._send_register(now)
+        keys = [key for key in (self._registrar.replaced_key, self._registrar.key_in_use) if key is not None]
+        body = encode(self._registrar.request())
+        try:
+            self._exchanges.begin(Purpose.REGISTER, "POST", REGISTER_PATH, body, now, keys=keys)
+        except RemoteProtocolError as error:
+            return [self._fail(EndReason.ERROR, str(error))]
         return []
 
-    def _send_register(self, now: float) -> None:
-        keys = [key for key in (self._registrar.replaced_key, self._registrar.key_in_use) if key is not None]
-        self._request(Purpose.REGISTER, REGISTER_PATH, encode(self._registrar.request()), keys, now)
-
     def _open_map(self, now: float) -> list[Event]:
-        registration = self._registrar.registration
         key = self._registrar.node_key.public()
-        body = map_request(key, self._identity.disco_key, registration.hostinfo)
-        stream_id = self._request(Purpose.MAP, MAP_PATH, body, [key], now, stream=True)
+        body = map_request(key, self._identity.disco_key, self._registrar.registration.hostinfo)
+        try:
+            stream_id = self._exchanges.begin(
+                Purpose.MAP, "POST", MAP_PATH, body, now, keys=[key], stream=True
+            )
+        except RemoteProtocolError as error:
+            return [self._fail(EndReason.ERROR, str(error))]
         self.sessions += 1
         self.map = MapSession(self.sessions, stream_id, now, self._limits.max_map_response)
         self._login_ping_at = None
         return [self._enter(Stage.MAP, now, self._limits.silence)]
 
     # Requests and answers
-
-    def _request(
-        self,
-        purpose: Purpose,
-        path: str,
-        body: bytes,
-        keys: list[NodeKey],
-        now: float,
-        *,
-        stream: bool = False,
-    ) -> int:
-        # A hint for load balancers (tailscale: control/controlclient/direct.go); they must match the body.
-        headers = [("ts-lb", str(key)) for key in keys]
-        stream_id = self._channel.http2.request("POST", path, headers, body, stream=stream)
-        self._exchanges[stream_id] = Exchange(purpose, now)
-        return stream_id
-
-    def _forget(self, purpose: Purpose) -> None:
-        for stream_id in [i for i, exchange in self._exchanges.items() if exchange.purpose is purpose]:
-            del self._exchanges[stream_id]
-            self._channel.http2.cancel(stream_id)
 
     def _on_http2(self, event: ClientEvent, now: float) -> list[Event]:
         match event:
@@ -320,10 +308,10 @@ class ControlSession:
             case ResponseData(stream_id, data):
                 return self._on_data(stream_id, data, now)
             case ResponseEnded(stream_id):
-                exchange = self._exchanges.pop(stream_id, None)
+                exchange = self._exchanges.pop(stream_id)
                 return self._on_answer(exchange, now) if exchange is not None else []
             case ResponseReset(stream_id, code):
-                exchange = self._exchanges.pop(stream_id, None)
+                exchange = self._exchanges.pop(stream_id)
                 return self._on_reset(exchange, code) if exchange is not None else []
             case PingAcked(opaque):
                 answered = self._probes.acked(opaque, now)
@@ -356,7 +344,6 @@ class ControlSession:
             case Purpose.REGISTER:
                 return self._on_register_answer(exchange, now)
             case Purpose.TRUTH:
-                self._truth_until = None
                 return self._on_truth(exchange)
             case Purpose.MAP:
                 return self._on_map_end(exchange)
@@ -385,7 +372,8 @@ class ControlSession:
             case Done(events):
                 return [*events, *self._open_map(now)]
             case Again(events):
-                return [*events, *self._register_again(exchange, now)]
+                # The stage first: whoever hears of a login finds the connection waiting for it.
+                return [*self._register_again(exchange, now), *events]
 
     def _register_again(self, last: Exchange, now: float) -> list[Event]:
         entered: list[Event] = []
@@ -413,31 +401,13 @@ class ControlSession:
         return [self._fail(EndReason.ERROR, detail, exchange.retry_after(self._uniform))]
 
     def _on_truth(self, exchange: Exchange) -> list[Event]:
-        if exchange.status != 200:
-            return [TruthLearned(Truth.UNANSWERED, exchange.refusal("ask for the truth"))]
-        try:
-            answer = parse_register_response(exchange.body)
-        except RemoteProtocolError as error:
-            return [TruthLearned(Truth.UNANSWERED, str(error))]
-        if answer.error:
-            return [TruthLearned(Truth.UNANSWERED, f"the control server says: {escape(answer.error)}")]
-        if answer.node_key_expired:
-            detail = "the control server says that the node key has expired"
-            return [
-                self._registrar.forget_node(removed=False),
-                TruthLearned(Truth.EXPIRED, detail),
-                self._fail(EndReason.EXPIRED, detail),
-            ]
-        if answer.auth_url:
-            detail = "the control server does not know this node any more: it asks for a login"
-            return [
-                self._registrar.forget_node(removed=True),
-                TruthLearned(Truth.REMOVED, detail),
-                self._fail(EndReason.REMOVED, detail),
-            ]
-        if answer.user is None and answer.login is None:
-            return [TruthLearned(Truth.UNANSWERED, "the answer is empty")]
-        return [TruthLearned(Truth.ALIVE, "")]
+        self._truth_until = None
+        learned = truth_in(exchange)
+        reason = _VERDICT.get(learned.truth)
+        if reason is None:
+            return [learned]
+        forgotten = self._registrar.forget_node(removed=learned.truth is Truth.REMOVED)
+        return [forgotten, learned, self._fail(reason, learned.detail)]
 
     # What the server asks for beside the netmap
 
@@ -459,18 +429,20 @@ class ControlSession:
             case HeadToControl(url):
                 return [PingToAnswer(url)]
             case HeadOverNoise(path):
-                self._answer("HEAD", path, b"", now)
+                return self._answer("HEAD", path, b"", now)
             case PostOverNoise(path, body):
-                self._answer("POST", path, body, now)
+                return self._answer("POST", path, body, now)
             case Declined(why):
                 return [ServerWish("ping", why)]
             case None:
-                pass
-        return []
+                return []
 
-    def _answer(self, method: str, path: str, body: bytes, now: float) -> None:
-        stream_id = self._channel.http2.request(method, path, (), body)
-        self._exchanges[stream_id] = Exchange(Purpose.ANSWER, now)
+    def _answer(self, method: str, path: str, body: bytes, now: float) -> list[Event]:
+        try:
+            self._exchanges.begin(Purpose.ANSWER, method, path, body, now)
+        except RemoteProtocolError as error:
+            return [ServerWish("ping", str(error))]
+        return []
 
     # The end
 
