@@ -92,11 +92,6 @@ class BadConfiguration(ConfigurationError):
             "cannot use the configuration:\n" + "\n".join(f"  {problem}" for problem in self.problems)
         )
 
-    @property
-    def is_usage(self) -> bool:
-        """Nothing but flags is wrong: a usage error."""
-        return all(problem.layer is Layer.FLAG for problem in self.problems)
-
 
 @dataclasses.dataclass(frozen=True)
 class Configuration:

@@ -213,7 +213,7 @@ def daemon_event(level: str, event: str, fields: Mapping[str, Any]) -> str | Non
         return " ".join(form.format_map(_Blank(known)).split())
     if level not in _LOUD:
         return None
-    about = ", ".join(f"{key} {value}" for key, value in known.items() if key not in {"timestamp", "level"})
+    about = ", ".join(f"{escape(key, 40)} {value}" for key, value in known.items() if key not in {"timestamp", "level"})
     return f"{level}: {_word(event)}" + (f" ({about})" if about else "")
 
 

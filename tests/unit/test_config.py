@@ -82,13 +82,6 @@ def test_everything_wrong_is_found_in_one_reading(tmp_path: Path) -> None:
     assert "'loud' is none of debug, info, warning, error" in text
     assert "--control-url: the scheme is 'ftp'" in text
     assert "NETMAP_SUPERVISOR_DEV_SEED" in text
-    assert not caught.value.is_usage
-
-
-def test_only_flags_being_wrong_is_a_usage_error() -> None:
-    with pytest.raises(BadConfiguration) as caught:
-        load({"control_url": "ftp://x"}, NOWHERE)
-    assert caught.value.is_usage
 
 
 @pytest.mark.parametrize(

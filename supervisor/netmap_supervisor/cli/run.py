@@ -11,10 +11,9 @@ import click
 import msgspec
 
 from netmap_actors.clock import SystemClock
-from netmap_supervisor.cli.exit_codes import ExitCode
 from netmap_supervisor.cli.option_flags import config_file_flag, given_flags, run_flags
 from netmap_supervisor.cli.terminal import can_redraw, is_terminal
-from netmap_supervisor.config import BadConfiguration, load, runtime_dir
+from netmap_supervisor.config import load, runtime_dir
 from netmap_supervisor.option_kinds import show_duration
 from netmap_supervisor.run_settings import EMBEDDED
 
@@ -42,11 +41,7 @@ def command(config_file: str | None, **flags: Any) -> int:
       netmap-supervisor run --control-url https://headscale.example.com --auth-key file:/etc/netmap/key
       netmap-supervisor run --config /etc/netmap-supervisor/config.toml --view off
     """
-    try:
-        configuration = load(given_flags(flags), os.environ, config_file=config_file)
-    except BadConfiguration as error:
-        click.echo(f"netmap-supervisor: {error}", err=True)
-        return ExitCode.USAGE if error.is_usage else ExitCode.CONFIGURATION
+    configuration = load(given_flags(flags), os.environ, config_file=config_file)
     for warning in configuration.warnings:
         click.echo(f"netmap-supervisor: warning: {warning}", err=True)
     mode = view_mode(configuration.value("view"))
