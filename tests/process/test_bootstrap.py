@@ -38,7 +38,10 @@ class Parent:
     def __init__(self, runtime: Path) -> None:
         self.codec = Codec(RUN, "supervisor", 1)
         self.endpoints = Endpoints(
-            **{name: f"ipc://{runtime}/{name}" for name in ("supervisor", "liveness", "publisher", "updates", "requests")}
+            **{
+                name: f"ipc://{runtime}/{name}"
+                for name in ("supervisor", "liveness", "publisher", "updates", "requests")
+            }
         )
         self.context = zmq.Context()
         self.router = self.context.socket(zmq.ROUTER)
@@ -113,7 +116,7 @@ def test_a_child_says_hello_then_ready_then_beats(parent) -> None:
     child = parent.spawn()
     hello = parent.next("hello")
     assert hello.hello.pid == child.pid
-    assert hello.hello.time_namespace == os.readlink("/proc/self/ns/time")
+    assert hello.hello.time_namespace == str(Path("/proc/self/ns/time").readlink())
     parent.next("ready")
     first = parent.next("heartbeat").heartbeat
     second = parent.next("heartbeat").heartbeat
@@ -210,7 +213,8 @@ def test_an_exception_in_a_handler_is_logged_with_its_place_and_ends_the_process
 
 def test_a_child_with_a_full_log_pipe_goes_on_working(parent) -> None:
     program = ACTOR.format(
-        setup="[self.log.info('noise', text='x' * 3000) for _ in range(1000)]; self.ready()", on_supervisor="pass"
+        setup="[self.log.info('noise', text='x' * 3000) for _ in range(1000)]; self.ready()",
+        on_supervisor="pass",
     )
     parent.spawn(program=program)
     parent.next("ready")

@@ -48,7 +48,7 @@ def test_a_cancelled_timer_stays_quiet(loop) -> None:
 def test_a_timer_cancelled_by_an_earlier_call_of_the_same_turn_stays_quiet(loop) -> None:
     fired: list[str] = []
     now = loop.now()
-    loop.at(now - 2, lambda: later.cancel())
+    loop.at(now - 2, lambda: later.cancel())  # noqa: PLW0108  # it is made below
     later = loop.at(now - 1, lambda: fired.append("cancelled"))
     for call in loop.wait():
         call()
@@ -119,7 +119,9 @@ def test_sockets_and_descriptors_wait_together(loop) -> None:
 
 def test_another_thread_can_ask_for_a_call(loop) -> None:
     seen: list[str] = []
-    thread = threading.Thread(target=lambda: loop.call_soon(lambda: seen.append(threading.current_thread().name)))
+    thread = threading.Thread(
+        target=lambda: loop.call_soon(lambda: seen.append(threading.current_thread().name))
+    )
     thread.start()
     run_for(loop, 2.0, lambda: bool(seen))
     thread.join()
