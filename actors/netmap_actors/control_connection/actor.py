@@ -24,8 +24,8 @@ from netmap_actors.control_connection.reports import Reports
 from netmap_actors.errors import ConfigurationError, RemoteProtocolError
 from netmap_actors.exit_reason import ExitReason
 from netmap_actors.process import confinement
-from netmap_actors.process.allocator import return_large_blocks
 from netmap_actors.process.actor_base import ActorBase
+from netmap_actors.process.allocator import return_large_blocks
 from netmap_actors.transport.dial import Dial
 from netmap_actors.transport.resolve import resolve, shorten_resolver_timeouts
 from netmap_actors.transport.tls import TlsStream, make_context
