@@ -51,7 +51,8 @@ class Daemon:
         env: Mapping[str, str] | None = None,
         directory: Path | None = None,
     ) -> None:
-        """`options` go to `run`; `config` is the text of a TOML file; `prefix` stands before every command.
+        """As a service runs it, without a view. `options` go to `run`; `config` is the text of a TOML file; `prefix`
+        stands before every command.
 
         `directory` keeps state and runtime directory and must have a short name (socket paths are limited to 107
         bytes); without it a temporary one is made and removed.
@@ -84,6 +85,7 @@ class Daemon:
             f"--state-dir={self.state_dir}",
             f"--runtime-dir={self.runtime_dir}",
             "--log-format=json",
+            "--view=off",
             *self._options,
         ]
         with self.log_path.open("ab") as log, self.out_path.open("ab") as out:
