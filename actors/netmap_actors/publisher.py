@@ -10,13 +10,14 @@ import gc
 import grp
 import os
 import secrets
+import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import zmq
-import zmq.utils.monitor
 
 from netmap_actors.boot import PublisherSettings, decode_settings
+from netmap_actors.bus.monitor import next_event
 from netmap_actors.errors import BadMapResponse, ConfigurationError
 from netmap_actors.process.actor_base import ActorBase
 from netmap_actors.publication.answers import Answers
@@ -40,11 +41,14 @@ INTAKE_HWM = 4
 """MapResponses that wait in the socket; one can be 20 MB."""
 UPDATES_HWM = 2000
 """Messages that wait for one subscriber; who is further behind has a gap and asks for a snapshot."""
-REQUESTS_HWM = 64
+REQUESTS_HWM = 4
+"""Parts of an answer that wait for one subscriber, of a quarter of a mebibyte each."""
 MAX_REQUEST = 64 * 1024
 MESSAGES_PER_TURN = 50
 PARTS_PER_TURN = 8
-"""Of answers, before updates get their turn: 2 MiB."""
+"""Of answers, before updates get their turn: 2 MiB, some milliseconds."""
+FAREWELL_MS = 200
+"""How long the last word, that the netmap is stale from now on, may take to reach the subscribers."""
 _BIG_MAP = 4 * 1024 * 1024
 """Bytes of a full map after which the heap is frozen: what is in it stays for long."""
 
@@ -66,9 +70,10 @@ class Publisher(ActorBase):
         self._answers = Answers()
         self._timer: Timer | None = None
         self._answer_timer: Timer | None = None
-        self._subscribers = 0
+        self._subscribers: set[int] = set()
         self._shown: tuple[object, ...] = ()
         self._requests_refused = 0
+        self._monitor: zmq.Socket[bytes] | None = None
 
     def setup(self) -> None:
         endpoints = self.boot.endpoints
@@ -79,7 +84,9 @@ class Publisher(ActorBase):
         self._updates = self.sockets.xpub_bind(endpoints.updates, hwm=UPDATES_HWM)
         self._requests = self.sockets.router_bind(endpoints.requests, max_size=MAX_REQUEST, hwm=REQUESTS_HWM)
         self._share(endpoints.updates, endpoints.requests)
-        self._monitor = self._requests.get_monitor_socket(zmq.EVENT_ACCEPTED | zmq.EVENT_DISCONNECTED)
+        self._monitor = self._updates.get_monitor_socket(
+            zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED
+        )
         self.loop.watch(self._intake, self._on_map_responses)
         self.loop.watch(self._updates, self._on_subscriptions)
         self.loop.watch(self._requests, self._on_requests)
@@ -115,7 +122,7 @@ class Publisher(ActorBase):
                 self_name=facts.self_name,
                 self_stable_id=facts.self_stable_id,
                 self_addresses=facts.self_addresses,
-                subscribers=self._subscribers,
+                subscribers=len(self._subscribers),
                 generation=generation,
                 session=session,
                 self_key_expiry=facts.self_key_expiry,
@@ -132,8 +139,13 @@ class Publisher(ActorBase):
         counters["requests_refused"] = self._answers.refused + self._requests_refused
 
     def teardown(self) -> None:
-        self._requests.disable_monitor()
+        if self._monitor is None:
+            return  # setup did not come that far
+        self._publication.stop(self.loop.now())
+        self._updates.setsockopt(zmq.LINGER, FAREWELL_MS)
+        self._publish()
         self.loop.unwatch(self._monitor)
+        self._updates.disable_monitor()
         self._monitor.close()
 
     # From the connection
@@ -171,8 +183,7 @@ class Publisher(ActorBase):
 
     def _after(self) -> None:
         """Publish what has come of the last input, tell the Supervisor, arm the next deadline."""
-        for published in self._publication.take_outgoing():
-            self._updates.send_multipart([published.topic, published.message], zmq.DONTWAIT)
+        self._publish()
         now = self.loop.now()
         facts = self._netmap.facts()
         quarantined = facts.quarantined
@@ -185,6 +196,10 @@ class Publisher(ActorBase):
                 self.healed("peer_quarantined")
             self.heartbeat_now()
         self._arm()
+
+    def _publish(self) -> None:
+        for published in self._publication.take_outgoing():
+            self._updates.send_multipart([published.topic, published.message], zmq.DONTWAIT)
 
     def _arm(self) -> None:
         deadline = self._publication.deadline(self.loop.now())
@@ -236,7 +251,7 @@ class Publisher(ActorBase):
         try:
             requester, data = frames
             request = netmap_pb2.Request.FromString(data)
-        except ValueError:
+        except (ValueError, DecodeError):
             self._requests_refused += 1
             return
         if request.schema != SCHEMA or len(request.token) > 64:
@@ -270,36 +285,58 @@ class Publisher(ActorBase):
             self._answer_timer = self.loop.at(deadline, self._serve)
 
     def _on_monitor(self) -> None:
+        assert self._monitor is not None
         for _ in range(MESSAGES_PER_TURN):
-            try:
-                event = zmq.utils.monitor.recv_monitor_message(self._monitor, zmq.DONTWAIT)
-            except zmq.Again:
+            event = next_event(self._monitor)
+            if event is None:
                 break
-            self._subscribers += 1 if event["event"] == zmq.EVENT_ACCEPTED else -1
+            # The value is the connection's descriptor: one that never spoke ZeroMQ is no subscriber.
+            if event.event == zmq.EVENT_HANDSHAKE_SUCCEEDED:
+                self._subscribers.add(event.value)
+            else:
+                self._subscribers.discard(event.value)
         self.heartbeat_now()
 
     # The sockets' directory
 
     def _prepare_directory(self, directory: Path) -> None:
         directory.mkdir(mode=0o700, exist_ok=True)
-        if self._settings.socket_group:
-            try:
-                os.chown(directory, -1, grp.getgrnam(self._settings.socket_group).gr_gid)
-            except (KeyError, OSError) as error:
-                raise ConfigurationError(
-                    f"cannot give the subscribers' sockets to group {self._settings.socket_group!r}: {error}"
-                ) from None
-            directory.chmod(0o750)
+        group = self._group()
+        if group is None:
+            directory.chmod(0o700)
+            return
+        try:
+            os.chown(directory, -1, group)
+            # The group has to get there, too, but needs to see nothing else of the runtime directory.
+            parent = directory.parent
+            os.chown(parent, -1, group)
+            parent.chmod(stat.S_IMODE(parent.stat().st_mode) | stat.S_IXGRP)
+        except OSError as error:
+            raise ConfigurationError(
+                f"cannot give {directory} to group {self._settings.socket_group!r}: {error}; "
+                "name a group that the daemon's user is a member of"
+            ) from None
+        directory.chmod(0o750)
 
     def _share(self, *endpoints: str) -> None:
         """Connecting to a unix socket needs the right to write to it (unix(7))."""
-        if not self._settings.socket_group:
+        group = self._group()
+        if group is None:
             return
-        group = grp.getgrnam(self._settings.socket_group).gr_gid
         for endpoint in endpoints:
             path = Path(endpoint.removeprefix("ipc://"))
             os.chown(path, -1, group)
             path.chmod(0o660)
+
+    def _group(self) -> int | None:
+        if not self._settings.socket_group:
+            return None
+        try:
+            return grp.getgrnam(self._settings.socket_group).gr_gid
+        except KeyError:
+            raise ConfigurationError(
+                f"cannot give the subscribers' sockets to group {self._settings.socket_group!r}: there is none"
+            ) from None
 
     def _now_text(self) -> str:
         return (

@@ -115,6 +115,11 @@ class Publication:
             self._freshness.lost()
             self._transaction([], "session_ended", now)
 
+    def stop(self, now: float) -> None:
+        """The publisher is about to end: from now on nothing keeps the netmap current."""
+        self._freshness.lost()
+        self._transaction([], "publisher_stopped", now)
+
     def deadline(self, now: float) -> float | None:
         """When to call `expire`."""
         times = [t for t in (self._freshness.deadline(now), self.intake.deadline()) if t is not None]

@@ -174,16 +174,13 @@ class Subscriber:
     # For asyncio
 
     async def __aiter__(self) -> AsyncIterator[Event]:
-        from netmap_actors.subscriber.asyncio_waiter import waiting  # noqa: PLC0415  # who needs it pays for it
-
         self._read()
-        async with waiting(self._updates, self._requests) as wait:
-            while True:
-                while self._turn():
-                    pass
-                while self._events:
-                    yield self._events.popleft()
-                await wait(self._patience(None))
+        while True:
+            while self._turn():
+                pass
+            while self._events:
+                yield self._events.popleft()
+            await self._wait_async(None)
 
     async def wait_for_async(
         self,
@@ -191,18 +188,15 @@ class Subscriber:
         timeout: float | None = None,  # noqa: ASYNC109  # the same call as `wait_for`
     ) -> bool:
         """`wait_for` without blocking the event loop."""
-        from netmap_actors.subscriber.asyncio_waiter import waiting  # noqa: PLC0415
-
         end = self._end(timeout)
-        async with waiting(self._updates, self._requests) as wait:
-            while True:
-                while self._turn():
-                    pass
-                if predicate(self):
-                    return True
-                if end is not None and self._clock.boottime() >= end:
-                    return False
-                await wait(self._patience(end))
+        while True:
+            while self._turn():
+                pass
+            if predicate(self):
+                return True
+            if end is not None and self._clock.boottime() >= end:
+                return False
+            await self._wait_async(end)
 
     # Life
 
@@ -259,6 +253,13 @@ class Subscriber:
             patience = self._patience(end)
             # Rounded up: a deadline is not met a moment too early again and again.
             self._poller.poll(None if patience is None else int(patience * 1000) + 1)
+
+    async def _wait_async(self, end: float | None) -> None:
+        from netmap_actors.subscriber.asyncio_waiter import (  # noqa: PLC0415  # who does not need it does not pay
+            wait_readable,
+        )
+
+        await wait_readable((self._updates, self._requests), self._patience(end))
 
     def _end(self, timeout: float | None) -> float | None:
         return None if timeout is None else self._clock.boottime() + timeout

@@ -178,7 +178,8 @@ class StateChanged(Event):
     kind: ClassVar[str] = Kind.STATE_CHANGED.value
     previous: str
     reason: str
-    """The publisher's: session_started, session_ended, silence, gap, received, bad_map_response. Seen here:
+    """The publisher's: session_started, session_ended, silence, gap, received, bad_map_response,
+    publisher_stopped. Seen here:
     publisher_restarted, publisher_silent, behind, caught_up."""
 
     def _details(self) -> dict[str, Any]:
