@@ -1,6 +1,7 @@
 """How the command line talks to the daemon: one request, one reply, over a unix socket in the runtime directory.
 
-The directory is 0700: whoever can reach the socket may say everything.
+Only the daemon's own user can reach the socket (0600), and may say everything. Not here: what the requests mean
+(`operator_requests`).
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
     from netmap_actors.bus.loop import Loop
 
-__all__ = ["AdminClient", "AdminError", "AdminServer", "NotRunning", "admin_path"]
+__all__ = ["AdminClient", "AdminError", "AdminServer", "NotRunning", "Request", "admin_path"]
 
 _NO_RUN = "00" * 8
 """The command line belongs to no run."""
@@ -44,15 +45,34 @@ def admin_path(runtime_dir: Path) -> Path:
     return runtime_dir / "admin.sock"
 
 
+class Request:
+    """One request; to be answered or refused once, now or later."""
+
+    def __init__(
+        self, command: str, arguments: dict[str, Any], reply: Callable[[internal_pb2.AdminReply], None]
+    ) -> None:
+        self.command = command
+        self.arguments = arguments
+        self._reply = reply
+
+    def answer(self, value: object) -> None:
+        """It is done; `value` becomes JSON."""
+        self._reply(internal_pb2.AdminReply(ok=True, json=msgspec.json.encode(value)))
+
+    def refuse(self, text: str) -> None:
+        """It cannot be done; the text reads "cannot X: why"."""
+        self._reply(internal_pb2.AdminReply(ok=False, json=msgspec.json.encode({"error": text})))
+
+
 class AdminServer:
-    """Answers requests with what `handle(command, arguments)` returns; an AdminError becomes an error reply."""
+    """Hands each request to `handle`; a NetmapError raised there becomes an error reply."""
 
     def __init__(
         self,
         loop: Loop,
         sockets: Sockets,
         runtime_dir: Path,
-        handle: Callable[[str, dict[str, Any]], Any],
+        handle: Callable[[Request], None],
     ) -> None:
         self._codec = Codec(_NO_RUN, "supervisor", 1)
         self._handle = handle
@@ -76,14 +96,15 @@ class AdminServer:
         except (ValueError, ForeignEnvelope):
             self.refused += 1
             return
-        request = envelope.admin_request
+        asked = envelope.admin_request
+        request = Request(asked.command, {}, lambda reply: self._reply(requester, reply))
         try:
-            arguments = msgspec.json.decode(request.arguments or b"{}", type=dict[str, Any])
-            reply = internal_pb2.AdminReply(
-                ok=True, json=msgspec.json.encode(self._handle(request.command, arguments))
-            )
-        except (AdminError, msgspec.MsgspecError) as error:
-            reply = internal_pb2.AdminReply(ok=False, json=msgspec.json.encode({"error": str(error)}))
+            request.arguments = msgspec.json.decode(asked.arguments or b"{}", type=dict[str, Any])
+            self._handle(request)
+        except (NetmapError, msgspec.MsgspecError, UnicodeDecodeError) as error:
+            request.refuse(str(error))
+
+    def _reply(self, requester: bytes, reply: internal_pb2.AdminReply) -> None:
         try:
             self._socket.send_multipart([requester, self._codec.wrap(reply)], zmq.DONTWAIT)
         except zmq.ZMQError:
@@ -99,7 +120,7 @@ class AdminClient:
         self._codec = Codec(_NO_RUN, "command_line", 1)
         self._sockets: Sockets | None = None
 
-    def request(self, command: str, **arguments: Any) -> Any:
+    def request(self, command: str, /, **arguments: Any) -> Any:
         """The daemon's answer. Raises NotRunning or AdminError."""
         if not is_locked(self._runtime_dir):
             raise NotRunning(

@@ -80,6 +80,7 @@ class BootRecords:
         control_url: str,
         auth_key: str,
         connection_dir: Path,
+        server_dir: Path | None = None,
         listen_fd: int = -1,
     ) -> None:
         """`control_url`, `auth_key`: what they come to, also when the server is the embedded one."""
@@ -91,7 +92,14 @@ class BootRecords:
         self._control_url = control_url
         self._auth_key = auth_key
         self._connection_dir = connection_dir
+        self._server_dir = server_dir
         self._listen_fd = listen_fd
+
+    def renew(self, settings: RunSettings) -> None:
+        """Other settings for the processes to come; where the server is and what it wants stays as it was."""
+        self._settings = settings
+        if not settings.embedded:
+            self._auth_key = settings.auth_key
 
     def record(self, spawn: Spawn) -> bytes:
         """The Boot of one process, as JSON."""
@@ -121,7 +129,7 @@ class BootRecords:
                 return LivenessSettings(silence_timeout=settings.silence_timeout)
             case name if name == DEV_CONTROL:
                 return DevControlSettings(
-                    state_dir=str(self._connection_dir.parent / "embedded-server"),
+                    state_dir=str(self._server_dir),
                     listen_fd=self._listen_fd,
                     nodes=settings.dev_nodes,
                     seed=settings.dev_seed,

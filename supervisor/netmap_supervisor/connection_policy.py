@@ -69,19 +69,18 @@ class ConnectionPolicy:
         self.schedule = ConnectionSchedule(jitter)
         self.ledger = SessionLedger()
         self._register_first = False
-        self._removed = False
 
     def started(self, generation: int, now: Now) -> ConnectionStart:
         """A process is being started; what it has to know of those before it."""
         self.schedule.started(now.boottime)
         self.ledger.started(generation)
-        return ConnectionStart(self._register_first, self._removed, self.ledger.had_session)
+        return ConnectionStart(self._register_first, self.ledger.had_session)
 
     def stage_entered(self, message: internal_pb2.StageEntered) -> bool:
         """A new stage; True when a map session begins with it."""
         begins = self.ledger.stage_entered(message)
         if begins:
-            self._register_first = self._removed = False
+            self._register_first = False
         return begins
 
     def ended(self, reason: ExitReason, killed_for: str, detail: str, now: Now) -> Outcome:
@@ -97,8 +96,6 @@ class ConnectionPolicy:
             return Outcome(end, 0.0, _ENDS_RUN[reason])
         if reason in {ExitReason.REMOVED, ExitReason.EXPIRED, ExitReason.LOGIN_REFUSED}:
             self._register_first = True
-        if reason in {ExitReason.REMOVED, ExitReason.EXPIRED}:
-            self._removed = reason is ExitReason.REMOVED
         if reason in _ENDS_RUN:
             self.ledger.refused = reason is ExitReason.LOGIN_REFUSED
             return Outcome(end, self.schedule.refused(now.boottime))

@@ -108,8 +108,6 @@ class ConnectionStart:
 
     register_first: bool = False
     """This node key may no longer be registered."""
-    removed: bool = False
-    """An administrator removed the node: `on_removed` decides about the auth key."""
     had_session: bool = False
     """There was a session in this run."""
 

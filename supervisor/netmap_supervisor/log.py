@@ -41,6 +41,7 @@ class Log:
         self.level = level
         self.dropped = 0
         """Lines there was no room for."""
+        self._told_dropped = 0
         self._thread = threading.Thread(target=self._write, name="log", daemon=True)
         self._thread.start()
 
@@ -58,6 +59,10 @@ class Log:
             self._lines.put_nowait(line + b"\n")
         except queue.Full:
             self.dropped += 1
+            return
+        if self.dropped > self._told_dropped:
+            self._told_dropped = self.dropped
+            self.event("warning", "log_lines_dropped", {"actor": "supervisor", "total": self.dropped})
 
     def close(self, patience: float = 1.0) -> None:
         """Write what waits, for at most so many seconds."""

@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-__all__ = ["ChildProcess", "ExitStatus", "spawn"]
+__all__ = ["MAX_BOOT", "ChildProcess", "ExitStatus", "spawn"]
 
+MAX_BOOT = 60 * 1024
+"""Bytes of a boot record: written before anybody reads, so it has to fit into a pipe (pipe(7): 64 KiB)."""
 _DEFAULTED = (signal.SIGPIPE, signal.SIGINT, signal.SIGHUP, signal.SIGTERM)
 """Signals whose handling a child does not inherit."""
 
@@ -63,11 +65,12 @@ def spawn(
     `boot` goes through a pipe, `inherited` descriptors keep their numbers, standard output and error go to `log_fd`.
     To be called from the thread that lives as long as the process: the child's parent-death signal is tied to it.
     """
+    if len(boot) > MAX_BOOT:
+        raise ValueError(f"cannot start {actor}: a boot record of {len(boot)} bytes does not fit into a pipe")
     read_fd, write_fd = os.pipe2(os.O_CLOEXEC)
     try:
-        # A boot record is far smaller than a pipe, so this cannot block.
-        os.write(write_fd, boot)
-        os.close(write_fd)
+        with os.fdopen(write_fd, "wb", buffering=0) as pipe:
+            pipe.write(boot)
         actions: list[tuple[int, ...] | tuple[int, int, str, int, int]] = [
             (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
             (os.POSIX_SPAWN_DUP2, log_fd, 1),
@@ -81,4 +84,10 @@ def spawn(
         )
     finally:
         os.close(read_fd)
-    return ChildProcess(pid, os.pidfd_open(pid))
+    try:
+        return ChildProcess(pid, os.pidfd_open(pid))
+    except OSError:
+        # No descriptor left: a child that cannot be watched must not live, or there would soon be two.
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        raise

@@ -153,8 +153,11 @@ class SessionLedger:
         """`connection.state` of status."""
         if stopped:
             return "stopped"
+        if self.refused:
+            # Also while it is tried again, once a minute: only a person can change the answer.
+            return "login_needed"
         if not alive:
-            return "login_needed" if self.refused else "backing_off"
+            return "backing_off" if self.attempts else "starting"
         if self.stage == MAP_STAGE and not self.machine_authorized:
             return "awaiting_approval"
         return STAGE_STATES.get(self.stage, "starting")

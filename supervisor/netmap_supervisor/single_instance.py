@@ -41,20 +41,28 @@ class Claim:
         check_socket_path(runtime_dir)
         self.locks: list[int] = []
         """Descriptors every child inherits."""
+        self._run_dir: Path | None = None
         try:
             for directory in dict.fromkeys((runtime_dir, state_dir)):
                 make_private(directory)
                 self.locks.append(_lock(directory, wait))
             for stale in runtime_dir.glob(f"{RUN_PREFIX}*"):
                 shutil.rmtree(stale, ignore_errors=True)
-            self.run_dir = Path(tempfile.mkdtemp(prefix=RUN_PREFIX, dir=runtime_dir))
-            """Fresh, 0700: the sockets between the processes of this run."""
+            self._run_dir = Path(tempfile.mkdtemp(prefix=RUN_PREFIX, dir=runtime_dir))
         except BaseException:
             self.release()
             raise
 
+    @property
+    def run_dir(self) -> Path:
+        """Fresh, 0700: the sockets between the processes of this run."""
+        assert self._run_dir is not None, "the claim is made"
+        return self._run_dir
+
     def release(self) -> None:
-        """Give the locks back, as far as this process goes."""
+        """Give the locks back, as far as this process goes, and clear this run's sockets away."""
+        if self._run_dir is not None:
+            shutil.rmtree(self._run_dir, ignore_errors=True)
         for lock in self.locks:
             os.close(lock)
         self.locks.clear()
@@ -93,11 +101,12 @@ def make_private(directory: Path) -> None:
 def is_locked(directory: Path) -> bool:
     """Whether a daemon holds this directory."""
     try:
-        fd = os.open(directory / LOCK_NAME, os.O_RDWR | os.O_CLOEXEC)
+        fd = os.open(directory / LOCK_NAME, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
         return False
     try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        # Shared: two who ask at the same time must not take one another for a daemon.
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
     finally:

@@ -10,10 +10,9 @@ import os
 import random
 import secrets
 import signal
-import socket
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pykka
@@ -23,8 +22,7 @@ from netmap_actors.bus.loop import Loop
 from netmap_actors.bus.mailbox import Mailbox, Turn
 from netmap_actors.bus.sockets import Sockets
 from netmap_actors.clock import SystemClock
-from netmap_actors.errors import ConfigurationError
-from netmap_actors.wire import internal_pb2
+from netmap_actors.errors import NetmapError
 from netmap_actors.wire.codec import Codec, ForeignEnvelope, require_native_protobuf
 from netmap_supervisor.admin import AdminError, AdminServer
 from netmap_supervisor.boot_records import BootRecords, endpoints_of, environment_for, state_slug
@@ -35,7 +33,6 @@ from netmap_supervisor.core_messages import (
     Kill,
     Log,
     Now,
-    Reconnect,
     Send,
     Spawn,
     Spawned,
@@ -45,20 +42,29 @@ from netmap_supervisor.core_messages import (
     Up,
     Word,
 )
+from netmap_supervisor.embedded_control import EmbeddedControl
 from netmap_supervisor.log import ChildOutput
 from netmap_supervisor.log import Log as LogWriter
+from netmap_supervisor.observer import Observer, RunFacts
+from netmap_supervisor.operator_requests import OperatorRequests
 from netmap_supervisor.os_process import ChildProcess, spawn
+from netmap_supervisor.reloading import Changes, compare
 from netmap_supervisor.report import Own, make_report
+from netmap_supervisor.run_settings import EMBEDDED
 from netmap_supervisor.sd_notify import Notifier
 from netmap_supervisor.single_instance import Claim, make_private
 from netmap_supervisor.tree import DEV_CONTROL, FLAGS, specs_for
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
+    from google.protobuf.message import Message
+
+    from netmap_actors.boot import Endpoints
     from netmap_actors.bus.loop import Timer
     from netmap_supervisor.core_messages import Command, Input
     from netmap_supervisor.run_settings import RunSettings
+    from netmap_supervisor.status import StatusReport
 
 __all__ = ["Observer", "RunFacts", "run"]
 
@@ -67,39 +73,27 @@ WORDS_PER_TURN = 500
 LOG_CHUNK = 64 * 1024
 STATUS_INTERVAL = 5.0
 """Seconds between two STATUS lines for the service manager, and two looks at our own memory."""
-MAX_FREEZE = 3600.0
+MAX_WORDS = 20_000
+"""Words read before a judgement: more than all children can have waiting (their high-water marks)."""
 
 
-class RunFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """What somebody who started it wants to know first."""
+def run(
+    settings: RunSettings,
+    observer: Observer | None = None,
+    read_settings: Callable[[], RunSettings] | None = None,
+) -> int:
+    """Be the daemon until it is told to stop; the exit status. Raises ConfigurationError or AlreadyRunning.
 
-    version: str
-    pid: int
-    control_url: str
-    embedded: bool
-    state_dir: str
-    runtime_dir: str
-    updates: str
-    requests: str
-    silence_timeout: float
-
-
-class Observer(Protocol):
-    """Who watches a run in the same process. Called in the Supervisor's thread: it must not block."""
-
-    def facts(self, facts: RunFacts) -> None: ...
-    def event(self, level: str, event: str, fields: Mapping[str, Any]) -> None: ...
-
-
-def run(settings: RunSettings, observer: Observer | None = None) -> int:
-    """Be the daemon until it is told to stop; the exit status. Raises ConfigurationError or AlreadyRunning."""
+    To be called in the process's main thread. `read_settings()` gives the settings again, for SIGHUP and `reload`.
+    """
     require_native_protobuf()
+    _open_standard_descriptors()
     loop = Loop(SystemClock())
     claim = Claim(
         Path(settings.state_dir), Path(settings.runtime_dir), lambda seconds: _pass_time(loop, seconds)
     )
     try:
-        actor = Supervisor(settings, claim, loop, observer)
+        actor = Supervisor(settings, claim, loop, observer, read_settings)
         return actor.run()
     finally:
         claim.release()
@@ -108,7 +102,14 @@ def run(settings: RunSettings, observer: Observer | None = None) -> int:
 class Supervisor(pykka.ThreadingActor):
     """Owns the children, decides about restarts through its core, answers the command line."""
 
-    def __init__(self, settings: RunSettings, claim: Claim, loop: Loop, observer: Observer | None) -> None:
+    def __init__(
+        self,
+        settings: RunSettings,
+        claim: Claim,
+        loop: Loop,
+        observer: Observer | None,
+        read_settings: Callable[[], RunSettings] | None,
+    ) -> None:
         super().__init__()
         # pykka's factory is static and cannot be handed the loop; the reference holds the mailbox.
         self.actor_inbox = Mailbox(loop)
@@ -117,6 +118,8 @@ class Supervisor(pykka.ThreadingActor):
         self._settings = settings
         self._claim = claim
         self._observer = observer
+        self._read_settings = read_settings
+        self._embedded: EmbeddedControl | None = None
         self._log = LogWriter(loop.clock, form=settings.log_format, level=settings.log_level)
         self._sockets = Sockets()
         self._run = secrets.token_hex(8)
@@ -169,12 +172,13 @@ class Supervisor(pykka.ThreadingActor):
         endpoints = endpoints_of(self._claim.run_dir, runtime_dir)
         self._router = self._sockets.router_bind(endpoints.supervisor)
         self._loop.watch(self._router, self._on_words)
-        self._admin = AdminServer(self._loop, self._sockets, runtime_dir, self._on_request)
+        self._requests = OperatorRequests(self, self._loop, self._reload)
+        self._admin = AdminServer(self._loop, self._sockets, runtime_dir, self._requests.on_request)
         self._life_read, self._life_write = os.pipe2(os.O_CLOEXEC)
-        log_read, self._log_write = os.pipe2(os.O_CLOEXEC)
-        os.set_blocking(log_read, False)
-        output = ChildOutput(self._log)
-        self._loop.watch(log_read, lambda: _drain(log_read, output))
+        self._log_read, self._log_write = os.pipe2(os.O_CLOEXEC)
+        os.set_blocking(self._log_read, False)
+        self._output = ChildOutput(self._log)
+        self._loop.watch(self._log_read, self._on_output)
         self._boots = self._make_boots(endpoints)
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(
@@ -186,30 +190,22 @@ class Supervisor(pykka.ThreadingActor):
         self._tell_facts(endpoints.updates, endpoints.requests)
         self._carry_out(self._core.start(self._now()))
 
-    def _make_boots(self, endpoints: Any) -> BootRecords:
+    def _make_boots(self, endpoints: Endpoints) -> BootRecords:
         settings, state_dir = self._settings, Path(self._settings.state_dir)
-        control_url, auth_key, listen_fd = settings.control_url, settings.auth_key, -1
-        connection_dir = state_dir / ("embedded" if settings.embedded else state_slug(control_url))
+        connection_dir = state_dir / (EMBEDDED if settings.embedded else state_slug(settings.control_url))
         make_private(connection_dir)
-        if settings.embedded:
-            server_dir = state_dir / "embedded-server"
-            make_private(server_dir)
-            key_path = server_dir / "auth_key"
-            _write_once(key_path, f"embedded-{secrets.token_hex(16)}\n")
-            self._listener = socket.create_server(("127.0.0.1", 0), backlog=128)
-            listen_fd = self._listener.fileno()
-            control_url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
-            auth_key = f"file:{key_path}"
+        own = self._embedded = EmbeddedControl(state_dir) if settings.embedded else None
         return BootRecords(
             settings,
             run=self._run,
             parent_pid=os.getpid(),
             endpoints=endpoints,
             life_fd=self._life_read,
-            control_url=control_url,
-            auth_key=auth_key,
+            control_url=settings.control_url if own is None else own.url,
+            auth_key=settings.auth_key if own is None else own.auth_key,
             connection_dir=connection_dir,
-            listen_fd=listen_fd,
+            server_dir=None if own is None else own.directory,
+            listen_fd=-1 if own is None else own.listen_fd,
         )
 
     def _tell_facts(self, updates: str, requests: str) -> None:
@@ -225,7 +221,7 @@ class Supervisor(pykka.ThreadingActor):
             requests=requests,
             silence_timeout=settings.silence_timeout,
         )
-        self._event("info", "run_started", msgspec.structs.asdict(facts))
+        self.event("info", "run_started", msgspec.structs.asdict(facts))
         if self._observer is not None:
             self._observer.facts(facts)
 
@@ -235,13 +231,21 @@ class Supervisor(pykka.ThreadingActor):
         clock = self._loop.clock
         return Now(clock.boottime(), clock.monotonic(), clock.wall())
 
-    def _happened(self, event: Input) -> None:
+    def happened(self, event: Input) -> None:
+        """Tell the core, and do what it decides."""
         self._carry_out(self._core.receive(event, self._now()))
 
-    def _on_words(self) -> None:
-        for _ in range(WORDS_PER_TURN):
+    def _on_words(self, most: int = WORDS_PER_TURN) -> None:
+        for _ in range(most):
             if not self._take_word():
                 return
+
+    def _on_output(self) -> None:
+        """What the children write; the pipe holds 64 KiB, which is one read."""
+        try:
+            self._output.feed(os.read(self._log_read, LOG_CHUNK))
+        except BlockingIOError:
+            return
 
     def _take_word(self) -> bool:
         try:
@@ -256,32 +260,37 @@ class Supervisor(pykka.ThreadingActor):
         child = self._core.children.get(envelope.actor)
         if child is not None and envelope.incarnation == child.incarnation:
             self._addresses[envelope.actor] = address
-        self._happened(Word(envelope))
+            if envelope.actor == DEV_CONTROL and envelope.WhichOneof("body") == "dev_reply":
+                self._requests.on_dev_reply(envelope.dev_reply)
+                return True
+        self.happened(Word(envelope))
         return True
 
     def _on_deadline(self) -> None:
         self._timer = None
         # A heartbeat may lie in the socket: nobody is judged before it is read to its end.
-        while self._take_word():
-            pass
+        self._on_words(MAX_WORDS)
         self._carry_out(self._core.expire(self._now()))
 
     def _on_death(self, actor: str, incarnation: int, process: ChildProcess) -> None:
         # Its last words first: they say why.
-        while self._take_word():
-            pass
+        self._on_words(MAX_WORDS)
+        self._on_output()
         self._loop.unwatch(process.pidfd)
         ended = process.reap()
         assert ended is not None, "its pidfd is readable: it has ended"
         if self._children.get(actor) is process:
             del self._children[actor]
-        self._happened(Exited(actor, incarnation, ended.status, ended.signal))
+        self.happened(Exited(actor, incarnation, ended.status, ended.signal))
 
     def _on_signal(self, number: int) -> None:
         if number == signal.SIGHUP:
-            self._reload()
+            try:
+                self._reload()
+            except NetmapError as error:
+                self.event("error", "reload_failed", {"detail": str(error)})
         else:
-            self._happened(Stop(signal.Signals(number).name))
+            self.happened(Stop(signal.Signals(number).name))
 
     # Commands
 
@@ -295,11 +304,11 @@ class Supervisor(pykka.ThreadingActor):
                 case Terminate(actor, _):
                     self._signal(actor, signal.SIGTERM)
                 case Send(actor, body):
-                    self._send(actor, body)
+                    self.tell(actor, body)
                 case Log(level, event, fields):
-                    self._event(level, event, fields)
+                    self.event(level, event, fields)
                 case Up():
-                    self._event("info", "up", {})
+                    self.event("info", "up", {})
                     self._notifier.send(READY="1", STATUS=self._status_line())
                 case Exit(code):
                     self._finish(code)
@@ -320,8 +329,8 @@ class Supervisor(pykka.ThreadingActor):
         actor, incarnation = command.actor, command.incarnation
         self._addresses.pop(actor, None)
         inherited = [self._life_read, *self._claim.locks]
-        if actor == DEV_CONTROL:
-            inherited.append(self._listener.fileno())
+        if actor == DEV_CONTROL and self._embedded is not None:
+            inherited.append(self._embedded.listen_fd)
         try:
             process = spawn(
                 actor,
@@ -333,36 +342,41 @@ class Supervisor(pykka.ThreadingActor):
         except OSError as error:
             why = f"cannot start a process: {error.strerror}"
             # Said after this turn, not within it: the core is still being asked.
-            self._loop.call_soon(lambda: self._happened(SpawnFailed(actor, incarnation, why)))
+            self._loop.call_soon(lambda: self.happened(SpawnFailed(actor, incarnation, why)))
             return
         self._children[actor] = process
         self._loop.watch(process.pidfd, lambda: self._on_death(actor, incarnation, process))
-        self._carry_out(self._core.receive(Spawned(actor, incarnation, process.pid), self._now()))
+        self.happened(Spawned(actor, incarnation, process.pid))
 
     def _signal(self, actor: str, number: signal.Signals) -> None:
         process = self._children.get(actor)
         if process is not None:
             process.send(number)
 
-    def _send(self, actor: str, body: Any) -> None:
+    def tell(self, actor: str, body: Message) -> bool:
+        """Send a word to a child; False when it is not there to take it."""
         address = self._addresses.get(actor)
         if address is None:
-            return
+            return False
         try:
             self._router.send_multipart([address, self._codec.wrap(body)], zmq.DONTWAIT)
         except zmq.ZMQError as error:
             # It has gone, or takes nothing: its end, or its missing heartbeats, are dealt with.
-            self._event("debug", "word_lost", {"actor": actor, "detail": str(error)})
+            self.event("debug", "word_lost", {"actor": actor, "detail": str(error)})
+            return False
+        return True
 
     def _finish(self, code: int) -> None:
         self._exit_code = code
         self._notifier.send(STOPPING="1")
-        self._event("info", "stopped", {"exit_code": code})
+        self._on_output()
+        self.event("info", "stopped", {"exit_code": code})
         self._close()
 
     def _fail(self, error: BaseException) -> None:
         """The Supervisor itself is broken: its end takes every child along."""
         self._failure = error
+        self.event("error", "supervisor_failed", {"error": type(error).__name__, "detail": str(error)[:500]})
         for actor in list(self._children):
             self._signal(actor, signal.SIGKILL)
         self._close()
@@ -376,44 +390,30 @@ class Supervisor(pykka.ThreadingActor):
 
     # For operators
 
-    def _event(self, level: str, event: str, fields: Mapping[str, Any]) -> None:
+    def event(self, level: str, event: str, fields: Mapping[str, Any]) -> None:
+        """Log it, and show it to whoever watches."""
         self._log.event(level, event, fields)
         if self._observer is not None:
             self._observer.event(level, event, fields)
 
-    def _on_request(self, command: str, arguments: dict[str, Any]) -> Any:
-        match command:
-            case "status":
-                return make_report(self._core, self._settings, self._own, self._now())
-            case "stop":
-                self._loop.call_soon(lambda: self._happened(Stop("the command line")))
-            case "reconnect":
-                self._loop.call_soon(lambda: self._happened(Reconnect()))
-            case "reload":
-                self._loop.call_soon(self._reload)
-            case "fault":
-                self._fault(str(arguments.get("what", "")), str(arguments.get("actor", "")), arguments)
-            case _:
-                raise AdminError(f"cannot do {command!r}: no such command")
-        return {}
+    def process(self, actor: str) -> ChildProcess | None:
+        """The process of an actor, if it has one."""
+        return self._children.get(actor)
 
-    def _fault(self, what: str, actor: str, arguments: dict[str, Any]) -> None:
-        process = self._children.get(actor)
-        if process is None:
-            raise AdminError(f"cannot {what} {actor!r}: it has no process now")
-        signals = {"kill": signal.SIGKILL, "stop": signal.SIGSTOP, "cont": signal.SIGCONT}
-        self._event("warning", "fault_on_request", {"actor": actor, "pid": process.pid, "fault": what})
-        if what in signals:
-            process.send(signals[what])
-        elif what == "freeze":
-            seconds = min(float(arguments.get("seconds", 30.0)), MAX_FREEZE)
-            self._send(actor, internal_pb2.Freeze(seconds=seconds))
-        else:
-            raise AdminError(f"cannot {what!r} {actor}: kill, stop, cont and freeze are known")
+    def report(self) -> StatusReport:
+        """What `status` shows."""
+        return make_report(self._core, self._settings, self._own, self._now())
 
-    def _reload(self) -> None:
-        """What can change while it runs, and a word about what cannot."""
-        self._event("info", "reloaded", {"detail": "the auth key is read again at the next registration"})
+    def _reload(self) -> Changes:
+        """Take over what can change while it runs, and say what cannot. Raises NetmapError."""
+        if self._read_settings is None:
+            raise AdminError("cannot reload: the settings of this run do not come from a file")
+        self._settings, changes = compare(self._settings, self._read_settings())
+        self._log.level = self._settings.log_level
+        self._boots.renew(self._settings)
+        level = "warning" if changes.needs_restart else "info"
+        self.event(level, "reloaded", msgspec.structs.asdict(changes))
+        return changes
 
     def _look_at_self(self) -> None:
         with Path("/proc/self/statm").open("rb") as file:
@@ -421,20 +421,15 @@ class Supervisor(pykka.ThreadingActor):
         self._notifier.send(STATUS=self._status_line())
 
     def _ping_watchdog(self) -> None:
-        """From the loop that has just had its turn: a stuck Supervisor pings nobody."""
-        self._notifier.send(WATCHDOG="1")
+        """From the loop that has just looked at its children."""
+        self._on_deadline()
+        if not self.actor_stopped.is_set():
+            self._notifier.send(WATCHDOG="1")
 
     def _status_line(self) -> str:
-        netmap = make_report(self._core, self._settings, self._own, self._now()).netmap
+        netmap = self.report().netmap
         age = "no map yet" if netmap.age_s is None else f"last map {netmap.age_s:.0f} s ago"
         return f"{netmap.state}, {netmap.peers} peers, {age}"
-
-
-def _drain(fd: int, output: ChildOutput) -> None:
-    try:
-        output.feed(os.read(fd, LOG_CHUNK))
-    except BlockingIOError:
-        return
 
 
 def _pass_time(loop: Loop, seconds: float) -> None:
@@ -443,18 +438,11 @@ def _pass_time(loop: Loop, seconds: float) -> None:
     loop.run(lambda: loop.now() >= until)
 
 
-def _write_once(path: Path, text: str) -> None:
-    """A secret made at the first run; an existing one is kept."""
-    if path.exists():
-        return
-    try:
-        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        with os.fdopen(fd, "w") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-    except OSError as error:
-        raise ConfigurationError(f"cannot write {path}: {error.strerror}") from None
+def _open_standard_descriptors() -> None:
+    """Somebody may have started us without them; a pipe of ours must not take their numbers."""
+    while (fd := os.open(os.devnull, os.O_RDWR)) <= 2:
+        os.set_inheritable(fd, True)
+    os.close(fd)
 
 
 def _time_namespace() -> str:

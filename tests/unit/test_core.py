@@ -376,22 +376,22 @@ def test_a_removed_node_registers_first_until_it_has_a_session() -> None:
     shell.end(CONNECTION, ExitReason.REMOVED)
     assert shell.events("node_removed")
     shell.advance(5.0)
-    assert (shell.connection_starts[-1].register_first, shell.connection_starts[-1].removed) == (True, True)
+    assert shell.connection_starts[-1].register_first
     shell.end(CONNECTION, ExitReason.CLOSED)
     shell.advance(60.0)
-    assert (shell.connection_starts[-1].register_first, shell.connection_starts[-1].removed) == (True, True)
+    assert shell.connection_starts[-1].register_first
     shell.session()
     shell.end(CONNECTION, ExitReason.CLOSED)
     shell.advance(60.0)
     start = shell.connection_starts[-1]
-    assert (start.register_first, start.removed, start.had_session) == (False, False, True)
+    assert (start.register_first, start.had_session) == (False, True)
 
 
-def test_an_expired_node_registers_first_and_was_not_removed() -> None:
+def test_an_expired_node_registers_first() -> None:
     shell = running()
     shell.end(CONNECTION, ExitReason.EXPIRED)
     shell.advance(5.0)
-    assert (shell.connection_starts[-1].register_first, shell.connection_starts[-1].removed) == (True, False)
+    assert shell.connection_starts[-1].register_first
 
 
 def test_a_key_refused_later_needs_a_login_and_is_tried_once_a_minute() -> None:

@@ -1,0 +1,36 @@
+"""Who may watch a run from within its process, and the facts such a one is told first."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["Observer", "RunFacts"]
+
+
+class RunFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """What somebody who started it wants to know first."""
+
+    version: str
+    pid: int
+    control_url: str
+    embedded: bool
+    state_dir: str
+    runtime_dir: str
+    updates: str
+    requests: str
+    silence_timeout: float
+
+
+class Observer(Protocol):
+    """Called in the Supervisor's thread: it must not block."""
+
+    def facts(self, facts: RunFacts) -> None:
+        """Once, before anything is started."""
+
+    def event(self, level: str, event: str, fields: Mapping[str, Any]) -> None:
+        """Each log event of the Supervisor, whatever the log level."""

@@ -1,0 +1,132 @@
+"""What operators may ask of a running daemon, and what it does about it: one method a command.
+
+Not here: how a request arrives (`admin`) and the decisions behind it (`core`).
+"""
+
+from __future__ import annotations
+
+import signal
+from typing import TYPE_CHECKING, Any, Protocol
+
+import msgspec
+
+from netmap_actors.wire import internal_pb2
+from netmap_supervisor.admin import AdminError
+from netmap_supervisor.core_messages import Reconnect, Stop
+from netmap_supervisor.tree import DEV_CONTROL
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from google.protobuf.message import Message
+
+    from netmap_actors.bus.loop import Loop, Timer
+    from netmap_supervisor.admin import Request
+    from netmap_supervisor.core_messages import Input
+    from netmap_supervisor.os_process import ChildProcess
+    from netmap_supervisor.status import StatusReport
+
+__all__ = ["Daemon", "OperatorRequests"]
+
+MAX_FREEZE = 3600.0
+DEV_LIMIT = 4.0
+"""Seconds dev_control has for an answer: less than the command line waits."""
+MAX_WAITING = 100
+_SIGNALS = {"kill": signal.SIGKILL, "stop": signal.SIGSTOP, "cont": signal.SIGCONT}
+
+
+class Daemon(Protocol):
+    """What the Supervisor lends for it."""
+
+    def process(self, actor: str) -> ChildProcess | None: ...
+    def happened(self, event: Input) -> None: ...
+    def tell(self, actor: str, body: Message) -> bool: ...
+    def report(self) -> StatusReport: ...
+    def event(self, level: str, event: str, fields: Mapping[str, Any]) -> None: ...
+
+
+class OperatorRequests:
+    """Answers each request at once, but for those another process has to answer."""
+
+    def __init__(self, daemon: Daemon, loop: Loop, reload: Callable[[], object]) -> None:
+        self._daemon = daemon
+        self._loop = loop
+        self._reload = reload
+        self._token = 0
+        self._waiting: dict[int, tuple[Request, Timer]] = {}
+        """Requests dev_control has not answered, by token."""
+
+    def on_request(self, request: Request) -> None:
+        """One request. Raises AdminError for what cannot be done."""
+        match request.command:
+            case "status":
+                request.answer(self._daemon.report())
+            case "stop":
+                self._soon(request, lambda: self._daemon.happened(Stop("the command line")))
+            case "reconnect":
+                self._soon(request, lambda: self._daemon.happened(Reconnect()))
+            case "reload":
+                request.answer(self._reload())
+            case "fault":
+                self._fault(request)
+            case "dev":
+                self._ask_dev_control(request)
+            case other:
+                raise AdminError(f"cannot do {other!r}: no such command")
+
+    def on_dev_reply(self, reply: internal_pb2.DevReply) -> None:
+        """dev_control answered."""
+        waiting = self._waiting.pop(reply.token, None)
+        if waiting is None:
+            return  # it came too late: the request has its answer
+        request, timer = waiting
+        timer.cancel()
+        if reply.ok:
+            request.answer(msgspec.Raw(reply.json))
+        else:
+            answer = msgspec.json.decode(reply.json, type=dict[str, Any])
+            request.refuse(str(answer.get("error", "dev_control refused")))
+
+    def _soon(self, request: Request, call: Callable[[], object]) -> None:
+        """The answer first: what follows may end the process."""
+        request.answer({})
+        self._loop.call_soon(call)
+
+    def _fault(self, request: Request) -> None:
+        what, actor = str(request.arguments.get("what", "")), str(request.arguments.get("actor", ""))
+        process = self._daemon.process(actor)
+        if process is None:
+            raise AdminError(f"cannot {what} {actor!r}: it has no process now")
+        if what == "freeze":
+            self._daemon.tell(actor, internal_pb2.Freeze(seconds=_seconds(request.arguments)))
+        elif what in _SIGNALS:
+            process.send(_SIGNALS[what])
+        else:
+            raise AdminError(f"cannot do {what!r} to {actor}: kill, stop, cont and freeze are known")
+        self._daemon.event("warning", "fault_on_request", {"actor": actor, "pid": process.pid, "fault": what})
+        request.answer({})
+
+    def _ask_dev_control(self, request: Request) -> None:
+        if self._daemon.process(DEV_CONTROL) is None:
+            raise AdminError('cannot ask dev_control: it runs only with control.url = "embedded"')
+        if len(self._waiting) >= MAX_WAITING:
+            raise AdminError(f"cannot ask dev_control: {MAX_WAITING} requests wait for it already")
+        self._token += 1
+        token = self._token
+        command = internal_pb2.DevCommand(token=token, json=msgspec.json.encode(request.arguments))
+        if not self._daemon.tell(DEV_CONTROL, command):
+            raise AdminError("cannot ask dev_control: it is starting; try again")
+        timer = self._loop.at(self._loop.now() + DEV_LIMIT, lambda: self._give_up(token))
+        self._waiting[token] = (request, timer)
+
+    def _give_up(self, token: int) -> None:
+        waiting = self._waiting.pop(token, None)
+        if waiting is not None:
+            waiting[0].refuse(f"cannot ask dev_control: no answer within {DEV_LIMIT:g} s")
+
+
+def _seconds(arguments: Mapping[str, Any]) -> float:
+    try:
+        return min(max(float(arguments.get("seconds", 30.0)), 0.0), MAX_FREEZE)
+    except (TypeError, ValueError):
+        raise AdminError(f"cannot freeze for {arguments.get('seconds')!r} seconds: not a number") from None
