@@ -257,7 +257,7 @@ def _read_file(file: Path, problems: list[Problem], *, must_exist: bool) -> dict
     try:
         with file.open("rb") as stream:
             data = stream.read(MAX_CONFIG_FILE + 1)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         if must_exist:
             problems.append(Problem(Layer.FILE, str(file), "there is no such file"))
         return None

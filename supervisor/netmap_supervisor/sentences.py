@@ -175,19 +175,19 @@ def _word(name: object) -> str:
 
 _EVENTS: dict[str, str] = {
     "actor_ready": "{actor} is up (pid {pid})",
-    "actor_exited": "{actor} (pid {pid}) ended: {reason} {detail}",
+    "actor_exited": "{actor} (pid {pid}) ended: {reason} ({detail})",
     "child_killed": "{actor} (pid {pid}) killed: {reason}",
     "map_session_started": "map session {session} on connection {generation}: waiting for the netmap",
     "first_netmap": "whole netmap after {took_s} s: {peers} peers",
     "silence_detected": "SILENCE: no MapResponse for {silent_for} s, the connection is dead",
-    "session_ended": "connection {generation} ended: {reason} {detail}",
+    "session_ended": "connection {generation} ended: {reason} ({detail})",
     "wake_detected": "the machine has slept",
     "link_changed": "the network has changed",
     "probe_sent": "probing the connection ({reason})",
     "probe_answered": "the connection lives: the probe was answered",
     "probe_failed": "the probe was not answered",
     "login_needed": "LOGIN NEEDED: open {url}",
-    "node_removed": "NODE REMOVED: the control server no longer knows this node {detail}",
+    "node_removed": "NODE REMOVED: the control server no longer knows this node ({detail})",
     "degraded": "degraded: {text}",
     "healed": "healed: {code}",
     "stopping": "stopping: {reason}",
@@ -210,10 +210,12 @@ def daemon_event(level: str, event: str, fields: Mapping[str, Any]) -> str | Non
         return None
     form = _EVENTS.get(event)
     if form is not None:
-        return " ".join(form.format_map(_Blank(known)).split())
+        return form.format_map(_Blank(known)).replace(" ()", "")
     if level not in _LOUD:
         return None
-    about = ", ".join(f"{escape(key, 40)} {value}" for key, value in known.items() if key not in {"timestamp", "level"})
+    about = ", ".join(
+        f"{escape(key, 40)} {value}" for key, value in known.items() if key not in {"timestamp", "level"}
+    )
     return f"{level}: {_word(event)}" + (f" ({about})" if about else "")
 
 

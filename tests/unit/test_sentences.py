@@ -113,7 +113,7 @@ def test_any_log_event_is_one_printable_line_or_none(name: str, fields: dict[str
             "info",
             "session_ended",
             {"generation": 2, "reason": "closed", "detail": "{pid}"},
-            "connection 2 ended: closed {pid}",
+            "connection 2 ended: closed ({pid})",
         ),
     ],
 )

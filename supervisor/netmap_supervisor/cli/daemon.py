@@ -39,7 +39,7 @@ def status_or_none(runtime_dir: Path) -> StatusReport | None:
         return None
 
 
-def order(runtime_dir: Path, command: str, **arguments: Any) -> Any:
+def order(runtime_dir: Path, command: str, /, **arguments: Any) -> Any:
     """The daemon's answer. Raises NotRunning, CommandFailed, AdminError."""
     try:
         with AdminClient(runtime_dir) as client:

@@ -1,11 +1,13 @@
-"""`fault`: break one process on purpose."""
+"""`fault`: break one process, or the embedded server's manners, on purpose."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import json
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from netmap_supervisor.cli.columns import columns
 from netmap_supervisor.cli.daemon import order
 from netmap_supervisor.cli.durations import duration
 from netmap_supervisor.cli.option_flags import runtime_dir_flag
@@ -21,14 +23,15 @@ _actor = click.argument("actor", type=click.Choice(ACTORS), metavar="ACTOR")
 
 @click.group("fault")
 def command() -> None:
-    """Break one process of the daemon on purpose, and watch the others go on.
+    """Break something on purpose, and watch the rest go on.
 
-    ACTOR is control_connection, liveness, publisher or dev_control.
+    ACTOR is control_connection, liveness, publisher or dev_control. `server` and `heal` need control.url = "embedded".
 
     \b
     Examples:
       netmap-supervisor fault kill control_connection
       netmap-supervisor fault freeze publisher --for 60s
+      netmap-supervisor fault server silent            the connection stays open and tells nothing any more
     """
 
 
@@ -71,3 +74,41 @@ def cont(actor: str, runtime_dir: Path) -> None:
 def freeze(actor: str, seconds: float, runtime_dir: Path) -> None:
     """Let its loop do nothing for a while, as a bug would: longer than 12 s and it is replaced."""
     order(runtime_dir, "fault", what="freeze", actor=actor, seconds=seconds)
+
+
+@command.command("server")
+@click.argument("name", required=False)
+@click.argument("settings", nargs=-1, metavar="[KEY=VALUE]...")
+@runtime_dir_flag
+def server(name: str | None, settings: tuple[str, ...], runtime_dir: Path) -> None:
+    """Let the embedded control server misbehave in the way called NAME; without one, list what it can do.
+
+    A KEY is a parameter of the fault, or one of client, scope (current, later, all), moment and times.
+    """
+    if name is None:
+        found = order(runtime_dir, "dev", command="faults")["result"]
+        click.echo("\n".join(columns([(key, str(about)) for key, about in found.items()])))
+        return
+    answer = order(runtime_dir, "dev", command="fault", name=name, **_settings(settings))
+    click.echo(f"{name}: {answer['result']} connections struck", err=True)
+
+
+@command.command("heal")
+@runtime_dir_flag
+def heal(runtime_dir: Path) -> None:
+    """Let the embedded control server behave again."""
+    order(runtime_dir, "dev", command="heal")
+
+
+def _settings(words: tuple[str, ...]) -> dict[str, Any]:
+    """KEY=VALUE as JSON values; what is no JSON is text."""
+    settings: dict[str, Any] = {}
+    for word in words:
+        key, separator, value = word.partition("=")
+        if not separator or not key.isidentifier() or key in {"command", "name"}:
+            raise click.BadParameter(f"{word!r} is not KEY=VALUE", param_hint="KEY=VALUE")
+        try:
+            settings[key] = json.loads(value)
+        except ValueError:
+            settings[key] = value
+    return settings

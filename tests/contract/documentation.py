@@ -1,0 +1,106 @@
+"""The generated documents: `python -m tests.contract.documentation` writes them, test_documentation compares."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from netmap_supervisor.cli import PROGRAM, commands
+from netmap_supervisor.config_document import example, reference
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT = Path(__file__).resolve().parents[2]
+WIDTH = 100
+
+
+def documents() -> dict[Path, str]:
+    """Every generated file with its text."""
+    return {
+        ROOT / "config.toml": example(),
+        ROOT / "docs" / "configuration.md": CONFIGURATION + reference(),
+        ROOT / "docs" / "cli.md": CLI + "\n".join(_pages()),
+    }
+
+
+CONFIGURATION = """\
+# Configuration
+
+A flag wins over the environment, the environment over the file, the file over the default. `netmap-supervisor config
+show --origin` says for each option which one it was; `config check` finds everything that is wrong in one reading.
+
+The file is TOML: the one named by `--config` or `NETMAP_SUPERVISOR_CONFIG`, else `$CONFIGURATION_DIRECTORY/config.toml`
+under systemd, `/etc/netmap-supervisor/config.toml` for root, and the user's configuration directory for everybody else.
+[config.toml](../config.toml) shows every option with its default.
+
+Durations are written `90s`, `10m`, `1h30m` or `250ms`, a bare number is seconds; sizes `256MiB`, a bare number is
+bytes. Relative paths start where they are written: at the directory of the file, or the working directory for flags.
+
+## Options
+
+"""
+
+CLI = f"""\
+# Commands
+
+What `--help` says. Data goes to standard output, everything else to standard error. Commands find the daemon by
+`--runtime-dir`.
+
+| exit status | |
+| --- | --- |
+| 0 | done |
+| 1 | failed |
+| 2 | wrong usage |
+| 3, 4, 5 | `status`: not running; not fresh; login needed or node removed |
+| 77, 78 | `run`: auth key refused; configuration cannot be used |
+| 124 | `wait`: timed out |
+| 130 | interrupted with Ctrl-C (`run`, `watch` and `dev-control` end with 0) |
+
+The schemas of `status --json` and `watch --json` only ever gain fields.
+
+## {PROGRAM}
+
+"""
+
+
+def _pages() -> Iterator[str]:
+    root = click.Context(commands, info_name=PROGRAM, terminal_width=WIDTH)
+    yield from _block(root)
+    for name in commands.list_commands(root):
+        command = commands.get_command(root, name)
+        assert command is not None
+        if not command.hidden:
+            yield from _command(command, root, 2)
+
+
+def _command(command: click.Command, parent: click.Context, level: int) -> Iterator[str]:
+    context = click.Context(command, info_name=command.name, parent=parent, terminal_width=WIDTH)
+    yield f"{'#' * level} {context.command_path}"
+    yield ""
+    yield from _block(context)
+    if isinstance(command, click.Group):
+        for name in command.list_commands(context):
+            inner = command.get_command(context, name)
+            assert inner is not None
+            yield from _command(inner, context, level + 1)
+
+
+def _block(context: click.Context) -> Iterator[str]:
+    yield "```"
+    yield context.get_help()
+    yield "```"
+    yield ""
+
+
+def main() -> None:
+    for path, text in documents().items():
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+        print(f"wrote {path.relative_to(ROOT)}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,138 @@
+"""What the documentation says exists, and what exists is documented."""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+import pytest
+
+from netmap_supervisor.cli import commands
+from netmap_supervisor.config import load
+from netmap_supervisor.config_options import OPTIONS
+from tests.contract.documentation import ROOT, documents
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PAGES = sorted(path for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
+PACKAGES = (ROOT / "actors" / "netmap_actors", ROOT / "supervisor" / "netmap_supervisor")
+FOREIGN_FLAGS = {"--help", "--version"}
+BARE = {"CHANGELOG.md"}
+
+
+def name_of(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+@pytest.mark.parametrize("path", documents(), ids=name_of)
+def test_a_generated_document_is_current(path: Path) -> None:
+    assert path.read_text() == documents()[path], "run: python -m tests.contract.documentation"
+
+
+def test_the_shipped_configuration_is_the_embedded_server_and_nothing_but_defaults() -> None:
+    document = tomllib.loads((ROOT / "config.toml").read_text())
+    assert {table: values for table, values in document.items() if values} == {"control": {"url": "embedded"}}
+    shipped = load({}, {}, config_file=str(ROOT / "config.toml"))
+    assert shipped.warnings == ()
+    assert {name: one.value for name, one in shipped.settings.items()} == {
+        name: one.value for name, one in load({}, {"CONFIGURATION_DIRECTORY": os.devnull}).settings.items()
+    }
+
+
+def test_every_commented_option_of_the_shipped_file_can_be_switched_on() -> None:
+    text = (ROOT / "config.toml").read_text()
+    switched_on = re.sub(r"^# (\w+ = )", r"\1", text, flags=re.MULTILINE)
+    document = tomllib.loads(switched_on)
+    known = {f"{table}.{key}" for table, values in document.items() for key in values}
+    assert known == {row.path for row in OPTIONS.values()}
+
+
+def all_commands(
+    group: click.Group, path: tuple[str, ...] = ()
+) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        assert command is not None
+        yield (*path, name), command
+        if isinstance(command, click.Group):
+            yield from all_commands(command, (*path, name))
+
+
+COMMANDS = dict(all_commands(commands))
+FLAGS = {
+    flag
+    for command in COMMANDS.values()
+    for parameter in command.params
+    for flag in (*parameter.opts, *parameter.secondary_opts)
+} | FOREIGN_FLAGS
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_every_flag_on_a_page_exists(page: Path) -> None:
+    told = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", page.read_text()))
+    assert told <= FLAGS, told - FLAGS
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_every_command_on_a_page_exists(page: Path) -> None:
+    text = page.read_text()
+    code = "\n".join(re.findall(r"```.*?```|`[^`]+`", text, flags=re.DOTALL))
+    told = set(re.findall(r"netmap-supervisor ([a-z][a-z-]+)", code))
+    assert told <= {path[0] for path in COMMANDS}, told
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_every_variable_on_a_page_is_read(page: Path) -> None:
+    told = set(re.findall(r"NETMAP_SUPERVISOR_[A-Z_]+[A-Z]", page.read_text()))
+    known = {row.variable for row in OPTIONS.values()} | {
+        "NETMAP_SUPERVISOR_CONFIG",
+        "NETMAP_SUPERVISOR_COMPLETE",
+    }
+    assert told <= known, told - known
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_every_setting_on_a_page_exists(page: Path) -> None:
+    tables = "|".join({row.table for row in OPTIONS.values()} - {"log", "node"})
+    told = set(re.findall(rf"`(?:{tables})\.([a-z_]+)", page.read_text()))
+    keys = {row.key for row in OPTIONS.values()} | {"py"}
+    assert told <= keys, told - keys
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_every_link_and_every_named_file_is_there(page: Path) -> None:
+    text = page.read_text()
+    links = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", text)
+    assert [link for link in links if not (page.parent / link).exists()] == []
+    roots = (ROOT, page.parent, *PACKAGES)
+    named = re.findall(r"`([\w/]+\.(?:py|proto|toml|md))`", text)
+    assert [name for name in named if not any((root / name).exists() for root in roots)] == []
+
+
+def test_the_map_of_the_house_has_a_sentence_for_every_room_and_no_other() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text()
+    for package in PACKAGES:
+        section = text.partition(f"### `{package.parent.name}/{package.name}`")[2].partition("\n## ")[0]
+        told = re.findall(r"^\| `(\w+)` \| .+ \|$", section.partition("\n### ")[0], flags=re.MULTILINE)
+        rooms = {
+            path.stem
+            for path in package.iterdir()
+            if (path.suffix == ".py" and path.stem != "__init__") or (path / "__init__.py").exists()
+        }
+        assert sorted(told) == sorted(rooms), set(told) ^ rooms
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page.name not in BARE], ids=name_of)
+def test_a_page_is_wrapped_where_people_read_it(page: Path) -> None:
+    long = [
+        line
+        for line in page.read_text().splitlines()
+        if len(line) > 120 and not line.startswith(("|", "  ")) and "](" not in line
+    ]
+    assert page.name == "configuration.md" or long == []
