@@ -60,7 +60,7 @@ class Log:
         except queue.Full:
             self.dropped += 1
             return
-        if self.dropped > self._told_dropped:
+        if self.dropped > self._told_dropped and self._lines.qsize() < QUEUE // 2:
             self._told_dropped = self.dropped
             self.event("warning", "log_lines_dropped", {"actor": "supervisor", "total": self.dropped})
 

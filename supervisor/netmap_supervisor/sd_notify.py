@@ -32,7 +32,8 @@ class Notifier:
         """`send(READY="1", STATUS="…")`. Never blocks."""
         if self._socket is None:
             return
-        text = "\n".join(f"{name}={value}" for name, value in words.items())
+        # A line break in a value would begin another word.
+        text = "\n".join(f"{name}={' '.join(value.split())}" for name, value in words.items())
         try:
             self._socket.sendto(text.encode(), self._address)
         except OSError:
@@ -43,4 +44,4 @@ def _watchdog_interval(environment: Mapping[str, str]) -> float | None:
     microseconds, pid = environment.get("WATCHDOG_USEC", ""), environment.get("WATCHDOG_PID", "")
     if not microseconds.isdecimal() or (pid and pid != str(os.getpid())):
         return None
-    return int(microseconds) / 2e6
+    return int(microseconds) / 2e6 or None
