@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import zmq
+from google.protobuf.message import DecodeError
 
 from netmap_actors.boot import PublisherSettings, decode_settings
 from netmap_actors.bus.monitor import next_event
@@ -84,9 +85,7 @@ class Publisher(ActorBase):
         self._updates = self.sockets.xpub_bind(endpoints.updates, hwm=UPDATES_HWM)
         self._requests = self.sockets.router_bind(endpoints.requests, max_size=MAX_REQUEST, hwm=REQUESTS_HWM)
         self._share(endpoints.updates, endpoints.requests)
-        self._monitor = self._updates.get_monitor_socket(
-            zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED
-        )
+        self._monitor = self._updates.get_monitor_socket(zmq.EVENT_ACCEPTED | zmq.EVENT_DISCONNECTED)
         self.loop.watch(self._intake, self._on_map_responses)
         self.loop.watch(self._updates, self._on_subscriptions)
         self.loop.watch(self._requests, self._on_requests)
@@ -290,8 +289,8 @@ class Publisher(ActorBase):
             event = next_event(self._monitor)
             if event is None:
                 break
-            # The value is the connection's descriptor: one that never spoke ZeroMQ is no subscriber.
-            if event.event == zmq.EVENT_HANDSHAKE_SUCCEEDED:
+            # Not HANDSHAKE_SUCCEEDED: libzmq does not say of which connection.
+            if event.event == zmq.EVENT_ACCEPTED:
                 self._subscribers.add(event.value)
             else:
                 self._subscribers.discard(event.value)
