@@ -48,6 +48,9 @@ _STATE_STYLES = {"fresh": "bold green", "stale": "bold red", "none": "bold yello
 _ONLINE_STYLES = {True: "green", False: "red", None: "yellow"}
 _ACTOR_STYLES = {"active": "green", "backoff": "yellow", "error": "red"}
 
+_COLUMNS = {"NAME": 12, "ADDRESS": 15, "ONLINE": 7, "TAGS": 10, "ROUTES": 6, "CHANGED": 10}
+"""Least widths: on a narrow terminal the long story of a change is cut, not the address."""
+
 
 @dataclasses.dataclass(slots=True)
 class _Row:
@@ -198,8 +201,8 @@ class LiveView:
 
     def _table(self, now: float, room: int) -> Table:
         table = Table(box=None, pad_edge=False, expand=False)
-        for title in ("NAME", "ADDRESS", "ONLINE", "TAGS", "ROUTES", "CHANGED"):
-            table.add_column(title, overflow="ellipsis", no_wrap=True, header_style="bold")
+        for title, width in _COLUMNS.items():
+            table.add_column(title, overflow="ellipsis", no_wrap=True, header_style="bold", min_width=width)
         shown = list(self._chosen(room))
         for row in shown:
             peer = row.peer
