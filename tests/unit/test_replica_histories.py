@@ -14,6 +14,7 @@ peers = st.dictionaries(st.integers(2, 7), st.integers(0, 3), max_size=6)
 step = st.one_of(
     st.tuples(st.just("full"), peers),
     st.tuples(st.just("delta"), peers),
+    st.tuples(st.just("delta"), peers.filter(bool)),
     st.tuples(st.just("remove"), st.lists(st.integers(2, 7), max_size=3)),
     st.tuples(st.just("keep_alive"), st.none()),
     st.tuples(st.just("gap"), st.none()),

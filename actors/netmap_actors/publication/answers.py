@@ -76,10 +76,10 @@ class Answers:
     def next(self, now: float) -> tuple[bytes, bytes] | None:
         """The next part to send and to whom; None when nothing can be sent now."""
         self._retry(now)
-        while self._waiting and len(self._active) < self._max_active:
-            requester, answer = self._waiting.popitem(last=False)
-            self._active[requester] = _Answer(answer())
-        while self._active:
+        while self._active or self._waiting:
+            while self._waiting and len(self._active) < self._max_active:
+                requester, answer = self._waiting.popitem(last=False)
+                self._active[requester] = _Answer(answer())
             requester, active = next(iter(self._active.items()))
             if active.part is None:
                 active.part = next(active.parts, None)

@@ -78,6 +78,9 @@ class Replica:
         self._epoch = 0
         self._seq = 0
         self._topic_seq: dict[str, int] = {}
+        """As of the commit that is shown."""
+        self._pending_topic_seq: dict[str, int] = {}
+        """With what is pending counted in."""
         self._heard_epoch = 0
         self._heard_at: float | None = None
         self._state = netmap_pb2.NETMAP_STATE_NONE
@@ -243,18 +246,18 @@ class Replica:
         if message.epoch == self._epoch and message.seq <= self._seq:
             return []
         body = message.WhichOneof("body") or ""
-        expected = self._topic_seq.get(body, 0) + 1
+        expected = self._pending_topic_seq.get(body, 0) + 1
         same_transaction = not self._pending or self._pending[0].txn == message.txn
         if message.epoch != self._epoch or message.topic_seq != expected or not same_transaction:
             self._gap(now)
             self._keep(message, now)
             return []
-        self._topic_seq[body] = message.topic_seq
+        self._pending_topic_seq[body] = message.topic_seq
         if body != Kind.COMMIT.value:
             self._pending.append(message)
             return []
         if any(
-            seq != self._topic_seq.get(kind, 0)
+            seq != self._pending_topic_seq.get(kind, 0)
             for kind, seq in message.commit.topic_seq.items()
             if self._follows(kind)
         ):
@@ -265,6 +268,7 @@ class Replica:
     def _commit(self, message: netmap_pb2.BusMessage, now: float) -> list[Event]:
         pending, self._pending = self._pending, []
         self._seq = message.seq
+        self._topic_seq = dict(self._pending_topic_seq)
         reason = next((m.state_changed.reason for m in pending if m.HasField("state_changed")), "")
         self._believe(message.state, message, now)
         state, judged = self._judge(now)
@@ -274,7 +278,7 @@ class Replica:
     def _answered(self, answer: Answer, now: float) -> list[Event]:
         head = answer.head
         self._synced = False
-        self._pending.clear()
+        self._drop_pending()
         if not self._heard_epoch:
             self._heard_epoch = head.epoch
         if answer.not_yet:
@@ -291,6 +295,7 @@ class Replica:
         if answer.contents is not None:
             events = self._replace(answer.contents, head, now)
             self._topic_seq = {kind: seq for kind, seq in answer.topic_seq.items() if self._follows(kind)}
+            self._pending_topic_seq = dict(self._topic_seq)
         elif head.epoch != self._epoch:
             self.malformed += 1
             self._ask(now)
@@ -348,9 +353,14 @@ class Replica:
 
     def _fall_behind(self, now: float) -> None:
         self._synced = False
-        self._pending.clear()
+        self._drop_pending()
         if self._behind_since is None:
             self._behind_since = now
+
+    def _drop_pending(self) -> None:
+        """The transaction cannot be completed from here: as if nothing of it had come."""
+        self._pending.clear()
+        self._pending_topic_seq = dict(self._topic_seq)
 
     def _ask(self, now: float) -> None:
         """Make a request soon; a herd of subscribers that saw the same gap is spread."""
