@@ -87,7 +87,7 @@ def run(
     To be called in the process's main thread. `read_settings()` gives the settings again, for SIGHUP and `reload`.
     """
     require_native_protobuf()
-    _open_standard_descriptors()
+    _own_descriptors()
     loop = Loop(SystemClock())
     claim = Claim(
         Path(settings.state_dir), Path(settings.runtime_dir), lambda seconds: _pass_time(loop, seconds)
@@ -438,11 +438,15 @@ def _pass_time(loop: Loop, seconds: float) -> None:
     loop.run(lambda: loop.now() >= until)
 
 
-def _open_standard_descriptors() -> None:
-    """Somebody may have started us without them; a pipe of ours must not take their numbers."""
+def _own_descriptors() -> None:
+    """Whoever started us may have left descriptors open, or the standard ones closed: neither is for our children."""
     while (fd := os.open(os.devnull, os.O_RDWR)) <= 2:
         os.set_inheritable(fd, True)
     os.close(fd)
+    for path in list(Path("/proc/self/fd").iterdir()):
+        number = int(path.name)
+        if number > 2 and path.exists():
+            os.set_inheritable(number, False)
 
 
 def _time_namespace() -> str:

@@ -19,7 +19,7 @@ def changed(name: str) -> RunSettings:
 def test_settings_that_did_not_change_change_nothing() -> None:
     settings, changes = compare(OLD, OLD)
     assert settings == OLD
-    assert not (changes.applied or changes.with_next_connection or changes.needs_restart)
+    assert (changes.applied, changes.with_next_connection, changes.needs_restart) == ((), (), ())
 
 
 @pytest.mark.parametrize("name", RunSettings.__struct_fields__)

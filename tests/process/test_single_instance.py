@@ -1,0 +1,141 @@
+"""One daemon for a directory, until the last of its processes is gone."""
+
+from __future__ import annotations
+
+import os
+import stat
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from netmap_actors.errors import ConfigurationError
+from netmap_supervisor.single_instance import AlreadyRunning, Claim, is_locked
+
+
+@pytest.fixture
+def place():
+    with tempfile.TemporaryDirectory(prefix="nm-") as path:
+        yield Path(path)
+
+
+def claim(place: Path, wait=lambda _: None, state: str = "state", runtime: str = "run") -> Claim:
+    return Claim(place / state, place / runtime, wait)
+
+
+def test_directories_are_made_for_their_owner_only_and_the_sockets_directory_is_new(place) -> None:
+    first = claim(place)
+    for made in (place / "state", place / "run", first.run_dir):
+        assert stat.S_IMODE(made.stat().st_mode) == 0o700
+    assert first.run_dir.parent == place / "run"
+    run_dir = first.run_dir
+    first.release()
+    assert not run_dir.exists()
+    second = claim(place)
+    assert second.run_dir != run_dir
+    second.release()
+
+
+@pytest.mark.parametrize("shared", ["state", "run"])
+def test_a_second_claim_waits_then_is_refused_with_what_to_do(place, shared) -> None:
+    first = claim(place)
+    waited: list[float] = []
+    names = {"state": "other-state", "runtime": "other-run"} | (
+        {"state": "state"} if shared == "state" else {"runtime": "run"}
+    )
+    with pytest.raises(AlreadyRunning, match="already") as caught:
+        claim(place, waited.append, **names)
+    assert sum(waited) == pytest.approx(3.0, abs=0.2)
+    assert "netmap-supervisor stop" in str(caught.value)
+    assert first.run_dir.exists(), "the first is unaffected"
+    first.release()
+
+
+def test_a_claim_that_is_given_back_in_time_is_taken(place) -> None:
+    first = claim(place)
+    steps: list[float] = []
+
+    def wait(seconds: float) -> None:
+        steps.append(seconds)
+        if len(steps) == 5:
+            first.release()
+
+    claim(place, wait).release()
+    assert len(steps) == 5
+
+
+def test_the_claim_lasts_until_the_last_child_that_inherited_it_is_gone(place) -> None:
+    first = claim(place)
+    child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, pass_fds=first.locks)
+    first.release()
+    assert is_locked(place / "run")
+    with pytest.raises(AlreadyRunning):
+        claim(place)
+    child.communicate(b"\n", timeout=20)
+    assert not is_locked(place / "run")
+    claim(place).release()
+
+
+def test_what_dead_runs_left_is_cleared_away_and_nothing_else(place) -> None:
+    (place / "run").mkdir(mode=0o700)
+    (place / "run" / "r-abcd1234").mkdir()
+    (place / "run" / "r-abcd1234" / "supervisor.sock").touch()
+    (place / "run" / "mine").touch()
+    made = claim(place)
+    assert sorted(path.name for path in (place / "run").iterdir()) == ["lock", "mine", made.run_dir.name]
+    made.release()
+
+
+def test_asking_whether_it_is_locked_disturbs_nobody(place) -> None:
+    assert not is_locked(place / "run")
+    made = claim(place)
+    assert is_locked(place / "run")
+    made.release()
+    # Two who ask at the same time: one holds its shared lock while the other asks.
+    import fcntl
+
+    with (place / "run" / "lock").open("rb") as asking:
+        fcntl.flock(asking, fcntl.LOCK_SH)
+        assert not is_locked(place / "run")
+
+
+@pytest.mark.parametrize("mode", [0o777, 0o770, 0o702])
+@pytest.mark.parametrize("which", ["state", "run"])
+def test_a_directory_that_others_may_write_to_is_refused(place, which, mode) -> None:
+    (place / which).mkdir()
+    (place / which).chmod(mode)
+    with pytest.raises(ConfigurationError, match="others may write to it"):
+        claim(place)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root to give a directory away")
+def test_a_directory_that_is_somebody_elses_is_refused(place) -> None:
+    (place / "state").mkdir(mode=0o700)
+    os.chown(place / "state", 12345, -1)
+    with pytest.raises(ConfigurationError, match="belongs to user 12345"):
+        claim(place)
+
+
+def test_a_file_in_the_way_is_named(place) -> None:
+    (place / "file").touch()
+    with pytest.raises(ConfigurationError, match="file"):
+        Claim(place / "file" / "state", place / "run", lambda _: None)
+
+
+def test_a_runtime_path_too_long_for_a_socket_says_the_limit_and_what_to_set(place) -> None:
+    with pytest.raises(ConfigurationError, match="107") as caught:
+        claim(place, runtime="x" * 100)
+    assert "--runtime-dir" in str(caught.value)
+    assert not (place / ("x" * 100)).exists()
+
+
+def test_a_claim_that_fails_half_way_holds_nothing(place) -> None:
+    (place / "state").mkdir(mode=0o777)
+    (place / "state").chmod(0o777)
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    with pytest.raises(ConfigurationError):
+        claim(place)
+    assert not is_locked(place / "run")
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
