@@ -84,7 +84,8 @@ def run(
 ) -> int:
     """Be the daemon until it is told to stop; the exit status. Raises ConfigurationError or AlreadyRunning.
 
-    To be called in the process's main thread. `read_settings()` gives the settings again, for SIGHUP and `reload`.
+    To be called in the process's main thread. `read_settings()` gives the settings again, for SIGHUP and
+    `reload`; it raises NetmapError when they are not usable.
     """
     require_native_protobuf()
     _own_descriptors()
@@ -184,6 +185,7 @@ class Supervisor(pykka.ThreadingActor):
             signal.signal(
                 number, lambda caught, _frame: self._loop.call_soon(lambda: self._on_signal(caught))
             )
+        self._look_at_self()
         self._loop.every(STATUS_INTERVAL, self._look_at_self)
         if self._notifier.watchdog_interval is not None:
             self._loop.every(self._notifier.watchdog_interval, self._ping_watchdog)

@@ -1,0 +1,66 @@
+"""Stand-ins for the real actors, run by the real bootstrap: small, quick, and as bad as a test wants them.
+
+`behaviour/NAME` in the directory of the test says what the next process of an actor does: nothing there, and it comes
+up and does its duty. Each process writes what it was told into `boots/NAME-INCARNATION.json`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+
+from netmap_actors.exit_reason import ExitReason
+from netmap_actors.process.actor_base import ActorBase
+from netmap_actors.wire import internal_pb2
+
+HERE = Path(os.environ["PYTHONPATH"])
+
+
+class Fake(ActorBase):
+    def setup(self) -> None:
+        name, number = self.boot.actor, self.boot.incarnation
+        environment = dict(os.environ)
+        told = {"settings": json.loads(bytes(self.boot.settings)), "environment": environment}
+        path = HERE / "boots" / f"{name}-{number}.json"
+        path.with_suffix(".tmp").write_text(json.dumps(told))
+        path.with_suffix(".tmp").rename(path)
+        behaviour = HERE / "behaviour" / name
+        self.behaves = behaviour.read_text().split() if behaviour.exists() else []
+        match self.behaves:
+            case ["end", reason]:
+                self.finish(ExitReason(reason), "as the test wants")
+                return
+            case ["raise"]:
+                raise ValueError("as the test wants")
+            case ["print"]:
+                print("not a log line \x1b[31m", file=sys.stderr, flush=True)
+            case ["ignore_stop"]:
+                signal.signal(signal.SIGTERM, signal.SIG_IGN)
+                self.finish = lambda *_: None
+        self.ready({"fake": "yes"})
+        if name == "control_connection":
+            self.tell_supervisor(
+                internal_pb2.StageEntered(generation=number, session=1, stage="map", since=self.loop.now())
+            )
+
+    def on_supervisor(self, envelope: internal_pb2.Envelope) -> None:
+        body = envelope.WhichOneof("body")
+        if body == "dev_command":
+            reply = {"asked": json.loads(envelope.dev_command.json)}
+            token = envelope.dev_command.token
+            self.tell_supervisor(internal_pb2.DevReply(token=token, ok=True, json=json.dumps(reply).encode()))
+        elif body == "connection_started" and self.boot.actor == "publisher":
+            self.generation = envelope.connection_started.generation
+            self.heartbeat_now()
+
+    def statistics(self, heartbeat: internal_pb2.Heartbeat) -> None:
+        if self.boot.actor == "publisher":
+            generation = getattr(self, "generation", 0)
+            heartbeat.publisher.CopyFrom(
+                internal_pb2.PublisherStatistics(
+                    state="fresh", generation=generation, session=1, last_received_at=self.loop.now(), peers=5
+                )
+            )

@@ -1,0 +1,404 @@
+"""The Supervisor over real processes of fake actors: its shell, without a network."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import textwrap
+import time
+from pathlib import Path
+
+import pytest
+
+from netmap_actors.errors import NetmapError
+from netmap_supervisor.admin import AdminClient, AdminError, NotRunning
+from tests.waiting import wait_for
+
+NAMES = ["dev_control", "publisher", "liveness", "control_connection"]
+LIMIT = 20.0
+
+SITECUSTOMIZE = """
+    import sys
+    if "netmap_actors" in sys.orig_argv:
+        from netmap_actors.process import bootstrap
+        for name in bootstrap.ACTORS:
+            bootstrap.ACTORS[name] = "fake_actors:Fake"
+"""
+PROGRAM = """
+    import msgspec, pathlib, sys
+    from netmap_actors.errors import ConfigurationError, NetmapError
+    from netmap_supervisor.run_settings import RunSettings
+    from netmap_supervisor.supervisor import run
+    path = pathlib.Path(sys.argv[1])
+    def read():
+        try:
+            return msgspec.json.decode(path.read_bytes(), type=RunSettings)
+        except msgspec.DecodeError as error:
+            raise ConfigurationError(f"cannot read {path}: {error}")
+    try:
+        sys.exit(run(read(), read_settings=read))
+    except ConfigurationError as error:
+        print(error, file=sys.stderr)
+        sys.exit(78)
+    except NetmapError as error:
+        print(error, file=sys.stderr)
+        sys.exit(1)
+"""
+
+
+class Daemon:
+    def __init__(self, place: Path) -> None:
+        self.place = place
+        self.runtime_dir = place / "run"
+        self.log_path = place / "log"
+        self.process: subprocess.Popen[bytes] | None = None
+        for name in ("behaviour", "boots"):
+            (place / name).mkdir()
+        (place / "sitecustomize.py").write_text(textwrap.dedent(SITECUSTOMIZE))
+        fakes = Path(__file__).with_name("fake_actors.py")
+        (place / "fake_actors.py").write_text(fakes.read_text())
+        self.settings = {"state_dir": str(place / "state"), "runtime_dir": str(self.runtime_dir)}
+        self.write_settings()
+
+    def write_settings(self, **changes) -> None:
+        self.settings |= changes
+        (self.place / "settings.json").write_text(json.dumps(self.settings))
+
+    def behave(self, actor: str, how: str) -> None:
+        (self.place / "behaviour" / actor).write_text(how)
+
+    def start(self, **environment: str) -> Daemon:
+        command = [sys.executable, "-P", "-c", textwrap.dedent(PROGRAM), str(self.place / "settings.json")]
+        env = {**os.environ, "PYTHONPATH": str(self.place), **environment}
+        with self.log_path.open("ab") as log:
+            self.process = subprocess.Popen(command, env=env, stdin=subprocess.DEVNULL, stderr=log)
+        return self
+
+    def up(self, **environment: str) -> Daemon:
+        self.start(**environment)
+        self.wait_event("up")
+        return self
+
+    @property
+    def pid(self) -> int:
+        assert self.process is not None
+        return self.process.pid
+
+    def end(self, number: signal.Signals = signal.SIGTERM) -> int:
+        assert self.process is not None
+        self.process.send_signal(number)
+        return self.process.wait(LIMIT)
+
+    def wait(self) -> int:
+        assert self.process is not None
+        return self.process.wait(LIMIT)
+
+    def request(self, command: str, /, **arguments):
+        with AdminClient(self.runtime_dir) as client:
+            return client.request(command, **arguments)
+
+    def row(self, name: str) -> dict:
+        return next(row for row in self.request("status")["actors"] if row["name"] == name)
+
+    def events(self, name: str | None = None, **fields) -> list[dict]:
+        found = []
+        for line in self.log_path.read_bytes().split(b"\n")[:-1]:
+            if line.startswith(b"{"):
+                event = json.loads(line)
+                if name in {None, event["event"]} and fields.items() <= event.items():
+                    found.append(event)
+        return found
+
+    def wait_event(self, name: str, after: int = 0, **fields) -> dict:
+        return wait_for(
+            lambda: self.events(name, **fields)[after : after + 1], LIMIT, f"{name} {fields or ''}"
+        )[0]
+
+    def told(self, actor: str, incarnation: int = 1) -> dict:
+        path = self.place / "boots" / f"{actor}-{incarnation}.json"
+        wait_for(path.exists, LIMIT, path.name)
+        return json.loads(path.read_text())
+
+    def close(self) -> None:
+        if self.process is not None and self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+
+
+@pytest.fixture
+def daemon():
+    with tempfile.TemporaryDirectory(prefix="nm-") as path:
+        made = Daemon(Path(path))
+        yield made
+        made.close()
+        if made.log_path.exists():
+            print(made.log_path.read_text()[-8000:])
+
+
+def pidfds(pids) -> list[int]:
+    return [os.pidfd_open(pid) for pid in pids]
+
+
+def wait_gone(fds: list[int], limit: float) -> None:
+    """Every one of these processes has ended (a pidfd tells it also of those that are not our children)."""
+    deadline = time.monotonic() + limit
+    for fd in fds:
+        assert select.select([fd], [], [], max(0.0, deadline - time.monotonic()))[0], f"alive after {limit} s"
+        os.close(fd)
+
+
+def test_actors_come_up_in_order_and_stop_in_reverse(daemon) -> None:
+    daemon.up()
+    started = [event["actor"] for event in daemon.events("actor_started")]
+    assert started == NAMES
+    order = [
+        (event["event"], event["actor"]) for event in daemon.events() if event["event"].startswith("actor_")
+    ]
+    assert order == [(what, name) for name in NAMES for what in ("actor_started", "actor_ready")]
+    fds = pidfds(event["pid"] for event in daemon.events("actor_started"))
+    began = time.monotonic()
+    assert daemon.end() == 0
+    wait_gone(fds, 0.1)
+    assert time.monotonic() - began < 5.0
+    assert [event["actor"] for event in daemon.events("actor_exited")] == NAMES[::-1]
+    assert {event["status"] for event in daemon.events("actor_exited")} == {0}
+    assert not list(daemon.runtime_dir.glob("r-*"))
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_actors_that_do_not_stop_are_killed_and_all_is_gone_within_five_seconds(daemon, number) -> None:
+    for name in NAMES:
+        daemon.behave(name, "ignore_stop")
+    daemon.up()
+    fds = pidfds(event["pid"] for event in daemon.events("actor_started"))
+    began = time.monotonic()
+    assert daemon.end(number) == 0
+    assert time.monotonic() - began < 5.0
+    wait_gone(fds, 0.1)
+    assert len(daemon.events("child_killed", reason="stop_limit")) == 4
+
+
+def test_a_stop_while_actors_are_starting_ends_them_too(daemon) -> None:
+    daemon.start()
+    daemon.wait_event("actor_started", actor="dev_control")
+    assert daemon.end() == 0
+    assert daemon.events("actor_exited", actor="dev_control")
+
+
+@pytest.mark.parametrize("victim", NAMES)
+def test_a_killed_actor_comes_back_alone(daemon, victim) -> None:
+    daemon.up()
+    before = {row["name"]: row["pid"] for row in daemon.request("status")["actors"]}
+    daemon.request("fault", what="kill", actor=victim)
+    daemon.wait_event("actor_ready", actor=victim, generation=2)
+    after = {row["name"]: row["pid"] for row in daemon.request("status")["actors"]}
+    assert {name for name in after if after[name] != before[name]} == {victim}
+    row = daemon.row(victim)
+    assert (row["restarts"], row["last_exit"], row["state"]) == (1, "signal 9", "active")
+    assert row["rss_bytes"] > 1_000_000
+
+
+def test_an_actor_that_refuses_its_configuration_ends_the_run_and_its_reason_comes_first(daemon) -> None:
+    daemon.behave("publisher", "end configuration")
+    daemon.start()
+    assert daemon.wait() == 78
+    names = [event["event"] for event in daemon.events() if event.get("actor") == "publisher"]
+    assert names[:3] == ["actor_started", "actor_finished", "actor_exited"]
+    assert [event["actor"] for event in daemon.events("actor_exited")] == ["publisher", "dev_control"]
+
+
+def test_an_actor_that_raises_is_tried_again_and_the_place_is_in_the_log(daemon) -> None:
+    daemon.behave("publisher", "raise")
+    daemon.start()
+    failed = daemon.wait_event("actor_failed", after=1, actor="publisher")
+    assert failed["error"] == "ValueError"
+    daemon.behave("publisher", "")
+    daemon.wait_event("up")
+
+
+@pytest.mark.parametrize(("reason", "first"), [("removed", True), ("expired", True), ("closed", False)])
+def test_the_next_connection_knows_how_the_last_one_ended(daemon, reason, first) -> None:
+    daemon.up()
+    daemon.behave("control_connection", f"end {reason}")
+    daemon.request("reconnect")
+    daemon.told("control_connection", 2)
+    daemon.behave("control_connection", "")
+    assert not daemon.told("control_connection", 2)["settings"]["register_first"]
+    assert daemon.told("control_connection", 3)["settings"]["register_first"] == first
+    assert (
+        daemon.request("status")["connection"]["ended"] | {"operator": 1, reason: 1}
+        == (daemon.request("status")["connection"]["ended"])
+    )
+
+
+def test_no_process_outlives_a_killed_supervisor_and_the_next_run_starts_at_once(daemon) -> None:
+    daemon.up()
+    fds = pidfds(event["pid"] for event in daemon.events("actor_started"))
+    daemon.end(signal.SIGKILL)
+    wait_gone(fds, 2.0)
+    began = time.monotonic()
+    daemon.start()
+    daemon.wait_event("up", after=1)
+    assert time.monotonic() - began < 5 * 2.0
+    assert len(list(daemon.runtime_dir.glob("r-*"))) == 1, "what the dead run left is cleared away"
+    assert daemon.end() == 0
+
+
+def test_a_second_run_is_refused_and_the_first_goes_on(daemon) -> None:
+    daemon.up()
+    first = daemon.process
+    daemon.start()
+    assert daemon.wait() == 1
+    assert b"already uses" in daemon.log_path.read_bytes()
+    daemon.process = first
+    assert daemon.row("publisher")["restarts"] == 0
+
+
+def test_a_stopped_supervisor_kills_nobody_when_it_goes_on(daemon) -> None:
+    daemon.up()
+    before = {row["name"]: row["pid"] for row in daemon.request("status")["actors"]}
+    os.kill(daemon.pid, signal.SIGSTOP)
+    stopped = time.monotonic()
+    wait_for(lambda: time.monotonic() - stopped > 6.5, 10.0, "a look at the children is missed", every=0.1)
+    os.kill(daemon.pid, signal.SIGCONT)
+    daemon.wait_event("supervisor_late")
+    assert {row["name"]: row["pid"] for row in daemon.request("status")["actors"]} == before
+    assert not daemon.events("child_killed")
+
+
+def test_what_a_child_prints_is_kept_and_escaped(daemon) -> None:
+    daemon.behave("liveness", "print")
+    daemon.up()
+    assert daemon.wait_event("child_output")["text"] == "not a log line \\x1b[31m"
+
+
+def test_only_the_connection_sees_the_variable_with_the_key(daemon) -> None:
+    daemon.write_settings(control_url="http://127.0.0.1:1", auth_key="env:MY_KEY")
+    daemon.up(MY_KEY="tskey-auth-secret", OTHER="x")
+    assert daemon.told("control_connection")["environment"]["MY_KEY"] == "tskey-auth-secret"
+    for name in ("publisher", "liveness"):
+        environment = daemon.told(name)["environment"]
+        assert "MY_KEY" not in environment
+        assert "OTHER" not in environment
+    assert daemon.end() == 0
+    assert b"tskey-auth-secret" not in daemon.log_path.read_bytes()
+
+
+def test_the_embedded_server_keeps_its_socket_and_key_over_its_death_and_its_key_over_runs(daemon) -> None:
+    daemon.up()
+    first = daemon.told("control_connection")["settings"]
+    key_path = Path(first["auth_key"].removeprefix("file:"))
+    key = key_path.read_text()
+    assert key_path.stat().st_mode & 0o777 == 0o600
+    daemon.request("fault", what="kill", actor="dev_control")
+    daemon.wait_event("actor_ready", actor="dev_control", generation=2)
+    host, port = first["control_url"].removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), 5):
+        pass
+    assert daemon.end() == 0
+    daemon.start()
+    daemon.wait_event("up", after=1)
+    assert key_path.read_text() == key
+
+
+def test_a_service_manager_is_told(daemon) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(daemon.place / "notify"))
+        manager.settimeout(LIMIT)
+        daemon.start(NOTIFY_SOCKET=str(daemon.place / "notify"), WATCHDOG_USEC="1000000")
+        words: list[str] = []
+
+        def told(word: str) -> bool:
+            words.extend(manager.recv(4096).decode().split("\n"))
+            return word in words
+
+        wait_for(lambda: told("READY=1"), LIMIT, "READY=1", every=0.0)
+        assert any(word.startswith("STATUS=") for word in words)
+        wait_for(lambda: told("WATCHDOG=1"), LIMIT, "WATCHDOG=1", every=0.0)
+        assert "STOPPING=1" not in words
+        assert daemon.end() == 0
+        wait_for(lambda: told("STOPPING=1"), LIMIT, "STOPPING=1", every=0.0)
+
+
+def test_a_reload_takes_over_what_it_can_and_names_what_it_cannot(daemon) -> None:
+    daemon.up()
+    daemon.write_settings(log_level="debug", hostname="renamed", silence_timeout=60.0)
+    os.kill(daemon.pid, signal.SIGHUP)
+    event = daemon.wait_event("reloaded")
+    assert event["applied"] == ["log_level"]
+    assert event["with_next_connection"] == ["hostname"]
+    assert event["needs_restart"] == ["silence_timeout"]
+    daemon.request("reconnect")
+    assert daemon.told("control_connection", 2)["settings"]["hostname"] == "renamed"
+    assert daemon.request("reload") == {
+        "applied": [],
+        "with_next_connection": [],
+        "needs_restart": ["silence_timeout"],
+    }
+    (daemon.place / "settings.json").write_text("not json")
+    os.kill(daemon.pid, signal.SIGHUP)
+    daemon.wait_event("reload_failed")
+    assert daemon.request("status")["pid"] == daemon.pid
+
+
+def test_a_command_for_the_embedded_server_goes_there_and_its_answer_comes_back(daemon) -> None:
+    daemon.up()
+    assert daemon.request("dev", command="faults", n=1) == {"asked": {"command": "faults", "n": 1}}
+    daemon.request("fault", what="stop", actor="dev_control")
+    with pytest.raises(AdminError, match="no answer within"):
+        daemon.request("dev", command="faults")
+
+
+@pytest.mark.parametrize(
+    ("command", "arguments", "said"),
+    [
+        ("dance", {}, "cannot do 'dance'"),
+        ("fault", {"what": "kill", "actor": "nobody"}, "it has no process"),
+        ("fault", {"what": "tickle", "actor": "publisher"}, "cannot do 'tickle'"),
+        ("fault", {"what": "freeze", "actor": "publisher", "seconds": "long"}, "not a number"),
+    ],
+)
+def test_a_request_that_makes_no_sense_is_refused_and_harms_nobody(daemon, command, arguments, said) -> None:
+    daemon.up()
+    with pytest.raises(AdminError, match=said):
+        daemon.request(command, **arguments)
+    assert daemon.request("status")["pid"] == daemon.pid
+
+
+def test_without_a_daemon_a_request_says_so_at_once(daemon) -> None:
+    with pytest.raises(NotRunning, match="none is running"):
+        daemon.request("status")
+    assert issubclass(NotRunning, NetmapError)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(180)
+def test_many_respawns_leak_neither_descriptors_nor_threads_nor_memory(daemon) -> None:
+    daemon.up()
+
+    def figures() -> tuple[int, int, int]:
+        proc = Path(f"/proc/{daemon.pid}")
+        resident = int((proc / "statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+        return len(list((proc / "fd").iterdir())), len(list((proc / "task").iterdir())), resident
+
+    def respawn(number: int) -> None:
+        daemon.request("reconnect")
+        daemon.wait_event("actor_ready", actor="control_connection", generation=number)
+
+    for number in range(2, 6):
+        respawn(number)
+    before = figures()
+    for number in range(6, 66):
+        respawn(number)
+    after = figures()
+    assert abs(after[0] - before[0]) <= 5
+    assert after[1] == before[1]
+    assert after[2] - before[2] <= 10 * 1024 * 1024
+    children = Path(f"/proc/{daemon.pid}/task/{daemon.pid}/children").read_text().split()
+    assert len(children) == len(NAMES), "no zombie is left"
