@@ -67,7 +67,10 @@ The schemas of `status --json` and `watch --json` only ever gain fields.
 
 
 def _pages() -> Iterator[str]:
-    root = click.Context(commands, info_name=PROGRAM, terminal_width=WIDTH)
+    # With the settings of a real call: click keeps the help option it has made once.
+    root = click.Context(
+        commands, info_name=PROGRAM, terminal_width=WIDTH, help_option_names=["-h", "--help"]
+    )
     yield from _block(root)
     for name in commands.list_commands(root):
         command = commands.get_command(root, name)

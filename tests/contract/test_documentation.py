@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 PAGES = sorted(path for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
 PACKAGES = (ROOT / "actors" / "netmap_actors", ROOT / "supervisor" / "netmap_supervisor")
 FOREIGN_FLAGS = {"--help", "--version"}
-BARE = {"CHANGELOG.md"}
 
 
 def name_of(path: Path) -> str:
@@ -126,13 +125,3 @@ def test_the_map_of_the_house_has_a_sentence_for_every_room_and_no_other() -> No
             if (path.suffix == ".py" and path.stem != "__init__") or (path / "__init__.py").exists()
         }
         assert sorted(told) == sorted(rooms), set(told) ^ rooms
-
-
-@pytest.mark.parametrize("page", [page for page in PAGES if page.name not in BARE], ids=name_of)
-def test_a_page_is_wrapped_where_people_read_it(page: Path) -> None:
-    long = [
-        line
-        for line in page.read_text().splitlines()
-        if len(line) > 120 and not line.startswith(("|", "  ")) and "](" not in line
-    ]
-    assert page.name == "configuration.md" or long == []

@@ -23,7 +23,7 @@ from netmap_supervisor.status import encode
 from tests.unit.shown_netmap import EVIL, actor, peer, report, snapshot, upserted
 
 COMMANDS = (
-    "run", "status", "netmap", "watch", "wait", "stop", "reconnect", "config", "fault", "dev-control", "completion",
+    "run", "status", "netmap", "watch", "wait", "stop", "reconnect", "reload", "config", "fault", "dev-control", "completion",
 )  # fmt: skip
 
 
@@ -67,6 +67,7 @@ def test_every_command_explains_itself_with_an_example(
         (["status", "--json"], 3, "none is running"),
         (["stop"], 1, "none is running"),
         (["reconnect"], 1, "none is running"),
+        (["reload"], 1, "none is running"),
         (["netmap"], 1, "none is running"),
         (["fault", "kill", "publisher"], 1, "none is running"),
         (["fault", "kill", "supervisor"], 2, "supervisor"),

@@ -31,6 +31,7 @@ _COMMANDS = {
     "wait": "wait",
     "stop": "stop",
     "reconnect": "reconnect",
+    "reload": "reload",
     "config": "config",
     "fault": "fault",
     "dev-control": "dev_control",

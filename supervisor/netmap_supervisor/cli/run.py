@@ -41,7 +41,12 @@ def command(config_file: str | None, **flags: Any) -> int:
       netmap-supervisor run --control-url https://headscale.example.com --auth-key file:/etc/netmap/key
       netmap-supervisor run --config /etc/netmap-supervisor/config.toml --view off
     """
-    configuration = load(given_flags(flags), os.environ, config_file=config_file)
+    flags, cwd = given_flags(flags), Path.cwd()
+
+    def read() -> Configuration:
+        return load(flags, os.environ, config_file=config_file, cwd=cwd)
+
+    configuration = read()
     for warning in configuration.warnings:
         click.echo(f"netmap-supervisor: warning: {warning}", err=True)
     mode = view_mode(configuration.value("view"))
@@ -50,14 +55,17 @@ def command(config_file: str | None, **flags: Any) -> int:
     from netmap_supervisor.cli.run_view import RunView  # noqa: PLC0415
     from netmap_supervisor.supervisor import run  # noqa: PLC0415
 
+    def again() -> RunSettings:
+        return run_settings(read(), mode)
+
     if mode == "off":
-        return run(settings)
+        return run(settings, read_settings=again)
     click.echo("\n".join(facts(settings, configuration)))
     sys.stdout.flush()
     began = SystemClock().boottime()
     view = RunView(mode, Path(settings.runtime_dir), hint=hint(settings), began=began)
     try:
-        return run(settings, view)
+        return run(settings, view, again)
     finally:
         view.close()
 
