@@ -48,6 +48,8 @@ MAX_REQUEST = 64 * 1024
 MESSAGES_PER_TURN = 50
 PARTS_PER_TURN = 8
 """Of answers, before updates get their turn: 2 MiB, some milliseconds."""
+AGE_INTERVAL = 1.0
+"""Seconds between two heartbeats that only say when the last MapResponse came."""
 FAREWELL_MS = 200
 """How long the last word, that the netmap is stale from now on, may take to reach the subscribers."""
 _BIG_MAP = 4 * 1024 * 1024
@@ -71,6 +73,9 @@ class Publisher(ActorBase):
         self._answers = Answers()
         self._timer: Timer | None = None
         self._answer_timer: Timer | None = None
+        self._age_timer: Timer | None = None
+        self._told_age_at = 0.0
+        self._told_received_at: float | None = None
         self._subscribers: set[int] = set()
         self._shown: tuple[object, ...] = ()
         self._requests_refused = 0
@@ -106,6 +111,7 @@ class Publisher(ActorBase):
 
     def statistics(self, heartbeat: internal_pb2.Heartbeat) -> None:
         publication, facts = self._publication, self._netmap.facts()
+        self._told_age_at, self._told_received_at = self.loop.now(), publication.last_received_at
         generation, session = publication.mapped_session
         heartbeat.publisher.CopyFrom(
             internal_pb2.PublisherStatistics(
@@ -187,6 +193,7 @@ class Publisher(ActorBase):
         facts = self._netmap.facts()
         quarantined = facts.quarantined
         shown = (self._publication.state(now), self._publication.mapped_session, facts.peers, quarantined)
+        self._tell_age(now)
         if shown != self._shown:
             self._shown = shown
             if quarantined:
@@ -195,6 +202,20 @@ class Publisher(ActorBase):
                 self.healed("peer_quarantined")
             self.heartbeat_now()
         self._arm()
+
+    def _tell_age(self, now: float) -> None:
+        """The Supervisor shows the age, so it hears of each MapResponse, within AGE_INTERVAL of it."""
+        if self._publication.last_received_at == self._told_received_at or self._age_timer is not None:
+            return
+        due = self._told_age_at + AGE_INTERVAL
+        if now >= due:
+            self.heartbeat_now()
+        else:
+            self._age_timer = self.loop.at(due, self._on_age_due)
+
+    def _on_age_due(self) -> None:
+        self._age_timer = None
+        self.heartbeat_now()
 
     def _publish(self) -> None:
         for published in self._publication.take_outgoing():

@@ -11,6 +11,7 @@ import itertools
 import math
 import os
 import select
+import threading
 from typing import TYPE_CHECKING
 
 import zmq
@@ -80,6 +81,8 @@ class Loop:
         self._timers: list[Timer] = []
         self._order = itertools.count()
         self._soon: collections.deque[Callable[[], object]] = collections.deque()
+        self._closing = threading.Lock()
+        self._closed = False
         self._wake_fd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         self._timer = BoottimeTimer()
         # Descriptors wait in an epoll of their own, so that a thousand of them cost no more than one.
@@ -150,9 +153,15 @@ class Loop:
         return timer
 
     def call_soon(self, callback: Callable[[], object]) -> None:
-        """Call in the loop's thread with the next turn. The only method other threads may use."""
-        self._soon.append(callback)
-        os.eventfd_write(self._wake_fd, 1)
+        """Call in the loop's thread with the next turn. The only method other threads may use.
+
+        Nothing happens once the loop is closed.
+        """
+        with self._closing:
+            # A thread may outlive the loop it works for; the descriptor's number may be somebody else's by then.
+            if not self._closed:
+                self._soon.append(callback)
+                os.eventfd_write(self._wake_fd, 1)
 
     def wait(self, *, block: bool = True) -> list[Callable[[], object]]:
         """What is to be called now: due timers first, then calls from threads, then ready sources.
@@ -186,6 +195,8 @@ class Loop:
         """Release the loop's own descriptors; watched sources stay open."""
         for watch in (*self._descriptors.values(), *self._sockets.values()):
             watch.current = False
+        with self._closing:
+            self._closed = True
         self._timer.close()
         self._epoll.close()
         os.close(self._wake_fd)
