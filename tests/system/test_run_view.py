@@ -1,0 +1,178 @@
+"""The first seconds of `run` as a person sees them, and that nothing a screen does can hold the daemon up."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import select
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+import pytest
+
+from tests.system.daemon import PROGRAM, children_of, clean_environment
+from tests.waiting import wait_for
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import TracebackType
+
+CONTROL_SEQUENCE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+
+
+class Screen:
+    """`run` on a terminal of its own that the test reads, or does not."""
+
+    def __init__(self, directory: Path, *options: str, **env: str) -> None:
+        self.directory = directory
+        self._env = clean_environment(
+            directory, {"TERM": "xterm-256color", "LINES": "30", "COLUMNS": "120"} | env
+        )
+        self._master, terminal = os.openpty()
+        self.directories = [f"--state-dir={directory}/s", f"--runtime-dir={directory}/r"]
+        self.process = subprocess.Popen(
+            [*PROGRAM, "run", *self.directories, *options],
+            stdin=terminal,
+            stdout=terminal,
+            stderr=terminal,
+            env=self._env,
+            cwd=directory,
+            start_new_session=True,
+        )
+        os.close(terminal)
+        self.text = ""
+
+    def read(self, patience: float = 0.05) -> bool:
+        """Take what is there; False when the terminal is gone."""
+        if not select.select([self._master], [], [], patience)[0]:
+            return True
+        try:
+            data = os.read(self._master, 65536)
+        except OSError:
+            return False  # nobody holds the other side any more
+        self.text += data.decode("utf-8", "replace")
+        return bool(data)
+
+    def wait_for(self, part: str, limit: float = 20.0) -> None:
+        def shown() -> bool:
+            self.read()
+            return part in CONTROL_SEQUENCE.sub("", self.text)
+
+        wait_for(shown, limit, f"{part!r} on the screen")
+
+    def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [*PROGRAM, *arguments, self.directories[1]]
+        return subprocess.run(command, env=self._env, capture_output=True, text=True, timeout=30, check=False)
+
+    def viewers(self) -> list[int]:
+        return [
+            pid
+            for pid in children_of(self.process.pid)
+            if b"\0view\0" in Path(f"/proc/{pid}/cmdline").read_bytes()
+        ]
+
+    def end(self, limit: float = 10.0) -> tuple[int, float]:
+        """SIGINT to the group, as the terminal sends it at Ctrl-C; the exit status and how long it took."""
+        began = time.monotonic()
+        os.killpg(self.process.pid, signal.SIGINT)
+        return self.process.wait(limit), time.monotonic() - began
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+        os.close(self._master)
+
+
+@pytest.fixture
+def place() -> Iterator[Path]:
+    directory = Path(tempfile.mkdtemp(prefix="nmv-", dir="/tmp"))
+    yield directory
+    shutil.rmtree(directory, ignore_errors=True)
+
+
+def test_a_terminal_shows_a_picture_that_changes_and_ctrl_c_ends_it(place: Path) -> None:
+    with Screen(place) as screen:
+        screen.wait_for("a server of our own with 8 simulated nodes")
+        screen.wait_for("FRESH")
+        screen.wait_for("router-7")
+        assert "\x1b[" in screen.text
+        assert "map_session_started" not in screen.text, "the log leaves the screen to the view"
+        code, took = screen.end()
+        assert code == 0
+        assert took < 5.0
+        while screen.read():
+            pass
+        assert "stopping: SIGINT" in screen.text
+
+
+def test_a_dumb_terminal_gets_lines(place: Path) -> None:
+    with Screen(place, TERM="dumb") as screen:
+        screen.wait_for("control_connection is up")
+        screen.wait_for("8 peers, ")
+        assert "\x1b" not in screen.text
+        assert screen.end()[0] == 0
+
+
+def test_no_color_takes_the_colours_away(place: Path) -> None:
+    with Screen(place, NO_COLOR="1") as screen:
+        screen.wait_for("FRESH")
+        assert not re.search(r"\x1b\[(?:\d+;)*(?:3[0-7]|9[0-7])m", screen.text)
+        assert screen.end()[0] == 0
+
+
+def test_a_screen_nobody_reads_holds_nothing_up(place: Path) -> None:
+    """The terminal's buffer fills while the picture is drawn; the daemon goes on, and ends when it is told to."""
+    with Screen(place, "--dev-churn=200") as screen:
+        done = screen.command("wait", "--for", "fresh", "--timeout", "20s")
+        assert done.returncode == 0, done.stderr
+        for _ in range(5):
+            assert screen.command("status", "-q").returncode == 0
+        code, took = screen.end()
+        assert code == 0
+        assert took < 5.0
+
+
+def test_a_view_that_dies_is_not_missed(place: Path) -> None:
+    with Screen(place) as screen:
+        screen.wait_for("FRESH")
+        [viewer] = screen.viewers()
+        os.kill(viewer, signal.SIGKILL)
+        done = screen.command("fault", "kill", "publisher")
+        assert done.returncode == 0, done.stderr
+        assert screen.command("wait", "--for", "fresh", "--timeout", "20s").returncode == 0
+        assert screen.end()[0] == 0
+
+
+def test_into_a_pipe_go_lines_and_the_log_apart(place: Path) -> None:
+    command = [*PROGRAM, "run", f"--state-dir={place}/s", f"--runtime-dir={place}/r"]
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=clean_environment(place), cwd=place
+    )
+    try:
+        assert process.stdout is not None
+        lines = []
+        for line in process.stdout:
+            lines.append(line.decode())
+            if "8 peers, " in lines[-1]:
+                break
+        process.terminate()
+        rest, log = process.communicate(timeout=10)
+    finally:
+        process.kill()
+        process.wait()
+    assert process.returncode == 0
+    assert any("control_connection is up" in line for line in lines)
+    assert b"stopping: SIGTERM" in rest
+    assert all(line.startswith(b"{") for line in log.splitlines())
