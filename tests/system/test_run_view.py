@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import TracebackType
 
+    from tests.system.daemon import Daemon
+
 CONTROL_SEQUENCE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
@@ -176,3 +178,41 @@ def test_into_a_pipe_go_lines_and_the_log_apart(place: Path) -> None:
     assert any("control_connection is up" in line for line in lines)
     assert b"stopping: SIGTERM" in rest
     assert all(line.startswith(b"{") for line in log.splitlines())
+
+
+@pytest.mark.parametrize("options", [("--json",), ()])
+def test_watch_ends_quietly_at_ctrl_c(options: tuple[str, ...], place: Path) -> None:
+    # Whoever runs the tests in the background has SIGINT ignored, and the child would inherit that.
+    command = ["env", "--default-signal=INT", *PROGRAM, "watch", *options, f"--runtime-dir={place}/r"]
+    process = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=clean_environment(place),
+    )
+    try:
+        # It waits for a daemon: its own sockets are there.
+        wait_for(lambda: len(list(Path(f"/proc/{process.pid}/task").iterdir())) > 2, 10.0, "its threads")
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=10)
+    finally:
+        process.kill()
+        process.wait()
+    assert (process.returncode, err) == (0, b"")
+    assert out == b"" or not options
+
+
+def test_watch_ends_quietly_when_its_reader_has_seen_enough(embedded: Daemon) -> None:
+    command = [*PROGRAM, "watch", "--json", f"--runtime-dir={embedded.runtime_dir}"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith(b'{"type":"snapshot"')
+        process.stdout.close()
+        assert embedded.command("reconnect").returncode == 0
+        assert process.wait(20) == 0
+        assert process.stderr is not None
+        assert process.stderr.read() == b""
+    finally:
+        process.kill()
+        process.wait()

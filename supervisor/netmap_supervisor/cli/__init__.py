@@ -54,6 +54,19 @@ class _Commands(click.Group):
         loaded: click.Command = importlib.import_module(f"{__name__}.{module}").command
         return loaded
 
+    def invoke(self, ctx: click.Context) -> object:
+        """Run the command. Whoever read our output and has seen enough is no failure; click would make it one."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            _forget_output()
+            return ExitCode.OK
+
+
+def _forget_output() -> None:
+    """What is left in the buffer must not fail again at the exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
 
 @click.group(
     name=PROGRAM,
@@ -94,8 +107,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (click.exceptions.Abort, KeyboardInterrupt):
         return ExitCode.INTERRUPTED
     except BrokenPipeError:
-        # Whoever read our output has seen enough. What is left in the buffer must not fail at the exit again.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _forget_output()
         return ExitCode.OK
     except ConfigurationError as error:
         return _failed(error, ExitCode.CONFIGURATION)
