@@ -177,7 +177,8 @@ class SupervisorCore(ChildTree):
                 self._show(name, name, envelope.degraded.code, envelope.degraded.text, now)
             case name, "degraded":
                 self._take_back(name, envelope.degraded.code, name)
-            case "liveness", "verdict":
+            case "liveness" | "publisher", "verdict":
+                # The publisher's: a document passed the connection's gate and is no MapResponse all the same.
                 self._verdict(envelope.verdict, now)
             case "publisher", "resync":
                 # Without a session there is nothing to send again: the next one begins with the whole map.

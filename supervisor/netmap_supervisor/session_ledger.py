@@ -114,13 +114,20 @@ class SessionLedger:
         self.full_map = self.had_session = True
         return first
 
+    @property
+    def has_last_words(self) -> bool:
+        """The connection has said how it ended."""
+        return self._last_words is not None
+
     def last_words(self, message: internal_pb2.SessionEnded) -> None:
         """The connection says how it ended; its process follows."""
         self._last_words = message
 
     def judged(self, verdict: internal_pb2.Verdict) -> None:
         """Liveness says that it has to go."""
-        if self.stage == MAP_STAGE:
+        if self.stage == MAP_STAGE and verdict.reason == EndReason.ERROR.value:
+            self._judgement = "the publisher could not use a MapResponse (see degraded: bad_map_response)"
+        elif self.stage == MAP_STAGE:
             self._judgement = f"no MapResponse for {verdict.silent_for:.1f} s"
         else:
             stage = verdict.stage or self.stage

@@ -26,7 +26,7 @@ from netmap_actors.errors import NetmapError
 from netmap_actors.wire.codec import Codec, ForeignEnvelope, require_native_protobuf
 from netmap_supervisor.admin import AdminError, AdminServer
 from netmap_supervisor.boot_records import BootRecords, endpoints_of, environment_for, state_slug
-from netmap_supervisor.core import SupervisorCore
+from netmap_supervisor.core import CONNECTION, SupervisorCore
 from netmap_supervisor.core_messages import (
     Exit,
     Exited,
@@ -70,6 +70,8 @@ __all__ = ["Observer", "RunFacts", "run"]
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 WORDS_PER_TURN = 500
+LAST_WORDS_LIMIT = 0.25
+"""Seconds the last words of a connection that ended by itself are waited for."""
 LOG_CHUNK = 64 * 1024
 STATUS_INTERVAL = 5.0
 """Seconds between two STATUS lines for the service manager, and two looks at our own memory."""
@@ -128,6 +130,8 @@ class Supervisor(pykka.ThreadingActor):
         self._children: dict[str, ChildProcess] = {}
         self._addresses: dict[str, bytes] = {}
         self._timer: Timer | None = None
+        self._unburied: Exited | None = None
+        """A connection that was reaped and whose last words have not come."""
         self._exit_code: int | None = None
         self._failure: BaseException | None = None
         self._notifier = Notifier(os.environ)
@@ -240,7 +244,9 @@ class Supervisor(pykka.ThreadingActor):
     def _on_words(self, most: int = WORDS_PER_TURN) -> None:
         for _ in range(most):
             if not self._take_word():
-                return
+                break
+        if self._unburied is not None and self._core.connection.ledger.has_last_words:
+            self._bury(self._unburied)
 
     def _on_output(self) -> None:
         """What the children write; the pipe holds 64 KiB, which is one read."""
@@ -283,7 +289,18 @@ class Supervisor(pykka.ThreadingActor):
         assert ended is not None, "its pidfd is readable: it has ended"
         if self._children.get(actor) is process:
             del self._children[actor]
-        self.happened(Exited(actor, incarnation, ended.status, ended.signal))
+        exited = Exited(actor, incarnation, ended.status, ended.signal)
+        if actor == CONNECTION and ended.status and not self._core.connection.ledger.has_last_words:
+            # The kernel tells of its end at once, ZeroMQ's thread of its words a moment later.
+            self._unburied = exited
+            self._loop.at(self._loop.now() + LAST_WORDS_LIMIT, lambda: self._bury(exited))
+        else:
+            self.happened(exited)
+
+    def _bury(self, exited: Exited) -> None:
+        if self._unburied is exited:
+            self._unburied = None
+            self.happened(exited)
 
     def _on_signal(self, number: int) -> None:
         if number == signal.SIGHUP:

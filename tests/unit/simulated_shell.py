@@ -41,6 +41,8 @@ class SimulatedShell:
         self.core = SupervisorCore(specs, flags or SupervisorFlags(), jitter or random.Random(1).random)
         self.processes: dict[str, int] = {}
         """Actor -> incarnation of its process, dead or alive, until it is reaped."""
+        self._depth = 0
+        self._dying: list[str] = []
         self.killed: set[str] = set()
         self.starts: list[tuple[float, str, int]] = []
         self.connection_starts = []
@@ -53,6 +55,8 @@ class SimulatedShell:
         self.spawns_fail = False
         self.reaps = True
         """SIGKILL ends a process at once."""
+        self._depth = 0
+        self._later: list = []
 
     # Driving
 
@@ -93,6 +97,10 @@ class SimulatedShell:
         incarnation = self.processes.pop(actor)
         self.killed.discard(actor)
         self.feed(Exited(actor, incarnation, None if signal else status_of(reason), signal))
+
+    def _reap(self, actor: str, incarnation: int) -> None:
+        if self.processes.get(actor) == incarnation:
+            self.end(actor, signal=9)
 
     def session(self, generation: int | None = None, session: int = 1, *, full: bool = True) -> None:
         """control_connection has a map session, and the publisher its full map."""
@@ -170,41 +178,49 @@ class SimulatedShell:
     # Carrying out
 
     def perform(self, commands) -> None:
+        """As the real shell: what a command brings about is heard of once all of them are carried out."""
+        self._depth += 1
         for command in commands:
-            match command:
-                case Spawn(actor, incarnation, connection):
-                    assert actor not in self.processes, f"{actor} is spawned while its process is not reaped"
-                    assert not self.core.stopping
-                    if actor == "control_connection":
-                        self.connection_starts.append(connection)
-                    self.starts.append((self.boottime, actor, incarnation))
-                    if self.spawns_fail:
-                        self.feed(SpawnFailed(actor, incarnation, "no memory"))
-                    else:
-                        self.processes[actor] = incarnation
-                        self.feed(Spawned(actor, incarnation, 100 + len(self.starts)))
-                case Kill(actor, incarnation):
-                    assert self.processes.get(actor) == incarnation
-                    self.killed.add(actor)
-                    if self.reaps:
-                        self.end(actor, signal=9)
-                case Terminate(actor, incarnation):
-                    assert self.processes.get(actor) == incarnation
+            self._carry_out(command)
+        self._depth -= 1
+        while not self._depth and self._later:
+            self._later.pop(0)()
+
+    def _carry_out(self, command) -> None:
+        match command:
+            case Spawn(actor, incarnation, connection):
+                assert actor not in self.processes, f"{actor} is spawned while its process is not reaped"
+                assert not self.core.stopping
+                if actor == "control_connection":
+                    self.connection_starts.append(connection)
+                self.starts.append((self.boottime, actor, incarnation))
+                if self.spawns_fail:
+                    self._later.append(lambda: self.feed(SpawnFailed(actor, incarnation, "no memory")))
+                else:
+                    self.processes[actor] = incarnation
+                    self.feed(Spawned(actor, incarnation, 100 + len(self.starts)))
+            case Kill(actor, incarnation):
+                assert self.processes.get(actor) == incarnation
+                self.killed.add(actor)
+                if self.reaps:
+                    self._later.append(lambda: self._reap(actor, incarnation))
+            case Terminate(actor, incarnation):
+                assert self.processes.get(actor) == incarnation
+                self.asked.append(actor)
+            case Send(actor, body):
+                assert actor in self.processes, f"{actor} has no process to hear {body}"
+                if isinstance(body, internal_pb2.Stop):
                     self.asked.append(actor)
-                case Send(actor, body):
-                    assert actor in self.processes, f"{actor} has no process to hear {body}"
-                    if isinstance(body, internal_pb2.Stop):
-                        self.asked.append(actor)
-                    self.sent.append((actor, type(body).__name__, body))
-                case Log(_, event, fields):
-                    self.logs.append((event, dict(fields)))
-                case Up():
-                    assert not self.up
-                    self.up = True
-                case Exit(code):
-                    assert self.exit is None
-                    assert not self.processes, "the run ends after every process did"
-                    self.exit = code
+                self.sent.append((actor, type(body).__name__, body))
+            case Log(_, event, fields):
+                self.logs.append((event, dict(fields)))
+            case Up():
+                assert not self.up
+                self.up = True
+            case Exit(code):
+                assert self.exit is None
+                assert not self.processes, "the run ends after every process did"
+                self.exit = code
 
     # Looking
 

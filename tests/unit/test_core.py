@@ -517,3 +517,13 @@ def test_words_that_make_no_sense_are_logged_and_change_nothing() -> None:
     shell.word(CONNECTION, internal_pb2.Verdict(generation=1, session=1, reason="silence"))
     assert [event["body"] for event in shell.events("unexpected_message")] == ["stage_entered", "verdict"]
     assert not shell.events("child_killed")
+
+
+def test_a_document_the_publisher_cannot_use_ends_the_connection() -> None:
+    shell = running()
+    shell.session()
+    shell.word("publisher", internal_pb2.Verdict(generation=1, session=1, stage="map", reason="error"))
+    assert shell.events("child_killed", actor=CONNECTION, reason="error")
+    shell.advance(5.0)
+    assert shell.incarnation(CONNECTION) == 2
+    assert "could not use a MapResponse" in shell.core.connection.ledger.last_end.detail

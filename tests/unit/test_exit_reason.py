@@ -32,5 +32,7 @@ def test_whatever_nobody_gave_a_meaning_to_is_abnormal(status: int | None, signa
         (SystemExit(0), ExitReason.CRASHED),
     ],
 )
-def test_an_exception_becomes_the_reason_its_disposition_asks_for(error: BaseException, reason: ExitReason) -> None:
+def test_an_exception_becomes_the_reason_its_disposition_asks_for(
+    error: BaseException, reason: ExitReason
+) -> None:
     assert from_exception(error) is reason

@@ -236,7 +236,9 @@ def test_no_silence_is_declared_early_and_none_is_missed(trace: list[tuple[str, 
 
 
 @given(moves, st.integers(0, 2**32))
-def test_reports_that_complete_nothing_never_delay_a_judgement(trace: list[tuple[str, float]], salt: int) -> None:
+def test_reports_that_complete_nothing_never_delay_a_judgement(
+    trace: list[tuple[str, float]], salt: int
+) -> None:
     with_noise, without, now, last = in_map(100.0), in_map(100.0), 100.0, 100.0
     for index, (what, step) in enumerate(trace):
         now += step

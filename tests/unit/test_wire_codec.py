@@ -25,7 +25,9 @@ def test_a_body_comes_out_as_it_went_in_with_its_sender() -> None:
         b"",
         b"\xff\xff\xff",
         Codec(OTHER_RUN, "liveness", 1).wrap(internal_pb2.Stop()),
-        internal_pb2.Envelope(version=2, run=bytes.fromhex(RUN), stop=internal_pb2.Stop()).SerializeToString(),
+        internal_pb2.Envelope(
+            version=2, run=bytes.fromhex(RUN), stop=internal_pb2.Stop()
+        ).SerializeToString(),
         internal_pb2.Envelope(version=1, run=bytes.fromhex(RUN)).SerializeToString(),
         b"\0" * (MAX_CONTROL_MESSAGE + 1),
     ],
