@@ -168,7 +168,7 @@ _ROWS = (
         name="truth_interval",
         table="liveness",
         key="truth_interval",
-        kind=kinds.Duration(30.0, 86400.0, off=True),
+        kind=kinds.Duration(1.0, 86400.0, off=True),
         default=600.0,
         help="How often to ask the control server whether it still knows this node",
         more="A server may go on feeding the stream of a node it has deleted. The question changes nothing there.",

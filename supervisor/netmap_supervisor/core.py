@@ -26,6 +26,7 @@ from netmap_supervisor.core_messages import (
     Stop,
     Word,
 )
+from netmap_supervisor.probe_schedule import ProbeSchedule, Question
 from netmap_supervisor.session_ledger import MAP_STAGE
 
 if TYPE_CHECKING:
@@ -47,7 +48,8 @@ _PUBLISHER_PAUSED = "publisher_paused"
 class SupervisorCore(ChildTree):
     """One run; `specs` holds the three children named above, and whatever else.
 
-    `jitter()` gives a number in [0, 1). `time_namespace` is the Supervisor's own, for Hello.
+    `jitter()` gives a number in [0, 1). `time_namespace` is the Supervisor's own, for Hello. Intervals and
+    `probe_timeout` are seconds; an interval of 0 is off.
     """
 
     def __init__(
@@ -58,8 +60,16 @@ class SupervisorCore(ChildTree):
         *,
         time_namespace: str = "",
         tick: float = TICK,
+        truth_interval: float = 0.0,
+        probe_interval: float = 0.0,
+        probe_timeout: float = 5.0,
     ) -> None:
         super().__init__(specs, flags, jitter, tick=tick)
+        self._probes = ProbeSchedule(
+            truth_interval=truth_interval, probe_interval=probe_interval, jitter=jitter
+        )
+        self._probe_timeout = probe_timeout
+        self._probe_token = 0
         self._time_namespace = time_namespace
         self.connection = ConnectionPolicy(jitter)
         self.heartbeats: dict[str, internal_pb2.Heartbeat] = {}
@@ -85,6 +95,30 @@ class SupervisorCore(ChildTree):
                 self._stop(reason, 0, now)
         return self._flush()
 
+    # Time
+
+    def deadline(self) -> float | None:
+        """When `expire` is to be called next, seconds of CLOCK_BOOTTIME; None once everything is gone."""
+        times = [at for at in (super().deadline(), self._probes.deadline()) if at is not None]
+        return None if self.finished else min(times, default=None)
+
+    def expire(self, now: Now) -> list[Command]:
+        """Look at the clock. To be called at the deadline, after everything that waits was taken in."""
+        commands = super().expire(now)
+        for question in self._probes.due(now.boottime):
+            self._ask(question)
+        return [*commands, *self._flush()]
+
+    def _ask(self, question: Question) -> None:
+        child = self.children[CONNECTION]
+        if question is Question.TRUTH:
+            self._tell(CONNECTION, internal_pb2.TruthProbe(generation=child.incarnation))
+            return
+        self._probe_token += 1
+        probe = internal_pb2.Probe(token=self._probe_token, reason="interval", timeout=self._probe_timeout)
+        self._log("debug", "probe_sent", child, reason=probe.reason)
+        self._tell(CONNECTION, probe)
+
     # Processes
 
     def _starting(self, child: ChildMachine, now: Now) -> ConnectionStart | None:
@@ -101,6 +135,7 @@ class SupervisorCore(ChildTree):
     def _died(self, child: ChildMachine, death: Death, now: Now) -> float | None:
         if child.spec.name != CONNECTION:
             return super()._died(child, death, now)
+        self._probes.session_ended()
         outcome = self.connection.ended(death.reason, death.killed_for, death.detail, now)
         end, delay = outcome.end, outcome.delay
         word = end.reason.value
@@ -184,6 +219,8 @@ class SupervisorCore(ChildTree):
                 # Without a session there is nothing to send again: the next one begins with the whole map.
                 if self.connection.ledger.stage == MAP_STAGE:
                     self._tell(CONNECTION, envelope.resync)
+            case "control_connection", "probe_result":
+                self._probe_result(child, envelope.probe_result, now)
             case "control_connection", _:
                 self._connection_word(child, envelope)
             case _, body:
@@ -214,12 +251,24 @@ class SupervisorCore(ChildTree):
                 ledger.auth_url = url
             case "session_ended":
                 ledger.last_words(envelope.session_ended)
+            case "truth_probe":
+                # Removed or expired: the connection ends by itself and says so. No answer is never a verdict.
+                told = envelope.truth_probe
+                self._log("info", "truth_probe", child, outcome=told.outcome, detail=told.detail or None)
             case body:
                 self._log("warning", "unexpected_message", child, body=body)
+
+    def _probe_result(self, child: ChildMachine, result: internal_pb2.ProbeResult, now: Now) -> None:
+        if result.answered:
+            self._log("debug", "probe_answered", child, round_trip=round(result.round_trip, 4))
+            return
+        self._log("warning", "probe_failed", child, timeout=self._probe_timeout)
+        self._move(child, ChildEvent.KILL, now, EndReason.CLOSED.value)
 
     def _published(self, statistics: internal_pb2.PublisherStatistics, now: Now) -> None:
         connection = self.children[CONNECTION]
         if connection.alive and self.connection.ledger.published(statistics):
+            self._probes.session_began(now.boottime)
             took = round(now.boottime - connection.started_at, 3)
             self._log("info", "first_netmap", connection, peers=statistics.peers, took_s=took)
 

@@ -137,7 +137,13 @@ class Supervisor(pykka.ThreadingActor):
         self._notifier = Notifier(os.environ)
         self._own = Own(metadata.version("netmap-supervisor"), os.getpid(), loop.now())
         self._core = SupervisorCore(
-            specs_for(settings), FLAGS, random.SystemRandom().random, time_namespace=_time_namespace()
+            specs_for(settings),
+            FLAGS,
+            random.SystemRandom().random,
+            time_namespace=_time_namespace(),
+            truth_interval=settings.truth_interval,
+            probe_interval=settings.probe_interval,
+            probe_timeout=settings.probe_timeout,
         )
 
     def run(self) -> int:

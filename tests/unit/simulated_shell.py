@@ -35,14 +35,14 @@ BODY = {
 class SimulatedShell:
     """Carries out commands against simulated processes; asserts what must hold after each of them."""
 
-    def __init__(self, names=NAMES, *, jitter=None, flags=None, specs=None) -> None:
+    def __init__(self, names=NAMES, *, jitter=None, flags=None, specs=None, **core) -> None:
         self.boottime, self.monotonic, self.wall = 10_000.3, 5_000.3, 1_700_000_000.0
         specs = specs or [ChildSpec(name=name) for name in names]
-        self.core = SupervisorCore(specs, flags or SupervisorFlags(), jitter or random.Random(1).random)
+        self.core = SupervisorCore(
+            specs, flags or SupervisorFlags(), jitter or random.Random(1).random, **core
+        )
         self.processes: dict[str, int] = {}
         """Actor -> incarnation of its process, dead or alive, until it is reaped."""
-        self._depth = 0
-        self._dying: list[str] = []
         self.killed: set[str] = set()
         self.starts: list[tuple[float, str, int]] = []
         self.connection_starts = []
