@@ -28,6 +28,11 @@ class Notifier:
         self.watchdog_interval = _watchdog_interval(environment)
         """Seconds between two WATCHDOG=1, half of what is allowed; None for no watchdog."""
 
+    @property
+    def active(self) -> bool:
+        """There is a manager to tell."""
+        return self._socket is not None
+
     def send(self, **words: str) -> None:
         """`send(READY="1", STATUS="…")`. Never blocks."""
         if self._socket is None:

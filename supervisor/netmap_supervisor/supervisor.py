@@ -443,7 +443,8 @@ class Supervisor(pykka.ThreadingActor):
     def _look_at_self(self) -> None:
         with Path("/proc/self/statm").open("rb") as file:
             self._own.rss_bytes = int(file.read().split()[1]) * _PAGE
-        self._notifier.send(STATUS=self._status_line())
+        if self._notifier.active:
+            self._notifier.send(STATUS=self._status_line())
 
     def _ping_watchdog(self) -> None:
         """From the loop that has just looked at its children."""
