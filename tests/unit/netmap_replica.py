@@ -91,6 +91,12 @@ class Replica:
                     for user in update.removed:
                         del self.profiles[user]
 
+    def pass_time(self, now_text: str) -> list[str]:
+        """Let the wall clock show this; the stable ids of whoever changed, ourselves as "self"."""
+        updates = self.netmap.pass_time(now_text)
+        self.fold(Changes(updates))
+        return [getattr(update, "stable_id", "self") for update in updates]
+
     def check(self) -> None:
         """The differences led to exactly what the netmap holds, and its figures and indexes are what a count gives."""
         netmap, table = self.netmap, self.netmap._table

@@ -12,7 +12,8 @@ import msgspec
 
 from netmap_actors.errors import BadMapResponse, escape
 from netmap_actors.netmap.changes import Changes, SelfChanged
-from netmap_actors.netmap.documents import Documents
+from netmap_actors.netmap.documents import Documents, unix_seconds
+from netmap_actors.netmap.expiry import expiry_of, has_passed, marked_expired
 from netmap_actors.netmap.model import Unreadable, identify, peer_of, quarantined_peer, read_node
 from netmap_actors.netmap.node_json import members, same_json, with_members
 from netmap_actors.netmap.peer_deltas import PeerDeltas
@@ -89,11 +90,30 @@ class Netmap:
         if not response.keep_alive:
             self._ignored += deltas.ignored
             self._bad_patches += deltas.bad_patches
-            updates += self._table.change(deltas.wanted, deltas.only)
-            updates += self._change_self(response)
+            control_now = self._control_now(now_text)
+            updates += self._table.change(deltas.wanted, deltas.only, control_now=control_now)
+            updates += self._change_self(response, control_now)
             updates += self._change_profiles(response, first=first)
         updates += self._documents.settle(documents)
         return Changes(updates, keep_alive=response.keep_alive, authoritative=first)
+
+    def pass_time(self, now_text: str) -> list[Update]:
+        """Mark the keys that have expired when our wall clock says `now_text`, RFC 3339, ourselves included."""
+        control_now = self._control_now(now_text)
+        updates: list[Update] = list(self._table.change({}, control_now=control_now))
+        node = self._self_node
+        if node is None or not node.decoded:
+            return updates
+        self._self_node = self._own(node.json, control_now)
+        return updates if self._self_node == node else [*updates, SelfChanged(self._self_node)]
+
+    def next_expiry(self) -> float | None:
+        """When to call `pass_time`, UNIX seconds of our wall clock; None: no key is going to expire."""
+        moments = [self._table.next_expiry()]
+        if self._self_node is not None:
+            moments.append(expiry_of(self._self_node))
+        soonest = min((moment for moment in moments if moment is not None), default=None)
+        return None if soonest is None else soonest - self.clock_skew_s
 
     @property
     def self_node(self) -> Peer | None:
@@ -161,7 +181,19 @@ class Netmap:
         record = self._table.named(stable_id)
         return self._table.peer(record) if record is not None else None
 
-    def _change_self(self, response: MapResponse) -> list[SelfChanged]:
+    def _control_now(self, now_text: str) -> float:
+        """What the server's clock shows; 0.0 when nobody knows."""
+        ours = unix_seconds(now_text)
+        return 0.0 if ours is None else ours + self.clock_skew_s
+
+    def _own(self, data: bytes, control_now: float) -> Peer:
+        """Ourselves as this JSON and the clock have it. Raises Unreadable."""
+        fields = read_node(data)
+        self._self_machine_authorized = fields.machine_authorized
+        node = peer_of(fields, data)
+        return marked_expired(node) if has_passed(expiry_of(node), control_now) else node
+
+    def _change_self(self, response: MapResponse, control_now: float) -> list[SelfChanged]:
         if not response.has_node:
             return []
         data = _with_legacy_capabilities(bytes(response.node))
@@ -169,9 +201,7 @@ class Netmap:
         if old is not None and same_json(old.json, data):
             return []
         try:
-            fields = read_node(data)
-            self._self_node = peer_of(fields, data)
-            self._self_machine_authorized = fields.machine_authorized
+            self._self_node = self._own(data, control_now)
         except Unreadable as e:
             self._self_reason = str(e)
             node_id, stable_id = identify(data)

@@ -1,11 +1,12 @@
 """Key expiry by the clock, for nodes whose expiry passes before the server says so.
 
-Not here: any clock; callers say what time it is. Rules: tailscale: ipn/ipnlocal/expiry.go. The node key stays as
-it is: the reference overwrites it to keep itself from sending, we only tell what is so.
+Not here: any clock; callers say what time it is by the server's clock. Rules: tailscale: ipn/ipnlocal/expiry.go. The
+node key stays as it is: the reference overwrites it to keep itself from sending, we only tell what is so.
 """
 
 from __future__ import annotations
 
+import heapq
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -13,39 +14,83 @@ import msgspec
 from netmap_actors.netmap.documents import unix_seconds
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from netmap_actors.netmap.model import Peer
 
-__all__ = ["EPOCH", "FAST_CLOCK_DELAY", "flag_expired", "next_expiry"]
+__all__ = ["EPOCH", "Expiries", "expiry_of", "has_passed", "marked_expired"]
 
 EPOCH: Final = 1673373066.0
 """UNIX seconds; a clock that shows less is not set, and nothing expires by it."""
-FAST_CLOCK_DELAY: Final = 30.0
-"""Seconds to wait when a fast clock has passed a moment that is still to come by the server's."""
+_SLACK: Final = 64
+"""Outdated entries of the heap that are always tolerated."""
 
 
-def flag_expired(node: Peer, *, now: float, skew: float = 0.0) -> Peer:
-    """The node as it is at `now` (UNIX seconds of our clock): expired, then without endpoints and home region.
+def expiry_of(node: Peer) -> float | None:
+    """When the node's key expires, UNIX seconds of the server's clock; None: never, or the server says it has."""
+    return unix_seconds(node.key_expiry) if node.key_expiry and not node.expired else None
 
-    `skew`: the server's clock minus ours. A node the server calls expired stays so.
-    """
-    expiry = unix_seconds(node.key_expiry) if node.key_expiry else None
-    control_now = now + skew
-    if expiry is None or node.expired or expiry > control_now or control_now < EPOCH:
-        return node
+
+def has_passed(expiry: float | None, control_now: float) -> bool:
+    """Whether this moment is over when the server's clock shows `control_now` (UNIX seconds)."""
+    return expiry is not None and expiry <= control_now and control_now >= EPOCH
+
+
+def marked_expired(node: Peer) -> Peer:
+    """The node after its key has expired: without endpoints and home region."""
     return msgspec.structs.replace(node, expired=True, endpoints=(), home_derp=0)
 
 
-def next_expiry(nodes: Iterable[Peer], *, now: float, skew: float = 0.0) -> float | None:
-    """When, by our clock in UNIX seconds, to look for expired nodes again; None when no key is going to expire."""
-    control_now = now + skew
-    if control_now < EPOCH:
+class Expiries:
+    """Whose key expires next. A change of one node costs O(log n), whatever the number of nodes."""
+
+    def __init__(self) -> None:
+        self._moments: dict[int, float] = {}
+        self._heap: list[tuple[float, int]] = []
+        """Entries whose node has another moment by now are passed over."""
+        self._passed: dict[int, float] = {}
+        self._control_now = 0.0
+
+    def put(self, key: int, moment: float | None) -> None:
+        """The node with this key expires then; None: never."""
+        self.forget(key)
+        if moment is None:
+            return
+        if has_passed(moment, self._control_now):
+            self._passed[key] = moment
+            return
+        self._moments[key] = moment
+        heapq.heappush(self._heap, (moment, key))
+        if len(self._heap) > 2 * len(self._moments) + _SLACK:
+            self._heap = [(at, whose) for whose, at in self._moments.items()]
+            heapq.heapify(self._heap)
+
+    def forget(self, key: int) -> None:
+        """The node is gone."""
+        self._moments.pop(key, None)
+        self._passed.pop(key, None)
+
+    def turn(self, control_now: float) -> list[int]:
+        """The server's clock shows `control_now`: whose key has expired since the last call.
+
+        A clock that was set back makes the keys it had expired valid again; they are named, too.
+        """
+        changed: list[int] = []
+        if control_now < self._control_now:
+            changed = [key for key, moment in self._passed.items() if not has_passed(moment, control_now)]
+            self._control_now = control_now
+            for key in changed:
+                self.put(key, self._passed[key])
+        self._control_now = control_now
+        while (moment := self.following()) is not None and has_passed(moment, control_now):
+            _, key = heapq.heappop(self._heap)
+            self._passed[key] = self._moments.pop(key)
+            changed.append(key)
+        return changed
+
+    def following(self) -> float | None:
+        """The next moment to come, UNIX seconds of the server's clock; None when no key is going to expire."""
+        while self._heap:
+            moment, key = self._heap[0]
+            if self._moments.get(key) == moment:
+                return moment
+            heapq.heappop(self._heap)
         return None
-    moments = (unix_seconds(node.key_expiry) for node in nodes if node.key_expiry and not node.expired)
-    soonest = min(
-        (moment for moment in moments if moment is not None and moment >= control_now), default=None
-    )
-    if soonest is None:
-        return None
-    return soonest if soonest >= now else now + FAST_CLOCK_DELAY

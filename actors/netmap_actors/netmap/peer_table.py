@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import msgspec
 
 from netmap_actors.netmap.changes import PeerRemoved, PeerUpserted
+from netmap_actors.netmap.expiry import Expiries, expiry_of, has_passed, marked_expired
 from netmap_actors.netmap.model import (
     Peer,
     Unreadable,
@@ -86,6 +87,8 @@ class PeerTable:
         self._by_key: dict[int, Record] = {}
         self._by_stable_id: dict[str, Record] = {}
         self._before: dict[str, Record | None] = {}
+        self._expiries = Expiries()
+        self._control_now = 0.0
         self.user_references: dict[int, int] = {}
         """Peers that refer to a user, as owner or sharer, by user id."""
         self.users_touched: set[int] = set()
@@ -113,13 +116,18 @@ class PeerTable:
         """Every key, in the order of arrival."""
         return self._by_key.keys()
 
+    def next_expiry(self) -> float | None:
+        """When the next key expires, UNIX seconds of the server's clock; None: no key is going to."""
+        return self._expiries.following()
+
     def pieces(self) -> list[bytes]:
         """The encoded pieces of all peers, in a list that later changes leave alone."""
         return [record.piece for record in self._by_key.values()]
 
     def peer(self, record: Record) -> Peer:
         """The Peer behind a record."""
-        return self._read(record.key, record.stable_id, record.json, spoiled=record.spoiled)[0]
+        peer = self._read(record.key, record.stable_id, record.json, spoiled=record.spoiled)[0]
+        return self._as_of_now(peer, expiry_of(peer))
 
     def key_of(self, data: bytes | msgspec.Raw) -> int:
         """Under which key a node's JSON belongs."""
@@ -130,13 +138,23 @@ class PeerTable:
         return known.key if known else _BEYOND_INT64 + int(digest_of(stable_id.encode() or bytes(data)), 16)
 
     def change(
-        self, wanted: Mapping[int, Wanted | None], only: AbstractSet[int] | None = None
+        self,
+        wanted: Mapping[int, Wanted | None],
+        only: AbstractSet[int] | None = None,
+        *,
+        control_now: float = 0.0,
     ) -> list[PeerUpserted | PeerRemoved]:
         """Make the peers what is wanted, by key; None takes one out. The true differences come back.
 
-        `only`: when given, whoever is neither wanted nor in it goes too.
+        `only`: when given, whoever is neither wanted nor in it goes too. `control_now`: what the server's clock
+        shows, UNIX seconds; keys that have expired by it are marked.
         """
         self._before.clear()
+        self._control_now = control_now
+        for key in self._expiries.turn(control_now):
+            expired = self._by_key[key]
+            self._take_out(expired)
+            self._insert(key, expired.stable_id, expired.json, spoiled=expired.spoiled)
         gone = [key for key, want in wanted.items() if want is None]
         if only is not None:
             gone += [key for key in self._by_key if key not in wanted and key not in only]
@@ -155,9 +173,14 @@ class PeerTable:
         if old is not None and old.spoiled == want.spoiled and same_json(old.json, data):
             self.suppressed += 1
             return
-        peer, sharer, reason = self._read(key, old.stable_id if old else "", data, spoiled=want.spoiled)
         if old is not None:
             self._take_out(old)
+        self._insert(key, old.stable_id if old else "", data, spoiled=want.spoiled)
+
+    def _insert(self, key: int, known_as: str, data: bytes, *, spoiled: bool) -> None:
+        peer, sharer, reason = self._read(key, known_as, data, spoiled=spoiled)
+        expiry = expiry_of(peer)
+        peer = self._as_of_now(peer, expiry)
         displaced = self._by_stable_id.get(peer.stable_id)
         if displaced is not None:
             self._take_out(displaced)
@@ -171,16 +194,20 @@ class PeerTable:
             at=max(at, 0),
             length=len(data),
             online=peer.online,
-            spoiled=want.spoiled,
+            spoiled=spoiled,
             user=peer.user_id,
             sharer=sharer,
         )
         self._before.setdefault(record.stable_id, None)
         self._by_key[key] = record
         self._by_stable_id[record.stable_id] = record
+        self._expiries.put(key, expiry)
         if reason:
             self.quarantined[record.stable_id] = reason
         self._count(record, 1)
+
+    def _as_of_now(self, peer: Peer, expiry: float | None) -> Peer:
+        return marked_expired(peer) if has_passed(expiry, self._control_now) else peer
 
     def _read(self, key: int, known_as: str, data: bytes, *, spoiled: bool) -> tuple[Peer, int, str]:
         """The Peer, who shares it, and why it is in quarantine ("" if it is not)."""
@@ -201,6 +228,7 @@ class PeerTable:
         self._before.setdefault(record.stable_id, record)
         del self._by_key[record.key]
         del self._by_stable_id[record.stable_id]
+        self._expiries.forget(record.key)
         self.quarantined.pop(record.stable_id, None)
         self._count(record, -1)
 

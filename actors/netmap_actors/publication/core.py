@@ -115,6 +115,10 @@ class Publication:
             self._freshness.lost()
             self._transaction([], "session_ended", now)
 
+    def pass_time(self, now: float, now_text: str) -> None:
+        """Keys may have expired by the wall clock, which says `now_text`."""
+        self._transaction(self._netmap.pass_time(now_text), "key_expired", now)
+
     def stop(self, now: float) -> None:
         """The publisher is about to end: from now on nothing keeps the netmap current."""
         self._freshness.lost()

@@ -57,6 +57,9 @@ class NetmapState(Protocol):
         `now_text` is the wall clock in RFC 3339. Raises BadMapResponse, with the netmap unchanged.
         """
 
+    def pass_time(self, now_text: str) -> list[Update]:
+        """What has become of the netmap by the clock alone: keys expire. `now_text` as for `apply`."""
+
     def peer_pieces(self) -> Sequence[bytes]:
         """Every peer as an encoded Peer, in a sequence that later changes leave alone."""
 

@@ -79,6 +79,14 @@ class TailnetNetmap:
         done = self._netmap.apply(response, first=first, now_text=now_text)
         return Applied([_encoded(update) for update in done.updates], done.keep_alive)
 
+    def pass_time(self, now_text: str) -> list[Update]:
+        """Mark the keys that have expired when our wall clock says `now_text`."""
+        return [_encoded(update) for update in self._netmap.pass_time(now_text)]
+
+    def next_expiry(self) -> float | None:
+        """When to pass time again, UNIX seconds of our wall clock; None: no key is going to expire."""
+        return self._netmap.next_expiry()
+
     def peer_pieces(self) -> Sequence[bytes]:
         """Every peer as an encoded Peer."""
         return self._netmap.pieces()
