@@ -13,7 +13,6 @@ from netmap_actors.subscriber.events import (
     StateChanged,
     UserProfilesChanged,
 )
-from netmap_actors.subscriber.netmap_view import Contents, Peers
 from netmap_actors.subscriber.replica import (
     ANSWER_TIMEOUT,
     BEHIND_LIMIT,
@@ -261,42 +260,3 @@ def test_a_view_without_listeners_works_out_no_changes() -> None:
     follower.hear(server.publication.take_outgoing(), 2.0)
     assert len(follower.events) == 1
     assert sorted(follower.replica.netmap.peers) == ["n2", "n3"]
-
-
-def piece(stable_id: str, name: str, *addresses: str) -> bytes:
-    return netmap_pb2.Peer(stable_id=stable_id, name=name, addresses=addresses).SerializeToString()
-
-
-names = st.sampled_from(["a.x", "A.x", "b.x", "a.y", ""])
-addresses = st.lists(st.sampled_from(["100.64.0.1/32", "fd7a:0::1/128", "fd7a::1/128", "junk"]), max_size=3)
-changes = st.lists(st.tuples(st.sampled_from("pqr"), st.none() | st.tuples(names, addresses)), max_size=20)
-
-
-@given(changes)
-def test_indexes_kept_up_to_date_say_what_new_ones_would(changes) -> None:
-    contents = Contents()
-    Peers(contents).by_name("a")
-    for stable_id, value in changes:
-        if value is None:
-            contents.remove(stable_id)
-        else:
-            contents.upsert(stable_id, piece(stable_id, value[0], *value[1]))
-    kept, fresh = Peers(contents), Peers(contents.copy())
-    for key in ("a", "A.X.", "a.y", "b", "p"):
-        assert (kept.find(key) is None) == (fresh.find(key) is None)
-    for address in ("100.64.0.1", "fd7a::1", "fd7a:0:0::1"):
-        assert sorted(contents.addressed(address)) == sorted(fresh._contents.addressed(address))
-    with pytest.raises(ValueError, match="junk"):
-        kept.by_address("junk")
-
-
-def test_an_address_that_changed_hands_is_found_at_its_new_owner_after_the_old_one_left() -> None:
-    contents = Contents()
-    peers = Peers(contents)
-    contents.upsert("old", piece("old", "old.x", "100.64.0.1/32"))
-    assert peers.by_address("100.64.0.1").stable_id == "old"
-    contents.upsert("new", piece("new", "new.x", "100.64.0.1/32"))
-    assert peers.by_address("100.64.0.1").stable_id == "new"
-    contents.remove("old")
-    assert peers.by_address("100.64.0.1").stable_id == "new"
-    assert peers.find("new").stable_id == "new"

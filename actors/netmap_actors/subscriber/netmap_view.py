@@ -1,4 +1,4 @@
-"""The netmap as a subscriber sees it: peers by stable id, name and address, and everything else the server set.
+"""The netmap as a subscriber sees it: peers by all they are known by, and everything else the server set.
 
 Contents is what the replica changes, transaction by transaction; Netmap and Peers are read-only views of it.
 """
@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from netmap_actors.subscriber.peer import Peer, UserProfile, address_of, parse_json
-from netmap_actors.wire import netmap_pb2
+from netmap_actors.subscriber.peer import Peer, UserProfile, parse_json
+from netmap_actors.subscriber.peer_index import PeerIndex
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 __all__ = ["DOCUMENTS", "Contents", "Netmap", "Peers"]
 
@@ -23,7 +23,7 @@ DOCUMENTS = ("dns", "packet_filter", "derp_map", "ssh_policy", "health", "settin
 class Contents:
     """Encoded peers and documents of one commit."""
 
-    __slots__ = ("_by_address", "_by_name", "documents", "domain", "peers", "profiles", "self_node")
+    __slots__ = ("_index", "documents", "domain", "peers", "profiles", "self_node")
 
     def __init__(self) -> None:
         self.peers: dict[str, bytes] = {}
@@ -33,8 +33,16 @@ class Contents:
         self.domain = ""
         self.profiles: Mapping[int, UserProfile] = {}
         """Never changed in place: views hold on to the one they were made with."""
-        self._by_name: dict[str, list[str]] | None = None
-        self._by_address: dict[str, list[str]] | None = None
+        self._index: PeerIndex | None = None
+
+    @property
+    def index(self) -> PeerIndex:
+        """By what peers are found; made when it is first asked for, and kept up to date from then on."""
+        if self._index is None:
+            self._index = PeerIndex()
+            for stable_id, piece in self.peers.items():
+                self._index.add(stable_id, piece)
+        return self._index
 
     def copy(self) -> Contents:
         """Another one that later transactions leave alone."""
@@ -54,73 +62,19 @@ class Contents:
     def upsert(self, stable_id: str, piece: bytes) -> bytes | None:
         """Put a peer in; what stood in its place."""
         old = self.peers.get(stable_id)
-        self._unindex(stable_id, old)
         self.peers[stable_id] = piece
-        self._index(stable_id, piece)
+        if self._index is not None:
+            if old is not None:
+                self._index.discard(stable_id, old)
+            self._index.add(stable_id, piece)
         return old
 
     def remove(self, stable_id: str) -> bytes | None:
         """Take a peer out; None when it was not there."""
         old = self.peers.pop(stable_id, None)
-        self._unindex(stable_id, old)
+        if old is not None and self._index is not None:
+            self._index.discard(stable_id, old)
         return old
-
-    def named(self, name: str) -> list[str]:
-        """Stable ids of the peers with this name, fully qualified or only its first label; case does not matter."""
-        if self._by_name is None:
-            self._build()
-        assert self._by_name is not None
-        return self._by_name.get(name.rstrip(".").lower(), [])
-
-    def addressed(self, address: str) -> list[str]:
-        """Stable ids of the peers that have this IP address. Raises ValueError for what is no address."""
-        if self._by_address is None:
-            self._build()
-        assert self._by_address is not None
-        return self._by_address.get(address_of(address), [])
-
-    def _build(self) -> None:
-        """Make the indexes; they are kept up to date from then on."""
-        self._by_name, self._by_address = {}, {}
-        for stable_id, piece in self.peers.items():
-            self._index(stable_id, piece)
-
-    def _index(self, stable_id: str, piece: bytes) -> None:
-        if self._by_name is None or self._by_address is None:
-            return
-        names, addresses = _keys(piece)
-        for name in names:
-            self._by_name.setdefault(name, []).append(stable_id)
-        for address in addresses:
-            self._by_address.setdefault(address, []).append(stable_id)
-
-    def _unindex(self, stable_id: str, piece: bytes | None) -> None:
-        if piece is None or self._by_name is None or self._by_address is None:
-            return
-        names, addresses = _keys(piece)
-        for index, keys in ((self._by_name, names), (self._by_address, addresses)):
-            for key in keys:
-                owners = index[key]
-                # Only our own entry: the address may belong to somebody new already.
-                owners.remove(stable_id)
-                if not owners:
-                    del index[key]
-
-
-def _keys(piece: bytes) -> tuple[set[str], set[str]]:
-    """The names and addresses a peer is found by."""
-    message = netmap_pb2.Peer.FromString(piece)
-    name = message.name.lower()
-    names = {name, name.partition(".")[0]} - {""}
-    addresses = set()
-    for prefix in message.addresses:
-        text = prefix.partition("/")[0]
-        try:
-            # There is only one way to write an IPv4 address, and writing it again takes most of the time.
-            addresses.add(address_of(text) if ":" in text else text)
-        except ValueError:
-            continue  # quarantined peers may hold anything; they are found by id
-    return names, addresses
 
 
 class Peers(Mapping[str, Peer]):
@@ -142,7 +96,7 @@ class Peers(Mapping[str, Peer]):
 
     def by_name(self, name: str) -> Peer | None:
         """The peer with this name, fully qualified or its first label; of several, one with the full name first."""
-        found = [self[stable_id] for stable_id in self._contents.named(name)]
+        found = self._those(self._contents.index.named(name))
         exact = name.rstrip(".").lower()
         return min(found, key=lambda peer: peer.name.lower() != exact, default=None)
 
@@ -151,18 +105,25 @@ class Peers(Mapping[str, Peer]):
 
         Raises ValueError for what is no address.
         """
-        owners = self._contents.addressed(address)
+        owners = self._contents.index.addressed(address)
+        return self[owners[-1]] if owners else None
+
+    def by_key(self, key: str) -> Peer | None:
+        """The peer with this node key ("nodekey:…")."""
+        owners = self._contents.index.keyed(key)
         return self[owners[-1]] if owners else None
 
     def by_tag(self, tag: str) -> list[Peer]:
-        """The peers with this tag ("tag:web", or "web"). Looks at every peer."""
-        wanted = tag if tag.startswith("tag:") else f"tag:{tag}"
-        return [peer for peer in self.values() if wanted in peer.tags]
+        """The peers with this tag ("tag:web", or "web")."""
+        return self._those(self._contents.index.tagged(tag))
 
     def by_user(self, login_name: str) -> list[Peer]:
-        """The peers this user owns. Looks at every peer."""
-        ids = {p.id for p in self._contents.profiles.values() if p.login_name == login_name}
-        return [peer for peer in self.values() if peer.user_id in ids]
+        """The peers this user owns."""
+        ids = [p.id for p in self._contents.profiles.values() if p.login_name == login_name]
+        return [peer for user in ids for peer in self._those(self._contents.index.owned(user))]
+
+    def _those(self, stable_ids: Iterable[str]) -> list[Peer]:
+        return [self[stable_id] for stable_id in stable_ids]
 
     def find(self, key: str) -> Peer | None:
         """The peer with this stable id, address or name."""
