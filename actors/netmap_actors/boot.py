@@ -109,6 +109,10 @@ class PublisherSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Bound of the catch-up ring."""
     socket_group: str = ""
     """Group that may reach the subscribers' sockets; empty: only the owner."""
+    listen: str = ""
+    """tcp://ADDRESS:PORT for subscribers of other machines, the port after it for their requests; empty: none."""
+    curve_dir: str = ""
+    """Where the CURVE keys of `listen` are; empty: plain TCP."""
     max_map_response: int = 256 * 1024 * 1024
     control_url: str = ""
 

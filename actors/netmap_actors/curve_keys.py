@@ -26,6 +26,7 @@ __all__ = [
     "generate",
     "load_server_pair",
     "read_secret",
+    "write_secret",
 ]
 
 _Z85 = re.compile(r"[0-9a-zA-Z.\-:+=^!/*?&<>()\[\]{}@%$#]{40}")
@@ -100,7 +101,12 @@ def load_server_pair(directory: Path) -> CurvePair:
     path = directory / "server.key_secret"
     if not path.exists():
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        write_secret(path, generate())
+        try:
+            write_secret(path, generate())
+        except ConfigurationError:
+            # The daemon and a command may both be the first: whoever was faster has made it.
+            if not path.exists():
+                raise
     return read_secret(path)
 
 

@@ -16,6 +16,7 @@ __all__ = [
     "ENVIRONMENT_VARIABLE",
     "PUBLIC_DIRECTORY",
     "default_runtime_dir",
+    "remote_endpoints",
     "requests_path",
     "updates_path",
 ]
@@ -54,3 +55,15 @@ def updates_path(runtime_dir: Path) -> Path:
 def requests_path(runtime_dir: Path) -> Path:
     """The socket snapshots are asked for on."""
     return runtime_dir / PUBLIC_DIRECTORY / "requests.sock"
+
+
+def remote_endpoints(listen: str) -> tuple[str, str]:
+    """(updates, requests) behind tcp://ADDRESS:PORT: requests have the port after it. Raises ValueError."""
+    address, separator, port = listen.rpartition(":")
+    if not separator or not address.startswith("tcp://") or not port.isascii() or not port.isdigit():
+        raise ValueError(f"cannot use {listen!r} as an endpoint: tcp://ADDRESS:PORT is expected")
+    if not 1 <= int(port) <= 65534:
+        raise ValueError(
+            f"cannot use port {port}: it and the next one are needed, so 1 to 65534 are possible"
+        )
+    return listen, f"{address}:{int(port) + 1}"

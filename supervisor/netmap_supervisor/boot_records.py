@@ -122,6 +122,8 @@ class BootRecords:
                 return PublisherSettings(
                     silence_timeout=settings.silence_timeout,
                     socket_group=settings.socket_group,
+                    listen=settings.listen,
+                    curve_dir="" if settings.listen_plaintext else str(settings.curve_dir),
                     max_map_response=settings.max_map_response,
                     control_url=self._control_url,
                 )

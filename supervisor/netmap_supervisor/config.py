@@ -25,6 +25,7 @@ from netmap_supervisor.config_options import (
     default_paths,
     option,
 )
+from netmap_supervisor.network_kinds import is_loopback
 from netmap_supervisor.option_kinds import BadValue, show_duration
 from netmap_supervisor.run_settings import EMBEDDED, RunSettings
 
@@ -157,6 +158,8 @@ def load(
         found = (layer[name] for layer in layers if name in layer)
         if (first := next(found, None)) is not None:
             settings[name] = first
+    if not problems:
+        problems += _contradictions(settings)
     if problems:
         raise BadConfiguration(problems)
     warnings = (*_unknown_variables(environment), *_doubtful(settings))
@@ -295,6 +298,17 @@ def _unknown_variables(environment: Mapping[str, str]) -> Iterator[str]:
     for variable in sorted(environment):
         if variable.startswith(ENVIRONMENT_PREFIX) and variable not in known:
             yield f"{escape(variable, 80)} is set, and there is no such option{_did_you_mean(variable, known)}"
+
+
+def _contradictions(settings: Mapping[str, Setting]) -> Iterator[Problem]:
+    listen, plaintext = settings["listen"], settings["listen_plaintext"]
+    if plaintext.value and listen.value and not is_loopback(listen.value):
+        yield Problem(
+            plaintext.layer,
+            plaintext.where,
+            f"cannot serve {listen.value} without CURVE: it is not a loopback address; leave this off and let clients "
+            "in with `netmap-supervisor keys`",
+        )
 
 
 def _doubtful(settings: Mapping[str, Setting]) -> Iterator[str]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from netmap_actors.runtime_paths import default_runtime_dir
+from netmap_supervisor import network_kinds as places
 from netmap_supervisor import option_kinds as kinds
 from netmap_supervisor.run_settings import EMBEDDED
 
@@ -68,6 +69,7 @@ TABLES: dict[str, str] = {
     "liveness": "When a connection counts as dead.",
     "paths": "Where things lie.",
     "subscribers": "Who may read the netmap.",
+    "http": "The netmap for programs that speak HTTP.",
     "limits": "Bounds of what the control server may send.",
     "log": "What the daemon says.",
     "dev_control": 'The embedded control server (only with control.url = "embedded").',
@@ -78,7 +80,7 @@ _ROWS = (
         name="control_url",
         table="control",
         key="url",
-        kind=kinds.ControlUrl(embedded=EMBEDDED),
+        kind=places.ControlUrl(embedded=EMBEDDED),
         default=EMBEDDED,
         help="Control server to join, or `embedded` for one of our own",
         more="Tailscale's own is https://controlplane.tailscale.com. State is kept per URL: going back to a server "
@@ -134,7 +136,7 @@ _ROWS = (
         name="hostname",
         table="node",
         key="hostname",
-        kind=kinds.Hostname(),
+        kind=places.Hostname(),
         default="",
         help="Name to ask for in the tailnet",
         default_text="the machine's own",
@@ -216,6 +218,35 @@ _ROWS = (
         default="",
         help="Group whose members may subscribe",
         default_text="only the daemon's user",
+    ),
+    Option(
+        name="listen",
+        table="subscribers",
+        key="listen",
+        kind=places.SubscriberEndpoint(),
+        default="",
+        help="TCP endpoint for subscribers on other machines; snapshots are asked for on the next port",
+        default_text="none: only this machine",
+        more="Only clients whose CURVE key has been allowed come in: `netmap-supervisor keys`.",
+    ),
+    Option(
+        name="listen_plaintext",
+        table="subscribers",
+        key="listen_plaintext",
+        kind=kinds.Boolean(),
+        default=False,
+        help="Let everybody on this machine come in over `listen`, without a key and in clear",
+        more="Refused for an address that is not loopback.",
+    ),
+    Option(
+        name="http_listen",
+        table="http",
+        key="listen",
+        kind=places.LocalAddress(),
+        default="",
+        help="Loopback address or unix socket of the HTTP endpoint",
+        default_text="none: no HTTP endpoint",
+        more="It serves /sd, /metrics, /netmap, /events and /healthz, to read only.",
     ),
     Option(
         name="max_map_response",

@@ -1,16 +1,15 @@
 """What an option can hold: each kind reads text or a TOML value, writes it back, and says why it refuses one.
 
-Not here: which options there are (`config_options`) and where a value came from (`config`).
+Not here: hosts and addresses (`network_kinds`), which options there are (`config_options`), where a value came from
+(`config`).
 """
 
 from __future__ import annotations
 
 import dataclasses
-import ipaddress
 import re
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
-from urllib.parse import urlsplit
 
 from netmap_actors.errors import escape
 
@@ -18,17 +17,18 @@ __all__ = [
     "BadValue",
     "Boolean",
     "Choice",
-    "ControlUrl",
     "Directory",
     "Duration",
     "File",
-    "Hostname",
     "Kind",
     "Number",
     "SecretSource",
     "Size",
     "Tags",
     "Text",
+    "Written",
+    "absolute",
+    "read_text",
     "show_duration",
     "show_size",
 ]
@@ -49,11 +49,9 @@ _SIZES = {
     "GB": 10**9,
 }
 _SIZE = re.compile(r"(\d+)\s*([A-Za-z]*)")
-_LABEL = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
 _TAG = re.compile(r"tag:[A-Za-z][A-Za-z0-9-]{0,62}")
 _ENVIRONMENT_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _MAX_TEXT = 4096
-_MAX_HOST = 253
 
 
 class BadValue(ValueError):
@@ -83,7 +81,8 @@ class Kind(Protocol[_T]):
         """JSON Schema of the TOML value."""
 
 
-def _text(given: object) -> str:
+def read_text(given: object) -> str:
+    """Text of reasonable length that can be printed. Raises BadValue."""
     if not isinstance(given, str):
         raise BadValue(f"text in quotes is expected, not {_type_name(given)}")
     if len(given) > _MAX_TEXT:
@@ -103,7 +102,7 @@ def _quoted(text: str) -> str:
     return f'"{escaped}"'
 
 
-class _Written:
+class Written:
     """What most kinds share: TOML is the text in quotes."""
 
     def show(self, value: Any) -> str:
@@ -117,17 +116,17 @@ class _Written:
 
 
 @dataclasses.dataclass(frozen=True)
-class Text(_Written):
+class Text(Written):
     """Any printable text; empty means not set."""
 
     metavar: str = "TEXT"
 
     def parse(self, given: object, base: Path) -> str:  # noqa: ARG002
-        return _text(given)
+        return read_text(given)
 
 
 @dataclasses.dataclass(frozen=True)
-class Choice(_Written):
+class Choice(Written):
     """One of a few words."""
 
     words: tuple[str, ...]
@@ -137,7 +136,7 @@ class Choice(_Written):
         return "|".join(self.words)
 
     def parse(self, given: object, base: Path) -> str:  # noqa: ARG002
-        word = _text(given)
+        word = read_text(given)
         if word not in self.words:
             raise BadValue(f"{escape(word, 60)!r} is none of {', '.join(self.words)}")
         return word
@@ -147,7 +146,7 @@ class Choice(_Written):
 
 
 @dataclasses.dataclass(frozen=True)
-class Boolean(_Written):
+class Boolean(Written):
     """True or false."""
 
     metavar: str = "BOOLEAN"
@@ -181,7 +180,7 @@ class Boolean(_Written):
 
 
 @dataclasses.dataclass(frozen=True)
-class Number(_Written):
+class Number(Written):
     """A number within bounds."""
 
     minimum: float
@@ -219,7 +218,7 @@ class Number(_Written):
 
 
 @dataclasses.dataclass(frozen=True)
-class Duration(_Written):
+class Duration(Written):
     """Seconds, written "90s", "10m" or "1h30m"; a bare number is seconds. With `off`, 0 stands for it."""
 
     minimum: float
@@ -279,7 +278,7 @@ def show_duration(seconds: float) -> str:
 
 
 @dataclasses.dataclass(frozen=True)
-class Size(_Written):
+class Size(Written):
     """Bytes, written "256MiB"; a bare number is bytes."""
 
     minimum: int
@@ -317,82 +316,6 @@ def show_size(value: int) -> str:
 
 
 @dataclasses.dataclass(frozen=True)
-class ControlUrl(_Written):
-    """`embedded`, or http(s)://host[:port]; the value has no path, no trailing slash and no default port."""
-
-    metavar: str = "URL|embedded"
-    embedded: str = "embedded"
-
-    def parse(self, given: object, base: Path) -> str:  # noqa: ARG002
-        text = _text(given).strip()
-        if text == self.embedded:
-            return text
-        scheme, separator, rest = text.partition("://")
-        if not separator:
-            raise BadValue('a URL such as "https://control.example.com" is expected, or "embedded"')
-        if scheme.lower() not in {"http", "https"}:
-            raise BadValue(f"the scheme is {escape(scheme, 20)!r}; http and https are known")
-        # What stands before an @ may be a password: it is not repeated.
-        if "@" in rest.partition("/")[0]:
-            raise BadValue("a user name or password in the URL is not used; an auth key goes to --auth-key")
-        try:
-            parts = urlsplit(text)
-            host, port = parts.hostname, parts.port
-        except ValueError as error:
-            raise BadValue(f"{escape(text, 100)!r} is not a URL: {error}") from None
-        if parts.path not in {"", "/"} or parts.query or parts.fragment or text.endswith(("?", "#")):
-            raise BadValue("only scheme, host and port are used; remove what stands behind them")
-        if port == 0:
-            raise BadValue("port 0 is none")
-        shown = _host(host or "", bracketed=parts.netloc.startswith("["))
-        default = {"http": 80, "https": 443}[parts.scheme]
-        return f"{parts.scheme}://{shown}" + (f":{port}" if port not in {None, default} else "")
-
-
-def _host(host: str, *, bracketed: bool) -> str:
-    """Host of a URL in one way of writing. Raises BadValue."""
-    if not host:
-        raise BadValue("the URL names no host")
-    if bracketed:
-        address, _, zone = host.partition("%")
-        if zone:
-            raise BadValue("an address with a zone (%…) is not supported")
-        try:
-            return f"[{ipaddress.IPv6Address(address)}]"
-        except ValueError:
-            raise BadValue(f"{escape(host, 100)!r} is not an IPv6 address") from None
-    try:
-        ascii_host = host.encode("idna").decode("ascii").lower()
-    except UnicodeError:
-        raise BadValue(f"{escape(host, 100)!r} is not a host name") from None
-    labels = ascii_host.rstrip(".").split(".")
-    # Control host names with an underscore exist inside container networks.
-    if len(ascii_host) > _MAX_HOST or not all(_LABEL.fullmatch(label.replace("_", "0")) for label in labels):
-        raise BadValue(f"{escape(host, 100)!r} is not a host name")
-    if labels[-1].isdigit():
-        try:
-            ipaddress.IPv4Address(ascii_host)
-        except ValueError:
-            raise BadValue(f"{escape(host, 100)!r} is not an IPv4 address") from None
-    return ascii_host
-
-
-@dataclasses.dataclass(frozen=True)
-class Hostname(_Written):
-    """The name this node asks for; empty means the machine's own."""
-
-    metavar: str = "NAME"
-
-    def parse(self, given: object, base: Path) -> str:  # noqa: ARG002
-        name = _text(given).strip()
-        if name and (len(name) > _MAX_HOST or not all(_LABEL.fullmatch(label) for label in name.split("."))):
-            raise BadValue(
-                f"{escape(name, 100)!r} is not a host name: letters, digits and '-', 63 characters a label"
-            )
-        return name
-
-
-@dataclasses.dataclass(frozen=True)
 class Tags:
     """ACL tags: "tag:web,tag:db" or an array."""
 
@@ -419,7 +342,7 @@ class Tags:
 
 
 @dataclasses.dataclass(frozen=True)
-class SecretSource(_Written):
+class SecretSource(Written):
     """Where a secret is read from: `file:PATH` or `env:NAME`. The secret itself is refused, unrepeated."""
 
     metavar: str = "file:PATH|env:NAME"
@@ -430,7 +353,7 @@ class SecretSource(_Written):
             return ""
         how, separator, rest = (text or "").partition(":")
         if separator and how == "file" and rest:
-            return f"file:{_path(_text(rest), base)}"
+            return f"file:{absolute(read_text(rest), base)}"
         if separator and how == "env" and _ENVIRONMENT_NAME.fullmatch(rest):
             return f"env:{rest}"
         raise BadValue(
@@ -442,7 +365,7 @@ class SecretSource(_Written):
         return {"type": "string", "pattern": "^(file:.+|env:[A-Za-z_][A-Za-z0-9_]*)?$"}
 
 
-def _path(text: str, base: Path) -> str:
+def absolute(text: str, base: Path) -> str:
     """An absolute path; `~` is the home directory."""
     try:
         path = Path(text).expanduser()
@@ -453,18 +376,18 @@ def _path(text: str, base: Path) -> str:
 
 
 @dataclasses.dataclass(frozen=True)
-class File(_Written):
+class File(Written):
     """A path; empty means not set."""
 
     metavar: str = "FILE"
 
     def parse(self, given: object, base: Path) -> str:
-        text = _text(given)
-        return _path(text, base) if text else ""
+        text = read_text(given)
+        return absolute(text, base) if text else ""
 
 
 @dataclasses.dataclass(frozen=True)
-class Directory(_Written):
+class Directory(Written):
     """A directory. `room` bytes are needed for the longest socket path below it (0: no sockets)."""
 
     room: int = 0
@@ -475,10 +398,10 @@ class Directory(_Written):
     """unix(7): sun_path has 108 bytes, one is the final zero."""
 
     def parse(self, given: object, base: Path) -> str:
-        text = _text(given)
+        text = read_text(given)
         if not text:
             raise BadValue("a directory is expected")
-        path = _path(text, base)
+        path = absolute(text, base)
         length = len(path.encode())
         if self.room and length + self.room > self.MAX_SOCKET_PATH:
             raise BadValue(

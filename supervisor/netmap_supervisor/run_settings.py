@@ -5,6 +5,8 @@ Not here: where a value came from (flag, environment, file, default) and whether
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import msgspec
 
 __all__ = ["EMBEDDED", "RunSettings"]
@@ -42,6 +44,12 @@ class RunSettings(msgspec.Struct, frozen=True, kw_only=True):
     """`register` or `stop`."""
     socket_group: str = ""
     """Group that may reach the subscribers' sockets; empty: only the owner."""
+    listen: str = ""
+    """tcp://ADDRESS:PORT for subscribers of other machines; empty: none."""
+    listen_plaintext: bool = False
+    """`listen` is loopback and needs no key."""
+    http_listen: str = ""
+    """ADDRESS:PORT or unix:PATH of the HTTP endpoint; empty: none."""
     log_format: str = "json"
     """`json` or `text`; on standard error."""
     log_level: str = "info"
@@ -53,6 +61,11 @@ class RunSettings(msgspec.Struct, frozen=True, kw_only=True):
     dev_seed: int = 1
     dev_churn: float = 0.3
     """Changes of the simulated tailnet per second."""
+
+    @property
+    def curve_dir(self) -> Path:
+        """Where the CURVE keys of subscribers are."""
+        return Path(self.state_dir) / "curve"
 
     @property
     def embedded(self) -> bool:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from netmap_supervisor import option_kinds as kinds
 from netmap_supervisor.config import BadConfiguration, Layer, default_config_file, load, runtime_dir
 from netmap_supervisor.config_options import OPTIONS, TABLES
+from netmap_supervisor.network_kinds import ControlUrl
 from netmap_supervisor.run_settings import RunSettings
 
 HOME = Path("/base")
@@ -240,7 +241,7 @@ def test_what_is_no_size_is_refused(given: object) -> None:
         OPTIONS["max_map_response"].kind.parse(given, HOME)
 
 
-URL = kinds.ControlUrl()
+URL = ControlUrl()
 
 
 @pytest.mark.parametrize(

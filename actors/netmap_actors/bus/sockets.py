@@ -18,6 +18,7 @@ CONTROL_MESSAGE = 1024 * 1024
 _HANDSHAKE_MS = 2000
 _RECONNECT_MS = 50
 _RECONNECT_MAX_MS = 1000
+_HEARTBEAT_MS = 10_000
 _FLUSH_MS = 300
 """How long a closing DEALER may still deliver its last words."""
 
@@ -110,21 +111,34 @@ class Sockets:
         socket.setsockopt(zmq.RCVHWM, hwm)
         socket.setsockopt(zmq.MAXMSGSIZE, max_size)
         socket.setsockopt(zmq.HANDSHAKE_IVL, _HANDSHAKE_MS)
+        socket.setsockopt(zmq.IPV6, 1)
         socket.setsockopt(zmq.RECONNECT_IVL, _RECONNECT_MS)
         socket.setsockopt(zmq.RECONNECT_IVL_MAX, _RECONNECT_MAX_MS)
         self._open.append(socket)
         return socket
 
     def _bind(self, socket: Socket, endpoint: str, protect: Protect | None = None) -> Socket:
-        if protect is not None:
-            protect(socket)
+        try:
+            if protect is not None:
+                protect(socket)
+            if endpoint.startswith("tcp:"):
+                # A machine that went away without a word would keep its place, and its queue, for ever.
+                socket.setsockopt(zmq.HEARTBEAT_IVL, _HEARTBEAT_MS)
+                socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, 3 * _HEARTBEAT_MS)
+            self._bind_privately(socket, endpoint)
+        except Exception:
+            self.close_one(socket)
+            raise
+        return socket
+
+    @staticmethod
+    def _bind_privately(socket: Socket, endpoint: str) -> None:
         # A unix socket takes its mode from the umask: nobody but the owner, whatever the shell had set.
         before = os.umask(0o177)
         try:
             socket.bind(endpoint)
         finally:
             os.umask(before)
-        return socket
 
     def _connect(self, socket: Socket, endpoint: str) -> Socket:
         socket.connect(endpoint)

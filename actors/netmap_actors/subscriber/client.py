@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any, Self
 import zmq
 
 from netmap_actors.clock import SystemClock
-from netmap_actors.runtime_paths import default_runtime_dir, requests_path, updates_path
-from netmap_actors.subscriber.replica import Replica, subscribed_kinds
+from netmap_actors.curve_keys import check_public, read_secret
+from netmap_actors.runtime_paths import default_runtime_dir, remote_endpoints, requests_path, updates_path
+from netmap_actors.subscriber.replica import SILENCE_LIMIT, Replica, subscribed_kinds
 from netmap_actors.wire.topics import Kind, topic_of
 
 if TYPE_CHECKING:
@@ -67,8 +68,8 @@ class Subscriber:
         """Nothing is waited for: the daemon may come later.
 
         `runtime_dir`: the daemon's; by default where a daemon of this user keeps it. `endpoint`: the ZeroMQ
-        endpoints (updates, requests) instead, for a remote daemon with `curve`: our key pair and the server's
-        public key. `kinds`: only these kinds of event; what belongs to the others is neither sent to us nor shown.
+        endpoints (updates, requests) instead, with `curve`: our key pair and the server's public key (`remote` is
+        the short way). `kinds`: only these kinds of event; what belongs to the others is neither sent to us nor shown.
         Raises ValueError for an unknown kind.
         """
         if endpoint is None:
@@ -100,6 +101,31 @@ class Subscriber:
         self._poller = zmq.Poller()
         self._poller.register(self._updates, zmq.POLLIN)
         self._poller.register(self._requests, zmq.POLLIN)
+
+    @classmethod
+    def remote(
+        cls,
+        listen: str,
+        *,
+        key_file: str | os.PathLike[str] | None = None,
+        server_key: str = "",
+        kinds: Iterable[str] | None = None,
+    ) -> Self:
+        """Follow a daemon on another machine.
+
+        `listen`: tcp://HOST:PORT as in the daemon's option. `key_file`: what `netmap-supervisor keys generate` wrote
+        here; `server_key`: what `keys server` prints there. Without keys only a daemon that serves its own machine
+        in clear answers. Whoever is not admitted is not told so: `state` stays "none", the daemon's log says why.
+
+        Raises ValueError for an endpoint or kind that is none, ConfigurationError for a key file or server key that
+        cannot be used.
+        """
+        endpoints = remote_endpoints(listen)
+        if key_file is None:
+            return cls(endpoint=endpoints, kinds=kinds)
+        return cls(
+            endpoint=endpoints, kinds=kinds, curve=(read_secret(Path(key_file)), check_public(server_key))
+        )
 
     # The netmap
 
@@ -225,6 +251,10 @@ class Subscriber:
         socket.setsockopt(zmq.RECONNECT_IVL, 50)
         socket.setsockopt(zmq.RECONNECT_IVL_MAX, 250)
         socket.setsockopt(zmq.SNDHWM, REQUESTS_HWM)
+        socket.setsockopt(zmq.IPV6, 1)
+        # Over TCP a dead peer looks like a quiet one for a quarter of an hour.
+        socket.setsockopt(zmq.HEARTBEAT_IVL, 2000)
+        socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, int(SILENCE_LIMIT * 1000))
         if curve is not None:
             pair, server = curve
             socket.setsockopt(zmq.CURVE_PUBLICKEY, pair.public.encode())

@@ -32,6 +32,7 @@ _COMMANDS = {
     "stop": "stop",
     "reconnect": "reconnect",
     "reload": "reload",
+    "keys": "keys",
     "config": "config",
     "fault": "fault",
     "dev-control": "dev_control",

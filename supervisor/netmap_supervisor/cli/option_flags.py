@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from netmap_supervisor.config_options import Option
 
-__all__ = ["config_file_flag", "given_flags", "run_flags", "runtime_dir_flag"]
+__all__ = ["config_file_flag", "given_flags", "run_flags", "runtime_dir_flag", "state_dir_flag"]
 
 _F = TypeVar("_F", bound="Callable[..., Any]")
 
@@ -27,6 +27,11 @@ def run_flags(function: _F) -> _F:
     for row in reversed(OPTIONS.values()):
         function = _flag(row)(function)
     return function
+
+
+def state_dir_flag(function: _F) -> _F:
+    """--state-dir, for commands that work on a daemon's files."""
+    return _flag(OPTIONS["state_dir"])(function)
 
 
 def config_file_flag(function: _F) -> _F:

@@ -1,4 +1,4 @@
-"""The publisher actor: carries MapResponses into the publication and its output to the subscribers' sockets.
+"""The publisher actor: carries MapResponses into the publication and its output to the subscribers' fronts.
 
 Not here: every decision about what is published (`publication`).
 """
@@ -7,29 +7,25 @@ from __future__ import annotations
 
 import datetime
 import gc
-import grp
-import os
 import secrets
-import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import zmq
-from google.protobuf.message import DecodeError
 
 from netmap_actors.boot import PublisherSettings, decode_settings
-from netmap_actors.bus.monitor import next_event
-from netmap_actors.errors import BadMapResponse, ConfigurationError
+from netmap_actors.errors import BadMapResponse
 from netmap_actors.process.actor_base import ActorBase
-from netmap_actors.publication.answers import Answers
 from netmap_actors.publication.core import Publication
 from netmap_actors.publication.freshness import name_of
 from netmap_actors.publication.intake import Plea
 from netmap_actors.publication.sequences import MAX_EPOCH
 from netmap_actors.publication.tailnet_netmap import TailnetNetmap
-from netmap_actors.wire import internal_pb2, netmap_pb2
+from netmap_actors.publisher.front import Front
+from netmap_actors.publisher.remote import RemoteFront
+from netmap_actors.publisher.socket_directory import prepare, share
+from netmap_actors.wire import internal_pb2
 from netmap_actors.wire.codec import ForeignEnvelope
-from netmap_actors.wire.topics import SCHEMA
 
 if TYPE_CHECKING:
     from netmap_actors.boot import Boot
@@ -40,24 +36,17 @@ __all__ = ["Publisher"]
 
 INTAKE_HWM = 4
 """MapResponses that wait in the socket; one can be 20 MB."""
-UPDATES_HWM = 2000
-"""Messages that wait for one subscriber; who is further behind has a gap and asks for a snapshot."""
-REQUESTS_HWM = 4
-"""Parts of an answer that wait for one subscriber, of a quarter of a mebibyte each."""
-MAX_REQUEST = 64 * 1024
 MESSAGES_PER_TURN = 50
-PARTS_PER_TURN = 8
-"""Of answers, before updates get their turn: 2 MiB, some milliseconds."""
 AGE_INTERVAL = 1.0
 """Seconds between two heartbeats that only say when the last MapResponse came."""
-FAREWELL_MS = 200
-"""How long the last word, that the netmap is stale from now on, may take to reach the subscribers."""
+EXPIRY_PATIENCE = 60.0
+"""Seconds after which the wall clock is looked at again while a key is going to expire: it may be set meanwhile."""
 _BIG_MAP = 4 * 1024 * 1024
 """Bytes of a full map after which the heap is frozen: what is in it stays for long."""
 
 
 class Publisher(ActorBase):
-    """PULL from control_connection, XPUB and ROUTER for subscribers."""
+    """PULL from control_connection; a front for this machine and, when configured, one for others."""
 
     def __init__(self, boot: Boot, clock: Clock | None = None) -> None:
         super().__init__(boot, clock)
@@ -70,32 +59,48 @@ class Publisher(ActorBase):
             ring_bytes=self._settings.ring_bytes,
             restarted=boot.incarnation > 1,
         )
-        self._answers = Answers()
+        self._fronts: list[Front | RemoteFront] = []
+        self._local: Front | None = None
+        self._remote: RemoteFront | None = None
         self._timer: Timer | None = None
-        self._answer_timer: Timer | None = None
+        self._expiry_timer: Timer | None = None
+        self._expiry_at: float | None = None
         self._age_timer: Timer | None = None
         self._told_age_at = 0.0
         self._told_received_at: float | None = None
-        self._subscribers: set[int] = set()
         self._shown: tuple[object, ...] = ()
-        self._requests_refused = 0
-        self._monitor: zmq.Socket[bytes] | None = None
 
     def setup(self) -> None:
-        endpoints = self.boot.endpoints
-        self._prepare_directory(Path(endpoints.updates.removeprefix("ipc://")).parent)
+        endpoints, settings = self.boot.endpoints, self._settings
+        prepare(Path(endpoints.updates.removeprefix("ipc://")).parent, settings.socket_group)
         self._intake = self.sockets.pull_bind(
-            endpoints.publisher, max_size=self._settings.max_map_response + 4096, hwm=INTAKE_HWM
+            endpoints.publisher, max_size=settings.max_map_response + 4096, hwm=INTAKE_HWM
         )
-        self._updates = self.sockets.xpub_bind(endpoints.updates, hwm=UPDATES_HWM)
-        self._requests = self.sockets.router_bind(endpoints.requests, max_size=MAX_REQUEST, hwm=REQUESTS_HWM)
-        self._share(endpoints.updates, endpoints.requests)
-        self._monitor = self._updates.get_monitor_socket(zmq.EVENT_ACCEPTED | zmq.EVENT_DISCONNECTED)
+        self._local = Front(
+            self.loop,
+            self.sockets,
+            self._publication,
+            updates=endpoints.updates,
+            requests=endpoints.requests,
+            on_count=self.heartbeat_now,
+        )
+        self._fronts.append(self._local)
+        share(settings.socket_group, endpoints.updates, endpoints.requests)
+        if settings.listen:
+            self._remote = RemoteFront(
+                self.loop,
+                self.sockets,
+                self._publication,
+                listen=settings.listen,
+                curve_dir=settings.curve_dir,
+                log=self.log,
+                on_count=self.heartbeat_now,
+                degraded=self.degraded,
+                healed=self.healed,
+            )
+            self._fronts.append(self._remote)
         self.loop.watch(self._intake, self._on_map_responses)
-        self.loop.watch(self._updates, self._on_subscriptions)
-        self.loop.watch(self._requests, self._on_requests)
-        self.loop.watch(self._monitor, self._on_monitor)
-        self.loop.every(self._settings.heartbeat_interval, self._send_heartbeat_to_bus)
+        self.loop.every(settings.heartbeat_interval, self._send_heartbeat_to_bus)
         self.ready({"updates": endpoints.updates, "requests": endpoints.requests})
 
     def on_supervisor(self, envelope: internal_pb2.Envelope) -> None:
@@ -127,7 +132,7 @@ class Publisher(ActorBase):
                 self_name=facts.self_name,
                 self_stable_id=facts.self_stable_id,
                 self_addresses=facts.self_addresses,
-                subscribers=len(self._subscribers),
+                subscribers=sum(front.subscribers for front in self._open_fronts()),
                 generation=generation,
                 session=session,
                 self_key_expiry=facts.self_key_expiry,
@@ -139,19 +144,19 @@ class Publisher(ActorBase):
         counters["gaps"] = publication.intake.gaps
         counters["bad_map_responses"] = publication.bad
         counters["suppressed"] = self._netmap.statistics.suppressed
-        counters["answers_completed"] = self._answers.completed
-        counters["answers_stalled"] = self._answers.stalled
-        counters["requests_refused"] = self._answers.refused + self._requests_refused
+        fronts = self._open_fronts()
+        counters["answers_completed"] = sum(front.answers_completed for front in fronts)
+        counters["answers_stalled"] = sum(front.answers_stalled for front in fronts)
+        counters["requests_refused"] = sum(front.refused for front in fronts)
+        counters["connections_refused"] = self._remote.refused if self._remote is not None else 0
 
     def teardown(self) -> None:
-        if self._monitor is None:
+        if self._local is None:
             return  # setup did not come that far
         self._publication.stop(self.loop.now())
-        self._updates.setsockopt(zmq.LINGER, FAREWELL_MS)
         self._publish()
-        self.loop.unwatch(self._monitor)
-        self._updates.disable_monitor()
-        self._monitor.close()
+        for front in self._fronts:
+            front.close()
 
     # From the connection
 
@@ -202,6 +207,7 @@ class Publisher(ActorBase):
                 self.healed("peer_quarantined")
             self.heartbeat_now()
         self._arm()
+        self._arm_expiry()
 
     def _tell_age(self, now: float) -> None:
         """The Supervisor shows the age, so it hears of each MapResponse, within AGE_INTERVAL of it."""
@@ -219,7 +225,12 @@ class Publisher(ActorBase):
 
     def _publish(self) -> None:
         for published in self._publication.take_outgoing():
-            self._updates.send_multipart([published.topic, published.message], zmq.DONTWAIT)
+            for front in self._fronts:
+                front.send(published)
+
+    def _open_fronts(self) -> list[Front]:
+        remote = self._remote.front if self._remote is not None else None
+        return [front for front in (self._local, remote) if front is not None]
 
     def _arm(self) -> None:
         deadline = self._publication.deadline(self.loop.now())
@@ -245,118 +256,35 @@ class Publisher(ActorBase):
                 )
         self._after()
 
-    # To subscribers
+    def _arm_expiry(self) -> None:
+        """Wait for the next key that expires."""
+        moment = self._netmap.next_expiry()
+        if moment == self._expiry_at:
+            return
+        self._expiry_at = moment
+        if self._expiry_timer is not None:
+            self._expiry_timer.cancel()
+            self._expiry_timer = None
+        if moment is not None:
+            wait = min(max(moment - self.clock.wall(), 0.0), EXPIRY_PATIENCE)
+            self._expiry_timer = self.loop.at(self.loop.now() + wait, self._on_expiry)
+
+    def _on_expiry(self) -> None:
+        self._publication.pass_time(self.loop.now(), self._now_text())
+        self._expiry_timer = None
+        moment, self._expiry_at = self._netmap.next_expiry(), None
+        if moment is not None and moment <= self.clock.wall():
+            # The clock is not set: it shows a time before anybody's. A message of the server may tell the right one.
+            self._expiry_at = moment
+            self._expiry_timer = self.loop.at(self.loop.now() + EXPIRY_PATIENCE, self._on_expiry)
+        self._after()
 
     def _send_heartbeat_to_bus(self) -> None:
+        if self._remote is not None:
+            self._remote.look_at_keys()
         beat = self._publication.heartbeat(self.loop.now())
-        self._updates.send_multipart([beat.topic, beat.message], zmq.DONTWAIT)
-
-    def _on_subscriptions(self) -> None:
-        for _ in range(MESSAGES_PER_TURN):
-            try:
-                self._updates.recv(zmq.DONTWAIT)
-            except zmq.Again:
-                return
-
-    def _on_requests(self) -> None:
-        for _ in range(MESSAGES_PER_TURN):
-            try:
-                frames = self._requests.recv_multipart(zmq.DONTWAIT)
-            except zmq.Again:
-                break
-            self._on_request(frames)
-        self._serve()
-
-    def _on_request(self, frames: list[bytes]) -> None:
-        try:
-            requester, data = frames
-            request = netmap_pb2.Request.FromString(data)
-        except (ValueError, DecodeError):
-            self._requests_refused += 1
-            return
-        if request.schema != SCHEMA or len(request.token) > 64:
-            self._requests_refused += 1
-            return
-        token, epoch, seq = request.token, request.epoch, request.seq
-        self._answers.request(requester, lambda: self._publication.answer(token, epoch, seq, self.loop.now()))
-
-    def _serve(self) -> None:
-        """Send some parts; the rest in a later turn, so that updates are never far behind."""
-        if self._answer_timer is not None:
-            self._answer_timer.cancel()
-            self._answer_timer = None
-        now = self.loop.now()
-        for _ in range(PARTS_PER_TURN):
-            following = self._answers.next(now)
-            if following is None:
-                break
-            requester, part = following
-            try:
-                self._requests.send_multipart([requester, part], zmq.DONTWAIT)
-                self._answers.sent(requester)
-            except zmq.Again:
-                self._answers.blocked(requester, now)
-            except zmq.ZMQError as error:
-                if error.errno != zmq.EHOSTUNREACH:
-                    raise
-                self._answers.gone(requester)
-        deadline = self._answers.deadline(now)
-        if deadline is not None:
-            self._answer_timer = self.loop.at(deadline, self._serve)
-
-    def _on_monitor(self) -> None:
-        assert self._monitor is not None
-        for _ in range(MESSAGES_PER_TURN):
-            event = next_event(self._monitor)
-            if event is None:
-                break
-            # Not HANDSHAKE_SUCCEEDED: libzmq does not say of which connection.
-            if event.event == zmq.EVENT_ACCEPTED:
-                self._subscribers.add(event.value)
-            else:
-                self._subscribers.discard(event.value)
-        self.heartbeat_now()
-
-    # The sockets' directory
-
-    def _prepare_directory(self, directory: Path) -> None:
-        directory.mkdir(mode=0o700, exist_ok=True)
-        group = self._group()
-        if group is None:
-            directory.chmod(0o700)
-            return
-        try:
-            os.chown(directory, -1, group)
-            # The group has to get there, too, but needs to see nothing else of the runtime directory.
-            parent = directory.parent
-            os.chown(parent, -1, group)
-            parent.chmod(stat.S_IMODE(parent.stat().st_mode) | stat.S_IXGRP)
-        except OSError as error:
-            raise ConfigurationError(
-                f"cannot give {directory} to group {self._settings.socket_group!r}: {error}; "
-                "name a group that the daemon's user is a member of"
-            ) from None
-        directory.chmod(0o750)
-
-    def _share(self, *endpoints: str) -> None:
-        """Connecting to a unix socket needs the right to write to it (unix(7))."""
-        group = self._group()
-        if group is None:
-            return
-        for endpoint in endpoints:
-            path = Path(endpoint.removeprefix("ipc://"))
-            os.chown(path, -1, group)
-            path.chmod(0o660)
-
-    def _group(self) -> int | None:
-        if not self._settings.socket_group:
-            return None
-        try:
-            return grp.getgrnam(self._settings.socket_group).gr_gid
-        except KeyError:
-            raise ConfigurationError(
-                f"cannot give the subscribers' sockets to group {self._settings.socket_group!r}: there is none"
-            ) from None
+        for front in self._fronts:
+            front.send(beat)
 
     def _now_text(self) -> str:
         return (

@@ -1,0 +1,176 @@
+"""The front for subscribers on other machines: TCP behind CURVE keys, opened again when a key is taken back.
+
+A connection that was admitted lives as long as its socket, so a revoked client is cut off by closing the sockets:
+the others come back by themselves and go on where they were.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import zmq
+
+from netmap_actors.bus.zap import ZapHandler
+from netmap_actors.curve_keys import AllowList, load_server_pair
+from netmap_actors.errors import ConfigurationError
+from netmap_actors.publisher.front import Front
+from netmap_actors.runtime_paths import remote_endpoints
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from netmap_actors.bus.loop import Loop
+    from netmap_actors.bus.sockets import Sockets
+    from netmap_actors.process.child_log import ChildLog
+    from netmap_actors.publication.core import Publication
+    from netmap_actors.publication.ring import Published
+
+__all__ = ["CONDITION", "RemoteFront"]
+
+CONDITION = "remote_subscribers"
+"""Shown in status while nobody can come in over TCP although it is configured."""
+BIND_AGAIN = 0.1
+"""Seconds before the first new try to bind; libzmq lets go of a port a little after its socket is closed."""
+BIND_AGAIN_MAX = 5.0
+LOG_INTERVAL = 1.0
+"""Seconds between two log lines about refusals, whoever knocks how often."""
+
+
+class RemoteFront:
+    """Keeps a Front open at a TCP endpoint. With `curve` only the clients of the allow-list come in."""
+
+    def __init__(
+        self,
+        loop: Loop,
+        sockets: Sockets,
+        publication: Publication,
+        *,
+        listen: str,
+        curve_dir: str,
+        log: ChildLog,
+        on_count: Callable[[], object],
+        degraded: Callable[[str, str], object],
+        healed: Callable[[str], object],
+    ) -> None:
+        """`listen`: tcp://ADDRESS:PORT; snapshots are asked for at the port after it. `curve_dir`: where the keys
+        are, empty for plain TCP (the configuration has seen to it that this is loopback)."""
+        self._loop = loop
+        self._sockets = sockets
+        self._publication = publication
+        self._endpoints = remote_endpoints(listen)
+        self._log = log
+        self._on_count = on_count
+        self._degraded = degraded
+        self._healed = healed
+        self._curve_dir = Path(curve_dir) if curve_dir else None
+        self._allowed = AllowList(self._curve_dir) if self._curve_dir is not None else None
+        self._admitted: set[str] = set()
+        """Public keys somebody may be connected with."""
+        self._zap: ZapHandler | None = None
+        self._front: Front | None = None
+        self._bind_again = BIND_AGAIN
+        self._mismatches = 0
+        self._unlogged = 0
+        self._next_log = 0.0
+        self._closed = False
+        self._open()
+
+    @property
+    def front(self) -> Front | None:
+        """The sockets, None while they could not be bound."""
+        return self._front
+
+    @property
+    def refused(self) -> int:
+        """Connections that were turned away."""
+        return self._mismatches + (self._zap.refused if self._zap is not None else 0)
+
+    def send(self, published: Published) -> None:
+        """As Front.send."""
+        if self._front is not None:
+            self._front.send(published)
+
+    def look_at_keys(self) -> None:
+        """Called at intervals: a key that was taken back must not go on reading."""
+        if self._allowed is None or self._front is None:
+            return
+        try:
+            known = {client.public for client in self._allowed.clients()}
+        except (ConfigurationError, OSError) as error:
+            # It admits nobody new; who is in was admitted by a list that could be read.
+            self._degraded(CONDITION, f"cannot read the allow-list: {error}")
+            return
+        self._healed(CONDITION)
+        if self._admitted - known:
+            self._admitted &= known
+            self._log.info("subscriber_key_revoked", detail="remote subscribers are asked to connect again")
+            self._shut()
+            self._open()
+
+    def close(self) -> None:
+        """Nobody comes in any more."""
+        self._closed = True
+        self._shut()
+        if self._zap is not None:
+            self._zap.close()
+
+    def _shut(self) -> None:
+        if self._front is not None:
+            self._front.close()
+            self._front = None
+
+    def _open(self) -> None:
+        if self._closed or self._front is not None:
+            return
+        try:
+            self._front = Front(
+                self._loop,
+                self._sockets,
+                self._publication,
+                updates=self._endpoints[0],
+                requests=self._endpoints[1],
+                on_count=self._on_count,
+                protect=self._protect if self._curve_dir is not None else None,
+                on_mismatch=self._on_mismatch if self._curve_dir is not None else None,
+            )
+        except (zmq.ZMQError, ConfigurationError, OSError) as error:
+            # The subscribers of this machine are served all the same.
+            if self._bind_again > BIND_AGAIN:
+                self._degraded(CONDITION, f"cannot listen on {self._endpoints[0]}: {error}")
+            self._loop.at(self._loop.now() + self._bind_again, self._open)
+            self._bind_again = min(self._bind_again * 2, BIND_AGAIN_MAX)
+            return
+        self._bind_again = BIND_AGAIN
+        self._healed(CONDITION)
+        self._log.info("remote_subscribers_welcome", updates=self._endpoints[0], requests=self._endpoints[1])
+
+    def _protect(self, socket: zmq.Socket[bytes]) -> None:
+        assert self._curve_dir is not None
+        assert self._allowed is not None
+        if self._zap is None:
+            self._zap = ZapHandler(self._loop, self._sockets, self._allowed, self._on_decision)
+        self._zap.protect(socket, load_server_pair(self._curve_dir))
+
+    def _on_decision(self, admitted: bool, address: str, who_or_why: str) -> None:
+        if not admitted:
+            self._refused(address, who_or_why)
+            return
+        self._log.debug("subscriber_admitted", address=address, client=who_or_why)
+        assert self._allowed is not None
+        self._admitted |= {client.public for client in self._allowed.clients() if client.name == who_or_why}
+
+    def _on_mismatch(self) -> None:
+        self._mismatches += 1
+        self._refused("", "it does not speak CURVE, or has another server key")
+
+    def _refused(self, address: str, why: str) -> None:
+        now = self._loop.now()
+        if now < self._next_log:
+            self._unlogged += 1
+            return
+        self._next_log = now + LOG_INTERVAL
+        self._log.warning(
+            "subscriber_refused", address=address, detail=why, more_since_the_last_line=self._unlogged
+        )
+        self._unlogged = 0

@@ -1,0 +1,55 @@
+"""The directory of the subscribers' unix sockets: its owner's alone, or shared with one group."""
+
+from __future__ import annotations
+
+import grp
+import os
+import stat
+from pathlib import Path
+
+from netmap_actors.errors import ConfigurationError
+
+__all__ = ["prepare", "share"]
+
+
+def prepare(directory: Path, group_name: str) -> None:
+    """Make the directory: 0700, or 0750 for the group. Raises ConfigurationError."""
+    directory.mkdir(mode=0o700, exist_ok=True)
+    group = _group(group_name)
+    if group is None:
+        directory.chmod(0o700)
+        return
+    try:
+        os.chown(directory, -1, group)
+        # The group has to get there, too, but needs to see nothing else of the runtime directory.
+        parent = directory.parent
+        os.chown(parent, -1, group)
+        parent.chmod(stat.S_IMODE(parent.stat().st_mode) | stat.S_IXGRP)
+    except OSError as error:
+        raise ConfigurationError(
+            f"cannot give {directory} to group {group_name!r}: {error}; "
+            "name a group that the daemon's user is a member of"
+        ) from None
+    directory.chmod(0o750)
+
+
+def share(group_name: str, *endpoints: str) -> None:
+    """Connecting to a unix socket needs the right to write to it (unix(7))."""
+    group = _group(group_name)
+    if group is None:
+        return
+    for endpoint in endpoints:
+        path = Path(endpoint.removeprefix("ipc://"))
+        os.chown(path, -1, group)
+        path.chmod(0o660)
+
+
+def _group(name: str) -> int | None:
+    if not name:
+        return None
+    try:
+        return grp.getgrnam(name).gr_gid
+    except KeyError:
+        raise ConfigurationError(
+            f"cannot give the subscribers' sockets to group {name!r}: there is none"
+        ) from None
