@@ -9,7 +9,7 @@ import struct
 import h2.errors
 import hpack
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from netmap_actors.errors import LocalProtocolError, RemoteProtocolError
@@ -566,6 +566,7 @@ def test_any_frames_are_events_or_a_protocol_error_at_the_server(frames: list[by
 
 
 @given(frames_strategy, st.lists(st.integers(0, 1000), max_size=20))
+@example([frame(7, 0, 0, bytes(6)), frame(0, 0, 0, b"x")], [15])
 def test_the_guard_sees_the_same_frames_at_any_split(frames: list[bytes], cuts: list[int]) -> None:
     def run(pieces: list[bytes]) -> tuple[int, str]:
         guard, passed = FrameGuard({1: None}), 0

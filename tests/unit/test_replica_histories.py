@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from netmap_actors.subscriber.events import PeerRemoved, PeerUpserted, Snapshot, StateChanged
@@ -143,6 +143,7 @@ def test_whatever_is_lost_replicas_end_equal_and_never_show_what_never_was(histo
 
 @settings(max_examples=100, deadline=None)
 @given(st.lists(st.tuples(step, losses), max_size=20))
+@example([(("full", {}), [False]), (("wait", 25.0), [False]), (("wait", 101.0), [False, True])])
 def test_what_a_follower_is_told_of_the_state_is_what_it_shows(history) -> None:
     run = Run(1 << 20)
     follower = run.followers[0]

@@ -236,10 +236,13 @@ class Replica:
         if self._synced:
             if commit.seq > self._seq or message.epoch != self._epoch:
                 self._gap(now)
+                self._doubt(message)
             elif commit.seq == self._seq:
                 self._believe(message.state, message, now)
-        elif commit.seq and self._answer is None and self._ask_at is None:
-            self._ask(now)  # there was no netmap yet when we asked; now there is
+        else:
+            self._doubt(message)
+            if commit.seq and self._answer is None and self._ask_at is None:
+                self._ask(now)  # there was no netmap yet when we asked; now there is
 
     def _take(self, message: netmap_pb2.BusMessage, now: float) -> list[Event]:
         """The next message in order, or a gap."""
@@ -389,6 +392,11 @@ class Replica:
         self._state = state
         if source.HasField("age_s"):
             self._age = (source.age_s, now)
+
+    def _doubt(self, message: netmap_pb2.BusMessage) -> None:
+        """Bad news of what we hold is believed at once, though we do not know yet what we have missed."""
+        if message.epoch == self._epoch and message.state != netmap_pb2.NETMAP_STATE_FRESH:
+            self._state = message.state
 
     def _judge(self, now: float) -> tuple[str, str]:
         """The state to show, and why it is not the publisher's word."""

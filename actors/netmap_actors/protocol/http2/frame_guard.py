@@ -65,12 +65,14 @@ class FrameGuard:
         self._sent += octets
 
     def check(self, data: bytes | memoryview, now: float) -> int:
-        """How much of `data` to hand on: all of it, or up to the end of a GOAWAY frame.
+        """How much of `data` to hand on: all of it, or up to the end of a GOAWAY frame, and nothing after one.
 
         Raises RemoteProtocolError for a frame that is too large, and for too many of the useless kinds.
         """
         offset, end = 0, len(data)
         while offset < end:
+            if self._goaway and not self._skip:
+                break
             if self._skip:
                 step = min(self._skip, end - offset)
                 self._skip -= step
@@ -82,8 +84,6 @@ class FrameGuard:
                 if len(self._head) < _HEADER_LENGTH:
                     break
                 self._frame(now)
-            if self._goaway and not self._skip:
-                break
         return offset
 
     def _frame(self, now: float) -> None:
