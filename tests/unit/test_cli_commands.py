@@ -23,7 +23,7 @@ from netmap_supervisor.status import encode
 from tests.unit.shown_netmap import EVIL, actor, peer, report, snapshot, upserted
 
 COMMANDS = (
-    "run", "status", "netmap", "watch", "wait", "stop", "reconnect", "reload", "config", "fault", "dev-control",
+    "run", "status", "netmap", "watch", "wait", "stop", "reconnect", "reload", "keys", "config", "fault", "dev-control",
     "completion",
 )  # fmt: skip
 

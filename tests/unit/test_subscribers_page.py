@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from netmap_actors.publication import answers, core, snapshot
-from netmap_actors.publisher import MAX_REQUEST, UPDATES_HWM
+from netmap_actors.publisher.front import MAX_REQUEST, UPDATES_HWM
 from netmap_actors.subscriber import Peers, Subscriber, replica
 from netmap_actors.wire import netmap_pb2
 from netmap_actors.wire.topics import PREFIX, Kind

@@ -89,13 +89,13 @@ class Subscriber:
             kinds=topics,
         )
         self._replica.emit = False
-        self._updates = self._socket(zmq.SUB, curve, receive=UPDATES_HWM)
+        self._updates = self._socket(zmq.SUB, endpoint[0], curve, receive=UPDATES_HWM)
         # Subscriptions are sent again at each reconnect and pass the send mark (libzmq issue 2258).
         self._updates.setsockopt(zmq.SNDHWM, 0)
         for kind in topics:
             self._updates.setsockopt(zmq.SUBSCRIBE, topic_of(kind))
         self._updates.connect(endpoint[0])
-        self._requests = self._socket(zmq.DEALER, curve, receive=ANSWERS_HWM)
+        self._requests = self._socket(zmq.DEALER, endpoint[1], curve, receive=ANSWERS_HWM)
         self._requests.connect(endpoint[1])
         self._replica.start(self._clock.boottime())
         self._poller = zmq.Poller()
@@ -224,6 +224,26 @@ class Subscriber:
                 return False
             await self._wait_async(end)
 
+    # For other event loops
+
+    @property
+    def sockets(self) -> tuple[zmq.Socket[bytes], zmq.Socket[bytes]]:
+        """What to wait for: call `poll` when one of them is readable, and when `due_in` has passed."""
+        return self._updates, self._requests
+
+    def poll(self) -> list[Event]:
+        """Take in what is there, without waiting, and the events since the last call: first a Snapshot."""
+        self._read()
+        while self._turn():
+            pass
+        events = list(self._events)
+        self._events.clear()
+        return events
+
+    def due_in(self) -> float | None:
+        """Seconds after which `poll` has something to do although nothing came; None: no need to look."""
+        return self._patience(None)
+
     # Life
 
     def close(self) -> None:
@@ -243,7 +263,9 @@ class Subscriber:
 
     # Inside
 
-    def _socket(self, kind: int, curve: tuple[CurvePair, str] | None, *, receive: int) -> zmq.Socket[bytes]:
+    def _socket(
+        self, kind: int, endpoint: str, curve: tuple[CurvePair, str] | None, *, receive: int
+    ) -> zmq.Socket[bytes]:
         socket: zmq.Socket[bytes] = self._context.socket(kind)
         socket.setsockopt(zmq.LINGER, 0)
         socket.setsockopt(zmq.RCVHWM, receive)
@@ -252,9 +274,10 @@ class Subscriber:
         socket.setsockopt(zmq.RECONNECT_IVL_MAX, 250)
         socket.setsockopt(zmq.SNDHWM, REQUESTS_HWM)
         socket.setsockopt(zmq.IPV6, 1)
-        # Over TCP a dead peer looks like a quiet one for a quarter of an hour.
-        socket.setsockopt(zmq.HEARTBEAT_IVL, 2000)
-        socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, int(SILENCE_LIMIT * 1000))
+        if endpoint.startswith("tcp:"):
+            # A dead peer looks like a quiet one for a quarter of an hour.
+            socket.setsockopt(zmq.HEARTBEAT_IVL, 2000)
+            socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, int(SILENCE_LIMIT * 1000))
         if curve is not None:
             pair, server = curve
             socket.setsockopt(zmq.CURVE_PUBLICKEY, pair.public.encode())
