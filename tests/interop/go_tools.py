@@ -1,6 +1,8 @@
-"""Builds the Go peers (testcontrol, tsp, tailscaled, tailscale) once per version, into a cache outside the tree.
+"""Builds the Go peers (testcontrol, tsp, tailscaled, tailscale) and the subscriber in Go that the documentation shows,
+once per version, into a cache outside the tree.
 
-Their version is pinned by go.mod and go.sum beside this file; the cache is keyed by them and by the compiler.
+The version of the peers is pinned by go.mod and go.sum beside this file; the cache is keyed by them and by the
+compiler, for the subscriber by its sources and the compiler.
 """
 
 from __future__ import annotations
@@ -17,12 +19,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 TOOLS = ("testcontrol", "tsp", "tailscaled", "tailscale")
 HERE = Path(__file__).resolve().parent
+SUBSCRIBER = HERE.parents[1] / "docs" / "examples" / "go"
 BUILD_LIMIT = 1500.0
-"""Seconds; a cold build of all four takes a few minutes on two cores."""
+"""Seconds; a cold build of the four peers takes a few minutes on two cores."""
 
 
 class GoToolsUnavailable(Exception):
@@ -47,30 +50,44 @@ def file_lock(path: Path) -> Iterator[None]:
 def _go() -> str:
     found = shutil.which("go") or shutil.which("go", path="/usr/local/go/bin")
     if found is None:
-        raise GoToolsUnavailable("cannot build the Go peers: there is no go on PATH")
+        raise GoToolsUnavailable("cannot build the Go programs: there is no go on PATH")
     return found
 
 
-def _version(go: str) -> str:
-    answer = subprocess.run([go, "version"], cwd=HERE, capture_output=True, text=True, check=False)
+def _version(go: str, module: Path) -> str:
+    answer = subprocess.run([go, "version"], cwd=module, capture_output=True, text=True, check=False)
     if answer.returncode != 0:
-        raise GoToolsUnavailable(f"cannot build the Go peers: {answer.stderr.strip()}")
+        raise GoToolsUnavailable(f"cannot build the Go programs: {answer.stderr.strip()}")
     return answer.stdout.strip()
 
 
 def build() -> Path:
-    """The directory holding the four programs, built now if need be. Raises GoToolsUnavailable."""
+    """The directory holding the four peers, built now if need be. Raises GoToolsUnavailable."""
+    key = [(HERE / "go.mod").read_bytes(), (HERE / "go.sum").read_bytes()]
+    packages = [f"tailscale.com/cmd/{tool}" for tool in TOOLS]
+    return _built("go-tools", "the Go peers", HERE, key, packages, TOOLS)
+
+
+def build_subscriber() -> Path:
+    """The subscriber in Go, built now if its sources have changed. Raises GoToolsUnavailable."""
+    sources = [SUBSCRIBER / "go.mod", SUBSCRIBER / "go.sum", *sorted(SUBSCRIBER.rglob("*.go"))]
+    key = [part for path in sources for part in (path.name.encode(), path.read_bytes())]
+    directory = _built("go-subscriber", "the subscriber in Go", SUBSCRIBER, key, ["."], ["subscriber"])
+    return directory / "subscriber"
+
+
+def _built(
+    folder: str, what: str, module: Path, key_parts: list[bytes], packages: list[str], programs: Sequence[str]
+) -> Path:
+    """The directory holding these programs of a module, from the cache or built into it."""
     go = _go()
-    key = hashlib.sha256(
-        b"\0".join([(HERE / "go.mod").read_bytes(), (HERE / "go.sum").read_bytes(), _version(go).encode()])
-    ).hexdigest()[:16]
-    root = cache_root() / "go-tools"
+    key = hashlib.sha256(b"\0".join([*key_parts, _version(go, module).encode()])).hexdigest()[:16]
+    root = cache_root() / folder
     target = root / key
     with file_lock(root / f"{key}.lock"):
-        if all((target / tool).is_file() for tool in TOOLS):
+        if all((target / program).is_file() for program in programs):
             return target
         with tempfile.TemporaryDirectory(dir=root, prefix=f"{key}-") as scratch:
-            packages = [f"tailscale.com/cmd/{tool}" for tool in TOOLS]
             command = [
                 go,
                 "build",
@@ -81,11 +98,11 @@ def build() -> Path:
                 scratch + "/",
                 *packages,
             ]
-            print(f"building the Go peers into {target} …", file=sys.stderr, flush=True)
+            print(f"building {what} into {target} …", file=sys.stderr, flush=True)
             try:
                 result = subprocess.run(
                     command,
-                    cwd=HERE,
+                    cwd=module,
                     env={**os.environ, "CGO_ENABLED": "0"},
                     stdout=subprocess.PIPE,
                     stderr=subprocess.STDOUT,
@@ -94,14 +111,12 @@ def build() -> Path:
                     timeout=BUILD_LIMIT,
                 )
             except subprocess.TimeoutExpired:
-                raise GoToolsUnavailable(
-                    f"cannot build the Go peers: not done after {BUILD_LIMIT:.0f} s"
-                ) from None
+                raise GoToolsUnavailable(f"cannot build {what}: not done after {BUILD_LIMIT:.0f} s") from None
             if result.returncode != 0:
-                raise GoToolsUnavailable(f"cannot build the Go peers: go build said\n{result.stdout[-2000:]}")
+                raise GoToolsUnavailable(f"cannot build {what}: go build said\n{result.stdout[-2000:]}")
             target.mkdir(parents=True, exist_ok=True)
-            for tool in TOOLS:
-                (Path(scratch) / tool).rename(target / tool)
+            for program in programs:
+                (Path(scratch) / program).rename(target / program)
     return target
 
 
@@ -109,6 +124,7 @@ def main() -> int:
     """Build, and say where; without Go that is an error only where CI says so."""
     try:
         print(f"Go peers: {build()}")
+        print(f"subscriber in Go: {build_subscriber()}")
     except GoToolsUnavailable as error:
         print(error, file=sys.stderr)
         return 1 if os.environ.get("CI") == "true" else 0
