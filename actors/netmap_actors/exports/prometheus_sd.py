@@ -1,0 +1,105 @@
+"""Targets for Prometheus, as its http_sd_configs and file_sd_configs read them: one group a node.
+
+https://prometheus.io/docs/prometheus/latest/http_sd/. Expired nodes stay in the list, and so do those that are offline:
+a target that does not answer raises an alert, one that has gone from the list does not.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from netmap_actors.exports.nodes import all_nodes, is_chosen, node_addresses, shown_tags
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+
+    from netmap_actors.subscriber import Netmap, Peer
+
+__all__ = ["SEPARATOR", "target_groups", "text"]
+
+SEPARATOR = ","
+"""Around and between the items of a list, as in Prometheus's own discoveries: `.*,tag:web,.*` finds one of them."""
+_PREFIX = "__meta_netmap_"
+_ONLINE = {True: "true", False: "false", None: "unknown"}
+
+
+def target_groups(
+    netmap: Netmap,
+    *,
+    state: str,
+    port: int | None,
+    tags: Collection[str] = (),
+    online_only: bool = False,
+) -> list[dict[str, Any]]:
+    """One group for each node, ourselves included, that can be read and has an address.
+
+    `state`: fresh or stale, shown as a label. `port`: None gives bare addresses, which relabelling has to complete.
+    `tags`: only nodes with one of them. `online_only`: only those the control server says to be online.
+    """
+    own, domain, wanted = netmap.self_node, netmap.domain, shown_tags(tags)
+    return [
+        {
+            "targets": [_target(addresses[0], port)],
+            "labels": _labels(node, addresses, domain, state, node == own),
+        }
+        for node in all_nodes(netmap)
+        if node.decoded
+        and is_chosen(node.tags, node.online, wanted=wanted, online_only=online_only)
+        and (addresses := node_addresses(node))
+    ]
+
+
+def text(
+    netmap: Netmap,
+    *,
+    state: str,
+    port: int | None,
+    tags: Collection[str] = (),
+    online_only: bool = False,
+) -> str:
+    """The same as a JSON file."""
+    groups = target_groups(netmap, state=state, port=port, tags=tags, online_only=online_only)
+    return msgspec.json.format(msgspec.json.encode(groups), indent=2).decode() + "\n"
+
+
+def _target(address: str, port: int | None) -> str:
+    host = f"[{address}]" if ":" in address else address
+    return host if port is None else f"{host}:{port}"
+
+
+def _labels(node: Peer, addresses: list[str], domain: str, state: str, own: bool) -> dict[str, str]:
+    labels = {
+        "name": node.name,
+        "short_name": node.name.partition(".")[0],
+        "stable_id": node.stable_id,
+        "address": addresses[0],
+        "addresses": _list(addresses),
+        "tags": _list(node.tags),
+        "routes": _list(node.routes),
+        "online": _ONLINE[node.online],
+        "expired": _truth(node.expired),
+        "user": node.user or "",
+        "os": node.os,
+        "hostname": node.hostname,
+        "domain": domain,
+        "self": _truth(own),
+        "state": state,
+    }
+    return {f"{_PREFIX}{name}": _in_utf8(value) for name, value in labels.items()}
+
+
+def _list(items: Iterable[str]) -> str:
+    """An empty list is empty, not two separators."""
+    joined = SEPARATOR.join(items)
+    return f"{SEPARATOR}{joined}{SEPARATOR}" if joined else ""
+
+
+def _truth(value: bool) -> str:
+    return "true" if value else "false"
+
+
+def _in_utf8(value: str) -> str:
+    # Prometheus refuses the whole list for one value that is not.
+    return value.encode(errors="replace").decode()
