@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-PROGRAMS = ("delta_cost", "kill_to_fresh", "fan_out", "idle", "start_to_published")
+PROGRAMS = ("delta_cost", "kill_to_fresh", "fan_out", "follow", "hold", "idle", "start_to_published")
 
 
 def main() -> int:
