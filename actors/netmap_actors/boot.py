@@ -15,6 +15,7 @@ __all__ = [
     "ConnectionSettings",
     "DevControlSettings",
     "Endpoints",
+    "HttpSettings",
     "LivenessSettings",
     "PublisherSettings",
     "decode_settings",
@@ -115,6 +116,15 @@ class PublisherSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Where the CURVE keys of `listen` are; empty: plain TCP."""
     max_map_response: int = 256 * 1024 * 1024
     control_url: str = ""
+
+
+class HttpSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Settings of http_endpoint."""
+
+    listen: str
+    """ADDRESS:PORT on loopback, or unix:PATH."""
+    socket_group: str = ""
+    """Group that may connect to the unix socket; empty: only the owner."""
 
 
 class DevControlSettings(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,19 +1,52 @@
-"""netmap-supervisor: a control client that is right, or says that it is stale."""
+"""netmap-supervisor: a control client that is right, or says that it is stale.
+
+The client library is offered here under the project's name; its code is `netmap_actors.subscriber`.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from netmap_actors.subscriber import Subscriber
+    from netmap_actors.subscriber import (
+        DocumentChanged,
+        DomainChanged,
+        Event,
+        Netmap,
+        Peer,
+        PeerRemoved,
+        Peers,
+        PeerUpserted,
+        SelfChanged,
+        Snapshot,
+        StateChanged,
+        Subscriber,
+        UserProfile,
+        UserProfilesChanged,
+    )
 
-__all__ = ["Subscriber"]
+__all__ = [
+    "DocumentChanged",
+    "DomainChanged",
+    "Event",
+    "Netmap",
+    "Peer",
+    "PeerRemoved",
+    "PeerUpserted",
+    "Peers",
+    "SelfChanged",
+    "Snapshot",
+    "StateChanged",
+    "Subscriber",
+    "UserProfile",
+    "UserProfilesChanged",
+]
 
 
 def __getattr__(name: str) -> object:
     """Load the client library when it is asked for (PEP 562): the Supervisor, which lives here too, never does."""
-    if name == "Subscriber":
-        from netmap_actors.subscriber import Subscriber  # noqa: PLC0415
+    if name in __all__:
+        from netmap_actors import subscriber  # noqa: PLC0415
 
-        return Subscriber
+        return getattr(subscriber, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

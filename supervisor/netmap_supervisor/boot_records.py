@@ -14,12 +14,13 @@ from netmap_actors.boot import (
     ConnectionSettings,
     DevControlSettings,
     Endpoints,
+    HttpSettings,
     LivenessSettings,
     PublisherSettings,
 )
 from netmap_actors.bus.sockets import ipc
 from netmap_actors.runtime_paths import requests_path, updates_path
-from netmap_supervisor.tree import DEV_CONTROL
+from netmap_supervisor.tree import DEV_CONTROL, HTTP_ENDPOINT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -127,6 +128,8 @@ class BootRecords:
                     max_map_response=settings.max_map_response,
                     control_url=self._control_url,
                 )
+            case name if name == HTTP_ENDPOINT:
+                return HttpSettings(listen=settings.http_listen, socket_group=settings.socket_group)
             case "liveness":
                 return LivenessSettings(silence_timeout=settings.silence_timeout)
             case name if name == DEV_CONTROL:

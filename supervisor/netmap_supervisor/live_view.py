@@ -43,6 +43,8 @@ _POLL = 1.0
 _REDRAW = 0.25
 """Seconds between two drawings at least: nobody reads faster."""
 _EVENT_LINES = 6
+_WIDE = 130
+"""Columns from which on all addresses of a peer are shown, not only the first."""
 _SMALLEST_TABLE = 5
 _STATE_STYLES = {"fresh": "bold green", "stale": "bold red", "none": "bold yellow"}
 _ONLINE_STYLES = {True: "green", False: "red", None: "yellow"}
@@ -204,12 +206,13 @@ class LiveView:
         for title, width in _COLUMNS.items():
             table.add_column(title, overflow="ellipsis", no_wrap=True, header_style="bold", min_width=width)
         shown = list(self._chosen(room))
+        wide = self._console.width >= _WIDE
         for row in shown:
             peer = row.peer
             changed = f"{ago(now - row.changed_at)}: {row.change}" if row.changed_at else ""
             table.add_row(
                 Text(label(peer)),
-                Text(address(peer)),
+                Text(escape(" ".join(peer.ips), 60) if wide else address(peer)),
                 Text(online(peer.online), style=_ONLINE_STYLES[peer.online]),
                 Text(escape(" ".join(peer.tags), 60)),
                 Text(escape(" ".join(peer.routes), 60)),

@@ -13,7 +13,7 @@ import msgspec
 from netmap_actors.wire import internal_pb2
 from netmap_supervisor.admin import AdminError
 from netmap_supervisor.core_messages import Reconnect, Stop
-from netmap_supervisor.tree import DEV_CONTROL
+from netmap_supervisor.tree import DEV_CONTROL, HTTP_ENDPOINT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -42,6 +42,7 @@ class Daemon(Protocol):
     def happened(self, event: Input) -> None: ...
     def tell(self, actor: str, body: Message) -> bool: ...
     def report(self) -> StatusReport: ...
+    def counters(self) -> dict[str, dict[str, int]]: ...
     def event(self, level: str, event: str, fields: Mapping[str, Any]) -> None: ...
 
 
@@ -74,7 +75,22 @@ class OperatorRequests:
             case other:
                 raise AdminError(f"cannot do {other!r}: no such command")
 
-    def on_dev_reply(self, reply: internal_pb2.DevReply) -> None:
+    def on_word(self, envelope: internal_pb2.Envelope) -> bool:
+        """A word of a child that belongs to somebody's request; False when it is none."""
+        match envelope.WhichOneof("body"):
+            case "dev_reply" if envelope.actor == DEV_CONTROL:
+                self._on_dev_reply(envelope.dev_reply)
+            case "status_request" if envelope.actor == HTTP_ENDPOINT:
+                told = {"status": self._daemon.report(), "counters": self._daemon.counters()}
+                reply = internal_pb2.StatusReply(
+                    token=envelope.status_request.token, json=msgspec.json.encode(told)
+                )
+                self._daemon.tell(HTTP_ENDPOINT, reply)
+            case _:
+                return False
+        return True
+
+    def _on_dev_reply(self, reply: internal_pb2.DevReply) -> None:
         """dev_control answered."""
         waiting = self._waiting.pop(reply.token, None)
         if waiting is None:

@@ -274,8 +274,7 @@ class Supervisor(pykka.ThreadingActor):
         child = self._core.children.get(envelope.actor)
         if child is not None and envelope.incarnation == child.incarnation:
             self._addresses[envelope.actor] = address
-            if envelope.actor == DEV_CONTROL and envelope.WhichOneof("body") == "dev_reply":
-                self._requests.on_dev_reply(envelope.dev_reply)
+            if self._requests.on_word(envelope):
                 return True
         self.happened(Word(envelope))
         return True
@@ -428,6 +427,10 @@ class Supervisor(pykka.ThreadingActor):
     def report(self) -> StatusReport:
         """What `status` shows."""
         return make_report(self._core, self._settings, self._own, self._now())
+
+    def counters(self) -> dict[str, dict[str, int]]:
+        """What the children last said they have counted, by actor."""
+        return {name: dict(beat.counters) for name, beat in self._core.heartbeats.items()}
 
     def _reload(self) -> Changes:
         """Take over what can change while it runs, and say what cannot. Raises NetmapError."""

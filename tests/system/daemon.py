@@ -162,6 +162,13 @@ class Daemon:
             command, env=self._env, capture_output=True, text=True, timeout=limit, check=check
         )
 
+    def run_free(self, *arguments: str, limit: float = 20.0) -> subprocess.CompletedProcess[str]:
+        """Run one command as it is, in this daemon's environment, and wait for it."""
+        command = [*self._prefix, *PROGRAM, *arguments]
+        return subprocess.run(
+            command, env=self._env, capture_output=True, text=True, timeout=limit, check=False
+        )
+
     def spawn_command(self, *arguments: str, **options: Any) -> subprocess.Popen[bytes]:
         """Start one command against this daemon (`watch --json` …); the caller ends it."""
         command = [*self._prefix, *PROGRAM, *arguments, f"--runtime-dir={self.runtime_dir}"]

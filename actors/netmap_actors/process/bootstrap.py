@@ -30,6 +30,7 @@ ACTORS = {
     "liveness": "netmap_actors.liveness:Liveness",
     "publisher": "netmap_actors.publisher:Publisher",
     "dev_control": "netmap_actors.dev_control:DevControl",
+    "http_endpoint": "netmap_actors.http_endpoint:HttpEndpoint",
 }
 """Where the class of each actor lives; loaded only in the process that is that actor."""
 

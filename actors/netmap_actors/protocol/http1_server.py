@@ -100,6 +100,28 @@ class HttpServer:
             raise LocalProtocolError(f"cannot answer: the connection is {self._phase.value}")
         head_only = self._request.method == b"HEAD"
         self._send_response(status, headers or [], body, close=close, head_only=head_only)
+        return self._next_cycle()
+
+    def begin(self, status: int, headers: list[tuple[str, str]]) -> None:
+        """Begin an answer of unknown length to the request in hand; `send_body` and `end` go on with it.
+
+        Raises LocalProtocolError when no request is waiting for an answer.
+        """
+        if self._phase is not _Phase.WAITING or self._request is None:
+            raise LocalProtocolError(f"cannot answer: the connection is {self._phase.value}")
+        # h11 chunks it, or closes behind it for HTTP/1.0.
+        self._send(h11.Response(status_code=status, headers=headers))
+
+    def send_body(self, data: bytes) -> None:
+        """Some more of the answer that was begun."""
+        self._send(h11.Data(data=data))
+
+    def end(self) -> list[HttpRequest]:
+        """The answer that was begun is complete; returns the next request if it was sent ahead."""
+        self._send(h11.EndOfMessage())
+        return self._next_cycle()
+
+    def _next_cycle(self) -> list[HttpRequest]:
         if self._h11.our_state is not h11.DONE or self._h11.their_state is not h11.DONE:
             self._phase = _Phase.CLOSED
             return []

@@ -16,6 +16,7 @@ import zmq
 from netmap_actors.boot import PublisherSettings, decode_settings
 from netmap_actors.errors import BadMapResponse
 from netmap_actors.process.actor_base import ActorBase
+from netmap_actors.process.shared_sockets import prepare, share
 from netmap_actors.publication.core import Publication
 from netmap_actors.publication.freshness import name_of
 from netmap_actors.publication.intake import Plea
@@ -23,7 +24,6 @@ from netmap_actors.publication.sequences import MAX_EPOCH
 from netmap_actors.publication.tailnet_netmap import TailnetNetmap
 from netmap_actors.publisher.front import Front
 from netmap_actors.publisher.remote import RemoteFront
-from netmap_actors.publisher.socket_directory import prepare, share
 from netmap_actors.wire import internal_pb2
 from netmap_actors.wire.codec import ForeignEnvelope
 

@@ -6,6 +6,7 @@ Not here: what the messages mean (`replica`).
 from __future__ import annotations
 
 import collections
+import contextlib
 import os
 import random
 from pathlib import Path
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
     from netmap_actors.clock import Clock
     from netmap_actors.curve_keys import CurvePair
-    from netmap_actors.subscriber.events import Event
+    from netmap_actors.subscriber.events import Event, Snapshot
     from netmap_actors.subscriber.netmap_view import Netmap, Peers
     from netmap_actors.subscriber.peer import Peer
 
@@ -40,6 +41,9 @@ ANSWERS_HWM = 8
 MAX_MESSAGE = 256 * 1024 * 1024
 MAX_EVENTS = 200_000
 """Events nobody has taken; with more, they give way to one Snapshot."""
+CONNECT_AGAIN = 10.0
+"""Seconds without a word over TCP after which we connect anew: libzmq does not, once it was refused, and a key may
+have been allowed since."""
 _MESSAGES_PER_TURN = 1000
 
 
@@ -94,6 +98,9 @@ class Subscriber:
         self._updates.setsockopt(zmq.SNDHWM, 0)
         for kind in topics:
             self._updates.setsockopt(zmq.SUBSCRIBE, topic_of(kind))
+        self._endpoint = endpoint
+        self._over_tcp = endpoint[0].startswith("tcp:")
+        self._quiet_since = self._clock.boottime()
         self._updates.connect(endpoint[0])
         self._requests = self._socket(zmq.DEALER, endpoint[1], curve, receive=ANSWERS_HWM)
         self._requests.connect(endpoint[1])
@@ -115,7 +122,8 @@ class Subscriber:
 
         `listen`: tcp://HOST:PORT as in the daemon's option. `key_file`: what `netmap-supervisor keys generate` wrote
         here; `server_key`: what `keys server` prints there. Without keys only a daemon that serves its own machine
-        in clear answers. Whoever is not admitted is not told so: `state` stays "none", the daemon's log says why.
+        in clear answers. Whoever is not admitted is not told so: `state` stays "none", the daemon's log says why,
+        and this end tries again every CONNECT_AGAIN seconds.
 
         Raises ValueError for an endpoint or kind that is none, ConfigurationError for a key file or server key that
         cannot be used.
@@ -240,6 +248,10 @@ class Subscriber:
         self._events.clear()
         return events
 
+    def snapshot(self) -> Snapshot | None:
+        """The netmap of this moment as an event, for whoever begins to follow now; None before the first one."""
+        return self._replica.snapshot(self._clock.boottime()) if self._replica.has_netmap else None
+
     def due_in(self) -> float | None:
         """Seconds after which `poll` has something to do although nothing came; None: no need to look."""
         return self._patience(None)
@@ -319,7 +331,8 @@ class Subscriber:
 
     def _patience(self, end: float | None) -> float | None:
         """Seconds until something is due."""
-        times = [time for time in (self._replica.deadline(), end) if time is not None]
+        again = self._quiet_since + CONNECT_AGAIN if self._over_tcp else None
+        times = [time for time in (self._replica.deadline(), end, again) if time is not None]
         return max(0.0, min(times) - self._clock.boottime()) if times else None
 
     def _turn(self) -> bool:
@@ -333,7 +346,8 @@ class Subscriber:
             except ValueError:
                 continue  # not two frames: not of our publisher
             busy = True
-            self._emit(self._replica.receive(topic, data, self._clock.boottime()))
+            self._quiet_since = self._clock.boottime()
+            self._emit(self._replica.receive(topic, data, self._quiet_since))
         for _ in range(_MESSAGES_PER_TURN):
             try:
                 frames = self._requests.recv_multipart(zmq.DONTWAIT)
@@ -342,6 +356,8 @@ class Subscriber:
             busy = True
             self._emit(self._replica.receive_answer(frames[-1], self._clock.boottime()))
         now = self._clock.boottime()
+        if self._over_tcp and now >= self._quiet_since + CONNECT_AGAIN:
+            self._connect_again(now)
         deadline = self._replica.deadline()
         if deadline is not None and now >= deadline:
             self._emit(self._replica.expire(now))
@@ -353,6 +369,14 @@ class Subscriber:
             # The socket's descriptor tells of nothing that came while it was being used.
             busy = True
         return busy
+
+    def _connect_again(self, now: float) -> None:
+        self._quiet_since = now
+        for socket, endpoint in zip(self.sockets, self._endpoint, strict=True):
+            # Where there is nothing left to disconnect, that is what we want.
+            with contextlib.suppress(zmq.ZMQError):
+                socket.disconnect(endpoint)
+            socket.connect(endpoint)
 
     def _emit(self, events: list[Event]) -> None:
         if not events:

@@ -193,13 +193,27 @@ class Netmap:
         """What else the server set, as one object."""
         return self._document("settings")
 
+    def find(self, word: str) -> Peer | None:
+        """The node with this stable id, address or name, ourselves included."""
+        own = self.self_node
+        return self.peers.find(word) or (own if own is not None and own.is_called(word) else None)
+
+    def frozen(self) -> Netmap:
+        """This netmap as it is now, whatever comes later."""
+        return Netmap(self._contents.copy())
+
     def to_json(self) -> dict[str, Any]:
         """The netmap as plain values."""
+        rest = self.rest_json()
+        head = {name: rest.pop(name) for name in ("domain", "self")}
+        return head | {"peers": [peer.to_json() for peer in self.peers.values()]} | rest
+
+    def rest_json(self) -> dict[str, Any]:
+        """Everything but the peers as plain values."""
         node = self.self_node
         return {
             "domain": self.domain,
             "self": node.to_json() if node is not None else None,
-            "peers": [peer.to_json() for peer in self.peers.values()],
             "user_profiles": [profile.to_json() for profile in self.user_profiles.values()],
             **{name: self._document(name) for name in DOCUMENTS},
         }

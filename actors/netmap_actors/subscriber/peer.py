@@ -188,7 +188,7 @@ class Peer:
 
     @property
     def expired(self) -> bool:
-        """The server says that the key has expired."""
+        """The key has expired: the server says so, or its moment has come."""
         return self._message.expired
 
     @property
@@ -235,6 +235,11 @@ class Peer:
     def json(self) -> dict[str, Any]:
         """The node as the control server's JSON, with every field that is not above."""
         return _mapping(parse_json(self._message.json))
+
+    def is_called(self, word: str) -> bool:
+        """Whether this is its stable id, one of its addresses, its name or the first label of it."""
+        name, wanted = self.name.lower(), word.rstrip(".").lower()
+        return word == self.stable_id or wanted in {name, name.partition(".")[0]} - {""} or word in self.ips
 
     def to_json(self) -> dict[str, Any]:
         """FIELDS as plain values; addresses, keys and times stay text."""

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["command"]
 
-ACTORS = ("control_connection", "liveness", "publisher", "dev_control")
+ACTORS = ("control_connection", "liveness", "publisher", "dev_control", "http_endpoint")
 _actor = click.argument("actor", type=click.Choice(ACTORS), metavar="ACTOR")
 
 
@@ -25,7 +25,8 @@ _actor = click.argument("actor", type=click.Choice(ACTORS), metavar="ACTOR")
 def command() -> None:
     """Break something on purpose, and watch the rest go on.
 
-    ACTOR is control_connection, liveness, publisher or dev_control. `server` and `heal` need control.url = "embedded".
+    ACTOR is control_connection, liveness, publisher, dev_control or http_endpoint. `server` and `heal` need
+    control.url = "embedded".
 
     \b
     Examples:

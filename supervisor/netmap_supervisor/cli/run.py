@@ -104,10 +104,26 @@ def facts(settings: RunSettings, configuration: Configuration) -> Iterator[str]:
         yield f"  auth key  {settings.auth_key or 'none: a URL to log in with will be shown'}"
     yield f"  state     {settings.state_dir}"
     yield f"  sockets   {settings.runtime_dir}"
+    if settings.listen:
+        who = (
+            "everybody on this machine"
+            if settings.listen_plaintext
+            else "clients of `netmap-supervisor keys`"
+        )
+        yield f"  listen    {settings.listen}, for {who}"
+    if settings.http_listen:
+        yield f"  http      {_http(settings.http_listen)}"
     yield f"  settings  {configuration.file or 'no file'}"
     yield f"  silence   dead after {show_duration(settings.silence_timeout)} without a MapResponse"
     yield f"  try       {hint(settings)}"
     yield ""
+
+
+def _http(listen: str) -> str:
+    kind, _, path = listen.partition(":")
+    if kind == "unix":
+        return f"curl --unix-socket {path} http://localhost/healthz"
+    return f"http://{listen}/ (/netmap /events /sd /metrics /healthz)"
 
 
 def hint(settings: RunSettings) -> str:

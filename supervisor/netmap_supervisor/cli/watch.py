@@ -17,7 +17,7 @@ from netmap_supervisor.cli.option_flags import runtime_dir_flag
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from netmap_actors.subscriber import Event, Peer
+    from netmap_actors.subscriber import Event
 
 __all__ = ["command", "wants"]
 
@@ -79,12 +79,7 @@ def wants(event: Event, kinds: tuple[str, ...], peers: tuple[str, ...]) -> bool:
         return False
     if not peers:
         return True
-    return isinstance(event, PeerUpserted | PeerRemoved) and any(_is(event.peer, word) for word in peers)
-
-
-def _is(peer: Peer, word: str) -> bool:
-    name, wanted = peer.name.lower(), word.rstrip(".").lower()
-    return word == peer.stable_id or wanted in {name, name.partition(".")[0]} or word in peer.ips
+    return isinstance(event, PeerUpserted | PeerRemoved) and any(event.peer.is_called(word) for word in peers)
 
 
 def _view(runtime_dir: Path, kinds: tuple[str, ...], peers: tuple[str, ...]) -> None:

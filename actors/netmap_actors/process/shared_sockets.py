@@ -1,4 +1,4 @@
-"""The directory of the subscribers' unix sockets: its owner's alone, or shared with one group."""
+"""Unix sockets for other programs: their owner's alone, or shared with one group."""
 
 from __future__ import annotations
 
@@ -34,7 +34,10 @@ def prepare(directory: Path, group_name: str) -> None:
 
 
 def share(group_name: str, *endpoints: str) -> None:
-    """Connecting to a unix socket needs the right to write to it (unix(7))."""
+    """Let the group connect, which needs the right to write to the socket (unix(7)). Raises ConfigurationError.
+
+    `endpoints`: paths, or ZeroMQ's ipc:// endpoints.
+    """
     group = _group(group_name)
     if group is None:
         return

@@ -1,0 +1,290 @@
+"""The HTTP endpoint actor: a subscriber like any other, with a listening socket instead of a program behind it.
+
+Its death costs its clients their connections and nobody else anything.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from netmap_actors.boot import HttpSettings, decode_settings
+from netmap_actors.http_endpoint import event_stream, metrics, pages
+from netmap_actors.http_endpoint.connection import Connection
+from netmap_actors.http_endpoint.guard import refusal
+from netmap_actors.process.actor_base import ActorBase
+from netmap_actors.process.shared_sockets import share
+from netmap_actors.subscriber import Subscriber
+from netmap_actors.wire import internal_pb2
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from netmap_actors.boot import Boot
+    from netmap_actors.bus.loop import Timer
+    from netmap_actors.clock import Clock
+    from netmap_actors.protocol.http1_server import HttpRequest
+    from netmap_actors.subscriber import Event
+
+__all__ = ["CONDITION", "HttpEndpoint"]
+
+CONDITION = "http_endpoint"
+"""Shown in status while the address cannot be listened on."""
+MAX_CONNECTIONS = 256
+BACKLOG = 128
+LISTEN_AGAIN = 2.0
+"""Seconds between two tries to listen."""
+STATUS_LIMIT = 2.0
+"""Seconds the Supervisor has to tell its status for a scrape."""
+COMMENT_INTERVAL = 15.0
+
+
+class HttpEndpoint(ActorBase):
+    """GET and HEAD on loopback or a unix socket."""
+
+    def __init__(self, boot: Boot, clock: Clock | None = None) -> None:
+        super().__init__(boot, clock)
+        self._settings = decode_settings(boot, HttpSettings)
+        endpoints = boot.endpoints
+        self._subscriber = Subscriber(endpoint=(endpoints.updates, endpoints.requests), clock=self.clock)
+        self._due: Timer | None = None
+        self._listener: socket.socket | None = None
+        self._accepting = False
+        self._host = ""
+        self._connections: set[Connection] = set()
+        self._followers: dict[Connection, tuple[Sequence[str], Sequence[str]]] = {}
+        self._scrapes: dict[int, tuple[Connection, str, bool, Timer]] = {}
+        self._token = 0
+        self._requests = 0
+        self._refused = 0
+
+    def setup(self) -> None:
+        for one in self._subscriber.sockets:
+            self.loop.watch(one, self._on_bus)
+        self._on_bus()
+        self.loop.every(COMMENT_INTERVAL, self._comment)
+        self._listen()
+        self.ready({"http": self._settings.listen})
+
+    def on_supervisor(self, envelope: internal_pb2.Envelope) -> None:
+        match envelope.WhichOneof("body"):
+            case "status_reply":
+                told = msgspec.json.decode(envelope.status_reply.json, type=dict[str, Any])
+                self._scraped(envelope.status_reply.token, told)
+            case other:
+                self.log.warning("unexpected_message", body=other)
+
+    def statistics(self, heartbeat: internal_pb2.Heartbeat) -> None:
+        heartbeat.counters["http_requests"] = self._requests
+        heartbeat.counters["http_requests_refused"] = self._refused
+
+    def teardown(self) -> None:
+        for connection in list(self._connections):
+            connection.close()
+        self._stop_listening()
+        for one in self._subscriber.sockets:
+            self.loop.unwatch(one)
+        self._subscriber.close()
+
+    # The bus
+
+    def _on_bus(self) -> None:
+        events = self._subscriber.poll()
+        for event in events:
+            self._tell_followers(event)
+        if self._due is not None:
+            self._due.cancel()
+            self._due = None
+        due_in = self._subscriber.due_in()
+        if due_in is not None:
+            self._due = self.loop.at(self.loop.now() + due_in, self._on_bus)
+
+    def _tell_followers(self, event: Event) -> None:
+        if not self._followers:
+            return
+        encoded = event_stream.encode(event)
+        for connection, (kinds, peers) in list(self._followers.items()):
+            if event_stream.chosen(event, kinds, peers):
+                connection.push(encoded)
+
+    def _comment(self) -> None:
+        for connection in list(self._followers):
+            connection.push(event_stream.COMMENT)
+
+    # Listening
+
+    def _listen(self) -> None:
+        where = self._settings.listen
+        try:
+            self._listener, self._host = _bound(where, self._settings.socket_group)
+        except OSError as error:
+            self.degraded(CONDITION, f"cannot listen on {where}: {error.strerror or error}")
+            self.loop.at(self.loop.now() + LISTEN_AGAIN, self._listen)
+            return
+        self.healed(CONDITION)
+        self.log.info("http_endpoint_open", listen=where)
+        self._accept_again()
+
+    def _stop_listening(self) -> None:
+        if self._listener is None:
+            return
+        if self._accepting:
+            self.loop.unwatch(self._listener.fileno())
+        self._listener.close()
+        self._listener = None
+        kind, _, path = self._settings.listen.partition(":")
+        if kind == "unix":
+            Path(path).unlink(missing_ok=True)
+
+    def _accept_again(self) -> None:
+        if self._listener is not None and not self._accepting and len(self._connections) < MAX_CONNECTIONS:
+            self._accepting = True
+            self.loop.watch(self._listener.fileno(), self._on_knock)
+
+    def _pause_accepting(self) -> None:
+        if self._listener is not None and self._accepting:
+            self._accepting = False
+            self.loop.unwatch(self._listener.fileno())
+
+    def _on_knock(self) -> None:
+        assert self._listener is not None
+        try:
+            sock, _ = self._listener.accept()
+        except BlockingIOError:
+            return
+        except OSError as error:
+            # Most likely no descriptor is left; it stays readable, so it is not looked at for a while.
+            self.log.warning("http_accept_failed", detail=str(error))
+            self._pause_accepting()
+            self.loop.at(self.loop.now() + 1.0, self._accept_again)
+            return
+        self._connections.add(Connection(self.loop, sock, self._on_request, self._on_end))
+        if len(self._connections) >= MAX_CONNECTIONS:
+            self._pause_accepting()
+
+    def _on_end(self, connection: Connection) -> None:
+        self._connections.discard(connection)
+        self._followers.pop(connection, None)
+        self._accept_again()
+
+    # Answers
+
+    def _on_request(self, connection: Connection, request: HttpRequest) -> None:
+        self._requests += 1
+        refused = refusal(request, self._host)
+        if refused is not None:
+            self._refused += 1
+            status, why = refused
+            allow = [("Allow", "GET, HEAD")] if status == 405 else []
+            connection.answer(status, pages.TEXT, f"{why}\n".encode(), allow)
+            return
+        path, _, words = request.target.partition("?")
+        try:
+            self._page(connection, request, path, pages.Query(words))
+        except pages.BadQuery as error:
+            connection.answer(400, pages.TEXT, f"{error}\n".encode())
+
+    def _page(self, connection: Connection, request: HttpRequest, path: str, query: pages.Query) -> None:
+        match path:
+            case "/metrics":
+                self._scrape(connection, request.header("accept") or "", query.only("peers").flag("peers"))
+                return
+            case "/events":
+                self._follow(connection, query.only("kind", "peer"), head_only=request.method == "HEAD")
+                return
+            case "/healthz":
+                page = pages.healthz(self._subscriber)
+            case "/sd":
+                page = pages.sd(self._subscriber, query)
+            case "/netmap":
+                page = pages.netmap(self._subscriber, query)
+            case _:
+                page = pages.not_found()
+        if page.parts is not None:
+            connection.answer_in_parts(page.content_type, page.parts if request.method == "GET" else iter(()))
+        else:
+            connection.answer(page.status, page.content_type, page.body)
+
+    def _follow(self, connection: Connection, query: pages.Query, *, head_only: bool) -> None:
+        if head_only:
+            connection.answer_in_parts(event_stream.CONTENT_TYPE, iter(()))
+            return
+        connection.begin_events(event_stream.CONTENT_TYPE)
+        snapshot = self._subscriber.snapshot()
+        if snapshot is not None:
+            connection.push(event_stream.encode(snapshot))
+        if not connection.closed:
+            self._followers[connection] = (query.all("kind"), query.all("peer"))
+
+    def _scrape(self, connection: Connection, accept: str, peers: bool) -> None:
+        self._token += 1
+        token = self._token
+        timer = self.loop.at(self.loop.now() + STATUS_LIMIT, lambda: self._scraped(token, {}))
+        self._scrapes[token] = (connection, accept, peers, timer)
+        self.tell_supervisor(internal_pb2.StatusRequest(token=token))
+
+    def _scraped(self, token: int, told: dict[str, Any]) -> None:
+        waiting = self._scrapes.pop(token, None)
+        if waiting is None:
+            return  # it came too late: the scrape was answered without
+        connection, accept, peers, timer = waiting
+        timer.cancel()
+        subscriber = self._subscriber
+        shown = metrics.Shown(
+            state=subscriber.state,
+            age_s=subscriber.age_s,
+            netmap=subscriber.netmap,
+            status=told.get("status"),
+            counters=told.get("counters", {}),
+            peers=peers,
+        )
+        content_type, body = metrics.page(shown, accept)
+        connection.answer(200, content_type, body)
+
+
+def _bound(where: str, group: str) -> tuple[socket.socket, str]:
+    """(listening socket, host of its address). Raises OSError."""
+    kind, _, path = where.partition(":")
+    if kind == "unix":
+        return _bound_to_path(Path(path), group), ""
+    host, _, port = where.rpartition(":")
+    address = host.strip("[]")
+    listener = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((address, int(port)))
+        return _listening(listener), host
+    except OSError:
+        listener.close()
+        raise
+
+
+def _bound_to_path(path: Path, group: str) -> socket.socket:
+    """Takes the place of a socket that an earlier process left; nothing else is ever removed."""
+    if path.is_socket():
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+            probe.setblocking(False)
+            if probe.connect_ex(str(path)) == 0:
+                raise OSError(0, "another program listens there")
+        path.unlink()
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    before = os.umask(0o177)
+    try:
+        listener.bind(str(path))
+        share(group, str(path))
+        return _listening(listener)
+    except OSError:
+        listener.close()
+        raise
+    finally:
+        os.umask(before)
+
+
+def _listening(listener: socket.socket) -> socket.socket:
+    listener.listen(BACKLOG)
+    listener.setblocking(False)
+    return listener

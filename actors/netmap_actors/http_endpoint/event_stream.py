@@ -1,0 +1,40 @@
+"""The netmap's events as server-sent events (HTML Living Standard, 9.2), each with the object `watch --json` prints."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from netmap_actors.subscriber import PeerRemoved, PeerUpserted, Snapshot
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from netmap_actors.subscriber import Event
+
+__all__ = ["COMMENT", "CONTENT_TYPE", "chosen", "encode"]
+
+CONTENT_TYPE = "text/event-stream; charset=utf-8"
+COMMENT = b":\n\n"
+"""Keeps proxies from taking a quiet stream for a dead one."""
+
+
+def encode(event: Event) -> bytes:
+    """One event; its JSON has no line break, so it is one `data` line."""
+    data = msgspec.json.encode(event.to_json())
+    return b"id: %d:%d\nevent: %s\ndata: %s\n\n" % (event.epoch, event.seq, event.kind.encode(), data)
+
+
+def chosen(event: Event, kinds: Sequence[str], peers: Sequence[str]) -> bool:
+    """Whether a client that asked for these kinds and peers (empty: all) is told of the event.
+
+    The snapshot is for everybody; with peers, nothing but it and changes of those peers.
+    """
+    if isinstance(event, Snapshot):
+        return True
+    if kinds and event.kind not in kinds:
+        return False
+    if not peers:
+        return True
+    return isinstance(event, PeerUpserted | PeerRemoved) and any(event.peer.is_called(word) for word in peers)

@@ -1,0 +1,199 @@
+"""The metrics page: the daemon's status and the netmap as Prometheus metrics, made for each scrape.
+
+Not here: where the figures come from. Not prometheus_client's registry of the process, either: what is shown belongs
+to other processes, some of which are killed on purpose.
+"""
+
+from __future__ import annotations
+
+import datetime
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    InfoMetricFamily,
+    StateSetMetricFamily,
+)
+from prometheus_client.exposition import choose_encoder
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from prometheus_client.core import Metric
+
+    from netmap_actors.subscriber import Netmap
+
+__all__ = ["Shown", "page"]
+
+NETMAP_STATES = ("none", "fresh", "stale")
+CONNECTION_STATES = (
+    "starting",
+    "resolving",
+    "connecting",
+    "handshaking",
+    "registering",
+    "login_needed",
+    "awaiting_approval",
+    "map_session",
+    "backing_off",
+    "stopped",
+)
+
+
+class Shown(NamedTuple):
+    """What one scrape shows."""
+
+    state: str
+    """The netmap's, as the endpoint's own subscription has it."""
+    age_s: float | None
+    netmap: Netmap
+    status: Mapping[str, Any] | None
+    """`status --json`; None when the Supervisor did not answer."""
+    counters: Mapping[str, Mapping[str, int]]
+    """By actor and name."""
+    peers: bool = False
+    """One series a peer, too."""
+
+
+def page(shown: Shown, accept: str) -> tuple[str, bytes]:
+    """(content type, text) in the format the Accept header asks for."""
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(_Collector(shown))
+    encode, content_type = choose_encoder(accept)
+    return content_type, encode(registry)
+
+
+class _Collector:
+    def __init__(self, shown: Shown) -> None:
+        self._shown = shown
+
+    def collect(self) -> Iterator[Metric]:
+        yield from _netmap(self._shown)
+        if self._shown.peers:
+            yield from _peers(self._shown.netmap)
+        status = self._shown.status
+        yield _gauge(
+            "netmap_supervisor_up", "Whether the Supervisor answered this scrape", float(status is not None)
+        )
+        if status is not None:
+            yield from _connection(status)
+            yield from _actors(status)
+        yield from _counters(self._shown.counters)
+
+
+def _netmap(shown: Shown) -> Iterator[Metric]:
+    yield StateSetMetricFamily(
+        "netmap_state",
+        "How far the netmap can be trusted",
+        {state: state == shown.state for state in NETMAP_STATES},
+    )
+    if shown.age_s is not None:
+        yield _gauge(
+            "netmap_last_map_response_age_seconds", "Time since the last complete MapResponse", shown.age_s
+        )
+    online = GaugeMetricFamily(
+        "netmap_peers", "Peers by their contact with the control server", labels=["online"]
+    )
+    counts = {"true": 0, "false": 0, "unknown": 0}
+    for peer in shown.netmap.peers.values():
+        counts[_word(peer.online)] += 1
+    for word, count in counts.items():
+        online.add_metric([word], count)
+    yield online
+    own = shown.netmap.self_node
+    expiry = _unix_seconds(own.key_expiry) if own is not None else None
+    if expiry is not None:
+        yield _gauge("netmap_node_key_expiry_timestamp_seconds", "When this node's key expires", expiry)
+
+
+def _peers(netmap: Netmap) -> Iterator[Metric]:
+    labels = ["stable_id", "name"]
+    online = GaugeMetricFamily(
+        "netmap_peer_online", "1 online, 0 offline; absent while unknown", labels=labels
+    )
+    seen = GaugeMetricFamily(
+        "netmap_peer_last_seen_timestamp_seconds", "When the control server last saw the peer", labels=labels
+    )
+    for peer in netmap.peers.values():
+        whose = [peer.stable_id, peer.name]
+        if peer.online is not None:
+            online.add_metric(whose, float(peer.online))
+        moment = _unix_seconds(peer.last_seen)
+        if moment is not None:
+            seen.add_metric(whose, moment)
+    yield online
+    yield seen
+
+
+def _connection(status: Mapping[str, Any]) -> Iterator[Metric]:
+    connection, liveness = status["connection"], status["liveness"]
+    yield InfoMetricFamily("netmap_supervisor", "The daemon", {"version": status["version"]})
+    yield _gauge("netmap_supervisor_uptime_seconds", "Time since the Supervisor started", status["uptime_s"])
+    yield StateSetMetricFamily(
+        "netmap_connection_state",
+        "What the control connection does",
+        {state: state == connection["state"] for state in CONNECTION_STATES},
+    )
+    yield CounterMetricFamily(
+        "netmap_connection_attempts", "Connection processes started", connection["attempts"]
+    )
+    yield CounterMetricFamily("netmap_map_sessions", "Map sessions begun", connection["sessions"])
+    ended = CounterMetricFamily("netmap_reconnects", "Connections that ended, by reason", labels=["reason"])
+    for reason, count in connection["ended"].items():
+        ended.add_metric([reason], count)
+    yield ended
+    yield _gauge(
+        "netmap_silence_timeout_seconds",
+        "Silence after which the connection counts as dead",
+        liveness["silence_timeout_s"],
+    )
+    yield _gauge("netmap_subscribers", "Connections to the updates sockets", status["subscribers"])
+    degraded = GaugeMetricFamily("netmap_degraded", "Conditions somebody should know of", labels=["code"])
+    for condition in status["degraded"]:
+        degraded.add_metric([condition["code"]], 1.0)
+    yield degraded
+
+
+def _actors(status: Mapping[str, Any]) -> Iterator[Metric]:
+    up = GaugeMetricFamily("netmap_actor_up", "Whether the process is active", labels=["actor"])
+    restarts = CounterMetricFamily(
+        "netmap_actor_restarts", "Times the process was replaced", labels=["actor"]
+    )
+    memory = GaugeMetricFamily(
+        "netmap_actor_resident_memory_bytes", "Resident memory of the process", labels=["actor"]
+    )
+    for actor in status["actors"]:
+        name = [actor["name"]]
+        up.add_metric(name, float(actor["state"] == "active"))
+        restarts.add_metric(name, actor["restarts"])
+        if actor["rss_bytes"] is not None:
+            memory.add_metric(name, actor["rss_bytes"])
+    yield from (up, restarts, memory)
+
+
+def _counters(counters: Mapping[str, Mapping[str, int]]) -> Iterator[Metric]:
+    events = CounterMetricFamily(
+        "netmap_actor_events", "What the actors count since their process began", labels=["actor", "event"]
+    )
+    for actor, counted in sorted(counters.items()):
+        for name, count in sorted(counted.items()):
+            events.add_metric([actor, name], count)
+    yield events
+
+
+def _gauge(name: str, text: str, value: float) -> Metric:
+    return GaugeMetricFamily(name, text, value)
+
+
+def _word(online: bool | None) -> str:
+    return "unknown" if online is None else str(online).lower()
+
+
+def _unix_seconds(text: str | None) -> float | None:
+    try:
+        moment = datetime.datetime.fromisoformat(text or "")
+    except ValueError:
+        return None
+    return moment.timestamp() if moment.tzinfo is not None else None

@@ -1,0 +1,185 @@
+"""What there is to read: the pages that show the netmap of this moment. Pure: the view is an argument.
+
+Not here: /metrics, which waits for the Supervisor, and /events, which does not end (`actor`).
+"""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+from urllib.parse import parse_qs
+
+import msgspec
+
+from netmap_actors.errors import escape
+from netmap_actors.exports import prometheus_sd
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from netmap_actors.subscriber import Netmap, Peer
+
+__all__ = [
+    "JSON",
+    "PATHS",
+    "TEXT",
+    "BadQuery",
+    "Page",
+    "Query",
+    "View",
+    "healthz",
+    "netmap",
+    "not_found",
+    "sd",
+]
+
+JSON = "application/json"
+TEXT = "text/plain; charset=utf-8"
+PEERS_PER_PART = 500
+MAX_QUERY = 4096
+PATHS = {
+    "/netmap": "the netmap as `netmap-supervisor netmap --json` prints it; ?peer=NAME for one peer",
+    "/events": "every change as server-sent events, a snapshot first; ?kind= and ?peer= choose, may be repeated",
+    "/sd": "targets for Prometheus's http_sd_configs; ?port=9100, ?tag=web (may be repeated), ?online=true",
+    "/metrics": "the daemon's metrics for Prometheus; ?peers=true for one series a peer",
+    "/healthz": "200 when the netmap is fresh, 503 when it is not",
+}
+
+
+class BadQuery(ValueError):
+    """What stands behind the ? cannot be used; the text says why."""
+
+
+class Page(NamedTuple):
+    """One answer. `parts` instead of `body` for what may be large."""
+
+    status: int
+    content_type: str
+    body: bytes = b""
+    parts: Iterator[bytes] | None = None
+
+
+class View(Protocol):
+    """A Subscriber, as far as pages look at it."""
+
+    @property
+    def state(self) -> str: ...
+    @property
+    def age_s(self) -> float | None: ...
+    @property
+    def epoch(self) -> int: ...
+    @property
+    def seq(self) -> int: ...
+    @property
+    def netmap(self) -> Netmap: ...
+
+
+class Query:
+    """The words behind the ?; asking for one marks it as known."""
+
+    def __init__(self, text: str) -> None:
+        """Raises BadQuery."""
+        if len(text) > MAX_QUERY:
+            raise BadQuery(f"cannot use the query: longer than {MAX_QUERY} bytes")
+        try:
+            self._values = parse_qs(
+                text, keep_blank_values=True, strict_parsing=bool(text), max_num_fields=100
+            )
+        except ValueError as error:
+            raise BadQuery(f"cannot use the query: {error}") from None
+
+    def only(self, *names: str) -> Query:
+        """Raises BadQuery when there is any other word."""
+        for name in self._values:
+            if name not in names:
+                known = ", ".join(names) or "none"
+                raise BadQuery(f"cannot use {escape(name, 50)!r} in the query: known here is {known}")
+        return self
+
+    def all(self, name: str) -> list[str]:
+        """Every value of a word."""
+        return self._values.get(name, [])
+
+    def one(self, name: str) -> str | None:
+        """The value of a word that may stand once. Raises BadQuery."""
+        values = self.all(name)
+        if len(values) > 1:
+            raise BadQuery(f"cannot use {name} twice")
+        return values[0] if values else None
+
+    def flag(self, name: str) -> bool:
+        """true or false. Raises BadQuery."""
+        value = self.one(name)
+        if value not in {None, "true", "false"}:
+            raise BadQuery(f"cannot use {name}={escape(str(value), 50)}: true or false is expected")
+        return value == "true"
+
+    def port(self, name: str) -> int | None:
+        """A port. Raises BadQuery."""
+        value = self.one(name)
+        if value is None:
+            return None
+        if not (value.isascii() and value.isdigit() and 1 <= int(value) <= 65535):
+            raise BadQuery(f"cannot use {name}={escape(value, 50)}: a number from 1 to 65535 is expected")
+        return int(value)
+
+
+def not_found() -> Page:
+    """What to ask for instead."""
+    lines = [f"{path:<10} {text}" for path, text in PATHS.items()]
+    return Page(404, TEXT, ("There is nothing here. There is:\n" + "\n".join(lines) + "\n").encode())
+
+
+def healthz(view: View) -> Page:
+    """Whether the netmap can be trusted now."""
+    status = 200 if view.state == "fresh" else 503
+    return Page(status, JSON, msgspec.json.encode(_head(view) | {"peers": len(view.netmap.peers)}))
+
+
+def sd(view: View, query: Query) -> Page:
+    """Prometheus keeps the targets it has when this fails, so no netmap is no empty list."""
+    query.only("port", "tag", "online")
+    port, tags, online = query.port("port"), query.all("tag"), query.flag("online")
+    if view.state == "none":
+        return Page(503, TEXT, b"cannot list targets: no netmap has come yet\n")
+    groups = prometheus_sd.target_groups(
+        view.netmap, state=view.state, port=port, tags=tags, online_only=online
+    )
+    return Page(200, JSON, msgspec.json.encode(groups))
+
+
+def netmap(view: View, query: Query) -> Page:
+    """The whole netmap, or one peer of it."""
+    word = query.only("peer").one("peer")
+    if word is not None:
+        found = view.netmap.find(word)
+        if found is None:
+            return Page(
+                404,
+                TEXT,
+                f"cannot find {escape(word, 80)!r}: no node has this name, address or id\n".encode(),
+            )
+        return Page(
+            200, JSON, msgspec.json.encode(_head(view) | {"peer": found.to_json() | {"node": found.json}})
+        )
+    return Page(200, JSON, parts=_in_parts(view))
+
+
+def _head(view: View) -> dict[str, object]:
+    return {"state": view.state, "age_s": view.age_s, "epoch": view.epoch, "seq": view.seq}
+
+
+def _in_parts(view: View) -> Iterator[bytes]:
+    """The object `netmap --json` prints, of this moment: updates meanwhile do not show in it."""
+    frozen = view.netmap.frozen()
+    rest = _head(view) | frozen.rest_json()
+    return itertools.chain(
+        [msgspec.json.encode(rest)[:-1] + b',"peers":['], _peers(iter(frozen.peers.values())), [b"]}"]
+    )
+
+
+def _peers(peers: Iterator[Peer]) -> Iterator[bytes]:
+    separator = b""
+    while batch := list(itertools.islice(peers, PEERS_PER_PART)):
+        yield separator + b",".join(msgspec.json.encode(peer.to_json()) for peer in batch)
+        separator = b","

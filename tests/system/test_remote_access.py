@@ -1,0 +1,153 @@
+"""The netmap for other machines and for HTTP clients, with the whole daemon and the commands a user has."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import stat
+from typing import TYPE_CHECKING
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from netmap_supervisor import Subscriber
+from tests.process.http_process import free_address
+from tests.process.test_remote_subscribers import free_ports
+from tests.system.daemon import Daemon
+from tests.waiting import wait_for
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+LIMIT = 20.0
+
+
+class Reachable(Daemon):
+    """A daemon with both doors open."""
+
+    def __init__(self) -> None:
+        self.listen, self.http = free_ports(), free_address()
+        super().__init__(f"--listen={self.listen}", f"--http-listen={self.http}", "--dev-churn=1")
+
+    def keys(self, *arguments: str) -> str:
+        """What `keys` prints; it works on files and needs no daemon."""
+        words = [*arguments] if arguments[0] == "generate" else [*arguments, f"--state-dir={self.state_dir}"]
+        done = self.run_free("keys", *words)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+    def healthy(self) -> bool:
+        """The endpoint answers, and its netmap is fresh."""
+        try:
+            return self.get("/healthz")[0] == 200
+        except ConnectionError:
+            return False
+
+    def get(self, target: str) -> tuple[int, bytes]:
+        client = http.client.HTTPConnection(self.http, timeout=LIMIT)
+        try:
+            client.request("GET", target)
+            response = client.getresponse()
+            return response.status, response.read()
+        finally:
+            client.close()
+
+
+@pytest.fixture(scope="module")
+def daemon() -> Iterator[Reachable]:
+    with Reachable() as daemon:
+        daemon.wait_fresh()
+        yield daemon
+
+
+def test_from_a_new_key_to_the_netmap_and_back_to_nothing(daemon: Reachable, tmp_path: Path) -> None:
+    key_file = tmp_path / "laptop.key_secret"
+    public = daemon.keys("generate", str(key_file))
+    assert stat.S_IMODE(key_file.stat().st_mode) == 0o600
+    secret = key_file.read_text().splitlines()[2]
+    server_key = daemon.keys("server")
+    with Subscriber.remote(daemon.listen, key_file=key_file, server_key=server_key) as early:
+        assert not early.connect(1.0)
+    daemon.keys("allow", "laptop", public)
+    assert json.loads(daemon.keys("list", "--json")) == [{"name": "laptop", "public_key": public}]
+    with Subscriber.remote(daemon.listen, key_file=key_file, server_key=server_key) as remote:
+        assert remote.wait_for(lambda view: view.state == "fresh", LIMIT)
+        seq = remote.seq
+        assert remote.wait_for(lambda view: view.seq > seq, LIMIT)
+        daemon.keys("revoke", "laptop")
+        assert remote.wait_for(lambda view: view.state == "stale", LIMIT)
+    assert daemon.events("subscriber_refused", actor="publisher")
+    log = daemon.log_path.read_text()
+    assert secret not in log
+    server_secret = (daemon.state_dir / "curve" / "server.key_secret").read_text().splitlines()[2]
+    assert server_secret not in log
+
+
+def test_wrong_keys_and_names_are_told_and_change_nothing(daemon: Reachable, tmp_path: Path) -> None:
+    file = tmp_path / "one.key_secret"
+    public = daemon.keys("generate", str(file))
+    before = file.read_bytes()
+    for words in (
+        ("generate", str(file)),
+        ("allow", "x", "no key", f"--state-dir={daemon.state_dir}"),
+        ("allow", "../x", public, f"--state-dir={daemon.state_dir}"),
+        ("revoke", "nobody", f"--state-dir={daemon.state_dir}"),
+    ):
+        done = daemon.run_free("keys", *words)
+        assert done.returncode == 1, words
+        assert done.stderr.startswith("netmap-supervisor: cannot "), done.stderr
+    assert file.read_bytes() == before
+    assert json.loads(daemon.keys("list", "--json")) == []
+
+
+def test_http_shows_the_netmap_and_the_daemon(daemon: Reachable) -> None:
+    assert wait_for(daemon.healthy, LIMIT, "a fresh netmap")
+
+    def same() -> bool:
+        shown = json.loads(daemon.get("/netmap")[1])
+        printed = json.loads(daemon.command("netmap", "--json", check=True).stdout)
+        assert set(shown) == set(printed)
+        # Its peers come and go: two looks at one commit have to agree.
+        names = [{peer["stable_id"]: peer for peer in one["peers"]} for one in (shown, printed)]
+        return shown["seq"] == printed["seq"] and names[0] == names[1]
+
+    assert wait_for(same, LIMIT, "the same netmap from both")
+    families = {f.name: f for f in text_string_to_metric_families(daemon.get("/metrics")[1].decode())}
+    up = {sample.labels["actor"]: sample.value for sample in families["netmap_actor_up"].samples}
+    assert up == dict.fromkeys(
+        ("supervisor", "dev_control", "publisher", "liveness", "control_connection", "http_endpoint"), 1.0
+    )
+    states = {
+        s.labels["netmap_connection_state"]: s.value for s in families["netmap_connection_state"].samples
+    }
+    assert states["map_session"] == 1
+    counted = {(s.labels["actor"], s.labels["event"]) for s in families["netmap_actor_events"].samples}
+    assert ("publisher", "suppressed") in counted
+
+
+def test_the_endpoint_may_die_and_comes_back_alone(daemon: Reachable) -> None:
+    before = daemon.wait_fresh()
+    killed = daemon.signal_actor("http_endpoint")
+    after = daemon.wait_status(
+        lambda status: any(
+            row["name"] == "http_endpoint" and row["state"] == "active" and row["pid"] != killed
+            for row in status["actors"]
+        ),
+        LIMIT,
+        "a new http_endpoint",
+    )
+    pids = [
+        {r["name"]: r["pid"] for r in s["actors"] if r["name"] != "http_endpoint"} for s in (before, after)
+    ]
+    assert pids[0] == pids[1]
+    assert wait_for(daemon.healthy, LIMIT, "a fresh netmap")
+
+
+def test_plain_tcp_is_refused_where_others_could_reach_it() -> None:
+    with Daemon("--listen=tcp://0.0.0.0:9740", "--listen-plaintext") as refused:
+        assert refused.wait() == 78
+        assert "cannot serve tcp://0.0.0.0:9740 without CURVE" in refused.log_path.read_text()
+    with Daemon("--http-listen=0.0.0.0:9641") as refused:
+        assert refused.wait() == 78
+        assert "not a loopback address" in refused.log_path.read_text()
