@@ -8,6 +8,7 @@ import click
 import msgspec
 
 from netmap_actors.errors import escape
+from netmap_actors.exports import netmap_json
 from netmap_actors.subscriber import Subscriber
 from netmap_supervisor.cli.columns import columns
 from netmap_supervisor.cli.daemon import CommandFailed, require_running
@@ -48,13 +49,14 @@ def command(peer: str | None, as_json: bool, runtime_dir: Path) -> None:
         if subscriber.state != "fresh":
             click.echo(f"warning: {trust(subscriber.state, subscriber.age_s)}", err=True)
         if peer is None and as_json:
-            head = {
-                "state": subscriber.state,
-                "age_s": subscriber.age_s,
-                "epoch": subscriber.epoch,
-                "seq": subscriber.seq,
-            }
-            click.echo(msgspec.json.encode(head | subscriber.netmap.to_json()))
+            shown = netmap_json.document(
+                subscriber.netmap,
+                state=subscriber.state,
+                age_s=subscriber.age_s,
+                epoch=subscriber.epoch,
+                seq=subscriber.seq,
+            )
+            click.echo(netmap_json.text(shown), nl=False)
         elif peer is None:
             click.echo("\n".join(_table(subscriber)))
         else:

@@ -1,0 +1,66 @@
+"""The netmap as one JSON object: what `netmap --json` prints.
+
+Not here: the events of `watch --json` (`subscriber.events`).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from netmap_actors.exports.nodes import is_chosen, shown_tags
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from netmap_actors.subscriber import Netmap
+
+__all__ = ["document", "same", "text"]
+
+
+def document(
+    netmap: Netmap,
+    *,
+    state: str,
+    age_s: float | None,
+    epoch: int,
+    seq: int,
+    tags: Collection[str] = (),
+    online_only: bool = False,
+) -> dict[str, Any]:
+    """The object; `self` stays in it whatever the choice of peers.
+
+    `tags`: only peers with one of them. `online_only`: only those the control server says to be online.
+    """
+    values = netmap.to_json()
+    wanted = shown_tags(tags)
+    values["peers"] = [
+        peer
+        for peer in values["peers"]
+        if is_chosen(peer["tags"], peer["online"], wanted=wanted, online_only=online_only)
+    ]
+    # Not the order in which they came, which is another one after each snapshot.
+    values["peers"].sort(key=lambda peer: (peer["name"].lower(), peer["stable_id"]))
+    return {"state": state, "age_s": age_s, "epoch": epoch, "seq": seq} | values
+
+
+def text(document: dict[str, Any]) -> str:
+    """One line."""
+    return msgspec.json.encode(document).decode() + "\n"
+
+
+def same(old: bytes, new: bytes) -> bool:
+    """Whether two such texts say the same of the netmap: its age alone, another one at every moment, is no change."""
+    return old == new or _ageless(old) == _ageless(new)
+
+
+def _ageless(data: bytes) -> object:
+    try:
+        values = msgspec.json.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return data
+    if not isinstance(values, dict):
+        return data
+    values.pop("age_s", None)
+    return values
