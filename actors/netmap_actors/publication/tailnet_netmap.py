@@ -79,6 +79,11 @@ class TailnetNetmap:
         done = self._netmap.apply(response, first=first, now_text=now_text)
         return Applied([_encoded(update) for update in done.updates], done.keep_alive)
 
+    @property
+    def clock_skew_s(self) -> float:
+        """The server's wall clock minus ours, as of its last word about it; 0 when they agree within a minute."""
+        return self._netmap.clock_skew_s
+
     def pass_time(self, now_text: str) -> list[Update]:
         """Mark the keys that have expired when our wall clock says `now_text`."""
         return [_encoded(update) for update in self._netmap.pass_time(now_text)]

@@ -39,6 +39,13 @@ INTAKE_HWM = 4
 MESSAGES_PER_TURN = 50
 AGE_INTERVAL = 1.0
 """Seconds between two heartbeats that only say when the last MapResponse came."""
+GREETINGS = (0.1, 0.5)
+"""Seconds after somebody came at which the last commit is repeated: who has held a netmap of an earlier publisher
+learns then that it is over, not with the next heartbeat. Its subscriptions arrive a little after itself."""
+TAIL_WAIT = 0.5
+"""Seconds after a commit at which it is repeated: who lost the last of a burst need not wait for the heartbeat."""
+SKEW_STEP = 10
+"""Seconds by which the difference of two clocks has to change to be told again."""
 EXPIRY_PATIENCE = 60.0
 """Seconds after which the wall clock is looked at again while a key is going to expire: it may be set meanwhile."""
 _BIG_MAP = 4 * 1024 * 1024
@@ -65,10 +72,14 @@ class Publisher(ActorBase):
         self._timer: Timer | None = None
         self._expiry_timer: Timer | None = None
         self._expiry_at: float | None = None
+        self._tail_awaited = False
+        self._greetings = 0
+        """On their way."""
         self._age_timer: Timer | None = None
         self._told_age_at = 0.0
         self._told_received_at: float | None = None
         self._shown: tuple[object, ...] = ()
+        self._told_skew = 0
 
     def setup(self) -> None:
         endpoints, settings = self.boot.endpoints, self._settings
@@ -83,6 +94,7 @@ class Publisher(ActorBase):
             updates=endpoints.updates,
             requests=endpoints.requests,
             on_count=self.heartbeat_now,
+            on_arrival=self._greet,
         )
         self._fronts.append(self._local)
         share(settings.socket_group, endpoints.updates, endpoints.requests)
@@ -95,6 +107,7 @@ class Publisher(ActorBase):
                 curve_dir=settings.curve_dir,
                 log=self.log,
                 on_count=self.heartbeat_now,
+                on_arrival=self._greet,
                 degraded=self.degraded,
                 healed=self.healed,
             )
@@ -206,8 +219,25 @@ class Publisher(ActorBase):
             else:
                 self.healed("peer_quarantined")
             self.heartbeat_now()
+        self._tell_clock_skew()
         self._arm()
         self._arm_expiry()
+
+    def _tell_clock_skew(self) -> None:
+        skew = round(self._netmap.clock_skew_s)
+        # It is another number with every message, by the time the message took.
+        if bool(skew) == bool(self._told_skew) and abs(skew - self._told_skew) < SKEW_STEP:
+            return
+        self._told_skew = skew
+        if skew:
+            way = "behind" if skew > 0 else "ahead of"
+            self.degraded(
+                "clock_skew",
+                f"this machine's clock is {abs(skew)} s {way} the control server's; set it: other programs on this "
+                "machine may take keys for valid that have expired, or the other way round",
+            )
+        else:
+            self.healed("clock_skew")
 
     def _tell_age(self, now: float) -> None:
         """The Supervisor shows the age, so it hears of each MapResponse, within AGE_INTERVAL of it."""
@@ -224,7 +254,11 @@ class Publisher(ActorBase):
         self.heartbeat_now()
 
     def _publish(self) -> None:
-        for published in self._publication.take_outgoing():
+        outgoing = self._publication.take_outgoing()
+        if outgoing and not self._tail_awaited:
+            self._tail_awaited = True
+            self.loop.at(self.loop.now() + TAIL_WAIT, self._on_tail)
+        for published in outgoing:
             for front in self._fronts:
                 front.send(published)
 
@@ -279,9 +313,26 @@ class Publisher(ActorBase):
             self._expiry_timer = self.loop.at(self.loop.now() + EXPIRY_PATIENCE, self._on_expiry)
         self._after()
 
+    def _greet(self) -> None:
+        if not self._greetings:
+            self._greetings = len(GREETINGS)
+            for wait in GREETINGS:
+                self.loop.at(self.loop.now() + wait, self._on_greeting)
+
+    def _on_greeting(self) -> None:
+        self._greetings -= 1
+        self._repeat_commit()
+
     def _send_heartbeat_to_bus(self) -> None:
         if self._remote is not None:
             self._remote.look_at_keys()
+        self._repeat_commit()
+
+    def _on_tail(self) -> None:
+        self._tail_awaited = False
+        self._repeat_commit()
+
+    def _repeat_commit(self) -> None:
         beat = self._publication.heartbeat(self.loop.now())
         for front in self._fronts:
             front.send(beat)

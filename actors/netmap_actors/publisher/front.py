@@ -51,15 +51,17 @@ class Front:
         updates: str,
         requests: str,
         on_count: Callable[[], object],
+        on_arrival: Callable[[], object],
         protect: Protect | None = None,
         on_mismatch: Callable[[], object] | None = None,
     ) -> None:
-        """`on_count`: the number of subscribers changed. `on_mismatch`: somebody spoke another security mechanism,
-        or none."""
+        """`on_count`: the number of subscribers changed. `on_arrival`: somebody came. `on_mismatch`: somebody spoke
+        another security mechanism, or none."""
         self._loop = loop
         self._sockets = sockets
         self._publication = publication
         self._on_count = on_count
+        self._on_arrival = on_arrival
         self._on_mismatch = on_mismatch
         self._answers = Answers()
         self._answer_timer: Timer | None = None
@@ -184,6 +186,7 @@ class Front:
                 # Not HANDSHAKE_SUCCEEDED: libzmq does not say of which connection.
                 if event.event == zmq.EVENT_ACCEPTED:
                     self._connected.add(event.value)
+                    self._on_arrival()
                 elif event.event == zmq.EVENT_DISCONNECTED:
                     self._connected.discard(event.value)
                 elif self._on_mismatch is not None:

@@ -50,6 +50,7 @@ class RemoteFront:
         curve_dir: str,
         log: ChildLog,
         on_count: Callable[[], object],
+        on_arrival: Callable[[], object],
         degraded: Callable[[str, str], object],
         healed: Callable[[str], object],
     ) -> None:
@@ -61,6 +62,7 @@ class RemoteFront:
         self._endpoints = remote_endpoints(listen)
         self._log = log
         self._on_count = on_count
+        self._on_arrival = on_arrival
         self._degraded = degraded
         self._healed = healed
         self._curve_dir = Path(curve_dir) if curve_dir else None
@@ -131,6 +133,7 @@ class RemoteFront:
                 updates=self._endpoints[0],
                 requests=self._endpoints[1],
                 on_count=self._on_count,
+                on_arrival=self._on_arrival,
                 protect=self._protect if self._curve_dir is not None else None,
                 on_mismatch=self._on_mismatch if self._curve_dir is not None else None,
             )

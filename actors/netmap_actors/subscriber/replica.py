@@ -21,13 +21,16 @@ from netmap_actors.wire.topics import SCHEMA, Kind, kind_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-__all__ = ["ANSWER_TIMEOUT", "BEHIND_LIMIT", "SILENCE_LIMIT", "Replica", "subscribed_kinds"]
+__all__ = ["ABSENCE_LIMIT", "ANSWER_TIMEOUT", "BEHIND_LIMIT", "SILENCE_LIMIT", "Replica", "subscribed_kinds"]
 
 SILENCE_LIMIT = 6.0
 """Seconds without a word of the publisher (three heartbeats) after which the view says stale."""
+ABSENCE_LIMIT = 3.0
+"""Seconds without a word (a heartbeat comes every 2 s) after which the next word is not taken to be the following one:
+either of us was stopped or cut off, and what got lost may be the last there was. So we ask."""
 BEHIND_LIMIT = 2.0
 """Seconds a known gap may stay open before the view says stale."""
-ANSWER_TIMEOUT = 2.0
+ANSWER_TIMEOUT = 1.5
 """Seconds without a part of the answer after which the request is made anew. Who waits in the publisher's queue
 keeps its place."""
 ASK_JITTER = 0.1
@@ -166,9 +169,13 @@ class Replica:
         if message.schema != SCHEMA or message.WhichOneof("body") != kind.value or not message.epoch:
             self.malformed += 1
             return []
+        absent = self._heard_at is not None and now > self._heard_at + ABSENCE_LIMIT
         self._heard_at = now
         if message.epoch != self._heard_epoch:
             self._new_epoch(message.epoch, now)
+        elif absent and self._synced:
+            self._fall_behind(now)
+            self._ask(now)
         if kind is Kind.HEARTBEAT:
             self._heartbeat(message, now)
             events: list[Event] = []
@@ -381,7 +388,7 @@ class Replica:
         self._answer = Answer(token, self._kinds)
         self._buffer = [m for m in self._buffer if m.epoch == self._heard_epoch]
         self._asked_at = now
-        self._ask_at = now + ANSWER_TIMEOUT * (1.0 + 0.5 * self._jitter())
+        self._ask_at = now + ANSWER_TIMEOUT * (1.0 + 0.2 * self._jitter())
 
     def _follows(self, kind: str) -> bool:
         return any(kind == k.value for k in self._kinds)

@@ -1,0 +1,256 @@
+"""A publisher and its subscribers over a bus in simulated time: marks, stops, kills, restarts, late answers.
+
+The pure parts are the product's own; sockets, processes and clocks are played. Everything random comes from one seed.
+"""
+
+from __future__ import annotations
+
+import collections
+import random
+from typing import TYPE_CHECKING
+
+from netmap_actors.subscriber.replica import Replica
+from netmap_actors.wire import netmap_pb2
+from tests.unit.publishing import Server, full, node
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+HEARTBEAT = 2.0
+GREETING = 0.1
+TAIL_WAIT = 0.5
+MARK = 12
+"""Messages a subscriber's queue holds; what comes after is lost."""
+TICK = 0.05
+
+
+class Client:
+    """A subscriber process: its queues, and the replica that is gone when it is killed."""
+
+    def __init__(self, sim: Simulation, name: int) -> None:
+        self._sim = sim
+        self.name = name
+        self.lives = 0
+        self.start()
+
+    def start(self) -> None:
+        """A new process."""
+        rng = self._sim.rng
+        self.lives += 1
+        self.stopped = False
+        self.updates: collections.deque = collections.deque()
+        self.answers: collections.deque[bytes] = collections.deque()
+        self.events: list = []
+        self.seen: list[tuple[int, int]] = []
+        self.replica = Replica(jitter=rng.random, token=lambda: rng.randbytes(8))
+        self.replica.start(self._sim.now)
+        self._sim.greet()
+
+    def publish(self, message) -> None:
+        """What ZeroMQ does: keep it in order, or lose it."""
+        if len(self.updates) < MARK:
+            self.updates.append(message)
+
+    def turn(self, most: int) -> None:
+        """Let the process run: some of what waits for it, from either socket, in any order between them."""
+        if self.stopped:
+            return
+        sim = self._sim
+        for _ in range(most):
+            if self.answers and (not self.updates or sim.rng.random() < 0.5):
+                self.events += self.replica.receive_answer(self.answers.popleft(), sim.now)
+            elif self.updates:
+                message = self.updates.popleft()
+                self.events += self.replica.receive(message.topic, message.message, sim.now)
+            else:
+                break
+            self.check()
+        deadline = self.replica.deadline()
+        if deadline is not None and deadline <= sim.now:
+            self.events += self.replica.expire(sim.now)
+        for data in self.replica.to_send():
+            sim.requests.append((self, self.lives, data))
+        self.check()
+
+    def check(self) -> None:
+        """What is shown was true, and never older than what was shown before."""
+        replica = self.replica
+        if not replica.has_netmap:
+            return
+        at = (replica.epoch, replica.seq)
+        assert dict(replica._contents.peers) == self._sim.truth_at[at], (
+            f"a netmap that never was, said to be {at}"
+        )
+        if not self.seen or self.seen[-1] != at:
+            assert not self.seen or self.seen[-1] < at, f"back in time: {self.seen[-1]} to {at}"
+            self.seen.append(at)
+
+
+class Simulation:
+    """One history. `run` makes it; everything is asserted on the way."""
+
+    def __init__(self, seed: int, clients: int = 3) -> None:
+        self.rng = random.Random(seed)
+        self.now = 1000.0
+        self.ring = self.rng.choice([0, 800, 1 << 20])
+        self.generation, self.session, self.number = 1, 0, 0
+        self.truth_at: dict[tuple[int, int], dict[str, bytes]] = {}
+        self.requests: list[tuple[Client, int, bytes]] = []
+        self._greetings: list[float] = []
+        self._beat_at = self.now + HEARTBEAT
+        self.server = Server(ring=self.ring)
+        self.alive = True
+        self.clients = [Client(self, number) for number in range(clients)]
+
+    def greet(self) -> None:
+        """Somebody connected: the publisher repeats its last commit soon."""
+        self._greetings.append(self.now + GREETING)
+
+    def run(self, steps: int) -> float:
+        """Make a history, end every fault, and let it come to rest; the simulated seconds that took."""
+        for _ in range(steps):
+            self.random_step()
+            self.tick(self.rng.choice([0.0, 0.0, 0.01, TICK, 0.3, 1.7, 7.0]), self.rng.choice([1, 3, 50]))
+        if not self.alive:
+            self.restart()
+        for client in self.clients:
+            if client.stopped:
+                client.stopped = False
+        self.begin_session()
+        took = self.rest()
+        # And a change after that is one more step for everybody, without a fault and without a detour in time.
+        self.feed({"PeersChanged": [node(9, Cap=self.rng.randrange(100, 1000))]})
+        return max(took, self.rest())
+
+    def rest(self) -> float:
+        """Simulated seconds until everybody holds the publisher's netmap."""
+        began = self.now
+        while not all(self.converged(client) for client in self.clients):
+            self.tick(TICK, 50)
+            assert self.now < began + 10.0, [self.told(client) for client in self.clients]
+        return self.now - began
+
+    def random_step(self) -> None:
+        rng = self.rng
+        client = rng.choice(self.clients)
+        match rng.choices(
+            [
+                "burst",
+                "delta",
+                "remove",
+                "keep",
+                "session",
+                "ended",
+                "gap",
+                "stop",
+                "cont",
+                "kill",
+                "die",
+                "restart",
+            ],
+            [2, 8, 3, 2, 1, 1, 0.5, 2, 3, 1, 0.7, 1.5],
+        )[0]:
+            case "burst":
+                for _ in range(rng.randrange(5, 40)):
+                    self.change()
+            case "delta":
+                self.change()
+            case "remove":
+                self.feed({"PeersRemoved": rng.sample(range(2, 9), 2)})
+            case "keep":
+                self.feed({"KeepAlive": True})
+            case "session":
+                self.begin_session()
+            case "ended" if self.alive:
+                self.server.publication.session_ended(self.generation, self.now)
+                self.generation, self.session = self.generation + 1, 0
+            case "gap":
+                self.number += 1
+            case "stop":
+                client.stopped = True
+            case "cont":
+                client.stopped = False
+            case "kill":
+                client.start()
+            case "die":
+                self.alive = False
+            case "restart" if not self.alive:
+                self.restart()
+
+    def restart(self) -> None:
+        """Another publisher process; who was connected comes back by itself."""
+        self.alive = True
+        self.server = Server(restarted=True, ring=self.ring)
+        self.server.publication.connection_started(self.generation, self.now)
+        self.requests.clear()
+        self.greet()
+
+    def begin_session(self) -> None:
+        self.session, self.number = self.session + 1, 0
+        peers = self.rng.sample(range(2, 9), self.rng.randrange(7))
+        self.feed(full(*(node(i, Cap=self.rng.randrange(4)) for i in peers)))
+
+    def change(self) -> None:
+        changed = self.rng.sample(range(2, 9), self.rng.randrange(1, 4))
+        self.feed({"PeersChanged": [node(i, Cap=self.rng.randrange(4)) for i in changed]})
+
+    def feed(self, response: dict) -> None:
+        if self.session == 0 and "Node" not in response:
+            return
+        self.number += 1
+        if not self.alive:
+            return
+        self.server.feed(response, self.now, self.generation, self.session, self.number)
+        self.flush()
+
+    def flush(self) -> None:
+        """What the publisher has to say goes to every queue."""
+        publication = self.server.publication
+        out = publication.take_outgoing()
+        if out:
+            self._greetings.append(self.now + TAIL_WAIT)
+            self.truth_at[publication.epoch, publication.seq] = self.server.truth()
+        for message in out:
+            for client in self.clients:
+                client.publish(message)
+
+    def tick(self, seconds: float, most: int) -> None:
+        """Time passes, and everybody who can run runs."""
+        self.now += seconds
+        if self.alive:
+            self.server.publication.expire(self.now)
+            self.flush()
+            if self.now >= self._beat_at or any(self.now >= due for due in self._greetings):
+                beat = self.server.publication.heartbeat(self.now)
+                for client in self.clients:
+                    client.publish(beat)
+                self._greetings = [due for due in self._greetings if due > self.now]
+            for client, life, data in self._take_requests():
+                request = netmap_pb2.Request.FromString(data)
+                if client.lives == life:
+                    client.answers += self.server.publication.answer(
+                        request.token, request.epoch, request.seq, self.now
+                    )
+        while self.now >= self._beat_at:
+            self._beat_at += HEARTBEAT
+        for client in self.clients:
+            client.turn(most)
+
+    def _take_requests(self) -> Iterator[tuple[Client, int, bytes]]:
+        taken, self.requests = self.requests, []
+        return iter(taken)
+
+    def converged(self, client: Client) -> bool:
+        publication, replica = self.server.publication, client.replica
+        return (
+            (replica.epoch, replica.seq) == (publication.epoch, publication.seq)
+            and replica.synced
+            and replica.state(self.now) == "fresh"
+            and dict(replica._contents.peers) == self.server.truth()
+        )
+
+    def told(self, client: Client) -> str:
+        replica = client.replica
+        return (
+            f"{client.name}: {replica.epoch}/{replica.seq} synced={replica.synced} {replica.state(self.now)}"
+        )
