@@ -7,7 +7,14 @@ import os
 import resource
 import signal
 
-__all__ = ["ParentGone", "die_with_parent", "forbid_core_dumps", "forbid_dump", "forbid_new_privileges"]
+__all__ = [
+    "ParentGone",
+    "allow_files",
+    "die_with_parent",
+    "forbid_core_dumps",
+    "forbid_dump",
+    "forbid_new_privileges",
+]
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_DUMPABLE = 4
@@ -46,6 +53,16 @@ def forbid_new_privileges() -> None:
 def forbid_core_dumps() -> None:
     """No core file: memory may hold keys."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def allow_files(wanted: int) -> int:
+    """Raise the soft limit of open files as far as the hard one and `wanted` let us; what it is now."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    reachable = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    if soft == resource.RLIM_INFINITY or soft >= reachable:
+        return soft
+    resource.setrlimit(resource.RLIMIT_NOFILE, (reachable, hard))
+    return reachable
 
 
 def forbid_dump() -> None:

@@ -16,6 +16,7 @@ import zmq
 from netmap_actors.boot import PublisherSettings, decode_settings
 from netmap_actors.errors import BadMapResponse
 from netmap_actors.process.actor_base import ActorBase
+from netmap_actors.process.confinement import allow_files
 from netmap_actors.process.shared_sockets import prepare, share
 from netmap_actors.publication.core import Publication
 from netmap_actors.publication.freshness import name_of
@@ -36,6 +37,7 @@ __all__ = ["Publisher"]
 
 INTAKE_HWM = 4
 """MapResponses that wait in the socket; one can be 20 MB."""
+MAX_FILES = 65_536
 MESSAGES_PER_TURN = 50
 AGE_INTERVAL = 1.0
 """Seconds between two heartbeats that only say when the last MapResponse came."""
@@ -83,6 +85,10 @@ class Publisher(ActorBase):
 
     def setup(self) -> None:
         endpoints, settings = self.boot.endpoints, self._settings
+        # libzmq ends the process when it cannot accept for want of a descriptor.
+        allowed = allow_files(MAX_FILES)
+        if allowed < MAX_FILES:
+            self.log.info("few_files_allowed", allowed=allowed, detail="each subscriber needs two")
         prepare(Path(endpoints.updates.removeprefix("ipc://")).parent, settings.socket_group)
         self._intake = self.sockets.pull_bind(
             endpoints.publisher, max_size=settings.max_map_response + 4096, hwm=INTAKE_HWM

@@ -28,6 +28,9 @@ SILENCE_LIMIT = 6.0
 ABSENCE_LIMIT = 3.0
 """Seconds without a word (a heartbeat comes every 2 s) after which the next word is not taken to be the following one:
 either of us was stopped or cut off, and what got lost may be the last there was. So we ask."""
+SETTLE = 0.2
+"""Seconds without a message before that is asked: what waits in our socket is taken first, for a jump in it shows by
+itself, and what is in order need not be skipped."""
 BEHIND_LIMIT = 2.0
 """Seconds a known gap may stay open before the view says stale."""
 ANSWER_TIMEOUT = 1.5
@@ -91,6 +94,10 @@ class Replica:
         self._shown = "none"
         self._synced = False
         self._behind_since: float | None = None
+        self._suspicious = False
+        """In order, but perhaps not complete."""
+        self._checking = False
+        """The request on its way was made on suspicion."""
         self._pending: list[netmap_pb2.BusMessage] = []
         self._buffer: list[netmap_pb2.BusMessage] = []
         self._ask_at: float | None = None
@@ -174,8 +181,7 @@ class Replica:
         if message.epoch != self._heard_epoch:
             self._new_epoch(message.epoch, now)
         elif absent and self._synced:
-            self._fall_behind(now)
-            self._ask(now)
+            self._suspicious = True
         if kind is Kind.HEARTBEAT:
             self._heartbeat(message, now)
             events: list[Event] = []
@@ -184,6 +190,8 @@ class Replica:
         else:
             self._keep(message, now)
             events = []
+        if self._suspicious and self._synced:
+            self._ask_at = now + SETTLE
         return self._with_state(events, now)
 
     def receive_answer(self, data: bytes, now: float) -> list[Event]:
@@ -245,6 +253,7 @@ class Replica:
                 self._gap(now)
                 self._doubt(message)
             elif commit.seq == self._seq:
+                self._trust_again()
                 self._believe(message.state, message, now)
         else:
             self._doubt(message)
@@ -287,6 +296,7 @@ class Replica:
 
     def _answered(self, answer: Answer, now: float) -> list[Event]:
         head = answer.head
+        self._count_unseen_gap(head)
         self._synced = False
         self._drop_pending()
         if not self._heard_epoch:
@@ -334,6 +344,11 @@ class Replica:
             self._ask(now)
         return events
 
+    def _count_unseen_gap(self, head: netmap_pb2.Reply) -> None:
+        if self._checking and (head.epoch, head.seq) != (self._epoch, self._seq):
+            self.gaps += 1
+        self._checking = False
+
     def _replace(self, contents: Contents, head: netmap_pb2.Reply, now: float) -> list[Event]:
         old, self._contents = self._contents, contents
         first = not self._have_netmap
@@ -361,8 +376,14 @@ class Replica:
         self._fall_behind(now)
         self._ask(now)
 
+    def _trust_again(self) -> None:
+        if self._suspicious:
+            self._suspicious = False
+            self._ask_at = None
+
     def _fall_behind(self, now: float) -> None:
         self._synced = False
+        self._suspicious = False
         self._drop_pending()
         if self._behind_since is None:
             self._behind_since = now
@@ -378,6 +399,9 @@ class Replica:
         self._ask_at = max(now + ASK_JITTER * self._jitter(), self._asked_at + ASK_INTERVAL)
 
     def _request(self, now: float) -> None:
+        self._checking = self._suspicious
+        if self._suspicious:
+            self._fall_behind(now)
         token = self._new_token()
         # A catch-up is laid over what is here, which must be the netmap of that epoch.
         known = self._have_netmap and self._heard_epoch in (0, self._epoch)
