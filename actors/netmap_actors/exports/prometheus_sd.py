@@ -102,4 +102,4 @@ def _truth(value: bool) -> str:
 
 def _in_utf8(value: str) -> str:
     # Prometheus refuses the whole list for one value that is not.
-    return value.encode(errors="replace").decode()
+    return value if value.isascii() else value.encode(errors="replace").decode()
