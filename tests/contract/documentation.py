@@ -57,7 +57,7 @@ What `--help` says. Data goes to standard output, everything else to standard er
 | 3, 4, 5 | `status`: not running; not fresh; login needed or node removed |
 | 77, 78 | `run`: auth key refused; configuration cannot be used |
 | 124 | `wait`: timed out |
-| 130 | interrupted with Ctrl-C (`run`, `watch` and `dev-control` end with 0) |
+| 130 | interrupted with Ctrl-C (`run`, `watch`, `export --follow` and `dev-control` end with 0) |
 
 The schemas of `status --json` and `watch --json` only ever gain fields.
 

@@ -23,8 +23,8 @@ from netmap_supervisor.status import encode
 from tests.unit.shown_netmap import EVIL, actor, peer, report, snapshot, upserted
 
 COMMANDS = (
-    "run", "status", "netmap", "watch", "wait", "stop", "reconnect", "reload", "keys", "config", "fault", "dev-control",
-    "completion",
+    "run", "status", "netmap", "watch", "wait", "export", "stop", "reconnect", "reload", "keys", "config", "fault",
+    "dev-control", "completion",
 )  # fmt: skip
 
 
@@ -70,6 +70,16 @@ def test_every_command_explains_itself_with_an_example(
         (["reconnect"], 1, "none is running"),
         (["reload"], 1, "none is running"),
         (["netmap"], 1, "none is running"),
+        (["export", "hosts"], 1, "none is running"),
+        (["export", "hosts", "--output", "hosts"], 1, "none is running"),
+        (["export", "yaml"], 2, "prometheus-sd"),
+        (["export", "hosts", "--follow"], 2, "--output FILE"),
+        (["export", "hosts", "--exec", "true"], 2, "--output FILE"),
+        (["export", "hosts", "--output", "hosts", "--exec", "say 'x"], 2, "quot"),
+        (["export", "hosts", "--output", "hosts", "--exec", " "], 2, "a command is expected"),
+        (["export", "hosts", "--port", "9100"], 2, "prometheus-sd only"),
+        (["export", "prometheus-sd", "--port", "0"], 2, "--port"),
+        (["export", "json", "--follow", "-o", "x", "--timeout", "0s"], 1, "none has come in time"),
         (["fault", "kill", "publisher"], 1, "none is running"),
         (["fault", "kill", "supervisor"], 2, "supervisor"),
         (["fault", "freeze", "publisher", "--for", "soon"], 2, "--for"),

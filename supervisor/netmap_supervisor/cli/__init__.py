@@ -29,6 +29,7 @@ _COMMANDS = {
     "netmap": "netmap",
     "watch": "watch",
     "wait": "wait",
+    "export": "export",
     "stop": "stop",
     "reconnect": "reconnect",
     "reload": "reload",

@@ -1,0 +1,53 @@
+"""Ctrl-C and SIGTERM as something to wait for, so that they never cut through what is being done."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    from types import FrameType, TracebackType
+
+__all__ = ["Interruption"]
+
+_ENDING = (signal.SIGINT, signal.SIGTERM)
+
+
+class Interruption:
+    """Within its block signals end nothing: they are noted. Only for the main thread; a context manager."""
+
+    def __init__(self) -> None:
+        self.asked = False
+        """Somebody wants an end."""
+
+    def __enter__(self) -> Self:
+        self._read, self._write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._wakeup = signal.set_wakeup_fd(self._write, warn_on_full_buffer=False)
+        self._handlers = {number: signal.signal(number, self._ask) for number in _ENDING}
+        # Without a handler the end of a child would wake nobody up.
+        self._handlers[signal.SIGCHLD] = signal.signal(signal.SIGCHLD, lambda *_: None)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for number, handler in self._handlers.items():
+            signal.signal(number, handler)
+        signal.set_wakeup_fd(self._wakeup)
+        os.close(self._read)
+        os.close(self._write)
+
+    def fileno(self) -> int:
+        """Readable when a signal has come, the end of a child included."""
+        return self._read
+
+    def drain(self) -> None:
+        """Forget the signals that have come; `asked` stays."""
+        with contextlib.suppress(BlockingIOError):
+            while os.read(self._read, 1024):
+                pass
+
+    def _ask(self, _number: int, _frame: FrameType | None) -> None:
+        self.asked = True
