@@ -41,6 +41,8 @@ MAX_FILES = 65_536
 MESSAGES_PER_TURN = 50
 AGE_INTERVAL = 1.0
 """Seconds between two heartbeats that only say when the last MapResponse came."""
+COUNT_INTERVAL = 0.1
+"""Seconds after which a new number of subscribers is told."""
 GREETINGS = (0.1, 0.5)
 """Seconds after somebody came at which the last commit is repeated: who has held a netmap of an earlier publisher
 learns then that it is over, not with the next heartbeat. Its subscriptions arrive a little after itself."""
@@ -75,6 +77,7 @@ class Publisher(ActorBase):
         self._expiry_timer: Timer | None = None
         self._expiry_at: float | None = None
         self._tail_awaited = False
+        self._count_due = False
         self._greetings = 0
         """On their way."""
         self._age_timer: Timer | None = None
@@ -99,7 +102,7 @@ class Publisher(ActorBase):
             self._publication,
             updates=endpoints.updates,
             requests=endpoints.requests,
-            on_count=self.heartbeat_now,
+            on_count=self._on_count,
             on_arrival=self._greet,
         )
         self._fronts.append(self._local)
@@ -112,7 +115,7 @@ class Publisher(ActorBase):
                 listen=settings.listen,
                 curve_dir=settings.curve_dir,
                 log=self.log,
-                on_count=self.heartbeat_now,
+                on_count=self._on_count,
                 on_arrival=self._greet,
                 degraded=self.degraded,
                 healed=self.healed,
@@ -318,6 +321,16 @@ class Publisher(ActorBase):
             self._expiry_at = moment
             self._expiry_timer = self.loop.at(self.loop.now() + EXPIRY_PATIENCE, self._on_expiry)
         self._after()
+
+    def _on_count(self) -> None:
+        """Tell the Supervisor soon, not for each of a thousand connections a second."""
+        if not self._count_due:
+            self._count_due = True
+            self.loop.at(self.loop.now() + COUNT_INTERVAL, self._tell_count)
+
+    def _tell_count(self) -> None:
+        self._count_due = False
+        self.heartbeat_now()
 
     def _greet(self) -> None:
         if not self._greetings:
