@@ -376,3 +376,14 @@ def test_following_without_anything_happening_takes_no_time_of_the_processor(
 def _processor_time(pid: int) -> float:
     words = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def test_a_command_that_does_not_end_delays_the_end_only_so_long(quiet: Daemon, tmp_path: Path) -> None:
+    out, fifo, err = tmp_path / "hosts", tmp_path / "fifo", tmp_path / "err"
+    os.mkfifo(fifo)
+    with following(quiet, "hosts", "-o", str(out), "--exec", f"cat {fifo}", err=err) as process:
+        wait_text(out, "State: fresh")
+        process.terminate()
+        assert process.wait(LIMIT) == 0
+    assert "still runs and is left alone" in err.read_text()
+    fifo.write_text("")

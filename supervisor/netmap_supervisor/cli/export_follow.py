@@ -148,10 +148,12 @@ class Follower:
             self._write()
         if self._command is None:
             return
+        # The run of this moment, and the one that is due after it.
         for _ in range(2):
             if self._runs.running:
                 self._reap(self._command, LAST_RUN_LIMIT)
+            if self._runs.running:
+                warn(f"`{self._command}` still runs and is left alone")
+                return
             if self._runs.due:
                 self._start(self._command, self._clock.boottime())
-        if self._runs.running:
-            warn(f"`{self._command}` still runs and is left alone")
