@@ -369,3 +369,36 @@ def test_a_port_that_is_taken_is_told_and_taken_when_it_is_free(publisher) -> No
 
 def test_the_processes_of_these_tests_are_real(endpoint: HttpProcess) -> None:
     assert endpoint.process.poll() is None
+
+
+def test_a_client_that_has_said_all_gets_the_whole_answer(endpoint) -> None:
+    client = endpoint.connection()
+    client.sock.sendall(b"GET /netmap HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+    client.sock.shutdown(socket.SHUT_WR)
+    data = b""
+    while chunk := client.sock.recv(65536):
+        data += chunk
+    assert data.startswith(b"HTTP/1.1 200")
+    assert b'"n4"' in data
+    client.close()
+
+
+def test_a_large_netmap_comes_whole_to_many_at_once_and_to_followers_too() -> None:
+    with running_publisher() as publisher, running_http(publisher, free_address()) as endpoint:
+        publisher.new_session(full(*(node(number) for number in range(2, 8002))))
+        endpoint.fresh()
+        clients = [endpoint.connection() for _ in range(8)]
+        for number, client in enumerate(clients):
+            client.request("GET", "/events" if number % 2 else "/netmap")
+        publisher.map_response({"PeersChangedPatch": [{"NodeID": 2, "Cap": 7}]})
+        for number, client in enumerate(clients):
+            response = client.getresponse()
+            if number % 2:
+                first = json.loads(read_event(response)["data"])
+                assert len(first["netmap"]["peers"]) == 8000
+                # The change came before this one began to follow, or it is told of it.
+                if first["netmap"]["peers"][0]["cap"] != 7:
+                    assert json.loads(read_event(response)["data"])["peer"]["cap"] == 7
+            else:
+                assert len(json.loads(response.read())["peers"]) == 8000
+            client.close()

@@ -213,10 +213,9 @@ class HttpEndpoint(ActorBase):
         if head_only:
             connection.answer_in_parts(event_stream.CONTENT_TYPE, iter(()))
             return
-        connection.begin_events(event_stream.CONTENT_TYPE)
         snapshot = self._subscriber.snapshot()
-        if snapshot is not None:
-            connection.push(event_stream.encode(snapshot))
+        first = event_stream.snapshot_parts(snapshot) if snapshot is not None else iter(())
+        connection.begin_events(event_stream.CONTENT_TYPE, first)
         if not connection.closed:
             self._followers[connection] = (query.all("kind"), query.all("peer"))
 

@@ -6,14 +6,15 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from netmap_actors.http_endpoint.json_parts import json_parts
 from netmap_actors.subscriber import PeerRemoved, PeerUpserted, Snapshot
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from netmap_actors.subscriber import Event
 
-__all__ = ["COMMENT", "CONTENT_TYPE", "chosen", "encode"]
+__all__ = ["COMMENT", "CONTENT_TYPE", "chosen", "encode", "snapshot_parts"]
 
 CONTENT_TYPE = "text/event-stream; charset=utf-8"
 COMMENT = b":\n\n"
@@ -24,6 +25,25 @@ def encode(event: Event) -> bytes:
     """One event; its JSON has no line break, so it is one `data` line."""
     data = msgspec.json.encode(event.to_json())
     return b"id: %d:%d\nevent: %s\ndata: %s\n\n" % (event.epoch, event.seq, event.kind.encode(), data)
+
+
+def snapshot_parts(event: Snapshot) -> Iterator[bytes]:
+    """The snapshot as one event, made in parts: of a large tailnet it has tens of megabytes."""
+    netmap = event.netmap
+    head = {
+        "type": event.kind,
+        "epoch": event.epoch,
+        "seq": event.seq,
+        "state": event.state,
+        "age_s": event.age_s,
+    }
+    yield b'id: %d:%d\nevent: snapshot\ndata: %s,"netmap":' % (
+        event.epoch,
+        event.seq,
+        msgspec.json.encode(head)[:-1],
+    )
+    yield from json_parts(netmap)
+    yield b"}\n\n"
 
 
 def chosen(event: Event, kinds: Sequence[str], peers: Sequence[str]) -> bool:

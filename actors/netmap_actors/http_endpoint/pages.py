@@ -5,7 +5,6 @@ Not here: /metrics, which waits for the Supervisor, and /events, which does not 
 
 from __future__ import annotations
 
-import itertools
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 from urllib.parse import parse_qs
 
@@ -13,11 +12,12 @@ import msgspec
 
 from netmap_actors.errors import escape
 from netmap_actors.exports import prometheus_sd
+from netmap_actors.http_endpoint.json_parts import json_parts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from netmap_actors.subscriber import Netmap, Peer
+    from netmap_actors.subscriber import Netmap
 
 __all__ = [
     "JSON",
@@ -35,7 +35,6 @@ __all__ = [
 
 JSON = "application/json"
 TEXT = "text/plain; charset=utf-8"
-PEERS_PER_PART = 500
 MAX_QUERY = 4096
 PATHS = {
     "/netmap": "the netmap as `netmap-supervisor netmap --json` prints it; ?peer=NAME for one peer",
@@ -162,24 +161,8 @@ def netmap(view: View, query: Query) -> Page:
         return Page(
             200, JSON, msgspec.json.encode(_head(view) | {"peer": found.to_json() | {"node": found.json}})
         )
-    return Page(200, JSON, parts=_in_parts(view))
+    return Page(200, JSON, parts=json_parts(view.netmap, _head(view)))
 
 
 def _head(view: View) -> dict[str, object]:
     return {"state": view.state, "age_s": view.age_s, "epoch": view.epoch, "seq": view.seq}
-
-
-def _in_parts(view: View) -> Iterator[bytes]:
-    """The object `netmap --json` prints, of this moment: updates meanwhile do not show in it."""
-    frozen = view.netmap.frozen()
-    rest = _head(view) | frozen.rest_json()
-    return itertools.chain(
-        [msgspec.json.encode(rest)[:-1] + b',"peers":['], _peers(iter(frozen.peers.values())), [b"]}"]
-    )
-
-
-def _peers(peers: Iterator[Peer]) -> Iterator[bytes]:
-    separator = b""
-    while batch := list(itertools.islice(peers, PEERS_PER_PART)):
-        yield separator + b",".join(msgspec.json.encode(peer.to_json()) for peer in batch)
-        separator = b","
