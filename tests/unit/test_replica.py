@@ -17,6 +17,7 @@ from netmap_actors.subscriber.replica import (
     ANSWER_TIMEOUT,
     BEHIND_LIMIT,
     MAX_BUFFERED,
+    SETTLE,
     SILENCE_LIMIT,
     subscribed_kinds,
 )
@@ -90,6 +91,36 @@ def test_without_a_word_for_six_seconds_the_view_says_stale_and_then_fresh_again
     assert follower.replica.age(deadline) == SILENCE_LIMIT
     (event,) = follower.replica.receive(*server.publication.heartbeat(9.0)[1:], 9.0)
     assert (event.state, event.reason) == ("fresh", "caught_up")
+
+
+def test_a_publisher_that_answers_and_then_says_nothing_at_all_is_silent_too() -> None:
+    _, follower = synced()
+    assert follower.replica.state(1.0) == "fresh"
+    assert follower.replica.deadline() == 1.0 + SILENCE_LIMIT
+    assert [event.reason for event in follower.replica.expire(1.0 + SILENCE_LIMIT)] == ["publisher_silent"]
+    assert follower.replica.state(1.0 + SILENCE_LIMIT) == "stale"
+
+
+def test_who_was_absent_asks_when_what_waited_has_been_taken() -> None:
+    server, follower = synced()
+    follower.hear([server.publication.heartbeat(2.0)], 2.0)
+    for number in (2, 3, 4):
+        server.feed({"PeersChanged": [node(2 + number)]}, 3.0, number=number)
+    *first, _lost, _its_commit = server.publication.take_outgoing()
+    follower.hear(first, 10.0)
+    assert follower.replica.synced
+    assert sorted(follower.replica.netmap.peers) == ["n2", "n4", "n5"]
+    assert follower.ask(server.publication, 10.0 + SETTLE) == 1
+    assert sorted(follower.replica.netmap.peers) == ["n2", "n4", "n5", "n6"]
+    assert follower.replica.gaps == 1
+
+
+def test_who_was_absent_and_missed_nothing_does_not_ask() -> None:
+    server, follower = synced()
+    follower.hear([server.publication.heartbeat(2.0)], 2.0)
+    follower.hear([server.publication.heartbeat(10.0)], 10.0)
+    assert follower.ask(server.publication, 11.0) == 0
+    assert follower.replica.gaps == 0
 
 
 def test_a_gap_that_stays_open_makes_the_view_stale() -> None:

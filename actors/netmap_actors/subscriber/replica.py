@@ -206,7 +206,8 @@ class Replica:
             return []
         if complete is None:
             return []  # of an earlier request
-        self._asked_at = now
+        # An answer is a word, too: after it nothing more may come, not even a first heartbeat.
+        self._heard_at = self._asked_at = now
         if not complete:
             self._ask_at = now + ANSWER_TIMEOUT
             return []
