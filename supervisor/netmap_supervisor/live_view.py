@@ -45,6 +45,8 @@ _REDRAW = 0.25
 _EVENT_LINES = 6
 _WIDE = 130
 """Columns from which on all addresses of a peer are shown, not only the first."""
+_BOTH_ADDRESSES = 34
+"""Room for an IPv4 and an IPv6 address as Tailscale gives them."""
 _SMALLEST_TABLE = 5
 _STATE_STYLES = {"fresh": "bold green", "stale": "bold red", "none": "bold yellow"}
 _ONLINE_STYLES = {True: "green", False: "red", None: "yellow"}
@@ -203,10 +205,10 @@ class LiveView:
 
     def _table(self, now: float, room: int) -> Table:
         table = Table(box=None, pad_edge=False, expand=False)
-        for title, width in _COLUMNS.items():
+        wide = self._console.width >= _WIDE
+        for title, width in (_COLUMNS | ({"ADDRESS": _BOTH_ADDRESSES} if wide else {})).items():
             table.add_column(title, overflow="ellipsis", no_wrap=True, header_style="bold", min_width=width)
         shown = list(self._chosen(room))
-        wide = self._console.width >= _WIDE
         for row in shown:
             peer = row.peer
             changed = f"{ago(now - row.changed_at)}: {row.change}" if row.changed_at else ""
