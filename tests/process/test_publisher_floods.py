@@ -243,3 +243,35 @@ def test_garbage_and_half_greetings(publisher) -> None:
 def test_a_gibibyte_is_announced(publisher) -> None:
     facts = withstand(publisher, "huge_messages", mebibytes=16)
     assert facts["made"] == facts["refused"] > 0
+
+
+def test_topics_without_end_cost_a_new_publisher_and_not_the_memory_of_the_machine(publisher) -> None:
+    publisher.new_session(full(node(2)))
+    context: zmq.Context[Any] = zmq.Context()
+    socket = context.socket(zmq.SUB)
+    socket.setsockopt(zmq.SNDHWM, 0)
+    socket.connect(publisher.endpoints.updates)
+    try:
+        for number in range(6000):
+            socket.subscribe(f"{number:06d}" + "x" * 450)
+        assert publisher.process.wait(LIMIT) != 0
+    finally:
+        context.destroy(0)
+    (end,) = [event for event in publisher.log() if event["event"] == "actor_finished"]
+    assert "topics" in end["detail"]
+    publisher.start()
+
+
+def test_a_topic_too_long_is_refused(publisher) -> None:
+    publisher.new_session(full(node(2)))
+    context: zmq.Context[Any] = zmq.Context()
+    socket = context.socket(zmq.SUB)
+    socket.connect(publisher.endpoints.updates)
+    try:
+        with Subscriber(publisher.runtime_dir) as subscriber:
+            assert subscriber.connect(LIMIT)
+            socket.subscribe("x" * 600)
+            publisher.map_response({"PeersRemoved": [2]})
+            assert subscriber.wait_for(lambda view: not view.peers, LIMIT)
+    finally:
+        context.destroy(0)

@@ -15,6 +15,7 @@ import zmq
 
 from netmap_actors.boot import PublisherSettings, decode_settings
 from netmap_actors.errors import BadMapResponse
+from netmap_actors.exit_reason import ExitReason
 from netmap_actors.process.actor_base import ActorBase
 from netmap_actors.process.confinement import allow_files
 from netmap_actors.process.shared_sockets import prepare, share
@@ -104,6 +105,7 @@ class Publisher(ActorBase):
             requests=endpoints.requests,
             on_count=self._on_count,
             on_arrival=self._greet,
+            on_flood=self._on_flood,
         )
         self._fronts.append(self._local)
         share(settings.socket_group, endpoints.updates, endpoints.requests)
@@ -331,6 +333,13 @@ class Publisher(ActorBase):
     def _tell_count(self) -> None:
         self._count_due = False
         self.heartbeat_now()
+
+    def _on_flood(self) -> None:
+        """A new process is the only way to a new socket at the same path: closing the old one would remove it."""
+        self.finish(
+            ExitReason.CRASHED,
+            "subscribers on this machine subscribe to more topics than memory is set aside for",
+        )
 
     def _greet(self) -> None:
         if not self._greetings:

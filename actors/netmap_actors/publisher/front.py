@@ -30,6 +30,10 @@ UPDATES_HWM = 2000
 REQUESTS_HWM = 4
 """Parts of an answer that wait for one subscriber, of a quarter of a mebibyte each."""
 MAX_REQUEST = 64 * 1024
+MAX_TOPIC = 512
+"""Bytes of a subscription; ours have some thirty, CURVE's handshake some three hundred."""
+MAX_TOPICS = 2 * 1024 * 1024
+"""Bytes of all different topics that are subscribed to; libzmq keeps a tree of them, at some fifty bytes for each."""
 MESSAGES_PER_TURN = 50
 PARTS_PER_TURN = 8
 """Of answers, before updates get their turn: 2 MiB, some milliseconds."""
@@ -52,22 +56,26 @@ class Front:
         requests: str,
         on_count: Callable[[], object],
         on_arrival: Callable[[], object],
+        on_flood: Callable[[], object],
         protect: Protect | None = None,
         on_mismatch: Callable[[], object] | None = None,
     ) -> None:
-        """`on_count`: the number of subscribers changed. `on_arrival`: somebody came. `on_mismatch`: somebody spoke
-        another security mechanism, or none."""
+        """`on_count`: the number of subscribers changed. `on_arrival`: somebody came. `on_flood`: there are topics
+        beyond MAX_TOPICS, which only a new socket is rid of. `on_mismatch`: somebody spoke another security mechanism,
+        or none."""
         self._loop = loop
         self._sockets = sockets
         self._publication = publication
         self._on_count = on_count
         self._on_arrival = on_arrival
+        self._on_flood = on_flood
+        self._topic_bytes = 0
         self._on_mismatch = on_mismatch
         self._answers = Answers()
         self._answer_timer: Timer | None = None
         self._connected: set[int] = set()
         self._malformed = 0
-        self._updates = sockets.xpub_bind(updates, hwm=UPDATES_HWM, protect=protect)
+        self._updates = sockets.xpub_bind(updates, hwm=UPDATES_HWM, max_size=MAX_TOPIC, protect=protect)
         try:
             self._requests = sockets.router_bind(
                 requests, max_size=MAX_REQUEST, hwm=REQUESTS_HWM, protect=protect
@@ -125,8 +133,15 @@ class Front:
     def _on_subscriptions(self) -> None:
         for _ in range(MESSAGES_PER_TURN):
             try:
-                self._updates.recv(zmq.DONTWAIT)
+                told = self._updates.recv(zmq.DONTWAIT)
             except zmq.Again:
+                return
+            # XPUB tells of the first who subscribes to a topic and of the last who does not any more.
+            self._topic_bytes += (
+                len(told) if told[:1] == b"\x01" else -len(told) if told[:1] == b"\x00" else 0
+            )
+            if self._topic_bytes > MAX_TOPICS:
+                self._on_flood()
                 return
 
     def _on_requests(self) -> None:

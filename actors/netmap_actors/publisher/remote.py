@@ -107,8 +107,7 @@ class RemoteFront:
         if self._admitted - known:
             self._admitted &= known
             self._log.info("subscriber_key_revoked", detail="remote subscribers are asked to connect again")
-            self._shut()
-            self._open()
+            self._open_again()
 
     def close(self) -> None:
         """Nobody comes in any more."""
@@ -116,6 +115,14 @@ class RemoteFront:
         self._shut()
         if self._zap is not None:
             self._zap.close()
+
+    def _on_flood(self) -> None:
+        self._log.warning("too_many_topics", detail="remote subscribers are asked to connect again")
+        self._open_again()
+
+    def _open_again(self) -> None:
+        self._shut()
+        self._open()
 
     def _shut(self) -> None:
         if self._front is not None:
@@ -134,6 +141,7 @@ class RemoteFront:
                 requests=self._endpoints[1],
                 on_count=self._on_count,
                 on_arrival=self._on_arrival,
+                on_flood=self._on_flood,
                 protect=self._protect if self._curve_dir is not None else None,
                 on_mismatch=self._on_mismatch if self._curve_dir is not None else None,
             )
