@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import tempfile
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -22,6 +23,9 @@ from netmap_supervisor.option_kinds import BadValue
 from netmap_supervisor.status import encode
 from tests.unit.shown_netmap import EVIL, actor, peer, report, snapshot, upserted
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 COMMANDS = (
     "run", "status", "netmap", "watch", "wait", "export", "stop", "reconnect", "reload", "keys", "config", "fault",
     "dev-control", "completion",
@@ -29,10 +33,13 @@ COMMANDS = (
 
 
 @pytest.fixture(autouse=True)
-def nobody_elses_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for name in ("state_dir", "runtime_dir"):
-        monkeypatch.setenv(OPTIONS[name].variable, str(tmp_path))
+def nobody_elses_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    monkeypatch.setenv(OPTIONS["state_dir"].variable, str(tmp_path))
     monkeypatch.setenv("CONFIGURATION_DIRECTORY", str(tmp_path))
+    # Unix socket paths are short; pytest's own directories are not.
+    with tempfile.TemporaryDirectory(prefix="nm-", dir="/tmp") as directory:
+        monkeypatch.setenv(OPTIONS["runtime_dir"].variable, directory)
+        yield
 
 
 def test_help_lists_every_command_and_hides_the_inner_one(capsys: pytest.CaptureFixture[str]) -> None:
