@@ -52,11 +52,25 @@ def test_a_page_of_another_origin_is_refused(origin: str) -> None:
     assert refused[0] == 403
 
 
-def test_a_page_served_from_this_machine_may_ask() -> None:
-    assert refusal(request(host="localhost:9641", origin="http://localhost:3000"), "") is None
+def test_only_a_page_of_our_own_may_ask() -> None:
+    assert refusal(request(host="localhost:9641", origin="http://localhost:9641"), "") is None
+    for origin in ("http://localhost:3000", "https://localhost:9641", "http://localhost:9641@evil.example"):
+        assert refusal(request(host="localhost:9641", origin=origin), "") is not None
 
 
-@pytest.mark.parametrize("site", ["cross-site", "same-site"])
+def test_every_value_counts_not_only_the_first() -> None:
+    for name, good, bad in (
+        ("host", "localhost", "evil.example"),
+        ("host", "localhost", "localhost"),
+        ("origin", "http://localhost", "https://evil.example"),
+        ("sec-fetch-site", "same-origin", "cross-site"),
+    ):
+        fields = [("host", "localhost")] if name != "host" else []
+        twice = HttpRequest("GET", "/", [*fields, (name, good), (name, bad)], b"")
+        assert refusal(twice, "") is not None, name
+
+
+@pytest.mark.parametrize("site", ["cross-site", "same-site", "Cross-Site", "anything"])
 def test_a_browser_that_says_it_asks_for_another_site_is_refused(site: str) -> None:
     assert refusal(request(host="localhost", sec_fetch_site=site), "") is not None
 

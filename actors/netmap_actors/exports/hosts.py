@@ -52,7 +52,8 @@ def text(netmap: Netmap, *, state: str, tags: Collection[str] = (), online_only:
     left_out["unreadable"] = len(nodes) - len(readable)
     lines: list[str] = []
     written = 0
-    for node in readable:
+    for viewed in readable:
+        node = viewed.held()
         if not is_chosen(node.tags, node.online, wanted=wanted, online_only=online_only):
             continue
         name, addresses = host_name(node.name), node_addresses(node)

@@ -20,7 +20,12 @@ def all_nodes(netmap: Netmap) -> list[Peer]:
     """Every node, our own included, by name and then by id: the order in which they came does not show."""
     own = netmap.self_node
     nodes = [*([own] if own is not None else []), *netmap.peers.values()]
-    return sorted(nodes, key=lambda node: (node.name.lower(), node.stable_id))
+    return sorted(nodes, key=_by_name)
+
+
+def _by_name(node: Peer) -> tuple[str, str]:
+    held = node.held()
+    return held.name.lower(), held.stable_id
 
 
 def is_chosen(

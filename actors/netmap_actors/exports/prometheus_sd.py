@@ -13,11 +13,11 @@ import msgspec
 from netmap_actors.exports.nodes import all_nodes, is_chosen, node_addresses, shown_tags
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Iterable, Iterator
 
     from netmap_actors.subscriber import Netmap, Peer
 
-__all__ = ["SEPARATOR", "target_groups", "text"]
+__all__ = ["SEPARATOR", "each_group", "target_groups", "text"]
 
 SEPARATOR = ","
 """Around and between the items of a list, as in Prometheus's own discoveries: `.*,tag:web,.*` finds one of them."""
@@ -38,17 +38,27 @@ def target_groups(
     `state`: fresh or stale, shown as a label. `port`: None gives bare addresses, which relabelling has to complete.
     `tags`: only nodes with one of them. `online_only`: only those the control server says to be online.
     """
+    return list(each_group(netmap, state=state, port=port, tags=tags, online_only=online_only))
+
+
+def each_group(
+    netmap: Netmap,
+    *,
+    state: str,
+    port: int | None,
+    tags: Collection[str] = (),
+    online_only: bool = False,
+) -> Iterator[dict[str, Any]]:
+    """The same one by one; the netmap must not change meanwhile."""
     own, domain, wanted = netmap.self_node, netmap.domain, shown_tags(tags)
-    return [
-        {
-            "targets": [_target(addresses[0], port)],
-            "labels": _labels(node, addresses, domain, state, node == own),
-        }
-        for node in all_nodes(netmap)
-        if node.decoded
-        and is_chosen(node.tags, node.online, wanted=wanted, online_only=online_only)
-        and (addresses := node_addresses(node))
-    ]
+    for viewed in all_nodes(netmap):
+        node = viewed.held()
+        if not node.decoded or not is_chosen(node.tags, node.online, wanted=wanted, online_only=online_only):
+            continue
+        addresses = node_addresses(node)
+        if addresses:
+            labels = _labels(node, addresses, domain, state, viewed == own)
+            yield {"targets": [_target(addresses[0], port)], "labels": labels}
 
 
 def text(

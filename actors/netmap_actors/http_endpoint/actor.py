@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import os
 import socket
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from netmap_actors.boot import HttpSettings, decode_settings
+from netmap_actors.errors import escape
 from netmap_actors.http_endpoint import event_stream, metrics, pages
 from netmap_actors.http_endpoint.connection import Connection
 from netmap_actors.http_endpoint.guard import refusal
@@ -35,6 +37,9 @@ __all__ = ["CONDITION", "HttpEndpoint"]
 CONDITION = "http_endpoint"
 """Shown in status while the address cannot be listened on."""
 MAX_CONNECTIONS = 256
+"""With more, whoever has asked for nothing for longest has to go."""
+MAX_FOLLOWERS = 128
+"""Who may read events at a time: the others' requests are to find a place, too."""
 BACKLOG = 128
 LISTEN_AGAIN = 2.0
 """Seconds between two tries to listen."""
@@ -55,12 +60,16 @@ class HttpEndpoint(ActorBase):
         self._listener: socket.socket | None = None
         self._accepting = False
         self._host = ""
-        self._connections: set[Connection] = set()
+        self._connections: dict[Connection, None] = {}
+        """In the order of arrival."""
         self._followers: dict[Connection, tuple[Sequence[str], Sequence[str]]] = {}
-        self._scrapes: dict[int, tuple[Connection, str, bool, Timer]] = {}
+        self._scrapes: dict[tuple[str, bool], list[Connection]] = {}
+        """Who waits for the metrics, by what is asked for: one look at the Supervisor and one page for all of them."""
         self._token = 0
+        self._status_timer: Timer | None = None
         self._requests = 0
         self._refused = 0
+        self._failed = 0
 
     def setup(self) -> None:
         for one in self._subscriber.sockets:
@@ -73,14 +82,15 @@ class HttpEndpoint(ActorBase):
     def on_supervisor(self, envelope: internal_pb2.Envelope) -> None:
         match envelope.WhichOneof("body"):
             case "status_reply":
-                told = msgspec.json.decode(envelope.status_reply.json, type=dict[str, Any])
-                self._scraped(envelope.status_reply.token, told)
+                if envelope.status_reply.token == self._token:
+                    self._scraped(msgspec.json.decode(envelope.status_reply.json, type=dict[str, Any]))
             case other:
                 self.log.warning("unexpected_message", body=other)
 
     def statistics(self, heartbeat: internal_pb2.Heartbeat) -> None:
         heartbeat.counters["http_requests"] = self._requests
         heartbeat.counters["http_requests_refused"] = self._refused
+        heartbeat.counters["http_requests_failed"] = self._failed
 
     def teardown(self) -> None:
         for connection in list(self._connections):
@@ -141,7 +151,7 @@ class HttpEndpoint(ActorBase):
             Path(path).unlink(missing_ok=True)
 
     def _accept_again(self) -> None:
-        if self._listener is not None and not self._accepting and len(self._connections) < MAX_CONNECTIONS:
+        if self._listener is not None and not self._accepting:
             self._accepting = True
             self.loop.watch(self._listener.fileno(), self._on_knock)
 
@@ -162,14 +172,19 @@ class HttpEndpoint(ActorBase):
             self._pause_accepting()
             self.loop.at(self.loop.now() + 1.0, self._accept_again)
             return
-        self._connections.add(Connection(self.loop, sock, self._on_request, self._on_end))
-        if len(self._connections) >= MAX_CONNECTIONS:
-            self._pause_accepting()
+        connection = Connection(self.loop, sock, self._on_request, self._on_end, self._on_error)
+        self._connections[connection] = None
+        if len(self._connections) > MAX_CONNECTIONS:
+            idle = next((one for one in self._connections if not one.busy), connection)
+            idle.close()
+
+    def _on_error(self, error: Exception) -> None:
+        self._failed += 1
+        self.log.error("http_request_failed", error=type(error).__name__, detail=str(error)[:200])
 
     def _on_end(self, connection: Connection) -> None:
-        self._connections.discard(connection)
+        self._connections.pop(connection, None)
         self._followers.pop(connection, None)
-        self._accept_again()
 
     # Answers
 
@@ -182,7 +197,7 @@ class HttpEndpoint(ActorBase):
             allow = [("Allow", "GET, HEAD")] if status == 405 else []
             connection.answer(status, pages.TEXT, f"{why}\n".encode(), allow)
             return
-        path, _, words = request.target.partition("?")
+        path, _, words = _origin_form(request.target).partition("?")
         try:
             self._page(connection, request, path, pages.Query(words))
         except pages.BadQuery as error:
@@ -197,6 +212,7 @@ class HttpEndpoint(ActorBase):
                 self._follow(connection, query.only("kind", "peer"), head_only=request.method == "HEAD")
                 return
             case "/healthz":
+                query.only()
                 page = pages.healthz(self._subscriber)
             case "/sd":
                 page = pages.sd(self._subscriber, query)
@@ -210,8 +226,16 @@ class HttpEndpoint(ActorBase):
             connection.answer(page.status, page.content_type, page.body)
 
     def _follow(self, connection: Connection, query: pages.Query, *, head_only: bool) -> None:
+        unknown = [kind for kind in query.all("kind") if kind not in event_stream.KINDS]
+        if unknown:
+            raise pages.BadQuery(f"cannot use kind={escape(unknown[0], 50)}: there is no such kind of event")
         if head_only:
             connection.answer_in_parts(event_stream.CONTENT_TYPE, iter(()))
+            return
+        if len(self._followers) >= MAX_FOLLOWERS:
+            connection.answer(
+                503, pages.TEXT, b"cannot follow: too many clients do\n", [("Retry-After", "5")]
+            )
             return
         snapshot = self._subscriber.snapshot()
         first = event_stream.snapshot_parts(snapshot) if snapshot is not None else iter(())
@@ -220,18 +244,24 @@ class HttpEndpoint(ActorBase):
             self._followers[connection] = (query.all("kind"), query.all("peer"))
 
     def _scrape(self, connection: Connection, accept: str, peers: bool) -> None:
-        self._token += 1
-        token = self._token
-        timer = self.loop.at(self.loop.now() + STATUS_LIMIT, lambda: self._scraped(token, {}))
-        self._scrapes[token] = (connection, accept, peers, timer)
-        self.tell_supervisor(internal_pb2.StatusRequest(token=token))
+        self._scrapes.setdefault((accept, peers), []).append(connection)
+        if self._status_timer is None:
+            self._token += 1
+            self._status_timer = self.loop.at(self.loop.now() + STATUS_LIMIT, lambda: self._scraped({}))
+            self.tell_supervisor(internal_pb2.StatusRequest(token=self._token))
 
-    def _scraped(self, token: int, told: dict[str, Any]) -> None:
-        waiting = self._scrapes.pop(token, None)
-        if waiting is None:
-            return  # it came too late: the scrape was answered without
-        connection, accept, peers, timer = waiting
-        timer.cancel()
+    def _scraped(self, told: dict[str, Any]) -> None:
+        """The Supervisor has told its status, or has not in time: answer everybody who waits, one page in a turn."""
+        if self._status_timer is not None:
+            self._status_timer.cancel()
+            self._status_timer = None
+        waiting, self._scrapes = self._scrapes, {}
+        for (accept, peers), connections in waiting.items():
+            self.loop.call_soon(partial(self._answer_scrapes, told, accept, peers, connections))
+
+    def _answer_scrapes(
+        self, told: dict[str, Any], accept: str, peers: bool, connections: list[Connection]
+    ) -> None:
         subscriber = self._subscriber
         shown = metrics.Shown(
             state=subscriber.state,
@@ -242,7 +272,16 @@ class HttpEndpoint(ActorBase):
             peers=peers,
         )
         content_type, body = metrics.page(shown, accept)
-        connection.answer(200, content_type, body)
+        for connection in connections:
+            connection.answer(200, content_type, body)
+
+
+def _origin_form(target: str) -> str:
+    """Path and query, also of http://host/path, which servers have to understand (RFC 9112, 3.2.2)."""
+    if target.lower().startswith("http://"):
+        _, slash, rest = target[len("http://") :].partition("/")
+        return slash + rest
+    return target
 
 
 def _bound(where: str, group: str) -> tuple[socket.socket, str]:

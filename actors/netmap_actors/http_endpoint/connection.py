@@ -1,4 +1,4 @@
-"""One HTTP client: bytes in and out, with a bound on everything that waits for it."""
+"""One HTTP client: bytes in and out, with a bound on everything that waits for it and on the time it may take."""
 
 from __future__ import annotations
 
@@ -20,10 +20,14 @@ ENOUGH = 256 * 1024
 """Bytes waiting for the client at which no further part of a long answer is made."""
 PARTS_PER_TURN = 4
 """Of a long answer, some ten milliseconds each, before others get their turn."""
+REQUESTS_PER_TURN = 20
+"""Of those a client has sent ahead."""
 MAX_WAITING = 8 * 1024 * 1024
 """Bytes of events waiting for a client that does not read; it is cut off, and comes back to a new snapshot."""
+REQUEST_LIMIT = 10.0
+"""Seconds from the first byte of a request to its last."""
 IDLE_LIMIT = 60.0
-"""Seconds a connection may do nothing: send no request, or take nothing of an answer."""
+"""Seconds a connection may do nothing: begin no request, or take nothing of an answer."""
 _HEADERS = [("Cache-Control", "no-store"), ("X-Content-Type-Options", "nosniff")]
 
 
@@ -36,16 +40,20 @@ class Connection:
         sock: socket.socket,
         on_request: Callable[[Connection, HttpRequest], object],
         on_end: Callable[[Connection], object],
+        on_error: Callable[[Exception], object],
     ) -> None:
         sock.setblocking(False)
         self._loop = loop
         self._socket = sock
         self._on_request = on_request
         self._on_end = on_end
+        self._on_error = on_error
         self._server = HttpServer()
         self._out = bytearray()
         self._parts: Iterator[bytes] | None = None
         self._following = False
+        self._requests: list[HttpRequest] = []
+        """At most one: the next one, sent ahead, comes out when this one is answered."""
         self._said_all = False
         """The client has closed its side."""
         self._held: list[bytes] = []
@@ -53,6 +61,8 @@ class Connection:
         self._held_bytes = 0
         self._timer: Timer | None = None
         self._moved_at = loop.now()
+        self._began_at: float | None = self._moved_at
+        """When the request that is not complete began; the first one begins with the connection."""
         self.closed = False
         loop.watch(sock.fileno(), self._on_ready)
         self._arm()
@@ -62,6 +72,11 @@ class Connection:
         """It reads events."""
         return self._following
 
+    @property
+    def busy(self) -> bool:
+        """It has a request that is being answered, or follows events."""
+        return self._following or self._server.waiting or bool(self._out)
+
     def answer(
         self, status: int, content_type: str, body: bytes, headers: list[tuple[str, str]] | None = None
     ) -> None:
@@ -69,9 +84,8 @@ class Connection:
         if self.closed:
             return
         fields = [("Content-Type", content_type), *_HEADERS, *(headers or [])]
-        following = self._server.respond(status, fields, body)
-        self._flush()
-        self._take(following)
+        self._requests += self._server.respond(status, fields, body)
+        self._watch()
 
     def answer_in_parts(self, content_type: str, parts: Iterator[bytes]) -> None:
         """Answer the request in hand with what `parts` gives, made as the client takes it."""
@@ -79,7 +93,7 @@ class Connection:
             return
         self._server.begin(200, [("Content-Type", content_type), *_HEADERS])
         self._parts = parts
-        self._flush()
+        self._watch()
 
     def begin_events(self, content_type: str, first: Iterator[bytes]) -> None:
         """Answer the request in hand with a stream of events: `first`, made as the client takes it, then the pushed."""
@@ -88,7 +102,7 @@ class Connection:
         self._server.begin(200, [("Content-Type", content_type), *_HEADERS])
         self._following = True
         self._parts = first
-        self._flush()
+        self._watch()
 
     def push(self, data: bytes) -> None:
         """Send one event, after the first ones. Who has let too much pile up is cut off."""
@@ -102,7 +116,10 @@ class Connection:
             self._held_bytes += len(data)
             return
         self._server.send_body(data)
-        self._flush()
+        self._out += self._server.data_to_send()
+        self._write()
+        if not self.closed:
+            self._watch()
 
     def close(self) -> None:
         """Let go of the client."""
@@ -115,13 +132,34 @@ class Connection:
         self._socket.close()
         self._parts = None
         self._held.clear()
+        self._requests.clear()
         self._on_end(self)
 
     def _on_ready(self) -> None:
-        if self._out or self._parts is not None:
-            self._flush()
-        if self.closed or self._said_all:
+        try:
+            self._work()
+        except Exception as error:  # noqa: BLE001  # what one client brought about must not end it for all
+            self._on_error(error)
+            self.close()
+
+    def _work(self) -> None:
+        self._send_on()
+        if not self.closed and not self._said_all and not self._requests:
+            self._read()
+        for _ in range(REQUESTS_PER_TURN):
+            # The next one only when the client has taken the answer before: it cannot make us pile them up.
+            if self.closed or not self._requests or self._out or self._parts is not None:
+                break
+            self._on_request(self, self._requests.pop())
+            self._send_on()
+        if self.closed:
             return
+        if self._server.closed and not self._out and self._parts is None:
+            self.close()
+            return
+        self._watch()
+
+    def _read(self) -> None:
         try:
             data = self._socket.recv(READ_SIZE)
         except BlockingIOError:
@@ -130,40 +168,30 @@ class Connection:
             self.close()
             return
         if not data:
+            self._said_all = True
             # A client that has said all may still read; one that follows events, or waits for nothing, has gone.
-            if self._following or not (self._out or self._parts is not None):
+            if self._following or not self.busy:
                 self.close()
             else:
-                self._said_all = True
                 self._server.eof()
-                self._watch()
             return
-        if not self._out:
-            self._moved_at = self._loop.now()
-        self._take(self._server.receive(data))
-        self._flush()
+        if self._began_at is None and not self._server.waiting:
+            self._began_at = self._loop.now()
+        self._requests += self._server.receive(data)
+        if self._requests:
+            self._began_at = None
+        self._out += self._server.data_to_send()
 
-    def _take(self, requests: list[HttpRequest]) -> None:
-        for request in requests:
-            if not self.closed:
-                self._on_request(self, request)
-
-    def _flush(self) -> None:
-        following: list[HttpRequest] = []
+    def _send_on(self) -> None:
+        """Make parts of a long answer while there is room, and send what the client takes."""
         for _ in range(PARTS_PER_TURN):
-            self._make_part(following)
+            if self.closed:
+                return
+            self._make_part()
             if not self._write() or self._parts is None:
-                break
-        if self.closed:
-            return
-        if self._server.closed and not self._out:
-            self.close()
-            return
-        self._watch()
-        self._take(following)
+                return
 
-    def _make_part(self, following: list[HttpRequest]) -> None:
-        """Go on with a long answer, if there is room; at its end the next request may be there."""
+    def _make_part(self) -> None:
         if self._parts is not None and len(self._out) < ENOUGH:
             part = next(self._parts, None)
             if part:
@@ -175,7 +203,7 @@ class Connection:
                     for data in held:
                         self._server.send_body(data)
                 else:
-                    following += self._server.end()
+                    self._requests += self._server.end()
         self._out += self._server.data_to_send()
 
     def _write(self) -> bool:
@@ -193,17 +221,26 @@ class Connection:
         return True
 
     def _watch(self) -> None:
-        writing = bool(self._out) or self._parts is not None
-        self._loop.watch(self._socket.fileno(), self._on_ready, read=not self._said_all, write=writing)
+        """Readable unless it has said all or has to wait; writable, and thus soon, when we have something to do."""
+        self._out += self._server.data_to_send()
+        writing = bool(self._out) or self._parts is not None or bool(self._requests) or self._server.closed
+        reading = not self._said_all and not self._requests
+        self._loop.watch(self._socket.fileno(), self._on_ready, read=reading, write=writing)
 
     def _arm(self) -> None:
-        self._timer = self._loop.at(self._moved_at + IDLE_LIMIT, self._on_idle)
+        times = [self._moved_at + IDLE_LIMIT]
+        if self._began_at is not None:
+            times.append(self._began_at + REQUEST_LIMIT)
+        self._timer = self._loop.at(max(min(times), self._loop.now() + 1.0), self._on_time)
 
-    def _on_idle(self) -> None:
-        quiet = self._loop.now() >= self._moved_at + IDLE_LIMIT
-        if quiet and (self._out or not self._following):
+    def _on_time(self) -> None:
+        now = self._loop.now()
+        if self._began_at is not None and now >= self._began_at + REQUEST_LIMIT and not self.busy:
             self.close()
             return
-        if quiet:
-            self._moved_at = self._loop.now()
+        if now >= self._moved_at + IDLE_LIMIT:
+            if self._out or not self._following:
+                self.close()
+                return
+            self._moved_at = now
         self._arm()

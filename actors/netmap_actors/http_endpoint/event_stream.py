@@ -8,15 +8,17 @@ import msgspec
 
 from netmap_actors.http_endpoint.json_parts import json_parts
 from netmap_actors.subscriber import PeerRemoved, PeerUpserted, Snapshot
+from netmap_actors.wire.topics import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from netmap_actors.subscriber import Event
 
-__all__ = ["COMMENT", "CONTENT_TYPE", "chosen", "encode", "snapshot_parts"]
+__all__ = ["COMMENT", "CONTENT_TYPE", "KINDS", "chosen", "encode", "snapshot_parts"]
 
 CONTENT_TYPE = "text/event-stream; charset=utf-8"
+KINDS = frozenset(kind.value for kind in Kind if kind not in {Kind.COMMIT, Kind.HEARTBEAT})
 COMMENT = b":\n\n"
 """Keeps proxies from taking a quiet stream for a dead one."""
 

@@ -6,6 +6,7 @@ headers a browser cannot be made to leave out (RFC 6454 and RFC 9110, 7.2).
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -13,7 +14,8 @@ if TYPE_CHECKING:
 
 __all__ = ["refusal"]
 
-_OWN_NAMES: Final = frozenset({"localhost", "127.0.0.1", "[::1]"})
+_OWN_NAMES: Final = ("localhost", "127.0.0.1", "[::1]")
+_PORT: Final = re.compile(r"(?::[0-9]{1,5})?")
 
 
 def refusal(request: HttpRequest, listen_host: str) -> tuple[int, str] | None:
@@ -23,24 +25,28 @@ def refusal(request: HttpRequest, listen_host: str) -> tuple[int, str] | None:
     """
     if request.method not in {"GET", "HEAD"}:
         return 405, f"cannot {request.method[:20]}: this endpoint changes nothing; GET and HEAD are answered"
-    own = _OWN_NAMES | ({listen_host} if listen_host else frozenset())
-    host = request.header("host")
+    hosts = _values(request, "host")
     # HTTP/1.0 needs none; no browser speaks it.
-    if host is not None and _name(host) not in own:
+    if len(hosts) > 1 or not all(_is_own(host, listen_host) for host in hosts):
         return 403, (
             "cannot answer: the Host header names somebody else; ask for localhost or the address itself, and have a "
             "proxy in front set it"
         )
-    origin = request.header("origin")
-    if origin is not None and _name(origin.partition("://")[2]) not in own:
+    if any(origin not in {f"http://{host}" for host in hosts} for origin in _values(request, "origin")):
         return 403, "cannot answer: the request was made by a web page of another origin"
-    if request.header("sec-fetch-site") in {"cross-site", "same-site"}:
+    if any(site not in {"none", "same-origin"} for site in _values(request, "sec-fetch-site")):
         return 403, "cannot answer: the request was made by a web page of another site"
     return None
 
 
-def _name(authority: str) -> str:
-    """The host of `host[:port]`, in lower case."""
-    if authority.startswith("["):
-        return (authority.partition("]")[0] + "]").lower()
-    return authority.partition(":")[0].lower()
+def _values(request: HttpRequest, name: str) -> list[str]:
+    return [value.strip().lower() for key, value in request.headers if key == name]
+
+
+def _is_own(authority: str, listen_host: str) -> bool:
+    """Whether it is one of our names, with or without a port, and nothing else."""
+    names = (*_OWN_NAMES, listen_host) if listen_host else _OWN_NAMES
+    return any(
+        authority.startswith(name) and _PORT.fullmatch(authority.removeprefix(name)) is not None
+        for name in names
+    )

@@ -1,4 +1,4 @@
-"""A netmap as JSON in parts, so that a large one neither stands in memory as a whole nor holds up everybody else."""
+"""Long JSON in parts, so that a large netmap neither stands in memory as a whole nor holds up everybody else."""
 
 from __future__ import annotations
 
@@ -10,24 +10,25 @@ import msgspec
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from netmap_actors.subscriber import Netmap, Peer
+    from netmap_actors.subscriber import Netmap
 
-__all__ = ["PEERS_PER_PART", "json_parts"]
+__all__ = ["ITEMS_PER_PART", "array_parts", "json_parts"]
 
-PEERS_PER_PART = 500
+ITEMS_PER_PART = 500
 
 
 def json_parts(netmap: Netmap, head: Mapping[str, object] | None = None) -> Iterator[bytes]:
     """One object: `head`, then the netmap as it is now; what comes later does not show in it."""
     frozen = netmap.frozen()
     rest = {**(head or {}), **frozen.rest_json()}
-    return itertools.chain(
-        [msgspec.json.encode(rest)[:-1] + b',"peers":['], _peers(iter(frozen.peers.values())), [b"]}"]
-    )
+    peers = (peer.to_json() for peer in frozen.peers.values())
+    return itertools.chain([msgspec.json.encode(rest)[:-1] + b',"peers":'], array_parts(peers), [b"}"])
 
 
-def _peers(peers: Iterator[Peer]) -> Iterator[bytes]:
-    separator = b""
-    while batch := list(itertools.islice(peers, PEERS_PER_PART)):
-        yield separator + b",".join(msgspec.json.encode(peer.to_json()) for peer in batch)
-        separator = b","
+def array_parts(items: Iterator[object]) -> Iterator[bytes]:
+    """A JSON array of these items, some at a time."""
+    before = b"["
+    while batch := list(itertools.islice(items, ITEMS_PER_PART)):
+        yield before + msgspec.json.encode(batch)[1:-1]
+        before = b","
+    yield b"[]" if before == b"[" else b"]"

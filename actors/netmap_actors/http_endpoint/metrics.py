@@ -61,7 +61,10 @@ def page(shown: Shown, accept: str) -> tuple[str, bytes]:
     """(content type, text) in the format the Accept header asks for."""
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_Collector(shown))
-    encode, content_type = choose_encoder(accept)
+    try:
+        encode, content_type = choose_encoder(accept)
+    except Exception:  # noqa: BLE001  # it takes the header apart without care: whatever it says, there is a usual form
+        encode, content_type = choose_encoder("")
     return content_type, encode(registry)
 
 
@@ -116,7 +119,8 @@ def _peers(netmap: Netmap) -> Iterator[Metric]:
     seen = GaugeMetricFamily(
         "netmap_peer_last_seen_timestamp_seconds", "When the control server last saw the peer", labels=labels
     )
-    for peer in netmap.peers.values():
+    for viewed in netmap.peers.values():
+        peer = viewed.held()
         whose = [peer.stable_id, peer.name]
         if peer.online is not None:
             online.add_metric(whose, float(peer.online))

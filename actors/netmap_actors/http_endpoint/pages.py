@@ -12,7 +12,7 @@ import msgspec
 
 from netmap_actors.errors import escape
 from netmap_actors.exports import prometheus_sd
-from netmap_actors.http_endpoint.json_parts import json_parts
+from netmap_actors.http_endpoint.json_parts import array_parts, json_parts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -141,10 +141,10 @@ def sd(view: View, query: Query) -> Page:
     port, tags, online = query.port("port"), query.all("tag"), query.flag("online")
     if view.state == "none":
         return Page(503, TEXT, b"cannot list targets: no netmap has come yet\n")
-    groups = prometheus_sd.target_groups(
-        view.netmap, state=view.state, port=port, tags=tags, online_only=online
+    groups = prometheus_sd.each_group(
+        view.netmap.frozen(), state=view.state, port=port, tags=tags, online_only=online
     )
-    return Page(200, JSON, msgspec.json.encode(groups))
+    return Page(200, JSON, parts=array_parts(groups))
 
 
 def netmap(view: View, query: Query) -> Page:

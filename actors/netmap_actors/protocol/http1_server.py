@@ -58,6 +58,11 @@ class HttpServer:
         """Whether the connection must be closed once `data_to_send` is written."""
         return self._phase is _Phase.CLOSED
 
+    @property
+    def waiting(self) -> bool:
+        """A request has come out and its answer has not gone in, or not all of it."""
+        return self._phase is _Phase.WAITING
+
     def data_to_send(self) -> bytes:
         """Bytes for the wire, once."""
         output, self._output = bytes(self._output), bytearray()
@@ -126,7 +131,7 @@ class HttpServer:
             self._phase = _Phase.CLOSED
             return []
         self._h11.start_next_cycle()
-        self._phase, self._ahead = _Phase.READING, 0
+        self._phase, self._ahead, self._request = _Phase.READING, 0, None
         return self._read()
 
     def _switch_protocol(self, headers: list[tuple[str, str]]) -> bytes:
@@ -161,7 +166,10 @@ class HttpServer:
                 else:
                     break
         except h11.RemoteProtocolError as error:
-            self._refuse(error.error_status_hint, str(error))
+            # h11's own words quote what came.
+            self._refuse(
+                error.error_status_hint, "cannot read the request: it breaks HTTP/1.1 or a limit of ours"
+            )
         return []
 
     def _complete_request(self) -> HttpRequest:
@@ -172,9 +180,9 @@ class HttpServer:
     def _refuse(self, status: int, why: str) -> None:
         """Tell the client why, where HTTP/1.1 still allows an answer, and be done."""
         if self._h11.our_state in (h11.IDLE, h11.SEND_RESPONSE):
-            self._send_response(
-                status, [("Content-Type", "text/plain; charset=utf-8")], why.encode(), close=True
-            )
+            head_only = self._request is not None and self._request.method == b"HEAD"
+            text = [("Content-Type", "text/plain; charset=utf-8")]
+            self._send_response(status, text, f"{why}\n".encode(), close=True, head_only=head_only)
         self._phase = _Phase.CLOSED
 
     def _send_response(

@@ -94,16 +94,23 @@ class Peer:
     value (`online` None means unknown, `key_expiry` None means never) and empty for a list.
     """
 
-    __slots__ = ("_piece", "_profiles")
+    __slots__ = ("_held", "_piece", "_profiles")
 
     def __init__(self, piece: bytes, profiles: Mapping[int, UserProfile]) -> None:
         self._piece = piece
         self._profiles = profiles
+        self._held: netmap_pb2.Peer | None = None
 
-    # The piece stays encoded: a decoded one would take more memory than decoding takes time (1 µs).
+    # The piece stays encoded: a decoded one would take more memory than decoding takes time (some µs).
     @property
     def _message(self) -> netmap_pb2.Peer:
-        return netmap_pb2.Peer.FromString(self._piece)
+        return netmap_pb2.Peer.FromString(self._piece) if self._held is None else self._held
+
+    def held(self) -> Peer:
+        """The same node, decoded once: for who reads many of its fields and lets go of it soon."""
+        other = Peer(self._piece, self._profiles)
+        other._held = netmap_pb2.Peer.FromString(self._piece)
+        return other
 
     @property
     def stable_id(self) -> str:
