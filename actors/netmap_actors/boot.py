@@ -114,6 +114,8 @@ class PublisherSettings(msgspec.Struct, frozen=True, kw_only=True):
     """tcp://ADDRESS:PORT for subscribers of other machines, the port after it for their requests; empty: none."""
     curve_dir: str = ""
     """Where the CURVE keys of `listen` are; empty: plain TCP."""
+    max_remote: int = 1024
+    """Connections to each of the two TCP sockets, those included that have not said who they are."""
     max_map_response: int = 256 * 1024 * 1024
     control_url: str = ""
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 import tempfile
 from pathlib import Path
 from typing import NamedTuple
@@ -111,20 +112,29 @@ def load_server_pair(directory: Path) -> CurvePair:
 
 
 class AllowList:
-    """The clients in `<state>/curve/allowed`; read anew when the directory or one of its files changes."""
+    """The clients in `<state>/curve/allowed`; read anew when the directory or one of its files changes.
+
+    A file that is no key admits nobody, and is one of `problems`; the others count all the same.
+    """
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory / "allowed"
-        self._seen: tuple[tuple[str, int, int], ...] | None = None
+        self._seen: tuple[tuple[str, int, int, int, int], ...] | None = None
         self._keys: dict[str, ClientKey] = {}
+        self._problems: tuple[str, ...] = ()
 
     def clients(self) -> list[ClientKey]:
-        """Everybody who is admitted now, by name. Raises ConfigurationError for a file that is no key."""
+        """Everybody who is admitted now, by name. Raises OSError when the directory cannot be read."""
         self._refresh()
         return sorted(self._keys.values())
 
+    def problems(self) -> tuple[str, ...]:
+        """What is wrong with which file. Raises OSError as `clients`."""
+        self._refresh()
+        return self._problems
+
     def find(self, public: str) -> ClientKey | None:
-        """The client with this key; None for everybody else."""
+        """The client with this key; None for everybody else. Raises OSError as `clients`."""
         self._refresh()
         return self._keys.get(public)
 
@@ -160,19 +170,44 @@ class AllowList:
         path.unlink()
 
     def _refresh(self) -> None:
+        found: list[tuple[Path, os.stat_result]] = []
         try:
-            files = sorted(path for path in self._directory.iterdir() if path.suffix == ".key")
-            seen = tuple((path.name, (s := path.stat()).st_mtime_ns, s.st_ino) for path in files)
+            entries = sorted(self._directory.iterdir())
         except FileNotFoundError:
-            files, seen = [], ()
+            entries = []
+        for path in entries:
+            # Editors leave locks and copies beside what they edit.
+            if path.suffix != ".key" or not _NAME.fullmatch(path.stem):
+                continue
+            try:
+                found.append((path, path.stat()))
+            except FileNotFoundError:
+                continue  # gone since, or a link to nowhere
+        seen = tuple((path.name, s.st_mtime_ns, s.st_ctime_ns, s.st_size, s.st_ino) for path, s in found)
         if seen == self._seen:
             return
         keys: dict[str, ClientKey] = {}
-        for path in files:
-            with path.open("r", encoding="ascii", errors="replace") as file:
-                key = check_public(file.read(_MAX_KEY_FILE))
+        problems: list[str] = []
+        for path, _ in found:
+            try:
+                key = check_public(_read_small(path))
+            except (ConfigurationError, OSError) as error:
+                problems.append(f"{path}: {error.strerror if isinstance(error, OSError) else error}")
+                continue
             keys[key] = ClientKey(path.stem, key)
-        self._keys, self._seen = keys, seen
+        self._keys, self._problems, self._seen = keys, tuple(problems), seen
+
+
+def _read_small(path: Path) -> str:
+    """The key line of a small regular file. Raises OSError, ConfigurationError."""
+    # A pipe or a device under that name must not hold us up.
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    with os.fdopen(fd, "rb") as file:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            raise ConfigurationError("cannot use this CURVE key: it is no regular file")
+        text = file.read(_MAX_KEY_FILE).decode("ascii", "replace")
+    lines = [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
+    return lines[0] if len(lines) == 1 else text
 
 
 def _why(error: OSError | UnicodeDecodeError) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
 import time
 from typing import TYPE_CHECKING
@@ -85,9 +86,9 @@ class Remote:
 
 
 @contextlib.contextmanager
-def remote_publisher(directory: Path, *, curve: bool = True) -> Iterator[Remote]:
+def remote_publisher(directory: Path, *, curve: bool = True, **settings: int) -> Iterator[Remote]:
     listen = free_ports()
-    with running_publisher(listen=listen, curve_dir=str(directory) if curve else "") as publisher:
+    with running_publisher(listen=listen, curve_dir=str(directory) if curve else "", **settings) as publisher:
         publisher.new_session(full(node(2), node(3)))
         remote = Remote(publisher, directory, listen)
         yield remote
@@ -166,17 +167,58 @@ def test_a_revoked_client_is_cut_off_and_the_others_miss_nothing(remote) -> None
     remote.publisher.statistics(subscribers=1)
 
 
-def test_an_allow_list_that_cannot_be_read_admits_nobody_new(remote) -> None:
-    kept = remote.admitted("kept")
-    assert isinstance(kept.next_event(LIMIT), Snapshot)
-    (remote.directory / "allowed" / "broken.key").write_text("no key")
-    remote.refused(remote.subscriber(generate()), "cannot use")
+def test_a_file_that_is_no_key_admits_nobody_and_holds_up_nothing(remote) -> None:
+    kept, revoked = remote.admitted("kept"), remote.admitted("revoked")
+    for subscriber in (kept, revoked):
+        assert isinstance(subscriber.next_event(LIMIT), Snapshot)
+    allowed = remote.directory / "allowed"
+    (allowed / "broken.key").write_text("no key")
+    (allowed / ".#kept.key").symlink_to("somebody@somewhere")
+    (allowed / "gone.key").symlink_to("nowhere")
+    (allowed / "folder.key").mkdir()
+    os.mkfifo(allowed / "pipe.key")
+    (allowed / "\udcff\udce9.key").write_text("no key")
     condition = remote.publisher.next("degraded", code="remote_subscribers", active=True)
-    assert "allow-list" in condition.text
+    assert "broken.key" in condition.text
+    remote.allowed.revoke("revoked")
+    wait_for(lambda: remote.events("subscriber_key_revoked"), LIMIT, "the keys to be looked at")
     remote.publisher.map_response({"PeersRemoved": [3]})
     assert kept.wait_for(lambda view: list(view.peers) == ["n2"], LIMIT)
-    (remote.directory / "allowed" / "broken.key").unlink()
+    assert not revoked.wait_for(lambda view: list(view.peers) == ["n2"], REFUSED_WITHIN)
+    assert remote.admitted("new").wait_for(lambda view: view.state == "fresh", LIMIT)
+    for name in ("broken.key", "pipe.key"):
+        (allowed / name).unlink()
+    (allowed / "folder.key").rmdir()
     remote.publisher.next("degraded", code="remote_subscribers", active=False)
+    assert remote.publisher.process.poll() is None
+
+
+def test_a_key_replaced_in_place_is_seen_whatever_its_time_says(remote) -> None:
+    old = remote.admitted("laptop")
+    assert isinstance(old.next_event(LIMIT), Snapshot)
+    path = remote.directory / "allowed" / "laptop.key"
+    before = path.stat()
+    path.write_text(f"# of the new laptop\n{generate().public}\r\n")
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    wait_for(lambda: remote.events("subscriber_key_revoked"), LIMIT, "the keys to be looked at")
+
+
+def test_connections_without_end_cost_the_remote_front_some_seconds_and_the_local_one_nothing(
+    tmp_path,
+) -> None:
+    with remote_publisher(tmp_path, max_remote=40) as remote, contextlib.ExitStack() as knocks:
+        port = int(remote.listen.rpartition(":")[2])
+        with Subscriber(remote.publisher.runtime_dir) as local:
+            assert local.wait_for(lambda view: view.state == "fresh", LIMIT)
+            for _ in range(60):
+                knock = knocks.enter_context(socket.socket())
+                knock.setblocking(False)
+                knock.connect_ex(("127.0.0.1", port))
+            wait_for(lambda: remote.events("too_many_subscribers"), LIMIT, "the flood to be noticed")
+            remote.publisher.map_response({"PeersRemoved": [3]})
+            assert local.wait_for(lambda view: list(view.peers) == ["n2"], LIMIT)
+        knocks.close()
+        assert remote.admitted().wait_for(lambda view: view.state == "fresh", LIMIT)
 
 
 def test_a_port_that_is_taken_is_told_and_taken_when_it_is_free(tmp_path) -> None:

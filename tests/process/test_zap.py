@@ -23,7 +23,12 @@ class Server:
         self.allowed = AllowList(directory)
         self.decisions: list[tuple[bool, str]] = []
         self.zap = ZapHandler(
-            self.loop, self.sockets, self.allowed, lambda ok, _address, who: self.decisions.append((ok, who))
+            self.loop,
+            self.sockets,
+            self.allowed,
+            lambda client, _address, why: self.decisions.append(
+                (client is not None, client.name if client else why)
+            ),
         )
         self.pair = generate()
         self.router = self.sockets.router_bind(
@@ -112,9 +117,16 @@ def test_with_a_dead_handler_nobody_does(server, connect) -> None:
     assert not server.answers(connect(pair), REFUSED_WITHIN)
 
 
-def test_an_allow_list_that_cannot_be_read_admits_nobody(server, connect, tmp_path) -> None:
+def test_a_file_that_is_no_key_does_not_keep_the_others_out(server, connect, tmp_path) -> None:
     pair = generate()
     server.allowed.allow("laptop", pair.public)
     (tmp_path / "allowed" / "broken.key").write_text("not a key")
+    assert server.answers(connect(pair), LIMIT)
+    assert "40 characters of Z85" in server.allowed.problems()[0]
+
+
+def test_an_allow_list_that_cannot_be_read_admits_nobody(server, connect, tmp_path) -> None:
+    pair = generate()
+    (tmp_path / "allowed").write_text("no directory")
     assert not server.answers(connect(pair), REFUSED_WITHIN)
-    assert "40 characters of Z85" in server.decisions[0][1]
+    assert "cannot read the allow-list" in server.decisions[0][1]

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING
 import zmq
 import zmq.utils.z85
 
-from netmap_actors.errors import ConfigurationError, LocalProtocolError, escape
+from netmap_actors.errors import LocalProtocolError, escape
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from netmap_actors.bus.loop import Loop
     from netmap_actors.bus.sockets import Sockets
-    from netmap_actors.curve_keys import AllowList, CurvePair
+    from netmap_actors.curve_keys import AllowList, ClientKey, CurvePair
 
 __all__ = ["DOMAIN", "ZapHandler"]
 
@@ -37,9 +37,9 @@ class ZapHandler:
         loop: Loop,
         sockets: Sockets,
         allowed: AllowList,
-        on_decision: Callable[[bool, str, str], object],
+        on_decision: Callable[[ClientKey | None, str, str], object],
     ) -> None:
-        """`on_decision(admitted, address, who_or_why)` is called for each connection attempt."""
+        """`on_decision(client, address, why)` is called for each connection attempt; no client: refused, and why."""
         self._allowed = allowed
         self._on_decision = on_decision
         self._loop = loop
@@ -77,11 +77,12 @@ class ZapHandler:
             self.refused += 1
             status, text = b"400", b"refused"
         self._socket.send_multipart(
-            [b"1.0", request_id, status, text, (client or "").encode(), b""], zmq.DONTWAIT
+            [b"1.0", request_id, status, text, client.name.encode() if client is not None else b"", b""],
+            zmq.DONTWAIT,
         )
-        self._on_decision(client is not None, address, client or why)
+        self._on_decision(client, address, why)
 
-    def _decide(self, frames: list[bytes]) -> tuple[str | None, str]:
+    def _decide(self, frames: list[bytes]) -> tuple[ClientKey | None, str]:
         if len(frames) != _REQUEST_FRAMES or frames[0] != b"1.0":
             return None, "not a CURVE request of version 1.0"
         _version, _request_id, domain, _address, _identity, mechanism, key = frames
@@ -89,7 +90,7 @@ class ZapHandler:
             return None, f"mechanism {escape(mechanism, 16)} is not admitted"
         try:
             client = self._allowed.find(zmq.utils.z85.encode(key).decode("ascii"))
-        except (ConfigurationError, OSError) as error:
+        except OSError as error:
             # An allow-list that cannot be read admits nobody.
-            return None, str(error)
-        return (client.name, "") if client is not None else (None, "unknown key")
+            return None, f"cannot read the allow-list: {error.strerror}"
+        return client, "" if client is not None else "unknown key"

@@ -234,9 +234,12 @@ def _where(error: BaseException) -> list[str]:
 
 
 def _rss() -> int:
-    """Resident bytes of this process (proc_pid_statm(5))."""
-    with open("/proc/self/statm", "rb") as file:
-        return int(file.read().split()[1]) * _PAGE
+    """Resident bytes of this process (proc_pid_statm(5)); 0 when nobody can say."""
+    try:
+        with open("/proc/self/statm", "rb") as file:
+            return int(file.read().split()[1]) * _PAGE
+    except OSError:
+        return 0  # no descriptor is left: a figure is not worth the actor
 
 
 def _time_namespace() -> str:

@@ -116,6 +116,8 @@ class Publisher(ActorBase):
                 self._publication,
                 listen=settings.listen,
                 curve_dir=settings.curve_dir,
+                # Most of the descriptors are for the subscribers of this machine.
+                max_connected=max(1, min(settings.max_remote, allowed // 5)),
                 log=self.log,
                 on_count=self._on_count,
                 on_arrival=self._greet,

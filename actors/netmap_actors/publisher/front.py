@@ -35,8 +35,8 @@ MAX_TOPIC = 512
 MAX_TOPICS = 2 * 1024 * 1024
 """Bytes of all different topics that are subscribed to; libzmq keeps a tree of them, at some fifty bytes for each."""
 MESSAGES_PER_TURN = 50
-PARTS_PER_TURN = 8
-"""Of answers, before updates get their turn: 2 MiB, some milliseconds."""
+PARTS_PER_TURN = 4
+"""Of answers, before updates get their turn: 1 MiB, a few milliseconds."""
 FAREWELL_MS = 200
 """How long the last word, that the netmap is stale from now on, may take to reach the subscribers."""
 _COMINGS = zmq.EVENT_ACCEPTED | zmq.EVENT_DISCONNECTED
@@ -57,12 +57,13 @@ class Front:
         on_count: Callable[[], object],
         on_arrival: Callable[[], object],
         on_flood: Callable[[], object],
+        max_connected: int | None = None,
         protect: Protect | None = None,
         on_mismatch: Callable[[], object] | None = None,
     ) -> None:
         """`on_count`: the number of subscribers changed. `on_arrival`: somebody came. `on_flood`: there are topics
-        beyond MAX_TOPICS, which only a new socket is rid of. `on_mismatch`: somebody spoke another security mechanism,
-        or none."""
+        beyond MAX_TOPICS, which only a new socket is rid of, or more than `max_connected` at one socket.
+        `on_mismatch`: somebody spoke another security mechanism, or none."""
         self._loop = loop
         self._sockets = sockets
         self._publication = publication
@@ -73,7 +74,9 @@ class Front:
         self._on_mismatch = on_mismatch
         self._answers = Answers()
         self._answer_timer: Timer | None = None
+        self._max_connected = max_connected
         self._connected: set[int] = set()
+        self._asking: set[int] = set()
         self._malformed = 0
         self._updates = sockets.xpub_bind(updates, hwm=UPDATES_HWM, max_size=MAX_TOPIC, protect=protect)
         try:
@@ -83,12 +86,19 @@ class Front:
         except zmq.ZMQError:
             sockets.close_one(self._updates)
             raise
-        self._monitors = [self._updates.get_monitor_socket(_COMINGS | (_REFUSALS if on_mismatch else 0))]
-        if on_mismatch is not None:
-            self._monitors.append(self._requests.get_monitor_socket(_REFUSALS))
+        try:
+            refusals = _REFUSALS if on_mismatch is not None else 0
+            self._monitors = [
+                (self._updates.get_monitor_socket(_COMINGS | refusals), self._connected),
+                (self._requests.get_monitor_socket(_COMINGS | refusals), self._asking),
+            ]
+        except zmq.ZMQError:
+            for socket in (self._updates, self._requests):
+                sockets.close_one(socket)
+            raise
         loop.watch(self._updates, self._on_subscriptions)
         loop.watch(self._requests, self._on_requests)
-        for monitor in self._monitors:
+        for monitor, _ in self._monitors:
             loop.watch(monitor, self._on_monitors)
 
     @property
@@ -119,12 +129,12 @@ class Front:
         """Let go of everybody; what was sent last may still leave."""
         if self._answer_timer is not None:
             self._answer_timer.cancel()
-        for monitor in self._monitors:
+        for monitor, _ in self._monitors:
             self._loop.unwatch(monitor)
         for socket in (self._updates, self._requests):
             socket.disable_monitor()
             self._loop.unwatch(socket)
-        for monitor in self._monitors:
+        for monitor, _ in self._monitors:
             monitor.close()
         self._updates.setsockopt(zmq.LINGER, FAREWELL_MS)
         self._sockets.close_one(self._updates)
@@ -193,17 +203,23 @@ class Front:
             self._answer_timer = self._loop.at(deadline, self._serve)
 
     def _on_monitors(self) -> None:
-        for monitor in self._monitors:
+        for monitor, connected in self._monitors:
             for _ in range(MESSAGES_PER_TURN):
                 event = next_event(monitor)
                 if event is None:
                     break
                 # Not HANDSHAKE_SUCCEEDED: libzmq does not say of which connection.
                 if event.event == zmq.EVENT_ACCEPTED:
-                    self._connected.add(event.value)
-                    self._on_arrival()
+                    connected.add(event.value)
+                    if connected is self._connected:
+                        self._on_arrival()
                 elif event.event == zmq.EVENT_DISCONNECTED:
-                    self._connected.discard(event.value)
+                    connected.discard(event.value)
                 elif self._on_mismatch is not None:
                     self._on_mismatch()
         self._on_count()
+        if (
+            self._max_connected is not None
+            and max(len(self._connected), len(self._asking)) > self._max_connected
+        ):
+            self._on_flood()

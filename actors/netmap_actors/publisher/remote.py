@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from netmap_actors.bus.loop import Loop
     from netmap_actors.bus.sockets import Sockets
+    from netmap_actors.curve_keys import ClientKey
     from netmap_actors.process.child_log import ChildLog
     from netmap_actors.publication.core import Publication
     from netmap_actors.publication.ring import Published
@@ -33,6 +34,8 @@ CONDITION = "remote_subscribers"
 BIND_AGAIN = 0.1
 """Seconds before the first new try to bind; libzmq lets go of a port a little after its socket is closed."""
 BIND_AGAIN_MAX = 5.0
+FLOOD_PAUSE = 5.0
+"""Seconds nobody is let in after there were too many."""
 LOG_INTERVAL = 1.0
 """Seconds between two log lines about refusals, whoever knocks how often."""
 
@@ -48,6 +51,7 @@ class RemoteFront:
         *,
         listen: str,
         curve_dir: str,
+        max_connected: int,
         log: ChildLog,
         on_count: Callable[[], object],
         on_arrival: Callable[[], object],
@@ -55,11 +59,13 @@ class RemoteFront:
         healed: Callable[[str], object],
     ) -> None:
         """`listen`: tcp://ADDRESS:PORT; snapshots are asked for at the port after it. `curve_dir`: where the keys
-        are, empty for plain TCP (the configuration has seen to it that this is loopback)."""
+        are, empty for plain TCP (the configuration has seen to it that this is loopback). `max_connected`: at each of
+        the two sockets; with more, all of them are cut off for some seconds."""
         self._loop = loop
         self._sockets = sockets
         self._publication = publication
         self._endpoints = remote_endpoints(listen)
+        self._max_connected = max_connected
         self._log = log
         self._on_count = on_count
         self._on_arrival = on_arrival
@@ -99,11 +105,15 @@ class RemoteFront:
             return
         try:
             known = {client.public for client in self._allowed.clients()}
-        except (ConfigurationError, OSError) as error:
+            problems = self._allowed.problems()
+        except OSError as error:
             # It admits nobody new; who is in was admitted by a list that could be read.
-            self._degraded(CONDITION, f"cannot read the allow-list: {error}")
+            self._degraded(CONDITION, f"cannot read the allow-list of remote subscribers: {error}")
             return
-        self._healed(CONDITION)
+        if problems:
+            self._degraded(CONDITION, f"a key that admits nobody: {'; '.join(problems)[:500]}")
+        else:
+            self._healed(CONDITION)
         if self._admitted - known:
             self._admitted &= known
             self._log.info("subscriber_key_revoked", detail="remote subscribers are asked to connect again")
@@ -117,8 +127,13 @@ class RemoteFront:
             self._zap.close()
 
     def _on_flood(self) -> None:
-        self._log.warning("too_many_topics", detail="remote subscribers are asked to connect again")
-        self._open_again()
+        self._log.warning(
+            "too_many_subscribers", detail="too many remote connections or topics: all of them are cut off"
+        )
+        self._degraded(CONDITION, "too many remote connections or topics: nobody is let in for some seconds")
+        # Not at once: whoever it was would be back as soon.
+        self._shut()
+        self._loop.at(self._loop.now() + FLOOD_PAUSE, self._open)
 
     def _open_again(self) -> None:
         self._shut()
@@ -142,6 +157,7 @@ class RemoteFront:
                 on_count=self._on_count,
                 on_arrival=self._on_arrival,
                 on_flood=self._on_flood,
+                max_connected=self._max_connected,
                 protect=self._protect if self._curve_dir is not None else None,
                 on_mismatch=self._on_mismatch if self._curve_dir is not None else None,
             )
@@ -163,13 +179,12 @@ class RemoteFront:
             self._zap = ZapHandler(self._loop, self._sockets, self._allowed, self._on_decision)
         self._zap.protect(socket, load_server_pair(self._curve_dir))
 
-    def _on_decision(self, admitted: bool, address: str, who_or_why: str) -> None:
-        if not admitted:
-            self._refused(address, who_or_why)
+    def _on_decision(self, client: ClientKey | None, address: str, why: str) -> None:
+        if client is None:
+            self._refused(address, why)
             return
-        self._log.debug("subscriber_admitted", address=address, client=who_or_why)
-        assert self._allowed is not None
-        self._admitted |= {client.public for client in self._allowed.clients() if client.name == who_or_why}
+        self._log.debug("subscriber_admitted", address=address, client=client.name)
+        self._admitted.add(client.public)
 
     def _on_mismatch(self) -> None:
         self._mismatches += 1

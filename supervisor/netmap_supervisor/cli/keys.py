@@ -78,7 +78,10 @@ def revoke(name: str, config_file: str | None, **flags: Any) -> None:
 @_state_flags
 def show(as_json: bool, config_file: str | None, **flags: Any) -> None:
     """Show who is admitted."""
-    clients = _failing(lambda: _allowed(config_file, flags).clients())
+    allowed = _allowed(config_file, flags)
+    clients = _failing(allowed.clients)
+    for problem in _failing(allowed.problems):
+        click.echo(f"warning: admits nobody: {problem}", err=True)
     if as_json:
         click.echo(msgspec.json.encode([{"name": one.name, "public_key": one.public} for one in clients]))
     elif clients:
@@ -113,5 +116,7 @@ def _failing(work: Callable[[], Any]) -> Any:
         raise CommandFailed(
             f"cannot open {error.filename}: {error.strerror}; use the user that the daemon runs as"
         ) from None
+    except OSError as error:
+        raise CommandFailed(f"cannot use {error.filename}: {error.strerror}") from None
     except ConfigurationError as error:
         raise CommandFailed(str(error)) from None
