@@ -21,6 +21,7 @@ from netmap_supervisor.core_messages import (
     Input,
     Now,
     Reconnect,
+    Route,
     Spawned,
     SpawnFailed,
     Stop,
@@ -28,6 +29,7 @@ from netmap_supervisor.core_messages import (
 )
 from netmap_supervisor.probe_schedule import ProbeSchedule, Question
 from netmap_supervisor.session_ledger import MAP_STAGE
+from netmap_supervisor.suspicion import Suspicion
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -43,6 +45,12 @@ CONNECTION = "control_connection"
 PUBLISHER = "publisher"
 LIVENESS = "liveness"
 _PUBLISHER_PAUSED = "publisher_paused"
+SLEPT = 2.0
+"""Seconds by which CLOCK_BOOTTIME has to run ahead of CLOCK_MONOTONIC for the machine to have slept."""
+NO_ROUTE_PACE = 300.0
+"""Seconds between two tries while there is no route to the server: we may be wrong about it."""
+ROUTE_STARTS = 5.0
+"""Seconds between two waits that are cut short because a route appeared or the machine woke."""
 
 
 class SupervisorCore(ChildTree):
@@ -70,6 +78,13 @@ class SupervisorCore(ChildTree):
         )
         self._probe_timeout = probe_timeout
         self._probe_token = 0
+        self._suspicion = Suspicion(probe_timeout)
+        self._route: str | None = ""
+        """To the server; empty while nobody knows, None for none."""
+        self._hurried_at = float("-inf")
+        self._clock_gap: float | None = None
+        self.wakes = 0
+        self.links = 0
         self._time_namespace = time_namespace
         self.connection = ConnectionPolicy(jitter)
         self.heartbeats: dict[str, internal_pb2.Heartbeat] = {}
@@ -80,6 +95,7 @@ class SupervisorCore(ChildTree):
     def receive(self, happened: Input, now: Now) -> list[Command]:
         """Take in one thing that happened."""
         self._take(now)
+        self._look_for_sleep(now)
         match happened:
             case Spawned():
                 self._spawned(happened)
@@ -91,6 +107,8 @@ class SupervisorCore(ChildTree):
                 self._word(envelope, now)
             case Reconnect():
                 self._reconnect(now)
+            case Route(text):
+                self._route_is(text, now)
             case Stop(reason):
                 self._stop(reason, 0, now)
         return self._flush()
@@ -99,25 +117,75 @@ class SupervisorCore(ChildTree):
 
     def deadline(self) -> float | None:
         """When `expire` is to be called next, seconds of CLOCK_BOOTTIME; None once everything is gone."""
-        times = [at for at in (super().deadline(), self._probes.deadline()) if at is not None]
+        due = (super().deadline(), self._probes.deadline(), self._suspicion.deadline())
+        times = [at for at in due if at is not None]
         return None if self.finished else min(times, default=None)
 
     def expire(self, now: Now) -> list[Command]:
         """Look at the clock. To be called at the deadline, after everything that waits was taken in."""
         commands = super().expire(now)
+        self._look_for_sleep(now)
         for question in self._probes.due(now.boottime):
             self._ask(question)
+        reason = self._suspicion.expired(now.boottime)
+        if reason:
+            self._probe_failed(self.children[CONNECTION], reason, now)
         return [*commands, *self._flush()]
+
+    def _look_for_sleep(self, now: Now) -> None:
+        gap, self._clock_gap = self._clock_gap, now.boottime - now.monotonic
+        if gap is None or self._clock_gap - gap <= SLEPT:
+            return
+        self.wakes += 1
+        self._log("info", "wake_detected", slept_s=round(self._clock_gap - gap, 3))
+        self._suspect(EndReason.WAKE, now)
+
+    def _route_is(self, text: str | None, now: Now) -> None:
+        before, self._route = self._route, text
+        if before == "":
+            return
+        if text != before:
+            self.links += 1
+            self._log("info", "link_changed", route=text or "none", before=before or "none")
+            self._suspect(EndReason.LINK, now)
+
+    def _suspect(self, reason: EndReason, now: Now) -> None:
+        """The connection may be dead, and whatever one waits for may have come."""
+        if self.connection.ledger.stage == MAP_STAGE and self.children[CONNECTION].alive:
+            if reason is EndReason.WAKE:
+                self._suspicion.begin_again(reason.value, now.boottime)
+            else:
+                self._suspicion.raise_(reason.value, now.boottime)
+            self._ask_suspected(now)
+        elif self._route is not None:
+            self._hurry(now)
+
+    def _ask_suspected(self, now: Now) -> None:
+        if self._suspicion.route(exists=self._route is not None):
+            reason = self._suspicion.reason
+            self._suspicion.asked(self._probe(reason, "info"), now.boottime)
+
+    def _hurry(self, now: Now) -> None:
+        """Whoever waits for the next attempt need wait no longer, at most once in a while."""
+        child = self.children[CONNECTION]
+        if child.state is ChildState.BACKOFF and now.boottime >= self._hurried_at + ROUTE_STARTS:
+            self._hurried_at = now.boottime
+            self._move(child, ChildEvent.START, now)
 
     def _ask(self, question: Question) -> None:
         child = self.children[CONNECTION]
         if question is Question.TRUTH:
             self._tell(CONNECTION, internal_pb2.TruthProbe(generation=child.incarnation))
             return
+        self._probe("interval", "debug")
+
+    def _probe(self, reason: str, level: str) -> int:
+        """Ask whether the connection is alive; the question's number."""
         self._probe_token += 1
-        probe = internal_pb2.Probe(token=self._probe_token, reason="interval", timeout=self._probe_timeout)
-        self._log("debug", "probe_sent", child, reason=probe.reason)
+        probe = internal_pb2.Probe(token=self._probe_token, reason=reason, timeout=self._probe_timeout)
+        self._log(level, "probe_sent", self.children[CONNECTION], reason=reason)
         self._tell(CONNECTION, probe)
+        return self._probe_token
 
     # Processes
 
@@ -136,6 +204,7 @@ class SupervisorCore(ChildTree):
         if child.spec.name != CONNECTION:
             return super()._died(child, death, now)
         self._probes.session_ended()
+        self._suspicion.clear()
         outcome = self.connection.ended(death.reason, death.killed_for, death.detail, now)
         end, delay = outcome.end, outcome.delay
         word = end.reason.value
@@ -159,6 +228,8 @@ class SupervisorCore(ChildTree):
             return None
         if outcome.run_ends is None:
             delay = self._paced(child, death, end.reason, delay, now)
+            if self._route is None:
+                delay = max(delay, NO_ROUTE_PACE)
             fields["next_attempt_s"] = round(delay, 3)
         self._log("info", "session_ended", child, **fields, detail=end.detail)
         if end.reason is EndReason.REMOVED:
@@ -259,11 +330,21 @@ class SupervisorCore(ChildTree):
                 self._log("warning", "unexpected_message", child, body=body)
 
     def _probe_result(self, child: ChildMachine, result: internal_pb2.ProbeResult, now: Now) -> None:
-        if result.answered:
-            self._log("debug", "probe_answered", child, round_trip=round(result.round_trip, 4))
+        reason = self._suspicion.answered(result.token)
+        if not result.answered:
+            self._probe_failed(child, reason or EndReason.CLOSED.value, now)
             return
-        self._log("warning", "probe_failed", child, timeout=self._probe_timeout)
-        self._move(child, ChildEvent.KILL, now, EndReason.CLOSED.value)
+        level = "info" if reason else "debug"
+        self._log(
+            level, "probe_answered", child, round_trip=round(result.round_trip, 4), reason=reason or None
+        )
+        if reason == EndReason.WAKE.value:
+            # Alive is not known: the server may have forgotten us while we slept.
+            self._ask(Question.TRUTH)
+
+    def _probe_failed(self, child: ChildMachine, reason: str, now: Now) -> None:
+        self._log("warning", "probe_failed", child, timeout=self._probe_timeout, reason=reason)
+        self._move(child, ChildEvent.KILL, now, reason)
 
     def _published(self, statistics: internal_pb2.PublisherStatistics, now: Now) -> None:
         connection = self.children[CONNECTION]

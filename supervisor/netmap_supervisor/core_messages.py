@@ -22,6 +22,7 @@ __all__ = [
     "Log",
     "Now",
     "Reconnect",
+    "Route",
     "Send",
     "Spawn",
     "SpawnFailed",
@@ -96,7 +97,15 @@ class Stop:
     reason: str
 
 
-Input = Spawned | SpawnFailed | Exited | Word | Reconnect | Stop
+@dataclasses.dataclass(frozen=True, slots=True)
+class Route:
+    """The way to the control server is known, or is another one than before."""
+
+    text: str | None
+    """For comparing and for logs; None: there is none."""
+
+
+Input = Spawned | SpawnFailed | Exited | Word | Reconnect | Stop | Route
 
 
 # Out

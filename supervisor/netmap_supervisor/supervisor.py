@@ -33,6 +33,7 @@ from netmap_supervisor.core_messages import (
     Kill,
     Log,
     Now,
+    Route,
     Send,
     Spawn,
     Spawned,
@@ -50,6 +51,7 @@ from netmap_supervisor.operator_requests import OperatorRequests
 from netmap_supervisor.os_process import ChildProcess, spawn
 from netmap_supervisor.reloading import Changes, compare
 from netmap_supervisor.report import Own, make_report
+from netmap_supervisor.route_watch import RouteWatch
 from netmap_supervisor.run_settings import EMBEDDED
 from netmap_supervisor.sd_notify import Notifier
 from netmap_supervisor.single_instance import Claim, make_private
@@ -130,6 +132,7 @@ class Supervisor(pykka.ThreadingActor):
         self._children: dict[str, ChildProcess] = {}
         self._addresses: dict[str, bytes] = {}
         self._timer: Timer | None = None
+        self._routes: RouteWatch | None = None
         self._unburied: Exited | None = None
         """A connection that was reaped and whose last words have not come."""
         self._exit_code: int | None = None
@@ -200,6 +203,7 @@ class Supervisor(pykka.ThreadingActor):
         if self._notifier.watchdog_interval is not None:
             self._loop.every(self._notifier.watchdog_interval, self._ping_watchdog)
         self._tell_facts(endpoints.updates, endpoints.requests)
+        self._routes = RouteWatch(self._loop, lambda text: self.happened(Route(text)))
         self._carry_out(self._core.start(self._now()))
 
     def _make_boots(self, endpoints: Endpoints) -> BootRecords:
@@ -251,7 +255,10 @@ class Supervisor(pykka.ThreadingActor):
         for _ in range(most):
             if not self._take_word():
                 break
-        if self._unburied is not None and self._core.connection.ledger.has_last_words:
+        ledger = self._core.connection.ledger
+        if self._routes is not None:
+            self._routes.aim(ledger.remote_address)
+        if self._unburied is not None and ledger.has_last_words:
             self._bury(self._unburied)
 
     def _on_output(self) -> None:
@@ -408,6 +415,8 @@ class Supervisor(pykka.ThreadingActor):
     def _close(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
+        if self._routes is not None:
+            self._routes.close()
         self.actor_stopped.set()
         pykka.ActorRegistry.unregister(self.actor_ref)
         self._sockets.close()

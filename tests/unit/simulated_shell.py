@@ -15,6 +15,7 @@ from netmap_supervisor.core_messages import (
     Log,
     Now,
     Reconnect,
+    Route,
     Send,
     Spawn,
     Spawned,
@@ -53,6 +54,8 @@ class SimulatedShell:
         self.up = False
         self.beats = True
         self.spawns_fail = False
+        self.answers_probes = False
+        """Each at once; off: never, and without a word that it was not answered."""
         self.reaps = True
         """SIGKILL ends a process at once."""
         self._depth = 0
@@ -123,6 +126,18 @@ class SimulatedShell:
                 generation=generation, session=session, stage="map", silent_for=120.2, reason=reason
             ),
         )
+
+    def probe_result(self, token: int, *, answered: bool = True) -> None:
+        """What control_connection says of a probe."""
+        generation = self.processes["control_connection"]
+        self.word(
+            "control_connection",
+            internal_pb2.ProbeResult(token=token, generation=generation, answered=answered, round_trip=0.02),
+        )
+
+    def route(self, text: str | None) -> None:
+        """The way to the server is known, or another one."""
+        self.feed(Route(text))
 
     def reconnect(self) -> None:
         self.feed(Reconnect())
@@ -212,6 +227,8 @@ class SimulatedShell:
                 if isinstance(body, internal_pb2.Stop):
                     self.asked.append(actor)
                 self.sent.append((actor, type(body).__name__, body))
+                if self.answers_probes and isinstance(body, internal_pb2.Probe):
+                    self._later.append(lambda: self.probe_result(body.token))
             case Log(_, event, fields):
                 self.logs.append((event, dict(fields)))
             case Up():

@@ -251,6 +251,7 @@ def test_a_stop_that_ends_just_before_a_limit_gives_a_full_new_limit_too() -> No
 
 def test_a_suspend_counts_against_nobody() -> None:
     shell = running()
+    shell.answers_probes = True
     shell.suspend(3600.0)
     shell.perform(shell.core.expire(shell.now))
     shell.advance(60.0)

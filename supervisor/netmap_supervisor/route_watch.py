@@ -1,0 +1,223 @@
+"""Notices when the way to the control server changes: the kernel's rtnetlink, asked only when it may matter.
+
+A filter in the kernel lets default routes, addresses and interfaces through and nothing else, so that a router with
+thousands of route changes a minute does not wake us. Not here: what a change means (`core`).
+Layouts: linux/netlink.h, linux/rtnetlink.h, rtnetlink(7), netlink(7).
+"""
+
+from __future__ import annotations
+
+import ctypes
+import ipaddress
+import os
+import socket
+import struct
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from netmap_actors.bus.loop import Loop, Timer
+
+__all__ = ["RouteWatch", "route_to"]
+
+SETTLE: Final = 0.3
+"""Seconds after a notice before we look: an interface that comes up brings a handful of them."""
+LOOK_INTERVAL: Final = 1.0
+"""Seconds between two looks, however many notices there are."""
+
+_NETLINK_ROUTE, _SO_ATTACH_FILTER = 0, 26
+_GROUPS = 0x1 | 0x10 | 0x40 | 0x100 | 0x400
+"""RTMGRP_LINK, RTMGRP_IPV4_IFADDR, RTMGRP_IPV4_ROUTE, RTMGRP_IPV6_IFADDR, RTMGRP_IPV6_ROUTE."""
+_NEWLINK, _DELLINK = 16, 17
+"""IPv4 routes that go with an interface that is taken down go without a notice of their own."""
+_NEWADDR, _DELADDR, _NEWROUTE, _DELROUTE, _GETROUTE = 20, 21, 24, 25, 26
+_NLMSG_ERROR, _NLM_F_REQUEST = 2, 1
+_HEADER, _ROUTE = struct.Struct("=IHHII"), struct.Struct("=BBBBBBBBI")
+_ATTRIBUTE, _INT = struct.Struct("=HH"), struct.Struct("=i")
+_RTA_DST, _RTA_OIF, _RTA_GATEWAY, _RTA_PREFSRC, _RTA_VIA = 1, 4, 5, 7, 18
+_UNUSABLE = frozenset({6, 7, 8})
+"""RTN_BLACKHOLE, RTN_UNREACHABLE, RTN_PROHIBIT."""
+_MAX_MESSAGE = 64 * 1024
+
+
+class RouteWatch:
+    """Calls `on_route(text)` when the route to `target` is another one; None when there is none.
+
+    Where the kernel gives no such socket nothing is ever told, and `available` is false.
+    """
+
+    def __init__(self, loop: Loop, on_route: Callable[[str | None], object]) -> None:
+        self._loop = loop
+        self._on_route = on_route
+        self._target = ""
+        self._known: str | None = None
+        self._timer: Timer | None = None
+        self._looked_at = float("-inf")
+        self.looks = 0
+        self._socket = _listening_socket()
+        if self._socket is not None:
+            loop.watch(self._socket.fileno(), self._on_notice)
+
+    @property
+    def available(self) -> bool:
+        """The kernel tells of changes."""
+        return self._socket is not None
+
+    def aim(self, address: str) -> None:
+        """Look at the route to this address (host:port of the connection); an empty one changes nothing."""
+        host = address.rpartition(":")[0].strip("[]")
+        if not host or host == self._target or self._socket is None:
+            return
+        self._target = host
+        self._known = route_to(host)
+        # Told without a change: until now nobody knew.
+        self._on_route(self._known)
+
+    def close(self) -> None:
+        """Listen no more."""
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._socket is not None:
+            self._loop.unwatch(self._socket.fileno())
+            self._socket.close()
+            self._socket = None
+
+    def _on_notice(self) -> None:
+        assert self._socket is not None
+        try:
+            while self._socket.recv(_MAX_MESSAGE):
+                pass
+        except BlockingIOError:
+            pass
+        except OSError:
+            # ENOBUFS: some were lost. We only wanted to know that there were any.
+            pass
+        if self._timer is None and self._target:
+            now = self._loop.now()
+            self._timer = self._loop.at(max(now + SETTLE, self._looked_at + LOOK_INTERVAL), self._look)
+
+    def _look(self) -> None:
+        self._timer = None
+        self._looked_at = self._loop.now()
+        self.looks += 1
+        route = route_to(self._target)
+        if route != self._known:
+            self._known = route
+            self._on_route(route)
+
+
+def route_to(host: str) -> str | None:
+    """The way to an IP address as the kernel would choose it now: "eth0 via 192.0.2.1 from 192.0.2.7".
+
+    None: there is none. The text is for comparing and for logs.
+    """
+    address = ipaddress.ip_address(host.partition("%")[0])
+    family = socket.AF_INET if address.version == 4 else socket.AF_INET6
+    packed = address.packed
+    request = _ROUTE.pack(family, 8 * len(packed), 0, 0, 0, 0, 0, 0, 0)
+    request += _ATTRIBUTE.pack(4 + len(packed), _RTA_DST) + packed
+    message = _HEADER.pack(_HEADER.size + len(request), _GETROUTE, _NLM_F_REQUEST, 1, 0) + request
+    try:
+        with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, _NETLINK_ROUTE) as asker:
+            asker.settimeout(1.0)
+            asker.sendto(message, (0, 0))
+            answer = asker.recv(_MAX_MESSAGE)
+    except OSError:
+        return None
+    _, kind, _, _, _ = _HEADER.unpack_from(answer)
+    if kind != _NEWROUTE:
+        return None  # NLMSG_ERROR: ENETUNREACH and its like
+    route_type = _ROUTE.unpack_from(answer, _HEADER.size)[7]
+    if route_type in _UNUSABLE:
+        return None
+    return _text(dict(_attributes(answer[_HEADER.size + _ROUTE.size :])))
+
+
+def _text(attributes: dict[int, bytes]) -> str:
+    words = []
+    if _RTA_OIF in attributes:
+        words.append(_interface(_INT.unpack(attributes[_RTA_OIF])[0]))
+    if _RTA_GATEWAY in attributes:
+        words.append(f"via {_ip(attributes[_RTA_GATEWAY])}")
+    elif _RTA_VIA in attributes:
+        words.append(f"via {_ip(attributes[_RTA_VIA][2:])}")
+    if _RTA_PREFSRC in attributes:
+        words.append(f"from {_ip(attributes[_RTA_PREFSRC])}")
+    return " ".join(words)
+
+
+def _interface(index: int) -> str:
+    try:
+        return socket.if_indextoname(index)
+    except OSError:
+        return f"interface {index}"
+
+
+def _ip(packed: bytes) -> str:
+    return str(ipaddress.ip_address(packed))
+
+
+def _attributes(data: bytes) -> Iterator[tuple[int, bytes]]:
+    offset = 0
+    while offset + _ATTRIBUTE.size <= len(data):
+        length, kind = _ATTRIBUTE.unpack_from(data, offset)
+        if length < _ATTRIBUTE.size:
+            return
+        yield kind & 0x3FFF, data[offset + _ATTRIBUTE.size : offset + length]
+        offset += (length + 3) & ~3
+
+
+def _listening_socket() -> socket.socket | None:
+    try:
+        listener = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, _NETLINK_ROUTE)
+    except OSError:
+        return None  # not in every sandbox
+    try:
+        listener.setblocking(False)
+        _attach_filter(listener)
+        listener.bind((0, _GROUPS))
+    except OSError:
+        listener.close()
+        return None
+    return listener
+
+
+class _Instruction(ctypes.Structure):
+    _fields_ = (
+        ("code", ctypes.c_ushort),
+        ("jt", ctypes.c_ubyte),
+        ("jf", ctypes.c_ubyte),
+        ("k", ctypes.c_uint),
+    )
+
+
+class _Program(ctypes.Structure):
+    _fields_ = (("length", ctypes.c_ushort), ("filter", ctypes.POINTER(_Instruction)))
+
+
+def _attach_filter(listener: socket.socket) -> None:
+    """Classic BPF: interfaces, addresses, and routes whose destination has no bits. It reads in network byte order."""
+    load_half, load_byte, jump_equal, answer = 0x28, 0x30, 0x15, 0x06
+    taken = [socket.htons(kind) for kind in (_NEWLINK, _DELLINK, _NEWADDR, _DELADDR)]
+    new_route, del_route = socket.htons(_NEWROUTE), socket.htons(_DELROUTE)
+    instructions = (
+        (load_half, 0, 0, 4),  # nlmsg_type
+        *((jump_equal, 7 - place, 0, kind) for place, kind in enumerate(taken)),
+        (jump_equal, 1, 0, new_route),
+        (jump_equal, 0, 3, del_route),
+        (load_byte, 0, 0, _HEADER.size + 1),  # rtm_dst_len
+        (jump_equal, 0, 1, 0),
+        (answer, 0, 0, 0xFFFF),
+        (answer, 0, 0, 0),
+    )
+    array = (_Instruction * len(instructions))(*(_Instruction(*one) for one in instructions))
+    program = _Program(len(instructions), array)
+    libc = ctypes.CDLL(None, use_errno=True)
+    size = ctypes.sizeof(program)
+    if (
+        libc.setsockopt(listener.fileno(), socket.SOL_SOCKET, _SO_ATTACH_FILTER, ctypes.byref(program), size)
+        != 0
+    ):
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
