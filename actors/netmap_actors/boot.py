@@ -52,6 +52,8 @@ class Boot(msgspec.Struct, frozen=True, kw_only=True):
     """Read end of a pipe whose other end only the Supervisor holds: end of file means that it is gone."""
     endpoints: Endpoints
     heartbeat_interval: float = 5.0
+    memory_limit: int = 0
+    """Bytes of address space; 0: no bound."""
     settings: msgspec.Raw = msgspec.Raw(b"{}")
     """The actor's own settings struct, as JSON."""
 

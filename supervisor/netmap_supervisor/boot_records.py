@@ -31,6 +31,11 @@ if TYPE_CHECKING:
 
 __all__ = ["BootRecords", "endpoints_of", "environment_for", "state_slug"]
 
+LEAST_MEMORY = 4 << 30
+"""Bytes of address space a child may have, threads and libraries included."""
+MEMORY_PER_MAP = 16
+"""Times the largest MapResponse: text, decoded form, the netmap it replaces, its snapshot and what waits to be sent."""
+
 _KEPT = (
     "PATH", "LANG", "LC_ALL", "TZ", "HOME", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR", "LD_PRELOAD", "LD_LIBRARY_PATH",
     "http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "PYTHONPATH", "PYTHONHOME",
@@ -112,6 +117,7 @@ class BootRecords:
                 parent_pid=self._parent_pid,
                 life_fd=self._life_fd,
                 endpoints=self._endpoints,
+                memory_limit=max(LEAST_MEMORY, MEMORY_PER_MAP * self._settings.max_map_response),
                 settings=msgspec.Raw(msgspec.json.encode(self._actor_settings(spawn))),
             )
         )

@@ -19,6 +19,7 @@ from netmap_actors.http_endpoint import event_stream, metrics, pages
 from netmap_actors.http_endpoint.connection import Connection
 from netmap_actors.http_endpoint.guard import refusal
 from netmap_actors.process.actor_base import ActorBase
+from netmap_actors.process.landlock import Reach
 from netmap_actors.process.shared_sockets import share
 from netmap_actors.subscriber import Subscriber
 from netmap_actors.wire import internal_pb2
@@ -70,6 +71,11 @@ class HttpEndpoint(ActorBase):
         self._requests = 0
         self._refused = 0
         self._failed = 0
+
+    @classmethod
+    def reach(cls, boot: Boot) -> Reach:
+        kind, _, path = decode_settings(boot, HttpSettings).listen.partition(":")
+        return Reach(writable=(Path(path).parent,) if kind == "unix" else ())
 
     def setup(self) -> None:
         for one in self._subscriber.sockets:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from netmap_actors.boot import Boot
     from netmap_actors.clock import Clock
+    from netmap_actors.process.landlock import Reach
 
 __all__ = ["ActorBase"]
 
@@ -70,6 +71,11 @@ class ActorBase(pykka.ThreadingActor):
         )
 
     # What a subclass gives
+
+    @classmethod
+    def reach(cls, boot: Boot) -> Reach | None:  # noqa: ARG003
+        """The files it needs, asked before it is made; everything else is given up. None: it needs them all."""
+        return None
 
     def setup(self) -> None:
         """Open sockets, watch them, arm timers. Calls `ready` when the actor may be relied on."""

@@ -16,7 +16,7 @@ import msgspec
 from netmap_actors.boot import Boot
 from netmap_actors.errors import ConfigurationError
 from netmap_actors.exit_reason import ExitReason, from_exception, status_of
-from netmap_actors.process import confinement
+from netmap_actors.process import confinement, landlock
 from netmap_actors.process.child_log import ChildLog
 from netmap_actors.wire.codec import require_native_protobuf
 
@@ -48,7 +48,7 @@ def main(actor: str, boot_fd: int) -> NoReturn:
         confinement.forbid_new_privileges()
         confinement.forbid_core_dumps()
         require_native_protobuf()
-        reason = _make(actor, boot).run()
+        reason = _make(actor, boot, log).run()
     except confinement.ParentGone:
         reason = ExitReason.PARENT_GONE
     except BaseException as error:  # noqa: BLE001  # every end becomes a status
@@ -72,7 +72,7 @@ def _read_boot(fd: int, actor: str) -> Boot:
     return boot
 
 
-def _make(actor: str, boot: Boot) -> ActorBase:
+def _make(actor: str, boot: Boot, log: ChildLog) -> ActorBase:
     place = ACTORS.get(actor)
     if place is None:
         raise ConfigurationError(f"cannot be {actor!r}: the actors are {', '.join(ACTORS)}")
@@ -80,7 +80,12 @@ def _make(actor: str, boot: Boot) -> ActorBase:
     logging.getLogger("pykka").addHandler(logging.NullHandler())
     logging.getLogger("pykka").propagate = False
     module, _, name = place.partition(":")
-    made: ActorBase = getattr(importlib.import_module(module), name)(boot)
+    kind: type[ActorBase] = getattr(importlib.import_module(module), name)
+    reach = kind.reach(boot)
+    confinement.limit_memory(boot.memory_limit)
+    if reach is not None and not landlock.confine(reach):
+        log.info("files_not_confined", detail="this kernel has no Landlock")
+    made = kind(boot)
     made.loop.watch(boot.life_fd, lambda: made.finish(ExitReason.PARENT_GONE, "the life pipe is at its end"))
     # Ctrl-C reaches the whole foreground group; stopping is the Supervisor's to order.
     signal.signal(signal.SIGINT, signal.SIG_IGN)

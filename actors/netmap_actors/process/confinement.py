@@ -14,6 +14,7 @@ __all__ = [
     "forbid_core_dumps",
     "forbid_dump",
     "forbid_new_privileges",
+    "limit_memory",
 ]
 
 _PR_SET_PDEATHSIG = 1
@@ -63,6 +64,15 @@ def allow_files(wanted: int) -> int:
         return soft
     resource.setrlimit(resource.RLIMIT_NOFILE, (reachable, hard))
     return reachable
+
+
+def limit_memory(wanted: int) -> None:
+    """Bound the address space (bytes; 0: no bound): one that grows without end ends itself, not the machine."""
+    if wanted <= 0:
+        return
+    _, hard = resource.getrlimit(resource.RLIMIT_AS)
+    limit = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
 
 
 def forbid_dump() -> None:

@@ -5,6 +5,7 @@ Not here: every decision about what is published (`publication`).
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import gc
 import secrets
@@ -14,10 +15,12 @@ from typing import TYPE_CHECKING
 import zmq
 
 from netmap_actors.boot import PublisherSettings, decode_settings
-from netmap_actors.errors import BadMapResponse
+from netmap_actors.curve_keys import load_server_pair
+from netmap_actors.errors import BadMapResponse, ConfigurationError
 from netmap_actors.exit_reason import ExitReason
 from netmap_actors.process.actor_base import ActorBase
 from netmap_actors.process.confinement import allow_files
+from netmap_actors.process.landlock import Reach
 from netmap_actors.process.shared_sockets import prepare, share
 from netmap_actors.publication.core import Publication
 from netmap_actors.publication.freshness import name_of
@@ -86,6 +89,19 @@ class Publisher(ActorBase):
         self._told_received_at: float | None = None
         self._shown: tuple[object, ...] = ()
         self._told_skew = 0
+
+    @classmethod
+    def reach(cls, boot: Boot) -> Reach:
+        """Its sockets' directories and, for subscribers of other machines, their keys; not the node's state."""
+        endpoints, settings = boot.endpoints, decode_settings(boot, PublisherSettings)
+        own = [Path(one.removeprefix("ipc://")).parent for one in (endpoints.publisher, endpoints.updates)]
+        keys: tuple[Path, ...] = ()
+        if settings.listen and settings.curve_dir:
+            # What it cannot make now it tells of when it listens.
+            with contextlib.suppress(ConfigurationError, OSError):
+                load_server_pair(Path(settings.curve_dir))
+            keys = (Path(settings.curve_dir),)
+        return Reach(readable=keys, writable=(own[0], own[1].parent))
 
     def setup(self) -> None:
         endpoints, settings = self.boot.endpoints, self._settings
