@@ -1,0 +1,60 @@
+"""The unit file: what systemd thinks of it, and what the daemon relies on in it."""
+
+from __future__ import annotations
+
+import configparser
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+from netmap_supervisor.cli.exit_codes import ExitCode
+from tests.availability import unavailable
+
+UNIT = Path(__file__).parents[2] / "docs" / "systemd" / "netmap-supervisor.service"
+EXPOSURE = 3.0
+"""Of 10; what `systemd-analyze security` gives the unit at most."""
+
+
+def service() -> configparser.SectionProxy:
+    parser = configparser.ConfigParser(
+        interpolation=None, strict=True, delimiters=("=",), comment_prefixes=("#",)
+    )
+    parser.optionxform = str  # type: ignore[assignment,method-assign]
+    parser.read(UNIT)
+    return parser["Service"]
+
+
+def test_the_daemons_own_words_are_in_it() -> None:
+    unit = service()
+    assert unit["Type"] == "notify"
+    assert float(unit["WatchdogSec"]) >= 10.0, "the loop looks at its children every five seconds"
+    final = {str(int(code)) for code in (ExitCode.AUTH_REFUSED, ExitCode.CONFIGURATION)}
+    assert set(unit["RestartPreventExitStatus"].split()) == final
+    assert "AF_NETLINK" in unit["RestrictAddressFamilies"]
+    assert unit["LoadCredential"].startswith("auth_key:")
+    assert float(unit["TimeoutStopSec"]) > 5.0, "everything is gone within five seconds of SIGTERM"
+
+
+def test_systemd_takes_it(tmp_path: Path) -> None:
+    program = shutil.which("systemd-analyze")
+    if program is None:
+        unavailable("checking the unit needs systemd-analyze")
+    # The program need not be installed where the unit says.
+    copy = tmp_path / UNIT.name
+    copy.write_text(re.sub(r"^ExecStart=\S+", "ExecStart=/bin/true", UNIT.read_text(), flags=re.MULTILINE))
+    done = subprocess.run(
+        [program, "verify", str(copy)], capture_output=True, text=True, timeout=60, check=False
+    )
+    complaints = [line for line in done.stderr.splitlines() if UNIT.name in line]
+    assert complaints == []
+    done = subprocess.run(
+        [program, "security", "--offline=true", f"--threshold={int(EXPOSURE * 10)}", "--no-pager", str(copy)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    exposure = re.search(r"exposure level for .*: ([0-9.]+)", done.stdout)
+    assert exposure is not None, done.stderr
+    assert float(exposure[1]) <= EXPOSURE, done.stdout
