@@ -15,7 +15,7 @@ CONFIG ?= config.toml
 ARGS ?=
 PYTEST_ARGS ?= -n 2 --dist loadgroup
 
-.PHONY: help run test test-fast check generate bench go-tools format clean
+.PHONY: help run test test-fast check generate bench go-tools format mutants clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -48,6 +48,9 @@ go-tools: $(VENV)/.dev-ready  ## build the Go peers into the cache outside the t
 
 bench: $(VENV)/.dev-ready go-tools  ## the figures of the design, measured against tailscaled; fails when one is missed
 	$(BIN)/python -m bench
+
+mutants: $(VENV)/.dev-ready  ## plant ten known bugs in a copy, one by one, and see that the tests find each (some minutes)
+	$(BIN)/python -m tests.mutants
 
 clean:  ## remove what these commands made in the tree
 	rm -rf $(VENV) $(PROTOC_VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis bench/results

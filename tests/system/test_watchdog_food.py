@@ -55,6 +55,17 @@ def test_what_completes_no_map_response_does_not_delay_the_verdict(
     assert after["connection"]["ended"]["silence"] == 1
 
 
+def test_answered_probes_do_not_delay_the_verdict(control: Control, daemon: Callable[..., Daemon]) -> None:
+    running = daemon(
+        *joined(control), f"--silence-timeout={LIMIT}s", "--probe-interval=1s", "--log-level=debug"
+    )
+    running.wait_fresh()
+    control.fault("ping_only")
+    line = running.wait_event("silence_detected", limit=LIMIT + 8)
+    assert LIMIT <= line["silent_for"] <= LIMIT + 1.0
+    assert running.events("probe_answered"), "the server answered PINGs all the time"
+
+
 def test_the_first_answer_is_waited_for_no_longer_than_any_other(
     control: Control, daemon: Callable[..., Daemon]
 ) -> None:
