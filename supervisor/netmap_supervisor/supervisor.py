@@ -205,7 +205,9 @@ class Supervisor(pykka.ThreadingActor):
         self._tell_facts(endpoints.updates, endpoints.requests)
         self._routes = RouteWatch(self._loop, lambda text: self.happened(Route(text)))
         if not self._routes.available:
-            self.event("warning", "link_watch_unavailable", {"detail": "changes of the network show by silence only"})
+            self.event(
+                "warning", "link_watch_unavailable", {"detail": "changes of the network show by silence only"}
+            )
         self._carry_out(self._core.start(self._now()))
 
     def _make_boots(self, endpoints: Endpoints) -> BootRecords:
