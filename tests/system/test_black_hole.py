@@ -11,33 +11,29 @@ import os
 import select
 import time
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.system.daemon import Daemon
-from tests.system.dev_server import DevServer, running_dev_server
+from tests.system.dark_scene import client_port, joined_across
 from tests.system.watcher import Watcher
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from tests.system.dev_server import DevServer
     from tests.system.netns import Pair
 
 pytestmark = [pytest.mark.netns, pytest.mark.xdist_group("netns")]
 
-PORT = 8080
 SHORT, DEFAULT = 10.0, 120.0
 """Silence limits, seconds: one a test can wait for twice, and the one of the product."""
 VERDICT_WINDOW = 1.0
 """Seconds after the limit within which the verdict falls and the process is gone (the rule is exact)."""
 RECOVERY = 2.0
 """Seconds from the verdict to a fresh netmap."""
-
-
-def client_port(status: dict[str, Any]) -> int:
-    return int(status["connection"]["local_address"].rpartition(":")[2])
 
 
 def death_of(descriptor: int, limit: float) -> float:
@@ -69,25 +65,10 @@ class Scene:
 
 @pytest.fixture
 def scene(namespaces: Pair, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Scene]:
-    with ExitStack() as running:
-        address = f"{namespaces.server.address}:{PORT}"
-        # Keep-alives every second, so that a short limit is never reached while the network is well.
-        quick = ("--keep-alive=1s",) if request.param < DEFAULT else ()
-        server = running.enter_context(
-            running_dev_server("--nodes=5", *quick, listen=address, prefix=namespaces.server.prefix)
-        )
-        key = tmp_path / "auth-key"
-        key.write_text(server.auth_key)
-        key.chmod(0o600)
-        client = Daemon(
-            f"--control-url={server.url}",
-            f"--auth-key=file:{key}",
-            "--hostname=client",
-            f"--silence-timeout={request.param:g}s",
-            prefix=namespaces.client.prefix,
-        )
-        running.enter_context(client)
-        client.wait_fresh()
+    # Keep-alives every second, so that a short limit is never reached while the network is well.
+    quick = ("--keep-alive=1s",) if request.param < DEFAULT else ()
+    limit = f"--silence-timeout={request.param:g}s"
+    with joined_across(namespaces, tmp_path, limit, server_options=quick) as (server, client, key):
         yield Scene(namespaces, server, client, key)
 
 
