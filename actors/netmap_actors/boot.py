@@ -74,6 +74,8 @@ class ConnectionSettings(msgspec.Struct, frozen=True, kw_only=True):
     request_tags: tuple[str, ...] = ()
     ca_file: str = ""
     """Extra CA certificates (PEM), besides the system's."""
+    proxy: str = "environment"
+    """`environment`, `off` or the URL of a proxy without user and password."""
     insecure_key_fetch: bool = False
     """Accept /key over plain http from a public address."""
     accept_changed_key: bool = False

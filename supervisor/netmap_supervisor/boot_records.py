@@ -38,8 +38,11 @@ MEMORY_PER_MAP = 16
 
 _KEPT = (
     "PATH", "LANG", "LC_ALL", "TZ", "HOME", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR", "LD_PRELOAD", "LD_LIBRARY_PATH",
-    "http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "PYTHONPATH", "PYTHONHOME",
-    "PYTHONDONTWRITEBYTECODE", "VIRTUAL_ENV",
+    "PYTHONPATH", "PYTHONHOME", "PYTHONDONTWRITEBYTECODE", "VIRTUAL_ENV",
+)  # fmt: skip
+# A proxy's URL may hold a password: they reach control_connection alone.
+_PROXIES = (
+    "http_proxy", "https_proxy", "all_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY",
 )  # fmt: skip
 
 
@@ -62,9 +65,10 @@ def state_slug(control_url: str) -> str:
 
 
 def environment_for(actor: str, environment: Mapping[str, str], auth_key: str) -> dict[str, str]:
-    """A child's environment. The variable an auth key is in reaches control_connection alone."""
+    """A child's environment. What may hold a secret reaches control_connection alone."""
     kept = {name: environment[name] for name in _KEPT if name in environment}
     if actor == "control_connection":
+        kept |= {name: environment[name] for name in _PROXIES if name in environment}
         kept["RES_OPTIONS"] = "timeout:2 attempts:2"
         kind, _, name = auth_key.partition(":")
         if kind == "env" and name in environment:
@@ -163,6 +167,7 @@ class BootRecords:
             ephemeral=settings.ephemeral,
             request_tags=settings.request_tags,
             ca_file=settings.ca_file,
+            proxy="off" if settings.embedded else settings.proxy,
             insecure_key_fetch=settings.insecure_key_fetch,
             accept_changed_key=settings.accept_changed_key,
             silence_timeout=settings.silence_timeout,

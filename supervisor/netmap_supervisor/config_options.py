@@ -105,6 +105,17 @@ _ROWS = (
         help="Further CA certificates (PEM) to trust, besides the system's",
     ),
     Option(
+        name="proxy",
+        table="control",
+        key="proxy",
+        kind=places.ProxyUrl(),
+        default="environment",
+        help="HTTP proxy to reach the control server through",
+        more="`environment` reads HTTPS_PROXY or HTTP_PROXY (by the scheme of the control URL), ALL_PROXY and "
+        "NO_PROXY, lower case first; a user and a password may stand there and nowhere else. `off` uses none. A "
+        "control server on loopback is always reached directly, unless a proxy is named here.",
+    ),
+    Option(
         name="insecure_key_fetch",
         table="control",
         key="insecure_key_fetch",

@@ -15,7 +15,7 @@ from netmap_supervisor.option_kinds import BadValue, Written, absolute, read_tex
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["ControlUrl", "Hostname", "LocalAddress", "SubscriberEndpoint", "is_loopback"]
+__all__ = ["ControlUrl", "Hostname", "LocalAddress", "ProxyUrl", "SubscriberEndpoint", "is_loopback"]
 
 _LABEL = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
 _MAX_HOST = 253
@@ -82,6 +82,31 @@ def _host(host: str, *, bracketed: bool) -> str:
         except ValueError:
             raise BadValue(f"{escape(host, 100)!r} is not an IPv4 address") from None
     return ascii_host
+
+
+@dataclasses.dataclass(frozen=True)
+class ProxyUrl(Written):
+    """`environment`, `off`, or http(s)://host:port."""
+
+    metavar: str = "URL|environment|off"
+
+    def parse(self, given: object, base: Path) -> str:
+        text = read_text(given).strip()
+        if text in {"environment", "off"}:
+            return text
+        scheme, separator, rest = text.partition("://")
+        # What stands before an @ may be a password: it is not repeated.
+        if "@" in rest.partition("/")[0] or (not separator and "@" in text):
+            raise BadValue(
+                "a user name or password is refused here: write the URL into the variable HTTPS_PROXY"
+            )
+        if scheme.lower() not in {"http", "https"}:
+            raise BadValue(
+                'a URL such as "http://proxy.example.com:3128" is expected, "environment" or "off"'
+            )
+        if not re.search(r":[0-9]+/?$", rest):
+            raise BadValue("the URL names no port")
+        return ControlUrl().parse(text, base)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -20,6 +20,7 @@ NEXT_CONNECTION = frozenset(
         "insecure_key_fetch",
         "on_removed",
         "probe_timeout",
+        "proxy",
         "request_tags",
     }
 )

@@ -116,6 +116,7 @@ def _connection(core: SupervisorCore, now: Now) -> ConnectionStatus:
         pid=child.pid,
         local_address=ledger.local_address or None,
         remote_address=ledger.remote_address or None,
+        proxy=ledger.proxy or None,
         session_age_s=None if ledger.map_since is None else round(now.boottime - ledger.map_since, 3),
         sessions=ledger.sessions,
         attempts=ledger.attempts,

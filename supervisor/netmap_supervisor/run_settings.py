@@ -38,6 +38,8 @@ class RunSettings(msgspec.Struct, frozen=True, kw_only=True):
     """0 = off."""
     ca_file: str = ""
     """Extra CA certificates (PEM), besides the system's."""
+    proxy: str = "environment"
+    """`environment` (HTTPS_PROXY and its like), `off`, or http(s)://host:port."""
     insecure_key_fetch: bool = False
     accept_changed_key: bool = False
     on_removed: str = "stop"

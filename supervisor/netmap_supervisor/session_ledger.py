@@ -68,6 +68,7 @@ class SessionLedger:
         self.map_since: float | None = None
         self.local_address = ""
         self.remote_address = ""
+        self.proxy = ""
         self.machine_authorized = True
         self.full_map = False
         self._last_words: internal_pb2.SessionEnded | None = None
@@ -97,6 +98,7 @@ class SessionLedger:
         self.local_address = message.local_address or self.local_address
         self.remote_address = message.remote_address or self.remote_address
         self.server_key = message.server_key or self.server_key
+        self.proxy = message.proxy
 
     def registered(self, message: internal_pb2.Registered) -> None:
         """The server took the registration."""

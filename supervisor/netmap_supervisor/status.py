@@ -76,6 +76,8 @@ class ConnectionStatus(msgspec.Struct, frozen=True, kw_only=True):
     pid: int | None
     local_address: str | None
     remote_address: str | None
+    proxy: str | None
+    """scheme://host:port of the HTTP proxy, which is then at `remote_address`."""
     session_age_s: float | None
     sessions: int
     """Map sessions since the start of the run."""

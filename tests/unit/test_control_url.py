@@ -76,3 +76,10 @@ def test_a_key_over_plain_http_is_believed_nearby_only(
     else:
         with pytest.raises(ConfigurationError, match="--insecure-key-fetch"):
             demand_trustworthy_key(parsed, remote, insecure=insecure)
+
+
+def test_behind_a_proxy_nothing_is_nearby() -> None:
+    near = Address("127.0.0.1", 3128)
+    with pytest.raises(ConfigurationError, match="through a proxy"):
+        demand_trustworthy_key(ControlUrl.parse("http://c.example"), near, insecure=False, proxied=True)
+    demand_trustworthy_key(ControlUrl.parse("https://c.example"), near, insecure=False, proxied=True)

@@ -20,8 +20,8 @@ SHAPE = {
     "": "version pid uptime_s control netmap connection liveness degraded actors subscribers",
     "control": "url embedded server_key",
     "netmap": "state age_s epoch seq peers peers_online peers_unknown domain self",
-    "connection": "state generation pid local_address remote_address session_age_s sessions attempts ended last_end "
-    "next_attempt_s auth_url",
+    "connection": "state generation pid local_address remote_address proxy session_age_s sessions attempts ended "
+    "last_end next_attempt_s auth_url",
     "liveness": "silence_timeout_s silent_s deadline_in_s",
 }
 

@@ -17,14 +17,17 @@ if TYPE_CHECKING:
 __all__ = ["demand_trustworthy_key"]
 
 
-def demand_trustworthy_key(url: ControlUrl, remote: Address, *, insecure: bool) -> None:
+def demand_trustworthy_key(
+    url: ControlUrl, remote: Address, *, insecure: bool, proxied: bool = False
+) -> None:
     """Over https always; over http from loopback and private addresses, or when it was explicitly allowed.
 
-    Raises ConfigurationError.
+    `proxied`: `remote` is a proxy's address and says nothing about the way behind it. Raises ConfigurationError.
     """
-    if url.is_https or insecure or is_local_network(remote.ip):
+    if url.is_https or insecure or (is_local_network(remote.ip) and not proxied):
         return
+    way = "through a proxy" if proxied else "to a public address"
     raise ConfigurationError(
-        f"cannot trust the control key from {url.text}: plain http to a public address can be forged on the way; "
+        f"cannot trust the control key from {url.text}: plain http {way} can be forged on the way; "
         "use an https URL, or --insecure-key-fetch if you accept that"
     )

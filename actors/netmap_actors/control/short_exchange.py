@@ -8,18 +8,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from netmap_actors.errors import RemoteProtocolError
-from netmap_actors.transport.dial import Dial
-from netmap_actors.transport.tls import TlsStream
+from netmap_actors.transport.byte_stream import why_broken
 
 if TYPE_CHECKING:
-    import ssl
     from collections.abc import Callable
 
-    from netmap_actors.bus.loop import Loop
-    from netmap_actors.control.control_url import ControlUrl
+    from netmap_actors.control.dialer import Dialer
     from netmap_actors.transport.address import Address
     from netmap_actors.transport.byte_stream import ByteStream
-    from netmap_actors.transport.tcp import TcpStream
 
 __all__ = ["ShortExchange"]
 
@@ -42,20 +38,17 @@ class ShortExchange(Generic[_Answer]):
 
     def __init__(
         self,
-        loop: Loop,
-        url: ControlUrl,
+        dialer: Dialer,
         address: Address,
-        context: ssl.SSLContext | None,
         request: _Request[_Answer],
         *,
         limit: float,
         on_answer: Callable[[_Answer], None],
         on_failed: Callable[[str], None],
     ) -> None:
-        """`context`: for an https URL. The text of `on_failed` holds nothing secret."""
-        self._loop = loop
-        self._url = url
-        self._context = context
+        """The text of `on_failed` holds nothing secret."""
+        self._dialer = dialer
+        loop = self._loop = dialer.loop
         self._request = request
         self._on_answer = on_answer
         self._on_failed = on_failed
@@ -63,28 +56,24 @@ class ShortExchange(Generic[_Answer]):
         self.done = False
         """Whether it was answered, has failed or was given up."""
         self._timer = loop.at(loop.now() + limit, lambda: self._fail(f"no answer within {limit:g} s"))
-        self._dial = Dial(loop, [address], self._connected, self._fail)
+        self._dialing = dialer.dial([address], self._opened, self._fail)
 
     def cancel(self) -> None:
         """Give up: everything is closed and nobody is called."""
         self.done = True
         self._timer.cancel()
-        self._dial.cancel()
+        self._dialing.cancel()
         if self._stream is not None:
             self._loop.unwatch(self._stream.fileno())
             self._stream.close()
             self._stream = None
 
-    def _connected(self, tcp: TcpStream) -> None:
-        stream: ByteStream = tcp
+    def _opened(self, stream: ByteStream) -> None:
+        self._stream = stream
         try:
-            if self._context is not None:
-                stream = TlsStream(tcp, self._context, self._url.host)
-            self._stream = stream
             stream.send(self._request.data_to_send())
         except (OSError, RemoteProtocolError) as error:
-            self._stream = stream
-            self._fail(str(error))
+            self._broken(error)
             return
         self._loop.watch(stream.fileno(), self._ready, write=stream.wants_write)
 
@@ -100,11 +89,17 @@ class ShortExchange(Generic[_Answer]):
                 return
             answer = self._request.receive(data) if data else self._request.eof()
         except (OSError, RemoteProtocolError) as error:
-            self._fail(str(error))
+            self._broken(error)
             return
         if answer is not None:
             self.cancel()
             self._on_answer(answer)
+
+    def _broken(self, error: OSError | RemoteProtocolError) -> None:
+        why = why_broken(error)
+        self._fail(
+            self._dialer.explain(f"cannot get an answer: {why}" if isinstance(error, OSError) else why)
+        )
 
     def _fail(self, why: str) -> None:
         self.cancel()

@@ -14,8 +14,10 @@ from netmap_actors.boot import ConnectionSettings, decode_settings
 from netmap_actors.control import events as said
 from netmap_actors.control.auth_key import read_auth_key
 from netmap_actors.control.control_url import ControlUrl
+from netmap_actors.control.dialer import Dialer, Dialing
 from netmap_actors.control.events import EndReason, SessionFailed, Stage, StageEntered
 from netmap_actors.control.key_policy import demand_trustworthy_key
+from netmap_actors.control.proxy import choose_proxy
 from netmap_actors.control.register import Registrar, RegistrationPolicy
 from netmap_actors.control.session import ControlSession, Identity, SessionLimits
 from netmap_actors.control_connection.errands import Errands
@@ -26,9 +28,9 @@ from netmap_actors.exit_reason import ExitReason
 from netmap_actors.process import confinement
 from netmap_actors.process.actor_base import ActorBase
 from netmap_actors.process.allocator import return_large_blocks
-from netmap_actors.transport.dial import Dial
+from netmap_actors.transport.byte_stream import why_broken
 from netmap_actors.transport.resolve import resolve, shorten_resolver_timeouts
-from netmap_actors.transport.tls import TlsStream, make_context
+from netmap_actors.transport.tls import make_context
 from netmap_actors.wire import internal_pb2
 
 if TYPE_CHECKING:
@@ -68,7 +70,7 @@ class ControlConnection(ActorBase):
         self._settings = decode_settings(boot, ConnectionSettings)
         self._generation = boot.incarnation
         self._session: ControlSession | None = None
-        self._dial: Dial | None = None
+        self._dialing: Dialing | None = None
         self._stream: ByteStream | None = None
         self._errands: Errands | None = None
         self._remote: Address | None = None
@@ -94,17 +96,20 @@ class ControlConnection(ActorBase):
         )
         try:
             self._url = ControlUrl.parse(settings.control_url)
-            self._context = make_context(settings.ca_file) if self._url.is_https else None
+            self._dialer = self._make_dialer()
             self._node = NodeState(settings)
             self._registrar = self._make_registrar()
         except ConfigurationError as error:
             self._tell_end(ExitReason.CONFIGURATION.value, Stage.RESOLVE, str(error))
             raise
-        self._errands = Errands(self.loop, self._url, self._context)
+        self._errands = Errands(self._dialer)
         self.loop.every(PROGRESS_INTERVAL, self._reports.progress)
         self.ready()
         self._enter(Stage.RESOLVE, settings.resolve_limit)
-        resolve(self.loop, self._url.host, self._url.port, self._on_resolved, self._on_failed)
+        host, port = self._dialer.target
+        resolve(
+            self.loop, host, port, self._on_resolved, lambda why: self._on_failed(self._dialer.explain(why))
+        )
 
     def on_supervisor(self, envelope: internal_pb2.Envelope) -> None:
         session, now = self._session, self.loop.now()
@@ -135,8 +140,8 @@ class ControlConnection(ActorBase):
             heartbeat.counters["window_low_percent"] = int(session.window_low * 100)
 
     def teardown(self) -> None:
-        if self._dial is not None:
-            self._dial.cancel()
+        if self._dialing is not None:
+            self._dialing.cancel()
         if self._errands is not None:
             self._errands.cancel()
         self._close_stream()
@@ -169,34 +174,48 @@ class ControlConnection(ActorBase):
     def _enter(self, stage: Stage, limit: float) -> None:
         self._on_event(StageEntered(stage, self.loop.now(), limit, 0))
 
+    def _make_dialer(self) -> Dialer:
+        settings = self._settings
+        proxy = choose_proxy(self._url, settings.proxy, os.environ)
+        secured = self._url.is_https or (proxy is not None and proxy.scheme == "https")
+        return Dialer(self.loop, self._url, make_context(settings.ca_file) if secured else None, proxy)
+
     def _on_resolved(self, addresses: list[Address]) -> None:
         self._enter(Stage.CONNECT, self._settings.connect_limit)
-        self._dial = Dial(self.loop, addresses, self._on_connected, self._on_failed)
+        self._dialing = self._dialer.dial(addresses, self._on_open, self._on_failed, self._on_connected)
 
-    def _on_connected(self, tcp: TcpStream) -> None:
+    def _on_connected(self, tcp: TcpStream) -> bool:
         try:
             self._remote, self._local = tcp.remote, str(tcp.local)
         except OSError as error:
-            self._on_failed(f"cannot connect: {_reason(error)}")
-            return
+            self._on_failed(f"cannot connect: {why_broken(error)}")
+            return False
         self._enter(Stage.HANDSHAKE, self._settings.handshake_limit)
-        self._stream = tcp if self._context is None else TlsStream(tcp, self._context, self._url.host)
         self._tell_connection()
+        return True
+
+    def _on_open(self, stream: ByteStream) -> None:
+        self._stream = stream
         if self._node.server_key is not None:
             self._start_session(self._node.server_key)
-        elif self._may_ask_key(self._remote):
-            assert self._errands is not None, "made in setup"
-            self._errands.fetch_key(self._remote, self._on_first_key, self._on_failed)
-
-    def _may_ask_key(self, remote: Address) -> bool:
-        """Ends the actor when the answer could not be trusted."""
+            return
+        assert self._errands is not None, "made in setup"
+        assert self._remote is not None, "connected"
         try:
-            demand_trustworthy_key(self._url, remote, insecure=self._settings.insecure_key_fetch)
+            self._demand_trustworthy_key(self._remote)
         except ConfigurationError as error:
             self._tell_end(ExitReason.CONFIGURATION.value, Stage.HANDSHAKE, str(error))
             self.finish(ExitReason.CONFIGURATION, str(error))
-            return False
-        return True
+            return
+        self._errands.fetch_key(self._remote, self._on_first_key, self._on_failed)
+
+    def _demand_trustworthy_key(self, remote: Address) -> None:
+        demand_trustworthy_key(
+            self._url,
+            remote,
+            insecure=self._settings.insecure_key_fetch,
+            proxied=self._dialer.proxy is not None,
+        )
 
     def _on_first_key(self, server_key: MachineKey) -> None:
         self._node.pin(server_key)
@@ -244,7 +263,7 @@ class ControlConnection(ActorBase):
             try:
                 data = stream.receive()
             except (OSError, RemoteProtocolError) as error:
-                self._handle(session.broken(_reason(error)))
+                self._handle(session.broken(why_broken(error)))
                 return
             now = self.loop.now()
             if data is None:
@@ -276,7 +295,7 @@ class ControlConnection(ActorBase):
             while not stream.wants_write and (data := session.data_to_send()):
                 stream.send(data)
         except (OSError, RemoteProtocolError) as error:
-            self._handle(session.broken(_reason(error)))
+            self._handle(session.broken(why_broken(error)))
             return
         interest = (not self._reports.paused, stream.wants_write)
         if interest != self._interest:
@@ -374,7 +393,7 @@ class ControlConnection(ActorBase):
         try:
             self._node.save()
         except OSError as error:
-            text = f"cannot save the node's state in {self._settings.state_dir}: {_reason(error)}"
+            text = f"cannot save the node's state in {self._settings.state_dir}: {why_broken(error)}"
             if required:
                 self._end(SessionFailed(EndReason.ERROR, Stage(self._reports.standing.stage), text))
                 return False
@@ -390,7 +409,7 @@ class ControlConnection(ActorBase):
         # Only /key can tell a changed key from a server that finds us too old.
         self._close_stream()
         try:
-            demand_trustworthy_key(self._url, self._remote, insecure=self._settings.insecure_key_fetch)
+            self._demand_trustworthy_key(self._remote)
         except ConfigurationError:
             self._end(failed)
             return
@@ -440,6 +459,7 @@ class ControlConnection(ActorBase):
                 local_address=self._local,
                 remote_address=str(self._remote),
                 server_key=str(server_key) if server_key is not None else "",
+                proxy=self._dialer.proxy.text if self._dialer.proxy is not None else "",
             )
         )
 
@@ -448,10 +468,3 @@ class ControlConnection(ActorBase):
         if stream is not None:
             self.loop.unwatch(stream.fileno())
             stream.close()
-
-
-def _reason(error: Exception) -> str:
-    """Words for an error of the transport, without the numbers Python puts around them."""
-    if isinstance(error, OSError) and error.errno is not None:
-        return os.strerror(error.errno)
-    return str(error)

@@ -13,11 +13,9 @@ from netmap_actors.control.short_exchange import ShortExchange
 from netmap_actors.protocol.key_endpoint import ControlKeys, KeyClient
 
 if TYPE_CHECKING:
-    import ssl
     from collections.abc import Callable
 
-    from netmap_actors.bus.loop import Loop
-    from netmap_actors.control.control_url import ControlUrl
+    from netmap_actors.control.dialer import Dialer
     from netmap_actors.protocol.keys import MachineKey
     from netmap_actors.transport.address import Address
 
@@ -34,11 +32,9 @@ MAX_PINGS = 4
 class Errands:
     """What is under way to the address the session is connected to."""
 
-    def __init__(self, loop: Loop, url: ControlUrl, context: ssl.SSLContext | None) -> None:
-        """`context`: for an https URL."""
-        self._loop = loop
-        self._url = url
-        self._context = context
+    def __init__(self, dialer: Dialer) -> None:
+        self._dialer = dialer
+        self._url = dialer.url
         self._key: ShortExchange[ControlKeys] | None = None
         self._pings: list[ShortExchange[int]] = []
 
@@ -47,10 +43,8 @@ class Errands:
     ) -> None:
         """Ask `/key`; one of the two is called, once."""
         self._key = ShortExchange(
-            self._loop,
-            self._url,
+            self._dialer,
             address,
-            self._context,
             KeyClient(self._url.host_header, CAPABILITY_VERSION),
             limit=KEY_LIMIT,
             on_answer=lambda keys: on_key(keys.public_key),
@@ -64,10 +58,8 @@ class Errands:
             return False
         self._pings.append(
             ShortExchange(
-                self._loop,
-                self._url,
+                self._dialer,
                 address,
-                self._context,
                 HeadRequest(self._url, target),
                 limit=PING_LIMIT,
                 on_answer=_ignore,

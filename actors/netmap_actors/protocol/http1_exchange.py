@@ -102,8 +102,13 @@ class HttpExchange:
 
     @property
     def trailing(self) -> bytes:
-        """After a 101: the bytes behind its headers, which belong to the new protocol."""
+        """After a switch: the bytes behind the headers, which belong to the new protocol."""
         return self._h11.trailing_data[0]
+
+    @property
+    def switched(self) -> bool:
+        """Whether the connection is another protocol's from here on: after a 101, or a CONNECT that was granted."""
+        return self._h11.their_state is h11.SWITCHED_PROTOCOL
 
     def data_to_send(self) -> bytes:
         """The request, once."""

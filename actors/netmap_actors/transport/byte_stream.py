@@ -5,9 +5,10 @@ Not here: the kinds there are (`tcp`, `tls`).
 
 from __future__ import annotations
 
+import os
 from typing import Protocol
 
-__all__ = ["READ_SIZE", "ByteStream"]
+__all__ = ["READ_SIZE", "ByteStream", "why_broken"]
 
 READ_SIZE = 256 * 1024
 """Bytes asked of the kernel in one read; a large map is some dozens of them."""
@@ -37,3 +38,10 @@ class ByteStream(Protocol):
 
     def close(self) -> None:
         """Close the socket. Closing twice is allowed."""
+
+
+def why_broken(error: Exception) -> str:
+    """Words for an error of a stream, without the numbers Python puts around them."""
+    if isinstance(error, OSError) and error.errno is not None:
+        return os.strerror(error.errno)
+    return str(error)

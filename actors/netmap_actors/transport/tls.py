@@ -1,4 +1,4 @@
-"""TLS over a TCP stream, verified always, by memory buffers so that it never waits.
+"""TLS over another stream, verified always, by memory buffers so that it never waits.
 
 Not here: trust in the control server; that is Noise's, and its key is pinned.
 """
@@ -13,7 +13,6 @@ from netmap_actors.transport.byte_stream import READ_SIZE
 
 if TYPE_CHECKING:
     from netmap_actors.transport.byte_stream import ByteStream
-    from netmap_actors.transport.tcp import TcpStream
 
 __all__ = ["TlsStream", "make_context"]
 
@@ -39,9 +38,12 @@ def make_context(ca_file: str = "") -> ssl.SSLContext:
 
 
 class TlsStream:
-    """A TLS client over a TcpStream. The handshake happens by itself; what is sent before its end waits for it."""
+    """A TLS client over a TcpStream, or over another one of these.
 
-    def __init__(self, below: TcpStream, context: ssl.SSLContext, host: str) -> None:
+    The handshake happens by itself; what is sent before its end waits for it.
+    """
+
+    def __init__(self, below: ByteStream, context: ssl.SSLContext, host: str) -> None:
         self._below = below
         self._host = host
         self._incoming = ssl.MemoryBIO()

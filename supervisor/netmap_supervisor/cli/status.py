@@ -114,4 +114,6 @@ def _connection(report: StatusReport) -> str:
         text += f" for {span(connection.session_age_s)}"
     if connection.local_address:
         text += f", {escape(connection.local_address, 60)} to {escape(connection.remote_address or '?', 60)}"
+    if connection.proxy:
+        text += f", the proxy {escape(connection.proxy, 100)}"
     return text

@@ -1,0 +1,148 @@
+"""Which HTTP proxy leads to the control server, if any: HTTPS_PROXY, HTTP_PROXY and NO_PROXY, or an option.
+
+Not here: the way through it (`protocol.connect_tunnel`, `dialer`). The variables are read as curl(1) and Go's
+golang.org/x/net/http/httpproxy read them: lower case first, and loopback is never asked of a proxy.
+"""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import ipaddress
+import urllib.parse
+from typing import TYPE_CHECKING
+
+from netmap_actors.errors import ConfigurationError, escape
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from netmap_actors.control.control_url import ControlUrl
+
+__all__ = ["ENVIRONMENT", "OFF", "Proxy", "choose_proxy"]
+
+ENVIRONMENT = "environment"
+"""Setting: what the variables say."""
+OFF = "off"
+"""Setting: none, whatever the variables say."""
+
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Proxy:
+    """A proxy that takes CONNECT."""
+
+    scheme: str
+    """`https`: the way to the proxy itself is TLS, too."""
+    host: str
+    port: int
+    authorization: str = dataclasses.field(default="", repr=False)
+    """Value of `Proxy-Authorization`; a secret."""
+
+    @property
+    def text(self) -> str:
+        """scheme://host:port, without the password."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{self.scheme}://{host}:{self.port}"
+
+    @classmethod
+    def parse(cls, text: str, where: str) -> Proxy:
+        """A proxy URL, or host:port as curl allows it. `where` names its source in an error.
+
+        Raises ConfigurationError, which never repeats a user name or a password.
+        """
+        shown = escape(_without_user(text), 100)
+        try:
+            parts = urllib.parse.urlsplit(text if "://" in text else f"http://{text}")
+            port = parts.port
+        except ValueError:
+            raise ConfigurationError(f"cannot use the proxy {shown} of {where}: it is no URL") from None
+        if parts.scheme not in _DEFAULT_PORTS:
+            raise ConfigurationError(
+                f"cannot use the proxy {shown} of {where}: http:// and https:// proxies are known; "
+                "set --proxy=off if the control server can be reached without"
+            )
+        # urlsplit strips tabs and line ends out of a text; a request must not be made of what is left.
+        if not parts.hostname or not text.isprintable() or " " in text or port == 0:
+            raise ConfigurationError(f"cannot use the proxy {shown} of {where}: it names no host")
+        if parts.path not in {"", "/"} or parts.query or parts.fragment:
+            raise ConfigurationError(
+                f"cannot use the proxy {shown} of {where}: only host and port may be named"
+            )
+        return cls(parts.scheme, parts.hostname, port or _DEFAULT_PORTS[parts.scheme], _basic(parts))
+
+
+def choose_proxy(url: ControlUrl, setting: str, environment: Mapping[str, str]) -> Proxy | None:
+    """The proxy for a control URL; None to go there directly. Raises ConfigurationError.
+
+    `setting`: `environment`, `off` or a proxy URL, which takes its user and password from nowhere.
+    """
+    if setting == OFF:
+        return None
+    if setting != ENVIRONMENT:
+        return Proxy.parse(setting, "--proxy")
+    if _is_loopback(url.host):
+        return None
+    for name in (f"{url.scheme}_proxy", f"{url.scheme}_proxy".upper(), "all_proxy", "ALL_PROXY"):
+        text = environment.get(name, "").strip()
+        if text:
+            excepted = environment.get("no_proxy") or environment.get("NO_PROXY") or ""
+            return None if _is_excepted(url.host, url.port, excepted) else Proxy.parse(text, name)
+    return None
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _is_excepted(host: str, port: int, excepted: str) -> bool:
+    """Whether NO_PROXY names this host: `*`, addresses, networks, domains with what is below them, each with a port."""
+    host = host.rstrip(".").lower()
+    return any(_names(word, host, port) for word in excepted.lower().replace(",", " ").split())
+
+
+def _names(word: str, host: str, port: int) -> bool:
+    if word == "*":
+        return True
+    name, only_port = _split_port(word)
+    if only_port is not None and only_port != port:
+        return False
+    try:
+        return ipaddress.ip_address(host) in ipaddress.ip_network(name, strict=False)
+    except ValueError:
+        pass  # one of the two is a name
+    if name.startswith("*."):
+        name = name[1:]
+    # A leading dot means what is below the domain, and not the domain.
+    return host.endswith(name) if name.startswith(".") else bool(name) and f".{host}".endswith(f".{name}")
+
+
+def _split_port(word: str) -> tuple[str, int | None]:
+    """`host:port`, `[v6]:port`; an IPv6 address without brackets has no port."""
+    if word.startswith("["):
+        name, _, rest = word[1:].partition("]")
+        return name, int(rest[1:]) if rest[1:].isdecimal() else None
+    name, _, rest = word.partition(":")
+    return (name, int(rest)) if rest.isdecimal() and word.count(":") == 1 else (word, None)
+
+
+def _basic(parts: urllib.parse.SplitResult) -> str:
+    """RFC 7617, of the user and password in a URL."""
+    if parts.username is None:
+        return ""
+    user, password = urllib.parse.unquote(parts.username), urllib.parse.unquote(parts.password or "")
+    return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
+
+
+def _without_user(text: str) -> str:
+    """What stands before an @ may be a password."""
+    scheme, separator, rest = text.partition("://")
+    if not separator:
+        scheme, rest = "", text
+    return scheme + separator + rest.rpartition("@")[2]
