@@ -27,7 +27,7 @@ LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 QUEUE = 4096
 """Lines that wait to be written."""
 _MAX_PARTIAL = 64 * 1024
-_STAMPS = frozenset({"timestamp", "level", "event"})
+_STAMPS = frozenset({"timestamp", "boottime", "level", "event"})
 
 
 class Log:
@@ -51,7 +51,13 @@ class Log:
             return
         stamp = timestamp or _stamp(self._clock.wall())
         if self._form == "json":
-            head = {"timestamp": stamp, "level": level, "event": event}
+            # The moment it is written down, on the clock of all deadlines: the wall clock may have been set.
+            head = {
+                "timestamp": stamp,
+                "boottime": round(self._clock.boottime(), 3),
+                "level": level,
+                "event": event,
+            }
             line = msgspec.json.encode(head | dict(fields), enc_hook=str)
         else:
             line = _text(stamp, level, event, fields).encode()

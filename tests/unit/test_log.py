@@ -42,6 +42,7 @@ def test_an_event_is_one_json_line_with_its_time_level_and_fields() -> None:
     (line,) = lines()
     assert json.loads(line) == {
         "timestamp": "2023-11-14T22:13:20.123Z",
+        "boottime": 1.0,
         "level": "info",
         "event": "actor_ready",
         "actor": "publisher",

@@ -89,6 +89,7 @@ class Control:
         self.seen: collections.deque[Seen] = collections.deque(maxlen=MAX_SEEN)
         self.streams: dict[int, MapStream] = {}
         """The live map stream of each node that has one."""
+        self.streams_begun = 0
         self.pings: dict[str, str] = {}
         """Answers to pings by their id: `head` or the body of a c2n answer."""
         self.touched: dict[int, None] = {}
@@ -97,6 +98,8 @@ class Control:
         """Called with the id of a login that is completed or over."""
         self.on_newcomer: Callable[[], None] = _nothing
         """Called when a map stream has begun."""
+        self.on_message: Callable[[MapStream, bytes], None] = _unheard
+        """Called with each MapResponse that is sent, as JSON; who sends broken bytes sends none."""
         self._identity = identity
         self._other = MachinePrivate.generate(random_bytes(32))
         self._offline_at: dict[int, float] = {}
@@ -201,3 +204,7 @@ def _ignore(_login_id: str) -> None:
 
 def _nothing() -> None:
     """Nobody asked."""
+
+
+def _unheard(_stream: MapStream, _json: bytes) -> None:
+    """Nobody writes it down."""

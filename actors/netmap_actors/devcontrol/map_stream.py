@@ -63,6 +63,9 @@ class MapStream:
         self._pipe = pipe
         self.stream_id = stream_id
         self.node_id = node_id
+        control.streams_begun += 1
+        self.number = control.streams_begun
+        """Among all streams of this server's life, 1 for the first."""
         self.compress = request.compress
         self.viewer = Viewer(control.tailnet, node_id)
         self.began_at = now
@@ -160,6 +163,7 @@ class MapStream:
 
     def send(self, json: bytes, now: float) -> None:
         """One MapResponse, whatever it says. The keep-alive starts anew, as on headscale."""
+        self._control.on_message(self, json)
         self.send_raw(encode_frame(json, compress=self.compress))
         self.messages += 1
         self._keep_alive_at = now + self._interval
