@@ -50,13 +50,27 @@ class Server:
         self, response: dict, now: float, generation: int = 1, session: int = 1, number: int = 1
     ) -> bool:
         document = json.dumps(response).encode()
+        return self.feed_bytes(
+            document, now, generation, session, number, keep_alive=bool(response.get("KeepAlive"))
+        )
+
+    def feed_bytes(
+        self,
+        document: bytes,
+        now: float,
+        generation: int = 1,
+        session: int = 1,
+        number: int = 1,
+        *,
+        keep_alive: bool = False,
+    ) -> bool:
         header = MapResponseReceived(
             generation=generation,
             session=session,
             number=number,
             received_at=now,
             size=len(document),
-            keep_alive=bool(response.get("KeepAlive")),
+            keep_alive=keep_alive,
         )
         return self.publication.map_response(header, document, now, "2026-11-23T00:00:00Z")
 

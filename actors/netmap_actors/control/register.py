@@ -250,7 +250,12 @@ class Registrar:
         """It is shown to a person, who is to open it. Raises RemoteProtocolError."""
         if len(url) > MAX_AUTH_URL or not url.isprintable() or not url.isascii() or " " in url:
             raise RemoteProtocolError(f"cannot show the login URL: it is malformed: {escape(url, 80)}")
-        parts = urllib.parse.urlsplit(url)
+        try:
+            parts = urllib.parse.urlsplit(url)
+        except ValueError:
+            raise RemoteProtocolError(
+                f"cannot show the login URL: it is malformed: {escape(url, 80)}"
+            ) from None
         schemes = ("https", "http") if self._policy.allow_http_urls else ("https",)
         if parts.scheme not in schemes or not parts.hostname:
             raise RemoteProtocolError(f"cannot show the login URL: it is not https: {escape(url, 80)}")

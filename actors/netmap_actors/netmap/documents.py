@@ -19,7 +19,7 @@ from netmap_actors.tailcfg.go_json import decode, encode, is_set, is_zero_time
 from netmap_actors.tailcfg.map_response import DisplayMessage
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from netmap_actors.tailcfg.map_response import MapResponse
 
@@ -88,7 +88,7 @@ class Documents:
             derp_map=_derp_map(state.derp_map, response.derp_map),
             filters=_filters({} if state.filters is None else state.filters, response),
             health=state.health if response.health is None else tuple(response.health),
-            messages=_patched(state.messages, response.display_messages),
+            messages=_patched(state.messages, response.display_messages, self._checked),
             settings=settings,
             domain=response.domain or state.domain,
         )
@@ -130,19 +130,9 @@ class Documents:
         if new.settings is not old.settings:
             out[Document.SETTINGS] = _object(new.settings) if new.settings else b""
         if new.messages is not old.messages or new.health is not old.health:
-            shown = self._messages(new)
+            shown = new.messages or _as_messages(new.health)
             out[Document.HEALTH] = _object(shown) if shown else b""
         return out
-
-    def _messages(self, state: DocumentState) -> dict[str, bytes]:
-        if state.messages:
-            return {name: self._checked(message) for name, message in state.messages.items()}
-        return {
-            "health-" + hashlib.sha256(text.encode()).hexdigest(): encode(
-                DisplayMessage(title=_HEALTH_TITLE, text=_HEALTH_TEXT + text, severity="medium")
-            )
-            for text in state.health
-        }
 
     def _checked(self, message: bytes) -> bytes:
         action = decode(DisplayMessage, message).primary_action
@@ -151,6 +141,15 @@ class Documents:
         match = _URL.fullmatch(action.url)
         good = match is not None and (match[1] == "https" or self._http_urls)
         return message if good else with_members(message, {"PrimaryAction": None})
+
+
+def _as_messages(health: tuple[str, ...]) -> dict[str, bytes]:
+    return {
+        "health-" + hashlib.sha256(text.encode()).hexdigest(): encode(
+            DisplayMessage(title=_HEALTH_TITLE, text=_HEALTH_TEXT + text, severity="medium")
+        )
+        for text in health
+    }
 
 
 def unix_seconds(text: str) -> float | None:
@@ -170,7 +169,9 @@ def _replaced(old: bytes, new: msgspec.Raw) -> bytes:
     return bytes(new) if is_set(new) else old
 
 
-def _patched(old: dict[str, bytes], patch: Mapping[str, msgspec.Raw] | None) -> dict[str, bytes]:
+def _patched(
+    old: dict[str, bytes], patch: Mapping[str, msgspec.Raw] | None, check: Callable[[bytes], bytes] = bytes
+) -> dict[str, bytes]:
     """Named values after a patch of them: `*` null drops all first, another null drops one."""
     if not patch:
         return old
@@ -179,7 +180,7 @@ def _patched(old: dict[str, bytes], patch: Mapping[str, msgspec.Raw] | None) -> 
     for name, value in patch.items():
         if is_set(value):
             if name != _ALL:
-                out[name] = bytes(value)
+                out[name] = check(bytes(value))
         else:
             out.pop(name, None)
     return out

@@ -152,6 +152,10 @@ class HttpServer:
                 if isinstance(event, h11.Request):
                     self._request = event
                     self._body.clear()
+                    if event.method == b"CONNECT":
+                        # An answer of 2xx would make a tunnel of the connection.
+                        self._refuse(405, "this is no proxy")
+                        continue
                     if self._h11.they_are_waiting_for_100_continue:
                         self._send(h11.InformationalResponse(status_code=100, headers=[]))
                 elif isinstance(event, h11.Data):
