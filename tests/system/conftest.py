@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
@@ -12,10 +13,18 @@ from tests.availability import unavailable
 from tests.system import control as scripted
 from tests.system import netns
 from tests.system.daemon import Daemon
+from tests.system.history import Scenes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator, Iterator
     from pathlib import Path
+
+failed = pytest.StashKey[bool]()
+
+
+class Unsuccessful(Exception):
+    """What the fixtures clean up after, as if the test were their own block."""
+
 
 namespace_problem = functools.cache(netns.problem)
 
@@ -44,6 +53,24 @@ def embedded(daemon: Callable[..., Daemon]) -> Daemon:
     running = daemon()
     running.wait_fresh()
     return running
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Fixtures are not told how their test went; `recorded` has to know."""
+    report = yield
+    if report.when == "call":
+        item.stash[failed] = report.failed
+    return report
+
+
+@pytest.fixture
+def recorded(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Scenes]:
+    """`recorded(*options, silence=…)` starts a server and a daemon; at the end their history is checked."""
+    with contextlib.suppress(Unsuccessful), Scenes(tmp_path) as scenes:
+        yield scenes
+        if request.node.stash.get(failed, True):
+            raise Unsuccessful
 
 
 @pytest.fixture
