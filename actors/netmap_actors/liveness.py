@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 __all__ = ["Liveness"]
 
 _REPORTS_PER_TURN = 500
+_LATEST = 1e9
+"""Seconds of CLOCK_BOOTTIME, thirty years, that no machine was up."""
 
 
 class Liveness(ActorBase):
@@ -89,6 +91,8 @@ class Liveness(ActorBase):
 
     def _feed(self, envelope: internal_pb2.Envelope) -> None:
         match envelope.WhichOneof("body"):
+            case "map_response_received" | "stage_entered" | "progress" if not _has_times(envelope):
+                self._detector.foreign += 1
             case "map_response_received":
                 header = envelope.map_response_received
                 self._detector.map_response(header.generation, header.session, header.received_at)
@@ -142,6 +146,13 @@ class Liveness(ActorBase):
                 )
             )
         self._arm()
+
+
+def _has_times(envelope: internal_pb2.Envelope) -> bool:
+    """Whether every time in a report is one: a deadline that is no number would hold up every other."""
+    body = getattr(envelope, envelope.WhichOneof("body") or "")
+    times = [value for _, value in body.ListFields() if isinstance(value, float)]
+    return all(0.0 <= time <= _LATEST for time in times)
 
 
 def _report(progress: internal_pb2.Progress) -> Report:

@@ -101,7 +101,7 @@ class AdminServer:
         try:
             request.arguments = msgspec.json.decode(asked.arguments or b"{}", type=dict[str, Any])
             self._handle(request)
-        except (NetmapError, msgspec.MsgspecError, UnicodeDecodeError) as error:
+        except (NetmapError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             request.refuse(str(error))
 
     def _reply(self, requester: bytes, reply: internal_pb2.AdminReply) -> None:

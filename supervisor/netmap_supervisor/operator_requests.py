@@ -97,11 +97,17 @@ class OperatorRequests:
             return  # it came too late: the request has its answer
         request, timer = waiting
         timer.cancel()
+        try:
+            answer = msgspec.json.decode(reply.json)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            # It serves a network port: what it says may not end us.
+            request.refuse("cannot ask dev_control: its answer cannot be read")
+            return
         if reply.ok:
             request.answer(msgspec.Raw(reply.json))
         else:
-            answer = msgspec.json.decode(reply.json, type=dict[str, Any])
-            request.refuse(str(answer.get("error", "dev_control refused")))
+            told = answer.get("error") if isinstance(answer, dict) else None
+            request.refuse(str(told or "dev_control refused"))
 
     def _soon(self, request: Request, call: Callable[[], object]) -> None:
         """The answer first: what follows may end the process."""

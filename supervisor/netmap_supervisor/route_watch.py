@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from netmap_actors.bus.loop import Loop, Timer
 
-__all__ = ["RouteWatch", "route_to"]
+__all__ = ["RouteWatch", "route_in", "route_to"]
 
 SETTLE: Final = 0.3
 """Seconds after a notice before we look: an interface that comes up brings a handful of them."""
@@ -67,7 +67,7 @@ class RouteWatch:
     def aim(self, address: str) -> None:
         """Look at the route to this address (host:port of the connection); an empty one changes nothing."""
         host = address.rpartition(":")[0].strip("[]")
-        if not host or host == self._target or self._socket is None:
+        if host == self._target or self._socket is None or not _is_address(host):
             return
         self._target = host
         self._known = route_to(host)
@@ -125,13 +125,29 @@ def route_to(host: str) -> str | None:
             answer = asker.recv(_MAX_MESSAGE)
     except OSError:
         return None
-    _, kind, _, _, _ = _HEADER.unpack_from(answer)
-    if kind != _NEWROUTE:
-        return None  # NLMSG_ERROR: ENETUNREACH and its like
-    route_type = _ROUTE.unpack_from(answer, _HEADER.size)[7]
-    if route_type in _UNUSABLE:
+    return route_in(answer)
+
+
+def route_in(answer: bytes) -> str | None:
+    """The way that the kernel's answer to RTM_GETROUTE names; None when it names none, or is no such answer."""
+    try:
+        _, kind, _, _, _ = _HEADER.unpack_from(answer)
+        if kind != _NEWROUTE:
+            return None  # NLMSG_ERROR: ENETUNREACH and its like
+        route_type = _ROUTE.unpack_from(answer, _HEADER.size)[7]
+        if route_type in _UNUSABLE:
+            return None
+        return _text(dict(_attributes(answer[_HEADER.size + _ROUTE.size :])))
+    except (struct.error, ValueError):
         return None
-    return _text(dict(_attributes(answer[_HEADER.size + _ROUTE.size :])))
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host.partition("%")[0])
+    except ValueError:
+        return False
+    return True
 
 
 def _text(attributes: dict[int, bytes]) -> str:
@@ -150,7 +166,7 @@ def _text(attributes: dict[int, bytes]) -> str:
 def _interface(index: int) -> str:
     try:
         return socket.if_indextoname(index)
-    except OSError:
+    except (OSError, OverflowError):
         return f"interface {index}"
 
 

@@ -101,7 +101,8 @@ class Publication:
         updates: list[Update] = []
         if not header.keep_alive or len(document) > BARE_KEEP_ALIVE:
             full, updates = self._apply(document, now, now_text)
-        self._freshness.received(header.received_at)
+        # Another process stamped it: nothing it says makes the netmap fresh for longer than from now on.
+        self._freshness.received(max(0.0, min(now, header.received_at)))
         self._transaction(updates, "session_started" if full else "received", now)
         return full
 

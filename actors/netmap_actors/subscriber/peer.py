@@ -9,13 +9,14 @@ import ipaddress
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+from google.protobuf.message import DecodeError
 
 from netmap_actors.wire import netmap_pb2
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["FIELDS", "Peer", "UserProfile", "address_of", "differences", "parse_json"]
+__all__ = ["FIELDS", "Peer", "UserProfile", "address_of", "decoded_peer", "differences", "parse_json"]
 
 FIELDS = (
     "stable_id",
@@ -104,12 +105,12 @@ class Peer:
     # The piece stays encoded: a decoded one would take more memory than decoding takes time (some µs).
     @property
     def _message(self) -> netmap_pb2.Peer:
-        return netmap_pb2.Peer.FromString(self._piece) if self._held is None else self._held
+        return decoded_peer(self._piece) if self._held is None else self._held
 
     def held(self) -> Peer:
         """The same node, decoded once: for who reads many of its fields and lets go of it soon."""
         other = Peer(self._piece, self._profiles)
-        other._held = netmap_pb2.Peer.FromString(self._piece)
+        other._held = decoded_peer(self._piece)
         return other
 
     @property
@@ -295,6 +296,14 @@ class Peer:
     def __repr__(self) -> str:
         message = self._message
         return f"<Peer {message.stable_id} {message.name!r}>"
+
+
+def decoded_peer(piece: bytes) -> netmap_pb2.Peer:
+    """The message in a piece. One that is none, which no publisher of ours sends, is a peer without anything."""
+    try:
+        return netmap_pb2.Peer.FromString(piece)
+    except DecodeError:
+        return netmap_pb2.Peer()
 
 
 def differences(old: Peer, new: Peer) -> dict[str, Any]:

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from netmap_actors.subscriber.peer import address_of
-from netmap_actors.wire import netmap_pb2
+from netmap_actors.subscriber.peer import address_of, decoded_peer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from netmap_actors.wire import netmap_pb2
 
 __all__ = ["PeerIndex"]
 
@@ -72,7 +73,7 @@ class PeerIndex:
 
 def _entries(piece: bytes) -> Iterator[tuple[int, str | int]]:
     """What a peer is found by, each once."""
-    message = netmap_pb2.Peer.FromString(piece)
+    message = decoded_peer(piece)
     name = message.name.lower()
     for word in {name, name.partition(".")[0]} - {""}:
         yield _NAME, word

@@ -58,6 +58,8 @@ def first_text(data: bytes, field: int) -> str | None:
     if not data.startswith(wanted):
         return None
     length, start = _read_varint(data, len(wanted))
+    if start + length > len(data):
+        raise BadPieces(f"cannot read a text: {length} bytes end behind its message")
     try:
         return data[start : start + length].decode()
     except UnicodeDecodeError:
