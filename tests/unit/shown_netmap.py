@@ -91,6 +91,7 @@ def report(
             pid=4714,
             local_address="10.0.0.2:4000",
             remote_address="10.0.0.1:443",
+            proxy=None,
             session_age_s=4.0,
             sessions=2,
             attempts=given["attempts"],
