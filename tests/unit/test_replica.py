@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from netmap_actors.subscriber.events import (
+    PeerRemoved,
     PeerUpserted,
     SelfChanged,
     Snapshot,
@@ -271,6 +272,22 @@ def test_users_are_known_before_their_peers_are_told_of() -> None:
     assert {type(event) for event in events} == {UserProfilesChanged, PeerUpserted}
     assert next(event for event in events if isinstance(event, PeerUpserted)).peer.user == "bob@example"
     assert [peer.stable_id for peer in follower.replica.netmap.peers.by_user("bob@example")] == ["n3"]
+
+
+def test_a_peer_that_leaves_the_last_netmap_of_its_user_had_that_user() -> None:
+    bob, eve = (
+        {"ID": number, "LoginName": name, "DisplayName": name} for number, name in ((7, "bob"), (8, "eve"))
+    )
+    server, follower = synced(node(2, User=7), node(3, User=7), UserProfiles=[bob, eve])
+    server.feed({"PeersChanged": [node(2, User=8)], "PeersRemoved": [3]}, 2.0, number=2)
+    follower.hear(server.publication.take_outgoing(), 2.0)
+    told = follower.events[1:]
+    (changed,) = (event for event in told if isinstance(event, PeerUpserted))
+    (gone,) = (event for event in told if isinstance(event, PeerRemoved))
+    assert any(isinstance(event, UserProfilesChanged) for event in told), "nobody is bob's any more"
+    assert changed.peer.user == "eve"
+    assert changed.previous == {"user": "bob", "user_id": 7}
+    assert gone.peer.user == "bob"
 
 
 def test_changes_of_fields_nobody_named_are_changes_too() -> None:

@@ -84,24 +84,28 @@ def apply_transaction(
     """Lay the updates of one transaction over the contents; the true changes."""
     # Users first: the peers of this transaction may be theirs.
     ordered = sorted(messages, key=lambda m: m.WhichOneof("body") != Kind.USER_PROFILES_CHANGED.value)
-    events = (_apply(contents, message, stamp) for message in ordered)
+    users = contents.profiles
+    events = (_apply(contents, users, message, stamp) for message in ordered)
     return [event for event in events if event is not None]
 
 
-def _apply(contents: Contents, message: netmap_pb2.BusMessage, stamp: Stamp) -> Event | None:
+def _apply(
+    contents: Contents, users: Mapping[int, UserProfile], message: netmap_pb2.BusMessage, stamp: Stamp
+) -> Event | None:
+    """`users`: those from before the transaction, to whom the old peers belonged."""
     match message.WhichOneof("body"):
         case "peer_upserted":
             piece = body_bytes(message)
             stable_id = message.peer_upserted.stable_id
-            return _upserted(contents, contents.upsert(stable_id, piece), piece, stamp)
+            return _upserted(contents, users, contents.upsert(stable_id, piece), piece, stamp)
         case "peer_removed":
             gone = contents.remove(message.peer_removed.stable_id)
             if gone is None:
                 return None
-            return PeerRemoved(peer=Peer(gone, contents.profiles), **stamp._asdict())
+            return PeerRemoved(peer=Peer(gone, users), **stamp._asdict())
         case "self_changed":
             old, contents.self_node = contents.self_node, body_bytes(message)
-            return _self_changed(contents, old, stamp)
+            return _self_changed(contents, users, old, stamp)
         case "user_profiles_changed":
             profiles = dict(contents.profiles)
             for user_id in message.user_profiles_changed.removed:
@@ -128,7 +132,7 @@ def difference(old: Contents, new: Contents, stamp: Stamp) -> Iterator[Event]:
     candidates = [
         _profiles_changed(new, old.profiles, stamp),
         _domain_changed(new, old.domain, stamp),
-        _self_changed(new, old.self_node, stamp),
+        _self_changed(new, old.profiles, old.self_node, stamp),
     ]
     candidates += [_document_changed(new, name, old.documents.get(name, b""), stamp) for name in DOCUMENTS]
     yield from (event for event in candidates if event is not None)
@@ -138,16 +142,18 @@ def difference(old: Contents, new: Contents, stamp: Stamp) -> Iterator[Event]:
     for stable_id, piece in new.peers.items():
         before = old.peers.get(stable_id)
         if before != piece:
-            event = _upserted(new, before, piece, stamp)
+            event = _upserted(new, old.profiles, before, piece, stamp)
             if event is not None:
                 yield event
 
 
-def _upserted(contents: Contents, old: bytes | None, new: bytes, stamp: Stamp) -> Event | None:
+def _upserted(
+    contents: Contents, users: Mapping[int, UserProfile], old: bytes | None, new: bytes, stamp: Stamp
+) -> Event | None:
     peer = Peer(new, contents.profiles)
     previous = None
     if old is not None:
-        previous = _previous(contents, old, peer)
+        previous = _previous(users, old, peer)
         if not previous:
             return None
     return PeerUpserted(
@@ -155,19 +161,21 @@ def _upserted(contents: Contents, old: bytes | None, new: bytes, stamp: Stamp) -
     )
 
 
-def _self_changed(contents: Contents, old: bytes, stamp: Stamp) -> Event | None:
+def _self_changed(
+    contents: Contents, users: Mapping[int, UserProfile], old: bytes, stamp: Stamp
+) -> Event | None:
     new = contents.self_node
     if old == new:
         return None
     node = Peer(new, contents.profiles) if new else None
-    previous = _previous(contents, old, node) if old and node is not None else None
+    previous = _previous(users, old, node) if old and node is not None else None
     if previous is not None and not previous:
         return None
     return SelfChanged(node=node, previous=previous, **stamp._asdict())
 
 
-def _previous(contents: Contents, old: bytes, new: Peer) -> dict[str, object]:
-    before = Peer(old, contents.profiles)
+def _previous(users: Mapping[int, UserProfile], old: bytes, new: Peer) -> dict[str, object]:
+    before = Peer(old, users)
     return {} if before == new else differences(before, new)
 
 
