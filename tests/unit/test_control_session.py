@@ -24,7 +24,9 @@ from netmap_actors.control.events import (
     TruthLearned,
 )
 from netmap_actors.control.session import SessionLimits
+from netmap_actors.devcontrol.bad_bytes import EvilRecords
 from netmap_actors.protocol.early_payload import challenge_json
+from netmap_actors.protocol.http2 import FLOOD_LIMIT, FLOOD_WINDOW
 from netmap_actors.protocol.keys import ChallengePublic
 from netmap_actors.protocol.map_framing import encode_frame
 from tests.unit.scripted_control import (
@@ -128,6 +130,21 @@ def test_only_a_complete_map_response_counts_as_received(mapped) -> None:
     mapped.now = 2001.0
     mapped.send_map_bytes(frame[-1:])
     assert mapped.session.map.last_received_at == 2001.0
+
+
+def test_a_few_empty_records_are_nothing_and_a_flood_of_them_ends_the_session(mapped) -> None:
+    def empty(count: int) -> bytes:
+        return b"".join(EvilRecords._record(mapped.records, b"") for _ in range(count))
+
+    for _ in range(10):
+        mapped.now += FLOOD_WINDOW
+        mapped.to_client(empty(FLOOD_LIMIT))
+    assert mapped.take(SessionFailed) == []
+    assert mapped.session.map.last_received_at == 1000.0
+    mapped.to_client(empty(1))
+    (failed,) = mapped.take(SessionFailed)
+    assert failed.reason is EndReason.ERROR
+    assert "empty records" in failed.detail
 
 
 # Ends

@@ -8,8 +8,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from netmap_actors.control.capability import CAPABILITY_VERSION
+from netmap_actors.errors import RemoteProtocolError
 from netmap_actors.protocol.early_payload import EarlyPayloadReader
-from netmap_actors.protocol.http2 import Http2Client
+from netmap_actors.protocol.http2 import FLOOD_LIMIT, FLOOD_WINDOW, Http2Client
 from netmap_actors.protocol.noise import Initiator, NoiseFrames, RecordStream
 from netmap_actors.protocol.upgrade import UpgradeClient
 
@@ -35,6 +36,10 @@ class ControlChannel:
         self._frames = NoiseFrames()
         self._records: RecordStream | None = None
         self._early = EarlyPayloadReader()
+        self._empty_seen = 0
+        self._empty_since = 0.0
+        self._empty_lately = 0
+        """Empty records since then: they have the limit of useless HTTP/2 frames."""
         self.http2 = Http2Client(host_header)
         """Requests may be made before the handshake is done; they wait."""
 
@@ -61,12 +66,25 @@ class ControlChannel:
                 return []
             self._records, data = RecordStream(self._initiator.receive(response)), self._frames.trailing
         pieces = self._records.receive(data)
+        self._bound_empty_records(self._records.empty_records, now)
         if not pieces:
             return []
         plaintext = pieces[0] if len(pieces) == 1 else b"".join(pieces)
         if not self._early.done:
             _, plaintext = self._early.receive(plaintext)
         return self.http2.receive(plaintext, now) if plaintext else []
+
+    def _bound_empty_records(self, count: int, now: float) -> None:
+        new, self._empty_seen = count - self._empty_seen, count
+        if not new:
+            return
+        if not 0 <= now - self._empty_since < FLOOD_WINDOW:
+            self._empty_since, self._empty_lately = now, 0
+        self._empty_lately += new
+        if self._empty_lately > FLOOD_LIMIT:
+            raise RemoteProtocolError(
+                f"cannot go on with Noise: more than {FLOOD_LIMIT} empty records in {FLOOD_WINDOW:.0f} s"
+            )
 
     def eof(self) -> None:
         """The server closed. Before the handshake is done: raises HandshakeRefused or RemoteProtocolError."""
