@@ -301,7 +301,7 @@ class Scenes:
             control = self._running.enter_context(scripted.running(directory, **(server or {})))
         options = (*scripted.joined(control), f"--silence-timeout={silence:g}s", *options)
         daemon = Daemon(*options, **settings)
-        self._running.callback(daemon.close)
+        self._running.push(daemon)
         history = self._running.enter_context(
             recording(
                 daemon, directory, silence=silence, control=control, direct=direct, subscribers=subscribers
