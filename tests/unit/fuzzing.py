@@ -36,6 +36,9 @@ GENEROSITY = 10
 MEMORY_BASE, MEMORY_PER_BYTE = 2 << 20, 128
 """Bytes of memory at the worst moment, and more for each byte. A small object of Python has a hundred."""
 
+REFUSAL = 2000
+"""Characters of what a refusal says."""
+
 EXTREMES = (
     b"\xff\xff\xff\xff",
     b"\x7f\xff\xff\xff",
@@ -50,11 +53,17 @@ EXTREMES = (
 
 
 def survive(
-    call: Callable[[], _T], size: int, *refusals: type[BaseException], cap: int = 0, work: float = 0.0
+    call: Callable[[], _T],
+    size: int,
+    *refusals: type[BaseException],
+    cap: int = 0,
+    work: float = 0.0,
+    quotes: bool = False,
 ) -> _T | None:
     """What `call` gives, None when it refuses `size` bytes of input in one of the declared ways.
 
-    `cap`: bytes of memory its declared limits allow it besides. `work`: seconds of CPU, likewise.
+    `cap`: bytes of memory its declared limits allow it besides. `work`: seconds of CPU, likewise. `quotes`: a refusal
+    may repeat what was asked, since only the one who asked hears it.
     """
     answer, said = None, ""
     tracemalloc.start()
@@ -68,7 +77,7 @@ def survive(
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert len(said) < 2000, "whoever logs it is flooded"
+    assert len(said) < REFUSAL + (8 * size if quotes else 0), "whoever logs it is flooded"
     allowed = GENEROSITY * (CPU_BASE + CPU_PER_BYTE * size) + work
     assert spent <= allowed, f"{spent:.3f} s of CPU for {size} bytes, {allowed:.3f} s allowed"
     room = MEMORY_BASE + MEMORY_PER_BYTE * size + cap

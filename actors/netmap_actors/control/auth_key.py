@@ -48,7 +48,12 @@ def read_auth_key(source: str) -> AuthKey | None:
         raise ConfigurationError("cannot read the auth key: its source must be file:PATH or env:NAME")
     if not text.isprintable() or " " in text:
         raise ConfigurationError(f"cannot use the auth key from {kind}:{place}: it holds more than one word")
-    return AuthKey(text.partition(_TAILNET_LOCK_MARK)[0])
+    secret = text.partition(_TAILNET_LOCK_MARK)[0]
+    if not secret:
+        raise ConfigurationError(
+            f"cannot use the auth key from {kind}:{place}: there is nothing before {_TAILNET_LOCK_MARK}"
+        )
+    return AuthKey(secret)
 
 
 def _from_file(path: str) -> str:

@@ -13,6 +13,7 @@ import msgspec
 from netmap_actors.devcontrol.faults import FAULTS, make_fault
 from netmap_actors.devcontrol.registrar import AuthKey
 from netmap_actors.devcontrol.tailnet import Aspect, Entry, TailnetError
+from netmap_actors.errors import escape
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -96,13 +97,16 @@ class Commands:
         name = given.pop("command", "")
         method = getattr(self, name, None) if isinstance(name, str) and name in _NAMES else None
         if method is None:
-            raise TailnetError(f"cannot do {name!r}: the commands are {', '.join(sorted(_NAMES))}")
+            raise TailnetError(
+                f"cannot do {escape(str(name), 40)!r}: the commands are {', '.join(sorted(_NAMES))}"
+            )
         if name == "fault":
             given = {"name": given.pop("name", ""), **given}
         try:
             answer = method(**given)
-        except TypeError as error:
-            raise TailnetError(f"cannot do {name}: {error}") from None
+        except (TypeError, AttributeError, ValueError, OverflowError) as error:
+            # An argument that is missing, too much, or of another type.
+            raise TailnetError(f"cannot do {name}: {escape(str(error))}") from None
         return msgspec.json.encode({"result": answer})
 
     # Faults
@@ -327,6 +331,8 @@ class Commands:
 
     def expire(self, word: str | int, in_seconds: float = 0.0) -> NodeView:
         """Let the node key expire, now or later."""
+        if not abs(in_seconds) <= _MAX_EXPIRY:
+            raise TailnetError(f"cannot let a key expire in {in_seconds} s: that is no time")
         entry = self._tailnet.find(word)
         wall = self._control.wall()
         self._tailnet.set_expiry(entry.node.id, wall + in_seconds, wall=wall)
@@ -343,7 +349,7 @@ class Commands:
         try:
             chosen = Aspect(aspect)
         except ValueError as error:
-            raise TailnetError(f"cannot set that: {error}") from None
+            raise TailnetError(f"cannot set that: {escape(str(error))}") from None
         self._tailnet.set_aspect(chosen, json.encode())
         self._server.changed()
 
@@ -383,6 +389,8 @@ class Commands:
 
 
 _MAX_PINGS = 1000
+_MAX_EXPIRY = 1e9
+"""Seconds, thirty years."""
 _MAX_CHURN = 100_000
 _NAMES = frozenset(name for name in vars(Commands) if not name.startswith("_")) - {"execute"}
 

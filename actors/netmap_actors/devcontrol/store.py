@@ -74,11 +74,14 @@ class Store:
         path = self._directory / STATE_FILE
         try:
             with path.open("rb") as file:
-                data = file.read(MAX_STATE)
+                size = os.fstat(file.fileno()).st_size
+                if size > MAX_STATE:
+                    raise ConfigurationError(f"cannot read {path}: it has more than {MAX_STATE} bytes")
+                data = file.read()
             return msgspec.json.decode(data, type=State)
         except FileNotFoundError:
             return None
-        except (OSError, msgspec.MsgspecError, ValueError) as error:
+        except (OSError, msgspec.MsgspecError, ValueError, RecursionError) as error:
             raise ConfigurationError(
                 f"cannot read {path}: {error}; remove it for a new control server with a new key"
             ) from None

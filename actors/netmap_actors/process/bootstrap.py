@@ -63,7 +63,7 @@ def _read_boot(fd: int, actor: str) -> Boot:
         data = pipe.read(_MAX_BOOT + 1)
     try:
         boot = msgspec.json.decode(data, type=Boot)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ConfigurationError(
             f"cannot read what to do from descriptor {fd}: {error}; this command is started by netmap-supervisor run"
         ) from None

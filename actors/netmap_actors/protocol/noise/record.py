@@ -55,6 +55,11 @@ class RecordStream:
         """Records without plaintext so far: legal, skipped, and a way to keep us busy for nothing."""
 
     @property
+    def dead(self) -> bool:
+        """Whether it has failed: nothing more can be read or sent."""
+        return self._life is _Life.DEAD
+
+    @property
     def partial(self) -> bool:
         """Whether the bytes so far end inside a record."""
         return bool(self._partial)
