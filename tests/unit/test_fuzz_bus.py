@@ -27,7 +27,7 @@ from netmap_actors.publication.answers import Answers
 from netmap_actors.publisher.front import Front
 from netmap_actors.subscriber.replica import Replica
 from netmap_actors.wire import internal_pb2, netmap_pb2
-from netmap_actors.wire.codec import Codec, ForeignEnvelope
+from netmap_actors.wire.codec import MAX_CONTROL_MESSAGE, Codec, ForeignEnvelope
 from netmap_actors.wire.pieces import BadPieces, cut, first_text
 from netmap_actors.wire.topics import SCHEMA, Kind, topic_of
 from netmap_supervisor.admin import AdminServer
@@ -134,12 +134,14 @@ def _envelopes() -> list[bytes]:
 @given(hostile(_envelopes()))
 @example(b"\x0a\xff\xff\xff\xff\x0f")
 @example(bytes(2 << 20))
+@example(Codec(RUN, "publisher", 1).wrap(internal_pb2.Stop(reason="x" * (1 << 20))))
 @example(b"\x52\x00" * 400_000)
 @example(b"\x0b" * 100_000)
 def test_an_envelope(data: bytes) -> None:
     codec = Codec(RUN, "supervisor", 1)
     opened = survive(lambda: codec.open(data), len(data), ForeignEnvelope)
     assert (opened is None) == (codec.foreign == 1)
+    assert opened is None or len(data) <= MAX_CONTROL_MESSAGE
 
 
 class _Daemon:
@@ -316,6 +318,8 @@ def test_a_subscribers_request(frames: list[bytes]) -> None:
     survive(lambda: Front._on_request(front, [b"id", *frames]), size)
     following = survive(lambda: front._answers.next(NOW), size)
     assert (following is None) == (front._malformed == 1)
+    if following is not None:
+        assert len(netmap_pb2.Reply.FromString(following[1]).token) <= 64
 
 
 @fuzzed

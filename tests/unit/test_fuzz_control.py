@@ -89,6 +89,7 @@ FRAMED = [
 @example(encode_frame(bytes(LIMIT), compress=True), 7, True)
 @example(encode_frame(bytes(64 << 20), compress=True), 7, True)
 @example(b"\xff\xff\xff\xff", 0, False)
+@example((LIMIT + 1).to_bytes(4, "little") + bytes(LIMIT + 1), 0, False)
 def test_the_frames_of_the_map_stream(data: bytes, cut: int, compressed: bool) -> None:
     reader = MapFrameReader(LIMIT, compressed=compressed)
 

@@ -132,6 +132,7 @@ HTTP = [
 
 @fuzzed
 @given(hostile(HTTP), cuts)
+@example(b"GET /netmap?peer HTTP/1.1\r\nHost: localhost\r\n\r\n", 5)
 @example(b"GET /netmap?peer=%5B HTTP/1.1\r\nHost: localhost\r\n\r\n", 5)
 @example(b"GET /netmap?peer=fe80::1%25x HTTP/1.1\r\nHost: localhost\r\n\r\n", 5)
 @example(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nAccept: \xff,;q=a;=\r\n\r\n", 5)

@@ -155,14 +155,18 @@ def test_records(data: st.DataObject) -> None:
     ),
     cuts,
 )
+@example(b"\xff\xff\xffTS\x00\x01\x11\x70" + bytes(70_000), 0)
 def test_the_early_payload(data: bytes, cut: int) -> None:
     reader = EarlyPayloadReader()
-    survive(
+    read = survive(
         lambda: [reader.receive(data[:cut]), reader.receive(data[cut:])],
         len(data),
         RemoteProtocolError,
         cap=MAX_EARLY_PAYLOAD,
     )
+    for payload, rest in read or ():
+        assert len(payload or b"") <= MAX_EARLY_PAYLOAD
+        assert len(rest) <= len(data)
 
 
 # HTTP/2, both roles
