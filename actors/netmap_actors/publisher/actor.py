@@ -186,6 +186,7 @@ class Publisher(ActorBase):
         counters["gaps"] = publication.intake.gaps
         counters["bad_map_responses"] = publication.bad
         counters["suppressed"] = self._netmap.statistics.suppressed
+        counters["unknown_ids"] = self._netmap.statistics.ignored_unknown_ids
         fronts = self._open_fronts()
         counters["answers_completed"] = sum(front.answers_completed for front in fronts)
         counters["answers_stalled"] = sum(front.answers_stalled for front in fronts)
