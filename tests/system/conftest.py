@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import itertools
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from tests.system import control as scripted
 from tests.system import netns
 from tests.system.daemon import Daemon
 from tests.system.history import Scenes
+from tests.system.wire_proxy import WireProxy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
@@ -53,6 +55,24 @@ def embedded(daemon: Callable[..., Daemon]) -> Daemon:
     running = daemon()
     running.wait_fresh()
     return running
+
+
+@pytest.fixture
+def proxied(tmp_path: Path) -> Iterator[Callable[[], tuple[scripted.Control, WireProxy]]]:
+    """`proxied()`: a scripted server behind a proxy that can spoil what it says."""
+    numbers = itertools.count(1)
+    with ExitStack() as running:
+
+        def start() -> tuple[scripted.Control, WireProxy]:
+            directory = tmp_path / f"server-{next(numbers)}"
+            directory.mkdir()
+            server = running.enter_context(scripted.running(directory))
+            proxy = running.enter_context(WireProxy(server.server.port))
+            behind = scripted.Control(server.server, server.key_file)
+            behind.url = proxy.url
+            return behind, proxy
+
+        yield start
 
 
 @pytest.hookimpl(wrapper=True)

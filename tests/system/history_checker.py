@@ -142,7 +142,7 @@ class SentNetmaps:
             for node in fold.peers.values():
                 peers.put(node["StableID"], peer_sent(node))
             rest = rest_of(fold.aspects.get("Domain", ""), fold.aspects.get("DNSConfig"), _users(fold))
-        except (ValueError, TypeError, KeyError, AttributeError):
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
             # A message nobody can take: the stream ends with it.
             streams[line["stream"]] = None
             return

@@ -6,14 +6,12 @@ The real daemon against a scripted server. Each test ends with the checker of it
 from __future__ import annotations
 
 import json
-from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import hpack
 import pytest
 
 from netmap_actors.devcontrol.bad_bytes import http2_frame
-from tests.system import control as scripted
 from tests.system.catalogue_facts import (
     BUSY,
     KINDS_OF_PEERS,
@@ -25,20 +23,21 @@ from tests.system.catalogue_facts import (
     port,
     processor_seconds,
 )
-from tests.system.control import Control
 from tests.system.dark_scene import joined_across
 from tests.system.history import boottime, recording
-from tests.system.wire_proxy import Handshake, Harm, Silence, WireProxy
+from tests.system.wire_proxy import Handshake, Harm, Silence
 from tests.waiting import wait_for
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
     from netmap_actors.devcontrol.commands import Commands
     from netmap_actors.devcontrol.connection import ClientConnection
+    from tests.system.control import Control
     from tests.system.history import Scene, Scenes
     from tests.system.netns import Pair
+    from tests.system.wire_proxy import WireProxy
 
 NOTICED = 0.5
 SPREAD = 4.0
@@ -47,21 +46,6 @@ HANDSHAKE_LIMIT = 15.0
 CONNECT_LIMIT = 10.0
 CAUGHT = 5.0
 """Seconds after which a flood has to be cut."""
-
-
-@pytest.fixture
-def proxied(tmp_path: Path) -> Iterator[Callable[[], tuple[Control, WireProxy]]]:
-    """`proxied()`: a scripted server behind a proxy that can spoil what it says."""
-    with ExitStack() as running:
-
-        def start() -> tuple[Control, WireProxy]:
-            server = running.enter_context(scripted.running(tmp_path))
-            proxy = running.enter_context(WireProxy(server.server.port))
-            behind = Control(server.server, server.key_file)
-            behind.url = proxy.url
-            return behind, proxy
-
-        yield start
 
 
 def live_connection(it: Commands) -> ClientConnection:

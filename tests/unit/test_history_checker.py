@@ -299,9 +299,10 @@ def test_where_messages_may_get_lost_the_moment_they_were_sent_proves_nothing() 
     assert broken_by(lossy) == {}
 
 
-def test_a_message_nobody_can_take_gives_no_netmap_and_ends_its_stream() -> None:
+@pytest.mark.parametrize("text", ['{"PeersRemoved":7}', "{", "[" * 100_000, '{"Peers":[{}]}'])
+def test_a_message_nobody_can_take_gives_no_netmap_and_ends_its_stream(text: str) -> None:
     def broken(lines: Lines) -> None:
-        lines.append(sent(2.2, 1, PeersRemoved=7))
+        lines.append(line(2.2, "sent", stream=1, node=1, json=text))
 
     assert "views_were_sent" in broken_by(broken), "what follows on that stream is no netmap"
 
