@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from netmap_actors.protocol.http2 import Headers, Http2Client
     from netmap_actors.protocol.keys import NodeKey
 
-__all__ = ["MAX_RETRY_AFTER", "Exchange", "Exchanges", "Purpose"]
+__all__ = ["MAX_RETRY_AFTER", "Exchange", "Exchanges", "Purpose", "wait_asked_for"]
 
 MAX_RETRY_AFTER = 3600.0
 """Seconds; what asks for more is taken for a mistake (tailscale: control/controlclient/direct.go)."""
@@ -55,20 +55,26 @@ class Exchange:
         self._body += data
 
     def retry_after(self, uniform: Callable[[float, float], float]) -> float:
-        """Seconds the server asks us to stay away, 0 when it does not. `uniform(low, high)` gives a random number.
-
-        A 429 that does not say for how long, or nonsense, means five to ten seconds, as in the reference.
-        """
+        """As `wait_asked_for`."""
         seconds = retry_after_seconds(header(self.headers, "retry-after"), header(self.headers, "date"))
-        if seconds is not None and 0 < seconds <= MAX_RETRY_AFTER:
-            return seconds
-        return uniform(*_RANDOM_WAIT) if self.status == 429 or seconds is not None else 0.0
+        return wait_asked_for(self.status, seconds, uniform)
 
     def refusal(self, what: str) -> str:
         """Words for an answer other than 200, with the beginning of its body."""
         excerpt = escape(self.body.strip())
         text = f"cannot {what}: the control server answered {self.status}"
         return f"{text}: {excerpt}" if excerpt else text
+
+
+def wait_asked_for(status: int, seconds: float | None, uniform: Callable[[float, float], float]) -> float:
+    """Seconds the server asks us to stay away, 0 when it does not. `uniform(low, high)` gives a random number.
+
+    `seconds`: its Retry-After, None without one that can be read. A 429 that does not say for how long, or nonsense,
+    means five to ten seconds, as in the reference.
+    """
+    if seconds is not None and 0 < seconds <= MAX_RETRY_AFTER:
+        return seconds
+    return uniform(*_RANDOM_WAIT) if status == 429 or seconds is not None else 0.0
 
 
 class Exchanges:

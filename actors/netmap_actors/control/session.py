@@ -22,7 +22,7 @@ from netmap_actors.control.events import (
     Truth,
     TruthLearned,
 )
-from netmap_actors.control.exchange import Exchange, Exchanges, Purpose
+from netmap_actors.control.exchange import Exchange, Exchanges, Purpose, wait_asked_for
 from netmap_actors.control.map_session import MapSession, map_request
 from netmap_actors.control.ping import Declined, HeadOverNoise, HeadToControl, PingAnswerer, PostOverNoise
 from netmap_actors.control.probes import Probes
@@ -166,10 +166,14 @@ class ControlSession:
                     break
                 events += self._on_http2(event, now)
         except UnexpectedStatus as error:
-            events.append(self._fail(EndReason.ERROR, str(error), error.retry_after or 0.0))
+            events.append(self._refused(error))
         except RemoteProtocolError as error:
             events.append(self._fail(EndReason.ERROR, str(error)))
         return events
+
+    def _refused(self, error: UnexpectedStatus) -> SessionFailed:
+        wait = wait_asked_for(error.status, error.retry_after, self._uniform)
+        return self._fail(EndReason.ERROR, str(error), wait)
 
     def eof(self) -> list[Event]:
         """The server closed the connection."""
@@ -180,7 +184,7 @@ class ControlSession:
         except HandshakeRefused as error:
             return [self._fail(EndReason.ERROR, str(error), doubts_key=True)]
         except UnexpectedStatus as error:
-            return [self._fail(EndReason.ERROR, str(error), error.retry_after or 0.0)]
+            return [self._refused(error)]
         except RemoteProtocolError as error:
             return [self._fail(EndReason.ERROR, str(error))]
         detail = "the control server closed the connection"

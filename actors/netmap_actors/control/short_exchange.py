@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from netmap_actors.errors import RemoteProtocolError
+from netmap_actors.protocol.http1_exchange import UnexpectedStatus
 from netmap_actors.transport.byte_stream import why_broken
 
 if TYPE_CHECKING:
@@ -44,9 +45,9 @@ class ShortExchange(Generic[_Answer]):
         *,
         limit: float,
         on_answer: Callable[[_Answer], None],
-        on_failed: Callable[[str], None],
+        on_failed: Callable[[str, UnexpectedStatus | None], None],
     ) -> None:
-        """The text of `on_failed` holds nothing secret."""
+        """`on_failed` gets a text that holds nothing secret, and the server's refusal if that was it."""
         self._dialer = dialer
         loop = self._loop = dialer.loop
         self._request = request
@@ -97,10 +98,9 @@ class ShortExchange(Generic[_Answer]):
 
     def _broken(self, error: OSError | RemoteProtocolError) -> None:
         why = why_broken(error)
-        self._fail(
-            self._dialer.explain(f"cannot get an answer: {why}" if isinstance(error, OSError) else why)
-        )
+        text = self._dialer.explain(f"cannot get an answer: {why}" if isinstance(error, OSError) else why)
+        self._fail(text, error if isinstance(error, UnexpectedStatus) else None)
 
-    def _fail(self, why: str) -> None:
+    def _fail(self, why: str, refused: UnexpectedStatus | None = None) -> None:
         self.cancel()
-        self._on_failed(why)
+        self._on_failed(why, refused)

@@ -243,9 +243,9 @@ class ControlConnection(ActorBase):
         )
         self._handle(self._session.start(self.loop.now(), self._reports.standing.stage_since))
 
-    def _on_failed(self, why: str) -> None:
-        """It did not come to a session."""
-        self._end(SessionFailed(EndReason.ERROR, Stage(self._reports.standing.stage), why))
+    def _on_failed(self, why: str, wait: float = 0.0) -> None:
+        """It did not come to a session. `wait`: seconds the server asks us to stay away."""
+        self._end(SessionFailed(EndReason.ERROR, Stage(self._reports.standing.stage), why, wait))
 
     # Bytes and time
 
@@ -414,7 +414,7 @@ class ControlConnection(ActorBase):
             self._end(failed)
             return
         self._errands.fetch_key(
-            self._remote, lambda key: self._on_key_again(key, failed), lambda _why: self._end(failed)
+            self._remote, lambda key: self._on_key_again(key, failed), lambda _why, _wait: self._end(failed)
         )
 
     def _on_key_again(self, server_key: MachineKey, failed: SessionFailed) -> None:

@@ -5,9 +5,11 @@ Not here: what is done with the answers.
 
 from __future__ import annotations
 
+import random
 from typing import TYPE_CHECKING
 
 from netmap_actors.control.capability import CAPABILITY_VERSION
+from netmap_actors.control.exchange import wait_asked_for
 from netmap_actors.control.head_request import HeadRequest
 from netmap_actors.control.short_exchange import ShortExchange
 from netmap_actors.protocol.key_endpoint import ControlKeys, KeyClient
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from netmap_actors.control.dialer import Dialer
+    from netmap_actors.protocol.http1_exchange import UnexpectedStatus
     from netmap_actors.protocol.keys import MachineKey
     from netmap_actors.transport.address import Address
 
@@ -39,16 +42,23 @@ class Errands:
         self._pings: list[ShortExchange[int]] = []
 
     def fetch_key(
-        self, address: Address, on_key: Callable[[MachineKey], None], on_failed: Callable[[str], None]
+        self, address: Address, on_key: Callable[[MachineKey], None], on_failed: Callable[[str, float], None]
     ) -> None:
-        """Ask `/key`; one of the two is called, once."""
+        """Ask `/key`; one of the two is called, once. `on_failed` gets the seconds to stay away, or 0."""
+
+        def failed(why: str, refused: UnexpectedStatus | None) -> None:
+            wait = 0.0
+            if refused is not None:
+                wait = wait_asked_for(refused.status, refused.retry_after, random.SystemRandom().uniform)
+            on_failed(why, wait)
+
         self._key = ShortExchange(
             self._dialer,
             address,
             KeyClient(self._url.host_header, CAPABILITY_VERSION),
             limit=KEY_LIMIT,
             on_answer=lambda keys: on_key(keys.public_key),
-            on_failed=on_failed,
+            on_failed=failed,
         )
 
     def head(self, address: Address, target: str) -> bool:
@@ -77,5 +87,5 @@ class Errands:
         self._pings.clear()
 
 
-def _ignore(_outcome: object) -> None:
+def _ignore(*_outcome: object) -> None:
     """The server has our HEAD, or it has not: it will know."""

@@ -16,6 +16,7 @@ from netmap_actors.devcontrol.machine_api import MachineApi, http_status
 from netmap_actors.errors import NetmapError
 from netmap_actors.protocol.early_payload import challenge_json, encode_early_payload
 from netmap_actors.protocol.http2 import Http2Server
+from netmap_actors.protocol.key_endpoint import KEY_PATH
 from netmap_actors.protocol.keys import ChallengePublic, MachineKey
 from netmap_actors.protocol.noise import Responder
 from netmap_actors.protocol.upgrade import UPGRADE_PATH, BadUpgradeRequest, UpgradeServer
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from netmap_actors.devcontrol.control import Control
+    from netmap_actors.devcontrol.faults import Fault
     from netmap_actors.protocol.http1_server import HttpRequest
 
 __all__ = ["ClientConnection", "Ending"]
@@ -183,14 +185,27 @@ class ClientConnection:
     def _receive_http(self, door: UpgradeServer, requests: list[HttpRequest], now: float) -> None:
         while requests:
             request = requests[0]
-            if request.target.partition("?")[0] == UPGRADE_PATH:
+            path = request.target.partition("?")[0]
+            if path == UPGRADE_PATH:
                 self._upgrade(door, request, now)
+                return
+            if path == KEY_PATH and self._is_refused(self.harm.strike(Moment.KEY, now), door):
                 return
             reply = front_door.answer(self.control, request)
             if reply.seen:
                 self.control.note(now, self.number, self.remote, reply.seen, request.target[:80])
             requests = door.respond(reply.status, _headers(reply), reply.body)
             self._door_since = now
+
+    def _is_refused(self, fault: Fault | None, door: UpgradeServer) -> bool:
+        """Whether a fault took the place of an answer to plain HTTP."""
+        if self.harm.stops(fault):
+            return True
+        if fault is None or fault.name != "http_status":
+            return False
+        status, headers, body = http_status(fault)
+        door.respond(status, headers, body, close=True)
+        return True
 
     def _upgrade(self, door: UpgradeServer, request: HttpRequest, now: float) -> None:
         try:
@@ -199,11 +214,7 @@ class ClientConnection:
             door.respond(error.status, [("Content-Type", "text/plain; charset=utf-8")], f"{error}\n".encode())
             return
         fault = self.harm.strike(Moment.UPGRADE, now)
-        if self.harm.stops(fault):
-            return
-        if fault is not None and fault.name == "http_status":
-            status, headers, body = http_status(fault)
-            door.respond(status, headers, body, close=True)
+        if self._is_refused(fault, door):
             return
         trailing = door.accept()
         self._wire += door.data_to_send()

@@ -26,6 +26,8 @@ class Moment(enum.Enum):
 
     ACCEPT = "accept"
     """The TCP connection is there."""
+    KEY = "key"
+    """`GET /key` has been read, nothing is answered."""
     UPGRADE = "upgrade"
     """`POST /ts2021` has been read, nothing of the 101 is sent."""
     NOISE = "noise"
@@ -141,10 +143,10 @@ FAULTS: dict[str, Kind] = {
         {"text": "authkey expired"},
     ),
     "http_status": Kind(
-        "another status than 200 on map or register",
+        "another status than 200 on map, register, upgrade or key",
         Moment.MAP,
         Scope.LATER,
-        frozenset({Moment.MAP, Moment.REGISTER, Moment.UPGRADE}),
+        frozenset({Moment.MAP, Moment.REGISTER, Moment.UPGRADE, Moment.KEY}),
         {"status": 500, "retry_after": "", "body": ""},
     ),
     "key_changed": Kind(

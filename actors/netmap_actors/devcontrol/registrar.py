@@ -194,9 +194,9 @@ class Registrar:
         self, request: RegisterRequest, machine: str, entry: Entry | None, wall: float
     ) -> Answer:
         key = self.auth_keys.get(request.auth_key)
-        if entry is not None and not entry.node.expired:
-            # A restart with the same node key: a spent one-shot key does no harm.
-            return self._current(entry)
+        if entry is not None:
+            # A restart with the same node key: a spent one-shot key does no harm. An expired one has to be replaced.
+            return self._current(entry, expired=entry.node.expired)
         if key is None:
             return self._error("invalid pre auth key")
         for refused, why in (
