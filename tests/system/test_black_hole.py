@@ -17,6 +17,7 @@ import pytest
 
 from tests.system.daemon import Daemon
 from tests.system.dark_scene import client_port, joined_across
+from tests.system.history import recording
 from tests.system.watcher import Watcher
 
 if TYPE_CHECKING:
@@ -68,7 +69,10 @@ def scene(namespaces: Pair, tmp_path: Path, request: pytest.FixtureRequest) -> I
     # Keep-alives every second, so that a short limit is never reached while the network is well.
     quick = ("--keep-alive=1s",) if request.param < DEFAULT else ()
     limit = f"--silence-timeout={request.param:g}s"
-    with joined_across(namespaces, tmp_path, limit, server_options=quick) as (server, client, key):
+    with (
+        joined_across(namespaces, tmp_path, limit, server_options=quick) as (server, client, key),
+        recording(client, tmp_path, silence=request.param),
+    ):
         yield Scene(namespaces, server, client, key)
 
 
@@ -80,7 +84,7 @@ def scene(namespaces: Pair, tmp_path: Path, request: pytest.FixtureRequest) -> I
     ],
     indirect=["scene"],
 )
-def test_a_dead_connection_is_found_and_replaced(scene: Scene, limit: float) -> None:
+def test_f01_a_dead_connection_is_found_and_replaced(scene: Scene, limit: float) -> None:
     client = scene.client
     with Watcher(client) as watcher, ExitStack() as later:
         watcher.wait(lambda line: line["state"] == "fresh", 10.0, "the fresh netmap")
@@ -138,10 +142,12 @@ def test_a_dead_connection_is_found_and_replaced(scene: Scene, limit: float) -> 
 
 @pytest.mark.timeout(150)
 @pytest.mark.parametrize("scene", [SHORT], indirect=True)
-def test_while_the_server_cannot_be_reached_the_netmap_says_that_it_is_stale(scene: Scene) -> None:
+def test_f01_while_the_server_cannot_be_reached_the_netmap_says_that_it_is_stale(scene: Scene) -> None:
     client = scene.client
     before = client.wait_fresh()
     scene.network.drop_all()
+    # The server resets the connection, into the hole.
+    scene.network.server.run("ss", "-K", "dport", "=", f":{client_port(before)}")
     stale = client.wait_status(
         lambda status: status["connection"]["generation"] > before["connection"]["generation"],
         20.0,

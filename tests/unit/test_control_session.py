@@ -132,7 +132,7 @@ def test_only_a_complete_map_response_counts_as_received(mapped) -> None:
     assert mapped.session.map.last_received_at == 2001.0
 
 
-def test_a_few_empty_records_are_nothing_and_a_flood_of_them_ends_the_session(mapped) -> None:
+def test_f09_a_few_empty_records_are_nothing_and_a_flood_of_them_ends_the_session(mapped) -> None:
     def empty(count: int) -> bytes:
         return b"".join(EvilRecords._record(mapped.records, b"") for _ in range(count))
 
@@ -480,7 +480,7 @@ def with_ping(**ping: object) -> bytes:
     return json.dumps({"KeepAlive": True, "PingRequest": ping}).encode()
 
 
-def test_a_ping_on_a_keep_alive_is_answered(mapped) -> None:
+def test_f27_a_ping_on_a_keep_alive_is_answered(mapped) -> None:
     url = "http://control.example:8080/machine/ping-response?id=1"
     mapped.send_map(with_ping(URL=url))
     assert mapped.take(PingToAnswer) == [PingToAnswer(url)]
@@ -548,7 +548,7 @@ def test_c2n_knows_echo_and_nothing_else(mapped, request_bytes: bytes, status: b
     assert content == body
 
 
-def test_what_the_server_wishes_for_our_process_is_only_noted(mapped) -> None:
+def test_f28_what_the_server_wishes_for_our_process_is_only_noted(mapped) -> None:
     mapped.send_map(b'{"Debug":{"Exit":1,"SleepSeconds":1e9},"PopBrowserURL":"https://x.example/\\u001b[2J"}')
     wishes = {wish.wish: wish.detail for wish in mapped.take(ServerWish)}
     assert set(wishes) == {"debug_exit", "debug_sleep", "pop_browser_url"}

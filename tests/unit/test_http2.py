@@ -340,7 +340,7 @@ def refused(wire: bytes, *, poll: bool = True) -> str:
         frame(DATA, 0, 99, b""),
     ],
 )
-def test_a_flood_of_control_frames_ends_the_connection(one: bytes) -> None:
+def test_f15_a_flood_of_control_frames_ends_the_connection(one: bytes) -> None:
     assert "control frames" in refused(one * (FLOOD_LIMIT + 1))
 
 
@@ -360,7 +360,7 @@ def test_the_flood_limit_holds_over_the_calls_of_one_window() -> None:
             pair.client.receive(frame(PING, 0, 0, bytes(8)), NOW + n * 0.005)
 
 
-def test_answers_to_a_peer_that_never_reads_are_bounded() -> None:
+def test_f15_answers_to_a_peer_that_never_reads_are_bounded() -> None:
     pair = Pair()
     pair.client.data_to_send()
     with pytest.raises(RemoteProtocolError, match="does not read"):
@@ -386,7 +386,7 @@ def test_window_updates_for_what_we_send_are_no_flood() -> None:
     "empty",
     [frame(DATA, 0, 1), frame(DATA, PADDED, 1, b"\x00"), frame(DATA, PADDED, 1, b"\xff" + bytes(255))],
 )
-def test_empty_data_is_ignored_and_then_too_much(empty: bytes) -> None:
+def test_f15_empty_data_is_ignored_and_then_too_much(empty: bytes) -> None:
     pair = Pair()
     stream_id = pair.poll()
     for _ in range(50):
@@ -409,17 +409,17 @@ def test_a_frame_too_large_is_refused_from_its_header(head: bytes) -> None:
     refused(head)
 
 
-def test_a_header_block_too_large_is_refused() -> None:
+def test_f16_a_header_block_too_large_is_refused() -> None:
     begin = frame(HEADERS, 0, 1, bytes(MAX_CONTROL_FRAME))
     more = frame(CONTINUATION, 0, 1, bytes(MAX_CONTROL_FRAME))
     assert "header block" in refused(begin + more * (MAX_HEADER_BLOCK // MAX_CONTROL_FRAME), poll=False)
 
 
-def test_a_flood_of_continuations_is_refused() -> None:
+def test_f16_a_flood_of_continuations_is_refused() -> None:
     refused(frame(HEADERS, 0, 1) + frame(CONTINUATION, 0, 1) * 65)
 
 
-def test_a_header_bomb_is_refused() -> None:
+def test_f16_a_header_bomb_is_refused() -> None:
     encoder = hpack.Encoder()
     first = encoder.encode([(b":status", b"200"), (b"x", b"y" * 3000)])
     again = encoder.encode([(b"x", b"y" * 3000)])
@@ -431,7 +431,7 @@ def test_a_header_bomb_is_refused() -> None:
         pair.client.receive(frame(HEADERS, END_HEADERS, stream_id, first + again * 1000), NOW)
 
 
-def test_informational_responses_are_skipped_but_not_for_ever() -> None:
+def test_f16_informational_responses_are_skipped_but_not_for_ever() -> None:
     pair = Pair()
     stream_id = pair.client.request("GET", "/")
     hint = frame(HEADERS, END_HEADERS, stream_id, headers((":status", "103")))

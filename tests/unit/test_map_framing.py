@@ -87,13 +87,13 @@ def test_a_body_that_ends_inside_a_frame_is_an_error(compress: bool, keep: int) 
 
 @pytest.mark.parametrize("compressed", [True, False])
 @pytest.mark.parametrize("length", [0, DEFAULT_MAX_DECODED + 1, 0xFFFFFFFF])
-def test_a_bad_length_is_refused_from_its_four_bytes(length: int, compressed: bool) -> None:
+def test_f18_a_bad_length_is_refused_from_its_four_bytes(length: int, compressed: bool) -> None:
     reader = MapFrameReader(compressed=compressed)
     with pytest.raises(BadMapResponse):
         reader.receive(struct.pack("<I", length))
 
 
-def test_the_announced_length_allocates_nothing() -> None:
+def test_f18_the_announced_length_allocates_nothing() -> None:
     for compressed in (True, False):
         reader = MapFrameReader(compressed=compressed)
         tracemalloc.start()

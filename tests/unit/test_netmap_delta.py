@@ -345,7 +345,7 @@ def test_a_patch_leaves_every_other_value_byte_for_byte() -> None:
 # --- sessions -------------------------------------------------------------------------------------------------------
 
 
-def test_a_first_message_without_peers_means_that_there_are_none() -> None:
+def test_f24_a_first_message_without_peers_means_that_there_are_none() -> None:
     for message in ({}, {"Peers": []}, {"Peers": None}):
         replica = netmap_of(peers=[FOO, BAR, n(3), n(4), n(5)])
         changes = replica.first(**message)
@@ -364,7 +364,7 @@ def test_deltas_in_a_first_message_begin_with_no_peers() -> None:
     replica.check()
 
 
-def test_a_first_message_must_hold_our_own_node() -> None:
+def test_f23_a_first_message_must_hold_our_own_node() -> None:
     replica = netmap_of(peers=[FOO])
     with pytest.raises(BadMapResponse, match="lacks Node"):
         replica.apply({"Peers": [BAR]}, first=True)
@@ -465,7 +465,7 @@ def test_two_peers_that_exchange_their_stable_ids_are_both_there() -> None:
     replica.check()
 
 
-def test_deltas_for_unknown_peers_are_counted_and_nothing_else() -> None:
+def test_f26_deltas_for_unknown_peers_are_counted_and_nothing_else() -> None:
     replica = netmap_of(peers=[FOO])
     changes = replica.then(
         PeersRemoved=[404],

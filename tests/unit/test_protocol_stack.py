@@ -85,7 +85,7 @@ def session(*, early_payload: bool) -> bytes:
 
 
 @pytest.mark.parametrize("early_payload", [True, False])
-def test_a_session_cut_at_each_byte_is_the_same_session(early_payload: bool) -> None:
+def test_f20_a_session_cut_at_each_byte_is_the_same_session(early_payload: bool) -> None:
     wire = session(early_payload=early_payload)
     for cut in range(len(wire) + 1):
         client = Client()
@@ -97,7 +97,7 @@ def test_a_session_cut_at_each_byte_is_the_same_session(early_payload: bool) -> 
 
 
 @pytest.mark.parametrize("early_payload", [True, False])
-def test_a_session_trickled_byte_by_byte_is_the_same_session(early_payload: bool) -> None:
+def test_f20_a_session_trickled_byte_by_byte_is_the_same_session(early_payload: bool) -> None:
     client = Client()
     for byte in session(early_payload=early_payload):
         client.receive(bytes([byte]))

@@ -277,7 +277,7 @@ REFUSED: dict[str, bytes] = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_the_gate_refuses(name: str) -> None:
+def test_f22_the_gate_refuses(name: str) -> None:
     for gate in (decode_map_response, check_map_response_shape):
         with pytest.raises(BadMapResponse, match="cannot read"):
             gate(REFUSED[name])
