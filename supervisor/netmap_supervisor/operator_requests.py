@@ -28,7 +28,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Daemon", "OperatorRequests"]
 
-MAX_FREEZE = 3600.0
+MAX_FAULT = 3600.0
+"""Seconds."""
+DEFAULT_FREEZE = 30.0
+CONNECTION = "control_connection"
 DEV_LIMIT = 4.0
 """Seconds dev_control has for an answer: less than the command line waits."""
 MAX_WAITING = 100
@@ -119,14 +122,35 @@ class OperatorRequests:
         process = self._daemon.process(actor)
         if process is None:
             raise AdminError(f"cannot {what} {actor!r}: it has no process now")
+        control = self._daemon.report().control
+        if not control.embedded and request.arguments.get("force") is not True:
+            raise AdminError(
+                f"cannot {what} {actor}: this daemon is a node of {control.url}; say --force if you mean it"
+            )
+        seconds = _seconds(request.arguments)
         if what == "freeze":
-            self._daemon.tell(actor, internal_pb2.Freeze(seconds=_seconds(request.arguments)))
+            self._daemon.tell(actor, internal_pb2.Freeze(seconds=seconds or DEFAULT_FREEZE))
+        elif what == "black-hole":
+            if actor != CONNECTION:
+                raise AdminError(
+                    f"cannot black-hole {actor}: only {CONNECTION} has a connection to the network"
+                )
+            self._daemon.tell(actor, internal_pb2.BlackHole(seconds=seconds))
         elif what in _SIGNALS:
             process.send(_SIGNALS[what])
+            if what == "stop" and seconds:
+                self._loop.at(self._loop.now() + seconds, lambda: self._continue(actor, process))
         else:
-            raise AdminError(f"cannot do {what!r} to {actor}: kill, stop, cont and freeze are known")
+            raise AdminError(
+                f"cannot do {what!r} to {actor}: kill, stop, cont, freeze and black-hole are known"
+            )
         self._daemon.event("warning", "fault_on_request", {"actor": actor, "pid": process.pid, "fault": what})
         request.answer({})
+
+    def _continue(self, actor: str, process: ChildProcess) -> None:
+        # One that was replaced meanwhile has been reaped; its descriptor may be another's by now.
+        if self._daemon.process(actor) is process:
+            process.send(signal.SIGCONT)
 
     def _ask_dev_control(self, request: Request) -> None:
         if self._daemon.process(DEV_CONTROL) is None:
@@ -149,6 +173,8 @@ class OperatorRequests:
 
 def _seconds(arguments: Mapping[str, Any]) -> float:
     try:
-        return min(max(float(arguments.get("seconds", 30.0)), 0.0), MAX_FREEZE)
+        return min(max(float(arguments.get("seconds", 0.0)), 0.0), MAX_FAULT)
     except (TypeError, ValueError):
-        raise AdminError(f"cannot freeze for {arguments.get('seconds')!r} seconds: not a number") from None
+        raise AdminError(
+            f"cannot break something for {arguments.get('seconds')!r} seconds: not a number"
+        ) from None

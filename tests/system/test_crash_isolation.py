@@ -105,7 +105,7 @@ def test_a_stopped_child_is_found_within_thirteen_seconds(victim: str, embedded:
 
 def test_a_child_frozen_inside_is_found_within_thirteen_seconds(embedded: Daemon) -> None:
     frozen_at = time.monotonic()
-    done = embedded.command("fault", "freeze", "control_connection", "--for", "60s")
+    done = embedded.command("fault", "freeze", "control_connection", "--for", "60s", "--no-wait")
     assert done.returncode == 0, done.stderr
     line = embedded.wait_event("child_killed", 20.0, actor="control_connection")
     assert line["reason"] == "hung"

@@ -28,6 +28,7 @@ from netmap_actors.exit_reason import ExitReason
 from netmap_actors.process import confinement
 from netmap_actors.process.actor_base import ActorBase
 from netmap_actors.process.allocator import return_large_blocks
+from netmap_actors.transport.black_hole import BlackHole
 from netmap_actors.transport.byte_stream import why_broken
 from netmap_actors.transport.resolve import resolve, shorten_resolver_timeouts
 from netmap_actors.transport.tls import make_context
@@ -120,6 +121,8 @@ class ControlConnection(ActorBase):
                 self._handle(session.probe(envelope.probe.token, envelope.probe.timeout, now))
             case "truth_probe" if session is not None:
                 self._handle(session.ask_truth(now))
+            case "black_hole":
+                self._lose_packets(envelope.black_hole.seconds)
             case "resync" | "probe" | "truth_probe":
                 pass  # there is nothing yet that could be asked; the stage's limit holds
             case other:
@@ -338,6 +341,33 @@ class ControlConnection(ActorBase):
         deadline = self._reports.standing.deadline
         if self._silence_timer is None and deadline > self.loop.now():
             self._silence_timer = self.loop.at(deadline, self._on_silence_deadline)
+
+    def _lose_packets(self, seconds: float) -> None:
+        """As if a firewall forgot this flow: crash-isolation tests ask for it."""
+        stream = self._stream
+        if stream is None or isinstance(stream, BlackHole):
+            return
+        self.log.warning("black_hole_on_request", seconds=seconds)
+        hole = BlackHole(stream)
+        self._change_stream(hole)
+        if seconds:
+            self.loop.at(self.loop.now() + seconds, lambda: self._find_packets(hole))
+
+    def _find_packets(self, hole: BlackHole) -> None:
+        session = self._session
+        if self._stream is not hole or session is None:
+            return
+        self._change_stream(hole.below)
+        try:
+            hole.heal()
+        except (OSError, RemoteProtocolError) as error:
+            self._handle(session.broken(why_broken(error)))
+
+    def _change_stream(self, stream: ByteStream) -> None:
+        if self._stream is not None:
+            self.loop.unwatch(self._stream.fileno())
+        self._stream, self._interest = stream, (False, False)
+        self.loop.call_soon(self._on_network)
 
     # What the session says
 

@@ -1,4 +1,4 @@
-"""`fault`: break one process, or the embedded server's manners, on purpose."""
+"""`fault`: break one process, its connection, or the embedded server's manners, on purpose; and what came of it."""
 
 from __future__ import annotations
 
@@ -7,81 +7,130 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from netmap_actors.clock import SystemClock
 from netmap_supervisor.cli.columns import columns
-from netmap_supervisor.cli.daemon import order
+from netmap_supervisor.cli.daemon import CommandFailed, ask_status, order, status_or_none
 from netmap_supervisor.cli.durations import duration
+from netmap_supervisor.cli.exit_codes import ExitCode
 from netmap_supervisor.cli.option_flags import runtime_dir_flag
+from netmap_supervisor.cli.pause import wait_until
+from netmap_supervisor.cli.story import Story
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
+
+    from netmap_supervisor.status import StatusReport
 
 __all__ = ["command"]
 
 ACTORS = ("control_connection", "liveness", "publisher", "dev_control", "http_endpoint")
+MAX_FOR = 3600.0
+PATIENCE = 60.0
+"""Seconds beyond the fault's own time and the silence limit until the daemon has to be well again."""
+NOTICE = 1.0
+"""Seconds in which a fault shows, if it shows at all."""
+
 _actor = click.argument("actor", type=click.Choice(ACTORS), metavar="ACTOR")
+_no_wait = click.option("--no-wait", is_flag=True, help="Do not wait for what comes of it.")
+_force = click.option(
+    "--force", is_flag=True, help="Also where the control server is not the embedded one: it is a real node."
+)
+
+
+def _for(default: str | None, text: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    convert = duration(0.001, MAX_FOR)
+    return click.option(
+        "--for",
+        "seconds",
+        default=default,
+        show_default=default is not None,
+        callback=lambda ctx, param, value: None if value is None else convert(ctx, param, value),
+        metavar="DURATION",
+        help=text,
+    )
 
 
 @click.group("fault")
 def command() -> None:
-    """Break something on purpose, and watch the rest go on.
+    """Break something on purpose, and see the rest go on.
 
-    ACTOR is control_connection, liveness, publisher, dev_control or http_endpoint. `server` and `heal` need
-    control.url = "embedded".
+    ACTOR is control_connection, liveness, publisher, dev_control or http_endpoint. What comes of it is told until the
+    netmap is fresh and every actor at work again: exit status 0; 1 when that takes a minute longer than it should.
+    `server` and `heal` need control.url = "embedded"; the others, too, unless forced.
 
     \b
     Examples:
       netmap-supervisor fault kill control_connection
+      netmap-supervisor fault black-hole control_connection     packets get lost, TCP still says ESTABLISHED
       netmap-supervisor fault freeze publisher --for 60s
-      netmap-supervisor fault server silent            the connection stays open and tells nothing any more
+      netmap-supervisor fault server silent                     the connection stays open and tells nothing any more
     """
 
 
 @command.command("kill")
 @_actor
+@_force
+@_no_wait
 @runtime_dir_flag
-def kill(actor: str, runtime_dir: Path) -> None:
+def kill(actor: str, force: bool, no_wait: bool, runtime_dir: Path) -> int:
     """SIGKILL: as if it had crashed."""
-    order(runtime_dir, "fault", what="kill", actor=actor)
+    return _strike(runtime_dir, "kill", actor, force=force, no_wait=no_wait)
 
 
 @command.command("stop")
 @_actor
+@_for(None, "When to let it go on; without, it hangs until it is found.")
+@_force
+@_no_wait
 @runtime_dir_flag
-def stop(actor: str, runtime_dir: Path) -> None:
+def stop(actor: str, seconds: float | None, force: bool, no_wait: bool, runtime_dir: Path) -> int:
     """SIGSTOP: it hangs, and is found and replaced after 12 s."""
-    order(runtime_dir, "fault", what="stop", actor=actor)
+    return _strike(runtime_dir, "stop", actor, seconds, force=force, no_wait=no_wait)
 
 
 @command.command("cont")
 @_actor
+@_force
 @runtime_dir_flag
-def cont(actor: str, runtime_dir: Path) -> None:
+def cont(actor: str, force: bool, runtime_dir: Path) -> int:
     """SIGCONT: it goes on after `fault stop`."""
-    order(runtime_dir, "fault", what="cont", actor=actor)
+    return _strike(runtime_dir, "cont", actor, force=force, no_wait=True)
 
 
 @command.command("freeze")
 @_actor
-@click.option(
-    "--for",
-    "seconds",
-    default="10s",
-    show_default=True,
-    callback=duration(0.001, 3600.0),
-    metavar="DURATION",
-    help="How long it does nothing.",
-)
+@_for("10s", "How long it does nothing.")
+@_force
+@_no_wait
 @runtime_dir_flag
-def freeze(actor: str, seconds: float, runtime_dir: Path) -> None:
+def freeze(actor: str, seconds: float | None, force: bool, no_wait: bool, runtime_dir: Path) -> int:
     """Let its loop do nothing for a while, as a bug would: longer than 12 s and it is replaced."""
-    order(runtime_dir, "fault", what="freeze", actor=actor, seconds=seconds)
+    return _strike(runtime_dir, "freeze", actor, seconds, force=force, no_wait=no_wait)
+
+
+@command.command("black-hole")
+@click.argument(
+    "actor", type=click.Choice(("control_connection",)), metavar="[ACTOR]", default="control_connection"
+)
+@_for(None, "When packets pass again; without, never on this connection.")
+@_force
+@_no_wait
+@runtime_dir_flag
+def black_hole(actor: str, seconds: float | None, force: bool, no_wait: bool, runtime_dir: Path) -> int:
+    """Lose every packet of the open control connection, and tell nobody: silence is all that shows it.
+
+    New connections are not concerned. The verdict falls after liveness.silence_timeout (120s unless set otherwise).
+    """
+    return _strike(runtime_dir, "black-hole", actor, seconds, force=force, no_wait=no_wait)
 
 
 @command.command("server")
 @click.argument("name", required=False)
 @click.argument("settings", nargs=-1, metavar="[KEY=VALUE]...")
+@_for(None, "When to heal it; what comes of it is told then. Without, it stays as it is until `fault heal`.")
 @runtime_dir_flag
-def server(name: str | None, settings: tuple[str, ...], runtime_dir: Path) -> None:
+def server(name: str | None, settings: tuple[str, ...], seconds: float | None, runtime_dir: Path) -> int:
     """Let the embedded control server misbehave in the way called NAME; without one, list what it can do.
 
     A KEY is a parameter of the fault, or one of client, scope (current, later, all), moment and times.
@@ -89,9 +138,20 @@ def server(name: str | None, settings: tuple[str, ...], runtime_dir: Path) -> No
     if name is None:
         found = order(runtime_dir, "dev", command="faults")["result"]
         click.echo("\n".join(columns([(key, str(about)) for key, about in found.items()])))
-        return
+        return ExitCode.OK
+    before = ask_status(runtime_dir)
     answer = order(runtime_dir, "dev", command="fault", name=name, **_settings(settings))
     click.echo(f"{name}: {answer['result']} connections struck", err=True)
+    if seconds is None:
+        return ExitCode.OK
+    teller = _Teller(runtime_dir, before)
+    try:
+        teller.follow(lambda: teller.elapsed >= seconds, seconds + 1.0)
+    finally:
+        # Also when somebody has had enough and presses Ctrl-C.
+        order(runtime_dir, "dev", command="heal")
+    teller.say("healed")
+    return teller.end(lambda: True, before.liveness.silence_timeout_s + PATIENCE)
 
 
 @command.command("heal")
@@ -99,6 +159,65 @@ def server(name: str | None, settings: tuple[str, ...], runtime_dir: Path) -> No
 def heal(runtime_dir: Path) -> None:
     """Let the embedded control server behave again."""
     order(runtime_dir, "dev", command="heal")
+
+
+def _strike(
+    runtime_dir: Path, what: str, actor: str, seconds: float | None = None, *, force: bool, no_wait: bool
+) -> int:
+    before = ask_status(runtime_dir)
+    order(runtime_dir, "fault", what=what, actor=actor, seconds=seconds or 0.0, force=force)
+    if no_wait:
+        return ExitCode.OK
+    teller = _Teller(runtime_dir, before)
+    pid = next((one.pid for one in before.actors if one.name == actor), None)
+    teller.say(f"{what:<11} {actor} (pid {pid})" + (f" for {seconds:g} s" if seconds else ""))
+    over = (seconds or 0.0) + NOTICE
+
+    def came_to_something() -> bool:
+        return teller.story.replaced(actor) or (seconds is not None and teller.elapsed >= over)
+
+    code = teller.end(came_to_something, over + before.liveness.silence_timeout_s + PATIENCE)
+    if code == ExitCode.OK and not teller.story.replaced(actor):
+        teller.say(f"survived    {actor} is the same process as before")
+    return code
+
+
+class _Teller:
+    """Follows a daemon and prints its story, each line with the seconds since the fault."""
+
+    def __init__(self, runtime_dir: Path, before: StatusReport) -> None:
+        self._runtime_dir = runtime_dir
+        self._clock = SystemClock()
+        self._began = self._clock.monotonic()
+        self.story = Story(before)
+
+    @property
+    def elapsed(self) -> float:
+        return self._clock.monotonic() - self._began
+
+    def say(self, line: str) -> None:
+        click.echo(f"{self.elapsed:7.1f} s  {line}")
+
+    def follow(self, fact: Callable[[], bool], limit: float) -> bool:
+        """Tell until the fact holds; False when it does not within `limit` seconds."""
+
+        def look() -> bool:
+            report = status_or_none(self._runtime_dir)
+            if report is not None:
+                for line in self.story.next(report):
+                    self.say(line)
+            return report is not None and fact()
+
+        return wait_until(look, limit, self._clock)
+
+    def end(self, fact: Callable[[], bool], limit: float) -> int:
+        """Tell until all is well again after the fact."""
+        if self.follow(lambda: fact() and self.story.well, limit):
+            return ExitCode.OK
+        raise CommandFailed(
+            f"cannot call it well: {limit:g} s after the fault the netmap is not fresh, or an actor not at work; "
+            "`netmap-supervisor status` says which"
+        )
 
 
 def _settings(words: tuple[str, ...]) -> dict[str, Any]:

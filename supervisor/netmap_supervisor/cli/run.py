@@ -27,9 +27,14 @@ __all__ = ["command"]
 
 
 @click.command("run", short_help="Be the daemon: join, keep the netmap, publish it.")
+@click.option(
+    "--demo-faults",
+    is_flag=True,
+    help="Show in ten seconds what becomes of a silent control server, in directories of its own, and end.",
+)
 @config_file_flag
 @run_flags
-def command(config_file: str | None, **flags: Any) -> int:
+def command(config_file: str | None, demo_faults: bool, **flags: Any) -> int:
     """Be the daemon: join the tailnet, keep its netmap, publish it to subscribers, until Ctrl-C or `stop`.
 
     A flag wins over NETMAP_SUPERVISOR_<OPTION> in the environment, that over the configuration file, that over the
@@ -40,7 +45,12 @@ def command(config_file: str | None, **flags: Any) -> int:
       netmap-supervisor run
       netmap-supervisor run --control-url https://headscale.example.com --auth-key file:/etc/netmap/key
       netmap-supervisor run --config /etc/netmap-supervisor/config.toml --view off
+      netmap-supervisor run --demo-faults
     """
+    if demo_faults:
+        from netmap_supervisor.cli import demo  # noqa: PLC0415
+
+        return demo.tell()
     flags, cwd = given_flags(flags), Path.cwd()
 
     def read() -> Configuration:

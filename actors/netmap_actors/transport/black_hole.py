@@ -1,0 +1,62 @@
+"""A connection whose packets get lost for a while: nothing comes, nothing goes, and the kernel still calls it well.
+
+For crash-isolation tests, on request. Not here: who asks for it, and for how long.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from netmap_actors.transport.byte_stream import ByteStream
+
+__all__ = ["BlackHole"]
+
+
+class BlackHole:
+    """A ByteStream over another one that is neither read nor written until `heal`."""
+
+    def __init__(self, below: ByteStream) -> None:
+        self.below = below
+        self._held: list[bytes] = []
+        # Never readable: whoever watches this stream is left alone.
+        self._pipe: tuple[int, ...] = os.pipe2(os.O_CLOEXEC)
+
+    def fileno(self) -> int:
+        return self._pipe[0]
+
+    @property
+    def wants_write(self) -> bool:
+        return False
+
+    def receive(self) -> bytes | None:
+        return None
+
+    def send(self, data: bytes) -> None:
+        self._held.append(data)
+
+    def flush(self) -> None:
+        """Nothing goes out."""
+
+    def close(self) -> None:
+        self.below.close()
+        self._close_pipe()
+
+    def heal(self) -> None:
+        """Give the stream below all that was held; it is to be used from now on. Raises OSError as its `send`."""
+        self._close_pipe()
+        for data in self._held:
+            self.below.send(data)
+        self._held.clear()
+
+    def _close_pipe(self) -> None:
+        for descriptor in self._pipe:
+            os.close(descriptor)
+        self._pipe = ()
+
+
+if TYPE_CHECKING:
+
+    def _is_a_byte_stream(stream: BlackHole) -> ByteStream:
+        return stream

@@ -1,0 +1,122 @@
+"""`fault` and `run --demo-faults`: what users see of their own experiments."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.system.control import joined
+from tests.system.daemon import PROGRAM, clean_environment
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tests.system.control import Control
+    from tests.system.daemon import Daemon
+
+STORY_LINE = re.compile(r" *([0-9.]+) s {2}(\S+)")
+
+
+def story(text: str) -> list[tuple[float, str]]:
+    """(seconds, first word) of each line."""
+    found = [STORY_LINE.match(line) for line in text.splitlines()]
+    return [(float(one[1]), one[2]) for one in found if one]
+
+
+@pytest.mark.parametrize("victim", ["control_connection", "publisher", "liveness", "dev_control"])
+def test_a_kill_is_told_until_all_is_well_again(embedded: Daemon, victim: str) -> None:
+    done = embedded.command("fault", "kill", victim, limit=60.0)
+    assert done.returncode == 0, done.stderr
+    words = [word for _, word in story(done.stdout)]
+    assert words[0] == "kill"
+    assert f"ended       {victim} (pid " in done.stdout
+    assert f"started     {victim} (pid " in done.stdout
+    if victim != "liveness":
+        assert words.index("stale") < words.index("fresh")
+    status = embedded.status()
+    assert status is not None
+    assert status["netmap"]["state"] == "fresh"
+
+
+def test_a_black_hole_is_found_by_its_silence_alone(daemon: Callable[..., Daemon]) -> None:
+    running = daemon("--silence-timeout=5s")
+    before = running.wait_fresh()
+    done = running.command("fault", "black-hole", limit=60.0)
+    assert done.returncode == 0, done.stderr
+    assert "silence: no MapResponse for 5.0 s" in done.stdout
+    after = running.wait_fresh()
+    assert after["connection"]["generation"] == before["connection"]["generation"] + 1
+    assert after["connection"]["ended"]["silence"] == 1
+    assert running.wait_event("black_hole_on_request", 5.0)["actor"] == "control_connection"
+
+
+def test_a_black_hole_that_heals_in_time_costs_nothing(
+    control: Control, daemon: Callable[..., Daemon]
+) -> None:
+    running = daemon(*joined(control), "--silence-timeout=20s")
+    before = running.wait_fresh()
+    done = running.command("fault", "black-hole", "--for", "3s", "--force", limit=60.0)
+    assert done.returncode == 0, done.stderr
+    assert [word for _, word in story(done.stdout)] == ["black-hole", "survived"]
+    control.server.tailnet.add_node("after-the-hole")
+    after = running.wait_status(
+        lambda status: status["netmap"]["peers"] == before["netmap"]["peers"] + 1,
+        10.0,
+        "a change after the hole",
+    )
+    assert after["connection"]["pid"] == before["connection"]["pid"]
+
+
+def test_a_stop_for_a_time_is_survived(embedded: Daemon) -> None:
+    done = embedded.command("fault", "stop", "publisher", "--for", "2s", limit=60.0)
+    assert done.returncode == 0, done.stderr
+    assert "publisher is the same process as before" in done.stdout
+
+
+def test_a_server_fault_for_a_time_is_healed(daemon: Callable[..., Daemon]) -> None:
+    running = daemon("--silence-timeout=4s")
+    running.wait_fresh()
+    done = running.command("fault", "server", "--for", "6s", "silent", limit=60.0)
+    assert done.returncode == 0, done.stderr
+    words = [word for _, word in story(done.stdout)]
+    assert words.index("stale") < words.index("fresh")
+    assert "healed" in words
+
+
+def test_a_real_node_is_not_broken_by_mistake(control: Control, daemon: Callable[..., Daemon]) -> None:
+    running = daemon(*joined(control))
+    before = running.wait_fresh()
+    refused = running.command("fault", "kill", "control_connection")
+    assert refused.returncode == 1
+    assert f"this daemon is a node of {control.url}; say --force if you mean it" in refused.stderr
+    assert "control.url" in running.command("fault", "server", "silent").stderr
+    status = running.status()
+    assert status is not None
+    assert status["connection"]["pid"] == before["connection"]["pid"]
+    assert running.command("fault", "kill", "control_connection", "--force", limit=60.0).returncode == 0
+
+
+def test_the_demonstration_is_over_in_ten_seconds_and_leaves_nothing(tmp_path: Path) -> None:
+    environment = clean_environment(tmp_path) | {"TMPDIR": "/tmp"}
+    done = subprocess.run(
+        [*PROGRAM, "run", "--demo-faults"],
+        capture_output=True,
+        text=True,
+        timeout=60.0,
+        env=environment,
+        cwd=tmp_path,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    told = story(done.stdout)
+    words = [word for _, word in told]
+    fresh = words.index("fresh")
+    assert words[fresh + 1 :][:3] == ["silent", "stale", "ended"]
+    assert words[-2:] == ["fresh", "end"]
+    # Told in about ten seconds on a machine that has time; the order is what matters.
+    assert told[-1][0] < 30.0
+    assert [path.name for path in tmp_path.iterdir()] == []
