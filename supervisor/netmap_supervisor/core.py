@@ -29,6 +29,7 @@ from netmap_supervisor.core_messages import (
 )
 from netmap_supervisor.probe_schedule import ProbeSchedule, Question
 from netmap_supervisor.session_ledger import MAP_STAGE
+from netmap_supervisor.session_patterns import CALM, DUPLICATE_SESSION, IDLE_CUT, SessionPatterns
 from netmap_supervisor.suspicion import Suspicion
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 
     from netmap_supervisor.child_machine import ChildMachine
     from netmap_supervisor.child_spec import ChildSpec, SupervisorFlags
+    from netmap_supervisor.session_ledger import End
 
 __all__ = ["CONNECTION", "LIVENESS", "PUBLISHER", "SupervisorCore"]
 
@@ -79,6 +81,7 @@ class SupervisorCore(ChildTree):
         self._probe_timeout = probe_timeout
         self._probe_token = 0
         self._suspicion = Suspicion(probe_timeout)
+        self._patterns = SessionPatterns()
         self._route: str | None = ""
         """To the server; empty while nobody knows, None for none."""
         self._hurried_at = float("-inf")
@@ -234,12 +237,21 @@ class SupervisorCore(ChildTree):
         self._log("info", "session_ended", child, **fields, detail=end.detail)
         if end.reason is EndReason.REMOVED:
             self._log("warning", "node_removed", child, detail=end.detail)
+        self._note_pattern(end, now)
         if death.reason is ExitReason.KEY_CHANGED and not death.killed_for:
             self._degraded(CONNECTION, KEY_CHANGED, end.detail, now)
         if outcome.run_ends is not None:
             self._stop(f"{CONNECTION} ended: {death.reason.value}", outcome.run_ends, now)
             return None
         return delay
+
+    def _note_pattern(self, end: End, now: Now) -> None:
+        found = self._patterns.ended(end)
+        for code in (IDLE_CUT, DUPLICATE_SESSION):
+            if found is not None and found.code == code:
+                self._degraded(CONNECTION, code, found.text, now)
+            else:
+                self._healed(CONNECTION, code)
 
     def _paced(self, child: ChildMachine, death: Death, ended_as: EndReason, delay: float, now: Now) -> float:
         """An end the network has no part in counts for the intensity of restarts, too."""
@@ -352,6 +364,11 @@ class SupervisorCore(ChildTree):
             self._probes.session_began(now.boottime)
             took = round(now.boottime - connection.started_at, 3)
             self._log("info", "first_netmap", connection, peers=statistics.peers, took_s=took)
+        since = self.connection.ledger.map_since
+        if since is not None and now.boottime - since >= CALM:
+            self._patterns.calm()
+            self._healed(CONNECTION, IDLE_CUT)
+            self._healed(CONNECTION, DUPLICATE_SESSION)
 
     def _verdict(self, verdict: internal_pb2.Verdict, now: Now) -> None:
         child = self.children[CONNECTION]

@@ -41,6 +41,9 @@ class End:
     wall: float
     good: bool
     """It applied its full map and lived long enough to be proof that the server is well."""
+    had_map: bool
+    lived: float
+    """Seconds since its map request."""
     retry_after: float
     """Seconds the server asked us to wait."""
 
@@ -151,6 +154,8 @@ class SessionLedger:
             detail=detail or self._judgement or ("" if words is None else words.detail),
             wall=now.wall,
             good=self.full_map and lived >= GOOD_SESSION,
+            had_map=self.full_map,
+            lived=lived,
             retry_after=0.0 if words is None else words.retry_after,
         )
         self.ended_counts[reason.value] += 1

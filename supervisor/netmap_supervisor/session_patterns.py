@@ -1,0 +1,75 @@
+"""What several ends of sessions in a row have in common, when one of them alone says nothing.
+
+Not here: what is done about it; nothing is, but that somebody is told (`core`).
+"""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+from typing import TYPE_CHECKING
+
+from netmap_supervisor.connection_schedule import EndReason
+
+if TYPE_CHECKING:
+    from netmap_supervisor.session_ledger import End
+
+__all__ = ["ALIKE", "CALM", "DUPLICATE_SESSION", "IDLE_CUT", "Finding", "SessionPatterns"]
+
+IDLE_CUT = "idle_cut"
+"""Sessions end after the same time each: something between cuts what is idle so long (headscale #56)."""
+DUPLICATE_SESSION = "duplicate_session"
+"""Sessions end right after they began: somebody else may begin them with the same node key (tailscale #506)."""
+ALIKE = 3
+"""Ends in a row that make a pattern."""
+CALM = 180.0
+"""Seconds a session lives that breaks one: three keep-alives."""
+_TAKEN = 10.0
+"""Seconds within which a session that is taken over ends."""
+_LONGEST = 115.0
+"""Seconds; what cuts later than two keep-alives is not noticed as idle."""
+_SPREAD = 0.1
+"""Share by which times that are the same may differ; a second always."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Finding:
+    """A pattern, as a condition to be shown."""
+
+    code: str
+    text: str
+
+
+class SessionPatterns:
+    """Ends in, findings out."""
+
+    def __init__(self) -> None:
+        self._lived: collections.deque[float] = collections.deque(maxlen=ALIKE)
+        """Seconds each of the last sessions lived that the other side closed."""
+
+    def ended(self, end: End) -> Finding | None:
+        """One more end; what shows, or None when nothing does (any more)."""
+        if end.reason is not EndReason.CLOSED or not end.had_map:
+            self._lived.clear()
+            return None
+        self._lived.append(end.lived)
+        if len(self._lived) < ALIKE:
+            return None
+        least, most = min(self._lived), max(self._lived)
+        if most < _TAKEN:
+            return Finding(
+                DUPLICATE_SESSION,
+                f"the last {ALIKE} sessions ended within {most:.0f} s of their netmap: does another program, or a "
+                "copy of this state directory on another machine, use this node's key?",
+            )
+        if most <= _LONGEST and most - least <= max(1.0, _SPREAD * most):
+            return Finding(
+                IDLE_CUT,
+                f"the last {ALIKE} sessions were cut after {most:.0f} s each: something between here and the control "
+                "server ends idle connections; let it wait for two minutes at least",
+            )
+        return None
+
+    def calm(self) -> None:
+        """A session has lived for CALM."""
+        self._lived.clear()
