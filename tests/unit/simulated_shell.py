@@ -58,6 +58,17 @@ class SimulatedShell:
         """Each at once; off: never, and without a word that it was not answered."""
         self.reaps = True
         """SIGKILL ends a process at once."""
+        self.silent: set[str] = set()
+        """Those who do not beat, though the others do."""
+        self.obedient = False
+        """Who is asked to stop does so at once."""
+        self.spawned_at: dict[str, float] = {}
+        self.heard_at: dict[str, float] = {}
+        """CLOCK_MONOTONIC of each process's start, and of its Ready or last heartbeat."""
+        self.verdicts: set[tuple[int, str]] = set()
+        """(generation, reason) of those that fell."""
+        self.kills: list[tuple[str, int, str]] = []
+        """(actor, incarnation, why)."""
         self._depth = 0
         self._later: list = []
 
@@ -88,6 +99,8 @@ class SimulatedShell:
             incarnation=self.processes.get(actor, 0) if incarnation is None else incarnation,
         )
         getattr(envelope, BODY[type(body).__name__]).CopyFrom(body)
+        if isinstance(body, internal_pb2.Heartbeat | internal_pb2.Ready):
+            self.heard_at[actor] = self.monotonic
         self.feed(Word(envelope))
 
     def ready(self, actor: str) -> None:
@@ -120,6 +133,7 @@ class SimulatedShell:
 
     def verdict(self, reason: str = "silence", generation: int | None = None, session: int = 1) -> None:
         generation = self.processes["control_connection"] if generation is None else generation
+        self.verdicts.add((generation, reason))
         self.word(
             "liveness",
             internal_pb2.Verdict(
@@ -167,7 +181,7 @@ class SimulatedShell:
 
     def beat(self) -> None:
         for name in list(self.processes):
-            if name not in self.killed:
+            if name not in self.killed and name not in self.silent:
                 self.word(name, internal_pb2.Heartbeat(rss_bytes=1))
 
     def make_ready(self) -> None:
@@ -213,19 +227,21 @@ class SimulatedShell:
                     self._later.append(lambda: self.feed(SpawnFailed(actor, incarnation, "no memory")))
                 else:
                     self.processes[actor] = incarnation
+                    self.spawned_at[actor] = self.heard_at[actor] = self.monotonic
                     self.feed(Spawned(actor, incarnation, 100 + len(self.starts)))
             case Kill(actor, incarnation):
                 assert self.processes.get(actor) == incarnation
+                self._check_kill(actor, incarnation)
                 self.killed.add(actor)
                 if self.reaps:
                     self._later.append(lambda: self._reap(actor, incarnation))
             case Terminate(actor, incarnation):
                 assert self.processes.get(actor) == incarnation
-                self.asked.append(actor)
+                self._ask(actor)
             case Send(actor, body):
                 assert actor in self.processes, f"{actor} has no process to hear {body}"
                 if isinstance(body, internal_pb2.Stop):
-                    self.asked.append(actor)
+                    self._ask(actor)
                 self.sent.append((actor, type(body).__name__, body))
                 if self.answers_probes and isinstance(body, internal_pb2.Probe):
                     self._later.append(lambda: self.probe_result(body.token))
@@ -238,6 +254,25 @@ class SimulatedShell:
                 assert self.exit is None
                 assert not self.processes, "the run ends after every process did"
                 self.exit = code
+
+    def _ask(self, actor: str) -> None:
+        self.asked.append(actor)
+        if self.obedient:
+            self._later.append(lambda: self.end(actor, ExitReason.NORMAL))
+
+    def _check_kill(self, actor: str, incarnation: int) -> None:
+        """Nobody is killed for being silent before his limit, counted on the clock that stands still in suspend."""
+        child = self.core.children[actor]
+        why = child.ended_because
+        self.kills.append((actor, incarnation, why))
+        judged = actor == "control_connection" and (incarnation, why) in self.verdicts
+        if why == "hung" and not judged:
+            if child.ready_at is None:
+                limit, since = child.spec.start_limit, self.spawned_at[actor]
+            else:
+                limit, since = child.spec.heartbeat_limit, self.heard_at[actor]
+            quiet = self.monotonic - since
+            assert quiet >= limit - 1e-3, f"{actor} is killed after {quiet} s of {limit}"
 
     # Looking
 

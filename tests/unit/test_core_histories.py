@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from netmap_actors.exit_reason import ExitReason
-from netmap_supervisor.child_machine import ChildState
-from netmap_supervisor.child_spec import ChildSpec, Strategy, SupervisorFlags
+from netmap_supervisor.child_machine import ActorState, ChildState
+from netmap_supervisor.child_spec import ChildSpec, Restart, Strategy, SupervisorFlags
+from netmap_supervisor.child_tree import FLAPPING
 from tests.unit.simulated_shell import NAMES, SimulatedShell
 
 CONNECTION = "control_connection"
@@ -20,14 +21,23 @@ reasons = st.sampled_from(list(ExitReason))
 
 class Histories(RuleBasedStateMachine):
     """`SimulatedShell` itself asserts: no spawn before the old process was reaped, none while stopping, no word to a
-    child without a process, one exit and only after the last process."""
+    child without a process, nobody killed as hung before his limit, one exit and only after the last process."""
 
     strategy = Strategy.ONE_FOR_ONE
+    types = (Restart.PERMANENT,)
 
     @initialize(seed=st.integers())
     def begin(self, seed) -> None:
+        chance = random.Random(seed)
         # Short stops: a simulated process that ignores them must not hold up a history.
-        specs = [ChildSpec(name=name, shutdown=1.0) for name in NAMES]
+        specs = [
+            ChildSpec(
+                name=name,
+                shutdown=1.0,
+                restart=Restart.PERMANENT if name == CONNECTION else chance.choice(self.types),
+            )
+            for name in NAMES
+        ]
         flags = SupervisorFlags(strategy=self.strategy)
         self.shell = SimulatedShell(jitter=random.Random(seed).random, specs=specs, flags=flags).start()
         self.operator_at = -1e9
@@ -111,7 +121,8 @@ class Histories(RuleBasedStateMachine):
         for child in core.children.values():
             match child.state:
                 case ChildState.INACTIVE:
-                    assert core.stopping or core._stops, "every child of this tree is permanent"
+                    stays_down = child.spec.restart is not Restart.PERMANENT
+                    assert core.stopping or core._stops or stays_down, "a permanent child comes back"
                 case ChildState.WAITING:
                     assert child.spec.name in core._starts[1:], "somebody before it is on his way"
                 case ChildState.BACKOFF:
@@ -125,6 +136,33 @@ class Histories(RuleBasedStateMachine):
     def the_core_knows_the_processes(self) -> None:
         alive = {name for name, child in self.shell.core.children.items() if child.alive}
         assert alive == set(self.shell.processes)
+
+    @invariant()
+    def nobody_is_killed_without_a_reason(self) -> None:
+        for actor, incarnation, why in self.shell.kills:
+            match why:
+                case "hung" if actor == CONNECTION:
+                    pass  # by a verdict or by its heartbeats, which the shell has checked
+                case "silence" | "error":
+                    assert actor == CONNECTION
+                    assert (incarnation, why) in self.shell.verdicts
+                case "publisher_paused":
+                    assert actor == "publisher"
+                case "operator":
+                    assert self.operator_at > -1e9
+                case "wake" | "link":
+                    assert actor == CONNECTION
+                case _:
+                    assert why in {"hung", "stop_limit"}
+
+    @invariant()
+    def what_keeps_dying_is_shown_and_nothing_else(self) -> None:
+        core = self.shell.core
+        shown = {c.text.partition(" ")[0] for c in core.conditions.all() if c.code == FLAPPING}
+        assert shown == {name for name, child in core.children.items() if child.flapping}
+        for name in shown:
+            state = core.children[name].public_state
+            assert state in {ActorState.ERROR, ActorState.INACTIVE}
 
     @invariant()
     def starts_are_bounded(self) -> None:
@@ -152,7 +190,11 @@ class Histories(RuleBasedStateMachine):
         if not shell.core.stopping:
             shell.advance(400.0)
             states = {name: child.state for name, child in shell.core.children.items()}
-            assert set(states.values()) == {ChildState.RUNNING}, states
+            for name, state in states.items():
+                stays_down = shell.core.children[name].spec.restart is not Restart.PERMANENT
+                assert state is ChildState.RUNNING or (stays_down and state is ChildState.INACTIVE), states
+            # A control key that changed is shown until there is a session, and nobody brings one here.
+            assert set(shell.degraded()) <= {"control_key_changed"}
         shell.stop()
         asked_at = shell.boottime
         shell.advance(10.0, until=lambda: shell.exit is not None)
@@ -168,9 +210,32 @@ class OneForAll(Histories):
     strategy = Strategy.ONE_FOR_ALL
 
 
+class OfEveryType(Histories):
+    types = tuple(Restart)
+
+
+class OfEveryTypeForAll(OfEveryType):
+    strategy = Strategy.ONE_FOR_ALL
+
+
+class OfEveryTypeForTheRest(OfEveryType):
+    strategy = Strategy.REST_FOR_ONE
+
+
 MANY = settings(max_examples=60, stateful_step_count=40, deadline=None)
 TestOneForOne = Histories.TestCase
 TestRestForOne = RestForOne.TestCase
 TestOneForAll = OneForAll.TestCase
-for case in (TestOneForOne, TestRestForOne, TestOneForAll):
+TestOfEveryType = OfEveryType.TestCase
+TestOfEveryTypeForAll = OfEveryTypeForAll.TestCase
+TestOfEveryTypeForTheRest = OfEveryTypeForTheRest.TestCase
+for case in (
+    TestOneForOne,
+    TestRestForOne,
+    TestOneForAll,
+    TestOfEveryType,
+    TestOfEveryTypeForAll,
+    TestOfEveryTypeForTheRest,
+):
     case.settings = MANY
+del case  # or it would be collected once more
