@@ -25,6 +25,8 @@ class ConnectProxy:
         """Sent instead of the way on; then the connection is closed."""
         self.mute = False
         """Say nothing at all."""
+        self.idle_limit: float | None = None
+        """Seconds without a byte either way after which a tunnel is closed."""
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
@@ -71,12 +73,15 @@ class ConnectProxy:
             else:
                 with socket.create_connection(("127.0.0.1", self.upstream)) as far:
                     near.sendall(b"HTTP/1.1 200 Connection established\r\nVia: 1.1 test\r\n\r\n")
-                    _carry(near, far)
+                    _carry(near, far, self.idle_limit)
 
 
-def _carry(near: socket.socket, far: socket.socket) -> None:
+def _carry(near: socket.socket, far: socket.socket, idle_limit: float | None) -> None:
     while True:
-        for source in select.select([near, far], [], [])[0]:
+        ready = select.select([near, far], [], [], idle_limit)[0]
+        if not ready:
+            return
+        for source in ready:
             data = source.recv(1 << 16)
             if not data:
                 return

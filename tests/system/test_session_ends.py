@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pytest
+
 from tests.connect_proxy import ConnectProxy
 from tests.process.tls_front import self_signed, tls_in_front_of
 from tests.system import control as scripted
@@ -159,3 +161,29 @@ def test_behind_a_proxy_it_is_fresh_and_the_password_is_nowhere(
             environment = Path(f"/proc/{actor['pid']}/environ").read_text()
             assert (PASSWORD in environment) == (actor["name"] in {"supervisor", "control_connection"})
         assert PASSWORD not in shown
+
+
+@pytest.mark.timeout(150)
+def test_f40_a_proxy_that_cuts_idle_tunnels_is_named_and_lived_with(
+    tmp_path: Path, daemon: Callable[..., Daemon]
+) -> None:
+    with (
+        scripted.running(tmp_path, keep_alive=50.0) as control,
+        ConnectProxy(control.server.port) as proxy,
+    ):
+        proxy.idle_limit = 12.0
+        running = daemon(
+            "--control-url=http://control.test",
+            "--insecure-key-fetch",
+            f"--proxy={proxy.url}",
+            f"--auth-key=file:{control.key_file}",
+        )
+        before = running.wait_fresh()
+        warned = running.wait_status(
+            lambda status: "idle_cut" in {found["code"] for found in status["degraded"]}, 100.0, "the warning"
+        )
+        assert warned["connection"]["ended"]["closed"] == 3
+        (text,) = [found["text"] for found in warned["degraded"] if found["code"] == "idle_cut"]
+        assert "cut after 12 s each" in text
+        after = running.wait_fresh()
+        assert after["netmap"]["peers"] == before["netmap"]["peers"]
