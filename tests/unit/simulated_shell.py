@@ -58,6 +58,8 @@ class SimulatedShell:
         """Each at once; off: never, and without a word that it was not answered."""
         self.reaps = True
         """SIGKILL ends a process at once."""
+        self.unspawnable: set[str] = set()
+        """Those whose spawn fails, though the others' do not."""
         self.silent: set[str] = set()
         """Those who do not beat, though the others do."""
         self.obedient = False
@@ -223,7 +225,7 @@ class SimulatedShell:
                 if actor == "control_connection":
                     self.connection_starts.append(connection)
                 self.starts.append((self.boottime, actor, incarnation))
-                if self.spawns_fail:
+                if self.spawns_fail or actor in self.unspawnable:
                     self._later.append(lambda: self.feed(SpawnFailed(actor, incarnation, "no memory")))
                 else:
                     self.processes[actor] = incarnation
