@@ -92,14 +92,18 @@ def test_f25_an_address_belongs_to_who_was_given_it_last(recorded: Scenes) -> No
     node = json.loads(server.call(lambda it: it._tailnet.encoded(new.id)))
     node |= {"Addresses": list(old.addresses), "AllowedIPs": list(old.addresses)}
     with Subscriber(scene.daemon.runtime_dir) as view:
+
+        def owners() -> set[str]:
+            found = (view.peers.by_address(address.partition("/")[0]) for address in old.addresses)
+            return {peer.stable_id if peer is not None else "nobody" for peer in found}
+
         view.wait_for(lambda netmap: len(netmap.peers) == 5, timeout=10.0)
+        assert owners() == {old.stable_id}
         server.raw(json.dumps({"PeersChanged": [node]}))
+        view.wait_for(lambda netmap: owners() == {new.stable_id}, timeout=10.0)
         server.raw(json.dumps({"PeersRemoved": [old.id]}))
         view.wait_for(lambda netmap: len(netmap.peers) == 4, timeout=10.0)
-        for address in old.addresses:
-            owner = view.peers.by_address(address.partition("/")[0])
-            assert owner is not None
-            assert owner.stable_id == new.stable_id
+        assert owners() == {new.stable_id}
     same_session(scene, before)
 
 
