@@ -15,6 +15,7 @@ from netmap_actors.boot import DevControlSettings, decode_settings
 from netmap_actors.devcontrol.assembly import Setup, assemble
 from netmap_actors.devcontrol.commands import Commands
 from netmap_actors.devcontrol.control import Options
+from netmap_actors.devcontrol.server import MAX_CONNECTIONS
 from netmap_actors.errors import NetmapError
 from netmap_actors.process.actor_base import ActorBase
 from netmap_actors.wire import internal_pb2
@@ -29,6 +30,8 @@ __all__ = ["DevControl"]
 
 class DevControl(ActorBase):
     """Serves on the inherited socket; takes commands of the fault tool from the Supervisor."""
+
+    max_files = ActorBase.max_files + MAX_CONNECTIONS
 
     def __init__(self, boot: Boot, clock: Clock | None = None) -> None:
         super().__init__(boot, clock)

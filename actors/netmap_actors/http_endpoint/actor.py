@@ -52,6 +52,8 @@ COMMENT_INTERVAL = 15.0
 class HttpEndpoint(ActorBase):
     """GET and HEAD on loopback or a unix socket."""
 
+    max_files = ActorBase.max_files + 2 * MAX_CONNECTIONS
+
     def __init__(self, boot: Boot, clock: Clock | None = None) -> None:
         super().__init__(boot, clock)
         self._settings = decode_settings(boot, HttpSettings)

@@ -11,7 +11,7 @@ import os
 import secrets
 import traceback
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import pykka
 import zmq
@@ -71,6 +71,9 @@ class ActorBase(pykka.ThreadingActor):
         )
 
     # What a subclass gives
+
+    max_files: ClassVar[int] = 256
+    """Files and sockets it may have open: some thirty are the loop's and ZeroMQ's."""
 
     @classmethod
     def reach(cls, boot: Boot) -> Reach | None:  # noqa: ARG003

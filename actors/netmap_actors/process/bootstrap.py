@@ -83,6 +83,9 @@ def _make(actor: str, boot: Boot, log: ChildLog) -> ActorBase:
     kind: type[ActorBase] = getattr(importlib.import_module(module), name)
     reach = kind.reach(boot)
     confinement.limit_memory(boot.memory_limit)
+    files = confinement.limit_files(kind.max_files)
+    if files < kind.max_files:
+        log.info("few_files_allowed", allowed=files, wanted=kind.max_files)
     if reach is not None and not landlock.confine(reach):
         log.info("files_not_confined", detail="this kernel has no Landlock")
     made = kind(boot)

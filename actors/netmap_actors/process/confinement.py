@@ -9,11 +9,11 @@ import signal
 
 __all__ = [
     "ParentGone",
-    "allow_files",
     "die_with_parent",
     "forbid_core_dumps",
     "forbid_dump",
     "forbid_new_privileges",
+    "limit_files",
     "limit_memory",
 ]
 
@@ -56,14 +56,12 @@ def forbid_core_dumps() -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
-def allow_files(wanted: int) -> int:
-    """Raise the soft limit of open files as far as the hard one and `wanted` let us; what it is now."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    reachable = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-    if soft == resource.RLIM_INFINITY or soft >= reachable:
-        return soft
-    resource.setrlimit(resource.RLIMIT_NOFILE, (reachable, hard))
-    return reachable
+def limit_files(wanted: int) -> int:
+    """Have `wanted` open files at most, and may have them if the machine lets us: both limits; what they are now."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    limit = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
+    return limit
 
 
 def limit_memory(wanted: int) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 import gc
+import resource
 import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,7 +20,6 @@ from netmap_actors.curve_keys import load_server_pair
 from netmap_actors.errors import BadMapResponse, ConfigurationError
 from netmap_actors.exit_reason import ExitReason
 from netmap_actors.process.actor_base import ActorBase
-from netmap_actors.process.confinement import allow_files
 from netmap_actors.process.landlock import Reach
 from netmap_actors.process.shared_sockets import prepare, share
 from netmap_actors.publication.core import Publication
@@ -41,7 +41,6 @@ __all__ = ["Publisher"]
 
 INTAKE_HWM = 4
 """MapResponses that wait in the socket; one can be 20 MB."""
-MAX_FILES = 65_536
 MESSAGES_PER_TURN = 50
 AGE_INTERVAL = 1.0
 """Seconds between two heartbeats that only say when the last MapResponse came."""
@@ -62,6 +61,8 @@ _BIG_MAP = 4 * 1024 * 1024
 
 class Publisher(ActorBase):
     """PULL from control_connection; a front for this machine and, when configured, one for others."""
+
+    max_files = 65_536
 
     def __init__(self, boot: Boot, clock: Clock | None = None) -> None:
         super().__init__(boot, clock)
@@ -105,10 +106,8 @@ class Publisher(ActorBase):
 
     def setup(self) -> None:
         endpoints, settings = self.boot.endpoints, self._settings
-        # libzmq ends the process when it cannot accept for want of a descriptor.
-        allowed = allow_files(MAX_FILES)
-        if allowed < MAX_FILES:
-            self.log.info("few_files_allowed", allowed=allowed, detail="each subscriber needs two")
+        # libzmq ends the process when it cannot accept for want of a descriptor; each subscriber needs two.
+        allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
         prepare(Path(endpoints.updates.removeprefix("ipc://")).parent, settings.socket_group)
         self._intake = self.sockets.pull_bind(
             endpoints.publisher, max_size=settings.max_map_response + 4096, hwm=INTAKE_HWM
