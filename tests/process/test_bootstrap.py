@@ -194,12 +194,12 @@ ACTOR = """
         ("self.actor_ref.stop(block=False)", ExitReason.NORMAL),
     ],
 )
-def test_every_end_of_an_actor_is_an_exit_status(parent, setup, reason) -> None:
+def test_f51_every_end_of_an_actor_is_an_exit_status(parent, setup, reason) -> None:
     child = parent.spawn(program=ACTOR.format(setup=setup, on_supervisor="pass"))
     assert child.wait(LIMIT) == status_of(reason)
 
 
-def test_an_exception_in_a_handler_is_logged_with_its_place_and_ends_the_process(parent) -> None:
+def test_f51_an_exception_in_a_handler_is_logged_with_its_place_and_ends_the_process(parent) -> None:
     program = ACTOR.format(setup="self.ready()", on_supervisor="raise KeyError('what')")
     child = parent.spawn(program=program)
     parent.next("ready")

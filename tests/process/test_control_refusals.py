@@ -53,7 +53,7 @@ def settings(server: RunningServer, directory: Path, url: str = "") -> Connectio
         (503, "9", 9),
     ],
 )
-def test_a_refused_request_ends_the_attempt_and_says_which_status(
+def test_f33_a_refused_request_ends_the_attempt_and_says_which_status(
     server: RunningServer, tmp_path: Path, moment: str, status: int, retry_after: str, wait: float | None
 ) -> None:
     server.fault("http_status", moment=moment, status=status, retry_after=retry_after, body="<html>no</html>")

@@ -194,18 +194,18 @@ LARGE = {"DataPlaneAuditLogID": "x" * 4000}
 """A thousand such peers make a snapshot of some megabytes, more than waits for one requester."""
 
 
-def test_requests_without_end(publisher) -> None:
+def test_f60_requests_without_end(publisher) -> None:
     facts = withstand(publisher, "requests_without_end", mebibytes=32, peer=LARGE)
     assert facts["asked"] > CHANGES
     assert facts["parts"]
 
 
-def test_answers_that_nobody_reads(publisher) -> None:
+def test_f60_answers_that_nobody_reads(publisher) -> None:
     facts = withstand(publisher, "unread_answers", mebibytes=8 + 2 * LAZY, peer=LARGE)
     assert facts["asked"] > LAZY
 
 
-def test_subscribers_that_do_not_read(publisher) -> None:
+def test_f60_subscribers_that_do_not_read(publisher) -> None:
     patches = 20
     assert CHANGES * (patches + 1) > 2 * UPDATES_HWM
     facts = withstand(publisher, "deaf_subscribers", mebibytes=8 + 2 * DEAF, patches=patches)
@@ -220,7 +220,7 @@ def test_subscribers_that_do_not_read(publisher) -> None:
         1024,
     ],
 )
-def test_a_thousand_connections(files: int) -> None:
+def test_f60_a_thousand_connections(files: int) -> None:
     with contextlib.ExitStack() as stack:
         with files_allowed(files):
             publisher = stack.enter_context(running_publisher())
@@ -229,23 +229,23 @@ def test_a_thousand_connections(files: int) -> None:
     assert facts["made"] > CONNECTIONS // 2
 
 
-def test_tens_of_thousands_of_subscriptions(publisher) -> None:
+def test_f60_tens_of_thousands_of_subscriptions(publisher) -> None:
     facts = withstand(publisher, "many_subscriptions", mebibytes=64)
     assert facts["subscriptions"] >= SUBSCRIPTIONS
 
 
-def test_garbage_and_half_greetings(publisher) -> None:
+def test_f60_garbage_and_half_greetings(publisher) -> None:
     facts = withstand(publisher, "garbage", mebibytes=32)
     assert facts["made"] > CHANGES // 4
     assert facts["half_closed"] == HALF_GREETINGS, "who does not complete its greeting is let go of"
 
 
-def test_a_gibibyte_is_announced(publisher) -> None:
+def test_f60_a_gibibyte_is_announced(publisher) -> None:
     facts = withstand(publisher, "huge_messages", mebibytes=16)
     assert facts["made"] == facts["refused"] > 0
 
 
-def test_topics_without_end_cost_a_new_publisher_and_not_the_memory_of_the_machine(publisher) -> None:
+def test_f60_topics_without_end_cost_a_new_publisher_and_not_the_memory_of_the_machine(publisher) -> None:
     publisher.new_session(full(node(2)))
     context: zmq.Context[Any] = zmq.Context()
     socket = context.socket(zmq.SUB)
@@ -262,7 +262,7 @@ def test_topics_without_end_cost_a_new_publisher_and_not_the_memory_of_the_machi
     publisher.start()
 
 
-def test_a_topic_too_long_is_refused(publisher) -> None:
+def test_f60_a_topic_too_long_is_refused(publisher) -> None:
     publisher.new_session(full(node(2)))
     context: zmq.Context[Any] = zmq.Context()
     socket = context.socket(zmq.SUB)

@@ -172,7 +172,7 @@ def test_actors_come_up_in_order_and_stop_in_reverse(daemon) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_actors_that_do_not_stop_are_killed_and_all_is_gone_within_five_seconds(daemon, number) -> None:
+def test_f49_actors_that_do_not_stop_are_killed_and_all_is_gone_within_five_seconds(daemon, number) -> None:
     for name in NAMES:
         daemon.behave(name, "ignore_stop")
     daemon.up()
@@ -379,7 +379,7 @@ def test_without_a_daemon_a_request_says_so_at_once(daemon) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(180)
-def test_many_respawns_leak_neither_descriptors_nor_threads_nor_memory(daemon) -> None:
+def test_f64_many_respawns_leak_neither_descriptors_nor_threads_nor_memory(daemon) -> None:
     daemon.up()
 
     def figures() -> tuple[int, int, int]:

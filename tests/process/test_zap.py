@@ -110,7 +110,7 @@ def test_a_client_of_another_server_does_not(server, connect) -> None:
     assert not server.answers(connect(pair, server_key=generate().public), REFUSED_WITHIN)
 
 
-def test_with_a_dead_handler_nobody_does(server, connect) -> None:
+def test_f61_with_a_dead_handler_nobody_does(server, connect) -> None:
     pair = generate()
     server.allowed.allow("laptop", pair.public)
     server.zap.close()

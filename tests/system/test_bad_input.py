@@ -129,7 +129,7 @@ def test_a_state_directory_that_cannot_be_written_says_so(short_tmp) -> None:
     assert str(blocker) in result.stderr
 
 
-def test_a_second_instance_is_refused_and_the_first_goes_on(embedded) -> None:
+def test_f48_a_second_instance_is_refused_and_the_first_goes_on(embedded) -> None:
     before = embedded.wait_fresh()
     result = run("--state-dir", str(embedded.state_dir), "--runtime-dir", str(embedded.runtime_dir))
     assert result.returncode == 1

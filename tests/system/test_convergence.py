@@ -144,7 +144,7 @@ class FedPublisher:
         return crowd.check(self.truth, self._responses.nodes(), self._responses.rest())
 
 
-def test_who_was_killed_stopped_or_late_ends_with_what_the_others_have(
+def test_f59_who_was_killed_stopped_or_late_ends_with_what_the_others_have(
     crowd: Callable[[Path], Crowd],
 ) -> None:
     with running_publisher(heartbeat_interval=HEARTBEAT) as publisher:

@@ -49,7 +49,7 @@ def wait_deaths(descriptors: list[int], until: float) -> None:
 
 
 @pytest.mark.parametrize("victim", CHILDREN)
-def test_a_killed_child_comes_back_alone_and_the_netmap_with_it(victim: str, embedded: Daemon) -> None:
+def test_f43_a_killed_child_comes_back_alone_and_the_netmap_with_it(victim: str, embedded: Daemon) -> None:
     before = embedded.wait_fresh()
     embedded.signal_actor(victim)
     after = embedded.wait_status(
@@ -94,7 +94,7 @@ def test_no_process_outlives_a_killed_supervisor_and_a_new_run_is_fresh(embedded
 
 
 @pytest.mark.parametrize("victim", ["control_connection", "liveness", "publisher"])
-def test_a_stopped_child_is_found_within_thirteen_seconds(victim: str, embedded: Daemon) -> None:
+def test_f44_a_stopped_child_is_found_within_thirteen_seconds(victim: str, embedded: Daemon) -> None:
     stopped_at = time.monotonic()
     pid = embedded.signal_actor(victim, signal.SIGSTOP)
     line = embedded.wait_event("child_killed", 20.0, actor=victim)

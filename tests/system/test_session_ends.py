@@ -47,7 +47,7 @@ def test_a_machine_that_awaits_approval_says_so_and_is_fresh_once_it_has_it(
     assert after["connection"]["generation"] == generation, "the session that waited is the one that goes on"
 
 
-def test_an_expired_key_is_replaced_and_the_node_stays_the_same_one(
+def test_f32_an_expired_key_is_replaced_and_the_node_stays_the_same_one(
     control: Control, daemon: Callable[..., Daemon]
 ) -> None:
     running = daemon(*joined(control), "--truth-interval=2s")
@@ -67,7 +67,7 @@ def test_an_expired_key_is_replaced_and_the_node_stays_the_same_one(
     assert len(rotations) == 1, "the old node key was named, once"
 
 
-def test_an_expired_key_without_an_auth_key_waits_for_a_person_and_keeps_what_it_knows(
+def test_f32_an_expired_key_without_an_auth_key_waits_for_a_person_and_keeps_what_it_knows(
     control: Control, daemon: Callable[..., Daemon]
 ) -> None:
     running = daemon(*joined(control), "--truth-interval=2s")

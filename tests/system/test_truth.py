@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from tests.system.daemon import Daemon
 
 
-def test_a_node_that_was_deleted_and_is_still_fed_learns_of_it(
+def test_f29_a_node_that_was_deleted_and_is_still_fed_learns_of_it(
     control: Control, daemon: Callable[..., Daemon]
 ) -> None:
     running = daemon(*joined(control), "--truth-interval=2s")

@@ -85,7 +85,7 @@ def test_f52_a_step_of_the_wall_clock_does_nothing(
 @pytest.mark.parametrize(
     "asleep", [pytest.param(600.0, id="ten-minutes"), pytest.param(60.0, id="one-minute")]
 )
-def test_a_wake_up_with_a_dead_connection_is_fresh_soon(
+def test_f55_a_wake_up_with_a_dead_connection_is_fresh_soon(
     namespaces: Pair, clocks: MovedClocks, tmp_path: Path, asleep: float
 ) -> None:
     with joined_across(namespaces, tmp_path, env=clocks.env) as (_server, client, _key):

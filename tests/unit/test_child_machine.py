@@ -71,7 +71,7 @@ def test_a_heartbeat_does_not_prolong_a_start_or_a_stop() -> None:
         assert child.limit_at == before
 
 
-def test_a_stop_has_its_limit_then_sigkill_then_an_alarm_and_never_a_second_process() -> None:
+def test_f49_a_stop_has_its_limit_then_sigkill_then_an_alarm_and_never_a_second_process() -> None:
     child = machine(*RUNNING)
     assert child.receive(ChildEvent.STOP, boottime=0, monotonic=200.0) is Action.ASK_TO_STOP
     assert child.limit_at == 202.0

@@ -57,7 +57,7 @@ def test_a_session_that_did_not_live_does_not_bring_the_pace_back() -> None:
     ("asked", "low", "high"),
     [(0.0, 0.5, 0.5), (7.0, 7.0, 8.75), (200.0, 200.0, 250.0), (999_999.0, 300.0, 300.0)],
 )
-def test_retry_after_is_honoured_up_to_five_minutes(asked, low, high) -> None:
+def test_f33_retry_after_is_honoured_up_to_five_minutes(asked, low, high) -> None:
     assert low <= schedule().ended(EndReason.ERROR, 0.0, good=False, retry_after=asked) <= high
 
 

@@ -27,11 +27,11 @@ def attempts(shell: SimulatedShell, *, lives: float, full: bool, reason: ExitRea
 
 
 @pytest.mark.parametrize("reason", [ExitReason.CLOSED, ExitReason.ERROR, ExitReason.CRASHED])
-def test_a_server_that_gives_the_netmap_and_hangs_up_is_not_hammered(reason: ExitReason) -> None:
+def test_f30_a_server_that_gives_the_netmap_and_hangs_up_is_not_hammered(reason: ExitReason) -> None:
     assert attempts(SimulatedShell().started(), lives=0.5, full=True, reason=reason) <= MOST
 
 
-def test_a_server_that_gives_nothing_and_hangs_up_is_not_hammered() -> None:
+def test_f30_a_server_that_gives_nothing_and_hangs_up_is_not_hammered() -> None:
     assert attempts(SimulatedShell().started(), lives=0.1, full=False, reason=ExitReason.CLOSED) <= MOST
 
 

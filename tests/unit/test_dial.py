@@ -116,7 +116,7 @@ def test_an_address_that_refuses_costs_nothing(loop: Loop, listener: socket.sock
     stream.close()
 
 
-def test_an_address_that_says_nothing_costs_a_quarter_second(loop: Loop, listener: socket.socket) -> None:
+def test_f39_an_address_that_says_nothing_costs_a_quarter_second(loop: Loop, listener: socket.socket) -> None:
     with black_hole() as hole:
         began = loop.now()
         stream = connected(loop, [hole, address_of(listener)])
@@ -201,7 +201,7 @@ def test_a_name_without_address_says_so(loop: Loop, monkeypatch: pytest.MonkeyPa
     assert isinstance(look_up(loop, "a" * 300), str)
 
 
-def test_a_resolver_that_hangs_holds_nobody(loop: Loop, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_f38_a_resolver_that_hangs_holds_nobody(loop: Loop, monkeypatch: pytest.MonkeyPatch) -> None:
     hanging = threading.Event()
 
     def hang(*_: object, **__: object) -> list[object]:

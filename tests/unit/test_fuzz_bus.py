@@ -137,7 +137,7 @@ def _envelopes() -> list[bytes]:
 @example(Codec(RUN, "publisher", 1).wrap(internal_pb2.Stop(reason="x" * (1 << 20))))
 @example(b"\x52\x00" * 400_000)
 @example(b"\x0b" * 100_000)
-def test_an_envelope(data: bytes) -> None:
+def test_f62_an_envelope(data: bytes) -> None:
     codec = Codec(RUN, "supervisor", 1)
     opened = survive(lambda: codec.open(data), len(data), ForeignEnvelope)
     assert (opened is None) == (codec.foreign == 1)

@@ -121,7 +121,9 @@ def test_a_state_file_is_private_whole_and_leaves_nothing_beside_it(tmp_path: Pa
     assert [entry.name for entry in tmp_path.iterdir()] == ["node.json"]
 
 
-def test_a_write_that_fails_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_f63_a_write_that_fails_leaves_what_was_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / "node.json"
     write_state_file(path, b"one")
 

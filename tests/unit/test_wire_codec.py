@@ -33,7 +33,7 @@ def test_a_body_comes_out_as_it_went_in_with_its_sender() -> None:
     ],
     ids=["empty", "garbage", "other run", "other version", "no body", "too long"],
 )
-def test_foreign_envelopes_are_refused_and_counted(data: bytes) -> None:
+def test_f62_foreign_envelopes_are_refused_and_counted(data: bytes) -> None:
     codec = Codec(RUN, "supervisor", 1)
     with pytest.raises(ForeignEnvelope, match="cannot open an envelope"):
         codec.open(data)
@@ -41,7 +41,7 @@ def test_foreign_envelopes_are_refused_and_counted(data: bytes) -> None:
 
 
 @given(st.binary(max_size=300))
-def test_no_bytes_raise_anything_else(data: bytes) -> None:
+def test_f62_no_bytes_raise_anything_else(data: bytes) -> None:
     codec = Codec(RUN, "supervisor", 1)
     try:
         codec.open(data)
