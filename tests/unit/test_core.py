@@ -121,7 +121,7 @@ def test_a_spawn_that_fails_is_tried_again() -> None:
     assert shell.incarnation("publisher") > 2
 
 
-def test_a_child_that_keeps_dying_goes_to_the_slow_pace_and_heals_by_itself() -> None:
+def test_f50_a_child_that_keeps_dying_goes_to_the_slow_pace_and_heals_by_itself() -> None:
     shell = running()
     end = shell.boottime + 300.0
     while shell.boottime < end:
