@@ -15,7 +15,7 @@ CONFIG ?= config.toml
 ARGS ?=
 PYTEST_ARGS ?= -n 2 --dist loadgroup
 
-.PHONY: help run test test-fast check generate bench go-tools format mutants clean
+.PHONY: help run test test-fast check generate bench go-tools format mutants soak clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -51,6 +51,9 @@ bench: $(VENV)/.dev-ready go-tools  ## the figures of the design, measured again
 
 mutants: $(VENV)/.dev-ready  ## plant ten known bugs in a copy, one by one, and see that the tests find each (some minutes)
 	$(BIN)/python -m tests.mutants
+
+soak: $(VENV)/.dev-ready  ## wear a daemon down for some minutes and see that nothing leaks (ARGS="--minutes 60 --seed N")
+	$(BIN)/python -m tests.soak $(ARGS)
 
 clean:  ## remove what these commands made in the tree
 	rm -rf $(VENV) $(PROTOC_VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis bench/results

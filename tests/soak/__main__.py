@@ -1,0 +1,57 @@
+"""`python -m tests.soak [--minutes N] [--seed N] [--simulated-hours N]`: a long life in a short time.
+
+First a simulated day of the pure machines, then a real daemon under kills and cuts. Exit status 1 when anything did
+not stay as it should. The seed is printed; with it the same things are done in the same order.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from tests.soak.real import Soak
+from tests.soak.simulated import Day, long_session
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.soak", description="Wear a daemon down, and look at it."
+    )
+    parser.add_argument("--minutes", type=float, default=5.0, help="of the real daemon (default: 5)")
+    parser.add_argument(
+        "--simulated-hours", type=float, default=24.0, help="of the machines alone (default: 24)"
+    )
+    parser.add_argument(
+        "--seed", type=int, default=random.SystemRandom().randrange(2**32), help="repeat a run"
+    )
+    options = parser.parse_args()
+    print(f"seed {options.seed}", flush=True)
+
+    print(f"\nsimulated, {options.simulated_hours:g} h", flush=True)
+    began = time.monotonic()
+    day = Day(options.seed).live(options.simulated_hours * 3600.0)
+    received, lowest = long_session(2000, 20_000, options.seed)
+    for name, text in (
+        ("took", f"{time.monotonic() - began:.0f} s"),
+        ("keep-alives", f"{day.keep_alives}"),
+        ("map sessions", f"{day.map_sessions}"),
+        ("faults", ", ".join(f"{count} × {what}" for what, count in day.faults.most_common())),
+        ("processes started again", f"{day.respawns}"),
+        ("kills by the Supervisor", f"{day.kills}, each with its fault"),
+        ("latest verdict", f"{day.latest_verdict:.2f} s after the last MapResponse"),
+        ("lowest window", f"{100 * lowest:.0f} % over {received / 2**20:.0f} MiB in one session"),
+    ):
+        print(f"{name:<34}{text}")
+
+    print(f"\nreal, {options.minutes:g} min", flush=True)
+    with tempfile.TemporaryDirectory(prefix="nms-", dir="/tmp") as directory:
+        report = Soak(options.minutes * 60.0, options.seed, Path(directory)).run()
+    print(*report.lines(), sep="\n")
+    return 1 if report.problems or lowest < 0.49 else 0
+
+
+sys.exit(main())

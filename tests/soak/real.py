@@ -1,0 +1,311 @@
+"""A real daemon under a storm of kills and cuts, then in a long calm with very many keep-alives.
+
+The moments are random and come from the seed. Whoever looks at it afterwards has the daemon's own log and the list
+of what was done to it; a kill that is in the one and not in the other is a failure.
+"""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import dataclasses
+import json
+import os
+import random
+import re
+import signal
+import socket
+import statistics
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from netmap_supervisor import Subscriber
+from netmap_supervisor.admin import AdminClient, AdminError
+from tests.soak.samples import Samples
+from tests.system import control
+from tests.system.daemon import Daemon, children_of, is_actor_process
+from tests.waiting import wait_for
+
+if TYPE_CHECKING:
+    from tests.soak.samples import Growth
+
+__all__ = ["Report", "Soak"]
+
+CONNECTION = "control_connection"
+STORM = 0.6
+"""Share of the time."""
+KEEP_ALIVE = 0.02
+SILENCE = 4.0
+"""Seconds; a busy machine may hold up a keep-alive for one."""
+HEALTHY = 27.0
+"""Seconds between two kills of the same process other than the connection: one that is well in between is restarted
+at once, for ever."""
+RECOVERY = 20.0
+SAMPLE_EVERY = 1.0
+BULK = 150_000
+"""Bytes that do not compress, twice a second in the calm: both windows are used up several times in two minutes."""
+_WINDOW = re.compile(rb'event="window_low_percent"\} ([0-9.]+)')
+
+
+@dataclasses.dataclass
+class Report:
+    """What was done, what came of it, and what is wrong."""
+
+    seconds: float = 0.0
+    done: collections.Counter[str] = dataclasses.field(default_factory=collections.Counter)
+    respawns: collections.Counter[str] = dataclasses.field(default_factory=collections.Counter)
+    recoveries: list[float] = dataclasses.field(default_factory=list)
+    killed_by_us: collections.Counter[str] = dataclasses.field(default_factory=collections.Counter)
+    """Kills of the Supervisor by their reason."""
+    keep_alives: int = 0
+    """In the session of the calm."""
+    window_low: float = 100.0
+    samples: int = 0
+    growths: list[Growth] = dataclasses.field(default_factory=list)
+    problems: list[str] = dataclasses.field(default_factory=list)
+
+    def lines(self) -> list[str]:
+        """The table."""
+        quick = sorted(self.recoveries) or [0.0]
+        rows = [
+            ("time", f"{self.seconds:.0f} s"),
+            ("done to it", ", ".join(f"{count} × {what}" for what, count in sorted(self.done.items()))),
+            (
+                "processes started again",
+                ", ".join(f"{count} × {name}" for name, count in self.respawns.most_common()),
+            ),
+            (
+                "kills by the Supervisor",
+                ", ".join(f"{n} × {why}" for why, n in self.killed_by_us.items()) or "none",
+            ),
+            ("until fresh again", f"median {statistics.median(quick):.2f} s, worst {quick[-1]:.2f} s"),
+            ("keep-alives in the last session", str(self.keep_alives)),
+            ("lowest window", f"{self.window_low:.0f} %"),
+        ]
+        longest = sorted(self.growths, key=lambda growth: -growth.lived)[:8]
+        rows += [(f"{growth.name}, {growth.lived:.0f} s", growth.text) for growth in longest]
+        return [f"{name:<34}{text}" for name, text in rows] + [
+            f"FAILED: {problem}" for problem in self.problems
+        ]
+
+
+class Soak:
+    """One run. `seconds` in all; the daemon and its server live below `directory`."""
+
+    def __init__(self, seconds: float, seed: int, directory: Path) -> None:
+        self._seconds = seconds
+        self._random = random.Random(seed)
+        self._directory = directory
+        self._report = Report()
+        self._samples = Samples(warm_up=min(10.0, seconds / 10))
+        self._next_sample = 0.0
+        self._last_kill: dict[str, float] = {}
+        self._our_victims: set[int] = set()
+        self._silenced: set[int] = set()
+        """Processes whose server fell silent."""
+        self._zombies: set[int] = set()
+
+    def run(self) -> Report:
+        """Storm, calm, and the look at it all."""
+        report = self._report
+        with control.running(self._directory, keep_alive=KEEP_ALIVE, churn=0.0, nodes=20) as server:
+            self._server = server
+            http = self._directory / "http.sock"
+            options = (
+                *control.joined(server),
+                f"--silence-timeout={SILENCE:g}s",
+                f"--http-listen=unix:{http}",
+            )
+            with Daemon(*options) as daemon, Subscriber(runtime_dir=daemon.runtime_dir) as subscriber:
+                self._daemon = daemon
+                daemon.wait_fresh()
+                began = time.monotonic()
+                while time.monotonic() < began + STORM * self._seconds:
+                    self._strike()
+                    subscriber.poll()
+                self._calm(began + self._seconds, http)
+                subscriber.poll()
+                report.seconds = time.monotonic() - began
+                self._check_netmap(subscriber)
+                daemon.terminate()
+                self._check_log()
+        report.samples = self._samples.taken
+        report.growths = self._samples.growths()
+        report.problems += [problem for growth in report.growths for problem in growth.problems()]
+        if not any(growth.name == "supervisor" for growth in report.growths):
+            report.problems.append("the Supervisor was not looked at often enough")
+        return report
+
+    # The storm
+
+    def _strike(self) -> None:
+        status = self._status()
+        before = self._pids(status)
+        victims = [name for name in ("publisher", "liveness", "http_endpoint") if self._may_die(name)]
+        what = self._random.choices(
+            ["kill connection", "cut", "close", "reconnect", "silence", "kill another"],
+            [50, 15, 10, 10, 3, 15 if victims else 0],
+        )[0]
+        began = time.monotonic()
+        match what:
+            case "kill connection":
+                self._kill(CONNECTION, before)
+            case "kill another":
+                self._kill(self._random.choice(victims), before)
+            case "cut":
+                self._server.server.drop_all(reset=True)
+            case "close":
+                self._server.server.drop_all(reset=False)
+            case "reconnect":
+                self._ask("reconnect")
+            case "silence":
+                self._silenced.add(before.get(CONNECTION, 0))
+                self._server.fault("silent", scope="current")
+        self._report.done[what] += 1
+        gone = None if what == "kill another" else before.get(CONNECTION)
+        self._recover(gone, began, SILENCE if what == "silence" else 0.0)
+        time.sleep(self._random.uniform(0.0, 0.5))
+
+    def _may_die(self, name: str) -> bool:
+        return time.monotonic() >= self._last_kill.get(name, float("-inf")) + HEALTHY
+
+    def _kill(self, name: str, pids: dict[str, int]) -> None:
+        pid = pids.get(name)
+        if pid is None or not is_actor_process(pid, self._daemon.runtime_dir, self._daemon.pid):
+            return
+        self._our_victims.add(pid)
+        self._last_kill[name] = time.monotonic()
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+    def _recover(self, gone: int | None, began: float, excused: float) -> None:
+        """Until the netmap is fresh over another process; an operator spares it the wait."""
+
+        def fresh() -> bool:
+            status = self._status()
+            connection = status["connection"]
+            if connection["state"] == "backing_off" and (connection["next_attempt_s"] or 0.0) > 0.3:
+                self._ask("reconnect")
+            return status["netmap"]["state"] == "fresh" and connection["pid"] not in {None, gone}
+
+        try:
+            wait_for(fresh, RECOVERY + excused, "a fresh netmap", every=0.05)
+        except TimeoutError:
+            self._report.problems.append(f"not fresh within {RECOVERY:g} s: {self._status()['connection']}")
+        if gone is not None:
+            self._report.recoveries.append(time.monotonic() - began - excused)
+
+    # The calm
+
+    def _calm(self, until: float, http: Path) -> None:
+        # Whoever was killed last gets the time to be well.
+        connection = self._pids(self._status()).get(CONNECTION)
+        # Much to read, of which only the first is news: it goes through the windows and stays nowhere.
+        bulk = json.dumps({"Health": [self._random.randbytes(BULK).hex()]})
+        while time.monotonic() < until:
+            self._status()
+            if self._random.random() < 0.3:
+                self._churn(self._random.randint(1, 5))
+            self._server.server.raw(bulk)
+            for told in _WINDOW.findall(_metrics(http)):
+                self._report.window_low = min(self._report.window_low, float(told))
+            time.sleep(0.5)
+        if self._pids(self._status()).get(CONNECTION) != connection:
+            self._report.problems.append("a connection ended in the calm")
+        streams = [stream for client in self._server.server.clients() for stream in client.map_streams]
+        self._report.keep_alives = max((stream.messages for stream in streams), default=0)
+        # Below half only by what came with the last read; the daemon tells whole percents.
+        if not 49.0 <= self._report.window_low <= 100.0:
+            self._report.problems.append(f"a window of HTTP/2 fell to {self._report.window_low:.0f} %")
+
+    def _churn(self, count: int) -> None:
+        self._server.server.call(lambda commands: commands.churn(count))
+
+    # Looking
+
+    def _status(self) -> dict[str, Any]:
+        def asked() -> Any:
+            try:
+                with AdminClient(self._daemon.runtime_dir) as client:
+                    return client.request("status")
+            except AdminError:
+                assert self._daemon.running(), "the daemon ended"
+                return None
+
+        status: dict[str, Any] = wait_for(asked, RECOVERY, "an answer of the daemon")
+        now = time.monotonic()
+        if now >= self._next_sample:
+            self._next_sample = now + SAMPLE_EVERY
+            self._samples.take(self._pids(status), now)
+            self._look_at_children()
+        return status
+
+    def _ask(self, command: str) -> None:
+        with AdminClient(self._daemon.runtime_dir) as client, contextlib.suppress(AdminError):
+            client.request(command)
+
+    @staticmethod
+    def _pids(status: dict[str, Any]) -> dict[str, int]:
+        return {row["name"]: row["pid"] for row in status["actors"] if row["pid"]}
+
+    def _look_at_children(self) -> None:
+        """Never two connections, and nobody stays a zombie."""
+        words, zombies = collections.Counter[str](), set()
+        for pid in children_of(self._daemon.pid):
+            with contextlib.suppress(OSError, IndexError):
+                if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z":
+                    zombies.add(pid)
+                else:
+                    words[Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[4].decode()] += 1
+        if words[CONNECTION] > 1:
+            self._report.problems.append(f"{words[CONNECTION]} connections at a time")
+        if zombies & self._zombies:
+            self._report.problems.append(f"zombies: {sorted(zombies & self._zombies)}")
+        self._zombies = zombies
+
+    def _check_netmap(self, subscriber: Subscriber) -> None:
+        there = {node.stable_id for node in self._server.server.nodes() if not node.registered}
+
+        def same(view: Subscriber) -> bool:
+            return set(view.peers) == there and view.state == "fresh"
+
+        if not subscriber.wait_for(same, 10.0):
+            self._report.problems.append(
+                f"a subscriber holds {len(subscriber.peers)} peers ({subscriber.state}), the server has {len(there)}"
+            )
+
+    def _check_log(self) -> None:
+        """Every end has a cause that is ours."""
+        report = self._report
+        for event in self._daemon.events("actor_started"):
+            report.respawns[event["actor"]] += 1
+        report.respawns.subtract(set(report.respawns))
+        for event in self._daemon.events("child_killed"):
+            why = event["reason"]
+            report.killed_by_us[why] += 1
+            if why == "silence" and event["pid"] not in self._silenced:
+                report.problems.append(f"killed for silence without a fault: {event}")
+            elif why not in {"silence", "operator"}:
+                report.problems.append(f"a kill nobody asked for: {event}")
+        for event in self._daemon.events("actor_exited"):
+            if event.get("signal") == signal.SIGKILL and event["reason"] == "signal 9":
+                if event["pid"] not in self._our_victims:
+                    report.problems.append(f"ended by a signal nobody sent: {event}")
+            elif event["reason"] in {"crashed", "hung", "error", "configuration"}:
+                report.problems.append(f"ended by itself: {event}")
+
+
+def _metrics(path: Path) -> bytes:
+    """The page /metrics; empty while nobody serves it."""
+    with socket.socket(socket.AF_UNIX) as client:
+        client.settimeout(5.0)
+        try:
+            client.connect(str(path))
+            client.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
+            page = b""
+            while data := client.recv(65536):
+                page += data
+        except OSError:
+            return b""
+    return page
