@@ -46,7 +46,8 @@ class ChildLog:
 
     def _write(self, level: str, event: str, fields: dict[str, object]) -> None:
         now = datetime.datetime.now(datetime.UTC)
-        record = {"timestamp": now.isoformat(timespec="milliseconds"), "level": level, "event": event}
+        stamp = now.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        record = {"timestamp": stamp, "level": level, "event": event}
         line = msgspec.json.encode(record | self._fields | fields, enc_hook=str)
         if len(line) > MAX_LINE:
             line = msgspec.json.encode(record | self._fields | {"too_long": len(line)}, enc_hook=str)
