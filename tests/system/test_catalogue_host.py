@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import signal
 import subprocess
 import sys
 import time
@@ -66,6 +67,40 @@ def test_f43_kills_at_random_times_each_end_in_a_fresh_netmap(
                 f"all well after the kill of {victim}",
             )
         wait_for(lambda: not zombies(running.pid), 5.0, "every dead child is reaped")
+
+
+@pytest.mark.timeout(120)
+def test_f55_a_machine_that_stands_still_with_all_its_processes_is_fresh_soon_after(
+    control: Control, daemon: Callable[..., Daemon]
+) -> None:
+    running = daemon(*joined(control), "--silence-timeout=6s")
+    before = running.wait_fresh()
+    stopped = [running.pid, *running.children()]
+    for pid in stopped:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        # The connection dies meanwhile: what the server would have sent never comes.
+        control.server.fault("silent", scope="current")
+        awake = time.monotonic() + 10.0
+        wait_for(lambda: time.monotonic() >= awake, 15.0, "the end of the pause", every=0.1)
+    finally:
+        for pid in stopped:
+            os.kill(pid, signal.SIGCONT)
+    went_on = time.monotonic()
+    after = running.wait_status(
+        lambda status: (
+            status["netmap"]["state"] == "fresh"
+            and status["connection"]["generation"] > before["connection"]["generation"]
+        ),
+        30.0,
+        "a fresh netmap",
+    )
+    took = time.monotonic() - went_on
+    print(f"stood still for 10 s, fresh {took:.2f} s after")
+    assert took <= 5.0
+    assert after["connection"]["generation"] == before["connection"]["generation"] + 1
+    killed = [event["actor"] for event in running.events("child_killed")]
+    assert killed == ["control_connection"], "nobody is hung who was stopped together with the one who asks"
 
 
 @pytest.fixture
