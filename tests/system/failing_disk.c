@@ -1,0 +1,24 @@
+/* Preloaded into every process of a daemon under test: fsync as a broken or a slow disk has it.
+ *
+ * FAULT is the path of a file of two bytes: 'e' fails with EIO, 's' waits for as many seconds as the digit after it
+ * says; anything else is a disk that is well. */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+int fsync(int fd) {
+  char fault[2] = {0, 0};
+  int file = open(FAULT, O_RDONLY | O_CLOEXEC);
+  if (file >= 0) {
+    if (read(file, fault, sizeof fault) < 1) fault[0] = 0;
+    close(file);
+  }
+  if (fault[0] == 'e') {
+    errno = EIO;
+    return -1;
+  }
+  if (fault[0] == 's') sleep((unsigned)(fault[1] - '0'));
+  return (int)syscall(SYS_fsync, fd);
+}

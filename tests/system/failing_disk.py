@@ -1,0 +1,34 @@
+"""A disk under a daemon under test that says EIO, or takes its time."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+SOURCE = Path(__file__).with_name("failing_disk.c")
+
+
+class FailingDisk:
+    """`env` goes to the daemon; what is set shows in all its processes at once. Needs cc (`moved_clocks.problem`)."""
+
+    def __init__(self, directory: Path) -> None:
+        self._fault = directory / "disk-fault"
+        self.heal()
+        library = directory / "failing_disk.so"
+        subprocess.run(
+            ["cc", "-shared", "-fPIC", "-O1", f'-DFAULT="{self._fault}"', "-o", str(library), str(SOURCE)],
+            check=True,
+            timeout=60,
+        )
+        self.env = {"LD_PRELOAD": str(library)}
+
+    def fail(self) -> None:
+        """Every fsync says EIO."""
+        self._fault.write_text("e")
+
+    def slow(self, seconds: int) -> None:
+        """Every fsync takes so long."""
+        self._fault.write_text(f"s{seconds}")
+
+    def heal(self) -> None:
+        self._fault.write_text(".")
