@@ -127,6 +127,11 @@ class ClientConnection:
         """Bytes that wait for the socket."""
         return len(self._wire)
 
+    def goaway(self, code: int = 0, debug: bytes = b"") -> None:
+        """HTTP/2 GOAWAY, if it has come that far."""
+        if self.http2 is not None:
+            self.http2.goaway(code, debug)
+
     def touch(self) -> None:
         """There may be something to send, or to close."""
         self.control.touched[self.number] = None
@@ -176,8 +181,7 @@ class ClientConnection:
             if now >= self._door_since + options.half_open_limit:
                 self.end(Ending.FLUSH, "no request came")
         elif not self.api.busy and now >= self.heard_at + options.idle_limit:
-            if self.http2 is not None:
-                self.http2.goaway()
+            self.goaway()
             self.end(Ending.FLUSH, "idle")
 
     # The front door

@@ -8,20 +8,19 @@ from __future__ import annotations
 
 import collections
 import dataclasses
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from netmap_actors.devcontrol.faults import FaultPlan
 from netmap_actors.devcontrol.tailnet import FIRST_SIMULATED_ID
 from netmap_actors.protocol.keys import MachineKey, MachinePrivate
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
-    from netmap_actors.devcontrol.map_stream import MapStream
     from netmap_actors.devcontrol.registrar import Registrar
-    from netmap_actors.devcontrol.tailnet import Tailnet
+    from netmap_actors.devcontrol.tailnet import Aspect, Tailnet
 
-__all__ = ["MAX_SEEN", "Control", "Options", "Seen"]
+__all__ = ["MAX_SEEN", "Control", "LiveStream", "Options", "Seen"]
 
 MAX_SEEN = 20_000
 """Events kept for tests and the curious; the oldest go first."""
@@ -65,6 +64,23 @@ class Seen:
     detail: str = ""
 
 
+class LiveStream(Protocol):
+    """A long poll as far as it matters to those who share a server with it."""
+
+    number: int
+    """Among all streams of this server's life, 1 for the first."""
+    node_id: int
+
+    def mark(self, nodes: Iterable[int], aspects: Iterable[Aspect]) -> None:
+        """These may have changed."""
+
+    def send_changes(self, now: float) -> bool:
+        """The delta, if one can be sent now. False: nothing was sent."""
+
+    def end(self, now: float) -> None:
+        """END_STREAM, in good order."""
+
+
 class Control:
     """State and rules above the single connection."""
 
@@ -87,7 +103,7 @@ class Control:
         self.persist: Callable[[], None] = _nothing
         """Writes down what must survive a restart, before the answer that says it was done."""
         self.seen: collections.deque[Seen] = collections.deque(maxlen=MAX_SEEN)
-        self.streams: dict[int, MapStream] = {}
+        self.streams: dict[int, LiveStream] = {}
         """The live map stream of each node that has one."""
         self.streams_begun = 0
         self.pings: dict[str, str] = {}
@@ -98,7 +114,7 @@ class Control:
         """Called with the id of a login that is completed or over."""
         self.on_newcomer: Callable[[], None] = _nothing
         """Called when a map stream has begun."""
-        self.on_message: Callable[[MapStream, bytes], None] = _unheard
+        self.on_message: Callable[[LiveStream, bytes], None] = _unheard
         """Called with each MapResponse that is sent, as JSON; who sends broken bytes sends none."""
         self._identity = identity
         self._other = MachinePrivate.generate(random_bytes(32))
@@ -125,7 +141,7 @@ class Control:
 
     # Who is online
 
-    def stream_began(self, stream: MapStream, now: float) -> None:
+    def stream_began(self, stream: LiveStream, now: float) -> None:
         """A newer poll of a node ends the older one."""
         older = self.streams.get(stream.node_id)
         self.streams[stream.node_id] = stream
@@ -137,7 +153,7 @@ class Control:
             self.tailnet.set_online(stream.node_id, True, self.wall())
         self.on_newcomer()
 
-    def stream_ended(self, stream: MapStream, now: float) -> None:
+    def stream_ended(self, stream: LiveStream, now: float) -> None:
         """The others hear of it after a while: a client that comes back at once never was away."""
         if self.streams.get(stream.node_id) is not stream:
             return
@@ -189,7 +205,7 @@ class Control:
         if not nodes and not aspects:
             return False
         for stream in list(self.streams.values()):
-            stream.viewer.mark(nodes, aspects)
+            stream.mark(nodes, aspects)
             stream.send_changes(now)
         return any(node_id < FIRST_SIMULATED_ID for node_id in nodes)
 
@@ -206,5 +222,5 @@ def _nothing() -> None:
     """Nobody asked."""
 
 
-def _unheard(_stream: MapStream, _json: bytes) -> None:
+def _unheard(_stream: LiveStream, _json: bytes) -> None:
     """Nobody writes it down."""

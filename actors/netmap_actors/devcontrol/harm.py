@@ -6,17 +6,19 @@ Not here: which faults there are and when they strike (`faults`); the bytes them
 from __future__ import annotations
 
 import enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from netmap_actors.devcontrol import bad_bytes
 from netmap_actors.devcontrol.documents import KEEP_ALIVE
 
 if TYPE_CHECKING:
-    from netmap_actors.devcontrol.connection import ClientConnection
+    from collections.abc import Callable, Mapping
+
+    from netmap_actors.devcontrol.control import Control
     from netmap_actors.devcontrol.faults import Fault, Moment
     from netmap_actors.devcontrol.map_stream import MapStream
 
-__all__ = ["Ending", "Harm"]
+__all__ = ["Ending", "Harm", "Streams", "Victim"]
 
 
 class Ending(enum.Enum):
@@ -26,6 +28,61 @@ class Ending(enum.Enum):
     """In good order, once everything is written."""
     RESET = "reset"
     """At once, with a TCP reset."""
+
+
+class Streams(Protocol):
+    """The requests of a connection as a fault sees them."""
+
+    @property
+    def streams(self) -> Mapping[int, MapStream]:
+        """The map streams by their ids."""
+
+    def begin(self, stream: MapStream, now: float) -> None:
+        """HEADERS and the first message."""
+
+    def reset(self, stream_id: int, code: int, now: float) -> None:
+        """RST_STREAM."""
+
+    def close(self, now: float) -> None:
+        """Nobody waits for anything any more."""
+
+
+class Victim(Protocol):
+    """A connection as a fault sees it."""
+
+    @property
+    def control(self) -> Control:
+        """What it shares with the others."""
+
+    @property
+    def api(self) -> Streams:
+        """Its requests."""
+
+    @property
+    def records(self) -> bad_bytes.EvilRecords | None:
+        """None before the handshake."""
+
+    @property
+    def backlog(self) -> int:
+        """Bytes that wait for the socket."""
+
+    def names(self) -> frozenset[str]:
+        """Words a fault may use for this client."""
+
+    def send_record(self, make: Callable[[bad_bytes.EvilRecords], bytes]) -> None:
+        """Records for the wire, made behind everything that is ready by now."""
+
+    def send_plain(self, data: bytes) -> None:
+        """Bytes of HTTP/2 as they are."""
+
+    def goaway(self, code: int, debug: bytes) -> None:
+        """HTTP/2 GOAWAY, if it has come that far."""
+
+    def end(self, how: Ending, why: str) -> None:
+        """It is to be closed."""
+
+    def touch(self) -> None:
+        """There may be something to send, or to close."""
 
 
 _CHATTER = {"ping_only": "ping", "settings_only": "settings", "window_updates_only": "window_update"}
@@ -66,7 +123,7 @@ _STOPPING = frozenset(
 class Harm:
     """The faults one connection suffers from."""
 
-    def __init__(self, connection: ClientConnection) -> None:
+    def __init__(self, connection: Victim) -> None:
         self._connection = connection
         self.mute = False
         """Nothing is sent at all."""
@@ -188,8 +245,7 @@ class Harm:
             case "eof":
                 connection.end(Ending.FLUSH, "fault eof")
             case "goaway":
-                if connection.http2 is not None:
-                    connection.http2.goaway(fault.integer("code"), fault.text("debug").encode())
+                connection.goaway(fault.integer("code"), fault.text("debug").encode())
                 connection.api.close(now)
             case "cut_mid_record" if noise:
                 connection.send_record(lambda evil: evil.seal(bad_bytes.PIECES["ping"])[:20])

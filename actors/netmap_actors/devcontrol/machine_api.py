@@ -6,7 +6,7 @@ Not here: who may join (`registrar`), what a map says (`viewer`), when it is sen
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from netmap_actors.devcontrol import front_door
 from netmap_actors.devcontrol.documents import encode
@@ -25,17 +25,50 @@ from netmap_actors.protocol.http2 import (
 from netmap_actors.protocol.map_framing import encode_frame
 
 if TYPE_CHECKING:
-    from netmap_actors.devcontrol.connection import ClientConnection
+    from netmap_actors.devcontrol.control import Control
     from netmap_actors.devcontrol.faults import Fault
+    from netmap_actors.devcontrol.harm import Harm
     from netmap_actors.devcontrol.requests import MapRequest, RegisterRequest
-    from netmap_actors.protocol.http2 import PingAcked, ServerEvent
+    from netmap_actors.protocol.http2 import Http2Server, PingAcked, ServerEvent
+    from netmap_actors.protocol.keys import MachineKey
 
-__all__ = ["MAX_BODIES", "Counts", "MachineApi", "http_status"]
+__all__ = ["MAX_BODIES", "Counts", "Line", "MachineApi", "http_status"]
 
 MAX_BODIES = 4 << 20
 """Bytes of unfinished request bodies on one connection."""
 _JSON = [("Content-Type", "application/json")]
 _TEXT = [("Content-Type", "text/plain; charset=utf-8")]
+
+
+class Line(Protocol):
+    """The connection as its requests see it."""
+
+    @property
+    def control(self) -> Control:
+        """What it shares with the others."""
+
+    @property
+    def harm(self) -> Harm:
+        """The faults it suffers from."""
+
+    @property
+    def http2(self) -> Http2Server | None:
+        """None before the handshake."""
+
+    @property
+    def machine(self) -> MachineKey | None:
+        """Proved by the handshake; None before it."""
+
+    @property
+    def number(self) -> int:
+        """Among the connections of this server's life."""
+
+    @property
+    def remote(self) -> str:
+        """host:port of the client's end."""
+
+    def touch(self) -> None:
+        """There may be something to send, or to close."""
 
 
 @dataclasses.dataclass(slots=True)
@@ -59,7 +92,7 @@ class Counts:
 class MachineApi:
     """The HTTP/2 requests of one connection."""
 
-    def __init__(self, connection: ClientConnection) -> None:
+    def __init__(self, connection: Line) -> None:
         self._connection = connection
         self._control = connection.control
         self._requests: dict[int, _Request] = {}

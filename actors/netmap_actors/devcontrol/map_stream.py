@@ -15,8 +15,11 @@ from netmap_actors.devcontrol.viewer import Viewer
 from netmap_actors.protocol.map_framing import encode_frame
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from netmap_actors.devcontrol.control import Control
     from netmap_actors.devcontrol.requests import MapRequest
+    from netmap_actors.devcontrol.tailnet import Aspect
 
 __all__ = ["First", "MapStream", "Pipe"]
 
@@ -145,6 +148,10 @@ class MapStream:
             self.send(encode({"OnlineChange": some, "ControlTime": stamp(wall)}), now)
         else:
             self.send(full, now)
+
+    def mark(self, nodes: Iterable[int], aspects: Iterable[Aspect]) -> None:
+        """These may have changed."""
+        self.viewer.mark(nodes, aspects)
 
     def send_changes(self, now: float) -> bool:
         """The delta, unless earlier messages still wait for the client: then it will be a larger one later.
