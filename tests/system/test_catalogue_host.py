@@ -16,6 +16,7 @@ from netmap_actors.boot import ConnectionSettings
 from tests.availability import unavailable
 from tests.process.connection_process import running_connection
 from tests.system.control import joined
+from tests.system.daemon import is_actor_process
 from tests.system.history import recording
 from tests.waiting import wait_for
 
@@ -101,6 +102,38 @@ def test_f55_a_machine_that_stands_still_with_all_its_processes_is_fresh_soon_af
     assert after["connection"]["generation"] == before["connection"]["generation"] + 1
     killed = [event["actor"] for event in running.events("child_killed")]
     assert killed == ["control_connection"], "nobody is hung who was stopped together with the one who asks"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_f50_a_child_that_dies_at_each_start_is_started_once_a_minute_until_it_lives(
+    control: Control, daemon: Callable[..., Daemon]
+) -> None:
+    running = daemon(*joined(control))
+    running.wait_fresh()
+    killed: set[int] = set()
+
+    def shot() -> bool:
+        """Kill the liveness processes there are; whether the condition shows."""
+        for event in running.events("actor_started", actor="liveness"):
+            pid = int(event["pid"])
+            if pid not in killed and is_actor_process(pid, running.runtime_dir, running.pid):
+                os.kill(pid, signal.SIGKILL)
+                killed.add(pid)
+        return bool(running.events("degraded", actor="liveness", code="actor_flapping"))
+
+    wait_for(shot, 120.0, "the condition of an actor that dies again and again", every=0.05)
+    starts = [float(event["boottime"]) for event in running.events("actor_started", actor="liveness")]
+    assert all(later - earlier >= 59.0 for earlier, later in zip(starts, starts[10:], strict=False))
+    assert running.actor("publisher")["restarts"] == 0, "nobody else is concerned"
+    assert running.actor("liveness")["state"] == "error"
+    # It may live from now on, and nobody has to do anything.
+    running.wait_event("healed", 150.0, actor="liveness", code="actor_flapping")
+    healed = running.wait_fresh()
+    assert healed["degraded"] == []
+    assert all(row["state"] == "active" for row in healed["actors"])
+    last = running.events("actor_started", actor="liveness")[-1]
+    assert 45.0 <= float(last["boottime"]) - starts[-1] <= 75.0, "once a minute"
 
 
 @pytest.fixture
