@@ -35,6 +35,8 @@ def test_every_fault_can_be_made_without_parameters(name: str) -> None:
         ("half_frame", {"moment": "register"}, "it strikes at first, live"),
         ("cut", {"times": 0}, "positive"),
         ("cut", {"times": "twice"}, "positive"),
+        ("clock_wrong", {"seconds": 1e11}, "beyond"),
+        ("clock_wrong", {"seconds": float("nan")}, "beyond"),
     ],
 )
 def test_a_fault_that_cannot_be_says_why(name: str, given: dict[str, object], why: str) -> None:

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import datetime
+import fcntl
 import json
 import socket
+import struct
+import termios
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from netmap_actors.devcontrol.standalone import RunningServer, running_server
 from netmap_actors.errors import BadMapResponse, RemoteProtocolError
+from netmap_actors.protocol.http2.connection import STREAM_WINDOW
 from netmap_actors.protocol.noise import HandshakeRefused
 from netmap_actors.protocol.upgrade import UnexpectedStatus
 from tests.control_client import Closed, ControlClient, Node, Response, fetch_key, joined
@@ -250,4 +256,92 @@ def test_a_fault_counts_those_it_struck_at_once(server: RunningServer) -> None:
     other, stream = joined(server, "other")
     assert "Node" in stream.messages[0]
     other.close()
+    client.close()
+
+
+def test_in_a_black_hole_nothing_is_answered_nor_acknowledged(server: RunningServer) -> None:
+    client, stream = joined(server)
+    other, live = joined(server, "other")
+    received = server.clients()[0].bytes_received
+    assert server.fault("black_hole", client="client") == 1
+    told = len(stream.messages)
+    client.http2.ping(b"12345678")
+    assert client.silent_for(0.6) or client.silent_for(0.6)
+    assert unacknowledged(client.sock) > 0, "not even TCP answers"
+    other.message(live, len(live.messages) + 1)  # the others live on
+    assert server.clients()[0].bytes_received == received
+    server.heal()
+    client.wait(lambda: client.pings_acked == 1 and len(stream.messages) > told)
+    assert "black_hole" in server.clients()[0].faults
+    client.close()
+    other.close()
+
+
+def unacknowledged(sock: socket.socket) -> int:
+    """Bytes that the other side's TCP has not acknowledged (SIOCOUTQ)."""
+    return int(struct.unpack("i", fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, bytes(4)))[0])
+
+
+def test_the_whole_map_comes_before_each_session_is_closed(server: RunningServer) -> None:
+    open_before, _ = joined(server, "before")
+    assert server.fault("map_then_close") == 1
+    with pytest.raises(Closed, match="eof"):
+        open_before.wait(lambda: False)
+    for _ in range(2):
+        client = ControlClient(server.url, Node())
+        client.register(server.auth_key)
+        stream = client.map()
+        with pytest.raises(Closed, match="eof"):
+            client.wait(lambda: False)
+        assert "Node" in stream.messages[0]
+        client.close()
+    server.heal()
+    healthy, _ = joined(server)
+    healthy.close()
+
+
+def test_a_map_larger_than_the_window_comes_as_a_whole_before_the_close() -> None:
+    with running_server(nodes=10_000) as server:
+        server.fault("map_then_close")
+        client = ControlClient(server.url, Node())
+        client.register(server.auth_key)
+        stream = client.map(Compress="")
+        with pytest.raises(Closed, match="eof"):
+            client.wait(lambda: False)
+        assert len(stream.body) == 4 + int.from_bytes(stream.body[:4], "little")
+        assert len(stream.body) > STREAM_WINDOW
+        client.close()
+
+
+@pytest.mark.parametrize("seconds", [None, -86400.0])
+def test_a_clock_that_is_wrong_in_maps_and_deltas(server: RunningServer, seconds: float | None) -> None:
+    open_before, live = joined(server, "before")
+    told = len(live.messages)
+    server.fault("clock_wrong", **({} if seconds is None else {"seconds": seconds}))
+    open_before.wait(lambda: any("ControlTime" in message for message in live.messages[told:]))
+    client, stream = joined(server)
+    server.tailnet.add_node("new")
+    client.wait(lambda: "PeersChanged" in stream.messages[-1])
+    wrong = [*live.messages[told:], *stream.messages]
+    errors = [clock_error(message) for message in wrong if "ControlTime" in message]
+    assert len(errors) >= 3
+    expected = 365 * 86400 if seconds is None else seconds
+    assert all(abs(error - expected) < 60 for error in errors)
+    server.heal()
+    server.tailnet.add_node("newer")
+    client.wait(lambda: "newer" in json.dumps(stream.messages[-1]))
+    assert abs(clock_error(stream.messages[-1])) < 60
+    client.close()
+    open_before.close()
+
+
+def clock_error(message: dict[str, Any]) -> float:
+    return datetime.datetime.fromisoformat(message["ControlTime"]).timestamp() - time.time()
+
+
+def test_a_ping_request_that_leads_elsewhere(server: RunningServer) -> None:
+    client, stream = joined(server)
+    assert server.fault("foreign_ping", url="http://127.0.0.1:9/elsewhere") == 1
+    client.wait(lambda: "PingRequest" in stream.messages[-1])
+    assert stream.messages[-1] == {"PingRequest": {"URL": "http://127.0.0.1:9/elsewhere"}}
     client.close()

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 
 __all__ = ["BACKLOG", "Setup", "assemble", "bind"]
 
-BACKLOG = 512
+BACKLOG = 4096
+"""Clients that may knock at once, as after a restart; the kernel caps it (net.core.somaxconn)."""
 _IDS_PER_START = 10_000
 """Ids of simulated nodes that a start may use up before they could meet those of the next."""
 

@@ -107,6 +107,7 @@ class ClientConnection:
             plain = self.http2.data_to_send()
             if plain:
                 self._wire += self.records.seal(plain)
+            self.harm.sent()
         data, self._wire = bytes(self._wire), bytearray()
         self.bytes_sent += len(data)
         return data

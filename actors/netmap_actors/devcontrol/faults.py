@@ -72,6 +72,11 @@ _ON_MAP = frozenset({Moment.MAP, Moment.FIRST, Moment.LIVE})
 _IN_NOISE = frozenset({Moment.NOISE, Moment.REGISTER, *_ON_MAP})
 _IN_BODY = frozenset({Moment.FIRST, Moment.LIVE})
 _LIVE, _NOW = Moment.LIVE, Scope.CURRENT
+_MAX_SECONDS = 1e10
+"""Of any parameter: three centuries, which every date can still bear."""
+_YEAR = 365 * 86400.0
+_FOREIGN = "http://192.0.2.1/machine/ping-response?id=foreign"
+"""An address for documentation (RFC 5737): a client that does call disturbs nobody."""
 
 
 def _only(moment: Moment) -> frozenset[Moment]:
@@ -81,6 +86,9 @@ def _only(moment: Moment) -> frozenset[Moment]:
 FAULTS: dict[str, Kind] = {
     # The connection stays and tells nothing.
     "silent": Kind("TCP stays open and acknowledges; nothing is sent", _LIVE, _NOW, _ANYWHERE, {}),
+    "black_hole": Kind(
+        "packets get lost in both directions, unacknowledged; TCP stays open", _LIVE, _NOW, _ANYWHERE, {}
+    ),
     "ping_only": Kind("nothing but HTTP/2 PINGs", _LIVE, _NOW, _IN_NOISE, {"period": 1.0}),
     "settings_only": Kind("nothing but HTTP/2 SETTINGS", _LIVE, _NOW, _IN_NOISE, {"period": 1.0}),
     "window_updates_only": Kind("nothing but WINDOW_UPDATEs", _LIVE, _NOW, _IN_NOISE, {"period": 1.0}),
@@ -110,6 +118,9 @@ FAULTS: dict[str, Kind] = {
     "cut": Kind("TCP reset", _LIVE, _NOW, _ANYWHERE, {}),
     "eof": Kind("TCP is closed in good order", _LIVE, _NOW, _ANYWHERE, {}),
     "cut_mid_record": Kind("TCP is closed inside a Noise record", _LIVE, _NOW, _IN_NOISE, {}),
+    "map_then_close": Kind(
+        "the whole first map, then TCP is closed", _LIVE, Scope.ALL, _only(Moment.LIVE), {}
+    ),
     "goaway": Kind("HTTP/2 GOAWAY, TCP stays open", _LIVE, _NOW, _IN_NOISE, {"code": 0, "debug": ""}),
     "rst_stream": Kind("the map stream is reset", _LIVE, _NOW, _ON_MAP, {"code": 2}),
     "end_stream": Kind("the map stream ends in good order", _LIVE, _NOW, _IN_BODY, {}),
@@ -131,6 +142,12 @@ FAULTS: dict[str, Kind] = {
     ),
     "keepalives_only": Kind("keep-alives and never a map", Moment.FIRST, Scope.ALL, _IN_BODY, {}),
     "no_keepalives": Kind("deltas, but no keep-alives", _LIVE, Scope.ALL, _IN_BODY, {}),
+    "clock_wrong": Kind(
+        "ControlTime is off by so many seconds", Moment.FIRST, Scope.ALL, _IN_BODY, {"seconds": _YEAR}
+    ),
+    "foreign_ping": Kind(
+        "a PingRequest whose URL belongs to somebody else", _LIVE, _NOW, _only(Moment.LIVE), {"url": _FOREIGN}
+    ),
     # What is answered is wrong.
     "register_null": Kind(
         "a register request is answered with null", Moment.REGISTER, Scope.LATER, _only(Moment.REGISTER), {}
@@ -198,6 +215,8 @@ def make_fault(name: str, **given: Any) -> Fault:
     for key, default in kind.parameters.items():
         if not isinstance(parameters[key], (int, float) if isinstance(default, float) else type(default)):
             raise BadFault(f"cannot commit {name}: {key} is not {type(default).__name__}")
+        if isinstance(default, float) and not abs(parameters[key]) <= _MAX_SECONDS:
+            raise BadFault(f"cannot commit {name}: {key} is beyond {_MAX_SECONDS:.0f} s")
     try:
         moment = Moment(given.get("moment") or kind.moment)
         scope = Scope(given.get("scope") or kind.scope)

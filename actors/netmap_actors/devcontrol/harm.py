@@ -9,7 +9,7 @@ import enum
 from typing import TYPE_CHECKING, Protocol
 
 from netmap_actors.devcontrol import bad_bytes
-from netmap_actors.devcontrol.documents import KEEP_ALIVE
+from netmap_actors.devcontrol.documents import KEEP_ALIVE, encode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -36,6 +36,9 @@ class Streams(Protocol):
     @property
     def streams(self) -> Mapping[int, MapStream]:
         """The map streams by their ids."""
+
+    def congested(self, stream_id: int) -> bool:
+        """Whether something still waits for the client."""
 
     def begin(self, stream: MapStream, now: float) -> None:
         """HEADERS and the first message."""
@@ -94,6 +97,7 @@ _BACKLOG_PAUSE = 0.1
 _STOPPING = frozenset(
     {
         "silent",
+        "black_hole",
         "ping_only",
         "settings_only",
         "window_updates_only",
@@ -127,12 +131,15 @@ class Harm:
         self._connection = connection
         self.mute = False
         """Nothing is sent at all."""
+        self.cut_off = False
+        """Packets get lost in both directions."""
         self.holding = False
         """HTTP/2 lives, but no request is answered and no map stream fed."""
         self.spoilt = False
         """The Noise stream to the client is broken: nothing sound can follow."""
         self.suffered: list[str] = []
         """Names of the faults so far."""
+        self._leaves = False
         self._chatter = ""
         self._chatter_period = 0.0
         self._chatter_at: float | None = None
@@ -184,9 +191,10 @@ class Harm:
         connection = self._connection
         streams = connection.api.streams
         chosen = [stream for stream in streams.values() if stream_id in (None, stream.stream_id)]
-        if fault.name == "silent":
+        if fault.name in ("silent", "black_hole"):
             self._hold()
             self.mute = True
+            self.cut_off = self.cut_off or fault.name == "black_hole"
         elif fault.name in _CHATTER or fault.name == "empty_records":
             self._hold()
             self._chatter = _CHATTER.get(fault.name, fault.name)
@@ -201,11 +209,12 @@ class Harm:
                 connection.api.reset(chosen_id, fault.integer("code"), now)
         elif not self._break_connection(fault, now, chosen):
             for stream in chosen:
-                self._break_stream(fault, stream, now)
+                if not self._mislead(fault, stream, now):
+                    self._break_stream(fault, stream, now)
 
     def heal(self, now: float) -> None:
         """The end of what can end. A spoilt stream is reset, a spoilt connection closed."""
-        self.mute = self.holding = False
+        self.mute = self.cut_off = self.holding = self._leaves = False
         self._chatter_at, self._flood = None, 0
         self._connection.touch()
         api = self._connection.api
@@ -220,6 +229,12 @@ class Harm:
             else:
                 stream.held = False
                 api.begin(stream, now)
+
+    def sent(self) -> None:
+        """All that the client's windows admit is on its way."""
+        api = self._connection.api
+        if self._leaves and not any(api.congested(stream_id) for stream_id in api.streams):
+            self._connection.end(Ending.FLUSH, "fault map_then_close")
 
     def _hold(self) -> None:
         self.holding = True
@@ -244,6 +259,8 @@ class Harm:
                 connection.end(Ending.RESET, "fault cut")
             case "eof":
                 connection.end(Ending.FLUSH, "fault eof")
+            case "map_then_close":
+                self._leaves = True
             case "goaway":
                 connection.goaway(fault.integer("code"), fault.text("debug").encode())
                 connection.api.close(now)
@@ -267,18 +284,31 @@ class Harm:
         connection.touch()
         return True
 
-    def _break_stream(self, fault: Fault, stream: MapStream, now: float) -> None:
-        """Faults in the body of one map stream."""
-        raw: bytes | None = None
+    def _mislead(self, fault: Fault, stream: MapStream, now: float) -> bool:
+        """Faults in what a map stream says, or in when it says nothing. False: it is not one of them."""
         match fault.name:
-            case "headers_never":
-                stream.held = True
             case "no_keepalives":
                 stream.no_keep_alives = True
             case "deltas_only":
                 stream.only_deltas = True
             case "keepalives_only":
                 stream.only_keep_alives = True
+            case "clock_wrong":
+                stream.set_clock_error(fault.number("seconds"), now)
+            case "foreign_ping":
+                stream.send(encode({"PingRequest": {"URL": fault.text("url")}}), now)
+            case "bad_json":
+                stream.send(fault.text("json").encode(), now)
+            case _:
+                return False
+        return True
+
+    def _break_stream(self, fault: Fault, stream: MapStream, now: float) -> None:
+        """Faults in the body of one map stream."""
+        raw: bytes | None = None
+        match fault.name:
+            case "headers_never":
+                stream.held = True
             case "half_frame":
                 frame = stream.full_frame()
                 raw = frame[: len(frame) // 2]
@@ -295,8 +325,6 @@ class Harm:
                 raw = bad_bytes.bomb(fault.integer("size"), declared=bool(fault.integer("declared")))
             case "two_frames":
                 raw = bad_bytes.two_frames(KEEP_ALIVE, compress=stream.compress)
-            case "bad_json":
-                stream.send(fault.text("json").encode(), now)
             case _:
                 pass
         if raw is not None:

@@ -90,6 +90,7 @@ class MapStream:
         )
         self._keep_alive_at = now + self._interval
         self._stalled_at: float | None = None
+        self._clock_error = 0.0
         self._drip = b""
         self._drip_period = 0.0
         self._drip_at = 0.0
@@ -119,8 +120,7 @@ class MapStream:
             self._keep_alive_at = now + self._interval
         elif not self.send_changes(now):
             # A message that holds nothing but the time is a legal delta; headscale sends such.
-            nothing = encode({"ControlTime": stamp(self._control.wall())})
-            self.send(nothing if self.only_deltas else KEEP_ALIVE, now)
+            self.send(self._time() if self.only_deltas else KEEP_ALIVE, now)
         return True
 
     def open_headers(self) -> None:
@@ -131,7 +131,7 @@ class MapStream:
         """The first message."""
         self.began = True
         self._whole = first is First.FULL
-        wall = self._control.wall()
+        wall = self._wall()
         full = self.viewer.full(wall)
         if first is First.KEEP_ALIVE:
             self.only_keep_alives = True
@@ -162,7 +162,7 @@ class MapStream:
             return False
         if self._pipe.congested(self.stream_id):
             return False
-        delta = self.viewer.delta(self._control.wall())
+        delta = self.viewer.delta(self._wall())
         if delta is None:
             return False
         self.send(delta, now)
@@ -184,7 +184,7 @@ class MapStream:
         """A whole map framed, for faults that send a part of it."""
         if self.node_id not in self._control.tailnet.entries:
             return encode_frame(KEEP_ALIVE, compress=self.compress)
-        return encode_frame(self.viewer.full(self._control.wall()), compress=self.compress)
+        return encode_frame(self.viewer.full(self._wall()), compress=self.compress)
 
     def drip(self, data: bytes, period: float, now: float) -> None:
         """Send these bytes one at a time and nothing else."""
@@ -194,9 +194,10 @@ class MapStream:
     def resume(self, now: float) -> None:
         """The fault is over. What was kept back is sent if the stream is still whole."""
         self.held = self.no_keep_alives = self.only_keep_alives = self.only_deltas = False
+        self._clock_error = 0.0
         if not self._whole and self.node_id in self._control.tailnet.entries:
             self._whole = True
-            self.send(self.viewer.full(self._control.wall()), now)
+            self.send(self.viewer.full(self._wall()), now)
         self.send_changes(now)
 
     def end(self, now: float) -> None:
@@ -208,3 +209,16 @@ class MapStream:
         self._pipe.send_body(self.stream_id, b"", end=True)
         self.ended = True
         self._pipe.finished(self.stream_id, now)
+
+    def set_clock_error(self, seconds: float, now: float) -> None:
+        """From now on ControlTime is wrong by so much; a stream that lives hears of it at once."""
+        self._clock_error = seconds
+        if self.began and not self.held:
+            self.send(self._time(), now)
+
+    def _time(self) -> bytes:
+        """A delta that holds nothing but the time."""
+        return encode({"ControlTime": stamp(self._wall())})
+
+    def _wall(self) -> float:
+        return self._control.wall() + self._clock_error

@@ -10,6 +10,7 @@ import socket
 import struct
 from typing import TYPE_CHECKING
 
+from netmap_actors.devcontrol import lost_packets
 from netmap_actors.devcontrol.connection import ClientConnection
 from netmap_actors.devcontrol.faults import Scope
 from netmap_actors.devcontrol.harm import Ending
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["MAX_CONNECTIONS", "ControlServer"]
 
-MAX_CONNECTIONS = 1000
+MAX_CONNECTIONS = 4096
 """Open at once; more are closed as soon as they come."""
 _READ = 256 << 10
 _READS_PER_TURN = 4
@@ -39,13 +40,15 @@ _RESET = struct.pack("ii", 1, 0)
 class _Client:
     """A connection with its socket."""
 
-    __slots__ = ("connection", "out", "shut", "sock", "timer", "writing")
+    __slots__ = ("connection", "cut_off", "out", "shut", "sock", "timer", "writing")
 
     def __init__(self, connection: ClientConnection, sock: socket.socket) -> None:
         self.connection = connection
         self.sock = sock
         self.out = memoryview(b"")
         self.writing = False
+        self.cut_off = False
+        """The kernel drops what comes."""
         self.shut = False
         """Our side is closed; what still comes is thrown away."""
         self.timer: Timer | None = None
@@ -213,6 +216,11 @@ class ControlServer:
         if connection.ending is Ending.RESET:
             self._drop(client, reset=True)
             return
+        if connection.harm.cut_off or client.cut_off:
+            self._cut_off(client, connection.harm.cut_off)
+        if client.cut_off:
+            self._arm(client)
+            return
         while not client.shut:
             if not client.out:
                 client.out = memoryview(connection.data_to_send())
@@ -239,6 +247,18 @@ class ControlServer:
             with contextlib.suppress(OSError):
                 client.sock.shutdown(socket.SHUT_WR)
         self._arm(client)
+
+    def _cut_off(self, client: _Client, cut_off: bool) -> None:
+        """Let the packets of this connection get lost, or pass again."""
+        if client.cut_off == cut_off:
+            return
+        try:
+            (lost_packets.lose if cut_off else lost_packets.let_in)(client.sock)
+        except OSError as error:
+            # It cannot be; the connection at least says nothing.
+            self._log("packets_not_lost", detail=error.strerror)
+        client.cut_off = cut_off
+        self._want_write(client, False)
 
     def _want_write(self, client: _Client, write: bool) -> None:
         if client.writing != write:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import concurrent.futures
 import contextlib
 import dataclasses
+import resource
 import signal
 import threading
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -16,6 +17,7 @@ from netmap_actors.bus.loop import Loop
 from netmap_actors.devcontrol.assembly import Setup, assemble, bind
 from netmap_actors.devcontrol.commands import Commands
 from netmap_actors.devcontrol.control import Options
+from netmap_actors.devcontrol.server import MAX_CONNECTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -32,6 +34,8 @@ _T = TypeVar("_T")
 _CALL_LIMIT = 30.0
 """Seconds a call into the loop's thread may take."""
 _HEADSCALE_JITTER = 9.0 / 50.0
+_OTHER_FILES = 64
+"""Open files of a server beside its connections."""
 
 
 class Announcement:
@@ -211,6 +215,7 @@ def serve(
 
     `announce` is called once it listens. `log(event, **fields)`. Raises ConfigurationError.
     """
+    _allow_files(log or _quiet)
     loop = Loop()
     stopped = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -226,6 +231,23 @@ def serve(
     finally:
         listener.close()
         loop.close()
+
+
+def _allow_files(log: Callable[..., object]) -> None:
+    """Have as many open files as connections may need, or say how many clients there is room for."""
+    wanted = MAX_CONNECTIONS + _OTHER_FILES
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
+        return
+    allowed = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
+    if allowed < wanted:
+        log(
+            "few_files_allowed",
+            allowed=allowed,
+            wanted=wanted,
+            room_for_clients=max(0, allowed - _OTHER_FILES),
+        )
 
 
 def _quiet(_event: str, **_fields: object) -> None:
