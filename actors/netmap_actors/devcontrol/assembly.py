@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from netmap_actors.bus.loop import Loop
+    from netmap_actors.devcontrol.derp_map import DerpMap
 
 __all__ = ["BACKLOG", "Setup", "assemble", "bind"]
 
@@ -51,6 +52,8 @@ class Setup:
     require_auth: bool = True
     require_approval: bool = False
     key_lifetime: float | None = None
+    derp_map: DerpMap | None = None
+    """None: three relays that do not answer."""
     options: Options = dataclasses.field(default_factory=Options)
 
     def __repr__(self) -> str:
@@ -88,7 +91,7 @@ def assemble(
     state.incarnation += 1
     wall = loop.clock.wall
     url = setup.url or url_of(listener)
-    tailnet = Tailnet(setup.domain)
+    tailnet = Tailnet(setup.domain, derp_map=setup.derp_map)
     for user in state.users:
         tailnet.users[user.id] = user
     for saved in state.nodes:

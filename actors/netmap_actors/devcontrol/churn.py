@@ -33,7 +33,6 @@ _KINDS = (
     ("router", "linux", "1.90.2", "tag:router"),
 )
 _TAGS = ("tag:web", "tag:db", "tag:ci", "tag:staff", "tag:router", "tag:canary")
-_REGIONS = (901, 902, 903)
 _FIRST_CHANGE = 0.5
 """Seconds before somebody who has just come sees the first change."""
 
@@ -131,7 +130,7 @@ class Churn:
     def _move(self, entry: Entry, _wall: float) -> None:
         self._tailnet.set_endpoints(entry.node.id, _endpoints(self._rng))
         if self._rng.random() < 0.3:
-            self._tailnet.set_home_derp(entry.node.id, self._rng.choice(_REGIONS))
+            self._tailnet.set_home_derp(entry.node.id, _home(self._tailnet, self._rng))
 
     def _retag(self, entry: Entry, _wall: float) -> None:
         tags = set(entry.node.tags) ^ {self._rng.choice(_TAGS)}
@@ -171,7 +170,7 @@ def _add(
         wall=wall,
         tags=(tag,) if tag and rng.random() < 0.6 else (),
         endpoints=_endpoints(rng),
-        home_derp=rng.choice(_REGIONS),
+        home_derp=_home(tailnet, rng),
         hostinfo_raw=hostinfos[kind],
         cap=CAPABILITY_VERSION,
         online=online,
@@ -180,6 +179,10 @@ def _add(
 
 def _key(prefix: str, rng: random.Random) -> str:
     return f"{prefix}:{rng.randbytes(32).hex()}"
+
+
+def _home(tailnet: Tailnet, rng: random.Random) -> int:
+    return rng.choice(tailnet.regions) if tailnet.regions else 0
 
 
 def _endpoints(rng: random.Random) -> tuple[str, ...]:

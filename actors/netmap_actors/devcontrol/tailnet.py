@@ -8,18 +8,21 @@ from __future__ import annotations
 
 import dataclasses
 import enum
-import heapq
 import ipaddress
 import re
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from netmap_actors.devcontrol.documents import DerpNode, DerpRegion, Node, User, encode, stamp
+from netmap_actors.devcontrol.addresses import addresses_at, registered_places, simulated_places
+from netmap_actors.devcontrol.derp_map import built_in_derp_map
+from netmap_actors.devcontrol.documents import Node, User, encode, stamp
 from netmap_actors.errors import NetmapError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from netmap_actors.devcontrol.derp_map import DerpMap
 
 __all__ = ["FIRST_SIMULATED_ID", "MAX_NODES", "TAGGED_USER", "Aspect", "Entry", "Tailnet", "TailnetError"]
 
@@ -30,10 +33,6 @@ TAGGED_USER = 2147455555
 FIRST_SIMULATED_ID = 100_000
 """Ids below belong to registered nodes, so that a restart with another number of simulated nodes moves none."""
 
-_V4_BASE = int(ipaddress.IPv4Address("100.64.0.0"))
-_SIMULATED_OFFSET = 0x4000
-"""Registered nodes live in 100.64.0.0/18, simulated ones above."""
-_RESERVED = range(0x24_6464, 0x24_6465)  # 100.100.100.100, MagicDNS itself
 _LABEL = re.compile(r"[^a-z0-9-]+")
 _MAX_LABEL = 63
 _NO_HOSTINFO = msgspec.Raw(b"{}")
@@ -80,44 +79,18 @@ class Entry:
     """Offset of its addresses in both address ranges."""
 
 
-class _Pool:
-    """Offsets into the address ranges; freed ones are given out again, the lowest first."""
-
-    def __init__(self, first: int) -> None:
-        self._next = first
-        self._free: list[int] = []
-
-    def take(self) -> int:
-        if self._free:
-            return heapq.heappop(self._free)
-        while self._next in _RESERVED:
-            self._next += 1
-        place = self._next
-        self._next += 1
-        return place
-
-    def claim(self, place: int) -> None:
-        """This one is in use already."""
-        for skipped in range(self._next, place):
-            heapq.heappush(self._free, skipped)
-        if place in self._free:
-            self._free.remove(place)
-            heapq.heapify(self._free)
-        self._next = max(self._next, place + 1)
-
-    def give_back(self, place: int) -> None:
-        heapq.heappush(self._free, place)
-
-
 class Tailnet:
     """All of it, with a record of what changed since `take_changes` was called last."""
 
-    def __init__(self, domain: str = "dev.netmap.example") -> None:
+    def __init__(self, domain: str = "dev.netmap.example", *, derp_map: DerpMap | None = None) -> None:
+        relays = derp_map or built_in_derp_map()
         self.domain = domain
+        self.regions = relays.regions
+        """Relay regions a node may be at home in."""
         self.entries: dict[int, Entry] = {}
         self.users: dict[int, User] = {}
         self.aspects: dict[Aspect, bytes] = {
-            Aspect.DERP_MAP: _derp_map(),
+            Aspect.DERP_MAP: relays.json,
             Aspect.DOMAIN: encode(domain),
             Aspect.PACKET_FILTER: b'{"base":' + _ALLOW_ALL + b"}",
             Aspect.SSH_POLICY: b'{"rules":[]}',
@@ -132,8 +105,8 @@ class Tailnet:
         """When the keys of nodes that have not expired yet will (UNIX seconds)."""
         self._changed: dict[int, None] = {}
         self._changed_aspects: set[Aspect] = set()
-        self._registered = _Pool(1)
-        self._simulated = _Pool(_SIMULATED_OFFSET)
+        self._registered = registered_places()
+        self._simulated = simulated_places()
         self._next_id = 1
         self._next_simulated_id = FIRST_SIMULATED_ID
         self._render_dns()
@@ -216,7 +189,7 @@ class Tailnet:
         place = (self._registered if real else self._simulated).take()
         label = self._free_label(name)
         owner = self.user_id(user)
-        addresses = _addresses(place)
+        addresses = addresses_at(place)
         known: dict[str, Any] = {
             "stable_id": f"n{node_id:X}DEV",
             "allowed_ips": addresses,
@@ -457,31 +430,3 @@ class Tailnet:
         if self.aspects.get(Aspect.DNS) != made:
             self.aspects[Aspect.DNS] = made
             self._changed_aspects.add(Aspect.DNS)
-
-
-def _addresses(place: int) -> tuple[str, str]:
-    # By hand: `ipaddress` would be half of the time it takes to make a tailnet of 50 000.
-    v4 = _V4_BASE + place
-    high, low = place >> 16, place & 0xFFFF
-    v6 = f"fd7a:115c:a1e0::{high:x}:{low:x}" if high else f"fd7a:115c:a1e0::{low:x}"
-    return f"{v4 >> 24}.{v4 >> 16 & 255}.{v4 >> 8 & 255}.{v4 & 255}/32", f"{v6}/128"
-
-
-def _derp_map() -> bytes:
-    """Three regions on addresses for documentation (RFC 5737): nothing there answers, and nobody is bothered."""
-    regions = {}
-    for region_id, code, name in (
-        (901, "ams", "Amsterdam"),
-        (902, "syd", "Sydney"),
-        (903, "nyc", "New York"),
-    ):
-        relay = DerpNode(
-            name=f"{region_id}a",
-            region_id=region_id,
-            host_name=f"derp-{code}.netmap.example",
-            ipv4=f"192.0.2.{region_id % 100}",
-        )
-        regions[str(region_id)] = DerpRegion(
-            region_id=region_id, region_code=code, region_name=name, nodes=(relay,)
-        )
-    return encode({"Regions": regions})

@@ -62,8 +62,17 @@ def _address(ctx: click.Context, param: click.Parameter, value: str) -> tuple[st
     help="Time between two keep-alives.",
 )
 @click.option("--state-dir", metavar="DIR", help="Keep keys and nodes here.  [default: nowhere]")
+@click.option(
+    "--derp-map", metavar="FILE", help="Relays to tell of, as JSON.  [default: three that do not answer]"
+)
 def command(
-    address: tuple[str, int], nodes: int, seed: int, churn: float, keep_alive: float, state_dir: str | None
+    address: tuple[str, int],
+    nodes: int,
+    seed: int,
+    churn: float,
+    keep_alive: float,
+    state_dir: str | None,
+    derp_map: str | None,
 ) -> None:
     """Run the embedded control server alone, with a small living tailnet, until Ctrl-C.
 
@@ -76,6 +85,7 @@ def command(
     """
     # Loaded here and nowhere else: a server has no place in a client's processes.
     from netmap_actors.devcontrol.assembly import Setup  # noqa: PLC0415
+    from netmap_actors.devcontrol.operator_files import read_derp_map  # noqa: PLC0415
     from netmap_actors.devcontrol.standalone import make_options, serve  # noqa: PLC0415
 
     try:
@@ -83,7 +93,12 @@ def command(
     except BadValue as error:
         raise click.BadParameter(str(error), param_hint="--state-dir") from None
     setup = Setup(
-        nodes=nodes, seed=seed, churn=churn, state_dir=directory, options=make_options(keep_alive=keep_alive)
+        nodes=nodes,
+        seed=seed,
+        churn=churn,
+        state_dir=directory,
+        derp_map=read_derp_map(derp_map) if derp_map else None,
+        options=make_options(keep_alive=keep_alive),
     )
     serve(*address, setup, announce=_announce, log=_log)
 

@@ -1,0 +1,64 @@
+"""The addresses of a tailnet's nodes: one place in both ranges each, given out again when it is free.
+
+Not here: who has which (`tailnet`).
+"""
+
+from __future__ import annotations
+
+import heapq
+import ipaddress
+
+__all__ = ["Places", "addresses_at", "registered_places", "simulated_places"]
+
+_V4_BASE = int(ipaddress.IPv4Address("100.64.0.0"))
+_SIMULATED_OFFSET = 0x4000
+"""Registered nodes live in 100.64.0.0/18, simulated ones above."""
+_RESERVED = range(0x24_6464, 0x24_6465)  # 100.100.100.100, MagicDNS itself
+
+
+class Places:
+    """Offsets into the address ranges; freed ones are given out again, the lowest first."""
+
+    def __init__(self, first: int) -> None:
+        self._next = first
+        self._free: list[int] = []
+
+    def take(self) -> int:
+        if self._free:
+            return heapq.heappop(self._free)
+        while self._next in _RESERVED:
+            self._next += 1
+        place = self._next
+        self._next += 1
+        return place
+
+    def claim(self, place: int) -> None:
+        """This one is in use already."""
+        for skipped in range(self._next, place):
+            heapq.heappush(self._free, skipped)
+        if place in self._free:
+            self._free.remove(place)
+            heapq.heapify(self._free)
+        self._next = max(self._next, place + 1)
+
+    def give_back(self, place: int) -> None:
+        heapq.heappush(self._free, place)
+
+
+def registered_places() -> Places:
+    """For nodes that come over the wire."""
+    return Places(1)
+
+
+def simulated_places() -> Places:
+    """For nodes nobody is behind."""
+    return Places(_SIMULATED_OFFSET)
+
+
+def addresses_at(place: int) -> tuple[str, str]:
+    """The IPv4 and the IPv6 address of a place, as prefixes."""
+    # By hand: `ipaddress` would be half of the time it takes to make a tailnet of 50 000.
+    v4 = _V4_BASE + place
+    high, low = place >> 16, place & 0xFFFF
+    v6 = f"fd7a:115c:a1e0::{high:x}:{low:x}" if high else f"fd7a:115c:a1e0::{low:x}"
+    return f"{v4 >> 24}.{v4 >> 16 & 255}.{v4 >> 8 & 255}.{v4 & 255}/32", f"{v6}/128"
