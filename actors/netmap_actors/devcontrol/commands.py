@@ -62,6 +62,8 @@ class ClientView:
     """A connection and what came in on it."""
 
     number: int
+    names: tuple[str, ...]
+    """Words that faults may use for it: connection:N, host:port, and what its node is called."""
     remote_address: str
     """host:port of the client's end."""
     machine: str
@@ -188,6 +190,7 @@ class Commands:
             views.append(
                 ClientView(
                     number=connection.number,
+                    names=tuple(sorted(connection.names())),
                     remote_address=connection.remote,
                     machine="" if connection.machine is None else str(connection.machine),
                     version=connection.version,

@@ -1,0 +1,75 @@
+"""What a control server for a test can be told, for type checkers and for who mistypes a name."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+from typing import TYPE_CHECKING, TypedDict
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = ["DevControlOptions", "UnknownOption", "check_names"]
+
+
+class UnknownOption(TypeError):
+    """An option that no control server has."""
+
+
+class DevControlOptions(TypedDict, total=False):
+    """The options of `dev_control_server` and of the marker; each may be left out. Durations in seconds."""
+
+    host: str
+    """Where it listens; 127.0.0.1."""
+    port: int
+    """0, the default, takes a free one."""
+    nodes: int
+    """Simulated peers; none."""
+    seed: int
+    """The same one, the same peers; 1."""
+    churn: float
+    """Changes of the simulated peers per second; 0, none."""
+    state_dir: str
+    """Where keys and nodes are kept, so that a second server is the same to its clients; nowhere."""
+    auth_key: str
+    """The key that lets in; a new one."""
+    require_auth: bool
+    """False lets in who brings no key; True."""
+    require_approval: bool
+    """A new node waits for an administrator (`tailnet.authorize`); False."""
+    key_lifetime: float | None
+    """After so long a node key expires; None, never."""
+    keep_alive: float
+    """Between two keep-alives; 50."""
+    keep_alive_jitter: float
+    """Added once per stream, a random share of it; 18 % of `keep_alive`, as on headscale."""
+    batch_delay: float
+    """Changes of so long become one message; 0.05."""
+    offline_grace: float
+    """After the end of a node's stream, until its peers hear that it is offline; 10."""
+    ephemeral_grace: float
+    """The same, until an ephemeral node is deleted; 120."""
+    minimum_version: int
+    """Capability versions below are refused; 60."""
+    early_payload: str
+    """`split` over three records as headscale sends it (the default), `whole` or `off`."""
+    half_open_limit: float
+    """For the HTTP request and the upgrade of a new connection; 15."""
+    idle_limit: float
+    """For a connection on which nothing waits; 300."""
+    stalled_limit: float
+    """For a client that does not read; 60."""
+
+
+def check_names(given: Iterable[str], *types: type) -> None:
+    """Raises UnknownOption for a name that is neither above nor a field of these dataclasses."""
+    known = {field.name for one in types for field in dataclasses.fields(one)} | {"host", "port"}
+    known.discard("options")
+    for name in given:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, 1)
+            meant = f"; did you mean {near[0]}?" if near else ""
+            raise UnknownOption(
+                f"cannot start a control server: it has no option {name!r}{meant} "
+                f"The options are {', '.join(sorted(known))}."
+            )
