@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import re
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
+
+from netmap_supervisor.testing import DevControl
 
 START = """
 import sys, time
@@ -48,7 +53,11 @@ def test_nothing_of_it_is_loaded():
 
 def pytest_says(directory: Path, *options: str) -> tuple[int, str]:
     command = [sys.executable, "-P", "-m", "pytest", "-p", "no:cacheprovider", *options]
-    ended = subprocess.run(command, capture_output=True, text=True, cwd=directory, timeout=50, check=False)
+    # The program is found as in an activated environment.
+    env = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    ended = subprocess.run(
+        command, capture_output=True, text=True, cwd=directory, env=env, timeout=50, check=False
+    )
     return ended.returncode, ended.stdout + ended.stderr
 
 
@@ -82,3 +91,24 @@ def test_a_project_that_does_not_use_it_is_left_alone(tmp_path: Path) -> None:
     assert "dev_control" not in options
     assert "@pytest.mark.dev_control(**options)" in pytest_says(tmp_path, "--markers")[1]
     assert "dev_control" not in run(tmp_path, FOREIGN, "--collect-only")[1]
+
+
+def test_the_example_of_the_page_runs_as_it_stands(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "clients.md").read_text()
+    section = page.partition("## In your own tests\n")[2].partition("\n## ")[0]
+    test, without_pytest = re.findall(r"```python\n(.*?)```", section, re.DOTALL)
+    with tempfile.TemporaryDirectory(prefix="nm-", dir="/tmp") as short:  # paths of sockets are limited
+        status, said = run(tmp_path, test, f"--basetemp={short}/t")
+    assert status == 0, said
+    shown = subprocess.run(
+        [sys.executable, "-P", "-c", without_pytest], capture_output=True, text=True, timeout=30, check=True
+    )
+    assert re.fullmatch(r"http://127\.0\.0\.1:\d+ devkey-auth-\w+\n", shown.stdout)
+
+
+def test_the_table_of_the_page_names_what_there_is() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "clients.md").read_text()
+    cells = re.findall(r"^\| (`\..*?`) \|", page, re.MULTILINE)
+    told = {name for cell in cells for name in re.findall(r"`\.([a-z_]+)", cell)}
+    public = {name for name in vars(DevControl) if not name.startswith("_")}
+    assert told == public
