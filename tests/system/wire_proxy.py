@@ -7,6 +7,7 @@ later is encrypted and can be delayed, cut into pieces or held back.
 from __future__ import annotations
 
 import contextlib
+import random
 import select
 import socket
 import struct
@@ -14,7 +15,7 @@ import threading
 from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Iterator
     from types import TracebackType
 
 HEAD_END = b"\r\n\r\n"
@@ -29,8 +30,8 @@ class Harm:
     hold = False
     """Nothing more is passed on; the connection stays."""
 
-    def pieces(self, data: bytes) -> list[bytes]:
-        """What to send for `data`, each piece by itself."""
+    def pieces(self, data: bytes) -> Iterable[bytes]:
+        """What to send for `data`, each piece by itself and as soon as it is yielded."""
         return [data]
 
 
@@ -46,6 +47,32 @@ class Trickle(Harm):
 
     def pieces(self, data: bytes) -> list[bytes]:
         return [data[at : at + 1] for at in range(len(data))]
+
+
+class Uneven(Harm):
+    """A line with hiccups: slices of any size, one in ten comes late and holds up all behind it, either way."""
+
+    SLICE = 400
+    LATE = 0.1
+    DELAY = (1.0, 3.0)
+
+    def __init__(self, seed: int) -> None:
+        self._dice = random.Random(seed)
+        self._healed = threading.Event()
+        self.delays: list[float] = []
+
+    def heal(self) -> None:
+        """Whatever waits goes on, and nothing is late any more."""
+        self._healed.set()
+
+    def pieces(self, data: bytes) -> Iterator[bytes]:
+        while data:
+            size = self._dice.randint(1, self.SLICE)
+            if self._dice.random() < self.LATE and not self._healed.is_set():
+                self.delays.append(self._dice.uniform(*self.DELAY))
+                self._healed.wait(self.delays[-1])
+            yield data[:size]
+            data = data[size:]
 
 
 class Handshake(Harm):
