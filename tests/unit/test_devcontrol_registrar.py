@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from netmap_actors.devcontrol.policy import Policy, parse_policy
 from netmap_actors.devcontrol.registrar import MAX_PENDING, PENDING_LIFETIME, Answer, AuthKey, Registrar, Wait
 from netmap_actors.devcontrol.requests import BadRequest, decode_map, decode_register
 from netmap_actors.devcontrol.tailnet import Tailnet
@@ -26,9 +27,9 @@ def node_key(number: int) -> str:
 class Office:
     """A registrar with a few auth keys."""
 
-    def __init__(self, **options: Any) -> None:
+    def __init__(self, *, policy: Policy | None = None, **options: Any) -> None:
         numbers = itertools.count(1)
-        self.tailnet = Tailnet()
+        self.tailnet = Tailnet(policy=policy)
         self.registrar = Registrar(
             self.tailnet, url=URL, random_hex=lambda n: f"{next(numbers):0{2 * n}x}", **options
         )
@@ -290,3 +291,64 @@ def test_whatever_is_asked_the_answer_is_an_answer_or_a_bad_request(body: dict[s
         decode_map(document)
     except BadRequest:
         return
+
+
+# Tags that a node asks for, under a policy
+
+OWNED = parse_policy(
+    {"tagOwners": {"tag:db": ["alice@"], "tag:ci": ["group:x"]}, "groups": {"group:x": ["bob@"]}}
+)
+WANTS_DB = {"Hostname": "host", "RequestTags": ["tag:db"]}
+
+
+def logged_in(office: Office, user: str, number: int = 1, **fields: Any) -> Any:
+    """The answer to a followup after this user has opened the page."""
+    url = office.ask(number, **fields)["AuthURL"]
+    assert office.registrar.approve(url.rpartition("/")[2], WALL, user)
+    return office.ask(number, Followup=url, **fields)
+
+
+def test_an_owner_of_the_tag_may_give_it_at_the_login() -> None:
+    office = Office(policy=OWNED)
+    assert logged_in(office, "alice", Hostinfo=WANTS_DB)["MachineAuthorized"]
+    assert office.node().tags == ("tag:db",)
+    assert logged_in(office, "bob", 2, Hostinfo={"RequestTags": ["tag:ci"]}, machine=OTHER_MACHINE)[
+        "MachineAuthorized"
+    ]
+
+
+@pytest.mark.parametrize(("user", "tags"), [("bob", ["tag:db"]), ("alice", ["tag:db", "tag:new"])])
+def test_others_cannot_and_the_node_hears_why(user: str, tags: list[str]) -> None:
+    office = Office(policy=OWNED)
+    answer = logged_in(office, user, Hostinfo={"RequestTags": tags})
+    assert answer["Error"] == f"requested tags [{tags[-1]}] are invalid or not permitted"
+    assert office.node() is None
+    assert office.ask(Hostinfo=WANTS_DB)["AuthURL"], "and may try again"
+
+
+def test_a_new_login_gives_the_tags_it_asks_for_and_takes_the_others() -> None:
+    office = Office(policy=OWNED)
+    logged_in(office, "alice", Hostinfo=WANTS_DB)
+    before = office.node().id
+    logged_in(office, "alice", 2, OldNodeKey=node_key(1))
+    assert office.node(2).id == before
+    assert office.node(2).tags == ()
+
+
+def test_without_authentication_a_node_gets_what_the_first_user_may_give() -> None:
+    office = Office(policy=OWNED, require_auth=False)
+    assert "not permitted" in office.ask(Hostinfo={"RequestTags": ["tag:ci"]})["Error"]
+    assert office.ask(Hostinfo=WANTS_DB)["MachineAuthorized"]
+    assert office.node().tags == ("tag:db",)
+
+
+def test_a_key_keeps_its_tags_whoever_owns_them() -> None:
+    office = Office(policy=OWNED)
+    assert office.ask(auth="tagged")["MachineAuthorized"]
+    assert office.node().tags == ("tag:ci", "tag:web")
+
+
+def test_without_a_policy_the_tags_of_a_login_count_for_nothing() -> None:
+    office = Office()
+    assert logged_in(office, "alice", Hostinfo=WANTS_DB)["MachineAuthorized"]
+    assert office.node().tags == ()

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from netmap_actors.bus.loop import Loop
     from netmap_actors.devcontrol.derp_map import DerpMap
+    from netmap_actors.devcontrol.policy import Policy
 
 __all__ = ["BACKLOG", "Setup", "assemble", "bind"]
 
@@ -54,6 +55,8 @@ class Setup:
     key_lifetime: float | None = None
     derp_map: DerpMap | None = None
     """None: three relays that do not answer."""
+    policy: Policy | None = None
+    """None: everybody sees everybody, and nobody may ask for tags."""
     options: Options = dataclasses.field(default_factory=Options)
 
     def __repr__(self) -> str:
@@ -91,7 +94,9 @@ def assemble(
     state.incarnation += 1
     wall = loop.clock.wall
     url = setup.url or url_of(listener)
-    tailnet = Tailnet(setup.domain, derp_map=setup.derp_map)
+    tailnet = Tailnet(setup.domain, derp_map=setup.derp_map, policy=setup.policy)
+    if setup.policy is not None and setup.policy.ignored:
+        log("policy_parts_ignored", parts=", ".join(setup.policy.ignored))
     for user in state.users:
         tailnet.users[user.id] = user
     for saved in state.nodes:

@@ -383,11 +383,14 @@ class Commands:
     def _finish_login(self, login_id: str, finish: Callable[[str, float], bool]) -> bool:
         known = list(self._registrar.logins)
         chosen = login_id or (known[-1] if known else "")
-        if not finish(chosen, self._control.wall()):
+        login = self._registrar.logins.get(chosen)
+        if login is None or not finish(chosen, self._control.wall()):
             return False
         self._control.persist()
         self._control.on_login(chosen)
         self._server.changed()
+        if login.why:
+            raise TailnetError(f"cannot let the node in: {escape(login.why)}")
         return True
 
 

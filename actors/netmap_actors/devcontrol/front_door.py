@@ -105,8 +105,9 @@ def _login(control: Control, request: HttpRequest, login_id: str) -> Reply:
             return _page(409, "<h1>This login is done already</h1>")
         control.persist()
         control.on_login(login_id)
-        word = "The node is in" if allowed else "The node was refused"
-        return _page(200, f"<h1>{word}</h1><p>You may close this page.</p>")
+        word = "The node is in" if allowed and not login.why else "The node was refused"
+        why = html.escape(escape(login.why, 200))
+        return _page(200, f"<h1>{word}</h1><p>{why}</p><p>You may close this page.</p>")
     if request.method not in ("GET", "HEAD"):
         return Reply(405, _TEXT, b"method not allowed\n")
     name = html.escape(escape(hostname_of(login.request.hostinfo) or "(no name)", 80))

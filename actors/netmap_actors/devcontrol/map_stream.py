@@ -141,10 +141,7 @@ class MapStream:
             fields.pop("Node", None)
             self.send(encode(fields), now)
         elif first is First.DELTA:
-            peers = {
-                str(node_id): True for node_id in self._control.tailnet.entries if node_id != self.node_id
-            }
-            some = dict(list(peers.items())[:1])
+            some = {str(node_id): True for node_id in self.viewer.peers[:1]}
             self.send(encode({"OnlineChange": some, "ControlTime": stamp(wall)}), now)
         else:
             self.send(full, now)

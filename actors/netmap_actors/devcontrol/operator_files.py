@@ -5,16 +5,22 @@ Not here: what must be in them (`derp_map`, `policy`).
 
 from __future__ import annotations
 
+import re
+import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from netmap_actors.devcontrol.derp_map import parse_derp_map
+from netmap_actors.devcontrol.policy import parse_policy
 from netmap_actors.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from netmap_actors.devcontrol.derp_map import DerpMap
+    from netmap_actors.devcontrol.policy import Policy
 
-__all__ = ["MAX_FILE", "read_derp_map"]
+__all__ = ["MAX_FILE", "read_derp_map", "read_policy"]
 
 MAX_FILE = 16 << 20
 """Bytes of one file that are read."""
@@ -27,6 +33,33 @@ def read_derp_map(path: str | Path) -> DerpMap:
         return parse_derp_map(text)
     except ConfigurationError as error:
         raise ConfigurationError(f"{error} (in {path})") from None
+
+
+def read_policy(path: str | Path) -> Policy:
+    """A policy as TOML if the file is called *.toml, else as JSON with comments, as operators keep it.
+
+    Raises ConfigurationError, which names the file.
+    """
+    text = _read(path)
+    try:
+        if Path(path).suffix == ".toml":
+            return parse_policy(tomllib.loads(text.decode()))
+        return parse_policy(msgspec.json.decode(_plain_json(text.decode())))
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{error} (in {path})") from None
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+        raise ConfigurationError(f"cannot use the policy: {error} (in {path})") from None
+
+
+_HUMAN = re.compile(
+    r"""(?P<text>"(?:[^"\\]|\\.)*")|//[^\n]*|/\*.*?\*/|,(?=(?:\s|//[^\n]*|/\*.*?\*/)*[\]}])""", re.DOTALL
+)
+"""Comments and the comma behind a last element; texts first, so that nothing inside them counts."""
+
+
+def _plain_json(text: str) -> str:
+    """JSON without what people add to it (HuJSON)."""
+    return _HUMAN.sub(lambda found: found["text"] or " ", text)
 
 
 def _read(path: str | Path) -> bytes:

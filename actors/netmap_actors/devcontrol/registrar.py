@@ -17,7 +17,7 @@ from netmap_actors.devcontrol.documents import User, encode
 from netmap_actors.devcontrol.requests import hostname_of, requested_tags, routes_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from typing import Any
 
     from netmap_actors.devcontrol.requests import RegisterRequest
@@ -67,6 +67,8 @@ class Login:
     request: RegisterRequest
     expires_at: float
     state: LoginState = LoginState.WAITING
+    why: str = ""
+    """Why it was refused, if it was not by a person."""
 
 
 class _Response(msgspec.Struct, frozen=True, kw_only=True):
@@ -140,15 +142,26 @@ class Registrar:
             return self._current(entry, expired=entry.node.expired)
         if self.require_auth:
             return self._new_login(request, machine, wall)
-        return self._admit(request, machine, AuthKey(text=""), wall)
+        user = AuthKey(text="").user
+        refused = self._refused_tags(request, user)
+        return (
+            self._error(refused)
+            if refused
+            else self._admit(request, machine, self._session(request, user), wall)
+        )
 
     def approve(self, login_id: str, wall: float, user: str = "alice") -> bool:
-        """Somebody completed the login. False: it is unknown or over."""
+        """Somebody completed the login. False: it is unknown or over.
+
+        Who may not own the tags that the node asks for cannot let it in: then the login has a `why`.
+        """
         login = self._live(login_id, wall)
         if login is None:
             return False
-        login.state = LoginState.APPROVED
-        self._admit(login.request, login.machine, AuthKey(text="", user=user), wall)
+        login.why = self._refused_tags(login.request, user)
+        login.state = LoginState.REFUSED if login.why else LoginState.APPROVED
+        if not login.why:
+            self._admit(login.request, login.machine, self._session(login.request, user), wall)
         return True
 
     def refuse(self, login_id: str, wall: float) -> bool:
@@ -186,6 +199,8 @@ class Registrar:
             return Wait(login_id)
         entry = self._tailnet.by_key(str(request.node_key))
         del self.logins[login_id]
+        if login.why:
+            return self._error(login.why)
         if login.state is LoginState.REFUSED or entry is None:
             return self._new_login(request, machine, wall)
         return self._respond(entry, changed=True)
@@ -208,7 +223,7 @@ class Registrar:
                 return self._error(why)
         tags = requested_tags(request.hostinfo)
         if not set(tags) <= set(key.tags):
-            return self._error(f"requested tags [{' '.join(tags)}] are invalid or not permitted")
+            return self._error(_not_permitted(tags))
         key.used = True
         return self._admit(request, machine, key, wall)
 
@@ -235,11 +250,24 @@ class Registrar:
             tailnet.set_routes(entry.node.id, _valid_routes(request.hostinfo))
         else:
             tailnet.rotate_key(entry.node.id, node_key)
+            if not key.text and tailnet.policy is not None:
+                tailnet.set_tags(entry.node.id, key.tags)
             if request.hostinfo is not None:
                 tailnet.set_hostinfo(entry.node.id, request.hostinfo)
         lifetime = self.key_lifetime
         tailnet.set_expiry(entry.node.id, None if lifetime is None else wall + lifetime, wall=wall)
         return self._respond(entry, changed=True)
+
+    def _session(self, request: RegisterRequest, user: str) -> AuthKey:
+        """What a person's login is worth; the tags a node asks for count once a policy says who may give them."""
+        tags = requested_tags(request.hostinfo) if self._tailnet.policy is not None else ()
+        return AuthKey(text="", user=user, tags=tags)
+
+    def _refused_tags(self, request: RegisterRequest, user: str) -> str:
+        """Why this user cannot bring a node in that asks for such tags; empty if nothing speaks against it."""
+        policy = self._tailnet.policy
+        refused = [] if policy is None else policy.refused_tags(user, requested_tags(request.hostinfo))
+        return _not_permitted(refused) if refused else ""
 
     def _earlier(self, request: RegisterRequest, machine: str, user: str) -> Entry | None:
         """The node that comes back with a new key: known by its old one, or by machine and owner."""
@@ -287,6 +315,10 @@ def _encode(user: User | None = None, **fields: Any) -> bytes:
     who = user or User(id=0, login_name="", display_name="")
     login = {"ID": who.id, "Provider": "dev", "LoginName": who.login_name, "DisplayName": who.display_name}
     return encode(_Response(User=who, Login=login, **fields))
+
+
+def _not_permitted(tags: Iterable[str]) -> str:
+    return f"requested tags [{' '.join(tags)}] are invalid or not permitted"
 
 
 def _valid_routes(hostinfo: dict[str, Any] | None) -> tuple[str, ...]:

@@ -17,12 +17,15 @@ import msgspec
 from netmap_actors.devcontrol.addresses import addresses_at, registered_places, simulated_places
 from netmap_actors.devcontrol.derp_map import built_in_derp_map
 from netmap_actors.devcontrol.documents import Node, User, encode, stamp
+from netmap_actors.devcontrol.policy import Subject
+from netmap_actors.devcontrol.sight import Sight
 from netmap_actors.errors import NetmapError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from netmap_actors.devcontrol.derp_map import DerpMap
+    from netmap_actors.devcontrol.policy import Policy
 
 __all__ = ["FIRST_SIMULATED_ID", "MAX_NODES", "TAGGED_USER", "Aspect", "Entry", "Tailnet", "TailnetError"]
 
@@ -38,6 +41,7 @@ _MAX_LABEL = 63
 _NO_HOSTINFO = msgspec.Raw(b"{}")
 """Never absent: tailscaled panics over a peer without Hostinfo when it is asked for its status."""
 _ALLOW_ALL = b'[{"SrcIPs":["*"],"DstPorts":[{"IP":"*","Ports":{"First":0,"Last":65535}}]}]'
+_RULES_LOOK_AT = frozenset({"tags", "user", "name", "addresses", "primary_routes"})
 _SELF_CAPABILITIES: dict[str, list[msgspec.Raw]] = {
     "default-auto-update": [msgspec.Raw(b"false")],
     "https://tailscale.com/cap/file-sharing": [],
@@ -82,11 +86,19 @@ class Entry:
 class Tailnet:
     """All of it, with a record of what changed since `take_changes` was called last."""
 
-    def __init__(self, domain: str = "dev.netmap.example", *, derp_map: DerpMap | None = None) -> None:
+    def __init__(
+        self,
+        domain: str = "dev.netmap.example",
+        *,
+        derp_map: DerpMap | None = None,
+        policy: Policy | None = None,
+    ) -> None:
         relays = derp_map or built_in_derp_map()
         self.domain = domain
         self.regions = relays.regions
         """Relay regions a node may be at home in."""
+        self.sight = None if policy is None else Sight(policy)
+        """Who sees whom; None: everybody sees everybody."""
         self.entries: dict[int, Entry] = {}
         self.users: dict[int, User] = {}
         self.aspects: dict[Aspect, bytes] = {
@@ -115,6 +127,11 @@ class Tailnet:
 
     def __len__(self) -> int:
         return len(self.entries)
+
+    @property
+    def policy(self) -> Policy | None:
+        """The rules of who sees whom and who may give which tag; None: there are none."""
+        return None if self.sight is None else self.sight.policy
 
     @property
     def online(self) -> int:
@@ -233,6 +250,8 @@ class Tailnet:
         self._by_key.pop(entry.node.key, None)
         self._by_label.pop(entry.label, None)
         self._encoded.pop(node_id, None)
+        if self.sight is not None:
+            self.sight.drop(node_id)
         (self._registered if entry.real else self._simulated).give_back(entry.place)
         self._changed[node_id] = None
 
@@ -360,6 +379,8 @@ class Tailnet:
         """Replace a whole part of the netmap. Raises TailnetError when it is not JSON, or the users'."""
         if aspect is Aspect.USERS:
             raise TailnetError("cannot replace the users: rename one instead")
+        if aspect is Aspect.PACKET_FILTER and self.sight is not None:
+            raise TailnetError("cannot replace the packet filters: the policy makes those of each node")
         try:
             value = msgspec.json.decode(json)
         except (msgspec.DecodeError, ValueError, RecursionError) as error:
@@ -396,6 +417,7 @@ class Tailnet:
         self._by_key[entry.node.key] = entry.node.id
         self._by_label[entry.label] = entry.node.id
         self._changed[entry.node.id] = None
+        self._show(entry.node)
 
     def _replace(self, node_id: int, **fields: Any) -> None:
         entry = self._entry(node_id)
@@ -405,6 +427,20 @@ class Tailnet:
         entry.node = node
         self._encoded.pop(node_id, None)
         self._changed[node_id] = None
+        if not _RULES_LOOK_AT.isdisjoint(fields):
+            self._show(node)
+
+    def _show(self, node: Node) -> None:
+        """Tell the rules of a node that is new, or of which they see something else now."""
+        if self.sight is not None:
+            subject = Subject(
+                login="" if node.tags else self.user(node.user).login_name,
+                label=node.name.partition(".")[0],
+                tags=frozenset(node.tags),
+                addresses=node.addresses,
+                routes=node.primary_routes,
+            )
+            self.sight.put(node.id, subject)
 
     def _full_name(self, label: str) -> str:
         return f"{label}.{self.domain}."

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from netmap_actors.devcontrol.documents import Node, User
+    from netmap_actors.devcontrol.sight import Sight
     from netmap_actors.devcontrol.tailnet import Tailnet
 
 __all__ = ["Viewer"]
@@ -33,10 +34,15 @@ class Viewer:
 
     def __init__(self, tailnet: Tailnet, node_id: int) -> None:
         self._tailnet = tailnet
+        self._sight = tailnet.sight
         self.node_id = node_id
         self._told: dict[int, Node] = {}
         self._told_self: Node | None = None
         self._told_users: dict[int, User] = {}
+        self._told_filter = b""
+        """Of a node under a policy."""
+        self._standing = (0, 0)
+        """What the rules made of this node when its peers were last gone through."""
         self._dirty: dict[int, None] = {}
         self._dirty_aspects: set[Aspect] = set()
         self._deltas = 0
@@ -45,6 +51,11 @@ class Viewer:
     def behind(self) -> bool:
         """Whether something may have changed that this client has not heard of."""
         return bool(self._dirty or self._dirty_aspects)
+
+    @property
+    def peers(self) -> list[int]:
+        """Ids of the nodes this client knows of."""
+        return list(self._told)
 
     def mark(self, nodes: Iterable[int], aspects: Iterable[Aspect]) -> None:
         """These may have changed."""
@@ -57,7 +68,7 @@ class Viewer:
         me = self._told_self = tailnet.self_node(self.node_id)
         before = self._told
         self._told = {
-            node_id: entry.node for node_id, entry in tailnet.entries.items() if node_id != self.node_id
+            node_id: entry.node for node_id, entry in tailnet.entries.items() if self._sees(node_id)
         }
         users = {me.user, *(node.user for node in self._told.values())}
         self._told_users = {user_id: tailnet.user(user_id) for user_id in sorted(users)}
@@ -65,6 +76,9 @@ class Viewer:
         self._dirty_aspects.clear()
         fields = {"Node": encode(me)}
         fields.update((aspect.value, tailnet.aspects[aspect]) for aspect in _ASPECTS)
+        if self._sight is not None:
+            self._standing = self._sight.standing(self.node_id)
+            self._told_filter = fields[Aspect.PACKET_FILTER.value] = self._sight.packet_filter(self.node_id)
         fields["UserProfiles"] = encode(list(self._told_users.values()))
         if self._told:
             encoded = tailnet.encoded
@@ -87,6 +101,8 @@ class Viewer:
         patches: list[PeerChange] = []
         online: dict[str, bool] = {}
         self._deltas += 1
+        if self._sight is not None:
+            self._look_around(self._sight, fields)
         for node_id in sorted(self._dirty):
             if node_id != self.node_id:
                 self._compare(node_id, removed, changed, patches, online)
@@ -112,6 +128,22 @@ class Viewer:
         self._dirty_aspects.clear()
         return _message(fields, wall) if fields else None
 
+    def _sees(self, node_id: int) -> bool:
+        """Whether this is a peer."""
+        return node_id != self.node_id and (
+            self._sight is None or self._sight.connects(self.node_id, node_id)
+        )
+
+    def _look_around(self, sight: Sight, fields: dict[str, bytes]) -> None:
+        """What the rules say of this node by now: every peer may come or go when it stands elsewhere among them."""
+        standing = sight.standing(self.node_id)
+        if standing != self._standing:
+            self._standing = standing
+            self._dirty.update(dict.fromkeys(self._tailnet.entries))
+        made = sight.packet_filter(self.node_id)
+        if made != self._told_filter:
+            self._told_filter = fields[Aspect.PACKET_FILTER.value] = made
+
     def _compare(
         self,
         node_id: int,
@@ -123,7 +155,7 @@ class Viewer:
         """Sort one node into the list its difference belongs to."""
         entry = self._tailnet.entries.get(node_id)
         told = self._told.get(node_id)
-        if entry is None:
+        if entry is None or (self._sight is not None and not self._sees(node_id)):
             if told is not None:
                 del self._told[node_id]
                 removed.append(node_id)

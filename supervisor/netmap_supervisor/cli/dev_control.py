@@ -62,6 +62,7 @@ def _address(ctx: click.Context, param: click.Parameter, value: str) -> tuple[st
     help="Time between two keep-alives.",
 )
 @click.option("--state-dir", metavar="DIR", help="Keep keys and nodes here.  [default: nowhere]")
+@click.option("--policy", metavar="FILE", help="Who sees whom: acls, groups, hosts, tagOwners; JSON or TOML.")
 @click.option(
     "--derp-map", metavar="FILE", help="Relays to tell of, as JSON.  [default: three that do not answer]"
 )
@@ -72,11 +73,13 @@ def command(
     churn: float,
     keep_alive: float,
     state_dir: str | None,
+    policy: str | None,
     derp_map: str | None,
 ) -> None:
     """Run the embedded control server alone, with a small living tailnet, until Ctrl-C.
 
-    For development and tests only: it knows no users, no policy and no TLS. Prints its URL and an auth key.
+    For development and tests only: it has no TLS, and believes whoever opens its login page. Prints its URL and an
+    auth key.
 
     \b
     Examples:
@@ -85,7 +88,7 @@ def command(
     """
     # Loaded here and nowhere else: a server has no place in a client's processes.
     from netmap_actors.devcontrol.assembly import Setup  # noqa: PLC0415
-    from netmap_actors.devcontrol.operator_files import read_derp_map  # noqa: PLC0415
+    from netmap_actors.devcontrol.operator_files import read_derp_map, read_policy  # noqa: PLC0415
     from netmap_actors.devcontrol.standalone import make_options, serve  # noqa: PLC0415
 
     try:
@@ -97,6 +100,7 @@ def command(
         seed=seed,
         churn=churn,
         state_dir=directory,
+        policy=read_policy(policy) if policy else None,
         derp_map=read_derp_map(derp_map) if derp_map else None,
         options=make_options(keep_alive=keep_alive),
     )
