@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 from netmap_actors.devcontrol.faults import FaultPlan
 from netmap_actors.devcontrol.tailnet import FIRST_SIMULATED_ID
 from netmap_actors.protocol.keys import MachineKey, MachinePrivate
+from netmap_actors.protocol.map_framing import encode_frame
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -24,6 +25,9 @@ __all__ = ["MAX_SEEN", "Control", "LiveStream", "Options", "Seen"]
 
 MAX_SEEN = 20_000
 """Events kept for tests and the curious; the oldest go first."""
+_FRAMES_KEPT = 8
+_MAX_SHARED = 256 << 10
+"""Bytes of a message that is kept for others: first maps are not, each is another one."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -74,8 +78,8 @@ class LiveStream(Protocol):
     def mark(self, nodes: Iterable[int], aspects: Iterable[Aspect]) -> None:
         """These may have changed."""
 
-    def send_changes(self, now: float) -> bool:
-        """The delta, if one can be sent now. False: nothing was sent."""
+    def send_changes(self, now: float, wall: float | None = None) -> bool:
+        """The delta, if one can be sent now, and the time it tells. False: nothing was sent."""
 
     def end(self, now: float) -> None:
         """END_STREAM, in good order."""
@@ -120,6 +124,7 @@ class Control:
         self._other = MachinePrivate.generate(random_bytes(32))
         self._offline_at: dict[int, float] = {}
         self._delete_at: dict[int, float] = {}
+        self._frames: dict[tuple[bytes, bool], bytes] = {}
 
     # The server's Noise key
 
@@ -204,10 +209,23 @@ class Control:
         nodes, aspects = self.tailnet.take_changes()
         if not nodes and not aspects:
             return False
+        # One time for all: most are told the same then, which has to be framed only once.
+        wall = self.wall()
         for stream in list(self.streams.values()):
             stream.mark(nodes, aspects)
-            stream.send_changes(now)
+            stream.send_changes(now, wall)
         return any(node_id < FIRST_SIMULATED_ID for node_id in nodes)
+
+    def framed(self, json: bytes, *, compress: bool) -> bytes:
+        """A message framed, once for all who are told the same."""
+        if len(json) > _MAX_SHARED:
+            return encode_frame(json, compress=compress)
+        frame = self._frames.get((json, compress))
+        if frame is None:
+            while len(self._frames) >= _FRAMES_KEPT:
+                del self._frames[next(iter(self._frames))]
+            frame = self._frames[json, compress] = encode_frame(json, compress=compress)
+        return frame
 
     def note(self, now: float, connection: int, remote: str, kind: str, detail: str = "") -> None:
         """Remember what a client did."""

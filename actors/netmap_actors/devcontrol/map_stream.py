@@ -150,16 +150,16 @@ class MapStream:
         """These may have changed."""
         self.viewer.mark(nodes, aspects)
 
-    def send_changes(self, now: float) -> bool:
+    def send_changes(self, now: float, wall: float | None = None) -> bool:
         """The delta, unless earlier messages still wait for the client: then it will be a larger one later.
 
-        False: nothing was sent.
+        `wall`: the time it tells, if not that of the call. False: nothing was sent.
         """
         if not self.began or self.ended or self.held or self.only_keep_alives or not self.viewer.behind:
             return False
         if self._pipe.congested(self.stream_id):
             return False
-        delta = self.viewer.delta(self._wall())
+        delta = self.viewer.delta(self._wall() if wall is None else wall + self._clock_error)
         if delta is None:
             return False
         self.send(delta, now)
@@ -168,7 +168,7 @@ class MapStream:
     def send(self, json: bytes, now: float) -> None:
         """One MapResponse, whatever it says. The keep-alive starts anew, as on headscale."""
         self._control.on_message(self, json)
-        self.send_raw(encode_frame(json, compress=self.compress))
+        self.send_raw(self._control.framed(json, compress=self.compress))
         self.messages += 1
         self._keep_alive_at = now + self._interval
 

@@ -17,6 +17,7 @@ import msgspec
 from netmap_actors.devcontrol.addresses import addresses_at, registered_places, simulated_places
 from netmap_actors.devcontrol.derp_map import built_in_derp_map
 from netmap_actors.devcontrol.documents import Node, User, encode, stamp
+from netmap_actors.devcontrol.patches import Patches
 from netmap_actors.devcontrol.policy import Subject
 from netmap_actors.devcontrol.sight import Sight
 from netmap_actors.errors import NetmapError
@@ -112,6 +113,7 @@ class Tailnet:
         self._by_key: dict[str, int] = {}
         self._by_label: dict[str, int] = {}
         self._encoded: dict[int, bytes] = {}
+        self.patches = Patches()
         self._registered_ids: dict[int, None] = {}
         self.expiries: dict[int, float] = {}
         """When the keys of nodes that have not expired yet will (UNIX seconds)."""

@@ -6,11 +6,11 @@ so a client that fell behind gets one message with the difference, and no queue 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
-from netmap_actors.devcontrol.documents import ZERO_TIME, PeerChange, encode, stamp
+from netmap_actors.devcontrol.documents import PeerChange, encode, stamp
 from netmap_actors.devcontrol.tailnet import Aspect
 
 if TYPE_CHECKING:
@@ -22,10 +22,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Viewer"]
 
-_PATCHABLE = frozenset(
-    {"home_derp", "cap", "cap_map", "endpoints", "key", "disco_key", "online", "last_seen", "key_expiry"}
-)
-"""Fields of a node a PeerChange can carry (tailscale: tailcfg/tailcfg.go)."""
 _ASPECTS = (Aspect.DERP_MAP, Aspect.DNS, Aspect.DOMAIN, Aspect.PACKET_FILTER, Aspect.SSH_POLICY)
 
 
@@ -164,7 +160,7 @@ class Viewer:
         if told is node or told == node:
             return
         self._told[node_id] = node
-        patch = None if told is None else _patch(told, node)
+        patch = None if told is None else self._tailnet.patches.between(told, node)
         if patch is None:
             changed.append(node_id)
         elif patch.keys() == {"online"} and self._deltas % 2:
@@ -181,27 +177,6 @@ class Viewer:
         new = [user for user_id, user in profiles.items() if self._told_users.get(user_id) != user]
         self._told_users.update((user.id, user) for user in new)
         return new
-
-
-def _patch(told: Node, node: Node) -> dict[str, Any] | None:
-    """The fields of a PeerChange that turns one into the other, or None when none can."""
-    fields: dict[str, Any] = {}
-    for name in node.__struct_fields__:
-        old, new = getattr(told, name), getattr(node, name)
-        if old == new:
-            continue
-        if name not in _PATCHABLE:
-            return None
-        if name == "key_expiry":
-            new = new or ZERO_TIME
-        elif name == "cap_map":
-            new = new or {}
-        elif name != "endpoints" and not new and name != "online":
-            return None  # a patch cannot clear it
-        if new is None:
-            return None
-        fields["derp_region" if name == "home_derp" else name] = new
-    return fields
 
 
 def _message(fields: dict[str, bytes], wall: float) -> bytes:
