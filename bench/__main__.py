@@ -6,7 +6,16 @@ import subprocess
 import sys
 from pathlib import Path
 
-PROGRAMS = ("delta_cost", "kill_to_fresh", "fan_out", "follow", "hold", "idle", "start_to_published")
+PROGRAMS = (
+    "delta_cost",
+    "kill_to_fresh",
+    "fan_out",
+    "follow",
+    "hold",
+    "idle",
+    "start_to_published",
+    "thousand_clients",
+)
 
 
 def main() -> int:

@@ -7,6 +7,7 @@ reading of the protocol could not find the client's mistakes.
 from __future__ import annotations
 
 import datetime
+import functools
 
 import msgspec
 
@@ -30,6 +31,7 @@ KEEP_ALIVE = b'{"KeepAlive":true}'
 encode = msgspec.json.Encoder().encode
 
 
+@functools.lru_cache(maxsize=8)
 def stamp(wall: float) -> str:
     """RFC 3339 in UTC with microseconds, of UNIX seconds."""
     moment = datetime.datetime.fromtimestamp(wall, datetime.UTC)
