@@ -23,10 +23,14 @@ AUTH_KEY = re.compile(r"\b[a-z]+key-[A-Za-z0-9_-]+")
 class DevServer:
     """Where a running dev-control can be reached."""
 
-    def __init__(self, process: subprocess.Popen[bytes], url: str, auth_key: str) -> None:
+    def __init__(
+        self, process: subprocess.Popen[bytes], url: str, auth_key: str, log: Path | None = None
+    ) -> None:
         self.process = process
         self.url = url
         self.auth_key = auth_key
+        self.log = log
+        """What it writes to stderr."""
 
 
 @contextlib.contextmanager
@@ -53,7 +57,7 @@ def running_dev_server(
         )
         text = out_path.read_text()
         url, key = URL.search(text), AUTH_KEY.search(text)
-        return DevServer(process, url.group().rstrip("/"), key.group()) if url and key else None
+        return DevServer(process, url.group().rstrip("/"), key.group(), log_path) if url and key else None
 
     try:
         yield wait_for(announced, 20.0, "dev-control prints its URL and an auth key")

@@ -50,6 +50,8 @@ class Setup:
     domain: str = "dev.netmap.example"
     auth_key: str = ""
     """Empty: the one in the state directory, or a new one."""
+    user: str = ""
+    """To whom that key belongs, and who completes logins unless another one does; empty: as before, or alice."""
     require_auth: bool = True
     require_approval: bool = False
     key_lifetime: float | None = None
@@ -117,8 +119,8 @@ def assemble(
     for key in state.auth_keys:
         registrar.add_auth_key(key)
     auth_key = _auth_key(setup, store)
-    if auth_key not in registrar.auth_keys:
-        registrar.add_auth_key(AuthKey(text=auth_key))
+    own_key = registrar.auth_keys.setdefault(auth_key, AuthKey(text=auth_key))
+    own_key.user = registrar.user = setup.user or own_key.user
     control = Control(
         tailnet, registrar, identity, setup.options, wall=wall, random_bytes=secrets.token_bytes
     )

@@ -217,7 +217,7 @@ class Commands:
 
     # Who may join
 
-    def approve_login(self, login_id: str = "", user: str = "alice") -> bool:
+    def approve_login(self, login_id: str = "", user: str = "") -> bool:
         """Complete a login as its page would, the newest one unless told. False: there is none."""
         return self._finish_login(login_id, lambda chosen, wall: self._registrar.approve(chosen, wall, user))
 

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import dataclasses
 import html
+import re
+import urllib.parse
 from typing import TYPE_CHECKING
 
 from netmap_actors.devcontrol.requests import hostname_of
@@ -23,6 +25,9 @@ __all__ = ["MAX_PINGS", "Reply", "answer", "ping_answered"]
 MAX_PINGS = 1000
 """Answers to pings that are kept."""
 
+_USER = re.compile(r"[\w.+@-]{0,64}", re.ASCII)
+"""Empty: the one who lets nodes in here anyway."""
+_MAX_FIELDS = 10
 _TEXT = "text/plain; charset=utf-8"
 _HTML = "text/html; charset=utf-8"
 _PAGE = """<!doctype html><meta charset="utf-8"><title>netmap dev control</title>
@@ -99,8 +104,17 @@ def _login(control: Control, request: HttpRequest, login_id: str) -> Reply:
             404, "<h1>Unknown login</h1><p>It is over, or it never was. Start again at the node.</p>"
         )
     if request.method == "POST":
-        allowed = b"deny" not in request.body
-        done = registrar.approve(login_id, wall) if allowed else registrar.refuse(login_id, wall)
+        try:
+            fields = dict(
+                urllib.parse.parse_qsl(request.body.decode("latin-1"), True, max_num_fields=_MAX_FIELDS)
+            )
+        except ValueError:
+            return _page(400, "<h1>This is not the form of this page</h1>")
+        allowed = fields.get("answer") != "deny" and "deny" not in fields
+        user = fields.get("user", "").removesuffix("@")
+        if not _USER.fullmatch(user):
+            return _page(400, "<h1>This is no name of a user</h1>")
+        done = registrar.approve(login_id, wall, user) if allowed else registrar.refuse(login_id, wall)
         if not done:
             return _page(409, "<h1>This login is done already</h1>")
         control.persist()
@@ -116,7 +130,8 @@ def _login(control: Control, request: HttpRequest, login_id: str) -> Reply:
         200,
         f"<h1>Let {name} in?</h1><p>Machine <code>{key[:24]}…</code> asks to join the tailnet "
         f"<code>{html.escape(control.tailnet.domain)}</code>.</p>"
-        '<form method="post"><button name="answer" value="allow">Allow</button>'
+        f'<form method="post"><p>As <input name="user" value="{html.escape(registrar.user)}"></p>'
+        '<button name="answer" value="allow">Allow</button>'
         '<button name="answer" value="deny">Refuse</button></form>',
     )
 

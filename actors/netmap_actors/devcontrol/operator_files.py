@@ -1,10 +1,11 @@
-"""Reads the files an operator hands to the control server: DERP map and policy.
+"""Reads the files an operator hands to the control server: auth key, DERP map and policy.
 
 Not here: what must be in them (`derp_map`, `policy`).
 """
 
 from __future__ import annotations
 
+import os
 import re
 import tomllib
 from pathlib import Path
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from netmap_actors.devcontrol.derp_map import DerpMap
     from netmap_actors.devcontrol.policy import Policy
 
-__all__ = ["MAX_FILE", "read_derp_map", "read_policy"]
+__all__ = ["MAX_FILE", "read_auth_key", "read_derp_map", "read_policy"]
 
 MAX_FILE = 16 << 20
 """Bytes of one file that are read."""
@@ -51,6 +52,27 @@ def read_policy(path: str | Path) -> Policy:
         raise ConfigurationError(f"cannot use the policy: {error} (in {path})") from None
 
 
+def read_auth_key(source: str) -> str:
+    """The auth key that `file:PATH` or `env:NAME` names, for it must not be seen in a list of processes.
+
+    Raises ConfigurationError, which never repeats what it read.
+    """
+    kind, _, place = source.partition(":")
+    if kind == "file" and place:
+        data = _read(place)
+    elif kind == "env" and place:
+        data = os.environ.get(place, "").encode("utf-8", "surrogateescape")
+    else:
+        raise ConfigurationError("cannot read the auth key: its source must be file:PATH or env:NAME")
+    key = data.strip()
+    if not _AUTH_KEY.fullmatch(key):
+        raise ConfigurationError(
+            f"cannot use the auth key from {kind}:{place}: it must be one word of 8 to 512 printable characters"
+        )
+    return key.decode("ascii")
+
+
+_AUTH_KEY = re.compile(rb"[!-~]{8,512}")
 _HUMAN = re.compile(
     r"""(?P<text>"(?:[^"\\]|\\.)*")|//[^\n]*|/\*.*?\*/|,(?=(?:\s|//[^\n]*|/\*.*?\*/)*[\]}])""", re.DOTALL
 )

@@ -23,8 +23,18 @@ if TYPE_CHECKING:
     from netmap_actors.devcontrol.requests import RegisterRequest
     from netmap_actors.devcontrol.tailnet import Entry, Tailnet
 
-__all__ = ["MAX_PENDING", "PENDING_LIFETIME", "Answer", "AuthKey", "Login", "Registrar", "Wait"]
+__all__ = [
+    "DEFAULT_USER",
+    "MAX_PENDING",
+    "PENDING_LIFETIME",
+    "Answer",
+    "AuthKey",
+    "Login",
+    "Registrar",
+    "Wait",
+]
 
+DEFAULT_USER = "alice"
 MAX_PENDING = 1000
 """Logins that wait for a person at once; the oldest is forgotten first."""
 PENDING_LIFETIME = 15 * 60.0
@@ -35,7 +45,7 @@ class AuthKey(msgspec.Struct, kw_only=True):
     """A pre-authorization key. Its text is a secret of this server's state directory."""
 
     text: str
-    user: str = "alice"
+    user: str = DEFAULT_USER
     reusable: bool = True
     ephemeral: bool = False
     tags: tuple[str, ...] = ()
@@ -121,6 +131,8 @@ class Registrar:
         self.require_auth = require_auth
         self.require_approval = require_approval
         self.key_lifetime = key_lifetime
+        self.user = DEFAULT_USER
+        """Who lets nodes in when nobody says who it is."""
         self.auth_keys: dict[str, AuthKey] = {}
         self.logins: dict[str, Login] = {}
 
@@ -142,15 +154,14 @@ class Registrar:
             return self._current(entry, expired=entry.node.expired)
         if self.require_auth:
             return self._new_login(request, machine, wall)
-        user = AuthKey(text="").user
-        refused = self._refused_tags(request, user)
+        refused = self._refused_tags(request, self.user)
         return (
             self._error(refused)
             if refused
-            else self._admit(request, machine, self._session(request, user), wall)
+            else self._admit(request, machine, self._session(request, self.user), wall)
         )
 
-    def approve(self, login_id: str, wall: float, user: str = "alice") -> bool:
+    def approve(self, login_id: str, wall: float, user: str = "") -> bool:
         """Somebody completed the login. False: it is unknown or over.
 
         Who may not own the tags that the node asks for cannot let it in: then the login has a `why`.
@@ -158,6 +169,7 @@ class Registrar:
         login = self._live(login_id, wall)
         if login is None:
             return False
+        user = user or self.user
         login.why = self._refused_tags(login.request, user)
         login.state = LoginState.REFUSED if login.why else LoginState.APPROVED
         if not login.why:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
+import re
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -13,9 +15,16 @@ from netmap_supervisor.cli.durations import duration
 from netmap_supervisor.option_kinds import BadValue, Directory
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from netmap_actors.devcontrol.standalone import Announcement
 
 __all__ = ["command"]
+
+_MAX_DOMAIN = 150
+"""Characters, which leave room for a node's own label."""
+_DOMAIN_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+_USER = re.compile(r"[\w.+@-]{1,64}", re.ASCII)
 
 
 def _address(ctx: click.Context, param: click.Parameter, value: str) -> tuple[str, int]:
@@ -34,6 +43,26 @@ def _address(ctx: click.Context, param: click.Parameter, value: str) -> tuple[st
     return host.strip("[]"), int(port)
 
 
+def _optional(
+    convert: Callable[[click.Context, click.Parameter, str], float],
+) -> Callable[[click.Context, click.Parameter, str | None], float | None]:
+    """The same, for an option that may be absent."""
+    return lambda ctx, param, value: None if value is None else convert(ctx, param, value)
+
+
+def _domain(ctx: click.Context, param: click.Parameter, value: str) -> str:
+    if len(value) > _MAX_DOMAIN or not all(_DOMAIN_LABEL.fullmatch(label) for label in value.split(".")):
+        raise click.BadParameter("a domain such as dev.example is expected, in lower case", ctx, param)
+    return value
+
+
+def _user(ctx: click.Context, param: click.Parameter, value: str) -> str:
+    name = value.removesuffix("@")
+    if value and not _USER.fullmatch(name):
+        raise click.BadParameter("a name such as alice or alice@dev.example is expected", ctx, param)
+    return name
+
+
 @click.command("dev-control", short_help="Run the embedded control server alone.")
 @click.option(
     "--listen",
@@ -43,6 +72,35 @@ def _address(ctx: click.Context, param: click.Parameter, value: str) -> tuple[st
     callback=_address,
     metavar="HOST:PORT",
     help="Where to listen; port 0 takes a free one.",
+)
+@click.option("--state-dir", metavar="DIR", help="Keep keys and nodes here.  [default: nowhere]")
+@click.option(
+    "--domain",
+    default="dev.netmap.example",
+    show_default=True,
+    metavar="NAME",
+    callback=_domain,
+    help="Of the tailnet.",
+)
+@click.option("--auth-key", metavar="SOURCE", help="file:PATH or env:NAME.  [default: a new one]")
+@click.option(
+    "--user",
+    default="",
+    metavar="NAME",
+    callback=_user,
+    help="Whom the key belongs to, and who completes logins.  [default: alice]",
+)
+@click.option("--open", "is_open", is_flag=True, help="Let everybody in, without key or login.")
+@click.option("--require-approval", is_flag=True, help="New machines wait for an administrator.")
+@click.option(
+    "--key-lifetime",
+    callback=_optional(duration(1.0, 10 * 365 * 86400.0)),
+    metavar="DURATION",
+    help="Of a node key.  [default: for ever]",
+)
+@click.option("--policy", metavar="FILE", help="Who sees whom: acls, groups, hosts, tagOwners; JSON or TOML.")
+@click.option(
+    "--derp-map", metavar="FILE", help="Relays to tell of, as JSON.  [default: three that do not answer]"
 )
 @click.option(
     "--nodes", default=8, show_default=True, type=click.IntRange(0, 100_000), help="Simulated nodes."
@@ -61,20 +119,42 @@ def _address(ctx: click.Context, param: click.Parameter, value: str) -> tuple[st
     metavar="DURATION",
     help="Time between two keep-alives.",
 )
-@click.option("--state-dir", metavar="DIR", help="Keep keys and nodes here.  [default: nowhere]")
-@click.option("--policy", metavar="FILE", help="Who sees whom: acls, groups, hosts, tagOwners; JSON or TOML.")
 @click.option(
-    "--derp-map", metavar="FILE", help="Relays to tell of, as JSON.  [default: three that do not answer]"
+    "--offline-grace",
+    default="10s",
+    show_default=True,
+    callback=duration(0.0, 86400.0),
+    metavar="DURATION",
+    help="Until the others hear that a node has gone.",
+)
+@click.option(
+    "--ephemeral-grace",
+    default="2m",
+    show_default=True,
+    callback=duration(0.0, 30 * 86400.0),
+    metavar="DURATION",
+    help="Until an ephemeral node that has gone is deleted.",
+)
+@click.option(
+    "--early-payload",
+    default="split",
+    show_default=True,
+    type=click.Choice(("split", "whole", "off")),
+    help="In three records, whole in one, or off.",
 )
 def command(
+    *,
     address: tuple[str, int],
-    nodes: int,
-    seed: int,
-    churn: float,
-    keep_alive: float,
+    is_open: bool,
+    auth_key: str | None,
     state_dir: str | None,
     policy: str | None,
     derp_map: str | None,
+    keep_alive: float,
+    offline_grace: float,
+    ephemeral_grace: float,
+    early_payload: str,
+    **plain: Any,
 ) -> None:
     """Run the embedded control server alone, with a small living tailnet, until Ctrl-C.
 
@@ -87,8 +167,8 @@ def command(
       netmap-supervisor run --control-url http://127.0.0.1:8080 --auth-key file:key
     """
     # Loaded here and nowhere else: a server has no place in a client's processes.
+    from netmap_actors.devcontrol import operator_files  # noqa: PLC0415
     from netmap_actors.devcontrol.assembly import Setup  # noqa: PLC0415
-    from netmap_actors.devcontrol.operator_files import read_derp_map, read_policy  # noqa: PLC0415
     from netmap_actors.devcontrol.standalone import make_options, serve  # noqa: PLC0415
 
     try:
@@ -96,15 +176,36 @@ def command(
     except BadValue as error:
         raise click.BadParameter(str(error), param_hint="--state-dir") from None
     setup = Setup(
-        nodes=nodes,
-        seed=seed,
-        churn=churn,
         state_dir=directory,
-        policy=read_policy(policy) if policy else None,
-        derp_map=read_derp_map(derp_map) if derp_map else None,
-        options=make_options(keep_alive=keep_alive),
+        auth_key=operator_files.read_auth_key(auth_key) if auth_key else "",
+        require_auth=not is_open,
+        policy=operator_files.read_policy(policy) if policy else None,
+        derp_map=operator_files.read_derp_map(derp_map) if derp_map else None,
+        options=make_options(
+            keep_alive=keep_alive,
+            offline_grace=offline_grace,
+            ephemeral_grace=ephemeral_grace,
+            early_payload=early_payload,
+        ),
+        **plain,
     )
+    _warn(address[0])
     serve(*address, setup, announce=_announce, log=_log)
+
+
+def _warn(host: str) -> None:
+    if host != "localhost" and not _is_loopback(host):
+        click.echo(
+            f"warning: {host} may be reached from other machines: whoever does can open the login page and join",
+            err=True,
+        )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def _announce(server: Announcement) -> None:

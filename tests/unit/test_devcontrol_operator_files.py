@@ -10,7 +10,7 @@ import pytest
 
 from netmap_actors.devcontrol.churn import populate
 from netmap_actors.devcontrol.derp_map import built_in_derp_map, parse_derp_map
-from netmap_actors.devcontrol.operator_files import MAX_FILE, read_derp_map
+from netmap_actors.devcontrol.operator_files import MAX_FILE, read_auth_key, read_derp_map
 from netmap_actors.devcontrol.standalone import running_server
 from netmap_actors.devcontrol.tailnet import Aspect, Tailnet
 from netmap_actors.errors import ConfigurationError
@@ -98,3 +98,29 @@ def test_clients_hear_of_the_map_in_the_file(tmp_path: Path) -> None:
         client, stream = joined(server)
         assert stream.messages[0]["DERPMap"] == {"Regions": {"7": region()}}
         client.close()
+
+
+@pytest.mark.parametrize(
+    ("source", "why"),
+    [
+        ("devkey-auth-secret", "must be file:PATH or env:NAME"),
+        ("file:", "must be file:PATH or env:NAME"),
+        ("file:/nowhere/at/all", "No such file"),
+        ("env:NETMAP_NOT_SET", "one word"),
+        ("env:NETMAP_TWO_WORDS", "one word"),
+        ("env:NETMAP_SHORT", "one word of 8"),
+    ],
+)
+def test_an_auth_key_that_cannot_be_used_is_not_shown(
+    source: str, why: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NETMAP_TWO_WORDS", "two-words-of secret-text")
+    monkeypatch.setenv("NETMAP_SHORT", "secret")
+    with pytest.raises(ConfigurationError, match=why) as caught:
+        read_auth_key(source)
+    assert "secret" not in str(caught.value)
+
+
+def test_an_auth_key_is_read_without_the_end_of_its_line(tmp_path: Path) -> None:
+    (tmp_path / "key").write_text("devkey-auth-0123\n")
+    assert read_auth_key(f"file:{tmp_path}/key") == "devkey-auth-0123"
