@@ -200,3 +200,33 @@ def test_f42_a_line_with_hiccups_is_late_and_nobody_is_killed(
     assert after["connection"]["generation"] == 1, "late is not silent"
     assert ended_counts(after) == {}
     assert after["netmap"]["state"] == "fresh"
+
+
+@pytest.mark.timeout(90)
+@pytest.mark.netns
+@pytest.mark.xdist_group("netns")
+def test_f41_a_netmap_too_large_for_its_line_is_silence_and_said_each_time(
+    namespaces: Pair, tmp_path: Path
+) -> None:
+    limit = 6.0
+    server = namespaces.server
+    with (
+        joined_across(
+            namespaces,
+            tmp_path,
+            f"--silence-timeout={limit:g}s",
+            server_options=("--keep-alive=1s", "--nodes=3000", "--churn=0"),
+        ) as (_, client, _),
+        recording(client, tmp_path, silence=limit),
+    ):
+        before = client.wait_fresh()
+        slow = ("rate", "64kbit", "burst", "4kb", "latency", "1s")
+        server.run("tc", "qdisc", "add", "dev", server.link, "root", "tbf", *slow)
+        ended_after(client, lambda: cut(namespaces, client))
+        client.wait_event("silence_detected", 40.0, after=1)
+        stale = client.wait_status(lambda status: status["netmap"]["state"] == "stale", 5.0, "a stale netmap")
+        assert stale["netmap"]["peers"] == before["netmap"]["peers"], "what is known is kept"
+        assert ended_counts(stale) == {"closed": 1, "silence": 2}, "bytes that complete no netmap are no food"
+        server.run("tc", "qdisc", "del", "dev", server.link, "root")
+        after = client.wait_fresh(HEALED)
+        assert after["netmap"]["peers"] == before["netmap"]["peers"]
