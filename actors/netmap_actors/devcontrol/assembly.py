@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING
 
 from netmap_actors.devcontrol.churn import Churn, populate
 from netmap_actors.devcontrol.control import Control, Options
-from netmap_actors.devcontrol.registrar import AuthKey, Registrar
+from netmap_actors.devcontrol.documents import encode
+from netmap_actors.devcontrol.registrar import AuthKey, Login, Registrar
+from netmap_actors.devcontrol.requests import BadRequest, decode_register, register_document
 from netmap_actors.devcontrol.server import ControlServer
-from netmap_actors.devcontrol.store import SavedNode, State, Store
+from netmap_actors.devcontrol.store import SavedLogin, SavedNode, State, Store
 from netmap_actors.devcontrol.tailnet import Entry, Tailnet
 from netmap_actors.errors import ConfigurationError
 from netmap_actors.protocol.keys import BadKey, MachinePrivate
@@ -106,6 +108,7 @@ def assemble(
             saved.node, saved.label, True, saved.owner, saved.ephemeral, saved.hostinfo, saved.place
         )
         tailnet.restore(entry)
+    tailnet.begin_ids(state.next_id)
     populate(tailnet, setup.nodes, random.Random(setup.seed), wall())  # noqa: S311  # repeatable on purpose
     tailnet.skip_ids((state.incarnation - 1) * _IDS_PER_START)
     registrar = Registrar(
@@ -116,6 +119,8 @@ def assemble(
         require_approval=setup.require_approval,
         key_lifetime=setup.key_lifetime,
     )
+    for login in state.logins:
+        registrar.logins[login.id] = _login(login)
     for key in state.auth_keys:
         registrar.add_auth_key(key)
     auth_key = _auth_key(setup, store)
@@ -137,6 +142,8 @@ def assemble(
             return
         state.auth_keys = list(registrar.auth_keys.values())
         state.users = list(tailnet.users.values())
+        state.next_id = tailnet.next_id
+        state.logins = [_saved_login(login) for login in registrar.logins.values()]
         state.nodes = [_saved(entry, tailnet.expiries.get(entry.node.id)) for entry in tailnet.registered()]
         try:
             store.save(state)
@@ -173,6 +180,26 @@ def _saved(entry: Entry, expires_at: float | None) -> SavedNode:
         hostinfo=entry.hostinfo,
         expires_at=expires_at,
     )
+
+
+def _saved_login(login: Login) -> SavedLogin:
+    return SavedLogin(
+        id=login.id,
+        machine=login.machine,
+        request=register_document(login.request),
+        expires_at=login.expires_at,
+        state=login.state,
+        why=login.why,
+    )
+
+
+def _login(saved: SavedLogin) -> Login:
+    """Raises ConfigurationError for a request that was never one."""
+    try:
+        request = decode_register(encode(saved.request))
+    except BadRequest as error:
+        raise ConfigurationError(f"cannot use the login {saved.id} in the state: {error}") from None
+    return Login(saved.id, saved.machine, request, saved.expires_at, saved.state, saved.why)
 
 
 def url_of(listener: socket.socket) -> str:

@@ -299,7 +299,6 @@ class Commands:
         self._tailnet.remove_node(entry.node.id)
         if end_stream and stream is not None:
             stream.end(self._now())
-        self._control.persist()
         return self._edited(entry)
 
     def set_online(self, word: str | int, online: bool = True) -> NodeView:
@@ -359,6 +358,7 @@ class Commands:
     def rename_user(self, login: str, display_name: str) -> None:
         self._tailnet.rename_user(login, display_name)
         self._server.changed()
+        self._control.persist()
 
     def churn(self, count: int = 1) -> None:
         """Make so many random changes at once."""
@@ -374,6 +374,8 @@ class Commands:
 
     def _edited(self, entry: Entry) -> NodeView:
         self._server.changed()
+        if entry.real:
+            self._control.persist()  # what has been answered is not taken back
         return _node_view(entry)
 
     def _label(self, node_id: int) -> str:

@@ -30,6 +30,7 @@ __all__ = [
     "Answer",
     "AuthKey",
     "Login",
+    "LoginState",
     "Registrar",
     "Wait",
 ]
@@ -294,7 +295,7 @@ class Registrar:
         self._forget_old(wall)
         login_id = self._random_hex(12)
         self.logins[login_id] = Login(login_id, machine, request, wall + PENDING_LIFETIME)
-        return Answer(_encode(AuthURL=f"{self.url}/auth/{login_id}"))
+        return Answer(_encode(AuthURL=f"{self.url}/auth/{login_id}"), changed=True)
 
     def _forget_old(self, wall: float) -> None:
         for login_id in [login.id for login in self.logins.values() if login.expires_at <= wall]:

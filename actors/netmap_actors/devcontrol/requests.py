@@ -24,6 +24,7 @@ __all__ = [
     "decode_map",
     "decode_register",
     "hostname_of",
+    "register_document",
     "requested_tags",
     "routes_of",
 ]
@@ -98,6 +99,18 @@ def decode_register(body: bytes) -> RegisterRequest:
         hostinfo=_hostinfo(fields.get("hostinfo")),
         ephemeral=bool(fields.get("ephemeral")),
     )
+
+
+def register_document(request: RegisterRequest) -> dict[str, Any]:
+    """What `decode_register` would read this request from, but for the auth key, which is kept nowhere."""
+    return {
+        "Version": request.version,
+        "NodeKey": str(request.node_key),
+        "OldNodeKey": None if request.old_node_key is None else str(request.old_node_key),
+        "Followup": request.followup,
+        "Hostinfo": request.hostinfo,
+        "Ephemeral": request.ephemeral,
+    }
 
 
 def decode_map(body: bytes) -> MapRequest:

@@ -13,10 +13,10 @@ from typing import Any
 import msgspec
 
 from netmap_actors.devcontrol.documents import Node, User  # noqa: TC001  # msgspec reads annotations
-from netmap_actors.devcontrol.registrar import AuthKey  # noqa: TC001  # msgspec reads annotations
+from netmap_actors.devcontrol.registrar import AuthKey, LoginState  # noqa: TC001  # msgspec reads annotations
 from netmap_actors.errors import ConfigurationError
 
-__all__ = ["AUTH_KEY_FILE", "MAX_STATE", "SavedNode", "State", "Store"]
+__all__ = ["AUTH_KEY_FILE", "MAX_STATE", "SavedLogin", "SavedNode", "State", "Store"]
 
 STATE_FILE = "state.json"
 AUTH_KEY_FILE = "auth_key"
@@ -37,6 +37,19 @@ class SavedNode(msgspec.Struct, kw_only=True):
     """UNIX seconds; None for a key that never expires, or has."""
 
 
+class SavedLogin(msgspec.Struct, kw_only=True):
+    """A login somebody has yet to complete, or whose answer has not been fetched."""
+
+    id: str
+    machine: str
+    request: dict[str, Any]
+    """Body of the register request, without secrets."""
+    expires_at: float
+    """UNIX seconds."""
+    state: LoginState
+    why: str = ""
+
+
 class State(msgspec.Struct, kw_only=True):
     """All of the file. It holds secrets: the private key and the auth keys."""
 
@@ -46,6 +59,9 @@ class State(msgspec.Struct, kw_only=True):
     auth_keys: list[AuthKey] = []
     users: list[User] = []
     nodes: list[SavedNode] = []
+    next_id: int = 1
+    """Of a node that registers; those of deleted nodes are not given out again."""
+    logins: list[SavedLogin] = []
 
     def __repr__(self) -> str:
         return f"State(incarnation={self.incarnation}, nodes={len(self.nodes)})"

@@ -233,9 +233,19 @@ class Tailnet:
             self.set_hostinfo(node_id, hostinfo)
         return entry
 
+    @property
+    def next_id(self) -> int:
+        """Of the next node that registers."""
+        return self._next_id
+
+    def begin_ids(self, next_id: int) -> None:
+        """Go on where an earlier run was: the id of a deleted node is not given out again."""
+        self._next_id = max(self._next_id, next_id)
+
     def restore(self, entry: Entry) -> None:
-        """A registered node from before a restart, with the id, name and addresses it had."""
-        self._next_id = max(self._next_id, entry.node.id + 1)
+        """A registered node from before a restart, with the id, label and addresses it had."""
+        self.begin_ids(entry.node.id + 1)
+        entry.node = msgspec.structs.replace(entry.node, name=self._full_name(entry.label))
         self._registered.claim(entry.place)
         self._insert(entry)
 
