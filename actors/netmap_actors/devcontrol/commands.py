@@ -5,14 +5,14 @@ Not here: how a command arrives: from a thread (`standalone`) or from the Superv
 
 from __future__ import annotations
 
-import dataclasses
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from netmap_actors.devcontrol.faults import FAULTS, make_fault
 from netmap_actors.devcontrol.registrar import AuthKey
-from netmap_actors.devcontrol.tailnet import Aspect, Entry, TailnetError
+from netmap_actors.devcontrol.tailnet import Aspect, TailnetError
+from netmap_actors.devcontrol.views import view_of_client, view_of_node
 from netmap_actors.errors import escape
 
 if TYPE_CHECKING:
@@ -21,64 +21,10 @@ if TYPE_CHECKING:
     from netmap_actors.devcontrol.control import Seen
     from netmap_actors.devcontrol.registrar import Registrar
     from netmap_actors.devcontrol.server import ControlServer
+    from netmap_actors.devcontrol.tailnet import Entry
+    from netmap_actors.devcontrol.views import ClientView, NodeView
 
-__all__ = ["ClientView", "Commands", "NodeView", "StreamView"]
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class NodeView:
-    """A node of the tailnet, for display."""
-
-    id: int
-    stable_id: str
-    name: str
-    addresses: tuple[str, ...]
-    tags: tuple[str, ...]
-    routes: tuple[str, ...]
-    online: bool | None
-    key: str
-    registered: bool
-    ephemeral: bool
-    expired: bool
-    authorized: bool
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class StreamView:
-    """A live map stream."""
-
-    node_id: int
-    node: str
-    """Label of the node; empty when it has been deleted."""
-    age: float
-    """Seconds."""
-    messages: int
-    compress: bool
-    held: bool
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class ClientView:
-    """A connection and what came in on it."""
-
-    number: int
-    names: tuple[str, ...]
-    """Words that faults may use for it: connection:N, host:port, and what its node is called."""
-    remote_address: str
-    """host:port of the client's end."""
-    machine: str
-    version: int
-    age: float
-    """Seconds."""
-    bytes_received: int
-    bytes_sent: int
-    registers: int
-    maps: int
-    """Streaming map requests."""
-    lite_updates: int
-    reads: int
-    faults: tuple[str, ...]
-    map_streams: tuple[StreamView, ...]
+__all__ = ["Commands"]
 
 
 class Commands:
@@ -166,46 +112,14 @@ class Commands:
     # Looking
 
     def nodes(self) -> list[NodeView]:
-        return [_node_view(entry) for entry in self._tailnet.entries.values()]
+        return [view_of_node(entry) for entry in self._tailnet.entries.values()]
 
     def node(self, word: str | int) -> NodeView:
-        return _node_view(self._tailnet.find(word))
+        return view_of_node(self._tailnet.find(word))
 
     def clients(self) -> list[ClientView]:
-        now = self._now()
-        views = []
-        for connection in self._server.connections.values():
-            counts = connection.api.counts
-            streams = [
-                StreamView(
-                    node_id=stream.node_id,
-                    node=self._label(stream.node_id),
-                    age=now - stream.began_at,
-                    messages=stream.messages,
-                    compress=stream.compress,
-                    held=stream.held,
-                )
-                for stream in connection.api.streams.values()
-            ]
-            views.append(
-                ClientView(
-                    number=connection.number,
-                    names=tuple(sorted(connection.names())),
-                    remote_address=connection.remote,
-                    machine="" if connection.machine is None else str(connection.machine),
-                    version=connection.version,
-                    age=now - connection.opened_at,
-                    bytes_received=connection.bytes_received,
-                    bytes_sent=connection.bytes_sent,
-                    registers=counts.register,
-                    maps=counts.map,
-                    lite_updates=counts.lite,
-                    reads=counts.read,
-                    faults=tuple(connection.harm.suffered),
-                    map_streams=tuple(streams),
-                )
-            )
-        return views
+        now, entries = self._now(), self._tailnet.entries
+        return [view_of_client(one, entries, now) for one in self._server.connections.values()]
 
     def seen(self, kind: str = "") -> list[Seen]:
         """What clients did so far, oldest first; of one kind if given."""
@@ -376,11 +290,7 @@ class Commands:
         self._server.changed()
         if entry.real:
             self._control.persist()  # what has been answered is not taken back
-        return _node_view(entry)
-
-    def _label(self, node_id: int) -> str:
-        entry = self._tailnet.entries.get(node_id)
-        return "" if entry is None else entry.label
+        return view_of_node(entry)
 
     def _finish_login(self, login_id: str, finish: Callable[[str, float], bool]) -> bool:
         known = list(self._registrar.logins)
@@ -401,21 +311,3 @@ _MAX_EXPIRY = 1e9
 """Seconds, thirty years."""
 _MAX_CHURN = 100_000
 _NAMES = frozenset(name for name in vars(Commands) if not name.startswith("_")) - {"execute"}
-
-
-def _node_view(entry: Entry) -> NodeView:
-    node = entry.node
-    return NodeView(
-        id=node.id,
-        stable_id=node.stable_id,
-        name=node.name,
-        addresses=node.addresses,
-        tags=node.tags,
-        routes=node.primary_routes,
-        online=node.online,
-        key=node.key,
-        registered=entry.real,
-        ephemeral=entry.ephemeral,
-        expired=node.expired,
-        authorized=node.machine_authorized,
-    )

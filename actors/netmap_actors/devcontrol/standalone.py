@@ -22,9 +22,9 @@ from netmap_actors.devcontrol.server import MAX_CONNECTIONS
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from netmap_actors.devcontrol.commands import ClientView, NodeView
     from netmap_actors.devcontrol.control import Seen
     from netmap_actors.devcontrol.server import ControlServer
+    from netmap_actors.devcontrol.views import ClientView, NodeView
     from netmap_actors.protocol.keys import MachineKey
 
 __all__ = ["Announcement", "RunningServer", "make_options", "running_server", "serve"]

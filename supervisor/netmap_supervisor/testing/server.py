@@ -14,9 +14,10 @@ from netmap_supervisor.testing.options import check_names
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from netmap_actors.devcontrol.commands import ClientView, Commands, NodeView
+    from netmap_actors.devcontrol.commands import Commands
     from netmap_actors.devcontrol.control import Seen
     from netmap_actors.devcontrol.standalone import Edits, RunningServer
+    from netmap_actors.devcontrol.views import ClientView, NodeView
     from netmap_supervisor.testing.options import DevControlOptions
 
 __all__ = ["DevControl", "dev_control_server"]
