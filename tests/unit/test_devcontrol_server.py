@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from netmap_actors.devcontrol.connection import MAX_IN_A_ROW
+from netmap_actors.devcontrol.machine_api import MAX_MAPS
 from netmap_actors.devcontrol.standalone import RunningServer, make_options, running_server
 from netmap_actors.errors import RemoteProtocolError
 from netmap_actors.protocol.noise import HandshakeRefused
@@ -391,6 +393,27 @@ def test_what_clients_did_is_remembered_without_secrets(server: RunningServer) -
     ]
     assert server.auth_key not in repr(server.seen())
     assert server.auth_key not in repr(server)
+
+
+def test_requests_sent_all_at_once_are_answered_up_to_a_number(server: RunningServer) -> None:
+    one = b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n"
+    for together, kept in ((MAX_IN_A_ROW - 1, True), (MAX_IN_A_ROW + 50, False)):
+        with socket.create_connection(("127.0.0.1", server.port), 5) as sock:
+            sock.sendall(one * together)
+            said = b""
+            while said.count(b"HTTP/1.1 200") < min(together, MAX_IN_A_ROW):
+                said += sock.recv(65536)
+            assert said.count(b"Connection: close") == (not kept), said[-300:]
+
+
+def test_a_client_gets_only_so_many_whole_maps(server: RunningServer) -> None:
+    with ControlClient(server.url, Node()) as client:
+        client.register(server.auth_key)
+        read = client.map_body(Stream=False)
+        answers = [client.answer("/machine/map", read).status for _ in range(MAX_MAPS + 1)]
+        assert answers == [200] * MAX_MAPS + [429]
+        update = client.map_body(Stream=False, OmitPeers=True)
+        assert client.answer("/machine/map", update).status == 200
 
 
 def test_a_slow_request_does_not_hold_the_front_door_open() -> None:

@@ -11,7 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from netmap_actors.errors import LocalProtocolError, RemoteProtocolError
-from netmap_actors.protocol.http1_server import MAX_AHEAD, MAX_REQUEST_BODY, HttpRequest, HttpServer
+from netmap_actors.protocol.http1_server import (
+    MAX_AHEAD,
+    MAX_CHUNKS,
+    MAX_REQUEST_BODY,
+    HttpRequest,
+    HttpServer,
+)
 from netmap_actors.protocol.key_endpoint import ControlKeys, KeyClient, answer_key_request, parse_keys
 from netmap_actors.protocol.keys import MachineKey
 from netmap_actors.protocol.retry_after import retry_after_seconds
@@ -250,6 +256,11 @@ def test_a_client_may_close_its_side_before_our_answer() -> None:
         (b"GET / HTTP/1.1\r\nHost: x\r\nX: " + b"y" * 20_000, b" 431 "),
         (
             b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 99999\r\n\r\n" + b"x" * (MAX_REQUEST_BODY + 1),
+            b" 413 ",
+        ),
+        (
+            b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+            + b"1\r\na\r\n" * (MAX_CHUNKS + 1),
             b" 413 ",
         ),
     ],

@@ -28,7 +28,10 @@ if TYPE_CHECKING:
     from netmap_actors.devcontrol.faults import Fault
     from netmap_actors.protocol.http1_server import HttpRequest
 
-__all__ = ["ClientConnection", "Ending"]
+__all__ = ["MAX_IN_A_ROW", "ClientConnection", "Ending"]
+
+MAX_IN_A_ROW = 100
+"""Plain HTTP requests out of one read; who sends more at once is cut behind them, as others wait meanwhile."""
 
 _MAGIC = 5
 _LENGTH = 4
@@ -188,6 +191,7 @@ class ClientConnection:
     # The front door
 
     def _receive_http(self, door: UpgradeServer, requests: list[HttpRequest], now: float) -> None:
+        answered = 0
         while requests:
             request = requests[0]
             path = request.target.partition("?")[0]
@@ -199,7 +203,9 @@ class ClientConnection:
             reply = front_door.answer(self.control, request)
             if reply.seen:
                 self.control.note(now, self.number, self.remote, reply.seen, request.target[:80])
-            requests = door.respond(reply.status, _headers(reply), reply.body)
+            answered += 1
+            last = answered >= MAX_IN_A_ROW
+            requests = door.respond(reply.status, _headers(reply), reply.body, close=last)
             self._door_since = now
 
     def _is_refused(self, fault: Fault | None, door: UpgradeServer) -> bool:

@@ -32,10 +32,14 @@ if TYPE_CHECKING:
     from netmap_actors.protocol.http2 import Http2Server, PingAcked, ServerEvent
     from netmap_actors.protocol.keys import MachineKey
 
-__all__ = ["MAX_BODIES", "Counts", "Line", "MachineApi", "http_status"]
+__all__ = ["MAX_BODIES", "MAX_WAITING_MAPS", "Counts", "Line", "MachineApi", "http_status"]
 
 MAX_BODIES = 4 << 20
 """Bytes of unfinished request bodies on one connection."""
+MAX_WAITING_MAPS = 4
+"""Whole maps that wait for one client to read them; until it does it gets no other."""
+MAX_MAPS, MAP_WINDOW = 30, 10.0
+"""Whole maps on one connection in so many seconds: each is work, which the others would wait for."""
 _JSON = [("Content-Type", "application/json")]
 _TEXT = [("Content-Type", "text/plain; charset=utf-8")]
 
@@ -99,6 +103,10 @@ class MachineApi:
         self._bodies = 0
         self._logins: dict[int, tuple[str, RegisterRequest, float]] = {}
         self.streams: dict[int, MapStream] = {}
+        self._maps: list[int] = []
+        """Streams on which whole maps were sent, as far as the client has not read them."""
+        self._maps_since = 0.0
+        self._maps_made = 0
         self.counts = Counts()
         self.last_map: MapRequest | None = None
 
@@ -282,6 +290,12 @@ class MachineApi:
         if entry.node.machine != self._machine():
             self._respond(stream_id, 404, b"node key in request does not match the machine key\n")
             return
+        whole = request.stream or request.read_only or not request.omit_peers
+        if whole and not self._may_have_map(stream_id, now):
+            self._respond(
+                stream_id, 429, b"too many maps on this connection, or too many that nobody reads\n"
+            )
+            return
         if not request.read_only:
             self._store(entry.node.id, request)
         if not request.stream:
@@ -309,6 +323,17 @@ class MachineApi:
         }.get(fault.name if fault is not None else "", First.FULL)
         stream.begin(first, now)
         self._connection.harm.strike(Moment.LIVE, now, stream_id=stream.stream_id)
+
+    def _may_have_map(self, stream_id: int, now: float) -> bool:
+        """Whether a whole map may be sent on this stream: not to a client that wants many or takes none."""
+        if now - self._maps_since >= MAP_WINDOW:
+            self._maps_since, self._maps_made = now, 0
+        self._maps = [earlier for earlier in self._maps if self.congested(earlier)]
+        if self._maps_made >= MAX_MAPS or len(self._maps) >= MAX_WAITING_MAPS:
+            return False
+        self._maps_made += 1
+        self._maps.append(stream_id)
+        return True
 
     def _store(self, node_id: int, request: MapRequest) -> None:
         """What a node says of itself. What it does not mention stays as it was."""

@@ -13,12 +13,14 @@ import h11
 from netmap_actors.errors import LocalProtocolError
 from netmap_actors.protocol.http1_exchange import MAX_HEADER_BLOCK, Headers, decoded_headers, first_header
 
-__all__ = ["MAX_AHEAD", "MAX_REQUEST_BODY", "HttpRequest", "HttpServer"]
+__all__ = ["MAX_AHEAD", "MAX_CHUNKS", "MAX_REQUEST_BODY", "HttpRequest", "HttpServer"]
 
 MAX_REQUEST_BODY = 64 << 10
 """Bytes of a request body."""
 MAX_AHEAD = 64 << 10
 """Bytes a client may send before it has our answer."""
+MAX_CHUNKS = 1000
+"""Chunks of a request body: each takes longer to read than it takes to send."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -52,6 +54,7 @@ class HttpServer:
         self._request: h11.Request | None = None
         self._body = bytearray()
         self._ahead = 0
+        self._chunks = 0
 
     @property
     def closed(self) -> bool:
@@ -152,6 +155,7 @@ class HttpServer:
                 if isinstance(event, h11.Request):
                     self._request = event
                     self._body.clear()
+                    self._chunks = 0
                     if event.method == b"CONNECT":
                         # An answer of 2xx would make a tunnel of the connection.
                         self._refuse(405, "this is no proxy")
@@ -162,6 +166,9 @@ class HttpServer:
                     self._body += event.data
                     if len(self._body) > MAX_REQUEST_BODY:
                         self._refuse(413, "the body is too long")
+                    self._chunks += event.chunk_start
+                    if self._chunks > MAX_CHUNKS:
+                        self._refuse(413, "the body has too many chunks")
                 elif isinstance(event, h11.EndOfMessage):
                     self._phase = _Phase.WAITING
                     return [self._complete_request()]
