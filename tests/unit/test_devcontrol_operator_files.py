@@ -100,6 +100,15 @@ def test_clients_hear_of_the_map_in_the_file(tmp_path: Path) -> None:
         client.close()
 
 
+def test_a_map_may_be_given_as_it_stands_in_a_file() -> None:
+    with running_server(derp_map={"Regions": {}}) as server:
+        client, stream = joined(server)
+        assert stream.messages[0]["DERPMap"] == {"Regions": {}}
+        client.close()
+    with pytest.raises(ConfigurationError, match="Regions"), running_server(derp_map={}):
+        pass
+
+
 @pytest.mark.parametrize(
     ("source", "why"),
     [

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import ipaddress
 import json
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -18,9 +19,6 @@ from netmap_actors.devcontrol.viewer import Viewer
 from netmap_actors.errors import ConfigurationError
 from tests.control_client import joined
 from tests.netmap_fold import Fold
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 WALL = 1_800_000_000.0
 WORDS: dict[str, Any] = {
@@ -399,6 +397,25 @@ def test_a_policy_is_read_as_people_write_it(tmp_path: Path) -> None:
     assert len(made.rules) == 1
 
 
+def test_the_example_of_the_docs_says_what_its_comments_say() -> None:
+    made = read_policy(Path(__file__).parents[2] / "docs/examples/policies/web-and-db.hujson")
+    tailnet = Tailnet(policy=made)
+    ops, web, database = (
+        add(tailnet, 1),
+        add(tailnet, 2, tags=("tag:web",)),
+        add(tailnet, 3, tags=("tag:db",)),
+    )
+    guest = add(tailnet, 4, "carol")
+    assert [set(first(tailnet, one).peers) for one in (ops, web, database, guest)] == [
+        {web, database},
+        {ops, database, guest},
+        {ops, web},
+        {web},
+    ]
+    assert made.refused_tags("bob", ["tag:web", "tag:db"]) == ["tag:db"]
+    assert made.ignored == ()
+
+
 @pytest.mark.parametrize(
     ("name", "text"), [("a.json", "{"), ("a.toml", "x ="), ("b.json", "\\udcff"), ("c.json", "")]
 )
@@ -409,7 +426,7 @@ def test_a_file_that_is_no_policy_is_named(tmp_path: Path, name: str, text: str)
 
 
 def test_clients_see_each_other_as_the_policy_has_it() -> None:
-    rules = policy(rule(["alice@"], ["tag:db:*"]))
+    rules = {**WORDS, "acls": [rule(["alice@"], ["tag:db:*"])]}
     with running_server(policy=rules, batch_delay=0.005) as server:
         user, stream = joined(server, "user")
         assert "Peers" not in stream.messages[0]

@@ -9,11 +9,13 @@ import dataclasses
 import random
 import secrets
 import socket
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from netmap_actors.devcontrol.churn import Churn, populate
 from netmap_actors.devcontrol.control import Control, Options
+from netmap_actors.devcontrol.derp_map import parse_derp_map
 from netmap_actors.devcontrol.documents import encode
+from netmap_actors.devcontrol.policy import parse_policy
 from netmap_actors.devcontrol.registrar import AuthKey, Login, Registrar
 from netmap_actors.devcontrol.requests import BadRequest, decode_register, register_document
 from netmap_actors.devcontrol.server import ControlServer
@@ -57,10 +59,10 @@ class Setup:
     require_auth: bool = True
     require_approval: bool = False
     key_lifetime: float | None = None
-    derp_map: DerpMap | None = None
-    """None: three relays that do not answer."""
-    policy: Policy | None = None
-    """None: everybody sees everybody, and nobody may ask for tags."""
+    derp_map: DerpMap | dict[str, Any] | None = None
+    """As read, or as it stands in a file; None: three relays that do not answer."""
+    policy: Policy | dict[str, Any] | None = None
+    """The same; None: everybody sees everybody, and nobody may ask for tags."""
     options: Options = dataclasses.field(default_factory=Options)
 
     def __repr__(self) -> str:
@@ -98,9 +100,12 @@ def assemble(
     state.incarnation += 1
     wall = loop.clock.wall
     url = setup.url or url_of(listener)
-    tailnet = Tailnet(setup.domain, derp_map=setup.derp_map, policy=setup.policy)
-    if setup.policy is not None and setup.policy.ignored:
-        log("policy_parts_ignored", parts=", ".join(setup.policy.ignored))
+    policy, derp_map = setup.policy, setup.derp_map
+    policy = parse_policy(policy) if isinstance(policy, dict) else policy
+    derp_map = parse_derp_map(encode(derp_map)) if isinstance(derp_map, dict) else derp_map
+    tailnet = Tailnet(setup.domain, derp_map=derp_map, policy=policy)
+    if policy is not None and policy.ignored:
+        log("policy_parts_ignored", parts=", ".join(policy.ignored))
     for user in state.users:
         tailnet.users[user.id] = user
     for saved in state.nodes:

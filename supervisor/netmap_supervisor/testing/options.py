@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -31,8 +31,16 @@ class DevControlOptions(TypedDict, total=False):
     """Changes of the simulated peers per second; 0, none."""
     state_dir: str
     """Where keys and nodes are kept, so that a second server is the same to its clients; nowhere."""
+    domain: str
+    """Of the tailnet; dev.netmap.example."""
     auth_key: str
     """The key that lets in; a new one."""
+    user: str
+    """To whom that key belongs, and who completes logins; alice."""
+    policy: dict[str, Any]
+    """Who sees whom, as in a policy file: acls, groups, hosts, tagOwners; everybody sees everybody."""
+    derp_map: dict[str, Any]
+    """Relays to tell of, `{"Regions": {…}}`; three that do not answer."""
     require_auth: bool
     """False lets in who brings no key; True."""
     require_approval: bool
