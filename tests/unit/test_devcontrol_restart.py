@@ -178,6 +178,22 @@ def test_a_login_nobody_can_read_is_named(state: Path) -> None:
         pass
 
 
+@pytest.mark.parametrize(
+    ("hostinfo", "kept"),
+    [
+        ({"Hostname": "h", "Package": "x" * 3000}, {"Hostname", "Package"}),
+        ({"Hostname": "h", "Package": "x" * 5000, "RequestTags": ["tag:x"]}, {"Hostname", "RequestTags"}),
+        ({"Hostname": "h", "RequestTags": ["tag:" + "x" * 5000]}, {"Hostname"}),
+        ({"Hostname": "h" * 5000}, set()),
+    ],
+)
+def test_a_login_keeps_little_of_a_host_that_says_a_lot(hostinfo: dict[str, Any], kept: set[str]) -> None:
+    document = {"Version": 130, "NodeKey": f"nodekey:{1:064x}", "Hostinfo": hostinfo}
+    saved = register_document(decode_register(json.dumps(document).encode()))
+    assert set(saved["Hostinfo"]) == kept
+    assert len(json.dumps(saved)) < 5000
+
+
 def test_a_request_is_kept_as_it_was_but_for_its_secret() -> None:
     document = {
         "Version": 130,

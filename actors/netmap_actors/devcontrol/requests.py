@@ -35,6 +35,9 @@ MAX_LIST = 256
 """Routes and tags kept of one node."""
 MAX_HOSTINFO = 64 << 10
 """Bytes of JSON one host may say about itself."""
+_BRIEF_HOSTINFO = 4096
+"""Bytes of it that are kept with a login."""
+_OF_A_LOGIN = ("Hostname", "OS", "RequestTags", "RoutableIPs")
 MAX_VERSION = 0xFFFF
 MAX_TEXT = 512
 """Characters of one text field that is kept."""
@@ -102,13 +105,16 @@ def decode_register(body: bytes) -> RegisterRequest:
 
 
 def register_document(request: RegisterRequest) -> dict[str, Any]:
-    """What `decode_register` would read this request from, but for the auth key, which is kept nowhere."""
+    """What `decode_register` would read this request from, but for the auth key, which is kept nowhere.
+
+    Of a host that says a lot about itself only what a login needs: a thousand of them are written down together.
+    """
     return {
         "Version": request.version,
         "NodeKey": str(request.node_key),
         "OldNodeKey": None if request.old_node_key is None else str(request.old_node_key),
         "Followup": request.followup,
-        "Hostinfo": request.hostinfo,
+        "Hostinfo": _brief(request.hostinfo),
         "Ephemeral": request.ephemeral,
     }
 
@@ -180,6 +186,16 @@ def _hostinfo(value: object) -> dict[str, Any] | None:
         raise BadRequest(f"cannot keep Hostinfo: {escape(str(error))}") from None
     if size > MAX_HOSTINFO:
         raise BadRequest(f"cannot keep Hostinfo: {size} bytes, limit is {MAX_HOSTINFO}")
+    return kept
+
+
+def _brief(hostinfo: dict[str, Any] | None) -> dict[str, Any] | None:
+    """As it is, or the little that a login shows and grants; the map request that follows says it all again."""
+    kept = hostinfo
+    for names in (_OF_A_LOGIN, _OF_A_LOGIN[:2], ()):
+        if len(msgspec.json.encode(kept)) <= _BRIEF_HOSTINFO:
+            break
+        kept = {name: value for name, value in (hostinfo or {}).items() if name in names}
     return kept
 
 
