@@ -7,7 +7,6 @@ Not here: what each client has been told of it (`viewer`), who may join (`regist
 from __future__ import annotations
 
 import dataclasses
-import enum
 import ipaddress
 import re
 from typing import TYPE_CHECKING, Any
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from netmap_actors.devcontrol.addresses import addresses_at, registered_places, simulated_places
+from netmap_actors.devcontrol.aspects import Aspect, Aspects
 from netmap_actors.devcontrol.derp_map import built_in_derp_map
 from netmap_actors.devcontrol.documents import Node, User, encode, stamp
 from netmap_actors.devcontrol.patches import Patches
@@ -23,7 +23,7 @@ from netmap_actors.devcontrol.sight import Sight
 from netmap_actors.errors import NetmapError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from netmap_actors.devcontrol.derp_map import DerpMap
     from netmap_actors.devcontrol.policy import Policy
@@ -41,7 +41,6 @@ _LABEL = re.compile(r"[^a-z0-9-]+")
 _MAX_LABEL = 63
 _NO_HOSTINFO = msgspec.Raw(b"{}")
 """Never absent: tailscaled panics over a peer without Hostinfo when it is asked for its status."""
-_ALLOW_ALL = b'[{"SrcIPs":["*"],"DstPorts":[{"IP":"*","Ports":{"First":0,"Last":65535}}]}]'
 _RULES_LOOK_AT = frozenset({"tags", "user", "name", "addresses", "primary_routes"})
 _SELF_CAPABILITIES: dict[str, list[msgspec.Raw]] = {
     "default-auto-update": [msgspec.Raw(b"false")],
@@ -53,17 +52,6 @@ _SELF_CAPABILITIES: dict[str, list[msgspec.Raw]] = {
 
 class TailnetError(NetmapError):
     """An edit of the tailnet that cannot be made; the text says why."""
-
-
-class Aspect(enum.Enum):
-    """Parts of a netmap that are not nodes, under their names in a MapResponse."""
-
-    DERP_MAP = "DERPMap"
-    DNS = "DNSConfig"
-    DOMAIN = "Domain"
-    PACKET_FILTER = "PacketFilters"
-    SSH_POLICY = "SSHPolicy"
-    USERS = "UserProfiles"
 
 
 @dataclasses.dataclass(slots=True)
@@ -102,14 +90,7 @@ class Tailnet:
         """Who sees whom; None: everybody sees everybody."""
         self.entries: dict[int, Entry] = {}
         self.users: dict[int, User] = {}
-        self.aspects: dict[Aspect, bytes] = {
-            Aspect.DERP_MAP: relays.json,
-            Aspect.DOMAIN: encode(domain),
-            Aspect.PACKET_FILTER: b'{"base":' + _ALLOW_ALL + b"}",
-            Aspect.SSH_POLICY: b'{"rules":[]}',
-        }
-        """JSON of every aspect but the users, who are sent as they are needed."""
-        self._dns_records: tuple[tuple[str, str], ...] = ()
+        self._parts = Aspects(domain, relays.json)
         self._by_key: dict[str, int] = {}
         self._by_label: dict[str, int] = {}
         self._encoded: dict[int, bytes] = {}
@@ -118,12 +99,10 @@ class Tailnet:
         self.expiries: dict[int, float] = {}
         """When the keys of nodes that have not expired yet will (UNIX seconds)."""
         self._changed: dict[int, None] = {}
-        self._changed_aspects: set[Aspect] = set()
         self._registered = registered_places()
         self._simulated = simulated_places()
         self._next_id = 1
         self._next_simulated_id = FIRST_SIMULATED_ID
-        self._render_dns()
 
     # Reading
 
@@ -380,12 +359,16 @@ class Tailnet:
     def rename_user(self, login: str, display_name: str) -> None:
         user_id = self.user_id(login)
         self.users[user_id] = msgspec.structs.replace(self.users[user_id], display_name=display_name)
-        self._changed_aspects.add(Aspect.USERS)
+        self._parts.changed.add(Aspect.USERS)
+
+    @property
+    def aspects(self) -> Mapping[Aspect, bytes]:
+        """JSON of every aspect but the users, who are sent as they are needed."""
+        return self._parts.json
 
     def set_dns_records(self, records: Iterable[tuple[str, str]]) -> None:
         """Extra records, (name, address), of the tailnet's DNS."""
-        self._dns_records = tuple(records)
-        self._render_dns()
+        self._parts.set_dns_records(records)
 
     def set_aspect(self, aspect: Aspect, json: bytes) -> None:
         """Replace a whole part of the netmap. Raises TailnetError when it is not JSON, or the users'."""
@@ -397,21 +380,18 @@ class Tailnet:
             value = msgspec.json.decode(json)
         except (msgspec.DecodeError, ValueError, RecursionError) as error:
             raise TailnetError(f"cannot set {aspect.value}: {error}") from None
-        encoded = encode(value)
-        if self.aspects[aspect] != encoded:
-            self.aspects[aspect] = encoded
-            self._changed_aspects.add(aspect)
+        self._parts.replace(aspect, encode(value))
 
     @property
     def changed(self) -> bool:
         """Whether `take_changes` has something to say."""
-        return bool(self._changed or self._changed_aspects)
+        return bool(self._changed or self._parts.changed)
 
     def take_changes(self) -> tuple[list[int], frozenset[Aspect]]:
         """Ids of the nodes and the aspects that changed since the last call, whatever became of them."""
-        changed, aspects = list(self._changed), frozenset(self._changed_aspects)
+        changed, aspects = list(self._changed), frozenset(self._parts.changed)
         self._changed.clear()
-        self._changed_aspects.clear()
+        self._parts.changed.clear()
         return changed, aspects
 
     # Inside
@@ -464,17 +444,3 @@ class Tailnet:
             number += 1
             chosen = f"{label[: _MAX_LABEL - 8]}-{number}"
         return chosen
-
-    def _render_dns(self) -> None:
-        config: dict[str, Any] = {
-            "Resolvers": [{"Addr": "192.0.2.53"}],
-            "Routes": {f"{self.domain}.": []},
-            "Domains": [self.domain],
-            "Proxied": True,
-        }
-        if self._dns_records:
-            config["ExtraRecords"] = [{"Name": name, "Value": value} for name, value in self._dns_records]
-        made = encode(config)
-        if self.aspects.get(Aspect.DNS) != made:
-            self.aspects[Aspect.DNS] = made
-            self._changed_aspects.add(Aspect.DNS)
