@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 COMMANDS = (
     "run", "status", "netmap", "watch", "wait", "export", "stop", "reconnect", "reload", "keys", "config", "fault",
-    "dev-control", "completion",
+    "dev-control", "check-client", "completion",
 )  # fmt: skip
 
 

@@ -37,6 +37,7 @@ _COMMANDS = {
     "config": "config",
     "fault": "fault",
     "dev-control": "dev_control",
+    "check-client": "check_client",
     "completion": "completion",
     "view": "view",
 }
