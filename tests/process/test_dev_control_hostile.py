@@ -25,7 +25,8 @@ from tests.control_client import Closed, ControlClient, Node
 from tests.process.hostile_control_client import CONNECTS, FOREIGN, GARBAGE
 from tests.waiting import wait_for
 
-pytestmark = pytest.mark.slow
+# One after another: each of them takes a whole core, and the server needs the other.
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("hostile")]
 
 ROOT = Path(__file__).parents[2]
 SEED_VARIABLE = "NETMAP_TEST_SEED"

@@ -406,6 +406,17 @@ def test_requests_sent_all_at_once_are_answered_up_to_a_number(server: RunningSe
             assert said.count(b"Connection: close") == (not kept), said[-300:]
 
 
+def test_what_is_taken_back_at_once_is_not_done(server: RunningServer) -> None:
+    with ControlClient(server.url, Node()) as client:
+        client.register(server.auth_key)
+        body = json.dumps(client.map_body()).encode()
+        for _ in range(100):
+            stream_id = client.http2.request("POST", "/machine/map", (), body, stream=True)
+            client.http2._reset(stream_id, 8)
+        client.message(client.map(), 0)
+        assert server.clients()[-1].maps == 1
+
+
 def test_a_client_gets_only_so_many_whole_maps(server: RunningServer) -> None:
     with ControlClient(server.url, Node()) as client:
         client.register(server.auth_key)

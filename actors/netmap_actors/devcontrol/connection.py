@@ -15,7 +15,7 @@ from netmap_actors.devcontrol.harm import Ending, Harm
 from netmap_actors.devcontrol.machine_api import MachineApi, http_status
 from netmap_actors.errors import NetmapError
 from netmap_actors.protocol.early_payload import challenge_json, encode_early_payload
-from netmap_actors.protocol.http2 import Http2Server
+from netmap_actors.protocol.http2 import Http2Server, RequestEnded, RequestReset
 from netmap_actors.protocol.key_endpoint import KEY_PATH
 from netmap_actors.protocol.keys import ChallengePublic, MachineKey
 from netmap_actors.protocol.noise import Responder
@@ -259,11 +259,15 @@ class ClientConnection:
     def _receive_noise(self, data: bytes, now: float) -> None:
         assert self.records is not None, "the handshake is done"
         assert self.http2 is not None, "the handshake is done"
-        for piece in self.records.receive(data):
-            for event in self.http2.receive(piece, now):
-                self.api.receive(event, now)
+        http2 = self.http2
+        events = [event for piece in self.records.receive(data) for event in http2.receive(piece, now)]
+        # Who takes a request back with the same breath gets no work done for it (CVE-2023-44487).
+        taken_back = {event.stream_id for event in events if isinstance(event, RequestReset)}
+        for event in events:
             if self.ending is not None:
                 return
+            if not (isinstance(event, RequestEnded) and event.stream_id in taken_back):
+                self.api.receive(event, now)
 
 
 def _headers(reply: front_door.Reply) -> list[tuple[str, str]]:
