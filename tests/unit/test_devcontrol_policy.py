@@ -149,6 +149,13 @@ def test_sources_by_address_are_let_in_whoever_has_them() -> None:
     assert made["DstPorts"] == [{"IP": "*", "Ports": {"First": 443, "Last": 443}}]
 
 
+def test_a_rule_whose_sources_nobody_is_lets_nobody_in() -> None:
+    tailnet = Tailnet(policy=policy(rule(["group:empty", "tag:db"], ["*:*"])))
+    assert filters(tailnet, add(tailnet, 1)) == []
+    add(tailnet, 2, tags=("tag:db",))
+    assert len(filters(tailnet, 1)) == 1
+
+
 def test_without_acls_all_is_open_and_with_none_all_is_shut() -> None:
     is_open, is_shut = Tailnet(policy=parse_policy({})), Tailnet(policy=parse_policy({"acls": []}))
     for tailnet in (is_open, is_shut):

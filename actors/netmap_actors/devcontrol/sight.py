@@ -9,12 +9,16 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from netmap_actors.devcontrol.documents import encode
 
 if TYPE_CHECKING:
     from netmap_actors.devcontrol.policy import Policy, Rule, Subject
 
 __all__ = ["Sight"]
+
+_NOBODY = msgspec.Raw(b"[]")
 
 
 @dataclasses.dataclass(slots=True)
@@ -39,7 +43,8 @@ class Sight:
         self._places: dict[int, _Place] = {}
         self._named: list[dict[int, tuple[str, ...]]] = [{} for _ in policy.rules]
         """For each rule the addresses of the nodes which its sources name."""
-        self._source_ips: list[list[str] | None] = [None for _ in policy.rules]
+        self._source_ips: list[msgspec.Raw | None] = [None for _ in policy.rules]
+        """JSON of each rule's SrcIPs, made once for all the nodes it leads to; None: to be made."""
         self._serial = 0
 
     def put(self, node_id: int, subject: Subject) -> None:
@@ -98,22 +103,21 @@ class Sight:
         self._source_ips[number] = None
         self._serial += 1
 
-    def _sources(self, number: int, rule: Rule) -> list[str]:
+    def _sources(self, number: int, rule: Rule) -> msgspec.Raw:
         made = self._source_ips[number]
         if made is None:
-            if rule.source.everybody:
-                made = ["*"]
-            else:
+            words = ["*"] if rule.source.everybody else [str(network) for network in rule.source.networks]
+            if not rule.source.everybody:
                 # In the order of ids, not of history: the same truth reads the same.
-                found = [address for _, own in sorted(self._named[number].items()) for address in own]
-                made = list(dict.fromkeys([*map(str, rule.source.networks), *found]))
-            self._source_ips[number] = made
+                for _, addresses in sorted(self._named[number].items()):
+                    words += addresses
+            made = self._source_ips[number] = msgspec.Raw(encode(list(dict.fromkeys(words))))
         return made
 
     def _filter_rule(self, number: int, rule: Rule, subject: Subject) -> dict[str, object] | None:
         """tailcfg.FilterRule as far as it concerns one node; None when nobody is let in by it."""
         sources = self._sources(number, rule)
-        if not sources:
+        if sources == _NOBODY:
             return None
         ports: list[dict[str, object]] = []
         for target in rule.targets:
