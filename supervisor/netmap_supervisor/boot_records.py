@@ -45,6 +45,9 @@ _PROXIES = (
     "http_proxy", "https_proxy", "all_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY",
 )  # fmt: skip
 
+_RESOLVER_OPTIONS = "timeout:2 attempts:2"
+"""Two seconds and two attempts for each name server (resolv.conf(5)): five seconds of a lookup are enough."""
+
 
 def endpoints_of(run_dir: Path, runtime_dir: Path) -> Endpoints:
     """Where everybody meets."""
@@ -69,7 +72,7 @@ def environment_for(actor: str, environment: Mapping[str, str], auth_key: str) -
     kept = {name: environment[name] for name in _KEPT if name in environment}
     if actor == "control_connection":
         kept |= {name: environment[name] for name in _PROXIES if name in environment}
-        kept["RES_OPTIONS"] = "timeout:2 attempts:2"
+        kept["RES_OPTIONS"] = environment.get("RES_OPTIONS", _RESOLVER_OPTIONS)
         kind, _, name = auth_key.partition(":")
         if kind == "env" and name in environment:
             kept[name] = environment[name]

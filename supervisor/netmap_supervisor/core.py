@@ -29,7 +29,7 @@ from netmap_supervisor.core_messages import (
 )
 from netmap_supervisor.probe_schedule import ProbeSchedule, Question
 from netmap_supervisor.session_ledger import MAP_STAGE
-from netmap_supervisor.session_patterns import CALM, DUPLICATE_SESSION, IDLE_CUT, SessionPatterns
+from netmap_supervisor.session_patterns import CALM, NO_FIRST_MAP, PATTERNS, SessionPatterns
 from netmap_supervisor.suspicion import Suspicion
 
 if TYPE_CHECKING:
@@ -247,7 +247,7 @@ class SupervisorCore(ChildTree):
 
     def _note_pattern(self, end: End, now: Now) -> None:
         found = self._patterns.ended(end)
-        for code in (IDLE_CUT, DUPLICATE_SESSION):
+        for code in PATTERNS:
             if found is not None and found.code == code:
                 self._degraded(CONNECTION, code, found.text, now)
             else:
@@ -364,11 +364,13 @@ class SupervisorCore(ChildTree):
             self._probes.session_began(now.boottime)
             took = round(now.boottime - connection.started_at, 3)
             self._log("info", "first_netmap", connection, peers=statistics.peers, took_s=took)
+            self._patterns.fed()
+            self._healed(CONNECTION, NO_FIRST_MAP)
         since = self.connection.ledger.map_since
         if since is not None and now.boottime - since >= CALM:
             self._patterns.calm()
-            self._healed(CONNECTION, IDLE_CUT)
-            self._healed(CONNECTION, DUPLICATE_SESSION)
+            for code in PATTERNS:
+                self._healed(CONNECTION, code)
 
     def _verdict(self, verdict: internal_pb2.Verdict, now: Now) -> None:
         child = self.children[CONNECTION]

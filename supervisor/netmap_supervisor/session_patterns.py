@@ -10,18 +10,33 @@ import dataclasses
 from typing import TYPE_CHECKING
 
 from netmap_supervisor.connection_schedule import EndReason
+from netmap_supervisor.session_ledger import MAP_STAGE
 
 if TYPE_CHECKING:
     from netmap_supervisor.session_ledger import End
 
-__all__ = ["ALIKE", "CALM", "DUPLICATE_SESSION", "IDLE_CUT", "Finding", "SessionPatterns"]
+__all__ = [
+    "ALIKE",
+    "CALM",
+    "DUPLICATE_SESSION",
+    "IDLE_CUT",
+    "NO_FIRST_MAP",
+    "PATTERNS",
+    "Finding",
+    "SessionPatterns",
+]
 
 IDLE_CUT = "idle_cut"
 """Sessions end after the same time each: something between cuts what is idle so long (headscale #56)."""
 DUPLICATE_SESSION = "duplicate_session"
 """Sessions end right after they began: somebody else may begin them with the same node key (tailscale #506)."""
+NO_FIRST_MAP = "no_first_map"
+"""Connections die of silence before their first netmap is whole: the line may be too slow for it (tailscale #13355)."""
+PATTERNS = (IDLE_CUT, DUPLICATE_SESSION, NO_FIRST_MAP)
 ALIKE = 3
 """Ends in a row that make a pattern."""
+_UNFED = 2
+"""The same of connections that had no netmap: each of them took a whole silence limit."""
 CALM = 180.0
 """Seconds a session lives that breaks one: three keep-alives."""
 _TAKEN = 10.0
@@ -46,9 +61,15 @@ class SessionPatterns:
     def __init__(self) -> None:
         self._lived: collections.deque[float] = collections.deque(maxlen=ALIKE)
         """Seconds each of the last sessions lived that the other side closed."""
+        self._unfed = 0
+        """Connections in a row that asked for a netmap and were silent before they had it."""
 
     def ended(self, end: End) -> Finding | None:
         """One more end; what shows, or None when nothing does (any more)."""
+        if end.reason is EndReason.SILENCE and end.stage == MAP_STAGE and not end.had_map:
+            self._lived.clear()
+            return self._without_map(end)
+        self._unfed = 0
         if end.reason is not EndReason.CLOSED or not end.had_map:
             self._lived.clear()
             return None
@@ -69,6 +90,20 @@ class SessionPatterns:
                 "server ends idle connections; let it wait for two minutes at least",
             )
         return None
+
+    def _without_map(self, end: End) -> Finding | None:
+        self._unfed += 1
+        if self._unfed < _UNFED:
+            return None
+        return Finding(
+            NO_FIRST_MAP,
+            f"the last {self._unfed} connections asked for a netmap and had no whole one after {end.lived:.0f} s: is "
+            "the line too slow for it? A longer liveness.silence_timeout gives it more time",
+        )
+
+    def fed(self) -> None:
+        """A session has its whole netmap."""
+        self._unfed = 0
 
     def calm(self) -> None:
         """A session has lived for CALM."""

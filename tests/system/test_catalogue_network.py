@@ -227,6 +227,8 @@ def test_f41_a_netmap_too_large_for_its_line_is_silence_and_said_each_time(
         stale = client.wait_status(lambda status: status["netmap"]["state"] == "stale", 5.0, "a stale netmap")
         assert stale["netmap"]["peers"] == before["netmap"]["peers"], "what is known is kept"
         assert ended_counts(stale) == {"closed": 1, "silence": 2}, "bytes that complete no netmap are no food"
+        client.wait_event("degraded", 5.0, code="no_first_map")
         server.run("tc", "qdisc", "del", "dev", server.link, "root")
         after = client.wait_fresh(HEALED)
         assert after["netmap"]["peers"] == before["netmap"]["peers"]
+        client.wait_event("healed", 5.0, code="no_first_map")

@@ -65,6 +65,8 @@ def test_only_the_connection_gets_the_variable_the_key_is_in() -> None:
     kept = environment_for("control_connection", ENVIRONMENT, "env:THE_KEY")
     assert kept["THE_KEY"] == "tskey-auth-secret"
     assert kept["RES_OPTIONS"] == "timeout:2 attempts:2"
+    own = {**ENVIRONMENT, "RES_OPTIONS": "timeout:9"}
+    assert environment_for("control_connection", own, "env:THE_KEY")["RES_OPTIONS"] == "timeout:9"
 
 
 @pytest.mark.parametrize("actor", ["control_connection", "publisher"])

@@ -9,7 +9,7 @@ import pytest
 
 from netmap_actors.exit_reason import ExitReason
 from netmap_supervisor.connection_schedule import GOOD_SESSION, ConnectionSchedule, EndReason
-from netmap_supervisor.session_patterns import ALIKE, CALM, DUPLICATE_SESSION, IDLE_CUT
+from netmap_supervisor.session_patterns import ALIKE, CALM, DUPLICATE_SESSION, IDLE_CUT, NO_FIRST_MAP
 from tests.unit.simulated_shell import SimulatedShell
 
 CONNECTION = "control_connection"
@@ -83,6 +83,22 @@ def test_what_has_nothing_in_common_is_no_pattern(
     for lived in ends:
         session(shell, lived, reason, full=full)
     assert not {IDLE_CUT, DUPLICATE_SESSION} & set(shell.degraded())
+
+
+def test_f41_a_line_too_slow_for_the_netmap_is_named_until_it_has_carried_one() -> None:
+    shell = SimulatedShell().started()
+    for number in range(4):
+        assert (NO_FIRST_MAP in shell.degraded()) == (number >= 2)
+        shell.advance(120.0, until=lambda: CONNECTION in shell.processes)
+        shell.ready(CONNECTION)
+        shell.session(full=False)
+        shell.verdict("silence")
+    (condition,) = [one for one in shell.core.conditions.all() if one.code == NO_FIRST_MAP]
+    assert "too slow" in condition.text
+    shell.advance(120.0, until=lambda: CONNECTION in shell.processes)
+    shell.ready(CONNECTION)
+    shell.session()
+    assert NO_FIRST_MAP not in shell.degraded()
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -30,7 +30,7 @@ from netmap_actors.process.actor_base import ActorBase
 from netmap_actors.process.allocator import return_large_blocks
 from netmap_actors.transport.black_hole import BlackHole
 from netmap_actors.transport.byte_stream import why_broken
-from netmap_actors.transport.resolve import resolve, shorten_resolver_timeouts
+from netmap_actors.transport.resolve import resolve
 from netmap_actors.transport.tls import make_context
 from netmap_actors.wire import internal_pb2
 
@@ -84,7 +84,6 @@ class ControlConnection(ActorBase):
     def setup(self) -> None:
         confinement.forbid_dump()
         return_large_blocks()
-        shorten_resolver_timeouts()
         settings = self._settings
         self._reports = Reports(
             self.loop,

@@ -6,7 +6,6 @@ Not here: a limit on the time it takes; who waits keeps that.
 from __future__ import annotations
 
 import ipaddress
-import os
 import socket
 import threading
 from typing import TYPE_CHECKING
@@ -18,20 +17,10 @@ if TYPE_CHECKING:
 
     from netmap_actors.bus.loop import Loop
 
-__all__ = ["MAX_ADDRESSES", "resolve", "shorten_resolver_timeouts"]
+__all__ = ["MAX_ADDRESSES", "resolve"]
 
 MAX_ADDRESSES = 16
 """Addresses of one name that are tried."""
-
-_RESOLVER_OPTIONS = "timeout:2 attempts:2"
-
-
-def shorten_resolver_timeouts() -> None:
-    """Two seconds and two attempts for each name server (resolv.conf(5)), unless the environment says otherwise.
-
-    The C library reads it at the first lookup of the process.
-    """
-    os.environ.setdefault("RES_OPTIONS", _RESOLVER_OPTIONS)
 
 
 def resolve(
