@@ -114,8 +114,8 @@ class Commands:
     def nodes(self) -> list[NodeView]:
         return [view_of_node(entry) for entry in self._tailnet.entries.values()]
 
-    def node(self, word: str | int) -> NodeView:
-        return view_of_node(self._tailnet.find(word))
+    def node(self, node: str | int) -> NodeView:
+        return view_of_node(self._tailnet.find(node))
 
     def clients(self) -> list[ClientView]:
         now, entries = self._now(), self._tailnet.entries
@@ -206,57 +206,57 @@ class Commands:
         )
         return self._edited(entry)
 
-    def remove_node(self, word: str | int, end_stream: bool = False) -> NodeView:
+    def remove_node(self, node: str | int, end_stream: bool = False) -> NodeView:
         """Delete a node. Like headscale its stream is fed on, unless told to end it."""
-        entry = self._tailnet.find(word)
+        entry = self._tailnet.find(node)
         stream = self._control.streams.get(entry.node.id)
         self._tailnet.remove_node(entry.node.id)
         if end_stream and stream is not None:
             stream.end(self._now())
         return self._edited(entry)
 
-    def set_online(self, word: str | int, online: bool = True) -> NodeView:
-        entry = self._tailnet.find(word)
+    def set_online(self, node: str | int, online: bool = True) -> NodeView:
+        entry = self._tailnet.find(node)
         self._tailnet.set_online(entry.node.id, online, self._control.wall())
         return self._edited(entry)
 
-    def set_tags(self, word: str | int, tags: Sequence[str]) -> NodeView:
-        entry = self._tailnet.find(word)
+    def set_tags(self, node: str | int, tags: Sequence[str]) -> NodeView:
+        entry = self._tailnet.find(node)
         self._tailnet.set_tags(entry.node.id, tags)
         return self._edited(entry)
 
-    def set_routes(self, word: str | int, routes: Sequence[str]) -> NodeView:
-        entry = self._tailnet.find(word)
+    def set_routes(self, node: str | int, routes: Sequence[str]) -> NodeView:
+        entry = self._tailnet.find(node)
         self._tailnet.set_routes(entry.node.id, routes)
         return self._edited(entry)
 
-    def set_endpoints(self, word: str | int, endpoints: Sequence[str]) -> NodeView:
-        entry = self._tailnet.find(word)
+    def set_endpoints(self, node: str | int, endpoints: Sequence[str]) -> NodeView:
+        entry = self._tailnet.find(node)
         self._tailnet.set_endpoints(entry.node.id, endpoints)
         return self._edited(entry)
 
-    def set_capabilities(self, word: str | int, names: Sequence[str]) -> NodeView:
-        entry = self._tailnet.find(word)
+    def set_capabilities(self, node: str | int, names: Sequence[str]) -> NodeView:
+        entry = self._tailnet.find(node)
         self._tailnet.set_capabilities(entry.node.id, names)
         return self._edited(entry)
 
-    def rename(self, word: str | int, name: str) -> NodeView:
-        entry = self._tailnet.find(word)
+    def rename(self, node: str | int, name: str) -> NodeView:
+        entry = self._tailnet.find(node)
         self._tailnet.rename(entry.node.id, name)
         return self._edited(entry)
 
-    def expire(self, word: str | int, in_seconds: float = 0.0) -> NodeView:
+    def expire(self, node: str | int, in_seconds: float = 0.0) -> NodeView:
         """Let the node key expire, now or later."""
         if not abs(in_seconds) <= _MAX_EXPIRY:
             raise TailnetError(f"cannot let a key expire in {in_seconds} s: that is no time")
-        entry = self._tailnet.find(word)
+        entry = self._tailnet.find(node)
         wall = self._control.wall()
         self._tailnet.set_expiry(entry.node.id, wall + in_seconds, wall=wall)
         return self._edited(entry)
 
-    def authorize(self, word: str | int, authorized: bool = True) -> NodeView:
+    def authorize(self, node: str | int, authorized: bool = True) -> NodeView:
         """Approve a device, or take the approval back."""
-        entry = self._tailnet.find(word)
+        entry = self._tailnet.find(node)
         self._tailnet.set_authorized(entry.node.id, authorized)
         return self._edited(entry)
 

@@ -126,29 +126,29 @@ class Edits:
     def add_node(self, name: str, **fields: Any) -> NodeView:
         return self._call(lambda it: it.add_node(name, **fields))
 
-    def remove_node(self, word: str | int, *, end_stream: bool = False) -> NodeView:
-        return self._call(lambda it: it.remove_node(word, end_stream))
+    def remove_node(self, node: str | int, *, end_stream: bool = False) -> NodeView:
+        return self._call(lambda it: it.remove_node(node, end_stream))
 
-    def set_online(self, word: str | int, online: bool = True) -> NodeView:
-        return self._call(lambda it: it.set_online(word, online))
+    def set_online(self, node: str | int, online: bool = True) -> NodeView:
+        return self._call(lambda it: it.set_online(node, online))
 
-    def set_tags(self, word: str | int, tags: list[str]) -> NodeView:
-        return self._call(lambda it: it.set_tags(word, tags))
+    def set_tags(self, node: str | int, tags: list[str]) -> NodeView:
+        return self._call(lambda it: it.set_tags(node, tags))
 
-    def set_routes(self, word: str | int, routes: list[str]) -> NodeView:
-        return self._call(lambda it: it.set_routes(word, routes))
+    def set_routes(self, node: str | int, routes: list[str]) -> NodeView:
+        return self._call(lambda it: it.set_routes(node, routes))
 
-    def set_endpoints(self, word: str | int, endpoints: list[str]) -> NodeView:
-        return self._call(lambda it: it.set_endpoints(word, endpoints))
+    def set_endpoints(self, node: str | int, endpoints: list[str]) -> NodeView:
+        return self._call(lambda it: it.set_endpoints(node, endpoints))
 
-    def rename(self, word: str | int, name: str) -> NodeView:
-        return self._call(lambda it: it.rename(word, name))
+    def rename(self, node: str | int, name: str) -> NodeView:
+        return self._call(lambda it: it.rename(node, name))
 
-    def expire(self, word: str | int, in_seconds: float = 0.0) -> NodeView:
-        return self._call(lambda it: it.expire(word, in_seconds))
+    def expire(self, node: str | int, in_seconds: float = 0.0) -> NodeView:
+        return self._call(lambda it: it.expire(node, in_seconds))
 
-    def authorize(self, word: str | int, authorized: bool = True) -> NodeView:
-        return self._call(lambda it: it.authorize(word, authorized))
+    def authorize(self, node: str | int, authorized: bool = True) -> NodeView:
+        return self._call(lambda it: it.authorize(node, authorized))
 
     def churn(self, count: int = 1) -> None:
         """Make so many random changes at once."""
