@@ -64,6 +64,29 @@ def test_who_joins_finds_the_tailnet_that_was_ordered(tmp_path: Path) -> None:
         client.close()
 
 
+def test_a_scenario_happens_at_its_seconds(tmp_path: Path) -> None:
+    (tmp_path / "short.toml").write_text(
+        'from = "first_map"\n[[node]]\nname = "web-1"\n'
+        '[[event]]\nat = 0.2\ndo = "set_online"\nnode = "web-1"\nonline = false\n'
+        '[[event]]\nat = 0.5\ndo = "set_tags"\nnode = "web-1"\ntags = ["tag:web"]\n'
+    )
+    with running_dev_server(*QUIET, f"--scenario={tmp_path}/short.toml") as server:
+        first, client = joined(server)
+        (peer,) = first["Peers"]
+        assert (peer["Name"], peer["Online"]) == ("web-1.dev.netmap.example.", True)
+        changes = [client.message(client.map(), 0)["Peers"][0]]
+        wait_for(
+            lambda: (
+                changes.append(client.message(client.map(), 0)["Peers"][0])
+                or changes[-1].get("Tags") == ["tag:web"]
+            ),
+            5.0,
+            "the changed tag",
+        )
+        assert changes[-1]["Online"] is False
+        client.close()
+
+
 def test_an_open_server_asks_nobody_who_he_is() -> None:
     with running_dev_server(*QUIET, "--open", "--early-payload=off") as server:
         client = ControlClient(server.url, Node())

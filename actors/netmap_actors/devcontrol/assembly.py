@@ -12,15 +12,18 @@ import socket
 from typing import TYPE_CHECKING, Any
 
 from netmap_actors.devcontrol.churn import Churn, populate
+from netmap_actors.devcontrol.commands import Commands
 from netmap_actors.devcontrol.control import Control, Options
 from netmap_actors.devcontrol.derp_map import parse_derp_map
 from netmap_actors.devcontrol.documents import encode
 from netmap_actors.devcontrol.policy import parse_policy
 from netmap_actors.devcontrol.registrar import AuthKey, Login, Registrar
 from netmap_actors.devcontrol.requests import BadRequest, decode_register, register_document
+from netmap_actors.devcontrol.scenario import parse_scenario, place
+from netmap_actors.devcontrol.scenario_player import ScenarioPlayer
 from netmap_actors.devcontrol.server import ControlServer
 from netmap_actors.devcontrol.store import SavedLogin, SavedNode, State, Store
-from netmap_actors.devcontrol.tailnet import Entry, Tailnet
+from netmap_actors.devcontrol.tailnet import Entry, Tailnet, TailnetError
 from netmap_actors.errors import ConfigurationError
 from netmap_actors.protocol.keys import BadKey, MachinePrivate
 
@@ -30,6 +33,7 @@ if TYPE_CHECKING:
     from netmap_actors.bus.loop import Loop
     from netmap_actors.devcontrol.derp_map import DerpMap
     from netmap_actors.devcontrol.policy import Policy
+    from netmap_actors.devcontrol.scenario import Scenario
 
 __all__ = ["BACKLOG", "Setup", "assemble", "bind"]
 
@@ -63,6 +67,8 @@ class Setup:
     """As read, or as it stands in a file; None: three relays that do not answer."""
     policy: Policy | dict[str, Any] | None = None
     """The same; None: everybody sees everybody, and nobody may ask for tags."""
+    scenario: Scenario | dict[str, Any] | None = None
+    """The same; None: nothing happens but churn."""
     options: Options = dataclasses.field(default_factory=Options)
 
     def __repr__(self) -> str:
@@ -100,9 +106,10 @@ def assemble(
     state.incarnation += 1
     wall = loop.clock.wall
     url = setup.url or url_of(listener)
-    policy, derp_map = setup.policy, setup.derp_map
+    policy, derp_map, scenario = setup.policy, setup.derp_map, setup.scenario
     policy = parse_policy(policy) if isinstance(policy, dict) else policy
     derp_map = parse_derp_map(encode(derp_map)) if isinstance(derp_map, dict) else derp_map
+    scenario = parse_scenario(scenario) if isinstance(scenario, dict) else scenario
     tailnet = Tailnet(setup.domain, derp_map=derp_map, policy=policy)
     if policy is not None and policy.ignored:
         log("policy_parts_ignored", parts=", ".join(policy.ignored))
@@ -114,7 +121,9 @@ def assemble(
         )
         tailnet.restore(entry)
     tailnet.begin_ids(state.next_id)
-    populate(tailnet, setup.nodes, random.Random(setup.seed), wall())  # noqa: S311  # repeatable on purpose
+    seeded = random.Random(setup.seed)  # noqa: S311  # repeatable on purpose
+    populate(tailnet, setup.nodes, seeded, wall())
+    _place(scenario, tailnet, seeded, wall())
     tailnet.skip_ids((state.incarnation - 1) * _IDS_PER_START)
     registrar = Registrar(
         tailnet,
@@ -157,7 +166,19 @@ def assemble(
             log("state_not_saved", detail=error.strerror)
 
     save()
-    return ControlServer(loop, listener, control, churn, log=log, save=save), url, auth_key
+    server = ControlServer(loop, listener, control, churn, log=log, save=save)
+    if scenario is not None:
+        server.play = ScenarioPlayer(scenario, Commands(server, loop.now), loop, log)
+    return server, url, auth_key
+
+
+def _place(scenario: Scenario | None, tailnet: Tailnet, rng: random.Random, wall: float) -> None:
+    if scenario is None:
+        return
+    try:
+        place(scenario.nodes, tailnet, rng, wall)
+    except TailnetError as error:
+        raise ConfigurationError(f"cannot use the scenario: {error}") from None
 
 
 def _auth_key(setup: Setup, store: Store | None) -> str:

@@ -1,6 +1,6 @@
-"""Reads the files an operator hands to the control server: auth key, DERP map and policy.
+"""Reads the files an operator hands to the control server: auth key, DERP map, policy and scenario.
 
-Not here: what must be in them (`derp_map`, `policy`).
+Not here: what must be in them (`derp_map`, `policy`, `scenario`).
 """
 
 from __future__ import annotations
@@ -15,13 +15,15 @@ import msgspec
 
 from netmap_actors.devcontrol.derp_map import parse_derp_map
 from netmap_actors.devcontrol.policy import parse_policy
+from netmap_actors.devcontrol.scenario import parse_scenario
 from netmap_actors.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from netmap_actors.devcontrol.derp_map import DerpMap
     from netmap_actors.devcontrol.policy import Policy
+    from netmap_actors.devcontrol.scenario import Scenario
 
-__all__ = ["MAX_FILE", "read_auth_key", "read_derp_map", "read_policy"]
+__all__ = ["MAX_FILE", "read_auth_key", "read_derp_map", "read_policy", "read_scenario"]
 
 MAX_FILE = 16 << 20
 """Bytes of one file that are read."""
@@ -50,6 +52,17 @@ def read_policy(path: str | Path) -> Policy:
         raise ConfigurationError(f"{error} (in {path})") from None
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise ConfigurationError(f"cannot use the policy: {error} (in {path})") from None
+
+
+def read_scenario(path: str | Path) -> Scenario:
+    """A scenario as TOML. Raises ConfigurationError, which names the file."""
+    text = _read(path)
+    try:
+        return parse_scenario(tomllib.loads(text.decode()))
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{error} (in {path})") from None
+    except (ValueError, RecursionError) as error:
+        raise ConfigurationError(f"cannot use the scenario: {error} (in {path})") from None
 
 
 def read_auth_key(source: str) -> str:

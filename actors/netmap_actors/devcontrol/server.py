@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import struct
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from netmap_actors.devcontrol import lost_packets
 from netmap_actors.devcontrol.connection import ClientConnection
@@ -35,6 +35,16 @@ _ACCEPT_PAUSE = 1.0
 _PERSIST_DELAY = 1.0
 """Seconds until a change of a registered node is on disk, unless an answer depends on it."""
 _RESET = struct.pack("ii", 1, 0)
+
+
+class Play(Protocol):
+    """Something that happens to the server by itself, such as a scenario."""
+
+    def begin(self) -> None:
+        """A map stream has begun."""
+
+    def close(self) -> None:
+        """The server ends."""
 
 
 class _Client:
@@ -73,6 +83,7 @@ class ControlServer:
         self.connections: dict[int, ClientConnection] = {}
         self.refused = 0
         """Connections closed because there were too many."""
+        self.play: Play | None = None
         self._loop = loop
         self._listener = listener
         self._log = log
@@ -142,6 +153,8 @@ class ControlServer:
     def close(self) -> None:
         """Stop listening and close everything; the loop stays."""
         self._closed = True
+        if self.play is not None:
+            self.play.close()
         self._loop.unwatch(self._listener.fileno())
         self._listener.close()
         for timer in (self._batch, self._life, self._saving):
@@ -342,6 +355,8 @@ class ControlServer:
             connection.api.login_done(login_id, self._loop.now())
 
     def _on_newcomer(self) -> None:
+        if self.play is not None:
+            self.play.begin()
         self.churn.newcomer(self._loop.now())
 
     # State

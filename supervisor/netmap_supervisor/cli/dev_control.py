@@ -111,6 +111,7 @@ def _user(ctx: click.Context, param: click.Parameter, value: str) -> str:
 @click.option(
     "--churn", default=0.3, show_default=True, type=click.FloatRange(0, 1000), help="Changes per second."
 )
+@click.option("--scenario", metavar="FILE", help="Nodes, and what happens to them at which second; TOML.")
 @click.option(
     "--keep-alive",
     default="50s",
@@ -150,6 +151,7 @@ def command(
     state_dir: str | None,
     policy: str | None,
     derp_map: str | None,
+    scenario: str | None,
     keep_alive: float,
     offline_grace: float,
     ephemeral_grace: float,
@@ -181,6 +183,7 @@ def command(
         require_auth=not is_open,
         policy=operator_files.read_policy(policy) if policy else None,
         derp_map=operator_files.read_derp_map(derp_map) if derp_map else None,
+        scenario=operator_files.read_scenario(scenario) if scenario else None,
         options=make_options(
             keep_alive=keep_alive,
             offline_grace=offline_grace,

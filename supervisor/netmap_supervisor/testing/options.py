@@ -41,6 +41,8 @@ class DevControlOptions(TypedDict, total=False):
     """Who sees whom, as in a policy file: acls, groups, hosts, tagOwners; everybody sees everybody."""
     derp_map: dict[str, Any]
     """Relays to tell of, `{"Regions": {…}}`; three that do not answer."""
+    scenario: dict[str, Any]
+    """Nodes, and what happens to them at which second, as in a scenario file; nothing."""
     require_auth: bool
     """False lets in who brings no key; True."""
     require_approval: bool
