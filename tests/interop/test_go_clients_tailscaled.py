@@ -1,0 +1,75 @@
+"""tailscale's own daemon against our control server, each side asked what it knows of the other."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from netmap_actors.devcontrol.standalone import RunningServer, running_server
+from tests.interop.tailscaled import Tailscaled, running_tailscaled
+from tests.waiting import wait_for
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from netmap_actors.devcontrol.views import NodeView
+
+pytestmark = pytest.mark.interop
+
+LIMIT = 15.0
+
+
+def node_called(server: RunningServer, label: str) -> NodeView:
+    return next(node for node in server.nodes() if node.name.partition(".")[0] == label)
+
+
+def peer_is(daemon: Tailscaled, label: str, fact: Callable[[dict[str, Any]], object], what: str) -> None:
+    """Wait until this daemon says so of that peer."""
+    wait_for(lambda: label in daemon.peers() and fact(daemon.peers()[label]), LIMIT, f"{label} {what}")
+
+
+def test_two_join_by_key_and_each_hears_what_becomes_of_the_other(go_tools: Path) -> None:
+    with ExitStack() as running:
+        server = running.enter_context(running_server(offline_grace=0.5))
+        one, two = (running.enter_context(running_tailscaled(go_tools)) for _ in range(2))
+        one.up(server.url, server.auth_key, "one")
+        two.up(server.url, server.auth_key, "two", "--advertise-routes=10.9.0.0/16")
+        assert (one.state(), two.state()) == ("Running", "Running")
+
+        # Both sides agree on who is who.
+        for daemon, label, other in ((one, "one", "two"), (two, "two", "one")):
+            ours = node_called(server, label)
+            own = daemon.status()["Self"]
+            assert own["ID"] == ours.stable_id
+            assert own["PublicKey"] == ours.key
+            assert own["DNSName"] == ours.name
+            assert daemon.run("ip").split() == [address.partition("/")[0] for address in ours.addresses]
+            peer_is(daemon, other, lambda peer: peer["Online"], "is seen online")
+            theirs = node_called(server, other)
+            assert daemon.peers()[other]["PublicKey"] == theirs.key
+            assert theirs.name.rstrip(".") in daemon.run("whois", theirs.addresses[0].partition("/")[0])
+
+        # A node joins with the routes it advertises; from then on they are what the server is told.
+        peer_is(one, "two", lambda peer: "10.9.0.0/16" in peer["AllowedIPs"], "has the route it advertised")
+        server.tailnet.set_routes("two", [])
+        peer_is(one, "two", lambda peer: "10.9.0.0/16" not in peer["AllowedIPs"], "has lost its route")
+        server.tailnet.set_routes("two", ["10.9.0.0/16"])
+        peer_is(one, "two", lambda peer: "10.9.0.0/16" in peer["AllowedIPs"], "has its route again")
+
+        server.tailnet.set_tags("two", ["tag:web"])
+        peer_is(one, "two", lambda peer: peer.get("Tags") == ["tag:web"], "has the tag")
+
+        server.tailnet.rename("two", "deux")
+        peer_is(one, "deux", lambda peer: peer["Tags"] == ["tag:web"], "has its new name")
+        wait_for(lambda: two.status()["Self"]["DNSName"].startswith("deux."), LIMIT, "two hears its own name")
+
+        two.run("down")
+        peer_is(one, "deux", lambda peer: not peer["Online"], "is seen offline")
+        two.run("up")
+        peer_is(one, "deux", lambda peer: peer["Online"], "is seen online again")
+
+        server.tailnet.remove_node("deux")
+        wait_for(lambda: not one.peers(), LIMIT, "the removed peer is gone")
