@@ -15,6 +15,7 @@ import pytest
 from netmap_actors.devcontrol.connection import MAX_IN_A_ROW
 from netmap_actors.devcontrol.machine_api import MAX_MAPS
 from netmap_actors.devcontrol.standalone import RunningServer, make_options, running_server
+from netmap_actors.devcontrol.tailnet import TailnetError
 from netmap_actors.errors import RemoteProtocolError
 from netmap_actors.protocol.noise import HandshakeRefused
 from tests.control_client import Closed, ControlClient, Node, fetch_key, joined
@@ -469,6 +470,14 @@ def test_a_client_that_does_not_read_is_dropped_and_costs_no_memory() -> None:
         wait_for(lambda: not server.clients(), 10.0, "the connection is gone")
         assert server.seen("end")[-1].detail == "the client does not read"
         client.close()
+
+
+@pytest.mark.parametrize("seconds", [1e300, -1.0])
+def test_a_life_of_node_keys_that_no_date_can_bear_is_refused(server: RunningServer, seconds: float) -> None:
+    command = json.dumps({"command": "require", "key_lifetime": seconds}).encode()
+    with pytest.raises(TailnetError, match="cannot let keys live"):
+        server.call(lambda it: it.execute(command))
+    joined(server, "later")[0].close()
 
 
 def test_a_node_key_expires_by_itself(server: RunningServer) -> None:

@@ -176,6 +176,8 @@ class Commands:
         self, auth: bool | None = None, approval: bool | None = None, key_lifetime: float = 0.0
     ) -> None:
         """Ask newcomers for a login, for an administrator's approval, let node keys expire; 0: never."""
+        if not 0.0 <= key_lifetime <= _MAX_EXPIRY:
+            raise TailnetError(f"cannot let keys live for {key_lifetime} s: that is no time")
         registrar = self._registrar
         registrar.require_auth = registrar.require_auth if auth is None else auth
         registrar.require_approval = registrar.require_approval if approval is None else approval
