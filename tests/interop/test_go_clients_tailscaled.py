@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
@@ -73,3 +74,32 @@ def test_two_join_by_key_and_each_hears_what_becomes_of_the_other(go_tools: Path
 
         server.tailnet.remove_node("deux")
         wait_for(lambda: not one.peers(), LIMIT, "the removed peer is gone")
+
+
+def test_an_ephemeral_node_waits_for_approval_and_is_gone_with_its_logout(go_tools: Path) -> None:
+    with running_server(require_approval=True) as server, running_tailscaled(go_tools) as daemon:
+        key = server.call(lambda it: it.add_auth_key(ephemeral=True))
+        waiting = subprocess.Popen(
+            daemon.command(
+                "up",
+                f"--login-server={server.url}",
+                f"--auth-key={key}",
+                "--hostname=guest",
+                "--accept-dns=false",
+            ),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+        )
+        try:
+            wait_for(lambda: daemon.state() == "NeedsMachineAuth", LIMIT, "it waits for an administrator")
+            assert not node_called(server, "guest").authorized
+            server.tailnet.authorize("guest")
+            wait_for(lambda: daemon.state() == "Running", LIMIT, "it runs once it is approved")
+        finally:
+            waiting.kill()
+            waiting.communicate()
+        assert node_called(server, "guest").ephemeral
+        daemon.run("logout")
+        wait_for(lambda: not server.nodes(), LIMIT, "the ephemeral node is gone")
+        assert daemon.state() == "NeedsLogin"
