@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
+import re
 import shutil
 import socket
 import subprocess
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 COMMAND_LIMIT = 30.0
 """Seconds one `tailscale` command may take."""
+_LOGIN_URL = re.compile(r"https?://\S+/auth/\w+")
 
 
 class _UnixConnection(http.client.HTTPConnection):
@@ -82,20 +84,60 @@ class Tailscaled:
 
     def up(self, url: str, auth_key: str, hostname: str, *options: str) -> None:
         """`tailscale up` by auth key; returns when it is Running."""
-        self.run(
-            "up",
-            f"--login-server={url}",
-            f"--auth-key={auth_key}",
-            f"--hostname={hostname}",
-            "--accept-dns=false",
-            *options,
+        self.run("up", *_up_options(url, hostname), f"--auth-key={auth_key}", *options)
+
+    @contextlib.contextmanager
+    def going_up(self, url: str, hostname: str, *options: str) -> Iterator[GoingUp]:
+        """`tailscale up` that waits for a person, or is refused; ended on leaving."""
+        command = self.command("up", *_up_options(url, hostname), *options)
+        words = self.log.with_name("up")
+        with words.open("wb") as out:
+            process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=out)
+        try:
+            yield GoingUp(process, words)
+        finally:
+            process.kill()
+            process.wait()
+
+
+class GoingUp:
+    """A running `tailscale up`."""
+
+    def __init__(self, process: subprocess.Popen[bytes], words: Path) -> None:
+        self._process = process
+        self._words = words
+
+    def words(self) -> str:
+        """What it has printed so far."""
+        return self._words.read_text()
+
+    def wait_login_url(self, other_than: str = "") -> str:
+        """The address it asks its user to visit."""
+        return wait_for(
+            lambda: next((url for url in _LOGIN_URL.findall(self.words()) if url != other_than), None),
+            COMMAND_LIMIT,
+            "tailscale up prints where to log in",
         )
+
+    def wait_end(self) -> int:
+        """Its exit status."""
+        try:
+            return self._process.wait(COMMAND_LIMIT)
+        except subprocess.TimeoutExpired:
+            raise TimeoutError(f"tailscale up has not ended, and said {self.words()!r}") from None
+
+
+def _up_options(url: str, hostname: str) -> list[str]:
+    return [f"--login-server={url}", f"--hostname={hostname}", "--accept-dns=false"]
 
 
 @contextlib.contextmanager
-def running_tailscaled(tools: Path) -> Iterator[Tailscaled]:
-    """tailscaled logged in nowhere yet; ended, and all it kept removed, on leaving."""
-    directory = Path(tempfile.mkdtemp(prefix="nmt-", dir="/tmp"))
+def running_tailscaled(tools: Path, keep_in: Path | None = None) -> Iterator[Tailscaled]:
+    """tailscaled; ended on leaving. It is logged in nowhere, and all it keeps is removed.
+
+    `keep_in`: a directory of a short name which keeps everything for the next start.
+    """
+    directory = keep_in or Path(tempfile.mkdtemp(prefix="nmt-", dir="/tmp"))
     command = [
         tools / "tailscaled",
         "--tun=userspace-networking",
@@ -119,4 +161,5 @@ def running_tailscaled(tools: Path) -> Iterator[Tailscaled]:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-        shutil.rmtree(directory, ignore_errors=True)
+        if keep_in is None:
+            shutil.rmtree(directory, ignore_errors=True)
