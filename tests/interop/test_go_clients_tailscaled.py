@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import subprocess
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from netmap_actors.devcontrol.standalone import RunningServer, running_server
+from tests.interop.stun_server import running_stun
 from tests.interop.tailscaled import Tailscaled, running_tailscaled
 from tests.waiting import wait_for
 
@@ -34,7 +34,8 @@ def peer_is(daemon: Tailscaled, label: str, fact: Callable[[dict[str, Any]], obj
 
 def test_two_join_by_key_and_each_hears_what_becomes_of_the_other(go_tools: Path) -> None:
     with ExitStack() as running:
-        server = running.enter_context(running_server(offline_grace=0.5))
+        derp_map = running.enter_context(running_stun())
+        server = running.enter_context(running_server(offline_grace=0.5, derp_map=derp_map))
         one, two = (running.enter_context(running_tailscaled(go_tools)) for _ in range(2))
         one.up(server.url, server.auth_key, "one")
         two.up(server.url, server.auth_key, "two", "--advertise-routes=10.9.0.0/16")
@@ -53,12 +54,12 @@ def test_two_join_by_key_and_each_hears_what_becomes_of_the_other(go_tools: Path
             assert daemon.peers()[other]["PublicKey"] == theirs.key
             assert theirs.name.rstrip(".") in daemon.run("whois", theirs.addresses[0].partition("/")[0])
 
-        # A node joins with the routes it advertises; from then on they are what the server is told.
-        peer_is(one, "two", lambda peer: "10.9.0.0/16" in peer["AllowedIPs"], "has the route it advertised")
+        # A route that is advertised leads nowhere until it is approved.
+        assert "10.9.0.0/16" not in one.peers()["two"]["AllowedIPs"]
+        server.tailnet.set_routes("two", ["10.9.0.0/16"])
+        peer_is(one, "two", lambda peer: "10.9.0.0/16" in peer["AllowedIPs"], "has its approved route")
         server.tailnet.set_routes("two", [])
         peer_is(one, "two", lambda peer: "10.9.0.0/16" not in peer["AllowedIPs"], "has lost its route")
-        server.tailnet.set_routes("two", ["10.9.0.0/16"])
-        peer_is(one, "two", lambda peer: "10.9.0.0/16" in peer["AllowedIPs"], "has its route again")
 
         server.tailnet.set_tags("two", ["tag:web"])
         peer_is(one, "two", lambda peer: peer.get("Tags") == ["tag:web"], "has the tag")
@@ -77,28 +78,18 @@ def test_two_join_by_key_and_each_hears_what_becomes_of_the_other(go_tools: Path
 
 
 def test_an_ephemeral_node_waits_for_approval_and_is_gone_with_its_logout(go_tools: Path) -> None:
-    with running_server(require_approval=True) as server, running_tailscaled(go_tools) as daemon:
+    with (
+        running_stun() as derp_map,
+        running_server(require_approval=True, derp_map=derp_map) as server,
+        running_tailscaled(go_tools) as daemon,
+    ):
         key = server.call(lambda it: it.add_auth_key(ephemeral=True))
-        waiting = subprocess.Popen(
-            daemon.command(
-                "up",
-                f"--login-server={server.url}",
-                f"--auth-key={key}",
-                "--hostname=guest",
-                "--accept-dns=false",
-            ),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-        )
-        try:
+        with daemon.going_up(server.url, "guest", f"--auth-key={key}") as up:
             wait_for(lambda: daemon.state() == "NeedsMachineAuth", LIMIT, "it waits for an administrator")
             assert not node_called(server, "guest").authorized
             server.tailnet.authorize("guest")
-            wait_for(lambda: daemon.state() == "Running", LIMIT, "it runs once it is approved")
-        finally:
-            waiting.kill()
-            waiting.communicate()
+            assert up.wait_end() == 0, up.words()
+        assert daemon.state() == "Running"
         assert node_called(server, "guest").ephemeral
         daemon.run("logout")
         wait_for(lambda: not server.nodes(), LIMIT, "the ephemeral node is gone")

@@ -109,6 +109,14 @@ def test_a_key_decides_over_tags_and_ephemerality(office: Office) -> None:
     assert entry.ephemeral
 
 
+def test_advertised_routes_are_an_offer_until_somebody_approves_them(office: Office) -> None:
+    office.ask(1, "reusable", Hostinfo={"RoutableIPs": ["10.0.0.0/8"]})
+    node = office.node(1)
+    assert node.primary_routes == ()
+    assert node.allowed_ips == node.addresses
+    assert b'"RoutableIPs":["10.0.0.0/8"]' in bytes(node.hostinfo), "the offer is told"
+
+
 def test_a_machine_that_comes_back_with_a_new_key_is_the_same_node(office: Office) -> None:
     office.ask(1, "reusable")
     before = office.node(1)

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import dataclasses
 import enum
-import ipaddress
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from netmap_actors.devcontrol.documents import User, encode
-from netmap_actors.devcontrol.requests import hostname_of, requested_tags, routes_of
+from netmap_actors.devcontrol.requests import hostname_of, requested_tags
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -260,7 +259,6 @@ class Registrar:
                 online=False,
                 machine_authorized=not self.require_approval,
             )
-            tailnet.set_routes(entry.node.id, _valid_routes(request.hostinfo))
         else:
             tailnet.rotate_key(entry.node.id, node_key)
             if not key.text and tailnet.policy is not None:
@@ -332,14 +330,3 @@ def _encode(user: User | None = None, **fields: Any) -> bytes:
 
 def _not_permitted(tags: Iterable[str]) -> str:
     return f"requested tags [{' '.join(tags)}] are invalid or not permitted"
-
-
-def _valid_routes(hostinfo: dict[str, Any] | None) -> tuple[str, ...]:
-    """Only what is a prefix with its host bits zero is approved; the rest stays an offer."""
-    valid = []
-    for route in routes_of(hostinfo):
-        try:
-            valid.append(str(ipaddress.ip_network(route)))
-        except ValueError:
-            continue
-    return tuple(valid)

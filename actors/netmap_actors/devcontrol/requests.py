@@ -26,13 +26,12 @@ __all__ = [
     "hostname_of",
     "register_document",
     "requested_tags",
-    "routes_of",
 ]
 
 MAX_ENDPOINTS = 64
 """Endpoints kept of one node."""
 MAX_LIST = 256
-"""Routes and tags kept of one node."""
+"""Tags kept of one node."""
 MAX_HOSTINFO = 64 << 10
 """Bytes of JSON one host may say about itself."""
 _BRIEF_HOSTINFO = 4096
@@ -146,11 +145,6 @@ def hostname_of(hostinfo: dict[str, Any] | None) -> str:
 def requested_tags(hostinfo: dict[str, Any] | None) -> tuple[str, ...]:
     """Tags a node asks for itself."""
     return _lenient((hostinfo or {}).get("RequestTags"))
-
-
-def routes_of(hostinfo: dict[str, Any] | None) -> tuple[str, ...]:
-    """Prefixes a node offers to route."""
-    return _lenient((hostinfo or {}).get("RoutableIPs"))
 
 
 def _lenient(value: object) -> tuple[str, ...]:
