@@ -16,12 +16,14 @@ __all__ = [
     "ENVIRONMENT_VARIABLE",
     "PUBLIC_DIRECTORY",
     "default_runtime_dir",
+    "dev_control_socket",
     "remote_endpoints",
     "requests_path",
     "updates_path",
 ]
 
 ENVIRONMENT_VARIABLE = "NETMAP_SUPERVISOR_RUNTIME_DIR"
+DEV_CONTROL_VARIABLE = "NETMAP_DEV_CONTROL_SOCKET"
 PUBLIC_DIRECTORY = "pub"
 """Below the runtime directory: the one directory a subscriber needs to reach."""
 
@@ -45,6 +47,21 @@ def default_runtime_dir(environment: Mapping[str, str] | None = None) -> Path:
     from platformdirs import user_runtime_path  # noqa: PLC0415
 
     return user_runtime_path(_NAME)
+
+
+def dev_control_socket(environment: Mapping[str, str] | None = None) -> Path:
+    """The command socket of a control server that runs alone, when nobody names one.
+
+    $NETMAP_DEV_CONTROL_SOCKET, then in a directory of its own beside the daemon's: they are no part of each other.
+    """
+    env = os.environ if environment is None else environment
+    if named := env.get(DEV_CONTROL_VARIABLE):
+        return Path(named)
+    if os.geteuid() == 0:
+        return Path("/run") / f"{_NAME}-dev" / "dev-control.sock"
+    from platformdirs import user_runtime_path  # noqa: PLC0415  # as above
+
+    return user_runtime_path(f"{_NAME}-dev") / "dev-control.sock"
 
 
 def updates_path(runtime_dir: Path) -> Path:

@@ -24,13 +24,20 @@ class DevServer:
     """Where a running dev-control can be reached."""
 
     def __init__(
-        self, process: subprocess.Popen[bytes], url: str, auth_key: str, log: Path | None = None
+        self,
+        process: subprocess.Popen[bytes],
+        url: str,
+        auth_key: str,
+        log: Path | None = None,
+        socket: Path | None = None,
     ) -> None:
         self.process = process
         self.url = url
         self.auth_key = auth_key
         self.log = log
         """What it writes to stderr."""
+        self.socket = socket
+        """Where it takes commands."""
 
 
 @contextlib.contextmanager
@@ -47,7 +54,7 @@ def running_dev_server(
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=log,
-            env=clean_environment(directory),
+            env=clean_environment(directory, {"NETMAP_DEV_CONTROL_SOCKET": str(directory / "commands.sock")}),
             cwd=directory,
         )
 
@@ -57,7 +64,12 @@ def running_dev_server(
         )
         text = out_path.read_text()
         url, key = URL.search(text), AUTH_KEY.search(text)
-        return DevServer(process, url.group().rstrip("/"), key.group(), log_path) if url and key else None
+        if not url or not key:
+            return None
+        named = re.search(r"^commands +(\S+)$", text, re.MULTILINE)
+        return DevServer(
+            process, url.group().rstrip("/"), key.group(), log_path, Path(named[1]) if named else None
+        )
 
     try:
         yield wait_for(announced, 20.0, "dev-control prints its URL and an auth key")

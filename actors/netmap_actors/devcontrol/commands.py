@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from netmap_actors.devcontrol.faults import FAULTS, make_fault
-from netmap_actors.devcontrol.registrar import AuthKey
+from netmap_actors.devcontrol.registrar import AuthKey, LoginState
 from netmap_actors.devcontrol.tailnet import Aspect, TailnetError
 from netmap_actors.devcontrol.views import view_of_client, view_of_node
 from netmap_actors.errors import escape
@@ -121,13 +121,14 @@ class Commands:
         now, entries = self._now(), self._tailnet.entries
         return [view_of_client(one, entries, now) for one in self._server.connections.values()]
 
-    def seen(self, kind: str = "") -> list[Seen]:
-        """What clients did so far, oldest first; of one kind if given."""
-        return [event for event in self._control.seen if kind in ("", event.kind)]
+    def seen(self, kind: str = "", after: float = 0.0) -> list[Seen]:
+        """What clients did so far, oldest first; of one kind if given, and after a moment of CLOCK_BOOTTIME."""
+        return [event for event in self._control.seen if kind in ("", event.kind) and event.at > after]
 
     def logins(self) -> list[str]:
         """Ids of the logins that wait for somebody."""
-        return list(self._control.registrar.logins)
+        logins = self._control.registrar.logins.values()
+        return [login.id for login in logins if login.state is LoginState.WAITING]
 
     # Who may join
 

@@ -15,12 +15,16 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from netmap_actors.bus.loop import Loop
 from netmap_actors.devcontrol.assembly import Setup, assemble, bind
+from netmap_actors.devcontrol.command_socket import CommandSocket, SocketInUse
 from netmap_actors.devcontrol.commands import Commands
 from netmap_actors.devcontrol.control import Options
 from netmap_actors.devcontrol.server import MAX_CONNECTIONS
+from netmap_actors.errors import ConfigurationError
+from netmap_actors.runtime_paths import dev_control_socket
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from netmap_actors.devcontrol.control import Seen
     from netmap_actors.devcontrol.server import ControlServer
@@ -41,7 +45,11 @@ _OTHER_FILES = 64
 class Announcement:
     """Where a server can be reached, and the key that lets in. The key is for the one who started it."""
 
-    def __init__(self, url: str, auth_key: str, server_key: MachineKey) -> None:
+    def __init__(
+        self, url: str, auth_key: str, server_key: MachineKey, socket_path: Path | None = None
+    ) -> None:
+        self.socket_path = socket_path
+        """Where commands are taken; None: nowhere."""
         self.url = url
         self.auth_key = auth_key
         self.server_key = server_key
@@ -210,27 +218,55 @@ def serve(
     *,
     announce: Callable[[Announcement], object],
     log: Callable[..., object] | None = None,
+    socket_path: Path | None = None,
 ) -> None:
     """Run a control server in the main thread until SIGINT or SIGTERM.
 
-    `announce` is called once it listens. `log(event, **fields)`. Raises ConfigurationError.
+    `announce` is called once it listens. `log(event, **fields)`. `socket_path`: where commands are taken; None: where
+    they are looked for, if that can be. Raises ConfigurationError.
     """
-    _allow_files(log or _quiet)
+    log = log or _quiet
+    _allow_files(log)
     loop = Loop()
     stopped = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: loop.call_soon(stopped.set))
     listener = bind(host, port)
     try:
-        server, url, auth_key = assemble(loop, listener, setup, log or _quiet)
-        announce(Announcement(url, auth_key, server.control.identity.public()))
+        server, url, auth_key = assemble(loop, listener, setup, log)
+        commands = _open_commands(socket_path, server, loop, log)
         try:
+            path = None if commands is None else commands.path
+            announce(Announcement(url, auth_key, server.control.identity.public(), path))
             loop.run(stopped.is_set)
         finally:
+            if commands is not None:
+                commands.close()
             server.close()
     finally:
         listener.close()
         loop.close()
+
+
+def _open_commands(
+    path: Path | None, server: ControlServer, loop: Loop, log: Callable[..., object]
+) -> CommandSocket | None:
+    """The socket somebody asked for, else the usual one, else one with this server's port in its name.
+
+    Raises ConfigurationError for the first alone: nobody asked for the others.
+    """
+    commands = Commands(server, loop.now)
+    if path is not None:
+        return CommandSocket(path, commands, loop, log)
+    usual = dev_control_socket()
+    try:
+        try:
+            return CommandSocket(usual, commands, loop, log)
+        except SocketInUse:
+            return CommandSocket(usual.with_stem(f"{usual.stem}-{server.address[1]}"), commands, loop, log)
+    except ConfigurationError as error:
+        log("no_command_socket", detail=str(error))
+        return None
 
 
 def _allow_files(log: Callable[..., object]) -> None:

@@ -1,4 +1,4 @@
-"""`dev-control`: the embedded control server alone."""
+"""`dev-control`: the embedded control server alone, and what it can be told while it runs."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from netmap_supervisor.cli.dev_orders import ORDERS
 from netmap_supervisor.cli.durations import duration
 from netmap_supervisor.option_kinds import BadValue, Directory
 
@@ -63,7 +64,11 @@ def _user(ctx: click.Context, param: click.Parameter, value: str) -> str:
     return name
 
 
-@click.command("dev-control", short_help="Run the embedded control server alone.")
+@click.group(
+    "dev-control",
+    invoke_without_command=True,
+    short_help="Run the embedded control server alone, and drive it.",
+)
 @click.option(
     "--listen",
     "address",
@@ -143,8 +148,18 @@ def _user(ctx: click.Context, param: click.Parameter, value: str) -> str:
     type=click.Choice(("split", "whole", "off")),
     help="In three records, whole in one, or off.",
 )
+@click.option(
+    "--socket",
+    "socket_path",
+    metavar="PATH",
+    help="Where the commands below are taken.  [env: NETMAP_DEV_CONTROL_SOCKET]",
+)
+@click.pass_context
 def command(
+    ctx: click.Context,
+    /,
     *,
+    socket_path: str | None,
     address: tuple[str, int],
     is_open: bool,
     auth_key: str | None,
@@ -160,14 +175,17 @@ def command(
 ) -> None:
     """Run the embedded control server alone, with a small living tailnet, until Ctrl-C.
 
-    For development and tests only: it has no TLS, and believes whoever opens its login page. Prints its URL and an
-    auth key.
+    For development and tests only: it has no TLS, and believes whoever opens its login page. Prints its URL, an auth
+    key and the socket on which the commands below reach it while it runs.
 
     \b
     Examples:
       netmap-supervisor dev-control --listen 127.0.0.1:8080 --nodes 20
       netmap-supervisor run --control-url http://127.0.0.1:8080 --auth-key file:key
+      netmap-supervisor dev-control fault silent --client web-1 --for 30s
     """
+    if ctx.invoked_subcommand is not None:
+        return
     # Loaded here and nowhere else: a server has no place in a client's processes.
     from netmap_actors.devcontrol import operator_files  # noqa: PLC0415
     from netmap_actors.devcontrol.assembly import Setup  # noqa: PLC0415
@@ -193,7 +211,12 @@ def command(
         **plain,
     )
     _warn(address[0])
-    serve(*address, setup, announce=_announce, log=_log)
+    path = Path(socket_path) if socket_path else None
+    serve(*address, setup, announce=_announce, log=_log, socket_path=path)
+
+
+for _order in ORDERS:
+    command.add_command(_order)
 
 
 def _warn(host: str) -> None:
@@ -214,6 +237,8 @@ def _is_loopback(host: str) -> bool:
 def _announce(server: Announcement) -> None:
     click.echo(f"url       {server.url}")
     click.echo(f"auth key  {server.auth_key}")
+    if server.socket_path is not None:
+        click.echo(f"commands  {server.socket_path}")
     sys.stdout.flush()
     click.echo(
         "a control server for development, not for a network anybody relies on; Ctrl-C ends it", err=True

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from netmap_actors.clock import SystemClock
-from netmap_supervisor.cli.columns import columns
 from netmap_supervisor.cli.daemon import CommandFailed, ask_status, order, status_or_none
 from netmap_supervisor.cli.durations import duration
 from netmap_supervisor.cli.exit_codes import ExitCode
+from netmap_supervisor.cli.key_values import fault_rows, key_values
 from netmap_supervisor.cli.option_flags import runtime_dir_flag
 from netmap_supervisor.cli.pause import wait_until
 from netmap_supervisor.cli.story import Story
@@ -137,10 +136,10 @@ def server(name: str | None, settings: tuple[str, ...], seconds: float | None, r
     """
     if name is None:
         found = order(runtime_dir, "dev", command="faults")["result"]
-        click.echo("\n".join(columns([(key, str(about)) for key, about in found.items()])))
+        click.echo("\n".join(fault_rows(found)))
         return ExitCode.OK
     before = ask_status(runtime_dir)
-    answer = order(runtime_dir, "dev", command="fault", name=name, **_settings(settings))
+    answer = order(runtime_dir, "dev", command="fault", name=name, **key_values(settings))
     click.echo(f"{name}: {answer['result']} connections struck", err=True)
     if seconds is None:
         return ExitCode.OK
@@ -218,17 +217,3 @@ class _Teller:
             f"cannot call it well: {limit:g} s after the fault the netmap is not fresh, or an actor not at work; "
             "`netmap-supervisor status` says which"
         )
-
-
-def _settings(words: tuple[str, ...]) -> dict[str, Any]:
-    """KEY=VALUE as JSON values; what is no JSON is text."""
-    settings: dict[str, Any] = {}
-    for word in words:
-        key, separator, value = word.partition("=")
-        if not separator or not key.isidentifier() or key in {"command", "name"}:
-            raise click.BadParameter(f"{word!r} is not KEY=VALUE", param_hint="KEY=VALUE")
-        try:
-            settings[key] = json.loads(value)
-        except ValueError:
-            settings[key] = value
-    return settings

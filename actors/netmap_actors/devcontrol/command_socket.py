@@ -1,0 +1,193 @@
+"""A running control server's command socket: one JSON object a line in, one a line out.
+
+Not here: the commands (`commands`). It is a UNIX stream socket that only its owner can reach; whatever somebody sends
+there costs him his own connection at most.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import stat
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from netmap_actors.errors import ConfigurationError, NetmapError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from netmap_actors.bus.loop import Loop
+    from netmap_actors.devcontrol.commands import Commands
+
+__all__ = ["MAX_CONNECTIONS", "MAX_LINE", "CommandSocket", "SocketInUse"]
+
+MAX_LINE = 1 << 20
+"""Bytes of one command."""
+MAX_CONNECTIONS = 64
+"""At once; more are closed as soon as they come."""
+_MAX_UNREAD = 8 << 20
+"""Bytes of answers that may wait for who does not read them."""
+_READ = 64 << 10
+_PATH_LIMIT = 107
+"""Bytes (unix(7))."""
+
+
+class SocketInUse(ConfigurationError):
+    """Another server that lives has it."""
+
+
+class _Asker:
+    """One connection."""
+
+    __slots__ = ("closing", "out", "sock", "unread")
+
+    def __init__(self, sock: socket.socket) -> None:
+        self.sock = sock
+        self.unread = bytearray()
+        """The beginning of a line."""
+        self.out = bytearray()
+        self.closing = False
+
+
+class CommandSocket:
+    """Listens while the server runs."""
+
+    def __init__(self, path: Path, commands: Commands, loop: Loop, log: Callable[..., object]) -> None:
+        """Raises SocketInUse, and ConfigurationError when there can be no socket here."""
+        self.path = path
+        self._commands = commands
+        self._loop = loop
+        self._log = log
+        self._askers: dict[int, _Asker] = {}
+        self._listener = _listen(path)
+        self._own = path.stat()
+        loop.watch(self._listener.fileno(), self._accept)
+
+    def close(self) -> None:
+        """Stop listening, and take the socket's name away if it is still ours."""
+        self._loop.unwatch(self._listener.fileno())
+        self._listener.close()
+        for asker in list(self._askers.values()):
+            self._drop(asker)
+        with contextlib.suppress(OSError):
+            found = self.path.stat()
+            if (found.st_dev, found.st_ino) == (self._own.st_dev, self._own.st_ino):
+                self.path.unlink()
+
+    def _accept(self) -> None:
+        try:
+            sock, _ = self._listener.accept()
+        except BlockingIOError:
+            return
+        except OSError as error:
+            self._log("command_not_accepted", detail=error.strerror)
+            return
+        if len(self._askers) >= MAX_CONNECTIONS:
+            sock.close()
+            return
+        sock.setblocking(False)
+        asker = _Asker(sock)
+        self._askers[sock.fileno()] = asker
+        self._loop.watch(sock.fileno(), lambda: self._on_ready(asker))
+
+    def _on_ready(self, asker: _Asker) -> None:
+        if not asker.closing:
+            self._read(asker)
+        self._flush(asker)
+
+    def _read(self, asker: _Asker) -> None:
+        try:
+            data = asker.sock.recv(_READ)
+        except BlockingIOError:
+            return
+        except OSError:
+            self._drop(asker)
+            return
+        asker.unread += data
+        while (end := asker.unread.find(b"\n")) >= 0:
+            line = bytes(asker.unread[:end])
+            del asker.unread[: end + 1]
+            asker.out += self._answer(line) + b"\n"
+        if len(asker.unread) > MAX_LINE:
+            asker.out += _refusal(f"cannot read the command: it has more than {MAX_LINE} bytes") + b"\n"
+            asker.closing = True
+        if not data or len(asker.out) > _MAX_UNREAD:
+            asker.closing = True
+
+    def _answer(self, line: bytes) -> bytes:
+        try:
+            return self._commands.execute(line)
+        except NetmapError as error:
+            return _refusal(str(error))
+
+    def _flush(self, asker: _Asker) -> None:
+        if asker.sock.fileno() not in self._askers:
+            return
+        try:
+            while asker.out:
+                del asker.out[: asker.sock.send(asker.out)]
+        except BlockingIOError:
+            # A command is read when the answers before it are gone: who does not read is not listened to.
+            self._loop.watch(asker.sock.fileno(), lambda: self._on_ready(asker), read=False, write=True)
+            return
+        except OSError:
+            self._drop(asker)
+            return
+        if asker.closing:
+            self._drop(asker)
+        else:
+            self._loop.watch(asker.sock.fileno(), lambda: self._on_ready(asker))
+
+    def _drop(self, asker: _Asker) -> None:
+        if self._askers.pop(asker.sock.fileno(), None) is not None:
+            self._loop.unwatch(asker.sock.fileno())
+            asker.sock.close()
+
+
+def _refusal(text: str) -> bytes:
+    return msgspec.json.encode({"error": text})
+
+
+def _listen(path: Path) -> socket.socket:
+    if len(str(path).encode()) > _PATH_LIMIT:
+        raise ConfigurationError(
+            f"cannot listen on {path}: the name of a socket has {_PATH_LIMIT} bytes at most"
+        )
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _clear(path)
+        listener.bind(str(path))
+        path.chmod(0o600)
+        listener.listen(MAX_CONNECTIONS)
+    except OSError as error:
+        listener.close()
+        raise ConfigurationError(f"cannot listen on {path}: {error.strerror}") from None
+    except BaseException:
+        listener.close()
+        raise
+    listener.setblocking(False)
+    return listener
+
+
+def _clear(path: Path) -> None:
+    """Take away what a server left that is no more. Raises SocketInUse, ConfigurationError, OSError."""
+    try:
+        mode = path.lstat().st_mode
+    except FileNotFoundError:
+        return
+    if not stat.S_ISSOCK(mode):
+        raise ConfigurationError(f"cannot listen on {path}: it is there and is no socket")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC) as probe:
+        probe.setblocking(False)
+        try:
+            probe.connect(str(path))
+        except (ConnectionRefusedError, FileNotFoundError):
+            path.unlink(missing_ok=True)
+            return
+        except BlockingIOError:
+            pass  # so many wait there that somebody must be at home
+    raise SocketInUse(f"cannot listen on {path}: another server answers there; name another with --socket")

@@ -1,0 +1,241 @@
+"""What `dev-control` can be told while it runs: faults, edits of its tailnet, a look at its clients."""
+
+from __future__ import annotations
+
+import datetime
+import json
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from netmap_actors.clock import SystemClock
+from netmap_actors.errors import escape
+from netmap_supervisor.cli.columns import columns
+from netmap_supervisor.cli.daemon import CommandFailed
+from netmap_supervisor.cli.dev_socket import DevSocket, dev_socket_flag
+from netmap_supervisor.cli.durations import duration
+from netmap_supervisor.cli.interruption import Interruption
+from netmap_supervisor.cli.key_values import fault_rows, key_values
+from netmap_supervisor.cli.pause import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+    from pathlib import Path
+
+__all__ = ["ORDERS"]
+
+_MAX_FOR = 86400.0
+_FOLLOW = 0.3
+"""Seconds between two looks."""
+_json = click.option("--json", "as_json", is_flag=True, help="As JSON.")
+_YES = {True: "yes", False: "no", None: "unknown"}
+
+
+def _optional(maximum: float) -> Callable[[click.Context, click.Parameter, str | None], float | None]:
+    convert = duration(0.001, maximum)
+    return lambda ctx, param, value: None if value is None else convert(ctx, param, value)
+
+
+@click.command("fault")
+@click.argument("name", required=False)
+@click.argument("settings", nargs=-1, metavar="[KEY=VALUE]...")
+@click.option(
+    "--client", metavar="WHO", help="Only for this one: name, key or id of its node.  [default: all]"
+)
+@click.option("--for", "seconds", callback=_optional(_MAX_FOR), metavar="DURATION", help="When to heal it.")
+@dev_socket_flag
+def fault(
+    name: str | None, settings: tuple[str, ...], client: str | None, seconds: float | None, socket_path: Path
+) -> None:
+    """Misbehave in the way called NAME; without one, list what can be done.
+
+    A KEY is a parameter of the fault, or one of client, scope (current, later, all), moment and times.
+    """
+    with DevSocket(socket_path) as server:
+        if name is None:
+            _lines(fault_rows(server.ask("faults")))
+            return
+        given = key_values(settings) | ({"client": client} if client else {})
+        struck = server.ask("fault", name=name, **given)
+        click.echo(f"{name}: {struck} connections struck", err=True)
+        if seconds is None:
+            return
+        try:
+            with Interruption() as interruption:
+                wait_until(lambda: interruption.asked, seconds, SystemClock())
+        finally:
+            server.ask("heal")
+        click.echo("healed", err=True)
+
+
+@click.command("heal")
+@dev_socket_flag
+def heal(socket_path: Path) -> None:
+    """Behave again."""
+    with DevSocket(socket_path) as server:
+        server.ask("heal")
+
+
+@click.command("clients")
+@_json
+@dev_socket_flag
+def clients(as_json: bool, socket_path: Path) -> None:
+    """Show who is connected."""
+    found = _ask(socket_path, "clients")
+    if as_json:
+        _print_json(found)
+        return
+    rows = [
+        (
+            f"connection:{one['number']}",
+            one["remote_address"],
+            ", ".join(stream["node"] for stream in one["map_streams"]),
+            f"v{one['version']}" if one["version"] else "",
+            f"{one['age']:.0f} s",
+            f"{one['maps']} map, {one['lite_updates']} lite, {one['reads']} read, {one['registers']} register",
+            ", ".join(one["faults"]),
+        )
+        for one in found
+    ]
+    _table(("client", "address", "map of", "speaks", "age", "asked for", "faults"), rows)
+
+
+@click.command("nodes")
+@_json
+@dev_socket_flag
+def nodes(as_json: bool, socket_path: Path) -> None:
+    """Show the nodes of the tailnet."""
+    found = _ask(socket_path, "nodes")
+    if as_json:
+        _print_json(found)
+        return
+    rows = [
+        (
+            one["name"].partition(".")[0],
+            str(one["id"]),
+            one["addresses"][0].partition("/")[0],
+            "registered" if one["registered"] else "simulated",
+            _YES[one["online"]],
+            ", ".join([*one["tags"], *one["routes"]]),
+            _state(one),
+        )
+        for one in found
+    ]
+    _table(("name", "id", "address", "kind", "online", "tags and routes", "state"), rows)
+
+
+@click.command("seen")
+@click.argument("kind", required=False)
+@click.option("--follow", is_flag=True, help="Go on as more happens, until Ctrl-C.")
+@_json
+@dev_socket_flag
+def seen(kind: str | None, follow: bool, as_json: bool, socket_path: Path) -> None:
+    """Show what clients did, of one KIND if given: accept, key, upgrade, register, map, lite, read, end, …
+
+    The times are this machine's.
+    """
+    clock = SystemClock()
+    with DevSocket(socket_path) as server, Interruption() as interruption:
+        after = 0.0
+        while True:
+            events = server.ask("seen", kind=kind or "", after=after)
+            since = clock.wall() - clock.boottime()
+            for event in events:
+                after = max(after, event["at"])
+                click.echo(json.dumps(event) if as_json else _seen_line(event, since))
+            if not follow or wait_until(lambda: interruption.asked, _FOLLOW, clock):
+                return
+
+
+@click.command("logins")
+@dev_socket_flag
+def logins(socket_path: Path) -> None:
+    """Show the ids of the logins that wait for somebody."""
+    _lines(_ask(socket_path, "logins"))
+
+
+@click.command("approve")
+@click.argument("login_id", required=False, default="")
+@click.option("--user", default="", metavar="NAME", help="Who completes it.")
+@dev_socket_flag
+def approve(login_id: str, user: str, socket_path: Path) -> None:
+    """Complete a login as its page would, the newest one unless told."""
+    if not _ask(socket_path, "approve_login", login_id=login_id, **({"user": user} if user else {})):
+        raise CommandFailed(
+            "cannot complete the login: there is none that waits; `dev-control logins` shows them"
+        )
+
+
+@click.command("new-key")
+@click.option("--user", default="alice", show_default=True, metavar="NAME", help="Whom it belongs to.")
+@click.option("--tag", "tags", multiple=True, metavar="tag:NAME", help="Its nodes carry; may be repeated.")
+@click.option("--ephemeral", is_flag=True, help="Its nodes are deleted when they are gone for a while.")
+@click.option("--once", is_flag=True, help="It lets one node in.")
+@click.option("--expires-in", callback=_optional(365 * 86400.0), metavar="DURATION", help="[default: never]")
+@dev_socket_flag
+def new_key(
+    user: str, tags: tuple[str, ...], ephemeral: bool, once: bool, expires_in: float | None, socket_path: Path
+) -> None:
+    """Make an auth key and print it."""
+    text = _ask(
+        socket_path,
+        "add_auth_key",
+        user=user,
+        tags=list(tags),
+        ephemeral=ephemeral,
+        reusable=not once,
+        expires_in=expires_in,
+    )
+    click.echo(text)
+
+
+@click.command("do")
+@click.argument("name", metavar="COMMAND")
+@click.argument("settings", nargs=-1, metavar="[KEY=VALUE]...")
+@dev_socket_flag
+def do(name: str, settings: tuple[str, ...], socket_path: Path) -> None:
+    """Do anything a scenario can do: set_online, set_tags, set_routes, rename, remove_node, expire, raw, ping, …
+
+    A VALUE is JSON, or a text. An unknown COMMAND names those there are; what comes back is printed as JSON.
+
+    \b
+    Examples:
+      netmap-supervisor dev-control do set_online node=web-3 online=false
+      netmap-supervisor dev-control do set_tags node=web-3 'tags=["tag:web"]'
+    """
+    _print_json(_ask(socket_path, name, **key_values(settings, frozenset({"command"}))))
+
+
+ORDERS = (fault, heal, clients, nodes, seen, logins, approve, new_key, do)
+"""Every one of them, in the order of `--help`."""
+
+
+def _ask(path: Path, command: str, /, **arguments: Any) -> Any:
+    with DevSocket(path) as server:
+        return server.ask(command, **arguments)
+
+
+def _state(node: dict[str, Any]) -> str:
+    words = [word for word in ("ephemeral", "expired") if node[word]]
+    return ", ".join(words if node["authorized"] else [*words, "awaits approval"])
+
+
+def _seen_line(event: dict[str, Any], since: float) -> str:
+    moment = datetime.datetime.fromtimestamp(since + event["at"], datetime.UTC).astimezone()
+    stamp = moment.strftime("%H:%M:%S.%f")[:-3]
+    words = [stamp, f"connection:{event['connection']:<4}", f"{event['kind']:<13}", str(event["detail"])]
+    return escape("  ".join(words), 400).rstrip()
+
+
+def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
+    if rows:
+        _lines(columns([head, *(tuple(escape(cell) for cell in row) for row in rows)]))
+
+
+def _lines(lines: Iterable[str]) -> None:
+    for line in lines:
+        click.echo(line)
+
+
+def _print_json(value: Any) -> None:
+    click.echo(json.dumps(value, indent=2))

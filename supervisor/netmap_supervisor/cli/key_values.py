@@ -1,0 +1,36 @@
+"""What a control server is told on a command line: KEY=VALUE words in, the list of its faults out."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from netmap_supervisor.cli.columns import columns
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+__all__ = ["fault_rows", "key_values"]
+
+
+def key_values(
+    words: Sequence[str], reserved: frozenset[str] = frozenset({"command", "name"})
+) -> dict[str, Any]:
+    """KEY=VALUE as JSON values; what is no JSON is text. Raises click.BadParameter."""
+    settings: dict[str, Any] = {}
+    for word in words:
+        key, separator, value = word.partition("=")
+        if not separator or not key.isidentifier() or key in reserved:
+            raise click.BadParameter(f"{word!r} is not KEY=VALUE", param_hint="KEY=VALUE")
+        try:
+            settings[key] = json.loads(value)
+        except ValueError:
+            settings[key] = value
+    return settings
+
+
+def fault_rows(faults: Mapping[str, str]) -> Iterator[str]:
+    """A line for each fault a server can commit, with what it does."""
+    return columns([(name, str(about)) for name, about in faults.items()])
