@@ -130,6 +130,27 @@ def test_a_cleared_key_expiry_is_told_as_gos_zero_time(tailnet: Tailnet) -> None
     assert message["PeersChangedPatch"] == [{"NodeID": one, "KeyExpiry": "0001-01-01T00:00:00Z"}]
 
 
+def test_a_new_home_relay_in_the_report_of_a_host_is_a_patch_and_latencies_are_nothing(
+    tailnet: Tailnet,
+) -> None:
+    host: dict[str, Any] = {"OS": "linux", "NetInfo": {"PreferredDERP": 901}}
+    one = tailnet.find("peer-1").node.id
+    tailnet.set_hostinfo(one, host)
+    viewer = Viewer(tailnet, me(tailnet))
+    viewer.full(WALL)
+    tailnet.set_hostinfo(one, host | {"NetInfo": {"PreferredDERP": 902}})
+    message = delta(viewer, tailnet)
+    assert message is not None
+    assert message["PeersChangedPatch"] == [{"NodeID": one, "DERPRegion": 902}]
+    assert "PeersChanged" not in message
+    tailnet.set_hostinfo(one, host | {"NetInfo": {"PreferredDERP": 902, "DERPLatency": {"902-v4": 0.1}}})
+    assert delta(viewer, tailnet) is None
+    tailnet.set_hostinfo(one, {"OS": "plan9"})
+    message = delta(viewer, tailnet)
+    assert message is not None
+    assert [peer["Hostinfo"]["OS"] for peer in message["PeersChanged"]] == ["plan9"]
+
+
 def test_an_edit_that_changes_nothing_is_not_told(tailnet: Tailnet) -> None:
     viewer = Viewer(tailnet, me(tailnet))
     viewer.full(WALL)

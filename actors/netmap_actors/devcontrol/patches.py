@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from netmap_actors.devcontrol.documents import ZERO_TIME
 
 if TYPE_CHECKING:
@@ -28,7 +30,9 @@ class Patches:
         self._made: dict[tuple[int, int], tuple[Node, Node, dict[str, Any] | None]] = {}
 
     def between(self, told: Node, node: Node) -> dict[str, Any] | None:
-        """The fields of a PeerChange that turns one into the other, or None when none can."""
+        """The fields of a PeerChange that turns one into the other, none where peers see no difference; None when
+        nothing but the whole node will do.
+        """
         key = (id(told), id(node))
         made = self._made.get(key)
         if made is None:
@@ -45,6 +49,8 @@ def _patch(told: Node, node: Node) -> dict[str, Any] | None:
         old, new = getattr(told, name), getattr(node, name)
         if old == new:
             continue
+        if name == "hostinfo" and _told_of_hosts(old) == _told_of_hosts(new):
+            continue
         if name not in _PATCHABLE:
             return None
         if name == "key_expiry":
@@ -56,4 +62,13 @@ def _patch(told: Node, node: Node) -> dict[str, Any] | None:
         if new is None:
             return None
         fields["derp_region" if name == "home_derp" else name] = new
+    return fields
+
+
+def _told_of_hosts(hostinfo: msgspec.Raw | msgspec.UnsetType) -> dict[str, msgspec.Raw]:
+    """What peers have to hear of at once. Latencies to relays change all the time, and the home relay has a field of
+    its own: headscale sends no whole node for them.
+    """
+    fields = {} if hostinfo is msgspec.UNSET else msgspec.json.decode(hostinfo, type=dict[str, msgspec.Raw])
+    fields.pop("NetInfo", None)
     return fields

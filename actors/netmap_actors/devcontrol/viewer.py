@@ -163,6 +163,8 @@ class Viewer:
         patch = None if told is None else self._tailnet.patches.between(told, node)
         if patch is None:
             changed.append(node_id)
+        elif not patch:
+            pass
         elif patch.keys() == {"online"} and self._deltas % 2:
             # Both ways are in use; clients must know either.
             online[str(node_id)] = patch["online"]
