@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import re
-import subprocess
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 from netmap_actors.devcontrol.standalone import RunningServer, make_options, running_server
 from tests.control_client import ControlClient, Node
+from tests.interop.tsp import Tsp, documents
 from tests.waiting import wait_for
 
 if TYPE_CHECKING:
@@ -29,63 +27,11 @@ def server(request: pytest.FixtureRequest) -> Iterator[RunningServer]:
         yield running
 
 
-class Tsp:
-    """The tsp binary with one node file."""
-
-    def __init__(self, binary: Path, server: RunningServer, directory: Path) -> None:
-        self.binary = binary
-        self.server = server
-        self.node = directory / "node.json"
-        self.key = directory / "auth_key"
-        self.key.write_text(server.auth_key)
-
-    def run(self, *arguments: str) -> str:
-        done = subprocess.run(
-            [self.binary, "-s", self.server.url, *arguments],
-            capture_output=True,
-            text=True,
-            timeout=30,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
-    def register(self, *arguments: str) -> dict[str, Any]:
-        answer: dict[str, Any] = json.loads(self.run("register", "-n", str(self.node), *arguments))
-        return answer
-
-    @contextmanager
-    def streaming(self, output: Path, *arguments: str) -> Iterator[None]:
-        command = [self.binary, "-s", self.server.url, "map", "-n", str(self.node), "-stream", *arguments]
-        with output.open("wb") as file:
-            process = subprocess.Popen(command, stdout=file, stderr=subprocess.PIPE)
-            try:
-                yield
-            finally:
-                process.kill()
-                process.communicate()
-
-
 @pytest.fixture
 def tsp(tsp_binary: Path, server: RunningServer, tmp_path: Path) -> Tsp:
     made = Tsp(tsp_binary, server, tmp_path)
-    made.run("new-node", "-o", str(made.node))
+    made.make_node()
     return made
-
-
-def documents(path: Path) -> list[dict[str, Any]]:
-    """The MapResponses tsp has written so far, one JSON after the other."""
-    text, found, place = path.read_text() if path.exists() else "", [], 0
-    decoder = json.JSONDecoder()
-    while match := re.compile(r"\s*").match(text, place):
-        if match.end() == len(text):
-            break
-        try:
-            document, place = decoder.raw_decode(text, match.end())
-        except json.JSONDecodeError:
-            break  # the rest is still being written
-        found.append(document)
-    return found
 
 
 def test_it_discovers_the_key_and_pins_it(tsp: Tsp) -> None:
@@ -94,10 +40,10 @@ def test_it_discovers_the_key_and_pins_it(tsp: Tsp) -> None:
 
 
 def test_it_registers_and_reads_the_map(tsp: Tsp) -> None:
-    answer = tsp.register("-auth-key", str(tsp.key), "-hostname", "gopher")
+    answer = tsp.join("-hostname", "gopher")
     assert answer["MachineAuthorized"]
     assert answer["Login"]["LoginName"] == "alice"
-    netmap = json.loads(tsp.run("map", "-n", str(tsp.node)))
+    netmap = tsp.map()
     assert netmap["Node"]["Name"] == "gopher.dev.netmap.example."
     assert sorted(peer["ID"] for peer in netmap["Peers"]) == [
         node.id for node in tsp.server.nodes() if not node.registered
@@ -113,11 +59,11 @@ def test_it_is_told_to_log_in_and_is_in_after_the_click(tsp: Tsp) -> None:
 def test_a_wrong_key_is_refused(tsp: Tsp) -> None:
     tsp.key.write_text("devkey-auth-nonsense")
     with pytest.raises(AssertionError, match="invalid pre auth key"):
-        tsp.register("-auth-key", str(tsp.key))
+        tsp.join()
 
 
 def test_it_streams_changes_and_keep_alives(tsp: Tsp, tmp_path: Path) -> None:
-    tsp.register("-auth-key", str(tsp.key), "-hostname", "gopher")
+    tsp.join("-hostname", "gopher")
     output = tmp_path / "stream.json"
     with tsp.streaming(output, "-quiet=false"):
         wait_for(lambda: documents(output), 10.0, "the first map")
@@ -141,6 +87,6 @@ def test_it_streams_changes_and_keep_alives(tsp: Tsp, tmp_path: Path) -> None:
 def test_a_large_tailnet_fits_through_its_limit_of_four_megabytes(tsp_binary: Path, tmp_path: Path) -> None:
     with running_server(nodes=5000) as server:
         tsp = Tsp(tsp_binary, server, tmp_path)
-        tsp.run("new-node", "-o", str(tsp.node))
-        tsp.register("-auth-key", str(tsp.key))
-        assert len(json.loads(tsp.run("map", "-n", str(tsp.node)))["Peers"]) == 5000
+        tsp.make_node()
+        tsp.join()
+        assert len(tsp.map()["Peers"]) == 5000

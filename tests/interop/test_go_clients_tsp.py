@@ -1,0 +1,158 @@
+"""tailscale's own protocol client, tsp, in one tailnet with tailscale's own daemon; single steps of it stand in
+tests/conformance/test_tsp_client.py.
+"""
+
+from __future__ import annotations
+
+import time
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from netmap_actors.devcontrol.standalone import running_server
+from tests.interop.stun_server import running_stun
+from tests.interop.tailscaled import running_tailscaled
+from tests.interop.tsp import Tsp, documents
+from tests.waiting import wait_for
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+pytestmark = pytest.mark.interop
+
+LIMIT = 15.0
+GRACE = 1.0
+
+
+def labels_of(response: dict[str, Any], field: str = "Peers") -> set[str]:
+    return {peer["Name"].partition(".")[0] for peer in response.get(field) or []}
+
+
+def online_said(responses: Iterable[dict[str, Any]], node_id: int) -> list[bool]:
+    """What patches say of one node, in whichever of the two ways."""
+    said = []
+    for response in responses:
+        if (online := (response.get("OnlineChange") or {}).get(str(node_id))) is not None:
+            said.append(online)
+        said += [
+            patch["Online"]
+            for patch in response.get("PeersChangedPatch") or []
+            if patch["NodeID"] == node_id and patch.get("Online") is not None
+        ]
+    return said
+
+
+def test_two_tailscaled_and_a_tsp_see_each_other(go_tools: Path, tsp_binary: Path, tmp_path: Path) -> None:
+    with ExitStack() as running:
+        derp_map = running.enter_context(running_stun())
+        server = running.enter_context(running_server(derp_map=derp_map, offline_grace=GRACE))
+        one, two = (running.enter_context(running_tailscaled(go_tools)) for _ in range(2))
+        one.up(server.url, server.auth_key, "one")
+        two.up(server.url, server.auth_key, "two")
+        tsp = Tsp(tsp_binary, server, tmp_path)
+        tsp.make_node()
+        tsp.join("-hostname", "gopher")
+        output = tmp_path / "stream.json"
+        with tsp.streaming(output):
+            first = wait_for(lambda: documents(output), LIMIT, "its first map")[0]
+            assert labels_of(first) == {"one", "two"}
+            assert all(peer["Online"] and peer["Hostinfo"]["OS"] == "linux" for peer in first["Peers"])
+            for daemon in (one, two):
+                wait_for(
+                    lambda daemon=daemon: daemon.peers().get("gopher", {}).get("Online"),
+                    LIMIT,
+                    "gopher is seen",
+                )
+            server.tailnet.set_tags("gopher", ["tag:animal"])
+            wait_for(lambda: one.peers()["gopher"].get("Tags") == ["tag:animal"], LIMIT, "its tag is seen")
+            wait_for(
+                lambda: any((it.get("Node") or {}).get("Tags") == ["tag:animal"] for it in documents(output)),
+                LIMIT,
+                "it hears of its own tag",
+            )
+            server.tailnet.rename("two", "deux")
+            wait_for(
+                lambda: any(labels_of(it, "PeersChanged") == {"deux"} for it in documents(output)),
+                LIMIT,
+                "it hears of the new name",
+            )
+            two_id = next(node.id for node in server.nodes() if node.name.startswith("deux."))
+            two.run("down")
+            wait_for(lambda: online_said(documents(output), two_id) == [False], LIMIT, "two is offline")
+            two.run("up")
+            wait_for(lambda: online_said(documents(output), two_id) == [False, True], LIMIT, "and back")
+            request = "POST /echo HTTP/1.1\r\nHost: it\r\nContent-Length: 3\r\n\r\nhej"
+            echo = server.call(lambda it: it.ping("gopher", payload=request))
+            assert wait_for(lambda: server.call(lambda it: it.pong(echo)), LIMIT, "/echo").endswith(
+                "\r\n\r\nhej"
+            )
+            server.tailnet.remove_node("one")
+            one_id = next(peer["ID"] for peer in first["Peers"] if peer["Name"].startswith("one."))
+            wait_for(
+                lambda: any(one_id in (it.get("PeersRemoved") or []) for it in documents(output)),
+                LIMIT,
+                "one is gone",
+            )
+            ended = time.monotonic()
+        wait_for(lambda: two.peers()["gopher"]["Online"] is False, LIMIT, "gopher is offline")
+        assert time.monotonic() - ended > GRACE, "it had its time to come back"
+        with tsp.streaming(output):
+            wait_for(lambda: two.peers()["gopher"]["Online"], LIMIT, "gopher is back")
+
+
+def test_a_machine_with_a_new_node_key_is_the_same_node(tsp_binary: Path, tmp_path: Path) -> None:
+    with running_server() as server:
+        tsp = Tsp(tsp_binary, server, tmp_path)
+        machine = tmp_path / "machine"
+        machine.write_text(tsp.run("new-machine-key"))
+        tsp.make_node("-m", str(machine))
+        tsp.join("-hostname", "gopher")
+        before = tsp.map()["Node"]
+        tsp.make_node("-m", str(machine))
+        assert tsp.register()["AuthURL"], "the new key alone lets nobody in"
+        tsp.join("-hostname", "gopher")
+        after = tsp.map()["Node"]
+        assert (after["ID"], after["Addresses"], after["Name"]) == (
+            before["ID"],
+            before["Addresses"],
+            before["Name"],
+        )
+        assert after["Key"] != before["Key"]
+        assert after["Machine"] == before["Machine"]
+
+
+def test_an_ephemeral_one_with_tags_is_forgotten_and_its_key_is_spent(
+    tsp_binary: Path, tmp_path: Path
+) -> None:
+    with running_server(ephemeral_grace=0.5) as server:
+        tsp = Tsp(tsp_binary, server, tmp_path)
+        key = server.call(lambda it: it.add_auth_key(ephemeral=True, reusable=False, tags=["tag:job"]))
+        tsp.key.write_text(key)
+        tsp.make_node()
+        tsp.join("-tags", "tag:job")
+        output = tmp_path / "stream.json"
+        with tsp.streaming(output):
+            first = wait_for(lambda: documents(output), LIMIT, "its first map")[0]
+            assert first["Node"]["Tags"] == ["tag:job"]
+            (node,) = server.nodes()
+            assert node.ephemeral
+        wait_for(lambda: server.nodes() == [], LIMIT, "it is forgotten")
+        with pytest.raises(AssertionError, match="authkey already used"):
+            tsp.join("-tags", "tag:job")
+
+
+def test_it_reads_the_same_map_after_the_server_was_restarted(tsp_binary: Path, tmp_path: Path) -> None:
+    state = str(tmp_path / "state")
+    with running_server(state_dir=state, nodes=3) as server:
+        port = server.port
+        tsp = Tsp(tsp_binary, server, tmp_path)
+        tsp.make_node()
+        tsp.join("-hostname", "gopher")
+        before = tsp.map()
+    with running_server(state_dir=state, nodes=3, port=port) as server:
+        after = tsp.map()
+        assert after["Node"] == before["Node"]
+        assert labels_of(after) == labels_of(before)
+        assert not server.seen("register")
