@@ -79,6 +79,8 @@ def test_what_is_asked_on_the_dead_connection_is_no_session() -> None:
     facts = observe([seen(120.0, "reset"), seen(120.0, "map")], [session(-8.9, 1)], moments())
     assert facts.session_after is None
     assert facts.asked_on_old == (120.0,)
+    # The request that a fault took is not one that came again.
+    assert observe([seen(0.0, "map")], [], moments()).asked_on_old == ()
     answered = observe([seen(120.0, "map")], [session(-8.9, 1), session(120.0, 1)], moments())
     assert answered.session_on_old
     assert answered.connected_after is None

@@ -126,7 +126,10 @@ def observe(
         session_on_old=session is not None and session.connection in old,
         connected_after=None if session is None else accepted.get(session.connection),
         new_connections=tuple(accepted.values())[:_KEPT],
-        asked_on_old=tuple(e.at - begin for e in after if e.kind == "map" and e.connection in old)[:_KEPT],
+        # The request that a fault has taken is what struck, not what was asked again.
+        asked_on_old=tuple(
+            e.at - begin for e in after if e.kind == "map" and e.connection in old and e.at > begin
+        )[:_KEPT],
         closed_after=ends[-1].at - begin if old and {e.connection for e in ends} == old else None,
         closed_by=_closer(ends[-1]) if ends else "",
         reset_after=resets[0].at - begin if resets else None,

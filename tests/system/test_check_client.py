@@ -1,0 +1,72 @@
+"""`check-client` with real clients: ours, which has to pass everything, and a deaf one, which must not."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from netmap_supervisor.client_check.trials import TRIALS
+from tests.system.daemon import PROGRAM
+
+ROOT = Path(__file__).resolve().parents[2]
+OURS = [
+    *PROGRAM,
+    "run",
+    "--control-url={url}",
+    "--auth-key=file:{auth_key_file}",
+    "--state-dir={dir}/s",
+    "--runtime-dir={dir}/r",
+    "--silence-timeout=8s",
+    "--truth-interval=4s",
+    "--view=off",
+]
+
+
+def check(directory: Path, *options: str, client: list[str], limit: float) -> tuple[int, dict[str, Any], str]:
+    """Exit status, outcomes by name, and all that was said."""
+    report = directory / "report.json"
+    command = [
+        *PROGRAM,
+        "check-client",
+        f"--json={report}",
+        f"--output={directory}/logs",
+        *options,
+        "--",
+        *client,
+    ]
+    paths = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+    done = subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        timeout=limit,
+        check=False,
+        env={**os.environ, "PYTHONPATH": paths},
+    )
+    held = json.loads(report.read_text())["scenarios"]
+    return done.returncode, {one["name"]: one for one in held}, done.stdout + done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(240)
+def test_our_own_daemon_passes_every_scenario(tmp_path: Path) -> None:
+    options = ("--limit=8s", "--truth-limit=6s", "--jobs=12")
+    status, held, said = check(tmp_path, *options, client=OURS, limit=220.0)
+    assert {name: one["seen"] for name, one in held.items() if one["verdict"] != "pass"} == {}, said
+    assert (status, list(held)) == (0, list(TRIALS))
+
+
+def test_a_deaf_client_fails_where_it_is_deaf_only(tmp_path: Path) -> None:
+    options = ("--limit=3s", "--jobs=2", "--scenario=join", "--scenario=silence")
+    deaf = [sys.executable, "-P", "-m", "tests.system.deaf_client"]
+    status, held, said = check(tmp_path, *options, client=deaf, limit=50.0)
+    assert status == 1, said
+    assert held["join"]["verdict"] == "pass", said
+    assert held["silence"]["verdict"] == "fail", said
+    assert held["silence"]["seen"].startswith("asked nothing and made no new connection in 8."), said
