@@ -186,6 +186,25 @@ def test_a_one_shot_key_with_tags_lets_one_in(
     assert the_node(server).tags == ("tag:db",)
 
 
+def test_an_approval_is_taken_back_and_given_again(server: RunningServer, laptop: Tailscaled) -> None:
+    laptop.up(server.url, server.auth_key, "laptop")
+    server.tailnet.authorize("laptop", False)
+    wait_state(laptop, "NeedsMachineAuth")
+    server.tailnet.authorize("laptop")
+    wait_state(laptop, "Running")
+
+
+def test_a_key_that_was_given_a_lifetime_ends_by_itself(server: RunningServer, laptop: Tailscaled) -> None:
+    server.call(lambda it: it.require(key_lifetime=3.0))
+    laptop.up(server.url, server.auth_key, "laptop")
+    assert laptop.state() == "Running"
+    assert laptop.status()["Self"]["KeyExpiry"] > laptop.status()["Self"]["Created"]
+    wait_state(laptop, "NeedsLogin")
+    assert the_node(server).expired
+    laptop.up(server.url, server.auth_key, "laptop", "--force-reauth")
+    assert laptop.state() == "Running"
+
+
 def test_it_logs_out_and_comes_back_with_a_new_key(server: RunningServer, laptop: Tailscaled) -> None:
     laptop.up(server.url, server.auth_key, "laptop")
     before = the_node(server)

@@ -91,3 +91,25 @@ def test_clients_come_back_after_the_server_was_killed(go_tools: Path, tmp_path:
             two.run("up")
             wait_for(sees(one, "two"), BACK_LIMIT, "two is back, too")
             assert (identity(one), identity(two)) == names
+
+
+def test_a_login_that_waits_outlives_the_server_that_gave_it(go_tools: Path, tmp_path: Path) -> None:
+    state = str(tmp_path / "state")
+    with ExitStack() as running:
+        derp_map = running.enter_context(running_stun())
+        laptop = running.enter_context(running_tailscaled(go_tools))
+        with running_server(state_dir=state, derp_map=derp_map) as server:
+            port = server.port
+            up = running.enter_context(laptop.going_up(server.url, "laptop"))
+            url = up.wait_login_url()
+            wait_for(
+                lambda: any("followup" in event.detail for event in server.seen("register")),
+                LIMIT,
+                "it waits for the answer",
+            )
+        with running_server(state_dir=state, derp_map=derp_map, port=port) as server:
+            assert server.call(lambda it: it.approve_login(url.rpartition("/")[2]))
+            assert up.wait_end() == 0, up.words()
+            assert up.words().count("/auth/") == 1, "it was asked for one login only"
+            (node,) = registered(server)
+            assert laptop.status()["Self"]["ID"] == node.stable_id
