@@ -28,8 +28,6 @@ MAX_LINE = 1 << 20
 """Bytes of one command."""
 MAX_CONNECTIONS = 64
 """At once; more are closed as soon as they come."""
-_MAX_UNREAD = 8 << 20
-"""Bytes of answers that may wait for who does not read them."""
 _READ = 64 << 10
 _PATH_LIMIT = 107
 """Bytes (unix(7))."""
@@ -49,7 +47,9 @@ class _Asker:
         self.unread = bytearray()
         """The beginning of a line."""
         self.out = bytearray()
+        """The rest of an answer."""
         self.closing = False
+        """Nothing more is read; what is here is answered first."""
 
 
 class CommandSocket:
@@ -91,12 +91,7 @@ class CommandSocket:
         sock.setblocking(False)
         asker = _Asker(sock)
         self._askers[sock.fileno()] = asker
-        self._loop.watch(sock.fileno(), lambda: self._on_ready(asker))
-
-    def _on_ready(self, asker: _Asker) -> None:
-        if not asker.closing:
-            self._read(asker)
-        self._flush(asker)
+        self._loop.watch(sock.fileno(), lambda: self._read(asker))
 
     def _read(self, asker: _Asker) -> None:
         try:
@@ -107,39 +102,47 @@ class CommandSocket:
             self._drop(asker)
             return
         asker.unread += data
-        while (end := asker.unread.find(b"\n")) >= 0:
+        asker.closing = not data
+        self._go_on(asker)
+
+    def _go_on(self, asker: _Asker) -> None:
+        """Send what waits, then answer one line, if there is one.
+
+        One in a turn of the loop, and none before the last answer is gone: answers are larger than commands, and
+        neither the server's time nor its memory is for who asks a thousand times at once and never reads.
+        """
+        try:
+            while asker.out:
+                del asker.out[: asker.sock.send(asker.out)]
+            self._answer_next(asker)
+        except BlockingIOError:
+            pass
+        except OSError:
+            self._drop(asker)
+            return
+        if asker.out:
+            self._loop.watch(asker.sock.fileno(), lambda: self._go_on(asker), read=False, write=True)
+        elif asker.closing:
+            self._drop(asker)
+        else:
+            self._loop.watch(asker.sock.fileno(), lambda: self._read(asker))
+
+    def _answer_next(self, asker: _Asker) -> None:
+        end = asker.unread.find(b"\n")
+        if max(end, len(asker.unread) if end < 0 else 0) > MAX_LINE:
+            asker.unread.clear()
+            asker.out += _refusal(f"cannot read the command: it has more than {MAX_LINE} bytes") + b"\n"
+            asker.closing = True
+        elif end >= 0:
             line = bytes(asker.unread[:end])
             del asker.unread[: end + 1]
             asker.out += self._answer(line) + b"\n"
-        if len(asker.unread) > MAX_LINE:
-            asker.out += _refusal(f"cannot read the command: it has more than {MAX_LINE} bytes") + b"\n"
-            asker.closing = True
-        if not data or len(asker.out) > _MAX_UNREAD:
-            asker.closing = True
 
     def _answer(self, line: bytes) -> bytes:
         try:
             return self._commands.execute(line)
         except NetmapError as error:
             return _refusal(str(error))
-
-    def _flush(self, asker: _Asker) -> None:
-        if asker.sock.fileno() not in self._askers:
-            return
-        try:
-            while asker.out:
-                del asker.out[: asker.sock.send(asker.out)]
-        except BlockingIOError:
-            # A command is read when the answers before it are gone: who does not read is not listened to.
-            self._loop.watch(asker.sock.fileno(), lambda: self._on_ready(asker), read=False, write=True)
-            return
-        except OSError:
-            self._drop(asker)
-            return
-        if asker.closing:
-            self._drop(asker)
-        else:
-            self._loop.watch(asker.sock.fileno(), lambda: self._on_ready(asker))
 
     def _drop(self, asker: _Asker) -> None:
         if self._askers.pop(asker.sock.fileno(), None) is not None:

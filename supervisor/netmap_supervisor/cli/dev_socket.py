@@ -40,7 +40,8 @@ class DevSocket:
             self._sock.settimeout(_LIMIT)
         except (OSError, ValueError) as error:
             self._sock.close()
-            why = error.strerror if isinstance(error, OSError) else str(error)
+            # A name that is too long comes without an errno.
+            why = getattr(error, "strerror", None) or str(error)
             raise CommandFailed(
                 f"cannot reach a control server at {path}: {why}; start one with `netmap-supervisor dev-control`, or "
                 "name the socket it printed with --socket"
