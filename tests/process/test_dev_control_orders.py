@@ -149,7 +149,9 @@ def test_a_new_key_lets_in_and_a_login_is_completed(server: DevServer) -> None:
         (("fault", "drip", "colour=red"), "cannot commit drip with colour"),
         (("do", "explode"), "cannot do 'explode': the commands are"),
         (("do", "set_tags", "node=nobody", "tags=[]"), "cannot find a node 'nobody'"),
-        (("do", "set_tags", "node=web-3"), "cannot do set_tags"),
+        (("do", "set_tags", "node=web-3"), "cannot do set_tags: set_tags needs tags"),
+        (("do", "set_tags", "node=web-3", "tags=web"), "tags of set_tags: Expected `array`, got `str`"),
+        (("do", "set_online", "node=web-3", "online=maybe"), "online of set_online: Expected `bool`"),
         (("do", "require", "key_lifetime=1e300"), "that is no time"),
     ],
 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import random
 import tomllib
 from pathlib import Path
@@ -11,9 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from netmap_actors.devcontrol.commands import Commands
 from netmap_actors.devcontrol.scenario import (
-    _TYPES,
     FIRST_MAP,
     START,
     Course,
@@ -69,13 +66,10 @@ def test_what_is_wrong_is_said_before_anything_starts(text: str, why: str) -> No
         parse_scenario(tomllib.loads(text))
 
 
-def test_every_command_an_event_may_do_has_arguments_that_can_be_checked() -> None:
+def test_an_event_may_do_all_that_changes_something() -> None:
     names = command_names()
     assert {"fault", "heal", "set_online", "set_tags", "remove_node", "churn", "raw", "drop_all"} <= names
-    for name in names - {"fault"}:
-        parameters = inspect.signature(getattr(Commands, name)).parameters
-        for parameter in [one for key, one in parameters.items() if key != "self"]:
-            assert parameter.annotation in _TYPES, (name, parameter)
+    assert not names & {"seen", "nodes", "clients", "execute"}
 
 
 @pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.toml")), ids=lambda path: path.stem)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from netmap_actors.devcontrol.arguments import BadArgument, check_arguments
 from netmap_actors.devcontrol.faults import FAULTS, make_fault
 from netmap_actors.devcontrol.registrar import AuthKey, LoginState
 from netmap_actors.devcontrol.tailnet import Aspect, TailnetError
@@ -48,12 +49,11 @@ class Commands:
             raise TailnetError(
                 f"cannot do {escape(str(name), 40)!r}: the commands are {', '.join(sorted(_NAMES))}"
             )
-        if name == "fault":
-            given = {"name": given.pop("name", ""), **given}
         try:
+            # A fault checks what it is given itself.
+            given = {"name": "", **given} if name == "fault" else check_arguments(method, given)
             answer = method(**given)
-        except (TypeError, AttributeError, ValueError, OverflowError) as error:
-            # An argument that is missing, too much, or of another type.
+        except (BadArgument, TypeError, AttributeError, ValueError, OverflowError) as error:
             raise TailnetError(f"cannot do {name}: {escape(str(error))}") from None
         return msgspec.json.encode({"result": answer})
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import dataclasses
 import heapq
-import inspect
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from netmap_actors.devcontrol.arguments import BadArgument, check_arguments
 from netmap_actors.devcontrol.commands import Commands
 from netmap_actors.devcontrol.faults import BadFault, make_fault
 from netmap_actors.errors import ConfigurationError, escape
@@ -34,17 +34,6 @@ _MOST = 1e7
 """Seconds, some months."""
 _LOOKS = frozenset({"clients", "execute", "faults", "logins", "node", "nodes", "pong", "seen"})
 """Commands that change nothing."""
-_TYPES: dict[str, Any] = {
-    "bool": bool,
-    "bool | None": bool | None,
-    "float": float,
-    "float | None": float | None,
-    "int": int,
-    "str": str,
-    "str | int": str | int,
-    "Sequence[str]": list[str],
-}
-"""Types of the arguments of commands, as they are annotated."""
 
 
 class ScriptedNode(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -192,7 +181,10 @@ def _event(number: int, given: dict[str, Any]) -> Event:
         except BadFault as error:
             raise _bad(f"{where}: {error}") from None
     else:
-        arguments = _arguments(where, command, method, arguments)
+        try:
+            arguments = check_arguments(method, arguments)
+        except BadArgument as error:
+            raise _bad(f"{where}: {error}") from None
     return Event(number, at, command, arguments, repeat)
 
 
@@ -205,22 +197,3 @@ def _seconds(value: object, what: str, *, least: float) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not least <= value <= _MOST:
         raise _bad(f"{what} is {escape(str(value), 40)}, it must be seconds, a number from {least:g}")
     return float(value)
-
-
-def _arguments(where: str, command: str, method: Any, given: dict[str, Any]) -> dict[str, Any]:
-    parameters = {name: one for name, one in inspect.signature(method).parameters.items() if name != "self"}
-    for name in given:
-        if name not in parameters:
-            raise _bad(
-                f"{where}: {command} takes {', '.join(parameters) or 'nothing'}, not {escape(name, 40)}"
-            )
-    for name, parameter in parameters.items():
-        if name not in given and parameter.default is parameter.empty:
-            raise _bad(f"{where}: {command} needs {name}")
-    arguments = {}
-    for name, value in given.items():
-        try:
-            arguments[name] = msgspec.convert(value, _TYPES[parameters[name].annotation])
-        except msgspec.ValidationError as error:
-            raise _bad(f"{where}: {name} of {command}: {escape(str(error))}") from None
-    return arguments

@@ -1,0 +1,50 @@
+"""What is given to a command, checked against what the command takes: a text is no list of letters, 1 no yes."""
+
+from __future__ import annotations
+
+import inspect
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from netmap_actors.errors import NetmapError, escape
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+__all__ = ["BadArgument", "check_arguments"]
+
+_TYPES: dict[str, Any] = {
+    "bool": bool,
+    "bool | None": bool | None,
+    "float": float,
+    "float | None": float | None,
+    "int": int,
+    "str": str,
+    "str | int": str | int,
+    "Sequence[str]": list[str],
+}
+"""Types of the arguments of commands, as they are annotated."""
+
+
+class BadArgument(NetmapError):
+    """One that is missing, too much, or of another type."""
+
+
+def check_arguments(method: Callable[..., object], given: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments as this method of `Commands` takes them. Raises BadArgument."""
+    command = method.__name__
+    parameters = {name: one for name, one in inspect.signature(method).parameters.items() if name != "self"}
+    for name in given:
+        if name not in parameters:
+            raise BadArgument(f"{command} takes {', '.join(parameters) or 'nothing'}, not {escape(name, 40)}")
+    for name, parameter in parameters.items():
+        if name not in given and parameter.default is parameter.empty:
+            raise BadArgument(f"{command} needs {name}")
+    arguments = {}
+    for name, value in given.items():
+        try:
+            arguments[name] = msgspec.convert(value, _TYPES[parameters[name].annotation])
+        except msgspec.ValidationError as error:
+            raise BadArgument(f"{name} of {command}: {escape(str(error))}") from None
+    return arguments
