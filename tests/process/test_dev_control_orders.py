@@ -174,6 +174,7 @@ def test_what_cannot_be_done_is_said(server: DevServer, words: tuple[str, ...], 
         (("do",), "Missing argument 'COMMAND'"),
         (("do", "rename", "nonsense"), "is not KEY=VALUE"),
         (("explode",), "No such command"),
+        (("--nodes=5", "nodes"), "--nodes is for starting a server"),
     ],
 )
 def test_wrong_words_are_wrong_usage(server: DevServer, words: tuple[str, ...], why: str) -> None:

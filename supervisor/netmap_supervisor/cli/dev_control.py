@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from netmap_supervisor.cli.dev_orders import ORDERS
 from netmap_supervisor.cli.durations import duration
@@ -185,6 +186,7 @@ def command(
       netmap-supervisor dev-control fault silent --client web-1 --for 30s
     """
     if ctx.invoked_subcommand is not None:
+        _refuse_start_options(ctx)
         return
     # Loaded here and nowhere else: a server has no place in a client's processes.
     from netmap_actors.devcontrol import operator_files  # noqa: PLC0415
@@ -217,6 +219,17 @@ def command(
 
 for _order in ORDERS:
     command.add_command(_order)
+
+
+def _refuse_start_options(ctx: click.Context) -> None:
+    """What would be ignored without a word: options of a server to start, before a command for one that runs."""
+    for param in ctx.command.params:
+        source = ctx.get_parameter_source(param.name or "")
+        if param.name != "socket_path" and source is ParameterSource.COMMANDLINE:
+            raise click.UsageError(
+                f"{param.opts[0]} is for starting a server, and {ctx.invoked_subcommand!r} asks one that runs",
+                ctx,
+            )
 
 
 def _warn(host: str) -> None:
