@@ -30,18 +30,15 @@ def labels_of(response: dict[str, Any], field: str = "Peers") -> set[str]:
     return {peer["Name"].partition(".")[0] for peer in response.get(field) or []}
 
 
-def online_said(responses: Iterable[dict[str, Any]], node_id: int) -> list[bool]:
-    """What patches say of one node, in whichever of the two ways."""
-    said = []
+def online_of(responses: Iterable[dict[str, Any]], node_id: int) -> bool | None:
+    """What was said last of one node, in whichever of the ways there are."""
+    online: bool | None = None
     for response in responses:
-        if (online := (response.get("OnlineChange") or {}).get(str(node_id))) is not None:
-            said.append(online)
-        said += [
-            patch["Online"]
-            for patch in response.get("PeersChangedPatch") or []
-            if patch["NodeID"] == node_id and patch.get("Online") is not None
-        ]
-    return said
+        said = [(response.get("OnlineChange") or {}).get(str(node_id))]
+        for field, name in (("PeersChanged", "ID"), ("PeersChangedPatch", "NodeID")):
+            said += [it.get("Online") for it in response.get(field) or [] if it[name] == node_id]
+        online = next((it for it in reversed(said) if it is not None), online)
+    return online
 
 
 def test_two_tailscaled_and_a_tsp_see_each_other(go_tools: Path, tsp_binary: Path, tmp_path: Path) -> None:
@@ -80,9 +77,9 @@ def test_two_tailscaled_and_a_tsp_see_each_other(go_tools: Path, tsp_binary: Pat
             )
             two_id = next(node.id for node in server.nodes() if node.name.startswith("deux."))
             two.run("down")
-            wait_for(lambda: online_said(documents(output), two_id) == [False], LIMIT, "two is offline")
+            wait_for(lambda: online_of(documents(output), two_id) is False, LIMIT, "two is offline")
             two.run("up")
-            wait_for(lambda: online_said(documents(output), two_id) == [False, True], LIMIT, "and back")
+            wait_for(lambda: online_of(documents(output), two_id), LIMIT, "and back")
             request = "POST /echo HTTP/1.1\r\nHost: it\r\nContent-Length: 3\r\n\r\nhej"
             echo = server.call(lambda it: it.ping("gopher", payload=request))
             assert wait_for(lambda: server.call(lambda it: it.pong(echo)), LIMIT, "/echo").endswith(
