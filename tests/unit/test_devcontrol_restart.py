@@ -208,3 +208,21 @@ def test_a_request_is_kept_as_it_was_but_for_its_secret() -> None:
     again = decode_register(json.dumps(register_document(request)).encode())
     fields = RegisterRequest.__dataclass_fields__
     assert {name for name in fields if getattr(again, name) != getattr(request, name)} == {"auth_key"}
+
+
+def test_two_servers_do_not_share_a_state_directory(tmp_path: Path) -> None:
+    state = str(tmp_path / "state")
+    with running_server(state_dir=state) as first:
+        key = first.auth_key
+        with (
+            pytest.raises(ConfigurationError, match="another control server uses it"),
+            running_server(state_dir=state),
+        ):
+            pass
+    with running_server(state_dir=state) as again:
+        assert again.auth_key == key
+    # One that fails for another reason leaves the directory to the next.
+    with pytest.raises(ConfigurationError), running_server(state_dir=state, policy={"acls": 3}):
+        pass
+    with running_server(state_dir=state):
+        pass

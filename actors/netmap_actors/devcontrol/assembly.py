@@ -165,8 +165,12 @@ def assemble(
             # It goes on from memory; a full disk must not end it.
             log("state_not_saved", detail=error.strerror)
 
+    def release() -> None:
+        if store is not None:
+            store.close()
+
     save()
-    server = ControlServer(loop, listener, control, churn, log=log, save=save)
+    server = ControlServer(loop, listener, control, churn, log=log, save=save, release=release)
     if scenario is not None:
         server.play = ScenarioPlayer(scenario, Commands(server, loop.now), loop, log)
     return server, url, auth_key

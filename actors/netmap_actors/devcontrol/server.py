@@ -76,8 +76,9 @@ class ControlServer:
         *,
         log: Callable[..., object],
         save: Callable[[], None],
+        release: Callable[[], None],
     ) -> None:
-        """`log(event, **fields)`; `save` writes the state down."""
+        """`log(event, **fields)`; `save` writes the state down, `release` lets another server use it."""
         self.control = control
         self.churn = churn
         self.connections: dict[int, ClientConnection] = {}
@@ -88,6 +89,7 @@ class ControlServer:
         self._listener = listener
         self._log = log
         self._save = save
+        self._release = release
         self._clients: dict[int, _Client] = {}
         self._numbers = 0
         self._batch: Timer | None = None
@@ -163,6 +165,7 @@ class ControlServer:
         for client in list(self._clients.values()):
             self._drop(client, reset=False)
         self._save()
+        self._release()
 
     # Connections
 

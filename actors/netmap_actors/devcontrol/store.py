@@ -6,6 +6,7 @@ Not here: simulated nodes, which come back from the seed.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 from pathlib import Path
 from typing import Any
@@ -68,11 +69,12 @@ class State(msgspec.Struct, kw_only=True):
 
 
 class Store:
-    """One state directory (0700)."""
+    """One state directory (0700), locked: two servers in one would each forget what the other was told."""
 
     def __init__(self, directory: str) -> None:
-        """Raises ConfigurationError when the directory cannot be used."""
+        """Raises ConfigurationError when the directory cannot be used, or another server uses it."""
         self._directory = Path(directory)
+        self._lock = -1
         try:
             self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             status = self._directory.stat()
@@ -84,6 +86,24 @@ class Store:
             raise ConfigurationError(
                 f"cannot use the state directory {directory}: it belongs to others, or they may write to it"
             )
+        self._lock = os.open(self._directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self.close()
+            raise ConfigurationError(
+                f"cannot use the state directory {directory}: another control server uses it; end that one, or name "
+                "another directory"
+            ) from None
+
+    def close(self) -> None:
+        """Another server may use the directory. Closing twice is allowed."""
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1
+
+    def __del__(self) -> None:
+        self.close()
 
     def load(self) -> State | None:
         """The state of the last run; None before the first. Raises ConfigurationError when it cannot be read."""
