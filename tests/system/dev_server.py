@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 URL = re.compile(r"https?://[^\s\"',]+")
+READY = "Ctrl-C ends it"
+"""Said on stderr when everything has been announced."""
 AUTH_KEY = re.compile(r"\b[a-z]+key-[A-Za-z0-9_-]+")
 
 
@@ -62,10 +64,12 @@ def running_dev_server(
         assert process.poll() is None, (
             f"dev-control ended with {process.returncode}: {log_path.read_text()[-800:]}"
         )
+        if READY not in log_path.read_text():
+            return None
         text = out_path.read_text()
         url, key = URL.search(text), AUTH_KEY.search(text)
-        if not url or not key:
-            return None
+        assert url, text
+        assert key, text
         named = re.search(r"^commands +(\S+)$", text, re.MULTILINE)
         return DevServer(
             process, url.group().rstrip("/"), key.group(), log_path, Path(named[1]) if named else None

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ipaddress
 import json
 import re
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -248,11 +247,11 @@ def _is_loopback(host: str) -> bool:
 
 
 def _announce(server: Announcement) -> None:
-    click.echo(f"url       {server.url}")
-    click.echo(f"auth key  {server.auth_key}")
+    lines = [f"url       {server.url}", f"auth key  {server.auth_key}"]
     if server.socket_path is not None:
-        click.echo(f"commands  {server.socket_path}")
-    sys.stdout.flush()
+        lines.append(f"commands  {server.socket_path}")
+    # One write: a script that waits for the first line finds the others with it.
+    click.echo("\n".join(lines))
     click.echo(
         "a control server for development, not for a network anybody relies on; Ctrl-C ends it", err=True
     )
