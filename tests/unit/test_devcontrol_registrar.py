@@ -356,6 +356,17 @@ def test_a_key_keeps_its_tags_whoever_owns_them() -> None:
     assert office.node().tags == ("tag:ci", "tag:web")
 
 
+def test_a_tagged_key_tags_a_node_that_comes_back_and_a_plain_one_takes_none() -> None:
+    office = Office()
+    office.ask(auth="reusable")
+    before = office.node()
+    office.ask(2, "tagged", OldNodeKey=node_key(1))
+    assert (office.node(2).id, office.node(2).tags) == (before.id, ("tag:ci", "tag:web"))
+    assert office.node(2).user != before.user
+    office.ask(3, "reusable", OldNodeKey=node_key(2))
+    assert (office.node(3).id, office.node(3).tags) == (before.id, ("tag:ci", "tag:web"))
+
+
 def test_without_a_policy_the_tags_of_a_login_count_for_nothing() -> None:
     office = Office()
     assert logged_in(office, "alice", Hostinfo=WANTS_DB)["MachineAuthorized"]

@@ -17,7 +17,7 @@ from netmap_actors.devcontrol.control import Control, Options
 from netmap_actors.devcontrol.derp_map import parse_derp_map
 from netmap_actors.devcontrol.documents import encode
 from netmap_actors.devcontrol.policy import parse_policy
-from netmap_actors.devcontrol.registrar import AuthKey, Login, Registrar
+from netmap_actors.devcontrol.registrar import MAX_KEY_LIFETIME, AuthKey, Login, Registrar
 from netmap_actors.devcontrol.requests import BadRequest, decode_register, register_document
 from netmap_actors.devcontrol.scenario import parse_scenario, place
 from netmap_actors.devcontrol.scenario_player import ScenarioPlayer
@@ -70,6 +70,14 @@ class Setup:
     scenario: Scenario | dict[str, Any] | None = None
     """The same; None: nothing happens but churn."""
     options: Options = dataclasses.field(default_factory=Options)
+
+    def __post_init__(self) -> None:
+        """Raises ConfigurationError."""
+        if self.key_lifetime is not None and not 0.0 < self.key_lifetime <= MAX_KEY_LIFETIME:
+            raise ConfigurationError(
+                f"cannot let node keys live for {self.key_lifetime} s: it must be more than 0 and at most "
+                f"{MAX_KEY_LIFETIME:.0f}"
+            )
 
     def __repr__(self) -> str:
         return f"Setup(nodes={self.nodes}, seed={self.seed}, churn={self.churn}, url={self.url!r})"

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DEFAULT_USER",
+    "MAX_KEY_LIFETIME",
     "MAX_PENDING",
     "PENDING_LIFETIME",
     "Answer",
@@ -37,6 +38,8 @@ __all__ = [
 DEFAULT_USER = "alice"
 MAX_PENDING = 1000
 """Logins that wait for a person at once; the oldest is forgotten first."""
+MAX_KEY_LIFETIME = 1e9
+"""Seconds, thirty years."""
 PENDING_LIFETIME = 15 * 60.0
 """Seconds an AuthURL is good for, as on headscale."""
 
@@ -261,7 +264,8 @@ class Registrar:
             )
         else:
             tailnet.rotate_key(entry.node.id, node_key)
-            if not key.text and tailnet.policy is not None:
+            if key.tags or (not key.text and tailnet.policy is not None):
+                # A tagged key tags whom it lets in again; one without tags leaves what an administrator gave.
                 tailnet.set_tags(entry.node.id, key.tags)
             if request.hostinfo is not None:
                 tailnet.set_hostinfo(entry.node.id, request.hostinfo)
