@@ -99,9 +99,15 @@ def test_a_fault_strikes_one_client_and_is_healed(server: DevServer, client: Con
         server, "fault", "silent", "--client", client.node.name
     )
     assert json.loads(order(server, "clients", "--json"))[-1]["faults"] == ["silent"]
-    order(server, "heal")
+    assert "cannot heal 'nobody': there is no such client" in order(
+        server, "heal", "--client=nobody", status=1
+    )
+    order(server, "fault", "silent", f"client={client.node.name}", "moment=map", "scope=later")
+    order(server, "heal", "--client", client.node.name)
     order(server, "do", "add_node", "name=printer")
     client.wait(lambda: "printer" in json.dumps(stream.messages), 10.0)
+    second = client.map()
+    client.message(second, 0)  # nothing waits for it any more
     assert "healed" in order_err(server, "fault", "no_keepalives", "--for", "0.2s")
 
 
@@ -124,6 +130,26 @@ def test_the_tailnet_is_edited(server: DevServer) -> None:
     assert told["tags"] == ["tag:web"]
     assert json.loads(order(server, "do", "set_online", "node=laptop-0", "online=false"))["online"] is False
     assert order(server, "do", "churn", "count=3") == "null\n"
+
+
+def test_other_rules_reach_the_clients_at_once(
+    server: DevServer, client: ControlClient, tmp_path: Path
+) -> None:
+    stream = client.map()
+    client.message(stream, 0)
+    before = len(stream.messages[0]["Peers"])
+    shut = tmp_path / "shut.hujson"
+    shut.write_text('{"grants": [], "ssh": []} // nobody')
+    assert "this server makes nothing of ssh" in order_err(server, "policy", str(shut))
+    client.wait(lambda: len(stream.messages[-1].get("PeersRemoved", ())) == before, 10.0)
+    order(server, "policy", "--none")
+    client.wait(lambda: len(stream.messages[-1].get("PeersChanged", ())) == before, 10.0)
+    shut.write_text('{"acls": [5]}')
+    assert "cannot use the policy: acls[0]: it is not an object" in order(
+        server, "policy", str(shut), status=1
+    )
+    assert f"cannot read {tmp_path}/no" in order(server, "policy", f"{tmp_path}/no", status=1)
+    assert "name a FILE, or say --none" in order(server, "policy", status=2)
 
 
 def test_a_new_key_lets_in_and_a_login_is_completed(server: DevServer) -> None:

@@ -34,7 +34,8 @@ def test_every_argument_of_every_command_has_a_type_that_is_known(method: Any) -
         (Commands.set_online, {"node": "web-1", "online": 1}, "online of set_online: Expected `bool`"),
         (Commands.churn, {"count": True}, "count of churn: Expected `int`"),
         (Commands.expire, {"node": 1, "in_seconds": "soon"}, "in_seconds of expire"),
-        (Commands.heal, {"client": "web-1"}, "heal takes nothing, not client"),
+        (Commands.set_policy, {"policy": []}, "policy of set_policy: Expected `object | null`, got `array`"),
+        (Commands.faults, {"client": "web-1"}, "faults takes nothing, not client"),
         (Commands.nodes, {"self": 1}, "nodes takes nothing, not self"),
     ],
 )

@@ -64,6 +64,15 @@ def test_times_are_counted_and_healing_ends_all() -> None:
     assert plan.waiting == ()
 
 
+def test_healing_one_client_leaves_the_others_theirs() -> None:
+    plan = FaultPlan()
+    for client in ("web", "db", ""):
+        plan.add(make_fault("headers_never", client=client))
+    assert plan.heal(frozenset({"web", "5", "connection:1"})) == 1
+    assert [fault.client for fault in plan.waiting] == ["db", ""]
+    assert plan.heal(frozenset({"web"})) == 0
+
+
 def test_what_kills_a_connection_strikes_only_those_that_are_open() -> None:
     for name in ("silent", "cut", "half_frame", "goaway"):
         assert make_fault(name).scope is Scope.CURRENT

@@ -167,6 +167,68 @@ def test_without_acls_all_is_open_and_with_none_all_is_shut() -> None:
     assert filters(is_shut, 1) == []
 
 
+def test_a_grant_lets_in_by_protocol_and_one_without_ip_only_shows() -> None:
+    granted = parse_policy(
+        {
+            **WORDS,
+            "grants": [
+                {"src": ["alice@"], "dst": ["tag:db"], "ip": ["tcp:443", "8000-8080", "tcp:5432", "icmp:*"]},
+                {"src": ["bob@"], "dst": ["tag:db"], "app": {"example.com/cap/sql": [{}]}},
+            ],
+        }
+    )
+    assert granted.ignored == ("grants.app",)
+    tailnet = Tailnet(policy=granted)
+    alice, bob, carol = add(tailnet, 1), add(tailnet, 2, "bob"), add(tailnet, 3, "carol")
+    database = add(tailnet, 4, tags=("tag:db",))
+    assert set(first(tailnet, database).peers) == {alice, bob}
+    assert set(first(tailnet, carol).peers) == set()
+    assert all(made["SrcIPs"][0] == "100.64.0.1/32" for made in filters(tailnet, database))
+    made = [
+        (
+            one.get("IPProto"),
+            [tuple(place["Ports"].values()) for place in one["DstPorts"][: len(one["DstPorts"]) // 2]],
+        )
+        for one in filters(tailnet, database)
+    ]
+    assert made == [([6], [(443, 443), (5432, 5432)]), (None, [(8000, 8080)]), ([1], [(0, 65535)])]
+
+
+def test_grants_and_acls_add_up_and_without_either_all_is_open() -> None:
+    rules = [rule(["alice@"], ["tag:db:22"])]
+    both = parse_policy({**WORDS, "acls": rules, "grants": [{"src": ["bob@"], "dst": ["*"], "ip": ["*"]}]})
+    tailnet = Tailnet(policy=both)
+    add(tailnet, 1)
+    add(tailnet, 2, "bob")
+    assert set(first(tailnet, 1).peers) == {2}
+    assert parse_policy({"grants": []}).rules == ()
+
+
+def test_another_policy_is_told_as_changes_of_the_old_one() -> None:
+    tailnet = Tailnet(policy=policy(rule(["alice@"], ["bob@:22"])))
+    alice, bob, carol = add(tailnet, 1), add(tailnet, 2, "bob"), add(tailnet, 3, "carol")
+    tailnet.take_changes()
+    viewer = Viewer(tailnet, alice)
+    viewer.full(WALL)
+
+    def told(rules: Policy | None) -> dict[str, Any]:
+        tailnet.set_policy(rules)
+        viewer.mark(*tailnet.take_changes())
+        return json.loads(viewer.delta(WALL) or b"{}")
+
+    # The rules have the same numbers, but lead elsewhere.
+    other = told(policy(rule(["carol@"], ["alice@:80"])))
+    assert (other["PeersRemoved"], [peer["ID"] for peer in other["PeersChanged"]]) == ([bob], [carol])
+    assert other["PacketFilters"]["base"][0]["SrcIPs"][0] == "100.64.0.3/32"
+    none = told(None)
+    assert [peer["ID"] for peer in none["PeersChanged"]] == [bob]
+    assert none["PacketFilters"] == json.loads(Tailnet().aspects[Aspect.PACKET_FILTER])
+    assert told(None).keys() <= {"PacketFilters", "ControlTime"}
+    shut = told(policy())
+    assert shut["PeersRemoved"] == [bob, carol]
+    assert shut["PacketFilters"] == {"base": []}
+
+
 def test_a_tag_that_changes_brings_peers_and_takes_them() -> None:
     tailnet = Tailnet(policy=policy(rule(["alice@"], ["tag:db:*"])))
     user, other = add(tailnet, 1), add(tailnet, 2, "carol")
@@ -217,6 +279,7 @@ _edits = st.lists(
         ),
         st.tuples(st.just("rename"), st.integers(0, 9), st.sampled_from(NAMES)),
         st.tuples(st.just("online"), st.integers(0, 9), st.booleans()),
+        st.tuples(st.just("policy"), st.one_of(st.none(), _rules)),
         st.tuples(st.just("tell")),
     ),
     max_size=25,
@@ -235,6 +298,8 @@ def test_what_a_client_holds_after_any_edits_is_what_a_fresh_map_says(
         fold.apply(json.loads(viewer.full(WALL)))
     for number, edit in enumerate([*edits, ("tell",)], start=3):
         _make(tailnet, edit, number, set(watched))
+        if edit[0] == "policy":
+            acls = [rule(["*"], ["*:*"])] if edit[1] is None else edit[1]
         if edit[0] != "tell":
             continue
         nodes, aspects = tailnet.take_changes()
@@ -261,6 +326,9 @@ def rebuilt(tailnet: Tailnet) -> Tailnet:
 def _make(tailnet: Tailnet, edit: tuple[Any, ...], number: int, watched: set[int]) -> None:
     what, *given_ = edit
     if what == "tell":
+        return
+    if what == "policy":
+        tailnet.set_policy(None if given_[0] is None else policy(*given_[0]))
         return
     if what == "add":
         add(tailnet, number, given_[0], given_[1])
@@ -316,7 +384,18 @@ def means(tailnet: Tailnet, word: str, node_id: int) -> bool:
     ("document", "why"),
     [
         ([], "the policy: it is not an object"),
-        ({"grants": []}, "grants: this server does not know it"),
+        ({"ipsets": []}, "ipsets: this server does not know it"),
+        ({"grants": {}}, "grants: it is not a list"),
+        ({"grants": [{"src": ["*"], "dst": ["*"]}]}, "grants[0]: it grants nothing: give it ip"),
+        ({"grants": [{"src": ["*"], "ip": ["*"]}]}, "grants[0].dst: it is not a list"),
+        (
+            {"grants": [{"src": ["*"], "dst": ["tag:no"], "ip": ["*"]}]},
+            "grants[0].dst[0]: there is no 'tag:no'",
+        ),
+        ({"grants": [{"src": ["*"], "dst": ["*"], "ip": ["tcp:x"]}]}, "grants[0].ip[0]: 'x' in 'tcp:x'"),
+        ({"grants": [{"src": ["*"], "dst": ["*"], "ip": ["x:1"]}]}, "grants[0].ip[0]: 'x' is none of icmp"),
+        ({"grants": [{"src": ["*"], "dst": ["*"], "ip": ["*"], "via": []}]}, "grants[0].via: a grant has"),
+        ({"grants": [{"src": ["*"], "dst": ["*"], "app": []}]}, "grants[0].app: it is not an object"),
         ({"acls": {}}, "acls: it is not a list"),
         ({"acls": ["x"]}, "acls[0]: it is not an object"),
         ({"acls": [{"action": "drop", "src": ["*"], "dst": ["*:*"]}]}, 'acls[0].action: it must be "accept"'),
@@ -443,6 +522,10 @@ def test_clients_see_each_other_as_the_policy_has_it() -> None:
         user.wait(lambda: any("database" in json.dumps(message) for message in stream.messages))
         assert [peer["Name"].split(".")[0] for peer in held.messages[0]["Peers"]] == ["user"]
         assert held.messages[0]["PacketFilters"]["base"][0]["SrcIPs"][0] == "100.64.0.1/32"
+        server.tailnet.set_policy({"acls": []})
+        user.wait(lambda: "PeersRemoved" in stream.messages[-1])
+        server.tailnet.set_policy(rules)
+        user.wait(lambda: "PeersChanged" in stream.messages[-1])
         server.tailnet.set_tags("database", [])
         user.wait(lambda: "PeersRemoved" in stream.messages[-1])
         database.wait(lambda: held.messages[-1].get("PacketFilters") == {"base": []})

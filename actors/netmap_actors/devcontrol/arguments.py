@@ -23,6 +23,7 @@ _TYPES: dict[str, Any] = {
     "str": str,
     "str | int": str | int,
     "Sequence[str]": list[str],
+    "Mapping[str, Any] | None": dict[str, Any] | None,
 }
 """Types of the arguments of commands, as they are annotated."""
 

@@ -11,15 +11,18 @@ import msgspec
 
 from netmap_actors.devcontrol.arguments import BadArgument, check_arguments
 from netmap_actors.devcontrol.faults import FAULTS, make_fault
-from netmap_actors.devcontrol.registrar import AuthKey, LoginState
+from netmap_actors.devcontrol.policy import parse_policy
+from netmap_actors.devcontrol.policy_text import read_policy_text
+from netmap_actors.devcontrol.registrar import MAX_KEY_LIFETIME, AuthKey, LoginState
 from netmap_actors.devcontrol.tailnet import Aspect, TailnetError
 from netmap_actors.devcontrol.views import view_of_client, view_of_node
 from netmap_actors.errors import escape
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from netmap_actors.devcontrol.control import Seen
+    from netmap_actors.devcontrol.policy import Policy
     from netmap_actors.devcontrol.registrar import Registrar
     from netmap_actors.devcontrol.server import ControlServer
     from netmap_actors.devcontrol.tailnet import Entry
@@ -63,8 +66,12 @@ class Commands:
         """Commit a fault; how many connections it struck at once. Raises BadFault."""
         return self._server.commit_fault(make_fault(name, **given))
 
-    def heal(self) -> None:
-        self._server.heal()
+    def heal(self, client: str = "") -> int:
+        """End all faults, or what one client suffers and what waits for it by a name of its own.
+
+        0: there is no such client, and nothing waits for it.
+        """
+        return self._server.heal(client)
 
     def faults(self) -> dict[str, str]:
         """Every fault there is, with what it does."""
@@ -174,15 +181,19 @@ class Commands:
         return True
 
     def require(
-        self, auth: bool | None = None, approval: bool | None = None, key_lifetime: float = 0.0
+        self, auth: bool | None = None, approval: bool | None = None, key_lifetime: float | None = None
     ) -> None:
-        """Ask newcomers for a login, for an administrator's approval, let node keys expire; 0: never."""
-        if not 0.0 <= key_lifetime <= _MAX_EXPIRY:
-            raise TailnetError(f"cannot let keys live for {key_lifetime} s: that is no time")
+        """Ask newcomers for a login, for an administrator's approval, let node keys expire (0: never).
+
+        What is left out stays as it is.
+        """
         registrar = self._registrar
+        if key_lifetime is not None:
+            if not 0.0 <= key_lifetime <= MAX_KEY_LIFETIME:
+                raise TailnetError(f"cannot let keys live for {key_lifetime} s: that is no time")
+            registrar.key_lifetime = key_lifetime or None
         registrar.require_auth = registrar.require_auth if auth is None else auth
         registrar.require_approval = registrar.require_approval if approval is None else approval
-        registrar.key_lifetime = key_lifetime or None
 
     # Edits of the tailnet
 
@@ -263,6 +274,17 @@ class Commands:
         self._tailnet.set_authorized(entry.node.id, authorized)
         return self._edited(entry)
 
+    def set_policy(self, policy: Mapping[str, Any] | None = None) -> list[str]:
+        """Other rules of who sees whom, as in a policy file; None: everybody sees everybody. Until the server ends.
+
+        The answer names the parts that this server makes nothing of.
+        """
+        return self._rule_by(None if policy is None else parse_policy(policy))
+
+    def load_policy(self, text: str, toml: bool = False) -> list[str]:
+        """The same with the text of a policy file."""
+        return self._rule_by(read_policy_text(text, toml=toml))
+
     def set_aspect(self, aspect: str, json: str) -> None:
         """Replace DERPMap, DNSConfig, Domain, PacketFilters or SSHPolicy by this JSON."""
         try:
@@ -288,6 +310,11 @@ class Commands:
     @property
     def _registrar(self) -> Registrar:
         return self._control.registrar
+
+    def _rule_by(self, policy: Policy | None) -> list[str]:
+        self._tailnet.set_policy(policy)
+        self._server.changed()
+        return [] if policy is None else list(policy.ignored)
 
     def _edited(self, entry: Entry) -> NodeView:
         self._server.changed()

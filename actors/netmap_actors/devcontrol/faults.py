@@ -245,9 +245,15 @@ class FaultPlan:
     def add(self, fault: Fault) -> None:
         self._waiting.append(fault)
 
-    def heal(self) -> None:
-        """Nothing happens to anybody who comes from now on."""
-        self._waiting.clear()
+    def heal(self, names: frozenset[str] | None = None) -> int:
+        """Nothing happens to anybody who comes from now on; with names: nothing that is meant for one of these.
+
+        How many faults were given up.
+        """
+        kept = [fault for fault in self._waiting if names is not None and fault.client not in names]
+        given_up = len(self._waiting) - len(kept)
+        self._waiting = kept
+        return given_up
 
     def has(self, name: str) -> bool:
         """Whether such a fault waits, without using it up."""

@@ -11,10 +11,8 @@ import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from netmap_actors.devcontrol.derp_map import parse_derp_map
-from netmap_actors.devcontrol.policy import parse_policy
+from netmap_actors.devcontrol.policy_text import read_policy_text
 from netmap_actors.devcontrol.scenario import parse_scenario
 from netmap_actors.errors import ConfigurationError
 
@@ -23,7 +21,13 @@ if TYPE_CHECKING:
     from netmap_actors.devcontrol.policy import Policy
     from netmap_actors.devcontrol.scenario import Scenario
 
-__all__ = ["MAX_FILE", "read_auth_key", "read_derp_map", "read_policy", "read_scenario"]
+__all__ = [
+    "MAX_FILE",
+    "read_auth_key",
+    "read_derp_map",
+    "read_policy",
+    "read_scenario",
+]
 
 MAX_FILE = 16 << 20
 """Bytes of one file that are read."""
@@ -45,13 +49,11 @@ def read_policy(path: str | Path) -> Policy:
     """
     text = _read(path)
     try:
-        if Path(path).suffix == ".toml":
-            return parse_policy(tomllib.loads(text.decode()))
-        return parse_policy(msgspec.json.decode(_plain_json(text.decode())))
+        return read_policy_text(text.decode(), toml=Path(path).suffix == ".toml")
+    except UnicodeDecodeError as error:
+        raise ConfigurationError(f"cannot use the policy: {error} (in {path})") from None
     except ConfigurationError as error:
         raise ConfigurationError(f"{error} (in {path})") from None
-    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
-        raise ConfigurationError(f"cannot use the policy: {error} (in {path})") from None
 
 
 def read_scenario(path: str | Path) -> Scenario:
@@ -86,15 +88,6 @@ def read_auth_key(source: str) -> str:
 
 
 _AUTH_KEY = re.compile(rb"[!-~]{8,512}")
-_HUMAN = re.compile(
-    r"""(?P<text>"(?:[^"\\]|\\.)*")|//[^\n]*|/\*.*?\*/|,(?=(?:\s|//[^\n]*|/\*.*?\*/)*[\]}])""", re.DOTALL
-)
-"""Comments and the comma behind a last element; texts first, so that nothing inside them counts."""
-
-
-def _plain_json(text: str) -> str:
-    """JSON without what people add to it (HuJSON)."""
-    return _HUMAN.sub(lambda found: found["text"] or " ", text)
 
 
 def _read(path: str | Path) -> bytes:

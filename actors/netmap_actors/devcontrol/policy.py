@@ -1,4 +1,4 @@
-"""Reads a policy as operators write it: acls, groups, hosts and tagOwners, checked as a whole, rules as values.
+"""Reads a policy as operators write it: acls, grants, groups, hosts, tagOwners, checked as a whole, rules as values.
 
 Not here: who sees whom by these rules (`sight`), and from which file they came (`operator_files`).
 """
@@ -29,7 +29,7 @@ __all__ = [
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
-_KNOWN = frozenset({"acls", "groups", "hosts", "tagOwners"})
+_KNOWN = frozenset({"acls", "grants", "groups", "hosts", "tagOwners"})
 _WITHOUT_EFFECT = frozenset(
     {
         "autoApprovers",
@@ -60,6 +60,7 @@ _PROTOCOLS = {
     "sctp": 132,
 }
 _LAST_PORT = 0xFFFF
+_ALL_PORTS = ((0, _LAST_PORT),)
 _MOST_RULES = 10_000
 
 
@@ -130,12 +131,12 @@ class Target:
 
     selector: Selector
     ports: tuple[tuple[int, int], ...]
-    """First and last of each range."""
+    """First and last of each range; none: its nodes are seen, and nothing is let in."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Rule:
-    """One entry of `acls`."""
+    """One entry of `acls`, or what one of `grants` says of some protocols."""
 
     source: Selector
     targets: tuple[Target, ...]
@@ -161,7 +162,7 @@ class Policy:
 def parse_policy(document: object) -> Policy:
     """The rules of a decoded policy file. Raises BadPolicy.
 
-    Without `acls` everybody reaches everybody, as on the hosted server; with an empty list nobody does.
+    Without `acls` and `grants` everybody reaches everybody, as on the hosted server; with an empty list nobody does.
     """
     fields = _object(document, "the policy")
     unknown = sorted(set(fields) - _KNOWN - _WITHOUT_EFFECT)
@@ -170,13 +171,20 @@ def parse_policy(document: object) -> Policy:
             escape(unknown[0], 40), f"this server does not know it; it knows {', '.join(sorted(_KNOWN))}"
         )
     words = _Words(fields)
-    given = fields.get("acls")
-    rules = [Rule(ANYBODY, (Target(ANYBODY, ((0, _LAST_PORT),)),))]
-    if given is not None:
-        rules = [words.rule(rule, f"acls[{number}]") for number, rule in enumerate(_list(given, "acls"))]
+    acls, grants = fields.get("acls"), fields.get("grants")
+    rules: list[Rule] = []
+    for number, rule in enumerate(_list([] if acls is None else acls, "acls")):
+        rules.append(words.rule(rule, f"acls[{number}]"))
+    for number, grant in enumerate(_list([] if grants is None else grants, "grants")):
+        rules += words.grant(grant, f"grants[{number}]")
+    if acls is None and grants is None:
+        rules = [Rule(ANYBODY, (Target(ANYBODY, _ALL_PORTS),))]
     if len(rules) > _MOST_RULES:
-        raise _wrong("acls", f"more than {_MOST_RULES} rules")
-    return Policy(tuple(rules), words.tag_owners, tuple(sorted(set(fields) & _WITHOUT_EFFECT)))
+        raise _wrong("acls and grants", f"more than {_MOST_RULES} rules")
+    ignored = set(fields) & _WITHOUT_EFFECT
+    if any("app" in grant for grant in grants or []):
+        ignored.add("grants.app")
+    return Policy(tuple(rules), words.tag_owners, tuple(sorted(ignored)))
 
 
 class _Words:
@@ -211,14 +219,38 @@ class _Words:
             raise _wrong(f"{where}.{escape(unknown[0], 40)}", "a rule has action, src, dst and perhaps proto")
         if fields.get("action") != "accept":
             raise _wrong(f"{where}.action", 'it must be "accept": what no rule accepts is refused')
-        sources = _texts(fields.get("src"), f"{where}.src")
-        selectors = [self._selector(word, f"{where}.src[{number}]") for number, word in enumerate(sources)]
         targets = _texts(fields.get("dst"), f"{where}.dst")
         return Rule(
-            _union(selectors),
+            _union(self._selectors(fields, "src", where)),
             tuple(self._target(word, f"{where}.dst[{number}]") for number, word in enumerate(targets)),
             _protocols(fields.get("proto"), f"{where}.proto"),
         )
+
+    def grant(self, value: object, where: str) -> list[Rule]:
+        """A rule for each protocol it names, for a packet filter has its ports by protocol."""
+        fields = _object(value, where)
+        unknown = sorted(set(fields) - {"src", "dst", "ip", "app"})
+        if unknown:
+            raise _wrong(f"{where}.{escape(unknown[0], 40)}", "a grant has src, dst, and ip or app")
+        if not {"ip", "app"} & set(fields):
+            raise _wrong(where, 'it grants nothing: give it ip, such as ["tcp:443"] or ["*"], or app')
+        _object(fields.get("app", {}), f"{where}.app")
+        source = _union(self._selectors(fields, "src", where))
+        targets = self._selectors(fields, "dst", where)
+        by_protocol: dict[tuple[int, ...], tuple[tuple[int, int], ...]] = {}
+        for number, text in enumerate(_texts(fields.get("ip", []), f"{where}.ip")):
+            at = f"{where}.ip[{number}]"
+            protocol, _, ports = text.rpartition(":")
+            key = _protocols(protocol, at)
+            by_protocol[key] = by_protocol.get(key, ()) + _ports(ports, text, at)
+        return [
+            Rule(source, tuple(Target(selector, ports) for selector in targets), protocols)
+            for protocols, ports in (by_protocol or {(): ()}).items()
+        ]
+
+    def _selectors(self, fields: dict[str, Any], name: str, where: str) -> list[Selector]:
+        words = _texts(fields.get(name), f"{where}.{name}")
+        return [self._selector(word, f"{where}.{name}[{number}]") for number, word in enumerate(words)]
 
     def _target(self, text: str, where: str) -> Target:
         word, colon, ports = text.rpartition(":")
@@ -291,7 +323,7 @@ def _login(word: str, where: str) -> str:
 
 def _ports(text: str, whole: str, where: str) -> tuple[tuple[int, int], ...]:
     if text == "*":
-        return ((0, _LAST_PORT),)
+        return _ALL_PORTS
     ranges = []
     for part in text.split(","):
         first, dash, last = part.partition("-")

@@ -15,6 +15,8 @@ import msgspec
 from netmap_actors.devcontrol.arguments import BadArgument, check_arguments
 from netmap_actors.devcontrol.commands import Commands
 from netmap_actors.devcontrol.faults import BadFault, make_fault
+from netmap_actors.devcontrol.policy import BadPolicy, parse_policy
+from netmap_actors.devcontrol.policy_text import read_policy_text
 from netmap_actors.errors import ConfigurationError, escape
 
 if TYPE_CHECKING:
@@ -183,7 +185,11 @@ def _event(number: int, given: dict[str, Any]) -> Event:
     else:
         try:
             arguments = check_arguments(method, arguments)
-        except BadArgument as error:
+            if command == "set_policy" and arguments.get("policy") is not None:
+                parse_policy(arguments["policy"])
+            elif command == "load_policy":
+                read_policy_text(**{"toml": False, **arguments})
+        except (BadArgument, BadPolicy) as error:
             raise _bad(f"{where}: {error}") from None
     return Event(number, at, command, arguments, repeat)
 

@@ -136,13 +136,19 @@ class ControlServer:
         self.changed()
         return struck
 
-    def heal(self) -> None:
-        """No more faults, and an end to those that can end."""
-        self.control.plan.heal()
+    def heal(self, client: str = "") -> int:
+        """No more faults, and an end to those that can end; how many faults or connections there were to heal.
+
+        For one client alone: what is meant for everybody still waits, for that client too.
+        """
         now = self._loop.now()
-        for connection in list(self.connections.values()):
+        chosen = [one for one in self.connections.values() if not client or client in one.names()]
+        names = frozenset({client}.union(*(one.names() for one in chosen)))
+        given_up = self.control.plan.heal(names if client else None)
+        for connection in chosen:
             connection.harm.heal(now)
         self.changed()
+        return given_up + len(chosen)
 
     def drop_all(self, *, reset: bool = True) -> int:
         """Close every connection, by TCP reset or in good order; returns how many there were."""

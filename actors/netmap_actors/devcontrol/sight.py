@@ -115,7 +115,7 @@ class Sight:
         return made
 
     def _filter_rule(self, number: int, rule: Rule, subject: Subject) -> dict[str, object] | None:
-        """tailcfg.FilterRule as far as it concerns one node; None when nobody is let in by it."""
+        """tailcfg.FilterRule as far as it concerns one node; None when it lets nobody or nothing in."""
         sources = self._sources(number, rule)
         if sources == _NOBODY:
             return None
@@ -129,6 +129,8 @@ class Sight:
                 ports += [
                     {"IP": address, "Ports": {"First": low, "Last": high}} for low, high in target.ports
                 ]
+        if not ports:
+            return None
         made: dict[str, object] = {"SrcIPs": sources, "DstPorts": ports}
         if rule.protocols:
             made["IPProto"] = list(rule.protocols)

@@ -97,9 +97,9 @@ class RunningServer(Announcement):
         """Commit a fault (see `faults.FAULTS`); how many connections it struck at once. Raises BadFault."""
         return self.call(lambda it: it.fault(name, **given))
 
-    def heal(self) -> None:
-        """No more faults."""
-        self.call(lambda it: it.heal())
+    def heal(self, client: str = "") -> int:
+        """No more faults, or none for this client; 0: nobody was there to heal."""
+        return self.call(lambda it: it.heal(client))
 
     def clients(self) -> list[ClientView]:
         """Who is connected."""
@@ -157,6 +157,10 @@ class Edits:
 
     def authorize(self, node: str | int, authorized: bool = True) -> NodeView:
         return self._call(lambda it: it.authorize(node, authorized))
+
+    def set_policy(self, policy: dict[str, Any] | None = None) -> list[str]:
+        """Who sees whom, as in a policy file; the parts that count for nothing. None: everybody sees everybody."""
+        return self._call(lambda it: it.set_policy(policy))
 
     def churn(self, count: int = 1) -> None:
         """Make so many random changes at once."""

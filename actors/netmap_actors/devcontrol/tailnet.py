@@ -366,6 +366,14 @@ class Tailnet:
         """JSON of every aspect but the users, who are sent as they are needed."""
         return self._parts.json
 
+    def set_policy(self, policy: Policy | None) -> None:
+        """Other rules from now on, for every node; None: everybody sees everybody."""
+        self.sight = None if policy is None else Sight(policy)
+        for entry in self.entries.values():
+            self._show(entry.node)
+        self._changed.update(dict.fromkeys(self.entries))
+        self._parts.changed.add(Aspect.PACKET_FILTER)
+
     def set_dns_records(self, records: Iterable[tuple[str, str]]) -> None:
         """Extra records, (name, address), of the tailnet's DNS."""
         self._parts.set_dns_records(records)

@@ -30,7 +30,6 @@ class Viewer:
 
     def __init__(self, tailnet: Tailnet, node_id: int) -> None:
         self._tailnet = tailnet
-        self._sight = tailnet.sight
         self.node_id = node_id
         self._told: dict[int, Node] = {}
         self._told_self: Node | None = None
@@ -72,9 +71,11 @@ class Viewer:
         self._dirty_aspects.clear()
         fields = {"Node": encode(me)}
         fields.update((aspect.value, tailnet.aspects[aspect]) for aspect in _ASPECTS)
-        if self._sight is not None:
-            self._standing = self._sight.standing(self.node_id)
-            self._told_filter = fields[Aspect.PACKET_FILTER.value] = self._sight.packet_filter(self.node_id)
+        sight = tailnet.sight
+        self._told_filter = b""
+        if sight is not None:
+            self._standing = sight.standing(self.node_id)
+            self._told_filter = fields[Aspect.PACKET_FILTER.value] = sight.packet_filter(self.node_id)
         fields["UserProfiles"] = encode(list(self._told_users.values()))
         if self._told:
             encoded = tailnet.encoded
@@ -97,8 +98,13 @@ class Viewer:
         patches: list[PeerChange] = []
         online: dict[str, bool] = {}
         self._deltas += 1
-        if self._sight is not None:
-            self._look_around(self._sight, fields)
+        sight = self._tailnet.sight
+        if sight is not None:
+            self._look_around(sight, fields)
+            # The rules make this node's own; the one of all belongs to a tailnet without rules.
+            self._dirty_aspects.discard(Aspect.PACKET_FILTER)
+        elif Aspect.PACKET_FILTER in self._dirty_aspects:
+            self._told_filter = b""
         for node_id in sorted(self._dirty):
             if node_id != self.node_id:
                 self._compare(node_id, removed, changed, patches, online)
@@ -126,9 +132,8 @@ class Viewer:
 
     def _sees(self, node_id: int) -> bool:
         """Whether this is a peer."""
-        return node_id != self.node_id and (
-            self._sight is None or self._sight.connects(self.node_id, node_id)
-        )
+        sight = self._tailnet.sight
+        return node_id != self.node_id and (sight is None or sight.connects(self.node_id, node_id))
 
     def _look_around(self, sight: Sight, fields: dict[str, bytes]) -> None:
         """What the rules say of this node by now: every peer may come or go when it stands elsewhere among them."""
@@ -151,7 +156,7 @@ class Viewer:
         """Sort one node into the list its difference belongs to."""
         entry = self._tailnet.entries.get(node_id)
         told = self._told.get(node_id)
-        if entry is None or (self._sight is not None and not self._sees(node_id)):
+        if entry is None or not self._sees(node_id):
             if told is not None:
                 del self._told[node_id]
                 removed.append(node_id)

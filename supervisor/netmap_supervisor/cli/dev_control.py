@@ -103,7 +103,9 @@ def _user(ctx: click.Context, param: click.Parameter, value: str) -> str:
     metavar="DURATION",
     help="Of a node key.  [default: for ever]",
 )
-@click.option("--policy", metavar="FILE", help="Who sees whom: acls, groups, hosts, tagOwners; JSON or TOML.")
+@click.option(
+    "--policy", metavar="FILE", help="Who sees whom: acls, grants, groups, hosts, tagOwners; JSON or TOML."
+)
 @click.option(
     "--derp-map", metavar="FILE", help="Relays to tell of, as JSON.  [default: three that do not answer]"
 )

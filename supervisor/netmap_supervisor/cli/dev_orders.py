@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -20,7 +21,6 @@ from netmap_supervisor.cli.pause import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
-    from pathlib import Path
 
 __all__ = ["ORDERS"]
 
@@ -64,16 +64,21 @@ def fault(
             with Interruption() as interruption:
                 wait_until(lambda: interruption.asked, seconds, SystemClock())
         finally:
-            server.ask("heal")
+            server.ask("heal", client=given.get("client", ""))
         click.echo("healed", err=True)
 
 
 @click.command("heal")
+@click.option("--client", default="", metavar="WHO", help="Only with this one.  [default: all]")
 @dev_socket_flag
-def heal(socket_path: Path) -> None:
-    """Behave again."""
+def heal(client: str, socket_path: Path) -> None:
+    """Behave again: end every fault, also those that wait for somebody."""
     with DevSocket(socket_path) as server:
-        server.ask("heal")
+        if not server.ask("heal", client=client) and client:
+            raise CommandFailed(
+                f"cannot heal {escape(client, 80)!r}: there is no such client, and no fault waits for it; "
+                "`dev-control clients` shows who is there"
+            )
 
 
 @click.command("clients")
@@ -189,6 +194,26 @@ def new_key(
     click.echo(text)
 
 
+@click.command("policy")
+@click.argument("file", required=False, type=click.Path(dir_okay=False))
+@click.option("--none", "nothing", is_flag=True, help="Everybody sees everybody.")
+@dev_socket_flag
+def policy(file: str | None, nothing: bool, socket_path: Path) -> None:
+    """Let who sees whom be as in FILE from now on, a policy as for --policy; the next start has its own."""
+    if (file is None) is not nothing:
+        raise click.UsageError("name a FILE, or say --none")
+    if file is None:
+        _ask(socket_path, "set_policy")
+        return
+    try:
+        text = Path(file).read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise CommandFailed(f"cannot read {escape(file)}: {error}") from None
+    ignored = _ask(socket_path, "load_policy", text=text, toml=file.endswith(".toml"))
+    if ignored:
+        click.echo(f"this server makes nothing of {', '.join(ignored)}", err=True)
+
+
 @click.command("do")
 @click.argument("name", metavar="COMMAND")
 @click.argument("settings", nargs=-1, metavar="[KEY=VALUE]...")
@@ -206,7 +231,7 @@ def do(name: str, settings: tuple[str, ...], socket_path: Path) -> None:
     _print_json(_ask(socket_path, name, **key_values(settings, frozenset({"command"}))))
 
 
-ORDERS = (fault, heal, clients, nodes, seen, logins, approve, new_key, do)
+ORDERS = (fault, heal, clients, nodes, seen, logins, approve, new_key, policy, do)
 """Every one of them, in the order of `--help`."""
 
 

@@ -38,7 +38,7 @@ class DevControlOptions(TypedDict, total=False):
     user: str
     """To whom that key belongs, and who completes logins; alice."""
     policy: dict[str, Any]
-    """Who sees whom, as in a policy file: acls, groups, hosts, tagOwners; everybody sees everybody."""
+    """Who sees whom, as in a policy file: acls, grants, groups, hosts, tagOwners; everybody sees everybody."""
     derp_map: dict[str, Any]
     """Relays to tell of, `{"Regions": {…}}`; three that do not answer."""
     scenario: dict[str, Any]
