@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
+import sys
 import threading
 from pathlib import Path
 
@@ -16,6 +18,7 @@ from netmap_supervisor.cli import main
 from netmap_supervisor.client_check.client import Client, filled_in
 from netmap_supervisor.client_check.course import Settings, hold
 from netmap_supervisor.client_check.judge import Judgement, Verdict, judge
+from netmap_supervisor.client_check.log import BEGINNING, END
 from netmap_supervisor.client_check.report import Outcome, document, summary, table
 from netmap_supervisor.client_check.trials import TRIALS, Limits, Shape
 from netmap_supervisor.client_check.witness import Facts, Moments, Session, observe
@@ -299,6 +302,27 @@ def test_its_whole_group_is_ended_and_its_last_words_are_kept(tmp_path: Path) ->
     client.end()
     # It may stay a zombie where nobody reaps orphans.
     wait_for(lambda: not _lives(int(number)), 10.0, "the end of its child")
+
+
+def test_who_prints_without_end_fills_no_disk_and_is_not_held_up(tmp_path: Path) -> None:
+    noise = f"print('begin', flush=True); print('x' * {BEGINNING + (5 << 20)}); print('panic: the end')"
+    client = Client([sys.executable, "-c", noise], {}, tmp_path / "log", SystemClock())
+    assert wait_for(client.ended, 20.0, "its end").endswith("/ panic: the end")
+    client.end()
+    written = (tmp_path / "log").read_bytes()
+    assert written.startswith(b"begin\n")
+    assert written.endswith(b"panic: the end\n")
+    assert re.search(rb"\.\.\. \d{7} bytes left out \.\.\.", written)
+    assert len(written) < BEGINNING + END + 100
+
+
+def test_what_is_a_little_too_long_is_whole(tmp_path: Path) -> None:
+    text = "".join(f"{number}\n" for number in range(3 << 20))[: BEGINNING + 1000]
+    (tmp_path / "text").write_text(text)
+    client = Client(["cat", str(tmp_path / "text")], {}, tmp_path / "log", SystemClock())
+    wait_for(client.ended, 20.0, "its end")
+    client.end()
+    assert (tmp_path / "log").read_text() == text
 
 
 def _lives(pid: int) -> bool:

@@ -10,6 +10,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from netmap_actors.errors import escape
+from netmap_supervisor.client_check.log import Log
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -44,14 +45,14 @@ class Client:
     def __init__(self, command: Sequence[str], values: Mapping[str, str], log: Path, clock: Clock) -> None:
         """Start it. Raises OSError."""
         self._clock = clock
-        self._log = log
         self.started_at = clock.boottime()
         variables = {f"NETMAP_CHECK_{name.upper()}": value for name, value in values.items()}
-        with log.open("wb") as file:
+        self._words = Log(log)
+        with self._words.inlet() as inlet:
             self._process = subprocess.Popen(
                 filled_in(command, values),
                 stdin=subprocess.DEVNULL,
-                stdout=file,
+                stdout=inlet,
                 stderr=subprocess.STDOUT,
                 env={**os.environ, **variables},
                 start_new_session=True,  # Ctrl-C is for us; the client is ended by us
@@ -63,17 +64,17 @@ class Client:
         found = os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
         if found is None:
             return ""
+        self._words.settle()
         how = "exit status" if found.si_code == os.CLD_EXITED else "signal"
         after = self._clock.boottime() - self.started_at
         return f"the client ended by itself after {after:.1f} s, {how} {found.si_status}{self.last_words()}"
 
     def last_words(self) -> str:
         """The end of its log, behind a colon."""
-        with self._log.open("rb") as file:
-            file.seek(max(0, self._log.stat().st_size - _LAST_BYTES))
-            lines = [line.strip() for line in file.read().decode("utf-8", "replace").splitlines()]
+        text = self._words.tail()[-_LAST_BYTES:].decode("utf-8", "replace")
+        lines = [line.strip() for line in text.splitlines()]
         words = " / ".join([line for line in lines if line][-_LAST_LINES:])
-        return f": {escape(words[-_LAST_CHARACTERS:])}" if words else ""
+        return f": {escape(words[-_LAST_CHARACTERS:], 2 * _LAST_CHARACTERS)}" if words else ""
 
     def end(self) -> None:
         """SIGTERM to its group, then SIGKILL."""
@@ -85,6 +86,7 @@ class Client:
                 threading.Event().wait(_LOOK_EVERY)
         self._signal(signal.SIGKILL)
         self._process.wait()
+        self._words.close()
 
     def _signal(self, number: signal.Signals) -> None:
         with contextlib.suppress(ProcessLookupError):
