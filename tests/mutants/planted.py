@@ -152,7 +152,7 @@ MUTANTS = (
                 "        self._move(child, ChildEvent.START, now)\n",
             ),
         ),
-        ("tests/unit/test_core.py",),
+        ("tests/unit/test_core_connection.py",),
     ),
     Mutant(
         "CURVE without an authentication domain",

@@ -1,6 +1,6 @@
 """The fault catalogue: what a MapResponse says (docs/fault-catalogue.md).
 
-The same decisions as pure functions: `tests/unit/test_netmap_delta.py` and `test_control_session.py`.
+The same decisions as pure functions: `tests/unit/test_netmap_delta*.py` and `test_control_session*.py`.
 """
 
 from __future__ import annotations

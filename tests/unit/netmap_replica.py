@@ -21,7 +21,7 @@ from netmap_actors.netmap import (
 )
 from netmap_actors.tailcfg import decode_map_response, encode
 
-__all__ = ["NOW", "Replica", "netmap_of", "peer_in"]
+__all__ = ["BAR", "FOO", "NOW", "Replica", "n", "netmap_of", "peer_in"]
 
 NOW = "2026-01-02T03:04:05Z"
 
@@ -140,3 +140,11 @@ def netmap_of(*, peers: list[dict[str, Any]], **message: Any) -> Replica:
     replica = Replica()
     replica.first(Peers=peers, **message)
     return replica
+
+
+def n(node_id: int, name: str = "", **fields: Any) -> dict[str, Any]:
+    """A node as a server sends it."""
+    return {"ID": node_id, "StableID": f"s{node_id}", "Name": name, **fields}
+
+
+FOO, BAR = n(1, "foo"), n(2, "bar")

@@ -206,3 +206,11 @@ class ScriptedControl:
         (failed,) = self.take(SessionFailed)
         assert self.session.over
         return failed
+
+
+def mapped_control() -> ScriptedControl:
+    """A registered node with its first map."""
+    control = ScriptedControl().start()
+    control.send_map(FIRST_MAP)
+    control.events.clear()
+    return control

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from typing import Any
 
 from netmap_actors.exit_reason import ExitReason, status_of
 from netmap_actors.wire import internal_pb2
@@ -286,3 +287,13 @@ class SimulatedShell:
 
     def degraded(self) -> list[str]:
         return [condition.code for condition in self.core.conditions.all()]
+
+
+def running(**options: Any) -> SimulatedShell:
+    """Everything is up and a good session is an hour old."""
+    shell = SimulatedShell(**options).started()
+    shell.session()
+    shell.advance(3600.0)
+    shell.sent.clear()
+    shell.logs.clear()
+    return shell

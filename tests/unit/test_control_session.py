@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import base64
 import dataclasses
-import json
 
 import pytest
 from hypothesis import given, settings
@@ -13,15 +11,10 @@ from hypothesis import strategies as st
 from netmap_actors.control.events import (
     EndReason,
     MapDocument,
-    PingToAnswer,
-    ProbeEnded,
     SaveRegistration,
-    ServerWish,
     SessionFailed,
     Stage,
     StageEntered,
-    Truth,
-    TruthLearned,
 )
 from netmap_actors.control.session import SessionLimits
 from netmap_actors.devcontrol.bad_bytes import EvilRecords
@@ -33,10 +26,10 @@ from tests.unit.scripted_control import (
     FIRST_MAP,
     FRESH,
     KEEP_ALIVE,
-    LOGGED_IN,
     NODE_KEY,
     REGISTERED,
     ScriptedControl,
+    mapped_control,
 )
 
 
@@ -47,11 +40,9 @@ def control() -> ScriptedControl:
 
 
 @pytest.fixture
-def mapped(control: ScriptedControl) -> ScriptedControl:
+def mapped() -> ScriptedControl:
     """The same with its first map."""
-    control.send_map(FIRST_MAP)
-    control.events.clear()
-    return control
+    return mapped_control()
 
 
 def stages(control: ScriptedControl) -> list[Stage]:
@@ -358,202 +349,6 @@ def test_a_resync_whose_answer_has_not_begun_is_not_asked_again(mapped) -> None:
         mapped.note(mapped.session.resync(mapped.now))
         mapped.settle()
     assert [request.path for request in mapped.requests] == ["/machine/map"] * 2
-
-
-# Probes
-
-
-def test_a_probe_that_is_answered_says_how_long_it_took(mapped) -> None:
-    mapped.pings_heard = False
-    mapped.session.probe(41, 5.0, mapped.now)
-    mapped.settle()
-    mapped.now += 0.25
-    mapped.flush()
-    assert mapped.take(ProbeEnded) == [ProbeEnded(41, True, 0.25)]
-    mapped.wait(10)
-    assert mapped.take(ProbeEnded) == []
-
-
-def test_a_probe_without_answer_runs_out_and_the_session_goes_on(mapped) -> None:
-    mapped.pings_heard = False
-    mapped.session.probe(42, 5.0, mapped.now)
-    mapped.settle()
-    assert mapped.session.deadline() == 1005.0
-    mapped.wait(5)
-    assert mapped.take(ProbeEnded) == [ProbeEnded(42, False, 5.0)]
-    assert not mapped.session.over
-
-
-def test_a_probe_feeds_nothing(mapped) -> None:
-    mapped.now = 1100.0
-    mapped.session.probe(1, 5.0, mapped.now)
-    mapped.settle()
-    assert len(mapped.take(ProbeEnded)) == 1
-    assert mapped.session.map.last_received_at == 1000.0
-
-
-# The truth probe
-
-
-def ask_truth(control: ScriptedControl) -> None:
-    control.note(control.session.ask_truth(control.now))
-    control.settle()
-
-
-def test_the_truth_probe_asks_with_nothing_that_changes_the_node(mapped) -> None:
-    ask_truth(mapped)
-    assert mapped.last.path == "/machine/register"
-    assert set(mapped.last.json) == {"Version", "NodeKey", "Hostinfo"}
-    mapped.answer(LOGGED_IN)
-    assert mapped.take(TruthLearned) == [TruthLearned(Truth.ALIVE, "")]
-    assert mapped.take(SaveRegistration) == []
-
-
-def test_a_login_url_in_answer_to_the_truth_probe_means_removed(mapped) -> None:
-    ask_truth(mapped)
-    mapped.answer({"AuthURL": "http://control.example:8080/register/x"})
-    assert [learned.truth for learned in mapped.take(TruthLearned)] == [Truth.REMOVED]
-    assert mapped.failure().reason is EndReason.REMOVED
-    assert mapped.take(SaveRegistration)[-1].registration.removed
-
-
-def test_an_expired_key_in_answer_to_the_truth_probe_means_expired(mapped) -> None:
-    ask_truth(mapped)
-    mapped.answer({"NodeKeyExpired": True})
-    assert [learned.truth for learned in mapped.take(TruthLearned)] == [Truth.EXPIRED]
-    assert mapped.failure().reason is EndReason.EXPIRED
-    saved = mapped.take(SaveRegistration)[-1].registration
-    assert saved.registered_node_key is None
-    assert not saved.removed
-
-
-@pytest.mark.parametrize(
-    ("status", "body"),
-    [
-        (200, b"null"),
-        (200, b"{}"),
-        (200, b"<html>"),
-        (200, b'{"Error":"database is locked"}'),
-        (429, b"slow down"),
-        (500, b"internal server error"),
-    ],
-)
-def test_an_answer_that_proves_nothing_is_never_a_verdict(mapped, status: int, body: bytes) -> None:
-    ask_truth(mapped)
-    mapped.answer(body, status)
-    assert [learned.truth for learned in mapped.take(TruthLearned)] == [Truth.UNANSWERED]
-    assert not mapped.session.over
-
-
-def test_a_truth_probe_without_answer_runs_out(mapped) -> None:
-    ask_truth(mapped)
-    ask_truth(mapped)
-    assert len([r for r in mapped.requests if r.path == "/machine/register"]) == 1
-    mapped.wait(30)
-    assert [learned.truth for learned in mapped.take(TruthLearned)] == [Truth.UNANSWERED]
-    assert mapped.last.reset
-    ask_truth(mapped)
-    mapped.answer(LOGGED_IN)
-    assert [learned.truth for learned in mapped.take(TruthLearned)] == [Truth.ALIVE]
-
-
-def test_a_server_that_admits_one_request_at_a_time_keeps_its_session(mapped) -> None:
-    mapped.http2._h2.update_settings({3: 1})  # MAX_CONCURRENT_STREAMS
-    mapped.http2._collect()
-    mapped.flush()
-    mapped.settle()
-    ask_truth(mapped)
-    assert [learned.truth for learned in mapped.take(TruthLearned)] == [Truth.UNANSWERED]
-    mapped.send_map(with_ping(URL="https://unused/path", URLIsNoise=True))
-    assert [wish.wish for wish in mapped.take(ServerWish)] == ["ping"]
-    assert not mapped.session.over
-    mapped.note(mapped.session.resync(mapped.now))
-    mapped.settle()
-    mapped.send_map(FIRST_MAP)
-    assert mapped.session.map.had_map
-
-
-# What the server asks for
-
-
-def with_ping(**ping: object) -> bytes:
-    return json.dumps({"KeepAlive": True, "PingRequest": ping}).encode()
-
-
-def test_f27_a_ping_on_a_keep_alive_is_answered(mapped) -> None:
-    url = "http://control.example:8080/machine/ping-response?id=1"
-    mapped.send_map(with_ping(URL=url))
-    assert mapped.take(PingToAnswer) == [PingToAnswer(url)]
-    assert len(mapped.take(MapDocument)) == 1
-
-
-def test_the_same_ping_is_answered_once(mapped) -> None:
-    ping = with_ping(URL="http://control.example:8080/machine/ping-response?id=1")
-    mapped.send_map(ping, ping)
-    assert len(mapped.take(PingToAnswer)) == 1
-
-
-def test_a_ping_over_noise_goes_out_on_the_same_connection(mapped) -> None:
-    mapped.send_map(with_ping(URL="https://unused/some/path?x=1", URLIsNoise=True))
-    assert (mapped.last.method, mapped.last.path) == ("HEAD", "/some/path?x=1")
-    mapped.answer(b"")
-    assert not mapped.session.over
-
-
-@pytest.mark.parametrize(
-    "url",
-    [
-        "http://169.254.169.254/latest/meta-data",
-        "http://control.example/other-port",
-        "https://control.example:8080/other-scheme",
-        "http://control.example:8080@evil.example/",
-        "file:///etc/passwd",
-        "http://control.example:8080/\nHost: x",
-    ],
-)
-def test_a_ping_that_leads_elsewhere_is_declined(mapped, url: str) -> None:
-    mapped.send_map(with_ping(URL=url))
-    assert mapped.take(PingToAnswer) == []
-    assert [wish.wish for wish in mapped.take(ServerWish)] == ["ping"]
-    assert len(mapped.requests) == 1
-
-
-def test_pings_are_limited_in_number(mapped) -> None:
-    for i in range(50):
-        mapped.send_map(with_ping(URL=f"http://control.example:8080/machine/ping-response?id={i}"))
-    assert len(mapped.take(PingToAnswer)) == 20
-    mapped.now += 61
-    mapped.send_map(with_ping(URL="http://control.example:8080/machine/ping-response?id=last"))
-    assert len(mapped.take(PingToAnswer)) == 1
-
-
-@pytest.mark.parametrize(
-    ("request_bytes", "status", "body"),
-    [
-        (b"POST /echo HTTP/1.1\r\nHost: \r\nContent-Length: 3\r\n\r\nabc", b"200", b"abc"),
-        (
-            b"POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
-            b"200",
-            b"abc",
-        ),
-        (b"GET /debug/goroutines HTTP/1.1\r\nHost: x\r\n\r\n", b"400", b"unknown c2n path\n"),
-    ],
-)
-def test_c2n_knows_echo_and_nothing_else(mapped, request_bytes: bytes, status: bytes, body: bytes) -> None:
-    payload = base64.b64encode(request_bytes).decode()
-    mapped.send_map(with_ping(URL="https://unused/c2n/token", Types="c2n", Payload=payload))
-    assert (mapped.last.method, mapped.last.path) == ("POST", "/c2n/token")
-    head, _, content = mapped.last.body.partition(b"\r\n\r\n")
-    assert head.startswith(b"HTTP/1.1 " + status)
-    assert content == body
-
-
-def test_f28_what_the_server_wishes_for_our_process_is_only_noted(mapped) -> None:
-    mapped.send_map(b'{"Debug":{"Exit":1,"SleepSeconds":1e9},"PopBrowserURL":"https://x.example/\\u001b[2J"}')
-    wishes = {wish.wish: wish.detail for wish in mapped.take(ServerWish)}
-    assert set(wishes) == {"debug_exit", "debug_sleep", "pop_browser_url"}
-    assert "\x1b" not in wishes["pop_browser_url"]
-    assert not mapped.session.over
 
 
 # Anything at all

@@ -6,8 +6,6 @@ import json
 import os
 import socket
 import time
-import urllib.error
-import urllib.request
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -17,112 +15,20 @@ from netmap_actors.devcontrol.machine_api import MAX_MAPS
 from netmap_actors.devcontrol.standalone import RunningServer, make_options, running_server
 from netmap_actors.devcontrol.tailnet import TailnetError
 from netmap_actors.errors import RemoteProtocolError
-from netmap_actors.protocol.noise import HandshakeRefused
-from tests.control_client import Closed, ControlClient, Node, fetch_key, joined
+from tests.control_client import Closed, ControlClient, Node, joined
 from tests.netmap_fold import Fold
+from tests.unit.quick_server import QUICK, get
 from tests.waiting import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-QUICK = make_options(
-    keep_alive=0.2, keep_alive_jitter=0.0, batch_delay=0.005, offline_grace=0.2, ephemeral_grace=0.3
-)
-
 
 @pytest.fixture
 def server() -> Iterator[RunningServer]:
     with running_server(nodes=3, options=QUICK) as running:
         yield running
-
-
-def get(url: str, **fields: Any) -> tuple[int, bytes]:
-    request = urllib.request.Request(url, **fields)
-    try:
-        with urllib.request.urlopen(request, timeout=5) as answer:
-            return answer.status, answer.read()
-    except urllib.error.HTTPError as error:
-        return error.code, error.read()
-
-
-# The front door
-
-
-def test_it_is_up_at_once() -> None:
-    began = time.monotonic()
-    with running_server(nodes=8) as running:
-        fetch_key(running.url)
-    assert time.monotonic() - began < 1.5, "0.3 s is the aim; the rest is for a busy machine"
-
-
-def test_the_key_is_told_to_those_who_ask_with_their_version(server: RunningServer) -> None:
-    status, body = get(f"{server.url}/key?v=130")
-    assert status == 200
-    assert json.loads(body) == {"legacyPublicKey": "mkey:" + "0" * 64, "publicKey": str(server.server_key)}
-    assert get(f"{server.url}/key") == (200, b"0" * 64)
-    assert get(f"{server.url}/key?v=new")[0] == 400
-    assert get(f"{server.url}/key?v=130", method="POST", data=b"")[0] == 405
-
-
-@pytest.mark.parametrize(
-    ("path", "status"), [("/health", 200), ("/", 200), ("/nothing", 404), ("/ts2021", 405), ("/auth/x", 404)]
-)
-def test_other_paths(server: RunningServer, path: str, status: int) -> None:
-    assert get(server.url + path)[0] == status
-
-
-@pytest.mark.parametrize(
-    "garbage",
-    [
-        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
-        b"GET / HTTP/1.1\r\nHost: x\r\nContent-Length: -5\r\n\r\n",
-        (
-            b"POST /ts2021 HTTP/1.1\r\nHost: x\r\nUpgrade: tailscale-control-protocol\r\nConnection: upgrade\r\n"
-            b"X-Tailscale-Handshake: AAAA\r\nContent-Length: 0\r\n\r\n"
-        ),
-        b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999\r\n\r\n" + bytes(70_000),
-        b"A" * 100_000,
-        b"",
-    ],
-    ids=["tls", "bad length", "short initiation", "long body", "no request", "nothing"],
-)
-def test_garbage_ends_its_own_connection_and_nobody_elses(server: RunningServer, garbage: bytes) -> None:
-    client, stream = joined(server)
-    with socket.create_connection(("127.0.0.1", server.port), 5) as sock:
-        try:
-            sock.sendall(garbage)
-            sock.shutdown(socket.SHUT_WR)
-            while sock.recv(65536):
-                pass
-        except OSError:
-            pass  # a reset is as good an answer
-    seen = len(stream.messages)
-    client.message(stream, seen)
-    client.close()
-
-
-def test_an_initiation_for_another_key_meets_the_end_after_101(server: RunningServer) -> None:
-    with pytest.raises(HandshakeRefused):
-        ControlClient(server.url, Node(), Node().machine.public())
-
-
-def test_a_connection_that_asks_nothing_is_closed() -> None:
-    options = make_options(half_open_limit=0.1)
-    with (
-        running_server(options=options) as server,
-        socket.create_connection(("127.0.0.1", server.port), 5) as sock,
-    ):
-        assert sock.recv(1) == b""
-
-
-@pytest.mark.parametrize(("form", "expected"), [("split", True), ("whole", True), ("off", False)])
-def test_the_early_payload_comes_as_it_is_wished(form: str, expected: bool) -> None:
-    with running_server(options=make_options(early_payload=form)) as server:
-        client = ControlClient(server.url, Node())
-        client.register(server.auth_key)
-        assert (client.early_payload is not None) is expected
-        client.close()
 
 
 # Register and map
