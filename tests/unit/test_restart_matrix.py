@@ -15,7 +15,8 @@ Every cell has its test in one of these places:
 | `degraded` shown, and healed by itself                       | `test_core.py`, `test_core_histories.py`          |
 | delays of the connection for each reason it ended for        | `test_connection_schedule.py`                     |
 | the connection's backoff: its cap, and what resets it        | here, `test_the_pace_of_connections`              |
-| silence, hung, wake, link, removed, expired, operator        | `test_core.py`, `test_core_connection.py`, `test_core_suspicion.py` |
+| silence, removed, expired, operator; wake and link           | `test_core_connection.py`, `test_core_suspicion.py` |
+| hung                                                         | `test_core.py`                                    |
 | at most one process, no early kill, a next action, bounded starts: over random histories | `test_core_histories.py` |
 | when silence is declared, for any order of reports           | `test_liveness_detector.py`                       |
 | the same with real processes                                 | `tests/system/test_crash_isolation.py`            |
