@@ -207,8 +207,10 @@ def policy(file: str | None, nothing: bool, socket_path: Path) -> None:
         return
     try:
         text = Path(file).read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise CommandFailed(f"cannot read {escape(file)}: {error}") from None
+    except OSError as error:
+        raise CommandFailed(f"cannot read {escape(file)}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise CommandFailed(f"cannot read {escape(file)}: it is no text in UTF-8") from None
     ignored = _ask(socket_path, "load_policy", text=text, toml=file.endswith(".toml"))
     if ignored:
         click.echo(f"this server makes nothing of {', '.join(ignored)}", err=True)
