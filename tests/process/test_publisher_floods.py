@@ -42,7 +42,7 @@ BOUND = 0.1
 """Seconds from a MapResponse to its event, at the 99th percentile."""
 LATENCY_LIMIT = 5 * BOUND
 """What is asserted of the median: the machine may be busy with other things, for a second at a time."""
-STARVATION_LIMIT = 3.0
+STARVATION_LIMIT = 2.0
 """Of the 99th percentile."""
 MIB = 1 << 20
 

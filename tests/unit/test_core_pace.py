@@ -40,6 +40,21 @@ def test_a_proxy_that_cuts_every_half_minute_is_met_promptly_each_time() -> None
     assert attempts(shell, lives=30.0, full=True, reason=ExitReason.CLOSED) >= TEN_MINUTES / (30.0 + 4.5)
 
 
+def test_f04_a_close_every_minute_for_twenty_minutes_costs_one_connection_each() -> None:
+    shell = SimulatedShell().started()
+    for number in range(20):
+        shell.session()
+        shell.advance(60.0)
+        before = shell.incarnation(CONNECTION)
+        shell.end(CONNECTION, ExitReason.CLOSED)
+        ended = shell.boottime
+        shell.advance(10.0, until=lambda: CONNECTION in shell.processes)
+        assert shell.boottime - ended <= 4.1, f"no delay grows: close {number}"
+        assert shell.incarnation(CONNECTION) == before + 1
+        shell.ready(CONNECTION)
+    assert shell.degraded() == ["idle_cut"], "and it is said whose fault that is"
+
+
 def test_a_good_session_makes_up_for_failures_before_it() -> None:
     shell = SimulatedShell().started()
     for _ in range(8):
