@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import threading
 
 import pytest
@@ -126,6 +127,24 @@ def test_another_thread_can_ask_for_a_call(loop) -> None:
     run_for(loop, 2.0, lambda: bool(seen))
     thread.join()
     assert seen == [threading.current_thread().name]
+
+
+@pytest.mark.timeout(20)
+def test_a_signal_handler_can_ask_for_a_call_at_any_moment(loop) -> None:
+    heard: list[int] = []
+    # Of the process's own time, so that the limit above, which is kept by SIGALRM, still holds.
+    before = signal.signal(signal.SIGVTALRM, lambda *_: loop.call_soon(lambda: heard.append(1)))
+    signal.setitimer(signal.ITIMER_VIRTUAL, 0.0005, 0.0005)
+    try:
+        while len(heard) < 50:
+            # Most of the time is spent inside `call_soon`, and there the signals arrive.
+            for _ in range(10_000):
+                loop.call_soon(int)
+            for call in loop.wait():
+                call()
+    finally:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0.0)
+        signal.signal(signal.SIGVTALRM, before)
 
 
 def test_messages_and_turns_alternate_so_that_neither_starves(loop) -> None:

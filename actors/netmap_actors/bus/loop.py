@@ -81,7 +81,8 @@ class Loop:
         self._timers: list[Timer] = []
         self._order = itertools.count()
         self._soon: collections.deque[Callable[[], object]] = collections.deque()
-        self._closing = threading.Lock()
+        # Reentrant: a signal handler that calls `call_soon` may cut into one that holds it, in the same thread.
+        self._closing = threading.RLock()
         self._closed = False
         self._wake_fd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         self._timer = BoottimeTimer()
@@ -153,7 +154,7 @@ class Loop:
         return timer
 
     def call_soon(self, callback: Callable[[], object]) -> None:
-        """Call in the loop's thread with the next turn. The only method other threads may use.
+        """Call in the loop's thread with the next turn. The only method other threads and signal handlers may use.
 
         Nothing happens once the loop is closed.
         """
