@@ -49,6 +49,7 @@ from netmap_supervisor.log import Log as LogWriter
 from netmap_supervisor.observer import Observer, RunFacts
 from netmap_supervisor.operator_requests import OperatorRequests
 from netmap_supervisor.os_process import ChildProcess, spawn
+from netmap_supervisor.process_signals import watch_signals
 from netmap_supervisor.reloading import Changes, compare
 from netmap_supervisor.report import Own, make_report
 from netmap_supervisor.route_watch import RouteWatch
@@ -194,10 +195,7 @@ class Supervisor(pykka.ThreadingActor):
         self._output = ChildOutput(self._log)
         self._loop.watch(self._log_read, self._on_output)
         self._boots = self._make_boots(endpoints)
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            signal.signal(
-                number, lambda caught, _frame: self._loop.call_soon(lambda: self._on_signal(caught))
-            )
+        watch_signals(self._loop, lambda name: self.happened(Stop(name)), self._on_reload_signal)
         self._look_at_self()
         self._loop.every(STATUS_INTERVAL, self._look_at_self)
         if self._notifier.watchdog_interval is not None:
@@ -318,14 +316,11 @@ class Supervisor(pykka.ThreadingActor):
             self._unburied = None
             self.happened(exited)
 
-    def _on_signal(self, number: int) -> None:
-        if number == signal.SIGHUP:
-            try:
-                self._reload()
-            except NetmapError as error:
-                self.event("error", "reload_failed", {"detail": str(error)})
-        else:
-            self.happened(Stop(signal.Signals(number).name))
+    def _on_reload_signal(self) -> None:
+        try:
+            self._reload()
+        except NetmapError as error:
+            self.event("error", "reload_failed", {"detail": str(error)})
 
     # Commands
 

@@ -1,0 +1,40 @@
+"""What the signals sent to the daemon ask for: to stop, or to read its settings again.
+
+Not here: how either is done (`supervisor`).
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from netmap_actors.bus.loop import Loop
+
+__all__ = ["watch_signals"]
+
+_STANDARD = (0, 1, 2)
+
+
+def watch_signals(loop: Loop, stop: Callable[[str], None], reload: Callable[[], None]) -> None:
+    """Call `stop(NAME)` or `reload()` in the loop's turn; to be called in the main thread.
+
+    SIGHUP is what an operator sends to have the settings read again, and what the kernel sends when the terminal is
+    closed in which the daemon was started: then nobody is left who could end it with Ctrl-C, and it stops. Started with
+    nohup(1), which ignores the signal, it stays.
+    """
+    wanted_to_stay = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    terminals = [] if wanted_to_stay else [fd for fd in _STANDARD if os.isatty(fd)]
+
+    def act(number: int) -> None:
+        # A terminal that was hung up answers nothing any more (EIO).
+        if number == signal.SIGHUP and all(os.isatty(fd) for fd in terminals):
+            reload()
+        else:
+            stop(signal.Signals(number).name)
+
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, lambda caught, _frame: loop.call_soon(lambda: act(caught)))
