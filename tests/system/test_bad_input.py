@@ -134,6 +134,7 @@ def test_f48_a_second_instance_is_refused_and_the_first_goes_on(embedded) -> Non
     result = run("--state-dir", str(embedded.state_dir), "--runtime-dir", str(embedded.runtime_dir))
     assert result.returncode == 1
     assert "already" in result.stderr
+    assert result.stdout == "", "it shows nothing of its own, and not the other's netmap as its own"
     assert {row["name"]: row["pid"] for row in embedded.wait_fresh()["actors"]} == {
         row["name"]: row["pid"] for row in before["actors"]
     }

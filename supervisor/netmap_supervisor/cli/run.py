@@ -70,10 +70,13 @@ def command(config_file: str | None, demo_faults: bool, **flags: Any) -> int:
 
     if mode == "off":
         return run(settings, read_settings=again)
-    click.echo("\n".join(facts(settings, configuration)))
-    sys.stdout.flush()
-    began = SystemClock().boottime()
-    view = RunView(mode, Path(settings.runtime_dir), hint=hint(settings), began=began)
+    view = RunView(
+        mode,
+        Path(settings.runtime_dir),
+        banner="\n".join(facts(settings, configuration)),
+        hint=hint(settings),
+        began=SystemClock().boottime(),
+    )
     try:
         return run(settings, view, again)
     finally:
@@ -141,6 +144,7 @@ def hint(settings: RunSettings) -> str:
     # Commands find the daemon without a flag where it is by default.
     default = str(runtime_dir(None, os.environ)) == settings.runtime_dir
     flag = "" if default else f" --runtime-dir {settings.runtime_dir}"
-    return (
-        f"in another terminal: netmap-supervisor status{flag}; or netmap, watch --json, fault kill publisher"
+    then = "netmap, watch --json" + (", fault kill publisher" if settings.embedded else "")
+    return f"in another terminal: netmap-supervisor status{flag}; or {then}" + (
+        ", each with it" if flag else ""
     )

@@ -8,7 +8,10 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
 
+import click
 import msgspec
+
+from netmap_actors.clock import SystemClock
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,40 +25,75 @@ MAX_LINE = 4000
 """Bytes: below PIPE_BUF, a non-blocking write takes all of it or nothing (pipe(7))."""
 FAREWELL = 2.0
 """Seconds the view has to show the end."""
+MOST_STARTS = 5
+"""Of the view: one that ends again and again has a screen that is gone."""
+PAUSE = 10.0
+"""Seconds between two of them."""
 
 
 class RunView:
-    """An observer of the run that passes events on. A view that ends early is not missed."""
+    """An observer of the run that passes events on. A view that ended is started again with the next event."""
 
-    def __init__(self, mode: str, runtime_dir: Path, *, hint: str, began: float) -> None:
-        """`began`: when the run began, seconds of CLOCK_BOOTTIME."""
+    def __init__(self, mode: str, runtime_dir: Path, *, banner: str, hint: str, began: float) -> None:
+        """`began`: when the run began, seconds of CLOCK_BOOTTIME. `banner` is what is shown above all."""
         self.dropped = 0
         """Events the view did not take in time."""
+        self._banner = banner
+        self._clock = SystemClock()
+        self._starts = 0
+        self._started_at = 0.0
         words = [f"--mode={mode}", f"--hint={hint}", f"--began={began}", f"--runtime-dir={runtime_dir}"]
-        command = [sys.executable, "-P", "-m", "netmap_supervisor", "view", *words]
+        self._command = [sys.executable, "-P", "-m", "netmap_supervisor", "view", *words]
+        self._pipe = -1
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def facts(self, facts: RunFacts) -> None:  # noqa: ARG002  # the banner has them
+        """The directories are ours: not before, or it would show another daemon's netmap as this one's."""
+        with contextlib.suppress(OSError):  # a screen that is gone is not missed
+            click.echo(self._banner)
+            sys.stdout.flush()
+        self._start()
+
+    def _start(self) -> None:
+        self._starts += 1
+        self._started_at = self._clock.boottime()
         read_fd, self._pipe = os.pipe2(os.O_CLOEXEC)
         os.set_blocking(self._pipe, False)
         try:
-            self._process = subprocess.Popen(command, stdin=read_fd)
+            self._process = subprocess.Popen(self._command, stdin=read_fd)
         finally:
             os.close(read_fd)
 
-    def facts(self, facts: RunFacts) -> None:
-        """Nothing: `run` has shown them itself."""
-
     def event(self, level: str, event: str, fields: Mapping[str, Any]) -> None:
         """Pass one event on, or count it as dropped."""
+        if self._process is None:
+            return
         record = {"level": level, "event": event, "fields": dict(fields)}
         line = msgspec.json.encode(record, enc_hook=str)
         if len(line) > MAX_LINE:
             line = msgspec.json.encode(record | {"fields": {}})
         try:
             os.write(self._pipe, line + b"\n")
-        except (BlockingIOError, BrokenPipeError):
+        except BlockingIOError:
             self.dropped += 1
+        except BrokenPipeError:
+            if self._start_again():
+                os.write(self._pipe, line + b"\n")
+            else:
+                self.dropped += 1
+
+    def _start_again(self) -> bool:
+        rested = self._clock.boottime() - self._started_at >= PAUSE
+        if self._process is None or self._process.poll() is None or not rested or self._starts >= MOST_STARTS:
+            return False
+        os.close(self._pipe)
+        self._start()
+        return True
 
     def close(self) -> None:
         """Say that nothing more comes, and leave the view a moment."""
+        if self._process is None:
+            return
         os.close(self._pipe)
         try:
             self._process.wait(FAREWELL)

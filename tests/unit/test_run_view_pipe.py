@@ -1,0 +1,85 @@
+"""The pipe from `run` to its view: when the view is started, and again."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from netmap_supervisor.cli import run_view
+from netmap_supervisor.cli.run_view import MOST_STARTS, PAUSE, RunView
+from tests.waiting import wait_for
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+FACTS: Any = None
+
+
+class _Clock:
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def boottime(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def view(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RunView]:
+    made = RunView("plain", tmp_path, banner="a banner", hint="", began=0.0)
+    clock = _Clock()
+    monkeypatch.setattr(made, "_clock", clock)
+    copy = f"import sys; [open({str(tmp_path / 'seen')!r}, 'a').write(line) for line in sys.stdin]"
+    monkeypatch.setattr(made, "_command", [sys.executable, "-c", copy])
+    yield made
+    made.close()
+
+
+def kill(view: RunView) -> None:
+    assert view._process is not None
+    view._process.kill()
+    view._process.wait()
+
+
+def test_nothing_is_shown_before_the_directories_are_ours(
+    view: RunView, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    view.event("info", "early", {})
+    assert capsys.readouterr().out == ""
+    assert view._process is None
+    view.facts(FACTS)
+    assert capsys.readouterr().out == "a banner\n"
+    view.event("info", "told", {})
+    view.close()
+    assert "told" in (tmp_path / "seen").read_text()
+    view._process = None
+
+
+def test_a_view_that_died_is_started_again_but_not_for_ever(view: RunView, tmp_path: Path) -> None:
+    clock: Any = view._clock
+    view.facts(FACTS)
+    kill(view)
+    view.event("info", "too-soon", {})
+    assert view._starts == 1
+    for start in range(2, MOST_STARTS + 4):
+        clock.now += PAUSE
+        view.event("info", "more", {})
+        assert view._starts == min(start, MOST_STARTS)
+        kill(view)
+    assert view.dropped == 1 + 3
+    assert run_view.MAX_LINE < 4096
+
+
+def test_what_comes_after_the_second_start_is_shown(view: RunView, tmp_path: Path) -> None:
+    clock: Any = view._clock
+    view.facts(FACTS)
+    kill(view)
+    clock.now += PAUSE
+    view.event("info", "first", {})
+    view.event("info", "second", {})
+    view.close()
+    wait_for((tmp_path / "seen").exists, 10.0, "a line")
+    assert [word in (tmp_path / "seen").read_text() for word in ("first", "second")] == [True, True]
+    view._process = None
