@@ -247,7 +247,9 @@ class ChildTree:
         death = Death(child.forget_process(), reason, killed_for, up_for, detail, ordered)
         self._healed(name, NOT_REAPED)
         for condition in self.conditions.of(name):
-            self._take_back(name, condition.code, name)
+            # Not healed: who could tell is gone, and the next process will look for itself.
+            self.conditions.take_back(name, condition.code)
+            self._log("info", "condition_dropped", child, code=condition.code, detail="its process has ended")
         delay = self._died(child, death, now)
         if name in self._stops or self.stopping:
             self._stop_next(now)
