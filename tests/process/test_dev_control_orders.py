@@ -95,9 +95,7 @@ def test_a_fault_strikes_one_client_and_is_healed(server: DevServer, client: Con
     stream = client.map()
     client.message(stream, 0)
     assert re.search(r"^half_frame +half of a map frame", order(server, "fault"), re.MULTILINE)
-    assert "silent: 1 connections struck" in order_err(
-        server, "fault", "silent", "--client", client.node.name
-    )
+    assert "silent: 1 connection struck" in order_err(server, "fault", "silent", "--client", client.node.name)
     assert json.loads(order(server, "clients", "--json"))[-1]["faults"] == ["silent"]
     assert "cannot heal 'nobody': there is no such client" in order(
         server, "heal", "--client=nobody", status=1
@@ -173,6 +171,10 @@ def test_a_new_key_lets_in_and_a_login_is_completed(server: DevServer) -> None:
     [
         (("fault", "explode"), "cannot commit 'explode': the faults are"),
         (("fault", "drip", "colour=red"), "cannot commit drip with colour"),
+        (
+            ("fault", "silent", "--client", "nobody"),
+            "no client 'nobody' is connected; say scope=later for one",
+        ),
         (("do", "explode"), "cannot do 'explode': the commands are"),
         (("do", "set_tags", "node=nobody", "tags=[]"), "cannot find a node 'nobody'"),
         (("do", "set_tags", "node=web-3"), "cannot do set_tags: set_tags needs tags"),

@@ -87,6 +87,19 @@ def test_a_server_fault_for_a_time_is_healed(daemon: Callable[..., Daemon]) -> N
     assert "healed" in words
 
 
+def test_a_server_fault_is_told_until_all_is_well_again(daemon: Callable[..., Daemon]) -> None:
+    running = daemon("--silence-timeout=4s")
+    running.wait_fresh()
+    done = running.command("fault", "server", "silent", limit=60.0)
+    assert done.returncode == 0, done.stderr
+    assert [word for _, word in story(done.stdout)] == ["silent:", "stale", "ended", "started", "fresh"]
+    at_once = running.command("fault", "server", "silent", "--no-wait")
+    assert [word for _, word in story(at_once.stdout)] == ["silent:"]
+    unknown = running.command("fault", "server", "silent", "client=nobody")
+    assert unknown.returncode == 1
+    assert "no client 'nobody' is connected; say scope=later" in unknown.stderr
+
+
 def test_a_real_node_is_not_broken_by_mistake(control: Control, daemon: Callable[..., Daemon]) -> None:
     running = daemon(*joined(control))
     before = running.wait_fresh()

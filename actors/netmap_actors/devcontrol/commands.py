@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from netmap_actors.devcontrol.arguments import BadArgument, check_arguments
-from netmap_actors.devcontrol.faults import FAULTS, make_fault
+from netmap_actors.devcontrol.faults import FAULTS, BadFault, Scope, make_fault
 from netmap_actors.devcontrol.policy import parse_policy
 from netmap_actors.devcontrol.policy_text import read_policy_text
 from netmap_actors.devcontrol.registrar import MAX_KEY_LIFETIME, AuthKey, LoginState
@@ -63,8 +63,14 @@ class Commands:
     # Faults
 
     def fault(self, name: str, **given: Any) -> int:
-        """Commit a fault; how many connections it struck at once. Raises BadFault."""
-        return self._server.commit_fault(make_fault(name, **given))
+        """Commit a fault; how many connections it struck at once. Raises BadFault, also when it could never strike."""
+        fault, connections = make_fault(name, **given), self._server.connections.values()
+        who = fault.client
+        if who and fault.scope is Scope.CURRENT and not any(who in one.names() for one in connections):
+            raise BadFault(
+                f"cannot commit {name}: no client {escape(who, 80)!r} is connected; say scope=later for one that comes"
+            )
+        return self._server.commit_fault(fault)
 
     def heal(self, client: str = "") -> int:
         """End all faults, or what one client suffers and what waits for it by a name of its own.

@@ -16,7 +16,7 @@ from netmap_supervisor.cli.daemon import CommandFailed
 from netmap_supervisor.cli.dev_socket import DevSocket, dev_socket_flag
 from netmap_supervisor.cli.durations import duration
 from netmap_supervisor.cli.interruption import Interruption
-from netmap_supervisor.cli.key_values import fault_rows, key_values
+from netmap_supervisor.cli.key_values import fault_rows, key_values, struck
 from netmap_supervisor.cli.pause import wait_until
 
 if TYPE_CHECKING:
@@ -56,8 +56,7 @@ def fault(
             _lines(fault_rows(server.ask("faults")))
             return
         given = key_values(settings) | ({"client": client} if client else {})
-        struck = server.ask("fault", name=name, **given)
-        click.echo(f"{name}: {struck} connections struck", err=True)
+        click.echo(struck(name, server.ask("fault", name=name, **given)), err=True)
         if seconds is None:
             return
         try:
@@ -79,6 +78,7 @@ def heal(client: str, socket_path: Path) -> None:
                 f"cannot heal {escape(client, 80)!r}: there is no such client, and no fault waits for it; "
                 "`dev-control clients` shows who is there"
             )
+    click.echo("healed", err=True)
 
 
 @click.command("clients")
@@ -102,7 +102,9 @@ def clients(as_json: bool, socket_path: Path) -> None:
         )
         for one in found
     ]
-    _table(("client", "address", "map of", "speaks", "age", "asked for", "faults"), rows)
+    if not rows:
+        click.echo("nobody is connected", err=True)
+    _table(("client", "address", "map of", "speaks", "age", "asked for", "suffered"), rows)
 
 
 @click.command("nodes")
@@ -156,7 +158,10 @@ def seen(kind: str | None, follow: bool, as_json: bool, socket_path: Path) -> No
 @dev_socket_flag
 def logins(socket_path: Path) -> None:
     """Show the ids of the logins that wait for somebody."""
-    _lines(_ask(socket_path, "logins"))
+    waiting = _ask(socket_path, "logins")
+    _lines(waiting)
+    if not waiting:
+        click.echo("no login waits for anybody", err=True)
 
 
 @click.command("approve")
@@ -204,6 +209,7 @@ def policy(file: str | None, nothing: bool, socket_path: Path) -> None:
         raise click.UsageError("name a FILE, or say --none")
     if file is None:
         _ask(socket_path, "set_policy")
+        click.echo("everybody sees everybody", err=True)
         return
     try:
         text = Path(file).read_text("utf-8")
@@ -212,8 +218,8 @@ def policy(file: str | None, nothing: bool, socket_path: Path) -> None:
     except UnicodeDecodeError:
         raise CommandFailed(f"cannot read {escape(file)}: it is no text in UTF-8") from None
     ignored = _ask(socket_path, "load_policy", text=text, toml=file.endswith(".toml"))
-    if ignored:
-        click.echo(f"this server makes nothing of {', '.join(ignored)}", err=True)
+    without = f"; this server makes nothing of {', '.join(ignored)}" if ignored else ""
+    click.echo(f"{escape(file)} is in force{without}", err=True)
 
 
 @click.command("do")

@@ -10,7 +10,7 @@ from netmap_actors.clock import SystemClock
 from netmap_supervisor.cli.daemon import CommandFailed, ask_status, order, status_or_none
 from netmap_supervisor.cli.durations import duration
 from netmap_supervisor.cli.exit_codes import ExitCode
-from netmap_supervisor.cli.key_values import fault_rows, key_values
+from netmap_supervisor.cli.key_values import fault_rows, key_values, struck
 from netmap_supervisor.cli.option_flags import runtime_dir_flag
 from netmap_supervisor.cli.pause import wait_until
 from netmap_supervisor.cli.story import Story
@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
 __all__ = ["command"]
 
-ACTORS = ("control_connection", "liveness", "publisher", "dev_control", "http_endpoint")
+CONNECTION = "control_connection"
+ACTORS = (CONNECTION, "liveness", "publisher", "dev_control", "http_endpoint")
 MAX_FOR = 3600.0
 PATIENCE = 60.0
 """Seconds beyond the fault's own time and the silence limit until the daemon has to be well again."""
@@ -84,7 +85,7 @@ def kill(actor: str, force: bool, no_wait: bool, runtime_dir: Path) -> int:
 @_no_wait
 @runtime_dir_flag
 def stop(actor: str, seconds: float | None, force: bool, no_wait: bool, runtime_dir: Path) -> int:
-    """SIGSTOP: it hangs, and is found and replaced after 12 s."""
+    """SIGSTOP: it hangs, and is found and replaced within 13 s."""
     return _strike(runtime_dir, "stop", actor, seconds, force=force, no_wait=no_wait)
 
 
@@ -109,9 +110,7 @@ def freeze(actor: str, seconds: float | None, force: bool, no_wait: bool, runtim
 
 
 @command.command("black-hole")
-@click.argument(
-    "actor", type=click.Choice(("control_connection",)), metavar="[ACTOR]", default="control_connection"
-)
+@click.argument("actor", type=click.Choice((CONNECTION,)), metavar="[ACTOR]", default=CONNECTION)
 @_for(None, "When packets pass again; without, never on this connection.")
 @_force
 @_no_wait
@@ -127,12 +126,16 @@ def black_hole(actor: str, seconds: float | None, force: bool, no_wait: bool, ru
 @command.command("server")
 @click.argument("name", required=False)
 @click.argument("settings", nargs=-1, metavar="[KEY=VALUE]...")
-@_for(None, "When to heal it; what comes of it is told then. Without, it stays as it is until `fault heal`.")
+@_for(None, "When to heal it. Without, what is struck stays so until `fault heal`, or until it is replaced.")
+@_no_wait
 @runtime_dir_flag
-def server(name: str | None, settings: tuple[str, ...], seconds: float | None, runtime_dir: Path) -> int:
+def server(
+    name: str | None, settings: tuple[str, ...], seconds: float | None, no_wait: bool, runtime_dir: Path
+) -> int:
     """Let the embedded control server misbehave in the way called NAME; without one, list what it can do.
 
-    A KEY is a parameter of the fault, or one of client, scope (current, later, all), moment and times.
+    A KEY is a parameter of the fault, or one of client, scope (current, later, all), moment and times. Most strike the
+    open connection only: the next one is well. Ctrl-C ends the telling, and with --for the fault.
     """
     if name is None:
         found = order(runtime_dir, "dev", command="faults")["result"]
@@ -140,17 +143,28 @@ def server(name: str | None, settings: tuple[str, ...], seconds: float | None, r
         return ExitCode.OK
     before = ask_status(runtime_dir)
     answer = order(runtime_dir, "dev", command="fault", name=name, **key_values(settings))
-    click.echo(f"{name}: {answer['result']} connections struck", err=True)
-    if seconds is None:
-        return ExitCode.OK
     teller = _Teller(runtime_dir, before)
-    try:
-        teller.follow(lambda: teller.elapsed >= seconds, seconds + 1.0)
-    finally:
-        # Also when somebody has had enough and presses Ctrl-C.
-        order(runtime_dir, "dev", command="heal")
-    teller.say("healed")
-    return teller.end(lambda: True, before.liveness.silence_timeout_s + PATIENCE)
+    teller.say(struck(name, answer["result"]))
+    silence = before.liveness.silence_timeout_s
+    if seconds is not None:
+        try:
+            teller.follow(lambda: teller.elapsed >= seconds, seconds + 1.0)
+        finally:
+            # Also when somebody has had enough and presses Ctrl-C.
+            order(runtime_dir, "dev", command="heal")
+        teller.say("healed")
+        return ExitCode.OK if no_wait else teller.end(lambda: True, silence + PATIENCE)
+    if no_wait or not answer["result"]:
+        return ExitCode.OK
+    over = silence + NOTICE
+
+    def came_to_something() -> bool:
+        return teller.story.replaced(CONNECTION) or teller.elapsed >= over
+
+    code = teller.end(came_to_something, over + PATIENCE)
+    if not teller.story.replaced(CONNECTION):
+        teller.say("survived    the connection is the same as before")
+    return code
 
 
 @command.command("heal")
@@ -158,6 +172,7 @@ def server(name: str | None, settings: tuple[str, ...], seconds: float | None, r
 def heal(runtime_dir: Path) -> None:
     """Let the embedded control server behave again."""
     order(runtime_dir, "dev", command="heal")
+    click.echo("healed", err=True)
 
 
 def _strike(

@@ -12,7 +12,7 @@ from netmap_supervisor.cli.columns import columns
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-__all__ = ["fault_rows", "key_values"]
+__all__ = ["fault_rows", "key_values", "struck"]
 
 
 def key_values(
@@ -34,3 +34,10 @@ def key_values(
 def fault_rows(faults: Mapping[str, str]) -> Iterator[str]:
     """A line for each fault a server can commit, with what it does."""
     return columns([(name, str(about)) for name, about in faults.items()])
+
+
+def struck(name: str, count: int) -> str:
+    """What a fault did at once."""
+    return f"{name}: {count} connection{'' if count == 1 else 's'} struck" + (
+        "" if count else ": none is open, or it waits for those that come"
+    )
