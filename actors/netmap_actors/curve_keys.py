@@ -93,6 +93,11 @@ def write_secret(path: Path, pair: CurvePair) -> None:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
+    except FileExistsError:
+        raise ConfigurationError(
+            f"cannot write the CURVE key file {path}: it is there, and a key is not overwritten; name another file, or "
+            "remove it"
+        ) from None
     except OSError as error:
         raise ConfigurationError(f"cannot write the CURVE key file {path}: {_why(error)}") from None
 

@@ -6,11 +6,12 @@ It only names paths: who makes them, and with which mode, is decided by their ow
 from __future__ import annotations
 
 import os
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 __all__ = [
     "ENVIRONMENT_VARIABLE",
@@ -46,7 +47,7 @@ def default_runtime_dir(environment: Mapping[str, str] | None = None) -> Path:
     # Loaded here: only this last resort needs it.
     from platformdirs import user_runtime_path  # noqa: PLC0415
 
-    return user_runtime_path(_NAME)
+    return _quietly(user_runtime_path, _NAME)
 
 
 def dev_control_socket(environment: Mapping[str, str] | None = None) -> Path:
@@ -61,7 +62,14 @@ def dev_control_socket(environment: Mapping[str, str] | None = None) -> Path:
         return Path("/run") / f"{_NAME}-dev" / "dev-control.sock"
     from platformdirs import user_runtime_path  # noqa: PLC0415  # as above
 
-    return user_runtime_path(f"{_NAME}-dev") / "dev-control.sock"
+    return _quietly(user_runtime_path, f"{_NAME}-dev") / "dev-control.sock"
+
+
+def _quietly(find: Callable[[str], Path], name: str) -> Path:
+    """Without its warning where XDG_RUNTIME_DIR is not set: the place is named in every answer."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        return find(name)
 
 
 def updates_path(runtime_dir: Path) -> Path:

@@ -9,6 +9,7 @@ import dataclasses
 import difflib
 import enum
 import os
+import stat
 import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -114,7 +115,7 @@ class Configuration:
         return msgspec.convert(values | {"log_format": log_format}, RunSettings)
 
 
-def default_config_file(environment: Mapping[str, str]) -> Path:
+def default_config_file(environment: Mapping[str, str]) -> Path | None:
     """The file that is read when nobody names one, if it is there.
 
     $CONFIGURATION_DIRECTORY/config.toml (systemd.exec(5)), /etc/netmap-supervisor/config.toml for root, else the
@@ -127,7 +128,10 @@ def default_config_file(environment: Mapping[str, str]) -> Path:
     # Loaded here: only this last resort needs it.
     from platformdirs import user_config_path  # noqa: PLC0415
 
-    return user_config_path(PROGRAM) / "config.toml"
+    try:
+        return user_config_path(PROGRAM) / "config.toml"
+    except RuntimeError:
+        return None  # a user without a home has no file of his own
 
 
 def load(
@@ -146,11 +150,11 @@ def load(
     problems: list[Problem] = []
     named = config_file or environment.get(CONFIG_VARIABLE)
     file = base / Path(named).expanduser() if named else default_config_file(environment)
-    document = _read_file(file, problems, must_exist=bool(named))
+    document = None if file is None else _read_file(file, problems, must_exist=bool(named))
     layers = [
         _from_flags(flags, base, problems),
         _from_environment(environment, base, problems),
-        _from_file(document or {}, file, problems),
+        {} if file is None else _from_file(document or {}, file, problems),
         _defaults(environment, problems),
     ]
     settings: dict[str, Setting] = {}
@@ -247,7 +251,8 @@ def _defaults(environment: Mapping[str, str], problems: list[Problem]) -> dict[s
     for row in OPTIONS.values():
         reading.found[row.name] = Setting(row, row.default, Layer.DEFAULT, "")
     for name, (path, source) in default_paths(environment).items():
-        reading.take(option(name), path, Path.cwd(), source)
+        if path:
+            reading.take(option(name), path, Path.cwd(), source)
     if directory := environment.get("CREDENTIALS_DIRECTORY"):
         credential = Path(directory) / _CREDENTIAL
         if credential.is_file():
@@ -301,6 +306,13 @@ def _unknown_variables(environment: Mapping[str, str]) -> Iterator[str]:
 
 
 def _contradictions(settings: Mapping[str, Setting]) -> Iterator[Problem]:
+    state = settings["state_dir"]
+    if not state.value:
+        yield Problem(
+            state.layer,
+            state.option.path,
+            "there is no home directory to keep it in; set HOME, or name one with --state-dir",
+        )
     listen, plaintext = settings["listen"], settings["listen_plaintext"]
     if plaintext.value and listen.value and not is_loopback(listen.value):
         yield Problem(
@@ -309,6 +321,10 @@ def _contradictions(settings: Mapping[str, Setting]) -> Iterator[Problem]:
             f"cannot serve {listen.value} without CURVE: it is not a loopback address; leave this off and let clients "
             "in with `netmap-supervisor keys`",
         )
+
+
+def _everybody_reads(path: str) -> bool:
+    return bool(Path(path).stat().st_mode & stat.S_IROTH)
 
 
 def _doubtful(settings: Mapping[str, Setting]) -> Iterator[str]:
@@ -329,3 +345,5 @@ def _doubtful(settings: Mapping[str, Setting]) -> Iterator[str]:
     source = value("auth_key")
     if not embedded and source.startswith("file:") and not os.access(source.removeprefix("file:"), os.R_OK):
         yield f"the auth key file {source.removeprefix('file:')} cannot be read; a new node could not register"
+    elif not embedded and source.startswith("file:") and _everybody_reads(source.removeprefix("file:")):
+        yield f"the auth key file {source.removeprefix('file:')} can be read by everybody; chmod 600 it"

@@ -330,7 +330,7 @@ def option(name: str) -> Option:
     return OPTIONS[name]
 
 
-def default_state_dir(environment: Mapping[str, str]) -> Path:
+def default_state_dir(environment: Mapping[str, str]) -> Path | None:
     """The state directory when nobody names one."""
     if given := environment.get("STATE_DIRECTORY"):
         return Path(given.split(":")[0])
@@ -339,7 +339,10 @@ def default_state_dir(environment: Mapping[str, str]) -> Path:
     # Loaded here: only this last resort needs it.
     from platformdirs import user_state_path  # noqa: PLC0415
 
-    return user_state_path(PROGRAM)
+    try:
+        return user_state_path(PROGRAM)
+    except RuntimeError:
+        return None  # a user without a home, as in a container
 
 
 def default_paths(environment: Mapping[str, str]) -> dict[str, tuple[str, str]]:
@@ -349,6 +352,6 @@ def default_paths(environment: Mapping[str, str]) -> dict[str, tuple[str, str]]:
     # The variable of the option itself was looked at before: it is another layer.
     rest = {key: value for key, value in environment.items() if key != option("runtime_dir").variable}
     return {
-        "state_dir": (str(default_state_dir(environment)), state),
+        "state_dir": (str(default_state_dir(environment) or ""), state),
         "runtime_dir": (str(default_runtime_dir(rest)), runtime),
     }

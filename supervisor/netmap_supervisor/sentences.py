@@ -194,6 +194,7 @@ _EVENTS: dict[str, str] = {
     "node_removed": "NODE REMOVED: the control server no longer knows this node ({detail})",
     "degraded": "degraded: {text}",
     "healed": "healed: {code}",
+    "reloaded": "settings read again{changes}",
     "stopping": "stopping: {reason}",
     "stopped": "stopped",
 }
@@ -210,6 +211,8 @@ def daemon_event(level: str, event: str, fields: Mapping[str, Any]) -> str | Non
         for key, value in fields.items()
         if value is not None
     }
+    if event == "reloaded":
+        known["changes"] = _changes(fields)
     if event == "actor_exited" and fields.get("reason") == _ORDERLY:
         return None
     form = _EVENTS.get(event)
@@ -221,6 +224,21 @@ def daemon_event(level: str, event: str, fields: Mapping[str, Any]) -> str | Non
         f"{escape(key, 40)} {value}" for key, value in known.items() if key not in {"timestamp", "level"}
     )
     return f"{level}: {_word(event)}" + (f" ({about})" if about else "")
+
+
+def _changes(fields: Mapping[str, Any]) -> str:
+    """What a reload came to, option by option."""
+    when = (
+        ("applied", "now"),
+        ("with_next_connection", "from the next connection on"),
+        ("needs_restart", "only after a restart"),
+    )
+    parts = [
+        f"{escape(', '.join(map(str, fields[name])), _MAX_DETAIL)} {holds}"
+        for name, holds in when
+        if fields.get(name)
+    ]
+    return f": {'; '.join(parts)}" if parts else ", nothing has changed"
 
 
 class _Blank(dict[str, str]):

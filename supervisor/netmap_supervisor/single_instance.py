@@ -85,16 +85,22 @@ def make_private(directory: Path) -> None:
         found = directory.stat()
     except OSError as error:
         raise ConfigurationError(
-            f"cannot use the directory {error.filename or directory}: {error.strerror}"
+            f"cannot use the directory {error.filename or directory}: {error.strerror}; choose another"
         ) from None
     if found.st_uid != os.geteuid():
         raise ConfigurationError(
             f"cannot use the directory {directory}: it belongs to user {found.st_uid}, not to us ({os.geteuid()})"
         )
-    if stat.S_IMODE(found.st_mode) & (stat.S_IWGRP | stat.S_IWOTH):
+    mode = stat.S_IMODE(found.st_mode)
+    if mode & (stat.S_IWGRP | stat.S_IWOTH):
+        # One like /tmp is everybody's, and its mode must stay.
+        advice = (
+            "choose another, such as one inside it"
+            if mode & stat.S_ISVTX
+            else "chmod 0700 it, or choose another"
+        )
         raise ConfigurationError(
-            f"cannot use the directory {directory}: others may write to it (mode "
-            f"{stat.S_IMODE(found.st_mode):04o}); chmod 0700 it, or choose another"
+            f"cannot use the directory {directory}: others may write to it (mode {mode:04o}); {advice}"
         )
 
 

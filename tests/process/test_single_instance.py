@@ -110,6 +110,14 @@ def test_a_directory_that_others_may_write_to_is_refused(place, which, mode) -> 
         claim(place)
 
 
+def test_a_directory_of_everybody_is_not_to_be_made_private(place) -> None:
+    (place / "state").mkdir()
+    (place / "state").chmod(0o1777)
+    with pytest.raises(ConfigurationError, match="choose another, such as one inside it") as caught:
+        claim(place)
+    assert "chmod" not in str(caught.value)
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root to give a directory away")
 def test_a_directory_that_is_somebody_elses_is_refused(place) -> None:
     (place / "state").mkdir(mode=0o700)

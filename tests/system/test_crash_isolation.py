@@ -6,6 +6,7 @@ import os
 import select
 import signal
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -127,6 +128,14 @@ def test_a_supervisor_stopped_for_a_minute_kills_nobody_when_it_goes_on(embedded
     )
     assert pids(after) == pids(before)
     assert fresh(after)
+
+
+def test_stop_comes_back_when_the_last_process_is_gone(embedded: Daemon) -> None:
+    processes = pids(embedded.wait_fresh()).values()
+    assert embedded.command("stop").returncode == 0
+    # Those the daemon has reaped; it is a child of ours itself, and stays a zombie until we do.
+    assert not [pid for pid in processes if pid != embedded.pid and Path(f"/proc/{pid}").exists()]
+    assert Path(f"/proc/{embedded.pid}/stat").read_text().split()[2] == "Z"
 
 
 def test_sigterm_ends_everything_within_five_seconds(embedded: Daemon) -> None:

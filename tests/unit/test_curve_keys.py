@@ -26,7 +26,7 @@ def test_a_key_file_is_never_overwritten(tmp_path) -> None:
     path = tmp_path / "laptop.key_secret"
     write_secret(path, generate())
     before = path.read_bytes()
-    with pytest.raises(ConfigurationError, match="File exists"):
+    with pytest.raises(ConfigurationError, match="it is there, and a key is not overwritten; name another"):
         write_secret(path, generate())
     assert path.read_bytes() == before
 

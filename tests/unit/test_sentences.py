@@ -115,6 +115,13 @@ def test_any_log_event_is_one_printable_line_or_none(name: str, fields: dict[str
             {"generation": 2, "reason": "closed", "detail": "{pid}"},
             "connection 2 ended: closed ({pid})",
         ),
+        (
+            "info",
+            "reloaded",
+            {"applied": ["log_level"], "with_next_connection": [], "needs_restart": ["listen", "view"]},
+            "settings read again: log_level now; listen, view only after a restart",
+        ),
+        ("info", "reloaded", {"applied": []}, "settings read again, nothing has changed"),
     ],
 )
 def test_a_log_event_is_one_line(level: str, name: str, fields: dict[str, Any], line: str | None) -> None:

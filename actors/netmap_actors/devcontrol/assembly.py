@@ -93,7 +93,10 @@ def bind(host: str, port: int) -> socket.socket:
         listener.listen(BACKLOG)
     except (OSError, OverflowError) as error:
         listener.close()
-        raise ConfigurationError(f"cannot listen on {host}:{port}: {error}") from None
+        why = getattr(error, "strerror", None) or error
+        raise ConfigurationError(
+            f"cannot listen on {host}:{port}: {why}; choose another place (--listen of `dev-control`)"
+        ) from None
     return listener
 
 

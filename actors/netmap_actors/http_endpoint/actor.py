@@ -140,7 +140,9 @@ class HttpEndpoint(ActorBase):
         try:
             self._listener, self._host = _bound(where, self._settings.socket_group)
         except OSError as error:
-            self.degraded(CONDITION, f"cannot listen on {where}: {error.strerror or error}")
+            self.degraded(
+                CONDITION, f"cannot listen on {where}: {error.strerror or error}; it is tried again"
+            )
             self.loop.at(self.loop.now() + LISTEN_AGAIN, self._listen)
             return
         self.healed(CONDITION)

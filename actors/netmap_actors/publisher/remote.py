@@ -164,7 +164,8 @@ class RemoteFront:
         except (zmq.ZMQError, ConfigurationError, OSError) as error:
             # The subscribers of this machine are served all the same.
             if self._bind_again > BIND_AGAIN:
-                self._degraded(CONDITION, f"cannot listen on {self._endpoints[0]}: {error}")
+                why = getattr(error, "strerror", None) or error
+                self._degraded(CONDITION, f"cannot listen on {self._endpoints[0]}: {why}; it is tried again")
             self._loop.at(self._loop.now() + self._bind_again, self._open)
             self._bind_again = min(self._bind_again * 2, BIND_AGAIN_MAX)
             return

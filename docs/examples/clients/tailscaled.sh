@@ -15,7 +15,7 @@ trap 'kill "$daemon" 2>/dev/null || true; wait "$daemon" || true; exit 0' TERM I
 
 # It keeps trying by itself once it is told where; `up` only waits for it.
 until [ -S "$socket" ]; do
-  kill -0 "$daemon" || exit 1
+  kill -0 "$daemon" 2>/dev/null || exit 1
   sleep 0.1
 done
 tailscale --socket="$socket" up --login-server="$NETMAP_CHECK_URL" --auth-key="file:$NETMAP_CHECK_AUTH_KEY_FILE" \

@@ -5,6 +5,7 @@ Data goes to standard output, everything else to standard error; what a command 
 
 from __future__ import annotations
 
+import errno
 import importlib
 import os
 import sys
@@ -66,6 +67,10 @@ class _Commands(click.Group):
             return ExitCode.OK
 
 
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
+"""A disk or a screen that takes nothing more; what has to do with other files is told where they are opened."""
+
+
 def _forget_output() -> None:
     """What is left in the buffer must not fail again at the exit."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -103,7 +108,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         # Not standalone: click would answer a closed pipe and Ctrl-C with words and a 1.
         result = commands.main(args=arguments, prog_name=PROGRAM, standalone_mode=False)
-        sys.stdout.flush()
+        if sys.stdout is not None:  # it is None when somebody closed the descriptor
+            sys.stdout.flush()
     except click.ClickException as error:
         error.show()
         return error.exit_code
@@ -112,6 +118,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         _forget_output()
         return ExitCode.OK
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+        _forget_output()
+        return _failed(NetmapError(f"cannot write the output: {error.strerror}"), ExitCode.FAILURE)
     except ConfigurationError as error:
         return _failed(error, ExitCode.CONFIGURATION)
     except NetmapError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import json
 import sys
@@ -144,13 +145,15 @@ def command(
             done=progress.done,
         )
     progress.over()
-    for line in report.table(outcomes):
+    for line in report.table(outcomes) if outcomes else ():
         click.echo(line)
     click.echo(report.summary(outcomes))
+    good = all(one.verdict is Verdict.PASS for one in outcomes)
+    if good and output is None:
+        outcomes = [dataclasses.replace(one, log="") for one in outcomes]  # nobody will read them
     if json_path is not None:
         made = report.document(outcomes, command=words, limit=limit, started=started)
         _write(json_path, json.dumps(made, indent=2) + "\n")
-    good = all(one.verdict is Verdict.PASS for one in outcomes)
     _logs(directory, kept=output is not None, good=good)
     if interruption.asked:
         return ExitCode.INTERRUPTED

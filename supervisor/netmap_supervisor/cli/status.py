@@ -93,7 +93,7 @@ def lines(report: StatusReport) -> Iterator[str]:
         last = connection.last_end
         detail = f": {escape(last.detail)}" if last.detail else ""
         yield f"  last end    {escape(last.reason, 40)} at {escape(last.at, 40)}{detail}"
-    yield f"  bus         epoch {netmap.epoch} seq {netmap.seq}, {report.subscribers} subscribers"
+    yield f"  bus         epoch {netmap.epoch} seq {netmap.seq}, {_counted(report.subscribers)}"
     for one in report.degraded:
         yield f"  degraded    {escape(one.text, 500)} (since {escape(one.since, 40)})"
     yield ""
@@ -105,6 +105,10 @@ def lines(report: StatusReport) -> Iterator[str]:
             f"  {actor.name:<20}{actor.pid or '-':>8}  {actor.state:<10}{actor.restarts:>8}  {up:>8}  {memory:>9}  "
             f"{escape(actor.last_exit or '', 60)}"
         ).rstrip()
+
+
+def _counted(subscribers: int) -> str:
+    return f"{subscribers} subscriber{'' if subscribers == 1 else 's'}"
 
 
 def _connection(report: StatusReport) -> str:

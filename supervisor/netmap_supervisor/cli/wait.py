@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Condition", "command", "parse_condition"]
 
+_UNHEARD = "no daemon was heard in {}; start one with `netmap-supervisor run`, or name its directory with --runtime-dir"
 _PEER = "peer:"
 _PEER_STATES = ("online", "offline", "unknown", "present", "absent")
 
@@ -72,7 +73,9 @@ def command(conditions: tuple[Condition, ...], timeout: float, runtime_dir: Path
         if subscriber.wait_for(lambda now: all(one.holds(now) for one in conditions), timeout):
             return ExitCode.OK
         missing = ", ".join(one.text for one in conditions if not one.holds(subscriber))
-        heard = trust(subscriber.state, subscriber.age_s) if subscriber.epoch else "no daemon was heard"
+        heard = (
+            trust(subscriber.state, subscriber.age_s) if subscriber.epoch else _UNHEARD.format(runtime_dir)
+        )
         click.echo(f"timed out waiting for {escape(missing)}: {heard}", err=True)
         return ExitCode.TIMED_OUT
 

@@ -13,6 +13,8 @@ from netmap_actors.wire.topics import Kind
 from netmap_supervisor.cli.daemon import status_or_none
 from netmap_supervisor.cli.exit_codes import ExitCode
 from netmap_supervisor.cli.option_flags import runtime_dir_flag
+from netmap_supervisor.cli.terminal import can_redraw
+from netmap_supervisor.single_instance import is_locked
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -55,6 +57,8 @@ def command(as_json: bool, kinds: tuple[str, ...], peers: tuple[str, ...], runti
       netmap-supervisor watch --json --peer web-1 | while read -r line; do notify "$line"; done
     """
     try:
+        if as_json or not can_redraw(sys.stdout):
+            _say_if_alone(runtime_dir)
         if as_json:
             _json_lines(runtime_dir, kinds, peers)
         else:
@@ -62,6 +66,15 @@ def command(as_json: bool, kinds: tuple[str, ...], peers: tuple[str, ...], runti
     except KeyboardInterrupt:
         pass  # the usual way to end it
     return ExitCode.OK
+
+
+def _say_if_alone(runtime_dir: Path) -> None:
+    """Who waits for a daemon should know."""
+    if not is_locked(runtime_dir):
+        click.echo(
+            f"no daemon is running in {runtime_dir} yet: waiting for one (`netmap-supervisor run` starts it)",
+            err=True,
+        )
 
 
 def _json_lines(runtime_dir: Path, kinds: tuple[str, ...], peers: tuple[str, ...]) -> None:
@@ -83,8 +96,8 @@ def wants(event: Event, kinds: tuple[str, ...], peers: tuple[str, ...]) -> bool:
 
 
 def _view(runtime_dir: Path, kinds: tuple[str, ...], peers: tuple[str, ...]) -> None:
-    # Loaded here: JSON Lines need neither.
-    from netmap_supervisor.cli.terminal import can_redraw, make_view  # noqa: PLC0415
+    # Loaded here: JSON Lines do not need them.
+    from netmap_supervisor.cli.terminal import make_view  # noqa: PLC0415
     from netmap_supervisor.viewer import show  # noqa: PLC0415
 
     mode = "live" if can_redraw(sys.stdout) and not kinds and not peers else "plain"

@@ -29,7 +29,7 @@ class Outcome:
     facts: dict[str, object]
     took: float
     log: str
-    """Path of what the client wrote."""
+    """Path of what the client wrote; empty if it was not kept."""
 
 
 def table(outcomes: Sequence[Outcome]) -> Iterator[str]:
@@ -68,7 +68,7 @@ def document(
                 "verdict": one.verdict.value,
                 "facts": one.facts,
                 "took_s": round(one.took, 3),
-                "log": one.log,
+                "log": one.log or None,
             }
             for one in outcomes
         ],

@@ -1,0 +1,43 @@
+"""Commands whose output goes nowhere: one line says so, and the exit status."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.system.daemon import PROGRAM, clean_environment
+
+COMMANDS = (("--help",), ("config", "show"), ("check-client", "--list"))
+
+
+def run(tmp_path: Path, redirection: str, *words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["sh", "-c", f'"$@" {redirection}', "sh", *PROGRAM, *words],
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=False,
+        env=clean_environment(tmp_path),
+        cwd=tmp_path,
+    )
+
+
+@pytest.mark.parametrize("words", COMMANDS)
+def test_a_disk_that_is_full_is_named(tmp_path: Path, words: tuple[str, ...]) -> None:
+    done = run(tmp_path, ">/dev/full", *words)
+    assert done.returncode == 1
+    assert done.stderr == "netmap-supervisor: cannot write the output: No space left on device\n"
+
+
+@pytest.mark.parametrize("words", COMMANDS)
+def test_an_output_that_somebody_closed_is_not_missed(tmp_path: Path, words: tuple[str, ...]) -> None:
+    done = run(tmp_path, ">&-", *words)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("words", COMMANDS)
+def test_a_reader_that_has_seen_enough_is_no_failure(tmp_path: Path, words: tuple[str, ...]) -> None:
+    done = run(tmp_path, "| head -c 1", *words)
+    assert (done.stderr, len(done.stdout)) == ("", 1)
