@@ -88,8 +88,8 @@ class LiveView:
     def daemon(self, level: str, event: str, fields: Mapping[str, Any]) -> None:
         """A log event of the daemon."""
         self._say(daemon_event(level, event, fields))
-        if event == "stopped":
-            self._state = event
+        if event in {"stopped", "daemon_died"}:
+            self._state = "stopped"
 
     def netmap(self, event: Event) -> None:
         """An event of the subscription."""

@@ -197,6 +197,7 @@ _EVENTS: dict[str, str] = {
     "reloaded": "settings read again{changes}",
     "stopping": "stopping: {reason}",
     "stopped": "stopped",
+    "daemon_died": "THE DAEMON IS GONE: nobody keeps this netmap any more",
 }
 """Sentences for log events; what is missing here is shown only when it is a warning or an error."""
 _LOUD = frozenset({"warning", "error", "critical"})

@@ -135,6 +135,11 @@ def _subscribe(inbox: queue.Queue[object], runtime_dir: Path) -> None:
 
 def _read(inbox: queue.Queue[object], events: IO[bytes]) -> None:
     decoder = msgspec.json.Decoder(DaemonEvent)
+    last = ""
     for line in events:
-        inbox.put(decoder.decode(line))
+        event = decoder.decode(line)
+        last = event.event
+        inbox.put(event)
+    if last != "stopped":
+        inbox.put(DaemonEvent("critical", "daemon_died", {}))
     inbox.put(_END)

@@ -213,6 +213,15 @@ def test_a_viewer_passes_events_on_until_they_end(tmp_path: Path) -> None:
     assert view.closed
 
 
+@pytest.mark.parametrize("last", [b'{"level":"info","event":"up","fields":{}}\n', b""])
+def test_events_that_end_without_the_last_one_mean_that_the_daemon_was_killed(
+    tmp_path: Path, last: bytes
+) -> None:
+    view = Recorder()
+    show(view, tmp_path, ask=lambda: None, events=io.BytesIO(last))
+    assert view.told[-1] == ("critical", "daemon_died", {})
+
+
 def test_a_source_that_fails_ends_the_view(tmp_path: Path) -> None:
     view = Recorder()
     with pytest.raises(ValueError, match=r"(?i)malformed|invalid"):
