@@ -6,6 +6,7 @@ from the network.
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import random
 import secrets
@@ -78,6 +79,9 @@ LAST_WORDS_LIMIT = 0.25
 LOG_CHUNK = 64 * 1024
 STATUS_INTERVAL = 5.0
 """Seconds between two STATUS lines for the service manager, and two looks at our own memory."""
+END_LIMIT = 10.0
+"""Seconds between the end of the last child and ours. After them it says where each thread is, and ends all the same:
+a daemon that neither works nor ends would keep its directories from the next one."""
 MAX_WORDS = 20_000
 """Words read before a judgement: more than all children can have waiting (their high-water marks)."""
 
@@ -412,6 +416,7 @@ class Supervisor(pykka.ThreadingActor):
         self._close()
 
     def _close(self) -> None:
+        faulthandler.dump_traceback_later(END_LIMIT, exit=True, file=2)
         if self._timer is not None:
             self._timer.cancel()
         if self._routes is not None:

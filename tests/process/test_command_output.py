@@ -31,9 +31,12 @@ def test_a_disk_that_is_full_is_named(tmp_path: Path, words: tuple[str, ...]) ->
     assert done.stderr == "netmap-supervisor: cannot write the output: No space left on device\n"
 
 
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&-", "<&- >&- 2>&-"])
 @pytest.mark.parametrize("words", COMMANDS)
-def test_an_output_that_somebody_closed_is_not_missed(tmp_path: Path, words: tuple[str, ...]) -> None:
-    done = run(tmp_path, ">&-", *words)
+def test_an_output_that_somebody_closed_is_not_missed(
+    tmp_path: Path, words: tuple[str, ...], closed: str
+) -> None:
+    done = run(tmp_path, closed, *words)
     assert (done.returncode, done.stderr) == (0, "")
 
 

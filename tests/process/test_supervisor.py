@@ -30,6 +30,16 @@ SITECUSTOMIZE = """
         for name in bootstrap.ACTORS:
             bootstrap.ACTORS[name] = "fake_actors:Fake"
 """
+HANGING_END = """
+    if "netmap_actors" not in sys.orig_argv:
+        import threading
+        from netmap_actors.bus.sockets import Sockets
+        from netmap_supervisor import supervisor
+        supervisor.END_LIMIT = 0.3
+        def hang_for_ever(sockets):
+            threading.Event().wait()
+        Sockets.close = hang_for_ever
+"""
 PROGRAM = """
     import msgspec, pathlib, sys
     from netmap_actors.errors import ConfigurationError, NetmapError
@@ -402,3 +412,15 @@ def test_f64_many_respawns_leak_neither_descriptors_nor_threads_nor_memory(daemo
     assert after[2] - before[2] <= 10 * 1024 * 1024
     children = Path(f"/proc/{daemon.pid}/task/{daemon.pid}/children").read_text().split()
     assert len(children) == len(NAMES), "no zombie is left"
+
+
+def test_an_end_that_hangs_is_an_end_all_the_same(daemon: Daemon) -> None:
+    with (daemon.place / "sitecustomize.py").open("a") as file:
+        file.write(textwrap.dedent(HANGING_END))
+    daemon.up()
+    assert daemon.end() == 1
+    told = daemon.log_path.read_text()
+    assert "Timeout (0:00:00.300000)!" in told
+    assert "in hang_for_ever" in told
+    daemon.start()  # the directories are free again
+    daemon.wait_event("up", after=1)

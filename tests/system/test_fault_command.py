@@ -133,3 +133,22 @@ def test_the_demonstration_is_over_in_ten_seconds_and_leaves_nothing(tmp_path: P
     # Told in about ten seconds on a machine that has time; the order is what matters.
     assert told[-1][0] < 30.0
     assert [path.name for path in tmp_path.iterdir()] == []
+
+
+def test_the_telling_ends_with_the_daemon(daemon: Callable[..., Daemon]) -> None:
+    running = daemon()
+    running.wait_fresh()
+    telling = [*PROGRAM, "fault", "black-hole", f"--runtime-dir={running.runtime_dir}"]
+    process = subprocess.Popen(telling, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        assert "black-hole" in process.stdout.readline()
+        running.kill()
+        _, err = process.communicate(timeout=20)
+    finally:
+        process.kill()
+        process.wait()
+    assert process.returncode == 1
+    assert re.fullmatch(
+        r"netmap-supervisor: cannot tell what comes of it: after [0-9.]+ s the daemon has ended\n", err
+    )

@@ -180,6 +180,28 @@ def test_into_a_pipe_go_lines_and_the_log_apart(place: Path) -> None:
     assert all(line.startswith(b"{") for line in log.splitlines())
 
 
+@pytest.mark.parametrize("closed", ["<&-", "2>&-", ">&- 2>&-", "<&- >&- 2>&-"])
+def test_standard_streams_that_are_closed_are_not_missed(closed: str, place: Path) -> None:
+    """Their numbers would be given to sockets and pipes, and a line meant for the screen would go into one of them."""
+    command = [*PROGRAM, "run", f"--state-dir={place}/s", f"--runtime-dir={place}/r"]
+    env = clean_environment(place)
+    with (place / "out").open("wb") as out:
+        process = subprocess.Popen(
+            ["sh", "-c", f'exec "$@" {closed}', "sh", *command], env=env, stdout=out, stderr=out, cwd=place
+        )
+    try:
+        wait = [*PROGRAM, "wait", "--for=fresh", "--timeout=20s", f"--runtime-dir={place}/r"]
+        assert subprocess.run(wait, env=env, timeout=30, check=False).returncode == 0
+        opened = {str(Path(f"/proc/{process.pid}/fd/{number}").readlink()) for number in (0, 1, 2)}
+        assert opened <= {"/dev/null", str(place / "out")} | {str(Path("/proc/self/fd/0").readlink())}
+        process.terminate()
+        assert process.wait(10) == 0
+    finally:
+        process.kill()
+        process.wait()
+    assert "Traceback" not in (place / "out").read_text()
+
+
 @pytest.mark.parametrize("options", [("--json",), ()])
 def test_watch_ends_quietly_at_ctrl_c(options: tuple[str, ...], place: Path) -> None:
     # Whoever runs the tests in the background has SIGINT ignored, and the child would inherit that.

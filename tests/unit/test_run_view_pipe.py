@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -83,3 +84,31 @@ def test_what_comes_after_the_second_start_is_shown(view: RunView, tmp_path: Pat
     wait_for((tmp_path / "seen").exists, 10.0, "a line")
     assert [word in (tmp_path / "seen").read_text() for word in ("first", "second")] == [True, True]
     view._process = None
+
+
+def test_a_view_that_cannot_be_started_costs_the_view_alone(
+    view: RunView, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock: Any = view._clock
+    tried = []
+
+    def no_memory(*_words: object, **_options: object) -> None:
+        tried.append(1)
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+
+    def descriptors() -> set[str]:
+        return {path.name for path in Path("/proc/self/fd").iterdir()}
+
+    before = descriptors()
+    with monkeypatch.context() as patch:
+        patch.setattr(subprocess, "Popen", no_memory)
+        view.facts(FACTS)
+        view.event("info", "lost", {})
+        clock.now += PAUSE
+        view.event("info", "lost", {})
+        assert (view.dropped, len(tried)) == (2, 2)
+    clock.now += PAUSE
+    view.event("info", "told", {})
+    assert view._process is not None
+    view.close()
+    assert (view.dropped, descriptors()) == (2, before)

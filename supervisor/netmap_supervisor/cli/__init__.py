@@ -105,11 +105,11 @@ def version() -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the exit status of the process."""
+    _open_standard_streams()
     try:
         # Not standalone: click would answer a closed pipe and Ctrl-C with words and a 1.
         result = commands.main(args=arguments, prog_name=PROGRAM, standalone_mode=False)
-        if sys.stdout is not None:  # it is None when somebody closed the descriptor
-            sys.stdout.flush()
+        sys.stdout.flush()
     except click.ClickException as error:
         error.show()
         return error.exit_code
@@ -128,6 +128,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except NetmapError as error:
         return _failed(error, ExitCode.FAILURE)
     return result if isinstance(result, int) else ExitCode.OK
+
+
+def _open_standard_streams() -> None:
+    """Give those that were closed by whoever started us: to Python they are None, and their numbers anybody's."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            # The lowest free number is the missing one, for those below it are there by now.
+            fd = os.open(os.devnull, os.O_RDWR)
+            os.set_inheritable(fd, True)
+            setattr(sys, name, os.fdopen(fd, mode))
 
 
 def _failed(error: NetmapError, code: ExitCode) -> int:

@@ -14,6 +14,7 @@ from netmap_supervisor.cli.key_values import fault_rows, key_values, struck
 from netmap_supervisor.cli.option_flags import runtime_dir_flag
 from netmap_supervisor.cli.pause import wait_until
 from netmap_supervisor.cli.story import Story
+from netmap_supervisor.single_instance import is_locked
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -217,7 +218,12 @@ class _Teller:
 
         def look() -> bool:
             report = status_or_none(self._runtime_dir)
-            if report is not None:
+            if report is None:
+                if not is_locked(self._runtime_dir):
+                    raise CommandFailed(
+                        f"cannot tell what comes of it: after {self.elapsed:.1f} s the daemon has ended"
+                    )
+            else:
                 for line in self.story.next(report):
                     self.say(line)
             return report is not None and fact()

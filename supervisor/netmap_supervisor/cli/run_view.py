@@ -55,46 +55,54 @@ class RunView:
         self._start()
 
     def _start(self) -> None:
+        """A view that cannot be started, for want of descriptors or memory, costs the view and never the daemon."""
         self._starts += 1
         self._started_at = self._clock.boottime()
-        read_fd, self._pipe = os.pipe2(os.O_CLOEXEC)
-        os.set_blocking(self._pipe, False)
-        try:
-            self._process = subprocess.Popen(self._command, stdin=read_fd)
-        finally:
-            os.close(read_fd)
+        self._let_go()
+        with contextlib.suppress(OSError):
+            read_fd, self._pipe = os.pipe2(os.O_CLOEXEC)
+            os.set_blocking(self._pipe, False)
+            try:
+                self._process = subprocess.Popen(self._command, stdin=read_fd)
+            finally:
+                os.close(read_fd)
+
+    def _let_go(self) -> None:
+        if self._pipe >= 0:
+            os.close(self._pipe)
+            self._pipe = -1
 
     def event(self, level: str, event: str, fields: Mapping[str, Any]) -> None:
         """Pass one event on, or count it as dropped."""
-        if self._process is None:
+        if self._starts == 0:
             return
         record = {"level": level, "event": event, "fields": dict(fields)}
         line = msgspec.json.encode(record, enc_hook=str)
         if len(line) > MAX_LINE:
             line = msgspec.json.encode(record | {"fields": {}})
-        try:
-            os.write(self._pipe, line + b"\n")
-        except BlockingIOError:
+        if not self._write(line + b"\n") and not (self._start_again() and self._write(line + b"\n")):
             self.dropped += 1
-        except BrokenPipeError:
-            if self._start_again():
-                os.write(self._pipe, line + b"\n")
-            else:
-                self.dropped += 1
+
+    def _write(self, line: bytes) -> bool:
+        try:
+            os.write(self._pipe, line)
+        except OSError:  # it is busy, it has ended, or it never was
+            return False
+        return True
 
     def _start_again(self) -> bool:
         rested = self._clock.boottime() - self._started_at >= PAUSE
-        if self._process is None or self._process.poll() is None or not rested or self._starts >= MOST_STARTS:
+        lives = self._process is not None and self._process.poll() is None
+        if lives or not rested or self._starts >= MOST_STARTS:
             return False
-        os.close(self._pipe)
         self._start()
         return True
 
     def close(self) -> None:
         """Say that nothing more comes, and leave the view a moment."""
+        self._let_go()
         if self._process is None:
             return
-        os.close(self._pipe)
         try:
             self._process.wait(FAREWELL)
         except subprocess.TimeoutExpired:

@@ -30,9 +30,11 @@ def command(mode: str, hint: str, began: float | None, runtime_dir: Path) -> Non
     # first, and this view shows how.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
+    # Not sys.stdin, and never closed: a thread waits on it and holds its lock, which either would need.
+    events = open(sys.stdin.fileno(), "rb", closefd=False)  # noqa: SIM115
     show(
         make_view(mode, hint=hint, began=began),
         runtime_dir,
         ask=lambda: status_or_none(runtime_dir),
-        events=sys.stdin.buffer,
+        events=events,
     )
