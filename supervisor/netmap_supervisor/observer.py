@@ -30,7 +30,7 @@ class Observer(Protocol):
     """Called in the Supervisor's thread: it must not block."""
 
     def facts(self, facts: RunFacts) -> None:
-        """Once, before anything is started."""
+        """Before anything is started; again when everything had to be started again."""
 
     def event(self, level: str, event: str, fields: Mapping[str, Any]) -> None:
         """Each log event of the Supervisor, whatever the log level."""

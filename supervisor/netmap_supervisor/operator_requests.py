@@ -12,7 +12,7 @@ import msgspec
 
 from netmap_actors.wire import internal_pb2
 from netmap_supervisor.admin import AdminError
-from netmap_supervisor.core_messages import Reconnect, Stop
+from netmap_supervisor.core_messages import Reconnect
 from netmap_supervisor.tree import DEV_CONTROL, HTTP_ENDPOINT
 
 if TYPE_CHECKING:
@@ -43,6 +43,7 @@ class Daemon(Protocol):
 
     def process(self, actor: str) -> ChildProcess | None: ...
     def happened(self, event: Input) -> None: ...
+    def end(self, who: str) -> None: ...
     def tell(self, actor: str, body: Message) -> bool: ...
     def report(self) -> StatusReport: ...
     def counters(self) -> dict[str, dict[str, int]]: ...
@@ -66,7 +67,7 @@ class OperatorRequests:
             case "status":
                 request.answer(self._daemon.report())
             case "stop":
-                self._soon(request, lambda: self._daemon.happened(Stop("the command line")))
+                self._soon(request, lambda: self._daemon.end("the command line"))
             case "reconnect":
                 self._soon(request, lambda: self._daemon.happened(Reconnect()))
             case "reload":

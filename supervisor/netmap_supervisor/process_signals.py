@@ -14,20 +14,32 @@ if TYPE_CHECKING:
 
     from netmap_actors.bus.loop import Loop
 
-__all__ = ["watch_signals"]
+__all__ = ["hold_signals", "outlives_terminal", "watch_signals"]
 
 _STANDARD = (0, 1, 2)
+_WATCHED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
-def watch_signals(loop: Loop, stop: Callable[[str], None], reload: Callable[[], None]) -> None:
+def outlives_terminal() -> bool:
+    """Whether it was started to stay when its terminal is closed: nohup(1) ignores the signal. Ask before watching."""
+    return signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+
+
+def hold_signals() -> None:
+    """Let them wait until they are watched."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, _WATCHED)
+
+
+def watch_signals(
+    loop: Loop, stop: Callable[[str], None], reload: Callable[[], None], *, stays: bool
+) -> None:
     """Call `stop(NAME)` or `reload()` in the loop's turn; to be called in the main thread.
 
     SIGHUP is what an operator sends to have the settings read again, and what the kernel sends when the terminal is
-    closed in which the daemon was started: then nobody is left who could end it with Ctrl-C, and it stops. Started with
-    nohup(1), which ignores the signal, it stays.
+    closed in which the daemon was started: then nobody is left who could end it with Ctrl-C, and it stops, unless it
+    `stays`.
     """
-    wanted_to_stay = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
-    terminals = [] if wanted_to_stay else [fd for fd in _STANDARD if os.isatty(fd)]
+    terminals = [] if stays else [fd for fd in _STANDARD if os.isatty(fd)]
 
     def act(number: int) -> None:
         # A terminal that was hung up answers nothing any more (EIO).
@@ -36,5 +48,6 @@ def watch_signals(loop: Loop, stop: Callable[[str], None], reload: Callable[[], 
         else:
             stop(signal.Signals(number).name)
 
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+    for number in _WATCHED:
         signal.signal(number, lambda caught, _frame: loop.call_soon(lambda: act(caught)))
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _WATCHED)

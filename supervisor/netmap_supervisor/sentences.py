@@ -195,6 +195,7 @@ _EVENTS: dict[str, str] = {
     "degraded": "degraded: {text}",
     "healed": "healed: {code}",
     "reloaded": "settings read again{changes}",
+    "runtime_dir_removed": "SOMEBODY REMOVED {runtime_dir}: everything is started anew, to be reachable again",
     "stopping": "stopping: {reason}",
     "stopped": "stopped",
     "daemon_died": "THE DAEMON IS GONE: nobody keeps this netmap any more",

@@ -6,6 +6,7 @@ Every child inherits the descriptors of the locks, so a lock is free only when n
 from __future__ import annotations
 
 import fcntl
+import math
 import os
 import shutil
 import stat
@@ -25,6 +26,8 @@ RUN_PREFIX = "r-"
 MAX_SOCKET_PATH = 107
 """Bytes of a unix socket's path (unix(7): sun_path is 108 with its zero)."""
 _LONGEST = len("/r-xxxxxxxx/control_connection.sock")
+TOUCH_INTERVAL = 3600.0
+"""Seconds."""
 WAIT = 3.0
 """Seconds a new run waits for the last process of an old one."""
 
@@ -41,7 +44,9 @@ class Claim:
         check_socket_path(runtime_dir)
         self.locks: list[int] = []
         """Descriptors every child inherits."""
+        self._runtime_dir = runtime_dir
         self._run_dir: Path | None = None
+        self._touched = -math.inf
         try:
             for directory in dict.fromkeys((runtime_dir, state_dir)):
                 make_private(directory)
@@ -58,6 +63,26 @@ class Claim:
         """Fresh, 0700: the sockets between the processes of this run."""
         assert self._run_dir is not None, "the claim is made"
         return self._run_dir
+
+    def lost(self, now: float) -> bool:
+        """Whether somebody removed the runtime directory: nobody finds the sockets then. `now` is in seconds.
+
+        logind does that to /run/user/UID when the user's last login ends. What is not touched for long may be swept
+        away, too (XDG Base Directory Specification: six hours), which this prevents.
+        """
+        ours = os.fstat(self.locks[0])
+        try:
+            found = (self._runtime_dir / LOCK_NAME).stat()
+            self.run_dir.stat()
+        except (FileNotFoundError, NotADirectoryError):
+            return True
+        except OSError:
+            return False  # it cannot be told
+        if now - self._touched >= TOUCH_INTERVAL:
+            self._touched = now
+            for lock in self.locks:
+                os.utime(lock)
+        return not os.path.samestat(found, ours)
 
     def release(self) -> None:
         """Give the locks back, as far as this process goes, and clear this run's sockets away."""

@@ -19,12 +19,10 @@ import msgspec
 import pykka
 import zmq
 
-from netmap_actors.bus.loop import Loop
 from netmap_actors.bus.mailbox import Mailbox, Turn
 from netmap_actors.bus.sockets import Sockets
-from netmap_actors.clock import SystemClock
 from netmap_actors.errors import NetmapError
-from netmap_actors.wire.codec import Codec, ForeignEnvelope, require_native_protobuf
+from netmap_actors.wire.codec import Codec, ForeignEnvelope
 from netmap_supervisor.admin import AdminError, AdminServer
 from netmap_supervisor.boot_records import BootRecords, endpoints_of, environment_for, state_slug
 from netmap_supervisor.core import CONNECTION, SupervisorCore
@@ -47,7 +45,7 @@ from netmap_supervisor.core_messages import (
 from netmap_supervisor.embedded_control import EmbeddedControl
 from netmap_supervisor.log import ChildOutput
 from netmap_supervisor.log import Log as LogWriter
-from netmap_supervisor.observer import Observer, RunFacts
+from netmap_supervisor.observer import RunFacts
 from netmap_supervisor.operator_requests import OperatorRequests
 from netmap_supervisor.os_process import ChildProcess, spawn
 from netmap_supervisor.process_signals import watch_signals
@@ -56,7 +54,7 @@ from netmap_supervisor.report import Own, make_report
 from netmap_supervisor.route_watch import RouteWatch
 from netmap_supervisor.run_settings import EMBEDDED
 from netmap_supervisor.sd_notify import Notifier
-from netmap_supervisor.single_instance import Claim, make_private
+from netmap_supervisor.single_instance import make_private
 from netmap_supervisor.tree import DEV_CONTROL, FLAGS, specs_for
 
 if TYPE_CHECKING:
@@ -65,12 +63,14 @@ if TYPE_CHECKING:
     from google.protobuf.message import Message
 
     from netmap_actors.boot import Endpoints
-    from netmap_actors.bus.loop import Timer
+    from netmap_actors.bus.loop import Loop, Timer
     from netmap_supervisor.core_messages import Command, Input
+    from netmap_supervisor.observer import Observer
     from netmap_supervisor.run_settings import RunSettings
+    from netmap_supervisor.single_instance import Claim
     from netmap_supervisor.status import StatusReport
 
-__all__ = ["Observer", "RunFacts", "run"]
+__all__ = ["Supervisor"]
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 WORDS_PER_TURN = 500
@@ -78,35 +78,12 @@ LAST_WORDS_LIMIT = 0.25
 """Seconds the last words of a connection that ended by itself are waited for."""
 LOG_CHUNK = 64 * 1024
 STATUS_INTERVAL = 5.0
-"""Seconds between two STATUS lines for the service manager, and two looks at our own memory."""
+"""Seconds between two STATUS lines for the service manager, and two looks at our own memory and directory."""
 END_LIMIT = 10.0
 """Seconds between the end of the last child and ours. After them it says where each thread is, and ends all the same:
 a daemon that neither works nor ends would keep its directories from the next one."""
 MAX_WORDS = 20_000
 """Words read before a judgement: more than all children can have waiting (their high-water marks)."""
-
-
-def run(
-    settings: RunSettings,
-    observer: Observer | None = None,
-    read_settings: Callable[[], RunSettings] | None = None,
-) -> int:
-    """Be the daemon until it is told to stop; the exit status. Raises ConfigurationError or AlreadyRunning.
-
-    To be called in the process's main thread. `read_settings()` gives the settings again, for SIGHUP and
-    `reload`; it raises NetmapError when they are not usable.
-    """
-    require_native_protobuf()
-    _own_descriptors()
-    loop = Loop(SystemClock())
-    claim = Claim(
-        Path(settings.state_dir), Path(settings.runtime_dir), lambda seconds: _pass_time(loop, seconds)
-    )
-    try:
-        actor = Supervisor(settings, claim, loop, observer, read_settings)
-        return actor.run()
-    finally:
-        claim.release()
 
 
 class Supervisor(pykka.ThreadingActor):
@@ -119,13 +96,19 @@ class Supervisor(pykka.ThreadingActor):
         loop: Loop,
         observer: Observer | None,
         read_settings: Callable[[], RunSettings] | None,
+        *,
+        stays: bool = False,
     ) -> None:
+        """`read_settings()`: the settings again, raises NetmapError; `stays`: also when its terminal is closed."""
         super().__init__()
+        self.homeless = False
+        """It ended because its runtime directory was removed: nobody told it to stop."""
         # pykka's factory is static and cannot be handed the loop; the reference holds the mailbox.
         self.actor_inbox = Mailbox(loop)
         self._actor_ref = pykka.ActorRef(self)
         self._loop = loop
-        self._settings = settings
+        self.settings = settings
+        self._stays = stays
         self._claim = claim
         self._observer = observer
         self._read_settings = read_settings
@@ -138,6 +121,7 @@ class Supervisor(pykka.ThreadingActor):
         self._addresses: dict[str, bytes] = {}
         self._timer: Timer | None = None
         self._routes: RouteWatch | None = None
+        self._pipes: tuple[int, ...] = ()
         self._unburied: Exited | None = None
         """A connection that was reaped and whose last words have not come."""
         self._exit_code: int | None = None
@@ -187,19 +171,21 @@ class Supervisor(pykka.ThreadingActor):
     # Set-up
 
     def _set_up(self) -> None:
-        runtime_dir = Path(self._settings.runtime_dir)
+        runtime_dir = Path(self.settings.runtime_dir)
         endpoints = endpoints_of(self._claim.run_dir, runtime_dir)
         self._router = self._sockets.router_bind(endpoints.supervisor)
         self._loop.watch(self._router, self._on_words)
         self._requests = OperatorRequests(self, self._loop, self._reload)
         self._admin = AdminServer(self._loop, self._sockets, runtime_dir, self._requests.on_request)
-        self._life_read, self._life_write = os.pipe2(os.O_CLOEXEC)
+        # Nobody writes into the first: its other end, closed by our death, tells the children.
+        self._life_read, life_write = os.pipe2(os.O_CLOEXEC)
         self._log_read, self._log_write = os.pipe2(os.O_CLOEXEC)
+        self._pipes = (self._life_read, life_write, self._log_read, self._log_write)
         os.set_blocking(self._log_read, False)
         self._output = ChildOutput(self._log)
         self._loop.watch(self._log_read, self._on_output)
         self._boots = self._make_boots(endpoints)
-        watch_signals(self._loop, lambda name: self.happened(Stop(name)), self._on_reload_signal)
+        watch_signals(self._loop, self.end, self._on_reload_signal, stays=self._stays)
         self._look_at_self()
         self._loop.every(STATUS_INTERVAL, self._look_at_self)
         if self._notifier.watchdog_interval is not None:
@@ -213,7 +199,7 @@ class Supervisor(pykka.ThreadingActor):
         self._carry_out(self._core.start(self._now()))
 
     def _make_boots(self, endpoints: Endpoints) -> BootRecords:
-        settings, state_dir = self._settings, Path(self._settings.state_dir)
+        settings, state_dir = self.settings, Path(self.settings.state_dir)
         connection_dir = state_dir / (EMBEDDED if settings.embedded else state_slug(settings.control_url))
         make_private(connection_dir)
         own = self._embedded = EmbeddedControl(state_dir) if settings.embedded else None
@@ -231,7 +217,7 @@ class Supervisor(pykka.ThreadingActor):
         )
 
     def _tell_facts(self, updates: str, requests: str) -> None:
-        settings = self._settings
+        settings = self.settings
         facts = RunFacts(
             version=self._own.version,
             pid=self._own.pid,
@@ -369,7 +355,7 @@ class Supervisor(pykka.ThreadingActor):
             process = spawn(
                 actor,
                 self._boots.record(command),
-                environment=environment_for(actor, os.environ, self._settings.auth_key),
+                environment=environment_for(actor, os.environ, self.settings.auth_key),
                 inherited=inherited,
                 log_fd=self._log_write,
             )
@@ -402,7 +388,8 @@ class Supervisor(pykka.ThreadingActor):
 
     def _finish(self, code: int) -> None:
         self._exit_code = code
-        self._notifier.send(STOPPING="1")
+        if not self.homeless:
+            self._notifier.send(STOPPING="1")
         self._on_output()
         self.event("info", "stopped", {"exit_code": code})
         self._close()
@@ -421,11 +408,21 @@ class Supervisor(pykka.ThreadingActor):
             self._timer.cancel()
         if self._routes is not None:
             self._routes.close()
+        if self._embedded is not None:
+            self._embedded.close()
+        for fd in self._pipes:
+            os.close(fd)
+        self._pipes = ()
         self.actor_stopped.set()
         pykka.ActorRegistry.unregister(self.actor_ref)
         self._sockets.close()
 
     # For operators
+
+    def end(self, who: str) -> None:
+        """End everything, for good."""
+        self.homeless = False
+        self.happened(Stop(who))
 
     def event(self, level: str, event: str, fields: Mapping[str, Any]) -> None:
         """Log it, and show it to whoever watches."""
@@ -439,7 +436,7 @@ class Supervisor(pykka.ThreadingActor):
 
     def report(self) -> StatusReport:
         """What `status` shows."""
-        return make_report(self._core, self._settings, self._own, self._now())
+        return make_report(self._core, self.settings, self._own, self._now())
 
     def counters(self) -> dict[str, dict[str, int]]:
         """What the children last said they have counted, by actor."""
@@ -449,14 +446,19 @@ class Supervisor(pykka.ThreadingActor):
         """Take over what can change while it runs, and say what cannot. Raises NetmapError."""
         if self._read_settings is None:
             raise AdminError("cannot reload: the settings of this run do not come from a file")
-        self._settings, changes = compare(self._settings, self._read_settings())
-        self._log.level = self._settings.log_level
-        self._boots.renew(self._settings)
+        self.settings, changes = compare(self.settings, self._read_settings())
+        self._log.level = self.settings.log_level
+        self._boots.renew(self.settings)
         level = "warning" if changes.needs_restart else "info"
         self.event(level, "reloaded", msgspec.structs.asdict(changes))
         return changes
 
     def _look_at_self(self) -> None:
+        if self._claim.lost(self._loop.now()) and not self._core.stopping:
+            self.homeless = True
+            self.event("error", "runtime_dir_removed", {"runtime_dir": self.settings.runtime_dir})
+            self.happened(Stop("nobody can reach it: its runtime directory was removed"))
+            return
         with Path("/proc/self/statm").open("rb") as file:
             self._own.rss_bytes = int(file.read().split()[1]) * _PAGE
         if self._notifier.active:
@@ -472,23 +474,6 @@ class Supervisor(pykka.ThreadingActor):
         netmap = self.report().netmap
         age = "no map yet" if netmap.age_s is None else f"last map {netmap.age_s:.0f} s ago"
         return f"{netmap.state}, {netmap.peers} peers, {age}"
-
-
-def _pass_time(loop: Loop, seconds: float) -> None:
-    until = loop.now() + seconds
-    loop.at(until, lambda: None)
-    loop.run(lambda: loop.now() >= until)
-
-
-def _own_descriptors() -> None:
-    """Whoever started us may have left descriptors open, or the standard ones closed: neither is for our children."""
-    while (fd := os.open(os.devnull, os.O_RDWR)) <= 2:
-        os.set_inheritable(fd, True)
-    os.close(fd)
-    for path in list(Path("/proc/self/fd").iterdir()):
-        number = int(path.name)
-        if number > 2 and path.exists():
-            os.set_inheritable(number, False)
 
 
 def _time_namespace() -> str:

@@ -52,14 +52,20 @@ ACTOR_ROOMS = (
 
 def test_the_supervisor_process_never_loads_the_code_of_an_actor() -> None:
     """It has to survive what they do; the linter sees imports, this sees what is loaded in the end."""
-    loaded = loaded_by("import netmap_supervisor.supervisor")
+    loaded = loaded_by("import netmap_supervisor.daemon")
     assert not rooms(loaded, *ACTOR_ROOMS, "netmap_actors.subscriber", "cryptography", "h2", "h11")
 
 
 def test_importing_the_subscriber_loads_nothing_of_the_daemon() -> None:
     loaded = loaded_by("from netmap_supervisor import Subscriber")
     assert rooms(loaded, "netmap_actors.subscriber")
-    daemon = (*ACTOR_ROOMS, "netmap_actors.bus", "netmap_supervisor.supervisor", "netmap_supervisor.core")
+    daemon = (
+        *ACTOR_ROOMS,
+        "netmap_actors.bus",
+        "netmap_supervisor.daemon",
+        "netmap_supervisor.supervisor",
+        "netmap_supervisor.core",
+    )
     assert not rooms(loaded, *daemon, "pykka", "cryptography", "h2", "h11", "structlog", "click", "rich")
 
 

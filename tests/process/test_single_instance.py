@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import stat
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from netmap_actors.errors import ConfigurationError
-from netmap_supervisor.single_instance import AlreadyRunning, Claim, is_locked
+from netmap_supervisor.single_instance import LOCK_NAME, TOUCH_INTERVAL, AlreadyRunning, Claim, is_locked
 
 
 @pytest.fixture
@@ -147,3 +148,54 @@ def test_a_claim_that_fails_half_way_holds_nothing(place) -> None:
         claim(place)
     assert not is_locked(place / "run")
     assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
+def test_a_runtime_directory_that_was_removed_is_missed(place) -> None:
+    held = claim(place)
+    assert not held.lost(0.0)
+    shutil.rmtree(held.run_dir)
+    assert held.lost(1.0)
+    held.release()
+    held = claim(place)
+    shutil.rmtree(place / "run")
+    assert held.lost(2.0)
+    held.release()
+
+
+def test_a_directory_of_somebody_else_in_its_place_is_not_ours(place) -> None:
+    held = claim(place)
+    (place / "run" / LOCK_NAME).unlink()
+    (place / "run" / LOCK_NAME).touch()
+    assert held.lost(0.0)
+    held.release()
+    held = claim(place)
+    shutil.rmtree(place / "run")
+    (place / "run").touch()
+    assert held.lost(0.0)
+    held.release()
+
+
+def test_what_cannot_be_looked_at_is_not_called_removed(place, monkeypatch: pytest.MonkeyPatch) -> None:
+    held = claim(place)
+
+    def broken(_path: Path) -> os.stat_result:
+        raise OSError(5, "Input/output error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "stat", broken)
+        assert not held.lost(0.0)
+    held.release()
+
+
+def test_the_locks_are_touched_before_anybody_sweeps_them_away(place) -> None:
+    held = claim(place)
+    locks = [place / name / LOCK_NAME for name in ("run", "state")]
+    assert not held.lost(0.0)
+    for lock in locks:
+        os.utime(lock, (1.0, 1.0))
+    assert not held.lost(TOUCH_INTERVAL - 1.0)
+    assert [lock.stat().st_mtime for lock in locks] == [1.0, 1.0]
+    assert not held.lost(TOUCH_INTERVAL)
+    assert all(lock.stat().st_mtime > 1.0 for lock in locks)
+    assert TOUCH_INTERVAL < 6 * 3600
+    held.release()

@@ -44,7 +44,7 @@ PROGRAM = """
     import msgspec, pathlib, sys
     from netmap_actors.errors import ConfigurationError, NetmapError
     from netmap_supervisor.run_settings import RunSettings
-    from netmap_supervisor.supervisor import run
+    from netmap_supervisor.daemon import run
     path = pathlib.Path(sys.argv[1])
     def read():
         try:

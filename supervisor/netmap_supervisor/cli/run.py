@@ -63,7 +63,7 @@ def command(config_file: str | None, demo_faults: bool, **flags: Any) -> int:
     settings = run_settings(configuration, mode)
     # Loaded here: what only checks its options does not need the daemon.
     from netmap_supervisor.cli.run_view import RunView  # noqa: PLC0415
-    from netmap_supervisor.supervisor import run  # noqa: PLC0415
+    from netmap_supervisor.daemon import run  # noqa: PLC0415
 
     def again() -> RunSettings:
         return run_settings(read(), mode)

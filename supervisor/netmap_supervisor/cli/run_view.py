@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from netmap_supervisor.supervisor import RunFacts
+    from netmap_supervisor.observer import RunFacts
 
 __all__ = ["RunView"]
 
@@ -49,6 +49,8 @@ class RunView:
 
     def facts(self, facts: RunFacts) -> None:  # noqa: ARG002  # the banner has them
         """The directories are ours: not before, or it would show another daemon's netmap as this one's."""
+        if self._starts:
+            return  # they were taken away, and are ours again
         with contextlib.suppress(OSError):  # a screen that is gone is not missed
             click.echo(self._banner)
             sys.stdout.flush()

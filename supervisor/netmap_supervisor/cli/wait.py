@@ -43,7 +43,8 @@ def _conditions(ctx: click.Context, param: click.Parameter, value: tuple[str, ..
 @click.option(
     "--for",
     "conditions",
-    required=True,
+    default=("fresh",),
+    show_default=True,
     multiple=True,
     callback=_conditions,
     metavar="CONDITION",
@@ -66,7 +67,7 @@ def command(conditions: tuple[Condition, ...], timeout: float, runtime_dir: Path
 
     \b
     Examples:
-      netmap-supervisor wait --for fresh --timeout 1m
+      netmap-supervisor wait --timeout 1m
       netmap-supervisor wait --for peer:web-1=online --for peer:db-1=online
     """
     with Subscriber(runtime_dir) as subscriber:

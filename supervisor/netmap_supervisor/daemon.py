@@ -1,0 +1,84 @@
+"""The daemon's life in this process: its directories, and one Supervisor after another while they are taken away.
+
+Not here: what a Supervisor does (`supervisor`).
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from netmap_actors.bus.loop import Loop
+from netmap_actors.clock import SystemClock
+from netmap_actors.errors import NetmapError
+from netmap_actors.wire.codec import require_native_protobuf
+from netmap_supervisor.process_signals import hold_signals, outlives_terminal
+from netmap_supervisor.single_instance import Claim
+from netmap_supervisor.supervisor import Supervisor
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from netmap_supervisor.observer import Observer
+    from netmap_supervisor.run_settings import RunSettings
+
+__all__ = ["run"]
+
+
+def run(
+    settings: RunSettings,
+    observer: Observer | None = None,
+    read_settings: Callable[[], RunSettings] | None = None,
+) -> int:
+    """Be the daemon until it is told to stop; the exit status. Raises ConfigurationError or AlreadyRunning.
+
+    To be called in the process's main thread. `read_settings()` gives the settings again, for SIGHUP and
+    `reload`; it raises NetmapError when they are not usable.
+    """
+    require_native_protobuf()
+    _own_descriptors()
+    stays = outlives_terminal()
+    loop, claim = _claim(settings)
+    while True:
+        try:
+            actor = Supervisor(settings, claim, loop, observer, read_settings, stays=stays)
+            code = actor.run()
+            if not actor.homeless:
+                return code
+            hold_signals()
+        finally:
+            claim.release()
+        loop.close()
+        faulthandler.cancel_dump_traceback_later()
+        settings = actor.settings
+        try:
+            loop, claim = _claim(settings)
+        except NetmapError as error:
+            # Not a matter of the settings: whoever starts us again makes the directory first, as systemd does.
+            raise NetmapError(
+                f"cannot go on: the runtime directory {settings.runtime_dir} was removed, and now: {error}"
+            ) from None
+
+
+def _claim(settings: RunSettings) -> tuple[Loop, Claim]:
+    loop = Loop(SystemClock())
+
+    def pass_time(seconds: float) -> None:
+        until = loop.now() + seconds
+        loop.at(until, lambda: None)
+        loop.run(lambda: loop.now() >= until)
+
+    return loop, Claim(Path(settings.state_dir), Path(settings.runtime_dir), pass_time)
+
+
+def _own_descriptors() -> None:
+    """Whoever started us may have left descriptors open, or the standard ones closed: neither is for our children."""
+    while (fd := os.open(os.devnull, os.O_RDWR)) <= 2:
+        os.set_inheritable(fd, True)
+    os.close(fd)
+    for path in list(Path("/proc/self/fd").iterdir()):
+        number = int(path.name)
+        if number > 2 and path.exists():
+            os.set_inheritable(number, False)
