@@ -95,11 +95,19 @@ class ControlClient:
     """One TCP connection through handshake and HTTP/2."""
 
     def __init__(
-        self, url: str, node: Node, server_key: MachineKey | None = None, version: int = VERSION
+        self,
+        url: str,
+        node: Node,
+        server_key: MachineKey | None = None,
+        version: int = VERSION,
+        *,
+        patience: float = LIMIT,
     ) -> None:
+        """`patience`: seconds each of the server's first answers may take."""
         self.node = node
         self.version = version
         self.sock = _dial(url)
+        self.sock.settimeout(patience)
         host = urllib.parse.urlsplit(url).netloc
         initiator = Initiator(node.machine, server_key or fetch_key(url), version, os.urandom(32))
         upgrade = UpgradeClient(host, initiator.initiation)

@@ -107,6 +107,14 @@ def test_a_fault_strikes_one_client_and_is_healed(server: DevServer, client: Con
     second = client.map()
     client.message(second, 0)  # nothing waits for it any more
     assert "healed" in order_err(server, "fault", "no_keepalives", "--for", "0.2s")
+    assert "there is no such fault; a client is named by" in order(server, "heal", "web-1", status=1)
+    who = ["--client", client.node.name]
+    assert "or silent does not harm it" in order(server, "heal", "silent", *who, status=1)
+    order(server, "fault", "register_null")
+    order(server, "fault", "rst_stream", "scope=later", "moment=map", "--for", "0.1s")
+    assert client.answer("/machine/register", client.register_body("")).body == b"null", "it is another fault"
+    order(server, "heal", "register_null")
+    assert client.register()["MachineAuthorized"]
 
 
 def order_err(server: DevServer, *words: str) -> str:
@@ -192,7 +200,7 @@ def test_what_cannot_be_done_is_said(server: DevServer, words: tuple[str, ...], 
     [
         (("fault", "silent", "nonsense"), "is not KEY=VALUE"),
         (("fault", "silent", "--for", "soon"), "--for"),
-        (("heal", "web-1"), "unexpected extra argument"),
+        (("heal", "silent", "web-1"), "unexpected extra argument"),
         (("clients", "web-1"), "unexpected extra argument"),
         (("nodes", "web-1"), "unexpected extra argument"),
         (("seen", "map", "read"), "unexpected extra argument"),

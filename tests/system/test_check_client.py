@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 
 from netmap_supervisor.client_check.trials import TRIALS
 from tests.system.daemon import PROGRAM
+from tests.waiting import wait_for
 
 ROOT = Path(__file__).resolve().parents[2]
 OURS = [
@@ -70,3 +72,47 @@ def test_a_deaf_client_fails_where_it_is_deaf_only(tmp_path: Path) -> None:
     assert held["join"]["verdict"] == "pass", said
     assert held["silence"]["verdict"] == "fail", said
     assert held["silence"]["seen"].startswith("asked nothing and made no new connection in 8."), said
+
+
+@pytest.mark.parametrize("manner", ["goaway", "close"])
+def test_a_client_that_has_quietly_lost_its_session_is_not_called_healthy(
+    tmp_path: Path, manner: str
+) -> None:
+    lost = [sys.executable, "-P", "-m", "tests.system.deaf_client", manner]
+    status, held, said = check(tmp_path, "--limit=4s", "--scenario=healthy", client=lost, limit=50.0)
+    assert (status, held["healthy"]["verdict"]) == (1, "fail"), said
+    assert held["healthy"]["seen"].startswith(
+        ("map session gone after", "connection closed by the client")
+    ), said
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_whoever_ends_it_ends_the_client_too(tmp_path: Path, number: signal.Signals) -> None:
+    client = [
+        "sh",
+        "-c",
+        'echo "$$ $1" > "$0.new"; mv "$0.new" "$0"; sleep 1000',
+        str(tmp_path / "seen"),
+        "{dir}",
+    ]
+    command = ["env", "--default-signal=INT,HUP", *PROGRAM, "check-client", f"--output={tmp_path}/logs"]
+    process = subprocess.Popen(
+        [*command, "--scenario=join", "--join-limit=60s", "--", *client],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        cwd=tmp_path,
+    )
+    try:
+        wait_for((tmp_path / "seen").exists, 20.0, "the client")
+        pid, directory = (tmp_path / "seen").read_text().split()
+        assert Path(directory).is_dir()
+        process.send_signal(number)
+        said, _ = process.communicate(timeout=20)
+    finally:
+        process.kill()
+        process.wait()
+    assert process.returncode == 130, said
+    assert "Traceback" not in said
+    assert not Path(directory).exists()
+    wait_for(lambda: not Path(f"/proc/{pid}").exists(), 10.0, "the client's end")

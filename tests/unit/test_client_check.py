@@ -26,7 +26,7 @@ from tests.waiting import wait_for
 
 LIMITS = Limits()
 STRUCK = 1000.0
-JOINED = Facts(joined_after=0.5, watched=137.0)
+JOINED = Facts(joined_after=0.5, watched=137.0, fed_until=137.0)
 
 
 def seen(after: float, kind: str, connection: int = 1, detail: str = "") -> Seen:
@@ -60,10 +60,11 @@ def test_a_new_connection_is_told_from_the_one_that_was_struck() -> None:
         seen(121.2, "map", 2),
         seen(121.3, "end", 1, "the client closed"),
     ]
-    facts = observe(events, [session(-8.9, 1), session(121.2, 2)], moments())
+    facts = observe(events, [session(-8.9, 1, alive=120.0), session(121.2, 2)], moments())
     assert facts == Facts(
         joined_after=1.0,
         watched=137.0,
+        fed_until=pytest.approx(120.0),
         session_after=pytest.approx(121.2),
         connected_after=pytest.approx(121.0),
         new_connections=(pytest.approx(121.0),),
@@ -151,6 +152,8 @@ BACK = {"back_after": 4.0}
         ),
         ("healthy", {"closed_after": 4.0, "closed_by": "client"}, "fail", "closed by the client after 4.0 s"),
         ("healthy", {"reset_after": 4.0}, "fail", "given up after 4.0 s"),
+        ("healthy", {"fed_until": 7.0}, "fail", "map session gone after 7.0 s, and no other in 137.0 s"),
+        ("clock_wrong", {"fed_until": None}, "fail", "map session gone after 0.0 s"),
         ("foreign_ping", {"foreign_calls": 1}, "fail", "called the other address, once"),
         ("foreign_ping", {}, "pass", "same connection"),
         ("silence", NEW, "pass", "new TCP connection after 121.3 s, map session after 121.4 s"),
@@ -219,6 +222,16 @@ def test_a_client_that_ended_failed_if_it_had_joined_before() -> None:
     assert judge(TRIALS["bomb"], LIMITS, JOINED, ended) == Judgement(Verdict.FAIL, ended)
     assert judge(TRIALS["bomb"], LIMITS, Facts(), ended) == Judgement(Verdict.ERROR, ended)
     assert judge(TRIALS["join"], LIMITS, Facts(), ended) == Judgement(Verdict.FAIL, ended)
+
+
+def test_who_never_asked_was_not_tried() -> None:
+    """One that is refused from its beginning cannot join: to have asked is what counts."""
+    ended = "the client ended by itself after 0.1 s, exit status 1"
+    assert judge(TRIALS["register_null"], LIMITS, Facts(), ended) == Judgement(Verdict.ERROR, ended)
+    silent = judge(TRIALS["register_null"], LIMITS, Facts(watched=30.0))
+    assert silent == Judgement(Verdict.ERROR, "did not ask to be registered within 30.0 s")
+    asked = Facts(watched=30.0, attempts=(0.0,), attempt_count=1)
+    assert judge(TRIALS["register_null"], LIMITS, asked, ended) == Judgement(Verdict.FAIL, ended)
 
 
 # The table of trials

@@ -28,15 +28,21 @@ def test_every_fault_can_be_made_without_parameters(name: str) -> None:
     [
         ("nonsense", {}, "the faults are"),
         ("drip", {"speed": 3}, "it takes period"),
-        ("drip", {"period": "fast"}, "period is not float"),
-        ("http_status", {"status": "500"}, "status is not int"),
+        ("drip", {"period": "fast"}, "period is not a number from 0.01 to 10000000000"),
+        ("http_status", {"status": "500"}, "status is not a whole number from 200 to 599"),
+        ("http_status", {"status": 101}, "status is not a whole number from 200 to 599"),
+        ("http_status", {"retry_after": "1\r\nX: y"}, "retry_after holds more than printable ASCII"),
+        ("rst_stream", {"code": -1}, "code is not a whole number from 0 to 4294967295"),
+        ("goaway", {"debug": "x" * 5000}, "debug has 5000 bytes"),
+        ("flood", {"frame": "goaway"}, "frame is not one of empty_data, ping, settings, window_update"),
+        ("bomb", {"size": 10**30}, "size is not a whole number"),
         ("cut", {"moment": "never"}, "not a valid Moment"),
         ("cut", {"scope": "some"}, "not a valid Scope"),
         ("half_frame", {"moment": "register"}, "it strikes at first, live"),
         ("cut", {"times": 0}, "positive"),
         ("cut", {"times": "twice"}, "positive"),
-        ("clock_wrong", {"seconds": 1e11}, "beyond"),
-        ("clock_wrong", {"seconds": float("nan")}, "beyond"),
+        ("clock_wrong", {"seconds": 1e11}, "not a number from"),
+        ("clock_wrong", {"seconds": float("nan")}, "not a number from"),
     ],
 )
 def test_a_fault_that_cannot_be_says_why(name: str, given: dict[str, object], why: str) -> None:
@@ -71,6 +77,15 @@ def test_healing_one_client_leaves_the_others_theirs() -> None:
     assert plan.heal(frozenset({"web", "5", "connection:1"})) == 1
     assert [fault.client for fault in plan.waiting] == ["db", ""]
     assert plan.heal(frozenset({"web"})) == 0
+
+
+def test_healing_one_fault_leaves_the_others() -> None:
+    plan = FaultPlan()
+    for name in ("headers_never", "register_null", "headers_never"):
+        plan.add(make_fault(name, client="web"))
+    assert plan.heal(frozenset({"db"}), "headers_never") == 0
+    assert plan.heal(None, "headers_never") == 2
+    assert [fault.name for fault in plan.waiting] == ["register_null"]
 
 
 def test_what_kills_a_connection_strikes_only_those_that_are_open() -> None:

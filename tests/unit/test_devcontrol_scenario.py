@@ -48,7 +48,7 @@ EXAMPLES = Path(__file__).parents[2] / "docs" / "examples" / "scenarios"
         ("[[event]]\nat = nan\ndo = 'heal'", "event 1: at is nan"),
         ("[[event]]\nat = true\ndo = 'heal'", "event 1: at is True"),
         ("[[event]]\nat = 1\nrepeat = 0\ndo = 'heal'", "event 1: repeat is 0"),
-        ("[[event]]\nat = 1\ndo = 'heal'\nnode = 'a'", "event 1: heal takes client, not node"),
+        ("[[event]]\nat = 1\ndo = 'heal'\nnode = 'a'", "event 1: heal takes client, fault, not node"),
         (
             "[[event]]\nat = 1\ndo = 'set_policy'\npolicy = {acls = 5}",
             "event 1: cannot use the policy: acls: it is not a list",

@@ -7,6 +7,7 @@ import random
 
 import pytest
 
+from netmap_actors.devcontrol.addresses import addresses_at, registered_places, simulated_places
 from netmap_actors.devcontrol.churn import Churn, populate
 from netmap_actors.devcontrol.tailnet import FIRST_SIMULATED_ID, TAGGED_USER, Aspect, Tailnet, TailnetError
 
@@ -185,3 +186,24 @@ def test_without_a_rate_nothing_moves() -> None:
     assert churn.deadline() is None
     churn.expire(10_000.0, WALL)
     assert churn.changes == 0
+
+
+def test_registered_and_simulated_nodes_never_share_an_address() -> None:
+    registered, simulated = registered_places(), simulated_places()
+    given = [registered.take() for _ in range(20_000)]
+    made = {simulated.take() for _ in range(60_000)}
+    assert len({*given} | made) == 80_000
+    assert given[0] == 1
+    addresses = {addresses_at(place) for place in given}
+    assert len(addresses) == 20_000
+    assert ("100.100.100.100/32", "fd7a:115c:a1e0::24:6464/128") not in addresses
+
+
+def test_a_place_from_an_earlier_run_is_not_given_out_again() -> None:
+    earlier = registered_places()
+    given = [earlier.take() for _ in range(17_000)]
+    later = registered_places()
+    later.claim(given[-1])
+    taken = [later.take() for _ in range(17_000)]
+    assert taken[:16_999] == given[:-1]
+    assert taken[-1] == given[-1] + 1

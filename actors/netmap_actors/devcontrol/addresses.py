@@ -11,31 +11,38 @@ import ipaddress
 __all__ = ["Places", "addresses_at", "registered_places", "simulated_places"]
 
 _V4_BASE = int(ipaddress.IPv4Address("100.64.0.0"))
-_SIMULATED_OFFSET = 0x4000
-"""Registered nodes live in 100.64.0.0/18, simulated ones above."""
-_RESERVED = range(0x24_6464, 0x24_6465)  # 100.100.100.100, MagicDNS itself
+_SIMULATED = range(0x4000, 0x20_0000)
+"""Registered nodes live in 100.64.0.0/18, simulated ones above; the 16 384th that registers has one beyond these."""
+_MAGIC_DNS = 0x24_6464  # 100.100.100.100
 
 
 class Places:
     """Offsets into the address ranges; freed ones are given out again, the lowest first."""
 
-    def __init__(self, first: int) -> None:
+    def __init__(self, first: int, others: range = range(0)) -> None:
+        """`others`: not to be given out here."""
         self._next = first
+        self._others = others
         self._free: list[int] = []
 
     def take(self) -> int:
         if self._free:
             return heapq.heappop(self._free)
-        while self._next in _RESERVED:
-            self._next += 1
-        place = self._next
-        self._next += 1
+        place = self._usable(self._next)
+        self._next = place + 1
         return place
+
+    def _usable(self, place: int) -> int:
+        """This place, or the first one above that may be given out."""
+        if place in self._others:
+            place = self._others.stop
+        return place + 1 if place == _MAGIC_DNS else place
 
     def claim(self, place: int) -> None:
         """This one is in use already."""
-        for skipped in range(self._next, place):
+        while (skipped := self._usable(self._next)) < place:
             heapq.heappush(self._free, skipped)
+            self._next = skipped + 1
         if place in self._free:
             self._free.remove(place)
             heapq.heapify(self._free)
@@ -47,12 +54,12 @@ class Places:
 
 def registered_places() -> Places:
     """For nodes that come over the wire."""
-    return Places(1)
+    return Places(1, _SIMULATED)
 
 
 def simulated_places() -> Places:
     """For nodes nobody is behind."""
-    return Places(_SIMULATED_OFFSET)
+    return Places(_SIMULATED.start)
 
 
 def addresses_at(place: int) -> tuple[str, str]:

@@ -42,11 +42,9 @@ def bomb(size: int, *, declared: bool) -> bytes:
         header = b"\x28\xb5\x2f\xfd" + bytes([0xC0, 0x50]) + struct.pack("<Q", blocks * _BLOCK)
     else:
         header = b"\x28\xb5\x2f\xfd" + bytes([0x00, 0x50])  # window of 1 MiB, no content size
-    body = bytearray(header)
-    for number in range(blocks):
-        last = int(number == blocks - 1)
-        body += struct.pack("<L", last | _RLE << 1 | _BLOCK << 3)[:3] + b"\x00"
-    return struct.pack("<L", len(body)) + bytes(body)
+    block, last = (struct.pack("<L", end | _RLE << 1 | _BLOCK << 3)[:3] + b"\x00" for end in (0, 1))
+    body = header + block * (blocks - 1) + last
+    return struct.pack("<L", len(body)) + body
 
 
 def oversized(length: int) -> bytes:

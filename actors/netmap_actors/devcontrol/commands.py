@@ -72,12 +72,16 @@ class Commands:
             )
         return self._server.commit_fault(fault)
 
-    def heal(self, client: str = "") -> int:
-        """End all faults, or what one client suffers and what waits for it by a name of its own.
+    def heal(self, client: str = "", fault: str = "") -> int:
+        """End all faults, or what one client suffers and what waits for it by a name of its own, or one fault alone.
 
-        0: there is no such client, and nothing waits for it.
+        0: there is no such client or fault, and nothing waits for it.
         """
-        return self._server.heal(client)
+        if fault and fault not in FAULTS:
+            raise BadFault(
+                f"cannot heal {escape(fault, 80)!r}: there is no such fault; a client is named by `client`"
+            )
+        return self._server.heal(client, fault)
 
     def faults(self) -> dict[str, str]:
         """Every fault there is, with what it does."""
@@ -88,12 +92,14 @@ class Commands:
         return self._server.drop_all(reset=reset)
 
     def raw(self, json: str, client: str = "") -> int:
-        """Send this MapResponse, whatever it says, to the live streams of a client or of all."""
+        """Send this MapResponse, whatever it says, to the live streams of a client or of all; to how many."""
         count = 0
         for connection in self._server.connections.values():
             if client and client not in connection.names():
                 continue
             for stream in connection.api.streams.values():
+                if not stream.opened:
+                    continue  # a fault keeps its HEADERS back
                 stream.send(json.encode(), self._now())
                 count += 1
         self._server.changed()
@@ -162,6 +168,7 @@ class Commands:
         expires_in: float | None = None,
     ) -> str:
         """A new auth key; the answer is its text."""
+        _demand_unicode(user, *tags)
         text = f"devkey-auth-{self._control.random_bytes(16).hex()}"
         expires_at = None if expires_in is None else self._control.wall() + expires_in
         self._registrar.add_auth_key(
@@ -212,6 +219,7 @@ class Commands:
         endpoints: Sequence[str] = (),
     ) -> NodeView:
         """A node that nobody is behind."""
+        _demand_unicode(name, user, *tags, *endpoints)
         entry = self._tailnet.add_node(
             name,
             key=f"nodekey:{self._control.random_bytes(32).hex()}",
@@ -241,6 +249,7 @@ class Commands:
         return self._edited(entry)
 
     def set_tags(self, node: str | int, tags: Sequence[str]) -> NodeView:
+        _demand_unicode(*tags)
         entry = self._tailnet.find(node)
         self._tailnet.set_tags(entry.node.id, tags)
         return self._edited(entry)
@@ -251,16 +260,19 @@ class Commands:
         return self._edited(entry)
 
     def set_endpoints(self, node: str | int, endpoints: Sequence[str]) -> NodeView:
+        _demand_unicode(*endpoints)
         entry = self._tailnet.find(node)
         self._tailnet.set_endpoints(entry.node.id, endpoints)
         return self._edited(entry)
 
     def set_capabilities(self, node: str | int, names: Sequence[str]) -> NodeView:
+        _demand_unicode(*names)
         entry = self._tailnet.find(node)
         self._tailnet.set_capabilities(entry.node.id, names)
         return self._edited(entry)
 
     def rename(self, node: str | int, name: str) -> NodeView:
+        _demand_unicode(name)
         entry = self._tailnet.find(node)
         self._tailnet.rename(entry.node.id, name)
         return self._edited(entry)
@@ -301,6 +313,7 @@ class Commands:
         self._server.changed()
 
     def rename_user(self, login: str, display_name: str) -> None:
+        _demand_unicode(login, display_name)
         self._tailnet.rename_user(login, display_name)
         self._server.changed()
         self._control.persist()
@@ -340,6 +353,15 @@ class Commands:
         if login.why:
             raise TailnetError(f"cannot let the node in: {escape(login.why)}")
         return True
+
+
+def _demand_unicode(*texts: str) -> None:
+    """Refuse half a surrogate pair, which Python's texts can hold and no message can."""
+    for text in texts:
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            raise TailnetError(f"cannot use {escape(text, 40)}: it is no Unicode text") from None
 
 
 _MAX_PINGS = 1000

@@ -170,6 +170,12 @@ class Control:
         if entry.ephemeral:
             self._delete_at[stream.node_id] = now + self.options.ephemeral_grace
 
+    def registered(self, node_key: str, now: float) -> None:
+        """A node was let in. An ephemeral one has as long to ask for its map as it may be away later."""
+        entry = self.tailnet.by_key(node_key)
+        if entry is not None and entry.ephemeral and entry.node.id not in self.streams:
+            self._delete_at.setdefault(entry.node.id, now + self.options.ephemeral_grace)
+
     def restored(self, now: float) -> None:
         """After a restart every registered node that was online has the same time to come back."""
         for node_id, entry in self.tailnet.entries.items():

@@ -9,6 +9,7 @@ import dataclasses
 import enum
 from typing import TYPE_CHECKING, Any
 
+from netmap_actors.devcontrol.fault_parameters import BadParameter, Number, Text
 from netmap_actors.errors import NetmapError
 
 if TYPE_CHECKING:
@@ -63,8 +64,7 @@ class Kind:
     scope: Scope
     moments: frozenset[Moment]
     """Where it may strike."""
-    parameters: Mapping[str, float | int | str]
-    """Their defaults."""
+    parameters: Mapping[str, Number | Text]
 
 
 _ANYWHERE = frozenset(Moment)
@@ -73,8 +73,12 @@ _IN_NOISE = frozenset({Moment.NOISE, Moment.REGISTER, *_ON_MAP})
 _IN_BODY = frozenset({Moment.FIRST, Moment.LIVE})
 _LIVE, _NOW = Moment.LIVE, Scope.CURRENT
 _MAX_SECONDS = 1e10
-"""Of any parameter: three centuries, which every date can still bear."""
+"""Three centuries, which every date can still bear."""
 _YEAR = 365 * 86400.0
+_PERIOD = Number(1.0, 0.01, _MAX_SECONDS)
+_U32 = 0xFFFFFFFF
+_MAX_BOMB = 1 << 36
+"""Bytes it holds: two MiB of them are sent."""
 _FOREIGN = "http://192.0.2.1/machine/ping-response?id=foreign"
 """An address for documentation (RFC 5737): a client that does call disturbs nobody."""
 
@@ -89,14 +93,20 @@ FAULTS: dict[str, Kind] = {
     "black_hole": Kind(
         "packets get lost in both directions, unacknowledged; TCP stays open", _LIVE, _NOW, _ANYWHERE, {}
     ),
-    "ping_only": Kind("nothing but HTTP/2 PINGs", _LIVE, _NOW, _IN_NOISE, {"period": 1.0}),
-    "settings_only": Kind("nothing but HTTP/2 SETTINGS", _LIVE, _NOW, _IN_NOISE, {"period": 1.0}),
-    "window_updates_only": Kind("nothing but WINDOW_UPDATEs", _LIVE, _NOW, _IN_NOISE, {"period": 1.0}),
+    "ping_only": Kind("nothing but HTTP/2 PINGs", _LIVE, _NOW, _IN_NOISE, {"period": _PERIOD}),
+    "settings_only": Kind("nothing but HTTP/2 SETTINGS", _LIVE, _NOW, _IN_NOISE, {"period": _PERIOD}),
+    "window_updates_only": Kind("nothing but WINDOW_UPDATEs", _LIVE, _NOW, _IN_NOISE, {"period": _PERIOD}),
     "empty_records": Kind(
-        "nothing but Noise records without content", _LIVE, _NOW, _IN_NOISE, {"period": 1.0}
+        "nothing but Noise records without content", _LIVE, _NOW, _IN_NOISE, {"period": _PERIOD}
     ),
     "half_frame": Kind("half of a map frame, then nothing", _LIVE, _NOW, _IN_BODY, {}),
-    "drip": Kind("one byte of a map frame at a time", _LIVE, _NOW, _IN_BODY, {"period": 3.0}),
+    "drip": Kind(
+        "one byte of a map frame at a time",
+        _LIVE,
+        _NOW,
+        _IN_BODY,
+        {"period": dataclasses.replace(_PERIOD, default=3.0)},
+    ),
     "headers_never": Kind(
         "a map request is taken and never answered", Moment.MAP, Scope.LATER, _only(Moment.MAP), {}
     ),
@@ -108,11 +118,14 @@ FAULTS: dict[str, Kind] = {
         {},
     ),
     "flood": Kind(
-        "HTTP/2 control frames without end: ping, settings or empty_data",
+        "HTTP/2 control frames without end: ping, settings, window_update or empty_data",
         _LIVE,
         _NOW,
         _IN_NOISE,
-        {"frame": "ping", "count": 100_000},
+        {
+            "frame": Text("ping", words=frozenset({"ping", "settings", "window_update", "empty_data"})),
+            "count": Number(100_000, 1, 100_000_000, whole=True),
+        },
     ),
     # The connection ends.
     "cut": Kind("TCP reset", _LIVE, _NOW, _ANYWHERE, {}),
@@ -121,17 +134,37 @@ FAULTS: dict[str, Kind] = {
     "map_then_close": Kind(
         "the whole first map, then TCP is closed", _LIVE, Scope.ALL, _only(Moment.LIVE), {}
     ),
-    "goaway": Kind("HTTP/2 GOAWAY, TCP stays open", _LIVE, _NOW, _IN_NOISE, {"code": 0, "debug": ""}),
-    "rst_stream": Kind("the map stream is reset", _LIVE, _NOW, _ON_MAP, {"code": 2}),
+    "goaway": Kind(
+        "HTTP/2 GOAWAY, TCP stays open",
+        _LIVE,
+        _NOW,
+        _IN_NOISE,
+        {"code": Number(0, 0, _U32, whole=True), "debug": Text()},
+    ),
+    "rst_stream": Kind(
+        "the map stream is reset", _LIVE, _NOW, _ON_MAP, {"code": Number(2, 0, _U32, whole=True)}
+    ),
     "end_stream": Kind("the map stream ends in good order", _LIVE, _NOW, _IN_BODY, {}),
     # What is sent is wrong.
-    "oversized": Kind("a map frame announces 4 GiB", _LIVE, _NOW, _IN_BODY, {"length": 0xFFFFFFFF}),
+    "oversized": Kind(
+        "a map frame announces 4 GiB", _LIVE, _NOW, _IN_BODY, {"length": Number(_U32, 0, _U32, whole=True)}
+    ),
     "zero_frame": Kind("a map frame of length zero", _LIVE, _NOW, _IN_BODY, {}),
     "bomb": Kind(
-        "a small zstd frame that holds a gigabyte", _LIVE, _NOW, _IN_BODY, {"size": 1 << 30, "declared": 0}
+        "a small zstd frame that holds a gigabyte",
+        _LIVE,
+        _NOW,
+        _IN_BODY,
+        {"size": Number(1 << 30, 1, _MAX_BOMB, whole=True), "declared": Number(0, 0, 1, whole=True)},
     ),
     "two_frames": Kind("two zstd frames in one map frame", _LIVE, _NOW, _IN_BODY, {}),
-    "bad_json": Kind("a map frame whose JSON is broken", _LIVE, _NOW, _IN_BODY, {"json": '{"KeepAlive":tru'}),
+    "bad_json": Kind(
+        "a map frame whose JSON is broken",
+        _LIVE,
+        _NOW,
+        _IN_BODY,
+        {"json": Text('{"KeepAlive":tru', 1 << 20, shortest=1)},
+    ),
     "corrupt_record": Kind("a bit of a Noise record is flipped", _LIVE, _NOW, _IN_NOISE, {}),
     "oversized_record": Kind("a Noise record of 4097 bytes", _LIVE, _NOW, _IN_NOISE, {}),
     "first_map_without_node": Kind(
@@ -143,10 +176,18 @@ FAULTS: dict[str, Kind] = {
     "keepalives_only": Kind("keep-alives and never a map", Moment.FIRST, Scope.ALL, _IN_BODY, {}),
     "no_keepalives": Kind("deltas, but no keep-alives", _LIVE, Scope.ALL, _IN_BODY, {}),
     "clock_wrong": Kind(
-        "ControlTime is off by so many seconds", Moment.FIRST, Scope.ALL, _IN_BODY, {"seconds": _YEAR}
+        "ControlTime is off by so many seconds",
+        Moment.FIRST,
+        Scope.ALL,
+        _IN_BODY,
+        {"seconds": Number(_YEAR, -_MAX_SECONDS, _MAX_SECONDS)},
     ),
     "foreign_ping": Kind(
-        "a PingRequest whose URL belongs to somebody else", _LIVE, _NOW, _only(Moment.LIVE), {"url": _FOREIGN}
+        "a PingRequest whose URL belongs to somebody else",
+        _LIVE,
+        _NOW,
+        _only(Moment.LIVE),
+        {"url": Text(_FOREIGN)},
     ),
     # What is answered is wrong.
     "register_null": Kind(
@@ -157,14 +198,18 @@ FAULTS: dict[str, Kind] = {
         Moment.REGISTER,
         Scope.LATER,
         _only(Moment.REGISTER),
-        {"text": "authkey expired"},
+        {"text": Text("authkey expired")},
     ),
     "http_status": Kind(
         "another status than 200 on map, register, upgrade or key",
         Moment.MAP,
         Scope.LATER,
         frozenset({Moment.MAP, Moment.REGISTER, Moment.UPGRADE, Moment.KEY}),
-        {"status": 500, "retry_after": "", "body": ""},
+        {
+            "status": Number(500, 200, 599, whole=True),
+            "retry_after": Text("", 100, printable=True),
+            "body": Text("", 1 << 20),
+        },
     ),
     "key_changed": Kind(
         "another Noise key, on /key too", Moment.UPGRADE, Scope.LATER, _only(Moment.UPGRADE), {}
@@ -189,6 +234,11 @@ class Fault:
     """How often it may still strike; None: without limit."""
     parameters: dict[str, Any]
 
+    @property
+    def in_body(self) -> bool:
+        """It needs a map stream whose HEADERS are sent."""
+        return FAULTS[self.name].moments <= _IN_BODY and self.name != "map_then_close"
+
     def number(self, name: str) -> float:
         return float(self.parameters[name])
 
@@ -211,12 +261,12 @@ def make_fault(name: str, **given: Any) -> Fault:
     if unknown:
         allowed = ", ".join((*kind.parameters, *_TARGETING))
         raise BadFault(f"cannot commit {name} with {', '.join(sorted(unknown))}: it takes {allowed}")
-    parameters = {key: given.get(key, default) for key, default in kind.parameters.items()}
-    for key, default in kind.parameters.items():
-        if not isinstance(parameters[key], (int, float) if isinstance(default, float) else type(default)):
-            raise BadFault(f"cannot commit {name}: {key} is not {type(default).__name__}")
-        if isinstance(default, float) and not abs(parameters[key]) <= _MAX_SECONDS:
-            raise BadFault(f"cannot commit {name}: {key} is beyond {_MAX_SECONDS:.0f} s")
+    parameters = {}
+    for key, parameter in kind.parameters.items():
+        try:
+            parameters[key] = parameter.check(given.get(key, parameter.default))
+        except BadParameter as error:
+            raise BadFault(f"cannot commit {name}: {key} {error}") from None
     try:
         moment = Moment(given.get("moment") or kind.moment)
         scope = Scope(given.get("scope") or kind.scope)
@@ -245,12 +295,16 @@ class FaultPlan:
     def add(self, fault: Fault) -> None:
         self._waiting.append(fault)
 
-    def heal(self, names: frozenset[str] | None = None) -> int:
+    def heal(self, names: frozenset[str] | None = None, fault_name: str = "") -> int:
         """Nothing happens to anybody who comes from now on; with names: nothing that is meant for one of these.
 
-        How many faults were given up.
+        With `fault_name` other faults are kept. How many faults were given up.
         """
-        kept = [fault for fault in self._waiting if names is not None and fault.client not in names]
+        kept = [
+            fault
+            for fault in self._waiting
+            if (names is not None and fault.client not in names) or fault_name not in ("", fault.name)
+        ]
         given_up = len(self._waiting) - len(kept)
         self._waiting = kept
         return given_up

@@ -49,6 +49,9 @@ class Streams(Protocol):
     def close(self, now: float) -> None:
         """Nobody waits for anything any more."""
 
+    def resume(self, now: float) -> None:
+        """Answer the requests that were taken while a fault held everything back."""
+
 
 class Victim(Protocol):
     """A connection as a fault sees it."""
@@ -139,6 +142,7 @@ class Harm:
         """The Noise stream to the client is broken: nothing sound can follow."""
         self.suffered: list[str] = []
         """Names of the faults so far."""
+        self._since_healed: set[str] = set()
         self._leaves = False
         self._chatter = ""
         self._chatter_period = 0.0
@@ -185,12 +189,19 @@ class Harm:
             self.suffer(fault, now, stream_id=stream_id)
         return faults[-1] if faults else None
 
-    def suffer(self, fault: Fault, now: float, *, stream_id: int | None = None) -> None:
-        """Commit this fault, on one map stream or on all that live."""
-        self.suffered.append(fault.name)
+    def suffers(self, name: str) -> bool:
+        """Whether a fault of this name has struck since the last healing."""
+        return name in self._since_healed
+
+    def suffer(self, fault: Fault, now: float, *, stream_id: int | None = None) -> bool:
+        """Commit this fault, on one map stream or on all that live. False: there is nothing it could strike."""
         connection = self._connection
         streams = connection.api.streams
         chosen = [stream for stream in streams.values() if stream_id in (None, stream.stream_id)]
+        if stream_id is None and fault.in_body and not any(stream.opened for stream in chosen):
+            return False
+        self.suffered.append(fault.name)
+        self._since_healed.add(fault.name)
         if fault.name in ("silent", "black_hole"):
             self._hold()
             self.mute = True
@@ -198,7 +209,7 @@ class Harm:
         elif fault.name in _CHATTER or fault.name == "empty_records":
             self._hold()
             self._chatter = _CHATTER.get(fault.name, fault.name)
-            self._chatter_period = max(0.01, fault.number("period"))
+            self._chatter_period = fault.number("period")
             self._chatter_at = now
         elif fault.name == "flood":
             self._start_flood(fault, now, chosen)
@@ -211,11 +222,13 @@ class Harm:
             for stream in chosen:
                 if not self._mislead(fault, stream, now):
                     self._break_stream(fault, stream, now)
+        return True
 
     def heal(self, now: float) -> None:
         """The end of what can end. A spoilt stream is reset, a spoilt connection closed."""
         self.mute = self.cut_off = self.holding = self._leaves = False
         self._chatter_at, self._flood = None, 0
+        self._since_healed.clear()
         self._connection.touch()
         api = self._connection.api
         if self.spoilt:
@@ -229,6 +242,7 @@ class Harm:
             else:
                 stream.held = False
                 api.begin(stream, now)
+        api.resume(now)
 
     def sent(self) -> None:
         """All that the client's windows admit is on its way."""
@@ -243,11 +257,14 @@ class Harm:
 
     def _start_flood(self, fault: Fault, now: float, streams: list[MapStream]) -> None:
         frame = fault.text("frame")
-        if frame == "empty_data" and streams:
-            self._flood_piece = bad_bytes.http2_frame(bad_bytes.DATA, b"", stream_id=streams[0].stream_id)
+        opened = [stream.stream_id for stream in streams if stream.opened]
+        if frame != "empty_data":
+            self._flood_piece = bad_bytes.PIECES[frame]
+        elif opened:
+            self._flood_piece = bad_bytes.http2_frame(bad_bytes.DATA, b"", stream_id=opened[0])
         else:
-            self._flood_piece = bad_bytes.PIECES.get(frame, bad_bytes.PIECES["ping"])
-        self._flood = max(1, fault.integer("count"))
+            return
+        self._flood = fault.integer("count")
         self._chatter_at = now
 
     def _break_connection(self, fault: Fault, now: float, streams: list[MapStream]) -> bool:
@@ -295,9 +312,9 @@ class Harm:
                 stream.only_keep_alives = True
             case "clock_wrong":
                 stream.set_clock_error(fault.number("seconds"), now)
-            case "foreign_ping":
+            case "foreign_ping" if stream.opened:
                 stream.send(encode({"PingRequest": {"URL": fault.text("url")}}), now)
-            case "bad_json":
+            case "bad_json" if stream.opened:
                 stream.send(fault.text("json").encode(), now)
             case _:
                 return False
@@ -306,15 +323,17 @@ class Harm:
     def _break_stream(self, fault: Fault, stream: MapStream, now: float) -> None:
         """Faults in the body of one map stream."""
         raw: bytes | None = None
+        if fault.name == "headers_never":
+            stream.held = True
+        if not stream.opened:
+            return  # it has no body yet
         match fault.name:
-            case "headers_never":
-                stream.held = True
             case "half_frame":
                 frame = stream.full_frame()
                 raw = frame[: len(frame) // 2]
             case "drip":
                 stream.broken = True
-                stream.drip(stream.full_frame(), max(0.01, fault.number("period")), now)
+                stream.drip(stream.full_frame(), fault.number("period"), now)
             case "end_stream":
                 stream.end(now)
             case "oversized":

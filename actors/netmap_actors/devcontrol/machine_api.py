@@ -13,7 +13,7 @@ from netmap_actors.devcontrol.documents import encode
 from netmap_actors.devcontrol.faults import Moment
 from netmap_actors.devcontrol.map_stream import First, MapStream
 from netmap_actors.devcontrol.registrar import PENDING_LIFETIME, Answer, Wait
-from netmap_actors.devcontrol.requests import BadRequest, decode_map, decode_register
+from netmap_actors.devcontrol.requests import BadRequest, RegisterRequest, decode_map, decode_register
 from netmap_actors.devcontrol.viewer import Viewer
 from netmap_actors.protocol.http2 import (
     GoAway,
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from netmap_actors.devcontrol.control import Control
     from netmap_actors.devcontrol.faults import Fault
     from netmap_actors.devcontrol.harm import Harm
-    from netmap_actors.devcontrol.requests import MapRequest, RegisterRequest
+    from netmap_actors.devcontrol.requests import MapRequest
     from netmap_actors.protocol.http2 import Http2Server, PingAcked, ServerEvent
     from netmap_actors.protocol.keys import MachineKey
 
@@ -102,6 +102,8 @@ class MachineApi:
         self._requests: dict[int, _Request] = {}
         self._bodies = 0
         self._logins: dict[int, tuple[str, RegisterRequest, float]] = {}
+        self._kept: dict[int, RegisterRequest | MapRequest] = {}
+        """What was asked while a fault held everything back, by stream id."""
         self.streams: dict[int, MapStream] = {}
         self._maps: list[int] = []
         """Streams on which whole maps were sent, as far as the client has not read them."""
@@ -113,7 +115,7 @@ class MachineApi:
     @property
     def busy(self) -> bool:
         """Whether somebody waits for something here."""
-        return bool(self.streams or self._logins or self._requests)
+        return bool(self.streams or self._logins or self._requests or self._kept)
 
     def deadline(self) -> float | None:
         due = [at for stream in self.streams.values() if (at := stream.deadline()) is not None]
@@ -133,6 +135,7 @@ class MachineApi:
             self._forget(stream_id, now)
         self._logins.clear()
         self._requests.clear()
+        self._kept.clear()
 
     def receive(self, event: ServerEvent | PingAcked | GoAway, now: float) -> None:
         """One event of HTTP/2."""
@@ -149,6 +152,7 @@ class MachineApi:
             case RequestReset(stream_id):
                 self._gone(stream_id, now)
             case GoAway():
+                self._note(now, "goaway")
                 self.close(now)
             case _:
                 pass  # a PING of ours came back
@@ -159,6 +163,18 @@ class MachineApi:
             if waiting == login_id:
                 del self._logins[stream_id]
                 self._register(stream_id, request, now)
+
+    def resume(self, now: float) -> None:
+        """Answer the requests that were taken while a fault held everything back."""
+        kept, self._kept = self._kept, {}
+        for stream_id, request in kept.items():
+            try:
+                if isinstance(request, RegisterRequest):
+                    self._admit(stream_id, request, now)
+                else:
+                    self._serve_map(stream_id, request, now, held=False)
+            except BadRequest as error:
+                self._refuse(stream_id, error)
 
     # As a Pipe of the map streams
 
@@ -204,6 +220,7 @@ class MachineApi:
         if request is not None:
             self._bodies -= len(request.body)
         self._logins.pop(stream_id, None)
+        self._kept.pop(stream_id, None)
         if stream_id in self.streams:
             self._note(now, "reset")
             self._forget(stream_id, now)
@@ -236,24 +253,33 @@ class MachineApi:
             else:
                 self._respond(stream_id, 404, b"not found\n")
         except BadRequest as error:
-            self.counts.refused += 1
-            self._respond(stream_id, 400, f"{error}\n".encode())
+            self._refuse(stream_id, error)
+
+    def _refuse(self, stream_id: int, error: BadRequest) -> None:
+        self.counts.refused += 1
+        self._respond(stream_id, 400, f"{error}\n".encode())
 
     def _register(self, stream_id: int, request: RegisterRequest, now: float) -> None:
-        control = self._control
         self.counts.register += 1
         self._note(now, "register", _register_detail(request))
         self._demand_version(request.version)
         fault = self._connection.harm.strike(Moment.REGISTER, now, stream_id=stream_id)
         harm = self._connection.harm
-        if harm.holding or harm.stops(fault) or self._spoil(stream_id, fault):
-            return
+        if harm.holding:
+            self._kept[stream_id] = request
+        elif not harm.stops(fault) and not self._spoil(stream_id, fault):
+            self._admit(stream_id, request, now)
+
+    def _admit(self, stream_id: int, request: RegisterRequest, now: float) -> None:
+        """Let the registrar answer."""
+        control = self._control
         outcome = control.registrar.register(request, self._machine(), control.wall())
         match outcome:
             case Wait(login_id):
                 self._logins[stream_id] = (login_id, request, now + PENDING_LIFETIME)
             case Answer(json, changed):
                 if changed:
+                    control.registered(str(request.node_key), now)
                     control.persist()
                 self._respond(stream_id, 200, json, _JSON)
 
@@ -274,15 +300,21 @@ class MachineApi:
         return True
 
     def _map(self, stream_id: int, request: MapRequest, now: float) -> None:
-        control, tailnet = self._control, self._control.tailnet
         self.last_map = request
         self._demand_version(request.version)
         kind = "map" if request.stream else "lite" if request.omit_peers else "read"
         self._note(now, kind, str(request.node_key))
         setattr(self.counts, kind, getattr(self.counts, kind) + 1)
         fault = self._connection.harm.strike(Moment.MAP, now, stream_id=stream_id) if request.stream else None
-        if self._spoil(stream_id, fault):
-            return
+        harm = self._connection.harm
+        if harm.holding and not request.stream:
+            self._kept[stream_id] = request
+        elif not self._spoil(stream_id, fault):
+            self._serve_map(stream_id, request, now, held=harm.holding or harm.stops(fault))
+
+    def _serve_map(self, stream_id: int, request: MapRequest, now: float, *, held: bool) -> None:
+        """Answer, or begin to; `held`: a stream is there, and nothing is said on it."""
+        control, tailnet = self._control, self._control.tailnet
         entry = tailnet.by_key(str(request.node_key))
         if entry is None:
             self._respond(stream_id, 404, b"node not found\n")
@@ -304,7 +336,7 @@ class MachineApi:
         stream = MapStream(control, self, request, stream_id=stream_id, node_id=entry.node.id, now=now)
         self.streams[stream_id] = stream
         control.stream_began(stream, now)
-        if not self._connection.harm.stops(fault) and not self._connection.harm.holding:
+        if not held:
             self.begin(stream, now)
 
     def begin(self, stream: MapStream, now: float) -> None:
@@ -377,10 +409,11 @@ class MachineApi:
 
 def http_status(fault: Fault) -> tuple[int, list[tuple[str, str]], bytes]:
     """Status, headers and body of the fault of this name."""
-    headers = list(_TEXT)
+    headers, status = list(_TEXT), fault.integer("status")
     if fault.text("retry_after"):
         headers.append(("Retry-After", fault.text("retry_after")))
-    return fault.integer("status"), headers, fault.text("body").encode()
+    # These two have none (RFC 9110, section 6.4.1).
+    return status, headers, b"" if status in (204, 304) else fault.text("body").encode()
 
 
 def _register_detail(request: RegisterRequest) -> str:

@@ -72,6 +72,8 @@ class MapStream:
         self.compress = request.compress
         self.viewer = Viewer(control.tailnet, node_id)
         self.began_at = now
+        self.opened = False
+        """HEADERS are sent."""
         self.began = False
         """HEADERS and the first message are sent."""
         self.held = False
@@ -97,9 +99,11 @@ class MapStream:
 
     def deadline(self) -> float | None:
         """When `expire` has something to do."""
-        if self.ended or not self.began:
+        if self.ended:
             return None
-        return self._drip_at if self._drip else self._keep_alive_at
+        if self._drip:
+            return self._drip_at
+        return self._keep_alive_at if self.began else None
 
     def expire(self, now: float) -> bool:
         """Send the keep-alive or the drop that is due. False: the client has not read for too long."""
@@ -124,8 +128,10 @@ class MapStream:
         return True
 
     def open_headers(self) -> None:
-        """HEADERS of the response."""
-        self._pipe.open_body(self.stream_id)
+        """HEADERS of the response, unless they are sent."""
+        if not self.opened:
+            self.opened = True
+            self._pipe.open_body(self.stream_id)
 
     def begin(self, first: First, now: float) -> None:
         """The first message."""
@@ -173,7 +179,7 @@ class MapStream:
         self._keep_alive_at = now + self._interval
 
     def send_raw(self, data: bytes) -> None:
-        """Bytes of the body as they are."""
+        """Bytes of the body as they are. HEADERS have to be there."""
         if not self.ended:
             self._pipe.send_body(self.stream_id, data)
 
@@ -201,8 +207,7 @@ class MapStream:
         """END_STREAM, in good order."""
         if self.ended:
             return
-        if not self.began:
-            self.open_headers()
+        self.open_headers()
         self._pipe.send_body(self.stream_id, b"", end=True)
         self.ended = True
         self._pipe.finished(self.stream_id, now)

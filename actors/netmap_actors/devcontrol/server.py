@@ -8,6 +8,8 @@ from __future__ import annotations
 import contextlib
 import socket
 import struct
+import traceback
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from netmap_actors.devcontrol import lost_packets
@@ -16,7 +18,7 @@ from netmap_actors.devcontrol.faults import Scope
 from netmap_actors.devcontrol.harm import Ending
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from netmap_actors.bus.loop import Loop, Timer
     from netmap_actors.devcontrol.churn import Churn
@@ -126,9 +128,8 @@ class ControlServer:
                     continue
                 if fault.times is not None and struck >= fault.times:
                     break
-                connection.harm.suffer(fault, now)
+                struck += connection.harm.suffer(fault, now)
                 connection.touch()
-                struck += 1
         if fault.times is not None:
             fault.times -= struck
         if fault.scope is not Scope.CURRENT and fault.times != 0:
@@ -136,15 +137,18 @@ class ControlServer:
         self.changed()
         return struck
 
-    def heal(self, client: str = "") -> int:
+    def heal(self, client: str = "", fault: str = "") -> int:
         """No more faults, and an end to those that can end; how many faults or connections there were to heal.
 
-        For one client alone: what is meant for everybody still waits, for that client too.
+        For one client alone: what is meant for everybody still waits, for that client too. For one fault alone: who
+        suffers from it is healed altogether.
         """
         now = self._loop.now()
         chosen = [one for one in self.connections.values() if not client or client in one.names()]
         names = frozenset({client}.union(*(one.names() for one in chosen)))
-        given_up = self.control.plan.heal(names if client else None)
+        given_up = self.control.plan.heal(names if client else None, fault)
+        if fault:
+            chosen = [one for one in chosen if one.harm.suffers(fault)]
         for connection in chosen:
             connection.harm.heal(now)
         self.changed()
@@ -210,7 +214,8 @@ class ControlServer:
         self._flush_touched()
 
     def _on_ready(self, client: _Client) -> None:
-        self._read(client)
+        with self._sparing_others(client):
+            self._read(client)
         client.connection.touch()
         self._turn_over()
 
@@ -303,6 +308,23 @@ class ControlServer:
                 client.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
         client.sock.close()
 
+    @contextlib.contextmanager
+    def _sparing_others(self, client: _Client) -> Iterator[None]:
+        """A defect of ours that one client brings to light costs its connection, and not everybody's."""
+        try:
+            yield
+        except Exception as error:  # noqa: BLE001  # whatever it is; it is told, with its place
+            where = traceback.extract_tb(error.__traceback__)[-4:]
+            self._log(
+                "connection_failed",
+                connection=client.connection.number,
+                error=type(error).__name__,
+                detail=str(error)[:400],
+                where=[f"{Path(frame.filename).name}:{frame.lineno} {frame.name}" for frame in where],
+            )
+            client.connection.harm.mute = True  # nothing that could be asked for what it cannot say
+            self._drop(client, reset=True, why=f"a defect of this server: {type(error).__name__}")
+
     # Turns
 
     def _turn_over(self) -> None:
@@ -319,7 +341,8 @@ class ControlServer:
             client = self._clients.get(next(iter(touched)))
             touched.pop(next(iter(touched)))
             if client is not None:
-                self._flush(client)
+                with self._sparing_others(client):
+                    self._flush(client)
 
     def _distribute(self) -> None:
         self._batch = None
@@ -338,7 +361,8 @@ class ControlServer:
 
     def _on_deadline(self, client: _Client) -> None:
         client.timer = None
-        client.connection.expire(self._loop.now())
+        with self._sparing_others(client):
+            client.connection.expire(self._loop.now())
         client.connection.touch()
         self._turn_over()
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import concurrent.futures
 import contextlib
 import dataclasses
+import logging
 import resource
 import signal
 import threading
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from netmap_actors.devcontrol.views import ClientView, NodeView
     from netmap_actors.protocol.keys import MachineKey
 
-__all__ = ["Announcement", "RunningServer", "make_options", "running_server", "serve"]
+__all__ = ["Announcement", "RunningServer", "ServerFailed", "make_options", "running_server", "serve"]
 
 _T = TypeVar("_T")
 
@@ -40,6 +41,10 @@ _CALL_LIMIT = 30.0
 _HEADSCALE_JITTER = 9.0 / 50.0
 _OTHER_FILES = 64
 """Open files of a server beside its connections."""
+
+
+class ServerFailed(RuntimeError):
+    """The server's thread has ended by a defect of its own."""
 
 
 class Announcement:
@@ -66,6 +71,8 @@ class RunningServer(Announcement):
         self._loop = loop
         self._server = server
         self._commands = Commands(server, loop.now)
+        self._waiting: set[concurrent.futures.Future[Any]] = set()
+        self._failure: BaseException | None = None
         self.stopped = threading.Event()
 
     @property
@@ -75,7 +82,7 @@ class RunningServer(Announcement):
     def call(self, function: Callable[[Commands], _T]) -> _T:
         """Run `function(commands)` in the loop's thread and give back what it returns or raises.
 
-        `server.call(lambda it: it.set_tags("web-3", ["tag:web"]))`
+        `server.call(lambda it: it.set_tags("web-3", ["tag:web"]))`. Raises ServerFailed when that thread has ended.
         """
         future: concurrent.futures.Future[_T] = concurrent.futures.Future()
 
@@ -85,8 +92,25 @@ class RunningServer(Announcement):
             except BaseException as error:  # noqa: BLE001  # it belongs to the thread that called
                 future.set_exception(error)
 
-        self._loop.call_soon(run)
-        return future.result(_CALL_LIMIT)
+        self._waiting.add(future)
+        try:
+            self._loop.call_soon(run)
+            if self._failure is not None:
+                raise _failed(self._failure)
+            return future.result(_CALL_LIMIT)
+        finally:
+            self._waiting.discard(future)
+
+    def serve(self) -> None:
+        """The loop's thread: until `stop`. Whoever waits for an answer hears of its failure."""
+        try:
+            self._loop.run(self.stopped.is_set)
+        except BaseException as error:
+            self._failure = error
+            for future in [*self._waiting]:
+                if not future.done():
+                    future.set_exception(_failed(error))
+            raise  # threading shows it, pytest reports it
 
     @property
     def tailnet(self) -> Edits:
@@ -97,9 +121,9 @@ class RunningServer(Announcement):
         """Commit a fault (see `faults.FAULTS`); how many connections it struck at once. Raises BadFault."""
         return self.call(lambda it: it.fault(name, **given))
 
-    def heal(self, client: str = "") -> int:
-        """No more faults, or none for this client; 0: nobody was there to heal."""
-        return self.call(lambda it: it.heal(client))
+    def heal(self, client: str = "", fault: str = "") -> int:
+        """No more faults, or none for this client, or not this one; 0: nobody was there to heal."""
+        return self.call(lambda it: it.heal(client, fault))
 
     def clients(self) -> list[ClientView]:
         """Who is connected."""
@@ -196,15 +220,13 @@ def running_server(
     loop = Loop()
     listener = bind(host, port)
     try:
-        server, url, auth_key = assemble(loop, listener, chosen, log or _quiet)
+        server, url, auth_key = assemble(loop, listener, chosen, log or _tell_defects)
     except BaseException:
         listener.close()
         loop.close()
         raise
     running = RunningServer(loop, server, url, auth_key)
-    thread = threading.Thread(
-        target=loop.run, args=(running.stopped.is_set,), name="dev-control", daemon=True
-    )
+    thread = threading.Thread(target=running.serve, name="dev-control", daemon=True)
     thread.start()
     try:
         yield running
@@ -224,17 +246,18 @@ def serve(
     log: Callable[..., object] | None = None,
     socket_path: Path | None = None,
 ) -> None:
-    """Run a control server in the main thread until SIGINT or SIGTERM.
+    """Run a control server in the main thread until SIGINT, SIGTERM or the SIGHUP of a terminal that is closed.
 
     `announce` is called once it listens. `log(event, **fields)`. `socket_path`: where commands are taken; None: where
     they are looked for, if that can be. Raises ConfigurationError.
     """
-    log = log or _quiet
+    log = log or _tell_defects
     _allow_files(log)
     loop = Loop()
     stopped = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: loop.call_soon(stopped.set))
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup(1)
+            signal.signal(number, lambda *_: loop.call_soon(stopped.set))
     listener = bind(host, port)
     try:
         server, url, auth_key = assemble(loop, listener, setup, log)
@@ -290,5 +313,15 @@ def _allow_files(log: Callable[..., object]) -> None:
         )
 
 
-def _quiet(_event: str, **_fields: object) -> None:
-    """Say nothing."""
+def _failed(error: BaseException) -> ServerFailed:
+    failed = ServerFailed(
+        f"cannot ask the control server: its thread has ended with {type(error).__name__}: {error}"
+    )
+    failed.__cause__ = error
+    return failed
+
+
+def _tell_defects(event: str, **fields: object) -> None:
+    """Say nothing, but for what nobody asked for: a defect must not look like a fault."""
+    if event == "connection_failed":
+        logging.getLogger(__name__).error("%s %s", event, fields)

@@ -42,7 +42,13 @@ def _optional(maximum: float) -> Callable[[click.Context, click.Parameter, str |
 @click.option(
     "--client", metavar="WHO", help="Only for this one: name, key or id of its node.  [default: all]"
 )
-@click.option("--for", "seconds", callback=_optional(_MAX_FOR), metavar="DURATION", help="When to heal it.")
+@click.option(
+    "--for",
+    "seconds",
+    callback=_optional(_MAX_FOR),
+    metavar="DURATION",
+    help="When to heal it, and it alone.",
+)
 @dev_socket_flag
 def fault(
     name: str | None, settings: tuple[str, ...], client: str | None, seconds: float | None, socket_path: Path
@@ -63,20 +69,24 @@ def fault(
             with Interruption() as interruption:
                 wait_until(lambda: interruption.asked, seconds, SystemClock())
         finally:
-            server.ask("heal", client=given.get("client", ""))
+            server.ask("heal", client=given.get("client", ""), fault=name)
         click.echo("healed", err=True)
 
 
 @click.command("heal")
+@click.argument("name", required=False, default="")
 @click.option("--client", default="", metavar="WHO", help="Only with this one.  [default: all]")
 @dev_socket_flag
-def heal(client: str, socket_path: Path) -> None:
-    """Behave again: end every fault, also those that wait for somebody."""
+def heal(name: str, client: str, socket_path: Path) -> None:
+    """Behave again: end every fault, or the one called NAME, also where it waits for somebody.
+
+    Who suffers from it is healed altogether.
+    """
     with DevSocket(socket_path) as server:
-        if not server.ask("heal", client=client) and client:
+        if not server.ask("heal", client=client, fault=name) and client:
+            who, what = escape(client, 80), f"{name} does not harm it" if name else "no fault waits for it"
             raise CommandFailed(
-                f"cannot heal {escape(client, 80)!r}: there is no such client, and no fault waits for it; "
-                "`dev-control clients` shows who is there"
+                f"cannot heal {who!r}: there is no such client, or {what}; `dev-control clients` shows who is there"
             )
     click.echo("healed", err=True)
 

@@ -152,7 +152,7 @@ def server(
             teller.follow(lambda: teller.elapsed >= seconds, seconds + 1.0)
         finally:
             # Also when somebody has had enough and presses Ctrl-C.
-            order(runtime_dir, "dev", command="heal")
+            order(runtime_dir, "dev", command="heal", fault=name)
         teller.say("healed")
         return ExitCode.OK if no_wait else teller.end(lambda: True, silence + PATIENCE)
     if no_wait or not answer["result"]:

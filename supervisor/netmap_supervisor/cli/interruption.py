@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM as something to wait for, so that they never cut through what is being done."""
+"""Ctrl-C, SIGTERM and a closed terminal as something to wait for: they never cut through what is being done."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Interruption"]
 
-_ENDING = (signal.SIGINT, signal.SIGTERM)
+_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Interruption:
@@ -25,7 +25,9 @@ class Interruption:
     def __enter__(self) -> Self:
         self._read, self._write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._wakeup = signal.set_wakeup_fd(self._write, warn_on_full_buffer=False)
-        self._handlers = {number: signal.signal(number, self._ask) for number in _ENDING}
+        # What is ignored stays so: nohup(1), a shell's background.
+        wanted = [number for number in _ENDING if signal.getsignal(number) is not signal.SIG_IGN]
+        self._handlers = {number: signal.signal(number, self._ask) for number in wanted}
         # Without a handler the end of a child would wake nobody up.
         self._handlers[signal.SIGCHLD] = signal.signal(signal.SIGCHLD, lambda *_: None)
         return self

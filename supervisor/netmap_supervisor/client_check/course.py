@@ -40,6 +40,8 @@ _SETTLED_BY = 20.0
 """Seconds after which a client that goes on asking counts as joined all the same."""
 _ELSEWHERE = "127.0.0.2"
 _DRIPS_PER_LIMIT = 40
+_GONE = 5.0
+"""Seconds without a map session after which a client that is left alone has plainly lost it."""
 _SAME = 0.25
 """Seconds: two looks at one map stream differ by less in when it began."""
 _JOINING = frozenset({"accept", "register", "map"})
@@ -293,13 +295,16 @@ class _Scene:
         self._wait(struck + after - self._clock.boottime(), lambda: fact(self.facts()))
 
     def _is_settled(self) -> bool:
-        newest = max(event.at for event in self._events if event.kind in _JOINING)
+        newest = max((event.at for event in self._events if event.kind in _JOINING), default=0.0)
         return self._clock.boottime() - newest >= self._limits.settle
 
     def _is_unsteady(self) -> bool:
         facts = self.facts()
         signs = (facts.session_after, facts.closed_after, facts.reset_after)
-        return any(sign is not None for sign in signs) or bool(facts.asked_on_old or facts.foreign_calls)
+        gone = facts.fed_until is not None and facts.watched - facts.fed_until > _GONE
+        return (
+            gone or any(sign is not None for sign in signs) or bool(facts.asked_on_old or facts.foreign_calls)
+        )
 
     def _wait(self, limit: float, fact: Callable[[], bool]) -> bool:
         """Look until it is true; False: not within so many seconds. Raises _Ended, _Interrupted."""

@@ -38,6 +38,9 @@ class Judgement:
 
 def judge(trial: Trial, limits: Limits, facts: Facts, ended: str = "") -> Judgement:
     """The verdict. `ended`: how the client ended although nobody had asked it to, with its last words."""
+    if trial.before and not facts.attempt_count:
+        kind = {"register": "to be registered", "accept": "for a connection"}.get(trial.counted, "for a map")
+        return Judgement(Verdict.ERROR, ended or f"did not ask {kind} within {facts.watched:.1f} s")
     if facts.joined_after is None and not trial.before:
         failed = Verdict.FAIL if trial.shape is Shape.JOIN else Verdict.ERROR
         return Judgement(failed, ended or f"did not join within {facts.watched:.1f} s")
@@ -62,6 +65,11 @@ def _steady(_trial: Trial, _limits: Limits, facts: Facts) -> tuple[bool, str]:
         return False, f"connection closed by the {facts.closed_by} after {facts.closed_after:.1f} s"
     if facts.reset_after is not None:
         return False, f"map session given up after {facts.reset_after:.1f} s"
+    if facts.fed_until is None or facts.fed_until < facts.watched:
+        return (
+            False,
+            f"map session gone after {facts.fed_until or 0.0:.1f} s, and no other in {facts.watched:.1f} s",
+        )
     return True, f"same connection and map session for {facts.watched:.1f} s"
 
 

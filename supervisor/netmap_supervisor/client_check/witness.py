@@ -55,6 +55,8 @@ class Facts:
     """After the client was started."""
     watched: float = 0.0
     """How long the server watched."""
+    fed_until: float | None = None
+    """When the session from before was last seen alive and fed."""
     session_after: float | None = None
     """A map session was asked for that the server feeds."""
     session_on_old: bool = False
@@ -110,6 +112,7 @@ def observe(
     new = [event for event in after if event.kind == "accept" and event.connection not in old]
     accepted = {event.connection: event.at - begin for event in new}
     session = next((one for one in sessions if one.began_at >= begin), None)
+    before = [one.alive_at - begin for one in sessions if one.began_at < begin]
     asked = next((event for event in after if event.kind in ("register", "map", "read")), None)
     ends = [event for event in after if event.kind == "end" and event.connection in old]
     resets = [event for event in after if event.kind == "reset" and event.connection in old]
@@ -122,6 +125,7 @@ def observe(
     return Facts(
         joined_after=joined,
         watched=max(0.0, moments.seen_until - begin),
+        fed_until=max(0.0, *before) if before else None,
         session_after=None if session is None else session.began_at - begin,
         session_on_old=session is not None and session.connection in old,
         connected_after=None if session is None else accepted.get(session.connection),

@@ -72,12 +72,12 @@ class DevControl:
         """
         return self._server.fault(name, client=client, **given)
 
-    def heal(self, client: str = "") -> int:
-        """End all faults, or those of one client; 0: it is not here, and nothing waits for it.
+    def heal(self, client: str = "", fault: str = "") -> int:
+        """End all faults, or those of one client, or one fault; 0: it is not here, and nothing waits for it.
 
         What they spoilt for good is closed.
         """
-        return self._server.heal(client)
+        return self._server.heal(client, fault)
 
     def faults(self) -> dict[str, str]:
         """Every fault there is, with what it does."""
