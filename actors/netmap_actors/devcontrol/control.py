@@ -64,7 +64,7 @@ class Seen:
     connection: int
     remote: str
     kind: str
-    """accept, key, upgrade, register, map, lite, read, ping_response, c2n, reset or end."""
+    """accept, key, upgrade, register, map, lite, read, ping_response, c2n, reset, goaway or end."""
     detail: str = ""
 
 
