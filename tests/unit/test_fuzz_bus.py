@@ -31,7 +31,7 @@ from netmap_actors.wire.codec import MAX_CONTROL_MESSAGE, Codec, ForeignEnvelope
 from netmap_actors.wire.pieces import BadPieces, cut, first_text
 from netmap_actors.wire.topics import SCHEMA, Kind, topic_of
 from netmap_supervisor.admin import AdminServer
-from netmap_supervisor.core_messages import Word
+from netmap_supervisor.core_messages import Stop, Word
 from netmap_supervisor.operator_requests import OperatorRequests
 from netmap_supervisor.report import Own, make_report
 from netmap_supervisor.route_watch import RouteWatch
@@ -156,6 +156,9 @@ class _Daemon:
 
     def happened(self, event: Any) -> None:
         self.shell.feed(event)
+
+    def end(self, who: str) -> None:
+        self.shell.feed(Stop(who))
 
     def tell(self, actor: str, body: Any) -> bool:
         return actor in self.shell.processes
