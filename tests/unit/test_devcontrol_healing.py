@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING
 
 import pytest
 
 from netmap_actors.devcontrol.standalone import RunningServer, ServerFailed, running_server
+from netmap_actors.errors import RemoteProtocolError
 from tests.control_client import Closed, ControlClient, Node, Response, joined
 from tests.waiting import wait_for
 
@@ -45,6 +47,28 @@ def test_end_stream_at_the_first_map_ends_it_in_good_order(server: RunningServer
     client.wait(lambda: stream.ended)
     assert (stream.status, stream.body) == (200, b"")
     assert "Node" in client.message(client.map(), 0), "the connection is well"
+    client.close()
+
+
+@pytest.mark.parametrize("name", ["rst_stream", "goaway", "cut", "eof", "cut_mid_record", "corrupt_record"])
+def test_what_ends_a_map_request_leaves_no_stream_behind(server: RunningServer, name: str) -> None:
+    server.fault(name, moment="map", scope="later", times=1)
+    client, stream = asking(server)
+    with contextlib.suppress(Closed, RemoteProtocolError):
+        client.wait(lambda: stream.reset is not None or client.goaway is not None)
+    assert [one.map_streams for one in server.clients() if one.map_streams] == []
+    assert server.call(lambda it: it.node("client")).online is False
+    server.heal()
+    assert [one.map_streams for one in server.clients() if one.map_streams] == []
+    client.close()
+
+
+def test_of_two_faults_at_one_moment_the_graver_one_counts(server: RunningServer) -> None:
+    for name in ("rst_stream", "headers_never"):
+        server.fault(name, moment="map", scope="later", times=1)
+    client, stream = asking(server)
+    client.wait(lambda: stream.reset is not None)
+    assert [one.map_streams for one in server.clients() if one.map_streams] == []
     client.close()
 
 

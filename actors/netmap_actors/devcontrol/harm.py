@@ -125,6 +125,10 @@ _STOPPING = frozenset(
     }
 )
 """After these the ordinary answer does not follow."""
+_ENDING = frozenset(
+    {"cut", "eof", "cut_mid_record", "corrupt_record", "oversized_record", "goaway", "rst_stream"}
+)
+"""After these nobody waits for an answer: not even healing could give one."""
 
 
 class Harm:
@@ -181,13 +185,17 @@ class Harm:
         """Whether the ordinary course of things ends with this fault."""
         return fault is not None and fault.name in _STOPPING
 
+    def ends(self, fault: Fault | None) -> bool:
+        """Whether the request that met this fault is over."""
+        return fault is not None and fault.name in _ENDING
+
     def strike(self, moment: Moment, now: float, *, stream_id: int | None = None) -> Fault | None:
-        """Suffer the faults that wait at this moment; returns the last of them."""
+        """Suffer the faults that wait at this moment; returns the gravest of them, of equal ones the last."""
         plan = self._connection.control.plan
         faults = plan.take(moment, self._connection.names()) if plan.waiting else []
         for fault in faults:
             self.suffer(fault, now, stream_id=stream_id)
-        return faults[-1] if faults else None
+        return max(reversed(faults), key=lambda one: (self.ends(one), self.stops(one)), default=None)
 
     def suffers(self, name: str) -> bool:
         """Whether a fault of this name has struck since the last healing."""

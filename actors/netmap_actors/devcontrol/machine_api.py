@@ -309,7 +309,7 @@ class MachineApi:
         harm = self._connection.harm
         if harm.holding and not request.stream:
             self._kept[stream_id] = request
-        elif not self._spoil(stream_id, fault):
+        elif not harm.ends(fault) and not self._spoil(stream_id, fault):
             self._serve_map(stream_id, request, now, held=harm.holding or harm.stops(fault))
 
     def _serve_map(self, stream_id: int, request: MapRequest, now: float, *, held: bool) -> None:
