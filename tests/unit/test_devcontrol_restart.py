@@ -64,6 +64,34 @@ def test_users_and_owners_come_back(state: Path) -> None:
         assert asked(server, node)["User"]["DisplayName"] == "Carol C."
 
 
+def test_simulated_nodes_come_back_to_the_last_field(state: Path) -> None:
+    node = Node()
+
+    def seen(server: RunningServer) -> list[dict[str, Any]]:
+        client, stream = joined(server, node=node)
+        client.close()
+        return stream.messages[0]["Peers"]
+
+    with run(state, nodes=20, seed=7) as server:
+        before = seen(server)
+    with run(state, nodes=20, seed=7) as server:
+        assert len(before) == 20
+        assert seen(server) == before
+
+
+@pytest.mark.parametrize("moment", [-1.0, 1e300, "today", None])
+def test_a_state_of_no_known_time_is_refused(state: Path, moment: object) -> None:
+    with run(state):
+        pass
+    path = state / "state.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"born": moment}))
+    with (
+        pytest.raises(ConfigurationError, match=r"cannot read .*state\.json: .*born.*; remove it"),
+        run(state),
+    ):
+        pass
+
+
 def test_a_node_key_expires_although_the_server_was_away(state: Path) -> None:
     soon, later = Node("soon"), Node("later")
     with run(state) as server:

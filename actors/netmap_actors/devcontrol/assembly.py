@@ -116,6 +116,8 @@ def assemble(
         ) from None
     state.incarnation += 1
     wall = loop.clock.wall
+    # Kept, so that a restart makes the same simulated nodes of the seed, to the last field.
+    state.born = state.born or wall()
     url = setup.url or url_of(listener)
     policy, derp_map, scenario = setup.policy, setup.derp_map, setup.scenario
     policy = parse_policy(policy) if isinstance(policy, dict) else policy
@@ -133,8 +135,8 @@ def assemble(
         tailnet.restore(entry)
     tailnet.begin_ids(state.next_id)
     seeded = random.Random(setup.seed)  # noqa: S311  # repeatable on purpose
-    populate(tailnet, setup.nodes, seeded, wall())
-    _place(scenario, tailnet, seeded, wall())
+    populate(tailnet, setup.nodes, seeded, state.born)
+    _place(scenario, tailnet, seeded, state.born)
     tailnet.skip_ids((state.incarnation - 1) * _IDS_PER_START)
     registrar = Registrar(
         tailnet,

@@ -9,7 +9,7 @@ import contextlib
 import fcntl
 import os
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -24,6 +24,9 @@ AUTH_KEY_FILE = "auth_key"
 MAX_STATE = 256 << 20
 """Bytes of the state file that are read."""
 
+Moment = Annotated[float, msgspec.Meta(ge=0.0, le=253_402_300_799.0)]
+"""UNIX seconds that a date can tell: up to the end of the year 9999."""
+
 
 class SavedNode(msgspec.Struct, kw_only=True):
     """A registered node."""
@@ -34,8 +37,8 @@ class SavedNode(msgspec.Struct, kw_only=True):
     ephemeral: bool
     place: int
     hostinfo: dict[str, Any] | None = None
-    expires_at: float | None = None
-    """UNIX seconds; None for a key that never expires, or has."""
+    expires_at: Moment | None = None
+    """None for a key that never expires, or has."""
 
 
 class SavedLogin(msgspec.Struct, kw_only=True):
@@ -45,8 +48,7 @@ class SavedLogin(msgspec.Struct, kw_only=True):
     machine: str
     request: dict[str, Any]
     """Body of the register request, without secrets."""
-    expires_at: float
-    """UNIX seconds."""
+    expires_at: Moment
     state: LoginState
     why: str = ""
 
@@ -57,6 +59,8 @@ class State(msgspec.Struct, kw_only=True):
     machine_private: str
     incarnation: int = 0
     """Starts of the server so far."""
+    born: Moment = 0.0
+    """Of the first start, from which simulated nodes date; 0: not known."""
     auth_keys: list[AuthKey] = []
     users: list[User] = []
     nodes: list[SavedNode] = []
