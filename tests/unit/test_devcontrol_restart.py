@@ -92,6 +92,21 @@ def test_a_state_of_no_known_time_is_refused(state: Path, moment: object) -> Non
         pass
 
 
+@pytest.mark.parametrize("place", [0, -1, 1 << 22, 1 << 62])
+def test_a_node_beyond_the_addresses_is_refused(state: Path, place: int) -> None:
+    with run(state) as server:
+        joined(server)[0].close()
+    path = state / "state.json"
+    document = json.loads(path.read_text())
+    document["nodes"][0]["place"] = place
+    path.write_text(json.dumps(document))
+    with (
+        pytest.raises(ConfigurationError, match=r"cannot read .*state\.json: .*place.*; remove it"),
+        run(state),
+    ):
+        pass
+
+
 def test_a_node_key_expires_although_the_server_was_away(state: Path) -> None:
     soon, later = Node("soon"), Node("later")
     with run(state) as server:

@@ -8,9 +8,11 @@ from __future__ import annotations
 import heapq
 import ipaddress
 
-__all__ = ["Places", "addresses_at", "registered_places", "simulated_places"]
+__all__ = ["LAST_PLACE", "Places", "addresses_at", "registered_places", "simulated_places"]
 
 _V4_BASE = int(ipaddress.IPv4Address("100.64.0.0"))
+LAST_PLACE = 0x3F_FFFF
+"""Of 100.64.0.0/10."""
 _SIMULATED = range(0x4000, 0x20_0000)
 """Registered nodes live in 100.64.0.0/18, simulated ones above; the 16 384th that registers has one beyond these."""
 _MAGIC_DNS = 0x24_6464  # 100.100.100.100

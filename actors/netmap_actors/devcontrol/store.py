@@ -13,6 +13,7 @@ from typing import Annotated, Any
 
 import msgspec
 
+from netmap_actors.devcontrol.addresses import LAST_PLACE
 from netmap_actors.devcontrol.documents import Node, User  # noqa: TC001  # msgspec reads annotations
 from netmap_actors.devcontrol.registrar import AuthKey, LoginState  # noqa: TC001  # msgspec reads annotations
 from netmap_actors.errors import ConfigurationError
@@ -26,6 +27,8 @@ MAX_STATE = 256 << 20
 
 Moment = Annotated[float, msgspec.Meta(ge=0.0, le=253_402_300_799.0)]
 """UNIX seconds that a date can tell: up to the end of the year 9999."""
+Place = Annotated[int, msgspec.Meta(ge=1, le=LAST_PLACE)]
+"""Where a node's addresses are in the ranges."""
 
 
 class SavedNode(msgspec.Struct, kw_only=True):
@@ -35,7 +38,7 @@ class SavedNode(msgspec.Struct, kw_only=True):
     label: str
     owner: int
     ephemeral: bool
-    place: int
+    place: Place
     hostinfo: dict[str, Any] | None = None
     expires_at: Moment | None = None
     """None for a key that never expires, or has."""
