@@ -132,7 +132,7 @@ def make_private(directory: Path) -> None:
 def is_locked(directory: Path) -> bool:
     """Whether a daemon holds this directory."""
     try:
-        fd = os.open(directory / LOCK_NAME, os.O_RDONLY | os.O_CLOEXEC)
+        fd = os.open(directory / LOCK_NAME, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
         return False
     try:
@@ -149,7 +149,9 @@ def _lock(directory: Path, wait: Callable[[float], None]) -> int:
     try:
         fd = os.open(directory / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
-        raise ConfigurationError(f"cannot write to the directory {directory}: {error.strerror}") from None
+        raise ConfigurationError(
+            f"cannot lock the directory {directory}: {error.strerror}; a file {LOCK_NAME} must be writable in it"
+        ) from None
     step = 0.1
     for _ in range(int(WAIT / step) + 1):
         try:

@@ -102,6 +102,16 @@ def test_asking_whether_it_is_locked_disturbs_nobody(place) -> None:
         assert not is_locked(place / "run")
 
 
+@pytest.mark.parametrize("which", ["state", "run"])
+def test_a_lock_that_cannot_be_opened_is_named(place, which) -> None:
+    (place / which / LOCK_NAME).mkdir(parents=True)
+    (place / which).chmod(0o700)
+    with pytest.raises(
+        ConfigurationError, match=rf"cannot lock .*{which}: Is a directory; a file lock must be"
+    ):
+        claim(place)
+
+
 @pytest.mark.parametrize("mode", [0o777, 0o770, 0o702])
 @pytest.mark.parametrize("which", ["state", "run"])
 def test_a_directory_that_others_may_write_to_is_refused(place, which, mode) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 import urllib.request
 from typing import TYPE_CHECKING, Any
@@ -87,6 +88,30 @@ def test_a_state_of_no_known_time_is_refused(state: Path, moment: object) -> Non
     path.write_text(json.dumps(json.loads(path.read_text()) | {"born": moment}))
     with (
         pytest.raises(ConfigurationError, match=r"cannot read .*state\.json: .*born.*; remove it"),
+        run(state),
+    ):
+        pass
+
+
+@pytest.mark.parametrize("name", ["state.json", "auth_key"])
+def test_a_state_that_is_a_pipe_holds_nobody_up(state: Path, name: str) -> None:
+    with run(state):
+        pass
+    (state / name).unlink()
+    os.mkfifo(state / name)
+    with (
+        pytest.raises(ConfigurationError, match=rf"cannot read .*{name}: it is a pipe.*move that away"),
+        run(state),
+    ):
+        pass
+
+
+def test_an_auth_key_file_that_is_no_text_is_refused(state: Path) -> None:
+    with run(state):
+        pass
+    (state / "auth_key").write_bytes(b"\xf5")
+    with (
+        pytest.raises(ConfigurationError, match=r"cannot read .*auth_key: it is not text; remove it"),
         run(state),
     ):
         pass

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import os
+import socket
 import stat
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
@@ -15,10 +18,13 @@ from netmap_actors.control.auth_key import read_auth_key
 from netmap_actors.control.hostinfo import HostDescription
 from netmap_actors.control.node_file import NodeFile
 from netmap_actors.control.registration import PendingLogin, Registration
-from netmap_actors.control.state_file import MAX_STATE_FILE, read_state_file, write_state_file
 from netmap_actors.control_connection.node_state import NODE_FILE, REGISTRATION_FILE, NodeState
 from netmap_actors.errors import ConfigurationError
 from netmap_actors.protocol.keys import DiscoPrivate, MachineKey, MachinePrivate, NodePrivate
+from netmap_actors.state_file import MAX_STATE_FILE, read_state_file, write_state_file
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 NODE = NodeFile(
     NodePrivate.from_raw(b"\x01" * 32),
@@ -137,17 +143,40 @@ def test_f63_a_write_that_fails_leaves_what_was_there(
     assert [entry.name for entry in tmp_path.iterdir()] == ["node.json"]
 
 
-def test_a_file_that_is_not_there_is_none_and_everything_else_is_an_error(tmp_path: Path) -> None:
+def a_socket(path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as bound:
+        bound.bind(str(path))
+
+
+@pytest.mark.parametrize(
+    ("make", "why"),
+    [
+        (Path.mkdir, "it is a directory, not a file; put the file back"),
+        (lambda path: path.symlink_to("/etc/hostname"), "it is a link, not a file"),
+        (os.mkfifo, "it is a pipe or a device, not a file"),
+        (a_socket, "it is a socket or a device, not a file"),
+        (lambda path: path.write_bytes(b" " * (MAX_STATE_FILE + 1)), "it has more than 65536 bytes"),
+    ],
+    ids=["directory", "link", "pipe", "socket", "large"],
+)
+def test_what_is_there_and_no_state_file_is_an_error(
+    tmp_path: Path, make: Callable[[Path], object], why: str
+) -> None:
+    make(tmp_path / "bad")
+    with pytest.raises(ConfigurationError, match=f"cannot read .*bad: {why}"):
+        read_state_file(tmp_path / "bad")
+
+
+def test_a_state_file_that_is_not_there_is_none(tmp_path: Path) -> None:
     assert read_state_file(tmp_path / "none") is None
-    for make in (
-        lambda path: path.mkdir(),
-        lambda path: path.symlink_to("/etc/hostname"),
-        lambda path: path.write_bytes(b" " * (MAX_STATE_FILE + 1)),
-    ):
-        path = tmp_path / f"bad-{id(make)}"
-        make(path)
-        with pytest.raises(ConfigurationError, match="cannot read"):
-            read_state_file(path)
+
+
+def test_a_state_file_others_could_read_is_ours_alone_afterwards(tmp_path: Path) -> None:
+    path = tmp_path / "node.json"
+    path.write_bytes(b"one")
+    path.chmod(0o664)
+    assert read_state_file(path) == b"one"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
 # Both files together

@@ -1,6 +1,7 @@
 """The node file: keys and pinned server key in exactly the format of tailscale's `tsp`.
 
-Not here: how it is written without ever being half there (`state_file`). Source: tailscale: control/tsp/nodefile.go.
+Not here: how it is written without ever being half there (`netmap_actors.state_file`).
+Source: tailscale: control/tsp/nodefile.go.
 """
 
 from __future__ import annotations

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 from netmap_actors.control.hostinfo import HostDescription
 from netmap_actors.control.node_file import NodeFile
 from netmap_actors.control.registration import Registration
-from netmap_actors.control.state_file import read_state_file, write_state_file
 from netmap_actors.errors import ConfigurationError
 from netmap_actors.protocol.keys import MachinePrivate, NodePrivate
+from netmap_actors.state_file import read_state_file, write_state_file
 
 if TYPE_CHECKING:
     from netmap_actors.boot import ConnectionSettings

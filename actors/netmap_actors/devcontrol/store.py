@@ -5,7 +5,6 @@ Not here: simulated nodes, which come back from the seed.
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import os
 from pathlib import Path
@@ -17,6 +16,7 @@ from netmap_actors.devcontrol.addresses import LAST_PLACE
 from netmap_actors.devcontrol.documents import Node, User  # noqa: TC001  # msgspec reads annotations
 from netmap_actors.devcontrol.registrar import AuthKey, LoginState  # noqa: TC001  # msgspec reads annotations
 from netmap_actors.errors import ConfigurationError
+from netmap_actors.state_file import read_state_file, write_state_file
 
 __all__ = ["AUTH_KEY_FILE", "MAX_STATE", "SavedLogin", "SavedNode", "State", "Store"]
 
@@ -115,49 +115,30 @@ class Store:
     def load(self) -> State | None:
         """The state of the last run; None before the first. Raises ConfigurationError when it cannot be read."""
         path = self._directory / STATE_FILE
-        try:
-            with path.open("rb") as file:
-                size = os.fstat(file.fileno()).st_size
-                if size > MAX_STATE:
-                    raise ConfigurationError(f"cannot read {path}: it has more than {MAX_STATE} bytes")
-                data = file.read()
-            return msgspec.json.decode(data, type=State)
-        except FileNotFoundError:
+        data = read_state_file(path, MAX_STATE)
+        if data is None:
             return None
-        except (OSError, msgspec.MsgspecError, ValueError, RecursionError) as error:
+        try:
+            return msgspec.json.decode(data, type=State)
+        except (msgspec.MsgspecError, ValueError, RecursionError) as error:
             raise ConfigurationError(
                 f"cannot read {path}: {error}; remove it for a new control server with a new key"
             ) from None
 
     def save(self, state: State) -> None:
         """Replace the file as a whole, or leave it as it is. Raises OSError."""
-        self._write(STATE_FILE, msgspec.json.encode(state))
+        write_state_file(self._directory / STATE_FILE, msgspec.json.encode(state))
 
     def read_auth_key(self) -> str:
         """The auth key somebody put there; empty when there is none. Raises ConfigurationError."""
         path = self._directory / AUTH_KEY_FILE
         try:
-            return path.read_text("ascii").strip()
-        except FileNotFoundError:
-            return ""
-        except (OSError, ValueError) as error:
-            raise ConfigurationError(f"cannot read {path}: {error}") from None
+            return (read_state_file(path) or b"").decode("ascii").strip()
+        except UnicodeDecodeError:
+            raise ConfigurationError(
+                f"cannot read {path}: it is not text; remove it for a new auth key"
+            ) from None
 
     def write_auth_key(self, text: str) -> None:
         """Where others find it. Raises OSError."""
-        self._write(AUTH_KEY_FILE, text.encode("ascii") + b"\n")
-
-    def _write(self, name: str, data: bytes) -> None:
-        path = self._directory / name
-        temporary = path.with_name(f".{name}.new")
-        try:
-            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
-        except OSError:
-            with contextlib.suppress(OSError):
-                temporary.unlink()
-            raise
+        write_state_file(self._directory / AUTH_KEY_FILE, text.encode("ascii") + b"\n")

@@ -1,12 +1,14 @@
 """Files that are either whole or not there: written aside, fsynced, renamed. Mode 0600.
 
-Not here: their formats (`node_file`, `registration`).
+Not here: their formats (`control.node_file`, `control.registration`, `devcontrol.store`).
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
+import stat
 from typing import TYPE_CHECKING
 
 from netmap_actors.errors import ConfigurationError
@@ -17,33 +19,53 @@ if TYPE_CHECKING:
 __all__ = ["MAX_STATE_FILE", "read_state_file", "write_state_file"]
 
 MAX_STATE_FILE = 64 * 1024
-"""Bytes of a state file; ours have about two thousand."""
+"""Bytes of a state file, where nothing else is said; a node's have about two thousand."""
 
 
-def read_state_file(path: Path) -> bytes | None:
-    """The content, or None when there is no such file.
+def read_state_file(path: Path, limit: int = MAX_STATE_FILE) -> bytes | None:
+    """The content, at most `limit` bytes, or None when there is no such file.
 
     Raises ConfigurationError for one that is there and cannot be read: it is never taken for absent, because what
     takes its place would be another node.
     """
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        # Not to be held up by a pipe or a device of that name.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError:
         return None
     except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENXIO):
+            raise _not_ours(
+                path, "a link" if error.errno == errno.ELOOP else "a socket or a device"
+            ) from None
         raise ConfigurationError(
             f"cannot read {path}: {error.strerror}; make it readable for this user, or move it away"
         ) from None
+    found = os.fstat(descriptor)
+    mode = found.st_mode
+    if not stat.S_ISREG(mode):
+        os.close(descriptor)
+        raise _not_ours(path, "a directory" if stat.S_ISDIR(mode) else "a pipe or a device")
     try:
-        with os.fdopen(descriptor, "rb") as file:
-            data = file.read(MAX_STATE_FILE + 1)
+        with open(descriptor, "rb") as file:
+            if mode & (stat.S_IRWXG | stat.S_IRWXO) and found.st_uid == os.geteuid():
+                # A copy from a backup, say, and there are secrets in it.
+                os.fchmod(descriptor, 0o600)
+            # No buffer for all that would be allowed.
+            data = file.read(min(found.st_size, limit) + 1)
     except OSError as error:
         raise ConfigurationError(f"cannot read {path}: {error.strerror}; look at the disk") from None
-    if len(data) > MAX_STATE_FILE:
+    if len(data) > limit:
         raise ConfigurationError(
-            f"cannot read {path}: it has more than {MAX_STATE_FILE} bytes; it is not ours, move it away"
+            f"cannot read {path}: it has more than {limit} bytes; it is not ours, move it away"
         )
     return data
+
+
+def _not_ours(path: Path, what: str) -> ConfigurationError:
+    return ConfigurationError(
+        f"cannot read {path}: it is {what}, not a file; put the file back, or move that away"
+    )
 
 
 def write_state_file(path: Path, data: bytes) -> None:
