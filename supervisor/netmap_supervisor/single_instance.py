@@ -8,21 +8,24 @@ from __future__ import annotations
 import fcntl
 import math
 import os
+import re
+import secrets
 import shutil
 import stat
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from netmap_actors.errors import ConfigurationError, NetmapError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 __all__ = ["AlreadyRunning", "Claim", "is_locked"]
 
 LOCK_NAME = "lock"
 RUN_PREFIX = "r-"
+_RUN_NAME = re.compile(r"r-[0-9a-f]{8}")
+_NAME_ROOM = 64
 MAX_SOCKET_PATH = 107
 """Bytes of a unix socket's path (unix(7): sun_path is 108 with its zero)."""
 _LONGEST = len("/r-xxxxxxxx/control_connection.sock")
@@ -51,9 +54,7 @@ class Claim:
             for directory in dict.fromkeys((runtime_dir, state_dir)):
                 make_private(directory)
                 self.locks.append(_lock(directory, wait))
-            for stale in runtime_dir.glob(f"{RUN_PREFIX}*"):
-                shutil.rmtree(stale, ignore_errors=True)
-            self._run_dir = Path(tempfile.mkdtemp(prefix=RUN_PREFIX, dir=runtime_dir))
+            self._run_dir = _make_run_dir(runtime_dir, self.locks[0])
         except BaseException:
             self.release()
             raise
@@ -127,6 +128,32 @@ def make_private(directory: Path) -> None:
         raise ConfigurationError(
             f"cannot use the directory {directory}: others may write to it (mode {mode:04o}); {advice}"
         )
+
+
+def _make_run_dir(runtime_dir: Path, lock: int) -> Path:
+    """A new directory for the sockets of this run, and that of the last one away, should it have been killed.
+
+    The lock file holds its name. Whatever else is there, also of such a name, somebody else made.
+    """
+    last = os.pread(lock, _NAME_ROOM, 0).decode("ascii", "replace").strip()
+    if _RUN_NAME.fullmatch(last):
+        shutil.rmtree(runtime_dir / last, ignore_errors=True)
+    while True:
+        made = runtime_dir / f"{RUN_PREFIX}{secrets.token_hex(4)}"
+        try:
+            # Noted first: a run that is killed between the two leaves nothing behind that nobody knows of.
+            if not made.exists():
+                os.ftruncate(lock, 0)
+                os.pwrite(lock, f"{made.name}\n".encode("ascii"), 0)
+                made.mkdir(mode=0o700)
+                return made
+        except FileExistsError:
+            continue
+        except OSError as error:
+            raise ConfigurationError(
+                f"cannot write to the directory {runtime_dir}: {error.strerror}; choose another --runtime-dir, or "
+                "make room"
+            ) from None
 
 
 def is_locked(directory: Path) -> bool:

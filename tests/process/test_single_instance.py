@@ -79,14 +79,35 @@ def test_the_claim_lasts_until_the_last_child_that_inherited_it_is_gone(place) -
     claim(place).release()
 
 
-def test_what_dead_runs_left_is_cleared_away_and_nothing_else(place) -> None:
-    (place / "run").mkdir(mode=0o700)
-    (place / "run" / "r-abcd1234").mkdir()
-    (place / "run" / "r-abcd1234" / "supervisor.sock").touch()
+def test_what_a_dead_run_left_is_cleared_away_and_nothing_else(place) -> None:
+    dead = claim(place)
+    (dead.run_dir / "supervisor.sock").touch()
+    for lock in dead.locks:  # as the kernel does when the last process of it is gone
+        os.close(lock)
+    # Not ours, though somebody called it so.
+    foreign = place / "run" / "r-abcd1234"
+    foreign.mkdir()
+    (foreign / "photo").touch()
     (place / "run" / "mine").touch()
     made = claim(place)
-    assert sorted(path.name for path in (place / "run").iterdir()) == ["lock", "mine", made.run_dir.name]
+    names = {path.name for path in (place / "run").iterdir()}
+    assert names == {"lock", "mine", foreign.name, made.run_dir.name}
+    assert made.run_dir.name != dead.run_dir.name
+    assert (foreign / "photo").exists()
     made.release()
+
+
+@pytest.mark.parametrize(
+    "text", ["..", "/", "r-", "r-../../mine", "r-zzzzzzzz", "r-abcd1234x", "\xff", "a" * 200]
+)
+def test_a_lock_file_that_names_something_else_has_nothing_removed(place, text) -> None:
+    kept = [place / "mine", place / "run" / "r-abcd1234x", place / "run" / "r-zzzzzzzz"]
+    for directory in kept:
+        directory.mkdir(parents=True)
+    (place / "run").chmod(0o700)
+    (place / "run" / LOCK_NAME).write_text(text, "latin-1")
+    claim(place).release()
+    assert all(directory.is_dir() for directory in kept)
 
 
 def test_asking_whether_it_is_locked_disturbs_nobody(place) -> None:
