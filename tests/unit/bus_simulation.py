@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING
 
 from netmap_actors.subscriber.replica import Replica
 from netmap_actors.wire import netmap_pb2
-from tests.unit.publishing import Server, full, node
+from tests.unit.publishing import SILENCE, Server, full, node
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from netmap_actors.publication.ring import Published
 
 HEARTBEAT = 2.0
 GREETING = 0.1
@@ -93,12 +95,13 @@ class Simulation:
         self.rng = random.Random(seed)
         self.now = 1000.0
         self.ring = self.rng.choice([0, 800, 1 << 20])
+        self.silence = self.rng.choice([15.0, SILENCE])
         self.generation, self.session, self.number = 1, 0, 0
         self.truth_at: dict[tuple[int, int], dict[str, bytes]] = {}
         self.requests: list[tuple[Client, int, bytes]] = []
         self._greetings: list[float] = []
         self._beat_at = self.now + HEARTBEAT
-        self.server = Server(ring=self.ring)
+        self.server = Server(ring=self.ring, silence=self.silence)
         self.alive = True
         self.clients = [Client(self, number) for number in range(clients)]
 
@@ -180,7 +183,7 @@ class Simulation:
     def restart(self) -> None:
         """Another publisher process; who was connected comes back by itself."""
         self.alive = True
-        self.server = Server(restarted=True, ring=self.ring)
+        self.server = Server(restarted=True, ring=self.ring, silence=self.silence)
         self.server.publication.connection_started(self.generation, self.now)
         self.requests.clear()
         self.greet()
@@ -211,30 +214,56 @@ class Simulation:
             self._greetings.append(self.now + TAIL_WAIT)
             self.truth_at[publication.epoch, publication.seq] = self.server.truth()
         for message in out:
-            for client in self.clients:
-                client.publish(message)
+            self.publish(message)
 
     def tick(self, seconds: float, most: int) -> None:
         """Time passes, and everybody who can run runs."""
         self.now += seconds
         if self.alive:
-            self.server.publication.expire(self.now)
+            # After a stop everything is due at once, in any order.
+            turns = [self._expire, self._beat, self._answer]
+            self.rng.shuffle(turns)
+            for turn in turns:
+                turn()
             self.flush()
-            if self.now >= self._beat_at or any(self.now >= due for due in self._greetings):
-                beat = self.server.publication.heartbeat(self.now)
-                for client in self.clients:
-                    client.publish(beat)
-                self._greetings = [due for due in self._greetings if due > self.now]
-            for client, life, data in self._take_requests():
-                request = netmap_pb2.Request.FromString(data)
-                if client.lives == life:
-                    client.answers += self.server.publication.answer(
-                        request.token, request.epoch, request.seq, self.now
-                    )
         while self.now >= self._beat_at:
             self._beat_at += HEARTBEAT
         for client in self.clients:
             client.turn(most)
+
+    def _expire(self) -> None:
+        self.server.publication.expire(self.now)
+        self.flush()
+
+    def _beat(self) -> None:
+        if self.now >= self._beat_at or any(self.now >= due for due in self._greetings):
+            beat = self.server.publication.heartbeat(self.now)
+            self.flush()
+            self.publish(beat)
+            self._greetings = [due for due in self._greetings if due > self.now]
+
+    def _answer(self) -> None:
+        for client, life, data in self._take_requests():
+            request = netmap_pb2.Request.FromString(data)
+            if client.lives == life:
+                parts = list(
+                    self.server.publication.answer(
+                        request.token, request.epoch, request.seq, lambda: self.now
+                    )
+                )
+                for part in parts:
+                    self._demand_truth(netmap_pb2.Reply.FromString(part))
+                client.answers += parts
+
+    def publish(self, message: Published) -> None:
+        """To every queue."""
+        self._demand_truth(netmap_pb2.BusMessage.FromString(message.message))
+        for client in self.clients:
+            client.publish(message)
+
+    def _demand_truth(self, said: netmap_pb2.BusMessage | netmap_pb2.Reply) -> None:
+        """Nothing that leaves the publisher says fresh of what is older than the limit."""
+        assert said.state != netmap_pb2.NETMAP_STATE_FRESH or said.age_s < self.silence, said
 
     def _take_requests(self) -> Iterator[tuple[Client, int, bytes]]:
         taken, self.requests = self.requests, []

@@ -104,7 +104,7 @@ class Follower:
             if lose:
                 continue
             request = netmap_pb2.Request.FromString(data)
-            for part in publication.answer(request.token, request.epoch, request.seq, now):
+            for part in publication.answer(request.token, request.epoch, request.seq, lambda: now):
                 self.events += self.replica.receive_answer(part, now)
         return len(requests)
 

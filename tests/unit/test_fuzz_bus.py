@@ -371,7 +371,7 @@ def _published() -> tuple[list[tuple[bytes, bytes]], list[bytes]]:
     server = Server()
     server.feed(full(node(2), node(3, CapMap={"a": [1]}), DNSConfig={"Proxied": True}), NOW)
     server.publication.take_outgoing()
-    answer = list(server.publication.answer(b"\x00" * 7 + b"\x01", 0, 0, NOW))
+    answer = list(server.publication.answer(b"\x00" * 7 + b"\x01", 0, 0, lambda: NOW))
     server.feed({"PeersChangedPatch": [{"NodeID": 2, "Online": False}], "PeersRemoved": [3]}, NOW, number=2)
     server.feed({"UserProfiles": [{"ID": 1, "LoginName": "a"}], "Domain": "b"}, NOW, number=3)
     messages = [(one.topic, one.message) for one in server.publication.take_outgoing()]

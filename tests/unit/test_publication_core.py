@@ -35,7 +35,9 @@ def bodies(messages: list[netmap_pb2.BusMessage]) -> list[str]:
 
 
 def replies(server: Server, epoch: int = 0, seq: int = 0, now: float = 0.0) -> list[netmap_pb2.Reply]:
-    return [netmap_pb2.Reply.FromString(part) for part in server.publication.answer(b"t", epoch, seq, now)]
+    return [
+        netmap_pb2.Reply.FromString(part) for part in server.publication.answer(b"t", epoch, seq, lambda: now)
+    ]
 
 
 def test_one_map_response_is_one_transaction_that_ends_with_its_commit() -> None:
@@ -168,7 +170,7 @@ def test_a_snapshot_comes_in_parts_of_one_commit_with_every_peer_once() -> None:
     server.feed(
         full(*peers, DNSConfig={"Domains": ["a"]}, UserProfiles=[{"ID": 1, "LoginName": "ann@example"}]), 1.0
     )
-    parts = server.publication.answer(b"t", 0, 0, 2.0)
+    parts = server.publication.answer(b"t", 0, 0, lambda: 2.0)
     first = netmap_pb2.Reply.FromString(next(parts))
     server.feed({"PeersRemoved": [2, 3]}, 2.0, number=2)  # between two parts
     rest = [netmap_pb2.Reply.FromString(part) for part in parts]
@@ -186,6 +188,38 @@ def test_a_snapshot_comes_in_parts_of_one_commit_with_every_peer_once() -> None:
     assert [p.login_name for p in first.snapshot.user_profiles] == ["ann@example"]
     assert first.snapshot.self.stable_id == "self"
     assert all(reply.ByteSize() < PART_BYTES + 8192 for reply in answer)
+
+
+def test_a_process_that_was_stopped_says_stale_with_its_first_word() -> None:
+    """Which of what became due meanwhile comes first is chance: a heartbeat, a request or the end of the patience."""
+    server = Server()
+    server.feed(full(node(2)), 1.0)
+    opened(server)
+    late = 1.0 + SILENCE
+    beat = netmap_pb2.BusMessage.FromString(server.publication.heartbeat(late).message)
+    told = opened(server)
+    assert bodies(told) == ["state_changed", "commit"]
+    assert told[0].state_changed.reason == "silence"
+    assert (beat.state, beat.age_s, beat.seq) == (STALE, SILENCE, told[-1].seq)
+
+    server.feed({"KeepAlive": True}, late + 1.0, number=2)
+    opened(server)
+    later = late + 1.0 + SILENCE
+    (reply,) = replies(server, now=later)
+    assert (reply.state, reply.age_s, reply.seq) == (STALE, SILENCE, server.publication.seq)
+    assert bodies(opened(server)) == ["state_changed", "commit"]
+
+
+def test_an_answer_interrupted_for_long_does_not_end_with_what_was_true_when_it_began() -> None:
+    server = Server()
+    server.feed(full(*[node(i, DataPlaneAuditLogID="x" * 3000) for i in range(2, 400)]), 1.0)
+    now = 2.0
+    parts = server.publication.answer(b"t", 0, 0, lambda: now)
+    first = netmap_pb2.Reply.FromString(next(parts))
+    now = 1.0 + SILENCE
+    rest = [netmap_pb2.Reply.FromString(part) for part in parts]
+    assert (first.state, first.age_s) == (FRESH, 1.0)
+    assert {(reply.state, reply.age_s, reply.seq) for reply in rest} == {(STALE, SILENCE, first.seq)}
 
 
 def test_a_heartbeat_repeats_the_last_commit_and_takes_no_number() -> None:

@@ -16,6 +16,7 @@ from netmap_actors.subscriber.events import (
 )
 from netmap_actors.subscriber.replica import (
     ANSWER_TIMEOUT,
+    ASK_JITTER,
     BEHIND_LIMIT,
     MAX_BUFFERED,
     SETTLE,
@@ -90,8 +91,61 @@ def test_without_a_word_for_six_seconds_the_view_says_stale_and_then_fresh_again
     assert (event.previous, event.state, event.reason) == ("fresh", "stale", "publisher_silent")
     assert follower.replica.deadline() is None
     assert follower.replica.age(deadline) == SILENCE_LIMIT
-    (event,) = follower.replica.receive(*server.publication.heartbeat(9.0)[1:], 9.0)
+    follower.hear([server.publication.heartbeat(9.0)], 9.0)
+    follower.ask(server.publication, 9.5)
+    (event,) = follower.events[1:]
     assert (event.state, event.reason) == ("fresh", "caught_up")
+
+
+def test_what_waited_while_we_were_stopped_makes_nothing_fresh() -> None:
+    """It was true when it was written; what it says of now only the publisher can tell."""
+    server, follower = synced()
+    waiting = [server.publication.heartbeat(2.0)]
+    for number in range(2, 5):
+        server.feed({"PeersChanged": [node(2 + number)]}, float(number), number=number)
+        waiting += [*server.publication.take_outgoing(), server.publication.heartbeat(number + 0.5)]
+    server.publication.session_ended(1, 5.0)  # and what told of it did not fit into our socket any more
+    server.publication.take_outgoing()
+    for message in waiting:
+        follower.hear([message], 60.0)
+        assert follower.replica.state(60.0) == "stale"
+    assert follower.ask(server.publication, 60.0 + SETTLE + ASK_JITTER) == 1
+    assert sorted(follower.replica.netmap.peers) == ["n2", "n4", "n5", "n6"]
+    assert [e.state for e in follower.events if isinstance(e, StateChanged)] == ["stale"]
+    assert follower.replica.age(61.0) > 50.0
+
+
+def test_an_answer_from_before_a_stop_is_asked_for_again() -> None:
+    server, follower = synced()
+    server.feed({"PeersChanged": [node(3)]}, 2.0, number=2)
+    server.publication.take_outgoing()
+    follower.hear([server.publication.heartbeat(2.0)], 2.0)
+    follower.events += follower.replica.expire(3.0)
+    request = netmap_pb2.Request.FromString(follower.replica.to_send()[0])
+    answer = list(server.publication.answer(request.token, request.epoch, request.seq, lambda: 3.0))
+    server.publication.session_ended(1, 4.0)
+    for part in answer:
+        follower.events += follower.replica.receive_answer(part, 60.0)
+        assert follower.replica.state(60.0) == "stale"
+    follower.ask(server.publication, 61.0)
+    assert sorted(follower.replica.netmap.peers) == ["n2", "n3"]
+    assert follower.replica.state(61.0) == "stale", "the publisher says so"
+    server.publication.connection_started(2, 62.0)
+    server.feed(full(node(2)), 62.0, generation=2)
+    follower.hear(server.publication.take_outgoing(), 62.0)
+    assert follower.replica.state(62.0) == "fresh"
+
+
+def test_a_bus_that_is_never_quiet_does_not_put_the_question_off() -> None:
+    server, follower = synced()
+    follower.hear([server.publication.heartbeat(2.0)], 60.0)
+    now = 60.0
+    for number in range(2, 20):
+        now += SETTLE / 2
+        server.feed({"PeersChanged": [node(3, Cap=number)]}, now, number=number)
+        follower.hear(server.publication.take_outgoing(), now)
+        follower.ask(server.publication, now)
+    assert follower.replica.state(now) == "fresh"
 
 
 def test_a_publisher_that_answers_and_then_says_nothing_at_all_is_silent_too() -> None:
@@ -108,10 +162,10 @@ def test_who_was_absent_asks_when_what_waited_has_been_taken() -> None:
     for number in (2, 3, 4):
         server.feed({"PeersChanged": [node(2 + number)]}, 3.0, number=number)
     *first, _lost, _its_commit = server.publication.take_outgoing()
-    follower.hear(first, 10.0)
+    follower.hear(first, 6.0)
     assert follower.replica.synced
     assert sorted(follower.replica.netmap.peers) == ["n2", "n4", "n5"]
-    assert follower.ask(server.publication, 10.0 + SETTLE) == 1
+    assert follower.ask(server.publication, 6.0 + SETTLE) == 1
     assert sorted(follower.replica.netmap.peers) == ["n2", "n4", "n5", "n6"]
     assert follower.replica.gaps == 1
 
@@ -119,8 +173,8 @@ def test_who_was_absent_asks_when_what_waited_has_been_taken() -> None:
 def test_who_was_absent_and_missed_nothing_does_not_ask() -> None:
     server, follower = synced()
     follower.hear([server.publication.heartbeat(2.0)], 2.0)
-    follower.hear([server.publication.heartbeat(10.0)], 10.0)
-    assert follower.ask(server.publication, 11.0) == 0
+    follower.hear([server.publication.heartbeat(6.0)], 6.0)
+    assert follower.ask(server.publication, 7.0) == 0
     assert follower.replica.gaps == 0
 
 
@@ -177,10 +231,10 @@ def test_a_request_without_an_answer_is_made_again_and_parts_of_the_first_are_ig
     (second,) = replica.to_send()
     old, new = (netmap_pb2.Request.FromString(data).token for data in (first, second))
     assert old != new
-    for part in server.publication.answer(old, 0, 0, 2.0):
+    for part in server.publication.answer(old, 0, 0, lambda: 2.0):
         assert replica.receive_answer(part, 6.0) == []
     assert not replica.has_netmap
-    for part in server.publication.answer(new, 0, 0, 2.0):
+    for part in server.publication.answer(new, 0, 0, lambda: 2.0):
         replica.receive_answer(part, 6.0)
     assert replica.has_netmap
 
@@ -201,7 +255,7 @@ def test_a_broken_answer_is_asked_for_again_and_shows_nothing(spoil) -> None:
     follower = Follower(1.0)
     follower.replica.expire(1.0)
     token = netmap_pb2.Request.FromString(follower.replica.to_send()[0]).token
-    for part in spoil(list(server.publication.answer(token, 0, 0, 1.0))):
+    for part in spoil(list(server.publication.answer(token, 0, 0, lambda: 1.0))):
         follower.replica.receive_answer(part, 1.0)
     assert not follower.replica.has_netmap
     assert follower.replica.malformed == 1

@@ -126,13 +126,14 @@ def test_who_follows_the_manual_to_the_letter_ends_with_the_true_netmap(history,
         publication = run.server.publication
         out = publication.take_outgoing()
         if heartbeat:
-            out = [*out, publication.heartbeat(run.now)]
+            beat = publication.heartbeat(run.now)
+            out = [*out, *publication.take_outgoing(), beat]
         for i, message in enumerate(out):
             if not lost[i % len(lost)]:
                 reader.update(netmap_pb2.BusMessage.FromString(message.message))
         if reader.asking and not lost[0]:
             reader.asking = False
-            parts = publication.answer(b"t", reader.epoch, reader.seq, run.now)
+            parts = publication.answer(b"t", reader.epoch, reader.seq, lambda: run.now)
             reader.answer([netmap_pb2.Reply.FromString(part) for part in parts])
         assert reader.peers in run.once_true
 

@@ -20,7 +20,7 @@ from netmap_actors.wire.pieces import prefix, tag
 from netmap_actors.wire.topics import Kind, topic_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from netmap_actors.publication.netmap_state import NetmapState
     from netmap_actors.wire.internal_pb2 import MapResponseReceived
@@ -141,7 +141,12 @@ class Publication:
         return out
 
     def heartbeat(self, now: float) -> Published:
-        """The last commit once more, so that a lost tail is seen. It has no number of its own."""
+        """The last commit once more, so that a lost tail is seen. It has no number of its own.
+
+        Take and publish what is outgoing before it: the netmap may just have decayed.
+        """
+        # After a suspend this may come before `expire` does.
+        self._transaction([], "silence", now)
         commit = self._sequences.last_commit
         message = self._sequences.message(
             commit.seq, commit.topic_seq.get(Kind.COMMIT.value, 0), self._shown, self._freshness.age(now)
@@ -149,9 +154,18 @@ class Publication:
         message.heartbeat.last_commit.CopyFrom(commit)
         return Published(commit.seq, topic_of(Kind.HEARTBEAT), message.SerializeToString())
 
-    def answer(self, token: bytes, epoch: int, seq: int, now: float) -> Iterator[bytes]:
-        """The encoded Replies to a Request, built one by one; all of them show the commit of this moment."""
-        head = Head(token, self.epoch, self.seq, self._shown, self._freshness.age(now))
+    def answer(self, token: bytes, epoch: int, seq: int, clock: Callable[[], float]) -> Iterator[bytes]:
+        """The encoded Replies to a Request, built one by one; all of them show the commit of this moment.
+
+        How far it can be trusted they say of the moment each is built: `clock()` tells it.
+        """
+        self._transaction([], "silence", clock())
+
+        def trust() -> tuple[netmap_pb2.NetmapState, float | None]:
+            now = clock()
+            return self._freshness.state(now), self._freshness.age(now)
+
+        head = Head(token, self.epoch, self.seq, trust)
         if self._shown == NONE:
             return not_yet_parts(head)
         missed = self._ring.after(seq) if epoch == self.epoch else None

@@ -13,9 +13,11 @@ from netmap_actors.wire.pieces import prefix, tag
 from netmap_actors.wire.topics import SCHEMA
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from netmap_actors.publication.ring import Published
+
+    Trust = Callable[[], tuple[netmap_pb2.NetmapState, float | None]]
 
 __all__ = ["PART_BYTES", "Head", "catch_up_parts", "not_yet_parts", "snapshot_parts"]
 
@@ -29,27 +31,25 @@ _SNAPSHOT = tag(netmap_pb2.Reply.DESCRIPTOR.fields_by_name["snapshot"].number)
 class Head:
     """What every part of one answer begins with."""
 
-    __slots__ = ("_age", "_epoch", "_part", "_seq", "_state", "_token")
+    __slots__ = ("_epoch", "_part", "_seq", "_token", "_trust")
 
-    def __init__(
-        self, token: bytes, epoch: int, seq: int, state: netmap_pb2.NetmapState, age: float | None
-    ) -> None:
+    def __init__(self, token: bytes, epoch: int, seq: int, trust: Trust) -> None:
         self._token = token
         self._epoch = epoch
         self._seq = seq
-        self._state = state
-        self._age = age
+        self._trust = trust
         self._part = 0
 
     def next(self, *, last: bool) -> netmap_pb2.Reply:
         """The next part, without its body."""
+        state, age = self._trust()
         reply = netmap_pb2.Reply(
             schema=SCHEMA,
             token=self._token,
             epoch=self._epoch,
             seq=self._seq,
-            state=self._state,
-            age_s=self._age,
+            state=state,
+            age_s=age,
             part=self._part,
             last=last,
         )

@@ -380,6 +380,7 @@ class Publisher(ActorBase):
 
     def _repeat_commit(self) -> None:
         beat = self._publication.heartbeat(self.loop.now())
+        self._publish()
         for front in self._fronts:
             front.send(beat)
 

@@ -174,9 +174,7 @@ class Front:
             self._malformed += 1
             return
         token, epoch, seq = request.token, request.epoch, request.seq
-        self._answers.request(
-            requester, lambda: self._publication.answer(token, epoch, seq, self._loop.now())
-        )
+        self._answers.request(requester, lambda: self._publication.answer(token, epoch, seq, self._loop.now))
 
     def _serve(self) -> None:
         """Send some parts; the rest in a later turn, so that updates are never far behind."""

@@ -98,6 +98,9 @@ class Replica:
         """In order, but perhaps not complete."""
         self._checking = False
         """The request on its way was made on suspicion."""
+        self._unconfirmed = False
+        """We were stopped or cut off for so long that what waited in our socket may have become false meanwhile: only
+        an answer to a question of afterwards is believed."""
         self._pending: list[netmap_pb2.BusMessage] = []
         self._buffer: list[netmap_pb2.BusMessage] = []
         self._ask_at: float | None = None
@@ -177,6 +180,8 @@ class Replica:
             self.malformed += 1
             return []
         absent = self._heard_at is not None and now > self._heard_at + ABSENCE_LIMIT
+        if self._heard_at is not None and now >= self._heard_at + SILENCE_LIMIT:
+            self._unconfirmed = True
         self._heard_at = now
         if message.epoch != self._heard_epoch:
             self._new_epoch(message.epoch, now)
@@ -190,14 +195,17 @@ class Replica:
         else:
             self._keep(message, now)
             events = []
-        if self._suspicious and self._synced:
-            self._ask_at = now + SETTLE
+        if self._suspicious and self._synced and (self._ask_at is None or not self._unconfirmed):
+            self._ask_at = now + SETTLE + (ASK_JITTER * self._jitter() if self._unconfirmed else 0.0)
         return self._with_state(events, now)
 
     def receive_answer(self, data: bytes, now: float) -> list[Event]:
         """One part of an answer from the requests socket. Returns the changes of what is shown."""
         if self._answer is None:
             return []
+        if now >= self._asked_at + SILENCE_LIMIT:
+            self._ask(now)  # what it says was true before we were stopped
+            return self._with_state([], now)
         try:
             complete = self._answer.receive(data)
         except BadPieces:
@@ -298,6 +306,7 @@ class Replica:
     def _answered(self, answer: Answer, now: float) -> list[Event]:
         head = answer.head
         self._count_unseen_gap(head)
+        self._unconfirmed = False
         self._synced = False
         self._drop_pending()
         if not self._heard_epoch:
@@ -378,7 +387,7 @@ class Replica:
         self._ask(now)
 
     def _trust_again(self) -> None:
-        if self._suspicious:
+        if self._suspicious and not self._unconfirmed:
             self._suspicious = False
             self._ask_at = None
 
@@ -438,7 +447,8 @@ class Replica:
             return "stale", ""
         if self._heard_epoch not in (0, self._epoch):
             return "stale", "publisher_restarted"
-        if self._heard_at is not None and now >= self._heard_at + SILENCE_LIMIT:
+        silent = self._heard_at is not None and now >= self._heard_at + SILENCE_LIMIT
+        if silent or self._unconfirmed:
             return "stale", "publisher_silent"
         if self._behind_since is not None and now >= self._behind_since + BEHIND_LIMIT:
             return "stale", "behind"

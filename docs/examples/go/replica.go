@@ -20,6 +20,7 @@ const (
 	topicPrefix  = "netmap/1/"
 	schema       = 1
 	silenceLimit = 6 * time.Second        // three heartbeats
+	absenceLimit = 3 * time.Second        // what comes after it may not be all there was
 	answerLimit  = 2 * time.Second        // without a part of the answer
 	askJitter    = 100 * time.Millisecond // spreads the requests of all who saw the same gap
 	askPace      = 250 * time.Millisecond // between two requests, at least
@@ -111,8 +112,12 @@ func (r *Replica) take(u update, now time.Time) {
 	if u.Epoch != r.epoch {
 		r.setState("stale") // Another publisher: the old netmap stays, as that, until the new one's is here.
 	}
+	absent := now.Sub(r.heard)
+	if absent >= silenceLimit {
+		r.setState("stale") // What waited for us was true before; now only an answer tells.
+	}
 	switch {
-	case r.inStep && u.Epoch != r.epoch:
+	case r.inStep && (u.Epoch != r.epoch || absent > absenceLimit):
 		r.gap(u, now)
 	case !r.inStep:
 		r.keep(u)
@@ -167,6 +172,10 @@ func (r *Replica) Answer(data []byte, now time.Time) {
 	part := &pb.Reply{}
 	if proto.Unmarshal(data, part) != nil || part.Schema != schema || r.token == nil || !bytes.Equal(part.Token, r.token) {
 		return // Of an earlier request, perhaps.
+	}
+	if now.Sub(r.askAt) >= silenceLimit {
+		r.askAgain(now) // We were stopped: it is of before.
+		return
 	}
 	r.heard = now
 	r.parts = append(r.parts, part)
@@ -225,8 +234,9 @@ func (r *Replica) replace(parts []*pb.Reply) bool {
 	if len(peers) != int(head.GetSnapshot().GetPeerCount()) {
 		return false
 	}
-	r.peers, r.topicSeq, r.epoch, r.seq, r.state = peers, topicSeq, head.Epoch, head.Seq, stateName(head.State)
-	r.fallBehind() // What was collected is of an older netmap.
+	r.peers, r.topicSeq, r.epoch, r.seq = peers, topicSeq, head.Epoch, head.Seq
+	r.state = stateName(parts[len(parts)-1].State) // The newest word of it.
+	r.fallBehind()                                 // What was collected is of an older netmap.
 	r.inStep = true
 	shown := slices.AppendSeq([]Peer{}, maps.Values(peers))
 	slices.SortFunc(shown, func(a, b Peer) int { return cmp.Compare(a.StableID, b.StableID) })
