@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import enum
+import grp
 import os
 import stat
 import tomllib
@@ -27,7 +28,7 @@ from netmap_supervisor.config_options import (
     option,
 )
 from netmap_supervisor.network_kinds import is_loopback
-from netmap_supervisor.option_kinds import BadValue, show_duration
+from netmap_supervisor.option_kinds import BadValue, absolute, show_duration
 from netmap_supervisor.run_settings import EMBEDDED, RunSettings
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ __all__ = [
     "default_config_file",
     "load",
     "runtime_dir",
+    "working_directory",
 ]
 
 CONFIG_VARIABLE = ENVIRONMENT_PREFIX + "CONFIG"
@@ -146,10 +148,14 @@ def load(
     `config_file`: the --config flag; without it $NETMAP_SUPERVISOR_CONFIG, then the default file if there is one.
     Raises BadConfiguration with everything that is wrong.
     """
-    base = cwd or Path.cwd()
+    base = cwd or working_directory()
     problems: list[Problem] = []
     named = config_file or environment.get(CONFIG_VARIABLE)
-    file = base / Path(named).expanduser() if named else default_config_file(environment)
+    try:
+        file = Path(absolute(named, base)) if named else default_config_file(environment)
+    except BadValue as error:
+        layer, where = (Layer.FLAG, "--config") if config_file else (Layer.ENVIRONMENT, CONFIG_VARIABLE)
+        raise BadConfiguration([Problem(layer, where, str(error))]) from None
     document = None if file is None else _read_file(file, problems, must_exist=bool(named))
     layers = [
         _from_flags(flags, base, problems),
@@ -162,6 +168,7 @@ def load(
         found = (layer[name] for layer in layers if name in layer)
         if (first := next(found, None)) is not None:
             settings[name] = first
+    problems += _unusable(settings)
     if not problems:
         problems += _contradictions(settings)
     if problems:
@@ -178,13 +185,21 @@ def runtime_dir(flag: str | None, environment: Mapping[str, str]) -> Path:
     problems: list[Problem] = []
     row = option("runtime_dir")
     given = {row.name: flag} if flag else {}
-    layers = [_from_flags(given, Path.cwd(), problems)]
+    layers = [_from_flags(given, working_directory(), problems)]
     if variable := environment.get(row.variable):
-        layers.append(_from_environment({row.variable: variable}, Path.cwd(), problems))
+        layers.append(_from_environment({row.variable: variable}, working_directory(), problems))
     layers.append(_defaults(environment, problems))
     if problems:
         raise BadConfiguration(problems)
     return Path(next(layer[row.name].value for layer in layers if row.name in layer))
+
+
+def working_directory() -> Path:
+    """Where relative paths begin; a relative path when that directory was removed: most paths do not need it."""
+    try:
+        return Path.cwd()
+    except FileNotFoundError:
+        return Path()
 
 
 class _Reading:
@@ -252,11 +267,13 @@ def _defaults(environment: Mapping[str, str], problems: list[Problem]) -> dict[s
         reading.found[row.name] = Setting(row, row.default, Layer.DEFAULT, "")
     for name, (path, source) in default_paths(environment).items():
         if path:
-            reading.take(option(name), path, Path.cwd(), source)
+            reading.take(option(name), path, working_directory(), source)
     if directory := environment.get("CREDENTIALS_DIRECTORY"):
         credential = Path(directory) / _CREDENTIAL
         if credential.is_file():
-            reading.take(option("auth_key"), f"file:{credential}", Path.cwd(), "$CREDENTIALS_DIRECTORY")
+            reading.take(
+                option("auth_key"), f"file:{credential}", working_directory(), "$CREDENTIALS_DIRECTORY"
+            )
     return reading.found
 
 
@@ -282,6 +299,8 @@ def _read_file(file: Path, problems: list[Problem], *, must_exist: bool) -> dict
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         # tomllib's message names the line and the expected token, and none of the values.
         problems.append(Problem(Layer.FILE, str(file), f"it is not TOML: {escape(str(error))}"))
+    except ValueError:
+        problems.append(Problem(Layer.FILE, str(file), "a number in it has thousands of digits"))
     return None
 
 
@@ -321,6 +340,37 @@ def _contradictions(settings: Mapping[str, Setting]) -> Iterator[Problem]:
             f"cannot serve {listen.value} without CURVE: it is not a loopback address; leave this off and let clients "
             "in with `netmap-supervisor keys`",
         )
+
+
+def _unusable(settings: Mapping[str, Setting]) -> Iterator[Problem]:
+    """What the children would find: told here, before anything is started or read again."""
+    group, ca_file = settings["socket_group"], settings["ca_file"]
+    if group.value:
+        try:
+            grp.getgrnam(group.value)
+        except KeyError:
+            yield Problem(
+                group.layer,
+                group.where,
+                f"there is no group {escape(group.value, 60)!r}; create it, or name another",
+            )
+    if ca_file.value:
+        # Loaded here: few have one, and it takes as long as everything else.
+        import ssl  # noqa: PLC0415
+
+        why = ""
+        try:
+            ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cafile=ca_file.value)
+        except ssl.SSLError:
+            why = "it holds no certificate in PEM"
+        except OSError as error:
+            why = error.strerror or str(error)
+        if why:
+            yield Problem(
+                ca_file.layer,
+                ca_file.where,
+                f"cannot use {ca_file.value}: {why}; name a readable PEM file, or none",
+            )
 
 
 def _everybody_reads(path: str) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import ipaddress
+import os
 import re
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -158,8 +159,8 @@ class LocalAddress(Written):
         kind, _, path = text.partition(":")
         if kind == "unix":
             where = absolute(path, base) if path else ""
-            if not 0 < len(where.encode()) <= _MAX_SOCKET_PATH:
-                raise BadValue(f"a path of at most {_MAX_SOCKET_PATH} bytes is expected behind unix:")
+            if not 1 < len(os.fsencode(where)) <= _MAX_SOCKET_PATH or where.endswith("/"):
+                raise BadValue(f"a file's path of at most {_MAX_SOCKET_PATH} bytes is expected behind unix:")
             return f"unix:{where}"
         host, port = _address(text)
         if not is_loopback(f"{host}:{port}"):
@@ -182,7 +183,7 @@ def _address(text: str) -> tuple[str, int]:
     if not port.isascii() or not port.isdigit() or not 1 <= int(port) <= 65535:
         raise BadValue(f"{escape(text, 100)!r} names no port between 1 and 65535")
     try:
-        if host.startswith("[") and host.endswith("]"):
+        if host.startswith("[") and host.endswith("]") and "%" not in host:
             return f"[{ipaddress.IPv6Address(host[1:-1])}]", int(port)
         return str(ipaddress.IPv4Address(host)), int(port)
     except ValueError:

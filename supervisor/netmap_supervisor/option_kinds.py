@@ -7,6 +7,7 @@ Not here: hosts and addresses (`network_kinds`), which options there are (`confi
 from __future__ import annotations
 
 import dataclasses
+import os
 import re
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -51,6 +52,7 @@ _SIZES = {
 _SIZE = re.compile(r"(\d+)\s*([A-Za-z]*)")
 _TAG = re.compile(r"tag:[A-Za-z][A-Za-z0-9-]{0,62}")
 _ENVIRONMENT_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_MAX_BITS = 64
 _MAX_TEXT = 4096
 
 
@@ -90,6 +92,12 @@ def read_text(given: object) -> str:
     if any(not character.isprintable() for character in given):
         raise BadValue("it holds characters that cannot be printed")
     return given
+
+
+def _demand_reasonable(given: object) -> None:
+    """Raises BadValue for a number so large that it could be neither turned into a float nor shown."""
+    if isinstance(given, int) and given.bit_length() > _MAX_BITS:
+        raise BadValue("the number is too large")
 
 
 def _type_name(given: object) -> str:
@@ -194,8 +202,10 @@ class Number(Written):
     def parse(self, given: object, base: Path) -> float:  # noqa: ARG002
         if isinstance(given, bool) or not isinstance(given, int | float | str):
             raise BadValue(f"a number is expected, not {_type_name(given)}")
+        _demand_reasonable(given)
         try:
             value = int(given) if self.whole and not isinstance(given, float) else float(given)
+            _demand_reasonable(value)
         except ValueError:
             raise BadValue(
                 f"{escape(str(given), 60)!r} is not a{' whole' if self.whole else ''} number"
@@ -252,6 +262,7 @@ class Duration(Written):
                 raise BadValue('a duration such as "90s" is expected, not true')
             return None
         if isinstance(given, int | float):
+            _demand_reasonable(given)
             return float(given)
         if not isinstance(given, str):
             raise BadValue(f'a duration such as "90s" is expected, not {_type_name(given)}')
@@ -288,6 +299,7 @@ class Size(Written):
     def parse(self, given: object, base: Path) -> int:  # noqa: ARG002
         if isinstance(given, bool) or not isinstance(given, int | str):
             raise BadValue(f'a size such as "256MiB" is expected, not {_type_name(given)}')
+        _demand_reasonable(given)
         match = _SIZE.fullmatch(str(given).strip())
         unit = _SIZES.get(match.group(2).upper()) if match else None
         if match is None or unit is None or len(match.group(1)) > 15:
@@ -372,7 +384,16 @@ def absolute(text: str, base: Path) -> str:
     except RuntimeError as error:
         raise BadValue(f"{escape(text, 100)!r}: {error}") from None
     # Not resolved: a link in the path is the user's choice and may change.
-    return str(base / path)
+    whole = base / path
+    if not whole.is_absolute():
+        raise BadValue(
+            f"{escape(text, 100)!r} begins at the working directory, which was removed; write all of the path"
+        )
+    if not str(whole).isprintable():
+        raise BadValue(
+            f"{escape(text, 100)!r} is below a directory whose name cannot be printed; choose another place"
+        )
+    return str(whole)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -402,7 +423,7 @@ class Directory(Written):
         if not text:
             raise BadValue("a directory is expected")
         path = absolute(text, base)
-        length = len(path.encode())
+        length = len(os.fsencode(path))
         if self.room and length + self.room > self.MAX_SOCKET_PATH:
             raise BadValue(
                 f"the path is {length} bytes long; a socket's path may have {self.MAX_SOCKET_PATH}, of which "

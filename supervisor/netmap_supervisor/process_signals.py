@@ -14,10 +14,12 @@ if TYPE_CHECKING:
 
     from netmap_actors.bus.loop import Loop
 
-__all__ = ["hold_signals", "outlives_terminal", "watch_signals"]
+__all__ = ["GROUP_SIGNALS", "hold_signals", "outlives_terminal", "watch_signals"]
 
 _STANDARD = (0, 1, 2)
-_WATCHED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+GROUP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+"""What everybody of a terminal's foreground group or of a service gets at once: Ctrl-C, or its stop."""
+_WATCHED = (*GROUP_SIGNALS, signal.SIGHUP)
 
 
 def outlives_terminal() -> bool:

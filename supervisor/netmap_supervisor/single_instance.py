@@ -34,6 +34,12 @@ TOUCH_INTERVAL = 3600.0
 WAIT = 3.0
 """Seconds a new run waits for the last process of an old one."""
 
+_FIND_IT = "`netmap-supervisor status` shows it, `netmap-supervisor stop` ends it"
+_FIND_IT_ELSEWHERE = (
+    "its runtime directory is another: `netmap-supervisor stop --runtime-dir DIR` ends it; or choose another "
+    "--state-dir"
+)
+
 
 class AlreadyRunning(NetmapError):
     """Another daemon holds the directory."""
@@ -53,7 +59,8 @@ class Claim:
         try:
             for directory in dict.fromkeys((runtime_dir, state_dir)):
                 make_private(directory)
-                self.locks.append(_lock(directory, wait))
+                advice = _FIND_IT if directory == runtime_dir else _FIND_IT_ELSEWHERE
+                self.locks.append(_lock(directory, wait, advice))
             self._run_dir = _make_run_dir(runtime_dir, self.locks[0])
         except BaseException:
             self.release()
@@ -172,7 +179,7 @@ def is_locked(directory: Path) -> bool:
     return False
 
 
-def _lock(directory: Path, wait: Callable[[float], None]) -> int:
+def _lock(directory: Path, wait: Callable[[float], None], advice: str) -> int:
     try:
         fd = os.open(directory / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
@@ -188,7 +195,4 @@ def _lock(directory: Path, wait: Callable[[float], None]) -> int:
         else:
             return fd
     os.close(fd)
-    raise AlreadyRunning(
-        f"cannot start: another netmap-supervisor already uses {directory}; "
-        "`netmap-supervisor status` shows it, `netmap-supervisor stop` ends it"
-    )
+    raise AlreadyRunning(f"cannot start: another netmap-supervisor already uses {directory}; {advice}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from pathlib import Path
 
@@ -44,3 +45,33 @@ def test_an_output_that_somebody_closed_is_not_missed(
 def test_a_reader_that_has_seen_enough_is_no_failure(tmp_path: Path, words: tuple[str, ...]) -> None:
     done = run(tmp_path, "| head -c 1", *words)
     assert (done.stderr, len(done.stdout)) == ("", 1)
+
+
+@pytest.mark.parametrize(
+    ("words", "status"),
+    [
+        (("status",), 3),
+        (("wait", "--timeout", "50ms"), 124),
+        (("config", "check", "--config", "missing.toml"), 78),
+        (("no-such-command",), 2),
+    ],
+    ids=lambda words: words[0] if isinstance(words, tuple) else str(words),
+)
+def test_what_a_command_has_found_stands_though_nobody_reads_it(
+    tmp_path: Path, words: tuple[str, ...], status: int
+) -> None:
+    read, write = os.pipe()
+    os.close(read)
+    try:
+        done = subprocess.run(
+            [*PROGRAM, *words],
+            stdout=write,
+            stderr=write,
+            timeout=20,
+            check=False,
+            env=clean_environment(tmp_path),
+            cwd=tmp_path,
+        )
+    finally:
+        os.close(write)
+    assert done.returncode == status

@@ -94,7 +94,19 @@ def test_everything_wrong_is_found_in_one_reading(tmp_path: Path) -> None:
         ('[liveness]\nurl = "embedded"', "did you mean control.url?"),
         ("[log]\nxyzzy = 1", "it has format, level, view"),
         ('[control]\nurl = "embedded"\nurl = "embedded"', "not TOML"),
+        ("[dev_control]\nseed = " + "1" * 5000, "a number in it has thousands of digits"),
+        ("[dev_control]\nseed = " + "1" * 400, "dev_control.seed: the number is too large"),
+        ("[limits]\nmax_map_response = 0x" + "f" * 5000, "max_map_response: the number is too large"),
+        ('[subscribers]\nsocket_group = "no-such-group"', "there is no group 'no-such-group'; create it"),
+        ('[control]\nca_file = "/nonexistent.pem"', "cannot use /nonexistent.pem: No such file"),
+        (
+            '[control]\nca_file = "/etc/passwd"',
+            "cannot use /etc/passwd: it holds no certificate in PEM; name",
+        ),
+        ('[http]\nlisten = "unix:/"', "a file's path of at most"),
+        ('[http]\nlisten = "[::1%lo]:9999"', "is not an address of this machine"),
     ],
+    ids=lambda text: str(text)[:40],
 )
 def test_a_file_that_is_wrong_says_where(text: str, said: str, tmp_path: Path) -> None:
     with pytest.raises(BadConfiguration, match="cannot use the configuration") as caught:
@@ -118,10 +130,10 @@ def test_the_default_file_is_the_service_managers_directory(tmp_path: Path) -> N
 
 
 def test_relative_paths_start_where_they_are_written(tmp_path: Path) -> None:
-    config = written(tmp_path, '[control]\nauth_key = "file:key"\nca_file = "ca.pem"\n')
+    config = written(tmp_path, '[control]\nauth_key = "file:key"\n[http]\nlisten = "unix:http"\n')
     found = load({"state_dir": "state"}, NOWHERE, config_file=config, cwd=HOME)
     assert found.value("auth_key") == f"file:{tmp_path}/key"
-    assert found.value("ca_file") == f"{tmp_path}/ca.pem"
+    assert found.value("http_listen") == f"unix:{tmp_path}/http"
     assert found.value("state_dir") == "/base/state"
 
 
@@ -197,6 +209,50 @@ def test_an_auth_key_that_everybody_can_read_is_warned_about(tmp_path: Path) -> 
             {"auth_key": f"file:{key}", "control_url": "https://control.example"}, {"STATE_DIRECTORY": "/s"}
         )
         assert any("can be read by everybody; chmod 600 it" in text for text in made.warnings) is warned
+
+
+def test_what_the_children_would_find_is_told_together_with_the_rest(tmp_path: Path) -> None:
+    text = '[control]\nca_file = "/etc/passwd"\n[subscribers]\nsocket_group = "no-such-group"\n[log]\nlevel = "x"\n'
+    with pytest.raises(BadConfiguration) as caught:
+        load({}, NOWHERE, config_file=written(tmp_path, text))
+    assert all(word in problems_of(caught.value) for word in ("/etc/passwd", "no-such-group", "log.level"))
+
+
+def test_a_working_directory_that_was_removed_is_missed_by_relative_paths_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    assert load({"state_dir": "/s"}, NOWHERE).value("state_dir") == "/s"
+    assert runtime_dir("/r", {}) == Path("/r")
+    for ask in (
+        lambda: load({"state_dir": "s"}, NOWHERE),
+        lambda: load({}, NOWHERE, config_file="c.toml"),
+        lambda: runtime_dir("r", {}),
+    ):
+        with pytest.raises(
+            BadConfiguration, match="working directory, which was removed; write all of the path"
+        ):
+            ask()
+
+
+def test_a_path_below_a_name_that_cannot_be_printed_is_refused() -> None:
+    for name, text in (("runtime_dir", "r"), ("ca_file", "r"), ("http_listen", "unix:r")):
+        with pytest.raises(kinds.BadValue, match="whose name cannot be printed"):
+            OPTIONS[name].kind.parse(text, Path("/b\udcff"))
+
+
+@pytest.mark.parametrize("flag", [True, False])
+def test_a_file_of_a_user_nobody_knows_is_refused(flag: bool) -> None:
+    named = "~no-such-user/c.toml"
+    with pytest.raises(BadConfiguration, match=r"~no-such-user/c\.toml.*home directory"):
+        load(
+            {},
+            NOWHERE | ({} if flag else {"NETMAP_SUPERVISOR_CONFIG": named}),
+            config_file=named if flag else None,
+        )
 
 
 def test_commands_find_the_runtime_directory_without_reading_a_file(tmp_path: Path) -> None:
@@ -333,7 +389,14 @@ def test_what_is_no_tag_is_refused(given: object) -> None:
 
 
 JUNK = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.integers(0, 6000).map(lambda digits: -(10**digits))
+    | st.integers(0, 6000).map(lambda digits: 10**digits)
+    | st.integers(0, 6000).map(lambda digits: "9" * digits)
+    | st.floats()
+    | st.text(),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
 )
 

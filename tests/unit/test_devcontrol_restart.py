@@ -106,12 +106,13 @@ def test_a_state_that_is_a_pipe_holds_nobody_up(state: Path, name: str) -> None:
         pass
 
 
-def test_an_auth_key_file_that_is_no_text_is_refused(state: Path) -> None:
+@pytest.mark.parametrize("key", [b"\xf5", bytes(42), b"two words", b"a\nb\n"])
+def test_an_auth_key_file_that_holds_none_is_refused(state: Path, key: bytes) -> None:
     with run(state):
         pass
-    (state / "auth_key").write_bytes(b"\xf5")
+    (state / "auth_key").write_bytes(key)
     with (
-        pytest.raises(ConfigurationError, match=r"cannot read .*auth_key: it is not text; remove it"),
+        pytest.raises(ConfigurationError, match=r"cannot use .*auth_key: it is not one word.*remove it"),
         run(state),
     ):
         pass

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -56,6 +57,18 @@ def test_nothing_is_shown_before_the_directories_are_ours(
     view.close()
     assert "told" in (tmp_path / "seen").read_text()
     view._process = None
+
+
+def test_ctrl_c_before_the_view_ignores_it_does_not_end_it(view: RunView, tmp_path: Path) -> None:
+    """A terminal sends it to the whole foreground group, while the view is still being loaded."""
+    early = f"import os, signal; [os.kill(os.getpid(), n) for n in (2, 15)]; open({str(tmp_path / 'lives')!r}, 'x')"
+    view._command = [sys.executable, "-c", early]
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    view.facts(FACTS)
+    assert view._process is not None
+    assert view._process.wait(20) == 0
+    assert (tmp_path / "lives").exists()
+    assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == before, "the daemon goes on hearing them"
 
 
 def test_a_view_that_died_is_started_again_but_not_for_ever(view: RunView, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -27,6 +28,9 @@ MAX_STATE = 256 << 20
 
 Moment = Annotated[float, msgspec.Meta(ge=0.0, le=253_402_300_799.0)]
 """UNIX seconds that a date can tell: up to the end of the year 9999."""
+MAX_AUTH_KEY_FILE = 4096
+"""Bytes, as of any auth key that a client reads."""
+_AUTH_KEY = re.compile(rb"[!-~]*")
 Place = Annotated[int, msgspec.Meta(ge=1, le=LAST_PLACE)]
 """Where a node's addresses are in the ranges."""
 
@@ -132,12 +136,12 @@ class Store:
     def read_auth_key(self) -> str:
         """The auth key somebody put there; empty when there is none. Raises ConfigurationError."""
         path = self._directory / AUTH_KEY_FILE
-        try:
-            return (read_state_file(path) or b"").decode("ascii").strip()
-        except UnicodeDecodeError:
+        text = (read_state_file(path, MAX_AUTH_KEY_FILE) or b"").strip()
+        if not _AUTH_KEY.fullmatch(text):
             raise ConfigurationError(
-                f"cannot read {path}: it is not text; remove it for a new auth key"
-            ) from None
+                f"cannot use {path}: it is not one word of printable characters; remove it for a new auth key"
+            )
+        return text.decode("ascii")
 
     def write_auth_key(self, text: str) -> None:
         """Where others find it. Raises OSError."""

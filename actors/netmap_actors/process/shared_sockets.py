@@ -54,5 +54,5 @@ def _group(name: str) -> int | None:
         return grp.getgrnam(name).gr_gid
     except KeyError:
         raise ConfigurationError(
-            f"cannot give the subscribers' sockets to group {name!r}: there is none"
+            f"cannot give the subscribers' sockets to group {name!r}: there is none; create it, or name another"
         ) from None

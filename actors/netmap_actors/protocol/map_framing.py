@@ -95,7 +95,8 @@ class MapFrameReader:
             raise BadMapResponse("cannot read a map frame: its length is zero")
         if length > self._max_decoded:
             raise BadMapResponse(
-                f"cannot read a map frame: {length} bytes announced, limit is {self._max_decoded}"
+                f"cannot read a map frame: {length} bytes announced, limit is {self._max_decoded}; raise "
+                "limits.max_map_response"
             )
         self._missing = length
         return ZstdFrameDecoder(length, self._max_decoded) if self._compressed else _PlainBody()

@@ -5,6 +5,7 @@ Data goes to standard output, everything else to standard error; what a command 
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import importlib
 import os
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING
 import click
 
 from netmap_actors.errors import ConfigurationError, NetmapError
-from netmap_supervisor.cli.exit_codes import ExitCode
+from netmap_supervisor.cli.exit_codes import ExitCode, judgement
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -64,7 +65,7 @@ class _Commands(click.Group):
             return super().invoke(ctx)
         except BrokenPipeError:
             _forget_output()
-            return ExitCode.OK
+            return judgement(ctx)
 
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
@@ -106,18 +107,19 @@ def version() -> str:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the exit status of the process."""
     _open_standard_streams()
+    result: object = ExitCode.OK
     try:
         # Not standalone: click would answer a closed pipe and Ctrl-C with words and a 1.
         result = commands.main(args=arguments, prog_name=PROGRAM, standalone_mode=False)
         sys.stdout.flush()
     except click.ClickException as error:
-        error.show()
+        with contextlib.suppress(OSError):
+            error.show()
         return error.exit_code
     except (click.exceptions.Abort, KeyboardInterrupt):
         return ExitCode.INTERRUPTED
     except BrokenPipeError:
         _forget_output()
-        return ExitCode.OK
     except OSError as error:
         if error.errno not in _FULL:
             raise
@@ -141,5 +143,6 @@ def _open_standard_streams() -> None:
 
 
 def _failed(error: NetmapError, code: ExitCode) -> int:
-    click.echo(f"{PROGRAM}: {error}", err=True)
+    with contextlib.suppress(OSError):  # who closed it hears the exit status
+        click.echo(f"{PROGRAM}: {error}", err=True)
     return code

@@ -17,7 +17,7 @@ from netmap_actors.clock import SystemClock
 from netmap_supervisor.cli.columns import columns
 from netmap_supervisor.cli.daemon import CommandFailed
 from netmap_supervisor.cli.durations import duration
-from netmap_supervisor.cli.exit_codes import ExitCode
+from netmap_supervisor.cli.exit_codes import ExitCode, judged
 from netmap_supervisor.cli.interruption import Interruption
 from netmap_supervisor.cli.terminal import can_redraw
 
@@ -145,19 +145,19 @@ def command(
             done=progress.done,
         )
     progress.over()
-    for line in report.table(outcomes) if outcomes else ():
-        click.echo(line)
-    click.echo(report.summary(outcomes))
     good = all(one.verdict is Verdict.PASS for one in outcomes)
+    code = ExitCode.OK if good else ExitCode.FAILURE
+    judged(ExitCode.INTERRUPTED if interruption.asked else code)
     if good and output is None:
         outcomes = [dataclasses.replace(one, log="") for one in outcomes]  # nobody will read them
     if json_path is not None:
         made = report.document(outcomes, command=words, limit=limit, started=started)
         _write(json_path, json.dumps(made, indent=2) + "\n")
+    for line in report.table(outcomes) if outcomes else ():
+        click.echo(line)
+    click.echo(report.summary(outcomes))
     _logs(directory, kept=output is not None, good=good)
-    if interruption.asked:
-        return ExitCode.INTERRUPTED
-    return ExitCode.OK if good else ExitCode.FAILURE
+    return judged(ExitCode.INTERRUPTED if interruption.asked else code)
 
 
 def _directory(output: Path | None) -> Path:

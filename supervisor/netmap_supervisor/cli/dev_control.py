@@ -13,6 +13,7 @@ from click.core import ParameterSource
 
 from netmap_supervisor.cli.dev_orders import ORDERS
 from netmap_supervisor.cli.durations import duration
+from netmap_supervisor.config import working_directory
 from netmap_supervisor.option_kinds import BadValue, Directory
 
 if TYPE_CHECKING:
@@ -195,7 +196,7 @@ def command(
     from netmap_actors.devcontrol.standalone import make_options, serve  # noqa: PLC0415
 
     try:
-        directory = Directory().parse(state_dir, Path.cwd()) if state_dir else ""
+        directory = Directory().parse(state_dir, working_directory()) if state_dir else ""
     except BadValue as error:
         raise click.BadParameter(str(error), param_hint="--state-dir") from None
     setup = Setup(

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import enum
 
-__all__ = ["ExitCode"]
+import click
+
+__all__ = ["ExitCode", "judged", "judgement"]
 
 
 class ExitCode(enum.IntEnum):
@@ -27,3 +29,18 @@ class ExitCode(enum.IntEnum):
     """`wait`: as timeout(1)."""
     INTERRUPTED = 130
     """Ctrl-C, as shells report it."""
+
+
+_JUDGED = f"{__name__}.judged"
+
+
+def judged(code: ExitCode) -> ExitCode:
+    """The same; to be called before it is told in words, for it stands although nobody may read these any more."""
+    click.get_current_context().meta[_JUDGED] = code
+    return code
+
+
+def judgement(ctx: click.Context) -> ExitCode:
+    """What a command has come to so far; `OK` when it judges nothing."""
+    code: ExitCode = ctx.meta.get(_JUDGED, ExitCode.OK)
+    return code

@@ -20,6 +20,7 @@ from netmap_supervisor.cli.exit_codes import ExitCode
 from netmap_supervisor.cli.export_follow import Follower, warn
 from netmap_supervisor.cli.option_flags import runtime_dir_flag
 from netmap_supervisor.cli.output_file import OutputFile
+from netmap_supervisor.config import working_directory
 from netmap_supervisor.sentences import trust
 
 if TYPE_CHECKING:
@@ -170,7 +171,7 @@ def command(
     if output is None and (follow or words is not None):
         raise click.UsageError(f"{'--follow' if follow else '--exec'} needs a file: --output FILE")
     chosen = Choice(tags, online_only, port)
-    file = OutputFile(Path.cwd() / output) if output is not None else None
+    file = OutputFile(working_directory() / output) if output is not None else None
     run = ChangeCommand(words, file.path) if words is not None and file is not None else None
     if follow:
         assert file is not None

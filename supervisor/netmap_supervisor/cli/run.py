@@ -13,7 +13,7 @@ import msgspec
 from netmap_actors.clock import SystemClock
 from netmap_supervisor.cli.option_flags import config_file_flag, given_flags, run_flags
 from netmap_supervisor.cli.terminal import can_redraw, is_terminal
-from netmap_supervisor.config import load, runtime_dir
+from netmap_supervisor.config import load, runtime_dir, working_directory
 from netmap_supervisor.option_kinds import show_duration
 from netmap_supervisor.run_settings import EMBEDDED
 
@@ -51,7 +51,7 @@ def command(config_file: str | None, demo_faults: bool, **flags: Any) -> int:
         from netmap_supervisor.cli import demo  # noqa: PLC0415
 
         return demo.tell()
-    flags, cwd = given_flags(flags), Path.cwd()
+    flags, cwd = given_flags(flags), working_directory()
 
     def read() -> Configuration:
         return load(flags, os.environ, config_file=config_file, cwd=cwd)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ import click
 import msgspec
 
 from netmap_actors.clock import SystemClock
+from netmap_supervisor.process_signals import GROUP_SIGNALS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -64,9 +66,12 @@ class RunView:
         with contextlib.suppress(OSError):
             read_fd, self._pipe = os.pipe2(os.O_CLOEXEC)
             os.set_blocking(self._pipe, False)
+            # Ctrl-C goes to it, too, and it must not end of that before it has got as far as to ignore it.
+            held = signal.pthread_sigmask(signal.SIG_BLOCK, GROUP_SIGNALS)
             try:
                 self._process = subprocess.Popen(self._command, stdin=read_fd)
             finally:
+                signal.pthread_sigmask(signal.SIG_SETMASK, held)
                 os.close(read_fd)
 
     def _let_go(self) -> None:

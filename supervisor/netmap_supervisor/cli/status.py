@@ -8,7 +8,7 @@ import click
 
 from netmap_actors.errors import escape
 from netmap_supervisor.cli.daemon import NotRunning, ask_status
-from netmap_supervisor.cli.exit_codes import ExitCode
+from netmap_supervisor.cli.exit_codes import ExitCode, judged
 from netmap_supervisor.cli.option_flags import runtime_dir_flag
 from netmap_supervisor.sentences import ago, span, trust, waiting_for
 from netmap_supervisor.status import encode
@@ -42,14 +42,16 @@ def command(as_json: bool, quiet: bool, runtime_dir: Path) -> int:
     try:
         report = ask_status(runtime_dir)
     except NotRunning as error:
+        judged(ExitCode.NOT_RUNNING)
         if not quiet:
             click.echo(str(error), err=True)
         return ExitCode.NOT_RUNNING
+    code = judged(exit_code(report))
     if as_json:
         click.echo(encode(report))
     elif not quiet:
         click.echo("\n".join(lines(report)))
-    return exit_code(report)
+    return code
 
 
 def exit_code(report: StatusReport) -> ExitCode:

@@ -11,6 +11,7 @@ import click
 from netmap_supervisor.cli.daemon import status_or_none
 from netmap_supervisor.cli.option_flags import runtime_dir_flag
 from netmap_supervisor.cli.terminal import make_view
+from netmap_supervisor.process_signals import GROUP_SIGNALS
 from netmap_supervisor.viewer import show
 
 if TYPE_CHECKING:
@@ -28,8 +29,9 @@ def command(mode: str, hint: str, began: float | None, runtime_dir: Path) -> Non
     """Show a daemon whose events come in on standard input, until they end."""
     # Ctrl-C goes to the whole foreground group, a service manager's SIGTERM to the whole unit: the daemon ends
     # first, and this view shows how.
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in GROUP_SIGNALS:
         signal.signal(number, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, GROUP_SIGNALS)
     # Not sys.stdin, and never closed: a thread waits on it and holds its lock, which either would need.
     events = open(sys.stdin.fileno(), "rb", closefd=False)  # noqa: SIM115
     show(

@@ -9,10 +9,11 @@ import click
 from netmap_actors.errors import escape
 from netmap_actors.subscriber import Subscriber
 from netmap_supervisor.cli.durations import duration
-from netmap_supervisor.cli.exit_codes import ExitCode
+from netmap_supervisor.cli.exit_codes import ExitCode, judged
 from netmap_supervisor.cli.option_flags import runtime_dir_flag
 from netmap_supervisor.option_kinds import BadValue
 from netmap_supervisor.sentences import online, trust
+from netmap_supervisor.single_instance import is_locked
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 __all__ = ["Condition", "command", "parse_condition"]
 
 _UNHEARD = "no daemon was heard in {}; start one with `netmap-supervisor run`, or name its directory with --runtime-dir"
+_UNHEARD_THOUGH_THERE = (
+    "the daemon of {} says nothing: it starts, ends or is stopped; see `netmap-supervisor status`"
+)
 _PEER = "peer:"
 _PEER_STATES = ("online", "offline", "unknown", "present", "absent")
 
@@ -73,10 +77,10 @@ def command(conditions: tuple[Condition, ...], timeout: float, runtime_dir: Path
     with Subscriber(runtime_dir) as subscriber:
         if subscriber.wait_for(lambda now: all(one.holds(now) for one in conditions), timeout):
             return ExitCode.OK
+        judged(ExitCode.TIMED_OUT)
         missing = ", ".join(one.text for one in conditions if not one.holds(subscriber))
-        heard = (
-            trust(subscriber.state, subscriber.age_s) if subscriber.epoch else _UNHEARD.format(runtime_dir)
-        )
+        unheard = _UNHEARD_THOUGH_THERE if is_locked(runtime_dir) else _UNHEARD
+        heard = trust(subscriber.state, subscriber.age_s) if subscriber.epoch else unheard.format(runtime_dir)
         click.echo(f"timed out waiting for {escape(missing)}: {heard}", err=True)
         return ExitCode.TIMED_OUT
 
