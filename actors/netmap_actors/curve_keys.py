@@ -72,12 +72,15 @@ def check_public(text: str) -> str:
 def read_secret(path: Path) -> CurvePair:
     """A client's pair from the file `keys generate` wrote. Raises ConfigurationError."""
     try:
-        lines = path.read_text("ascii").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
+        lines = _read_regular(path).splitlines()
+    except OSError as error:
         raise ConfigurationError(f"cannot read the CURVE key file {path}: {_why(error)}") from None
     keys = [line for line in lines if line and not line.startswith("#")]
     if len(keys) != 2 or not all(_Z85.fullmatch(key) for key in keys):
-        raise ConfigurationError(f"cannot use {path}: it does not hold a public and a secret CURVE key")
+        raise ConfigurationError(
+            f"cannot use {path}: it does not hold a public and a secret CURVE key; put the file back, or remove it for "
+            "a new pair"
+        )
     pair = CurvePair(*keys)
     if zmq.curve_public(pair.secret.encode()).decode() != pair.public:
         raise ConfigurationError(f"cannot use {path}: its public key does not belong to its secret key")
@@ -89,10 +92,7 @@ def write_secret(path: Path, pair: CurvePair) -> None:
     text = f"# CURVE key pair of a netmap subscriber: keep the second line secret.\n{pair.public}\n{pair.secret}\n"
     try:
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        with os.fdopen(fd, "w", encoding="ascii") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
+        _write_all(fd, text, path)
     except FileExistsError:
         raise ConfigurationError(
             f"cannot write the CURVE key file {path}: it is there, and a key is not overwritten; name another file, or "
@@ -158,12 +158,14 @@ class AllowList:
             raise ConfigurationError(f"cannot allow {name}: the name is taken; revoke it first")
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         # Written beside and renamed: the publisher may read at any moment.
-        fd, temporary = tempfile.mkstemp(dir=self._directory, prefix=".new-")
-        with os.fdopen(fd, "w", encoding="ascii") as file:
-            file.write(f"{key}\n")
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).replace(path)
+        try:
+            fd, temporary = tempfile.mkstemp(dir=self._directory, prefix=".new-")
+            _write_all(fd, f"{key}\n", Path(temporary))
+            Path(temporary).replace(path)
+        except OSError as error:
+            raise ConfigurationError(
+                f"cannot write {path}: {_why(error)}; make room, and allow it again"
+            ) from None
         return ClientKey(name, key)
 
     def revoke(self, name: str) -> None:
@@ -203,17 +205,35 @@ class AllowList:
         self._keys, self._problems, self._seen = keys, tuple(problems), seen
 
 
-def _read_small(path: Path) -> str:
-    """The key line of a small regular file. Raises OSError, ConfigurationError."""
+def _write_all(fd: int, text: str, path: Path) -> None:
+    """Write a new file, close it, and leave nothing of it where that fails. Raises OSError."""
+    try:
+        with os.fdopen(fd, "w", encoding="ascii") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError:
+        path.unlink(missing_ok=True)
+        raise
+
+
+def _read_regular(path: Path) -> str:
+    """A small regular file. Raises OSError, ConfigurationError."""
     # A pipe or a device under that name must not hold us up.
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
+        raise ConfigurationError(f"cannot use the CURVE key {path}: it is no regular file; put the file back")
     with os.fdopen(fd, "rb") as file:
-        if not stat.S_ISREG(os.fstat(fd).st_mode):
-            raise ConfigurationError("cannot use this CURVE key: it is no regular file")
-        text = file.read(_MAX_KEY_FILE).decode("ascii", "replace")
+        return file.read(_MAX_KEY_FILE).decode("ascii", "replace")
+
+
+def _read_small(path: Path) -> str:
+    """The key line of a small regular file. Raises OSError, ConfigurationError."""
+    text = _read_regular(path)
     lines = [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
     return lines[0] if len(lines) == 1 else text
 
 
-def _why(error: OSError | UnicodeDecodeError) -> str:
-    return error.strerror or type(error).__name__ if isinstance(error, OSError) else "it is not ASCII"
+def _why(error: OSError) -> str:
+    return error.strerror or type(error).__name__

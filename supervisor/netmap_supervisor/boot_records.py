@@ -40,6 +40,10 @@ _KEPT = (
     "PATH", "LANG", "LC_ALL", "TZ", "HOME", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR", "LD_PRELOAD", "LD_LIBRARY_PATH",
     "PYTHONPATH", "PYTHONHOME", "PYTHONDONTWRITEBYTECODE", "VIRTUAL_ENV",
 )  # fmt: skip
+_TERMINAL = (
+    "TERM", "COLORTERM", "TERM_PROGRAM", "NO_COLOR", "FORCE_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "COLUMNS", "LINES",
+    "LC_CTYPE", "PYTHONIOENCODING", "PYTHONUTF8",
+)  # fmt: skip
 # A proxy's URL may hold a password: they reach control_connection alone.
 _PROXIES = (
     "http_proxy", "https_proxy", "all_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY",
@@ -68,8 +72,10 @@ def state_slug(control_url: str) -> str:
 
 
 def environment_for(actor: str, environment: Mapping[str, str], auth_key: str) -> dict[str, str]:
-    """A child's environment. What may hold a secret reaches control_connection alone."""
+    """The environment of a child, or of the view. What may hold a secret reaches control_connection alone."""
     kept = {name: environment[name] for name in _KEPT if name in environment}
+    if actor == "view":
+        kept |= {name: environment[name] for name in _TERMINAL if name in environment}
     if actor == "control_connection":
         kept |= {name: environment[name] for name in _PROXIES if name in environment}
         kept["RES_OPTIONS"] = environment.get("RES_OPTIONS", _RESOLVER_OPTIONS)

@@ -6,6 +6,7 @@ from the network.
 
 from __future__ import annotations
 
+import contextlib
 import faulthandler
 import os
 import random
@@ -459,7 +460,8 @@ class Supervisor(pykka.ThreadingActor):
             self.event("error", "runtime_dir_removed", {"runtime_dir": self.settings.runtime_dir})
             self.happened(Stop("nobody can reach it: its runtime directory was removed"))
             return
-        with Path("/proc/self/statm").open("rb") as file:
+        # Without a free descriptor the old figure stands: it is not worth the daemon.
+        with contextlib.suppress(OSError), Path("/proc/self/statm").open("rb") as file:
             self._own.rss_bytes = int(file.read().split()[1]) * _PAGE
         if self._notifier.active:
             self._notifier.send(STATUS=self._status_line())

@@ -60,13 +60,20 @@ def connection(made: BootRecords, **start) -> ConnectionSettings:
 
 
 def test_only_the_connection_gets_the_variable_the_key_is_in() -> None:
-    for actor in ("publisher", "liveness", "dev_control"):
+    for actor in ("publisher", "liveness", "dev_control", "view"):
         assert "tskey-auth-secret" not in environment_for(actor, ENVIRONMENT, "env:THE_KEY").values()
     kept = environment_for("control_connection", ENVIRONMENT, "env:THE_KEY")
     assert kept["THE_KEY"] == "tskey-auth-secret"
     assert kept["RES_OPTIONS"] == "timeout:2 attempts:2"
     own = {**ENVIRONMENT, "RES_OPTIONS": "timeout:9"}
     assert environment_for("control_connection", own, "env:THE_KEY")["RES_OPTIONS"] == "timeout:9"
+
+
+def test_the_view_sees_what_the_terminal_is_besides() -> None:
+    terminal = {"TERM": "xterm", "NO_COLOR": "1", "COLUMNS": "80"}
+    assert environment_for("view", ENVIRONMENT | terminal, "env:THE_KEY") == (
+        environment_for("publisher", ENVIRONMENT, "") | terminal
+    )
 
 
 @pytest.mark.parametrize("actor", ["control_connection", "publisher"])

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import stat
 
 import pytest
@@ -84,3 +85,29 @@ def test_revoking_a_stranger_says_who_there_is(tmp_path) -> None:
     allowed.allow("laptop", generate().public)
     with pytest.raises(ConfigurationError, match=r"not among the allowed clients \(laptop\)"):
         allowed.revoke("phone")
+
+
+def test_a_full_disk_is_named_and_leaves_nothing_behind(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("os.fsync", full)
+        with pytest.raises(
+            ConfigurationError, match=r"cannot write .*server\.key_secret: No space left on device"
+        ):
+            load_server_pair(tmp_path)
+        with pytest.raises(
+            ConfigurationError, match=r"cannot write .*laptop\.key: No space left on device; make room"
+        ):
+            AllowList(tmp_path).allow("laptop", generate().public)
+    assert [path.name for path in tmp_path.rglob("*")] == ["allowed"]
+    assert load_server_pair(tmp_path) == load_server_pair(tmp_path), "there is room again"
+
+
+def test_a_key_file_that_is_a_pipe_holds_nobody_up(tmp_path) -> None:
+    os.mkfifo(tmp_path / "server.key_secret")
+    with pytest.raises(
+        ConfigurationError, match=r"server\.key_secret: it is no regular file; put the file back"
+    ):
+        load_server_pair(tmp_path)

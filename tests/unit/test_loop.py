@@ -8,8 +8,10 @@ import pytest
 import zmq
 from pykka._envelope import Envelope
 
-from netmap_actors.bus.loop import Loop
+from netmap_actors.bus.loop import LATE, Loop
 from netmap_actors.bus.mailbox import Mailbox, MailboxFull, Turn
+from netmap_actors.clock import SystemClock
+from tests.waiting import wait_for
 
 
 @pytest.fixture
@@ -54,6 +56,34 @@ def test_a_timer_cancelled_by_an_earlier_call_of_the_same_turn_stays_quiet(loop)
     for call in loop.wait():
         call()
     assert fired == []
+
+
+class _Leaping(SystemClock):
+    leapt = 0.0
+
+    def boottime(self) -> float:
+        return super().boottime() + self.leapt
+
+
+def test_the_first_turn_after_a_stop_knows_since_when_nobody_looked() -> None:
+    clock = _Leaping()
+    loop = Loop(clock)
+    try:
+        loop.every(0.001, lambda: None)
+        wait_for(lambda: bool(loop.wait(block=False)), 5.0, "an ordinary turn")
+        assert loop.stopped_since is None
+        looked = loop.now()
+        clock.leapt = LATE - 1.0
+        assert loop.wait(block=False)
+        assert loop.stopped_since is None, "it was slow"
+        clock.leapt += LATE + 30.0
+        assert loop.wait(block=False)
+        assert loop.stopped_since is not None
+        assert looked + LATE - 1.0 <= loop.stopped_since <= loop.now() - LATE - 29.0
+        loop.wait(block=False)
+        assert loop.stopped_since is None
+    finally:
+        loop.close()
 
 
 def test_periodic_timers_of_two_loops_agree_on_their_phase(loop) -> None:

@@ -22,10 +22,13 @@ from netmap_actors.clock import Clock, SystemClock
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Loop", "Timer"]
+__all__ = ["LATE", "Loop", "Timer"]
 
 _MAX_READY = 64
 """Descriptors reported by one wait; the rest come with the next one, so that timers are never far behind."""
+
+LATE = 5.0
+"""Seconds after which a timer was not just behind: the process was stopped, or the machine slept."""
 
 
 class Timer:
@@ -90,6 +93,10 @@ class Loop:
         self._poller.register(self._epoll.fileno(), zmq.POLLIN)
         self._epoll.register(self._wake_fd, select.EPOLLIN)
         self._epoll.register(self._timer.fd, select.EPOLLIN)
+        self._looked_at = self.clock.boottime()
+        self.stopped_since: float | None = None
+        """In the first turn after this process was stopped or the machine slept: when the loop looked last, seconds of
+        CLOCK_BOOTTIME. What is ready in this turn may have come at any time since. None in any other turn."""
         self.waits = 0
         """How often `wait` returned: the wake-ups of this process's loop."""
 
@@ -169,12 +176,14 @@ class Loop:
 
         Blocks until there is something, unless told not to. The caller makes the calls, in order.
         """
+        self.stopped_since = None
         while True:
             calls = self._due()
             while self._soon:
                 calls.append(self._soon.popleft())
             self._timer.set(self._timers[0].when if self._timers else None)
             ready = self._poller.poll(0 if calls or not block else -1)
+            self._look_for_stop()
             for source, mask in ready:
                 if isinstance(source, int):
                     calls.extend(self._ready_descriptors())
@@ -202,7 +211,15 @@ class Loop:
         self._epoll.close()
         os.close(self._wake_fd)
 
+    def _look_for_stop(self) -> None:
+        """To be called before a timer that is due leaves the heap, and as soon as a wait is over."""
+        now, before = self.clock.boottime(), self._looked_at
+        if self._timers and now - self._timers[0].when > LATE and now - before > LATE:
+            self.stopped_since = before
+        self._looked_at = now
+
     def _due(self) -> list[Callable[[], object]]:
+        self._look_for_stop()
         now = self.clock.boottime()
         due: list[Callable[[], object]] = []
         while self._timers and (self._timers[0].when <= now or self._timers[0].cancelled):

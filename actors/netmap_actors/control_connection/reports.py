@@ -76,6 +76,7 @@ class Reports:
         )
         self._paused_since: float | None = None
         self._said_paused = False
+        self._unsure_since: float | None = None
         self.standing = Standing()
         self.lost = 0
         """Words liveness did not take; Progress makes up for them."""
@@ -109,15 +110,24 @@ class Reports:
         self.progress()
         return message
 
+    def reading(self, stopped_since: float | None) -> None:
+        """Until nothing is left to read: it may have waited for us since `stopped_since`, if we were stopped."""
+        if self._unsure_since is None:
+            self._unsure_since = stopped_since
+
     def map_document(self, document: MapDocument) -> None:
         """One complete MapResponse: its header to both, its JSON to the publisher."""
+        # Nobody can tell when it came while we were stopped. It is taken to be as old as it can be: what is younger
+        # than we say costs a new connection at worst, what is older would pass for fresh.
+        unsure = self._unsure_since
+        received_at = document.received_at if unsure is None else min(unsure, document.received_at)
         self.standing.last_number = document.number
-        self.standing.last_received_at = document.received_at
+        self.standing.last_received_at = received_at
         header = internal_pb2.MapResponseReceived(
             generation=self._generation,
             session=document.session,
             number=document.number,
-            received_at=document.received_at,
+            received_at=received_at,
             size=len(document.json),
             keep_alive=document.keep_alive,
         )
@@ -131,6 +141,7 @@ class Reports:
     def drained(self, now: float) -> None:
         """A read found nothing, and nothing is left unhandled."""
         self.standing.drained_at = now
+        self._unsure_since = None
 
     def progress(self) -> None:
         """Tell liveness all it needs to know."""

@@ -13,6 +13,7 @@ import click
 import msgspec
 
 from netmap_actors.clock import SystemClock
+from netmap_supervisor.boot_records import environment_for
 from netmap_supervisor.process_signals import GROUP_SIGNALS
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ class RunView:
         self._started_at = 0.0
         words = [f"--mode={mode}", f"--hint={hint}", f"--began={began}", f"--runtime-dir={runtime_dir}"]
         self._command = [sys.executable, "-P", "-m", "netmap_supervisor", "view", *words]
+        self._environment = environment_for("view", os.environ, "")
         self._pipe = -1
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -69,7 +71,7 @@ class RunView:
             # Ctrl-C goes to it, too, and it must not end of that before it has got as far as to ignore it.
             held = signal.pthread_sigmask(signal.SIG_BLOCK, GROUP_SIGNALS)
             try:
-                self._process = subprocess.Popen(self._command, stdin=read_fd)
+                self._process = subprocess.Popen(self._command, stdin=read_fd, env=self._environment)
             finally:
                 signal.pthread_sigmask(signal.SIG_SETMASK, held)
                 os.close(read_fd)
