@@ -23,6 +23,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 
+def _take_terminal() -> None:
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+    # As a shell starts it, even when the tests themselves were started with nohup(1).
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
 class Terminal:
     """`run` with a controlling terminal of its own, which can be closed."""
 
@@ -40,7 +46,7 @@ class Terminal:
             cwd=directory,
             start_new_session=True,
             # No other thread of ours runs in it: it becomes the terminal's first process and is replaced.
-            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # noqa: PLW1509
+            preexec_fn=_take_terminal,  # noqa: PLW1509
         )
         os.close(terminal)
         self._closing = threading.Event()
