@@ -60,7 +60,21 @@ def _faults_in(tree: ast.Module) -> Iterator[str]:
                 yield match.group(1).upper()
 
 
+def field_rows() -> list[tuple[str, ...]]:
+    """The rows of "Found in the field": what happened, what holds now, since when, shown by."""
+    _, _, section = PAGE.read_text().partition("\n## Found in the field\n")
+    lines = [line for line in section.splitlines() if line.startswith("| ")]
+    heads = ("| what happened |", "| --- |")
+    # A pipe within code is written \\|, as Markdown wants it.
+    return [
+        tuple(cell.strip() for cell in re.split(r"(?<!\\)\|", line.strip().strip("|")))
+        for line in lines
+        if not line.startswith(heads)
+    ]
+
+
 ROWS = rows()
+FIELD_ROWS = field_rows()
 
 
 @pytest.mark.parametrize("fault", sorted(ROWS))
@@ -77,3 +91,16 @@ def test_every_test_of_a_fault_is_in_its_row() -> None:
 def test_the_table_is_complete_and_says_what_does_not_apply() -> None:
     assert set(ROWS) == FAULTS - NO_TEST
     assert set(re.findall(r"^\* \*\*(F\d\d)\*\*", PAGE.read_text(), flags=re.MULTILINE)) == NO_TEST
+
+
+@pytest.mark.parametrize("row", FIELD_ROWS, ids=lambda row: re.sub(r"\W+", "-", row[0])[:60])
+def test_each_fault_found_in_the_field_names_the_tests_that_hold_it(row: tuple[str, ...]) -> None:
+    assert len(row) == 4
+    assert all(row), "an empty cell"
+    _, _, since, shown_by = row
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d", since), "since: a date"
+    tests = re.findall(r"`(tests/[^`:]+)::(test_\w+)`", shown_by)
+    assert tests, "no test is named"
+    for file, name in tests:
+        tree = ast.parse((ROOT / file).read_text())
+        assert name in {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}, name
