@@ -9,16 +9,17 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PROTOC_VENV := .venv-protoc
+LOWEST_VENV := .venv-lowest
 PIP := pip install --quiet --disable-pip-version-check --no-input
 PROTOS := netmap_actors/wire/internal.proto netmap_actors/wire/netmap.proto
 CONFIG ?= config.toml
 ARGS ?=
 PYTEST_ARGS ?= -n 2 --dist loadgroup
 
-.PHONY: help run test test-fast check generate bench go-tools format mutants soak clean
+.PHONY: help run test test-fast test-lowest test-newest check generate bench go-tools format mutants soak clean
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' Makefile
 
 run: $(VENV)/.run-ready  ## set up, then run the daemon on config.toml (CONFIG=FILE, ARGS="--option value")
 	@exec $(BIN)/netmap-supervisor run --config $(CONFIG) $(ARGS)
@@ -28,6 +29,12 @@ test: $(VENV)/.dev-ready go-tools  ## set up, then every test (PYTEST_ARGS to ch
 
 test-fast: $(VENV)/.dev-ready  ## only the tests that take seconds and need neither Go nor root
 	$(BIN)/python -P -m pytest -m "not slow and not interop and not netns" $(PYTEST_ARGS)
+
+test-lowest: $(LOWEST_VENV)/.ready  ## unit and process tests with the lowest versions that pyproject.toml admits
+	$(LOWEST_VENV)/bin/python -P -m pytest -m "not interop" $(PYTEST_ARGS) tests/unit tests/process
+
+test-newest:  ## unit tests and a run on the newest Python Debian has (root and mmdebstrap)
+	.ci/newest-python
 
 check: $(VENV)/.dev-ready  ## lint, format, types, layers, generated code
 	$(BIN)/ruff check
@@ -56,7 +63,7 @@ soak: $(VENV)/.dev-ready  ## wear a daemon down for some minutes and see that no
 	$(BIN)/python -m tests.soak $(ARGS)
 
 clean:  ## remove what these commands made in the tree
-	rm -rf $(VENV) $(PROTOC_VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis bench/results
+	rm -rf $(VENV) $(LOWEST_VENV) $(PROTOC_VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis bench/results
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
@@ -80,4 +87,12 @@ $(VENV)/.dev-ready: $(VENV)/.run-ready
 $(PROTOC_VENV)/.ready: constraints-protoc.txt
 	$(PYTHON) -m venv $(PROTOC_VENV)
 	$(PROTOC_VENV)/bin/$(PIP) -c constraints-protoc.txt grpcio-tools
+	@touch $@
+
+# Each of those versions, the rest as everywhere: pip takes two constraints on one package as a contradiction.
+$(LOWEST_VENV)/.ready: pyproject.toml constraints.txt constraints-lowest.txt
+	$(PYTHON) -m venv $(LOWEST_VENV)
+	grep -ivE "^($$(sed -n 's/==.*//p' constraints-lowest.txt | sed 's/[-_.]/[-_.]/g' | paste -sd '|'))==" constraints.txt > $(LOWEST_VENV)/rest.txt
+	$(LOWEST_VENV)/bin/$(PIP) -c constraints-lowest.txt -c $(LOWEST_VENV)/rest.txt hatchling
+	$(LOWEST_VENV)/bin/$(PIP) -c constraints-lowest.txt -c $(LOWEST_VENV)/rest.txt --no-build-isolation -e '.[test]'
 	@touch $@

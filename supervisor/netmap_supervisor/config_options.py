@@ -340,9 +340,10 @@ def default_state_dir(environment: Mapping[str, str]) -> Path | None:
     from platformdirs import user_state_path  # noqa: PLC0415
 
     try:
-        return user_state_path(PROGRAM)
+        found = user_state_path(PROGRAM)
     except RuntimeError:
         return None  # a user without a home, as in a container
+    return found if found.is_absolute() else None  # older versions of platformdirs leave the ~ there instead
 
 
 def default_paths(environment: Mapping[str, str]) -> dict[str, tuple[str, str]]:

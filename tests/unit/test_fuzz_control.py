@@ -181,8 +181,8 @@ def test_what_passes_the_gate_becomes_a_netmap_that_can_be_shown(documents: list
         b'"ClientVersion":{"New":%s}',
     ],
 )
-def test_nesting_just_below_the_interpreters_limit_is_a_netmap_or_a_bad_map_response(place: bytes) -> None:
-    """The gate and the engine stand at different depths of the stack: what passes the one may fail in the other."""
+def test_nesting_just_below_the_limit_is_a_netmap_and_beyond_it_a_bad_map_response(place: bytes) -> None:
+    """The gate and the engine stand at different depths of the stack: what passes one must not fail in the other."""
 
     def nested(depth: int) -> bytes:
         return b'{"Node":{"ID":1,"User":1},' + place % (b'{"a":' * depth + b"1" + b"}" * depth) + b"}"

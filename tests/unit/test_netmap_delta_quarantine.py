@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from netmap_actors.errors import BadMapResponse
 from netmap_actors.netmap import PeerUpserted
+from netmap_actors.tailcfg.nesting import MAX_NESTING
 from tests.unit.netmap_replica import Replica, netmap_of, peer_in
 
-DEEP = "[" * 100_000 + "]" * 100_000
 GOOD = {"ID": 1, "StableID": "good", "Name": "good"}
 
 # what is wrong inside one node, and (NodeID, stable id) it goes by
@@ -72,14 +72,19 @@ def test_something_that_is_no_node_at_all_is_shown_by_a_hash_of_it(node: Any) ->
     replica.check()
 
 
-def test_a_peer_nested_too_deep_is_in_quarantine_like_any_other() -> None:
-    deep = "[" * 600 + "]" * 600
+def test_a_peer_is_nested_as_deep_as_the_gate_allows_or_the_message_is_refused() -> None:
+    def message(depth: int) -> bytes:
+        nested = b"[" * depth + b"]" * depth
+        return b'{"Node":{"ID":9},"Peers":[{"ID":1,"StableID":"a","X":%s},{"ID":2}]}' % nested
+
     replica = Replica()
-    replica.apply(b'{"Node":{"ID":9},"Peers":[{"ID":1,"X":%s},{"ID":2}]}' % deep.encode(), first=True)
+    replica.apply(message(MAX_NESTING - 3), first=True)
+    assert replica.peers["a"].decoded
     assert len(replica.peers) == 2
     replica.check()
-    with pytest.raises(BadMapResponse):
-        replica.apply(b'{"Node":{"ID":9},"Peers":[{"ID":1,"X":%s},{"ID":2}]}' % DEEP.encode(), first=True)
+    for depth in (MAX_NESTING - 2, 100_000):
+        with pytest.raises(BadMapResponse, match="nested"):
+            replica.apply(message(depth), first=True)
     replica.check()
 
 

@@ -35,6 +35,7 @@ from netmap_actors.tailcfg import (
     is_zero_time,
     raw,
 )
+from netmap_actors.tailcfg.nesting import MAX_NESTING
 
 # Field names as encoding/json writes them (tailscale: tailcfg/tailcfg.go, derpmap.go, types/dnstype, v1.102.5).
 GO_NAMES: dict[str, str] = {
@@ -241,6 +242,12 @@ REFUSED: dict[str, bytes] = {
     "nested too deep in a peer": b'{"Peers":[{"X":' + DEEP + b"}]}",
     "nested too deep in an unknown field": b'{"X":' + DEEP + b"}",
     "nested too deep in objects": b'{"X":' * 100_000,
+    "one level too many": b'{"X":' + b"[" * MAX_NESTING + b"]" * MAX_NESTING + b"}",
+    "one level too many, of both kinds": b'{"X":'
+    + b'[{"a":' * (MAX_NESTING // 2)
+    + b"1"
+    + b"}]" * (MAX_NESTING // 2)
+    + b"}",
     "PeersRemoved of strings": b'{"PeersRemoved":["1"]}',
     "PeersRemoved of fractions": b'{"PeersRemoved":[1.5]}',
     "PeersRemoved beyond int64": b'{"PeersRemoved":[9223372036854775808]}',

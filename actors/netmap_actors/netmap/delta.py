@@ -19,7 +19,7 @@ from netmap_actors.netmap.node_json import members, same_json, with_members
 from netmap_actors.netmap.peer_deltas import PeerDeltas
 from netmap_actors.netmap.peer_table import PeerTable
 from netmap_actors.netmap.profiles import Profiles
-from netmap_actors.tailcfg.go_json import NotGoJson, encode
+from netmap_actors.tailcfg.go_json import REFUSALS, NotGoJson, encode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -231,5 +231,5 @@ def _with_legacy_capabilities(data: bytes) -> bytes:
         names = _NAMES.decode(own["Capabilities"])
         given = _VALUES.decode(own["CapMap"]) if "CapMap" in own else {}
         return with_members(data, {"CapMap": encode({**dict.fromkeys(names), **given})})
-    except (KeyError, ValueError, RecursionError):
+    except (KeyError, *REFUSALS):
         return data  # reading the node decides what becomes of it

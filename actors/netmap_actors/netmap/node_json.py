@@ -11,7 +11,7 @@ import msgspec
 
 from netmap_actors.errors import escape
 from netmap_actors.netmap.model import Unreadable
-from netmap_actors.tailcfg.go_json import NotGoJson, decode, encode, is_set, is_zero_time
+from netmap_actors.tailcfg.go_json import REFUSALS, NotGoJson, decode, encode, is_set, is_zero_time
 from netmap_actors.tailcfg.node import PeerChange
 
 if TYPE_CHECKING:
@@ -79,14 +79,14 @@ def same_json(a: bytes, b: bytes) -> bool:
         return True
     try:
         return _same(msgspec.Raw(a), msgspec.Raw(b))
-    except (ValueError, RecursionError):
+    except REFUSALS:
         return False
 
 
 def _all_members(data: bytes | msgspec.Raw) -> dict[str, msgspec.Raw]:
     try:
         return _OBJECT.decode(data)
-    except (ValueError, RecursionError) as e:
+    except REFUSALS as e:
         raise Unreadable(f"cannot take apart an object: {escape(str(e))}") from None
 
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 __all__ = [
+    "REFUSALS",
     "GoStruct",
     "Int32",
     "Int64",
@@ -66,8 +67,9 @@ _NULL: Final = memoryview(b"n")
 
 _S = TypeVar("_S", bound=msgspec.Struct)
 
-# UnicodeDecodeError is a ValueError; RecursionError comes of nesting deeper than the interpreter's limit.
-_REFUSALS: Final = (ValueError, RecursionError, MemoryError, OverflowError)
+REFUSALS: Final = (msgspec.MsgspecError, ValueError, RecursionError, MemoryError, OverflowError)
+"""What decoding ends with. MsgspecError is a ValueError in the newest msgspec only, UnicodeDecodeError always was one;
+RecursionError comes of nesting deeper than the interpreter's limit."""
 
 
 def encode(value: object) -> bytes:
@@ -118,7 +120,7 @@ def decode(struct: type[_S], data: bytes | msgspec.Raw) -> _S:
             # Go writes null for lists, maps and pointers only, and those types allow it. For a null string or
             # number of another server's making, the slow way.
             return decoder.decode(_without_nulls(struct, data))
-    except _REFUSALS as e:
+    except REFUSALS as e:
         reason = "it is nested too deep" if isinstance(e, RecursionError) else str(e) or type(e).__name__
         raise NotGoJson(f"cannot read {struct.__name__}: {reason}") from None
 

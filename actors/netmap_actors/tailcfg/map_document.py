@@ -15,6 +15,7 @@ import msgspec
 from netmap_actors.errors import BadMapResponse, escape
 from netmap_actors.tailcfg.go_json import GoStruct, Int64, NotGoJson, decode, is_set
 from netmap_actors.tailcfg.map_response import Debug, DisplayMessage, MapResponse
+from netmap_actors.tailcfg.nesting import MAX_NESTING, is_deeper_than
 from netmap_actors.tailcfg.ping import PingRequest  # noqa: TC001 - msgspec reads the annotations when it decodes
 
 __all__ = ["DERPMapDelta", "MapResponseShape", "check_map_response_shape", "decode_map_response"]
@@ -72,6 +73,8 @@ def decode_map_response(data: bytes) -> MapResponse:
         if not _OBJECT_BEGINS.match(data):
             raise NotGoJson("cannot read MapResponse: it is not an object")
         response = decode(MapResponse, data)
+        if is_deeper_than(MAX_NESTING, data):
+            raise NotGoJson(f"cannot read MapResponse: it is nested more than {MAX_NESTING} deep")
         _check_fields(response)
     except UnicodeDecodeError as e:
         raise BadMapResponse(f"cannot read MapResponse: not UTF-8: {e.reason}") from None
