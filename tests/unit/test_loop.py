@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import weakref
 
 import pytest
 import zmq
@@ -46,6 +47,24 @@ def test_a_cancelled_timer_stays_quiet(loop) -> None:
     loop.at(loop.now() + 0.02, lambda: fired.append("kept"))
     run_for(loop, 2.0, lambda: bool(fired))
     assert fired == ["kept"]
+
+
+def test_a_cancelled_timer_holds_nothing_until_it_would_have_been_due(loop) -> None:
+    """A server sets a limit for each connection and takes it back when it ends, a thousand times a second."""
+
+    class Connection:
+        def limit(self) -> None: ...
+
+    now, kept = loop.now(), []
+    for number in range(10_000):
+        connection = Connection()
+        kept.append(weakref.ref(connection))
+        timer = loop.at(now + 3600.0, connection.limit)
+        if number % 100:
+            timer.cancel()
+    del connection, timer
+    assert sum(one() is not None for one in kept) == 100
+    assert len(loop._timers) < 300
 
 
 def test_a_timer_cancelled_by_an_earlier_call_of_the_same_turn_stays_quiet(loop) -> None:

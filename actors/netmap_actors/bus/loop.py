@@ -27,8 +27,13 @@ __all__ = ["LATE", "Loop", "Timer"]
 _MAX_READY = 64
 """Descriptors reported by one wait; the rest come with the next one, so that timers are never far behind."""
 
+_CROWDED = 64
 LATE = 5.0
 """Seconds after which a timer was not just behind: the process was stopped, or the machine slept."""
+
+
+def _nothing() -> None:
+    """What a cancelled timer would call."""
 
 
 class Timer:
@@ -45,8 +50,9 @@ class Timer:
         self._callback = callback
 
     def cancel(self) -> None:
-        """It will not fire (again). Cancelling twice is allowed."""
+        """It will not fire (again), and holds on to nothing. Cancelling twice is allowed."""
         self.cancelled = True
+        self._callback = _nothing
 
     def fire(self) -> None:
         """Make the call, unless it was cancelled since it became due."""
@@ -82,6 +88,8 @@ class Loop:
         self._sockets: dict[zmq.Socket[bytes], _Watch] = {}
         self._descriptors: dict[int, _Watch] = {}
         self._timers: list[Timer] = []
+        self._crowded = _CROWDED
+        """Timers in the heap with which it is next looked through for cancelled ones."""
         self._order = itertools.count()
         self._soon: collections.deque[Callable[[], object]] = collections.deque()
         # Reentrant: a signal handler that calls `call_soon` may cut into one that holds it, in the same thread.
@@ -147,7 +155,7 @@ class Loop:
     def at(self, when: float, callback: Callable[[], object]) -> Timer:
         """Call once at `when` (seconds of CLOCK_BOOTTIME); at once if that is past."""
         timer = Timer(when, next(self._order), callback, None)
-        heapq.heappush(self._timers, timer)
+        self._push(timer)
         return timer
 
     def every(self, period: float, callback: Callable[[], object]) -> Timer:
@@ -157,8 +165,16 @@ class Loop:
         receiver. After a suspend it fires once, not once for every period that was slept through.
         """
         timer = Timer(self._next_multiple(period), next(self._order), callback, period)
-        heapq.heappush(self._timers, timer)
+        self._push(timer)
         return timer
+
+    def _push(self, timer: Timer) -> None:
+        """Into the heap; out of it go, now and then, those that were cancelled long before they are due."""
+        if len(self._timers) >= self._crowded:
+            self._timers = [one for one in self._timers if not one.cancelled]
+            heapq.heapify(self._timers)
+            self._crowded = max(_CROWDED, 2 * len(self._timers))
+        heapq.heappush(self._timers, timer)
 
     def call_soon(self, callback: Callable[[], object]) -> None:
         """Call in the loop's thread with the next turn. The only method other threads and signal handlers may use.
