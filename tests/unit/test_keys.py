@@ -23,6 +23,7 @@ from netmap_actors.protocol.keys import (
     PrivateKey,
     PublicKey,
 )
+from tests.unit.low_order import LOW_ORDER
 
 PUBLIC = [
     (MachineKey, "mkey:"),
@@ -152,6 +153,24 @@ def test_private_keys_compare_by_value_and_kind() -> None:
     assert hash(MachinePrivate.from_raw(SECRET)) == hash(MachinePrivate.from_raw(SECRET))
     assert MachinePrivate.from_raw(SECRET) != NodePrivate.from_raw(SECRET)
     assert MachinePrivate.from_raw(SECRET) != SECRET
+
+
+@pytest.mark.xfail(strict=True, reason="nobody can tell before the exchange")
+def test_every_point_of_low_order_is_known_as_one() -> None:
+    for raw in LOW_ORDER:
+        assert MachineKey(raw).is_low_order
+        with pytest.raises(BadKey):
+            MachinePrivate.from_raw(SECRET).exchange(MachineKey(raw))
+
+
+@given(raw32)
+def test_a_key_is_of_low_order_exactly_when_no_secret_comes_of_it(raw: bytes) -> None:
+    try:
+        MachinePrivate.from_raw(SECRET).exchange(MachineKey(raw))
+    except BadKey:
+        assert raw in LOW_ORDER
+    else:
+        assert raw not in LOW_ORDER
 
 
 def test_a_point_of_low_order_gives_no_secret() -> None:

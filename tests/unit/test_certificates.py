@@ -1,0 +1,185 @@
+"""Which certificates are taken, the same on every Python, and what is said of one that is refused."""
+
+from __future__ import annotations
+
+import datetime
+import ssl
+from typing import TYPE_CHECKING
+
+import pytest
+
+from netmap_actors.errors import RemoteProtocolError
+from netmap_actors.transport.tls import TlsStream, make_context
+from tests.certificates import Made, issued
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+HOST = "control.example"
+
+
+class ServerInMemory:
+    """The stream below a TlsStream: a TLS server that answers within the same call."""
+
+    wants_write = False
+
+    def __init__(self, pem: Path) -> None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(pem)
+        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self._tls = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
+
+    def fileno(self) -> int:
+        return -1
+
+    def send(self, data: bytes) -> None:
+        self._incoming.write(data)
+        try:
+            self._tls.do_handshake()
+            self._tls.write(b"hello")
+        except ssl.SSLWantReadError:
+            pass
+        except ssl.SSLError:
+            self._outgoing.write_eof()
+
+    def receive(self) -> bytes | None:
+        return self._outgoing.read() or None
+
+    def flush(self) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
+def greeting(made: Made, host: str = HOST, ca_file: Path | None = None) -> bytes:
+    """What the server says once it is trusted. Raises RemoteProtocolError."""
+    context = make_context(str(ca_file or made.issuer_pem))
+    stream = TlsStream(ServerInMemory(made.pem), context, host)
+    for _ in range(8):
+        data = stream.receive()
+        if data:
+            return data
+    raise AssertionError("the handshake came to no end")
+
+
+def refusal(made: Made, host: str = HOST, ca_file: Path | None = None) -> str:
+    with pytest.raises(RemoteProtocolError) as caught:
+        greeting(made, host, ca_file)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("names", "host"),
+    [
+        ((HOST,), HOST),
+        ((HOST,), "CONTROL.example"),
+        pytest.param(
+            (HOST,),
+            f"{HOST}.",
+            marks=pytest.mark.xfail(strict=True, reason="the final dot is taken for a part of the name"),
+        ),
+        (("*.control.example",), "a.control.example"),
+        (("other.example", HOST), HOST),
+        (("192.0.2.1", "2001:db8::1"), "192.0.2.1"),
+        (("192.0.2.1", "2001:db8::1"), "2001:db8::1"),
+    ],
+)
+def test_a_certificate_for_the_host_is_taken(tmp_path: Path, names: tuple[str, ...], host: str) -> None:
+    assert greeting(issued(tmp_path, names, common_name="unrelated"), host) == b"hello"
+
+
+@pytest.mark.xfail(strict=True, reason="the common name is taken for a host name")
+@pytest.mark.parametrize("host", [HOST, "192.0.2.1"])
+def test_a_common_name_is_never_a_host_name(tmp_path: Path, host: str) -> None:
+    """RFC 9525, section 2: the common name is not looked at; Go has refused it since 1.15."""
+    assert "no names" in refusal(issued(tmp_path, (), common_name=host), host)
+
+
+@pytest.mark.parametrize(
+    ("names", "host"),
+    [
+        (("*.control.example",), "a.b.control.example"),
+        (("*.control.example",), HOST),
+        (("a*.control.example",), "ab.control.example"),
+        (("192.0.2.1",), "192.0.2.2"),
+        (("192.0.2.1.example",), "192.0.2.1"),
+    ],
+)
+def test_a_certificate_for_something_else_is_not_taken(
+    tmp_path: Path, names: tuple[str, ...], host: str
+) -> None:
+    refusal(issued(tmp_path, names, common_name=host), host)
+
+
+@pytest.fixture
+def newer_python(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The default context as Python 3.13 and later make it (cpython issue 107361)."""
+    made = ssl.create_default_context
+
+    def strict() -> ssl.SSLContext:
+        context = made()
+        context.verify_flags |= ssl.VERIFY_X509_STRICT | ssl.VERIFY_X509_PARTIAL_CHAIN
+        return context
+
+    monkeypatch.setattr(ssl, "create_default_context", strict)
+
+
+@pytest.mark.xfail(strict=True, reason="Python 3.13 refuses it: the flags are Python's defaults")
+@pytest.mark.usefixtures("newer_python")
+def test_a_private_ca_without_key_identifiers_is_taken(tmp_path: Path) -> None:
+    assert greeting(issued(tmp_path, key_identifiers=False)) == b"hello"
+
+
+@pytest.mark.xfail(strict=True, reason="the flags are Python's defaults")
+def test_every_python_checks_by_the_same_rules(tmp_path: Path) -> None:
+    context = make_context(str(issued(tmp_path).issuer_pem))
+    assert context.verify_flags == ssl.VERIFY_X509_TRUSTED_FIRST | ssl.VERIFY_X509_PARTIAL_CHAIN
+    assert context.verify_mode is ssl.CERT_REQUIRED
+    assert context.check_hostname
+    assert not context.hostname_checks_common_name
+    assert context.minimum_version is ssl.TLSVersion.TLSv1_2
+
+
+@pytest.mark.xfail(strict=True, reason="what is wrong with the certificate is not said")
+@pytest.mark.parametrize(
+    ("changes", "host", "words"),
+    [
+        ({"ends": -1.0}, HOST, ("expired on ", "this machine's clock says ")),
+        ({"begins": 1.0}, HOST, ("not valid before ", "this machine's clock says ")),
+        ({}, "other.example", ("is for control.example", "check the control URL")),
+        ({"names": ("a.example", "192.0.2.1")}, "192.0.2.9", ("is for a.example, 192.0.2.1",)),
+        ({"names": tuple(f"n{i}.example" for i in range(90))}, HOST, ("n0.example", " and 85 more")),
+        ({"names": ()}, HOST, ("no names", "subjectAltName")),
+        ({"names": ("\x1b[2J.example",)}, HOST, ("is for \\x1b[2J.example",)),
+    ],
+    ids=["expired", "not yet valid", "other name", "other address", "many names", "no names", "escapes"],
+)
+def test_a_refused_certificate_is_refused_in_words(
+    tmp_path: Path, changes: dict[str, object], host: str, words: tuple[str, ...]
+) -> None:
+    said = refusal(issued(tmp_path, **changes), host)  # type: ignore[arg-type]
+    assert said.startswith(f"cannot trust {host}: ")
+    assert said.isprintable()
+    for word in words:
+        assert word in said
+    if "clock" in words[-1]:
+        assert datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d") in said
+
+
+@pytest.mark.xfail(strict=True, reason="the issuer is not named")
+def test_an_unknown_issuer_is_named_with_the_way_out(tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    other = issued(tmp_path / "other").issuer_pem
+    said = refusal(issued(tmp_path), ca_file=other)
+    assert "'A private CA'" in said
+    assert "--ca-file" in said
+
+
+def test_a_self_signed_certificate_is_called_so(tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    other = issued(tmp_path / "other").issuer_pem
+    said = refusal(issued(tmp_path, self_signed=True), ca_file=other)
+    assert "self-signed" in said
+    assert "--ca-file" in said
+    assert greeting(issued(tmp_path, self_signed=True)) == b"hello", "once it is named"
