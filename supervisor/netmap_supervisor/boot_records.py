@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-import urllib.parse
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -20,6 +19,7 @@ from netmap_actors.boot import (
 )
 from netmap_actors.bus.sockets import ipc
 from netmap_actors.runtime_paths import requests_path, updates_path
+from netmap_actors.web_url import WebUrl
 from netmap_supervisor.tree import DEV_CONTROL, HTTP_ENDPOINT
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def endpoints_of(run_dir: Path, runtime_dir: Path) -> Endpoints:
 
 def state_slug(control_url: str) -> str:
     """Name of a control URL's own directory below the state directory."""
-    host = urllib.parse.urlsplit(control_url).netloc
+    host = WebUrl.parse(control_url).authority
     readable = re.sub(r"[^A-Za-z0-9.-]+", "-", host).strip("-.")[:80]
     return f"{readable}-{hashlib.sha256(control_url.encode()).hexdigest()[:8]}"
 

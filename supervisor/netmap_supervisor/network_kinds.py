@@ -7,10 +7,10 @@ import ipaddress
 import os
 import re
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from netmap_actors.errors import escape
 from netmap_actors.runtime_paths import remote_endpoints
+from netmap_actors.web_url import DEFAULT_PORTS, BadUrl, WebUrl
 from netmap_supervisor.option_kinds import BadValue, Written, absolute, read_text
 
 if TYPE_CHECKING:
@@ -35,54 +35,15 @@ class ControlUrl(Written):
         text = read_text(given).strip()
         if text == self.embedded:
             return text
-        scheme, separator, rest = text.partition("://")
+        scheme, separator, _ = text.partition("://")
         if not separator:
             raise BadValue('a URL such as "https://control.example.com" is expected, or "embedded"')
-        if scheme.lower() not in {"http", "https"}:
+        if scheme.lower() not in DEFAULT_PORTS:
             raise BadValue(f"the scheme is {escape(scheme, 20)!r}; http and https are known")
-        # What stands before an @ may be a password: it is not repeated.
-        if "@" in rest.partition("/")[0]:
-            raise BadValue("a user name or password in the URL is not used; an auth key goes to --auth-key")
         try:
-            parts = urlsplit(text)
-            host, port = parts.hostname, parts.port
-        except ValueError as error:
-            raise BadValue(f"{escape(text, 100)!r} is not a URL: {error}") from None
-        if parts.path not in {"", "/"} or parts.query or parts.fragment or text.endswith(("?", "#")):
-            raise BadValue("only scheme, host and port are used; remove what stands behind them")
-        if port == 0:
-            raise BadValue("port 0 is none")
-        shown = _host(host or "", bracketed=parts.netloc.startswith("["))
-        default = {"http": 80, "https": 443}[parts.scheme]
-        return f"{parts.scheme}://{shown}" + (f":{port}" if port not in {None, default} else "")
-
-
-def _host(host: str, *, bracketed: bool) -> str:
-    """Host of a URL in one way of writing. Raises BadValue."""
-    if not host:
-        raise BadValue("the URL names no host")
-    if bracketed:
-        address, _, zone = host.partition("%")
-        if zone:
-            raise BadValue("an address with a zone (%…) is not supported")
-        try:
-            return f"[{ipaddress.IPv6Address(address)}]"
-        except ValueError:
-            raise BadValue(f"{escape(host, 100)!r} is not an IPv6 address") from None
-    try:
-        ascii_host = host.encode("idna").decode("ascii").lower()
-    except UnicodeError:
-        raise BadValue(f"{escape(host, 100)!r} is not a host name") from None
-    labels = ascii_host.rstrip(".").split(".")
-    # Control host names with an underscore exist inside container networks.
-    if len(ascii_host) > _MAX_HOST or not all(_LABEL.fullmatch(label.replace("_", "0")) for label in labels):
-        raise BadValue(f"{escape(host, 100)!r} is not a host name")
-    if labels[-1].isdigit():
-        try:
-            ipaddress.IPv4Address(ascii_host)
-        except ValueError:
-            raise BadValue(f"{escape(host, 100)!r} is not an IPv4 address") from None
-    return ascii_host
+            return str(WebUrl.parse_origin(text))
+        except BadUrl as error:
+            raise BadValue(f"the URL cannot be used: {error}") from None
 
 
 @dataclasses.dataclass(frozen=True)

@@ -106,6 +106,12 @@ def test_nothing_is_left_for_later_and_nothing_sleeps() -> None:
     assert offenders(lambda path: re.search(r"\b(TODO|FIXME|XXX)\b|time\.sleep\(", path.read_text())) == []
 
 
+def test_a_url_is_taken_apart_in_one_place() -> None:
+    """Two parsers find two hosts in the same text: what one has checked, the other must not dial or show."""
+    parser = re.compile(r"\b(?:urlsplit|urlparse|SplitResult)\b")
+    assert offenders(lambda path: parser.search(path.read_text())) == []
+
+
 def test_only_exit_reason_names_exit_statuses_of_children() -> None:
     """A process of ours never picks a number: `sys.exit(41)` or `os._exit(42)` would bypass the table."""
     number = re.compile(r"\b(?:sys\.exit|os\._exit)\((?:4[1-9]|77|78)\)")

@@ -8,6 +8,7 @@ import json
 from netmap_actors.publication.core import Publication
 from netmap_actors.publication.tailnet_netmap import TailnetNetmap
 from netmap_actors.subscriber.replica import Replica
+from netmap_actors.web_url import UrlPolicy
 from netmap_actors.wire.internal_pb2 import MapResponseReceived
 from netmap_actors.wire.topics import Kind
 
@@ -39,7 +40,7 @@ class Server:
 
     def __init__(self, *, restarted: bool = False, ring: int = RING, silence: float = SILENCE) -> None:
         self.publication = Publication(
-            TailnetNetmap(http_urls=False),
+            TailnetNetmap(UrlPolicy()),
             epoch=next(self.epochs),
             silence_limit=silence,
             ring_bytes=ring,

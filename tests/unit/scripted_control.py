@@ -27,7 +27,7 @@ URL = ControlUrl.parse("http://control.example:8080")
 DESCRIPTION = HostDescription("probe", (), "1.0", "machine", "6.1")
 FRESH = Registration.fresh(b"\x77" * 32, "ab" * 32, DESCRIPTION)
 REGISTERED = dataclasses.replace(FRESH, registered_node_key=NODE_KEY.public())
-POLICY = RegistrationPolicy(control_host="control.example", allow_http_urls=True)
+POLICY = RegistrationPolicy(URL.policy)
 FIRST_MAP = b'{"Node":{"ID":1,"StableID":"n1"},"Peers":[],"Domain":"example.net"}'
 KEEP_ALIVE = b'{"KeepAlive":true}'
 LOGGED_IN = {

@@ -13,6 +13,7 @@ import pytest
 
 from netmap_actors.netmap import Document, DomainChanged, UserProfilesChanged
 from netmap_actors.netmap.documents import unix_seconds
+from netmap_actors.web_url import UrlPolicy
 from tests.unit.netmap_replica import NOW, Replica
 
 A = [{"SrcIPs": ["1.1.1.1"], "DstPorts": [{"IP": "*", "Ports": {"First": 0, "Last": 65535}}]}]
@@ -321,8 +322,8 @@ def test_display_messages_hide_health_lines() -> None:
 def test_a_link_that_may_not_be_shown_is_taken_out_of_its_message(
     url: str, https_only: bool, http_too: bool
 ) -> None:
-    for http_urls, kept in ((False, https_only), (True, http_too)):
-        replica = Replica(http_urls=http_urls)
+    for urls, kept in ((UrlPolicy(), https_only), (UrlPolicy(http=True), http_too)):
+        replica = Replica(urls=urls)
         replica.first(DisplayMessages={"a": {**LOW, "PrimaryAction": {"URL": url, "Label": "Look"}}})
         assert ("PrimaryAction" in json.loads(replica.documents[Document.HEALTH])["a"]) is kept
 

@@ -103,12 +103,15 @@ def test_user_and_password_are_sent_and_never_shown() -> None:
     [
         ("socks5://al:secret@p:1080", "http:// and https:// proxies are known"),
         ("http://al:secret@", "names no host"),
-        ("http://al:secret@p:99999", "no URL"),
-        ("http://al:secret@p:0", "names no host"),
-        ("http://al:secret@p:1/path", "only host and port"),
-        ("http://al:secret@[::1", "no URL"),
-        ("http://al:secret@p:1\r\nX: y", "no URL"),
-        ("http://al:secret@p\tq", "names no host"),
+        ("http://al:secret@p:99999", "its port is not between"),
+        ("http://al:secret@p:0", "its port is not between"),
+        ("http://al:secret@p:1/path", "behind its host and port"),
+        ("http://al:secret@[::1", "host or its port is malformed"),
+        ("http://al:secret@p:1\r\nX: y", "host or its port is malformed"),
+        ("http://al:secret@p\tq", "not a host name"),
+        ("http://al:secret@p%2fq:1", "not a host name"),
+        ("http://al:secret@p\\q:1", "not a host name"),
+        ("http://al:secret@" + "p" * 64 + ":1", "not a host name"),
     ],
 )
 def test_what_is_no_proxy_is_refused_without_its_password(text: str, said: str) -> None:

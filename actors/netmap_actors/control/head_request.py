@@ -5,10 +5,10 @@ Not here: which URLs may be asked (`ping`).
 
 from __future__ import annotations
 
-import urllib.parse
 from typing import TYPE_CHECKING
 
 from netmap_actors.protocol.http1_exchange import HttpExchange
+from netmap_actors.web_url import WebUrl
 
 if TYPE_CHECKING:
     from netmap_actors.control.control_url import ControlUrl
@@ -22,9 +22,8 @@ class HeadRequest:
     """No cookies, no credentials, no redirects."""
 
     def __init__(self, url: ControlUrl, target: str) -> None:
-        """`target`: a URL below `url`."""
-        parts = urllib.parse.urlsplit(target)
-        path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        """`target`: a URL below `url`. Raises BadUrl."""
+        path = WebUrl.parse(target).target
         headers = [("Host", url.host_header), ("Connection", "close")]
         self._exchange = HttpExchange(
             "answer a ping", "HEAD", path, headers, expected=200, max_body=_MAX_BODY

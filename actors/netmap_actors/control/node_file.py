@@ -12,8 +12,16 @@ import msgspec
 
 from netmap_actors.errors import ConfigurationError, escape
 from netmap_actors.protocol.keys import BadKey, MachineKey, MachinePrivate, NodePrivate
+from netmap_actors.web_url import BadUrl, WebUrl
 
 __all__ = ["NodeFile"]
+
+
+def _same_server(one: str, other: str) -> bool:
+    try:
+        return WebUrl.parse(one).origin == WebUrl.parse(other).origin
+    except BadUrl:
+        return False
 
 
 class _Document(msgspec.Struct):
@@ -67,7 +75,7 @@ class NodeFile:
 
     def demand_server(self, url: str, path: str) -> None:
         """Raises ConfigurationError when this file belongs to another control server."""
-        if self.server_url.rstrip("/") != url:
+        if not _same_server(self.server_url, url):
             raise ConfigurationError(
                 f"cannot use {path} with {escape(url)}: it belongs to {escape(self.server_url)}; "
                 "use that control URL, another --state-dir, or move the file away to become a new node"

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import collections
 import dataclasses
-import urllib.parse
 from typing import TYPE_CHECKING
 
 from netmap_actors.errors import escape
 from netmap_actors.protocol.http1_server import HttpServer
+from netmap_actors.web_url import BadUrl, WebUrl
 
 if TYPE_CHECKING:
     from netmap_actors.control.control_url import ControlUrl
@@ -22,7 +22,6 @@ __all__ = ["Declined", "HeadOverNoise", "HeadToControl", "PingAnswerer", "PostOv
 PINGS_PER_WINDOW = 20
 PING_WINDOW = 60.0
 """Seconds. headscale's prober asks every ten."""
-MAX_PING_URL = 2048
 REMEMBERED = 64
 """Pings that are not answered twice; the same one comes again with a new session."""
 
@@ -96,15 +95,10 @@ class PingAnswerer:
 
 def _path_of(url: str) -> str | None:
     """Path and query of a URL whose host does not matter."""
-    if len(url) > MAX_PING_URL or not url.isprintable() or not url.isascii() or " " in url:
-        return None
     try:
-        parts = urllib.parse.urlsplit(url)
-    except ValueError:
+        return WebUrl.parse(url).target
+    except BadUrl:
         return None
-    if parts.scheme not in ("http", "https"):
-        return None
-    return (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
 
 
 def _c2n(path: str, payload: bytes) -> PostOverNoise | Declined:

@@ -13,6 +13,7 @@ import urllib.parse
 from typing import TYPE_CHECKING
 
 from netmap_actors.errors import ConfigurationError, escape
+from netmap_actors.web_url import DEFAULT_PORTS, BadUrl, WebUrl
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,8 +26,6 @@ ENVIRONMENT = "environment"
 """Setting: what the variables say."""
 OFF = "off"
 """Setting: none, whatever the variables say."""
-
-_DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -52,25 +51,18 @@ class Proxy:
 
         Raises ConfigurationError, which never repeats a user name or a password.
         """
-        shown = escape(_without_user(text), 100)
-        try:
-            parts = urllib.parse.urlsplit(text if "://" in text else f"http://{text}")
-            port = parts.port
-        except ValueError:
-            raise ConfigurationError(f"cannot use the proxy {shown} of {where}: it is no URL") from None
-        if parts.scheme not in _DEFAULT_PORTS:
+        scheme, user, place = _parts(text)
+        shown = escape(f"{scheme}://{place}", 100)
+        if scheme not in DEFAULT_PORTS:
             raise ConfigurationError(
                 f"cannot use the proxy {shown} of {where}: http:// and https:// proxies are known; "
                 "set --proxy=off if the control server can be reached without"
             )
-        # urlsplit strips tabs and line ends out of a text; a request must not be made of what is left.
-        if not parts.hostname or not text.isprintable() or " " in text or port == 0:
-            raise ConfigurationError(f"cannot use the proxy {shown} of {where}: it names no host")
-        if parts.path not in {"", "/"} or parts.query or parts.fragment:
-            raise ConfigurationError(
-                f"cannot use the proxy {shown} of {where}: only host and port may be named"
-            )
-        return cls(parts.scheme, parts.hostname, port or _DEFAULT_PORTS[parts.scheme], _basic(parts))
+        try:
+            url = WebUrl.parse_origin(f"{scheme}://{place}")
+        except BadUrl as error:
+            raise ConfigurationError(f"cannot use the proxy {shown} of {where}: {error}") from None
+        return cls(url.scheme, url.host, url.port, _basic(user))
 
 
 def choose_proxy(url: ControlUrl, setting: str, environment: Mapping[str, str]) -> Proxy | None:
@@ -132,17 +124,19 @@ def _split_port(word: str) -> tuple[str, int | None]:
     return (name, int(rest)) if rest.isdecimal() and word.count(":") == 1 else (word, None)
 
 
-def _basic(parts: urllib.parse.SplitResult) -> str:
-    """RFC 7617, of the user and password in a URL."""
-    if parts.username is None:
+def _basic(user: str | None) -> str:
+    """RFC 7617, of the user and password in a URL; None where there is no user."""
+    if user is None:
         return ""
-    user, password = urllib.parse.unquote(parts.username), urllib.parse.unquote(parts.password or "")
-    return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
+    name, _, password = user.partition(":")
+    both = f"{urllib.parse.unquote(name)}:{urllib.parse.unquote(password)}"
+    return "Basic " + base64.b64encode(both.encode()).decode()
 
 
-def _without_user(text: str) -> str:
-    """What stands before an @ may be a password."""
+def _parts(text: str) -> tuple[str, str | None, str]:
+    """Scheme, what stands before the last @, if anything, and what is left. The second may be a password."""
     scheme, separator, rest = text.partition("://")
     if not separator:
-        scheme, rest = "", text
-    return scheme + separator + rest.rpartition("@")[2]
+        scheme, rest = "http", text
+    user, at, place = rest.rpartition("@")
+    return scheme.lower(), user if at else None, place

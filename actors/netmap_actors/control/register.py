@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import re
-import urllib.parse
 from typing import TYPE_CHECKING
 
 from netmap_actors.control.capability import CAPABILITY_VERSION
@@ -22,6 +21,7 @@ from netmap_actors.control.events import (
 from netmap_actors.control.registration import PendingLogin, Registration
 from netmap_actors.errors import RemoteProtocolError, escape
 from netmap_actors.tailcfg import NotGoJson, RegisterAuth, RegisterRequest, RegisterResponse, decode
+from netmap_actors.web_url import BadUrl
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from netmap_actors.control.auth_key import AuthKey
     from netmap_actors.control.events import Event
     from netmap_actors.protocol.keys import NodeKey, NodePrivate
+    from netmap_actors.web_url import UrlPolicy
 
 __all__ = [
     "Again",
@@ -40,11 +41,6 @@ __all__ = [
     "parse_register_response",
 ]
 
-MAX_AUTH_URL = 2048
-"""Characters of a login URL."""
-OFFICIAL_HOST = "controlplane.tailscale.com"
-OFFICIAL_DOMAIN = "tailscale.com"
-
 _AUTH_KEY_WORDS = re.compile(r"(?:pre[ -]?)?auth[ -]?key|preauth", re.IGNORECASE)
 """What every refusal of an auth key mentions (headscale: hscontrol/auth.go; testcontrol)."""
 
@@ -53,9 +49,8 @@ _AUTH_KEY_WORDS = re.compile(r"(?:pre[ -]?)?auth[ -]?key|preauth", re.IGNORECASE
 class RegistrationPolicy:
     """What the settings say about registering."""
 
-    control_host: str
-    allow_http_urls: bool
-    """Login URLs may be http, because the control URL is."""
+    urls: UrlPolicy
+    """Which login URLs may be shown."""
     ephemeral: bool = False
     register_first: bool = False
     may_undo_removal: bool = False
@@ -108,6 +103,10 @@ class Registrar:
         self._trial = pending.node_key if pending else node_key
         self._old = pending.old_node_key if pending else None
         self._followup = pending.auth_url if pending and not self._uses_auth_key else ""
+        """The login URL as the server wrote it: it has to come back like that."""
+        if self._followup and not self.login_url:
+            # An older version took it, and it must not be shown: a new one is asked for.
+            self._followup = ""
         self._rotated = False
         self._followup_refused = False
         self._told_url = ""
@@ -131,8 +130,11 @@ class Registrar:
 
     @property
     def login_url(self) -> str:
-        """The URL to show while `waits_for_person`."""
-        return self._followup
+        """The URL to show while `waits_for_person`; empty if it must not be shown."""
+        try:
+            return self._policy.urls.shown(self._followup)
+        except BadUrl:
+            return ""
 
     @property
     def key_in_use(self) -> NodeKey:
@@ -240,29 +242,11 @@ class Registrar:
                 EndReason.ERROR, "cannot log in: the server keeps answering with the same login URL"
             )
         try:
-            self._check_auth_url(url)
-        except RemoteProtocolError as error:
-            return Refused(EndReason.ERROR, str(error))
+            shown = self._policy.urls.shown(url)
+        except BadUrl as error:
+            return Refused(EndReason.ERROR, f"cannot show the login URL {escape(url, 80)!r}: {error}")
         self._followup = url
-        return Again((self._save_pending(), LoginNeeded(url)))
-
-    def _check_auth_url(self, url: str) -> None:
-        """It is shown to a person, who is to open it. Raises RemoteProtocolError."""
-        if len(url) > MAX_AUTH_URL or not url.isprintable() or not url.isascii() or " " in url:
-            raise RemoteProtocolError(f"cannot show the login URL: it is malformed: {escape(url, 80)}")
-        try:
-            parts = urllib.parse.urlsplit(url)
-        except ValueError:
-            raise RemoteProtocolError(
-                f"cannot show the login URL: it is malformed: {escape(url, 80)}"
-            ) from None
-        schemes = ("https", "http") if self._policy.allow_http_urls else ("https",)
-        if parts.scheme not in schemes or not parts.hostname:
-            raise RemoteProtocolError(f"cannot show the login URL: it is not https: {escape(url, 80)}")
-        host = parts.hostname
-        official = host == OFFICIAL_DOMAIN or host.endswith(f".{OFFICIAL_DOMAIN}")
-        if self._policy.control_host == OFFICIAL_HOST and not official:
-            raise RemoteProtocolError(f"cannot show the login URL: it leads away from {OFFICIAL_DOMAIN}")
+        return Again((self._save_pending(), LoginNeeded(shown)))
 
     def _on_success(self, answer: RegisterResponse) -> Verdict:
         events: list[Event] = []

@@ -28,7 +28,7 @@ from netmap_actors.control.ping import Declined, HeadOverNoise, HeadToControl, P
 from netmap_actors.control.probes import Probes
 from netmap_actors.control.register import Again, Done, Refused, Registrar, parse_register_response
 from netmap_actors.control.truth import truth_in
-from netmap_actors.errors import RemoteProtocolError, escape
+from netmap_actors.errors import RemoteProtocolError
 from netmap_actors.protocol.http2 import (
     GoAway,
     PingAcked,
@@ -40,6 +40,7 @@ from netmap_actors.protocol.http2 import (
 from netmap_actors.protocol.noise import HandshakeRefused
 from netmap_actors.protocol.upgrade import UnexpectedStatus
 from netmap_actors.tailcfg import encode
+from netmap_actors.web_url import BadUrl
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -114,6 +115,7 @@ class ControlSession:
         self._uniform = uniform
         self._channel = ControlChannel(url.host_header, identity.machine_key, identity.server_key, ephemeral)
         self._pings = PingAnswerer(url)
+        self._urls = url.policy
         self._probes = Probes(self._channel.http2)
         self._exchanges = Exchanges(self._channel.http2)
         self._register_at: float | None = None
@@ -420,13 +422,19 @@ class ControlSession:
         if shape.ping_request is not None:
             events += self._on_ping(shape.ping_request, now)
         if shape.pop_browser_url:
-            events.append(ServerWish("pop_browser_url", escape(shape.pop_browser_url)))
+            events.append(ServerWish("pop_browser_url", self._shown(shape.pop_browser_url)))
         if shape.debug is not None and not shape.keep_alive:
             if shape.debug.exit is not None:
                 events.append(ServerWish("debug_exit", str(shape.debug.exit)))
             if shape.debug.sleep_seconds:
                 events.append(ServerWish("debug_sleep", str(shape.debug.sleep_seconds)))
         return events
+
+    def _shown(self, url: str) -> str:
+        try:
+            return self._urls.shown(url)
+        except BadUrl as error:
+            return f"refused: {error}"
 
     def _on_ping(self, request: PingRequest, now: float) -> list[Event]:
         match self._pings.decide(request, now):

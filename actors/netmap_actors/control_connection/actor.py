@@ -153,8 +153,7 @@ class ControlConnection(ActorBase):
     def _make_registrar(self) -> Registrar:
         settings = self._settings
         policy = RegistrationPolicy(
-            control_host=self._url.host,
-            allow_http_urls=not self._url.is_https,
+            urls=self._url.policy,
             ephemeral=settings.ephemeral,
             register_first=settings.register_first,
             may_undo_removal=settings.on_removed == "register",

@@ -20,6 +20,7 @@ from netmap_actors.netmap.peer_deltas import PeerDeltas
 from netmap_actors.netmap.peer_table import PeerTable
 from netmap_actors.netmap.profiles import Profiles
 from netmap_actors.tailcfg.go_json import REFUSALS, NotGoJson, encode
+from netmap_actors.web_url import UrlPolicy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Netmap", "Statistics"]
 
+_HTTPS_ONLY: Final = UrlPolicy()
 _NAMES: Final = msgspec.json.Decoder(list[str])
 _VALUES: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
@@ -55,12 +57,12 @@ class Statistics(msgspec.Struct, frozen=True):
 class Netmap:
     """The network map of this node. `encode_peer` makes the published piece of a peer, which is what is kept.
 
-    `http_urls`: links in health messages may be plain http, as when the control URL is.
+    `urls`: which links in health messages may be shown.
     """
 
-    def __init__(self, encode_peer: Callable[[Peer], bytes], *, http_urls: bool = False) -> None:
+    def __init__(self, encode_peer: Callable[[Peer], bytes], urls: UrlPolicy = _HTTPS_ONLY) -> None:
         self._table = PeerTable(encode_peer)
-        self._documents = Documents(http_urls=http_urls)
+        self._documents = Documents(urls)
         self._profiles = Profiles()
         self._self_node: Peer | None = None
         self._self_reason = ""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import datetime
 import hashlib
-import re
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -16,12 +15,14 @@ import msgspec
 from netmap_actors.netmap.changes import Document, DocumentChanged, DomainChanged
 from netmap_actors.netmap.node_json import members, same_json, with_members
 from netmap_actors.tailcfg.go_json import decode, encode, is_set, is_zero_time
-from netmap_actors.tailcfg.map_response import DisplayMessage
+from netmap_actors.tailcfg.map_response import DisplayMessage, DisplayMessageAction
+from netmap_actors.web_url import BadUrl
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from netmap_actors.tailcfg.map_response import MapResponse
+    from netmap_actors.web_url import UrlPolicy
 
 __all__ = ["SKEW_TOLERANCE", "DocumentState", "Documents", "unix_seconds"]
 
@@ -36,7 +37,6 @@ _ACROSS_SESSIONS: Final = ("ControlDialPlan", "ClientVersion")
 """Settings that a new session does not take back."""
 _HEALTH_TITLE: Final = "Coordination server reports an issue"
 _HEALTH_TEXT: Final = "The coordination server is reporting a health issue: "
-_URL: Final = re.compile(r"(https?)://[!-~]+")
 
 
 class DocumentState(msgspec.Struct, frozen=True):
@@ -54,10 +54,10 @@ class DocumentState(msgspec.Struct, frozen=True):
 
 
 class Documents:
-    """Folds messages into documents. `http_urls`: links of messages may be http, as when the control URL is."""
+    """Folds messages into documents. `urls`: which links of messages may be shown."""
 
-    def __init__(self, *, http_urls: bool) -> None:
-        self._http_urls = http_urls
+    def __init__(self, urls: UrlPolicy) -> None:
+        self._urls = urls
         self._state = DocumentState()
         self._shown: dict[Document, bytes] = dict.fromkeys(Document, b"")
         self._domain = ""
@@ -138,9 +138,14 @@ class Documents:
         action = decode(DisplayMessage, message).primary_action
         if action is None:
             return message
-        match = _URL.fullmatch(action.url)
-        good = match is not None and (match[1] == "https" or self._http_urls)
-        return message if good else with_members(message, {"PrimaryAction": None})
+        try:
+            shown = self._urls.shown(action.url)
+        except BadUrl:
+            return with_members(message, {"PrimaryAction": None})
+        if shown == action.url:
+            return message
+        clear = encode(DisplayMessageAction(url=shown, label=action.label))
+        return with_members(message, {"PrimaryAction": clear})
 
 
 def _as_messages(health: tuple[str, ...]) -> dict[str, bytes]:

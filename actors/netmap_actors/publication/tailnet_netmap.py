@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from netmap_actors.netmap.changes import Profile
     from netmap_actors.netmap.delta import Statistics
     from netmap_actors.netmap.model import Peer
+    from netmap_actors.web_url import UrlPolicy
 
 __all__ = ["TailnetNetmap", "encode_peer"]
 
@@ -65,8 +66,8 @@ def encode_peer(peer: Peer) -> bytes:
 class TailnetNetmap:
     """A NetmapState over `netmap.delta`."""
 
-    def __init__(self, *, http_urls: bool) -> None:
-        self._netmap = Netmap(encode_peer, http_urls=http_urls)
+    def __init__(self, urls: UrlPolicy) -> None:
+        self._netmap = Netmap(encode_peer, urls)
 
     @property
     def statistics(self) -> Statistics:

@@ -29,6 +29,7 @@ from netmap_actors.publication.sequences import MAX_EPOCH
 from netmap_actors.publication.tailnet_netmap import TailnetNetmap
 from netmap_actors.publisher.front import Front
 from netmap_actors.publisher.remote import RemoteFront
+from netmap_actors.web_url import UrlPolicy, WebUrl
 from netmap_actors.wire import internal_pb2
 from netmap_actors.wire.codec import ForeignEnvelope
 
@@ -59,6 +60,10 @@ _BIG_MAP = 4 * 1024 * 1024
 """Bytes of a full map after which the heap is frozen: what is in it stays for long."""
 
 
+def _url_policy(control_url: str) -> UrlPolicy:
+    return UrlPolicy.of(WebUrl.parse(control_url)) if control_url else UrlPolicy()
+
+
 class Publisher(ActorBase):
     """PULL from control_connection; a front for this machine and, when configured, one for others."""
 
@@ -67,7 +72,7 @@ class Publisher(ActorBase):
     def __init__(self, boot: Boot, clock: Clock | None = None) -> None:
         super().__init__(boot, clock)
         self._settings = decode_settings(boot, PublisherSettings)
-        self._netmap = TailnetNetmap(http_urls=self._settings.control_url.startswith("http:"))
+        self._netmap = TailnetNetmap(_url_policy(self._settings.control_url))
         self._publication = Publication(
             self._netmap,
             epoch=secrets.randbelow(MAX_EPOCH - 1) + 1,

@@ -1,0 +1,179 @@
+"""An http or https URL, taken apart by one strict rule: every one that is shown to a person or dialled comes by here.
+
+What two readers could take for two places is refused: a browser (WHATWG URL Standard) and Go, curl or Python (RFC 3986)
+must find the same host in it. Not here: what a name resolves to, and who may name which URL beyond `UrlPolicy`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import ipaddress
+import re
+
+__all__ = ["DEFAULT_PORTS", "MAX_URL", "BadUrl", "UrlPolicy", "WebUrl"]
+
+MAX_URL = 2048
+"""Characters of a URL."""
+MAX_HOST = 253
+"""Characters of a host name (RFC 1035, section 2.3.4, as text)."""
+DEFAULT_PORTS = {"https": 443, "http": 80}
+
+_AUTHORITY = re.compile(r"(?P<host>\[[^\[\]]*\]|[^:\[\]]+)(?::(?P<port>[0-9]{1,5}))?")
+# RFC 3986, sections 3.3 to 3.5.
+_BEHIND = re.compile(
+    r"(?P<path>(?:/(?:[A-Za-z0-9\-._~!$&'()*+,;=:@/]|%[0-9A-Fa-f]{2})*)?)"
+    r"(?P<query>(?:\?(?:[A-Za-z0-9\-._~!$&'()*+,;=:@/?]|%[0-9A-Fa-f]{2})*)?)"
+    r"(?P<fragment>(?:#(?:[A-Za-z0-9\-._~!$&'()*+,;=:@/?]|%[0-9A-Fa-f]{2})*)?)"
+)
+# Hosts with an underscore exist inside container networks.
+_LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?")
+_NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
+
+_OFFICIAL_SERVERS = frozenset({"controlplane.tailscale.com", "login.tailscale.com"})
+"""Two names of one server (tailscale: ipn/prefs.go, IsLoginServerSynonym)."""
+_OFFICIAL_DOMAIN = "tailscale.com"
+
+
+class BadUrl(ValueError):
+    """The text is not a URL that means one thing. The message repeats nothing of it: it may hold a password."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class WebUrl:
+    """One URL; scheme and host are in lower case, a name is ASCII (punycode), an IPv6 address has no brackets."""
+
+    scheme: str
+    host: str
+    port: int
+    path: str = ""
+    query: str = ""
+    """With its `?`."""
+    fragment: str = ""
+    """With its `#`."""
+
+    @classmethod
+    def parse(cls, text: str) -> WebUrl:
+        """Raises BadUrl."""
+        if len(text) > MAX_URL:
+            raise BadUrl(f"it is longer than {MAX_URL} characters")
+        scheme, separator, rest = text.partition("://")
+        scheme = scheme.lower()
+        if not separator or scheme not in DEFAULT_PORTS:
+            raise BadUrl("it does not begin with https:// or http://")
+        end = min((at for at in map(rest.find, "/?#") if at >= 0), default=len(rest))
+        authority, behind = _AUTHORITY.fullmatch(rest[:end]), _BEHIND.fullmatch(rest[end:])
+        if "@" in rest[:end]:
+            raise BadUrl("it names a user or a password before an @")
+        if authority is None:
+            raise BadUrl("its host or its port is malformed" if rest[:end] else "it names no host")
+        if behind is None:
+            raise BadUrl("it holds a character that a URL cannot hold unescaped, or a broken escape")
+        port = int(authority["port"] or DEFAULT_PORTS[scheme])
+        if not 1 <= port <= 65535:
+            raise BadUrl("its port is not between 1 and 65535")
+        return cls(
+            scheme, _host(authority["host"]), port, behind["path"], behind["query"], behind["fragment"]
+        )
+
+    @classmethod
+    def parse_origin(cls, text: str) -> WebUrl:
+        """Scheme, host and port alone, as a server or a proxy is named; one final slash goes. Raises BadUrl."""
+        url = cls.parse(text)
+        if url.path not in {"", "/"} or url.query or url.fragment:
+            raise BadUrl("something stands behind its host and port")
+        return dataclasses.replace(url, path="")
+
+    @property
+    def authority(self) -> str:
+        """host[:port], without the scheme's own port."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port == DEFAULT_PORTS[self.scheme] else f"{host}:{self.port}"
+
+    @property
+    def origin(self) -> tuple[str, str, int]:
+        """What makes two URLs lead to the same server."""
+        return self.scheme, self.host.rstrip("."), self.port
+
+    @property
+    def target(self) -> str:
+        """Path and query, for a request."""
+        return (self.path or "/") + self.query
+
+    @property
+    def is_https(self) -> bool:
+        return self.scheme == "https"
+
+    def __str__(self) -> str:
+        """The one way of writing it."""
+        return f"{self.scheme}://{self.authority}{self.path}{self.query}{self.fragment}"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class UrlPolicy:
+    """Which of the URLs that a control server sends may be shown to a person: for a login, a message, a browser."""
+
+    http: bool = False
+    """Plain http may, because the control URL is."""
+    official: bool = False
+    """The server is Tailscale's own, which sends people to its own domain only."""
+
+    @classmethod
+    def of(cls, control_url: WebUrl) -> UrlPolicy:
+        """tailscale: ipn/ipnlocal/local.go, validPopBrowserURL."""
+        return cls(not control_url.is_https, control_url.host.rstrip(".") in _OFFICIAL_SERVERS)
+
+    def shown(self, text: str) -> str:
+        """The URL in the one way of writing it that hides nothing. Raises BadUrl."""
+        url = WebUrl.parse(text)
+        if not url.is_https and not self.http:
+            raise BadUrl("it is not https")
+        host = f".{url.host.rstrip('.')}"
+        if self.official and not host.endswith(f".{_OFFICIAL_DOMAIN}"):
+            raise BadUrl(f"it leads away from {_OFFICIAL_DOMAIN}")
+        return str(url)
+
+
+def _host(text: str) -> str:
+    """A host in one way of writing. Raises BadUrl."""
+    if text.startswith("["):
+        return _ipv6(text[1:-1])
+    if len(text) > MAX_HOST:
+        raise BadUrl(f"its host is longer than {MAX_HOST} characters")
+    name = _ascii(text)
+    labels = name.removesuffix(".").split(".")
+    if not all(_LABEL.fullmatch(label) for label in labels):
+        raise BadUrl("its host is not a host name")
+    if _NUMBER.fullmatch(labels[-1]):
+        # A browser reads 127.1, 0x7f.1 and 2130706433 as addresses, too; nobody else should have to.
+        try:
+            return str(ipaddress.IPv4Address(name))
+        except ValueError:
+            raise BadUrl("its host is not an IPv4 address of four decimal numbers") from None
+    return name
+
+
+def _ipv6(text: str) -> str:
+    if "%" in text:
+        raise BadUrl("an address with a zone (%…) is not supported")
+    try:
+        address = ipaddress.IPv6Address(text)
+    except ValueError:
+        raise BadUrl("its host is not an IPv6 address") from None
+    if address.ipv4_mapped is not None:
+        # Python 3.13 writes these in another way than 3.11 does.
+        raise BadUrl("its host is an IPv4 address within an IPv6 one: write the IPv4 address")
+    return str(address)
+
+
+def _ascii(name: str) -> str:
+    """A name as the DNS knows it. Raises BadUrl for one that browsers and we would map to different names."""
+    if name.isascii():
+        return name.lower()
+    try:
+        mapped = name.encode("idna").decode("ascii").lower()
+        back = mapped.encode("ascii").decode("idna")
+    except UnicodeError:
+        raise BadUrl("its host is not a host name") from None
+    if back != name.lower() or len(mapped) > MAX_HOST:
+        raise BadUrl("its host does not say clearly which name it is: write it in punycode (xn--…)")
+    return mapped
