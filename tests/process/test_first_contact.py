@@ -44,16 +44,6 @@ LIES = {
 }
 
 
-_UNPROVED = pytest.mark.xfail(strict=True, reason="a key is believed before a handshake has proved it")
-_UNDOUBTED = pytest.mark.xfail(strict=True, reason="only a closed connection puts the key in doubt")
-_LIES = [
-    pytest.param(
-        lie, marks=_UNPROVED if lie in {"random key", "low order", "low order, not canonical"} else ()
-    )
-    for lie in LIES
-]
-
-
 @pytest.fixture(scope="module")
 def server() -> Iterator[RunningServer]:
     with running_server(nodes=2, options=make_options(keep_alive=50.0)) as running:
@@ -102,7 +92,7 @@ def node(tmp_path: Path, front: LyingFront, server: RunningServer) -> Node:
     return Node(tmp_path, front, server.auth_key)
 
 
-@pytest.mark.parametrize("lie", _LIES)
+@pytest.mark.parametrize("lie", LIES)
 def test_a_wrong_first_answer_is_asked_for_again(node: Node, server: RunningServer, lie: str) -> None:
     node.front.key_answer = LIES[lie]
     reason, detail, status = node.fails()
@@ -113,7 +103,7 @@ def test_a_wrong_first_answer_is_asked_for_again(node: Node, server: RunningServ
     assert node.pinned == str(server.server_key)
 
 
-@pytest.mark.parametrize("lie", _LIES)
+@pytest.mark.parametrize("lie", LIES)
 def test_a_pinned_key_outlives_a_wrong_answer(node: Node, server: RunningServer, lie: str) -> None:
     """The server hangs up once, which puts the key in doubt, and then `/key` errs as well."""
     node.comes_up()
@@ -150,7 +140,6 @@ def changed_state(node: Node, server_key: bytes) -> Iterator[None]:
     path.write_bytes(whole)
 
 
-@_UNPROVED
 def test_a_pin_of_low_order_from_an_older_version_heals(node: Node, server: RunningServer) -> None:
     node.comes_up()
     with changed_state(node, LOW_ORDER[3]):
@@ -162,10 +151,10 @@ def test_a_pin_of_low_order_from_an_older_version_heals(node: Node, server: Runn
     "answer",
     [
         SWITCHED,
-        pytest.param(SWITCHED + b"\x03\x00\x05wrong", marks=_UNDOUBTED),
-        pytest.param(SWITCHED + b"\x02\x00\x30" + b"\x07" * 48, marks=_UNDOUBTED),
-        pytest.param(SWITCHED + b"\x02\x00\x30" + LOW_ORDER[1] + b"\x07" * 16, marks=_UNDOUBTED),
-        pytest.param(SWITCHED + b"\x09\x00\x00", marks=_UNDOUBTED),
+        SWITCHED + b"\x03\x00\x05wrong",
+        SWITCHED + b"\x02\x00\x30" + b"\x07" * 48,
+        SWITCHED + b"\x02\x00\x30" + LOW_ORDER[1] + b"\x07" * 16,
+        SWITCHED + b"\x09\x00\x00",
     ],
     ids=["closed", "error frame", "wrong tag", "low order", "no handshake"],
 )

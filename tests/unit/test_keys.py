@@ -155,7 +155,6 @@ def test_private_keys_compare_by_value_and_kind() -> None:
     assert MachinePrivate.from_raw(SECRET) != SECRET
 
 
-@pytest.mark.xfail(strict=True, reason="nobody can tell before the exchange")
 def test_every_point_of_low_order_is_known_as_one() -> None:
     for raw in LOW_ORDER:
         assert MachineKey(raw).is_low_order

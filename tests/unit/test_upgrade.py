@@ -338,14 +338,12 @@ def test_the_server_answers_each_form_of_the_key_request(
         assert answer.body == body
 
 
-@pytest.mark.xfail(strict=True, reason="a key nobody can use is taken, and the handshake crashes on it")
 def test_a_key_of_low_order_is_refused_where_it_is_read() -> None:
     for raw in LOW_ORDER[1:]:  # the first is all zero, which means that there is none
         with pytest.raises(RemoteProtocolError, match="cannot use the control key: it is of low order"):
             parse_keys(b'{"publicKey":"mkey:%s"}' % raw.hex().encode())
 
 
-@pytest.mark.xfail(strict=True, reason="a field nobody reads decides")
 def test_what_stands_for_the_legacy_key_does_not_matter() -> None:
     """It is of the time before Noise; tsp and tailscale-rs do not look at it."""
     for legacy in (

@@ -49,6 +49,11 @@ class ControlChannel:
         return self._records is not None
 
     @property
+    def handshaking(self) -> bool:
+        """Whether the server has taken the upgrade and not yet finished the handshake: it has to prove its key."""
+        return self._upgrade is None and self._records is None
+
+    @property
     def partial(self) -> bool:
         """Whether the bytes so far end inside a Noise record."""
         return self._records is not None and self._records.partial

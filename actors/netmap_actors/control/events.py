@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from netmap_actors.control.registration import Registration
-    from netmap_actors.protocol.keys import NodePrivate
+    from netmap_actors.protocol.keys import MachineKey, NodePrivate
 
 __all__ = [
     "EndReason",
@@ -23,6 +23,7 @@ __all__ = [
     "Registered",
     "SaveNodeKey",
     "SaveRegistration",
+    "ServerProved",
     "ServerWish",
     "SessionFailed",
     "Stage",
@@ -70,6 +71,13 @@ class StageEntered:
     """Seconds; 0 = none."""
     session: int
     """Number of the map session; 0 before the first."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ServerProved:
+    """The handshake is done: the server owns this key. Comes before anything is asked of it."""
+
+    server_key: MachineKey
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -167,11 +175,12 @@ class SessionFailed:
     retry_after: float = 0.0
     """Seconds the server asks us to stay away; 0 = it did not say."""
     doubts_key: bool = False
-    """The server closed right after 101: its key may have changed, and only `/key` can tell."""
+    """The handshake failed after the 101: the key we spoke to may not be the server's, and only `/key` can tell."""
 
 
 Event = (
     StageEntered
+    | ServerProved
     | SaveNodeKey
     | SaveRegistration
     | LoginNeeded

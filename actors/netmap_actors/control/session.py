@@ -15,6 +15,7 @@ from netmap_actors.control.events import (
     LoginNeeded,
     PingToAnswer,
     ProbeEnded,
+    ServerProved,
     ServerWish,
     SessionFailed,
     Stage,
@@ -37,7 +38,6 @@ from netmap_actors.protocol.http2 import (
     ResponseHeaders,
     ResponseReset,
 )
-from netmap_actors.protocol.noise import HandshakeRefused
 from netmap_actors.protocol.upgrade import UnexpectedStatus
 from netmap_actors.tailcfg import encode
 from netmap_actors.web_url import BadUrl
@@ -162,7 +162,7 @@ class ControlSession:
             was_open = self._channel.open
             seen = self._channel.receive(data, now)
             if self._channel.open and not was_open:
-                events += self._on_open(now)
+                events += [ServerProved(self._identity.server_key), *self._on_open(now)]
             for event in seen:
                 if self.over:
                     break
@@ -170,7 +170,8 @@ class ControlSession:
         except UnexpectedStatus as error:
             events.append(self._refused(error))
         except RemoteProtocolError as error:
-            events.append(self._fail(EndReason.ERROR, str(error)))
+            doubts = self._channel.handshaking
+            events.append(self._fail(EndReason.ERROR, str(error), doubts_key=doubts))
         return events
 
     def _refused(self, error: UnexpectedStatus) -> SessionFailed:
@@ -183,12 +184,10 @@ class ControlSession:
             return []
         try:
             self._channel.eof()
-        except HandshakeRefused as error:
-            return [self._fail(EndReason.ERROR, str(error), doubts_key=True)]
         except UnexpectedStatus as error:
             return [self._refused(error)]
         except RemoteProtocolError as error:
-            return [self._fail(EndReason.ERROR, str(error))]
+            return [self._fail(EndReason.ERROR, str(error), doubts_key=self._channel.handshaking)]
         detail = "the control server closed the connection"
         return [self._fail(self._end_of_connection, self._where(detail))]
 

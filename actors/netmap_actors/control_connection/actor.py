@@ -16,10 +16,10 @@ from netmap_actors.control.auth_key import read_auth_key
 from netmap_actors.control.control_url import ControlUrl
 from netmap_actors.control.dialer import Dialer, Dialing
 from netmap_actors.control.events import EndReason, SessionFailed, Stage, StageEntered
-from netmap_actors.control.key_policy import demand_trustworthy_key
 from netmap_actors.control.proxy import choose_proxy
 from netmap_actors.control.register import Registrar, RegistrationPolicy
 from netmap_actors.control.session import ControlSession, Identity, SessionLimits
+from netmap_actors.control_connection.control_key import ControlKey
 from netmap_actors.control_connection.errands import Errands
 from netmap_actors.control_connection.node_state import NodeState, new_node_key
 from netmap_actors.control_connection.reports import Reports
@@ -74,6 +74,7 @@ class ControlConnection(ActorBase):
         self._dialing: Dialing | None = None
         self._stream: ByteStream | None = None
         self._errands: Errands | None = None
+        self._key: ControlKey | None = None
         self._remote: Address | None = None
         self._local = ""
         self._interest = (False, False)
@@ -103,6 +104,7 @@ class ControlConnection(ActorBase):
             self._tell_end(ExitReason.CONFIGURATION.value, Stage.RESOLVE, str(error))
             raise
         self._errands = Errands(self._dialer)
+        self._key = ControlKey(self._node, self._dialer, self._errands, settings)
         self.loop.every(PROGRESS_INTERVAL, self._reports.progress)
         self.ready()
         self._enter(Stage.RESOLVE, settings.resolve_limit)
@@ -197,36 +199,15 @@ class ControlConnection(ActorBase):
 
     def _on_open(self, stream: ByteStream) -> None:
         self._stream = stream
-        if self._node.server_key is not None:
-            self._start_session(self._node.server_key)
-            return
-        assert self._errands is not None, "made in setup"
+        assert self._key is not None, "made in setup"
         assert self._remote is not None, "connected"
         try:
-            self._demand_trustworthy_key(self._remote)
+            self._key.obtain(self._remote, self._start_session, self._on_failed)
         except ConfigurationError as error:
             self._tell_end(ExitReason.CONFIGURATION.value, Stage.HANDSHAKE, str(error))
             self.finish(ExitReason.CONFIGURATION, str(error))
-            return
-        self._errands.fetch_key(self._remote, self._on_first_key, self._on_failed)
-
-    def _demand_trustworthy_key(self, remote: Address) -> None:
-        demand_trustworthy_key(
-            self._url,
-            remote,
-            insecure=self._settings.insecure_key_fetch,
-            proxied=self._dialer.proxy is not None,
-        )
-
-    def _on_first_key(self, server_key: MachineKey) -> None:
-        self._node.pin(server_key)
-        self._tell_connection()
-        self._start_session(server_key)
 
     def _start_session(self, server_key: MachineKey) -> None:
-        # A node that the server is about to learn of must be on disk before.
-        if not self._save(required=self._node.registration.registered_node_key is None):
-            return
         settings = self._settings
         self._session = ControlSession(
             self._url,
@@ -378,12 +359,8 @@ class ControlConnection(ActorBase):
                     self._await_silence()
             case said.StageEntered():
                 self._on_stage(event)
-            case said.SaveNodeKey(node_key):
-                self._node.take_node_key(node_key)
-                self._save(required=False)
-            case said.SaveRegistration(registration, required):
-                self._node.take_registration(registration)
-                self._save(required=required)
+            case said.ServerProved() | said.SaveNodeKey() | said.SaveRegistration():
+                self._keep(event)
             case said.LoginNeeded(url):
                 self.tell_supervisor(internal_pb2.LoginNeeded(url=url))
             case said.Registered(machine_authorized, user):
@@ -411,6 +388,22 @@ class ControlConnection(ActorBase):
             case said.SessionFailed():
                 self._on_session_failed(event)
 
+    def _keep(self, event: said.ServerProved | said.SaveNodeKey | said.SaveRegistration) -> None:
+        """What the next process has to know."""
+        match event:
+            case said.ServerProved(server_key):
+                assert self._key is not None, "made in setup"
+                if self._key.proved(server_key):
+                    self._tell_connection()
+                # A node that the server is about to learn of must be on disk before.
+                self._save(required=self._node.registration.registered_node_key is None)
+            case said.SaveNodeKey(node_key):
+                self._node.take_node_key(node_key)
+                self._save(required=False)
+            case said.SaveRegistration(registration, required):
+                self._node.take_registration(registration)
+                self._save(required=required)
+
     def _on_stage(self, event: StageEntered) -> None:
         self.tell_supervisor(self._reports.stage_entered(event))
         self.heartbeat_now()
@@ -432,33 +425,16 @@ class ControlConnection(ActorBase):
         return True
 
     def _on_session_failed(self, failed: SessionFailed) -> None:
-        if not failed.doubts_key or self._remote is None or self._errands is None:
+        if not failed.doubts_key or self._remote is None or self._key is None:
             self._end(failed)
             return
-        # Only /key can tell a changed key from a server that finds us too old.
         self._close_stream()
-        try:
-            self._demand_trustworthy_key(self._remote)
-        except ConfigurationError:
-            self._end(failed)
-            return
-        self._errands.fetch_key(
-            self._remote, lambda key: self._on_key_again(key, failed), lambda _why, _wait: self._end(failed)
-        )
+        self._key.settle(failed, self._remote, self._on_settled)
 
-    def _on_key_again(self, server_key: MachineKey, failed: SessionFailed) -> None:
-        pinned = self._node.server_key
-        if pinned is None or server_key == pinned:
-            self._end(failed)
-            return
-        change = f"{self._url.text} has another key: {server_key.short()} instead of {pinned.short()}"
-        if self._settings.accept_changed_key:
-            self._node.pin(server_key)
-            if self._save(required=True):
-                self._end(SessionFailed(EndReason.ERROR, failed.stage, f"{change}; it is pinned from now on"))
-            return
-        detail = f"cannot trust the control server: {change}; if that is right, start once with --accept-changed-key"
-        self._end(SessionFailed(EndReason.KEY_CHANGED, failed.stage, detail))
+    def _on_settled(self, failed: SessionFailed) -> None:
+        # A changed key may have been accepted.
+        self._save(required=False)
+        self._end(failed)
 
     # The end
 

@@ -1,4 +1,4 @@
-"""Requests beside the session, each over a short connection of its own: the control key, and HEAD for a ping.
+"""Requests beside the session, each over a short connection of its own: the control key, its proof, HEAD for a ping.
 
 Not here: what is done with the answers.
 """
@@ -6,11 +6,13 @@ Not here: what is done with the answers.
 from __future__ import annotations
 
 import random
+import secrets
 from typing import TYPE_CHECKING
 
 from netmap_actors.control.capability import CAPABILITY_VERSION
 from netmap_actors.control.exchange import wait_asked_for
 from netmap_actors.control.head_request import HeadRequest
+from netmap_actors.control.key_proof import KeyProof
 from netmap_actors.control.short_exchange import ShortExchange
 from netmap_actors.protocol.key_endpoint import ControlKeys, KeyClient
 
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["KEY_LIMIT", "MAX_PINGS", "PING_LIMIT", "Errands"]
 
 KEY_LIMIT = 10.0
-"""Seconds for the answer of /key."""
+"""Seconds for the answer of /key, and for a handshake that is to prove it."""
 PING_LIMIT = 15.0
 """Seconds for a HEAD to the control server (tailscale: control/controlclient/direct.go)."""
 MAX_PINGS = 4
@@ -38,7 +40,7 @@ class Errands:
     def __init__(self, dialer: Dialer) -> None:
         self._dialer = dialer
         self._url = dialer.url
-        self._key: ShortExchange[ControlKeys] | None = None
+        self._key: ShortExchange[ControlKeys] | ShortExchange[bool] | None = None
         self._pings: list[ShortExchange[int]] = []
 
     def fetch_key(
@@ -59,6 +61,24 @@ class Errands:
             limit=KEY_LIMIT,
             on_answer=lambda keys: on_key(keys.public_key),
             on_failed=failed,
+        )
+
+    def prove_key(
+        self,
+        address: Address,
+        server_key: MachineKey,
+        on_proved: Callable[[], None],
+        on_failed: Callable[[str], None],
+    ) -> None:
+        """Find out by a handshake whether the server owns this key; one of the two is called, once."""
+        proof = KeyProof(self._url, server_key, secrets.token_bytes(32), secrets.token_bytes(32))
+        self._key = ShortExchange(
+            self._dialer,
+            address,
+            proof,
+            limit=KEY_LIMIT,
+            on_answer=lambda _proved: on_proved(),
+            on_failed=lambda why, _refused: on_failed(why),
         )
 
     def head(self, address: Address, target: str) -> bool:

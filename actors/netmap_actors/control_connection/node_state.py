@@ -54,8 +54,10 @@ class NodeState:
         # The embedded server has another port in each run; its key is what tells it from others.
         if known is not None and not settings.embedded:
             known.demand_server(settings.control_url, str(self._node_path))
-        self.server_key: MachineKey | None = known.server_key if known else None
-        """The pinned key; None = the server is not known yet."""
+        self.server_key: MachineKey | None = None
+        """The pinned key, which a handshake has proved; None = the server is not known yet."""
+        if known is not None and not known.server_key.is_low_order:
+            self.server_key = known.server_key
         self.machine_key = known.machine_key if known else MachinePrivate.generate(secrets.token_bytes(32))
         self.node_key = known.node_key if known else new_node_key()
         stored = self._stored_registration() if known else None
@@ -64,7 +66,10 @@ class NodeState:
         self._registration_saved = self.registration == stored
 
     def pin(self, server_key: MachineKey) -> None:
-        """Trust this key from now on. What another server knew of us says nothing about this one."""
+        """Trust this key from now on: a handshake has proved it.
+
+        What another server knew of us says nothing about this one.
+        """
         if self.server_key is not None and server_key != self.server_key:
             self.registration = self.registration.unregistered()
             self._registration_saved = False
@@ -84,9 +89,11 @@ class NodeState:
     def save(self) -> None:
         """Write what is not on disk yet. Raises OSError; what was there before is still there then.
 
-        The node file first: a registration without its node would be somebody else's.
+        The node file first: a registration without its node would be somebody else's. Nothing before a key is pinned.
         """
-        if not self._node_saved and self.server_key is not None:
+        if self.server_key is None:
+            return
+        if not self._node_saved:
             node = NodeFile(self.node_key, self.machine_key, self._url, self.server_key)
             write_state_file(self._node_path, node.to_json())
             self._node_saved = True

@@ -33,6 +33,20 @@ _PRIVATE_PREFIX = "privkey:"
 _HEX_DIGITS = frozenset("0123456789abcdefABCDEF")
 
 
+_FIELD_PRIME = 2**255 - 19
+_LOW_ORDER = frozenset(
+    {
+        0,
+        1,
+        _FIELD_PRIME - 1,
+        # The two of order eight (https://cr.yp.to/ecdh.html#validate).
+        325606250916557431795983626356110631294008115727848805560023387167927233504,
+        39382357235489614581723060781553021112529911719440698176882885853963445705823,
+    }
+)
+"""The u-coordinates with which X25519 gives zero, whatever the private key is."""
+
+
 class BadKey(ValueError):
     """A text or a run of bytes is not a key. The message never repeats the text: it may be a secret."""
 
@@ -117,6 +131,13 @@ class MachineKey(PublicKey):
 
     __slots__ = ()
     prefix = "mkey:"
+
+    @property
+    def is_low_order(self) -> bool:
+        """Whether nobody can agree on a secret with this key; all zero is one of these."""
+        # The top bit is ignored, and values above the prime are taken modulo it (RFC 7748, section 5).
+        u = int.from_bytes(self._raw, "little") & (2**255 - 1)
+        return u % _FIELD_PRIME in _LOW_ORDER
 
 
 class NodeKey(PublicKey):
