@@ -77,7 +77,7 @@ class ConnectionSettings(msgspec.Struct, frozen=True, kw_only=True):
     proxy: str = "environment"
     """`environment`, `off` or the URL of a proxy without user and password."""
     insecure_key_fetch: bool = False
-    """Accept /key over plain http from a public address."""
+    """Accept /key over plain http from a name or a public address."""
     accept_changed_key: bool = False
     """Pin the server's key anew when it changed."""
     silence_timeout: float = 120.0

@@ -121,9 +121,10 @@ _ROWS = (
         key="insecure_key_fetch",
         kind=kinds.Boolean(),
         default=False,
-        help="Accept a control server's key over plain http from a public address",
-        more="Whoever can change that answer can be your control server. Loopback and private addresses need no "
-        "permission.",
+        help="Accept a control server's key over plain http from anywhere",
+        more="Whoever can change that answer can be your control server. Without this, plain http is believed only "
+        "from a loopback or private address that stands in the URL itself, and from localhost: what a name leads to is up "
+        "to whoever answers for it. A key that is pinned already is not asked for.",
     ),
     Option(
         name="accept_changed_key",

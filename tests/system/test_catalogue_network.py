@@ -59,6 +59,7 @@ def joined_by_name(
             network,
             directory,
             f"--control-url=http://{NAME}:{PORT}",
+            "--insecure-key-fetch",
             f"--silence-timeout={limit:g}s",
             server_options=("--keep-alive=1s",),
         ) as (_, client, _),

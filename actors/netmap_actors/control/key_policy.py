@@ -5,6 +5,7 @@ Not here: the request (`protocol.key_endpoint`).
 
 from __future__ import annotations
 
+import ipaddress
 from typing import TYPE_CHECKING
 
 from netmap_actors.errors import ConfigurationError
@@ -20,14 +21,38 @@ __all__ = ["demand_trustworthy_key"]
 def demand_trustworthy_key(
     url: ControlUrl, remote: Address, *, insecure: bool, proxied: bool = False
 ) -> None:
-    """Over https always; over http from loopback and private addresses, or when it was explicitly allowed.
+    """Over https always; over http from an address in the URL that is loopback or private, or when it was allowed.
 
-    `proxied`: `remote` is a proxy's address and says nothing about the way behind it. Raises ConfigurationError.
+    `remote`: where the URL led. `proxied`: that is a proxy's address and says nothing about the way behind it.
+    Raises ConfigurationError.
     """
-    if url.is_https or insecure or (is_local_network(remote.ip) and not proxied):
+    if url.is_https or insecure:
         return
-    way = "through a proxy" if proxied else "to a public address"
+    if proxied:
+        way = "through a proxy"
+    elif _is_name(url.host) and not _is_loopback_name(url.host, remote):
+        # Who answers for the name chooses the address: that it is a private one proves nothing.
+        way = f"to a name (here {remote.ip})"
+    elif not is_local_network(remote.ip):
+        way = "to a public address"
+    else:
+        return
     raise ConfigurationError(
         f"cannot trust the control key from {url.text}: plain http {way} can be forged on the way; "
-        "use an https URL, or --insecure-key-fetch if you accept that"
+        "use an https URL, the private address itself in the URL, or --insecure-key-fetch if you accept that"
     )
+
+
+def _is_name(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return True
+    return False
+
+
+def _is_loopback_name(host: str, remote: Address) -> bool:
+    """`localhost` where it is what RFC 6761, section 6.3, says; not every resolver keeps to that."""
+    name = host.rstrip(".")
+    named = name == "localhost" or name.endswith(".localhost")
+    return named and ipaddress.ip_address(remote.ip).is_loopback
