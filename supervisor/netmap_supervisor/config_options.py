@@ -122,9 +122,9 @@ _ROWS = (
         kind=kinds.Boolean(),
         default=False,
         help="Accept a control server's key over plain http from anywhere",
-        more="Whoever can change that answer can be your control server. Without this, plain http is believed only "
-        "from a loopback or private address that stands in the URL itself, and from localhost: what a name leads to is up "
-        "to whoever answers for it. A key that is pinned already is not asked for.",
+        more="Whoever can change that answer can be your control server. Without this, plain http is believed "
+        "only from a loopback or private address that stands in the URL itself, and from localhost: what a name leads "
+        "to is up to whoever answers for it. A key that is pinned already is not asked for.",
     ),
     Option(
         name="accept_changed_key",

@@ -290,9 +290,9 @@ def test_tls_carries_what_was_sent_before_its_handshake(
 @pytest.mark.parametrize(
     ("host", "days", "trusted", "why"),
     [
-        ("other.example", 2, True, "Hostname mismatch"),
-        ("control.example", -1, True, "certificate has expired"),
-        ("control.example", 2, False, "self-signed certificate"),
+        ("other.example", 2, True, "is for other\\.example; check the URL"),
+        ("control.example", -1, True, "certificate has expired on .*clock says"),
+        ("control.example", 2, False, "is self-signed; .*--ca-file"),
     ],
 )
 def test_a_certificate_that_does_not_fit_is_refused_in_words(
@@ -302,7 +302,7 @@ def test_a_certificate_that_does_not_fit_is_refused_in_words(
     with tls_echo(listener, pem):
         tcp = connected(loop, [address_of(listener)])
         stream = TlsStream(tcp, make_context(str(pem) if trusted else ""), "control.example")
-        with pytest.raises(RemoteProtocolError, match=rf"cannot trust control\.example.*{why}.*--ca-file"):
+        with pytest.raises(RemoteProtocolError, match=rf"cannot trust control\.example: .*{why}"):
             talk(loop, stream, b"x")
 
 

@@ -5,21 +5,32 @@ Not here: trust in the control server; that is Noise's, and its key is pinned.
 
 from __future__ import annotations
 
+import datetime
 import ssl
 from typing import TYPE_CHECKING
 
+from netmap_actors.clock import SystemClock
 from netmap_actors.errors import ConfigurationError, RemoteProtocolError, escape
 from netmap_actors.transport.byte_stream import READ_SIZE
+from netmap_actors.transport.certificate import why_refused
 
 if TYPE_CHECKING:
     from netmap_actors.transport.byte_stream import ByteStream
 
 __all__ = ["TlsStream", "make_context"]
 
+_RULES = ssl.VERIFY_X509_TRUSTED_FIRST | ssl.VERIFY_X509_PARTIAL_CHAIN
+"""The same on every Python: 3.13 adds VERIFY_X509_STRICT, which refuses most private CAs (cpython issue 107361), and a
+new Python must not take a node off the network. An intermediate in `--ca-file` is enough, as with Go."""
+
 
 def make_context(ca_file: str = "") -> ssl.SSLContext:
     """The system's roots, and those of `ca_file` (PEM) besides. Raises ConfigurationError."""
     context = ssl.create_default_context()
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.verify_flags = _RULES
+    # Names stand in the subjectAltName (RFC 9525); Go, hence tailscaled, looks nowhere else either.
+    context.hostname_checks_common_name = False
     # A connection that takes the ts2021 upgrade must not become HTTP/2 by itself.
     context.set_alpn_protocols(["http/1.1"])
     if ca_file:
@@ -48,7 +59,8 @@ class TlsStream:
         self._host = host
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
-        self._tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=host)
+        # The dot that ends an absolute name is the resolver's alone (RFC 6066, section 3).
+        self._tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=host.rstrip("."))
         self._established = False
         self._unsent = b""
         self._advance()
@@ -129,14 +141,29 @@ class TlsStream:
 
     def _failure(self, error: ssl.SSLError) -> RemoteProtocolError:
         if isinstance(error, ssl.SSLCertVerificationError):
-            return RemoteProtocolError(
-                f"cannot trust {self._host}: its certificate is refused: {escape(error.verify_message)}; "
-                "check the control URL and this machine's clock, or name the issuer with --ca-file"
-            )
+            now = datetime.datetime.fromtimestamp(SystemClock().wall(), datetime.UTC)
+            why = why_refused(error.verify_code, error.verify_message, self._certificate(), now)
+            return RemoteProtocolError(f"cannot trust {self._host}: {why}")
         if isinstance(error, ssl.SSLEOFError):
             return RemoteProtocolError(f"cannot speak TLS with {self._host}: it closed inside the handshake")
         reason = escape(error.reason or str(error))
         return RemoteProtocolError(f"cannot speak TLS with {self._host}: {reason}; is it an http:// server?")
+
+    def _certificate(self) -> bytes | None:
+        """What the server showed, in DER, believed or not; None where this Python does not tell."""
+        # Public since Python 3.13; before, only the object inside has it.
+        tell = getattr(self._tls, "get_unverified_chain", None) or getattr(
+            getattr(self._tls, "_sslobj", None), "get_unverified_chain", None
+        )
+        first = next(iter(tell() or ()), None) if tell is not None else None
+        return first if first is None or isinstance(first, bytes) else _der(first)
+
+
+def _der(certificate: object) -> bytes | None:
+    """A certificate of the ssl module's inside, which writes PEM as text and DER as bytes."""
+    write = getattr(certificate, "public_bytes", None)
+    pem = write() if write is not None else None
+    return ssl.PEM_cert_to_DER_cert(pem) if isinstance(pem, str) else None
 
 
 if TYPE_CHECKING:
