@@ -446,6 +446,17 @@ def test_a_state_directory_that_cannot_be_written_keeps_a_new_node_from_register
     assert house.server.seen("register") == []
 
 
+def test_a_registered_node_lives_on_with_an_auth_key_that_is_refused(house: House) -> None:
+    house.joined()
+    taken = house.stored("registration.json")["auth_key_digest"]
+    with house.connection(generation=2, auth_key=f"file:{_wrong_key(house)}") as process:
+        told = process.next("degraded", code="auth_key_refused")
+        assert told.active
+        assert "put back the old key" in told.text
+        process.next_map()
+    assert house.stored("registration.json")["auth_key_digest"] == taken
+
+
 def test_a_registered_node_lives_on_without_its_auth_key_file(house: House) -> None:
     house.joined()
     with house.connection(generation=2, auth_key="file:/nonexistent/key") as process:

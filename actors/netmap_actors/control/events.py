@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from netmap_actors.protocol.keys import MachineKey, NodePrivate
 
 __all__ = [
+    "AuthKeyUnused",
     "EndReason",
     "Event",
     "LoginNeeded",
@@ -112,6 +113,13 @@ class Registered:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class AuthKeyUnused:
+    """The server took no new registration by the auth key that was put in place; the old one holds."""
+
+    detail: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class MapDocument:
     """One complete MapResponse that passed the first gate."""
 
@@ -185,6 +193,7 @@ Event = (
     | SaveRegistration
     | LoginNeeded
     | Registered
+    | AuthKeyUnused
     | MapDocument
     | PingToAnswer
     | ServerWish

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from netmap_actors.control.capability import CAPABILITY_VERSION
 from netmap_actors.control.events import (
+    AuthKeyUnused,
     EndReason,
     LoginNeeded,
     Registered,
@@ -212,7 +213,25 @@ class Registrar:
         may_return = self._policy.may_undo_removal or self._policy.ephemeral
         return not self.registration.removed or may_return or self._auth_key_changed
 
+    @property
+    def _registered_anyway(self) -> bool:
+        """Whether nothing but another auth key was the reason to register: the server knows this node key."""
+        known = self.registration
+        return (
+            self._auth_key_changed
+            and known.registered_node_key == self.node_key.public()
+            and known.pending is None
+            and not known.removed
+            and not self._policy.register_first
+        )
+
     def _on_error(self, error: str) -> Verdict:
+        if self._registered_anyway:
+            detail = (
+                f"cannot register anew by the changed auth key: the control server says: {escape(error)}; this node "
+                "is registered and goes on; put back the old key, or a valid one"
+            )
+            return Done((AuthKeyUnused(detail),))
         if self._uses_auth_key and _AUTH_KEY_WORDS.search(error):
             return Refused(
                 EndReason.AUTH_REFUSED,

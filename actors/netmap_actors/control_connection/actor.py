@@ -363,6 +363,8 @@ class ControlConnection(ActorBase):
                 self._keep(event)
             case said.LoginNeeded(url):
                 self.tell_supervisor(internal_pb2.LoginNeeded(url=url))
+            case said.AuthKeyUnused(detail):
+                self.degraded("auth_key_refused", detail)
             case said.Registered(machine_authorized, user):
                 self.tell_supervisor(
                     internal_pb2.Registered(
