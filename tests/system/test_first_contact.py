@@ -1,0 +1,57 @@
+"""A whole daemon that meets its control server, or meets it again: what must not need a person, and does not."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from netmap_actors.protocol.keys import MachinePrivate
+from tests.process.lying_front import http_answer, lying_front
+from tests.system.control import joined
+from tests.unit.low_order import LOW_ORDER
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.system.control import Control
+    from tests.system.daemon import Daemon
+
+
+def test_a_server_that_errs_about_its_key_once_is_joined_without_a_person(
+    control: Control, daemon: Callable[..., Daemon]
+) -> None:
+    other = MachinePrivate.generate(b"\x2a" * 32).public()
+    with lying_front(control.server.port) as front:
+        front.key_answer = http_answer(b'{"publicKey":"%s"}' % str(other).encode())
+        running = daemon(*joined(control), f"--control-url={front.url}")
+        failed = running.wait_status(
+            lambda status: status["connection"]["ended"]["error"] >= 2, 30.0, "two failed attempts"
+        )
+        assert "proved by nothing" in failed["connection"]["last_end"]["detail"]
+        assert failed["control"]["server_key"] is None
+        assert failed["degraded"] == []
+        front.key_answer = b""
+        after = running.wait_fresh()
+        assert after["control"]["server_key"] == str(control.server.server_key)
+        assert after["pid"] == failed["pid"]
+
+
+def test_a_daemon_comes_back_with_a_bad_pin_and_a_bad_auth_key(
+    control: Control, daemon: Callable[..., Daemon]
+) -> None:
+    """An older version may have written the one, a person the other; the node is registered all the same."""
+    running = daemon(*joined(control))
+    before = running.wait_fresh()
+    running.terminate()
+    (path,) = running.state_dir.glob("*/node.json")
+    document = json.loads(path.read_bytes())
+    path.write_text(json.dumps(document | {"server_key": f"mkey:{LOW_ORDER[2].hex()}"}))
+    control.key_file.write_text("tskey-auth-WRONG")
+    control.fault("register_error", text="invalid authkey")
+    running.start()
+    after = running.wait_status(
+        lambda status: status["netmap"]["state"] == "fresh" and status["degraded"], 30.0, "a fresh netmap"
+    )
+    assert [one["code"] for one in after["degraded"]] == ["auth_key_refused"]
+    assert after["netmap"]["self"]["stable_id"] == before["netmap"]["self"]["stable_id"]
+    assert json.loads(path.read_bytes()) == document
