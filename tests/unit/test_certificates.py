@@ -7,8 +7,11 @@ import ssl
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from netmap_actors.errors import RemoteProtocolError
+from netmap_actors.transport.certificate import why_refused
 from netmap_actors.transport.tls import TlsStream, make_context
 from tests.certificates import Made, issued
 
@@ -16,6 +19,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 HOST = "control.example"
+
+
+@pytest.fixture(scope="module")
+def der(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    pem = issued(tmp_path_factory.mktemp("der"), ("control.example", "192.0.2.1")).pem.read_text()
+    return ssl.PEM_cert_to_DER_cert(pem[pem.index("-----BEGIN CERTIFICATE") :])
 
 
 class ServerInMemory:
@@ -174,3 +183,20 @@ def test_a_self_signed_certificate_is_called_so(tmp_path: Path) -> None:
     assert "self-signed" in said
     assert "--ca-file" in said
     assert greeting(issued(tmp_path, self_signed=True)) == b"hello", "once it is named"
+
+
+@given(
+    code=st.sampled_from([2, 9, 10, 18, 19, 20, 21, 62, 64, 99]),
+    at=st.integers(0, 2000),
+    value=st.integers(0, 255),
+    cut=st.integers(0, 2000),
+)
+def test_whatever_a_server_sends_for_a_certificate_comes_to_a_line_of_text(
+    der: bytes, code: int, at: int, value: int, cut: int
+) -> None:
+    spoilt = bytearray(der)
+    spoilt[at % len(der)] = value
+    now = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
+    for certificate in (bytes(spoilt), bytes(spoilt[:cut]), None):
+        said = why_refused(code, "\x1b", certificate, now)
+        assert said.isprintable()

@@ -5,6 +5,7 @@ Not here: the check itself, which is OpenSSL's (`tls`).
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING
 
 from netmap_actors.errors import escape
@@ -28,73 +29,89 @@ _NO_ISSUER = frozenset({2, 19, 20, 21})
 _OTHER_NAME = frozenset({62, 64})
 """Host name, address."""
 
+_ISSUER_EXPIRED = "a certificate above its own has expired"
+_ISSUER_EARLY = "a certificate above its own is not valid yet"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Shown:
+    """What is told of a certificate."""
+
+    begins: datetime.datetime
+    ends: datetime.datetime
+    issuer: str
+    names: tuple[str, ...]
+    """Of its subjectAltName; the common name says nothing (RFC 9525, section 2)."""
+
 
 def why_refused(code: int, said: str, certificate: bytes | None, now: datetime.datetime) -> str:
     """Why OpenSSL refused this certificate (DER, as the server sent it; None where it is not known), and what to do.
 
     `code`, `said`: its verdict. `now`: this machine's clock, in UTC.
     """
-    found = _read(certificate)
+    found = _read(certificate) if certificate is not None else None
     clock = f"this machine's clock says {_moment(now)}"
     if code == _EXPIRED:
-        ended = found.not_valid_after_utc if found is not None else now
+        its_own = found is not None and found.ends < now
         which = (
-            f"its certificate has expired on {_moment(ended)}" if ended < now else "its issuer's has expired"
+            f"its certificate has expired on {_moment(found.ends)}" if found and its_own else _ISSUER_EXPIRED
         )
         return f"{which}; {clock}: if that is right, the server's certificate has to be renewed"
     if code == _NOT_YET_VALID:
-        begins = found.not_valid_before_utc if found is not None else now
+        its_own = found is not None and found.begins > now
         which = (
-            f"its certificate is not valid before {_moment(begins)}"
-            if begins > now
-            else "its issuer's is not yet valid"
+            f"its certificate is not valid before {_moment(found.begins)}"
+            if found and its_own
+            else _ISSUER_EARLY
         )
         return f"{which}; {clock}: if that is wrong, set it"
     if code in _OTHER_NAME:
-        return f"{_whose(found)}; check the URL, or make a certificate for this name"
+        return f"its certificate {_whose(found)}; check the URL, or make a certificate for this name"
     if code == _SELF_SIGNED:
         return "its certificate is self-signed; if it is the right one, name it with --ca-file"
     if code in _NO_ISSUER:
-        issuer = f" {_name(found.issuer.rfc4514_string())}" if found is not None else ""
+        issuer = f" {escape(found.issuer, 80)!r}" if found is not None else ""
         return f"nobody here knows the issuer{issuer} of its certificate; if it is your own CA, name it with --ca-file"
     return f"its certificate is refused: {escape(said)}; check it with `openssl s_client`"
 
 
-def _read(certificate: bytes | None) -> x509.Certificate | None:
-    if certificate is None:
-        return None
+def _read(certificate: bytes) -> _Shown | None:
+    """None for what cannot be read: OpenSSL is more patient with what it refuses than this reader."""
     # Loaded here: hardly anybody needs it.
     from cryptography import x509  # noqa: PLC0415
 
     try:
-        return x509.load_der_x509_certificate(certificate)
-    except ValueError:
+        found = x509.load_der_x509_certificate(certificate)
+        issuer = found.issuer.rfc4514_string().removeprefix("CN=")
+        return _Shown(found.not_valid_before_utc, found.not_valid_after_utc, issuer, _names(found))
+    except (
+        ValueError,
+        x509.InvalidVersion,
+        x509.DuplicateExtension,
+        x509.UnsupportedGeneralNameType,
+    ):
         return None
 
 
-def _whose(found: x509.Certificate | None) -> str:
-    """For whom a certificate is, by its subjectAltName; the common name says nothing (RFC 9525, section 2)."""
+def _names(found: x509.Certificate) -> tuple[str, ...]:
     from cryptography import x509  # noqa: PLC0415
 
-    if found is None:
-        return "its certificate is for another name"
     try:
         alternatives = found.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except (ValueError, x509.ExtensionNotFound, x509.DuplicateExtension):
-        return "its certificate holds no names (subjectAltName), only a common name at most"
-    names = [
-        *alternatives.get_values_for_type(x509.DNSName),
-        *map(str, alternatives.get_values_for_type(x509.IPAddress)),
-    ]
-    if not names:
-        return "its certificate holds no names of hosts (subjectAltName)"
-    shown = ", ".join(escape(name, 80) for name in names[:MAX_NAMES])
-    more = f" and {len(names) - MAX_NAMES} more" if len(names) > MAX_NAMES else ""
-    return f"its certificate is for {shown}{more}"
+    except x509.ExtensionNotFound:
+        return ()
+    addresses = alternatives.get_values_for_type(x509.IPAddress)
+    return (*alternatives.get_values_for_type(x509.DNSName), *map(str, addresses))
 
 
-def _name(text: str) -> str:
-    return repr(escape(text.removeprefix("CN="), 80))
+def _whose(found: _Shown | None) -> str:
+    if found is None:
+        return "is for another name"
+    if not found.names:
+        return "holds no names of hosts (subjectAltName), only a common name at most"
+    shown = ", ".join(escape(name, 80) for name in found.names[:MAX_NAMES])
+    more = len(found.names) - MAX_NAMES
+    return f"is for {shown}" + (f" and {more} more" if more > 0 else "")
 
 
 def _moment(when: datetime.datetime) -> str:
