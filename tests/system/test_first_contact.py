@@ -5,16 +5,23 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+import pytest
+
 from netmap_actors.protocol.keys import MachinePrivate
 from tests.process.lying_front import http_answer, lying_front
 from tests.system.control import joined
+from tests.system.daemon import Daemon
+from tests.system.dark_scene import PORT
+from tests.system.dev_server import running_dev_server
+from tests.system.scripted_resolver import resolving
 from tests.unit.low_order import LOW_ORDER
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from tests.system.control import Control
-    from tests.system.daemon import Daemon
+    from tests.system.netns import Pair
 
 
 def test_a_server_that_errs_about_its_key_once_is_joined_without_a_person(
@@ -55,3 +62,32 @@ def test_a_daemon_comes_back_with_a_bad_pin_and_a_bad_auth_key(
     assert [one["code"] for one in after["degraded"]] == ["auth_key_refused"]
     assert after["netmap"]["self"]["stable_id"] == before["netmap"]["self"]["stable_id"]
     assert json.loads(path.read_bytes()) == document
+
+
+@pytest.mark.netns
+@pytest.mark.xdist_group("netns")
+def test_a_name_is_not_believed_over_plain_http_because_it_leads_to_a_private_address(
+    namespaces: Pair, tmp_path: Path
+) -> None:
+    listen = f"{namespaces.server.address}:{PORT}"
+    key = tmp_path / "auth-key"
+    with (
+        running_dev_server("--nodes=2", listen=listen, prefix=namespaces.server.prefix) as server,
+        resolving(namespaces.server, namespaces.client, namespaces.server.address),
+    ):
+        key.write_text(server.auth_key)
+        key.chmod(0o600)
+
+        def started(url: str, *options: str) -> Daemon:
+            return Daemon(
+                f"--control-url={url}", f"--auth-key=file:{key}", *options, prefix=namespaces.client.prefix
+            )
+
+        with started("http://control.test:" + str(PORT)) as refused:
+            assert refused.wait(30) == 78
+            assert "plain http to a name" in refused.log_path.read_text()
+            assert "--insecure-key-fetch" in refused.log_path.read_text()
+        with started(f"http://{listen}") as by_address:
+            by_address.wait_fresh()
+        with started("http://control.test:" + str(PORT), "--insecure-key-fetch") as allowed:
+            allowed.wait_fresh()
