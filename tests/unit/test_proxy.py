@@ -110,6 +110,11 @@ def test_user_and_password_are_sent_and_never_shown() -> None:
         ("http://al:secret@p:1\r\nX: y", "host or its port is malformed"),
         ("http://al:secret@p\tq", "not a host name"),
         ("http://al:secret@p%2fq:1", "not a host name"),
+        ("http://al:sec/ret@p:1", "has to be written as"),
+        ("http://al:sec#ret@p:1", "has to be written as"),
+        ("http://al:sec?ret@p:1", "has to be written as"),
+        ("http://al:sec\\ret@p:1", "has to be written as"),
+        ("http://al:sec\tret@p:1", "has to be written as"),
         ("http://al:secret@p\\q:1", "not a host name"),
         ("http://al:secret@" + "p" * 64 + ":1", "not a host name"),
     ],
@@ -118,6 +123,7 @@ def test_what_is_no_proxy_is_refused_without_its_password(text: str, said: str) 
     with pytest.raises(ConfigurationError, match=said) as caught:
         chosen({"HTTPS_PROXY": text})
     assert "secret" not in str(caught.value)
+    assert "al:" not in str(caught.value)
     assert "HTTPS_PROXY" in str(caught.value)
 
 

@@ -52,13 +52,17 @@ class Proxy:
         Raises ConfigurationError, which never repeats a user name or a password.
         """
         scheme, user, place = _parts(text)
-        shown = escape(f"{scheme}://{place}", 100)
+        shown = escape(f"{scheme}://{place.rpartition('@')[2]}", 100)
         if scheme not in DEFAULT_PORTS:
             raise ConfigurationError(
                 f"cannot use the proxy {shown} of {where}: http:// and https:// proxies are known; "
                 "set --proxy=off if the control server can be reached without"
             )
         try:
+            if user is not None and ("\\" in user or not user.isprintable()):
+                raise BadUrl("a character of its user or password has to be written as %XX")
+            if "@" in place:
+                raise BadUrl("a /, ? or # of its user or password has to be written as %2F, %3F or %23")
             url = WebUrl.parse_origin(f"{scheme}://{place}")
         except BadUrl as error:
             raise ConfigurationError(f"cannot use the proxy {shown} of {where}: {error}") from None
@@ -134,9 +138,10 @@ def _basic(user: str | None) -> str:
 
 
 def _parts(text: str) -> tuple[str, str | None, str]:
-    """Scheme, what stands before the last @, if anything, and what is left. The second may be a password."""
+    """Scheme, user with password if there is one, and what is left. Where there is an @ in that, it may hold both."""
     scheme, separator, rest = text.partition("://")
     if not separator:
         scheme, rest = "http", text
-    user, at, place = rest.rpartition("@")
-    return scheme.lower(), user if at else None, place
+    end = min((at for at in map(rest.find, "/?#") if at >= 0), default=len(rest))
+    user, at, host = rest[:end].rpartition("@")
+    return scheme.lower(), user if at else None, host + rest[end:]
