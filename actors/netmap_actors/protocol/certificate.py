@@ -1,6 +1,6 @@
 """Words for a certificate that was refused: what is wrong with it, and what to do. It is shown and never believed.
 
-Not here: the check itself, which is OpenSSL's (`tls`).
+Not here: the check itself, which is OpenSSL's (`transport.tls`).
 """
 
 from __future__ import annotations
