@@ -147,6 +147,18 @@ def test_a_pin_of_low_order_from_an_older_version_heals(node: Node, server: Runn
         assert node.pinned == str(server.server_key)
 
 
+def test_an_unproved_pin_of_a_node_that_never_registered_heals(node: Node, server: RunningServer) -> None:
+    node.comes_up()
+    (node.state / "registration.json").unlink()
+    path = node.state / "node.json"
+    path.write_bytes(path.read_bytes().replace(node.pinned.encode(), b"mkey:" + RANDOM.hex().encode()))
+    reason, detail, _ = node.fails()
+    assert reason == "error"
+    assert "pinned from now on" in detail
+    node.comes_up()
+    assert node.pinned == str(server.server_key)
+
+
 @pytest.mark.parametrize(
     "answer",
     [

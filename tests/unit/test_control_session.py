@@ -12,10 +12,12 @@ from netmap_actors.control.events import (
     EndReason,
     MapDocument,
     SaveRegistration,
+    ServerProved,
     SessionFailed,
     Stage,
     StageEntered,
 )
+from netmap_actors.control.registration import Registration
 from netmap_actors.control.session import SessionLimits
 from netmap_actors.devcontrol.bad_bytes import EvilRecords
 from netmap_actors.protocol.early_payload import challenge_json
@@ -28,6 +30,7 @@ from tests.unit.scripted_control import (
     KEEP_ALIVE,
     NODE_KEY,
     REGISTERED,
+    SERVER_KEY,
     ScriptedControl,
     mapped_control,
 )
@@ -242,19 +245,38 @@ def test_end_of_file_before_the_answer_is_a_failed_attempt() -> None:
     assert (failed.reason, failed.stage, failed.doubts_key) == (EndReason.ERROR, Stage.HANDSHAKE, False)
 
 
-def test_end_of_file_right_after_101_raises_doubt_about_the_key() -> None:
-    control = ScriptedControl()
-    control.session.start(control.now)
-    control.note(
-        control.session.receive(
-            b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: tailscale-control-protocol\r\n"
-            b"Connection: upgrade\r\n\r\n",
-            control.now,
-        )
+SWITCHED = (
+    b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: tailscale-control-protocol\r\nConnection: upgrade\r\n\r\n"
+)
+
+
+@given(
+    st.one_of(
+        st.binary(max_size=120),
+        st.builds(lambda body: b"\x02\x00\x30" + body, st.binary(min_size=48, max_size=90)),
+        st.builds(lambda text: b"\x03" + len(text).to_bytes(2, "big") + text, st.binary(max_size=60)),
+        st.just(b""),
     )
+)
+def test_whatever_follows_101_and_is_no_proof_raises_doubt_about_the_key(answer: bytes) -> None:
+    control = ScriptedControl(FRESH)
+    control.note(control.session.start(control.now))
+    control.note(control.session.receive(SWITCHED + answer, control.now))
     control.note(control.session.eof())
+    assert control.take(ServerProved) == []
     failed = control.failure()
-    assert (failed.reason, failed.doubts_key) == (EndReason.ERROR, True)
+    assert (failed.reason, failed.stage, failed.doubts_key) == (EndReason.ERROR, Stage.HANDSHAKE, True)
+
+
+@pytest.mark.parametrize("registration", [FRESH, REGISTERED])
+def test_the_key_is_proved_before_anything_is_asked(registration: Registration) -> None:
+    control = ScriptedControl(registration)
+    control.note(control.session.start(control.now))
+    control.from_client(control.session.data_to_send())
+    kinds = [type(event) for event in control.events]
+    assert kinds == [StageEntered, ServerProved, StageEntered]
+    assert control.take(ServerProved) == [ServerProved(SERVER_KEY.public())]
+    assert control.requests == []
 
 
 def test_an_upgrade_that_is_refused_hands_the_wait_on() -> None:

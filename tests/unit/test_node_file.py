@@ -94,6 +94,20 @@ def test_a_registration_comes_back_as_it_was() -> None:
     assert Registration.from_json(REGISTRATION.to_json(), "r") == REGISTRATION
 
 
+def test_a_registration_has_begun_once_the_server_answered_one() -> None:
+    fresh = Registration.fresh(b"\x04" * 32, "ab" * 32, DESCRIPTION)
+    assert not fresh.begun
+    assert REGISTRATION.begun
+    assert REGISTRATION.unregistered().begun is bool(REGISTRATION.auth_key_digest)
+    for changes in (
+        {"registered_node_key": NODE.node_key.public()},
+        {"auth_key_digest": "x"},
+        {"removed": True},
+        {"pending": PendingLogin(NODE.node_key, "", None)},
+    ):
+        assert dataclasses.replace(fresh, **changes).begun, changes
+
+
 @given(st.binary(max_size=200))
 def test_any_other_registration_is_a_configuration_error(data: bytes) -> None:
     with pytest.raises(ConfigurationError, match="cannot read r"):

@@ -70,6 +70,11 @@ class Registration:
             hostinfo_basis=description.basis,
         )
 
+    @property
+    def begun(self) -> bool:
+        """Whether the server has ever answered a registration of this node, or a person has been asked for one."""
+        return bool(self.registered_node_key or self.pending or self.removed or self.auth_key_digest)
+
     def unregistered(self) -> Registration:
         """The same node, unknown to the server."""
         return dataclasses.replace(self, registered_node_key=None, removed=False, pending=None)

@@ -96,7 +96,9 @@ class ControlKey:
     def _changed(self, failed: SessionFailed, pinned: MachineKey, server_key: MachineKey) -> SessionFailed:
         url = self._dialer.url.text
         change = f"{url} has another key: {server_key.short()} instead of {pinned.short()}"
-        if self._settings.accept_changed_key:
+        if self._settings.accept_changed_key or not self._node.registration.begun:
+            # Behind the old pin of a node that never registered there may be no handshake: an older version, or tsp,
+            # wrote down what /key said. There is nothing that another server could take over.
             self._node.pin(server_key)
             return SessionFailed(EndReason.ERROR, failed.stage, f"{change}; it is pinned from now on")
         return SessionFailed(
