@@ -69,13 +69,13 @@ class ControlKey:
             return
         try:
             self._demand_trustworthy(remote)
-        except ConfigurationError:
-            on_end(failed)
+        except ConfigurationError as error:
+            on_end(_with(failed, str(error)))
             return
 
         def offered(server_key: MachineKey) -> None:
             if server_key == pinned:
-                on_end(failed)
+                on_end(_with(failed, "/key says that the key is the same"))
                 return
             self._errands.prove_key(
                 remote,
