@@ -7,7 +7,7 @@ import datetime
 import pytest
 
 from netmap_actors.subscriber import PeerUpserted, SelfChanged, Snapshot, Subscriber
-from tests.process.publisher_process import LIMIT, running_publisher
+from tests.process.publisher_process import LIMIT, boottime, running_publisher
 from tests.unit.publishing import SELF, full, node
 
 
@@ -48,3 +48,17 @@ def test_a_clock_that_differs_from_the_servers_is_told_until_it_does_not(publish
     assert "600 s behind" in told.text or "599 s behind" in told.text
     publisher.map_response({"KeepAlive": True, "ControlTime": in_seconds(0)})
     publisher.next("degraded", code="clock_skew", active=False)
+
+
+@pytest.mark.xfail(strict=True, reason="a ControlTime is compared with the clock of the moment it is read")
+def test_a_message_that_waited_through_a_sleep_does_not_put_the_clock_in_doubt(publisher) -> None:
+    with Subscriber(publisher.runtime_dir) as subscriber:
+        publisher.new_session(full(node(2), ControlTime=in_seconds(0)))
+        publisher.map_response(
+            {"OnlineChange": {"2": False}, "ControlTime": in_seconds(-154)}, at=boottime() - 154
+        )
+        assert subscriber.wait_for(lambda n: len(n.peers) == 1 and n.peers["n2"].online is False, LIMIT)
+    publisher.map_response({"KeepAlive": True, "ControlTime": in_seconds(600)})
+    told = publisher.next("degraded", code="clock_skew")
+    assert told.active
+    assert "behind" in told.text, "the first that is told is what is so"

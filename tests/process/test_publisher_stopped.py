@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 import zmq
 
+from netmap_actors.subscriber import Subscriber
+from netmap_actors.subscriber.replica import SILENCE_LIMIT
 from netmap_actors.wire import netmap_pb2
 from netmap_actors.wire.topics import SCHEMA
 from tests.process.publisher_process import boottime, running_publisher
@@ -88,3 +90,28 @@ def test_no_message_says_fresh_of_what_is_older_than_the_limit(publisher: Publis
             assert not wrong
     finally:
         listener.close()
+
+
+@pytest.mark.slow
+@pytest.mark.xfail(strict=True, reason="each question is void by the time its answer is read")
+def test_a_program_that_polls_every_six_seconds_has_a_fresh_netmap_and_loses_it_with_the_publisher() -> None:
+    def rarely(subscriber: Subscriber) -> str:
+        again = boottime() + SILENCE_LIMIT + 0.1
+        wait_for(lambda: boottime() >= again, LIMIT, "the program does something else")
+        subscriber.poll()
+        return subscriber.state
+
+    with (
+        running_publisher(heartbeat_interval=2.0) as publisher,
+        Subscriber(publisher.runtime_dir) as subscriber,
+    ):
+        publisher.new_session(full(*(node(i, DataPlaneAuditLogID="x" * 2000) for i in range(2, 4000))))
+        publisher.statistics(peers=3998)
+        subscriber.poll()
+        assert rarely(subscriber) == "fresh"
+        assert len(subscriber.peers) == 3998
+        publisher.map_response({"PeersRemoved": [2]})
+        assert rarely(subscriber) == "fresh"
+        assert len(subscriber.peers) == 3997
+        publisher.kill()
+        assert rarely(subscriber) == "stale"

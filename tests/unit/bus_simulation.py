@@ -1,4 +1,4 @@
-"""A publisher and its subscribers over a bus in simulated time: marks, stops, kills, restarts, late answers.
+"""A publisher and its subscribers over a bus in simulated time: marks, stops, kills, late answers, rare polls.
 
 The pure parts are the product's own; sockets, processes and clocks are played. Everything random comes from one seed.
 """
@@ -9,7 +9,7 @@ import collections
 import random
 from typing import TYPE_CHECKING
 
-from netmap_actors.subscriber.replica import Replica
+from netmap_actors.subscriber.replica import SILENCE_LIMIT, Replica
 from netmap_actors.wire import netmap_pb2
 from tests.unit.publishing import SILENCE, Server, full, node
 
@@ -24,6 +24,8 @@ TAIL_WAIT = 0.5
 MARK = 12
 """Messages a subscriber's queue holds; what comes after is lost."""
 TICK = 0.05
+PERIODS = (0.0, 0.0, 0.0, 1.0, 4.0, 6.0, 7.0, 30.0)
+"""Seconds between two polls of a subscriber; 0: it waits for its sockets."""
 
 
 class Client:
@@ -40,6 +42,8 @@ class Client:
         rng = self._sim.rng
         self.lives += 1
         self.stopped = False
+        self.period = 0.0
+        self.poll_at = 0.0
         self.updates: collections.deque = collections.deque()
         self.answers: collections.deque[bytes] = collections.deque()
         self.events: list = []
@@ -55,9 +59,11 @@ class Client:
 
     def turn(self, most: int) -> None:
         """Let the process run: some of what waits for it, from either socket, in any order between them."""
-        if self.stopped:
-            return
         sim = self._sim
+        self.check_trust()
+        if self.stopped or sim.now < self.poll_at:
+            return
+        self.poll_at = sim.now + self.period
         for _ in range(most):
             if self.answers and (not self.updates or sim.rng.random() < 0.5):
                 self.events += self.replica.receive_answer(self.answers.popleft(), sim.now)
@@ -74,8 +80,17 @@ class Client:
             sim.requests.append((self, self.lives, data))
         self.check()
 
+    def check_trust(self) -> None:
+        """Fresh is only what the publisher said to be the newest, and fresh, less than the limit ago."""
+        at, now = (self.replica.epoch, self.replica.seq), self._sim.now
+        if self.replica.state(now) == "fresh":
+            assert now < self._sim.proved.get(at, 0.0) + SILENCE_LIMIT + 1e-6, (
+                f"{at} is fresh {now - self._sim.proved.get(at, 0.0):g} s after its publisher last said so"
+            )
+
     def check(self) -> None:
         """What is shown was true, and never older than what was shown before."""
+        self.check_trust()
         replica = self.replica
         if not replica.has_netmap:
             return
@@ -98,7 +113,15 @@ class Simulation:
         self.silence = self.rng.choice([15.0, SILENCE])
         self.generation, self.session, self.number = 1, 0, 0
         self.truth_at: dict[tuple[int, int], dict[str, bytes]] = {}
+        self.proved: dict[tuple[int, int], float] = {}
+        """When a commit was last the newest of a publisher that could say fresh of it."""
         self.requests: list[tuple[Client, int, bytes]] = []
+        self.late = 0.0
+        """Seconds an answer is on its way."""
+        self._flying: list[tuple[float, Client, int, list[bytes]]] = []
+        self.frozen = False
+        """The publisher process is stopped: what comes waits for it."""
+        self._unread: list[tuple[dict, float, int, int, int]] = []
         self._greetings: list[float] = []
         self._beat_at = self.now + HEARTBEAT
         self.server = Server(ring=self.ring, silence=self.silence)
@@ -116,9 +139,10 @@ class Simulation:
             self.tick(self.rng.choice([0.0, 0.0, 0.01, TICK, 0.3, 1.7, 7.0]), self.rng.choice([1, 3, 50]))
         if not self.alive:
             self.restart()
+        self.thaw()
+        self.late = 0.0
         for client in self.clients:
-            if client.stopped:
-                client.stopped = False
+            client.stopped, client.period, client.poll_at = False, 0.0, 0.0
         self.begin_session()
         took = self.rest()
         # And a change after that is one more step for everybody, without a fault and without a detour in time.
@@ -150,8 +174,12 @@ class Simulation:
                 "kill",
                 "die",
                 "restart",
+                "freeze",
+                "thaw",
+                "period",
+                "late",
             ],
-            [2, 8, 3, 2, 1, 1, 0.5, 2, 3, 1, 0.7, 1.5],
+            [2, 8, 3, 2, 1, 1, 0.5, 2, 3, 1, 0.7, 1.5, 0.7, 1.5, 2, 1],
         )[0]:
             case "burst":
                 for _ in range(rng.randrange(5, 40)):
@@ -164,7 +192,7 @@ class Simulation:
                 self.feed({"KeepAlive": True})
             case "session":
                 self.begin_session()
-            case "ended" if self.alive:
+            case "ended" if self.alive and not self.frozen:
                 self.server.publication.session_ended(self.generation, self.now)
                 self.generation, self.session = self.generation + 1, 0
             case "gap":
@@ -176,9 +204,27 @@ class Simulation:
             case "kill":
                 client.start()
             case "die":
-                self.alive = False
+                self.alive = self.frozen = False
+                self._unread.clear()
             case "restart" if not self.alive:
                 self.restart()
+            case "freeze":
+                self.frozen = self.alive
+            case "thaw":
+                self.thaw()
+            case "period":
+                client.period = rng.choice(PERIODS)
+                client.poll_at = self.now
+            case "late":
+                self.late = rng.choice([0.0, 0.0, 0.4, 3.0, 8.0])
+
+    def thaw(self) -> None:
+        """The publisher process goes on, and reads what waited for it."""
+        self.frozen = False
+        unread, self._unread = self._unread, []
+        for response, at, *identity in unread:
+            self.server.feed(response, self.now, *identity, received_at=at)
+            self.flush()
 
     def restart(self) -> None:
         """Another publisher process; who was connected comes back by itself."""
@@ -203,6 +249,9 @@ class Simulation:
         self.number += 1
         if not self.alive:
             return
+        if self.frozen:
+            self._unread.append((response, self.now, self.generation, self.session, self.number))
+            return
         self.server.feed(response, self.now, self.generation, self.session, self.number)
         self.flush()
 
@@ -213,13 +262,19 @@ class Simulation:
         if out:
             self._greetings.append(self.now + TAIL_WAIT)
             self.truth_at[publication.epoch, publication.seq] = self.server.truth()
+            self._witness(self.now)
         for message in out:
             self.publish(message)
 
     def tick(self, seconds: float, most: int) -> None:
         """Time passes, and everybody who can run runs."""
+        began = self.now
+        self._witness(began)
         self.now += seconds
-        if self.alive:
+        if self.alive and not self.frozen:
+            fresh_until = (self.server.publication.last_received_at or 0.0) + self.silence
+            if began < fresh_until:
+                self._witness(began, min(self.now, fresh_until))
             # After a stop everything is due at once, in any order.
             turns = [self._expire, self._beat, self._answer]
             self.rng.shuffle(turns)
@@ -228,8 +283,18 @@ class Simulation:
             self.flush()
         while self.now >= self._beat_at:
             self._beat_at += HEARTBEAT
+        while self._flying and self._flying[0][0] <= self.now:
+            _, client, life, parts = self._flying.pop(0)
+            if client.lives == life:
+                client.answers += parts
         for client in self.clients:
             client.turn(most)
+
+    def _witness(self, at: float, until: float = 0.0) -> None:
+        """If the publisher can say at `at` that what it has is fresh, it could until `until`."""
+        publication = self.server.publication
+        if self.alive and not self.frozen and publication.state(at) == netmap_pb2.NETMAP_STATE_FRESH:
+            self.proved[publication.epoch, publication.seq] = max(at, until)
 
     def _expire(self) -> None:
         self.server.publication.expire(self.now)
@@ -253,7 +318,7 @@ class Simulation:
                 )
                 for part in parts:
                     self._demand_truth(netmap_pb2.Reply.FromString(part))
-                client.answers += parts
+                self._flying.append((self.now + self.late, client, life, parts))
 
     def publish(self, message: Published) -> None:
         """To every queue."""

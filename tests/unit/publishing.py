@@ -48,11 +48,23 @@ class Server:
         )
 
     def feed(
-        self, response: dict, now: float, generation: int = 1, session: int = 1, number: int = 1
+        self,
+        response: dict,
+        now: float,
+        generation: int = 1,
+        session: int = 1,
+        number: int = 1,
+        *,
+        received_at: float | None = None,
     ) -> bool:
-        document = json.dumps(response).encode()
         return self.feed_bytes(
-            document, now, generation, session, number, keep_alive=bool(response.get("KeepAlive"))
+            json.dumps(response).encode(),
+            now,
+            generation,
+            session,
+            number,
+            keep_alive=bool(response.get("KeepAlive")),
+            received_at=received_at,
         )
 
     def feed_bytes(
@@ -64,16 +76,18 @@ class Server:
         number: int = 1,
         *,
         keep_alive: bool = False,
+        received_at: float | None = None,
+        now_text: str = "2026-11-23T00:00:00Z",
     ) -> bool:
         header = MapResponseReceived(
             generation=generation,
             session=session,
             number=number,
-            received_at=now,
+            received_at=now if received_at is None else received_at,
             size=len(document),
             keep_alive=keep_alive,
         )
-        return self.publication.map_response(header, document, now, "2026-11-23T00:00:00Z")
+        return self.publication.map_response(header, document, now, now_text)
 
     def truth(self) -> dict[str, bytes]:
         """Every peer as it is encoded, by stable id."""

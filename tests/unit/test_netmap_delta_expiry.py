@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.unit.netmap_replica import NOW, Replica, netmap_of
 
 SOON, LATER = "2026-01-02T03:14:05Z", "2026-01-02T05:00:00Z"
@@ -99,3 +101,43 @@ def test_the_full_map_of_the_next_session_says_nothing_new_about_an_expired_peer
         now_text=SOON,
     )
     assert changes.updates == []
+
+
+CORRECTIONS = {
+    "a keep-alive": {"KeepAlive": True},
+    "a message about a peer": {"OnlineChange": {"2": True}},
+    "a message about nothing": {},
+}
+
+
+@pytest.mark.xfail(
+    strict=True, reason="whose key expired is only looked at again by a message that is no keep-alive"
+)
+@pytest.mark.parametrize("correction", CORRECTIONS)
+def test_a_wrong_clock_of_the_server_does_no_harm_once_it_is_right(correction: str) -> None:
+    replica = Replica()
+    own = {"ID": 9, "StableID": "own", "Name": "own.x.", "KeyExpiry": LATER}
+    replica.first(
+        Node=own, Peers=[n(1, KeyExpiry=SOON, HomeDERP=3), n(2)], ControlTime="2027-01-02T03:04:05Z"
+    )
+    assert replica.self_node is not None
+    assert (replica.by_id(1).expired, replica.self_node.expired) == (True, True)
+    replica.then(ControlTime=NOW, **CORRECTIONS[correction])
+    assert (replica.by_id(1).expired, replica.by_id(1).home_derp, replica.self_node.expired) == (
+        False,
+        3,
+        False,
+    )
+    assert replica.netmap.next_expiry() is not None
+    replica.check()
+
+
+@pytest.mark.xfail(
+    strict=True, reason="whose key expired is only looked at again by a message that is no keep-alive"
+)
+def test_a_keep_alive_that_corrects_the_clock_finds_what_has_expired() -> None:
+    replica = netmap_of(peers=[n(1, KeyExpiry=SOON)])
+    assert [type(update).__name__ for update in replica.then(KeepAlive=True, ControlTime=LATER).updates] == [
+        "PeerUpserted"
+    ]
+    assert replica.by_id(1).expired

@@ -1,0 +1,99 @@
+"""The server's clock against ours, judged from messages that may have waited: what waited is as old as the wait."""
+
+from __future__ import annotations
+
+import datetime
+import json
+
+import pytest
+
+from netmap_actors.subscriber.peer import Peer
+from tests.unit.publishing import Server, full, node
+
+WALL = datetime.datetime(2026, 11, 28, 12, 0, tzinfo=datetime.UTC)
+NOW = 5000.0
+"""CLOCK_BOOTTIME when it is WALL."""
+FAULT = "a ControlTime is compared with the clock of the moment it is read"
+
+
+def text(seconds: float) -> str:
+    """What a right clock shows so many seconds from WALL."""
+    return (WALL + datetime.timedelta(seconds=seconds)).isoformat().replace("+00:00", "Z")
+
+
+class Watch:
+    """A publication that is told what the server's clock showed, and when that came."""
+
+    def __init__(self, *peers: dict) -> None:
+        self.server = Server()
+        self.number = 0
+        self.tell(full(*peers), at=NOW - 600)
+
+    def tell(self, response: dict, *, at: float, read_at: float | None = None) -> float:
+        """A MapResponse came at `at` and is read at `read_at`; our clock is right. The skew after it."""
+        self.number += 1
+        read_at = at if read_at is None else read_at
+        self.server.feed_bytes(
+            json.dumps(response).encode(),
+            read_at,
+            number=self.number,
+            keep_alive=bool(response.get("KeepAlive")),
+            received_at=at,
+            now_text=text(read_at - NOW),
+        )
+        return self.server.publication._netmap.clock_skew_s
+
+    def peer(self, stable_id: str) -> Peer:
+        return Peer(self.server.truth()[stable_id], {})
+
+
+@pytest.mark.xfail(strict=True, reason=FAULT)
+@pytest.mark.parametrize("waited", [61.0, 154.0, 8 * 3600.0])
+@pytest.mark.parametrize("kind", [{"KeepAlive": True}, {"OnlineChange": {"2": False}}])
+def test_a_message_that_waited_while_the_machine_slept_says_nothing_false_of_its_clock(waited, kind) -> None:
+    watch = Watch(node(2))
+    assert watch.tell(kind | {"ControlTime": text(-waited)}, at=NOW - waited, read_at=NOW) == 0.0
+
+
+@pytest.mark.xfail(strict=True, reason=FAULT)
+def test_a_key_that_expired_during_the_sleep_is_expired_after_it() -> None:
+    watch = Watch(node(2, KeyExpiry=text(-100)))
+    watch.tell({"KeepAlive": True, "ControlTime": text(-154)}, at=NOW - 154, read_at=NOW)
+    watch.tell({"OnlineChange": {"2": False}}, at=NOW)
+    assert watch.peer("n2").expired
+
+
+@pytest.mark.parametrize(
+    ("difference", "proved"),
+    [
+        (600.0, 600.0 - 154.0),
+        pytest.param(-600.0, -600.0 + 154.0, marks=pytest.mark.xfail(strict=True, reason=FAULT)),
+        (100.0, 0.0),
+    ],
+)
+def test_only_so_much_is_told_as_is_certain_whatever_the_wait_was(difference, proved) -> None:
+    """The server's clock is off by `difference`; the message may have come at any moment of the 154 s."""
+    for came_at in (0.0, 60.0, 154.0):
+        watch = Watch(node(2))
+        shows = text(-154 + came_at + difference)
+        skew = watch.tell({"KeepAlive": True, "ControlTime": shows}, at=NOW - 154, read_at=NOW)
+        assert min(0.0, difference) <= skew <= max(0.0, difference)
+        if proved:
+            assert skew * proved > 0
+            assert abs(skew) >= abs(proved) - 1e-3
+
+
+def test_what_is_known_for_certain_is_told_and_what_agrees_with_it_changes_nothing() -> None:
+    watch = Watch(node(2))
+    assert watch.tell({"KeepAlive": True, "ControlTime": text(-300)}, at=NOW) == pytest.approx(-300)
+    # It may have waited so long that it says the same again.
+    later = watch.tell({"KeepAlive": True, "ControlTime": text(-400)}, at=NOW, read_at=NOW + 200)
+    assert later <= -300
+    assert watch.tell({"KeepAlive": True, "ControlTime": text(300)}, at=NOW + 300) == 0.0
+
+
+@pytest.mark.xfail(strict=True, reason="a peer was seen when the message was read")
+def test_a_peer_was_seen_when_the_message_came_and_not_when_it_was_read() -> None:
+    watch = Watch(node(2))
+    watch.tell({"PeerSeenChange": {"2": True}}, at=NOW - 154, read_at=NOW)
+    assert watch.peer("n2").last_seen == text(-154)
