@@ -268,9 +268,6 @@ def test_before_any_message_there_is_no_packet_filter_and_after_it_one_that_deni
     assert replica.netmap.documents[Document.PACKET_FILTER] == b"{}"
 
 
-@pytest.mark.xfail(
-    strict=True, reason="an empty map is taken for none, and what belongs to regions only for a change"
-)
 def test_an_empty_relay_map_is_a_map() -> None:
     replica = Replica()
     replica.first(DERPMap={})

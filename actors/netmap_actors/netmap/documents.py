@@ -209,7 +209,8 @@ def _derp_map(old: bytes, delta: msgspec.Raw) -> bytes:
             merged.pop("omitDefaultRegions", None)
     elif "omitDefaultRegions" in before:
         merged["omitDefaultRegions"] = before["omitDefaultRegions"]
-    elif before:
+    elif old:
+        # There was a map, though perhaps an empty one: it decides.
         merged.pop("omitDefaultRegions", None)
     if "HomeParams" in new and "HomeParams" in before:
         merged["HomeParams"] = msgspec.Raw(
