@@ -202,6 +202,15 @@ def test_one_bad_peer_is_quarantined_and_shown(publisher, subscriber) -> None:
     publisher.next("degraded", code="peer_quarantined", active=False)
 
 
+def test_peers_that_are_not_shown_for_another_with_their_id_are_told_of(publisher) -> None:
+    publisher.new_session(full(node(2, StableID="twin"), node(3, StableID="twin"), node(4)))
+    assert "1 peers are not shown" in publisher.next("degraded", code="peer_hidden", active=True).text
+    assert publisher.statistics(peers=2).quarantined == 0
+    publisher.map_response({"PeersRemoved": [3]})
+    publisher.next("degraded", code="peer_hidden", active=False)
+    assert publisher.statistics(peers=2).seq
+
+
 def test_a_transaction_too_large_for_messages_comes_as_a_snapshot(publisher, subscriber) -> None:
     publisher.new_session(full(node(2)))
     assert isinstance(next_event(subscriber), Snapshot)

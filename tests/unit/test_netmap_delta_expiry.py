@@ -110,9 +110,6 @@ CORRECTIONS = {
 }
 
 
-@pytest.mark.xfail(
-    strict=True, reason="whose key expired is only looked at again by a message that is no keep-alive"
-)
 @pytest.mark.parametrize("correction", CORRECTIONS)
 def test_a_wrong_clock_of_the_server_does_no_harm_once_it_is_right(correction: str) -> None:
     replica = Replica()
@@ -132,9 +129,6 @@ def test_a_wrong_clock_of_the_server_does_no_harm_once_it_is_right(correction: s
     replica.check()
 
 
-@pytest.mark.xfail(
-    strict=True, reason="whose key expired is only looked at again by a message that is no keep-alive"
-)
 def test_a_keep_alive_that_corrects_the_clock_finds_what_has_expired() -> None:
     replica = netmap_of(peers=[n(1, KeyExpiry=SOON)])
     assert [type(update).__name__ for update in replica.then(KeepAlive=True, ControlTime=LATER).updates] == [

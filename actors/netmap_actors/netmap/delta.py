@@ -45,6 +45,8 @@ class Statistics(msgspec.Struct, frozen=True):
     """Peers of which the server did not say whether they are online."""
     quarantined: int
     """Nodes whose JSON could not be read, ourselves included."""
+    hidden: int
+    """Peers that are not shown, since another has their stable id or, in the last whole map, their NodeID."""
     suppressed: int
     """Peers that were sent again and said nothing new."""
     ignored_unknown_ids: int
@@ -65,10 +67,13 @@ class Netmap:
         self._documents = Documents(urls)
         self._profiles = Profiles()
         self._self_node: Peer | None = None
+        self._self_expiry: float | None = None
+        """When our key expires by the server's clock, UNIX seconds; None: never, or the server says it has."""
         self._self_reason = ""
         self._self_machine_authorized = False
         self._ignored = 0
         self._bad_patches = 0
+        self._repeated = 0
 
     def apply(self, response: MapResponse, *, first: bool, now_text: str) -> Changes:
         """Fold one message in. `now_text` is the wall clock in RFC 3339.
@@ -88,13 +93,15 @@ class Netmap:
             # The gate has seen all of it; only nesting just below the limit is left.
             raise BadMapResponse(f"cannot apply MapResponse: {escape(str(e))}") from None
         self._documents.clock(response.control_time, now_text)
-        updates: list[Update] = []
+        self._ignored += deltas.ignored
+        self._bad_patches += deltas.bad_patches
+        if deltas.only is not None:
+            self._repeated = deltas.repeated
+        # A keep-alive, too, may put the clock right by which keys have expired.
+        control_now = self._control_now(now_text)
+        updates: list[Update] = list(self._table.change(deltas.wanted, deltas.only, control_now=control_now))
+        updates += self._change_self(response, control_now)
         if not response.keep_alive:
-            self._ignored += deltas.ignored
-            self._bad_patches += deltas.bad_patches
-            control_now = self._control_now(now_text)
-            updates += self._table.change(deltas.wanted, deltas.only, control_now=control_now)
-            updates += self._change_self(response, control_now)
             updates += self._change_profiles(response, first=first)
         updates += self._documents.settle(documents)
         return Changes(updates, keep_alive=response.keep_alive, authoritative=first)
@@ -102,12 +109,7 @@ class Netmap:
     def pass_time(self, now_text: str) -> list[Update]:
         """Mark the keys that have expired when our wall clock says `now_text`, RFC 3339, ourselves included."""
         control_now = self._control_now(now_text)
-        updates: list[Update] = list(self._table.change({}, control_now=control_now))
-        node = self._self_node
-        if node is None or not node.decoded:
-            return updates
-        self._self_node = self._own(node.json, control_now)
-        return updates if self._self_node == node else [*updates, SelfChanged(self._self_node)]
+        return [*self._table.change({}, control_now=control_now), *self._expire_self(control_now)]
 
     def next_expiry(self) -> float | None:
         """When to call `pass_time`, UNIX seconds of our wall clock; None: no key is going to expire."""
@@ -160,6 +162,11 @@ class Netmap:
         return {**self._table.quarantined, self._self_node.stable_id: self._self_reason}
 
     @property
+    def hidden(self) -> Mapping[str, int]:
+        """How many peers are not shown, since another has their stable id; by stable id."""
+        return self._table.hidden
+
+    @property
     def statistics(self) -> Statistics:
         """Figures, each kept as the netmap changes."""
         table = self._table
@@ -168,6 +175,7 @@ class Netmap:
             online=table.online,
             unknown=table.unknown,
             quarantined=len(self.quarantined),
+            hidden=sum(table.hidden.values()) + self._repeated,
             suppressed=table.suppressed,
             ignored_unknown_ids=self._ignored,
             bad_patches=self._bad_patches,
@@ -193,19 +201,27 @@ class Netmap:
         fields = read_node(data)
         self._self_machine_authorized = fields.machine_authorized
         node = peer_of(fields, data)
-        return marked_expired(node) if has_passed(expiry_of(node), control_now) else node
+        self._self_expiry = expiry_of(node)
+        return marked_expired(node) if has_passed(self._self_expiry, control_now) else node
+
+    def _expire_self(self, control_now: float) -> list[SelfChanged]:
+        node, expiry = self._self_node, self._self_expiry
+        if node is None or expiry is None or node.expired == has_passed(expiry, control_now):
+            return []
+        self._self_node = self._own(node.json, control_now)
+        return [SelfChanged(self._self_node)]
 
     def _change_self(self, response: MapResponse, control_now: float) -> list[SelfChanged]:
-        if not response.has_node:
-            return []
+        if response.keep_alive or not response.has_node:
+            return self._expire_self(control_now)
         data = _with_legacy_capabilities(bytes(response.node))
         old = self._self_node
         if old is not None and same_json(old.json, data):
-            return []
+            return self._expire_self(control_now)
         try:
             self._self_node = self._own(data, control_now)
         except Unreadable as e:
-            self._self_reason = str(e)
+            self._self_reason, self._self_expiry = str(e), None
             node_id, stable_id = identify(data)
             self._self_node = quarantined_peer(
                 stable_id or (old.stable_id if old else f"id:{node_id or 0}"), node_id or 0, data

@@ -44,6 +44,8 @@ class PeerDeltas:
         """Deltas for ids that are not known."""
         self.bad_patches = 0
         """Patches that could not be read."""
+        self.repeated = 0
+        """Nodes of an authoritative message that another one with the same NodeID took the place of."""
 
     def collect(self, response: MapResponse, now_text: str) -> None:
         """Take in the message. `now_text`: wall clock in RFC 3339, for PeerSeenChange."""
@@ -71,10 +73,12 @@ class PeerDeltas:
             json = bytes(data)
             record = table.get(_guess(json))
             if record is not None and record.holds(json):
-                wanted.pop(record.key, None)
+                self.repeated += wanted.pop(record.key, None) is not None
                 kept.add(record.key)
             elif json != b"null":
-                key = table.key_of(json)
+                key = table.key_of(json, first=True)
+                before = wanted.get(key)
+                self.repeated += key in kept if before is None else bytes(before.json) != json
                 wanted[key] = Wanted(data)
         return kept
 

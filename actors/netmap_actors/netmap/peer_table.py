@@ -1,7 +1,8 @@
 """The peers, indexed by NodeID and by stable id, each kept as the encoded piece that snapshots are made of.
 
-Not here: what a MapResponse asks for (`peer_deltas`). A stable id names one node: whoever takes it last has it,
-and the node that had it before is gone. The cost of a change does not depend on the number of peers.
+Not here: what a MapResponse asks for (`peer_deltas`). A stable id names one node. Where a server gives it to several,
+the one with the greatest NodeID is shown, in whatever order they came; the others are kept, and one of them is shown
+when that one goes. The cost of a change does not depend on the number of peers.
 """
 
 from __future__ import annotations
@@ -78,6 +79,11 @@ class Record(msgspec.Struct, frozen=True, gc=False):
         """NodeID as published: 0 where it cannot be read."""
         return self.key if self.key < _BEYOND_INT64 else 0
 
+    @property
+    def rank(self) -> tuple[bool, int]:
+        """Of several nodes with one stable id, the greatest is shown: the newest one whose NodeID can be read."""
+        return self.key < _BEYOND_INT64, self.key
+
 
 class PeerTable:
     """All peers of the netmap. `encode` makes the published piece of a Peer."""
@@ -86,6 +92,8 @@ class PeerTable:
         self._encode = encode
         self._by_key: dict[int, Record] = {}
         self._by_stable_id: dict[str, Record] = {}
+        self._namesakes: dict[str, dict[int, Record]] = {}
+        """Nodes that are not shown, since another has their stable id; by stable id and key."""
         self._before: dict[str, Record | None] = {}
         self._expiries = Expiries()
         self._control_now = 0.0
@@ -95,6 +103,8 @@ class PeerTable:
         """Users whose references changed since the caller last emptied this."""
         self.quarantined: dict[str, str] = {}
         """Why, by stable id."""
+        self._reasons: dict[int, str] = {}
+        """The same by key, with those that are not shown."""
         self.online = 0
         self.unknown = 0
         """Peers of which the server did not say whether they are online."""
@@ -102,7 +112,12 @@ class PeerTable:
         """Peers that were sent again and said nothing new."""
 
     def __len__(self) -> int:
-        return len(self._by_key)
+        return len(self._by_stable_id)
+
+    @property
+    def hidden(self) -> Mapping[str, int]:
+        """How many nodes are not shown because another has their stable id, by stable id."""
+        return {stable_id: len(records) for stable_id, records in self._namesakes.items()}
 
     def get(self, key: int) -> Record | None:
         """The peer with this NodeID."""
@@ -122,19 +137,19 @@ class PeerTable:
 
     def pieces(self) -> list[bytes]:
         """The encoded pieces of all peers, in a list that later changes leave alone."""
-        return [record.piece for record in self._by_key.values()]
+        return [record.piece for record in self._by_stable_id.values()]
 
     def peer(self, record: Record) -> Peer:
         """The Peer behind a record."""
         peer = self._read(record.key, record.stable_id, record.json, spoiled=record.spoiled)[0]
         return self._as_of_now(peer, expiry_of(peer))
 
-    def key_of(self, data: bytes | msgspec.Raw) -> int:
-        """Under which key a node's JSON belongs."""
+    def key_of(self, data: bytes | msgspec.Raw, *, first: bool = False) -> int:
+        """Under which key a node's JSON belongs. `first`: it begins a session, so nobody is known yet."""
         node_id, stable_id = identify(data)
         if node_id is not None:
             return node_id
-        known = self._by_stable_id.get(stable_id) if stable_id else None
+        known = self._by_stable_id.get(stable_id) if stable_id and not first else None
         return known.key if known else _BEYOND_INT64 + int(digest_of(stable_id.encode() or bytes(data)), 16)
 
     def change(
@@ -162,7 +177,8 @@ class PeerTable:
         for key in gone:
             if (record := self._by_key.get(key)) is not None:
                 self._take_out(record)
-        for key, want in wanted.items():
+        # Whose NodeID cannot be read comes last, and so beside a node that has its stable id, too.
+        for key, want in sorted(wanted.items(), key=lambda item: item[0] >= _BEYOND_INT64):
             if want is not None:
                 self._put(key, want)
         return self._differences()
@@ -181,9 +197,6 @@ class PeerTable:
         peer, sharer, reason = self._read(key, known_as, data, spoiled=spoiled)
         expiry = expiry_of(peer)
         peer = self._as_of_now(peer, expiry)
-        displaced = self._by_stable_id.get(peer.stable_id)
-        if displaced is not None:
-            self._take_out(displaced)
         piece = self._encode(peer)
         at = _position(piece, data)
         record = Record(
@@ -198,13 +211,35 @@ class PeerTable:
             user=peer.user_id,
             sharer=sharer,
         )
-        self._before.setdefault(record.stable_id, None)
         self._by_key[key] = record
-        self._by_stable_id[record.stable_id] = record
         self._expiries.put(key, expiry)
         if reason:
-            self.quarantined[record.stable_id] = reason
+            self._reasons[key] = reason
+        shown = self._by_stable_id.get(record.stable_id)
+        if shown is not None and shown.rank > record.rank:
+            self._namesakes.setdefault(record.stable_id, {})[key] = record
+            return
+        if shown is not None:
+            if shown.key >= _BEYOND_INT64:
+                # No removal can name it; it was this node as long as nobody could read its NodeID.
+                self._take_out(shown)
+            else:
+                self._hide(shown)
+                self._namesakes.setdefault(record.stable_id, {})[shown.key] = shown
+        self._show(record)
+
+    def _show(self, record: Record) -> None:
+        self._before.setdefault(record.stable_id, None)
+        self._by_stable_id[record.stable_id] = record
+        if record.key in self._reasons:
+            self.quarantined[record.stable_id] = self._reasons[record.key]
         self._count(record, 1)
+
+    def _hide(self, record: Record) -> None:
+        self._before.setdefault(record.stable_id, record)
+        del self._by_stable_id[record.stable_id]
+        self.quarantined.pop(record.stable_id, None)
+        self._count(record, -1)
 
     def _as_of_now(self, peer: Peer, expiry: float | None) -> Peer:
         return marked_expired(peer) if has_passed(expiry, self._control_now) else peer
@@ -225,12 +260,16 @@ class PeerTable:
         return quarantined_peer(stable_id, node_id, data), 0, reason
 
     def _take_out(self, record: Record) -> None:
-        self._before.setdefault(record.stable_id, record)
         del self._by_key[record.key]
-        del self._by_stable_id[record.stable_id]
         self._expiries.forget(record.key)
-        self.quarantined.pop(record.stable_id, None)
-        self._count(record, -1)
+        self._reasons.pop(record.key, None)
+        namesakes = self._namesakes.get(record.stable_id, {})
+        if namesakes.pop(record.key, None) is None:
+            self._hide(record)
+            if namesakes:
+                self._show(namesakes.pop(max(namesakes, key=lambda key: namesakes[key].rank)))
+        if not namesakes:
+            self._namesakes.pop(record.stable_id, None)
 
     def _count(self, record: Record, step: int) -> None:
         self.online += step * (record.online is True)

@@ -40,6 +40,8 @@ class NetmapFacts(NamedTuple):
     """Peers of which the server did not say whether they are online."""
     quarantined: int = 0
     """Peers whose JSON did not decode."""
+    hidden: int = 0
+    """Peers that are not shown, since another has their stable id or NodeID."""
     domain: str = ""
     self_name: str = ""
     self_stable_id: str = ""

@@ -122,6 +122,7 @@ class TailnetNetmap:
             online=statistics.online,
             unknown=statistics.unknown,
             quarantined=statistics.quarantined,
+            hidden=statistics.hidden,
             domain=self._netmap.domain,
             self_name=node.name if node else "",
             self_stable_id=node.stable_id if node else "",

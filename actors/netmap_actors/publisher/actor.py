@@ -190,6 +190,7 @@ class Publisher(ActorBase):
         counters["gaps"] = publication.intake.gaps
         counters["bad_map_responses"] = publication.bad
         counters["suppressed"] = self._netmap.statistics.suppressed
+        counters["hidden_peers"] = self._netmap.statistics.hidden
         counters["unknown_ids"] = self._netmap.statistics.ignored_unknown_ids
         fronts = self._open_fronts()
         counters["answers_completed"] = sum(front.answers_completed for front in fronts)
@@ -244,7 +245,14 @@ class Publisher(ActorBase):
         now = self.loop.now()
         facts = self._netmap.facts()
         quarantined = facts.quarantined
-        shown = (self._publication.state(now), self._publication.mapped_session, facts.peers, quarantined)
+        hidden = facts.hidden
+        shown = (
+            self._publication.state(now),
+            self._publication.mapped_session,
+            facts.peers,
+            quarantined,
+            hidden,
+        )
         self._tell_age(now)
         if shown != self._shown:
             self._shown = shown
@@ -252,6 +260,14 @@ class Publisher(ActorBase):
                 self.degraded("peer_quarantined", f"{quarantined} peers could not be decoded")
             else:
                 self.healed("peer_quarantined")
+            if hidden:
+                self.degraded(
+                    "peer_hidden",
+                    f"{hidden} peers are not shown: the control server names others with the same id, and only one "
+                    "can have it; tell who runs it",
+                )
+            else:
+                self.healed("peer_hidden")
             self.heartbeat_now()
         self._tell_clock_skew()
         self._arm()
