@@ -50,7 +50,6 @@ def test_a_clock_that_differs_from_the_servers_is_told_until_it_does_not(publish
     publisher.next("degraded", code="clock_skew", active=False)
 
 
-@pytest.mark.xfail(strict=True, reason="a ControlTime is compared with the clock of the moment it is read")
 def test_a_message_that_waited_through_a_sleep_does_not_put_the_clock_in_doubt(publisher) -> None:
     with Subscriber(publisher.runtime_dir) as subscriber:
         publisher.new_session(full(node(2), ControlTime=in_seconds(0)))

@@ -9,6 +9,7 @@ import dataclasses
 from typing import TYPE_CHECKING
 
 from netmap_actors.bus.push_queue import PushQueue
+from netmap_actors.control.arrivals import Arrivals
 from netmap_actors.wire import internal_pb2
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ class Reports:
         )
         self._paused_since: float | None = None
         self._said_paused = False
-        self._unsure_since: float | None = None
+        self._arrivals = Arrivals()
         self.standing = Standing()
         self.lost = 0
         """Words liveness did not take; Progress makes up for them."""
@@ -99,6 +100,7 @@ class Reports:
             limit=event.limit,
             last_received_at=event.since,
         )
+        self._arrivals.requested(event.since)
         message = internal_pb2.StageEntered(
             generation=self._generation,
             session=event.session,
@@ -111,23 +113,22 @@ class Reports:
         return message
 
     def reading(self, stopped_since: float | None) -> None:
-        """Until nothing is left to read: it may have waited for us since `stopped_since`, if we were stopped."""
-        if self._unsure_since is None:
-            self._unsure_since = stopped_since
+        """Something is about to be read. `stopped_since`: when the loop looked last, if it was stopped since."""
+        if stopped_since is not None:
+            self._arrivals.stopped(stopped_since, self._loop.now())
 
     def map_document(self, document: MapDocument) -> None:
         """One complete MapResponse: its header to both, its JSON to the publisher."""
-        # Nobody can tell when it came while we were stopped. It is taken to be as old as it can be: what is younger
-        # than we say costs a new connection at worst, what is older would pass for fresh.
-        unsure = self._unsure_since
-        received_at = document.received_at if unsure is None else min(unsure, document.received_at)
+        arrival = self._arrivals.message(document.received_at)
         self.standing.last_number = document.number
-        self.standing.last_received_at = received_at
+        self.standing.last_received_at = arrival.received_at
         header = internal_pb2.MapResponseReceived(
             generation=self._generation,
             session=document.session,
             number=document.number,
-            received_at=received_at,
+            received_at=arrival.received_at,
+            present_since=arrival.present_since,
+            sent_since=arrival.sent_since,
             size=len(document.json),
             keep_alive=document.keep_alive,
         )
@@ -141,7 +142,7 @@ class Reports:
     def drained(self, now: float) -> None:
         """A read found nothing, and nothing is left unhandled."""
         self.standing.drained_at = now
-        self._unsure_since = None
+        self._arrivals.drained(now)
 
     def progress(self) -> None:
         """Tell liveness all it needs to know."""
@@ -169,6 +170,8 @@ class Reports:
             self.lost += 1
 
     def _resumed(self) -> None:
+        if self._paused_since is not None:
+            self._arrivals.resumed(self._paused_since)
         self._paused_since = None
         # What came meanwhile is read first: after a pause a Progress that does not know of it proves nothing.
         self._on_room()

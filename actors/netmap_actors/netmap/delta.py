@@ -12,7 +12,7 @@ import msgspec
 
 from netmap_actors.errors import BadMapResponse, escape
 from netmap_actors.netmap.changes import Changes, SelfChanged
-from netmap_actors.netmap.documents import Documents, unix_seconds
+from netmap_actors.netmap.documents import Documents, earlier, unix_seconds
 from netmap_actors.netmap.expiry import expiry_of, has_passed, marked_expired
 from netmap_actors.netmap.model import Unreadable, identify, peer_of, quarantined_peer, read_node
 from netmap_actors.netmap.node_json import members, same_json, with_members
@@ -75,9 +75,18 @@ class Netmap:
         self._bad_patches = 0
         self._repeated = 0
 
-    def apply(self, response: MapResponse, *, first: bool, now_text: str) -> Changes:
+    def apply(
+        self,
+        response: MapResponse,
+        *,
+        first: bool,
+        now_text: str,
+        unread: float = 0.0,
+        waited: float = 0.0,
+    ) -> Changes:
         """Fold one message in. `now_text` is the wall clock in RFC 3339.
 
+        `unread`: it came so many seconds ago, at most; `waited`: the server sent it so many seconds ago, at most.
         `first`: it is the first of its session, keep-alives apart, and authoritative for everything: what it does
         not name is gone. Raises BadMapResponse, the netmap unchanged, when such a message lacks Node.
         """
@@ -88,11 +97,11 @@ class Netmap:
         try:
             documents = self._documents.fold(response, first=first)
             if not response.keep_alive:
-                deltas.collect(response, now_text)
+                deltas.collect(response, earlier(now_text, unread))
         except (NotGoJson, Unreadable) as e:
             # The gate has seen all of it; only nesting just below the limit is left.
             raise BadMapResponse(f"cannot apply MapResponse: {escape(str(e))}") from None
-        self._documents.clock(response.control_time, now_text)
+        self._documents.clock(response.control_time, now_text, waited)
         self._ignored += deltas.ignored
         self._bad_patches += deltas.bad_patches
         if deltas.only is not None:
@@ -151,7 +160,7 @@ class Netmap:
 
     @property
     def clock_skew_s(self) -> float:
-        """Server's wall clock minus ours in seconds; 0 when they agree within a minute."""
+        """Server's wall clock minus ours in seconds, as far as it is proved; 0 when they may agree within a minute."""
         return self._documents.clock_skew_s
 
     @property

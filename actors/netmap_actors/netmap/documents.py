@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from netmap_actors.tailcfg.map_response import MapResponse
     from netmap_actors.web_url import UrlPolicy
 
-__all__ = ["SKEW_TOLERANCE", "DocumentState", "Documents", "unix_seconds"]
+__all__ = ["SKEW_TOLERANCE", "DocumentState", "Documents", "earlier", "unix_seconds"]
 
 SKEW_TOLERANCE: Final = 60.0
 """Seconds by which the server's clock may differ from ours before the difference counts."""
@@ -106,15 +106,23 @@ class Documents:
             updates.append(DomainChanged(state.domain))
         return updates
 
-    def clock(self, control_time: str, now_text: str) -> None:
-        """Take in MapResponse.ControlTime, when our own wall clock says `now_text`; the zero time says nothing."""
+    def clock(self, control_time: str, now_text: str, waited: float = 0.0) -> None:
+        """Take in MapResponse.ControlTime, when our own wall clock says `now_text`; the zero time says nothing.
+
+        The server wrote it up to `waited` seconds ago, so the clocks differ by what its text shows now, or by up to so
+        much more. What we know already stays while that is possible; else the least that is possible is believed.
+        """
         if is_zero_time(control_time):
             return
         theirs, ours = unix_seconds(control_time), unix_seconds(now_text)
         if theirs is None or ours is None:
             return
         self.control_time = control_time
-        self.clock_skew_s = theirs - ours if abs(theirs - ours) > SKEW_TOLERANCE else 0.0
+        least, most = theirs - ours, theirs - ours + max(0.0, waited)
+        skew = self.clock_skew_s
+        if not least <= skew <= most:
+            skew = min(max(0.0, least), most)
+        self.clock_skew_s = skew if abs(skew) > SKEW_TOLERANCE else 0.0
 
     def _rendered(self, old: DocumentState, new: DocumentState) -> dict[Document, bytes]:
         """The documents that may have changed: only a part that was replaced is written out again."""
@@ -164,6 +172,14 @@ def unix_seconds(text: str) -> float | None:
     except ValueError:
         return None
     return moment.timestamp() if moment.tzinfo is not None else None
+
+
+def earlier(text: str, seconds: float) -> str:
+    """The moment so many seconds before that of an RFC 3339 text, as such a text."""
+    if seconds <= 0:
+        return text
+    moment = datetime.datetime.fromisoformat(text) - datetime.timedelta(seconds=seconds)
+    return moment.isoformat().replace("+00:00", "Z")
 
 
 def _object(values: Mapping[str, bytes]) -> bytes:

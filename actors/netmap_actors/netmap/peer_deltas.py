@@ -47,8 +47,8 @@ class PeerDeltas:
         self.repeated = 0
         """Nodes of an authoritative message that another one with the same NodeID took the place of."""
 
-    def collect(self, response: MapResponse, now_text: str) -> None:
-        """Take in the message. `now_text`: wall clock in RFC 3339, for PeerSeenChange."""
+    def collect(self, response: MapResponse, came_text: str) -> None:
+        """Take in the message. `came_text`: when it came by our wall clock, RFC 3339, for PeerSeenChange."""
         if response.peers:
             self.only = self._whole(response.peers)
             return
@@ -58,7 +58,7 @@ class PeerDeltas:
             if is_set(data):
                 self.wanted[self._table.key_of(data)] = Wanted(data)
         for node_id, seen in (response.peer_seen_change or {}).items():
-            self._change(node_id, {"LastSeen": encode(now_text) if seen else None})
+            self._change(node_id, {"LastSeen": encode(came_text) if seen else None})
         for node_id, online in (response.online_change or {}).items():
             self._change(node_id, {"Online": b"true" if online else b"false"})
         for patch in response.peers_changed_patch or ():

@@ -97,12 +97,15 @@ class Publication:
         if decision is Decision.FIRST:
             self._freshness.session_began()
             self._session_mapped = False
+        # Another process stamped it: nothing it says makes the netmap fresh for longer than from now on. What waited
+        # is as old as the wait.
+        arrived = max(0.0, min(now, header.received_at, header.present_since or now))
+        sent = min(arrived, header.sent_since or arrived)
         full = False
         updates: list[Update] = []
         if not header.keep_alive or len(document) > BARE_KEEP_ALIVE:
-            full, updates = self._apply(document, now, now_text)
-        # Another process stamped it: nothing it says makes the netmap fresh for longer than from now on.
-        self._freshness.received(max(0.0, min(now, header.received_at)))
+            full, updates = self._apply(document, now, now_text, unread=now - arrived, waited=now - sent)
+        self._freshness.received(arrived)
         self._transaction(updates, "session_started" if full else "received", now)
         return full
 
@@ -174,10 +177,14 @@ class Publication:
         _, rest, peers = self._snapshot()
         return snapshot_parts(head, rest, peers)
 
-    def _apply(self, document: bytes, now: float, now_text: str) -> tuple[bool, list[Update]]:
+    def _apply(
+        self, document: bytes, now: float, now_text: str, *, unread: float, waited: float
+    ) -> tuple[bool, list[Update]]:
         first = not self._session_mapped
         try:
-            applied = self._netmap.apply(document, first=first, now_text=now_text)
+            applied = self._netmap.apply(
+                document, first=first, now_text=now_text, unread=unread, waited=waited
+            )
         except BadMapResponse as error:
             self.bad += 1
             self.intake.refuse(str(error), now)

@@ -53,10 +53,13 @@ class NetmapFacts(NamedTuple):
 class NetmapState(Protocol):
     """The netmap of the publisher."""
 
-    def apply(self, document: bytes, *, first: bool, now_text: str) -> Applied:
+    def apply(
+        self, document: bytes, *, first: bool, now_text: str, unread: float = 0.0, waited: float = 0.0
+    ) -> Applied:
         """Take in one MapResponse; `first`: the first of a session that is no keep-alive, authoritative for everything.
 
-        `now_text` is the wall clock in RFC 3339. Raises BadMapResponse, with the netmap unchanged.
+        `now_text` is the wall clock in RFC 3339, `unread` and `waited` how many seconds ago the message came and was
+        sent, at most. Raises BadMapResponse, with the netmap unchanged.
         """
 
     def pass_time(self, now_text: str) -> list[Update]:

@@ -74,15 +74,17 @@ class TailnetNetmap:
         """Counters of the delta engine."""
         return self._netmap.statistics
 
-    def apply(self, document: bytes, *, first: bool, now_text: str) -> Applied:
+    def apply(
+        self, document: bytes, *, first: bool, now_text: str, unread: float = 0.0, waited: float = 0.0
+    ) -> Applied:
         """Take in one MapResponse. Raises BadMapResponse, with the netmap unchanged."""
         response = decode_map_response(document)
-        done = self._netmap.apply(response, first=first, now_text=now_text)
+        done = self._netmap.apply(response, first=first, now_text=now_text, unread=unread, waited=waited)
         return Applied([_encoded(update) for update in done.updates], done.keep_alive)
 
     @property
     def clock_skew_s(self) -> float:
-        """The server's wall clock minus ours, as of its last word about it; 0 when they agree within a minute."""
+        """The server's wall clock minus ours, as its words about it prove; 0 when they may agree within a minute."""
         return self._netmap.clock_skew_s
 
     def pass_time(self, now_text: str) -> list[Update]:

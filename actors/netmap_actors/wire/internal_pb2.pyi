@@ -227,20 +227,24 @@ class StageEntered(_message.Message):
     def __init__(self, generation: _Optional[int] = ..., session: _Optional[int] = ..., stage: _Optional[str] = ..., since: _Optional[float] = ..., limit: _Optional[float] = ...) -> None: ...
 
 class MapResponseReceived(_message.Message):
-    __slots__ = ("generation", "session", "number", "received_at", "size", "keep_alive")
+    __slots__ = ("generation", "session", "number", "received_at", "size", "keep_alive", "present_since", "sent_since")
     GENERATION_FIELD_NUMBER: _ClassVar[int]
     SESSION_FIELD_NUMBER: _ClassVar[int]
     NUMBER_FIELD_NUMBER: _ClassVar[int]
     RECEIVED_AT_FIELD_NUMBER: _ClassVar[int]
     SIZE_FIELD_NUMBER: _ClassVar[int]
     KEEP_ALIVE_FIELD_NUMBER: _ClassVar[int]
+    PRESENT_SINCE_FIELD_NUMBER: _ClassVar[int]
+    SENT_SINCE_FIELD_NUMBER: _ClassVar[int]
     generation: int
     session: int
     number: int
     received_at: float
     size: int
     keep_alive: bool
-    def __init__(self, generation: _Optional[int] = ..., session: _Optional[int] = ..., number: _Optional[int] = ..., received_at: _Optional[float] = ..., size: _Optional[int] = ..., keep_alive: bool = ...) -> None: ...
+    present_since: float
+    sent_since: float
+    def __init__(self, generation: _Optional[int] = ..., session: _Optional[int] = ..., number: _Optional[int] = ..., received_at: _Optional[float] = ..., size: _Optional[int] = ..., keep_alive: bool = ..., present_since: _Optional[float] = ..., sent_since: _Optional[float] = ...) -> None: ...
 
 class Progress(_message.Message):
     __slots__ = ("generation", "session", "stage", "stage_since", "limit", "last_number", "last_received_at", "drained_at", "paused", "paused_since")
