@@ -93,7 +93,6 @@ def test_no_message_says_fresh_of_what_is_older_than_the_limit(publisher: Publis
 
 
 @pytest.mark.slow
-@pytest.mark.xfail(strict=True, reason="each question is void by the time its answer is read")
 def test_a_program_that_polls_every_six_seconds_has_a_fresh_netmap_and_loses_it_with_the_publisher() -> None:
     def rarely(subscriber: Subscriber) -> str:
         again = boottime() + SILENCE_LIMIT + 0.1

@@ -141,6 +141,7 @@ class Simulation:
             self.restart()
         self.thaw()
         self.late = 0.0
+        self._flying = [(self.now, *rest) for _, *rest in self._flying]
         for client in self.clients:
             client.stopped, client.period, client.poll_at = False, 0.0, 0.0
         self.begin_session()

@@ -15,9 +15,6 @@ STEPS = 40
 LIMIT = 2.0
 
 
-@pytest.mark.xfail(
-    strict=True, reason="what is read counts from when it is read, and not from when it was said"
-)
 @pytest.mark.parametrize("block", range(BLOCKS))
 def test_every_subscriber_ends_with_the_exact_netmap_and_never_showed_a_false_one(block: int) -> None:
     wanted = os.environ.get("NETMAP_SIMULATION_SEED")

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from netmap_actors.publication import answers, core, snapshot
 from netmap_actors.publisher.front import MAX_REQUEST, UPDATES_HWM
-from netmap_actors.subscriber import Peers, Subscriber, replica
+from netmap_actors.subscriber import Peers, Subscriber, answer, replica
 from netmap_actors.wire import netmap_pb2
 from netmap_actors.wire.topics import PREFIX, Kind
 from tests.unit.test_replica_histories import Run, losses, step
@@ -37,6 +37,7 @@ def test_the_figures_of_the_manual_hold() -> None:
     ):
         assert figure in " ".join(PAGE.split()), figure
     assert answers.MAX_ACTIVE == 8, "eight requesters"
+    assert answer.PART_BYTES == snapshot.PART_BYTES
 
 
 def test_the_examples_are_python_and_name_what_there_is() -> None:

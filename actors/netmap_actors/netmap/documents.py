@@ -176,9 +176,10 @@ def unix_seconds(text: str) -> float | None:
 
 def earlier(text: str, seconds: float) -> str:
     """The moment so many seconds before that of an RFC 3339 text, as such a text."""
-    if seconds <= 0:
+    now = unix_seconds(text)
+    if now is None or seconds <= 0:
         return text
-    moment = datetime.datetime.fromisoformat(text) - datetime.timedelta(seconds=seconds)
+    moment = datetime.datetime.fromtimestamp(now - seconds, datetime.UTC)
     return moment.isoformat().replace("+00:00", "Z")
 
 

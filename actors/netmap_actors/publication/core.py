@@ -100,7 +100,7 @@ class Publication:
         # Another process stamped it: nothing it says makes the netmap fresh for longer than from now on. What waited
         # is as old as the wait.
         arrived = max(0.0, min(now, header.received_at, header.present_since or now))
-        sent = min(arrived, header.sent_since or arrived)
+        sent = max(0.0, min(arrived, header.sent_since or arrived))
         full = False
         updates: list[Update] = []
         if not header.keep_alive or len(document) > BARE_KEEP_ALIVE:
@@ -152,7 +152,7 @@ class Publication:
         self._transaction([], "silence", now)
         commit = self._sequences.last_commit
         message = self._sequences.message(
-            commit.seq, commit.topic_seq.get(Kind.COMMIT.value, 0), self._shown, self._freshness.age(now)
+            commit.seq, commit.topic_seq.get(Kind.COMMIT.value, 0), self._shown, self._freshness.age(now), now
         )
         message.heartbeat.last_commit.CopyFrom(commit)
         return Published(commit.seq, topic_of(Kind.HEARTBEAT), message.SerializeToString())
@@ -164,9 +164,9 @@ class Publication:
         """
         self._transaction([], "silence", clock())
 
-        def trust() -> tuple[netmap_pb2.NetmapState, float | None]:
+        def trust() -> tuple[netmap_pb2.NetmapState, float | None, float]:
             now = clock()
-            return self._freshness.state(now), self._freshness.age(now)
+            return self._freshness.state(now), self._freshness.age(now), now
 
         head = Head(token, self.epoch, self.seq, trust)
         if self._shown == NONE:
@@ -217,12 +217,12 @@ class Publication:
         for update in updates:
             seq, topic_seq = self._sequences.count(update.kind)
             if small:
-                message = self._sequences.message(seq, topic_seq, state, age).SerializeToString()
+                message = self._sequences.message(seq, topic_seq, state, age, now).SerializeToString()
                 # Protobuf joins by concatenation, so the piece the netmap keeps is not encoded again.
                 body = prefix(_BODY_TAGS[update.kind], len(update.body))
                 messages.append(Published(seq, topic_of(update.kind), b"".join((message, body, update.body))))
         commit, topic_seq = self._sequences.commit(len(updates))
-        closing = self._sequences.message(commit.seq, topic_seq, state, age)
+        closing = self._sequences.message(commit.seq, topic_seq, state, age, now)
         closing.commit.CopyFrom(commit)
         messages.append(Published(commit.seq, topic_of(Kind.COMMIT), closing.SerializeToString()))
         if small:

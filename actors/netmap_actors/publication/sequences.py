@@ -53,9 +53,9 @@ class Sequences:
         return dict(self._topic_seq)
 
     def message(
-        self, seq: int, topic_seq: int, state: netmap_pb2.NetmapState, age: float | None
+        self, seq: int, topic_seq: int, state: netmap_pb2.NetmapState, age: float | None, now: float
     ) -> netmap_pb2.BusMessage:
-        """A message of this epoch and transaction, without its body."""
+        """A message of this epoch and transaction, without its body. `now`: seconds of CLOCK_BOOTTIME."""
         return netmap_pb2.BusMessage(
             schema=SCHEMA,
             epoch=self.epoch,
@@ -64,4 +64,5 @@ class Sequences:
             txn=self.txn,
             state=state,
             age_s=age,
+            said_at=now,
         )

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from netmap_actors.publication.ring import Published
 
-    Trust = Callable[[], tuple[netmap_pb2.NetmapState, float | None]]
+    Trust = Callable[[], tuple[netmap_pb2.NetmapState, float | None, float]]
 
 __all__ = ["PART_BYTES", "Head", "catch_up_parts", "not_yet_parts", "snapshot_parts"]
 
@@ -42,7 +42,7 @@ class Head:
 
     def next(self, *, last: bool) -> netmap_pb2.Reply:
         """The next part, without its body."""
-        state, age = self._trust()
+        state, age, now = self._trust()
         reply = netmap_pb2.Reply(
             schema=SCHEMA,
             token=self._token,
@@ -50,6 +50,7 @@ class Head:
             seq=self._seq,
             state=state,
             age_s=age,
+            said_at=now,
             part=self._part,
             last=last,
         )

@@ -10,10 +10,12 @@ from netmap_actors.wire import netmap_pb2
 from netmap_actors.wire.pieces import BadPieces, cut
 from netmap_actors.wire.topics import SCHEMA, Kind
 
-__all__ = ["MAX_ANSWER", "Answer"]
+__all__ = ["MAX_ANSWER", "PART_BYTES", "Answer"]
 
 MAX_ANSWER = 1024 * 1024 * 1024
 """Bytes of one answer in all its parts."""
+PART_BYTES = 256 * 1024
+"""Bytes at which the publisher closes a part; one piece may be larger."""
 
 _SNAPSHOT_FIELD = netmap_pb2.Reply.DESCRIPTOR.fields_by_name["snapshot"].number
 _PEERS_FIELD = netmap_pb2.SnapshotChunk.DESCRIPTOR.fields_by_name["peers"].number
@@ -31,6 +33,8 @@ class Answer:
         self._peers_seen = 0
         self._rest: list[bytes] = []
         self.head = netmap_pb2.Reply()
+        self.first_said_at = 0.0
+        """Of its first part."""
         self.not_yet = False
         self.contents: Contents | None = None
         """The whole netmap, of a snapshot."""
@@ -71,6 +75,8 @@ class Answer:
             raise BadPieces("cannot join the parts of two answers")
         if not head.epoch:
             raise BadPieces("cannot use an answer without an epoch")
+        if not self._parts:
+            self.first_said_at = head.said_at
         self._parts += 1
         self.head = head
 

@@ -17,6 +17,7 @@ import zmq
 from netmap_actors.clock import SystemClock
 from netmap_actors.curve_keys import check_public, read_secret
 from netmap_actors.runtime_paths import default_runtime_dir, remote_endpoints, requests_path, updates_path
+from netmap_actors.subscriber.answer import MAX_ANSWER, PART_BYTES
 from netmap_actors.subscriber.replica import SILENCE_LIMIT, Replica, subscribed_kinds
 from netmap_actors.wire.topics import Kind, topic_of
 
@@ -36,8 +37,9 @@ UPDATES_HWM = 10_000
 """Messages that wait for us; more are lost, which the numbers show, and a snapshot makes up for it."""
 REQUESTS_HWM = 2
 """Requests that wait for a publisher to come; they all ask the same."""
-ANSWERS_HWM = 8
-"""Parts of an answer that wait for us, of a quarter of a mebibyte each."""
+ANSWERS_HWM = MAX_ANSWER // PART_BYTES
+"""Parts of an answer that wait for us: all of the largest, since who polls rarely has to find it whole. The publisher
+gives up who takes nothing for 10 s."""
 MAX_MESSAGE = 256 * 1024 * 1024
 MAX_EVENTS = 200_000
 """Events nobody has taken; with more, they give way to one Snapshot."""
@@ -302,6 +304,7 @@ class Subscriber:
         if self._reading:
             return
         self._reading = True
+        self._replica.expire(self._clock.boottime())  # so that the Snapshot says what is shown by now
         self._replica.emit = True
         if self._replica.has_netmap:
             self._emit([self._replica.snapshot(self._clock.boottime())])

@@ -1,7 +1,8 @@
 """The subscriber's half of the bus as a machine: messages and answers in, true changes and requests out.
 
 It subscribes first and asks then (the Clone pattern); a gap or a new epoch means asking again. What it shows is
-always the netmap of one commit. It neither waits nor reads a clock; `client` is the shell around it.
+always the netmap of one commit. A word is as old as its stamp says, however late it is read. It neither waits nor reads
+a clock; `client` is the shell around it.
 """
 
 from __future__ import annotations
@@ -24,10 +25,13 @@ if TYPE_CHECKING:
 __all__ = ["ABSENCE_LIMIT", "ANSWER_TIMEOUT", "BEHIND_LIMIT", "SILENCE_LIMIT", "Replica", "subscribed_kinds"]
 
 SILENCE_LIMIT = 6.0
-"""Seconds without a word of the publisher (three heartbeats) after which the view says stale."""
+"""Seconds after the publisher's last word about what we hold (three heartbeats) after which the view says stale."""
 ABSENCE_LIMIT = 3.0
-"""Seconds without a word (a heartbeat comes every 2 s) after which the next word is not taken to be the following one:
-either of us was stopped or cut off, and what got lost may be the last there was. So we ask."""
+"""Seconds (a heartbeat comes every 2 s) beyond which a word is too old to be the last there was: either of us was
+stopped or cut off, and what came after it may be lost. So we ask."""
+CLOCK_SLIP = 0.5
+"""Seconds by which a word may seem to be of the future; with more the two clocks have not run alike, as when a virtual
+machine stood still, and how old words are is found out anew."""
 SETTLE = 0.2
 """Seconds without a message before that is asked: what waits in our socket is taken first, for a jump in it shows by
 itself, and what is in order need not be skipped."""
@@ -43,11 +47,6 @@ ASK_INTERVAL = 0.25
 MAX_BUFFERED = 20_000
 """Messages kept while an answer is awaited; more are let go and asked for again."""
 
-_STATES = {
-    netmap_pb2.NETMAP_STATE_NONE: "none",
-    netmap_pb2.NETMAP_STATE_FRESH: "fresh",
-    netmap_pb2.NETMAP_STATE_STALE: "stale",
-}
 _ALWAYS = frozenset({Kind.STATE_CHANGED, Kind.COMMIT, Kind.HEARTBEAT})
 _PEERS = frozenset({Kind.PEER_UPSERTED, Kind.PEER_REMOVED, Kind.USER_PROFILES_CHANGED})
 
@@ -88,7 +87,10 @@ class Replica:
         self._pending_topic_seq: dict[str, int] = {}
         """With what is pending counted in."""
         self._heard_epoch = 0
-        self._heard_at: float | None = None
+        self._offset: float | None = None
+        """To be added to the epoch's stamps: a word was not said before, on our clock. None until it has answered."""
+        self._proved_at = float("-inf")
+        """What we hold was what the publisher had then, or later."""
         self._state = netmap_pb2.NETMAP_STATE_NONE
         self._age: tuple[float, float] | None = None
         self._shown = "none"
@@ -98,9 +100,6 @@ class Replica:
         """In order, but perhaps not complete."""
         self._checking = False
         """The request on its way was made on suspicion."""
-        self._unconfirmed = False
-        """We were stopped or cut off for so long that what waited in our socket may have become false meanwhile: only
-        an answer to a question of afterwards is believed."""
         self._pending: list[netmap_pb2.BusMessage] = []
         self._buffer: list[netmap_pb2.BusMessage] = []
         self._ask_at: float | None = None
@@ -157,7 +156,7 @@ class Replica:
         """The view as an event that later changes leave alone; for a reader that begins in the middle."""
         frozen = Netmap(self._contents.copy())
         return Snapshot(
-            epoch=self._epoch, seq=self._seq, state=self._shown, age_s=self.age(now), netmap=frozen
+            epoch=self._epoch, seq=self._seq, state=self.state(now), age_s=self.age(now), netmap=frozen
         )
 
     # The machine
@@ -179,33 +178,14 @@ class Replica:
         if message.schema != SCHEMA or message.WhichOneof("body") != kind.value or not message.epoch:
             self.malformed += 1
             return []
-        absent = self._heard_at is not None and now > self._heard_at + ABSENCE_LIMIT
-        if self._heard_at is not None and now >= self._heard_at + SILENCE_LIMIT:
-            self._unconfirmed = True
-        self._heard_at = now
         if message.epoch != self._heard_epoch:
             self._new_epoch(message.epoch, now)
-        elif absent and self._synced:
-            self._suspicious = True
-        if kind is Kind.HEARTBEAT:
-            self._heartbeat(message, now)
-            events: list[Event] = []
-        elif self._synced:
-            events = self._take(message, now)
-        else:
-            self._keep(message, now)
-            events = []
-        if self._suspicious and self._synced and (self._ask_at is None or not self._unconfirmed):
-            self._ask_at = now + SETTLE + (ASK_JITTER * self._jitter() if self._unconfirmed else 0.0)
-        return self._with_state(events, now)
+        return self._with_state(self._hear(message, now), now)
 
     def receive_answer(self, data: bytes, now: float) -> list[Event]:
         """One part of an answer from the requests socket. Returns the changes of what is shown."""
         if self._answer is None:
             return []
-        if now >= self._asked_at + SILENCE_LIMIT:
-            self._ask(now)  # what it says was true before we were stopped
-            return self._with_state([], now)
         try:
             complete = self._answer.receive(data)
         except BadPieces:
@@ -214,8 +194,6 @@ class Replica:
             return []
         if complete is None:
             return []  # of an earlier request
-        # An answer is a word, too: after it nothing more may come, not even a first heartbeat.
-        self._heard_at = self._asked_at = now
         if not complete:
             self._ask_at = now + ANSWER_TIMEOUT
             return []
@@ -232,8 +210,7 @@ class Replica:
         """When to call `expire`."""
         times = [self._ask_at]
         if self._shown == "fresh":
-            if self._heard_at is not None:
-                times.append(self._heard_at + SILENCE_LIMIT)
+            times.append(self._proved_at + SILENCE_LIMIT)
             if self._behind_since is not None:
                 times.append(self._behind_since + BEHIND_LIMIT)
         return min((t for t in times if t is not None), default=None)
@@ -255,19 +232,19 @@ class Replica:
         self._buffer.clear()
         self._ask(now)
 
-    def _heartbeat(self, message: netmap_pb2.BusMessage, now: float) -> None:
-        commit = message.heartbeat.last_commit
-        if self._synced:
-            if commit.seq > self._seq or message.epoch != self._epoch:
-                self._gap(now)
-                self._doubt(message)
-            elif commit.seq == self._seq:
-                self._trust_again()
-                self._believe(message.state, message, now)
-        else:
-            self._doubt(message)
-            if commit.seq and self._answer is None and self._ask_at is None:
-                self._ask(now)  # there was no netmap yet when we asked; now there is
+    def _hear(self, message: netmap_pb2.BusMessage, now: float) -> list[Event]:
+        """A message as it comes, or as it was kept."""
+        if not self._synced:
+            self._keep(message, now)
+            return []
+        if not message.HasField("heartbeat"):
+            return self._take(message, now)
+        if message.epoch != self._epoch or message.seq > self._seq:
+            self._gap(now)
+            self._keep(message, now)
+        elif message.seq == self._seq:
+            self._believe(message.state, message, now)
+        return []
 
     def _take(self, message: netmap_pb2.BusMessage, now: float) -> list[Event]:
         """The next message in order, or a gap."""
@@ -306,7 +283,6 @@ class Replica:
     def _answered(self, answer: Answer, now: float) -> list[Event]:
         head = answer.head
         self._count_unseen_gap(head)
-        self._unconfirmed = False
         self._synced = False
         self._drop_pending()
         if not self._heard_epoch:
@@ -316,13 +292,17 @@ class Replica:
                 self.answered = True
                 self._epoch = head.epoch
             self._behind_since = None
-            # What was heard meanwhile may be the first commit.
-            if any(m.HasField("commit") and m.epoch == self._heard_epoch for m in self._buffer):
+            # Who answers is the publisher of now, so the one whose netmap we hold is gone.
+            self._state = netmap_pb2.NETMAP_STATE_NONE
+            # What was heard meanwhile may be its first commit.
+            if any(m.seq and m.epoch == self._heard_epoch for m in self._buffer):
                 self._ask(now)
             self._buffer.clear()
             return []
+        self._measure(answer)
         events: list[Event] = []
         if answer.contents is not None:
+            self._behind_since = None
             events = self._replace(answer.contents, head, now)
             self._topic_seq = {kind: seq for kind, seq in answer.topic_seq.items() if self._follows(kind)}
             self._pending_topic_seq = dict(self._topic_seq)
@@ -339,15 +319,11 @@ class Replica:
         if self._synced and self._seq != head.seq:
             self._gap(now)
         if self._synced:
-            self._believe(head.state, head, now)
+            self._believe(head.state, head, now, self._asked_at)
         buffered, self._buffer = self._buffer, []
         for message in buffered:
-            if message.epoch != self._epoch:
-                continue
-            if self._synced:
-                events += self._take(message, now)
-            else:
-                self._keep(message, now)
+            if message.epoch == self._epoch:
+                events += self._hear(message, now)
         if self._synced and self._heard_epoch != self._epoch:
             # Either stream may be the older one; asking once more settles it.
             self._fall_behind(now)
@@ -364,32 +340,31 @@ class Replica:
         first = not self._have_netmap
         self._have_netmap = True
         self._epoch, self._seq = head.epoch, head.seq
-        self._believe(head.state, head, now)
+        self._believe(head.state, head, now, self._asked_at)
         if first:
             self._shown = self._judge(now)[0]
             return [self.snapshot(now)] if self.emit else []
         if not self.emit:
             return []
-        state = _STATES.get(head.state, "stale")
-        return list(difference(old, contents, self._stamp(state, now)))
+        return list(difference(old, contents, self._stamp(self._judge(now)[0], now)))
 
     def _keep(self, message: netmap_pb2.BusMessage, now: float) -> None:
         """Something came while an answer is awaited, or before one is asked for."""
+        if message.epoch == self._epoch and message.state != netmap_pb2.NETMAP_STATE_FRESH:
+            # Bad news of what we hold is believed at once, though we do not know yet what we have missed.
+            self._state = message.state
         if len(self._buffer) >= MAX_BUFFERED:
             self._buffer.clear()
         self._buffer.append(message)
-        if self._answer is None and self._ask_at is None and message.HasField("commit"):
+        # There may have been no netmap when we asked; with a commit, or its echo, there is one.
+        last = message.HasField("commit") or (message.HasField("heartbeat") and message.seq > 0)
+        if last and self._answer is None and self._ask_at is None:
             self._ask(now)
 
     def _gap(self, now: float) -> None:
         self.gaps += 1
         self._fall_behind(now)
         self._ask(now)
-
-    def _trust_again(self) -> None:
-        if self._suspicious and not self._unconfirmed:
-            self._suspicious = False
-            self._ask_at = None
 
     def _fall_behind(self, now: float) -> None:
         self._synced = False
@@ -427,28 +402,53 @@ class Replica:
     def _follows(self, kind: str) -> bool:
         return any(kind == k.value for k in self._kinds)
 
-    def _believe(
-        self, state: netmap_pb2.NetmapState, source: netmap_pb2.BusMessage | netmap_pb2.Reply, now: float
-    ) -> None:
-        self._state = state
-        if source.HasField("age_s"):
-            self._age = (source.age_s, now)
+    def _measure(self, answer: Answer) -> None:
+        """What an answer says was not said before it was asked for; so we know the same of every word of its epoch."""
+        offset = self._asked_at - answer.first_said_at if answer.first_said_at else None
+        if self._offset is None or offset is None or answer.head.epoch != self._epoch:
+            self._offset = offset
+        else:
+            self._offset = max(self._offset, offset)
 
-    def _doubt(self, message: netmap_pb2.BusMessage) -> None:
-        """Bad news of what we hold is believed at once, though we do not know yet what we have missed."""
-        if message.epoch == self._epoch and message.state != netmap_pb2.NETMAP_STATE_FRESH:
-            self._state = message.state
+    def _said(self, said_at: float, now: float) -> float:
+        """Since when, on our clock, a word may have been said; -inf where nobody can tell."""
+        if not said_at or self._offset is None:
+            return float("-inf")
+        if said_at + self._offset > now + CLOCK_SLIP:
+            self._offset = None
+            return float("-inf")
+        return min(now, said_at + self._offset)
+
+    def _believe(
+        self,
+        state: netmap_pb2.NetmapState,
+        source: netmap_pb2.BusMessage | netmap_pb2.Reply,
+        now: float,
+        since: float = float("-inf"),
+    ) -> None:
+        """The publisher's word about what we hold, said at `since` or later."""
+        said = max(since, self._said(source.said_at, now))
+        self._state = state
+        self._proved_at = max(self._proved_at, said)
+        if source.HasField("age_s") and said >= self._proved_at:
+            self._age = (source.age_s, said)
+        self._suspicious = now >= said + ABSENCE_LIMIT
+        if not self._suspicious:
+            self._ask_at = None
+        elif self._ask_at is None or now < self._proved_at + SILENCE_LIMIT:
+            # Once we are stale it is not put off any more by what goes on coming.
+            silent = now >= self._proved_at + SILENCE_LIMIT
+            self._ask_at = now + SETTLE + (ASK_JITTER * self._jitter() if silent else 0.0)
 
     def _judge(self, now: float) -> tuple[str, str]:
         """The state to show, and why it is not the publisher's word."""
         if not self._have_netmap:
             return "none", ""
+        if self._heard_epoch not in (0, self._epoch) or self._state == netmap_pb2.NETMAP_STATE_NONE:
+            return "stale", "publisher_restarted"
         if self._state != netmap_pb2.NETMAP_STATE_FRESH:
             return "stale", ""
-        if self._heard_epoch not in (0, self._epoch):
-            return "stale", "publisher_restarted"
-        silent = self._heard_at is not None and now >= self._heard_at + SILENCE_LIMIT
-        if silent or self._unconfirmed:
+        if now >= self._proved_at + SILENCE_LIMIT:
             return "stale", "publisher_silent"
         if self._behind_since is not None and now >= self._behind_since + BEHIND_LIMIT:
             return "stale", "behind"

@@ -19,7 +19,7 @@ NETMAP_STATE_FRESH: NetmapState
 NETMAP_STATE_STALE: NetmapState
 
 class BusMessage(_message.Message):
-    __slots__ = ("schema", "epoch", "seq", "topic_seq", "txn", "state", "age_s", "peer_upserted", "peer_removed", "self_changed", "dns_changed", "packet_filter_changed", "derp_map_changed", "user_profiles_changed", "ssh_policy_changed", "domain_changed", "health_changed", "state_changed", "commit", "heartbeat", "settings_changed")
+    __slots__ = ("schema", "epoch", "seq", "topic_seq", "txn", "state", "age_s", "said_at", "peer_upserted", "peer_removed", "self_changed", "dns_changed", "packet_filter_changed", "derp_map_changed", "user_profiles_changed", "ssh_policy_changed", "domain_changed", "health_changed", "state_changed", "commit", "heartbeat", "settings_changed")
     SCHEMA_FIELD_NUMBER: _ClassVar[int]
     EPOCH_FIELD_NUMBER: _ClassVar[int]
     SEQ_FIELD_NUMBER: _ClassVar[int]
@@ -27,6 +27,7 @@ class BusMessage(_message.Message):
     TXN_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
     AGE_S_FIELD_NUMBER: _ClassVar[int]
+    SAID_AT_FIELD_NUMBER: _ClassVar[int]
     PEER_UPSERTED_FIELD_NUMBER: _ClassVar[int]
     PEER_REMOVED_FIELD_NUMBER: _ClassVar[int]
     SELF_CHANGED_FIELD_NUMBER: _ClassVar[int]
@@ -48,6 +49,7 @@ class BusMessage(_message.Message):
     txn: int
     state: NetmapState
     age_s: float
+    said_at: float
     peer_upserted: Peer
     peer_removed: PeerRemoved
     self_changed: Peer
@@ -62,7 +64,7 @@ class BusMessage(_message.Message):
     commit: Commit
     heartbeat: Heartbeat
     settings_changed: Document
-    def __init__(self, schema: _Optional[int] = ..., epoch: _Optional[int] = ..., seq: _Optional[int] = ..., topic_seq: _Optional[int] = ..., txn: _Optional[int] = ..., state: _Optional[_Union[NetmapState, str]] = ..., age_s: _Optional[float] = ..., peer_upserted: _Optional[_Union[Peer, _Mapping]] = ..., peer_removed: _Optional[_Union[PeerRemoved, _Mapping]] = ..., self_changed: _Optional[_Union[Peer, _Mapping]] = ..., dns_changed: _Optional[_Union[Document, _Mapping]] = ..., packet_filter_changed: _Optional[_Union[Document, _Mapping]] = ..., derp_map_changed: _Optional[_Union[Document, _Mapping]] = ..., user_profiles_changed: _Optional[_Union[UserProfilesChanged, _Mapping]] = ..., ssh_policy_changed: _Optional[_Union[Document, _Mapping]] = ..., domain_changed: _Optional[_Union[DomainChanged, _Mapping]] = ..., health_changed: _Optional[_Union[Document, _Mapping]] = ..., state_changed: _Optional[_Union[StateChanged, _Mapping]] = ..., commit: _Optional[_Union[Commit, _Mapping]] = ..., heartbeat: _Optional[_Union[Heartbeat, _Mapping]] = ..., settings_changed: _Optional[_Union[Document, _Mapping]] = ...) -> None: ...
+    def __init__(self, schema: _Optional[int] = ..., epoch: _Optional[int] = ..., seq: _Optional[int] = ..., topic_seq: _Optional[int] = ..., txn: _Optional[int] = ..., state: _Optional[_Union[NetmapState, str]] = ..., age_s: _Optional[float] = ..., said_at: _Optional[float] = ..., peer_upserted: _Optional[_Union[Peer, _Mapping]] = ..., peer_removed: _Optional[_Union[PeerRemoved, _Mapping]] = ..., self_changed: _Optional[_Union[Peer, _Mapping]] = ..., dns_changed: _Optional[_Union[Document, _Mapping]] = ..., packet_filter_changed: _Optional[_Union[Document, _Mapping]] = ..., derp_map_changed: _Optional[_Union[Document, _Mapping]] = ..., user_profiles_changed: _Optional[_Union[UserProfilesChanged, _Mapping]] = ..., ssh_policy_changed: _Optional[_Union[Document, _Mapping]] = ..., domain_changed: _Optional[_Union[DomainChanged, _Mapping]] = ..., health_changed: _Optional[_Union[Document, _Mapping]] = ..., state_changed: _Optional[_Union[StateChanged, _Mapping]] = ..., commit: _Optional[_Union[Commit, _Mapping]] = ..., heartbeat: _Optional[_Union[Heartbeat, _Mapping]] = ..., settings_changed: _Optional[_Union[Document, _Mapping]] = ...) -> None: ...
 
 class Peer(_message.Message):
     __slots__ = ("stable_id", "id", "name", "addresses", "allowed_ips", "online", "last_seen", "tags", "user_id", "os", "hostname", "routes", "key", "key_expiry", "expired", "home_derp", "endpoints", "machine_key", "disco_key", "created", "cap", "json", "decoded")
@@ -200,13 +202,14 @@ class Request(_message.Message):
     def __init__(self, schema: _Optional[int] = ..., token: _Optional[bytes] = ..., epoch: _Optional[int] = ..., seq: _Optional[int] = ...) -> None: ...
 
 class Reply(_message.Message):
-    __slots__ = ("schema", "token", "epoch", "seq", "state", "age_s", "part", "last", "not_yet", "catch_up", "snapshot")
+    __slots__ = ("schema", "token", "epoch", "seq", "state", "age_s", "said_at", "part", "last", "not_yet", "catch_up", "snapshot")
     SCHEMA_FIELD_NUMBER: _ClassVar[int]
     TOKEN_FIELD_NUMBER: _ClassVar[int]
     EPOCH_FIELD_NUMBER: _ClassVar[int]
     SEQ_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
     AGE_S_FIELD_NUMBER: _ClassVar[int]
+    SAID_AT_FIELD_NUMBER: _ClassVar[int]
     PART_FIELD_NUMBER: _ClassVar[int]
     LAST_FIELD_NUMBER: _ClassVar[int]
     NOT_YET_FIELD_NUMBER: _ClassVar[int]
@@ -218,12 +221,13 @@ class Reply(_message.Message):
     seq: int
     state: NetmapState
     age_s: float
+    said_at: float
     part: int
     last: bool
     not_yet: NotYet
     catch_up: CatchUp
     snapshot: SnapshotChunk
-    def __init__(self, schema: _Optional[int] = ..., token: _Optional[bytes] = ..., epoch: _Optional[int] = ..., seq: _Optional[int] = ..., state: _Optional[_Union[NetmapState, str]] = ..., age_s: _Optional[float] = ..., part: _Optional[int] = ..., last: bool = ..., not_yet: _Optional[_Union[NotYet, _Mapping]] = ..., catch_up: _Optional[_Union[CatchUp, _Mapping]] = ..., snapshot: _Optional[_Union[SnapshotChunk, _Mapping]] = ...) -> None: ...
+    def __init__(self, schema: _Optional[int] = ..., token: _Optional[bytes] = ..., epoch: _Optional[int] = ..., seq: _Optional[int] = ..., state: _Optional[_Union[NetmapState, str]] = ..., age_s: _Optional[float] = ..., said_at: _Optional[float] = ..., part: _Optional[int] = ..., last: bool = ..., not_yet: _Optional[_Union[NotYet, _Mapping]] = ..., catch_up: _Optional[_Union[CatchUp, _Mapping]] = ..., snapshot: _Optional[_Union[SnapshotChunk, _Mapping]] = ...) -> None: ...
 
 class NotYet(_message.Message):
     __slots__ = ()
