@@ -20,7 +20,9 @@ const (
 	topicPrefix  = "netmap/1/"
 	schema       = 1
 	silenceLimit = 6 * time.Second        // three heartbeats
-	absenceLimit = 3 * time.Second        // what comes after it may not be all there was
+	absenceLimit = 3 * time.Second        // what was said before may not be the last there was
+	settle       = 200 * time.Millisecond // before that is asked: what waits is taken first
+	clockSlip    = 500 * time.Millisecond // by which a word may seem to be of the future
 	answerLimit  = 2 * time.Second        // without a part of the answer
 	askJitter    = 100 * time.Millisecond // spreads the requests of all who saw the same gap
 	askPace      = 250 * time.Millisecond // between two requests, at least
@@ -71,7 +73,10 @@ type Replica struct {
 
 	inStep bool     // every message up to lastSeq is here
 	kept   []update // came while out of step; the answer may be older than they are
-	heard  time.Time
+
+	// How old words are. What is shown was true at `proved`, or later; the publisher's clock showed 0 at `origin`, or
+	// later (zero: not known).
+	proved, origin time.Time
 
 	askAt   time.Time // zero: nothing to ask and no answer awaited
 	askedAt time.Time
@@ -94,9 +99,6 @@ func (r *Replica) Disconnected() {
 func (r *Replica) Update(topic string, data []byte, now time.Time) {
 	if u, ok := decode(topic, data); ok {
 		r.take(u, now)
-		if r.inStep {
-			r.heard = now // A word that we could not follow makes nothing fresh.
-		}
 	}
 }
 
@@ -112,12 +114,8 @@ func (r *Replica) take(u update, now time.Time) {
 	if u.Epoch != r.epoch {
 		r.setState("stale") // Another publisher: the old netmap stays, as that, until the new one's is here.
 	}
-	absent := now.Sub(r.heard)
-	if absent >= silenceLimit {
-		r.setState("stale") // What waited for us was true before; now only an answer tells.
-	}
 	switch {
-	case r.inStep && (u.Epoch != r.epoch || absent > absenceLimit):
+	case r.inStep && u.Epoch != r.epoch:
 		r.gap(u, now)
 	case !r.inStep:
 		r.keep(u)
@@ -129,7 +127,7 @@ func (r *Replica) take(u update, now time.Time) {
 		if beat.GetLastCommit().GetSeq() > r.seq {
 			r.gap(u, now)
 		} else {
-			r.setState(stateName(u.State))
+			r.setState(r.believe(u.State, u.SaidAt, time.Time{}, now))
 		}
 	case u.Seq <= r.lastSeq: // The answer had it already.
 	// Whoever subscribes to some topics only has no use for seq, and looks at topic_seq alone.
@@ -138,7 +136,7 @@ func (r *Replica) take(u update, now time.Time) {
 	default:
 		r.lastSeq, r.lastTopicSeq[u.kind] = u.Seq, u.TopicSeq
 		if u.GetCommit() != nil {
-			r.commit(u)
+			r.commit(u, now)
 		} else {
 			r.collected = append(r.collected, u)
 		}
@@ -146,7 +144,7 @@ func (r *Replica) take(u update, now time.Time) {
 }
 
 // commit applies the transaction: all of it now, and nothing of it before.
-func (r *Replica) commit(end update) {
+func (r *Replica) commit(end update, now time.Time) {
 	r.seq, r.topicSeq = end.Seq, maps.Clone(r.lastTopicSeq)
 	for _, u := range r.collected {
 		// The other kinds (dns_changed, self_changed …) would have their case here.
@@ -164,7 +162,53 @@ func (r *Replica) commit(end update) {
 		}
 	}
 	r.collected = nil
-	r.setState(stateName(end.State))
+	r.setState(r.believe(end.State, end.SaidAt, time.Time{}, now))
+}
+
+// believe takes the publisher's word about what is shown, said at `since` or later, and returns the state to show.
+func (r *Replica) believe(state pb.NetmapState, saidAt float64, since, now time.Time) string {
+	if said := r.said(saidAt, now); said.After(since) {
+		since = said
+	}
+	if since.After(r.proved) {
+		r.proved = since
+	}
+	switch doubtful := now.Sub(since) >= absenceLimit; {
+	case doubtful && r.askAt.IsZero():
+		r.askAt = now.Add(settle)
+	case !doubtful && r.token == nil:
+		r.askAt = time.Time{}
+	}
+	if state == pb.NetmapState_NETMAP_STATE_FRESH && now.Sub(r.proved) >= silenceLimit {
+		return "stale"
+	}
+	return stateName(state)
+}
+
+// measure learns how the two clocks stand: what the answer says was not said before it was asked for.
+func (r *Replica) measure(head *pb.Reply) {
+	if head.Epoch != r.epoch {
+		r.origin = time.Time{}
+	}
+	if origin := r.askedAt.Add(-seconds(head.SaidAt)); head.SaidAt != 0 && origin.After(r.origin) {
+		r.origin = origin
+	}
+}
+
+// said is when the publisher can have said this at the earliest; zero if that cannot be told.
+func (r *Replica) said(at float64, now time.Time) time.Time {
+	if at == 0 || r.origin.IsZero() {
+		return time.Time{}
+	}
+	said := r.origin.Add(seconds(at))
+	switch {
+	case said.After(now.Add(clockSlip)): // One of the clocks stood still.
+		r.origin = time.Time{}
+		return time.Time{}
+	case said.After(now):
+		return now
+	}
+	return said
 }
 
 // Answer takes one part of an answer from the requests socket.
@@ -173,11 +217,6 @@ func (r *Replica) Answer(data []byte, now time.Time) {
 	if proto.Unmarshal(data, part) != nil || part.Schema != schema || r.token == nil || !bytes.Equal(part.Token, r.token) {
 		return // Of an earlier request, perhaps.
 	}
-	if now.Sub(r.askAt) >= silenceLimit {
-		r.askAgain(now) // We were stopped: it is of before.
-		return
-	}
-	r.heard = now
 	r.parts = append(r.parts, part)
 	head := r.parts[0]
 	if int(part.Part) != len(r.parts)-1 || part.Epoch != head.Epoch || part.Seq != head.Seq {
@@ -192,11 +231,13 @@ func (r *Replica) Answer(data []byte, now time.Time) {
 	r.parts, r.kept, r.token, r.askAt = nil, nil, nil, time.Time{}
 	switch part.Body.(type) {
 	case *pb.Reply_Snapshot:
-		if !r.replace(parts) {
+		r.measure(head)
+		if !r.replace(parts, now) {
 			r.askAgain(now)
 			return
 		}
 	case *pb.Reply_CatchUp:
+		r.measure(head)
 		r.inStep = part.Epoch == r.epoch
 		for _, part := range parts {
 			for _, missed := range part.GetCatchUp().GetMessages() {
@@ -209,9 +250,10 @@ func (r *Replica) Answer(data []byte, now time.Time) {
 			r.fallBehind()
 			r.ask(now)
 		} else {
-			r.setState(stateName(part.State))
+			r.setState(r.believe(part.State, part.SaidAt, r.askedAt, now))
 		}
-	default: // not_yet: `take` asks when there is a commit; one may be among what was kept.
+	default: // not_yet: whose netmap we hold is gone. `take` asks when there is a commit; it may have been kept.
+		r.fallBehind()
 		r.setState("stale")
 	}
 	for _, u := range kept {
@@ -222,7 +264,7 @@ func (r *Replica) Answer(data []byte, now time.Time) {
 }
 
 // replace makes the snapshot the netmap; it says false if the snapshot is not whole.
-func (r *Replica) replace(parts []*pb.Reply) bool {
+func (r *Replica) replace(parts []*pb.Reply, now time.Time) bool {
 	peers, topicSeq := map[string]Peer{}, map[string]uint64{}
 	for _, part := range parts {
 		for _, p := range part.GetSnapshot().GetPeers() {
@@ -235,9 +277,10 @@ func (r *Replica) replace(parts []*pb.Reply) bool {
 		return false
 	}
 	r.peers, r.topicSeq, r.epoch, r.seq = peers, topicSeq, head.Epoch, head.Seq
-	r.state = stateName(parts[len(parts)-1].State) // The newest word of it.
-	r.fallBehind()                                 // What was collected is of an older netmap.
+	r.fallBehind() // What was collected is of an older netmap.
 	r.inStep = true
+	last := parts[len(parts)-1] // The newest word of it.
+	r.state = r.believe(last.State, last.SaidAt, r.askedAt, now)
 	shown := slices.AppendSeq([]Peer{}, maps.Values(peers))
 	slices.SortFunc(shown, func(a, b Peer) int { return cmp.Compare(a.StableID, b.StableID) })
 	r.print(Line{Type: "snapshot", State: r.state, Peers: shown})
@@ -261,9 +304,7 @@ func (r *Replica) keep(u update) {
 	if len(r.kept) == keepLimit {
 		r.kept = nil // The numbers will show that they are missing.
 	}
-	if u.GetHeartbeat() == nil {
-		r.kept = append(r.kept, u)
-	}
+	r.kept = append(r.kept, u)
 }
 
 // ask makes a request due, soon but not at once, unless one is under way.
@@ -283,7 +324,7 @@ func (r *Replica) askAgain(now time.Time) {
 
 // Deadline is when to call Tick.
 func (r *Replica) Deadline() time.Time {
-	silence := r.heard.Add(silenceLimit)
+	silence := r.proved.Add(silenceLimit)
 	if r.state == "fresh" && (r.askAt.IsZero() || silence.Before(r.askAt)) {
 		return silence
 	}
@@ -292,7 +333,7 @@ func (r *Replica) Deadline() time.Time {
 
 // Tick lets time do its work. It returns the request that is due, or nil.
 func (r *Replica) Tick(now time.Time) []byte {
-	if r.state == "fresh" && now.Sub(r.heard) >= silenceLimit {
+	if r.state == "fresh" && now.Sub(r.proved) >= silenceLimit {
 		r.setState("stale")
 	}
 	if r.askAt.IsZero() || now.Before(r.askAt) {
@@ -318,6 +359,10 @@ func (r *Replica) setState(state string) {
 func (r *Replica) print(line Line) {
 	line.Epoch, line.Seq = r.epoch, r.seq
 	r.Print(line)
+}
+
+func seconds(s float64) time.Duration {
+	return time.Duration(s * float64(time.Second))
 }
 
 func stateName(state pb.NetmapState) string {

@@ -96,6 +96,9 @@ type BusMessage struct {
 	State NetmapState `protobuf:"varint,6,opt,name=state,proto3,enum=netmap_supervisor.bus.v1.NetmapState" json:"state,omitempty"`
 	// Seconds since the last complete MapResponse; absent before the first.
 	AgeS *float64 `protobuf:"fixed64,7,opt,name=age_s,json=ageS,proto3,oneof" json:"age_s,omitempty"`
+	// When the publisher said this, seconds on a clock of its own that does not stand still in suspend; never 0. Only
+	// differences within one epoch mean something. It tells how old a message is that is read late.
+	SaidAt float64 `protobuf:"fixed64,8,opt,name=said_at,json=saidAt,proto3" json:"said_at,omitempty"`
 	// Types that are valid to be assigned to Body:
 	//
 	//	*BusMessage_PeerUpserted
@@ -192,6 +195,13 @@ func (x *BusMessage) GetState() NetmapState {
 func (x *BusMessage) GetAgeS() float64 {
 	if x != nil && x.AgeS != nil {
 		return *x.AgeS
+	}
+	return 0
+}
+
+func (x *BusMessage) GetSaidAt() float64 {
+	if x != nil {
+		return x.SaidAt
 	}
 	return 0
 }
@@ -1159,6 +1169,8 @@ type Reply struct {
 	Seq   uint64      `protobuf:"varint,4,opt,name=seq,proto3" json:"seq,omitempty"`
 	State NetmapState `protobuf:"varint,5,opt,name=state,proto3,enum=netmap_supervisor.bus.v1.NetmapState" json:"state,omitempty"`
 	AgeS  *float64    `protobuf:"fixed64,6,opt,name=age_s,json=ageS,proto3,oneof" json:"age_s,omitempty"`
+	// As in BusMessage; of this part.
+	SaidAt float64 `protobuf:"fixed64,9,opt,name=said_at,json=saidAt,proto3" json:"said_at,omitempty"`
 	// Position of this part in the answer: 0, 1, 2, ...
 	Part uint32 `protobuf:"varint,7,opt,name=part,proto3" json:"part,omitempty"`
 	Last bool   `protobuf:"varint,8,opt,name=last,proto3" json:"last,omitempty"`
@@ -1240,6 +1252,13 @@ func (x *Reply) GetState() NetmapState {
 func (x *Reply) GetAgeS() float64 {
 	if x != nil && x.AgeS != nil {
 		return *x.AgeS
+	}
+	return 0
+}
+
+func (x *Reply) GetSaidAt() float64 {
+	if x != nil {
+		return x.SaidAt
 	}
 	return 0
 }
@@ -1588,7 +1607,7 @@ var File_netmap_actors_wire_netmap_proto protoreflect.FileDescriptor
 
 const file_netmap_actors_wire_netmap_proto_rawDesc = "" +
 	"\n" +
-	"\x1fnetmap_actors/wire/netmap.proto\x12\x18netmap_supervisor.bus.v1\"\xa6\n" +
+	"\x1fnetmap_actors/wire/netmap.proto\x12\x18netmap_supervisor.bus.v1\"\xbf\n" +
 	"\n" +
 	"\n" +
 	"BusMessage\x12\x16\n" +
@@ -1598,7 +1617,8 @@ const file_netmap_actors_wire_netmap_proto_rawDesc = "" +
 	"\ttopic_seq\x18\x04 \x01(\x04R\btopicSeq\x12\x10\n" +
 	"\x03txn\x18\x05 \x01(\x04R\x03txn\x12;\n" +
 	"\x05state\x18\x06 \x01(\x0e2%.netmap_supervisor.bus.v1.NetmapStateR\x05state\x12\x18\n" +
-	"\x05age_s\x18\a \x01(\x01H\x01R\x04ageS\x88\x01\x01\x12E\n" +
+	"\x05age_s\x18\a \x01(\x01H\x01R\x04ageS\x88\x01\x01\x12\x17\n" +
+	"\asaid_at\x18\b \x01(\x01R\x06saidAt\x12E\n" +
 	"\rpeer_upserted\x18\x10 \x01(\v2\x1e.netmap_supervisor.bus.v1.PeerH\x00R\fpeerUpserted\x12J\n" +
 	"\fpeer_removed\x18\x11 \x01(\v2%.netmap_supervisor.bus.v1.PeerRemovedH\x00R\vpeerRemoved\x12C\n" +
 	"\fself_changed\x18\x12 \x01(\v2\x1e.netmap_supervisor.bus.v1.PeerH\x00R\vselfChanged\x12E\n" +
@@ -1679,14 +1699,15 @@ const file_netmap_actors_wire_netmap_proto_rawDesc = "" +
 	"\x06schema\x18\x01 \x01(\rR\x06schema\x12\x14\n" +
 	"\x05token\x18\x02 \x01(\fR\x05token\x12\x14\n" +
 	"\x05epoch\x18\x03 \x01(\x04R\x05epoch\x12\x10\n" +
-	"\x03seq\x18\x04 \x01(\x04R\x03seq\"\xb2\x03\n" +
+	"\x03seq\x18\x04 \x01(\x04R\x03seq\"\xcb\x03\n" +
 	"\x05Reply\x12\x16\n" +
 	"\x06schema\x18\x01 \x01(\rR\x06schema\x12\x14\n" +
 	"\x05token\x18\x02 \x01(\fR\x05token\x12\x14\n" +
 	"\x05epoch\x18\x03 \x01(\x04R\x05epoch\x12\x10\n" +
 	"\x03seq\x18\x04 \x01(\x04R\x03seq\x12;\n" +
 	"\x05state\x18\x05 \x01(\x0e2%.netmap_supervisor.bus.v1.NetmapStateR\x05state\x12\x18\n" +
-	"\x05age_s\x18\x06 \x01(\x01H\x01R\x04ageS\x88\x01\x01\x12\x12\n" +
+	"\x05age_s\x18\x06 \x01(\x01H\x01R\x04ageS\x88\x01\x01\x12\x17\n" +
+	"\asaid_at\x18\t \x01(\x01R\x06saidAt\x12\x12\n" +
 	"\x04part\x18\a \x01(\rR\x04part\x12\x12\n" +
 	"\x04last\x18\b \x01(\bR\x04last\x12;\n" +
 	"\anot_yet\x18\x10 \x01(\v2 .netmap_supervisor.bus.v1.NotYetH\x00R\x06notYet\x12>\n" +
