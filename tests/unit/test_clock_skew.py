@@ -7,6 +7,8 @@ import json
 
 import pytest
 
+from netmap_actors.publication.tailnet_netmap import TailnetNetmap
+from netmap_actors.subscriber.changes import stable_id_of
 from netmap_actors.subscriber.peer import Peer
 from tests.unit.publishing import Server, full, node
 
@@ -93,3 +95,51 @@ def test_a_peer_was_seen_when_the_message_came_and_not_when_it_was_read() -> Non
     watch = Watch(node(2))
     watch.tell({"PeerSeenChange": {"2": True}}, at=NOW - 154, read_at=NOW)
     assert watch.peer("n2").last_seen == text(-154)
+
+
+@pytest.mark.parametrize("wrong_by", [-365 * 86400.0, 86400.0])
+def test_a_clock_of_ours_that_is_set_right_changes_no_key(wrong_by) -> None:
+    """As on a machine without a battery: it starts in another year, and is set when the network is there."""
+    netmap = TailnetNetmap(http_urls=False)
+    peers = [node(2, KeyExpiry=text(86400 / 2)), node(3, KeyExpiry=text(-86400 / 2))]
+
+    def expired(seconds: float, wrong_by: float) -> list[bool]:
+        netmap.wall_clock((WALL.timestamp() + seconds) + wrong_by, NOW + seconds)
+        netmap.pass_time(text(seconds + wrong_by))
+        pieces = {stable_id_of(piece): piece for piece in netmap.peer_pieces()}
+        return [Peer(pieces[stable_id], {}).expired for stable_id in ("n2", "n3")]
+
+    netmap.wall_clock(WALL.timestamp() + wrong_by, NOW)
+    document = json.dumps(full(*peers, ControlTime=text(0))).encode()
+    netmap.apply(document, first=True, now_text=text(wrong_by))
+    assert netmap.clock_skew_s == pytest.approx(-wrong_by)
+    assert expired(1.0, wrong_by) == [False, True]
+    assert expired(60.0, 0.0) == [False, True], "it has been set"
+    assert netmap.clock_skew_s == 0.0
+    assert netmap.next_expiry() == pytest.approx(WALL.timestamp() + 86400 / 2)
+    assert expired(7200.0, wrong_by) == [False, True], "and is wrong again"
+    assert netmap.clock_skew_s == pytest.approx(-wrong_by)
+
+
+def test_a_clock_that_is_set_before_the_server_told_its_own_says_nothing_of_it() -> None:
+    netmap = TailnetNetmap(http_urls=False)
+    netmap.wall_clock(0.0, NOW)
+    netmap.wall_clock(WALL.timestamp(), NOW + 1)
+    assert netmap.clock_skew_s == 0.0
+
+
+def test_a_bare_keep_alive_finds_that_our_clock_was_set_right() -> None:
+    server = Server()
+
+    def tell(response: dict, number: int, shows: float) -> bool:
+        server.feed_bytes(
+            json.dumps(response, separators=(",", ":")).encode(),
+            NOW + number,
+            number=number,
+            keep_alive="KeepAlive" in response,
+            now_text=text(shows),
+        )
+        return Peer(server.truth()["n2"], {}).expired
+
+    assert tell(full(node(2, KeyExpiry=text(3600))), 1, 86400.0)
+    assert not tell({"KeepAlive": True}, 2, 2.0)

@@ -120,6 +120,10 @@ class Netmap:
         control_now = self._control_now(now_text)
         return [*self._table.change({}, control_now=control_now), *self._expire_self(control_now)]
 
+    def wall_clock(self, wall: float, boottime: float) -> None:
+        """Our clocks at this moment, UNIX and CLOCK_BOOTTIME seconds; to be told before each call with a `now_text`."""
+        self._documents.wall_clock(wall, boottime)
+
     def next_expiry(self) -> float | None:
         """When to call `pass_time`, UNIX seconds of our wall clock; None: no key is going to expire."""
         moments = [self._table.next_expiry()]

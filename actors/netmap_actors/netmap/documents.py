@@ -63,13 +63,18 @@ class Documents:
         self._domain = ""
         self.control_time = ""
         """The server's clock as last told, RFC 3339."""
-        self.clock_skew_s = 0.0
-        """Server's clock minus ours, in seconds; 0 while within SKEW_TOLERANCE."""
+        self._skew = 0.0
+        self._wall_base: float | None = None
 
     @property
     def shown(self) -> Mapping[Document, bytes]:
         """Every document as JSON; b"" for one that is not there."""
         return self._shown
+
+    @property
+    def clock_skew_s(self) -> float:
+        """Server's clock minus ours, in seconds, as far as it is proved; 0 while within SKEW_TOLERANCE."""
+        return self._skew if abs(self._skew) > SKEW_TOLERANCE else 0.0
 
     @property
     def domain(self) -> str:
@@ -119,10 +124,15 @@ class Documents:
             return
         self.control_time = control_time
         least, most = theirs - ours, theirs - ours + max(0.0, waited)
-        skew = self.clock_skew_s
-        if not least <= skew <= most:
-            skew = min(max(0.0, least), most)
-        self.clock_skew_s = skew if abs(skew) > SKEW_TOLERANCE else 0.0
+        if not least <= self._skew <= most:
+            self._skew = min(max(0.0, least), most)
+
+    def wall_clock(self, wall: float, boottime: float) -> None:
+        """Our clocks at this moment, UNIX and CLOCK_BOOTTIME seconds: when the first is set, the skew goes along."""
+        base = wall - boottime
+        if self._wall_base is not None and self.control_time:
+            self._skew -= base - self._wall_base
+        self._wall_base = base
 
     def _rendered(self, old: DocumentState, new: DocumentState) -> dict[Document, bytes]:
         """The documents that may have changed: only a part that was replaced is written out again."""

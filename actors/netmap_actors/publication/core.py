@@ -105,6 +105,8 @@ class Publication:
         updates: list[Update] = []
         if not header.keep_alive or len(document) > BARE_KEEP_ALIVE:
             full, updates = self._apply(document, now, now_text, unread=now - arrived, waited=now - sent)
+        else:
+            updates = self._netmap.pass_time(now_text)
         self._freshness.received(arrived)
         self._transaction(updates, "session_started" if full else "received", now)
         return full

@@ -87,6 +87,10 @@ class TailnetNetmap:
         """The server's wall clock minus ours, as its words about it prove; 0 when they may agree within a minute."""
         return self._netmap.clock_skew_s
 
+    def wall_clock(self, wall: float, boottime: float) -> None:
+        """Our clocks at this moment, UNIX and CLOCK_BOOTTIME seconds: the wall clock may have been set."""
+        self._netmap.wall_clock(wall, boottime)
+
     def pass_time(self, now_text: str) -> list[Update]:
         """Mark the keys that have expired when our wall clock says `now_text`."""
         return [_encoded(update) for update in self._netmap.pass_time(now_text)]

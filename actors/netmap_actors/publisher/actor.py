@@ -406,8 +406,6 @@ class Publisher(ActorBase):
             front.send(beat)
 
     def _now_text(self) -> str:
-        return (
-            datetime.datetime.fromtimestamp(self.clock.wall(), datetime.UTC)
-            .isoformat()
-            .replace("+00:00", "Z")
-        )
+        wall = self.clock.wall()
+        self._netmap.wall_clock(wall, self.clock.boottime())
+        return datetime.datetime.fromtimestamp(wall, datetime.UTC).isoformat().replace("+00:00", "Z")
