@@ -9,6 +9,7 @@ import ast
 import contextlib
 import json
 import re
+import shutil
 import signal
 import subprocess
 from contextlib import ExitStack
@@ -147,6 +148,16 @@ def follow(example_program: Path, tmp_path: Path) -> Iterator[Callable[..., tupl
 
 class TestTheExample:
     pytestmark = needs_go
+
+    def test_its_replica_dates_what_it_reads_by_when_it_was_said(self) -> None:
+        """Its own tests, in Go, without a daemon."""
+        go = shutil.which("go") or shutil.which("go", path="/usr/local/go/bin")
+        assert go is not None
+        told = subprocess.run(
+            [go, "test", "-v", "."], cwd=SUBSCRIBER, capture_output=True, text=True, timeout=300, check=False
+        )
+        assert told.returncode == 0, told.stdout + told.stderr
+        assert told.stdout.count("--- PASS") >= 5
 
     def test_it_shows_a_changing_tailnet_as_the_daemon_does(
         self, follow: Callable[..., tuple[Daemon, RunningExample]]
