@@ -262,3 +262,14 @@ def test_a_snapshot_for_who_begins_to_follow_now_says_what_is_shown_now() -> Non
     _, follower = synced(node(2))
     assert follower.replica.snapshot(1.5).state == "fresh"
     assert follower.replica.snapshot(60.0).state == "stale"
+
+
+@pytest.mark.parametrize("stamp", [float("nan"), float("inf"), -1.0, 1e300])
+def test_a_stamp_that_is_none_proves_nothing(stamp) -> None:
+    server, follower = synced(node(2))
+    message = netmap_pb2.BusMessage.FromString(server.publication.heartbeat(4.0).message)
+    message.said_at = stamp
+    follower.events += follower.replica.receive(b"netmap/1/heartbeat", message.SerializeToString(), 4.0)
+    assert follower.replica.state(1.0 + SILENCE_LIMIT) == "stale"
+    assert follower.ask(server.publication, 5.0) == 1
+    assert follower.replica.state(5.0) == "fresh"

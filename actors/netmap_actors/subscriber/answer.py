@@ -10,7 +10,7 @@ from netmap_actors.wire import netmap_pb2
 from netmap_actors.wire.pieces import BadPieces, cut
 from netmap_actors.wire.topics import SCHEMA, Kind
 
-__all__ = ["MAX_ANSWER", "PART_BYTES", "Answer"]
+__all__ = ["MAX_ANSWER", "PART_BYTES", "Answer", "is_stamp"]
 
 MAX_ANSWER = 1024 * 1024 * 1024
 """Bytes of one answer in all its parts."""
@@ -19,6 +19,11 @@ PART_BYTES = 256 * 1024
 
 _SNAPSHOT_FIELD = netmap_pb2.Reply.DESCRIPTOR.fields_by_name["snapshot"].number
 _PEERS_FIELD = netmap_pb2.SnapshotChunk.DESCRIPTOR.fields_by_name["peers"].number
+
+
+def is_stamp(said_at: float) -> bool:
+    """Whether this tells when something was said; an older publisher does not stamp what it says."""
+    return 0.0 < said_at < float("inf")
 
 
 class Answer:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from google.protobuf.message import DecodeError
 
-from netmap_actors.subscriber.answer import Answer
+from netmap_actors.subscriber.answer import Answer, is_stamp
 from netmap_actors.subscriber.changes import Stamp, apply_transaction, difference
 from netmap_actors.subscriber.events import Event, Snapshot, StateChanged
 from netmap_actors.subscriber.netmap_view import Contents, Netmap
@@ -404,7 +404,8 @@ class Replica:
 
     def _measure(self, answer: Answer) -> None:
         """What an answer says was not said before it was asked for; so we know the same of every word of its epoch."""
-        offset = self._asked_at - answer.first_said_at if answer.first_said_at else None
+        said_at = answer.first_said_at
+        offset = self._asked_at - said_at if is_stamp(said_at) else None
         if self._offset is None or offset is None or answer.head.epoch != self._epoch:
             self._offset = offset
         else:
@@ -412,7 +413,7 @@ class Replica:
 
     def _said(self, said_at: float, now: float) -> float:
         """Since when, on our clock, a word may have been said; -inf where nobody can tell."""
-        if not said_at or self._offset is None:
+        if not is_stamp(said_at) or self._offset is None:
             return float("-inf")
         if said_at + self._offset > now + CLOCK_SLIP:
             self._offset = None
