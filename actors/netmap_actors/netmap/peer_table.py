@@ -177,10 +177,14 @@ class PeerTable:
         for key in gone:
             if (record := self._by_key.get(key)) is not None:
                 self._take_out(record)
-        # Whose NodeID cannot be read comes last, and so beside a node that has its stable id, too.
-        for key, want in sorted(wanted.items(), key=lambda item: item[0] >= _BEYOND_INT64):
-            if want is not None:
+        unreadable: list[tuple[int, Wanted]] = []
+        for key, want in wanted.items():
+            if want is not None and key < _BEYOND_INT64:
                 self._put(key, want)
+            elif want is not None:
+                unreadable.append((key, want))
+        for key, want in unreadable:  # last, and so beside a node that has the same stable id, too
+            self._put(key, want)
         return self._differences()
 
     def _put(self, key: int, want: Wanted) -> None:
