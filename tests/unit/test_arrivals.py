@@ -31,15 +31,15 @@ def test_a_message_that_comes_while_we_look_is_as_old_as_its_way() -> None:
 
 def test_what_waited_for_a_stopped_process_was_there_since_it_looked_last() -> None:
     arrivals = session(T + 1)
-    arrivals.stopped(T + 50, T + 200)
+    arrivals.reading((T + 50, T + 200), T + 200)
     assert arrivals.message(T + 200) == Arrival(T + 50, T + 50, T + 1)
-    arrivals.stopped(T + 199, T + 200)
+    arrivals.reading((T + 199, T + 200), T + 200)
     assert arrivals.message(T + 200).received_at == T + 50, "nothing was found empty since"
 
 
 def test_what_was_on_its_way_comes_in_a_moment_after_the_wake() -> None:
     arrivals = session(T + 1)
-    arrivals.stopped(T + 50, T + 200)
+    arrivals.reading((T + 50, T + 200), T + 200)
     arrivals.drained(T + 200)
     assert arrivals.message(T + 200.5) == Arrival(T + 50, T + 50, T + 1)
     arrivals.drained(T + 200 + WAKE_GRACE)
@@ -47,6 +47,16 @@ def test_what_was_on_its_way_comes_in_a_moment_after_the_wake() -> None:
     assert arrivals.message(T + 202).sent_since == T + 1, "TCP may still be sending again what got lost"
     late = T + 202 + BURST
     assert arrivals.message(late) == Arrival(late, late, T + 202)
+
+
+def test_what_comes_a_moment_after_the_wake_is_as_old_as_the_sleep_though_nothing_was_read_before() -> None:
+    for after, expected in ((0.4, T + 50), (3.0, T + 203)):
+        arrivals = session(T + 1)
+        arrivals.reading((T + 50, T + 200), T + 200 + after)
+        assert arrivals.message(T + 200 + after).received_at == expected
+    arrivals.drained(T + 204)
+    arrivals.reading((T + 50, T + 200), T + 205)
+    assert arrivals.message(T + 205).received_at == T + 205, "the same stop again"
 
 
 def test_what_was_not_read_on_purpose_may_have_been_there_since() -> None:
@@ -67,7 +77,7 @@ def test_what_a_broken_line_held_up_may_be_as_old_as_the_break() -> None:
 
 def test_nothing_of_a_session_is_older_than_its_request() -> None:
     arrivals = session(T + 1)
-    arrivals.stopped(T + 50, T + 200)
+    arrivals.reading((T + 50, T + 200), T + 200)
     arrivals.requested(T + 200.1)
     assert arrivals.message(T + 200.2) == Arrival(T + 200.1, T + 200.1, T + 200.1)
 
@@ -91,7 +101,7 @@ def test_the_moments_are_in_order_whatever_happens(steps) -> None:
             case "drained":
                 arrivals.drained(now)
             case "stopped":
-                arrivals.stopped(before, now)
+                arrivals.reading((before, now), now)
                 assert arrivals.message(now).received_at <= max(before, requested)
             case "resumed":
                 arrivals.resumed(before)

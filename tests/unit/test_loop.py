@@ -84,23 +84,25 @@ class _Leaping(SystemClock):
         return super().boottime() + self.leapt
 
 
-def test_the_first_turn_after_a_stop_knows_since_when_nobody_looked() -> None:
+def test_a_loop_knows_when_nobody_looked() -> None:
     clock = _Leaping()
     loop = Loop(clock)
     try:
         loop.every(0.001, lambda: None)
         wait_for(lambda: bool(loop.wait(block=False)), 5.0, "an ordinary turn")
-        assert loop.stopped_since is None
+        assert loop.last_stop is None
         looked = loop.now()
         clock.leapt = LATE - 1.0
         assert loop.wait(block=False)
-        assert loop.stopped_since is None, "it was slow"
+        assert loop.last_stop is None, "it was slow"
         clock.leapt += LATE + 30.0
         assert loop.wait(block=False)
-        assert loop.stopped_since is not None
-        assert looked + LATE - 1.0 <= loop.stopped_since <= loop.now() - LATE - 29.0
+        assert loop.last_stop is not None
+        since, until = loop.last_stop
+        assert looked + LATE - 1.0 <= since <= until - LATE - 29.0
+        assert until <= loop.now()
         loop.wait(block=False)
-        assert loop.stopped_since is None
+        assert loop.last_stop == (since, until), "until the next one"
     finally:
         loop.close()
 

@@ -102,9 +102,9 @@ class Loop:
         self._epoll.register(self._wake_fd, select.EPOLLIN)
         self._epoll.register(self._timer.fd, select.EPOLLIN)
         self._looked_at = self.clock.boottime()
-        self.stopped_since: float | None = None
-        """In the first turn after this process was stopped or the machine slept: when the loop looked last, seconds of
-        CLOCK_BOOTTIME. What is ready in this turn may have come at any time since. None in any other turn."""
+        self.last_stop: tuple[float, float] | None = None
+        """Of the last time this process was stopped or the machine slept: when the loop looked last before it, and when
+        it saw that it was over, seconds of CLOCK_BOOTTIME. What was ready then may have come at any time between."""
         self.waits = 0
         """How often `wait` returned: the wake-ups of this process's loop."""
 
@@ -192,7 +192,6 @@ class Loop:
 
         Blocks until there is something, unless told not to. The caller makes the calls, in order.
         """
-        self.stopped_since = None
         while True:
             calls = self._due()
             while self._soon:
@@ -231,7 +230,7 @@ class Loop:
         """To be called before a timer that is due leaves the heap, and as soon as a wait is over."""
         now, before = self.clock.boottime(), self._looked_at
         if self._timers and now - self._timers[0].when > LATE and now - before > LATE:
-            self.stopped_since = before
+            self.last_stop = (before, now)
         self._looked_at = now
 
     def _due(self) -> list[Callable[[], object]]:

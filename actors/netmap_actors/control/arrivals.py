@@ -36,6 +36,7 @@ class Arrivals:
         self._stopped_since: float | None = None
         self._unread_since: float | None = None
         self._sure_from = 0.0
+        self._known_stop: tuple[float, float] | None = None
         self._requested = 0.0
         self._last = 0.0
         self._held_up = (0.0, 0.0)
@@ -46,11 +47,18 @@ class Arrivals:
         self._requested = self._last = at
         self._held_up = (at, at)
 
-    def stopped(self, since: float, now: float) -> None:
-        """Nobody looked since then: the process was stopped, or the machine slept."""
+    def reading(self, last_stop: tuple[float, float] | None, now: float) -> None:
+        """Something is about to be read. `last_stop`: nobody had looked between these two moments, since the process
+        was stopped or the machine slept."""
+        if last_stop is None or last_stop == self._known_stop:
+            return
+        self._known_stop = last_stop
+        since, over_at = last_stop
+        if now > over_at + WAKE_GRACE:
+            return  # It was seen that there was nothing to read, and it has come since.
         if self._stopped_since is None:
             self._stopped_since = since
-        self._sure_from = now + WAKE_GRACE
+        self._sure_from = over_at + WAKE_GRACE
         self._hold_up(now)
 
     def resumed(self, since: float) -> None:

@@ -239,7 +239,7 @@ class ControlConnection(ActorBase):
         session, stream = self._session, self._stream
         if session is None or stream is None or session.over:
             return
-        self._reports.reading(self.loop.stopped_since)
+        self._reports.reading(self.loop.last_stop)
         for _ in range(most):
             if self._reports.paused:
                 break

@@ -112,10 +112,9 @@ class Reports:
         self.progress()
         return message
 
-    def reading(self, stopped_since: float | None) -> None:
-        """Something is about to be read. `stopped_since`: when the loop looked last, if it was stopped since."""
-        if stopped_since is not None:
-            self._arrivals.stopped(stopped_since, self._loop.now())
+    def reading(self, last_stop: tuple[float, float] | None) -> None:
+        """Something is about to be read. `last_stop`: of this process or the machine, as the loop tells it."""
+        self._arrivals.reading(last_stop, self._loop.now())
 
     def map_document(self, document: MapDocument) -> None:
         """One complete MapResponse: its header to both, its JSON to the publisher."""
