@@ -345,12 +345,17 @@ def test_a_peer_that_leaves_the_last_netmap_of_its_user_had_that_user() -> None:
 
 
 def test_changes_of_fields_nobody_named_are_changes_too() -> None:
-    server, follower = synced(node(2, Sharer=5))
+    server, follower = synced(node(2, Sharer=5, UnsignedPeerAPIOnly=True))
     server.feed({"PeersChanged": [node(2, Sharer=6, Hostinfo={"OS": "linux"})]}, 2.0, number=2)
     server.feed({"Node": SELF | {"Cap": 5}}, 3.0, number=3)
     follower.hear(server.publication.take_outgoing(), 3.0)
     peer, self_changed = follower.events[1:]
-    assert peer.previous == {"os": "", "node.Hostinfo": None, "node.Sharer": 5}
+    assert peer.previous == {
+        "os": "",
+        "node.Hostinfo": None,
+        "node.UnsignedPeerAPIOnly": True,
+        "sharer_id": 5,
+    }
     assert isinstance(self_changed, SelfChanged)
     assert self_changed.to_json()["changed"] == ["cap"]
 

@@ -138,9 +138,6 @@ def test_a_follower_of_the_peers_alone_knows_short_names_too() -> None:
 # What kind of node it is
 
 
-@pytest.mark.xfail(
-    strict=True, reason="who shares a node in, and whether it is jailed, stands in the server's JSON only"
-)
 def test_shared_in_jailed_and_wireguard_only_nodes_are_marked_in_json() -> None:
     netmap = seen(
         theirs(12, "nas"),

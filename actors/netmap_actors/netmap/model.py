@@ -42,6 +42,10 @@ class Peer(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     last_seen: str = ""
     tags: tuple[str, ...] = ()
     user_id: int = 0
+    sharer_id: int = 0
+    """The user who shares it into our tailnet, 0 for none."""
+    jailed: bool = False
+    wireguard_only: bool = False
     os: str = ""
     hostname: str = ""
     routes: tuple[str, ...] = ()
@@ -97,6 +101,8 @@ class NodeFields(GoStruct, frozen=True, gc=False):
     unsigned_peer_api_only: bool = False
     expired: bool = False
     machine_authorized: bool = False
+    is_jailed: bool = False
+    is_wireguard_only: bool = False
 
 
 class _Identity(GoStruct, frozen=True):
@@ -160,6 +166,9 @@ def peer_of(fields: NodeFields, data: bytes) -> Peer:
         last_seen=_time(fields.last_seen),
         tags=fields.tags or (),
         user_id=fields.user,
+        sharer_id=fields.sharer,
+        jailed=fields.is_jailed,
+        wireguard_only=fields.is_wireguard_only,
         os=host.os,
         hostname=host.hostname,
         routes=fields.primary_routes or (),

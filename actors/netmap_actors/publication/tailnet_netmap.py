@@ -55,6 +55,9 @@ def encode_peer(peer: Peer) -> bytes:
         disco_key=peer.disco_key,
         created=peer.created,
         cap=peer.cap,
+        sharer_id=peer.sharer_id,
+        jailed=peer.jailed,
+        wireguard_only=peer.wireguard_only,
         json=peer.json,
         decoded=peer.decoded,
     )

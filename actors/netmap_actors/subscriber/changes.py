@@ -40,6 +40,11 @@ __all__ = [
 DOCUMENT_KINDS = {f"{name}_changed": name for name in DOCUMENTS}
 """Kinds that carry a Document, with the name of what they replace."""
 
+_FIRST = frozenset(
+    kind.value for kind in (Kind.USER_PROFILES_CHANGED, Kind.DOMAIN_CHANGED, Kind.SELF_CHANGED)
+)
+"""Whose users the peers of a transaction are, and whose names are those of our own tailnet."""
+
 
 class Stamp(NamedTuple):
     """What all events of one transaction carry."""
@@ -82,8 +87,7 @@ def apply_transaction(
     contents: Contents, messages: Iterable[netmap_pb2.BusMessage], stamp: Stamp
 ) -> list[Event]:
     """Lay the updates of one transaction over the contents; the true changes."""
-    # Users first: the peers of this transaction may be theirs.
-    ordered = sorted(messages, key=lambda m: m.WhichOneof("body") != Kind.USER_PROFILES_CHANGED.value)
+    ordered = sorted(messages, key=lambda m: m.WhichOneof("body") not in _FIRST)
     users = contents.profiles
     events = (_apply(contents, users, message, stamp) for message in ordered)
     return [event for event in events if event is not None]
@@ -102,7 +106,7 @@ def _apply(
             gone = contents.remove(message.peer_removed.stable_id)
             if gone is None:
                 return None
-            return PeerRemoved(peer=Peer(gone, users), **stamp._asdict())
+            return PeerRemoved(peer=contents.view(gone, users), **stamp._asdict())
         case "self_changed":
             old, contents.self_node = contents.self_node, body_bytes(message)
             return _self_changed(contents, users, old, stamp)
@@ -138,7 +142,7 @@ def difference(old: Contents, new: Contents, stamp: Stamp) -> Iterator[Event]:
     yield from (event for event in candidates if event is not None)
     for stable_id, piece in old.peers.items():
         if stable_id not in new.peers:
-            yield PeerRemoved(peer=Peer(piece, old.profiles), **stamp._asdict())
+            yield PeerRemoved(peer=old.view(piece), **stamp._asdict())
     for stable_id, piece in new.peers.items():
         before = old.peers.get(stable_id)
         if before != piece:
@@ -150,7 +154,7 @@ def difference(old: Contents, new: Contents, stamp: Stamp) -> Iterator[Event]:
 def _upserted(
     contents: Contents, users: Mapping[int, UserProfile], old: bytes | None, new: bytes, stamp: Stamp
 ) -> Event | None:
-    peer = Peer(new, contents.profiles)
+    peer = contents.view(new)
     previous = None
     if old is not None:
         previous = _previous(users, old, peer)
@@ -167,7 +171,7 @@ def _self_changed(
     new = contents.self_node
     if old == new:
         return None
-    node = Peer(new, contents.profiles) if new else None
+    node = contents.view(new) if new else None
     previous = _previous(users, old, node) if old and node is not None else None
     if previous is not None and not previous:
         return None

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from netmap_actors.subscriber.peer import Peer, UserProfile, parse_json
+from netmap_actors.subscriber.naming import own_suffix
+from netmap_actors.subscriber.peer import Peer, UserProfile, decoded_peer, parse_json
 from netmap_actors.subscriber.peer_index import PeerIndex
 
 if TYPE_CHECKING:
@@ -23,17 +24,50 @@ DOCUMENTS = ("dns", "packet_filter", "derp_map", "ssh_policy", "health", "settin
 class Contents:
     """Encoded peers and documents of one commit."""
 
-    __slots__ = ("_index", "documents", "domain", "peers", "profiles", "self_node")
+    __slots__ = ("_domain", "_index", "_self_node", "_suffix", "documents", "peers", "profiles")
 
     def __init__(self) -> None:
         self.peers: dict[str, bytes] = {}
         """Encoded Peer by stable id."""
-        self.self_node: bytes = b""
         self.documents: dict[str, bytes] = {}
-        self.domain = ""
         self.profiles: Mapping[int, UserProfile] = {}
         """Never changed in place: views hold on to the one they were made with."""
+        self._self_node = b""
+        self._domain = ""
+        self._suffix: str | None = None
         self._index: PeerIndex | None = None
+
+    @property
+    def self_node(self) -> bytes:
+        """Our own node as an encoded Peer; b"" for none."""
+        return self._self_node
+
+    @self_node.setter
+    def self_node(self, piece: bytes) -> None:
+        self._self_node = piece
+        self._suffix = self._own_suffix()
+
+    @property
+    def domain(self) -> str:
+        """Name of the tailnet, for people."""
+        return self._domain
+
+    @domain.setter
+    def domain(self, name: str) -> None:
+        self._domain = name
+        self._suffix = self._own_suffix()
+
+    @property
+    def own_suffix(self) -> str | None:
+        """What the names of our own tailnet end with (`naming`)."""
+        return self._suffix
+
+    def _own_suffix(self) -> str | None:
+        return own_suffix(decoded_peer(self._self_node).name, self._domain)
+
+    def view(self, piece: bytes, users: Mapping[int, UserProfile] | None = None) -> Peer:
+        """The node behind an encoded Peer, called as it is in this netmap. `users`: others than its own."""
+        return Peer(piece, self.profiles if users is None else users, self._suffix)
 
     @property
     def index(self) -> PeerIndex:
@@ -48,8 +82,8 @@ class Contents:
         """Another one that later transactions leave alone."""
         other = Contents()
         other.peers = dict(self.peers)
-        other.self_node = self.self_node
         other.documents = dict(self.documents)
+        other.self_node = self.self_node
         other.domain = self.domain
         other.profiles = self.profiles
         return other
@@ -57,7 +91,7 @@ class Contents:
     def peer(self, stable_id: str) -> Peer | None:
         """The peer with this stable id."""
         piece = self.peers.get(stable_id)
-        return Peer(piece, self.profiles) if piece is not None else None
+        return self.view(piece) if piece is not None else None
 
     def upsert(self, stable_id: str, piece: bytes) -> bytes | None:
         """Put a peer in; what stood in its place."""
@@ -86,7 +120,7 @@ class Peers(Mapping[str, Peer]):
         self._contents = contents
 
     def __getitem__(self, stable_id: str) -> Peer:
-        return Peer(self._contents.peers[stable_id], self._contents.profiles)
+        return self._contents.view(self._contents.peers[stable_id])
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._contents.peers)
@@ -151,12 +185,17 @@ class Netmap:
     def self_node(self) -> Peer | None:
         """Our own node."""
         piece = self._contents.self_node
-        return Peer(piece, self._contents.profiles) if piece else None
+        return self._contents.view(piece) if piece else None
 
     @property
     def domain(self) -> str:
         """Name of the tailnet, for people."""
         return self._contents.domain
+
+    @property
+    def own_suffix(self) -> str | None:
+        """What the names of our own tailnet's nodes end with: "example.ts.net"; "" for bare names, None: not known."""
+        return self._contents.own_suffix
 
     @property
     def user_profiles(self) -> Mapping[int, UserProfile]:

@@ -5,18 +5,18 @@ A view is a value: it never changes, however long it is kept.
 
 from __future__ import annotations
 
-import ipaddress
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 from google.protobuf.message import DecodeError
 
+from netmap_actors.subscriber.naming import short_name
 from netmap_actors.wire import netmap_pb2
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["FIELDS", "Peer", "UserProfile", "address_of", "decoded_peer", "differences", "parse_json"]
+__all__ = ["FIELDS", "Peer", "UserProfile", "decoded_peer", "differences", "parse_json"]
 
 FIELDS = (
     "stable_id",
@@ -43,6 +43,10 @@ FIELDS = (
     "cap",
     "cap_map",
     "decoded",
+    "sharer",
+    "sharer_id",
+    "jailed",
+    "wireguard_only",
 )
 """What a peer's JSON object holds, in its order."""
 
@@ -70,6 +74,9 @@ _SHOWN_KEYS = frozenset(
         "Created",
         "Cap",
         "CapMap",
+        "Sharer",
+        "IsJailed",
+        "IsWireGuardOnly",
     }
 )
 """Keys of the control server's Node that FIELDS cover (tailscale: tailcfg/tailcfg.go)."""
@@ -95,11 +102,13 @@ class Peer:
     value (`online` None means unknown, `key_expiry` None means never) and empty for a list.
     """
 
-    __slots__ = ("_held", "_piece", "_profiles")
+    __slots__ = ("_held", "_piece", "_profiles", "_suffix")
 
-    def __init__(self, piece: bytes, profiles: Mapping[int, UserProfile]) -> None:
+    def __init__(self, piece: bytes, profiles: Mapping[int, UserProfile], suffix: str | None = None) -> None:
+        """`suffix`: what the names of our own tailnet end with (`naming.own_suffix`); None: not known."""
         self._piece = piece
         self._profiles = profiles
+        self._suffix = suffix
         self._held: netmap_pb2.Peer | None = None
 
     # The piece stays encoded: a decoded one would take more memory than decoding takes time (some µs).
@@ -109,7 +118,7 @@ class Peer:
 
     def held(self) -> Peer:
         """The same node, decoded once: for who reads many of its fields and lets go of it soon."""
-        other = Peer(self._piece, self._profiles)
+        other = Peer(self._piece, self._profiles, self._suffix)
         other._held = decoded_peer(self._piece)
         return other
 
@@ -127,6 +136,12 @@ class Peer:
     def name(self) -> str:
         """Fully qualified, without the trailing dot; may be empty."""
         return self._message.name
+
+    @property
+    def short_name(self) -> str | None:
+        """The first label of the name, for a node of our own tailnet; None for every other (`naming`)."""
+        message = self._message
+        return short_name(message.name, message.sharer_id, self._suffix)
 
     @property
     def addresses(self) -> tuple[str, ...]:
@@ -168,6 +183,31 @@ class Peer:
     def user_id(self) -> int:
         """UserID of the owner."""
         return self._message.user_id
+
+    @property
+    def shared_in(self) -> bool:
+        """Somebody shares it into our tailnet: it belongs to another one."""
+        return bool(self._message.sharer_id)
+
+    @property
+    def sharer(self) -> str | None:
+        """Login name of who shares it in; None when nobody does, or the server gave no profile for `sharer_id`."""
+        return self._login(self._message.sharer_id)
+
+    @property
+    def sharer_id(self) -> int:
+        """UserID of who shares it in, 0 for nobody."""
+        return self._message.sharer_id
+
+    @property
+    def jailed(self) -> bool:
+        """It may not begin connections to us."""
+        return self._message.jailed
+
+    @property
+    def wireguard_only(self) -> bool:
+        """It speaks WireGuard and nothing of Tailscale's."""
+        return self._message.wireguard_only
 
     @property
     def os(self) -> str:
@@ -279,6 +319,10 @@ class Peer:
             "cap": message.cap,
             "cap_map": _mapping(_mapping(parse_json(message.json)).get("CapMap")),
             "decoded": message.decoded,
+            "sharer": self._login(message.sharer_id),
+            "sharer_id": message.sharer_id,
+            "jailed": message.jailed,
+            "wireguard_only": message.wireguard_only,
         }
 
     def _login(self, user_id: int) -> str | None:
@@ -312,13 +356,9 @@ def differences(old: Peer, new: Peer) -> dict[str, Any]:
     Empty when only the way of writing differs.
     """
     before, after = old.to_json(), new.to_json()
-    # The login name may have come or gone with a profile, without any change of the peer.
-    same_user = before["user_id"] == after["user_id"]
-    found = {
-        name: before[name]
-        for name in FIELDS
-        if before[name] != after[name] and not (name == "user" and same_user)
-    }
+    # A login name may have come or gone with a profile, without any change of the peer.
+    same = {login for login in ("user", "sharer") if before[f"{login}_id"] == after[f"{login}_id"]}
+    found = {name: before[name] for name in FIELDS if before[name] != after[name] and name not in same}
     raw_before, raw_after = old.json, new.json
     for key in sorted(raw_before.keys() | raw_after.keys()):
         if key not in _SHOWN_KEYS and raw_before.get(key) != raw_after.get(key):
@@ -334,11 +374,6 @@ def parse_json(data: bytes) -> Any:
         return msgspec.json.decode(data)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
         return None
-
-
-def address_of(text: str) -> str:
-    """The one way to write an IP address, so that "fd7a:0::1" finds "fd7a::1". Raises ValueError."""
-    return str(ipaddress.ip_address(text))
 
 
 def _mapping(value: Any) -> dict[str, Any]:

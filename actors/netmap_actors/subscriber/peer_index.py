@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from netmap_actors.subscriber.peer import address_of, decoded_peer
+from netmap_actors.subscriber.naming import address_of
+from netmap_actors.subscriber.peer import decoded_peer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fnetmap_actors/wire/netmap.proto\x12\x18netmap_supervisor.bus.v1\"\xb7\x08\n\nBusMessage\x12\x0e\n\x06schema\x18\x01 \x01(\r\x12\r\n\x05\x65poch\x18\x02 \x01(\x04\x12\x0b\n\x03seq\x18\x03 \x01(\x04\x12\x11\n\ttopic_seq\x18\x04 \x01(\x04\x12\x0b\n\x03txn\x18\x05 \x01(\x04\x12\x34\n\x05state\x18\x06 \x01(\x0e\x32%.netmap_supervisor.bus.v1.NetmapState\x12\x12\n\x05\x61ge_s\x18\x07 \x01(\x01H\x01\x88\x01\x01\x12\x0f\n\x07said_at\x18\x08 \x01(\x01\x12\x37\n\rpeer_upserted\x18\x10 \x01(\x0b\x32\x1e.netmap_supervisor.bus.v1.PeerH\x00\x12=\n\x0cpeer_removed\x18\x11 \x01(\x0b\x32%.netmap_supervisor.bus.v1.PeerRemovedH\x00\x12\x36\n\x0cself_changed\x18\x12 \x01(\x0b\x32\x1e.netmap_supervisor.bus.v1.PeerH\x00\x12\x39\n\x0b\x64ns_changed\x18\x13 \x01(\x0b\x32\".netmap_supervisor.bus.v1.DocumentH\x00\x12\x43\n\x15packet_filter_changed\x18\x14 \x01(\x0b\x32\".netmap_supervisor.bus.v1.DocumentH\x00\x12>\n\x10\x64\x65rp_map_changed\x18\x15 \x01(\x0b\x32\".netmap_supervisor.bus.v1.DocumentH\x00\x12N\n\x15user_profiles_changed\x18\x16 \x01(\x0b\x32-.netmap_supervisor.bus.v1.UserProfilesChangedH\x00\x12@\n\x12ssh_policy_changed\x18\x17 \x01(\x0b\x32\".netmap_supervisor.bus.v1.DocumentH\x00\x12\x41\n\x0e\x64omain_changed\x18\x18 \x01(\x0b\x32\'.netmap_supervisor.bus.v1.DomainChangedH\x00\x12<\n\x0ehealth_changed\x18\x19 \x01(\x0b\x32\".netmap_supervisor.bus.v1.DocumentH\x00\x12?\n\rstate_changed\x18\x1a \x01(\x0b\x32&.netmap_supervisor.bus.v1.StateChangedH\x00\x12\x32\n\x06\x63ommit\x18\x1b \x01(\x0b\x32 .netmap_supervisor.bus.v1.CommitH\x00\x12\x38\n\theartbeat\x18\x1c \x01(\x0b\x32#.netmap_supervisor.bus.v1.HeartbeatH\x00\x12>\n\x10settings_changed\x18\x1d \x01(\x0b\x32\".netmap_supervisor.bus.v1.DocumentH\x00\x42\x06\n\x04\x62odyB\x08\n\x06_age_s\"\x98\x03\n\x04Peer\x12\x11\n\tstable_id\x18\x01 \x01(\t\x12\n\n\x02id\x18\x02 \x01(\x03\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x11\n\taddresses\x18\x04 \x03(\t\x12\x13\n\x0b\x61llowed_ips\x18\x05 \x03(\t\x12\x13\n\x06online\x18\x06 \x01(\x08H\x00\x88\x01\x01\x12\x11\n\tlast_seen\x18\x07 \x01(\t\x12\x0c\n\x04tags\x18\x08 \x03(\t\x12\x0f\n\x07user_id\x18\t \x01(\x03\x12\n\n\x02os\x18\n \x01(\t\x12\x10\n\x08hostname\x18\x0b \x01(\t\x12\x0e\n\x06routes\x18\x0c \x03(\t\x12\x0b\n\x03key\x18\r \x01(\t\x12\x12\n\nkey_expiry\x18\x0e \x01(\t\x12\x0f\n\x07\x65xpired\x18\x0f \x01(\x08\x12\x11\n\thome_derp\x18\x10 \x01(\x05\x12\x11\n\tendpoints\x18\x11 \x03(\t\x12\x13\n\x0bmachine_key\x18\x12 \x01(\t\x12\x11\n\tdisco_key\x18\x13 \x01(\t\x12\x0f\n\x07\x63reated\x18\x14 \x01(\t\x12\x0b\n\x03\x63\x61p\x18\x15 \x01(\x05\x12\x0c\n\x04json\x18\x1e \x01(\x0c\x12\x0f\n\x07\x64\x65\x63oded\x18\x1f \x01(\x08\x42\t\n\x07_online\",\n\x0bPeerRemoved\x12\x11\n\tstable_id\x18\x01 \x01(\t\x12\n\n\x02id\x18\x02 \x01(\x03\"\x18\n\x08\x44ocument\x12\x0c\n\x04json\x18\x01 \x01(\x0c\"j\n\x0bUserProfile\x12\n\n\x02id\x18\x01 \x01(\x03\x12\x12\n\nlogin_name\x18\x02 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x03 \x01(\t\x12\x17\n\x0fprofile_pic_url\x18\x04 \x01(\t\x12\x0c\n\x04json\x18\x1e \x01(\x0c\"_\n\x13UserProfilesChanged\x12\x37\n\x08upserted\x18\x01 \x03(\x0b\x32%.netmap_supervisor.bus.v1.UserProfile\x12\x0f\n\x07removed\x18\x02 \x03(\x03\"\x1f\n\rDomainChanged\x12\x0e\n\x06\x64omain\x18\x01 \x01(\t\"\x1e\n\x0cStateChanged\x12\x0e\n\x06reason\x18\x01 \x01(\t\"\xa7\x01\n\x06\x43ommit\x12\x0b\n\x03txn\x18\x01 \x01(\x04\x12\x0b\n\x03seq\x18\x02 \x01(\x04\x12\x41\n\ttopic_seq\x18\x03 \x03(\x0b\x32..netmap_supervisor.bus.v1.Commit.TopicSeqEntry\x12\x0f\n\x07updates\x18\x04 \x01(\r\x1a/\n\rTopicSeqEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01\"B\n\tHeartbeat\x12\x35\n\x0blast_commit\x18\x01 \x01(\x0b\x32 .netmap_supervisor.bus.v1.Commit\"D\n\x07Request\x12\x0e\n\x06schema\x18\x01 \x01(\r\x12\r\n\x05token\x18\x02 \x01(\x0c\x12\r\n\x05\x65poch\x18\x03 \x01(\x04\x12\x0b\n\x03seq\x18\x04 \x01(\x04\"\xf4\x02\n\x05Reply\x12\x0e\n\x06schema\x18\x01 \x01(\r\x12\r\n\x05token\x18\x02 \x01(\x0c\x12\r\n\x05\x65poch\x18\x03 \x01(\x04\x12\x0b\n\x03seq\x18\x04 \x01(\x04\x12\x34\n\x05state\x18\x05 \x01(\x0e\x32%.netmap_supervisor.bus.v1.NetmapState\x12\x12\n\x05\x61ge_s\x18\x06 \x01(\x01H\x01\x88\x01\x01\x12\x0f\n\x07said_at\x18\t \x01(\x01\x12\x0c\n\x04part\x18\x07 \x01(\r\x12\x0c\n\x04last\x18\x08 \x01(\x08\x12\x33\n\x07not_yet\x18\x10 \x01(\x0b\x32 .netmap_supervisor.bus.v1.NotYetH\x00\x12\x35\n\x08\x63\x61tch_up\x18\x11 \x01(\x0b\x32!.netmap_supervisor.bus.v1.CatchUpH\x00\x12;\n\x08snapshot\x18\x12 \x01(\x0b\x32\'.netmap_supervisor.bus.v1.SnapshotChunkH\x00\x42\x06\n\x04\x62odyB\x08\n\x06_age_s\"\x08\n\x06NotYet\"E\n\x07\x43\x61tchUp\x12:\n\x08messages\x18\x01 \x03(\x0b\x32(.netmap_supervisor.bus.v1.CatchUpMessage\"0\n\x0e\x43\x61tchUpMessage\x12\r\n\x05topic\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\x0c\"\xb5\x03\n\rSnapshotChunk\x12-\n\x05peers\x18\x01 \x03(\x0b\x32\x1e.netmap_supervisor.bus.v1.Peer\x12,\n\x04self\x18\x02 \x01(\x0b\x32\x1e.netmap_supervisor.bus.v1.Peer\x12\x0b\n\x03\x64ns\x18\x03 \x01(\x0c\x12\x15\n\rpacket_filter\x18\x04 \x01(\x0c\x12\x10\n\x08\x64\x65rp_map\x18\x05 \x01(\x0c\x12<\n\ruser_profiles\x18\x06 \x03(\x0b\x32%.netmap_supervisor.bus.v1.UserProfile\x12\x12\n\nssh_policy\x18\x07 \x01(\x0c\x12\x0e\n\x06\x64omain\x18\x08 \x01(\t\x12\x0e\n\x06health\x18\t \x01(\x0c\x12\x10\n\x08settings\x18\n \x01(\x0c\x12\x12\n\npeer_count\x18\x0b \x01(\r\x12H\n\ttopic_seq\x18\x0c \x03(\x0b\x32\x35.netmap_supervisor.bus.v1.SnapshotChunk.TopicSeqEntry\x1a/\n\rTopicSeqEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01*r\n\x0bNetmapState\x12\x1c\n\x18NETMAP_STATE_UNSPECIFIED\x10\x00\x12\x15\n\x11NETMAP_STATE_NONE\x10\x01\x12\x16\n\x12NETMAP_STATE_FRESH\x10\x02\x12\x16\n\x12NETMAP_STATE_STALE\x10\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fnetmap_actors/wire/netmap.proto\x12\x18netmap_supervisor.bus.v1\"\xb7\x08\n\nBusMessage\x12\x0e\n\x06schema\x18\x01 \x01(\r\x12\r\n\x05\x65poch\x18\x02 \x01(\x04\x12\x0b\n\x03seq\x18\x03 \x01(\x04\x12\x11\n\ttopic_seq\x18\x04 \x01(\x04\x12\x0b\n\x03txn\x18\x05 \x01(\x04\x12\x34\n\x05state\x18\x06 \x01(\x0e\x32%.netmap_supervisor.bus.v1.NetmapState\x12\x12\n\x05\x61ge_s\x18\x07 \x01(\x01H\x01\x88\x01\x01\x12\x0f\n\x07said_at\x18\x08 \x01(\x01\x12\x37\n\rpeer_upserted\x18\x10 \x01(\x0b\x32\x1e.netmap_supervisor.bus.v1.PeerH\x00\x12=\n\x0cpeer_removed\x18\x11 \x01(\x0b\x32%.netmap_supervisor.bus.v1.PeerRemovedH\x00\x12\x36\n\x0cself_changed\x18\x12 \x01(\x0b\x32\x1e.netmap_supervisor.bus.v1.PeerH\x00\x12\x39\n\x0b\x64ns_changed\x18\x13 \x01(\x0b\x32\".netmap_supervisor.bus.v1.DocumentH\x00\x12\x43\n\x15packet_filter_changed\x18\x14 \x01(\x0b\x32\".netmap_supervisor.bus.v1.DocumentH\x00\x12>\n\x10\x64\x65rp_map_changed\x18\x15 \x01(\x0b\x32\".netmap_supervisor.bus.v1.DocumentH\x00\x12N\n\x15user_profiles_changed\x18\x16 \x01(\x0b\x32-.netmap_supervisor.bus.v1.UserProfilesChangedH\x00\x12@\n\x12ssh_policy_changed\x18\x17 \x01(\x0b\x32\".netmap_supervisor.bus.v1.DocumentH\x00\x12\x41\n\x0e\x64omain_changed\x18\x18 \x01(\x0b\x32\'.netmap_supervisor.bus.v1.DomainChangedH\x00\x12<\n\x0ehealth_changed\x18\x19 \x01(\x0b\x32\".netmap_supervisor.bus.v1.DocumentH\x00\x12?\n\rstate_changed\x18\x1a \x01(\x0b\x32&.netmap_supervisor.bus.v1.StateChangedH\x00\x12\x32\n\x06\x63ommit\x18\x1b \x01(\x0b\x32 .netmap_supervisor.bus.v1.CommitH\x00\x12\x38\n\theartbeat\x18\x1c \x01(\x0b\x32#.netmap_supervisor.bus.v1.HeartbeatH\x00\x12>\n\x10settings_changed\x18\x1d \x01(\x0b\x32\".netmap_supervisor.bus.v1.DocumentH\x00\x42\x06\n\x04\x62odyB\x08\n\x06_age_s\"\xd3\x03\n\x04Peer\x12\x11\n\tstable_id\x18\x01 \x01(\t\x12\n\n\x02id\x18\x02 \x01(\x03\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x11\n\taddresses\x18\x04 \x03(\t\x12\x13\n\x0b\x61llowed_ips\x18\x05 \x03(\t\x12\x13\n\x06online\x18\x06 \x01(\x08H\x00\x88\x01\x01\x12\x11\n\tlast_seen\x18\x07 \x01(\t\x12\x0c\n\x04tags\x18\x08 \x03(\t\x12\x0f\n\x07user_id\x18\t \x01(\x03\x12\n\n\x02os\x18\n \x01(\t\x12\x10\n\x08hostname\x18\x0b \x01(\t\x12\x0e\n\x06routes\x18\x0c \x03(\t\x12\x0b\n\x03key\x18\r \x01(\t\x12\x12\n\nkey_expiry\x18\x0e \x01(\t\x12\x0f\n\x07\x65xpired\x18\x0f \x01(\x08\x12\x11\n\thome_derp\x18\x10 \x01(\x05\x12\x11\n\tendpoints\x18\x11 \x03(\t\x12\x13\n\x0bmachine_key\x18\x12 \x01(\t\x12\x11\n\tdisco_key\x18\x13 \x01(\t\x12\x0f\n\x07\x63reated\x18\x14 \x01(\t\x12\x0b\n\x03\x63\x61p\x18\x15 \x01(\x05\x12\x11\n\tsharer_id\x18\x16 \x01(\x03\x12\x0e\n\x06jailed\x18\x17 \x01(\x08\x12\x16\n\x0ewireguard_only\x18\x18 \x01(\x08\x12\x0c\n\x04json\x18\x1e \x01(\x0c\x12\x0f\n\x07\x64\x65\x63oded\x18\x1f \x01(\x08\x42\t\n\x07_online\",\n\x0bPeerRemoved\x12\x11\n\tstable_id\x18\x01 \x01(\t\x12\n\n\x02id\x18\x02 \x01(\x03\"\x18\n\x08\x44ocument\x12\x0c\n\x04json\x18\x01 \x01(\x0c\"j\n\x0bUserProfile\x12\n\n\x02id\x18\x01 \x01(\x03\x12\x12\n\nlogin_name\x18\x02 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x03 \x01(\t\x12\x17\n\x0fprofile_pic_url\x18\x04 \x01(\t\x12\x0c\n\x04json\x18\x1e \x01(\x0c\"_\n\x13UserProfilesChanged\x12\x37\n\x08upserted\x18\x01 \x03(\x0b\x32%.netmap_supervisor.bus.v1.UserProfile\x12\x0f\n\x07removed\x18\x02 \x03(\x03\"\x1f\n\rDomainChanged\x12\x0e\n\x06\x64omain\x18\x01 \x01(\t\"\x1e\n\x0cStateChanged\x12\x0e\n\x06reason\x18\x01 \x01(\t\"\xa7\x01\n\x06\x43ommit\x12\x0b\n\x03txn\x18\x01 \x01(\x04\x12\x0b\n\x03seq\x18\x02 \x01(\x04\x12\x41\n\ttopic_seq\x18\x03 \x03(\x0b\x32..netmap_supervisor.bus.v1.Commit.TopicSeqEntry\x12\x0f\n\x07updates\x18\x04 \x01(\r\x1a/\n\rTopicSeqEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01\"B\n\tHeartbeat\x12\x35\n\x0blast_commit\x18\x01 \x01(\x0b\x32 .netmap_supervisor.bus.v1.Commit\"D\n\x07Request\x12\x0e\n\x06schema\x18\x01 \x01(\r\x12\r\n\x05token\x18\x02 \x01(\x0c\x12\r\n\x05\x65poch\x18\x03 \x01(\x04\x12\x0b\n\x03seq\x18\x04 \x01(\x04\"\xf4\x02\n\x05Reply\x12\x0e\n\x06schema\x18\x01 \x01(\r\x12\r\n\x05token\x18\x02 \x01(\x0c\x12\r\n\x05\x65poch\x18\x03 \x01(\x04\x12\x0b\n\x03seq\x18\x04 \x01(\x04\x12\x34\n\x05state\x18\x05 \x01(\x0e\x32%.netmap_supervisor.bus.v1.NetmapState\x12\x12\n\x05\x61ge_s\x18\x06 \x01(\x01H\x01\x88\x01\x01\x12\x0f\n\x07said_at\x18\t \x01(\x01\x12\x0c\n\x04part\x18\x07 \x01(\r\x12\x0c\n\x04last\x18\x08 \x01(\x08\x12\x33\n\x07not_yet\x18\x10 \x01(\x0b\x32 .netmap_supervisor.bus.v1.NotYetH\x00\x12\x35\n\x08\x63\x61tch_up\x18\x11 \x01(\x0b\x32!.netmap_supervisor.bus.v1.CatchUpH\x00\x12;\n\x08snapshot\x18\x12 \x01(\x0b\x32\'.netmap_supervisor.bus.v1.SnapshotChunkH\x00\x42\x06\n\x04\x62odyB\x08\n\x06_age_s\"\x08\n\x06NotYet\"E\n\x07\x43\x61tchUp\x12:\n\x08messages\x18\x01 \x03(\x0b\x32(.netmap_supervisor.bus.v1.CatchUpMessage\"0\n\x0e\x43\x61tchUpMessage\x12\r\n\x05topic\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\x0c\"\xb5\x03\n\rSnapshotChunk\x12-\n\x05peers\x18\x01 \x03(\x0b\x32\x1e.netmap_supervisor.bus.v1.Peer\x12,\n\x04self\x18\x02 \x01(\x0b\x32\x1e.netmap_supervisor.bus.v1.Peer\x12\x0b\n\x03\x64ns\x18\x03 \x01(\x0c\x12\x15\n\rpacket_filter\x18\x04 \x01(\x0c\x12\x10\n\x08\x64\x65rp_map\x18\x05 \x01(\x0c\x12<\n\ruser_profiles\x18\x06 \x03(\x0b\x32%.netmap_supervisor.bus.v1.UserProfile\x12\x12\n\nssh_policy\x18\x07 \x01(\x0c\x12\x0e\n\x06\x64omain\x18\x08 \x01(\t\x12\x0e\n\x06health\x18\t \x01(\x0c\x12\x10\n\x08settings\x18\n \x01(\x0c\x12\x12\n\npeer_count\x18\x0b \x01(\r\x12H\n\ttopic_seq\x18\x0c \x03(\x0b\x32\x35.netmap_supervisor.bus.v1.SnapshotChunk.TopicSeqEntry\x1a/\n\rTopicSeqEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01*r\n\x0bNetmapState\x12\x1c\n\x18NETMAP_STATE_UNSPECIFIED\x10\x00\x12\x15\n\x11NETMAP_STATE_NONE\x10\x01\x12\x16\n\x12NETMAP_STATE_FRESH\x10\x02\x12\x16\n\x12NETMAP_STATE_STALE\x10\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,42 +35,42 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_COMMIT_TOPICSEQENTRY']._serialized_options = b'8\001'
   _globals['_SNAPSHOTCHUNK_TOPICSEQENTRY']._loaded_options = None
   _globals['_SNAPSHOTCHUNK_TOPICSEQENTRY']._serialized_options = b'8\001'
-  _globals['_NETMAPSTATE']._serialized_start=3150
-  _globals['_NETMAPSTATE']._serialized_end=3264
+  _globals['_NETMAPSTATE']._serialized_start=3209
+  _globals['_NETMAPSTATE']._serialized_end=3323
   _globals['_BUSMESSAGE']._serialized_start=62
   _globals['_BUSMESSAGE']._serialized_end=1141
   _globals['_PEER']._serialized_start=1144
-  _globals['_PEER']._serialized_end=1552
-  _globals['_PEERREMOVED']._serialized_start=1554
-  _globals['_PEERREMOVED']._serialized_end=1598
-  _globals['_DOCUMENT']._serialized_start=1600
-  _globals['_DOCUMENT']._serialized_end=1624
-  _globals['_USERPROFILE']._serialized_start=1626
-  _globals['_USERPROFILE']._serialized_end=1732
-  _globals['_USERPROFILESCHANGED']._serialized_start=1734
-  _globals['_USERPROFILESCHANGED']._serialized_end=1829
-  _globals['_DOMAINCHANGED']._serialized_start=1831
-  _globals['_DOMAINCHANGED']._serialized_end=1862
-  _globals['_STATECHANGED']._serialized_start=1864
-  _globals['_STATECHANGED']._serialized_end=1894
-  _globals['_COMMIT']._serialized_start=1897
-  _globals['_COMMIT']._serialized_end=2064
-  _globals['_COMMIT_TOPICSEQENTRY']._serialized_start=2017
-  _globals['_COMMIT_TOPICSEQENTRY']._serialized_end=2064
-  _globals['_HEARTBEAT']._serialized_start=2066
-  _globals['_HEARTBEAT']._serialized_end=2132
-  _globals['_REQUEST']._serialized_start=2134
-  _globals['_REQUEST']._serialized_end=2202
-  _globals['_REPLY']._serialized_start=2205
-  _globals['_REPLY']._serialized_end=2577
-  _globals['_NOTYET']._serialized_start=2579
-  _globals['_NOTYET']._serialized_end=2587
-  _globals['_CATCHUP']._serialized_start=2589
-  _globals['_CATCHUP']._serialized_end=2658
-  _globals['_CATCHUPMESSAGE']._serialized_start=2660
-  _globals['_CATCHUPMESSAGE']._serialized_end=2708
-  _globals['_SNAPSHOTCHUNK']._serialized_start=2711
-  _globals['_SNAPSHOTCHUNK']._serialized_end=3148
-  _globals['_SNAPSHOTCHUNK_TOPICSEQENTRY']._serialized_start=2017
-  _globals['_SNAPSHOTCHUNK_TOPICSEQENTRY']._serialized_end=2064
+  _globals['_PEER']._serialized_end=1611
+  _globals['_PEERREMOVED']._serialized_start=1613
+  _globals['_PEERREMOVED']._serialized_end=1657
+  _globals['_DOCUMENT']._serialized_start=1659
+  _globals['_DOCUMENT']._serialized_end=1683
+  _globals['_USERPROFILE']._serialized_start=1685
+  _globals['_USERPROFILE']._serialized_end=1791
+  _globals['_USERPROFILESCHANGED']._serialized_start=1793
+  _globals['_USERPROFILESCHANGED']._serialized_end=1888
+  _globals['_DOMAINCHANGED']._serialized_start=1890
+  _globals['_DOMAINCHANGED']._serialized_end=1921
+  _globals['_STATECHANGED']._serialized_start=1923
+  _globals['_STATECHANGED']._serialized_end=1953
+  _globals['_COMMIT']._serialized_start=1956
+  _globals['_COMMIT']._serialized_end=2123
+  _globals['_COMMIT_TOPICSEQENTRY']._serialized_start=2076
+  _globals['_COMMIT_TOPICSEQENTRY']._serialized_end=2123
+  _globals['_HEARTBEAT']._serialized_start=2125
+  _globals['_HEARTBEAT']._serialized_end=2191
+  _globals['_REQUEST']._serialized_start=2193
+  _globals['_REQUEST']._serialized_end=2261
+  _globals['_REPLY']._serialized_start=2264
+  _globals['_REPLY']._serialized_end=2636
+  _globals['_NOTYET']._serialized_start=2638
+  _globals['_NOTYET']._serialized_end=2646
+  _globals['_CATCHUP']._serialized_start=2648
+  _globals['_CATCHUP']._serialized_end=2717
+  _globals['_CATCHUPMESSAGE']._serialized_start=2719
+  _globals['_CATCHUPMESSAGE']._serialized_end=2767
+  _globals['_SNAPSHOTCHUNK']._serialized_start=2770
+  _globals['_SNAPSHOTCHUNK']._serialized_end=3207
+  _globals['_SNAPSHOTCHUNK_TOPICSEQENTRY']._serialized_start=2076
+  _globals['_SNAPSHOTCHUNK_TOPICSEQENTRY']._serialized_end=2123
 # @@protoc_insertion_point(module_scope)

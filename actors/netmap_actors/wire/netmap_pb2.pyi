@@ -67,7 +67,7 @@ class BusMessage(_message.Message):
     def __init__(self, schema: _Optional[int] = ..., epoch: _Optional[int] = ..., seq: _Optional[int] = ..., topic_seq: _Optional[int] = ..., txn: _Optional[int] = ..., state: _Optional[_Union[NetmapState, str]] = ..., age_s: _Optional[float] = ..., said_at: _Optional[float] = ..., peer_upserted: _Optional[_Union[Peer, _Mapping]] = ..., peer_removed: _Optional[_Union[PeerRemoved, _Mapping]] = ..., self_changed: _Optional[_Union[Peer, _Mapping]] = ..., dns_changed: _Optional[_Union[Document, _Mapping]] = ..., packet_filter_changed: _Optional[_Union[Document, _Mapping]] = ..., derp_map_changed: _Optional[_Union[Document, _Mapping]] = ..., user_profiles_changed: _Optional[_Union[UserProfilesChanged, _Mapping]] = ..., ssh_policy_changed: _Optional[_Union[Document, _Mapping]] = ..., domain_changed: _Optional[_Union[DomainChanged, _Mapping]] = ..., health_changed: _Optional[_Union[Document, _Mapping]] = ..., state_changed: _Optional[_Union[StateChanged, _Mapping]] = ..., commit: _Optional[_Union[Commit, _Mapping]] = ..., heartbeat: _Optional[_Union[Heartbeat, _Mapping]] = ..., settings_changed: _Optional[_Union[Document, _Mapping]] = ...) -> None: ...
 
 class Peer(_message.Message):
-    __slots__ = ("stable_id", "id", "name", "addresses", "allowed_ips", "online", "last_seen", "tags", "user_id", "os", "hostname", "routes", "key", "key_expiry", "expired", "home_derp", "endpoints", "machine_key", "disco_key", "created", "cap", "json", "decoded")
+    __slots__ = ("stable_id", "id", "name", "addresses", "allowed_ips", "online", "last_seen", "tags", "user_id", "os", "hostname", "routes", "key", "key_expiry", "expired", "home_derp", "endpoints", "machine_key", "disco_key", "created", "cap", "sharer_id", "jailed", "wireguard_only", "json", "decoded")
     STABLE_ID_FIELD_NUMBER: _ClassVar[int]
     ID_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
@@ -89,6 +89,9 @@ class Peer(_message.Message):
     DISCO_KEY_FIELD_NUMBER: _ClassVar[int]
     CREATED_FIELD_NUMBER: _ClassVar[int]
     CAP_FIELD_NUMBER: _ClassVar[int]
+    SHARER_ID_FIELD_NUMBER: _ClassVar[int]
+    JAILED_FIELD_NUMBER: _ClassVar[int]
+    WIREGUARD_ONLY_FIELD_NUMBER: _ClassVar[int]
     JSON_FIELD_NUMBER: _ClassVar[int]
     DECODED_FIELD_NUMBER: _ClassVar[int]
     stable_id: str
@@ -112,9 +115,12 @@ class Peer(_message.Message):
     disco_key: str
     created: str
     cap: int
+    sharer_id: int
+    jailed: bool
+    wireguard_only: bool
     json: bytes
     decoded: bool
-    def __init__(self, stable_id: _Optional[str] = ..., id: _Optional[int] = ..., name: _Optional[str] = ..., addresses: _Optional[_Iterable[str]] = ..., allowed_ips: _Optional[_Iterable[str]] = ..., online: bool = ..., last_seen: _Optional[str] = ..., tags: _Optional[_Iterable[str]] = ..., user_id: _Optional[int] = ..., os: _Optional[str] = ..., hostname: _Optional[str] = ..., routes: _Optional[_Iterable[str]] = ..., key: _Optional[str] = ..., key_expiry: _Optional[str] = ..., expired: bool = ..., home_derp: _Optional[int] = ..., endpoints: _Optional[_Iterable[str]] = ..., machine_key: _Optional[str] = ..., disco_key: _Optional[str] = ..., created: _Optional[str] = ..., cap: _Optional[int] = ..., json: _Optional[bytes] = ..., decoded: bool = ...) -> None: ...
+    def __init__(self, stable_id: _Optional[str] = ..., id: _Optional[int] = ..., name: _Optional[str] = ..., addresses: _Optional[_Iterable[str]] = ..., allowed_ips: _Optional[_Iterable[str]] = ..., online: bool = ..., last_seen: _Optional[str] = ..., tags: _Optional[_Iterable[str]] = ..., user_id: _Optional[int] = ..., os: _Optional[str] = ..., hostname: _Optional[str] = ..., routes: _Optional[_Iterable[str]] = ..., key: _Optional[str] = ..., key_expiry: _Optional[str] = ..., expired: bool = ..., home_derp: _Optional[int] = ..., endpoints: _Optional[_Iterable[str]] = ..., machine_key: _Optional[str] = ..., disco_key: _Optional[str] = ..., created: _Optional[str] = ..., cap: _Optional[int] = ..., sharer_id: _Optional[int] = ..., jailed: bool = ..., wireguard_only: bool = ..., json: _Optional[bytes] = ..., decoded: bool = ...) -> None: ...
 
 class PeerRemoved(_message.Message):
     __slots__ = ("stable_id", "id")
