@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from netmap_actors.subscriber import (
+        AmbiguousName,
         DocumentChanged,
         DomainChanged,
         Event,
+        EventFilter,
         Netmap,
+        NoSuchNode,
         Peer,
         PeerRemoved,
         Peers,
@@ -26,10 +29,13 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
+    "AmbiguousName",
     "DocumentChanged",
     "DomainChanged",
     "Event",
+    "EventFilter",
     "Netmap",
+    "NoSuchNode",
     "Peer",
     "PeerRemoved",
     "PeerUpserted",

@@ -22,6 +22,7 @@ from netmap_supervisor.sentences import (
     ago,
     daemon_event,
     label,
+    marks,
     netmap_change,
     online,
     peer_changes,
@@ -216,7 +217,7 @@ class LiveView:
                 Text(label(peer)),
                 Text(escape(" ".join(peer.ips), 60) if wide else address(peer)),
                 Text(online(peer.online), style=_ONLINE_STYLES[peer.online]),
-                Text(escape(" ".join(peer.tags), 60)),
+                Text(escape(" ".join((*marks(peer), *peer.tags)), 60)),
                 Text(escape(" ".join(peer.routes), 60)),
                 Text(escape(changed, 80)),
             )

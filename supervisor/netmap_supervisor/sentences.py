@@ -19,8 +19,10 @@ if TYPE_CHECKING:
 __all__ = [
     "address",
     "ago",
+    "contact",
     "daemon_event",
     "label",
+    "marks",
     "netmap_change",
     "online",
     "peer_changes",
@@ -30,10 +32,12 @@ __all__ = [
 ]
 
 _LISTS = ("addresses", "allowed_ips", "tags", "routes", "endpoints")
-_QUIET = frozenset({"last_seen", "node.Hostinfo", "node.ComputedName", "node.ComputedNameWithHost"})
-"""Fields whose change alone says nothing to a person; --json has them."""
+_QUIET = frozenset({"last_seen", "sharer", "node.Hostinfo", "node.ComputedName", "node.ComputedNameWithHost"})
+"""Fields whose change alone says nothing to a person, or another field says it; --json has them."""
+_MARKS = {"shared_in": "shared-in", "jailed": "jailed", "wireguard_only": "wireguard-only"}
 _MAX_LISTED = 4
 _MAX_VALUE = 60
+_MAX_NAME = 255
 _MAX_DETAIL = 200
 _MAX_URL = 1000
 
@@ -65,9 +69,21 @@ def online(value: bool | None) -> str:
     return {True: "online", False: "offline", None: "unknown"}[value]
 
 
+def contact(peer: Peer, *, now: bool) -> str:
+    """Whether a node is online, and when it was last if it is not. `now`: the netmap is fresh."""
+    seen = f", last seen {escape(peer.last_seen, _MAX_VALUE)}" if peer.last_seen and not peer.online else ""
+    how = "of unknown state" if peer.online is None else online(peer.online)
+    return f"{escape(peer.name or peer.stable_id, _MAX_NAME)} {'is' if now else 'was'} {how}{seen}"
+
+
 def label(peer: Peer) -> str:
-    """The shortest name that tells it: first label of its name, else its host name, else its id."""
-    return escape(peer.name.partition(".")[0] or peer.hostname or peer.stable_id, _MAX_VALUE)
+    """The shortest name it goes by: its short name, else all of its name, its host name or its id."""
+    return escape(peer.short_name or peer.name or peer.hostname or peer.stable_id, _MAX_VALUE)
+
+
+def marks(peer: Peer) -> list[str]:
+    """What sets it apart from the other nodes of a tailnet, one word each."""
+    return [word for name, word in _MARKS.items() if getattr(peer, name)]
 
 
 def address(peer: Peer) -> str:
@@ -124,7 +140,8 @@ def netmap_change(event: Event) -> str | None:
 def _peer_change(peer: Peer, previous: Mapping[str, Any] | None) -> str | None:
     who = f"{label(peer)} {address(peer)}"
     if previous is None:
-        more = ", ".join((online(peer.online), *(escape(tag, _MAX_VALUE) for tag in peer.tags[:_MAX_LISTED])))
+        tags = (escape(tag, _MAX_VALUE) for tag in peer.tags[:_MAX_LISTED])
+        more = ", ".join((online(peer.online), *marks(peer), *tags))
         return f"{who} joined ({more})"
     changes = peer_changes(peer, previous)
     return f"{who} {changes}" if changes else None
@@ -145,6 +162,11 @@ def _field(peer: Peer, name: str, old: Any) -> str:
         return "key has expired" if peer.expired else "key is valid again"
     if name == "key":
         return "new node key"
+    if name == "sharer_id":
+        who = escape(peer.sharer or f"user {peer.sharer_id}", _MAX_VALUE)
+        return f"is shared in by {who}" if peer.shared_in else "is no longer shared in"
+    if name in _MARKS:
+        return f"is {'' if getattr(peer, name) else 'no longer '}{_MARKS[name]}"
     if name == "decoded":
         return "is readable again" if peer.decoded else "is not readable: only its ids can be relied on"
     if name in _LISTS:

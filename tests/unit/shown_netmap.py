@@ -21,6 +21,10 @@ EVIL = "\x1b[31mred\u202e[bold]x[/bold]\r\n"
 """What a peer's name must not do to a terminal."""
 
 
+OWN_SUFFIX = "example.ts.net"
+"""What the names of our own tailnet end with."""
+
+
 class SteppedClock:
     """Time as the test says."""
 
@@ -46,7 +50,7 @@ def peer(**fields: Any) -> Peer:
         "decoded": True,
         "json": b"{}",
     }
-    return Peer(netmap_pb2.Peer(**(given | fields)).SerializeToString(), {})
+    return Peer(netmap_pb2.Peer(**(given | fields)).SerializeToString(), {}, OWN_SUFFIX)
 
 
 def upserted(shown: Peer, previous: dict[str, Any] | None = None, state: str = "fresh") -> PeerUpserted:
@@ -57,7 +61,7 @@ def snapshot(*peers: Peer, state: str = "fresh") -> Snapshot:
     contents = Contents()
     for one in peers:
         contents.upsert(one.stable_id, one._piece)
-    contents.domain = "example.ts.net"
+    contents.domain = OWN_SUFFIX
     return Snapshot(epoch=1, seq=1, state=state, age_s=2.0, netmap=Netmap(contents))
 
 

@@ -16,12 +16,11 @@ from netmap_supervisor.cli.exit_codes import ExitCode
 from netmap_supervisor.cli.run import facts, run_settings, view_mode
 from netmap_supervisor.cli.status import exit_code, lines
 from netmap_supervisor.cli.wait import parse_condition
-from netmap_supervisor.cli.watch import wants
 from netmap_supervisor.config import load
 from netmap_supervisor.config_options import OPTIONS
 from netmap_supervisor.option_kinds import BadValue
 from netmap_supervisor.status import encode
-from tests.unit.shown_netmap import EVIL, actor, peer, report, snapshot, upserted
+from tests.unit.shown_netmap import EVIL, OWN_SUFFIX, actor, peer, report, snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -170,12 +169,12 @@ class Seen:
 
     def __init__(self, state: str, **online: bool | None) -> None:
         self.state = state
-        self.peers = snapshot(
+        self.netmap = snapshot(
             *(
-                peer(stable_id=f"n-{name}", name=f"{name}.x", online=value, addresses=[])
+                peer(stable_id=f"n-{name}", name=f"{name}.{OWN_SUFFIX}", online=value, addresses=[])
                 for name, value in online.items()
             )
-        ).netmap.peers
+        ).netmap
 
 
 @pytest.mark.parametrize(
@@ -207,23 +206,6 @@ def test_a_condition_holds_only_for_what_is_known_to_be_true(text: str, seen: An
 def test_what_is_no_condition_is_refused(text: str) -> None:
     with pytest.raises(BadValue, match="peer:NAME"):
         parse_condition(text)
-
-
-@pytest.mark.parametrize(
-    ("kinds", "peers", "through"),
-    [
-        ((), (), True),
-        (("peer_upserted",), (), True),
-        (("peer_removed",), (), False),
-        ((), ("web-1",), True),
-        ((), ("WEB-1.example.ts.net.",), True),
-        ((), ("100.64.0.1",), True),
-        ((), ("n1",), True),
-        ((), ("web-2", "n2"), False),
-    ],
-)
-def test_filters_of_watch(kinds: tuple[str, ...], peers: tuple[str, ...], through: bool) -> None:
-    assert wants(upserted(peer()), kinds, peers) is through
 
 
 def test_columns_are_as_wide_as_their_widest_cell_on_a_terminal() -> None:

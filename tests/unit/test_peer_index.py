@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from netmap_actors.subscriber.naming import AmbiguousName
 from netmap_actors.subscriber.netmap_view import Contents, Peers
 from netmap_actors.subscriber.peer import UserProfile
 from netmap_actors.subscriber.peer_index import PeerIndex
 from netmap_actors.wire import netmap_pb2
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from netmap_actors.subscriber.peer import Peer
 
 fields = st.fixed_dictionaries(
     {
@@ -52,6 +60,7 @@ def test_an_index_kept_up_to_date_is_the_one_made_from_scratch_after_every_chang
 @given(changes)
 def test_who_is_found_is_who_has_it_now(changes) -> None:
     contents = Contents()
+    contents.domain = "x"
     contents.profiles = {1: UserProfile(id=1, login_name="ann"), -2: UserProfile(id=-2, login_name="bob")}
     peers = Peers(contents)
     peers.by_tag("web")
@@ -70,20 +79,25 @@ def test_who_is_found_is_who_has_it_now(changes) -> None:
             k for k, v in now.items() if v["user_id"] == user
         }
     for key in ("nodekey:1", "nodekey:2"):
-        owners = {k for k, v in now.items() if v["key"] == key}
-        found = peers.by_key(key)
-        assert (found.stable_id in owners) if owners else found is None
-    for name in ("A.X.", "a.y", "b"):
-        owners = {
-            k
-            for k, v in now.items()
-            if name.lower().rstrip(".") in {v["name"].lower(), v["name"].lower().partition(".")[0]}
-        }
-        found = peers.by_name(name)
-        assert (found.stable_id in owners) if owners else found is None
-    found = peers.by_address("fd7a:0:0::1")
+        found_alone(peers.by_key, key, {k for k, v in now.items() if v["key"] == key})
+    for name in ("A.X.", "a.y", "b", "A"):
+        wanted = name.lower().rstrip(".")
+        owners = {k for k, v in now.items() if v["name"].lower() in {wanted, f"{wanted}.x"}}
+        found_alone(peers.by_name, name, owners)
+        found_alone(peers.find, name, owners)
     owners = {k for k, v in now.items() if {"fd7a:0::1/128", "fd7a::1/128"} & set(v["addresses"])}
-    assert (found.stable_id in owners) if owners else found is None
+    found_alone(peers.by_address, "fd7a:0:0::1", owners)
+
+
+def found_alone(ask: Callable[[str], Peer | None], word: str, owners: set[str]) -> None:
+    """One owner is found, none is nobody, and several are an error that has all of them."""
+    if len(owners) > 1:
+        with pytest.raises(AmbiguousName) as caught:
+            ask(word)
+        assert {peer.stable_id for peer in caught.value.candidates} == owners
+    else:
+        found = ask(word)
+        assert (set() if found is None else {found.stable_id}) == owners
 
 
 def test_what_is_no_address_is_an_error_and_what_nobody_has_is_nobody() -> None:
@@ -101,7 +115,8 @@ def test_f25_an_address_that_changed_hands_is_found_at_its_new_owner_after_the_o
     contents.upsert("old", piece("old", name="old.x", addresses=["100.64.0.1/32"]))
     assert peers.by_address("100.64.0.1").stable_id == "old"
     contents.upsert("new", piece("new", name="new.x", addresses=["100.64.0.1/32"]))
-    assert peers.by_address("100.64.0.1").stable_id == "new"
+    with pytest.raises(AmbiguousName, match=r"new\.x.*old\.x"):
+        peers.by_address("100.64.0.1")
     contents.remove("old")
     assert peers.by_address("100.64.0.1").stable_id == "new"
     contents.remove("new")
@@ -110,6 +125,7 @@ def test_f25_an_address_that_changed_hands_is_found_at_its_new_owner_after_the_o
 
 def test_words_are_taken_as_people_write_them() -> None:
     contents = Contents()
+    contents.domain = "Example"
     contents.upsert("p", piece("p", name="Web.example", tags=["tag:web"], addresses=["100.64.0.1/32"]))
     peers = Peers(contents)
     for word in ("p", "web", "WEB.EXAMPLE.", "100.64.0.1"):

@@ -21,12 +21,10 @@ from netmap_actors.http_endpoint.guard import refusal
 from netmap_actors.process.actor_base import ActorBase
 from netmap_actors.process.landlock import Reach
 from netmap_actors.process.shared_sockets import share
-from netmap_actors.subscriber import Subscriber
+from netmap_actors.subscriber import AmbiguousName, EventFilter, NoSuchNode, Subscriber
 from netmap_actors.wire import internal_pb2
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from netmap_actors.boot import Boot
     from netmap_actors.bus.loop import Timer
     from netmap_actors.clock import Clock
@@ -65,7 +63,7 @@ class HttpEndpoint(ActorBase):
         self._host = ""
         self._connections: dict[Connection, None] = {}
         """In the order of arrival."""
-        self._followers: dict[Connection, tuple[Sequence[str], Sequence[str]]] = {}
+        self._followers: dict[Connection, EventFilter] = {}
         self._scrapes: dict[tuple[str, bool], list[Connection]] = {}
         """Who waits for the metrics, by what is asked for: one look at the Supervisor and one page for all of them."""
         self._token = 0
@@ -125,9 +123,13 @@ class HttpEndpoint(ActorBase):
         if not self._followers:
             return
         encoded = event_stream.encode(event)
-        for connection, (kinds, peers) in list(self._followers.items()):
-            if event_stream.chosen(event, kinds, peers):
-                connection.push(encoded)
+        for connection, wanted in list(self._followers.items()):
+            try:
+                if wanted.passes(event):
+                    connection.push(encoded)
+            except AmbiguousName as error:
+                connection.push(event_stream.ambiguous(error))
+                connection.close()
 
     def _comment(self) -> None:
         for connection in list(self._followers):
@@ -212,6 +214,10 @@ class HttpEndpoint(ActorBase):
             self._page(connection, request, path, pages.Query(words))
         except pages.BadQuery as error:
             connection.answer(400, pages.TEXT, f"{error}\n".encode())
+        except NoSuchNode as error:
+            connection.answer(404, pages.TEXT, f"{error}\n".encode())
+        except AmbiguousName as error:
+            connection.answer(409, pages.TEXT, f"{error}\n".encode())
 
     def _page(self, connection: Connection, request: HttpRequest, path: str, query: pages.Query) -> None:
         match path:
@@ -247,11 +253,14 @@ class HttpEndpoint(ActorBase):
                 503, pages.TEXT, b"cannot follow: too many clients do\n", [("Retry-After", "5")]
             )
             return
+        wanted = EventFilter(query.all("kind"), query.all("peer"))
         snapshot = self._subscriber.snapshot()
+        if snapshot is not None:
+            wanted.passes(snapshot)
         first = event_stream.snapshot_parts(snapshot) if snapshot is not None else iter(())
         connection.begin_events(event_stream.CONTENT_TYPE, first)
         if not connection.closed:
-            self._followers[connection] = (query.all("kind"), query.all("peer"))
+            self._followers[connection] = wanted
 
     def _scrape(self, connection: Connection, accept: str, peers: bool) -> None:
         self._scrapes.setdefault((accept, peers), []).append(connection)

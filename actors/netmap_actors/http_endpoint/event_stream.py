@@ -7,15 +7,14 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from netmap_actors.http_endpoint.json_parts import json_parts
-from netmap_actors.subscriber import PeerRemoved, PeerUpserted, Snapshot
 from netmap_actors.wire.topics import Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
-    from netmap_actors.subscriber import Event
+    from netmap_actors.subscriber import AmbiguousName, Event, Snapshot
 
-__all__ = ["COMMENT", "CONTENT_TYPE", "KINDS", "chosen", "encode", "snapshot_parts"]
+__all__ = ["COMMENT", "CONTENT_TYPE", "KINDS", "ambiguous", "encode", "snapshot_parts"]
 
 CONTENT_TYPE = "text/event-stream; charset=utf-8"
 KINDS = frozenset(kind.value for kind in Kind if kind not in {Kind.COMMIT, Kind.HEARTBEAT})
@@ -48,15 +47,6 @@ def snapshot_parts(event: Snapshot) -> Iterator[bytes]:
     yield b"}\n\n"
 
 
-def chosen(event: Event, kinds: Sequence[str], peers: Sequence[str]) -> bool:
-    """Whether a client that asked for these kinds and peers (empty: all) is told of the event.
-
-    The snapshot is for everybody; with peers, nothing but it and changes of those peers.
-    """
-    if isinstance(event, Snapshot):
-        return True
-    if kinds and event.kind not in kinds:
-        return False
-    if not peers:
-        return True
-    return isinstance(event, PeerUpserted | PeerRemoved) and any(event.peer.is_called(word) for word in peers)
+def ambiguous(error: AmbiguousName) -> bytes:
+    """The last event of a stream that cannot go on: the first netmap has several nodes behind one word."""
+    return b"event: error\ndata: %s\n\n" % msgspec.json.encode({"type": "error", "error": str(error)})

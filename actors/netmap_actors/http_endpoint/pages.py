@@ -148,16 +148,10 @@ def sd(view: View, query: Query) -> Page:
 
 
 def netmap(view: View, query: Query) -> Page:
-    """The whole netmap, or one peer of it."""
+    """The whole netmap, or one node of it. Raises NoSuchNode or AmbiguousName."""
     word = query.only("peer").one("peer")
     if word is not None:
-        found = view.netmap.find(word)
-        if found is None:
-            return Page(
-                404,
-                TEXT,
-                f"cannot find {escape(word, 80)!r}: no node has this name, address or id\n".encode(),
-            )
+        found = view.netmap.resolve(word)
         return Page(
             200, JSON, msgspec.json.encode(_head(view) | {"peer": found.to_json() | {"node": found.json}})
         )

@@ -6,6 +6,7 @@ Importing it loads nothing of the daemon.
 from __future__ import annotations
 
 from netmap_actors.subscriber.client import Subscriber
+from netmap_actors.subscriber.event_filter import EventFilter
 from netmap_actors.subscriber.events import (
     DocumentChanged,
     DomainChanged,
@@ -17,14 +18,18 @@ from netmap_actors.subscriber.events import (
     StateChanged,
     UserProfilesChanged,
 )
+from netmap_actors.subscriber.naming import AmbiguousName, NoSuchNode
 from netmap_actors.subscriber.netmap_view import Netmap, Peers
 from netmap_actors.subscriber.peer import Peer, UserProfile
 
 __all__ = [
+    "AmbiguousName",
     "DocumentChanged",
     "DomainChanged",
     "Event",
+    "EventFilter",
     "Netmap",
+    "NoSuchNode",
     "Peer",
     "PeerRemoved",
     "PeerUpserted",

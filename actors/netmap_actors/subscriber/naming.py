@@ -10,18 +10,19 @@ Not here: how the nodes are found among many (`peer_index`).
 from __future__ import annotations
 
 import ipaddress
-from typing import TYPE_CHECKING, Final, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 from netmap_actors.errors import Disposition, NetmapError, escape
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
 __all__ = [
     "AmbiguousName",
     "Named",
     "NoSuchNode",
     "address_of",
+    "first_label",
     "folded",
     "has_address",
     "has_key",
@@ -71,14 +72,14 @@ class NoSuchNode(NetmapError, LookupError):
         super().__init__(text)
 
 
-class AmbiguousName(NetmapError, LookupError, Generic[Node]):
+class AmbiguousName(NetmapError, LookupError):
     """Several nodes are called that."""
 
     disposition = Disposition.GIVE_UP
 
-    def __init__(self, word: str, candidates: Iterable[Node]) -> None:
+    def __init__(self, word: str, candidates: Iterable[Named]) -> None:
         self.word = word
-        self.candidates: tuple[Node, ...] = tuple(candidates)
+        self.candidates: tuple[Named, ...] = tuple(candidates)
         """The nodes it could mean."""
         told = _listed([_described(node) for node in self.candidates])
         super().__init__(
@@ -112,16 +113,17 @@ def is_meant(word: str, node: Named) -> bool:
     return word == node.stable_id or has_name(word, node) or has_address(word, node) or has_key(word, node)
 
 
-def resolve(word: str, nodes: Iterable[Node], strangers: Iterable[Named] = ()) -> Node:
+def resolve(word: str, nodes: Iterable[Node], meant: Callable[[str, Node], bool] = is_meant) -> Node:
     """The one node that is called that. Raises NoSuchNode, or AmbiguousName for several.
 
-    `strangers`: whom to name when there is none (`NoSuchNode`).
+    `meant(word, node)`: in which of the ways a node may be called; in any by default.
     """
-    found = [node for node in nodes if is_meant(word, node)]
+    known = list(nodes)
+    found = [node for node in known if meant(word, node)]
     if len(found) > 1:
         raise AmbiguousName(word, found)
     if not found:
-        raise NoSuchNode(word, strangers)
+        raise NoSuchNode(word, [node for node in known if first_label(node.name) == folded(word)])
     return found[0]
 
 
@@ -143,6 +145,11 @@ def has_address(word: str, node: Named) -> bool:
 def has_key(word: str, node: Named) -> bool:
     """Whether this is its node key ("nodekey:" and 64 hex digits)."""
     return bool(word) and word.lower() == node.key.lower()
+
+
+def first_label(name: str) -> str:
+    """As it is compared: what a node would go by if it were of our own tailnet."""
+    return folded(name).partition(".")[0]
 
 
 def folded(name: str) -> str:

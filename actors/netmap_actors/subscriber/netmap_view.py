@@ -8,12 +8,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from netmap_actors.subscriber.naming import own_suffix
+from netmap_actors.subscriber.naming import (
+    NoSuchNode,
+    address_of,
+    has_address,
+    has_key,
+    has_name,
+    is_meant,
+    own_suffix,
+    resolve,
+)
 from netmap_actors.subscriber.peer import Peer, UserProfile, decoded_peer, parse_json
 from netmap_actors.subscriber.peer_index import PeerIndex
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
 __all__ = ["DOCUMENTS", "Contents", "Netmap", "Peers"]
 
@@ -78,6 +87,16 @@ class Contents:
                 self._index.add(stable_id, piece)
         return self._index
 
+    def resolve(self, word: str, meant: Callable[[str, Peer], bool] = is_meant) -> Peer:
+        """The one node, ourselves included, that is called that. Raises NoSuchNode or AmbiguousName."""
+        stable_ids = dict.fromkeys(self.index.called(word))
+        if word in self.peers:
+            stable_ids[word] = None
+        nodes = [self.view(self.peers[stable_id]) for stable_id in stable_ids]
+        if self.self_node:
+            nodes.append(self.view(self.self_node))
+        return resolve(word, nodes, meant)
+
     def copy(self) -> Contents:
         """Another one that later transactions leave alone."""
         other = Contents()
@@ -129,23 +148,16 @@ class Peers(Mapping[str, Peer]):
         return len(self._contents.peers)
 
     def by_name(self, name: str) -> Peer | None:
-        """The peer with this name, fully qualified or its first label; of several, one with the full name first."""
-        found = self._those(self._contents.index.named(name))
-        exact = name.rstrip(".").lower()
-        return min(found, key=lambda peer: peer.name.lower() != exact, default=None)
+        """The peer with this full name, or this short one of our own tailnet. Raises AmbiguousName."""
+        return self._one(name, has_name)
 
     def by_address(self, address: str) -> Peer | None:
-        """The peer that has this IP address; of several (an address changes hands), the latest.
-
-        Raises ValueError for what is no address.
-        """
-        owners = self._contents.index.addressed(address)
-        return self[owners[-1]] if owners else None
+        """The peer that has this IP address. Raises AmbiguousName, and ValueError for what is no address."""
+        return self._one(address_of(address), has_address)
 
     def by_key(self, key: str) -> Peer | None:
-        """The peer with this node key ("nodekey:…")."""
-        owners = self._contents.index.keyed(key)
-        return self[owners[-1]] if owners else None
+        """The peer with this node key ("nodekey:…"). Raises AmbiguousName."""
+        return self._one(key, has_key)
 
     def by_tag(self, tag: str) -> list[Peer]:
         """The peers with this tag ("tag:web", or "web")."""
@@ -159,14 +171,17 @@ class Peers(Mapping[str, Peer]):
     def _those(self, stable_ids: Iterable[str]) -> list[Peer]:
         return [self[stable_id] for stable_id in stable_ids]
 
-    def find(self, key: str) -> Peer | None:
-        """The peer with this stable id, address or name."""
-        if key in self._contents.peers:
-            return self[key]
+    def find(self, word: str) -> Peer | None:
+        """The peer with this name, address, stable id or node key. Raises AmbiguousName."""
+        return self._one(word, is_meant)
+
+    def _one(self, word: str, meant: Callable[[str, Peer], bool]) -> Peer | None:
+        # Our own node is asked, too: a word that means it and a peer is ambiguous.
         try:
-            return self.by_address(key)
-        except ValueError:
-            return self.by_name(key)
+            found = self._contents.resolve(word, meant)
+        except NoSuchNode:
+            return None
+        return found if self.get(found.stable_id) == found else None
 
     def __repr__(self) -> str:
         return f"<Peers: {len(self)}>"
@@ -232,10 +247,24 @@ class Netmap:
         """What else the server set, as one object."""
         return self._document("settings")
 
-    def find(self, word: str) -> Peer | None:
-        """The node with this stable id, address or name, ourselves included."""
+    def resolve(self, word: str) -> Peer:
+        """The node, ourselves included, with this name, address, stable id or node key.
+
+        Raises NoSuchNode or AmbiguousName, whose texts are for people.
+        """
+        return self._contents.resolve(word)
+
+    def has(self, stable_id: str) -> bool:
+        """Whether there is such a node, ourselves included."""
         own = self.self_node
-        return self.peers.find(word) or (own if own is not None and own.is_called(word) else None)
+        return stable_id in self._contents.peers or (own is not None and own.stable_id == stable_id)
+
+    def find(self, word: str) -> Peer | None:
+        """The same, and None for no such node. Raises AmbiguousName."""
+        try:
+            return self._contents.resolve(word)
+        except NoSuchNode:
+            return None
 
     def frozen(self) -> Netmap:
         """This netmap as it is now, whatever comes later."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from google.protobuf.message import DecodeError
 
-from netmap_actors.subscriber.naming import short_name
+from netmap_actors.subscriber.naming import is_meant, short_name
 from netmap_actors.wire import netmap_pb2
 
 if TYPE_CHECKING:
@@ -285,9 +285,8 @@ class Peer:
         return _mapping(parse_json(self._message.json))
 
     def is_called(self, word: str) -> bool:
-        """Whether this is its stable id, one of its addresses, its name or the first label of it."""
-        name, wanted = self.name.lower(), word.rstrip(".").lower()
-        return word == self.stable_id or wanted in {name, name.partition(".")[0]} - {""} or word in self.ips
+        """Whether this is its full or short name, an address, its stable id or node key; another node may be, too."""
+        return is_meant(word, self)
 
     def to_json(self) -> dict[str, Any]:
         """FIELDS as plain values; addresses, keys and times stay text."""

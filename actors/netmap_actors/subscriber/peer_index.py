@@ -1,23 +1,22 @@
 """Finds peers by name, address, node key, tag and owner; the cost of a change does not depend on how many there are.
 
-Names and addresses change hands: each entry belongs to one peer, and a peer that goes takes only its own along.
+Names and addresses change hands: each entry belongs to one peer, and a peer that goes takes only its own along. Not
+here: which of those that are found is meant (`naming`).
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from netmap_actors.subscriber.naming import address_of
+from netmap_actors.subscriber.naming import address_of, first_label, folded, host_address
 from netmap_actors.subscriber.peer import decoded_peer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from netmap_actors.wire import netmap_pb2
-
 __all__ = ["PeerIndex"]
 
-_NAME, _ADDRESS, _KEY, _TAG, _USER = range(5)
+_NAME, _LABEL, _ADDRESS, _KEY, _TAG, _USER = range(6)
 
 
 class PeerIndex:
@@ -42,17 +41,15 @@ class PeerIndex:
             if not owners:
                 del self._owners[entry]
 
-    def named(self, name: str) -> list[str]:
-        """Those with this name, fully qualified or only its first label; case does not matter."""
-        return self._of(_NAME, name.rstrip(".").lower())
-
-    def addressed(self, address: str) -> list[str]:
-        """Those that have this IP address. Raises ValueError for what is no address."""
-        return self._of(_ADDRESS, address_of(address))
-
-    def keyed(self, key: str) -> list[str]:
-        """Those with this node key."""
-        return self._of(_KEY, key)
+    def called(self, word: str) -> list[str]:
+        """Those whose name, first label of it, address or node key this is, each once; strangers are among them."""
+        try:
+            found = self._of(_ADDRESS, address_of(word))
+        except ValueError:
+            found = []
+        name = folded(word)
+        found += self._of(_NAME, name) + self._of(_LABEL, name) + self._of(_KEY, word.lower())
+        return list(dict.fromkeys(found))
 
     def tagged(self, tag: str) -> list[str]:
         """Those with this tag, with or without its "tag:"."""
@@ -75,24 +72,15 @@ class PeerIndex:
 def _entries(piece: bytes) -> Iterator[tuple[int, str | int]]:
     """What a peer is found by, each once."""
     message = decoded_peer(piece)
-    name = message.name.lower()
-    for word in {name, name.partition(".")[0]} - {""}:
-        yield _NAME, word
-    for address in set(_addresses(message)):
-        yield _ADDRESS, address
+    if message.name:
+        yield _NAME, folded(message.name)
+        yield _LABEL, first_label(message.name)
+    for address in {host_address(prefix) for prefix in message.addresses}:
+        if address is not None:  # whatever else stands there: the peer is found by its id
+            yield _ADDRESS, address
     if message.key:
-        yield _KEY, message.key
+        yield _KEY, message.key.lower()
     for tag in set(message.tags):
         yield _TAG, tag
     if message.user_id:
         yield _USER, message.user_id
-
-
-def _addresses(message: netmap_pb2.Peer) -> Iterator[str]:
-    for prefix in message.addresses:
-        text = prefix.partition("/")[0]
-        try:
-            # There is only one way to write an IPv4 address, and writing it again takes most of the time.
-            yield address_of(text) if ":" in text else text
-        except ValueError:
-            continue  # quarantined peers may hold anything; they are found by id

@@ -49,17 +49,19 @@ MAX_BUFFERED = 20_000
 
 _ALWAYS = frozenset({Kind.STATE_CHANGED, Kind.COMMIT, Kind.HEARTBEAT})
 _PEERS = frozenset({Kind.PEER_UPSERTED, Kind.PEER_REMOVED, Kind.USER_PROFILES_CHANGED})
+_WITH_PEERS = _PEERS | {Kind.SELF_CHANGED, Kind.DOMAIN_CHANGED}
+"""With them come the users they belong to, and the names that tell which of them are of our own tailnet."""
 
 
 def subscribed_kinds(kinds: Iterable[str] | None) -> frozenset[Kind]:
     """The topics needed to follow these kinds of event; all of them for None. Raises ValueError for an unknown kind.
 
-    Peers come as upserts, removals and the users they belong to, or not at all.
+    Peers come as upserts and removals, with all that it takes to name them and their users, or not at all.
     """
     if kinds is None:
         return frozenset(Kind)
     wanted = frozenset(Kind(kind) for kind in kinds)
-    return wanted | _ALWAYS | (_PEERS if wanted & _PEERS else frozenset())
+    return wanted | _ALWAYS | (_WITH_PEERS if wanted & _PEERS else frozenset())
 
 
 class Replica:

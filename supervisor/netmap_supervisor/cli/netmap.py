@@ -13,7 +13,7 @@ from netmap_actors.subscriber import Subscriber
 from netmap_supervisor.cli.columns import columns
 from netmap_supervisor.cli.daemon import CommandFailed, require_running
 from netmap_supervisor.cli.option_flags import runtime_dir_flag
-from netmap_supervisor.sentences import address, label, online, trust
+from netmap_supervisor.sentences import address, label, marks, online, trust
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,7 +32,9 @@ LIMIT = 15.0
 @click.option("--json", "as_json", is_flag=True, help="One JSON object: the netmap, or the peer.")
 @runtime_dir_flag
 def command(peer: str | None, as_json: bool, runtime_dir: Path) -> None:
-    """Show the peers of this node, or everything about one PEER (name, address or stable id).
+    """Show the peers of this node, or everything about one PEER.
+
+    PEER is a full name, the short name of a node of this tailnet, an address, a stable id or a node key.
 
     A netmap that is not fresh is shown all the same, with a warning on standard error.
 
@@ -60,20 +62,7 @@ def command(peer: str | None, as_json: bool, runtime_dir: Path) -> None:
         elif peer is None:
             click.echo("\n".join(_table(subscriber)))
         else:
-            _show(_find(subscriber, peer), as_json=as_json)
-
-
-def _find(subscriber: Subscriber, word: str) -> Peer:
-    own = subscriber.self_node
-    found = subscriber.peers.find(word)
-    if found is None and own is not None and word in {own.stable_id, own.name, label(own), *own.ips}:
-        found = own
-    if found is None:
-        raise CommandFailed(
-            f"cannot find {escape(word, 80)!r}: no peer has this name, address or stable id; "
-            "`netmap-supervisor netmap` lists them"
-        )
-    return found
+            _show(subscriber.netmap.resolve(peer), as_json=as_json)
 
 
 def _show(peer: Peer, *, as_json: bool) -> None:
@@ -107,7 +96,7 @@ def _row(peer: Peer, state: str) -> tuple[str, ...]:
         label(peer),
         address(peer),
         state,
-        escape(" ".join(peer.tags), 60),
+        escape(" ".join((*marks(peer), *peer.tags)), 60),
         escape(" ".join(peer.routes), 60),
         escape(peer.os, 20),
         escape(peer.stable_id, 60),

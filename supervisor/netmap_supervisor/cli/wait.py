@@ -7,16 +7,15 @@ from typing import TYPE_CHECKING, NamedTuple
 import click
 
 from netmap_actors.errors import escape
-from netmap_actors.subscriber import Subscriber
+from netmap_actors.subscriber import AmbiguousName, NoSuchNode, Subscriber
 from netmap_supervisor.cli.durations import duration
 from netmap_supervisor.cli.exit_codes import ExitCode, judged
 from netmap_supervisor.cli.option_flags import runtime_dir_flag
 from netmap_supervisor.option_kinds import BadValue
-from netmap_supervisor.sentences import online, trust
+from netmap_supervisor.sentences import contact, online, trust
 from netmap_supervisor.single_instance import is_locked
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
 __all__ = ["Condition", "command", "parse_condition"]
@@ -25,6 +24,7 @@ _UNHEARD = "no daemon was heard in {}; start one with `netmap-supervisor run`, o
 _UNHEARD_THOUGH_THERE = (
     "the daemon of {} says nothing: it starts, ends or is stopped; see `netmap-supervisor status`"
 )
+_MAX_TEXT = 1000
 _PEER = "peer:"
 _PEER_STATES = ("online", "offline", "unknown", "present", "absent")
 
@@ -33,7 +33,30 @@ class Condition(NamedTuple):
     """One thing to wait for."""
 
     text: str
-    holds: Callable[[Subscriber], bool]
+    node: str = ""
+    """What the node is called; "" for a condition of the whole netmap."""
+    state: str = ""
+
+    def holds(self, seen: Subscriber) -> bool:
+        """Whether it is known to be true. Raises AmbiguousName when a fresh netmap has several nodes of that name."""
+        if not self.node:
+            return seen.state == self.text
+        if seen.state != "fresh":
+            return False
+        found = seen.netmap.find(self.node)
+        if self.state in {"present", "absent"}:
+            return (found is not None) == (self.state == "present")
+        return found is not None and online(found.online) == self.state
+
+    def found(self, seen: Subscriber) -> str:
+        """How it is instead, for people; "" where there is nothing to say."""
+        if not self.node or seen.state == "none":
+            return ""
+        try:
+            node = seen.netmap.resolve(self.node)
+        except (NoSuchNode, AmbiguousName) as error:
+            return str(error)
+        return contact(node, now=seen.state == "fresh")
 
 
 def _conditions(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -> tuple[Condition, ...]:
@@ -67,7 +90,8 @@ def command(conditions: tuple[Condition, ...], timeout: float, runtime_dir: Path
     """Wait until the netmap is as wanted; a daemon that is not there yet is waited for, too.
 
     Except for `stale`, a condition holds only in a fresh netmap: what is not known to be true is not true. NAME is
-    a name, an address or a stable id. Exit status: 0 it holds, 124 it did not within the timeout.
+    PEER of `netmap`; one that no node has yet is waited for, one that several have is an error at once. Exit status:
+    0 it holds, 124 it did not within the timeout.
 
     \b
     Examples:
@@ -78,30 +102,25 @@ def command(conditions: tuple[Condition, ...], timeout: float, runtime_dir: Path
         if subscriber.wait_for(lambda now: all(one.holds(now) for one in conditions), timeout):
             return ExitCode.OK
         judged(ExitCode.TIMED_OUT)
-        missing = ", ".join(one.text for one in conditions if not one.holds(subscriber))
+        missing = [one for one in conditions if not one.holds(subscriber)]
+        texts = ", ".join(one.text for one in missing)
+        found = [text for one in missing if (text := one.found(subscriber))]
         unheard = _UNHEARD_THOUGH_THERE if is_locked(runtime_dir) else _UNHEARD
         heard = trust(subscriber.state, subscriber.age_s) if subscriber.epoch else unheard.format(runtime_dir)
-        click.echo(f"timed out waiting for {escape(missing)}: {heard}", err=True)
+        click.echo(
+            f"timed out waiting for {escape(texts, _MAX_TEXT)}: {'; '.join([*found, heard])}", err=True
+        )
         return ExitCode.TIMED_OUT
 
 
 def parse_condition(text: str) -> Condition:
     """The condition behind `fresh`, `stale` or `peer:NAME=STATE`. Raises BadValue."""
     if text in {"fresh", "stale"}:
-        return Condition(text, lambda subscriber: subscriber.state == text)
+        return Condition(text)
     # An IPv6 address holds colons, and no name holds "=": the last one counts.
     name, separator, state = text.removeprefix(_PEER).rpartition("=")
     if not text.startswith(_PEER) or not separator or not name or state not in _PEER_STATES:
         raise BadValue(
             f"{escape(text, 80)!r} is no condition: fresh, stale or peer:NAME={'|'.join(_PEER_STATES)} is expected"
         )
-
-    def holds(subscriber: Subscriber) -> bool:
-        if subscriber.state != "fresh":
-            return False
-        peer = subscriber.peers.find(name)
-        if state in {"present", "absent"}:
-            return (peer is not None) == (state == "present")
-        return peer is not None and online(peer.online) == state
-
-    return Condition(text, holds)
+    return Condition(text, name, state)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
-from netmap_actors.subscriber import PeerRemoved, PeerUpserted, Snapshot, Subscriber
+from netmap_actors.subscriber import EventFilter, Subscriber
 from netmap_actors.wire.topics import Kind
 from netmap_supervisor.cli.daemon import status_or_none
 from netmap_supervisor.cli.exit_codes import ExitCode
@@ -19,9 +19,7 @@ from netmap_supervisor.single_instance import is_locked
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from netmap_actors.subscriber import Event
-
-__all__ = ["command", "wants"]
+__all__ = ["command"]
 
 KINDS = tuple(kind.value for kind in Kind if kind not in {Kind.COMMIT, Kind.HEARTBEAT})
 
@@ -42,13 +40,14 @@ KINDS = tuple(kind.value for kind in Kind if kind not in {Kind.COMMIT, Kind.HEAR
     "peers",
     multiple=True,
     metavar="PEER",
-    help="Only changes of this peer (name, address or stable id); may be repeated.",
+    help="Only changes of this peer (as in `netmap PEER`), its rename and its end included; may be repeated.",
 )
 @runtime_dir_flag
 def command(as_json: bool, kinds: tuple[str, ...], peers: tuple[str, ...], runtime_dir: Path) -> int:
     """Follow the netmap: a table that changes in place on a terminal, lines everywhere else.
 
-    It goes on over restarts of the daemon and waits for one that is not there yet.
+    It goes on over restarts of the daemon and waits for one that is not there yet. A peer is followed, not its name:
+    through renames, until it is gone or another has the name.
 
     \b
     Examples:
@@ -79,20 +78,12 @@ def _say_if_alone(runtime_dir: Path) -> None:
 
 def _json_lines(runtime_dir: Path, kinds: tuple[str, ...], peers: tuple[str, ...]) -> None:
     out = sys.stdout.buffer
+    wanted = EventFilter(kinds, peers)
     with Subscriber(runtime_dir) as subscriber:
         for event in subscriber:
-            if isinstance(event, Snapshot) or wants(event, kinds, peers):
+            if wanted.passes(event):
                 out.write(msgspec.json.encode(event.to_json()) + b"\n")
                 out.flush()
-
-
-def wants(event: Event, kinds: tuple[str, ...], peers: tuple[str, ...]) -> bool:
-    """The filters let this event through. A peer filter lets nothing but changes of peers through."""
-    if kinds and event.kind not in kinds:
-        return False
-    if not peers:
-        return True
-    return isinstance(event, PeerUpserted | PeerRemoved) and any(event.peer.is_called(word) for word in peers)
 
 
 def _view(runtime_dir: Path, kinds: tuple[str, ...], peers: tuple[str, ...]) -> None:
@@ -106,5 +97,5 @@ def _view(runtime_dir: Path, kinds: tuple[str, ...], peers: tuple[str, ...]) -> 
         view,
         runtime_dir,
         ask=lambda: status_or_none(runtime_dir),
-        chosen=lambda event: isinstance(event, Snapshot) or wants(event, kinds, peers),
+        chosen=EventFilter(kinds, peers).passes,
     )
