@@ -67,7 +67,7 @@ PEER_SETS: dict[str, tuple[list[Any], dict[str, Any], dict[int, str]]] = {
         {"Peers": [n(-5, "a"), n(2**63 - 1, "b"), n(-(2**63), "c")]},
         {-5: "a", 2**63 - 1: "b", -(2**63): "c"},
     ),
-    "ourselves among the peers are a peer": ([], {"Peers": [n(1000, "self")]}, {1000: "self"}),
+    "ourselves among the peers are nobody we know": ([], {"Peers": [n(1000, "self")]}, {1000: ""}),
 }
 
 

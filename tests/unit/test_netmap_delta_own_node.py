@@ -34,7 +34,6 @@ def joined(*peers: dict[str, Any], own: dict[str, Any] = OWN) -> Replica:
     return replica
 
 
-@pytest.mark.xfail(strict=True, reason="a peer that says it is this node is a peer like any other")
 @pytest.mark.parametrize("case", CLAIMS)
 def test_a_peer_that_has_what_is_ours_alone_is_set_apart_and_counted(case: str) -> None:
     claim, what = CLAIMS[case]
@@ -54,7 +53,6 @@ def test_a_peer_that_has_what_is_ours_alone_is_set_apart_and_counted(case: str) 
         replica.check()
 
 
-@pytest.mark.xfail(strict=True, reason="a peer that says it is this node is a peer like any other")
 @pytest.mark.parametrize("case", CLAIMS)
 def test_a_peer_is_looked_at_again_when_this_node_becomes_another(case: str) -> None:
     claim, _ = CLAIMS[case]
@@ -90,7 +88,6 @@ nodes = st.builds(
 )
 
 
-@pytest.mark.xfail(strict=True, reason="a peer that says it is this node is a peer like any other")
 @given(st.lists(st.tuples(nodes, st.booleans()), max_size=8), nodes)
 def test_the_netmap_is_what_the_last_word_on_each_node_makes_of_it(changes: Any, own: Any) -> None:
     replica = joined(own=own)

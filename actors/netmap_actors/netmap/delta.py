@@ -16,6 +16,7 @@ from netmap_actors.netmap.documents import Documents, earlier, unix_seconds
 from netmap_actors.netmap.expiry import expiry_of, has_passed, marked_expired
 from netmap_actors.netmap.model import Unreadable, identify, peer_of, quarantined_peer, read_node
 from netmap_actors.netmap.node_json import members, same_json, with_members
+from netmap_actors.netmap.own_node import OwnNode
 from netmap_actors.netmap.peer_deltas import PeerDeltas
 from netmap_actors.netmap.peer_table import PeerTable
 from netmap_actors.netmap.profiles import Profiles
@@ -44,7 +45,7 @@ class Statistics(msgspec.Struct, frozen=True):
     unknown: int
     """Peers of which the server did not say whether they are online."""
     quarantined: int
-    """Nodes whose JSON could not be read, ourselves included."""
+    """Nodes whose JSON could not be read, ourselves included, and peers that have what is ours alone."""
     hidden: int
     """Peers that are not shown, since another has their stable id or, in the last whole map, their NodeID."""
     suppressed: int
@@ -108,8 +109,12 @@ class Netmap:
             self._repeated = deltas.repeated
         # A keep-alive, too, may put the clock right by which keys have expired.
         control_now = self._control_now(now_text)
-        updates: list[Update] = list(self._table.change(deltas.wanted, deltas.only, control_now=control_now))
-        updates += self._change_self(response, control_now)
+        ourselves = self._change_self(response, control_now)
+        own = OwnNode.of(self._self_node)
+        updates: list[Update] = list(
+            self._table.change(deltas.wanted, deltas.only, control_now=control_now, own=own)
+        )
+        updates += ourselves
         if not response.keep_alive:
             updates += self._change_profiles(response, first=first)
         updates += self._documents.settle(documents)

@@ -23,6 +23,7 @@ from netmap_actors.netmap.model import (
     read_node,
 )
 from netmap_actors.netmap.node_json import same_json
+from netmap_actors.netmap.own_node import OwnNode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -97,6 +98,9 @@ class PeerTable:
         self._before: dict[str, Record | None] = {}
         self._expiries = Expiries()
         self._control_now = 0.0
+        self._own = OwnNode()
+        self._doubles: set[int] = set()
+        """Keys of peers that have what is our own node's alone."""
         self.user_references: dict[int, int] = {}
         """Peers that refer to a user, as owner or sharer, by user id."""
         self.users_touched: set[int] = set()
@@ -158,18 +162,19 @@ class PeerTable:
         only: AbstractSet[int] | None = None,
         *,
         control_now: float = 0.0,
+        own: OwnNode | None = None,
     ) -> list[PeerUpserted | PeerRemoved]:
         """Make the peers what is wanted, by key; None takes one out. The true differences come back.
 
         `only`: when given, whoever is neither wanted nor in it goes too. `control_now`: what the server's clock
-        shows, UNIX seconds; keys that have expired by it are marked.
+        shows, UNIX seconds; keys that have expired by it are marked. `own`: who we are, if that may be new.
         """
         self._before.clear()
         self._control_now = control_now
-        for key in self._expiries.turn(control_now):
-            expired = self._by_key[key]
-            self._take_out(expired)
-            self._insert(key, expired.stable_id, expired.json, spoiled=expired.spoiled)
+        for key in {*self._expiries.turn(control_now), *self._become(own)}:
+            seen = self._by_key[key]
+            self._take_out(seen)
+            self._insert(key, seen.stable_id, seen.json, spoiled=seen.spoiled)
         gone = [key for key, want in wanted.items() if want is None]
         if only is not None:
             gone += [key for key in self._by_key if key not in wanted and key not in only]
@@ -186,6 +191,14 @@ class PeerTable:
         for key, want in unreadable:  # last, and so beside a node that has the same stable id, too
             self._put(key, want)
         return self._differences()
+
+    def _become(self, own: OwnNode | None) -> set[int]:
+        """Know ourselves; the keys of peers that have to be looked at again."""
+        if own is None or own == self._own:
+            return set()
+        self._own = own
+        found = {key for key, record in self._by_key.items() if own.may_be_in(record.piece)}
+        return found | self._doubles | ({own.id} & self._by_key.keys())
 
     def _put(self, key: int, want: Wanted) -> None:
         old = self._by_key.get(key)
@@ -217,6 +230,8 @@ class PeerTable:
         )
         self._by_key[key] = record
         self._expiries.put(key, expiry)
+        if peer.stable_id == f"double:{key}":
+            self._doubles.add(key)
         if reason:
             self._reasons[key] = reason
         shown = self._by_stable_id.get(record.stable_id)
@@ -250,22 +265,32 @@ class PeerTable:
 
     def _read(self, key: int, known_as: str, data: bytes, *, spoiled: bool) -> tuple[Peer, int, str]:
         """The Peer, who shares it, and why it is in quarantine ("" if it is not)."""
-        reason = "cannot read PeerChange: the peer is not known until it is sent whole"
+        reason, peer, sharer = "cannot read PeerChange: the peer is not known until it is sent whole", None, 0
         if not spoiled:
             try:
                 fields = read_node(data)
-                return peer_of(fields, data), fields.sharer, ""
+                peer, sharer, reason = peer_of(fields, data), fields.sharer, ""
             except Unreadable as e:
                 reason = str(e)
-        node_id = key if key < _BEYOND_INT64 else 0
-        stable_id = identify(data)[1] or known_as
-        if not stable_id:
-            stable_id = f"id:{node_id}" if key < _BEYOND_INT64 else f"unreadable:{digest_of(data)}"
-        return quarantined_peer(stable_id, node_id, data), 0, reason
+        if peer is None:
+            node_id = key if key < _BEYOND_INT64 else 0
+            stable_id = identify(data)[1] or known_as
+            if not stable_id:
+                stable_id = f"id:{node_id}" if key < _BEYOND_INT64 else f"unreadable:{digest_of(data)}"
+            peer = quarantined_peer(stable_id, node_id, data)
+        claimed = self._own.claimed_by(peer)
+        if not claimed:
+            return peer, sharer, reason
+        return (
+            quarantined_peer(f"double:{key}", peer.id, data),
+            0,
+            f"cannot use Node: its {claimed} is our own node's",
+        )
 
     def _take_out(self, record: Record) -> None:
         del self._by_key[record.key]
         self._expiries.forget(record.key)
+        self._doubles.discard(record.key)
         self._reasons.pop(record.key, None)
         namesakes = self._namesakes.get(record.stable_id, {})
         if namesakes.pop(record.key, None) is None:

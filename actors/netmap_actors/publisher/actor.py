@@ -257,7 +257,10 @@ class Publisher(ActorBase):
         if shown != self._shown:
             self._shown = shown
             if quarantined:
-                self.degraded("peer_quarantined", f"{quarantined} peers could not be decoded")
+                self.degraded(
+                    "peer_quarantined",
+                    f"{quarantined} peers could not be read, or say that they are this node",
+                )
             else:
                 self.healed("peer_quarantined")
             if hidden:
