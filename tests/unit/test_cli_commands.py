@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from netmap_actors.subscriber import AmbiguousName
 from netmap_supervisor.cli import main
 from netmap_supervisor.cli.columns import columns
 from netmap_supervisor.cli.exit_codes import ExitCode
@@ -198,6 +199,44 @@ class Seen:
 )
 def test_a_condition_holds_only_for_what_is_known_to_be_true(text: str, seen: Any, holds: bool) -> None:
     assert parse_condition(text).holds(seen) is holds
+
+
+class Twins(Seen):
+    """Two nodes of one name."""
+
+    def __init__(self, state: str) -> None:
+        self.state = state
+        self.netmap = snapshot(peer(), peer(stable_id="n2", addresses=["100.64.0.2/32"])).netmap
+
+
+@pytest.mark.parametrize("state", ["online", "offline", "unknown", "present", "absent"])
+def test_a_name_of_several_nodes_is_an_error_as_soon_as_the_netmap_is_fresh(state: str) -> None:
+    condition = parse_condition(f"peer:web-1={state}")
+    assert not condition.holds(Twins("stale"))
+    assert not condition.holds(Twins("none"))
+    with pytest.raises(AmbiguousName, match=r"100\.64\.0\.2, n2.*fd7a::1, n1"):
+        condition.holds(Twins("fresh"))
+    assert parse_condition(f"peer:100.64.0.2={state}").holds(Twins("fresh")) is (
+        state in {"unknown", "present"}
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "seen", "found"),
+    [
+        ("fresh", Seen("stale"), ""),
+        ("peer:web=online", Seen("none"), ""),
+        ("peer:web=online", Seen("fresh", web=False), "web.example.ts.net is offline"),
+        ("peer:web=online", Seen("stale", web=True), "web.example.ts.net was online"),
+        ("peer:web=online", Seen("fresh", web=None), "web.example.ts.net is of unknown state"),
+        ("peer:web-3=online", Seen("fresh", web=True), "cannot find 'web-3': no node has this name"),
+        ("peer:web-1=online", Twins("stale"), "cannot tell which node 'web-1' is"),
+    ],
+)
+def test_what_is_so_instead_is_said(text: str, seen: Any, found: str) -> None:
+    said = parse_condition(text).found(seen)
+    assert said.startswith(found)
+    assert bool(said) == bool(found)
 
 
 @pytest.mark.parametrize(

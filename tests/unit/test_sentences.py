@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from netmap_actors.subscriber import DocumentChanged, PeerRemoved, SelfChanged, StateChanged
-from netmap_supervisor.sentences import ago, daemon_event, label, netmap_change, span, waiting_for
+from netmap_supervisor.sentences import ago, contact, daemon_event, label, netmap_change, span, waiting_for
 from tests.unit.shown_netmap import EVIL, actor, peer, report, snapshot, upserted
 
 
@@ -33,7 +33,31 @@ def event(kind: type, **fields: Any) -> Any:
         ({"expired": False}, {"expired": True}, "web-1 100.64.0.1 key has expired"),
         ({"os": "linux"}, {"os": ""}, "web-1 100.64.0.1 os linux → none"),
         ({"cap_map": {}}, {}, "web-1 100.64.0.1 cap map changed"),
-        ({"node.Sharer": 4}, {}, "web-1 100.64.0.1 Sharer changed"),
+        ({"node.Other": 4}, {}, "web-1 100.64.0.1 Other changed"),
+        (
+            {"sharer": None, "sharer_id": 0},
+            {"sharer_id": 5},
+            "web-1.example.ts.net 100.64.0.1 is shared in by user 5",
+        ),
+        ({"sharer": "ann", "sharer_id": 5}, {}, "web-1 100.64.0.1 is no longer shared in"),
+        ({"jailed": False}, {"jailed": True}, "web-1 100.64.0.1 is jailed"),
+        ({"wireguard_only": True}, {}, "web-1 100.64.0.1 is no longer wireguard-only"),
+        (
+            None,
+            {
+                "name": "web-1.other.ts.net",
+                "sharer_id": 5,
+                "online": True,
+                "jailed": True,
+                "tags": ["tag:web"],
+            },
+            "web-1.other.ts.net 100.64.0.1 joined (online, shared-in, jailed, tag:web)",
+        ),
+        (
+            {"online": False},
+            {"name": "web-1.other.ts.net", "online": True},
+            "web-1.other.ts.net 100.64.0.1 is online",
+        ),
         (
             {"decoded": True},
             {"decoded": False},
@@ -67,6 +91,32 @@ def test_a_change_of_a_peer_is_one_line(previous: Any, now: dict[str, Any], line
 )
 def test_every_other_change_is_one_line(change: Any, line: str | None) -> None:
     assert netmap_change(change) == line
+
+
+@pytest.mark.parametrize(
+    ("fields", "now", "text"),
+    [
+        ({"online": True, "last_seen": "2026-01-02T03:04:05Z"}, True, "web-1.example.ts.net is online"),
+        (
+            {"online": False, "last_seen": "2026-01-02T03:04:05Z"},
+            True,
+            "web-1.example.ts.net is offline, last seen 2026-01-02T03:04:05Z",
+        ),
+        ({"online": False}, False, "web-1.example.ts.net was offline"),
+        ({}, True, "web-1.example.ts.net is of unknown state"),
+        ({"name": ""}, True, "n1 is of unknown state"),
+    ],
+)
+def test_how_a_node_is_is_said_with_when_it_was_seen_last(
+    fields: dict[str, Any], now: bool, text: str
+) -> None:
+    assert contact(peer(**fields), now=now) == text
+
+
+def test_only_a_node_of_our_own_tailnet_is_told_by_its_short_name() -> None:
+    assert label(peer()) == "web-1"
+    assert label(peer(sharer_id=7)) == "web-1.example.ts.net"
+    assert label(peer(name="web-1.other.ts.net")) == "web-1.other.ts.net"
 
 
 def test_a_peer_without_a_name_is_told_by_its_host_or_its_id() -> None:

