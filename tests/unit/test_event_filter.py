@@ -19,8 +19,8 @@ def told(
     """The names in the events that pass, as they are then, of a tailnet that is told these messages."""
     server, follower = follow(*(peers or (ours(11, "web-1"), ours(12, "db"))))
     for number, message in enumerate(messages, 2):
-        server.feed(message, float(number), number=number)
-        follower.hear(server.publication.take_outgoing(), float(number))
+        server.feed(message, 1.0 + number / 10, number=number)
+        follower.hear(server.publication.take_outgoing(), 1.0 + number / 10)
     wanted = EventFilter(kinds, words)
     passed = [event for event in follower.events if wanted.passes(event)]
     assert passed[0].kind == "snapshot"
@@ -140,8 +140,8 @@ def test_no_change_of_whoever_has_the_name_before_or_after_it_is_swallowed(steps
     server, follower = follow(ours(11, "web-1"), ours(12, "db"))
     for number, (node, name, cap) in enumerate(steps, 2):
         message = {"PeersRemoved": [node]} if name is None else {"PeersChanged": [ours(node, name, Cap=cap)]}
-        server.feed(message, float(number), number=number)
-        follower.hear(server.publication.take_outgoing(), float(number))
+        server.feed(message, 1.0 + number / 10, number=number)
+        follower.hear(server.publication.take_outgoing(), 1.0 + number / 10)
     wanted = EventFilter(nodes=["web-1"])
     called = {11: "web-1", 12: "db"}
     for event in follower.events:

@@ -126,7 +126,9 @@ def test_the_screen_marks_what_is_no_usual_node_of_our_own_tailnet(screen: LiveS
             peer(stable_id="n3", name="exit.example.ts.net", wireguard_only=True),
         )
     )
-    rows = {name: line for line in screen.text().splitlines() for name in ("nas", "web-1", "exit") if name in line}
+    rows = {
+        name: line for line in screen.text().splitlines() for name in ("nas", "web-1", "exit") if name in line
+    }
     assert "nas.other.ts.net" in rows["nas"]
     assert "shared-in tag:nas" in rows["nas"]
     assert "jailed" in rows["web-1"]
