@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import random
 
@@ -82,7 +83,7 @@ def test_a_restored_node_keeps_its_place_and_the_next_one_gets_another() -> None
     assert another.node.addresses == ("100.64.0.3/32", "fd7a:115c:a1e0::3/128")
 
 
-@pytest.mark.parametrize("how", ["id", "stable_id", "label", "name", "key", "v4", "v6"])
+@pytest.mark.parametrize("how", ["id", "stable_id", "label", "name", "key", "v4", "v6", "v6 long"])
 def test_a_node_is_found_by_any_of_its_names(how: str) -> None:
     tailnet = Tailnet()
     add(tailnet, "other", 1)
@@ -95,8 +96,26 @@ def test_a_node_is_found_by_any_of_its_names(how: str) -> None:
         "key": node.key,
         "v4": node.addresses[0].removesuffix("/32"),
         "v6": node.addresses[1].removesuffix("/128"),
+        "v6 long": ipaddress.ip_interface(node.addresses[1]).ip.exploded.upper(),
     }[how]
     assert tailnet.find(word).node is node
+
+
+@pytest.mark.parametrize("word", ["wanted.stranger.example", "wanted.dev", "\u00b2", "--2", "-", "", "."])
+def test_what_nobody_is_called_finds_nobody(word: str) -> None:
+    tailnet = Tailnet()
+    add(tailnet, "wanted", 2)
+    with pytest.raises(TailnetError, match="cannot find"):
+        tailnet.find(word)
+
+
+def test_a_label_that_is_another_nodes_number_means_neither() -> None:
+    tailnet = Tailnet()
+    number = add(tailnet, "one", 1)
+    add(tailnet, str(number), 2)
+    with pytest.raises(TailnetError, match="cannot tell"):
+        tailnet.find(str(number))
+    assert tailnet.find("one").node.id == tailnet.find(number).node.id == number
 
 
 def test_what_cannot_be_done_says_why() -> None:

@@ -39,6 +39,7 @@ FIRST_SIMULATED_ID = 100_000
 
 _LABEL = re.compile(r"[^a-z0-9-]+")
 _MAX_LABEL = 63
+_NODE_ID = re.compile(r"-?[0-9]{1,19}")
 _NO_HOSTINFO = msgspec.Raw(b"{}")
 """Never absent: tailscaled panics over a peer without Hostinfo when it is asked for its status."""
 _RULES_LOOK_AT = frozenset({"tags", "user", "name", "addresses", "primary_routes"})
@@ -144,19 +145,27 @@ class Tailnet:
         return [entry for entry in self.registered() if entry.node.machine == machine]
 
     def find(self, word: str | int) -> Entry:
-        """A node by id, stable id, name, label, node key or address. Raises TailnetError."""
+        """A node by id, stable id, name, label, node key or address; a number is an id.
+
+        Raises TailnetError, for a word that means two nodes, too.
+        """
+        if isinstance(word, int) and word in self.entries:
+            return self.entries[word]
         text = str(word)
-        node_id = self._by_label.get(text.partition(".")[0].lower(), self._by_key.get(text))
-        if node_id is None and text.lstrip("-").isdigit():
-            node_id = int(text)
-        entry = None if node_id is None else self.entries.get(node_id)
-        if entry is None:
-            hosts = (f"{text}/32", f"{text}/128")
-            for other in self.entries.values():
-                if other.node.stable_id == text or any(host in other.node.addresses for host in hosts):
-                    return other
+        label, _, domain = text.rstrip(".").lower().partition(".")
+        ids = [self._by_key.get(text), int(text) if _NODE_ID.fullmatch(text) else None]
+        if domain in {"", self.domain.lower()}:
+            ids.append(self._by_label.get(label))
+        found = {node_id for node_id in ids if node_id in self.entries}
+        if not found:
+            host = _host_prefix(text)
+            nodes = (entry.node for entry in self.entries.values())
+            found = {node.id for node in nodes if node.stable_id == text or host in node.addresses}
+        if len(found) > 1:
+            raise TailnetError(f"cannot tell which node {text!r} is: one has that name, another that id")
+        if not found:
             raise TailnetError(f"cannot find a node {text!r}: no id, name, key or address is like that")
-        return entry
+        return self.entries[found.pop()]
 
     # Nodes come and go
 
@@ -452,3 +461,12 @@ class Tailnet:
             number += 1
             chosen = f"{label[: _MAX_LABEL - 8]}-{number}"
         return chosen
+
+
+def _host_prefix(text: str) -> str:
+    """An address as a node has it; "" for what is none."""
+    try:
+        address = ipaddress.ip_address(text)
+    except ValueError:
+        return ""
+    return f"{address}/{address.max_prefixlen}"

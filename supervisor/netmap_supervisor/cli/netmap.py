@@ -83,8 +83,9 @@ def _table(subscriber: Subscriber) -> Iterator[str]:
     rows: list[tuple[str, ...]] = [("NAME", "ADDRESS", "ONLINE", "TAGS", "ROUTES", "OS", "STABLE ID")]
     own = netmap.self_node
     if own is not None:
-        rows.append(_row(own, "this node"))
-    rows += sorted(_row(peer, online(peer.online)) for peer in netmap.peers.values())
+        rows.append(_row(own.held(), "this node"))
+    peers = (peer.held() for peer in netmap.peers.values())
+    rows += sorted(_row(peer, online(peer.online)) for peer in peers)
     yield from columns(rows)
     if not netmap.peers and subscriber.state == "fresh":
         yield ""
