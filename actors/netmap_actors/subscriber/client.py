@@ -154,6 +154,10 @@ class Subscriber:
         """Our own node."""
         return self._replica.netmap.self_node
 
+    def find(self, word: str) -> Peer | None:
+        """The node, ourselves included, with this name, address, stable id or node key. Raises AmbiguousName."""
+        return self._replica.netmap.find(word)
+
     @property
     def state(self) -> str:
         """none, fresh or stale, now: it decays by itself when nothing is heard."""
