@@ -141,7 +141,12 @@ def test_every_command_and_page_means_our_own_node_by_a_short_name(publisher, en
 
 
 def test_every_command_and_page_lists_the_nodes_of_an_ambiguous_name(publisher, endpoint) -> None:
-    words = (["netmap", "twin"], ["wait", "--for=peer:twin=online"], ["watch", "--json", "--peer=twin"])
+    words = (
+        ["netmap", "twin"],
+        ["wait", "--for=peer:twin=online"],
+        ["watch", "--json", "--peer=twin"],
+        ["watch", "--peer=web-1", "--peer=twin"],
+    )
     for command in words:
         refused = run(publisher, *command)
         assert refused.returncode == 1, command
@@ -191,6 +196,22 @@ def test_a_node_is_followed_through_its_rename_and_who_has_the_name_then(publish
         for lines in (watch, page):
             wait_for(lambda lines=lines: len(lines.told()) >= len(expected), LIMIT, "every change")
             assert lines.told() == expected
+
+
+def test_a_stream_of_a_name_that_turns_out_to_be_two_nodes_ends_with_a_word_about_it() -> None:
+    with running_publisher() as publisher, running_http(publisher, free_address()) as endpoint:
+        client = endpoint.connection()
+        client.request("GET", "/events?peer=twin")
+        response = client.getresponse()
+        assert response.status == 200, "nobody knows yet"
+        publisher.new_session(tailnet(*PEERS))
+        text = response.read().decode()
+        client.close()
+        assert "event: error\n" in text
+        assert "n21" in text
+        assert "n22" in text
+        assert "event: snapshot" not in text
+        assert endpoint.get("/events?peer=twin")[0] == 409
 
 
 # What a time-out says

@@ -128,8 +128,8 @@ class HttpEndpoint(ActorBase):
                 if wanted.passes(event):
                     connection.push(encoded)
             except AmbiguousName as error:
-                connection.push(event_stream.ambiguous(error))
-                connection.close()
+                del self._followers[connection]
+                connection.end_events(event_stream.ambiguous(error))
 
     def _comment(self) -> None:
         for connection in list(self._followers):

@@ -121,6 +121,16 @@ class Connection:
         if not self.closed:
             self._watch()
 
+    def end_events(self, last: bytes) -> None:
+        """Send one more event, and end the answer behind it."""
+        self.push(last)
+        if self.closed or self._parts is not None:
+            self.close()  # it has not even taken the first ones
+            return
+        self._following = False
+        self._requests += self._server.end()
+        self._watch()
+
     def close(self) -> None:
         """Let go of the client."""
         if self.closed:

@@ -9,7 +9,7 @@ import msgspec
 
 from netmap_actors.errors import escape
 from netmap_actors.exports import netmap_json
-from netmap_actors.subscriber import Subscriber
+from netmap_actors.subscriber import NoSuchNode, Subscriber
 from netmap_supervisor.cli.columns import columns
 from netmap_supervisor.cli.daemon import CommandFailed, require_running
 from netmap_supervisor.cli.option_flags import runtime_dir_flag
@@ -62,7 +62,14 @@ def command(peer: str | None, as_json: bool, runtime_dir: Path) -> None:
         elif peer is None:
             click.echo("\n".join(_table(subscriber)))
         else:
-            _show(subscriber.netmap.resolve(peer), as_json=as_json)
+            _show(_find(subscriber, peer), as_json=as_json)
+
+
+def _find(subscriber: Subscriber, word: str) -> Peer:
+    try:
+        return subscriber.netmap.resolve(word)
+    except NoSuchNode as error:
+        raise CommandFailed(f"{error}; `netmap-supervisor netmap` lists all") from None
 
 
 def _show(peer: Peer, *, as_json: bool) -> None:
