@@ -71,6 +71,16 @@ def test_a_peer_is_looked_at_again_when_this_node_becomes_another(case: str) -> 
     replica.check()
 
 
+def test_peers_that_are_looked_at_again_together_do_not_displace_each_other() -> None:
+    one, two = (f"nodekey:{number:064x}" for number in (1, 2))
+    replica = joined(n(1, StableID="n2", Key=one), own={"ID": 1, "StableID": "n1", "Key": one})
+    replica.then(PeersChanged=[n(2, StableID="n2", Key=two)])
+    assert set(replica.peers) == {"double:1", "n2"}
+    replica.then(Node={"ID": 2, "StableID": "n1", "Key": two})
+    assert {peer.id: peer.stable_id for peer in replica.peers.values()} == {1: "n2", 2: "double:2"}
+    replica.check()
+
+
 def test_what_nobody_has_is_nobodys() -> None:
     own = {"ID": 1, "Name": "obs.own.example.", **KEYLESS}
     replica = joined(n(2, **KEYLESS), n(3, Addresses=[]), {"ID": 4}, own=own)

@@ -110,7 +110,7 @@ class Netmap:
         # A keep-alive, too, may put the clock right by which keys have expired.
         control_now = self._control_now(now_text)
         ourselves = self._change_self(response, control_now)
-        own = OwnNode.of(self._self_node)
+        own = OwnNode.of(self._self_node) if response.has_node else None
         updates: list[Update] = list(
             self._table.change(deltas.wanted, deltas.only, control_now=control_now, own=own)
         )

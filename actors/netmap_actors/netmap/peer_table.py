@@ -171,10 +171,12 @@ class PeerTable:
         """
         self._before.clear()
         self._control_now = control_now
-        for key in {*self._expiries.turn(control_now), *self._become(own)}:
-            seen = self._by_key[key]
+        again = [self._by_key[key] for key in {*self._expiries.turn(control_now), *self._become(own)}]
+        # All of them first: one may now have the stable id that another of them had.
+        for seen in again:
             self._take_out(seen)
-            self._insert(key, seen.stable_id, seen.json, spoiled=seen.spoiled)
+        for seen in again:
+            self._insert(seen.key, seen.stable_id, seen.json, spoiled=seen.spoiled)
         gone = [key for key, want in wanted.items() if want is None]
         if only is not None:
             gone += [key for key in self._by_key if key not in wanted and key not in only]
