@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
+import shutil
 import stat
+import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from netmap_supervisor import Subscriber
+from tests.availability import unavailable
 from tests.process.http_process import free_address
 from tests.process.test_remote_subscribers import free_ports
-from tests.system.daemon import Daemon
+from tests.system.daemon import PROGRAM, Daemon
 from tests.waiting import wait_for
 
 if TYPE_CHECKING:
@@ -82,6 +86,75 @@ def test_from_a_new_key_to_the_netmap_and_back_to_nothing(daemon: Reachable, tmp
     assert secret not in log
     server_secret = (daemon.state_dir / "curve" / "server.key_secret").read_text().splitlines()[2]
     assert server_secret not in log
+
+
+SERVICE_USER = 4242
+"""A user the machine has no name for, as with DynamicUser=."""
+
+
+class OfAnotherUser(Daemon):
+    """A daemon of a user who is not root, while the commands are root's."""
+
+    def __init__(self) -> None:
+        self.listen = free_ports()
+        # It may read everything, for the interpreter may lie in root's home; it may write what is its own.
+        rights = ("--inh-caps=-all,+dac_read_search", "--ambient-caps=-all,+dac_read_search")
+        who = (f"--reuid={SERVICE_USER}", f"--regid={SERVICE_USER}", "--clear-groups")
+        super().__init__(f"--listen={self.listen}", "--dev-churn=0", prefix=("setpriv", *who, *rights))
+        for made in (self.state_dir, self.runtime_dir):
+            made.mkdir(mode=0o700)
+        for path in (self.directory, self.state_dir, self.runtime_dir):
+            os.chown(path, SERVICE_USER, SERVICE_USER)
+
+    def as_root(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """`keys …` by root, without the prefix."""
+        command = [*PROGRAM, "keys", *words]
+        return subprocess.run(
+            command, env=self._env, capture_output=True, text=True, timeout=LIMIT, check=False
+        )
+
+
+@pytest.fixture
+def of_another_user() -> Iterator[OfAnotherUser]:
+    if os.geteuid() != 0 or shutil.which("setpriv") is None:
+        unavailable("a daemon of another user needs root and setpriv")
+    with OfAnotherUser() as daemon:
+        daemon.wait_fresh()
+        yield daemon
+
+
+@pytest.mark.xfail(strict=True, reason="root's keys take the directory away from the daemon's user")
+def test_roots_keys_are_those_of_the_daemon_that_runs_as_somebody_else(
+    of_another_user: OfAnotherUser, tmp_path: Path
+) -> None:
+    daemon, there = of_another_user, f"--runtime-dir={of_another_user.runtime_dir}"
+    key_file = tmp_path / "laptop.key_secret"
+    assert daemon.as_root("generate", str(key_file)).returncode == 0
+    public = key_file.read_text().splitlines()[1]
+    # Its files alone do not say where it runs: nothing is changed behind its back.
+    refused = daemon.as_root("allow", "laptop", public, f"--state-dir={daemon.state_dir}")
+    assert refused.returncode == 1
+    assert "--runtime-dir" in refused.stderr
+    allowed = daemon.as_root("allow", "laptop", public, there)
+    assert (allowed.returncode, allowed.stderr) == (0, "laptop may subscribe\n")
+    shown = daemon.as_root("list", "--json", there, f"--state-dir={daemon.state_dir}")
+    assert json.loads(shown.stdout) == [{"name": "laptop", "public_key": public}]
+    server_key = daemon.as_root("server", there).stdout.strip()
+    with Subscriber.remote(daemon.listen, key_file=key_file, server_key=server_key) as remote:
+        assert remote.wait_for(lambda view: view.state == "fresh", LIMIT)
+        assert daemon.as_root("revoke", "laptop", there).returncode == 0
+        assert remote.wait_for(lambda view: view.state == "stale", LIMIT)
+    again = daemon.as_root("revoke", "laptop", there)
+    assert again.returncode == 1
+    assert "not among the allowed clients (nobody)" in again.stderr
+    found = [daemon.state_dir, *daemon.state_dir.rglob("*")]
+    assert {path.lstat().st_uid for path in found} == {SERVICE_USER}
+    # What root has put there once is named, and does not end the daemon.
+    os.chown(daemon.state_dir / "curve" / "allowed", 0, 0)
+    taken = daemon.as_root("allow", "laptop", public, there)
+    assert taken.returncode == 1
+    assert "belongs to user 0" in taken.stderr
+    assert daemon.running()
 
 
 def test_wrong_keys_and_names_are_told_and_change_nothing(daemon: Reachable, tmp_path: Path) -> None:
