@@ -54,8 +54,11 @@ class ClientKey(NamedTuple):
 
 def generate() -> CurvePair:
     """A new pair from libzmq's own randomness."""
-    public, secret = zmq.curve_keypair()
-    return CurvePair(public.decode("ascii"), secret.decode("ascii"))
+    while True:
+        public, secret = zmq.curve_keypair()
+        # The public half is typed as an argument, where a dash begins an option.
+        if not public.startswith(b"-"):
+            return CurvePair(public.decode("ascii"), secret.decode("ascii"))
 
 
 def check_public(text: str) -> str:

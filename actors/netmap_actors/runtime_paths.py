@@ -5,6 +5,7 @@ It only names paths: who makes them, and with which mode, is decided by their ow
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import warnings
 from pathlib import Path
@@ -18,6 +19,7 @@ __all__ = [
     "PUBLIC_DIRECTORY",
     "default_runtime_dir",
     "dev_control_socket",
+    "leaves_this_machine",
     "remote_endpoints",
     "requests_path",
     "updates_path",
@@ -92,3 +94,22 @@ def remote_endpoints(listen: str) -> tuple[str, str]:
             f"cannot use port {port}: it and the next one are needed, so 1 to 65534 are possible"
         )
     return listen, f"{address}:{int(port) + 1}"
+
+
+def leaves_this_machine(endpoint: str) -> bool:
+    """Whether what is sent to a ZeroMQ endpoint may be seen on a network.
+
+    It is not for a unix socket, a literal loopback address and "localhost" (RFC 6761 section 6.3); it may be for
+    whatever else is written there.
+    """
+    transport, _, address = endpoint.partition("://")
+    if transport != "tcp":
+        return transport not in {"ipc", "inproc"}
+    host = address.rpartition(":")[0]
+    if host.lower() == "localhost":
+        return False
+    try:
+        found = ipaddress.ip_address(host.removeprefix("[").removesuffix("]"))
+    except ValueError:
+        return True
+    return not (getattr(found, "ipv4_mapped", None) or found).is_loopback

@@ -16,7 +16,14 @@ import zmq
 
 from netmap_actors.clock import SystemClock
 from netmap_actors.curve_keys import check_public, read_secret
-from netmap_actors.runtime_paths import default_runtime_dir, remote_endpoints, requests_path, updates_path
+from netmap_actors.errors import ConfigurationError, escape
+from netmap_actors.runtime_paths import (
+    default_runtime_dir,
+    leaves_this_machine,
+    remote_endpoints,
+    requests_path,
+    updates_path,
+)
 from netmap_actors.subscriber.answer import MAX_ANSWER, PART_BYTES
 from netmap_actors.subscriber.replica import SILENCE_LIMIT, Replica, subscribed_kinds
 from netmap_actors.wire.topics import Kind, topic_of
@@ -76,11 +83,16 @@ class Subscriber:
         `runtime_dir`: the daemon's; by default where a daemon of this user keeps it. `endpoint`: the ZeroMQ
         endpoints (updates, requests) instead, with `curve`: our key pair and the server's public key (`remote` is
         the short way). `kinds`: only these kinds of event; what belongs to the others is neither sent to us nor shown.
-        Raises ValueError for an unknown kind.
+        Raises ValueError for an unknown kind, ConfigurationError for an endpoint on another machine without `curve`.
         """
         if endpoint is None:
             directory = Path(runtime_dir) if runtime_dir is not None else default_runtime_dir()
             endpoint = (f"ipc://{updates_path(directory)}", f"ipc://{requests_path(directory)}")
+        if curve is None and any(leaves_this_machine(one) for one in endpoint):
+            raise ConfigurationError(
+                f"cannot follow {escape(endpoint[0])} in clear: who is on the way could read and change it; give "
+                "both key_file and server_key (`netmap-supervisor keys`)"
+            )
         topics = subscribed_kinds(kinds)
         self._wanted = None if kinds is None else frozenset(kinds) | {"snapshot", Kind.STATE_CHANGED.value}
         self._clock: Clock = clock or SystemClock()
@@ -123,16 +135,28 @@ class Subscriber:
         """Follow a daemon on another machine.
 
         `listen`: tcp://HOST:PORT as in the daemon's option. `key_file`: what `netmap-supervisor keys generate` wrote
-        here; `server_key`: what `keys server` prints there. Without keys only a daemon that serves its own machine
-        in clear answers. Whoever is not admitted is not told so: `state` stays "none", the daemon's log says why,
-        and this end tries again every CONNECT_AGAIN seconds.
+        here; `server_key`: what `keys server` prints there. They belong together. Without both it follows in clear
+        a daemon that serves its own machine so (`--listen-plaintext`), and none elsewhere. Whoever is not admitted is
+        not told so: `state` stays "none", the daemon's log says why, and this end tries again every CONNECT_AGAIN
+        seconds.
 
-        Raises ValueError for an endpoint or kind that is none, ConfigurationError for a key file or server key that
-        cannot be used.
+        Raises ValueError for an endpoint or kind that is none, ConfigurationError for keys that are missing or cannot
+        be used.
         """
         endpoints = remote_endpoints(listen)
-        if key_file is None:
+        if key_file is None and not server_key:
             return cls(endpoint=endpoints, kinds=kinds)
+        # Half of it is a mistake, or a variable that is not set: never a wish for a connection in clear.
+        if not key_file:
+            raise ConfigurationError(
+                f"cannot follow {escape(listen)}: it has a server_key and no key_file; name the file that "
+                "`netmap-supervisor keys generate` wrote here"
+            )
+        if not server_key:
+            raise ConfigurationError(
+                f"cannot follow {escape(listen)}: it has a key_file and no server_key; `netmap-supervisor keys server` "
+                "prints it over there"
+            )
         return cls(
             endpoint=endpoints, kinds=kinds, curve=(read_secret(Path(key_file)), check_public(server_key))
         )
