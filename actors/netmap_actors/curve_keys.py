@@ -25,6 +25,7 @@ __all__ = [
     "CurvePair",
     "check_public",
     "generate",
+    "is_key",
     "load_server_pair",
     "read_secret",
     "write_secret",
@@ -61,10 +62,15 @@ def generate() -> CurvePair:
             return CurvePair(public.decode("ascii"), secret.decode("ascii"))
 
 
+def is_key(text: str) -> bool:
+    """Whether it looks like half of a pair."""
+    return _Z85.fullmatch(text) is not None
+
+
 def check_public(text: str) -> str:
     """The key without its surroundings. Raises ConfigurationError when it is none."""
     key = text.strip()
-    if not _Z85.fullmatch(key):
+    if not is_key(key):
         raise ConfigurationError(
             "cannot use this CURVE key: 40 characters of Z85 are expected; "
             "`netmap-supervisor keys generate` makes a pair and prints the public half"
@@ -109,7 +115,7 @@ def load_server_pair(directory: Path) -> CurvePair:
     """The publisher's pair in `<state>/curve`, made at the first call. Raises ConfigurationError."""
     path = directory / "server.key_secret"
     if not path.exists():
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _make_private(directory)
         try:
             write_secret(path, generate())
         except ConfigurationError:
@@ -147,7 +153,7 @@ class AllowList:
         return self._keys.get(public)
 
     def allow(self, name: str, public: str) -> ClientKey:
-        """Admit a client. Raises ConfigurationError for a bad name or key, or a name that is taken."""
+        """Admit a client. Raises ConfigurationError for a bad name or key, or a name that is taken; PermissionError."""
         if not _NAME.fullmatch(name):
             raise ConfigurationError(
                 f"cannot name a client {name!r}: letters, digits, '.', '_' and '-' are allowed, 64 at most"
@@ -159,12 +165,14 @@ class AllowList:
         path = self._directory / f"{name}.key"
         if path.exists():
             raise ConfigurationError(f"cannot allow {name}: the name is taken; revoke it first")
-        self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _make_private(self._directory)
         # Written beside and renamed: the publisher may read at any moment.
         try:
             fd, temporary = tempfile.mkstemp(dir=self._directory, prefix=".new-")
             _write_all(fd, f"{key}\n", Path(temporary))
             Path(temporary).replace(path)
+        except PermissionError:
+            raise
         except OSError as error:
             raise ConfigurationError(
                 f"cannot write {path}: {_why(error)}; make room, and allow it again"
@@ -206,6 +214,13 @@ class AllowList:
                 continue
             keys[key] = ClientKey(path.stem, key)
         self._keys, self._problems, self._seen = keys, tuple(problems), seen
+
+
+def _make_private(directory: Path) -> None:
+    """The directory, and whatever is missing above it, for us alone: mkdir(2) forgets the mode of parents."""
+    missing = [place for place in (directory, *directory.parents) if not place.exists()]
+    for place in reversed(missing):
+        place.mkdir(mode=0o700, exist_ok=True)
 
 
 def _write_all(fd: int, text: str, path: Path) -> None:

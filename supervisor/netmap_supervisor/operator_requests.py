@@ -13,6 +13,7 @@ import msgspec
 from netmap_actors.wire import internal_pb2
 from netmap_supervisor.admin import AdminError
 from netmap_supervisor.core_messages import Reconnect
+from netmap_supervisor.subscriber_keys import carry_out, why
 from netmap_supervisor.tree import DEV_CONTROL, HTTP_ENDPOINT
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from netmap_supervisor.admin import Request
     from netmap_supervisor.core_messages import Input
     from netmap_supervisor.os_process import ChildProcess
+    from netmap_supervisor.run_settings import RunSettings
     from netmap_supervisor.status import StatusReport
 
 __all__ = ["Daemon", "OperatorRequests"]
@@ -41,6 +43,8 @@ _SIGNALS = {"kill": signal.SIGKILL, "stop": signal.SIGSTOP, "cont": signal.SIGCO
 class Daemon(Protocol):
     """What the Supervisor lends for it."""
 
+    @property
+    def settings(self) -> RunSettings: ...
     def process(self, actor: str) -> ChildProcess | None: ...
     def happened(self, event: Input) -> None: ...
     def end(self, who: str) -> None: ...
@@ -72,6 +76,8 @@ class OperatorRequests:
                 self._soon(request, lambda: self._daemon.happened(Reconnect()))
             case "reload":
                 request.answer(self._reload())
+            case "keys":
+                request.answer(self._keys(request.arguments))
             case "fault":
                 self._fault(request)
             case "dev":
@@ -117,6 +123,20 @@ class OperatorRequests:
         """The answer first: what follows may end the process."""
         request.answer({})
         self._loop.call_soon(call)
+
+    def _keys(self, order: Mapping[str, Any]) -> dict[str, Any]:
+        """The keys of remote subscribers: changed here, by the user whose files they are, whoever asks."""
+        settings = self._daemon.settings
+        if order.get("do") == "where":
+            return {"state_dir": settings.state_dir}
+        try:
+            done = carry_out(settings.curve_dir, order)
+        except OSError as error:
+            raise AdminError(why(error, settings.curve_dir)) from None
+        if order.get("do") in {"allow", "revoke"}:
+            changed = {"change": order["do"], "client": done["name"]}
+            self._daemon.event("info", "subscriber_keys_changed", changed)
+        return done
 
     def _fault(self, request: Request) -> None:
         what, actor = str(request.arguments.get("what", "")), str(request.arguments.get("actor", ""))

@@ -123,7 +123,6 @@ def of_another_user() -> Iterator[OfAnotherUser]:
         yield daemon
 
 
-@pytest.mark.xfail(strict=True, reason="root's keys take the directory away from the daemon's user")
 def test_roots_keys_are_those_of_the_daemon_that_runs_as_somebody_else(
     of_another_user: OfAnotherUser, tmp_path: Path
 ) -> None:

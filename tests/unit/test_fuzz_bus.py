@@ -149,7 +149,8 @@ class _Daemon:
 
     def __init__(self, shell: SimulatedShell) -> None:
         self.shell = shell
-        self.settings = RunSettings(state_dir="/s", runtime_dir="/r")
+        # Nobody, root neither, can make a key there.
+        self.settings = RunSettings(state_dir="/proc/s", runtime_dir="/r")
 
     def process(self, actor: str) -> Any:
         return SimpleNamespace(pid=1, send=lambda number: None) if actor in self.shell.processes else None
@@ -273,15 +274,24 @@ def test_map_responses_to_the_publisher(received: list[tuple[dict[str, Any] | No
 
 @fuzzed
 @given(
-    st.sampled_from(["status", "stop", "reconnect", "reload", "fault", "dev", "", "x" * 5000]),
+    st.sampled_from(["status", "stop", "reconnect", "reload", "fault", "dev", "keys", "", "x" * 5000]),
     damaged_json(
-        [{"what": "freeze", "actor": "publisher", "seconds": 1.5}, {"what": "kill", "actor": "liveness"}, {}]
+        [
+            {"what": "freeze", "actor": "publisher", "seconds": 1.5},
+            {"what": "kill", "actor": "liveness"},
+            {"do": "allow", "name": "a", "public_key": "a" * 40},
+            {},
+        ]
     )
     | st.binary(max_size=60),
     st.integers(0, 200),
 )
 @example("status", b"[" * 100_000, 0)
 @example("fault", b'{"what":"freeze","actor":"publisher","seconds":"nan"}', 0)
+@example("keys", b'{"do":"allow","name":"a","public_key":"%s"}' % (b"a" * 40), 0)
+@example("keys", b'{"do":"revoke","name":"\\u0000"}', 0)
+@example("keys", b'{"do":"server"}', 0)
+@example("keys", b'{"do":["list"]}', 0)
 @example("dev", b'{"a":' * 900 + b"1" + b"}" * 900, 0)
 def test_an_operators_request(command: str, arguments: bytes, spoilt: int) -> None:
     shell = SimulatedShell().start()

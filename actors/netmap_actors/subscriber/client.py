@@ -90,8 +90,8 @@ class Subscriber:
             endpoint = (f"ipc://{updates_path(directory)}", f"ipc://{requests_path(directory)}")
         if curve is None and any(leaves_this_machine(one) for one in endpoint):
             raise ConfigurationError(
-                f"cannot follow {escape(endpoint[0])} in clear: who is on the way could read and change it; give "
-                "both key_file and server_key (`netmap-supervisor keys`)"
+                f"cannot follow {escape(endpoint[0])} in clear: who is on the way could read and change the netmap; "
+                "give both key_file and server_key (`netmap-supervisor keys`)"
             )
         topics = subscribed_kinds(kinds)
         self._wanted = None if kinds is None else frozenset(kinds) | {"snapshot", Kind.STATE_CHANGED.value}

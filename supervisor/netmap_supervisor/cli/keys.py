@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,21 +10,57 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
-from netmap_actors.curve_keys import AllowList, generate, load_server_pair, write_secret
-from netmap_actors.errors import ConfigurationError
+from netmap_actors.curve_keys import generate, is_key, write_secret
+from netmap_actors.errors import ConfigurationError, escape
 from netmap_supervisor.cli.columns import columns
-from netmap_supervisor.cli.daemon import CommandFailed
-from netmap_supervisor.cli.option_flags import config_file_flag, given_flags, state_dir_flag
-from netmap_supervisor.config import load
+from netmap_supervisor.cli.daemon import CommandFailed, order
+from netmap_supervisor.cli.option_flags import (
+    any_runtime_dir_flag,
+    config_file_flag,
+    given_flags,
+    state_dir_flag,
+)
+from netmap_supervisor.config import Layer, load, runtime_dir
+from netmap_supervisor.single_instance import is_locked
+from netmap_supervisor.subscriber_keys import carry_out, somebody_elses, user_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from netmap_supervisor.config import Configuration
+
 __all__ = ["command"]
 
 
-def _state_flags(function: Callable[..., Any]) -> Callable[..., Any]:
-    return config_file_flag(state_dir_flag(function))
+class _KeyCommand(click.Command):
+    """Takes a key, or a name, that begins with a dash for what it is."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Words that are none of our options go behind a "--"; what looks like a long one is left to click."""
+        has_value = {
+            flag: not getattr(parameter, "is_flag", False)
+            for parameter in self.get_params(ctx)
+            for flag in parameter.opts
+            if flag.startswith("-")
+        }
+        options: list[str] = []
+        words: list[str] = []
+        rest = iter(args)
+        for word in rest:
+            name, separator, _ = word.partition("=")
+            if word == "--":
+                words += rest
+            elif word in has_value:
+                options += [word, *itertools.islice(rest, int(has_value[word]))]
+            elif word.startswith("--") and (not is_key(word) or (separator and name in has_value)):
+                options.append(word)
+            else:
+                words.append(word)
+        return super().parse_args(ctx, [*options, "--", *words])
+
+
+def _of_a_daemon(function: Callable[..., Any]) -> Callable[..., Any]:
+    return config_file_flag(state_dir_flag(any_runtime_dir_flag(function)))
 
 
 @click.group("keys")
@@ -32,6 +69,9 @@ def command() -> None:
 
     Each client has a pair of CURVE keys of its own; the daemon admits those whose public key was allowed, and nobody
     else. Changes hold within seconds, without a restart: a revoked client is cut off.
+
+    The daemon that runs in --runtime-dir makes the changes itself, whoever of its user or root asks. Without one they
+    are made in the files below --state-dir, which have to be yours.
 
     \b
     Example, from a client to its first netmap:
@@ -48,44 +88,46 @@ def make(file: Path) -> None:
 
     An existing file is never overwritten. The secret half stays in the file.
     """
+    _refuse_somebody_elses([], file.absolute().parent)
     pair = generate()
     _failing(lambda: write_secret(file, pair))
     click.echo(pair.public)
     click.echo(f"the pair is in {file}; keep it secret, and give the line above to `keys allow`", err=True)
 
 
-@command.command("allow")
+@command.command("allow", cls=_KeyCommand)
 @click.argument("name")
 @click.argument("public_key")
-@_state_flags
+@_of_a_daemon
 def allow(name: str, public_key: str, config_file: str | None, **flags: Any) -> None:
     """Admit the client with this PUBLIC_KEY under a NAME of your choice."""
-    client = _failing(lambda: _allowed(config_file, flags).allow(name, public_key))
-    click.echo(f"{client.name} may subscribe", err=True)
+    done = _order(config_file, flags, do="allow", name=name, public_key=public_key)
+    click.echo(f"{done['name']} may subscribe", err=True)
 
 
-@command.command("revoke")
+@command.command("revoke", cls=_KeyCommand)
 @click.argument("name")
-@_state_flags
+@_of_a_daemon
 def revoke(name: str, config_file: str | None, **flags: Any) -> None:
     """Admit the client NAME no more; if it is connected, it is cut off."""
-    _failing(lambda: _allowed(config_file, flags).revoke(name))
-    click.echo(f"{name} may subscribe no more", err=True)
+    done = _order(config_file, flags, do="revoke", name=name)
+    click.echo(f"{done['name']} may subscribe no more", err=True)
 
 
 @command.command("list")
 @click.option("--json", "as_json", is_flag=True, help="A JSON array of {name, public_key}.")
-@_state_flags
+@_of_a_daemon
 def show(as_json: bool, config_file: str | None, **flags: Any) -> None:
     """Show who is admitted."""
-    allowed = _allowed(config_file, flags)
-    clients = _failing(allowed.clients)
-    for problem in _failing(allowed.problems):
-        click.echo(f"warning: admits nobody: {problem}", err=True)
+    found = _order(config_file, flags, do="list")
+    clients = found["clients"]
+    for problem in found["problems"]:
+        click.echo(f"warning: admits nobody: {escape(problem)}", err=True)
     if as_json:
-        click.echo(msgspec.json.encode([{"name": one.name, "public_key": one.public} for one in clients]))
+        click.echo(msgspec.json.encode(clients))
     elif clients:
-        click.echo("\n".join(columns([("NAME", "PUBLIC KEY"), *clients])))
+        rows = [(one["name"], one["public_key"]) for one in clients]
+        click.echo("\n".join(columns([("NAME", "PUBLIC KEY"), *rows])))
     else:
         click.echo(
             "nobody is admitted; `netmap-supervisor keys allow NAME PUBLIC_KEY` admits a client", err=True
@@ -93,19 +135,62 @@ def show(as_json: bool, config_file: str | None, **flags: Any) -> None:
 
 
 @command.command("server")
-@_state_flags
+@_of_a_daemon
 def server(config_file: str | None, **flags: Any) -> None:
     """Print the server's public key, which every client needs to know whom it talks to."""
-    click.echo(_failing(lambda: load_server_pair(_directory(config_file, flags)).public))
+    click.echo(_order(config_file, flags, do="server")["public_key"])
 
 
-def _directory(config_file: str | None, flags: dict[str, Any]) -> Path:
+def _order(config_file: str | None, flags: dict[str, Any], **words: str) -> dict[str, Any]:
+    """What comes of an order to the keys: the daemon's answer, or that of its files where none runs."""
     configuration = load(given_flags(flags), os.environ, config_file=config_file)
-    return configuration.run_settings(log_format="json").curve_dir
+    state_dir, directory = Path(configuration.value("state_dir")), _runtime_dir(configuration)
+    if is_locked(directory) and _is_meant(configuration, directory, state_dir):
+        done: dict[str, Any] = order(directory, "keys", **words)
+        return done
+    keys = state_dir / "curve"
+    if words["do"] in {"allow", "revoke"}:
+        _refuse_somebody_elses([keys / "allowed", keys, state_dir], state_dir.parent, words["do"])
+    elif words["do"] == "server" and not _failing((keys / "server.key_secret").exists):
+        _refuse_somebody_elses([keys, state_dir], state_dir.parent, words["do"])
+    found: dict[str, Any] = _failing(lambda: carry_out(keys, words))
+    return found
 
 
-def _allowed(config_file: str | None, flags: dict[str, Any]) -> AllowList:
-    return AllowList(_directory(config_file, flags))
+def _runtime_dir(configuration: Configuration) -> Path:
+    setting = configuration.settings["runtime_dir"]
+    return Path(setting.value) if setting.layer is not Layer.DEFAULT else runtime_dir(None, os.environ)
+
+
+def _is_meant(configuration: Configuration, directory: Path, state_dir: Path) -> bool:
+    """Whether the daemon that runs there is the one whose state directory was named, if any was."""
+    if configuration.settings["state_dir"].layer is Layer.DEFAULT:
+        return True
+    try:
+        return state_dir.samefile(order(directory, "keys", do="where")["state_dir"])
+    except OSError:
+        return False  # not there, or not to be seen by us
+
+
+def _refuse_somebody_elses(places: list[Path], above: Path, what: str = "generate") -> None:
+    """Raises CommandFailed where a file of ours would be in the way of a directory's owner."""
+    owner = somebody_elses(places, above)
+    if owner is None:
+        return
+    name, where = user_name(owner), places[-1] if places else above
+    ways = []
+    if places and is_locked(where):
+        ways.append("name the --runtime-dir of the daemon that uses it, and the daemon does it")
+    elif places:
+        ways.append("start its daemon first, which then does it")
+    if name is not None:
+        ways.append(f"run it as that user: `sudo -u {name} netmap-supervisor keys {what} ...`")
+    elif not places:
+        ways.append("name a file in a directory of yours")
+    raise CommandFailed(
+        f"cannot write to {where}: it belongs to user {name or owner}, whom a file of yours would shut out; "
+        + ", or ".join(ways)
+    )
 
 
 def _failing(work: Callable[[], Any]) -> Any:

@@ -17,7 +17,14 @@ if TYPE_CHECKING:
 
     from netmap_supervisor.config_options import Option
 
-__all__ = ["config_file_flag", "given_flags", "run_flags", "runtime_dir_flag", "state_dir_flag"]
+__all__ = [
+    "any_runtime_dir_flag",
+    "config_file_flag",
+    "given_flags",
+    "run_flags",
+    "runtime_dir_flag",
+    "state_dir_flag",
+]
 
 _F = TypeVar("_F", bound="Callable[..., Any]")
 
@@ -32,6 +39,11 @@ def run_flags(function: _F) -> _F:
 def state_dir_flag(function: _F) -> _F:
     """--state-dir, for commands that work on a daemon's files."""
     return _flag(OPTIONS["state_dir"])(function)
+
+
+def any_runtime_dir_flag(function: _F) -> _F:
+    """--runtime-dir as one option among others, for commands that need no daemon there."""
+    return _flag(OPTIONS["runtime_dir"])(function)
 
 
 def config_file_flag(function: _F) -> _F:
