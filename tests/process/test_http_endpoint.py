@@ -101,11 +101,38 @@ def test_targets_for_prometheus(endpoint) -> None:
     assert {one["labels"]["__meta_netmap_online"] for one in online} == {"true"}
 
 
+def test_targets_are_without_our_own_node_unless_it_is_asked_for_and_obey_no_stranger() -> None:
+    own = {"ID": 1, "StableID": "self", "Name": "obs.tail.example.", "Addresses": ["100.64.9.9/32"]}
+    shared = node(2, Name="nas.stranger.example.", Sharer=77, Tags=["x,tag:web"], Addresses=["100.70.0.2/32"])
+    ours = node(3, Name="nas.tail.example.", Tags=["tag:web"], Addresses=["10.0.0.0/8", "100.70.0.3/32"])
+    with running_publisher() as publisher:
+        publisher.new_session(full(shared, ours, node(4, Addresses=["10.0.0.0/8"]), Node=own))
+        with running_http(publisher, free_address()) as endpoint:
+            endpoint.fresh()
+
+            def shown(query: str) -> dict[str, tuple[str, str]]:
+                groups = json.loads(endpoint.get(f"/sd?port=9100{query}")[2])
+                labels = [
+                    {name.removeprefix("__meta_netmap_"): v for name, v in g["labels"].items()}
+                    for g in groups
+                ]
+                return {
+                    group["targets"][0]: (one["short_name"], one["tags"])
+                    for group, one in zip(groups, labels, strict=True)
+                }
+
+            others = {"100.70.0.2:9100": ("", ""), "100.70.0.3:9100": ("nas", ",tag:web,")}
+            assert shown("") == shown("&include_self=false") == others
+            for word in ("include_self", "include-self"):
+                assert shown(f"&{word}=true") == others | {"100.64.9.9:9100": ("obs", "")}
+
+
 @pytest.mark.parametrize(
     ("target", "why"),
     [("/sd?port=0", "port"), ("/sd?prot=1", "prot"), ("/sd?port=1&port=2", "twice"), ("/netmap?x", "query"),
-     ("/sd?online=maybe", "online"), ("/metrics?peers=1", "peers"), ("/sd?" + "a" * 5000, "longer"),
-     ("/healthz?x=1", "x")],
+     ("/sd?online=maybe", "online"), ("/sd?include_self=1", "include_self"),
+     ("/sd?include_self=true&include-self=true", "twice"), ("/metrics?peers=1", "peers"),
+     ("/sd?" + "a" * 5000, "longer"), ("/healthz?x=1", "x")],
 )  # fmt: skip
 def test_a_query_that_cannot_be_used_is_refused_with_its_reason(endpoint, target: str, why: str) -> None:
     status, _, body = endpoint.get(target)

@@ -91,37 +91,53 @@ def addresses_in(text: str) -> dict[str, set[str]]:
 
 def test_each_format_is_the_netmap(quiet: Daemon) -> None:
     netmap = json.loads(quiet.command("netmap", "--json", check=True).stdout)
-    nodes = [netmap["self"], *netmap["peers"]]
-    assert len(nodes) == 6
+    own = netmap["self"]["name"]
     expected = {
-        node["name"]: {str(ipaddress.ip_interface(one).ip) for one in node["addresses"]} for node in nodes
+        node["name"]: {str(ipaddress.ip_interface(one).ip) for one in node["addresses"]}
+        for node in [netmap["self"], *netmap["peers"]]
     }
+    assert len(expected) == 6
+    others = {name: addresses for name, addresses in expected.items() if name != own}
 
     shown = json.loads(quiet.command("export", "json", check=True).stdout)
     assert shown.pop("age_s") >= netmap.pop("age_s")
     assert shown == netmap
 
-    hosts = addresses_in(quiet.command("export", "hosts", check=True).stdout)
-    assert {name: hosts[name] for name in expected} == expected
-    assert hosts.keys() - expected.keys() == {name.partition(".")[0] for name in expected}
+    for flags, nodes in (((), others), (("--include-self",), expected)):
+        hosts = addresses_in(quiet.command("export", "hosts", *flags, check=True).stdout)
+        assert {name: hosts[name] for name in nodes} == nodes
+        assert hosts.keys() - nodes.keys() == {name.partition(".")[0] for name in nodes}
 
-    groups = json.loads(quiet.command("export", "prometheus-sd", "--port=9100", check=True).stdout)
+    flags = ("--port=9100", "--include-self")
+    groups = json.loads(quiet.command("export", "prometheus-sd", *flags[:1], check=True).stdout)
+    assert {group["labels"]["__meta_netmap_name"] for group in groups} == others.keys()
+    groups = json.loads(quiet.command("export", "prometheus-sd", *flags, check=True).stdout)
     assert {group["labels"]["__meta_netmap_name"] for group in groups} == expected.keys()
     for group in groups:
         address, _, port = group["targets"][0].rpartition(":")
         assert address in expected[group["labels"]["__meta_netmap_name"]]
         assert port == "9100"
-    own = [group["labels"] for group in groups if group["labels"]["__meta_netmap_self"] == "true"]
-    assert [labels["__meta_netmap_name"] for labels in own] == [netmap["self"]["name"]]
+    marked = [group["labels"] for group in groups if group["labels"]["__meta_netmap_self"] == "true"]
+    assert [labels["__meta_netmap_name"] for labels in marked] == [own]
 
 
 @pytest.mark.netns
 @pytest.mark.usefixtures("private_mounts")
-def test_a_resolver_finds_every_node_in_the_hosts_file(quiet: Daemon, tmp_path: Path) -> None:
+def test_a_resolver_finds_every_node_and_record_in_the_hosts_file(
+    control: Control, quiet: Daemon, tmp_path: Path
+) -> None:
     hosts = tmp_path / "hosts"
-    quiet.command("export", "hosts", "--output", str(hosts), check=True)
-    expected = addresses_in(hosts.read_text())
-    assert len(expected) == 12
+    own = json.loads(quiet.command("netmap", "--json", check=True).stdout)["self"]["name"]
+    record = f"grafana.{own.partition('.')[2]}"
+    records = [(record, "10.9.8.7"), (record, "fd7a::9"), ("github.com", "10.9.8.7")]
+    control.server.call(lambda it: it._tailnet.set_dns_records(records))
+    control.server.tailnet.set_online(control.server.nodes()[0].id, online=False)
+    with following(quiet, "hosts", "-o", str(hosts), err=tmp_path / "err"):
+        text = wait_text(hosts, f"10.9.8.7\t{record}")
+    assert "Left out of the DNS records: 1 outside the tailnet's domain." in text
+    expected = addresses_in(text)
+    assert len(expected) == 11
+    assert expected[record] == {"10.9.8.7", "fd7a::9"}
     for name, addresses in expected.items():
         found: set[str] = set()
         # getent asks for one family at a time; the machine's own /etc/hosts stays what it is.
@@ -163,7 +179,7 @@ def test_a_netmap_that_is_not_fresh_is_exported_and_says_so(control: Control, qu
     shown = quiet.command("export", "hosts")
     assert shown.returncode == 0
     assert "STALE" in shown.stdout
-    assert len(addresses_in(shown.stdout)) == 12
+    assert len(addresses_in(shown.stdout)) == 10
     assert "warning: stale" in shown.stderr
     groups = json.loads(quiet.command("export", "prometheus-sd").stdout)
     assert {group["labels"]["__meta_netmap_state"] for group in groups} == {"stale"}
@@ -199,6 +215,33 @@ def test_two_at_once_both_leave_whole_files(quiet: Daemon, tmp_path: Path) -> No
         assert [process.returncode for process in both] == [0, 0]
         assert seen | {out.read_bytes()} <= set(whole.values())
     assert [path.name for path in out.parent.glob("*export*")] == []
+
+
+# Names that others choose
+
+
+def test_neither_this_machine_nor_what_programs_look_for_is_found_at_a_members_node(
+    control: Control, quiet: Daemon
+) -> None:
+    machine = os.uname().nodename.partition(".")[0].lower()
+    tailnet = control.server.tailnet
+    for name in (machine, "wpad", "isatap", "localhost", "ordinary"):
+        tailnet.add_node(name)
+    own = json.loads(quiet.command("netmap", "--json", check=True).stdout)["self"]["name"]
+    domain = f".{own.partition('.')[2]}"
+
+    def all_there() -> dict[str, set[str]] | None:
+        found = addresses_in(quiet.command("export", "hosts", check=True).stdout)
+        return found if f"ordinary{domain}" in found else None
+
+    found = wait_for(all_there, LIMIT, "the new nodes")
+    assert "ordinary" in found
+    assert {f"wpad{domain}", f"isatap{domain}", f"localhost{domain}", f"{machine}{domain}"} <= found.keys()
+    assert not {machine, "wpad", "isatap", "localhost"} & found.keys()
+    short = quiet.command("export", "hosts", "--suffix", "no domain")
+    assert (short.returncode, "is no domain" in short.stderr) == (2, True)
+    for wrong in (("json", "--include-self"), ("prometheus-sd", "--suffix", "x.example")):
+        assert quiet.command("export", *wrong).returncode == 2
 
 
 # A disk that takes no more

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from netmap_actors.exports import hosts, netmap_json, prometheus_sd
+from netmap_actors.exports.host_names import host_name
 from netmap_actors.exports.nodes import node_addresses
 from netmap_actors.subscriber import Netmap, UserProfile
 from netmap_actors.subscriber.netmap_view import Contents
@@ -57,12 +58,11 @@ def test_each_address_of_each_node_is_a_line_with_its_names() -> None:
     text = hosts.text(netmap, state="fresh")
     assert entries(text) == [
         "100.64.0.2\tdb.tail.net db",
-        "100.64.1.1\tme.tail.net me",
         "100.64.0.3\tweb.tail.net web",
         "100.64.0.20\tweb.tail.net web",
         "fd7a::2\tweb.tail.net web",
     ]
-    for part in ("tail.net", "State: fresh", "Nodes: 3"):
+    for part in ("tail.net", "State: fresh", "Nodes: 2"):
         assert part in comments(text)
     assert "STALE" not in text
     assert "Left out" not in text
@@ -89,15 +89,14 @@ def test_the_order_of_arrival_does_not_show() -> None:
 @pytest.mark.parametrize(
     ("names", "lines"),
     [
-        (["web.a", "web.b"], ["web.a", "web.b"]),
-        (["web.a", "db.a"], ["db.a db", "web.a web"]),
-        (["web", "web.a"], ["web", "web.a"]),
-        (["web"], ["web"]),
-        (["web.a", "WEB.A"], []),
-        (["web.a", "WEB.b"], ["web.a", "web.b"]),
-        (["localhost.a"], ["localhost.a"]),
-        (["7.a"], ["7.a"]),
-        (["0x7f000001.a"], ["0x7f000001.a"]),
+        (["web.x", "db.x"], ["db.x db", "web.x web"]),
+        (["web.x", "db.web.x"], ["db.web.x", "web.x web"]),
+        (["web.x", "web.db.x"], ["web.db.x", "web.x web"]),
+        (["web.x", "WEB.X"], []),
+        (["web.x", "web.x", "db.x"], ["db.x db"]),
+        (["localhost.x"], ["localhost.x"]),
+        (["7.x"], ["7.x"]),
+        (["0x7f000001.x"], ["0x7f000001.x"]),
     ],
 )
 def test_a_name_is_written_where_it_can_mean_one_node_only(names: list[str], lines: list[str]) -> None:
@@ -105,16 +104,18 @@ def test_a_name_is_written_where_it_can_mean_one_node_only(names: list[str], lin
 
 
 @pytest.mark.parametrize("other", [{"expired": True}, {"tags": ["tag:db"]}, {"online": False}])
-def test_a_node_that_is_not_written_keeps_its_short_name_from_the_others(other: dict[str, Any]) -> None:
+def test_a_node_that_is_not_written_keeps_its_name_from_the_others(other: dict[str, Any]) -> None:
     netmap = netmap_of(
-        {"name": "web.a", "tags": ["tag:web"], "online": True}, {"name": "web.b", "online": True} | other
+        {"name": "web.x", "tags": ["tag:web"], "online": True},
+        {"name": "db.x", "tags": ["tag:web"], "online": True},
+        {"name": "web.x", "online": True} | other,
     )
     text = hosts.text(netmap, state="fresh", tags=["web"], online_only=True)
-    assert entries(text) == ["100.64.0.1\tweb.a"]
+    assert entries(text) == ["100.64.0.2\tdb.x db"]
 
 
 def test_a_node_that_cannot_be_read_keeps_nothing_from_anybody() -> None:
-    assert written({"name": "web.a"}, {"name": "web.a", "decoded": False}) == ["100.64.0.1\tweb.a web"]
+    assert written({"name": "web.x"}, {"name": "web.x", "decoded": False}) == ["100.64.0.1\tweb.x web"]
 
 
 @pytest.mark.parametrize(
@@ -135,7 +136,7 @@ def test_what_is_no_host_name_or_this_machines_own_is_left_out_and_counted(name:
     "name", ["a", "a.x", "1a.x", "a-b.x", "x" * 63, ".".join(["a" * 50] * 4 + ["b" * 49])]
 )
 def test_what_is_a_host_name_is_taken(name: str) -> None:
-    assert hosts.host_name(name) == name
+    assert host_name(name) == name
 
 
 def test_what_is_left_out_is_counted_by_reason() -> None:
@@ -276,6 +277,7 @@ def test_targets_are_all_nodes_that_can_be_read_and_reached_and_tell_what_is_kno
         ),
         state="fresh",
         port=1,
+        include_self=True,
     )
     shown = [
         tuple(
@@ -397,13 +399,15 @@ def test_every_line_of_a_hosts_file_is_a_comment_or_an_address_and_valid_names(
             continue
         address, names = line.split("\t")
         assert str(ipaddress.ip_address(address)) == address
-        full, *short = names.split(" ")
-        assert short in ([], [full.partition(".")[0]])
-        for name in (full, *short):
+        first, *short = names.split(" ")
+        suffix = netmap.own_suffix
+        for name in (first, *short):
             assert len(name) <= 253
             assert all(LABEL.fullmatch(label) for label in name.split(".")), name
             assert name.rpartition(".")[2] != "localhost"
-            assert meant.setdefault(name, full) == full, "a name means one node"
+            assert meant.setdefault(name, first) == first, "a name means one node"
+            assert name.endswith(f".{suffix}") or "." not in name
+        assert short in ([], [first.removesuffix(f".{suffix}")])
     if state != "none":
         named = {line.split()[1] for line in entries(text)}
         assert f"Nodes: {len(named)}." in comments(text)

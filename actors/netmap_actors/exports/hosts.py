@@ -1,34 +1,27 @@
-"""The nodes as a hosts file (hosts(5)), for resolvers and whatever else reads one.
+"""The netmap as a hosts file (hosts(5)), for resolvers and whatever else reads one.
 
-A line break in a name would be a line of its own, and a name is whatever the control server says: only valid host names
-are written, and each only when it can mean one node.
+Names are chosen by the members of the tailnet, by those who share nodes into it and by the control server. So a full
+name is written only below the tailnet's domain, a short one only for a node of the tailnet and only if nothing else
+goes by it; and a line break in a name would be a line of its own. What is left out is counted.
 """
 
 from __future__ import annotations
 
 import collections
-import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
 from netmap_actors.errors import escape
-from netmap_actors.exports.nodes import all_nodes, is_chosen, node_addresses, shown_tags
+from netmap_actors.exports.host_names import MAX_NAME, host_name, is_below, is_reserved
+from netmap_actors.exports.nodes import all_nodes, is_chosen, node_addresses, shown_tags, unicast
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
-    from netmap_actors.subscriber import Netmap, Peer
+    from netmap_actors.exports.nodes import Listed
+    from netmap_actors.subscriber import Netmap
 
-__all__ = ["host_name", "text"]
+__all__ = ["text"]
 
-MAX_NAME = 253
-"""Characters of a name (RFC 1123 section 2.1; 255 bytes on the wire)."""
-_LABEL = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
-_NUMBER = re.compile(r"[0-9]+|0[xX][0-9a-fA-F]*")
-"""As the last label it makes an address of the whole (RFC 1123 section 2.1; inet_aton(3) reads 0x7f000001)."""
-_OF_THIS_MACHINE = frozenset(
-    {"localhost", "localhost4", "localhost6", "ip6-localhost", "ip6-loopback", "localdomain", "localdomain6"}
-)
-"""As the last label: names every program takes for its own machine (RFC 6761 section 6.3, and what systems ship)."""
 _TRUST = {
     "fresh": (),
     "stale": (
@@ -36,78 +29,162 @@ _TRUST = {
     ),
     "none": ("NO NETMAP has come yet, so no node is listed.",),
 }
+UNREADABLE: Final = "unreadable"
+NO_NAME: Final = "without a valid host name"
+NO_ADDRESS: Final = "without a valid address"
+OUTSIDE: Final = "outside the tailnet's domain"
+RESERVED: Final = "with a name that is not to be given"
+THIS_MACHINE: Final = "with a name of this machine"
+TAKEN: Final = "with a name that another node has, too"
+RECORDED: Final = "with a name that a DNS record has, too"
+EXPIRED: Final = "expired"
+OTHER_TYPE: Final = "neither A nor AAAA"
+UNASKED: Final = "since nodes were asked for"
+REASONS = (
+    UNREADABLE, EXPIRED, NO_NAME, NO_ADDRESS, OUTSIDE, RESERVED, THIS_MACHINE, TAKEN, RECORDED, OTHER_TYPE, UNASKED,
+)  # fmt: skip
 
 
-def text(netmap: Netmap, *, state: str, tags: Collection[str] = (), online_only: bool = False) -> str:
+def text(
+    netmap: Netmap,
+    *,
+    state: str,
+    tags: Collection[str] = (),
+    online_only: bool = False,
+    include_self: bool = False,
+    suffixes: Collection[str] = (),
+    machine: str = "",
+) -> str:
     """The whole file. The same netmap gives the same text.
 
     `state`: none, fresh or stale. `tags`: only nodes with one of them. `online_only`: only those the control server
     says to be online. Whether a name can mean one node only is asked of the whole netmap all the same.
+    `include_self`: our own node, too. `suffixes`: domains below which full names are written besides the tailnet's.
+    `machine`: what the machine that reads the file calls itself; nobody else gets that name.
     """
-    nodes = [] if state == "none" else all_nodes(netmap)
-    readable = [node for node in nodes if node.decoded]
-    owners = _Owners(readable)
+    names = _Names(netmap, suffixes, machine)
+    records, left_out_records = _records(netmap.dns, names)
+    listed = [] if state == "none" else all_nodes(netmap)
     wanted = shown_tags(tags)
+    narrowed = bool(wanted) or online_only
     left_out: collections.Counter[str] = collections.Counter()
-    left_out["unreadable"] = len(nodes) - len(readable)
+    bearers = collections.Counter(host_name(one.node.name) for one in listed if one.node.decoded)
     lines: list[str] = []
+    said: set[tuple[str, str]] = set()
     written = 0
-    for viewed in readable:
-        node = viewed.held()
+    for one in listed:
+        node = one.node.held()
+        if one.own and not include_self:
+            continue
+        if not node.decoded:
+            left_out[UNREADABLE] += 1
+            continue
         if not is_chosen(node.tags, node.online, wanted=wanted, online_only=online_only):
             continue
         name, addresses = host_name(node.name), node_addresses(node)
+        given = [] if name is None else names.of_node(one, name)
         if node.expired:
-            left_out["expired"] += 1
+            left_out[EXPIRED] += 1
         elif name is None:
-            left_out["without a valid host name"] += 1
+            left_out[NO_NAME] += 1
         elif not addresses:
-            left_out["without a valid address"] += 1
-        elif owners.whole[name] > 1:
-            left_out["with a name that another node has, too"] += 1
+            left_out[NO_ADDRESS] += 1
+        elif bearers[name] > 1:
+            left_out[TAKEN] += 1
+        elif not given:
+            left_out[names.why_not(one, name)] += 1
+        elif not records.get(name, set()).issubset(addresses):
+            left_out[RECORDED] += 1
         else:
             written += 1
-            names = " ".join(dict.fromkeys((name, *_short_name(name, owners))))
-            lines += [f"{address}\t{names}\n" for address in addresses]
-    head = _head(netmap.domain, state, written, left_out, narrowed=bool(wanted) or online_only)
+            lines += [f"{address}\t{' '.join(given)}\n" for address in addresses]
+            said |= {(name, address) for address in addresses}
+    pairs = [(name, address) for name in sorted(records) for address in sorted(records[name])]
+    if state == "none":
+        pairs, left_out_records = [], collections.Counter()
+    elif narrowed and pairs:
+        left_out_records[UNASKED] += len(pairs)
+        pairs = []
+    # Behind the nodes: whoever looks an address up takes the first name.
+    lines += [f"{address}\t{name}\n" for name, address in pairs if (name, address) not in said]
+    head = [
+        *_head(netmap.domain, state),
+        f"Nodes: {written}{' of those asked for' if narrowed else ''}. DNS records: {len(pairs)}.",
+        *_told("Left out", left_out),
+        *_told("Left out of the DNS records", left_out_records),
+    ]
     return "".join(f"# {line}\n" for line in head) + "".join(lines)
 
 
-def host_name(name: str) -> str | None:
-    """This name in small letters, if it is a host name (RFC 952, RFC 1123) and not one of this machine's own."""
-    labels = name.split(".")
-    if len(name) > MAX_NAME or not all(_LABEL.fullmatch(label) for label in labels):
-        return None
-    last = labels[-1].lower()
-    return None if last in _OF_THIS_MACHINE or _NUMBER.fullmatch(last) else name.lower()
+class _Names:
+    """Which names may be given."""
+
+    def __init__(self, netmap: Netmap, suffixes: Collection[str], machine: str) -> None:
+        own = netmap.own_suffix
+        self._domains = frozenset(word.rstrip(".").lower() for word in (own or "", *suffixes)) - {""}
+        mine = machine.rstrip(".").lower()
+        self._mine = {mine, mine.partition(".")[0]}
+
+    def of_node(self, one: Listed, name: str) -> list[str]:
+        """The names of a node whose valid full name this is: the full one, the short one, both or none."""
+        full = [name] if self.is_ours(name) else []
+        short = [one.short_name] if self._may_be_short(one.short_name) else []
+        return list(dict.fromkeys([*full, *short]))
+
+    def is_ours(self, name: str) -> bool:
+        """Whether this valid full name lies where names are given, and is not this machine's."""
+        return is_below(name, self._domains) and name not in self._mine
+
+    def why_not(self, one: Listed, name: str) -> str:
+        """Why a node whose full name this is gets none."""
+        if name in self._mine:
+            return THIS_MACHINE
+        return RESERVED if one.short_name else OUTSIDE
+
+    def why_no_record(self, name: str) -> str:
+        """Why a record of this name is left out."""
+        return THIS_MACHINE if name in self._mine else OUTSIDE
+
+    def _may_be_short(self, label: str) -> bool:
+        return host_name(label) == label and not is_reserved(label) and label not in self._mine
 
 
-def _short_name(name: str, owners: _Owners) -> Iterator[str]:
-    short = host_name(name.partition(".")[0])
-    if short is not None and owners.any[short] == 1:
-        yield short
+def _records(dns: Any, names: _Names) -> tuple[dict[str, set[str]], collections.Counter[str]]:
+    """Addresses by name of the tailnet's own DNS records, and how many are left out, by reason.
 
-
-class _Owners:
-    """How many nodes a name could mean: as a whole, and as a whole or first label.
-
-    Expired ones count: a name that went over to another node by itself would lead where nobody meant to go.
+    tailscale: tailcfg/tailcfg.go, DNSConfig.ExtraRecords; as there, A and AAAA follow from the value.
     """
+    found: dict[str, set[str]] = {}
+    left_out: collections.Counter[str] = collections.Counter()
+    given = dns.get("ExtraRecords") if isinstance(dns, dict) else None
+    for record in given if isinstance(given, list) else ():
+        fields = record if isinstance(record, dict) else {}
+        written, value, kind = fields.get("Name"), fields.get("Value"), fields.get("Type") or ""
+        if not (isinstance(written, str) and isinstance(value, str) and isinstance(kind, str)):
+            left_out[UNREADABLE] += 1
+            continue
+        name, address = host_name(written.removesuffix(".")), unicast(value)
+        if kind not in {"", "A", "AAAA"}:
+            left_out[OTHER_TYPE] += 1
+        elif name is None:
+            left_out[NO_NAME] += 1
+        elif not names.is_ours(name):
+            left_out[names.why_no_record(name)] += 1
+        elif address is None:
+            left_out[NO_ADDRESS] += 1
+        else:
+            found.setdefault(name, set()).add(str(address))
+    return found, left_out
 
-    def __init__(self, nodes: Collection[Peer]) -> None:
-        names = [name for node in nodes if (name := host_name(node.name)) is not None]
-        self.whole = collections.Counter(names)
-        self.any = collections.Counter(word for name in names for word in {name, name.partition(".")[0]})
 
-
-def _head(
-    domain: str, state: str, written: int, left_out: collections.Counter[str], *, narrowed: bool
-) -> Iterator[str]:
+def _head(domain: str, state: str) -> Iterator[str]:
     name = escape(domain, MAX_NAME) or "(without a name)"
     yield f"Tailnet {name}, by netmap-supervisor; what is changed here is lost."
     yield f"State: {state}."
     yield from _TRUST.get(state, _TRUST["stale"])
-    yield f"Nodes: {written}{' of those asked for' if narrowed else ''}."
-    told = [f"{count} {why}" for why, count in left_out.items() if count]
+
+
+def _told(what: str, left_out: collections.Counter[str]) -> Iterator[str]:
+    told = [f"{left_out[why]} {why}" for why in REASONS if left_out[why]]
     if told:
-        yield f"Left out: {', '.join(told)}."
+        yield f"{what}: {', '.join(told)}."

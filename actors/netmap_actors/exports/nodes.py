@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import collections
 import ipaddress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -13,19 +14,32 @@ if TYPE_CHECKING:
 
     _Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 
-__all__ = ["all_nodes", "is_chosen", "node_addresses", "shown_tags"]
+__all__ = ["Listed", "all_nodes", "is_chosen", "node_addresses", "shown_tags", "unicast"]
 
 
-def all_nodes(netmap: Netmap) -> list[Peer]:
+class Listed(NamedTuple):
+    """One node, and what only all of them together tell of it."""
+
+    node: Peer
+    own: bool
+    """It is the node this netmap is of. By its nature nobody reaches it: it only listens to the control server."""
+    short_name: str
+    """In small letters; empty where it has none, or shares it with another node of the tailnet."""
+
+
+def all_nodes(netmap: Netmap) -> list[Listed]:
     """Every node, our own included, by name and then by id: the order in which they came does not show."""
     own = netmap.self_node
-    nodes = [*([own] if own is not None else []), *netmap.peers.values()]
-    return sorted(nodes, key=_by_name)
-
-
-def _by_name(node: Peer) -> tuple[str, str]:
-    held = node.held()
-    return held.name.lower(), held.stable_id
+    found = [(node, False) for node in netmap.peers.values()]
+    found += [] if own is None else [(own, True)]
+    keyed: list[tuple[str, str, str, Peer, bool]] = []
+    for node, is_own in found:
+        held = node.held()
+        short = (held.short_name or "").lower() if held.decoded else ""
+        keyed.append((held.name.lower(), held.stable_id, short, node, is_own))
+    keyed.sort(key=lambda one: one[:2])
+    bearers = collections.Counter(short for _, _, short, _, _ in keyed)
+    return [Listed(node, is_own, short if bearers[short] == 1 else "") for _, _, short, node, is_own in keyed]
 
 
 def is_chosen(
@@ -49,31 +63,39 @@ def shown_tags(words: Collection[str]) -> frozenset[str]:
 def node_addresses(node: Peer) -> list[str]:
     """Its addresses in their one way of writing, each once: IPv4 first, then by number.
 
-    Left out is what is no address, and what cannot be a node's.
+    Left out is what is no address, a network (only /32 and /128 are hosts), and what cannot be a node's.
     """
     found: set[_Address] = set()
-    for text in node.ips:
-        # Behind a "%" stands a zone, which may hold anything, a line break too.
-        if "%" in text:
-            continue
-        try:
-            address = ipaddress.ip_address(text)
-        except ValueError:
-            continue
-        if _is_unicast(address):
+    for prefix in node.addresses:
+        text, slash, bits = prefix.partition("/")
+        address = unicast(text)
+        if address is not None and (not slash or bits == str(address.max_prefixlen)):
             found.add(address)
     return [str(address) for address in sorted(found, key=lambda one: (one.version, int(one)))]
 
 
-def _is_unicast(address: _Address) -> bool:
-    """One machine can have it, and it is not always this one.
+def unicast(text: str) -> _Address | None:
+    """The address, if one machine can have it and it is not always this one, nor another on each link."""
+    # Behind a "%" stands a zone, which may hold anything, a line break too.
+    if "%" in text:
+        return None
+    try:
+        address = ipaddress.ip_address(text)
+    except ValueError:
+        return None
+    return address if _is_unicast(address) else None
 
-    A loopback address under a name of somebody else's choice would lead to this machine. By the first byte, since the
-    properties of ipaddress look through a list of networks each, which takes longer than all the rest.
+
+def _is_unicast(address: _Address) -> bool:
+    """By the first byte or two, since the properties of ipaddress look through a list of networks each, which takes
+    longer than all the rest.
+
+    A loopback address under a name of somebody else's choice would lead to this machine, a link-local one to whatever
+    answers here: a cloud's machines ask for their credentials there.
     """
     if address.version == 4:
         first = int(address) >> 24
-        return 0 < first < 224 and first != 127
+        return 0 < first < 224 and first != 127 and int(address) >> 16 != 0xA9FE
     first = int(address) >> 120
     # Global unicast is 2000::/3 (RFC 4291), unique local fc00::/7 (RFC 4193).
     return first >> 5 == 1 or first >> 1 == 0x7E

@@ -15,12 +15,14 @@ from netmap_actors.exports.nodes import all_nodes, is_chosen, node_addresses, sh
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
 
+    from netmap_actors.exports.nodes import Listed
     from netmap_actors.subscriber import Netmap, Peer
 
 __all__ = ["SEPARATOR", "each_group", "target_groups", "text"]
 
 SEPARATOR = ","
-"""Around and between the items of a list, as in Prometheus's own discoveries: `.*,tag:web,.*` finds one of them."""
+"""Around and between the items of a list, as in Prometheus's own discoveries: `.*,tag:web,.*` finds one of them. An
+item that holds one would read as several, of which another node's owner may choose one; it is left out."""
 _PREFIX = "__meta_netmap_"
 _ONLINE = {True: "true", False: "false", None: "unknown"}
 
@@ -32,13 +34,19 @@ def target_groups(
     port: int | None,
     tags: Collection[str] = (),
     online_only: bool = False,
+    include_self: bool = False,
 ) -> list[dict[str, Any]]:
-    """One group for each node, ourselves included, that can be read and has an address.
+    """One group for each node that can be read and has an address.
 
     `state`: fresh or stale, shown as a label. `port`: None gives bare addresses, which relabelling has to complete.
     `tags`: only nodes with one of them. `online_only`: only those the control server says to be online.
+    `include_self`: our own node, too, which never answers.
     """
-    return list(each_group(netmap, state=state, port=port, tags=tags, online_only=online_only))
+    return list(
+        each_group(
+            netmap, state=state, port=port, tags=tags, online_only=online_only, include_self=include_self
+        )
+    )
 
 
 def each_group(
@@ -48,16 +56,19 @@ def each_group(
     port: int | None,
     tags: Collection[str] = (),
     online_only: bool = False,
+    include_self: bool = False,
 ) -> Iterator[dict[str, Any]]:
     """The same one by one; the netmap must not change meanwhile."""
-    own, domain, wanted = netmap.self_node, netmap.domain, shown_tags(tags)
-    for viewed in all_nodes(netmap):
-        node = viewed.held()
+    domain, wanted = netmap.domain, shown_tags(tags)
+    for listed in all_nodes(netmap):
+        if listed.own and not include_self:
+            continue
+        node = listed.node.held()
         if not node.decoded or not is_chosen(node.tags, node.online, wanted=wanted, online_only=online_only):
             continue
         addresses = node_addresses(node)
         if addresses:
-            labels = _labels(node, addresses, domain, state, viewed == own)
+            labels = _labels(node, addresses, domain, state, listed)
             yield {"targets": [_target(addresses[0], port)], "labels": labels}
 
 
@@ -68,9 +79,12 @@ def text(
     port: int | None,
     tags: Collection[str] = (),
     online_only: bool = False,
+    include_self: bool = False,
 ) -> str:
     """The same as a JSON file."""
-    groups = target_groups(netmap, state=state, port=port, tags=tags, online_only=online_only)
+    groups = target_groups(
+        netmap, state=state, port=port, tags=tags, online_only=online_only, include_self=include_self
+    )
     return msgspec.json.format(msgspec.json.encode(groups), indent=2).decode() + "\n"
 
 
@@ -79,10 +93,10 @@ def _target(address: str, port: int | None) -> str:
     return host if port is None else f"{host}:{port}"
 
 
-def _labels(node: Peer, addresses: list[str], domain: str, state: str, own: bool) -> dict[str, str]:
+def _labels(node: Peer, addresses: list[str], domain: str, state: str, listed: Listed) -> dict[str, str]:
     labels = {
         "name": node.name,
-        "short_name": node.name.partition(".")[0],
+        "short_name": listed.short_name,
         "stable_id": node.stable_id,
         "address": addresses[0],
         "addresses": _list(addresses),
@@ -98,7 +112,7 @@ def _labels(node: Peer, addresses: list[str], domain: str, state: str, own: bool
         "os": node.os,
         "hostname": node.hostname,
         "domain": domain,
-        "self": _truth(own),
+        "self": _truth(listed.own),
         "state": state,
     }
     return {f"{_PREFIX}{name}": _in_utf8(value) for name, value in labels.items()}
@@ -106,7 +120,7 @@ def _labels(node: Peer, addresses: list[str], domain: str, state: str, own: bool
 
 def _list(items: Iterable[str]) -> str:
     """An empty list is empty, not two separators."""
-    joined = SEPARATOR.join(items)
+    joined = SEPARATOR.join(item for item in items if item and SEPARATOR not in item)
     return f"{SEPARATOR}{joined}{SEPARATOR}" if joined else ""
 
 

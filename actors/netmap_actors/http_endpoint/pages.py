@@ -39,7 +39,8 @@ MAX_QUERY = 4096
 PATHS = {
     "/netmap": "the netmap as `netmap-supervisor netmap --json` prints it; ?peer=NAME for one peer",
     "/events": "every change as server-sent events, a snapshot first; ?kind= and ?peer= choose, may be repeated",
-    "/sd": "targets for Prometheus's http_sd_configs; ?port=9100, ?tag=web (may be repeated), ?online=true",
+    "/sd": "targets for Prometheus's http_sd_configs; ?port=9100, ?tag=web (may be repeated), ?online=true, "
+    "?include_self=true",
     "/metrics": "the daemon's metrics for Prometheus; ?peers=true for one series a peer",
     "/healthz": "200 when the netmap is fresh, 503 when it is not",
 }
@@ -81,11 +82,13 @@ class Query:
         if len(text) > MAX_QUERY:
             raise BadQuery(f"cannot use the query: longer than {MAX_QUERY} bytes")
         try:
-            self._values = parse_qs(
-                text, keep_blank_values=True, strict_parsing=bool(text), max_num_fields=100
-            )
+            values = parse_qs(text, keep_blank_values=True, strict_parsing=bool(text), max_num_fields=100)
         except ValueError as error:
             raise BadQuery(f"cannot use the query: {error}") from None
+        self._values: dict[str, list[str]] = {}
+        for name, found in values.items():
+            # include-self, as the command's flag is written, is the same word.
+            self._values.setdefault(name.replace("-", "_"), []).extend(found)
 
     def only(self, *names: str) -> Query:
         """Raises BadQuery when there is any other word."""
@@ -137,12 +140,18 @@ def healthz(view: View) -> Page:
 
 def sd(view: View, query: Query) -> Page:
     """Prometheus keeps the targets it has when this fails, so no netmap is no empty list."""
-    query.only("port", "tag", "online")
+    query.only("port", "tag", "online", "include_self")
     port, tags, online = query.port("port"), query.all("tag"), query.flag("online")
+    include_self = query.flag("include_self")
     if view.state == "none":
         return Page(503, TEXT, b"cannot list targets: no netmap has come yet\n")
     groups = prometheus_sd.each_group(
-        view.netmap.frozen(), state=view.state, port=port, tags=tags, online_only=online
+        view.netmap.frozen(),
+        state=view.state,
+        port=port,
+        tags=tags,
+        online_only=online,
+        include_self=include_self,
     )
     return Page(200, JSON, parts=array_parts(groups))
 

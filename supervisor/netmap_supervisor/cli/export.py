@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, NamedTuple
 import click
 
 from netmap_actors.clock import SystemClock
+from netmap_actors.errors import escape
 from netmap_actors.exports import hosts, netmap_json, prometheus_sd
+from netmap_actors.exports.host_names import host_name
 from netmap_actors.subscriber import Subscriber
 from netmap_supervisor.cli.change_command import ChangeCommand
 from netmap_supervisor.cli.daemon import CommandFailed, require_running
@@ -39,6 +41,8 @@ class Choice(NamedTuple):
     tags: tuple[str, ...]
     online_only: bool
     port: int | None
+    include_self: bool
+    suffixes: tuple[str, ...]
 
 
 class Format(NamedTuple):
@@ -52,7 +56,15 @@ class Format(NamedTuple):
 
 
 def _hosts(view: Subscriber, choice: Choice) -> str:
-    return hosts.text(view.netmap, state=view.state, tags=choice.tags, online_only=choice.online_only)
+    return hosts.text(
+        view.netmap,
+        state=view.state,
+        tags=choice.tags,
+        online_only=choice.online_only,
+        include_self=choice.include_self,
+        suffixes=choice.suffixes,
+        machine=os.uname().nodename,
+    )
 
 
 def _json(view: Subscriber, choice: Choice) -> str:
@@ -71,7 +83,12 @@ def _json(view: Subscriber, choice: Choice) -> str:
 
 def _prometheus_sd(view: Subscriber, choice: Choice) -> str:
     return prometheus_sd.text(
-        view.netmap, state=view.state, port=choice.port, tags=choice.tags, online_only=choice.online_only
+        view.netmap,
+        state=view.state,
+        port=choice.port,
+        tags=choice.tags,
+        online_only=choice.online_only,
+        include_self=choice.include_self,
     )
 
 
@@ -81,7 +98,7 @@ def _equal(old: bytes, new: bytes) -> bool:
 
 _NODES = ("peer_upserted", "peer_removed", "self_changed", "domain_changed")
 FORMATS = {
-    "hosts": Format(_NODES, _hosts, _equal),
+    "hosts": Format((*_NODES, "dns_changed"), _hosts, _equal),
     "json": Format(None, _json, netmap_json.same),
     "prometheus-sd": Format((*_NODES, "user_profiles_changed"), _prometheus_sd, _equal),
 }
@@ -97,6 +114,13 @@ def _words(ctx: click.Context, param: click.Parameter, value: str | None) -> lis
     if not words:
         raise click.BadParameter("a command is expected", ctx, param)
     return words
+
+
+def _domains(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
+    for value in values:
+        if host_name(value.rstrip(".")) is None:
+            raise click.BadParameter(f"{escape(value, 80)!r} is no domain names could be in", ctx, param)
+    return values
 
 
 def _limit(ctx: click.Context, param: click.Parameter, value: str | None) -> float | None:
@@ -131,6 +155,17 @@ def _limit(ctx: click.Context, param: click.Parameter, value: str | None) -> flo
 )
 @click.option("--online-only", is_flag=True, help="Only nodes the control server says to be online.")
 @click.option(
+    "--include-self", is_flag=True, help="Our own node, too, which nobody reaches (hosts and prometheus-sd)."
+)
+@click.option(
+    "--suffix",
+    "suffixes",
+    multiple=True,
+    metavar="DOMAIN",
+    callback=_domains,
+    help="Names below this domain besides the tailnet's, as of nodes shared in; may be repeated (hosts only).",
+)
+@click.option(
     "--timeout",
     callback=_limit,
     metavar="DURATION",
@@ -145,13 +180,15 @@ def command(
     port: int | None,
     tags: tuple[str, ...],
     online_only: bool,
+    include_self: bool,
+    suffixes: tuple[str, ...],
     timeout: float | None,
     runtime_dir: Path,
 ) -> int:
     """Write the netmap for other programs. FORMAT is one of:
 
     \b
-      hosts          a hosts file: addresses, name, and first label where only one node has it
+      hosts          a hosts file: addresses and names below the tailnet's domain, short ones for its own nodes
       json           what `netmap --json` prints
       prometheus-sd  targets with labels for Prometheus's file_sd_configs
 
@@ -168,9 +205,13 @@ def command(
     """
     if port is not None and form != "prometheus-sd":
         raise click.UsageError("--port is for prometheus-sd only")
+    if include_self and form == "json":
+        raise click.UsageError("--include-self is for hosts and prometheus-sd only")
+    if suffixes and form != "hosts":
+        raise click.UsageError("--suffix is for hosts only")
     if output is None and (follow or words is not None):
         raise click.UsageError(f"{'--follow' if follow else '--exec'} needs a file: --output FILE")
-    chosen = Choice(tags, online_only, port)
+    chosen = Choice(tags, online_only, port, include_self, suffixes)
     file = OutputFile(working_directory() / output) if output is not None else None
     run = ChangeCommand(words, file.path) if words is not None and file is not None else None
     if follow:
