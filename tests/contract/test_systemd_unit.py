@@ -8,6 +8,8 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from netmap_supervisor.cli.exit_codes import ExitCode
 from tests.availability import unavailable
 
@@ -34,6 +36,28 @@ def test_the_daemons_own_words_are_in_it() -> None:
     assert "AF_NETLINK" in unit["RestrictAddressFamilies"]
     assert unit["LoadCredential"].startswith("auth_key:")
     assert float(unit["TimeoutStopSec"]) > 5.0, "everything is gone within five seconds of SIGTERM"
+
+
+OPERATIONS = UNIT.parents[1] / "operations.md"
+
+
+@pytest.mark.xfail(strict=True, reason="no page says how a group is let in under the unit")
+def test_the_page_says_how_a_group_is_let_in_under_it(tmp_path: Path) -> None:
+    page = OPERATIONS.read_text()
+    drop_ins = re.findall(
+        r"```ini\n# (\S+netmap-supervisor\.service\.d/\S+\.conf)\n(.*?)```", page, re.DOTALL
+    )
+    assert len(drop_ins) == 1
+    told = re.search(r'^socket_group = "([a-z-]+)"$', page, re.MULTILINE)
+    assert told is not None
+    lines = drop_ins[0][1].split()
+    # PrivateUsers=yes leaves root and the unit's own user and group; a supplementary group cannot be given a file.
+    assert service()["PrivateUsers"] == "yes"
+    assert lines == ["[Service]", f"Group={told[1]}"]
+    assert f"groupadd --system {told[1]}" in page
+    # Preserved, it would lie in /run/private of a DynamicUser=, where only root gets in.
+    assert service().get("RuntimeDirectoryPreserve", "no") == "no" or service().get("DynamicUser") != "yes"
+    assert told[1] in UNIT.read_text() or "Group=" in UNIT.read_text()
 
 
 def test_systemd_takes_it(tmp_path: Path) -> None:
