@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import grp
 import os
 import stat
@@ -26,10 +27,14 @@ def prepare(directory: Path, group_name: str) -> None:
         os.chown(parent, -1, group)
         parent.chmod(stat.S_IMODE(parent.stat().st_mode) | stat.S_IXGRP)
     except OSError as error:
-        raise ConfigurationError(
-            f"cannot give {directory} to group {group_name!r}: {error}; "
-            "name a group that the daemon's user is a member of"
-        ) from None
+        # A group that a user namespace does not have cannot even be named there (user_namespaces(7)).
+        way = (
+            f"this process runs in a user namespace without it: under systemd with PrivateUsers=yes, write "
+            f"Group={group_name} into the unit"
+            if error.errno == errno.EINVAL
+            else f"{error.strerror}; name a group that the daemon's user is a member of"
+        )
+        raise ConfigurationError(f"cannot give {directory} to group {group_name!r}: {way}") from None
     directory.chmod(0o750)
 
 
