@@ -1,0 +1,104 @@
+"""The commands of users who may not see everything: what they may not is told, and no daemon is said to be missing."""
+
+from __future__ import annotations
+
+import grp
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.availability import unavailable
+from tests.system.daemon import Daemon
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+LIMIT = 20.0
+SOMEBODY = 4242
+SCRIPT = """
+import os, sys
+user, group, *words = sys.argv[1:]
+# Loaded first: the interpreter may lie in root's home.
+import netmap_supervisor.cli as cli
+context = cli.commands.make_context("x", ["status"], resilient_parsing=True)
+loaded = [cli.commands.get_command(context, name) for name in cli.commands.list_commands(context)]
+from netmap_actors.subscriber import Subscriber
+import pwd
+os.setgroups([])
+os.setresgid(int(group), int(group), int(group))
+os.setresuid(int(user), int(user), int(user))
+sys.exit(cli.main(words))
+"""
+ORDERS = (
+    ("status",), ("status", "--json"), ("stop",), ("reconnect",), ("reload",), ("fault", "kill", "publisher"),
+)  # fmt: skip
+READERS = (
+    ("netmap",), ("netmap", "--json"), ("export", "hosts"), ("wait", "--timeout", "2s"),
+    ("export", "json", "-o", "/nowhere/x"),
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def group() -> grp.struct_group:
+    return next(group for group in grp.getgrall() if group.gr_gid != 0)
+
+
+@pytest.fixture(scope="module")
+def daemon(group: grp.struct_group) -> Iterator[Daemon]:
+    """Root's, which lets a group subscribe."""
+    if os.geteuid() != 0:
+        unavailable("to be somebody else needs root")
+    settings = f'[subscribers]\nsocket_group = "{group.gr_name}"\n'
+    with Daemon("--dev-churn=0", config=settings) as daemon:
+        daemon.directory.chmod(0o711)
+        daemon.wait_fresh()
+        yield daemon
+
+
+def as_somebody(daemon: Daemon, gid: int, *words: str, there: str = "") -> subprocess.CompletedProcess[str]:
+    """A command of a user who is not the daemon's; `there`: about another runtime directory."""
+    command = [sys.executable, "-P", "-c", SCRIPT, str(SOMEBODY), str(gid), *words]
+    return subprocess.run(
+        [*command, f"--runtime-dir={there or daemon.runtime_dir}"],
+        env=daemon._env,
+        capture_output=True,
+        text=True,
+        timeout=LIMIT,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize(
+    "words", [*ORDERS, *READERS, ("watch", "--json"), ("export", "hosts", "-o", "/tmp/x", "--follow")]
+)
+@pytest.mark.xfail(strict=True, reason="who may not see the daemon is told that there is none")
+def test_a_stranger_is_told_whose_daemon_it_is(daemon: Daemon, words: tuple[str, ...]) -> None:
+    done = as_somebody(daemon, SOMEBODY, *words)
+    assert done.returncode == (124 if words[0] == "wait" else 1), done.stderr
+    assert done.stdout == ""
+    assert "belongs to user root" in done.stderr
+    assert "running" not in done.stderr
+    assert daemon.status() is not None
+
+
+@pytest.mark.xfail(strict=True, reason="members of the group are told that no daemon is running")
+def test_a_member_of_the_group_reads_the_netmap_and_gives_no_orders(
+    daemon: Daemon, group: grp.struct_group
+) -> None:
+    for words in READERS[:-1]:
+        done = as_somebody(daemon, group.gr_gid, *words)
+        assert (done.returncode, done.stderr) == (0, ""), words
+        assert done.stdout or words[0] == "wait"
+    for words in ORDERS:
+        done = as_somebody(daemon, group.gr_gid, *words)
+        assert done.returncode == 1, words
+        assert "belongs to user root" in done.stderr
+        assert "running" not in done.stderr
+
+
+def test_where_there_is_no_daemon_that_is_said_to_everybody(daemon: Daemon) -> None:
+    done = as_somebody(daemon, SOMEBODY, "status", there="/tmp/nobody-is-here")
+    assert (done.returncode, "none is running" in done.stderr) == (3, True)
