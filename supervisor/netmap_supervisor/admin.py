@@ -15,7 +15,7 @@ from netmap_actors.bus.sockets import Sockets, ipc
 from netmap_actors.errors import NetmapError
 from netmap_actors.wire import internal_pb2
 from netmap_actors.wire.codec import Codec, ForeignEnvelope
-from netmap_supervisor.single_instance import is_locked
+from netmap_supervisor.single_instance import hidden, is_locked
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -123,6 +123,8 @@ class AdminClient:
     def request(self, command: str, /, **arguments: Any) -> Any:
         """The daemon's answer. Raises NotRunning or AdminError."""
         if not is_locked(self._runtime_dir):
+            if (why := hidden(self._runtime_dir)) is not None:
+                raise AdminError(why)
             raise NotRunning(
                 f"cannot reach the daemon: none is running in {self._runtime_dir}; start one with "
                 "`netmap-supervisor run`, or name its directory with --runtime-dir"

@@ -8,6 +8,7 @@ from __future__ import annotations
 import fcntl
 import math
 import os
+import pwd
 import re
 import secrets
 import shutil
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-__all__ = ["AlreadyRunning", "Claim", "is_locked"]
+__all__ = ["AlreadyRunning", "Claim", "hidden", "is_locked"]
 
 LOCK_NAME = "lock"
 RUN_PREFIX = "r-"
@@ -177,6 +178,31 @@ def is_locked(directory: Path) -> bool:
     finally:
         os.close(fd)
     return False
+
+
+def hidden(directory: Path) -> str | None:
+    """Why we cannot tell whether a daemon holds this directory, and what to do; None where we can."""
+    try:
+        os.close(os.open(directory / LOCK_NAME, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC))
+    except PermissionError:
+        owner = _owner(directory)
+        whose = "another user" if owner is None else f"user {owner}"
+        who = "its user" if owner is None else owner
+        return f"cannot look into {directory}: it belongs to {whose}; run this command as {who}, or as root"
+    except OSError:
+        return None
+    return None
+
+
+def _owner(directory: Path) -> str | None:
+    try:
+        uid = directory.stat().st_uid
+    except OSError:
+        return None
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
 
 
 def _lock(directory: Path, wait: Callable[[float], None], advice: str) -> int:

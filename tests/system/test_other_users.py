@@ -74,7 +74,6 @@ def as_somebody(daemon: Daemon, gid: int, *words: str, there: str = "") -> subpr
 @pytest.mark.parametrize(
     "words", [*ORDERS, *READERS, ("watch", "--json"), ("export", "hosts", "-o", "/tmp/x", "--follow")]
 )
-@pytest.mark.xfail(strict=True, reason="who may not see the daemon is told that there is none")
 def test_a_stranger_is_told_whose_daemon_it_is(daemon: Daemon, words: tuple[str, ...]) -> None:
     done = as_somebody(daemon, SOMEBODY, *words)
     assert done.returncode == (124 if words[0] == "wait" else 1), done.stderr
@@ -84,7 +83,6 @@ def test_a_stranger_is_told_whose_daemon_it_is(daemon: Daemon, words: tuple[str,
     assert daemon.status() is not None
 
 
-@pytest.mark.xfail(strict=True, reason="members of the group are told that no daemon is running")
 def test_a_member_of_the_group_reads_the_netmap_and_gives_no_orders(
     daemon: Daemon, group: grp.struct_group
 ) -> None:

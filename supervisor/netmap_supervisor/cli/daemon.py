@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from netmap_actors.errors import NetmapError
+from netmap_actors.runtime_paths import updates_path
 from netmap_supervisor.admin import AdminClient, AdminError, NotRunning
-from netmap_supervisor.single_instance import is_locked
+from netmap_supervisor.single_instance import hidden, is_locked
 from netmap_supervisor.status import StatusReport
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["CommandFailed", "NotRunning", "ask_status", "order", "require_running", "status_or_none"]
+__all__ = [
+    "CommandFailed",
+    "NotRunning",
+    "ask_status",
+    "order",
+    "require_allowed",
+    "require_running",
+    "status_or_none",
+    "unreadable",
+]
 
 VIEW_LIMIT = 1.0
 """Seconds a view waits for the status before it shows that there is none."""
@@ -51,9 +62,25 @@ def order(runtime_dir: Path, command: str, /, **arguments: Any) -> Any:
         raise
 
 
+def unreadable(runtime_dir: Path) -> str | None:
+    """Why we may not subscribe to the daemon there, should there be one, and what to do; None where we may.
+
+    Who belongs to the group of `subscribers.socket_group` reaches the sockets without seeing anything else.
+    """
+    why = None if os.access(updates_path(runtime_dir), os.W_OK) else hidden(runtime_dir)
+    return None if why is None else f"{why}, or have its subscribers.socket_group name a group of yours"
+
+
+def require_allowed(runtime_dir: Path) -> None:
+    """Raises CommandFailed where we may not subscribe."""
+    if (why := unreadable(runtime_dir)) is not None:
+        raise CommandFailed(why)
+
+
 def require_running(runtime_dir: Path) -> None:
-    """Raises NotRunning when nobody holds the runtime directory."""
-    if not is_locked(runtime_dir):
+    """Raises NotRunning when nobody holds the runtime directory, CommandFailed when we may not subscribe."""
+    require_allowed(runtime_dir)
+    if not is_locked(runtime_dir) and hidden(runtime_dir) is None:
         raise NotRunning(
             f"cannot reach the daemon: none is running in {runtime_dir}; start one with `netmap-supervisor run`, or "
             "name its directory with --runtime-dir"

@@ -16,7 +16,7 @@ from netmap_actors.exports import hosts, netmap_json, prometheus_sd
 from netmap_actors.exports.host_names import host_name
 from netmap_actors.subscriber import Subscriber
 from netmap_supervisor.cli.change_command import ChangeCommand
-from netmap_supervisor.cli.daemon import CommandFailed, require_running
+from netmap_supervisor.cli.daemon import CommandFailed, require_allowed, require_running
 from netmap_supervisor.cli.durations import duration
 from netmap_supervisor.cli.exit_codes import ExitCode
 from netmap_supervisor.cli.export_follow import Follower, warn
@@ -255,6 +255,7 @@ def _follow(
     limit: float | None,
     runtime_dir: Path,
 ) -> None:
+    require_allowed(runtime_dir)
     clock = SystemClock()
     told = "fresh"
 

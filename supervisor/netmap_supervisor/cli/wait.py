@@ -8,6 +8,7 @@ import click
 
 from netmap_actors.errors import escape
 from netmap_actors.subscriber import AmbiguousName, NoSuchNode, Subscriber
+from netmap_supervisor.cli.daemon import unreadable
 from netmap_supervisor.cli.durations import duration
 from netmap_supervisor.cli.exit_codes import ExitCode, judged
 from netmap_supervisor.cli.option_flags import runtime_dir_flag
@@ -106,7 +107,8 @@ def command(conditions: tuple[Condition, ...], timeout: float, runtime_dir: Path
         texts = ", ".join(one.text for one in missing)
         found = [text for one in missing if (text := one.found(subscriber))]
         unheard = _UNHEARD_THOUGH_THERE if is_locked(runtime_dir) else _UNHEARD
-        heard = trust(subscriber.state, subscriber.age_s) if subscriber.epoch else unheard.format(runtime_dir)
+        unheard = unreadable(runtime_dir) or unheard.format(runtime_dir)
+        heard = trust(subscriber.state, subscriber.age_s) if subscriber.epoch else unheard
         click.echo(
             f"timed out waiting for {escape(texts, _MAX_TEXT)}: {'; '.join([*found, heard])}", err=True
         )

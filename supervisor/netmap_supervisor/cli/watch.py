@@ -10,11 +10,11 @@ import msgspec
 
 from netmap_actors.subscriber import EventFilter, Subscriber
 from netmap_actors.wire.topics import Kind
-from netmap_supervisor.cli.daemon import status_or_none
+from netmap_supervisor.cli.daemon import require_allowed, status_or_none
 from netmap_supervisor.cli.exit_codes import ExitCode
 from netmap_supervisor.cli.option_flags import runtime_dir_flag
 from netmap_supervisor.cli.terminal import can_redraw
-from netmap_supervisor.single_instance import is_locked
+from netmap_supervisor.single_instance import hidden, is_locked
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -56,6 +56,7 @@ def command(as_json: bool, kinds: tuple[str, ...], peers: tuple[str, ...], runti
       netmap-supervisor watch --json --peer web-1 | while read -r line; do notify "$line"; done
     """
     try:
+        require_allowed(runtime_dir)
         if as_json or not can_redraw(sys.stdout):
             _say_if_alone(runtime_dir)
         if as_json:
@@ -69,7 +70,7 @@ def command(as_json: bool, kinds: tuple[str, ...], peers: tuple[str, ...], runti
 
 def _say_if_alone(runtime_dir: Path) -> None:
     """Who waits for a daemon should know."""
-    if not is_locked(runtime_dir):
+    if not is_locked(runtime_dir) and hidden(runtime_dir) is None:
         click.echo(
             f"no daemon is running in {runtime_dir} yet: waiting for one (`netmap-supervisor run` starts it)",
             err=True,
