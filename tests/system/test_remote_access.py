@@ -138,6 +138,8 @@ def test_roots_keys_are_those_of_the_daemon_that_runs_as_somebody_else(
     assert (allowed.returncode, allowed.stderr) == (0, "laptop may subscribe\n")
     shown = daemon.as_root("list", "--json", there, f"--state-dir={daemon.state_dir}")
     assert json.loads(shown.stdout) == [{"name": "laptop", "public_key": public}]
+    elsewhere = daemon.as_root("list", "--json", there, f"--state-dir={tmp_path}/other")
+    assert json.loads(elsewhere.stdout) == [], "another state directory is not this daemon's"
     server_key = daemon.as_root("server", there).stdout.strip()
     with Subscriber.remote(daemon.listen, key_file=key_file, server_key=server_key) as remote:
         assert remote.wait_for(lambda view: view.state == "fresh", LIMIT)

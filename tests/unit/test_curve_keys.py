@@ -14,6 +14,7 @@ from netmap_actors.curve_keys import (
     write_secret,
 )
 from netmap_actors.errors import ConfigurationError
+from netmap_actors.subscriber import Subscriber
 
 
 def test_a_pair_survives_its_file_and_the_file_is_private(tmp_path) -> None:
@@ -45,6 +46,28 @@ def test_no_secret_is_in_a_repr() -> None:
 def test_what_is_no_key_is_refused(text) -> None:
     with pytest.raises(ConfigurationError, match="40 characters of Z85"):
         check_public(text)
+
+
+BEYOND = ["%" * 40, "#" * 40, "$" + "0" * 39, "0" * 35 + "%nSc1"]
+"""Characters of Z85 that stand for no 32 bytes: five of them for more than 2**32 - 1 (ZeroMQ RFC 32)."""
+
+
+@pytest.mark.parametrize("text", BEYOND)
+@pytest.mark.xfail(
+    strict=True, reason="40 characters that are no key pass, and libzmq's own error comes out later"
+)
+def test_what_stands_for_no_bytes_is_no_key(text: str, tmp_path) -> None:
+    with pytest.raises(ConfigurationError, match="40 characters of Z85"):
+        AllowList(tmp_path).allow("laptop", text)
+    good = generate()
+    for public, secret in ((text, good.secret), (good.public, text)):
+        (tmp_path / "server.key_secret").write_text(f"{public}\n{secret}\n")
+        with pytest.raises(ConfigurationError, match="cannot use"):
+            load_server_pair(tmp_path)
+    write_secret(tmp_path / "mine.key_secret", good)
+    with pytest.raises(ConfigurationError, match="cannot use this CURVE key"):
+        Subscriber.remote("tcp://127.0.0.1:9740", key_file=tmp_path / "mine.key_secret", server_key=text)
+    check_public("0" * 35 + "%nSc0")
 
 
 def test_two_halves_that_do_not_belong_together_are_refused(tmp_path) -> None:
