@@ -11,11 +11,13 @@ from __future__ import annotations
 import os
 import re
 import stat
+import struct
 import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
 import zmq
+import zmq.utils.z85
 
 from netmap_actors.errors import ConfigurationError
 
@@ -63,8 +65,14 @@ def generate() -> CurvePair:
 
 
 def is_key(text: str) -> bool:
-    """Whether it looks like half of a pair."""
-    return _Z85.fullmatch(text) is not None
+    """Whether it is Z85 for 32 bytes. Five characters may stand for more than four bytes, and so for none."""
+    if not _Z85.fullmatch(text):
+        return False
+    try:
+        zmq.utils.z85.decode(text.encode("ascii"))
+    except struct.error:
+        return False
+    return True
 
 
 def check_public(text: str) -> str:
@@ -85,7 +93,7 @@ def read_secret(path: Path) -> CurvePair:
     except OSError as error:
         raise ConfigurationError(f"cannot read the CURVE key file {path}: {_why(error)}") from None
     keys = [line for line in lines if line and not line.startswith("#")]
-    if len(keys) != 2 or not all(_Z85.fullmatch(key) for key in keys):
+    if len(keys) != 2 or not all(map(is_key, keys)):
         raise ConfigurationError(
             f"cannot use {path}: it does not hold a public and a secret CURVE key; put the file back, or remove it for "
             "a new pair"
