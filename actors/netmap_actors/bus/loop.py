@@ -101,7 +101,8 @@ class Loop:
         self._poller.register(self._epoll.fileno(), zmq.POLLIN)
         self._epoll.register(self._wake_fd, select.EPOLLIN)
         self._epoll.register(self._timer.fd, select.EPOLLIN)
-        self._looked_at = self.clock.boottime()
+        self.looked_at = self.clock.boottime()
+        """When this turn began, seconds of CLOCK_BOOTTIME."""
         self.last_stop: tuple[float, float] | None = None
         """Of the last time this process was stopped or the machine slept: when the loop looked last before it, and when
         it saw that it was over, seconds of CLOCK_BOOTTIME. What was ready then may have come at any time between."""
@@ -228,10 +229,10 @@ class Loop:
 
     def _look_for_stop(self) -> None:
         """To be called before a timer that is due leaves the heap, and as soon as a wait is over."""
-        now, before = self.clock.boottime(), self._looked_at
+        now, before = self.clock.boottime(), self.looked_at
         if self._timers and now - self._timers[0].when > LATE and now - before > LATE:
             self.last_stop = (before, now)
-        self._looked_at = now
+        self.looked_at = now
 
     def _due(self) -> list[Callable[[], object]]:
         self._look_for_stop()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING
 
+from netmap_actors.bus.loop import LATE
 from netmap_actors.bus.push_queue import PushQueue
 from netmap_actors.control.arrivals import Arrivals
 from netmap_actors.wire import internal_pb2
@@ -118,7 +119,12 @@ class Reports:
 
     def map_document(self, document: MapDocument) -> None:
         """One complete MapResponse: its header to both, its JSON to the publisher."""
-        arrival = self._arrivals.message(document.received_at)
+        read_at, looked_at = document.received_at, self._loop.looked_at
+        if (
+            read_at - looked_at > LATE
+        ):  # The stop began within this turn, of which the loop knows nothing yet.
+            self._arrivals.reading((looked_at, read_at), read_at)
+        arrival = self._arrivals.message(read_at)
         self.standing.last_number = document.number
         self.standing.last_received_at = arrival.received_at
         header = internal_pb2.MapResponseReceived(
