@@ -106,9 +106,17 @@ class Replica:
         assert dict(netmap.documents) == self.documents
         assert netmap.domain == self.domain
         assert dict(netmap.user_profiles) == self.profiles
-        records = list(table._by_key.values())
-        assert table._by_stable_id == {record.stable_id: record for record in records}
-        assert table._by_key == {record.key: record for record in records}
+        everyone = list(table._by_key.values())
+        assert table._by_key == {record.key: record for record in everyone}
+        # Of several with one stable id the one of the highest rank is shown, and the others wait for its end.
+        records = list(table._by_stable_id.values())
+        assert table._by_stable_id == {
+            stable_id: max((one for one in everyone if one.stable_id == stable_id), key=lambda one: one.rank)
+            for stable_id in {record.stable_id for record in everyone}
+        }
+        hidden = [record for record in everyone if table._by_stable_id[record.stable_id] is not record]
+        waiting = [record for namesakes in table._namesakes.values() for record in namesakes.values()]
+        assert sorted(waiting, key=lambda one: one.key) == sorted(hidden, key=lambda one: one.key)
         assert {r.stable_id: peer_in(r.piece).json for r in records} == {r.stable_id: r.json for r in records}
         references: dict[int, int] = {}
         for record in records:

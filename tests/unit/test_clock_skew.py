@@ -10,6 +10,7 @@ import pytest
 from netmap_actors.publication.tailnet_netmap import TailnetNetmap
 from netmap_actors.subscriber.changes import stable_id_of
 from netmap_actors.subscriber.peer import Peer
+from netmap_actors.web_url import UrlPolicy
 from tests.unit.publishing import Server, full, node
 
 WALL = datetime.datetime(2026, 11, 28, 12, 0, tzinfo=datetime.UTC)
@@ -100,7 +101,7 @@ def test_a_peer_was_seen_when_the_message_came_and_not_when_it_was_read() -> Non
 @pytest.mark.parametrize("wrong_by", [-365 * 86400.0, 86400.0])
 def test_a_clock_of_ours_that_is_set_right_changes_no_key(wrong_by) -> None:
     """As on a machine without a battery: it starts in another year, and is set when the network is there."""
-    netmap = TailnetNetmap(http_urls=False)
+    netmap = TailnetNetmap(UrlPolicy())
     peers = [node(2, KeyExpiry=text(86400 / 2)), node(3, KeyExpiry=text(-86400 / 2))]
 
     def expired(seconds: float, wrong_by: float) -> list[bool]:
@@ -122,7 +123,7 @@ def test_a_clock_of_ours_that_is_set_right_changes_no_key(wrong_by) -> None:
 
 
 def test_a_clock_that_is_set_before_the_server_told_its_own_says_nothing_of_it() -> None:
-    netmap = TailnetNetmap(http_urls=False)
+    netmap = TailnetNetmap(UrlPolicy())
     netmap.wall_clock(0.0, NOW)
     netmap.wall_clock(WALL.timestamp(), NOW + 1)
     assert netmap.clock_skew_s == 0.0

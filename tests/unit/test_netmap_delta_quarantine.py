@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from netmap_actors.errors import BadMapResponse
@@ -217,6 +217,7 @@ MESSAGES = st.fixed_dictionaries(
 
 
 @settings(deadline=None)
+@example([({"Peers": [{"ID": "x", "Online": True, "StableID": "a"}, {"StableID": "a"}]}, False)])
 @given(st.lists(st.tuples(MESSAGES, st.booleans()), max_size=8))
 def test_whatever_a_server_sends_the_differences_lead_to_what_the_netmap_holds(
     history: list[tuple[dict[str, Any], bool]],
