@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.availability import unavailable
+from tests.dispositions import default_for_children
 from tests.interop.go_tools import GoToolsUnavailable, build
 from tests.interop.testcontrol import GoControl, control_slot, running_control
 
@@ -26,6 +27,12 @@ GO_FIXTURES = {
 }
 GO_TEST_LIMIT = 1800
 """Seconds: the first such test may have to build the peers, or wait for port 9911."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Start every child with default dispositions. Not in a process that only starts workers: they go on ignoring."""
+    if hasattr(config, "workerinput") or not config.getoption("numprocesses", None):
+        default_for_children()
 
 
 @pytest.hookimpl(tryfirst=True)

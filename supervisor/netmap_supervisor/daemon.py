@@ -14,7 +14,7 @@ from netmap_actors.bus.loop import Loop
 from netmap_actors.clock import SystemClock
 from netmap_actors.errors import NetmapError
 from netmap_actors.wire.codec import require_native_protobuf
-from netmap_supervisor.process_signals import hold_signals, outlives_terminal
+from netmap_supervisor.process_signals import hold_signals
 from netmap_supervisor.single_instance import Claim
 from netmap_supervisor.supervisor import Supervisor
 
@@ -39,11 +39,10 @@ def run(
     """
     require_native_protobuf()
     _own_descriptors()
-    stays = outlives_terminal()
     loop, claim = _claim(settings)
     while True:
         try:
-            actor = Supervisor(settings, claim, loop, observer, read_settings, stays=stays)
+            actor = Supervisor(settings, claim, loop, observer, read_settings)
             code = actor.run()
             if not actor.homeless:
                 return code

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from netmap_actors.bus.loop import Loop
 
-__all__ = ["GROUP_SIGNALS", "hold_signals", "outlives_terminal", "watch_signals"]
+__all__ = ["GROUP_SIGNALS", "hold_signals", "watch_signals"]
 
 _STANDARD = (0, 1, 2)
 GROUP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
@@ -22,26 +22,19 @@ GROUP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _WATCHED = (*GROUP_SIGNALS, signal.SIGHUP)
 
 
-def outlives_terminal() -> bool:
-    """Whether it was started to stay when its terminal is closed: nohup(1) ignores the signal. Ask before watching."""
-    return signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
-
-
 def hold_signals() -> None:
     """Let them wait until they are watched."""
     signal.pthread_sigmask(signal.SIG_BLOCK, _WATCHED)
 
 
-def watch_signals(
-    loop: Loop, stop: Callable[[str], None], reload: Callable[[], None], *, stays: bool
-) -> None:
+def watch_signals(loop: Loop, stop: Callable[[str], None], reload: Callable[[], None]) -> None:
     """Call `stop(NAME)` or `reload()` in the loop's turn; to be called in the main thread.
 
     SIGHUP is what an operator sends to have the settings read again, and what the kernel sends when the terminal is
-    closed in which the daemon was started: then nobody is left who could end it with Ctrl-C, and it stops, unless it
-    `stays`.
+    closed in which the daemon was started: then nobody is left who could end it with Ctrl-C, and it stops. A signal
+    that whoever started us has ignored (nohup(1), a shell's background job) stays ignored.
     """
-    terminals = [] if stays else [fd for fd in _STANDARD if os.isatty(fd)]
+    terminals = [fd for fd in _STANDARD if os.isatty(fd)]
 
     def act(number: int) -> None:
         # A terminal that was hung up answers nothing any more (EIO).
@@ -51,5 +44,7 @@ def watch_signals(
             stop(signal.Signals(number).name)
 
     for number in _WATCHED:
+        if signal.getsignal(number) is signal.SIG_IGN:
+            continue
         signal.signal(number, lambda caught, _frame: loop.call_soon(lambda: act(caught)))
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _WATCHED)

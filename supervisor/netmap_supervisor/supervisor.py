@@ -97,10 +97,8 @@ class Supervisor(pykka.ThreadingActor):
         loop: Loop,
         observer: Observer | None,
         read_settings: Callable[[], RunSettings] | None,
-        *,
-        stays: bool = False,
     ) -> None:
-        """`read_settings()`: the settings again, raises NetmapError; `stays`: also when its terminal is closed."""
+        """`read_settings()`: the settings again, raises NetmapError."""
         super().__init__()
         self.homeless = False
         """It ended because its runtime directory was removed: nobody told it to stop."""
@@ -109,7 +107,6 @@ class Supervisor(pykka.ThreadingActor):
         self._actor_ref = pykka.ActorRef(self)
         self._loop = loop
         self.settings = settings
-        self._stays = stays
         self._claim = claim
         self._observer = observer
         self._read_settings = read_settings
@@ -186,7 +183,7 @@ class Supervisor(pykka.ThreadingActor):
         self._output = ChildOutput(self._log)
         self._loop.watch(self._log_read, self._on_output)
         self._boots = self._make_boots(endpoints)
-        watch_signals(self._loop, self.end, self._on_reload_signal, stays=self._stays)
+        watch_signals(self._loop, self.end, self._on_reload_signal)
         self._look_at_self()
         self._loop.every(STATUS_INTERVAL, self._look_at_self)
         if self._notifier.watchdog_interval is not None:

@@ -80,13 +80,11 @@ def of(served: Daemon, *words: str) -> list[str]:
 
 
 @pytest.mark.parametrize("view", ["off", "plain"])
-@pytest.mark.xfail(strict=True, reason="the daemon sets its handlers over signals that were ignored")
 def test_run_keeps_ignoring_them(view: str, place: Path) -> None:
     command = ["run", f"--view={view}", f"--state-dir={place}/s", f"--runtime-dir={place}/r", "--dev-churn=0"]
     stays(command, place, lambda said: "first_netmap" in said)
 
 
-@pytest.mark.xfail(strict=True, reason="the first child that ends ends the daemon with a ChildProcessError")
 def test_a_daemon_whose_starter_ignored_the_end_of_children_sees_its_own_end() -> None:
     """The kernel would reap them and keep their exit statuses to itself (waitpid(2))."""
     with Daemon("--dev-churn=0", prefix=("env", "--ignore-signal=CHLD")) as daemon:
@@ -147,13 +145,15 @@ def test_the_demonstration_keeps_ignoring_them(place: Path) -> None:
     stays(["run", "--demo-faults"], place, lambda said: "fresh" in said)
 
 
-@pytest.mark.xfail(strict=True, reason="an ignored signal is handed on to whatever a test starts")
 def test_tests_started_in_the_background_hand_no_ignored_signal_on() -> None:
     """Neither to what they test in their own process nor to the processes they start."""
-    chosen = ("tests/unit/test_export_follow.py::test_a_signal_is_something_to_wait_for", __file__)
+    chosen = (
+        "tests/unit/test_export_follow.py::test_a_signal_is_something_to_wait_for",
+        f"{__file__}::test_a_child_of_a_test_has_default_dispositions",
+    )
+    quiet = ("-q", "-p", "no:cacheprovider", "-p", "no:xdist")
     done = subprocess.run(
-        [*IGNORING, sys.executable, "-P", "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist"]
-        + [chosen[0], f"{chosen[1]}::test_a_child_of_a_test_has_default_dispositions"],
+        [*IGNORING, sys.executable, "-P", "-m", "pytest", *quiet, *chosen],
         cwd=ROOT,
         capture_output=True,
         text=True,

@@ -95,7 +95,7 @@ def test_whoever_ends_it_ends_the_client_too(tmp_path: Path, number: signal.Sign
         str(tmp_path / "seen"),
         "{dir}",
     ]
-    command = ["env", "--default-signal=INT,HUP", *PROGRAM, "check-client", f"--output={tmp_path}/logs"]
+    command = [*PROGRAM, "check-client", f"--output={tmp_path}/logs"]
     process = subprocess.Popen(
         [*command, "--scenario=join", "--join-limit=60s", "--", *client],
         stdout=subprocess.PIPE,

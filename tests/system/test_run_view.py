@@ -204,8 +204,7 @@ def test_standard_streams_that_are_closed_are_not_missed(closed: str, place: Pat
 
 @pytest.mark.parametrize("options", [("--json",), ()])
 def test_watch_ends_quietly_at_ctrl_c(options: tuple[str, ...], place: Path) -> None:
-    # Whoever runs the tests in the background has SIGINT ignored, and the child would inherit that.
-    command = ["env", "--default-signal=INT", *PROGRAM, "watch", *options, f"--runtime-dir={place}/r"]
+    command = [*PROGRAM, "watch", *options, f"--runtime-dir={place}/r"]
     process = subprocess.Popen(
         command,
         stdout=subprocess.PIPE,

@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 
 def _take_terminal() -> None:
     fcntl.ioctl(0, termios.TIOCSCTTY, 0)
-    # As a shell starts it, even when the tests themselves were started with nohup(1).
-    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 class Terminal:
