@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console, Group
 from rich.live import Live
-from rich.table import Table
 from rich.text import Text
 
 from netmap_actors.errors import escape
@@ -30,6 +29,7 @@ from netmap_supervisor.sentences import (
     trust,
     waiting_for,
 )
+from netmap_supervisor.text_layout import GAP, Column, laid_out
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -46,15 +46,22 @@ _REDRAW = 0.25
 _EVENT_LINES = 6
 _WIDE = 130
 """Columns from which on all addresses of a peer are shown, not only the first."""
-_BOTH_ADDRESSES = 34
-"""Room for an IPv4 and an IPv6 address as Tailscale gives them."""
 _SMALLEST_TABLE = 5
 _STATE_STYLES = {"fresh": "bold green", "stale": "bold red", "none": "bold yellow"}
 _ONLINE_STYLES = {True: "green", False: "red", None: "yellow"}
 _ACTOR_STYLES = {"active": "green", "backoff": "yellow", "error": "red"}
 
-_COLUMNS = {"NAME": 12, "ADDRESS": 15, "ONLINE": 7, "TAGS": 10, "ROUTES": 6, "CHANGED": 10}
-"""Least widths: on a narrow terminal the long story of a change is cut, not the address."""
+_COLUMNS = (
+    Column("NAME", rank=5, least=12, stays=True, both_ends=True),
+    Column("ADDRESS", rank=4, least=15, stays=True),
+    Column("ONLINE"),
+    Column("TAGS", rank=2, least=10),
+    Column("ROUTES", rank=3, least=6),
+    Column("CHANGED", rank=1, least=10),
+)
+"""On a narrow terminal the story of a change makes room first; who is online is always seen."""
+_ONLINE = 2
+"""Its column."""
 
 
 @dataclasses.dataclass(slots=True)
@@ -156,8 +163,13 @@ class LiveView:
         below = [Text(line, overflow="ellipsis", no_wrap=True, style="dim") for line in self._events]
         if self._hint:
             below.append(Text(self._hint, overflow="ellipsis", no_wrap=True))
-        room = max(_SMALLEST_TABLE, self._console.height - len(above) - len(below) - 4)
+        taken = sum(map(self._height, above)) + len(below)
+        room = max(_SMALLEST_TABLE, self._console.height - taken - 4)
         return Group(*above, self._table(now, room), *below)
+
+    def _height(self, text: Text) -> int:
+        """Lines it takes on this screen."""
+        return 1 if text.no_wrap else len(text.wrap(self._console, self._console.width))
 
     def _trust_line(self, now: float) -> Text:
         age = None if self._age is None else self._age + now - self._age_at
@@ -196,7 +208,7 @@ class LiveView:
         return lines
 
     def _actor_line(self, report: StatusReport) -> Text:
-        line = Text(no_wrap=True, overflow="ellipsis")
+        line = Text()
         for actor in report.actors:
             line.append(f"{'   ' if line else ''}{actor.name} ")
             line.append(str(actor.pid or actor.state), style=_ACTOR_STYLES.get(actor.state, "dim"))
@@ -204,26 +216,36 @@ class LiveView:
                 line.append(f" (restarted {actor.restarts}x)", style="yellow")
         return line
 
-    def _table(self, now: float, room: int) -> Table:
-        table = Table(box=None, pad_edge=False, expand=False)
+    def _table(self, now: float, room: int) -> Group:
         wide = self._console.width >= _WIDE
-        for title, width in (_COLUMNS | ({"ADDRESS": _BOTH_ADDRESSES} if wide else {})).items():
-            table.add_column(title, overflow="ellipsis", no_wrap=True, header_style="bold", min_width=width)
         shown = list(self._chosen(room))
-        for row in shown:
-            peer = row.peer
-            changed = f"{ago(now - row.changed_at)}: {row.change}" if row.changed_at else ""
-            table.add_row(
-                Text(label(peer)),
-                Text(escape(" ".join(peer.ips), 60) if wide else address(peer)),
-                Text(online(peer.online), style=_ONLINE_STYLES[peer.online]),
-                Text(escape(" ".join((*marks(peer), *peer.tags)), 60)),
-                Text(escape(" ".join(peer.routes), 60)),
-                Text(escape(changed, 80)),
-            )
+        styles = ["bold", *(_ONLINE_STYLES[row.peer.online] for row in shown)]
+        cells = [self._cells(row, now, wide=wide) for row in shown]
+        lines: list[Text] = []
+        for row, style in zip(laid_out(cells, _COLUMNS, self._console.width), styles, strict=True):
+            line = Text(no_wrap=True, overflow="ellipsis", style="" if lines else style)
+            for place, (number, text) in enumerate(row):
+                line.append(" " * GAP if place else "")
+                line.append(text, style=style if number == _ONLINE else "")
+            lines.append(line)
         if len(shown) < len(self._rows):
-            table.add_row(Text(f"… {len(self._rows) - len(shown)} more peers", style="dim"))
-        return table
+            lines.append(Text(f"… {len(self._rows) - len(shown)} more peers", style="dim"))
+        return Group(*lines)
+
+    @staticmethod
+    def _cells(row: _Row, now: float, *, wide: bool) -> tuple[str, ...]:
+        peer = row.peer
+        changed = f"{ago(now - row.changed_at)}: {row.change}" if row.changed_at else ""
+        first = address(peer)
+        others = [ip for ip in map(escape, peer.ips) if ip != first]
+        return (
+            label(peer),
+            " ".join([first, *others]) if wide else first,
+            online(peer.online),
+            escape(" ".join((*marks(peer), *peer.tags)), 60),
+            escape(" ".join(peer.routes), 60),
+            escape(changed, 80),
+        )
 
     def _chosen(self, room: int) -> Iterable[_Row]:
         """By name when all fit; else those that changed last."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import unicodedata
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import msgspec
 import pytest
@@ -91,7 +91,6 @@ def assert_states(lines: list[str], width: int) -> None:
     assert "100.64.0.1" in rows["online"][0]
 
 
-@pytest.mark.xfail(strict=True, reason="the column ONLINE goes when CHANGED has text")
 def test_offline_never_looks_like_online_in_the_live_view() -> None:
     for width in WIDTHS:
         view = LiveView(SteppedClock(), console=Console(file=io.StringIO(), width=width, height=40))
@@ -109,9 +108,6 @@ def test_offline_never_looks_like_online_in_the_live_view() -> None:
             view.close()
 
 
-@pytest.mark.xfail(
-    strict=True, reason="the line of the processes is cut off, and wrapped lines are not counted"
-)
 def test_a_narrow_live_view_stays_within_its_screen_and_wraps_what_went_wrong() -> None:
     ill = actor("control_connection", "error", pid=None)
     for width in (40, 60, 80, 110):
@@ -142,7 +138,7 @@ class Held:
     def __init__(self, *_: object) -> None:
         self.netmap = snapshot(*PEERS).netmap
 
-    def __enter__(self) -> Held:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None: ...
@@ -151,7 +147,6 @@ class Held:
         return True
 
 
-@pytest.mark.xfail(strict=True, reason="the terminal breaks rows in two")
 def test_netmap_shows_who_is_online(shown: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(netmap, "Subscriber", Held)
     monkeypatch.setattr(netmap, "require_running", lambda _: None)
@@ -159,7 +154,6 @@ def test_netmap_shows_who_is_online(shown: Callable[..., list[str]], monkeypatch
         assert_states(shown(width, "netmap")[1:], width)
 
 
-@pytest.mark.xfail(strict=True, reason="the terminal breaks rows and the key in two")
 def test_status_shows_each_actor_and_breaks_nothing_in_two(
     shown: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -196,7 +190,6 @@ def test_status_shows_each_actor_and_breaks_nothing_in_two(
             assert all("auth_refused" in row for name, row in rows.items() if name == "control_connection")
 
 
-@pytest.mark.xfail(strict=True, reason="the terminal breaks keys in two")
 def test_keys_list_shows_who_is_admitted(shown: Callable[..., list[str]], tmp_path: Path) -> None:
     public = {name: generate().public for name in ("laptop", "n" * 60)}
     place = f"--state-dir={tmp_path}"
@@ -226,7 +219,6 @@ def client(number: int, **fields: Any) -> dict[str, Any]:
     return given | fields
 
 
-@pytest.mark.xfail(strict=True, reason="the terminal breaks rows in two")
 def test_dev_control_shows_its_clients_and_its_nodes(
     shown: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -255,7 +247,6 @@ def test_dev_control_shows_its_clients_and_its_nodes(
         assert "expired" in lines[1]
 
 
-@pytest.mark.xfail(strict=True, reason="the terminal breaks words in two")
 def test_lists_of_what_can_be_done_lose_no_word(shown: Callable[..., list[str]]) -> None:
     wide = " ".join(" ".join(shown(1000, "check-client", "--list")).split())
     assert len(wide) > 1000
@@ -265,7 +256,6 @@ def test_lists_of_what_can_be_done_lose_no_word(shown: Callable[..., list[str]])
         assert " ".join(" ".join(lines).split()) == wide
 
 
-@pytest.mark.xfail(strict=True, reason="the table takes 100 columns of any terminal")
 def test_the_verdict_on_each_client_is_on_the_line_of_its_scenario() -> None:
     held = [
         Outcome(name, "reconnects " * 9, "the same connection " * 9, verdict, {}, 1.0, "")

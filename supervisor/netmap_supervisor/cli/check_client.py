@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING
 import click
 
 from netmap_actors.clock import SystemClock
-from netmap_supervisor.cli.columns import columns
+from netmap_supervisor.cli.columns import described
 from netmap_supervisor.cli.daemon import CommandFailed
 from netmap_supervisor.cli.durations import duration
 from netmap_supervisor.cli.exit_codes import ExitCode, judged
 from netmap_supervisor.cli.interruption import Interruption
-from netmap_supervisor.cli.terminal import can_redraw
+from netmap_supervisor.cli.terminal import can_redraw, room
 
 if TYPE_CHECKING:
     from netmap_supervisor.client_check.report import Outcome
@@ -115,7 +115,7 @@ def command(
 
     limits = Limits(limit, truth_limit, join_limit)
     if is_list:
-        for line in columns([(one.name, f"the server {one.does}") for one in TRIALS.values()]):
+        for line in described([(one.name, f"the server {one.does}") for one in TRIALS.values()], room()):
             click.echo(line)
         return ExitCode.OK
     for name in names:
@@ -153,7 +153,7 @@ def command(
     if json_path is not None:
         made = report.document(outcomes, command=words, limit=limit, started=started)
         _write(json_path, json.dumps(made, indent=2) + "\n")
-    for line in report.table(outcomes) if outcomes else ():
+    for line in report.table(outcomes, room()) if outcomes else ():
         click.echo(line)
     click.echo(report.summary(outcomes))
     _logs(directory, kept=output is not None, good=good)

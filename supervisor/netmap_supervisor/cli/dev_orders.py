@@ -11,13 +11,15 @@ import click
 
 from netmap_actors.clock import SystemClock
 from netmap_actors.errors import escape
-from netmap_supervisor.cli.columns import columns
+from netmap_supervisor.cli.columns import table
 from netmap_supervisor.cli.daemon import CommandFailed
 from netmap_supervisor.cli.dev_socket import DevSocket, dev_socket_flag
 from netmap_supervisor.cli.durations import duration
 from netmap_supervisor.cli.interruption import Interruption
 from netmap_supervisor.cli.key_values import fault_rows, key_values, struck
 from netmap_supervisor.cli.pause import wait_until
+from netmap_supervisor.cli.terminal import room
+from netmap_supervisor.text_layout import Column
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -28,6 +30,24 @@ _MAX_FOR = 86400.0
 _FOLLOW = 0.3
 """Seconds between two looks."""
 _json = click.option("--json", "as_json", is_flag=True, help="As JSON.")
+_CLIENTS = (
+    Column("client"),
+    Column("address", rank=3, least=12, both_ends=True),
+    Column("map of", rank=5, least=10),
+    Column("speaks", rank=1, least=6),
+    Column("age", rank=2, least=3),
+    Column("asked for", rank=4, least=12),
+    Column("suffered", rank=6, least=10, stays=True),
+)
+_NODES = (
+    Column("name", rank=6, least=8, stays=True, both_ends=True),
+    Column("id", rank=2, least=6),
+    Column("address", rank=4, least=15),
+    Column("kind", rank=3, least=10),
+    Column("online"),
+    Column("tags and routes", rank=1, least=15),
+    Column("state", rank=5, least=16, stays=True),
+)
 _YES = {True: "yes", False: "no", None: "unknown"}
 
 
@@ -114,7 +134,7 @@ def clients(as_json: bool, socket_path: Path) -> None:
     ]
     if not rows:
         click.echo("nobody is connected", err=True)
-    _table(("client", "address", "map of", "speaks", "age", "asked for", "suffered"), rows)
+    _table(_CLIENTS, rows)
 
 
 @click.command("nodes")
@@ -138,7 +158,7 @@ def nodes(as_json: bool, socket_path: Path) -> None:
         )
         for one in found
     ]
-    _table(("name", "id", "address", "kind", "online", "tags and routes", "state"), rows)
+    _table(_NODES, rows)
 
 
 @click.command("seen")
@@ -259,8 +279,13 @@ def _ask(path: Path, command: str, /, **arguments: Any) -> Any:
 
 
 def _state(node: dict[str, Any]) -> str:
-    words = [word for word in ("ephemeral", "expired") if node[word]]
-    return ", ".join(words if node["authorized"] else [*words, "awaits approval"])
+    """What keeps it away comes first: that is left on a narrow terminal."""
+    words = {
+        "expired": node["expired"],
+        "awaits approval": not node["authorized"],
+        "ephemeral": node["ephemeral"],
+    }
+    return ", ".join(word for word, holds in words.items() if holds)
 
 
 def _seen_line(event: dict[str, Any], since: float) -> str:
@@ -270,9 +295,9 @@ def _seen_line(event: dict[str, Any], since: float) -> str:
     return escape("  ".join(words), 400).rstrip()
 
 
-def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
+def _table(layout: Sequence[Column], rows: Sequence[tuple[str, ...]]) -> None:
     if rows:
-        _lines(columns([head, *(tuple(escape(cell) for cell in row) for row in rows)]))
+        _lines(table(layout, [tuple(escape(cell) for cell in row) for row in rows], room()))
 
 
 def _lines(lines: Iterable[str]) -> None:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from netmap_supervisor.cli.columns import columns
+from netmap_supervisor.cli.columns import described
+from netmap_supervisor.cli.terminal import room
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -33,7 +34,7 @@ def key_values(
 
 def fault_rows(faults: Mapping[str, str]) -> Iterator[str]:
     """A line for each fault a server can commit, with what it does."""
-    return columns([(name, str(about)) for name, about in faults.items()])
+    return described([(name, str(about)) for name, about in faults.items()], room())
 
 
 def struck(name: str, count: int) -> str:

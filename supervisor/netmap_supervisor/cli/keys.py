@@ -12,7 +12,7 @@ import msgspec
 
 from netmap_actors.curve_keys import generate, is_key, write_secret
 from netmap_actors.errors import ConfigurationError, escape
-from netmap_supervisor.cli.columns import columns
+from netmap_supervisor.cli.columns import table
 from netmap_supervisor.cli.daemon import CommandFailed, order
 from netmap_supervisor.cli.option_flags import (
     any_runtime_dir_flag,
@@ -20,9 +20,11 @@ from netmap_supervisor.cli.option_flags import (
     given_flags,
     state_dir_flag,
 )
+from netmap_supervisor.cli.terminal import room
 from netmap_supervisor.config import Layer, load, runtime_dir
 from netmap_supervisor.single_instance import is_locked
 from netmap_supervisor.subscriber_keys import carry_out, somebody_elses, user_name
+from netmap_supervisor.text_layout import Column
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,6 +32,11 @@ if TYPE_CHECKING:
     from netmap_supervisor.config import Configuration
 
 __all__ = ["command"]
+
+_COLUMNS = (
+    Column("NAME", rank=1, least=12, stays=True, both_ends=True),
+    Column("PUBLIC KEY", rank=2, least=20, stays=True, both_ends=True),
+)
 
 
 class _KeyCommand(click.Command):
@@ -127,7 +134,7 @@ def show(as_json: bool, config_file: str | None, **flags: Any) -> None:
         click.echo(msgspec.json.encode(clients))
     elif clients:
         rows = [(one["name"], one["public_key"]) for one in clients]
-        click.echo("\n".join(columns([("NAME", "PUBLIC KEY"), *rows])))
+        click.echo("\n".join(table(_COLUMNS, rows, room())))
     else:
         click.echo(
             "nobody is admitted; `netmap-supervisor keys allow NAME PUBLIC_KEY` admits a client", err=True

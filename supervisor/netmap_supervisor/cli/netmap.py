@@ -10,10 +10,12 @@ import msgspec
 from netmap_actors.errors import escape
 from netmap_actors.exports import netmap_json
 from netmap_actors.subscriber import NoSuchNode, Subscriber
-from netmap_supervisor.cli.columns import columns
+from netmap_supervisor.cli.columns import table
 from netmap_supervisor.cli.daemon import CommandFailed, require_running
 from netmap_supervisor.cli.option_flags import runtime_dir_flag
+from netmap_supervisor.cli.terminal import room
 from netmap_supervisor.sentences import address, label, marks, online, trust
+from netmap_supervisor.text_layout import Column, fold
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,6 +25,15 @@ if TYPE_CHECKING:
 
 __all__ = ["command"]
 
+_COLUMNS = (
+    Column("NAME", rank=6, least=12, stays=True, both_ends=True),
+    Column("ADDRESS", rank=5, least=15, stays=True),
+    Column("ONLINE"),
+    Column("TAGS", rank=1, least=10),
+    Column("ROUTES", rank=2, least=8),
+    Column("OS", rank=3, least=5),
+    Column("STABLE ID", rank=4, least=12, both_ends=True),
+)
 LIMIT = 15.0
 """Seconds for the whole netmap to come: 50 000 peers take one."""
 
@@ -82,18 +93,19 @@ def _show(peer: Peer, *, as_json: bool) -> None:
         text = (
             ", ".join(map(str, value)) if isinstance(value, list | dict) else "" if value is None else value
         )
-        click.echo(f"{name:<14} {escape(str(text), 2000)}".rstrip())
+        for line in fold(f"{name:<14} ", escape(str(text), 2000), room()):
+            click.echo(line.rstrip())
 
 
 def _table(subscriber: Subscriber) -> Iterator[str]:
     netmap = subscriber.netmap
-    rows: list[tuple[str, ...]] = [("NAME", "ADDRESS", "ONLINE", "TAGS", "ROUTES", "OS", "STABLE ID")]
+    rows: list[tuple[str, ...]] = []
     own = netmap.self_node
     if own is not None:
         rows.append(_row(own.held(), "this node"))
     peers = (peer.held() for peer in netmap.peers.values())
     rows += sorted(_row(peer, online(peer.online)) for peer in peers)
-    yield from columns(rows)
+    yield from table(_COLUMNS, rows, room())
     if not netmap.peers and subscriber.state == "fresh":
         yield ""
         yield "No peers: a node sees those that the tailnet's policy connects it with (README: What a node may see)."

@@ -7,21 +7,35 @@ from typing import TYPE_CHECKING
 import click
 
 from netmap_actors.errors import escape
+from netmap_supervisor.cli.columns import table
 from netmap_supervisor.cli.daemon import NotRunning, ask_status
 from netmap_supervisor.cli.exit_codes import ExitCode, judged
 from netmap_supervisor.cli.option_flags import runtime_dir_flag
+from netmap_supervisor.cli.terminal import room
 from netmap_supervisor.sentences import ago, span, trust, waiting_for
 from netmap_supervisor.status import encode
+from netmap_supervisor.text_layout import Column, fold
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from netmap_supervisor.status import StatusReport
+    from netmap_supervisor.status import ActorStatus, StatusReport
 
 __all__ = ["command", "exit_code"]
 
 _REMOVED = "removed"
+_MAX_TEXT = 1000
+"""Characters of what ended or degrades something: the end of a sentence says what to do."""
+_ACTORS = (
+    Column("ACTOR", rank=6, least=18, stays=True),
+    Column("PID", rank=3, least=3, right=True),
+    Column("STATE"),
+    Column("RESTARTS", right=True),
+    Column("UP", rank=2, least=2, right=True),
+    Column("MEMORY", rank=1, least=6, right=True),
+    Column("LAST EXIT", rank=5, least=9),
+)
 
 
 @click.command("status")
@@ -50,7 +64,7 @@ def command(as_json: bool, quiet: bool, runtime_dir: Path) -> int:
     if as_json:
         click.echo(encode(report))
     elif not quiet:
-        click.echo("\n".join(lines(report)))
+        click.echo("\n".join(lines(report, room())))
     return code
 
 
@@ -64,49 +78,60 @@ def exit_code(report: StatusReport) -> ExitCode:
     return ExitCode.OK if report.netmap.state == "fresh" else ExitCode.STALE
 
 
-def lines(report: StatusReport) -> Iterator[str]:
-    """The report for people."""
-    netmap, connection, liveness = report.netmap, report.connection, report.liveness
+def lines(report: StatusReport, width: int | None = None) -> Iterator[str]:
+    """The report for people, in lines of at most `width` cells."""
+    netmap, liveness = report.netmap, report.liveness
     heard = trust("none", None) if netmap.age_s is None else f"last MapResponse {ago(netmap.age_s)}"
     head = f"{netmap.state.upper()}  {heard}"
     if liveness.deadline_in_s is not None:
         head += f", dead in {span(max(0.0, liveness.deadline_in_s))} if nothing comes"
-    yield head
+    yield from fold("", head, width)
+    for name, text in _facts(report):
+        yield from fold(f"  {name:<12}", text, width)
+    yield ""
+    yield from table(_ACTORS, [_actor(actor) for actor in report.actors], width, "  ")
+
+
+def _facts(report: StatusReport) -> Iterator[tuple[str, str]]:
+    netmap, connection = report.netmap, report.connection
     waiting = waiting_for(report)
     if waiting is not None:
-        yield f"  waiting     {waiting}"
+        yield "waiting", waiting
     if connection.auth_url:
-        yield f"  log in      {escape(connection.auth_url, 1000)}"
+        yield "log in", escape(connection.auth_url, 1000)
     if netmap.peers or netmap.domain:
         domain = f"{escape(netmap.domain, 80)}: " if netmap.domain else ""
         yield (
-            f"  tailnet     {domain}{netmap.peers} peers, {netmap.peers_online} online, "
-            f"{netmap.peers_unknown} unknown"
+            "tailnet",
+            f"{domain}{netmap.peers} peers, {netmap.peers_online} online, {netmap.peers_unknown} unknown",
         )
     if netmap.self_node is not None:
         node = netmap.self_node
-        yield f"  this node   {escape(node.name, 80)} {escape(' '.join(node.addresses), 120)}"
-    yield f"  control     {escape(report.control.url)} {escape(report.control.server_key or '', 90)}".rstrip()
-    yield f"  connection  {_connection(report)}"
+        yield "this node", f"{escape(node.name, 80)} {escape(' '.join(node.addresses), 120)}"
+    yield "control", f"{escape(report.control.url)} {escape(report.control.server_key or '', 90)}".rstrip()
+    yield "connection", _connection(report)
     ended = ", ".join(f"{reason} {count}" for reason, count in connection.ended.items() if count)
     if ended:
-        yield f"  ended       {escape(ended)}"
+        yield "ended", escape(ended)
     if connection.last_end is not None:
         last = connection.last_end
-        detail = f": {escape(last.detail)}" if last.detail else ""
-        yield f"  last end    {escape(last.reason, 40)} at {escape(last.at, 40)}{detail}"
-    yield f"  bus         epoch {netmap.epoch} seq {netmap.seq}, {_counted(report.subscribers)}"
+        detail = f": {escape(last.detail, _MAX_TEXT)}" if last.detail else ""
+        yield "last end", f"{escape(last.reason, 40)} at {escape(last.at, 40)}{detail}"
+    yield "bus", f"epoch {netmap.epoch} seq {netmap.seq}, {_counted(report.subscribers)}"
     for one in report.degraded:
-        yield f"  degraded    {escape(one.text, 500)} (since {escape(one.since, 40)})"
-    yield ""
-    yield f"  {'ACTOR':<20}{'PID':>8}  {'STATE':<10}{'RESTARTS':>8}  {'UP':>8}  {'MEMORY':>9}  LAST EXIT"
-    for actor in report.actors:
-        up = "" if actor.uptime_s is None else span(actor.uptime_s)
-        memory = "" if actor.rss_bytes is None else f"{actor.rss_bytes / (1 << 20):.1f} MiB"
-        yield (
-            f"  {actor.name:<20}{actor.pid or '-':>8}  {actor.state:<10}{actor.restarts:>8}  {up:>8}  {memory:>9}  "
-            f"{escape(actor.last_exit or '', 60)}"
-        ).rstrip()
+        yield "degraded", f"{escape(one.text, _MAX_TEXT)} (since {escape(one.since, 40)})"
+
+
+def _actor(actor: ActorStatus) -> tuple[str, ...]:
+    return (
+        actor.name,
+        str(actor.pid or ""),
+        actor.state,
+        str(actor.restarts),
+        "" if actor.uptime_s is None else span(actor.uptime_s),
+        "" if actor.rss_bytes is None else f"{actor.rss_bytes / (1 << 20):.1f} MiB",
+        escape(actor.last_exit or "", 60),
+    )
 
 
 def _counted(subscribers: int) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from typing import IO, TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ from netmap_actors.clock import SystemClock
 if TYPE_CHECKING:
     from netmap_supervisor.viewer import View
 
-__all__ = ["can_redraw", "is_terminal", "make_view"]
+__all__ = ["can_redraw", "is_terminal", "make_view", "room"]
 
 _DUMB = frozenset({"", "dumb", "unknown"})
 
@@ -22,6 +23,11 @@ def is_terminal(stream: IO[Any]) -> bool:
         return stream.isatty()
     except ValueError:
         return False  # it is closed
+
+
+def room() -> int | None:
+    """Cells of a line on standard output; None when that is no terminal, and nothing has to be cut or folded."""
+    return shutil.get_terminal_size().columns if is_terminal(sys.stdout) else None
 
 
 def can_redraw(stream: IO[Any]) -> bool:

@@ -15,6 +15,8 @@ __all__ = ["Outcome", "document", "summary", "table"]
 
 _VERSION = 1
 _WIDTHS = (15, 30, 42)
+_NARROW = 70
+"""Cells: with fewer, what was expected is left to --json."""
 _HEAD = ("scenario", "expected", "seen", "verdict")
 
 
@@ -32,17 +34,27 @@ class Outcome:
     """Path of what the client wrote; empty if it was not kept."""
 
 
-def table(outcomes: Sequence[Outcome]) -> Iterator[str]:
-    """Lines of at most 100 columns."""
-    yield _line(*_HEAD)
+def table(outcomes: Sequence[Outcome], room: int | None = None) -> Iterator[str]:
+    """Lines of at most 100 columns, or `room` where that is less; the verdict stands beside the name."""
+    widths = _widths(room)
+    yield _line(widths, *_HEAD)
     for outcome in outcomes:
         cells = [
-            textwrap.wrap(text, width, break_long_words=True) or [""]
-            for text, width in zip((outcome.name, outcome.expected, outcome.seen), _WIDTHS, strict=True)
+            (textwrap.wrap(text, width, break_long_words=True) or [""]) if width else [""]
+            for text, width in zip((outcome.name, outcome.expected, outcome.seen), widths, strict=True)
         ]
         for row in range(max(map(len, cells))):
             one, two, three = (cell[row] if row < len(cell) else "" for cell in cells)
-            yield _line(one, two, three, outcome.verdict.value if row == 0 else "")
+            yield _line(widths, one, two, three, outcome.verdict.value if row == 0 else "")
+
+
+def _widths(room: int | None) -> tuple[int, int, int]:
+    """Of scenario, expected and seen."""
+    name, expected, seen = _WIDTHS
+    missing = 0 if room is None else max(0, 100 - room)
+    if room is not None and room < _NARROW:
+        return name, 0, seen + expected + 2 - missing
+    return name, expected - missing // 2, seen - (missing - missing // 2)
 
 
 def summary(outcomes: Sequence[Outcome]) -> str:
@@ -75,6 +87,6 @@ def document(
     }
 
 
-def _line(name: str, expected: str, seen: str, verdict: str) -> str:
-    one, two, three = _WIDTHS
-    return f"{name:{one}}  {expected:{two}}  {seen:{three}}  {verdict}".rstrip()
+def _line(widths: tuple[int, int, int], *cells: str) -> str:
+    shown = [f"{cell:{width}}" for cell, width in zip(cells, (*widths, 1), strict=True) if width]
+    return "  ".join(shown).rstrip()
