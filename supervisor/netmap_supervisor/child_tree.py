@@ -95,6 +95,10 @@ class ChildTree:
         """Words and ends of processes that do not count (any more)."""
         self.stopping = False
         self.exit_code = 0
+        self._why = ""
+        """Of the end of it all, for a person."""
+        self._said: dict[str, str] = {}
+        """The last words of each child that ended."""
         self._history = {spec.name: History() for spec in specs}
         self._starts: list[str] = []
         """Children still to be started, in order."""
@@ -235,6 +239,7 @@ class ChildTree:
         reason = from_wait_status(exited.status, exited.signal)
         by_itself = reason.value if exited.signal is None else f"signal {exited.signal}"
         self._move(child, ChildEvent.EXITED, now)
+        self._said[name] = exited.said or detail
         child.last_exit = child.ended_because or by_itself
         fields = {
             "reason": child.last_exit,
@@ -283,7 +288,8 @@ class ChildTree:
                     self._healed(name, FLAPPING)
                 return delay
             case Escalate():
-                self._stop(f"{name} ended: {reason.value}", status_of(reason), now)
+                why = self._said[name] or f"cannot go on: {name} ended: {child.last_exit}"
+                self._stop(f"{name} ended: {reason.value}", status_of(reason), now, why)
         return None
 
     def _restart(self, failed: str, due: float, now: Now) -> None:
@@ -315,11 +321,11 @@ class ChildTree:
             self._was_up = True
             self._out.append(Up())
 
-    def _stop(self, reason: str, code: int, now: Now) -> None:
+    def _stop(self, reason: str, code: int, now: Now, why: str = "") -> None:
         if self.stopping:
             return
         self.stopping = True
-        self.exit_code = code
+        self.exit_code, self._why = code, why
         self._starts, self._group = [], ()
         self._log("info", "stopping", reason=reason, exit_code=code)
         self._stops = list(stop_order(list(self.children)))
@@ -339,7 +345,7 @@ class ChildTree:
         if self.stopping:
             if not self._exit_said:
                 self._exit_said = True
-                self._out.append(Exit(self.exit_code))
+                self._out.append(Exit(self.exit_code, self._why))
             return
         again = [name for name in self._group if self.children[name].spec.restart is not Restart.TEMPORARY]
         self._group = ()

@@ -241,7 +241,8 @@ class SupervisorCore(ChildTree):
         if death.reason is ExitReason.KEY_CHANGED and not death.killed_for:
             self._degraded(CONNECTION, KEY_CHANGED, end.detail, now)
         if outcome.run_ends is not None:
-            self._stop(f"{CONNECTION} ended: {death.reason.value}", outcome.run_ends, now)
+            why = end.detail or f"cannot go on: the connection ended: {death.reason.value}"
+            self._stop(f"{CONNECTION} ended: {death.reason.value}", outcome.run_ends, now, why)
             return None
         return delay
 

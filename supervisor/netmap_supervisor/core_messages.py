@@ -76,6 +76,8 @@ class Exited:
     status: int | None
     """Exit status, None when a signal ended it."""
     signal: int | None = None
+    said: str = ""
+    """Why, in its own last words."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -174,6 +176,8 @@ class Exit:
     """Every child is gone: the run ends with this status."""
 
     code: int
+    why: str = ""
+    """What a person has to know, if only a person can mend it: "cannot X: why; what to do"."""
 
 
 Command = Spawn | Kill | Terminate | Send | Log | Up | Exit

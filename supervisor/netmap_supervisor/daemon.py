@@ -24,7 +24,15 @@ if TYPE_CHECKING:
     from netmap_supervisor.observer import Observer
     from netmap_supervisor.run_settings import RunSettings
 
-__all__ = ["run"]
+__all__ = ["RunFailed", "run"]
+
+
+class RunFailed(NetmapError):
+    """The daemon ended because only a person can mend what is wrong: "cannot X: why; what to do"."""
+
+    def __init__(self, why: str, exit_code: int) -> None:
+        super().__init__(why)
+        self.exit_code = exit_code
 
 
 def run(
@@ -32,7 +40,7 @@ def run(
     observer: Observer | None = None,
     read_settings: Callable[[], RunSettings] | None = None,
 ) -> int:
-    """Be the daemon until it is told to stop; the exit status. Raises ConfigurationError or AlreadyRunning.
+    """Be the daemon until it is told to stop; the exit status. Raises ConfigurationError, AlreadyRunning or RunFailed.
 
     To be called in the process's main thread. `read_settings()` gives the settings again, for SIGHUP and
     `reload`; it raises NetmapError when they are not usable.
@@ -44,6 +52,8 @@ def run(
         try:
             actor = Supervisor(settings, claim, loop, observer, read_settings)
             code = actor.run()
+            if actor.why and actor.settings.log_format != "json":
+                raise RunFailed(actor.why, code)
             if not actor.homeless:
                 return code
             hold_signals()

@@ -26,6 +26,9 @@ __all__ = ["LEVELS", "ChildOutput", "Log"]
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 QUEUE = 4096
 """Lines that wait to be written."""
+_FAILED = "actor_failed"
+_MAX_TEXT = 1000
+"""Characters of one value in a line for people: the end of a sentence says what to do."""
 _MAX_PARTIAL = 64 * 1024
 _STAMPS = frozenset({"timestamp", "boottime", "level", "event"})
 
@@ -93,6 +96,8 @@ class ChildOutput:
     def __init__(self, log: Log) -> None:
         self._log = log
         self._partial = b""
+        self.failures: dict[str, str] = {}
+        """What each actor last said it failed for."""
 
     def feed(self, data: bytes) -> None:
         """Bytes as they came through the pipe."""
@@ -111,6 +116,8 @@ class ChildOutput:
             self._log.event("warning", "child_output", {"text": escape(line, 400)})
             return
         fields = {key: value for key, value in record.items() if key not in _STAMPS}
+        if record.get("event") == _FAILED:
+            self.failures[str(record.get("actor", ""))] = str(record.get("detail", ""))
         self._log.event(
             str(record.get("level", "info")),
             str(record.get("event", "child_output")),
@@ -125,6 +132,8 @@ def _stamp(wall: float) -> str:
 
 
 def _text(stamp: str, level: str, event: str, fields: Mapping[str, Any]) -> str:
-    shown = " ".join(f"{key}={escape(str(value), 400)}" for key, value in fields.items() if value is not None)
+    shown = " ".join(
+        f"{key}={escape(str(value), _MAX_TEXT)}" for key, value in fields.items() if value is not None
+    )
     mark = {"warning": "! ", "error": "!! "}.get(level, "")
     return f"{stamp[11:19]} {mark}{event} {shown}".rstrip()

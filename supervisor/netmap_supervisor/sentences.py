@@ -38,7 +38,8 @@ _MARKS = {"shared_in": "shared-in", "jailed": "jailed", "wireguard_only": "wireg
 _MAX_LISTED = 4
 _MAX_VALUE = 60
 _MAX_NAME = 255
-_MAX_DETAIL = 200
+_MAX_DETAIL = 1000
+"""A reason is told to its end: there it says what to do."""
 _MAX_URL = 1000
 
 

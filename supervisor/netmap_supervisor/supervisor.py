@@ -123,6 +123,8 @@ class Supervisor(pykka.ThreadingActor):
         self._unburied: Exited | None = None
         """A connection that was reaped and whose last words have not come."""
         self._exit_code: int | None = None
+        self.why = ""
+        """Why it ended for good, for a person: "cannot X: why; what to do"."""
         self._failure: BaseException | None = None
         self._notifier = Notifier(os.environ)
         self._own = Own(metadata.version("netmap-supervisor"), os.getpid(), loop.now())
@@ -291,7 +293,7 @@ class Supervisor(pykka.ThreadingActor):
         assert ended is not None, "its pidfd is readable: it has ended"
         if self._children.get(actor) is process:
             del self._children[actor]
-        exited = Exited(actor, incarnation, ended.status, ended.signal)
+        exited = Exited(actor, incarnation, ended.status, ended.signal, self._output.failures.pop(actor, ""))
         if actor == CONNECTION and ended.status and not self._core.connection.ledger.has_last_words:
             # The kernel tells of its end at once, ZeroMQ's thread of its words a moment later.
             self._unburied = exited
@@ -328,8 +330,8 @@ class Supervisor(pykka.ThreadingActor):
                 case Up():
                     self.event("info", "up", {})
                     self._notifier.send(READY="1", STATUS=self._status_line())
-                case Exit(code):
-                    self._finish(code)
+                case Exit(code, why):
+                    self._finish(code, why)
                     return
         self._arm()
 
@@ -384,12 +386,14 @@ class Supervisor(pykka.ThreadingActor):
             return False
         return True
 
-    def _finish(self, code: int) -> None:
-        self._exit_code = code
+    def _finish(self, code: int, why: str) -> None:
+        self._exit_code, self.why = code, why
         if not self.homeless:
             self._notifier.send(STOPPING="1")
         self._on_output()
-        self.event("info", "stopped", {"exit_code": code})
+        # On a screen it is said when the view has gone; a log for programs is read to its last line.
+        level = "error" if why and self.settings.log_format == "json" else "info"
+        self.event(level, "stopped", {"exit_code": code} | ({"detail": why} if why else {}))
         self._close()
 
     def _fail(self, error: BaseException) -> None:

@@ -32,9 +32,6 @@ DAMAGED = re.compile(
     r"cannot read \S+/node\.json: .+; restore it from a backup, or move it away to become a new node"
 )
 LIMIT = 30.0
-pytestmark = pytest.mark.xfail(
-    strict=True, reason="the view cuts the reason off, and nothing says it afterwards"
-)
 
 
 @pytest.fixture(scope="module")

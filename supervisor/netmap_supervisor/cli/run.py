@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ import click
 import msgspec
 
 from netmap_actors.clock import SystemClock
+from netmap_actors.errors import escape
 from netmap_supervisor.cli.option_flags import config_file_flag, given_flags, run_flags
 from netmap_supervisor.cli.terminal import can_redraw, is_terminal
 from netmap_supervisor.config import load, runtime_dir, working_directory
@@ -24,6 +26,9 @@ if TYPE_CHECKING:
     from netmap_supervisor.run_settings import RunSettings
 
 __all__ = ["command"]
+
+_MAX_WHY = 4000
+"""Characters: longer than anything that ends a run."""
 
 
 @click.command("run", short_help="Be the daemon: join, keep the netmap, publish it.")
@@ -63,24 +68,28 @@ def command(config_file: str | None, demo_faults: bool, **flags: Any) -> int:
     settings = run_settings(configuration, mode)
     # Loaded here: what only checks its options does not need the daemon.
     from netmap_supervisor.cli.run_view import RunView  # noqa: PLC0415
-    from netmap_supervisor.daemon import run  # noqa: PLC0415
+    from netmap_supervisor.daemon import RunFailed, run  # noqa: PLC0415
 
     def again() -> RunSettings:
         return run_settings(read(), mode)
 
-    if mode == "off":
-        return run(settings, read_settings=again)
-    view = RunView(
-        mode,
-        Path(settings.runtime_dir),
-        banner="\n".join(facts(settings, configuration)),
-        hint=hint(settings),
-        began=SystemClock().boottime(),
-    )
+    view = None
+    if mode != "off":
+        view = RunView(
+            mode,
+            Path(settings.runtime_dir),
+            banner="\n".join(facts(settings, configuration)),
+            hint=hint(settings),
+            began=SystemClock().boottime(),
+        )
     try:
-        return run(settings, view, again)
-    finally:
-        view.close()
+        with contextlib.nullcontext() if view is None else contextlib.closing(view):
+            return run(settings, view, again)
+    except RunFailed as end:
+        # Not before the view has gone: it would draw over it, and has room for half a sentence.
+        with contextlib.suppress(OSError):
+            click.echo(f"netmap-supervisor: {escape(str(end), _MAX_WHY)}", err=True)
+        return end.exit_code
 
 
 def view_mode(wanted: str) -> str:

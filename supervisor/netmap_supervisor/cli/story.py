@@ -66,6 +66,6 @@ def _last_heard(report: StatusReport) -> str:
 def _end(report: StatusReport, name: str) -> str:
     if name == "control_connection" and report.connection.last_end is not None:
         end = report.connection.last_end
-        return escape(f"{end.reason}: {end.detail}" if end.detail else end.reason, 160)
+        return escape(f"{end.reason}: {end.detail}" if end.detail else end.reason, 1000)
     actor = next(actor for actor in report.actors if actor.name == name)
     return escape(actor.last_exit or "?", 80)
