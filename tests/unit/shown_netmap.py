@@ -57,11 +57,14 @@ def upserted(shown: Peer, previous: dict[str, Any] | None = None, state: str = "
     return PeerUpserted(epoch=1, seq=2, state=state, age_s=1.0, peer=shown, previous=previous)
 
 
-def snapshot(*peers: Peer, state: str = "fresh") -> Snapshot:
+def snapshot(
+    *peers: Peer, state: str = "fresh", domain: str = "example.ts.net", own: Peer | None = None
+) -> Snapshot:
     contents = Contents()
     for one in peers:
         contents.upsert(one.stable_id, one._piece)
-    contents.domain = OWN_SUFFIX
+    contents.domain = domain
+    contents.self_node = b"" if own is None else own._piece
     return Snapshot(epoch=1, seq=1, state=state, age_s=2.0, netmap=Netmap(contents))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
+import msgspec
 import pytest
 
 from netmap_actors.control.auth_key import AuthKey
@@ -14,6 +15,7 @@ from netmap_actors.control.events import (
     Registered,
     SaveNodeKey,
     SaveRegistration,
+    SessionFailed,
     Stage,
     StageEntered,
 )
@@ -441,3 +443,30 @@ def test_no_secret_is_in_the_words_for_any_event() -> None:
     words = repr(control.events) + repr(control.registrar.request()) + repr(AUTH)
     for secret in (AUTH.secret, *(k.to_text()[8:] for k in (NODE_KEY, NEW_NODE_KEY, FRESH.disco_key))):
         assert secret not in words
+
+
+@pytest.mark.xfail(
+    strict=True, reason="nothing says that an auth key goes together with no tags that are asked for"
+)
+@pytest.mark.parametrize("tags", [("tag:a",), ("tag:a", "tag:b")])
+def test_tags_that_are_refused_beside_an_auth_key_are_told_from_a_refused_key(tags: tuple[str, ...]) -> None:
+    """headscale: hscontrol/state/state.go, HandleNodeFromPreAuthKey: whatever the policy says."""
+    asked = msgspec.structs.replace(FRESH.hostinfo, request_tags=tags)
+    control = started(dataclasses.replace(FRESH, hostinfo=asked), auth_key=AUTH)
+    control.answer({"Error": f"requested tags [{' '.join(tags)}] are invalid or not permitted"})
+    [failed] = control.take(SessionFailed)
+    assert failed.reason is EndReason.ERROR
+    assert "requested tags [tag:a" in failed.detail
+    assert "take --request-tags away" in failed.detail
+    assert f"headscale preauthkeys create --tags {','.join(tags)}" in failed.detail
+    assert "make a new one" not in failed.detail
+
+
+@pytest.mark.xfail(strict=True, reason="nothing says where tags that are asked for are allowed")
+def test_tags_that_are_refused_without_an_auth_key_have_to_be_allowed_by_the_policy() -> None:
+    asked = msgspec.structs.replace(FRESH.hostinfo, request_tags=("tag:a",))
+    control = started(dataclasses.replace(FRESH, hostinfo=asked))
+    control.answer({"Error": "requested tags [tag:a] are invalid or not permitted"})
+    [failed] = control.take(SessionFailed)
+    assert "tagOwners" in failed.detail
+    assert "preauthkeys" not in failed.detail

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import io
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.console import Console
 
 from netmap_actors.subscriber import DocumentChanged, PeerRemoved, SelfChanged, StateChanged
+from netmap_supervisor.cli.status import lines
+from netmap_supervisor.live_view import LiveView
 from netmap_supervisor.sentences import ago, contact, daemon_event, label, netmap_change, span, waiting_for
-from tests.unit.shown_netmap import EVIL, actor, peer, report, snapshot, upserted
+from netmap_supervisor.status import SelfStatus
+from tests.unit.shown_netmap import EVIL, SteppedClock, actor, peer, report, snapshot, upserted
+
+DOMAIN = pytest.mark.xfail(strict=True, reason="the tailnet is called what the server says as Domain")
 
 
 def event(kind: type, **fields: Any) -> Any:
@@ -117,6 +125,33 @@ def test_only_a_node_of_our_own_tailnet_is_told_by_its_short_name() -> None:
     assert label(peer()) == "web-1"
     assert label(peer(sharer_id=7)) == "web-1.example.ts.net"
     assert label(peer(name="web-1.other.ts.net")) == "web-1.other.ts.net"
+
+
+@pytest.mark.parametrize(
+    ("own", "domain", "name"),
+    [
+        pytest.param("recorder.tail.example.", "192.0.2.1", "tail.example", marks=DOMAIN),
+        pytest.param("observer.tail1234.ts.net.", "example.com", "tail1234.ts.net", marks=DOMAIN),
+        ("bare", "fake-control.example.net", "fake-control.example.net"),
+        ("", "hs.example.com", "hs.example.com"),
+    ],
+)
+def test_a_tailnet_is_called_by_its_magicdns_suffix(own: str, domain: str, name: str) -> None:
+    """headscale gives the host of its own URL as Domain, which names the server (a recorded session has it)."""
+    whole = snapshot(domain=domain, own=peer(stable_id="n0", name=own))
+    assert netmap_change(whole) == f"netmap of {name}: 0 peers, 0 online (fresh, last MapResponse 2.0 s ago)"
+    shown = report()
+    node = SelfStatus(name=own, stable_id="n0", addresses=())
+    shown = msgspec.structs.replace(
+        shown, netmap=msgspec.structs.replace(shown.netmap, domain=domain, self_node=node)
+    )
+    assert f"  tailnet     {name}: 2 peers, 1 online, 0 unknown" in list(lines(shown))
+    view = LiveView(SteppedClock(), console=Console(file=io.StringIO(), width=110, height=24))
+    try:
+        view.netmap(whole)
+        assert view._trust_line(1000.0).plain.endswith(f"   {name}")
+    finally:
+        view.close()
 
 
 def test_a_peer_without_a_name_is_told_by_its_host_or_its_id() -> None:
