@@ -151,7 +151,7 @@ _ROWS = (
         kind=places.Hostname(),
         default="",
         help="Name to ask for in the tailnet",
-        default_text="the machine's own",
+        default_text="the one it has, at first the machine's own",
     ),
     Option(
         name="ephemeral",
@@ -167,7 +167,7 @@ _ROWS = (
         key="request_tags",
         kind=kinds.Tags(),
         default=(),
-        help="ACL tags to ask for, such as tag:netmap-observer",
+        help="ACL tags to ask for at a login by page, such as tag:netmap-observer; an auth key has its own",
     ),
     Option(
         name="silence_timeout",

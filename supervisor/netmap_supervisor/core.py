@@ -276,6 +276,11 @@ class SupervisorCore(ChildTree):
 
     # Words
 
+    def _renamed(self, child: ChildMachine, info: internal_pb2.ConnectionInfo) -> None:
+        if info.previous_hostname:
+            names = {"previous": info.previous_hostname, "hostname": info.hostname}
+            self._log("warning", "hostname_changed", child, **names)
+
     def _word(self, envelope: internal_pb2.Envelope, now: Now) -> None:
         child = self.children.get(envelope.actor)
         if child is None or envelope.incarnation != child.incarnation or not child.alive:
@@ -326,6 +331,7 @@ class SupervisorCore(ChildTree):
                     self._log("info", "map_session_started", child, session=ledger.session)
             case "connection_info":
                 ledger.connected(envelope.connection_info)
+                self._renamed(child, envelope.connection_info)
             case "registered":
                 ledger.registered(envelope.registered)
             case "login_needed":

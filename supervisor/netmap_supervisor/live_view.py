@@ -26,6 +26,7 @@ from netmap_supervisor.sentences import (
     online,
     peer_changes,
     span,
+    tailnet_name,
     trust,
     waiting_for,
 )
@@ -84,7 +85,7 @@ class LiveView:
         self._rows: dict[str, _Row] = {}
         self._events: collections.deque[str] = collections.deque(maxlen=_EVENT_LINES)
         self._report: StatusReport | None = None
-        self._domain = ""
+        self._domain = self._own_name = ""
         self._state = "none"
         self._age: float | None = None
         self._age_at = 0.0
@@ -108,10 +109,14 @@ class LiveView:
             case "snapshot":
                 self._rows = {peer.stable_id: _Row(peer, 0.0, "") for peer in details.netmap.peers.values()}
                 self._domain = details.netmap.domain
+                own = details.netmap.self_node
+                self._own_name = "" if own is None else own.name
             case "peer_upserted":
                 self._upsert(details.peer, details.previous, now)
             case "peer_removed":
                 self._rows.pop(details.peer.stable_id, None)
+            case "self_changed" if details.node is not None:
+                self._own_name = details.node.name
             case "domain_changed":
                 self._domain = details.domain
         self._state, self._age, self._age_at = event.state, event.age_s, now
@@ -183,8 +188,9 @@ class LiveView:
                 line.append(f"   dead in {span(max(0.0, left - (now - self._asked_at)))} if nothing comes")
             line.append(f"   epoch {report.netmap.epoch % 1_000_000:06d} seq {report.netmap.seq}")
             line.append(f"   subscribers {report.subscribers}")
-        if self._domain:
-            line.append(f"   {escape(self._domain, 60)}")
+        name = tailnet_name(self._own_name, self._domain)
+        if name:
+            line.append(f"   {name}")
         return line
 
     def _connection_lines(self) -> list[Text]:

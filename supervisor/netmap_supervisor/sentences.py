@@ -27,6 +27,7 @@ __all__ = [
     "online",
     "peer_changes",
     "span",
+    "tailnet_name",
     "trust",
     "waiting_for",
 ]
@@ -94,6 +95,15 @@ def address(peer: Peer) -> str:
     return escape(found, _MAX_VALUE)
 
 
+def tailnet_name(own_name: str, domain: str) -> str:
+    """What its members call it: the MagicDNS suffix, which is what follows the first label of our own name.
+
+    `domain`, of the MapResponse, is for display only, and headscale puts the host of its own URL there (headscale:
+    hscontrol/mapper/builder.go): it is used where a server gives names without a suffix.
+    """
+    return escape(own_name.rstrip(".").partition(".")[2] or domain, _MAX_VALUE)
+
+
 def _is_ipv4(text: str) -> bool:
     try:
         ipaddress.IPv4Address(text)
@@ -113,7 +123,8 @@ def netmap_change(event: Event) -> str | None:
             netmap = details.netmap
             count = len(netmap.peers)
             up = sum(1 for peer in netmap.peers.values() if peer.online)
-            domain = f" of {escape(netmap.domain, _MAX_VALUE)}" if netmap.domain else ""
+            name = tailnet_name("" if netmap.self_node is None else netmap.self_node.name, netmap.domain)
+            domain = f" of {name}" if name else ""
             if event.state == "none":
                 return None
             return f"netmap{domain}: {count} peers, {up} online ({trust(event.state, event.age_s)})"
@@ -131,7 +142,7 @@ def netmap_change(event: Event) -> str | None:
         case "state_changed":
             return f"netmap {trust(event.state, event.age_s)} ({_word(details.reason)})"
         case "domain_changed":
-            return f"the tailnet is called {escape(details.domain, _MAX_VALUE)}"
+            return f"the control server calls the tailnet {escape(details.domain, _MAX_VALUE)}"
         case "user_profiles_changed":
             return f"users: {len(details.upserted)} came or changed, {len(details.removed)} left"
         case kind:
@@ -213,6 +224,7 @@ _EVENTS: dict[str, str] = {
     "probe_sent": "probing the connection ({reason})",
     "probe_answered": "the connection lives: the probe was answered",
     "probe_failed": "the probe was not answered",
+    "hostname_changed": "this node asks to be called {hostname}, no longer {previous}: every peer sees it",
     "login_needed": "LOGIN NEEDED: open {url}",
     "node_removed": "NODE REMOVED: the control server no longer knows this node ({detail})",
     "degraded": "degraded: {text}",

@@ -64,12 +64,20 @@ def all_commands(
 
 
 COMMANDS = dict(all_commands(commands))
+HEADSCALE = {
+    "users create": set(),
+    "users list": set(),
+    "preauthkeys create": {"--user", "--tags", "--expiration", "--reusable", "--ephemeral"},
+    "auth register": {"--auth-id", "--user"},
+    "nodes register": {"--key", "--user"},
+}
+"""headscale's commands and their flags as a headscale of July 2026 takes them; the last one is deprecated there."""
 FLAGS = {
     flag
     for command in COMMANDS.values()
     for parameter in command.params
     for flag in (*parameter.opts, *parameter.secondary_opts)
-} | FOREIGN_FLAGS
+} | FOREIGN_FLAGS.union(*HEADSCALE.values())
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
@@ -84,6 +92,16 @@ def test_every_command_on_a_page_exists(page: Path) -> None:
     code = "\n".join(re.findall(r"```.*?```|`[^`]+`", text, flags=re.DOTALL))
     told = set(re.findall(r"netmap-supervisor ([a-z][a-z-]+)", code))
     assert told <= {path[0] for path in COMMANDS}, told
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_every_headscale_command_on_a_page_is_one_it_takes(page: Path) -> None:
+    """`preauthkeys create` alone is refused: a key belongs to a user or has tags."""
+    code = re.findall(r"```.*?```|`[^`]+`", page.read_text(), flags=re.DOTALL)
+    for command, rest in re.findall(r"\bheadscale ([a-z]+ [a-z]+)([^\n#`]*)", "\n".join(code)):
+        assert command in HEADSCALE, command
+        assert set(re.findall(r"--[a-z-]+", rest)) <= HEADSCALE[command], rest
+        assert command != "preauthkeys create" or "--user" in rest or "--tags" in rest
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)

@@ -34,7 +34,7 @@ def place() -> Iterator[Path]:
 
 
 def joined(server: DevServer, place: Path, *options: str) -> tuple[str, str, list[dict[str, object]]]:
-    """The host name the tailnet sees once the netmap is fresh, what the view said, and every `hostname_changed` so far."""
+    """The host name the tailnet sees, what the view has said, and every `hostname_changed` so far."""
     (place / "key").write_text(server.auth_key)
     (place / "key").chmod(0o600)
     url, key = f"--control-url={server.url}", f"--auth-key=file:{place}/key"
@@ -50,9 +50,6 @@ def joined(server: DevServer, place: Path, *options: str) -> tuple[str, str, lis
         )
 
 
-@pytest.mark.xfail(
-    strict=True, reason="a restart without the option renames the node, and nothing tells of it"
-)
 def test_a_restart_without_the_option_keeps_the_name_and_a_change_of_it_is_told(
     server: DevServer, place: Path
 ) -> None:

@@ -445,9 +445,6 @@ def test_no_secret_is_in_the_words_for_any_event() -> None:
         assert secret not in words
 
 
-@pytest.mark.xfail(
-    strict=True, reason="nothing says that an auth key goes together with no tags that are asked for"
-)
 @pytest.mark.parametrize("tags", [("tag:a",), ("tag:a", "tag:b")])
 def test_tags_that_are_refused_beside_an_auth_key_are_told_from_a_refused_key(tags: tuple[str, ...]) -> None:
     """headscale: hscontrol/state/state.go, HandleNodeFromPreAuthKey: whatever the policy says."""
@@ -462,7 +459,6 @@ def test_tags_that_are_refused_beside_an_auth_key_are_told_from_a_refused_key(ta
     assert "make a new one" not in failed.detail
 
 
-@pytest.mark.xfail(strict=True, reason="nothing says where tags that are asked for are allowed")
 def test_tags_that_are_refused_without_an_auth_key_have_to_be_allowed_by_the_policy() -> None:
     asked = msgspec.structs.replace(FRESH.hostinfo, request_tags=("tag:a",))
     control = started(dataclasses.replace(FRESH, hostinfo=asked))

@@ -128,7 +128,6 @@ def test_the_hostinfo_stays_until_a_person_changes_something() -> None:
     assert renamed.backend_log_id == REGISTRATION.backend_log_id
 
 
-@pytest.mark.xfail(strict=True, reason="a restart without the option takes the name of the machine")
 def test_a_host_name_stays_until_another_one_is_asked_for() -> None:
     """Also when the machine is called something else meanwhile, and when anything else of the description changes."""
     without = dataclasses.replace(DESCRIPTION, configured_hostname="", machine_hostname="dhcp-17")

@@ -21,7 +21,7 @@ class HostDescription:
     """The settings behind a Hostinfo, and the facts of the machine it is filled with."""
 
     configured_hostname: str
-    """"" = the machine's own."""
+    """"" = the one the node has, at first the machine's own."""
     request_tags: tuple[str, ...]
     version: str
     """Of this program."""
@@ -38,14 +38,17 @@ class HostDescription:
         decided = json.dumps([self.configured_hostname, self.request_tags, self.version])
         return hashlib.sha256(decided.encode()).hexdigest()[:16]
 
-    def hostinfo(self, backend_log_id: str) -> Hostinfo:
-        """`backend_log_id`: random hex, new for each node and never used for anything."""
+    def hostinfo(self, backend_log_id: str, known_hostname: str = "") -> Hostinfo:
+        """`backend_log_id`: random hex, new for each node and never used for anything.
+
+        `known_hostname`: what the tailnet knows this node by; another name is a decision, not the lack of an option.
+        """
         return Hostinfo(
             ipn_version=self.version,
             backend_log_id=backend_log_id,
             os="linux",
             os_version=self.os_version,
             app=APP,
-            hostname=self.configured_hostname or self.machine_hostname,
+            hostname=self.configured_hostname or known_hostname or self.machine_hostname,
             request_tags=self.request_tags or None,
         )

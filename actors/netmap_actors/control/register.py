@@ -25,7 +25,7 @@ from netmap_actors.tailcfg import NotGoJson, RegisterAuth, RegisterRequest, Regi
 from netmap_actors.web_url import BadUrl
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from netmap_actors.control.auth_key import AuthKey
     from netmap_actors.control.events import Event
@@ -44,6 +44,8 @@ __all__ = [
 
 _AUTH_KEY_WORDS = re.compile(r"(?:pre[ -]?)?auth[ -]?key|preauth", re.IGNORECASE)
 """What every refusal of an auth key mentions (headscale: hscontrol/auth.go; testcontrol)."""
+_TAG_WORDS = re.compile(r"requested tags?\b", re.IGNORECASE)
+"""What a refusal of Hostinfo.RequestTags mentions (headscale: hscontrol/state/state.go)."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -232,6 +234,9 @@ class Registrar:
                 "is registered and goes on; put back the old key, or a valid one"
             )
             return Done((AuthKeyUnused(detail),))
+        tags = self.registration.hostinfo.request_tags or ()
+        if tags and _TAG_WORDS.search(error):
+            return Refused(EndReason.ERROR, self._tags_refused(escape(error), tags))
         if self._uses_auth_key and _AUTH_KEY_WORDS.search(error):
             return Refused(
                 EndReason.AUTH_REFUSED,
@@ -243,6 +248,16 @@ class Registrar:
             self._followup, self._followup_refused = "", True
             return Again((self._save_pending(),))
         return Refused(EndReason.ERROR, f"cannot register: the control server says: {escape(error)}")
+
+    def _tags_refused(self, error: str, tags: Sequence[str]) -> str:
+        said = f"cannot register: the control server refuses the tags asked for: {error}; "
+        if not self._uses_auth_key:
+            return f"{said}the policy's tagOwners have to allow them to whoever logs in, or take --request-tags away"
+        # headscale takes none beside a key, whatever the policy says: the key has them, or nobody.
+        return (
+            f"{said}beside an auth key headscale takes none: take --request-tags away, and use a key that carries them "
+            f"(`headscale preauthkeys create --tags {escape(','.join(tags))}`)"
+        )
 
     def _on_expired(self) -> Verdict:
         if self._rotated:

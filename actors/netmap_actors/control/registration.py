@@ -61,12 +61,12 @@ class Registration:
         )
 
     def described(self, description: HostDescription) -> Registration:
-        """The same with the hostinfo of these settings, if they changed."""
+        """The same with the hostinfo of these settings, if they changed. A name nobody asks to change stays."""
         if self.hostinfo_basis == description.basis:
             return self
         return dataclasses.replace(
             self,
-            hostinfo=description.hostinfo(self.backend_log_id),
+            hostinfo=description.hostinfo(self.backend_log_id, self.hostinfo.hostname),
             hostinfo_basis=description.basis,
         )
 

@@ -395,10 +395,10 @@ class ControlConnection(ActorBase):
         match event:
             case said.ServerProved(server_key):
                 assert self._key is not None, "made in setup"
-                if self._key.proved(server_key):
-                    self._tell_connection()
+                self._key.proved(server_key)
                 # A node that the server is about to learn of must be on disk before.
-                self._save(required=self._node.registration.registered_node_key is None)
+                if self._save(required=self._node.registration.registered_node_key is None):
+                    self._tell_connection()
             case said.SaveNodeKey(node_key):
                 self._node.take_node_key(node_key)
                 self._save(required=False)
@@ -459,14 +459,13 @@ class ControlConnection(ActorBase):
         )
 
     def _tell_connection(self) -> None:
-        server_key = self._node.server_key
         self.tell_supervisor(
             internal_pb2.ConnectionInfo(
                 generation=self._generation,
                 local_address=self._local,
                 remote_address=str(self._remote),
-                server_key=str(server_key) if server_key is not None else "",
                 proxy=self._dialer.proxy.text if self._dialer.proxy is not None else "",
+                **self._node.told(),
             )
         )
 

@@ -62,6 +62,8 @@ class NodeState:
         self.node_key = known.node_key if known else new_node_key()
         stored = self._stored_registration() if known else None
         self.registration = (stored or self._fresh(description)).described(description)
+        self._known_as = stored.hostinfo.hostname if stored else ""
+        """The host name that the tailnet has been told."""
         self._node_saved = known is not None and known.server_url == settings.control_url
         self._registration_saved = self.registration == stored
 
@@ -100,6 +102,16 @@ class NodeState:
         if not self._registration_saved:
             write_state_file(self._registration_path, self.registration.to_json())
             self._registration_saved = True
+
+    def told(self) -> dict[str, str]:
+        """Fields of ConnectionInfo. A change of the host name is told when it is on disk, and so once."""
+        hostname = self.registration.hostinfo.hostname
+        renamed = self._registration_saved and self._known_as not in {"", hostname}
+        return {
+            "server_key": str(self.server_key) if self.server_key is not None else "",
+            "previous_hostname": self._known_as if renamed else "",
+            "hostname": hostname if renamed else "",
+        }
 
     def _stored_registration(self) -> Registration | None:
         data = read_state_file(self._registration_path)

@@ -295,18 +295,22 @@ class LoginNeeded(_message.Message):
     def __init__(self, url: _Optional[str] = ...) -> None: ...
 
 class ConnectionInfo(_message.Message):
-    __slots__ = ("generation", "local_address", "remote_address", "server_key", "proxy")
+    __slots__ = ("generation", "local_address", "remote_address", "server_key", "proxy", "previous_hostname", "hostname")
     GENERATION_FIELD_NUMBER: _ClassVar[int]
     LOCAL_ADDRESS_FIELD_NUMBER: _ClassVar[int]
     REMOTE_ADDRESS_FIELD_NUMBER: _ClassVar[int]
     SERVER_KEY_FIELD_NUMBER: _ClassVar[int]
     PROXY_FIELD_NUMBER: _ClassVar[int]
+    PREVIOUS_HOSTNAME_FIELD_NUMBER: _ClassVar[int]
+    HOSTNAME_FIELD_NUMBER: _ClassVar[int]
     generation: int
     local_address: str
     remote_address: str
     server_key: str
     proxy: str
-    def __init__(self, generation: _Optional[int] = ..., local_address: _Optional[str] = ..., remote_address: _Optional[str] = ..., server_key: _Optional[str] = ..., proxy: _Optional[str] = ...) -> None: ...
+    previous_hostname: str
+    hostname: str
+    def __init__(self, generation: _Optional[int] = ..., local_address: _Optional[str] = ..., remote_address: _Optional[str] = ..., server_key: _Optional[str] = ..., proxy: _Optional[str] = ..., previous_hostname: _Optional[str] = ..., hostname: _Optional[str] = ...) -> None: ...
 
 class Registered(_message.Message):
     __slots__ = ("generation", "machine_authorized", "user")

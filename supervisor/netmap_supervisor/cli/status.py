@@ -12,7 +12,7 @@ from netmap_supervisor.cli.daemon import NotRunning, ask_status
 from netmap_supervisor.cli.exit_codes import ExitCode, judged
 from netmap_supervisor.cli.option_flags import runtime_dir_flag
 from netmap_supervisor.cli.terminal import room
-from netmap_supervisor.sentences import ago, span, trust, waiting_for
+from netmap_supervisor.sentences import ago, span, tailnet_name, trust, waiting_for
 from netmap_supervisor.status import encode
 from netmap_supervisor.text_layout import Column, fold
 
@@ -100,7 +100,8 @@ def _facts(report: StatusReport) -> Iterator[tuple[str, str]]:
     if connection.auth_url:
         yield "log in", escape(connection.auth_url, 1000)
     if netmap.peers or netmap.domain:
-        domain = f"{escape(netmap.domain, 80)}: " if netmap.domain else ""
+        name = tailnet_name("" if netmap.self_node is None else netmap.self_node.name, netmap.domain)
+        domain = f"{name}: " if name else ""
         yield (
             "tailnet",
             f"{domain}{netmap.peers} peers, {netmap.peers_online} online, {netmap.peers_unknown} unknown",
