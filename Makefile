@@ -14,9 +14,10 @@ PIP := pip install --quiet --disable-pip-version-check --no-input
 PROTOS := netmap_actors/wire/internal.proto netmap_actors/wire/netmap.proto
 CONFIG ?= config.toml
 ARGS ?=
+HEADSCALE ?=
 PYTEST_ARGS ?= -n 2 --dist loadgroup
 
-.PHONY: help run test test-fast test-lowest test-newest check generate bench go-tools format mutants soak clean
+.PHONY: help run test test-fast test-lowest test-newest headscale-test check generate bench go-tools format mutants soak clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -35,6 +36,9 @@ test-lowest: $(LOWEST_VENV)/.ready  ## unit and process tests with the lowest ve
 
 test-newest:  ## unit tests and a run on the newest Python Debian has (root and mmdebstrap)
 	.ci/newest-python
+
+headscale-test: $(VENV)/.dev-ready  ## the daemon against a headscale you have (HEADSCALE=PATH), on loopback
+	HEADSCALE="$(HEADSCALE)" $(BIN)/python -P -m pytest -m headscale tests/headscale
 
 check: $(VENV)/.dev-ready  ## lint, format, types, layers, generated code
 	$(BIN)/ruff check

@@ -36,8 +36,15 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what uses the Go peers, and keep the users of the one port in one worker."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark what uses the Go peers, and keep the users of the one port in one worker.
+
+    What needs a headscale that somebody has built is not among the tests, and no skip either, unless it is asked for.
+    """
+    if "headscale" not in config.getoption("markexpr"):
+        left_out = [item for item in items if item.get_closest_marker("headscale") is not None]
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
     for item in items:
         fixtures = set(getattr(item, "fixturenames", ()))
         if fixtures & GO_FIXTURES:
