@@ -184,7 +184,7 @@ class LiveView:
         report = self._report
         if report is not None:
             left = report.liveness.deadline_in_s
-            if left is not None:
+            if left is not None and self._state != "stopped":
                 line.append(f"   dead in {span(max(0.0, left - (now - self._asked_at)))} if nothing comes")
             line.append(f"   epoch {report.netmap.epoch % 1_000_000:06d} seq {report.netmap.seq}")
             line.append(f"   subscribers {report.subscribers}")
@@ -208,7 +208,7 @@ class LiveView:
         line.append(f"   ended: {ended or 'never'}")
         lines = [line, self._actor_line(report)]
         waiting = waiting_for(report)
-        if waiting is not None:
+        if waiting is not None and self._state != "stopped":
             lines.append(Text(f"waiting: {waiting}", style="yellow"))
         lines += [Text(f"degraded: {escape(one.text, 300)}", style="red") for one in report.degraded[:3]]
         return lines

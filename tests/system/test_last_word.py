@@ -151,3 +151,19 @@ def test_what_another_process_than_the_connection_cannot_use_is_named_whole(
     assert code == 78
     last = text.rstrip().splitlines()[-1].strip()
     assert re.fullmatch(r"netmap-supervisor: cannot .+state.+; .+", last), text[-1500:]
+
+
+def test_a_second_daemon_says_whole_that_it_is_the_second(place: Path) -> None:
+    words = [*PROGRAM, "run", f"--state-dir={place}/s", f"--runtime-dir={place}/r", "--view=live"]
+    first = subprocess.Popen([*words, "--view=off"], env=clean_environment(place), stderr=subprocess.DEVNULL)
+    try:
+        wait = [*PROGRAM, "wait", "--for=fresh", "--timeout=20s", f"--runtime-dir={place}/r"]
+        assert subprocess.run(wait, env=clean_environment(place), timeout=30, check=False).returncode == 0
+        code, text = on_terminal(words, place, 40)
+    finally:
+        first.terminate()
+        first.wait(LIMIT)
+    assert code == 1
+    assert re.fullmatch(rf"netmap-supervisor: cannot .*{place}.*", text.rstrip().splitlines()[-1].strip()), (
+        text
+    )

@@ -181,6 +181,16 @@ def test_the_screen_is_drawn_at_most_four_times_a_second(screen: LiveScreen) -> 
     assert len(screen.out.getvalue()) > drawn
 
 
+def test_a_view_of_what_has_ended_waits_for_nothing(screen: LiveScreen) -> None:
+    screen.view.status(report("none", "connecting"))
+    assert "waiting: " in screen.text()
+    screen.view.daemon("info", "stopped", {"exit_code": 77})
+    text = screen.text()
+    assert "STOPPED" in text
+    assert "waiting: " not in text
+    assert "dead in" not in text
+
+
 class Recorder:
     """A view that keeps what it is told."""
 
