@@ -75,8 +75,19 @@ def fits(lines: list[str], width: int) -> None:
 
 PEERS = (
     peer(stable_id="n-up", name="web-1.example.ts.net", online=True, tags=TAGS, routes=ROUTES, os="linux"),
-    peer(stable_id="n-down", name=f"{LONG}.example.ts.net", online=False, tags=TAGS, addresses=["100.64.0.2/32"]),
-    peer(stable_id="n-odd" + "y" * 30, name=f"{WIDE}.example.ts.net", online=None, addresses=[f"fd7a:{'1234:' * 6}1/128"]),
+    peer(
+        stable_id="n-down",
+        name=f"{LONG}.example.ts.net",
+        online=False,
+        tags=TAGS,
+        addresses=["100.64.0.2/32"],
+    ),
+    peer(
+        stable_id="n-odd" + "y" * 30,
+        name=f"{WIDE}.example.ts.net",
+        online=None,
+        addresses=[f"fd7a:{'1234:' * 6}1/128"],
+    ),
 )
 STATES = ("online", "offline", "unknown")
 
@@ -115,7 +126,9 @@ def test_a_narrow_live_view_stays_within_its_screen_and_wraps_what_went_wrong() 
         view = LiveView(SteppedClock(), console=console, hint="try something " * 9)
         try:
             view.netmap(
-                snapshot(*(peer(stable_id=f"n{number}", name=f"n{number}.example.ts.net") for number in range(60)))
+                snapshot(
+                    *(peer(stable_id=f"n{number}", name=f"n{number}.example.ts.net") for number in range(60))
+                )
             )
             others = [actor(name) for name in ("publisher", "liveness", "dev_control", "http_endpoint")]
             view.status(report("stale", "backing_off", last_end="error", actors=(*others, ill)))
