@@ -72,6 +72,10 @@ class SimulatedShell:
         """(generation, reason) of those that fell."""
         self.kills: list[tuple[str, int, str]] = []
         """(actor, incarnation, why)."""
+        self.way: str | None = ""
+        """To the control server, as the kernel would say; empty: nobody asks it."""
+        self._told_way: str | None = ""
+        self.looks = 0
         self._depth = 0
         self._later: list = []
 
@@ -155,6 +159,17 @@ class SimulatedShell:
     def route(self, text: str | None) -> None:
         """The way to the server is known, or another one."""
         self.feed(Route(text))
+
+    def way_is(self, text: str | None, *, told: bool = True) -> None:
+        """The kernel knows another way, or none; `told`: and says so by itself."""
+        self.way = text
+        if told:
+            self._look()
+
+    def _look(self) -> None:
+        if self.way != self._told_way:
+            self._told_way = self.way
+            self.route(self.way)
 
     def reconnect(self) -> None:
         self.feed(Reconnect())
@@ -253,6 +268,9 @@ class SimulatedShell:
             case Up():
                 assert not self.up
                 self.up = True
+            case _ if type(command).__name__ == "LookForRoute":
+                self.looks += 1
+                self._later.append(self._look)
             case Exit(code):
                 assert self.exit is None
                 assert not self.processes, "the run ends after every process did"

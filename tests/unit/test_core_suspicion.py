@@ -17,7 +17,7 @@ TIMEOUT = 5.0
 
 def up(**options) -> SimulatedShell:
     shell = SimulatedShell(
-        probe_timeout=TIMEOUT, truth_interval=600.0, jitter=lambda: 0.5, **options
+        **{"probe_timeout": TIMEOUT, "truth_interval": 600.0, "jitter": lambda: 0.5} | options
     ).started()
     shell.route(HOME)
     shell.session()
@@ -183,6 +183,44 @@ def test_the_end_of_the_connection_ends_the_suspicion() -> None:
     shell.session(shell.incarnation(CONNECTION))
     shell.advance(60.0)
     assert ended(shell) == {"closed": 1}
+
+
+@pytest.mark.xfail(strict=True, reason="an end that is read right after waking counts as any end")
+@pytest.mark.parametrize("lived", [60.0, 3.0], ids=["good-session", "young-session"])
+@pytest.mark.parametrize("reason", [ExitReason.CLOSED, ExitReason.ERROR])
+@pytest.mark.parametrize("suspicion", ["wake", "link", "wake-not-seen-before-the-end"])
+def test_an_end_that_is_read_while_the_connection_is_suspected_is_answered_at_once(
+    suspicion: str, reason: ExitReason, lived: float
+) -> None:
+    shell = up(jitter=lambda: 0.9)
+    # One failure before: what is young does not begin the pace anew.
+    shell.end(CONNECTION, ExitReason.ERROR)
+    shell.advance(5.0, until=lambda: CONNECTION in shell.processes)
+    shell.make_ready()
+    shell.session()
+    shell.advance(lived)
+    match suspicion:
+        case "wake":
+            slept(shell, 60.0)
+        case "link":
+            shell.route(CAFE)
+        case _:
+            shell.suspend(60.0)
+    shell.end(CONNECTION, reason)
+    before = shell.incarnation(CONNECTION)
+    shell.advance(0.25)
+    assert shell.incarnation(CONNECTION) == before + 1
+
+
+def test_an_end_after_the_suspicion_was_answered_is_any_end() -> None:
+    shell = up(jitter=lambda: 0.9)
+    shell.answers_probes = True
+    shell.advance(60.0)
+    slept(shell, 60.0)
+    shell.end(CONNECTION, ExitReason.CLOSED)
+    due = shell.core.children[CONNECTION].due
+    assert due is not None
+    assert due - shell.boottime > 3.0, "a restarted server is met by all its clients"
 
 
 @pytest.mark.parametrize("seconds", [120.0, 600.0, 86_400.0])

@@ -53,16 +53,16 @@ def run_until(loop: Loop, fact: Any) -> None:
     assert not late, "not within the limit"
 
 
-def dial(loop: Loop, addresses: list[Address]) -> TcpStream | str:
+def dial(loop: Loop, addresses: list[Address], **options: Any) -> TcpStream | str:
     outcome: list[TcpStream | str] = []
-    Dial(loop, addresses, outcome.append, outcome.append)
+    Dial(loop, addresses, outcome.append, outcome.append, **options)
     run_until(loop, lambda: outcome)
     assert len(outcome) == 1
     return outcome[0]
 
 
-def connected(loop: Loop, addresses: list[Address]) -> TcpStream:
-    stream = dial(loop, addresses)
+def connected(loop: Loop, addresses: list[Address], **options: Any) -> TcpStream:
+    stream = dial(loop, addresses, **options)
     assert isinstance(stream, TcpStream), stream
     return stream
 
@@ -123,6 +123,29 @@ def test_f39_an_address_that_says_nothing_costs_a_quarter_second(loop: Loop, lis
         assert ATTEMPT_DELAY <= loop.now() - began < 1.0
         assert stream.remote == address_of(listener)
         stream.close()
+
+
+@pytest.mark.xfail(strict=True, reason="an address that got stuck before is tried like any other")
+def test_an_address_that_got_stuck_before_is_tried_last(loop: Loop, listener: socket.socket) -> None:
+    with socket.create_server(("127.0.0.2", 0)) as other:
+        good, stuck = address_of(listener), Address("127.0.0.2", other.getsockname()[1])
+        for addresses in ([stuck, good], [good, stuck]):
+            assert connected(loop, addresses, avoid=(str(stuck),)).remote == good
+        assert connected(loop, [stuck], avoid=(str(stuck),)).remote == stuck, "there is no other"
+        both = (str(good), str(stuck))
+        assert connected(loop, [stuck, good], avoid=both).remote == good, "its turn is longer ago"
+
+
+@pytest.mark.xfail(strict=True, reason="an address that got stuck before is tried like any other")
+def test_an_address_that_got_stuck_before_waits_for_a_slow_one(loop: Loop, listener: socket.socket) -> None:
+    stuck = address_of(listener)
+    began = loop.now()
+    assert connected(loop, [stuck, closed_port()], avoid=(str(stuck),)).remote == stuck
+    assert loop.now() - began < ATTEMPT_DELAY, "the other one said no"
+    with black_hole() as hole:
+        began = loop.now()
+        assert connected(loop, [stuck, hole], avoid=(str(stuck),)).remote == stuck
+        assert 1.5 <= loop.now() - began < 4.0, "a long way is no reason to go the wrong one"
 
 
 def test_when_all_have_failed_every_reason_is_named(loop: Loop) -> None:
@@ -190,6 +213,14 @@ def test_a_name_becomes_addresses_in_the_resolvers_order(loop: Loop, monkeypatch
     ]
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: answer)
     assert look_up(loop, "control.example") == [Address("fe80::1", 443, 2), Address("192.0.2.1", 443)]
+
+
+@pytest.mark.xfail(strict=True, reason="the interface of a link-local address is lost")
+@pytest.mark.parametrize("zone", ["lo", "1"])
+def test_a_link_local_address_keeps_its_interface(loop: Loop, zone: str) -> None:
+    assert look_up(loop, f"fe80::1%{zone}") == [Address("fe80::1", 443, 1)]
+    assert str(Address("fe80::1", 443, 1)) == "[fe80::1%lo]:443"
+    assert look_up(loop, "fe80::1%none") == "cannot resolve fe80::1%none: there is no interface none"
 
 
 def test_a_name_without_address_says_so(loop: Loop, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,268 @@
+"""Coming back to a network, with real processes and real routes: families, VPNs, flaps, orders, holes.
+
+The server's addresses lie behind routes, as on the internet: nothing on the wire between the two leads to them by itself.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.system.daemon import Daemon
+from tests.system.dark_scene import PORT
+from tests.system.dev_server import running_dev_server
+from tests.system.history import boottime
+from tests.system.scripted_resolver import resolving
+from tests.waiting import wait_for
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+    from typing import Any
+
+    from tests.system.netns import Pair
+
+NAME = "control.test"
+FAR4, FAR6 = "198.51.100.7", "2001:db8:88::7"
+GATEWAY6, CLIENT6 = "2001:db8:87::1", "2001:db8:87::2"
+SOON = 6.0
+"""Seconds from a route to an attempt."""
+BUSY = 2.0
+"""Seconds more that a busy machine may take for it."""
+
+
+def across_namespaces(test: Callable[..., None]) -> Callable[..., None]:
+    """What a test needs that makes networks."""
+    for mark in (pytest.mark.netns, pytest.mark.xdist_group("netns"), pytest.mark.timeout(120)):
+        test = mark(test)
+    return test
+
+
+@contextlib.contextmanager
+def far_away(network: Pair, directory: Path, *addresses: str, url: str = "") -> Iterator[Daemon]:
+    """A daemon with a fresh netmap of a server behind default routes. Without `url` it is looked up by its name."""
+    server, client = network.server, network.client
+    for side, address in ((server, GATEWAY6), (client, CLIENT6)):
+        side.run("ip", "-6", "addr", "add", f"{address}/64", "dev", side.link, "nodad")
+    server.run("ip", "addr", "add", f"{FAR4}/32", "dev", "lo")
+    server.run("ip", "-6", "addr", "add", f"{FAR6}/128", "dev", "lo")
+    client.run("ip", "-6", "route", "add", "default", "via", GATEWAY6)
+    with contextlib.ExitStack() as running:
+        if not url:
+            running.enter_context(resolving(server, client, *addresses))
+        control = running.enter_context(
+            running_dev_server("--nodes=5", "--keep-alive=1s", listen=f"[::]:{PORT}", prefix=server.prefix)
+        )
+        key = directory / "auth-key"
+        key.write_text(control.auth_key)
+        key.chmod(0o600)
+        daemon = running.enter_context(
+            Daemon(
+                f"--control-url={url or f'http://{NAME}:{PORT}'}",
+                f"--auth-key=file:{key}",
+                "--hostname=client",
+                "--insecure-key-fetch",
+                prefix=client.prefix,
+            )
+        )
+        daemon.wait_fresh(40.0)
+        yield daemon
+
+
+def remote(status: dict[str, Any]) -> str:
+    return str(status["connection"]["remote_address"] or "")
+
+
+def attempts(client: Daemon) -> list[float]:
+    """When each process of the connection was started, seconds of CLOCK_BOOTTIME."""
+    return [event["boottime"] for event in client.events("actor_started", actor="control_connection")]
+
+
+def begun(client: Daemon, since: float, limit: float = SOON + BUSY) -> float:
+    """Seconds from then to the next attempt."""
+    at = wait_for(
+        lambda: next((at for at in attempts(client) if at > since), None), limit, "the next attempt"
+    )
+    return float(at) - since
+
+
+def wait_long(client: Daemon) -> None:
+    """It has found that there is no route, and waits."""
+    waiting = client.wait_status(
+        lambda status: (status["connection"]["next_attempt_s"] or 0.0) > 200.0, 20.0, "a long wait"
+    )
+    assert waiting["connection"]["state"] == "backing_off"
+
+
+@pytest.mark.xfail(strict=True, reason="a start that comes too soon after another is forgotten")
+@across_namespaces
+def test_a_default_route_that_flaps_costs_seconds(namespaces: Pair, tmp_path: Path) -> None:
+    side = namespaces.client
+    route = ("default", "via", namespaces.server.address)
+    with far_away(namespaces, tmp_path, url=f"http://{FAR4}:{PORT}") as client:
+        side.run("ip", "route", "del", *route)
+        client.wait_event("link_changed", 10.0, route="none")
+        client.signal_actor("control_connection")
+        wait_long(client)
+        # The scene itself is made of these times.
+        side.run("ip", "route", "add", *route)
+        time.sleep(0.5)
+        side.run("ip", "route", "del", *route)
+        time.sleep(2.5)
+        side.run("ip", "route", "add", *route)
+        took = begun(client, boottime())
+        client.wait_fresh(10.0)
+        print(f"an attempt {took:.2f} s after the route came for good")
+        assert took <= SOON
+
+
+@pytest.mark.xfail(strict=True, reason="only the last connection's address is asked for a route")
+@across_namespaces
+def test_a_family_that_goes_leaves_the_other(namespaces: Pair, tmp_path: Path) -> None:
+    side = namespaces.client
+    with far_away(namespaces, tmp_path, FAR6, FAR4) as client:
+        assert remote(client.wait_fresh()) == f"[{FAR6}]:{PORT}"
+        side.run("ip", "-6", "route", "del", "default")
+        gone = boottime()
+        after = client.wait_status(
+            lambda status: status["netmap"]["state"] == "fresh" and remote(status) == f"{FAR4}:{PORT}",
+            15.0,
+            "a fresh netmap over IPv4",
+        )
+        print(f"fresh over the other family {boottime() - gone:.1f} s after the route went")
+        assert after["connection"]["generation"] == 2
+        changes = len(client.events("link_changed"))
+        # The other way round: IPv6 comes back, IPv4 goes.
+        side.run("ip", "-6", "route", "add", "default", "via", GATEWAY6)
+        side.run("ip", "route", "del", "default")
+        client.wait_status(
+            lambda status: status["netmap"]["state"] == "fresh" and remote(status) == f"[{FAR6}]:{PORT}",
+            15.0,
+            "a fresh netmap over IPv6",
+        )
+        assert len(client.events("link_changed")) == changes + 1
+
+
+@pytest.mark.xfail(strict=True, reason="an operator waits for a route, too")
+@across_namespaces
+def test_an_operators_order_waits_for_no_route(namespaces: Pair, tmp_path: Path) -> None:
+    side = namespaces.client
+    with far_away(namespaces, tmp_path, url=f"http://{FAR4}:{PORT}") as client:
+        side.run("ip", "route", "del", "default")
+        client.wait_event("link_changed", 10.0, route="none")
+        ordered = boottime()
+        client.command("reconnect", check=True)
+        assert begun(client, ordered, 5.0) <= 3.0
+
+
+@pytest.mark.xfail(strict=True, reason="nobody looks for a route that is no default route")
+@across_namespaces
+def test_a_route_of_a_vpn_that_comes_after_its_interface_is_found(namespaces: Pair, tmp_path: Path) -> None:
+    side = namespaces.client
+    side.run("ip", "route", "del", "default")
+    own = (f"{FAR4}/32", "via", namespaces.server.address)
+    side.run("ip", "route", "add", *own)
+    with far_away(namespaces, tmp_path, url=f"http://{FAR4}:{PORT}") as client:
+        side.run("ip", "link", "set", side.link, "down")
+        client.wait_event("link_changed", 10.0, route="none")
+        client.signal_actor("control_connection")
+        wait_long(client)
+        side.run("ip", "link", "set", side.link, "up")
+        time.sleep(2.0)  # past what the interface's own notice leads to
+        side.run("ip", "route", "add", *own)
+        took = begun(client, boottime())
+        client.wait_fresh(10.0)
+        print(f"an attempt {took:.2f} s after the route came")
+        assert took <= SOON
+        # A route that is there and leads nowhere is none.
+        side.run("ip", "route", "replace", "unreachable", own[0])
+        client.signal_actor("control_connection")
+        wait_long(client)
+        side.run("ip", "route", "del", own[0])
+        side.run("ip", "route", "add", *own)
+        assert begun(client, boottime()) <= SOON
+
+
+@pytest.mark.xfail(strict=True, reason="the server's other address counts as a change of the network")
+@across_namespaces
+def test_the_servers_other_address_is_no_change_of_the_network(namespaces: Pair, tmp_path: Path) -> None:
+    with far_away(namespaces, tmp_path, FAR6, FAR4) as client:
+        assert remote(client.wait_fresh()) == f"[{FAR6}]:{PORT}"
+        namespaces.server.nft(
+            f"""
+            table inet no_ipv6 {{
+              chain arriving {{
+                type filter hook input priority 0; policy accept;
+                ip6 daddr {FAR6} tcp dport {PORT} reject with tcp reset
+              }}
+            }}
+            """
+        )
+        client.wait_status(
+            lambda status: status["netmap"]["state"] == "fresh" and remote(status) == f"{FAR4}:{PORT}",
+            20.0,
+            "a fresh netmap over IPv4",
+        )
+        namespaces.heal()
+        before = client.wait_fresh()
+        client.signal_actor("control_connection")
+        client.wait_status(
+            lambda status: (
+                status["netmap"]["state"] == "fresh"
+                and status["connection"]["generation"] > before["connection"]["generation"]
+            ),
+            20.0,
+            "a fresh netmap over whatever",
+        )
+        assert client.events("link_changed") == []
+        assert client.events("probe_sent") == []
+
+
+@pytest.mark.slow
+@pytest.mark.xfail(strict=True, reason="every attempt begins with the address that swallowed the last one")
+@across_namespaces
+def test_a_handshake_that_hangs_on_one_address_is_followed_by_one_with_another(
+    namespaces: Pair, tmp_path: Path
+) -> None:
+    with far_away(namespaces, tmp_path, FAR6, FAR4) as client:
+        # A path on which only small packets get through.
+        namespaces.server.nft(
+            f"""
+            table inet hole {{
+              chain arriving {{
+                type filter hook input priority 0; policy accept;
+                ip6 daddr {FAR6} tcp dport {PORT} meta length > 120 counter drop
+              }}
+            }}
+            """
+        )
+        client.signal_actor("control_connection")
+        stuck = client.wait_event("session_ended", 30.0, after=1)
+        assert stuck["stage"] == "handshake"
+        after = client.wait_status(
+            lambda status: status["netmap"]["state"] == "fresh", 10.0, "a fresh netmap over the other address"
+        )
+        assert remote(after) == f"{FAR4}:{PORT}"
+        assert after["connection"]["generation"] == 3
+
+
+@pytest.mark.xfail(strict=True, reason="the interface of a link-local address is lost")
+@across_namespaces
+def test_a_server_at_a_link_local_address_is_reached_and_found_again(
+    namespaces: Pair, tmp_path: Path
+) -> None:
+    side = namespaces.client
+    shown = namespaces.server.run("ip", "-6", "-o", "addr", "show", "dev", namespaces.server.link, "scope", "link")
+    address = shown.split("inet6 ")[1].partition("/")[0]
+    with far_away(namespaces, tmp_path, url=f"http://[{address}%25{side.link}]:{PORT}") as client:
+        assert remote(client.wait_fresh()) == f"[{address}%{side.link}]:{PORT}"
+        assert client.events("link_changed") == []
+        side.run("ip", "link", "set", side.link, "down")
+        client.wait_event("link_changed", 10.0, route="none")
+        client.signal_actor("control_connection")
+        wait_long(client)
+        side.run("ip", "link", "set", side.link, "up")
+        client.wait_fresh(20.0)
