@@ -94,6 +94,9 @@ class ConnectionSettings(msgspec.Struct, frozen=True, kw_only=True):
     had_session: bool = False
     """An earlier process of this run had a map session: a refused auth key or a changed control key is no
     longer a reason for `run` to end."""
+    avoid: tuple[str, ...] = ()
+    """Addresses, as this process tells them, that are tried last: earlier attempts got stuck there. The one that is
+    longest ago first."""
 
 
 class LivenessSettings(msgspec.Struct, frozen=True, kw_only=True):

@@ -27,6 +27,7 @@ _BEHIND = re.compile(
 )
 # Hosts with an underscore exist inside container networks.
 _LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?")
+_INTERFACE = re.compile(r"[A-Za-z0-9._-]{1,15}")
 _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
 
 _OFFICIAL_SERVERS = frozenset({"controlplane.tailscale.com", "login.tailscale.com"})
@@ -40,7 +41,10 @@ class BadUrl(ValueError):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class WebUrl:
-    """One URL; scheme and host are in lower case, a name is ASCII (punycode), an IPv6 address has no brackets."""
+    """One URL; scheme and host are in lower case, a name is ASCII (punycode), an IPv6 address has no brackets.
+
+    A link-local one may have an interface: `fe80::1%eth0`.
+    """
 
     scheme: str
     host: str
@@ -52,8 +56,8 @@ class WebUrl:
     """With its `#`."""
 
     @classmethod
-    def parse(cls, text: str) -> WebUrl:
-        """Raises BadUrl."""
+    def parse(cls, text: str, *, interface: bool = False) -> WebUrl:
+        """Raises BadUrl. `interface`: a link-local address may have one behind it, `%25eth0` or `%eth0` (RFC 6874)."""
         if len(text) > MAX_URL:
             raise BadUrl(f"it is longer than {MAX_URL} characters")
         scheme, separator, rest = text.partition("://")
@@ -72,13 +76,13 @@ class WebUrl:
         if not 1 <= port <= 65535:
             raise BadUrl("its port is not between 1 and 65535")
         return cls(
-            scheme, _host(authority["host"]), port, behind["path"], behind["query"], behind["fragment"]
+            scheme, _host(authority["host"], interface), port, behind["path"], behind["query"], behind["fragment"]
         )
 
     @classmethod
-    def parse_origin(cls, text: str) -> WebUrl:
-        """Scheme, host and port alone, as a server or a proxy is named; one final slash goes. Raises BadUrl."""
-        url = cls.parse(text)
+    def parse_origin(cls, text: str, *, interface: bool = False) -> WebUrl:
+        """Scheme, host and port alone, as a server or a proxy is named; one final slash goes. As `parse` else."""
+        url = cls.parse(text, interface=interface)
         if url.path not in {"", "/"} or url.query or url.fragment:
             raise BadUrl("something stands behind its host and port")
         return dataclasses.replace(url, path="")
@@ -86,7 +90,7 @@ class WebUrl:
     @property
     def authority(self) -> str:
         """host[:port], without the scheme's own port."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
+        host = f"[{self.host.replace('%', '%25')}]" if ":" in self.host else self.host
         return host if self.port == DEFAULT_PORTS[self.scheme] else f"{host}:{self.port}"
 
     @property
@@ -133,10 +137,10 @@ class UrlPolicy:
         return str(url)
 
 
-def _host(text: str) -> str:
+def _host(text: str, interface: bool) -> str:
     """A host in one way of writing. Raises BadUrl."""
     if text.startswith("["):
-        return _ipv6(text[1:-1])
+        return _ipv6(text[1:-1], interface)
     if len(text) > MAX_HOST:
         raise BadUrl(f"its host is longer than {MAX_HOST} characters")
     name = _ascii(text)
@@ -152,17 +156,21 @@ def _host(text: str) -> str:
     return name
 
 
-def _ipv6(text: str) -> str:
-    if "%" in text:
-        raise BadUrl("an address with a zone (%…) is not supported")
+def _ipv6(text: str, interface: bool) -> str:
+    text, percent, zone = text.partition("%")
+    if percent and not interface:
+        raise BadUrl("an address with a zone (%…) means another place on every machine")
     try:
         address = ipaddress.IPv6Address(text)
     except ValueError:
         raise BadUrl("its host is not an IPv6 address") from None
+    zone = zone.removeprefix("25")
+    if percent and not (address.is_link_local and _INTERFACE.fullmatch(zone)):
+        raise BadUrl("only a link-local address has a %, and an interface behind it")
     if address.ipv4_mapped is not None:
         # Python 3.13 writes these in another way than 3.11 does.
         raise BadUrl("its host is an IPv4 address within an IPv6 one: write the IPv4 address")
-    return str(address)
+    return f"{address}%{zone}" if percent else str(address)
 
 
 def _ascii(name: str) -> str:

@@ -188,4 +188,5 @@ class BootRecords:
             register_first=start.register_first,
             on_removed=settings.on_removed,
             had_session=start.had_session,
+            avoid=start.avoid,
         )

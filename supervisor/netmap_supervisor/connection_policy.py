@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from netmap_actors.exit_reason import ExitReason, status_of
 from netmap_supervisor.connection_schedule import ConnectionSchedule, EndReason
 from netmap_supervisor.core_messages import ConnectionStart
-from netmap_supervisor.session_ledger import End, SessionLedger
+from netmap_supervisor.session_ledger import MAP_STAGE, End, SessionLedger
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,6 +43,16 @@ _BY_ITSELF = {
 _KILLED_FOR = {reason.value: reason for reason in EndReason}
 """Why we killed it, in the words of Verdict and of the core, -> how that is counted."""
 
+_STUCK = {
+    # The path to that address may be to blame, or who listens there; a login that waits for a person has shown neither.
+    EndReason.ERROR: ("handshake", "register", MAP_STAGE),
+    EndReason.CLOSED: ("handshake", "register", MAP_STAGE),
+    EndReason.SILENCE: (MAP_STAGE,),
+}
+"""Ends without a netmap that are held against the address, and the stages in which they are."""
+MAX_STUCK = 16
+"""Addresses remembered: as many as are tried."""
+
 _ENDS_RUN = {
     # Before the first session of the run: it was set up wrongly, and a person is there to see it.
     ExitReason.LOGIN_REFUSED: status_of(ExitReason.LOGIN_REFUSED),
@@ -69,12 +79,13 @@ class ConnectionPolicy:
         self.schedule = ConnectionSchedule(jitter)
         self.ledger = SessionLedger()
         self._register_first = False
+        self._stuck: list[str] = []
 
     def started(self, generation: int, now: Now) -> ConnectionStart:
         """A process is being started; what it has to know of those before it."""
         self.schedule.started(now.boottime)
         self.ledger.started(generation)
-        return ConnectionStart(self._register_first, self.ledger.had_session)
+        return ConnectionStart(self._register_first, self.ledger.had_session, tuple(self._stuck))
 
     def stage_entered(self, message: internal_pb2.StageEntered) -> bool:
         """A new stage; True when a map session begins with it."""
@@ -83,8 +94,13 @@ class ConnectionPolicy:
             self._register_first = False
         return begins
 
-    def ended(self, reason: ExitReason, killed_for: str, detail: str, now: Now) -> Outcome:
-        """The process was reaped. `killed_for`: why we killed it, empty when it ended by itself."""
+    def ended(
+        self, reason: ExitReason, killed_for: str, detail: str, now: Now, *, suspected: bool = False
+    ) -> Outcome:
+        """The process was reaped. `killed_for`: why we killed it, empty when it ended by itself.
+
+        `suspected`: nobody knew whether it had outlived a sleep or a change of the network.
+        """
         if killed_for:
             ended_as = _KILLED_FOR.get(killed_for, EndReason.OPERATOR)
             reason = ExitReason.NORMAL
@@ -92,6 +108,7 @@ class ConnectionPolicy:
             ended_as = _BY_ITSELF[reason]
         had_session = self.ledger.had_session
         end = self.ledger.end(ended_as, detail, now)
+        self._remember(end)
         if reason in _ENDS_RUN and not had_session:
             return Outcome(end, 0.0, _ENDS_RUN[reason])
         if reason in {ExitReason.REMOVED, ExitReason.EXPIRED, ExitReason.LOGIN_REFUSED}:
@@ -99,5 +116,14 @@ class ConnectionPolicy:
         if reason in _ENDS_RUN:
             self.ledger.refused = reason is ExitReason.LOGIN_REFUSED
             return Outcome(end, self.schedule.refused(now.boottime))
-        delay = self.schedule.ended(ended_as, now.boottime, good=end.good, retry_after=end.retry_after)
+        delay = self.schedule.ended(
+            ended_as, now.boottime, good=end.good, retry_after=end.retry_after, suspected=suspected
+        )
         return Outcome(end, delay)
+
+    def _remember(self, end: End) -> None:
+        """Where an attempt got stuck the next one does not begin, until that address has brought a netmap."""
+        stuck = not end.had_map and end.stage in _STUCK.get(end.reason, ())
+        if end.address and (stuck or end.had_map):
+            others = [address for address in self._stuck if address != end.address]
+            self._stuck = [*others, end.address][-MAX_STUCK:] if stuck else others

@@ -43,6 +43,8 @@ class EndReason(enum.Enum):
 
 
 class _Pace(enum.Enum):
+    AT_ONCE = enum.auto()
+    """The network changed or the machine slept: the server has no part in it."""
     PROMPT = enum.auto()
     """Our own kill or a crash: the server may be as well as ever."""
     SPREAD = enum.auto()
@@ -53,8 +55,8 @@ class _Pace(enum.Enum):
 
 _PACE = {
     EndReason.SILENCE: _Pace.PROMPT,
-    EndReason.WAKE: _Pace.PROMPT,
-    EndReason.LINK: _Pace.PROMPT,
+    EndReason.WAKE: _Pace.AT_ONCE,
+    EndReason.LINK: _Pace.AT_ONCE,
     EndReason.HUNG: _Pace.PROMPT,
     EndReason.OPERATOR: _Pace.PROMPT,
     EndReason.CRASHED: _Pace.PROMPT,
@@ -73,36 +75,57 @@ class ConnectionSchedule:
         self._fresh = True
         self._step = 0
         self._starts: collections.deque[float] = collections.deque(maxlen=MAX_STARTS)
+        self._held_until = 0.0
+
+    @property
+    def held_until(self) -> float:
+        """Until then nothing but an operator may start one: Retry-After, a refusal, the cap on starts."""
+        return max(self._held_until, self._earliest())
 
     def started(self, now: float) -> None:
         """A process was started."""
         self._starts.append(now)
 
-    def ended(self, reason: EndReason, now: float, *, good: bool, retry_after: float = 0.0) -> float:
-        """Seconds until the next start. `good`: the session applied its full map and lived GOOD_SESSION."""
+    def ended(
+        self,
+        reason: EndReason,
+        now: float,
+        *,
+        good: bool,
+        retry_after: float = 0.0,
+        suspected: bool = False,
+    ) -> float:
+        """Seconds until the next start. `good`: the session applied its full map and lived GOOD_SESSION.
+
+        `suspected`: it ended while nobody knew whether it had outlived a sleep or a change of the network.
+        """
         if reason is EndReason.OPERATOR:
             self.forget()
         elif good:
             self._fresh, self._step = True, 0
-        delay = self._next(_PACE[reason])
+        delay = self._next(_Pace.AT_ONCE if suspected else _PACE[reason])
         if retry_after > 0:
             asked = retry_after * (1.0 + _RETRY_AFTER_SPREAD * self._jitter())
-            delay = max(delay, min(asked, MAX_RETRY_AFTER))
-        return max(delay, self._earliest() - now)
+            self._held_until = now + min(asked, MAX_RETRY_AFTER)
+        return max(delay, self.held_until - now)
 
     def refused(self, now: float) -> float:
         """Seconds until the next start after a refusal only a person can mend."""
         self._fresh = False
-        return max(REFUSED_PACE, self._earliest() - now)
+        self._held_until = now + REFUSED_PACE
+        return self.held_until - now
 
     def forget(self) -> None:
         """An operator asks for a connection: what happened before does not hold him up."""
         self._fresh, self._step = True, 0
+        self._held_until = 0.0
         self._starts.clear()
 
     def _next(self, pace: _Pace) -> float:
         fresh, self._fresh = self._fresh, False
         match pace:
+            case _Pace.AT_ONCE:
+                return prompt(self._jitter())
             case _Pace.PROMPT if fresh:
                 return prompt(self._jitter())
             case _Pace.SPREAD if fresh:

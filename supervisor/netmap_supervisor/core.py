@@ -19,6 +19,7 @@ from netmap_supervisor.core_messages import (
     ConnectionStart,
     Exited,
     Input,
+    LookForRoute,
     Now,
     Reconnect,
     Route,
@@ -27,7 +28,9 @@ from netmap_supervisor.core_messages import (
     Stop,
     Word,
 )
+from netmap_supervisor.hurry import Hurry
 from netmap_supervisor.probe_schedule import ProbeSchedule, Question
+from netmap_supervisor.restart_policy import prompt
 from netmap_supervisor.session_ledger import MAP_STAGE
 from netmap_supervisor.session_patterns import CALM, NO_FIRST_MAP, PATTERNS, SessionPatterns
 from netmap_supervisor.suspicion import Suspicion
@@ -51,8 +54,9 @@ SLEPT = 2.0
 """Seconds by which CLOCK_BOOTTIME has to run ahead of CLOCK_MONOTONIC for the machine to have slept."""
 NO_ROUTE_PACE = 300.0
 """Seconds between two tries while there is no route to the server: we may be wrong about it."""
-ROUTE_STARTS = 5.0
-"""Seconds between two waits that are cut short because a route appeared or the machine woke."""
+_BEFORE_CONNECTED = frozenset({"resolve", "connect"})
+_ATTEMPT = _BEFORE_CONNECTED | {"handshake", "register"}
+"""Stages of an attempt that has looked for the server and may come to nothing."""
 
 
 class SupervisorCore(ChildTree):
@@ -84,7 +88,11 @@ class SupervisorCore(ChildTree):
         self._patterns = SessionPatterns()
         self._route: str | None = ""
         """To the server; empty while nobody knows, None for none."""
-        self._hurried_at = float("-inf")
+        self._elsewhere: str | None = None
+        """Without one: to the rest of the world, where the server may have other addresses."""
+        self._hurry = Hurry()
+        self._ordered = False
+        """An operator waits for the next start."""
         self._clock_gap: float | None = None
         self.wakes = 0
         self.links = 0
@@ -110,8 +118,8 @@ class SupervisorCore(ChildTree):
                 self._word(envelope, now)
             case Reconnect():
                 self._reconnect(now)
-            case Route(text):
-                self._route_is(text, now)
+            case Route():
+                self._route_is(happened, now)
             case Stop(reason):
                 self._stop(reason, 0, now)
         return self._flush()
@@ -120,12 +128,20 @@ class SupervisorCore(ChildTree):
 
     def deadline(self) -> float | None:
         """When `expire` is to be called next, seconds of CLOCK_BOOTTIME; None once everything is gone."""
-        due = (super().deadline(), self._probes.deadline(), self._suspicion.deadline())
+        due = (
+            super().deadline(),
+            self._probes.deadline(),
+            self._suspicion.deadline(),
+            self._hurry.deadline(),
+        )
         times = [at for at in due if at is not None]
         return None if self.finished else min(times, default=None)
 
     def expire(self, now: Now) -> list[Command]:
         """Look at the clock. To be called at the deadline, after everything that waits was taken in."""
+        if now.boottime >= self._tick_at and not self._served:
+            # A notification saves time; nobody may have to rely on one.
+            self._out.append(LookForRoute())
         commands = super().expire(now)
         self._look_for_sleep(now)
         for question in self._probes.due(now.boottime):
@@ -133,6 +149,8 @@ class SupervisorCore(ChildTree):
         reason = self._suspicion.expired(now.boottime)
         if reason:
             self._probe_failed(self.children[CONNECTION], reason, now)
+        if self._hurry.expired(now.boottime) and self.connection.ledger.stage in _BEFORE_CONNECTED:
+            self._move(self.children[CONNECTION], ChildEvent.KILL, now, EndReason.LINK.value)
         return [*commands, *self._flush()]
 
     def _look_for_sleep(self, now: Now) -> None:
@@ -141,18 +159,41 @@ class SupervisorCore(ChildTree):
             return
         self.wakes += 1
         self._log("info", "wake_detected", slept_s=round(self._clock_gap - gap, 3))
-        self._suspect(EndReason.WAKE, now)
+        self._suspect(EndReason.WAKE, now, anew=True)
+        self._out.append(LookForRoute())
 
-    def _route_is(self, text: str | None, now: Now) -> None:
-        before, self._route = self._route, text
-        if before == "":
+    @property
+    def _served(self) -> bool:
+        """There is a session, and a way for it: notices are enough."""
+        return self.connection.ledger.stage == MAP_STAGE and self._route is not None
+
+    @property
+    def _no_way(self) -> bool:
+        """An attempt would be in vain, as far as anybody can know."""
+        return self._route is None and self._elsewhere is None
+
+    def _route_is(self, route: Route, now: Now) -> None:
+        before, self._route = self._route, route.text
+        elsewhere, self._elsewhere = self._elsewhere, route.elsewhere
+        if self._no_way:
+            self._wait_for_route(now)
+        if route.aimed:
             return
-        if text != before:
+        if "" not in {before, route.text} and route.text != before:
             self.links += 1
-            self._log("info", "link_changed", route=text or "none", before=before or "none")
-            self._suspect(EndReason.LINK, now)
+            self._log("info", "link_changed", route=route.text or "none", before=before or "none")
+            self._suspect(EndReason.LINK, now, anew=before is None)
+        elif route.elsewhere not in {None, elsewhere}:
+            # Another network than that of the last lookup: the next one may find other addresses.
+            self._start_early(now, anew=True)
 
-    def _suspect(self, reason: EndReason, now: Now) -> None:
+    def _wait_for_route(self, now: Now) -> None:
+        self._hurry.lost()
+        child = self.children[CONNECTION]
+        if child.state is ChildState.BACKOFF and not self._ordered:
+            child.due = max(child.due or 0.0, now.boottime + NO_ROUTE_PACE)
+
+    def _suspect(self, reason: EndReason, now: Now, *, anew: bool) -> None:
         """The connection may be dead, and whatever one waits for may have come."""
         if self.connection.ledger.stage == MAP_STAGE and self.children[CONNECTION].alive:
             if reason is EndReason.WAKE:
@@ -160,20 +201,28 @@ class SupervisorCore(ChildTree):
             else:
                 self._suspicion.raise_(reason.value, now.boottime)
             self._ask_suspected(now)
-        elif self._route is not None:
-            self._hurry(now)
+        elif not self._no_way:
+            self._start_early(now, anew=anew)
 
     def _ask_suspected(self, now: Now) -> None:
         if self._suspicion.route(exists=self._route is not None):
             reason = self._suspicion.reason
             self._suspicion.asked(self._probe(reason, "info"), now.boottime)
 
-    def _hurry(self, now: Now) -> None:
-        """Whoever waits for the next attempt need wait no longer, at most once in a while."""
+    def _start_early(self, now: Now, *, anew: bool) -> None:
+        """Whoever waits for the next attempt need wait no longer, at most once in a while.
+
+        `anew`: whoever has not found the server yet may have looked for it in vain.
+        """
         child = self.children[CONNECTION]
-        if child.state is ChildState.BACKOFF and now.boottime >= self._hurried_at + ROUTE_STARTS:
-            self._hurried_at = now.boottime
-            self._move(child, ChildEvent.START, now)
+        at = self._hurry.at(now.boottime, self.connection.schedule.held_until)
+        if child.state is ChildState.BACKOFF and child.due is not None and child.due > at:
+            self._hurry.pulled()
+            child.due = at
+            if at <= now.boottime:
+                self._move(child, ChildEvent.START, now)
+        elif anew and child.alive and self.connection.ledger.stage in _ATTEMPT:
+            self._hurry.in_vain(child.incarnation, at)
 
     def _ask(self, question: Question) -> None:
         child = self.children[CONNECTION]
@@ -195,6 +244,8 @@ class SupervisorCore(ChildTree):
     def _starting(self, child: ChildMachine, now: Now) -> ConnectionStart | None:
         if child.spec.name != CONNECTION:
             return None
+        self._hurry.started(now.boottime)
+        self._ordered = False
         self._tell_watchers(internal_pb2.ConnectionStarted(generation=child.incarnation))
         return self.connection.started(child.incarnation, now)
 
@@ -207,8 +258,11 @@ class SupervisorCore(ChildTree):
         if child.spec.name != CONNECTION:
             return super()._died(child, death, now)
         self._probes.session_ended()
+        suspected = bool(self._suspicion.reason)
         self._suspicion.clear()
-        outcome = self.connection.ended(death.reason, death.killed_for, death.detail, now)
+        outcome = self.connection.ended(
+            death.reason, death.killed_for, death.detail, now, suspected=suspected
+        )
         end, delay = outcome.end, outcome.delay
         word = end.reason.value
         self._tell_watchers(
@@ -231,8 +285,7 @@ class SupervisorCore(ChildTree):
             return None
         if outcome.run_ends is None:
             delay = self._paced(child, death, end.reason, delay, now)
-            if self._route is None:
-                delay = max(delay, NO_ROUTE_PACE)
+            delay = self._routed(child, end, delay, now)
             fields["next_attempt_s"] = round(delay, 3)
         self._log("info", "session_ended", child, **fields, detail=end.detail)
         if end.reason is EndReason.REMOVED:
@@ -264,11 +317,26 @@ class SupervisorCore(ChildTree):
             return delay
         return max(delay, self._decide(child, reason, death.up_for, now) or 0.0)
 
+    def _routed(self, child: ChildMachine, end: End, delay: float, now: Now) -> float:
+        """The delay, with what is known of the way to the server."""
+        # The way may have gone unnoticed, and the connection with it.
+        self._out.append(LookForRoute())
+        if self._ordered:
+            return min(delay, prompt(self._jitter()))
+        if self._no_way:
+            return max(delay, NO_ROUTE_PACE)
+        if not end.had_map and self._hurry.began_in_vain(child.incarnation):
+            self._hurry.pulled()
+            early = self._hurry.at(now.boottime, self.connection.schedule.held_until)
+            return min(delay, early - now.boottime)
+        return delay
+
     def _reconnect(self, now: Now) -> None:
         if self.stopping:
             return
         child = self.children[CONNECTION]
         self.connection.schedule.forget()
+        self._ordered = True
         if child.state is ChildState.BACKOFF:
             self._move(child, ChildEvent.START, now)
         else:

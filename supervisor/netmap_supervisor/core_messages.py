@@ -20,6 +20,7 @@ __all__ = [
     "Input",
     "Kill",
     "Log",
+    "LookForRoute",
     "Now",
     "Reconnect",
     "Route",
@@ -104,7 +105,12 @@ class Route:
     """The way to the control server is known, or is another one than before."""
 
     text: str | None
-    """For comparing and for logs; None: there is none."""
+    """For comparing and for logs; None: to none of its addresses. Empty: its addresses are not known."""
+    aimed: bool = False
+    """Other addresses are looked at than before, which is no change of the network."""
+    elsewhere: str | None = None
+    """Without a way to addresses that are known: the one to the rest of the world, when the addresses may be other
+    ones there."""
 
 
 Input = Spawned | SpawnFailed | Exited | Word | Reconnect | Stop | Route
@@ -121,6 +127,8 @@ class ConnectionStart:
     """This node key may no longer be registered."""
     had_session: bool = False
     """There was a session in this run."""
+    avoid: tuple[str, ...] = ()
+    """Addresses (as in ConnectionInfo) at which an attempt got stuck, the one that is longest ago first."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -167,6 +175,11 @@ class Log:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class LookForRoute:
+    """Ask the kernel for the way to the control server; answered by Route when it is another one."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Up:
     """Every child was up once: the daemon has started."""
 
@@ -180,4 +193,4 @@ class Exit:
     """What a person has to know, if only a person can mend it: "cannot X: why; what to do"."""
 
 
-Command = Spawn | Kill | Terminate | Send | Log | Up | Exit
+Command = Spawn | Kill | Terminate | Send | Log | LookForRoute | Up | Exit

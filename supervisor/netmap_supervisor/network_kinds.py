@@ -41,7 +41,7 @@ class ControlUrl(Written):
         if scheme.lower() not in DEFAULT_PORTS:
             raise BadValue(f"the scheme is {escape(scheme, 20)!r}; http and https are known")
         try:
-            return str(WebUrl.parse_origin(text))
+            return str(WebUrl.parse_origin(text, interface=True))
         except BadUrl as error:
             raise BadValue(f"the URL cannot be used: {error}") from None
 

@@ -1,23 +1,30 @@
 """Notices when the way to the control server changes: the kernel's rtnetlink, asked only when it may matter.
 
 A filter in the kernel lets default routes, addresses and interfaces through and nothing else, so that a router with
-thousands of route changes a minute does not wake us. Not here: what a change means (`core`).
+thousands of route changes a minute does not wake us; for what it hides `look` is called while there is no session. Not
+here: which addresses count (`control_routes`) and what a change means (`core`).
 Layouts: linux/netlink.h, linux/rtnetlink.h, rtnetlink(7), netlink(7).
 """
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import ipaddress
+import itertools
 import os
 import socket
 import struct
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from netmap_supervisor.control_routes import ControlRoutes
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from netmap_actors.bus.loop import Loop, Timer
+    from netmap_supervisor.core_messages import Route
 
 __all__ = ["RouteWatch", "route_in", "route_to"]
 
@@ -39,19 +46,24 @@ _RTA_DST, _RTA_OIF, _RTA_GATEWAY, _RTA_PREFSRC, _RTA_VIA = 1, 4, 5, 7, 18
 _UNUSABLE = frozenset({6, 7, 8})
 """RTN_BLACKHOLE, RTN_UNREACHABLE, RTN_PROHIBIT."""
 _MAX_MESSAGE = 64 * 1024
+_ROOT_SERVER = ("198.41.0.4", "2001:503:ba3e::2:30")
+"""a.root-servers.net. Nothing is sent there: the kernel is asked which way it would."""
+_MAX_LINES, _MAX_NAME_SERVERS = 100, 3
+"""Of resolv.conf(5), which heeds three servers."""
+_WIDE = 8
+"""Bits of a destination from which on a route is one of many. A VPN may lay two of one bit over the default route."""
 
 
 class RouteWatch:
-    """Calls `on_route(text)` when the route to `target` is another one; None when there is none.
+    """Calls `on_route` when the way to the control server is another one.
 
     Where the kernel gives no such socket nothing is ever told, and `available` is false.
     """
 
-    def __init__(self, loop: Loop, on_route: Callable[[str | None], object]) -> None:
+    def __init__(self, loop: Loop, on_route: Callable[[Route], object]) -> None:
         self._loop = loop
         self._on_route = on_route
-        self._target = ""
-        self._known: str | None = None
+        self._routes = ControlRoutes(route_to, rest_of_the_world)
         self._timer: Timer | None = None
         self._looked_at = float("-inf")
         self.looks = 0
@@ -64,15 +76,17 @@ class RouteWatch:
         """The kernel tells of changes."""
         return self._socket is not None
 
-    def aim(self, address: str) -> None:
-        """Look at the route to this address (host:port of the connection); an empty one changes nothing."""
-        host = address.rpartition(":")[0].strip("[]")
-        if host == self._target or self._socket is None or not _is_address(host):
-            return
-        self._target = host
-        self._known = route_to(host)
-        # Told without a change: until now nobody knew.
-        self._on_route(self._known)
+    def aim(self, lookup: tuple[int, Sequence[str]], remote: str) -> None:
+        """Look at the ways to these addresses; `remote` is that of the present connection, empty for none."""
+        if self._socket is not None:
+            self._tell(self._routes.aim(*lookup, remote))
+
+    def look(self) -> None:
+        """Ask the kernel now."""
+        if self._socket is not None:
+            self._looked_at = self._loop.now()
+            self.looks += 1
+            self._tell(self._routes.look())
 
     def close(self) -> None:
         """Listen no more."""
@@ -93,30 +107,36 @@ class RouteWatch:
         except OSError:
             # ENOBUFS: some were lost. We only wanted to know that there were any.
             pass
-        if self._timer is None and self._target:
+        if self._timer is None:
             now = self._loop.now()
-            self._timer = self._loop.at(max(now + SETTLE, self._looked_at + LOOK_INTERVAL), self._look)
+            self._timer = self._loop.at(max(now + SETTLE, self._looked_at + LOOK_INTERVAL), self._settled)
 
-    def _look(self) -> None:
+    def _settled(self) -> None:
         self._timer = None
-        self._looked_at = self._loop.now()
-        self.looks += 1
-        route = route_to(self._target)
-        if route != self._known:
-            self._known = route
+        self.look()
+
+    def _tell(self, route: Route | None) -> None:
+        if route is not None:
             self._on_route(route)
 
 
 def route_to(host: str) -> str | None:
     """The way to an IP address as the kernel would choose it now: "eth0 via 192.0.2.1 from 192.0.2.7".
 
-    None: there is none. The text is for comparing and for logs.
+    None: there is none. Empty: the kernel cannot be asked. The text is for comparing and for logs.
     """
-    address = ipaddress.ip_address(host.partition("%")[0])
+    host, _, interface = host.partition("%")
+    address = ipaddress.ip_address(host)
     family = socket.AF_INET if address.version == 4 else socket.AF_INET6
     packed = address.packed
     request = _ROUTE.pack(family, 8 * len(packed), 0, 0, 0, 0, 0, 0, 0)
     request += _ATTRIBUTE.pack(4 + len(packed), _RTA_DST) + packed
+    if interface:
+        try:
+            index = int(interface) if interface.isdecimal() else socket.if_nametoindex(interface)
+            request += _ATTRIBUTE.pack(4 + _INT.size, _RTA_OIF) + _INT.pack(index)
+        except (OSError, struct.error):
+            return None  # it is not there (any more)
     message = _HEADER.pack(_HEADER.size + len(request), _GETROUTE, _NLM_F_REQUEST, 1, 0) + request
     try:
         with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, _NETLINK_ROUTE) as asker:
@@ -124,8 +144,20 @@ def route_to(host: str) -> str | None:
             asker.sendto(message, (0, 0))
             answer = asker.recv(_MAX_MESSAGE)
     except OSError:
-        return None
+        return ""
     return route_in(answer)
+
+
+def rest_of_the_world() -> list[str]:
+    """Addresses a lookup begins with: our name servers, unless they are this machine itself, and a root server."""
+    servers: list[str] = []
+    # Without the file the root server stands for all.
+    with contextlib.suppress(OSError), Path("/etc/resolv.conf").open(errors="replace") as file:
+        for line in itertools.islice(file, _MAX_LINES):
+            keyword, _, server = line.strip().partition(" ")
+            if keyword == "nameserver" and _is_elsewhere(server.strip()):
+                servers.append(server.strip())
+    return [*servers[:_MAX_NAME_SERVERS], *_ROOT_SERVER]
 
 
 def route_in(answer: bytes) -> str | None:
@@ -142,12 +174,11 @@ def route_in(answer: bytes) -> str | None:
         return None
 
 
-def _is_address(host: str) -> bool:
+def _is_elsewhere(host: str) -> bool:
     try:
-        ipaddress.ip_address(host.partition("%")[0])
+        return not ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
-    return True
 
 
 def _text(attributes: dict[int, bytes]) -> str:
@@ -213,8 +244,8 @@ class _Program(ctypes.Structure):
 
 
 def _attach_filter(listener: socket.socket) -> None:
-    """Classic BPF: interfaces, addresses, and routes whose destination has no bits. It reads in network byte order."""
-    load_half, load_byte, jump_equal, answer = 0x28, 0x30, 0x15, 0x06
+    """Classic BPF: interfaces, addresses, and routes whose destination has few bits. It reads in network byte order."""
+    load_half, load_byte, jump_equal, jump_not_below, answer = 0x28, 0x30, 0x15, 0x35, 0x06
     taken = [socket.htons(kind) for kind in (_NEWLINK, _DELLINK, _NEWADDR, _DELADDR)]
     new_route, del_route = socket.htons(_NEWROUTE), socket.htons(_DELROUTE)
     instructions = (
@@ -223,7 +254,7 @@ def _attach_filter(listener: socket.socket) -> None:
         (jump_equal, 1, 0, new_route),
         (jump_equal, 0, 3, del_route),
         (load_byte, 0, 0, _HEADER.size + 1),  # rtm_dst_len
-        (jump_equal, 0, 1, 0),
+        (jump_not_below, 1, 0, _WIDE),
         (answer, 0, 0, 0xFFFF),
         (answer, 0, 0, 0),
     )

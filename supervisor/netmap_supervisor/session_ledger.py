@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 __all__ = ["MAP_STAGE", "End", "SessionLedger"]
 
 MAP_STAGE = "map"
+MAX_ADDRESSES = 16
+"""Addresses of one lookup that count."""
 STAGE_STATES = {
     "": "starting",
     "resolve": "resolving",
@@ -46,6 +48,8 @@ class End:
     """Seconds since its map request."""
     retry_after: float
     """Seconds the server asked us to wait."""
+    address: str = ""
+    """It was connected to; empty: to none."""
 
 
 class SessionLedger:
@@ -59,6 +63,8 @@ class SessionLedger:
         self.had_session = False
         """A full map was applied in this run."""
         self.server_key = ""
+        self.lookup: tuple[int, tuple[str, ...]] = (0, ())
+        """The last one that found something: the generation that made it, and the addresses."""
         self.auth_url = ""
         self.refused = False
         """The last attempt was refused in a way that only a person can mend."""
@@ -102,6 +108,8 @@ class SessionLedger:
         self.remote_address = message.remote_address or self.remote_address
         self.server_key = message.server_key or self.server_key
         self.proxy = message.proxy
+        if message.addresses:
+            self.lookup = (self.generation, tuple(message.addresses[:MAX_ADDRESSES]))
 
     def registered(self, message: internal_pb2.Registered) -> None:
         """The server took the registration."""
@@ -157,6 +165,7 @@ class SessionLedger:
             had_map=self.full_map,
             lived=lived,
             retry_after=0.0 if words is None else words.retry_after,
+            address=self.remote_address,
         )
         self.ended_counts[reason.value] += 1
         self.last_end = end

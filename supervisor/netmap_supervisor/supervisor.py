@@ -32,8 +32,8 @@ from netmap_supervisor.core_messages import (
     Exited,
     Kill,
     Log,
+    LookForRoute,
     Now,
-    Route,
     Send,
     Spawn,
     Spawned,
@@ -191,7 +191,7 @@ class Supervisor(pykka.ThreadingActor):
         if self._notifier.watchdog_interval is not None:
             self._loop.every(self._notifier.watchdog_interval, self._ping_watchdog)
         self._tell_facts(endpoints.updates, endpoints.requests)
-        self._routes = RouteWatch(self._loop, lambda text: self.happened(Route(text)))
+        self._routes = RouteWatch(self._loop, self.happened)
         if not self._routes.available:
             self.event(
                 "warning", "link_watch_unavailable", {"detail": "changes of the network show by silence only"}
@@ -249,7 +249,7 @@ class Supervisor(pykka.ThreadingActor):
                 break
         ledger = self._core.connection.ledger
         if self._routes is not None:
-            self._routes.aim(ledger.remote_address)
+            self._routes.aim(ledger.lookup, ledger.remote_address)
         if self._unburied is not None and ledger.has_last_words:
             self._bury(self._unburied)
 
@@ -327,6 +327,9 @@ class Supervisor(pykka.ThreadingActor):
                     self.tell(actor, body)
                 case Log(level, event, fields):
                     self.event(level, event, fields)
+                case LookForRoute():
+                    if self._routes is not None:
+                        self._routes.look()
                 case Up():
                     self.event("info", "up", {})
                     self._notifier.send(READY="1", STATUS=self._status_line())

@@ -8,12 +8,14 @@ from typing import Any
 from netmap_actors.exit_reason import ExitReason, status_of
 from netmap_actors.wire import internal_pb2
 from netmap_supervisor.child_spec import ChildSpec, SupervisorFlags
+from netmap_supervisor.control_routes import ControlRoutes
 from netmap_supervisor.core import SupervisorCore
 from netmap_supervisor.core_messages import (
     Exit,
     Exited,
     Kill,
     Log,
+    LookForRoute,
     Now,
     Reconnect,
     Route,
@@ -34,10 +36,28 @@ BODY = {
 }
 
 
+class SimulatedKernel:
+    """The routes of one machine: a default one for each family, and others."""
+
+    ELSEWHERE = ("198.41.0.4", "2001:503:ba3e::2:30")
+
+    def __init__(self) -> None:
+        self.default: dict[bool, str | None] = {False: "eth0 via 192.0.2.254", True: "eth0 via fe80::1"}
+        """IPv6 or not -> the way."""
+        self.own: dict[str, str] = {}
+        """Address -> the way of a VPN."""
+
+    def ask(self, host: str) -> str | None:
+        return self.own.get(host) or self.default[":" in host]
+
+    def elsewhere(self) -> tuple[str, ...]:
+        return self.ELSEWHERE
+
+
 class SimulatedShell:
     """Carries out commands against simulated processes; asserts what must hold after each of them."""
 
-    def __init__(self, names=NAMES, *, jitter=None, flags=None, specs=None, **core) -> None:
+    def __init__(self, names=NAMES, *, jitter=None, flags=None, specs=None, kernel=None, **core) -> None:
         self.boottime, self.monotonic, self.wall = 10_000.3, 5_000.3, 1_700_000_000.0
         specs = specs or [ChildSpec(name=name) for name in names]
         self.core = SupervisorCore(
@@ -76,6 +96,7 @@ class SimulatedShell:
         """To the control server, as the kernel would say; empty: nobody asks it."""
         self._told_way: str | None = ""
         self.looks = 0
+        self.routes = None if kernel is None else ControlRoutes(kernel.ask, kernel.elsewhere)
         self._depth = 0
         self._later: list = []
 
@@ -109,6 +130,9 @@ class SimulatedShell:
         if isinstance(body, internal_pb2.Heartbeat | internal_pb2.Ready):
             self.heard_at[actor] = self.monotonic
         self.feed(Word(envelope))
+        if self.routes is not None:
+            ledger = self.core.connection.ledger
+            self._told(self.routes.aim(*ledger.lookup, ledger.remote_address))
 
     def ready(self, actor: str) -> None:
         self.word(actor, internal_pb2.Hello(pid=1))
@@ -164,12 +188,19 @@ class SimulatedShell:
         """The kernel knows another way, or none; `told`: and says so by itself."""
         self.way = text
         if told:
-            self._look()
+            self.look()
 
-    def _look(self) -> None:
-        if self.way != self._told_way:
+    def look(self) -> None:
+        """The kernel gave notice, or is asked."""
+        if self.routes is not None:
+            self._told(self.routes.look())
+        elif self.way != self._told_way:
             self._told_way = self.way
             self.route(self.way)
+
+    def _told(self, route: Route | None) -> None:
+        if route is not None:
+            self.feed(route)
 
     def reconnect(self) -> None:
         self.feed(Reconnect())
@@ -268,9 +299,9 @@ class SimulatedShell:
             case Up():
                 assert not self.up
                 self.up = True
-            case _ if type(command).__name__ == "LookForRoute":
+            case LookForRoute():
                 self.looks += 1
-                self._later.append(self._look)
+                self._later.append(self.look)
             case Exit(code):
                 assert self.exit is None
                 assert not self.processes, "the run ends after every process did"

@@ -339,6 +339,8 @@ URL = ControlUrl()
         ("http://hs.example.com:8080", "http://hs.example.com:8080"),
         ("http://[FD7A::0:1]:8080/", "http://[fd7a::1]:8080"),
         ("https://[::1]", "https://[::1]"),
+        ("http://[FE80::0:1%eth0]:80", "http://[fe80::1%25eth0]"),
+        ("http://[fe80::1%25wl-0.1]:8080", "http://[fe80::1%25wl-0.1]:8080"),
         ("http://10.0.0.1", "http://10.0.0.1"),
         ("http://head_scale:8080", "http://head_scale:8080"),
         ("https://bücher.example", "https://xn--bcher-kva.example"),
@@ -353,7 +355,8 @@ def test_a_control_url_has_one_way_of_writing(given: str, value: str) -> None:
     "given",
     [
         "", "hs.example.com", "ftp://x", "https://", "https://:443", "https://x/path", "https://x/?a", "https://x?", "https://x#f",
-        "https://x:99999", "https://x:0", "https://x:a", "https://[fe80::1%eth0]", "https://[zz]", "https://[::1", "https://1.2.3.999",
+        "https://x:99999", "https://x:0", "https://x:a", "https://[fe80::1%]", "https://[2001:db8::1%eth0]",
+        "https://[zz]", "https://[::1", "https://1.2.3.999",
         "https://a b", "https://-x", "https://x\n", "https://user:verysecret@x", "https://verysecret@x:443/", 7,
         "https://" + "a." * 200,
     ],

@@ -19,6 +19,8 @@ from netmap_actors.transport.address import Address
         ("http://localhost:8080", "localhost", 8080, "localhost:8080"),
         ("http://127.0.0.1", "127.0.0.1", 80, "127.0.0.1"),
         ("http://[::1]:9", "::1", 9, "[::1]:9"),
+        ("http://[fe80::1%25eth0]:9", "fe80::1%eth0", 9, "[fe80::1]:9"),
+        ("http://[fe80::1%eth0]", "fe80::1%eth0", 80, "[fe80::1]"),
     ],
 )
 def test_a_control_url_is_taken_apart(text: str, host: str, port: int, header: str) -> None:

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from netmap_actors.exit_reason import ExitReason
+from netmap_actors.wire import internal_pb2
 from netmap_supervisor.suspicion import GRACE, ROUTE_WAIT, Suspicion
 from tests.unit.simulated_shell import SimulatedShell
 
@@ -185,7 +186,6 @@ def test_the_end_of_the_connection_ends_the_suspicion() -> None:
     assert ended(shell) == {"closed": 1}
 
 
-@pytest.mark.xfail(strict=True, reason="an end that is read right after waking counts as any end")
 @pytest.mark.parametrize("lived", [60.0, 3.0], ids=["good-session", "young-session"])
 @pytest.mark.parametrize("reason", [ExitReason.CLOSED, ExitReason.ERROR])
 @pytest.mark.parametrize("suspicion", ["wake", "link", "wake-not-seen-before-the-end"])
@@ -206,6 +206,7 @@ def test_an_end_that_is_read_while_the_connection_is_suspected_is_answered_at_on
             shell.route(CAFE)
         case _:
             shell.suspend(60.0)
+    shell.word(CONNECTION, internal_pb2.SessionEnded(reason=reason.value, stage="map"))
     shell.end(CONNECTION, reason)
     before = shell.incarnation(CONNECTION)
     shell.advance(0.25)

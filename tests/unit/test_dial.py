@@ -125,7 +125,6 @@ def test_f39_an_address_that_says_nothing_costs_a_quarter_second(loop: Loop, lis
         stream.close()
 
 
-@pytest.mark.xfail(strict=True, reason="an address that got stuck before is tried like any other")
 def test_an_address_that_got_stuck_before_is_tried_last(loop: Loop, listener: socket.socket) -> None:
     with socket.create_server(("127.0.0.2", 0)) as other:
         good, stuck = address_of(listener), Address("127.0.0.2", other.getsockname()[1])
@@ -136,7 +135,6 @@ def test_an_address_that_got_stuck_before_is_tried_last(loop: Loop, listener: so
         assert connected(loop, [stuck, good], avoid=both).remote == good, "its turn is longer ago"
 
 
-@pytest.mark.xfail(strict=True, reason="an address that got stuck before is tried like any other")
 def test_an_address_that_got_stuck_before_waits_for_a_slow_one(loop: Loop, listener: socket.socket) -> None:
     stuck = address_of(listener)
     began = loop.now()
@@ -215,7 +213,6 @@ def test_a_name_becomes_addresses_in_the_resolvers_order(loop: Loop, monkeypatch
     assert look_up(loop, "control.example") == [Address("fe80::1", 443, 2), Address("192.0.2.1", 443)]
 
 
-@pytest.mark.xfail(strict=True, reason="the interface of a link-local address is lost")
 @pytest.mark.parametrize("zone", ["lo", "1"])
 def test_a_link_local_address_keeps_its_interface(loop: Loop, zone: str) -> None:
     assert look_up(loop, f"fe80::1%{zone}") == [Address("fe80::1", 443, 1)]

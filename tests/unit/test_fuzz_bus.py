@@ -31,6 +31,7 @@ from netmap_actors.wire.codec import MAX_CONTROL_MESSAGE, Codec, ForeignEnvelope
 from netmap_actors.wire.pieces import BadPieces, cut, first_text
 from netmap_actors.wire.topics import SCHEMA, Kind, topic_of
 from netmap_supervisor.admin import AdminServer
+from netmap_supervisor.control_routes import ControlRoutes
 from netmap_supervisor.core_messages import Stop, Word
 from netmap_supervisor.operator_requests import OperatorRequests
 from netmap_supervisor.report import Own, make_report
@@ -201,7 +202,8 @@ def test_words_to_the_supervisor(envelopes: list[internal_pb2.Envelope], mapped:
     loop: Any = _Loop()
     requests = OperatorRequests(daemon, loop, dict)
     routes = RouteWatch.__new__(RouteWatch)
-    routes._loop, routes._on_route, routes._target, routes._known = loop, lambda _: None, "", None
+    routes._loop, routes._on_route, routes.looks = loop, shell.feed, 0
+    routes._routes = ControlRoutes(lambda host: f"eth0 via {host}", lambda: ["192.0.2.1"])
     routes._socket = SimpleNamespace()  # type: ignore[assignment]
     replies: list[Any] = []
     for envelope in envelopes:
@@ -210,7 +212,9 @@ def test_words_to_the_supervisor(envelopes: list[internal_pb2.Envelope], mapped:
             requests._waiting[envelope.dev_reply.token] = (waiting, SimpleNamespace(cancel=lambda: None))  # type: ignore[assignment]
         if not requests.on_word(envelope):
             shell.feed(Word(envelope))
-        routes.aim(shell.core.connection.ledger.remote_address)
+        ledger = shell.core.connection.ledger
+        routes.aim(ledger.lookup, ledger.remote_address)
+        routes.look()
         daemon.report()
         for _, fields in shell.logs:
             msgspec.json.encode(fields)

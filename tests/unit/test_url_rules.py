@@ -158,7 +158,40 @@ def test_an_ambiguous_control_url_is_refused_by_the_option_and_by_the_connection
     """A path is refused anyway, so the fault is tried with nothing behind it, too; the option strips outer spaces."""
     for name, url in AMBIGUOUS.items():
         for text in {url, url.removesuffix("/")}:
-            assert text.strip() != text or not taken_as_control_url(text), name
+            # An operator knows the interfaces of this machine; nobody else's URL may name one.
+            ours = name in {"zone id", "raw zone id"}
+            assert text.strip() != text or taken_as_control_url(text) is ours, name
+
+
+@pytest.mark.parametrize(
+    ("text", "same"),
+    [
+        ("http://[fe80::1%25eth0]:8080", "http://[fe80::1%25eth0]:8080"),
+        ("http://[FE80:0::1%eth0]", "http://[fe80::1%25eth0]"),
+    ],
+)
+def test_a_control_server_at_a_link_local_address_is_named_with_its_interface(text: str, same: str) -> None:
+    url = ControlUrl.parse(text)
+    assert url.text == same
+    assert url.host == "fe80::1%eth0"
+    assert "%" not in url.host_header
+    assert url.is_origin_of(f"http://{url.host_header}/machine/ping")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "http://[fd7a::1%25eth0]",
+        "http://[fe80::1%25]",
+        "http://[fe80::1%25eth/0]",
+        "http://[fe80::1%25eth0%25eth1]",
+        "http://[fe80::1%25an-interface-too-long]",
+        "http://fe80::1%25eth0",
+    ],
+)
+def test_only_a_link_local_address_has_an_interface(text: str) -> None:
+    with pytest.raises(ConfigurationError):
+        ControlUrl.parse(text)
 
 
 @pytest.mark.parametrize("url", CLEAR)

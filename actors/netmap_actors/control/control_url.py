@@ -26,7 +26,7 @@ class ControlUrl:
     def parse(cls, text: str) -> ControlUrl:
         """Raises ConfigurationError unless it is http(s)://host[:port]."""
         try:
-            url = WebUrl.parse_origin(text)
+            url = WebUrl.parse_origin(text, interface=True)
         except BadUrl as error:
             shown = "" if "@" in text else f" {escape(text)}"
             raise ConfigurationError(
@@ -39,18 +39,27 @@ class ControlUrl:
         return self.scheme == "https"
 
     @property
+    def name(self) -> str:
+        """The host without the interface of a link-local address, which means nothing to others (RFC 6874)."""
+        return self.host.partition("%")[0]
+
+    @property
     def host_header(self) -> str:
         """host[:port], for `Host` and `:authority`."""
-        return WebUrl(self.scheme, self.host, self.port).authority
+        return self._web.authority
 
     @property
     def policy(self) -> UrlPolicy:
         """Which URLs of this server may be shown."""
-        return UrlPolicy.of(WebUrl(self.scheme, self.host, self.port))
+        return UrlPolicy.of(self._web)
 
     def is_origin_of(self, url: str) -> bool:
         """Whether another URL leads to this very server."""
         try:
-            return WebUrl.parse(url).origin == WebUrl(self.scheme, self.host, self.port).origin
+            return WebUrl.parse(url).origin == self._web.origin
         except BadUrl:
             return False
+
+    @property
+    def _web(self) -> WebUrl:
+        return WebUrl(self.scheme, self.name, self.port)

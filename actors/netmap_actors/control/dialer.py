@@ -16,7 +16,7 @@ from netmap_actors.transport.tls import TlsStream
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from netmap_actors.bus.loop import Loop
     from netmap_actors.control.control_url import ControlUrl
@@ -53,11 +53,12 @@ class Dialer:
         on_open: Callable[[ByteStream], None],
         on_failed: Callable[[str], None],
         on_connected: Callable[[TcpStream], bool] | None = None,
+        avoid: Sequence[str] = (),
     ) -> Dialing:
         """Start; `on_open` or `on_failed` is called, once. `on_connected` is called before, with the TCP connection
-        still this Dialing's own, and may say False to give up.
+        still this Dialing's own, and may say False to give up. `avoid`: addresses as text that are tried last.
         """
-        return Dialing(self, addresses, on_open, on_failed, on_connected)
+        return Dialing(self, addresses, on_open, on_failed, on_connected, avoid)
 
     def explain(self, why: str) -> str:
         """A failure, with the proxy it may be the fault of."""
@@ -74,6 +75,7 @@ class Dialing:
         on_open: Callable[[ByteStream], None],
         on_failed: Callable[[str], None],
         on_connected: Callable[[TcpStream], bool] | None,
+        avoid: Sequence[str],
     ) -> None:
         self._dialer = dialer
         self._on_open = on_open
@@ -81,7 +83,7 @@ class Dialing:
         self._on_connected = on_connected
         self._stream: ByteStream | None = None
         self._tunnel: ConnectTunnel | None = None
-        self._dial = Dial(dialer.loop, addresses, self._connected, self._fail)
+        self._dial = Dial(dialer.loop, addresses, self._connected, self._fail, avoid)
 
     def cancel(self) -> None:
         """Give up: everything is closed and nobody is called."""
@@ -148,7 +150,7 @@ class Dialing:
         try:
             if url.is_https:
                 assert context is not None, "an https URL has a context"
-                stream = TlsStream(stream, context, url.host)
+                stream = TlsStream(stream, context, url.name)
         except (OSError, RemoteProtocolError) as error:
             self._broken(error)
             return

@@ -35,6 +35,8 @@ from netmap_actors.transport.tls import make_context
 from netmap_actors.wire import internal_pb2
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from netmap_actors.boot import Boot
     from netmap_actors.bus.loop import Timer
     from netmap_actors.clock import Clock
@@ -185,7 +187,10 @@ class ControlConnection(ActorBase):
 
     def _on_resolved(self, addresses: list[Address]) -> None:
         self._enter(Stage.CONNECT, self._settings.connect_limit)
-        self._dialing = self._dialer.dial(addresses, self._on_open, self._on_failed, self._on_connected)
+        self._tell_connection(addresses)
+        self._dialing = self._dialer.dial(
+            addresses, self._on_open, self._on_failed, self._on_connected, self._settings.avoid
+        )
 
     def _on_connected(self, tcp: TcpStream) -> bool:
         try:
@@ -458,12 +463,13 @@ class ControlConnection(ActorBase):
             )
         )
 
-    def _tell_connection(self) -> None:
+    def _tell_connection(self, looked_up: Sequence[Address] = ()) -> None:
         self.tell_supervisor(
             internal_pb2.ConnectionInfo(
                 generation=self._generation,
                 local_address=self._local,
-                remote_address=str(self._remote),
+                remote_address=str(self._remote or ""),
+                addresses=[str(address) for address in looked_up],
                 proxy=self._dialer.proxy.text if self._dialer.proxy is not None else "",
                 **self._node.told(),
             )

@@ -8,8 +8,13 @@ from __future__ import annotations
 import dataclasses
 import ipaddress
 import itertools
+import socket
+from typing import TYPE_CHECKING
 
-__all__ = ["Address", "interleave", "is_local_network"]
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["Address", "in_turn", "interleave", "is_local_network"]
 
 _LOCAL = tuple(
     ipaddress.ip_network(text)
@@ -38,7 +43,16 @@ class Address:
         return (self.ip, self.port, 0, self.scope) if self.is_ipv6 else (self.ip, self.port)
 
     def __str__(self) -> str:
-        return f"[{self.ip}]:{self.port}" if self.is_ipv6 else f"{self.ip}:{self.port}"
+        """IP:PORT, [IP]:PORT or [IP%INTERFACE]:PORT."""
+        zone = f"%{_interface(self.scope)}" if self.scope else ""
+        return f"[{self.ip}{zone}]:{self.port}" if self.is_ipv6 else f"{self.ip}:{self.port}"
+
+
+def _interface(index: int) -> str:
+    try:
+        return socket.if_indextoname(index)
+    except (OSError, OverflowError):
+        return str(index)
 
 
 def interleave(addresses: list[Address]) -> list[Address]:
@@ -49,6 +63,16 @@ def interleave(addresses: list[Address]) -> list[Address]:
     other = [a for a in addresses if a.is_ipv6 != addresses[0].is_ipv6]
     pairs = itertools.zip_longest(first, other)
     return [address for pair in pairs for address in pair if address is not None]
+
+
+def in_turn(addresses: list[Address], avoid: Sequence[str]) -> tuple[list[Address], list[Address]]:
+    """Addresses in the order to try them, and those to try only where they have failed or are slow.
+
+    `avoid`: addresses as text that did not work, the one that is longest ago first. At least one is tried at once.
+    """
+    first = interleave([address for address in addresses if str(address) not in avoid])
+    last = sorted((a for a in addresses if str(a) in avoid), key=lambda address: avoid.index(str(address)))
+    return (first, last) if first else (last[:1], last[1:])
 
 
 def is_local_network(ip: str) -> bool:

@@ -10,19 +10,21 @@ import os
 import socket
 from typing import TYPE_CHECKING
 
-from netmap_actors.transport.address import interleave
+from netmap_actors.transport.address import in_turn
 from netmap_actors.transport.tcp import TcpStream, new_socket
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from netmap_actors.bus.loop import Loop, Timer
     from netmap_actors.transport.address import Address
 
-__all__ = ["ATTEMPT_DELAY", "Dial"]
+__all__ = ["ATTEMPT_DELAY", "AVOIDED_DELAY", "Dial"]
 
 ATTEMPT_DELAY = 0.25
 """Seconds one attempt has before the next one joins it (RFC 8305, section 5)."""
+AVOIDED_DELAY = 2.0
+"""Seconds those that work have before one joins them that did not: more than a round trip on any line."""
 
 _MAX_REASONS = 4
 
@@ -36,9 +38,11 @@ class Dial:
         addresses: list[Address],
         on_connected: Callable[[TcpStream], None],
         on_failed: Callable[[str], None],
+        avoid: Sequence[str] = (),
     ) -> None:
+        """`avoid`: addresses as text at which earlier attempts got stuck; they are tried last."""
         self._loop = loop
-        self._waiting = interleave(addresses)
+        self._waiting, self._avoided = in_turn(addresses, avoid)
         self._on_connected = on_connected
         self._on_failed = on_failed
         self._attempts: dict[int, tuple[socket.socket, Address]] = {}
@@ -49,6 +53,7 @@ class Dial:
     def cancel(self) -> None:
         """Give up: every attempt is closed and nobody is called."""
         self._waiting.clear()
+        self._avoided.clear()
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -63,14 +68,20 @@ class Dial:
             self._timer.cancel()
             self._timer = None
         while self._waiting:
-            address = self._waiting.pop(0)
-            if self._start(address):
-                if self._waiting:
-                    self._timer = self._loop.at(self._loop.now() + ATTEMPT_DELAY, self._next)
+            if self._start(self._waiting.pop(0)) and self._waiting:
+                self._timer = self._loop.at(self._loop.now() + ATTEMPT_DELAY, self._next)
                 return
-        if not self._attempts:
+            if not self._attempts and not self._waiting:
+                self._waiting, self._avoided = self._avoided, []
+        if self._avoided:
+            self._timer = self._loop.at(self._loop.now() + AVOIDED_DELAY, self._turn_to_avoided)
+        elif not self._attempts:
             reasons = "; ".join(self._reasons[:_MAX_REASONS]) or "there is no address to try"
             self._loop.call_soon(lambda: self._on_failed(f"cannot connect: {reasons}"))
+
+    def _turn_to_avoided(self) -> None:
+        self._waiting, self._avoided = self._avoided, []
+        self._next()
 
     def _start(self, address: Address) -> bool:
         try:
@@ -98,7 +109,10 @@ class Dial:
             return
         attempt.close()
         self._note(address, number)
-        self._next()
+        if not self._waiting and not self._attempts:
+            self._turn_to_avoided()
+        elif self._waiting:
+            self._next()
 
     def _note(self, address: Address, number: int) -> None:
         self._reasons.append(f"{address}: {os.strerror(number)}")

@@ -31,7 +31,12 @@ def resolve(
     on_failed: Callable[[str], None],
 ) -> None:
     """Look `host` up; one of the two is called in the loop's thread. The text says why there is no address."""
-    literal = _literal(host, port)
+    try:
+        literal = _literal(host, port)
+    except OSError:
+        why = f"cannot resolve {host}: there is no interface {host.partition('%')[2]}"
+        loop.call_soon(lambda: on_failed(why))
+        return
     if literal is not None:
         loop.call_soon(lambda: on_resolved([literal]))
         return
@@ -54,10 +59,15 @@ def resolve(
 
 
 def _literal(host: str, port: int) -> Address | None:
+    """Raises OSError where the interface of a link-local address is not there."""
+    ip, _, zone = host.partition("%")
     try:
-        return Address(str(ipaddress.ip_address(host)), port)
+        address = str(ipaddress.ip_address(ip))
     except ValueError:
         return None
+    if not zone:
+        return Address(address, port)
+    return Address(address, port, int(zone) if zone.isdecimal() else socket.if_nametoindex(zone))
 
 
 def _addresses(

@@ -295,7 +295,7 @@ class LoginNeeded(_message.Message):
     def __init__(self, url: _Optional[str] = ...) -> None: ...
 
 class ConnectionInfo(_message.Message):
-    __slots__ = ("generation", "local_address", "remote_address", "server_key", "proxy", "previous_hostname", "hostname")
+    __slots__ = ("generation", "local_address", "remote_address", "server_key", "proxy", "previous_hostname", "hostname", "addresses")
     GENERATION_FIELD_NUMBER: _ClassVar[int]
     LOCAL_ADDRESS_FIELD_NUMBER: _ClassVar[int]
     REMOTE_ADDRESS_FIELD_NUMBER: _ClassVar[int]
@@ -303,6 +303,7 @@ class ConnectionInfo(_message.Message):
     PROXY_FIELD_NUMBER: _ClassVar[int]
     PREVIOUS_HOSTNAME_FIELD_NUMBER: _ClassVar[int]
     HOSTNAME_FIELD_NUMBER: _ClassVar[int]
+    ADDRESSES_FIELD_NUMBER: _ClassVar[int]
     generation: int
     local_address: str
     remote_address: str
@@ -310,7 +311,8 @@ class ConnectionInfo(_message.Message):
     proxy: str
     previous_hostname: str
     hostname: str
-    def __init__(self, generation: _Optional[int] = ..., local_address: _Optional[str] = ..., remote_address: _Optional[str] = ..., server_key: _Optional[str] = ..., proxy: _Optional[str] = ..., previous_hostname: _Optional[str] = ..., hostname: _Optional[str] = ...) -> None: ...
+    addresses: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, generation: _Optional[int] = ..., local_address: _Optional[str] = ..., remote_address: _Optional[str] = ..., server_key: _Optional[str] = ..., proxy: _Optional[str] = ..., previous_hostname: _Optional[str] = ..., hostname: _Optional[str] = ..., addresses: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Registered(_message.Message):
     __slots__ = ("generation", "machine_authorized", "user")
