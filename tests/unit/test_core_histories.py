@@ -333,6 +333,25 @@ class ComingBack(RuleBasedStateMachine):
             self.both_default_routes_come_or_go(number % 2 == 1)
             self.time_passes(up if number % 2 else down)
 
+    @rule(gone=st.floats(1.0, 60.0))
+    def only_a_vpn_leads_there_and_its_route_is_late(self, gone) -> None:
+        self.both_default_routes_come_or_go(False)
+        self.the_route_of_a_vpn_comes_or_goes_and_nobody_says_so(False)
+        self.time_passes(gone)
+        self.the_route_of_a_vpn_comes_or_goes_and_nobody_says_so(True)
+        self.time_passes(2 * SOON)
+
+    @rule(gone=st.floats(0.25, 9.0))
+    def an_attempt_hangs_while_the_network_goes_and_comes_back(self, gone) -> None:
+        self.server, self.shell.answers_probes = "swallows", False
+        self.both_default_routes_come_or_go(True)
+        self.the_connection_ends()
+        self.time_passes(8.0)
+        self.both_default_routes_come_or_go(False)
+        self.time_passes(gone)
+        self.both_default_routes_come_or_go(True)
+        self.time_passes(2 * SOON)
+
     # The connection's process
 
     @property

@@ -32,13 +32,21 @@ class Dialer:
     """How one control server is reached."""
 
     def __init__(
-        self, loop: Loop, url: ControlUrl, context: ssl.SSLContext | None, proxy: Proxy | None = None
+        self,
+        loop: Loop,
+        url: ControlUrl,
+        context: ssl.SSLContext | None,
+        proxy: Proxy | None = None,
+        avoid: Sequence[str] = (),
     ) -> None:
-        """`context`: for TLS, with the server and with an https proxy; None where there is neither."""
+        """`context`: for TLS, with the server and with an https proxy; None where there is neither. `avoid`: addresses
+        as text that are tried last.
+        """
         self.loop = loop
         self.url = url
         self.context = context
         self.proxy = proxy
+        self.avoid = avoid
 
     @property
     def target(self) -> tuple[str, int]:
@@ -53,12 +61,11 @@ class Dialer:
         on_open: Callable[[ByteStream], None],
         on_failed: Callable[[str], None],
         on_connected: Callable[[TcpStream], bool] | None = None,
-        avoid: Sequence[str] = (),
     ) -> Dialing:
         """Start; `on_open` or `on_failed` is called, once. `on_connected` is called before, with the TCP connection
-        still this Dialing's own, and may say False to give up. `avoid`: addresses as text that are tried last.
+        still this Dialing's own, and may say False to give up.
         """
-        return Dialing(self, addresses, on_open, on_failed, on_connected, avoid)
+        return Dialing(self, addresses, on_open, on_failed, on_connected)
 
     def explain(self, why: str) -> str:
         """A failure, with the proxy it may be the fault of."""
@@ -75,7 +82,6 @@ class Dialing:
         on_open: Callable[[ByteStream], None],
         on_failed: Callable[[str], None],
         on_connected: Callable[[TcpStream], bool] | None,
-        avoid: Sequence[str],
     ) -> None:
         self._dialer = dialer
         self._on_open = on_open
@@ -83,7 +89,7 @@ class Dialing:
         self._on_connected = on_connected
         self._stream: ByteStream | None = None
         self._tunnel: ConnectTunnel | None = None
-        self._dial = Dial(dialer.loop, addresses, self._connected, self._fail, avoid)
+        self._dial = Dial(dialer.loop, addresses, self._connected, self._fail, dialer.avoid)
 
     def cancel(self) -> None:
         """Give up: everything is closed and nobody is called."""

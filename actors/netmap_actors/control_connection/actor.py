@@ -35,8 +35,6 @@ from netmap_actors.transport.tls import make_context
 from netmap_actors.wire import internal_pb2
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from netmap_actors.boot import Boot
     from netmap_actors.bus.loop import Timer
     from netmap_actors.clock import Clock
@@ -110,9 +108,9 @@ class ControlConnection(ActorBase):
         self.loop.every(PROGRESS_INTERVAL, self._reports.progress)
         self.ready()
         self._enter(Stage.RESOLVE, settings.resolve_limit)
-        host, port = self._dialer.target
+        dialer = self._dialer
         resolve(
-            self.loop, host, port, self._on_resolved, lambda why: self._on_failed(self._dialer.explain(why))
+            self.loop, *dialer.target, self._on_resolved, lambda why: self._on_failed(dialer.explain(why))
         )
 
     def on_supervisor(self, envelope: internal_pb2.Envelope) -> None:
@@ -183,14 +181,13 @@ class ControlConnection(ActorBase):
         settings = self._settings
         proxy = choose_proxy(self._url, settings.proxy, os.environ)
         secured = self._url.is_https or (proxy is not None and proxy.scheme == "https")
-        return Dialer(self.loop, self._url, make_context(settings.ca_file) if secured else None, proxy)
+        context = make_context(settings.ca_file) if secured else None
+        return Dialer(self.loop, self._url, context, proxy, settings.avoid)
 
     def _on_resolved(self, addresses: list[Address]) -> None:
         self._enter(Stage.CONNECT, self._settings.connect_limit)
-        self._tell_connection(addresses)
-        self._dialing = self._dialer.dial(
-            addresses, self._on_open, self._on_failed, self._on_connected, self._settings.avoid
-        )
+        self._tell_connection(*addresses)
+        self._dialing = self._dialer.dial(addresses, self._on_open, self._on_failed, self._on_connected)
 
     def _on_connected(self, tcp: TcpStream) -> bool:
         try:
@@ -463,7 +460,7 @@ class ControlConnection(ActorBase):
             )
         )
 
-    def _tell_connection(self, looked_up: Sequence[Address] = ()) -> None:
+    def _tell_connection(self, *looked_up: Address) -> None:
         self.tell_supervisor(
             internal_pb2.ConnectionInfo(
                 generation=self._generation,
