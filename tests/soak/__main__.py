@@ -43,6 +43,7 @@ def main() -> int:
         ("processes started again", f"{day.respawns}"),
         ("kills by the Supervisor", f"{day.kills}, each with its fault"),
         ("latest verdict", f"{day.latest_verdict:.2f} s after the last MapResponse"),
+        ("latest attempt", f"{day.latest_return:.2f} s after a route came back"),
         ("lowest window", f"{100 * lowest:.0f} % over {received / 2**20:.0f} MiB in one session"),
     ):
         print(f"{name:<34}{text}")

@@ -18,7 +18,7 @@ from netmap_actors.exit_reason import ExitReason
 from netmap_actors.liveness_detector import LivenessDetector, Report
 from netmap_actors.wire import internal_pb2
 from tests.unit.scripted_control import FIRST_MAP, KEEP_ALIVE, ScriptedControl
-from tests.unit.simulated_shell import SimulatedShell
+from tests.unit.simulated_shell import SimulatedKernel, SimulatedShell
 
 __all__ = ["KEEP_ALIVE_EVERY", "SILENCE", "Day", "long_session"]
 
@@ -33,8 +33,13 @@ START = 0.3
 FAULT_EVERY = 30.0
 FAULTS = (
     "kill -9", "kill -9", "silence", "pings only", "hung", "end of file", "goaway", "garbage", "publisher dies",
-    "liveness dies", "the machine sleeps",
+    "liveness dies", "the machine sleeps", "the network flaps", "a family goes", "the lid is closed",
 )  # fmt: skip
+ADDRESSES = ("2001:db8::7", "198.51.100.7")
+BACK = 6.0
+"""Seconds from a route that came back to an attempt."""
+MOST_STARTS = 10
+"""Within a minute; more are held back whatever the network does."""
 _EXIT = {EndReason.CLOSED: ExitReason.CLOSED, EndReason.ERROR: ExitReason.ERROR}
 
 
@@ -52,6 +57,8 @@ class Figures:
     latest_verdict: float = 0.0
     """Seconds after the last MapResponse."""
     lowest_window: float = 1.0
+    latest_return: float = 0.0
+    """Seconds from a route to the next attempt."""
 
 
 class Day:
@@ -59,7 +66,11 @@ class Day:
 
     def __init__(self, seed: int) -> None:
         self._random = random.Random(seed)
-        self.shell = SimulatedShell(jitter=self._random.random)
+        self.kernel = SimulatedKernel()
+        self.shell = SimulatedShell(jitter=self._random.random, kernel=self.kernel)
+        self.shell.answers_probes = True
+        self._remote = ""
+        """The address of the present connection."""
         self.shell.obedient = True
         self.detector = LivenessDetector(hung_grace=GRACE)
         self.figures = Figures()
@@ -107,6 +118,15 @@ class Day:
         if shell.processes.get(CONNECTION) != incarnation:
             return
         self._tell_detector()
+        info = internal_pb2.ConnectionInfo(generation=incarnation, addresses=map(_with_port, ADDRESSES))
+        shell.word(CONNECTION, internal_pb2.StageEntered(generation=incarnation, stage="connect"))
+        shell.word(CONNECTION, info)
+        self._remote = next(filter(self.kernel.ask, ADDRESSES), "")
+        if not self._remote:
+            self._ends(ExitReason.ERROR)
+            return
+        info.remote_address = _with_port(self._remote)
+        shell.word(CONNECTION, info)
         server = self._server = ScriptedControl(limits=SessionLimits(silence=SILENCE))
         server.now = shell.boottime
         server.start()
@@ -226,17 +246,19 @@ class Day:
         self.shell.advance(seconds)
         self._tell_detector()
         self._progress()
-        if self._alive() and self._mood:
+        if self._alive() and self._mood and self._mood != "unreachable":
             since = self.shell.monotonic - self._struck_at
             assert since <= SILENCE + GRACE + 3 * PROGRESS, f"no verdict {since:.2f} s after {self._mood!r}"
         for verdict in self.detector.expire(self.shell.boottime):
             # Never early, never more than a second late.
             late = self.shell.boottime - self._last_at
             assert late >= SILENCE, f"a verdict {late:.3f} s after a MapResponse"
-            latest = SILENCE + {"hung": GRACE, "asleep": 3600.0 + PROGRESS}.get(self._mood, 0.0) + 0.05
+            asleep = 3600.0 + 4 * PROGRESS
+            slack = {"hung": GRACE, "asleep": asleep, "unreachable": asleep}.get(self._mood, 0.0)
+            latest = SILENCE + slack + 0.05
             assert late <= latest, f"a verdict only {late:.3f} s after the last MapResponse"
             assert self._mood, "a verdict about a server that is well"
-            if self._mood != "asleep":
+            if self._mood not in {"asleep", "unreachable"}:
                 self.figures.latest_verdict = max(self.figures.latest_verdict, late)
             self._server = None
             self.shell.verdict(verdict.reason.value, verdict.generation, verdict.session)
@@ -299,6 +321,75 @@ class Day:
                 self._expected.add((CONNECTION, self._generation))
                 shell.suspend(self._random.uniform(2.5, 3600.0))
                 shell.advance(0.01)
+            case "the network flaps":
+                for _ in range(self._random.randint(1, 3)):
+                    self._routes(ipv4=False, ipv6=False)
+                    self._live_on(self._random.choice((0.5, 0.5, 2.5, 33.0)))
+                    self._routes(ipv4=True, ipv6=True)
+                    self._live_on(self._random.uniform(0.0, 3.0))
+                self._come_back()
+            case "a family goes":
+                ipv6 = ":" in self._remote
+                self._routes(ipv4=ipv6, ipv6=not ipv6)
+                self._live_on(self._random.uniform(0.0, 20.0))
+                self._routes(ipv4=True, ipv6=True)
+                self._come_back()
+            case "the lid is closed":
+                self._routes(ipv4=False, ipv6=False)
+                self._live_on(0.5)
+                shell.suspend(self._random.uniform(2.5, 3600.0))
+                self._live_on(self._random.uniform(0.0, 8.0))
+                self._routes(ipv4=True, ipv6=True)
+                self._come_back()
+
+    # The network
+
+    def _routes(self, *, ipv4: bool, ipv6: bool) -> None:
+        """These default routes are there; the kernel says so, or it is found out."""
+        self.kernel.default = {
+            False: "eth0 via 192.0.2.254" if ipv4 else None,
+            True: "eth0 via fe80::1" if ipv6 else None,
+        }
+        if self._random.random() < 0.5:
+            self.shell.look()
+
+    def _live_on(self, seconds: float) -> None:
+        """Whatever happens to a connection meanwhile has its reason."""
+        until = self.shell.monotonic + seconds
+        while self.shell.monotonic < until:
+            self._connect()
+            reachable = bool(self.kernel.ask(self._remote)) if self._remote else False
+            self.shell.answers_probes = reachable
+            if not reachable and self._alive():
+                self._mood = "unreachable"
+            self._expected.add((CONNECTION, self.shell.incarnation(CONNECTION)))
+            if reachable and self._alive() and not self._mood:
+                self._step()
+            else:
+                self._advance(PROGRESS)
+
+    def _come_back(self) -> None:
+        """There is a route for good: an attempt begins, if none has."""
+        shell = self.shell
+        came, before = shell.boottime, shell.incarnation(CONNECTION)
+        starts = [at for at, actor, _ in shell.starts if actor == CONNECTION]
+        held = sum(at > came - 60.0 for at in starts) >= MOST_STARTS
+        while not self._alive():
+            self._live_on(PROGRESS)
+            if shell.incarnation(CONNECTION) > before:
+                break
+            took = shell.boottime - came
+            assert took <= (70.0 if held else BACK + PROGRESS), f"no attempt {took:.1f} s after the route"
+        if shell.incarnation(CONNECTION) > before and not held:
+            at = next(at for at, actor, number in shell.starts if (actor, number) == (CONNECTION, before + 1))
+            self.figures.latest_return = max(self.figures.latest_return, at - came)
+        # What became unreachable meanwhile is found out; then nothing harms it any more.
+        self._live_on(SILENCE + GRACE + 6.0)
+        shell.answers_probes = True
+
+
+def _with_port(address: str) -> str:
+    return f"[{address}]:443" if ":" in address else f"{address}:443"
 
 
 def long_session(messages: int, size: int, seed: int) -> tuple[int, float]:

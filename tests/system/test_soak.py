@@ -25,6 +25,7 @@ def test_an_hour_of_keep_alives_and_faults_leaves_no_promise_broken() -> None:
     assert figures.respawns >= 80
     assert figures.kills <= sum(figures.faults.values())
     assert SILENCE <= figures.latest_verdict <= SILENCE + 1.1
+    assert 0.0 < figures.latest_return <= 6.0
 
 
 def test_windows_are_never_less_than_half_open_however_much_comes() -> None:
