@@ -13,6 +13,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from tests.soak import network
 from tests.soak.real import Soak
 from tests.soak.simulated import Day, long_session
 
@@ -49,6 +50,9 @@ def main() -> int:
         print(f"{name:<34}{text}")
 
     print(f"\nreal, {options.minutes:g} min", flush=True)
+    reason = network.problem()
+    if reason is not None:
+        print(f"without routes that flap and sleeps: {reason}")
     with tempfile.TemporaryDirectory(prefix="nms-", dir="/tmp") as directory:
         report = Soak(options.minutes * 60.0, options.seed, Path(directory)).run()
     print(*report.lines(), sep="\n")
