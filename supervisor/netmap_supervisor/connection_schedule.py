@@ -44,7 +44,7 @@ class EndReason(enum.Enum):
 
 class _Pace(enum.Enum):
     AT_ONCE = enum.auto()
-    """The network changed or the machine slept: the server has no part in it."""
+    """The network changed or the machine slept just before: the server has no part in it."""
     PROMPT = enum.auto()
     """Our own kill or a crash: the server may be as well as ever."""
     SPREAD = enum.auto()
@@ -55,8 +55,8 @@ class _Pace(enum.Enum):
 
 _PACE = {
     EndReason.SILENCE: _Pace.PROMPT,
-    EndReason.WAKE: _Pace.AT_ONCE,
-    EndReason.LINK: _Pace.AT_ONCE,
+    EndReason.WAKE: _Pace.PROMPT,
+    EndReason.LINK: _Pace.PROMPT,
     EndReason.HUNG: _Pace.PROMPT,
     EndReason.OPERATOR: _Pace.PROMPT,
     EndReason.CRASHED: _Pace.PROMPT,
@@ -106,14 +106,15 @@ class ConnectionSchedule:
         delay = self._next(_Pace.AT_ONCE if suspected else _PACE[reason])
         if retry_after > 0:
             asked = retry_after * (1.0 + _RETRY_AFTER_SPREAD * self._jitter())
+            delay = max(delay, min(asked, MAX_RETRY_AFTER))
             self._held_until = now + min(asked, MAX_RETRY_AFTER)
-        return max(delay, self.held_until - now)
+        return max(delay, self._earliest() - now)
 
     def refused(self, now: float) -> float:
         """Seconds until the next start after a refusal only a person can mend."""
         self._fresh = False
         self._held_until = now + REFUSED_PACE
-        return self.held_until - now
+        return max(REFUSED_PACE, self._earliest() - now)
 
     def forget(self) -> None:
         """An operator asks for a connection: what happened before does not hold him up."""

@@ -12,7 +12,7 @@ from netmap_actors.exit_reason import ExitReason
 from netmap_actors.wire import internal_pb2
 from netmap_supervisor.child_machine import ActorState, ChildState
 from netmap_supervisor.child_spec import ChildSpec, Restart, Strategy, SupervisorFlags
-from netmap_supervisor.child_tree import FLAPPING
+from netmap_supervisor.child_tree import FLAPPING, TICK
 from tests.unit.simulated_shell import NAMES, SimulatedKernel, SimulatedShell
 
 CONNECTION = "control_connection"
@@ -251,7 +251,9 @@ class ComingBack(RuleBasedStateMachine):
         """Since when an attempt is owed."""
         self.way = self.there_is_a_way
         self.begun = self.shell.incarnation(CONNECTION)
-        self.stage_at = self.shell.boottime
+        self.stage_at = self.gone_at = self.shell.boottime
+        self.told = False
+        """The kernel gave notice while there was no way."""
 
     # The world
 
@@ -265,6 +267,7 @@ class ComingBack(RuleBasedStateMachine):
             ("eth0 via fe80::1" if ipv6 else "eth0 via 192.0.2.254") if there else None
         )
         self.shell.look()
+        self.told = self.told or not self.there_is_a_way
         self.look()
 
     @rule(there=st.booleans())
@@ -421,7 +424,13 @@ class ComingBack(RuleBasedStateMachine):
         if not way or shell.incarnation(CONNECTION) > self.begun:
             self.owed = None
         self.begun = shell.incarnation(CONNECTION)
-        if way and not before and self.stage not in {"map", "login"}:
+        if before and not way:
+            self.gone_at = shell.boottime
+        # What comes and goes between two looks, and nobody tells of it, was never gone.
+        missed = shell.boottime - self.gone_at >= TICK + STEP or self.told
+        if way:
+            self.told = False
+        if way and not before and missed and self.stage not in {"map", "login"}:
             self.owed = shell.boottime
             if CONNECTION in shell.processes and self.stage == "":
                 self.owed = None  # it has not looked for anything yet
