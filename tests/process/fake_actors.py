@@ -52,6 +52,14 @@ class Fake(ActorBase):
             reply = {"asked": json.loads(envelope.dev_command.json)}
             token = envelope.dev_command.token
             self.tell_supervisor(internal_pb2.DevReply(token=token, ok=True, json=json.dumps(reply).encode()))
+        elif body == "probe":
+            probe = envelope.probe
+            with (HERE / "boots" / f"probes-{self.boot.incarnation}").open("a") as file:
+                file.write(f"{probe.reason} {probe.timeout:g}\n")
+            answer = internal_pb2.ProbeResult(
+                token=probe.token, generation=self.boot.incarnation, answered=True, round_trip=0.01
+            )
+            self.tell_supervisor(answer)
         elif body == "connection_started" and self.boot.actor == "publisher":
             self.generation = envelope.connection_started.generation
             self.heartbeat_now()

@@ -357,6 +357,26 @@ def test_a_reload_takes_over_what_it_can_and_names_what_it_cannot(daemon) -> Non
     assert daemon.request("status")["pid"] == daemon.pid
 
 
+@pytest.mark.xfail(strict=True, reason="a new probe_timeout is never taken, whatever the reload says")
+def test_a_reloaded_probe_timeout_holds_from_the_next_connection_on(daemon) -> None:
+    daemon.write_settings(probe_interval=0.1, probe_timeout=5.0)
+    daemon.up()
+
+    def asked(generation: int) -> list[str]:
+        path = daemon.place / "boots" / f"probes-{generation}"
+        return path.read_text().splitlines() if path.exists() else []
+
+    wait_for(lambda: asked(1), LIMIT, "a probe")
+    daemon.write_settings(probe_timeout=7.0)
+    assert daemon.request("reload")["with_next_connection"] == ["probe_timeout"]
+    reloaded = len(asked(1))
+    wait_for(lambda: len(asked(1)) > reloaded + 2, LIMIT, "probes after the reload")
+    assert set(asked(1)) == {"interval 5"}, "it is the connection that was there before"
+    daemon.request("reconnect")
+    wait_for(lambda: asked(2), LIMIT, "a probe of the next connection")
+    assert set(asked(2)) == {"interval 7"}
+
+
 def test_a_command_for_the_embedded_server_goes_there_and_its_answer_comes_back(daemon) -> None:
     daemon.up()
     assert daemon.request("dev", command="faults", n=1) == {"asked": {"command": "faults", "n": 1}}

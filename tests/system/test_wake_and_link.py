@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import time
 from typing import TYPE_CHECKING
 
@@ -11,6 +13,7 @@ from tests.availability import unavailable
 from tests.system.daemon import Daemon
 from tests.system.dark_scene import client_port, joined_across
 from tests.system.moved_clocks import MovedClocks, problem
+from tests.waiting import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -79,6 +82,55 @@ def test_f52_a_step_of_the_wall_clock_does_nothing(
     assert after["connection"]["pid"] == before["connection"]["pid"]
     for event in ("wake_detected", "child_killed", "session_ended", "probe_sent"):
         assert not embedded.events(event)
+
+
+@pytest.mark.slow
+@pytest.mark.xfail(
+    strict=True, reason="a probe of before the sleep, unanswered after it, ends the connection"
+)
+def test_a_question_that_was_out_when_the_machine_fell_asleep_is_put_again(clocks: MovedClocks) -> None:
+    with Daemon("--probe-interval=1s", "--log-level=debug", env=clocks.env) as daemon:
+        before = daemon.wait_fresh()
+        answered = len(daemon.events("probe_answered"))
+        wait_for(lambda: len(daemon.events("probe_answered")) > answered, 10.0, "an answer")
+        # The server is slow for a moment; in it the lid is closed.
+        server = daemon.signal_actor("dev_control", signal.SIGSTOP)
+        sent = len(daemon.events("probe_sent"))
+        wait_for(lambda: len(daemon.events("probe_sent")) > sent, 5.0, "a question", every=0.02)
+        clocks.suspend(30.0)
+        daemon.wait_event("wake_detected", NOTICED + 5.0)
+        daemon.wait_event("probe_sent", 5.0, reason="wake")
+        os.kill(server, signal.SIGCONT)
+        daemon.wait_event("probe_answered", PROBE + 2.0, reason="wake")
+        daemon.wait_event("truth_probe", 10.0, outcome="alive")
+        after = daemon.wait_fresh()
+        assert after["connection"]["pid"] == before["connection"]["pid"]
+        assert not daemon.events("child_killed")
+
+
+@across_namespaces
+@pytest.mark.xfail(strict=True, reason="no truth probe after a wake when the route had gone before")
+def test_a_lid_that_is_closed_after_the_network_went_leads_to_the_truth(
+    namespaces: Pair, clocks: MovedClocks, tmp_path: Path
+) -> None:
+    with joined_across(namespaces, tmp_path, "--probe-interval=2s", env=clocks.env) as (
+        _server,
+        client,
+        _key,
+    ):
+        before = client.wait_fresh()
+        side = namespaces.client
+        side.run("ip", "link", "set", side.link, "down")
+        client.wait_event("link_changed", 10.0, route="none")
+        clocks.suspend(60.0)
+        client.wait_event("wake_detected", NOTICED + 5.0)
+        assert not client.events("probe_sent", reason="wake"), "there is nobody to ask"
+        side.run("ip", "link", "set", side.link, "up")
+        client.wait_event("probe_answered", 15.0, reason="link")
+        client.wait_event("truth_probe", 10.0, outcome="alive")
+        after = client.wait_fresh()
+        assert after["connection"]["pid"] == before["connection"]["pid"]
+        assert not client.events("child_killed")
 
 
 @across_namespaces

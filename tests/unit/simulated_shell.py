@@ -76,7 +76,11 @@ class SimulatedShell:
         self.beats = True
         self.spawns_fail = False
         self.answers_probes = False
-        """Each at once; off: never, and without a word that it was not answered."""
+        """Each at once; off: the connection says after the probe's time that there was no answer."""
+        self.mute = False
+        """The connection says nothing of probes: it does not read, or has no processor."""
+        self._unanswered: list[tuple[float, int, int]] = []
+        """(when its time is over, token, generation) of each probe without an answer."""
         self.reaps = True
         """SIGKILL ends a process at once."""
         self.unspawnable: set[str] = set()
@@ -214,7 +218,8 @@ class SimulatedShell:
         while not until():
             deadline = self.core.deadline()
             beat_at = (self.boottime // 5.0 + 1) * 5.0
-            at = min(end, beat_at, end if deadline is None else max(deadline, self.boottime))
+            told_at = min((at for at, _, _ in self._unanswered), default=end)
+            at = min(end, beat_at, *(max(t, self.boottime) for t in (deadline or end, told_at)))
             self._pass(at - self.boottime)
             # Sums round; a clock that is a hair past its deadline is what a real one would be.
             self.boottime = max(self.boottime, at)
@@ -223,10 +228,18 @@ class SimulatedShell:
                 self.beat()
             if deadline is not None and self.boottime >= deadline:
                 self.perform(self.core.expire(self.now))
+            self._tell_unanswered()
             if auto_ready:
                 self.make_ready()
             if at >= end:
                 return
+
+    def _tell_unanswered(self) -> None:
+        over = [one for one in self._unanswered if one[0] <= self.boottime]
+        self._unanswered = [one for one in self._unanswered if one[0] > self.boottime]
+        for _, token, generation in over:
+            if self.processes.get("control_connection") == generation:
+                self.probe_result(token, answered=False)
 
     def beat(self) -> None:
         for name in list(self.processes):
@@ -292,8 +305,8 @@ class SimulatedShell:
                 if isinstance(body, internal_pb2.Stop):
                     self._ask(actor)
                 self.sent.append((actor, type(body).__name__, body))
-                if self.answers_probes and isinstance(body, internal_pb2.Probe):
-                    self._later.append(lambda: self.probe_result(body.token))
+                if isinstance(body, internal_pb2.Probe):
+                    self._hear_probe(body)
             case Log(_, event, fields):
                 self.logs.append((event, dict(fields)))
             case Up():
@@ -306,6 +319,13 @@ class SimulatedShell:
                 assert self.exit is None
                 assert not self.processes, "the run ends after every process did"
                 self.exit = code
+
+    def _hear_probe(self, probe: internal_pb2.Probe) -> None:
+        if self.answers_probes:
+            self._later.append(lambda: self.probe_result(probe.token))
+        elif not self.mute:
+            generation = self.processes["control_connection"]
+            self._unanswered.append((self.boottime + probe.timeout, probe.token, generation))
 
     def _ask(self, actor: str) -> None:
         self.asked.append(actor)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import random
 
 import pytest
 
@@ -17,6 +18,7 @@ from netmap_actors.control.events import (
     Truth,
     TruthLearned,
 )
+from netmap_actors.protocol.map_framing import encode_frame
 from tests.unit.scripted_control import (
     FIRST_MAP,
     LOGGED_IN,
@@ -60,6 +62,26 @@ def test_a_probe_feeds_nothing(mapped) -> None:
     mapped.session.probe(1, 5.0, mapped.now)
     mapped.settle()
     assert len(mapped.take(ProbeEnded)) == 1
+    assert mapped.session.map.last_received_at == 1000.0
+
+
+@pytest.mark.xfail(strict=True, reason="the answer to PING stands behind a map that is still arriving")
+@pytest.mark.parametrize("arrived", [1, 40, 1000])
+def test_bytes_of_a_map_answer_a_probe_and_feed_nothing(mapped, arrived: int) -> None:
+    big = encode_frame(
+        b'{"Domain":"' + random.Random(1).randbytes(2000).hex().encode() + b'"}', compress=True
+    )
+    mapped.send_map_bytes(big[:5])
+    mapped.pings_heard = False
+    mapped.session.probe(7, 5.0, mapped.now)
+    mapped.settle()
+    assert mapped.http2.data_to_send(), "the answer, which stands behind the map and comes too late"
+    mapped.now += 4.0
+    mapped.send_map_bytes(big[5 : 5 + arrived])
+    assert mapped.take(ProbeEnded) == [ProbeEnded(7, True, 4.0)]
+    mapped.wait(10.0)
+    assert mapped.take(ProbeEnded) == []
+    assert mapped.take(MapDocument) == []
     assert mapped.session.map.last_received_at == 1000.0
 
 

@@ -249,3 +249,94 @@ def test_reports_that_complete_nothing_never_delay_a_judgement(
         elif (salt >> (index % 32)) & 1:
             with_noise.progress(progress(now, last=last, drained=now))
     assert with_noise.silence_deadline() == without.silence_deadline() == last + LIMIT
+
+
+@pytest.mark.xfail(strict=True, reason="a report that waited in a queue revives a connection that has ended")
+@pytest.mark.parametrize("report", ["stage_entered", "map_response", "progress", "paused"])
+def test_a_report_that_waited_does_not_revive_an_ended_connection(report: str) -> None:
+    detector = in_map(100.0)
+    detector.connection_ended(1)
+    if report == "stage_entered":
+        detector.stage_entered(1, 2, "map", 110.0, LIMIT)
+    elif report == "map_response":
+        detector.map_response(1, 2, 110.0)
+    elif report == "progress":
+        detector.progress(progress(110.0))
+    else:
+        detector.progress(progress(110.0, paused_since=105.0))
+    assert detector.deadline() is None
+    assert detector.silence_deadline() is None
+    assert [verdict for now in range(110, 400) for verdict in detector.expire(float(now))] == []
+    assert detector.foreign == 1
+    detector.connection_started(3)
+    detector.stage_entered(3, 1, "map", 400.0, LIMIT)
+    assert detector.deadline() == 400.0 + LIMIT
+
+
+def test_a_connection_that_was_ended_is_not_begun_again_by_a_word_that_was_late() -> None:
+    detector = in_map(100.0)
+    detector.connection_ended(2)
+    detector.connection_started(2)
+    detector.connection_started(1)
+    detector.connection_ended(1)
+    assert detector.connection.generation == 2
+    assert detector.deadline() is None
+
+
+@pytest.mark.xfail(strict=True, reason="the time the machine slept counts as a pause of the publisher")
+@pytest.mark.parametrize("asleep", [40.0, 4000.0])
+def test_a_pause_is_not_as_long_as_the_sleep_within_it(asleep: float) -> None:
+    detector = in_map(100.0)
+    detector.map_response(1, 1, 199.0)
+    detector.progress(progress(200.0, last=199.0, drained=198.0, paused_since=200.0))
+    woke = 205.0 + asleep
+    assert detector.expire(woke) == [], "nobody was there to take anything"
+    assert detector.deadline() == woke + 30.0
+    detector.progress(progress(woke + 3.0, last=199.0, drained=198.0, paused_since=200.0))
+    assert detector.expire(woke + 29.0) == []
+    assert reasons(detector.expire(woke + 30.0)) == [Reason.PUBLISHER_PAUSED]
+
+
+identities = st.tuples(st.integers(1, 4), st.integers(0, 3))
+histories = st.lists(
+    st.one_of(
+        st.tuples(st.sampled_from(["started", "ended"]), identities),
+        st.tuples(st.sampled_from(["stage", "response", "progress", "paused"]), identities),
+        st.tuples(st.just("time"), st.tuples(st.integers(1, 200), st.just(0))),
+    ),
+    max_size=40,
+)
+
+
+@pytest.mark.xfail(strict=True, reason="a report that waited in a queue revives a connection that has ended")
+@given(histories)
+def test_only_the_newest_session_of_a_connection_that_lives_is_ever_judged(history: list) -> None:
+    detector, now, ended, newest = LivenessDetector(), 100.0, 0, (0, 0)
+    for what, (generation, session) in history:
+        match what:
+            case "started":
+                detector.connection_started(generation)
+                newest = max(newest, (generation, 0))
+            case "ended":
+                detector.connection_ended(generation)
+                ended = max(ended, generation)
+            case "stage":
+                detector.stage_entered(generation, session, "map", now, LIMIT)
+            case "response":
+                detector.map_response(generation, session, now)
+            case "progress" | "paused":
+                since = now if what == "paused" else None
+                detector.progress(
+                    progress(now, generation=generation, session=session, since=now, paused_since=since)
+                )
+            case "time":
+                now += generation
+        if what in {"stage", "response", "progress", "paused"} and generation > ended:
+            newest = max(newest, (generation, session))
+        for _ in range(3):
+            for verdict in detector.expire(now):
+                assert verdict.generation > ended
+                assert (verdict.generation, verdict.session) == newest
+            now += 1.5
+        if newest[0] <= ended:
+            assert detector.deadline() is None
