@@ -13,6 +13,9 @@ import enum
 __all__ = ["MAP_STAGE", "Connection", "LivenessDetector", "Reason", "Report", "Verdict"]
 
 MAP_STAGE = "map"
+_LATE = 1.0
+"""Seconds by which we may come late to a pause. After more we were stopped, or the machine slept, and so was whoever
+takes nothing: its time begins anew."""
 _REPEAT = 2.0
 """Seconds after which a verdict nobody acted on is said again: the first may have met a full socket."""
 
@@ -85,10 +88,13 @@ class LivenessDetector:
         self._pause_limit = pause_limit
         self.connection = Connection()
         self.foreign = 0
-        """Reports about older generations or sessions, dropped."""
+        """Reports about older generations or sessions, or about connections that have ended, dropped."""
+        self._ended = 0
+        """The newest generation that has ended: a report of it that waited in a queue is about nobody."""
         self._overdue_since: float | None = None
         self._said_at: float | None = None
-        self._pause_said_at: float | None = None
+        self._pause_from: float | None = None
+        """The pause is counted from here instead: it was judged once, or nobody was there for a while."""
 
     def connection_started(self, generation: int) -> None:
         """A new process: its clock starts with its first report."""
@@ -97,6 +103,7 @@ class LivenessDetector:
 
     def connection_ended(self, generation: int) -> None:
         """That process is gone: nothing of it is judged any more."""
+        self._ended = max(self._ended, generation)
         if generation >= self.connection.generation:
             self._forget(Connection(generation=generation))
 
@@ -111,7 +118,7 @@ class LivenessDetector:
         if not self._counts(generation, session):
             return
         connection = self.connection
-        if session > connection.session:
+        if (generation, session) != (connection.generation, connection.session):
             # Its StageEntered is lost or late; the limit comes with the next Progress.
             self._forget(
                 Connection(generation, session, MAP_STAGE, received_at, connection.limit, received_at)
@@ -149,14 +156,14 @@ class LivenessDetector:
             self._overdue_since = None
             self._said_at = None
         if not report.paused:
-            self._pause_said_at = None
+            self._pause_from = None
 
     def deadline(self) -> float | None:
         """When `expire` is to be called next; None while nothing is pending."""
         connection = self.connection
         if connection.paused_since is not None:
-            said = self._pause_said_at
-            return connection.paused_since + self._pause_limit if said is None else said + self._pause_limit
+            since = connection.paused_since if self._pause_from is None else self._pause_from
+            return since + self._pause_limit
         if not connection.stage or connection.limit <= 0:
             return None
         if self._said_at is not None:
@@ -179,8 +186,8 @@ class LivenessDetector:
             return []
         connection = self.connection
         if connection.paused_since is not None:
-            self._pause_said_at = now
-            return [self._verdict(Reason.PUBLISHER_PAUSED, now)]
+            self._pause_from = now
+            return [] if now > deadline + _LATE else [self._verdict(Reason.PUBLISHER_PAUSED, now)]
         if connection.stage != MAP_STAGE:
             self._said_at = now
             return [self._verdict(Reason.ERROR, now)]
@@ -204,7 +211,10 @@ class LivenessDetector:
         return connection.drained_at >= connection.since + connection.limit
 
     def _counts(self, generation: int, session: int) -> bool:
-        if (generation, session) >= (self.connection.generation, self.connection.session):
+        if generation > self._ended and (generation, session) >= (
+            self.connection.generation,
+            self.connection.session,
+        ):
             return True
         self.foreign += 1
         return False
@@ -213,7 +223,7 @@ class LivenessDetector:
         self.connection = connection
         self._overdue_since = None
         self._said_at = None
-        self._pause_said_at = None
+        self._pause_from = None
 
     def _verdict(self, reason: Reason, now: float) -> Verdict:
         connection = self.connection

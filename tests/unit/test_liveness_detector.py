@@ -251,7 +251,6 @@ def test_reports_that_complete_nothing_never_delay_a_judgement(
     assert with_noise.silence_deadline() == without.silence_deadline() == last + LIMIT
 
 
-@pytest.mark.xfail(strict=True, reason="a report that waited in a queue revives a connection that has ended")
 @pytest.mark.parametrize("report", ["stage_entered", "map_response", "progress", "paused"])
 def test_a_report_that_waited_does_not_revive_an_ended_connection(report: str) -> None:
     detector = in_map(100.0)
@@ -283,7 +282,6 @@ def test_a_connection_that_was_ended_is_not_begun_again_by_a_word_that_was_late(
     assert detector.deadline() is None
 
 
-@pytest.mark.xfail(strict=True, reason="the time the machine slept counts as a pause of the publisher")
 @pytest.mark.parametrize("asleep", [40.0, 4000.0])
 def test_a_pause_is_not_as_long_as_the_sleep_within_it(asleep: float) -> None:
     detector = in_map(100.0)
@@ -308,7 +306,6 @@ histories = st.lists(
 )
 
 
-@pytest.mark.xfail(strict=True, reason="a report that waited in a queue revives a connection that has ended")
 @given(histories)
 def test_only_the_newest_session_of_a_connection_that_lives_is_ever_judged(history: list) -> None:
     detector, now, ended, newest = LivenessDetector(), 100.0, 0, (0, 0)
