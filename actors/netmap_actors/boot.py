@@ -6,11 +6,12 @@ is named by its source (`file:PATH` or `env:NAME`) and read by control_connectio
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import msgspec
 
 __all__ = [
+    "PAUSE_LIMIT",
     "Boot",
     "ConnectionSettings",
     "DevControlSettings",
@@ -20,6 +21,9 @@ __all__ = [
     "PublisherSettings",
     "decode_settings",
 ]
+
+PAUSE_LIMIT: Final = 30.0
+"""Seconds a publisher may take nothing of what the connection has; after that it is restarted."""
 
 _T = TypeVar("_T")
 
@@ -81,7 +85,6 @@ class ConnectionSettings(msgspec.Struct, frozen=True, kw_only=True):
     accept_changed_key: bool = False
     """Pin the server's key anew when it changed."""
     silence_timeout: float = 120.0
-    probe_timeout: float = 5.0
     resolve_limit: float = 12.0
     connect_limit: float = 10.0
     handshake_limit: float = 15.0
@@ -105,7 +108,7 @@ class LivenessSettings(msgspec.Struct, frozen=True, kw_only=True):
     silence_timeout: float = 120.0
     hung_grace: float = 1.0
     """After the deadline, for the Progress that proves an empty socket."""
-    pause_limit: float = 30.0
+    pause_limit: float = PAUSE_LIMIT
 
 
 class PublisherSettings(msgspec.Struct, frozen=True, kw_only=True):

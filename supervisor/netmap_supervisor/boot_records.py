@@ -183,7 +183,6 @@ class BootRecords:
             insecure_key_fetch=settings.insecure_key_fetch,
             accept_changed_key=settings.accept_changed_key,
             silence_timeout=settings.silence_timeout,
-            probe_timeout=settings.probe_timeout,
             max_map_response=settings.max_map_response,
             register_first=start.register_first,
             on_removed=settings.on_removed,

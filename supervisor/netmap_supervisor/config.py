@@ -52,7 +52,6 @@ MAX_CONFIG_FILE = 1 << 20
 SAFE_SILENCE_TIMEOUT = 110.0
 """Seconds: two keep-alives of the slowest server we know of, one of which may be lost."""
 _CREDENTIAL = "auth_key"
-_ONLY_FOR_THE_VIEW = frozenset({"view", "log_format"})
 
 
 class Layer(enum.Enum):
@@ -113,7 +112,7 @@ class Configuration:
 
     def run_settings(self, *, log_format: str) -> RunSettings:
         """What `run` is told; the caller knows its terminal, so it says which log format `auto` is."""
-        values = {name: one.value for name, one in self.settings.items() if name not in _ONLY_FOR_THE_VIEW}
+        values = {name: one.value for name, one in self.settings.items()}
         return msgspec.convert(values | {"log_format": log_format}, RunSettings)
 
 

@@ -193,7 +193,9 @@ _ROWS = (
         key="probe_timeout",
         kind=kinds.Duration(0.5, 60.0),
         default=5.0,
-        help="Time for the answer to a probe after wake-up or a change of the network",
+        help="Time for the answer to a probe, such as those after wake-up or a change of the network",
+        more="It runs only while there is a route and the connection is read. A reload changes it for the next "
+        "connection.",
     ),
     Option(
         name="probe_interval",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from netmap_actors.boot import PAUSE_LIMIT
 from netmap_actors.exit_reason import ExitReason
 from netmap_actors.wire import internal_pb2
 from netmap_supervisor.child_machine import ChildEvent, ChildState
@@ -29,11 +30,12 @@ from netmap_supervisor.core_messages import (
     Word,
 )
 from netmap_supervisor.hurry import Hurry
-from netmap_supervisor.probe_schedule import ProbeSchedule, Question
+from netmap_supervisor.probe_schedule import ProbeSchedule
+from netmap_supervisor.questions import Questions, Situation
 from netmap_supervisor.restart_policy import prompt
-from netmap_supervisor.session_ledger import MAP_STAGE
+from netmap_supervisor.session_ledger import LOGIN_STAGE, MAP_STAGE
 from netmap_supervisor.session_patterns import CALM, NO_FIRST_MAP, PATTERNS, SessionPatterns
-from netmap_supervisor.suspicion import Suspicion
+from netmap_supervisor.suspicion import INTERVAL
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -79,12 +81,10 @@ class SupervisorCore(ChildTree):
         probe_timeout: float = 5.0,
     ) -> None:
         super().__init__(specs, flags, jitter, tick=tick)
-        self._probes = ProbeSchedule(
-            truth_interval=truth_interval, probe_interval=probe_interval, jitter=jitter
-        )
-        self._probe_timeout = probe_timeout
-        self._probe_token = 0
-        self._suspicion = Suspicion(probe_timeout)
+        schedule = ProbeSchedule(truth_interval=truth_interval, probe_interval=probe_interval, jitter=jitter)
+        self._questions = Questions(schedule, probe_timeout)
+        self.probe_timeout = probe_timeout
+        """Of the connections to come."""
         self._patterns = SessionPatterns()
         self._route: str | None = ""
         """To the server; empty while nobody knows, None for none."""
@@ -124,16 +124,17 @@ class SupervisorCore(ChildTree):
                 self._stop(reason, 0, now)
         return self._flush()
 
+    @staticmethod
+    def wants_route(word: Word) -> bool:
+        """Whether the kernel is to be asked for the route before this is received: it may have gone unnoticed."""
+        envelope = word.envelope
+        return envelope.WhichOneof("body") == "probe_result" and not envelope.probe_result.answered
+
     # Time
 
     def deadline(self) -> float | None:
         """When `expire` is to be called next, seconds of CLOCK_BOOTTIME; None once everything is gone."""
-        due = (
-            super().deadline(),
-            self._probes.deadline(),
-            self._suspicion.deadline(),
-            self._hurry.deadline(),
-        )
+        due = (super().deadline(), self._questions.deadline(), self._hurry.deadline())
         times = [at for at in due if at is not None]
         return None if self.finished else min(times, default=None)
 
@@ -144,9 +145,8 @@ class SupervisorCore(ChildTree):
             self._out.append(LookForRoute())
         commands = super().expire(now)
         self._look_for_sleep(now)
-        for question in self._probes.due(now.boottime):
-            self._ask(question)
-        reason = self._suspicion.expired(now.boottime)
+        reason = self._questions.expire(self._here, now.boottime)
+        self._put_questions()
         if reason:
             self._probe_failed(self.children[CONNECTION], reason, now)
         if self._hurry.expired(now.boottime) and self.connection.ledger.stage in _BEFORE_CONNECTED:
@@ -195,19 +195,25 @@ class SupervisorCore(ChildTree):
 
     def _suspect(self, reason: EndReason, now: Now, *, anew: bool) -> None:
         """The connection may be dead, and whatever one waits for may have come."""
-        if self.connection.ledger.stage == MAP_STAGE and self.children[CONNECTION].alive:
-            if reason is EndReason.WAKE:
-                self._suspicion.begin_again(reason.value, now.boottime)
-            else:
-                self._suspicion.raise_(reason.value, now.boottime)
-            self._ask_suspected(now)
+        stage = self.connection.ledger.stage
+        if stage in {MAP_STAGE, LOGIN_STAGE} and self.children[CONNECTION].alive:
+            truth = reason is EndReason.WAKE and stage == MAP_STAGE
+            self._questions.suspect(reason.value, self._here, now.boottime, truth=truth)
+            self._put_questions()
         elif not self._no_way:
             self._start_early(now, anew=anew)
 
-    def _ask_suspected(self, now: Now) -> None:
-        if self._suspicion.route(exists=self._route is not None):
-            reason = self._suspicion.reason
-            self._suspicion.asked(self._probe(reason, "info"), now.boottime)
+    @property
+    def _here(self) -> Situation:
+        generation, session = self.children[CONNECTION].incarnation, self.connection.ledger.session
+        return Situation(generation, session, self.wakes, self.links, self._route is not None)
+
+    def _put_questions(self) -> None:
+        for put in self._questions.take():
+            if isinstance(put.body, internal_pb2.Probe) and not put.again:
+                level = "debug" if put.body.reason == INTERVAL else "info"
+                self._log(level, "probe_sent", self.children[CONNECTION], reason=put.body.reason)
+            self._tell(CONNECTION, put.body)
 
     def _start_early(self, now: Now, *, anew: bool) -> None:
         """Whoever waits for the next attempt need wait no longer, at most once in a while.
@@ -224,21 +230,6 @@ class SupervisorCore(ChildTree):
         elif anew and child.alive and self.connection.ledger.stage in _ATTEMPT:
             self._hurry.in_vain(child.incarnation, at)
 
-    def _ask(self, question: Question) -> None:
-        child = self.children[CONNECTION]
-        if question is Question.TRUTH:
-            self._tell(CONNECTION, internal_pb2.TruthProbe(generation=child.incarnation))
-            return
-        self._probe("interval", "debug")
-
-    def _probe(self, reason: str, level: str) -> int:
-        """Ask whether the connection is alive; the question's number."""
-        self._probe_token += 1
-        probe = internal_pb2.Probe(token=self._probe_token, reason=reason, timeout=self._probe_timeout)
-        self._log(level, "probe_sent", self.children[CONNECTION], reason=reason)
-        self._tell(CONNECTION, probe)
-        return self._probe_token
-
     # Processes
 
     def _starting(self, child: ChildMachine, now: Now) -> ConnectionStart | None:
@@ -246,6 +237,7 @@ class SupervisorCore(ChildTree):
             return None
         self._hurry.started(now.boottime)
         self._ordered = False
+        self._questions.timeout = self.probe_timeout
         self._tell_watchers(internal_pb2.ConnectionStarted(generation=child.incarnation))
         return self.connection.started(child.incarnation, now)
 
@@ -257,9 +249,8 @@ class SupervisorCore(ChildTree):
     def _died(self, child: ChildMachine, death: Death, now: Now) -> float | None:
         if child.spec.name != CONNECTION:
             return super()._died(child, death, now)
-        self._probes.session_ended()
-        suspected = bool(self._suspicion.reason)
-        self._suspicion.clear()
+        suspected = bool(self._questions.suspected)
+        self._questions.ended()
         outcome = self.connection.ended(
             death.reason, death.killed_for, death.detail, now, suspected=suspected
         )
@@ -373,13 +364,11 @@ class SupervisorCore(ChildTree):
                 # The publisher's: a document passed the connection's gate and is no MapResponse all the same.
                 self._verdict(envelope.verdict, now)
             case "publisher", "resync":
-                # Without a session there is nothing to send again: the next one begins with the whole map.
-                if self.connection.ledger.stage == MAP_STAGE:
-                    self._tell(CONNECTION, envelope.resync)
+                self._resync(envelope.resync)
             case "control_connection", "probe_result":
                 self._probe_result(child, envelope.probe_result, now)
             case "control_connection", _:
-                self._connection_word(child, envelope)
+                self._connection_word(child, envelope, now)
             case _, body:
                 self._log("warning", "unexpected_message", child, body=body)
 
@@ -390,13 +379,11 @@ class SupervisorCore(ChildTree):
             self._log("error", "foreign_time_namespace", child, detail=hello.time_namespace)
             self._move(child, ChildEvent.KILL, now, "foreign_time_namespace")
 
-    def _connection_word(self, child: ChildMachine, envelope: internal_pb2.Envelope) -> None:
+    def _connection_word(self, child: ChildMachine, envelope: internal_pb2.Envelope, now: Now) -> None:
         ledger = self.connection.ledger
         match envelope.WhichOneof("body"):
             case "stage_entered":
-                if self.connection.stage_entered(envelope.stage_entered):
-                    self._healed(CONNECTION, KEY_CHANGED)
-                    self._log("info", "map_session_started", child, session=ledger.session)
+                self._stage_entered(child, envelope.stage_entered, now)
             case "connection_info":
                 ledger.connected(envelope.connection_info)
                 self._renamed(child, envelope.connection_info)
@@ -416,27 +403,46 @@ class SupervisorCore(ChildTree):
             case body:
                 self._log("warning", "unexpected_message", child, body=body)
 
+    def _stage_entered(self, child: ChildMachine, entered: internal_pb2.StageEntered, now: Now) -> None:
+        ledger = self.connection.ledger
+        before = ledger.stage
+        if self.connection.stage_entered(entered):
+            self._healed(CONNECTION, KEY_CHANGED)
+            self._log("info", "map_session_started", child, session=ledger.session)
+        if before != LOGIN_STAGE == ledger.stage:
+            self._questions.schedule.login_began(now.boottime)
+        elif before == LOGIN_STAGE != ledger.stage:
+            self._questions.schedule.login_ended()
+        # Another session, maybe: what is known of the one before says nothing of it.
+        self._questions.look(self._here, now.boottime)
+        self._put_questions()
+
+    def _resync(self, resync: internal_pb2.Resync) -> None:
+        """Of a connection that is gone nothing can be sent again; before a session the whole map is still to come."""
+        if resync.generation not in {0, self.children[CONNECTION].incarnation}:
+            self.foreign += 1
+        elif self.connection.ledger.stage == MAP_STAGE:
+            self._tell(CONNECTION, resync)
+
     def _probe_result(self, child: ChildMachine, result: internal_pb2.ProbeResult, now: Now) -> None:
-        reason = self._suspicion.answered(result.token)
-        if not result.answered:
-            self._probe_failed(child, reason or EndReason.CLOSED.value, now)
-            return
-        level = "info" if reason else "debug"
-        self._log(
-            level, "probe_answered", child, round_trip=round(result.round_trip, 4), reason=reason or None
-        )
-        if reason == EndReason.WAKE.value:
-            # Alive is not known: the server may have forgotten us while we slept.
-            self._ask(Question.TRUTH)
+        reason = self._questions.concluded(result, self._here)
+        if not reason:
+            self.foreign += 1
+        elif not result.answered:
+            self._probe_failed(child, EndReason.CLOSED.value if reason == INTERVAL else reason, now)
+        else:
+            level, took = "debug" if reason == INTERVAL else "info", round(result.round_trip, 4)
+            self._log(level, "probe_answered", child, round_trip=took, reason=reason)
+            self._put_questions()
 
     def _probe_failed(self, child: ChildMachine, reason: str, now: Now) -> None:
-        self._log("warning", "probe_failed", child, timeout=self._probe_timeout, reason=reason)
+        self._log("warning", "probe_failed", child, timeout=self._questions.timeout, reason=reason)
         self._move(child, ChildEvent.KILL, now, reason)
 
     def _published(self, statistics: internal_pb2.PublisherStatistics, now: Now) -> None:
         connection = self.children[CONNECTION]
         if connection.alive and self.connection.ledger.published(statistics):
-            self._probes.session_began(now.boottime)
+            self._questions.schedule.session_began(now.boottime)
             took = round(now.boottime - connection.started_at, 3)
             self._log("info", "first_netmap", connection, peers=statistics.peers, took_s=took)
             self._patterns.fed()
@@ -449,12 +455,14 @@ class SupervisorCore(ChildTree):
 
     def _verdict(self, verdict: internal_pb2.Verdict, now: Now) -> None:
         child = self.children[CONNECTION]
-        if verdict.reason == _PUBLISHER_PAUSED:
-            self._move(self.children[PUBLISHER], ChildEvent.KILL, now, _PUBLISHER_PAUSED)
-            return
         session = self.connection.ledger.session
         if not child.alive or verdict.generation != child.incarnation or verdict.session < session:
             self.foreign += 1
+            return
+        if verdict.reason == _PUBLISHER_PAUSED:
+            # One that came later cannot have taken nothing for so long; it is said again if it goes on.
+            if (self.children[PUBLISHER].up_for(now.boottime) or 0.0) >= PAUSE_LIMIT:
+                self._move(self.children[PUBLISHER], ChildEvent.KILL, now, _PUBLISHER_PAUSED)
             return
         if verdict.reason == EndReason.SILENCE.value and child.state is not ChildState.KILLED:
             silent_for = round(verdict.silent_for, 3)

@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["ProbeSchedule", "Question"]
+__all__ = ["LOGIN_INTERVAL", "ProbeSchedule", "Question"]
 
+LOGIN_INTERVAL = 60.0
+"""Seconds between two liveness probes while a person is asked to log in, who has no limit; the connection has."""
 _SPREAD = 0.1
 """Share by which an interval is shorter or longer, so that many clients do not ask together."""
 
@@ -27,25 +29,40 @@ class Question(enum.Enum):
     """Is the connection alive? An HTTP/2 PING."""
 
 
+_LOGIN = {Question.LIVENESS: LOGIN_INTERVAL}
+
+
 class ProbeSchedule:
-    """Two periods of one session, each with jitter; an interval of 0 is off. Times are CLOCK_BOOTTIME seconds."""
+    """The periods of one connection, each with jitter; an interval of 0 is off. Times are CLOCK_BOOTTIME seconds."""
 
     def __init__(self, *, truth_interval: float, probe_interval: float, jitter: Callable[[], float]) -> None:
-        self._intervals = {Question.TRUTH: truth_interval, Question.LIVENESS: probe_interval}
+        self._of_session = {Question.TRUTH: truth_interval, Question.LIVENESS: probe_interval}
+        self._intervals: dict[Question, float] = {}
         self._jitter = jitter
         self._due: dict[Question, float] = {}
 
+    def login_began(self, now: float) -> None:
+        """A person is asked to log in, and the connection is to be there when that is done."""
+        self._begin(_LOGIN, now)
+
+    def login_ended(self) -> None:
+        """It goes on; what is heard of its session may have come before this."""
+        if self._intervals is _LOGIN:
+            self.session_ended()
+
     def session_began(self, now: float) -> None:
         """A session has its full map: its periods begin."""
-        self._due = {
-            question: now + self._spread(interval)
-            for question, interval in self._intervals.items()
-            if interval > 0
-        }
+        self._begin(self._of_session, now)
 
     def session_ended(self) -> None:
         """There is nobody to ask."""
-        self._due = {}
+        self._begin({}, 0.0)
+
+    def _begin(self, intervals: dict[Question, float], now: float) -> None:
+        self._intervals = intervals
+        self._due = {
+            question: now + self._spread(interval) for question, interval in intervals.items() if interval > 0
+        }
 
     def deadline(self) -> float | None:
         """When the next question is due."""

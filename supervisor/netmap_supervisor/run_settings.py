@@ -56,6 +56,8 @@ class RunSettings(msgspec.Struct, frozen=True, kw_only=True):
     """`json` or `text`; on standard error."""
     log_level: str = "info"
     """`debug`, `info`, `warning` or `error`."""
+    view: str = "auto"
+    """What was asked to be shown on standard output: `auto`, `live`, `plain` or `off`. Not the daemon's business."""
     max_map_response: int = 256 * 1024 * 1024
     """Bytes of one decompressed MapResponse."""
     dev_nodes: int = 8

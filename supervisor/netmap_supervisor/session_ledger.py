@@ -14,8 +14,9 @@ if TYPE_CHECKING:
     from netmap_actors.wire import internal_pb2
     from netmap_supervisor.core_messages import Now
 
-__all__ = ["MAP_STAGE", "End", "SessionLedger"]
+__all__ = ["LOGIN_STAGE", "MAP_STAGE", "End", "SessionLedger"]
 
+LOGIN_STAGE = "login"
 MAP_STAGE = "map"
 MAX_ADDRESSES = 16
 """Addresses of one lookup that count."""
@@ -25,7 +26,7 @@ STAGE_STATES = {
     "connect": "connecting",
     "handshake": "handshaking",
     "register": "registering",
-    "login": "login_needed",
+    LOGIN_STAGE: "login_needed",
     MAP_STAGE: "map_session",
 }
 """Stage of a control_connection -> `connection.state` of status."""

@@ -275,7 +275,10 @@ class Supervisor(pykka.ThreadingActor):
             self._addresses[envelope.actor] = address
             if self._requests.on_word(envelope):
                 return True
-        self.happened(Word(envelope))
+        word = Word(envelope)
+        if self._routes is not None and self._core.wants_route(word):
+            self._routes.look()
+        self.happened(word)
         return True
 
     def _on_deadline(self) -> None:
@@ -453,6 +456,7 @@ class Supervisor(pykka.ThreadingActor):
             raise AdminError("cannot reload: the settings of this run do not come from a file")
         self.settings, changes = compare(self.settings, self._read_settings())
         self._log.level = self.settings.log_level
+        self._core.probe_timeout = self.settings.probe_timeout
         self._boots.renew(self.settings)
         level = "warning" if changes.needs_restart else "info"
         self.event(level, "reloaded", msgspec.structs.asdict(changes))

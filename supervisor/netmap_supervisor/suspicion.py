@@ -1,71 +1,86 @@
-"""Whether a connection that may have died meanwhile is alive: one probe, as soon as there is a route to ask over.
+"""Whether a connection that may have died meanwhile is alive: one question at a time, and who may speak about it.
 
 Pure; times are CLOCK_BOOTTIME seconds. After a suspend or a change of the network the kernel still calls a dead
-connection ESTABLISHED. Not here: what raises a suspicion (`core`) and what a probe is (the connection).
+connection ESTABLISHED. Not here: what raises a suspicion (`core`), what a probe is and when its time is over (the
+connection, which alone knows whether it has read).
 """
 
 from __future__ import annotations
 
-from typing import Final
+import dataclasses
+from typing import TYPE_CHECKING, Final
 
-__all__ = ["GRACE", "ROUTE_WAIT", "Suspicion"]
+if TYPE_CHECKING:
+    from collections.abc import Hashable
 
+__all__ = ["GRACE", "INTERVAL", "ROUTE_WAIT", "Asked", "Suspicion"]
+
+INTERVAL: Final = "interval"
+"""Why a connection is asked that nobody suspects."""
 ROUTE_WAIT: Final = 30.0
 """Seconds for a route to come back: Wi-Fi takes its time after wake-up."""
 GRACE: Final = 1.0
-"""Seconds beyond the probe's own limit for the word that it was not answered; after that nobody is there to say it."""
+"""Seconds beyond the probe's own limit for the word of what came of it; after that the question is put again."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Asked:
+    """A question that is out."""
+
+    token: int
+    about: Hashable
+    """Process, session, and how many sleeps and other routes there had been: what is said of another has no voice."""
+    timeout: float
+    """Seconds for the answer."""
 
 
 class Suspicion:
-    """At most one at a time: what comes while one is open is answered by the same probe."""
+    """At most one at a time: what comes while one is open is answered by the same answer."""
 
-    def __init__(self, timeout: float) -> None:
-        """`timeout`: seconds for the answer."""
-        self._timeout = timeout
+    def __init__(self) -> None:
         self.reason = ""
         """wake or link; empty when there is none."""
-        self._token: int | None = None
+        self.asked: Asked | None = None
+        """The question that is out, for a suspicion or because it was time for one."""
         self._until: float | None = None
 
+    @property
+    def open(self) -> bool:
+        """There is something to find out."""
+        return bool(self.reason) or self.asked is not None
+
     def raise_(self, reason: str, now: float) -> None:
-        """The connection may be dead. To be followed by `route`."""
-        if not self.reason:
-            self.reason = reason
-            self._until = now + ROUTE_WAIT
+        """The connection may be dead. What was asked before counts no more, nor how long a route was waited for."""
+        self.reason, self.asked, self._until = self.reason or reason, None, now + ROUTE_WAIT
 
-    def begin_again(self, reason: str, now: float) -> None:
-        """The machine slept: what was asked before, and how long a route was waited for, counts no more."""
-        self.reason, self._token, self._until = self.reason or reason, None, now + ROUTE_WAIT
+    def to_ask(self, about: Hashable) -> bool:
+        """Whether to ask as soon as there is a route: nobody was asked yet about what is now."""
+        return bool(self.reason) and (self.asked is None or self.asked.about != about)
 
-    def route(self, *, exists: bool) -> bool:
-        """Whether to ask now: there is something to find out, a way to do so, and nobody was asked yet."""
-        return bool(self.reason) and self._token is None and exists
+    def ask(self, asked: Asked, now: float) -> None:
+        """This question is on its way, or is put again."""
+        self.asked = asked
+        self._until = now + asked.timeout + GRACE
 
-    def asked(self, token: int, now: float) -> None:
-        """The probe with this token is on its way."""
-        self._token = token
-        self._until = now + self._timeout + GRACE
-
-    def answered(self, token: int) -> str:
-        """The probe was answered, or was not: for what it was sent; empty when it was none of ours."""
-        if self._token != token:
+    def concluded(self, token: int, about: Hashable) -> str:
+        """The connection says what came of a question: why it was asked; empty when that has no voice."""
+        asked = self.asked
+        if asked is None or asked.token != token:
             return ""
-        reason = self.reason
+        reason = self.reason or INTERVAL
         self.clear()
-        return reason
+        return reason if asked.about == about else ""
 
-    def expired(self, now: float) -> str:
-        """For what the connection has to go: nobody answered, or no route came; empty when there is time."""
-        if self._until is None or now < self._until:
-            return ""
-        reason = self.reason
-        self.clear()
-        return reason
+    def overdue(self, now: float) -> bool:
+        """No route came, or no word about the question. Who says nothing has not spoken against the connection: it
+        may not read, or have no processor; whether it hangs its heartbeats tell.
+        """
+        return self._until is not None and now >= self._until
 
     def deadline(self) -> float | None:
-        """When to call `expired`."""
+        """When it is `overdue`."""
         return self._until
 
     def clear(self) -> None:
         """The connection it was about is gone, or saved."""
-        self.reason, self._token, self._until = "", None, None
+        self.reason, self.asked, self._until = "", None, None

@@ -44,8 +44,8 @@ MUTANTS = (
         (
             Edit(
                 f"{_ACTORS}/control_connection/actor.py",
-                "            case said.ProbeEnded(token, answered, round_trip):\n",
-                "            case said.ProbeEnded(token, answered, round_trip):\n"
+                "                self.tell_supervisor(word_for(event, self._generation))\n",
+                "                self.tell_supervisor(word_for(event, self._generation))\n"
                 "                self._reports.standing.last_received_at = self.loop.now()\n",
             ),
         ),

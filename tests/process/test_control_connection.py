@@ -220,65 +220,6 @@ def test_resync_brings_the_whole_map_on_the_same_connection(house: House) -> Non
         assert after.maps == 2
 
 
-def test_a_probe_is_answered(house: House) -> None:
-    with house.connection() as process:
-        process.next_map()
-        process.next("stage_entered", stage="map")
-        process.tell(internal_pb2.Probe(token=7, reason="wake", timeout=5.0))
-        result = process.next("probe_result")
-        assert (result.token, result.generation, result.answered) == (7, 1, True)
-
-
-def test_a_probe_into_silence_is_not(house: House) -> None:
-    with house.connection() as process:
-        process.next_map()
-        process.next("stage_entered", stage="map")
-        house.server.fault("silent")
-        process.tell(internal_pb2.Probe(token=8, reason="link", timeout=0.5))
-        result = process.next("probe_result")
-        assert (result.token, result.answered) == (8, False)
-
-
-@pytest.mark.xfail(
-    strict=True, reason="while the publisher takes nothing the answer is not read, and counts as none"
-)
-def test_a_probe_counts_only_while_the_socket_is_read(house: House) -> None:
-    with house.connection() as process:
-        process.next_map()
-        process.next("stage_entered", stage="map")
-        filler = json.dumps({"Domain": "x" * 200_000})
-        for _ in range(200):
-            house.server.raw(filler)
-        process.next_word("progress", paused=True)
-        process.tell(internal_pb2.Probe(token=9, reason="interval", timeout=0.5))
-        # Two more reports: a second passed, at least, and the publisher still takes nothing.
-        process.next_word("progress", paused=True)
-        process.next_word("progress", paused=True)
-        for _ in range(2, 202):
-            process.next_map()
-        result = process.next("probe_result")
-        assert (result.token, result.answered) == (9, True)
-
-
-def test_a_probe_into_silence_is_not_answered_by_a_pause_that_is_over(house: House) -> None:
-    with house.connection() as process:
-        process.next_map()
-        process.next("stage_entered", stage="map")
-        filler = json.dumps({"Domain": "x" * 200_000})
-        for _ in range(200):
-            house.server.raw(filler)
-        process.next_word("progress", paused=True)
-        for _ in range(2, 202):
-            process.next_map()
-        process.next_word("progress", paused=False, last_number=201)
-        house.server.fault("silent")
-        began = boottime()
-        process.tell(internal_pb2.Probe(token=10, reason="interval", timeout=0.5))
-        result = process.next("probe_result")
-        assert (result.token, result.answered) == (10, False)
-        assert 0.5 <= boottime() - began < 2.0
-
-
 def test_the_truth_about_a_living_node(house: House) -> None:
     with house.connection() as process:
         process.next_map()

@@ -357,7 +357,6 @@ def test_a_reload_takes_over_what_it_can_and_names_what_it_cannot(daemon) -> Non
     assert daemon.request("status")["pid"] == daemon.pid
 
 
-@pytest.mark.xfail(strict=True, reason="a new probe_timeout is never taken, whatever the reload says")
 def test_a_reloaded_probe_timeout_holds_from_the_next_connection_on(daemon) -> None:
     daemon.write_settings(probe_interval=0.1, probe_timeout=5.0)
     daemon.up()

@@ -22,9 +22,6 @@ LOOK = 1.0
 
 
 @pytest.mark.slow
-@pytest.mark.xfail(
-    strict=True, reason="an answer that is not read while the publisher is stopped counts as none"
-)
 def test_a_stopped_publisher_speaks_against_no_connection_and_a_dead_one_is_found(
     daemon: Callable[..., Daemon],
 ) -> None:

@@ -85,9 +85,6 @@ def test_f52_a_step_of_the_wall_clock_does_nothing(
 
 
 @pytest.mark.slow
-@pytest.mark.xfail(
-    strict=True, reason="a probe of before the sleep, unanswered after it, ends the connection"
-)
 def test_a_question_that_was_out_when_the_machine_fell_asleep_is_put_again(clocks: MovedClocks) -> None:
     with Daemon("--probe-interval=1s", "--log-level=debug", env=clocks.env) as daemon:
         before = daemon.wait_fresh()
@@ -109,7 +106,6 @@ def test_a_question_that_was_out_when_the_machine_fell_asleep_is_put_again(clock
 
 
 @across_namespaces
-@pytest.mark.xfail(strict=True, reason="no truth probe after a wake when the route had gone before")
 def test_a_lid_that_is_closed_after_the_network_went_leads_to_the_truth(
     namespaces: Pair, clocks: MovedClocks, tmp_path: Path
 ) -> None:

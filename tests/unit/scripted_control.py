@@ -107,6 +107,7 @@ class ScriptedControl:
             if not data:
                 break
             self.from_client(data)
+        self.session.drained(self.now)
 
     def from_client(self, data: bytes) -> None:
         if self.records is None:

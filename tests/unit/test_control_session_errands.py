@@ -65,7 +65,6 @@ def test_a_probe_feeds_nothing(mapped) -> None:
     assert mapped.session.map.last_received_at == 1000.0
 
 
-@pytest.mark.xfail(strict=True, reason="the answer to PING stands behind a map that is still arriving")
 @pytest.mark.parametrize("arrived", [1, 40, 1000])
 def test_bytes_of_a_map_answer_a_probe_and_feed_nothing(mapped, arrived: int) -> None:
     big = encode_frame(

@@ -12,6 +12,7 @@ from netmap_actors.control.events import (
     AuthKeyUnused,
     EndReason,
     LoginNeeded,
+    ProbeEnded,
     Registered,
     SaveNodeKey,
     SaveRegistration,
@@ -383,15 +384,18 @@ def test_the_official_server_sends_people_to_the_official_domain_only(host: str,
     assert bool(control.take(LoginNeeded)) is shown
 
 
-def test_while_a_person_is_asked_the_connection_is_asked_too() -> None:
+def test_while_a_person_is_asked_the_connection_answers_for_itself() -> None:
     control = started()
     control.answer({"AuthURL": LOGIN})
-    control.wait(600)
-    assert not control.session.over
+    control.session.probe(3, 5.0, control.now)
+    control.settle()
+    assert control.take(ProbeEnded) == [ProbeEnded(3, True, 0.0)]
     control.pings_heard = False
-    control.wait(66)
-    failed = control.failure()
-    assert (failed.reason, failed.stage) == (EndReason.CLOSED, Stage.LOGIN)
+    control.session.probe(4, 5.0, control.now)
+    control.settle()
+    control.wait(6)
+    assert control.take(ProbeEnded) == [ProbeEnded(4, False, 5.0)]
+    assert not control.session.over, "what follows the Supervisor decides, who knows of the route"
 
 
 def test_nothing_is_asked_any_more_once_the_person_has_come() -> None:

@@ -41,7 +41,6 @@ class Histories(RuleBasedStateMachine):
         ]
         flags = SupervisorFlags(strategy=self.strategy)
         self.shell = SimulatedShell(jitter=random.Random(seed).random, specs=specs, flags=flags).start()
-        self.shell.mute = True
         self.operator_at = -1e9
 
     @rule(seconds=st.floats(0.0, 90.0))

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from netmap_actors.exit_reason import ExitReason
 from netmap_actors.wire import internal_pb2
-from netmap_supervisor.suspicion import GRACE, ROUTE_WAIT, Suspicion
+from netmap_supervisor.suspicion import GRACE, ROUTE_WAIT, Asked, Suspicion
 from tests.unit.simulated_shell import SimulatedShell
 
 CONNECTION = "control_connection"
@@ -154,14 +154,17 @@ def test_a_wake_up_ends_a_wait() -> None:
     assert shell.incarnation(CONNECTION) == before + 1
 
 
-def test_one_probe_answers_for_whatever_happened_meanwhile() -> None:
+def test_a_question_over_a_route_that_went_is_put_anew_and_only_the_new_one_is_heard() -> None:
     shell = up()
     slept(shell, 60.0)
     shell.route(None)
     shell.route(CAFE)
-    assert len(probes(shell)) == 1
-    shell.probe_result(probes(shell)[0].token)
-    assert ended(shell) == {}
+    old, new = probes(shell)
+    shell.probe_result(old.token)
+    shell.advance(1.0)
+    assert not shell.events("probe_answered")
+    shell.probe_result(new.token)
+    assert shell.events("probe_answered", reason="wake")
     shell.advance(60.0)
     assert ended(shell) == {}
 
@@ -271,11 +274,23 @@ def test_there_is_always_a_next_thing_to_do_and_no_kill_without_a_cause(steps) -
 
 
 def test_a_probe_that_is_not_ours_changes_nothing() -> None:
-    suspicion = Suspicion(TIMEOUT)
-    assert suspicion.answered(7) == ""
+    suspicion = Suspicion()
+    assert suspicion.concluded(7, "now") == ""
     suspicion.raise_("wake", 1.0)
-    suspicion.asked(3, 1.0)
-    assert suspicion.answered(2) == ""
+    assert suspicion.to_ask("now")
+    suspicion.ask(Asked(3, "now", TIMEOUT), 1.0)
+    assert not suspicion.to_ask("now")
+    assert suspicion.concluded(2, "now") == ""
     assert suspicion.deadline() == 1.0 + TIMEOUT + GRACE
-    assert suspicion.answered(3) == "wake"
+    assert suspicion.concluded(3, "now") == "wake"
     assert suspicion.deadline() is None
+
+
+def test_what_is_said_about_another_situation_settles_nothing() -> None:
+    suspicion = Suspicion()
+    suspicion.ask(Asked(3, "before", TIMEOUT), 1.0)
+    assert suspicion.concluded(3, "now") == ""
+    assert not suspicion.open
+    suspicion.raise_("link", 2.0)
+    suspicion.ask(Asked(4, "before", TIMEOUT), 2.0)
+    assert suspicion.to_ask("now")

@@ -54,11 +54,17 @@ class MapSession:
         self._max_decoded = max_decoded
         self._frames = MapFrameReader(max_decoded)
         self._decoded = 0
+        self._octets = 0
 
     @property
     def partial(self) -> bool:
         """Whether the stream so far ends inside a document."""
         return self._frames.partial
+
+    def moved(self, octets: int) -> bool:
+        """Whether more of the stream has come than when this was asked last; `octets` is all that has."""
+        before, self._octets = self._octets, max(octets, self._octets)
+        return octets > before
 
     def begin_read(self) -> None:
         """What comes now was brought by another read: its documents together are bounded anew."""

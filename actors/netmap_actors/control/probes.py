@@ -1,6 +1,8 @@
-"""HTTP/2 PINGs that are waited for, each with its own limit. Pure.
+"""The HTTP/2 PING that is waited for, and when it counts as unanswered. Pure.
 
-Not here: what an answer or its absence means; it never feeds the silence deadline.
+Its time runs only while the socket is read: who does not read has no answer to miss. Bytes of a map answer as well as
+the PING does, if they were not there before it; on a slow line its answer stands behind megabytes of them. Not here:
+what an answer or its absence means; it never feeds the silence deadline.
 """
 
 from __future__ import annotations
@@ -8,53 +10,90 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING
 
+from netmap_actors.control.events import ProbeEnded
+
 if TYPE_CHECKING:
     from netmap_actors.protocol.http2 import Http2Client
 
-__all__ = ["MAX_PROBES", "Probes"]
+__all__ = ["Probes"]
 
-MAX_PROBES = 32
-"""PINGs in flight; more are not sent."""
+_LATE = 0.25
+"""Share of its time by which a probe may be judged late. Who comes later was stopped, or had no processor, or the
+machine slept: what the server sent meanwhile may be on its way still, and there is a new time for it."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@dataclasses.dataclass(slots=True)
 class _Probe:
-    token: int | None
+    token: int
+    opaque: bytes
+    timeout: float
     sent_at: float
-    until: float
+    until: float | None
+    """None while its time does not run."""
+    read_since: bool = False
+    """The socket was empty after it was sent: what comes now was sent later."""
 
 
 class Probes:
-    """The PINGs in flight. A token of None is our own, for the login."""
+    """One at a time: a newer question takes the place of an older one, which nobody waits for any more."""
 
     def __init__(self, http2: Http2Client) -> None:
         self._http2 = http2
         self._count = 0
-        self._waiting: dict[bytes, _Probe] = {}
+        self._probe: _Probe | None = None
+        self._unread = False
 
-    def send(self, token: int | None, timeout: float, now: float) -> None:
-        """PING; it must be answered within `timeout` seconds."""
-        if len(self._waiting) >= MAX_PROBES:
+    def send(self, token: int, timeout: float, now: float) -> None:
+        """PING; it must be answered within `timeout` seconds. Nothing if this very question is out."""
+        if self._probe is not None and self._probe.token == token:
             return
         self._count += 1
         opaque = self._count.to_bytes(8, "big")
         self._http2.ping(opaque)
-        self._waiting[opaque] = _Probe(token, now, now + timeout)
+        self._probe = _Probe(token, opaque, timeout, now, None if self._unread else now + timeout)
 
-    def acked(self, opaque: bytes, now: float) -> tuple[int, float] | None:
-        """Token and round trip of a probe that was answered in time; None for everything else."""
-        probe = self._waiting.pop(opaque, None)
-        if probe is None or probe.token is None:
-            return None
-        return probe.token, now - probe.sent_at
+    def acked(self, opaque: bytes, now: float) -> list[ProbeEnded]:
+        """The server answered this PING."""
+        if self._probe is None or self._probe.opaque != opaque:
+            return []
+        return self._end(now, answered=True)
+
+    def map_moved(self, now: float) -> list[ProbeEnded]:
+        """Bytes of a map came."""
+        if self._probe is None or not self._probe.read_since:
+            return []
+        return self._end(now, answered=True)
+
+    def unread(self) -> None:
+        """The socket is not read, or not to its end."""
+        self._unread = True
+        if self._probe is not None:
+            self._probe.until = None
+
+    def drained(self, now: float) -> None:
+        """The socket was read to its end."""
+        self._unread = False
+        probe = self._probe
+        if probe is not None:
+            probe.read_since = True
+            if probe.until is None:
+                probe.until = now + probe.timeout
 
     def deadline(self) -> float | None:
-        """When the next one runs out."""
-        return min((probe.until for probe in self._waiting.values()), default=None)
+        """When its time is over."""
+        return self._probe.until if self._probe is not None else None
 
-    def expired(self, now: float) -> list[tuple[int | None, float]]:
-        """Token and time of sending of those that ran out, each once."""
-        late = [(opaque, probe) for opaque, probe in self._waiting.items() if now >= probe.until]
-        for opaque, _ in late:
-            del self._waiting[opaque]
-        return [(probe.token, probe.sent_at) for _, probe in late]
+    def expired(self, now: float) -> list[ProbeEnded]:
+        """No answer. To be called after the socket was read to its end, or `unread`."""
+        probe = self._probe
+        if probe is None or probe.until is None or now < probe.until:
+            return []
+        if now > probe.until + _LATE * probe.timeout:
+            probe.until = now + probe.timeout
+            return []
+        return self._end(now, answered=False)
+
+    def _end(self, now: float, *, answered: bool) -> list[ProbeEnded]:
+        probe, self._probe = self._probe, None
+        assert probe is not None, "somebody waits for it"
+        return [ProbeEnded(probe.token, answered, now - probe.sent_at)]

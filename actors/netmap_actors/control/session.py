@@ -14,7 +14,6 @@ from netmap_actors.control.events import (
     EndReason,
     LoginNeeded,
     PingToAnswer,
-    ProbeEnded,
     ServerProved,
     ServerWish,
     SessionFailed,
@@ -90,8 +89,6 @@ class SessionLimits:
     handshake: float = 15.0
     register: float = 30.0
     silence: float = 120.0
-    probe: float = 5.0
-    login_ping: float = 60.0
     max_map_response: int = 256 * 1024 * 1024
 
 
@@ -119,8 +116,8 @@ class ControlSession:
         self._probes = Probes(self._channel.http2)
         self._exchanges = Exchanges(self._channel.http2)
         self._register_at: float | None = None
-        self._login_ping_at: float | None = None
         self._truth_until: float | None = None
+        self._truth_wake = 0
         self._over = False
         self.stage = Stage.HANDSHAKE
         self.stage_since = 0.0
@@ -172,7 +169,24 @@ class ControlSession:
         except RemoteProtocolError as error:
             doubts = self._channel.handshaking
             events.append(self._fail(EndReason.ERROR, str(error), doubts_key=doubts))
+        if not self._over and self._map_moved():
+            events += self._probes.map_moved(now)
         return events
+
+    def _map_moved(self) -> bool:
+        if self.map is None:
+            return False
+        exchange = self._exchanges.get(self.map.stream_id)
+        moved = self.map.moved(self._channel.http2.octets_received(self.map.stream_id))
+        return moved and exchange is not None and exchange.status == 200
+
+    def drained(self, now: float) -> None:
+        """The socket was read to its end, and all that had come was received."""
+        self._probes.drained(now)
+
+    def unread(self) -> None:
+        """What may have come is not read, or not to its end: an answer may be among it."""
+        self._probes.unread()
 
     def _refused(self, error: UnexpectedStatus) -> SessionFailed:
         wait = wait_asked_for(error.status, error.retry_after, self._uniform)
@@ -211,17 +225,25 @@ class ControlSession:
             self._probes.send(token, timeout, now)
         return []
 
-    def ask_truth(self, now: float) -> list[Event]:
-        """Ask whether the server still knows this node; TruthLearned follows. Only in a map session, one at a time."""
-        if self._over or self.stage is not Stage.MAP or self._truth_until is not None:
+    def ask_truth(self, now: float, wake: int = 0) -> list[Event]:
+        """Ask whether the server still knows this node; TruthLearned follows. Only in a map session, one at a time.
+
+        `wake`: how often the machine had slept. What was asked before it slept again is given up and asked anew.
+        """
+        if self._over or self.stage is not Stage.MAP:
             return []
+        if self._truth_until is not None:
+            if wake == self._truth_wake:
+                return []
+            self._exchanges.cancel(Purpose.TRUTH)
+            self._truth_until = None
         key = self._registrar.node_key.public()
         body = encode(self._registrar.refresh())
         try:
             self._exchanges.begin(Purpose.TRUTH, "POST", REGISTER_PATH, body, now, keys=[key])
         except RemoteProtocolError as error:
             return [TruthLearned(Truth.UNANSWERED, str(error))]
-        self._truth_until = now + self._limits.register
+        self._truth_until, self._truth_wake = now + self._limits.register, wake
         return []
 
     # Outputs and time
@@ -232,11 +254,11 @@ class ControlSession:
 
     def deadline(self) -> float | None:
         """When `expire` is to be called. The limits of stages are not among these: liveness keeps them."""
-        times = (self._register_at, self._login_ping_at, self._truth_until, self._probes.deadline())
+        times = (self._register_at, self._truth_until, self._probes.deadline())
         return min((time for time in times if time is not None), default=None) if not self._over else None
 
     def expire(self, now: float) -> list[Event]:
-        """What is due."""
+        """What is due. To be called after the socket was read to its end, or `unread`."""
         if self._over:
             return []
         events: list[Event] = []
@@ -248,14 +270,7 @@ class ControlSession:
             events += self._register(now)
             if self.over:
                 return events
-        if self._login_ping_at is not None and now >= self._login_ping_at:
-            self._login_ping_at = now + self._limits.login_ping
-            self._probes.send(None, self._limits.probe, now)
-        for token, sent_at in self._probes.expired(now):
-            if token is None:
-                return [*events, self._fail(EndReason.CLOSED, "cannot wait for the login: no answer to PING")]
-            events.append(ProbeEnded(token, False, now - sent_at))
-        return events
+        return [*events, *self._probes.expired(now)]
 
     # Stages
 
@@ -274,7 +289,6 @@ class ControlSession:
         return [self._enter(Stage.REGISTER, now, self._limits.register), *self._register(now)]
 
     def _begin_login(self, now: float) -> list[Event]:
-        self._login_ping_at = now + self._limits.login_ping
         return [self._enter(Stage.LOGIN, now, 0.0), LoginNeeded(self._registrar.login_url)]
 
     def _register(self, now: float) -> list[Event]:
@@ -298,7 +312,6 @@ class ControlSession:
             return [self._fail(EndReason.ERROR, str(error))]
         self.sessions += 1
         self.map = MapSession(self.sessions, stream_id, now, self._limits.max_map_response)
-        self._login_ping_at = None
         return [self._enter(Stage.MAP, now, self._limits.silence)]
 
     # Requests and answers
@@ -319,8 +332,7 @@ class ControlSession:
                 exchange = self._exchanges.pop(stream_id)
                 return self._on_reset(exchange, code) if exchange is not None else []
             case PingAcked(opaque):
-                answered = self._probes.acked(opaque, now)
-                return [ProbeEnded(answered[0], True, answered[1])] if answered is not None else []
+                return [*self._probes.acked(opaque, now)]
             case GoAway(code, debug):
                 said = f" {debug!r}" if debug else ""
                 return [
@@ -384,7 +396,6 @@ class ControlSession:
         entered: list[Event] = []
         waits = self._registrar.waits_for_person
         if waits and self.stage is not Stage.LOGIN:
-            self._login_ping_at = now + self._limits.login_ping
             entered = [self._enter(Stage.LOGIN, now, 0.0)]
         elif waits:
             earliest = last.began + FOLLOWUP_PAUSE
@@ -392,7 +403,6 @@ class ControlSession:
                 self._register_at = earliest
                 return []
         elif self.stage is not Stage.REGISTER:
-            self._login_ping_at = None
             entered = [self._enter(Stage.REGISTER, now, self._limits.register)]
         return [*entered, *self._register(now)]
 

@@ -23,6 +23,7 @@ from netmap_actors.control_connection.control_key import ControlKey
 from netmap_actors.control_connection.errands import Errands
 from netmap_actors.control_connection.node_state import NodeState, new_node_key
 from netmap_actors.control_connection.reports import Reports
+from netmap_actors.control_connection.words import word_for
 from netmap_actors.errors import ConfigurationError, RemoteProtocolError
 from netmap_actors.exit_reason import ExitReason
 from netmap_actors.process import confinement
@@ -121,7 +122,7 @@ class ControlConnection(ActorBase):
             case "probe" if session is not None:
                 self._handle(session.probe(envelope.probe.token, envelope.probe.timeout, now))
             case "truth_probe" if session is not None:
-                self._handle(session.ask_truth(now))
+                self._handle(session.ask_truth(now, envelope.truth_probe.wake))
             case "black_hole":
                 self._lose_packets(envelope.black_hole.seconds)
             case "resync" | "probe" | "truth_probe":
@@ -219,7 +220,6 @@ class ControlConnection(ActorBase):
                 handshake=settings.handshake_limit,
                 register=settings.register_limit,
                 silence=settings.silence_timeout,
-                probe=settings.probe_timeout,
                 max_map_response=settings.max_map_response,
             ),
             ephemeral=secrets.token_bytes(32),
@@ -244,6 +244,7 @@ class ControlConnection(ActorBase):
         self._reports.reading(self.loop.last_stop)
         for _ in range(most):
             if self._reports.paused:
+                session.unread()
                 break
             try:
                 data = stream.receive()
@@ -253,12 +254,14 @@ class ControlConnection(ActorBase):
             now = self.loop.now()
             if data is None:
                 self._reports.drained(now)
+                session.drained(now)
                 break
             self._bytes_received += len(data)
             self._handle(session.receive(data, now) if data else session.eof())
             if self._session is None or session.over:
                 return
         else:
+            session.unread()
             # TLS may hold more that is ready, of which the socket knows nothing.
             self.loop.call_soon(self._on_network)
         self._send()
@@ -284,6 +287,9 @@ class ControlConnection(ActorBase):
             return
         interest = (not self._reports.paused, stream.wants_write)
         if interest != self._interest:
+            if interest[0] > self._interest[0]:
+                # What came while nothing was read is looked at, also when nothing more comes.
+                self.loop.call_soon(self._on_network)
             self._interest = interest
             if any(interest):
                 self.loop.watch(stream.fileno(), self._on_network, read=interest[0], write=interest[1])
@@ -363,32 +369,16 @@ class ControlConnection(ActorBase):
                 self._on_stage(event)
             case said.ServerProved() | said.SaveNodeKey() | said.SaveRegistration():
                 self._keep(event)
-            case said.LoginNeeded(url):
-                self.tell_supervisor(internal_pb2.LoginNeeded(url=url))
             case said.AuthKeyUnused(detail):
                 self.degraded("auth_key_refused", detail)
-            case said.Registered(machine_authorized, user):
-                self.tell_supervisor(
-                    internal_pb2.Registered(
-                        generation=self._generation, machine_authorized=machine_authorized, user=user
-                    )
-                )
             case said.PingToAnswer(url):
                 assert self._errands is not None, "made in setup"
                 if self._remote is not None and not self._errands.head(self._remote, url):
                     self.log.info("server_wish", wish="ping", detail="too many at a time")
             case said.ServerWish(wish, detail):
                 self.log.info("server_wish", wish=wish, detail=detail)
-            case said.ProbeEnded(token, answered, round_trip):
-                self.tell_supervisor(
-                    internal_pb2.ProbeResult(
-                        token=token, generation=self._generation, answered=answered, round_trip=round_trip
-                    )
-                )
-            case said.TruthLearned(truth, detail):
-                self.tell_supervisor(
-                    internal_pb2.TruthProbe(generation=self._generation, outcome=truth.value, detail=detail)
-                )
+            case said.LoginNeeded() | said.Registered() | said.ProbeEnded() | said.TruthLearned():
+                self.tell_supervisor(word_for(event, self._generation))
             case said.SessionFailed():
                 self._on_session_failed(event)
 

@@ -48,7 +48,8 @@ class Intake:
         self._ended = 0
         self._plea: Plea | None = None
         self._plea_at = 0.0
-        self._plea_generation = 0
+        self.plea_generation = 0
+        """The connection the plea is about."""
         self.plea_reason = ""
         self.dropped = 0
         """MapResponses not accepted: older, foreign, repeated or behind a gap."""
@@ -103,7 +104,7 @@ class Intake:
             # connection named to us can be one of those.
             self._restarted = False
             self._beg(Plea.RESYNC, generation, "the publisher was started anew", now)
-        elif self._plea_generation < generation:
+        elif self.plea_generation < generation:
             # What was missing was of a connection that is gone; the new one begins with a number 1.
             self._plea = None
 
@@ -114,7 +115,7 @@ class Intake:
         self._ended = generation
         if generation >= self._current[0]:
             self._in_step = False
-        if generation >= self._plea_generation:
+        if generation >= self.plea_generation:
             self._plea = None
         return True
 
@@ -137,7 +138,7 @@ class Intake:
 
     def _beg(self, plea: Plea, generation: int, reason: str, now: float) -> None:
         self.plea_reason = reason
-        self._plea_generation = generation
+        self.plea_generation = generation
         if self._plea is not plea:
             self._plea = plea
             self._plea_at = now

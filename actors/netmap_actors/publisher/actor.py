@@ -334,7 +334,9 @@ class Publisher(ActorBase):
         intake = self._publication.intake
         match self._publication.expire(self.loop.now()):
             case Plea.RESYNC:
-                self.tell_supervisor(internal_pb2.Resync(reason=intake.plea_reason))
+                self.tell_supervisor(
+                    internal_pb2.Resync(reason=intake.plea_reason, generation=intake.plea_generation)
+                )
             case Plea.END_SESSION:
                 self.tell_supervisor(
                     internal_pb2.Verdict(

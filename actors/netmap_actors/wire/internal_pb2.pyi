@@ -361,20 +361,24 @@ class ProbeResult(_message.Message):
     def __init__(self, token: _Optional[int] = ..., generation: _Optional[int] = ..., answered: bool = ..., round_trip: _Optional[float] = ...) -> None: ...
 
 class Resync(_message.Message):
-    __slots__ = ("reason",)
+    __slots__ = ("reason", "generation")
     REASON_FIELD_NUMBER: _ClassVar[int]
+    GENERATION_FIELD_NUMBER: _ClassVar[int]
     reason: str
-    def __init__(self, reason: _Optional[str] = ...) -> None: ...
+    generation: int
+    def __init__(self, reason: _Optional[str] = ..., generation: _Optional[int] = ...) -> None: ...
 
 class TruthProbe(_message.Message):
-    __slots__ = ("generation", "outcome", "detail")
+    __slots__ = ("generation", "outcome", "detail", "wake")
     GENERATION_FIELD_NUMBER: _ClassVar[int]
     OUTCOME_FIELD_NUMBER: _ClassVar[int]
     DETAIL_FIELD_NUMBER: _ClassVar[int]
+    WAKE_FIELD_NUMBER: _ClassVar[int]
     generation: int
     outcome: str
     detail: str
-    def __init__(self, generation: _Optional[int] = ..., outcome: _Optional[str] = ..., detail: _Optional[str] = ...) -> None: ...
+    wake: int
+    def __init__(self, generation: _Optional[int] = ..., outcome: _Optional[str] = ..., detail: _Optional[str] = ..., wake: _Optional[int] = ...) -> None: ...
 
 class ConnectionStarted(_message.Message):
     __slots__ = ("generation",)

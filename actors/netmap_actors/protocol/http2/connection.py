@@ -154,6 +154,11 @@ class Http2Connection(abc.ABC, Generic[StreamT, EventT]):
         stream = self._streams.get(stream_id)
         return stream.queued if stream is not None else 0
 
+    def octets_received(self, stream_id: int) -> int:
+        """Octets of body that have come on this stream, those of a frame that is still arriving included."""
+        stream = self._streams.get(stream_id)
+        return stream.received + self._guard.arriving(stream_id) if stream is not None else 0
+
     # What the two roles add.
 
     @abc.abstractmethod

@@ -59,10 +59,16 @@ class FrameGuard:
         self._counted = 0
         self._sent = 0
         self._goaway = False
+        self._data_on = 0
+        self._length = 0
 
     def sent(self, octets: int) -> None:
         """We sent so many octets of DATA, for which the other side may open its windows again."""
         self._sent += octets
+
+    def arriving(self, stream_id: int) -> int:
+        """Octets of a DATA frame on this stream whose end has not come."""
+        return self._length - self._skip if self._skip and self._data_on == stream_id else 0
 
     def check(self, data: bytes | memoryview, now: float) -> int:
         """How much of `data` to hand on: all of it, or up to the end of a GOAWAY frame, and nothing after one.
@@ -90,14 +96,15 @@ class FrameGuard:
         high, low, kind, _, stream_id = _unpack_header(self._head)
         self._head = b""
         length = high << 16 | low
-        self._skip = length
+        self._skip = self._length = length
+        self._data_on = stream_id & 0x7FFF_FFFF if kind == _DATA else 0
         limit = MAX_DATA_FRAME if kind == _DATA else MAX_CONTROL_FRAME
         if length > limit:
             raise RemoteProtocolError(
                 f"cannot read HTTP/2: frame type {kind} of {length} bytes, limit is {limit}"
             )
         if kind == _DATA:
-            if length < _SMALL_DATA and stream_id & 0x7FFF_FFFF not in self._live:
+            if length < _SMALL_DATA and self._data_on not in self._live:
                 self._count(kind, now)
             return
         if kind == _WINDOW_UPDATE and self._sent >= _OCTETS_PER_WINDOW_UPDATE:
