@@ -21,6 +21,7 @@ from netmap_actors.control.events import (
 from netmap_actors.protocol.map_framing import encode_frame
 from tests.unit.scripted_control import (
     FIRST_MAP,
+    KEEP_ALIVE,
     LOGGED_IN,
     ScriptedControl,
     mapped_control,
@@ -84,12 +85,78 @@ def test_bytes_of_a_map_answer_a_probe_and_feed_nothing(mapped, arrived: int) ->
     assert mapped.session.map.last_received_at == 1000.0
 
 
+def without_the_answer_to_ping(control: ScriptedControl) -> None:
+    control.pings_heard = False
+    control.session.probe(7, 5.0, control.now)
+    control.settle()
+    assert control.http2.data_to_send()
+    control.now += 1.0
+
+
+def test_what_is_no_map_of_this_session_answers_no_probe(mapped) -> None:
+    old = mapped.last
+    mapped.note(mapped.session.resync(mapped.now))
+    mapped.settle()
+    mapped.send_map(FIRST_MAP)
+    ask_truth(mapped)
+    without_the_answer_to_ping(mapped)
+    mapped.http2.ping(b"12345678")
+    mapped.flush()
+    mapped.http2.respond(mapped.last.stream_id, 200, (), b"{", end=False)
+    mapped.flush()
+    if not old.reset:
+        mapped.send_map(KEEP_ALIVE, request=old)
+    assert mapped.take(ProbeEnded) == []
+    mapped.wait(4.0)
+    assert mapped.take(ProbeEnded) == [ProbeEnded(7, False, 5.0)]
+
+
+def test_the_body_of_a_refused_map_request_answers_no_probe() -> None:
+    control = ScriptedControl().start()
+    without_the_answer_to_ping(control)
+    control.http2.respond(control.last.stream_id, 503, (), b"busy", end=False)
+    control.flush()
+    assert control.take(ProbeEnded) == []
+
+
+def test_bytes_that_lay_in_the_socket_when_it_was_asked_answer_no_probe(mapped) -> None:
+    frame = encode_frame(KEEP_ALIVE, compress=True)
+    mapped.http2.send_data(mapped.last.stream_id, frame[:3])
+    before = mapped.records.seal(mapped.http2.data_to_send())
+    mapped.now += 600.0
+    mapped.pings_heard = False
+    mapped.session.probe(7, 5.0, mapped.now)
+    mapped.from_client(mapped.session.data_to_send())
+    assert mapped.http2.data_to_send()
+    mapped.to_client(before)
+    assert mapped.take(ProbeEnded) == []
+    mapped.settle()
+    mapped.wait(5.0)
+    assert mapped.take(ProbeEnded) == [ProbeEnded(7, False, 5.0)]
+
+
 # The truth probe
 
 
-def ask_truth(control: ScriptedControl) -> None:
-    control.note(control.session.ask_truth(control.now))
+def ask_truth(control: ScriptedControl, wake: int = 0) -> None:
+    control.note(control.session.ask_truth(control.now, wake))
     control.settle()
+
+
+def test_the_truth_of_before_a_sleep_is_asked_again_after_it(mapped) -> None:
+    ask_truth(mapped, wake=1)
+    before = mapped.last
+    ask_truth(mapped, wake=1)
+    assert mapped.last is before
+    mapped.now += 20.0
+    ask_truth(mapped, wake=2)
+    assert before.reset
+    mapped.wait(29.0)
+    assert mapped.take(TruthLearned) == []
+    mapped.answer(LOGGED_IN)
+    assert mapped.take(TruthLearned) == [TruthLearned(Truth.ALIVE, "")]
+    mapped.wait(60.0)
+    assert mapped.take(TruthLearned) == []
 
 
 def test_the_truth_probe_asks_with_nothing_that_changes_the_node(mapped) -> None:
