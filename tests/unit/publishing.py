@@ -38,9 +38,11 @@ class Server:
 
     epochs = itertools.count(1000)
 
-    def __init__(self, *, restarted: bool = False, ring: int = RING, silence: float = SILENCE) -> None:
+    def __init__(
+        self, *, restarted: bool = False, ring: int = RING, silence: float = SILENCE, **netmap: int
+    ) -> None:
         self.publication = Publication(
-            TailnetNetmap(UrlPolicy()),
+            TailnetNetmap(UrlPolicy(), **netmap),
             epoch=next(self.epochs),
             silence_limit=silence,
             ring_bytes=ring,

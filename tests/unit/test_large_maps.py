@@ -1,0 +1,178 @@
+"""Maps that take longer than a moment: applied in slices, seen whole or not at all, and not of any size."""
+
+from __future__ import annotations
+
+import json
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from netmap_actors.errors import BadMapResponse
+from netmap_actors.wire import netmap_pb2
+from netmap_actors.wire.internal_pb2 import MapResponseReceived
+from tests.unit.publishing import SELF, Follower, Server, full, node
+
+NOW_TEXT = "2026-11-23T00:00:00Z"
+MANY = 5000
+
+
+def many(count: int = MANY, *, first: int = 2) -> list[dict]:
+    return [{"ID": number, "StableID": f"n{number}"} for number in range(first, first + count)]
+
+
+def begin(server: Server, response: dict, now: float = 1.0, session: int = 1, number: int = 1) -> None:
+    document = json.dumps(response).encode()
+    header = MapResponseReceived(
+        generation=1, session=session, number=number, received_at=now, size=len(document)
+    )
+    server.publication.begin(header, document, now, NOW_TEXT)
+
+
+def shown(server: Server, now: float = 1.0) -> dict[str, bytes]:
+    """What somebody who comes now is told."""
+    follower = Follower(now)
+    follower.ask(server.publication, now)
+    return follower.pieces()
+
+
+@pytest.mark.xfail(strict=True, reason="a message is applied in one go, however long that takes")
+def test_a_large_map_is_applied_in_slices_and_nobody_sees_a_part_of_it() -> None:
+    server = Server()
+    server.feed(full(node(2), node(3)), 1.0)
+    before, seq = shown(server), server.publication.seq
+    begin(server, {"PeersChanged": many()}, number=2)
+    slices = 0
+    while server.publication.step(2.0) is None:
+        slices += 1
+        assert shown(server) == before
+        assert server.publication.seq == seq
+        assert server.publication._netmap.facts().peers == 2
+    assert slices >= 3
+    assert len(shown(server, 2.0)) == MANY + 1, "one of them was there before"
+
+
+@pytest.mark.xfail(strict=True, reason="a message is applied in one go, however long that takes")
+def test_no_slice_of_a_very_large_map_takes_a_second() -> None:
+    server = Server()
+    document = b'{"Node":{"ID":1},"Peers":[' + b",".join(b'{"ID":%d}' % i for i in range(2, 200_002)) + b"]}"
+    header = MapResponseReceived(generation=1, session=1, number=1, received_at=1.0, size=len(document))
+    slices = [time.process_time()]
+    server.publication.begin(header, document, 1.0, NOW_TEXT)
+    slices.append(time.process_time())
+    while server.publication.step(2.0) is None:
+        slices.append(time.process_time())
+    slices.append(time.process_time())
+    longest = max(after - before for before, after in zip(slices, slices[1:], strict=False))
+    assert longest < 1.0, f"{longest} s of {slices[-1] - slices[0]} s in one slice"
+    assert server.publication._netmap.facts().peers == 200_000
+
+
+@pytest.mark.xfail(strict=True, reason="a message is applied in one go, however long that takes")
+@given(stop_after=st.integers(0, 12), first=st.booleans())
+def test_a_session_that_ends_while_its_map_is_half_applied_leaves_nothing_of_it(stop_after, first) -> None:
+    server = Server()
+    server.feed(full(node(2), node(3)), 1.0)
+    before = shown(server)
+    if first:
+        begin(server, full(*many()), session=2)
+    else:
+        begin(server, {"PeersChanged": many(), "PeersRemoved": [2]}, number=2)
+    for _ in range(stop_after):
+        if server.publication.step(2.0) is not None:
+            return
+    server.publication.session_ended(1, 2.0)
+    assert not server.publication.working
+    assert server.publication.state(2.0) == netmap_pb2.NETMAP_STATE_STALE
+    assert shown(server, 2.0) == before
+    assert server.feed(full(node(4)), 3.0, generation=2)
+    assert set(shown(server, 3.0)) == {"n4"}
+    assert server.publication.state(3.0) == netmap_pb2.NETMAP_STATE_FRESH
+
+
+PEERS = st.lists(
+    st.builds(
+        lambda number, stable, online: {"ID": number, "StableID": f"n{stable}", "Online": online},
+        st.integers(2, 9),
+        st.integers(2, 9),
+        st.booleans(),
+    ),
+    max_size=12,
+)
+
+
+@pytest.mark.xfail(strict=True, reason="a message is applied in one go, however long that takes")
+@given(before=PEERS, peers=PEERS, changed=PEERS, removed=st.lists(st.integers(2, 9), max_size=5))
+def test_a_message_does_the_same_in_slices_as_in_one_go(before, peers, changed, removed) -> None:
+    from netmap_actors import slices
+
+    def told(slice_length: int) -> tuple[list, dict, object]:
+        usual, slices.LENGTH = slices.LENGTH, slice_length
+        try:
+            server = Server()
+            server.publication._sequences.epoch = 1
+            out = []
+            for number, message in enumerate(
+                (full(*before), {"PeersChanged": changed, "PeersRemoved": removed}), start=1
+            ):
+                server.feed(message, 1.0, number=number)
+                out += server.publication.take_outgoing()
+            server.feed(full(*peers), 2.0, session=2)
+            out += server.publication.take_outgoing()
+            return out, server.truth(), server.publication._netmap.facts()
+        finally:
+            slices.LENGTH = usual
+
+    assert told(1) == told(1_000_000)
+
+
+@pytest.mark.xfail(strict=True, reason="a message is applied in one go, however long that takes")
+def test_keys_do_not_expire_in_the_middle_of_a_map() -> None:
+    server = Server()
+    expiring = node(2, KeyExpiry="2026-11-23T00:00:10Z")
+    server.feed(full(expiring), 1.0)
+    begin(server, {"PeersChanged": many()}, number=2)
+    server.publication.step(1.0)
+    server.publication.pass_time(20.0, "2026-11-23T00:00:20Z")
+    while server.publication.step(20.0) is None:
+        pass
+    assert not netmap_pb2.Peer.FromString(shown(server, 20.0)["n2"]).key_expiry == ""
+    server.publication.pass_time(20.0, "2026-11-23T00:00:20Z")
+    assert server.publication._netmap.next_expiry() is None
+
+
+@pytest.mark.xfail(strict=True, reason="a netmap may have any number of peers")
+@pytest.mark.parametrize(
+    "message",
+    [
+        full(*many(11)),
+        {"PeersChanged": many(8, first=100)},
+        {"PeersChangedPatch": [{"NodeID": 2}] * 11},
+        {"PeersRemoved": list(range(100, 111))},
+        {"OnlineChange": {str(number): True for number in range(100, 111)}},
+        {"PeerSeenChange": {str(number): True for number in range(100, 111)}},
+    ],
+    ids=lambda message: next(iter(message)),
+)
+def test_more_peers_than_the_limit_end_the_session_and_the_old_netmap_stays_stale(message) -> None:
+    server = Server(max_peers=10)
+    server.feed(full(node(2), node(3), node(4)), 1.0)
+    before = shown(server)
+    first = "Node" in message
+    with pytest.raises(BadMapResponse, match=r"limits\.max_peers"):
+        server.feed(message, 2.0, session=2 if first else 1, number=1 if first else 2)
+    assert shown(server, 2.0) == before
+    assert server.publication.state(2.0) == netmap_pb2.NETMAP_STATE_STALE
+    assert server.publication.expire(2.0) is not None, "the session has to end"
+    assert server.feed(full(*many(10)), 3.0, generation=2)
+    assert server.publication.state(3.0) == netmap_pb2.NETMAP_STATE_FRESH
+
+
+@pytest.mark.xfail(strict=True, reason="a netmap may have any number of peers")
+def test_as_many_peers_as_the_limit_are_welcome_whoever_they_take_the_place_of() -> None:
+    server = Server(max_peers=10)
+    server.feed({"Node": SELF, "Peers": many(10)}, 1.0)
+    server.feed({"PeersRemoved": [2], "PeersChanged": many(1, first=50)}, 1.0, number=2)
+    assert server.feed({"Node": SELF, "Peers": many(10, first=50)}, 1.0, session=2)
+    assert len(shown(server)) == 10
