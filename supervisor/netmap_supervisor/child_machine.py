@@ -7,7 +7,7 @@ The table answers every pair, so what is ignored is ignored in writing. Not here
 from __future__ import annotations
 
 import enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from netmap_supervisor.child_spec import ChildSpec
@@ -161,6 +161,17 @@ ALIVE = frozenset({_S.STARTING, _S.RUNNING, _S.STOPPING, _S.KILLED})
 """States in which there is (or may be) a process."""
 
 
+class _Limit(NamedTuple):
+    """How long something may take. Seconds; `since` of CLOCK_MONOTONIC."""
+
+    since: float
+    seconds: float
+    longest: float
+    """With the time the process waited for a processor meanwhile."""
+    waited_before: float
+    """What it had waited for a processor when this began."""
+
+
 class ChildMachine:
     """The state of one child with its figures. Moved by `receive` only; `now` is both clocks in seconds."""
 
@@ -174,8 +185,11 @@ class ChildMachine:
         """It has a place in the ROUTER: words reach it."""
         self.due: float | None = None
         """BACKOFF: when it is started, seconds of CLOCK_BOOTTIME."""
-        self.limit_at: float | None = None
-        """A process's limit, seconds of CLOCK_MONOTONIC: start, heartbeat, shutdown or reaping."""
+        self.waited = 0.0
+        """Seconds its process has waited for a processor, as far as anybody told us."""
+        self._limit: _Limit | None = None
+        self._slow_starts = 0
+        """Starts that took longer than they may on a machine with time."""
         self.started_at = 0.0
         """CLOCK_BOOTTIME."""
         self.ready_at: float | None = None
@@ -193,6 +207,15 @@ class ChildMachine:
     def alive(self) -> bool:
         """There is a process, or one that was not reaped."""
         return self.state in ALIVE
+
+    @property
+    def limit_at(self) -> float | None:
+        """A process's limit, seconds of CLOCK_MONOTONIC: start, heartbeat, shutdown or reaping."""
+        limit = self._limit
+        if limit is None:
+            return None
+        waited = self.waited - limit.waited_before
+        return limit.since + min(limit.seconds + waited, limit.longest)
 
     @property
     def starts(self) -> int:
@@ -213,7 +236,9 @@ class ChildMachine:
         action, after = TABLE[self.state][event]
         if action is Action.ALARM:
             self.alarmed = True
-            self.limit_at = None
+            self._limit = None
+        if event is ChildEvent.LIMIT and self.state is ChildState.STARTING:
+            self._slow_starts += 1
         if after is not self.state:
             self._enter(after, boottime, monotonic)
         return action
@@ -222,14 +247,18 @@ class ChildMachine:
         """It said that it lives."""
         self.rss_bytes = rss_bytes
         if self.state is ChildState.RUNNING:
-            self.limit_at = monotonic + self.spec.heartbeat_limit
+            self._expect_heartbeat(monotonic)
+
+    def waited_for_processor(self, seconds: float) -> None:
+        """The sum of its process's waits so far: that time is not held against it."""
+        self.waited = max(self.waited, seconds)
 
     def full_limit(self, monotonic: float) -> None:
         """We were late ourselves: what it may have said in time has to count as said now."""
         if self.state is ChildState.RUNNING:
-            self.limit_at = monotonic + self.spec.heartbeat_limit
+            self._expect_heartbeat(monotonic)
         elif self.state is ChildState.STARTING:
-            self.limit_at = monotonic + self.spec.start_limit
+            self._expect_ready(monotonic)
 
     def up_for(self, boottime: float) -> float | None:
         """Seconds since Ready; None when it was not up."""
@@ -246,23 +275,38 @@ class ChildMachine:
 
     def _enter(self, state: ChildState, boottime: float, monotonic: float) -> None:
         self.state = state
-        self.limit_at = None
+        before, self._limit = self._limit, None
         if state is not ChildState.BACKOFF:
             self.due = None
         match state:
             case ChildState.STARTING:
                 self.incarnation += 1
                 self.started_at = boottime
-                self.limit_at = monotonic + self.spec.start_limit
+                self.waited = 0.0
+                self._expect_ready(monotonic)
             case ChildState.RUNNING:
                 self.ready_at = boottime
                 self.was_up = True
-                self.limit_at = monotonic + self.spec.heartbeat_limit
+                if before is not None and monotonic - before.since <= self.spec.start_limit:
+                    self._slow_starts = 0
+                self._expect_heartbeat(monotonic)
             case ChildState.STOPPING:
-                self.limit_at = monotonic + self.spec.shutdown
+                self._take_at_most(self.spec.shutdown, monotonic)
             case ChildState.KILLED:
-                self.limit_at = monotonic + LIMIT_TO_REAP
+                self._take_at_most(LIMIT_TO_REAP, monotonic)
             case ChildState.INACTIVE:
                 self.alarmed = False
             case ChildState.BACKOFF | ChildState.WAITING:
                 pass
+
+    def _expect_ready(self, monotonic: float) -> None:
+        spec = self.spec
+        seconds = min(spec.start_limit * 2.0**self._slow_starts, spec.slow_start_limit)
+        self._limit = _Limit(monotonic, seconds, spec.longest_start, self.waited)
+
+    def _expect_heartbeat(self, monotonic: float) -> None:
+        self._limit = _Limit(monotonic, self.spec.heartbeat_limit, self.spec.longest_silence, self.waited)
+
+    def _take_at_most(self, seconds: float, monotonic: float) -> None:
+        """However little time the machine has."""
+        self._limit = _Limit(monotonic, seconds, seconds, self.waited)

@@ -53,9 +53,16 @@ class ChildSpec:
     shutdown: float = 1.0
     """From Stop to SIGKILL; 0 is OTP's brutal_kill."""
     start_limit: float = 15.0
-    """From spawn to Ready, CLOCK_MONOTONIC; a child that takes longer is hung."""
+    """From spawn to Ready, CLOCK_MONOTONIC, less the time it waited for a processor; a child that takes longer is hung.
+    Twice as long with each start that took longer, up to `slow_start_limit`: on a slow machine it has to end there."""
+    slow_start_limit: float = 120.0
+    longest_start: float = 300.0
+    """From spawn to Ready, the time it waited for a processor included."""
     heartbeat_limit: float = 12.0
-    """Without a heartbeat, CLOCK_MONOTONIC; a child that is silent for longer is hung."""
+    """Without a heartbeat, CLOCK_MONOTONIC, less the time it waited for a processor; a child that is silent for longer
+    is hung."""
+    longest_silence: float = 60.0
+    """Without a heartbeat, the time it waited for a processor included."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,9 +101,16 @@ def check_child_specs(flags: SupervisorFlags, specs: Sequence[ChildSpec]) -> Non
     for spec in specs:
         _require(spec.name.isidentifier(), "name", spec.name, "it must be the name of an actor")
         _require(spec.shutdown >= 0, f"{spec.name}.shutdown", spec.shutdown, "it must be 0 s or more")
-        for field in ("start_limit", "heartbeat_limit"):
-            value = getattr(spec, field)
-            _require(value > 0, f"{spec.name}.{field}", value, "it must be more than 0 s")
+        for fields in (
+            ("start_limit", "slow_start_limit", "longest_start"),
+            ("heartbeat_limit", "longest_silence"),
+        ):
+            least = 0.0
+            for field in fields:
+                value = getattr(spec, field)
+                _require(value > 0, f"{spec.name}.{field}", value, "it must be more than 0 s")
+                _require(value >= least, f"{spec.name}.{field}", value, f"it must be {least:g} s or more")
+                least = value
     total = sum(spec.shutdown for spec in specs)
     _require(
         total < MAX_SHUTDOWN, "shutdown", total, f"together the children must stop within {MAX_SHUTDOWN:g} s"

@@ -28,6 +28,7 @@ from netmap_supervisor.core_messages import (
     Spawned,
     Terminate,
     Up,
+    Waited,
 )
 from netmap_supervisor.restart_policy import Escalate, History, RestartAfter, decide
 from netmap_supervisor.strategy import affected, start_order, stop_order
@@ -89,6 +90,8 @@ class ChildTree:
         self._tick = tick
         self._tick_at = 0.0
         self._monotonic_offset = 0.0
+        self._offset_at_tick = 0.0
+        """`_monotonic_offset` when the next tick was planned: what it has grown by since, the machine slept."""
         self.children = {spec.name: ChildMachine(spec) for spec in specs}
         self.conditions = Conditions()
         self.foreign = 0
@@ -129,7 +132,7 @@ class ChildTree:
     def start(self, now: Now) -> list[Command]:
         """Begin: children in order, each when the one before is up."""
         self._take(now)
-        self._tick_at = self._next_tick(now)
+        self._plan_tick(now)
         names = start_order(list(self.children))
         for name in names:
             self._move(self.children[name], ChildEvent.HOLD, now)
@@ -154,12 +157,14 @@ class ChildTree:
         self._take(now)
         if now.boottime >= self._tick_at:
             late = now.boottime - self._tick_at
-            self._tick_at = self._next_tick(now)
+            slept = self._monotonic_offset - self._offset_at_tick
+            self._plan_tick(now)
             if late > LATE:
                 # We were stopped, or the machine slept: what they said in time we may hear only now.
                 for child in self.children.values():
                     child.full_limit(now.monotonic)
-                self._log("warning", "supervisor_late", late_s=round(late, 3))
+            if late - slept > LATE:
+                self._log("warning", "supervisor_late", late_s=round(late - slept, 3))
         for child in self.children.values():
             limit, healed_at = child.limit_at, self._healed_at(child)
             if limit is not None and now.monotonic >= limit:
@@ -182,8 +187,9 @@ class ChildTree:
             return None
         return child.ready_at + self._flags.healthy
 
-    def _next_tick(self, now: Now) -> float:
-        return (math.floor(now.boottime / self._tick) + 1) * self._tick
+    def _plan_tick(self, now: Now) -> None:
+        self._tick_at = (math.floor(now.boottime / self._tick) + 1) * self._tick
+        self._offset_at_tick = self._monotonic_offset
 
     def _take(self, now: Now) -> None:
         self._monotonic_offset = now.boottime - now.monotonic
@@ -222,6 +228,10 @@ class ChildTree:
                 self._start_next(now)
             case Action.REPORT_EXIT | Action.NOTHING:
                 pass  # `_exited` goes on with what the end means
+
+    def _waited(self, waited: Waited) -> None:
+        for name, seconds in waited.seconds.items():
+            self.children[name].waited_for_processor(seconds)
 
     def _spawned(self, spawned: Spawned) -> None:
         child = self.children[spawned.actor]

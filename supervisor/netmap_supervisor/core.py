@@ -27,6 +27,7 @@ from netmap_supervisor.core_messages import (
     Spawned,
     SpawnFailed,
     Stop,
+    Waited,
     Word,
 )
 from netmap_supervisor.hurry import Hurry
@@ -122,6 +123,8 @@ class SupervisorCore(ChildTree):
                 self._route_is(happened, now)
             case Stop(reason):
                 self._stop(reason, 0, now)
+            case Waited():
+                self._waited(happened)
         return self._flush()
 
     @staticmethod

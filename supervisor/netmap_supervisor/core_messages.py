@@ -31,6 +31,7 @@ __all__ = [
     "Stop",
     "Terminate",
     "Up",
+    "Waited",
     "Word",
 ]
 
@@ -113,7 +114,15 @@ class Route:
     ones there."""
 
 
-Input = Spawned | SpawnFailed | Exited | Word | Reconnect | Stop | Route
+@dataclasses.dataclass(frozen=True, slots=True)
+class Waited:
+    """How long children have waited for a processor; told before `expire`, so that it is not held against them."""
+
+    seconds: Mapping[str, float]
+    """By actor, the sum over its present process's life."""
+
+
+Input = Spawned | SpawnFailed | Exited | Word | Reconnect | Stop | Route | Waited
 
 
 # Out

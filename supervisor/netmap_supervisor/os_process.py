@@ -12,6 +12,8 @@ import signal
 import sys
 from typing import TYPE_CHECKING
 
+from netmap_supervisor.run_queue import RunQueue
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
@@ -38,6 +40,14 @@ class ChildProcess:
         self.pid = pid
         self.pidfd = pidfd
         """Readable once the process has ended."""
+        self._run_queue = RunQueue()
+        # Opened before it can make itself undumpable: after that its /proc may be hidden from us (hidepid, proc(5)).
+        self._proc: list[int | None] = [_opened(f"/proc/{pid}/{name}") for name in ("stat", "schedstat")]
+
+    def waited(self, now: float) -> float:
+        """Seconds it has waited for a processor until `now`, CLOCK_MONOTONIC; 0.0 where the kernel does not say."""
+        stat, schedstat = map(_held, self._proc)
+        return self._run_queue.waited(stat, schedstat, now)
 
     def send(self, number: signal.Signals) -> None:
         """Send a signal. A process that has ended already is none of its business any more: nothing happens."""
@@ -51,7 +61,10 @@ class ChildProcess:
         ended = os.waitid(os.P_PIDFD, self.pidfd, os.WEXITED | os.WNOHANG)
         if ended is None:
             return None
-        os.close(self.pidfd)
+        for fd in (self.pidfd, *self._proc):
+            if fd is not None:
+                os.close(fd)
+        self._proc = [None, None]
         if ended.si_code == os.CLD_EXITED:
             return ExitStatus(ended.si_status, None)
         return ExitStatus(None, ended.si_status)
@@ -91,3 +104,17 @@ def spawn(
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
         raise
+
+
+def _opened(path: str) -> int | None:
+    try:
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return None  # a kernel without it, or no descriptor left: a wait nobody knows of counts for nothing
+
+
+def _held(fd: int | None) -> bytes:
+    try:
+        return os.pread(fd, 4096, 0) if fd is not None else b""
+    except OSError:
+        return b""  # the process has just ended

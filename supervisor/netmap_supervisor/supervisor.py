@@ -41,6 +41,7 @@ from netmap_supervisor.core_messages import (
     Stop,
     Terminate,
     Up,
+    Waited,
     Word,
 )
 from netmap_supervisor.embedded_control import EmbeddedControl
@@ -285,6 +286,8 @@ class Supervisor(pykka.ThreadingActor):
         self._timer = None
         # A heartbeat may lie in the socket: nobody is judged before it is read to its end.
         self._on_words(MAX_WORDS)
+        monotonic = self._loop.clock.monotonic()
+        self.happened(Waited({actor: child.waited(monotonic) for actor, child in self._children.items()}))
         self._carry_out(self._core.expire(self._now()))
 
     def _on_death(self, actor: str, incarnation: int, process: ChildProcess) -> None:

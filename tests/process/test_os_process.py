@@ -14,6 +14,8 @@ import pytest
 
 from netmap_supervisor import os_process
 from netmap_supervisor.os_process import MAX_BOOT, ChildProcess, ExitStatus, spawn
+from tests.availability import unavailable
+from tests.waiting import wait_for
 
 LIMIT = 20.0
 
@@ -170,6 +172,42 @@ def test_a_child_that_cannot_be_watched_does_not_live(children, monkeypatch) -> 
         children("import signal; signal.pause()")
     with pytest.raises(ProcessLookupError):
         os.kill(pids[0], 0)
+
+
+SPIN = """
+    import os
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    print("spinning", flush=True)
+    while True:
+        pass
+"""
+
+
+def test_a_child_that_shares_its_processor_waits_for_it_and_one_that_is_stopped_does_not(children) -> None:
+    if not Path("/proc/self/schedstat").exists():
+        unavailable("this kernel does not count who waits for a processor")
+    child, rival = children(SPIN), children(SPIN)
+    for _ in (child, rival):
+        children.output(b"spinning")
+
+    def waited() -> float:
+        return child.waited(time.monotonic())
+
+    before = waited()
+    wait_for(lambda: waited() > before + 0.3, LIMIT, "it waits while the other runs")
+    child.send(signal.SIGSTOP)
+    wait_for(lambda: state(child) == "T", LIMIT, "it is stopped")
+    stopped, at = waited(), time.monotonic()
+    wait_for(lambda: time.monotonic() > at + 0.5, LIMIT, "half a second has passed")
+    assert waited() == pytest.approx(stopped, abs=0.05)
+    child.send(signal.SIGCONT)
+    child.send(signal.SIGKILL)
+    ended(child)
+    assert waited() >= stopped, "of one that is gone the last word counts"
+
+
+def state(process: ChildProcess) -> str:
+    return Path(f"/proc/{process.pid}/stat").read_text().rpartition(") ")[2][0]
 
 
 def test_spawning_and_reaping_many_leaks_no_descriptor(children) -> None:
