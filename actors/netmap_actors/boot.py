@@ -127,6 +127,7 @@ class PublisherSettings(msgspec.Struct, frozen=True, kw_only=True):
     max_remote: int = 1024
     """Connections to each of the two TCP sockets, those included that have not said who they are."""
     max_map_response: int = 256 * 1024 * 1024
+    max_peers: int = 1_000_000
     control_url: str = ""
 
 

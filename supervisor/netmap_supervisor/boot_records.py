@@ -145,6 +145,7 @@ class BootRecords:
                     listen=settings.listen,
                     curve_dir="" if settings.listen_plaintext else str(settings.curve_dir),
                     max_map_response=settings.max_map_response,
+                    max_peers=settings.max_peers,
                     control_url=self._control_url,
                 )
             case name if name == HTTP_ENDPOINT:

@@ -271,6 +271,15 @@ _ROWS = (
         help="Largest MapResponse to take, decompressed",
     ),
     Option(
+        name="max_peers",
+        table="limits",
+        key="max_peers",
+        kind=kinds.Number(1, 100_000_000, whole=True),
+        default=1_000_000,
+        help="Peers of the largest netmap to take",
+        more="With more the session ends, `degraded` says why, and the netmap before stays, as stale.",
+    ),
+    Option(
         name="log_format",
         table="log",
         key="format",

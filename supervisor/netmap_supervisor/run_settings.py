@@ -60,6 +60,8 @@ class RunSettings(msgspec.Struct, frozen=True, kw_only=True):
     """What was asked to be shown on standard output: `auto`, `live`, `plain` or `off`. Not the daemon's business."""
     max_map_response: int = 256 * 1024 * 1024
     """Bytes of one decompressed MapResponse."""
+    max_peers: int = 1_000_000
+    """Of the netmap, and named by one field of a MapResponse."""
     dev_nodes: int = 8
     """Nodes of the embedded server's simulated tailnet."""
     dev_seed: int = 1

@@ -8,6 +8,7 @@ import json
 import pytest
 
 from netmap_actors.publication.tailnet_netmap import TailnetNetmap
+from netmap_actors.slices import complete
 from netmap_actors.subscriber.changes import stable_id_of
 from netmap_actors.subscriber.peer import Peer
 from netmap_actors.web_url import UrlPolicy
@@ -112,7 +113,7 @@ def test_a_clock_of_ours_that_is_set_right_changes_no_key(wrong_by) -> None:
 
     netmap.wall_clock(WALL.timestamp() + wrong_by, NOW)
     document = json.dumps(full(*peers, ControlTime=text(0))).encode()
-    netmap.apply(document, first=True, now_text=text(wrong_by))
+    complete(netmap.applying(document, first=True, now_text=text(wrong_by)))
     assert netmap.clock_skew_s == pytest.approx(-wrong_by)
     assert expired(1.0, wrong_by) == [False, True]
     assert expired(60.0, 0.0) == [False, True], "it has been set"

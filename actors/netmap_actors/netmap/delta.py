@@ -6,10 +6,11 @@ reads a clock, and the cost of a delta does not depend on the number of peers.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
 
+from netmap_actors import slices
 from netmap_actors.errors import BadMapResponse, escape
 from netmap_actors.netmap.changes import Changes, SelfChanged
 from netmap_actors.netmap.documents import Documents, earlier, unix_seconds
@@ -20,13 +21,15 @@ from netmap_actors.netmap.own_node import OwnNode
 from netmap_actors.netmap.peer_deltas import PeerDeltas
 from netmap_actors.netmap.peer_table import PeerTable
 from netmap_actors.netmap.profiles import Profiles
+from netmap_actors.slices import complete
 from netmap_actors.tailcfg.go_json import REFUSALS, NotGoJson, encode
+from netmap_actors.tailcfg.map_document import MAX_PEERS
 from netmap_actors.web_url import UrlPolicy
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Generator, Mapping
 
-    from netmap_actors.netmap.changes import Document, Profile, Update
+    from netmap_actors.netmap.changes import Document, PeerRemoved, PeerUpserted, Profile, Update
     from netmap_actors.netmap.model import Peer
     from netmap_actors.tailcfg.map_response import MapResponse
 
@@ -57,21 +60,35 @@ class Statistics(msgspec.Struct, frozen=True):
     bad_profiles: int
 
 
+class _Ourselves(NamedTuple):
+    """Our own node, as it is shown."""
+
+    node: Peer | None = None
+    expiry: float | None = None
+    """When our key expires by the server's clock, UNIX seconds; None: never, or the server says it has."""
+    reason: str = ""
+    """Why it is in quarantine."""
+    machine_authorized: bool = False
+
+
 class Netmap:
     """The network map of this node. `encode_peer` makes the published piece of a peer, which is what is kept.
 
-    `urls`: which links in health messages may be shown.
+    `urls`: which links in health messages may be shown. `max_peers`: what would make more of them is refused.
     """
 
-    def __init__(self, encode_peer: Callable[[Peer], bytes], urls: UrlPolicy = _HTTPS_ONLY) -> None:
+    def __init__(
+        self,
+        encode_peer: Callable[[Peer], bytes],
+        urls: UrlPolicy = _HTTPS_ONLY,
+        *,
+        max_peers: int = MAX_PEERS,
+    ) -> None:
+        self._max_peers = max_peers
         self._table = PeerTable(encode_peer)
         self._documents = Documents(urls)
         self._profiles = Profiles()
-        self._self_node: Peer | None = None
-        self._self_expiry: float | None = None
-        """When our key expires by the server's clock, UNIX seconds; None: never, or the server says it has."""
-        self._self_reason = ""
-        self._self_machine_authorized = False
+        self._ourselves = _Ourselves()
         self._ignored = 0
         self._bad_patches = 0
         self._repeated = 0
@@ -85,11 +102,24 @@ class Netmap:
         unread: float = 0.0,
         waited: float = 0.0,
     ) -> Changes:
-        """Fold one message in. `now_text` is the wall clock in RFC 3339.
+        """`applying`, the whole of it at once."""
+        return complete(self.applying(response, first=first, now_text=now_text, unread=unread, waited=waited))
+
+    def applying(
+        self,
+        response: MapResponse,
+        *,
+        first: bool,
+        now_text: str,
+        unread: float = 0.0,
+        waited: float = 0.0,
+    ) -> Generator[None, None, Changes]:
+        """Fold one message in, in slices: nothing shows before the end. `now_text` is the wall clock in RFC 3339.
 
         `unread`: it came so many seconds ago, at most; `waited`: the server sent it so many seconds ago, at most.
         `first`: it is the first of its session, keep-alives apart, and authoritative for everything: what it does
-        not name is gone. Raises BadMapResponse, the netmap unchanged, when such a message lacks Node.
+        not name is gone. Raises BadMapResponse, the netmap unchanged, when such a message lacks Node, or when there
+        would be too many peers.
         """
         first = first and not response.keep_alive
         if first and not response.has_node:
@@ -98,23 +128,22 @@ class Netmap:
         try:
             documents = self._documents.fold(response, first=first)
             if not response.keep_alive:
-                deltas.collect(response, earlier(now_text, unread))
+                yield from deltas.collect(response, earlier(now_text, unread))
         except (NotGoJson, Unreadable) as e:
             # The gate has seen all of it; only nesting just below the limit is left.
             raise BadMapResponse(f"cannot apply MapResponse: {escape(str(e))}") from None
+        self._check_number(deltas)
         self._documents.clock(response.control_time, now_text, waited)
         self._ignored += deltas.ignored
         self._bad_patches += deltas.bad_patches
-        if deltas.only is not None:
-            self._repeated = deltas.repeated
         # A keep-alive, too, may put the clock right by which keys have expired.
         control_now = self._control_now(now_text)
-        ourselves = self._change_self(response, control_now)
-        own = OwnNode.of(self._self_node) if response.has_node else None
-        updates: list[Update] = list(
-            self._table.change(deltas.wanted, deltas.only, control_now=control_now, own=own)
-        )
-        updates += ourselves
+        ourselves = self._see_self(response, control_now)
+        own = OwnNode.of(ourselves.node) if response.has_node else None
+        updates: list[Update] = list((yield from self._change_peers(deltas, control_now, own)))
+        updates += self._show_self(ourselves)
+        if deltas.only is not None:
+            self._repeated = deltas.repeated
         if not response.keep_alive:
             updates += self._change_profiles(response, first=first)
         updates += self._documents.settle(documents)
@@ -123,7 +152,8 @@ class Netmap:
     def pass_time(self, now_text: str) -> list[Update]:
         """Mark the keys that have expired when our wall clock says `now_text`, RFC 3339, ourselves included."""
         control_now = self._control_now(now_text)
-        return [*self._table.change({}, control_now=control_now), *self._expire_self(control_now)]
+        updates: list[Update] = list(complete(self._table.change({}, control_now=control_now)))
+        return [*updates, *self._show_self(self._expire_self(control_now))]
 
     def wall_clock(self, wall: float, boottime: float) -> None:
         """Our clocks at this moment, UNIX and CLOCK_BOOTTIME seconds; to be told before each call with a `now_text`."""
@@ -132,20 +162,20 @@ class Netmap:
     def next_expiry(self) -> float | None:
         """When to call `pass_time`, UNIX seconds of our wall clock; None: no key is going to expire."""
         moments = [self._table.next_expiry()]
-        if self._self_node is not None:
-            moments.append(expiry_of(self._self_node))
+        if self.self_node is not None:
+            moments.append(expiry_of(self.self_node))
         soonest = min((moment for moment in moments if moment is not None), default=None)
         return None if soonest is None else soonest - self.clock_skew_s
 
     @property
     def self_node(self) -> Peer | None:
         """Ourselves; None before the first message."""
-        return self._self_node
+        return self._ourselves.node
 
     @property
     def self_machine_authorized(self) -> bool:
         """Whether the tailnet has admitted this machine."""
-        return self._self_machine_authorized
+        return self._ourselves.machine_authorized
 
     @property
     def documents(self) -> Mapping[Document, bytes]:
@@ -175,9 +205,10 @@ class Netmap:
     @property
     def quarantined(self) -> Mapping[str, str]:
         """Why a node's JSON could not be read, by stable id."""
-        if self._self_node is None or self._self_node.decoded:
+        ourselves = self._ourselves
+        if ourselves.node is None or ourselves.node.decoded:
             return self._table.quarantined
-        return {**self._table.quarantined, self._self_node.stable_id: self._self_reason}
+        return {**self._table.quarantined, ourselves.node.stable_id: ourselves.reason}
 
     @property
     def hidden(self) -> Mapping[str, int]:
@@ -209,53 +240,80 @@ class Netmap:
         record = self._table.named(stable_id)
         return self._table.peer(record) if record is not None else None
 
+    def _check_number(self, deltas: PeerDeltas) -> None:
+        """Raises BadMapResponse when there would be more peers than there may be."""
+        number = deltas.peers_after()
+        if number > self._max_peers:
+            raise BadMapResponse(
+                f"cannot apply MapResponse: it makes {number} peers, and limits.max_peers is {self._max_peers}"
+            )
+
+    def _change_peers(
+        self, deltas: PeerDeltas, control_now: float, own: OwnNode | None
+    ) -> Generator[None, None, list[PeerUpserted | PeerRemoved]]:
+        wanted, only = deltas.wanted, deltas.only
+        changes = len(wanted) + self._table.looks_at(own)
+        if only is not None:
+            changes += len(self._table.keys()) - len(only)
+        if changes <= slices.LENGTH:
+            # Not worth a copy, whose cost depends on the number of peers.
+            return complete(self._table.change(wanted, only, control_now=control_now, own=own))
+        table = self._table.copy()
+        differences = yield from table.change(wanted, only, control_now=control_now, own=own)
+        self._table = table
+        return differences
+
     def _control_now(self, now_text: str) -> float:
         """What the server's clock shows; 0.0 when nobody knows."""
         ours = unix_seconds(now_text)
         return 0.0 if ours is None else ours + self.clock_skew_s
 
-    def _own(self, data: bytes, control_now: float) -> Peer:
-        """Ourselves as this JSON and the clock have it. Raises Unreadable."""
-        fields = read_node(data)
-        self._self_machine_authorized = fields.machine_authorized
-        node = peer_of(fields, data)
-        self._self_expiry = expiry_of(node)
-        return marked_expired(node) if has_passed(self._self_expiry, control_now) else node
+    def _show_self(self, ourselves: _Ourselves) -> list[SelfChanged]:
+        old, self._ourselves = self._ourselves, ourselves
+        return [SelfChanged(ourselves.node)] if ourselves.node not in (None, old.node) else []
 
-    def _expire_self(self, control_now: float) -> list[SelfChanged]:
-        node, expiry = self._self_node, self._self_expiry
+    def _expire_self(self, control_now: float) -> _Ourselves:
+        node, expiry = self._ourselves.node, self._ourselves.expiry
         if node is None or expiry is None or node.expired == has_passed(expiry, control_now):
-            return []
-        self._self_node = self._own(node.json, control_now)
-        return [SelfChanged(self._self_node)]
+            return self._ourselves
+        return _own(node.json, control_now)
 
-    def _change_self(self, response: MapResponse, control_now: float) -> list[SelfChanged]:
+    def _see_self(self, response: MapResponse, control_now: float) -> _Ourselves:
+        """Who we are by this message; it shows when the peers do."""
         if response.keep_alive or not response.has_node:
             return self._expire_self(control_now)
         data = _with_legacy_capabilities(bytes(response.node))
-        old = self._self_node
-        if old is not None and same_json(old.json, data):
+        old = self._ourselves
+        if old.node is not None and same_json(old.node.json, data):
             return self._expire_self(control_now)
         try:
-            self._self_node = self._own(data, control_now)
+            return _own(data, control_now)
         except Unreadable as e:
-            self._self_reason, self._self_expiry = str(e), None
             node_id, stable_id = identify(data)
-            self._self_node = quarantined_peer(
-                stable_id or (old.stable_id if old else f"id:{node_id or 0}"), node_id or 0, data
+            node = quarantined_peer(
+                stable_id or (old.node.stable_id if old.node else f"id:{node_id or 0}"), node_id or 0, data
             )
-        return [SelfChanged(self._self_node)]
+            return _Ourselves(node, None, str(e), old.machine_authorized)
 
     def _change_profiles(self, response: MapResponse, *, first: bool) -> list[Update]:
         changed = self._profiles.change(
             response.user_profiles or (),
             first=first,
-            self_user=self._self_node.user_id if self._self_node else 0,
+            self_user=self.self_node.user_id if self.self_node else 0,
             references=self._table.user_references,
             touched=self._table.users_touched,
         )
         self._table.users_touched.clear()
         return [changed] if changed else []
+
+
+def _own(data: bytes, control_now: float) -> _Ourselves:
+    """Ourselves as this JSON and the clock have it. Raises Unreadable."""
+    fields = read_node(data)
+    node = peer_of(fields, data)
+    expiry = expiry_of(node)
+    shown = marked_expired(node) if has_passed(expiry, control_now) else node
+    return _Ourselves(shown, expiry, machine_authorized=fields.machine_authorized)
 
 
 def _with_legacy_capabilities(data: bytes) -> bytes:

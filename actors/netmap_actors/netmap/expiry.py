@@ -49,6 +49,13 @@ class Expiries:
         self._passed: dict[int, float] = {}
         self._control_now = 0.0
 
+    def copy(self) -> Expiries:
+        """Another one that goes its own way."""
+        new = Expiries()
+        new._moments, new._heap, new._passed = self._moments.copy(), self._heap.copy(), self._passed.copy()
+        new._control_now = self._control_now
+        return new
+
     def put(self, key: int, moment: float | None) -> None:
         """The node with this key expires then; None: never."""
         self.forget(key)

@@ -13,9 +13,12 @@ import msgspec
 from netmap_actors.netmap.model import Unreadable
 from netmap_actors.netmap.node_json import patch_of, with_members
 from netmap_actors.netmap.peer_table import Wanted
+from netmap_actors.slices import each
 from netmap_actors.tailcfg.go_json import GoStruct, Int64, decode, encode, is_set
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from netmap_actors.netmap.peer_table import PeerTable
     from netmap_actors.tailcfg.map_response import MapResponse
 
@@ -47,40 +50,51 @@ class PeerDeltas:
         self.repeated = 0
         """Nodes of an authoritative message that another one with the same NodeID took the place of."""
 
-    def collect(self, response: MapResponse, came_text: str) -> None:
-        """Take in the message. `came_text`: when it came by our wall clock, RFC 3339, for PeerSeenChange."""
+    def collect(self, response: MapResponse, came_text: str) -> Iterator[None]:
+        """Take in the message, in slices. `came_text`: when it came by our wall clock, RFC 3339, for PeerSeenChange."""
         if response.peers:
-            self.only = self._whole(response.peers)
+            kept: set[int] = set()
+            self.only = kept
+            yield from each(response.peers, lambda data: self._whole(data, kept))
             return
-        for node_id in response.peers_removed or ():
-            self._want(node_id, None)
-        for data in response.peers_changed or ():
-            if is_set(data):
-                self.wanted[self._table.key_of(data)] = Wanted(data)
-        for node_id, seen in (response.peer_seen_change or {}).items():
-            self._change(node_id, {"LastSeen": encode(came_text) if seen else None})
-        for node_id, online in (response.online_change or {}).items():
-            self._change(node_id, {"Online": b"true" if online else b"false"})
-        for patch in response.peers_changed_patch or ():
-            if is_set(patch):
-                self._patch(patch)
+        seen, gone = encode(came_text), response.peers_removed or ()
+        yield from each(gone, lambda node_id: self._want(node_id, None))
+        yield from each(response.peers_changed or (), self._replace)
+        yield from each(
+            (response.peer_seen_change or {}).items(),
+            lambda change: self._change(change[0], {"LastSeen": seen if change[1] else None}),
+        )
+        yield from each(
+            (response.online_change or {}).items(),
+            lambda change: self._change(change[0], {"Online": b"true" if change[1] else b"false"}),
+        )
+        yield from each(response.peers_changed_patch or (), self._patch)
 
-    def _whole(self, peers: list[msgspec.Raw]) -> set[int]:
-        table = self._table
-        wanted = self.wanted
-        kept: set[int] = set()
-        for data in peers:
-            json = bytes(data)
-            record = table.get(_guess(json))
-            if record is not None and record.holds(json):
-                self.repeated += wanted.pop(record.key, None) is not None
-                kept.add(record.key)
-            elif json != b"null":
-                key = table.key_of(json, first=True)
-                before = wanted.get(key)
-                self.repeated += key in kept if before is None else bytes(before.json) != json
-                wanted[key] = Wanted(data)
-        return kept
+    def peers_after(self) -> int:
+        """How many peers there are going to be, shown or not, before any of them takes another's stable id."""
+        before = self._table.keys() if self.only is None else self.only
+        change = sum(
+            (want is not None) - (key in before)
+            for key, want in self.wanted.items()
+            if (want is None) == (key in before)
+        )
+        return len(before) + change
+
+    def _whole(self, data: msgspec.Raw, kept: set[int]) -> None:
+        json = bytes(data)
+        record = self._table.get(_guess(json))
+        if record is not None and record.holds(json):
+            self.repeated += self.wanted.pop(record.key, None) is not None
+            kept.add(record.key)
+        elif json != b"null":
+            key = self._table.key_of(json, first=True)
+            before = self.wanted.get(key)
+            self.repeated += key in kept if before is None else bytes(before.json) != json
+            self.wanted[key] = Wanted(data)
+
+    def _replace(self, data: msgspec.Raw) -> None:
+        if is_set(data):
+            self.wanted[self._table.key_of(data)] = Wanted(data)
 
     def _current(self, node_id: int) -> Wanted | None:
         if node_id in self.wanted:
@@ -107,6 +121,8 @@ class PeerDeltas:
         self.wanted[node_id] = Wanted(json, current.spoiled)
 
     def _patch(self, data: msgspec.Raw) -> None:
+        if not is_set(data):
+            return
         node_id = decode(_Target, data).node_id
         try:
             changed = patch_of(data)

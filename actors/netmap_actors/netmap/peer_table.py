@@ -24,9 +24,10 @@ from netmap_actors.netmap.model import (
 )
 from netmap_actors.netmap.node_json import same_json
 from netmap_actors.netmap.own_node import OwnNode
+from netmap_actors.slices import each
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Generator, Mapping
     from collections.abc import Set as AbstractSet
 
 __all__ = ["PeerTable", "Record", "Wanted"]
@@ -115,6 +116,18 @@ class PeerTable:
         self.suppressed = 0
         """Peers that were sent again and said nothing new."""
 
+    def copy(self) -> PeerTable:
+        """Another table with the same peers, for changes that may be dropped in the middle. Takes milliseconds."""
+        new = PeerTable(self._encode)
+        new._by_key, new._by_stable_id = self._by_key.copy(), self._by_stable_id.copy()
+        new._namesakes = {stable_id: records.copy() for stable_id, records in self._namesakes.items()}
+        new._own, new._doubles, new._reasons = self._own, self._doubles.copy(), self._reasons.copy()
+        new._expiries, new._control_now = self._expiries.copy(), self._control_now
+        new.user_references, new.users_touched = self.user_references.copy(), self.users_touched.copy()
+        new.quarantined = self.quarantined.copy()
+        new.online, new.unknown, new.suppressed = self.online, self.unknown, self.suppressed
+        return new
+
     def __len__(self) -> int:
         return len(self._by_stable_id)
 
@@ -131,9 +144,13 @@ class PeerTable:
         """The peer with this stable id."""
         return self._by_stable_id.get(stable_id)
 
-    def keys(self) -> Iterable[int]:
+    def keys(self) -> AbstractSet[int]:
         """Every key, in the order of arrival."""
         return self._by_key.keys()
+
+    def looks_at(self, own: OwnNode | None) -> int:
+        """How many peers `change` would look at for being told who we are."""
+        return 0 if own is None or own == self._own else len(self._by_key)
 
     def next_expiry(self) -> float | None:
         """When the next key expires, UNIX seconds of the server's clock; None: no key is going to."""
@@ -163,44 +180,58 @@ class PeerTable:
         *,
         control_now: float = 0.0,
         own: OwnNode | None = None,
-    ) -> list[PeerUpserted | PeerRemoved]:
-        """Make the peers what is wanted, by key; None takes one out. The true differences come back.
+    ) -> Generator[None, None, list[PeerUpserted | PeerRemoved]]:
+        """Make the peers what is wanted, by key; None takes one out. In slices; the true differences come back.
 
         `only`: when given, whoever is neither wanted nor in it goes too. `control_now`: what the server's clock
         shows, UNIX seconds; keys that have expired by it are marked. `own`: who we are, if that may be new.
         """
         self._before.clear()
         self._control_now = control_now
-        again = [self._by_key[key] for key in {*self._expiries.turn(control_now), *self._become(own)}]
+        changed = {*self._expiries.turn(control_now), *(yield from self._become(own))}
+        again = [self._by_key[key] for key in changed]
         # All of them first: one may now have the stable id that another of them had.
-        for seen in again:
-            self._take_out(seen)
-        for seen in again:
-            self._insert(seen.key, seen.stable_id, seen.json, spoiled=seen.spoiled)
+        yield from each(again, self._take_out)
+        yield from each(again, self._look_again)
         gone = [key for key, want in wanted.items() if want is None]
         if only is not None:
             gone += [key for key in self._by_key if key not in wanted and key not in only]
             self.suppressed += len(only)
-        for key in gone:
-            if (record := self._by_key.get(key)) is not None:
-                self._take_out(record)
+        yield from each(gone, self._remove)
         unreadable: list[tuple[int, Wanted]] = []
-        for key, want in wanted.items():
+
+        def put(item: tuple[int, Wanted | None]) -> None:
+            key, want = item
             if want is not None and key < _BEYOND_INT64:
                 self._put(key, want)
             elif want is not None:
                 unreadable.append((key, want))
-        for key, want in unreadable:  # last, and so beside a node that has the same stable id, too
-            self._put(key, want)
-        return self._differences()
 
-    def _become(self, own: OwnNode | None) -> set[int]:
+        yield from each(wanted.items(), put)
+        # Last, and so beside a node that has the same stable id, too.
+        yield from each(unreadable, lambda item: self._put(*item))
+        return (yield from self._differences())
+
+    def _become(self, own: OwnNode | None) -> Generator[None, None, set[int]]:
         """Know ourselves; the keys of peers that have to be looked at again."""
         if own is None or own == self._own:
             return set()
         self._own = own
-        found = {key for key, record in self._by_key.items() if own.may_be_in(record.piece)}
-        return found | self._doubles | ({own.id} & self._by_key.keys())
+        found = self._doubles | ({own.id} & self._by_key.keys())
+
+        def look(record: Record) -> None:
+            if own.may_be_in(record.piece):
+                found.add(record.key)
+
+        yield from each(self._by_key.values(), look)
+        return found
+
+    def _look_again(self, record: Record) -> None:
+        self._insert(record.key, record.stable_id, record.json, spoiled=record.spoiled)
+
+    def _remove(self, key: int) -> None:
+        if (record := self._by_key.get(key)) is not None:
+            self._take_out(record)
 
     def _put(self, key: int, want: Wanted) -> None:
         old = self._by_key.get(key)
@@ -318,10 +349,12 @@ class PeerTable:
             del self.user_references[user]
         self.users_touched.add(user)
 
-    def _differences(self) -> list[PeerUpserted | PeerRemoved]:
+    def _differences(self) -> Generator[None, None, list[PeerUpserted | PeerRemoved]]:
         removed: list[PeerUpserted | PeerRemoved] = []
         upserted: list[PeerUpserted | PeerRemoved] = []
-        for stable_id, before in self._before.items():
+
+        def compare(item: tuple[str, Record | None]) -> None:
+            stable_id, before = item
             now = self._by_stable_id.get(stable_id)
             if now is not None:
                 if before is None or before.piece != now.piece:
@@ -330,6 +363,8 @@ class PeerTable:
                     self.suppressed += 1
             elif before is not None:
                 removed.append(PeerRemoved(stable_id, before.node_id))
+
+        yield from each(self._before.items(), compare)
         self._before.clear()
         return removed + upserted
 

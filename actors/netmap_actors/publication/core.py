@@ -6,7 +6,8 @@ publisher actor carries its output to the sockets.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import collections
+from typing import TYPE_CHECKING, NamedTuple
 
 from netmap_actors.errors import BadMapResponse
 from netmap_actors.publication.freshness import NONE, Freshness
@@ -20,9 +21,9 @@ from netmap_actors.wire.pieces import prefix, tag
 from netmap_actors.wire.topics import Kind, topic_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Generator, Iterator, Sequence
 
-    from netmap_actors.publication.netmap_state import NetmapState
+    from netmap_actors.publication.netmap_state import Applied, NetmapState
     from netmap_actors.wire.internal_pb2 import MapResponseReceived
 
 __all__ = ["MAX_UPDATES", "Publication"]
@@ -35,6 +36,14 @@ BARE_KEEP_ALIVE = len('{"KeepAlive":true}')
 """Bytes of a keep-alive that says nothing else; a longer one may bring settings."""
 
 _BODY_TAGS = {kind: tag(netmap_pb2.BusMessage.DESCRIPTOR.fields_by_name[kind.value].number) for kind in Kind}
+
+
+class _Work(NamedTuple):
+    """A MapResponse that is being applied."""
+
+    steps: Generator[None, None, Applied]
+    first: bool
+    received_at: float
 
 
 class Publication:
@@ -52,6 +61,7 @@ class Publication:
         self._outgoing: list[Published] = []
         self._cached: tuple[int, bytes, Sequence[bytes]] | None = None
         self._session_mapped = False
+        self._work: _Work | None = None
         self.intake = Intake(restarted=restarted)
         self.bad = 0
         """MapResponses that passed the connection's gate and were refused here."""
@@ -83,17 +93,28 @@ class Publication:
         return self._freshness.state(now)
 
     def map_response(self, header: MapResponseReceived, document: bytes, now: float, now_text: str) -> bool:
-        """Take in one MapResponse; True when it was the full map of a session. Raises BadMapResponse.
+        """Take in one MapResponse at once; True when it was the full map of a session. Raises as `step`."""
+        self.begin(header, document, now, now_text)
+        full: bool | None = False
+        while self._work is not None:
+            full = self.step(now)
+        return bool(full)
 
-        After that exception nothing more of the connection is accepted, and `expire` asks for its end.
-        """
+    @property
+    def working(self) -> bool:
+        """There is a MapResponse to `step` through; until then the netmap, and what is answered, is as before it."""
+        return self._work is not None
+
+    def begin(self, header: MapResponseReceived, document: bytes, now: float, now_text: str) -> None:
+        """Take in one MapResponse, in steps if it says anything. Not while there is one."""
+        assert self._work is None, "one after the other"
         was_in_step = self.intake.in_step
         decision = self.intake.receive(header.generation, header.session, header.number, now)
         if decision is Decision.DROP:
             if was_in_step and not self.intake.in_step:
                 self._freshness.lost()
                 self._transaction([], "gap", now)
-            return False
+            return
         if decision is Decision.FIRST:
             self._freshness.session_began()
             self._session_mapped = False
@@ -101,15 +122,36 @@ class Publication:
         # is as old as the wait.
         arrived = max(0.0, min(now, header.received_at, header.present_since or now))
         sent = max(0.0, min(arrived, header.sent_since or arrived))
-        full = False
-        updates: list[Update] = []
-        if not header.keep_alive or len(document) > BARE_KEEP_ALIVE:
-            full, updates = self._apply(document, now, now_text, unread=now - arrived, waited=now - sent)
-        else:
-            updates = self._netmap.pass_time(now_text)
-        self._freshness.received(arrived)
-        self._transaction(updates, "session_started" if full else "received", now)
-        return full
+        if header.keep_alive and len(document) <= BARE_KEEP_ALIVE:
+            self._received(arrived, self._netmap.pass_time(now_text), now)
+            return
+        first = not self._session_mapped
+        steps = self._netmap.applying(
+            document, first=first, now_text=now_text, unread=now - arrived, waited=now - sent
+        )
+        self._work = _Work(steps, first, arrived)
+
+    def step(self, now: float) -> bool | None:
+        """Go on with the MapResponse: None while there is more to do, then whether it was the full map of a session.
+
+        Raises BadMapResponse: after that nothing more of the connection is accepted, and `expire` asks for its end.
+        """
+        work = self._work
+        if work is None:
+            return None
+        try:
+            next(work.steps)
+        except StopIteration as done:
+            self._work = None
+            return self._applied(work, done.value, now)
+        except BadMapResponse as error:
+            self._work = None
+            self.bad += 1
+            self.intake.refuse(str(error), now)
+            self._freshness.lost()
+            self._transaction([], "bad_map_response", now)
+            raise
+        return None
 
     def connection_started(self, generation: int, now: float) -> None:
         """The Supervisor started a connection, or named the living one to a publisher that came back."""
@@ -118,11 +160,14 @@ class Publication:
     def session_ended(self, generation: int, now: float) -> None:
         """A connection ended: the netmap is stale at once."""
         if self.intake.ended(generation) and generation >= self.intake.generation:
+            self._work = None
             self._freshness.lost()
             self._transaction([], "session_ended", now)
 
     def pass_time(self, now: float, now_text: str) -> None:
-        """Keys may have expired by the wall clock, which says `now_text`."""
+        """Keys may have expired by the wall clock, which says `now_text`. Nothing happens while there is a `step`."""
+        if self._work is not None:
+            return
         self._transaction(self._netmap.pass_time(now_text), "key_expired", now)
 
     def stop(self, now: float) -> None:
@@ -137,7 +182,7 @@ class Publication:
 
     def expire(self, now: float) -> Plea | None:
         """Let time do its work: the netmap may decay, and a plea may be due."""
-        self._transaction([], "silence", now)
+        self._decay(now)
         return self.intake.expire(now)
 
     def take_outgoing(self) -> list[Published]:
@@ -151,7 +196,7 @@ class Publication:
         Take and publish what is outgoing before it: the netmap may just have decayed.
         """
         # After a suspend this may come before `expire` does.
-        self._transaction([], "silence", now)
+        self._decay(now)
         commit = self._sequences.last_commit
         message = self._sequences.message(
             commit.seq, commit.topic_seq.get(Kind.COMMIT.value, 0), self._shown, self._freshness.age(now), now
@@ -164,7 +209,7 @@ class Publication:
 
         How far it can be trusted they say of the moment each is built: `clock()` tells it.
         """
-        self._transaction([], "silence", clock())
+        self._decay(clock())
 
         def trust() -> tuple[netmap_pb2.NetmapState, float | None, float]:
             now = clock()
@@ -179,26 +224,24 @@ class Publication:
         _, rest, peers = self._snapshot()
         return snapshot_parts(head, rest, peers)
 
-    def _apply(
-        self, document: bytes, now: float, now_text: str, *, unread: float, waited: float
-    ) -> tuple[bool, list[Update]]:
-        first = not self._session_mapped
-        try:
-            applied = self._netmap.apply(
-                document, first=first, now_text=now_text, unread=unread, waited=waited
-            )
-        except BadMapResponse as error:
-            self.bad += 1
-            self.intake.refuse(str(error), now)
-            self._freshness.lost()
-            self._transaction([], "bad_map_response", now)
-            raise
-        if applied.keep_alive:
-            return False, applied.updates
-        if first:
+    def _decay(self, now: float) -> None:
+        """By itself, or because a new session's map is being applied: nobody keeps the old one current."""
+        began = self._work is not None and self._work.first
+        self._transaction([], "session_started" if began else "silence", now)
+
+    def _applied(self, work: _Work, applied: Applied, now: float) -> bool:
+        full = work.first and not applied.keep_alive
+        if full:
             self._session_mapped = True
             self._freshness.full_map_applied()
-        return first, applied.updates
+        self._received(work.received_at, applied.updates, now, "session_started" if full else "received")
+        return full
+
+    def _received(
+        self, received_at: float, updates: list[Update], now: float, reason: str = "received"
+    ) -> None:
+        self._freshness.received(received_at)
+        self._transaction(updates, reason, now)
 
     def _transaction(self, updates: list[Update], reason: str, now: float) -> None:
         """Number and keep the updates and a change of state, if there are any, and close with a commit."""
@@ -213,17 +256,20 @@ class Publication:
             return
         self._cached = None
         self._sequences.begin()
-        age = self._freshness.age(now)
+        age, count = self._freshness.age(now), len(updates)
         small = len(updates) <= MAX_UPDATES and sum(len(u.body) for u in updates) <= self._ring_bytes // 2
         messages: list[Published] = []
+        if not small:
+            for kind, number in collections.Counter(update.kind for update in updates).items():
+                self._sequences.skip(kind, number)
+            updates = []
         for update in updates:
             seq, topic_seq = self._sequences.count(update.kind)
-            if small:
-                message = self._sequences.message(seq, topic_seq, state, age, now).SerializeToString()
-                # Protobuf joins by concatenation, so the piece the netmap keeps is not encoded again.
-                body = prefix(_BODY_TAGS[update.kind], len(update.body))
-                messages.append(Published(seq, topic_of(update.kind), b"".join((message, body, update.body))))
-        commit, topic_seq = self._sequences.commit(len(updates))
+            message = self._sequences.message(seq, topic_seq, state, age, now).SerializeToString()
+            # Protobuf joins by concatenation, so the piece the netmap keeps is not encoded again.
+            body = prefix(_BODY_TAGS[update.kind], len(update.body))
+            messages.append(Published(seq, topic_of(update.kind), b"".join((message, body, update.body))))
+        commit, topic_seq = self._sequences.commit(count)
         closing = self._sequences.message(commit.seq, topic_seq, state, age, now)
         closing.commit.CopyFrom(commit)
         messages.append(Published(commit.seq, topic_of(Kind.COMMIT), closing.SerializeToString()))

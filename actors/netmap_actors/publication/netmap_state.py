@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Generator, Sequence
 
     from netmap_actors.wire.topics import Kind
 
@@ -53,13 +53,14 @@ class NetmapFacts(NamedTuple):
 class NetmapState(Protocol):
     """The netmap of the publisher."""
 
-    def apply(
+    def applying(
         self, document: bytes, *, first: bool, now_text: str, unread: float = 0.0, waited: float = 0.0
-    ) -> Applied:
+    ) -> Generator[None, None, Applied]:
         """Take in one MapResponse; `first`: the first of a session that is no keep-alive, authoritative for everything.
 
-        `now_text` is the wall clock in RFC 3339, `unread` and `waited` how many seconds ago the message came and was
-        sent, at most. Raises BadMapResponse, with the netmap unchanged.
+        In slices: until its end, and when it is dropped before, the netmap is what it was. `now_text` is the wall clock
+        in RFC 3339, `unread` and `waited` how many seconds ago the message came and was sent, at most. Raises
+        BadMapResponse, with the netmap unchanged.
         """
 
     def pass_time(self, now_text: str) -> list[Update]:

@@ -40,6 +40,11 @@ class Sequences:
         self._topic_seq[kind.value] = topic_seq
         return self.seq, topic_seq
 
+    def skip(self, kind: Kind, number: int) -> None:
+        """So many messages of this kind are counted and not built: what is missing shows by the numbers."""
+        self.seq += number
+        self._topic_seq[kind.value] = self._topic_seq.get(kind.value, 0) + number
+
     def commit(self, updates: int) -> tuple[netmap_pb2.Commit, int]:
         """End the transaction after this many updates: its Commit, and the commit's own topic_seq."""
         seq, topic_seq = self.count(Kind.COMMIT)

@@ -9,11 +9,12 @@ from netmap_actors.netmap.changes import Document
 from netmap_actors.netmap.delta import Netmap
 from netmap_actors.publication.netmap_state import Applied, NetmapFacts, Update
 from netmap_actors.tailcfg import decode_map_response
+from netmap_actors.tailcfg.map_document import MAX_PEERS
 from netmap_actors.wire import netmap_pb2
 from netmap_actors.wire.topics import Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Generator, Sequence
 
     from netmap_actors.netmap.changes import Profile
     from netmap_actors.netmap.delta import Statistics
@@ -69,20 +70,24 @@ def encode_peer(peer: Peer) -> bytes:
 class TailnetNetmap:
     """A NetmapState over `netmap.delta`."""
 
-    def __init__(self, urls: UrlPolicy) -> None:
-        self._netmap = Netmap(encode_peer, urls)
+    def __init__(self, urls: UrlPolicy, *, max_peers: int = MAX_PEERS) -> None:
+        self._max_peers = max_peers
+        self._netmap = Netmap(encode_peer, urls, max_peers=max_peers)
 
     @property
     def statistics(self) -> Statistics:
         """Counters of the delta engine."""
         return self._netmap.statistics
 
-    def apply(
+    def applying(
         self, document: bytes, *, first: bool, now_text: str, unread: float = 0.0, waited: float = 0.0
-    ) -> Applied:
-        """Take in one MapResponse. Raises BadMapResponse, with the netmap unchanged."""
-        response = decode_map_response(document)
-        done = self._netmap.apply(response, first=first, now_text=now_text, unread=unread, waited=waited)
+    ) -> Generator[None, None, Applied]:
+        """Take in one MapResponse, in slices. Raises BadMapResponse, with the netmap unchanged."""
+        response = decode_map_response(document, max_peers=self._max_peers)
+        yield
+        done = yield from self._netmap.applying(
+            response, first=first, now_text=now_text, unread=unread, waited=waited
+        )
         return Applied([_encoded(update) for update in done.updates], done.keep_alive)
 
     @property

@@ -5,6 +5,7 @@ Not here: every decision about what is published (`publication`).
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import datetime
 import gc
@@ -43,6 +44,10 @@ __all__ = ["Publisher"]
 INTAKE_HWM = 4
 """MapResponses that wait in the socket; one can be 20 MB."""
 MESSAGES_PER_TURN = 50
+MAX_WAITING = 4 * 1024 * 1024
+"""Bytes of MapResponses that wait for a long one to be applied; more stay in the socket, and the connection pauses."""
+MOMENT = 0.05
+"""Seconds that applying may take before others get their turn."""
 AGE_INTERVAL = 1.0
 """Seconds between two heartbeats that only say when the last MapResponse came."""
 COUNT_INTERVAL = 0.1
@@ -72,7 +77,9 @@ class Publisher(ActorBase):
     def __init__(self, boot: Boot, clock: Clock | None = None) -> None:
         super().__init__(boot, clock)
         self._settings = decode_settings(boot, PublisherSettings)
-        self._netmap = TailnetNetmap(_url_policy(self._settings.control_url))
+        self._netmap = TailnetNetmap(
+            _url_policy(self._settings.control_url), max_peers=self._settings.max_peers
+        )
         self._publication = Publication(
             self._netmap,
             epoch=secrets.randbelow(MAX_EPOCH - 1) + 1,
@@ -95,6 +102,13 @@ class Publisher(ActorBase):
         self._told_received_at: float | None = None
         self._shown: tuple[object, ...] = ()
         self._told_skew = 0
+        self._waiting: collections.deque[tuple[bytes, bytes]] = collections.deque()
+        """MapResponses that were read and not begun with."""
+        self._waiting_bytes = 0
+        self._slice: Timer | None = None
+        """When `_apply` goes on."""
+        self._size = 0
+        """Bytes of the MapResponse that is being applied."""
 
     @classmethod
     def reach(cls, boot: Boot) -> Reach:
@@ -209,13 +223,34 @@ class Publisher(ActorBase):
     # From the connection
 
     def _on_map_responses(self) -> None:
+        """Read what has come. What cannot be applied at once waits here: a full socket looks like a hung publisher."""
         for _ in range(MESSAGES_PER_TURN):
+            if self._waiting_bytes > MAX_WAITING:
+                break
             try:
                 frames = self._intake.recv_multipart(zmq.DONTWAIT)
             except zmq.Again:
                 break
             if len(frames) == 2:
-                self._take(frames[0], frames[1])
+                self._waiting.append((frames[0], frames[1]))
+                self._waiting_bytes += len(frames[1])
+        if self._slice is None:
+            self._apply()
+
+    def _apply(self) -> None:
+        """Apply what waits, for a moment; the rest in a later turn, after whatever else has come meanwhile."""
+        self._slice = None
+        until = self.clock.monotonic() + MOMENT
+        while self._waiting or self._publication.working:
+            if self._publication.working:
+                self._step()
+            else:
+                envelope, document = self._waiting.popleft()
+                self._waiting_bytes -= len(document)
+                self._take(envelope, document)
+            if self.clock.monotonic() >= until:
+                self._slice = self.loop.at(self.loop.now(), self._apply)
+                break
         self._after()
 
     def _take(self, envelope_bytes: bytes, document: bytes) -> None:
@@ -225,17 +260,19 @@ class Publisher(ActorBase):
             return  # counted by the codec
         if envelope.WhichOneof("body") != "map_response_received":
             return
+        self._publication.begin(envelope.map_response_received, document, self.loop.now(), self._now_text())
+        self._size = len(document)
+
+    def _step(self) -> None:
         try:
-            full = self._publication.map_response(
-                envelope.map_response_received, document, self.loop.now(), self._now_text()
-            )
+            full = self._publication.step(self.loop.now())
         except BadMapResponse as error:
             self.log.warning("bad_map_response", detail=str(error))
             self.degraded("bad_map_response", str(error))
             return
         if full:
             self.healed("bad_map_response")
-            if len(document) > _BIG_MAP:
+            if self._size > _BIG_MAP:
                 gc.collect()
                 gc.freeze()
 
@@ -346,7 +383,9 @@ class Publisher(ActorBase):
         self._after()
 
     def _arm_expiry(self) -> None:
-        """Wait for the next key that expires."""
+        """Wait for the next key that expires; nothing expires in the middle of a MapResponse."""
+        if self._publication.working:
+            return
         moment = self._netmap.next_expiry()
         if moment == self._expiry_at:
             return
@@ -359,8 +398,11 @@ class Publisher(ActorBase):
             self._expiry_timer = self.loop.at(self.loop.now() + wait, self._on_expiry)
 
     def _on_expiry(self) -> None:
-        self._publication.pass_time(self.loop.now(), self._now_text())
         self._expiry_timer = None
+        if self._publication.working:
+            self._expiry_at = None
+            return
+        self._publication.pass_time(self.loop.now(), self._now_text())
         moment, self._expiry_at = self._netmap.next_expiry(), None
         if moment is not None and moment <= self.clock.wall():
             # The clock is not set: it shows a time before anybody's. A message of the server may tell the right one.

@@ -13,15 +13,28 @@ from typing import Final
 import msgspec
 
 from netmap_actors.errors import BadMapResponse, escape
-from netmap_actors.tailcfg.go_json import GoStruct, Int64, NotGoJson, decode, is_set
+from netmap_actors.tailcfg.go_json import GoStruct, Int64, NotGoJson, decode, go_name, is_set
 from netmap_actors.tailcfg.map_response import Debug, DisplayMessage, MapResponse
 from netmap_actors.tailcfg.nesting import MAX_NESTING, is_deeper_than
 from netmap_actors.tailcfg.ping import PingRequest  # noqa: TC001 - msgspec reads the annotations when it decodes
 
-__all__ = ["DERPMapDelta", "MapResponseShape", "check_map_response_shape", "decode_map_response"]
+__all__ = ["MAX_PEERS", "DERPMapDelta", "MapResponseShape", "check_map_response_shape", "decode_map_response"]
 
 UTF8_SLICE: Final = 1 << 20
 """Bytes looked at in one go, so that a check of 200 MB does not need 200 MB more."""
+
+MAX_PEERS: Final = 1_000_000
+"""A thousand times the largest tailnets that are heard of; their netmap takes the better part of a gigabyte."""
+
+_OF_PEERS: Final = (
+    "peers",
+    "peers_changed",
+    "peers_changed_patch",
+    "peers_removed",
+    "peer_seen_change",
+    "online_change",
+    "user_profiles",
+)
 
 _OBJECT_BEGINS: Final = re.compile(rb"[ \t\r\n]*\{")
 
@@ -63,11 +76,22 @@ class _PeerChangeHead(GoStruct, frozen=True):
     node_id: Int64 = msgspec.field(default=0, name="NodeID")
 
 
-def decode_map_response(data: bytes) -> MapResponse:
+def decode_map_response(data: bytes, *, max_peers: int = MAX_PEERS) -> MapResponse:
     """The message in one JSON document: UTF-8, syntax, depth and top-level types are checked, peers are not built.
 
-    The raw fields are views into `data`. Raises BadMapResponse and nothing else.
+    `max_peers`: how many one field may name. The raw fields are views into `data`. Raises BadMapResponse and nothing
+    else.
     """
+    response = _decode(data)
+    name, number = _longest(response)
+    if number > max_peers:
+        raise BadMapResponse(
+            f"cannot use MapResponse: its {name} names {number}, and limits.max_peers is {max_peers}"
+        )
+    return _checked(response)
+
+
+def _decode(data: bytes) -> MapResponse:
     try:
         _check_utf8(data)
         if not _OBJECT_BEGINS.match(data):
@@ -75,17 +99,28 @@ def decode_map_response(data: bytes) -> MapResponse:
         response = decode(MapResponse, data)
         if is_deeper_than(MAX_NESTING, data):
             raise NotGoJson(f"cannot read MapResponse: it is nested more than {MAX_NESTING} deep")
-        _check_fields(response)
+        return response
     except UnicodeDecodeError as e:
         raise BadMapResponse(f"cannot read MapResponse: not UTF-8: {e.reason}") from None
     except NotGoJson as e:
         raise BadMapResponse(escape(str(e))) from None
-    return response
+
+
+def _longest(response: MapResponse) -> tuple[str, int]:
+    """Which of the fields that name peers names most, and how many."""
+    return max(
+        ((go_name(name), len(getattr(response, name) or ())) for name in _OF_PEERS), key=lambda one: one[1]
+    )
 
 
 def check_map_response_shape(data: bytes) -> MapResponseShape:
-    """The first gate, for who passes the document on: as `decode_map_response`, and what the connection needs."""
-    response = decode_map_response(data)
+    """The first gate, for who passes the document on: as `decode_map_response`, and what the connection needs.
+
+    What names more peers than anybody wants is not looked through: whoever keeps them refuses it.
+    """
+    response = _decode(data)
+    if _longest(response)[1] <= MAX_PEERS:
+        response = _checked(response)
     plan = response.control_dial_plan
     return MapResponseShape(
         keep_alive=response.keep_alive,
@@ -108,6 +143,14 @@ def _check_utf8(data: bytes) -> None:
     for start in range(0, len(view), UTF8_SLICE):
         decoder.decode(view[start : start + UTF8_SLICE])
     decoder.decode(b"", final=True)
+
+
+def _checked(response: MapResponse) -> MapResponse:
+    try:
+        _check_fields(response)
+    except NotGoJson as e:
+        raise BadMapResponse(escape(str(e))) from None
+    return response
 
 
 def _check_fields(response: MapResponse) -> None:
