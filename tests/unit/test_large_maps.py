@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from netmap_actors import slices
 from netmap_actors.errors import BadMapResponse
+from netmap_actors.subscriber import replica
 from netmap_actors.wire import netmap_pb2
 from netmap_actors.wire.internal_pb2 import MapResponseReceived
 from tests.unit.publishing import SELF, Follower, Server, full, node
@@ -169,3 +170,23 @@ def test_as_many_peers_as_the_limit_are_welcome_whoever_they_take_the_place_of()
     server.feed({"PeersRemoved": [2], "PeersChanged": many(1, first=50)}, 1.0, number=2)
     assert server.feed({"Node": SELF, "Peers": many(10, first=50)}, 1.0, session=2)
     assert len(shown(server)) == 10
+
+
+def test_a_subscriber_is_told_of_very_many_changes_at_once_by_a_snapshot(monkeypatch) -> None:
+    """Each change costs it time, and a process that works out a million of them does nothing else for long."""
+    monkeypatch.setattr(replica, "MAX_CHANGES", 10)
+    for changed, told in ((10, ["peer_upserted"] * 10), (11, ["snapshot"])):
+        server, follower = Server(ring=1), Follower(1.0)
+        server.feed(full(*many(20)), 1.0)
+        server.publication.take_outgoing()
+        follower.ask(server.publication, 1.0)
+        follower.events.clear()
+        server.feed(full(*many(20 - changed), *renamed(changed)), 2.0, session=2)
+        follower.hear(server.publication.take_outgoing(), 2.0)
+        follower.ask(server.publication, 3.0)
+        assert [event.kind for event in follower.events] == told
+        assert follower.pieces() == server.truth()
+
+
+def renamed(count: int) -> list[dict]:
+    return [peer | {"Name": "other."} for peer in many(20)[20 - count :]]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from google.protobuf.message import DecodeError
 
 from netmap_actors.subscriber.answer import Answer, is_stamp
-from netmap_actors.subscriber.changes import Stamp, apply_transaction, difference
+from netmap_actors.subscriber.changes import Stamp, apply_transaction, difference, unlike
 from netmap_actors.subscriber.events import Event, Snapshot, StateChanged
 from netmap_actors.subscriber.netmap_view import Contents, Netmap
 from netmap_actors.wire import netmap_pb2
@@ -44,6 +44,8 @@ ASK_JITTER = 0.1
 """Seconds over which the requests of all subscribers that saw the same gap are spread."""
 ASK_INTERVAL = 0.25
 """Seconds between two requests of one subscriber, at least."""
+MAX_CHANGES = 100_000
+"""Peers that a snapshot may change one by one; what changes more is shown as a Snapshot, which takes no time."""
 MAX_BUFFERED = 20_000
 """Messages kept while an answer is awaited; more are let go and asked for again."""
 
@@ -343,7 +345,7 @@ class Replica:
         self._have_netmap = True
         self._epoch, self._seq = head.epoch, head.seq
         self._believe(head.state, head, now, self._asked_at)
-        if first:
+        if first or (self.emit and unlike(old, contents) > MAX_CHANGES):
             self._shown = self._judge(now)[0]
             return [self.snapshot(now)] if self.emit else []
         if not self.emit:
