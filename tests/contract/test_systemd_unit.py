@@ -8,6 +8,8 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from netmap_supervisor.cli.exit_codes import ExitCode
 from tests.availability import unavailable
 
@@ -55,6 +57,12 @@ def test_the_page_says_how_a_group_is_let_in_under_it() -> None:
     # Preserved, it would lie in /run/private of a DynamicUser=, where only root gets in.
     assert service().get("RuntimeDirectoryPreserve", "no") == "no" or service().get("DynamicUser") != "yes"
     assert "Group=" in UNIT.read_text(), "whoever reads the unit alone finds it"
+
+
+@pytest.mark.xfail(strict=True, reason="a slow start is ended by the service manager")
+def test_a_start_may_take_as_long_as_a_slow_machine_needs() -> None:
+    # Before it can ask for more time the daemon has to come up itself; then it asks every few seconds.
+    assert float(service()["TimeoutStartSec"]) >= 2 * 90.0, "systemd's default is 90 s"
 
 
 def test_systemd_takes_it(tmp_path: Path) -> None:

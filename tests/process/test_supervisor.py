@@ -336,6 +336,30 @@ def test_a_service_manager_is_told(daemon) -> None:
         wait_for(lambda: told("STOPPING=1"), LIMIT, "STOPPING=1", every=0.0)
 
 
+@pytest.mark.xfail(strict=True, reason="a slow start is ended by the service manager")
+def test_a_service_manager_waits_as_long_as_actors_are_starting(daemon) -> None:
+    daemon.behave("publisher", "end crashed")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(daemon.place / "notify"))
+        manager.settimeout(LIMIT)
+        daemon.start(NOTIFY_SOCKET=str(daemon.place / "notify"))
+        words: list[str] = []
+        asked = "EXTEND_TIMEOUT_USEC="
+
+        def told(word: str, times: int = 1) -> bool:
+            words.extend(manager.recv(4096).decode().split("\n"))
+            return sum(one.startswith(word) for one in words) >= times
+
+        wait_for(lambda: told(asked, 2), LIMIT, "it asks again and again", every=0.0)
+        assert all(int(word.removeprefix(asked)) > 5e6 for word in words if word.startswith(asked))
+        daemon.behave("publisher", "")
+        wait_for(lambda: told("READY=1"), LIMIT, "READY=1", every=0.0)
+        up = len(words)
+        looks = 1 + sum(word.startswith("STATUS=") for word in words)
+        wait_for(lambda: told("STATUS=", looks), LIMIT, "one more look", every=0.0)
+        assert not any(word.startswith(asked) for word in words[up:]), "it has started"
+
+
 def test_a_reload_takes_over_what_it_can_and_names_what_it_cannot(daemon) -> None:
     daemon.up()
     daemon.write_settings(log_level="debug", hostname="renamed", silence_timeout=60.0)
