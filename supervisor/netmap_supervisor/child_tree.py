@@ -110,7 +110,8 @@ class ChildTree:
         self._group: tuple[str, ...] = ()
         """Children to be started at `_group_due`, once `_stops` is empty."""
         self._group_due = 0.0
-        self._was_up = False
+        self.was_up = False
+        """Every child was up once."""
         self._exit_said = False
         self._out: list[Command] = []
 
@@ -327,8 +328,8 @@ class ChildTree:
             if child.state not in {ChildState.RUNNING, ChildState.INACTIVE}:
                 return
             self._starts.pop(0)
-        if not self._was_up and not self.stopping:
-            self._was_up = True
+        if not self.was_up and not self.stopping:
+            self.was_up = True
             self._out.append(Up())
 
     def _stop(self, reason: str, code: int, now: Now, why: str = "") -> None:

@@ -1,4 +1,7 @@
-"""systemd's notification protocol (sd_notify(3)): READY, STATUS, WATCHDOG, STOPPING. Nothing without NOTIFY_SOCKET."""
+"""systemd's notification protocol (sd_notify(3)): READY, STATUS, WATCHDOG, STOPPING, EXTEND_TIMEOUT_USEC.
+
+Nothing is sent without NOTIFY_SOCKET.
+"""
 
 from __future__ import annotations
 
@@ -32,6 +35,10 @@ class Notifier:
     def active(self) -> bool:
         """There is a manager to tell."""
         return self._socket is not None
+
+    def extend_timeout(self, seconds: float) -> None:
+        """While it starts or stops: wait so long for the next word of this kind, whatever the unit allows."""
+        self.send(EXTEND_TIMEOUT_USEC=str(int(seconds * 1e6)))
 
     def send(self, **words: str) -> None:
         """`send(READY="1", STATUS="…")`. Never blocks."""

@@ -81,6 +81,8 @@ LAST_WORDS_LIMIT = 0.25
 LOG_CHUNK = 64 * 1024
 STATUS_INTERVAL = 5.0
 """Seconds between two STATUS lines for the service manager, and two looks at our own memory and directory."""
+START_EXTENSION = 120.0
+"""Seconds the service manager is asked to wait on, every STATUS_INTERVAL, until every child was up once."""
 END_LIMIT = 10.0
 """Seconds between the end of the last child and ours. After them it says where each thread is, and ends all the same:
 a daemon that neither works nor ends would keep its directories from the next one."""
@@ -476,6 +478,8 @@ class Supervisor(pykka.ThreadingActor):
             self._own.rss_bytes = int(file.read().split()[1]) * _PAGE
         if self._notifier.active:
             self._notifier.send(STATUS=self._status_line())
+            if not self._core.was_up and not self._core.stopping:
+                self._notifier.extend_timeout(START_EXTENSION)
 
     def _ping_watchdog(self) -> None:
         """From the loop that has just looked at its children."""

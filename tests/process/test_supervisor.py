@@ -336,7 +336,6 @@ def test_a_service_manager_is_told(daemon) -> None:
         wait_for(lambda: told("STOPPING=1"), LIMIT, "STOPPING=1", every=0.0)
 
 
-@pytest.mark.xfail(strict=True, reason="a slow start is ended by the service manager")
 def test_a_service_manager_waits_as_long_as_actors_are_starting(daemon) -> None:
     daemon.behave("publisher", "end crashed")
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:

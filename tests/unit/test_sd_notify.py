@@ -28,7 +28,6 @@ def test_words_arrive_one_a_line(manager) -> None:
     assert listening.recv(1000) == b"READY=1\nSTATUS=fresh, 3 peers"
 
 
-@pytest.mark.xfail(strict=True, reason="a slow start is ended by the service manager")
 def test_a_start_that_takes_long_asks_for_more_time_in_microseconds(manager) -> None:
     listening, name = manager
     Notifier({"NOTIFY_SOCKET": name}).extend_timeout(120.0)
