@@ -6,10 +6,12 @@ up and does its duty. Each process writes what it was told into `boots/NAME-INCA
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import signal
 import sys
+import time
 from pathlib import Path
 
 from netmap_actors.exit_reason import ExitReason
@@ -37,6 +39,10 @@ class Fake(ActorBase):
                 raise ValueError("as the test wants")
             case ["print"]:
                 print("not a log line \x1b[31m", file=sys.stderr, flush=True)
+            case ["burn", seconds, processor]:
+                burn(float(seconds), int(processor))
+            case ["later", *how]:
+                self.loop.every(0.1, lambda: self.misbehave(how))
             case ["ignore_stop"]:
                 signal.signal(signal.SIGTERM, signal.SIG_IGN)
                 self.finish = lambda *_: None
@@ -45,6 +51,21 @@ class Fake(ActorBase):
             self.tell_supervisor(
                 internal_pb2.StageEntered(generation=number, session=1, stage="map", since=self.loop.now())
             )
+
+    def misbehave(self, how: list[str]) -> None:
+        """Once the file `go` is there."""
+        if not (HERE / "go").exists():
+            return
+        match how:
+            case ["loop"]:
+                while True:
+                    pass
+            case ["hold_gil"]:
+                # A call through PyDLL keeps the interpreter's lock, as an extension does that waits for something.
+                ctypes.PyDLL(None).sleep(60)
+            case ["burn", seconds, processor]:
+                how.clear()
+                burn(float(seconds), int(processor))
 
     def on_supervisor(self, envelope: internal_pb2.Envelope) -> None:
         body = envelope.WhichOneof("body")
@@ -72,3 +93,13 @@ class Fake(ActorBase):
                     state="fresh", generation=generation, session=1, last_received_at=self.loop.now(), peers=5
                 )
             )
+
+
+def burn(seconds: float, processor: int) -> None:
+    """Work for so much processor time, on this processor only."""
+    processors = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {processor})
+    until = time.process_time() + seconds
+    while time.process_time() < until:
+        pass
+    os.sched_setaffinity(0, processors)

@@ -1,0 +1,113 @@
+"""The Supervisor over real processes on a processor that others take: who is starved lives, who hangs does not."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.availability import unavailable
+from tests.process.test_supervisor import Daemon, daemon  # noqa: F401  # the fixture
+from tests.waiting import wait_for
+
+START_LIMIT = 15.0
+HUNG_LIMIT = 12.0
+MARGIN = 2.0
+"""Seconds for the two clocks of the test and the daemon's own turn."""
+WORK = "0.3"
+"""Seconds of processor time: a minute and more beside the hogs."""
+HOG = """
+import os, sys
+os.nice(-20)
+os.sched_setaffinity(0, {int(sys.argv[1])})
+print("hog", flush=True)
+while True:
+    pass
+"""
+
+
+@dataclasses.dataclass
+class Hogs:
+    """Four that take one processor from everybody else."""
+
+    processor: int
+    running: list[subprocess.Popen[bytes]]
+
+    def end(self) -> None:
+        while self.running:
+            hog = self.running.pop()
+            hog.kill()
+            hog.communicate()
+
+
+@pytest.fixture
+def hogs() -> Iterator[Hogs]:
+    """Where they are, nobody comes by chance: the daemon inherits the other processors from the test."""
+    if os.geteuid() != 0:
+        unavailable("taking a processor from others needs root")
+    processors = os.sched_getaffinity(0)
+    if len(processors) < 2 or not Path("/proc/self/schedstat").exists():
+        unavailable("needs two processors and a kernel that counts who waits for one")
+    taken = min(processors)
+    command = [sys.executable, "-c", HOG, str(taken)]
+    made = Hogs(taken, [subprocess.Popen(command, stdout=subprocess.PIPE) for _ in range(4)])
+    try:
+        os.sched_setaffinity(0, processors - {taken})
+        for hog in made.running:
+            assert hog.stdout is not None
+            assert hog.stdout.readline()
+        yield made
+    finally:
+        made.end()
+        os.sched_setaffinity(0, processors)
+
+
+def wait_until(moment: float, what: str) -> None:
+    wait_for(lambda: time.monotonic() >= moment, 60.0, what)
+
+
+def killed(starving: Daemon) -> dict[str, str]:
+    return {event["actor"]: event["reason"] for event in starving.events("child_killed")}
+
+
+@pytest.mark.slow
+def test_an_actor_that_is_starved_while_it_starts_is_not_killed(daemon, hogs) -> None:  # noqa: F811
+    daemon.behave("dev_control", f"burn {WORK} {hogs.processor}")
+    daemon.start()
+    started = daemon.wait_event("actor_started", actor="dev_control")
+    wait_until(time.monotonic() + START_LIMIT + MARGIN, "an idle machine's time to start is over")
+    assert daemon.events("actor_ready") == [], "it was starved all the time"
+    assert killed(daemon) == {}
+    hogs.end()
+    daemon.wait_event("up")
+    assert daemon.row("dev_control")["pid"] == started["pid"]
+
+
+@pytest.mark.slow
+def test_a_loop_a_stop_and_a_frozen_extension_are_found_beside_one_that_is_starved(daemon, hogs) -> None:  # noqa: F811
+    daemon.behave("dev_control", f"later burn {WORK} {hogs.processor}")
+    daemon.behave("publisher", "later loop")
+    daemon.behave("liveness", "later hold_gil")
+    daemon.up()
+    before = {name: daemon.row(name)["pid"] for name in ("dev_control", "control_connection")}
+    for name in ("publisher", "liveness"):
+        daemon.behave(name, "")
+    (daemon.place / "go").touch()
+    os.kill(before["control_connection"], signal.SIGSTOP)
+    since = time.monotonic()
+    hung = dict.fromkeys(("publisher", "liveness", "control_connection"), "hung")
+    # The loop may have to share its processor, and has its twelve seconds all the same.
+    wait_for(lambda: killed(daemon) == hung, 70.0, "those that hang are killed, and nobody else")
+    wait_until(since + HUNG_LIMIT + 5.0 + MARGIN, "the starved one has not beaten for longer than a limit")
+    assert killed(daemon) == hung
+    hogs.end()
+    wait_for(lambda: daemon.row("dev_control")["state"] == "active", 10.0, "it beats again")
+    assert daemon.row("dev_control")["pid"] == before["dev_control"]
+    assert killed(daemon) == hung
