@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 import json
 import time
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 from netmap_actors import slices
 from netmap_actors.errors import BadMapResponse
+from netmap_actors.netmap.peer_table import Wanted
 from netmap_actors.subscriber import replica
 from netmap_actors.wire import netmap_pb2
 from netmap_actors.wire.internal_pb2 import MapResponseReceived
@@ -68,6 +70,33 @@ def test_no_slice_of_a_very_large_map_takes_a_second() -> None:
     longest = max(after - before for before, after in itertools.pairwise(slices))
     assert longest < 1.0, f"{longest} s of {slices[-1] - slices[0]} s in one slice"
     assert server.publication._netmap.facts().peers == 200_000
+
+
+def test_what_is_done_to_a_copy_of_the_peers_is_not_done_to_them() -> None:
+    server = Server()
+    strange = [
+        {"ID": 9, "StableID": "n8"},
+        {"ID": "no number", "StableID": "n10"},
+        node(11, KeyExpiry="2030-01-01T00:00:00Z", Sharer=7),
+        node(12, KeyExpiry="2020-01-01T00:00:00Z"),
+    ]
+    server.feed(full(*map(node, range(2, 9)), *strange), 1.0)
+    table = server.publication._netmap._netmap._table
+    before = contents(table)
+    other = table.copy()
+    assert contents(other) == before
+    slices.complete(other.change({11: None, 8: None, 3: Wanted(b'{"ID":3}')}, control_now=1.9e9))
+    slices.complete(other.change({9: Wanted(b'{"ID":9,"StableID":"n2","User":5}')}, set()))
+    assert contents(other) != before
+    assert contents(table) == before
+
+
+def contents(thing) -> dict:
+    """Everything it holds, as it is now."""
+    return {
+        name: contents(value) if hasattr(value, "__dict__") and not callable(value) else copy.deepcopy(value)
+        for name, value in vars(thing).items()
+    }
 
 
 @given(stop_after=st.integers(0, 12), first=st.booleans())

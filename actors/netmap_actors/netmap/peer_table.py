@@ -7,7 +7,8 @@ when that one goes. The cost of a change does not depend on the number of peers.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+import copy
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
 
@@ -118,14 +119,10 @@ class PeerTable:
 
     def copy(self) -> PeerTable:
         """Another table with the same peers, for changes that may be dropped in the middle. Takes milliseconds."""
-        new = PeerTable(self._encode)
-        new._by_key, new._by_stable_id = self._by_key.copy(), self._by_stable_id.copy()
-        new._namesakes = {stable_id: records.copy() for stable_id, records in self._namesakes.items()}
-        new._own, new._doubles, new._reasons = self._own, self._doubles.copy(), self._reasons.copy()
-        new._expiries, new._control_now = self._expiries.copy(), self._control_now
-        new.user_references, new.users_touched = self.user_references.copy(), self.users_touched.copy()
-        new.quarantined = self.quarantined.copy()
-        new.online, new.unknown, new.suppressed = self.online, self.unknown, self.suppressed
+        new = copy.copy(self)
+        for name, value in vars(self).items():
+            if isinstance(value, dict | set | Expiries):
+                setattr(new, name, _unshared(value))
         return new
 
     def __len__(self) -> int:
@@ -367,6 +364,13 @@ class PeerTable:
         yield from each(self._before.items(), compare)
         self._before.clear()
         return removed + upserted
+
+
+def _unshared(value: Any) -> Any:
+    """A copy that shares nothing that can change; the values of a dictionary are all of a kind."""
+    if isinstance(value, dict) and isinstance(next(iter(value.values()), None), dict | set):
+        return {key: inner.copy() for key, inner in value.items()}
+    return value.copy()
 
 
 def _position(piece: bytes, json: bytes) -> int:
