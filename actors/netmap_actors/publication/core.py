@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from netmap_actors.errors import BadMapResponse
 from netmap_actors.publication.freshness import NONE, Freshness
 from netmap_actors.publication.intake import Decision, Intake, Plea
-from netmap_actors.publication.netmap_state import Update
+from netmap_actors.publication.netmap_state import MAX_UPDATES, Update
 from netmap_actors.publication.ring import Published, Ring
 from netmap_actors.publication.sequences import Sequences
 from netmap_actors.publication.snapshot import Head, catch_up_parts, not_yet_parts, snapshot_parts
@@ -27,10 +27,6 @@ if TYPE_CHECKING:
     from netmap_actors.wire.internal_pb2 import MapResponseReceived
 
 __all__ = ["MAX_UPDATES", "Publication"]
-
-MAX_UPDATES = 500
-"""Updates of one transaction that are sent one by one. Of a larger one only the commit goes out: its seq shows the
-gap, and who follows asks for a snapshot, which costs less than that many messages and passes no high-water mark."""
 
 BARE_KEEP_ALIVE = len('{"KeepAlive":true}')
 """Bytes of a keep-alive that says nothing else; a longer one may bring settings."""

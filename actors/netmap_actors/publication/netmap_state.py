@@ -12,7 +12,11 @@ if TYPE_CHECKING:
 
     from netmap_actors.wire.topics import Kind
 
-__all__ = ["Applied", "NetmapFacts", "NetmapState", "Update"]
+__all__ = ["MAX_UPDATES", "Applied", "NetmapFacts", "NetmapState", "Update"]
+
+MAX_UPDATES = 500
+"""Updates of one transaction that are sent one by one. Of a larger one only the commit goes out: its seq shows the
+gap, and who follows asks for a snapshot, which costs less than that many messages and passes no high-water mark."""
 
 
 class Update(NamedTuple):
@@ -20,7 +24,7 @@ class Update(NamedTuple):
 
     kind: Kind
     body: bytes
-    """The encoded message of the kind's field in BusMessage.body."""
+    """The encoded message of the kind's field in BusMessage.body; b"" where there are more than MAX_UPDATES."""
 
 
 class Applied(NamedTuple):
