@@ -21,6 +21,8 @@ START_LIMIT = 15.0
 HUNG_LIMIT = 12.0
 MARGIN = 2.0
 """Seconds for the two clocks of the test and the daemon's own turn."""
+SLOW = 90.0
+"""Seconds for what has only the processors that are left, and perhaps another test beside it."""
 WORK = "0.3"
 """Seconds of processor time: a minute and more beside the hogs."""
 HOG = """
@@ -78,24 +80,28 @@ def killed(starving: Daemon) -> dict[str, str]:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(240)
 def test_an_actor_that_is_starved_while_it_starts_is_not_killed(daemon, hogs) -> None:  # noqa: F811
     daemon.behave("dev_control", f"burn {WORK} {hogs.processor}")
     daemon.start()
-    started = daemon.wait_event("actor_started", actor="dev_control")
+    wait_for(lambda: daemon.events("actor_started"), SLOW, "the first actor is started")
+    pid = daemon.events("actor_started", actor="dev_control")[0]["pid"]
     wait_until(time.monotonic() + START_LIMIT + MARGIN, "an idle machine's time to start is over")
     assert daemon.events("actor_ready") == [], "it was starved all the time"
     assert killed(daemon) == {}
     hogs.end()
-    daemon.wait_event("up")
-    assert daemon.row("dev_control")["pid"] == started["pid"]
+    wait_for(lambda: daemon.events("up"), SLOW, "every actor is up")
+    assert daemon.row("dev_control")["pid"] == pid
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(240)
 def test_a_loop_a_stop_and_a_frozen_extension_are_found_beside_one_that_is_starved(daemon, hogs) -> None:  # noqa: F811
     daemon.behave("dev_control", f"later burn {WORK} {hogs.processor}")
     daemon.behave("publisher", "later loop")
     daemon.behave("liveness", "later hold_gil")
-    daemon.up()
+    daemon.start()
+    wait_for(lambda: daemon.events("up"), SLOW, "every actor is up")
     before = {name: daemon.row(name)["pid"] for name in ("dev_control", "control_connection")}
     for name in ("publisher", "liveness"):
         daemon.behave(name, "")
