@@ -138,6 +138,8 @@ class Netmap:
         self._bad_patches += deltas.bad_patches
         # A keep-alive, too, may put the clock right by which keys have expired.
         control_now = self._control_now(now_text)
+        told = () if response.keep_alive else response.user_profiles or ()
+        profiles = yield from self._profiles.read(told)
         ourselves = self._see_self(response, control_now)
         own = OwnNode.of(ourselves.node) if response.has_node else None
         updates: list[Update] = list((yield from self._change_peers(deltas, control_now, own)))
@@ -145,7 +147,7 @@ class Netmap:
         if deltas.only is not None:
             self._repeated = deltas.repeated
         if not response.keep_alive:
-            updates += self._change_profiles(response, first=first)
+            updates += self._change_profiles(profiles, first=first)
         updates += self._documents.settle(documents)
         return Changes(updates, keep_alive=response.keep_alive, authoritative=first)
 
@@ -295,9 +297,9 @@ class Netmap:
             )
             return _Ourselves(node, None, str(e), old.machine_authorized)
 
-    def _change_profiles(self, response: MapResponse, *, first: bool) -> list[Update]:
+    def _change_profiles(self, profiles: list[Profile], *, first: bool) -> list[Update]:
         changed = self._profiles.change(
-            response.user_profiles or (),
+            profiles,
             first=first,
             self_user=self.self_node.user_id if self.self_node else 0,
             references=self._table.user_references,

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 
 from netmap_actors.netmap.changes import Profile, UserProfilesChanged
 from netmap_actors.netmap.node_json import same_json
+from netmap_actors.slices import each
 from netmap_actors.tailcfg.go_json import NotGoJson, decode, is_set
 from netmap_actors.tailcfg.map_response import UserProfile
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Generator, Iterable, Mapping
     from collections.abc import Set as AbstractSet
 
     import msgspec
@@ -36,9 +37,21 @@ class Profiles:
         """The profiles somebody refers to, by user id."""
         return self._shown
 
+    def read(self, given: Iterable[msgspec.Raw]) -> Generator[None, None, list[Profile]]:
+        """The profiles of one message, in slices; nothing changes by it."""
+        profiles: list[Profile] = []
+
+        def add(data: msgspec.Raw) -> None:
+            profile = self._read(bytes(data)) if is_set(data) else None
+            if profile is not None:
+                profiles.append(profile)
+
+        yield from each(given, add)
+        return profiles
+
     def change(
         self,
-        given: Iterable[msgspec.Raw],
+        given: Iterable[Profile],
         *,
         first: bool,
         self_user: int,
@@ -54,13 +67,9 @@ class Profiles:
         if first:
             to_see |= self._shown.keys()
             self._known = {}
-        for data in given:
-            if not is_set(data):
-                continue
-            profile = self._read(bytes(data))
-            if profile is not None:
-                self._known[profile.id] = profile
-                to_see.add(profile.id)
+        for profile in given:
+            self._known[profile.id] = profile
+            to_see.add(profile.id)
         if self_user != self._self_user:
             to_see |= {self_user, self._self_user}
             self._self_user = self_user
