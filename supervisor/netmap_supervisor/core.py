@@ -99,6 +99,9 @@ class SupervisorCore(ChildTree):
         self.links = 0
         self._time_namespace = time_namespace
         self.connection = ConnectionPolicy(jitter)
+        self._slices = 0
+        self._applying = False
+        """Between its last two heartbeats the publisher went on with a map that takes more than a moment."""
         self.heartbeats: dict[str, internal_pb2.Heartbeat] = {}
         """The newest of each actor; kept after its death."""
         self.heard_from: dict[str, int] = {}
@@ -355,6 +358,9 @@ class SupervisorCore(ChildTree):
                 self._move(child, ChildEvent.READY, now)
             case name, "heartbeat":
                 child.heartbeat(envelope.heartbeat.rss_bytes, now.monotonic)
+                if name == PUBLISHER:
+                    self._applying = envelope.heartbeat.counters["slices"] > self._slices
+                    self._slices = envelope.heartbeat.counters["slices"]
                 self.heartbeats[name] = envelope.heartbeat
                 self.heard_from[name] = envelope.incarnation
                 if name == PUBLISHER:
@@ -463,8 +469,10 @@ class SupervisorCore(ChildTree):
             self.foreign += 1
             return
         if verdict.reason == _PUBLISHER_PAUSED:
-            # One that came later cannot have taken nothing for so long; it is said again if it goes on.
-            if (self.children[PUBLISHER].up_for(now.boottime) or 0.0) >= PAUSE_LIMIT:
+            # One that came later cannot have taken nothing for so long, and one that goes on with a long map is left to
+            # it; it is said again if it goes on.
+            up_for = self.children[PUBLISHER].up_for(now.boottime) or 0.0
+            if up_for >= PAUSE_LIMIT and not self._applying:
                 self._move(self.children[PUBLISHER], ChildEvent.KILL, now, _PUBLISHER_PAUSED)
             return
         if verdict.reason == EndReason.SILENCE.value and child.state is not ChildState.KILLED:

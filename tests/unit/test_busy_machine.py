@@ -114,6 +114,18 @@ def test_a_child_that_is_starved_for_a_minute_is_killed_all_the_same() -> None:
     assert [(actor, why) for actor, _, why in shell.kills] == [("publisher", "hung")]
 
 
+@pytest.mark.parametrize("slices", [0, 7])
+def test_a_publisher_that_works_on_a_long_map_is_not_taken_for_one_that_takes_nothing(slices) -> None:
+    shell = running()
+    for beat in range(1, 3):
+        shell.word("publisher", internal_pb2.Heartbeat(rss_bytes=1, counters={"slices": 3 + beat * slices}))
+    shell.verdict("publisher_paused")
+    assert [why for _, _, why in shell.kills] == ([] if slices else ["publisher_paused"])
+    shell.beat()
+    shell.verdict("publisher_paused")
+    assert [why for _, _, why in shell.kills] == ["publisher_paused"]
+
+
 def test_a_machine_on_which_a_start_takes_most_of_a_minute_comes_up() -> None:
     shell = SimulatedShell().start()
     for name in NAMES:

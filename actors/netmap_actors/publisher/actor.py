@@ -107,6 +107,8 @@ class Publisher(ActorBase):
         self._waiting_bytes = 0
         self._slice: Timer | None = None
         """When `_apply` goes on."""
+        self._slices = 0
+        """Moments after which it was not done with what had come."""
         self._size = 0
         """Bytes of the MapResponse that is being applied."""
 
@@ -200,6 +202,7 @@ class Publisher(ActorBase):
             )
         )
         counters = heartbeat.counters
+        counters["slices"] = self._slices
         counters["dropped"] = publication.intake.dropped
         counters["gaps"] = publication.intake.gaps
         counters["bad_map_responses"] = publication.bad
@@ -249,6 +252,7 @@ class Publisher(ActorBase):
                 self._waiting_bytes -= len(document)
                 self._take(envelope, document)
             if self.clock.monotonic() >= until:
+                self._slices += 1
                 self._slice = self.loop.at(self.loop.now(), self._apply)
                 break
         self._after()
