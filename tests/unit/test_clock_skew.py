@@ -107,7 +107,7 @@ def test_a_clock_of_ours_that_is_set_right_changes_no_key(wrong_by) -> None:
 
     def expired(seconds: float, wrong_by: float) -> list[bool]:
         netmap.wall_clock((WALL.timestamp() + seconds) + wrong_by, NOW + seconds)
-        netmap.pass_time(text(seconds + wrong_by))
+        complete(netmap.passing_time(text(seconds + wrong_by)))
         pieces = {stable_id_of(piece): piece for piece in netmap.peer_pieces()}
         return [Peer(pieces[stable_id], {}).expired for stable_id in ("n2", "n3")]
 

@@ -120,6 +120,27 @@ def test_a_session_that_ends_while_its_map_is_half_applied_leaves_nothing_of_it(
     assert server.publication.state(3.0) == netmap_pb2.NETMAP_STATE_FRESH
 
 
+@pytest.mark.parametrize("count", [10, MANY])
+def test_very_many_keys_that_expire_at_once_do_so_in_slices_and_in_one_commit(count) -> None:
+    server = Server()
+    expiring = [peer | {"KeyExpiry": "2026-11-23T00:00:10Z"} for peer in many(count)]
+    server.feed(full(*expiring), 1.0)
+    server.publication.take_outgoing()
+    before = shown(server)
+    server.publication.pass_time(20.0, "2026-11-23T00:00:20Z")
+    assert server.publication.working == (count > slices.LENGTH)
+    while server.publication.working:
+        assert shown(server, 20.0) == before
+        server.publication.step(20.0)
+    commits = [one for one in server.publication.take_outgoing() if one.topic.endswith(b"/commit")]
+    assert len(commits) == 1
+    assert all(netmap_pb2.Peer.FromString(piece).expired for piece in shown(server, 20.0).values())
+    server.publication.pass_time(21.0, "2026-11-23T00:00:05Z")
+    while server.publication.working:
+        server.publication.step(21.0)
+    assert shown(server, 21.0) == before, "the clock was set back"
+
+
 PEERS = st.lists(
     st.builds(
         lambda number, stable, online: {"ID": number, "StableID": f"n{stable}", "Online": online},

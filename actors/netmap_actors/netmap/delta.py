@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from netmap_actors.netmap.changes import Document, PeerRemoved, PeerUpserted, Profile, Update
     from netmap_actors.netmap.model import Peer
+    from netmap_actors.netmap.peer_table import Wanted
     from netmap_actors.tailcfg.map_response import MapResponse
 
 __all__ = ["Netmap", "Statistics"]
@@ -142,7 +143,9 @@ class Netmap:
         profiles = yield from self._profiles.read(told)
         ourselves = self._see_self(response, control_now)
         own = OwnNode.of(ourselves.node) if response.has_node else None
-        updates: list[Update] = list((yield from self._change_peers(deltas, control_now, own)))
+        updates: list[Update] = list(
+            (yield from self._change_peers(deltas.wanted, deltas.only, control_now, own))
+        )
         updates += self._show_self(ourselves)
         if deltas.only is not None:
             self._repeated = deltas.repeated
@@ -152,9 +155,16 @@ class Netmap:
         return Changes(updates, keep_alive=response.keep_alive, authoritative=first)
 
     def pass_time(self, now_text: str) -> list[Update]:
-        """Mark the keys that have expired when our wall clock says `now_text`, RFC 3339, ourselves included."""
+        """`passing_time`, the whole of it at once."""
+        return complete(self.passing_time(now_text))
+
+    def passing_time(self, now_text: str) -> Generator[None, None, list[Update]]:
+        """Mark the keys that have expired when our wall clock says `now_text`, RFC 3339, ourselves included.
+
+        In slices, if they are many: nothing shows before the end.
+        """
         control_now = self._control_now(now_text)
-        updates: list[Update] = list(complete(self._table.change({}, control_now=control_now)))
+        updates: list[Update] = list((yield from self._change_peers({}, None, control_now)))
         return [*updates, *self._show_self(self._expire_self(control_now))]
 
     def wall_clock(self, wall: float, boottime: float) -> None:
@@ -251,12 +261,16 @@ class Netmap:
             )
 
     def _change_peers(
-        self, deltas: PeerDeltas, control_now: float, own: OwnNode | None
+        self,
+        wanted: Mapping[int, Wanted | None],
+        only: set[int] | None,
+        control_now: float,
+        own: OwnNode | None = None,
     ) -> Generator[None, None, list[PeerUpserted | PeerRemoved]]:
-        wanted, only = deltas.wanted, deltas.only
         changes = len(wanted) + self._table.looks_at(own)
         if only is not None:
             changes += len(self._table.keys()) - len(only)
+        changes += self._table.expiring(control_now, slices.LENGTH)
         if changes <= slices.LENGTH:
             # Not worth a copy, whose cost depends on the number of peers.
             return complete(self._table.change(wanted, only, control_now=control_now, own=own))

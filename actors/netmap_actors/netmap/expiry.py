@@ -93,6 +93,18 @@ class Expiries:
             changed.append(key)
         return changed
 
+    def due(self, control_now: float, most: int) -> int:
+        """How many `turn` would name, counted up to `most` and a little more."""
+        if control_now < self._control_now:
+            return len(self._passed)
+        found, places = 0, [0]
+        while places and found <= most:
+            place = places.pop()
+            if place < len(self._heap) and has_passed(self._heap[place][0], control_now):
+                found += 1
+                places += (2 * place + 1, 2 * place + 2)
+        return found
+
     def following(self) -> float | None:
         """The next moment to come, UNIX seconds of the server's clock; None when no key is going to expire."""
         while self._heap:

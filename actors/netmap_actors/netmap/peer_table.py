@@ -149,6 +149,10 @@ class PeerTable:
         """How many peers `change` would look at for being told who we are."""
         return 0 if own is None or own == self._own else len(self._by_key)
 
+    def expiring(self, control_now: float, most: int) -> int:
+        """How many keys `change` would find expired by then, counted up to `most` and a little more."""
+        return self._expiries.due(control_now, most)
+
     def next_expiry(self) -> float | None:
         """When the next key expires, UNIX seconds of the server's clock; None: no key is going to."""
         return self._expiries.following()

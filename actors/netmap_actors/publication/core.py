@@ -35,11 +35,12 @@ _BODY_TAGS = {kind: tag(netmap_pb2.BusMessage.DESCRIPTOR.fields_by_name[kind.val
 
 
 class _Work(NamedTuple):
-    """A MapResponse that is being applied."""
+    """What is being applied."""
 
     steps: Generator[None, None, Applied]
-    first: bool
-    received_at: float
+    first: bool = False
+    received_at: float | None = None
+    """None: it is no message, time passes."""
 
 
 class Publication:
@@ -119,7 +120,7 @@ class Publication:
         arrived = max(0.0, min(now, header.received_at, header.present_since or now))
         sent = max(0.0, min(arrived, header.sent_since or arrived))
         if header.keep_alive and len(document) <= BARE_KEEP_ALIVE:
-            self._received(arrived, self._netmap.pass_time(now_text), now)
+            self._work = _Work(self._netmap.passing_time(now_text), received_at=arrived)
             return
         first = not self._session_mapped
         steps = self._netmap.applying(
@@ -161,10 +162,13 @@ class Publication:
             self._transaction([], "session_ended", now)
 
     def pass_time(self, now: float, now_text: str) -> None:
-        """Keys may have expired by the wall clock, which says `now_text`. Nothing happens while there is a `step`."""
-        if self._work is not None:
-            return
-        self._transaction(self._netmap.pass_time(now_text), "key_expired", now)
+        """Keys may have expired by the wall clock, which says `now_text`; in steps, if they are many.
+
+        Nothing happens while there is a `step` already.
+        """
+        if self._work is None:
+            self._work = _Work(self._netmap.passing_time(now_text))
+            self.step(now)
 
     def stop(self, now: float) -> None:
         """The publisher is about to end: from now on nothing keeps the netmap current."""
@@ -226,18 +230,16 @@ class Publication:
         self._transaction([], "session_started" if began else "silence", now)
 
     def _applied(self, work: _Work, applied: Applied, now: float) -> bool:
+        if work.received_at is None:
+            self._transaction(applied.updates, "key_expired", now)
+            return False
         full = work.first and not applied.keep_alive
         if full:
             self._session_mapped = True
             self._freshness.full_map_applied()
-        self._received(work.received_at, applied.updates, now, "session_started" if full else "received")
+        self._freshness.received(work.received_at)
+        self._transaction(applied.updates, "session_started" if full else "received", now)
         return full
-
-    def _received(
-        self, received_at: float, updates: list[Update], now: float, reason: str = "received"
-    ) -> None:
-        self._freshness.received(received_at)
-        self._transaction(updates, reason, now)
 
     def _transaction(self, updates: list[Update], reason: str, now: float) -> None:
         """Number and keep the updates and a change of state, if there are any, and close with a commit."""

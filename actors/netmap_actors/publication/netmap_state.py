@@ -67,8 +67,8 @@ class NetmapState(Protocol):
         BadMapResponse, with the netmap unchanged.
         """
 
-    def pass_time(self, now_text: str) -> list[Update]:
-        """What has become of the netmap by the clock alone: keys expire. `now_text` as for `apply`."""
+    def passing_time(self, now_text: str) -> Generator[None, None, Applied]:
+        """What becomes of the netmap by the clock alone: keys expire. In slices, and `now_text`, as for `applying`."""
 
     def peer_pieces(self) -> Sequence[bytes]:
         """Every peer as an encoded Peer, in a sequence that later changes leave alone."""

@@ -92,8 +92,7 @@ class TailnetNetmap:
         done = yield from self._netmap.applying(
             response, first=first, now_text=now_text, unread=unread, waited=waited
         )
-        form = _encoded if len(done.updates) <= MAX_UPDATES else _counted
-        return Applied([form(update) for update in done.updates], done.keep_alive)
+        return _applied(done.updates, keep_alive=done.keep_alive)
 
     @property
     def clock_skew_s(self) -> float:
@@ -104,9 +103,9 @@ class TailnetNetmap:
         """Our clocks at this moment, UNIX and CLOCK_BOOTTIME seconds: the wall clock may have been set."""
         self._netmap.wall_clock(wall, boottime)
 
-    def pass_time(self, now_text: str) -> list[Update]:
-        """Mark the keys that have expired when our wall clock says `now_text`."""
-        return [_encoded(update) for update in self._netmap.pass_time(now_text)]
+    def passing_time(self, now_text: str) -> Generator[None, None, Applied]:
+        """Mark the keys that have expired when our wall clock says `now_text`, in slices if they are many."""
+        return _applied((yield from self._netmap.passing_time(now_text)))
 
     def next_expiry(self) -> float | None:
         """When to pass time again, UNIX seconds of our wall clock; None: no key is going to expire."""
@@ -149,6 +148,11 @@ class TailnetNetmap:
             self_key_expiry=node.key_expiry if node else "",
             self_machine_authorized=self._netmap.self_machine_authorized,
         )
+
+
+def _applied(updates: Sequence[changes.Update], *, keep_alive: bool = False) -> Applied:
+    form = _encoded if len(updates) <= MAX_UPDATES else _counted
+    return Applied([form(update) for update in updates], keep_alive)
 
 
 def _counted(update: changes.Update) -> Update:

@@ -403,10 +403,14 @@ class Publisher(ActorBase):
 
     def _on_expiry(self) -> None:
         self._expiry_timer = None
+        if not self._publication.working:
+            self._publication.pass_time(self.loop.now(), self._now_text())
         if self._publication.working:
+            # With many keys, or a MapResponse that is being applied; after that it is looked at again.
             self._expiry_at = None
+            if self._slice is None:
+                self._apply()
             return
-        self._publication.pass_time(self.loop.now(), self._now_text())
         moment, self._expiry_at = self._netmap.next_expiry(), None
         if moment is not None and moment <= self.clock.wall():
             # The clock is not set: it shows a time before anybody's. A message of the server may tell the right one.
