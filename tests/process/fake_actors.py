@@ -58,7 +58,6 @@ class Fake(ActorBase):
             return
         match how:
             case ["loop"]:
-                os.nice(-15)  # as on a machine that has a processor for it
                 while True:
                     pass
             case ["hold_gil"]:

@@ -108,11 +108,12 @@ def test_a_loop_a_stop_and_a_frozen_extension_are_found_beside_one_that_is_starv
     (daemon.place / "go").touch()
     os.kill(before["control_connection"], signal.SIGSTOP)
     since = time.monotonic()
-    hung = dict.fromkeys(("publisher", "liveness", "control_connection"), "hung")
-    wait_for(lambda: killed(daemon) == hung, 40.0, "those that hang are killed, and nobody else")
     wait_until(since + HUNG_LIMIT + 5.0 + MARGIN, "the starved one has not beaten for longer than a limit")
-    assert killed(daemon) == hung
+    assert "dev_control" not in killed(daemon)
     hogs.end()
+    # The loop may have to share the other processor, and has its twelve seconds of one all the same.
+    hung = dict.fromkeys(("publisher", "liveness", "control_connection"), "hung")
+    wait_for(lambda: killed(daemon) == hung, 60.0, "those that hang are killed, and nobody else")
     wait_for(lambda: daemon.row("dev_control")["state"] == "active", 10.0, "it beats again")
     assert daemon.row("dev_control")["pid"] == before["dev_control"]
     assert killed(daemon) == hung
