@@ -8,7 +8,7 @@ import json
 import time
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from netmap_actors import slices
@@ -57,6 +57,29 @@ def test_a_large_map_is_applied_in_slices_and_nobody_sees_a_part_of_it() -> None
     assert len(shown(server, 2.0)) == MANY
 
 
+@pytest.mark.parametrize("drop", [False, True])
+def test_who_we_are_becomes_known_together_with_the_peers(drop) -> None:
+    """One of them has our new key: it is set apart in the same commit in which we have it."""
+    server = Server()
+    server.feed(full(*many(), node(MANY + 2)), 1.0)
+    netmap = server.publication._netmap
+    before = (shown(server), netmap.facts(), netmap.rest())
+    own = SELF | {"Name": "new.example.", "Key": node(MANY + 2)["Key"]}
+    begin(server, {"Node": own}, number=2)
+    slices = 0
+    while server.publication.step(2.0) is None:
+        slices += 1
+        assert (shown(server), netmap.facts(), netmap.rest()) == before
+        if drop and slices == 2:
+            server.publication.session_ended(1, 2.0)
+            assert (shown(server, 2.0), netmap.facts(), netmap.rest()) == before
+            return
+    assert slices >= 2
+    assert netmap.facts().self_name == "new.example"
+    assert set(before[0]) - set(shown(server, 2.0)) == {f"n{MANY + 2}"}
+    assert netmap.facts().quarantined == 1
+
+
 def test_no_slice_of_a_very_large_map_takes_a_second() -> None:
     server = Server()
     document = b'{"Node":{"ID":1},"Peers":[' + b",".join(b'{"ID":%d}' % i for i in range(2, 200_002)) + b"]}"
@@ -79,13 +102,14 @@ def test_what_is_done_to_a_copy_of_the_peers_is_not_done_to_them() -> None:
         {"ID": "no number", "StableID": "n10"},
         node(11, KeyExpiry="2030-01-01T00:00:00Z", Sharer=7),
         node(12, KeyExpiry="2020-01-01T00:00:00Z"),
+        node(13, Key=SELF["Key"]),
     ]
     server.feed(full(*map(node, range(2, 9)), *strange), 1.0)
     table = server.publication._netmap._netmap._table
     before = contents(table)
     other = table.copy()
     assert contents(other) == before
-    slices.complete(other.change({11: None, 8: None, 3: Wanted(b'{"ID":3}')}, control_now=1.9e9))
+    slices.complete(other.change({11: None, 8: None, 13: None, 3: Wanted(b'{"ID":3}')}, control_now=1.9e9))
     slices.complete(other.change({9: Wanted(b'{"ID":9,"StableID":"n2","User":5}')}, set()))
     assert contents(other) != before
     assert contents(table) == before
@@ -99,6 +123,7 @@ def contents(thing) -> dict:
     }
 
 
+@settings(deadline=None)
 @given(stop_after=st.integers(0, 12), first=st.booleans())
 def test_a_session_that_ends_while_its_map_is_half_applied_leaves_nothing_of_it(stop_after, first) -> None:
     server = Server()
@@ -152,6 +177,7 @@ PEERS = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(before=PEERS, peers=PEERS, changed=PEERS, removed=st.lists(st.integers(2, 9), max_size=5))
 def test_a_message_does_the_same_in_slices_as_in_one_go(before, peers, changed, removed) -> None:
     def told(slice_length: int) -> tuple[list, dict, object]:
