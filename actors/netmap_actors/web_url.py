@@ -76,7 +76,12 @@ class WebUrl:
         if not 1 <= port <= 65535:
             raise BadUrl("its port is not between 1 and 65535")
         return cls(
-            scheme, _host(authority["host"], interface), port, behind["path"], behind["query"], behind["fragment"]
+            scheme,
+            _host(authority["host"], interface),
+            port,
+            behind["path"],
+            behind["query"],
+            behind["fragment"],
         )
 
     @classmethod

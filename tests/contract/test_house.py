@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import itertools
 import os
 import re
 import shutil
@@ -171,8 +172,10 @@ def canonical(name: str) -> str:
 
 def test_every_requirement_has_a_range_and_a_pin() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    requirements = [*project["dependencies"], *project["optional-dependencies"]["dev"]]
-    for requirement in requirements:
+    extras = project["optional-dependencies"].values()
+    for requirement in (*project["dependencies"], *itertools.chain.from_iterable(extras)):
+        if requirement == "netmap-supervisor[test]":
+            continue  # one extra of ours within another
         name = re.match(r"[A-Za-z0-9._-]+", requirement)
         assert name, requirement
         assert ">=" in requirement, requirement
@@ -180,7 +183,7 @@ def test_every_requirement_has_a_range_and_a_pin() -> None:
 
 
 def test_pins_are_exact_and_name_no_place() -> None:
-    for name in ("constraints.txt", "constraints-protoc.txt"):
+    for name in ("constraints.txt", "constraints-lowest.txt", "constraints-protoc.txt"):
         for line in (ROOT / name).read_text().splitlines():
             assert line.startswith("#") or re.fullmatch(r"[A-Za-z0-9._-]+==[A-Za-z0-9.+!]+", line), line
 
@@ -207,3 +210,11 @@ def test_the_installed_packages_are_these() -> None:
         [sys.executable, "-P", "-c", probe], capture_output=True, text=True, check=True, cwd="/"
     )
     assert [Path(line).resolve().parent for line in shown.stdout.split()] == list(PACKAGES)
+
+
+def test_no_fault_is_expected_any_more() -> None:
+    """A test of a fault is marked so until the fault is mended, and no longer."""
+    marked = [
+        name_of(path) for path in (ROOT / "tests").rglob("*.py") if re.search(r"\bxfail\(", path.read_text())
+    ]
+    assert marked == []
