@@ -115,8 +115,9 @@ class Replica:
             for stable_id in {record.stable_id for record in everyone}
         }
         hidden = [record for record in everyone if table._by_stable_id[record.stable_id] is not record]
-        waiting = [record for namesakes in table._namesakes.values() for record in namesakes.values()]
-        assert sorted(waiting, key=lambda one: one.key) == sorted(hidden, key=lambda one: one.key)
+        waiting = [(stable_id, rank) for stable_id, ranks in table._namesakes.items() for rank in ranks]
+        assert sorted(waiting) == sorted((record.stable_id, record.rank) for record in hidden)
+        assert all(ranks == sorted(ranks) for ranks in table._namesakes.values())
         assert {r.stable_id: peer_in(r.piece).json for r in records} == {r.stable_id: r.json for r in records}
         references: dict[int, int] = {}
         for record in records:

@@ -7,6 +7,7 @@ when that one goes. The cost of a change does not depend on the number of peers.
 
 from __future__ import annotations
 
+import bisect
 import copy
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -95,8 +96,8 @@ class PeerTable:
         self._encode = encode
         self._by_key: dict[int, Record] = {}
         self._by_stable_id: dict[str, Record] = {}
-        self._namesakes: dict[str, dict[int, Record]] = {}
-        """Nodes that are not shown, since another has their stable id; by stable id and key."""
+        self._namesakes: dict[str, list[tuple[bool, int]]] = {}
+        """Ranks of the nodes that are not shown, since another has their stable id, in order; by stable id."""
         self._before: dict[str, Record | None] = {}
         self._expiries = Expiries()
         self._control_now = 0.0
@@ -131,7 +132,7 @@ class PeerTable:
     @property
     def hidden(self) -> Mapping[str, int]:
         """How many nodes are not shown because another has their stable id, by stable id."""
-        return {stable_id: len(records) for stable_id, records in self._namesakes.items()}
+        return {stable_id: len(ranks) for stable_id, ranks in self._namesakes.items()}
 
     def get(self, key: int) -> Record | None:
         """The peer with this NodeID."""
@@ -270,7 +271,7 @@ class PeerTable:
             self._reasons[key] = reason
         shown = self._by_stable_id.get(record.stable_id)
         if shown is not None and shown.rank > record.rank:
-            self._namesakes.setdefault(record.stable_id, {})[key] = record
+            bisect.insort(self._namesakes.setdefault(record.stable_id, []), record.rank)
             return
         if shown is not None:
             if shown.key >= _BEYOND_INT64:
@@ -278,7 +279,7 @@ class PeerTable:
                 self._take_out(shown)
             else:
                 self._hide(shown)
-                self._namesakes.setdefault(record.stable_id, {})[shown.key] = shown
+                bisect.insort(self._namesakes.setdefault(record.stable_id, []), shown.rank)
         self._show(record)
 
     def _show(self, record: Record) -> None:
@@ -326,11 +327,13 @@ class PeerTable:
         self._expiries.forget(record.key)
         self._doubles.discard(record.key)
         self._reasons.pop(record.key, None)
-        namesakes = self._namesakes.get(record.stable_id, {})
-        if namesakes.pop(record.key, None) is None:
+        namesakes = self._namesakes.get(record.stable_id, [])
+        if self._by_stable_id[record.stable_id] is not record:
+            del namesakes[bisect.bisect_left(namesakes, record.rank)]
+        else:
             self._hide(record)
             if namesakes:
-                self._show(namesakes.pop(max(namesakes, key=lambda key: namesakes[key].rank)))
+                self._show(self._by_key[namesakes.pop()[1]])
         if not namesakes:
             self._namesakes.pop(record.stable_id, None)
 
@@ -372,7 +375,7 @@ class PeerTable:
 
 def _unshared(value: Any) -> Any:
     """A copy that shares nothing that can change; the values of a dictionary are all of a kind."""
-    if isinstance(value, dict) and isinstance(next(iter(value.values()), None), dict | set):
+    if isinstance(value, dict) and isinstance(next(iter(value.values()), None), list | set):
         return {key: inner.copy() for key, inner in value.items()}
     return value.copy()
 
