@@ -6,6 +6,7 @@ import contextlib
 import json
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 
 from netmap_actors.boot import ConnectionSettings
@@ -149,7 +150,10 @@ def test_a_pin_of_low_order_from_an_older_version_heals(node: Node, server: Runn
 
 def test_an_unproved_pin_of_a_node_that_never_registered_heals(node: Node, server: RunningServer) -> None:
     node.comes_up()
-    (node.state / "registration.json").unlink()
+    registration = node.state / "registration.json"
+    known = json.loads(registration.read_bytes())
+    del known["server_key"]
+    registration.write_text(json.dumps(known | {"registered_node_key": "", "auth_key_digest": ""}))
     path = node.state / "node.json"
     path.write_bytes(path.read_bytes().replace(node.pinned.encode(), b"mkey:" + RANDOM.hex().encode()))
     reason, detail, _ = node.fails()
@@ -157,6 +161,26 @@ def test_an_unproved_pin_of_a_node_that_never_registered_heals(node: Node, serve
     assert "pinned from now on" in detail
     node.comes_up()
     assert node.pinned == str(server.server_key)
+
+
+def test_a_proved_pin_is_kept_from_the_first_proof_on(
+    node: Node, server: RunningServer, tmp_path: Path
+) -> None:
+    """Whoever comes in between after the first contact must not get the auth key that a person puts right then."""
+    (tmp_path / "auth-key").write_text("tskey-auth-WRONG")
+    reason, detail, _ = node.fails()
+    assert reason == "auth_refused", detail
+    assert node.pinned == str(server.server_key)
+    (tmp_path / "auth-key").write_text(server.auth_key)
+    with running_server() as other, lying_front(other.port) as between:
+        assert other.server_key != server.server_key
+        node.settings = msgspec.structs.replace(node.settings, control_url=between.url)
+        path = node.state / "node.json"
+        path.write_text(path.read_text().replace(node.front.url, between.url))
+        for _ in range(2):
+            reason, detail, status = node.fails()
+            assert (reason, status) == ("control_key_changed", status_of(ExitReason.KEY_CHANGED)), detail
+            assert node.pinned == str(server.server_key)
 
 
 @pytest.mark.parametrize(

@@ -50,6 +50,7 @@ REGISTRATION = dataclasses.replace(
     pending=PendingLogin(
         NodePrivate.from_raw(b"\x05" * 32), "https://control.example/a", NODE.node_key.public()
     ),
+    server_key=NODE.server_key,
 )
 
 
@@ -256,6 +257,35 @@ def test_a_pin_of_low_order_is_forgotten_and_the_node_stays_the_same(tmp_path: P
         state.pin(NODE.server_key)
         state.save()
         assert (tmp_path / NODE_FILE).read_bytes() == TEXT
+
+
+def old_registration(registration: Registration) -> bytes:
+    """As a version wrote it that knew nothing of proofs."""
+    return registration.to_json().replace(b',\n  "server_key": ""', b"")
+
+
+def test_only_the_pin_of_an_older_version_and_of_nobodys_node_may_be_unproved(tmp_path: Path) -> None:
+    fresh = Registration.fresh(b"\x04" * 32, "ab" * 32, DESCRIPTION)
+    write_state_file(tmp_path / NODE_FILE, TEXT)
+    for registration, unproved in (
+        (None, False),
+        (old_registration(fresh), True),
+        (old_registration(dataclasses.replace(REGISTRATION, server_key=None)), False),
+        (dataclasses.replace(fresh, server_key=NODE.server_key).to_json(), False),
+    ):
+        if registration is not None:
+            write_state_file(tmp_path / REGISTRATION_FILE, registration)
+        state = NodeState(settings_for(tmp_path))
+        assert state.pinned_unproved is unproved
+        state.save()
+        state = NodeState(settings_for(tmp_path))
+        assert state.pinned_unproved is unproved, "nothing has proved it meanwhile"
+        state.pin(NODE.server_key)
+        # The registrar knows nothing of the pin.
+        state.take_registration(dataclasses.replace(state.registration, server_key=None))
+        state.save()
+        assert not NodeState(settings_for(tmp_path)).pinned_unproved
+        (tmp_path / REGISTRATION_FILE).unlink()
 
 
 @pytest.mark.parametrize("url", ["https://CONTROL.example", "https://control.example:443"])

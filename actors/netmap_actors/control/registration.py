@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from netmap_actors.errors import ConfigurationError
-from netmap_actors.protocol.keys import BadKey, DiscoPrivate, NodeKey, NodePrivate
+from netmap_actors.protocol.keys import BadKey, DiscoPrivate, MachineKey, NodeKey, NodePrivate
 from netmap_actors.tailcfg import Hostinfo  # noqa: TC001 - msgspec reads the annotations when it decodes
 
 if TYPE_CHECKING:
@@ -49,6 +49,11 @@ class Registration:
     removed: bool = False
     """The server did not know the node any more."""
     pending: PendingLogin | None = None
+    server_key: MachineKey | None = None
+    """The control key that this node found proved, or found in a node file without a registration beside it.
+
+    None in a file of an older version, whose pin may be no more than an answer of `/key`.
+    """
 
     @classmethod
     def fresh(cls, random32: bytes, backend_log_id: str, description: HostDescription) -> Registration:
@@ -97,6 +102,7 @@ class Registration:
             )
             if pending
             else None,
+            server_key=str(self.server_key) if self.server_key else "",
         )
         return msgspec.json.format(msgspec.json.encode(document), indent=2) + b"\n"
 
@@ -119,6 +125,7 @@ class Registration:
                 )
                 if pending
                 else None,
+                server_key=MachineKey.parse(document.server_key) if document.server_key else None,
             )
         except BadKey as error:
             why = str(error)
@@ -153,3 +160,4 @@ class _Document(msgspec.Struct):
     auth_key_digest: str = ""
     removed: bool = False
     pending: _PendingDocument | None = None
+    server_key: str = ""

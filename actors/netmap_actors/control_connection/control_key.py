@@ -56,8 +56,7 @@ class ControlKey:
 
     def proved(self, server_key: MachineKey) -> None:
         """A handshake has proved this key: it is pinned by that, and has to be saved."""
-        if self._node.server_key != server_key:
-            self._node.pin(server_key)
+        self._node.pin(server_key)
 
     def settle(self, failed: SessionFailed, remote: Address, on_end: Callable[[SessionFailed], None]) -> None:
         """A handshake has failed: `on_end` gets what that means, once; a changed key only where it is proved."""
@@ -94,9 +93,7 @@ class ControlKey:
     def _changed(self, failed: SessionFailed, pinned: MachineKey, server_key: MachineKey) -> SessionFailed:
         url = self._dialer.url.text
         change = f"{url} has another key: {server_key.short()} instead of {pinned.short()}"
-        if self._settings.accept_changed_key or not self._node.registration.begun:
-            # Behind the old pin of a node that never registered there may be no handshake: an older version, or tsp,
-            # wrote down what /key said. There is nothing that another server could take over.
+        if self._settings.accept_changed_key or self._node.pinned_unproved:
             self._node.pin(server_key)
             return SessionFailed(EndReason.ERROR, failed.stage, f"{change}; it is pinned from now on")
         return SessionFailed(

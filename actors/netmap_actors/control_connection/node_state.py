@@ -5,6 +5,7 @@ Not here: their formats (`control.node_file`, `control.registration`). Only this
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import secrets
 from importlib import metadata
@@ -61,7 +62,7 @@ class NodeState:
         self.machine_key = known.machine_key if known else MachinePrivate.generate(secrets.token_bytes(32))
         self.node_key = known.node_key if known else new_node_key()
         stored = self._stored_registration() if known else None
-        self.registration = (stored or self._fresh(description)).described(description)
+        self.registration = (stored or self._fresh(description, self.server_key)).described(description)
         self._known_as = stored.hostinfo.hostname if stored else ""
         """The host name that the tailnet has been told."""
         self._node_saved = known is not None and known.server_url == settings.control_url
@@ -72,11 +73,22 @@ class NodeState:
 
         What another server knew of us says nothing about this one.
         """
-        if self.server_key is not None and server_key != self.server_key:
-            self.registration = self.registration.unregistered()
-            self._registration_saved = False
+        registration = dataclasses.replace(self.registration, server_key=server_key)
+        if server_key != self.server_key:
+            self._node_saved = False
+            if self.server_key is not None:
+                registration = registration.unregistered()
         self.server_key = server_key
-        self._node_saved = False
+        self._set_registration(registration)
+
+    @property
+    def pinned_unproved(self) -> bool:
+        """Whether the pin may be a mere answer of `/key`, which nobody relies on: no server has heard of this node.
+
+        An older version wrote such pins down. One that came without a registration beside it may be of a node that
+        is registered for long, by `tsp` say, and is kept.
+        """
+        return self.registration.server_key is None and not self.registration.begun
 
     def take_node_key(self, node_key: NodePrivate) -> None:
         """This is our node key now."""
@@ -85,6 +97,9 @@ class NodeState:
 
     def take_registration(self, registration: Registration) -> None:
         """What the server knows of us now."""
+        self._set_registration(dataclasses.replace(registration, server_key=self.registration.server_key))
+
+    def _set_registration(self, registration: Registration) -> None:
         self._registration_saved = self._registration_saved and registration == self.registration
         self.registration = registration
 
@@ -118,8 +133,9 @@ class NodeState:
         return Registration.from_json(data, str(self._registration_path)) if data is not None else None
 
     @staticmethod
-    def _fresh(description: HostDescription) -> Registration:
-        return Registration.fresh(secrets.token_bytes(32), secrets.token_hex(32), description)
+    def _fresh(description: HostDescription, server_key: MachineKey | None) -> Registration:
+        fresh = Registration.fresh(secrets.token_bytes(32), secrets.token_hex(32), description)
+        return dataclasses.replace(fresh, server_key=server_key)
 
 
 def _description(settings: ConnectionSettings) -> HostDescription:
