@@ -268,6 +268,19 @@ def test_whatever_follows_101_and_is_no_proof_raises_doubt_about_the_key(answer:
     assert (failed.reason, failed.stage, failed.doubts_key) == (EndReason.ERROR, Stage.HANDSHAKE, True)
 
 
+def test_a_reset_inside_the_handshake_raises_doubt_about_the_key_and_no_other_one_does(mapped) -> None:
+    """A server that hangs up on what it cannot read may do so with a reset, or a proxy in front of it does."""
+    for answer, doubts in ((b"", False), (SWITCHED, True), (SWITCHED + b"\x02\x00", True)):
+        control = ScriptedControl(FRESH)
+        control.note(control.session.start(control.now))
+        control.note(control.session.receive(answer, control.now))
+        control.note(control.session.broken("Connection reset by peer"))
+        failed = control.failure()
+        assert (failed.reason, failed.doubts_key) == (EndReason.ERROR, doubts), answer
+    mapped.note(mapped.session.broken("Connection reset by peer"))
+    assert not mapped.failure().doubts_key
+
+
 @pytest.mark.parametrize("registration", [FRESH, REGISTERED])
 def test_the_key_is_proved_before_anything_is_asked(registration: Registration) -> None:
     control = ScriptedControl(registration)

@@ -174,6 +174,48 @@ def test_a_refused_auth_key_that_is_not_needed_ends_nothing() -> None:
 
 
 @pytest.mark.parametrize(
+    ("body", "status", "words"),
+    [
+        (b'{"MachineAuthorized":false}', 401, "answered 401"),
+        (b"", 500, "answered 500; this"),
+        (b"\x1b[2J", 403, "answered 403: \\x1b[2J"),
+        ({"AuthURL": "https://control.example/a/1"}, 200, "wants a person"),
+        ({"NodeKeySignature": "eA=="}, 200, "wants a person"),
+        (b"null", 200, "answers nothing"),
+    ],
+)
+def test_however_an_auth_key_that_is_not_needed_is_refused_the_node_goes_on(
+    body: object, status: int, words: str
+) -> None:
+    """Older headscales say it with a 401 (headscale: hscontrol/auth.go, handleAuthKey), others ask for a person."""
+    control = started(KNOWN, auth_key=OTHER_AUTH)
+    control.answer(body, status)
+    assert control.last.path == "/machine/map"
+    control.send_map(FIRST_MAP)
+    assert control.session.had_map
+    (unused,) = control.take(AuthKeyUnused)
+    assert words in unused.detail
+    assert not control.take(LoginNeeded)
+    needed = started(FRESH, auth_key=OTHER_AUTH)
+    needed.answer(body, status)
+    assert needed.last.path != "/machine/map"
+
+
+def test_a_server_that_asks_for_a_pause_gets_it_from_a_registered_node_too() -> None:
+    for status in (429, 503):
+        control = started(KNOWN, auth_key=OTHER_AUTH)
+        control.answer(b"", status, (("Retry-After", "30"),))
+        assert control.failure().retry_after == 30.0
+
+
+def test_an_expired_node_key_needs_the_auth_key() -> None:
+    control = started(KNOWN, auth_key=OTHER_AUTH)
+    control.answer({"NodeKeyExpired": True, "AuthURL": "https://control.example/a/1"})
+    assert control.last.json["OldNodeKey"]
+    assert not control.take(AuthKeyUnused)
+
+
+@pytest.mark.parametrize(
     ("registration", "policy"),
     [
         (FRESH, POLICY),

@@ -61,9 +61,13 @@ class Exchange:
 
     def refusal(self, what: str) -> str:
         """Words for an answer other than 200, with the beginning of its body."""
+        return f"cannot {what}: the control server {self.answered}"
+
+    @property
+    def answered(self) -> str:
+        """What the server did, with the beginning of its body, escaped."""
         excerpt = escape(self.body.strip())
-        text = f"cannot {what}: the control server answered {self.status}"
-        return f"{text}: {excerpt}" if excerpt else text
+        return f"answered {self.status}: {excerpt}" if excerpt else f"answered {self.status}"
 
 
 def wait_asked_for(status: int, seconds: float | None, uniform: Callable[[float, float], float]) -> float:

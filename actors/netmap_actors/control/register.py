@@ -180,6 +180,11 @@ class Registrar:
         """What the answer to `request` means."""
         if answer.error:
             return self._on_error(answer.error)
+        if self._registered_anyway and not answer.node_key_expired:
+            if answer.auth_url or answer.node_key_signature:
+                return self._goes_on("wants a person for it")
+            if answer == RegisterResponse():
+                return self._goes_on("answers nothing")
         if answer.node_key_signature:
             return Refused(
                 EndReason.ERROR,
@@ -193,6 +198,12 @@ class Registrar:
             # headscale answers null when an ephemeral node vanished meanwhile (headscale: hscontrol/auth.go).
             return Refused(EndReason.ERROR, "cannot register: the server's answer is empty")
         return self._on_success(answer)
+
+    def judge_refusal(self, detail: str, retry_after: float) -> Done | Refused:
+        """What an HTTP status other than 200 means. `retry_after`: seconds the server asks us to stay away, or 0."""
+        if self._registered_anyway and not retry_after:
+            return self._goes_on(detail)
+        return Refused(EndReason.ERROR, f"cannot register: the control server {detail}")
 
     def forget_node(self, *, removed: bool) -> SaveRegistration:
         """The server does not take our node key any more: the next process registers first."""
@@ -227,13 +238,18 @@ class Registrar:
             and not self._policy.register_first
         )
 
+    @staticmethod
+    def _goes_on(why: str) -> Done:
+        """The changed auth key was not taken, and is not needed. `why`: what the control server does, escaped."""
+        detail = (
+            f"cannot register anew by the changed auth key: the control server {why}; this node is registered and "
+            "goes on; put back the old key, or a valid one"
+        )
+        return Done((AuthKeyUnused(detail),))
+
     def _on_error(self, error: str) -> Verdict:
         if self._registered_anyway:
-            detail = (
-                f"cannot register anew by the changed auth key: the control server says: {escape(error)}; this node "
-                "is registered and goes on; put back the old key, or a valid one"
-            )
-            return Done((AuthKeyUnused(detail),))
+            return self._goes_on(f"says: {escape(error)}")
         tags = self.registration.hostinfo.request_tags or ()
         if tags and _TAG_WORDS.search(error):
             return Refused(EndReason.ERROR, self._tags_refused(escape(error), tags))

@@ -26,7 +26,7 @@ from netmap_actors.control.exchange import Exchange, Exchanges, Purpose, wait_as
 from netmap_actors.control.map_session import MapSession, map_request
 from netmap_actors.control.ping import Declined, HeadOverNoise, HeadToControl, PingAnswerer, PostOverNoise
 from netmap_actors.control.probes import Probes
-from netmap_actors.control.register import Again, Done, Refused, Registrar, parse_register_response
+from netmap_actors.control.register import Again, Done, Refused, Registrar, Verdict, parse_register_response
 from netmap_actors.control.truth import truth_in
 from netmap_actors.errors import RemoteProtocolError
 from netmap_actors.protocol.http2 import (
@@ -206,8 +206,14 @@ class ControlSession:
         return [self._fail(self._end_of_connection, self._where(detail))]
 
     def broken(self, detail: str) -> list[Event]:
-        """The transport failed: reset, timeout. Unlike `eof` it says nothing about what the server meant."""
-        return [] if self._over else [self._fail(self._end_of_connection, self._where(detail))]
+        """The transport failed: reset, timeout. In a session it says nothing about what the server meant.
+
+        Inside the handshake it may be how the server says that it cannot read ours.
+        """
+        if self._over:
+            return []
+        doubts = self._channel.handshaking
+        return [self._fail(self._end_of_connection, self._where(detail), doubts_key=doubts)]
 
     def resync(self, now: float) -> list[Event]:
         """Ask for the whole map again, on the same connection, as a new map session.
@@ -379,13 +385,16 @@ class ControlSession:
                 return [self._fail(self._end_of_connection, detail)]
 
     def _on_register_answer(self, exchange: Exchange, now: float) -> list[Event]:
-        if exchange.status != 200:
-            return [
-                self._fail(EndReason.ERROR, exchange.refusal("register"), exchange.retry_after(self._uniform))
-            ]
-        match self._registrar.judge(parse_register_response(exchange.body)):
+        wait = 0.0
+        verdict: Verdict
+        if exchange.status == 200:
+            verdict = self._registrar.judge(parse_register_response(exchange.body))
+        else:
+            wait = exchange.retry_after(self._uniform)
+            verdict = self._registrar.judge_refusal(exchange.answered, wait)
+        match verdict:
             case Refused(reason, detail):
-                return [self._fail(reason, detail)]
+                return [self._fail(reason, detail, wait)]
             case Done(events):
                 return [*events, *self._open_map(now)]
             case Again(events):
