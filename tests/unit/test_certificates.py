@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from netmap_actors.errors import RemoteProtocolError
+from netmap_actors.errors import ConfigurationError, RemoteProtocolError
 from netmap_actors.protocol.certificate import why_refused
 from netmap_actors.transport.tls import TlsStream, make_context
 from tests.certificates import Made, issued
@@ -183,6 +183,37 @@ def test_a_self_signed_certificate_is_called_so(tmp_path: Path) -> None:
     assert "self-signed" in said
     assert "--ca-file" in said
     assert greeting(issued(tmp_path, self_signed=True)) == b"hello", "once it is named"
+
+
+def test_an_issuer_that_has_expired_is_told_from_the_servers_own_certificate(der: bytes) -> None:
+    """Of a chain OpenSSL names one fault, and not whose it is: the dates of the server's own certificate tell."""
+    now = datetime.datetime.now(datetime.UTC)
+    expired = why_refused(10, "", der, now)
+    assert "above its own has expired" in expired
+    assert "in the server's chain or --ca-file, has to be renewed" in expired
+    assert "above its own is not valid yet" in why_refused(9, "", der, now)
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (b"", "it holds no PEM certificate, or a broken one"),
+        (b"\x30\x82", "it holds no PEM certificate, or a broken one"),
+        (b"-----BEGIN CERTIFICATE-----\nxx\n-----END CERTIFICATE-----\n", "it holds no PEM certificate"),
+        (None, "No such file or directory"),
+    ],
+    ids=["empty", "DER", "broken", "missing"],
+)
+def test_a_ca_file_without_a_certificate_is_refused_in_words(
+    tmp_path: Path, content: bytes | None, why: str
+) -> None:
+    path = tmp_path / "ca.pem"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(ConfigurationError) as caught:
+        make_context(str(path))
+    assert f"cannot use the CA file {path}: {why}" in str(caught.value)
+    assert "_ssl.c" not in str(caught.value)
 
 
 @given(

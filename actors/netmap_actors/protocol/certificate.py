@@ -56,7 +56,8 @@ def why_refused(code: int, said: str, certificate: bytes | None, now: datetime.d
         which = (
             f"its certificate has expired on {_moment(found.ends)}" if found and its_own else _ISSUER_EXPIRED
         )
-        return f"{which}; {clock}: if that is right, the server's certificate has to be renewed"
+        whose = "the server's certificate" if its_own else "that one, in the server's chain or --ca-file,"
+        return f"{which}; {clock}: if that is right, {whose} has to be renewed"
     if code == _NOT_YET_VALID:
         its_own = found is not None and found.begins > now
         which = (

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from netmap_actors.clock import SystemClock
 from netmap_actors.errors import ConfigurationError, RemoteProtocolError, escape
 from netmap_actors.protocol.certificate import why_refused
-from netmap_actors.transport.byte_stream import READ_SIZE
+from netmap_actors.transport.byte_stream import READ_SIZE, why_broken
 
 if TYPE_CHECKING:
     from netmap_actors.transport.byte_stream import ByteStream
@@ -36,12 +36,10 @@ def make_context(ca_file: str = "") -> ssl.SSLContext:
     if ca_file:
         try:
             context.load_verify_locations(cafile=ca_file)
-        except (OSError, ssl.SSLError) as error:
-            why = (
-                error.strerror
-                if isinstance(error, OSError) and error.strerror
-                else "it holds no PEM certificate"
-            )
+        except OSError as error:
+            # An SSLError is an OSError, whose words are OpenSSL's.
+            broken = isinstance(error, ssl.SSLError)
+            why = "it holds no PEM certificate, or a broken one" if broken else why_broken(error)
             raise ConfigurationError(
                 f"cannot use the CA file {ca_file}: {why}; name a readable PEM file, or none"
             ) from None
