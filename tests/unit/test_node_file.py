@@ -99,7 +99,7 @@ def test_a_registration_has_begun_once_the_server_answered_one() -> None:
     fresh = Registration.fresh(b"\x04" * 32, "ab" * 32, DESCRIPTION)
     assert not fresh.begun
     assert REGISTRATION.begun
-    assert REGISTRATION.unregistered().begun is bool(REGISTRATION.auth_key_digest)
+    assert REGISTRATION.unregistered(NODE.server_key).begun is bool(REGISTRATION.auth_key_digest)
     for changes in (
         {"registered_node_key": NODE.node_key.public()},
         {"auth_key_digest": "x"},
@@ -311,6 +311,31 @@ def test_another_server_key_forgets_what_the_old_server_knew(tmp_path: Path) -> 
     assert again.server_key == MachineKey(b"\x09" * 32)
     assert again.registration.registered_node_key is None
     assert again.registration.disco_key == DiscoPrivate.generate(b"\x04" * 32)
+
+
+def test_an_end_between_the_two_files_of_a_new_pin_leaves_no_registration_with_another_server(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would be asked for the netmap, would not know the node, and that would pass for a removal."""
+    write_state_file(tmp_path / NODE_FILE, TEXT)
+    write_state_file(tmp_path / REGISTRATION_FILE, REGISTRATION.to_json())
+    state = NodeState(settings_for(tmp_path, hostname="probe"))
+    state.pin(MachineKey(b"\x09" * 32))
+
+    def killed(path: Path, data: bytes) -> None:
+        if path.name == REGISTRATION_FILE:
+            raise OSError(28, "No space left on device")
+        write_state_file(path, data)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("netmap_actors.control_connection.node_state.write_state_file", killed)
+        with pytest.raises(OSError, match="No space"):
+            state.save()
+    again = NodeState(settings_for(tmp_path, hostname="probe"))
+    assert again.server_key == MachineKey(b"\x09" * 32)
+    assert again.registration == state.registration
+    again.save()
+    assert Registration.from_json((tmp_path / REGISTRATION_FILE).read_bytes(), "r") == state.registration
 
 
 # The auth key

@@ -80,9 +80,11 @@ class Registration:
         """Whether the server has ever answered a registration of this node, or a person has been asked for one."""
         return bool(self.registered_node_key or self.pending or self.removed or self.auth_key_digest)
 
-    def unregistered(self) -> Registration:
-        """The same node, unknown to the server."""
-        return dataclasses.replace(self, registered_node_key=None, removed=False, pending=None)
+    def unregistered(self, server_key: MachineKey) -> Registration:
+        """The same node, unknown to the server with this key."""
+        return dataclasses.replace(
+            self, registered_node_key=None, removed=False, pending=None, server_key=server_key
+        )
 
     def to_json(self) -> bytes:
         """The file's content; it holds private keys."""

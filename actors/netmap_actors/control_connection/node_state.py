@@ -62,7 +62,11 @@ class NodeState:
         self.machine_key = known.machine_key if known else MachinePrivate.generate(secrets.token_bytes(32))
         self.node_key = known.node_key if known else new_node_key()
         stored = self._stored_registration() if known else None
-        self.registration = (stored or self._fresh(description, self.server_key)).described(description)
+        registration = stored or self._fresh(description, self.server_key)
+        if self.server_key is not None and registration.server_key not in (None, self.server_key):
+            # The write of the two files was cut short in between: what is known is of the server before.
+            registration = registration.unregistered(self.server_key)
+        self.registration = registration.described(description)
         self._known_as = stored.hostinfo.hostname if stored else ""
         """The host name that the tailnet has been told."""
         self._node_saved = known is not None and known.server_url == settings.control_url
@@ -77,7 +81,7 @@ class NodeState:
         if server_key != self.server_key:
             self._node_saved = False
             if self.server_key is not None:
-                registration = registration.unregistered()
+                registration = self.registration.unregistered(server_key)
         self.server_key = server_key
         self._set_registration(registration)
 
