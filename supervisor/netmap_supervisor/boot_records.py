@@ -66,7 +66,7 @@ def endpoints_of(run_dir: Path, runtime_dir: Path) -> Endpoints:
 
 def state_slug(control_url: str) -> str:
     """Name of a control URL's own directory below the state directory."""
-    host = WebUrl.parse(control_url).authority
+    host = WebUrl.parse_origin(control_url, interface=True).authority
     readable = re.sub(r"[^A-Za-z0-9.-]+", "-", host).strip("-.")[:80]
     return f"{readable}-{hashlib.sha256(control_url.encode()).hexdigest()[:8]}"
 

@@ -75,7 +75,7 @@ def test_a_new_connection_is_told_from_the_one_that_was_struck() -> None:
         asked_by="map",
         attempts=(pytest.approx(121.2),),
         attempt_count=1,
-        handshakes=1,
+        requests_on_new=1,
     )
 
 
@@ -110,11 +110,11 @@ def test_a_connection_of_several_that_closes_is_not_all_of_them() -> None:
     assert observe([seen(2.0, "end", 1), seen(3.0, "end", 2)], [], both).closed_after == 3.0
 
 
-def test_attempts_and_handshakes_end_when_the_fault_is_healed() -> None:
+def test_attempts_and_requests_end_when_the_fault_is_healed() -> None:
     events = [seen(at, kind, 2) for at in (1.0, 8.0, 61.0) for kind in ("upgrade", "map")]
     healed = moments(healed_at=STRUCK + 60.0, seen_until=STRUCK + 61.5)
     facts = observe(events, [session(1.0, 2, alive=1.1), session(61.0, 2, alive=61.5)], healed)
-    assert (facts.attempts, facts.attempt_count, facts.handshakes) == ((1.0, 8.0), 2, 2)
+    assert (facts.attempts, facts.attempt_count, facts.requests_on_new) == ((1.0, 8.0), 2, 2)
     assert facts.back_after == 1.0
     # A session that was about to be cut when the fault was healed is not a return, one that lives on is.
     assert observe(events, [session(59.9, 2, alive=60.1)], healed).back_after is None
@@ -200,11 +200,11 @@ BACK = {"back_after": 4.0}
             "pass",
             "1 register request while",
         ),
-        ("key_change", {"attempt_count": 40, **BACK}, "pass", "no handshake on 40 connections"),
+        ("key_change", {"attempt_count": 40, **BACK}, "pass", "no request on 40 connections"),
         ("key_change", {"attempt_count": 41, **BACK}, "fail", "40 are enough"),
         (
             "key_change",
-            {"attempt_count": 1, "handshakes": 2, **BACK},
+            {"attempt_count": 1, "requests_on_new": 2, **BACK},
             "fail",
             "trusted the other key: 2 times",
         ),

@@ -19,7 +19,8 @@ __all__ = ["NodeFile"]
 
 def _same_server(one: str, other: str) -> bool:
     try:
-        return WebUrl.parse(one).origin == WebUrl.parse(other).origin
+        first, second = (WebUrl.parse_origin(url, interface=True) for url in (one, other))
+        return first.origin == second.origin
     except BadUrl:
         return False
 

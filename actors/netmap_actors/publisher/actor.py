@@ -66,7 +66,7 @@ _BIG_MAP = 4 * 1024 * 1024
 
 
 def _url_policy(control_url: str) -> UrlPolicy:
-    return UrlPolicy.of(WebUrl.parse(control_url)) if control_url else UrlPolicy()
+    return UrlPolicy.of(WebUrl.parse_origin(control_url, interface=True)) if control_url else UrlPolicy()
 
 
 class Publisher(ActorBase):

@@ -150,14 +150,15 @@ def _refused(trial: Trial, limits: Limits, facts: Facts) -> tuple[bool, str]:
 
 
 def _key(_trial: Trial, limits: Limits, facts: Facts) -> tuple[bool, str]:
-    if facts.handshakes:
-        return False, f"trusted the other key: {_times(facts.handshakes)}; {_back(facts)}"
+    # A handshake alone trusts nobody: it proves whose key it is.
+    if facts.requests_on_new:
+        return False, f"trusted the other key: {_times(facts.requests_on_new)}; {_back(facts)}"
     # Each attempt may take a connection for the key and one for the rest.
     if facts.attempt_count > 2 * limits.attempts:
         return False, f"{facts.attempt_count} connections meanwhile, {2 * limits.attempts} are enough"
     if not facts.attempt_count:
         return False, f"did not try to connect; {_back(facts)}"
-    return _is_back(limits, facts), f"no handshake on {facts.attempt_count} connections; {_back(facts)}"
+    return _is_back(limits, facts), f"no request on {facts.attempt_count} connections; {_back(facts)}"
 
 
 def _is_back(limits: Limits, facts: Facts) -> bool:

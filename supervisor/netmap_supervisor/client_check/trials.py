@@ -260,7 +260,7 @@ _ALL = (
         "key_change",
         "has another Noise key, as an impostor has",
         Shape.KEY,
-        "never completes a handshake with it; back within {back} of the end",
+        "sends no request to it; back within {back} of the end",
         "key_changed",
         counted="accept",
         cut=True,

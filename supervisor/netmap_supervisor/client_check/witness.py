@@ -78,8 +78,8 @@ class Facts:
     attempts: tuple[float, ...] = ()
     """Requests of the kind that counts, until the fault was healed."""
     attempt_count: int = 0
-    handshakes: int = 0
-    """Noise handshakes that were completed until the fault was healed."""
+    requests_on_new: int = 0
+    """Register and map requests on connections made meanwhile, until the fault was healed."""
     back_after: float | None = None
     """A map session, after the fault was healed."""
     foreign_calls: int = 0
@@ -141,7 +141,7 @@ def observe(
         asked_by="" if asked is None else asked.kind,
         attempts=tuple(attempts[:_KEPT]),
         attempt_count=len(attempts),
-        handshakes=sum(event.kind == "upgrade" for event in during),
+        requests_on_new=sum(e.kind in ("register", "map") and e.connection not in old for e in during),
         back_after=back,
         foreign_calls=moments.foreign_calls,
     )
