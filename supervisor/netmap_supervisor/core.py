@@ -92,6 +92,8 @@ class SupervisorCore(ChildTree):
         self._elsewhere: str | None = None
         """Without one: to the rest of the world, where the server may have other addresses."""
         self._hurry = Hurry()
+        self._doubt: tuple[EndReason, float, bool] = (EndReason.LINK, float("-inf"), False)
+        """The last sleep or change of the network, when it was seen, and whether attempts may have been in vain."""
         self._ordered = False
         """An operator waits for the next start."""
         self._clock_gap: float | None = None
@@ -201,6 +203,11 @@ class SupervisorCore(ChildTree):
 
     def _suspect(self, reason: EndReason, now: Now, *, anew: bool) -> None:
         """The connection may be dead, and whatever one waits for may have come."""
+        self._doubt = (reason, now.boottime, anew)
+        self._weigh(now)
+
+    def _weigh(self, now: Now) -> None:
+        reason, _, anew = self._doubt
         stage = self.connection.ledger.stage
         if stage in {MAP_STAGE, LOGIN_STAGE} and self.children[CONNECTION].alive:
             truth = reason is EndReason.WAKE and stage == MAP_STAGE
@@ -422,6 +429,9 @@ class SupervisorCore(ChildTree):
             self._questions.schedule.login_began(now.boottime)
         elif before == LOGIN_STAGE != ledger.stage:
             self._questions.schedule.login_ended()
+        if entered.since < self._doubt[1]:
+            # It was that far before, and is heard of only now: its word has waited as long as we did.
+            self._weigh(now)
         # Another session, maybe: what is known of the one before says nothing of it.
         self._questions.look(self._here, now.boottime)
         self._put_questions()

@@ -294,3 +294,38 @@ def test_what_is_said_about_another_situation_settles_nothing() -> None:
     suspicion.raise_("link", 2.0)
     suspicion.ask(Asked(4, "before", TIMEOUT), 2.0)
     assert suspicion.to_ask("now")
+
+
+@pytest.mark.parametrize("reason", ["wake", "link"])
+@pytest.mark.parametrize("stage", ["map", "login"])
+def test_a_session_of_which_is_heard_only_after_it_may_have_died_is_suspected(
+    reason: str, stage: str
+) -> None:
+    shell = SimulatedShell().started()
+    shell.route(HOME)
+    since = shell.boottime + 1.0
+    # Its words lie in the socket: we were stopped, or the machine slept.
+    shell.advance(2.0)
+    if reason == "wake":
+        shell.suspend(30.0)
+        shell.beat()
+    else:
+        shell.route(CAFE)
+    generation = shell.incarnation(CONNECTION)
+    began = internal_pb2.StageEntered(generation=generation, session=1, stage=stage, since=since)
+    shell.word(CONNECTION, began)
+    shell.advance(7.0)
+    assert shell.starts[-1][1:] == (CONNECTION, generation + 1)
+    assert shell.core.connection.ledger.ended_counts[reason] == 1
+
+
+def test_a_session_that_began_after_the_change_is_not_suspected() -> None:
+    shell = SimulatedShell().started()
+    shell.route(HOME)
+    shell.route(CAFE)
+    shell.advance(0.1)
+    shell.session()
+    shell.suspend(30.0)
+    shell.beat()
+    asked = [body for _, word, body in shell.sent if word == "Probe"]
+    assert [probe.reason for probe in asked] == ["wake"]
