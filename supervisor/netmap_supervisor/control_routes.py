@@ -44,10 +44,13 @@ class ControlRoutes:
         in_use = _host(remote) or (self._in_use if self._in_use in hosts else "")
         if (lookup, hosts, in_use) == (self._lookup, self._hosts, self._in_use):
             return None
+        # Another way to where one was aimed at before has nothing to do with the aim: the network is another one.
+        known, now = self._said and self._said[0], self._way()
+        same = not known or now is None or now[0] == known
         if lookup != self._lookup:
             self._network = self._ways_elsewhere()
         self._lookup, self._hosts, self._in_use = lookup, hosts, in_use
-        return self._changed(aimed=True)
+        return self._changed(aimed=same)
 
     def look(self) -> Route | None:
         """Ask again; None when nothing is another than it was said to be."""

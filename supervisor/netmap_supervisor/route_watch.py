@@ -13,6 +13,7 @@ import ctypes
 import ipaddress
 import itertools
 import os
+import re
 import socket
 import struct
 from pathlib import Path
@@ -43,6 +44,8 @@ _NLMSG_ERROR, _NLM_F_REQUEST = 2, 1
 _HEADER, _ROUTE = struct.Struct("=IHHII"), struct.Struct("=BBBBBBBBI")
 _ATTRIBUTE, _INT = struct.Struct("=HH"), struct.Struct("=i")
 _RTA_DST, _RTA_OIF, _RTA_GATEWAY, _RTA_PREFSRC, _RTA_VIA = 1, 4, 5, 7, 18
+_RTA_IP_PROTO, _RTA_DPORT = 27, 29
+"""For rules that hold for some ports (ip-rule(8)); kernels before 4.17 overlook them."""
 _UNUSABLE = frozenset({6, 7, 8})
 """RTN_BLACKHOLE, RTN_UNREACHABLE, RTN_PROHIBIT."""
 _MAX_MESSAGE = 64 * 1024
@@ -63,7 +66,8 @@ class RouteWatch:
     def __init__(self, loop: Loop, on_route: Callable[[Route], object]) -> None:
         self._loop = loop
         self._on_route = on_route
-        self._routes = ControlRoutes(route_to, rest_of_the_world)
+        self._routes = ControlRoutes(lambda host: route_to(host, self._port), rest_of_the_world)
+        self._port = 0
         self._timer: Timer | None = None
         self._looked_at = float("-inf")
         self.looks = 0
@@ -79,6 +83,8 @@ class RouteWatch:
     def aim(self, lookup: tuple[int, Sequence[str]], remote: str) -> None:
         """Look at the ways to these addresses; `remote` is that of the present connection, empty for none."""
         if self._socket is not None:
+            # All addresses of one lookup are dialled at one port.
+            self._port = _port_of(next(iter(lookup[1]), ""))
             self._tell(self._routes.aim(*lookup, remote))
 
     def look(self) -> None:
@@ -99,20 +105,19 @@ class RouteWatch:
 
     def _on_notice(self) -> None:
         assert self._socket is not None
-        try:
-            while self._socket.recv(_MAX_MESSAGE):
-                pass
-        except BlockingIOError:
-            pass
-        except OSError:
-            # ENOBUFS: some were lost. We only wanted to know that there were any.
-            pass
-        if self._timer is None:
-            now = self._loop.now()
-            self._timer = self._loop.at(max(now + SETTLE, self._looked_at + LOOK_INTERVAL), self._settled)
+        # One is as good as a hundred: the others wait in the kernel, whose queue may overflow, until we look.
+        self._loop.unwatch(self._socket.fileno())
+        now = self._loop.now()
+        self._timer = self._loop.at(max(now + SETTLE, self._looked_at + LOOK_INTERVAL), self._settled)
 
     def _settled(self) -> None:
         self._timer = None
+        assert self._socket is not None
+        # BlockingIOError: none is left. ENOBUFS: some were lost; we only wanted to know that there were any.
+        with contextlib.suppress(OSError):
+            while self._socket.recv(_MAX_MESSAGE):
+                pass
+        self._loop.watch(self._socket.fileno(), self._on_notice)
         self.look()
 
     def _tell(self, route: Route | None) -> None:
@@ -120,21 +125,25 @@ class RouteWatch:
             self._on_route(route)
 
 
-def route_to(host: str) -> str | None:
+def route_to(host: str, port: int = 0) -> str | None:
     """The way to an IP address as the kernel would choose it now: "eth0 via 192.0.2.1 from 192.0.2.7".
 
-    None: there is none. Empty: the kernel cannot be asked. The text is for comparing and for logs.
+    `port`: the one a TCP connection would be made to, 0 for any. None: there is no way. Empty: the kernel cannot be
+    asked. The text is for comparing and for logs.
     """
     host, _, interface = host.partition("%")
     address = ipaddress.ip_address(host)
     family = socket.AF_INET if address.version == 4 else socket.AF_INET6
     packed = address.packed
     request = _ROUTE.pack(family, 8 * len(packed), 0, 0, 0, 0, 0, 0, 0)
-    request += _ATTRIBUTE.pack(4 + len(packed), _RTA_DST) + packed
+    request += _attribute(_RTA_DST, packed)
+    if port:
+        request += _attribute(_RTA_IP_PROTO, bytes([socket.IPPROTO_TCP]))
+        request += _attribute(_RTA_DPORT, port.to_bytes(2, "big"))
     if interface:
         try:
             index = int(interface) if interface.isdecimal() else socket.if_nametoindex(interface)
-            request += _ATTRIBUTE.pack(4 + _INT.size, _RTA_OIF) + _INT.pack(index)
+            request += _attribute(_RTA_OIF, _INT.pack(index))
         except (OSError, struct.error):
             return None  # it is not there (any more)
     message = _HEADER.pack(_HEADER.size + len(request), _GETROUTE, _NLM_F_REQUEST, 1, 0) + request
@@ -154,9 +163,9 @@ def rest_of_the_world() -> list[str]:
     # Without the file the root server stands for all.
     with contextlib.suppress(OSError), Path("/etc/resolv.conf").open(errors="replace") as file:
         for line in itertools.islice(file, _MAX_LINES):
-            keyword, _, server = line.strip().partition(" ")
-            if keyword == "nameserver" and _is_elsewhere(server.strip()):
-                servers.append(server.strip())
+            words = line.split()
+            if words[:1] == ["nameserver"] and words[1:] and _is_elsewhere(words[1]):
+                servers.append(words[1])
     return [*servers[:_MAX_NAME_SERVERS], *_ROOT_SERVER]
 
 
@@ -172,6 +181,12 @@ def route_in(answer: bytes) -> str | None:
         return _text(dict(_attributes(answer[_HEADER.size + _ROUTE.size :])))
     except (struct.error, ValueError):
         return None
+
+
+def _port_of(address: str) -> int:
+    """Of IP:PORT; 0 where there is none."""
+    port = address.rpartition(":")[2]
+    return int(port) if re.fullmatch("[0-9]{1,5}", port) and int(port) < 1 << 16 else 0
 
 
 def _is_elsewhere(host: str) -> bool:
@@ -213,6 +228,10 @@ def _attributes(data: bytes) -> Iterator[tuple[int, bytes]]:
             return
         yield kind & 0x3FFF, data[offset + _ATTRIBUTE.size : offset + length]
         offset += (length + 3) & ~3
+
+
+def _attribute(kind: int, value: bytes) -> bytes:
+    return _ATTRIBUTE.pack(_ATTRIBUTE.size + len(value), kind) + value + bytes(-len(value) % 4)
 
 
 def _listening_socket() -> socket.socket | None:

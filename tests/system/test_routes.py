@@ -6,6 +6,9 @@ The server's addresses lie behind routes, as on the internet: the wire between t
 from __future__ import annotations
 
 import contextlib
+import os
+import re
+import signal
 import time
 from typing import TYPE_CHECKING
 
@@ -23,13 +26,15 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Any
 
-    from tests.system.netns import Pair
+    from tests.system.netns import Namespace, Pair
 
 NAME = "control.test"
 FAR4, FAR6 = "198.51.100.7", "2001:db8:88::7"
 GATEWAY6, CLIENT6 = "2001:db8:87::1", "2001:db8:87::2"
 SOON = 6.0
 """Seconds from a route to an attempt."""
+MAP_BYTES = 1500
+"""More than a handshake brings, and less than the map."""
 BUSY = 2.0
 """Seconds more that a busy machine may take for it."""
 
@@ -270,3 +275,49 @@ def test_a_server_at_a_link_local_address_is_reached_and_found_again(
         wait_long(client)
         side.run("ip", "link", "set", side.link, "up")
         client.wait_fresh(20.0)
+
+
+@across_namespaces
+def test_a_change_that_the_supervisor_slept_through_is_asked_about(namespaces: Pair, tmp_path: Path) -> None:
+    side, gateway = namespaces.client, namespaces.server.address
+    side.run("ip", "addr", "add", "10.87.0.3/24", "dev", side.link)
+    with far_away(namespaces, tmp_path, url=f"http://{FAR4}:{PORT}") as client:
+        client.signal_actor("control_connection")
+        wait_for(lambda: len(attempts(client)) == 2, 10.0, "the next connection")
+        os.kill(client.pid, signal.SIGSTOP)
+        try:
+            # It comes to its session, the network is another one, and the old way leads nowhere.
+            flow = wait_for(lambda: _fed_flow(side), 10.0, "a session")
+            side.run("ip", "route", "replace", "default", "via", gateway, "src", "10.87.0.3")
+            namespaces.drop_flow(flow)
+        finally:
+            os.kill(client.pid, signal.SIGCONT)
+        client.wait_event("probe_failed", 10.0, reason="link")
+        after = client.wait_fresh(10.0)
+        assert after["connection"]["generation"] == 3
+
+
+@across_namespaces
+def test_a_route_for_the_servers_port_alone_is_a_route(namespaces: Pair, tmp_path: Path) -> None:
+    side = namespaces.client
+    side.run("ip", "route", "del", "default")
+    side.run("ip", "route", "add", "default", "via", namespaces.server.address, "table", "100")
+    side.run("ip", "rule", "add", "ipproto", "tcp", "dport", str(PORT), "lookup", "100")
+    with far_away(namespaces, tmp_path, url=f"http://{FAR4}:{PORT}") as client:
+        client.signal_actor("control_connection")
+        after = client.wait_status(
+            lambda status: status["connection"]["generation"] == 2 and status["netmap"]["state"] == "fresh",
+            15.0,
+            "the next session",
+        )
+        assert after["connection"]["generation"] == 2
+
+
+def _fed_flow(side: Namespace) -> int | None:
+    """The source port of a connection to the server that has brought more than a handshake does."""
+    for line in side.run("ss", "-tniOH", "state", "established").splitlines():
+        local, remote_end = line.split()[2:4]
+        received = re.search(r"bytes_received:(\d+)", line)
+        if remote_end == f"{FAR4}:{PORT}" and received is not None and int(received[1]) > MAP_BYTES:
+            return int(local.rpartition(":")[2])
+    return None
