@@ -148,7 +148,7 @@ class SupervisorCore(ChildTree):
 
     def expire(self, now: Now) -> list[Command]:
         """Look at the clock. To be called at the deadline, after everything that waits was taken in."""
-        if now.boottime >= self._tick_at and not self._served:
+        if now.boottime >= self._tick_at:
             # A notification saves time; nobody may have to rely on one.
             self._out.append(LookForRoute())
         commands = super().expire(now)
@@ -169,11 +169,6 @@ class SupervisorCore(ChildTree):
         self._log("info", "wake_detected", slept_s=round(self._clock_gap - gap, 3))
         self._suspect(EndReason.WAKE, now, anew=True)
         self._out.append(LookForRoute())
-
-    @property
-    def _served(self) -> bool:
-        """There is a session, and a way for it: notices are enough."""
-        return self.connection.ledger.stage == MAP_STAGE and self._route is not None
 
     @property
     def _no_way(self) -> bool:

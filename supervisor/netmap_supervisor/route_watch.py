@@ -1,8 +1,8 @@
 """Notices when the way to the control server changes: the kernel's rtnetlink, asked only when it may matter.
 
 A filter in the kernel lets default routes, addresses and interfaces through and nothing else, so that a router with
-thousands of route changes a minute does not wake us; for what it hides `look` is called while there is no session. Not
-here: which addresses count (`control_routes`) and what a change means (`core`).
+thousands of route changes a minute does not wake us; for what it hides `look` is called at every tick. Not here: which
+addresses count (`control_routes`) and what a change means (`core`).
 Layouts: linux/netlink.h, linux/rtnetlink.h, rtnetlink(7), netlink(7).
 """
 
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import errno
 import ipaddress
 import itertools
 import os
@@ -48,6 +49,8 @@ _RTA_IP_PROTO, _RTA_DPORT = 27, 29
 """For rules that hold for some ports (ip-rule(8)); kernels before 4.17 overlook them."""
 _UNUSABLE = frozenset({6, 7, 8})
 """RTN_BLACKHOLE, RTN_UNREACHABLE, RTN_PROHIBIT."""
+_NO_ANSWER = frozenset({errno.EPERM, errno.ENOMEM, errno.ENOBUFS, errno.EOPNOTSUPP})
+"""Errors that say nothing of routes; all others are a route's: ENETUNREACH, and what its type stands for."""
 _MAX_MESSAGE = 64 * 1024
 _ROOT_SERVER = ("198.41.0.4", "2001:503:ba3e::2:30")
 """a.root-servers.net. Nothing is sent there: the kernel is asked which way it would."""
@@ -170,11 +173,15 @@ def rest_of_the_world() -> list[str]:
 
 
 def route_in(answer: bytes) -> str | None:
-    """The way that the kernel's answer to RTM_GETROUTE names; None when it names none, or is no such answer."""
+    """The way that the kernel's answer to RTM_GETROUTE names; None when it names none, or is no such answer. Empty:
+    it would not say.
+    """
     try:
         _, kind, _, _, _ = _HEADER.unpack_from(answer)
+        if kind == _NLMSG_ERROR and -_INT.unpack_from(answer, _HEADER.size)[0] in _NO_ANSWER:
+            return ""
         if kind != _NEWROUTE:
-            return None  # NLMSG_ERROR: ENETUNREACH and its like
+            return None
         route_type = _ROUTE.unpack_from(answer, _HEADER.size)[7]
         if route_type in _UNUSABLE:
             return None

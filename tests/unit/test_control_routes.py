@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import socket
+import struct
 from pathlib import Path
 
 import pytest
@@ -14,7 +16,7 @@ from netmap_actors.bus.loop import Loop
 from netmap_supervisor import route_watch
 from netmap_supervisor.control_routes import ControlRoutes
 from netmap_supervisor.core_messages import Route
-from netmap_supervisor.route_watch import RouteWatch, rest_of_the_world, route_to
+from netmap_supervisor.route_watch import RouteWatch, rest_of_the_world, route_in, route_to
 
 V6, V4, VPN = "2001:db8::1", "192.0.2.1", "10.8.0.1"
 BOTH = (f"[{V6}]:443", f"{V4}:443")
@@ -154,6 +156,18 @@ def test_a_machine_without_descriptors_has_not_lost_its_routes(monkeypatch: pyte
 
     monkeypatch.setattr(socket, "socket", refuse)
     assert route_to("127.0.0.1") == ""
+
+
+@pytest.mark.parametrize(
+    ("number", "way"),
+    [(errno.ENETUNREACH, None), (errno.EHOSTUNREACH, None), (errno.EINVAL, None), (errno.EACCES, None),
+     (errno.EOPNOTSUPP, ""), (errno.EPERM, ""), (errno.ENOBUFS, ""), (errno.ENOMEM, "")],
+)  # fmt: skip
+def test_a_kernel_that_will_not_answer_has_not_said_that_there_is_no_way(
+    number: int, way: str | None
+) -> None:
+    nlmsg_error = 2
+    assert route_in(struct.pack("=IHHIIi", 36, nlmsg_error, 0, 1, 0, -number) + bytes(16)) == way
 
 
 def test_the_rest_of_the_world_is_never_this_machine() -> None:

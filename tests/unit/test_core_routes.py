@@ -6,6 +6,7 @@ import pytest
 
 from netmap_actors.exit_reason import ExitReason
 from netmap_actors.wire import internal_pb2
+from netmap_supervisor.child_tree import TICK
 from netmap_supervisor.suspicion import ROUTE_WAIT
 from tests.unit.simulated_shell import SimulatedShell
 
@@ -213,11 +214,21 @@ def test_a_route_that_goes_during_a_wait_makes_it_a_long_one() -> None:
     assert starts(shell) == before + 1
 
 
-def test_a_session_over_a_route_that_is_there_is_not_looked_after() -> None:
+def test_a_session_that_goes_another_way_without_a_word_is_asked_whether_it_lives() -> None:
+    shell = up(probe_timeout=5.0)
+    before = starts(shell)
+    shell.way_is("wg0 from 203.0.113.2", told=False)
+    shell.advance(TICK + 5.0 + 0.3)
+    assert starts(shell) == before + 1
+    assert shell.core.connection.ledger.ended_counts["link"] == 1
+
+
+def test_a_session_over_a_route_that_is_there_costs_a_question_to_the_kernel_every_tick() -> None:
     shell = up()
-    looks = shell.looks
+    looks, sent = shell.looks, len(shell.sent)
     shell.advance(3600.0)
-    assert shell.looks == looks
+    assert shell.looks - looks == 3600.0 / TICK
+    assert len(shell.sent) == sent
 
 
 # --- addresses ------------------------------------------------------------------------------------------------
