@@ -102,6 +102,10 @@ class Soak:
         self._seconds = seconds
         self._random = random.Random(seed)
         self._directory = directory
+        self._bulk = json.dumps({"Health": [self._random.randbytes(BULK).hex()]})
+        """Much to read, of which only the first is news: it goes through the windows and stays nowhere."""
+        self._fed = False
+        """The connection has had a large message."""
         self._report = Report()
         self._samples = Samples(warm_up=min(10.0, seconds / 10))
         self._next_sample = 0.0
@@ -141,8 +145,10 @@ class Soak:
                 self._daemon = daemon
                 daemon.wait_fresh()
                 began = time.monotonic()
+                # However short the storm, and whatever is drawn: one process at least has to come back.
+                self._strike("kill connection")
                 while time.monotonic() < began + STORM * self._seconds:
-                    self._strike()
+                    self._strike(self._draw())
                     subscriber.poll()
                 self._calm(began + self._seconds, http)
                 subscriber.poll()
@@ -159,15 +165,18 @@ class Soak:
 
     # The storm
 
-    def _strike(self) -> None:
-        status = self._status()
-        before = self._pids(status)
-        victims = [name for name in ("publisher", "liveness", "http_endpoint") if self._may_die(name)]
+    def _victims(self) -> list[str]:
+        return [name for name in ("publisher", "liveness", "http_endpoint") if self._may_die(name)]
+
+    def _draw(self) -> str:
         there = 8 if self._network is not None else 0
-        what = self._random.choices(
+        return self._random.choices(
             ["kill connection", "cut", "close", "reconnect", "silence", "kill another", *NETWORK],
-            [50, 15, 10, 10, 3, 15 if victims else 0, *(there for _ in NETWORK)],
+            [50, 15, 10, 10, 3, 15 if self._victims() else 0, *(there for _ in NETWORK)],
         )[0]
+
+    def _strike(self, what: str) -> None:
+        before = self._pids(self._status())
         if what in NETWORK:
             self._strike_network(what)
             return
@@ -176,7 +185,7 @@ class Soak:
             case "kill connection":
                 self._kill(CONNECTION, before)
             case "kill another":
-                self._kill(self._random.choice(victims), before)
+                self._kill(self._random.choice(self._victims()), before)
             case "cut":
                 self._server.server.drop_all(reset=True)
             case "close":
@@ -203,7 +212,10 @@ class Soak:
                 self._network.sleep(self._random, closed=what == "lid closed")
         self._report.done[what] += 1
         # What is dead without knowing it is found out within the limit of silence, or by a probe.
-        time.sleep(SILENCE + PROBE)
+        known = time.monotonic() + SILENCE + PROBE
+        while time.monotonic() < known:
+            self._status()  # a look at its processes, too
+            time.sleep(0.25)
         self._recover(None, time.monotonic(), 0.0, alone=True)
         self._excused.append(range(began, len(self._daemon.events())))
 
@@ -245,13 +257,16 @@ class Soak:
     def _calm(self, until: float, http: Path) -> None:
         # Whoever was killed last gets the time to be well.
         connection = self._pids(self._status()).get(CONNECTION)
-        # Much to read, of which only the first is news: it goes through the windows and stays nowhere.
-        bulk = json.dumps({"Health": [self._random.randbytes(BULK).hex()]})
         while time.monotonic() < until:
             self._status()
             if self._random.random() < 0.3:
                 self._churn(self._random.randint(1, 5))
-            self._server.server.raw(bulk)
+            self._server.server.raw(self._bulk)
+            if not self._fed:
+                # With its first large message a process makes what it keeps for all of them: pyzmq's thread and files.
+                self._fed = True
+                time.sleep(0.5)
+                self._samples.begin_again(connection)
             for told in _WINDOW.findall(_metrics(http)):
                 self._report.window_low = min(self._report.window_low, float(told))
             time.sleep(0.5)

@@ -88,6 +88,10 @@ class Samples:
                 self._names[pid] = name
                 self._seen.setdefault(pid, []).append(seen)
 
+    def begin_again(self, pid: int | None) -> None:
+        """What this process had until now does not count."""
+        self._seen.pop(pid or 0, None)
+
     def growths(self) -> list[Growth]:
         """Of those that were looked at often enough after their warm-up."""
         found = []

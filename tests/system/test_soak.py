@@ -35,14 +35,17 @@ def test_windows_are_never_less_than_half_open_however_much_comes() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(120)
 def test_a_storm_leaves_a_daemon_as_it_was() -> None:
+    """A sleep or a route that flaps takes ten seconds of it; where we are not root there are none."""
     seed = random.SystemRandom().randrange(2**32)
-    print(f"seed {seed}: python -m tests.soak --seed {seed} --minutes 0.3")
+    print(f"seed {seed}: python -m tests.soak --seed {seed} --minutes 0.6")
     with tempfile.TemporaryDirectory(prefix="nms-", dir="/tmp") as directory:
-        report = Soak(18.0, seed, Path(directory)).run()
+        report = Soak(36.0, seed, Path(directory)).run()
     print(*report.lines(), sep="\n")
     assert report.problems == []
-    assert sum(report.respawns.values()) >= 3
+    assert sum(report.done.values()) >= 3
+    assert report.respawns["control_connection"] >= 1
     assert report.keep_alives >= 50
 
 
