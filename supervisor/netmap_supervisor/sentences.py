@@ -80,7 +80,7 @@ def contact(peer: Peer, *, now: bool) -> str:
 
 def label(peer: Peer) -> str:
     """The shortest name it goes by: its short name, else all of its name, its host name or its id."""
-    return escape(peer.short_name or peer.name or peer.hostname or peer.stable_id, _MAX_VALUE)
+    return escape(peer.short_name or peer.name or peer.hostname or peer.stable_id, _MAX_NAME)
 
 
 def marks(peer: Peer) -> list[str]:

@@ -34,6 +34,8 @@ _COLUMNS = (
     Column("OS", rank=3, least=5),
     Column("STABLE ID", rank=4, least=12, both_ends=True),
 )
+_MAX_LIST = 1000
+"""Characters of tags or routes: a pipe gets what an honest node has, and no node makes every line endless."""
 LIMIT = 15.0
 """Seconds for the whole netmap to come: 50 000 peers take one."""
 
@@ -116,8 +118,8 @@ def _row(peer: Peer, state: str) -> tuple[str, ...]:
         label(peer),
         address(peer),
         state,
-        escape(" ".join((*marks(peer), *peer.tags)), 60),
-        escape(" ".join(peer.routes), 60),
+        escape(" ".join((*marks(peer), *peer.tags)), _MAX_LIST),
+        escape(" ".join(peer.routes), _MAX_LIST),
         escape(peer.os, 20),
         escape(peer.stable_id, 60),
     )
