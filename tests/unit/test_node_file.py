@@ -7,7 +7,7 @@ import os
 import socket
 import stat
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
@@ -234,6 +234,30 @@ def test_a_damaged_file_is_refused_and_left_alone(tmp_path: Path, name: str) -> 
     with pytest.raises(ConfigurationError, match=name):
         NodeState(settings_for(tmp_path))
     assert (tmp_path / name).read_bytes() == b'{"node_key": "half'
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"registered_node_key": NODE.node_key.public()}, "probe"),
+        ({"auth_key_digest": "cd" * 32}, "probe"),  # its key has expired meanwhile
+        ({}, ""),  # the auth key was refused
+        ({"pending": REGISTRATION.pending}, ""),  # nobody has logged it in yet
+        ({"auth_key_digest": "cd" * 32, "removed": True}, ""),  # it comes back as a new node
+    ],
+    ids=["registered", "expired", "refused", "login", "removed"],
+)
+def test_another_host_name_is_told_of_a_node_that_peers_have_seen(
+    tmp_path: Path, changes: dict[str, Any], told: str
+) -> None:
+    first = NodeState(settings_for(tmp_path, hostname="probe"))
+    first.pin(NODE.server_key)
+    first.take_registration(dataclasses.replace(first.registration, **changes))
+    first.save()
+    renamed = NodeState(settings_for(tmp_path, hostname="watcher"))
+    renamed.save()
+    assert renamed.told()["previous_hostname"] == told
+    assert renamed.told()["hostname"] == ("watcher" if told else "")
 
 
 def test_a_node_file_of_tsp_is_taken_over(tmp_path: Path) -> None:

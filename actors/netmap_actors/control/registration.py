@@ -80,6 +80,11 @@ class Registration:
         """Whether the server has ever answered a registration of this node, or a person has been asked for one."""
         return bool(self.registered_node_key or self.pending or self.removed or self.auth_key_digest)
 
+    @property
+    def was_let_in(self) -> bool:
+        """Whether peers can have seen the node: the server took it, and has not forgotten it since."""
+        return bool(self.registered_node_key or self.auth_key_digest) and not self.removed
+
     def unregistered(self, server_key: MachineKey) -> Registration:
         """The same node, unknown to the server with this key."""
         return dataclasses.replace(

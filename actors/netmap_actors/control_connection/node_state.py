@@ -67,8 +67,8 @@ class NodeState:
             # The write of the two files was cut short in between: what is known is of the server before.
             registration = registration.unregistered(self.server_key)
         self.registration = registration.described(description)
-        self._known_as = stored.hostinfo.hostname if stored else ""
-        """The host name that the tailnet has been told."""
+        self._known_as = stored.hostinfo.hostname if stored is not None and stored.was_let_in else ""
+        """The host name that the tailnet has been told; "" while none has seen this node."""
         self._node_saved = known is not None and known.server_url == settings.control_url
         self._registration_saved = self.registration == stored
 
