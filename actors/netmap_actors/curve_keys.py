@@ -116,7 +116,10 @@ def write_secret(path: Path, pair: CurvePair) -> None:
             "remove it"
         ) from None
     except OSError as error:
-        raise ConfigurationError(f"cannot write the CURVE key file {path}: {_why(error)}") from None
+        raise ConfigurationError(
+            f"cannot write the CURVE key file {path}: {_why(error)}; {path.parent} has to be a directory "
+            "that you may write to"
+        ) from None
 
 
 def load_server_pair(directory: Path) -> CurvePair:

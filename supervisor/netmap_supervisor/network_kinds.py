@@ -142,12 +142,14 @@ def _address(text: str) -> tuple[str, int]:
     """(address, port) of ADDRESS:PORT; IPv6 in brackets. Raises BadValue."""
     host, _, port = text.rpartition(":")
     if not port.isascii() or not port.isdigit() or not 1 <= int(port) <= 65535:
-        raise BadValue(f"{escape(text, 100)!r} names no port between 1 and 65535")
+        raise BadValue(f"{escape(text, 100)!r} names no port between 1 and 65535: write ADDRESS:PORT")
+    if not host:
+        raise BadValue(f"{escape(text, 100)!r} names no address: write 127.0.0.1:{port} or [::1]:{port}")
     try:
         if host.startswith("[") and host.endswith("]") and "%" not in host:
             return f"[{ipaddress.IPv6Address(host[1:-1])}]", int(port)
         return str(ipaddress.IPv4Address(host)), int(port)
     except ValueError:
         raise BadValue(
-            f"{escape(host, 100)!r} is not an address of this machine: write 127.0.0.1, 0.0.0.0 or [::1]"
+            f"{escape(host, 100)!r} is not an address of this machine: write one such as 127.0.0.1 or [::1]"
         ) from None

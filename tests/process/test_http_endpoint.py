@@ -379,7 +379,7 @@ def test_a_request_with_its_whole_url_is_understood(endpoint) -> None:
 
 def test_a_kind_of_event_that_there_is_not_is_refused(endpoint) -> None:
     status, _, body = endpoint.get("/events?kind=bogus")
-    assert (status, b"bogus" in body) == (400, True)
+    assert (status, b"bogus" in body, b"peer_removed, peer_upserted" in body) == (400, True, True)
 
 
 def test_many_scrapes_at_once_are_one_look_at_the_supervisor(endpoint) -> None:

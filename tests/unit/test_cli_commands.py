@@ -6,12 +6,12 @@ import json
 import tempfile
 import tomllib
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import pytest
 
 from netmap_actors.subscriber import AmbiguousName
-from netmap_supervisor.cli import main
+from netmap_supervisor.cli import main, netmap, wait
 from netmap_supervisor.cli.columns import columns
 from netmap_supervisor.cli.exit_codes import ExitCode
 from netmap_supervisor.cli.run import facts, run_settings, view_mode
@@ -25,6 +25,7 @@ from tests.unit.shown_netmap import EVIL, OWN_SUFFIX, actor, peer, report, snaps
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from types import ModuleType
 
 COMMANDS = (
     "run", "status", "netmap", "watch", "wait", "export", "stop", "reconnect", "reload", "keys", "config", "fault",
@@ -117,6 +118,49 @@ def test_each_way_to_call_it_wrong_has_its_status_and_its_words(
     assert "verysecret" not in shown.out + shown.err
     if code:
         assert shown.out == "", "what went wrong is no data"
+
+
+def test_a_wait_without_time_does_not_say_that_the_daemon_is_stopped(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(wait, "is_locked", lambda _: True)
+    assert main(["wait", "--timeout", "0s"]) == 124
+    said = capsys.readouterr().err
+    assert "in that time; give it more" in said
+    assert "stopped" not in said
+
+
+class WithoutNetmap:
+    """A subscriber of a daemon to which no netmap has come."""
+
+    state = "none"
+    age_s = None
+    epoch = 1
+
+    def __init__(self, *_: object) -> None:
+        self.netmap = snapshot().netmap
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def connect(self, _limit: float) -> bool:
+        return True
+
+    def wait_for(self, _condition: object, _timeout: float) -> bool:
+        return False
+
+
+@pytest.mark.parametrize("module", [wait, netmap])
+def test_without_a_netmap_it_is_said_who_knows_what_is_missing(
+    module: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Often it is a person who has to log in."""
+    monkeypatch.setattr(module, "Subscriber", WithoutNetmap)
+    monkeypatch.setattr(netmap, "require_running", lambda _: None)
+    main([module.__name__.rpartition(".")[2]])
+    assert "no netmap yet; `netmap-supervisor status` says what is missing" in capsys.readouterr().err
 
 
 def test_a_quiet_status_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:

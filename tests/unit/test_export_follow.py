@@ -7,7 +7,7 @@ import os
 import signal
 import stat
 import threading
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -19,9 +19,6 @@ from netmap_supervisor.cli.export_pacing import GAP, LONG_RUN, RETRY, CommandRun
 from netmap_supervisor.cli.interruption import Interruption
 from netmap_supervisor.cli.output_file import OutputFile
 from tests.waiting import wait_for
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 # When it is written
 
@@ -220,6 +217,12 @@ def test_a_missing_directory_is_named(tmp_path: Path) -> None:
         CommandFailed, match=r"cannot write .*/gone/hosts: there is no directory .*/gone; make"
     ):
         OutputFile(tmp_path / "gone" / "hosts").update(b"new\n", equal)
+
+
+def test_a_directory_that_takes_no_file_is_not_said_to_be_missing() -> None:
+    """/proc is there, and the kernel says of every new file in it that something is not."""
+    with pytest.raises(CommandFailed, match=r"cannot write /proc/hosts: no file can be made in /proc; name"):
+        OutputFile(Path("/proc/hosts")).update(b"new\n", equal)
 
 
 @pytest.mark.parametrize("step", ["fsync", "fchmod"])

@@ -301,7 +301,8 @@ def test_long_names_that_differ_at_their_end_differ_in_every_table(
 ) -> None:
     """A label has up to 63 characters (RFC 1035), and machines that are made by a template differ in the last ones."""
     twins = [
-        peer(stable_id=f"n{number}", name=f"{'worker-' * 8}europe{number}.example.ts.net") for number in (1, 2)
+        peer(stable_id=f"n{number}", name=f"{'worker-' * 8}europe{number}.example.ts.net")
+        for number in (1, 2)
     ]
     monkeypatch.setattr(netmap, "Subscriber", Held)
     monkeypatch.setattr(netmap, "require_running", lambda _: None)

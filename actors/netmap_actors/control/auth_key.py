@@ -47,7 +47,9 @@ def read_auth_key(source: str) -> AuthKey | None:
         # The source itself may be a key given by mistake.
         raise ConfigurationError("cannot read the auth key: its source must be file:PATH or env:NAME")
     if not text.isprintable() or " " in text:
-        raise ConfigurationError(f"cannot use the auth key from {kind}:{place}: it holds more than one word")
+        raise ConfigurationError(
+            f"cannot use the auth key from {kind}:{place}: it holds more than one word; it has to be the key alone"
+        )
     secret = text.partition(_TAILNET_LOCK_MARK)[0]
     if not secret:
         raise ConfigurationError(
@@ -67,19 +69,25 @@ def _from_file(path: str) -> str:
         ) from None
     if len(data) > MAX_AUTH_KEY:
         raise ConfigurationError(
-            f"cannot use the auth key from file:{path}: it has over {MAX_AUTH_KEY} bytes"
+            f"cannot use the auth key from file:{path}: it has over {MAX_AUTH_KEY} bytes; it has to be the key alone"
         )
     try:
         text = data.decode("utf-8").strip()
     except UnicodeDecodeError:
-        raise ConfigurationError(f"cannot use the auth key from file:{path}: it is not text") from None
+        raise ConfigurationError(
+            f"cannot use the auth key from file:{path}: it is not text; it has to be the key alone"
+        ) from None
     if not text:
-        raise ConfigurationError(f"cannot use the auth key from file:{path}: the file is empty")
+        raise ConfigurationError(
+            f"cannot use the auth key from file:{path}: the file is empty; put the key into it"
+        )
     return text
 
 
 def _from_environment(name: str) -> str:
     text = os.environ.get(name, "").strip()
     if not text:
-        raise ConfigurationError(f"cannot read the auth key from env:{name}: the variable is not set")
+        raise ConfigurationError(
+            f"cannot read the auth key from env:{name}: the variable is not set; set it, or name another"
+        )
     return text

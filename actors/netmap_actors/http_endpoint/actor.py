@@ -244,7 +244,8 @@ class HttpEndpoint(ActorBase):
     def _follow(self, connection: Connection, query: pages.Query, *, head_only: bool) -> None:
         unknown = [kind for kind in query.all("kind") if kind not in event_stream.KINDS]
         if unknown:
-            raise pages.BadQuery(f"cannot use kind={escape(unknown[0], 50)}: there is no such kind of event")
+            known = ", ".join(sorted(event_stream.KINDS))
+            raise pages.BadQuery(f"cannot use kind={escape(unknown[0], 50)}: the kinds of event are {known}")
         if head_only:
             connection.answer_in_parts(event_stream.CONTENT_TYPE, iter(()))
             return

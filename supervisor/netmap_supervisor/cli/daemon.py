@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 __all__ = [
+    "ASK_STATUS",
     "CommandFailed",
     "NotRunning",
     "ask_status",
@@ -27,6 +28,7 @@ __all__ = [
     "unreadable",
 ]
 
+ASK_STATUS = "`netmap-supervisor status` says what is missing"
 VIEW_LIMIT = 1.0
 """Seconds a view waits for the status before it shows that there is none."""
 

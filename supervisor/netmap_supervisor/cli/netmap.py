@@ -11,7 +11,7 @@ from netmap_actors.errors import escape
 from netmap_actors.exports import netmap_json
 from netmap_actors.subscriber import NoSuchNode, Subscriber
 from netmap_supervisor.cli.columns import table
-from netmap_supervisor.cli.daemon import CommandFailed, require_running
+from netmap_supervisor.cli.daemon import ASK_STATUS, CommandFailed, require_running
 from netmap_supervisor.cli.option_flags import runtime_dir_flag
 from netmap_supervisor.cli.terminal import room
 from netmap_supervisor.sentences import address, label, marks, online, trust
@@ -62,7 +62,8 @@ def command(peer: str | None, as_json: bool, runtime_dir: Path) -> None:
         if not subscriber.connect(LIMIT):
             raise CommandFailed(f"cannot read the netmap: the publisher has not answered within {LIMIT:g} s")
         if subscriber.state != "fresh":
-            click.echo(f"warning: {trust(subscriber.state, subscriber.age_s)}", err=True)
+            missing = "" if subscriber.state != "none" else f"; {ASK_STATUS}"
+            click.echo(f"warning: {trust(subscriber.state, subscriber.age_s)}{missing}", err=True)
         if peer is None and as_json:
             shown = netmap_json.document(
                 subscriber.netmap,

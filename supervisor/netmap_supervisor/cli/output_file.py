@@ -102,5 +102,7 @@ def _like(old: os.stat_result, descriptor: int) -> None:
 
 def _why(error: OSError, path: Path) -> str:
     if isinstance(error, FileNotFoundError):
+        if path.parent.is_dir():
+            return f"no file can be made in {path.parent}; name another directory"
         return f"there is no directory {path.parent}; make it first"
     return error.strerror or str(error)

@@ -8,7 +8,7 @@ import click
 
 from netmap_actors.errors import escape
 from netmap_actors.subscriber import AmbiguousName, NoSuchNode, Subscriber
-from netmap_supervisor.cli.daemon import unreadable
+from netmap_supervisor.cli.daemon import ASK_STATUS, unreadable
 from netmap_supervisor.cli.durations import duration
 from netmap_supervisor.cli.exit_codes import ExitCode, judged
 from netmap_supervisor.cli.option_flags import runtime_dir_flag
@@ -23,7 +23,7 @@ __all__ = ["Condition", "command", "parse_condition"]
 
 _UNHEARD = "no daemon was heard in {}; start one with `netmap-supervisor run`, or name its directory with --runtime-dir"
 _UNHEARD_THOUGH_THERE = (
-    "the daemon of {} says nothing: it starts, ends or is stopped; see `netmap-supervisor status`"
+    "nothing was heard of the daemon of {} in that time; give it more, or see `netmap-supervisor status`"
 )
 _MAX_TEXT = 1000
 _PEER = "peer:"
@@ -109,6 +109,8 @@ def command(conditions: tuple[Condition, ...], timeout: float, runtime_dir: Path
         unheard = _UNHEARD_THOUGH_THERE if is_locked(runtime_dir) else _UNHEARD
         unheard = unreadable(runtime_dir) or unheard.format(runtime_dir)
         heard = trust(subscriber.state, subscriber.age_s) if subscriber.epoch else unheard
+        if subscriber.epoch and subscriber.state == "none":
+            heard += f"; {ASK_STATUS}"
         click.echo(
             f"timed out waiting for {escape(texts, _MAX_TEXT)}: {'; '.join([*found, heard])}", err=True
         )
