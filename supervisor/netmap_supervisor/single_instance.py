@@ -35,6 +35,7 @@ TOUCH_INTERVAL = 3600.0
 WAIT = 3.0
 """Seconds a new run waits for the last process of an old one."""
 
+_OPTIONS = "--state-dir or --runtime-dir"
 _FIND_IT = "`netmap-supervisor status` shows it, `netmap-supervisor stop` ends it"
 _FIND_IT_ELSEWHERE = (
     "its runtime directory is another: `netmap-supervisor stop --runtime-dir DIR` ends it; or choose another "
@@ -119,11 +120,12 @@ def make_private(directory: Path) -> None:
         found = directory.stat()
     except OSError as error:
         raise ConfigurationError(
-            f"cannot use the directory {error.filename or directory}: {error.strerror}; choose another"
+            f"cannot use the directory {error.filename or directory}: {error.strerror}; choose another with {_OPTIONS}"
         ) from None
     if found.st_uid != os.geteuid():
         raise ConfigurationError(
-            f"cannot use the directory {directory}: it belongs to user {found.st_uid}, not to us ({os.geteuid()})"
+            f"cannot use the directory {directory}: it belongs to user {found.st_uid}, not to us ({os.geteuid()}); "
+            f"choose another with {_OPTIONS}"
         )
     mode = stat.S_IMODE(found.st_mode)
     if mode & (stat.S_IWGRP | stat.S_IWOTH):

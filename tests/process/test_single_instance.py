@@ -150,11 +150,21 @@ def test_a_directory_of_everybody_is_not_to_be_made_private(place) -> None:
     assert "chmod" not in str(caught.value)
 
 
+def test_a_directory_that_cannot_be_made_is_refused_with_the_options_that_name_another(place) -> None:
+    (place / "state").write_text("a file")
+    with pytest.raises(
+        ConfigurationError, match=r"File exists; choose another with --state-dir or --runtime-dir"
+    ):
+        claim(place)
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root to give a directory away")
 def test_a_directory_that_is_somebody_elses_is_refused(place) -> None:
     (place / "state").mkdir(mode=0o700)
     os.chown(place / "state", 12345, -1)
-    with pytest.raises(ConfigurationError, match="belongs to user 12345"):
+    with pytest.raises(
+        ConfigurationError, match=r"belongs to user 12345.*; choose another with --state-dir or"
+    ):
         claim(place)
 
 

@@ -14,7 +14,7 @@ from netmap_actors.subscriber import AmbiguousName
 from netmap_supervisor.cli import main, netmap, wait
 from netmap_supervisor.cli.columns import columns
 from netmap_supervisor.cli.exit_codes import ExitCode
-from netmap_supervisor.cli.run import facts, run_settings, view_mode
+from netmap_supervisor.cli.run import facts, folded, run_settings, view_mode
 from netmap_supervisor.cli.status import exit_code, lines
 from netmap_supervisor.cli.wait import parse_condition
 from netmap_supervisor.config import load
@@ -161,6 +161,17 @@ def test_without_a_netmap_it_is_said_who_knows_what_is_missing(
     monkeypatch.setattr(netmap, "require_running", lambda _: None)
     main([module.__name__.rpartition(".")[2]])
     assert "no netmap yet; `netmap-supervisor status` says what is missing" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("width", [40, 60, 80])
+def test_the_first_lines_of_a_run_are_broken_between_words(width: int) -> None:
+    settings = run_settings(load({}, {}), "live")
+    whole = list(facts(settings, load({}, {})))
+    shown = list(folded(whole, width))
+    assert len(shown) > len(whole)
+    assert " ".join("\n".join(shown).split()) == " ".join("\n".join(whole).split())
+    assert all(len(line) <= width for line in shown if " " in line.strip())
+    assert list(folded(whole, None)) == whole
 
 
 def test_a_quiet_status_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:

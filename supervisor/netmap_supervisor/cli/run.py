@@ -14,13 +14,14 @@ import msgspec
 from netmap_actors.clock import SystemClock
 from netmap_actors.errors import escape
 from netmap_supervisor.cli.option_flags import config_file_flag, given_flags, run_flags
-from netmap_supervisor.cli.terminal import can_redraw, is_terminal
+from netmap_supervisor.cli.terminal import can_redraw, is_terminal, room
 from netmap_supervisor.config import load, runtime_dir, working_directory
 from netmap_supervisor.option_kinds import show_duration
 from netmap_supervisor.run_settings import EMBEDDED
+from netmap_supervisor.text_layout import fold
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from netmap_supervisor.config import Configuration
     from netmap_supervisor.run_settings import RunSettings
@@ -29,6 +30,8 @@ __all__ = ["command"]
 
 _MAX_WHY = 4000
 """Characters: longer than anything that ends a run."""
+_LEAD = 12
+"""Cells before what the first lines say."""
 
 
 @click.command("run", short_help="Be the daemon: join, keep the netmap, publish it.")
@@ -78,7 +81,7 @@ def command(config_file: str | None, demo_faults: bool, **flags: Any) -> int:
         view = RunView(
             mode,
             Path(settings.runtime_dir),
-            banner="\n".join(facts(settings, configuration)),
+            banner="\n".join(folded(facts(settings, configuration), room())),
             hint=hint(settings),
             began=SystemClock().boottime(),
         )
@@ -139,6 +142,12 @@ def facts(settings: RunSettings, configuration: Configuration) -> Iterator[str]:
     yield f"  silence   dead after {show_duration(settings.silence_timeout)} without a MapResponse"
     yield f"  try       {hint(settings)}"
     yield ""
+
+
+def folded(lines: Iterable[str], width: int | None) -> Iterator[str]:
+    """The same in `width` cells, broken between words and below what they say."""
+    for line in lines:
+        yield from fold(line[:_LEAD], line[_LEAD:], width)
 
 
 def _http(listen: str) -> str:
