@@ -15,7 +15,7 @@ OWN = {
     "ID": 1,
     "StableID": "n1",
     "Name": "obs.own.example.",
-    "Key": f"nodekey:{1:064x}",
+    "Key": f"nodekey:{0xABCDEF:064x}",
     "Addresses": ["100.64.0.1/32", "fd7a::1/128"],
 }
 KEYLESS = {"Key": f"nodekey:{0:064x}"}
@@ -24,6 +24,11 @@ CLAIMS: dict[str, tuple[dict[str, Any], str]] = {
     "node id": (n(1), "NodeID"),
     "key": (n(2, Key=OWN["Key"]), "node key"),
     "an address": (n(2, Addresses=["100.64.0.2/32", "fd7a::1/128"]), "address"),
+    "key in large letters": (n(2, Key=f"nodekey:{0xABCDEF:064X}"), "node key"),
+    "an address in full": (n(2, Addresses=["FD7A:0:0:0:0:0:0:0001/128"]), "address"),
+    "an address with zeros": (n(2, Addresses=["fd7a::0:0001/128"]), "address"),
+    "an address with a zero between": (n(2, Addresses=["fd7a:0::1/128"]), "address"),
+    "an IPv4 address within IPv6": (n(2, Addresses=["::ffff:100.64.0.1/128"]), "address"),
     "everything": (OWN, "stable id"),
 }
 
@@ -89,12 +94,28 @@ def test_what_nobody_has_is_nobodys() -> None:
     replica.check()
 
 
+@pytest.mark.parametrize(
+    "addresses",
+    [
+        ["100.64.0.0/10"], ["fd7a::/64"], ["fd7a::2/128"], ["fd7a::1:1/128"], ["fd7a:1::/128"], ["::1/128"],
+        ["::ffff:100.64.0.1/96"], ["fd7a:1:1:1::1:1:1/128"],
+    ],
+)  # fmt: skip
+def test_another_address_is_not_ours(addresses: list[str]) -> None:
+    replica = joined(n(2, Addresses=addresses))
+    assert replica.peers["s2"].decoded
+    replica.then(Node=OWN | {"Name": "renamed.own.example."})
+    assert replica.peers["s2"].decoded
+
+
 nodes = st.builds(
     n,
     st.sampled_from([1, 2, 3]),
     StableID=st.sampled_from(["n1", "n2", "n3", ""]),
     Key=st.sampled_from([OWN["Key"], f"nodekey:{2:064x}", ""]),
-    Addresses=st.lists(st.sampled_from(["100.64.0.1/32", "100.64.0.2/32"]), max_size=2),
+    Addresses=st.lists(
+        st.sampled_from(["100.64.0.1/32", "100.64.0.2/32", "fd7a::1/128", "FD7A:0::1/128"]), max_size=2
+    ),
 )
 
 

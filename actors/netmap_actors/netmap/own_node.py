@@ -2,18 +2,37 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import ipaddress
+import re
+from typing import TYPE_CHECKING, Final
 
 import msgspec
+
+from netmap_actors.tailcfg.go_json import GoStruct, NotGoJson, decode
 
 if TYPE_CHECKING:
     from netmap_actors.netmap.model import Peer
 
 __all__ = ["OwnNode"]
 
+_GROUP: Final = "[1-9a-f][0-9a-f]{0,3}"
+_USUAL: Final = re.compile(
+    rf"[0-9.]+/[0-9]+|(?:(?:{_GROUP}:){{1,3}}(?::{_GROUP}){{1,3}}|(?:{_GROUP}:){{7}}{_GROUP})/[0-9]+"
+)
+"""Prefixes in their one way of writing, as nearly all are; to write one again takes ten times as long."""
+
+
+class _Claims(GoStruct, frozen=True):
+    stable_id: str = ""
+    key: str = ""
+    addresses: tuple[str, ...] | None = None
+
 
 class OwnNode(msgspec.Struct, frozen=True):
-    """Our own ids, key and addresses, as far as they are known; what is empty is nobody's."""
+    """Our own ids, key and addresses, as far as they are known; what is empty is nobody's.
+
+    A key is the same in large and in small letters, an address however it is written.
+    """
 
     stable_id: str = ""
     id: int = 0
@@ -25,7 +44,7 @@ class OwnNode(msgspec.Struct, frozen=True):
         """Those of this node; of one in quarantine the ids."""
         if node is None:
             return cls()
-        return cls(node.stable_id, node.id, node.key, frozenset(node.addresses))
+        return cls(node.stable_id, node.id, node.key.lower(), frozenset(map(_written_once, node.addresses)))
 
     def claimed_by(self, peer: Peer) -> str:
         """What of ours this peer has; "" for nothing."""
@@ -33,11 +52,29 @@ class OwnNode(msgspec.Struct, frozen=True):
             return "stable id"
         if peer.id == self.id != 0:
             return "NodeID"
-        if peer.key == self.key != "":
+        if peer.key.lower() == self.key != "":
             return "node key"
-        return "" if self.addresses.isdisjoint(peer.addresses) else "address"
+        return "" if self.addresses.isdisjoint(map(_written_once, peer.addresses)) else "address"
 
-    def may_be_in(self, piece: bytes) -> bool:
-        """Whether an encoded peer could have our key, stable id or address. The encoder writes texts as they are."""
-        texts = (self.stable_id, self.key, *self.addresses)
-        return any(text.encode() in piece for text in texts if text)
+    def may_be_in(self, json: bytes) -> bool:
+        """Whether the peer with this JSON could have our key, stable id or address; quicker than to read it whole."""
+        try:
+            claims = decode(_Claims, json)
+        except NotGoJson:
+            return True
+        if claims.key.lower() == self.key != "" or claims.stable_id == self.stable_id != "":
+            return True
+        return not self.addresses.isdisjoint(map(_written_once, claims.addresses or ()))
+
+
+def _written_once(prefix: str) -> str:
+    """The one way to write a prefix: "fd7a:0::1/128" is fd7a::1/128, "::ffff:100.64.0.1/128" is 100.64.0.1/32."""
+    if _USUAL.fullmatch(prefix):
+        return prefix
+    bare, _, bits = prefix.partition("/")
+    try:
+        address = ipaddress.IPv6Address(bare)
+    except ValueError:
+        return prefix
+    mapped = address.ipv4_mapped if bits == "128" else None
+    return f"{mapped}/32" if mapped else f"{address}/{bits}"

@@ -222,7 +222,7 @@ class PeerTable:
         found = self._doubles | ({own.id} & self._by_key.keys())
 
         def look(record: Record) -> None:
-            if own.may_be_in(record.piece):
+            if own.may_be_in(record.json):
                 found.add(record.key)
 
         yield from each(self._by_key.values(), look)
