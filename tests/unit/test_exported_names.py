@@ -136,6 +136,17 @@ def test_where_names_have_one_label_our_own_have_it() -> None:
     assert "1 outside the tailnet's domain" in shown(netmap)[1]
 
 
+@pytest.mark.parametrize("name", ["\u212aube", "\u212aUBE", "kub\u0435", "kube\u00ad"])
+def test_a_name_that_only_looks_like_a_nodes_does_not_take_it_away(name: str) -> None:
+    netmap = netmap_of(f"kube.{DOMAIN}", f"{name}.{DOMAIN}")
+    assert entries(netmap) == [f"100.64.0.1 kube.{DOMAIN} kube"]
+    labels = [group["labels"] for group in prometheus_sd.target_groups(netmap, state="fresh", port=None)]
+    for label in labels:
+        called = netmap.resolve(label["__meta_netmap_short_name"])
+        assert called.stable_id == label["__meta_netmap_stable_id"]
+    assert len(labels) == 2
+
+
 # Which address is a host's
 
 

@@ -6,6 +6,8 @@ import collections
 import ipaddress
 from typing import TYPE_CHECKING, NamedTuple
 
+from netmap_actors.subscriber.naming import folded
+
 if TYPE_CHECKING:
     from collections.abc import Collection
     from typing import TypeAlias
@@ -24,7 +26,7 @@ class Listed(NamedTuple):
     own: bool
     """It is the node this netmap is of. By its nature nobody reaches it: it only listens to the control server."""
     short_name: str
-    """In small letters; empty where it has none, or shares it with another node of the tailnet."""
+    """In small ASCII letters; empty where it has none, or shares it with another node of the tailnet."""
 
 
 def all_nodes(netmap: Netmap) -> list[Listed]:
@@ -35,7 +37,8 @@ def all_nodes(netmap: Netmap) -> list[Listed]:
     keyed: list[tuple[str, str, str, Peer, bool]] = []
     for node, is_own in found:
         held = node.held()
-        short = (held.short_name or "").lower() if held.decoded else ""
+        # As names are compared everywhere: a Kelvin sign made small is a "k", and would take "kube" from its owner.
+        short = folded(held.short_name or "") if held.decoded else ""
         keyed.append((held.name.lower(), held.stable_id, short, node, is_own))
     keyed.sort(key=lambda one: one[:2])
     bearers = collections.Counter(short for _, _, short, _, _ in keyed)
