@@ -118,6 +118,17 @@ def test_a_label_that_is_another_nodes_number_means_neither() -> None:
     assert tailnet.find("one").node.id == tailnet.find(number).node.id == number
 
 
+def test_a_label_that_is_another_nodes_stable_id_means_neither() -> None:
+    tailnet = Tailnet()
+    one = tailnet.entries[add(tailnet, "one", 1)].node
+    two = add(tailnet, one.stable_id, 2)
+    with pytest.raises(TailnetError, match="cannot tell"):
+        tailnet.find(one.stable_id)
+    # No stable id is written in small letters, so that is the name alone.
+    assert tailnet.find(one.stable_id.lower()).node.id == two
+    assert tailnet.find("one").node.id == tailnet.find(one.id).node.id == one.id
+
+
 def test_what_cannot_be_done_says_why() -> None:
     tailnet = Tailnet()
     one = add(tailnet, "one", 1)

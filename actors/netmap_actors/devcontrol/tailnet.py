@@ -40,6 +40,7 @@ FIRST_SIMULATED_ID = 100_000
 _LABEL = re.compile(r"[^a-z0-9-]+")
 _MAX_LABEL = 63
 _NODE_ID = re.compile(r"-?[0-9]{1,19}")
+_STABLE_ID = re.compile(r"n(-?[0-9A-F]{1,16})DEV")
 _NO_HOSTINFO = msgspec.Raw(b"{}")
 """Never absent: tailscaled panics over a peer without Hostinfo when it is asked for its status."""
 _RULES_LOOK_AT = frozenset({"tags", "user", "name", "addresses", "primary_routes"})
@@ -153,7 +154,7 @@ class Tailnet:
             return self.entries[word]
         text = str(word)
         label, _, domain = text.rstrip(".").lower().partition(".")
-        ids = [self._by_key.get(text), int(text) if _NODE_ID.fullmatch(text) else None]
+        ids = [self._by_key.get(text), int(text) if _NODE_ID.fullmatch(text) else None, self._of_stable_id(text)]
         if domain in {"", self.domain.lower()}:
             ids.append(self._by_label.get(label))
         found = {node_id for node_id in ids if node_id in self.entries}
@@ -166,6 +167,12 @@ class Tailnet:
         if not found:
             raise TailnetError(f"cannot find a node {text!r}: no id, name, key or address is like that")
         return self.entries[found.pop()]
+
+    def _of_stable_id(self, text: str) -> int | None:
+        """The node that was given this stable id; one that brought its own is looked for among all."""
+        match = _STABLE_ID.fullmatch(text)
+        entry = self.entries.get(int(match[1], 16)) if match else None
+        return entry.node.id if entry is not None and entry.node.stable_id == text else None
 
     # Nodes come and go
 
