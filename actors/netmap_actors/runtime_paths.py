@@ -87,7 +87,9 @@ def requests_path(runtime_dir: Path) -> Path:
 def remote_endpoints(listen: str) -> tuple[str, str]:
     """(updates, requests) behind tcp://ADDRESS:PORT: requests have the port after it. Raises ValueError."""
     address, separator, port = listen.rpartition(":")
-    if not separator or not address.startswith("tcp://") or not port.isascii() or not port.isdigit():
+    host = address.removeprefix("tcp://")
+    named = bool(host) and host != address and host.startswith("[") == host.endswith("]")
+    if not separator or not named or not port.isascii() or not port.isdigit():
         raise ValueError(f"cannot use {listen!r} as an endpoint: tcp://ADDRESS:PORT is expected")
     if not 1 <= int(port) <= 65534:
         raise ValueError(

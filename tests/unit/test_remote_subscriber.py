@@ -62,3 +62,22 @@ def test_a_connection_is_what_the_keys_say_or_none_is_made(listen: str, tmp_path
 def test_endpoints_on_other_machines_need_keys_however_they_are_named(listen: str) -> None:
     with pytest.raises(ConfigurationError, match="in clear"):
         Subscriber(endpoint=remote_endpoints(listen))
+
+
+@pytest.mark.parametrize("host", ["*", "", "b\u00fcro", "a b", "127.0.0.1/x", "[::1", "no/such"])
+def test_what_is_no_endpoint_is_an_error_that_says_so_and_leaves_no_socket(host: str, tmp_path: Path) -> None:
+    write_secret(tmp_path / "mine.key_secret", generate())
+    keys = {"key_file": tmp_path / "mine.key_secret", "server_key": SERVER_KEY}
+    with pytest.raises(ValueError, match=r"cannot use .* as an endpoint"):
+        Subscriber.remote(f"tcp://{host}:9740", **keys)
+    Subscriber.remote("tcp://localhost:9740", **keys).close()
+
+
+def test_a_directory_whose_sockets_would_have_too_long_a_name_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"cannot use .* as an endpoint: File name too long"):
+        Subscriber(tmp_path / ("d" * 120))
+
+
+def test_an_empty_variable_for_each_key_is_called_that() -> None:
+    with pytest.raises(ConfigurationError, match="an empty key_file and no server_key"):
+        Subscriber.remote("tcp://127.0.0.1:9740", key_file="", server_key="")

@@ -154,7 +154,11 @@ class Tailnet:
             return self.entries[word]
         text = str(word)
         label, _, domain = text.rstrip(".").lower().partition(".")
-        ids = [self._by_key.get(text), int(text) if _NODE_ID.fullmatch(text) else None, self._of_stable_id(text)]
+        ids = [
+            self._by_key.get(text),
+            int(text) if _NODE_ID.fullmatch(text) else None,
+            self._of_stable_id(text),
+        ]
         if domain in {"", self.domain.lower()}:
             ids.append(self._by_label.get(label))
         found = {node_id for node_id in ids if node_id in self.entries}

@@ -83,7 +83,8 @@ class Subscriber:
         `runtime_dir`: the daemon's; by default where a daemon of this user keeps it. `endpoint`: the ZeroMQ
         endpoints (updates, requests) instead, with `curve`: our key pair and the server's public key (`remote` is
         the short way). `kinds`: only these kinds of event; what belongs to the others is neither sent to us nor shown.
-        Raises ValueError for an unknown kind, ConfigurationError for an endpoint on another machine without `curve`.
+        Raises ValueError for an endpoint or kind that is none, ConfigurationError for an endpoint on another machine
+        without `curve`.
         """
         if endpoint is None:
             directory = Path(runtime_dir) if runtime_dir is not None else default_runtime_dir()
@@ -115,9 +116,15 @@ class Subscriber:
         self._endpoint = endpoint
         self._over_tcp = endpoint[0].startswith("tcp:")
         self._quiet_since = self._clock.boottime()
-        self._updates.connect(endpoint[0])
         self._requests = self._socket(zmq.DEALER, endpoint[1], curve, receive=ANSWERS_HWM)
-        self._requests.connect(endpoint[1])
+        try:
+            for socket, where in zip(self.sockets, endpoint, strict=True):
+                socket.connect(where)
+        except zmq.ZMQError as error:
+            self.close()
+            raise ValueError(
+                f"cannot use {escape(where)!r} as an endpoint: {zmq.strerror(error.errno or 0)}"
+            ) from None
         self._replica.start(self._clock.boottime())
         self._poller = zmq.Poller()
         self._poller.register(self._updates, zmq.POLLIN)
@@ -148,8 +155,9 @@ class Subscriber:
             return cls(endpoint=endpoints, kinds=kinds)
         # Half of it is a mistake, or a variable that is not set: never a wish for a connection in clear.
         if not key_file:
+            what = "a server_key and no key_file" if server_key else "an empty key_file and no server_key"
             raise ConfigurationError(
-                f"cannot follow {escape(listen)}: it has a server_key and no key_file; name the file that "
+                f"cannot follow {escape(listen)}: it has {what}; name the file that "
                 "`netmap-supervisor keys generate` wrote here"
             )
         if not server_key:
