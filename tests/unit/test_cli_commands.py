@@ -96,6 +96,7 @@ def test_every_command_explains_itself_with_an_example(
         (["wait", "--timeout", "0s"], 124, "timed out waiting for fresh: no daemon was heard"),
         (["wait", "--for"], 2, "--for"),
         (["watch", "--kind", "peer"], 2, "peer_upserted"),
+        (["watch", "--peer", "web-1", "--peer", ""], 2, "a name, an address, a stable id or a node key"),
         (["dev-control", "--listen", "8080"], 2, "HOST:PORT"),
         (["dev-control", "--listen", "::1:8080"], 2, "HOST:PORT"),
         (["dev-control", "--listen", "127.0.0.1:99999"], 2, "no port"),

@@ -246,6 +246,11 @@ class HttpEndpoint(ActorBase):
         if unknown:
             known = ", ".join(sorted(event_stream.KINDS))
             raise pages.BadQuery(f"cannot use kind={escape(unknown[0], 50)}: the kinds of event are {known}")
+        if "" in query.all("peer"):
+            # Nobody is called that: a stream that stays empty for ever would look like a quiet tailnet.
+            raise pages.BadQuery(
+                "cannot use peer=: a name, an address, a stable id or a node key is expected"
+            )
         if head_only:
             connection.answer_in_parts(event_stream.CONTENT_TYPE, iter(()))
             return

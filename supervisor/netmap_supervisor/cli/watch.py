@@ -24,6 +24,12 @@ __all__ = ["command"]
 KINDS = tuple(kind.value for kind in Kind if kind not in {Kind.COMMIT, Kind.HEARTBEAT})
 
 
+def _words(ctx: click.Context, param: click.Parameter, words: tuple[str, ...]) -> tuple[str, ...]:
+    if "" in words:  # as of a variable that is not set; nothing would ever be told
+        raise click.BadParameter("a name, an address, a stable id or a node key is expected", ctx, param)
+    return words
+
+
 @click.command("watch")
 @click.option(
     "--json", "as_json", is_flag=True, help="JSON Lines: a snapshot first, then one line per change."
@@ -39,6 +45,7 @@ KINDS = tuple(kind.value for kind in Kind if kind not in {Kind.COMMIT, Kind.HEAR
     "--peer",
     "peers",
     multiple=True,
+    callback=_words,
     metavar="PEER",
     help="Only changes of this peer (as in `netmap PEER`), its rename and its end included; may be repeated.",
 )
