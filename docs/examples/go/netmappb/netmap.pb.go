@@ -459,6 +459,13 @@ type Peer struct {
 	DiscoKey   string   `protobuf:"bytes,19,opt,name=disco_key,json=discoKey,proto3" json:"disco_key,omitempty"`
 	Created    string   `protobuf:"bytes,20,opt,name=created,proto3" json:"created,omitempty"`
 	Cap        int32    `protobuf:"varint,21,opt,name=cap,proto3" json:"cap,omitempty"`
+	// The user who shares the node into our tailnet from another one; 0 = it is not shared in. Such a node goes by its
+	// full name only: its first label is no name of it.
+	SharerId int64 `protobuf:"varint,22,opt,name=sharer_id,json=sharerId,proto3" json:"sharer_id,omitempty"`
+	// It may not begin connections to us.
+	Jailed bool `protobuf:"varint,23,opt,name=jailed,proto3" json:"jailed,omitempty"`
+	// It speaks WireGuard and nothing of Tailscale's: no disco, no DERP.
+	WireguardOnly bool `protobuf:"varint,24,opt,name=wireguard_only,json=wireguardOnly,proto3" json:"wireguard_only,omitempty"`
 	// The node as the control server's JSON, later patches folded in; holds every field that is not above.
 	Json []byte `protobuf:"bytes,30,opt,name=json,proto3" json:"json,omitempty"`
 	// False: the server's JSON did not decode as a node; only stable_id, id and json can be relied on.
@@ -642,6 +649,27 @@ func (x *Peer) GetCap() int32 {
 		return x.Cap
 	}
 	return 0
+}
+
+func (x *Peer) GetSharerId() int64 {
+	if x != nil {
+		return x.SharerId
+	}
+	return 0
+}
+
+func (x *Peer) GetJailed() bool {
+	if x != nil {
+		return x.Jailed
+	}
+	return false
+}
+
+func (x *Peer) GetWireguardOnly() bool {
+	if x != nil {
+		return x.WireguardOnly
+	}
+	return false
 }
 
 func (x *Peer) GetJson() []byte {
@@ -1635,7 +1663,7 @@ const file_netmap_actors_wire_netmap_proto_rawDesc = "" +
 	"\theartbeat\x18\x1c \x01(\v2#.netmap_supervisor.bus.v1.HeartbeatH\x00R\theartbeat\x12O\n" +
 	"\x10settings_changed\x18\x1d \x01(\v2\".netmap_supervisor.bus.v1.DocumentH\x00R\x0fsettingsChangedB\x06\n" +
 	"\x04bodyB\b\n" +
-	"\x06_age_s\"\xda\x04\n" +
+	"\x06_age_s\"\xb6\x05\n" +
 	"\x04Peer\x12\x1b\n" +
 	"\tstable_id\x18\x01 \x01(\tR\bstableId\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\x03R\x02id\x12\x12\n" +
@@ -1661,7 +1689,10 @@ const file_netmap_actors_wire_netmap_proto_rawDesc = "" +
 	"machineKey\x12\x1b\n" +
 	"\tdisco_key\x18\x13 \x01(\tR\bdiscoKey\x12\x18\n" +
 	"\acreated\x18\x14 \x01(\tR\acreated\x12\x10\n" +
-	"\x03cap\x18\x15 \x01(\x05R\x03cap\x12\x12\n" +
+	"\x03cap\x18\x15 \x01(\x05R\x03cap\x12\x1b\n" +
+	"\tsharer_id\x18\x16 \x01(\x03R\bsharerId\x12\x16\n" +
+	"\x06jailed\x18\x17 \x01(\bR\x06jailed\x12%\n" +
+	"\x0ewireguard_only\x18\x18 \x01(\bR\rwireguardOnly\x12\x12\n" +
 	"\x04json\x18\x1e \x01(\fR\x04json\x12\x18\n" +
 	"\adecoded\x18\x1f \x01(\bR\adecodedB\t\n" +
 	"\a_online\":\n" +
