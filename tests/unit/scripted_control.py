@@ -6,8 +6,9 @@ import dataclasses
 import json
 from typing import Any
 
+from netmap_actors.control.auth_key import AuthKey
 from netmap_actors.control.control_url import ControlUrl
-from netmap_actors.control.events import SaveRegistration, SessionFailed
+from netmap_actors.control.events import SaveRegistration, SessionFailed, Stage, StageEntered
 from netmap_actors.control.hostinfo import HostDescription
 from netmap_actors.control.register import Registrar, RegistrationPolicy
 from netmap_actors.control.registration import Registration
@@ -215,3 +216,25 @@ def mapped_control() -> ScriptedControl:
     control.send_map(FIRST_MAP)
     control.events.clear()
     return control
+
+
+# A node and its auth key
+
+AUTH = AuthKey("tskey-auth-SECRET")
+OTHER_AUTH = AuthKey("tskey-auth-OTHER")
+LOGIN = "http://control.example:8080/register/one"
+KNOWN = dataclasses.replace(REGISTERED, auth_key_digest=AUTH.digest)
+REMOVED = dataclasses.replace(KNOWN, removed=True, registered_node_key=None)
+MAY_RETURN = dataclasses.replace(POLICY, may_undo_removal=True)
+
+
+def started(registration: Registration = FRESH, **options: object) -> ScriptedControl:
+    return ScriptedControl(registration, **options).start()  # type: ignore[arg-type]
+
+
+def stages(control: ScriptedControl) -> list[Stage]:
+    return [event.stage for event in control.take(StageEntered)]
+
+
+def saved(control: ScriptedControl) -> list[SaveRegistration]:
+    return control.take(SaveRegistration)

@@ -6,37 +6,24 @@ import dataclasses
 
 import pytest
 
-from netmap_actors.control.auth_key import AuthKey
 from netmap_actors.control.events import (
     AuthKeyUnused,
     EndReason,
     LoginNeeded,
-    SaveRegistration,
 )
-from netmap_actors.control.registration import Registration
 from tests.unit.scripted_control import (
+    AUTH,
     FIRST_MAP,
     FRESH,
+    KNOWN,
+    MAY_RETURN,
     NEW_NODE_KEY,
+    OTHER_AUTH,
     POLICY,
-    REGISTERED,
-    ScriptedControl,
+    REMOVED,
+    saved,
+    started,
 )
-
-AUTH = AuthKey("tskey-auth-SECRET")
-OTHER_AUTH = AuthKey("tskey-auth-OTHER")
-LOGIN = "http://control.example:8080/register/one"
-KNOWN = dataclasses.replace(REGISTERED, auth_key_digest=AUTH.digest)
-REMOVED = dataclasses.replace(KNOWN, removed=True, registered_node_key=None)
-MAY_RETURN = dataclasses.replace(POLICY, may_undo_removal=True)
-
-
-def started(registration: Registration = FRESH, **options: object) -> ScriptedControl:
-    return ScriptedControl(registration, **options).start()  # type: ignore[arg-type]
-
-
-def saved(control: ScriptedControl) -> list[SaveRegistration]:
-    return control.take(SaveRegistration)
 
 
 @pytest.mark.parametrize(

@@ -7,50 +7,37 @@ import dataclasses
 import msgspec
 import pytest
 
-from netmap_actors.control.auth_key import AuthKey
 from netmap_actors.control.events import (
     EndReason,
     LoginNeeded,
     ProbeEnded,
     Registered,
     SaveNodeKey,
-    SaveRegistration,
     SessionFailed,
     Stage,
-    StageEntered,
 )
-from netmap_actors.control.registration import PendingLogin, Registration
+from netmap_actors.control.registration import PendingLogin
 from netmap_actors.web_url import UrlPolicy
 from tests.unit.scripted_control import (
+    AUTH,
     FIRST_MAP,
     FRESH,
+    KNOWN,
     LOGGED_IN,
+    LOGIN,
+    MAY_RETURN,
     NEW_NODE_KEY,
     NODE_KEY,
+    OTHER_AUTH,
     POLICY,
     REGISTERED,
-    ScriptedControl,
+    REMOVED,
+    saved,
+    stages,
+    started,
 )
 
-AUTH = AuthKey("tskey-auth-SECRET")
-OTHER_AUTH = AuthKey("tskey-auth-OTHER")
-LOGIN = "http://control.example:8080/register/one"
 SECOND_LOGIN = "http://control.example:8080/register/two"
-KNOWN = dataclasses.replace(REGISTERED, auth_key_digest=AUTH.digest)
-REMOVED = dataclasses.replace(KNOWN, removed=True, registered_node_key=None)
-MAY_RETURN = dataclasses.replace(POLICY, may_undo_removal=True)
-
-
-def started(registration: Registration = FRESH, **options: object) -> ScriptedControl:
-    return ScriptedControl(registration, **options).start()  # type: ignore[arg-type]
-
-
-def stages(control: ScriptedControl) -> list[Stage]:
-    return [event.stage for event in control.take(StageEntered)]
-
-
-def saved(control: ScriptedControl) -> list[SaveRegistration]:
-    return control.take(SaveRegistration)
 
 
 def test_a_new_node_registers_with_its_auth_key_and_then_asks_for_the_map() -> None:
