@@ -18,18 +18,16 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pykka
-import zmq
 
 from netmap_actors.bus.mailbox import Mailbox, Turn
 from netmap_actors.bus.sockets import Sockets
 from netmap_actors.errors import NetmapError
-from netmap_actors.wire.codec import Codec, ForeignEnvelope
 from netmap_supervisor.admin import AdminError, AdminServer
 from netmap_supervisor.boot_records import BootRecords, endpoints_of, environment_for, state_slug
+from netmap_supervisor.children import Children
 from netmap_supervisor.core import CONNECTION, SupervisorCore
 from netmap_supervisor.core_messages import (
     Exit,
-    Exited,
     Kill,
     Log,
     LookForRoute,
@@ -45,11 +43,9 @@ from netmap_supervisor.core_messages import (
     Word,
 )
 from netmap_supervisor.embedded_control import EmbeddedControl
-from netmap_supervisor.log import ChildOutput
 from netmap_supervisor.log import Log as LogWriter
 from netmap_supervisor.observer import RunFacts
 from netmap_supervisor.operator_requests import OperatorRequests
-from netmap_supervisor.os_process import ChildProcess, spawn
 from netmap_supervisor.process_signals import watch_signals
 from netmap_supervisor.reloading import Changes, compare
 from netmap_supervisor.report import Own, make_report
@@ -66,8 +62,9 @@ if TYPE_CHECKING:
 
     from netmap_actors.boot import Endpoints
     from netmap_actors.bus.loop import Loop, Timer
-    from netmap_supervisor.core_messages import Command, Input
+    from netmap_supervisor.core_messages import Command, Exited, Input
     from netmap_supervisor.observer import Observer
+    from netmap_supervisor.os_process import ChildProcess
     from netmap_supervisor.run_settings import RunSettings
     from netmap_supervisor.single_instance import Claim
     from netmap_supervisor.status import StatusReport
@@ -78,7 +75,6 @@ _PAGE = os.sysconf("SC_PAGE_SIZE")
 WORDS_PER_TURN = 500
 LAST_WORDS_LIMIT = 0.25
 """Seconds the last words of a connection that ended by itself are waited for."""
-LOG_CHUNK = 64 * 1024
 STATUS_INTERVAL = 5.0
 """Seconds between two STATUS lines for the service manager, and two looks at our own memory and directory."""
 START_EXTENSION = 120.0
@@ -117,12 +113,18 @@ class Supervisor(pykka.ThreadingActor):
         self._log = LogWriter(loop.clock, form=settings.log_format, level=settings.log_level)
         self._sockets = Sockets()
         self._run = secrets.token_hex(8)
-        self._codec = Codec(self._run, "supervisor", 1)
-        self._children: dict[str, ChildProcess] = {}
-        self._addresses: dict[str, bytes] = {}
+        self._endpoints = endpoints_of(claim.run_dir, Path(settings.runtime_dir))
+        self._children = Children(
+            loop,
+            self._sockets,
+            run=self._run,
+            endpoint=self._endpoints.supervisor,
+            log=self._log,
+            on_words=self._on_words,
+            on_death=self._on_death,
+        )
         self._timer: Timer | None = None
         self._routes: RouteWatch | None = None
-        self._pipes: tuple[int, ...] = ()
         self._unburied: Exited | None = None
         """A connection that was reaped and whose last words have not come."""
         self._exit_code: int | None = None
@@ -174,19 +176,9 @@ class Supervisor(pykka.ThreadingActor):
     # Set-up
 
     def _set_up(self) -> None:
-        runtime_dir = Path(self.settings.runtime_dir)
-        endpoints = endpoints_of(self._claim.run_dir, runtime_dir)
-        self._router = self._sockets.router_bind(endpoints.supervisor)
-        self._loop.watch(self._router, self._on_words)
+        runtime_dir, endpoints = Path(self.settings.runtime_dir), self._endpoints
         self._requests = OperatorRequests(self, self._loop, self._reload)
         self._admin = AdminServer(self._loop, self._sockets, runtime_dir, self._requests.on_request)
-        # Nobody writes into the first: its other end, closed by our death, tells the children.
-        self._life_read, life_write = os.pipe2(os.O_CLOEXEC)
-        self._log_read, self._log_write = os.pipe2(os.O_CLOEXEC)
-        self._pipes = (self._life_read, life_write, self._log_read, self._log_write)
-        os.set_blocking(self._log_read, False)
-        self._output = ChildOutput(self._log)
-        self._loop.watch(self._log_read, self._on_output)
         self._boots = self._make_boots(endpoints)
         watch_signals(self._loop, self.end, self._on_reload_signal)
         self._look_at_self()
@@ -211,7 +203,7 @@ class Supervisor(pykka.ThreadingActor):
             run=self._run,
             parent_pid=os.getpid(),
             endpoints=endpoints,
-            life_fd=self._life_read,
+            life_fd=self._children.life_fd,
             control_url=settings.control_url if own is None else own.url,
             auth_key=settings.auth_key if own is None else own.auth_key,
             connection_dir=connection_dir,
@@ -256,26 +248,16 @@ class Supervisor(pykka.ThreadingActor):
         if self._unburied is not None and ledger.has_last_words:
             self._bury(self._unburied)
 
-    def _on_output(self) -> None:
-        """What the children write; the pipe holds 64 KiB, which is one read."""
-        try:
-            self._output.feed(os.read(self._log_read, LOG_CHUNK))
-        except BlockingIOError:
-            return
-
     def _take_word(self) -> bool:
-        try:
-            frames = self._router.recv_multipart(zmq.DONTWAIT)
-        except zmq.Again:
+        taken = self._children.next_word()
+        if taken is None:
             return False
-        try:
-            address, data = frames
-            envelope = self._codec.open(data)
-        except (ValueError, ForeignEnvelope):
-            return True  # counted by the codec
+        address, envelope = taken
+        if envelope is None:
+            return True
         child = self._core.children.get(envelope.actor)
         if child is not None and envelope.incarnation == child.incarnation:
-            self._addresses[envelope.actor] = address
+            self._children.answer_to(envelope.actor, address)
             if self._requests.on_word(envelope):
                 return True
         word = Word(envelope)
@@ -288,21 +270,15 @@ class Supervisor(pykka.ThreadingActor):
         self._timer = None
         # A heartbeat may lie in the socket: nobody is judged before it is read to its end.
         self._on_words(MAX_WORDS)
-        monotonic = self._loop.clock.monotonic()
-        self.happened(Waited({actor: child.waited(monotonic) for actor, child in self._children.items()}))
+        self.happened(Waited(self._children.waited(self._loop.clock.monotonic())))
         self._carry_out(self._core.expire(self._now()))
 
     def _on_death(self, actor: str, incarnation: int, process: ChildProcess) -> None:
         # Its last words first: they say why.
         self._on_words(MAX_WORDS)
-        self._on_output()
-        self._loop.unwatch(process.pidfd)
-        ended = process.reap()
-        assert ended is not None, "its pidfd is readable: it has ended"
-        if self._children.get(actor) is process:
-            del self._children[actor]
-        exited = Exited(actor, incarnation, ended.status, ended.signal, self._output.failures.pop(actor, ""))
-        if actor == CONNECTION and ended.status and not self._core.connection.ledger.has_last_words:
+        self._children.read_output()
+        exited = self._children.reap(actor, incarnation, process)
+        if actor == CONNECTION and exited.status and not self._core.connection.ledger.has_last_words:
             # The kernel tells of its end at once, ZeroMQ's thread of its words a moment later.
             self._unburied = exited
             self._loop.at(self._loop.now() + LAST_WORDS_LIMIT, lambda: self._bury(exited))
@@ -328,9 +304,9 @@ class Supervisor(pykka.ThreadingActor):
                 case Spawn():
                     self._spawn(command)
                 case Kill(actor, _):
-                    self._signal(actor, signal.SIGKILL)
+                    self._children.send_signal(actor, signal.SIGKILL)
                 case Terminate(actor, _):
-                    self._signal(actor, signal.SIGTERM)
+                    self._children.send_signal(actor, signal.SIGTERM)
                 case Send(actor, body):
                     self.tell(actor, body)
                 case Log(level, event, fields):
@@ -358,50 +334,36 @@ class Supervisor(pykka.ThreadingActor):
 
     def _spawn(self, command: Spawn) -> None:
         actor, incarnation = command.actor, command.incarnation
-        self._addresses.pop(actor, None)
-        inherited = [self._life_read, *self._claim.locks]
+        inherited = list(self._claim.locks)
         if actor == DEV_CONTROL and self._embedded is not None:
             inherited.append(self._embedded.listen_fd)
         try:
-            process = spawn(
+            pid = self._children.start(
                 actor,
+                incarnation,
                 self._boots.record(command),
                 environment=environment_for(actor, os.environ, self.settings.auth_key),
                 inherited=inherited,
-                log_fd=self._log_write,
             )
         except OSError as error:
             why = f"cannot start a process: {error.strerror}"
             # Said after this turn, not within it: the core is still being asked.
             self._loop.call_soon(lambda: self.happened(SpawnFailed(actor, incarnation, why)))
             return
-        self._children[actor] = process
-        self._loop.watch(process.pidfd, lambda: self._on_death(actor, incarnation, process))
-        self.happened(Spawned(actor, incarnation, process.pid))
-
-    def _signal(self, actor: str, number: signal.Signals) -> None:
-        process = self._children.get(actor)
-        if process is not None:
-            process.send(number)
+        self.happened(Spawned(actor, incarnation, pid))
 
     def tell(self, actor: str, body: Message) -> bool:
         """Send a word to a child; False when it is not there to take it."""
-        address = self._addresses.get(actor)
-        if address is None:
-            return False
-        try:
-            self._router.send_multipart([address, self._codec.wrap(body)], zmq.DONTWAIT)
-        except zmq.ZMQError as error:
-            # It has gone, or takes nothing: its end, or its missing heartbeats, are dealt with.
-            self.event("debug", "word_lost", {"actor": actor, "detail": str(error)})
-            return False
-        return True
+        lost = self._children.tell(actor, body)
+        if lost:
+            self.event("debug", "word_lost", {"actor": actor, "detail": lost})
+        return lost is None
 
     def _finish(self, code: int, why: str) -> None:
         self._exit_code, self.why = code, why
         if not self.homeless:
             self._notifier.send(STOPPING="1")
-        self._on_output()
+        self._children.read_output()
         # On a screen it is said when the view has gone; a log for programs is read to its last line.
         level = "error" if why and self.settings.log_format == "json" else "info"
         self.event(level, "stopped", {"exit_code": code} | ({"detail": why} if why else {}))
@@ -411,8 +373,7 @@ class Supervisor(pykka.ThreadingActor):
         """The Supervisor itself is broken: its end takes every child along."""
         self._failure = error
         self.event("error", "supervisor_failed", {"error": type(error).__name__, "detail": str(error)[:500]})
-        for actor in list(self._children):
-            self._signal(actor, signal.SIGKILL)
+        self._children.signal_all(signal.SIGKILL)
         self._close()
 
     def _close(self) -> None:
@@ -423,9 +384,7 @@ class Supervisor(pykka.ThreadingActor):
             self._routes.close()
         if self._embedded is not None:
             self._embedded.close()
-        for fd in self._pipes:
-            os.close(fd)
-        self._pipes = ()
+        self._children.close()
         self.actor_stopped.set()
         pykka.ActorRegistry.unregister(self.actor_ref)
         self._sockets.close()

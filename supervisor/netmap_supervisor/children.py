@@ -1,0 +1,155 @@
+"""The children as processes: started, signalled, heard, spoken to and reaped.
+
+Not here: when any of that is due (`core`), and what a word means.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import zmq
+
+from netmap_actors.wire.codec import Codec, ForeignEnvelope
+from netmap_supervisor.core_messages import Exited
+from netmap_supervisor.log import ChildOutput
+from netmap_supervisor.os_process import ChildProcess, spawn
+
+if TYPE_CHECKING:
+    import signal
+    from collections.abc import Callable, Iterable, Mapping
+
+    from google.protobuf.message import Message
+
+    from netmap_actors.bus.loop import Loop
+    from netmap_actors.bus.sockets import Sockets
+    from netmap_actors.wire import internal_pb2
+    from netmap_supervisor.log import Log
+
+__all__ = ["Children"]
+
+LOG_CHUNK = 64 * 1024
+
+
+class Children:
+    """Every process of one run, at most one an actor, and the pipes and the socket that tie them to us."""
+
+    def __init__(
+        self,
+        loop: Loop,
+        sockets: Sockets,
+        *,
+        run: str,
+        endpoint: str,
+        log: Log,
+        on_words: Callable[[], object],
+        on_death: Callable[[str, int, ChildProcess], object],
+    ) -> None:
+        """`endpoint`: where they find us. `on_death(actor, incarnation, process)`: it ended, and is to be reaped."""
+        self._loop = loop
+        self._on_death = on_death
+        self._codec = Codec(run, "supervisor", 1)
+        self._processes: dict[str, ChildProcess] = {}
+        self._addresses: dict[str, bytes] = {}
+        self._router = sockets.router_bind(endpoint)
+        # Nobody writes into the first: its other end, closed by our death, tells the children.
+        self.life_fd, life_write = os.pipe2(os.O_CLOEXEC)
+        self._log_read, self._log_write = os.pipe2(os.O_CLOEXEC)
+        self._pipes: tuple[int, ...] = (self.life_fd, life_write, self._log_read, self._log_write)
+        os.set_blocking(self._log_read, False)
+        self._output = ChildOutput(log)
+        loop.watch(self._router, on_words)
+        loop.watch(self._log_read, self.read_output)
+
+    def start(
+        self,
+        actor: str,
+        incarnation: int,
+        boot: bytes,
+        *,
+        environment: Mapping[str, str],
+        inherited: Iterable[int],
+    ) -> int:
+        """Start this actor's process; its pid. Raises OSError."""
+        self._addresses.pop(actor, None)
+        process = spawn(
+            actor,
+            boot,
+            environment=environment,
+            inherited=[self.life_fd, *inherited],
+            log_fd=self._log_write,
+        )
+        self._processes[actor] = process
+        self._loop.watch(process.pidfd, lambda: self._on_death(actor, incarnation, process))
+        return process.pid
+
+    def get(self, actor: str) -> ChildProcess | None:
+        """The process of an actor, if it has one."""
+        return self._processes.get(actor)
+
+    def send_signal(self, actor: str, number: signal.Signals) -> None:
+        """Nothing happens when there is no such process."""
+        process = self._processes.get(actor)
+        if process is not None:
+            process.send(number)
+
+    def signal_all(self, number: signal.Signals) -> None:
+        for process in self._processes.values():
+            process.send(number)
+
+    def waited(self, monotonic: float) -> dict[str, float]:
+        """Seconds each has waited for a processor."""
+        return {actor: child.waited(monotonic) for actor, child in self._processes.items()}
+
+    def reap(self, actor: str, incarnation: int, process: ChildProcess) -> Exited:
+        """Bury one whose end was told; how it ended, and what it last said it failed for."""
+        self._loop.unwatch(process.pidfd)
+        ended = process.reap()
+        assert ended is not None, "its pidfd is readable: it has ended"
+        if self._processes.get(actor) is process:
+            del self._processes[actor]
+        return Exited(actor, incarnation, ended.status, ended.signal, self._output.failures.pop(actor, ""))
+
+    # Words
+
+    def next_word(self) -> tuple[bytes, internal_pb2.Envelope | None] | None:
+        """Sender's address and word; no word when it was none of ours (the codec counts); None when nothing waits."""
+        try:
+            frames = self._router.recv_multipart(zmq.DONTWAIT)
+        except zmq.Again:
+            return None
+        try:
+            address, data = frames
+            return address, self._codec.open(data)
+        except (ValueError, ForeignEnvelope):
+            return b"", None
+
+    def answer_to(self, actor: str, address: bytes) -> None:
+        """From now on this actor's process is spoken to at this address."""
+        self._addresses[actor] = address
+
+    def tell(self, actor: str, body: Message) -> str | None:
+        """Send a word to a child. None, or why it is lost: "" when nobody is there yet to take it."""
+        address = self._addresses.get(actor)
+        if address is None:
+            return ""
+        try:
+            self._router.send_multipart([address, self._codec.wrap(body)], zmq.DONTWAIT)
+        except zmq.ZMQError as error:
+            # It has gone, or takes nothing: its end, or its missing heartbeats, are dealt with.
+            return str(error)
+        return None
+
+    # Output
+
+    def read_output(self) -> None:
+        """What they write on standard error; the pipe holds 64 KiB, which is one read."""
+        try:
+            self._output.feed(os.read(self._log_read, LOG_CHUNK))
+        except BlockingIOError:
+            return
+
+    def close(self) -> None:
+        for fd in self._pipes:
+            os.close(fd)
+        self._pipes = ()
