@@ -45,6 +45,9 @@ LATENCY_LIMIT = 5 * BOUND
 STARVATION_LIMIT = 2.0
 """Of the 99th percentile."""
 MIB = 1 << 20
+UNREAPED = 128
+"""MiB that ended connections may hold before the publisher buries them: some 55 KiB each, thousands of them a second,
+and a busy machine gives it a processor when it likes. Kept for good they would be a gibibyte."""
 
 
 class HostileClient:
@@ -235,7 +238,7 @@ def test_f60_tens_of_thousands_of_subscriptions(publisher) -> None:
 
 
 def test_f60_garbage_and_half_greetings(publisher) -> None:
-    facts = withstand(publisher, "garbage", mebibytes=32)
+    facts = withstand(publisher, "garbage", mebibytes=UNREAPED)
     assert facts["made"] > CHANGES // 4
     assert facts["half_closed"] == HALF_GREETINGS, "who does not complete its greeting is let go of"
 
