@@ -149,3 +149,32 @@ def test_a_child_cannot_choose_a_level_that_is_none() -> None:
     log, lines = written()
     ChildOutput(log).feed(b'{"level":["x"],"event":{"a":1},"timestamp":5}\n')
     assert len(lines()) == 1
+
+
+@pytest.mark.xfail(strict=True, reason="to the journal every line has the same priority")
+@pytest.mark.parametrize(
+    ("level", "priority"), [("debug", 7), ("info", 6), ("warning", 4), ("error", 3), ("loud", 6)]
+)
+@pytest.mark.parametrize("form", ["json", "text"])
+def test_a_line_for_the_journal_begins_with_its_priority(
+    monkeypatch: pytest.MonkeyPatch, form: str, level: str, priority: int
+) -> None:
+    read_fd, write_fd = os.pipe()
+    found = os.fstat(write_fd)
+    monkeypatch.setenv("JOURNAL_STREAM", f"{found.st_dev}:{found.st_ino}")
+    log = Log(FixedClock(), form=form, level="debug", fd=write_fd)
+    log.event(level, "x", {})
+    log.close()
+    os.close(write_fd)
+    with os.fdopen(read_fd) as file:
+        (line,) = file.read().splitlines()
+    assert line.startswith(f"<{priority}>{'{' if form == 'json' else '2'}")
+
+
+@pytest.mark.parametrize("stream", ["", "1:2", "x", "1:2:3"])
+def test_what_goes_elsewhere_has_none(monkeypatch: pytest.MonkeyPatch, stream: str) -> None:
+    monkeypatch.setenv("JOURNAL_STREAM", stream)
+    log, lines = written()
+    log.event("error", "x", {})
+    (line,) = lines()
+    assert line.startswith("{")
