@@ -387,8 +387,11 @@ def _doubtful(settings: Mapping[str, Setting]) -> Iterator[str]:
             "connection may be ended"
         )
     embedded = value("control_url") == EMBEDDED
-    if embedded and settings["auth_key"].layer is not Layer.DEFAULT:
-        yield f"{settings['auth_key'].where}: the embedded control server needs no auth key; it is not used"
+    if embedded and value("auth_key"):
+        yield (
+            f"{settings['auth_key'].where}: the embedded control server needs no auth key; it is not used; name the "
+            "tailnet's server with control.url"
+        )
     if value("accept_changed_key"):
         yield "accept_changed_key is on: a changed control key will be trusted; switch it off after this start"
     source = value("auth_key")

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from netmap_actors.errors import escape
+from netmap_supervisor import journal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -41,6 +42,7 @@ class Log:
         self._form = form
         self._fd = fd
         self._lines: queue.Queue[bytes | None] = queue.Queue(QUEUE)
+        self._prefixes = {name: journal.priority(name, fd).encode() for name in LEVELS}
         self.level = level
         self.dropped = 0
         """Lines there was no room for."""
@@ -65,7 +67,7 @@ class Log:
         else:
             line = _text(stamp, level, event, fields).encode()
         try:
-            self._lines.put_nowait(line + b"\n")
+            self._lines.put_nowait(self._prefixes.get(level, self._prefixes["info"]) + line + b"\n")
         except queue.Full:
             self.dropped += 1
             return

@@ -159,6 +159,13 @@ def test_a_credential_is_used_when_nothing_else_is_given(tmp_path: Path) -> None
     assert load({"auth_key": "env:KEY"}, environment).value("auth_key") == "env:KEY"
 
 
+def test_a_credential_without_a_control_server_is_not_passed_over_in_silence(tmp_path: Path) -> None:
+    (tmp_path / "auth_key").write_text("tskey-auth-x")
+    (warning,) = load({}, NOWHERE | {"CREDENTIALS_DIRECTORY": str(tmp_path)}).warnings
+    assert "needs no auth key" in warning
+    assert "control.url" in warning
+
+
 @pytest.mark.parametrize(
     ("flags", "environment", "said"),
     [

@@ -151,7 +151,6 @@ def test_a_child_cannot_choose_a_level_that_is_none() -> None:
     assert len(lines()) == 1
 
 
-@pytest.mark.xfail(strict=True, reason="to the journal every line has the same priority")
 @pytest.mark.parametrize(
     ("level", "priority"), [("debug", 7), ("info", 6), ("warning", 4), ("error", 3), ("loud", 6)]
 )

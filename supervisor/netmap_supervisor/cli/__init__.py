@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import click
 
 from netmap_actors.errors import ConfigurationError, NetmapError
+from netmap_supervisor import journal
 from netmap_supervisor.cli.exit_codes import ExitCode, judgement
 
 if TYPE_CHECKING:
@@ -144,5 +145,5 @@ def _open_standard_streams() -> None:
 
 def _failed(error: NetmapError, code: ExitCode) -> int:
     with contextlib.suppress(OSError):  # who closed it hears the exit status
-        click.echo(f"{PROGRAM}: {error}", err=True)
+        click.echo(journal.marked("error", f"{PROGRAM}: {error}"), err=True)
     return code

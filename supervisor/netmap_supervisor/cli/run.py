@@ -13,6 +13,7 @@ import msgspec
 
 from netmap_actors.clock import SystemClock
 from netmap_actors.errors import escape
+from netmap_supervisor import journal
 from netmap_supervisor.cli.option_flags import config_file_flag, given_flags, run_flags
 from netmap_supervisor.cli.terminal import can_redraw, is_terminal, room
 from netmap_supervisor.config import load, runtime_dir, working_directory
@@ -66,7 +67,7 @@ def command(config_file: str | None, demo_faults: bool, **flags: Any) -> int:
 
     configuration = read()
     for warning in configuration.warnings:
-        click.echo(f"netmap-supervisor: warning: {warning}", err=True)
+        click.echo(journal.marked("warning", f"netmap-supervisor: warning: {warning}"), err=True)
     mode = view_mode(configuration.value("view"))
     settings = run_settings(configuration, mode)
     # Loaded here: what only checks its options does not need the daemon.
@@ -91,7 +92,7 @@ def command(config_file: str | None, demo_faults: bool, **flags: Any) -> int:
     except RunFailed as end:
         # Not before the view has gone: it would draw over it, and has room for half a sentence.
         with contextlib.suppress(OSError):
-            click.echo(f"netmap-supervisor: {escape(str(end), _MAX_WHY)}", err=True)
+            click.echo(journal.marked("error", f"netmap-supervisor: {escape(str(end), _MAX_WHY)}"), err=True)
         return end.exit_code
 
 
