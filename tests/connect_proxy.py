@@ -73,10 +73,11 @@ class ConnectProxy:
             else:
                 with socket.create_connection(("127.0.0.1", self.upstream)) as far:
                     near.sendall(b"HTTP/1.1 200 Connection established\r\nVia: 1.1 test\r\n\r\n")
-                    _carry(near, far, self.idle_limit)
+                    carry(near, far, self.idle_limit)
 
 
-def _carry(near: socket.socket, far: socket.socket, idle_limit: float | None) -> None:
+def carry(near: socket.socket, far: socket.socket, idle_limit: float | None = None) -> None:
+    """Bytes both ways until one side closes, or for so many seconds says nothing."""
     while True:
         ready = select.select([near, far], [], [], idle_limit)[0]
         if not ready:

@@ -110,10 +110,12 @@ _ROWS = (
         key="proxy",
         kind=places.ProxyUrl(),
         default="environment",
-        help="HTTP proxy to reach the control server through",
+        help="HTTP or SOCKS5 proxy to reach the control server through",
         more="`environment` reads HTTPS_PROXY or HTTP_PROXY (by the scheme of the control URL), ALL_PROXY and "
         "NO_PROXY, lower case first; a user and a password may stand there and nowhere else. `off` uses none. A "
-        "control server on loopback is always reached directly, unless a proxy is named here.",
+        "control server on loopback is always reached directly, unless a proxy is named here. `socks5://` and "
+        "`socks5h://`, which mean the same here (the proxy looks the name up), need the extra `socks`: "
+        "`pip install '.[socks]'`.",
     ),
     Option(
         name="insecure_key_fetch",

@@ -48,7 +48,7 @@ class ControlUrl(Written):
 
 @dataclasses.dataclass(frozen=True)
 class ProxyUrl(Written):
-    """`environment`, `off`, or http(s)://host:port."""
+    """`environment`, `off`, or http(s)://host:port, socks5(h)://host:port."""
 
     metavar: str = "URL|environment|off"
 
@@ -62,12 +62,24 @@ class ProxyUrl(Written):
             raise BadValue(
                 "a user name or password is refused here: write the URL into the variable HTTPS_PROXY"
             )
-        if scheme.lower() not in {"http", "https"}:
+        scheme = scheme.lower()
+        if scheme not in {"http", "https", "socks5", "socks5h"}:
             raise BadValue(
                 'a URL such as "http://proxy.example.com:3128" is expected, "environment" or "off"'
             )
         if not re.search(r":[0-9]+/?$", rest):
             raise BadValue("the URL names no port")
+        if scheme.startswith("socks"):
+            try:
+                url = WebUrl.parse_origin(f"http://{rest}")
+            except BadUrl as error:
+                raise BadValue(f"the URL cannot be used: {error}") from None
+            # With its port, which is none of http's.
+            return (
+                f"{scheme}://[{url.host}]:{url.port}"
+                if ":" in url.host
+                else f"{scheme}://{url.host}:{url.port}"
+            )
         return ControlUrl().parse(text, base)
 
 

@@ -132,7 +132,7 @@ def _up_options(url: str, hostname: str) -> list[str]:
 
 
 @contextlib.contextmanager
-def running_tailscaled(tools: Path, keep_in: Path | None = None) -> Iterator[Tailscaled]:
+def running_tailscaled(tools: Path, keep_in: Path | None = None, *options: str) -> Iterator[Tailscaled]:
     """tailscaled; ended on leaving. It is logged in nowhere, and all it keeps is removed.
 
     `keep_in`: a directory of a short name which keeps everything for the next start.
@@ -145,6 +145,7 @@ def running_tailscaled(tools: Path, keep_in: Path | None = None) -> Iterator[Tai
         f"--socket={directory / 'sock'}",
         "--port=0",
         "--no-logs-no-support",
+        *options,
     ]
     with (directory / "log").open("wb") as log:
         process = subprocess.Popen(

@@ -13,6 +13,7 @@ from netmap_actors.exit_reason import ExitReason, status_of
 from tests.connect_proxy import ConnectProxy
 from tests.process.connection_process import running_connection
 from tests.process.tls_front import self_signed, tls_in_front_of
+from tests.socks_proxy import SocksProxy
 from tests.waiting import wait_for
 
 if TYPE_CHECKING:
@@ -123,6 +124,51 @@ def test_what_a_proxy_refuses_is_said_with_its_name(
         assert PASSWORD not in ended.detail + process.log_text()
 
 
+@pytest.mark.parametrize("scheme", ["socks5", "socks5h"])
+@pytest.mark.parametrize("users", [None, {"al": PASSWORD}])
+def test_key_and_map_go_through_socks_which_looks_the_name_up(
+    behind: Behind, monkeypatch: pytest.MonkeyPatch, scheme: str, users: dict[str, str] | None
+) -> None:
+    with SocksProxy(behind.proxy.upstream, users) as proxy:
+        who = f"al:{PASSWORD}@" if users else ""
+        monkeypatch.setenv("ALL_PROXY", f"{scheme}://{who}127.0.0.1:{proxy.port}")
+        with behind.connection() as process:
+            process.next_map()
+            info = process.next("connection_info", server_key=str(behind.server.server_key))
+            assert info.proxy == f"{scheme}://127.0.0.1:{proxy.port}"
+            assert info.remote_address == f"127.0.0.1:{proxy.port}"
+            # One for the session, one for /key.
+            assert proxy.targets == [(HOST, 443)] * 2
+            assert PASSWORD not in process.log_text()
+
+
+@pytest.mark.parametrize(
+    ("who", "users", "code", "said"),
+    [
+        ("", {"al": "other"}, 0, "wants a user name and a password"),
+        (f"al:{PASSWORD}@", {"al": "other"}, 0, "does not take this user name"),
+        ("", None, 2, "its rules do not allow it"),
+        ("", None, 5, "connection refused"),
+    ],
+)
+def test_what_a_socks_proxy_refuses_is_said_with_its_name(
+    behind: Behind,
+    monkeypatch: pytest.MonkeyPatch,
+    who: str,
+    users: dict[str, str] | None,
+    code: int,
+    said: str,
+) -> None:
+    with SocksProxy(behind.proxy.upstream, users, code) as proxy:
+        monkeypatch.setenv("ALL_PROXY", f"socks5://{who}127.0.0.1:{proxy.port}")
+        with behind.connection() as process:
+            ended = process.next("session_ended")
+            assert (ended.reason, ended.stage) == ("error", "handshake")
+            assert said in ended.detail
+            assert f"(through the proxy socks5://127.0.0.1:{proxy.port})" in ended.detail
+            assert PASSWORD not in process.log_text() + ended.detail
+
+
 def test_a_proxy_that_cannot_be_reached_is_the_one_that_is_named(behind: Behind) -> None:
     gone = f"http://127.0.0.1:{behind.proxy.port}"
     behind.proxy.__exit__(None, None, None)
@@ -152,9 +198,9 @@ def test_a_wrong_certificate_behind_the_proxy_is_refused(behind: Behind, tmp_pat
 def test_a_variable_that_names_no_proxy_ends_the_start(
     behind: Behind, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("HTTPS_PROXY", f"socks5://al:{PASSWORD}@127.0.0.1:1080")
+    monkeypatch.setenv("HTTPS_PROXY", f"socks4://al:{PASSWORD}@127.0.0.1:1080")
     with behind.connection() as process:
         ended = process.next("session_ended", reason="configuration")
-        assert "cannot use the proxy socks5://127.0.0.1:1080 of HTTPS_PROXY" in ended.detail
+        assert "cannot use the proxy socks4://127.0.0.1:1080 of HTTPS_PROXY" in ended.detail
         assert process.exit_status() == status_of(ExitReason.CONFIGURATION)
         assert PASSWORD not in process.log_text()

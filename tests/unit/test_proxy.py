@@ -15,10 +15,6 @@ CONTROL = ControlUrl.parse("https://control.example.com")
 GRANTED = b"HTTP/1.1 200 Connection established\r\nVia: x\r\n\r\n"
 
 
-DOT = pytest.mark.xfail(strict=True, reason="a name in NO_PROXY that ends with a dot is nobody's")
-SOCKS = pytest.mark.xfail(strict=True, reason="what tailscaled takes from ALL_PROXY is refused")
-
-
 def chosen(environment: dict[str, str], url: str = CONTROL.text, setting: str = ENVIRONMENT) -> str | None:
     proxy = choose_proxy(ControlUrl.parse(url), setting, environment)
     return None if proxy is None else proxy.text
@@ -44,9 +40,9 @@ def chosen(environment: dict[str, str], url: str = CONTROL.text, setting: str = 
         ({"HTTP_PROXY": "http://p:1"}, "http://[::1]:8080", None),
         ({"HTTP_PROXY": "http://p:1"}, "http://localhost:8080", None),
         ({"HTTP_PROXY": "http://p:1"}, "http://10.0.0.1", "http://p:1"),
-        pytest.param({"HTTP_PROXY": "http://p:1"}, "http://localhost.:8080", None, marks=DOT),
+        pytest.param({"HTTP_PROXY": "http://p:1"}, "http://localhost.:8080", None),
         *(
-            pytest.param({name: text}, "https://c.example", proxy, marks=SOCKS)
+            pytest.param({name: text}, "https://c.example", proxy)
             for name, text, proxy in (
                 ("ALL_PROXY", "socks5://p:1080", "socks5://p:1080"),
                 ("all_proxy", "socks5://p", "socks5://p:1080"),
@@ -88,7 +84,7 @@ def test_the_variables_are_read_as_everybody_reads_them(
         (",, ", "c.example.com", False),
         ("", "c.example.com", False),
         *(
-            pytest.param(*row, True, marks=DOT)
+            pytest.param(*row, True)
             for row in (
                 ("example.com.", "c.example.com"),
                 ("c.example.com.", "c.example.com"),
@@ -124,10 +120,22 @@ def test_user_and_password_are_sent_and_never_shown() -> None:
     )
 
 
+def test_a_socks_proxys_credentials_are_read_like_any_others() -> None:
+    proxy = Proxy.parse("socks5h://al:p%40ss@p:1080", "ALL_PROXY")
+    assert proxy.is_socks
+    assert proxy.credentials == ("al", "p@ss")
+    assert "p@ss" not in repr(proxy) + proxy.text
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("socks5://al:secret@p:1080", "http:// and https:// proxies are known"),
+        ("socks4://al:secret@p:1080", "http://, https:// and socks5:// proxies are known"),
+        ("socks://al:secret@p:1080", "http://, https:// and socks5:// proxies are known"),
+        ("socks5://:secret@p:1080", "a user name is missing"),
+        ("socks5://al:secret" + "x" * 250 + "@p:1080", "over 255 bytes"),
+        ("socks5://al:secret@p:0", "its port is not between"),
+        ("socks5h://al:secret@", "names no host"),
         ("http://al:secret@", "names no host"),
         ("http://al:secret@p:99999", "its port is not between"),
         ("http://al:secret@p:0", "its port is not between"),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from netmap_actors.errors import RemoteProtocolError
 from netmap_actors.protocol.connect_tunnel import ConnectTunnel
+from netmap_actors.protocol.socks_tunnel import SocksTunnel
 from netmap_actors.transport.byte_stream import why_broken
 from netmap_actors.transport.dial import Dial
 from netmap_actors.transport.tls import TlsStream
@@ -88,7 +89,7 @@ class Dialing:
         self._on_failed = on_failed
         self._on_connected = on_connected
         self._stream: ByteStream | None = None
-        self._tunnel: ConnectTunnel | None = None
+        self._tunnel: ConnectTunnel | SocksTunnel | None = None
         self._dial = Dial(dialer.loop, addresses, self._connected, self._fail, dialer.avoid)
 
     def cancel(self) -> None:
@@ -116,7 +117,10 @@ class Dialing:
                 assert self._dialer.context is not None, "an https proxy has a context"
                 stream = self._stream = TlsStream(tcp, self._dialer.context, proxy.host)
             url = self._dialer.url
-            self._tunnel = ConnectTunnel(url.host, url.port, proxy.authorization)
+            if proxy.is_socks:
+                self._tunnel = SocksTunnel(url.host, url.port, proxy.credentials)
+            else:
+                self._tunnel = ConnectTunnel(url.host, url.port, proxy.authorization)
             stream.send(self._tunnel.data_to_send())
         except (OSError, RemoteProtocolError) as error:
             self._broken(error)
@@ -138,6 +142,8 @@ class Dialing:
             if data == b"":
                 raise tunnel.eof()
             behind = tunnel.receive(data) if data else None
+            if answer := tunnel.data_to_send():
+                stream.send(answer)
             if behind:
                 raise RemoteProtocolError(
                     "cannot use the tunnel: the proxy spoke before the control server could"

@@ -1,7 +1,8 @@
-"""Which HTTP proxy leads to the control server, if any: HTTPS_PROXY, HTTP_PROXY and NO_PROXY, or an option.
+"""Which proxy leads to the control server, if any: HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY, or an option.
 
-Not here: the way through it (`protocol.connect_tunnel`, `dialer`). The variables are read as curl(1) and Go's
-golang.org/x/net/http/httpproxy read them: lower case first, and loopback is never asked of a proxy.
+Not here: the way through it (`protocol.connect_tunnel`, `protocol.socks_tunnel`, `dialer`). The variables are read as
+curl(1) and Go's golang.org/x/net/http/httpproxy read them: lower case first, and loopback is never asked of a proxy.
+Through SOCKS, `socks5` and `socks5h` alike, the proxy looks the name up, as in Go's net/http and hence in tailscaled.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import urllib.parse
 from typing import TYPE_CHECKING
 
 from netmap_actors.errors import ConfigurationError, escape
+from netmap_actors.protocol.socks_tunnel import MAX_CREDENTIAL, require_socks
 from netmap_actors.web_url import DEFAULT_PORTS, BadUrl, WebUrl
 
 if TYPE_CHECKING:
@@ -27,17 +29,31 @@ ENVIRONMENT = "environment"
 OFF = "off"
 """Setting: none, whatever the variables say."""
 
+SOCKS_SCHEMES = frozenset({"socks5", "socks5h"})
+_SOCKS_PORT = 1080
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Proxy:
-    """A proxy that takes CONNECT."""
+    """A proxy that takes CONNECT, or SOCKS5."""
 
     scheme: str
     """`https`: the way to the proxy itself is TLS, too."""
     host: str
     port: int
-    authorization: str = dataclasses.field(default="", repr=False)
-    """Value of `Proxy-Authorization`; a secret."""
+    credentials: tuple[str, str] | None = dataclasses.field(default=None, repr=False)
+    """User name and password; a secret."""
+
+    @property
+    def is_socks(self) -> bool:
+        return self.scheme in SOCKS_SCHEMES
+
+    @property
+    def authorization(self) -> str:
+        """Value of `Proxy-Authorization` (RFC 7617), or empty; a secret."""
+        if self.credentials is None:
+            return ""
+        return "Basic " + base64.b64encode(":".join(self.credentials).encode()).decode()
 
     @property
     def text(self) -> str:
@@ -53,20 +69,28 @@ class Proxy:
         """
         scheme, user, place = _parts(text)
         shown = escape(f"{scheme}://{place.rpartition('@')[2]}", 100)
-        if scheme not in DEFAULT_PORTS:
+        socks = scheme in SOCKS_SCHEMES
+        if scheme not in DEFAULT_PORTS and not socks:
             raise ConfigurationError(
-                f"cannot use the proxy {shown} of {where}: http:// and https:// proxies are known; "
+                f"cannot use the proxy {shown} of {where}: http://, https:// and socks5:// proxies are known; "
                 "set --proxy=off if the control server can be reached without"
             )
+        credentials = None if user is None else _credentials(user)
         try:
+            if socks and credentials is not None:
+                _check_socks(*credentials)
             if user is not None and ("\\" in user or not user.isprintable()):
                 raise BadUrl("a character of its user or password has to be written as %XX")
             if "@" in place:
                 raise BadUrl("a /, ? or # of its user or password has to be written as %2F, %3F or %23")
-            url = WebUrl.parse_origin(f"{scheme}://{place}")
-        except BadUrl as error:
+            # Of a SOCKS proxy's URL nothing differs but the scheme and the port that goes without saying.
+            url = WebUrl.parse_origin(f"{'http' if socks else scheme}://{place}")
+            if socks:
+                require_socks()
+        except (BadUrl, ConfigurationError) as error:
             raise ConfigurationError(f"cannot use the proxy {shown} of {where}: {error}") from None
-        return cls(url.scheme, url.host, url.port, _basic(user))
+        port = _SOCKS_PORT if socks and not _names_port(place) else url.port
+        return cls(scheme, url.host, port, credentials)
 
 
 def choose_proxy(url: ControlUrl, setting: str, environment: Mapping[str, str]) -> Proxy | None:
@@ -89,6 +113,7 @@ def choose_proxy(url: ControlUrl, setting: str, environment: Mapping[str, str]) 
 
 
 def _is_loopback(host: str) -> bool:
+    host = host.rstrip(".")
     if host == "localhost" or host.endswith(".localhost"):
         return True
     try:
@@ -107,6 +132,8 @@ def _names(word: str, host: str, port: int) -> bool:
     if word == "*":
         return True
     name, only_port = _split_port(word)
+    # The dot that ends an absolute name is the resolver's alone.
+    name = name.removesuffix(".")
     if only_port is not None and only_port != port:
         return False
     try:
@@ -128,13 +155,21 @@ def _split_port(word: str) -> tuple[str, int | None]:
     return (name, int(rest)) if rest.isdecimal() and word.count(":") == 1 else (word, None)
 
 
-def _basic(user: str | None) -> str:
-    """RFC 7617, of the user and password in a URL; None where there is no user."""
-    if user is None:
-        return ""
+def _credentials(user: str) -> tuple[str, str]:
     name, _, password = user.partition(":")
-    both = f"{urllib.parse.unquote(name)}:{urllib.parse.unquote(password)}"
-    return "Basic " + base64.b64encode(both.encode()).decode()
+    return urllib.parse.unquote(name), urllib.parse.unquote(password)
+
+
+def _check_socks(name: str, password: str) -> None:
+    """Raises BadUrl for what RFC 1929 cannot carry."""
+    if not name:
+        raise BadUrl("a user name is missing before its password")
+    if max(len(name.encode()), len(password.encode())) > MAX_CREDENTIAL:
+        raise BadUrl(f"its user name or its password has over {MAX_CREDENTIAL} bytes")
+
+
+def _names_port(place: str) -> bool:
+    return place.rstrip("/").rpartition("]")[2].rpartition(":")[1] == ":"
 
 
 def _parts(text: str) -> tuple[str, str | None, str]:
