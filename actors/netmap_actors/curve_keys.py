@@ -22,6 +22,7 @@ import zmq.utils.z85
 from netmap_actors.errors import ConfigurationError
 
 __all__ = [
+    "SERVER_KEY",
     "AllowList",
     "ClientKey",
     "CurvePair",
@@ -36,6 +37,8 @@ __all__ = [
 _Z85 = re.compile(r"[0-9a-zA-Z.\-:+=^!/*?&<>()\[\]{}@%$#]{40}")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _MAX_KEY_FILE = 4096
+SERVER_KEY = "server.key_secret"
+"""The publisher's own pair, in `<state>/curve`."""
 
 
 class CurvePair(NamedTuple):
@@ -124,7 +127,7 @@ def write_secret(path: Path, pair: CurvePair) -> None:
 
 def load_server_pair(directory: Path) -> CurvePair:
     """The publisher's pair in `<state>/curve`, made at the first call. Raises ConfigurationError."""
-    path = directory / "server.key_secret"
+    path = directory / SERVER_KEY
     if not path.exists():
         _make_private(directory)
         try:

@@ -5,6 +5,7 @@ Every child inherits the descriptors of the locks, so a lock is free only when n
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import math
 import os
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-__all__ = ["AlreadyRunning", "Claim", "hidden", "is_locked"]
+__all__ = ["AlreadyRunning", "Claim", "check_private", "check_socket_path", "hidden", "is_locked"]
 
 LOCK_NAME = "lock"
 RUN_PREFIX = "r-"
@@ -122,6 +123,27 @@ def make_private(directory: Path) -> None:
         raise ConfigurationError(
             f"cannot use the directory {error.filename or directory}: {error.strerror}; choose another with {_OPTIONS}"
         ) from None
+    _check_private(directory, found)
+
+
+def check_private(directory: Path) -> None:
+    """Refuse what `make_private` would, of a directory that is there; make nothing."""
+    try:
+        found = directory.stat()
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise ConfigurationError(
+            f"cannot use the directory {directory}: {error.strerror}; choose another with {_OPTIONS}"
+        ) from None
+    if not stat.S_ISDIR(found.st_mode):
+        raise ConfigurationError(
+            f"cannot use the directory {directory}: {os.strerror(errno.EEXIST)}; choose another with {_OPTIONS}"
+        )
+    _check_private(directory, found)
+
+
+def _check_private(directory: Path, found: os.stat_result) -> None:
     if found.st_uid != os.geteuid():
         raise ConfigurationError(
             f"cannot use the directory {directory}: it belongs to user {found.st_uid}, not to us ({os.geteuid()}); "

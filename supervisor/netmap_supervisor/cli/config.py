@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
+from netmap_actors.errors import ConfigurationError
 from netmap_supervisor.cli.option_flags import config_file_flag, given_flags, run_flags
 from netmap_supervisor.config import Layer, load
 from netmap_supervisor.config_document import example, schema
@@ -33,10 +34,19 @@ def command() -> None:
 @command.command("check")
 @config_file_flag
 def check(config_file: str | None) -> None:
-    """Read file and environment as `run` does; every problem is told at once. Exit status 78 if there is one."""
+    """Read file and environment as `run` does, and look at what they name: directories, keys, a proxy.
+
+    Every problem is told at once. Exit status 78 if there is one; `run` then refuses it as well.
+    """
+    # Loaded here: no other command has to do with keys and proxies.
+    from netmap_supervisor.cli.config_check import doubts, refusals  # noqa: PLC0415
+
     configuration = load({}, os.environ, config_file=config_file)
-    for warning in configuration.warnings:
+    settings = configuration.run_settings(log_format="json")
+    for warning in (*configuration.warnings, *doubts(settings)):
         click.echo(f"warning: {warning}", err=True)
+    if refused := list(refusals(settings, os.environ)):
+        raise ConfigurationError("\n".join(refused))
     click.echo(
         f"{configuration.file or 'no configuration file; environment and defaults'}: can be used", err=True
     )

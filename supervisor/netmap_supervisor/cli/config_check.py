@@ -1,0 +1,91 @@
+"""What the daemon's processes refuse about their settings, found by their own means and without making anything.
+
+Not here: what reading the settings refuses (`config`), which `run` and the check share already.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from netmap_actors.boot import ConnectionSettings
+from netmap_actors.control.auth_key import read_auth_key
+from netmap_actors.control.control_url import ControlUrl
+from netmap_actors.control.proxy import choose_proxy
+from netmap_actors.control_connection.node_state import NodeState
+from netmap_actors.curve_keys import SERVER_KEY, read_secret
+from netmap_actors.errors import ConfigurationError
+from netmap_supervisor.boot_records import state_slug
+from netmap_supervisor.single_instance import check_private, check_socket_path
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from netmap_supervisor.run_settings import RunSettings
+
+__all__ = ["doubts", "refusals"]
+
+
+def refusals(settings: RunSettings, environment: Mapping[str, str]) -> Iterator[str]:
+    """Why `run` would end with exit status 78 soon after its start: "cannot X: why"."""
+    state_dir, runtime_dir = Path(settings.state_dir), Path(settings.runtime_dir)
+    checks: list[Callable[[], object]] = [
+        lambda: check_socket_path(runtime_dir),
+        lambda: _check_directory(runtime_dir),
+        lambda: _check_directory(state_dir),
+    ]
+    if not settings.embedded:
+        checks += [
+            lambda: choose_proxy(ControlUrl.parse(settings.control_url), settings.proxy, environment),
+            lambda: _check_node(settings, state_dir / state_slug(settings.control_url)),
+        ]
+    for check in checks:
+        try:
+            check()
+        except ConfigurationError as error:
+            yield str(error)
+
+
+def doubts(settings: RunSettings) -> Iterator[str]:
+    """What `run` starts with all the same, or another user's would.
+
+    A key for other machines that cannot be read keeps those out and nobody else. Directories of somebody else are what
+    root finds of a service, who is at home there.
+    """
+    curve_key = settings.curve_dir / SERVER_KEY
+    if settings.listen and not settings.listen_plaintext and curve_key.exists():
+        try:
+            read_secret(curve_key)
+        except ConfigurationError as error:
+            yield str(error)
+    if os.geteuid() != 0:
+        return
+    for directory in dict.fromkeys((settings.runtime_dir, settings.state_dir)):
+        with contextlib.suppress(OSError):
+            if owner := Path(directory).stat().st_uid:
+                yield f"{directory} belongs to user {owner}: a daemon that root starts would refuse it"
+
+
+def _check_directory(directory: Path) -> None:
+    """Root looks for somebody else, as systemd's DynamicUser= has it."""
+    try:
+        check_private(directory)
+    except ConfigurationError:
+        if os.geteuid() != 0 or not directory.exists() or directory.stat().st_uid == 0:
+            raise
+
+
+def _check_node(settings: RunSettings, directory: Path) -> None:
+    """The files of a node that was here before; and the auth key, without which a new one is none."""
+    registered = False
+    if directory.is_dir():
+        node = NodeState(
+            ConnectionSettings(
+                control_url=settings.control_url, state_dir=str(directory), hostname=settings.hostname
+            )
+        )
+        registered = node.registration.registered_node_key is not None
+    if not registered:
+        read_auth_key(settings.auth_key)
