@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,9 +13,16 @@ from netmap_supervisor.cli.config_check import doubts, refusals
 from netmap_supervisor.config import load
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Iterator
 
     from netmap_supervisor.run_settings import RunSettings
+
+
+@pytest.fixture
+def place() -> Iterator[Path]:
+    """A directory of a name short enough for sockets below it."""
+    with tempfile.TemporaryDirectory(prefix="nms-", dir="/tmp") as made:
+        yield Path(made)
 
 
 def settings_in(directory: Path) -> RunSettings:
@@ -21,9 +30,9 @@ def settings_in(directory: Path) -> RunSettings:
     return load(given, {}).run_settings(log_format="json")
 
 
-def test_a_user_is_refused_a_strangers_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    settings = settings_in(tmp_path)
-    (tmp_path / "state").mkdir(mode=0o700)
+def test_a_user_is_refused_a_strangers_directory(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = settings_in(place)
+    (place / "state").mkdir(mode=0o700)
     monkeypatch.setattr(os, "geteuid", lambda: 54321)
     (refused,) = refusals(settings, {})
     assert "belongs to user" in refused
@@ -31,20 +40,20 @@ def test_a_user_is_refused_a_strangers_directory(tmp_path: Path, monkeypatch: py
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="giving a directory away needs root")
-def test_root_is_told_whose_they_are(tmp_path: Path) -> None:
-    settings = settings_in(tmp_path)
-    (tmp_path / "state").mkdir(mode=0o700)
-    os.chown(tmp_path / "state", 54321, -1)
+def test_root_is_told_whose_they_are(place: Path) -> None:
+    settings = settings_in(place)
+    (place / "state").mkdir(mode=0o700)
+    os.chown(place / "state", 54321, -1)
     assert list(refusals(settings, {})) == []
     (told,) = doubts(settings)
     assert "user 54321" in told
 
 
-def test_a_directory_that_is_a_file_and_one_for_everybody_are_refused(tmp_path: Path) -> None:
-    settings = settings_in(tmp_path)
-    (tmp_path / "state").write_text("")
-    (tmp_path / "run").mkdir()
-    (tmp_path / "run").chmod(0o770)
+def test_a_directory_that_is_a_file_and_one_for_everybody_are_refused(place: Path) -> None:
+    settings = settings_in(place)
+    (place / "state").write_text("")
+    (place / "run").mkdir()
+    (place / "run").chmod(0o770)
     of_run, of_state = refusals(settings, {})
     assert "others may write to it" in of_run
     assert "File exists" in of_state
