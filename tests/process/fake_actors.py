@@ -39,6 +39,8 @@ class Fake(ActorBase):
                 raise ValueError("as the test wants")
             case ["print"]:
                 print("not a log line \x1b[31m", file=sys.stderr, flush=True)
+            case ["write"]:
+                write((HERE / "words").read_bytes())
             case ["burn", seconds, processor]:
                 burn(float(seconds), int(processor))
             case ["later", *how]:
@@ -57,6 +59,12 @@ class Fake(ActorBase):
         if not (HERE / "go").exists():
             return
         match how:
+            case ["write"]:
+                how.clear()
+                write((HERE / "words").read_bytes())
+            case ["write_and_die"]:
+                write((HERE / "words").read_bytes())
+                os.kill(os.getpid(), signal.SIGKILL)
             case ["loop"]:
                 while True:
                     pass
@@ -103,3 +111,11 @@ def burn(seconds: float, processor: int) -> None:
     while time.process_time() < until:
         pass
     os.sched_setaffinity(0, processors)
+
+
+def write(data: bytes) -> None:
+    """On standard error, all of it, however slowly it is taken."""
+    os.set_blocking(2, True)
+    while data:
+        data = data[os.write(2, data) :]
+    os.set_blocking(2, False)
