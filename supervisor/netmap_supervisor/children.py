@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import zmq
 
 from netmap_actors.wire.codec import Codec, ForeignEnvelope
+from netmap_supervisor.child_output import ChildLine, ChildOutput
 from netmap_supervisor.core_messages import Exited
-from netmap_supervisor.log import ChildOutput
 from netmap_supervisor.os_process import ChildProcess, spawn
 
 if TYPE_CHECKING:
@@ -29,6 +29,24 @@ if TYPE_CHECKING:
 __all__ = ["Children"]
 
 LOG_CHUNK = 64 * 1024
+"""Bytes taken at a time from one of them, as much as a pipe holds (pipe(7)); the others come in between."""
+LAST_CHUNKS = 4
+"""Taken of one that has ended: whoever inherited its pipe may write on, and is not waited for."""
+
+
+class _LogPipe:
+    """Our end of the pipe that is one child's standard error, and nobody else's."""
+
+    def __init__(self, fd: int, output: ChildOutput) -> None:
+        self.fd = fd
+        self.output = output
+
+    def read(self) -> bytes | None:
+        """What is there now; empty at the end, None when nothing is."""
+        try:
+            return os.read(self.fd, LOG_CHUNK)
+        except BlockingIOError:
+            return None
 
 
 class Children:
@@ -54,12 +72,11 @@ class Children:
         self._router = sockets.router_bind(endpoint)
         # Nobody writes into the first: its other end, closed by our death, tells the children.
         self.life_fd, life_write = os.pipe2(os.O_CLOEXEC)
-        self._log_read, self._log_write = os.pipe2(os.O_CLOEXEC)
-        self._pipes: tuple[int, ...] = (self.life_fd, life_write, self._log_read, self._log_write)
-        os.set_blocking(self._log_read, False)
-        self._output = ChildOutput(log)
+        self._pipes: tuple[int, ...] = (self.life_fd, life_write)
+        self._log = log
+        self._outputs: dict[int, _LogPipe] = {}
+        """What is heard of each process on its standard error, by pid; of one that was not reaped, too."""
         loop.watch(self._router, on_words)
-        loop.watch(self._log_read, self.read_output)
 
     def start(
         self,
@@ -72,13 +89,24 @@ class Children:
     ) -> int:
         """Start this actor's process; its pid. Raises OSError."""
         self._addresses.pop(actor, None)
-        process = spawn(
-            actor,
-            boot,
-            environment=environment,
-            inherited=[self.life_fd, *inherited],
-            log_fd=self._log_write,
-        )
+        log_read, log_write = os.pipe2(os.O_CLOEXEC)
+        try:
+            process = spawn(
+                actor,
+                boot,
+                environment=environment,
+                inherited=[self.life_fd, *inherited],
+                log_fd=log_write,
+            )
+        except BaseException:
+            os.close(log_read)
+            raise
+        finally:
+            os.close(log_write)
+        os.set_blocking(log_read, False)
+        pipe = _LogPipe(log_read, ChildOutput(actor, process.pid, incarnation))
+        self._outputs[process.pid] = pipe
+        self._loop.watch(log_read, lambda: self._read(pipe))
         self._processes[actor] = process
         self._loop.watch(process.pidfd, lambda: self._on_death(actor, incarnation, process))
         return process.pid
@@ -108,7 +136,8 @@ class Children:
         assert ended is not None, "its pidfd is readable: it has ended"
         if self._processes.get(actor) is process:
             del self._processes[actor]
-        return Exited(actor, incarnation, ended.status, ended.signal, self._output.failures.pop(actor, ""))
+        failure = self._close_output(self._outputs.pop(process.pid))
+        return Exited(actor, incarnation, ended.status, ended.signal, failure)
 
     # Words
 
@@ -142,14 +171,34 @@ class Children:
 
     # Output
 
-    def read_output(self) -> None:
-        """What they write on standard error; the pipe holds 64 KiB, which is one read."""
-        try:
-            self._output.feed(os.read(self._log_read, LOG_CHUNK))
-        except BlockingIOError:
-            return
+    def _read(self, pipe: _LogPipe) -> None:
+        data = pipe.read()
+        if data:
+            self._tell_lines(pipe.output.feed(data))
+        elif data is not None:
+            # It closed it, and lives: nothing more will come, and the end would be told again and again.
+            self._loop.unwatch(pipe.fd)
+
+    def _tell_lines(self, lines: list[ChildLine]) -> None:
+        for line in lines:
+            self._log.unread(line.fields["actor"], line.event, line.unread)
+            self._log.event(line.level, line.event, line.fields, line.timestamp)
+
+    def _close_output(self, pipe: _LogPipe) -> str:
+        """Read the last words, which say why, and let go; what it said it failed for."""
+        self._loop.unwatch(pipe.fd)
+        for _ in range(LAST_CHUNKS):
+            data = pipe.read()
+            if not data:
+                break
+            self._tell_lines(pipe.output.feed(data))
+        self._tell_lines(pipe.output.end())
+        os.close(pipe.fd)
+        return pipe.output.failure
 
     def close(self) -> None:
+        for pid in list(self._outputs):
+            self._close_output(self._outputs.pop(pid))
         for fd in self._pipes:
             os.close(fd)
         self._pipes = ()

@@ -1,7 +1,7 @@
 """The daemon's log: one event a line on standard error, JSON or text, ours and the children's alike.
 
 Writing is left to a thread with a bounded queue: a terminal that was stopped, or a reader that went away, costs
-lines and never the Supervisor's time.
+lines and never the Supervisor's time. Of each kind so many are written (`log_limiter`), the rest is counted.
 """
 
 from __future__ import annotations
@@ -16,22 +16,23 @@ import msgspec
 
 from netmap_actors.errors import escape
 from netmap_supervisor import journal
+from netmap_supervisor.log_limiter import LogLimiter
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from netmap_actors.clock import Clock
 
-__all__ = ["LEVELS", "ChildOutput", "Log"]
+__all__ = ["LEVELS", "STAMPS", "Log"]
 
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 QUEUE = 4096
 """Lines that wait to be written."""
-_FAILED = "actor_failed"
 _MAX_TEXT = 1000
 """Characters of one value in a line for people: the end of a sentence says what to do."""
-_MAX_PARTIAL = 64 * 1024
-_STAMPS = frozenset({"timestamp", "boottime", "level", "event"})
+STAMPS = frozenset({"timestamp", "boottime", "level", "event"})
+"""Fields that every line has, and nobody else may set."""
+_SUPPRESSED = "log_lines_suppressed"
 
 
 class Log:
@@ -47,13 +48,37 @@ class Log:
         self.dropped = 0
         """Lines there was no room for."""
         self._told_dropped = 0
+        self._limiter = LogLimiter()
         self._thread = threading.Thread(target=self._write, name="log", daemon=True)
         self._thread.start()
 
-    def event(self, level: str, event: str, fields: Mapping[str, Any], timestamp: str = "") -> None:
-        """One event; below the level it is left out."""
+    @property
+    def suppressed(self) -> int:
+        """Lines that were one too many of their kind."""
+        return self._limiter.suppressed
+
+    def event(self, level: str, event: str, fields: Mapping[str, Any], timestamp: str = "") -> bool:
+        """One event; below the level it is left out. False when there were too many of the kind."""
         if LEVELS.get(level, 20) < LEVELS[self.level]:
-            return
+            return True
+        now = self._clock.boottime()
+        admitted = self._limiter.admits(str(fields.get("actor", "supervisor")), event, now)
+        if admitted:
+            self._put(level, event, fields, timestamp)
+        self.tell_suppressed()
+        return admitted
+
+    def unread(self, actor: str, event: str, lines: int) -> None:
+        """So many lines of this actor, of which the last was this event, were not even looked at."""
+        self._limiter.leave_out(actor, event, lines, self._clock.boottime())
+
+    def tell_suppressed(self, *, all_of_them: bool = False) -> None:
+        """Say how much was left out, if it is time to."""
+        for actor, event, lines in self._limiter.due(self._clock.boottime(), all_of_them=all_of_them):
+            told = {"actor": actor, "suppressed_event": event, "lines": lines}
+            self._put("warning", _SUPPRESSED, told)
+
+    def _put(self, level: str, event: str, fields: Mapping[str, Any], timestamp: str = "") -> None:
         stamp = timestamp or _stamp(self._clock.wall())
         if self._form == "json":
             # The moment it is written down, on the clock of all deadlines: the wall clock may have been set.
@@ -63,7 +88,7 @@ class Log:
                 "level": level,
                 "event": event,
             }
-            line = msgspec.json.encode(head | dict(fields), enc_hook=str)
+            line = msgspec.json.encode({**head, **fields, **head}, enc_hook=str)
         else:
             line = _text(stamp, level, event, fields).encode()
         try:
@@ -73,10 +98,11 @@ class Log:
             return
         if self.dropped > self._told_dropped and self._lines.qsize() < QUEUE // 2:
             self._told_dropped = self.dropped
-            self.event("warning", "log_lines_dropped", {"actor": "supervisor", "total": self.dropped})
+            self._put("warning", "log_lines_dropped", {"actor": "supervisor", "total": self.dropped})
 
     def close(self, patience: float = 1.0) -> None:
         """Write what waits, for at most so many seconds."""
+        self.tell_suppressed(all_of_them=True)
         try:
             self._lines.put(None, timeout=patience)
         except queue.Full:
@@ -92,42 +118,6 @@ class Log:
                 self.dropped += 1
 
 
-class ChildOutput:
-    """Takes the children's lines apart: events of ours, and whatever else a process may print."""
-
-    def __init__(self, log: Log) -> None:
-        self._log = log
-        self._partial = b""
-        self.failures: dict[str, str] = {}
-        """What each actor last said it failed for."""
-
-    def feed(self, data: bytes) -> None:
-        """Bytes as they came through the pipe."""
-        *lines, self._partial = (self._partial + data).split(b"\n")
-        if len(self._partial) > _MAX_PARTIAL:
-            lines, self._partial = [*lines, self._partial], b""
-        for line in lines:
-            if line.strip():
-                self._line(line)
-
-    def _line(self, line: bytes) -> None:
-        try:
-            record = msgspec.json.decode(line, type=dict[str, Any])
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            # An interpreter's last words, say. Untrusted, and better seen than lost.
-            self._log.event("warning", "child_output", {"text": escape(line, 400)})
-            return
-        fields = {key: value for key, value in record.items() if key not in _STAMPS}
-        if record.get("event") == _FAILED:
-            self.failures[str(record.get("actor", ""))] = str(record.get("detail", ""))
-        self._log.event(
-            str(record.get("level", "info")),
-            str(record.get("event", "child_output")),
-            fields,
-            str(record.get("timestamp", "")),
-        )
-
-
 def _stamp(wall: float) -> str:
     moment = datetime.datetime.fromtimestamp(wall, datetime.UTC)
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
@@ -135,7 +125,9 @@ def _stamp(wall: float) -> str:
 
 def _text(stamp: str, level: str, event: str, fields: Mapping[str, Any]) -> str:
     shown = " ".join(
-        f"{key}={escape(str(value), _MAX_TEXT)}" for key, value in fields.items() if value is not None
+        f"{escape(key, 40)}={escape(str(value), _MAX_TEXT)}"
+        for key, value in fields.items()
+        if value is not None
     )
     mark = {"warning": "! ", "error": "!! "}.get(level, "")
     return f"{stamp[11:19]} {mark}{event} {shown}".rstrip()

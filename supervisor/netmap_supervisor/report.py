@@ -30,13 +30,14 @@ __all__ = ["Own", "make_report"]
 class Own:
     """What the Supervisor's process knows of itself."""
 
-    __slots__ = ("pid", "rss_bytes", "started_at", "version")
+    __slots__ = ("log_lines_suppressed", "pid", "rss_bytes", "started_at", "version")
 
     def __init__(self, version: str, pid: int, started_at: float) -> None:
         self.version = version
         self.pid = pid
         self.started_at = started_at
         self.rss_bytes = 0
+        self.log_lines_suppressed = 0
 
 
 def make_report(core: SupervisorCore, settings: RunSettings, own: Own, now: Now) -> StatusReport:
@@ -59,6 +60,7 @@ def make_report(core: SupervisorCore, settings: RunSettings, own: Own, now: Now)
         ),
         actors=_actors(core, own, now),
         subscribers=_published(core).subscribers,
+        log_lines_suppressed=own.log_lines_suppressed,
     )
 
 

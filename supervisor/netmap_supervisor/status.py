@@ -135,6 +135,8 @@ class StatusReport(msgspec.Struct, frozen=True, kw_only=True):
     degraded: tuple[DegradedStatus, ...]
     actors: tuple[ActorStatus, ...]
     subscribers: int
+    log_lines_suppressed: int = 0
+    """Lines of the log that were one too many of their kind, since the start of the run."""
 
 
 def encode(report: StatusReport) -> bytes:

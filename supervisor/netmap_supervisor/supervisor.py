@@ -276,7 +276,6 @@ class Supervisor(pykka.ThreadingActor):
     def _on_death(self, actor: str, incarnation: int, process: ChildProcess) -> None:
         # Its last words first: they say why.
         self._on_words(MAX_WORDS)
-        self._children.read_output()
         exited = self._children.reap(actor, incarnation, process)
         if actor == CONNECTION and exited.status and not self._core.connection.ledger.has_last_words:
             # The kernel tells of its end at once, ZeroMQ's thread of its words a moment later.
@@ -363,7 +362,6 @@ class Supervisor(pykka.ThreadingActor):
         self._exit_code, self.why = code, why
         if not self.homeless:
             self._notifier.send(STOPPING="1")
-        self._children.read_output()
         # On a screen it is said when the view has gone; a log for programs is read to its last line.
         level = "error" if why and self.settings.log_format == "json" else "info"
         self.event(level, "stopped", {"exit_code": code} | ({"detail": why} if why else {}))
@@ -398,8 +396,7 @@ class Supervisor(pykka.ThreadingActor):
 
     def event(self, level: str, event: str, fields: Mapping[str, Any]) -> None:
         """Log it, and show it to whoever watches."""
-        self._log.event(level, event, fields)
-        if self._observer is not None:
+        if self._log.event(level, event, fields) and self._observer is not None:
             self._observer.event(level, event, fields)
 
     def process(self, actor: str) -> ChildProcess | None:
@@ -408,6 +405,7 @@ class Supervisor(pykka.ThreadingActor):
 
     def report(self) -> StatusReport:
         """What `status` shows."""
+        self._own.log_lines_suppressed = self._log.suppressed
         return make_report(self._core, self.settings, self._own, self._now())
 
     def counters(self) -> dict[str, dict[str, int]]:
@@ -427,6 +425,7 @@ class Supervisor(pykka.ThreadingActor):
         return changes
 
     def _look_at_self(self) -> None:
+        self._log.tell_suppressed()
         if self._claim.lost(self._loop.now()) and not self._core.stopping:
             self.homeless = True
             self.event("error", "runtime_dir_removed", {"runtime_dir": self.settings.runtime_dir})

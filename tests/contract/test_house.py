@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from netmap_supervisor.child_output import CHILD_EVENTS
 from tests.availability import unavailable
 
 if TYPE_CHECKING:
@@ -221,3 +222,26 @@ def test_no_fault_is_expected_any_more() -> None:
         name_of(path) for path in (ROOT / "tests").rglob("*.py") if re.search(r"\bxfail\(", path.read_text())
     ]
     assert marked == []
+
+
+def test_what_children_log_is_known_to_who_reads_it() -> None:
+    """Under any other event the Supervisor takes a child's line for one that was forged."""
+    said: set[str] = set()
+    for path in modules():
+        if path.is_relative_to(PACKAGES[0]) and "devcontrol" not in path.parts:
+            said |= _logged_events(ast.parse(path.read_text()))
+    assert said == CHILD_EVENTS
+
+
+def _logged_events(tree: ast.AST) -> set[str]:
+    levels = {"debug", "info", "warning", "error"}
+    return {
+        call.args[0].value
+        for call in ast.walk(tree)
+        if isinstance(call, ast.Call)
+        and isinstance(call.func, ast.Attribute)
+        and call.func.attr in levels
+        and call.args
+        and isinstance(call.args[0], ast.Constant)
+        and isinstance(call.args[0].value, str)
+    }

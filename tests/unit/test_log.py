@@ -4,9 +4,8 @@ import json
 import os
 import threading
 
-import pytest
-
-from netmap_supervisor.log import ChildOutput, Log
+from netmap_supervisor.log import Log
+from netmap_supervisor.log_limiter import BURST
 
 WALL = 1_700_000_000.123
 
@@ -71,7 +70,7 @@ def test_a_reader_that_takes_nothing_costs_lines_and_no_time() -> None:
 
     def flood() -> None:
         for _ in range(10_000):
-            log.event("info", "noise", {"text": "x" * 200})
+            log.event("info", "stopping", {"text": "x" * 200})
         finished.set()
 
     threading.Thread(target=flood).start()
@@ -81,7 +80,7 @@ def test_a_reader_that_takes_nothing_costs_lines_and_no_time() -> None:
     seen = b""
     while b"log_lines_dropped" not in seen:
         seen = os.read(read_fd, 1 << 20)
-        log.event("info", "more", {})
+        log.event("info", "stopping", {})
     told = next(json.loads(line) for line in seen.splitlines() if b"log_lines_dropped" in line)
     assert told["total"] >= dropped
     os.close(read_fd)
@@ -99,56 +98,36 @@ def test_a_closed_standard_error_is_no_reason_to_fail() -> None:
     os.close(write_fd)
 
 
-class Collected:
-    def __init__(self) -> None:
-        self.events: list[tuple[str, str, dict, str]] = []
-
-    def event(self, level, event, fields, timestamp="") -> None:
-        self.events.append((level, event, dict(fields), timestamp))
-
-
-def test_a_childs_event_keeps_its_own_time_and_fields() -> None:
-    collected = Collected()
-    line = b'{"timestamp":"2026-01-01T00:00:00Z","level":"error","event":"actor_failed","actor":"publisher","pid":3}\n'
-    ChildOutput(collected).feed(line)
-    fields = {"actor": "publisher", "pid": 3}
-    assert collected.events == [("error", "actor_failed", fields, "2026-01-01T00:00:00Z")]
-
-
-@pytest.mark.parametrize("at", range(1, 40))
-def test_lines_are_put_together_wherever_they_were_cut(at) -> None:
-    collected = Collected()
-    output = ChildOutput(collected)
-    data = b'{"event":"one","n":1}\n{"event":"two"}\n'
-    output.feed(data[:at])
-    output.feed(data[at:])
-    assert [event for _, event, _, _ in collected.events] == ["one", "two"]
-
-
-@pytest.mark.parametrize(
-    "line", [b"Fatal Python error: \x1b]0;x\x07 init", b"[1, 2]", b"null", b"\xff\xfe", b'{"a":']
-)
-def test_whatever_else_a_child_prints_is_kept_and_escaped(line) -> None:
-    collected = Collected()
-    ChildOutput(collected).feed(line + b"\n")
-    ((level, event, fields, _),) = collected.events
-    assert (level, event) == ("warning", "child_output")
-    assert fields["text"].isprintable()
-
-
-def test_a_line_without_an_end_is_bounded() -> None:
-    collected = Collected()
-    output = ChildOutput(collected)
-    for _ in range(40):
-        output.feed(b"x" * 4096)
-    assert collected.events
-    assert all(len(fields["text"]) <= 401 for _, _, fields, _ in collected.events)
-
-
-def test_a_child_cannot_choose_a_level_that_is_none() -> None:
+def test_lines_of_one_kind_are_a_burst_and_the_rest_is_told_at_the_end() -> None:
     log, lines = written()
-    ChildOutput(log).feed(b'{"level":["x"],"event":{"a":1},"timestamp":5}\n')
-    assert len(lines()) == 1
+    for number in range(10_000):
+        log.event("error", "bad_map_response", {"actor": "publisher", "number": number})
+    assert log.suppressed == 10_000 - BURST
+    assert not log.event("error", "bad_map_response", {"actor": "publisher"})
+    assert log.event("error", "bad_map_response", {"actor": "another"}), "another's lines are another kind"
+    found = [json.loads(line) for line in lines()]
+    told = [one for one in found if one["event"] == "log_lines_suppressed"]
+    assert len(found) < BURST + 5
+    assert sum(one["lines"] for one in told) == log.suppressed
+    assert {(one["actor"], one["suppressed_event"]) for one in told} == {("publisher", "bad_map_response")}
+
+
+def test_fields_cannot_stand_for_what_every_line_has() -> None:
+    log, lines = written()
+    log.event("info", "one", {"event": "two", "level": "error", "timestamp": "then", "boottime": 9})
+    (line,) = lines()
+    assert json.loads(line) == {
+        "timestamp": "2023-11-14T22:13:20.123Z",
+        "boottime": 1.0,
+        "level": "info",
+        "event": "one",
+    }
+
+
+def test_a_name_in_text_is_escaped_as_its_value_is() -> None:
+    log, lines = written("text")
+    log.event("info", "one", {"a\nb": 1})
+    assert lines() == ["22:13:20 one a\\nb=1"]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,99 @@
+"""How many log lines of one kind are written: a burst, then a few; the rest is counted and told.
+
+Pure: lines and the time go in. Not here: where lines go (`log`).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Final, NamedTuple
+
+__all__ = ["BURST", "NEVER_LIMITED", "RATE", "TELL_EVERY", "LogLimiter", "Suppressed"]
+
+BURST: Final = 30
+"""Lines of one kind that are written at once: every child that starts, ends and starts anew stays below it."""
+RATE: Final = 0.5
+"""Lines a second of one kind that go on being written."""
+TELL_EVERY: Final = 10.0
+"""Seconds between two lines that tell how many of a kind were left out."""
+MAX_KINDS: Final = 500
+"""Kinds that are remembered. Actors and events are of our own making; this many of them do not exist."""
+NEVER_LIMITED: Final = frozenset(
+    {
+        "actor_exited",
+        "actor_started",
+        "child_killed",
+        "session_ended",
+        "stopped",
+        "stopping",
+        "supervisor_failed",
+        "up",
+    }
+)
+"""Each needs a process that starts or ends, which has its own pace, and says why something ended."""
+
+
+class Suppressed(NamedTuple):
+    """So many lines of this kind were left out since it was last told."""
+
+    actor: str
+    event: str
+    lines: int
+
+
+@dataclasses.dataclass(slots=True)
+class _Kind:
+    """One actor's event: what it may still write, and what was left out."""
+
+    tokens: float
+    at: float
+    untold: int = 0
+    told_at: float = float("-inf")
+
+
+class LogLimiter:
+    """A token bucket for each actor and event. Times in seconds of one clock that runs on."""
+
+    def __init__(self, burst: int = BURST, rate: float = RATE) -> None:
+        self._burst = burst
+        self._rate = rate
+        self._kinds: dict[tuple[str, str], _Kind] = {}
+        self.suppressed = 0
+        """Lines left out since the beginning."""
+
+    def admits(self, actor: str, event: str, now: float) -> bool:
+        """Whether this line is to be written; otherwise it is counted."""
+        if event in NEVER_LIMITED:
+            return True
+        kind = self._kind(actor, event, now)
+        kind.tokens = min(float(self._burst), kind.tokens + max(0.0, now - kind.at) * self._rate)
+        kind.at = now
+        if kind.tokens >= 1.0:
+            kind.tokens -= 1.0
+            return True
+        self._leave_out(kind, 1)
+        return False
+
+    def leave_out(self, actor: str, event: str, lines: int, now: float) -> None:
+        """Count lines that nobody looked at."""
+        if lines > 0:
+            self._leave_out(self._kind(actor, event, now), lines)
+
+    def due(self, now: float, *, all_of_them: bool = False) -> list[Suppressed]:
+        """What is to be told now; it counts as told."""
+        told: list[Suppressed] = []
+        for (actor, event), kind in self._kinds.items():
+            if kind.untold and (all_of_them or now - kind.told_at >= TELL_EVERY):
+                told.append(Suppressed(actor, event, kind.untold))
+                kind.untold, kind.told_at = 0, now
+        return told
+
+    def _kind(self, actor: str, event: str, now: float) -> _Kind:
+        name = (actor, event)
+        if name not in self._kinds and len(self._kinds) >= MAX_KINDS:
+            name = ("", "")
+        return self._kinds.setdefault(name, _Kind(float(self._burst), now))
+
+    def _leave_out(self, kind: _Kind, lines: int) -> None:
+        kind.untold += lines
+        self.suppressed += lines
