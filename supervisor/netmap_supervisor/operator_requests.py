@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
+from netmap_actors.finite import NotANumber, bounded
 from netmap_actors.wire import internal_pb2
 from netmap_supervisor.admin import AdminError
 from netmap_supervisor.core_messages import Reconnect
@@ -148,7 +149,7 @@ class OperatorRequests:
             raise AdminError(
                 f"cannot {what} {actor}: this daemon is a node of {control.url}; say --force if you mean it"
             )
-        seconds = _seconds(request.arguments)
+        seconds = _seconds(request.arguments, f"cannot {what} {actor}")
         if what == "freeze":
             self._daemon.tell(actor, internal_pb2.Freeze(seconds=seconds or DEFAULT_FREEZE))
         elif what == "black-hole":
@@ -192,10 +193,8 @@ class OperatorRequests:
             waiting[0].refuse(f"cannot ask dev_control: no answer within {DEV_LIMIT:g} s")
 
 
-def _seconds(arguments: Mapping[str, Any]) -> float:
+def _seconds(arguments: Mapping[str, Any], what: str) -> float:
     try:
-        return min(max(float(arguments.get("seconds", 0.0)), 0.0), MAX_FAULT)
-    except (TypeError, ValueError):
-        raise AdminError(
-            f"cannot break something for {arguments.get('seconds')!r} seconds: not a number"
-        ) from None
+        return bounded(arguments.get("seconds", 0.0), 0.0, MAX_FAULT)
+    except NotANumber as error:
+        raise AdminError(f"{what}: seconds {error}") from None

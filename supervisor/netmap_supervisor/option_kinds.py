@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from netmap_actors.errors import escape
+from netmap_actors.finite import is_number
 
 __all__ = [
     "BadValue",
@@ -95,9 +96,11 @@ def read_text(given: object) -> str:
 
 
 def _demand_reasonable(given: object) -> None:
-    """Raises BadValue for a number so large that it could be neither turned into a float nor shown."""
+    """Raises BadValue for a number that no bound holds, or that could be neither turned into a float nor shown."""
     if isinstance(given, int) and given.bit_length() > _MAX_BITS:
         raise BadValue("the number is too large")
+    if isinstance(given, float) and not is_number(given):
+        raise BadValue(f"{given} is not a finite number")
 
 
 def _type_name(given: object) -> str:

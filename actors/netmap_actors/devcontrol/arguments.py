@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from netmap_actors.errors import NetmapError, escape
+from netmap_actors.finite import is_number
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -46,6 +47,8 @@ def check_arguments(method: Callable[..., object], given: Mapping[str, Any]) -> 
     for name, value in given.items():
         try:
             arguments[name] = msgspec.convert(value, _TYPES[parameters[name].annotation])
+            if isinstance(arguments[name], float) and not is_number(arguments[name]):
+                raise BadArgument(f"{name} of {command}: {value} is not a finite number")
         except msgspec.ValidationError as error:
             raise BadArgument(f"{name} of {command}: {escape(str(error))}") from None
     return arguments

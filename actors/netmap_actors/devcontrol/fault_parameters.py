@@ -8,6 +8,8 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+from netmap_actors.finite import NotANumber, bounded
+
 __all__ = ["BadParameter", "Number", "Text"]
 
 
@@ -26,12 +28,10 @@ class Number:
 
     def check(self, value: Any) -> float:
         """The value. Raises BadParameter."""
-        kinds = (int,) if self.whole else (int, float)
-        # Not a number compares false with every bound.
-        if not isinstance(value, kinds) or not self.least <= value <= self.most:
-            kind = "a whole number" if self.whole else "a number"
-            raise BadParameter(f"is not {kind} from {self.least:.15g} to {self.most:.15g}")
-        return value
+        try:
+            return bounded(value, self.least, self.most, whole=self.whole)
+        except NotANumber as error:
+            raise BadParameter(str(error)) from None
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

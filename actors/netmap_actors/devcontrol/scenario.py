@@ -18,6 +18,7 @@ from netmap_actors.devcontrol.faults import BadFault, make_fault
 from netmap_actors.devcontrol.policy import BadPolicy, parse_policy
 from netmap_actors.devcontrol.policy_text import read_policy_text
 from netmap_actors.errors import ConfigurationError, escape
+from netmap_actors.finite import is_number
 
 if TYPE_CHECKING:
     import random
@@ -200,6 +201,6 @@ def command_names() -> frozenset[str]:
 
 
 def _seconds(value: object, what: str, *, least: float) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not least <= value <= _MOST:
+    if not is_number(value) or not least <= value <= _MOST:
         raise _bad(f"{what} is {escape(str(value), 40)}, it must be seconds, a number from {least:g}")
     return float(value)

@@ -12,7 +12,7 @@ import click
 from click.core import ParameterSource
 
 from netmap_supervisor.cli.dev_orders import ORDERS
-from netmap_supervisor.cli.durations import duration
+from netmap_supervisor.cli.durations import FiniteRange, duration
 from netmap_supervisor.config import working_directory
 from netmap_supervisor.option_kinds import BadValue, Directory
 
@@ -117,7 +117,7 @@ def _user(ctx: click.Context, param: click.Parameter, value: str) -> str:
     "--seed", default=1, show_default=True, type=click.IntRange(0), help="The same one, the same tailnet."
 )
 @click.option(
-    "--churn", default=0.3, show_default=True, type=click.FloatRange(0, 1000), help="Changes per second."
+    "--churn", default=0.3, show_default=True, type=FiniteRange(0, 1000), help="Changes per second."
 )
 @click.option("--scenario", metavar="FILE", help="Nodes, and what happens to them at which second; TOML.")
 @click.option(

@@ -1,18 +1,29 @@
-"""Durations as values of a flag: "90s", "10m"."""
+"""Durations and other numbers as values of a flag: "90s", "10m"."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from netmap_actors.finite import is_number
 from netmap_supervisor.option_kinds import BadValue, Duration
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["duration"]
+__all__ = ["FiniteRange", "duration"]
+
+
+class FiniteRange(click.FloatRange):
+    """A number between bounds; click takes "nan" to be between any two."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        number = float(super().convert(value, param, ctx))
+        if not is_number(number):
+            self.fail(f"{value!r} is not a finite number", param, ctx)
+        return number
 
 
 def duration(minimum: float, maximum: float) -> Callable[[click.Context, click.Parameter, str], float]:

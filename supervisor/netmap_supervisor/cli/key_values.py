@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 import click
+import msgspec
 
 from netmap_supervisor.cli.columns import described
 from netmap_supervisor.cli.terminal import room
@@ -26,8 +26,9 @@ def key_values(
         if not separator or not key.isidentifier() or key in reserved:
             raise click.BadParameter(f"{word!r} is not KEY=VALUE", param_hint="KEY=VALUE")
         try:
-            settings[key] = json.loads(value)
-        except ValueError:
+            # Not the module json, which takes NaN for a number.
+            settings[key] = msgspec.json.decode(value)
+        except (msgspec.MsgspecError, ValueError, RecursionError):
             settings[key] = value
     return settings
 
