@@ -10,8 +10,8 @@ from typing import Final, NamedTuple
 
 __all__ = ["BURST", "NEVER_LIMITED", "RATE", "TELL_EVERY", "LogLimiter", "Suppressed"]
 
-BURST: Final = 30
-"""Lines of one kind that are written at once: every child that starts, ends and starts anew stays below it."""
+BURST: Final = 50
+"""Lines of one kind that are written at once."""
 RATE: Final = 0.5
 """Lines a second of one kind that go on being written."""
 TELL_EVERY: Final = 10.0
@@ -21,6 +21,7 @@ MAX_KINDS: Final = 500
 NEVER_LIMITED: Final = frozenset(
     {
         "actor_exited",
+        "actor_ready",
         "actor_started",
         "child_killed",
         "session_ended",

@@ -17,7 +17,8 @@ SETTINGS = RunSettings(state_dir="/s", runtime_dir="/r")
 CONNECTION = "control_connection"
 
 SHAPE = {
-    "": "version pid uptime_s control netmap connection liveness degraded actors subscribers",
+    "": "version pid uptime_s control netmap connection liveness degraded actors subscribers "
+    "log_lines_suppressed",
     "control": "url embedded server_key",
     "netmap": "state age_s epoch seq peers peers_online peers_unknown domain self",
     "connection": "state generation pid local_address remote_address proxy session_age_s sessions attempts ended "
