@@ -12,8 +12,7 @@ import queue
 import threading
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
+from netmap_actors import shown_json
 from netmap_actors.errors import escape
 from netmap_supervisor import journal
 from netmap_supervisor.log_limiter import LogLimiter
@@ -88,7 +87,7 @@ class Log:
                 "level": level,
                 "event": event,
             }
-            line = msgspec.json.encode({**head, **fields, **head}, enc_hook=str)
+            line = shown_json.encode({**head, **fields, **head}, enc_hook=str)
         else:
             line = _text(stamp, level, event, fields).encode()
         try:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import msgspec
 
+from netmap_actors import shown_json
+
 __all__ = [
     "ActorStatus",
     "ConnectionStatus",
@@ -141,7 +143,7 @@ class StatusReport(msgspec.Struct, frozen=True, kw_only=True):
 
 def encode(report: StatusReport) -> bytes:
     """The documented JSON object."""
-    return msgspec.json.encode(report)
+    return shown_json.encode(report)
 
 
 def decode(data: bytes) -> StatusReport:

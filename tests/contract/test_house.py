@@ -245,3 +245,59 @@ def _logged_events(tree: ast.AST) -> set[str]:
         and isinstance(call.args[0], ast.Constant)
         and isinstance(call.args[0].value, str)
     }
+
+
+BETWEEN_OURSELVES = {
+    "actors/netmap_actors/control/hostinfo.py": "a digest",
+    "actors/netmap_actors/control/node_file.py": "the node's file",
+    "actors/netmap_actors/control/registration.py": "the node's file",
+    "actors/netmap_actors/dev_control.py": "an answer to the Supervisor",
+    "actors/netmap_actors/process/child_log.py": "lines for the Supervisor, which writes them anew",
+    "actors/netmap_actors/shown_json.py": "the encoder itself",
+    "actors/netmap_actors/tailcfg/go_json.py": "requests to the control server, and what is kept of its answers",
+    "supervisor/netmap_supervisor/admin.py": "requests and answers of commands",
+    "supervisor/netmap_supervisor/boot_records.py": "what a child is told at its start",
+    "supervisor/netmap_supervisor/cli/dev_socket.py": "requests of commands",
+    "supervisor/netmap_supervisor/operator_requests.py": "words to children",
+}
+"""Modules whose JSON nobody but our own processes and the control server reads, and what it is."""
+
+
+def test_json_for_others_goes_through_one_encoder() -> None:
+    """Any other leaves characters as they are that a terminal obeys or that hide."""
+    encoder = re.compile(r"\bjson\.(?:encode|Encoder|format|dumps?|JSONEncoder)\(")
+    found = {
+        name
+        for name in offenders(lambda path: encoder.search(path.read_text()))
+        if "/devcontrol/" not in name
+    }
+    assert found == set(BETWEEN_OURSELVES)
+
+
+def test_labels_for_prometheus_are_made_in_one_place() -> None:
+    """Each value of a label that is not a word of ours: Prometheus's format escapes a line break and nothing else."""
+    tree = ast.parse((PACKAGES[0] / "http_endpoint" / "metrics.py").read_text())
+    lists = [
+        node.args[0]
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr == "add_metric"
+    ]
+    plain = [
+        ast.unparse(value)
+        for values in lists
+        if isinstance(values, ast.List)
+        for value in values.elts
+        if not ast.unparse(value).startswith("label(")
+    ]
+    assert len(lists) >= 9
+    assert plain == ["word"]
+
+
+def test_nothing_is_printed_but_through_click() -> None:
+    def prints(path: Path) -> bool:
+        calls = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
+        return any(isinstance(call.func, ast.Name) and call.func.id == "print" for call in calls)
+
+    assert offenders(prints) == []

@@ -4,6 +4,8 @@ import json
 import os
 import threading
 
+import pytest
+
 from netmap_supervisor.log import Log
 from netmap_supervisor.log_limiter import BURST
 

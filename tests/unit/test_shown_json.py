@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
+import unicodedata
 
+import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
+from netmap_actors import shown_json
 from netmap_actors.exports import netmap_json, prometheus_sd
 from netmap_actors.http_endpoint import json_parts, metrics
 from tests.unit.test_exports import netmap_of
@@ -50,7 +56,6 @@ def outputs() -> dict[str, str]:
     }
 
 
-@pytest.mark.xfail(strict=True, reason="a terminal obeys what a control server has put into a name")
 @pytest.mark.parametrize("output", sorted(outputs()))
 def test_no_output_holds_a_character_that_hides(output) -> None:
     assert hides(outputs()[output]) == set()
@@ -67,3 +72,64 @@ def test_metrics_can_be_read() -> None:
     (sample,) = families["netmap_peer_online"].samples
     assert sample.labels["name"].startswith("a")
     assert sample.labels["name"].endswith('\\ " é 日 😀 z')
+
+
+TEXT = st.text(st.characters(exclude_categories=["Cs"]) | st.sampled_from([chr(one) for one in HIDDEN]))
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | TEXT,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXT, inner, max_size=4),
+    max_leaves=20,
+)
+
+
+@given(VALUES)
+def test_whatever_is_shown_is_the_same_value_and_hides_nothing(value) -> None:
+    data = shown_json.encode(value)
+    assert json.loads(data) == msgspec.json.decode(data) == value
+    assert _hidden(data.decode()) == []
+    assert shown_json.escaped(data) == data, "it is written once"
+    assert json.loads(shown_json.indented(value)) == value
+
+
+@given(TEXT)
+def test_json_of_others_stays_the_same_value(text) -> None:
+    for data in (
+        msgspec.json.encode(text),
+        json.dumps(text).encode(),
+        json.dumps(text, ensure_ascii=False).encode(),
+    ):
+        assert json.loads(shown_json.escaped(data)) == text
+        assert _hidden(shown_json.escaped(data).decode()) == []
+
+
+@given(TEXT)
+def test_a_label_hides_nothing_and_what_shows_stays(text) -> None:
+    assert _hidden(shown_json.label(text)) == []
+    if not _hidden(text):
+        assert shown_json.label(text) == text
+
+
+def _hidden(text: str) -> list[str]:
+    return [one for one in text if unicodedata.category(one) in {"Cc", "Cf", "Zl", "Zp", "Cs"}]
+
+
+def test_every_character_that_hides_is_known_as_text_and_as_bytes() -> None:
+    hidden = {number for first, last in shown_json.HIDDEN for number in range(first, last + 1)}
+    for number in (number for number in range(0x110000) if not 0xD800 <= number <= 0xDFFF):
+        character = chr(number)
+        listed = number in hidden
+        assert listed or not _hidden(character), hex(number)
+        assert (shown_json.label(character) != character) == listed, hex(number)
+        if number >= 0x20:  # what is below, JSON has always escaped
+            assert (shown_json.escaped(character.encode()) != character.encode()) == listed, hex(number)
+
+
+def test_half_a_surrogate_is_written_and_comes_back() -> None:
+    name = os.fsdecode(b"/run/\xff\x9b")
+    assert json.loads(shown_json.encode({name: [name, 1, "\x9b"]})) == {name: [name, 1, "\x9b"]}
+    assert shown_json.label(name) == "/run/\\udcff\\udc9b"
+
+
+def test_what_hides_not_costs_nothing() -> None:
+    plain = b'{"name":"web-1.example.ts.net."}'
+    assert shown_json.escaped(plain) is plain

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from netmap_actors import shown_json
 from netmap_actors.exports.nodes import is_chosen, shown_tags
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def document(
 
 def text(document: dict[str, Any]) -> str:
     """One line."""
-    return msgspec.json.encode(document).decode() + "\n"
+    return shown_json.encode(document).decode() + "\n"
 
 
 def same(old: bytes, new: bytes) -> bool:

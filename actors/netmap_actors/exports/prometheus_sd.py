@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
+from netmap_actors import shown_json
 from netmap_actors.exports.nodes import all_nodes, is_chosen, node_addresses, shown_tags
 
 if TYPE_CHECKING:
@@ -85,7 +84,7 @@ def text(
     groups = target_groups(
         netmap, state=state, port=port, tags=tags, online_only=online_only, include_self=include_self
     )
-    return msgspec.json.format(msgspec.json.encode(groups), indent=2).decode() + "\n"
+    return shown_json.indented(groups) + "\n"
 
 
 def _target(address: str, port: int | None) -> str:

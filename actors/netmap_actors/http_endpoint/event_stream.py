@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import msgspec
-
+from netmap_actors import shown_json
 from netmap_actors.http_endpoint.json_parts import json_parts
 from netmap_actors.wire.topics import Kind
 
@@ -24,7 +23,7 @@ COMMENT = b":\n\n"
 
 def encode(event: Event) -> bytes:
     """One event; its JSON has no line break, so it is one `data` line."""
-    data = msgspec.json.encode(event.to_json())
+    data = shown_json.encode(event.to_json())
     return b"id: %d:%d\nevent: %s\ndata: %s\n\n" % (event.epoch, event.seq, event.kind.encode(), data)
 
 
@@ -41,7 +40,7 @@ def snapshot_parts(event: Snapshot) -> Iterator[bytes]:
     yield b'id: %d:%d\nevent: snapshot\ndata: %s,"netmap":' % (
         event.epoch,
         event.seq,
-        msgspec.json.encode(head)[:-1],
+        shown_json.encode(head)[:-1],
     )
     yield from json_parts(netmap)
     yield b"}\n\n"
@@ -49,4 +48,4 @@ def snapshot_parts(event: Snapshot) -> Iterator[bytes]:
 
 def ambiguous(error: AmbiguousName) -> bytes:
     """The last event of a stream that cannot go on: the first netmap has several nodes behind one word."""
-    return b"event: error\ndata: %s\n\n" % msgspec.json.encode({"type": "error", "error": str(error)})
+    return b"event: error\ndata: %s\n\n" % shown_json.encode({"type": "error", "error": str(error)})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from typing import TYPE_CHECKING
 
-import msgspec
+from netmap_actors import shown_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -22,13 +22,13 @@ def json_parts(netmap: Netmap, head: Mapping[str, object] | None = None) -> Iter
     frozen = netmap.frozen()
     rest = {**(head or {}), **frozen.rest_json()}
     peers = (peer.to_json() for peer in frozen.peers.values())
-    return itertools.chain([msgspec.json.encode(rest)[:-1] + b',"peers":'], array_parts(peers), [b"}"])
+    return itertools.chain([shown_json.encode(rest)[:-1] + b',"peers":'], array_parts(peers), [b"}"])
 
 
 def array_parts(items: Iterator[object]) -> Iterator[bytes]:
     """A JSON array of these items, some at a time."""
     before = b"["
     while batch := list(itertools.islice(items, ITEMS_PER_PART)):
-        yield before + msgspec.json.encode(batch)[1:-1]
+        yield before + shown_json.encode(batch)[1:-1]
         before = b","
     yield b"[]" if before == b"[" else b"]"

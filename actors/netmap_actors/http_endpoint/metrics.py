@@ -18,6 +18,8 @@ from prometheus_client.core import (
 )
 from prometheus_client.exposition import choose_encoder
 
+from netmap_actors.shown_json import label
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
@@ -121,7 +123,7 @@ def _peers(netmap: Netmap) -> Iterator[Metric]:
     )
     for viewed in netmap.peers.values():
         peer = viewed.held()
-        whose = [peer.stable_id, peer.name]
+        whose = [label(peer.stable_id), label(peer.name)]
         if peer.online is not None:
             online.add_metric(whose, float(peer.online))
         moment = _unix_seconds(peer.last_seen)
@@ -146,7 +148,7 @@ def _connection(status: Mapping[str, Any]) -> Iterator[Metric]:
     yield CounterMetricFamily("netmap_map_sessions", "Map sessions begun", connection["sessions"])
     ended = CounterMetricFamily("netmap_reconnects", "Connections that ended, by reason", labels=["reason"])
     for reason, count in connection["ended"].items():
-        ended.add_metric([reason], count)
+        ended.add_metric([label(reason)], count)
     yield ended
     yield _gauge(
         "netmap_silence_timeout_seconds",
@@ -156,7 +158,7 @@ def _connection(status: Mapping[str, Any]) -> Iterator[Metric]:
     yield _gauge("netmap_subscribers", "Connections to the updates sockets", status["subscribers"])
     degraded = GaugeMetricFamily("netmap_degraded", "Conditions somebody should know of", labels=["code"])
     for condition in status["degraded"]:
-        degraded.add_metric([condition["code"]], 1.0)
+        degraded.add_metric([label(condition["code"])], 1.0)
     yield degraded
 
 
@@ -169,7 +171,7 @@ def _actors(status: Mapping[str, Any]) -> Iterator[Metric]:
         "netmap_actor_resident_memory_bytes", "Resident memory of the process", labels=["actor"]
     )
     for actor in status["actors"]:
-        name = [actor["name"]]
+        name = [label(actor["name"])]
         up.add_metric(name, float(actor["state"] == "active"))
         restarts.add_metric(name, actor["restarts"])
         if actor["rss_bytes"] is not None:
@@ -183,7 +185,7 @@ def _counters(counters: Mapping[str, Mapping[str, int]]) -> Iterator[Metric]:
     )
     for actor, counted in sorted(counters.items()):
         for name, count in sorted(counted.items()):
-            events.add_metric([actor, name], count)
+            events.add_metric([label(actor), label(name)], count)
     yield events
 
 

@@ -8,8 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 from urllib.parse import parse_qs
 
-import msgspec
-
+from netmap_actors import shown_json
 from netmap_actors.errors import escape
 from netmap_actors.exports import prometheus_sd
 from netmap_actors.http_endpoint.json_parts import array_parts, json_parts
@@ -135,7 +134,7 @@ def not_found() -> Page:
 def healthz(view: View) -> Page:
     """Whether the netmap can be trusted now."""
     status = 200 if view.state == "fresh" else 503
-    return Page(status, JSON, msgspec.json.encode(_head(view) | {"peers": len(view.netmap.peers)}))
+    return Page(status, JSON, shown_json.encode(_head(view) | {"peers": len(view.netmap.peers)}))
 
 
 def sd(view: View, query: Query) -> Page:
@@ -162,7 +161,7 @@ def netmap(view: View, query: Query) -> Page:
     if word is not None:
         found = view.netmap.resolve(word)
         return Page(
-            200, JSON, msgspec.json.encode(_head(view) | {"peer": found.to_json() | {"node": found.json}})
+            200, JSON, shown_json.encode(_head(view) | {"peer": found.to_json() | {"node": found.json}})
         )
     return Page(200, JSON, parts=json_parts(view.netmap, _head(view)))
 

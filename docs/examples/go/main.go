@@ -39,7 +39,7 @@ func main() {
 	runtimeDir := flag.String("runtime-dir", defaultRuntimeDir(), "runtime directory of the daemon")
 	flag.Parse()
 
-	lines := json.NewEncoder(os.Stdout)
+	lines := json.NewEncoder(shown{os.Stdout})
 	replica := &Replica{Print: func(line Line) {
 		if err := lines.Encode(line); err != nil {
 			log.Fatalf("cannot print: %v", err)

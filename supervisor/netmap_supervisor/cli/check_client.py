@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
-import json
 import sys
 import tempfile
 import threading
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from netmap_actors import shown_json
 from netmap_actors.clock import SystemClock
 from netmap_supervisor.cli.columns import described
 from netmap_supervisor.cli.daemon import CommandFailed
@@ -152,7 +152,7 @@ def command(
         outcomes = [dataclasses.replace(one, log="") for one in outcomes]  # nobody will read them
     if json_path is not None:
         made = report.document(outcomes, command=words, limit=limit, started=started)
-        _write(json_path, json.dumps(made, indent=2) + "\n")
+        _write(json_path, shown_json.indented(made) + "\n")
     for line in report.table(outcomes, room()) if outcomes else ():
         click.echo(line)
     click.echo(report.summary(outcomes))

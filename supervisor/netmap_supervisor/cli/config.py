@@ -6,8 +6,8 @@ import os
 from typing import TYPE_CHECKING, Any
 
 import click
-import msgspec
 
+from netmap_actors import shown_json
 from netmap_actors.errors import ConfigurationError
 from netmap_supervisor.cli.option_flags import config_file_flag, given_flags, run_flags
 from netmap_supervisor.config import Layer, load
@@ -66,7 +66,7 @@ def show(config_file: str | None, origin: bool, as_json: bool, **flags: Any) -> 
             one.option.path: {"value": one.value, "layer": one.layer.value, "where": one.where}
             for one in settings
         }
-        click.echo(msgspec.json.encode(listed))
+        click.echo(shown_json.encode(listed))
         return
     table = ""
     for one in settings:
@@ -86,7 +86,7 @@ def print_example() -> None:
 @command.command("schema")
 def print_schema() -> None:
     """Print the JSON Schema of the configuration file, for editors."""
-    click.echo(msgspec.json.format(msgspec.json.encode(schema()), indent=2))
+    click.echo(shown_json.indented(schema()))
 
 
 def _origin(setting: Setting) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ipaddress
-import json
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
+from netmap_actors import shown_json
 from netmap_supervisor.cli.dev_orders import ORDERS
 from netmap_supervisor.cli.durations import FiniteRange, duration
 from netmap_supervisor.config import working_directory
@@ -261,4 +261,4 @@ def _announce(server: Announcement) -> None:
 
 
 def _log(event: str, **fields: object) -> None:
-    click.echo(json.dumps({"event": event} | fields, default=str), err=True)
+    click.echo(shown_json.encode({"event": event} | fields, enc_hook=str), err=True)

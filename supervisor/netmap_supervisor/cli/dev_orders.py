@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import datetime
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from netmap_actors import shown_json
 from netmap_actors.clock import SystemClock
 from netmap_actors.errors import escape
 from netmap_supervisor.cli.columns import table
@@ -179,7 +179,7 @@ def seen(kind: str | None, follow: bool, as_json: bool, socket_path: Path) -> No
             since = clock.wall() - clock.boottime()
             for event in events:
                 after = max(after, event["at"])
-                click.echo(json.dumps(event) if as_json else _seen_line(event, since))
+                click.echo(shown_json.encode(event) if as_json else _seen_line(event, since))
             if not follow or wait_until(lambda: interruption.asked, _FOLLOW, clock):
                 return
 
@@ -306,4 +306,4 @@ def _lines(lines: Iterable[str]) -> None:
 
 
 def _print_json(value: Any) -> None:
-    click.echo(json.dumps(value, indent=2))
+    click.echo(shown_json.indented(value))

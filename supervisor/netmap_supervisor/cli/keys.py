@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-import msgspec
 
+from netmap_actors import shown_json
 from netmap_actors.curve_keys import generate, is_key, write_secret
 from netmap_actors.errors import ConfigurationError, escape
 from netmap_supervisor.cli.columns import table
@@ -131,7 +131,7 @@ def show(as_json: bool, config_file: str | None, **flags: Any) -> None:
     for problem in found["problems"]:
         click.echo(f"warning: admits nobody: {escape(problem)}", err=True)
     if as_json:
-        click.echo(msgspec.json.encode(clients))
+        click.echo(shown_json.encode(clients))
     elif clients:
         rows = [(one["name"], one["public_key"]) for one in clients]
         click.echo("\n".join(table(_COLUMNS, rows, room())))

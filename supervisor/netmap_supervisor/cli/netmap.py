@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import click
-import msgspec
 
+from netmap_actors import shown_json
 from netmap_actors.errors import escape
 from netmap_actors.exports import netmap_json
 from netmap_actors.subscriber import NoSuchNode, Subscriber
@@ -88,7 +88,7 @@ def _find(subscriber: Subscriber, word: str) -> Peer:
 
 def _show(peer: Peer, *, as_json: bool) -> None:
     if as_json:
-        click.echo(msgspec.json.encode(peer.to_json() | {"node": peer.json}))
+        click.echo(shown_json.encode(peer.to_json() | {"node": peer.json}))
         return
     for name, value in peer.to_json().items():
         if name == "online":

@@ -10,8 +10,8 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import click
-import msgspec
 
+from netmap_actors import shown_json
 from netmap_actors.clock import SystemClock
 from netmap_supervisor.boot_records import environment_for
 from netmap_supervisor.process_signals import GROUP_SIGNALS
@@ -86,9 +86,9 @@ class RunView:
         if self._starts == 0:
             return
         record = {"level": level, "event": event, "fields": dict(fields)}
-        line = msgspec.json.encode(record, enc_hook=str)
+        line = shown_json.encode(record, enc_hook=str)
         if len(line) > MAX_LINE:
-            line = msgspec.json.encode(record | {"fields": {}})
+            line = shown_json.encode(record | {"fields": {}})
         if not self._write(line + b"\n") and not (self._start_again() and self._write(line + b"\n")):
             self.dropped += 1
 

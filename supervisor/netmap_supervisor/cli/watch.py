@@ -6,8 +6,8 @@ import sys
 from typing import TYPE_CHECKING
 
 import click
-import msgspec
 
+from netmap_actors import shown_json
 from netmap_actors.subscriber import EventFilter, Subscriber
 from netmap_actors.wire.topics import Kind
 from netmap_supervisor.cli.daemon import require_allowed, status_or_none
@@ -90,7 +90,7 @@ def _json_lines(runtime_dir: Path, kinds: tuple[str, ...], peers: tuple[str, ...
     with Subscriber(runtime_dir) as subscriber:
         for event in subscriber:
             if wanted.passes(event):
-                out.write(msgspec.json.encode(event.to_json()) + b"\n")
+                out.write(shown_json.encode(event.to_json()) + b"\n")
                 out.flush()
 
 

@@ -1,0 +1,96 @@
+"""The one encoder of what people and programs get: JSON, and labels, in which no character hides or commands.
+
+A terminal obeys C1 controls as it obeys escapes, marks of direction turn a line round, and what has no width makes two
+names look the same. JSON may write each as an escape and stays the same value (RFC 8259, section 7). Not here: text for
+people (`errors.escape`), and JSON between our own processes, which nobody looks at.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["encode", "escaped", "indented", "label"]
+
+HIDDEN: Final = (
+    (0x00, 0x1F),
+    (0x7F, 0x9F),
+    (0xAD, 0xAD),
+    (0x34F, 0x34F),
+    (0x600, 0x605),
+    (0x61C, 0x61C),
+    (0x6DD, 0x6DD),
+    (0x70F, 0x70F),
+    (0x890, 0x891),
+    (0x8E2, 0x8E2),
+    (0x115F, 0x1160),
+    (0x17B4, 0x17B5),
+    (0x180E, 0x180E),
+    (0x200B, 0x200F),
+    (0x2028, 0x202E),
+    (0x2060, 0x206F),
+    (0x3164, 0x3164),
+    (0xFEFF, 0xFEFF),
+    (0xFFA0, 0xFFA0),
+    (0xFFF9, 0xFFFB),
+    (0x110BD, 0x110BD),
+    (0x110CD, 0x110CD),
+    (0x13430, 0x1343F),
+    (0x1BCA0, 0x1BCA3),
+    (0x1D173, 0x1D17A),
+    (0xE0000, 0xE007F),
+)
+"""Unicode's controls, format characters and separators of lines (Cc, Cf, Zl, Zp), and letters that show as nothing."""
+
+_CLASS: Final = "".join(f"{chr(first)}-{chr(last)}" for first, last in HIDDEN)
+_IN_TEXT: Final = re.compile(f"[{_CLASS}\ud800-\udfff]")
+# Of most characters the first byte says already that they show.
+_IN_UTF8: Final = re.compile(
+    rb"\x7f|\xc2[\x80-\x9f\xad]|\xcd\x8f|\xd8[\x80-\x85\x9c]|\xdb\x9d|\xdc\x8f"
+    rb"|\xe0(?:\xa2[\x90\x91]|\xa3\xa2)|\xe1(?:\x85[\x9f\xa0]|\x9e[\xb4\xb5]|\xa0\x8e)"
+    rb"|\xe2(?:\x80[\x8b-\x8f\xa8-\xae]|\x81[\xa0-\xaf])|\xe3\x85\xa4"
+    rb"|\xef(?:\xbb\xbf|\xbe\xa0|\xbf[\xb9-\xbb])"
+    rb"|\xf0(?:\x91\x82\xbd|\x91\x83\x8d|\x93\x90[\xb0-\xbf]|\x9b\xb2[\xa0-\xa3]|\x9d\x85[\xb3-\xba])"
+    rb"|\xf3\xa0[\x80\x81][\x80-\xbf]"
+)
+
+
+def encode(value: object, enc_hook: Callable[[Any], Any] | None = None) -> bytes:
+    """The value as compact JSON; what JSON has no type for goes through `enc_hook`."""
+    try:
+        data = msgspec.json.encode(value, enc_hook=enc_hook)
+    except UnicodeEncodeError:
+        # Half a surrogate, as in the name of a file that is no UTF-8. Slower, and as right.
+        plain = msgspec.to_builtins(value, enc_hook=enc_hook, str_keys=True)
+        return escaped(json.dumps(plain, separators=(",", ":")).encode())
+    return escaped(data)
+
+
+def indented(value: object) -> str:
+    """The value as JSON over several lines, for people."""
+    return msgspec.json.format(encode(value), indent=2).decode()
+
+
+def escaped(data: bytes) -> bytes:
+    """JSON with every character that hides written as an escape; the same value. `data` has to be JSON in UTF-8.
+
+    They stand in strings only, for JSON has no other place for them.
+    """
+    if data.isascii():
+        return data.replace(b"\x7f", b"\\u007f") if b"\x7f" in data else data
+    return _IN_UTF8.sub(lambda found: _as_escape(found[0].decode()), data)
+
+
+def label(text: str) -> str:
+    r"""A value for a label of Prometheus, which has no escapes for it: `\x1b`, say, as text to be seen."""
+    return _IN_TEXT.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+
+
+def _as_escape(character: str) -> bytes:
+    return json.dumps(character)[1:-1].encode()
