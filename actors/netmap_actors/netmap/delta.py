@@ -59,6 +59,8 @@ class Statistics(msgspec.Struct, frozen=True):
     bad_patches: int
     """Patches that could not be read; their peers are in quarantine until they are sent whole."""
     bad_profiles: int
+    left_out: int
+    """Messages to people, and profiles nobody refers to, that were too many."""
 
 
 class _Ourselves(NamedTuple):
@@ -205,6 +207,16 @@ class Netmap:
         return self._profiles.shown
 
     @property
+    def profiles_kept(self) -> int:
+        """Profiles that are held, shown or not."""
+        return self._profiles.kept
+
+    @property
+    def messages_left_out(self) -> int:
+        """Messages to people that are not shown, for they are too many or too long."""
+        return self._documents.left_out
+
+    @property
     def control_time(self) -> str:
         """The server's clock as last told, RFC 3339; "" for never."""
         return self._documents.control_time
@@ -241,6 +253,7 @@ class Netmap:
             ignored_unknown_ids=self._ignored,
             bad_patches=self._bad_patches,
             bad_profiles=self._profiles.bad,
+            left_out=self._documents.left_out + self._profiles.left_out,
         )
 
     def pieces(self) -> list[bytes]:

@@ -14,6 +14,7 @@ import msgspec
 
 from netmap_actors.netmap.changes import Document, DocumentChanged, DomainChanged
 from netmap_actors.netmap.node_json import members, same_json, with_members
+from netmap_actors.tailcfg.bounds import MAX_MESSAGE_BYTES, MAX_MESSAGES, MAX_TEXT, check_filters
 from netmap_actors.tailcfg.go_json import decode, encode, is_set, is_zero_time
 from netmap_actors.tailcfg.map_response import DisplayMessage, DisplayMessageAction
 from netmap_actors.web_url import BadUrl
@@ -48,7 +49,10 @@ class DocumentState(msgspec.Struct, frozen=True):
     filters: dict[str, bytes] | None = None
     """Chunk name -> rules; None before the first message of the first session."""
     health: tuple[str, ...] = ()
+    health_left_out: int = 0
     messages: dict[str, bytes] = {}
+    messages_left_out: int = 0
+    """Of those that came since all of them were dropped last."""
     settings: dict[str, bytes] = {}
     domain: str = ""
 
@@ -87,13 +91,20 @@ class Documents:
         settings = _settings(state.settings, response)
         if response.keep_alive:
             return msgspec.structs.replace(state, settings=settings)
+        messages, messages_left_out = state.messages, state.messages_left_out
+        if response.display_messages:
+            messages, left_out = self._messages(messages, response.display_messages)
+            messages_left_out = left_out + (messages_left_out if _keeps(response.display_messages) else 0)
+        told = response.health
         return DocumentState(
             dns=_replaced(state.dns, response.dns_config),
             ssh_policy=_replaced(state.ssh_policy, response.ssh_policy),
             derp_map=_derp_map(state.derp_map, response.derp_map),
             filters=_filters({} if state.filters is None else state.filters, response),
-            health=state.health if response.health is None else tuple(response.health),
-            messages=_patched(state.messages, response.display_messages, self._checked),
+            health=state.health if told is None else tuple(_shortened(text) for text in told[:MAX_MESSAGES]),
+            health_left_out=state.health_left_out if told is None else max(0, len(told) - MAX_MESSAGES),
+            messages=messages,
+            messages_left_out=messages_left_out,
             settings=settings,
             domain=response.domain or state.domain,
         )
@@ -152,6 +163,30 @@ class Documents:
             out[Document.HEALTH] = _object(shown) if shown else b""
         return out
 
+    @property
+    def left_out(self) -> int:
+        """Messages to people that are not shown: too many, or too long."""
+        return self._state.health_left_out + self._state.messages_left_out
+
+    def _messages(
+        self, old: dict[str, bytes], patch: Mapping[str, msgspec.Raw]
+    ) -> tuple[dict[str, bytes], int]:
+        """Messages after a patch, and how many of it are left out: who is shown goes on being shown."""
+        dropped = {name: value for name, value in patch.items() if not is_set(value)}
+        kept = _patched(old, dropped)
+        left_out = 0
+        told: dict[str, msgspec.Raw] = {}
+        for name, value in patch.items():
+            if name == _ALL or not is_set(value):
+                continue
+            new = name not in kept and name not in told
+            too_long = len(name) > MAX_TEXT or len(memoryview(value)) > MAX_MESSAGE_BYTES
+            if too_long or (new and len(kept.keys() | told.keys()) >= MAX_MESSAGES):
+                left_out += 1
+            else:
+                told[name] = value
+        return _patched(kept, told, self._checked), left_out
+
     def _checked(self, message: bytes) -> bytes:
         action = decode(DisplayMessage, message).primary_action
         if action is None:
@@ -193,6 +228,15 @@ def earlier(text: str, seconds: float) -> str:
     return moment.isoformat().replace("+00:00", "Z")
 
 
+def _shortened(text: str) -> str:
+    return text if len(text) <= MAX_TEXT else text[:MAX_TEXT] + "…"
+
+
+def _keeps(patch: Mapping[str, msgspec.Raw]) -> bool:
+    """Whether this patch leaves what there was before."""
+    return _ALL not in patch or is_set(patch[_ALL])
+
+
 def _object(values: Mapping[str, bytes]) -> bytes:
     return encode({name: msgspec.Raw(values[name]) for name in sorted(values)})
 
@@ -221,7 +265,10 @@ def _patched(
 def _filters(old: dict[str, bytes], response: MapResponse) -> dict[str, bytes]:
     if is_set(response.packet_filter):
         old = {**old, _BASE: bytes(response.packet_filter)}
-    return _patched(old, response.packet_filters)
+    new = _patched(old, response.packet_filters)
+    if new is not old:
+        check_filters(new)
+    return new
 
 
 def _derp_map(old: bytes, delta: msgspec.Raw) -> bytes:

@@ -5,16 +5,18 @@ Not here: who refers to whom (`peer_table.user_references`). Rule: tailscale: co
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING
 
 from netmap_actors.netmap.changes import Profile, UserProfilesChanged
 from netmap_actors.netmap.node_json import same_json
 from netmap_actors.slices import each
+from netmap_actors.tailcfg.bounds import MAX_PROFILES_AT_ONCE, MAX_UNREFERENCED_PROFILES
 from netmap_actors.tailcfg.go_json import NotGoJson, decode, is_set
 from netmap_actors.tailcfg.map_response import UserProfile
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Mapping
+    from collections.abc import Generator, Iterable, Mapping, Sequence
     from collections.abc import Set as AbstractSet
 
     import msgspec
@@ -29,6 +31,8 @@ class Profiles:
         self._known: dict[int, Profile] = {}
         self._shown: dict[int, Profile] = {}
         self._self_user = 0
+        self.left_out = 0
+        """Profiles that were not read or not kept: nobody refers to so many."""
         self.bad = 0
         """Profiles that could not be read; the rest of their message counts."""
 
@@ -37,8 +41,8 @@ class Profiles:
         """The profiles somebody refers to, by user id."""
         return self._shown
 
-    def read(self, given: Iterable[msgspec.Raw]) -> Generator[None, None, list[Profile]]:
-        """The profiles of one message, in slices; nothing changes by it."""
+    def read(self, given: Sequence[msgspec.Raw]) -> Generator[None, None, list[Profile]]:
+        """The profiles of one message, in slices; nothing changes by it. Of too many only the first are read."""
         profiles: list[Profile] = []
 
         def add(data: msgspec.Raw) -> None:
@@ -46,7 +50,8 @@ class Profiles:
             if profile is not None:
                 profiles.append(profile)
 
-        yield from each(given, add)
+        self.left_out += max(0, len(given) - MAX_PROFILES_AT_ONCE)
+        yield from each(itertools.islice(given, MAX_PROFILES_AT_ONCE), add)
         return profiles
 
     def change(
@@ -68,12 +73,32 @@ class Profiles:
             to_see |= self._shown.keys()
             self._known = {}
         for profile in given:
+            # Again at the end: what was told last is forgotten last.
+            self._known.pop(profile.id, None)
             self._known[profile.id] = profile
             to_see.add(profile.id)
         if self_user != self._self_user:
             to_see |= {self_user, self._self_user}
             self._self_user = self_user
-        return self._settle(to_see, references)
+        changed = self._settle(to_see, references)
+        self._forget()
+        return changed
+
+    @property
+    def kept(self) -> int:
+        """How many there are, shown or not."""
+        return len(self._known)
+
+    def _forget(self) -> None:
+        """Drop the oldest of those nobody refers to, when they are too many: some at a time, for it looks at all."""
+        spare = len(self._known) - len(self._shown)
+        if spare <= MAX_UNREFERENCED_PROFILES:
+            return
+        too_many = spare - MAX_UNREFERENCED_PROFILES * 9 // 10
+        oldest = (user for user in self._known if user not in self._shown)
+        for user in list(itertools.islice(oldest, too_many)):
+            del self._known[user]
+        self.left_out += too_many
 
     def _settle(self, to_see: Iterable[int], references: Mapping[int, int]) -> UserProfilesChanged | None:
         upserted: list[Profile] = []

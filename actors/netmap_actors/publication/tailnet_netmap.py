@@ -95,6 +95,11 @@ class TailnetNetmap:
         return _applied(done.updates, keep_alive=done.keep_alive)
 
     @property
+    def messages_left_out(self) -> int:
+        """Messages of the control server to people that are not shown, for they are too many or too long."""
+        return self._netmap.messages_left_out
+
+    @property
     def clock_skew_s(self) -> float:
         """The server's wall clock minus ours, as its words about it prove; 0 when they may agree within a minute."""
         return self._netmap.clock_skew_s

@@ -208,6 +208,7 @@ class Publisher(ActorBase):
         counters["bad_map_responses"] = publication.bad
         counters["suppressed"] = self._netmap.statistics.suppressed
         counters["hidden_peers"] = self._netmap.statistics.hidden
+        counters["left_out"] = self._netmap.statistics.left_out
         counters["unknown_ids"] = self._netmap.statistics.ignored_unknown_ids
         fronts = self._open_fronts()
         counters["answers_completed"] = sum(front.answers_completed for front in fronts)
@@ -293,6 +294,7 @@ class Publisher(ActorBase):
             facts.peers,
             quarantined,
             hidden,
+            left_out := self._netmap.messages_left_out,
         )
         self._tell_age(now)
         if shown != self._shown:
@@ -312,6 +314,13 @@ class Publisher(ActorBase):
                 )
             else:
                 self.healed("peer_hidden")
+            if left_out:
+                self.degraded(
+                    "messages_left_out",
+                    f"{left_out} messages of the control server are not shown: they are too many or too long",
+                )
+            else:
+                self.healed("messages_left_out")
             self.heartbeat_now()
         self._tell_clock_skew()
         self._arm()

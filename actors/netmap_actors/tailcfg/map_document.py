@@ -13,6 +13,7 @@ from typing import Final
 import msgspec
 
 from netmap_actors.errors import BadMapResponse, escape
+from netmap_actors.tailcfg.bounds import check_bounds, check_number_of_values
 from netmap_actors.tailcfg.go_json import GoStruct, Int64, NotGoJson, decode, go_name, is_set
 from netmap_actors.tailcfg.map_response import Debug, DisplayMessage, MapResponse
 from netmap_actors.tailcfg.nesting import MAX_NESTING, is_deeper_than
@@ -96,6 +97,7 @@ def _decode(data: bytes) -> MapResponse:
         _check_utf8(data)
         if not _OBJECT_BEGINS.match(data):
             raise NotGoJson("cannot read MapResponse: it is not an object")
+        check_number_of_values(data)
         response = decode(MapResponse, data)
         if is_deeper_than(MAX_NESTING, data):
             raise NotGoJson(f"cannot read MapResponse: it is nested more than {MAX_NESTING} deep")
@@ -155,6 +157,7 @@ def _checked(response: MapResponse) -> MapResponse:
 
 def _check_fields(response: MapResponse) -> None:
     """The kind of every raw field, and whatever must be right for the message to have one meaning."""
+    check_bounds(response)
     for name in _OBJECTS:
         _check_kind(name, getattr(response, name), b"{")
     _check_kind("packet_filter", response.packet_filter, b"[")

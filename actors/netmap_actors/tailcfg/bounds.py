@@ -1,0 +1,132 @@
+"""How much of each kind a control server may send: the one rule for every list and map of a MapResponse.
+
+What decides (nodes, filters, names, relays, logins) is refused as a whole when it is too much: a part of it would be a
+netmap that says something else. What is only told to people (Health, DisplayMessages, profiles of users nobody refers
+to) is cut and counted: too many words must not take the netmap down. The bounds are many times what the largest
+tailnets have. Not here: how many peers there may be (`limits.max_peers`).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from netmap_actors.tailcfg.go_json import NotGoJson, go_name
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    import msgspec
+
+    from netmap_actors.tailcfg.map_response import MapResponse
+
+__all__ = [
+    "MAX_FILTERS",
+    "MAX_MESSAGES",
+    "MAX_MESSAGE_BYTES",
+    "MAX_PROFILES_AT_ONCE",
+    "MAX_TEXT",
+    "MAX_UNREFERENCED_PROFILES",
+    "Bound",
+    "check_bounds",
+    "check_filters",
+    "check_number_of_values",
+]
+
+
+class Bound(NamedTuple):
+    """What one part may be."""
+
+    values: int
+    """Values in lists and objects: commas are counted, those in texts, too."""
+    size: int
+    """Bytes of JSON."""
+
+
+_NODE: Final = Bound(50_000, 1 << 20)
+"""A router of a large network has some thousand AllowedIPs, an app connector some more."""
+_FILTER: Final = Bound(4_000_000, 64 << 20)
+_SMALL: Final = Bound(10_000, 1 << 20)
+
+BOUNDS: Final = {
+    "node": _NODE,
+    "derp_map": Bound(200_000, 16 << 20),
+    "dns_config": Bound(200_000, 16 << 20),
+    "packet_filter": _FILTER,
+    "ssh_policy": Bound(500_000, 16 << 20),
+    "tka_info": _SMALL,
+    "control_dial_plan": _SMALL,
+    "client_version": _SMALL,
+}
+"""Of the parts that are one document."""
+_NODES: Final = ("peers", "peers_changed", "peers_changed_patch")
+_TEXTS: Final = ("domain", "domain_data_plane_audit_log_id")
+
+MAX_FILTERS: Final = 10_000
+"""Named packet filters that deltas may add up to; all of them together are bounded as one is."""
+MAX_TEXT: Final = 4096
+"""Characters of a name, or of a line of Health."""
+MAX_MESSAGES: Final = 100
+"""Lines of Health, and DisplayMessages, that are shown: more nobody reads."""
+MAX_MESSAGE_BYTES: Final = 16 << 10
+"""Bytes of one DisplayMessage."""
+MAX_PROFILES_AT_ONCE: Final = 200_000
+"""Profiles that are read of one message."""
+MAX_UNREFERENCED_PROFILES: Final = 10_000
+"""Profiles that are kept although no node refers to them: its node may come later."""
+
+_VALUES_ALWAYS: Final = 2_000_000
+_BYTES_PER_VALUE: Final = 16
+
+
+def check_number_of_values(data: bytes) -> None:
+    """Raises NotGoJson for a document that is little but values: each would be an object many times its size."""
+    number = data.count(b",")
+    most = _VALUES_ALWAYS + len(data) // _BYTES_PER_VALUE
+    if number > most:
+        raise NotGoJson(
+            f"cannot use MapResponse: its {len(data)} bytes hold {number} values, at most {most} may be"
+        )
+
+
+def check_bounds(response: MapResponse) -> None:
+    """Raises NotGoJson for a part that is too much."""
+    for name, bound in BOUNDS.items():
+        _check(f"its {go_name(name)}", getattr(response, name), bound)
+    for name in _NODES:
+        _check_nodes(go_name(name), getattr(response, name) or ())
+    for name in _TEXTS:
+        if len(getattr(response, name)) > MAX_TEXT:
+            raise NotGoJson(
+                f"cannot use MapResponse: its {go_name(name)} is longer than {MAX_TEXT} characters"
+            )
+    check_filters(response.packet_filters or {})
+
+
+def check_filters(filters: Mapping[str, msgspec.Raw | bytes]) -> None:
+    """Raises NotGoJson for too many of them, or too much in all of them."""
+    size = sum(len(memoryview(rules)) + len(name) for name, rules in filters.items())
+    values = sum(_commas(rules) for rules in filters.values())
+    if len(filters) > MAX_FILTERS or size > _FILTER.size or values > _FILTER.values:
+        raise NotGoJson(
+            f"cannot use MapResponse: its PacketFilters are {len(filters)} with {size} bytes and about {values} "
+            f"values; {MAX_FILTERS}, {_FILTER.size} and {_FILTER.values} may be"
+        )
+
+
+def _check_nodes(name: str, nodes: Iterable[msgspec.Raw]) -> None:
+    for node in nodes:
+        # So short it cannot hold too many.
+        if len(memoryview(node)) > _NODE.values:
+            _check(f"a node in {name}", node, _NODE)
+
+
+def _check(what: str, value: msgspec.Raw, bound: Bound) -> None:
+    size = len(memoryview(value))
+    if size > bound.size:
+        raise NotGoJson(f"cannot use MapResponse: {what} has {size} bytes, and {bound.size} may be")
+    if size > bound.values and _commas(value) > bound.values:
+        raise NotGoJson(f"cannot use MapResponse: {what} has more than {bound.values} values")
+
+
+def _commas(value: msgspec.Raw | bytes) -> int:
+    return bytes(value).count(b",")
