@@ -7,7 +7,6 @@ people (`errors.escape`), and JSON between our own processes, which nobody looks
 
 from __future__ import annotations
 
-import json
 import re
 from typing import TYPE_CHECKING, Any, Final
 
@@ -66,7 +65,9 @@ def encode(value: object, enc_hook: Callable[[Any], Any] | None = None) -> bytes
     try:
         data = msgspec.json.encode(value, enc_hook=enc_hook)
     except UnicodeEncodeError:
-        # Half a surrogate, as in the name of a file that is no UTF-8. Slower, and as right.
+        # Half a surrogate, as in the name of a file that is no UTF-8: rare, slower, and as right.
+        import json  # noqa: PLC0415
+
         plain = msgspec.to_builtins(value, enc_hook=enc_hook, str_keys=True)
         return escaped(json.dumps(plain, separators=(",", ":")).encode())
     return escaped(data)
@@ -93,4 +94,5 @@ def label(text: str) -> str:
 
 
 def _as_escape(character: str) -> bytes:
-    return json.dumps(character)[1:-1].encode()
+    units = character.encode("utf-16-be")
+    return b"".join(b"\\u%02x%02x" % (units[at], units[at + 1]) for at in range(0, len(units), 2))

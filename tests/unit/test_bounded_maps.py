@@ -9,6 +9,7 @@ import pytest
 from netmap_actors.errors import BadMapResponse
 from netmap_actors.netmap import Document
 from netmap_actors.tailcfg import check_map_response_shape, decode_map_response, encode
+from netmap_actors.tailcfg.bounds import MAX_PROFILES_AT_ONCE, MAX_UNREFERENCED_PROFILES
 from tests.unit.netmap_replica import Replica
 
 MANY = 10_000
@@ -68,6 +69,23 @@ def test_profiles_nobody_refers_to_are_bounded_and_the_others_stay() -> None:
     # The newest are among those that are kept: their nodes may come with the next message.
     netmap.then(PeersChanged=[{"ID": 2, "StableID": "b", "User": 7 * MANY + MANY - 1}])
     assert 7 * MANY + MANY - 1 in netmap.profiles
+
+
+def test_a_profile_without_end_is_left_out_and_the_netmap_goes_on() -> None:
+    netmap = Replica()
+    profiles = [{"ID": 5, "LoginName": "ann", "Groups": ["g"] * 100_000}, {"ID": 6, "LoginName": "bob"}]
+    netmap.first(Peers=[{"ID": n, "StableID": f"n{n}", "User": n} for n in (5, 6)], UserProfiles=profiles)
+    assert list(netmap.profiles) == [6]
+    assert netmap.netmap.statistics.left_out == 1
+    assert len(netmap.peers) == 2
+
+
+def test_more_profiles_than_are_read_of_one_message_are_counted() -> None:
+    netmap = Replica()
+    number = MAX_PROFILES_AT_ONCE + 50
+    netmap.first(UserProfiles=[{"ID": one} for one in range(1, number + 1)])
+    assert netmap.netmap.statistics.left_out + netmap.netmap.profiles_kept == number
+    assert netmap.netmap.profiles_kept <= MAX_UNREFERENCED_PROFILES
 
 
 OVER = {

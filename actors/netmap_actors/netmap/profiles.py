@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from netmap_actors.netmap.changes import Profile, UserProfilesChanged
 from netmap_actors.netmap.node_json import same_json
 from netmap_actors.slices import each
-from netmap_actors.tailcfg.bounds import MAX_PROFILES_AT_ONCE, MAX_UNREFERENCED_PROFILES
+from netmap_actors.tailcfg.bounds import MAX_PROFILE_BYTES, MAX_PROFILES_AT_ONCE, MAX_UNREFERENCED_PROFILES
 from netmap_actors.tailcfg.go_json import NotGoJson, decode, is_set
 from netmap_actors.tailcfg.map_response import UserProfile
 
@@ -32,7 +32,7 @@ class Profiles:
         self._shown: dict[int, Profile] = {}
         self._self_user = 0
         self.left_out = 0
-        """Profiles that were not read or not kept: nobody refers to so many."""
+        """Profiles that were not read or not kept: too long, or more than anybody refers to."""
         self.bad = 0
         """Profiles that could not be read; the rest of their message counts."""
 
@@ -46,6 +46,9 @@ class Profiles:
         profiles: list[Profile] = []
 
         def add(data: msgspec.Raw) -> None:
+            if len(memoryview(data)) > MAX_PROFILE_BYTES:
+                self.left_out += 1
+                return
             profile = self._read(bytes(data)) if is_set(data) else None
             if profile is not None:
                 profiles.append(profile)

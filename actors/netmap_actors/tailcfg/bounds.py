@@ -24,6 +24,7 @@ __all__ = [
     "MAX_MESSAGES",
     "MAX_MESSAGE_BYTES",
     "MAX_PROFILES_AT_ONCE",
+    "MAX_PROFILE_BYTES",
     "MAX_TEXT",
     "MAX_UNREFERENCED_PROFILES",
     "Bound",
@@ -44,7 +45,7 @@ class Bound(NamedTuple):
 
 _NODE: Final = Bound(50_000, 1 << 20)
 """A router of a large network has some thousand AllowedIPs, an app connector some more."""
-_FILTER: Final = Bound(4_000_000, 64 << 20)
+_FILTER: Final = Bound(2_000_000, 32 << 20)
 _SMALL: Final = Bound(10_000, 1 << 20)
 
 BOUNDS: Final = {
@@ -71,6 +72,8 @@ MAX_MESSAGE_BYTES: Final = 16 << 10
 """Bytes of one DisplayMessage."""
 MAX_PROFILES_AT_ONCE: Final = 200_000
 """Profiles that are read of one message."""
+MAX_PROFILE_BYTES: Final = 64 << 10
+"""Bytes of one profile."""
 MAX_UNREFERENCED_PROFILES: Final = 10_000
 """Profiles that are kept although no node refers to them: its node may come later."""
 
