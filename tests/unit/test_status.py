@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 
+import msgspec
 import pytest
 
 from netmap_actors.exit_reason import ExitReason
 from netmap_actors.wire import internal_pb2
 from netmap_supervisor import status
+from netmap_supervisor.cli.status import lines
 from netmap_supervisor.report import Own, make_report
 from netmap_supervisor.run_settings import RunSettings
+from tests.unit.shown_netmap import report as some_report
 from tests.unit.simulated_shell import SimulatedShell
 
 SETTINGS = RunSettings(state_dir="/s", runtime_dir="/r")
@@ -228,3 +231,9 @@ def test_addresses_and_key_come_from_the_connection_and_the_key_stays() -> None:
     report = shown(shell)
     assert report["connection"]["local_address"] is None
     assert report["control"]["server_key"] == "mkey:00"
+
+
+@pytest.mark.parametrize(("number", "told"), [(0, False), (11_494, True)])
+def test_what_was_left_out_of_the_log_is_said_when_something_was(number, told) -> None:
+    said = "\n".join(lines(msgspec.structs.replace(some_report(), log_lines_suppressed=number), 200))
+    assert ("11494 lines left out" in said) is told

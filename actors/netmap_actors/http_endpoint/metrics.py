@@ -156,6 +156,11 @@ def _connection(status: Mapping[str, Any]) -> Iterator[Metric]:
         liveness["silence_timeout_s"],
     )
     yield _gauge("netmap_subscribers", "Connections to the updates sockets", status["subscribers"])
+    yield CounterMetricFamily(
+        "netmap_supervisor_log_lines_suppressed",
+        "Lines left out of the log, more than are written of their kind",
+        status.get("log_lines_suppressed", 0),
+    )
     degraded = GaugeMetricFamily("netmap_degraded", "Conditions somebody should know of", labels=["code"])
     for condition in status["degraded"]:
         degraded.add_metric([label(condition["code"])], 1.0)

@@ -119,6 +119,8 @@ def _facts(report: StatusReport) -> Iterator[tuple[str, str]]:
         detail = f": {escape(last.detail, _MAX_TEXT)}" if last.detail else ""
         yield "last end", f"{escape(last.reason, 40)} at {escape(last.at, 40)}{detail}"
     yield "bus", f"epoch {netmap.epoch} seq {netmap.seq}, {_counted(report.subscribers)}"
+    if report.log_lines_suppressed:
+        yield "log", f"{report.log_lines_suppressed} lines left out: too many of their kind"
     for one in report.degraded:
         yield "degraded", f"{escape(one.text, _MAX_TEXT)} (since {escape(one.since, 40)})"
 
