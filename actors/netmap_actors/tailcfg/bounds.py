@@ -61,11 +61,13 @@ BOUNDS: Final = {
 """Of the parts that are one document."""
 _NODES: Final = ("peers", "peers_changed", "peers_changed_patch")
 _TEXTS: Final = ("domain", "domain_data_plane_audit_log_id")
+_MAX_NAME: Final = 1 << 16
+"""Characters of each of these."""
 
 MAX_FILTERS: Final = 10_000
 """Named packet filters that deltas may add up to; all of them together are bounded as one is."""
 MAX_TEXT: Final = 4096
-"""Characters of a name, or of a line of Health."""
+"""Characters of a line of Health, or of the id of a message."""
 MAX_MESSAGES: Final = 100
 """Lines of Health, and DisplayMessages, that are shown: more nobody reads."""
 MAX_MESSAGE_BYTES: Final = 16 << 10
@@ -98,9 +100,9 @@ def check_bounds(response: MapResponse) -> None:
     for name in _NODES:
         _check_nodes(go_name(name), getattr(response, name) or ())
     for name in _TEXTS:
-        if len(getattr(response, name)) > MAX_TEXT:
+        if len(getattr(response, name)) > _MAX_NAME:
             raise NotGoJson(
-                f"cannot use MapResponse: its {go_name(name)} is longer than {MAX_TEXT} characters"
+                f"cannot use MapResponse: its {go_name(name)} is longer than {_MAX_NAME} characters"
             )
     check_filters(response.packet_filters or {})
 
