@@ -18,14 +18,13 @@ import pytest
 
 from tests.availability import unavailable
 from tests.system.control import joined
-from tests.system.daemon import PROGRAM
+from tests.system.daemon import PROGRAM, Daemon
 from tests.waiting import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from tests.system.control import Control
-    from tests.system.daemon import Daemon
 
 LIMIT = 20.0
 UNSHARED = ("unshare", "--mount", "--propagation", "private", "--", "sh", "-c")
@@ -387,6 +386,59 @@ def test_a_daemon_that_comes_later_is_waited_for(
     with following(running, "hosts", "-o", str(out), err=tmp_path / "err"):
         running.start()
         wait_text(out, "State: fresh", 30.0)
+
+
+@pytest.mark.xfail(strict=True, reason="a file that is mounted cannot be renamed over, and is never written")
+def test_a_file_that_is_mounted_by_itself_is_written_in_place(
+    control: Control, quiet: Daemon, tmp_path: Path, private_mounts: None
+) -> None:
+    """As `-v ./hosts:/run/hosts` gives it to a container."""
+    outside, inside, err = tmp_path / "outside", tmp_path / "inside", tmp_path / "err"
+    outside.write_text("# long before\n" * 10_000)
+    outside.chmod(0o640)
+    inside.touch()
+    inode = outside.stat().st_ino
+    command = [
+        *PROGRAM,
+        "export",
+        "hosts",
+        "--follow",
+        "-o",
+        str(inside),
+        f"--runtime-dir={quiet.runtime_dir}",
+    ]
+    script = f"mount --bind {outside} {inside} && exec {shlex.join(command)}"
+    with err.open("wb") as errors:
+        process = subprocess.Popen([*UNSHARED, script], stderr=errors)
+    try:
+        wait_text(outside, "State: fresh")
+        control.server.tailnet.add_node("added")
+        wait_text(outside, "\tadded.")
+        control.server.tailnet.remove_node("added")
+        wait_for(lambda: "added" not in outside.read_text(), LIMIT, "the node is gone from the file")
+        assert "long before" not in outside.read_text()
+        process.terminate()
+        assert process.wait(LIMIT) == 0
+    finally:
+        process.kill()
+        process.wait()
+    assert (outside.stat().st_ino, outside.stat().st_mode & 0o777) == (inode, 0o640)
+    assert inside.read_text() == "", "only the mount was written to"
+    assert err.read_text().count("in place") == 1, "what may be seen half is said, once"
+    assert not list(tmp_path.glob(".netmap-export*"))
+
+
+@pytest.mark.xfail(strict=True, reason="it waits for ever without a word")
+def test_who_is_waited_for_is_said(tmp_path: Path) -> None:
+    err = tmp_path / "err"
+    with Daemon() as nobody:
+        nobody.terminate()
+        with following(nobody, "hosts", "-o", str(tmp_path / "hosts"), err=err) as process:
+            said = wait_for(err.read_text, LIMIT, "a word")
+            assert f"waiting for a daemon in {nobody.runtime_dir}" in said
+            assert "--runtime-dir" in said
+            process.terminate()
+            assert process.wait(LIMIT) == 0
 
 
 def test_a_directory_that_comes_later_is_a_warning_until_then(

@@ -8,6 +8,8 @@ import signal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pytest
+
 from netmap_supervisor import Subscriber
 from tests.system.daemon import children_of
 from tests.waiting import wait_for
@@ -39,6 +41,22 @@ def test_the_daemon_makes_it_anew_and_is_found_again(embedded: Daemon) -> None:
     assert len(list(Path(f"/proc/{embedded.pid}/fd").iterdir())) == descriptors
     assert embedded.terminate() == 0
     assert not embedded.running()
+
+
+@pytest.mark.xfail(strict=True, reason="the log says 0 and the process ends with 1")
+def test_the_log_tells_the_status_it_ends_with(embedded: Daemon) -> None:
+    embedded.wait_fresh()
+    shutil.rmtree(embedded.runtime_dir)
+    wait_for(lambda: embedded.status() is not None, LIMIT, "a daemon that can be reached again")
+    assert embedded.events("stopped") == [], "it goes on"
+    shutil.rmtree(embedded.runtime_dir)
+    embedded.runtime_dir.touch()
+    assert embedded.wait(LIMIT) == 1
+    [last] = embedded.events("stopped")
+    assert (last["exit_code"], last["level"]) == (1, "error")
+    assert last["detail"].startswith(
+        f"cannot go on: the runtime directory {embedded.runtime_dir} was removed"
+    )
 
 
 def test_without_a_place_for_it_the_daemon_ends_and_says_why(embedded: Daemon) -> None:

@@ -1,0 +1,167 @@
+"""The daemon as the first process of a container: orphans become its children, and signals find it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.availability import unavailable
+from tests.system.daemon import Daemon, children_of
+from tests.waiting import wait_for
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+LIMIT = 20.0
+FIRST = ("unshare", "--pid", "--fork", "--kill-child", "--mount-proc")
+ORPHANS = 40
+LEAVE_ORPHANS = f"""
+import os, time
+for number in range({ORPHANS}):
+    if os.fork() == 0:
+        if os.fork() == 0:
+            time.sleep(0.3 + number / 100)
+            os._exit(number)
+        os._exit(0)
+    os.wait()
+"""
+SUBREAPER = """
+import ctypes, os, sys
+assert ctypes.CDLL(None).prctl(36, 1, 0, 0, 0) == 0
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+"""prctl(2): PR_SET_CHILD_SUBREAPER, which outlives execve(2)."""
+
+
+def state_of(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return ""
+
+
+def actors_of(daemon: Daemon) -> dict[int, list[bytes]]:
+    """The command lines of its own children."""
+    found = {}
+    for pid in children_of(daemon.pid):
+        with contextlib.suppress(OSError):
+            words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+            if b"netmap_actors" in words:
+                found[pid] = words
+    return found
+
+
+def strangers_of(daemon: Daemon) -> set[int]:
+    """Its other children, dead or alive."""
+    return set(children_of(daemon.pid)) - actors_of(daemon).keys()
+
+
+class FirstProcess(Daemon):
+    """A daemon that is process 1 of a namespace of its own; its commands are given outside."""
+
+    def start(self) -> FirstProcess:
+        self._prefix = FIRST
+        super().start()
+        self._prefix = ()
+        return self
+
+    @property
+    def pid(self) -> int:
+        """As seen from here."""
+        return wait_for(lambda: children_of(self.process.pid), LIMIT, "the daemon")[0]
+
+
+@pytest.fixture
+def first() -> Iterator[FirstProcess]:
+    if os.geteuid() != 0 or shutil.which("nsenter") is None:
+        unavailable("a process namespace needs root, unshare and nsenter")
+    with FirstProcess("--dev-churn=0") as daemon:
+        yield daemon
+
+
+def leave_orphans(daemon: Daemon) -> None:
+    inside = ["nsenter", "-t", str(daemon.pid), "-p", "--", sys.executable, "-c", LEAVE_ORPHANS]
+    subprocess.run(inside, check=True, timeout=LIMIT)
+
+
+@pytest.mark.xfail(strict=True, reason="orphans stay as zombies")
+@pytest.mark.netns
+def test_orphans_are_reaped_and_how_a_child_ended_is_known(first: FirstProcess) -> None:
+    first.wait_fresh()
+    assert "NSpid:" in Path(f"/proc/{first.pid}/status").read_text()
+    for _ in range(2):
+        before = len(actors_of(first))
+        leave_orphans(first)
+        wait_for(lambda: len(strangers_of(first)) > ORPHANS // 2, LIMIT, "orphans")
+        # Its own end in the middle of theirs: the status of the one must not be taken by who reaps the others.
+        [publisher] = [pid for pid, words in actors_of(first).items() if b"publisher" in words]
+        os.kill(publisher, signal.SIGKILL)
+        first.wait_event("child_exited", LIMIT, actor="publisher", signal=9)
+        first.wait_fresh()
+        assert len(actors_of(first)) == before
+        wait_for(lambda: not strangers_of(first), LIMIT, "no orphan left, dead or alive")
+    os.kill(first.pid, signal.SIGTERM)
+    assert first.wait(LIMIT) == 0
+
+
+@pytest.mark.xfail(strict=True, reason="what the shell before it left behind stays as a zombie")
+@pytest.mark.parametrize("prefix", [
+    ("sh", "-c", 'sleep 0.5 & exec "$@"', "sh"),
+    (sys.executable, "-c", SUBREAPER, "/bin/sh", "-c", '(sleep 3 & sleep 3.2 &) ; exec "$@"', "sh"),
+])  # fmt: skip
+def test_what_was_started_before_it_is_reaped(prefix: tuple[str, ...]) -> None:
+    """An entry point that leaves something in the background and becomes the daemon; a subreaper (prctl(2))."""
+    daemon = Daemon("--dev-churn=0", prefix=prefix)
+    daemon.start()
+    daemon._prefix = ()
+    with daemon:
+        strangers = wait_for(
+            lambda: [
+                pid for pid in children_of(daemon.pid) if Path(f"/proc/{pid}/comm").read_text() == "sleep\n"
+            ],
+            LIMIT,
+            "what the shell left",
+        )
+        daemon.wait_fresh()
+        wait_for(lambda: not any(state_of(pid) for pid in strangers), LIMIT, "no zombie")
+        assert daemon.terminate() == 0
+
+
+@pytest.mark.netns
+def test_the_first_process_is_stopped_by_a_signal_that_comes_early(first: FirstProcess) -> None:
+    """To process 1 the kernel gives no signal that it has not asked for: one that comes before must not be lost."""
+    blocked = 1 << (signal.SIGTERM - 1)
+
+    def asked() -> bool:
+        fields = dict(
+            line.split(":", 1) for line in Path(f"/proc/{first.pid}/status").read_text().splitlines()
+        )
+        return bool((int(fields["SigBlk"], 16) | int(fields["SigCgt"], 16)) & blocked)
+
+    wait_for(asked, LIMIT, "somebody who takes the signal", every=0.001)
+    began = time.monotonic()
+    os.kill(first.pid, signal.SIGTERM)
+    assert first.wait(LIMIT) == 0
+    assert time.monotonic() - began < 5.0
+    assert not first.events("up")
+
+
+@pytest.mark.xfail(strict=True, reason="it waits for the process that has the same number here")
+@pytest.mark.netns
+def test_stop_from_another_process_namespace_ends_when_the_daemon_has(first: FirstProcess) -> None:
+    first.wait_fresh()
+    assert (first.status() or {})["pid"] == 1
+    pid = first.pid
+    done = first.command("stop", limit=30.0)
+    assert done.returncode == 0, done.stderr
+    assert state_of(pid) in {"", "Z"}
+    assert first.wait(LIMIT) == 0
