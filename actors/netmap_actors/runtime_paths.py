@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import ipaddress
 import os
-import warnings
+import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from netmap_actors.errors import ConfigurationError
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
 __all__ = [
     "ENVIRONMENT_VARIABLE",
@@ -31,47 +33,66 @@ PUBLIC_DIRECTORY = "pub"
 """Below the runtime directory: the one directory a subscriber needs to reach."""
 
 _NAME = "netmap-supervisor"
+_LOGINS = Path("/run/user")
+"""Where logind makes a directory for each user who is logged in (pam_systemd(8))."""
+_LAST_RESORT = Path("/tmp")  # noqa: S108  # only where it is ours
 
 
 def default_runtime_dir(environment: Mapping[str, str] | None = None) -> Path:
     """The runtime directory when nobody names one.
 
-    $NETMAP_SUPERVISOR_RUNTIME_DIR, then $RUNTIME_DIRECTORY (systemd.exec(5); the first of several), then
-    /run/netmap-supervisor for root and the user's own runtime directory for everybody else.
+    $NETMAP_SUPERVISOR_RUNTIME_DIR, then /run/netmap-supervisor for root and a place below the user's own runtime
+    directory for everybody else. Not $RUNTIME_DIRECTORY (systemd.exec(5)): that is the directory of whatever unit asks.
+    Raises ConfigurationError when that place is somebody else's.
     """
     env = os.environ if environment is None else environment
     if named := env.get(ENVIRONMENT_VARIABLE):
         return Path(named)
-    if given := env.get("RUNTIME_DIRECTORY"):
-        return Path(given.split(":")[0])
-    if os.geteuid() == 0:
-        return Path("/run") / _NAME
-    # Loaded here: only this last resort needs it.
-    from platformdirs import user_runtime_path  # noqa: PLC0415
-
-    return _quietly(user_runtime_path, _NAME)
+    return _default_place(env) / _NAME
 
 
 def dev_control_socket(environment: Mapping[str, str] | None = None) -> Path:
     """The command socket of a control server that runs alone, when nobody names one.
 
     $NETMAP_DEV_CONTROL_SOCKET, then in a directory of its own beside the daemon's: they are no part of each other.
+    Raises ConfigurationError as above.
     """
     env = os.environ if environment is None else environment
     if named := env.get(DEV_CONTROL_VARIABLE):
         return Path(named)
-    if os.geteuid() == 0:
-        return Path("/run") / f"{_NAME}-dev" / "dev-control.sock"
-    from platformdirs import user_runtime_path  # noqa: PLC0415  # as above
-
-    return _quietly(user_runtime_path, f"{_NAME}-dev") / "dev-control.sock"
+    return _default_place(env) / f"{_NAME}-dev" / "dev-control.sock"
 
 
-def _quietly(find: Callable[[str], Path], name: str) -> Path:
-    """Without its warning where XDG_RUNTIME_DIR is not set: the place is named in every answer."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)
-        return find(name)
+def _default_place(env: Mapping[str, str]) -> Path:
+    """/run for root. For a user what the login says, then what a login has made, as for cron, then one in /tmp.
+
+    Our own rule and no library's: the daemon and its subscribers have to come to the same answer, whatever is
+    installed beside either.
+    """
+    uid = os.geteuid()
+    if uid == 0:
+        return Path("/run")
+    if Path(given := env.get("XDG_RUNTIME_DIR", "")).is_absolute():
+        return Path(given)
+    login, last = _LOGINS / str(uid), _LAST_RESORT / f"runtime-{uid}"
+    if _is_directory_of(login, uid):
+        return login
+    # Whoever made it could put sockets of his own there, and we would believe them.
+    if _is_directory_of(last, uid) is False:
+        raise ConfigurationError(
+            f"cannot use {last}, where the sockets belong without a login: somebody else has made it; have it removed, "
+            f"or name a directory of yours with --runtime-dir, {ENVIRONMENT_VARIABLE} or XDG_RUNTIME_DIR"
+        )
+    return last
+
+
+def _is_directory_of(path: Path, uid: int) -> bool | None:
+    """None when there is nothing, or nothing can be seen of it."""
+    try:
+        found = os.lstat(path)
+    except OSError:
+        return None
+    return stat.S_ISDIR(found.st_mode) and found.st_uid == uid
 
 
 def updates_path(runtime_dir: Path) -> Path:

@@ -18,14 +18,17 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from netmap_actors.errors import ConfigurationError, escape
+from netmap_actors.runtime_paths import default_runtime_dir
 from netmap_supervisor.config_options import (
     ENVIRONMENT_PREFIX,
     OPTIONS,
     PROGRAM,
+    SERVICE_VARIABLES,
     TABLES,
     Option,
-    default_paths,
+    default_path,
     option,
+    user_directory,
 )
 from netmap_supervisor.network_kinds import is_loopback
 from netmap_supervisor.option_kinds import BadValue, absolute, show_duration
@@ -44,6 +47,7 @@ __all__ = [
     "default_config_file",
     "load",
     "runtime_dir",
+    "without_service",
     "working_directory",
 ]
 
@@ -126,13 +130,8 @@ def default_config_file(environment: Mapping[str, str]) -> Path | None:
         return Path(given.split(":")[0]) / "config.toml"
     if os.geteuid() == 0:
         return Path("/etc") / PROGRAM / "config.toml"
-    # Loaded here: only this last resort needs it.
-    from platformdirs import user_config_path  # noqa: PLC0415
-
-    try:
-        return user_config_path(PROGRAM) / "config.toml"
-    except RuntimeError:
-        return None  # a user without a home has no file of his own
+    found = user_directory(environment, "XDG_CONFIG_HOME", ".config")
+    return None if found is None else found / "config.toml"
 
 
 def load(
@@ -160,8 +159,8 @@ def load(
         _from_flags(flags, base, problems),
         _from_environment(environment, base, problems),
         {} if file is None else _from_file(document or {}, file, problems),
-        _defaults(environment, problems),
     ]
+    layers.append(_defaults(environment, problems, settled=frozenset().union(*layers)))
     settings: dict[str, Setting] = {}
     for name in OPTIONS:
         found = (layer[name] for layer in layers if name in layer)
@@ -179,7 +178,8 @@ def load(
 def runtime_dir(flag: str | None, environment: Mapping[str, str]) -> Path:
     """The runtime directory of the daemon a command talks to: flag, variable, default; no file is read.
 
-    A daemon whose file names another one is found with the flag. Raises BadConfiguration.
+    A daemon whose file names another one is found with the flag. A unit's own directory is none of the daemon's:
+    systemd's variables are not read. Raises BadConfiguration, ConfigurationError.
     """
     problems: list[Problem] = []
     row = option("runtime_dir")
@@ -187,10 +187,15 @@ def runtime_dir(flag: str | None, environment: Mapping[str, str]) -> Path:
     layers = [_from_flags(given, working_directory(), problems)]
     if variable := environment.get(row.variable):
         layers.append(_from_environment({row.variable: variable}, working_directory(), problems))
-    layers.append(_defaults(environment, problems))
     if problems:
         raise BadConfiguration(problems)
-    return Path(next(layer[row.name].value for layer in layers if row.name in layer))
+    found = next((layer[row.name].value for layer in layers if row.name in layer), None)
+    return default_runtime_dir(environment) if found is None else Path(found)
+
+
+def without_service(environment: Mapping[str, str]) -> dict[str, str]:
+    """Without what systemd says of the unit a command is called in, which need not be the daemon's."""
+    return {name: value for name, value in environment.items() if name not in SERVICE_VARIABLES}
 
 
 def working_directory() -> Path:
@@ -260,11 +265,20 @@ def _from_file(document: Mapping[str, Any], file: Path, problems: list[Problem])
     return reading.found
 
 
-def _defaults(environment: Mapping[str, str], problems: list[Problem]) -> dict[str, Setting]:
+def _defaults(
+    environment: Mapping[str, str], problems: list[Problem], settled: frozenset[str]
+) -> dict[str, Setting]:
     reading = _Reading(Layer.DEFAULT, problems)
     for row in OPTIONS.values():
         reading.found[row.name] = Setting(row, row.default, Layer.DEFAULT, "")
-    for name, (path, source) in default_paths(environment).items():
+    for name in ("state_dir", "runtime_dir"):
+        if name in settled:
+            continue
+        try:
+            path, source = default_path(name, environment)
+        except ConfigurationError as error:
+            reading.complain(option(name).path, str(error))
+            continue
         if path:
             reading.take(option(name), path, working_directory(), source)
     if directory := environment.get("CREDENTIALS_DIRECTORY"):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import pwd
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,17 @@ from netmap_supervisor.run_settings import EMBEDDED
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["ENVIRONMENT_PREFIX", "OPTIONS", "TABLES", "Option", "default_state_dir", "option"]
+__all__ = [
+    "ENVIRONMENT_PREFIX",
+    "OPTIONS",
+    "SERVICE_VARIABLES",
+    "TABLES",
+    "Option",
+    "default_path",
+    "default_state_dir",
+    "option",
+    "user_directory",
+]
 
 ENVIRONMENT_PREFIX = "NETMAP_SUPERVISOR_"
 PROGRAM = "netmap-supervisor"
@@ -215,7 +226,7 @@ _ROWS = (
         kind=kinds.Directory(),
         default="",
         help="Directory of the node's keys (0700)",
-        default_text="$STATE_DIRECTORY; root: /var/lib/netmap-supervisor; else the user's state directory",
+        default_text="for `run` $STATE_DIRECTORY; root: /var/lib/netmap-supervisor; else the user's state directory",
     ),
     Option(
         name="runtime_dir",
@@ -224,7 +235,7 @@ _ROWS = (
         kind=kinds.Directory(room=_SOCKET_ROOM, flag="--runtime-dir"),
         default="",
         help="Directory of the sockets; commands find the daemon by it",
-        default_text="$RUNTIME_DIRECTORY; root: /run/netmap-supervisor; else the user's runtime directory",
+        default_text="for `run` $RUNTIME_DIRECTORY; root: /run/netmap-supervisor; else the user's runtime directory",
     ),
     Option(
         name="socket_group",
@@ -344,29 +355,48 @@ def option(name: str) -> Option:
     return OPTIONS[name]
 
 
+SERVICE_VARIABLES = (
+    "CONFIGURATION_DIRECTORY",
+    "CREDENTIALS_DIRECTORY",
+    "RUNTIME_DIRECTORY",
+    "STATE_DIRECTORY",
+)
+"""What systemd sets for a unit (systemd.exec(5)), whichever it is: of ours only for `run`."""
+
+
 def default_state_dir(environment: Mapping[str, str]) -> Path | None:
-    """The state directory when nobody names one."""
+    """The state directory when nobody names one; None for a user without a home."""
     if given := environment.get("STATE_DIRECTORY"):
         return Path(given.split(":")[0])
     if os.geteuid() == 0:
         return Path("/var/lib") / PROGRAM
-    # Loaded here: only this last resort needs it.
-    from platformdirs import user_state_path  # noqa: PLC0415
-
-    try:
-        found = user_state_path(PROGRAM)
-    except RuntimeError:
-        return None  # a user without a home, as in a container
-    return found if found.is_absolute() else None  # older versions of platformdirs leave the ~ there instead
+    return user_directory(environment, "XDG_STATE_HOME", ".local/state")
 
 
-def default_paths(environment: Mapping[str, str]) -> dict[str, tuple[str, str]]:
-    """Defaults that depend on the machine, by option, each with what decided."""
-    state = "$STATE_DIRECTORY" if environment.get("STATE_DIRECTORY") else ""
-    runtime = "$RUNTIME_DIRECTORY" if environment.get("RUNTIME_DIRECTORY") else ""
+def user_directory(environment: Mapping[str, str], variable: str, below_home: str) -> Path | None:
+    """Ours in a user's directory of one kind (XDG Base Directory Specification); None for a user without a home."""
+    # A relative path is to be ignored, says the specification.
+    if Path(given := environment.get(variable, "")).is_absolute():
+        return Path(given) / PROGRAM
+    home = environment.get("HOME", "")
+    if not home:
+        try:
+            home = pwd.getpwuid(os.geteuid()).pw_dir
+        except KeyError:
+            return None  # as in a container
+    return Path(home) / below_home / PROGRAM if Path(home).is_absolute() else None
+
+
+def default_path(name: str, environment: Mapping[str, str]) -> tuple[str, str]:
+    """The default of `state_dir` or `runtime_dir`, which depends on the machine, and what decided.
+
+    Looked for only where nobody has named one. Raises ConfigurationError.
+    """
+    if name == "state_dir":
+        decided = "$STATE_DIRECTORY" if environment.get("STATE_DIRECTORY") else ""
+        return str(default_state_dir(environment) or ""), decided
+    if given := environment.get("RUNTIME_DIRECTORY"):
+        return given.split(":")[0], "$RUNTIME_DIRECTORY"
     # The variable of the option itself was looked at before: it is another layer.
     rest = {key: value for key, value in environment.items() if key != option("runtime_dir").variable}
-    return {
-        "state_dir": (str(default_state_dir(environment) or ""), state),
-        "runtime_dir": (str(default_runtime_dir(rest)), runtime),
-    }
+    return str(default_runtime_dir(rest)), ""
