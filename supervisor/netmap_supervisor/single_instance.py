@@ -211,8 +211,8 @@ def hidden(directory: Path) -> str | None:
     except PermissionError:
         owner = _owner(directory)
         whose = "another user" if owner is None else f"user {owner}"
-        who = "its user" if owner is None else owner
-        return f"cannot look into {directory}: it belongs to {whose}; run this command as {who}, or as root"
+        who = "root" if owner == "root" else f"{owner or 'its user'}, or as root"
+        return f"cannot look into {directory}: it belongs to {whose}; run this command as {who}"
     except OSError:
         return None
     return None

@@ -83,7 +83,6 @@ def test_a_stranger_is_told_whose_daemon_it_is(daemon: Daemon, words: tuple[str,
     assert daemon.status() is not None
 
 
-@pytest.mark.xfail(strict=True, reason="nobody is said to be admitted, by who may not look")
 @pytest.mark.parametrize("member", [True, False])
 @pytest.mark.parametrize("words", [("list",), ("list", "--json"), ("server",), ("revoke", "web")])
 def test_whose_keys_they_are_is_said_to_who_may_not_look(
@@ -98,7 +97,6 @@ def test_whose_keys_they_are_is_said_to_who_may_not_look(
     assert "admitted" not in done.stderr
 
 
-@pytest.mark.xfail(strict=True, reason='"as root, or as root"')
 def test_root_is_named_once(daemon: Daemon) -> None:
     done = as_somebody(daemon, SOMEBODY, "status")
     assert done.stderr.count("as root") == 1

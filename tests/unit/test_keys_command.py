@@ -27,7 +27,9 @@ SOMEBODY = 4242
 
 @pytest.fixture(autouse=True)
 def nobody_elses_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
-    monkeypatch.setenv("CONFIGURATION_DIRECTORY", str(tmp_path))
+    settings = tmp_path / "config.toml"
+    settings.touch()
+    monkeypatch.setenv("NETMAP_SUPERVISOR_CONFIG", str(settings))
     with tempfile.TemporaryDirectory(prefix="nm-", dir="/tmp") as directory:
         monkeypatch.setenv(OPTIONS["runtime_dir"].variable, directory)
         yield

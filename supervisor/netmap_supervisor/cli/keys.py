@@ -21,8 +21,8 @@ from netmap_supervisor.cli.option_flags import (
     state_dir_flag,
 )
 from netmap_supervisor.cli.terminal import room
-from netmap_supervisor.config import Layer, load, runtime_dir
-from netmap_supervisor.single_instance import is_locked
+from netmap_supervisor.config import Layer, load, without_service
+from netmap_supervisor.single_instance import hidden, is_locked
 from netmap_supervisor.subscriber_keys import carry_out, somebody_elses, user_name
 from netmap_supervisor.text_layout import Column
 
@@ -150,11 +150,13 @@ def server(config_file: str | None, **flags: Any) -> None:
 
 def _order(config_file: str | None, flags: dict[str, Any], **words: str) -> dict[str, Any]:
     """What comes of an order to the keys: the daemon's answer, or that of its files where none runs."""
-    configuration = load(given_flags(flags), os.environ, config_file=config_file)
-    state_dir, directory = Path(configuration.value("state_dir")), _runtime_dir(configuration)
+    configuration = load(given_flags(flags), without_service(os.environ), config_file=config_file)
+    state_dir, directory = Path(configuration.value("state_dir")), Path(configuration.value("runtime_dir"))
     if is_locked(directory) and _is_meant(configuration, directory, state_dir):
         done: dict[str, Any] = order(directory, "keys", **words)
         return done
+    if configuration.settings["state_dir"].layer is Layer.DEFAULT and (why := hidden(directory)) is not None:
+        raise CommandFailed(why)
     keys = state_dir / "curve"
     if words["do"] in {"allow", "revoke"}:
         _refuse_somebody_elses([keys / "allowed", keys, state_dir], state_dir.parent, words["do"])
@@ -162,11 +164,6 @@ def _order(config_file: str | None, flags: dict[str, Any], **words: str) -> dict
         _refuse_somebody_elses([keys, state_dir], state_dir.parent, words["do"])
     found: dict[str, Any] = _failing(lambda: carry_out(keys, words))
     return found
-
-
-def _runtime_dir(configuration: Configuration) -> Path:
-    setting = configuration.settings["runtime_dir"]
-    return Path(setting.value) if setting.layer is not Layer.DEFAULT else runtime_dir(None, os.environ)
 
 
 def _is_meant(configuration: Configuration, directory: Path, state_dir: Path) -> bool:
