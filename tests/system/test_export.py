@@ -388,7 +388,6 @@ def test_a_daemon_that_comes_later_is_waited_for(
         wait_text(out, "State: fresh", 30.0)
 
 
-@pytest.mark.xfail(strict=True, reason="a file that is mounted cannot be renamed over, and is never written")
 def test_a_file_that_is_mounted_by_itself_is_written_in_place(
     control: Control, quiet: Daemon, tmp_path: Path, private_mounts: None
 ) -> None:
@@ -428,7 +427,6 @@ def test_a_file_that_is_mounted_by_itself_is_written_in_place(
     assert not list(tmp_path.glob(".netmap-export*"))
 
 
-@pytest.mark.xfail(strict=True, reason="it waits for ever without a word")
 def test_who_is_waited_for_is_said(tmp_path: Path) -> None:
     err = tmp_path / "err"
     with Daemon() as nobody:

@@ -6,6 +6,7 @@ import itertools
 import os
 import signal
 import stat
+import tempfile
 import threading
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from netmap_supervisor.cli.daemon import CommandFailed
 from netmap_supervisor.cli.export_pacing import GAP, LONG_RUN, RETRY, CommandRuns, Writing
 from netmap_supervisor.cli.interruption import Interruption
 from netmap_supervisor.cli.output_file import OutputFile
+from tests.availability import unavailable
 from tests.waiting import wait_for
 
 # When it is written
@@ -312,3 +314,18 @@ def test_the_end_of_a_child_wakes_up_and_ends_nothing(tmp_path: Path) -> None:
         assert os.read(interruption.fileno(), 1) == bytes([signal.SIGCHLD])
         interruption.drain()
         assert not interruption.asked
+
+
+def test_a_directory_behind_a_link_to_another_file_system_is_no_mount_of_the_file(tmp_path: Path) -> None:
+    """As /var/run leads to /run: what lies there is replaced as a whole."""
+    if Path("/dev/shm").stat().st_dev == tmp_path.stat().st_dev:
+        unavailable("there is one file system only")
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as other:
+        (tmp_path / "link").symlink_to(other)
+        told: list[str] = []
+        file = OutputFile(tmp_path / "link" / "hosts", told.append)
+        assert file.update(b"old\n", equal)
+        inode = file.path.stat().st_ino
+        assert file.update(b"new\n", equal)
+        assert file.path.read_bytes() == b"new\n"
+        assert (file.path.stat().st_ino != inode, told) == (True, [])

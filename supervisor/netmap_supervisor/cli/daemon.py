@@ -21,6 +21,7 @@ __all__ = [
     "CommandFailed",
     "NotRunning",
     "ask_status",
+    "is_running",
     "order",
     "require_allowed",
     "require_running",
@@ -79,10 +80,15 @@ def require_allowed(runtime_dir: Path) -> None:
         raise CommandFailed(why)
 
 
+def is_running(runtime_dir: Path) -> bool:
+    """Whether somebody holds the runtime directory, or may. Raises CommandFailed when we may not subscribe."""
+    require_allowed(runtime_dir)
+    return is_locked(runtime_dir) or hidden(runtime_dir) is not None
+
+
 def require_running(runtime_dir: Path) -> None:
     """Raises NotRunning when nobody holds the runtime directory, CommandFailed when we may not subscribe."""
-    require_allowed(runtime_dir)
-    if not is_locked(runtime_dir) and hidden(runtime_dir) is None:
+    if not is_running(runtime_dir):
         raise NotRunning(
             f"cannot reach the daemon: none is running in {runtime_dir}; start one with `netmap-supervisor run`, or "
             "name its directory with --runtime-dir"

@@ -16,10 +16,10 @@ from netmap_actors.exports import hosts, netmap_json, prometheus_sd
 from netmap_actors.exports.host_names import host_name
 from netmap_actors.subscriber import Subscriber
 from netmap_supervisor.cli.change_command import ChangeCommand
-from netmap_supervisor.cli.daemon import CommandFailed, require_allowed, require_running
+from netmap_supervisor.cli.daemon import CommandFailed, is_running, require_running
 from netmap_supervisor.cli.durations import duration
 from netmap_supervisor.cli.exit_codes import ExitCode
-from netmap_supervisor.cli.export_follow import Follower, warn
+from netmap_supervisor.cli.export_follow import Follower, tell, warn
 from netmap_supervisor.cli.option_flags import runtime_dir_flag
 from netmap_supervisor.cli.output_file import OutputFile
 from netmap_supervisor.config import working_directory
@@ -194,7 +194,8 @@ def command(
 
     A netmap that is not fresh is written all the same and says so, with a warning on standard error; when there is
     none, nothing is written. FILE is replaced as a whole, with its mode kept; a symbolic link is refused, and a file
-    that says the same already is not touched. With --follow it goes on over restarts of the daemon and waits for one
+    that says the same already is not touched. One that is mounted by itself, as into a container, cannot be replaced
+    and is written in place. With --follow it goes on over restarts of the daemon and waits for one
     that is not there yet; changes within a second are written together.
 
     \b
@@ -212,7 +213,7 @@ def command(
     if output is None and (follow or words is not None):
         raise click.UsageError(f"{'--follow' if follow else '--exec'} needs a file: --output FILE")
     chosen = Choice(tags, online_only, port, include_self, suffixes)
-    file = OutputFile(working_directory() / output) if output is not None else None
+    file = OutputFile(working_directory() / output, warn) if output is not None else None
     run = ChangeCommand(words, file.path) if words is not None and file is not None else None
     if follow:
         assert file is not None
@@ -255,7 +256,10 @@ def _follow(
     limit: float | None,
     runtime_dir: Path,
 ) -> None:
-    require_allowed(runtime_dir)
+    if not is_running(runtime_dir):
+        tell(
+            f"waiting for a daemon in {runtime_dir}: none is running there; --runtime-dir names another place"
+        )
     clock = SystemClock()
     told = "fresh"
 

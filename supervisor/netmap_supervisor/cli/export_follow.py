@@ -21,15 +21,20 @@ if TYPE_CHECKING:
     from netmap_actors.subscriber import Subscriber
     from netmap_supervisor.cli.change_command import ChangeCommand
 
-__all__ = ["Follower", "warn"]
+__all__ = ["Follower", "tell", "warn"]
 
 LAST_RUN_LIMIT = 10.0
 """Seconds the command is waited for at the end."""
 
 
+def tell(text: object) -> None:
+    """What somebody who waits wants to know."""
+    click.echo(f"netmap-supervisor: {text}", err=True)
+
+
 def warn(text: object) -> None:
     """Something went wrong, and it goes on."""
-    click.echo(f"netmap-supervisor: warning: {text}", err=True)
+    tell(f"warning: {text}")
 
 
 class Follower:
@@ -90,7 +95,7 @@ class Follower:
         self._writing.attempted(self._clock.boottime(), ok=ok)
         if ok and self._complaint is not None:
             self._complaint = None
-            click.echo("netmap-supervisor: the file can be written again", err=True)
+            tell("the file can be written again")
 
     def _tend_command(self) -> None:
         if self._command is None:
