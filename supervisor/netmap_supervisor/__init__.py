@@ -5,7 +5,9 @@ The client library is offered here under the project's name; its code is `netmap
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+TYPE_CHECKING = (
+    False  # from typing nothing is needed, and `python -m` would take it from the working directory
+)
 
 if TYPE_CHECKING:
     from netmap_actors.subscriber import (

@@ -2,8 +2,17 @@
 
 from __future__ import annotations
 
-import signal
 import sys
+
+# `python -m` looks into the working directory first, which is anybody's: nothing is imported from there, unless we are.
+if (
+    __name__ == "__main__"
+    and not sys.flags.safe_path
+    and sys.path[0] != __file__.rpartition("/")[0].rpartition("/")[0]
+):
+    del sys.path[0]
+
+import signal
 
 from netmap_supervisor import cli
 

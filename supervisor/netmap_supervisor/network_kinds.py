@@ -151,12 +151,17 @@ def is_loopback(address: str) -> bool:
 
 
 def _address(text: str) -> tuple[str, int]:
-    """(address, port) of ADDRESS:PORT; IPv6 in brackets. Raises BadValue."""
+    """(address, port) of ADDRESS:PORT; IPv6 in brackets. Raises BadValue.
+
+    Of all names only localhost is taken, which is this machine wherever it is asked for (RFC 6761 section 6.3).
+    """
     host, _, port = text.rpartition(":")
     if not port.isascii() or not port.isdigit() or not 1 <= int(port) <= 65535:
         raise BadValue(f"{escape(text, 100)!r} names no port between 1 and 65535: write ADDRESS:PORT")
     if not host:
         raise BadValue(f"{escape(text, 100)!r} names no address: write 127.0.0.1:{port} or [::1]:{port}")
+    if host.lower().rstrip(".") == "localhost":
+        return "127.0.0.1", int(port)
     try:
         if host.startswith("[") and host.endswith("]") and "%" not in host:
             return f"[{ipaddress.IPv6Address(host[1:-1])}]", int(port)

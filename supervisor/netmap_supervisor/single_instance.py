@@ -14,13 +14,13 @@ import re
 import secrets
 import shutil
 import stat
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from netmap_actors.errors import ConfigurationError, NetmapError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
 __all__ = ["AlreadyRunning", "Claim", "check_private", "check_socket_path", "hidden", "is_locked"]
 
@@ -120,8 +120,10 @@ def make_private(directory: Path) -> None:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         found = directory.stat()
     except OSError as error:
+        place = Path(error.filename or directory)
+        advice = _give_us(_nearest(place)) if isinstance(error, PermissionError) else ""
         raise ConfigurationError(
-            f"cannot use the directory {error.filename or directory}: {error.strerror}; choose another with {_OPTIONS}"
+            f"cannot use the directory {place}: {error.strerror}; choose another with {_OPTIONS}{advice}"
         ) from None
     _check_private(directory, found)
 
@@ -147,7 +149,7 @@ def _check_private(directory: Path, found: os.stat_result) -> None:
     if found.st_uid != os.geteuid():
         raise ConfigurationError(
             f"cannot use the directory {directory}: it belongs to user {found.st_uid}, not to us ({os.geteuid()}); "
-            f"choose another with {_OPTIONS}"
+            f"choose another with {_OPTIONS}{_give_us(directory)}"
         )
     mode = stat.S_IMODE(found.st_mode)
     if mode & (stat.S_IWGRP | stat.S_IWOTH):
@@ -160,6 +162,16 @@ def _check_private(directory: Path, found: os.stat_result) -> None:
         raise ConfigurationError(
             f"cannot use the directory {directory}: others may write to it (mode {mode:04o}); {advice}"
         )
+
+
+def _give_us(directory: Path) -> str:
+    """As for a volume, which a container engine makes as root's."""
+    return f", or give us this one, as root: `chown {os.geteuid()}:{os.getegid()} {directory}`"
+
+
+def _nearest(directory: Path) -> Path:
+    """The one of it and those above it that is there."""
+    return next((one for one in (directory, *directory.parents) if one.is_dir()), directory)
 
 
 def _make_run_dir(runtime_dir: Path, lock: int) -> Path:

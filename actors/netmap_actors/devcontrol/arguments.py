@@ -22,6 +22,7 @@ _TYPES: dict[str, Any] = {
     "float | None": float | None,
     "int": int,
     "str": str,
+    "str | Mapping[str, Any]": str | dict[str, Any],
     "str | int": str | int,
     "Sequence[str]": list[str],
     "Mapping[str, Any] | None": dict[str, Any] | None,
@@ -50,5 +51,14 @@ def check_arguments(method: Callable[..., object], given: Mapping[str, Any]) -> 
             if isinstance(arguments[name], float) and not is_number(arguments[name]):
                 raise BadArgument(f"{name} of {command}: {value} is not a finite number")
         except msgspec.ValidationError as error:
-            raise BadArgument(f"{name} of {command}: {escape(str(error))}") from None
+            raise BadArgument(
+                f"{name} of {command}: {escape(str(error))}{_hint(name, value, parameters[name].annotation)}"
+            ) from None
     return arguments
+
+
+def _hint(name: str, value: object, annotation: str) -> str:
+    """How a text is written that a command line takes for something else."""
+    if annotation != "str" or not isinstance(value, bool | int | float):
+        return ""
+    return f"; to give it as a text, write {name}='\"{msgspec.json.encode(value).decode()}\"'"

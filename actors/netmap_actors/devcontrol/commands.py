@@ -91,8 +91,12 @@ class Commands:
         """Close every connection; how many there were."""
         return self._server.drop_all(reset=reset)
 
-    def raw(self, json: str, client: str = "") -> int:
-        """Send this MapResponse, whatever it says, to the live streams of a client or of all; to how many."""
+    def raw(self, json: str | Mapping[str, Any], client: str = "") -> int:
+        """Send this MapResponse, whatever it says, to the live streams of a client or of all; to how many.
+
+        A text is sent as it is, whether it is JSON or not.
+        """
+        data = json.encode() if isinstance(json, str) else msgspec.json.encode(json)
         count = 0
         for connection in self._server.connections.values():
             if client and client not in connection.names():
@@ -100,7 +104,7 @@ class Commands:
             for stream in connection.api.streams.values():
                 if not stream.opened:
                     continue  # a fault keeps its HEADERS back
-                stream.send(json.encode(), self._now())
+                stream.send(data, self._now())
                 count += 1
         self._server.changed()
         return count

@@ -24,7 +24,7 @@ from netmap_actors.errors import ConfigurationError
 from netmap_actors.runtime_paths import dev_control_socket
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from netmap_actors.devcontrol.control import Seen
@@ -140,7 +140,7 @@ class RunningServer(Announcement):
         """Close every connection; how many there were."""
         return self.call(lambda it: it.drop_all(reset))
 
-    def raw(self, json: str, client: str = "") -> int:
+    def raw(self, json: str | Mapping[str, Any], client: str = "") -> int:
         """Send a MapResponse of your own; to how many streams it went."""
         return self.call(lambda it: it.raw(json, client))
 

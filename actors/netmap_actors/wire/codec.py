@@ -35,8 +35,9 @@ def require_native_protobuf() -> None:
     kind = api_implementation.Type()
     if kind != "upb":
         raise ConfigurationError(
-            f"cannot use protobuf's {kind!r} implementation: only 'upb' bounds the depth of what it parses; "
-            "install a protobuf wheel with the native extension and unset PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION"
+            f"cannot use protobuf's {kind!r} implementation: only 'upb' bounds the depth of what it parses; unset "
+            "PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION, and where no wheel has it, as on musl (Alpine), compile it: "
+            "pip install --force-reinstall --no-binary protobuf protobuf"
         )
 
 

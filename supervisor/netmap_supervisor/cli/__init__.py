@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from netmap_actors.errors import ConfigurationError, NetmapError
+from netmap_actors.errors import ConfigurationError, NetmapError, escape
 from netmap_supervisor import journal
 from netmap_supervisor.cli.exit_codes import ExitCode, judgement
 
@@ -26,6 +26,7 @@ __all__ = ["PROGRAM", "commands", "main"]
 
 PROGRAM = "netmap-supervisor"
 
+_PARSER = "PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION"
 _COMMANDS = {
     "run": "run",
     "status": "status",
@@ -110,6 +111,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _open_standard_streams()
     result: object = ExitCode.OK
     try:
+        _check_parser(os.environ.get(_PARSER))
         # Not standalone: click would answer a closed pipe and Ctrl-C with words and a 1.
         result = commands.main(args=arguments, prog_name=PROGRAM, standalone_mode=False)
         sys.stdout.flush()
@@ -131,6 +133,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except NetmapError as error:
         return _failed(error, ExitCode.FAILURE)
     return result if isinstance(result, int) else ExitCode.OK
+
+
+def _check_parser(kind: str | None) -> None:
+    """Before anything loads protobuf, which raises whatever it likes. Raises ConfigurationError."""
+    if kind not in {None, "upb", "python"}:
+        raise ConfigurationError(
+            f"cannot use protobuf's {escape(str(kind), 40)!r} implementation: there is none of that name; "
+            f"unset {_PARSER}"
+        )
 
 
 def _open_standard_streams() -> None:
