@@ -48,7 +48,6 @@ def started(stack: ExitStack, runtime_dir: Path, *peers: int) -> PublisherProces
     return publisher
 
 
-@pytest.mark.xfail(strict=True, reason="it stays with the old socket as long as that connection is open")
 @pytest.mark.parametrize("old_one", ["goes on", "stands still"])
 def test_it_follows_who_is_at_the_path_now(place: Path, old_one: str) -> None:
     """The old daemon's connection does not break: its process lives, and its socket has lost its name."""

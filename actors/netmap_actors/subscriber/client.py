@@ -25,6 +25,7 @@ from netmap_actors.runtime_paths import (
     updates_path,
 )
 from netmap_actors.subscriber.answer import MAX_ANSWER, PART_BYTES
+from netmap_actors.subscriber.reconnection import CONNECT_AGAIN, Reconnection
 from netmap_actors.subscriber.replica import SILENCE_LIMIT, Replica, subscribed_kinds
 from netmap_actors.wire.topics import Kind, topic_of
 
@@ -37,8 +38,9 @@ if TYPE_CHECKING:
     from netmap_actors.subscriber.events import Event, Snapshot
     from netmap_actors.subscriber.netmap_view import Netmap, Peers
     from netmap_actors.subscriber.peer import Peer
+    from netmap_actors.subscriber.reconnection import Place
 
-__all__ = ["Subscriber"]
+__all__ = ["CONNECT_AGAIN", "Subscriber"]
 
 UPDATES_HWM = 10_000
 """Messages that wait for us; more are lost, which the numbers show, and a snapshot makes up for it."""
@@ -50,9 +52,6 @@ gives up who takes nothing for 10 s."""
 MAX_MESSAGE = 256 * 1024 * 1024
 MAX_EVENTS = 200_000
 """Events nobody has taken; with more, they give way to one Snapshot."""
-CONNECT_AGAIN = 10.0
-"""Seconds without a word over TCP after which we connect anew: libzmq does not, once it was refused, and a key may
-have been allowed since."""
 _MESSAGES_PER_TURN = 1000
 
 
@@ -114,8 +113,7 @@ class Subscriber:
         for kind in topics:
             self._updates.setsockopt(zmq.SUBSCRIBE, topic_of(kind))
         self._endpoint = endpoint
-        self._over_tcp = endpoint[0].startswith("tcp:")
-        self._quiet_since = self._clock.boottime()
+        self._reconnection = Reconnection(self._clock.boottime(), _place_of(endpoint))
         self._requests = self._socket(zmq.DEALER, endpoint[1], curve, receive=ANSWERS_HWM)
         try:
             for socket, where in zip(self.sockets, endpoint, strict=True):
@@ -368,11 +366,10 @@ class Subscriber:
     def _end(self, timeout: float | None) -> float | None:
         return None if timeout is None else self._clock.boottime() + timeout
 
-    def _patience(self, end: float | None) -> float | None:
+    def _patience(self, end: float | None) -> float:
         """Seconds until something is due."""
-        again = self._quiet_since + CONNECT_AGAIN if self._over_tcp else None
-        times = [time for time in (self._replica.deadline(), end, again) if time is not None]
-        return max(0.0, min(times) - self._clock.boottime()) if times else None
+        times = [time for time in (self._replica.deadline(), end) if time is not None]
+        return max(0.0, min(self._reconnection.due(), *times) - self._clock.boottime())
 
     def _turn(self) -> bool:
         """Take in what is there; True when there was anything."""
@@ -385,8 +382,9 @@ class Subscriber:
             except ValueError:
                 continue  # not two frames: not of our publisher
             busy = True
-            self._quiet_since = self._clock.boottime()
-            self._emit(self._replica.receive(topic, data, self._quiet_since))
+            now = self._clock.boottime()
+            self._reconnection.heard(now)
+            self._emit(self._replica.receive(topic, data, now))
         for _ in range(_MESSAGES_PER_TURN):
             try:
                 frames = self._requests.recv_multipart(zmq.DONTWAIT)
@@ -395,8 +393,10 @@ class Subscriber:
             busy = True
             self._emit(self._replica.receive_answer(frames[-1], self._clock.boottime()))
         now = self._clock.boottime()
-        if self._over_tcp and now >= self._quiet_since + CONNECT_AGAIN:
-            self._connect_again(now)
+        if self._reconnection.wants_look(now) and self._reconnection.look(
+            now, _place_of(self._endpoint), self._replica.epoch
+        ):
+            self._connect_again()
         deadline = self._replica.deadline()
         if deadline is not None and now >= deadline:
             self._emit(self._replica.expire(now))
@@ -409,8 +409,7 @@ class Subscriber:
             busy = True
         return busy
 
-    def _connect_again(self, now: float) -> None:
-        self._quiet_since = now
+    def _connect_again(self) -> None:
         for socket, endpoint in zip(self.sockets, self._endpoint, strict=True):
             # Where there is nothing left to disconnect, that is what we want.
             with contextlib.suppress(zmq.ZMQError):
@@ -430,3 +429,12 @@ class Subscriber:
             for event in events:
                 for callback in (*self._callbacks.get(event.kind, ()), *self._callbacks.get("*", ())):
                     callback(event)
+
+
+def _place_of(endpoints: tuple[str, str]) -> Place:
+    """What lies at the paths of the sockets, those that have one."""
+    try:
+        found = [Path(one.removeprefix("ipc://")).stat() for one in endpoints if one.startswith("ipc://")]
+    except (OSError, ValueError):
+        return None
+    return tuple((one.st_dev, one.st_ino) for one in found) or None

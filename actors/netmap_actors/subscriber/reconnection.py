@@ -1,0 +1,51 @@
+"""When a subscriber lets go of its connection and makes another. Pure: the time and what lies at the path come in.
+
+libzmq connects anew only after a connection has broken. One that leads to a socket whose path has since been given to
+another, or to a process that stands still, does not break.
+"""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+__all__ = ["CONNECT_AGAIN", "Place", "Reconnection"]
+
+CONNECT_AGAIN = 10.0
+"""Seconds without a word after which we connect anew, and between two looks at the sockets' paths. Over TCP libzmq does
+not try again once it was refused, and a key may have been allowed since."""
+
+Place: TypeAlias = tuple[tuple[int, int], ...] | None
+"""Device and inode of each socket's path; None when one is not there, or has no path."""
+
+
+class Reconnection:
+    """One connection after the other."""
+
+    def __init__(self, now: float, place: Place) -> None:
+        """`now`: seconds of CLOCK_BOOTTIME. `place`: where the first connection is being made to."""
+        self._heard_at = self._looked_at = now
+        self._place = place
+        self._epoch = 0
+
+    def heard(self, now: float) -> None:
+        """A word has come in."""
+        self._heard_at = now
+
+    def due(self) -> float:
+        """When to look although nothing has come. While words come, each of them is a reason to look."""
+        return self._heard_at + CONNECT_AGAIN
+
+    def wants_look(self, now: float) -> bool:
+        """Whether it is time for `look`: once in CONNECT_AGAIN seconds, whatever happens."""
+        return now - self._looked_at >= CONNECT_AGAIN or now >= self.due()
+
+    def look(self, now: float, place: Place, epoch: int) -> bool:
+        """Whether to connect anew. `epoch`: the publisher process that was heard of last."""
+        quiet = now >= self.due()
+        # With another epoch it was libzmq that has found who is there now.
+        elsewhere = None not in {place, self._place} and place != self._place and epoch == self._epoch
+        self._looked_at = now
+        self._place, self._epoch = place or self._place, epoch
+        if quiet or elsewhere:
+            self._heard_at = now
+        return quiet or elsewhere
