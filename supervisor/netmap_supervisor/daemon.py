@@ -14,6 +14,7 @@ from netmap_actors.bus.loop import Loop
 from netmap_actors.clock import SystemClock
 from netmap_actors.errors import NetmapError
 from netmap_actors.wire.codec import require_native_protobuf
+from netmap_supervisor.kernel_calls import check_calls
 from netmap_supervisor.process_signals import hold_signals
 from netmap_supervisor.single_instance import Claim
 from netmap_supervisor.supervisor import Supervisor
@@ -46,6 +47,7 @@ def run(
     `reload`; it raises NetmapError when they are not usable.
     """
     require_native_protobuf()
+    check_calls()
     _own_descriptors()
     loop, claim = _claim(settings)
     while True:

@@ -80,7 +80,6 @@ def run_without(call: str, number: int, place: Path) -> subprocess.CompletedProc
     )
 
 
-@pytest.mark.xfail(strict=True, reason="a traceback, or tried again for ever without the name of the call")
 @pytest.mark.parametrize("number", [errno.EPERM, errno.ENOSYS])
 @pytest.mark.parametrize("call", CALLS)
 def test_a_call_it_cannot_do_without_is_named_and_the_run_ends(call: str, number: int, place: Path) -> None:
