@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from netmap_actors.subscriber import Netmap
 
-__all__ = ["Shown", "page"]
+__all__ = ["LEVELS", "Shown", "page"]
 
 NETMAP_STATES = ("none", "fresh", "stale")
 CONNECTION_STATES = (
@@ -42,6 +42,25 @@ CONNECTION_STATES = (
     "backing_off",
     "stopped",
 )
+
+
+class Level(NamedTuple):
+    """How something an actor measures is shown: it goes up and down, and is no counter."""
+
+    metric: str
+    about: str
+    unit: float = 1.0
+
+
+LEVELS = {
+    "hidden_peers": Level("netmap_hidden_peers", "Peers not shown because another has the same id"),
+    "window_low_percent": Level(
+        "netmap_connection_window_low_ratio",
+        "Least part of the flow control windows that was left on this connection",
+        0.01,
+    ),
+}
+"""Those among an actor's figures that do not only grow, each told by one actor."""
 
 
 class Shown(NamedTuple):
@@ -190,7 +209,10 @@ def _counters(counters: Mapping[str, Mapping[str, int]]) -> Iterator[Metric]:
     )
     for actor, counted in sorted(counters.items()):
         for name, count in sorted(counted.items()):
-            events.add_metric([label(actor), label(name)], count)
+            if (level := LEVELS.get(name)) is None:
+                events.add_metric([label(actor), label(name)], count)
+            else:
+                yield _gauge(level.metric, level.about, count * level.unit)
     yield events
 
 
