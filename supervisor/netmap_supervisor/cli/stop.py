@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import os
+import select
+import socket
+import struct
+from typing import TYPE_CHECKING
 
 import click
 
 from netmap_actors.clock import SystemClock
-from netmap_supervisor.cli.daemon import CommandFailed, ask_status, order
+from netmap_supervisor.admin import admin_path
+from netmap_supervisor.cli.daemon import CommandFailed, order
 from netmap_supervisor.cli.option_flags import runtime_dir_flag
 from netmap_supervisor.cli.pause import wait_until
 from netmap_supervisor.single_instance import is_locked
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 __all__ = ["command"]
 
 LIMIT = 10.0
 """Seconds for the last process to be gone; the daemon itself promises 5."""
+_PATIENCE = 1.0
+_CREDENTIALS = struct.Struct("iii")
+"""Process, user and group (unix(7): struct ucred)."""
 
 
 @click.command("stop")
@@ -27,16 +38,33 @@ def command(runtime_dir: Path) -> None:
     Example:
       netmap-supervisor stop
     """
-    pid = ask_status(runtime_dir).pid
-    order(runtime_dir, "stop")
-    if not wait_until(lambda: not is_locked(runtime_dir) and not _lives(pid), LIMIT, SystemClock()):
+    process = _process_of(runtime_dir)
+    try:
+        order(runtime_dir, "stop")
+        gone = wait_until(lambda: not is_locked(runtime_dir) and _ended(process), LIMIT, SystemClock())
+    finally:
+        if process is not None:
+            os.close(process)
+    if not gone:
         raise CommandFailed(f"cannot stop the daemon in {runtime_dir}: it is still there after {LIMIT:g} s")
 
 
-def _lives(pid: int) -> bool:
-    """The lock is free a moment before the process that held it has ended. A zombie waits for its parent only."""
+def _process_of(runtime_dir: Path) -> int | None:
+    """A pidfd of the process behind the socket; None where the lock alone has to tell.
+
+    The process id it has in its own namespace, which `status` shows, may be another's in ours; the kernel translates
+    what it says of a socket's other end (unix(7): SO_PEERCRED), and says 0 of a process that we cannot see.
+    """
     try:
-        state = Path(f"/proc/{pid}/stat").read_text("ascii", "replace").rpartition(")")[2].split()[0]
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-    return state not in "ZX"
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC) as sock:
+            sock.settimeout(_PATIENCE)
+            sock.connect(str(admin_path(runtime_dir)))
+            peer = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+        return os.pidfd_open(_CREDENTIALS.unpack(peer)[0])
+    except OSError:
+        return None  # `order` says what there is to say
+
+
+def _ended(process: int | None) -> bool:
+    """The lock is free a moment before the process that held it has ended; a zombie waits for its parent only."""
+    return process is None or bool(select.select([process], [], [], 0)[0])
