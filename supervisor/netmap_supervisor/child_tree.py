@@ -338,7 +338,7 @@ class ChildTree:
         self.stopping = True
         self.exit_code, self._why = code, why
         self._starts, self._group = [], ()
-        self._log("info", "stopping", reason=reason, exit_code=code)
+        self._log("info", "stopping", reason=reason)  # `stopped` tells the status
         self._stops = list(stop_order(list(self.children)))
         self._stop_next(now)
 

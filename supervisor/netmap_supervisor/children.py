@@ -13,7 +13,7 @@ import zmq
 from netmap_actors.wire.codec import Codec, ForeignEnvelope
 from netmap_supervisor.child_output import ChildLine, ChildOutput
 from netmap_supervisor.core_messages import Exited
-from netmap_supervisor.os_process import ChildProcess, spawn
+from netmap_supervisor.os_process import ChildProcess, reap_stranger, spawn
 
 if TYPE_CHECKING:
     import signal
@@ -68,6 +68,8 @@ class Children:
         self._on_death = on_death
         self._codec = Codec(run, "supervisor", 1)
         self._processes: dict[str, ChildProcess] = {}
+        self._unburied: set[int] = set()
+        """Process ids of all that were started and not yet reaped."""
         self._addresses: dict[str, bytes] = {}
         self._router = sockets.router_bind(endpoint)
         # Nobody writes into the first: its other end, closed by our death, tells the children.
@@ -108,6 +110,7 @@ class Children:
         self._outputs[process.pid] = pipe
         self._loop.watch(log_read, lambda: self._read(pipe))
         self._processes[actor] = process
+        self._unburied.add(process.pid)
         self._loop.watch(process.pidfd, lambda: self._on_death(actor, incarnation, process))
         return process.pid
 
@@ -134,10 +137,17 @@ class Children:
         self._loop.unwatch(process.pidfd)
         ended = process.reap()
         assert ended is not None, "its pidfd is readable: it has ended"
+        self._unburied.discard(process.pid)
+        self.reap_strangers()
         if self._processes.get(actor) is process:
             del self._processes[actor]
         failure = self._close_output(self._outputs.pop(process.pid))
         return Exited(actor, incarnation, ended.status, ended.signal, failure)
+
+    def reap_strangers(self) -> None:
+        """Bury who was left to us and has ended; how our own ended is for `reap` alone."""
+        while reap_stranger(self._unburied):
+            pass
 
     # Words
 

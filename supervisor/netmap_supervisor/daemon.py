@@ -15,6 +15,7 @@ from netmap_actors.clock import SystemClock
 from netmap_actors.errors import NetmapError
 from netmap_actors.wire.codec import require_native_protobuf
 from netmap_supervisor.kernel_calls import check_calls
+from netmap_supervisor.log import Log
 from netmap_supervisor.process_signals import hold_signals
 from netmap_supervisor.single_instance import Claim
 from netmap_supervisor.supervisor import Supervisor
@@ -68,9 +69,11 @@ def run(
             loop, claim = _claim(settings)
         except NetmapError as error:
             # Not a matter of the settings: whoever starts us again makes the directory first, as systemd does.
-            raise NetmapError(
-                f"cannot go on: the runtime directory {settings.runtime_dir} was removed, and now: {error}"
-            ) from None
+            why = f"cannot go on: the runtime directory {settings.runtime_dir} was removed, and now: {error}"
+            log = Log(SystemClock(), form=settings.log_format, level=settings.log_level)
+            log.event("error", "stopped", {"exit_code": 1, "detail": why})
+            log.close()
+            raise NetmapError(why) from None
 
 
 def _claim(settings: RunSettings) -> tuple[Loop, Claim]:

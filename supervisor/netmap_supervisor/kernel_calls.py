@@ -42,9 +42,9 @@ def check_calls() -> None:
                 raise
             raise ConfigurationError(
                 f"cannot run here: the system call {call.name} is refused ({os.strerror(error.errno)}); in a "
-                "container its seccomp profile is too old: bring engine and libseccomp up to date, or allow the call in "
-                "a profile of your own (docker and podman: --security-opt seccomp=FILE, or =unconfined). Elsewhere Linux "
-                f"{call.since} is needed"
+                "container its seccomp profile is too old: bring engine and libseccomp up to date, or allow the call "
+                "in a profile of your own (docker and podman: --security-opt seccomp=FILE, or =unconfined). "
+                f"Elsewhere Linux {call.since} is needed"
             ) from None
 
 

@@ -16,8 +16,9 @@ from netmap_supervisor.run_queue import RunQueue
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from collections.abc import Set as AbstractSet
 
-__all__ = ["MAX_BOOT", "ChildProcess", "ExitStatus", "spawn"]
+__all__ = ["MAX_BOOT", "ChildProcess", "ExitStatus", "reap_stranger", "spawn"]
 
 MAX_BOOT = 60 * 1024
 """Bytes of a boot record: written before anybody reads, so it has to fit into a pipe (pipe(7): 64 KiB)."""
@@ -104,6 +105,22 @@ def spawn(
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
         raise
+
+
+def reap_stranger(ours: AbstractSet[int]) -> bool:
+    """Bury one child that has ended and is none of `ours`; whether there was one.
+
+    Orphans become children of the first process of a namespace, and of a subreaper (prctl(2)); what a shell had started
+    before it became us (execve(2)) is ours, too. While one of `ours` comes first it hides the others: whoever buries it
+    has to look again.
+    """
+    try:
+        ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        if ended is None or ended.si_pid in ours:
+            return False
+        return os.waitpid(ended.si_pid, os.WNOHANG) != (0, 0)
+    except ChildProcessError:
+        return False
 
 
 def _opened(path: str) -> int | None:

@@ -1,4 +1,4 @@
-"""What the signals sent to the daemon ask for: to stop, or to read its settings again.
+"""What the signals sent to the daemon ask for: to stop, to read its settings again, or to bury a child.
 
 Not here: how either is done (`supervisor`).
 """
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from netmap_actors.bus.loop import Loop
 
-__all__ = ["GROUP_SIGNALS", "hold_signals", "watch_signals"]
+__all__ = ["GROUP_SIGNALS", "hold_signals", "hold_signals_of_first_process", "watch_signals"]
 
 _STANDARD = (0, 1, 2)
 GROUP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
@@ -27,8 +27,16 @@ def hold_signals() -> None:
     signal.pthread_sigmask(signal.SIG_BLOCK, _WATCHED)
 
 
-def watch_signals(loop: Loop, stop: Callable[[str], None], reload: Callable[[], None]) -> None:
-    """Call `stop(NAME)` or `reload()` in the loop's turn; to be called in the main thread.
+def hold_signals_of_first_process() -> None:
+    """To the first process of a container the kernel gives no signal it has not asked for: one would be lost."""
+    if os.getpid() == 1:
+        hold_signals()
+
+
+def watch_signals(
+    loop: Loop, stop: Callable[[str], None], reload: Callable[[], None], reap: Callable[[], None]
+) -> None:
+    """Call `stop(NAME)`, `reload()` or `reap()` in the loop's turn; to be called in the main thread.
 
     SIGHUP is what an operator sends to have the settings read again, and what the kernel sends when the terminal is
     closed in which the daemon was started: then nobody is left who could end it with Ctrl-C, and it stops. A signal
@@ -47,4 +55,6 @@ def watch_signals(loop: Loop, stop: Callable[[str], None], reload: Callable[[], 
         if signal.getsignal(number) is signal.SIG_IGN:
             continue
         signal.signal(number, lambda caught, _frame: loop.call_soon(lambda: act(caught)))
+    signal.signal(signal.SIGCHLD, lambda _number, _frame: loop.call_soon(reap))
+    loop.call_soon(reap)  # whoever ended before this
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _WATCHED)

@@ -180,7 +180,7 @@ class Supervisor(pykka.ThreadingActor):
         self._requests = OperatorRequests(self, self._loop, self._reload)
         self._admin = AdminServer(self._loop, self._sockets, runtime_dir, self._requests.on_request)
         self._boots = self._make_boots(endpoints)
-        watch_signals(self._loop, self.end, self._on_reload_signal)
+        watch_signals(self._loop, self.end, self._on_reload_signal, self._children.reap_strangers)
         self._look_at_self()
         self._loop.every(STATUS_INTERVAL, self._look_at_self)
         if self._notifier.watchdog_interval is not None:
@@ -362,9 +362,12 @@ class Supervisor(pykka.ThreadingActor):
         self._exit_code, self.why = code, why
         if not self.homeless:
             self._notifier.send(STOPPING="1")
-        # On a screen it is said when the view has gone; a log for programs is read to its last line.
-        level = "error" if why and self.settings.log_format == "json" else "info"
-        self.event(level, "stopped", {"exit_code": code} | ({"detail": why} if why else {}))
+        if self.homeless:
+            self.event("info", "begins_anew", {"runtime_dir": self.settings.runtime_dir})
+        else:
+            # On a screen it is said when the view has gone; a log for programs is read to its last line.
+            level = "error" if why and self.settings.log_format == "json" else "info"
+            self.event(level, "stopped", {"exit_code": code} | ({"detail": why} if why else {}))
         self._close()
 
     def _fail(self, error: BaseException) -> None:

@@ -93,7 +93,6 @@ def leave_orphans(daemon: Daemon) -> None:
     subprocess.run(inside, check=True, timeout=LIMIT)
 
 
-@pytest.mark.xfail(strict=True, reason="orphans stay as zombies")
 @pytest.mark.netns
 def test_orphans_are_reaped_and_how_a_child_ended_is_known(first: FirstProcess) -> None:
     first.wait_fresh()
@@ -105,7 +104,7 @@ def test_orphans_are_reaped_and_how_a_child_ended_is_known(first: FirstProcess) 
         # Its own end in the middle of theirs: the status of the one must not be taken by who reaps the others.
         [publisher] = [pid for pid, words in actors_of(first).items() if b"publisher" in words]
         os.kill(publisher, signal.SIGKILL)
-        first.wait_event("child_exited", LIMIT, actor="publisher", signal=9)
+        first.wait_event("actor_exited", LIMIT, actor="publisher", signal=9)
         first.wait_fresh()
         assert len(actors_of(first)) == before
         wait_for(lambda: not strangers_of(first), LIMIT, "no orphan left, dead or alive")
@@ -113,7 +112,6 @@ def test_orphans_are_reaped_and_how_a_child_ended_is_known(first: FirstProcess) 
     assert first.wait(LIMIT) == 0
 
 
-@pytest.mark.xfail(strict=True, reason="what the shell before it left behind stays as a zombie")
 @pytest.mark.parametrize("prefix", [
     ("sh", "-c", 'sleep 0.5 & exec "$@"', "sh"),
     (sys.executable, "-c", SUBREAPER, "/bin/sh", "-c", '(sleep 3 & sleep 3.2 &) ; exec "$@"', "sh"),
@@ -155,7 +153,6 @@ def test_the_first_process_is_stopped_by_a_signal_that_comes_early(first: FirstP
     assert not first.events("up")
 
 
-@pytest.mark.xfail(strict=True, reason="it waits for the process that has the same number here")
 @pytest.mark.netns
 def test_stop_from_another_process_namespace_ends_when_the_daemon_has(first: FirstProcess) -> None:
     first.wait_fresh()

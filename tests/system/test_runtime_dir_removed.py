@@ -8,8 +8,6 @@ import signal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import pytest
-
 from netmap_supervisor import Subscriber
 from tests.system.daemon import children_of
 from tests.waiting import wait_for
@@ -43,7 +41,6 @@ def test_the_daemon_makes_it_anew_and_is_found_again(embedded: Daemon) -> None:
     assert not embedded.running()
 
 
-@pytest.mark.xfail(strict=True, reason="the log says 0 and the process ends with 1")
 def test_the_log_tells_the_status_it_ends_with(embedded: Daemon) -> None:
     embedded.wait_fresh()
     shutil.rmtree(embedded.runtime_dir)

@@ -18,6 +18,7 @@ from netmap_supervisor.cli.option_flags import config_file_flag, given_flags, ru
 from netmap_supervisor.cli.terminal import can_redraw, is_terminal, room
 from netmap_supervisor.config import load, runtime_dir, working_directory
 from netmap_supervisor.option_kinds import show_duration
+from netmap_supervisor.process_signals import hold_signals_of_first_process
 from netmap_supervisor.run_settings import EMBEDDED
 from netmap_supervisor.text_layout import fold
 
@@ -60,6 +61,7 @@ def command(config_file: str | None, demo_faults: bool, **flags: Any) -> int:
         from netmap_supervisor.cli import demo  # noqa: PLC0415
 
         return demo.tell()
+    hold_signals_of_first_process()
     flags, cwd = given_flags(flags), working_directory()
 
     def read() -> Configuration:
