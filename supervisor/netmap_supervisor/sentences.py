@@ -232,6 +232,7 @@ _EVENTS: dict[str, str] = {
     "reloaded": "settings read again{changes}",
     "runtime_dir_removed": "SOMEBODY REMOVED {runtime_dir}: everything is started anew, to be reachable again",
     "stopping": "stopping: {reason}",
+    "begins_anew": "begins anew, with the directory {runtime_dir}",
     "stopped": "stopped",
     "daemon_died": "THE DAEMON IS GONE: nobody keeps this netmap any more",
 }
