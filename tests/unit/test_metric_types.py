@@ -19,7 +19,11 @@ ONLY_GROW = {
     "http_requests_refused", "liveness_words_lost", "requests_refused", "slices", "suppressed", "unknown_ids",
 }  # fmt: skip
 """What an actor counts from its start on: each a sum, and never set back."""
-LEVELS = {"hidden_peers": "netmap_hidden_peers", "window_low_percent": "netmap_connection_window_low_ratio"}
+LEVELS = {
+    "hidden_peers": "netmap_hidden_peers",
+    "left_out": "netmap_entries_left_out",
+    "window_low_percent": "netmap_connection_window_low_ratio",
+}
 """What an actor measures, and the gauge it is shown as."""
 
 
@@ -43,7 +47,7 @@ def test_of_every_figure_it_is_known_whether_it_only_grows() -> None:
 def test_a_level_is_a_gauge_of_its_own_and_no_counter() -> None:
     counters = {
         "control_connection": {"window_low_percent": 40, "liveness_words_lost": 3},
-        "publisher": {"hidden_peers": 2, "gaps": 1},
+        "publisher": {"hidden_peers": 2, "left_out": 5, "gaps": 1},
     }
     _, text = page(Shown("none", None, Netmap(Contents()), None, counters), "text/plain")
     families = {family.name: family for family in text_string_to_metric_families(text.decode())}
@@ -55,6 +59,7 @@ def test_a_level_is_a_gauge_of_its_own_and_no_counter() -> None:
     assert [sample.value for sample in shown["netmap_connection_window_low_ratio"].samples] == [
         pytest.approx(0.4)
     ]
+    assert [sample.value for sample in shown["netmap_entries_left_out"].samples] == [5.0]
     assert [sample.value for sample in shown["netmap_hidden_peers"].samples] == [2.0]
 
 

@@ -54,6 +54,9 @@ class Level(NamedTuple):
 
 LEVELS = {
     "hidden_peers": Level("netmap_hidden_peers", "Peers not shown because another has the same id"),
+    "left_out": Level(
+        "netmap_entries_left_out", "Warnings, messages and profiles left out because there are too many"
+    ),
     "window_low_percent": Level(
         "netmap_connection_window_low_ratio",
         "Least part of the flow control windows that was left on this connection",
