@@ -10,13 +10,18 @@ import ctypes
 import json
 import os
 import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from netmap_actors.exit_reason import ExitReason
 from netmap_actors.process.actor_base import ActorBase
 from netmap_actors.wire import internal_pb2
+
+if TYPE_CHECKING:
+    from google.protobuf.message import Message
 
 HERE = Path(os.environ["PYTHONPATH"])
 
@@ -59,6 +64,12 @@ class Fake(ActorBase):
         if not (HERE / "go").exists():
             return
         match how:
+            case ["forge"]:
+                how.clear()
+                self.forge()
+            case ["order"]:
+                how.clear()
+                self.order()
             case ["write"]:
                 how.clear()
                 write((HERE / "words").read_bytes())
@@ -74,6 +85,33 @@ class Fake(ActorBase):
             case ["burn", seconds, processor]:
                 how.clear()
                 burn(float(seconds), int(processor))
+
+    def forge(self) -> None:
+        """Words in the names of others, sent from our own socket."""
+        forged = {
+            "control_connection": internal_pb2.LoginNeeded(url="https://evil.example/login"),
+            "liveness": internal_pb2.Verdict(generation=1, session=1, stage="map", reason="silence"),
+        }
+        for actor, body in forged.items():
+            for data in as_another(self, actor, body):
+                self._supervisor.send(data)
+        self.degraded("forged", "it is done")
+
+    def order(self) -> None:
+        """What the command line may say, said by a child and by a process that it left behind."""
+        program = """if True:
+            import pathlib, sys
+            from netmap_supervisor.admin import AdminClient, AdminError
+            try:
+                with AdminClient(pathlib.Path(sys.argv[1])) as client:
+                    print(client.request("fault", what="kill", actor="liveness", force=True))
+            except AdminError as error:
+                print(error)
+        """
+        command = [sys.executable, "-c", program, str(HERE / "run")]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
+        (HERE / "boots" / "order.tmp").write_text(done.stdout + done.stderr)
+        (HERE / "boots" / "order.tmp").rename(HERE / "boots" / "order")
 
     def on_supervisor(self, envelope: internal_pb2.Envelope) -> None:
         body = envelope.WhichOneof("body")
@@ -101,6 +139,14 @@ class Fake(ActorBase):
                     state="fresh", generation=generation, session=1, last_received_at=self.loop.now(), peers=5
                 )
             )
+
+
+def as_another(actor: Fake, name: str, body: Message) -> list[bytes]:
+    """What this process can make of a word that another one might say."""
+    envelope = internal_pb2.Envelope(version=1, run=bytes.fromhex(actor.boot.run), actor=name, incarnation=1)
+    field = "login_needed" if name == "control_connection" else "verdict"
+    getattr(envelope, field).CopyFrom(body)
+    return [envelope.SerializeToString()]
 
 
 def burn(seconds: float, processor: int) -> None:
