@@ -20,7 +20,7 @@ import zmq
 
 from netmap_actors.boot import Boot, Endpoints, PublisherSettings
 from netmap_actors.wire import internal_pb2, netmap_pb2
-from netmap_actors.wire.codec import Codec
+from tests.process import pairs
 from tests.waiting import wait_for
 
 if TYPE_CHECKING:
@@ -72,8 +72,8 @@ class PublisherProcess:
         names = {name: f"ipc://{self._directory}/{name}" for name in ("supervisor", "liveness", "publisher")}
         public = {name: f"ipc://{self._directory}/pub/{name}.sock" for name in ("updates", "requests")}
         self.endpoints = Endpoints(**names, **public)
-        self._supervisor = Codec(RUN, "supervisor", 1)
-        self._connection = Codec(RUN, "control_connection", 1)
+        self._supervisor = pairs.supervisor(RUN, "publisher")
+        self._connection = pairs.connection(RUN, "publisher")
         self._context = zmq.Context()
         self._ended = threading.Event()
         self._number = 0
@@ -104,6 +104,7 @@ class PublisherProcess:
             parent_pid=os.getpid(),
             life_fd=life_read,
             endpoints=self.endpoints,
+            secrets=pairs.secrets_of("publisher"),
             settings=msgspec.Raw(msgspec.json.encode(PublisherSettings())),
         )
         os.write(boot_write, msgspec.json.encode(boot))
@@ -160,7 +161,7 @@ class PublisherProcess:
             received_at=time.clock_gettime(time.CLOCK_BOOTTIME),
             size=len(document),
         )
-        self._push.send_multipart([self._connection.wrap(header), document])
+        self._push.send_multipart([self._connection.wrap(header, document), document])
 
     def wait_kind(self, kind: str, limit: float) -> netmap_pb2.BusMessage:
         """The next message of this kind on the bus; the others are passed over."""

@@ -1,7 +1,8 @@
 """What a child process is told at its start, by a pipe and never by argv or environment.
 
-The Supervisor writes a Boot as JSON; `process.bootstrap` reads it. Nothing secret stands in it: an auth key
-is named by its source (`file:PATH` or `env:NAME`) and read by control_connection alone.
+The Supervisor writes a Boot as JSON; `process.bootstrap` reads it. Of secrets it holds those that prove who says a
+word, which live as long as the run: an auth key is named by its source (`file:PATH` or `env:NAME`) and read by
+control_connection alone.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ __all__ = [
     "HttpSettings",
     "LivenessSettings",
     "PublisherSettings",
+    "Secrets",
     "decode_settings",
 ]
 
@@ -43,6 +45,22 @@ class Endpoints(msgspec.Struct, frozen=True, kw_only=True):
     """ROUTER for subscribers, bound by publisher."""
 
 
+class Secrets(msgspec.Struct, frozen=True, kw_only=True):
+    """What proves the words between this process and others, each as `wire.secret.Secret.text` gives it."""
+
+    supervisor: str
+    """Between this process and the Supervisor, both ways."""
+    inbox: str = ""
+    """liveness and publisher: what the secrets of all connections that speak to it are made from."""
+    liveness: str = ""
+    """control_connection: between this process and liveness."""
+    publisher: str = ""
+    """control_connection: between this process and the publisher."""
+
+    def __repr__(self) -> str:
+        return "Secrets(...)"
+
+
 class Boot(msgspec.Struct, frozen=True, kw_only=True):
     """One child's start."""
 
@@ -55,6 +73,9 @@ class Boot(msgspec.Struct, frozen=True, kw_only=True):
     life_fd: int
     """Read end of a pipe whose other end only the Supervisor holds: end of file means that it is gone."""
     endpoints: Endpoints
+    secrets: Secrets
+    locks: tuple[str, ...] = ()
+    """Files on which it takes a shared lock: while it lives, no other daemon uses their directories."""
     heartbeat_interval: float = 5.0
     memory_limit: int = 0
     """Bytes of address space; 0: no bound."""

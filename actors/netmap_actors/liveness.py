@@ -15,7 +15,8 @@ from netmap_actors.liveness_detector import LivenessDetector, Report
 from netmap_actors.process.actor_base import ActorBase
 from netmap_actors.process.landlock import Reach
 from netmap_actors.wire import internal_pb2
-from netmap_actors.wire.codec import ForeignEnvelope
+from netmap_actors.wire.codec import ForeignEnvelope, Inbox
+from netmap_actors.wire.secret import Secret
 
 if TYPE_CHECKING:
     from netmap_actors.boot import Boot
@@ -36,6 +37,7 @@ class Liveness(ActorBase):
         super().__init__(boot, clock)
         settings = decode_settings(boot, LivenessSettings)
         self._detector = LivenessDetector(hung_grace=settings.hung_grace, pause_limit=settings.pause_limit)
+        self._inbox = Inbox(boot.run, boot.actor, boot.incarnation, Secret.from_text(boot.secrets.inbox))
         self._timer: Timer | None = None
         self._shown: tuple[int, int, str] = (0, 0, "")
 
@@ -51,6 +53,7 @@ class Liveness(ActorBase):
     def on_supervisor(self, envelope: internal_pb2.Envelope) -> None:
         match envelope.WhichOneof("body"):
             case "connection_started":
+                self._inbox.began(envelope.connection_started.generation)
                 self._detector.connection_started(envelope.connection_started.generation)
             case "session_ended":
                 self._detector.connection_ended(envelope.session_ended.generation)
@@ -67,9 +70,12 @@ class Liveness(ActorBase):
                 stage=connection.stage,
                 last_received_at=connection.last_received_at,
                 deadline_at=self._detector.silence_deadline() or 0.0,
-                foreign_dropped=self._detector.foreign + self.codec.foreign,
+                foreign_dropped=self._detector.foreign + self.foreign_words(),
             )
         )
+
+    def foreign_words(self) -> int:
+        return super().foreign_words() + self._inbox.foreign
 
     def _on_reports(self) -> None:
         self._take_in(_REPORTS_PER_TURN)
@@ -83,9 +89,9 @@ class Liveness(ActorBase):
             except zmq.Again:
                 return True
             try:
-                envelope = self.codec.open(data)
+                envelope = self._inbox.open(data)
             except ForeignEnvelope:
-                continue  # counted by the codec, shown in the statistics
+                continue  # counted by the inbox, shown in the statistics
             self._feed(envelope)
         return False
 

@@ -1,20 +1,23 @@
 """How the command line talks to the daemon: one request, one reply, over a unix socket in the runtime directory.
 
-Only the daemon's own user can reach the socket (0600), and may say everything. Not here: what the requests mean
-(`operator_requests`).
+Only the daemon's own user and root can reach the socket (0600), and may say everything. Not here: the daemon's end
+(`admin_server`), and what the requests mean (`operator_requests`).
 """
 
 from __future__ import annotations
 
+import contextlib
+import select
+import socket
+import struct
 from typing import TYPE_CHECKING, Any, Self
 
 import msgspec
-import zmq
+from google.protobuf.message import DecodeError
 
-from netmap_actors.bus.sockets import Sockets, ipc
+from netmap_actors.clock import SystemClock
 from netmap_actors.errors import NetmapError
 from netmap_actors.wire import internal_pb2
-from netmap_actors.wire.codec import Codec, ForeignEnvelope
 from netmap_supervisor.single_instance import hidden, is_locked
 
 if TYPE_CHECKING:
@@ -22,14 +25,24 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
-    from netmap_actors.bus.loop import Loop
+__all__ = [
+    "LENGTH",
+    "MAX_REQUEST",
+    "AdminClient",
+    "AdminError",
+    "NotRunning",
+    "Request",
+    "admin_path",
+    "framed",
+]
 
-__all__ = ["AdminClient", "AdminError", "AdminServer", "NotRunning", "Request", "admin_path"]
-
-_NO_RUN = "00" * 8
-"""The command line belongs to no run."""
 ANSWER_LIMIT = 5.0
-_REQUESTS_PER_TURN = 20
+LENGTH = struct.Struct(">I")
+"""Before each request and reply: its bytes."""
+MAX_REQUEST = 1024 * 1024
+_AGAIN = 0.05
+_CLOCK = SystemClock()
+_CHUNK = 64 * 1024
 
 
 class AdminError(NetmapError):
@@ -64,61 +77,19 @@ class Request:
         self._reply(internal_pb2.AdminReply(ok=False, json=msgspec.json.encode({"error": text})))
 
 
-class AdminServer:
-    """Hands each request to `handle`; a NetmapError raised there becomes an error reply."""
-
-    def __init__(
-        self,
-        loop: Loop,
-        sockets: Sockets,
-        runtime_dir: Path,
-        handle: Callable[[Request], None],
-    ) -> None:
-        self._codec = Codec(_NO_RUN, "supervisor", 1)
-        self._handle = handle
-        self._socket = sockets.router_bind(ipc(admin_path(runtime_dir)), hwm=100)
-        self.refused = 0
-        """Requests that were none, and replies nobody took."""
-        loop.watch(self._socket, self._on_requests)
-
-    def _on_requests(self) -> None:
-        for _ in range(_REQUESTS_PER_TURN):
-            try:
-                frames = self._socket.recv_multipart(zmq.DONTWAIT)
-            except zmq.Again:
-                return
-            self._answer(frames)
-
-    def _answer(self, frames: list[bytes]) -> None:
-        try:
-            requester, data = frames
-            envelope = self._codec.open(data)
-        except (ValueError, ForeignEnvelope):
-            self.refused += 1
-            return
-        asked = envelope.admin_request
-        request = Request(asked.command, {}, lambda reply: self._reply(requester, reply))
-        try:
-            request.arguments = msgspec.json.decode(asked.arguments or b"{}", type=dict[str, Any])
-            self._handle(request)
-        except (NetmapError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-            request.refuse(str(error))
-
-    def _reply(self, requester: bytes, reply: internal_pb2.AdminReply) -> None:
-        try:
-            self._socket.send_multipart([requester, self._codec.wrap(reply)], zmq.DONTWAIT)
-        except zmq.ZMQError:
-            self.refused += 1  # it has gone, or takes nothing
+def framed(message: internal_pb2.AdminRequest | internal_pb2.AdminReply) -> bytes:
+    """The message behind its length."""
+    data = message.SerializeToString()
+    return LENGTH.pack(len(data)) + data
 
 
 class AdminClient:
     """One command's connection to the daemon."""
 
     def __init__(self, runtime_dir: Path, limit: float = ANSWER_LIMIT) -> None:
+        """`limit`: seconds that one request may take."""
         self._runtime_dir = runtime_dir
         self._limit = limit
-        self._codec = Codec(_NO_RUN, "command_line", 1)
-        self._sockets: Sockets | None = None
 
     def request(self, command: str, /, **arguments: Any) -> Any:
         """The daemon's answer. Raises NotRunning or AdminError."""
@@ -129,25 +100,72 @@ class AdminClient:
                 f"cannot reach the daemon: none is running in {self._runtime_dir}; start one with "
                 "`netmap-supervisor run`, or name its directory with --runtime-dir"
             )
-        self._sockets = self._sockets or Sockets()
-        socket = self._sockets.dealer_connect(ipc(admin_path(self._runtime_dir)), b"")
         request = internal_pb2.AdminRequest(command=command, arguments=msgspec.json.encode(arguments))
-        socket.send(self._codec.wrap(request))
-        if not socket.poll(int(self._limit * 1000)):
-            raise NotRunning(
-                f"cannot reach the daemon in {self._runtime_dir}: no answer within {self._limit:g} s; "
-                "it is starting, ending or stopped"
+        data = framed(request)
+        if len(data) > MAX_REQUEST:
+            raise AdminError(
+                f"cannot ask for that: the request has {len(data)} bytes, {MAX_REQUEST} are the most"
             )
-        reply = self._codec.open(socket.recv()).admin_reply
+        until = _CLOCK.monotonic() + self._limit
+        while True:
+            try:
+                reply = internal_pb2.AdminReply.FromString(self._exchange(data, until))
+                break
+            except (FileNotFoundError, ConnectionRefusedError, BlockingIOError):
+                # It is starting, or more are at its door than it has room for.
+                if _CLOCK.monotonic() + _AGAIN >= until:
+                    raise self._no_answer() from None
+                select.select([], [], [], _AGAIN)
+            except PermissionError:
+                raise AdminError(
+                    hidden(self._runtime_dir)
+                    or f"cannot connect to {admin_path(self._runtime_dir)}: only the daemon's own user and root may"
+                ) from None
+            except (OSError, EOFError, DecodeError):
+                raise self._no_answer() from None
         answer = msgspec.json.decode(reply.json)
         if not reply.ok:
             raise AdminError(str(answer.get("error", "the daemon refused")))
         return answer
 
+    def _exchange(self, request: bytes, until: float) -> bytes:
+        """The reply. Raises OSError, TimeoutError among them, or EOFError."""
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
+
+            def take_time() -> None:
+                left = until - _CLOCK.monotonic()
+                if left <= 0:
+                    raise TimeoutError
+                sock.settimeout(left)
+
+            # In the kernel's queue while its room for connections is full: a later one does not get in before us.
+            seconds, fraction = divmod(max(until - _CLOCK.monotonic(), 0.01), 1)
+            wait = struct.pack("@ll", int(seconds), int(fraction * 1e6))
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, wait)
+            sock.connect(str(admin_path(self._runtime_dir)))
+            # One that was refused at the door has its answer already.
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+                sock.sendall(request)
+            read = bytearray()
+            length = LENGTH.size
+            while len(read) < length:
+                take_time()
+                data = sock.recv(_CHUNK)
+                if not data:
+                    raise EOFError
+                read += data
+                if len(read) >= LENGTH.size:
+                    length = LENGTH.size + LENGTH.unpack_from(read)[0]
+            return bytes(read[LENGTH.size : length])
+
+    def _no_answer(self) -> NotRunning:
+        return NotRunning(
+            f"cannot reach the daemon in {self._runtime_dir}: no answer within {self._limit:g} s; "
+            "it is starting, ending or stopped"
+        )
+
     def close(self) -> None:
-        """Let go."""
-        if self._sockets is not None:
-            self._sockets.close()
+        """Let go: of nothing, each request has a connection of its own."""
 
     def __enter__(self) -> Self:
         return self

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from netmap_supervisor.core_messages import ConnectionStart, Spawn
+    from netmap_supervisor.keyring import Keyring
     from netmap_supervisor.run_settings import RunSettings
 
 __all__ = ["BootRecords", "endpoints_of", "environment_for", "state_slug"]
@@ -101,6 +102,8 @@ class BootRecords:
         connection_dir: Path,
         server_dir: Path | None = None,
         listen_fd: int = -1,
+        keyring: Keyring,
+        locks: tuple[str, ...] = (),
     ) -> None:
         """`control_url`, `auth_key`: what they come to, also when the server is the embedded one."""
         self._settings = settings
@@ -113,6 +116,8 @@ class BootRecords:
         self._connection_dir = connection_dir
         self._server_dir = server_dir
         self._listen_fd = listen_fd
+        self._keyring = keyring
+        self._locks = locks
 
     def renew(self, settings: RunSettings) -> None:
         """Other settings for the processes to come; where the server is and what it wants stays as it was."""
@@ -130,6 +135,8 @@ class BootRecords:
                 parent_pid=self._parent_pid,
                 life_fd=self._life_fd,
                 endpoints=self._endpoints,
+                secrets=self._keyring.told(spawn.actor, spawn.incarnation),
+                locks=self._locks,
                 memory_limit=max(LEAST_MEMORY, MEMORY_PER_MAP * self._settings.max_map_response),
                 settings=msgspec.Raw(msgspec.json.encode(self._actor_settings(spawn))),
             )

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from netmap_actors.bus.loop import Loop
     from netmap_actors.bus.sockets import Sockets
     from netmap_actors.wire import internal_pb2
+    from netmap_actors.wire.secret import Secret
     from netmap_supervisor.log import Log
 
 __all__ = ["Children"]
@@ -66,7 +67,10 @@ class Children:
         """`endpoint`: where they find us. `on_death(actor, incarnation, process)`: it ended, and is to be reaped."""
         self._loop = loop
         self._on_death = on_death
-        self._codec = Codec(run, "supervisor", 1)
+        self._run = run
+        self._codecs: dict[str, Codec] = {}
+        """Each child's, until the next process of it is started: the last words of one that ended may still come."""
+        self._foreign = 0
         self._processes: dict[str, ChildProcess] = {}
         self._unburied: set[int] = set()
         """Process ids of all that were started and not yet reaped."""
@@ -86,11 +90,15 @@ class Children:
         incarnation: int,
         boot: bytes,
         *,
+        secret: Secret,
         environment: Mapping[str, str],
         inherited: Iterable[int],
     ) -> int:
-        """Start this actor's process; its pid. Raises OSError."""
+        """Start this actor's process; its pid. `secret`: its own and ours. Raises OSError."""
         self._addresses.pop(actor, None)
+        self._codecs[actor] = Codec(
+            self._run, "supervisor", 1, peer=actor, peer_incarnation=incarnation, secret=secret
+        )
         log_read, log_write = os.pipe2(os.O_CLOEXEC)
         try:
             process = spawn(
@@ -117,6 +125,10 @@ class Children:
     def get(self, actor: str) -> ChildProcess | None:
         """The process of an actor, if it has one."""
         return self._processes.get(actor)
+
+    def pids(self) -> set[int]:
+        """The processes that are there now."""
+        return {process.pid for process in self._processes.values()}
 
     def send_signal(self, actor: str, number: signal.Signals) -> None:
         """Nothing happens when there is no such process."""
@@ -151,17 +163,28 @@ class Children:
 
     # Words
 
+    @property
+    def foreign_words(self) -> int:
+        """Words that were refused: malformed, or not proved to come from a process that is ours now."""
+        return self._foreign
+
     def next_word(self) -> tuple[bytes, internal_pb2.Envelope | None] | None:
-        """Sender's address and word; no word when it was none of ours (the codec counts); None when nothing waits."""
+        """Sender's address and word, of a child that proved it; no word when it was none of theirs, which counts;
+        None when nothing waits."""
         try:
             frames = self._router.recv_multipart(zmq.DONTWAIT)
         except zmq.Again:
             return None
         try:
             address, data = frames
-            return address, self._codec.open(data)
+            for codec in self._codecs.values():
+                if codec.wrote(data):
+                    return address, codec.open(data)
         except (ValueError, ForeignEnvelope):
+            self._foreign += 1
             return b"", None
+        self._foreign += 1
+        return b"", None
 
     def answer_to(self, actor: str, address: bytes) -> None:
         """From now on this actor's process is spoken to at this address."""
@@ -169,11 +192,11 @@ class Children:
 
     def tell(self, actor: str, body: Message) -> str | None:
         """Send a word to a child. None, or why it is lost: "" when nobody is there yet to take it."""
-        address = self._addresses.get(actor)
-        if address is None:
+        address, codec = self._addresses.get(actor), self._codecs.get(actor)
+        if address is None or codec is None:
             return ""
         try:
-            self._router.send_multipart([address, self._codec.wrap(body)], zmq.DONTWAIT)
+            self._router.send_multipart([address, codec.wrap(body)], zmq.DONTWAIT)
         except zmq.ZMQError as error:
             # It has gone, or takes nothing: its end, or its missing heartbeats, are dealt with.
             return str(error)

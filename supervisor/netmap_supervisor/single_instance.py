@@ -1,6 +1,8 @@
 """The directories of a run and their locks: one daemon each, until its last process is gone.
 
-Every child inherits the descriptors of the locks, so a lock is free only when nobody of the old run is left.
+The daemon holds the one lock of a directory (flock(2)) and hands its descriptor to nobody. Each child takes a shared
+lock of its own on another file beside it, so a directory is free only when nobody of the old run is left; and letting
+go of it, a child gives up its own alone.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from netmap_actors import child_lock
 from netmap_actors.errors import ConfigurationError, NetmapError
 
 if TYPE_CHECKING:
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["AlreadyRunning", "Claim", "check_private", "check_socket_path", "hidden", "is_locked"]
 
 LOCK_NAME = "lock"
+CHILDREN_NAME = "lock.children"
 RUN_PREFIX = "r-"
 _RUN_NAME = re.compile(r"r-[0-9a-f]{8}")
 _NAME_ROOM = 64
@@ -55,7 +59,9 @@ class Claim:
         """`wait(seconds)` passes time between two tries. Raises ConfigurationError or AlreadyRunning."""
         check_socket_path(runtime_dir)
         self.locks: list[int] = []
-        """Descriptors every child inherits."""
+        """Descriptors that are this process's alone."""
+        self.shared: list[Path] = []
+        """Files that every child locks for itself (`child_lock`)."""
         self._runtime_dir = runtime_dir
         self._run_dir: Path | None = None
         self._touched = -math.inf
@@ -64,6 +70,7 @@ class Claim:
                 make_private(directory)
                 advice = _FIND_IT if directory == runtime_dir else _FIND_IT_ELSEWHERE
                 self.locks.append(_lock(directory, wait, advice))
+                self.shared.append(directory / CHILDREN_NAME)
             self._run_dir = _make_run_dir(runtime_dir, self.locks[0])
         except BaseException:
             self.release()
@@ -213,7 +220,7 @@ def is_locked(directory: Path) -> bool:
         return True
     finally:
         os.close(fd)
-    return False
+    return child_lock.is_held(directory / CHILDREN_NAME)
 
 
 def hidden(directory: Path) -> str | None:
@@ -242,11 +249,14 @@ def _owner(directory: Path) -> str | None:
 
 
 def _lock(directory: Path, wait: Callable[[float], None], advice: str) -> int:
+    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
     try:
-        fd = os.open(directory / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        os.close(os.open(directory / CHILDREN_NAME, flags, 0o600))
+        fd = os.open(directory / LOCK_NAME, flags, 0o600)
     except OSError as error:
         raise ConfigurationError(
-            f"cannot lock the directory {directory}: {error.strerror}; a file {LOCK_NAME} must be writable in it"
+            f"cannot lock the directory {directory}: {error.strerror}; the files {LOCK_NAME} and {CHILDREN_NAME} must "
+            "be writable in it"
         ) from None
     step = 0.1
     for _ in range(int(WAIT / step) + 1):
@@ -254,7 +264,10 @@ def _lock(directory: Path, wait: Callable[[float], None], advice: str) -> int:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             wait(step)
-        else:
+            continue
+        # With ours nobody starts another child; those of a run that was killed may still be there.
+        if not child_lock.is_held(directory / CHILDREN_NAME):
             return fd
+        wait(step)
     os.close(fd)
     raise AlreadyRunning(f"cannot start: another netmap-supervisor already uses {directory}; {advice}")

@@ -22,7 +22,8 @@ import pykka
 from netmap_actors.bus.mailbox import Mailbox, Turn
 from netmap_actors.bus.sockets import Sockets
 from netmap_actors.errors import NetmapError
-from netmap_supervisor.admin import AdminError, AdminServer
+from netmap_supervisor.admin import AdminError
+from netmap_supervisor.admin_server import AdminServer
 from netmap_supervisor.boot_records import BootRecords, endpoints_of, environment_for, state_slug
 from netmap_supervisor.children import Children
 from netmap_supervisor.core import CONNECTION, SupervisorCore
@@ -43,9 +44,11 @@ from netmap_supervisor.core_messages import (
     Word,
 )
 from netmap_supervisor.embedded_control import EmbeddedControl
+from netmap_supervisor.keyring import Keyring
 from netmap_supervisor.log import Log as LogWriter
 from netmap_supervisor.observer import RunFacts
 from netmap_supervisor.operator_requests import OperatorRequests
+from netmap_supervisor.peer_process import descends_from
 from netmap_supervisor.process_signals import watch_signals
 from netmap_supervisor.reloading import Changes, compare
 from netmap_supervisor.report import Own, make_report
@@ -113,6 +116,7 @@ class Supervisor(pykka.ThreadingActor):
         self._log = LogWriter(loop.clock, form=settings.log_format, level=settings.log_level)
         self._sockets = Sockets()
         self._run = secrets.token_hex(8)
+        self._keyring = Keyring()
         self._endpoints = endpoints_of(claim.run_dir, Path(settings.runtime_dir))
         self._children = Children(
             loop,
@@ -124,6 +128,7 @@ class Supervisor(pykka.ThreadingActor):
             on_death=self._on_death,
         )
         self._timer: Timer | None = None
+        self._admin: AdminServer | None = None
         self._routes: RouteWatch | None = None
         self._unburied: Exited | None = None
         """A connection that was reaped and whose last words have not come."""
@@ -178,7 +183,9 @@ class Supervisor(pykka.ThreadingActor):
     def _set_up(self) -> None:
         runtime_dir, endpoints = Path(self.settings.runtime_dir), self._endpoints
         self._requests = OperatorRequests(self, self._loop, self._reload)
-        self._admin = AdminServer(self._loop, self._sockets, runtime_dir, self._requests.on_request)
+        self._admin = AdminServer(
+            self._loop, runtime_dir, self._requests.on_request, descends_from(self._children.pids)
+        )
         self._boots = self._make_boots(endpoints)
         watch_signals(self._loop, self.end, self._on_reload_signal, self._children.reap_strangers)
         self._look_at_self()
@@ -209,6 +216,8 @@ class Supervisor(pykka.ThreadingActor):
             connection_dir=connection_dir,
             server_dir=None if own is None else own.directory,
             listen_fd=-1 if own is None else own.listen_fd,
+            keyring=self._keyring,
+            locks=tuple(map(str, self._claim.shared)),
         )
 
     def _tell_facts(self, updates: str, requests: str) -> None:
@@ -333,14 +342,13 @@ class Supervisor(pykka.ThreadingActor):
 
     def _spawn(self, command: Spawn) -> None:
         actor, incarnation = command.actor, command.incarnation
-        inherited = list(self._claim.locks)
-        if actor == DEV_CONTROL and self._embedded is not None:
-            inherited.append(self._embedded.listen_fd)
+        inherited = [self._embedded.listen_fd] if actor == DEV_CONTROL and self._embedded is not None else []
         try:
             pid = self._children.start(
                 actor,
                 incarnation,
                 self._boots.record(command),
+                secret=self._keyring.with_us(actor, incarnation),
                 environment=environment_for(actor, os.environ, self.settings.auth_key),
                 inherited=inherited,
             )
@@ -385,6 +393,8 @@ class Supervisor(pykka.ThreadingActor):
             self._routes.close()
         if self._embedded is not None:
             self._embedded.close()
+        if self._admin is not None:
+            self._admin.close()
         self._children.close()
         self.actor_stopped.set()
         pykka.ActorRegistry.unregister(self.actor_ref)
@@ -412,8 +422,14 @@ class Supervisor(pykka.ThreadingActor):
         return make_report(self._core, self.settings, self._own, self._now())
 
     def counters(self) -> dict[str, dict[str, int]]:
-        """What the children last said they have counted, by actor."""
-        return {name: dict(beat.counters) for name, beat in self._core.heartbeats.items()}
+        """What the children last said they have counted, and what we have, by actor."""
+        own = {
+            "foreign_words": self._children.foreign_words,
+            "orders_refused": self._admin.refused if self._admin is not None else 0,
+        }
+        return {name: dict(beat.counters) for name, beat in self._core.heartbeats.items()} | {
+            "supervisor": own
+        }
 
     def _reload(self) -> Changes:
         """Take over what can change while it runs, and say what cannot. Raises NetmapError."""

@@ -16,7 +16,7 @@ import msgspec
 import zmq
 
 from netmap_actors.boot import Boot, ConnectionSettings, Endpoints
-from netmap_actors.wire.codec import Codec
+from tests.process import pairs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,7 +32,8 @@ class ConnectionProcess:
 
     def __init__(self, directory: Path, settings: ConnectionSettings, generation: int = 1) -> None:
         self.generation = generation
-        self.codec = Codec(RUN, "supervisor", 1)
+        self.codec = pairs.supervisor(RUN, "control_connection", generation)
+        self.inboxes = {name: pairs.inbox(RUN, name) for name in ("liveness", "publisher")}
         names = ("supervisor", "liveness", "publisher", "updates", "requests")
         endpoints = Endpoints(**{name: f"ipc://{directory}/{name}" for name in names})
         self.context: zmq.Context[Any] = zmq.Context()
@@ -49,6 +50,7 @@ class ConnectionProcess:
             parent_pid=os.getpid(),
             life_fd=self.life_read,
             endpoints=endpoints,
+            secrets=pairs.secrets_of("control_connection", generation),
             heartbeat_interval=0.5,
             settings=msgspec.Raw(msgspec.json.encode(settings)),
         )
@@ -94,13 +96,13 @@ class ConnectionProcess:
         if not self.publisher.poll(LIMIT * 1000):
             raise AssertionError(f"no MapResponse within {LIMIT} s; the log: {self.log()}")
         header, body = self.publisher.recv_multipart()
-        return self.codec.open(header).map_response_received, body
+        return self.inboxes["publisher"].open(header, body).map_response_received, body
 
     def next_word(self, body: str, **fields: object) -> Any:
         """The next message of this kind to liveness with these values."""
         deadline = time.monotonic() + LIMIT
         while self.liveness.poll(max(0, int((deadline - time.monotonic()) * 1000))):
-            envelope = self.codec.open(self.liveness.recv())
+            envelope = self.inboxes["liveness"].open(self.liveness.recv())
             if envelope.WhichOneof("body") != body:
                 continue
             found = getattr(envelope, body)

@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING
 from netmap_actors.exit_reason import ExitReason
 from netmap_actors.process.actor_base import ActorBase
 from netmap_actors.wire import internal_pb2
+from netmap_actors.wire.codec import Codec
+from netmap_actors.wire.secret import Secret
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
@@ -146,7 +148,10 @@ def as_another(actor: Fake, name: str, body: Message) -> list[bytes]:
     envelope = internal_pb2.Envelope(version=1, run=bytes.fromhex(actor.boot.run), actor=name, incarnation=1)
     field = "login_needed" if name == "control_connection" else "verdict"
     getattr(envelope, field).CopyFrom(body)
-    return [envelope.SerializeToString()]
+    word = envelope.SerializeToString()
+    own = Secret.from_text(actor.boot.secrets.supervisor)
+    claimed = Codec(actor.boot.run, name, 1, peer="supervisor", secret=own)
+    return [word, own.proof(word) + (1).to_bytes(8, "big") + word, claimed.wrap(body)]
 
 
 def burn(seconds: float, processor: int) -> None:

@@ -18,7 +18,7 @@ import zmq
 
 from netmap_actors.boot import Boot, HttpSettings
 from netmap_actors.wire import internal_pb2
-from netmap_actors.wire.codec import Codec
+from tests.process import pairs
 from tests.process.publisher_process import LIMIT, RUN, PublisherProcess
 from tests.waiting import wait_for
 
@@ -36,7 +36,7 @@ class HttpProcess:
         self.ready = threading.Event()
         self.conditions: list[tuple[str, str, bool]] = []
         self._over = threading.Event()
-        self._codec = Codec(RUN, "supervisor", 1)
+        self._codec = pairs.supervisor(RUN, "http_endpoint")
         self._context: zmq.Context[Any] = zmq.Context()
         self._router = self._context.socket(zmq.ROUTER)
         where = f"ipc://{publisher.runtime_dir}/http-supervisor"
@@ -49,6 +49,7 @@ class HttpProcess:
             parent_pid=os.getpid(),
             life_fd=publisher.life_read,
             endpoints=endpoints,
+            secrets=pairs.secrets_of("http_endpoint"),
             heartbeat_interval=0.5,
             settings=msgspec.Raw(msgspec.json.encode(HttpSettings(listen=listen))),
         )

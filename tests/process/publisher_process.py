@@ -18,12 +18,15 @@ import zmq
 from netmap_actors.boot import Boot, Endpoints, PublisherSettings
 from netmap_actors.runtime_paths import requests_path, updates_path
 from netmap_actors.wire import internal_pb2
-from netmap_actors.wire.codec import Codec
+from netmap_actors.wire.codec import ForeignEnvelope
+from tests.process import pairs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from google.protobuf.message import Message
+
+    from netmap_actors.wire.codec import Codec
 
 RUN = "0123456789abcdef"
 LIMIT = 30
@@ -39,7 +42,9 @@ class PublisherProcess:
     def __init__(self, runtime_dir: Path, **settings: Any) -> None:
         self.runtime_dir = runtime_dir
         self.settings = PublisherSettings(**({"heartbeat_interval": 0.2} | settings))
-        self.codec = Codec(RUN, "supervisor", 1)
+        self.codec = pairs.supervisor(RUN, "publisher")
+        self.connection_codecs: dict[int, Codec] = {}
+        """Of each generation that has spoken: its words are numbered."""
         inside = {name: f"ipc://{runtime_dir}/{name}" for name in ("supervisor", "liveness", "publisher")}
         self.endpoints = Endpoints(
             **inside,
@@ -63,6 +68,7 @@ class PublisherProcess:
     def start(self) -> None:
         """Start the first, or the next, publisher and wait until it is ready."""
         self.incarnation += 1
+        self.codec = pairs.supervisor(RUN, "publisher", self.incarnation)
         boot = Boot(
             run=RUN,
             actor="publisher",
@@ -70,6 +76,7 @@ class PublisherProcess:
             parent_pid=os.getpid(),
             life_fd=self.life_read,
             endpoints=self.endpoints,
+            secrets=pairs.secrets_of("publisher"),
             heartbeat_interval=0.2,
             settings=msgspec.Raw(msgspec.json.encode(self.settings)),
         )
@@ -98,7 +105,10 @@ class PublisherProcess:
                     raise AssertionError(f"the publisher ended: {self.log()}")
                 continue
             self.address, data = self.router.recv_multipart()
-            envelope = self.codec.open(data)
+            try:
+                envelope = self.codec.open(data)
+            except ForeignEnvelope:
+                continue  # the last words of the one before
             if envelope.WhichOneof("body") == body:
                 found = getattr(envelope, body)
                 if all(getattr(found, name) == value for name, value in fields.items()):
@@ -141,10 +151,13 @@ class PublisherProcess:
             size=len(document),
             keep_alive=keep_alive,
         )
-        codec = Codec(RUN, "control_connection", self.generation)
+        if self.generation not in self.connection_codecs:
+            codec = pairs.connection(RUN, "publisher", self.generation)
+            self.connection_codecs[self.generation] = codec
+        codec = self.connection_codecs[self.generation]
         if not self.connection.poll(LIMIT * 1000, zmq.POLLOUT):
             raise AssertionError("the publisher takes nothing")
-        self.connection.send_multipart([codec.wrap(header), document])
+        self.connection.send_multipart([codec.wrap(header, document), document])
 
     def new_session(self, response: dict[str, Any]) -> None:
         """A map request was made; this is its first answer."""

@@ -19,7 +19,7 @@ import zmq
 from netmap_actors.boot import Boot, Endpoints, LivenessSettings
 from netmap_actors.exit_reason import ExitReason, status_of
 from netmap_actors.wire import internal_pb2
-from netmap_actors.wire.codec import Codec
+from tests.process import pairs
 
 RUN = "0123456789abcdef"
 LIMIT = 20
@@ -36,7 +36,7 @@ class Parent:
     """The least a Supervisor must be: a ROUTER, a life pipe and a spawn."""
 
     def __init__(self, runtime: Path) -> None:
-        self.codec = Codec(RUN, "supervisor", 1)
+        self.codec = pairs.supervisor(RUN, "liveness")
         self.endpoints = Endpoints(
             **{
                 name: f"ipc://{runtime}/{name}"
@@ -58,6 +58,7 @@ class Parent:
             "parent_pid": os.getpid(),
             "life_fd": self.life_read,
             "endpoints": self.endpoints,
+            "secrets": pairs.secrets_of("liveness"),
             "heartbeat_interval": 0.1,
             "settings": msgspec.Raw(msgspec.json.encode(LivenessSettings())),
         }

@@ -20,8 +20,8 @@ import zmq
 
 from netmap_actors.boot import Boot, DevControlSettings, Endpoints
 from netmap_actors.wire import internal_pb2
-from netmap_actors.wire.codec import Codec
 from tests.control_client import Closed, ControlClient, Node, fetch_key
+from tests.process import pairs
 from tests.waiting import wait_for
 
 RUN = "0123456789abcdef"
@@ -32,7 +32,7 @@ class Parent:
     """The least a Supervisor must be to this actor."""
 
     def __init__(self, runtime: Path) -> None:
-        self.codec = Codec(RUN, "supervisor", 1)
+        self.codec = pairs.supervisor(RUN, "dev_control")
         names = ("supervisor", "liveness", "publisher", "updates", "requests")
         self.endpoints = Endpoints(**{name: f"ipc://{runtime}/{name}" for name in names})
         self.context = zmq.Context()
@@ -48,6 +48,7 @@ class Parent:
         self.tokens = 0
 
     def spawn(self, incarnation: int = 1) -> None:
+        self.codec = pairs.supervisor(RUN, "dev_control", incarnation)
         settings = DevControlSettings(
             state_dir=str(self.state), listen_fd=self.listener.fileno(), nodes=4, churn=0.0, keep_alive=0.2
         )
@@ -58,6 +59,7 @@ class Parent:
             parent_pid=os.getpid(),
             life_fd=self.life_read,
             endpoints=self.endpoints,
+            secrets=pairs.secrets_of("dev_control"),
             heartbeat_interval=0.1,
             settings=msgspec.Raw(msgspec.json.encode(settings)),
         )

@@ -16,6 +16,7 @@ from netmap_actors.http_endpoint import HttpEndpoint
 from netmap_actors.liveness import Liveness
 from netmap_actors.process import landlock
 from netmap_actors.publisher import Publisher
+from tests.process import pairs
 
 PROGRAM = """
     import json, sys, threading
@@ -84,6 +85,7 @@ def boot(actor: str, settings: msgspec.Struct | None = None) -> Boot:
         parent_pid=1,
         life_fd=0,
         endpoints=Endpoints(**inside, **public),
+        secrets=pairs.secrets_of(actor),
         settings=encoded,
     )
 

@@ -30,7 +30,6 @@ def unproved(actor: str, **body: object) -> bytes:
     ).SerializeToString()
 
 
-@pytest.mark.xfail(strict=True, reason="a child may speak in the name of another")
 def test_a_child_cannot_speak_in_the_name_of_another(daemon) -> None:  # noqa: F811
     daemon.behave("publisher", "later forge")
     daemon.up()
@@ -41,7 +40,6 @@ def test_a_child_cannot_speak_in_the_name_of_another(daemon) -> None:  # noqa: F
     assert daemon.row("control_connection")["incarnation"] == 1
 
 
-@pytest.mark.xfail(strict=True, reason="whoever reaches the socket is taken for the connection")
 def test_a_publisher_takes_peers_from_nobody_but_the_connection() -> None:
     with running_publisher() as publisher:
         publisher.tell(internal_pb2.ConnectionStarted(generation=1))
@@ -69,7 +67,6 @@ def test_a_publisher_takes_peers_from_nobody_but_the_connection() -> None:
                 pytest.fail("it was not counted")
 
 
-@pytest.mark.xfail(strict=True, reason="a child may give the orders of an operator")
 def test_a_child_and_what_it_started_give_no_orders(daemon) -> None:  # noqa: F811
     daemon.behave("publisher", "later order")
     daemon.up()
@@ -81,7 +78,6 @@ def test_a_child_and_what_it_started_give_no_orders(daemon) -> None:  # noqa: F8
     assert daemon.request("status")["actors"]
 
 
-@pytest.mark.xfail(strict=True, reason="idle connections to the admin socket end the Supervisor")
 def test_a_thousand_idle_connections_to_the_admin_socket_disturb_nobody(daemon) -> None:  # noqa: F811
     daemon.up()
     resource.prlimit(daemon.pid, resource.RLIMIT_NOFILE, (256, 4096))
@@ -104,7 +100,6 @@ def test_a_thousand_idle_connections_to_the_admin_socket_disturb_nobody(daemon) 
     assert daemon.process.poll() is None
 
 
-@pytest.mark.xfail(strict=True, reason="children hold the descriptors of the daemon's locks")
 def test_no_child_holds_a_descriptor_that_could_release_the_daemons_locks(daemon) -> None:  # noqa: F811
     daemon.up()
     ours = {path.stat().st_ino for path in (daemon.runtime_dir / "lock", daemon.place / "state" / "lock")}

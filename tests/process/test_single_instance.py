@@ -67,9 +67,16 @@ def test_a_claim_that_is_given_back_in_time_is_taken(place) -> None:
     assert len(steps) == 5
 
 
-def test_the_claim_lasts_until_the_last_child_that_inherited_it_is_gone(place) -> None:
+def test_the_claim_lasts_until_the_last_child_is_gone(place) -> None:
     first = claim(place)
-    child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, pass_fds=first.locks)
+    program = (
+        "import sys; from netmap_actors import child_lock; child_lock.take(sys.argv[1]); print(); input()"
+    )
+    child = subprocess.Popen(
+        [sys.executable, "-c", program, str(first.shared[0])], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    assert child.stdout is not None
+    assert child.stdout.read(1) == b"\n"
     first.release()
     assert is_locked(place / "run")
     with pytest.raises(AlreadyRunning):
@@ -91,7 +98,7 @@ def test_what_a_dead_run_left_is_cleared_away_and_nothing_else(place) -> None:
     (place / "run" / "mine").touch()
     made = claim(place)
     names = {path.name for path in (place / "run").iterdir()}
-    assert names == {"lock", "mine", foreign.name, made.run_dir.name}
+    assert names == {"lock", "lock.children", "mine", foreign.name, made.run_dir.name}
     assert made.run_dir.name != dead.run_dir.name
     assert (foreign / "photo").exists()
     made.release()
@@ -128,7 +135,7 @@ def test_a_lock_that_cannot_be_opened_is_named(place, which) -> None:
     (place / which / LOCK_NAME).mkdir(parents=True)
     (place / which).chmod(0o700)
     with pytest.raises(
-        ConfigurationError, match=rf"cannot lock .*{which}: Is a directory; a file lock must be"
+        ConfigurationError, match=rf"cannot lock .*{which}: Is a directory; the files lock and"
     ):
         claim(place)
 

@@ -14,6 +14,7 @@ from netmap_actors.boot import (
 )
 from netmap_supervisor.boot_records import BootRecords, endpoints_of, environment_for, state_slug
 from netmap_supervisor.core_messages import ConnectionStart, Spawn
+from netmap_supervisor.keyring import Keyring
 from netmap_supervisor.os_process import MAX_BOOT
 from netmap_supervisor.run_settings import RunSettings
 
@@ -37,6 +38,7 @@ def records(settings: RunSettings, **changes) -> BootRecords:
         "control_url": settings.control_url,
         "auth_key": settings.auth_key,
         "connection_dir": Path("/s/x"),
+        "keyring": Keyring(),
     }
     return BootRecords(settings, **(fields | changes))
 

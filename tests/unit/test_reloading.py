@@ -10,6 +10,7 @@ import pytest
 from netmap_supervisor.boot_records import BootRecords, endpoints_of, environment_for
 from netmap_supervisor.config_options import OPTIONS
 from netmap_supervisor.core_messages import ConnectionStart, Spawn
+from netmap_supervisor.keyring import Keyring
 from netmap_supervisor.reloading import NEXT_CONNECTION, NOW, compare
 from netmap_supervisor.run_settings import RunSettings
 
@@ -74,6 +75,7 @@ def test_what_is_said_of_a_setting_is_what_the_next_processes_are_told(name) -> 
         control_url=REAL.control_url,
         auth_key=REAL.auth_key,
         connection_dir=Path("/s/x"),
+        keyring=Keyring(),
         server_dir=Path("/s/dev"),
     )
     before = told(boots, REAL)

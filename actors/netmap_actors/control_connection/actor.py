@@ -90,9 +90,7 @@ class ControlConnection(ActorBase):
         self._reports = Reports(
             self.loop,
             self.sockets,
-            self.codec,
-            self.boot.endpoints,
-            self._generation,
+            self.boot,
             backlog=settings.max_map_response,
             on_room=self._on_network,
         )

@@ -12,20 +12,25 @@ from netmap_actors.bus.loop import LATE
 from netmap_actors.bus.push_queue import PushQueue
 from netmap_actors.control.arrivals import Arrivals
 from netmap_actors.wire import internal_pb2
+from netmap_actors.wire.codec import Codec
+from netmap_actors.wire.secret import Secret
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from netmap_actors.boot import Endpoints
+    from netmap_actors.boot import Boot
     from netmap_actors.bus.loop import Loop
     from netmap_actors.bus.sockets import Sockets
     from netmap_actors.control.events import MapDocument, StageEntered
-    from netmap_actors.wire.codec import Codec
 
 __all__ = ["Reports", "Standing"]
 
 PUBLISHER_HWM = 8
 """MapResponses in the socket to the publisher: one can be 20 MB."""
+
+
+def _codec(boot: Boot, receiver: str, secret: str) -> Codec:
+    return Codec(boot.run, boot.actor, boot.incarnation, peer=receiver, secret=Secret.from_text(secret))
 
 
 @dataclasses.dataclass(slots=True)
@@ -55,9 +60,7 @@ class Reports:
         self,
         loop: Loop,
         sockets: Sockets,
-        codec: Codec,
-        endpoints: Endpoints,
-        generation: int,
+        boot: Boot,
         *,
         backlog: int,
         on_room: Callable[[], None],
@@ -66,8 +69,10 @@ class Reports:
         one read can bring. `on_room`: the publisher has taken everything after a pause.
         """
         self._loop = loop
-        self._codec = codec
-        self._generation = generation
+        self._generation = boot.incarnation
+        self._liveness_codec = _codec(boot, "liveness", boot.secrets.liveness)
+        self._publisher_codec = _codec(boot, "publisher", boot.secrets.publisher)
+        endpoints = boot.endpoints
         self._on_room = on_room
         self._liveness = PushQueue(loop, sockets.push_connect(endpoints.liveness), limit=0)
         self._publisher = PushQueue(
@@ -137,10 +142,8 @@ class Reports:
             size=len(document.json),
             keep_alive=document.keep_alive,
         )
-        frame = self._codec.wrap(header)
-        if not self._liveness.offer([frame]):
-            self.lost += 1
-        self._publisher.send([frame, document.json])
+        self._to_liveness(header)
+        self._publisher.send([self._publisher_codec.wrap(header, document.json), document.json])
         if self._publisher.blocked and self._paused_since is None:
             self._paused_since = self._loop.now()
 
@@ -170,8 +173,10 @@ class Reports:
             )
         )
 
-    def _to_liveness(self, message: internal_pb2.StageEntered | internal_pb2.Progress) -> None:
-        if not self._liveness.offer([self._codec.wrap(message)]):
+    def _to_liveness(
+        self, message: internal_pb2.MapResponseReceived | internal_pb2.StageEntered | internal_pb2.Progress
+    ) -> None:
+        if not self._liveness.offer([self._liveness_codec.wrap(message)]):
             self.lost += 1
 
     def _resumed(self) -> None:

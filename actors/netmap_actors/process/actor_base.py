@@ -24,6 +24,7 @@ from netmap_actors.exit_reason import ExitReason, from_exception
 from netmap_actors.process.child_log import ChildLog
 from netmap_actors.wire import internal_pb2
 from netmap_actors.wire.codec import Codec, ForeignEnvelope
+from netmap_actors.wire.secret import Secret
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
@@ -55,7 +56,14 @@ class ActorBase(pykka.ThreadingActor):
         self.actor_inbox = Mailbox(self.loop)
         self._actor_ref = pykka.ActorRef(self)
         self.boot = boot
-        self.codec = Codec(boot.run, boot.actor, boot.incarnation)
+        self.codec = Codec(
+            boot.run,
+            boot.actor,
+            boot.incarnation,
+            peer="supervisor",
+            secret=Secret.from_text(boot.secrets.supervisor),
+        )
+        """To and from the Supervisor."""
         self.sockets = Sockets()
         self.log = ChildLog(2, actor=boot.actor, pid=os.getpid(), generation=boot.incarnation)
         self.exit_reason: ExitReason | None = None
@@ -89,6 +97,10 @@ class ActorBase(pykka.ThreadingActor):
 
     def statistics(self, heartbeat: internal_pb2.Heartbeat) -> None:
         """Fill in this actor's figures."""
+
+    def foreign_words(self) -> int:
+        """Words that were refused: malformed, of another run, or not proved to come from whom they name."""
+        return self.codec.foreign
 
     def teardown(self) -> None:
         """Close what `setup` opened; called on every way out that still can."""
@@ -207,6 +219,7 @@ class ActorBase(pykka.ThreadingActor):
         self._heartbeat_due = False
         self._heartbeats += 1
         heartbeat = internal_pb2.Heartbeat(number=self._heartbeats, rss_bytes=_rss())
+        heartbeat.counters["foreign_words"] = self.foreign_words()
         self.statistics(heartbeat)
         self.tell_supervisor(heartbeat)
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import msgspec
 
+from netmap_actors import child_lock
 from netmap_actors.boot import Boot
 from netmap_actors.errors import ConfigurationError
 from netmap_actors.exit_reason import ExitReason, from_exception, status_of
@@ -45,6 +46,7 @@ def main(actor: str, boot_fd: int) -> NoReturn:
         boot = _read_boot(boot_fd, actor)
         log = log.bind(generation=boot.incarnation)
         confinement.die_with_parent(boot.parent_pid)
+        _take_locks(boot, log)
         confinement.forbid_new_privileges()
         confinement.forbid_core_dumps()
         require_native_protobuf()
@@ -70,6 +72,15 @@ def _read_boot(fd: int, actor: str) -> Boot:
     if boot.actor != actor:
         raise ConfigurationError(f"cannot be {actor}: the boot record is for {boot.actor}")
     return boot
+
+
+def _take_locks(boot: Boot, log: ChildLog) -> None:
+    """Held until the end of the process, whatever that is; before anything another daemon could be disturbed by."""
+    for path in boot.locks:
+        try:
+            child_lock.take(path)
+        except OSError as error:
+            log.warning("directory_not_locked", path=path, detail=error.strerror)
 
 
 def _make(actor: str, boot: Boot, log: ChildLog) -> ActorBase:

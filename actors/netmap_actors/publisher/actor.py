@@ -32,7 +32,8 @@ from netmap_actors.publisher.front import Front
 from netmap_actors.publisher.remote import RemoteFront
 from netmap_actors.web_url import UrlPolicy, WebUrl
 from netmap_actors.wire import internal_pb2
-from netmap_actors.wire.codec import ForeignEnvelope
+from netmap_actors.wire.codec import ForeignEnvelope, Inbox
+from netmap_actors.wire.secret import Secret
 
 if TYPE_CHECKING:
     from netmap_actors.boot import Boot
@@ -87,6 +88,7 @@ class Publisher(ActorBase):
             ring_bytes=self._settings.ring_bytes,
             restarted=boot.incarnation > 1,
         )
+        self._inbox = Inbox(boot.run, boot.actor, boot.incarnation, Secret.from_text(boot.secrets.inbox))
         self._fronts: list[Front | RemoteFront] = []
         self._local: Front | None = None
         self._remote: RemoteFront | None = None
@@ -169,6 +171,7 @@ class Publisher(ActorBase):
         now = self.loop.now()
         match envelope.WhichOneof("body"):
             case "connection_started":
+                self._inbox.began(envelope.connection_started.generation)
                 self._publication.connection_started(envelope.connection_started.generation, now)
             case "session_ended":
                 self._publication.session_ended(envelope.session_ended.generation, now)
@@ -216,6 +219,9 @@ class Publisher(ActorBase):
         counters["requests_refused"] = sum(front.refused for front in fronts)
         counters["connections_refused"] = self._remote.refused if self._remote is not None else 0
 
+    def foreign_words(self) -> int:
+        return super().foreign_words() + self._inbox.foreign
+
     def teardown(self) -> None:
         if self._local is None:
             return  # setup did not come that far
@@ -260,9 +266,9 @@ class Publisher(ActorBase):
 
     def _take(self, envelope_bytes: bytes, document: bytes) -> None:
         try:
-            envelope = self.codec.open(envelope_bytes)
+            envelope = self._inbox.open(envelope_bytes, document)
         except ForeignEnvelope:
-            return  # counted by the codec
+            return  # counted by the inbox
         if envelope.WhichOneof("body") != "map_response_received":
             return
         self._publication.begin(envelope.map_response_received, document, self.loop.now(), self._now_text())

@@ -1,0 +1,64 @@
+"""What proves the sender of a word between two processes: a key that only the two, and the Supervisor, know.
+
+Keyed BLAKE2b (RFC 7693) over the whole word. A proof says nothing about the key, so that a process that puts itself in
+the receiver's place learns nothing with which it could speak for the sender.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from typing import Final
+
+__all__ = ["PROOF_BYTES", "SECRET_BYTES", "Secret"]
+
+SECRET_BYTES: Final = 32
+PROOF_BYTES: Final = 16
+
+
+class Secret:
+    """A key of 32 bytes. It is never shown: not by repr, not in an error."""
+
+    __slots__ = ("_key",)
+
+    def __init__(self, key: bytes) -> None:
+        """Raises ValueError for another length."""
+        if len(key) != SECRET_BYTES:
+            raise ValueError(f"cannot use a secret of {len(key)} bytes: it has {SECRET_BYTES}")
+        self._key = key
+
+    @classmethod
+    def from_text(cls, text: str) -> Secret:
+        """What `text` gave. Raises ValueError, without the text."""
+        try:
+            key = bytes.fromhex(text)
+        except ValueError:
+            raise ValueError("cannot read a secret: it is not written in hex digits") from None
+        return cls(key)
+
+    def text(self) -> str:
+        """64 hex digits, for a boot record."""
+        return self._key.hex()
+
+    def derive(self, *names: str) -> Secret:
+        """Another secret, from which this one cannot be found. Other names, or in another order, give another."""
+        made = hashlib.blake2b(key=self._key, digest_size=SECRET_BYTES, person=b"derive")
+        for name in names:
+            data = name.encode()
+            made.update(len(data).to_bytes(8, "big") + data)
+        return Secret(made.digest())
+
+    def proof(self, word: bytes, document: bytes = b"") -> bytes:
+        """PROOF_BYTES that nobody else can make for this word and the document behind it."""
+        made = hashlib.blake2b(key=self._key, digest_size=PROOF_BYTES, person=b"prove")
+        made.update(len(word).to_bytes(8, "big"))
+        made.update(word)
+        made.update(document)
+        return made.digest()
+
+    def proves(self, proof: bytes, word: bytes, document: bytes = b"") -> bool:
+        """Whether the proof was made with this secret; takes as long whatever is wrong with it."""
+        return hmac.compare_digest(proof, self.proof(word, document))
+
+    def __repr__(self) -> str:
+        return "Secret(...)"

@@ -1,0 +1,42 @@
+"""The secrets of one run, all made from one that never leaves this process. Pure, but for that first one.
+
+Not here: how a word is proved (`netmap_actors.wire`).
+"""
+
+from __future__ import annotations
+
+import secrets
+
+from netmap_actors.boot import Secrets
+from netmap_actors.wire.codec import connection_secret
+from netmap_actors.wire.secret import SECRET_BYTES, Secret
+
+__all__ = ["Keyring"]
+
+_INBOXES = ("liveness", "publisher")
+_CONNECTION = "control_connection"
+
+
+class Keyring:
+    """Whoever speaks to whom has a secret with it that no third process knows."""
+
+    def __init__(self) -> None:
+        self._root = Secret(secrets.token_bytes(SECRET_BYTES))
+
+    def with_us(self, actor: str, incarnation: int) -> Secret:
+        """Between this child process and the Supervisor."""
+        return self._root.derive("child", actor, str(incarnation))
+
+    def told(self, actor: str, incarnation: int) -> Secrets:
+        """What this child process has to know."""
+        own = self.with_us(actor, incarnation).text()
+        if actor in _INBOXES:
+            # The same for each process of it: a connection outlives them, and goes on speaking.
+            return Secrets(supervisor=own, inbox=self._inbox(actor).text())
+        if actor == _CONNECTION:
+            to = {name: connection_secret(self._inbox(name), incarnation).text() for name in _INBOXES}
+            return Secrets(supervisor=own, **to)
+        return Secrets(supervisor=own)
+
+    def _inbox(self, actor: str) -> Secret:
+        return self._root.derive("inbox", actor)

@@ -1,0 +1,64 @@
+"""Who is at the other end of a unix socket, as the kernel tells it (SO_PEERCRED, unix(7)), and whose child that is."""
+
+from __future__ import annotations
+
+import os
+import socket
+import struct
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+
+__all__ = ["Peer", "descends_from", "parent_of", "peer_of"]
+
+_UCRED = struct.Struct("=iII")
+_DEEPEST = 64
+"""Parents that are looked at: more than any process of ours has."""
+
+
+class Peer(NamedTuple):
+    """A process, when it connected."""
+
+    pid: int
+    """0 for one of a PID namespace that we do not see into: none of ours."""
+    uid: int
+
+
+def peer_of(connection: socket.socket) -> Peer:
+    """Who connected. Raises OSError."""
+    pid, uid, _gid = _UCRED.unpack(connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size))
+    return Peer(pid, uid)
+
+
+def parent_of(pid: int) -> int:
+    """Its parent's pid (proc_pid_stat(5)); 0 when it has none that we can see, or has gone."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            # The name before it may hold anything, also brackets and spaces.
+            return int(file.read(4096).rpartition(b")")[2].split()[1])
+    except (OSError, IndexError, ValueError):
+        return 0
+
+
+def descends_from(children: Callable[[], Collection[int]]) -> Callable[[int], bool]:
+    """Says of a pid whether it is one of these processes, was started by one, or was started by this process.
+
+    A process whose parents have ended is handed to the init of its namespace, and what it was is forgotten. As that
+    init this process is the parent of everything which was left behind, by whomever: then only its children count.
+    """
+    own = os.getpid()
+
+    def descends(pid: int) -> bool:
+        ours = set(children()) if own == 1 else {own, *children()}
+        if pid == own:
+            return False
+        for _ in range(_DEEPEST):
+            if pid <= 1:
+                return pid in ours
+            if pid in ours:
+                return True
+            pid = parent_of(pid)
+        return True
+
+    return descends
