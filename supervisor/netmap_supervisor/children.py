@@ -95,10 +95,7 @@ class Children:
         inherited: Iterable[int],
     ) -> int:
         """Start this actor's process; its pid. `secret`: its own and ours. Raises OSError."""
-        self._addresses.pop(actor, None)
-        self._codecs[actor] = Codec(
-            self._run, "supervisor", 1, peer=actor, peer_incarnation=incarnation, secret=secret
-        )
+        self.expect(actor, incarnation, secret)
         log_read, log_write = os.pipe2(os.O_CLOEXEC)
         try:
             process = spawn(
@@ -162,6 +159,13 @@ class Children:
             pass
 
     # Words
+
+    def expect(self, actor: str, incarnation: int, secret: Secret) -> None:
+        """From now on this process, and none before it, is heard and spoken to under the actor's name."""
+        self._addresses.pop(actor, None)
+        self._codecs[actor] = Codec(
+            self._run, "supervisor", 1, peer=actor, peer_incarnation=incarnation, secret=secret
+        )
 
     @property
     def foreign_words(self) -> int:
