@@ -37,7 +37,7 @@ def test_a_child_cannot_speak_in_the_name_of_another(daemon) -> None:  # noqa: F
     daemon.wait_event("degraded", code="forged")
     assert "evil.example" not in json.dumps(daemon.request("status"))
     assert not daemon.events("child_killed")
-    assert daemon.row("control_connection")["incarnation"] == 1
+    assert daemon.row("control_connection")["generation"] == 1
 
 
 def test_a_publisher_takes_peers_from_nobody_but_the_connection() -> None:
