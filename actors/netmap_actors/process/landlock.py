@@ -1,77 +1,129 @@
-"""Gives up every file a process does not need: Landlock (landlock(7), linux/landlock.h), from Linux 5.13 on.
+"""Gives up every file, port and signal a process does not need: Landlock (landlock(7), linux/landlock.h).
 
-It is bound to the thread that asks and to those it starts later, so it comes before ZeroMQ starts its own. Not here:
-which files an actor needs (each says so itself).
+It is bound to the thread that asks and to those it starts later, so it comes before ZeroMQ starts its own. A kernel
+knows a part of it, by version; what it does not know is not held back, and `missing` names it. Not here: who needs
+what (`permissions`).
 """
 
 from __future__ import annotations
 
 import ctypes
 import os
+import stat
 import struct
-import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
+
+from netmap_actors.process import system_files
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
-__all__ = ["Reach", "confine"]
+    from netmap_actors.process.permissions import Permissions
+
+__all__ = ["confine", "missing"]
 
 _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446
-_CREATE_RULESET_VERSION, _RULE_PATH_BENEATH = 1, 1
-_EXECUTE, _READ_FILE, _READ_DIR = 1 << 0, 1 << 2, 1 << 3
-_RIGHTS_OF_VERSION: Final = {1: 13, 2: 14, 3: 15, 4: 15, 5: 16}
-"""How many rights on files each version knows; later ones know no fewer."""
-_SYSTEM: Final = ("/usr", "/lib", "/lib64", "/bin", "/etc", "/proc", "/sys", "/dev")
+_CREATE_RULESET_VERSION, _RULE_PATH_BENEATH, _RULE_NET_PORT = 1, 1, 2
+_EXECUTE, _WRITE_FILE, _READ_FILE, _READ_DIR = 1 << 0, 1 << 1, 1 << 2, 1 << 3
+_TRUNCATE, _IOCTL_DEV = 1 << 14, 1 << 15
+_ON_FILES: Final = _EXECUTE | _WRITE_FILE | _READ_FILE | _TRUNCATE | _IOCTL_DEV
+"""Rights that a rule about something else than a directory may name."""
+_RIGHTS_OF_VERSION: Final = {1: 13, 2: 14, 3: 15, 4: 15}
+"""How many rights on files each version knows; from the fifth on 16."""
+_BIND_TCP, _CONNECT_TCP = 1 << 0, 1 << 1
+_ABSTRACT_SOCKETS, _SIGNALS = 1 << 0, 1 << 1
+_SINCE: Final = (
+    (1, "files"),
+    (2, "moving files between directories"),
+    (3, "cutting files short"),
+    (4, "TCP ports"),
+    (5, "control of devices"),
+    (6, "signals and abstract sockets"),
+)
+"""What each version brings: Linux 5.13, 5.19, 6.2, 6.7, 6.10, 6.12."""
 _libc = ctypes.CDLL(None, use_errno=True)
+_pinned: list[int] = []
+"""The kernel forgets /proc/PID when memory is short, and what it makes anew has no rule; held open, it stays."""
 
 
-class Reach(NamedTuple):
-    """Directories a process needs, with everything below; the interpreter's and the system's come by themselves."""
-
-    readable: tuple[Path, ...] = ()
-    writable: tuple[Path, ...] = ()
+def version() -> int:
+    """What this kernel knows; 0: nothing (not built in, switched off at boot, or refused by who runs us)."""
+    return max(0, int(_libc.syscall(_CREATE_RULESET, None, 0, _CREATE_RULESET_VERSION)))
 
 
-def confine(reach: Reach) -> bool:
-    """From now on nothing else can be opened; False where the kernel cannot do that. Raises OSError."""
-    version: int = _libc.syscall(_CREATE_RULESET, None, 0, _CREATE_RULESET_VERSION)
-    if version <= 0:
-        return False  # not built in, or switched off at boot
-    all_rights = (1 << _RIGHTS_OF_VERSION.get(version, 16)) - 1
-    handled = ctypes.c_uint64(all_rights)
-    ruleset = _call(_CREATE_RULESET, ctypes.byref(handled), ctypes.sizeof(handled), 0)
+def missing(known: int) -> tuple[str, ...]:
+    """What a kernel of this version leaves open."""
+    return tuple(what for since, what in _SINCE if known < since)
+
+
+def confine(allowed: Permissions) -> int:
+    """From now on nothing else can be had; the version that holds it, 0 for none. Raises OSError."""
+    known = version()
+    if known == 0:
+        return 0
+    rights = (1 << _RIGHTS_OF_VERSION.get(known, 16)) - 1
+    network = 0
+    if known >= 4:
+        network = _BIND_TCP * (allowed.tcp_bind is not None) | _CONNECT_TCP * (allowed.tcp_connect is not None)
+    scopes = 0
+    if known >= 6:
+        scopes = _SIGNALS | _ABSTRACT_SOCKETS * (not allowed.abstract_sockets)
+    ruleset = _create(known, rights, network, scopes)
     try:
-        for path in (*_interpreter(), *map(Path, _SYSTEM), *reach.readable):
-            _allow(ruleset, path, _EXECUTE | _READ_FILE | _READ_DIR)
-        for path in reach.writable:
-            _allow(ruleset, path, all_rights)
+        _allow_files(ruleset, allowed, rights)
+        _allow_ports(ruleset, allowed.tcp_bind, network & _BIND_TCP)
+        _allow_ports(ruleset, allowed.tcp_connect, network & _CONNECT_TCP)
         _call(_RESTRICT_SELF, ruleset, 0)
     finally:
         os.close(ruleset)
-    return True
+    return known
 
 
-def _interpreter() -> Iterator[Path]:
-    """Where modules may still be loaded from."""
-    yield from (Path(path) for path in _unique((sys.prefix, sys.base_prefix, *sys.path)) if path)
+def _create(known: int, rights: int, network: int, scopes: int) -> int:
+    """The structure grew with the versions: a kernel takes no field it does not know, unless it is zero."""
+    size = 8 if known < 4 else 16 if known < 6 else 24
+    attributes = struct.pack("=QQQ", rights, network, scopes)[:size]
+    return _call(_CREATE_RULESET, attributes, ctypes.c_size_t(size), 0)
 
 
-def _unique(paths: Iterable[str]) -> Iterable[str]:
-    return dict.fromkeys(paths)
+def _allow_files(ruleset: int, allowed: Permissions, rights: int) -> None:
+    reading = _READ_FILE | _READ_DIR
+    for path in (*system_files.everybodys(), *allowed.readable):
+        _allow(ruleset, path, reading)
+    for path in allowed.executable:
+        _allow(ruleset, path, _EXECUTE | reading)
+    for path in allowed.writable:
+        _allow(ruleset, path, rights & ~_EXECUTE)
+    for path in system_files.DEVICES:
+        _allow(ruleset, path, rights & (_READ_FILE | _WRITE_FILE | _TRUNCATE))
+    # Of the others' directories only the names of their processes are known.
+    _pinned.append(os.open("/proc/self", os.O_PATH | os.O_CLOEXEC))
+    _rule(ruleset, _pinned[-1], reading)
+
+
+def _allow_ports(ruleset: int, ports: Iterable[int] | None, right: int) -> None:
+    if not right:
+        return
+    for port in ports or ():
+        _call(_ADD_RULE, ruleset, _RULE_NET_PORT, struct.pack("=QQ", right, port), 0)
 
 
 def _allow(ruleset: int, path: Path, rights: int) -> None:
     try:
-        fd = os.open(path, os.O_PATH | os.O_CLOEXEC | os.O_DIRECTORY)
-    except (FileNotFoundError, NotADirectoryError):
-        return  # a zip file on the path, a system without /lib64
+        fd = os.open(path, os.O_PATH | os.O_CLOEXEC)
+    except OSError:
+        return  # what is not there, or not for us, cannot be opened later either
     try:
-        rule = struct.pack("=Qi", rights, fd)
-        _call(_ADD_RULE, ruleset, _RULE_PATH_BENEATH, rule, 0)
+        _rule(ruleset, fd, rights)
     finally:
         os.close(fd)
+
+
+def _rule(ruleset: int, fd: int, rights: int) -> None:
+    if not stat.S_ISDIR(os.fstat(fd).st_mode):
+        rights &= _ON_FILES
+    _call(_ADD_RULE, ruleset, _RULE_PATH_BENEATH, struct.pack("=Qi", rights, fd), 0)
 
 
 def _call(number: int, *arguments: object) -> int:

@@ -1,0 +1,66 @@
+"""Root's privileges, taken apart and given up: capset(2), PR_CAPBSET_DROP, PR_CAP_AMBIENT (capabilities(7)).
+
+A process that has none has nothing to give up. Not here: which of them a process needs (`permissions`).
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import struct
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = ["keep_only"]
+
+_NUMBERS: Final = {"chown": 0, "dac_read_search": 2, "setpcap": 8, "net_bind_service": 10}
+"""linux/capability.h: those that a row names."""
+_HIGHEST: Final = 63
+_VERSION_3: Final = 0x20080522
+_PR_CAPBSET_READ, _PR_CAPBSET_DROP, _PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL = 23, 24, 47, 4
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def keep_only(names: Iterable[str]) -> frozenset[str]:
+    """Give up all others, for good; those of `names` that it has. Raises OSError."""
+    wanted = sum(1 << _NUMBERS[name] for name in names)
+    effective, permitted, inheritable = _held()
+    # Only who has SETPCAP may cut the bounding set; without it no_new_privs stands before every exec.
+    if effective >> _NUMBERS["setpcap"] & 1:
+        for number in range(_HIGHEST + 1):
+            if not wanted >> number & 1 and _libc.prctl(_PR_CAPBSET_READ, number, 0, 0, 0) == 1:
+                _prctl(_PR_CAPBSET_DROP, number)
+    _prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL)
+    kept = permitted & wanted
+    if (effective, permitted, inheritable) != (kept, kept, 0):
+        _set(kept)
+    return frozenset(name for name, number in _NUMBERS.items() if kept >> number & 1)
+
+
+def _held() -> tuple[int, int, int]:
+    """Effective, permitted, inheritable."""
+    data = ctypes.create_string_buffer(24)
+    if _libc.capget(struct.pack("=Ii", _VERSION_3, 0), data) != 0:
+        raise _failure("see which capabilities it has")
+    low_and_high = struct.unpack("=6I", data.raw)
+    effective, permitted, inheritable = (low_and_high[i] | low_and_high[i + 3] << 32 for i in range(3))
+    return effective, permitted, inheritable
+
+
+def _set(kept: int) -> None:
+    low, high = kept & 0xFFFFFFFF, kept >> 32
+    if _libc.capset(struct.pack("=Ii", _VERSION_3, 0), struct.pack("=6I", low, low, 0, high, high, 0)) != 0:
+        raise _failure("give up capabilities")
+
+
+def _prctl(option: int, value: int) -> None:
+    if _libc.prctl(option, value, 0, 0, 0) != 0:
+        raise _failure("give up capabilities")
+
+
+def _failure(what: str) -> OSError:
+    number = ctypes.get_errno()
+    return OSError(number, f"cannot {what}: {os.strerror(number)}")

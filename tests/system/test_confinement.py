@@ -1,0 +1,75 @@
+"""What a running daemon has given up, as the kernel tells it: the Supervisor as well as its children."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.availability import unavailable
+from tests.system.test_privileges import limits, pids
+from tests.waiting import wait_for
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.system.control import Control
+    from tests.system.daemon import Daemon
+
+
+def told(pid: int) -> dict[str, str]:
+    """/proc/PID/status (proc_pid_status(5))."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return {name: value.strip() for name, _, value in (line.partition(":") for line in lines)}
+
+
+@pytest.mark.xfail(strict=True, reason="the Supervisor leaves core files and may gain privileges")
+def test_the_supervisor_gives_up_what_its_children_give_up(daemon: Callable[..., Daemon]) -> None:
+    running = daemon()
+    running.wait_fresh()
+    assert limits(running.pid)["Max core file size"] == ("0", "0")
+    assert limits(running.pid)["Max address space"][1] != "unlimited"
+    assert told(running.pid)["NoNewPrivs"] == "1"
+
+
+@pytest.mark.xfail(strict=True, reason="what root may do, every process of its daemon may do")
+def test_no_process_of_root_keeps_a_capability_it_does_not_need(daemon: Callable[..., Daemon]) -> None:
+    if os.geteuid() != 0:
+        unavailable("only root's processes have capabilities")
+    running = daemon()
+    running.wait_fresh()
+    found = pids(running)
+    assert len(found) == 4
+    for name, pid in found.items():
+        for kind in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"):
+            assert int(told(pid)[kind], 16) == 0, f"{name} {kind}"
+
+
+@pytest.mark.xfail(strict=True, reason="the Supervisor's environment holds the auth key and the proxy's password")
+def test_no_process_has_a_secret_in_its_environment(daemon: Callable[..., Daemon], control: Control) -> None:
+    key, password = control.key_file.read_text().strip(), "hunter2-of-the-proxy"
+    env = {
+        "TAILNET_KEY": key,
+        "HTTPS_PROXY": f"http://user:{password}@127.0.0.1:9",
+        "NO_PROXY": "127.0.0.1,localhost",
+    }
+    running = daemon(f"--control-url={control.url}", "--auth-key=env:TAILNET_KEY", env=env)
+    running.wait_fresh()
+    # Another connection has to know them as well.
+    killed = running.signal_actor("control_connection")
+    running.wait_status(
+        lambda status: (
+            status["netmap"]["state"] == "fresh" and killed not in {row["pid"] for row in status["actors"]}
+        ),
+        what="a fresh netmap from the next connection",
+    )
+    tree = running.tree()
+    assert len(tree) >= 4
+    for pid in tree:
+        held = Path(f"/proc/{pid}/environ").read_bytes()
+        assert b"PATH=" in held
+        assert key.encode() not in held
+        assert password.encode() not in held
+    assert wait_for(running.status, 10.0, "a status")["netmap"]["state"] == "fresh"
