@@ -1,8 +1,7 @@
 """What a child process is told at its start, by a pipe and never by argv or environment.
 
-The Supervisor writes a Boot as JSON; `process.bootstrap` reads it. Of secrets it holds those that prove who says a
-word, which live as long as the run: an auth key is named by its source (`file:PATH` or `env:NAME`) and read by
-control_connection alone.
+The Supervisor writes a Boot as JSON; `process.bootstrap` reads it. The pipe is private: what proves who says a word
+stands in it, and what came as a secret in the Supervisor's environment in control_connection's, and in no other.
 """
 
 from __future__ import annotations
@@ -17,6 +16,7 @@ __all__ = [
     "ConnectionSettings",
     "DevControlSettings",
     "Endpoints",
+    "EnvironmentSecrets",
     "HttpSettings",
     "LivenessSettings",
     "PublisherSettings",
@@ -82,6 +82,19 @@ class Boot(msgspec.Struct, frozen=True, kw_only=True):
     settings: msgspec.Raw = msgspec.Raw(b"{}")
     """The actor's own settings struct, as JSON."""
 
+    def __repr__(self) -> str:
+        return f"<boot record of {self.actor}, incarnation {self.incarnation}>"
+
+
+class EnvironmentSecrets(msgspec.Struct, frozen=True):
+    """Values that came from the Supervisor's environment; its repr does not show them."""
+
+    values: dict[str, str] = {}
+    """By variable: `*_proxy`, and the auth key's."""
+
+    def __repr__(self) -> str:
+        return f"<{len(self.values)} secrets>"
+
 
 class ConnectionSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Settings of control_connection. Durations in seconds."""
@@ -93,6 +106,7 @@ class ConnectionSettings(msgspec.Struct, frozen=True, kw_only=True):
     embedded: bool = False
     auth_key: str = ""
     """`file:PATH`, `env:NAME` or empty."""
+    secrets: EnvironmentSecrets = EnvironmentSecrets()
     hostname: str = ""
     """Empty: the machine's own."""
     ephemeral: bool = False

@@ -6,7 +6,9 @@ after a crash is the same control server, restarted.
 
 from __future__ import annotations
 
+import contextlib
 import socket
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -15,7 +17,6 @@ from netmap_actors.boot import DevControlSettings, decode_settings
 from netmap_actors.devcontrol.assembly import Setup, assemble
 from netmap_actors.devcontrol.commands import Commands
 from netmap_actors.devcontrol.control import Options
-from netmap_actors.devcontrol.server import MAX_CONNECTIONS
 from netmap_actors.errors import NetmapError
 from netmap_actors.process.actor_base import ActorBase
 from netmap_actors.wire import internal_pb2
@@ -31,12 +32,18 @@ __all__ = ["DevControl"]
 class DevControl(ActorBase):
     """Serves on the inherited socket; takes commands of the fault tool from the Supervisor."""
 
-    max_files = ActorBase.max_files + MAX_CONNECTIONS
-
     def __init__(self, boot: Boot, clock: Clock | None = None) -> None:
         super().__init__(boot, clock)
         self._settings = decode_settings(boot, DevControlSettings)
         self._server: ControlServer | None = None
+
+    @classmethod
+    def prepare(cls, boot: Boot) -> None:
+        """Make the directory it may write to; what is in the way is told when the state is read."""
+        with contextlib.suppress(OSError):
+            Path(decode_settings(boot, DevControlSettings).state_dir).mkdir(
+                0o700, parents=True, exist_ok=True
+            )
 
     def setup(self) -> None:
         settings = self._settings

@@ -5,7 +5,6 @@ It holds nothing that the next Progress does not repeat, so its death costs noth
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import zmq
@@ -13,7 +12,6 @@ import zmq
 from netmap_actors.boot import LivenessSettings, decode_settings
 from netmap_actors.liveness_detector import LivenessDetector, Report
 from netmap_actors.process.actor_base import ActorBase
-from netmap_actors.process.landlock import Reach
 from netmap_actors.wire import internal_pb2
 from netmap_actors.wire.codec import ForeignEnvelope, Inbox
 from netmap_actors.wire.secret import Secret
@@ -40,10 +38,6 @@ class Liveness(ActorBase):
         self._inbox = Inbox(boot.run, boot.actor, boot.incarnation, Secret.from_text(boot.secrets.inbox))
         self._timer: Timer | None = None
         self._shown: tuple[int, int, str] = (0, 0, "")
-
-    @classmethod
-    def reach(cls, boot: Boot) -> Reach:
-        return Reach(writable=(Path(boot.endpoints.liveness.removeprefix("ipc://")).parent,))
 
     def setup(self) -> None:
         self._reports = self.sockets.pull_bind(self.boot.endpoints.liveness)

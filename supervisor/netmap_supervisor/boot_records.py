@@ -13,6 +13,7 @@ from netmap_actors.boot import (
     ConnectionSettings,
     DevControlSettings,
     Endpoints,
+    EnvironmentSecrets,
     HttpSettings,
     LivenessSettings,
     PublisherSettings,
@@ -23,14 +24,14 @@ from netmap_actors.web_url import WebUrl
 from netmap_supervisor.tree import DEV_CONTROL, HTTP_ENDPOINT
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from netmap_supervisor.core_messages import ConnectionStart, Spawn
     from netmap_supervisor.keyring import Keyring
     from netmap_supervisor.run_settings import RunSettings
 
-__all__ = ["BootRecords", "endpoints_of", "environment_for", "state_slug"]
+__all__ = ["BootRecords", "endpoints_of", "environment_for", "memory_of_child", "state_slug"]
 
 LEAST_MEMORY = 4 << 30
 """Bytes of address space a child may have, threads and libraries included."""
@@ -45,13 +46,14 @@ _TERMINAL = (
     "TERM", "COLORTERM", "TERM_PROGRAM", "NO_COLOR", "FORCE_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "COLUMNS", "LINES",
     "LC_CTYPE", "PYTHONIOENCODING", "PYTHONUTF8",
 )  # fmt: skip
-# A proxy's URL may hold a password: they reach control_connection alone.
-_PROXIES = (
-    "http_proxy", "https_proxy", "all_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY",
-)  # fmt: skip
 
 _RESOLVER_OPTIONS = "timeout:2 attempts:2"
 """Two seconds and two attempts for each name server (resolv.conf(5)): five seconds of a lookup are enough."""
+
+
+def memory_of_child(settings: RunSettings) -> int:
+    """Bytes of address space."""
+    return max(LEAST_MEMORY, MEMORY_PER_MAP * settings.max_map_response)
 
 
 def endpoints_of(run_dir: Path, runtime_dir: Path) -> Endpoints:
@@ -72,17 +74,13 @@ def state_slug(control_url: str) -> str:
     return f"{readable}-{hashlib.sha256(control_url.encode()).hexdigest()[:8]}"
 
 
-def environment_for(actor: str, environment: Mapping[str, str], auth_key: str) -> dict[str, str]:
-    """The environment of a child, or of the view. What may hold a secret reaches control_connection alone."""
+def environment_for(actor: str, environment: Mapping[str, str]) -> dict[str, str]:
+    """The environment of a child, or of the view: nothing that may hold a secret."""
     kept = {name: environment[name] for name in _KEPT if name in environment}
     if actor == "view":
         kept |= {name: environment[name] for name in _TERMINAL if name in environment}
     if actor == "control_connection":
-        kept |= {name: environment[name] for name in _PROXIES if name in environment}
         kept["RES_OPTIONS"] = environment.get("RES_OPTIONS", _RESOLVER_OPTIONS)
-        kind, _, name = auth_key.partition(":")
-        if kind == "env" and name in environment:
-            kept[name] = environment[name]
     return kept
 
 
@@ -99,13 +97,17 @@ class BootRecords:
         life_fd: int,
         control_url: str,
         auth_key: str,
+        secrets_of: Callable[[str], dict[str, str]],
         connection_dir: Path,
         server_dir: Path | None = None,
         listen_fd: int = -1,
         keyring: Keyring,
         locks: tuple[str, ...] = (),
     ) -> None:
-        """`control_url`, `auth_key`: what they come to, also when the server is the embedded one."""
+        """`control_url`, `auth_key`: what they come to, also when the server is the embedded one.
+
+        `secrets_of(auth_key)`: what of the connection's settings came from the environment.
+        """
         self._settings = settings
         self._run = run
         self._parent_pid = parent_pid
@@ -113,6 +115,7 @@ class BootRecords:
         self._life_fd = life_fd
         self._control_url = control_url
         self._auth_key = auth_key
+        self._secrets_of = secrets_of
         self._connection_dir = connection_dir
         self._server_dir = server_dir
         self._listen_fd = listen_fd
@@ -137,7 +140,7 @@ class BootRecords:
                 endpoints=self._endpoints,
                 secrets=self._keyring.told(spawn.actor, spawn.incarnation),
                 locks=self._locks,
-                memory_limit=max(LEAST_MEMORY, MEMORY_PER_MAP * self._settings.max_map_response),
+                memory_limit=memory_of_child(self._settings),
                 settings=msgspec.Raw(msgspec.json.encode(self._actor_settings(spawn))),
             )
         )
@@ -183,6 +186,7 @@ class BootRecords:
             state_dir=str(self._connection_dir),
             embedded=settings.embedded,
             auth_key=self._auth_key,
+            secrets=EnvironmentSecrets(self._secrets_of(self._auth_key)),
             hostname=settings.hostname,
             ephemeral=settings.ephemeral,
             request_tags=settings.request_tags,

@@ -13,7 +13,11 @@ from typing import TYPE_CHECKING
 from netmap_actors.bus.loop import Loop
 from netmap_actors.clock import SystemClock
 from netmap_actors.errors import NetmapError
+from netmap_actors.process import confinement
+from netmap_actors.process.permissions import ROWS, RunPlaces
 from netmap_actors.wire.codec import require_native_protobuf
+from netmap_supervisor.boot_records import memory_of_child
+from netmap_supervisor.held_environment import HeldEnvironment, wipe
 from netmap_supervisor.kernel_calls import check_calls
 from netmap_supervisor.log import Log
 from netmap_supervisor.process_signals import hold_signals
@@ -28,6 +32,9 @@ if TYPE_CHECKING:
 
 __all__ = ["RunFailed", "run"]
 
+OWN_MEMORY = 2 << 30
+"""Bytes of address space the Supervisor may have: it holds words about the netmap, never the netmap."""
+
 
 class RunFailed(NetmapError):
     """The daemon ended because only a person can mend what is wrong: "cannot X: why; what to do"."""
@@ -41,19 +48,29 @@ def run(
     settings: RunSettings,
     observer: Observer | None = None,
     read_settings: Callable[[], RunSettings] | None = None,
+    environment: HeldEnvironment | None = None,
 ) -> int:
     """Be the daemon until it is told to stop; the exit status. Raises ConfigurationError, AlreadyRunning or RunFailed.
 
     To be called in the process's main thread. `read_settings()` gives the settings again, for SIGHUP and
     `reload`; it raises NetmapError when they are not usable.
     """
+    # Before anything secret is read.
+    confinement.forbid_dump()
     require_native_protobuf()
     check_calls()
     _own_descriptors()
+    environment = HeldEnvironment(os.environ, wipe) if environment is None else environment
+    environment.hold(settings.auth_key)
     loop, claim = _claim(settings)
+    try:
+        held = _give_up(settings, environment)
+    except BaseException:
+        claim.release()
+        raise
     while True:
         try:
-            actor = Supervisor(settings, claim, loop, observer, read_settings)
+            actor = Supervisor(settings, claim, loop, observer, read_settings, environment, held)
             code = actor.run()
             if actor.why and actor.settings.log_format != "json":
                 raise RunFailed(actor.why, code)
@@ -85,6 +102,25 @@ def _claim(settings: RunSettings) -> tuple[Loop, Claim]:
         loop.run(lambda: loop.now() >= until)
 
     return loop, Claim(Path(settings.state_dir), Path(settings.runtime_dir), pass_time)
+
+
+def _give_up(settings: RunSettings, environment: HeldEnvironment) -> dict[str, int]:
+    """Once the directories are made, and before there is another thread."""
+    kind, _, path = settings.auth_key.partition(":")
+    places = RunPlaces(
+        state_dir=Path(settings.state_dir),
+        runtime_dir=Path(settings.runtime_dir),
+        listen=settings.listen,
+        http_listen=settings.http_listen,
+        socket_group=settings.socket_group,
+        named=tuple(Path(one) for one in (path if kind == "file" else "", settings.ca_file) if one),
+        notify_socket=environment.get("NOTIFY_SOCKET", ""),
+    )
+    # What a child may have is the most that ours can be set to again: limits are inherited.
+    confinement.bound_memory(OWN_MEMORY, most=memory_of_child(settings))
+    row = ROWS["supervisor"]
+    confinement.bound_files(row.max_files)
+    return confinement.confine(row, row.permissions(places))
 
 
 def _own_descriptors() -> None:

@@ -21,6 +21,8 @@ from netmap_supervisor.status import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from netmap_supervisor.core_messages import Now
     from netmap_supervisor.run_settings import RunSettings
 
@@ -30,14 +32,18 @@ __all__ = ["Own", "make_report"]
 class Own:
     """What the Supervisor's process knows of itself."""
 
-    __slots__ = ("log_lines_suppressed", "pid", "rss_bytes", "started_at", "version")
+    __slots__ = ("confinement", "log_lines_suppressed", "pid", "rss_bytes", "started_at", "version")
 
-    def __init__(self, version: str, pid: int, started_at: float) -> None:
+    def __init__(
+        self, version: str, pid: int, started_at: float, confinement: Mapping[str, int] | None = None
+    ) -> None:
         self.version = version
         self.pid = pid
         self.started_at = started_at
         self.rss_bytes = 0
         self.log_lines_suppressed = 0
+        self.confinement = dict(confinement or {})
+        """As in ActorStatus."""
 
 
 def make_report(core: SupervisorCore, settings: RunSettings, own: Own, now: Now) -> StatusReport:
@@ -173,6 +179,7 @@ def _actors(core: SupervisorCore, own: Own, now: Now) -> tuple[ActorStatus, ...]
         last_exit=None,
         uptime_s=round(now.boottime - own.started_at, 3),
         rss_bytes=own.rss_bytes,
+        confinement=own.confinement,
     )
     children = (
         ActorStatus(
@@ -184,10 +191,18 @@ def _actors(core: SupervisorCore, own: Own, now: Now) -> tuple[ActorStatus, ...]
             last_exit=child.last_exit or None,
             uptime_s=round(now.boottime - child.started_at, 3) if child.alive else None,
             rss_bytes=child.rss_bytes or None,
+            confinement=_confinement(core, name),
         )
         for name, child in core.children.items()
     )
     return (supervisor, *children)
+
+
+def _confinement(core: SupervisorCore, name: str) -> dict[str, int]:
+    """As the process that is there told it."""
+    if core.heard_from.get(name) != core.children[name].incarnation:
+        return {}
+    return dict(core.heartbeats[name].confinement)
 
 
 def _wall(seconds: float) -> str:

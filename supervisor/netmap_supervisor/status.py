@@ -122,6 +122,9 @@ class ActorStatus(msgspec.Struct, frozen=True, kw_only=True):
     last_exit: str | None
     uptime_s: float | None
     rss_bytes: int | None
+    confinement: dict[str, int] = {}
+    """What holds the process to what it needs: `landlock` (its version, 0: none), `capabilities` (how many it kept).
+    Empty while it has not told."""
 
 
 class StatusReport(msgspec.Struct, frozen=True, kw_only=True):

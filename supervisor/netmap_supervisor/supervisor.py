@@ -22,6 +22,7 @@ import pykka
 from netmap_actors.bus.mailbox import Mailbox, Turn
 from netmap_actors.bus.sockets import Sockets
 from netmap_actors.errors import NetmapError
+from netmap_actors.process import landlock
 from netmap_supervisor.admin import AdminError
 from netmap_supervisor.admin_server import AdminServer
 from netmap_supervisor.boot_records import BootRecords, endpoints_of, environment_for, state_slug
@@ -66,6 +67,7 @@ if TYPE_CHECKING:
     from netmap_actors.boot import Endpoints
     from netmap_actors.bus.loop import Loop, Timer
     from netmap_supervisor.core_messages import Command, Exited, Input
+    from netmap_supervisor.held_environment import HeldEnvironment
     from netmap_supervisor.observer import Observer
     from netmap_supervisor.os_process import ChildProcess
     from netmap_supervisor.run_settings import RunSettings
@@ -85,6 +87,7 @@ START_EXTENSION = 120.0
 END_LIMIT = 10.0
 """Seconds between the end of the last child and ours. After them it says where each thread is, and ends all the same:
 a daemon that neither works nor ends would keep its directories from the next one."""
+NOT_CONFINED = "this kernel's Landlock does not hold the processes back from these; see docs/operations.md"
 MAX_WORDS = 20_000
 """Words read before a judgement: more than all children can have waiting (their high-water marks)."""
 
@@ -99,8 +102,10 @@ class Supervisor(pykka.ThreadingActor):
         loop: Loop,
         observer: Observer | None,
         read_settings: Callable[[], RunSettings] | None,
+        environment: HeldEnvironment,
+        confinement: Mapping[str, int],
     ) -> None:
-        """`read_settings()`: the settings again, raises NetmapError."""
+        """`read_settings()`: the settings again, raises NetmapError. `confinement`: what this process has given up."""
         super().__init__()
         self.homeless = False
         """It ended because its runtime directory was removed: nobody told it to stop."""
@@ -112,6 +117,7 @@ class Supervisor(pykka.ThreadingActor):
         self._claim = claim
         self._observer = observer
         self._read_settings = read_settings
+        self._environment = environment
         self._embedded: EmbeddedControl | None = None
         self._log = LogWriter(loop.clock, form=settings.log_format, level=settings.log_level)
         self._sockets = Sockets()
@@ -136,8 +142,8 @@ class Supervisor(pykka.ThreadingActor):
         self.why = ""
         """Why it ended for good, for a person: "cannot X: why; what to do"."""
         self._failure: BaseException | None = None
-        self._notifier = Notifier(os.environ)
-        self._own = Own(metadata.version("netmap-supervisor"), os.getpid(), loop.now())
+        self._notifier = Notifier(environment)
+        self._own = Own(metadata.version("netmap-supervisor"), os.getpid(), loop.now(), confinement)
         self._core = SupervisorCore(
             specs_for(settings),
             FLAGS,
@@ -193,6 +199,8 @@ class Supervisor(pykka.ThreadingActor):
         if self._notifier.watchdog_interval is not None:
             self._loop.every(self._notifier.watchdog_interval, self._ping_watchdog)
         self._tell_facts(endpoints.updates, endpoints.requests)
+        if left := landlock.missing(self._own.confinement.get("landlock", 0)):
+            self.event("warning", "not_confined", {"left_open": left, "detail": NOT_CONFINED})
         self._routes = RouteWatch(self._loop, self.happened)
         if not self._routes.available:
             self.event(
@@ -213,6 +221,7 @@ class Supervisor(pykka.ThreadingActor):
             life_fd=self._children.life_fd,
             control_url=settings.control_url if own is None else own.url,
             auth_key=settings.auth_key if own is None else own.auth_key,
+            secrets_of=self._environment.secrets,
             connection_dir=connection_dir,
             server_dir=None if own is None else own.directory,
             listen_fd=-1 if own is None else own.listen_fd,
@@ -349,7 +358,7 @@ class Supervisor(pykka.ThreadingActor):
                 incarnation,
                 self._boots.record(command),
                 secret=self._keyring.with_us(actor, incarnation),
-                environment=environment_for(actor, os.environ, self.settings.auth_key),
+                environment=environment_for(actor, self._environment),
                 inherited=inherited,
             )
         except OSError as error:
@@ -435,7 +444,9 @@ class Supervisor(pykka.ThreadingActor):
         """Take over what can change while it runs, and say what cannot. Raises NetmapError."""
         if self._read_settings is None:
             raise AdminError("cannot reload: the settings of this run do not come from a file")
-        self.settings, changes = compare(self.settings, self._read_settings())
+        settings, changes = compare(self.settings, self._read_settings())
+        self._environment.hold(settings.auth_key)
+        self.settings = settings
         self._log.level = self.settings.log_level
         self._core.probe_timeout = self.settings.probe_timeout
         self._boots.renew(self.settings)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from netmap_actors.process.permissions import ROWS
 from netmap_supervisor.cli import PROGRAM, commands
 from netmap_supervisor.config_document import example, reference
 
@@ -23,7 +24,32 @@ def documents() -> dict[Path, str]:
         ROOT / "config.toml": example(),
         ROOT / "docs" / "configuration.md": CONFIGURATION + reference(),
         ROOT / "docs" / "cli.md": CLI + "\n".join(_pages()),
+        ROOT / "docs" / "operations.md": _between(
+            (ROOT / "docs" / "operations.md").read_text(), permissions()
+        ),
     }
+
+
+BEGIN, END = "<!-- rows of process/permissions.py -->\n", "<!-- end of the rows -->\n"
+
+
+def permissions() -> str:
+    """The table of what each process may do."""
+    lines = ["| process | files | TCP | starts programs | open files |", "| --- | --- | --- | --- | --- |"]
+    for row in ROWS.values():
+        name = f"`{row.name}`" if row.name not in {"supervisor", "view"} else row.name
+        starts = "Python" if row.executes else "no"
+        lines.append(f"| {name} | {row.files} | {row.network} | {starts} | {row.max_files} |")
+    return "\n".join(lines) + "\n"
+
+
+def _between(page: str, text: str) -> str:
+    """The page with this text between the marks."""
+    before, begin, rest = page.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    assert begin, f"{BEGIN.strip()} stands in docs/operations.md"
+    assert end, f"{END.strip()} stands in docs/operations.md"
+    return before + begin + text + end + after
 
 
 CONFIGURATION = """\

@@ -14,6 +14,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from netmap_actors.devcontrol.server import MAX_CONNECTIONS
+from netmap_actors.process.bootstrap import ACTORS
+from netmap_actors.process.permissions import DEV_CLIENTS, ROWS
 from netmap_supervisor.child_output import CHILD_EVENTS
 from tests.availability import unavailable
 
@@ -111,6 +114,18 @@ def test_a_url_is_taken_apart_in_one_place() -> None:
     """Two parsers find two hosts in the same text: what one has checked, the other must not dial or show."""
     parser = re.compile(r"\b(?:urlsplit|urlparse|SplitResult)\b")
     assert offenders(lambda path: parser.search(path.read_text())) == []
+
+
+def test_only_the_room_of_processes_speaks_of_giving_up() -> None:
+    """One order of steps, one table: a second place would forget what the first one learns."""
+    call = re.compile(r"\.(?:prctl|capset|syscall)\(")
+    others = [path for path in modules() if path.parent.name != "process"]
+    assert [name_of(path) for path in others if call.search(path.read_text())] == []
+
+
+def test_every_process_has_a_row() -> None:
+    assert set(ROWS) == {*ACTORS, "supervisor", "view"}
+    assert DEV_CLIENTS == MAX_CONNECTIONS, "as many files as connections"
 
 
 def test_only_exit_reason_names_exit_statuses_of_children() -> None:
@@ -256,8 +271,10 @@ BETWEEN_OURSELVES = {
     "actors/netmap_actors/shown_json.py": "the encoder itself",
     "actors/netmap_actors/tailcfg/go_json.py": "requests to the control server, and what is kept of its answers",
     "supervisor/netmap_supervisor/admin.py": "requests and answers of commands",
+    "supervisor/netmap_supervisor/admin_server.py": "answers to commands",
     "supervisor/netmap_supervisor/boot_records.py": "what a child is told at its start",
     "supervisor/netmap_supervisor/cli/dev_socket.py": "requests of commands",
+    "supervisor/netmap_supervisor/held_environment.py": "only measured",
     "supervisor/netmap_supervisor/operator_requests.py": "words to children",
 }
 """Modules whose JSON nobody but our own processes and the control server reads, and what it is."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from netmap_actors.boot import ConnectionSettings
+from netmap_actors.boot import ConnectionSettings, EnvironmentSecrets
 from netmap_actors.devcontrol.standalone import make_options, running_server
 from netmap_actors.exit_reason import ExitReason, status_of
 from tests.connect_proxy import ConnectProxy
@@ -67,11 +67,9 @@ def with_password(proxy: ConnectProxy) -> str:
     return f"http://al:{PASSWORD}@127.0.0.1:{proxy.port}"
 
 
-def test_key_map_and_pings_go_through_the_proxy_and_no_name_is_looked_up(
-    behind: Behind, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("HTTPS_PROXY", with_password(behind.proxy))
-    with behind.connection() as process:
+def test_key_map_and_pings_go_through_the_proxy_and_no_name_is_looked_up(behind: Behind) -> None:
+    secrets = EnvironmentSecrets({"HTTPS_PROXY": with_password(behind.proxy)})
+    with behind.connection(secrets=secrets) as process:
         process.next_map()
         info = process.next("connection_info", server_key=str(behind.server.server_key))
         assert info.proxy == behind.proxy.url
@@ -110,12 +108,10 @@ def test_the_way_to_an_https_proxy_is_tls_with_tls_inside(behind: Behind, tmp_pa
         (b"", "closed before its answer"),
     ],
 )
-def test_what_a_proxy_refuses_is_said_with_its_name(
-    behind: Behind, monkeypatch: pytest.MonkeyPatch, answer: bytes, said: str
-) -> None:
+def test_what_a_proxy_refuses_is_said_with_its_name(behind: Behind, answer: bytes, said: str) -> None:
     behind.proxy.answer = answer
-    monkeypatch.setenv("HTTPS_PROXY", with_password(behind.proxy))
-    with behind.connection() as process:
+    secrets = EnvironmentSecrets({"HTTPS_PROXY": with_password(behind.proxy)})
+    with behind.connection(secrets=secrets) as process:
         ended = process.next("session_ended")
         assert (ended.reason, ended.stage) == ("error", "handshake")
         assert said in ended.detail
@@ -127,12 +123,12 @@ def test_what_a_proxy_refuses_is_said_with_its_name(
 @pytest.mark.parametrize("scheme", ["socks5", "socks5h"])
 @pytest.mark.parametrize("users", [None, {"al": PASSWORD}])
 def test_key_and_map_go_through_socks_which_looks_the_name_up(
-    behind: Behind, monkeypatch: pytest.MonkeyPatch, scheme: str, users: dict[str, str] | None
+    behind: Behind, scheme: str, users: dict[str, str] | None
 ) -> None:
     with SocksProxy(behind.proxy.upstream, users) as proxy:
         who = f"al:{PASSWORD}@" if users else ""
-        monkeypatch.setenv("ALL_PROXY", f"{scheme}://{who}127.0.0.1:{proxy.port}")
-        with behind.connection() as process:
+        secrets = EnvironmentSecrets({"ALL_PROXY": f"{scheme}://{who}127.0.0.1:{proxy.port}"})
+        with behind.connection(secrets=secrets) as process:
             process.next_map()
             info = process.next("connection_info", server_key=str(behind.server.server_key))
             assert info.proxy == f"{scheme}://127.0.0.1:{proxy.port}"
@@ -153,15 +149,14 @@ def test_key_and_map_go_through_socks_which_looks_the_name_up(
 )
 def test_what_a_socks_proxy_refuses_is_said_with_its_name(
     behind: Behind,
-    monkeypatch: pytest.MonkeyPatch,
     who: str,
     users: dict[str, str] | None,
     code: int,
     said: str,
 ) -> None:
     with SocksProxy(behind.proxy.upstream, users, code) as proxy:
-        monkeypatch.setenv("ALL_PROXY", f"socks5://{who}127.0.0.1:{proxy.port}")
-        with behind.connection() as process:
+        secrets = EnvironmentSecrets({"ALL_PROXY": f"socks5://{who}127.0.0.1:{proxy.port}"})
+        with behind.connection(secrets=secrets) as process:
             ended = process.next("session_ended")
             assert (ended.reason, ended.stage) == ("error", "handshake")
             assert said in ended.detail
@@ -195,11 +190,9 @@ def test_a_wrong_certificate_behind_the_proxy_is_refused(behind: Behind, tmp_pat
         assert f"cannot trust {HOST}" in process.next("session_ended").detail
 
 
-def test_a_variable_that_names_no_proxy_ends_the_start(
-    behind: Behind, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("HTTPS_PROXY", f"socks4://al:{PASSWORD}@127.0.0.1:1080")
-    with behind.connection() as process:
+def test_a_variable_that_names_no_proxy_ends_the_start(behind: Behind) -> None:
+    secrets = EnvironmentSecrets({"HTTPS_PROXY": f"socks4://al:{PASSWORD}@127.0.0.1:1080"})
+    with behind.connection(secrets=secrets) as process:
         ended = process.next("session_ended", reason="configuration")
         assert "cannot use the proxy socks4://127.0.0.1:1080 of HTTPS_PROXY" in ended.detail
         assert process.exit_status() == status_of(ExitReason.CONFIGURATION)

@@ -1,82 +1,127 @@
-"""What a confined process can still open, and which files each actor asks for."""
+"""What a confined process can still do, tried from inside real ones, row by row."""
 
 from __future__ import annotations
 
 import json
+import os
+import socket
 import subprocess
 import sys
+import tempfile
 import textwrap
+import threading
 from pathlib import Path
 
 import msgspec
 import pytest
 
-from netmap_actors.boot import Boot, Endpoints, HttpSettings, PublisherSettings
-from netmap_actors.http_endpoint import HttpEndpoint
-from netmap_actors.liveness import Liveness
+from netmap_actors.boot import (
+    Boot,
+    ConnectionSettings,
+    DevControlSettings,
+    Endpoints,
+    HttpSettings,
+    LivenessSettings,
+    PublisherSettings,
+)
 from netmap_actors.process import landlock
+from netmap_actors.process.permissions import ROWS, RunPlaces
 from netmap_actors.publisher import Publisher
 from tests.process import pairs
 
 PROGRAM = """
-    import json, sys, threading
+    import ctypes, errno, json, os, signal, socket, sys, threading
     from pathlib import Path
-    from netmap_actors.process import confinement, landlock
+    import msgspec
+    from netmap_actors.boot import Boot
+    from netmap_actors.process import confinement
+    from netmap_actors.process.permissions import ROWS, RunPlaces
 
-    secret, readable, writable = map(Path, sys.argv[1:])
-    confinement.forbid_new_privileges()
-    told = {"confined": landlock.confine(landlock.Reach((readable,), (writable,)))}
+    name, record, place, port, abstract = sys.argv[1:]
+    place, port = Path(place), int(port)
+    row = ROWS[name]
+    kind = RunPlaces if name in ("supervisor", "view") else Boot
+    allowed = row.permissions(msgspec.json.decode(record, type=kind, dec_hook=lambda type, text: Path(text)))
+    confinement.forbid_dump()
+    held = confinement.confine(row, allowed)
+    told = {}
 
-    def attempt(name, work):
+    def attempt(what, work):
         try:
             work()
-            told[name] = "done"
+            told[what] = "done"
         except PermissionError:
-            told[name] = "refused"
+            told[what] = "refused"
+        except OSError as error:
+            told[what] = errno.errorcode.get(error.errno, str(error))
 
-    attempt("read secret", (secret / "key").read_text)
-    attempt("list secret", lambda: list(secret.iterdir()))
-    attempt("write secret", lambda: (secret / "new").write_text("x"))
-    attempt("read readable", (readable / "key").read_text)
-    attempt("write readable", lambda: (readable / "new").write_text("x"))
-    attempt("write writable", lambda: (writable / "new").write_text("x"))
-    attempt("link out", lambda: (writable / "link").symlink_to(secret / "key"))
-    attempt("read through the link", lambda: (writable / "link").read_text())
+    def connect(family, address):
+        with socket.socket(family) as one:
+            one.connect(address)
+
+    def bind(number):
+        with socket.socket() as one:
+            one.bind(("127.0.0.1", number))
+
+    attempt("read secret", (place / "secret/key").read_text)
+    attempt("list secret", lambda: list((place / "secret").iterdir()))
+    attempt("write secret", lambda: (place / "secret/new").write_text("x"))
+    attempt("write home", lambda: (Path.home() / f".confined-{os.getpid()}").write_text("x"))
+    attempt("read shadow", Path("/etc/shadow").read_text)
+    attempt("read passwd", Path("/etc/passwd").read_text)
+    attempt("list etc", lambda: list(Path("/etc").iterdir()))
+    attempt("read hosts", Path("/etc/hosts").read_text)
+    attempt("environ of the parent", Path(f"/proc/{os.getppid()}/environ").read_bytes)
+    attempt("environ of init", Path("/proc/1/environ").read_bytes)
+    attempt("own figures", Path("/proc/self/statm").read_text)
+    attempt("memory device", lambda: os.open("/dev/mem", os.O_RDONLY))
+    attempt("terminal device", lambda: os.open("/dev/ptmx", os.O_RDWR))
+    attempt("null device", lambda: Path("/dev/null").write_text("x"))
+    attempt("random device", lambda: os.close(os.open("/dev/urandom", os.O_RDONLY)))
     attempt("load a module", lambda: __import__("colorsys"))
-    attempt("ask the kernel", Path("/proc/self/statm").read_text)
-    thread = threading.Thread(target=lambda: attempt("in a thread", (secret / "key").read_text))
+    attempt("run a shell", lambda: os.waitpid(os.posix_spawn("/bin/sh", ["sh", "-c", ":"], {}), 0))
+    attempt("run python", lambda: os.waitpid(os.posix_spawn(sys.executable, [sys.executable, "-c", ""], {}), 0))
+    attempt("signal the parent", lambda: os.kill(os.getppid(), 0))
+    attempt("signal itself", lambda: os.kill(os.getpid(), 0))
+    attempt("connect", lambda: connect(socket.AF_INET, ("127.0.0.1", port)))
+    attempt("bind any", lambda: bind(0))
+    attempt("bind 47111", lambda: bind(47111))
+    attempt("abstract socket", lambda: connect(socket.AF_UNIX, "\\0" + abstract))
+    attempt("path socket", lambda: connect(socket.AF_UNIX, str(place / "socket")))
+    attempt("write state", lambda: (place / "state/mine/new").write_text("x"))
+    attempt("replace state", lambda: os.replace(place / "state/mine/new", place / "state/mine/old"))
+    attempt("write runtime", lambda: (place / "run/new").write_text("x"))
+    attempt("read auth key", (place / "auth_key").read_text)
+    attempt("resolve localhost", lambda: socket.getaddrinfo("localhost", 80))
+    attempt("change the root", lambda: os.chroot("/"))
+    thread = threading.Thread(target=lambda: attempt("secret in a thread", (place / "secret/key").read_text))
     thread.start()
     thread.join()
+    told["dumpable"] = ctypes.CDLL(None).prctl(3, 0, 0, 0, 0)
+    status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+    told["NoNewPrivs"], told["CapEff"] = status["NoNewPrivs"].strip(), int(status["CapEff"], 16)
+    told["held"] = held
     print(json.dumps(told))
 """
+KERNEL = landlock.version()
+needs = pytest.mark.skipif(KERNEL < 6, reason="this kernel's Landlock does not know all of it")
 
 
-def test_what_was_not_asked_for_is_out_of_reach(tmp_path: Path) -> None:
-    places = [tmp_path / name for name in ("secret", "readable", "writable")]
-    for place in places:
-        place.mkdir()
-        (place / "key").write_text("x")
-    command = [sys.executable, "-P", "-c", textwrap.dedent(PROGRAM), *map(str, places)]
-    told = json.loads(subprocess.run(command, capture_output=True, check=True, timeout=30).stdout)
-    refused = {
-        "read secret",
-        "list secret",
-        "write secret",
-        "write readable",
-        "read through the link",
-        "in a thread",
-    }
-    # A kernel without Landlock refuses nothing, and the process says so.
-    expected = refused if told.pop("confined") else set()
-    assert {name for name, outcome in told.items() if outcome == "refused"} == expected
+@pytest.fixture
+def place():
+    # Unix socket paths are short; pytest's own directories are not.
+    with tempfile.TemporaryDirectory(prefix="nm-") as path:
+        for name in ("secret", "state/mine", "state/curve", "run/pub", "run/r-1"):
+            (Path(path) / name).mkdir(parents=True)
+        (Path(path) / "secret/key").write_text("x")
+        (Path(path) / "auth_key").write_text("x")
+        yield Path(path)
 
 
-STATE, RUNTIME = Path("/var/lib/nms"), Path("/run/nms")
-
-
-def boot(actor: str, settings: msgspec.Struct | None = None) -> Boot:
-    inside = {name: f"ipc://{RUNTIME}/r-1/{name}.sock" for name in ("supervisor", "liveness", "publisher")}
-    public = {name: f"ipc://{RUNTIME}/pub/{name}.sock" for name in ("updates", "requests")}
+def boot(actor: str, place: Path, settings: msgspec.Struct | None = None) -> Boot:
+    runtime = place / "run"
+    inside = {name: f"ipc://{runtime}/r-1/{name}.sock" for name in ("supervisor", "liveness", "publisher")}
+    public = {name: f"ipc://{runtime}/pub/{name}.sock" for name in ("updates", "requests")}
     encoded = msgspec.Raw(msgspec.json.encode(settings)) if settings is not None else msgspec.Raw(b"{}")
     return Boot(
         run="0" * 16,
@@ -90,21 +135,174 @@ def boot(actor: str, settings: msgspec.Struct | None = None) -> Boot:
     )
 
 
-@pytest.mark.parametrize(
-    "reach",
-    [
-        Liveness.reach(boot("liveness")),
-        Publisher.reach(boot("publisher", PublisherSettings())),
-        HttpEndpoint.reach(boot("http_endpoint", HttpSettings(listen="127.0.0.1:9641"))),
-        HttpEndpoint.reach(boot("http_endpoint", HttpSettings(listen=f"unix:{RUNTIME}/http.sock"))),
-    ],
-)
-def test_who_does_not_need_the_state_directory_does_not_ask_for_it(reach: landlock.Reach) -> None:
-    for path in (*reach.readable, *reach.writable):
-        assert path.is_relative_to(RUNTIME)
+def from_inside(name: str, record: object, place: Path) -> dict:
+    """What a process with this row can do."""
+    with socket.create_server(("127.0.0.1", 0)) as tcp, socket.socket(socket.AF_UNIX) as abstract:
+        word = f"nm-{os.getpid()}-{threading.get_ident()}"
+        abstract.bind(f"\0{word}")
+        abstract.listen()
+        with socket.socket(socket.AF_UNIX) as path:
+            path.bind(str(place / "socket"))
+            path.listen()
+            words = [
+                name,
+                msgspec.json.encode(record, enc_hook=str).decode(),
+                str(place),
+                str(tcp.getsockname()[1]),
+                word,
+            ]
+            command = [sys.executable, "-P", "-c", textwrap.dedent(PROGRAM), *words]
+            done = subprocess.run(command, capture_output=True, check=False, timeout=30, text=True)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
 
 
-def test_a_publisher_for_other_machines_may_read_their_keys_and_nothing_beside_them(tmp_path: Path) -> None:
+def records(place: Path) -> dict[str, object]:
+    state = str(place / "state/mine")
+    connection = ConnectionSettings(
+        control_url="http://127.0.0.1:1", state_dir=state, auth_key=f"file:{place}/auth_key", proxy="off"
+    )
+    served = DevControlSettings(state_dir=state, listen_fd=3)
+    return {
+        "liveness": boot("liveness", place, LivenessSettings()),
+        "publisher": boot("publisher", place, PublisherSettings()),
+        "http_endpoint": boot("http_endpoint", place, HttpSettings(listen=f"unix:{place}/run/http.sock")),
+        "control_connection": boot("control_connection", place, connection),
+        "dev_control": boot("dev_control", place, served),
+        "view": RunPlaces(place / "state", place / "run"),
+        "supervisor": RunPlaces(place / "state", place / "run/mine"),
+    }
+
+
+ALWAYS = {
+    "own figures",
+    "null device",
+    "random device",
+    "load a module",
+    "signal itself",
+    "path socket",
+    "dumpable",
+}
+"""Sockets with a path are held back by the permissions of their directories, and by what they ask of a peer."""
+DONE = {
+    "liveness": set(),
+    "publisher": set(),
+    "http_endpoint": set(),
+    "control_connection": {
+        "write state",
+        "replace state",
+        "read auth key",
+        "read hosts",
+        "resolve localhost",
+    },
+    "dev_control": {"write state", "replace state"},
+    "view": {"read passwd"},
+}
+"""What each may do besides."""
+
+
+@needs
+@pytest.mark.parametrize("name", DONE)
+def test_a_process_can_do_what_its_row_says_and_nothing_else(name: str, place: Path) -> None:
+    told = from_inside(name, records(place)[name], place)
+    facts = {what: told.pop(what) for what in ("dumpable", "NoNewPrivs", "CapEff", "held")}
+    assert facts == {
+        "dumpable": 0,
+        "NoNewPrivs": "1",
+        "CapEff": 0,
+        "held": {"landlock": KERNEL, "capabilities": 0},
+    }
+    done = {what for what, how in told.items() if how == "done"}
+    assert len(told) > 30
+    if name in {"publisher", "http_endpoint"}:
+        assert told["write runtime"] == "EFBIG", "sockets are made there, no files"
+    assert done == (ALWAYS - {"dumpable"}) | DONE[name], told
+
+
+@needs
+def test_the_supervisor_reads_anywhere_and_starts_python_only(place: Path) -> None:
+    told = from_inside("supervisor", records(place)["supervisor"], place)
+    for what in (
+        "run python",
+        "read secret",
+        "list etc",
+        "connect",
+        "bind any",
+        "write state",
+        "own figures",
+    ):
+        assert told[what] == "done", what
+    for what in (
+        "run a shell",
+        "write home",
+        "bind 47111",
+        "abstract socket",
+        "signal the parent",
+        "change the root",
+    ):
+        assert told[what] == "refused", what
+
+
+@needs
+def test_a_service_managers_abstract_socket_stays_within_reach(place: Path) -> None:
+    run = RunPlaces(place / "state", place / "run/mine", notify_socket="@/org/systemd/notify")
+    assert from_inside("supervisor", run, place)["abstract socket"] == "done"
+
+
+@needs
+def test_a_publisher_for_other_machines_may_listen_there_and_read_their_keys(place: Path) -> None:
+    settings = PublisherSettings(listen="tcp://127.0.0.1:47110", curve_dir=str(place / "secret"))
+    told = from_inside("publisher", boot("publisher", place, settings), place)
+    done = {what for what, how in told.items() if how == "done"}
+    assert done >= {"bind 47111", "read secret", "list secret", "secret in a thread"}
+    assert told["bind any"] == told["connect"] == told["write secret"] == "refused"
+
+
+@pytest.mark.parametrize("name", [name for name in ROWS if name not in {"supervisor", "view"}])
+def test_who_does_not_need_the_state_directory_does_not_ask_for_it(name: str, place: Path) -> None:
+    allowed = ROWS[name].permissions(records(place)[name])
+    inside = {path for path in (*allowed.readable, *allowed.writable) if path.is_relative_to(place / "state")}
+    mine = {place / "state/mine"} if name in {"control_connection", "dev_control"} else set()
+    assert inside == mine
+
+
+def test_a_publisher_makes_its_key_while_it_may_still_write_there(tmp_path: Path) -> None:
     settings = PublisherSettings(listen="tcp://127.0.0.1:9740", curve_dir=str(tmp_path / "curve"))
-    assert Publisher.reach(boot("publisher", settings)).readable == (tmp_path / "curve",)
-    assert (tmp_path / "curve" / "server.key_secret").exists(), "made while it may still write there"
+    started = boot("publisher", tmp_path, settings)
+    Publisher.prepare(started)
+    assert (tmp_path / "curve" / "server.key_secret").exists()
+    allowed = ROWS["publisher"].permissions(started)
+    assert allowed.readable == (tmp_path / "curve",)
+    assert allowed.tcp_bind == {9740, 9741}
+
+
+@pytest.mark.parametrize(
+    ("known", "left"),
+    [(0, 6), (1, 5), (2, 4), (3, 3), (4, 2), (5, 1), (6, 0), (7, 0), (99, 0)],
+)
+def test_what_a_kernel_does_not_know_is_said(known: int, left: int) -> None:
+    assert len(landlock.missing(known)) == left
+
+
+@pytest.mark.skipif(KERNEL == 0, reason="this kernel has no Landlock")
+@pytest.mark.parametrize("known", range(1, KERNEL + 1))
+def test_every_version_a_kernel_may_have_is_asked_only_what_it_knows(known: int, place: Path) -> None:
+    """A newer kernel takes what an older one knew."""
+    program = f"""
+        import sys, msgspec
+        from netmap_actors.boot import Boot
+        from netmap_actors.process import confinement, landlock
+        from netmap_actors.process.permissions import ROWS
+        landlock.version = lambda: {known}
+        confinement.forbid_new_privileges()
+        allowed = ROWS["control_connection"].permissions(msgspec.json.decode(sys.argv[1], type=Boot))
+        print(landlock.confine(allowed))
+        try:
+            open("/etc/shadow").read()
+        except PermissionError:
+            print("refused")
+    """
+    record = msgspec.json.encode(records(place)["control_connection"]).decode()
+    command = [sys.executable, "-P", "-c", textwrap.dedent(program), record]
+    done = subprocess.run(command, capture_output=True, check=True, timeout=30, text=True)
+    assert done.stdout.split() == [str(known), "refused"]

@@ -29,6 +29,9 @@ SITECUSTOMIZE = """
         from netmap_actors.process import bootstrap
         for name in bootstrap.ACTORS:
             bootstrap.ACTORS[name] = "fake_actors:Fake"
+        from netmap_actors.process import confinement
+        # They write down what they were told, wherever the test is.
+        confinement.confine = lambda row, allowed: {"landlock": 7, "capabilities": 0}
 """
 HANGING_END = """
     if "netmap_actors" not in sys.orig_argv:
@@ -288,11 +291,12 @@ def test_what_a_child_prints_is_kept_and_escaped(daemon) -> None:
     assert daemon.wait_event("child_output")["text"] == "not a log line \\x1b[31m"
 
 
-def test_only_the_connection_sees_the_variable_with_the_key(daemon) -> None:
+def test_only_the_connection_is_told_the_key_and_none_finds_it_in_its_environment(daemon) -> None:
     daemon.write_settings(control_url="http://127.0.0.1:1", auth_key="env:MY_KEY")
     daemon.up(MY_KEY="tskey-auth-secret", OTHER="x")
-    assert daemon.told("control_connection")["environment"]["MY_KEY"] == "tskey-auth-secret"
-    for name in ("publisher", "liveness"):
+    told = daemon.told("control_connection")["settings"]["secrets"]["values"]
+    assert told["MY_KEY"] == "tskey-auth-secret"
+    for name in ("publisher", "liveness", "control_connection"):
         environment = daemon.told(name)["environment"]
         assert "MY_KEY" not in environment
         assert "OTHER" not in environment

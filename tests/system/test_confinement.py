@@ -6,8 +6,6 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import pytest
-
 from tests.availability import unavailable
 from tests.system.test_privileges import limits, pids
 from tests.waiting import wait_for
@@ -25,7 +23,6 @@ def told(pid: int) -> dict[str, str]:
     return {name: value.strip() for name, _, value in (line.partition(":") for line in lines)}
 
 
-@pytest.mark.xfail(strict=True, reason="the Supervisor leaves core files and may gain privileges")
 def test_the_supervisor_gives_up_what_its_children_give_up(daemon: Callable[..., Daemon]) -> None:
     running = daemon()
     running.wait_fresh()
@@ -34,7 +31,6 @@ def test_the_supervisor_gives_up_what_its_children_give_up(daemon: Callable[...,
     assert told(running.pid)["NoNewPrivs"] == "1"
 
 
-@pytest.mark.xfail(strict=True, reason="what root may do, every process of its daemon may do")
 def test_no_process_of_root_keeps_a_capability_it_does_not_need(daemon: Callable[..., Daemon]) -> None:
     if os.geteuid() != 0:
         unavailable("only root's processes have capabilities")
@@ -47,7 +43,6 @@ def test_no_process_of_root_keeps_a_capability_it_does_not_need(daemon: Callable
             assert int(told(pid)[kind], 16) == 0, f"{name} {kind}"
 
 
-@pytest.mark.xfail(strict=True, reason="the Supervisor's environment holds the auth key and the proxy's password")
 def test_no_process_has_a_secret_in_its_environment(daemon: Callable[..., Daemon], control: Control) -> None:
     key, password = control.key_file.read_text().strip(), "hunter2-of-the-proxy"
     env = {

@@ -10,11 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from netmap_actors.control_connection import ControlConnection
-from netmap_actors.dev_control import DevControl
-from netmap_actors.http_endpoint import HttpEndpoint
-from netmap_actors.liveness import Liveness
-from netmap_actors.publisher import Publisher
+from netmap_actors.process.permissions import ROWS
 from tests.availability import unavailable
 from tests.system.control import Control
 from tests.waiting import wait_for
@@ -24,13 +20,7 @@ if TYPE_CHECKING:
 
     from tests.system.daemon import Daemon
 
-ACTORS = {
-    "dev_control": DevControl,
-    "publisher": Publisher,
-    "liveness": Liveness,
-    "control_connection": ControlConnection,
-    "http_endpoint": HttpEndpoint,
-}
+ACTORS = set(ROWS) - {"supervisor", "view"}
 
 
 def pids(daemon: Daemon) -> dict[str, int]:
@@ -52,17 +42,17 @@ def test_every_child_has_given_up_what_it_does_not_need(
     running.wait_fresh()
     most = limits(os.getpid())["Max open files"][1]
     found = pids(running)
-    assert set(found) == set(ACTORS)
+    assert set(found) == ACTORS
     for name, pid in found.items():
         allowed = limits(pid)
-        files = str(min(ACTORS[name].max_files, int(most)))
+        files = str(min(ROWS[name].max_files, int(most)))
         assert allowed["Max open files"] == (files, files), name
         assert allowed["Max core file size"] == ("0", "0"), name
         assert allowed["Max address space"][1] != "unlimited", name
         assert "\nNoNewPrivs:\t1\n" in Path(f"/proc/{pid}/status").read_text(), name
         # Far from the limit: a connection more or less must not matter.
         held = len(list(Path(f"/proc/{pid}/fd").iterdir()))
-        assert held <= ACTORS[name].max_files // 3, f"{name} holds {held}"
+        assert held <= ROWS[name].max_files // 3, f"{name} holds {held}"
 
 
 def test_a_child_that_is_allowed_fewer_files_says_so_and_lives(daemon: Callable[..., Daemon]) -> None:

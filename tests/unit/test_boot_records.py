@@ -14,6 +14,7 @@ from netmap_actors.boot import (
 )
 from netmap_supervisor.boot_records import BootRecords, endpoints_of, environment_for, state_slug
 from netmap_supervisor.core_messages import ConnectionStart, Spawn
+from netmap_supervisor.held_environment import HeldEnvironment
 from netmap_supervisor.keyring import Keyring
 from netmap_supervisor.os_process import MAX_BOOT
 from netmap_supervisor.run_settings import RunSettings
@@ -37,6 +38,7 @@ def records(settings: RunSettings, **changes) -> BootRecords:
         "life_fd": 3,
         "control_url": settings.control_url,
         "auth_key": settings.auth_key,
+        "secrets_of": lambda auth_key: {},
         "connection_dir": Path("/s/x"),
         "keyring": Keyring(),
     }
@@ -61,36 +63,42 @@ def connection(made: BootRecords, **start) -> ConnectionSettings:
     )
 
 
-def test_only_the_connection_gets_the_variable_the_key_is_in() -> None:
-    for actor in ("publisher", "liveness", "dev_control", "view"):
-        assert "tskey-auth-secret" not in environment_for(actor, ENVIRONMENT, "env:THE_KEY").values()
-    kept = environment_for("control_connection", ENVIRONMENT, "env:THE_KEY")
-    assert kept["THE_KEY"] == "tskey-auth-secret"
-    assert kept["RES_OPTIONS"] == "timeout:2 attempts:2"
+ACTORS = ("control_connection", "publisher", "liveness", "dev_control", "http_endpoint")
+
+
+@pytest.mark.parametrize("actor", [*ACTORS, "view"])
+def test_no_child_has_a_secret_in_its_environment(actor) -> None:
+    kept = environment_for(actor, ENVIRONMENT)
+    assert set(kept) - {"RES_OPTIONS"} == {"PATH", "LANG", "LD_PRELOAD"}
+
+
+def test_the_resolver_of_the_connection_is_patient_for_seconds_only() -> None:
+    assert environment_for("control_connection", ENVIRONMENT)["RES_OPTIONS"] == "timeout:2 attempts:2"
     own = {**ENVIRONMENT, "RES_OPTIONS": "timeout:9"}
-    assert environment_for("control_connection", own, "env:THE_KEY")["RES_OPTIONS"] == "timeout:9"
+    assert environment_for("control_connection", own)["RES_OPTIONS"] == "timeout:9"
 
 
 def test_the_view_sees_what_the_terminal_is_besides() -> None:
     terminal = {"TERM": "xterm", "NO_COLOR": "1", "COLUMNS": "80"}
-    assert environment_for("view", ENVIRONMENT | terminal, "env:THE_KEY") == (
-        environment_for("publisher", ENVIRONMENT, "") | terminal
+    assert environment_for("view", ENVIRONMENT | terminal) == (
+        environment_for("publisher", ENVIRONMENT) | terminal
     )
 
 
-@pytest.mark.parametrize("actor", ["control_connection", "publisher"])
-def test_a_child_sees_what_it_needs_of_the_environment_and_nothing_else(actor) -> None:
-    kept = environment_for(actor, ENVIRONMENT, "file:/k")
-    secret = {"https_proxy"} if actor == "control_connection" else set()
-    assert set(kept) - {"RES_OPTIONS"} == {"PATH", "LANG", "LD_PRELOAD"} | secret
-
-
-def test_no_record_holds_a_key() -> None:
-    made = records(settings(auth_key="env:THE_KEY"))
-    for actor in ("publisher", "liveness", "control_connection"):
+def test_only_the_connection_is_told_what_came_as_a_secret() -> None:
+    environment = HeldEnvironment(dict(ENVIRONMENT))
+    environment.hold("env:THE_KEY")
+    made = records(
+        settings(auth_key="env:THE_KEY", http_listen="127.0.0.1:1"), secrets_of=environment.secrets
+    )
+    for actor in ACTORS:
         data = made.record(Spawn(actor, 1, ConnectionStart()))
-        assert b"tskey" not in data
-        assert (b"THE_KEY" in data) == (actor == "control_connection")
+        assert (b"tskey-auth-secret" in data) == (actor == "control_connection")
+        assert (b"al:secret" in data) == (actor == "control_connection")
+    told = connection(made)
+    assert told.secrets.values == {name: ENVIRONMENT[name] for name in ("THE_KEY", "https_proxy")}
+    assert "secret" not in repr(boot_of(made, Spawn("control_connection", 3, ConnectionStart())))
+    assert "tskey" not in repr(told)
 
 
 def test_a_connection_is_told_what_became_of_those_before_it() -> None:

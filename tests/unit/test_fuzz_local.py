@@ -402,7 +402,7 @@ def test_curve_keys(tmp_path: Path, data: bytes) -> None:
 def test_an_auth_key_file(tmp_path: Path, data: bytes) -> None:
     path = tmp_path / "key"
     path.write_bytes(data)
-    key = survive(lambda: read_auth_key(f"file:{path}"), len(data), ConfigurationError)
+    key = survive(lambda: read_auth_key(f"file:{path}", {}), len(data), ConfigurationError)
     assert key is None or (key.secret and key.secret.isprintable())
 
 

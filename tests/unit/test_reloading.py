@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from netmap_supervisor.boot_records import BootRecords, endpoints_of, environment_for
+from netmap_supervisor.boot_records import BootRecords, endpoints_of
 from netmap_supervisor.config_options import OPTIONS
 from netmap_supervisor.core_messages import ConnectionStart, Spawn
 from netmap_supervisor.keyring import Keyring
@@ -34,11 +34,10 @@ def changed(name: str, of: RunSettings = OLD) -> RunSettings:
     return msgspec.structs.replace(of, **{name: CHANGED[type(value)](value) if other is None else other})
 
 
-def told(boots: BootRecords, settings: RunSettings) -> dict[str, object]:
+def told(boots: BootRecords) -> dict[str, object]:
     """What a process of each actor would be told if it were started now."""
     spawns = [Spawn(name, 1, ConnectionStart() if name == "control_connection" else None) for name in ACTORS]
     found: dict[str, object] = {spawn.actor: boots.record(spawn) for spawn in spawns}
-    found["environment"] = environment_for("control_connection", {"KEY": "1", "KEYx": "2"}, settings.auth_key)
     return found
 
 
@@ -74,18 +73,18 @@ def test_what_is_said_of_a_setting_is_what_the_next_processes_are_told(name) -> 
         life_fd=3,
         control_url=REAL.control_url,
         auth_key=REAL.auth_key,
+        secrets_of=lambda auth_key: {auth_key: "its value"},
         connection_dir=Path("/s/x"),
         keyring=Keyring(),
         server_dir=Path("/s/dev"),
     )
-    before = told(boots, REAL)
+    before = told(boots)
     now, changes = compare(REAL, changed(name, REAL))
     boots.renew(now)
-    after = told(boots, now)
+    after = told(boots)
     moved = {actor for actor in before if before[actor] != after[actor]}
     if name in changes.with_next_connection and name not in PROBES:
-        assert "control_connection" in moved
-        assert moved <= {"control_connection", "environment"}
+        assert moved == {"control_connection"}
     else:
         assert moved == set(), "it says that this holds now, with a restart only, or for the Supervisor"
 

@@ -6,10 +6,13 @@ Not here: when it is sent (`register`).
 from __future__ import annotations
 
 import dataclasses
-import os
+from typing import TYPE_CHECKING
 
 from netmap_actors.control.registration import auth_key_digest
 from netmap_actors.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 __all__ = ["AuthKey", "read_auth_key"]
 
@@ -31,7 +34,7 @@ class AuthKey:
         return auth_key_digest(self.secret)
 
 
-def read_auth_key(source: str) -> AuthKey | None:
+def read_auth_key(source: str, environment: Mapping[str, str]) -> AuthKey | None:
     """The key that `file:PATH` or `env:NAME` names, stripped of white space; None when no source is named.
 
     Raises ConfigurationError, which never repeats what it read.
@@ -42,7 +45,7 @@ def read_auth_key(source: str) -> AuthKey | None:
     if kind == "file" and place:
         text = _from_file(place)
     elif kind == "env" and place:
-        text = _from_environment(place)
+        text = _from_environment(place, environment)
     else:
         # The source itself may be a key given by mistake.
         raise ConfigurationError("cannot read the auth key: its source must be file:PATH or env:NAME")
@@ -84,8 +87,8 @@ def _from_file(path: str) -> str:
     return text
 
 
-def _from_environment(name: str) -> str:
-    text = os.environ.get(name, "").strip()
+def _from_environment(name: str, environment: Mapping[str, str]) -> str:
+    text = environment.get(name, "").strip()
     if not text:
         raise ConfigurationError(
             f"cannot read the auth key from env:{name}: the variable is not set; set it, or name another"

@@ -5,9 +5,10 @@ Not here: every decision about the protocol (`control.session`) and about silenc
 
 from __future__ import annotations
 
-import os
+import contextlib
 import random
 import secrets
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from netmap_actors.boot import ConnectionSettings, decode_settings
@@ -26,7 +27,6 @@ from netmap_actors.control_connection.reports import Reports
 from netmap_actors.control_connection.words import word_for
 from netmap_actors.errors import ConfigurationError, RemoteProtocolError
 from netmap_actors.exit_reason import ExitReason
-from netmap_actors.process import confinement
 from netmap_actors.process.actor_base import ActorBase
 from netmap_actors.process.allocator import return_large_blocks
 from netmap_actors.transport.black_hole import BlackHole
@@ -83,8 +83,15 @@ class ControlConnection(ActorBase):
         self._silence_timer: Timer | None = None
         self._bytes_received = 0
 
+    @classmethod
+    def prepare(cls, boot: Boot) -> None:
+        """Make the directory it may write to; what is in the way is told when the state is read."""
+        with contextlib.suppress(OSError):
+            Path(decode_settings(boot, ConnectionSettings).state_dir).mkdir(
+                0o700, parents=True, exist_ok=True
+            )
+
     def setup(self) -> None:
-        confinement.forbid_dump()
         return_large_blocks()
         settings = self._settings
         self._reports = Reports(
@@ -166,7 +173,7 @@ class ControlConnection(ActorBase):
     def _read_auth_key(self) -> AuthKey | None:
         """A source that is gone only matters to a node that has yet to register for the first time."""
         try:
-            return read_auth_key(self._settings.auth_key)
+            return read_auth_key(self._settings.auth_key, self._settings.secrets.values)
         except ConfigurationError as error:
             if self._node.registration.registered_node_key is None and not self._settings.had_session:
                 raise
@@ -178,7 +185,7 @@ class ControlConnection(ActorBase):
 
     def _make_dialer(self) -> Dialer:
         settings = self._settings
-        proxy = choose_proxy(self._url, settings.proxy, os.environ)
+        proxy = choose_proxy(self._url, settings.proxy, settings.secrets.values)
         secured = self._url.is_https or (proxy is not None and proxy.scheme == "https")
         context = make_context(settings.ca_file) if secured else None
         return Dialer(self.loop, self._url, context, proxy, settings.avoid)

@@ -19,7 +19,7 @@ from netmap_actors.http_endpoint import event_stream, metrics, pages
 from netmap_actors.http_endpoint.connection import Connection
 from netmap_actors.http_endpoint.guard import refusal
 from netmap_actors.process.actor_base import ActorBase
-from netmap_actors.process.landlock import Reach
+from netmap_actors.process.permissions import HTTP_CLIENTS
 from netmap_actors.process.shared_sockets import share
 from netmap_actors.subscriber import AmbiguousName, EventFilter, NoSuchNode, Subscriber
 from netmap_actors.wire import internal_pb2
@@ -35,7 +35,7 @@ __all__ = ["CONDITION", "HttpEndpoint"]
 
 CONDITION = "http_endpoint"
 """Shown in status while the address cannot be listened on."""
-MAX_CONNECTIONS = 256
+MAX_CONNECTIONS = HTTP_CLIENTS
 """With more, whoever has asked for nothing for longest has to go."""
 MAX_FOLLOWERS = 128
 """Who may read events at a time: the others' requests are to find a place, too."""
@@ -49,8 +49,6 @@ COMMENT_INTERVAL = 15.0
 
 class HttpEndpoint(ActorBase):
     """GET and HEAD on loopback or a unix socket."""
-
-    max_files = ActorBase.max_files + 2 * MAX_CONNECTIONS
 
     def __init__(self, boot: Boot, clock: Clock | None = None) -> None:
         super().__init__(boot, clock)
@@ -71,11 +69,6 @@ class HttpEndpoint(ActorBase):
         self._requests = 0
         self._refused = 0
         self._failed = 0
-
-    @classmethod
-    def reach(cls, boot: Boot) -> Reach:
-        kind, _, path = decode_settings(boot, HttpSettings).listen.partition(":")
-        return Reach(writable=(Path(path).parent,) if kind == "unix" else ())
 
     def setup(self) -> None:
         for one in self._subscriber.sockets:

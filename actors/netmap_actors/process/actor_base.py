@@ -11,7 +11,7 @@ import os
 import secrets
 import traceback
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import pykka
 import zmq
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
     from netmap_actors.boot import Boot
     from netmap_actors.clock import Clock
-    from netmap_actors.process.landlock import Reach
 
 __all__ = ["ActorBase"]
 
@@ -68,6 +67,8 @@ class ActorBase(pykka.ThreadingActor):
         self.log = ChildLog(2, actor=boot.actor, pid=os.getpid(), generation=boot.incarnation)
         self.exit_reason: ExitReason | None = None
         """Why the actor ended; None while it lives."""
+        self.confinement: dict[str, int] = {}
+        """What holds it to its row, for status."""
         self.words_dropped = 0
         """Messages the Supervisor did not take."""
         self._heartbeats = 0
@@ -80,13 +81,9 @@ class ActorBase(pykka.ThreadingActor):
 
     # What a subclass gives
 
-    max_files: ClassVar[int] = 256
-    """Files and sockets it may have open: some thirty are the loop's and ZeroMQ's."""
-
     @classmethod
-    def reach(cls, boot: Boot) -> Reach | None:  # noqa: ARG003
-        """The files it needs, asked before it is made; everything else is given up. None: it needs them all."""
-        return None
+    def prepare(cls, boot: Boot) -> None:
+        """What has to be made before the process gives up what it does not need (`permissions`)."""
 
     def setup(self) -> None:
         """Open sockets, watch them, arm timers. Calls `ready` when the actor may be relied on."""
@@ -219,6 +216,7 @@ class ActorBase(pykka.ThreadingActor):
         self._heartbeat_due = False
         self._heartbeats += 1
         heartbeat = internal_pb2.Heartbeat(number=self._heartbeats, rss_bytes=_rss())
+        heartbeat.confinement.update(self.confinement)
         heartbeat.counters["foreign_words"] = self.foreign_words()
         self.statistics(heartbeat)
         self.tell_supervisor(heartbeat)

@@ -17,8 +17,9 @@ from netmap_actors import child_lock
 from netmap_actors.boot import Boot
 from netmap_actors.errors import ConfigurationError
 from netmap_actors.exit_reason import ExitReason, from_exception, status_of
-from netmap_actors.process import confinement, landlock
+from netmap_actors.process import confinement
 from netmap_actors.process.child_log import ChildLog
+from netmap_actors.process.permissions import ROWS
 from netmap_actors.wire.codec import require_native_protobuf
 
 if TYPE_CHECKING:
@@ -43,12 +44,11 @@ def main(actor: str, boot_fd: int) -> NoReturn:
     # A line that says why must be possible before anything else is known.
     log = ChildLog(2, actor=actor, pid=os.getpid())
     try:
+        confinement.forbid_dump()
         boot = _read_boot(boot_fd, actor)
         log = log.bind(generation=boot.incarnation)
         confinement.die_with_parent(boot.parent_pid)
         _take_locks(boot, log)
-        confinement.forbid_new_privileges()
-        confinement.forbid_core_dumps()
         require_native_protobuf()
         reason = _make(actor, boot, log).run()
     except confinement.ParentGone:
@@ -92,14 +92,17 @@ def _make(actor: str, boot: Boot, log: ChildLog) -> ActorBase:
     logging.getLogger("pykka").propagate = False
     module, _, name = place.partition(":")
     kind: type[ActorBase] = getattr(importlib.import_module(module), name)
-    reach = kind.reach(boot)
+    row = ROWS[actor]
+    kind.prepare(boot)
     confinement.limit_memory(boot.memory_limit)
-    files = confinement.limit_files(kind.max_files)
-    if files < kind.max_files:
-        log.info("few_files_allowed", allowed=files, wanted=kind.max_files)
-    if reach is not None and not landlock.confine(reach):
-        log.info("files_not_confined", detail="this kernel has no Landlock")
+    files = confinement.limit_files(row.max_files)
+    if files < row.max_files:
+        log.info("few_files_allowed", allowed=files, wanted=row.max_files)
+    held = confinement.confine(
+        row, row.permissions(boot)
+    )  # the Supervisor has said what this kernel leaves open
     made = kind(boot)
+    made.confinement = held
     made.loop.watch(boot.life_fd, lambda: made.finish(ExitReason.PARENT_GONE, "the life pipe is at its end"))
     # Ctrl-C reaches the whole foreground group; stopping is the Supervisor's to order.
     signal.signal(signal.SIGINT, signal.SIG_IGN)

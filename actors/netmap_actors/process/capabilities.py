@@ -1,4 +1,4 @@
-"""Root's privileges, taken apart and given up: capset(2), PR_CAPBSET_DROP, PR_CAP_AMBIENT (capabilities(7)).
+"""Root's privileges, taken apart and given up: capset(2), PR_CAPBSET_DROP (capabilities(7)).
 
 A process that has none has nothing to give up. Not here: which of them a process needs (`permissions`).
 """
@@ -19,13 +19,17 @@ _NUMBERS: Final = {"chown": 0, "dac_read_search": 2, "setpcap": 8, "net_bind_ser
 """linux/capability.h: those that a row names."""
 _HIGHEST: Final = 63
 _VERSION_3: Final = 0x20080522
-_PR_CAPBSET_READ, _PR_CAPBSET_DROP, _PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL = 23, 24, 47, 4
+_PR_CAPBSET_READ, _PR_CAPBSET_DROP = 23, 24
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-def keep_only(names: Iterable[str]) -> frozenset[str]:
-    """Give up all others, for good; those of `names` that it has. Raises OSError."""
+def keep_only(names: Iterable[str], *, for_children: bool = False) -> frozenset[str]:
+    """Give up all others, for good; those of `names` that it has. Raises OSError.
+
+    `for_children`: what a service manager gave to a user who is not root (`AmbientCapabilities=`) passes on to the
+    programs this process starts, as far as it is among `names`.
+    """
     wanted = sum(1 << _NUMBERS[name] for name in names)
     effective, permitted, inheritable = _held()
     # Only who has SETPCAP may cut the bounding set; without it no_new_privs stands before every exec.
@@ -33,10 +37,11 @@ def keep_only(names: Iterable[str]) -> frozenset[str]:
         for number in range(_HIGHEST + 1):
             if not wanted >> number & 1 and _libc.prctl(_PR_CAPBSET_READ, number, 0, 0, 0) == 1:
                 _prctl(_PR_CAPBSET_DROP, number)
-    _prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL)
     kept = permitted & wanted
-    if (effective, permitted, inheritable) != (kept, kept, 0):
-        _set(kept)
+    passed_on = inheritable & kept if for_children else 0
+    if (effective, permitted, inheritable) != (kept, kept, passed_on):
+        # What is no longer inheritable is no longer ambient.
+        _set(kept, passed_on)
     return frozenset(name for name, number in _NUMBERS.items() if kept >> number & 1)
 
 
@@ -50,9 +55,10 @@ def _held() -> tuple[int, int, int]:
     return effective, permitted, inheritable
 
 
-def _set(kept: int) -> None:
-    low, high = kept & 0xFFFFFFFF, kept >> 32
-    if _libc.capset(struct.pack("=Ii", _VERSION_3, 0), struct.pack("=6I", low, low, 0, high, high, 0)) != 0:
+def _set(kept: int, inheritable: int) -> None:
+    low = (kept & 0xFFFFFFFF, kept & 0xFFFFFFFF, inheritable & 0xFFFFFFFF)
+    high = (kept >> 32, kept >> 32, inheritable >> 32)
+    if _libc.capset(struct.pack("=Ii", _VERSION_3, 0), struct.pack("=6I", *low, *high)) != 0:
         raise _failure("give up capabilities")
 
 

@@ -11,17 +11,17 @@ import ctypes
 import os
 import stat
 import struct
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from netmap_actors.process import system_files
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from pathlib import Path
 
     from netmap_actors.process.permissions import Permissions
 
-__all__ = ["confine", "missing"]
+__all__ = ["confine", "missing", "version"]
 
 _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446
 _CREATE_RULESET_VERSION, _RULE_PATH_BENEATH, _RULE_NET_PORT = 1, 1, 2
@@ -65,7 +65,9 @@ def confine(allowed: Permissions) -> int:
     rights = (1 << _RIGHTS_OF_VERSION.get(known, 16)) - 1
     network = 0
     if known >= 4:
-        network = _BIND_TCP * (allowed.tcp_bind is not None) | _CONNECT_TCP * (allowed.tcp_connect is not None)
+        network = _BIND_TCP * (allowed.tcp_bind is not None) | _CONNECT_TCP * (
+            allowed.tcp_connect is not None
+        )
     scopes = 0
     if known >= 6:
         scopes = _SIGNALS | _ABSTRACT_SOCKETS * (not allowed.abstract_sockets)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from netmap_actors.boot import Boot
 
-__all__ = ["ROWS", "Permissions", "Row", "RunPlaces"]
+__all__ = ["DEV_CLIENTS", "HTTP_CLIENTS", "ROWS", "Permissions", "Row", "RunPlaces"]
 
 _FILES: Final = 256
 """Open files and sockets: some thirty are the loop's and ZeroMQ's."""
@@ -76,8 +76,8 @@ class Row:
     """It starts threads once it is up (ZeroMQ's are there before)."""
     max_files: int = _FILES
     """Open files and sockets."""
-    max_file_size: int = 0
-    """Bytes of a file it writes; sockets and pipes are none."""
+    max_file_size: int | None = 0
+    """Bytes of a file it writes; sockets and pipes are none. None: as it is, for its output may be such a file."""
     executes: bool = False
 
 
@@ -175,8 +175,8 @@ def _supervisor(run: RunPlaces) -> Permissions:
 
 
 def _view(run: RunPlaces) -> Permissions:
-    """It has the terminal already."""
-    return Permissions(readable=(*system_files.USERS, *system_files.TERMINALS), writable=(run.runtime_dir,))
+    """It has the terminal already, and connecting to a socket opens no file."""
+    return Permissions(readable=(run.runtime_dir, *system_files.USERS, *system_files.TERMINALS))
 
 
 def _none(_: object) -> frozenset[str]:
@@ -258,7 +258,7 @@ ROWS: Final[dict[str, Row]] = {
             families=_everything,
             threads=True,
             max_files=1024,
-            max_file_size=64 * _MIB,
+            max_file_size=None,
             executes=True,
         ),
         Row(
@@ -268,6 +268,7 @@ ROWS: Final[dict[str, Row]] = {
             network="none",
             families=_unix,
             threads=True,
+            max_file_size=None,
         ),
     )
 }
@@ -311,7 +312,7 @@ def _ports_of(settings: ConnectionSettings) -> frozenset[int]:
 
     try:
         url = ControlUrl.parse(settings.control_url)
-        proxy = choose_proxy(url, settings.proxy, os.environ)
+        proxy = choose_proxy(url, settings.proxy, settings.secrets.values)
     except ConfigurationError:
         return frozenset()  # it will say so itself, and connect to nothing
     return frozenset({DNS_PORT, url.port if proxy is None else proxy.port})

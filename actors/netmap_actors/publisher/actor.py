@@ -21,7 +21,6 @@ from netmap_actors.curve_keys import load_server_pair
 from netmap_actors.errors import BadMapResponse, ConfigurationError
 from netmap_actors.exit_reason import ExitReason
 from netmap_actors.process.actor_base import ActorBase
-from netmap_actors.process.landlock import Reach
 from netmap_actors.process.shared_sockets import prepare, share
 from netmap_actors.publication.core import Publication
 from netmap_actors.publication.freshness import name_of
@@ -73,8 +72,6 @@ def _url_policy(control_url: str) -> UrlPolicy:
 class Publisher(ActorBase):
     """PULL from control_connection; a front for this machine and, when configured, one for others."""
 
-    max_files = 65_536
-
     def __init__(self, boot: Boot, clock: Clock | None = None) -> None:
         super().__init__(boot, clock)
         self._settings = decode_settings(boot, PublisherSettings)
@@ -115,17 +112,13 @@ class Publisher(ActorBase):
         """Bytes of the MapResponse that is being applied."""
 
     @classmethod
-    def reach(cls, boot: Boot) -> Reach:
-        """Its sockets' directories and, for subscribers of other machines, their keys; not the node's state."""
-        endpoints, settings = boot.endpoints, decode_settings(boot, PublisherSettings)
-        own = [Path(one.removeprefix("ipc://")).parent for one in (endpoints.publisher, endpoints.updates)]
-        keys: tuple[Path, ...] = ()
+    def prepare(cls, boot: Boot) -> None:
+        """Make the key pair for subscribers of other machines: later it may only read it."""
+        settings = decode_settings(boot, PublisherSettings)
         if settings.listen and settings.curve_dir:
             # What it cannot make now it tells of when it listens.
             with contextlib.suppress(ConfigurationError, OSError):
                 load_server_pair(Path(settings.curve_dir))
-            keys = (Path(settings.curve_dir),)
-        return Reach(readable=keys, writable=(own[0], own[1].parent))
 
     def setup(self) -> None:
         endpoints, settings = self.boot.endpoints, self._settings

@@ -90,8 +90,15 @@ class Ready(_message.Message):
     def __init__(self, facts: _Optional[_Mapping[str, str]] = ...) -> None: ...
 
 class Heartbeat(_message.Message):
-    __slots__ = ("number", "rss_bytes", "publisher", "liveness", "connection", "dev_control", "counters")
+    __slots__ = ("number", "rss_bytes", "publisher", "liveness", "connection", "dev_control", "counters", "confinement")
     class CountersEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: int
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[int] = ...) -> None: ...
+    class ConfinementEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
         VALUE_FIELD_NUMBER: _ClassVar[int]
@@ -105,6 +112,7 @@ class Heartbeat(_message.Message):
     CONNECTION_FIELD_NUMBER: _ClassVar[int]
     DEV_CONTROL_FIELD_NUMBER: _ClassVar[int]
     COUNTERS_FIELD_NUMBER: _ClassVar[int]
+    CONFINEMENT_FIELD_NUMBER: _ClassVar[int]
     number: int
     rss_bytes: int
     publisher: PublisherStatistics
@@ -112,7 +120,8 @@ class Heartbeat(_message.Message):
     connection: ConnectionStatistics
     dev_control: DevControlStatistics
     counters: _containers.ScalarMap[str, int]
-    def __init__(self, number: _Optional[int] = ..., rss_bytes: _Optional[int] = ..., publisher: _Optional[_Union[PublisherStatistics, _Mapping]] = ..., liveness: _Optional[_Union[LivenessStatistics, _Mapping]] = ..., connection: _Optional[_Union[ConnectionStatistics, _Mapping]] = ..., dev_control: _Optional[_Union[DevControlStatistics, _Mapping]] = ..., counters: _Optional[_Mapping[str, int]] = ...) -> None: ...
+    confinement: _containers.ScalarMap[str, int]
+    def __init__(self, number: _Optional[int] = ..., rss_bytes: _Optional[int] = ..., publisher: _Optional[_Union[PublisherStatistics, _Mapping]] = ..., liveness: _Optional[_Union[LivenessStatistics, _Mapping]] = ..., connection: _Optional[_Union[ConnectionStatistics, _Mapping]] = ..., dev_control: _Optional[_Union[DevControlStatistics, _Mapping]] = ..., counters: _Optional[_Mapping[str, int]] = ..., confinement: _Optional[_Mapping[str, int]] = ...) -> None: ...
 
 class PublisherStatistics(_message.Message):
     __slots__ = ("state", "last_received_at", "epoch", "seq", "peers", "peers_online", "peers_unknown", "quarantined", "domain", "self_name", "self_stable_id", "self_addresses", "subscribers", "generation", "session", "self_key_expiry", "self_machine_authorized")

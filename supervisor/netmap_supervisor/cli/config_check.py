@@ -39,7 +39,7 @@ def refusals(settings: RunSettings, environment: Mapping[str, str]) -> Iterator[
     if not settings.embedded:
         checks += [
             lambda: choose_proxy(ControlUrl.parse(settings.control_url), settings.proxy, environment),
-            lambda: _check_node(settings, state_dir / state_slug(settings.control_url)),
+            lambda: _check_node(settings, environment, state_dir / state_slug(settings.control_url)),
         ]
     for check in checks:
         try:
@@ -77,7 +77,7 @@ def _check_directory(directory: Path) -> None:
             raise
 
 
-def _check_node(settings: RunSettings, directory: Path) -> None:
+def _check_node(settings: RunSettings, environment: Mapping[str, str], directory: Path) -> None:
     """The files of a node that was here before; and the auth key, without which a new one is none."""
     registered = False
     if directory.is_dir():
@@ -88,4 +88,4 @@ def _check_node(settings: RunSettings, directory: Path) -> None:
         )
         registered = node.registration.registered_node_key is not None
     if not registered:
-        read_auth_key(settings.auth_key)
+        read_auth_key(settings.auth_key, environment)

@@ -17,6 +17,7 @@ from netmap_supervisor import journal
 from netmap_supervisor.cli.option_flags import config_file_flag, given_flags, run_flags
 from netmap_supervisor.cli.terminal import can_redraw, is_terminal, room
 from netmap_supervisor.config import load, runtime_dir, working_directory
+from netmap_supervisor.held_environment import HeldEnvironment, wipe
 from netmap_supervisor.option_kinds import show_duration
 from netmap_supervisor.process_signals import hold_signals_of_first_process
 from netmap_supervisor.run_settings import EMBEDDED
@@ -64,8 +65,10 @@ def command(config_file: str | None, demo_faults: bool, **flags: Any) -> int:
     hold_signals_of_first_process()
     flags, cwd = given_flags(flags), working_directory()
 
+    environment = HeldEnvironment(os.environ, wipe)
+
     def read() -> Configuration:
-        return load(flags, os.environ, config_file=config_file, cwd=cwd)
+        return load(flags, environment, config_file=config_file, cwd=cwd)
 
     configuration = read()
     for warning in configuration.warnings:
@@ -90,7 +93,7 @@ def command(config_file: str | None, demo_faults: bool, **flags: Any) -> int:
         )
     try:
         with contextlib.nullcontext() if view is None else contextlib.closing(view):
-            return run(settings, view, again)
+            return run(settings, view, again, environment)
     except RunFailed as end:
         # Not before the view has gone: it would draw over it, and has room for half a sentence.
         with contextlib.suppress(OSError):

@@ -47,7 +47,7 @@ class RunView:
         self._started_at = 0.0
         words = [f"--mode={mode}", f"--hint={hint}", f"--began={began}", f"--runtime-dir={runtime_dir}"]
         self._command = [sys.executable, "-P", "-m", "netmap_supervisor", "view", *words]
-        self._environment = environment_for("view", os.environ, "")
+        self._environment = environment_for("view", os.environ)
         self._pipe = -1
         self._process: subprocess.Popen[bytes] | None = None
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from netmap_actors.process import confinement
+from netmap_actors.process.permissions import ROWS, RunPlaces
 from netmap_supervisor.cli.daemon import status_or_none
 from netmap_supervisor.cli.option_flags import runtime_dir_flag
 from netmap_supervisor.cli.terminal import make_view
@@ -27,6 +29,11 @@ __all__ = ["command"]
 @runtime_dir_flag
 def command(mode: str, hint: str, began: float | None, runtime_dir: Path) -> None:
     """Show a daemon whose events come in on standard input, until they end."""
+    places = RunPlaces(state_dir=runtime_dir, runtime_dir=runtime_dir)
+    confinement.forbid_dump()
+    row = ROWS["view"]
+    confinement.limit_files(row.max_files)
+    confinement.confine(row, row.permissions(places))
     # Ctrl-C goes to the whole foreground group, a service manager's SIGTERM to the whole unit: the daemon ends
     # first, and this view shows how.
     for number in GROUP_SIGNALS:
