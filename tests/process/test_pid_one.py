@@ -162,3 +162,39 @@ def test_stop_from_another_process_namespace_ends_when_the_daemon_has(first: Fir
     assert done.returncode == 0, done.stderr
     assert state_of(pid) in {"", "Z"}
     assert first.wait(LIMIT) == 0
+
+
+OURS_AND_A_STRANGER = """
+import os
+from netmap_supervisor.os_process import reap_stranger
+
+def ended(status):
+    pid = os.fork()
+    if pid == 0:
+        os._exit(status)
+    os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+    return pid
+
+ours, stranger = ended(7), ended(8)
+while reap_stranger({ours}):
+    pass
+assert os.waitstatus_to_exitcode(os.waitpid(ours, 0)[1]) == 7, "how ours ended is not taken"
+while reap_stranger(set()):
+    pass
+try:
+    os.waitpid(stranger, os.WNOHANG)
+except ChildProcessError:
+    print("buried")
+assert not reap_stranger(set()), "nobody is left"
+"""
+
+
+def test_who_buries_strangers_leaves_the_status_of_ours() -> None:
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", OURS_AND_A_STRANGER],
+        capture_output=True,
+        text=True,
+        timeout=LIMIT,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (0, "buried\n"), done.stderr
