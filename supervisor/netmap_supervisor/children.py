@@ -14,6 +14,7 @@ from netmap_actors.wire.codec import Codec, ForeignEnvelope
 from netmap_supervisor.child_output import ChildLine, ChildOutput
 from netmap_supervisor.core_messages import Exited
 from netmap_supervisor.os_process import ChildProcess, reap_stranger, spawn
+from netmap_supervisor.refused_calls import RefusedCalls
 
 if TYPE_CHECKING:
     import signal
@@ -75,6 +76,12 @@ class Children:
         self._unburied: set[int] = set()
         """Process ids of all that were started and not yet reaped."""
         self._addresses: dict[str, bytes] = {}
+        self.refused_calls = RefusedCalls(
+            loop,
+            lambda actor, generation, call: log.event(
+                "warning", "system_call_refused", {"actor": actor, "generation": generation, "call": call}
+            ),
+        )
         self._router = sockets.router_bind(endpoint)
         # Nobody writes into the first: its other end, closed by our death, tells the children.
         self.life_fd, life_write = os.pipe2(os.O_CLOEXEC)
@@ -116,6 +123,7 @@ class Children:
         self._loop.watch(log_read, lambda: self._read(pipe))
         self._processes[actor] = process
         self._unburied.add(process.pid)
+        self.refused_calls.expect(actor, incarnation, process.line)
         self._loop.watch(process.pidfd, lambda: self._on_death(actor, incarnation, process))
         return process.pid
 
@@ -144,6 +152,8 @@ class Children:
     def reap(self, actor: str, incarnation: int, process: ChildProcess) -> Exited:
         """Bury one whose end was told; how it ended, and what it last said it failed for."""
         self._loop.unwatch(process.pidfd)
+        if self._processes.get(actor) is process:
+            self.refused_calls.forget(actor)
         ended = process.reap()
         assert ended is not None, "its pidfd is readable: it has ended"
         self._unburied.discard(process.pid)
@@ -236,6 +246,7 @@ class Children:
     def close(self) -> None:
         for pid in list(self._outputs):
             self._close_output(self._outputs.pop(pid))
+        self.refused_calls.close()
         for fd in self._pipes:
             os.close(fd)
         self._pipes = ()

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 from netmap_actors.bus.loop import Loop
 from netmap_actors.clock import SystemClock
 from netmap_actors.errors import NetmapError
-from netmap_actors.process import confinement
+from netmap_actors.process import confinement, seccomp
 from netmap_actors.process.permissions import ROWS, RunPlaces
+from netmap_actors.process.seccomp_rows import given_up
 from netmap_actors.wire.codec import require_native_protobuf
 from netmap_supervisor.boot_records import memory_of_child
 from netmap_supervisor.held_environment import HeldEnvironment, wipe
@@ -60,6 +61,8 @@ def run(
     require_native_protobuf()
     check_calls()
     _own_descriptors()
+    # Before the first process is started: all of them inherit it, the view, too.
+    unfiltered = seccomp.give_up(given_up())
     environment = HeldEnvironment(os.environ, wipe) if environment is None else environment
     environment.hold(settings.auth_key)
     loop, claim = _claim(settings)
@@ -71,6 +74,7 @@ def run(
     while True:
         try:
             actor = Supervisor(settings, claim, loop, observer, read_settings, environment, held)
+            actor.filtered(unfiltered)
             code = actor.run()
             if actor.why and actor.settings.log_format != "json":
                 raise RunFailed(actor.why, code)

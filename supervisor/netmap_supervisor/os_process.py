@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import signal
+import socket
 import sys
 from typing import TYPE_CHECKING
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["MAX_BOOT", "ChildProcess", "ExitStatus", "reap_stranger", "spawn"]
 
 MAX_BOOT = 60 * 1024
-"""Bytes of a boot record: written before anybody reads, so it has to fit into a pipe (pipe(7): 64 KiB)."""
+"""Bytes of a boot record: written before anybody reads, so it has to fit into a socket's buffer (socket(7))."""
 _DEFAULTED = (signal.SIGPIPE, signal.SIGINT, signal.SIGHUP, signal.SIGTERM)
 """Signals whose handling a child does not inherit."""
 
@@ -37,10 +38,12 @@ class ExitStatus:
 class ChildProcess:
     """A running (or ended and not yet reaped) child."""
 
-    def __init__(self, pid: int, pidfd: int) -> None:
+    def __init__(self, pid: int, pidfd: int, line: socket.socket) -> None:
         self.pid = pid
         self.pidfd = pidfd
         """Readable once the process has ended."""
+        self.line = line
+        """Where its boot record went; what it has to say of itself, with descriptors, comes back."""
         self._run_queue = RunQueue()
         # Opened before it can make itself undumpable: after that its /proc may be hidden from us (hidepid, proc(5)).
         self._proc: list[int | None] = [_opened(f"/proc/{pid}/{name}") for name in ("stat", "schedstat")]
@@ -62,6 +65,7 @@ class ChildProcess:
         ended = os.waitid(os.P_PIDFD, self.pidfd, os.WEXITED | os.WNOHANG)
         if ended is None:
             return None
+        self.line.close()
         for fd in (self.pidfd, *self._proc):
             if fd is not None:
                 os.close(fd)
@@ -76,15 +80,20 @@ def spawn(
 ) -> ChildProcess:
     """Start `python -P -m netmap_actors ACTOR`, never by a fork of this process's memory. Raises OSError.
 
-    `boot` goes through a pipe, `inherited` descriptors keep their numbers, standard output and error go to `log_fd`.
+    `boot` goes through a pair of sockets, `inherited` descriptors keep their numbers, what it prints goes to `log_fd`.
     To be called from the thread that lives as long as the process: the child's parent-death signal is tied to it.
     """
     if len(boot) > MAX_BOOT:
-        raise ValueError(f"cannot start {actor}: a boot record of {len(boot)} bytes does not fit into a pipe")
-    read_fd, write_fd = os.pipe2(os.O_CLOEXEC)
+        raise ValueError(
+            f"cannot start {actor}: a boot record of {len(boot)} bytes does not fit into a socket"
+        )
+    line, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+    read_fd = theirs.fileno()
     try:
-        with os.fdopen(write_fd, "wb", buffering=0) as pipe:
-            pipe.write(boot)
+        line.setblocking(False)
+        line.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4 * MAX_BOOT)
+        line.sendall(boot)
+        line.shutdown(socket.SHUT_WR)
         actions: list[tuple[int, ...] | tuple[int, int, str, int, int]] = [
             (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
             (os.POSIX_SPAWN_DUP2, log_fd, 1),
@@ -96,11 +105,15 @@ def spawn(
         pid = os.posix_spawn(
             sys.executable, argv, dict(environment), file_actions=actions, setsigdef=_DEFAULTED, setsigmask=()
         )
+    except BaseException:
+        line.close()
+        raise
     finally:
-        os.close(read_fd)
+        theirs.close()
     try:
-        return ChildProcess(pid, os.pidfd_open(pid))
+        return ChildProcess(pid, os.pidfd_open(pid), line)
     except OSError:
+        line.close()
         # No descriptor left: a child that cannot be watched must not live, or there would soon be two.
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from netmap_supervisor.core_messages import Now
+    from netmap_supervisor.refused_calls import RefusedCalls
     from netmap_supervisor.run_settings import RunSettings
 
 __all__ = ["Own", "make_report"]
@@ -32,7 +33,15 @@ __all__ = ["Own", "make_report"]
 class Own:
     """What the Supervisor's process knows of itself."""
 
-    __slots__ = ("confinement", "log_lines_suppressed", "pid", "rss_bytes", "started_at", "version")
+    __slots__ = (
+        "confinement",
+        "log_lines_suppressed",
+        "pid",
+        "rss_bytes",
+        "started_at",
+        "system_calls",
+        "version",
+    )
 
     def __init__(
         self, version: str, pid: int, started_at: float, confinement: Mapping[str, int] | None = None
@@ -44,9 +53,12 @@ class Own:
         self.log_lines_suppressed = 0
         self.confinement = dict(confinement or {})
         """As in ActorStatus."""
+        self.system_calls = "off"
 
 
-def make_report(core: SupervisorCore, settings: RunSettings, own: Own, now: Now) -> StatusReport:
+def make_report(
+    core: SupervisorCore, settings: RunSettings, own: Own, now: Now, calls: RefusedCalls | None = None
+) -> StatusReport:
     """The report of this moment."""
     return StatusReport(
         version=own.version,
@@ -64,7 +76,7 @@ def make_report(core: SupervisorCore, settings: RunSettings, own: Own, now: Now)
             DegradedStatus(code=found.code, text=found.text, since=_wall(found.since))
             for found in core.conditions.all()
         ),
-        actors=_actors(core, own, now),
+        actors=_actors(core, own, now, calls),
         subscribers=_published(core).subscribers,
         log_lines_suppressed=own.log_lines_suppressed,
     )
@@ -169,7 +181,8 @@ def _liveness(core: SupervisorCore, settings: RunSettings, now: Now) -> Liveness
     )
 
 
-def _actors(core: SupervisorCore, own: Own, now: Now) -> tuple[ActorStatus, ...]:
+def _actors(core: SupervisorCore, own: Own, now: Now, calls: RefusedCalls | None) -> tuple[ActorStatus, ...]:
+    filtered, refused = ({}, {}) if calls is None else (calls.filtered(), calls.counts())
     supervisor = ActorStatus(
         name="supervisor",
         pid=own.pid,
@@ -180,6 +193,7 @@ def _actors(core: SupervisorCore, own: Own, now: Now) -> tuple[ActorStatus, ...]
         uptime_s=round(now.boottime - own.started_at, 3),
         rss_bytes=own.rss_bytes,
         confinement=own.confinement,
+        system_calls=own.system_calls,
     )
     children = (
         ActorStatus(
@@ -192,6 +206,8 @@ def _actors(core: SupervisorCore, own: Own, now: Now) -> tuple[ActorStatus, ...]
             uptime_s=round(now.boottime - child.started_at, 3) if child.alive else None,
             rss_bytes=child.rss_bytes or None,
             confinement=_confinement(core, name),
+            system_calls=filtered.get(name),
+            refused_calls=refused.get(name, {}),
         )
         for name, child in core.children.items()
     )

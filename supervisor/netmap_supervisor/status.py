@@ -122,6 +122,10 @@ class ActorStatus(msgspec.Struct, frozen=True, kw_only=True):
     last_exit: str | None
     uptime_s: float | None
     rss_bytes: int | None
+    system_calls: str | None = None
+    """How it is held to the system calls it needs: counted (refusals are), refused or off; None: it is not up."""
+    refused_calls: dict[str, int] = {}
+    """System calls refused to its processes in this run, by name."""
     confinement: dict[str, int] = {}
     """What holds the process to what it needs: `landlock` (its version, 0: none), `capabilities` (how many it kept).
     Empty while it has not told."""

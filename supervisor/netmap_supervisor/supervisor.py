@@ -421,6 +421,12 @@ class Supervisor(pykka.ThreadingActor):
         if self._log.event(level, event, fields) and self._observer is not None:
             self._observer.event(level, event, fields)
 
+    def filtered(self, why_not: str) -> None:
+        """This process has given up the system calls that nobody of the run needs; or why it could not."""
+        self._own.system_calls = "off" if why_not else "refused"
+        if why_not:
+            self.event("info", "system_calls_not_filtered", {"actor": "supervisor", "detail": why_not})
+
     def process(self, actor: str) -> ChildProcess | None:
         """The process of an actor, if it has one."""
         return self._children.get(actor)
@@ -428,7 +434,7 @@ class Supervisor(pykka.ThreadingActor):
     def report(self) -> StatusReport:
         """What `status` shows."""
         self._own.log_lines_suppressed = self._log.suppressed
-        return make_report(self._core, self.settings, self._own, self._now())
+        return make_report(self._core, self.settings, self._own, self._now(), self._children.refused_calls)
 
     def counters(self) -> dict[str, dict[str, int]]:
         """What the children last said they have counted, and what we have, by actor."""

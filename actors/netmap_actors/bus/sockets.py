@@ -63,13 +63,24 @@ class Sockets:
         return self._bind(socket, endpoint, protect)
 
     def dealer_connect(
-        self, endpoint: str, identity: bytes, *, max_size: int = CONTROL_MESSAGE, hwm: int = CONTROL_HWM
+        self,
+        endpoint: str,
+        identity: bytes,
+        *,
+        max_size: int = CONTROL_MESSAGE,
+        hwm: int = CONTROL_HWM,
+        monitored: int = 0,
     ) -> Socket:
-        """Talks to a ROUTER under a routing id that is new for each incarnation."""
+        """Talks to a ROUTER under a routing id that is new for each incarnation.
+
+        `monitored`: events for its monitor, which has to be there before the connection is.
+        """
         socket = self._make(zmq.DEALER, max_size=max_size, hwm=hwm)
         if identity:
             socket.setsockopt(zmq.IDENTITY, identity)
         socket.setsockopt(zmq.LINGER, _FLUSH_MS)
+        if monitored:
+            socket.get_monitor_socket(monitored)
         return self._connect(socket, endpoint)
 
     def xpub_bind(

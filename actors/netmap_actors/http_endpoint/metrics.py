@@ -197,13 +197,18 @@ def _actors(status: Mapping[str, Any]) -> Iterator[Metric]:
     memory = GaugeMetricFamily(
         "netmap_actor_resident_memory_bytes", "Resident memory of the process", labels=["actor"]
     )
+    refused = CounterMetricFamily(
+        "netmap_actor_refused_system_calls", "System calls refused to the actor", labels=["actor", "call"]
+    )
     for actor in status["actors"]:
         name = [label(actor["name"])]
         up.add_metric(name, float(actor["state"] == "active"))
         restarts.add_metric(name, actor["restarts"])
         if actor["rss_bytes"] is not None:
             memory.add_metric(name, actor["rss_bytes"])
-    yield from (up, restarts, memory)
+        for call, count in actor.get("refused_calls", {}).items():
+            refused.add_metric([actor["name"], call], count)
+    yield from (up, restarts, memory, refused)
 
 
 def _counters(counters: Mapping[str, Mapping[str, int]]) -> Iterator[Metric]:

@@ -18,6 +18,7 @@ import zmq
 
 from netmap_actors.bus.loop import Loop
 from netmap_actors.bus.mailbox import Mailbox, Turn
+from netmap_actors.bus.monitor import next_event
 from netmap_actors.bus.sockets import Sockets
 from netmap_actors.clock import SystemClock
 from netmap_actors.exit_reason import ExitReason, from_exception
@@ -27,6 +28,8 @@ from netmap_actors.wire.codec import Codec, ForeignEnvelope
 from netmap_actors.wire.secret import Secret
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from google.protobuf.message import Message
 
     from netmap_actors.boot import Boot
@@ -77,7 +80,11 @@ class ActorBase(pykka.ThreadingActor):
         self._supervisor = self.sockets.dealer_connect(
             boot.endpoints.supervisor,
             f"{boot.actor}-{boot.incarnation}-{secrets.token_hex(4)}".encode(),
+            monitored=zmq.EVENT_CONNECTED,
         )
+        self._line: zmq.Socket[bytes] | None = self._supervisor.get_monitor_socket()
+        self.when_up: Callable[[], object] | None = None
+        """To be called once: the actor is ready, and ZeroMQ has the socket it speaks to the Supervisor through."""
 
     # What a subclass gives
 
@@ -108,6 +115,8 @@ class ActorBase(pykka.ThreadingActor):
         """Tell the Supervisor that this actor is up, with what only it knows."""
         self.tell_supervisor(internal_pb2.Ready(facts=facts or {}))
         self.heartbeat_now()
+        if self._line is not None:
+            self.loop.watch(self._line, self._on_line)
 
     def tell_supervisor(self, body: Message) -> None:
         """Send without waiting; a Supervisor that takes nothing (it may be stopped) costs the message."""
@@ -184,6 +193,19 @@ class ActorBase(pykka.ThreadingActor):
 
     # Inside
 
+    def _on_line(self) -> None:
+        if self._line is not None and next_event(self._line) is not None:
+            self._forget_line()
+            if self.when_up is not None:
+                self.when_up()
+
+    def _forget_line(self) -> None:
+        line, self._line = self._line, None
+        if line is not None:
+            self.loop.unwatch(line)
+            self._supervisor.disable_monitor()
+            line.close(0)
+
     def _from_supervisor(self) -> None:
         for _ in range(_MESSAGES_PER_TURN):
             try:
@@ -244,6 +266,7 @@ class ActorBase(pykka.ThreadingActor):
         except Exception as error:  # noqa: BLE001
             # The reason for the end is known already; this one is only worth a line.
             self.log.error("teardown_failed", error=type(error).__name__, where=_where(error))
+        self._forget_line()
         self.sockets.close()
 
 

@@ -9,6 +9,7 @@ import importlib
 import logging
 import os
 import signal
+import stat
 from typing import TYPE_CHECKING, NoReturn
 
 import msgspec
@@ -17,9 +18,10 @@ from netmap_actors import child_lock
 from netmap_actors.boot import Boot
 from netmap_actors.errors import ConfigurationError
 from netmap_actors.exit_reason import ExitReason, from_exception, status_of
-from netmap_actors.process import confinement
+from netmap_actors.process import confinement, seccomp
 from netmap_actors.process.child_log import ChildLog
 from netmap_actors.process.permissions import ROWS
+from netmap_actors.process.seccomp_rows import rules
 from netmap_actors.wire.codec import require_native_protobuf
 
 if TYPE_CHECKING:
@@ -37,6 +39,10 @@ ACTORS = {
 """Where the class of each actor lives; loaded only in the process that is that actor."""
 
 _MAX_BOOT = 64 * 1024
+_NOT_WHOLE = {
+    seccomp.Filtered.REFUSED: "refused_system_calls_not_counted",
+    seccomp.Filtered.OFF: "system_calls_not_filtered",
+}
 
 
 def main(actor: str, boot_fd: int) -> NoReturn:
@@ -50,7 +56,9 @@ def main(actor: str, boot_fd: int) -> NoReturn:
         confinement.die_with_parent(boot.parent_pid)
         _take_locks(boot, log)
         require_native_protobuf()
-        reason = _make(actor, boot, log).run()
+        made = _make(actor, boot, log)
+        made.when_up = lambda: _filter_system_calls(boot, boot_fd, log)
+        reason = made.run()
     except confinement.ParentGone:
         reason = ExitReason.PARENT_GONE
     except BaseException as error:  # noqa: BLE001  # every end becomes a status
@@ -61,7 +69,8 @@ def main(actor: str, boot_fd: int) -> NoReturn:
 
 
 def _read_boot(fd: int, actor: str) -> Boot:
-    with os.fdopen(fd, "rb") as pipe:
+    # It stays open: a listener for refused system calls goes back the same way.
+    with os.fdopen(fd, "rb", closefd=False) as pipe:
         data = pipe.read(_MAX_BOOT + 1)
     try:
         boot = msgspec.json.decode(data, type=Boot)
@@ -111,3 +120,13 @@ def _make(actor: str, boot: Boot, log: ChildLog) -> ActorBase:
         lambda *_: made.loop.call_soon(lambda: made.finish(ExitReason.NORMAL, "SIGTERM")),
     )
     return made
+
+
+def _filter_system_calls(boot: Boot, boot_fd: int, log: ChildLog) -> None:
+    try:
+        listens = stat.S_ISSOCK(os.fstat(boot_fd).st_mode)
+        how, why = seccomp.restrict(rules(boot, os.getpid()), boot_fd if listens else -1)
+        if why:
+            log.info(_NOT_WHOLE[how], detail=why)
+    finally:
+        os.close(boot_fd)

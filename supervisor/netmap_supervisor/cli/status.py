@@ -119,6 +119,13 @@ def _facts(report: StatusReport) -> Iterator[tuple[str, str]]:
         detail = f": {escape(last.detail, _MAX_TEXT)}" if last.detail else ""
         yield "last end", f"{escape(last.reason, 40)} at {escape(last.at, 40)}{detail}"
     yield "bus", f"epoch {netmap.epoch} seq {netmap.seq}, {_counted(report.subscribers)}"
+    for actor in report.actors:
+        if actor.refused_calls:
+            calls = ", ".join(f"{call} {count}" for call, count in sorted(actor.refused_calls.items()))
+            yield "refused", escape(f"system calls of {actor.name}: {calls}", _MAX_TEXT)
+    unfiltered = [actor.name for actor in report.actors if actor.system_calls == "off"]
+    if unfiltered:
+        yield "unfiltered", f"may make any system call: {', '.join(unfiltered)}; the log says why"
     if report.log_lines_suppressed:
         yield "log", f"{report.log_lines_suppressed} lines left out: too many of their kind"
     for one in report.degraded:
