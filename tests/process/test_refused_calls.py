@@ -1,92 +1,265 @@
-"""System calls that an old seccomp profile refuses: named at the start, with the way out, and no retry for ever."""
+"""Refused system calls of real processes: answered with EPERM, counted, at a bounded rate, also late and not at all."""
 
 from __future__ import annotations
 
-import ctypes
-import errno
+import json
 import os
-import platform
+import select
+import signal
+import socket
 import subprocess
 import sys
-import tempfile
+import textwrap
+import time
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import pytest
 
-from tests.availability import unavailable
-from tests.system.daemon import PROGRAM, clean_environment
+from netmap_actors.bus.loop import Loop
+from netmap_supervisor.refused_calls import BURST, MAX_LINES, PER_SECOND, RefusedCalls
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-NUMBERS = {
-    "x86_64": {"pidfd_open": 434, "pidfd_send_signal": 424, "waitid": 247, "timerfd_create": 283, "eventfd2": 290,
-               "epoll_create1": 291},
-    "aarch64": {"pidfd_open": 434, "pidfd_send_signal": 424, "waitid": 95, "timerfd_create": 85, "eventfd2": 19,
-                "epoll_create1": 20},
-}  # fmt: skip
-"""Of the calls on this machine (asm/unistd.h)."""
-CALLS = sorted(NUMBERS["x86_64"])
 LIMIT = 20.0
-SCRIPT = """
-import ctypes, os, struct, sys
-number, refused, *command = sys.argv[1:]
-# seccomp(2): load the number of the call; equal to this one: the error, else: allowed.
-def line(code, jt, jf, k):
-    return struct.pack("HBBI", code, jt, jf, k)
-program = b"".join([
-    line(0x20, 0, 0, 0), line(0x15, 0, 1, int(number)),
-    line(0x06, 0, 0, 0x50000 | int(refused)), line(0x06, 0, 0, 0x7FFF0000),
-])
-held = ctypes.create_string_buffer(program)
-class Program(ctypes.Structure):
-    _fields_ = [("len", ctypes.c_ushort), ("filter", ctypes.c_void_p)]
-libc = ctypes.CDLL(None, use_errno=True)
-assert libc.prctl(38, 1, 0, 0, 0) == 0
-assert libc.prctl(22, 2, ctypes.byref(Program(4, ctypes.addressof(held))), 0, 0) == 0, ctypes.get_errno()
-os.execv(command[0], command)
+
+PROGRAM = """
+    import json, os, sys, time
+    from netmap_actors.process import seccomp
+    from netmap_actors.process.seccomp_filter import ANYHOW, NEVER, Rule
+    from netmap_actors.process.seccomp_calls import native
+
+    def told(**facts):
+        os.write(1, json.dumps(facts).encode() + b"\\n")
+
+    def tried(call):
+        try:
+            call()
+            return 0
+        except OSError as error:
+            return error.errno
+
+    rules = dict.fromkeys(native().numbers, ANYHOW)
+    refused = sys.argv[2].split(",")
+    rules = {name: rule for name, rule in rules.items() if name not in refused}
+    line = int(sys.argv[1])
+    began = time.perf_counter()
+    told(how=seccomp.restrict(rules, line), took=time.perf_counter() - began)
+    if line >= 0:
+        os.close(line)
 """
 
 
+class Child:
+    def __init__(
+        self, then: str, refused: str = "getpriority", *, first: str = "", line: bool = True
+    ) -> None:
+        self.ours, theirs = socket.socketpair()
+        program = textwrap.dedent(first) + textwrap.dedent(PROGRAM) + textwrap.dedent(then)
+        self.process = subprocess.Popen(
+            [sys.executable, "-P", "-c", program, str(theirs.fileno() if line else -1), refused],
+            pass_fds=(theirs.fileno(),),
+            stdout=subprocess.PIPE,
+        )
+        theirs.close()
+
+    def told(self) -> dict[str, Any]:
+        assert self.process.stdout is not None
+        assert select.select([self.process.stdout], [], [], LIMIT)[0], "it says nothing"
+        return json.loads(self.process.stdout.readline())
+
+    def says_nothing(self) -> bool:
+        assert self.process.stdout is not None
+        return not select.select([self.process.stdout], [], [], 0.2)[0]
+
+    def close(self) -> None:
+        self.process.kill()
+        self.process.wait()
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+        self.ours.close()
+
+
+class Holder:
+    """As the Supervisor does it."""
+
+    def __init__(self) -> None:
+        self.loop = Loop()
+        self.lines: list[tuple[str, int, str]] = []
+        self.calls = RefusedCalls(self.loop, lambda *line: self.lines.append(line))
+        self.children: list[Child] = []
+
+    def start(self, *arguments: Any, **options: Any) -> Child:
+        child = Child(*arguments, **options)
+        self.children.append(child)
+        self.calls.expect("publisher", 7, child.ours)
+        return child
+
+    def run(self, until: Any, limit: float = LIMIT) -> None:
+        end = self.loop.now() + limit
+        timer = self.loop.every(0.02, lambda: None)
+        self.loop.run(lambda: until() or self.loop.now() > end)
+        timer.cancel()
+        assert until()
+
+    def close(self) -> None:
+        for child in self.children:
+            child.close()
+        self.calls.close()
+        self.loop.close()
+
+
 @pytest.fixture
-def place() -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(prefix="nms-", dir="/tmp") as directory:
-        yield Path(directory)
+def holder() -> Iterator[Holder]:
+    made = Holder()
+    yield made
+    made.close()
 
 
-def run_without(call: str, number: int, place: Path) -> subprocess.CompletedProcess[str]:
-    """`run` where this call ends with the error."""
-    calls = NUMBERS.get(platform.machine())
-    if calls is None or ctypes.sizeof(ctypes.c_void_p) != 8:
-        unavailable(f"the numbers of system calls on {platform.machine()} are not known here")
-    return subprocess.run(
-        [
-            *(sys.executable, "-P", "-c", SCRIPT, str(calls[call]), str(number)),
-            *(
-                *PROGRAM,
-                "run",
-                "--view=off",
-                "--log-format=json",
-                f"--state-dir={place}/state",
-                f"--runtime-dir={place}/run",
-            ),
-        ],
-        env=clean_environment(place),
-        capture_output=True,
-        text=True,
-        timeout=LIMIT,
-        check=False,
-    )
+def descriptors() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
 
 
-@pytest.mark.parametrize("number", [errno.EPERM, errno.ENOSYS])
-@pytest.mark.parametrize("call", CALLS)
-def test_a_call_it_cannot_do_without_is_named_and_the_run_ends(call: str, number: int, place: Path) -> None:
-    done = run_without(call, number, place)
-    assert done.returncode == 78
-    assert done.stderr.count("\n") == 1, done.stderr
-    assert f"cannot run here: the system call {call} " in done.stderr
-    assert os.strerror(number) in done.stderr
-    assert "seccomp" in done.stderr, "the way out"
-    assert not (place / "state").exists(), "nothing was begun"
+def test_a_refused_call_is_answered_counted_and_told_once(holder: Holder) -> None:
+    before = descriptors()
+    child = holder.start("told(errors=[tried(lambda: os.getpriority(0, 0)) for _ in range(3)])")
+    holder.run(lambda: holder.calls.counts() == {"publisher": {"getpriority": 3}})
+    assert holder.calls.filtered() == {"publisher": "counted"}
+    first = child.told()
+    assert first["how"] == ["counted", ""]
+    assert first["took"] < 0.05, "two milliseconds on an idle machine"
+    assert child.told() == {"errors": [1, 1, 1]}
+    assert holder.lines == [("publisher", 7, "getpriority")]
+    holder.run(lambda: child.process.poll() is not None)
+    holder.calls.forget("publisher")
+    child.close()
+    assert descriptors() <= before, "its listener is closed"
+
+
+def test_threads_that_were_there_before_are_held_to_it(holder: Holder) -> None:
+    first = """
+        import threading, os
+        go = threading.Event()
+        def work():
+            go.wait()
+            mode = [line for line in open("/proc/thread-self/status") if line.startswith("Seccomp:")]
+            told(thread=tried(lambda: os.getpriority(0, 0)), mode=mode)
+        thread = threading.Thread(target=work)
+        thread.start()
+    """
+    child = holder.start("go.set(); thread.join()", first=first)
+    holder.run(lambda: bool(holder.calls.counts()))
+    child.told()
+    assert child.told() == {"thread": 1, "mode": ["Seccomp:\t2\n"]}
+
+
+def test_a_flood_of_refused_calls_is_slowed_to_what_costs_nothing(holder: Holder) -> None:
+    child = holder.start("while True: tried(lambda: os.getpriority(0, 0))")
+    holder.run(lambda: bool(holder.calls.counts()))
+    began, used = time.monotonic(), time.process_time()
+    holder.run(lambda: time.monotonic() > began + 3.0)
+    counted = holder.calls.counts()["publisher"]["getpriority"]
+    passed = time.monotonic() - began
+    assert BURST + PER_SECOND <= counted <= BURST + PER_SECOND * (passed + 1.0)
+    assert time.process_time() - used < 0.1 * passed
+    assert child.process.poll() is None
+    assert len(holder.lines) == 1
+
+
+def test_a_child_that_tries_everything_gets_so_many_lines_and_no_more(holder: Holder) -> None:
+    names = [
+        "getpriority", "sync", "getsid", "setsid", "chdir", "fchdir", "link", "symlink", "mknod", "truncate", "alarm",
+        "pause", "inotify_init1", "memfd_create", "splice", "tee", "vmsplice", "sched_setaffinity", "setpgid", "chroot",
+    ]  # fmt: skip
+    then = """
+        import ctypes
+        libc = ctypes.CDLL(None, use_errno=True)
+        numbers = [native().numbers[name] for name in refused if name in native().numbers]
+        told(all={libc.syscall(number, 0, 0, 0) for number in numbers} == {-1})
+    """
+    child = holder.start(then, ",".join(names))
+    holder.run(lambda: len(holder.calls.counts().get("publisher", {})) >= MAX_LINES + 1)
+    holder.run(lambda: child.process.poll() is not None)
+    child.told()
+    assert child.told() == {"all": True}
+    assert len(holder.lines) == MAX_LINES
+
+
+def test_a_holder_that_stands_still_costs_the_child_time_and_nothing_else(holder: Holder) -> None:
+    child = holder.start("told(error=tried(lambda: os.getpriority(0, 0)))\nimport time; time.sleep(60)")
+    child.told()
+    assert child.says_nothing(), "nobody has answered"
+    holder.run(lambda: bool(holder.calls.counts()))
+    assert child.told() == {"error": 1}
+
+
+def test_a_child_that_is_killed_while_it_waits_holds_nobody_up(holder: Holder) -> None:
+    child = holder.start("tried(lambda: os.getpriority(0, 0))")
+    holder.run(lambda: holder.calls.filtered()["publisher"] == "counted")
+    child.told()
+    child.process.send_signal(signal.SIGKILL)
+    child.process.wait()
+    began = time.monotonic()
+    holder.run(lambda: time.monotonic() > began + 0.3, 5)
+    assert time.monotonic() - began < 2
+
+
+def test_without_a_listener_calls_are_refused_uncounted_and_it_is_said(holder: Holder) -> None:
+    # An outer filter has a listener of its own: the kernel admits one (EBUSY).
+    first = """
+        import socket
+        from netmap_actors.process import seccomp
+        from netmap_actors.process.seccomp_calls import native
+        from netmap_actors.process.seccomp_filter import ANYHOW, COUNTED, program
+        outer = program(native(), dict.fromkeys(native().numbers, ANYHOW), COUNTED)
+        assert seccomp._install(outer, seccomp._NEW_LISTENER) > 0
+    """
+    child = holder.start("told(error=tried(lambda: os.getpriority(0, 0)))", first=first)
+    holder.run(lambda: holder.calls.filtered()["publisher"] is not None)
+    assert holder.calls.filtered() == {"publisher": "refused"}
+    how, why = child.told()["how"]
+    assert how == "refused"
+    assert "busy" in why
+    assert child.told() == {"error": 1}
+    assert holder.calls.counts() == {}
+
+
+def test_where_the_kernel_takes_no_filter_it_is_off_and_said(holder: Holder) -> None:
+    first = """
+        from netmap_actors.process import seccomp
+        from netmap_actors.process.seccomp_filter import Rule, refusal
+        assert seccomp.give_up({"seccomp": Rule((), refusal(38))}) == ""
+    """
+    child = holder.start("told(error=tried(lambda: os.getpriority(0, 0)))", first=first)
+    holder.run(lambda: holder.calls.filtered()["publisher"] is not None)
+    assert holder.calls.filtered() == {"publisher": "off"}
+    how, why = child.told()["how"]
+    assert how == "off"
+    assert "Function not implemented" in why
+    assert child.told() == {"error": 0}
+
+
+def test_what_is_no_listener_is_not_taken_for_one(holder: Holder) -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        holder.calls.expect("liveness", 1, ours)
+        read, write = os.pipe()
+        socket.send_fds(theirs, [b"counted"], [read])
+        os.close(read)
+        holder.run(lambda: holder.calls.filtered()["liveness"] is not None)
+        assert holder.calls.filtered()["liveness"] == "off"
+        with pytest.raises(BrokenPipeError):
+            os.write(write, b"x")  # the other end was closed
+        os.close(write)
+        holder.calls.forget("liveness")
+
+
+def test_a_process_that_ends_before_it_is_up_leaves_nothing(holder: Holder) -> None:
+    ours, theirs = socket.socketpair()
+    with ours:
+        holder.calls.expect("liveness", 1, ours)
+        theirs.close()
+        began = time.monotonic()
+        waits = holder.loop.waits
+        holder.run(lambda: time.monotonic() > began + 0.2)
+        assert holder.loop.waits - waits < 40, "the end of its line is told once"
+        holder.calls.forget("liveness")
