@@ -120,7 +120,10 @@ class RefusedCalls:
         self._hear_no_more(process)
         descriptors = array.array("i")
         try:
-            word, ancillary, _, _ = process.line.recvmsg(_MAX_WORD, socket.CMSG_SPACE(descriptors.itemsize))
+            # Close-on-exec from the first moment: with it another child could answer for us, and let calls pass.
+            word, ancillary, _, _ = process.line.recvmsg(
+                _MAX_WORD, socket.CMSG_SPACE(descriptors.itemsize), socket.MSG_CMSG_CLOEXEC
+            )
         except OSError:
             return
         for level, kind, data in ancillary:
@@ -190,10 +193,9 @@ def _answer(fd: int) -> str | None:
         fcntl.ioctl(fd, _RECEIVE, notification)
         token, _, _, number, architecture, *_ = _NOTIFICATION.unpack(notification)
         fcntl.ioctl(fd, _SEND, bytearray(_ANSWER.pack(token, 0, -errno.EPERM, 0)))
-    except OSError as error:
-        if error.errno in {errno.ENOENT, errno.EINTR, errno.ENOTCONN, errno.EINPROGRESS}:
-            return None
-        raise
+    except OSError:
+        # ENOENT: it was ended or interrupted meanwhile. Whatever it is, it is asked again, and at a bounded rate.
+        return None
     return _name(number, architecture)
 
 

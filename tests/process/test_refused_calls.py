@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import select
@@ -119,11 +120,23 @@ def descriptors() -> int:
     return len(list(Path("/proc/self/fd").iterdir()))
 
 
+def listeners() -> list[int]:
+    """Descriptors of ours."""
+    found = []
+    for path in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            if str(path.readlink()) == "anon_inode:seccomp notify":
+                found.append(int(path.name))
+    return found
+
+
 def test_a_refused_call_is_answered_counted_and_told_once(holder: Holder) -> None:
     before = descriptors()
     child = holder.start("told(errors=[tried(lambda: os.getpriority(0, 0)) for _ in range(3)])")
     holder.run(lambda: holder.calls.counts() == {"publisher": {"getpriority": 3}})
     assert holder.calls.filtered() == {"publisher": "counted"}
+    (listener,) = listeners()
+    assert not os.get_inheritable(listener), "who holds it answers for us"
     first = child.told()
     assert first["how"] == ["counted", ""]
     assert first["took"] < 0.05, "two milliseconds on an idle machine"

@@ -170,6 +170,8 @@ def test_arguments_are_looked_at(machine: Architecture, who: str) -> None:
     assert answer(machine, who, "prlimit64", 0, 7, 1 << 40, 0) == COUNTED, "a pointer above 4 GiB is one, too"
     assert answer(machine, who, "prlimit64", 1, 7, 0, 0x7000) == COUNTED
     assert answer(machine, who, "ioctl", 1, 0x5401) == ALLOW
+    links = ALLOW if INET6 in SOCKETS[who] else COUNTED
+    assert answer(machine, who, "ioctl", 1, 0x8933) == links, "SIOCGIFINDEX, for fe80::1%eth0"
     assert answer(machine, who, "ioctl", 1, 0x5412) == COUNTED, "TIOCSTI types into a terminal"
     assert answer(machine, who, "fcntl", 1, 8, PID + 1) == COUNTED, "F_SETOWN"
     assert answer(machine, who, "prctl", 15) == ALLOW

@@ -60,6 +60,8 @@ _EVERYBODYS: Final = f"""
 
 _IOCTLS: Final = (0x5401, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451)
 """TCGETS and TIOCGWINSZ (is it a terminal?), FIONREAD, FIONBIO, FIONCLEX, FIOCLEX."""
+_INTERFACES: Final = (0x8910, 0x8933)
+"""SIOCGIFNAME, SIOCGIFINDEX: the interface of a link-local address (netdevice(7))."""
 _FCNTLS: Final = (0, 1, 2, 3, 4, 5, 6, 7, 36, 37, 38, 1030)
 """F_DUPFD to F_SETLKW, F_OFD_*, F_DUPFD_CLOEXEC; not F_SETOWN, which has the kernel send signals."""
 _PRCTLS: Final = (15, 16, 0x5356_4D41)
@@ -161,6 +163,8 @@ def rules(boot: Boot, pid: int) -> dict[str, Rule]:
         else NEVER,
     }
     families = _families(boot)
+    if "inet6" in families:
+        found["ioctl"] = _one_of(1, (*_IOCTLS, *_INTERFACES))
     if families:
         found |= {"socket": _sockets(families), "connect": ANYHOW, "bind": ANYHOW}
     return found
