@@ -84,9 +84,9 @@ class Fake(ActorBase):
             case ["hold_gil"]:
                 # A call through PyDLL keeps the interpreter's lock, as an extension does that waits for something.
                 ctypes.PyDLL(None).sleep(60)
-            case ["burn", seconds, processor]:
+            case ["burn", seconds]:
                 how.clear()
-                burn(float(seconds), int(processor))
+                work(float(seconds))
 
     def forge(self) -> None:
         """Words in the names of others, sent from our own socket."""
@@ -158,10 +158,14 @@ def burn(seconds: float, processor: int) -> None:
     """Work for so much processor time, on this processor only."""
     processors = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {processor})
+    work(seconds)
+    os.sched_setaffinity(0, processors)
+
+
+def work(seconds: float) -> None:
     until = time.process_time() + seconds
     while time.process_time() < until:
         pass
-    os.sched_setaffinity(0, processors)
 
 
 def write(data: bytes) -> None:
