@@ -1,4 +1,4 @@
-"""What a child process is told at its start, by a pipe and never by argv or environment.
+"""What a child process is told at its start, by a socket and never by argv or environment.
 
 The Supervisor writes a Boot as JSON; `process.bootstrap` reads it. The pipe is private: what proves who says a word
 stands in it, and what came as a secret in the Supervisor's environment in control_connection's, and in no other.
