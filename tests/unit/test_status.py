@@ -73,9 +73,8 @@ def test_the_report_has_the_documented_keys_in_their_order() -> None:
     )
     assert list(report["netmap"]["self"]) == ["name", "stable_id", "addresses"]
     for row in report["actors"]:
-        assert (
-            list(row) == "name pid state generation restarts last_exit uptime_s rss_bytes confinement".split()
-        )
+        keys = "name pid state generation restarts last_exit uptime_s rss_bytes system_calls refused_calls confinement"
+        assert list(row) == keys.split()
 
 
 def test_the_last_end_and_the_conditions_have_the_documented_keys() -> None:
