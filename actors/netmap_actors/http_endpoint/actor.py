@@ -202,7 +202,7 @@ class HttpEndpoint(ActorBase):
             allow = [("Allow", "GET, HEAD")] if status == 405 else []
             connection.answer(status, pages.TEXT, f"{why}\n".encode(), allow)
             return
-        path, _, words = _origin_form(request.target).partition("?")
+        path, _, words = request.target.partition("?")
         try:
             self._page(connection, request, path, pages.Query(words))
         except pages.BadQuery as error:
@@ -292,14 +292,6 @@ class HttpEndpoint(ActorBase):
         content_type, body = metrics.page(shown, accept)
         for connection in connections:
             connection.answer(200, content_type, body)
-
-
-def _origin_form(target: str) -> str:
-    """Path and query, also of http://host/path, which servers have to understand (RFC 9112, 3.2.2)."""
-    if target.lower().startswith("http://"):
-        _, slash, rest = target[len("http://") :].partition("/")
-        return slash + rest
-    return target
 
 
 def _bound(where: str, group: str) -> tuple[socket.socket, str]:

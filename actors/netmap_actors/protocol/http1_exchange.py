@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import h11
 
 from netmap_actors.errors import LocalProtocolError, RemoteProtocolError, escape
+from netmap_actors.protocol.http1_syntax import BadSyntax, check_framing, check_head
 from netmap_actors.protocol.retry_after import retry_after_seconds
 
 if TYPE_CHECKING:
@@ -149,9 +150,13 @@ class HttpExchange:
                 pass
         except h11.RemoteProtocolError as error:
             raise RemoteProtocolError(f"cannot {self._what}: {escape(str(error))}") from error
+        except BadSyntax as error:
+            raise RemoteProtocolError(f"cannot {self._what}: the answer breaks HTTP/1.1: {error}") from error
 
     def _step(self) -> bool:
         """Take one event from h11. False when there is none."""
+        if self._h11.their_state is h11.SEND_RESPONSE:
+            check_head(self._h11.trailing_data[0], request=False)
         event = self._h11.next_event()
         if isinstance(event, h11.InformationalResponse):
             if event.status_code == 101:
@@ -163,6 +168,8 @@ class HttpExchange:
                     f"cannot {self._what}: more than {MAX_INFORMATIONAL} informational answers"
                 )
         elif isinstance(event, h11.Response):
+            if not self.switched:  # what CONNECT granted has no body, whatever its fields say
+                check_framing(event.http_version, (name for name, _ in event.headers))
             self.status, self.headers = event.status_code, decoded_headers(event.headers)
         elif isinstance(event, h11.Data):
             self._body += event.data

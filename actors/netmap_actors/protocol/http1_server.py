@@ -12,6 +12,7 @@ import h11
 
 from netmap_actors.errors import LocalProtocolError
 from netmap_actors.protocol.http1_exchange import MAX_HEADER_BLOCK, Headers, decoded_headers, first_header
+from netmap_actors.protocol.http1_syntax import BadSyntax, check_framing, check_head, effective_target
 
 __all__ = ["MAX_AHEAD", "MAX_CHUNKS", "MAX_REQUEST_BODY", "HttpRequest", "HttpServer"]
 
@@ -25,7 +26,10 @@ MAX_CHUNKS = 1000
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class HttpRequest:
-    """One complete request. Header names are in lower case; `target` is as sent, query included."""
+    """One complete request. Header names are in lower case.
+
+    `target` is path and query, or `*`. If the target was sent in absolute form its authority has taken Host's place.
+    """
 
     method: str
     target: str
@@ -55,6 +59,8 @@ class HttpServer:
         self._body = bytearray()
         self._ahead = 0
         self._chunks = 0
+        self._early = b""
+        """Of an empty line before a request."""
 
     @property
     def closed(self) -> bool:
@@ -83,6 +89,13 @@ class HttpServer:
             if self._ahead > MAX_AHEAD:
                 self._phase = _Phase.CLOSED
                 return []
+        if self._h11.their_state is h11.IDLE and not self._h11.trailing_data[0]:
+            # An empty line before a request is overlooked (RFC 9112, 2.2).
+            data, self._early = self._early + data, b""
+            if data in (b"\r", b"\r\n"):
+                self._early = data
+                return []
+            data = data.removeprefix(b"\r\n")
         self._h11.receive_data(data)
         return self._read()
 
@@ -130,7 +143,11 @@ class HttpServer:
         return self._next_cycle()
 
     def _next_cycle(self) -> list[HttpRequest]:
-        if self._h11.our_state is not h11.DONE or self._h11.their_state is not h11.DONE:
+        # Of what stood between and behind the chunks h11 took a lone LF for the end of a line: nothing follows it.
+        chunked = self._request is not None and any(
+            name == b"transfer-encoding" for name, _ in self._request.headers
+        )
+        if chunked or self._h11.our_state is not h11.DONE or self._h11.their_state is not h11.DONE:
             self._phase = _Phase.CLOSED
             return []
         self._h11.start_next_cycle()
@@ -151,11 +168,17 @@ class HttpServer:
     def _read(self) -> list[HttpRequest]:
         try:
             while self._phase is _Phase.READING:
+                if self._h11.their_state is h11.IDLE:
+                    check_head(self._h11.trailing_data[0], request=True)
                 event = self._h11.next_event()
                 if isinstance(event, h11.Request):
                     self._request = event
                     self._body.clear()
                     self._chunks = 0
+                    check_framing(event.http_version, (name for name, _ in event.headers))
+                    expected = [value.lower() for name, value in event.headers if name == b"expect"]
+                    if any(one != b"100-continue" for one in expected):
+                        raise BadSyntax("nothing but 100-continue can be expected", 417)
                     if event.method == b"CONNECT":
                         # An answer of 2xx would make a tunnel of the connection.
                         self._refuse(405, "this is no proxy")
@@ -170,8 +193,9 @@ class HttpServer:
                     if self._chunks > MAX_CHUNKS:
                         self._refuse(413, "the body has too many chunks")
                 elif isinstance(event, h11.EndOfMessage):
+                    complete = self._complete_request()
                     self._phase = _Phase.WAITING
-                    return [self._complete_request()]
+                    return [complete]
                 elif isinstance(event, h11.ConnectionClosed):
                     self._phase = _Phase.CLOSED
                 else:
@@ -181,12 +205,19 @@ class HttpServer:
             self._refuse(
                 error.error_status_hint, "cannot read the request: it breaks HTTP/1.1 or a limit of ours"
             )
+        except BadSyntax as error:
+            self._refuse(error.status, f"cannot read the request: {error}")
         return []
 
     def _complete_request(self) -> HttpRequest:
         assert self._request is not None, "h11 reports the end behind its beginning"
         method, target = self._request.method.decode("ascii"), self._request.target.decode("latin-1")
-        return HttpRequest(method, target, decoded_headers(self._request.headers), bytes(self._body))
+        headers = decoded_headers(self._request.headers)
+        sent = first_header(headers, "host")
+        target, host = effective_target(method, target, sent)
+        if host is not None and host != sent:
+            headers = (("host", host), *((name, value) for name, value in headers if name != "host"))
+        return HttpRequest(method, target, headers, bytes(self._body))
 
     def _refuse(self, status: int, why: str) -> None:
         """Tell the client why, where HTTP/1.1 still allows an answer, and be done."""

@@ -118,6 +118,8 @@ class UpgradeServer(HttpServer):
             raise BadUpgradeRequest("there is no Upgrade header; does a proxy strip it?")
         if upgrade.lower() != PROTOCOL:
             raise BadUpgradeRequest(f"the protocol asked for is not {PROTOCOL}")
+        if request.body:
+            raise BadUpgradeRequest("the request has a body")
         handshake = request.header(HANDSHAKE_HEADER.lower())
         if handshake is None:
             raise BadUpgradeRequest(f"there is no {HANDSHAKE_HEADER} header")
