@@ -1,6 +1,6 @@
 """Clients that harm, each as a program of its own, so that it takes no time from who measures the harm.
 
-    python -m tests.process.hostile_client HARM UPDATES_SOCKET REQUESTS_SOCKET SEED
+    python -m tests.process.hostile_client HARM UPDATES_SOCKET REQUESTS_SOCKET SEED [USER_ID]
 
 It writes a line when its harm has begun, goes on until its standard input is closed, and ends with a line of JSON that
 says what it has done.
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import random
 import resource
 import select
@@ -32,6 +33,7 @@ LAZY = 12
 DEAF = 5
 CONNECTIONS = 1200
 """More than the 1024 files a process may have open where nobody raised that."""
+THOUSANDS = 4000
 SUBSCRIPTIONS = 50_000
 HALF_GREETINGS = 50
 CLOSE_LIMIT = 15.0
@@ -180,6 +182,17 @@ def many_subscriptions(harm: Harm) -> Facts:
     return {"subscriptions": sent}
 
 
+def topics_without_end(harm: Harm) -> Facts:
+    """More topics than memory is set aside for, all of them different and long."""
+    client = harm.shaken(harm.updates, b"SUB")
+    harm.begun()
+    bodies = (b"\x01%06d" % number + b"x" * 240 for number in range(12_000))
+    with contextlib.suppress(OSError):
+        client.sendall(b"".join(b"\0" + bytes([len(body)]) + body for body in bodies))
+    harm.wait_end()
+    return {}
+
+
 def garbage(harm: Harm) -> Facts:
     """Random bytes, from the first one on or behind a greeting, and half greetings that are never completed."""
     half = []
@@ -219,6 +232,45 @@ def huge_messages(harm: Harm) -> Facts:
     return {"made": made, "refused": refused}
 
 
+def idle_thousands(harm: Harm) -> Facts:
+    """Holds as many connections as it may have files; some greet, some by half, some not at all."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    held: list[socket.socket] = []
+    begun = made = 0
+    while harm.goes_on():
+        if made < THOUSANDS:
+            client = socket.socket(socket.AF_UNIX)
+            client.settimeout(1.0)
+            with contextlib.suppress(OSError):
+                client.connect(harm.random.choice((harm.updates, harm.requests)))
+                client.sendall(GREETING[: harm.random.choice((0, 10, len(GREETING)))])
+                made += 1
+            held.append(client)
+        else:
+            time.sleep(0.05)  # it has what it wanted, and keeps it
+        if not begun and made >= THOUSANDS // 2:
+            begun = 1
+            harm.begun()
+    return {"made": made}
+
+
+def in_and_out(harm: Harm) -> Facts:
+    """Connects and goes away, as fast as it can."""
+    made = begun = 0
+    while harm.goes_on():
+        for path in (harm.updates, harm.requests):
+            with socket.socket(socket.AF_UNIX) as client:
+                client.settimeout(1.0)
+                with contextlib.suppress(OSError):
+                    client.connect(path)
+                    made += 1
+        if not begun and made > 100:
+            begun = 1
+            harm.begun()
+    return {"made": made}
+
+
 def closed(client: socket.socket) -> bool:
     """The other side lets go, after whatever it had to say."""
     try:
@@ -239,13 +291,19 @@ HARMS: dict[str, Callable[[Harm], Facts]] = {
         deaf_subscribers,
         many_connections,
         many_subscriptions,
+        topics_without_end,
         garbage,
         huge_messages,
+        idle_thousands,
+        in_and_out,
     )
 }
 
 
-def main(name: str, updates: str, requests: str, seed: str) -> None:
+def main(name: str, updates: str, requests: str, seed: str, user: str = "") -> None:
+    if user:
+        os.setgroups([])
+        os.setuid(int(user))
     print(json.dumps(HARMS[name](Harm(updates, requests, int(seed)))), flush=True)
 
 
