@@ -22,10 +22,7 @@ from tests.waiting import wait_for
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.xfail(strict=True, reason="libzmq ends the process when no descriptor is left to accept with"),
-]
+pytestmark = pytest.mark.slow
 
 NOBODY, DAEMON = 65_534, 1
 GROWN = 200 * MIB

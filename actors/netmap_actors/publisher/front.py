@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 import zmq
 from google.protobuf.message import DecodeError
 
-from netmap_actors.bus.monitor import next_event
 from netmap_actors.publication.answers import Answers
 from netmap_actors.wire import netmap_pb2
 from netmap_actors.wire.topics import SCHEMA
@@ -18,6 +17,7 @@ from netmap_actors.wire.topics import SCHEMA
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from netmap_actors.bus.door import Doors
     from netmap_actors.bus.loop import Loop, Timer
     from netmap_actors.bus.sockets import Protect, Sockets
     from netmap_actors.publication.core import Publication
@@ -39,17 +39,16 @@ PARTS_PER_TURN = 4
 """Of answers, before updates get their turn: 1 MiB, a few milliseconds."""
 FAREWELL_MS = 200
 """How long the last word, that the netmap is stale from now on, may take to reach the subscribers."""
-_COMINGS = zmq.EVENT_ACCEPTED | zmq.EVENT_DISCONNECTED
-_REFUSALS = zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL | zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
 
 
 class Front:
-    """Serves whoever comes through one pair of sockets. Raises zmq.ZMQError when an endpoint cannot be bound."""
+    """Serves whoever comes through one pair of sockets. Raises OSError when an endpoint cannot be listened at."""
 
     def __init__(
         self,
         loop: Loop,
         sockets: Sockets,
+        doors: Doors,
         publication: Publication,
         *,
         updates: str,
@@ -57,54 +56,42 @@ class Front:
         on_count: Callable[[], object],
         on_arrival: Callable[[], object],
         on_flood: Callable[[], object],
-        max_connected: int | None = None,
+        max_connected: int,
         protect: Protect | None = None,
         on_mismatch: Callable[[], object] | None = None,
     ) -> None:
         """`on_count`: the number of subscribers changed. `on_arrival`: somebody came. `on_flood`: there are topics
-        beyond MAX_TOPICS, which only a new socket is rid of, or more than `max_connected` at one socket.
+        beyond MAX_TOPICS, which only a new socket is rid of. `max_connected`: at each of the two sockets.
         `on_mismatch`: somebody spoke another security mechanism, or none."""
         self._loop = loop
         self._sockets = sockets
         self._publication = publication
-        self._on_count = on_count
-        self._on_arrival = on_arrival
         self._on_flood = on_flood
         self._topic_bytes = 0
-        self._on_mismatch = on_mismatch
         self._answers = Answers()
         self._answer_timer: Timer | None = None
-        self._max_connected = max_connected
-        self._connected: set[int] = set()
-        self._asking: set[int] = set()
         self._malformed = 0
-        self._updates = sockets.xpub_bind(updates, hwm=UPDATES_HWM, max_size=MAX_TOPIC, protect=protect)
+        self._subscribers = doors.door(
+            capacity=max_connected, on_arrival=on_arrival, on_change=on_count, on_refusal=on_mismatch
+        )
+        self._requesters = doors.door(capacity=max_connected, on_refusal=on_mismatch)
+        self._updates = sockets.xpub_bind(
+            updates, hwm=UPDATES_HWM, max_size=MAX_TOPIC, protect=protect, door=self._subscribers
+        )
         try:
             self._requests = sockets.router_bind(
-                requests, max_size=MAX_REQUEST, hwm=REQUESTS_HWM, protect=protect
+                requests, max_size=MAX_REQUEST, hwm=REQUESTS_HWM, protect=protect, door=self._requesters
             )
-        except zmq.ZMQError:
+        except (zmq.ZMQError, OSError):
             sockets.close_one(self._updates)
-            raise
-        try:
-            refusals = _REFUSALS if on_mismatch is not None else 0
-            self._monitors = [
-                (self._updates.get_monitor_socket(_COMINGS | refusals), self._connected),
-                (self._requests.get_monitor_socket(_COMINGS | refusals), self._asking),
-            ]
-        except zmq.ZMQError:
-            for socket in (self._updates, self._requests):
-                sockets.close_one(socket)
             raise
         loop.watch(self._updates, self._on_subscriptions)
         loop.watch(self._requests, self._on_requests)
-        for monitor, _ in self._monitors:
-            loop.watch(monitor, self._on_monitors)
 
     @property
     def subscribers(self) -> int:
-        """Connections to the updates socket; XPUB itself merges equal subscriptions and cannot say."""
-        return len(self._connected)
+        """Connections to the updates socket, as of the last `sweep`; XPUB itself merges equal subscriptions."""
+        return len(self._subscribers)
 
     @property
     def refused(self) -> int:
@@ -125,17 +112,17 @@ class Front:
         """To everybody who subscribes to its topic; who does not keep up loses it, and sees that by the numbers."""
         self._updates.send_multipart([published.topic, published.message], zmq.DONTWAIT)
 
+    def sweep(self) -> None:
+        """Look for who has left."""
+        self._subscribers.sweep()
+        self._requesters.sweep()
+
     def close(self) -> None:
         """Let go of everybody; what was sent last may still leave."""
         if self._answer_timer is not None:
             self._answer_timer.cancel()
-        for monitor, _ in self._monitors:
-            self._loop.unwatch(monitor)
         for socket in (self._updates, self._requests):
-            socket.disable_monitor()
             self._loop.unwatch(socket)
-        for monitor, _ in self._monitors:
-            monitor.close()
         self._updates.setsockopt(zmq.LINGER, FAREWELL_MS)
         self._sockets.close_one(self._updates)
         self._sockets.close_one(self._requests)
@@ -199,25 +186,3 @@ class Front:
         deadline = self._answers.deadline(now)
         if deadline is not None:
             self._answer_timer = self._loop.at(deadline, self._serve)
-
-    def _on_monitors(self) -> None:
-        for monitor, connected in self._monitors:
-            for _ in range(MESSAGES_PER_TURN):
-                event = next_event(monitor)
-                if event is None:
-                    break
-                # Not HANDSHAKE_SUCCEEDED: libzmq does not say of which connection.
-                if event.event == zmq.EVENT_ACCEPTED:
-                    connected.add(event.value)
-                    if connected is self._connected:
-                        self._on_arrival()
-                elif event.event == zmq.EVENT_DISCONNECTED:
-                    connected.discard(event.value)
-                elif self._on_mismatch is not None:
-                    self._on_mismatch()
-        self._on_count()
-        if (
-            self._max_connected is not None
-            and max(len(self._connected), len(self._asking)) > self._max_connected
-        ):
-            self._on_flood()
