@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING
 import pytest
 import zmq
 
-from netmap_actors.bus.door import BURST, Door, Doors
+from netmap_actors.bus import door
+from netmap_actors.bus.door import BURST, RESERVE, Door, Doors
 from netmap_actors.bus.loop import Loop
 from netmap_actors.bus.sockets import Sockets, ipc
 
@@ -138,18 +139,18 @@ def test_who_is_not_admitted_is_hung_up_on(stack) -> None:
 
 def test_libzmq_accepts_a_burst_at_most_before_it_is_heard(stack) -> None:
     entrance = Entrance(stack, capacity=4 * BURST)
-    door = entrance.door
+    entered = entrance.door
     before = open_files()
     # As if this thread were kept from running behind these words.
-    os.eventfd_write(door._gate, 1)
+    os.eventfd_write(entered._gate, 1)
     clients = [entrance.knock() for _ in range(2 * BURST)]
     end = time.monotonic() + LIMIT
     while open_files() < before + len(clients) + BURST:
         assert time.monotonic() < end
     assert not select.select([], [], [], 0.3)[0]
     assert open_files() <= before + len(clients) + BURST + 1
-    os.eventfd_read(door._gate)
-    entrance.until(lambda: len(door) == 2 * BURST)
+    os.eventfd_read(entered._gate)
+    entrance.until(lambda: len(entered) == 2 * BURST)
 
 
 def test_a_door_is_shut_while_others_use_up_the_descriptors(stack, monkeypatch) -> None:
@@ -168,6 +169,16 @@ def test_a_door_is_shut_while_others_use_up_the_descriptors(stack, monkeypatch) 
     entrance.until(lambda: entrance.got == [b"late"])
 
 
+@pytest.mark.parametrize(
+    ("files", "least"), [(256, 60), (512, 140), (1024, 400), (4096, 3000), (65_536, 60_000)]
+)
+def test_there_is_room_for_somebody_however_few_files_there_are(monkeypatch, files: int, least: int) -> None:
+    monkeypatch.setattr(door, "_allowed", lambda: files)
+    assert Doors.room() >= least
+    if files >= 1024:
+        assert Doors.room() + BURST + RESERVE <= files
+
+
 def test_it_goes_with_its_socket_and_another_one_takes_its_place(stack) -> None:
     entrance = Entrance(stack, capacity=10)
     push = entrance.pusher()
@@ -176,8 +187,8 @@ def test_it_goes_with_its_socket_and_another_one_takes_its_place(stack) -> None:
     entrance.loop.unwatch(entrance.pull)
     entrance.sockets.close_one(entrance.pull)
     assert not entrance.path.exists()
-    door = entrance.doors.door(capacity=10)
-    entrance.pull = entrance.sockets.pull_bind(ipc(entrance.path), door=door)
+    another = entrance.doors.door(capacity=10)
+    entrance.pull = entrance.sockets.pull_bind(ipc(entrance.path), door=another)
     entrance.loop.watch(entrance.pull, lambda: entrance.got.append(entrance.pull.recv()))
     push.send(b"two")
     entrance.until(lambda: b"two" in entrance.got)
