@@ -123,6 +123,16 @@ def test_above_its_room_whoever_has_most_loses_the_newest(stack) -> None:
     entrance.until(lambda: entrance.got == [b"after it"])
 
 
+def test_who_was_to_go_may_have_gone_by_itself(stack, monkeypatch) -> None:
+    entrance = Entrance(stack, capacity=1)
+    monkeypatch.setattr(door, "_LINGERING", -1)
+    monkeypatch.setattr(door, "_inode", lambda _fd: 0)
+    for _ in range(5):
+        entrance.knock()
+    entrance.until(lambda: entrance.cut)
+    assert not entrance.door.descriptors
+
+
 def test_a_process_has_its_share(stack) -> None:
     entrance = Entrance(stack, capacity=100, share=3)
     clients = [entrance.knock() for _ in range(9)]

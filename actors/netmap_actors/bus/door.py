@@ -55,9 +55,13 @@ RESERVE: Final = 64
 """Descriptors for everything that is no connection."""
 _ENOUGH: Final = 64
 """Connections after which a moment is over; more come with the next one."""
+_LINGERING: Final = 64
+"""Connections that libzmq may not have closed yet, after which we look whether it has."""
 _MOMENT: Final = 0.005
 """Seconds for which a door is open."""
 _PATIENCE_MS: Final = 1
+_QUIET: Final = 0.05
+"""Seconds after which libzmq's thread has done with what it was told of while the door was open."""
 _KNOWN_LIMIT: Final = 10.0
 """Seconds that libzmq's thread may take to look after a new listening socket, on a machine that is busy."""
 _CROWD_PAUSE: Final = 0.01
@@ -166,6 +170,8 @@ class Door:
         self._lent = -1
         """The number under which it waits for that, and accepts from the listening socket."""
         self._crowded = False
+        self._shut_at = float("-inf")
+        """When it was last open, seconds of CLOCK_MONOTONIC."""
 
     def __len__(self) -> int:
         """Connections that were let in and, when last looked at, were there."""
@@ -223,6 +229,12 @@ class Door:
         self._listener.close()
         self._listener = None
         if self._lent >= 0:
+            if self._monitor is not None:
+                # libzmq's thread may be about to accept once more, and an eventfd is nothing to accept from.
+                while self._loop.clock.monotonic() < self._shut_at + _QUIET:
+                    self._monitor.poll(_PATIENCE_MS)
+                    while next_event(self._monitor) is not None:
+                        pass
             # What libzmq knows by this number is the eventfd, and it will take that back.
             os.dup2(self._gate, self._lent, inheritable=False)
         os.close(self._gate)
@@ -269,6 +281,7 @@ class Door:
             if self._monitor.poll(_PATIENCE_MS):
                 count += self._hear()
         os.eventfd_read(self._gate)
+        self._shut_at = self._loop.clock.monotonic()
         self._hear()
         if self._crowded:
             # libzmq buries what is over when it is asked for something.
@@ -316,7 +329,7 @@ class Door:
         victim = self.admission.arrived(inode, peer)
         if victim is None:
             return True
-        if len(self._descriptor) > len(self.admission) + _ENOUGH:
+        if len(self._descriptor) > len(self.admission) + _LINGERING:
             self.sweep()
         self._cut(*victim)
         return victim[0] != inode
@@ -325,9 +338,12 @@ class Door:
         """Hang up for libzmq, which sees the end and closes."""
         self._crowded = True
         self._doors.tell_cut(peer)
+        fd = self._descriptor.get(inode)
+        if fd is None:
+            return  # it has gone by itself
         with contextlib.suppress(OSError):
             # A duplicate is this connection for as long as we look; the number could be another's any moment.
-            own = os.dup(self._descriptor[inode])
+            own = os.dup(fd)
             with socket.socket(fileno=own) as one:
                 if os.fstat(own).st_ino == inode:
                     one.shutdown(socket.SHUT_RDWR)
