@@ -1,6 +1,6 @@
 """HTTP/1.1 that two readers could read in two ways is refused, in both roles, by the bytes.
 
-The tables follow RFC 9112 and the kinds of cases that llhttp, h11 and HTTP Garden publish.
+The tables follow RFC 9112 and the kinds of cases that llhttp and h11 publish.
 """
 
 from __future__ import annotations
