@@ -207,7 +207,7 @@ def _actors(status: Mapping[str, Any]) -> Iterator[Metric]:
         if actor["rss_bytes"] is not None:
             memory.add_metric(name, actor["rss_bytes"])
         for call, count in actor.get("refused_calls", {}).items():
-            refused.add_metric([actor["name"], call], count)
+            refused.add_metric([label(actor["name"]), label(call)], count)
     yield from (up, restarts, memory, refused)
 
 

@@ -39,10 +39,6 @@ ACTORS = {
 """Where the class of each actor lives; loaded only in the process that is that actor."""
 
 _MAX_BOOT = 64 * 1024
-_NOT_WHOLE = {
-    seccomp.Filtered.REFUSED: "refused_system_calls_not_counted",
-    seccomp.Filtered.OFF: "system_calls_not_filtered",
-}
 
 
 def main(actor: str, boot_fd: int) -> NoReturn:
@@ -107,9 +103,8 @@ def _make(actor: str, boot: Boot, log: ChildLog) -> ActorBase:
     files = confinement.limit_files(row.max_files)
     if files < row.max_files:
         log.info("few_files_allowed", allowed=files, wanted=row.max_files)
-    held = confinement.confine(
-        row, row.permissions(boot)
-    )  # the Supervisor has said what this kernel leaves open
+    # What this kernel leaves open the Supervisor has said.
+    held = confinement.confine(row, row.permissions(boot))
     made = kind(boot)
     made.confinement = held
     made.loop.watch(boot.life_fd, lambda: made.finish(ExitReason.PARENT_GONE, "the life pipe is at its end"))
@@ -126,7 +121,9 @@ def _filter_system_calls(boot: Boot, boot_fd: int, log: ChildLog) -> None:
     try:
         listens = stat.S_ISSOCK(os.fstat(boot_fd).st_mode)
         how, why = seccomp.restrict(rules(boot, os.getpid()), boot_fd if listens else -1)
-        if why:
-            log.info(_NOT_WHOLE[how], detail=why)
+        if how is seccomp.Filtered.REFUSED:
+            log.info("refused_system_calls_not_counted", detail=why)
+        elif how is seccomp.Filtered.OFF:
+            log.info("system_calls_not_filtered", detail=why)
     finally:
         os.close(boot_fd)
