@@ -159,6 +159,14 @@ def test_a_credential_is_used_when_nothing_else_is_given(tmp_path: Path) -> None
     assert load({"auth_key": "env:KEY"}, environment).value("auth_key") == "env:KEY"
 
 
+@pytest.mark.xfail(strict=True, reason="a credential that cannot be looked at is an exception nobody foresaw")
+def test_a_credential_that_cannot_be_looked_at_is_a_problem_in_words() -> None:
+    """systemd leaves the variable to the command of a unit's ExecReload=, and shuts the directory."""
+    nowhere_to_look = "/" + "x" * 300
+    with pytest.raises(BadConfiguration, match=r"CREDENTIALS_DIRECTORY: cannot look for .*: File name"):
+        load({"control_url": "https://x.example"}, NOWHERE | {"CREDENTIALS_DIRECTORY": nowhere_to_look})
+
+
 def test_a_credential_without_a_control_server_is_not_passed_over_in_silence(tmp_path: Path) -> None:
     (tmp_path / "auth_key").write_text("tskey-auth-x")
     (warning,) = load({}, NOWHERE | {"CREDENTIALS_DIRECTORY": str(tmp_path)}).warnings
