@@ -283,10 +283,12 @@ def _defaults(
             reading.take(option(name), path, working_directory(), source)
     if directory := environment.get("CREDENTIALS_DIRECTORY"):
         credential = Path(directory) / _CREDENTIAL
-        if credential.is_file():
-            reading.take(
-                option("auth_key"), f"file:{credential}", working_directory(), "$CREDENTIALS_DIRECTORY"
-            )
+        where = "$CREDENTIALS_DIRECTORY"
+        try:
+            if credential.is_file():
+                reading.take(option("auth_key"), f"file:{credential}", working_directory(), where)
+        except OSError as error:
+            reading.complain(where, f"cannot look for {credential}: {error.strerror}")
     return reading.found
 
 

@@ -159,7 +159,6 @@ def test_a_credential_is_used_when_nothing_else_is_given(tmp_path: Path) -> None
     assert load({"auth_key": "env:KEY"}, environment).value("auth_key") == "env:KEY"
 
 
-@pytest.mark.xfail(strict=True, reason="a credential that cannot be looked at is an exception nobody foresaw")
 def test_a_credential_that_cannot_be_looked_at_is_a_problem_in_words() -> None:
     """systemd leaves the variable to the command of a unit's ExecReload=, and shuts the directory."""
     nowhere_to_look = "/" + "x" * 300
