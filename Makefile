@@ -15,9 +15,10 @@ PROTOS := netmap_actors/wire/internal.proto netmap_actors/wire/netmap.proto
 CONFIG ?= config.toml
 ARGS ?=
 HEADSCALE ?=
+VM_ARGS ?=
 PYTEST_ARGS ?= -n 2 --dist loadgroup
 
-.PHONY: help run test test-fast test-lowest test-newest headscale-test check generate bench go-tools format mutants soak clean
+.PHONY: help run test test-fast test-lowest test-newest headscale-test vm-test check generate bench go-tools format mutants soak clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -39,6 +40,9 @@ test-newest:  ## unit tests and a run on the newest Python Debian has (root and 
 
 headscale-test: $(VENV)/.dev-ready  ## the daemon against a headscale you have (HEADSCALE=PATH), on loopback
 	HEADSCALE="$(HEADSCALE)" $(BIN)/python -P -m pytest -m headscale tests/headscale
+
+vm-test: $(VENV)/.dev-ready  ## the unit under systemd, and real sleeps, in a guest (root and QEMU; some twenty minutes)
+	$(BIN)/python -P -m pytest -m vm $(VM_ARGS) tests/vm
 
 check: $(VENV)/.dev-ready  ## lint, format, types, layers, generated code
 	$(BIN)/ruff check

@@ -25,6 +25,8 @@ GO_FIXTURES = {
     "testcontrol_binary",
     "testcontrol",
 }
+ASKED_FOR = ("headscale", "vm")
+"""Marks of tests with a command of their own: they need what no test may fetch, or far more time than the rest."""
 GO_TEST_LIMIT = 1800
 """Seconds: the first such test may have to build the peers, or wait for port 9911."""
 
@@ -39,10 +41,12 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Mark what uses the Go peers, and keep the users of the one port in one worker.
 
-    What needs a headscale that somebody has built is not among the tests, and no skip either, unless it is asked for.
+    What has a command of its own is not among the tests, and no skip either, unless it is asked for.
     """
-    if "headscale" not in config.getoption("markexpr"):
-        left_out = [item for item in items if item.get_closest_marker("headscale") is not None]
+    for mark in ASKED_FOR:
+        if mark in config.getoption("markexpr"):
+            continue
+        left_out = [item for item in items if item.get_closest_marker(mark) is not None]
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if item not in left_out]
     for item in items:
