@@ -10,7 +10,6 @@ import ctypes
 import json
 import os
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -21,6 +20,7 @@ from netmap_actors.process.actor_base import ActorBase
 from netmap_actors.wire import internal_pb2
 from netmap_actors.wire.codec import Codec
 from netmap_actors.wire.secret import Secret
+from netmap_supervisor.admin import AdminClient, AdminError
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
@@ -100,20 +100,13 @@ class Fake(ActorBase):
         self.degraded("forged", "it is done")
 
     def order(self) -> None:
-        """What the command line may say, said by a child and by a process that it left behind."""
-        program = """if True:
-            import pathlib, sys
-            from netmap_supervisor.admin import AdminClient, AdminError
-            try:
-                with AdminClient(pathlib.Path(sys.argv[1])) as client:
-                    print(client.request("fault", what="kill", actor="liveness", force=True))
-            except AdminError as error:
-                print(error)
-        """
-        command = [sys.executable, "-c", program, str(HERE / "run")]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
-        (HERE / "boots" / "order.tmp").write_text(done.stdout + done.stderr)
-        (HERE / "boots" / "order.tmp").rename(HERE / "boots" / "order")
+        """What the command line may say, said by a child."""
+        try:
+            with AdminClient(HERE / "run") as client:
+                answer = str(client.request("fault", what="kill", actor="liveness", force=True))
+        except (AdminError, OSError) as error:
+            answer = str(error)
+        self.degraded("ordered", answer)
 
     def on_supervisor(self, envelope: internal_pb2.Envelope) -> None:
         body = envelope.WhichOneof("body")

@@ -226,9 +226,9 @@ def test_no_child_outlives_a_parent_that_was_killed(runtime) -> None:
     read_fd, write_fd = os.pipe()
     program = f"""
         import os, sys, time
-        sys.path.insert(0, {str(Path(__file__).parent)!r})
+        sys.path.insert(0, {str(Path(__file__).parents[2])!r})
         from pathlib import Path
-        from test_bootstrap import Parent
+        from tests.process.test_bootstrap import Parent
         parent = Parent(Path({str(runtime)!r}))
         os.set_inheritable({write_fd}, True)
         import subprocess, msgspec

@@ -33,7 +33,7 @@ UNIT = "netmap-supervisor.service"
 PROGRAM = "/opt/netmap-supervisor/bin/netmap-supervisor"
 RUNTIME_DIR = "/run/netmap-supervisor"
 CONFIG = "/etc/netmap-supervisor/config.toml"
-SOURCE = "/root/netmap-supervisor"
+SOURCE = "/srv/netmap-supervisor"
 WATCHER = "nms-watcher"
 PORT, TLS_PORT = 8080, 443
 INSTALL_LIMIT = 1800.0
@@ -115,15 +115,15 @@ class Machine:
         """What the page says, line by line, in a copy of the tree; then a subscriber."""
         guest = self.guest
         guest.run(
-            f"mkdir -p {SOURCE} && tar -xf /dev/vdb -C /root && "
+            f"mkdir -p {SOURCE} && tar -xf /dev/vdb -C /srv && "
             f"echo '{CONTROL.host} {page.control_host()}' >>/etc/hosts && "
-            "cp /root/seed/issuer.pem /usr/local/share/ca-certificates/issuer.crt && update-ca-certificates && "
-            f"cp /root/seed/auth_key {SOURCE}/key",
+            "cp /srv/seed/issuer.pem /usr/local/share/ca-certificates/issuer.crt && update-ca-certificates && "
+            f"cp /srv/seed/auth_key {SOURCE}/key",
             limit=START_LIMIT,
         )
         guest.follow(UNIT)
         # What stands between these words and a registry is the environment's.
-        around = "export PIP_NO_INDEX=1 PIP_FIND_LINKS=/root/seed/wheels PIP_DISABLE_PIP_VERSION_CHECK=1"
+        around = "export PIP_NO_INDEX=1 PIP_FIND_LINKS=/srv/seed/wheels PIP_DISABLE_PIP_VERSION_CHECK=1"
         for line in page.install_commands():
             began = guest.now()
             guest.run(f"set -eo pipefail; cd {SOURCE}; {around}; {line}", limit=INSTALL_LIMIT)
