@@ -133,7 +133,7 @@ class Machine:
     def watch(self) -> None:
         """Start the subscriber; what it hears is kept in a file."""
         self.guest.run(
-            f"systemd-run --quiet --unit={WATCHER} --property=StandardOutput=append:/root/watch.jsonl "
+            f"systemd-run --quiet --unit={WATCHER} --property=StandardOutput=append:/srv/watch.jsonl "
             f"{PROGRAM} watch --json --runtime-dir {RUNTIME_DIR}"
         )
 
@@ -178,7 +178,7 @@ class Machine:
 
     def heard(self) -> list[dict[str, Any]]:
         """What the subscriber was told since the last call."""
-        text = self.guest.out(f"tail -n +{self._watched + 1} /root/watch.jsonl")
+        text = self.guest.out(f"tail -n +{self._watched + 1} /srv/watch.jsonl")
         lines = [json.loads(line) for line in text.splitlines()]
         self._watched += len(lines)
         self._last_state = next((line["state"] for line in reversed(lines)), self._last_state)

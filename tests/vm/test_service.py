@@ -270,7 +270,7 @@ def test_an_auth_key_that_is_refused_is_not_tried_again(machine: Machine, table:
     guest = machine.guest
     node = machine.wait_fresh()["netmap"]["self"]["stable_id"]
     key, state = "/etc/netmap-supervisor/auth_key", "/var/lib/private/netmap-supervisor"
-    guest.run(f"systemctl stop {UNIT} && cp --archive {key} /root/good_key && mv {state} /root/state")
+    guest.run(f"systemctl stop {UNIT} && cp --archive {key} /srv/good_key && mv {state} /srv/state")
     try:
         guest.write(key, "devkey-nobody-made-this", "600")
         guest.run(f"systemctl start {UNIT}", check=False, limit=600.0)
@@ -278,7 +278,7 @@ def test_an_auth_key_that_is_refused_is_not_tried_again(machine: Machine, table:
         refused = [line for line in warnings(guest, "err") if "auth key" in line]
         assert refused, "the journal says why"
     finally:
-        guest.run(f"cp --archive /root/good_key {key}; rm -rf {state}; mv /root/state {state}")
+        guest.run(f"cp --archive /srv/good_key {key}; rm -rf {state}; mv /srv/state {state}")
         status = start_again(machine)
     table.equal(scene, "node with key and state put back", status["netmap"]["self"]["stable_id"], node)
 
@@ -291,12 +291,12 @@ def test_another_unit_waits_for_the_netmap(machine: Machine, table: Table) -> No
         "/etc/systemd/system/consumer.service",
         f"[Unit]\nRequires={UNIT}\nAfter={UNIT}\n[Service]\nType=oneshot\nTimeoutStartSec=infinity\n"
         f"ExecStartPre={page.start_condition()}\n"
-        f"ExecStart=/bin/sh -c '{PROGRAM} status -q --runtime-dir {RUNTIME_DIR}; echo $? >/root/consumer'\n",
+        f"ExecStart=/bin/sh -c '{PROGRAM} status -q --runtime-dir {RUNTIME_DIR}; echo $? >/srv/consumer'\n",
     )
     # The page leaves out the directory; systemd looks in this one.
     guest.run(f"ln -sf {PROGRAM} /usr/local/bin/ && systemctl daemon-reload && systemctl stop {UNIT}")
     guest.run("systemctl start consumer.service", limit=600.0)
-    table.equal(scene, "`status -q` when its turn came", guest.out("cat /root/consumer"), "0")
+    table.equal(scene, "`status -q` when its turn came", guest.out("cat /srv/consumer"), "0")
     machine.wait_fresh()
 
 
