@@ -215,7 +215,11 @@ class Scene:
             and (shown[name]["pid"] != members[name].pid or shown[name]["state"] != "active")
         ]
         # `active` it is from its first moment on; what it gives up it has given up when it is ready.
-        missing = missing or [f"{name} ready" for name in CHILDREN if members[name].pid not in self._ready()]
+        missing = missing or [
+            f"{name} ready"
+            for name in CHILDREN
+            if members[name].pid not in self._ready() or shown[name]["system_calls"] is None
+        ]
         state = status["netmap"]["state"]
         return missing or (
             [] if state == "fresh" else [f"a fresh netmap, it is {state}: {status['connection']}"]

@@ -81,7 +81,10 @@ def call(number: int, *arguments: object) -> int:
 
 def sacrificed(work: Callable[[], str | None]) -> str | None:
     """Where a fork is to be had, in one: what it does to itself then ends with it. Else here."""
-    read_fd, write_fd = os.pipe()
+    try:
+        read_fd, write_fd = os.pipe()
+    except OSError:
+        return work()
     try:
         pid = os.fork()
     except OSError:
@@ -110,4 +113,4 @@ def sacrificed(work: Callable[[], str | None]) -> str | None:
     )
 
 
-from matrix_orders import files, kernel, messages, network, processes  # noqa: E402, F401
+from matrix_orders import files, floods, kernel, messages, network, processes  # noqa: E402, F401

@@ -6,6 +6,7 @@ import ctypes
 import errno
 import fcntl
 import os
+import struct
 import termios
 from pathlib import Path
 
@@ -60,11 +61,8 @@ def _handle(facts: Facts) -> None:
     ctypes.cast(buffer, ctypes.POINTER(ctypes.c_uint))[0] = 128
     mount = ctypes.c_int()
     call(_NAME_TO_HANDLE, -100, facts.files["the node's keys"].encode(), buffer, ctypes.byref(mount), 0)
-    fd = os.open("/", os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.close(call(_OPEN_BY_HANDLE, fd, buffer, os.O_RDONLY))
-    finally:
-        os.close(fd)
+    # Any place of the same file system will do: the working directory lies beside it.
+    os.close(call(_OPEN_BY_HANDLE, -100, buffer, os.O_RDONLY))
 
 
 def _make(directory: str) -> None:
@@ -234,6 +232,9 @@ def _unlock(facts: Facts) -> str:
             continue
         if [found.st_dev, found.st_ino] in facts.locks:
             fcntl.flock(fd, fcntl.LOCK_UN)
+            fcntl.lockf(fd, fcntl.LOCK_UN)
+            # And the kind that belongs to the open file (F_OFD_SETLK).
+            fcntl.fcntl(fd, 37, struct.pack("hhqqi", fcntl.F_UNLCK, os.SEEK_SET, 0, 0, 0))
             done += 1
     if not done:
         raise Refused("it holds no descriptor of a lock")

@@ -1,20 +1,23 @@
 """Words in the place of others: to the Supervisor, to liveness, to the publisher, to the admin socket, into the log.
 
-What a process has in its memory is used, secrets included: its own actor's codec makes the envelope, and only what
-says who speaks is changed.
+What a process has in its memory is used, secrets included.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
-import os
 import socket
 import sys
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from matrix_orders import Absent, Facts, Refused, order
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
 
 FORGED_URL = "https://login.tailscale.com/a/forged"
 
@@ -81,7 +84,7 @@ class Zmtp:
         self._socket.close()
 
 
-def _actor() -> Any:
+def own_actor() -> Any:
     """The actor this process is, with all it knows; None in the view and outside."""
     frame = sys._getframe()
     while frame is not None:
@@ -94,7 +97,7 @@ def _actor() -> Any:
 
 @order("(say who it is)")
 def _who(facts: Facts) -> str:
-    actor = _actor()
+    actor = own_actor()
     import zmq
 
     identity = actor._supervisor.getsockopt(zmq.IDENTITY).decode("latin-1")
@@ -109,58 +112,72 @@ def _pb() -> Any:
 
 def _codec() -> Any:
     """What makes this process's own envelopes, if it makes any."""
-    actor = _actor()
+    actor = own_actor()
     return None if actor is None else actor.codec
 
 
-def forged(facts: Facts, actor: str, generation: int, body: Any) -> bytes:
-    """An envelope in that name: our own, with all that proves us in it, and another sender on it."""
-    pb, codec = _pb(), _codec()
-    if codec is not None:
-        envelope = pb.Envelope.FromString(codec.wrap(body))
-    else:
-        envelope = pb.Envelope(version=1, run=bytes.fromhex(facts.run))
-        for field in pb.Envelope.DESCRIPTOR.oneofs_by_name["body"].fields:
-            if field.message_type is not None and field.message_type.full_name == body.DESCRIPTOR.full_name:
-                getattr(envelope, field.name).CopyFrom(body)
-    envelope.actor, envelope.incarnation = actor, generation
-    return envelope.SerializeToString()
+def _secrets(generation: int) -> list[Any]:
+    """Every secret this process knows, and every one that can be made of them; one that is none where it knows none."""
+    from netmap_actors.wire.codec import connection_secret
+    from netmap_actors.wire.secret import Secret
+
+    actor = own_actor()
+    known = [] if actor is None else [text for text in msgspec.structs.astuple(actor.boot.secrets) if text]
+    secrets = [Secret.from_text(text) for text in known]
+    return [*secrets, *(connection_secret(one, generation) for one in secrets)] or [Secret(b"\0" * 32)]
 
 
-def _mark(facts: Facts, what: str) -> str:
+def forged(facts: Facts, actor: str, generation: int, body: Any, document: bytes = b"") -> Iterator[bytes]:
+    """A word in that name, proved with each secret that this process has."""
+    from netmap_actors.wire.codec import VERSION
+
+    pb = _pb()
+    envelope = pb.Envelope(
+        version=VERSION, run=bytes.fromhex(facts.run), actor=actor, incarnation=generation, number=1 << 40
+    )
+    for field in pb.Envelope.DESCRIPTOR.oneofs_by_name["body"].fields:
+        if field.message_type is not None and field.message_type.full_name == body.DESCRIPTOR.full_name:
+            getattr(envelope, field.name).CopyFrom(body)
+    for secret in _secrets(generation):
+        envelope.number += 1
+        word = envelope.SerializeToString()
+        yield secret.proof(word, document) + generation.to_bytes(8, "big") + word
+
+
+def mark(facts: Facts, what: str) -> str:
     return f"forged_{what}_by_{facts.role}"
 
 
 def _words(facts: Facts, how: str) -> dict[str, tuple[str, Any]]:
     """What is said, and in whose name. `how` it is sent is part of every mark: each shows by itself."""
     pb, generation = _pb(), facts.generations["control_connection"]
-    mark = lambda what: _mark(facts, f"{what}_{how}")  # noqa: E731
+    named = lambda what: mark(facts, f"{what}_{how}")  # noqa: E731
     return {
-        "a page to log in": ("control_connection", pb.LoginNeeded(url=f"{FORGED_URL}/{mark('login')}")),
+        "a page to log in": ("control_connection", pb.LoginNeeded(url=f"{FORGED_URL}/{named('login')}")),
         "an end of the session": (
             "control_connection",
-            pb.SessionEnded(generation=generation, session=1, reason="closed", detail=mark("end"), had_map=True),
+            pb.SessionEnded(generation=generation, session=1, reason="closed", detail=named("end"), had_map=True),
         ),
         "a removal of the node": (
             "control_connection",
-            pb.TruthProbe(generation=generation, outcome="removed", detail=mark("truth")),
+            pb.TruthProbe(generation=generation, outcome="removed", detail=named("truth")),
         ),
         "a new address": (
             "control_connection",
-            pb.ConnectionInfo(generation=generation, local_address=mark("address"), remote_address="192.0.2.1:443"),
+            pb.ConnectionInfo(generation=generation, local_address=named("address"), remote_address="192.0.2.1:443"),
         ),
-        "a condition": ("publisher", pb.Degraded(code=mark("condition"), text="x", active=True)),
-        "a condition of liveness": ("liveness", pb.Degraded(code=mark("liveness"), text="x", active=True)),
+        "a condition": ("publisher", pb.Degraded(code=named("condition"), text="x", active=True)),
+        "a condition of liveness": ("liveness", pb.Degraded(code=named("liveness"), text="x", active=True)),
         "a condition of the connection": (
-            "control_connection", pb.Degraded(code=mark("connection"), text="x", active=True),
+            "control_connection", pb.Degraded(code=named("connection"), text="x", active=True),
         ),
         "figures": ("publisher", pb.Heartbeat(number=1, publisher=pb.PublisherStatistics(
-            state="fresh", domain=mark("figures"), peers=77_777))),
+            state="fresh", domain=named("figures"), peers=77_777))),
         # Logged with the time it names: that is its mark.
         "a verdict": ("liveness", pb.Verdict(generation=generation, session=9, stage="map", reason="silence",
             silent_for=facts.mark + ("own", "new", "self").index(how))),
-        "a hello": ("dev_control", pb.Hello(pid=facts.pids["supervisor"], time_namespace=mark("hello"))),
-        "that it is ready": ("dev_control", pb.Ready(facts={"url": f"http://{mark('ready')}"})),
+        "a hello": ("dev_control", pb.Hello(pid=facts.pids["supervisor"], time_namespace=named("hello"))),
+        "that it is ready": ("dev_control", pb.Ready(facts={"url": f"http://{named('ready')}"})),
     }  # fmt: skip
 
 
@@ -171,18 +188,20 @@ SAID = (
 """Last what ends somebody."""
 
 
-def _own_channel(facts: Facts, data: bytes) -> None:
-    actor = _actor()
+def _own_channel(facts: Facts, *words: bytes) -> None:
+    actor = own_actor()
     if actor is None:
         raise Absent("it has no way to the Supervisor")
     import zmq
 
-    actor._supervisor.send(data, zmq.DONTWAIT)
+    for word in words:
+        actor._supervisor.send(word, zmq.DONTWAIT)
 
 
-def _strange_channel(facts: Facts, data: bytes, identity: bytes = b"") -> None:
+def _strange_channel(facts: Facts, words: Iterable[bytes], identity: bytes = b"") -> None:
     peer = Zmtp(facts.endpoints["supervisor"], "DEALER", identity)
-    peer.send(data)
+    for word in words:
+        peer.send(word)
     peer.receive(0.05)
     peer.close()
 
@@ -194,7 +213,7 @@ for _said in SAID:
         name, body = _words(facts, "own")[said]
         if name == facts.role:
             raise Absent("it is its own to say")
-        _own_channel(facts, forged(facts, name, facts.generations[name], body))
+        _own_channel(facts, *forged(facts, name, facts.generations[name], body))
 
     @order(f"tell the Supervisor {_said} as another actor, over a new socket")
     def _tell_anew(facts: Facts, said: str = _said) -> None:
@@ -216,15 +235,17 @@ for _said in SAID:
 
 @order("tell the Supervisor something as an earlier process of its name")
 def _earlier(facts: Facts) -> None:
-    body = _pb().Degraded(code=_mark(facts, "earlier"), text="x", active=True)
-    _own_channel(facts, forged(facts, facts.role, facts.generations[facts.role] + 1, body))
+    """Or a later one."""
+    body = _pb().Degraded(code=mark(facts, "earlier"), text="x", active=True)
+    for generation in (facts.generations[facts.role] - 1, facts.generations[facts.role] + 1):
+        _own_channel(facts, *forged(facts, facts.role, generation, body))
 
 
 @order("tell the Supervisor something with the router identity of another")
 def _identity(facts: Facts) -> None:
     """ROUTER knows a peer by what it says of itself."""
     name = next(name for name in ("liveness", "publisher") if name != facts.role)
-    body = _pb().Degraded(code=_mark(facts, "identity"), text="x", active=True)
+    body = _pb().Degraded(code=mark(facts, "identity"), text="x", active=True)
     data = forged(facts, name, facts.generations[name], body)
     _strange_channel(facts, data, facts.identities[name].encode("latin-1"))
 
@@ -237,7 +258,8 @@ def _answers(facts: Facts) -> str:
         raise Absent("they are its own")
     peer = Zmtp(facts.endpoints["supervisor"], "DEALER", b"")
     try:
-        peer.send(data)
+        for word in data:
+            peer.send(word)
         got = peer.receive(0.3)
     finally:
         peer.close()
@@ -258,7 +280,8 @@ def _progress(facts: Facts) -> None:
         last_received_at=now + 1e5, drained_at=now,
     )  # fmt: skip
     peer = Zmtp(facts.endpoints["liveness"], "PUSH")
-    peer.send(forged(facts, "control_connection", generation, body))
+    for word in forged(facts, "control_connection", generation, body):
+        peer.send(word)
     peer.close()
 
 
@@ -270,7 +293,8 @@ def _arrival(facts: Facts) -> None:
         generation=generation, session=9, number=10_000, received_at=now + 1e7, size=2
     )
     peer = Zmtp(facts.endpoints["liveness"], "PUSH")
-    peer.send(forged(facts, "control_connection", generation, body))
+    for word in forged(facts, "control_connection", generation, body):
+        peer.send(word)
     peer.close()
 
 
@@ -308,7 +332,8 @@ def _peer(facts: Facts) -> None:
     """As the first message of a new session, which may begin at any time."""
     header, document = _map(facts, "new", 1000, 1)
     peer = Zmtp(facts.endpoints["publisher"], "PUSH")
-    peer.send(forged(facts, "control_connection", header.generation, header), document)
+    for word in forged(facts, "control_connection", header.generation, header, document):
+        peer.send(word, document)
     peer.close()
 
 
@@ -316,9 +341,9 @@ def _peer(facts: Facts) -> None:
 def _peer_as_itself(facts: Facts) -> None:
     if facts.role != "control_connection":
         raise Absent("it has no such socket")
-    reports = _actor()._reports
+    reports = own_actor()._reports
     header, document = _map(facts, "own", reports.standing.session, reports.standing.last_number + 1)
-    reports._publisher.send([reports._codec.wrap(header), document])
+    reports._publisher.send([reports._publisher_codec.wrap(header, document), document])
 
 
 @order("a bus message on the subscribers' socket")
@@ -335,8 +360,10 @@ def _bus(facts: Facts) -> None:
 def _admin(facts: Facts, command: str, /, **arguments: Any) -> str:
     from pathlib import Path
 
-    from netmap_supervisor.admin import AdminClient, AdminError
-
+    try:
+        from netmap_supervisor.admin import AdminClient, AdminError
+    except (ImportError, OSError) as error:
+        raise RuntimeError(f"cannot even load the client: {error}") from None
     with contextlib.closing(AdminClient(Path(facts.runtime_dir), limit=1.0)) as client:
         try:
             return json.dumps(client.request(command, **arguments))[:80]
@@ -356,123 +383,3 @@ order("order `fault` for nan seconds")(
     lambda facts: _admin(facts, "fault", what="stop", actor=facts.role, seconds="nan", force=True)
 )
 order("order `stop`")(lambda facts: _admin(facts, "stop"))
-
-
-# The log
-
-
-def _write(data: bytes) -> None:
-    """Into the pipe, as much as it takes; it is drained meanwhile."""
-    until = time.monotonic() + 2.0
-    while data and time.monotonic() < until:
-        try:
-            data = data[os.write(2, data[:60_000]) :]
-        except BlockingIOError:
-            time.sleep(0.001)
-
-
-def _line(facts: Facts, what: str, **fields: object) -> bytes:
-    mark = _mark(facts, what)
-    return json.dumps(
-        {"timestamp": "2026-01-01T00:00:00Z", "level": "error", "mark": mark, **fields}
-    ).encode()
-
-
-@order("a log line in another's name")
-def _in_the_name(facts: Facts) -> None:
-    name = "liveness" if facts.role != "liveness" else "publisher"
-    _write(b"\n" + _line(facts, "line", event="verdict", actor=name, pid=1, generation=77) + b"\n")
-
-
-@order("a log line of the Supervisor's")
-def _supervisors(facts: Facts) -> None:
-    _write(b"\n" + _line(facts, "supervisor", event="stopped", actor="supervisor", exit_code=0) + b"\n")
-
-
-@order("a reason of another's end")
-def _reason(facts: Facts) -> None:
-    name = "liveness" if facts.role != "liveness" else "publisher"
-    _write(
-        b"\n"
-        + _line(facts, "failed", event="actor_failed", actor=name, detail=_mark(facts, "detail"))
-        + b"\n"
-    )
-
-
-@order("nested JSON in the log")
-def _nested(facts: Facts) -> None:
-    _write(b'\n{"event":' + b"[" * 3000 + b"\n" + b"[" * 3500 + b"]" * 3500 + b"\n")
-
-
-@order("garbage in the log")
-def _garbage(facts: Facts) -> None:
-    _write(b'\n\xff\xfe\0\0{"event":1,"level":[],"timestamp":{}}\n{"event":"a","event":"b","level":7}\n\0\n')
-
-
-@order("a line without end in the log")
-def _endless(facts: Facts) -> None:
-    _write(b"x" * 1_000_000)
-    _write(b"\n")
-
-
-@order("a flood of log lines")
-def _flood(facts: Facts) -> None:
-    _write(b"".join(_line(facts, "flood", event="flood", number=number) + b"\n" for number in range(5000)))
-
-
-# Floods of connections: held until the next one, or until let go
-
-_held: list[socket.socket] = []
-
-
-def _connections(path: str, kind: int = socket.AF_UNIX) -> str:
-    most = 4000
-    try:
-        for _ in range(most):
-            one = socket.socket(kind, socket.SOCK_STREAM)
-            one.settimeout(0.02)
-            _held.append(one)
-            one.connect(path.removeprefix("ipc://"))
-    except OSError as error:
-        if len(_held) < 2:
-            _let_go()
-            raise
-        return f"{len(_held)} connections, then {type(error).__name__} {error.errno}"
-    return f"{len(_held)} connections"
-
-
-def _let_go() -> None:
-    for one in _held:
-        one.close()
-    _held.clear()
-
-
-@order("(let them go)")
-def _go(facts: Facts) -> None:
-    _let_go()
-
-
-order("connections without end to the admin socket")(
-    lambda facts: _connections(facts.sockets["the admin socket"])
-)
-for _name in ("supervisor", "liveness", "publisher", "updates", "requests"):
-    order(f"connections without end to {_name}.sock")(
-        lambda facts, name=_name: _connections(facts.endpoints[name])
-    )
-
-
-@order("words without end to the Supervisor")
-def _many_words(facts: Facts) -> str:
-    actor = _actor()
-    if actor is None:
-        raise Absent("it has no way to the Supervisor")
-    import zmq
-
-    sent = 0
-    for _ in range(20_000):
-        try:
-            actor._supervisor.send(b"\0" * 64, zmq.DONTWAIT)
-            sent += 1
-        except zmq.Again:
-            break
-    return f"{sent} words"

@@ -97,7 +97,13 @@ def _by_owner(pid: int, number: int) -> None:
     """The kernel sends it when the pipe gets something: fcntl(2), F_SETOWN and F_SETSIG."""
     import fcntl
 
-    read_fd, write_fd = os.pipe()
+    try:
+        read_fd, write_fd = os.pipe()
+    except OSError:
+        # Without one of its own: the right to name an owner counts, on what it has.
+        fcntl.fcntl(2, fcntl.F_SETOWN, pid)
+        fcntl.fcntl(2, fcntl.F_SETOWN, 0)
+        return
     try:
         fcntl.fcntl(read_fd, fcntl.F_SETOWN, pid)
         fcntl.fcntl(read_fd, 10, number)
