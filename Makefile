@@ -64,7 +64,7 @@ go-tools: $(VENV)/.dev-ready  ## build the Go peers into the cache outside the t
 bench: $(VENV)/.dev-ready go-tools  ## the figures of the design, measured against tailscaled; fails when one is missed
 	$(BIN)/python -m bench
 
-mutants: $(VENV)/.dev-ready  ## plant ten known bugs in a copy, one by one, and see that the tests find each (some minutes)
+mutants: $(VENV)/.dev-ready  ## plant twelve known bugs in a copy, one by one, and see that the tests find each (some minutes)
 	$(BIN)/python -m tests.mutants
 
 soak: $(VENV)/.dev-ready  ## wear a daemon down for some minutes and see that nothing leaks (ARGS="--minutes 60 --seed N")

@@ -10,6 +10,7 @@ import click
 from netmap_actors.process.permissions import ROWS
 from netmap_supervisor.cli import PROGRAM, commands
 from netmap_supervisor.config_document import example, reference
+from tests.matrix.exceptions import page as exceptions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,10 +25,23 @@ def documents() -> dict[Path, str]:
         ROOT / "config.toml": example(),
         ROOT / "docs" / "configuration.md": CONFIGURATION + reference(),
         ROOT / "docs" / "cli.md": CLI + "\n".join(_pages()),
+        ROOT / "docs" / "reliability.md": _with_exceptions((ROOT / "docs" / "reliability.md").read_text()),
         ROOT / "docs" / "operations.md": _between(
             (ROOT / "docs" / "operations.md").read_text(), permissions()
         ),
     }
+
+
+FIRST, LAST = "<!-- tests/matrix/exceptions.py -->\n", "<!-- end of the exceptions -->\n"
+
+
+def _with_exceptions(text: str) -> str:
+    """The page, with what a taken-over process can still do between its two marks."""
+    before, first, rest = text.partition(FIRST)
+    _, last, after = rest.partition(LAST)
+    assert first, f"{FIRST.strip()} stands in docs/reliability.md"
+    assert last, f"{LAST.strip()} stands in docs/reliability.md"
+    return before + first + exceptions() + last + after
 
 
 BEGIN, END = "<!-- rows of process/permissions.py -->\n", "<!-- end of the rows -->\n"

@@ -1,4 +1,4 @@
-"""Ten bugs that clients of this kind have had, as edits of our code, each with the tests that have to find it."""
+"""Twelve bugs that programs of this kind have had, as edits of our code, each with the tests that have to find it."""
 
 from __future__ import annotations
 
@@ -164,5 +164,19 @@ MUTANTS = (
             ),
         ),
         ("tests/process/test_zap.py",),
+    ),
+    Mutant(
+        "a receiver takes the sender's word for who it is",
+        (
+            Edit(
+                f"{_ACTORS}/wire/codec.py",
+                "        if not self._secret.proves(proof, word, document):\n",
+                "        if len(proof) != PROOF_BYTES:\n",
+            ),
+        ),
+        (
+            "tests/unit/test_wire_codec.py::test_no_changed_bit_of_a_word_or_its_document_passes",
+            "tests/unit/test_wire_codec.py::test_what_one_receiver_knows_of_a_connection_is_of_no_use_with_another",
+        ),
     ),
 )
