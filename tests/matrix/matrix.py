@@ -99,6 +99,8 @@ class Matrix:
     def __init__(self, scene: Scene) -> None:
         self.scene = scene
         self.cells: dict[str, dict[str, Cell]] = {name: {} for name in ORDERS if not name.startswith("(")}
+        self.counted: dict[str, dict[str, int]] = {}
+        """What the daemon says it has counted, after the words of its own processes and of the view."""
         self.alone = _HEAVY
         """Orders that the Supervisor is not given besides: it would do them to itself."""
         self.second: tuple[int, str] = (0, "")
@@ -118,6 +120,8 @@ class Matrix:
             self._batch(role, self._of(role, [name for name in early if name not in words]))
             self._batch(role, self._of(role, words))
             self._locks(role)
+            if role == "view":
+                self.counted = self.scene.counters()
         self._liveness()
         if not everything:
             return self

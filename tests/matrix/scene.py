@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import select
 import shutil
 import signal
@@ -12,6 +13,7 @@ import socket
 import subprocess
 import sys
 import threading
+import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -224,6 +226,18 @@ class Scene:
         return missing or (
             [] if state == "fresh" else [f"a fresh netmap, it is {state}: {status['connection']}"]
         )
+
+    def counters(self) -> dict[str, dict[str, int]]:
+        """Those of /metrics, by actor and name."""
+        page = (
+            urllib.request.urlopen(f"http://127.0.0.1:{self._ports[0]}/metrics", timeout=10).read().decode()
+        )
+        found: dict[str, dict[str, int]] = {}
+        for actor, name, value in re.findall(
+            r'^\w+\{actor="(\w+)",event="(\w+)"\} (\d+)', page, re.MULTILINE
+        ):
+            found.setdefault(actor, {})[name] = int(value)
+        return found
 
     def _ready(self) -> set[int]:
         """Processes that said so, as the log tells."""

@@ -154,6 +154,14 @@ def test_nothing_shows_outside_that_was_refused_inside(as_started: Matrix) -> No
     assert as_started.harm == []
 
 
+def test_what_was_refused_was_counted(as_started: Matrix) -> None:
+    """A word that shows nowhere might have been lost on its way; these came, and were not believed."""
+    told = [name for name in ORDERS if name.startswith("tell the Supervisor") and "own socket" in name]
+    assert as_started.counted["supervisor"]["foreign_words"] >= len(told) * (len(CHILDREN) - 1)
+    orders = [name for name in ORDERS if name.startswith("order ") and name != "order `stop`"]
+    assert as_started.counted["supervisor"]["orders_refused"] >= len(orders)
+
+
 def test_a_second_daemon_is_refused_after_all_of_it(as_started: Matrix) -> None:
     code, said = as_started.second
     assert code == 1
