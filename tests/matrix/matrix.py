@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 ALLOWED, REFUSED, ABSENT, BROKEN = "allowed", "refused", "absent", "broken"
 LOG_BURST = 1000
 """Lines of one flood that may reach the log."""
+AT_ONCE = 50
+"""Orders between which a process does not get to its own work."""
 ANSWER_LIMIT = 2.0
 """Seconds in which the daemon has to answer whatever is done to it."""
 _WHAT = {
@@ -116,9 +118,12 @@ class Matrix:
         late = {*_LOCKS, *_LIVENESS, *_ENDS, *_HEAVY, *floods, "order `stop`"}
         early = [name for name in ORDERS if name not in late and not name.startswith("(")]
         words = [name for name in early if name.startswith(_WORDS)]
+        kernel = [name for name in early if name not in words and self._mark("", name) is None]
+        self._kernel((OUTSIDE,), kernel)
+        self._kernel((*CHILDREN, "view"), kernel)
+        self._kernel(("supervisor",), kernel)
         for role in (*ROLES, OUTSIDE):
-            self._batch(role, self._of(role, [name for name in early if name not in words]))
-            self._batch(role, self._of(role, words))
+            self._batch(role, self._of(role, [name for name in early if name not in kernel]))
             self._locks(role)
             if role == "view":
                 self.counted = self.scene.counters()
@@ -148,6 +153,37 @@ class Matrix:
             ]
         return list(names)
 
+    # Many processes at once
+
+    def _kernel(self, roles: Sequence[str], names: Sequence[str]) -> None:
+        """What the kernel alone decides about, and the process is told. A refused call may wait for its answer."""
+        self.scene.come_up()
+        left: dict[str, list[str]] = {}
+
+        def give(role: str) -> None:
+            left[role] = self._of(role, names)
+            while left[role]:
+                # In between, a process does its own work: one that does none is taken for hung.
+                for outcome in self.scene.ask(role, left[role][:AT_ONCE]):
+                    if outcome.told == "died":
+                        if outcome.order:
+                            self.cells[outcome.order][role] = Cell(
+                                ALLOWED, "it ended of it", outcome.main_thread
+                            )
+                            left[role].remove(outcome.order)
+                        return
+                    self.cells[outcome.order][role] = Cell(outcome.told, outcome.detail, outcome.main_thread)
+                    left[role].remove(outcome.order)
+
+        threads = [threading.Thread(target=give, args=(role,)) for role in roles]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        self._contradictions(roles, self.scene.others_heard())
+        for role, rest in left.items():
+            self._batch(role, rest)
+
     # One process, many orders
 
     def _batch(self, role: str, names: Sequence[str]) -> None:
@@ -170,7 +206,7 @@ class Matrix:
                 if outcome.order:
                     cell = self._judge(role, outcome, watch, lines, number)
                     self.cells[outcome.order][role] = cell
-            self._contradictions(role, heard)
+            self._contradictions((role,), heard)
             if watch.shows(f"forged-new-by-{role.replace('_', '-')}"):
                 self._again()  # no later map of the true connection's counts for this publisher
             if not outcomes or (outcomes[-1].told == "died" and not outcomes[-1].order):
@@ -232,8 +268,8 @@ class Matrix:
             )
         return bool(marked)
 
-    def _contradictions(self, role: str, heard: list[str]) -> None:
-        """What a process says was refused it, and what shows outside all the same."""
+    def _contradictions(self, roles: Sequence[str], heard: list[str]) -> None:
+        """What these processes say was refused them, and what shows outside all the same."""
         ways = {
             "tcp": ("connect over TCP", "connect over TCP to another address of the machine's", "connect over MPTCP",
                     "send by TCP fast open", "connect over SCTP"),
@@ -245,13 +281,13 @@ class Matrix:
             "abstract": ("connect to another program's abstract socket",),
         }  # fmt: skip
         for where in set(heard):
-            if not any(self._verdict(role, name) == ALLOWED for name in ways[where]):
-                self.harm.append(f"{role}: {where} heard something")
+            if not any(self._verdict(role, name) == ALLOWED for name in ways[where] for role in roles):
+                self.harm.append(f"{roles}: {where} heard something")
         for how, process in self.scene.strangers.items():
             name = f"a signal to a stranger, by {how}"
             if process.poll() is not None and name in ORDERS:
-                if self._verdict(role, name) != ALLOWED:
-                    self.harm.append(f"{role}: a stranger was ended by {how}")
+                if not any(self._verdict(role, name) == ALLOWED for role in roles):
+                    self.harm.append(f"{roles}: a stranger was ended by {how}")
                 self.scene.another_stranger(how)
 
     def _verdict(self, role: str, name: str) -> str:

@@ -59,6 +59,7 @@ class _OnTerminal(Daemon):
 
     terminal = ""
     _master = -1
+    _drawing = threading.Lock()
 
     def start(self) -> Self:
         for made in (self.state_dir, self.runtime_dir):
@@ -87,8 +88,9 @@ class _OnTerminal(Daemon):
 
     def screen(self) -> None:
         """Take away what was drawn: nobody looks at it."""
-        while select.select([self._master], [], [], 0)[0] and os.read(self._master, 65536):
-            pass
+        with self._drawing:
+            while select.select([self._master], [], [], 0)[0] and os.read(self._master, 65536):
+                pass
 
     def close(self) -> None:
         super().close()
