@@ -194,7 +194,7 @@ class Matrix:
             number = 1000.0 + 10 * (*ROLES, OUTSIDE).index(role)
             outcomes: list[Outcome] = []
             with Watch(self.scene) as watch:
-                for outcome in self.scene.ask(role, rest, mark=number):
+                for outcome in self.scene.ask(role, rest[:AT_ONCE], mark=number):
                     outcomes.append(outcome)
                     if outcome.order in rest:
                         rest.remove(outcome.order)

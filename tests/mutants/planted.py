@@ -166,6 +166,17 @@ MUTANTS = (
         ("tests/process/test_zap.py",),
     ),
     Mutant(
+        "one actor gives nothing up",
+        (
+            Edit(
+                f"{_ACTORS}/process/bootstrap.py",
+                "        row, row.permissions(boot)\n    )",
+                "        row, row.permissions(boot)\n    ) if actor != 'liveness' else {}",
+            ),
+        ),
+        ("tests/system/test_confinement.py::test_no_process_of_root_keeps_a_capability_it_does_not_need",),
+    ),
+    Mutant(
         "a receiver takes the sender's word for who it is",
         (
             Edit(
