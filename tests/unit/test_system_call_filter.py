@@ -207,7 +207,6 @@ def test_the_supervisor_gives_up_what_nobody_needs_and_nothing_else(machine: Arc
     }
 
 
-@pytest.mark.xfail(strict=True, reason="clone makes the namespaces that unshare is refused")
 def test_the_supervisor_makes_no_namespace_by_a_new_process_either(machine: Architecture) -> None:
     code = program(machine, given_up(), ALLOW)
     clone, clone3 = machine.numbers["clone"], machine.numbers["clone3"]
