@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import itertools
+from typing import TYPE_CHECKING
 
 from hypothesis import given
 from hypothesis import strategies as st
 
+from netmap_actors.subscriber import Subscriber
 from netmap_actors.subscriber.reconnection import CONNECT_AGAIN, Reconnection
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pytest
 
 HERE, THERE = ((1, 10), (1, 11)), ((1, 20), (1, 21))
 A_WORD = 2.0
@@ -76,3 +83,12 @@ def test_it_looks_at_the_disk_once_in_ten_seconds_at_most(steps) -> None:
             one.look(now, place, 1)
             assert not one.wants_look(now)
     assert all(later - earlier >= CONNECT_AGAIN for earlier, later in itertools.pairwise(looks))
+
+
+def test_a_program_that_waits_without_a_limit_waits_for_the_next_look(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is missing and nobody gave a limit: this is the one thing that is due."""
+    with Subscriber(tmp_path) as subscriber:
+        monkeypatch.setattr(subscriber._replica, "deadline", lambda: None)
+        assert 0.0 <= subscriber._patience(None) <= CONNECT_AGAIN
