@@ -75,8 +75,12 @@ class Parent:
         """The next message of this kind."""
         deadline = time.monotonic() + LIMIT
         while self.router.poll(max(0, int((deadline - time.monotonic()) * 1000))):
-            self.address, data = self.router.recv_multipart()
-            envelope = self.codec.open(data)
+            address, data = self.router.recv_multipart()
+            try:
+                envelope = self.codec.open(data)
+            except ForeignEnvelope:
+                continue  # a last word of the process before
+            self.address = address
             if envelope.WhichOneof("body") == body:
                 return envelope
         raise TimeoutError(body)

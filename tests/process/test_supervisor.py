@@ -222,6 +222,8 @@ def test_an_actor_that_refuses_its_configuration_ends_the_run_and_its_reason_com
     daemon.start()
     assert daemon.wait() == 78
     names = [event["event"] for event in daemon.events() if event.get("actor") == "publisher"]
+    # Said by a machine that gives it fewer files than it asks for.
+    names = [name for name in names if name != "few_files_allowed"]
     assert names[:3] == ["actor_started", "actor_finished", "actor_exited"]
     assert [event["actor"] for event in daemon.events("actor_exited")] == ["publisher", "dev_control"]
 

@@ -307,6 +307,9 @@ class Door:
                 accepted.append(event.value)
             elif self._on_refusal is not None:
                 self._on_refusal()
+        if accepted and self._is_tight(len(accepted)):
+            # Nobody is turned away for the sake of one who has left.
+            self.sweep()
         came = False
         for fd in accepted:
             came |= self._judge(fd)
@@ -315,6 +318,9 @@ class Door:
         if accepted and self._on_change is not None:
             self._on_change()
         return count
+
+    def _is_tight(self, more: int) -> bool:
+        return len(self._descriptor) <= _LINGERING or len(self.admission) + more > self.admission.capacity
 
     def _judge(self, fd: int) -> bool:
         """Whether this one may stay."""
