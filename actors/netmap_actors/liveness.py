@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 import zmq
 
 from netmap_actors.boot import LivenessSettings, decode_settings
-from netmap_actors.bus.door import INTERNAL_CONNECTIONS, INTERNAL_SHARE
 from netmap_actors.liveness_detector import LivenessDetector, Report
 from netmap_actors.process.actor_base import ActorBase
 from netmap_actors.wire import internal_pb2
@@ -41,8 +40,7 @@ class Liveness(ActorBase):
         self._shown: tuple[int, int, str] = (0, 0, "")
 
     def setup(self) -> None:
-        self._door = self.doors.door(capacity=INTERNAL_CONNECTIONS, share=INTERNAL_SHARE)
-        self._reports = self.sockets.pull_bind(self.boot.endpoints.liveness, door=self._door)
+        self._reports = self.sockets.pull_bind(self.boot.endpoints.liveness)
         self.loop.watch(self._reports, self._on_reports)
         self.ready()
 

@@ -38,7 +38,7 @@ CHILD_EVENTS: Final = frozenset(
         "subscriber_refused",
         "system_calls_not_filtered",
         "teardown_failed",
-        "too_many_topics",
+        "too_many_subscribers",
         "unexpected_message",
         "verdict",
     }

@@ -5,13 +5,11 @@ Not here: when any of that is due (`core`), and what a word means.
 
 from __future__ import annotations
 
-import collections
 import os
 from typing import TYPE_CHECKING
 
 import zmq
 
-from netmap_actors.bus.door import INTERNAL_CONNECTIONS, INTERNAL_SHARE, Doors
 from netmap_actors.wire.codec import Codec, ForeignEnvelope
 from netmap_supervisor.child_output import ChildLine, ChildOutput
 from netmap_supervisor.core_messages import Exited
@@ -24,7 +22,6 @@ if TYPE_CHECKING:
 
     from google.protobuf.message import Message
 
-    from netmap_actors.bus.admission import Peer
     from netmap_actors.bus.loop import Loop
     from netmap_actors.bus.sockets import Sockets
     from netmap_actors.wire import internal_pb2
@@ -85,14 +82,7 @@ class Children:
                 "warning", "system_call_refused", {"actor": actor, "generation": generation, "call": call}
             ),
         )
-        # Everybody else of this user is turned away, and so is a child that comes too often.
-        self._known: collections.deque[int] = collections.deque(maxlen=INTERNAL_CONNECTIONS)
-        door = Doors(loop, self._on_cut).door(
-            capacity=INTERNAL_CONNECTIONS,
-            share=INTERNAL_SHARE,
-            admits=lambda peer: peer.process in self._known,
-        )
-        self._router = sockets.router_bind(endpoint, door=door)
+        self._router = sockets.router_bind(endpoint)
         # Nobody writes into the first: its other end, closed by our death, tells the children.
         self.life_fd, life_write = os.pipe2(os.O_CLOEXEC)
         self._pipes: tuple[int, ...] = (self.life_fd, life_write)
@@ -133,7 +123,6 @@ class Children:
         self._loop.watch(log_read, lambda: self._read(pipe))
         self._processes[actor] = process
         self._unburied.add(process.pid)
-        self._known.append(process.pid)
         self.refused_calls.expect(actor, incarnation, process.line)
         self._loop.watch(process.pidfd, lambda: self._on_death(actor, incarnation, process))
         return process.pid
@@ -253,9 +242,6 @@ class Children:
         self._tell_lines(pipe.output.end())
         os.close(pipe.fd)
         return pipe.output.failure
-
-    def _on_cut(self, peer: Peer, count: int) -> None:
-        self._log.event("warning", "connections_cut", {"connections": count, "last_of": str(peer)})
 
     def close(self) -> None:
         for pid in list(self._outputs):

@@ -17,6 +17,7 @@ import zmq
 
 from netmap_actors.boot import Boot, ConnectionSettings, Endpoints
 from tests.process import pairs
+from tests.process.log_pipe import LogPipe
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,7 +43,7 @@ class ConnectionProcess:
         self.publisher = self._bind(zmq.PULL, endpoints.publisher)
         self.address = b""
         self.life_read, self.life_write = os.pipe()
-        self.log_file = tempfile.TemporaryFile()  # noqa: SIM115  # closed by `close`
+        self.log_file = LogPipe()
         boot = Boot(
             run=RUN,
             actor="control_connection",
@@ -120,11 +121,9 @@ class ConnectionProcess:
 
     def log(self) -> list[dict[str, Any]]:
         """Its log lines so far."""
-        self.log_file.seek(0)
         return [json.loads(line) for line in self.log_file.read().splitlines() if line.startswith(b"{")]
 
     def log_text(self) -> str:
-        self.log_file.seek(0)
         return self.log_file.read().decode()
 
     def close(self) -> None:

@@ -241,11 +241,13 @@ def idle_thousands(harm: Harm) -> Facts:
     while harm.goes_on():
         if made < THOUSANDS:
             client = socket.socket(socket.AF_UNIX)
-            client.settimeout(1.0)
-            with contextlib.suppress(OSError):
+            try:
                 client.connect(harm.random.choice((harm.updates, harm.requests)))
                 client.sendall(GREETING[: harm.random.choice((0, 10, len(GREETING)))])
-                made += 1
+            except OSError:
+                client.close()
+                continue
+            made += 1
             held.append(client)
         else:
             time.sleep(0.05)  # it has what it wanted, and keeps it

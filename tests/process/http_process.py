@@ -9,7 +9,6 @@ import os
 import socket
 import subprocess
 import sys
-import tempfile
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +18,7 @@ import zmq
 from netmap_actors.boot import Boot, HttpSettings
 from netmap_actors.wire import internal_pb2
 from tests.process import pairs
+from tests.process.log_pipe import LogPipe
 from tests.process.publisher_process import LIMIT, RUN, PublisherProcess
 from tests.waiting import wait_for
 
@@ -56,7 +56,7 @@ class HttpProcess:
         read_fd, write_fd = os.pipe()
         os.write(write_fd, msgspec.json.encode(boot))
         os.close(write_fd)
-        self.log_file = tempfile.TemporaryFile()  # noqa: SIM115  # closed by `close`
+        self.log_file = LogPipe()
         self.process = subprocess.Popen(
             [sys.executable, "-P", "-m", "netmap_actors", "http_endpoint", "--boot-fd", str(read_fd)],
             pass_fds=(read_fd, publisher.life_read),
@@ -114,8 +114,7 @@ class HttpProcess:
         wait_for(lambda: self.get("/healthz")[0] == 200, LIMIT, "a fresh netmap behind HTTP")
 
     def log(self) -> list[dict[str, Any]]:
-        self.log_file.seek(0)
-        return [json.loads(line) for line in self.log_file]
+        return [json.loads(line) for line in self.log_file.read().splitlines()]
 
     def close(self) -> None:
         self.process.terminate()

@@ -20,6 +20,7 @@ from netmap_actors.runtime_paths import requests_path, updates_path
 from netmap_actors.wire import internal_pb2
 from netmap_actors.wire.codec import ForeignEnvelope
 from tests.process import pairs
+from tests.process.log_pipe import LogPipe
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -59,7 +60,7 @@ class PublisherProcess:
         self.connection.setsockopt(zmq.IMMEDIATE, 1)
         self.connection.connect(self.endpoints.publisher)
         self.life_read, self.life_write = os.pipe()
-        self.log_file = tempfile.TemporaryFile()  # noqa: SIM115  # closed by `close`
+        self.log_file = LogPipe()
         self.address = b""
         self.incarnation = 0
         self.generation, self.session, self.number = 1, 0, 0
@@ -175,8 +176,7 @@ class PublisherProcess:
         )
 
     def log(self) -> list[dict[str, Any]]:
-        self.log_file.seek(0)
-        return [json.loads(line) for line in self.log_file]
+        return [json.loads(line) for line in self.log_file.read().splitlines()]
 
     def close(self) -> None:
         if self.process is not None and self.process.poll() is None:

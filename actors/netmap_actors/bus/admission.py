@@ -1,6 +1,6 @@
 """Who holds how many of the connections to one listening socket, and whose has to go when there are too many.
 
-Pure accounting. Not here: the sockets, and how a peer is known (`door`).
+Pure accounting. Not here: the sockets, and how a peer is known (`peers`).
 """
 
 from __future__ import annotations

@@ -7,12 +7,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import zmq
-
-if TYPE_CHECKING:
-    from netmap_actors.bus.door import Door
 
 __all__ = ["CONTROL_HWM", "CONTROL_MESSAGE", "Sockets", "ipc"]
 
@@ -37,26 +33,15 @@ def ipc(path: str | os.PathLike[str]) -> str:
 
 
 class Sockets:
-    """Makes the sockets of one process and closes them together.
-
-    With a `door` a bound socket lets in whom that admits, as many as that has room for; the two are closed together.
-    """
+    """Makes the sockets of one process and closes them together."""
 
     def __init__(self, context: zmq.Context[Socket] | None = None) -> None:
         self.context = context or zmq.Context()
         self._open: list[Socket] = []
-        self._doors: dict[Socket, Door] = {}
 
-    def pull_bind(
-        self,
-        endpoint: str,
-        *,
-        max_size: int = CONTROL_MESSAGE,
-        hwm: int = CONTROL_HWM,
-        door: Door | None = None,
-    ) -> Socket:
+    def pull_bind(self, endpoint: str, *, max_size: int = CONTROL_MESSAGE, hwm: int = CONTROL_HWM) -> Socket:
         """Receives from every PUSH of the run."""
-        return self._bind(self._make(zmq.PULL, max_size=max_size, hwm=hwm), endpoint, door=door)
+        return self._bind(self._make(zmq.PULL, max_size=max_size, hwm=hwm), endpoint)
 
     def push_connect(self, endpoint: str, *, hwm: int = CONTROL_HWM) -> Socket:
         """Sends to one PULL; EAGAIN when that does not take it. Nothing is queued before it is connected."""
@@ -70,13 +55,12 @@ class Sockets:
         max_size: int = CONTROL_MESSAGE,
         hwm: int = CONTROL_HWM,
         protect: Protect | None = None,
-        door: Door | None = None,
     ) -> Socket:
         """Answers by routing id; an unknown or full peer raises instead of losing the message."""
         socket = self._make(zmq.ROUTER, max_size=max_size, hwm=hwm)
         socket.setsockopt(zmq.ROUTER_MANDATORY, 1)
         socket.setsockopt(zmq.ROUTER_HANDOVER, 0)
-        return self._bind(socket, endpoint, protect, door)
+        return self._bind(socket, endpoint, protect)
 
     def dealer_connect(
         self,
@@ -100,16 +84,10 @@ class Sockets:
         return self._connect(socket, endpoint)
 
     def xpub_bind(
-        self,
-        endpoint: str,
-        *,
-        hwm: int,
-        max_size: int = 4096,
-        protect: Protect | None = None,
-        door: Door | None = None,
+        self, endpoint: str, *, hwm: int, max_size: int = 4096, protect: Protect | None = None
     ) -> Socket:
         """Publishes; subscriptions (at most `max_size` bytes each) can be read from it."""
-        return self._bind(self._make(zmq.XPUB, max_size=max_size, hwm=hwm), endpoint, protect, door)
+        return self._bind(self._make(zmq.XPUB, max_size=max_size, hwm=hwm), endpoint, protect)
 
     def sub_connect(self, endpoint: str, topics: list[bytes], *, hwm: int, max_size: int) -> Socket:
         """Receives the messages of these topic prefixes."""
@@ -128,14 +106,13 @@ class Sockets:
         """Close one socket before the others."""
         if socket in self._open:
             self._open.remove(socket)
-        if socket in self._doors:
-            self._doors.pop(socket).close()
         socket.close()
 
     def close(self) -> None:
         """Close every socket, then the context; last words of a DEALER get a moment to leave."""
-        for socket in list(self._open):
-            self.close_one(socket)
+        for socket in self._open:
+            socket.close()
+        self._open.clear()
         self.context.term()
 
     def _make(self, kind: int, *, max_size: int, hwm: int) -> Socket:
@@ -151,9 +128,7 @@ class Sockets:
         self._open.append(socket)
         return socket
 
-    def _bind(
-        self, socket: Socket, endpoint: str, protect: Protect | None = None, door: Door | None = None
-    ) -> Socket:
+    def _bind(self, socket: Socket, endpoint: str, protect: Protect | None = None) -> Socket:
         try:
             if protect is not None:
                 protect(socket)
@@ -161,11 +136,7 @@ class Sockets:
                 # A machine that went away without a word would keep its place, and its queue, for ever.
                 socket.setsockopt(zmq.HEARTBEAT_IVL, _HEARTBEAT_MS)
                 socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, 3 * _HEARTBEAT_MS)
-            if door is not None:
-                self._doors[socket] = door
-                door.hang(socket, endpoint)
-            else:
-                self._bind_privately(socket, endpoint)
+            self._bind_privately(socket, endpoint)
         except Exception:
             self.close_one(socket)
             raise

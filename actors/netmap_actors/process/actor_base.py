@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 import pykka
 import zmq
 
-from netmap_actors.bus.door import Doors
 from netmap_actors.bus.loop import Loop
 from netmap_actors.bus.mailbox import Mailbox, Turn
 from netmap_actors.bus.monitor import next_event
@@ -34,7 +33,6 @@ if TYPE_CHECKING:
     from google.protobuf.message import Message
 
     from netmap_actors.boot import Boot
-    from netmap_actors.bus.admission import Peer
     from netmap_actors.clock import Clock
 
 __all__ = ["ActorBase"]
@@ -69,7 +67,6 @@ class ActorBase(pykka.ThreadingActor):
         )
         """To and from the Supervisor."""
         self.sockets = Sockets()
-        self.doors = Doors(self.loop, self._on_cut)
         self.log = ChildLog(2, actor=boot.actor, pid=os.getpid(), generation=boot.incarnation)
         self.exit_reason: ExitReason | None = None
         """Why the actor ended; None while it lives."""
@@ -229,9 +226,6 @@ class ActorBase(pykka.ThreadingActor):
                     self.on_supervisor(envelope)
             if self.exit_reason is not None:
                 return
-
-    def _on_cut(self, peer: Peer, count: int) -> None:
-        self.log.warning("connections_cut", connections=count, last_of=str(peer))
 
     def _freeze(self, seconds: float) -> None:
         """Hold this thread without yielding, as an endless loop in an extension would."""

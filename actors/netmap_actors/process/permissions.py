@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
 __all__ = ["DEV_CLIENTS", "HTTP_CLIENTS", "ROWS", "Permissions", "Row", "RunPlaces"]
 
-_FILES: Final = 1024
-"""Open files and sockets: some thirty are the loop's and ZeroMQ's, and see `bus.door.BURST`."""
+_FILES: Final = 256
+"""Open files and sockets: some thirty are the loop's and ZeroMQ's."""
 _MIB: Final = 1 << 20
 DNS_PORT: Final = 53
 """An answer too long for UDP is asked for again over TCP (RFC 7766)."""

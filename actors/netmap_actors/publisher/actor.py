@@ -9,6 +9,7 @@ import collections
 import contextlib
 import datetime
 import gc
+import resource
 import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,9 +17,9 @@ from typing import TYPE_CHECKING
 import zmq
 
 from netmap_actors.boot import PublisherSettings, decode_settings
-from netmap_actors.bus.door import INTERNAL_CONNECTIONS, INTERNAL_SHARE
 from netmap_actors.curve_keys import load_server_pair
 from netmap_actors.errors import BadMapResponse, ConfigurationError
+from netmap_actors.exit_reason import ExitReason
 from netmap_actors.process.actor_base import ActorBase
 from netmap_actors.process.shared_sockets import prepare, share
 from netmap_actors.publication.core import Publication
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Publisher"]
 
+MAX_LOCAL = 2048
+"""Connections to each of the two unix sockets; each costs some 55 KiB until it is buried."""
 INTAKE_HWM = 4
 """MapResponses that wait in the socket; one can be 20 MB."""
 MESSAGES_PER_TURN = 50
@@ -60,10 +63,6 @@ SKEW_STEP = 10
 """Seconds by which the difference of two clocks has to change to be told again."""
 EXPIRY_PATIENCE = 60.0
 """Seconds after which the wall clock is looked at again while a key is going to expire: it may be set meanwhile."""
-MAX_LOCAL = 1280
-"""Subscribers of this machine at each of their two sockets: a connection costs libzmq some 55 KiB."""
-FLOOD_PAUSE = 1.0
-"""Seconds nobody of this machine is let in after there were too many topics."""
 _BIG_MAP = 4 * 1024 * 1024
 """Bytes of a full map after which the heap is frozen: what is in it stays for long."""
 
@@ -89,6 +88,7 @@ class Publisher(ActorBase):
             restarted=boot.incarnation > 1,
         )
         self._inbox = Inbox(boot.run, boot.actor, boot.incarnation, Secret.from_text(boot.secrets.inbox))
+        self._fronts: list[Front | RemoteFront] = []
         self._local: Front | None = None
         self._remote: RemoteFront | None = None
         self._timer: Timer | None = None
@@ -124,52 +124,46 @@ class Publisher(ActorBase):
 
     def setup(self) -> None:
         endpoints, settings = self.boot.endpoints, self._settings
-        room = self.doors.room() - INTERNAL_CONNECTIONS
-        # Most of the descriptors are for the subscribers of this machine; each needs two.
-        max_remote = max(1, min(settings.max_remote, room // 6)) if settings.listen else 0
-        self._max_local = max(1, min(MAX_LOCAL, room // 2 - max_remote))
+        # libzmq ends the process when it cannot accept for want of a descriptor; each subscriber needs two.
+        allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
         prepare(Path(endpoints.updates.removeprefix("ipc://")).parent, settings.socket_group)
         self._intake = self.sockets.pull_bind(
-            endpoints.publisher,
-            max_size=settings.max_map_response + 4096,
-            hwm=INTAKE_HWM,
-            door=self.doors.door(capacity=INTERNAL_CONNECTIONS, share=INTERNAL_SHARE),
+            endpoints.publisher, max_size=settings.max_map_response + 4096, hwm=INTAKE_HWM
         )
-        self._open_local()
-        if settings.listen:
-            self._remote = RemoteFront(
-                self.loop,
-                self.sockets,
-                self.doors,
-                self._publication,
-                listen=settings.listen,
-                curve_dir=settings.curve_dir,
-                max_connected=max_remote,
-                log=self.log,
-                on_count=self._on_count,
-                on_arrival=self._greet,
-                degraded=self.degraded,
-                healed=self.healed,
-            )
-        self.loop.watch(self._intake, self._on_map_responses)
-        self.loop.every(settings.heartbeat_interval, self._send_heartbeat_to_bus)
-        self.ready({"updates": endpoints.updates, "requests": endpoints.requests})
-
-    def _open_local(self) -> None:
-        endpoints = self.boot.endpoints
         self._local = Front(
             self.loop,
             self.sockets,
-            self.doors,
             self._publication,
             updates=endpoints.updates,
             requests=endpoints.requests,
             on_count=self._on_count,
             on_arrival=self._greet,
             on_flood=self._on_flood,
-            max_connected=self._max_local,
+            # Two sockets, and as much again for who comes while this thread is busy.
+            capacity=max(1, min(MAX_LOCAL, allowed // 5)),
+            on_cut=lambda whose: self.log.warning("connections_cut", last_of=whose),
         )
-        share(self._settings.socket_group, endpoints.updates, endpoints.requests)
+        self._fronts.append(self._local)
+        share(settings.socket_group, endpoints.updates, endpoints.requests)
+        if settings.listen:
+            self._remote = RemoteFront(
+                self.loop,
+                self.sockets,
+                self._publication,
+                listen=settings.listen,
+                curve_dir=settings.curve_dir,
+                # Most of the descriptors are for the subscribers of this machine.
+                max_connected=max(1, min(settings.max_remote, allowed // 5)),
+                log=self.log,
+                on_count=self._on_count,
+                on_arrival=self._greet,
+                degraded=self.degraded,
+                healed=self.healed,
+            )
+            self._fronts.append(self._remote)
+        self.loop.watch(self._intake, self._on_map_responses)
+        self.loop.every(settings.heartbeat_interval, self._send_heartbeat_to_bus)
+        self.ready({"updates": endpoints.updates, "requests": endpoints.requests})
 
     def on_supervisor(self, envelope: internal_pb2.Envelope) -> None:
         now = self.loop.now()
@@ -227,11 +221,11 @@ class Publisher(ActorBase):
         return super().foreign_words() + self._inbox.foreign
 
     def teardown(self) -> None:
-        if self._local is None and self._remote is None:
+        if self._local is None:
             return  # setup did not come that far
         self._publication.stop(self.loop.now())
         self._publish()
-        for front in self._fronts():
+        for front in self._fronts:
             front.close()
 
     # From the connection
@@ -372,11 +366,8 @@ class Publisher(ActorBase):
             self._tail_awaited = True
             self.loop.at(self.loop.now() + TAIL_WAIT, self._on_tail)
         for published in outgoing:
-            for front in self._fronts():
+            for front in self._fronts:
                 front.send(published)
-
-    def _fronts(self) -> list[Front | RemoteFront]:
-        return [front for front in (self._local, self._remote) if front is not None]
 
     def _open_fronts(self) -> list[Front]:
         remote = self._remote.front if self._remote is not None else None
@@ -451,17 +442,11 @@ class Publisher(ActorBase):
         self.heartbeat_now()
 
     def _on_flood(self) -> None:
-        """A new socket is the only way to be rid of topics; everybody comes back to it and misses nothing."""
-        assert self._local is not None, "it has just called"
-        self.log.warning(
-            "too_many_topics",
-            detail="subscribers on this machine subscribe to more topics than memory is set aside for: all of them are "
-            "cut off",
+        """A new process is the only way to a new socket at the same path: closing the old one would remove it."""
+        self.finish(
+            ExitReason.CRASHED,
+            "subscribers on this machine subscribe to more topics than memory is set aside for",
         )
-        self._local.close()
-        self._local = None
-        # Not at once: whoever it was would be back as soon.
-        self.loop.at(self.loop.now() + FLOOD_PAUSE, self._open_local)
 
     def _greet(self) -> None:
         if not self._greetings:
@@ -476,8 +461,6 @@ class Publisher(ActorBase):
     def _send_heartbeat_to_bus(self) -> None:
         if self._remote is not None:
             self._remote.look_at_keys()
-        for front in self._open_fronts():
-            front.sweep()
         self._repeat_commit()
 
     def _on_tail(self) -> None:
@@ -487,7 +470,7 @@ class Publisher(ActorBase):
     def _repeat_commit(self) -> None:
         beat = self._publication.heartbeat(self.loop.now())
         self._publish()
-        for front in self._fronts():
+        for front in self._fronts:
             front.send(beat)
 
     def _now_text(self) -> str:

@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING
 import zmq
 from google.protobuf.message import DecodeError
 
+from netmap_actors.bus.admission import Admission
+from netmap_actors.bus.monitor import next_event
+from netmap_actors.bus.peers import hang_up, peer_of
 from netmap_actors.publication.answers import Answers
 from netmap_actors.wire import netmap_pb2
 from netmap_actors.wire.topics import SCHEMA
@@ -17,7 +20,6 @@ from netmap_actors.wire.topics import SCHEMA
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from netmap_actors.bus.door import Doors
     from netmap_actors.bus.loop import Loop, Timer
     from netmap_actors.bus.sockets import Protect, Sockets
     from netmap_actors.publication.core import Publication
@@ -39,16 +41,19 @@ PARTS_PER_TURN = 4
 """Of answers, before updates get their turn: 1 MiB, a few milliseconds."""
 FAREWELL_MS = 200
 """How long the last word, that the netmap is stale from now on, may take to reach the subscribers."""
+EVENTS_PER_TURN = 500
+"""Of connections: whoever makes them without end is not to be faster than we are."""
+_COMINGS = zmq.EVENT_ACCEPTED | zmq.EVENT_DISCONNECTED
+_REFUSALS = zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL | zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
 
 
 class Front:
-    """Serves whoever comes through one pair of sockets. Raises OSError when an endpoint cannot be listened at."""
+    """Serves whoever comes through one pair of sockets. Raises zmq.ZMQError when an endpoint cannot be bound."""
 
     def __init__(
         self,
         loop: Loop,
         sockets: Sockets,
-        doors: Doors,
         publication: Publication,
         *,
         updates: str,
@@ -56,42 +61,59 @@ class Front:
         on_count: Callable[[], object],
         on_arrival: Callable[[], object],
         on_flood: Callable[[], object],
-        max_connected: int,
+        max_connected: int | None = None,
+        capacity: int | None = None,
+        on_cut: Callable[[str], object] | None = None,
         protect: Protect | None = None,
         on_mismatch: Callable[[], object] | None = None,
     ) -> None:
         """`on_count`: the number of subscribers changed. `on_arrival`: somebody came. `on_flood`: there are topics
-        beyond MAX_TOPICS, which only a new socket is rid of. `max_connected`: at each of the two sockets.
-        `on_mismatch`: somebody spoke another security mechanism, or none."""
+        beyond MAX_TOPICS, which only a new socket is rid of, or more than `max_connected` at one socket.
+        `capacity`: connections to each unix socket, above which whoever holds most of them loses the newest, which
+        `on_cut(whose)` is told of. `on_mismatch`: somebody spoke another security mechanism, or none."""
         self._loop = loop
         self._sockets = sockets
         self._publication = publication
+        self._on_count = on_count
+        self._on_arrival = on_arrival
         self._on_flood = on_flood
         self._topic_bytes = 0
+        self._on_mismatch = on_mismatch
         self._answers = Answers()
         self._answer_timer: Timer | None = None
+        self._max_connected = max_connected
+        self._admissions = None if capacity is None else (Admission(capacity), Admission(capacity))
+        self._on_cut = on_cut
+        self._connected: set[int] = set()
+        self._asking: set[int] = set()
         self._malformed = 0
-        self._subscribers = doors.door(
-            capacity=max_connected, on_arrival=on_arrival, on_change=on_count, on_refusal=on_mismatch
-        )
-        self._requesters = doors.door(capacity=max_connected, on_refusal=on_mismatch)
-        self._updates = sockets.xpub_bind(
-            updates, hwm=UPDATES_HWM, max_size=MAX_TOPIC, protect=protect, door=self._subscribers
-        )
+        self._updates = sockets.xpub_bind(updates, hwm=UPDATES_HWM, max_size=MAX_TOPIC, protect=protect)
         try:
             self._requests = sockets.router_bind(
-                requests, max_size=MAX_REQUEST, hwm=REQUESTS_HWM, protect=protect, door=self._requesters
+                requests, max_size=MAX_REQUEST, hwm=REQUESTS_HWM, protect=protect
             )
-        except (zmq.ZMQError, OSError):
+        except zmq.ZMQError:
             sockets.close_one(self._updates)
+            raise
+        try:
+            refusals = _REFUSALS if on_mismatch is not None else 0
+            self._monitors = [
+                (self._updates.get_monitor_socket(_COMINGS | refusals), self._connected),
+                (self._requests.get_monitor_socket(_COMINGS | refusals), self._asking),
+            ]
+        except zmq.ZMQError:
+            for socket in (self._updates, self._requests):
+                sockets.close_one(socket)
             raise
         loop.watch(self._updates, self._on_subscriptions)
         loop.watch(self._requests, self._on_requests)
+        for monitor, _ in self._monitors:
+            loop.watch(monitor, self._on_monitors)
 
     @property
     def subscribers(self) -> int:
-        """Connections to the updates socket, as of the last `sweep`; XPUB itself merges equal subscriptions."""
-        return len(self._subscribers)
+        """Connections to the updates socket; XPUB itself merges equal subscriptions and cannot say."""
+        return len(self._connected)
 
     @property
     def refused(self) -> int:
@@ -112,17 +134,17 @@ class Front:
         """To everybody who subscribes to its topic; who does not keep up loses it, and sees that by the numbers."""
         self._updates.send_multipart([published.topic, published.message], zmq.DONTWAIT)
 
-    def sweep(self) -> None:
-        """Look for who has left."""
-        self._subscribers.sweep()
-        self._requesters.sweep()
-
     def close(self) -> None:
         """Let go of everybody; what was sent last may still leave."""
         if self._answer_timer is not None:
             self._answer_timer.cancel()
+        for monitor, _ in self._monitors:
+            self._loop.unwatch(monitor)
         for socket in (self._updates, self._requests):
+            socket.disable_monitor()
             self._loop.unwatch(socket)
+        for monitor, _ in self._monitors:
+            monitor.close()
         self._updates.setsockopt(zmq.LINGER, FAREWELL_MS)
         self._sockets.close_one(self._updates)
         self._sockets.close_one(self._requests)
@@ -186,3 +208,41 @@ class Front:
         deadline = self._answers.deadline(now)
         if deadline is not None:
             self._answer_timer = self._loop.at(deadline, self._serve)
+
+    def _on_monitors(self) -> None:
+        for number, (monitor, connected) in enumerate(self._monitors):
+            admission = None if self._admissions is None else self._admissions[number]
+            for _ in range(EVENTS_PER_TURN):
+                event = next_event(monitor)
+                if event is None:
+                    break
+                # Not HANDSHAKE_SUCCEEDED: libzmq does not say of which connection.
+                if event.event == zmq.EVENT_ACCEPTED:
+                    connected.add(event.value)
+                    if admission is not None:
+                        self._admit(admission, event.value)
+                    if connected is self._connected:
+                        self._on_arrival()
+                elif event.event == zmq.EVENT_DISCONNECTED:
+                    connected.discard(event.value)
+                    if admission is not None:
+                        admission.left(event.value)
+                elif self._on_mismatch is not None:
+                    self._on_mismatch()
+        self._on_count()
+        if (
+            self._max_connected is not None
+            and max(len(self._connected), len(self._asking)) > self._max_connected
+        ):
+            self._on_flood()
+
+    def _admit(self, admission: Admission, descriptor: int) -> None:
+        """Take note of a connection, and hang up on one if there are too many: libzmq sees its end and closes it."""
+        peer = peer_of(descriptor)
+        if peer is None:
+            return  # it has left already
+        victim = admission.arrived(descriptor, peer)
+        if victim is not None:
+            hang_up(*victim)
+            if self._on_cut is not None:
+                self._on_cut(str(victim[1]))

@@ -20,7 +20,6 @@ from netmap_actors.runtime_paths import remote_endpoints
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from netmap_actors.bus.door import Doors
     from netmap_actors.bus.loop import Loop
     from netmap_actors.bus.sockets import Sockets
     from netmap_actors.curve_keys import ClientKey
@@ -33,10 +32,10 @@ __all__ = ["CONDITION", "RemoteFront"]
 CONDITION = "remote_subscribers"
 """Shown in status while nobody can come in over TCP although it is configured."""
 BIND_AGAIN = 0.1
-"""Seconds before the first new try to listen."""
+"""Seconds before the first new try to bind; libzmq lets go of a port a little after its socket is closed."""
 BIND_AGAIN_MAX = 5.0
 FLOOD_PAUSE = 5.0
-"""Seconds nobody is let in after there were too many topics."""
+"""Seconds nobody is let in after there were too many."""
 LOG_INTERVAL = 1.0
 """Seconds between two log lines about refusals, whoever knocks how often."""
 
@@ -48,7 +47,6 @@ class RemoteFront:
         self,
         loop: Loop,
         sockets: Sockets,
-        doors: Doors,
         publication: Publication,
         *,
         listen: str,
@@ -62,10 +60,9 @@ class RemoteFront:
     ) -> None:
         """`listen`: tcp://ADDRESS:PORT; snapshots are asked for at the port after it. `curve_dir`: where the keys
         are, empty for plain TCP (the configuration has seen to it that this is loopback). `max_connected`: at each of
-        the two sockets; with more, the newest one of whoever has most is cut off."""
+        the two sockets; with more, all of them are cut off for some seconds."""
         self._loop = loop
         self._sockets = sockets
-        self._doors = doors
         self._publication = publication
         self._endpoints = remote_endpoints(listen)
         self._max_connected = max_connected
@@ -131,9 +128,9 @@ class RemoteFront:
 
     def _on_flood(self) -> None:
         self._log.warning(
-            "too_many_topics", detail="too many topics of remote subscribers: all of them are cut off"
+            "too_many_subscribers", detail="too many remote connections or topics: all of them are cut off"
         )
-        self._degraded(CONDITION, "too many topics: nobody is let in for some seconds")
+        self._degraded(CONDITION, "too many remote connections or topics: nobody is let in for some seconds")
         # Not at once: whoever it was would be back as soon.
         self._shut()
         self._loop.at(self._loop.now() + FLOOD_PAUSE, self._open)
@@ -154,7 +151,6 @@ class RemoteFront:
             self._front = Front(
                 self._loop,
                 self._sockets,
-                self._doors,
                 self._publication,
                 updates=self._endpoints[0],
                 requests=self._endpoints[1],

@@ -368,7 +368,9 @@ class Subscriber:
 
     def _patience(self, end: float | None) -> float:
         """Seconds until something is due."""
-        times = [time for time in (self._reconnection.due(), self._replica.deadline(), end) if time is not None]
+        times = [
+            time for time in (self._reconnection.due(), self._replica.deadline(), end) if time is not None
+        ]
         return max(0.0, min(times) - self._clock.boottime())
 
     def _turn(self) -> bool:
