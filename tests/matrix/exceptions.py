@@ -26,11 +26,54 @@ class Exempt:
     reason: str
     root_only: bool = False
     """Nobody but a daemon of root's could do it anyway."""
+    yet: bool = False
+    """It could be refused, and is not."""
 
 
 _CONDITIONS = tuple(
     f"tell the Supervisor {what} in its own name"
     for what in ("a condition", "a condition of liveness", "a condition of the connection")
+)
+
+_MODES = (
+    "another mode for the node's keys, by chmod", "other times for the node's keys, by utime",
+    "another mode for the configuration, by chmod", "other times for the configuration, by utime",
+    "another owner for the configuration, by chown",
+)  # fmt: skip
+_PATHS = (
+    "connect to another program's unix socket", "connect to another program's datagram socket",
+    "connect to another daemon's admin socket", "send over a datagram socket without connecting",
+)  # fmt: skip
+_BEYOND_TCP = ("connect over MPTCP", "send by TCP fast open", "send over UDP")
+_CONNECTION, _DEV, _PUBLISHER, _HTTP = "control_connection", "dev_control", "publisher", "http_endpoint"
+_VIEW, _SUPERVISOR = "view", "supervisor"
+_READS = (
+    "read the node's keys", "read the embedded server's keys", "read the CURVE secret", "read the configuration",
+    "read the auth key file",
+    "read a file in the home", "read the log file", "list the state directory", "list the home", "list /",
+    "read the node's keys through a link of its own",
+)  # fmt: skip
+_MAKES = (
+    "make a file in the runtime directory", "make a file in the run's own directory",
+    "make a file in the subscribers' directory", "make a file in the state directory", "make a file in the home",
+    "truncate the configuration", *(
+        f"{what} {name}"
+        for name in ("the admin socket", "the publisher's socket", "the updates' socket")
+        for what in ("another socket in the place of",)
+    ),
+    "take the admin socket away", "take the publisher's socket away", "take the updates' socket away",
+)  # fmt: skip
+_CALLS = (
+    "all memory locked", "dumpable again", "capabilities kept over setuid", "free of its parent's death", "inotify",
+    "another personality", "open a vsock socket", "open a kernel event socket", "open an audit socket",
+    "open a netfilter socket", "an attribute on the configuration, by setxattr",
+    "other limits for a sibling, by prlimit",
+    "a signal to a stranger, by F_SETOWN", "type into the view's terminal", "speak netlink",
+)  # fmt: skip
+_SIGNALS = tuple(
+    f"a signal to {who}, by {how}"
+    for who in ("the Supervisor", "a sibling")
+    for how in ("kill", "tgkill", "rt_sigqueueinfo", "pidfd_send_signal")
 )
 
 EXCEPTIONS = (
@@ -45,6 +88,12 @@ EXCEPTIONS = (
         "a process may end itself; it is replaced, and there is no core file",
     ),
     Exempt(
+        ROLES,
+        ("see that a file is there, by stat",),
+        "Landlock has no say about stat(2), which loading a module takes",
+    ),
+    Exempt(ROLES, ("code made at run time",), "mmap(2) of code is how Python loads modules and libraries"),
+    Exempt(
         CHILDREN,
         _CONDITIONS,
         "a child's own conditions are its own to say; they are shown under its name, and go with it",
@@ -55,23 +104,172 @@ EXCEPTIONS = (
         "a child that says that its clock is another one is killed for it, and replaced",
     ),
     Exempt(
-        ("control_connection",),
+        (_CONNECTION,),
         (
             "tell the Supervisor a page to log in in its own name",
             "tell the Supervisor a removal of the node in its own name",
             "tell the Supervisor a new address in its own name",
+            "tell the Supervisor an end of the session in its own name",
+            "show the publisher a peer that is none",
+            "tell liveness of progress",
+            "tell liveness that a map came",
         ),
         "it is the connection that knows this, and nobody else",
     ),
     Exempt(
-        ("liveness",),
+        ("liveness", _PUBLISHER),
         ("tell the Supervisor a verdict in its own name",),
-        "verdicts are its work; a connection that is killed for a wrong one comes back within a second",
+        "verdicts are their work; a connection that is killed for a wrong one comes back within a second",
     ),
     Exempt(
-        ("publisher",),
+        (_PUBLISHER,),
         ("tell the Supervisor figures in its own name",),
         "the figures of `status` about the netmap are what the publisher says of itself",
+    ),
+    Exempt((_CONNECTION,), ("read the node's keys",), "they are its own"),
+    Exempt(
+        (_CONNECTION, _DEV),
+        ("read the embedded server's keys", "read the auth key file"),
+        "one serves with them, the other registers with the key that lies there",
+    ),
+    Exempt((_PUBLISHER,), ("read the CURVE secret",), "it serves remote subscribers with it"),
+    Exempt(
+        (_PUBLISHER, "liveness"),
+        ("make a file in the run's own directory",),
+        "they bind their sockets there, and Landlock lets in to a directory, not to names in it",
+    ),
+    Exempt(
+        (_PUBLISHER,),
+        (
+            "make a file in the subscribers' directory",
+            "take the updates' socket away",
+            "take the publisher's socket away",
+        ),
+        "it makes its sockets anew, and Landlock lets in to a directory, not to names in it",
+    ),
+    Exempt(
+        (_CONNECTION, _DEV),
+        _MODES,
+        "they write files of their own, and Landlock has no say about modes, times and owners (the owner stays)",
+    ),
+    Exempt(
+        (_CONNECTION, _PUBLISHER, _HTTP, _VIEW),
+        _PATHS,
+        "they have unix sockets of the daemon's to connect to; the kernel holds nobody to paths of sockets",
+    ),
+    Exempt(
+        (_CONNECTION, _PUBLISHER, _HTTP, _VIEW, _SUPERVISOR),
+        ("listen on TCP without a bind", "listen on an abstract socket"),
+        "Landlock asks at bind(2) of a port, and listen(2) takes one without; of names it asks who connects",
+    ),
+    Exempt((_CONNECTION,), ("send over UDP", "speak netlink"), "the C library looks names up with them"),
+    Exempt((_PUBLISHER,), ("speak netlink",), "ZeroMQ asks for the machine's addresses before it listens"),
+    Exempt(
+        (_SUPERVISOR,),
+        (*_READS, *_MAKES),
+        "`reload` may name any file, its children's directories are its own, and it makes the runtime directory again",
+    ),
+    Exempt(
+        (_SUPERVISOR,),
+        (
+            "read /etc/shadow",
+            "read /etc/shadow through a link of its own",
+            "read the log file",
+            "append to the log file",
+        ),
+        "it may read anywhere, and write its own log",
+        root_only=True,
+    ),
+    Exempt(
+        (_SUPERVISOR,),
+        (
+            "exec of the interpreter",
+            "fork",
+            *_SIGNALS,
+            *_PATHS,
+            "listen on TCP",
+            "listen on TCP over IPv6",
+            "connect over TCP",
+            "connect over TCP to another address of the machine's",
+            "/proc/PID/maps of the Supervisor",
+            "/proc/PID/fd of the Supervisor",
+        ),
+        "it starts, ends and watches its children, is itself, and gives up only what none of them needs",
+    ),
+    Exempt(
+        (_SUPERVISOR,),
+        (
+            "/proc/PID/environ of the Supervisor",
+            "/proc/PID/auxv of the Supervisor",
+            "/proc/PID/fd of a sibling",
+        ),
+        "its own, of a daemon of root's",
+        root_only=True,
+    ),
+    Exempt(
+        (_VIEW, _SUPERVISOR),
+        ("a log line of the Supervisor's", "a log line in another's name", "a reason of another's end"),
+        "standard error is the log itself, and the view has the same terminal",
+    ),
+    Exempt(
+        (_VIEW,),
+        ("a line without end in the log", "a flood of log lines"),
+        "standard error is the log itself, and the view has the same terminal",
+    ),
+    Exempt(
+        (_PUBLISHER, _HTTP),
+        _MODES,
+        "they let a group in to their sockets, after they have made them",
+        yet=True,
+    ),
+    Exempt(
+        (_PUBLISHER,),
+        ("make a file in the runtime directory", "take the admin socket away"),
+        "it makes the subscribers' directory, which the Supervisor could",
+        yet=True,
+    ),
+    Exempt(
+        (_PUBLISHER, _HTTP, _VIEW, _SUPERVISOR),
+        _BEYOND_TCP,
+        "their sockets are held to families, and could be held to a kind and a protocol",
+        yet=True,
+    ),
+    Exempt(
+        (_CONNECTION,),
+        ("connect over MPTCP", "send by TCP fast open"),
+        "its sockets are held to families, and could be held to protocols; Landlock's ports know neither",
+        yet=True,
+    ),
+    Exempt(
+        (_VIEW, _SUPERVISOR),
+        (*_MODES, *_CALLS),
+        "they have given up a list of calls; a list of what they need would refuse these",
+        yet=True,
+    ),
+    Exempt(
+        (_VIEW,),
+        ("fork",),
+        "it has given up a list of calls; a list of what it needs would refuse this",
+        yet=True,
+    ),
+    Exempt(
+        (_SUPERVISOR,),
+        (
+            "open /dev/ptmx",
+            "open /dev/tty",
+            "open /dev/fuse",
+            "open /dev/net/tun",
+            "/proc/PID/fd of a stranger",
+        ),
+        "it may read anywhere, devices and /proc included",
+        yet=True,
+    ),
+    Exempt(
+        (_SUPERVISOR,),
+        ("open /dev/kvm", "open /dev/vsock"),
+        "it may read anywhere, devices included",
+        root_only=True,
+        yet=True,
     ),
 )
 
@@ -87,13 +285,15 @@ def allowed(role: str, *, root: bool) -> dict[str, str]:
 
 
 def page() -> str:
-    """The table as Markdown."""
-    rows = [
-        f"| {_listed(exempt.orders)}{' (of a daemon of root only)' if exempt.root_only else ''} | {_who(exempt.roles)} "
-        f"| {exempt.reason} |"
-        for exempt in EXCEPTIONS
-    ]
-    return "\n".join(["| what it can still do | who | why |", "| --- | --- | --- |", *rows, ""])
+    """The table as Markdown: what cannot be refused, and what could be and is not."""
+    head = ["| what it can still do | who | why |", "| --- | --- | --- |"]
+    cannot, yet = ([_row(one) for one in EXCEPTIONS if one.yet is which] for which in (False, True))
+    return "\n".join([*head, *cannot, "", "What could be refused, and is not yet:", "", *head, *yet, ""])
+
+
+def _row(exempt: Exempt) -> str:
+    root = " (of a daemon of root only)" if exempt.root_only else ""
+    return f"| {_listed(exempt.orders)}{root} | {_who(exempt.roles)} | {exempt.reason} |"
 
 
 def _listed(orders: Iterable[str]) -> str:

@@ -39,6 +39,7 @@ _HOW = {"over its own socket": "own", "over a new socket": "new", "in its own na
 _LOG = ("a log line in another's name", "a log line of the Supervisor's", "a reason of another's end")
 _ENDS = ("abort, and want a core file", "stop itself")
 _LIVENESS = ("tell liveness of progress", "tell liveness that a map came")
+_FATAL = ("tell the Supervisor a hello in its own name",)
 _LOCKS = ("release the directory locks", "take the directory locks for itself")
 _HEAVY = (
     "nested JSON in the log", "garbage in the log", "a line without end in the log", "a flood of log lines",
@@ -123,7 +124,11 @@ class Matrix:
         self._kernel((*CHILDREN, "view"), kernel)
         self._kernel(("supervisor",), kernel)
         for role in (*ROLES, OUTSIDE):
-            self._batch(role, self._of(role, [name for name in early if name not in kernel]))
+            self._batch(
+                role, self._of(role, [name for name in early if name not in kernel and name not in _FATAL])
+            )
+            # Who says so is ended for it, a moment later.
+            self._batch(role, self._of(role, _FATAL))
             self._locks(role)
             if role == "view":
                 self.counted = self.scene.counters()
@@ -263,9 +268,7 @@ class Matrix:
         marked = [line for line in lines if mark in json.dumps(line)]
         if name in _LOG:
             # As text of whoever wrote it, it is what it is.
-            return any(
-                line.get("actor") != role or line.get("event") in {"stopped", "verdict"} for line in marked
-            )
+            return any(line.get("actor") != role or line.get("event") == "stopped" for line in marked)
         return bool(marked)
 
     def _contradictions(self, roles: Sequence[str], heard: list[str]) -> None:
@@ -302,7 +305,8 @@ class Matrix:
         told: dict[str, list[Outcome]] = {}
         with Watch(self.scene) as watch:
             for role in (*CHILDREN, "view", OUTSIDE):
-                told[role] = list(self.scene.ask(role, _LIVENESS))
+                if role != "control_connection":
+                    told[role] = list(self.scene.ask(role, _LIVENESS))
             # Its next figures, and the ones after, whatever it was told between.
             until = time.monotonic() + 6.0
             while time.monotonic() < until and self.scene.daemon.running() and watch.deadline < 5e6:
@@ -316,6 +320,12 @@ class Matrix:
                     self.cells[outcome.order][role] = Cell(verdict, outcome.detail, outcome.main_thread)
         if watch.deadline > 5e4:
             self._again()
+        # The one that may, and is believed until its next word.
+        for outcome in self.scene.ask("control_connection", _LIVENESS):
+            self.cells[outcome.order]["control_connection"] = Cell(
+                outcome.told, outcome.detail, outcome.main_thread
+            )
+        self._again()
 
     def _again(self) -> None:
         """A new daemon: what was done to this one may show for long."""
@@ -421,7 +431,8 @@ class Matrix:
     def _abort(self) -> None:
         core_pattern = Path("/proc/sys/kernel/core_pattern").read_text()
         for role in (*CHILDREN, "view", "supervisor"):
-            self.scene.come_up() if role != "view" else None
+            if role in CHILDREN:
+                self.scene.come_up()
             outcome = list(self.scene.ask(role, [_ENDS[0]]))[-1]
             self.cells[_ENDS[0]][role] = Cell(
                 ALLOWED if outcome.told == "died" else outcome.told, outcome.detail

@@ -105,18 +105,12 @@ def surprises(matrix: Matrix, role: str, *, root: bool) -> list[str]:
 
 
 @pytest.mark.parametrize("role", ROLES)
-@pytest.mark.xfail(
-    strict=True, reason="confinement covers the files of three actors, and an actor's name proves nothing"
-)
 def test_what_a_process_was_not_given_it_cannot_take(as_started: Matrix, role: str) -> None:
     found = surprises(as_started, role, root=os.geteuid() == 0)
     assert found == [], "\n" + "\n".join(found)
 
 
 @pytest.mark.parametrize("role", ROLES)
-@pytest.mark.xfail(
-    strict=True, reason="confinement covers the files of three actors, and an actor's name proves nothing"
-)
 def test_nor_can_one_of_another_user_than_root(as_another_user: Matrix, role: str) -> None:
     found = surprises(as_another_user, role, root=False)
     assert found == [], "\n" + "\n".join(found)
@@ -149,7 +143,6 @@ def test_every_order_was_given_to_every_process_in_its_main_thread(as_started: M
     assert elsewhere == [], "another thread than the one that gave everything up proves nothing"
 
 
-@pytest.mark.xfail(strict=True, reason="processes go of what is told them in another's name")
 def test_nothing_shows_outside_that_was_refused_inside(as_started: Matrix) -> None:
     assert as_started.harm == []
 
@@ -173,7 +166,6 @@ def test_who_stops_itself_is_replaced(as_started: Matrix) -> None:
     assert all(before != after for before, after in as_started.hung.values())
 
 
-@pytest.mark.xfail(strict=True, reason="the Supervisor and the view may leave a core file")
 def test_nobody_leaves_a_core_file(as_started: Matrix) -> None:
     assert as_started.cores == []
 

@@ -170,8 +170,8 @@ MUTANTS = (
         (
             Edit(
                 f"{_ACTORS}/process/bootstrap.py",
-                "        row, row.permissions(boot)\n    )",
-                "        row, row.permissions(boot)\n    ) if actor != 'liveness' else {}",
+                "    held = confinement.confine(row, row.permissions(boot))\n",
+                "    held = confinement.confine(row, row.permissions(boot)) if actor != 'liveness' else {}\n",
             ),
         ),
         ("tests/system/test_confinement.py::test_no_process_of_root_keeps_a_capability_it_does_not_need",),

@@ -264,7 +264,8 @@ def _abort(facts: Facts) -> None:
     with contextlib.suppress(OSError, ValueError):
         resource.setrlimit(resource.RLIMIT_CORE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
     libc.prctl(_PR_SET_DUMPABLE, 1, 0, 0, 0)
-    os.chdir(facts.place)
+    with contextlib.suppress(OSError):
+        os.chdir(facts.place)
     signal.signal(signal.SIGABRT, signal.SIG_DFL)
     os.abort()
 

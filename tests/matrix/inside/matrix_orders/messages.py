@@ -237,6 +237,8 @@ for _said in SAID:
 def _earlier(facts: Facts) -> None:
     """Or a later one."""
     body = _pb().Degraded(code=mark(facts, "earlier"), text="x", active=True)
+    if own_actor() is None:
+        raise Absent("it has no way to the Supervisor")
     for generation in (facts.generations[facts.role] - 1, facts.generations[facts.role] + 1):
         _own_channel(facts, *forged(facts, facts.role, generation, body))
 
