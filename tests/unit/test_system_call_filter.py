@@ -19,6 +19,7 @@ from netmap_actors.boot import (
     HttpSettings,
     LivenessSettings,
     PublisherSettings,
+    Secrets,
 )
 from netmap_actors.process.seccomp_calls import AARCH64, X86_64, Architecture
 from netmap_actors.process.seccomp_filter import ALLOW, COUNTED, Argument, Rule, program, refusal
@@ -70,6 +71,7 @@ def boot(actor: str, settings: msgspec.Struct) -> Boot:
         parent_pid=1,
         life_fd=3,
         endpoints=Endpoints(**{name: f"ipc:///run/{name}" for name in names}),
+        secrets=Secrets(supervisor="00" * 32),
         settings=msgspec.Raw(msgspec.json.encode(settings)),
     )
 
