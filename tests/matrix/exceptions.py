@@ -44,7 +44,6 @@ _PATHS = (
     "connect to another program's unix socket", "connect to another program's datagram socket",
     "connect to another daemon's admin socket", "send over a datagram socket without connecting",
 )  # fmt: skip
-_BEYOND_TCP = ("connect over MPTCP", "send by TCP fast open", "send over UDP")
 _CONNECTION, _DEV, _PUBLISHER, _HTTP = "control_connection", "dev_control", "publisher", "http_endpoint"
 _VIEW, _SUPERVISOR = "view", "supervisor"
 _READS = (
@@ -64,9 +63,7 @@ _MAKES = (
     "take the admin socket away", "take the publisher's socket away", "take the updates' socket away",
 )  # fmt: skip
 _CALLS = (
-    "all memory locked", "dumpable again", "capabilities kept over setuid", "free of its parent's death", "inotify",
-    "another personality", "open a vsock socket", "open a kernel event socket", "open an audit socket",
-    "open a netfilter socket", "an attribute on the configuration, by setxattr",
+    "dumpable again", "capabilities kept over setuid", "free of its parent's death",
     "other limits for a sibling, by prlimit",
     "a signal to a stranger, by F_SETOWN", "type into the view's terminal", "speak netlink",
 )  # fmt: skip
@@ -126,7 +123,7 @@ EXCEPTIONS = (
         ("tell the Supervisor figures in its own name",),
         "the figures of `status` about the netmap are what the publisher says of itself",
     ),
-    Exempt((_CONNECTION,), ("read the node's keys",), "they are its own"),
+    Exempt((_CONNECTION,), ("read the node's keys",), "they are its own, and sign its sessions"),
     Exempt(
         (_CONNECTION, _DEV),
         ("read the embedded server's keys", "read the auth key file"),
@@ -140,12 +137,8 @@ EXCEPTIONS = (
     ),
     Exempt(
         (_PUBLISHER,),
-        (
-            "make a file in the subscribers' directory",
-            "take the updates' socket away",
-            "take the publisher's socket away",
-        ),
-        "it makes its sockets anew, and Landlock lets in to a directory, not to names in it",
+        ("make a file in the subscribers' directory",),
+        "it binds its sockets there, and Landlock lets in to a directory, not to names in it",
     ),
     Exempt(
         (_CONNECTION, _DEV),
@@ -153,7 +146,7 @@ EXCEPTIONS = (
         "they write files of their own, and Landlock has no say about modes, times and owners (the owner stays)",
     ),
     Exempt(
-        (_CONNECTION, _PUBLISHER, _HTTP, _VIEW),
+        (_CONNECTION, _HTTP, _VIEW),
         _PATHS,
         "they have unix sockets of the daemon's to connect to; the kernel holds nobody to paths of sockets",
     ),
@@ -163,6 +156,11 @@ EXCEPTIONS = (
         "Landlock asks at bind(2) of a port, and listen(2) takes one without; of names it asks who connects",
     ),
     Exempt((_CONNECTION,), ("send over UDP", "speak netlink"), "the C library looks names up with them"),
+    Exempt(
+        (_SUPERVISOR, _VIEW),
+        ("send over UDP",),
+        "they have given up what none of the processes needs, and one does",
+    ),
     Exempt((_PUBLISHER,), ("speak netlink",), "ZeroMQ asks for the machine's addresses before it listens"),
     Exempt(
         (_SUPERVISOR,),
@@ -215,30 +213,6 @@ EXCEPTIONS = (
         (_VIEW,),
         ("a line without end in the log", "a flood of log lines"),
         "standard error is the log itself, and the view has the same terminal",
-    ),
-    Exempt(
-        (_PUBLISHER, _HTTP),
-        _MODES,
-        "they let a group in to their sockets, after they have made them",
-        yet=True,
-    ),
-    Exempt(
-        (_PUBLISHER,),
-        ("make a file in the runtime directory", "take the admin socket away"),
-        "it makes the subscribers' directory, which the Supervisor could",
-        yet=True,
-    ),
-    Exempt(
-        (_PUBLISHER, _HTTP, _VIEW, _SUPERVISOR),
-        _BEYOND_TCP,
-        "their sockets are held to families, and could be held to a kind and a protocol",
-        yet=True,
-    ),
-    Exempt(
-        (_CONNECTION,),
-        ("connect over MPTCP", "send by TCP fast open"),
-        "its sockets are held to families, and could be held to protocols; Landlock's ports know neither",
-        yet=True,
     ),
     Exempt(
         (_VIEW, _SUPERVISOR),

@@ -111,7 +111,7 @@ def _publisher(boot: Boot) -> Permissions:
     ports = _listen_ports(settings.listen)
     return Permissions(
         readable=tuple(readable),
-        writable=(_directory(endpoints.publisher), _directory(endpoints.updates).parent),
+        writable=(_directory(endpoints.publisher), _directory(endpoints.updates)),
         tcp_bind=ports,
         capabilities=_for_group(settings.socket_group) | _for_ports(ports),
     )

@@ -6,6 +6,7 @@ the kernel is told (`seccomp`), which files and addresses lie behind a call (Lan
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING, Final
 
 from netmap_actors.boot import HttpSettings, PublisherSettings, decode_settings
@@ -69,6 +70,13 @@ _PRCTLS: Final = (15, 16, 0x5356_4D41)
 _CLONE_THREAD: Final = 0x1_0000
 _NAMESPACES: Final = 0x7E02_0000
 """CLONE_NEW*: namespaces of its own."""
+_FAST_OPEN: Final = 0x2000_0000
+"""MSG_FASTOPEN (tcp(7))."""
+_SENDING: Final = {"sendto": 3, "sendmsg": 2, "sendmmsg": 3}
+"""Which argument the flags are."""
+_KIND: Final = 0xF
+"""Of a socket's type; the rest are flags (socket(2))."""
+_STREAM, _DATAGRAM, _TCP, _UDP = 1, 2, 6, 17
 _FAMILIES: Final = {"unix": 1, "inet": 2, "inet6": 10, "netlink": 16}
 
 GIVEN_UP: Final = [
@@ -126,6 +134,13 @@ GIVEN_UP: Final = [
     "vhangup",
     "fanotify_init",
     "lookup_dcookie",
+    "personality",
+    "mlockall",
+    "inotify_init",
+    "inotify_init1",
+    "setxattr",
+    "lsetxattr",
+    "fsetxattr",
 ]
 """Nothing the Supervisor, the view or any child ever needs. The children inherit it, and what stands here is refused to
 them before their own filter could count it."""
@@ -138,17 +153,27 @@ def given_up() -> dict[str, Rule]:
         # Processes they start, namespaces they make none; clone3 hides its flags, and the C library then takes clone.
         "clone": Rule(((Argument(0, 0, _NAMESPACES),),), otherwise=refusal()),
         "clone3": Rule(allowed=(), otherwise=refusal(_ENOSYS)),
+        # What any child may make, and they make no other.
+        "socket": dataclasses.replace(_sockets(_FAMILIES, datagrams=True), otherwise=refusal()),
+        **{
+            name: dataclasses.replace(_without(index, _FAST_OPEN), otherwise=refusal())
+            for name, index in _SENDING.items()
+        },
     }
 
 
 def rules(boot: Boot, pid: int) -> dict[str, Rule]:
     """What the actor of this Boot may call once it is up; `pid`: of the process that will be held to it."""
     calls = f"{_EVERYBODYS} {_REMOVING}"
-    if boot.actor not in _FILELESS:
+    if boot.actor in _WRITERS:
         calls += f" {_MODES} {_WRITING}"
+    elif _shares_later(boot):
+        calls += f" {_MODES}"
     found = dict.fromkeys(calls.split(), ANYHOW)
     found |= {
         "ioctl": _one_of(1, _IOCTLS),
+        # To connect along with the first bytes is to connect past Landlock.
+        **{name: _without(index, _FAST_OPEN) for name, index in _SENDING.items()},
         "fcntl": _one_of(1, _FCNTLS),
         "prctl": _one_of(0, _PRCTLS),
         # Python aborts by a signal to itself.
@@ -170,7 +195,11 @@ def rules(boot: Boot, pid: int) -> dict[str, Rule]:
     if "inet6" in families:
         found["ioctl"] = _one_of(1, (*_IOCTLS, *_INTERFACES))
     if families:
-        found |= {"socket": _sockets(families), "connect": ANYHOW, "bind": ANYHOW}
+        found |= {
+            "socket": _sockets(families, datagrams=boot.actor == "control_connection"),
+            "connect": ANYHOW,
+            "bind": ANYHOW,
+        }
     return found
 
 
@@ -181,9 +210,9 @@ def _families(boot: Boot) -> tuple[str, ...]:
             # getaddrinfo asks for our addresses (netlink(7)) and which of them would be used (UDP; RFC 6724).
             return ("unix", "inet", "inet6", "netlink")
         case "publisher":
-            # It makes its front anew; TCP only where other machines are served.
+            # For other machines it makes its front anew; the one for this machine stays as it is.
             listen = decode_settings(boot, PublisherSettings).listen
-            return ("unix", "inet", "inet6", "netlink") if listen else ("unix",)
+            return ("inet", "inet6", "netlink") if listen else ()
         case "http_endpoint":
             # The publisher's sockets, whenever that is a new one; its own address, for as long as that is taken.
             listen = decode_settings(boot, HttpSettings).listen
@@ -192,16 +221,26 @@ def _families(boot: Boot) -> tuple[str, ...]:
             return ()  # liveness and dev_control have the sockets they need
 
 
-def _sockets(families: Iterable[str]) -> Rule:
-    # Of netlink's protocols only routes (NETLINK_ROUTE) are anybody's to ask for.
-    return Rule(
-        tuple(
-            (Argument(0, _FAMILIES[name]), Argument(2, 0))
-            if name == "netlink"
-            else (Argument(0, _FAMILIES[name]),)
-            for name in families
-        )
-    )
+def _shares_later(boot: Boot) -> bool:
+    """Whether it may have to give a socket to a group once it is up: the HTTP endpoint waits for an address."""
+    return boot.actor == "http_endpoint" and decode_settings(boot, HttpSettings).listen.startswith("unix:")
+
+
+def _sockets(families: Iterable[str], *, datagrams: bool) -> Rule:
+    """TCP of the internet's protocols, not what is like it (MPTCP, SCTP); of netlink's the routes alone."""
+    kinds = [(_STREAM, 0), (_STREAM, _TCP), *([(_DATAGRAM, 0), (_DATAGRAM, _UDP)] if datagrams else [])]
+    ways: list[tuple[Argument, ...]] = []
+    for name in families:
+        family = Argument(0, _FAMILIES[name])
+        if name in {"inet", "inet6"}:
+            ways += [(family, Argument(1, kind, _KIND), Argument(2, protocol)) for kind, protocol in kinds]
+        else:
+            ways.append((family, Argument(2, 0)))
+    return Rule(tuple(ways))
+
+
+def _without(index: int, flags: int) -> Rule:
+    return Rule(((Argument(index, 0, flags),),))
 
 
 def _one_of(index: int, values: Iterable[int]) -> Rule:
@@ -209,6 +248,6 @@ def _one_of(index: int, values: Iterable[int]) -> Rule:
 
 
 _WORD: Final = (1 << 64) - 1
-_FILELESS: Final = ("liveness",)
+_WRITERS: Final = ("control_connection", "dev_control")
 _THREADED: Final = ("control_connection",)
 """A lookup of a name is a thread of its own, for it can hang."""

@@ -115,8 +115,9 @@ class Publisher(ActorBase):
 
     @classmethod
     def prepare(cls, boot: Boot) -> None:
-        """Make the key pair for subscribers of other machines: later it may only read it."""
+        """Make the directory of its sockets, and the key pair for subscribers of other machines: later it may not."""
         settings = decode_settings(boot, PublisherSettings)
+        prepare(Path(boot.endpoints.updates.removeprefix("ipc://")).parent, settings.socket_group)
         if settings.listen and settings.curve_dir:
             # What it cannot make now it tells of when it listens.
             with contextlib.suppress(ConfigurationError, OSError):
@@ -126,7 +127,6 @@ class Publisher(ActorBase):
         endpoints, settings = self.boot.endpoints, self._settings
         # libzmq ends the process when it cannot accept for want of a descriptor; each subscriber needs two.
         allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-        prepare(Path(endpoints.updates.removeprefix("ipc://")).parent, settings.socket_group)
         self._intake = self.sockets.pull_bind(
             endpoints.publisher, max_size=settings.max_map_response + 4096, hwm=INTAKE_HWM
         )
