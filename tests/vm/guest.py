@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from tests.vm.image import Image
     from tests.vm.network import Network
 
-__all__ = ["Entry", "Guest", "Sleep"]
+__all__ = ["EVENT_LIMIT", "Entry", "Guest", "Sleep"]
 
 BOOT_LIMIT = 600.0
 SILENT = 20.0
