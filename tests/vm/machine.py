@@ -178,9 +178,14 @@ class Machine:
 
     def heard(self) -> list[dict[str, Any]]:
         """What the subscriber was told since the last call."""
-        text = self.guest.out(f"tail -n +{self._watched + 1} /srv/watch.jsonl")
-        lines = [json.loads(line) for line in text.splitlines()]
-        self._watched += len(lines)
+        text = self.guest.run(f"tail -c +{self._watched + 1} /srv/watch.jsonl").stdout
+        # The last line may not be whole yet.
+        whole, end, _rest = text.rpartition("\n")
+        self._watched += len((whole + end).encode())
+        lines = []
+        for line in filter(None, whole.split("\n")):
+            assert line.startswith("{"), f"not a line of `watch --json`: {line[:200]!r}"
+            lines.append(json.loads(line))
         self._last_state = next((line["state"] for line in reversed(lines)), self._last_state)
         return lines
 
