@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from typing import TYPE_CHECKING
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from netmap_actors.subscriber import Subscriber
@@ -66,6 +66,7 @@ def test_silence_is_one_each_time_it_lasts_so_long() -> None:
     assert moments == list(range(10, 100, 10))
 
 
+@example([(1.0, True, None), (9.0, False, None), (1.0, False, None)])
 @given(
     st.lists(
         st.tuples(st.floats(0.0, 30.0), st.booleans(), st.sampled_from([None, HERE, THERE])), max_size=50

@@ -33,15 +33,15 @@ class Reconnection:
 
     def due(self) -> float:
         """When to look although nothing has come. While words come, each of them is a reason to look."""
-        return self._heard_at + CONNECT_AGAIN
+        return max(self._heard_at, self._looked_at) + CONNECT_AGAIN
 
     def wants_look(self, now: float) -> bool:
         """Whether it is time for `look`: once in CONNECT_AGAIN seconds, whatever happens."""
-        return now - self._looked_at >= CONNECT_AGAIN or now >= self.due()
+        return now - self._looked_at >= CONNECT_AGAIN
 
     def look(self, now: float, place: Place, epoch: int) -> bool:
         """Whether to connect anew. `epoch`: the publisher process that was heard of last."""
-        quiet = now >= self.due()
+        quiet = now - self._heard_at >= CONNECT_AGAIN
         # With another epoch it was libzmq that has found who is there now.
         elsewhere = None not in {place, self._place} and place != self._place and epoch == self._epoch
         self._looked_at = now
