@@ -228,7 +228,7 @@ ROWS: Final[dict[str, Row]] = {
             _publisher,
             files="its own sockets; reads the CURVE keys when it listens for other machines, the user database when a "
             "group is to be let in",
-            network="listens on the two ports of `publish.listen`",
+            network="listens on the two ports of `subscribers.listen`",
             families=_where_it_listens,
             max_files=65_536,
         ),
