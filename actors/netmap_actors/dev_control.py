@@ -39,7 +39,8 @@ class DevControl(ActorBase):
 
     @classmethod
     def prepare(cls, boot: Boot) -> None:
-        """Make the directory it may write to; what is in the way is told when the state is read."""
+        """Make the server's directory should it be gone: later what is around it is out of reach."""
+        # What it cannot make now its store tells of.
         with contextlib.suppress(OSError):
             Path(decode_settings(boot, DevControlSettings).state_dir).mkdir(
                 0o700, parents=True, exist_ok=True

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from netmap_actors.process import landlock
 from tests.availability import unavailable
 from tests.system.test_privileges import limits, pids
 from tests.waiting import wait_for
@@ -68,3 +69,18 @@ def test_no_process_has_a_secret_in_its_environment(daemon: Callable[..., Daemon
         assert key.encode() not in held
         assert password.encode() not in held
     assert wait_for(running.status, 10.0, "a status")["netmap"]["state"] == "fresh"
+
+
+def test_status_tells_what_holds_each_process(daemon: Callable[..., Daemon]) -> None:
+    running = daemon()
+    running.wait_fresh()
+    status = running.wait_status(
+        lambda status: all(row["confinement"] for row in status["actors"]), what="a word from every process"
+    )
+    told = {row["name"]: row["confinement"] for row in status["actors"]}
+    assert set(told) == {"supervisor", "dev_control", "publisher", "liveness", "control_connection"}
+    for name, held in told.items():
+        assert held["landlock"] == landlock.version(), name
+        assert held["capabilities"] == (1 if name == "supervisor" and os.geteuid() == 0 else 0), name
+    left = [list(landlock.missing(landlock.version()))] if landlock.missing(landlock.version()) else []
+    assert [event["left_open"] for event in running.events("not_confined")] == left

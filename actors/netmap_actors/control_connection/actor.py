@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import random
 import secrets
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from netmap_actors.boot import ConnectionSettings, decode_settings
@@ -22,7 +21,7 @@ from netmap_actors.control.register import Registrar, RegistrationPolicy
 from netmap_actors.control.session import ControlSession, Identity, SessionLimits
 from netmap_actors.control_connection.control_key import ControlKey
 from netmap_actors.control_connection.errands import Errands
-from netmap_actors.control_connection.node_state import NodeState, new_node_key
+from netmap_actors.control_connection.node_state import NodeState, make_directory, new_node_key
 from netmap_actors.control_connection.reports import Reports
 from netmap_actors.control_connection.words import word_for
 from netmap_actors.errors import ConfigurationError, RemoteProtocolError
@@ -85,11 +84,10 @@ class ControlConnection(ActorBase):
 
     @classmethod
     def prepare(cls, boot: Boot) -> None:
-        """Make the directory it may write to; what is in the way is told when the state is read."""
+        """Make the node's directory should it be gone: later what is around it is out of reach."""
+        # What it cannot make now it tells of when it looks for the node.
         with contextlib.suppress(OSError):
-            Path(decode_settings(boot, ConnectionSettings).state_dir).mkdir(
-                0o700, parents=True, exist_ok=True
-            )
+            make_directory(decode_settings(boot, ConnectionSettings))
 
     def setup(self) -> None:
         return_large_blocks()

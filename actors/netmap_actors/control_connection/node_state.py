@@ -23,10 +23,15 @@ if TYPE_CHECKING:
     from netmap_actors.boot import ConnectionSettings
     from netmap_actors.protocol.keys import MachineKey
 
-__all__ = ["NODE_FILE", "REGISTRATION_FILE", "NodeState", "new_node_key"]
+__all__ = ["NODE_FILE", "REGISTRATION_FILE", "NodeState", "make_directory", "new_node_key"]
 
 NODE_FILE = "node.json"
 REGISTRATION_FILE = "registration.json"
+
+
+def make_directory(settings: ConnectionSettings) -> None:
+    """The directory of a control URL, 0700. Raises OSError."""
+    Path(settings.state_dir).mkdir(mode=0o700, parents=True, exist_ok=True)
 
 
 def new_node_key() -> NodePrivate:
@@ -41,7 +46,7 @@ class NodeState:
         """Raises ConfigurationError; a file that cannot be used is left as it is."""
         directory = Path(settings.state_dir)
         try:
-            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_directory(settings)
         except OSError as error:
             raise ConfigurationError(
                 f"cannot use {directory}: {error.strerror}; choose another --state-dir"
