@@ -9,9 +9,11 @@ import ctypes
 import os
 import resource
 import signal
+import stat
 from typing import TYPE_CHECKING
 
 from netmap_actors.process import capabilities, landlock
+from netmap_actors.process.permissions import for_interpreter
 
 if TYPE_CHECKING:
     from netmap_actors.process.permissions import Permissions, Row
@@ -79,9 +81,10 @@ def confine(row: Row, allowed: Permissions) -> dict[str, int]:
     """
     forbid_new_privileges()
     resource.setrlimit(resource.RLIMIT_MSGQUEUE, (0, 0))
-    if row.max_file_size is not None:
+    # Where our own output is a file, as when somebody starts us by hand, the log has to grow.
+    if row.max_file_size is not None and not stat.S_ISREG(os.fstat(2).st_mode):
         _lower(resource.RLIMIT_FSIZE, row.max_file_size)
-    kept = capabilities.keep_only(allowed.capabilities, for_children=row.executes)
+    kept = capabilities.keep_only(allowed.capabilities | for_interpreter(), for_children=row.executes)
     return {"landlock": landlock.confine(allowed), "capabilities": len(kept)}
 
 

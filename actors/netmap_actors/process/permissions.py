@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
     from netmap_actors.boot import Boot
 
-__all__ = ["DEV_CLIENTS", "HTTP_CLIENTS", "ROWS", "Permissions", "Row", "RunPlaces"]
+__all__ = ["DEV_CLIENTS", "HTTP_CLIENTS", "ROWS", "Permissions", "Row", "RunPlaces", "for_interpreter"]
 
 _FILES: Final = 256
 """Open files and sockets: some thirty are the loop's and ZeroMQ's."""
@@ -327,8 +328,13 @@ def _for_ports(ports: Iterable[int]) -> frozenset[str]:
     return frozenset({"net_bind_service"}) if any(0 < port < 1024 for port in ports) else frozenset()
 
 
+def for_interpreter() -> frozenset[str]:
+    """What any process needs so that modules can still be loaded: Python may lie in a home that is not its user's."""
+    return _for_reading(Path(place) for place in (sys.prefix, sys.base_prefix, __file__))
+
+
 def _for_reading(paths: Iterable[Path]) -> frozenset[str]:
-    """Root without capabilities reads what its owner, root, may; a key of somebody else needs one."""
+    """A user without capabilities reads what its owner may, and what everybody may; anything else needs one."""
     return frozenset({"dac_read_search"}) if not all(map(_readable_by_mode, paths)) else frozenset()
 
 
