@@ -57,7 +57,7 @@ def test_a_probe_counts_only_while_the_socket_is_read(server: RunningServer, tmp
     with running_connection(settings(server, tmp_path)) as process:
         process.next_map()
         process.next("stage_entered", stage="map")
-        filler = json.dumps({"Domain": "x" * 200_000})
+        filler = json.dumps({"Domain": "x", "Filler": "x" * 200_000})
         for _ in range(200):
             server.raw(filler)
         process.next_word("progress", paused=True)
@@ -77,7 +77,7 @@ def test_a_probe_into_silence_is_not_answered_by_a_pause_that_is_over(
     with running_connection(settings(server, tmp_path)) as process:
         process.next_map()
         process.next("stage_entered", stage="map")
-        filler = json.dumps({"Domain": "x" * 200_000})
+        filler = json.dumps({"Domain": "x", "Filler": "x" * 200_000})
         for _ in range(200):
             server.raw(filler)
         process.next_word("progress", paused=True)

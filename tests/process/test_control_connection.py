@@ -131,7 +131,7 @@ def test_it_speaks_https_with_a_ca_of_ones_own(house: House, tmp_path: Path) -> 
         with house.connection(control_url=url, ca_file=str(pem)) as process:
             process.next_map()
             for number in range(2, 12):
-                house.server.raw(json.dumps({"Domain": "x" * 500_000}))
+                house.server.raw(json.dumps({"Domain": "x", "Filler": "x" * 500_000}))
                 header, body = process.next_map()
                 assert (header.number, len(body) > 500_000) == (number, True)
         with house.connection(2, control_url=url) as process:
@@ -189,7 +189,7 @@ def test_bytes_that_are_no_map_response_move_nothing(house: House) -> None:
 def test_a_publisher_that_takes_nothing_stops_the_reading_and_loses_nothing(house: House) -> None:
     with house.connection(silence_timeout=1.0) as process:
         process.next_map()
-        filler = json.dumps({"Domain": "x" * 200_000})
+        filler = json.dumps({"Domain": "x", "Filler": "x" * 200_000})
         for _ in range(200):
             house.server.raw(filler)
         progress = process.next_word("progress", paused=True)

@@ -143,7 +143,7 @@ def test_it_takes_the_files_it_may_have_and_tells_for_how_many_clients_there_is_
             limits_now = Path(f"/proc/{server.process.pid}/limits").read_text()
             assert int(limits_now.partition("Max open files")[2].split()[0]) == soft
             wait_for(functools.partial(says_all, log), 5.0, "it says all it has to say")
-            assert ('"room_for_clients": 236' in log.read_text()) is told
+            assert ('"room_for_clients":236' in log.read_text()) is told
 
 
 def says_all(log: Path) -> bool:

@@ -68,7 +68,7 @@ def test_a_publisher_takes_peers_from_nobody_but_the_connection() -> None:
 
 
 def test_a_child_gives_no_orders(daemon) -> None:  # noqa: F811
-    daemon.behave("publisher", "later order")
+    daemon.behave("control_connection", "later order")
     daemon.up()
     (daemon.place / "go").touch()
     told = daemon.wait_event("degraded", code="ordered")
