@@ -15,7 +15,7 @@ from netmap_actors.subscriber.netmap_view import Contents
 ACTORS = Path(__file__).parents[2] / "actors" / "netmap_actors"
 ONLY_GROW = {
     "answers_completed", "answers_stalled", "bad_map_responses", "connections_refused", "dev_control_changes",
-    "dev_control_connections_refused", "dropped", "gaps", "http_requests", "http_requests_failed",
+    "dev_control_connections_refused", "dropped", "foreign_words", "gaps", "http_requests", "http_requests_failed",
     "http_requests_refused", "liveness_words_lost", "requests_refused", "slices", "suppressed", "unknown_ids",
 }  # fmt: skip
 """What an actor counts from its start on: each a sum, and never set back."""
