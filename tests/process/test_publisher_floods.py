@@ -237,7 +237,7 @@ def test_f60_a_thousand_connections(files: int) -> None:
 
 
 def test_f60_tens_of_thousands_of_subscriptions(publisher) -> None:
-    facts = withstand(publisher, "many_subscriptions", mebibytes=64)
+    facts = withstand(publisher, "many_subscriptions", mebibytes=UNREAPED)
     assert facts["subscriptions"] >= SUBSCRIPTIONS
 
 
