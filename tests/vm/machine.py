@@ -133,7 +133,9 @@ class Machine:
     def watch(self) -> None:
         """Start the subscriber; what it hears is kept in a file."""
         self.guest.run(
+            f"systemctl reset-failed {WATCHER} 2>/dev/null; "
             f"systemd-run --quiet --unit={WATCHER} --property=StandardOutput=append:/srv/watch.jsonl "
+            "--property=StandardError=journal "
             f"{PROGRAM} watch --json --runtime-dir {RUNTIME_DIR}"
         )
 
@@ -161,6 +163,8 @@ class Machine:
         if self.show("ActiveState")["ActiveState"] in {"failed", "inactive"}:
             self.guest.run(f"systemctl reset-failed {UNIT}; systemctl start {UNIT}", limit=START_LIMIT)
         self.wait_fresh()
+        if self.show("ActiveState", unit=WATCHER)["ActiveState"] != "active":
+            self.watch()
         self.heard()
 
     def wait_fresh(self, limit: float = START_LIMIT) -> dict[str, Any]:
@@ -195,6 +199,7 @@ class Machine:
         return self._last_state
 
     def watcher_pid(self) -> int:
+        """Of the subscriber; 0 when it has ended."""
         return int(self.show("MainPID", unit=WATCHER)["MainPID"])
 
     # --- faults -----------------------------------------------------------------------------------------------
