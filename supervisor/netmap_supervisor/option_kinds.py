@@ -283,12 +283,18 @@ class Duration(Written):
 def show_duration(seconds: float) -> str:
     """The shortest exact way to write it: 90 -> "90s", 600 -> "10m", 0.25 -> "250ms"."""
     if 0 < seconds < 1:
-        return f"{seconds * 1000:g}ms"
+        return f"{_digits(seconds * 1000)}ms"
     # A bigger unit only where it is whole and more than two of it: everybody says 120s.
     for unit in ("d", "h", "m"):
         if seconds > 2 * _UNITS[unit] and seconds % _UNITS[unit] == 0:
             return f"{seconds / _UNITS[unit]:g}{unit}"
-    return f"{seconds:g}s"
+    return f"{_digits(seconds)}s"
+
+
+def _digits(number: float) -> str:
+    """As few as name this number and no other."""
+    short = f"{number:g}"
+    return short if float(short) == number else repr(number)
 
 
 @dataclasses.dataclass(frozen=True)

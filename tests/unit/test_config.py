@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from netmap_supervisor import option_kinds as kinds
@@ -424,6 +424,8 @@ JUNK = st.recursive(
 )
 
 
+@example("probe_interval", 10.96875)
+@example("silence_timeout", "90.0000001s")
 @given(st.sampled_from(sorted(OPTIONS)), JUNK)
 def test_no_value_makes_an_option_fail_in_another_way_than_its_own(name: str, junk: object) -> None:
     kind = OPTIONS[name].kind
