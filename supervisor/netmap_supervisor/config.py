@@ -285,8 +285,11 @@ def _defaults(
         credential = Path(directory) / _CREDENTIAL
         where = "$CREDENTIALS_DIRECTORY"
         try:
-            if credential.is_file():
+            # Not is_file: from Python 3.14 on it says no where it cannot tell.
+            if stat.S_ISREG(credential.stat().st_mode):
                 reading.take(option("auth_key"), f"file:{credential}", working_directory(), where)
+        except (FileNotFoundError, NotADirectoryError):
+            pass  # there is none
         except OSError as error:
             reading.complain(where, f"cannot look for {credential}: {error.strerror}")
     return reading.found
