@@ -189,9 +189,9 @@ def _unix(_: object) -> frozenset[str]:
 
 
 def _where_it_listens(boot: Boot) -> frozenset[str]:
-    """The publisher renews its front; TCP only where other machines are served."""
+    """For other machines the publisher makes its front anew; the one for this machine stays as it is."""
     listen = decode_settings(boot, PublisherSettings).listen
-    return frozenset({"unix", "inet", "inet6", "netlink"}) if listen else frozenset({"unix"})
+    return frozenset({"inet", "inet6", "netlink"}) if listen else frozenset()
 
 
 def _http_families(boot: Boot) -> frozenset[str]:
@@ -246,7 +246,7 @@ ROWS: Final[dict[str, Row]] = {
             _dev_control,
             files="writes the embedded server's directory below the state directory",
             network="serves on a socket it is handed",
-            families=_unix,
+            families=_none,
             max_files=_FILES + DEV_CLIENTS,
             max_file_size=64 * _MIB,
         ),

@@ -9,7 +9,8 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, Final
 
-from netmap_actors.boot import HttpSettings, PublisherSettings, decode_settings
+from netmap_actors.boot import HttpSettings, decode_settings
+from netmap_actors.process.permissions import ROWS
 from netmap_actors.process.seccomp_filter import ANYHOW, NEVER, Argument, Rule, refusal
 
 if TYPE_CHECKING:
@@ -164,8 +165,9 @@ def given_up() -> dict[str, Rule]:
 
 def rules(boot: Boot, pid: int) -> dict[str, Rule]:
     """What the actor of this Boot may call once it is up; `pid`: of the process that will be held to it."""
+    row = ROWS[boot.actor]
     calls = f"{_EVERYBODYS} {_REMOVING}"
-    if boot.actor in _WRITERS:
+    if row.max_file_size:
         calls += f" {_MODES} {_WRITING}"
     elif _shares_later(boot):
         calls += f" {_MODES}"
@@ -188,10 +190,10 @@ def rules(boot: Boot, pid: int) -> dict[str, Rule]:
         # Its flags lie in memory, where no filter sees them; the C library then takes clone.
         "clone3": Rule(allowed=(), otherwise=refusal(_ENOSYS)),
         "clone": Rule(((Argument(0, _CLONE_THREAD, _CLONE_THREAD | _NAMESPACES),),))
-        if boot.actor in _THREADED
+        if row.threads
         else NEVER,
     }
-    families = _families(boot)
+    families = row.families(boot)
     if "inet6" in families:
         found["ioctl"] = _one_of(1, (*_IOCTLS, *_INTERFACES))
     if families:
@@ -201,24 +203,6 @@ def rules(boot: Boot, pid: int) -> dict[str, Rule]:
             "bind": ANYHOW,
         }
     return found
-
-
-def _families(boot: Boot) -> tuple[str, ...]:
-    """Of the sockets it makes once it is up."""
-    match boot.actor:
-        case "control_connection":
-            # getaddrinfo asks for our addresses (netlink(7)) and which of them would be used (UDP; RFC 6724).
-            return ("unix", "inet", "inet6", "netlink")
-        case "publisher":
-            # For other machines it makes its front anew; the one for this machine stays as it is.
-            listen = decode_settings(boot, PublisherSettings).listen
-            return ("inet", "inet6", "netlink") if listen else ()
-        case "http_endpoint":
-            # The publisher's sockets, whenever that is a new one; its own address, for as long as that is taken.
-            listen = decode_settings(boot, HttpSettings).listen
-            return ("unix",) if listen.startswith("unix:") else ("unix", "inet", "inet6")
-        case _:
-            return ()  # liveness and dev_control have the sockets they need
 
 
 def _shares_later(boot: Boot) -> bool:
@@ -248,6 +232,3 @@ def _one_of(index: int, values: Iterable[int]) -> Rule:
 
 
 _WORD: Final = (1 << 64) - 1
-_WRITERS: Final = ("control_connection", "dev_control")
-_THREADED: Final = ("control_connection",)
-"""A lookup of a name is a thread of its own, for it can hang."""
