@@ -198,7 +198,7 @@ def rules(boot: Boot, pid: int) -> dict[str, Rule]:
         found["ioctl"] = _one_of(1, (*_IOCTLS, *_INTERFACES))
     if families:
         found |= {
-            "socket": _sockets(families, datagrams=boot.actor == "control_connection"),
+            "socket": _sockets(families, datagrams=row.threads),
             "connect": ANYHOW,
             "bind": ANYHOW,
         }
