@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from netmap_supervisor.status import NetmapStatus
+
 __all__ = ["Notifier"]
 
 
@@ -28,6 +30,7 @@ class Notifier:
             self._socket.setblocking(False)
         self.lost = 0
         """Words the manager did not take."""
+        self._shown: tuple[str, int] | None = None
         self.watchdog_interval = _watchdog_interval(environment)
         """Seconds between two WATCHDOG=1, half of what is allowed; None for no watchdog."""
 
@@ -39,6 +42,14 @@ class Notifier:
     def extend_timeout(self, seconds: float) -> None:
         """While it starts or stops: wait so long for the next word of this kind, whatever the unit allows."""
         self.send(EXTEND_TIMEOUT_USEC=str(int(seconds * 1e6)))
+
+    def show(self, netmap: NetmapStatus, *, again: bool) -> None:
+        """The line of `systemctl status`; `again`: also when nothing but the age of the last map is another."""
+        if self._socket is None or (not again and self._shown == (netmap.state, netmap.peers)):
+            return
+        self._shown = netmap.state, netmap.peers
+        age = "no map yet" if netmap.age_s is None else f"last map {netmap.age_s:.0f} s ago"
+        self.send(STATUS=f"{netmap.state}, {netmap.peers} peers, {age}")
 
     def send(self, **words: str) -> None:
         """`send(READY="1", STATUS="…")`. Never blocks."""

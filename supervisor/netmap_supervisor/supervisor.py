@@ -333,10 +333,12 @@ class Supervisor(pykka.ThreadingActor):
                         self._routes.look()
                 case Up():
                     self.event("info", "up", {})
-                    self._notifier.send(READY="1", STATUS=self._status_line())
+                    self._notifier.send(READY="1")
                 case Exit(code, why):
                     self._finish(code, why)
                     return
+        if self._notifier.active:
+            self._notifier.show(self.report().netmap, again=False)
         self._arm()
 
     def _arm(self) -> None:
@@ -471,7 +473,7 @@ class Supervisor(pykka.ThreadingActor):
         with contextlib.suppress(OSError), Path("/proc/self/statm").open("rb") as file:
             self._own.rss_bytes = int(file.read().split()[1]) * _PAGE
         if self._notifier.active:
-            self._notifier.send(STATUS=self._status_line())
+            self._notifier.show(self.report().netmap, again=True)
             if not self._core.was_up and not self._core.stopping:
                 self._notifier.extend_timeout(START_EXTENSION)
 
@@ -480,11 +482,6 @@ class Supervisor(pykka.ThreadingActor):
         self._on_deadline()
         if not self.actor_stopped.is_set():
             self._notifier.send(WATCHDOG="1")
-
-    def _status_line(self) -> str:
-        netmap = self.report().netmap
-        age = "no map yet" if netmap.age_s is None else f"last map {netmap.age_s:.0f} s ago"
-        return f"{netmap.state}, {netmap.peers} peers, {age}"
 
 
 def _time_namespace() -> str:
