@@ -26,8 +26,6 @@ class Exempt:
     reason: str
     root_only: bool = False
     """Nobody but a daemon of root's could do it anyway."""
-    yet: bool = False
-    """It could be refused, and is not."""
 
 
 _CONDITIONS = tuple(
@@ -35,42 +33,27 @@ _CONDITIONS = tuple(
     for what in ("a condition", "a condition of liveness", "a condition of the connection")
 )
 
-_MODES = (
-    "another mode for the node's keys, by chmod", "other times for the node's keys, by utime",
-    "another mode for the configuration, by chmod", "other times for the configuration, by utime",
-    "another owner for the configuration, by chown",
-)  # fmt: skip
-_PATHS = (
-    "connect to another program's unix socket", "connect to another program's datagram socket",
-    "connect to another daemon's admin socket", "send over a datagram socket without connecting",
-)  # fmt: skip
+_PATHS = ("connect to another program's unix socket", "connect to another daemon's admin socket")
+_DATAGRAMS = (
+    "connect to another program's datagram socket",
+    "send over a datagram socket without connecting",
+)
 _CONNECTION, _DEV, _PUBLISHER, _HTTP = "control_connection", "dev_control", "publisher", "http_endpoint"
 _VIEW, _SUPERVISOR = "view", "supervisor"
 _READS = (
     "read the node's keys", "read the embedded server's keys", "read the CURVE secret", "read the configuration",
     "read the auth key file",
-    "read a file in the home", "read the log file", "list the state directory", "list the home", "list /",
-    "read the node's keys through a link of its own",
+    "read a file in the home", "read the log file", "list the state directory", "list the home",
 )  # fmt: skip
 _MAKES = (
     "make a file in the runtime directory", "make a file in the run's own directory",
     "make a file in the subscribers' directory", "make a file in the state directory", "make a file in the home",
-    "truncate the configuration", *(
-        f"{what} {name}"
-        for name in ("the admin socket", "the publisher's socket", "the updates' socket")
-        for what in ("another socket in the place of",)
-    ),
     "take the admin socket away", "take the publisher's socket away", "take the updates' socket away",
-)  # fmt: skip
-_CALLS = (
-    "dumpable again", "capabilities kept over setuid", "free of its parent's death",
-    "other limits for a sibling, by prlimit",
-    "a signal to a stranger, by F_SETOWN", "type into the view's terminal", "speak netlink",
 )  # fmt: skip
 _SIGNALS = tuple(
     f"a signal to {who}, by {how}"
     for who in ("the Supervisor", "a sibling")
-    for how in ("kill", "tgkill", "rt_sigqueueinfo", "pidfd_send_signal")
+    for how in ("kill", "pidfd_send_signal")
 )
 
 EXCEPTIONS = (
@@ -141,31 +124,32 @@ EXCEPTIONS = (
         "it binds its sockets there, and Landlock lets in to a directory, not to names in it",
     ),
     Exempt(
-        (_CONNECTION, _DEV),
-        _MODES,
-        "they write files of their own, and Landlock has no say about modes, times and owners (the owner stays)",
-    ),
-    Exempt(
         (_CONNECTION, _HTTP, _VIEW),
         _PATHS,
         "they have unix sockets of the daemon's to connect to; the kernel holds nobody to paths of sockets",
     ),
     Exempt(
-        (_CONNECTION, _PUBLISHER, _HTTP, _VIEW, _SUPERVISOR),
+        (_CONNECTION, _HTTP),
+        _DATAGRAMS,
+        "the C library asks for an interface's number through such a socket, and nobody is held to paths of sockets",
+    ),
+    Exempt(
+        (_CONNECTION, _PUBLISHER, _HTTP, _SUPERVISOR),
         ("listen on TCP without a bind",),
         "Landlock asks at bind(2) of a port, and listen(2) takes one without",
     ),
     Exempt(
-        (_CONNECTION, _HTTP, _VIEW, _SUPERVISOR),
+        (_CONNECTION, _HTTP, _SUPERVISOR),
         ("listen on an abstract socket",),
         "of abstract names Landlock asks who connects, not who listens",
     ),
     Exempt((_CONNECTION,), ("send over UDP", "speak netlink"), "the C library looks names up with them"),
     Exempt(
-        (_SUPERVISOR, _VIEW),
+        (_SUPERVISOR,),
         ("send over UDP",),
-        "they have given up what none of the processes needs, and one does",
+        "a filter is inherited: what one of its children needs it cannot give up, and the connection looks names up",
     ),
+    Exempt((_SUPERVISOR,), ("speak netlink",), "it asks the kernel for the ways to the control server"),
     Exempt((_PUBLISHER,), ("speak netlink",), "ZeroMQ asks for the machine's addresses before it listens"),
     Exempt(
         (_SUPERVISOR,),
@@ -174,13 +158,8 @@ EXCEPTIONS = (
     ),
     Exempt(
         (_SUPERVISOR,),
-        (
-            "read /etc/shadow",
-            "read /etc/shadow through a link of its own",
-            "read the log file",
-            "append to the log file",
-        ),
-        "it may read anywhere, and write its own log",
+        ("read /etc/shadow", "append to the log file"),
+        "`reload` may name any file, and the log lies beside the directory it makes again",
         root_only=True,
     ),
     Exempt(
@@ -190,6 +169,7 @@ EXCEPTIONS = (
             "fork",
             *_SIGNALS,
             *_PATHS,
+            *_DATAGRAMS,
             "listen on TCP",
             "listen on TCP over IPv6",
             "connect over TCP",
@@ -197,14 +177,14 @@ EXCEPTIONS = (
             "/proc/PID/maps of the Supervisor",
             "/proc/PID/fd of the Supervisor",
         ),
-        "it starts, ends and watches its children, is itself, and gives up only what none of them needs",
+        "it starts, ends and watches its children, is itself, tells the service manager, and gives up nothing that one "
+        "of them needs",
     ),
     Exempt(
         (_SUPERVISOR,),
         (
             "/proc/PID/environ of the Supervisor",
             "/proc/PID/auxv of the Supervisor",
-            "/proc/PID/fd of a sibling",
         ),
         "its own, of a daemon of root's",
         root_only=True,
@@ -218,37 +198,6 @@ EXCEPTIONS = (
         (_VIEW,),
         ("a line without end in the log", "a flood of log lines"),
         "standard error is the log itself, and the view has the same terminal",
-    ),
-    Exempt(
-        (_VIEW, _SUPERVISOR),
-        (*_MODES, *_CALLS),
-        "they have given up a list of calls; a list of what they need would refuse these",
-        yet=True,
-    ),
-    Exempt(
-        (_VIEW,),
-        ("fork",),
-        "it has given up a list of calls; a list of what it needs would refuse this",
-        yet=True,
-    ),
-    Exempt(
-        (_SUPERVISOR,),
-        (
-            "open /dev/ptmx",
-            "open /dev/tty",
-            "open /dev/fuse",
-            "open /dev/net/tun",
-            "/proc/PID/fd of a stranger",
-        ),
-        "it may read anywhere, devices and /proc included",
-        yet=True,
-    ),
-    Exempt(
-        (_SUPERVISOR,),
-        ("open /dev/kvm", "open /dev/vsock"),
-        "it may read anywhere, devices included",
-        root_only=True,
-        yet=True,
     ),
 )
 
@@ -272,10 +221,9 @@ def allowed(role: str, *, root: bool) -> dict[str, str]:
 
 
 def page() -> str:
-    """The table as Markdown: what cannot be refused, and what could be and is not."""
+    """The table as Markdown."""
     head = ["| what it can still do | who | why |", "| --- | --- | --- |"]
-    cannot, yet = ([_row(one) for one in EXCEPTIONS if one.yet is which] for which in (False, True))
-    return "\n".join([*head, *cannot, "", "What could be refused, and is not yet:", "", *head, *yet, ""])
+    return "\n".join([*head, *map(_row, EXCEPTIONS), ""])
 
 
 def _row(exempt: Exempt) -> str:

@@ -177,7 +177,9 @@ class Matrix:
                             )
                             left[role].remove(outcome.order)
                         return
-                    self.cells[outcome.order][role] = Cell(outcome.told, outcome.detail, outcome.main_thread)
+                    self.cells[outcome.order][role] = Cell(
+                        self._told(outcome), outcome.detail, outcome.main_thread
+                    )
                     left[role].remove(outcome.order)
 
         threads = [threading.Thread(target=give, args=(role,)) for role in roles]
@@ -188,6 +190,11 @@ class Matrix:
         self._contradictions(roles, self.scene.others_heard())
         for role, rest in left.items():
             self._batch(role, rest)
+
+    def _told(self, outcome: Outcome) -> str:
+        """A call that is there for somebody else was refused, whatever the error (`seccomp_filter`: YIELDING)."""
+        hidden = outcome.told == ABSENT and outcome.detail == "ENOSYS"
+        return REFUSED if hidden and self._verdict(OUTSIDE, outcome.order) == ALLOWED else outcome.told
 
     # One process, many orders
 

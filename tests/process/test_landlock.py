@@ -73,6 +73,13 @@ PROGRAM = """
     attempt("read hosts", Path("/etc/hosts").read_text)
     attempt("environ of the parent", Path(f"/proc/{os.getppid()}/environ").read_bytes)
     attempt("environ of init", Path("/proc/1/environ").read_bytes)
+    attempt("state of the parent", Path(f"/proc/{os.getppid()}/stat").read_bytes)
+    attempt("descriptors of the parent", lambda: os.listdir(f"/proc/{os.getppid()}/fd"))
+    attempt("list processes", lambda: os.listdir("/proc"))
+    attempt("list the root", lambda: os.listdir("/"))
+    attempt("list devices", lambda: os.listdir("/dev"))
+    attempt("zero device", lambda: os.close(os.open("/dev/zero", os.O_RDONLY)))
+    attempt("kernel settings", lambda: os.close(os.open("/sys/kernel/mm/transparent_hugepage/enabled", os.O_RDONLY)))
     attempt("own figures", Path("/proc/self/statm").read_text)
     attempt("memory device", lambda: os.open("/dev/mem", os.O_RDONLY))
     attempt("terminal device", lambda: os.open("/dev/ptmx", os.O_RDWR))
@@ -220,7 +227,8 @@ def test_a_process_can_do_what_its_row_says_and_nothing_else(name: str, place: P
 
 
 @needs
-def test_the_supervisor_reads_anywhere_and_starts_python_only(place: Path) -> None:
+@pytest.mark.xfail(strict=True, reason="it reads anywhere, devices and lists of descriptors included")
+def test_the_supervisor_reads_files_everywhere_and_starts_python_only(place: Path) -> None:
     told = from_inside("supervisor", records(place)["supervisor"], place)
     for what in (
         "run python",
@@ -230,6 +238,9 @@ def test_the_supervisor_reads_anywhere_and_starts_python_only(place: Path) -> No
         "bind any",
         "write state",
         "own figures",
+        "state of the parent",
+        "null device",
+        "random device",
     ):
         assert told[what] == "done", what
     for what in (
@@ -239,8 +250,15 @@ def test_the_supervisor_reads_anywhere_and_starts_python_only(place: Path) -> No
         "abstract socket",
         "signal the parent",
         "change the root",
+        "descriptors of the parent",
+        "list processes",
+        "list the root",
+        "list devices",
+        "zero device",
+        "terminal device",
     ):
         assert told[what] == "refused", what
+    assert told["kernel settings"] in {"refused", "ENOENT"}
 
 
 @needs

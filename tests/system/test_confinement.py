@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import pytest
 
 from netmap_actors.process import landlock
 from tests.availability import unavailable
@@ -69,6 +72,28 @@ def test_no_process_has_a_secret_in_its_environment(daemon: Callable[..., Daemon
         assert key.encode() not in held
         assert password.encode() not in held
     assert wait_for(running.status, 10.0, "a status")["netmap"]["state"] == "fresh"
+
+
+@pytest.mark.xfail(strict=True, reason="it reads anywhere, and so gave nothing up")
+def test_a_reload_that_names_a_file_it_gave_up_says_so_and_changes_nothing(
+    daemon: Callable[..., Daemon],
+) -> None:
+    if landlock.version() == 0:
+        unavailable("this kernel has no Landlock")
+    running = daemon(config="")
+    running.wait_fresh()
+    with tempfile.TemporaryDirectory(prefix="nms-", dir="/dev/shm") as place:
+        file = Path(place) / "file"
+        file.write_text("tskey-x\n")
+        for setting in (f'ca_file = "{file}"', f'auth_key = "file:{file}"'):
+            running.config_path.write_text(f"[control]\n{setting}\n")
+            told = running.command("reload")
+            assert told.returncode == 1, told
+            assert f"cannot read {file}: the running daemon has given up reading there" in told.stderr
+            assert "restart it" in told.stderr
+    running.config_path.write_text("")
+    assert running.command("reload").returncode == 0
+    assert running.wait_fresh()["netmap"]["state"] == "fresh"
 
 
 def test_status_tells_what_holds_each_process(daemon: Callable[..., Daemon]) -> None:
