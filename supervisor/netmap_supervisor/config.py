@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from netmap_actors.errors import ConfigurationError, escape
+from netmap_actors.process import landlock
 from netmap_actors.runtime_paths import default_runtime_dir
 from netmap_supervisor.config_options import (
     ENVIRONMENT_PREFIX,
@@ -372,6 +373,16 @@ def _unusable(settings: Mapping[str, Setting]) -> Iterator[Problem]:
                 group.where,
                 f"there is no group {escape(group.value, 60)!r}; create it, or name another",
             )
+    auth_key = settings["auth_key"]
+    for setting, path in ((ca_file, ca_file.value), (auth_key, _file_of(auth_key.value))):
+        if path and landlock.keeps_from(path):
+            yield Problem(
+                setting.layer,
+                setting.where,
+                f"cannot read {path}: the running daemon has given up reading there; it keeps what lay below / when it "
+                "began, without /dev and /sys; restart it, or put the file elsewhere",
+            )
+            return
     if ca_file.value:
         # Loaded here: few have one, and it takes as long as everything else.
         import ssl  # noqa: PLC0415
@@ -389,6 +400,11 @@ def _unusable(settings: Mapping[str, Setting]) -> Iterator[Problem]:
                 ca_file.where,
                 f"cannot use {ca_file.value}: {why}; name a readable PEM file, or none",
             )
+
+
+def _file_of(source: str) -> str:
+    """The path of file:PATH; empty for another source."""
+    return source.removeprefix("file:") if source.startswith("file:") else ""
 
 
 def _everybody_reads(path: str) -> bool:

@@ -15,7 +15,7 @@ from netmap_actors.clock import SystemClock
 from netmap_actors.errors import NetmapError
 from netmap_actors.process import confinement, seccomp
 from netmap_actors.process.permissions import ROWS, RunPlaces
-from netmap_actors.process.seccomp_rows import given_up
+from netmap_actors.process.seccomp_rows import of_supervisor
 from netmap_actors.wire.codec import require_native_protobuf
 from netmap_supervisor.boot_records import memory_of_child
 from netmap_supervisor.held_environment import HeldEnvironment, wipe
@@ -61,13 +61,13 @@ def run(
     require_native_protobuf()
     check_calls()
     _own_descriptors()
-    # Before the first process is started: all of them inherit it, the view, too.
-    unfiltered = seccomp.give_up(given_up())
     environment = HeldEnvironment(os.environ, wipe) if environment is None else environment
     environment.hold(settings.auth_key)
     loop, claim = _claim(settings)
     try:
         held = _give_up(settings, environment)
+        # Its own start is over, and before the first process is started: all of them inherit it, the view, too.
+        unfiltered = seccomp.restrict_with_children(of_supervisor(shares=bool(settings.socket_group)))
     except BaseException:
         claim.release()
         raise

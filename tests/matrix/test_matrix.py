@@ -104,25 +104,13 @@ def surprises(matrix: Matrix, role: str, *, root: bool) -> list[str]:
     return found
 
 
-_GIVES_UP_A_LIST = pytest.mark.xfail(
-    strict=True,
-    reason="the Supervisor and the view are refused a list, not all but one; writers may change modes and times",
-)
-_HELD = [
-    pytest.param(role, marks=_GIVES_UP_A_LIST)
-    if role in {"view", "supervisor", "control_connection", "dev_control"}
-    else role
-    for role in ROLES
-]
-
-
-@pytest.mark.parametrize("role", _HELD)
+@pytest.mark.parametrize("role", ROLES)
 def test_what_a_process_was_not_given_it_cannot_take(as_started: Matrix, role: str) -> None:
     found = surprises(as_started, role, root=os.geteuid() == 0)
     assert found == [], "\n" + "\n".join(found)
 
 
-@pytest.mark.parametrize("role", _HELD)
+@pytest.mark.parametrize("role", ROLES)
 def test_nor_can_one_of_another_user_than_root(as_another_user: Matrix, role: str) -> None:
     found = surprises(as_another_user, role, root=False)
     assert found == [], "\n" + "\n".join(found)

@@ -227,7 +227,6 @@ def test_a_process_can_do_what_its_row_says_and_nothing_else(name: str, place: P
 
 
 @needs
-@pytest.mark.xfail(strict=True, reason="it reads anywhere, devices and lists of descriptors included")
 def test_the_supervisor_reads_files_everywhere_and_starts_python_only(place: Path) -> None:
     told = from_inside("supervisor", records(place)["supervisor"], place)
     for what in (

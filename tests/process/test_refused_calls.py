@@ -239,8 +239,9 @@ def test_without_a_listener_calls_are_refused_uncounted_and_it_is_said(holder: H
 def test_where_the_kernel_takes_no_filter_it_is_off_and_said(holder: Holder) -> None:
     first = """
         from netmap_actors.process import seccomp
-        from netmap_actors.process.seccomp_filter import Rule, refusal
-        assert seccomp.give_up({"seccomp": Rule((), refusal(38))}) == ""
+        from netmap_actors.process.seccomp_calls import native
+        from netmap_actors.process.seccomp_filter import ALLOW, Rule, program, refusal
+        assert seccomp._install(program(native(), {"seccomp": Rule((), refusal(38))}, ALLOW), 0) == 0
     """
     child = holder.start("told(error=tried(lambda: os.getpriority(0, 0)))", first=first)
     holder.run(lambda: holder.calls.filtered()["publisher"] is not None)

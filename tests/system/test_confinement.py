@@ -7,8 +7,6 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import pytest
-
 from netmap_actors.process import landlock
 from tests.availability import unavailable
 from tests.system.test_privileges import limits, pids
@@ -74,7 +72,6 @@ def test_no_process_has_a_secret_in_its_environment(daemon: Callable[..., Daemon
     assert wait_for(running.status, 10.0, "a status")["netmap"]["state"] == "fresh"
 
 
-@pytest.mark.xfail(strict=True, reason="it reads anywhere, and so gave nothing up")
 def test_a_reload_that_names_a_file_it_gave_up_says_so_and_changes_nothing(
     daemon: Callable[..., Daemon],
 ) -> None:

@@ -95,9 +95,6 @@ def filters(pid: int) -> list[str]:
     return found
 
 
-@pytest.mark.xfail(
-    strict=True, reason="what the Supervisor is refused is refused to its children before they count"
-)
 def test_no_process_can_do_what_it_never_does_and_the_daemon_counts_what_it_tried(tmp_path: Path) -> None:
     (tmp_path / "sitecustomize.py").write_text(textwrap.dedent(PROBE))
     # Not files: none of them may write one.

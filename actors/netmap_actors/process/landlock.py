@@ -8,6 +8,7 @@ what (`permissions`).
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import stat
 import struct
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     from netmap_actors.process.permissions import Permissions
 
-__all__ = ["confine", "missing", "version"]
+__all__ = ["confine", "keeps_from", "missing", "version"]
 
 _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446
 _CREATE_RULESET_VERSION, _RULE_PATH_BENEATH, _RULE_NET_PORT = 1, 1, 2
@@ -82,6 +83,20 @@ def confine(allowed: Permissions) -> int:
     return known
 
 
+def keeps_from(path: str) -> bool:
+    """Whether this file cannot be read only because this process has given it up; its mode would let it.
+
+    access(2) does not ask Landlock, open(2) does.
+    """
+    if not _pinned or not os.access(path, os.R_OK):
+        return False
+    try:
+        os.close(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC))
+    except OSError as error:
+        return error.errno == errno.EACCES
+    return False
+
+
 def _create(known: int, rights: int, network: int, scopes: int) -> int:
     """The structure grew with the versions: a kernel takes no field it does not know, unless it is zero."""
     size = 8 if known < 4 else 16 if known < 6 else 24
@@ -93,6 +108,8 @@ def _allow_files(ruleset: int, allowed: Permissions, rights: int) -> None:
     reading = _READ_FILE | _READ_DIR
     for path in (*system_files.everybodys(), *allowed.readable):
         _allow(ruleset, path, reading)
+    for path in allowed.unlisted:
+        _allow(ruleset, path, _READ_FILE)
     for path in allowed.executable:
         _allow(ruleset, path, _EXECUTE | reading)
     for path in allowed.writable:

@@ -47,6 +47,8 @@ class Permissions:
 
     readable: tuple[Path, ...] = ()
     """Files, and directories with everything below. What is not there yet cannot be read later, either."""
+    unlisted: tuple[Path, ...] = ()
+    """Directories of which every file below may be read, and no directory."""
     writable: tuple[Path, ...] = ()
     """The same; written, made, renamed and removed as well."""
     executable: tuple[Path, ...] = ()
@@ -155,13 +157,15 @@ def _control_connection(boot: Boot) -> Permissions:
 def _supervisor(run: RunPlaces) -> Permissions:
     """Its children inherit what it gave up, so it has what any of them needs.
 
-    It may read anywhere: `reload` can name another file, wherever that is, and what is given up never comes back.
-    For the same reason it may connect to any port: the settings to come may name another proxy.
+    It may read all there is when it starts, but devices and what the kernel shows of itself: `reload` can name another
+    file, and what is given up never comes back. Of other processes it reads whose children they are, and how long they
+    waited. It may connect to any port, for the settings to come may name another proxy.
     """
     http, _ = _http_place(run.http_listen)
     ports = _listen_ports(run.listen) | http | {0}
     return Permissions(
-        readable=(Path("/"),),
+        readable=(*system_files.top_level(), *run.named),
+        unlisted=(Path("/proc"),),
         writable=(run.state_dir, *_made_again(run.runtime_dir), *_http_directory(run.http_listen)),
         executable=system_files.interpreter_program(),
         tcp_bind=ports,
@@ -253,8 +257,9 @@ ROWS: Final[dict[str, Row]] = {
         Row(
             "supervisor",
             _supervisor,
-            files="reads anywhere (`reload` may name other files); writes the state directory and what is around the "
-            "runtime directory, which it makes again when it is removed",
+            files="reads all that lies below `/` when it starts (`reload` may name other files), of `/dev` and `/sys` "
+            "what every process reads, of `/proc` files and no lists; writes the state directory and what is around "
+            "the runtime directory, which it makes again when it is removed",
             network="listens where its children do",
             families=_everything,
             threads=True,

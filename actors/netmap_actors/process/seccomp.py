@@ -1,7 +1,8 @@
 """Puts a filter of system calls over a process (seccomp(2), seccomp_unotify(2)): every thread, for good.
 
 A refused call returns EPERM. Where the kernel lets us, the refusals go to a listener, which whoever started this
-process holds and answers; this process keeps none. Not here: what is allowed (`seccomp_rows`).
+process holds and answers; this process keeps none. What is to hold for processes started later as well returns ENOSYS,
+and so leaves room for their own filters' answers. Not here: what is allowed (`seccomp_rows`).
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
     from netmap_actors.process.seccomp_filter import Rule
 
-__all__ = ["Filtered", "give_up", "restrict"]
+__all__ = ["Filtered", "restrict", "restrict_with_children"]
 
 _SET_MODE_FILTER: Final = 1
 _TSYNC, _NEW_LISTENER, _TSYNC_ESRCH = 1 << 0, 1 << 3, 1 << 4
@@ -75,12 +76,15 @@ def restrict(rules: Mapping[str, Rule], listener_to: int) -> tuple[str, str]:
     return how, f"the kernel takes no filter: {_reason(failed)}" if failed else why
 
 
-def give_up(rules: Mapping[str, Rule]) -> str:
-    """Refuse these calls and allow all others, here and in every process started from here; "", or why not."""
+def restrict_with_children(rules: Mapping[str, Rule]) -> str:
+    """Allow only this from now on, here and in every process started from here; "", or why not.
+
+    Nobody counts here: a thread that answers its own process's calls may wait for itself.
+    """
     architecture = seccomp_calls.native()
     if architecture is None:
         return f"there is no table of system calls for {os.uname().machine}"
-    failed = _install(seccomp_filter.program(architecture, rules, seccomp_filter.ALLOW), _TSYNC)
+    failed = _install(seccomp_filter.program(architecture, rules, seccomp_filter.YIELDING), _TSYNC)
     return f"the kernel takes no filter: {_reason(failed)}" if failed else ""
 
 

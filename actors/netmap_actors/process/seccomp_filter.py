@@ -16,11 +16,14 @@ if TYPE_CHECKING:
 
     from netmap_actors.process.seccomp_calls import Architecture
 
-__all__ = ["ALLOW", "ANYHOW", "COUNTED", "NEVER", "Argument", "Rule", "program", "refusal"]
+__all__ = ["ALLOW", "ANYHOW", "COUNTED", "NEVER", "YIELDING", "Argument", "Rule", "program", "refusal"]
 
 ALLOW: Final = 0x7FFF_0000
 COUNTED: Final = 0x7FC0_0000
 """SECCOMP_RET_USER_NOTIF: whoever holds the listener answers."""
+YIELDING: Final = 0x7FF0_0000
+"""SECCOMP_RET_TRACE: ENOSYS, for nobody traces us. Of several filters the most restrictive answer counts, and this is
+less so than the others: what a later filter says, COUNTED above all, holds (seccomp(2))."""
 _ERRNO: Final = 0x0005_0000
 _EPERM: Final = 1
 

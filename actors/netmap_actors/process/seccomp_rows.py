@@ -1,12 +1,12 @@
-"""What each process asks of the kernel once it is up: one row an actor, and what the Supervisor and the view give up.
+"""What each process asks of the kernel once it is up, from its row: an actor, the view, and the Supervisor.
 
-Found by tracing real runs, error paths and other C libraries' ways of doing the same (open, stat, pipe). Not here: how
-the kernel is told (`seccomp`), which files and addresses lie behind a call (Landlock's business).
+The Supervisor's children inherit its filter, so its rules are what they need, as they start and later, and what it does
+besides. Found by tracing real runs, error paths and other C libraries' ways of doing the same (open, stat, pipe). Not
+here: how the kernel is told (`seccomp`), which files and addresses lie behind a call (Landlock's business).
 """
 
 from __future__ import annotations
 
-import dataclasses
 from typing import TYPE_CHECKING, Final
 
 from netmap_actors.boot import HttpSettings, decode_settings
@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from netmap_actors.boot import Boot
+    from netmap_actors.process.permissions import Row
 
-__all__ = ["GIVEN_UP", "given_up", "rules"]
+__all__ = ["of_supervisor", "of_view", "rules"]
 
 _ENOSYS: Final = 38
 
@@ -53,21 +54,40 @@ _CONNECTED: Final = (
 """On sockets it has."""
 _REMOVING: Final = "unlink unlinkat"
 """Sockets it bound."""
-_MODES: Final = "chmod fchmod fchmodat fchmodat2 chown fchown fchownat lchown"
-_WRITING: Final = "rename renameat renameat2 mkdir mkdirat rmdir utimensat"
+_SERVING: Final = f"bind listen accept accept4 {_REMOVING}"
+_SHARING: Final = "chmod fchmodat fchmodat2"
+"""Sockets and directories for a group; who owns them is another rule, for all of them."""
+_OWNERS: Final = {"chown": 1, "fchownat": 2}
+"""Which argument the new owner is."""
+_WRITING: Final = "fchmod rename renameat renameat2 mkdir mkdirat rmdir"
+
+_STARTING: Final = """
+execve arch_prctl setrlimit capget capset landlock_create_ruleset landlock_add_rule landlock_restrict_self
+"""
+"""What a new process does before it is held to its own row, beside what everybody does."""
+_PROCESSES: Final = "fork vfork wait4 waitid kill pidfd_open pidfd_send_signal socketpair"
+"""Starting, watching and ending them; vfork or clone, as the C library likes (posix_spawn(3))."""
 
 _EVERYBODYS: Final = f"""
 {_MEMORY} {_DESCRIPTORS} {_READING} {_WAITING} {_CLOCKS} {_THREADS} {_SIGNALS} {_ABOUT_ITSELF} {_CONNECTED}
 """
 
-_IOCTLS: Final = (0x5401, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451)
-"""TCGETS and TIOCGWINSZ (is it a terminal?), FIONREAD, FIONBIO, FIONCLEX, FIOCLEX."""
+_IOCTLS: Final = (0x5401, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451, 0x802C_542A)
+"""TCGETS and TIOCGWINSZ (is it a terminal?), FIONREAD, FIONBIO, FIONCLEX, FIOCLEX; TCGETS2, which newer glibc asks."""
 _INTERFACES: Final = (0x8910, 0x8933)
 """SIOCGIFNAME, SIOCGIFINDEX: the interface of a link-local address (netdevice(7))."""
+_LISTENER: Final = (0xC050_2100, 0xC018_2101)
+"""SECCOMP_IOCTL_NOTIF_RECV and _SEND (seccomp_unotify(2)): the Supervisor answers what its children are refused."""
 _FCNTLS: Final = (0, 1, 2, 3, 4, 5, 6, 7, 36, 37, 38, 1030)
 """F_DUPFD to F_SETLKW, F_OFD_*, F_DUPFD_CLOEXEC; not F_SETOWN, which has the kernel send signals."""
 _PRCTLS: Final = (15, 16, 0x5356_4D41)
 """PR_SET_NAME, PR_GET_NAME, PR_SET_VMA (malloc names its memory)."""
+_PRCTLS_OF_A_START: Final = ((1, 9), (4, 0), (38, 1))
+"""PR_SET_PDEATHSIG to SIGKILL, PR_SET_DUMPABLE to no, PR_SET_NO_NEW_PRIVS: none of them back again."""
+_BOUNDING: Final = (23, 24)
+"""PR_CAPBSET_READ, PR_CAPBSET_DROP."""
+_FATAL: Final = (4, 6, 7, 8, 11)
+"""SIGILL, SIGABRT, SIGBUS, SIGFPE, SIGSEGV: what a process ends itself with, by tgkill (abort(3), raise(3))."""
 _CLONE_THREAD: Final = 0x1_0000
 _NAMESPACES: Final = 0x7E02_0000
 """CLONE_NEW*: namespaces of its own."""
@@ -77,114 +97,69 @@ _SENDING: Final = {"sendto": 3, "sendmsg": 2, "sendmmsg": 3}
 """Which argument the flags are."""
 _KIND: Final = 0xF
 """Of a socket's type; the rest are flags (socket(2))."""
-_STREAM, _DATAGRAM, _TCP, _UDP = 1, 2, 6, 17
+_STREAM, _DATAGRAM, _RAW, _TCP, _UDP = 1, 2, 3, 6, 17
 _FAMILIES: Final = {"unix": 1, "inet": 2, "inet6": 10, "netlink": 16}
-
-GIVEN_UP: Final = [
-    "mount",
-    "umount2",
-    "pivot_root",
-    "chroot",
-    "move_mount",
-    "open_tree",
-    "open_tree_attr",
-    "mount_setattr",
-    "fsopen",
-    "fsconfig",
-    "fsmount",
-    "fspick",
-    "unshare",
-    "setns",
-    "ptrace",
-    "process_vm_readv",
-    "process_vm_writev",
-    "kcmp",
-    "pidfd_getfd",
-    "bpf",
-    "perf_event_open",
-    "userfaultfd",
-    "io_uring_setup",
-    "io_uring_enter",
-    "io_uring_register",
-    "keyctl",
-    "add_key",
-    "request_key",
-    "open_by_handle_at",
-    "name_to_handle_at",
-    "kexec_load",
-    "kexec_file_load",
-    "init_module",
-    "finit_module",
-    "delete_module",
-    "reboot",
-    "swapon",
-    "swapoff",
-    "acct",
-    "syslog",
-    "quotactl",
-    "quotactl_fd",
-    "settimeofday",
-    "clock_settime",
-    "clock_adjtime",
-    "adjtimex",
-    "sethostname",
-    "setdomainname",
-    "iopl",
-    "ioperm",
-    "modify_ldt",
-    "vhangup",
-    "fanotify_init",
-    "lookup_dcookie",
-    "personality",
-    "mlockall",
-    "inotify_init",
-    "inotify_init1",
-    "setxattr",
-    "lsetxattr",
-    "fsetxattr",
-]
-"""Nothing the Supervisor, the view or any child ever needs. The children inherit it, and what stands here is refused to
-them before their own filter could count it."""
-
-
-def given_up() -> dict[str, Rule]:
-    """For the Supervisor and the view: everything else stays allowed."""
-    answer = Rule(allowed=(), otherwise=refusal())
-    return dict.fromkeys(GIVEN_UP, answer) | {
-        # Processes they start, namespaces they make none; clone3 hides its flags, and the C library then takes clone.
-        "clone": Rule(((Argument(0, 0, _NAMESPACES),),), otherwise=refusal()),
-        "clone3": Rule(allowed=(), otherwise=refusal(_ENOSYS)),
-        # What any child may make, and they make no other.
-        "socket": dataclasses.replace(_sockets(_FAMILIES, datagrams=True), otherwise=refusal()),
-        **{
-            name: dataclasses.replace(_without(index, _FAST_OPEN), otherwise=refusal())
-            for name, index in _SENDING.items()
-        },
-    }
+_WORD: Final = (1 << 64) - 1
+"""A mask for longs and pointers."""
+_NOBODY: Final = (1 << 32) - 1
+"""-1: as it was (chown(2))."""
 
 
 def rules(boot: Boot, pid: int) -> dict[str, Rule]:
     """What the actor of this Boot may call once it is up; `pid`: of the process that will be held to it."""
     row = ROWS[boot.actor]
-    calls = f"{_EVERYBODYS} {_REMOVING}"
-    if row.max_file_size:
-        calls += f" {_MODES} {_WRITING}"
-    elif _shares_later(boot):
-        calls += f" {_MODES}"
-    found = dict.fromkeys(calls.split(), ANYHOW)
+    return _of(row, row.families(boot), shares=_shares_later(boot)) | _to_itself(pid)
+
+
+def of_view(pid: int) -> dict[str, Rule]:
+    """What the view may call once it shows something. It only ever connects, to the daemon's sockets."""
+    row = ROWS["view"]
+    found = _of(row, row.families(None), shares=False) | _to_itself(pid)
+    return {name: rule for name, rule in found.items() if name not in _SERVING.split()}
+
+
+def of_supervisor(*, shares: bool) -> dict[str, Rule]:
+    """What it and all it starts may call, once its own start is over: no row is let further than this.
+
+    `shares`: its sockets are for a group, too.
+    """
+    row = ROWS["supervisor"]
+    found = _of(row, row.families(None), shares=shares)
+    found |= dict.fromkeys(f"{_STARTING} {_PROCESSES} {_WRITING}".split(), ANYHOW)
+    return found | {
+        "socketpair": _one_of(0, (_FAMILIES["unix"],)),
+        "ioctl": _one_of(1, (*_IOCTLS, *_INTERFACES, *_LISTENER)),
+        "prctl": Rule(
+            (
+                *((Argument(0, option),) for option in (*_PRCTLS, *_BOUNDING)),
+                *((Argument(0, option), Argument(1, value, _WORD)) for option, value in _PRCTLS_OF_A_START),
+            )
+        ),
+        "seccomp": _one_of(0, (1,)),  # SECCOMP_SET_MODE_FILTER
+        # A child its own limits, nobody another's.
+        "prlimit64": _one_of(0, (0,)),
+        "tgkill": _one_of(2, _FATAL),
+        # Its locks it keeps from being swept away, by their descriptors.
+        "utimensat": Rule(((Argument(1, 0, _WORD),),)),
+        "clone": _without(0, _NAMESPACES),
+    }
+
+
+def _of(row: Row, families: frozenset[str], *, shares: bool) -> dict[str, Rule]:
+    """Of every process with such a row, but for what it may do to itself."""
+    found = dict.fromkeys(
+        f"{_EVERYBODYS} {_REMOVING} {_WRITING if row.max_file_size else ''}".split(), ANYHOW
+    )
+    if shares:
+        found |= dict.fromkeys(_SHARING.split(), ANYHOW)
+        # To another group; the owner stays.
+        found |= {name: _one_of(index, (_NOBODY,)) for name, index in _OWNERS.items()}
     found |= {
         "ioctl": _one_of(1, _IOCTLS),
         # To connect along with the first bytes is to connect past Landlock.
         **{name: _without(index, _FAST_OPEN) for name, index in _SENDING.items()},
         "fcntl": _one_of(1, _FCNTLS),
         "prctl": _one_of(0, _PRCTLS),
-        # Python aborts by a signal to itself.
-        "kill": _one_of(0, (pid,)),
-        "tgkill": _one_of(0, (pid,)),
-        # It may ask for its own limits, not change any.
-        "prlimit64": Rule(
-            ((Argument(0, 0), Argument(2, 0, _WORD)), (Argument(0, pid), Argument(2, 0, _WORD)))
-        ),
         # libzmq's threads set what they have: SCHED_OTHER.
         "sched_setscheduler": _one_of(1, (0,)),
         # Its flags lie in memory, where no filter sees them; the C library then takes clone.
@@ -193,7 +168,6 @@ def rules(boot: Boot, pid: int) -> dict[str, Rule]:
         if row.threads
         else NEVER,
     }
-    families = row.families(boot)
     if "inet6" in families:
         found["ioctl"] = _one_of(1, (*_IOCTLS, *_INTERFACES))
     if families:
@@ -205,22 +179,41 @@ def rules(boot: Boot, pid: int) -> dict[str, Rule]:
     return found
 
 
+def _to_itself(pid: int) -> dict[str, Rule]:
+    return {
+        # Python ends by a signal to itself.
+        "kill": _one_of(0, (pid,)),
+        "tgkill": Rule(tuple((Argument(0, pid), Argument(2, number)) for number in _FATAL)),
+        # It may ask for its own limits, not change any.
+        "prlimit64": Rule(((Argument(0, 0), Argument(2, 0, _WORD)),)),
+    }
+
+
 def _shares_later(boot: Boot) -> bool:
     """Whether it may have to give a socket to a group once it is up: the HTTP endpoint waits for an address."""
-    return boot.actor == "http_endpoint" and decode_settings(boot, HttpSettings).listen.startswith("unix:")
+    if boot.actor != "http_endpoint":
+        return False
+    settings = decode_settings(boot, HttpSettings)
+    return bool(settings.socket_group) and settings.listen.startswith("unix:")
 
 
-def _sockets(families: Iterable[str], *, datagrams: bool) -> Rule:
+def _sockets(families: frozenset[str], *, datagrams: bool) -> Rule:
     """TCP of the internet's protocols, not what is like it (MPTCP, SCTP); of netlink's the routes alone."""
-    kinds = [(_STREAM, 0), (_STREAM, _TCP), *([(_DATAGRAM, 0), (_DATAGRAM, _UDP)] if datagrams else [])]
-    ways: list[tuple[Argument, ...]] = []
-    for name in families:
-        family = Argument(0, _FAMILIES[name])
-        if name in {"inet", "inet6"}:
-            ways += [(family, Argument(1, kind, _KIND), Argument(2, protocol)) for kind, protocol in kinds]
-        else:
-            ways.append((family, Argument(2, 0)))
-    return Rule(tuple(ways))
+    streams = [(_STREAM, 0), (_STREAM, _TCP), *([(_DATAGRAM, 0), (_DATAGRAM, _UDP)] if datagrams else [])]
+    kinds = {
+        # An interface's number is asked for through a datagram socket (if_nametoindex(3)).
+        "unix": [(_STREAM, 0), *([(_DATAGRAM, 0)] if "inet6" in families else [])],
+        "inet": streams,
+        "inet6": streams,
+        "netlink": [(_RAW, 0), (_DATAGRAM, 0)],
+    }
+    return Rule(
+        tuple(
+            (Argument(0, _FAMILIES[name]), Argument(1, kind, _KIND), Argument(2, protocol))
+            for name in families
+            for kind, protocol in kinds[name]
+        )
+    )
 
 
 def _without(index: int, flags: int) -> Rule:
@@ -229,6 +222,3 @@ def _without(index: int, flags: int) -> Rule:
 
 def _one_of(index: int, values: Iterable[int]) -> Rule:
     return Rule(tuple((Argument(index, value),) for value in values))
-
-
-_WORD: Final = (1 << 64) - 1

@@ -18,7 +18,7 @@ def prepare(directory: Path, group_name: str) -> None:
     directory.mkdir(mode=0o700, exist_ok=True)
     group = _group(group_name)
     if group is None:
-        directory.chmod(0o700)
+        _set_mode(directory, 0o700)
         return
     try:
         os.chown(directory, -1, group)
@@ -50,6 +50,15 @@ def share(group_name: str, *endpoints: str) -> None:
         path = Path(endpoint.removeprefix("ipc://"))
         os.chown(path, -1, group)
         path.chmod(0o660)
+
+
+def _set_mode(directory: Path, mode: int) -> None:
+    """By a descriptor: where no group is let in, nobody of the run has to change modes by name."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fchmod(descriptor, mode)
+    finally:
+        os.close(descriptor)
 
 
 def _group(name: str) -> int | None:

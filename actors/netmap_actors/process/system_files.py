@@ -15,7 +15,16 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-__all__ = ["DEVICES", "TERMINALS", "USERS", "certificates", "everybodys", "interpreter_program", "names"]
+__all__ = [
+    "DEVICES",
+    "TERMINALS",
+    "USERS",
+    "certificates",
+    "everybodys",
+    "interpreter_program",
+    "names",
+    "top_level",
+]
 
 
 def _paths(*texts: str) -> tuple[Path, ...]:
@@ -24,6 +33,8 @@ def _paths(*texts: str) -> tuple[Path, ...]:
 
 DEVICES: Final = _paths("/dev/null")
 """Read and written."""
+
+_KERNELS: Final = _paths("/dev", "/proc", "/sys")
 
 _LIBRARIES: Final = _paths("/usr", "/lib", "/lib32", "/lib64", "/nix/store", "/gnu/store")
 _SYSTEM: Final = _paths(
@@ -68,6 +79,15 @@ def everybodys() -> Iterator[Path]:
     for place in dict.fromkeys((*places, *libraries)):
         if place and Path(place) != Path("/"):
             yield Path(place)
+
+
+def top_level() -> Iterator[Path]:
+    """What lies in the root directory now, but for devices and the kernel's own files."""
+    for path in Path("/").iterdir():
+        # Links alone are looked at: a file server that is gone would keep us waiting.
+        real = path.resolve() if path.is_symlink() else path
+        if real != Path("/") and not any(map(real.is_relative_to, _KERNELS)):
+            yield path
 
 
 def names() -> tuple[Path, ...]:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from typing import TYPE_CHECKING
 
 import click
 
-from netmap_actors.process import confinement
+from netmap_actors.process import confinement, seccomp
 from netmap_actors.process.permissions import ROWS, RunPlaces
+from netmap_actors.process.seccomp_rows import of_view
 from netmap_supervisor.cli.daemon import status_or_none
 from netmap_supervisor.cli.option_flags import runtime_dir_flag
 from netmap_supervisor.cli.terminal import make_view
@@ -41,8 +43,10 @@ def command(mode: str, hint: str, began: float | None, runtime_dir: Path) -> Non
     signal.pthread_sigmask(signal.SIG_UNBLOCK, GROUP_SIGNALS)
     # Not sys.stdin, and never closed: a thread waits on it and holds its lock, which either would need.
     events = open(sys.stdin.fileno(), "rb", closefd=False)  # noqa: SIM115
+    view = make_view(mode, hint=hint, began=began)
+    seccomp.restrict(of_view(os.getpid()), listener_to=-1)
     show(
-        make_view(mode, hint=hint, began=began),
+        view,
         runtime_dir,
         ask=lambda: status_or_none(runtime_dir),
         events=events,
