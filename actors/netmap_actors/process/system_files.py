@@ -35,6 +35,10 @@ DEVICES: Final = _paths("/dev/null")
 """Read and written."""
 
 _KERNELS: Final = _paths("/dev", "/proc", "/sys")
+_TOP_LEVEL: Final = _paths(
+    "/etc", "/home", "/media", "/mnt", "/nix", "/opt", "/root", "/run", "/srv", "/tmp", "/usr", "/var",
+)  # fmt: skip
+"""As file-hierarchy(7) has it."""
 
 _LIBRARIES: Final = _paths("/usr", "/lib", "/lib32", "/lib64", "/nix/store", "/gnu/store")
 _SYSTEM: Final = _paths(
@@ -83,7 +87,11 @@ def everybodys() -> Iterator[Path]:
 
 def top_level() -> Iterator[Path]:
     """What lies in the root directory now, but for devices and the kernel's own files."""
-    for path in Path("/").iterdir():
+    try:
+        found = list(Path("/").iterdir())
+    except PermissionError:
+        found = list(_TOP_LEVEL)  # one may go through it and not see it
+    for path in found:
         # Links alone are looked at: a file server that is gone would keep us waiting.
         real = path.resolve() if path.is_symlink() else path
         if real != Path("/") and not any(map(real.is_relative_to, _KERNELS)):
