@@ -197,6 +197,47 @@ def test_arguments_are_looked_at(machine: Architecture, who: str) -> None:
     assert answer(machine, who, "prctl", 4, 1) == COUNTED, "PR_SET_DUMPABLE"
 
 
+WAYS = {
+    "open": ["open", "openat"],
+    "look": ["stat lstat fstat", "newfstatat fstat", "statx"],
+    "may it": ["access", "faccessat", "faccessat2"],
+    "link": ["readlink", "readlinkat"],
+    "another number": ["dup dup2", "dup dup3"],
+    "pipe": ["pipe", "pipe2"],
+    "wait for one": ["poll", "ppoll", "select", "pselect6"],
+    "wait for many": ["epoll_create epoll_ctl epoll_wait", "epoll_create1 epoll_ctl epoll_pwait", "epoll_pwait2"],
+    "sleep": ["nanosleep", "clock_nanosleep"],
+    "take": ["accept", "accept4"],
+    "receive": ["recvfrom recvmsg", "recvmmsg"],
+    "write": ["write writev", "pwrite64 pwritev", "pwritev2"],
+    "remove": ["unlink", "unlinkat"],
+    "limits": ["getrlimit", "prlimit64"],
+    "time": ["time gettimeofday", "clock_gettime"],
+    "lock": ["futex", "futex_wait futex_wake futex_requeue", "futex_waitv"],
+    "itself": ["getpgrp", "getpgid"],
+}  # fmt: skip
+"""What every process does, and the calls by which C libraries do it: which one depends on library and architecture."""
+TERMINAL = {"TCGETS": 0x5401, "TCGETS2": 0x802C_542A, "TIOCGWINSZ": 0x5413}
+"""What isatty(3) asks in glibc, in glibc from 2.42 on and in musl; Python before 3.14 asks it of each file it opens."""
+
+
+@pytest.mark.parametrize("who", BOOTS)
+def test_each_way_a_c_library_may_go_is_open(machine: Architecture, who: str) -> None:
+    for what, ways in WAYS.items():
+        there = [call for way in ways for call in way.split() if call in machine.numbers]
+        assert there, f"no way to {what} on {machine.name}"
+        assert {call: answer(machine, who, call) for call in there} == dict.fromkeys(there, ALLOW)
+
+
+@pytest.mark.parametrize("who", BOOTS)
+@pytest.mark.xfail(
+    strict=True, reason="glibc from 2.42 on asks by TCGETS2 whether it is a terminal, and is refused"
+)
+def test_whether_it_is_a_terminal_may_be_asked_by_any_c_library(machine: Architecture, who: str) -> None:
+    told = {name: answer(machine, who, "ioctl", 1, request) for name, request in TERMINAL.items()}
+    assert told == dict.fromkeys(TERMINAL, ALLOW)
+
+
 @pytest.mark.parametrize("who", BOOTS)
 def test_other_architectures_calls_are_refused(machine: Architecture, who: str) -> None:
     code = program(machine, rules(BOOTS[who], PID), COUNTED)
