@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import signal
@@ -22,7 +23,7 @@ pytestmark = pytest.mark.slow
 ACTORS = ("control_connection", "dev_control", "http_endpoint", "liveness", "publisher")
 
 PROBE = """
-    import ctypes, json, os, resource, socket, sys, threading, time
+    import ctypes, fcntl, json, os, resource, socket, sys, threading, time
     from pathlib import Path
 
     # -m is not in argv yet while the interpreter starts.
@@ -56,6 +57,8 @@ PROBE = """
             yield "unshare", lambda: call(UNSHARE, 0x4000000)
             yield "thread", lambda: threading.Thread(target=lambda: None).start()
             yield "file", lambda: open("/dev/null", "rb").close()
+            # isatty(3) of glibc from 2.42 on, which this machine need not have: no terminal is ENOTTY.
+            yield "TCGETS2", lambda: fcntl.ioctl(out, 0x802C542A, bytearray(44))
 
         def look():
             while "Seccomp_filters:\\t2" not in Path("/proc/self/status").read_text():
@@ -121,6 +124,7 @@ def test_no_process_can_do_what_it_never_does_and_the_daemon_counts_what_it_trie
         for actor, results in probed.items():
             assert {name for name in REFUSED if results[name] == 1} == REFUSED, (actor, results)
             assert results["file"] == results["own limits"] == "done", (actor, results)
+            assert results["TCGETS2"] == errno.ENOTTY, (actor, results)
         done = {
             name: {actor for actor in ACTORS if probed[actor][name] == "done"}
             for name in ("inet", "unix", "thread")

@@ -32,7 +32,8 @@ PID = 4711
 I386, ARM = 0x4000_0003, 0x4000_0028
 NEWEST = {
     "statmount", "listmount", "lsm_get_self_attr", "lsm_set_self_attr", "lsm_list_modules", "mseal", "setxattrat",
-    "getxattrat", "listxattrat", "removexattrat", "open_tree_attr", "file_getattr", "file_setattr",
+    "getxattrat", "listxattrat", "removexattrat", "open_tree_attr", "file_getattr", "file_setattr", "listns",
+    "rseq_slice_yield", "uretprobe", "uprobe",
 }  # fmt: skip
 """Newer than many a libseccomp."""
 
@@ -230,9 +231,6 @@ def test_each_way_a_c_library_may_go_is_open(machine: Architecture, who: str) ->
 
 
 @pytest.mark.parametrize("who", BOOTS)
-@pytest.mark.xfail(
-    strict=True, reason="glibc from 2.42 on asks by TCGETS2 whether it is a terminal, and is refused"
-)
 def test_whether_it_is_a_terminal_may_be_asked_by_any_c_library(machine: Architecture, who: str) -> None:
     told = {name: answer(machine, who, "ioctl", 1, request) for name, request in TERMINAL.items()}
     assert told == dict.fromkeys(TERMINAL, ALLOW)

@@ -92,7 +92,7 @@ clock_adjtime=305 syncfs=306 sendmmsg=307 setns=308 getcpu=309 process_vm_readv=
 kcmp=312 finit_module=313 sched_setattr=314 sched_getattr=315 renameat2=316 seccomp=317 getrandom=318
 memfd_create=319 kexec_file_load=320 bpf=321 execveat=322 userfaultfd=323 membarrier=324 mlock2=325
 copy_file_range=326 preadv2=327 pwritev2=328 pkey_mprotect=329 pkey_alloc=330 pkey_free=331 statx=332
-io_pgetevents=333 rseq=334
+io_pgetevents=333 rseq=334 uretprobe=335 uprobe=336
 """
 _AARCH64: Final = """
 io_setup=0 io_destroy=1 io_submit=2 io_cancel=3 io_getevents=4 setxattr=5 lsetxattr=6 fsetxattr=7 getxattr=8
@@ -143,6 +143,7 @@ memfd_secret=447 process_mrelease=448 futex_waitv=449 set_mempolicy_home_node=45
 fchmodat2=452 map_shadow_stack=453 futex_wake=454 futex_wait=455 futex_requeue=456 statmount=457
 listmount=458 lsm_get_self_attr=459 lsm_set_self_attr=460 lsm_list_modules=461 mseal=462 setxattrat=463
 getxattrat=464 listxattrat=465 removexattrat=466 open_tree_attr=467 file_getattr=468 file_setattr=469
+listns=470 rseq_slice_yield=471
 """
 
 X86_64: Final = Architecture("x86_64", 0xC000_003E, _X86_64)
