@@ -127,6 +127,22 @@ def test_a_process_that_gave_nothing_up_can_do_all_this(as_started: Matrix) -> N
     assert len(can) >= (FLOOR if os.geteuid() == 0 else FLOOR // 2), can
 
 
+_LOOKS = ("environ", "maps", "auxv", "mem", "fd")
+
+
+def test_another_program_of_the_same_user_does_not_look_into_the_daemon(as_another_user: Matrix) -> None:
+    """Each process is undumpable: what it knows is not for whoever else the user runs, keys above all (ptrace(2))."""
+    told = {name: cells[OUTSIDE].verdict for name, cells in as_another_user.cells.items() if OUTSIDE in cells}
+    looks = [*(f"/proc/PID/{what} of" for what in _LOOKS), "ptrace of", "process_vm_readv of", "process_vm_writev of"]
+    assert told["/proc/PID/environ of a stranger"] == ALLOWED, "of a program that did not give it up it can be had"
+    assert {
+        name: told[name]
+        for look in looks
+        for name in (f"{look} the Supervisor", f"{look} a sibling")
+        if told[name] != REFUSED
+    } == {}
+
+
 def test_every_order_was_given_to_every_process_in_its_main_thread(as_started: Matrix) -> None:
     own = ("tell ", "order ", "have ", "show ", "connections ", "words ", "stop ")
     for name, cells in as_started.cells.items():

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from netmap_actors.exit_reason import ExitReason
 from netmap_actors.process.actor_base import ActorBase
 from netmap_actors.wire import internal_pb2
-from netmap_actors.wire.codec import Codec
+from netmap_actors.wire.codec import VERSION, Codec
 from netmap_actors.wire.secret import Secret
 from netmap_supervisor.admin import AdminClient, AdminError
 
@@ -138,7 +138,9 @@ class Fake(ActorBase):
 
 def as_another(actor: Fake, name: str, body: Message) -> list[bytes]:
     """What this process can make of a word that another one might say."""
-    envelope = internal_pb2.Envelope(version=1, run=bytes.fromhex(actor.boot.run), actor=name, incarnation=1)
+    envelope = internal_pb2.Envelope(
+        version=VERSION, run=bytes.fromhex(actor.boot.run), actor=name, incarnation=1, number=1
+    )
     field = "login_needed" if name == "control_connection" else "verdict"
     getattr(envelope, field).CopyFrom(body)
     word = envelope.SerializeToString()

@@ -83,6 +83,42 @@ for wanted in ({str(directory)!r}, {str(directory / "below")!r}):
     assert "Permission denied" in second
 
 
+# A runtime directory
+
+ASKING = [
+    ["run", "--view=off", "--state-dir=state"], ["status"], ["status", "--json"], ["stop"], ["reconnect"], ["reload"],
+    ["fault", "kill", "publisher"], ["netmap"], ["netmap", "--json"], ["watch", "--json"], ["wait", "--timeout=1s"],
+    ["export", "hosts"], ["export", "hosts", "-o", "/nowhere/hosts", "--follow"], ["keys", "list", "--state-dir=state"],
+    ["config", "check"], ["config", "show"],
+]  # fmt: skip
+"""Whatever looks for a daemon where nobody has named a directory."""
+
+
+def test_a_directory_in_tmp_that_somebody_else_made_is_a_sentence_of_every_command(place: Path) -> None:
+    place.chmod(0o755)
+    (place / f"runtime-{SOMEBODY}").mkdir(mode=0o700)
+    script = f"""
+from pathlib import Path
+from netmap_actors import runtime_paths
+import netmap_supervisor.cli as cli, netmap_supervisor.cli.config_check, netmap_supervisor.daemon
+context = cli.commands.make_context("x", ["status"], resilient_parsing=True)
+for name in cli.commands.list_commands(context):
+    cli.commands.get_command(context, name)
+from netmap_actors.subscriber import Subscriber
+runtime_paths._LOGINS, runtime_paths._LAST_RESORT = Path("/nowhere"), Path({str(place)!r})
+BECOME
+for words in {ASKING!r}:
+    sys.stderr.write(f"{{' '.join(words)}}:{{cli.main(words)}}\\n")
+"""
+    _, said = told(as_somebody(script), place)
+    for words in ASKING:
+        sentence, ended, said = said.partition(f"{' '.join(words)}:78\n")
+        assert ended, f"{words}: {sentence}"
+        assert f"cannot use {place}/runtime-{SOMEBODY}, where the sockets belong" in sentence
+        assert "--runtime-dir" in sentence
+    assert said == ""
+
+
 # Addresses
 
 

@@ -13,9 +13,13 @@ import pytest
 import zmq
 
 from netmap_actors.wire import internal_pb2
+from netmap_actors.wire.codec import VERSION, connection_secret
+from netmap_actors.wire.secret import PROOF_BYTES, Secret
 from netmap_supervisor.admin import admin_path
+from tests.process import pairs
 from tests.process.publisher_process import RUN, running_publisher
-from tests.process.test_supervisor import LIMIT, daemon  # noqa: F401  # a fixture
+from tests.process.test_supervisor import daemon  # noqa: F401  # a fixture
+from tests.unit.publishing import full, node
 
 pytestmark = pytest.mark.slow
 
@@ -23,11 +27,21 @@ IDLE = 1100
 """Connections: more than a process may usually have."""
 
 
-def unproved(actor: str, **body: object) -> bytes:
-    """An envelope of somebody who knows all but the secret."""
-    return internal_pb2.Envelope(
-        version=1, run=bytes.fromhex(RUN), actor=actor, incarnation=1, **body
+def forged(header: internal_pb2.MapResponseReceived, document: bytes) -> list[bytes]:
+    """What somebody makes who knows all but the secret: right in everything, and proved by nothing or by another one."""
+    word = internal_pb2.Envelope(
+        version=VERSION,
+        run=bytes.fromhex(RUN),
+        actor="control_connection",
+        incarnation=1,
+        number=1,
+        map_response_received=header,
     ).SerializeToString()
+    others = [Secret(bytes(32)), pairs.OURS, pairs.INBOX, connection_secret(pairs.INBOX, 2)]
+    proofs = [bytes(PROOF_BYTES), *(one.proof(word, document) for one in others)]
+    # The true one of another document.
+    proofs.append(connection_secret(pairs.INBOX, 1).proof(word, document + b" "))
+    return [proof + (1).to_bytes(8, "big") + word for proof in proofs]
 
 
 def test_a_child_cannot_speak_in_the_name_of_another(daemon) -> None:  # noqa: F811
@@ -43,7 +57,7 @@ def test_a_child_cannot_speak_in_the_name_of_another(daemon) -> None:  # noqa: F
 def test_a_publisher_takes_peers_from_nobody_but_the_connection() -> None:
     with running_publisher() as publisher:
         publisher.tell(internal_pb2.ConnectionStarted(generation=1))
-        document = json.dumps({"Node": {"ID": 1, "StableID": "n1", "Name": "evil.", "User": 1}}).encode()
+        document = json.dumps(full(node(66))).encode()
         header = internal_pb2.MapResponseReceived(
             generation=1,
             session=1,
@@ -51,20 +65,18 @@ def test_a_publisher_takes_peers_from_nobody_but_the_connection() -> None:
             received_at=time.clock_gettime(time.CLOCK_BOOTTIME),
             size=len(document),
         )
-        forged = unproved("control_connection", map_response_received=header)
+        words = forged(header, document)
         with zmq.Context() as context, context.socket(zmq.PUSH) as push:
             push.connect(publisher.endpoints.publisher)
-            push.send_multipart([forged, document])
-            # One that belongs there, behind it: the forged one was seen before.
-            publisher.session = 1
-            publisher.generation = 1
-            for _ in range(20):
-                beat = publisher.next("heartbeat")
-                assert beat.publisher.state in {"", "none"}
-                if beat.counters.get("foreign_words"):
-                    break
-            else:
-                pytest.fail("it was not counted")
+            for word in words:
+                push.send_multipart([word, document])
+            publisher.counters(foreign_words=len(words))
+            figures = publisher.next("heartbeat").publisher
+            assert (figures.state, figures.peers) == ("none", 0)
+            # The same word is taken from who can prove it: nothing else was wrong with the others.
+            publisher.new_session(full(node(66)))
+            assert publisher.statistics(peers=1).state == "fresh"
+            assert publisher.next("heartbeat").counters["foreign_words"] == len(words)
 
 
 def test_a_child_gives_no_orders(daemon) -> None:  # noqa: F811

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from netmap_actors.process import landlock
 from tests.system.daemon import Daemon
 from tests.waiting import wait_for
 
@@ -147,6 +148,33 @@ def test_no_process_can_do_what_it_never_does_and_the_daemon_counts_what_it_trie
         )
         assert 'netmap_actor_refused_system_calls_total{actor="publisher",call="execve"} 1.0' in page
         assert daemon.wait_fresh()["netmap"]["state"] == "fresh"
+
+
+ELSEWHERE = """
+    import os
+    here = os.uname()
+    os.uname = lambda: os.uname_result((*here[:4], "riscv64"))
+"""
+
+
+def test_on_a_machine_without_a_table_of_calls_nothing_is_filtered_and_that_is_said(tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text(textwrap.dedent(ELSEWHERE))
+    with Daemon("--control-url=embedded", env={"PYTHONPATH": str(tmp_path)}).start() as daemon:
+        daemon.wait_fresh()
+        status = daemon.wait_status(
+            lambda status: all(row["system_calls"] == "off" for row in status["actors"]), what="a word from each"
+        )
+        rows = {row["name"]: row["pid"] for row in status["actors"]}
+        assert rows.keys() == {*ACTORS, "supervisor"} - {"http_endpoint"}
+        for name, pid in rows.items():
+            told = daemon.wait_event("system_calls_not_filtered", actor=name)
+            assert told["detail"] == "there is no table of system calls for riscv64"
+            assert set(filters(pid)) == {"0 0"}, name
+        said = daemon.command("status").stdout
+        assert "may make any system call" in said
+        # What does not depend on the machine's calls still holds.
+        assert all(row["confinement"]["landlock"] == landlock.version() for row in status["actors"])
+        assert daemon.terminate() == 0
 
 
 def test_a_long_run_with_everything_on_is_refused_nothing() -> None:

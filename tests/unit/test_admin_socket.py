@@ -120,7 +120,10 @@ def test_a_request_is_answered_or_refused_with_a_sentence(daemon: Daemon) -> Non
 
 
 @pytest.mark.parametrize("many", [1000, 12_000])
-def test_idle_connections_of_one_process_disturb_nobody(daemon: Daemon, many: int) -> None:
+def test_idle_connections_of_one_process_disturb_nobody(
+    daemon: Daemon, many: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(admin_server, "REQUEST_LIMIT", 10 * LIMIT)  # it is the crowd that is cut, not the late
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(max(soft, many + 1000), hard), hard))
     daemon.peer = 7
@@ -134,7 +137,10 @@ def test_idle_connections_of_one_process_disturb_nobody(daemon: Daemon, many: in
         assert daemon.ask(a=1) == {"a": 1}
 
 
-def test_idle_connections_of_many_processes_make_room_for_who_asks(daemon: Daemon) -> None:
+def test_idle_connections_of_many_processes_make_room_for_who_asks(
+    daemon: Daemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(admin_server, "REQUEST_LIMIT", 10 * LIMIT)
     idle = [daemon.connect() for _ in range(3 * MAX_CONNECTIONS)]
     assert daemon.ask(a=1) == {"a": 1}
     wait_for(lambda: daemon.server.refused >= 2 * MAX_CONNECTIONS, LIMIT, "the oldest are cut")
@@ -257,6 +263,30 @@ def test_a_process_is_ours_if_one_of_ours_is_among_its_parents(
         chain.append(parents.get(chain[-1], 0))
     endless = len(chain) == 40
     assert found == (endless or bool(children & set(chain)))
+
+
+@pytest.mark.parametrize(
+    ("own", "parents", "pid", "ours"),
+    [
+        (50, {60: 50}, 60, True),
+        (50, {70: 60, 60: 50}, 70, True),
+        (50, {80: 70, 70: 60}, 80, True),
+        (50, {80: 50}, 80, True),
+        (50, {80: 1}, 80, False),
+        (50, {80: 40, 40: 1}, 80, False),
+        (50, {}, 80, False),
+        (50, {50: 60}, 50, False),
+        # The first process of a container has whoever was left behind for a child, an operator's shell as well.
+        (1, {80: 1}, 80, False),
+        (1, {80: 60, 60: 1}, 80, True),
+    ],
+)
+def test_what_a_child_started_is_ours_and_what_was_left_to_us_is_not(
+    own: int, parents: dict[int, int], pid: int, ours: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(peer_process, "parent_of", lambda one: parents.get(one, 0))
+    monkeypatch.setattr(os, "getpid", lambda: own)
+    assert descends_from(lambda: {60})(pid) is ours
 
 
 def test_the_kernel_tells_whose_child_we_are() -> None:

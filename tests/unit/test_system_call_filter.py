@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ctypes
 import ctypes.util
+import os
 import struct
+import sys
 
 import msgspec
 import pytest
@@ -21,7 +23,7 @@ from netmap_actors.boot import (
     PublisherSettings,
     Secrets,
 )
-from netmap_actors.process.seccomp_calls import AARCH64, X86_64, Architecture
+from netmap_actors.process.seccomp_calls import AARCH64, X86_64, Architecture, native
 from netmap_actors.process.seccomp_filter import ALLOW, COUNTED, YIELDING, Argument, Rule, program, refusal
 from netmap_actors.process.seccomp_rows import of_supervisor, of_view, rules
 from netmap_supervisor import refused_calls
@@ -194,6 +196,9 @@ def test_arguments_are_looked_at(machine: Architecture, who: str) -> None:
     assert answer(machine, who, "ioctl", 1, 0x8933) == links, "SIOCGIFINDEX, for fe80::1%eth0"
     assert answer(machine, who, "ioctl", 1, 0x5412) == COUNTED, "TIOCSTI types into a terminal"
     assert answer(machine, who, "fcntl", 1, 8, PID + 1) == COUNTED, "F_SETOWN"
+    for call, flags in (("sendto", 3), ("sendmsg", 2), ("sendmmsg", 3)):
+        assert answer(machine, who, call, *[0] * flags, 0x4000) == ALLOW, "MSG_NOSIGNAL"
+        assert answer(machine, who, call, *[0] * flags, 0x2000_4000) == COUNTED, "MSG_FASTOPEN connects"
     assert answer(machine, who, "prctl", 15) == ALLOW
     assert answer(machine, who, "prctl", 4, 1) == COUNTED, "PR_SET_DUMPABLE"
 
@@ -448,6 +453,27 @@ def test_the_supervisor_makes_no_namespace_by_a_new_process_either(machine: Arch
     assert run(code, clone, machine.audit, (0x3D_0F00,)) == ALLOW
     # Its flags are out of sight; the C library takes clone instead.
     assert run(code, clone3, machine.audit) == ENOSYS
+
+
+@pytest.mark.parametrize(
+    ("named", "size", "found"),
+    [
+        ("x86_64", 2**63 - 1, X86_64),
+        ("aarch64", 2**63 - 1, AARCH64),
+        ("riscv64", 2**63 - 1, None),
+        ("armv7l", 2**31 - 1, None),
+        # 32-bit programs on machines of 64 bits.
+        ("x86_64", 2**31 - 1, None),
+        ("aarch64", 2**31 - 1, None),
+    ],
+)
+def test_the_table_is_that_of_the_machine(
+    named: str, size: int, found: Architecture | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = os.uname()
+    monkeypatch.setattr(os, "uname", lambda: os.uname_result((*here[:4], named)))
+    monkeypatch.setattr(sys, "maxsize", size)
+    assert native() is found
 
 
 def test_numbers_are_those_of_libseccomp(machine: Architecture) -> None:

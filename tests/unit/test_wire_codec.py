@@ -118,6 +118,24 @@ def test_what_one_receiver_knows_of_a_connection_is_of_no_use_with_another() -> 
     assert told.publisher == connection_secret(own["publisher"], 1).text()
 
 
+@pytest.mark.parametrize(("knows", "speaks_as"), [(1, 2), (2, 1), (1, 11), (11, 1)])
+@pytest.mark.parametrize("receiver", ["liveness", "publisher"])
+def test_what_one_connection_knows_does_not_speak_for_another(receiver: str, knows: int, speaks_as: int) -> None:
+    keyring = Keyring()
+    inbox = Inbox(RUN, receiver, 1, Secret.from_text(keyring.told(receiver, 1).inbox))
+    inbox.began(speaks_as)
+    for generation in (knows, speaks_as):
+        own = Secret.from_text(getattr(keyring.told("control_connection", generation), receiver))
+        sender = Codec(RUN, "control_connection", speaks_as, peer=receiver, secret=own)
+        word = sender.wrap(internal_pb2.Progress(generation=speaks_as))
+        if generation == knows:
+            with pytest.raises(ForeignEnvelope, match="not proved"):
+                inbox.open(word)
+        else:
+            assert inbox.open(word).incarnation == speaks_as
+    assert inbox.foreign == 1
+
+
 def test_no_two_processes_and_no_two_runs_have_a_secret_in_common() -> None:
     actors = ("control_connection", "liveness", "publisher", "http_endpoint", "dev_control")
     seen = [
