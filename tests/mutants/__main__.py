@@ -1,6 +1,6 @@
 """`python -m tests.mutants [WORD…]`: plant each bug in a copy of the tree and see that its tests find it.
 
-Exit status 1 when one survives, or when its tests fail without it. WORD chooses bugs by a part of their name.
+Exit status 1 when one survives, or when its tests fail without it or for another reason. WORD chooses bugs by their name.
 """
 
 from __future__ import annotations
@@ -53,8 +53,8 @@ def _copy_tree(copy: Path) -> None:
 
 
 def _judge(mutant: Mutant, copy: Path) -> str:
-    """caught, SURVIVED, or BROKEN: its tests fail without the bug, too."""
-    if _tests_fail(mutant, copy):
+    """caught, SURVIVED, BROKEN (its tests fail without the bug, too) or MISTAKEN (they fail for something else)."""
+    if _report_of_failure(mutant, copy) is not None:
         return "BROKEN"
     before = {edit.file: (copy / edit.file).read_text() for edit in mutant.edits}
     try:
@@ -62,13 +62,15 @@ def _judge(mutant: Mutant, copy: Path) -> str:
             text = (copy / edit.file).read_text()
             assert text.count(edit.old) == 1, f"{edit.file} does not hold this once: {edit.old!r}"
             (copy / edit.file).write_text(text.replace(edit.old, edit.new))
-        return "caught" if _tests_fail(mutant, copy) else "SURVIVED"
+        report = _report_of_failure(mutant, copy)
+        return "SURVIVED" if report is None else "caught" if mutant.says in report else "MISTAKEN"
     finally:
         for name, text in before.items():
             (copy / name).write_text(text)
 
 
-def _tests_fail(mutant: Mutant, copy: Path) -> bool:
+def _report_of_failure(mutant: Mutant, copy: Path) -> str | None:
+    """What pytest says of its tests; None when they pass."""
     tests = [test for test in mutant.tests if (copy / test.partition("::")[0]).exists()]
     assert tests, f"no tests for: {mutant.name}"
     path = os.pathsep.join(str(copy / source) for source in ("actors", "supervisor"))
@@ -82,7 +84,7 @@ def _tests_fail(mutant: Mutant, copy: Path) -> bool:
     )
     # 1: tests failed. Anything else but 0 means that they could not be run.
     assert done.returncode in {0, 1}, done.stdout.decode()[-2000:] + done.stderr.decode()[-2000:]
-    return done.returncode == 1
+    return done.stdout.decode() if done.returncode == 1 else None
 
 
 if __name__ == "__main__":
