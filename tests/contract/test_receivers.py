@@ -37,7 +37,9 @@ def functions(tree: ast.Module) -> Iterator[tuple[str, ast.FunctionDef]]:
         if isinstance(node, ast.FunctionDef):
             yield node.name, node
         elif isinstance(node, ast.ClassDef):
-            yield from ((f"{node.name}.{one.name}", one) for one in node.body if isinstance(one, ast.FunctionDef))
+            yield from (
+                (f"{node.name}.{one.name}", one) for one in node.body if isinstance(one, ast.FunctionDef)
+            )
 
 
 def calls(tree: ast.AST) -> Iterator[str]:
@@ -84,7 +86,7 @@ def test_an_envelope_is_parsed_where_its_proof_is_checked_and_nowhere_else() -> 
 
 
 def test_what_arrives_without_a_codec_is_no_envelope() -> None:
-    """Envelopes made by hand are not opened either: `ParseFromString` of any message stands where its sender is known."""
+    """Whatever else is parsed comes from commands, subscribers or the publisher: no process of a run obeys it."""
     found = {
         (name_of(path), call.removesuffix(".FromString").rpartition(".")[2])
         for path in modules()
@@ -97,4 +99,10 @@ def test_what_arrives_without_a_codec_is_no_envelope() -> None:
         (f"{SUPERVISOR}/admin_server.py", "AdminRequest"),
         (f"{SUPERVISOR}/admin.py", "AdminReply"),
     }
-    assert {kind for _, kind in found - internal} == {"Request", "Reply", "BusMessage", "SnapshotChunk", "Peer"}
+    assert {kind for _, kind in found - internal} == {
+        "Request",
+        "Reply",
+        "BusMessage",
+        "SnapshotChunk",
+        "Peer",
+    }

@@ -133,8 +133,15 @@ _LOOKS = ("environ", "maps", "auxv", "mem", "fd")
 def test_another_program_of_the_same_user_does_not_look_into_the_daemon(as_another_user: Matrix) -> None:
     """Each process is undumpable: what it knows is not for whoever else the user runs, keys above all (ptrace(2))."""
     told = {name: cells[OUTSIDE].verdict for name, cells in as_another_user.cells.items() if OUTSIDE in cells}
-    looks = [*(f"/proc/PID/{what} of" for what in _LOOKS), "ptrace of", "process_vm_readv of", "process_vm_writev of"]
-    assert told["/proc/PID/environ of a stranger"] == ALLOWED, "of a program that did not give it up it can be had"
+    looks = [
+        *(f"/proc/PID/{what} of" for what in _LOOKS),
+        "ptrace of",
+        "process_vm_readv of",
+        "process_vm_writev of",
+    ]
+    assert told["/proc/PID/environ of a stranger"] == ALLOWED, (
+        "of a program that did not give it up it can be had"
+    )
     assert {
         name: told[name]
         for look in looks

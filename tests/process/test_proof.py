@@ -28,7 +28,7 @@ IDLE = 1100
 
 
 def forged(header: internal_pb2.MapResponseReceived, document: bytes) -> list[bytes]:
-    """What somebody makes who knows all but the secret: right in everything, and proved by nothing or by another one."""
+    """What somebody makes who knows all but the secret: right in everything, proved by nothing or by another one."""
     word = internal_pb2.Envelope(
         version=VERSION,
         run=bytes.fromhex(RUN),
@@ -126,10 +126,13 @@ def test_a_thousand_idle_connections_to_the_admin_socket_disturb_nobody(daemon) 
 
 def test_no_child_holds_a_descriptor_that_could_release_the_daemons_locks(daemon) -> None:  # noqa: F811
     daemon.up()
-    ours = {path.stat().st_ino for path in (daemon.runtime_dir / "lock", daemon.place / "state" / "lock")}
+    directories = (daemon.runtime_dir, daemon.place / "state")
+    ours = {(one / "lock").stat().st_ino for one in directories}
+    shared = {(one / "lock.children").stat().st_ino for one in directories}
     actors = daemon.request("status")["actors"]
     pids = [row["pid"] for row in actors if row["pid"] and row["name"] != "supervisor"]
     assert len(pids) >= 3
     for pid in pids:
         held = {fd.stat().st_ino for fd in Path(f"/proc/{pid}/fd").iterdir() if fd.exists()}
         assert not held & ours
+        assert shared <= held, "it keeps the directories for as long as it lives"

@@ -40,7 +40,8 @@ def test_a_registered_node_goes_on_without_a_good_key(
     for _ in range(2):
         status = running.wait_status(
             lambda status: (
-                status["netmap"]["state"] == "fresh" and any(one["code"] == code for one in status["degraded"])
+                status["netmap"]["state"] == "fresh"
+                and any(one["code"] == code for one in status["degraded"])
             ),
             LIMIT,
             f"a fresh netmap, and {code}",
@@ -49,13 +50,17 @@ def test_a_registered_node_goes_on_without_a_good_key(
         # The next connection finds the same key.
         pid = running.signal_actor("control_connection")
         running.wait_status(
-            lambda status, pid=pid: all(row["pid"] != pid for row in status["actors"]), LIMIT, "another connection"
+            lambda status, pid=pid: all(row["pid"] != pid for row in status["actors"]),
+            LIMIT,
+            "another connection",
         )
     running.wait_fresh()
     assert running.terminate() == 0
 
 
-def test_a_node_that_is_not_registered_yet_ends_with_77(daemon: Callable[..., Daemon], control: Control) -> None:
+def test_a_node_that_is_not_registered_yet_ends_with_77(
+    daemon: Callable[..., Daemon], control: Control
+) -> None:
     """The same key of the same server: it is a bad one indeed."""
     replace_key(control, "refused")
     assert daemon(*joined(control)).wait(LIMIT) == 77

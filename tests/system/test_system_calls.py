@@ -162,7 +162,8 @@ def test_on_a_machine_without_a_table_of_calls_nothing_is_filtered_and_that_is_s
     with Daemon("--control-url=embedded", env={"PYTHONPATH": str(tmp_path)}).start() as daemon:
         daemon.wait_fresh()
         status = daemon.wait_status(
-            lambda status: all(row["system_calls"] == "off" for row in status["actors"]), what="a word from each"
+            lambda status: all(row["system_calls"] == "off" for row in status["actors"]),
+            what="a word from each",
         )
         rows = {row["name"]: row["pid"] for row in status["actors"]}
         assert rows.keys() == {*ACTORS, "supervisor"} - {"http_endpoint"}

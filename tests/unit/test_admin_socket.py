@@ -123,7 +123,9 @@ def test_a_request_is_answered_or_refused_with_a_sentence(daemon: Daemon) -> Non
 def test_idle_connections_of_one_process_disturb_nobody(
     daemon: Daemon, many: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(admin_server, "REQUEST_LIMIT", 10 * LIMIT)  # it is the crowd that is cut, not the late
+    monkeypatch.setattr(
+        admin_server, "REQUEST_LIMIT", 10 * LIMIT
+    )  # it is the crowd that is cut, not the late
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(max(soft, many + 1000), hard), hard))
     daemon.peer = 7

@@ -106,6 +106,7 @@ OVER = {
     ],
     "PeersChangedPatch": [{"NodeID": 1, "Endpoints": ["1.1.1.1:1"] * 100_000}],
     "Domain": "x" * 100_000,
+    "DomainDataPlaneAuditLogID": "x" * 100_000,
 }
 
 

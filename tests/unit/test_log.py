@@ -158,3 +158,18 @@ def test_what_goes_elsewhere_has_none(monkeypatch: pytest.MonkeyPatch, stream: s
     log.event("error", "x", {})
     (line,) = lines()
     assert line.startswith("{")
+
+
+def test_lines_that_nobody_looked_at_are_counted_with_those_that_were_too_many() -> None:
+    log, lines = written()
+    log.event("info", "server_wish", {"actor": "control_connection"})
+    log.unread("control_connection", "server_wish", 700)
+    assert log.suppressed == 700
+    first, told = map(json.loads, lines())
+    assert first["event"] == "server_wish"
+    assert {name: told[name] for name in ("event", "actor", "suppressed_event", "lines")} == {
+        "event": "log_lines_suppressed",
+        "actor": "control_connection",
+        "suppressed_event": "server_wish",
+        "lines": 700,
+    }

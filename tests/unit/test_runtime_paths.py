@@ -18,6 +18,7 @@ from netmap_actors.runtime_paths import (
     requests_path,
     updates_path,
 )
+from netmap_actors.subscriber import Subscriber
 from netmap_supervisor.config import load, runtime_dir
 from netmap_supervisor.config_options import default_state_dir
 
@@ -68,6 +69,17 @@ def test_what_a_unit_has_of_its_own_is_not_where_the_daemon_is(
     assert default_runtime_dir(mine | SERVICE) == expected
     assert runtime_dir(None, mine | SERVICE) == expected
     assert default_runtime_dir({"NETMAP_SUPERVISOR_RUNTIME_DIR": ""} | mine | SERVICE) == expected
+
+
+def test_a_subscriber_looks_where_the_commands_look(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in SERVICE.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("NETMAP_SUPERVISOR_RUNTIME_DIR", "")
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    monkeypatch.setattr(os, "geteuid", lambda: UID)
+    with Subscriber() as subscriber:
+        updates, _ = subscriber._endpoint
+    assert updates == f"ipc://{updates_path(tmp_path / 'netmap-supervisor')}"
 
 
 def test_run_has_what_its_unit_gives_it() -> None:

@@ -120,7 +120,9 @@ def test_what_one_receiver_knows_of_a_connection_is_of_no_use_with_another() -> 
 
 @pytest.mark.parametrize(("knows", "speaks_as"), [(1, 2), (2, 1), (1, 11), (11, 1)])
 @pytest.mark.parametrize("receiver", ["liveness", "publisher"])
-def test_what_one_connection_knows_does_not_speak_for_another(receiver: str, knows: int, speaks_as: int) -> None:
+def test_what_one_connection_knows_does_not_speak_for_another(
+    receiver: str, knows: int, speaks_as: int
+) -> None:
     keyring = Keyring()
     inbox = Inbox(RUN, receiver, 1, Secret.from_text(keyring.told(receiver, 1).inbox))
     inbox.began(speaks_as)
