@@ -1,6 +1,6 @@
 """`python -m tests.mutants [WORD…]`: plant each bug in a copy of the tree and see that its tests find it.
 
-Exit status 1 when one survives, or when its tests fail without it or for another reason. WORD chooses bugs by their name.
+Exit status 1 when one survives, or when its tests fail without it or for another reason. WORD: a part of a name.
 """
 
 from __future__ import annotations
