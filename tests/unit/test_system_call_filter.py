@@ -2,16 +2,8 @@
 
 from __future__ import annotations
 
-import ctypes
-import ctypes.util
-import os
-import struct
-import sys
-
 import msgspec
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from netmap_actors.boot import (
     Boot,
@@ -23,47 +15,16 @@ from netmap_actors.boot import (
     PublisherSettings,
     Secrets,
 )
-from netmap_actors.process.seccomp_calls import AARCH64, X86_64, Architecture, native
-from netmap_actors.process.seccomp_filter import ALLOW, COUNTED, YIELDING, Argument, Rule, program, refusal
+from netmap_actors.process.seccomp_calls import AARCH64, X86_64, Architecture
+from netmap_actors.process.seccomp_filter import ALLOW, COUNTED, YIELDING, program, refusal
 from netmap_actors.process.seccomp_rows import of_supervisor, of_view, rules
 from netmap_supervisor import refused_calls
+from tests.unit.bpf_machine import run
 
 ARCHITECTURES = (X86_64, AARCH64)
 EPERM, ENOSYS = 0x5_0001, 0x5_0026
 PID = 4711
 I386, ARM = 0x4000_0003, 0x4000_0028
-NEWEST = {
-    "statmount", "listmount", "lsm_get_self_attr", "lsm_set_self_attr", "lsm_list_modules", "mseal", "setxattrat",
-    "getxattrat", "listxattrat", "removexattrat", "open_tree_attr", "file_getattr", "file_setattr", "listns",
-    "rseq_slice_yield", "uretprobe", "uprobe",
-}  # fmt: skip
-"""Newer than many a libseccomp."""
-
-
-def run(code: bytes, number: int, audit: int, arguments: tuple[int, ...] = ()) -> int:
-    """What the kernel would do with this call: linux/filter.h, on struct seccomp_data."""
-    words = [*arguments, *[0] * (6 - len(arguments))]
-    data = struct.pack("<iIQ6Q", number - (1 << 32) if number >> 31 else number, audit, 0, *words)
-    accumulator = place = 0
-    while True:
-        operation, true, false, operand = struct.unpack_from("=HBBI", code, 8 * place)
-        place += 1
-        match operation:
-            case 0x20:
-                assert operand % 4 == 0, "the kernel refuses a load that is not aligned"
-                (accumulator,) = struct.unpack_from("<I", data, operand)
-            case 0x54:
-                accumulator &= operand
-            case 0x15:
-                place += true if accumulator == operand else false
-            case 0x35:
-                place += true if accumulator >= operand else false
-            case 0x05:
-                place += operand
-            case 0x06:
-                return operand
-            case _:
-                raise AssertionError(f"an instruction {operation:#x} that no filter of ours needs")
 
 
 def boot(actor: str, settings: msgspec.Struct) -> Boot:
@@ -455,91 +416,8 @@ def test_the_supervisor_makes_no_namespace_by_a_new_process_either(machine: Arch
     assert run(code, clone3, machine.audit) == ENOSYS
 
 
-@pytest.mark.parametrize(
-    ("named", "size", "found"),
-    [
-        ("x86_64", 2**63 - 1, X86_64),
-        ("aarch64", 2**63 - 1, AARCH64),
-        ("riscv64", 2**63 - 1, None),
-        ("armv7l", 2**31 - 1, None),
-        # 32-bit programs on machines of 64 bits.
-        ("x86_64", 2**31 - 1, None),
-        ("aarch64", 2**31 - 1, None),
-    ],
-)
-def test_the_table_is_that_of_the_machine(
-    named: str, size: int, found: Architecture | None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    here = os.uname()
-    monkeypatch.setattr(os, "uname", lambda: os.uname_result((*here[:4], named)))
-    monkeypatch.setattr(sys, "maxsize", size)
-    assert native() is found
-
-
-def test_numbers_are_those_of_libseccomp(machine: Architecture) -> None:
-    name = ctypes.util.find_library("seccomp")
-    if name is None:
-        pytest.skip("libseccomp is not installed")
-    resolve = ctypes.CDLL(name).seccomp_syscall_resolve_name_arch
-    found = {call: resolve(machine.audit, call.encode()) for call in machine.numbers}
-    known = {call for call, number in found.items() if number >= 0}
-    assert len(known) > 300
-    assert machine.numbers.keys() - known <= NEWEST
-    assert {call: found[call] for call in known} == {call: machine.numbers[call] for call in known}
-
-
 def test_every_name_of_a_rule_is_a_call_somewhere() -> None:
     known = X86_64.numbers.keys() | AARCH64.numbers.keys()
     for one in BOOTS.values():
         assert rules(one, PID).keys() <= known
     assert of_view(PID).keys() | of_supervisor(shares=True).keys() | set(NOBODYS) <= known
-
-
-ARGUMENTS = st.builds(
-    Argument,
-    st.integers(0, 5),
-    st.integers(0, (1 << 64) - 1),
-    st.sampled_from([0xFFFF_FFFF, (1 << 64) - 1, 0x1_0000, 0xFFFF_0000_0000_0000, 1 << 40 | 1]),
-)
-RULES = st.builds(
-    Rule,
-    st.lists(st.lists(ARGUMENTS, max_size=6).map(tuple), max_size=40).map(tuple),
-    st.sampled_from([None, refusal(), refusal(38)]),
-)
-
-
-def meant(rule: Rule, default: int, arguments: tuple[int, ...]) -> int:
-    for conditions in rule.allowed:
-        if all((arguments[one.index] ^ one.value) & one.mask == 0 for one in conditions):
-            return ALLOW
-    return default if rule.otherwise is None else rule.otherwise
-
-
-@given(
-    table=st.dictionaries(st.sampled_from(sorted(X86_64.numbers)), RULES, max_size=5),
-    data=st.data(),
-    default=st.sampled_from([COUNTED, refusal(), ALLOW]),
-)
-def test_a_program_answers_what_its_rules_mean(
-    table: dict[str, Rule], data: st.DataObject, default: int
-) -> None:
-    code = program(X86_64, table, default)
-    interesting = [0, 1, (1 << 64) - 1] + [
-        one.value for rule in table.values() for conditions in rule.allowed for one in conditions
-    ]
-    values = st.one_of(st.sampled_from(interesting), st.integers(0, (1 << 64) - 1))
-    arguments = tuple(data.draw(values) for _ in range(6))
-    for call in {*table, "read", "execve"}:
-        wanted = meant(table[call], default, arguments) if call in table else default
-        assert run(code, X86_64.numbers[call], X86_64.audit, arguments) == wanted
-
-
-def test_a_rule_longer_than_a_jump_is_stepped_over() -> None:
-    long = Rule(tuple((Argument(0, value),) for value in range(300)))
-    code = program(X86_64, {"read": long, "write": Rule()}, refusal())
-    assert len(code) // 8 > 900
-    assert run(code, X86_64.numbers["write"], X86_64.audit) == ALLOW
-    assert run(code, X86_64.numbers["read"], X86_64.audit, (299,)) == ALLOW
-    assert run(code, X86_64.numbers["read"], X86_64.audit, (300,)) == EPERM
-    with pytest.raises(ValueError, match="4096"):
-        program(X86_64, {"read": Rule(tuple((Argument(0, value),) for value in range(2000)))}, refusal())
