@@ -82,12 +82,14 @@ class ChildOutput:
     """The lines of one process. `actor`, `pid` and `generation` are those of whom the pipe was made for."""
 
     def __init__(self, actor: str, pid: int, generation: int) -> None:
-        self._who = {"actor": actor, "pid": pid, "generation": generation}
+        self.who = {"actor": actor, "pid": pid, "generation": generation}
         self._partial = b""
         self._cut = False
         """The line that goes on was told already, and is too long."""
         self.failure = ""
         """What it last said it failed for."""
+        self.last_text = ""
+        """The last line that was no event, as an interpreter's last words are."""
 
     def feed(self, data: bytes) -> list[ChildLine]:
         """Bytes as they came through the pipe."""
@@ -142,10 +144,11 @@ class ChildOutput:
         given = [
             (name, value) for name, value in record.items() if _NAME.fullmatch(name) and name not in STAMPS
         ]
-        return {name: _written(value) for name, value in given[:_MAX_FIELDS]} | self._who
+        return {name: _written(value) for name, value in given[:_MAX_FIELDS]} | self.who
 
     def _text(self, line: bytes) -> ChildLine:
-        return ChildLine("warning", OTHER, {"text": escape(line, _MAX_TEXT), **self._who})
+        self.last_text = escape(line, _MAX_TEXT)
+        return ChildLine("warning", OTHER, {"text": self.last_text, **self.who})
 
 
 def _written(value: Any) -> Any:

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 import zmq
 
 from netmap_actors.wire.codec import Codec, ForeignEnvelope
-from netmap_supervisor.child_output import ChildLine, ChildOutput
+from netmap_supervisor.child_output import ChildOutput
 from netmap_supervisor.core_messages import Exited
+from netmap_supervisor.log_pipes import LogPipe
 from netmap_supervisor.os_process import ChildProcess, reap_stranger, spawn
 from netmap_supervisor.refused_calls import RefusedCalls
 
@@ -27,28 +28,9 @@ if TYPE_CHECKING:
     from netmap_actors.wire import internal_pb2
     from netmap_actors.wire.secret import Secret
     from netmap_supervisor.log import Log
+    from netmap_supervisor.log_pipes import LogPipes
 
 __all__ = ["Children"]
-
-LOG_CHUNK = 64 * 1024
-"""Bytes taken at a time from one of them, as much as a pipe holds (pipe(7)); the others come in between."""
-LAST_CHUNKS = 4
-"""Taken of one that has ended: whoever inherited its pipe may write on, and is not waited for."""
-
-
-class _LogPipe:
-    """Our end of the pipe that is one child's standard error, and nobody else's."""
-
-    def __init__(self, fd: int, output: ChildOutput) -> None:
-        self.fd = fd
-        self.output = output
-
-    def read(self) -> bytes | None:
-        """What is there now; empty at the end, None when nothing is."""
-        try:
-            return os.read(self.fd, LOG_CHUNK)
-        except BlockingIOError:
-            return None
 
 
 class Children:
@@ -62,6 +44,7 @@ class Children:
         run: str,
         endpoint: str,
         log: Log,
+        log_pipes: LogPipes,
         on_words: Callable[[], object],
         on_death: Callable[[str, int, ChildProcess], object],
     ) -> None:
@@ -86,8 +69,8 @@ class Children:
         # Nobody writes into the first: its other end, closed by our death, tells the children.
         self.life_fd, life_write = os.pipe2(os.O_CLOEXEC)
         self._pipes: tuple[int, ...] = (self.life_fd, life_write)
-        self._log = log
-        self._outputs: dict[int, _LogPipe] = {}
+        self._log_pipes = log_pipes
+        self._outputs: dict[int, LogPipe] = {}
         """What is heard of each process on its standard error, by pid; of one that was not reaped, too."""
         loop.watch(self._router, on_words)
 
@@ -117,10 +100,8 @@ class Children:
             raise
         finally:
             os.close(log_write)
-        os.set_blocking(log_read, False)
-        pipe = _LogPipe(log_read, ChildOutput(actor, process.pid, incarnation))
-        self._outputs[process.pid] = pipe
-        self._loop.watch(log_read, lambda: self._read(pipe))
+        self._outputs[process.pid] = pipe = LogPipe(log_read, ChildOutput(actor, process.pid, incarnation))
+        self._log_pipes.hear(pipe)
         self._processes[actor] = process
         self._unburied.add(process.pid)
         self.refused_calls.expect(actor, incarnation, process.line)
@@ -216,30 +197,9 @@ class Children:
             return str(error)
         return None
 
-    # Output
-
-    def _read(self, pipe: _LogPipe) -> None:
-        data = pipe.read()
-        if data:
-            self._tell_lines(pipe.output.feed(data))
-        elif data is not None:
-            # It closed it, and lives: nothing more will come, and the end would be told again and again.
-            self._loop.unwatch(pipe.fd)
-
-    def _tell_lines(self, lines: list[ChildLine]) -> None:
-        for line in lines:
-            self._log.unread(line.fields["actor"], line.event, line.unread)
-            self._log.event(line.level, line.event, line.fields, line.timestamp)
-
-    def _close_output(self, pipe: _LogPipe) -> str:
-        """Read the last words, which say why, and let go; what it said it failed for."""
-        self._loop.unwatch(pipe.fd)
-        for _ in range(LAST_CHUNKS):
-            data = pipe.read()
-            if not data:
-                break
-            self._tell_lines(pipe.output.feed(data))
-        self._tell_lines(pipe.output.end())
+    def _close_output(self, pipe: LogPipe) -> str:
+        """Let go of it; what its process said it failed for."""
+        self._log_pipes.end(pipe)
         os.close(pipe.fd)
         return pipe.output.failure
 

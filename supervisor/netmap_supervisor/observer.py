@@ -9,6 +9,8 @@ import msgspec
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from netmap_supervisor.log_pipes import LogPipes
+
 __all__ = ["Observer", "RunFacts"]
 
 
@@ -29,8 +31,10 @@ class RunFacts(msgspec.Struct, frozen=True, kw_only=True):
 class Observer(Protocol):
     """Called in the Supervisor's thread: it must not block."""
 
-    def facts(self, facts: RunFacts) -> None:
-        """Before anything is started; again when everything had to be started again."""
+    def facts(self, facts: RunFacts, log_pipes: LogPipes) -> None:
+        """Before anything is started; again when everything had to be started again. `log_pipes`: by which a process
+        of the observer's writes into the log.
+        """
 
     def event(self, level: str, event: str, fields: Mapping[str, Any]) -> None:
         """Each log event of the Supervisor, whatever the log level."""

@@ -47,6 +47,7 @@ from netmap_supervisor.core_messages import (
 from netmap_supervisor.embedded_control import EmbeddedControl
 from netmap_supervisor.keyring import Keyring
 from netmap_supervisor.log import Log as LogWriter
+from netmap_supervisor.log_pipes import LogPipes
 from netmap_supervisor.observer import RunFacts
 from netmap_supervisor.operator_requests import OperatorRequests
 from netmap_supervisor.peer_process import descends_from
@@ -120,6 +121,7 @@ class Supervisor(pykka.ThreadingActor):
         self._environment = environment
         self._embedded: EmbeddedControl | None = None
         self._log = LogWriter(loop.clock, form=settings.log_format, level=settings.log_level)
+        self._log_pipes = LogPipes(loop, self._log)
         self._sockets = Sockets()
         self._run = secrets.token_hex(8)
         self._keyring = Keyring()
@@ -130,6 +132,7 @@ class Supervisor(pykka.ThreadingActor):
             run=self._run,
             endpoint=self._endpoints.supervisor,
             log=self._log,
+            log_pipes=self._log_pipes,
             on_words=self._on_words,
             on_death=self._on_death,
         )
@@ -244,7 +247,7 @@ class Supervisor(pykka.ThreadingActor):
         )
         self.event("info", "run_started", msgspec.structs.asdict(facts))
         if self._observer is not None:
-            self._observer.facts(facts)
+            self._observer.facts(facts, self._log_pipes)
 
     # What happens
 

@@ -190,14 +190,9 @@ EXCEPTIONS = (
         root_only=True,
     ),
     Exempt(
-        (_VIEW, _SUPERVISOR),
+        (_SUPERVISOR,),
         ("a log line of the Supervisor's", "a log line in another's name", "a reason of another's end"),
-        "standard error is the log itself, and the view has the same terminal",
-    ),
-    Exempt(
-        (_VIEW,),
-        ("a line without end in the log", "a flood of log lines"),
-        "standard error is the log itself, and the view has the same terminal",
+        "its standard error is the log itself",
     ),
 )
 

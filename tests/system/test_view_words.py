@@ -48,7 +48,6 @@ def events(daemon: Daemon) -> list[dict[str, Any]]:
     return [json.loads(line) for line in daemon.log_path.read_bytes().splitlines() if line.endswith(b"}")]
 
 
-@pytest.mark.xfail(strict=True, reason="the view writes into the log itself")
 def test_what_the_view_says_is_logged_as_its_own_and_bounded(with_view: Daemon) -> None:
     with_view.wait_fresh()
     wait_for(
@@ -71,7 +70,6 @@ def test_what_the_view_says_is_logged_as_its_own_and_bounded(with_view: Daemon) 
     assert sum(one["lines"] for one in suppressed) > LINES - 100
 
 
-@pytest.mark.xfail(strict=True, reason="the view writes into the log itself")
 def test_on_the_screen_its_words_are_not_drawn_over_it(loud: dict[str, str], tmp_path: Path) -> None:
     with Screen(tmp_path, **loud) as screen:
         screen.wait_for("FRESH")
@@ -83,7 +81,6 @@ def test_on_the_screen_its_words_are_not_drawn_over_it(loud: dict[str, str], tmp
         assert "forged" not in shown
 
 
-@pytest.mark.xfail(strict=True, reason="the view writes into the log itself")
 def test_that_the_view_has_ended_is_told(tmp_path: Path) -> None:
     with Screen(tmp_path) as screen:
         screen.wait_for("FRESH")

@@ -78,6 +78,7 @@ def command(config_file: str | None, demo_faults: bool, **flags: Any) -> int:
     # Loaded here: what only checks its options does not need the daemon.
     from netmap_supervisor.cli.run_view import RunView  # noqa: PLC0415
     from netmap_supervisor.daemon import RunFailed, run  # noqa: PLC0415
+    from netmap_supervisor.log import Log  # noqa: PLC0415
 
     def again() -> RunSettings:
         return run_settings(read(), mode)
@@ -90,6 +91,7 @@ def command(config_file: str | None, demo_faults: bool, **flags: Any) -> int:
             banner="\n".join(folded(facts(settings, configuration), room())),
             hint=hint(settings),
             began=SystemClock().boottime(),
+            last_log=lambda: Log(SystemClock(), form=settings.log_format, level=settings.log_level),
         )
     try:
         with contextlib.nullcontext() if view is None else contextlib.closing(view):

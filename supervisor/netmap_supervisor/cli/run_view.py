@@ -1,4 +1,7 @@
-"""The view of `run`: a process of its own that is told what happens through a pipe which never blocks the daemon."""
+"""The view of `run`: a process of its own that is told what happens through a pipe which never blocks the daemon.
+
+It has the screen as its standard output. What it has to say beside comes back by another pipe, into the log.
+"""
 
 from __future__ import annotations
 
@@ -14,12 +17,16 @@ import click
 from netmap_actors import shown_json
 from netmap_actors.clock import SystemClock
 from netmap_supervisor.boot_records import environment_for
+from netmap_supervisor.child_output import ChildOutput
+from netmap_supervisor.log_pipes import LogPipe, tell
 from netmap_supervisor.process_signals import GROUP_SIGNALS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
+    from netmap_supervisor.log import Log
+    from netmap_supervisor.log_pipes import LogPipes
     from netmap_supervisor.observer import RunFacts
 
 __all__ = ["RunView"]
@@ -37,8 +44,19 @@ PAUSE = 10.0
 class RunView:
     """An observer of the run that passes events on. A view that ended is started again with the next event."""
 
-    def __init__(self, mode: str, runtime_dir: Path, *, banner: str, hint: str, began: float) -> None:
-        """`began`: when the run began, seconds of CLOCK_BOOTTIME. `banner` is what is shown above all."""
+    def __init__(
+        self,
+        mode: str,
+        runtime_dir: Path,
+        *,
+        banner: str,
+        hint: str,
+        began: float,
+        last_log: Callable[[], Log],
+    ) -> None:
+        """`began`: when the run began, seconds of CLOCK_BOOTTIME. `banner` is what is shown above all. `last_log()`: a
+        log for what the view says when that of the run is closed.
+        """
         self.dropped = 0
         """Events the view did not take in time."""
         self._banner = banner
@@ -48,11 +66,17 @@ class RunView:
         words = [f"--mode={mode}", f"--hint={hint}", f"--began={began}", f"--runtime-dir={runtime_dir}"]
         self._command = [sys.executable, "-P", "-m", "netmap_supervisor", "view", *words]
         self._environment = environment_for("view", os.environ)
+        self._last_log = last_log
         self._pipe = -1
         self._process: subprocess.Popen[bytes] | None = None
+        self._output: LogPipe | None = None
+        """What the process says on its standard error."""
 
-    def facts(self, facts: RunFacts) -> None:  # noqa: ARG002  # the banner has them
+    def facts(self, facts: RunFacts, log_pipes: LogPipes) -> None:  # noqa: ARG002  # the banner has them
         """The directories are ours: not before, or it would show another daemon's netmap as this one's."""
+        self._log_pipes = log_pipes
+        if self._output is not None:
+            log_pipes.hear(self._output)
         if self._starts:
             return  # they were taken away, and are ours again
         with contextlib.suppress(OSError):  # a screen that is gone is not missed
@@ -65,21 +89,43 @@ class RunView:
         self._starts += 1
         self._started_at = self._clock.boottime()
         self._let_go()
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError), contextlib.ExitStack() as theirs:
             read_fd, self._pipe = os.pipe2(os.O_CLOEXEC)
+            theirs.callback(os.close, read_fd)
             os.set_blocking(self._pipe, False)
-            # Ctrl-C goes to it, too, and it must not end of that before it has got as far as to ignore it.
-            held = signal.pthread_sigmask(signal.SIG_BLOCK, GROUP_SIGNALS)
+            log_read, log_write = os.pipe2(os.O_CLOEXEC)
+            theirs.callback(os.close, log_write)
             try:
-                self._process = subprocess.Popen(self._command, stdin=read_fd, env=self._environment)
-            finally:
-                signal.pthread_sigmask(signal.SIG_SETMASK, held)
-                os.close(read_fd)
+                self._process = self._spawn(read_fd, log_write)
+            except OSError:
+                os.close(log_read)
+                raise
+            self._output = LogPipe(log_read, ChildOutput("view", self._process.pid, self._starts))
+            self._log_pipes.hear(self._output)
+
+    def _spawn(self, events_fd: int, log_fd: int) -> subprocess.Popen[bytes]:
+        # Ctrl-C goes to it, too, and it must not end of that before it has got as far as to ignore it.
+        held = signal.pthread_sigmask(signal.SIG_BLOCK, GROUP_SIGNALS)
+        try:
+            return subprocess.Popen(self._command, stdin=events_fd, stderr=log_fd, env=self._environment)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, held)
 
     def _let_go(self) -> None:
         if self._pipe >= 0:
             os.close(self._pipe)
             self._pipe = -1
+
+    def _tell_end(self) -> None:
+        """Into the log, where it is seen on the screen that it has left."""
+        if self._process is None or self._output is None:
+            return
+        self._log_pipes.end(self._output)
+        said = self._output.output
+        how = {"status": self._process.returncode, "detail": said.last_text or None}
+        self._log_pipes.log.event("error", "view_ended", how | said.who)
+        os.close(self._output.fd)
+        self._output = None
 
     def event(self, level: str, event: str, fields: Mapping[str, Any]) -> None:
         """Pass one event on, or count it as dropped."""
@@ -101,8 +147,10 @@ class RunView:
 
     def _start_again(self) -> bool:
         rested = self._clock.boottime() - self._started_at >= PAUSE
-        lives = self._process is not None and self._process.poll() is None
-        if lives or not rested or self._starts >= MOST_STARTS:
+        if self._process is not None and self._process.poll() is None:
+            return False
+        self._tell_end()
+        if not rested or self._starts >= MOST_STARTS:
             return False
         self._start()
         return True
@@ -119,3 +167,15 @@ class RunView:
             self._process.kill()
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(FAREWELL)
+        if self._output is not None:
+            self._tell_last_words(self._output)
+
+    def _tell_last_words(self, output: LogPipe) -> None:
+        """The log of the run is closed already."""
+        lines = output.last_lines()
+        os.close(output.fd)
+        self._output = None
+        if lines:
+            log = self._last_log()
+            tell(log, lines)
+            log.close()
