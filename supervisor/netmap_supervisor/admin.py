@@ -100,8 +100,11 @@ class AdminClient:
                 f"cannot reach the daemon: none is running in {self._runtime_dir}; start one with "
                 "`netmap-supervisor run`, or name its directory with --runtime-dir"
             )
-        request = internal_pb2.AdminRequest(command=command, arguments=msgspec.json.encode(arguments))
-        data = framed(request)
+        try:
+            asked = msgspec.json.encode(arguments)
+        except (ValueError, OverflowError, RecursionError) as error:
+            raise AdminError(f"cannot ask for that: {error}") from None
+        data = framed(internal_pb2.AdminRequest(command=command, arguments=asked))
         if len(data) > MAX_REQUEST:
             raise AdminError(
                 f"cannot ask for that: the request has {len(data)} bytes, {MAX_REQUEST} are the most"

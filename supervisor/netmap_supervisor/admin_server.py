@@ -177,8 +177,12 @@ class AdminServer:
         request.command = asked.command
         try:
             request.arguments = msgspec.json.decode(asked.arguments or b"{}", type=dict[str, Any])
+        except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+            request.refuse(f"cannot read the request: {error}")
+            return
+        try:
             self._handle(request)
-        except (NetmapError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        except NetmapError as error:
             request.refuse(str(error))
 
     def _on_arrivals(self) -> None:

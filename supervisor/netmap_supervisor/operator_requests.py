@@ -179,9 +179,13 @@ class OperatorRequests:
             raise AdminError('cannot ask dev_control: it runs only with control.url = "embedded"')
         if len(self._waiting) >= MAX_WAITING:
             raise AdminError(f"cannot ask dev_control: {MAX_WAITING} requests wait for it already")
+        try:
+            order = msgspec.json.encode(request.arguments)
+        except (OverflowError, RecursionError) as error:  # what one version reads another may not write
+            raise AdminError(f"cannot ask dev_control: {error}") from None
         self._token += 1
         token = self._token
-        command = internal_pb2.DevCommand(token=token, json=msgspec.json.encode(request.arguments))
+        command = internal_pb2.DevCommand(token=token, json=order)
         if not self._daemon.tell(DEV_CONTROL, command):
             raise AdminError("cannot ask dev_control: it is starting; try again")
         timer = self._loop.at(self._loop.now() + DEV_LIMIT, lambda: self._give_up(token))

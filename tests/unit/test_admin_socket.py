@@ -214,6 +214,25 @@ def test_bytes_that_are_no_request_are_told_so(daemon: Daemon) -> None:
         assert b"cannot read the request" in one.recv(1000)
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [b"", b"{", b"[]", b"null", b'"a"', b"NaN", b'{"a":NaN}', b'{"a":1e999}', b'{"a":"\\ud800"}', b'{"a":"\xff"}',
+     b'{"a":' + b"1" * 5000 + b"}", b"[" * 5000, b'{"a":' * 5000],
+    ids=lambda given: given[:12],
+)  # fmt: skip
+def test_arguments_that_are_none_are_refused_in_a_sentence(daemon: Daemon, arguments: bytes) -> None:
+    request = admin.internal_pb2.AdminRequest(command="echo", arguments=arguments)
+    with daemon.connect(admin.framed(request)) as one:
+        answer = one.recv(4000)
+    assert (b'{"error":"cannot read the request: ' in answer) is bool(arguments)
+    assert daemon.ask(a=1) == {"a": 1}
+
+
+def test_a_word_that_is_no_unicode_is_not_sent(daemon: Daemon) -> None:
+    with pytest.raises(AdminError, match=r"^cannot ask for that: .*surrogates not allowed"):
+        daemon.ask(peer="\udcff")
+
+
 def test_who_is_ours_or_somebody_elses_gives_no_orders(daemon: Daemon) -> None:
     daemon.peer, daemon.ours = 7, {7}
     with pytest.raises(AdminError, match="cannot take orders of process 7: the daemon started it"):

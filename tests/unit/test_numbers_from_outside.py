@@ -12,6 +12,7 @@ from click.testing import CliRunner
 from netmap_actors.devcontrol.arguments import BadArgument, check_arguments
 from netmap_actors.devcontrol.commands import Commands
 from netmap_actors.devcontrol.fault_parameters import BadParameter, Number
+from netmap_actors.devcontrol.faults import BadFault, make_fault
 from netmap_supervisor.admin import AdminError
 from netmap_supervisor.cli import dev_control
 from netmap_supervisor.cli.key_values import key_values
@@ -93,6 +94,22 @@ def test_a_fault_for_some_time_is_done(seconds, done) -> None:
 def test_a_parameter_of_a_fault_is_a_number(value, whole) -> None:
     with pytest.raises(BadParameter, match=r"^is not a( whole)? number from 0 to 10$"):
         Number(1, 0, 10, whole=whole).check(value)
+
+
+@pytest.mark.parametrize("times", [*NO_NUMBERS[:-3], [1], 0, -1, 1.5, 10**400], ids=repr)
+def test_how_often_a_fault_strikes_is_a_number(times) -> None:
+    with pytest.raises(BadFault, match=r"^cannot commit cut: times is not a positive number"):
+        make_fault("cut", times=times)
+    assert make_fault("cut", times=3).times == 3
+    assert make_fault("cut", times=None).times is None
+
+
+@pytest.mark.parametrize("word", [False, 0, [], {}, 1, "nowhere", ["live"], math.nan], ids=repr)
+@pytest.mark.parametrize("which", ["moment", "scope"])
+def test_when_and_whom_a_fault_strikes_is_one_of_the_words(which, word) -> None:
+    with pytest.raises(BadFault, match=r"^cannot commit cut: .* is not a valid"):
+        make_fault("cut", **{which: word})
+    assert make_fault("cut", **{which: ""}) == make_fault("cut", **{which: None}) == make_fault("cut")
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])

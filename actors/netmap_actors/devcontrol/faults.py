@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from netmap_actors.devcontrol.fault_parameters import BadParameter, Number, Text
 from netmap_actors.errors import NetmapError
+from netmap_actors.finite import is_number
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -219,6 +220,7 @@ FAULTS: dict[str, Kind] = {
 """Every fault by name."""
 
 _TARGETING = ("client", "scope", "moment", "times")
+_UNSAID = (None, "")
 
 
 @dataclasses.dataclass(slots=True)
@@ -268,15 +270,15 @@ def make_fault(name: str, **given: Any) -> Fault:
         except BadParameter as error:
             raise BadFault(f"cannot commit {name}: {key} {error}") from None
     try:
-        moment = Moment(given.get("moment") or kind.moment)
-        scope = Scope(given.get("scope") or kind.scope)
+        moment = kind.moment if given.get("moment") in _UNSAID else Moment(given["moment"])
+        scope = kind.scope if given.get("scope") in _UNSAID else Scope(given["scope"])
     except ValueError as error:
         raise BadFault(f"cannot commit {name}: {error}") from None
     if moment not in kind.moments:
         places = ", ".join(sorted(moment.value for moment in kind.moments))
         raise BadFault(f"cannot commit {name} at {moment.value}: it strikes at {places}")
     times = given.get("times")
-    if times is not None and (not isinstance(times, int) or times < 1):
+    if times is not None and not (is_number(times) and isinstance(times, int) and times >= 1):
         raise BadFault(f"cannot commit {name}: times is not a positive number")
     client = given.get("client")
     return Fault(name, moment, scope, "" if client is None else str(client), times, parameters)
