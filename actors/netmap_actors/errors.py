@@ -8,6 +8,8 @@ from __future__ import annotations
 import enum
 from typing import ClassVar
 
+from netmap_actors.shown_json import label
+
 __all__ = [
     "AuthRefused",
     "BadMapResponse",
@@ -75,8 +77,9 @@ class BadMapResponse(RemoteProtocolError):
 def escape(text: str | bytes, limit: int = 200) -> str:
     """Untrusted text made safe to print: printable characters only, at most `limit` of them.
 
-    Everything outside printable Unicode (control characters, escapes, bidirectional marks, surrogates)
-    becomes a backslash escape, so that a terminal or a log line never obeys it.
+    Everything outside printable Unicode (control characters, escapes, bidirectional marks, surrogates), and what prints
+    as nothing, becomes a backslash escape, so that a terminal or a log line never obeys it, and no two names look alike
+    for what is not seen.
     """
     if isinstance(text, bytes):
         text = text[: limit * 4].decode("utf-8", "backslashreplace")
@@ -84,4 +87,5 @@ def escape(text: str | bytes, limit: int = 200) -> str:
     safe = "".join(
         c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode() for c in cut
     )
+    safe = label(safe)
     return safe + "…" if len(text) > limit else safe

@@ -2,7 +2,7 @@
 
 A terminal obeys C1 controls as it obeys escapes, marks of direction turn a line round, and what has no width makes two
 names look the same. JSON may write each as an escape and stays the same value (RFC 8259, section 7). Not here: text for
-people (`errors.escape`), and JSON between our own processes, which nobody looks at.
+people (`errors.escape`, which hides no more than this), and JSON between our own processes, which nobody looks at.
 """
 
 from __future__ import annotations
@@ -30,33 +30,35 @@ HIDDEN: Final = (
     (0x8E2, 0x8E2),
     (0x115F, 0x1160),
     (0x17B4, 0x17B5),
-    (0x180E, 0x180E),
+    (0x180B, 0x180F),
     (0x200B, 0x200F),
     (0x2028, 0x202E),
     (0x2060, 0x206F),
     (0x3164, 0x3164),
+    (0xFE00, 0xFE0F),
     (0xFEFF, 0xFEFF),
     (0xFFA0, 0xFFA0),
-    (0xFFF9, 0xFFFB),
+    (0xFFF0, 0xFFFB),
     (0x110BD, 0x110BD),
     (0x110CD, 0x110CD),
     (0x13430, 0x1343F),
     (0x1BCA0, 0x1BCA3),
     (0x1D173, 0x1D17A),
-    (0xE0000, 0xE007F),
+    (0xE0000, 0xE0FFF),
 )
-"""Unicode's controls, format characters and separators of lines (Cc, Cf, Zl, Zp), and letters that show as nothing."""
+"""Unicode's controls, format characters and separators of lines (Cc, Cf, Zl, Zp), and whatever else shows as nothing
+(Default_Ignorable_Code_Point in DerivedCoreProperties.txt): fillers, and selectors of variants."""
 
 _CLASS: Final = "".join(f"{chr(first)}-{chr(last)}" for first, last in HIDDEN)
 _IN_TEXT: Final = re.compile(f"[{_CLASS}\ud800-\udfff]")
 # Of most characters the first byte says already that they show.
 _IN_UTF8: Final = re.compile(
     rb"\x7f|\xc2[\x80-\x9f\xad]|\xcd\x8f|\xd8[\x80-\x85\x9c]|\xdb\x9d|\xdc\x8f"
-    rb"|\xe0(?:\xa2[\x90\x91]|\xa3\xa2)|\xe1(?:\x85[\x9f\xa0]|\x9e[\xb4\xb5]|\xa0\x8e)"
+    rb"|\xe0(?:\xa2[\x90\x91]|\xa3\xa2)|\xe1(?:\x85[\x9f\xa0]|\x9e[\xb4\xb5]|\xa0[\x8b-\x8f])"
     rb"|\xe2(?:\x80[\x8b-\x8f\xa8-\xae]|\x81[\xa0-\xaf])|\xe3\x85\xa4"
-    rb"|\xef(?:\xbb\xbf|\xbe\xa0|\xbf[\xb9-\xbb])"
+    rb"|\xef(?:\xb8[\x80-\x8f]|\xbb\xbf|\xbe\xa0|\xbf[\xb0-\xbb])"
     rb"|\xf0(?:\x91\x82\xbd|\x91\x83\x8d|\x93\x90[\xb0-\xbf]|\x9b\xb2[\xa0-\xa3]|\x9d\x85[\xb3-\xba])"
-    rb"|\xf3\xa0[\x80\x81][\x80-\xbf]"
+    rb"|\xf3\xa0[\x80-\xbf][\x80-\xbf]"
 )
 
 

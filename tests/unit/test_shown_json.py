@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
 from netmap_actors import shown_json
+from netmap_actors.errors import escape
 from netmap_actors.exports import netmap_json, prometheus_sd
 from netmap_actors.http_endpoint import json_parts, metrics
 from tests.unit.test_exports import netmap_of
@@ -113,8 +114,38 @@ def _hidden(text: str) -> list[str]:
     return [one for one in text if unicodedata.category(one) in {"Cc", "Cf", "Zl", "Zp", "Cs"}]
 
 
+IGNORABLE = (
+    "AD 34F 61C 115F-1160 17B4-17B5 180B-180F 200B-200F 202A-202E 2060-206F 3164 FE00-FE0F FEFF FFA0 FFF0-FFF8 "
+    "1BCA0-1BCA3 1D173-1D17A E0000-E0FFF"
+)
+"""Default_Ignorable_Code_Point, Unicode 16.0, DerivedCoreProperties.txt."""
+
+
+def ignorable() -> set[int]:
+    ends = [[int(end, 16) for end in word.split("-")] for word in IGNORABLE.split()]
+    return {number for first, *last in ends for number in range(first, (last or [first])[0] + 1)}
+
+
+def test_what_shows_as_nothing_is_an_escape_in_json_in_labels_and_in_text() -> None:
+    for number in ignorable():
+        name = f"a{chr(number)}b"
+        assert shown_json.encode(name).isascii(), hex(number)
+        assert json.loads(shown_json.encode(name)) == name
+        assert shown_json.label(name).isascii(), hex(number)
+        assert escape(name) == shown_json.label(name), hex(number)
+
+
+@given(TEXT | st.text())
+def test_text_for_people_hides_nothing_that_json_would_not(text) -> None:
+    shown = escape(text, 1000)
+    assert _hidden(shown) == []
+    assert shown.isprintable()
+    assert shown_json.label(shown) == shown
+
+
 def test_every_character_that_hides_is_known_as_text_and_as_bytes() -> None:
     hidden = {number for first, last in shown_json.HIDDEN for number in range(first, last + 1)}
+    assert hidden >= ignorable()
     for number in (number for number in range(0x110000) if not 0xD800 <= number <= 0xDFFF):
         character = chr(number)
         listed = number in hidden

@@ -19,13 +19,19 @@ func (s shown) Write(data []byte) (int, error) {
 	return len(data), nil
 }
 
+// hidden are controls, format characters, separators of lines, and what else shows as nothing (Unicode's
+// Default_Ignorable_Code_Point).
+var hidden = []*unicode.RangeTable{
+	unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector,
+}
+
 // escaped is the same JSON, in which every character that hides is written as an escape. They stand in strings only; line
 // breaks between values stay.
 func escaped(data []byte) []byte {
 	out := make([]byte, 0, len(data))
 	for len(data) > 0 {
 		r, size := utf8.DecodeRune(data)
-		if r == '\n' || !unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp) {
+		if r == '\n' || !unicode.In(r, hidden...) {
 			out = append(out, data[:size]...)
 		} else if high, low := utf16.EncodeRune(r); r > 0xffff {
 			out = fmt.Appendf(out, `\u%04x\u%04x`, high, low)
