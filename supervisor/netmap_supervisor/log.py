@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime
 import os
 import queue
+import select
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -109,12 +110,28 @@ class Log:
         self._thread.join(patience)
 
     def _write(self) -> None:
+        torn = False
         while (line := self._lines.get()) is not None:
+            # The beginning of a line that found no room for its end must not become the beginning of this one.
+            data = b"\n" + line if torn else line
+            written = 0
             try:
-                while line:
-                    line = line[os.write(self._fd, line) :]
+                while written < len(data):
+                    written += self._write_some(data[written:])
             except OSError:
                 self.dropped += 1
+            if written:
+                torn = data[written - 1 : written] != b"\n"
+
+    def _write_some(self, data: bytes) -> int:
+        try:
+            return os.write(self._fd, data)
+        except BlockingIOError:
+            # Whoever shares it with us has made it so; this thread may wait.
+            poll = select.poll()
+            poll.register(self._fd, select.POLLOUT)
+            poll.poll()
+            return 0
 
 
 def _stamp(wall: float) -> str:

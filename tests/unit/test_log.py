@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import json
 import os
 import threading
@@ -8,6 +9,7 @@ import pytest
 
 from netmap_supervisor.log import Log
 from netmap_supervisor.log_limiter import BURST
+from tests.waiting import wait_for
 
 WALL = 1_700_000_000.123
 
@@ -98,6 +100,58 @@ def test_a_closed_standard_error_is_no_reason_to_fail() -> None:
     log.close()
     assert log.dropped == 1
     os.close(write_fd)
+
+
+def test_a_reader_that_is_slow_gets_every_line_also_where_writing_does_not_wait() -> None:
+    """Another program that has the same terminal or pipe may have made it so."""
+    read_fd, write_fd = os.pipe()
+    os.set_blocking(write_fd, False)
+    log = Log(FixedClock(), fd=write_fd)
+    for number in range(1500):
+        log.event("info", "stopping", {"number": number, "text": "x" * 200})
+    seen = b""
+    while seen.count(b"\n") < 1500:
+        seen += os.read(read_fd, 5000)
+    assert [json.loads(line)["number"] for line in seen.splitlines()] == list(range(1500))
+    assert log.dropped == 0
+    log.close()
+    os.close(write_fd)
+    os.close(read_fd)
+
+
+@pytest.mark.parametrize("room", [0, 1, 60, 61])
+def test_a_line_a_full_disk_has_cut_is_not_the_beginning_of_the_next(
+    monkeypatch: pytest.MonkeyPatch, room: int
+) -> None:
+    """`room`: bytes of the second line that still find a place; then there is none for the third."""
+    read_fd, write_fd = os.pipe()
+    log = Log(FixedClock(), fd=write_fd)
+    left = [10_000]
+    write = os.write
+
+    def full(fd: int, data: bytes) -> int:
+        if fd == write_fd and not left[0]:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        done = write(fd, data[: left[0]] if fd == write_fd else data)
+        left[0] -= done if fd == write_fd else 0
+        return done
+
+    monkeypatch.setattr(os, "write", full)
+
+    for number, space in ((1, 10_000), (2, room), (3, 0), (4, 10_000)):
+        left[0], before = space, log.dropped
+        log.event("info", "stopping", {"number": number})
+        wait_for(
+            lambda had=space, dropped=before: left[0] < had or log.dropped > dropped, 20.0, "it is tried"
+        )
+        wait_for(log._lines.empty, 20.0, "what else it tells")
+    log.close()
+    os.close(write_fd)
+    with os.fdopen(read_fd, "rb") as file:
+        lines = file.read().splitlines()
+    whole = [json.loads(line) for line in lines if line.endswith(b"}")]
+    assert [line.get("number") for line in whole if line["event"] == "stopping"] == [1, 4]
+    assert len(lines) - len(whole) == (1 if room else 0)
 
 
 def test_lines_of_one_kind_are_a_burst_and_the_rest_is_told_at_the_end() -> None:
