@@ -102,7 +102,9 @@ class AdminClient:
             )
         try:
             asked = msgspec.json.encode(arguments)
-        except (ValueError, OverflowError, RecursionError) as error:
+        except UnicodeEncodeError:
+            raise AdminError("cannot ask for that: a word of it is no text in UTF-8") from None
+        except (OverflowError, RecursionError) as error:
             raise AdminError(f"cannot ask for that: {error}") from None
         data = framed(internal_pb2.AdminRequest(command=command, arguments=asked))
         if len(data) > MAX_REQUEST:
