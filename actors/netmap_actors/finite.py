@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from typing import TypeGuard
 
-__all__ = ["NotANumber", "bounded", "is_number"]
+__all__ = ["NotANumber", "bounded", "is_number", "whole_number"]
 
 
 class NotANumber(ValueError):
@@ -26,6 +26,16 @@ def bounded(value: object, least: float, most: float, *, whole: bool = False) ->
         return value
     kind = "a whole number" if whole else "a number"
     raise NotANumber(f"is not {kind} from {least:.15g} to {most:.15g}")
+
+
+def whole_number(text: str, most: int) -> int | None:
+    """The number that these digits write; None for anything else, and for what is above `most`: of thousands of digits
+    Python makes no number (sys.set_int_max_str_digits).
+    """
+    if not (text.isascii() and text.isdigit()) or len(text.lstrip("0")) > len(str(most)):
+        return None
+    number = int(text.lstrip("0") or "0")
+    return number if number <= most else None
 
 
 def _is_finite(value: float) -> bool:

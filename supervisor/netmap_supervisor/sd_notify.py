@@ -9,12 +9,18 @@ import os
 import socket
 from typing import TYPE_CHECKING
 
+from netmap_actors.finite import whole_number
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from netmap_supervisor.status import NetmapStatus
 
 __all__ = ["Notifier"]
+
+LEAST_INTERVAL = 0.05
+"""Seconds between two WATCHDOG=1: whoever wants them faster would have us do nothing else."""
+_MAX_MICROSECONDS = 2**64 - 1
 
 
 class Notifier:
@@ -65,6 +71,7 @@ class Notifier:
 
 def _watchdog_interval(environment: Mapping[str, str]) -> float | None:
     microseconds, pid = environment.get("WATCHDOG_USEC", ""), environment.get("WATCHDOG_PID", "")
-    if not microseconds.isdecimal() or (pid and pid != str(os.getpid())):
+    allowed = whole_number(microseconds, _MAX_MICROSECONDS)
+    if not allowed or (pid and pid != str(os.getpid())):
         return None
-    return int(microseconds) / 2e6 or None
+    return max(allowed / 2e6, LEAST_INTERVAL)

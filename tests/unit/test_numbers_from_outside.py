@@ -9,16 +9,22 @@ import click
 import pytest
 from click.testing import CliRunner
 
+from netmap_actors.bus.loop import Loop
+from netmap_actors.control.control_url import ControlUrl
+from netmap_actors.control.proxy import choose_proxy
 from netmap_actors.devcontrol.arguments import BadArgument, check_arguments
 from netmap_actors.devcontrol.commands import Commands
 from netmap_actors.devcontrol.fault_parameters import BadParameter, Number
 from netmap_actors.devcontrol.faults import BadFault, make_fault
+from netmap_actors.finite import whole_number
+from netmap_actors.transport.resolve import resolve
 from netmap_supervisor.admin import AdminError
 from netmap_supervisor.cli import dev_control
 from netmap_supervisor.cli.key_values import key_values
 from netmap_supervisor.operator_requests import OperatorRequests
 from netmap_supervisor.option_kinds import BadValue, Duration
 from netmap_supervisor.option_kinds import Number as NumberOption
+from netmap_supervisor.sd_notify import Notifier
 
 NO_NUMBERS = [math.nan, math.inf, -math.inf, True, False, "5", "nan", "inf", "", None, [1], {"s": 1}]
 NO_SECONDS = [*NO_NUMBERS, -1, -0.001, 3600.1, 1e300, 10**400]
@@ -140,3 +146,54 @@ def test_an_option_that_is_no_number_is_said_to_be_none(value) -> None:
     for kind in (Duration(1.0, 10.0), NumberOption(1.0, 10.0)):
         with pytest.raises(BadValue, match=r"not a (finite )?number"):
             kind.parse(value, Path())
+
+
+MANY = "9" * 5000
+"""Digits of which Python makes no number."""
+
+
+@pytest.mark.parametrize(
+    "text", ["", "-1", "+1", "1.0", "1e3", "²", "１", "0x1", " 1", "1_0", "101", MANY, "0" * 5000 + "101"]
+)
+def test_digits_that_write_no_number_or_too_large_a_one(text) -> None:
+    assert whole_number(text, 100) is None
+
+
+@pytest.mark.parametrize(("text", "number"), [("0", 0), ("100", 100), ("007", 7), ("0" * 5000, 0)])
+def test_digits_write_a_number(text, number) -> None:
+    assert whole_number(text, 100) == number
+
+
+@pytest.mark.parametrize("microseconds", ["0", "", "nan", "-1", "1e3", "²", MANY, "9" * 400, str(2**64)])
+def test_a_watchdog_that_names_no_time_is_none(microseconds) -> None:
+    assert Notifier({"WATCHDOG_USEC": microseconds}).watchdog_interval is None
+
+
+@pytest.mark.parametrize(
+    ("microseconds", "interval"), [("1", 0.05), ("3000000", 1.5), (str(2**64 - 1), (2**64 - 1) / 2e6)]
+)
+def test_a_watchdog_is_fed_twice_as_often_as_it_asks_but_not_all_the_time(microseconds, interval) -> None:
+    assert Notifier({"WATCHDOG_USEC": microseconds}).watchdog_interval == interval
+
+
+@pytest.mark.parametrize(
+    "word", [f"h.example:{MANY}", "h.example:65536", "h.example:²", f"[::1]:{MANY}", "10.0.0.0/" + MANY]
+)
+def test_an_exception_with_a_port_that_is_none_excepts_nobody(word) -> None:
+    url = ControlUrl.parse("https://h.example")
+    chosen = choose_proxy(url, "environment", {"HTTPS_PROXY": "http://p:1", "NO_PROXY": word})
+    assert chosen is not None
+    assert (
+        choose_proxy(url, "environment", {"HTTPS_PROXY": "http://p:1", "NO_PROXY": f"{word},h.example:443"})
+        is None
+    )
+
+
+@pytest.mark.parametrize("zone", ["4294967296", "99999999999999999999", MANY, "nosuchif"])
+def test_an_interface_that_is_not_there_is_said_to_be_so(zone) -> None:
+    told: list[str] = []
+    loop = Loop()
+    resolve(loop, f"fe80::1%{zone}", 443, lambda found: told.append(str(found)), told.append)
+    loop.run(lambda: bool(told))
+    loop.close()
+    assert told == [f"cannot resolve fe80::1%{zone}: there is no interface {zone}"]

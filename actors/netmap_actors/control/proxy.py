@@ -14,6 +14,7 @@ import urllib.parse
 from typing import TYPE_CHECKING
 
 from netmap_actors.errors import ConfigurationError, escape
+from netmap_actors.finite import whole_number
 from netmap_actors.protocol.socks_tunnel import MAX_CREDENTIAL, require_socks
 from netmap_actors.web_url import DEFAULT_PORTS, BadUrl, WebUrl
 
@@ -150,9 +151,15 @@ def _split_port(word: str) -> tuple[str, int | None]:
     """`host:port`, `[v6]:port`; an IPv6 address without brackets has no port."""
     if word.startswith("["):
         name, _, rest = word[1:].partition("]")
-        return name, int(rest[1:]) if rest[1:].isdecimal() else None
+        return name, _port(rest[1:])
     name, _, rest = word.partition(":")
-    return (name, int(rest)) if rest.isdecimal() and word.count(":") == 1 else (word, None)
+    port = _port(rest) if word.count(":") == 1 else None
+    return (word, None) if port is None else (name, port)
+
+
+def _port(digits: str) -> int | None:
+    """None for what is no number; 0, which nobody has, for one that is no port."""
+    return whole_number(digits, 65535) or 0 if digits.isdecimal() else None
 
 
 def _credentials(user: str) -> tuple[str, str]:

@@ -10,6 +10,7 @@ import socket
 import threading
 from typing import TYPE_CHECKING
 
+from netmap_actors.finite import whole_number
 from netmap_actors.transport.address import Address
 
 if TYPE_CHECKING:
@@ -21,6 +22,10 @@ __all__ = ["MAX_ADDRESSES", "resolve"]
 
 MAX_ADDRESSES = 16
 """Addresses of one name that are tried."""
+
+
+_MAX_SCOPE = 2**32 - 1
+"""The number of an interface (sin6_scope_id, RFC 3493)."""
 
 
 def resolve(
@@ -67,7 +72,8 @@ def _literal(host: str, port: int) -> Address | None:
         return None
     if not zone:
         return Address(address, port)
-    return Address(address, port, int(zone) if zone.isdecimal() else socket.if_nametoindex(zone))
+    number = whole_number(zone, _MAX_SCOPE)
+    return Address(address, port, socket.if_nametoindex(zone) if number is None else number)
 
 
 def _addresses(
