@@ -203,22 +203,26 @@ def test_a_key_replaced_in_place_is_seen_whatever_its_time_says(remote) -> None:
     wait_for(lambda: remote.events("subscriber_key_revoked"), LIMIT, "the keys to be looked at")
 
 
-def test_connections_without_end_cost_the_remote_front_some_seconds_and_the_local_one_nothing(
-    tmp_path,
-) -> None:
+@pytest.mark.xfail(strict=True, reason="all remote subscribers are cut off for one who comes too often")
+def test_connections_without_end_cost_nobody_else_anything(tmp_path) -> None:
     with remote_publisher(tmp_path, max_remote=40) as remote, contextlib.ExitStack() as knocks:
         port = int(remote.listen.rpartition(":")[2])
+        here = remote.admitted()
+        assert here.wait_for(lambda view: view.state == "fresh", LIMIT)
         with Subscriber(remote.publisher.runtime_dir) as local:
             assert local.wait_for(lambda view: view.state == "fresh", LIMIT)
-            for _ in range(60):
+            for _ in range(120):
                 knock = knocks.enter_context(socket.socket())
                 knock.setblocking(False)
                 knock.connect_ex(("127.0.0.1", port))
-            wait_for(lambda: remote.events("too_many_subscribers"), LIMIT, "the flood to be noticed")
+            wait_for(lambda: remote.events("connections_cut"), LIMIT, "the flood to be noticed")
             remote.publisher.map_response({"PeersRemoved": [3]})
-            assert local.wait_for(lambda view: list(view.peers) == ["n2"], LIMIT)
+            for view in (local, here):
+                assert view.wait_for(lambda view: list(view.peers) == ["n2"], LIMIT)
+            assert here._replica.gaps == 0
+        assert not remote.events("too_many_subscribers")
         knocks.close()
-        assert remote.admitted().wait_for(lambda view: view.state == "fresh", LIMIT)
+        assert remote.admitted("another").wait_for(lambda view: view.state == "fresh", LIMIT)
 
 
 def test_a_port_that_is_taken_is_told_and_taken_when_it_is_free(tmp_path) -> None:
