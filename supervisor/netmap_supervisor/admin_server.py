@@ -5,9 +5,7 @@ A connection is one request and one reply. Not here: what the requests mean (`op
 
 from __future__ import annotations
 
-import collections
 import contextlib
-import errno
 import os
 import socket
 from typing import TYPE_CHECKING, Any
@@ -15,15 +13,16 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from google.protobuf.message import DecodeError
 
+from netmap_actors.bus.door import Door
 from netmap_actors.errors import NetmapError
 from netmap_actors.wire import internal_pb2
 from netmap_supervisor.admin import LENGTH, MAX_REQUEST, Request, admin_path, framed
-from netmap_supervisor.peer_process import Peer, peer_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from netmap_actors.bus.admission import Peer
     from netmap_actors.bus.loop import Loop
 
 __all__ = ["AdminServer"]
@@ -36,21 +35,16 @@ REQUEST_LIMIT = 5.0
 REPLY_LIMIT = 15.0
 """Seconds from the request until its reply was taken; whoever has to be asked for it has four."""
 _BACKLOG = 128
-_ACCEPTS_PER_TURN = 32
 _CHUNK = 64 * 1024
-_NO_DESCRIPTOR = {errno.EMFILE, errno.ENFILE}
-_GONE = {errno.ECONNABORTED, errno.EINTR, errno.EPROTO, errno.EPERM}
-"""accept(2): whoever connected has gone, or a filter wants it so; the next may be well."""
 
 
 class _Connection:
     """One requester, from its connection to its reply."""
 
-    def __init__(self, server: AdminServer, sock: socket.socket, peer: Peer) -> None:
+    def __init__(self, server: AdminServer, sock: socket.socket) -> None:
         self.sock = sock
-        self.peer = peer
         self.asked = False
-        """Its request has come: others may not push it out."""
+        """Its request has come."""
         self._server = server
         self._loop = server.loop
         self._read = bytearray()
@@ -70,7 +64,7 @@ class _Connection:
             self._timer.cancel()
             self._loop.unwatch(self.sock.fileno())
             self.sock.close()
-            self._server.closed(self)
+            self._server.door.left(self)
 
     def _on_readable(self) -> None:
         try:
@@ -93,6 +87,7 @@ class _Connection:
             self._refused()
         elif len(self._read) >= LENGTH.size + length:
             self.asked = True
+            self._server.door.moved(self, waits=False)
             self._loop.unwatch(self.sock.fileno())
             self._timer.cancel()
             self._timer = self._loop.at(self._loop.now() + REPLY_LIMIT, self._refused)
@@ -108,6 +103,7 @@ class _Connection:
         try:
             while self._unsent:
                 self._unsent = self._unsent[self.sock.send(self._unsent) :]
+                self._server.door.moved(self, waits=True)
         except BlockingIOError:
             self._loop.watch(self.sock.fileno(), self._on_writable, read=False, write=True)
             return
@@ -118,7 +114,7 @@ class _Connection:
 
     def _refused(self) -> None:
         if self.sock.fileno() >= 0:
-            self._server.refused += 1
+            self._server.count_refusal()
             self.close()
 
 
@@ -134,36 +130,32 @@ class AdminServer:
     ) -> None:
         """`is_ours(pid)`: a process of the daemon, or started by one: it has nothing to order."""
         self.loop = loop
-        self.refused = 0
-        """Requests that were none or not for this one to make, replies nobody took, connections that were cut."""
+        self._refused = 0
         self._handle = handle
         self._is_ours = is_ours
         self._path = admin_path(runtime_dir)
-        self._open: dict[_Connection, None] = {}
-        """The oldest first."""
-        self._of: collections.Counter[int] = collections.Counter()
         self._listener = _listen(self._path)
-        # Given up for a moment when there is no other: who waits at the door can only be sent away once let in.
-        self._spare = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
-        loop.watch(self._listener.fileno(), self._on_arrivals)
+        self.door: Door[_Connection] = Door(
+            loop, self._listener, capacity=MAX_CONNECTIONS, welcome=self._welcome
+        )
+
+    @property
+    def refused(self) -> int:
+        """Requests that were none or not for this one to make, replies nobody took, connections that were cut."""
+        return self._refused + self.door.sent_away
 
     def close(self) -> None:
         """Let go of everybody, and of the socket's name."""
-        for connection in list(self._open):
+        for connection in list(self.door):
             connection.close()
-        self.loop.unwatch(self._listener.fileno())
+        self.door.close()
         self._listener.close()
-        if self._spare >= 0:
-            os.close(self._spare)
         with contextlib.suppress(OSError):
             self._path.unlink()
 
-    def closed(self, connection: _Connection) -> None:
-        """It has let go."""
-        self._open.pop(connection, None)
-        self._of[connection.peer.pid] -= 1
-        if self._of[connection.peer.pid] <= 0:
-            del self._of[connection.peer.pid]
+    def count_refusal(self) -> None:
+        """A connection ends without a reply that was taken."""
+        self._refused += 1
 
     def take(self, data: bytes, connection: _Connection) -> None:
         """A whole request has come."""
@@ -171,7 +163,7 @@ class AdminServer:
         try:
             asked = internal_pb2.AdminRequest.FromString(data)
         except DecodeError:
-            self.refused += 1
+            self._refused += 1
             request.refuse("cannot read the request: it is not one of this version; was the program updated?")
             return
         request.command = asked.command
@@ -185,74 +177,25 @@ class AdminServer:
         except NetmapError as error:
             request.refuse(str(error))
 
-    def _on_arrivals(self) -> None:
-        for _ in range(_ACCEPTS_PER_TURN):
-            try:
-                sock, _ = self._listener.accept()
-            except BlockingIOError:
-                return
-            except OSError as error:
-                if error.errno in _NO_DESCRIPTOR:
-                    self._send_one_away()
-                    return
-                if error.errno not in _GONE:
-                    raise
-                continue
-            self._let_in(sock)
-
-    def _let_in(self, sock: socket.socket) -> None:
-        sock.setblocking(False)
-        try:
-            peer = peer_of(sock)
-        except OSError:
-            sock.close()
-            return
+    def _welcome(self, sock: socket.socket, peer: Peer) -> _Connection | None:
         why = self._why_not(peer)
-        if why:
-            self.refused += 1
-            with contextlib.suppress(OSError):
-                sock.send(framed(_refusal(why)))
-            sock.close()
-            return
-        if len(self._open) >= MAX_CONNECTIONS and not self._push_one_out():
-            self.refused += 1
-            sock.close()
-            return
-        self._open[_Connection(self, sock, peer)] = None
-        self._of[peer.pid] += 1
+        if not why:
+            return _Connection(self, sock)
+        self._refused += 1
+        with contextlib.suppress(OSError):
+            sock.send(framed(_refusal(why)))
+        sock.close()
+        return None
 
     def _why_not(self, peer: Peer) -> str:
-        if peer.uid not in {os.geteuid(), 0}:
-            return f"cannot take orders of user {peer.uid}: only the daemon's own user and root give them"
-        if self._of[peer.pid] >= MAX_OF_ONE:
-            return (
-                f"cannot take orders of process {peer.pid}: {MAX_OF_ONE} of its connections are open already"
-            )
-        if self._is_ours(peer.pid):
-            return f"cannot take orders of process {peer.pid}: the daemon started it, and it has none to give"
+        if peer.user not in {os.geteuid(), 0}:
+            return f"cannot take orders of user {peer.user}: only the daemon's own user and root give them"
+        who = f"cannot take orders of process {peer.process}"
+        if self.door.held_by(peer) >= MAX_OF_ONE:
+            return f"{who}: {MAX_OF_ONE} of its connections are open already"
+        if self._is_ours(peer.process):
+            return f"{who}: the daemon started it, and it has none to give"
         return ""
-
-    def _push_one_out(self) -> bool:
-        """Of those that have asked for nothing yet, the oldest of whoever has most."""
-        idle = [connection for connection in self._open if not connection.asked]
-        if not idle:
-            return False
-        victim = max(idle, key=lambda connection: self._of[connection.peer.pid])
-        self.refused += 1
-        victim.close()
-        return True
-
-    def _send_one_away(self) -> None:
-        """No descriptor is left: who waits would wait for ever, and wake us all the while."""
-        if self._spare >= 0:
-            os.close(self._spare)
-            self._spare = -1
-        with contextlib.suppress(OSError):
-            sock, _ = self._listener.accept()
-            self.refused += 1
-            sock.close()
-        with contextlib.suppress(OSError):
-            self._spare = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
 
 
 def _listen(path: Path) -> socket.socket:

@@ -27,7 +27,7 @@ CHILD_EVENTS: Final = frozenset(
         "few_files_allowed",
         "foreign_envelope",
         "frozen_on_request",
-        "http_accept_failed",
+        "few_files_for_subscribers",
         "http_endpoint_open",
         "http_request_failed",
         "refused_system_calls_not_counted",

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["EmbeddedControl"]
 
 DIRECTORY = "embedded-server"
-_BACKLOG = 128
+_BACKLOG = 4096
 
 
 class EmbeddedControl:

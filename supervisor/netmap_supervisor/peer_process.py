@@ -1,34 +1,17 @@
-"""Who is at the other end of a unix socket, as the kernel tells it (SO_PEERCRED, unix(7)), and whose child that is."""
+"""Whose child the process is that is at the other end of a unix socket."""
 
 from __future__ import annotations
 
 import os
-import socket
-import struct
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
-__all__ = ["Peer", "descends_from", "parent_of", "peer_of"]
+__all__ = ["descends_from", "parent_of"]
 
-_UCRED = struct.Struct("=iII")
 _DEEPEST = 64
 """Parents that are looked at: more than any process of ours has."""
-
-
-class Peer(NamedTuple):
-    """A process, when it connected."""
-
-    pid: int
-    """0 for one of a PID namespace that we do not see into: none of ours."""
-    uid: int
-
-
-def peer_of(connection: socket.socket) -> Peer:
-    """Who connected. Raises OSError."""
-    pid, uid, _gid = _UCRED.unpack(connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size))
-    return Peer(pid, uid)
 
 
 def parent_of(pid: int) -> int:

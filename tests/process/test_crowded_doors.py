@@ -73,7 +73,6 @@ def serving(listen: str, peers: int = 3) -> Iterator[HttpProcess]:
             yield endpoint
 
 
-@pytest.mark.xfail(strict=True, reason="whoever comes first holds all places of those who follow")
 def test_one_who_follows_with_all_he_has_leaves_a_place_to_who_follows_once(tmp_path: Path) -> None:
     path = tmp_path / "http"
     greedy = (
@@ -112,9 +111,6 @@ def test_who_takes_nothing_of_his_answers_makes_room_for_who_asks() -> None:
             assert answered(lambda: at_port(address))[0] == 200
 
 
-@pytest.mark.xfail(
-    strict=True, reason="without a descriptor nobody is let in for a second, and those who only wait stay"
-)
 def test_without_a_free_descriptor_who_only_waits_makes_room_for_who_asks() -> None:
     address = free_address()
     with serving(address) as endpoint, contextlib.ExitStack() as stack:
@@ -125,7 +121,6 @@ def test_without_a_free_descriptor_who_only_waits_makes_room_for_who_asks() -> N
             assert answered(lambda: at_port(address))[0] == 200
 
 
-@pytest.mark.xfail(strict=True, reason="whoever is there keeps his place, and nobody else gets one")
 def test_a_control_server_with_few_files_answers_while_others_hold_connections() -> None:
     limit = ("sh", "-c", f'ulimit -n {FILES}; exec "$@"', "sh")
     with (

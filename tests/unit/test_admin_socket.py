@@ -13,6 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from netmap_actors.bus import door
+from netmap_actors.bus.admission import Peer
 from netmap_actors.bus.loop import Loop
 from netmap_supervisor import admin, admin_server, peer_process
 from netmap_supervisor.admin import (
@@ -25,7 +27,7 @@ from netmap_supervisor.admin import (
     admin_path,
 )
 from netmap_supervisor.admin_server import MAX_CONNECTIONS, MAX_OF_ONE, AdminServer
-from netmap_supervisor.peer_process import Peer, descends_from, parent_of
+from netmap_supervisor.peer_process import descends_from, parent_of
 from tests.waiting import wait_for
 
 if TYPE_CHECKING:
@@ -48,7 +50,7 @@ class Daemon:
         self.kept: list[Request] = []
         self._next = 1000
         self._over = False
-        monkeypatch.setattr(admin_server, "peer_of", self._peer_of)
+        monkeypatch.setattr(door, "peer_of", self._peer_of)
         monkeypatch.setattr(admin, "is_locked", lambda _: True)
         self.loop = Loop()
         self.server = AdminServer(self.loop, directory, self._handle, lambda pid: pid in self.ours)
@@ -57,7 +59,7 @@ class Daemon:
 
     def _peer_of(self, _: socket.socket) -> Peer:
         self._next += 1
-        return Peer(self.peer or self._next, self.uid)
+        return Peer(self.uid, self.peer or self._next)
 
     def _handle(self, request: Request) -> None:
         match request.command:

@@ -1,96 +1,180 @@
 """Who holds how many of the connections to one listening socket, and whose has to go when there are too many.
 
-Pure accounting. Not here: the sockets, and how a peer is known (`peers`).
+Pure accounting. Not here: the sockets (`door`), and how a peer is known (`peers`).
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, Generic, NamedTuple, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Hashable, Iterator
 
-__all__ = ["Admission", "Peer"]
+__all__ = ["UNSEEN", "Admission", "Peer", "is_safe", "room"]
+
+_K = TypeVar("_K", bound="Hashable")
+
+UNSEEN: Final = 1002
+"""Connections that libzmq makes at one socket at most before we have seen the first: then its thread waits, as many
+words of its monitor being on their way (bus/monitor.py)."""
+_OWN: Final = 96
+"""Open files of a process beside its connections."""
 
 
 class Peer(NamedTuple):
     """Whose a connection is, as the kernel says."""
 
     user: int | str
-    """User id on a unix socket; the address on TCP."""
+    """User id on a unix socket; on TCP the machine or network."""
     process: int = 0
-    """Process id on a unix socket: of whoever connected, even if others hold the connection by now."""
+    """Process id on a unix socket: of whoever connected, even if others hold the connection by now. 0: one of a
+    namespace we do not see into."""
 
     def __str__(self) -> str:
         return f"process {self.process} of user {self.user}" if self.process else f"{self.user}"
 
 
-class Admission:
-    """At most `capacity` connections, of which each process may have `share` at any time.
+class _Held(Generic[_K]):
+    """The connections of one process."""
 
-    Above that the newest one goes of the process that has most, among those of the user who has most. So nobody who
-    has one connection loses it to somebody who has many, and a user with many processes does not push others out.
+    __slots__ = ("served", "waits")
+
+    def __init__(self) -> None:
+        # Both in the order in which they came to be what they are.
+        self.waits: dict[_K, None] = {}
+        self.served: dict[_K, None] = {}
+
+    def __len__(self) -> int:
+        return len(self.waits) + len(self.served)
+
+
+class Admission(Generic[_K]):
+    """At most `capacity` connections.
+
+    Above that one goes of the process that has most, among those of the user who has most: nobody who has one
+    connection loses it to somebody who has many, and a user with many processes does not push others out. Of those
+    that are left to choose from it is the one we have waited for longest: to ask for something, or to take its answer.
+    Where all are being served it is the newest.
     """
 
-    def __init__(self, capacity: int, share: int | None = None) -> None:
-        """`share`: None for no bound of its own."""
+    def __init__(self, capacity: int) -> None:
         self.capacity = capacity
         self.cut = 0
         """Connections that were to go, so far."""
-        self._share = share
-        self._peers: dict[int, Peer] = {}
-        self._held: dict[int | str, dict[int, dict[int, None]]] = {}
-        """Connections by user and process, each in the order of arrival."""
+        self._peers: dict[_K, Peer] = {}
+        self._held: dict[int | str, dict[int, _Held[_K]]] = {}
+        """By user and process."""
         self._counts: dict[int | str, int] = {}
+        self._stamps: dict[_K, int] = {}
+        self._moves = 0
 
     def __len__(self) -> int:
         return len(self._peers)
 
-    def __contains__(self, connection: int) -> bool:
+    def __contains__(self, connection: _K) -> bool:
         return connection in self._peers
 
-    def __iter__(self) -> Iterator[int]:
+    def __iter__(self) -> Iterator[_K]:
         return iter(self._peers)
+
+    def whose(self, connection: _K) -> Peer:
+        """Of one that is there."""
+        return self._peers[connection]
 
     def held_by(self, peer: Peer) -> int:
         """Connections of one process."""
-        return len(self._held.get(peer.user, {}).get(peer.process, ()))
+        held = self._held.get(peer.user, {}).get(peer.process)
+        return 0 if held is None else len(held)
 
-    def arrived(self, connection: int, peer: Peer) -> tuple[int, Peer] | None:
-        """Another connection is there; which one has to go for it, if one has to. That one is counted no more."""
+    def arrived(self, connection: _K, peer: Peer, *, waits: bool = False) -> tuple[_K, Peer] | None:
+        """Another connection is there; which one has to go for it, if one has to. That one is counted no more.
+
+        `waits`: until it asks for something there is nothing to do for it. Of a connection that is told of with
+        neither this nor `moved` it is taken that it is served.
+        """
         if connection in self._peers:
             return None
         self._peers[connection] = peer
-        self._held.setdefault(peer.user, {}).setdefault(peer.process, {})[connection] = None
+        processes = self._held.setdefault(peer.user, {})
+        if peer.process not in processes:
+            processes[peer.process] = _Held()
         self._counts[peer.user] = self._counts.get(peer.user, 0) + 1
-        if self._share is not None and self.held_by(peer) > self._share:
-            return self._cut(connection)
-        if len(self._peers) > self.capacity:
-            return self._cut(self._victim(peer))
-        return None
+        self.moved(connection, waits=waits)
+        return self.cut_one() if len(self._peers) > self.capacity else None
 
-    def left(self, connection: int) -> None:
+    def moved(self, connection: _K, *, waits: bool) -> None:
+        """It got on just now: asked a whole question, or took of its answer. `waits`: now it is its turn again."""
+        peer = self._peers.get(connection)
+        if peer is None:
+            return
+        held = self._held[peer.user][peer.process]
+        held.waits.pop(connection, None)
+        held.served.pop(connection, None)
+        (held.waits if waits else held.served)[connection] = None
+        self._moves += 1
+        self._stamps[connection] = self._moves
+
+    def left(self, connection: _K) -> None:
         """It is gone. Unknown ones are ignored."""
         peer = self._peers.pop(connection, None)
         if peer is None:
             return
+        del self._stamps[connection]
         processes = self._held[peer.user]
-        del processes[peer.process][connection]
-        if not processes[peer.process]:
+        held = processes[peer.process]
+        held.waits.pop(connection, None)
+        held.served.pop(connection, None)
+        if not held:
             del processes[peer.process]
         self._counts[peer.user] -= 1
         if not self._counts[peer.user]:
             del self._counts[peer.user], self._held[peer.user]
 
-    def _cut(self, connection: int) -> tuple[int, Peer]:
+    def cut_one(self, *, waiting_only: bool = False) -> tuple[_K, Peer] | None:
+        """Which one has to go; it is counted no more. None: there is none, or all are being served."""
+        if not self._peers:
+            return None
+        connection, waits = self._victim()
+        if waiting_only and not waits:
+            return None
         peer = self._peers[connection]
         self.left(connection)
         self.cut += 1
         return connection, peer
 
-    def _victim(self, newest: Peer) -> int:
-        """Of those who have equally many, the one who has just come."""
-        user = max(self._counts, key=lambda one: (self._counts[one], one == newest.user))
-        processes = self._held[user]
-        process = max(processes, key=lambda one: (len(processes[one]), Peer(user, one) == newest))
-        return next(reversed(processes[process]))
+    def _victim(self) -> tuple[_K, bool]:
+        """The connection, and whether we wait for it."""
+        waiting: list[_K] = []
+        served: list[_K] = []
+        most = max(self._counts.values())
+        for user, count in self._counts.items():
+            if count < most:
+                continue
+            processes = self._held[user].values()
+            of_one = max(map(len, processes))
+            for held in processes:
+                if len(held) < of_one:
+                    continue
+                if held.waits:
+                    waiting.append(next(iter(held.waits)))
+                else:
+                    served.append(next(reversed(held.served)))
+        if waiting:
+            return min(waiting, key=self._stamps.__getitem__), True
+        return max(served, key=self._stamps.__getitem__), False
+
+
+def room(files: int, sockets: int, wanted: int) -> int:
+    """Connections that each of `sockets` sockets of libzmq may have where a process has so many `files`.
+
+    libzmq ends the process when it cannot accept for want of a descriptor (4.3.5: src/ipc_listener.cpp), and who comes
+    while our thread is busy is let in before we can say anything. With too few files for all of those a half is left
+    for them.
+    """
+    sure = (files - _OWN - sockets * UNSEEN) // sockets
+    return max(1, min(wanted, max(sure, (files - _OWN) // (2 * sockets))))
+
+
+def is_safe(files: int, sockets: int, capacity: int) -> bool:
+    """Whether no flood can take the last of so many `files`, however long our thread is busy."""
+    return _OWN + sockets * (capacity + UNSEEN) <= files

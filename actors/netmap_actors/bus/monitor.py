@@ -1,16 +1,23 @@
 """Reads the events of a socket's monitor (zmq_socket_monitor(3)).
 
 pyzmq's own reader lies in a module that loads asyncio and ssl: 10 MiB for six bytes.
+
+When as many events are on their way as both ends of the monitor hold, libzmq's thread stands still in the middle of one
+and holds the lock that the end of the monitor needs, too (4.3.5: src/socket_base.cpp, monitor_event). So it never makes
+more connections at a time than we have seen; and who closes a monitor has to empty it first.
 """
 
 from __future__ import annotations
 
+import itertools
 import struct
 from typing import NamedTuple
 
 import zmq
 
-__all__ = ["MonitorEvent", "next_event"]
+__all__ = ["MonitorEvent", "close_monitor", "next_event", "open_monitor"]
+
+_numbers = itertools.count()
 
 _HEAD = struct.Struct("=HI")
 
@@ -33,3 +40,26 @@ def next_event(monitor: zmq.Socket[bytes]) -> MonitorEvent | None:
             return None
         if len(frames[0]) == _HEAD.size:
             return MonitorEvent(*_HEAD.unpack(frames[0]))
+
+
+def open_monitor(socket: zmq.Socket[bytes], events: int) -> zmq.Socket[bytes]:
+    """Tell of these events, of which as few wait as can be: 1 000 at libzmq's end, one at ours. Raises ZMQError."""
+    where = f"inproc://monitor.{next(_numbers)}"
+    monitor: zmq.Socket[bytes] = socket.context.socket(zmq.PAIR)
+    try:
+        monitor.setsockopt(zmq.LINGER, 0)
+        monitor.setsockopt(zmq.RCVHWM, 1)
+        socket.monitor(where, events)
+        monitor.connect(where)
+    except zmq.ZMQError:
+        monitor.close()
+        raise
+    return monitor
+
+
+def close_monitor(socket: zmq.Socket[bytes], monitor: zmq.Socket[bytes]) -> None:
+    """Tell of nothing any more."""
+    while next_event(monitor) is not None:
+        pass
+    socket.disable_monitor()
+    monitor.close()

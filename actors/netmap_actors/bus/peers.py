@@ -1,7 +1,7 @@
-"""Who is at the other end of a unix socket that libzmq accepted, by the descriptor its monitor names.
+"""Who is at the other end of a connection, as the kernel says.
 
-libzmq may close a connection at any moment, and its number may then be another's: what is done here is done to a
-duplicate, after a look at whose it is. Not here: who has to go (`admission`).
+libzmq may close a connection of its own at any moment, and its number may then be another's: what is done here with a
+descriptor is done to a duplicate, after a look at whose it is. Not here: who has to go (`admission`).
 """
 
 from __future__ import annotations
@@ -17,13 +17,43 @@ from netmap_actors.bus.admission import Peer
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["hang_up", "peer_of"]
+__all__ = ["hang_up", "peer_at", "peer_of", "peer_of_descriptor"]
 
-_CREDENTIALS: Final = struct.Struct("iII")
+_CREDENTIALS: Final = struct.Struct("=iII")
+_MAPPED: Final = bytes(10) + b"\xff\xff"
+"""Before an IPv4 address in an IPv6 one (RFC 4291, 2.5.5.2)."""
+_NETWORK: Final = 8
+"""Bytes of an IPv6 address by which a network is known: in it a machine has as many as it likes (RFC 4291, 2.5.4)."""
+THIS_MACHINE: Final = "this machine"
+"""All of loopback: whoever is here can come from any of its addresses."""
 
 
-def peer_of(descriptor: int) -> Peer | None:
-    """The process that connected (SO_PEERCRED, unix(7)); None when this is no unix socket, or none any more."""
+def peer_of(connection: socket.socket) -> Peer:
+    """The process at a unix socket (SO_PEERCRED, unix(7)), the machine or network at TCP. Raises OSError."""
+    if connection.family == socket.AF_UNIX:
+        pid, uid, _ = _CREDENTIALS.unpack(
+            connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+        )
+        return Peer(uid, pid)
+    return peer_at(connection.getpeername()[0])
+
+
+def peer_at(address: str) -> Peer:
+    """Who is at an IP address, which may have a scope."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    packed = socket.inet_pton(family, address.partition("%")[0])
+    if packed.startswith(_MAPPED):
+        packed = packed.removeprefix(_MAPPED)
+    if len(packed) == 4:
+        return Peer(THIS_MACHINE if packed[0] == 127 else socket.inet_ntop(socket.AF_INET, packed))
+    if packed == bytes(15) + b"\1":
+        return Peer(THIS_MACHINE)
+    network = packed[:_NETWORK].ljust(len(packed), b"\0")
+    return Peer(f"{socket.inet_ntop(socket.AF_INET6, network)}/{8 * _NETWORK}")
+
+
+def peer_of_descriptor(descriptor: int) -> Peer | None:
+    """Whose the connection is that libzmq's monitor names; None when there is none any more."""
     with _held(descriptor) as one:
         return None if one is None else _peer(one)
 
@@ -54,12 +84,9 @@ def _held(descriptor: int) -> Iterator[socket.socket | None]:
 
 
 def _peer(one: socket.socket) -> Peer | None:
-    if one.family != socket.AF_UNIX:
+    if one.family not in (socket.AF_UNIX, socket.AF_INET, socket.AF_INET6):
         return None
     try:
-        pid, uid, _ = _CREDENTIALS.unpack(
-            one.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
-        )
+        return peer_of(one)
     except OSError:
         return None
-    return Peer(uid, pid)

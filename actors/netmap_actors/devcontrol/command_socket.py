@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from netmap_actors.bus.door import Door
 from netmap_actors.errors import ConfigurationError, NetmapError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from netmap_actors.bus.admission import Peer
     from netmap_actors.bus.loop import Loop
     from netmap_actors.devcontrol.commands import Commands
 
@@ -27,7 +29,7 @@ __all__ = ["MAX_CONNECTIONS", "MAX_LINE", "CommandSocket", "SocketInUse"]
 MAX_LINE = 1 << 20
 """Bytes of one command."""
 MAX_CONNECTIONS = 64
-"""At once; more are closed as soon as they come."""
+"""At once; with more, whoever holds most loses one."""
 _READ = 64 << 10
 _PATH_LIMIT = 107
 """Bytes (unix(7))."""
@@ -40,10 +42,11 @@ class SocketInUse(ConfigurationError):
 class _Asker:
     """One connection."""
 
-    __slots__ = ("closing", "out", "sock", "unread")
+    __slots__ = ("close", "closing", "out", "sock", "unread")
 
-    def __init__(self, sock: socket.socket) -> None:
+    def __init__(self, sock: socket.socket, close: Callable[[], None]) -> None:
         self.sock = sock
+        self.close = close
         self.unread = bytearray()
         """The beginning of a line."""
         self.out = bytearray()
@@ -55,43 +58,30 @@ class _Asker:
 class CommandSocket:
     """Listens while the server runs."""
 
-    def __init__(self, path: Path, commands: Commands, loop: Loop, log: Callable[..., object]) -> None:
+    def __init__(self, path: Path, commands: Commands, loop: Loop) -> None:
         """Raises SocketInUse, and ConfigurationError when there can be no socket here."""
         self.path = path
         self._commands = commands
         self._loop = loop
-        self._log = log
-        self._askers: dict[int, _Asker] = {}
         self._listener = _listen(path)
         self._own = path.stat()
-        loop.watch(self._listener.fileno(), self._accept)
+        self._door: Door[_Asker] = Door(loop, self._listener, capacity=MAX_CONNECTIONS, welcome=self._welcome)
 
     def close(self) -> None:
         """Stop listening, and take the socket's name away if it is still ours."""
-        self._loop.unwatch(self._listener.fileno())
-        self._listener.close()
-        for asker in list(self._askers.values()):
+        for asker in list(self._door):
             self._drop(asker)
+        self._door.close()
+        self._listener.close()
         with contextlib.suppress(OSError):
             found = self.path.stat()
             if (found.st_dev, found.st_ino) == (self._own.st_dev, self._own.st_ino):
                 self.path.unlink()
 
-    def _accept(self) -> None:
-        try:
-            sock, _ = self._listener.accept()
-        except BlockingIOError:
-            return
-        except OSError as error:
-            self._log("command_not_accepted", detail=error.strerror)
-            return
-        if len(self._askers) >= MAX_CONNECTIONS:
-            sock.close()
-            return
-        sock.setblocking(False)
-        asker = _Asker(sock)
-        self._askers[sock.fileno()] = asker
+    def _welcome(self, sock: socket.socket, _: Peer) -> _Asker:
+        asker = _Asker(sock, lambda: self._drop(asker))
         self._loop.watch(sock.fileno(), lambda: self._read(asker))
+        return asker
 
     def _read(self, asker: _Asker) -> None:
         try:
@@ -114,6 +104,7 @@ class CommandSocket:
         try:
             while asker.out:
                 del asker.out[: asker.sock.send(asker.out)]
+                self._door.moved(asker, waits=True)
             self._answer_next(asker)
         except BlockingIOError:
             pass
@@ -145,7 +136,8 @@ class CommandSocket:
             return _refusal(str(error))
 
     def _drop(self, asker: _Asker) -> None:
-        if self._askers.pop(asker.sock.fileno(), None) is not None:
+        if asker.sock.fileno() >= 0:
+            self._door.left(asker)
             self._loop.unwatch(asker.sock.fileno())
             asker.sock.close()
 

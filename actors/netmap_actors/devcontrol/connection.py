@@ -127,6 +127,11 @@ class ClientConnection:
         self.send_record(lambda records: records.seal(data))
 
     @property
+    def waits(self) -> bool:
+        """It is the client's turn, as far as it is spoken to at all."""
+        return self.ending is not None or not (self.harm.mute or self.api.busy)
+
+    @property
     def backlog(self) -> int:
         """Bytes that wait for the socket."""
         return len(self._wire)

@@ -6,12 +6,14 @@ Not here: any rule. What comes in goes to a `ClientConnection`, what it has to s
 from __future__ import annotations
 
 import contextlib
+import resource
 import socket
 import struct
 import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from netmap_actors.bus.door import OWN_FILES, Door
 from netmap_actors.devcontrol import lost_packets
 from netmap_actors.devcontrol.connection import ClientConnection
 from netmap_actors.devcontrol.faults import Scope
@@ -20,6 +22,7 @@ from netmap_actors.devcontrol.harm import Ending
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from netmap_actors.bus.admission import Peer
     from netmap_actors.bus.loop import Loop, Timer
     from netmap_actors.devcontrol.churn import Churn
     from netmap_actors.devcontrol.control import Control
@@ -28,12 +31,9 @@ if TYPE_CHECKING:
 __all__ = ["MAX_CONNECTIONS", "ControlServer"]
 
 MAX_CONNECTIONS = 4096
-"""Open at once; more are closed as soon as they come."""
+"""Open at once; with more, whoever holds most loses one."""
 _READ = 256 << 10
 _READS_PER_TURN = 4
-_ACCEPTS_PER_TURN = 64
-_ACCEPT_PAUSE = 1.0
-"""Seconds without accepting after the process ran out of descriptors."""
 _PERSIST_DELAY = 1.0
 """Seconds until a change of a registered node is on disk, unless an answer depends on it."""
 _RESET = struct.pack("ii", 1, 0)
@@ -52,9 +52,10 @@ class Play(Protocol):
 class _Client:
     """A connection with its socket."""
 
-    __slots__ = ("connection", "cut_off", "out", "shut", "sock", "timer", "writing")
+    __slots__ = ("close", "connection", "cut_off", "out", "shut", "sock", "timer", "told_waits", "writing")
 
-    def __init__(self, connection: ClientConnection, sock: socket.socket) -> None:
+    def __init__(self, connection: ClientConnection, sock: socket.socket, close: Callable[[], None]) -> None:
+        self.close = close
         self.connection = connection
         self.sock = sock
         self.out = memoryview(b"")
@@ -64,6 +65,12 @@ class _Client:
         self.shut = False
         """Our side is closed; what still comes is thrown away."""
         self.timer: Timer | None = None
+        self.told_waits = True
+
+    @property
+    def waits(self) -> bool:
+        """It is the client's turn: to ask, to take what is there for it, or to close."""
+        return bool(self.out) or self.connection.waits
 
 
 class ControlServer:
@@ -84,8 +91,6 @@ class ControlServer:
         self.control = control
         self.churn = churn
         self.connections: dict[int, ClientConnection] = {}
-        self.refused = 0
-        """Connections closed because there were too many."""
         self.play: Play | None = None
         self._loop = loop
         self._listener = listener
@@ -98,12 +103,22 @@ class ControlServer:
         self._life: Timer | None = None
         self._saving: Timer | None = None
         self._closed = False
-        listener.setblocking(False)
+        allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        self._door: Door[_Client] = Door(
+            loop,
+            listener,
+            capacity=max(1, min(MAX_CONNECTIONS, allowed - OWN_FILES)),
+            welcome=self._welcome,
+        )
         control.on_login = self._on_login
         control.on_newcomer = self._on_newcomer
         control.persist = self._save_now
-        loop.watch(listener.fileno(), self._accept)
         self._arm_life()
+
+    @property
+    def refused(self) -> int:
+        """Connections closed because there were too many."""
+        return self._door.sent_away
 
     @property
     def address(self) -> tuple[str, int]:
@@ -167,7 +182,7 @@ class ControlServer:
         self._closed = True
         if self.play is not None:
             self.play.close()
-        self._loop.unwatch(self._listener.fileno())
+        self._door.close()
         self._listener.close()
         for timer in (self._batch, self._life, self._saving):
             if timer is not None:
@@ -179,39 +194,24 @@ class ControlServer:
 
     # Connections
 
-    def _accept(self) -> None:
-        for _ in range(_ACCEPTS_PER_TURN):
-            try:
-                sock, address = self._listener.accept()
-            except BlockingIOError:
-                return
-            except OSError as error:
-                # Out of descriptors, most likely; a connection that was gone before it was taken is no matter.
-                self._log("accept_failed", detail=error.strerror)
-                self._loop.unwatch(self._listener.fileno())
-                self._loop.at(self._loop.now() + _ACCEPT_PAUSE, self._accept_again)
-                return
-            if len(self._clients) >= MAX_CONNECTIONS:
-                self.refused += 1
-                sock.close()
-                continue
-            self._take(sock, f"{address[0]}:{address[1]}")
-
-    def _accept_again(self) -> None:
-        if not self._closed:
-            self._loop.watch(self._listener.fileno(), self._accept)
-
-    def _take(self, sock: socket.socket, remote: str) -> None:
-        sock.setblocking(False)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    def _welcome(self, sock: socket.socket, _: Peer) -> _Client | None:
+        try:
+            host, port, *_more = sock.getpeername()
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        except OSError:
+            sock.close()  # it has gone already
+            return None
         self._numbers += 1
-        connection = ClientConnection(self.control, self._numbers, remote, self._loop.now())
-        client = _Client(connection, sock)
+        connection = ClientConnection(self.control, self._numbers, f"{host}:{port}", self._loop.now())
+        client = _Client(
+            connection, sock, lambda: self._drop(client, reset=True, why="others need the place")
+        )
         self._clients[connection.number] = client
         self.connections[connection.number] = connection
         self._loop.watch(sock.fileno(), lambda: self._on_ready(client))
         connection.touch()
         self._flush_touched()
+        return client if connection.number in self._clients else None
 
     def _on_ready(self, client: _Client) -> None:
         with self._sparing_others(client):
@@ -263,6 +263,7 @@ class ControlServer:
                 self._drop(client, reset=True, why=error.strerror or "")
                 return
             client.out = client.out[sent:]
+            self._tell_progress(client)
         self._want_write(client, False)
         if connection.ending is Ending.FLUSH and not client.shut:
             # Our FIN goes out behind everything; closing at once could answer unread bytes with a reset.
@@ -297,6 +298,7 @@ class ControlServer:
         if self._clients.pop(number, None) is None:
             return
         del self.connections[number]
+        self._door.left(client)
         now = self._loop.now()
         client.connection.closed(now, why or "closed")
         self.control.note(now, number, client.connection.remote, "end", client.connection.why)
@@ -343,6 +345,12 @@ class ControlServer:
             if client is not None:
                 with self._sparing_others(client):
                     self._flush(client)
+                if client.waits != client.told_waits:
+                    self._tell_progress(client)
+
+    def _tell_progress(self, client: _Client) -> None:
+        client.told_waits = client.waits
+        self._door.moved(client, waits=client.told_waits)
 
     def _distribute(self) -> None:
         self._batch = None

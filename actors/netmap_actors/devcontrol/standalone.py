@@ -284,13 +284,13 @@ def _open_commands(
     """
     commands = Commands(server, loop.now)
     if path is not None:
-        return CommandSocket(path, commands, loop, log)
+        return CommandSocket(path, commands, loop)
     usual = dev_control_socket()
     try:
         try:
-            return CommandSocket(usual, commands, loop, log)
+            return CommandSocket(usual, commands, loop)
         except SocketInUse:
-            return CommandSocket(usual.with_stem(f"{usual.stem}-{server.address[1]}"), commands, loop, log)
+            return CommandSocket(usual.with_stem(f"{usual.stem}-{server.address[1]}"), commands, loop)
     except ConfigurationError as error:
         log("no_command_socket", detail=str(error))
         return None

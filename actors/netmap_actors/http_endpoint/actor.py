@@ -6,6 +6,7 @@ Its death costs its clients their connections and nobody else anything.
 from __future__ import annotations
 
 import os
+import resource
 import socket
 from functools import partial
 from pathlib import Path
@@ -14,9 +15,11 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from netmap_actors.boot import HttpSettings, decode_settings
+from netmap_actors.bus.admission import Admission
+from netmap_actors.bus.door import OWN_FILES, Door
 from netmap_actors.errors import escape
 from netmap_actors.http_endpoint import event_stream, metrics, pages
-from netmap_actors.http_endpoint.connection import Connection
+from netmap_actors.http_endpoint.connection import Connection, Turns
 from netmap_actors.http_endpoint.guard import refusal
 from netmap_actors.process.actor_base import ActorBase
 from netmap_actors.process.permissions import HTTP_CLIENTS
@@ -26,6 +29,7 @@ from netmap_actors.wire import internal_pb2
 
 if TYPE_CHECKING:
     from netmap_actors.boot import Boot
+    from netmap_actors.bus.admission import Peer
     from netmap_actors.bus.loop import Timer
     from netmap_actors.clock import Clock
     from netmap_actors.protocol.http1_server import HttpRequest
@@ -36,10 +40,10 @@ __all__ = ["CONDITION", "HttpEndpoint"]
 CONDITION = "http_endpoint"
 """Shown in status while the address cannot be listened on."""
 MAX_CONNECTIONS = HTTP_CLIENTS
-"""With more, whoever has asked for nothing for longest has to go."""
 MAX_FOLLOWERS = 128
 """Who may read events at a time: the others' requests are to find a place, too."""
-BACKLOG = 128
+BACKLOG = 4096
+"""Of a flood: who does not find a place in it tries again after a second (tcp(7), SYN retransmission)."""
 LISTEN_AGAIN = 2.0
 """Seconds between two tries to listen."""
 STATUS_LIMIT = 2.0
@@ -57,11 +61,12 @@ class HttpEndpoint(ActorBase):
         self._subscriber = Subscriber(endpoint=(endpoints.updates, endpoints.requests), clock=self.clock)
         self._due: Timer | None = None
         self._listener: socket.socket | None = None
-        self._accepting = False
+        self._door: Door[Connection] | None = None
         self._host = ""
-        self._connections: dict[Connection, None] = {}
-        """In the order of arrival."""
+        self._turns = Turns(self.loop)
         self._followers: dict[Connection, EventFilter] = {}
+        self._places: Admission[Connection] = Admission(MAX_FOLLOWERS)
+        """Of those who follow."""
         self._scrapes: dict[tuple[str, bool], list[Connection]] = {}
         """Who waits for the metrics, by what is asked for: one look at the Supervisor and one page for all of them."""
         self._token = 0
@@ -92,7 +97,7 @@ class HttpEndpoint(ActorBase):
         heartbeat.counters["http_requests_failed"] = self._failed
 
     def teardown(self) -> None:
-        for connection in list(self._connections):
+        for connection in list(self._door or ()):
             connection.close()
         self._stop_listening()
         for one in self._subscriber.sockets:
@@ -122,6 +127,7 @@ class HttpEndpoint(ActorBase):
                     connection.push(encoded)
             except AmbiguousName as error:
                 del self._followers[connection]
+                self._places.left(connection)
                 connection.end_events(event_stream.ambiguous(error))
 
     def _comment(self) -> None:
@@ -142,54 +148,44 @@ class HttpEndpoint(ActorBase):
             return
         self.healed(CONDITION)
         self.log.info("http_endpoint_open", listen=where)
-        self._accept_again()
+        allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        self._door = Door(
+            self.loop,
+            self._listener,
+            capacity=max(1, min(MAX_CONNECTIONS, allowed - OWN_FILES)),
+            welcome=self._welcome,
+        )
 
     def _stop_listening(self) -> None:
         if self._listener is None:
             return
-        if self._accepting:
-            self.loop.unwatch(self._listener.fileno())
+        if self._door is not None:
+            self._door.close()
         self._listener.close()
         self._listener = None
         kind, _, path = self._settings.listen.partition(":")
         if kind == "unix":
             Path(path).unlink(missing_ok=True)
 
-    def _accept_again(self) -> None:
-        if self._listener is not None and not self._accepting:
-            self._accepting = True
-            self.loop.watch(self._listener.fileno(), self._on_knock)
+    def _welcome(self, sock: socket.socket, _: Peer) -> Connection:
+        return Connection(
+            self.loop, self._turns, sock, self._on_request, self._on_end, self._on_error, self._on_progress
+        )
 
-    def _pause_accepting(self) -> None:
-        if self._listener is not None and self._accepting:
-            self._accepting = False
-            self.loop.unwatch(self._listener.fileno())
-
-    def _on_knock(self) -> None:
-        assert self._listener is not None
-        try:
-            sock, _ = self._listener.accept()
-        except BlockingIOError:
-            return
-        except OSError as error:
-            # Most likely no descriptor is left; it stays readable, so it is not looked at for a while.
-            self.log.warning("http_accept_failed", detail=str(error))
-            self._pause_accepting()
-            self.loop.at(self.loop.now() + 1.0, self._accept_again)
-            return
-        connection = Connection(self.loop, sock, self._on_request, self._on_end, self._on_error)
-        self._connections[connection] = None
-        if len(self._connections) > MAX_CONNECTIONS:
-            idle = next((one for one in self._connections if not one.busy), connection)
-            idle.close()
+    def _on_progress(self, connection: Connection) -> None:
+        if self._door is not None:
+            self._door.moved(connection, waits=connection.waits)
+        self._places.moved(connection, waits=connection.waits)
 
     def _on_error(self, error: Exception) -> None:
         self._failed += 1
         self.log.error("http_request_failed", error=type(error).__name__, detail=str(error)[:200])
 
     def _on_end(self, connection: Connection) -> None:
-        self._connections.pop(connection, None)
         self._followers.pop(connection, None)
+        self._places.left(connection)
+        if self._door is not None:
+            self._door.left(connection)
 
     # Answers
 
@@ -247,15 +243,19 @@ class HttpEndpoint(ActorBase):
         if head_only:
             connection.answer_in_parts(event_stream.CONTENT_TYPE, iter(()))
             return
-        if len(self._followers) >= MAX_FOLLOWERS:
-            connection.answer(
-                503, pages.TEXT, b"cannot follow: too many clients do\n", [("Retry-After", "5")]
-            )
-            return
         wanted = EventFilter(query.all("kind"), query.all("peer"))
         snapshot = self._subscriber.snapshot()
         if snapshot is not None:
             wanted.passes(snapshot)
+        assert self._door is not None, "somebody was let in"
+        victim = self._places.arrived(connection, self._door.whose(connection))
+        if victim is not None:
+            if victim[0] is connection:
+                connection.answer(
+                    503, pages.TEXT, b"cannot follow: too many clients do\n", [("Retry-After", "5")]
+                )
+                return
+            victim[0].close()
         first = event_stream.snapshot_parts(snapshot) if snapshot is not None else iter(())
         connection.begin_events(event_stream.CONTENT_TYPE, first)
         if not connection.closed:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 from typing import TYPE_CHECKING
 
 from netmap_actors.protocol.http1_server import HttpServer
@@ -13,13 +14,11 @@ if TYPE_CHECKING:
     from netmap_actors.bus.loop import Loop, Timer
     from netmap_actors.protocol.http1_server import HttpRequest
 
-__all__ = ["Connection"]
+__all__ = ["Connection", "Turns"]
 
 READ_SIZE = 64 * 1024
 ENOUGH = 256 * 1024
 """Bytes waiting for the client at which no further part of a long answer is made."""
-PARTS_PER_TURN = 4
-"""Of a long answer, some ten milliseconds each, before others get their turn."""
 REQUESTS_PER_TURN = 20
 """Of those a client has sent ahead."""
 MAX_WAITING = 8 * 1024 * 1024
@@ -31,23 +30,53 @@ IDLE_LIMIT = 60.0
 _HEADERS = [("Cache-Control", "no-store"), ("X-Content-Type-Options", "nosniff")]
 
 
+class Turns:
+    """Who gets the next part of a long answer made: one part, of some ten milliseconds, in a turn of the loop.
+
+    So whoever asks for something small waits for one of them, and not for one for each who asked for something long.
+    """
+
+    def __init__(self, loop: Loop) -> None:
+        self._loop = loop
+        self._waiting: collections.deque[Connection] = collections.deque()
+
+    def wait(self, connection: Connection) -> None:
+        """Its `go_on` is called when it is its turn."""
+        if not self._waiting:
+            self._loop.call_soon(self._next)
+        self._waiting.append(connection)
+
+    def _next(self) -> None:
+        connection = self._waiting.popleft()
+        if self._waiting:
+            self._loop.call_soon(self._next)
+        connection.go_on()
+
+
 class Connection:
     """`on_request(connection, request)` answers, at once or later: `answer`, `answer_in_parts` or `begin_events`."""
 
     def __init__(
         self,
         loop: Loop,
+        turns: Turns,
         sock: socket.socket,
         on_request: Callable[[Connection, HttpRequest], object],
         on_end: Callable[[Connection], object],
         on_error: Callable[[Exception], object],
+        on_progress: Callable[[Connection], object],
     ) -> None:
+        """`on_progress`: a whole request came, some of an answer was taken, or one is complete; see `waits`."""
         sock.setblocking(False)
         self._loop = loop
+        self._turns = turns
+        self._in_line = False
+        """For a part of its answer."""
         self._socket = sock
         self._on_request = on_request
         self._on_end = on_end
         self._on_error = on_error
+        self._on_progress = on_progress
         self._server = HttpServer()
         self._out = bytearray()
         self._parts: Iterator[bytes] | None = None
@@ -63,14 +92,15 @@ class Connection:
         self._moved_at = loop.now()
         self._began_at: float | None = self._moved_at
         """When the request that is not complete began; the first one begins with the connection."""
+        self._told_waits = True
         self.closed = False
         loop.watch(sock.fileno(), self._on_ready)
         self._arm()
 
     @property
-    def follows(self) -> bool:
-        """It reads events."""
-        return self._following
+    def waits(self) -> bool:
+        """It is the client's turn: to ask, or to take what is there for it."""
+        return bool(self._out) or self._parts is not None or not (self._following or self._server.waiting)
 
     @property
     def busy(self) -> bool:
@@ -145,15 +175,25 @@ class Connection:
         self._requests.clear()
         self._on_end(self)
 
+    def go_on(self) -> None:
+        """It is its turn to have a part of its answer made."""
+        self._in_line = False
+        if not self.closed:
+            self._guarded(self._make_part)
+
     def _on_ready(self) -> None:
+        self._guarded(lambda: None)
+
+    def _guarded(self, before: Callable[[], object]) -> None:
         try:
+            before()
             self._work()
         except Exception as error:  # noqa: BLE001  # what one client brought about must not end it for all
             self._on_error(error)
             self.close()
 
     def _work(self) -> None:
-        self._send_on()
+        self._write()
         if not self.closed and not self._said_all and not self._requests:
             self._read()
         for _ in range(REQUESTS_PER_TURN):
@@ -161,7 +201,9 @@ class Connection:
             if self.closed or not self._requests or self._out or self._parts is not None:
                 break
             self._on_request(self, self._requests.pop())
-            self._send_on()
+            if not self.closed:
+                self._out += self._server.data_to_send()
+                self._write()
         if self.closed:
             return
         if self._server.closed and not self._out and self._parts is None:
@@ -190,52 +232,55 @@ class Connection:
         self._requests += self._server.receive(data)
         if self._requests:
             self._began_at = None
+            self._tell_progress()
         self._out += self._server.data_to_send()
-
-    def _send_on(self) -> None:
-        """Make parts of a long answer while there is room, and send what the client takes."""
-        for _ in range(PARTS_PER_TURN):
-            if self.closed:
-                return
-            self._make_part()
-            if not self._write() or self._parts is None:
-                return
 
     def _make_part(self) -> None:
-        if self._parts is not None and len(self._out) < ENOUGH:
-            part = next(self._parts, None)
-            if part:
-                self._server.send_body(part)
-            elif part is None:
-                self._parts = None
-                if self._following:
-                    held, self._held, self._held_bytes = self._held, [], 0
-                    for data in held:
-                        self._server.send_body(data)
-                else:
-                    self._requests += self._server.end()
+        if self._parts is None:
+            return
+        part = next(self._parts, None)
+        if part:
+            self._server.send_body(part)
+        elif part is None:
+            self._parts = None
+            if self._following:
+                held, self._held, self._held_bytes = self._held, [], 0
+                for data in held:
+                    self._server.send_body(data)
+            else:
+                self._requests += self._server.end()
         self._out += self._server.data_to_send()
 
-    def _write(self) -> bool:
-        """Send what the client takes; False when it takes no more now."""
+    def _write(self) -> None:
+        """Send what the client takes."""
         while self._out:
             try:
                 sent = self._socket.send(self._out)
             except BlockingIOError:
-                return False
+                return
             except OSError:
                 self.close()
-                return False
+                return
             del self._out[:sent]
             self._moved_at = self._loop.now()
-        return True
+            self._tell_progress()
 
     def _watch(self) -> None:
         """Readable unless it has said all or has to wait; writable, and thus soon, when we have something to do."""
         self._out += self._server.data_to_send()
-        writing = bool(self._out) or self._parts is not None or bool(self._requests) or self._server.closed
+        if self._parts is not None and len(self._out) < ENOUGH and not self._in_line:
+            self._in_line = True
+            self._turns.wait(self)
+        sends = bool(self._out)
+        writing = sends or (self._parts is None and (bool(self._requests) or self._server.closed))
         reading = not self._said_all and not self._requests
+        if self.waits != self._told_waits:
+            self._tell_progress()
         self._loop.watch(self._socket.fileno(), self._on_ready, read=reading, write=writing)
+
+    def _tell_progress(self) -> None:
+        self._told_waits = self.waits
+        self._on_progress(self)
 
     def _arm(self) -> None:
         times = [self._moved_at + IDLE_LIMIT]

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import zmq
 
 from netmap_actors.boot import PublisherSettings, decode_settings
+from netmap_actors.bus.admission import is_safe, room
 from netmap_actors.curve_keys import load_server_pair
 from netmap_actors.errors import BadMapResponse, ConfigurationError
 from netmap_actors.exit_reason import ExitReason
@@ -125,8 +126,11 @@ class Publisher(ActorBase):
 
     def setup(self) -> None:
         endpoints, settings = self.boot.endpoints, self._settings
-        # libzmq ends the process when it cannot accept for want of a descriptor; each subscriber needs two.
         allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        sockets = 4 if settings.listen else 2
+        capacity = room(allowed, sockets, MAX_LOCAL)
+        if not is_safe(allowed, sockets, capacity):
+            self.log.warning("few_files_for_subscribers", allowed=allowed, room_for_subscribers=capacity)
         self._intake = self.sockets.pull_bind(
             endpoints.publisher, max_size=settings.max_map_response + 4096, hwm=INTAKE_HWM
         )
@@ -139,9 +143,8 @@ class Publisher(ActorBase):
             on_count=self._on_count,
             on_arrival=self._greet,
             on_flood=self._on_flood,
-            # Two sockets, and as much again for who comes while this thread is busy.
-            capacity=max(1, min(MAX_LOCAL, allowed // 5)),
-            on_cut=lambda whose: self.log.warning("connections_cut", last_of=whose),
+            capacity=capacity,
+            on_cut=self._on_cut,
         )
         self._fronts.append(self._local)
         share(settings.socket_group, endpoints.updates, endpoints.requests)
@@ -152,11 +155,11 @@ class Publisher(ActorBase):
                 self._publication,
                 listen=settings.listen,
                 curve_dir=settings.curve_dir,
-                # Most of the descriptors are for the subscribers of this machine.
-                max_connected=max(1, min(settings.max_remote, allowed // 5)),
+                capacity=room(allowed, sockets, settings.max_remote),
                 log=self.log,
                 on_count=self._on_count,
                 on_arrival=self._greet,
+                on_cut=self._on_cut,
                 degraded=self.degraded,
                 healed=self.healed,
             )
@@ -440,6 +443,9 @@ class Publisher(ActorBase):
     def _tell_count(self) -> None:
         self._count_due = False
         self.heartbeat_now()
+
+    def _on_cut(self, whose: str) -> None:
+        self.log.warning("connections_cut", last_of=whose)
 
     def _on_flood(self) -> None:
         """A new process is the only way to a new socket at the same path: closing the old one would remove it."""

@@ -11,8 +11,8 @@ import zmq
 from google.protobuf.message import DecodeError
 
 from netmap_actors.bus.admission import Admission
-from netmap_actors.bus.monitor import next_event
-from netmap_actors.bus.peers import hang_up, peer_of
+from netmap_actors.bus.monitor import close_monitor, next_event, open_monitor
+from netmap_actors.bus.peers import hang_up, peer_of_descriptor
 from netmap_actors.publication.answers import Answers
 from netmap_actors.wire import netmap_pb2
 from netmap_actors.wire.topics import SCHEMA
@@ -61,16 +61,15 @@ class Front:
         on_count: Callable[[], object],
         on_arrival: Callable[[], object],
         on_flood: Callable[[], object],
-        max_connected: int | None = None,
-        capacity: int | None = None,
-        on_cut: Callable[[str], object] | None = None,
+        capacity: int,
+        on_cut: Callable[[str], object],
         protect: Protect | None = None,
         on_mismatch: Callable[[], object] | None = None,
     ) -> None:
         """`on_count`: the number of subscribers changed. `on_arrival`: somebody came. `on_flood`: there are topics
-        beyond MAX_TOPICS, which only a new socket is rid of, or more than `max_connected` at one socket.
-        `capacity`: connections to each unix socket, above which whoever holds most of them loses the newest, which
-        `on_cut(whose)` is told of. `on_mismatch`: somebody spoke another security mechanism, or none."""
+        beyond MAX_TOPICS, which only a new socket is rid of. `capacity`: connections to each socket, above which
+        whoever holds most of them loses the newest, which `on_cut(whose)` is told of. `on_mismatch`: somebody spoke
+        another security mechanism, or none."""
         self._loop = loop
         self._sockets = sockets
         self._publication = publication
@@ -81,11 +80,9 @@ class Front:
         self._on_mismatch = on_mismatch
         self._answers = Answers()
         self._answer_timer: Timer | None = None
-        self._max_connected = max_connected
-        self._admissions = None if capacity is None else (Admission(capacity), Admission(capacity))
         self._on_cut = on_cut
-        self._connected: set[int] = set()
-        self._asking: set[int] = set()
+        self._connected: Admission[int] = Admission(capacity)
+        self._asking: Admission[int] = Admission(capacity)
         self._malformed = 0
         self._updates = sockets.xpub_bind(updates, hwm=UPDATES_HWM, max_size=MAX_TOPIC, protect=protect)
         try:
@@ -98,8 +95,8 @@ class Front:
         try:
             refusals = _REFUSALS if on_mismatch is not None else 0
             self._monitors = [
-                (self._updates.get_monitor_socket(_COMINGS | refusals), self._connected),
-                (self._requests.get_monitor_socket(_COMINGS | refusals), self._asking),
+                (self._updates, open_monitor(self._updates, _COMINGS | refusals), self._connected),
+                (self._requests, open_monitor(self._requests, _COMINGS | refusals), self._asking),
             ]
         except zmq.ZMQError:
             for socket in (self._updates, self._requests):
@@ -107,7 +104,7 @@ class Front:
             raise
         loop.watch(self._updates, self._on_subscriptions)
         loop.watch(self._requests, self._on_requests)
-        for monitor, _ in self._monitors:
+        for _, monitor, _ in self._monitors:
             loop.watch(monitor, self._on_monitors)
 
     @property
@@ -138,13 +135,10 @@ class Front:
         """Let go of everybody; what was sent last may still leave."""
         if self._answer_timer is not None:
             self._answer_timer.cancel()
-        for monitor, _ in self._monitors:
+        for socket, monitor, _ in self._monitors:
             self._loop.unwatch(monitor)
-        for socket in (self._updates, self._requests):
-            socket.disable_monitor()
+            close_monitor(socket, monitor)
             self._loop.unwatch(socket)
-        for monitor, _ in self._monitors:
-            monitor.close()
         self._updates.setsockopt(zmq.LINGER, FAREWELL_MS)
         self._sockets.close_one(self._updates)
         self._sockets.close_one(self._requests)
@@ -210,39 +204,28 @@ class Front:
             self._answer_timer = self._loop.at(deadline, self._serve)
 
     def _on_monitors(self) -> None:
-        for number, (monitor, connected) in enumerate(self._monitors):
-            admission = None if self._admissions is None else self._admissions[number]
+        for _, monitor, admission in self._monitors:
             for _ in range(EVENTS_PER_TURN):
                 event = next_event(monitor)
                 if event is None:
                     break
                 # Not HANDSHAKE_SUCCEEDED: libzmq does not say of which connection.
                 if event.event == zmq.EVENT_ACCEPTED:
-                    connected.add(event.value)
-                    if admission is not None:
-                        self._admit(admission, event.value)
-                    if connected is self._connected:
+                    self._admit(admission, event.value)
+                    if admission is self._connected:
                         self._on_arrival()
                 elif event.event == zmq.EVENT_DISCONNECTED:
-                    connected.discard(event.value)
-                    if admission is not None:
-                        admission.left(event.value)
+                    admission.left(event.value)
                 elif self._on_mismatch is not None:
                     self._on_mismatch()
         self._on_count()
-        if (
-            self._max_connected is not None
-            and max(len(self._connected), len(self._asking)) > self._max_connected
-        ):
-            self._on_flood()
 
-    def _admit(self, admission: Admission, descriptor: int) -> None:
+    def _admit(self, admission: Admission[int], descriptor: int) -> None:
         """Take note of a connection, and hang up on one if there are too many: libzmq sees its end and closes it."""
-        peer = peer_of(descriptor)
+        peer = peer_of_descriptor(descriptor)
         if peer is None:
             return  # it has left already
         victim = admission.arrived(descriptor, peer)
         if victim is not None:
             hang_up(*victim)
-            if self._on_cut is not None:
-                self._on_cut(str(victim[1]))
+            self._on_cut(str(victim[1]))

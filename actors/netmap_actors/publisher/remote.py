@@ -51,24 +51,26 @@ class RemoteFront:
         *,
         listen: str,
         curve_dir: str,
-        max_connected: int,
+        capacity: int,
         log: ChildLog,
         on_count: Callable[[], object],
         on_arrival: Callable[[], object],
+        on_cut: Callable[[str], object],
         degraded: Callable[[str, str], object],
         healed: Callable[[str], object],
     ) -> None:
         """`listen`: tcp://ADDRESS:PORT; snapshots are asked for at the port after it. `curve_dir`: where the keys
-        are, empty for plain TCP (the configuration has seen to it that this is loopback). `max_connected`: at each of
-        the two sockets; with more, all of them are cut off for some seconds."""
+        are, empty for plain TCP (the configuration has seen to it that this is loopback). `capacity`: connections to
+        each of the two sockets."""
         self._loop = loop
         self._sockets = sockets
         self._publication = publication
         self._endpoints = remote_endpoints(listen)
-        self._max_connected = max_connected
+        self._capacity = capacity
         self._log = log
         self._on_count = on_count
         self._on_arrival = on_arrival
+        self._on_cut = on_cut
         self._degraded = degraded
         self._healed = healed
         self._curve_dir = Path(curve_dir) if curve_dir else None
@@ -128,9 +130,9 @@ class RemoteFront:
 
     def _on_flood(self) -> None:
         self._log.warning(
-            "too_many_subscribers", detail="too many remote connections or topics: all of them are cut off"
+            "too_many_subscribers", detail="too many topics of remote subscribers: all of them are cut off"
         )
-        self._degraded(CONDITION, "too many remote connections or topics: nobody is let in for some seconds")
+        self._degraded(CONDITION, "too many topics of remote subscribers: nobody is let in for some seconds")
         # Not at once: whoever it was would be back as soon.
         self._shut()
         self._loop.at(self._loop.now() + FLOOD_PAUSE, self._open)
@@ -157,7 +159,8 @@ class RemoteFront:
                 on_count=self._on_count,
                 on_arrival=self._on_arrival,
                 on_flood=self._on_flood,
-                max_connected=self._max_connected,
+                capacity=self._capacity,
+                on_cut=self._on_cut,
                 protect=self._protect if self._curve_dir is not None else None,
                 on_mismatch=self._on_mismatch if self._curve_dir is not None else None,
             )

@@ -1,0 +1,143 @@
+"""Accepts the connections of one listening socket, and hangs up on whoever has to go when there are too many.
+
+Not here: who that is (`admission`), and what is said on a connection.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+from collections.abc import Hashable
+from typing import TYPE_CHECKING, Final, Generic, Protocol, TypeVar
+
+from netmap_actors.bus.admission import Admission
+from netmap_actors.bus.peers import peer_of
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable, Iterator
+
+    from netmap_actors.bus.admission import Peer
+    from netmap_actors.bus.loop import Loop
+
+__all__ = ["OWN_FILES", "Door", "Guest"]
+
+OWN_FILES: Final = 64
+"""Open files of a process beside the connections it accepts."""
+_ACCEPTS_PER_TURN: Final = 64
+_NO_DESCRIPTOR: Final = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
+_GONE: Final = {
+    errno.ECONNABORTED, errno.EINTR, errno.EPROTO, errno.EPERM, errno.ENETDOWN, errno.ENOPROTOOPT,
+    errno.EHOSTDOWN, errno.ENONET, errno.EHOSTUNREACH, errno.EOPNOTSUPP, errno.ENETUNREACH,
+}  # fmt: skip
+"""accept(2): whoever connected has gone, or a filter wants it so; the next may be well."""
+
+
+class Guest(Hashable, Protocol):
+    """Somebody who was let in."""
+
+    def close(self) -> None:
+        """Let go of it. The door is told by `left`, or knows already."""
+
+
+_G = TypeVar("_G", bound=Guest)
+
+
+class Door(Generic[_G]):
+    """Lets in whoever knocks; the listening socket stays its owner's to close."""
+
+    def __init__(
+        self,
+        loop: Loop,
+        listener: socket.socket,
+        *,
+        capacity: int,
+        welcome: Callable[[socket.socket, Peer], _G | None],
+        accepts_per_turn: int = _ACCEPTS_PER_TURN,
+    ) -> None:
+        """`welcome(socket, whose)`: makes a guest of a connection; None: has refused it, and closed it."""
+        self.sent_away = 0
+        """Connections that were closed to have room for others, or because there was none."""
+        self._loop = loop
+        self._listener = listener
+        self._welcome = welcome
+        self._accepts_per_turn = accepts_per_turn
+        self._admission: Admission[_G] = Admission(capacity)
+        # Given up for a moment when there is no other: who waits at the door can only be sent away once let in.
+        self._spare = os.dup(listener.fileno())
+        listener.setblocking(False)
+        loop.watch(listener.fileno(), self._on_knock)
+
+    def __iter__(self) -> Iterator[_G]:
+        return iter(self._admission)
+
+    def whose(self, guest: _G) -> Peer:
+        """Of a guest who is in."""
+        return self._admission.whose(guest)
+
+    def held_by(self, peer: Peer) -> int:
+        """Guests of one process."""
+        return self._admission.held_by(peer)
+
+    def moved(self, guest: _G, *, waits: bool) -> None:
+        """See `Admission.moved`."""
+        self._admission.moved(guest, waits=waits)
+
+    def left(self, guest: _G) -> None:
+        """It has gone."""
+        self._admission.left(guest)
+
+    def close(self) -> None:
+        """Let nobody in any more. Who is in stays."""
+        self._loop.unwatch(self._listener.fileno())
+        if self._spare >= 0:
+            os.close(self._spare)
+            self._spare = -1
+
+    def _on_knock(self) -> None:
+        for _ in range(self._accepts_per_turn):
+            try:
+                sock, _ = self._listener.accept()
+            except BlockingIOError:
+                return
+            except OSError as error:
+                if error.errno in _NO_DESCRIPTOR:
+                    self._find_room()
+                    return
+                if error.errno not in _GONE:
+                    raise
+                continue
+            self._let_in(sock)
+
+    def _let_in(self, sock: socket.socket) -> None:
+        sock.setblocking(False)
+        try:
+            peer = peer_of(sock)
+        except OSError:
+            sock.close()
+            return
+        guest = self._welcome(sock, peer)
+        if guest is not None:
+            self._send_away(self._admission.arrived(guest, peer, waits=True))
+
+    def _find_room(self) -> None:
+        """No descriptor is left: who knocks would wait for ever, and wake us all the while."""
+        if self._send_away(self._admission.cut_one(waiting_only=True)):
+            return
+        if self._spare >= 0:
+            os.close(self._spare)
+            self._spare = -1
+        with contextlib.suppress(OSError):
+            sock, _ = self._listener.accept()
+            self.sent_away += 1
+            sock.close()
+        with contextlib.suppress(OSError):
+            self._spare = os.dup(self._listener.fileno())
+
+    def _send_away(self, victim: tuple[_G, Peer] | None) -> bool:
+        if victim is None:
+            return False
+        self.sent_away += 1
+        victim[0].close()
+        return True

@@ -1,0 +1,142 @@
+"""Who knocks at a door that is full, or at one that has no descriptor left."""
+
+from __future__ import annotations
+
+import os
+import resource
+import socket
+import time
+from pathlib import Path
+
+import pytest
+import zmq
+
+from netmap_actors.bus import door
+from netmap_actors.bus.admission import UNSEEN, Peer
+from netmap_actors.bus.door import Door
+from netmap_actors.bus.loop import Loop
+from netmap_actors.bus.monitor import close_monitor, next_event, open_monitor
+
+BACKLOG = 100
+"""ZMQ_BACKLOG, as it is by itself."""
+
+
+class Guest:
+    def __init__(self, sock: socket.socket, peer: Peer) -> None:
+        self.sock = sock
+        self.peer = peer
+
+    def close(self) -> None:
+        self.sock.close()
+
+
+class House:
+    """A door on a unix socket, and the peers that the kernel is going to tell of."""
+
+    def __init__(self, path: Path, capacity: int, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.path = path
+        self.loop = Loop()
+        self.listener = socket.socket(socket.AF_UNIX)
+        self.listener.bind(str(path))
+        self.listener.listen(100)
+        self.peer = Peer(1, 1)
+        monkeypatch.setattr(door, "peer_of", lambda _: self.peer)
+        self.door: Door[Guest] = Door(self.loop, self.listener, capacity=capacity, welcome=Guest)
+
+    def knock(self, user: int = 1) -> socket.socket:
+        self.peer = Peer(user, 1)
+        one = socket.socket(socket.AF_UNIX)
+        one.connect(str(self.path))
+        self.turn()
+        return one
+
+    def turn(self) -> None:
+        for _ in range(3):
+            for call in self.loop.wait(block=False):
+                call()
+
+    def close(self) -> None:
+        for guest in self.door:
+            guest.close()
+        self.door.close()
+        self.listener.close()
+        self.loop.close()
+
+
+def is_let_go(one: socket.socket) -> bool:
+    one.setblocking(False)
+    try:
+        return one.recv(1) == b""
+    except BlockingIOError:
+        return False
+
+
+def test_whoever_holds_most_makes_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    house = House(tmp_path / "s", 4, monkeypatch)
+    greedy = [house.knock() for _ in range(6)]
+    modest = house.knock(2)
+    assert [is_let_go(one) for one in (*greedy, modest)] == [True, True, True, False, False, False, False]
+    assert house.door.sent_away == 3
+    for one in (*greedy, modest):
+        one.close()
+    house.close()
+
+
+def test_without_a_descriptor_the_longest_awaited_goes_and_else_the_newcomer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house = House(tmp_path / "s", 100, monkeypatch)
+    first, second = house.knock(), house.knock()
+    served = next(iter(house.door))
+    house.door.moved(served, waits=False)
+    late = [socket.socket(socket.AF_UNIX) for _ in range(2)]
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    highest = max(int(path.name) for path in Path("/proc/self/fd").iterdir())
+    free = {*range(highest + 1)} - {int(path.name) for path in Path("/proc/self/fd").iterdir()}
+    held = [os.dup(0) for _ in free]
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(highest, *held) + 1, hard))
+        for one in late:
+            one.connect(str(house.path))
+        house.turn()
+        assert [is_let_go(one) for one in (first, second, *late)] == [False, True, True, False]
+        assert house.door.sent_away >= 2
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        for fd in held:
+            os.close(fd)
+        for one in (first, second, *late):
+            one.close()
+        house.close()
+
+
+@pytest.mark.timeout(60)
+def test_libzmq_makes_no_more_connections_than_can_be_told_of_and_its_socket_closes_all_the_same(
+    tmp_path: Path,
+) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 8192), hard))
+    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+    bound = context.socket(zmq.XPUB)
+    bound.setsockopt(zmq.LINGER, 0)
+    bound.bind(f"ipc://{tmp_path}/z")
+    monitor = open_monitor(bound, zmq.EVENT_ACCEPTED | zmq.EVENT_DISCONNECTED)
+    knocks = []
+    try:
+        for _ in range(1500):
+            knocks.append(one := socket.socket(socket.AF_UNIX))
+            one.settimeout(0)
+            until = time.monotonic() + 1.0
+            while (refused := one.connect_ex(str(tmp_path / "z"))) and time.monotonic() < until:
+                time.sleep(0.001)  # the queue of the listening socket is full
+            if refused:
+                break
+        assert 900 < len(knocks) <= UNSEEN + BACKLOG + 2
+        assert next_event(monitor) is not None
+    finally:
+        close_monitor(bound, monitor)
+        bound.close()
+        context.destroy(0)
+        for one in knocks:
+            one.close()
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
