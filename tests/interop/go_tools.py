@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 TOOLS = ("testcontrol", "tsp", "tailscaled", "tailscale")
 HERE = Path(__file__).resolve().parent
 SUBSCRIBER = HERE.parents[1] / "docs" / "examples" / "go"
+HTTP1_READER = HERE.parent / "conformance" / "http1_reader"
 BUILD_LIMIT = 1500.0
 """Seconds; a cold build of the four peers takes a few minutes on two cores."""
 
@@ -74,6 +75,15 @@ def build_subscriber() -> Path:
     key = [part for path in sources for part in (path.name.encode(), path.read_bytes())]
     directory = _built("go-subscriber", "the subscriber in Go", SUBSCRIBER, key, ["."], ["subscriber"])
     return directory / "subscriber"
+
+
+def build_http1_reader() -> Path:
+    """Go's reading of HTTP/1.1, built now if its source has changed. Raises GoToolsUnavailable."""
+    key = [path.read_bytes() for path in sorted(HTTP1_READER.iterdir())]
+    directory = _built(
+        "go-http1-reader", "the reader of HTTP/1.1", HTTP1_READER, key, ["."], ["http1-reader"]
+    )
+    return directory / "http1-reader"
 
 
 def _built(

@@ -1,0 +1,3 @@
+module example.invalid/http1-reader
+
+go 1.24
