@@ -104,6 +104,10 @@ REFUSED = {
     "target with a user": get(start=b"GET http://u@h/ HTTP/1.1"),
     "target without a host": get(start=b"GET http:///x HTTP/1.1"),
     "target of another scheme": get(start=b"GET ftp://h/x HTTP/1.1"),
+    "target with a % that escapes nothing": get(start=b"GET /%zz HTTP/1.1"),
+    "target that ends within an escape": get(start=b"GET /a?b=%4 HTTP/1.1"),
+    "target with an escaped host": get(start=b"GET http://h%20i/ HTTP/1.1"),
+    "escaped Host": get(host=b"Host: h%41"),
     "* with GET": get(start=b"GET * HTTP/1.1"),
     "two spaces": get(start=b"GET  / HTTP/1.1"),
     "tab for a space": get(start=b"GET\t/ HTTP/1.1"),
@@ -142,6 +146,7 @@ TAKEN = {
     "absolute form without a path": (get(start=b"GET http://i HTTP/1.1"), "/", "i"),
     "absolute form with a query alone": (get(start=b"GET HTTP://i?q HTTP/1.1"), "/?q", "i"),
     "https": (get(start=b"GET https://[::1]:2/ HTTP/1.1"), "/", "[::1]:2"),
+    "escapes": (get(start=b"GET /%41?%c3%A4 HTTP/1.1"), "/%41?%c3%A4", "h"),
     "OPTIONS *": (get(start=b"OPTIONS * HTTP/1.1"), "*", "h"),
     "HTTP/1.0 without Host": (b"GET / HTTP/1.0\r\n\r\n", "/", None),
     "empty Host": (get(host=b"Host:"), "/", ""),
@@ -180,6 +185,10 @@ BAD_ANSWERS = {
     "control character": OK + b"X: a\x01\r\nContent-Length: 0\r\n\r\n",
     "space before colon": OK + b"Content-Length : 0\r\n\r\n",
     "different lengths": OK + b"Content-Length: 1\r\nContent-Length: 2\r\n\r\nab",
+    "lengths in a list": OK + b"Content-Length: 2, 2\r\n\r\nab",
+    "length beyond 64 bits of what has no body": (
+        b"HTTP/1.1 304 Not Modified\r\nContent-Length: 9223372036854775808\r\n\r\n"
+    ),
     "signed length": OK + b"Content-Length: +1\r\n\r\na",
     "chunked is not last": OK + b"Transfer-Encoding: chunked, gzip\r\n\r\n",
     "no coding": OK + b"Transfer-Encoding:\r\nContent-Length: 1\r\n\r\na",
@@ -203,6 +212,7 @@ def test_a_client_refuses_such_an_answer(data: bytes) -> None:
 
 GOOD_ANSWERS = {
     "a length": (OK + b"Content-Length: 2\r\n\r\nab", b"ab"),
+    "a length twice": (OK + b"Content-Length: 2\r\nContent-Length: 2\r\n\r\nab", b"ab"),
     "chunks": (OK + b"Transfer-Encoding: chunked\r\n\r\n2\r\nab\r\n0\r\n\r\n", b"ab"),
     "until the end": (OK + b"\r\nab", b"ab"),
     "HTTP/1.0": (b"HTTP/1.0 200 OK\r\n\r\nab", b"ab"),

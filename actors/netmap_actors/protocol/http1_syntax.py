@@ -21,8 +21,12 @@ _LINES: Final = re.compile(rb"(?<!\r)\n|\r(?!\n)|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f
 """A lone LF or CR, and control characters, which no start line and no field may hold (RFC 9112, 2.2; RFC 9110, 5.5)."""
 _FOLD: Final = re.compile(rb"\n[ \t]")
 _LENGTH: Final = re.compile(rb"\ncontent-length:([^\r\n]*)", re.IGNORECASE)
-_HOST: Final = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~!$&'()*+,;=%-]*)(?::[0-9]*)?")
-"""uri-host [ ":" port ] (RFC 9110, 7.2)."""
+_HOST: Final = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~!$&'()*+,;=-]*)(?::[0-9]*)?")
+"""uri-host [ ":" port ] (RFC 9110, 7.2), without the escapes that no name of a host needs and Go does not take."""
+_DIGITS: Final = 18
+"""Of a length: those of 64 bits (RFC 9110, 8.6)."""
+_NO_ESCAPE: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
+"""RFC 3986, 2.1."""
 _ABSOLUTE: Final = re.compile(r"https?://([^/?]*)(.*)", re.IGNORECASE)
 
 
@@ -44,13 +48,14 @@ def check_head(waiting: bytes, *, request: bool) -> None:
     head = waiting[: end.end()] if end is not None else waiting.removesuffix(b"\r")
     if _LINES.search(head):
         raise BadSyntax("a line of the head does not end with CR LF, or holds a control character")
-    if not request:
-        return
-    if _FOLD.search(head):
+    if request and _FOLD.search(head):
         raise BadSyntax("a line of the head begins with a space")
     lengths = _LENGTH.findall(head)
-    if len(lengths) > 1 or any(b"," in one for one in lengths):
+    # Of a response equal ones are taken, each in a line of its own, as Go does.
+    if (request and len(lengths) > 1) or any(b"," in one for one in lengths):
         raise BadSyntax("there is more than one Content-Length")
+    if any(len(one.strip()) > _DIGITS for one in lengths):
+        raise BadSyntax("Content-Length is beyond all numbers")
 
 
 def check_framing(version: bytes, names: Iterable[bytes]) -> None:
@@ -71,6 +76,8 @@ def effective_target(method: str, target: str, host: str | None) -> tuple[str, s
         raise BadSyntax("Host is no host with or without a port")
     if "#" in target:
         raise BadSyntax("the target has a fragment")
+    if _NO_ESCAPE.search(target):
+        raise BadSyntax("the target has a % that escapes nothing")
     if target.startswith("/") or (target == "*" and method == "OPTIONS"):
         return target, host
     absolute = _ABSOLUTE.fullmatch(target)
