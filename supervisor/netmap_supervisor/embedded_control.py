@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["EmbeddedControl"]
 
 DIRECTORY = "embedded-server"
-_BACKLOG = 4096
+_BACKLOG = 512
 
 
 class EmbeddedControl:

@@ -128,8 +128,7 @@ def test_every_process_has_a_row() -> None:
     assert DEV_CLIENTS == MAX_CONNECTIONS, "as many files as connections"
 
 
-@pytest.mark.xfail(strict=True, reason="a child's connections can take the last file of who listens for it")
-@pytest.mark.parametrize("name", ["supervisor", "liveness"])
+@pytest.mark.parametrize("name", ["supervisor", "liveness", "publisher"])
 def test_no_process_can_take_the_last_file_of_one_that_listens_for_it(name: str) -> None:
     """libzmq ends a process that has none left to accept with (4.3.5: src/ipc_listener.cpp)."""
     connects = ("control_connection", "http_endpoint", "view")

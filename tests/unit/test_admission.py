@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from netmap_actors.bus.admission import UNSEEN, Admission, Peer, is_safe, room
+from netmap_actors.bus.admission import Admission, Peer, files_for, is_safe, room
 from netmap_actors.bus.peers import THIS_MACHINE, peer_at
 
 PEERS = st.builds(Peer, st.integers(0, 3), st.integers(1, 4))
@@ -99,10 +99,10 @@ def test_a_machine_with_many_addresses_is_one(address: str, whose: str) -> None:
 def test_files_are_left_for_who_comes_unseen(files: int, sockets: int, wanted: int) -> None:
     capacity = room(files, sockets, wanted)
     assert 1 <= capacity <= wanted
-    assert capacity == 1 or sockets * capacity < files
-    if files >= 100 + sockets * (UNSEEN + wanted):
-        assert capacity == wanted
+    assert capacity == 1 or sockets * capacity < files // 2 or is_safe(files, sockets, capacity)
+    if files >= files_for(sockets):
         assert is_safe(files, sockets, capacity)
+        assert capacity >= min(wanted, 100)
 
 
 @given(st.lists(PEERS, min_size=1, max_size=60), st.integers(1, 8))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, Generic, NamedTuple, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator
 
-__all__ = ["UNSEEN", "Admission", "Peer", "is_safe", "room"]
+__all__ = ["UNSEEN", "Admission", "Peer", "files_for", "is_safe", "room"]
 
 _K = TypeVar("_K", bound="Hashable")
 
@@ -19,6 +19,9 @@ UNSEEN: Final = 1002
 words of its monitor being on their way (bus/monitor.py)."""
 _OWN: Final = 96
 """Open files of a process beside its connections."""
+
+_FEW: Final = 100
+"""Connections to a socket for which it pays to listen at all."""
 
 
 class Peer(NamedTuple):
@@ -171,8 +174,13 @@ def room(files: int, sockets: int, wanted: int) -> int:
     while our thread is busy is let in before we can say anything. With too few files for all of those a half is left
     for them.
     """
-    sure = (files - _OWN - sockets * UNSEEN) // sockets
-    return max(1, min(wanted, max(sure, (files - _OWN) // (2 * sockets))))
+    unseen = sockets * UNSEEN if files >= files_for(sockets) else files // 2
+    return max(1, min(wanted, (files - _OWN - unseen) // sockets))
+
+
+def files_for(sockets: int) -> int:
+    """With how many files a flood can take the last one of nobody who has so many sockets."""
+    return _OWN + sockets * (_FEW + UNSEEN)
 
 
 def is_safe(files: int, sockets: int, capacity: int) -> bool:

@@ -42,8 +42,9 @@ CONDITION = "http_endpoint"
 MAX_CONNECTIONS = HTTP_CLIENTS
 MAX_FOLLOWERS = 128
 """Who may read events at a time: the others' requests are to find a place, too."""
-BACKLOG = 4096
-"""Of a flood: who does not find a place in it tries again after a second (tcp(7), SYN retransmission)."""
+BACKLOG = 512
+"""Longer, and whoever comes in a flood waits behind it; shorter, and he tries again after a second (tcp(7), SYN
+retransmission)."""
 LISTEN_AGAIN = 2.0
 """Seconds between two tries to listen."""
 STATUS_LIMIT = 2.0

@@ -35,6 +35,8 @@ _FILES: Final = 256
 _MIB: Final = 1 << 20
 DNS_PORT: Final = 53
 """An answer too long for UDP is asked for again over TCP (RFC 7766)."""
+_LISTENER_FILES: Final = 2048
+"""Of who listens for processes of the run: all they can open together is not to take its last one."""
 HTTP_CLIENTS: Final = 256
 """Connections of the HTTP endpoint; each may have a file besides."""
 DEV_CLIENTS: Final = 4096
@@ -227,6 +229,7 @@ ROWS: Final[dict[str, Row]] = {
             files="its own socket",
             network="none",
             families=_none,
+            max_files=_LISTENER_FILES,
         ),
         Row(
             "publisher",
@@ -263,7 +266,7 @@ ROWS: Final[dict[str, Row]] = {
             network="listens where its children do",
             families=_everything,
             threads=True,
-            max_files=1024,
+            max_files=_LISTENER_FILES,
             max_file_size=None,
             executes=True,
         ),

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import zmq
 
 from netmap_actors.boot import PublisherSettings, decode_settings
-from netmap_actors.bus.admission import is_safe, room
+from netmap_actors.bus.admission import files_for, is_safe, room
 from netmap_actors.curve_keys import load_server_pair
 from netmap_actors.errors import BadMapResponse, ConfigurationError
 from netmap_actors.exit_reason import ExitReason
@@ -42,6 +42,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Publisher"]
 
+FEW_FILES = "few_files"
+"""Shown in status where a flood of connections could take the publisher's last file while it is busy."""
 MAX_LOCAL = 2048
 """Connections to each of the two unix sockets; each costs some 55 KiB until it is buried."""
 INTAKE_HWM = 4
@@ -131,6 +133,11 @@ class Publisher(ActorBase):
         capacity = room(allowed, sockets, MAX_LOCAL)
         if not is_safe(allowed, sockets, capacity):
             self.log.warning("few_files_for_subscribers", allowed=allowed, room_for_subscribers=capacity)
+            self.degraded(
+                FEW_FILES,
+                f"{allowed} open files are too few to hold out against a flood of subscribers' connections: "
+                f"allow {files_for(sockets)} (ulimit -n, LimitNOFILE=)",
+            )
         self._intake = self.sockets.pull_bind(
             endpoints.publisher, max_size=settings.max_map_response + 4096, hwm=INTAKE_HWM
         )
