@@ -128,8 +128,8 @@ class ClientConnection:
 
     @property
     def waits(self) -> bool:
-        """It is the client's turn, as far as it is spoken to at all."""
-        return self.ending is not None or not (self.harm.mute or self.api.busy)
+        """It is the client's turn, as far as it is spoken to at all. A node may rest between its requests."""
+        return self.ending is not None or not (self.harm.mute or self.api.busy or self.api.is_node)
 
     @property
     def backlog(self) -> int:

@@ -110,6 +110,8 @@ class MachineApi:
         self._maps_since = 0.0
         self._maps_made = 0
         self.counts = Counts()
+        self.is_node = False
+        """It has asked for a map in the name of a node that is its own."""
         self.last_map: MapRequest | None = None
 
     @property
@@ -322,6 +324,7 @@ class MachineApi:
         if entry.node.machine != self._machine():
             self._respond(stream_id, 404, b"node key in request does not match the machine key\n")
             return
+        self.is_node = True
         whole = request.stream or request.read_only or not request.omit_peers
         if whole and not self._may_have_map(stream_id, now):
             self._respond(
