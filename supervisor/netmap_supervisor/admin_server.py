@@ -127,12 +127,15 @@ class AdminServer:
         runtime_dir: Path,
         handle: Callable[[Request], None],
         is_ours: Callable[[int], bool],
+        viewer: Callable[[], int] = lambda: 0,
     ) -> None:
-        """`is_ours(pid)`: a process of the daemon, or started by one: it has nothing to order."""
+        """`is_ours(pid)`: a process of the daemon, or started by one: it has nothing to order. `viewer()`: the one of
+        these that shows the status, and may ask for it; 0 for none."""
         self.loop = loop
         self._refused = 0
         self._handle = handle
         self._is_ours = is_ours
+        self._viewer = viewer
         self._path = admin_path(runtime_dir)
         self._listener = _listen(self._path)
         self.door: Door[_Connection] = Door(
@@ -166,6 +169,11 @@ class AdminServer:
             self._refused += 1
             request.refuse("cannot read the request: it is not one of this version; was the program updated?")
             return
+        peer = self.door.whose(connection)
+        if self._is_viewer(peer) and asked.command != "status":
+            self._refused += 1
+            request.refuse(_nothing_to_order(peer))
+            return
         request.command = asked.command
         try:
             request.arguments = msgspec.json.decode(asked.arguments or b"{}", type=dict[str, Any])
@@ -193,9 +201,12 @@ class AdminServer:
         who = f"cannot take orders of process {peer.process}"
         if self.door.held_by(peer) >= MAX_OF_ONE:
             return f"{who}: {MAX_OF_ONE} of its connections are open already"
-        if self._is_ours(peer.process):
-            return f"{who}: the daemon started it, and it has none to give"
+        if self._is_ours(peer.process) and not self._is_viewer(peer):
+            return _nothing_to_order(peer)
         return ""
+
+    def _is_viewer(self, peer: Peer) -> bool:
+        return peer.process != 0 and peer.process == self._viewer()
 
 
 def _listen(path: Path) -> socket.socket:
@@ -212,6 +223,10 @@ def _listen(path: Path) -> socket.socket:
         os.umask(before)
     listener.listen(_BACKLOG)
     return listener
+
+
+def _nothing_to_order(peer: Peer) -> str:
+    return f"cannot take orders of process {peer.process}: the daemon started it, and it has none to give"
 
 
 def _refusal(why: str) -> internal_pb2.AdminReply:

@@ -31,6 +31,10 @@ class RunFacts(msgspec.Struct, frozen=True, kw_only=True):
 class Observer(Protocol):
     """Called in the Supervisor's thread: it must not block."""
 
+    @property
+    def pid(self) -> int:
+        """Of the process that shows what is told, which may ask for the status; 0 while there is none."""
+
     def facts(self, facts: RunFacts, log_pipes: LogPipes) -> None:
         """Before anything is started; again when everything had to be started again. `log_pipes`: by which a process
         of the observer's writes into the log.

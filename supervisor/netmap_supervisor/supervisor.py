@@ -193,7 +193,11 @@ class Supervisor(pykka.ThreadingActor):
         runtime_dir, endpoints = Path(self.settings.runtime_dir), self._endpoints
         self._requests = OperatorRequests(self, self._loop, self._reload)
         self._admin = AdminServer(
-            self._loop, runtime_dir, self._requests.on_request, descends_from(self._children.pids)
+            self._loop,
+            runtime_dir,
+            self._requests.on_request,
+            descends_from(self._children.pids),
+            viewer=lambda: 0 if self._observer is None else self._observer.pid,
         )
         self._boots = self._make_boots(endpoints)
         watch_signals(self._loop, self.end, self._on_reload_signal, self._children.reap_strangers)

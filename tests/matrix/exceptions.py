@@ -194,6 +194,7 @@ EXCEPTIONS = (
         ("a log line of the Supervisor's", "a log line in another's name", "a reason of another's end"),
         "its standard error is the log itself",
     ),
+    Exempt((_VIEW,), ("order `status`",), "it shows the status; it may ask for it, and for nothing else"),
 )
 
 OVERTAKEN = frozenset(

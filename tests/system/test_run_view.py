@@ -109,6 +109,9 @@ def test_a_terminal_shows_a_picture_that_changes_and_ctrl_c_ends_it(place: Path)
         screen.wait_for("a server of our own with 8 simulated nodes")
         screen.wait_for("FRESH")
         screen.wait_for("router-7")
+        # The status, which it asks the daemon for like anybody else.
+        screen.wait_for("dead in 1")
+        screen.wait_for("publisher ")
         assert "\x1b[" in screen.text
         assert "map_session_started" not in screen.text, "the log leaves the screen to the view"
         code, took = screen.end()

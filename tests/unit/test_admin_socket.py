@@ -53,7 +53,10 @@ class Daemon:
         monkeypatch.setattr(door, "peer_of", self._peer_of)
         monkeypatch.setattr(admin, "is_locked", lambda _: True)
         self.loop = Loop()
-        self.server = AdminServer(self.loop, directory, self._handle, lambda pid: pid in self.ours)
+        self.viewer = 0
+        self.server = AdminServer(
+            self.loop, directory, self._handle, lambda pid: pid in self.ours, lambda: self.viewer
+        )
         self._thread = threading.Thread(target=self.loop.run, args=(lambda: self._over,))
         self._thread.start()
 
@@ -63,7 +66,7 @@ class Daemon:
 
     def _handle(self, request: Request) -> None:
         match request.command:
-            case "echo":
+            case "echo" | "status":
                 request.answer(request.arguments)
             case "big":
                 request.answer("x" * BIG)
@@ -233,6 +236,19 @@ def test_arguments_that_are_none_are_refused_in_a_sentence(daemon: Daemon, argum
 def test_a_word_that_is_no_unicode_is_not_sent(daemon: Daemon) -> None:
     with pytest.raises(AdminError, match=r"^cannot ask for that: a word of it is no text in UTF-8$"):
         daemon.ask(peer="\udcff")
+
+
+def test_the_view_may_ask_for_the_status_and_for_nothing_else(daemon: Daemon) -> None:
+    daemon.peer, daemon.ours, daemon.viewer = 7, {7, 8}, 7
+    assert daemon.ask("status", of="all") == {"of": "all"}
+    for command in ("echo", "big", "stop"):
+        with pytest.raises(AdminError, match="the daemon started it, and it has none to give"):
+            daemon.ask(command)
+    assert daemon.server.refused == 3
+    daemon.peer = 8
+    with pytest.raises(AdminError, match="the daemon started it"):
+        daemon.ask("status")
+    daemon.peer, daemon.viewer = 0, 0
 
 
 def test_who_is_ours_or_somebody_elses_gives_no_orders(daemon: Daemon) -> None:

@@ -72,6 +72,11 @@ class RunView:
         self._output: LogPipe | None = None
         """What the process says on its standard error."""
 
+    @property
+    def pid(self) -> int:
+        """Of the view; 0 while there is none."""
+        return 0 if self._process is None else self._process.pid
+
     def facts(self, facts: RunFacts, log_pipes: LogPipes) -> None:  # noqa: ARG002  # the banner has them
         """The directories are ours: not before, or it would show another daemon's netmap as this one's."""
         self._log_pipes = log_pipes
