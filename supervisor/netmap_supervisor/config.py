@@ -203,7 +203,7 @@ def working_directory() -> Path:
     """Where relative paths begin; a relative path when that directory was removed: most paths do not need it."""
     try:
         return Path.cwd()
-    except FileNotFoundError:
+    except OSError:
         return Path()
 
 

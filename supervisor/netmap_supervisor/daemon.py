@@ -19,7 +19,7 @@ from netmap_actors.process.seccomp_rows import of_supervisor
 from netmap_actors.wire.codec import require_native_protobuf
 from netmap_supervisor.boot_records import memory_of_child
 from netmap_supervisor.held_environment import HeldEnvironment, wipe
-from netmap_supervisor.kernel_calls import check_calls
+from netmap_supervisor.kernel_calls import check_machine
 from netmap_supervisor.log import Log
 from netmap_supervisor.process_signals import hold_signals
 from netmap_supervisor.single_instance import Claim
@@ -56,10 +56,12 @@ def run(
     To be called in the process's main thread. `read_settings()` gives the settings again, for SIGHUP and
     `reload`; it raises NetmapError when they are not usable.
     """
+    check_machine()
+    # Neither more nor less than we need, whatever whoever started us had: directories that we can enter, and we alone.
+    os.umask(0o077)
     # Before anything secret is read.
     confinement.forbid_dump()
     require_native_protobuf()
-    check_calls()
     _own_descriptors()
     environment = HeldEnvironment(os.environ, wipe) if environment is None else environment
     environment.hold(settings.auth_key)

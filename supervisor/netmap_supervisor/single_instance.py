@@ -7,6 +7,7 @@ go of it, a child gives up its own alone.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
 import math
@@ -98,8 +99,10 @@ class Claim:
             return False  # it cannot be told
         if now - self._touched >= TOUCH_INTERVAL:
             self._touched = now
-            for lock in self.locks:
-                os.utime(lock)
+            # On a disk that takes nothing any more nothing is swept away either.
+            with contextlib.suppress(OSError):
+                for lock in self.locks:
+                    os.utime(lock)
         return not os.path.samestat(found, ours)
 
     def release(self) -> None:

@@ -6,6 +6,7 @@ A process that has none has nothing to give up. Not here: which of them a proces
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import struct
 from typing import TYPE_CHECKING, Final
@@ -17,6 +18,7 @@ __all__ = ["keep_only"]
 
 _NUMBERS: Final = {"chown": 0, "dac_read_search": 2, "setpcap": 8, "net_bind_service": 10}
 """linux/capability.h: those that a row names."""
+_NAMES: Final = {number: name for name, number in _NUMBERS.items()}
 _HIGHEST: Final = 63
 _VERSION_3: Final = 0x20080522
 _PR_CAPBSET_READ, _PR_CAPBSET_DROP = 23, 24
@@ -25,12 +27,25 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 def keep_only(names: Iterable[str], *, for_children: bool = False) -> frozenset[str]:
-    """Give up all others, for good; those of `names` that it has. Raises OSError.
+    """Give up all others, for good; those it has after that. Raises OSError.
+
+    Where a profile around us (seccomp(2)) refuses the calls for it, as `SystemCallFilter=~@privileged` does, it keeps
+    what it has: what is no more than giving up is done without.
 
     `for_children`: what a service manager gave to a user who is not root (`AmbientCapabilities=`) passes on to the
     programs this process starts, as far as it is among `names`.
     """
     wanted = sum(1 << _NUMBERS[name] for name in names)
+    try:
+        kept = _keep(wanted, for_children)
+    except OSError as error:
+        if error.errno not in {errno.EPERM, errno.ENOSYS}:
+            raise
+        kept = _permitted()
+    return frozenset(_NAMES.get(number, str(number)) for number in range(_HIGHEST + 1) if kept >> number & 1)
+
+
+def _keep(wanted: int, for_children: bool) -> int:
     effective, permitted, inheritable = _held()
     # Only who has SETPCAP may cut the bounding set; without it no_new_privs stands before every exec.
     if effective >> _NUMBERS["setpcap"] & 1:
@@ -42,7 +57,14 @@ def keep_only(names: Iterable[str], *, for_children: bool = False) -> frozenset[
     if (effective, permitted, inheritable) != (kept, kept, passed_on):
         # What is no longer inheritable is no longer ambient.
         _set(kept, passed_on)
-    return frozenset(name for name, number in _NUMBERS.items() if kept >> number & 1)
+    return kept
+
+
+def _permitted() -> int:
+    """As the kernel tells it without a call of its own (proc_pid_status(5)); none where it does not."""
+    with open("/proc/self/status", "rb") as lines:
+        words = next((line.split() for line in lines if line.startswith(b"CapPrm:")), [b"", b"0"])
+    return int(words[1], 16)
 
 
 def _held() -> tuple[int, int, int]:

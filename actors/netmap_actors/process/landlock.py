@@ -59,10 +59,22 @@ def missing(known: int) -> tuple[str, ...]:
 
 
 def confine(allowed: Permissions) -> int:
-    """From now on nothing else can be had; the version that holds it, 0 for none. Raises OSError."""
+    """From now on nothing else can be had; the version that holds it, 0 for none. Raises OSError.
+
+    None also where a profile around us allows only some of the three calls: what only gives up is done without.
+    """
     known = version()
-    if known == 0:
+    try:
+        return _confine(known, allowed) if known else 0
+    except PermissionError:
         return 0
+    except OSError as error:
+        if error.errno != errno.ENOSYS:
+            raise
+        return 0
+
+
+def _confine(known: int, allowed: Permissions) -> int:
     rights = (1 << _RIGHTS_OF_VERSION.get(known, 16)) - 1
     network = 0
     if known >= 4:
