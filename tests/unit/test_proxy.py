@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import sys
 
 import pytest
@@ -96,6 +97,24 @@ def test_the_variables_are_read_as_everybody_reads_them(
             )
         ),
         (".", "c.example.com", False),
+        # Of an address only addresses speak.
+        ("2.3", "10.1.2.3", False),
+        (".3", "10.1.2.3", False),
+        ("1.2.3", "10.1.2.3", False),
+        ("10.1.2.3.", "10.1.2.3", True),
+        ("::ffff:10.1.2.3", "10.1.2.3", True),
+        ("::ffff:10.0.0.0/104", "10.1.2.3", True),
+        ("::ffff:10.0.0.0/104", "11.1.2.3", False),
+        ("::/0", "10.1.2.3", False),
+        # A port that is none says nothing, and any other word names no port of ours.
+        ("c.example.com:", "c.example.com", True),
+        ("c.example.com:" + "1" * 5000, "c.example.com", False),
+        ("c.example.com:https", "c.example.com", False),
+        ("[fd00::1]", "[fd00::1]", True),
+        # Written as people write it.
+        ("bücher.example", "xn--bcher-kva.example", True),
+        (".BÜCHER.example", "a.xn--bcher-kva.example", True),
+        ("ü" * 70 + ".example", "c.example.com", False),
         ("example.com", "c.example.com.", True),
     ],
 )
@@ -131,6 +150,15 @@ def test_user_and_password_are_sent_and_never_shown() -> None:
     assert request == (
         b"CONNECT c.example:443 HTTP/1.1\r\nHost: c.example:443\r\nProxy-Authorization: Basic YWw6cEBzcw==\r\n\r\n"
     )
+
+
+def test_a_password_need_not_be_text() -> None:
+    """Go's net/url and curl send the bytes that the escapes name."""
+    proxy = Proxy.parse("http://caf%E9:%ff%00@p:1", "HTTPS_PROXY")
+    assert base64.b64decode(proxy.authorization.removeprefix("Basic ")) == b"caf\xe9:\xff\x00"
+    assert Proxy.parse("socks5://a:" + "%ff" * 255 + "@p", "ALL_PROXY").is_socks
+    with pytest.raises(ConfigurationError, match="over 255 bytes"):
+        Proxy.parse("socks5://a:" + "%ff" * 256 + "@p", "ALL_PROXY")
 
 
 def test_a_socks_proxys_credentials_are_read_like_any_others() -> None:

@@ -1,21 +1,22 @@
 """Which proxy leads to the control server, if any: HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY, or an option.
 
 Not here: the way through it (`protocol.connect_tunnel`, `protocol.socks_tunnel`, `dialer`). The variables are read as
-curl(1) and Go's golang.org/x/net/http/httpproxy read them: lower case first, and loopback is never asked of a proxy.
+curl(1) and Go's golang.org/x/net/http/httpproxy read them: lower case first, as curl, and loopback is never asked of a
+proxy, as in Go. NO_PROXY is read as Go reads it, with curl's spaces between words and final dots.
 Through SOCKS, `socks5` and `socks5h` alike, the proxy looks the name up, as in Go's net/http and hence in tailscaled.
 """
 
 from __future__ import annotations
 
 import base64
+import contextlib
 import dataclasses
 import ipaddress
 import urllib.parse
 from typing import TYPE_CHECKING
 
 from netmap_actors.errors import ConfigurationError, escape
-from netmap_actors.finite import whole_number
-from netmap_actors.protocol.socks_tunnel import MAX_CREDENTIAL, require_socks
+from netmap_actors.protocol.socks_tunnel import MAX_CREDENTIAL, as_bytes, require_socks
 from netmap_actors.web_url import DEFAULT_PORTS, BadUrl, WebUrl
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ class Proxy:
         """Value of `Proxy-Authorization` (RFC 7617), or empty; a secret."""
         if self.credentials is None:
             return ""
-        return "Basic " + base64.b64encode(":".join(self.credentials).encode()).decode()
+        return "Basic " + base64.b64encode(as_bytes(":".join(self.credentials))).decode()
 
     @property
     def text(self) -> str:
@@ -133,45 +134,63 @@ def _names(word: str, host: str, port: int) -> bool:
     if word == "*":
         return True
     name, only_port = _split_port(word)
+    if only_port not in {"", str(port)}:
+        return False
     # The dot that ends an absolute name is the resolver's alone.
     name = name.removesuffix(".")
-    if only_port is not None and only_port != port:
-        return False
     try:
-        return ipaddress.ip_address(host) in ipaddress.ip_network(name, strict=False)
+        address = ipaddress.ip_address(host)
     except ValueError:
-        pass  # one of the two is a name
-    if name.startswith("*."):
-        name = name[1:]
-    # A leading dot means what is below the domain, and not the domain.
-    return host.endswith(name) if name.startswith(".") else bool(name) and f".{host}".endswith(f".{name}")
+        return _is_below(name, host)
+    # Of an address only addresses speak: the end of one is no domain.
+    return any(address in network for network in _networks(name))
 
 
-def _split_port(word: str) -> tuple[str, int | None]:
-    """`host:port`, `[v6]:port`; an IPv6 address without brackets has no port."""
+def _networks(name: str) -> list[ipaddress.IPv4Network | ipaddress.IPv6Network]:
+    """What an address or a network leads to, an IPv4 one within IPv6 too, as Go has it; nothing for a name."""
+    try:
+        network = ipaddress.ip_network(name, strict=False)
+    except ValueError:
+        return []
+    if network.version == 6 and network.prefixlen >= 96 and (inner := network.network_address.ipv4_mapped):
+        return [network, ipaddress.ip_network((inner, network.prefixlen - 96))]
+    return [network]
+
+
+def _is_below(name: str, host: str) -> bool:
+    """A leading dot, or `*.`, means what is below the domain, and not the domain."""
+    domain = name.removeprefix("*") if name.startswith("*.") else name
+    inside = domain.startswith(".")
+    domain = domain.removeprefix(".")
+    if not domain.isascii():
+        with contextlib.suppress(UnicodeError):
+            domain = domain.encode("idna").decode("ascii")
+    return bool(domain) and f".{host}".endswith(f".{domain}") and not (inside and host == domain)
+
+
+def _split_port(word: str) -> tuple[str, str]:
+    """`host:port`, `[v6]:port`; an IPv6 address without brackets has no port; "" is any."""
     if word.startswith("["):
         name, _, rest = word[1:].partition("]")
-        return name, _port(rest[1:])
-    name, _, rest = word.partition(":")
-    port = _port(rest) if word.count(":") == 1 else None
-    return (word, None) if port is None else (name, port)
-
-
-def _port(digits: str) -> int | None:
-    """None for what is no number; 0, which nobody has, for one that is no port."""
-    return whole_number(digits, 65535) or 0 if digits.isdecimal() else None
+        return name, rest.removeprefix(":")
+    return (word, "") if word.count(":") > 1 else word.partition(":")[::2]
 
 
 def _credentials(user: str) -> tuple[str, str]:
+    """Bytes that are no UTF-8 stay what they are: not every password was made of it."""
     name, _, password = user.partition(":")
-    return urllib.parse.unquote(name), urllib.parse.unquote(password)
+    return _unescaped(name), _unescaped(password)
+
+
+def _unescaped(text: str) -> str:
+    return urllib.parse.unquote(text, errors="surrogateescape")
 
 
 def _check_socks(name: str, password: str) -> None:
     """Raises BadUrl for what RFC 1929 cannot carry."""
     if not name:
         raise BadUrl("a user name is missing before its password")
-    if max(len(name.encode()), len(password.encode())) > MAX_CREDENTIAL:
+    if max(len(as_bytes(name)), len(as_bytes(password))) > MAX_CREDENTIAL:
         raise BadUrl(f"its user name or its password has over {MAX_CREDENTIAL} bytes")
 
 

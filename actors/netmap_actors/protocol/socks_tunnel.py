@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from netmap_actors.errors import ConfigurationError, RemoteProtocolError
 
-__all__ = ["MAX_CREDENTIAL", "SocksTunnel", "require_socks"]
+__all__ = ["MAX_CREDENTIAL", "SocksTunnel", "as_bytes", "require_socks"]
 
 MAX_CREDENTIAL = 255
 """Bytes of a user name, and of a password."""
@@ -28,6 +28,11 @@ _REASONS = {
     7: "it cannot connect (command not supported)",
     8: "it does not know this kind of address",
 }
+
+
+def as_bytes(credential: str) -> bytes:
+    """What is sent of a user name or a password; a byte that is no UTF-8 is a surrogate in the text (PEP 383)."""
+    return credential.encode("utf-8", "surrogateescape")
 
 
 def require_socks() -> None:
@@ -116,7 +121,7 @@ class SocksTunnel:
             case socks.SOCKS5AuthReply(method=socks.SOCKS5AuthMethod.USERNAME_PASSWORD):
                 if self._credentials is None:
                     raise self._foreign()
-                user, password = (text.encode() for text in self._credentials)
+                user, password = map(as_bytes, self._credentials)
                 self._connection.send(socks.SOCKS5UsernamePasswordRequest(user, password))
             case socks.SOCKS5AuthReply(method=socks.SOCKS5AuthMethod.NO_AUTH_REQUIRED):
                 self._ask()
