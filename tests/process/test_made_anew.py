@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import tempfile
 from contextlib import ExitStack
@@ -14,7 +15,10 @@ import pytest
 from netmap_actors.clock import SystemClock
 from netmap_actors.subscriber import Subscriber
 from netmap_actors.subscriber.client import CONNECT_AGAIN
+from tests.availability import unavailable
 from tests.process.publisher_process import PublisherProcess
+from tests.system.daemon import Daemon
+from tests.system.watcher import Watcher
 from tests.unit.publishing import full, node
 
 if TYPE_CHECKING:
@@ -65,3 +69,30 @@ def test_it_follows_who_is_at_the_path_now(place: Path, old_one: str) -> None:
         clock.ahead += CONNECT_AGAIN
         assert subscriber.wait_for(lambda view: list(view.peers) == ["n3", "n4"], LIMIT)
         assert subscriber.wait_for(lambda view: view.state == "fresh", LIMIT)
+
+
+@pytest.mark.netns
+@pytest.mark.parametrize("mounted", ["its parent", "itself, and it is preserved"])
+def test_a_subscriber_behind_a_mount_is_fresh_again_after_a_restart(mounted: str) -> None:
+    """As a container has it: the mount keeps the directory of the moment it was made, and what is below it moves on."""
+    if os.geteuid() != 0 or shutil.which("unshare") is None:
+        unavailable("a mount of our own needs root and unshare")
+    parent = mounted == "its parent"
+    with Daemon("--dev-churn=0") as daemon:
+        daemon.wait_fresh()
+        there = daemon.directory / "there"
+        (there / "run").mkdir(parents=True)
+        what, where = (daemon.directory, there) if parent else (daemon.runtime_dir, there / "run")
+        inside = ["unshare", "--mount", "sh", "-c", f'mount --bind {what} {where} && exec "$@"', "sh"]
+        with Watcher(Daemon(prefix=inside, directory=there)) as watch:
+            _, first = watch.wait(lambda line: line["state"] == "fresh", 3 * LIMIT, "the first netmap")
+            assert daemon.terminate() == 0
+            if parent:
+                shutil.rmtree(daemon.runtime_dir)
+            daemon.start()
+            _, again = watch.wait(
+                lambda line: line["state"] == "fresh" and line["epoch"] != first["epoch"],
+                3 * LIMIT,
+                "the next",
+            )
+            assert again["epoch"] == daemon.wait_fresh()["netmap"]["epoch"]
