@@ -62,6 +62,7 @@ def no_curve_key(directory: Path) -> None:
         pytest.param(FAR, {"ALL_PROXY": "gopher://p", "NO_PROXY": "test"}, nothing, False, id="excepted"),
         pytest.param(FAR, {"ALL_PROXY": "gopher://p"}, nothing, True, id="no proxy"),
         pytest.param(FAR, {"https_proxy": "http://p:0"}, nothing, True, id="no port"),
+        pytest.param(FAR, {"NO_PROXY": "x" * 40_000}, nothing, True, id="more than a process is told"),
         pytest.param(FAR + 'ca_file = "missing"\n', {}, nothing, True, id="no CA file"),
         pytest.param(FAR + 'auth_key = "env:NOT_SET"\n', {}, nothing, True, id="no variable"),
         pytest.param(FAR + 'auth_key = "file:key"\n', {}, nothing, True, id="no key file"),

@@ -17,7 +17,10 @@ from netmap_actors.control.proxy import choose_proxy
 from netmap_actors.control_connection.node_state import NodeState
 from netmap_actors.curve_keys import SERVER_KEY, read_secret
 from netmap_actors.errors import ConfigurationError
+from netmap_actors.wire.codec import require_native_protobuf
 from netmap_supervisor.boot_records import state_slug
+from netmap_supervisor.held_environment import HeldEnvironment
+from netmap_supervisor.kernel_calls import check_machine
 from netmap_supervisor.single_instance import check_private, check_socket_path
 
 if TYPE_CHECKING:
@@ -32,6 +35,9 @@ def refusals(settings: RunSettings, environment: Mapping[str, str]) -> Iterator[
     """Why `run` would end with exit status 78 soon after its start: "cannot X: why"."""
     state_dir, runtime_dir = Path(settings.state_dir), Path(settings.runtime_dir)
     checks: list[Callable[[], object]] = [
+        check_machine,
+        require_native_protobuf,
+        lambda: HeldEnvironment(dict(environment)).hold(settings.auth_key),
         lambda: check_socket_path(runtime_dir),
         lambda: _check_directory(runtime_dir),
         lambda: _check_directory(state_dir),
