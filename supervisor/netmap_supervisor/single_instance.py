@@ -16,6 +16,7 @@ import pwd
 import re
 import secrets
 import shutil
+import socket
 import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -73,6 +74,7 @@ class Claim:
                 self.locks.append(_lock(directory, wait, advice))
                 self.shared.append(directory / CHILDREN_NAME)
             self._run_dir = _make_run_dir(runtime_dir, self.locks[0])
+            _try_socket(self._run_dir)
         except BaseException:
             self.release()
             raise
@@ -208,6 +210,21 @@ def _make_run_dir(runtime_dir: Path, lock: int) -> Path:
                 f"cannot write to the directory {runtime_dir}: {error.strerror}; choose another --runtime-dir, or "
                 "make room"
             ) from None
+
+
+def _try_socket(run_dir: Path) -> None:
+    """Not every file system takes sockets, or a mode: those that a virtual machine shares with its host, SMB, vfat."""
+    path = run_dir / "trial.sock"
+    try:
+        with socket.socket(socket.AF_UNIX) as trial:
+            trial.bind(str(path))
+        path.chmod(0o600)
+        path.unlink()
+    except OSError as error:
+        raise ConfigurationError(
+            f"cannot make a socket in the directory {run_dir.parent}: {error.strerror}; its file system may take none: "
+            "choose a --runtime-dir on another, such as /run or a tmpfs"
+        ) from None
 
 
 def is_locked(directory: Path) -> bool:

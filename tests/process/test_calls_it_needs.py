@@ -164,6 +164,16 @@ def test_what_only_gives_privileges_up_is_done_without(calls: list[str], held: i
         assert daemon.terminate() == 0
 
 
+@pytest.mark.parametrize(("call", "number"), [("bind", errno.EOPNOTSUPP), ("chmod", errno.ENOTSUP)])
+def test_a_file_system_that_takes_no_sockets_is_named(call: str, number: int, place: Path) -> None:
+    """As what a virtual machine shares with its host: the kernel knows the call, and the file system does not."""
+    done = run_without([call], number, place)
+    assert done.returncode == 78, done.stderr
+    assert done.stderr.count("\n") == 1, done.stderr
+    assert f"cannot make a socket in the directory {place}/run: Operation not supported" in done.stderr
+    assert not list((place / "run").glob("r-*")), "nothing is left"
+
+
 @pytest.mark.netns
 @pytest.mark.parametrize(
     ("over", "said"),
