@@ -36,7 +36,7 @@ DEVICES: Final = _paths("/dev/null")
 
 _KERNELS: Final = _paths("/dev", "/proc", "/sys")
 _TOP_LEVEL: Final = _paths(
-    "/etc", "/home", "/media", "/mnt", "/nix", "/opt", "/root", "/run", "/srv", "/tmp", "/usr", "/var",
+    "/etc", "/home", "/media", "/mnt", "/nix", "/opt", "/root", "/run", "/srv", "/tmp", "/usr", "/var",  # noqa: S108
 )  # fmt: skip
 """As file-hierarchy(7) has it."""
 
