@@ -17,6 +17,7 @@ from netmap_actors.bus.door import Door
 from netmap_actors.errors import NetmapError
 from netmap_actors.wire import internal_pb2
 from netmap_supervisor.admin import LENGTH, MAX_REQUEST, Request, admin_path, framed
+from netmap_supervisor.peer_process import has_ended
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -186,7 +187,7 @@ class AdminServer:
             request.refuse(str(error))
 
     def _welcome(self, sock: socket.socket, peer: Peer) -> _Connection | None:
-        why = self._why_not(peer)
+        why = self._why_not(peer, sock)
         if not why:
             return _Connection(self, sock)
         self._refused += 1
@@ -195,7 +196,7 @@ class AdminServer:
         sock.close()
         return None
 
-    def _why_not(self, peer: Peer) -> str:
+    def _why_not(self, peer: Peer, sock: socket.socket) -> str:
         if peer.user not in {os.geteuid(), 0}:
             return f"cannot take orders of user {peer.user}: only the daemon's own user and root give them"
         who = f"cannot take orders of process {peer.process}"
@@ -203,6 +204,9 @@ class AdminServer:
             return f"{who}: {MAX_OF_ONE} of its connections are open already"
         if self._is_ours(peer.process) and not self._is_viewer(peer):
             return _nothing_to_order(peer)
+        # Asked last: one that ended while we looked for its parents seems to have none.
+        if has_ended(sock, peer.process):
+            return f"{who}: it has ended, and whose it was nobody can say"
         return ""
 
     def _is_viewer(self, peer: Peer) -> bool:

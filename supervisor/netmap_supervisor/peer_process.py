@@ -2,16 +2,45 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import select
+import socket
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
-__all__ = ["descends_from", "parent_of"]
+__all__ = ["descends_from", "has_ended", "parent_of"]
 
+_SO_PEERPIDFD = 77
+"""From Linux 6.5 on; another number only on machines the daemon does not know (asm/socket.h)."""
 _DEEPEST = 64
 """Parents that are looked at: more than any process of ours has."""
+
+
+def has_ended(connection: socket.socket, pid: int) -> bool:
+    """Whether who connected, `pid` then, is no more: nobody can say whose child that was, and its pid may be another's.
+
+    Whoever hands a connection on and ends is taken for one that has ended, too.
+    """
+    if pid <= 0:
+        return False  # of a PID namespace that we do not see into
+    try:
+        pidfd = connection.getsockopt(socket.SOL_SOCKET, _SO_PEERPIDFD)
+    except OSError as error:
+        if error.errno != errno.ENOPROTOOPT:
+            return True
+        try:
+            pidfd = os.pidfd_open(pid)
+        except OSError:
+            return True
+    try:
+        ended = select.poll()
+        ended.register(pidfd, select.POLLIN)
+        return bool(ended.poll(0))
+    finally:
+        os.close(pidfd)
 
 
 def parent_of(pid: int) -> int:

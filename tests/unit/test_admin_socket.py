@@ -4,6 +4,8 @@ import contextlib
 import os
 import resource
 import socket
+import subprocess
+import sys
 import tempfile
 import threading
 from pathlib import Path
@@ -16,6 +18,7 @@ from hypothesis import strategies as st
 from netmap_actors.bus import door
 from netmap_actors.bus.admission import Peer
 from netmap_actors.bus.loop import Loop
+from netmap_actors.wire import internal_pb2
 from netmap_supervisor import admin, admin_server, peer_process
 from netmap_supervisor.admin import (
     LENGTH,
@@ -27,7 +30,7 @@ from netmap_supervisor.admin import (
     admin_path,
 )
 from netmap_supervisor.admin_server import MAX_CONNECTIONS, MAX_OF_ONE, AdminServer
-from netmap_supervisor.peer_process import descends_from, parent_of
+from netmap_supervisor.peer_process import descends_from, has_ended, parent_of
 from tests.waiting import wait_for
 
 if TYPE_CHECKING:
@@ -333,3 +336,45 @@ def test_the_kernel_tells_whose_child_we_are() -> None:
     assert parent_of(2**22 + 1) == 0
     assert not descends_from(list)(os.getpid())
     assert descends_from(lambda: [os.getppid()])(os.getpid()) is False, "never ourselves"
+
+
+ASK = """
+import socket, sys
+one = socket.socket(socket.AF_UNIX)
+one.connect(sys.argv[1])
+one.sendall(bytes.fromhex(sys.argv[2]))
+sys.stdin.read()
+"""
+"""Connects, asks, and ends when it is told to."""
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["by its pidfd", "by its pid, before Linux 6.5"])
+def test_who_has_ended_is_known_to_have(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, known: bool) -> None:
+    if not known:
+        monkeypatch.setattr(peer_process, "_SO_PEERPIDFD", 9999)
+    monkeypatch.chdir(tmp_path)
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind("door")
+        listener.listen()
+        with subprocess.Popen([sys.executable, "-c", ASK, "door", ""], stdin=subprocess.PIPE) as asker:
+            connection, _ = listener.accept()
+            with connection:
+                assert not has_ended(connection, asker.pid)
+                asker.communicate()
+                assert has_ended(connection, asker.pid)
+                assert not has_ended(connection, 0), "of a namespace that we do not see into: none of ours"
+
+
+def test_an_order_of_somebody_who_has_ended_meanwhile_is_none(daemon: Daemon) -> None:
+    """It may have been a process of the daemon's: nobody can say."""
+    asked = admin.framed(internal_pb2.AdminRequest(command="later", arguments=b"{}"))
+    held, reached = threading.Event(), threading.Event()
+    daemon.loop.call_soon(lambda: (reached.set(), held.wait(LIMIT)))
+    assert reached.wait(LIMIT), "the daemon is busy"
+    words = [sys.executable, "-c", ASK, str(admin_path(daemon.directory)), asked.hex()]
+    for _ in range(3):
+        subprocess.run(words, stdin=subprocess.DEVNULL, check=True, timeout=LIMIT)
+    held.set()
+    wait_for(lambda: daemon.server.refused == 3, LIMIT, "the refusals")
+    assert daemon.kept == []
+    assert daemon.ask(alive=1) == {"alive": 1}
