@@ -71,7 +71,7 @@ class Boot(msgspec.Struct, frozen=True, kw_only=True):
     """1 for the first process of this actor in the run; the generation of a control_connection."""
     parent_pid: int
     life_fd: int
-    """Read end of a pipe whose other end only the Supervisor holds: end of file means that it is gone."""
+    """Read end of a pipe of its own, whose other end only the Supervisor holds: end of file means that it is gone."""
     endpoints: Endpoints
     secrets: Secrets
     locks: tuple[str, ...] = ()

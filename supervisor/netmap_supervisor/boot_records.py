@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -25,13 +26,19 @@ from netmap_supervisor.tree import DEV_CONTROL, HTTP_ENDPOINT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from pathlib import Path
 
     from netmap_supervisor.core_messages import ConnectionStart, Spawn
     from netmap_supervisor.keyring import Keyring
     from netmap_supervisor.run_settings import RunSettings
 
-__all__ = ["BootRecords", "endpoints_of", "environment_for", "memory_of_child", "state_slug"]
+__all__ = [
+    "BootRecords",
+    "endpoints_of",
+    "environment_for",
+    "memory_of_child",
+    "public_sockets",
+    "state_slug",
+]
 
 LEAST_MEMORY = 4 << 30
 """Bytes of address space a child may have, threads and libraries included."""
@@ -67,6 +74,14 @@ def endpoints_of(run_dir: Path, runtime_dir: Path) -> Endpoints:
     )
 
 
+def public_sockets(settings: RunSettings) -> tuple[Path, ...]:
+    """Where the children's sockets for other programs are, outside the directory of the run."""
+    kind, _, http = settings.http_listen.partition(":")
+    runtime_dir = Path(settings.runtime_dir)
+    places = (updates_path(runtime_dir), requests_path(runtime_dir))
+    return (*places, Path(http)) if kind == "unix" else places
+
+
 def state_slug(control_url: str) -> str:
     """Name of a control URL's own directory below the state directory."""
     host = WebUrl.parse_origin(control_url, interface=True).authority
@@ -94,7 +109,6 @@ class BootRecords:
         run: str,
         parent_pid: int,
         endpoints: Endpoints,
-        life_fd: int,
         control_url: str,
         auth_key: str,
         secrets_of: Callable[[str], dict[str, str]],
@@ -112,7 +126,6 @@ class BootRecords:
         self._run = run
         self._parent_pid = parent_pid
         self._endpoints = endpoints
-        self._life_fd = life_fd
         self._control_url = control_url
         self._auth_key = auth_key
         self._secrets_of = secrets_of
@@ -128,7 +141,7 @@ class BootRecords:
         if not settings.embedded:
             self._auth_key = settings.auth_key
 
-    def record(self, spawn: Spawn) -> bytes:
+    def record(self, spawn: Spawn, life_fd: int) -> bytes:
         """The Boot of one process, as JSON."""
         return msgspec.json.encode(
             Boot(
@@ -136,7 +149,7 @@ class BootRecords:
                 actor=spawn.actor,
                 incarnation=spawn.incarnation,
                 parent_pid=self._parent_pid,
-                life_fd=self._life_fd,
+                life_fd=life_fd,
                 endpoints=self._endpoints,
                 secrets=self._keyring.told(spawn.actor, spawn.incarnation),
                 locks=self._locks,

@@ -5,11 +5,13 @@ Not here: when any of that is due (`core`), and what a word means.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from typing import TYPE_CHECKING
 
 import zmq
 
+from netmap_actors.bus.connection_limit import ConnectionLimit
 from netmap_actors.wire.codec import Codec, ForeignEnvelope
 from netmap_supervisor.child_output import ChildOutput
 from netmap_supervisor.core_messages import Exited
@@ -31,6 +33,12 @@ if TYPE_CHECKING:
     from netmap_supervisor.log_pipes import LogPipes
 
 __all__ = ["Children"]
+
+INTAKE_HWM = 8
+"""Words of one process that wait to be read, of a mebibyte at most each; it keeps the others."""
+MAX_CONNECTIONS = 32
+MAX_OF_ONE = 2
+"""Connections of one process: it has one, and for a moment another one in its place."""
 
 
 class Children:
@@ -65,10 +73,12 @@ class Children:
                 "warning", "system_call_refused", {"actor": actor, "generation": generation, "call": call}
             ),
         )
-        self._router = sockets.router_bind(endpoint)
-        # Nobody writes into the first: its other end, closed by our death, tells the children.
-        self.life_fd, life_write = os.pipe2(os.O_CLOEXEC)
-        self._pipes: tuple[int, ...] = (self.life_fd, life_write)
+        self._router = sockets.router_bind(endpoint, intake=INTAKE_HWM)
+        self._limit = ConnectionLimit(loop, self._router, of_all=MAX_CONNECTIONS, of_one=MAX_OF_ONE)
+        self.bytes_heard = 0
+        """Of words, good or not."""
+        self._lives: dict[int, int] = {}
+        """By pid, our end of the pipe whose end tells a process that we are gone; nobody writes into it."""
         self._log_pipes = log_pipes
         self._outputs: dict[int, LogPipe] = {}
         """What is heard of each process on its standard error, by pid; of one that was not reaped, too."""
@@ -78,28 +88,31 @@ class Children:
         self,
         actor: str,
         incarnation: int,
-        boot: bytes,
+        boot: Callable[[int], bytes],
         *,
         secret: Secret,
         environment: Mapping[str, str],
         inherited: Iterable[int],
     ) -> int:
-        """Start this actor's process; its pid. `secret`: its own and ours. Raises OSError."""
+        """Start this actor's process; its pid. `boot(life_fd)`: its record. `secret`: its and ours. Raises OSError."""
         self.expect(actor, incarnation, secret)
-        log_read, log_write = os.pipe2(os.O_CLOEXEC)
-        try:
+        with contextlib.ExitStack() as given, contextlib.ExitStack() as kept:
+            # Of its own: a pipe can be opened to write by whoever holds its end to read (proc_pid_fd(5)).
+            life_read, life_write = os.pipe2(os.O_CLOEXEC)
+            kept.callback(os.close, life_write)
+            given.callback(os.close, life_read)
+            log_read, log_write = os.pipe2(os.O_CLOEXEC)
+            kept.callback(os.close, log_read)
+            given.callback(os.close, log_write)
             process = spawn(
                 actor,
-                boot,
+                boot(life_read),
                 environment=environment,
-                inherited=[self.life_fd, *inherited],
+                inherited=[life_read, *inherited],
                 log_fd=log_write,
             )
-        except BaseException:
-            os.close(log_read)
-            raise
-        finally:
-            os.close(log_write)
+            kept.pop_all()
+        self._lives[process.pid] = life_write
         self._outputs[process.pid] = pipe = LogPipe(log_read, ChildOutput(actor, process.pid, incarnation))
         self._log_pipes.hear(pipe)
         self._processes[actor] = process
@@ -141,6 +154,7 @@ class Children:
         self.reap_strangers()
         if self._processes.get(actor) is process:
             del self._processes[actor]
+        os.close(self._lives.pop(process.pid))
         failure = self._close_output(self._outputs.pop(process.pid))
         return Exited(actor, incarnation, ended.status, ended.signal, failure)
 
@@ -170,16 +184,15 @@ class Children:
             frames = self._router.recv_multipart(zmq.DONTWAIT)
         except zmq.Again:
             return None
+        self.bytes_heard += sum(map(len, frames))
         try:
             address, data = frames
-            for codec in self._codecs.values():
-                if codec.wrote(data):
-                    return address, codec.open(data)
-        except (ValueError, ForeignEnvelope):
+            # The address is what a process calls itself: whose word it would be; that it is, the word has to prove.
+            codec = self._codecs[address.partition(b"-")[0].decode("ascii")]
+            return address, codec.open(data)
+        except (ValueError, KeyError, ForeignEnvelope):
             self._foreign += 1
             return b"", None
-        self._foreign += 1
-        return b"", None
 
     def answer_to(self, actor: str, address: bytes) -> None:
         """From now on this actor's process is spoken to at this address."""
@@ -207,6 +220,6 @@ class Children:
         for pid in list(self._outputs):
             self._close_output(self._outputs.pop(pid))
         self.refused_calls.close()
-        for fd in self._pipes:
-            os.close(fd)
-        self._pipes = ()
+        self._limit.close()
+        while self._lives:
+            os.close(self._lives.popitem()[1])

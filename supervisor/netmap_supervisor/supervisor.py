@@ -79,6 +79,8 @@ __all__ = ["Supervisor"]
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 WORDS_PER_TURN = 500
+BYTES_PER_TURN = 16 << 20
+"""Of words, a moment's work; each process has its turn, so whoever says more comes in nobody's way."""
 LAST_WORDS_LIMIT = 0.25
 """Seconds the last words of a connection that ended by itself are waited for."""
 STATUS_INTERVAL = 5.0
@@ -225,7 +227,6 @@ class Supervisor(pykka.ThreadingActor):
             run=self._run,
             parent_pid=os.getpid(),
             endpoints=endpoints,
-            life_fd=self._children.life_fd,
             control_url=settings.control_url if own is None else own.url,
             auth_key=settings.auth_key if own is None else own.auth_key,
             secrets_of=self._environment.secrets,
@@ -264,8 +265,9 @@ class Supervisor(pykka.ThreadingActor):
         self._carry_out(self._core.receive(event, self._now()))
 
     def _on_words(self, most: int = WORDS_PER_TURN) -> None:
+        end = self._children.bytes_heard + BYTES_PER_TURN
         for _ in range(most):
-            if not self._take_word():
+            if not self._take_word() or self._children.bytes_heard > end:
                 break
         ledger = self._core.connection.ledger
         if self._routes is not None:
@@ -365,7 +367,7 @@ class Supervisor(pykka.ThreadingActor):
             pid = self._children.start(
                 actor,
                 incarnation,
-                self._boots.record(command),
+                lambda life_fd: self._boots.record(command, life_fd),
                 secret=self._keyring.with_us(actor, incarnation),
                 environment=environment_for(actor, self._environment),
                 inherited=inherited,

@@ -35,7 +35,6 @@ def records(settings: RunSettings, **changes) -> BootRecords:
         "run": "00" * 8,
         "parent_pid": 1,
         "endpoints": endpoints_of(Path("/r/r-1"), Path("/r")),
-        "life_fd": 3,
         "control_url": settings.control_url,
         "auth_key": settings.auth_key,
         "secrets_of": lambda auth_key: {},
@@ -52,7 +51,7 @@ def settings(**changes) -> RunSettings:
 
 
 def boot_of(made: BootRecords, spawn: Spawn) -> Boot:
-    data = made.record(spawn)
+    data = made.record(spawn, 3)
     assert len(data) < MAX_BOOT
     return msgspec.json.decode(data, type=Boot)
 
@@ -92,7 +91,7 @@ def test_only_the_connection_is_told_what_came_as_a_secret() -> None:
         settings(auth_key="env:THE_KEY", http_listen="127.0.0.1:1"), secrets_of=environment.secrets
     )
     for actor in ACTORS:
-        data = made.record(Spawn(actor, 1, ConnectionStart()))
+        data = made.record(Spawn(actor, 1, ConnectionStart()), 3)
         assert (b"tskey-auth-secret" in data) == (actor == "control_connection")
         assert (b"al:secret" in data) == (actor == "control_connection")
     told = connection(made)

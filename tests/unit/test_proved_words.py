@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import socket
 import tempfile
 import threading
 from pathlib import Path
@@ -24,6 +25,7 @@ from netmap_supervisor.boot_records import endpoints_of
 from netmap_supervisor.children import Children
 from netmap_supervisor.keyring import Keyring
 from netmap_supervisor.log import Log
+from netmap_supervisor.log_pipes import LogPipes
 from tests.waiting import wait_for
 
 if TYPE_CHECKING:
@@ -40,12 +42,14 @@ class Run:
         self.endpoints = endpoints_of(directory, directory)
         self.keyring = Keyring()
         self.loop, self.sockets = Loop(), Sockets()
+        log = Log(self.loop.clock, form="json", level="error")
         self.children = Children(
             self.loop,
             self.sockets,
             run=RUN,
             endpoint=self.endpoints.supervisor,
-            log=Log(self.loop.clock, form="json", level="error"),
+            log=log,
+            log_pipes=LogPipes(self.loop, log),
             on_words=lambda: None,
             on_death=lambda *_: None,
         )
@@ -112,8 +116,10 @@ class Run:
 
         return wait_for(found, LIMIT, f"{body} {fields}")
 
-    def connect(self, kind: int, endpoint: str) -> Any:
+    def connect(self, kind: int, endpoint: str, identity: str = "") -> Any:
         socket = self.context.socket(kind)
+        if identity:
+            socket.setsockopt(zmq.IDENTITY, identity.encode())
         socket.connect(endpoint)
         return socket
 
@@ -132,7 +138,8 @@ def test_a_word_in_the_name_of_another_is_dropped_and_the_answer_goes_where_it_b
     for actor in ("control_connection", "publisher", "http_endpoint"):
         run.expect(actor)
     sockets = {
-        name: run.connect(zmq.DEALER, run.endpoints.supervisor) for name in ("http_endpoint", "publisher")
+        name: run.connect(zmq.DEALER, run.endpoints.supervisor, f"{name}-1-00000000")
+        for name in ("http_endpoint", "publisher")
     }
     codecs = {
         name: Codec(RUN, name, 1, peer="supervisor", secret=run.keyring.with_us(name, 1)) for name in sockets
@@ -170,7 +177,7 @@ def test_a_word_in_the_name_of_another_is_dropped_and_the_answer_goes_where_it_b
 def test_words_of_a_process_that_was_replaced_are_refused(run: Run) -> None:
     run.expect("publisher", 1)
     run.expect("publisher", 2)
-    before = run.connect(zmq.DEALER, run.endpoints.supervisor)
+    before = run.connect(zmq.DEALER, run.endpoints.supervisor, "publisher-1-00000000")
     before.send(
         Codec(RUN, "publisher", 1, peer="supervisor", secret=run.keyring.with_us("publisher", 1)).wrap(
             internal_pb2.Ready()
@@ -224,3 +231,47 @@ def test_liveness_takes_no_orders_but_the_supervisors(run: Run) -> None:
         run.until("heartbeat", 1, foreign_dropped=2)
     finally:
         run.end_liveness()
+
+
+def test_words_of_nobody_are_counted_and_not_looked_at(run: Run) -> None:
+    """Whoever takes no name of a child's, or one that is none."""
+    run.expect("publisher")
+    codec = Codec(RUN, "publisher", 1, peer="supervisor", secret=run.keyring.with_us("publisher", 1))
+    for number, identity in enumerate(("", "supervisor-1-00000000", "view", "\xff\xfe"), 1):
+        run.connect(zmq.DEALER, run.endpoints.supervisor, identity).send(codec.wrap(internal_pb2.Ready()))
+        wait_for(lambda n=number: run.take() or run.children.foreign_words == n, LIMIT, "it is counted")
+    assert not run.heard
+
+
+def test_nobody_has_more_than_two_connections_and_those_who_have_keep_theirs(run: Run) -> None:
+    run.expect("publisher")
+    codec = Codec(RUN, "publisher", 1, peer="supervisor", secret=run.keyring.with_us("publisher", 1))
+    own = run.connect(zmq.DEALER, run.endpoints.supervisor, "publisher-1-00000000")
+    own.send(codec.wrap(internal_pb2.Ready()))
+    run.until("ready", 1)
+    path = run.endpoints.supervisor.removeprefix("ipc://")
+    with contextlib.ExitStack() as stack:
+        others = [stack.enter_context(socket.socket(socket.AF_UNIX)) for _ in range(20)]
+        for one in others:
+            one.connect(path)
+
+        def cut() -> int:
+            for call in run.loop.wait(block=False):
+                call()
+            return sum(is_at_its_end(one) for one in others)
+
+        wait_for(lambda: cut() == len(others) - 1, LIMIT, "all but two connections cut")
+    own.send(codec.wrap(internal_pb2.Resync(reason="still heard")))
+    run.until("resync", 1, reason="still heard")
+
+
+def is_at_its_end(one: socket.socket) -> bool:
+    """Read whatever ZeroMQ greets with."""
+    try:
+        while one.recv(4096, socket.MSG_DONTWAIT):
+            pass
+    except BlockingIOError:
+        return False
+    except ConnectionError:
+        return True
+    return True

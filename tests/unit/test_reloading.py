@@ -37,7 +37,7 @@ def changed(name: str, of: RunSettings = OLD) -> RunSettings:
 def told(boots: BootRecords) -> dict[str, object]:
     """What a process of each actor would be told if it were started now."""
     spawns = [Spawn(name, 1, ConnectionStart() if name == "control_connection" else None) for name in ACTORS]
-    found: dict[str, object] = {spawn.actor: boots.record(spawn) for spawn in spawns}
+    found: dict[str, object] = {spawn.actor: boots.record(spawn, 3) for spawn in spawns}
     return found
 
 
@@ -70,7 +70,6 @@ def test_what_is_said_of_a_setting_is_what_the_next_processes_are_told(name) -> 
         run="00" * 8,
         parent_pid=1,
         endpoints=endpoints_of(Path("/r/r-1"), Path("/r")),
-        life_fd=3,
         control_url=REAL.control_url,
         auth_key=REAL.auth_key,
         secrets_of=lambda auth_key: {auth_key: "its value"},

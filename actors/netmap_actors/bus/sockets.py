@@ -54,10 +54,16 @@ class Sockets:
         *,
         max_size: int = CONTROL_MESSAGE,
         hwm: int = CONTROL_HWM,
+        intake: int | None = None,
         protect: Protect | None = None,
     ) -> Socket:
-        """Answers by routing id; an unknown or full peer raises instead of losing the message."""
+        """Answers by routing id; an unknown or full peer raises instead of losing the message.
+
+        `intake`: messages of one peer that wait to be read, where that is another number.
+        """
         socket = self._make(zmq.ROUTER, max_size=max_size, hwm=hwm)
+        if intake is not None:
+            socket.setsockopt(zmq.RCVHWM, intake)
         socket.setsockopt(zmq.ROUTER_MANDATORY, 1)
         socket.setsockopt(zmq.ROUTER_HANDOVER, 0)
         return self._bind(socket, endpoint, protect)

@@ -104,12 +104,6 @@ class Codec:
             self.foreign += 1
             raise
 
-    def wrote(self, data: bytes) -> bool:
-        """Whether one of the two wrote this: which of several pairs is meant."""
-        if len(data) > MAX_CONTROL_MESSAGE:
-            return False
-        return self._secret.proves(data[:PROOF_BYTES], data[_HEAD_BYTES:])
-
     def _open(self, data: bytes, document: bytes) -> internal_pb2.Envelope:
         if len(data) > MAX_CONTROL_MESSAGE:
             raise ForeignEnvelope(
