@@ -76,7 +76,9 @@ def write_state_file(path: Path, data: bytes) -> None:
     descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
         with os.fdopen(descriptor, "wb") as file:
-            os.fchmod(file.fileno(), 0o600)
+            if stat.S_IMODE(os.fstat(descriptor).st_mode) != 0o600:
+                # A umask took more away than others' rights. A confined process has no such umask, and no such call.
+                os.fchmod(descriptor, 0o600)
             file.write(data)
             file.flush()
             os.fsync(file.fileno())

@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from netmap_actors.bus.loop import Loop
+from netmap_actors.bus.socket_files import remove_abandoned
 from netmap_actors.clock import SystemClock
 from netmap_actors.errors import NetmapError
 from netmap_actors.process import confinement, seccomp
 from netmap_actors.process.permissions import ROWS, RunPlaces
 from netmap_actors.process.seccomp_rows import of_supervisor
 from netmap_actors.wire.codec import require_native_protobuf
-from netmap_supervisor.boot_records import memory_of_child
+from netmap_supervisor.boot_records import memory_of_child, public_sockets
 from netmap_supervisor.held_environment import HeldEnvironment, wipe
 from netmap_supervisor.kernel_calls import check_machine
 from netmap_supervisor.log import Log
@@ -84,6 +85,8 @@ def run(
                 return code
             hold_signals()
         finally:
+            # The processes may remove nothing themselves once they are up.
+            remove_abandoned(public_sockets(settings))
             claim.release()
         loop.close()
         faulthandler.cancel_dump_traceback_later()

@@ -41,7 +41,8 @@ class EmbeddedControl:
 
     @property
     def listen_fd(self) -> int:
-        """The listening socket, inherited by every dev_control of the run."""
+        """The listening socket, inherited by every dev_control of the run; the last one may have cut its backlog."""
+        self._listener.listen(_BACKLOG)
         return self._listener.fileno()
 
     def close(self) -> None:

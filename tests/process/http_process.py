@@ -33,6 +33,8 @@ class HttpProcess:
         self.listen = listen
         self.told: dict[str, Any] | None = None
         """What the Supervisor tells of its status; None: nothing."""
+        self.said: list[dict[str, Any]] = []
+        """Its log, when it has ended."""
         self.ready = threading.Event()
         self.conditions: list[tuple[str, str, bool]] = []
         self._over = threading.Event()
@@ -127,6 +129,7 @@ class HttpProcess:
             self._thread.join()
             self._router.close(0)
             self._context.term()
+            self.said = self.log()
             self.log_file.close()
 
 

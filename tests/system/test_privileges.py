@@ -55,6 +55,21 @@ def test_every_child_has_given_up_what_it_does_not_need(
         assert held <= ROWS[name].max_files // 3, f"{name} holds {held}"
 
 
+def test_no_socket_is_left_by_processes_that_may_remove_none(
+    daemon: Callable[..., Daemon], tmp_path: Path
+) -> None:
+    http = tmp_path / "http.sock"
+    running = daemon(f"--http-listen=unix:{http}")
+    running.wait_fresh()
+    public = running.runtime_dir / "pub"
+    assert {path.name for path in public.iterdir()} >= {"updates.sock", "requests.sock"}
+    assert http.is_socket()
+    assert running.terminate() == 0
+    left = [path for path in (*running.runtime_dir.rglob("*"), http) if path.is_socket()]
+    assert left == []
+    assert not [event for event in running.events() if event["event"] == "system_call_refused"]
+
+
 def test_a_child_that_is_allowed_fewer_files_says_so_and_lives(daemon: Callable[..., Daemon]) -> None:
     running = daemon(prefix=("prlimit", "--nofile=512:512"))
     running.wait_fresh()

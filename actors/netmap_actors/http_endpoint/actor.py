@@ -17,7 +17,9 @@ import msgspec
 from netmap_actors.boot import HttpSettings, decode_settings
 from netmap_actors.bus.admission import Admission
 from netmap_actors.bus.door import OWN_FILES, Door
+from netmap_actors.bus.socket_files import is_free
 from netmap_actors.errors import escape
+from netmap_actors.exit_reason import ExitReason
 from netmap_actors.http_endpoint import event_stream, metrics, pages
 from netmap_actors.http_endpoint.connection import Connection, Turns
 from netmap_actors.http_endpoint.guard import refusal
@@ -145,7 +147,7 @@ class HttpEndpoint(ActorBase):
             self.degraded(
                 CONDITION, f"cannot listen on {where}: {error.strerror or error}; it is tried again"
             )
-            self.loop.at(self.loop.now() + LISTEN_AGAIN, self._listen)
+            self._later()
             return
         self.healed(CONDITION)
         self.log.info("http_endpoint_open", listen=where)
@@ -157,6 +159,19 @@ class HttpEndpoint(ActorBase):
             welcome=self._welcome,
         )
 
+    def _later(self) -> None:
+        self.loop.at(self.loop.now() + LISTEN_AGAIN, self._listen_again)
+
+    def _listen_again(self) -> None:
+        """An address is asked for again. A place for a socket only a process that begins can take (`seccomp_rows`)."""
+        kind, _, path = self._settings.listen.partition(":")
+        if kind != "unix":
+            self._listen()
+        elif is_free(Path(path)):
+            self.finish(ExitReason.ERROR, f"{path} is free now: the next process takes it")
+        else:
+            self._later()
+
     def _stop_listening(self) -> None:
         if self._listener is None:
             return
@@ -164,9 +179,6 @@ class HttpEndpoint(ActorBase):
             self._door.close()
         self._listener.close()
         self._listener = None
-        kind, _, path = self._settings.listen.partition(":")
-        if kind == "unix":
-            Path(path).unlink(missing_ok=True)
 
     def _welcome(self, sock: socket.socket, _: Peer) -> Connection:
         return Connection(
@@ -315,10 +327,8 @@ def _bound(where: str, group: str) -> tuple[socket.socket, str]:
 def _bound_to_path(path: Path, group: str) -> socket.socket:
     """Takes the place of a socket that an earlier process left; nothing else is ever removed."""
     if path.is_socket():
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-            probe.setblocking(False)
-            if probe.connect_ex(str(path)) == 0:
-                raise OSError(0, "another program listens there")
+        if not is_free(path):
+            raise OSError(0, "another program listens there")
         path.unlink()
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     before = os.umask(0o177)

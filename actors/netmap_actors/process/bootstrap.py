@@ -10,6 +10,7 @@ import logging
 import os
 import signal
 import stat
+import sys
 from typing import TYPE_CHECKING, NoReturn
 
 import msgspec
@@ -47,6 +48,8 @@ def main(actor: str, boot_fd: int) -> NoReturn:
     log = ChildLog(2, actor=actor, pid=os.getpid())
     try:
         confinement.forbid_dump()
+        # What it writes is its user's alone, whatever the shell had set; no mode has to be changed for that later.
+        os.umask(0o077)
         boot = _read_boot(boot_fd, actor)
         log = log.bind(generation=boot.incarnation)
         confinement.die_with_parent(boot.parent_pid)
@@ -118,6 +121,8 @@ def _make(actor: str, boot: Boot, log: ChildLog) -> ActorBase:
 
 
 def _filter_system_calls(boot: Boot, boot_fd: int, log: ChildLog) -> None:
+    # Modules that are loaded later are not compiled for others: that would be to write.
+    sys.dont_write_bytecode = True
     try:
         listens = stat.S_ISSOCK(os.fstat(boot_fd).st_mode)
         how, why = seccomp.restrict(rules(boot, os.getpid()), boot_fd if listens else -1)

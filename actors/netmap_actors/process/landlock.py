@@ -27,6 +27,7 @@ __all__ = ["confine", "keeps_from", "missing", "version"]
 _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446
 _CREATE_RULESET_VERSION, _RULE_PATH_BENEATH, _RULE_NET_PORT = 1, 1, 2
 _EXECUTE, _WRITE_FILE, _READ_FILE, _READ_DIR = 1 << 0, 1 << 1, 1 << 2, 1 << 3
+_REMOVE_FILE, _MAKE_SOCK = 1 << 5, 1 << 9
 _TRUNCATE, _IOCTL_DEV = 1 << 14, 1 << 15
 _ON_FILES: Final = _EXECUTE | _WRITE_FILE | _READ_FILE | _TRUNCATE | _IOCTL_DEV
 """Rights that a rule about something else than a directory may name."""
@@ -126,6 +127,8 @@ def _allow_files(ruleset: int, allowed: Permissions, rights: int) -> None:
         _allow(ruleset, path, _EXECUTE | reading)
     for path in allowed.writable:
         _allow(ruleset, path, rights & ~_EXECUTE)
+    for path in allowed.sockets:
+        _allow(ruleset, path, _MAKE_SOCK | _REMOVE_FILE)
     for path in system_files.DEVICES:
         _allow(ruleset, path, rights & (_READ_FILE | _WRITE_FILE | _TRUNCATE))
     # Of the others' directories only the names of their processes are known.

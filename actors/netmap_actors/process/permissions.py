@@ -53,6 +53,9 @@ class Permissions:
     """Directories of which every file below may be read, and no directory."""
     writable: tuple[Path, ...] = ()
     """The same; written, made, renamed and removed as well."""
+    sockets: tuple[Path, ...] = ()
+    """Directories in which it makes unix sockets, in the place of those that were left there. Nothing can be read or
+    written in them; what can be removed there is refused with the calls for it, once the process is up."""
     executable: tuple[Path, ...] = ()
     """Programs it may become or start."""
     tcp_bind: frozenset[int] | None = frozenset()
@@ -103,7 +106,7 @@ class RunPlaces:
 
 
 def _liveness(boot: Boot) -> Permissions:
-    return Permissions(writable=(_directory(boot.endpoints.liveness),))
+    return Permissions(sockets=(_directory(boot.endpoints.liveness),))
 
 
 def _publisher(boot: Boot) -> Permissions:
@@ -116,7 +119,7 @@ def _publisher(boot: Boot) -> Permissions:
     ports = _listen_ports(settings.listen)
     return Permissions(
         readable=tuple(readable),
-        writable=(_directory(endpoints.publisher), _directory(endpoints.updates)),
+        sockets=(_directory(endpoints.publisher), _directory(endpoints.updates)),
         tcp_bind=ports,
         capabilities=_for_group(settings.socket_group) | _for_ports(ports),
     )
@@ -129,7 +132,7 @@ def _http_endpoint(boot: Boot) -> Permissions:
     group = settings.socket_group if path else ""
     return Permissions(
         readable=users,
-        writable=(path.parent,) if path else (),
+        sockets=(path.parent,) if path else (),
         tcp_bind=ports,
         capabilities=_for_group(group) | _for_ports(ports),
     )
@@ -243,7 +246,7 @@ ROWS: Final[dict[str, Row]] = {
         Row(
             "http_endpoint",
             _http_endpoint,
-            files="its own socket's directory; reads the user database when a group is to be let in",
+            files="its own socket; reads the user database when a group is to be let in",
             network="listens on the port of `http.listen`",
             families=_http_families,
             max_files=_FILES + 2 * HTTP_CLIENTS,

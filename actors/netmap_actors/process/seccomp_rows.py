@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from netmap_actors.boot import HttpSettings, decode_settings
 from netmap_actors.process.permissions import ROWS
 from netmap_actors.process.seccomp_filter import ANYHOW, NEVER, Argument, Rule, refusal
 
@@ -53,13 +52,18 @@ _CONNECTED: Final = (
 )
 """On sockets it has."""
 _REMOVING: Final = "unlink unlinkat"
-"""Sockets it bound."""
-_SERVING: Final = f"bind listen accept accept4 {_REMOVING}"
+"""Who has no files of its own has not even these: libzmq's wish to remove a socket it closes is not worth a count."""
+_SERVING: Final = "bind listen accept accept4"
 _SHARING: Final = "chmod fchmodat fchmodat2"
 """Sockets and directories for a group; who owns them is another rule, for all of them."""
 _OWNERS: Final = {"chown": 1, "fchownat": 2}
 """Which argument the new owner is."""
-_WRITING: Final = "fchmod rename renameat renameat2 mkdir mkdirat rmdir"
+_RENAMING: Final = "rename renameat renameat2"
+"""How a file is replaced. Not chmod, chown and utime, which Landlock has no say about: they would be for any file."""
+_DIRECTORIES: Final = "fchmod mkdir mkdirat rmdir"
+_TO_WRITE: Final = 0x40_0243
+"""O_ACCMODE, O_CREAT, O_TRUNC and __O_TMPFILE, on both architectures (open(2)). Who may not, cannot open its end of a
+pipe anew to write into it, either."""
 
 _STARTING: Final = """
 execve arch_prctl setrlimit capget capset landlock_create_ruleset landlock_add_rule landlock_restrict_self
@@ -93,6 +97,14 @@ _NAMESPACES: Final = 0x7E02_0000
 """CLONE_NEW*: namespaces of its own."""
 _FAST_OPEN: Final = 0x2000_0000
 """MSG_FASTOPEN (tcp(7))."""
+_SOCKET_LEVEL: Final = 1
+_OTHER_LEVELS: Final = (0, 6, 17, 41, 270)
+"""Of options: IP, TCP, UDP, IPv6, netlink."""
+_HIGHEST_OPTION: Final = 84
+_FILTERS: Final = (26, 27, 44, 50, 51, 52)
+"""SO_ATTACH_FILTER, SO_DETACH_FILTER, SO_LOCK_FILTER, SO_ATTACH_BPF and SO_ATTACH_REUSEPORT_CBPF, _EBPF (socket(7)): a
+listener that others go on with could be made deaf by them."""
+_SHUT_WR: Final = 1
 _SENDING: Final = {"sendto": 3, "sendmsg": 2, "sendmmsg": 3}
 """Which argument the flags are."""
 _KIND: Final = 0xF
@@ -108,14 +120,18 @@ _NOBODY: Final = (1 << 32) - 1
 def rules(boot: Boot, pid: int) -> dict[str, Rule]:
     """What the actor of this Boot may call once it is up; `pid`: of the process that will be held to it."""
     row = ROWS[boot.actor]
-    return _of(row, row.families(boot), shares=_shares_later(boot)) | _to_itself(pid)
+    found = _of(row, row.families(boot)) | _to_itself(pid)
+    if boot.actor == "dev_control":
+        # Its listener is the next one's, too, and one that is shut down for reading listens no more.
+        found["shutdown"] = _one_of(1, (_SHUT_WR,))
+    return found
 
 
 def of_view(pid: int) -> dict[str, Rule]:
     """What the view may call once it shows something. It only ever connects, to the daemon's sockets."""
     row = ROWS["view"]
-    found = _of(row, row.families(None), shares=False) | _to_itself(pid)
-    return {name: rule for name, rule in found.items() if name not in _SERVING.split()}
+    found = _of(row, row.families(None)) | _to_itself(pid)
+    return {name: rule for name, rule in found.items() if name not in f"{_SERVING} {_REMOVING}".split()}
 
 
 def of_supervisor(*, shares: bool) -> dict[str, Rule]:
@@ -124,8 +140,15 @@ def of_supervisor(*, shares: bool) -> dict[str, Rule]:
     `shares`: its sockets are for a group, too.
     """
     row = ROWS["supervisor"]
-    found = _of(row, row.families(None), shares=shares)
-    found |= dict.fromkeys(f"{_STARTING} {_PROCESSES} {_WRITING}".split(), ANYHOW)
+    found = _of(row, row.families(None))
+    calls = (
+        f"{_STARTING} {_PROCESSES} {_REMOVING} {_RENAMING} {_DIRECTORIES} {_SERVING} open openat setsockopt"
+    )
+    found |= dict.fromkeys(calls.split(), ANYHOW)
+    if shares:
+        found |= dict.fromkeys(_SHARING.split(), ANYHOW)
+        # To another group; the owner stays.
+        found |= {name: _one_of(index, (_NOBODY,)) for name, index in _OWNERS.items()}
     return found | {
         "socketpair": _one_of(0, (_FAMILIES["unix"],)),
         "ioctl": _one_of(1, (*_IOCTLS, *_INTERFACES, *_LISTENER)),
@@ -145,19 +168,19 @@ def of_supervisor(*, shares: bool) -> dict[str, Rule]:
     }
 
 
-def _of(row: Row, families: frozenset[str], *, shares: bool) -> dict[str, Rule]:
+def _of(row: Row, families: frozenset[str]) -> dict[str, Rule]:
     """Of every process with such a row, but for what it may do to itself."""
-    found = dict.fromkeys(
-        f"{_EVERYBODYS} {_REMOVING} {_WRITING if row.max_file_size else ''}".split(), ANYHOW
-    )
-    if shares:
-        found |= dict.fromkeys(_SHARING.split(), ANYHOW)
-        # To another group; the owner stays.
-        found |= {name: _one_of(index, (_NOBODY,)) for name, index in _OWNERS.items()}
+    found = dict.fromkeys(_EVERYBODYS.split(), ANYHOW)
+    if row.max_file_size:
+        found |= dict.fromkeys(f"{_REMOVING} {_RENAMING}".split(), ANYHOW)
+    else:
+        found |= {"open": _without(1, _TO_WRITE), "openat": _without(2, _TO_WRITE)}
+        found |= dict.fromkeys(_REMOVING.split(), Rule(allowed=(), otherwise=refusal()))
     found |= {
         "ioctl": _one_of(1, _IOCTLS),
         # To connect along with the first bytes is to connect past Landlock.
         **{name: _without(index, _FAST_OPEN) for name, index in _SENDING.items()},
+        "setsockopt": _SETTING,
         "fcntl": _one_of(1, _FCNTLS),
         "prctl": _one_of(0, _PRCTLS),
         # libzmq's threads set what they have: SCHED_OTHER.
@@ -171,11 +194,11 @@ def _of(row: Row, families: frozenset[str], *, shares: bool) -> dict[str, Rule]:
     if "inet6" in families:
         found["ioctl"] = _one_of(1, (*_IOCTLS, *_INTERFACES))
     if families:
-        found |= {
-            "socket": _sockets(families, datagrams=row.threads),
-            "connect": ANYHOW,
-            "bind": ANYHOW,
-        }
+        found["socket"] = _sockets(families, datagrams=row.threads)
+    if "unix" in families:
+        found["connect"] = ANYHOW
+    if "inet" in families:
+        found["bind"] = ANYHOW
     return found
 
 
@@ -187,14 +210,6 @@ def _to_itself(pid: int) -> dict[str, Rule]:
         # It may ask for its own limits, not change any.
         "prlimit64": Rule(((Argument(0, 0), Argument(2, 0, _WORD)),)),
     }
-
-
-def _shares_later(boot: Boot) -> bool:
-    """Whether it may have to give a socket to a group once it is up: the HTTP endpoint waits for an address."""
-    if boot.actor != "http_endpoint":
-        return False
-    settings = decode_settings(boot, HttpSettings)
-    return bool(settings.socket_group) and settings.listen.startswith("unix:")
 
 
 def _sockets(families: frozenset[str], *, datagrams: bool) -> Rule:
@@ -222,3 +237,15 @@ def _without(index: int, flags: int) -> Rule:
 
 def _one_of(index: int, values: Iterable[int]) -> Rule:
     return Rule(tuple((Argument(index, value),) for value in values))
+
+
+_SETTING: Final = Rule(
+    (
+        *((Argument(1, level),) for level in _OTHER_LEVELS),
+        *(
+            (Argument(1, _SOCKET_LEVEL), Argument(2, option))
+            for option in range(_HIGHEST_OPTION + 1)
+            if option not in _FILTERS
+        ),
+    )
+)
