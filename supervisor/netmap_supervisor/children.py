@@ -36,6 +36,8 @@ __all__ = ["Children"]
 
 INTAKE_HWM = 8
 """Words of one process that wait to be read, of a mebibyte at most each; it keeps the others."""
+MAX_WORD = 64 * 1024
+"""Bytes of a word, which may be logged and shown; only what dev_control answers an operator with may have more."""
 MAX_CONNECTIONS = 32
 MAX_OF_ONE = 2
 """Connections of one process: it has one, and for a moment another one in its place."""
@@ -79,7 +81,7 @@ class Children:
         """Of words, good or not."""
         self._lives: dict[int, int] = {}
         """By pid, our end of the pipe whose end tells a process that we are gone; nobody writes into it."""
-        self._log_pipes = log_pipes
+        self._log, self._log_pipes = log, log_pipes
         self._outputs: dict[int, LogPipe] = {}
         """What is heard of each process on its standard error, by pid; of one that was not reaped, too."""
         loop.watch(self._router, on_words)
@@ -185,14 +187,27 @@ class Children:
         except zmq.Again:
             return None
         self.bytes_heard += sum(map(len, frames))
+        found = self._proved(frames)
+        if found is None:
+            self._foreign += 1
+            return b"", None
+        return found
+
+    def _proved(self, frames: list[bytes]) -> tuple[bytes, internal_pb2.Envelope] | None:
         try:
             address, data = frames
             # The address is what a process calls itself: whose word it would be; that it is, the word has to prove.
-            codec = self._codecs[address.partition(b"-")[0].decode("ascii")]
-            return address, codec.open(data)
+            envelope = self._codecs[address.partition(b"-")[0].decode("ascii")].open(data)
         except (ValueError, KeyError, ForeignEnvelope):
-            self._foreign += 1
-            return b"", None
+            return None
+        if len(data) > MAX_WORD and envelope.WhichOneof("body") != "dev_reply":
+            return None
+        return address, envelope
+
+    def let_go_of_floods(self) -> None:
+        """Somebody says more than we have memory for."""
+        cut = self._limit.hang_up_on_floods()
+        self._log.event("warning", "words_without_end", {"connections_cut": cut})
 
     def answer_to(self, actor: str, address: bytes) -> None:
         """From now on this actor's process is spoken to at this address."""

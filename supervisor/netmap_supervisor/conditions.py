@@ -9,7 +9,7 @@ from netmap_actors.errors import escape
 __all__ = ["MAX_CONDITIONS", "Condition", "Conditions"]
 
 MAX_CONDITIONS = 64
-"""More would help nobody; the oldest stay."""
+"""Of one owner: more would help nobody; the oldest stay. Nobody takes the place of what others say."""
 _MAX_CODE = 64
 _MAX_TEXT = 500
 
@@ -36,7 +36,7 @@ class Conditions:
         """Show it; the condition when it is new, None when it was shown already (its text is renewed)."""
         code, text = escape(code, _MAX_CODE), escape(text, _MAX_TEXT)
         before = self._shown.get((owner, code))
-        if before is None and len(self._shown) >= MAX_CONDITIONS:
+        if before is None and len(self.of(owner)) >= MAX_CONDITIONS:
             return None
         condition = Condition(owner, code, text, wall if before is None else before.since)
         self._shown[owner, code] = condition

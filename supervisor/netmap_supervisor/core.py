@@ -30,6 +30,7 @@ from netmap_supervisor.core_messages import (
     Waited,
     Word,
 )
+from netmap_supervisor.figures import bounded
 from netmap_supervisor.hurry import Hurry
 from netmap_supervisor.probe_schedule import ProbeSchedule
 from netmap_supervisor.questions import Questions, Situation
@@ -363,7 +364,7 @@ class SupervisorCore(ChildTree):
                 if name == PUBLISHER:
                     self._applying = envelope.heartbeat.counters["slices"] > self._slices
                     self._slices = envelope.heartbeat.counters["slices"]
-                self.heartbeats[name] = envelope.heartbeat
+                self.heartbeats[name] = bounded(envelope.heartbeat)
                 self.heard_from[name] = envelope.incarnation
                 if name == PUBLISHER:
                     self._published(envelope.heartbeat.publisher, now)

@@ -30,6 +30,8 @@ QUEUE = 4096
 """Lines that wait to be written."""
 _MAX_TEXT = 1000
 """Characters of one value in a line for people: the end of a sentence says what to do."""
+MAX_FIELD = 4096
+"""Characters of one value in a line of JSON."""
 STAMPS = frozenset({"timestamp", "boottime", "level", "event"})
 """Fields that every line has, and nobody else may set."""
 _SUPPRESSED = "log_lines_suppressed"
@@ -88,7 +90,8 @@ class Log:
                 "level": level,
                 "event": event,
             }
-            line = shown_json.encode({**head, **fields, **head}, enc_hook=str)
+            shown = {name: _cut(value) for name, value in fields.items()}
+            line = shown_json.encode({**head, **shown, **head}, enc_hook=str)
         else:
             line = _text(stamp, level, event, fields).encode()
         try:
@@ -132,6 +135,11 @@ class Log:
             poll.register(self._fd, select.POLLOUT)
             poll.poll()
             return 0
+
+
+def _cut(value: Any) -> Any:
+    """A text as far as anybody reads it: others may have chosen it, and a log is a file."""
+    return f"{value[:MAX_FIELD]}…" if isinstance(value, str) and len(value) > MAX_FIELD else value
 
 
 def _stamp(wall: float) -> str:

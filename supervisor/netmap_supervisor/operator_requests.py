@@ -65,6 +65,8 @@ class OperatorRequests:
         self._token = 0
         self._waiting: dict[int, tuple[Request, Timer]] = {}
         """Requests dev_control has not answered, by token."""
+        self._status_token: int | None = None
+        """What the HTTP endpoint asked for the status with, in this turn."""
 
     def on_request(self, request: Request) -> None:
         """One request. Raises AdminError for what cannot be done."""
@@ -92,14 +94,23 @@ class OperatorRequests:
             case "dev_reply" if envelope.actor == DEV_CONTROL:
                 self._on_dev_reply(envelope.dev_reply)
             case "status_request" if envelope.actor == HTTP_ENDPOINT:
-                told = {"status": self._daemon.report(), "counters": self._daemon.counters()}
-                reply = internal_pb2.StatusReply(
-                    token=envelope.status_request.token, json=msgspec.json.encode(told)
-                )
-                self._daemon.tell(HTTP_ENDPOINT, reply)
+                self._on_status_request(envelope.status_request.token)
             case _:
                 return False
         return True
+
+    def _on_status_request(self, token: int) -> None:
+        """The last one of this turn is answered: one report a turn, however often it asks."""
+        if self._status_token is None:
+            self._loop.call_soon(self._tell_status)
+        self._status_token = token
+
+    def _tell_status(self) -> None:
+        token, self._status_token = self._status_token, None
+        told = {"status": self._daemon.report(), "counters": self._daemon.counters()}
+        self._daemon.tell(
+            HTTP_ENDPOINT, internal_pb2.StatusReply(token=token or 0, json=msgspec.json.encode(told))
+        )
 
     def _on_dev_reply(self, reply: internal_pb2.DevReply) -> None:
         """dev_control answered."""

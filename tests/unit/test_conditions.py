@@ -42,3 +42,12 @@ def test_the_number_of_conditions_is_bounded() -> None:
     for number in range(MAX_CONDITIONS + 10):
         conditions.show("publisher", f"code-{number}", "text", float(number))
     assert len(conditions.all()) == MAX_CONDITIONS
+
+
+def test_nobody_leaves_others_no_room() -> None:
+    """Not even one who has been taken over and says all that comes to mind."""
+    conditions = Conditions()
+    for number in range(10 * MAX_CONDITIONS):
+        conditions.show("http_endpoint", f"code-{number}", "text", float(number))
+    assert conditions.show("control_connection", "control_key_changed", "text", 1e6) is not None
+    assert conditions.all()[-1].code == "control_key_changed"

@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from netmap_supervisor.log import Log
+from netmap_supervisor.log import MAX_FIELD, Log
 from netmap_supervisor.log_limiter import BURST
 from tests.waiting import wait_for
 
@@ -57,6 +57,15 @@ def test_text_is_one_line_for_a_person_with_everything_escaped() -> None:
     log, lines = written("text")
     log.event("warning", "node_removed", {"detail": "\x1b[31mred\nnext", "none": None})
     assert lines() == ["22:13:20 ! node_removed detail=\\x1b[31mred\\nnext"]
+
+
+@pytest.mark.parametrize("form", ["json", "text"])
+def test_a_text_without_end_has_one_in_the_log(form: str) -> None:
+    log, lines = written(form)
+    log.event("info", "session_ended", {"actor": "control_connection", "detail": "x" * 1_000_000, "pid": 7})
+    (line,) = lines()
+    assert 500 < len(line) < 2 * MAX_FIELD
+    assert "pid" in line
 
 
 def test_events_below_the_level_are_left_out_and_the_level_can_change() -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+import subprocess
+import sys
 import tempfile
 import threading
 from pathlib import Path
@@ -22,7 +24,7 @@ from netmap_actors.wire import internal_pb2
 from netmap_actors.wire.codec import Codec
 from netmap_actors.wire.secret import Secret
 from netmap_supervisor.boot_records import endpoints_of
-from netmap_supervisor.children import Children
+from netmap_supervisor.children import MAX_WORD, Children
 from netmap_supervisor.keyring import Keyring
 from netmap_supervisor.log import Log
 from netmap_supervisor.log_pipes import LogPipes
@@ -263,6 +265,66 @@ def test_nobody_has_more_than_two_connections_and_those_who_have_keep_theirs(run
         wait_for(lambda: cut() == len(others) - 1, LIMIT, "all but two connections cut")
     own.send(codec.wrap(internal_pb2.Resync(reason="still heard")))
     run.until("resync", 1, reason="still heard")
+
+
+def test_a_long_word_is_one_only_where_an_operator_asked_for_it(run: Run) -> None:
+    run.expect("dev_control")
+    codec = Codec(RUN, "dev_control", 1, peer="supervisor", secret=run.keyring.with_us("dev_control", 1))
+    own = run.connect(zmq.DEALER, run.endpoints.supervisor, "dev_control-1-00000000")
+    long = "x" * MAX_WORD
+    own.send(codec.wrap(internal_pb2.Degraded(code="a", text=long, active=True)))
+    own.send(codec.wrap(internal_pb2.DevReply(token=1, ok=True, json=long.encode())))
+    assert run.until("dev_reply", 1).token == 1
+    assert [word.WhichOneof("body") for word in run.heard] == ["dev_reply"]
+    assert run.children.foreign_words == 1
+
+
+def test_who_sends_a_message_without_end_is_let_go_of_and_others_are_heard(run: Run) -> None:
+    run.expect("publisher")
+    codec = Codec(RUN, "publisher", 1, peer="supervisor", secret=run.keyring.with_us("publisher", 1))
+    own = run.connect(zmq.DEALER, run.endpoints.supervisor, "publisher-1-00000000")
+    own.send(codec.wrap(internal_pb2.Ready()))
+    run.until("ready", 1)
+    endless = subprocess.Popen(
+        [sys.executable, "-c", ENDLESS, run.endpoints.supervisor.removeprefix("ipc://")],
+        stdout=subprocess.PIPE,
+    )
+    with endless:
+        assert endless.stdout is not None
+        assert endless.stdout.read(1) == b"+", "it is on its way"
+
+        def let_go() -> bool:
+            for call in run.loop.wait(block=False):
+                call()
+            run.take()
+            run.children.let_go_of_floods()
+            return endless.poll() is not None
+
+        wait_for(let_go, LIMIT, "the end of it")
+        assert endless.returncode == 3, "it was hung up on"
+    own.send(codec.wrap(internal_pb2.Resync(reason="still heard")))
+    run.until("resync", 1, reason="still heard")
+
+
+ENDLESS = """
+import socket, sys
+one = socket.socket(socket.AF_UNIX)
+one.connect(sys.argv[1])
+# ZMTP 3.1 with the mechanism NULL, a DEALER, and frames that are followed by another one each.
+one.sendall(b"\\xff" + bytes(8) + b"\\x7f\\3\\0" + b"NULL".ljust(20, b"\\0") + bytes(32))
+one.recv(64, socket.MSG_WAITALL)
+ready = b"\\5READY\\x0bSocket-Type\\0\\0\\0\\6DEALER"
+one.sendall(bytes((4, len(ready))) + ready)
+one.recv(1)
+frame = b"\\3" + (1 << 16).to_bytes(8, "big") + bytes(1 << 16)
+try:
+    for number in range(100_000):
+        one.sendall(frame)
+        if number == 100:
+            print("+", end="", flush=True)
+except OSError:
+    sys.exit(3)
+"""
 
 
 def is_at_its_end(one: socket.socket) -> bool:

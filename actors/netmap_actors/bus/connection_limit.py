@@ -11,7 +11,7 @@ import zmq
 
 from netmap_actors.bus.admission import Admission
 from netmap_actors.bus.monitor import next_event
-from netmap_actors.bus.peers import hang_up, peer_of_descriptor
+from netmap_actors.bus.peers import hang_up, peer_of_descriptor, unread
 
 if TYPE_CHECKING:
     from netmap_actors.bus.loop import Loop
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 __all__ = ["ConnectionLimit"]
 
 _EVENTS_PER_TURN: Final = 500
+_A_LOT: Final = 64 * 1024
+"""Bytes on their way: words have some hundred."""
 
 
 class ConnectionLimit:
@@ -37,6 +39,16 @@ class ConnectionLimit:
         self._loop.unwatch(self._monitor)
         self._socket.disable_monitor()
         self._monitor.close()
+
+    def hang_up_on_floods(self) -> int:
+        """End the connections that have more on its way than is read; all, if there is none. How many it were.
+
+        Whoever is at the other end connects again. What had come of a message goes with its connection.
+        """
+        flooding = [one for one in self._admission if unread(one) > _A_LOT] or list(self._admission)
+        for one in flooding:
+            hang_up(one, self._admission.whose(one))
+        return len(flooding)
 
     def _on_events(self) -> None:
         for _ in range(_EVENTS_PER_TURN):

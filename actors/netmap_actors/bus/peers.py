@@ -7,9 +7,12 @@ descriptor is done to a duplicate, after a look at whose it is. Not here: who ha
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import socket
 import struct
+import sys
+import termios
 from typing import TYPE_CHECKING, Final
 
 from netmap_actors.bus.admission import Peer
@@ -17,7 +20,7 @@ from netmap_actors.bus.admission import Peer
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["hang_up", "peer_at", "peer_of", "peer_of_descriptor"]
+__all__ = ["hang_up", "peer_at", "peer_of", "peer_of_descriptor", "unread"]
 
 _CREDENTIALS: Final = struct.Struct("=iII")
 _MAPPED: Final = bytes(10) + b"\xff\xff"
@@ -64,6 +67,14 @@ def hang_up(descriptor: int, peer: Peer) -> None:
         if one is not None and _peer(one) == peer:
             with contextlib.suppress(OSError):
                 one.shutdown(socket.SHUT_RDWR)
+
+
+def unread(descriptor: int) -> int:
+    """Bytes that wait to be read (FIONREAD, unix(7))."""
+    with _held(descriptor) as one:
+        if one is None:
+            return 0
+        return int.from_bytes(fcntl.ioctl(one, termios.FIONREAD, bytes(4)), sys.byteorder)
 
 
 @contextlib.contextmanager

@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from netmap_supervisor.memory_guard import LIMIT, ROOM, MemoryGuard
+
+GROWING = """
+import time
+from netmap_actors.bus.loop import Loop
+from netmap_supervisor.memory_guard import LIMIT, watch_memory
+loop, kept, told = Loop(), [], []
+watch_memory(loop, lambda: (told.append(len(kept)), kept.clear()))
+until = time.monotonic() + 20
+def more():
+    kept.append(b"x" * (1 << 20))
+    assert len(kept) < 2 * LIMIT >> 20, "nobody has noticed"
+    if time.monotonic() < until and len(told) < 3:
+        loop.call_soon(more)
+loop.call_soon(more)
+loop.run(lambda: len(told) == 3)
+print(*told)
+"""
+
+
+def test_too_much_is_told_once_and_again_when_it_comes_again() -> None:
+    guard = MemoryGuard()
+    assert not guard.too_much(LIMIT)
+    assert guard.too_much(LIMIT + 1)
+    assert not guard.too_much(2 * LIMIT), "it takes a moment to be free again"
+    guard.settled(LIMIT // 2)
+    assert not guard.too_much(LIMIT)
+    assert guard.too_much(LIMIT + 1)
+
+
+@given(st.lists(st.integers(0, 4 * LIMIT)))
+def test_what_stays_with_the_allocator_is_no_flood(figures: list[int]) -> None:
+    guard = MemoryGuard()
+    for resident in figures:
+        if guard.too_much(resident):
+            guard.settled(resident)
+        assert not guard.too_much(resident), "as much as was there a moment ago"
+        assert not guard.too_much(max(LIMIT, resident - ROOM))
+
+
+def test_a_process_that_grows_notices_it_and_one_that_does_nothing_is_not_woken() -> None:
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", GROWING], capture_output=True, check=True, timeout=60, text=True
+    )
+    told = [int(word) << 20 for word in done.stdout.split()]
+    assert len(told) == 3
+    assert all(LIMIT // 2 < size < 2 * LIMIT for size in told)
+    assert signal.getitimer(signal.ITIMER_PROF) == (0.0, 0.0), f"none in {os.getpid()}"
