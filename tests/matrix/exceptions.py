@@ -49,6 +49,8 @@ _MAKES = (
     "make a file in the runtime directory", "make a file in the run's own directory",
     "make a file in the subscribers' directory", "make a file in the state directory", "make a file in the home",
     "take the admin socket away", "take the publisher's socket away", "take the updates' socket away",
+    "remove another's socket from the run's own directory", "remove another's socket from the subscribers' directory",
+    "take the node's keys away", "files without end in a directory of its own",
 )  # fmt: skip
 _SIGNALS = tuple(
     f"a signal to {who}, by {how}"
@@ -114,14 +116,29 @@ EXCEPTIONS = (
     ),
     Exempt((_PUBLISHER,), ("read the CURVE secret",), "it serves remote subscribers with it"),
     Exempt(
-        (_PUBLISHER, "liveness"),
-        ("make a file in the run's own directory",),
-        "they bind their sockets there, and Landlock lets in to a directory, not to names in it",
+        (_CONNECTION,),
+        ("take the node's keys away",),
+        "they are its own, and it replaces them",
     ),
     Exempt(
-        (_PUBLISHER,),
-        ("make a file in the subscribers' directory",),
-        "it binds its sockets there, and Landlock lets in to a directory, not to names in it",
+        (_CONNECTION, _DEV),
+        ("files without end in a directory of its own",),
+        "they write files of their own; how many, only a quota could bound",
+    ),
+    Exempt(
+        (_CONNECTION, _VIEW, _SUPERVISOR),
+        ("threads without end",),
+        "looking up a name takes a thread, and so does the log; `TasksMax=` of the unit bounds them",
+    ),
+    Exempt(
+        (_SUPERVISOR,),
+        ("a program in a socket that others go on with",),
+        "by such a program the kernel wakes it for the routes that matter, and for no others",
+    ),
+    Exempt(
+        (_CONNECTION, _DEV),
+        ("write into the life pipe",),
+        "they write files, and open its end to read anew; the pipe is their own, and nobody else ends of it",
     ),
     Exempt(
         (_CONNECTION, _HTTP, _VIEW),

@@ -37,16 +37,19 @@ _WHAT = {
 }  # fmt: skip
 _HOW = {"over its own socket": "own", "over a new socket": "new", "in its own name": "self"}
 _LOG = ("a log line in another's name", "a log line of the Supervisor's", "a reason of another's end")
+_POSTHUMOUS = ("an order of somebody who has ended meanwhile",)
+"""Whoever gives it ends, and that is not the point."""
 _ENDS = ("abort, and want a core file", "stop itself")
 _LIVENESS = ("tell liveness of progress", "tell liveness that a map came")
-_FATAL = ("tell the Supervisor a hello in its own name",)
+_FATAL = ("tell the Supervisor a hello in its own name", "write into the life pipe")
 _LOCKS = ("release the directory locks", "take the directory locks for itself")
 _HEAVY = (
     "nested JSON in the log", "garbage in the log", "a line without end in the log", "a flood of log lines",
-    "words without end to the Supervisor",
+    "words without end to the Supervisor", "large words without end to the Supervisor",
+    "a message without end to the Supervisor",
 )  # fmt: skip
 _WORDS = ("tell ", "order ", "have the Supervisor's", "show the publisher")
-_SUPERVISORS_OWN = (*_WORDS, "connections without", "words without")
+_SUPERVISORS_OWN = (*_WORDS, "connections without", "words without", *_POSTHUMOUS)
 """Orders that mean nothing where the Supervisor itself is the one that was taken over: it is who decides about them."""
 
 
@@ -119,16 +122,25 @@ class Matrix:
         late = {*_LOCKS, *_LIVENESS, *_ENDS, *_HEAVY, *floods, "order `stop`"}
         early = [name for name in ORDERS if name not in late and not name.startswith("(")]
         words = [name for name in early if name.startswith(_WORDS)]
-        kernel = [name for name in early if name not in words and self._mark("", name) is None]
+        kernel = [
+            name
+            for name in early
+            if name not in words and name not in _FATAL and self._mark("", name) is None
+        ]
         self._kernel((OUTSIDE,), kernel)
         self._kernel((*CHILDREN, "view"), kernel)
         self._kernel(("supervisor",), kernel)
         for role in (*ROLES, OUTSIDE):
             self._batch(
-                role, self._of(role, [name for name in early if name not in kernel and name not in _FATAL])
+                role,
+                self._of(
+                    role,
+                    [name for name in early if name not in kernel and name not in (*_FATAL, *_POSTHUMOUS)],
+                ),
             )
             # Who says so is ended for it, a moment later.
             self._batch(role, self._of(role, _FATAL))
+            self._batch(role, self._of(role, _POSTHUMOUS))
             self._locks(role)
             if role == "view":
                 self.counted = self.scene.counters()
@@ -147,6 +159,19 @@ class Matrix:
         self._abort()
         return self
 
+    def _fatal(self, role: str) -> None:
+        """Who gives one of these is ended for it, a moment later, and nobody else is."""
+        self.scene.come_up()
+        before = {one: member.pid for one, member in self.scene.members.items()}
+        for name in (*_FATAL, *_POSTHUMOUS):
+            self._batch(role, self._of(role, [name]))
+        if role == "view":
+            self.scene.another_view()
+        self.scene.come_up()
+        ended = [one for one, pid in before.items() if one != role and self.scene.members[one].pid != pid]
+        if ended:
+            self.harm.append(f"{role}: {', '.join(ended)} ended, too")
+
     def _of(self, role: str, names: Sequence[str]) -> list[str]:
         if role == "supervisor":
             return [name for name in names if not name.startswith(_SUPERVISORS_OWN)]
@@ -154,7 +179,7 @@ class Matrix:
             return [
                 name
                 for name in names
-                if not name.startswith("order ") and " log" not in name and name not in _LOG
+                if not name.startswith("order ") and " log" not in name and name not in (*_LOG, *_POSTHUMOUS)
             ]
         return list(names)
 
@@ -236,9 +261,9 @@ class Matrix:
         self, role: str, outcome: Outcome, watch: Watch, lines: list[dict[str, Any]], number: float
     ) -> Cell:
         name = outcome.order
-        if outcome.told == "died":
+        if outcome.told == "died" and name not in _POSTHUMOUS:
             return Cell(ALLOWED, f"it ended of it: {outcome.detail}", outcome.main_thread)
-        if outcome.told != ALLOWED:
+        if outcome.told not in {ALLOWED, "died"}:
             return Cell(outcome.told, outcome.detail, outcome.main_thread)
         mark = self._mark(role, name)
         if mark is None:
@@ -264,6 +289,7 @@ class Matrix:
             "a log line of the Supervisor's": f"forged_supervisor_by_{role}",
             "a reason of another's end": f"forged_detail_by_{role}",
             "a bus message on the subscribers' socket": "no such mark",
+            _POSTHUMOUS[0]: f"forged-after-{role}".replace("_", "-"),
         }
         return marks.get(name)
 

@@ -151,7 +151,7 @@ def test_another_program_of_the_same_user_does_not_look_into_the_daemon(as_anoth
 
 
 def test_every_order_was_given_to_every_process_in_its_main_thread(as_started: Matrix) -> None:
-    own = ("tell ", "order ", "have ", "show ", "connections ", "words ", "stop ")
+    own = ("tell ", "order ", "have ", "show ", "connections ", "words ", "stop ", "an order of")
     for name, cells in as_started.cells.items():
         missing = {role for role in ROLES if role not in cells} - (
             {"view"} if name == "stop itself" else set()

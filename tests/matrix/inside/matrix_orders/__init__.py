@@ -113,4 +113,4 @@ def sacrificed(work: Callable[[], str | None]) -> str | None:
     )
 
 
-from matrix_orders import files, floods, kernel, messages, network, processes  # noqa: E402, F401
+from matrix_orders import files, floods, kernel, messages, network, processes, remains  # noqa: E402, F401
