@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from netmap_actors.subscriber import Subscriber
 from tests.matrix.inside_orders import ORDERS, SAID
 from tests.matrix.scene import CHILDREN, OUTSIDE, ROLES, Outcome, Scene
+from tests.matrix.to_be_left import another_view
 from tests.waiting import wait_for
 
 if TYPE_CHECKING:
@@ -165,8 +166,8 @@ class Matrix:
         before = {one: member.pid for one, member in self.scene.members.items()}
         for name in (*_FATAL, *_POSTHUMOUS):
             self._batch(role, self._of(role, [name]))
-        if role == "view":
-            self.scene.another_view()
+        if role == "view" and _state(before[role]) in {"", "Z"}:
+            another_view(self.scene, before[role])
         self.scene.come_up()
         ended = [one for one, pid in before.items() if one != role and self.scene.members[one].pid != pid]
         if ended:

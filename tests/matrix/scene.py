@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from netmap_supervisor.admin import AdminClient, AdminError
 from netmap_supervisor.single_instance import is_locked
+from tests.matrix.to_be_left import spare_socket
 from tests.system.daemon import PROGRAM, Daemon
 from tests.waiting import wait_for
 
@@ -320,7 +321,7 @@ class Scene:
         with self._lock:
             pids = {role: member.pid for role, member in self.members.items() if role != OUTSIDE}
         for place in (run_dir, run / "pub"):
-            self._spare(place / "spare.sock")
+            spare_socket(place / "spare.sock", self.user)
         generations = {row["name"]: row["generation"] for row in status["actors"]}
         embedded = state / "embedded-server"
         keys = next(iter(sorted(embedded.iterdir())))
@@ -374,13 +375,6 @@ class Scene:
             "mark": 0.0,
         }
 
-    def _spare(self, path: Path) -> None:
-        """A socket for which nobody would be sorry."""
-        if not path.exists():
-            with socket.socket(socket.AF_UNIX) as one:
-                one.bind(str(path))
-            os.chown(path, self.user, self.user)
-
     run_id = "00" * 8
 
     def learn(self) -> None:
@@ -395,18 +389,6 @@ class Scene:
     def another_stranger(self, how: str) -> None:
         """In the place of one that was ended."""
         self.strangers[how] = self._cleanup.enter_context(_program([*self._prefix, "sleep", "600"]))
-
-    def another_view(self, limit: float = 30.0) -> None:
-        """A view that ended is started again with the next event, after a pause: here is one."""
-
-        def there() -> bool:
-            if _lives(self.members["view"].pid):
-                return True
-            with AdminClient(self.daemon.runtime_dir, limit=2.0) as client:
-                client.request("reload")
-            return False
-
-        wait_for(there, limit, "another view", every=0.2)
 
     def settle_replaced(self, before: dict[str, int], limit: float = 40.0) -> None:
         """Every one of these processes was replaced, and all is well."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import socket
-import stat
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +12,6 @@ import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
-from netmap_actors.bus.socket_files import remove_abandoned
-from netmap_actors.exit_reason import ExitReason, status_of
 from tests.process.http_process import HttpProcess, free_address, running_http
 from tests.process.publisher_process import LIMIT, running_publisher
 from tests.unit.publishing import full, node
@@ -425,49 +422,6 @@ def test_a_killed_publisher_leaves_the_last_netmap_and_its_end_in_the_open() -> 
         publisher.new_session(full(node(2), node(3)))
         endpoint.fresh()
         assert len(json.loads(endpoint.get("/netmap")[2])["peers"]) == 2
-
-
-def test_a_unix_socket_is_its_owners_alone_and_abandoned_with_the_process(publisher) -> None:
-    path = Path(publisher.runtime_dir) / "http.sock"
-    with running_http(publisher, f"unix:{path}") as endpoint:
-        endpoint.fresh()
-        assert stat.S_IMODE(path.stat().st_mode) == 0o600
-        assert endpoint.get("/netmap")[0] == 200
-        remove_abandoned([path])
-        assert path.exists(), "somebody listens there"
-    # Whoever started it takes it away: it may remove nothing itself.
-    assert not [line for line in endpoint.said if line["level"] == "error"]
-    remove_abandoned([path])
-    assert not path.exists()
-
-
-def test_a_socket_that_another_program_has_is_for_the_next_process_when_it_is_free(publisher) -> None:
-    path = Path(publisher.runtime_dir) / "used.sock"
-    with socket.socket(socket.AF_UNIX) as holder:
-        holder.bind(str(path))
-        holder.listen()
-        with running_http(publisher, f"unix:{path}") as endpoint:
-            wait_for(lambda: endpoint.conditions, LIMIT, "the condition")
-            assert "another program listens there" in endpoint.conditions[0][1]
-            holder.close()
-            assert endpoint.process.wait(LIMIT) == status_of(ExitReason.ERROR)
-    with running_http(publisher, f"unix:{path}") as endpoint:
-        endpoint.fresh()
-
-
-def test_a_socket_left_by_a_killed_process_is_taken_over_and_nothing_else(publisher) -> None:
-    path = Path(publisher.runtime_dir) / "left.sock"
-    with socket.socket(socket.AF_UNIX) as left:
-        left.bind(str(path))
-    with running_http(publisher, f"unix:{path}") as endpoint:
-        endpoint.fresh()
-    other = Path(publisher.runtime_dir) / "file"
-    other.write_text("mine")
-    with running_http(publisher, f"unix:{other}") as endpoint:
-        wait_for(lambda: endpoint.conditions, LIMIT, "the condition")
-        assert endpoint.conditions[0][0] == "http_endpoint"
-        assert "cannot listen" in endpoint.conditions[0][1]
-    assert other.read_text() == "mine"
 
 
 def test_a_port_that_is_taken_is_told_and_taken_when_it_is_free(publisher) -> None:
