@@ -166,7 +166,9 @@ class Matrix:
         before = {one: member.pid for one, member in self.scene.members.items()}
         for name in (*_FATAL, *_POSTHUMOUS):
             self._batch(role, self._of(role, [name]))
-        if role == "view" and _state(before[role]) in {"", "Z"}:
+        if role == "view":
+            # It hangs up a moment before it has ended.
+            wait_for(lambda: _state(before[role]) in {"", "Z"}, 5.0, "the end of the view")
             another_view(self.scene, before[role])
         self.scene.come_up()
         ended = [one for one, pid in before.items() if one != role and self.scene.members[one].pid != pid]
