@@ -92,6 +92,7 @@ _BOUNDING: Final = (23, 24)
 """PR_CAPBSET_READ, PR_CAPBSET_DROP."""
 _FATAL: Final = (4, 6, 7, 8, 11)
 """SIGILL, SIGABRT, SIGBUS, SIGFPE, SIGSEGV: what a process ends itself with, by tgkill (abort(3), raise(3))."""
+_ITIMER_PROF: Final = 2
 _CLONE_THREAD: Final = 0x1_0000
 _NAMESPACES: Final = 0x7E02_0000
 """CLONE_NEW*: namespaces of its own."""
@@ -165,6 +166,8 @@ def of_supervisor(*, shares: bool) -> dict[str, Rule]:
         # Its locks it keeps from being swept away, by their descriptors.
         "utimensat": Rule(((Argument(1, 0, _WORD),),)),
         "clone": _without(0, _NAMESPACES),
+        # It looks at its memory while it works.
+        "setitimer": _one_of(0, (_ITIMER_PROF,)),
     }
 
 
