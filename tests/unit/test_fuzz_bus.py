@@ -307,7 +307,7 @@ def test_an_operators_request(command: str, arguments: bytes, spoilt: int) -> No
     requests = OperatorRequests(_Daemon(shell), loop, dict)
     sent: list[bytes] = []
     server = AdminServer.__new__(AdminServer)
-    server._handle, server.refused = requests.on_request, 0
+    server._handle, server._refused = requests.on_request, 0
     connection: Any = SimpleNamespace(reply=sent.append)
     data = internal_pb2.AdminRequest(command=command, arguments=arguments).SerializeToString()
     data = data[:-spoilt] if spoilt and spoilt < len(data) else data

@@ -19,6 +19,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from netmap_actors.boot import Boot
+from netmap_actors.bus.admission import Admission, Peer
 from netmap_actors.bus.loop import Loop
 from netmap_actors.control.auth_key import read_auth_key
 from netmap_actors.control.node_file import NodeFile
@@ -33,7 +34,7 @@ from netmap_actors.devcontrol.store import State, Store
 from netmap_actors.devcontrol.tailnet import Tailnet
 from netmap_actors.errors import ConfigurationError, NetmapError
 from netmap_actors.http_endpoint.actor import HttpEndpoint
-from netmap_actors.http_endpoint.connection import Connection
+from netmap_actors.http_endpoint.connection import Connection, Turns
 from netmap_actors.process import bootstrap
 from netmap_actors.protocol.http2 import Http2Client
 from netmap_actors.protocol.keys import MachinePrivate, NodePrivate
@@ -81,10 +82,18 @@ class _Endpoint:
         self.endpoint: Any = HttpEndpoint.__new__(HttpEndpoint)
         self.endpoint.__dict__.update(
             _subscriber=view, _host="127.0.0.1", _requests=0, _refused=0, _followers={}, _scrapes={}, _token=0,
-            _status_timer=None, loop=self.loop, tell_supervisor=lambda _: self.loop.call_soon(self.answer),
+            _status_timer=None, _places=Admission(10), loop=self.loop,
+            tell_supervisor=lambda _: self.loop.call_soon(self.answer),
         )  # fmt: skip
+        self.endpoint._door = SimpleNamespace(whose=lambda _: Peer(1, 1))
         self.connection = Connection(
-            self.loop, mine, self.endpoint._on_request, self.ended.append, self.errors.append
+            self.loop,
+            Turns(self.loop),
+            mine,
+            self.endpoint._on_request,
+            self.ended.append,
+            self.errors.append,
+            lambda _: None,
         )
 
     def answer(self) -> None:
