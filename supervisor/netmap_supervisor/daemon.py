@@ -58,8 +58,8 @@ def run(
     `reload`; it raises NetmapError when they are not usable.
     """
     check_machine()
-    # Neither more nor less than we need, whatever whoever started us had: directories that we can enter, and we alone.
-    os.umask(0o077)
+    # Whatever whoever started us had: what we make we can enter.
+    os.umask(os.umask(0) & 0o077)
     # Before anything secret is read.
     confinement.forbid_dump()
     require_native_protobuf()
