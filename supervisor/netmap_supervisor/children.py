@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from netmap_actors.bus.sockets import Sockets
     from netmap_actors.wire import internal_pb2
     from netmap_actors.wire.secret import Secret
-    from netmap_supervisor.log import Log
     from netmap_supervisor.log_pipes import LogPipes
 
 __all__ = ["Children"]
@@ -53,7 +52,6 @@ class Children:
         *,
         run: str,
         endpoint: str,
-        log: Log,
         log_pipes: LogPipes,
         on_words: Callable[[], object],
         on_death: Callable[[str, int, ChildProcess], object],
@@ -71,7 +69,7 @@ class Children:
         self._addresses: dict[str, bytes] = {}
         self.refused_calls = RefusedCalls(
             loop,
-            lambda actor, generation, call: log.event(
+            lambda actor, generation, call: log_pipes.log.event(
                 "warning", "system_call_refused", {"actor": actor, "generation": generation, "call": call}
             ),
         )
@@ -81,7 +79,7 @@ class Children:
         """Of words, good or not."""
         self._lives: dict[int, int] = {}
         """By pid, our end of the pipe whose end tells a process that we are gone; nobody writes into it."""
-        self._log, self._log_pipes = log, log_pipes
+        self._log_pipes = log_pipes
         self._outputs: dict[int, LogPipe] = {}
         """What is heard of each process on its standard error, by pid; of one that was not reaped, too."""
         loop.watch(self._router, on_words)
@@ -207,7 +205,7 @@ class Children:
     def let_go_of_floods(self) -> None:
         """Somebody says more than we have memory for."""
         cut = self._limit.hang_up_on_floods()
-        self._log.event("warning", "words_without_end", {"connections_cut": cut})
+        self._log_pipes.log.event("warning", "words_without_end", {"connections_cut": cut})
 
     def answer_to(self, actor: str, address: bytes) -> None:
         """From now on this actor's process is spoken to at this address."""

@@ -134,7 +134,6 @@ class Supervisor(pykka.ThreadingActor):
             self._sockets,
             run=self._run,
             endpoint=self._endpoints.supervisor,
-            log=self._log,
             log_pipes=self._log_pipes,
             on_words=self._on_words,
             on_death=self._on_death,

@@ -44,14 +44,12 @@ class Run:
         self.endpoints = endpoints_of(directory, directory)
         self.keyring = Keyring()
         self.loop, self.sockets = Loop(), Sockets()
-        log = Log(self.loop.clock, form="json", level="error")
         self.children = Children(
             self.loop,
             self.sockets,
             run=RUN,
             endpoint=self.endpoints.supervisor,
-            log=log,
-            log_pipes=LogPipes(self.loop, log),
+            log_pipes=LogPipes(self.loop, Log(self.loop.clock, form="json", level="error")),
             on_words=lambda: None,
             on_death=lambda *_: None,
         )
