@@ -181,9 +181,12 @@ class HttpEndpoint(ActorBase):
         self._listener = None
 
     def _welcome(self, sock: socket.socket, _: Peer) -> Connection:
-        return Connection(
+        connection = Connection(
             self.loop, self._turns, sock, self._on_request, self._on_end, self._on_error, self._on_progress
         )
+        # Most have asked by now: ahead of others who come or ask for more, or it could be taken for one who waits.
+        self.loop.call_soon(connection.go_on)
+        return connection
 
     def _on_progress(self, connection: Connection) -> None:
         if self._door is not None:

@@ -19,7 +19,7 @@ __all__ = ["Connection", "Turns"]
 READ_SIZE = 64 * 1024
 ENOUGH = 256 * 1024
 """Bytes waiting for the client at which no further part of a long answer is made."""
-REQUESTS_PER_TURN = 20
+REQUESTS_PER_TURN = 3
 """Of those a client has sent ahead."""
 MAX_WAITING = 8 * 1024 * 1024
 """Bytes of events waiting for a client that does not read; it is cut off, and comes back to a new snapshot."""
