@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from netmap_actors.bus.loop import Loop
 
-__all__ = ["LIMIT", "MemoryGuard", "watch_memory"]
+__all__ = ["LIMIT", "MemoryGuard", "unwatch_memory", "watch_memory"]
 
 LIMIT: Final = 256 << 20
 """Bytes in memory: the Supervisor has forty million, and words on their way."""
@@ -51,7 +51,10 @@ class MemoryGuard:
 
 
 def watch_memory(loop: Loop, let_go: Callable[[], object]) -> None:
-    """Call `let_go()` in the loop's turn when there is too much; to be called in the main thread."""
+    """Call `let_go()` in the loop's turn when there is too much; to be called in the main thread.
+
+    `unwatch_memory` has to follow: at its end Python forgets the signal's handler, and the next one would end us.
+    """
     guard = MemoryGuard()
 
     def look() -> None:
@@ -67,6 +70,11 @@ def watch_memory(loop: Loop, let_go: Callable[[], object]) -> None:
 
     signal.signal(signal.SIGPROF, lambda _number, _frame: loop.call_soon(look))
     signal.setitimer(signal.ITIMER_PROF, STEP, STEP)
+
+
+def unwatch_memory() -> None:
+    """Look no more. To be called in the main thread, also where nobody looked."""
+    signal.setitimer(signal.ITIMER_PROF, 0.0)
 
 
 def _resident() -> int:

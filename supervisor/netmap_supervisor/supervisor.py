@@ -48,7 +48,7 @@ from netmap_supervisor.embedded_control import EmbeddedControl
 from netmap_supervisor.keyring import Keyring
 from netmap_supervisor.log import Log as LogWriter
 from netmap_supervisor.log_pipes import LogPipes
-from netmap_supervisor.memory_guard import watch_memory
+from netmap_supervisor.memory_guard import unwatch_memory, watch_memory
 from netmap_supervisor.observer import RunFacts
 from netmap_supervisor.operator_requests import OperatorRequests
 from netmap_supervisor.peer_process import descends_from
@@ -408,6 +408,7 @@ class Supervisor(pykka.ThreadingActor):
 
     def _close(self) -> None:
         faulthandler.dump_traceback_later(END_LIMIT, exit=True, file=2)
+        unwatch_memory()
         if self._timer is not None:
             self._timer.cancel()
         if self._routes is not None:

@@ -24,6 +24,21 @@ loop.call_soon(more)
 loop.run(lambda: len(told) == 3)
 print(*told)
 """
+ENDING = """
+import time
+from netmap_actors.bus.loop import Loop
+from netmap_supervisor.memory_guard import STEP, unwatch_memory, watch_memory
+class Late:
+    def __del__(self):
+        until = time.process_time() + 10 * STEP
+        while time.process_time() < until:
+            pass
+kept = Late()
+watch_memory(Loop(), lambda: None)
+unwatch_memory()
+print(7)
+"""
+"""It still works while Python comes to its end."""
 IDLE = """
 from netmap_actors.bus.loop import Loop
 from netmap_supervisor.memory_guard import STEP, watch_memory
@@ -72,3 +87,7 @@ def test_a_process_that_grows_notices_it_again_and_again() -> None:
 def test_a_process_that_does_nothing_is_not_woken() -> None:
     (woken,) = said_by(IDLE)
     assert woken <= 2
+
+
+def test_a_process_that_no_longer_looks_comes_to_its_end() -> None:
+    assert said_by(ENDING) == [7]
