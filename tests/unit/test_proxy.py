@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import sys
 
 import pytest
 from hypothesis import given
@@ -128,17 +127,6 @@ def test_the_option_beats_the_variables() -> None:
     assert chosen(environment, setting=OFF) is None
     assert chosen(environment, setting="http://mine:3128") == "http://mine:3128"
     assert chosen({}, "http://127.0.0.1:1", setting="http://mine:3128") == "http://mine:3128"
-
-
-@pytest.mark.parametrize("scheme", ["socks5", "socks5h"])
-def test_without_the_extra_a_socks_proxy_is_refused_where_it_is_chosen(
-    scheme: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """There `run` and `config check` ask, so that neither calls usable what the other refuses."""
-    monkeypatch.setitem(sys.modules, "socksio", None)
-    with pytest.raises(ConfigurationError, match=r"the proxy .* of ALL_PROXY: .*pip install '\.\[socks\]'"):
-        chosen({"ALL_PROXY": f"{scheme}://p:1"})
-    assert chosen({"ALL_PROXY": "http://p:1"}) == "http://p:1"
 
 
 def test_user_and_password_are_sent_and_never_shown() -> None:

@@ -9,6 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from netmap_actors.control.control_url import ControlUrl
+from netmap_actors.control.proxy import ENVIRONMENT, choose_proxy
 from netmap_actors.errors import ConfigurationError, RemoteProtocolError
 from netmap_actors.protocol.socks_tunnel import SocksTunnel, require_socks
 
@@ -129,3 +131,17 @@ def test_without_the_extra_it_is_said_what_to_install(monkeypatch: pytest.Monkey
     monkeypatch.setitem(sys.modules, "socksio", None)
     with pytest.raises(ConfigurationError, match=r"pip install '\.\[socks\]'"):
         require_socks()
+
+
+CONTROL = ControlUrl.parse("https://control.example.com")
+
+
+@pytest.mark.parametrize("scheme", ["socks5", "socks5h"])
+def test_without_the_extra_a_socks_proxy_is_refused_where_it_is_chosen(
+    scheme: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There `run` and `config check` ask, so that neither calls usable what the other refuses."""
+    monkeypatch.setitem(sys.modules, "socksio", None)
+    with pytest.raises(ConfigurationError, match=r"the proxy .* of ALL_PROXY: .*pip install '\.\[socks\]'"):
+        choose_proxy(CONTROL, ENVIRONMENT, {"ALL_PROXY": f"{scheme}://p:1"})
+    assert choose_proxy(CONTROL, ENVIRONMENT, {"ALL_PROXY": "http://p:1"}) is not None
