@@ -6,9 +6,10 @@ Decisions take `now` as an argument; only shells hold a Clock.
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import Protocol
 
-__all__ = ["Clock", "SystemClock"]
+__all__ = ["Clock", "SystemClock", "time_namespace"]
 
 
 class Clock(Protocol):
@@ -35,3 +36,11 @@ class SystemClock:
 
     def wall(self) -> float:
         return time.clock_gettime(time.CLOCK_REALTIME)
+
+
+def time_namespace() -> str:
+    """Two processes in the same one have the same CLOCK_BOOTTIME (time_namespaces(7)); "" before Linux 5.6."""
+    try:
+        return str(Path("/proc/self/ns/time").readlink())
+    except OSError:
+        return ""

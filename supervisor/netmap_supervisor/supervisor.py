@@ -21,6 +21,7 @@ import pykka
 
 from netmap_actors.bus.mailbox import Mailbox, Turn
 from netmap_actors.bus.sockets import Sockets
+from netmap_actors.clock import time_namespace
 from netmap_actors.errors import NetmapError
 from netmap_actors.process import landlock
 from netmap_supervisor.admin import AdminError
@@ -153,7 +154,7 @@ class Supervisor(pykka.ThreadingActor):
             specs_for(settings),
             FLAGS,
             random.SystemRandom().random,
-            time_namespace=_time_namespace(),
+            time_namespace=time_namespace(),
             truth_interval=settings.truth_interval,
             probe_interval=settings.probe_interval,
             probe_timeout=settings.probe_timeout,
@@ -493,10 +494,3 @@ class Supervisor(pykka.ThreadingActor):
         self._on_deadline()
         if not self.actor_stopped.is_set():
             self._notifier.send(WATCHDOG="1")
-
-
-def _time_namespace() -> str:
-    try:
-        return str(Path("/proc/self/ns/time").readlink())
-    except OSError:
-        return ""

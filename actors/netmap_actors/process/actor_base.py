@@ -20,7 +20,7 @@ from netmap_actors.bus.loop import Loop
 from netmap_actors.bus.mailbox import Mailbox, Turn
 from netmap_actors.bus.monitor import next_event
 from netmap_actors.bus.sockets import Sockets
-from netmap_actors.clock import SystemClock
+from netmap_actors.clock import SystemClock, time_namespace
 from netmap_actors.exit_reason import ExitReason, from_exception
 from netmap_actors.process.child_log import ChildLog
 from netmap_actors.wire import internal_pb2
@@ -163,8 +163,7 @@ class ActorBase(pykka.ThreadingActor):
 
     def on_start(self) -> None:
         try:
-            time_namespace = _time_namespace()
-            self.tell_supervisor(internal_pb2.Hello(pid=os.getpid(), time_namespace=time_namespace))
+            self.tell_supervisor(internal_pb2.Hello(pid=os.getpid(), time_namespace=time_namespace()))
             self.loop.watch(self._supervisor, self._from_supervisor)
             self.loop.every(self.boot.heartbeat_interval, self._send_heartbeat)
             self.setup()
@@ -283,10 +282,3 @@ def _rss() -> int:
             return int(file.read().split()[1]) * _PAGE
     except OSError:
         return 0  # no descriptor is left: a figure is not worth the actor
-
-
-def _time_namespace() -> str:
-    try:
-        return str(Path("/proc/self/ns/time").readlink())
-    except OSError:
-        return ""  # kernels before 5.6 have no time namespaces
