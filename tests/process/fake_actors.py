@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from google.protobuf.message import Message
 
 HERE = Path(os.environ["PYTHONPATH"])
+LATER = 1 << 40
+"""Number of a word that nobody has said yet: an earlier one is refused whoever says it."""
 
 
 class Fake(ActorBase):
@@ -139,13 +141,14 @@ class Fake(ActorBase):
 def as_another(actor: Fake, name: str, body: Message) -> list[bytes]:
     """What this process can make of a word that another one might say."""
     envelope = internal_pb2.Envelope(
-        version=VERSION, run=bytes.fromhex(actor.boot.run), actor=name, incarnation=1, number=1
+        version=VERSION, run=bytes.fromhex(actor.boot.run), actor=name, incarnation=1, number=LATER
     )
     field = "login_needed" if name == "control_connection" else "verdict"
     getattr(envelope, field).CopyFrom(body)
     word = envelope.SerializeToString()
     own = Secret.from_text(actor.boot.secrets.supervisor)
     claimed = Codec(actor.boot.run, name, 1, peer="supervisor", secret=own)
+    claimed._said = LATER
     return [word, own.proof(word) + (1).to_bytes(8, "big") + word, claimed.wrap(body)]
 
 

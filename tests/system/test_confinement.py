@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from netmap_actors.process import landlock
+from netmap_actors.process.permissions import ROWS
 from netmap_supervisor.daemon import OWN_MEMORY
 from tests.availability import unavailable
 from tests.system.test_privileges import limits, pids
@@ -27,8 +28,10 @@ def told(pid: int) -> dict[str, str]:
 
 
 def test_the_supervisor_gives_up_what_its_children_give_up(daemon: Callable[..., Daemon]) -> None:
-    running = daemon()
+    running = daemon(prefix=("prlimit", "--nofile=300:5000"))
     running.wait_fresh()
+    # As many files as it needs, and its children may have more.
+    assert limits(running.pid)["Max open files"] == (str(ROWS["supervisor"].max_files), "5000")
     assert limits(running.pid)["Max core file size"] == ("0", "0")
     soft, hard = map(int, limits(running.pid)["Max address space"])
     assert soft == OWN_MEMORY < hard, "its children may be given more than it has"
