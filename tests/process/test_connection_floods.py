@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -56,7 +57,7 @@ def test_a_flood_of_connections_from_several_processes_and_users_disturbs_nobody
         ordinary.changes(1)
         with Subscriber(publisher.runtime_dir) as newcomer:
             assert newcomer.wait_for(lambda view: view.state == "fresh", LIMIT), "a new one did not get in"
-        held = len(os.listdir(f"/proc/{ordinary.pid}/fd"))
+        held = len(list(Path(f"/proc/{ordinary.pid}/fd").iterdir()))
         assert held < 2 * MAX_LOCAL + FEW, "who is too many is hung up on, not only counted"
         made = sum(hostile.end()["made"] for hostile in hostiles)
         assert made > 3000, "that was no flood"
