@@ -7,12 +7,10 @@ from __future__ import annotations
 
 import contextlib
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from netmap_actors.publisher.actor import MAX_LOCAL
 from netmap_actors.subscriber import Subscriber
 from tests.process.publisher_process import LIMIT, PublisherProcess, running_publisher
 from tests.process.test_publisher_floods import MIB, HostileClient, Ordinary, memory
@@ -23,8 +21,6 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.slow
 
 NOBODY, DAEMON = 65_534, 1
-FEW = 200
-"""Files a publisher has besides its clients, and clients that are being hung up on."""
 GROWN = 400 * MIB
 """Of what is left of connections, at most; 12 000 that are kept would be 650."""
 
@@ -57,8 +53,6 @@ def test_a_flood_of_connections_from_several_processes_and_users_disturbs_nobody
         ordinary.changes(1)
         with Subscriber(publisher.runtime_dir) as newcomer:
             assert newcomer.wait_for(lambda view: view.state == "fresh", LIMIT), "a new one did not get in"
-        held = len(list(Path(f"/proc/{ordinary.pid}/fd").iterdir()))
-        assert held < 2 * MAX_LOCAL + FEW, "who is too many is hung up on, not only counted"
         made = sum(hostile.end()["made"] for hostile in hostiles)
         assert made > 3000, "that was no flood"
         assert publisher.process.poll() is None
