@@ -195,7 +195,8 @@ class Children:
         try:
             address, data = frames
             # The address is what a process calls itself: whose word it would be; that it is, the word has to prove.
-            envelope = self._codecs[address.partition(b"-")[0].decode("ascii")].open(data)
+            codec = self._codecs[address.partition(b"-")[0].decode("ascii")]
+            envelope = codec.open(data)
         except (ValueError, KeyError, ForeignEnvelope):
             return None
         if len(data) > MAX_WORD and envelope.WhichOneof("body") != "dev_reply":

@@ -20,7 +20,7 @@ PROVED = {
     f"{SUPERVISOR}/children.py:Children.next_word": "codec.open",
 }
 """Receives words between processes -> what opens each before anybody looks into it."""
-LATER = {"Publisher._on_map_responses": "Publisher._take"}
+LATER = {"Publisher._on_map_responses": "Publisher._take", "Children.next_word": "Children._proved"}
 """Receives, and leaves the opening to this one, which nobody calls with anything else."""
 OF_ANYBODY = {
     f"{ACTORS}/bus/monitor.py:next_event": "the process's own libzmq",

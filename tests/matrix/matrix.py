@@ -406,13 +406,8 @@ class Matrix:
             ended = [one for one, pid in before.items() if not Path(f"/proc/{pid}").exists()]
             wrong = f"{', '.join(ended)} ended" if ended else ""
         outcome = outcomes[-1]
-        verdict = (
-            ALLOWED
-            if wrong or outcome.told == "died"
-            else REFUSED
-            if outcome.told == ALLOWED
-            else outcome.told
-        )
+        done = bool(wrong) or outcome.told == "died"
+        verdict = ALLOWED if done else REFUSED if outcome.told == ALLOWED else outcome.told
         self.cells[name][role] = Cell(verdict, wrong or outcome.detail, outcome.main_thread)
 
     def _newcomer(self) -> str:

@@ -95,7 +95,7 @@ def test_without_a_descriptor_the_longest_awaited_goes_and_else_the_newcomer(
     free = {*range(highest + 1)} - {int(path.name) for path in Path("/proc/self/fd").iterdir()}
     held = [os.dup(0) for _ in free]
     try:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (max(highest, *held) + 1, hard))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max([highest, *held]) + 1, hard))
         for one in late:
             one.connect(str(house.path))
         house.turn()

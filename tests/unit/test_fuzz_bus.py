@@ -17,6 +17,7 @@ import zmq
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from netmap_actors.bus.admission import Peer
 from netmap_actors.bus.monitor import next_event
 from netmap_actors.bus.zap import DOMAIN, ZapHandler
 from netmap_actors.curve_keys import AllowList
@@ -307,7 +308,9 @@ def test_an_operators_request(command: str, arguments: bytes, spoilt: int) -> No
     requests = OperatorRequests(_Daemon(shell), loop, dict)
     sent: list[bytes] = []
     server = AdminServer.__new__(AdminServer)
-    server._handle, server._refused = requests.on_request, 0
+    server._handle, server._refused, server._viewer = requests.on_request, 0, lambda: 0
+    whose: Any = SimpleNamespace(whose=lambda _: Peer(0, 1))
+    server.door = whose
     connection: Any = SimpleNamespace(reply=sent.append)
     data = internal_pb2.AdminRequest(command=command, arguments=arguments).SerializeToString()
     data = data[:-spoilt] if spoilt and spoilt < len(data) else data

@@ -11,17 +11,18 @@ from netmap_supervisor.memory_guard import LIMIT, ROOM, MemoryGuard
 GROWING = """
 import time
 from netmap_actors.bus.loop import Loop
-from netmap_supervisor.memory_guard import LIMIT, watch_memory
+from netmap_supervisor.memory_guard import LIMIT, unwatch_memory, watch_memory
 loop, kept, told = Loop(), [], []
 watch_memory(loop, lambda: (told.append(len(kept)), kept.clear()))
 until = time.monotonic() + 20
 def more():
-    kept.append(b"x" * (1 << 20))
-    assert len(kept) < 2 * LIMIT >> 20, "nobody has noticed"
+    kept.append(b"x" * (1 << 14))
+    assert len(kept) < 2 * LIMIT >> 14, "nobody has noticed"
     if time.monotonic() < until and len(told) < 3:
         loop.call_soon(more)
 loop.call_soon(more)
 loop.run(lambda: len(told) == 3)
+unwatch_memory()
 print(*told)
 """
 ENDING = """
@@ -41,12 +42,13 @@ print(7)
 """It still works while Python comes to its end."""
 IDLE = """
 from netmap_actors.bus.loop import Loop
-from netmap_supervisor.memory_guard import STEP, watch_memory
+from netmap_supervisor.memory_guard import STEP, unwatch_memory, watch_memory
 loop = Loop()
 watch_memory(loop, lambda: None)
 over = loop.now() + 20 * STEP
 loop.at(over, lambda: None)
 loop.run(lambda: loop.now() >= over)
+unwatch_memory()
 print(loop.waits)
 """
 
@@ -79,7 +81,7 @@ def said_by(program: str) -> list[int]:
 
 
 def test_a_process_that_grows_notices_it_again_and_again() -> None:
-    told = [size << 20 for size in said_by(GROWING)]
+    told = [size << 14 for size in said_by(GROWING)]
     assert len(told) == 3
     assert all(LIMIT // 2 < size < 2 * LIMIT for size in told)
 

@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -71,15 +72,20 @@ def test_what_a_unit_has_of_its_own_is_not_where_the_daemon_is(
     assert default_runtime_dir({"NETMAP_SUPERVISOR_RUNTIME_DIR": ""} | mine | SERVICE) == expected
 
 
-def test_a_subscriber_looks_where_the_commands_look(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_subscriber_looks_where_the_commands_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    with tempfile.TemporaryDirectory(prefix="nm-") as short:
+        _subscriber_looks_below(Path(short), monkeypatch)
+
+
+def _subscriber_looks_below(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in SERVICE.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("NETMAP_SUPERVISOR_RUNTIME_DIR", "")
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(place))
     monkeypatch.setattr(os, "geteuid", lambda: UID)
     with Subscriber() as subscriber:
         updates, _ = subscriber._endpoint
-    assert updates == f"ipc://{updates_path(tmp_path / 'netmap-supervisor')}"
+    assert updates == f"ipc://{updates_path(place / 'netmap-supervisor')}"
 
 
 def test_run_has_what_its_unit_gives_it() -> None:
