@@ -16,8 +16,8 @@ loop, kept, told = Loop(), [], []
 watch_memory(loop, lambda: (told.append(len(kept)), kept.clear()))
 until = time.monotonic() + 20
 def more():
-    kept.append(b"x" * (1 << 14))
-    assert len(kept) < 2 * LIMIT >> 14, "nobody has noticed"
+    kept.append(b"x" * (1 << 13))
+    assert len(kept) < 3 * LIMIT >> 13, "nobody has noticed"
     if time.monotonic() < until and len(told) < 3:
         loop.call_soon(more)
 loop.call_soon(more)
@@ -81,9 +81,9 @@ def said_by(program: str) -> list[int]:
 
 
 def test_a_process_that_grows_notices_it_again_and_again() -> None:
-    told = [size << 14 for size in said_by(GROWING)]
+    told = [size << 13 for size in said_by(GROWING)]
     assert len(told) == 3
-    assert all(LIMIT // 2 < size < 2 * LIMIT for size in told)
+    assert all(LIMIT // 2 < size < 3 * LIMIT for size in told)
 
 
 def test_a_process_that_does_nothing_is_not_woken() -> None:
