@@ -74,7 +74,7 @@ def test_a_child_that_is_allowed_fewer_files_says_so_and_lives(daemon: Callable[
     running = daemon(prefix=("prlimit", "--nofile=512:512"))
     running.wait_fresh()
     told = {event["actor"]: event["allowed"] for event in running.events("few_files_allowed")}
-    assert told == {"publisher": 512, "dev_control": 512}
+    assert told == {"publisher": 512, "liveness": 512, "dev_control": 512}
 
 
 # Who reads the keys
