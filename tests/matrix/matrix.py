@@ -132,16 +132,9 @@ class Matrix:
         self._kernel((*CHILDREN, "view"), kernel)
         self._kernel(("supervisor",), kernel)
         for role in (*ROLES, OUTSIDE):
-            self._batch(
-                role,
-                self._of(
-                    role,
-                    [name for name in early if name not in kernel and name not in (*_FATAL, *_POSTHUMOUS)],
-                ),
-            )
-            # Who says so is ended for it, a moment later.
-            self._batch(role, self._of(role, _FATAL))
-            self._batch(role, self._of(role, _POSTHUMOUS))
+            others = [name for name in early if name not in (*kernel, *_FATAL, *_POSTHUMOUS)]
+            self._batch(role, self._of(role, others))
+            self._fatal(role)
             self._locks(role)
             if role == "view":
                 self.counted = self.scene.counters()
@@ -171,9 +164,11 @@ class Matrix:
             wait_for(lambda: _state(before[role]) in {"", "Z"}, 5.0, "the end of the view")
             another_view(self.scene, before[role])
         self.scene.come_up()
-        ended = [one for one, pid in before.items() if one != role and self.scene.members[one].pid != pid]
-        if ended:
-            self.harm.append(f"{role}: {', '.join(ended)} ended, too")
+        # A control server that ends takes the connection to it along.
+        ends = {role, "control_connection"} if role == "dev_control" else {role}
+        ended = [one for one, pid in before.items() if self.scene.members[one].pid != pid]
+        if set(ended) - ends:
+            self.harm.append(f"{role}: {', '.join(ended)} ended")
 
     def _of(self, role: str, names: Sequence[str]) -> list[str]:
         if role == "supervisor":

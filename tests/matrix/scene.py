@@ -320,8 +320,9 @@ class Scene:
         state = self.daemon.state_dir
         with self._lock:
             pids = {role: member.pid for role, member in self.members.items() if role != OUTSIDE}
-        for place in (run_dir, run / "pub"):
-            spare_socket(place / "spare.sock", self.user)
+        with self._lock:
+            for place in (run_dir, run / "pub"):
+                spare_socket(place / "spare.sock", self.user)
         generations = {row["name"]: row["generation"] for row in status["actors"]}
         embedded = state / "embedded-server"
         keys = next(iter(sorted(embedded.iterdir())))

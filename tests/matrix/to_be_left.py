@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def spare_socket(path: Path, owner: int) -> None:
-    """A socket for which nobody would be sorry."""
+    """A socket for which nobody would be sorry; to be asked for by one thread at a time."""
     if not path.exists():
         with socket.socket(socket.AF_UNIX) as one:
             one.bind(str(path))

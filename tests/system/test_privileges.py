@@ -63,7 +63,7 @@ def test_no_socket_is_left_by_processes_that_may_remove_none(
     running.wait_fresh()
     public = running.runtime_dir / "pub"
     assert {path.name for path in public.iterdir()} >= {"updates.sock", "requests.sock"}
-    assert http.is_socket()
+    wait_for(http.is_socket, 20.0, "the HTTP endpoint")
     assert running.terminate() == 0
     left = [path for path in (*running.runtime_dir.rglob("*"), http) if path.is_socket()]
     assert left == []
