@@ -17,12 +17,14 @@ if TYPE_CHECKING:
 
     from netmap_actors.bus.loop import Loop
 
-__all__ = ["LIMIT", "MemoryGuard", "unwatch_memory", "watch_memory"]
+__all__ = ["LIMIT", "MOST", "MemoryGuard", "unwatch_memory", "watch_memory"]
 
 LIMIT: Final = 256 << 20
 """Bytes in memory: the Supervisor has forty million, and words on their way."""
 ROOM: Final = 128 << 20
 """Bytes more than what stays, where that much stays."""
+MOST: Final = 1 << 30
+"""Bytes above which it is always too much: half of the address space, of which the rest is for the next flood."""
 STEP: Final = 0.05
 """Seconds of processor time between two looks: a flood fills some 60 MiB."""
 SETTLING: Final = 0.2
@@ -47,7 +49,7 @@ class MemoryGuard:
     def settled(self, resident: int) -> None:
         """What is there a moment after: memory that nobody uses may stay with the allocator, and is no flood."""
         self._settling = False
-        self._limit = max(LIMIT, resident + ROOM)
+        self._limit = min(max(LIMIT, resident + ROOM), MOST)
 
 
 def watch_memory(loop: Loop, let_go: Callable[[], object]) -> None:

@@ -6,7 +6,7 @@ import sys
 from hypothesis import given
 from hypothesis import strategies as st
 
-from netmap_supervisor.memory_guard import LIMIT, ROOM, MemoryGuard
+from netmap_supervisor.memory_guard import LIMIT, MOST, ROOM, MemoryGuard
 
 GROWING = """
 import time
@@ -19,7 +19,7 @@ def more():
     kept.append(b"x" * (1 << 13))
     assert len(kept) < 3 * LIMIT >> 13, "nobody has noticed"
     if time.monotonic() < until and len(told) < 3:
-        loop.call_soon(more)
+        loop.at(loop.now() + 0.001, more)
 loop.call_soon(more)
 loop.run(lambda: len(told) == 3)
 unwatch_memory()
@@ -71,6 +71,14 @@ def test_what_stays_with_the_allocator_is_no_flood(figures: list[int]) -> None:
             guard.settled(resident)
         assert not guard.too_much(resident), "as much as was there a moment ago"
         assert not guard.too_much(max(LIMIT, resident - ROOM))
+
+
+def test_floods_do_not_make_room_for_themselves() -> None:
+    guard = MemoryGuard()
+    for resident in range(LIMIT, 3 * MOST, ROOM // 2):
+        if guard.too_much(resident):
+            guard.settled(resident)
+    assert guard.too_much(MOST + 1)
 
 
 def said_by(program: str) -> list[int]:
