@@ -69,6 +69,11 @@ def test_a_child_that_runs_out_of_memory_is_the_supervisors_to_replace() -> None
     assert re.fullmatch(r"[1-9][0-9]*[MG]", unit["MemoryMax"])
 
 
+def test_threads_have_an_end() -> None:
+    """One of the processes may start them, and no kernel counts them for a process."""
+    assert 64 <= int(service()["TasksMax"]) <= 1024
+
+
 def test_stopping_is_the_supervisors_to_order() -> None:
     assert service()["KillMode"] == "mixed"
 

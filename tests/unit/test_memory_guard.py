@@ -16,8 +16,8 @@ loop, kept, told = Loop(), [], []
 watch_memory(loop, lambda: (told.append(len(kept)), kept.clear()))
 until = time.monotonic() + 20
 def more():
-    kept.append(b"x" * (1 << 13))
-    assert len(kept) < 3 * LIMIT >> 13, "nobody has noticed"
+    kept.append(b"x" * (1 << 20))
+    assert len(kept) < 3 * LIMIT >> 20, "nobody has noticed"
     if time.monotonic() < until and len(told) < 3:
         loop.at(loop.now() + 0.001, more)
 loop.call_soon(more)
@@ -89,7 +89,7 @@ def said_by(program: str) -> list[int]:
 
 
 def test_a_process_that_grows_notices_it_again_and_again() -> None:
-    told = [size << 13 for size in said_by(GROWING)]
+    told = [size << 20 for size in said_by(GROWING)]
     assert len(told) == 3
     assert all(LIMIT // 2 < size < 3 * LIMIT for size in told)
 
