@@ -40,6 +40,7 @@ CHILD_EVENTS: Final = frozenset(
         "teardown_failed",
         "too_many_subscribers",
         "unexpected_message",
+        "words_without_end",
         "verdict",
     }
 )

@@ -203,10 +203,18 @@ class Children:
             return None
         return address, envelope
 
-    def let_go_of_floods(self) -> None:
-        """Somebody says more than we have memory for."""
-        cut = self._limit.hang_up_on_floods()
-        self._log_pipes.log.event("warning", "words_without_end", {"connections_cut": cut})
+    def hang_up_on_floods(self) -> int:
+        """Somebody says more than we have memory for; how many were let go of."""
+        return self._told(self._limit.hang_up_on_floods())
+
+    def hang_up_on_all(self) -> int:
+        """The same, where nobody can say who. Whoever is at the other end connects again."""
+        return self._told(self._limit.hang_up_on_all())
+
+    def _told(self, cut: int) -> int:
+        if cut:
+            self._log_pipes.log.event("warning", "words_without_end", {"connections_cut": cut})
+        return cut
 
     def answer_to(self, actor: str, address: bytes) -> None:
         """From now on this actor's process is spoken to at this address."""

@@ -24,6 +24,7 @@ from netmap_actors.bus.sockets import Sockets
 from netmap_actors.clock import time_namespace
 from netmap_actors.errors import NetmapError
 from netmap_actors.process import landlock
+from netmap_actors.process.memory_guard import unwatch_memory, watch_memory
 from netmap_supervisor.admin import AdminError
 from netmap_supervisor.admin_server import AdminServer
 from netmap_supervisor.boot_records import BootRecords, endpoints_of, environment_for, state_slug
@@ -49,7 +50,6 @@ from netmap_supervisor.embedded_control import EmbeddedControl
 from netmap_supervisor.keyring import Keyring
 from netmap_supervisor.log import Log as LogWriter
 from netmap_supervisor.log_pipes import LogPipes
-from netmap_supervisor.memory_guard import unwatch_memory, watch_memory
 from netmap_supervisor.observer import RunFacts
 from netmap_supervisor.operator_requests import OperatorRequests
 from netmap_supervisor.peer_process import descends_from
@@ -204,7 +204,7 @@ class Supervisor(pykka.ThreadingActor):
         )
         self._boots = self._make_boots(endpoints)
         watch_signals(self._loop, self.end, self._on_reload_signal, self._children.reap_strangers)
-        watch_memory(self._loop, self._children.let_go_of_floods)
+        watch_memory(self._loop, self._children, grows=False)
         self._look_at_self()
         self._loop.every(STATUS_INTERVAL, self._look_at_self)
         if self._notifier.watchdog_interval is not None:

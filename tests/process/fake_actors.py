@@ -50,8 +50,8 @@ class Fake(ActorBase):
                 print("not a log line \x1b[31m", file=sys.stderr, flush=True)
             case ["write"]:
                 write((HERE / "words").read_bytes())
-            case ["burn", seconds, processor]:
-                burn(float(seconds), int(processor))
+            case ["burn", seconds]:
+                work(float(seconds))
             case ["later", *how]:
                 self.loop.every(0.1, lambda: self.misbehave(how))
             case ["ignore_stop"]:
@@ -152,15 +152,8 @@ def as_another(actor: Fake, name: str, body: Message) -> list[bytes]:
     return [word, own.proof(word) + (1).to_bytes(8, "big") + word, claimed.wrap(body)]
 
 
-def burn(seconds: float, processor: int) -> None:
-    """Work for so much processor time, on this processor only."""
-    processors = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {processor})
-    work(seconds)
-    os.sched_setaffinity(0, processors)
-
-
 def work(seconds: float) -> None:
+    """For so much processor time."""
     until = time.process_time() + seconds
     while time.process_time() < until:
         pass

@@ -232,6 +232,25 @@ def huge_messages(harm: Harm) -> Facts:
     return {"made": made, "refused": refused}
 
 
+def messages_without_end(harm: Harm) -> Facts:
+    """Frames that are followed by another one each, at both sockets in turn; connects again whenever it is cut."""
+    cut = begun = 0
+    frames = (b"\x03" + (200).to_bytes(8, "big") + bytes(200)) * 500
+    doors = ((harm.requests, b"DEALER"), (harm.updates, b"SUB"))
+    client = harm.shaken(*doors[0])
+    while harm.goes_on():
+        try:
+            client.sendall(frames)
+        except OSError:
+            cut += 1
+            client.close()
+            client = harm.shaken(*doors[cut % 2])
+        if not begun:
+            begun = 1
+            harm.begun()
+    return {"cut": cut}
+
+
 def idle_thousands(harm: Harm) -> Facts:
     """Holds as many connections as it may have files; some greet, some by half, some not at all."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -296,6 +315,7 @@ HARMS: dict[str, Callable[[Harm], Facts]] = {
         topics_without_end,
         garbage,
         huge_messages,
+        messages_without_end,
         idle_thousands,
         in_and_out,
     )

@@ -247,6 +247,13 @@ def test_f60_garbage_and_half_greetings(publisher) -> None:
     assert facts["half_closed"] == HALF_GREETINGS, "who does not complete its greeting is let go of"
 
 
+def test_f60_messages_without_end(publisher) -> None:
+    """No mark of ZeroMQ's counts a message before its last frame: in these seconds two gibibytes would be kept."""
+    facts = withstand(publisher, "messages_without_end", mebibytes=1024)
+    assert facts["cut"] > 3, "whoever sends it is cut"
+    assert any(event["event"] == "words_without_end" for event in publisher.log())
+
+
 def test_f60_a_gibibyte_is_announced(publisher) -> None:
     facts = withstand(publisher, "huge_messages", mebibytes=16)
     assert facts["made"] == facts["refused"] > 0

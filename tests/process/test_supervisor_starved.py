@@ -86,10 +86,12 @@ def killed(starving: Daemon) -> dict[str, str]:
 @pytest.mark.slow
 @pytest.mark.timeout(240)
 def test_an_actor_that_is_starved_while_it_starts_is_not_killed(daemon, hogs) -> None:  # noqa: F811
-    daemon.behave("dev_control", f"burn {WORK} {hogs.processor}")
+    daemon.behave("dev_control", f"burn {WORK}")
     daemon.start()
     wait_for(lambda: daemon.events("actor_started"), SLOW, "the first actor is started")
     pid = daemon.events("actor_started", actor="dev_control")[0]["pid"]
+    # From outside: no process of the run may choose its processor.
+    os.sched_setaffinity(pid, {hogs.processor})
     wait_until(time.monotonic() + START_LIMIT + MARGIN, "an idle machine's time to start is over")
     assert daemon.events("actor_ready") == [], "it was starved all the time"
     assert killed(daemon) == {}

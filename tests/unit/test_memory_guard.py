@@ -6,14 +6,19 @@ import sys
 from hypothesis import given
 from hypothesis import strategies as st
 
-from netmap_supervisor.memory_guard import LIMIT, MOST, ROOM, MemoryGuard
+from netmap_actors.process.memory_guard import LIMIT, ROOM, MemoryGuard
+
+MOST = 1 << 30
 
 GROWING = """
 import time
 from netmap_actors.bus.loop import Loop
-from netmap_supervisor.memory_guard import LIMIT, unwatch_memory, watch_memory
+from netmap_actors.process.memory_guard import LIMIT, unwatch_memory, watch_memory
 loop, kept, told = Loop(), [], []
-watch_memory(loop, lambda: (told.append(len(kept)), kept.clear()))
+class Doors:
+    def hang_up_on_floods(self): return 0
+    def hang_up_on_all(self): told.append(len(kept)); kept.clear(); return 1
+watch_memory(loop, Doors(), grows=False)
 until = time.monotonic() + 20
 def more():
     kept.append(b"x" * (1 << 20))
@@ -28,23 +33,23 @@ print(*told)
 ENDING = """
 import time
 from netmap_actors.bus.loop import Loop
-from netmap_supervisor.memory_guard import STEP, unwatch_memory, watch_memory
+from netmap_actors.process.memory_guard import STEP, unwatch_memory, watch_memory
 class Late:
     def __del__(self):
         until = time.process_time() + 10 * STEP
         while time.process_time() < until:
             pass
 kept = Late()
-watch_memory(Loop(), lambda: None)
+watch_memory(Loop(), None, grows=False)
 unwatch_memory()
 print(7)
 """
 """It still works while Python comes to its end."""
 IDLE = """
 from netmap_actors.bus.loop import Loop
-from netmap_supervisor.memory_guard import STEP, unwatch_memory, watch_memory
+from netmap_actors.process.memory_guard import STEP, unwatch_memory, watch_memory
 loop = Loop()
-watch_memory(loop, lambda: None)
+watch_memory(loop, None, grows=False)
 over = loop.now() + 20 * STEP
 loop.at(over, lambda: None)
 loop.run(lambda: loop.now() >= over)
@@ -54,7 +59,7 @@ print(loop.waits)
 
 
 def test_too_much_is_told_once_and_again_when_it_comes_again() -> None:
-    guard = MemoryGuard()
+    guard = MemoryGuard(MOST)
     assert not guard.too_much(LIMIT)
     assert guard.too_much(LIMIT + 1)
     assert not guard.too_much(2 * LIMIT), "it takes a moment to be free again"
@@ -65,7 +70,7 @@ def test_too_much_is_told_once_and_again_when_it_comes_again() -> None:
 
 @given(st.lists(st.integers(0, 4 * LIMIT)))
 def test_what_stays_with_the_allocator_is_no_flood(figures: list[int]) -> None:
-    guard = MemoryGuard()
+    guard = MemoryGuard(MOST)
     for resident in figures:
         if guard.too_much(resident):
             guard.settled(resident)
@@ -74,7 +79,7 @@ def test_what_stays_with_the_allocator_is_no_flood(figures: list[int]) -> None:
 
 
 def test_floods_do_not_make_room_for_themselves() -> None:
-    guard = MemoryGuard()
+    guard = MemoryGuard(MOST)
     for resident in range(LIMIT, 3 * MOST, ROOM // 2):
         if guard.too_much(resident):
             guard.settled(resident)

@@ -295,7 +295,7 @@ def test_who_sends_a_message_without_end_is_let_go_of_and_others_are_heard(run: 
             for call in run.loop.wait(block=False):
                 call()
             run.take()
-            run.children.let_go_of_floods()
+            run.children.hang_up_on_floods() or run.children.hang_up_on_all()
             return endless.poll() is not None
 
         wait_for(let_go, LIMIT, "the end of it")

@@ -11,7 +11,7 @@ import zmq
 
 from netmap_actors.bus.admission import Admission
 from netmap_actors.bus.monitor import next_event
-from netmap_actors.bus.peers import hang_up, peer_of_descriptor, unread
+from netmap_actors.bus.peers import hang_up, hang_up_on_all, hang_up_on_floods, peer_of_descriptor
 
 if TYPE_CHECKING:
     from netmap_actors.bus.loop import Loop
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 __all__ = ["ConnectionLimit"]
 
 _EVENTS_PER_TURN: Final = 500
-_A_LOT: Final = 64 * 1024
-"""Bytes on their way: words have some hundred."""
 
 
 class ConnectionLimit:
@@ -41,14 +39,12 @@ class ConnectionLimit:
         self._monitor.close()
 
     def hang_up_on_floods(self) -> int:
-        """End the connections that have more on its way than is read; all, if there is none. How many it were.
+        """See there."""
+        return hang_up_on_floods(self._admission)
 
-        Whoever is at the other end connects again. What had come of a message goes with its connection.
-        """
-        flooding = [one for one in self._admission if unread(one) > _A_LOT] or list(self._admission)
-        for one in flooding:
-            hang_up(one, self._admission.whose(one))
-        return len(flooding)
+    def hang_up_on_all(self) -> int:
+        """See there."""
+        return hang_up_on_all(self._admission)
 
     def _on_events(self) -> None:
         for _ in range(_EVENTS_PER_TURN):

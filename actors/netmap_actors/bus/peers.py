@@ -16,17 +16,32 @@ import termios
 from typing import TYPE_CHECKING, Final
 
 from netmap_actors.bus.admission import Peer
+from netmap_actors.clock import SystemClock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["hang_up", "peer_at", "peer_of", "peer_of_descriptor", "unread"]
+    from netmap_actors.bus.admission import Admission
+
+__all__ = [
+    "hang_up",
+    "hang_up_on_all",
+    "hang_up_on_floods",
+    "peer_at",
+    "peer_of",
+    "peer_of_descriptor",
+    "unread",
+]
 
 _CREDENTIALS: Final = struct.Struct("=iII")
 _MAPPED: Final = bytes(10) + b"\xff\xff"
 """Before an IPv4 address in an IPv6 one (RFC 4291, 2.5.5.2)."""
 _NETWORK: Final = 8
 """Bytes of an IPv6 address by which a network is known: in it a machine has as many as it likes (RFC 4291, 2.5.4)."""
+_A_LOT: Final = 4096
+"""Bytes on their way: words and requests have some hundred."""
+_LOOKING: Final = 0.01
+"""Seconds in which somebody who floods has so many on the way once."""
 THIS_MACHINE: Final = "this machine"
 """All of loopback: whoever is here can come from any of its addresses."""
 
@@ -69,12 +84,34 @@ def hang_up(descriptor: int, peer: Peer) -> None:
                 one.shutdown(socket.SHUT_RDWR)
 
 
+def hang_up_on_floods(admission: Admission[int]) -> int:
+    """End the connections that have more on its way than is read; how many it were.
+
+    Whoever is at the other end connects again. What had come of a message goes with its connection. libzmq's thread may
+    read as fast as somebody sends: they are looked at again and again for a moment.
+    """
+    clock, flooding = SystemClock(), set[int]()
+    until = clock.monotonic() + _LOOKING
+    while not flooding and clock.monotonic() < until:
+        flooding = {one for one in admission if unread(one) > _A_LOT}
+    for one in flooding:
+        hang_up(one, admission.whose(one))
+    return len(flooding)
+
+
+def hang_up_on_all(admission: Admission[int]) -> int:
+    """The same for every connection."""
+    for one in admission:
+        hang_up(one, admission.whose(one))
+    return len(admission)
+
+
 def unread(descriptor: int) -> int:
-    """Bytes that wait to be read (FIONREAD, unix(7))."""
-    with _held(descriptor) as one:
-        if one is None:
-            return 0
-        return int.from_bytes(fcntl.ioctl(one, termios.FIONREAD, bytes(4)), sys.byteorder)
+    """Bytes that wait to be read (FIONREAD, unix(7)); it is only looked at, whosever it is by now."""
+    try:
+        return int.from_bytes(fcntl.ioctl(descriptor, termios.FIONREAD, bytes(4)), sys.byteorder)
+    except OSError:
+        return 0
 
 
 @contextlib.contextmanager

@@ -82,6 +82,8 @@ class Row:
     """Socket families it makes sockets of once it is up: `unix`, `inet`, `inet6`, `netlink`."""
     threads: bool = False
     """It starts threads once it is up (ZeroMQ's are there before)."""
+    guards_memory: bool = False
+    """It looks at its memory while it works (`memory_guard`)."""
     max_files: int = _FILES
     """Open files and sockets."""
     max_file_size: int | None = 0
@@ -241,6 +243,7 @@ ROWS: Final[dict[str, Row]] = {
             "group is to be let in",
             network="listens on the two ports of `subscribers.listen`",
             families=_where_it_listens,
+            guards_memory=True,
             max_files=65_536,
         ),
         Row(
@@ -269,6 +272,7 @@ ROWS: Final[dict[str, Row]] = {
             network="listens where its children do",
             families=_everything,
             threads=True,
+            guards_memory=True,
             max_files=_LISTENER_FILES,
             max_file_size=None,
             executes=True,

@@ -166,8 +166,6 @@ def of_supervisor(*, shares: bool) -> dict[str, Rule]:
         # Its locks it keeps from being swept away, by their descriptors.
         "utimensat": Rule(((Argument(1, 0, _WORD),),)),
         "clone": _without(0, _NAMESPACES),
-        # It looks at its memory while it works.
-        "setitimer": _one_of(0, (_ITIMER_PROF,)),
     }
 
 
@@ -194,6 +192,8 @@ def _of(row: Row, families: frozenset[str]) -> dict[str, Rule]:
         if row.threads
         else NEVER,
     }
+    if row.guards_memory:
+        found["setitimer"] = _one_of(0, (_ITIMER_PROF,))
     if "inet6" in families:
         found["ioctl"] = _one_of(1, (*_IOCTLS, *_INTERFACES))
     if families:

@@ -22,12 +22,14 @@ from netmap_actors.curve_keys import load_server_pair
 from netmap_actors.errors import BadMapResponse, ConfigurationError
 from netmap_actors.exit_reason import ExitReason
 from netmap_actors.process.actor_base import ActorBase
+from netmap_actors.process.memory_guard import unwatch_memory
 from netmap_actors.process.shared_sockets import prepare, share
 from netmap_actors.publication.core import Publication
 from netmap_actors.publication.freshness import name_of
 from netmap_actors.publication.intake import Plea
 from netmap_actors.publication.sequences import MAX_EPOCH
 from netmap_actors.publication.tailnet_netmap import TailnetNetmap
+from netmap_actors.publisher.flood_guard import FloodGuard
 from netmap_actors.publisher.front import Front
 from netmap_actors.publisher.remote import RemoteFront
 from netmap_actors.web_url import UrlPolicy, WebUrl
@@ -172,6 +174,7 @@ class Publisher(ActorBase):
             )
             self._fronts.append(self._remote)
         self.loop.watch(self._intake, self._on_map_responses)
+        FloodGuard(self.loop, self._open_fronts, self.log)
         self.loop.every(settings.heartbeat_interval, self._send_heartbeat_to_bus)
         self.ready({"updates": endpoints.updates, "requests": endpoints.requests})
 
@@ -231,6 +234,7 @@ class Publisher(ActorBase):
         return super().foreign_words() + self._inbox.foreign
 
     def teardown(self) -> None:
+        unwatch_memory()
         if self._local is None:
             return  # setup did not come that far
         self._publication.stop(self.loop.now())

@@ -12,7 +12,7 @@ from google.protobuf.message import DecodeError
 
 from netmap_actors.bus.admission import Admission
 from netmap_actors.bus.monitor import close_monitor, next_event, open_monitor
-from netmap_actors.bus.peers import hang_up, peer_of_descriptor
+from netmap_actors.bus.peers import hang_up, hang_up_on_all, hang_up_on_floods, peer_of_descriptor
 from netmap_actors.publication.answers import Answers
 from netmap_actors.wire import netmap_pb2
 from netmap_actors.wire.topics import SCHEMA
@@ -202,6 +202,14 @@ class Front:
         deadline = self._answers.deadline(now)
         if deadline is not None:
             self._answer_timer = self._loop.at(deadline, self._serve)
+
+    def hang_up_on_floods(self) -> int:
+        """See there."""
+        return sum(map(hang_up_on_floods, (self._connected, self._asking)))
+
+    def hang_up_on_all(self) -> int:
+        """See there."""
+        return sum(map(hang_up_on_all, (self._connected, self._asking)))
 
     def _on_monitors(self) -> None:
         for _, monitor, admission in self._monitors:

@@ -1,0 +1,49 @@
+"""Cuts subscribers that send a message without end, before it has filled the publisher's memory.
+
+Growth has good reasons here, too: then nobody has much on the way, and nobody is cut.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from netmap_actors.process.memory_guard import watch_memory
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from netmap_actors.bus.loop import Loop
+    from netmap_actors.process.child_log import ChildLog
+    from netmap_actors.publisher.front import Front
+
+__all__ = ["FloodGuard"]
+
+SPARED: Final = 60.0
+"""Seconds in which those who cannot be blamed are all cut once at most: a netmap may be as large as that."""
+
+
+class FloodGuard:
+    """Looks for as long as the process works; `unwatch_memory` ends it."""
+
+    def __init__(self, loop: Loop, fronts: Callable[[], Iterable[Front]], log: ChildLog) -> None:
+        """`fronts()`: those that are open."""
+        self._loop = loop
+        self._fronts = fronts
+        self._log = log
+        self._spared_until = 0.0
+        watch_memory(loop, self, grows=True)
+
+    def hang_up_on_floods(self) -> int:
+        return self._told(sum(front.hang_up_on_floods() for front in self._fronts()))
+
+    def hang_up_on_all(self) -> int:
+        """Whoever sends no faster than we read has nothing on the way, and fills the memory all the same."""
+        if self._loop.now() < self._spared_until:
+            return 0
+        self._spared_until = self._loop.now() + SPARED
+        return self._told(sum(front.hang_up_on_all() for front in self._fronts()))
+
+    def _told(self, cut: int) -> int:
+        if cut:
+            self._log.warning("words_without_end", connections_cut=cut)
+        return cut
