@@ -30,7 +30,7 @@ from netmap_supervisor.core_messages import (
     Up,
     Waited,
 )
-from netmap_supervisor.restart_policy import Escalate, History, RestartAfter, decide
+from netmap_supervisor.restart_policy import Escalate, History, Leave, RestartAfter, decide
 from netmap_supervisor.strategy import affected, start_order, stop_order
 
 if TYPE_CHECKING:
@@ -298,6 +298,10 @@ class ChildTree:
                 else:
                     self._healed(name, FLAPPING)
                 return delay
+            case Leave():
+                # It has ended for good, and no longer keeps ending.
+                child.flapping = False
+                self._healed(name, FLAPPING)
             case Escalate():
                 why = self._said[name] or f"cannot go on: {name} ended: {child.last_exit}"
                 self._stop(f"{name} ended: {reason.value}", status_of(reason), now, why)

@@ -194,6 +194,21 @@ def test_temporary_and_transient_children_stay_down_as_specified() -> None:
     assert shell.exit == 0
 
 
+def test_who_kept_ending_and_stays_down_is_not_said_to_be_started_again() -> None:
+    shell = SimulatedShell(
+        specs=[ChildSpec(name="a", restart=Restart.TRANSIENT), ChildSpec(name=CONNECTION)]
+    ).started()
+    for _ in range(50):
+        if "actor_flapping" in shell.degraded():
+            break
+        shell.end("a")
+        shell.advance(60.0, until=lambda: "a" in shell.processes)
+    assert "actor_flapping" in shell.degraded()
+    shell.advance(120.0, until=lambda: "a" in shell.processes)
+    shell.end("a", ExitReason.NORMAL)
+    assert shell.degraded() == []
+
+
 # Hung children
 
 
