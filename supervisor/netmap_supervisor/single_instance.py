@@ -213,12 +213,11 @@ def _make_run_dir(runtime_dir: Path, lock: int) -> Path:
 
 
 def _try_socket(run_dir: Path) -> None:
-    """Not every file system takes sockets, or a mode: those that a virtual machine shares with its host, SMB, vfat."""
+    """Not every file system takes sockets: those that a virtual machine shares with its host, SMB, vfat."""
     path = run_dir / "trial.sock"
     try:
         with socket.socket(socket.AF_UNIX) as trial:
             trial.bind(str(path))
-        path.chmod(0o600)
         path.unlink()
     except OSError as error:
         raise ConfigurationError(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.system.daemon import Daemon
-from tests.system.test_run_view import CONTROL_SEQUENCE, Screen
+from tests.system.test_run_view import CONTROL_SEQUENCE, Screen, place  # noqa: F401  # a fixture
 from tests.waiting import wait_for
 
 if TYPE_CHECKING:
@@ -70,8 +70,8 @@ def test_what_the_view_says_is_logged_as_its_own_and_bounded(with_view: Daemon) 
     assert sum(one["lines"] for one in suppressed) > LINES - 100
 
 
-def test_on_the_screen_its_words_are_not_drawn_over_it(loud: dict[str, str], tmp_path: Path) -> None:
-    with Screen(tmp_path, **loud) as screen:
+def test_on_the_screen_its_words_are_not_drawn_over_it(loud: dict[str, str], place: Path) -> None:  # noqa: F811
+    with Screen(place, **loud) as screen:
         screen.wait_for("FRESH")
         assert screen.end()[0] == 0
         while screen.read():
@@ -81,8 +81,8 @@ def test_on_the_screen_its_words_are_not_drawn_over_it(loud: dict[str, str], tmp
         assert "forged" not in shown
 
 
-def test_that_the_view_has_ended_is_told(tmp_path: Path) -> None:
-    with Screen(tmp_path) as screen:
+def test_that_the_view_has_ended_is_told(place: Path) -> None:  # noqa: F811
+    with Screen(place) as screen:
         screen.wait_for("FRESH")
         [viewer] = screen.viewers()
         os.kill(viewer, signal.SIGKILL)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import resource
 import socket
@@ -92,10 +93,12 @@ def test_without_a_descriptor_the_longest_awaited_goes_and_else_the_newcomer(
     late = [socket.socket(socket.AF_UNIX) for _ in range(2)]
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     highest = max(int(path.name) for path in Path("/proc/self/fd").iterdir())
-    free = {*range(highest + 1)} - {int(path.name) for path in Path("/proc/self/fd").iterdir()}
-    held = [os.dup(0) for _ in free]
+    held: list[int] = []
     try:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (max([highest, *held]) + 1, hard))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (highest + 1, hard))
+        with contextlib.suppress(OSError):
+            while True:
+                held.append(os.dup(0))
         for one in late:
             one.connect(str(house.path))
         house.turn()

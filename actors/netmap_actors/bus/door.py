@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import select
 from collections.abc import Hashable
 from typing import TYPE_CHECKING, Final, Generic, Protocol, TypeVar
 
@@ -103,7 +104,9 @@ class Door(Generic[_G]):
                 return
             except OSError as error:
                 if error.errno in _NO_DESCRIPTOR:
-                    self._find_room()
+                    # The kernel looks for a descriptor first, and for somebody who waits then.
+                    if self._somebody_knocks():
+                        self._find_room()
                     return
                 if error.errno not in _GONE:
                     raise
@@ -120,6 +123,11 @@ class Door(Generic[_G]):
         guest = self._welcome(sock, peer)
         if guest is not None:
             self._send_away(self._admission.arrived(guest, peer, waits=True))
+
+    def _somebody_knocks(self) -> bool:
+        look = select.poll()
+        look.register(self._listener, select.POLLIN)
+        return bool(look.poll(0))
 
     def _find_room(self) -> None:
         """No descriptor is left: who knocks would wait for ever, and wake us all the while."""
