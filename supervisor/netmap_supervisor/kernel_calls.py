@@ -70,6 +70,15 @@ def _check_files() -> None:
         )
 
 
+def _set_timer() -> None:
+    """With a time that is one: whoever stands before the C library, such as faketime(1), reads it."""
+    timer = BoottimeTimer()
+    try:
+        timer.set(1e9)
+    finally:
+        timer.close()
+
+
 def _wait_for_it() -> None:
     pidfd = os.pidfd_open(os.getpid())
     try:
@@ -103,19 +112,21 @@ def _asked(name: str, *arguments: object) -> Callable[[], object]:
 _OLD: Final = _REFUSED | {errno.EINVAL}
 _NO_DESCRIPTOR, _NO_PATH = -1, b""
 _ON_DESCRIPTORS: Final = (
-    "dup2 ioctl epoll_ctl epoll_wait timerfd_settime fchmod fsync ftruncate flock bind listen connect accept4 shutdown "
+    "dup2 ioctl epoll_ctl epoll_wait fchmod fsync ftruncate flock bind listen connect accept4 shutdown "
     "getsockname getpeername getsockopt setsockopt sendto sendmsg recvfrom"
 )
-_ON_PATHS: Final = "unlink chmod mkdir rename"
+_ON_PATHS: Final = "unlink chmod mkdir"
+"""With a mode of no bits: RestrictSUIDSGID= and RestrictRealtime= of systemd look at what a call is to do."""
 _CALLS: Final = (
     _Call("epoll_create1", "2.6.27", lambda: select.epoll().close(), _OLD),
     _Call("eventfd2", "2.6.27", lambda: os.close(os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)), _OLD),
     _Call("timerfd_create", "3.15", lambda: BoottimeTimer().close(), _OLD),
+    _Call("timerfd_settime", "2.6.25", _set_timer),
     _Call("pidfd_open", "5.3", lambda: os.close(os.pidfd_open(os.getpid())), _OLD),
     _Call("pidfd_send_signal", "5.1", _signal_it, _OLD),
     _Call("waitid", "5.4", _wait_for_it, _OLD),
     # libzmq sets what each of its threads has, and aborts where it may not (src/thread.cpp).
-    _Call("sched_setscheduler", "2.6.28", _asked("sched_setscheduler", 0, -1, None)),
+    _Call("sched_setscheduler", "2.6.28", _asked("sched_setscheduler", 0, os.SCHED_OTHER, None)),
     _Call("sched_getscheduler", "2.6.28", _asked("sched_getscheduler", 0)),
     _Call("sched_getparam", "2.6.28", _asked("sched_getparam", 0, None)),
     _Call("prctl", "2.6.28", _asked("prctl", 3, 0, 0, 0, 0)),
@@ -127,7 +138,8 @@ _CALLS: Final = (
     _Call("socketpair", "2.6.28", _asked("socketpair", -1, 0, 0, None)),
     _Call("pwrite64", "2.6.28", _asked("pwrite", _NO_DESCRIPTOR, None, 0, 0)),
     *(_Call(name, "2.6.28", _asked(name, _NO_DESCRIPTOR, 0, 0, 0, 0, 0)) for name in _ON_DESCRIPTORS.split()),
-    *(_Call(name, "2.6.28", _asked(name, _NO_PATH, _NO_PATH)) for name in _ON_PATHS.split()),
+    _Call("rename", "2.6.28", _asked("rename", _NO_PATH, _NO_PATH)),
+    *(_Call(name, "2.6.28", _asked(name, _NO_PATH, 0)) for name in _ON_PATHS.split()),
 )
 """For the one wait of each process, for timers that run on in suspend, to start, signal and bury children, for libzmq,
 and for the files of a run."""

@@ -47,7 +47,6 @@ int clock_gettime(clockid_t clock, struct timespec *time) {
 }
 
 int timerfd_settime(int fd, int flags, const struct itimerspec *wanted, struct itimerspec *old) {
-  if (!wanted) return (int)syscall(SYS_timerfd_settime, fd, flags, wanted, old);
   struct itimerspec moved = *wanted;
   if ((flags & TFD_TIMER_ABSTIME) && (moved.it_value.tv_sec || moved.it_value.tv_nsec)) {
     move(&moved.it_value, -offset_of(CLOCK_BOOTTIME));
