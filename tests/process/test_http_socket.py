@@ -19,13 +19,7 @@ from tests.waiting import wait_for
 @pytest.fixture(scope="module")
 def publisher():
     with running_publisher() as publisher:
-        publisher.new_session(
-            full(
-                node(2, Tags=["tag:web"], LastSeen="2026-01-02T03:04:05Z"),
-                node(3, Online=False),
-                node(4, Online=None),
-            )
-        )
+        publisher.new_session(full(node(2)))
         yield publisher
 
 

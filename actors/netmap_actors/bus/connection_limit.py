@@ -39,11 +39,11 @@ class ConnectionLimit:
         self._monitor.close()
 
     def hang_up_on_floods(self) -> int:
-        """See there."""
+        """See `peers.hang_up_on_floods`."""
         return hang_up_on_floods(self._admission)
 
     def hang_up_on_all(self) -> int:
-        """See there."""
+        """See `peers.hang_up_on_all`."""
         return hang_up_on_all(self._admission)
 
     def _on_events(self) -> None:

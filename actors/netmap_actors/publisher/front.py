@@ -204,11 +204,11 @@ class Front:
             self._answer_timer = self._loop.at(deadline, self._serve)
 
     def hang_up_on_floods(self) -> int:
-        """See there."""
+        """See `peers.hang_up_on_floods`."""
         return sum(map(hang_up_on_floods, (self._connected, self._asking)))
 
     def hang_up_on_all(self) -> int:
-        """See there."""
+        """See `peers.hang_up_on_all`."""
         return sum(map(hang_up_on_all, (self._connected, self._asking)))
 
     def _on_monitors(self) -> None:
