@@ -12,6 +12,7 @@ import time
 import urllib.parse
 from typing import TYPE_CHECKING, Any, Self
 
+from netmap_actors.errors import RemoteProtocolError
 from netmap_actors.protocol.early_payload import EarlyPayloadReader
 from netmap_actors.protocol.http2 import (
     GoAway,
@@ -47,7 +48,12 @@ def fetch_key(url: str) -> MachineKey:
         sock.sendall(client.data_to_send())
         while True:
             data = sock.recv(65536)
-            keys = client.receive(data) if data else client.eof()
+            try:
+                keys = client.receive(data) if data else client.eof()
+            except RemoteProtocolError as error:
+                if data:
+                    raise
+                raise Closed from error
             if keys is not None:
                 return keys.public_key
 

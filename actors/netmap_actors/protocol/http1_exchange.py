@@ -123,7 +123,8 @@ class HttpExchange:
 
     def eof(self) -> None:
         """The server closed. Ends a body that has no length of its own. Raises RemoteProtocolError otherwise."""
-        self._feed(b"")
+        if self._h11.their_state is not h11.SEND_RESPONSE:
+            self._feed(b"")
         if not self.complete:
             raise RemoteProtocolError(
                 f"cannot {self._what}: the server closed the connection before its answer"
