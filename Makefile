@@ -59,7 +59,7 @@ generate: $(PROTOC_VENV)/.ready  ## compile the .proto files again
 	$(PROTOC_VENV)/bin/python -P -m grpc_tools.protoc -I actors --python_out=actors --pyi_out=actors $(PROTOS)
 
 go-tools: $(VENV)/.dev-ready  ## build the Go peers into the cache outside the tree (skipped without Go)
-	$(BIN)/python -m tests.interop.go_tools
+	$(BIN)/python -m tests.support.peers.go_tools
 
 bench: $(VENV)/.dev-ready go-tools  ## the figures of the design, measured against tailscaled; fails when one is missed
 	$(BIN)/python -m bench

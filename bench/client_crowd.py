@@ -24,7 +24,7 @@ from netmap_actors.protocol.http2 import Http2Client, ResponseData, ResponseEnde
 from netmap_actors.protocol.map_framing import MapFrameReader
 from netmap_actors.protocol.noise import Initiator, NoiseFrames, RecordStream
 from netmap_actors.protocol.upgrade import UpgradeClient
-from tests.control_client import VERSION, Node, fetch_key
+from tests.support.clients.control_client import VERSION, Node, fetch_key
 
 if TYPE_CHECKING:
     from netmap_actors.protocol.keys import MachineKey

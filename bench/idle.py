@@ -10,9 +10,9 @@ from pathlib import Path
 
 from bench.figures import Figure, report
 from bench.process_tree import boottime, cpu_seconds
-from tests.interop.go_tools import build
-from tests.interop.testcontrol import control_slot, running_control
-from tests.system.daemon import Daemon, tree_of
+from tests.support.peers.go_tools import build
+from tests.support.peers.testcontrol import control_slot, running_control
+from tests.support.processes.daemon import Daemon, tree_of
 
 PEERS = 10
 SETTLE, WINDOW = 10.0, 60.0

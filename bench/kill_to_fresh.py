@@ -11,10 +11,10 @@ import time
 from pathlib import Path
 
 from bench.figures import Figure, report
-from tests.interop.go_tools import build
-from tests.interop.testcontrol import control_slot, running_control
-from tests.system.daemon import Daemon
-from tests.system.watcher import Watcher
+from tests.support.clients.watcher import Watcher
+from tests.support.peers.go_tools import build
+from tests.support.peers.testcontrol import control_slot, running_control
+from tests.support.processes.daemon import Daemon
 
 PEERS = 1_000
 ROUNDS = 5

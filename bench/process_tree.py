@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from tests.system.daemon import tree_of
-from tests.waiting import wait_for
+from tests.support.processes.daemon import tree_of
+from tests.support.waiting import wait_for
 
 if TYPE_CHECKING:
     from types import TracebackType

@@ -20,8 +20,8 @@ import zmq
 
 from netmap_actors.boot import Boot, Endpoints, PublisherSettings
 from netmap_actors.wire import internal_pb2, netmap_pb2
-from tests.process import pairs
-from tests.waiting import wait_for
+from tests.support.processes import pairs
+from tests.support.waiting import wait_for
 
 if TYPE_CHECKING:
     from types import TracebackType

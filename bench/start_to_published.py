@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING
 from bench.figures import Figure, report
 from bench.process_tree import Sampler, started_at
 from bench.tailscaled import measure_tailscaled
-from tests.interop.go_tools import build
-from tests.interop.testcontrol import control_slot, running_control
-from tests.system.daemon import Daemon
+from tests.support.peers.go_tools import build
+from tests.support.peers.testcontrol import control_slot, running_control
+from tests.support.processes.daemon import Daemon
 
 if TYPE_CHECKING:
     from collections.abc import Callable

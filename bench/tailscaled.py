@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bench.process_tree import Sampler, boottime
-from tests.interop.tailscaled import running_tailscaled
-from tests.waiting import wait_for
+from tests.support.peers.tailscaled import running_tailscaled
+from tests.support.waiting import wait_for
 
 if TYPE_CHECKING:
     from pathlib import Path

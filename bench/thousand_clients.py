@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 from bench.fan_out import allow_files
 from bench.figures import Figure, report
 from bench.process_tree import cpu_seconds, pss_bytes
-from tests.interop.go_tools import GoToolsUnavailable, build
-from tests.interop.testcontrol import control_slot, running_control
+from tests.support.peers.go_tools import GoToolsUnavailable, build
+from tests.support.peers.testcontrol import control_slot, running_control
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.availability import unavailable
-from tests.dispositions import default_for_children
-from tests.interop.go_tools import GoToolsUnavailable, build
-from tests.interop.testcontrol import GoControl, control_slot, running_control
+from tests.support.availability import unavailable
+from tests.support.dispositions import default_for_children
+from tests.support.peers.go_tools import GoToolsUnavailable, build
+from tests.support.peers.testcontrol import GoControl, control_slot, running_control
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -74,6 +74,8 @@ class Boot(msgspec.Struct, frozen=True, kw_only=True):
     """Read end of a pipe of its own, whose other end only the Supervisor holds: end of file means that it is gone."""
     endpoints: Endpoints
     secrets: Secrets
+    connect_ports: tuple[int, ...] = ()
+    """TCP ports it connects to (`ActorBase.connect_ports`): added by the process itself."""
     locks: tuple[str, ...] = ()
     """Files on which it takes a shared lock: while it lives, no other daemon uses their directories."""
     heartbeat_interval: float = 5.0

@@ -1,7 +1,7 @@
 """The lock by which a child keeps its run's directories from another daemon, for as long as it lives.
 
 An open file description lock (fcntl_locking(2)): nobody can release another's, and who wants to know asks the kernel
-and takes nothing. Not here: the daemon's own lock (`netmap_supervisor.single_instance`).
+and takes nothing. Not here: the daemon's own lock (`netmap_supervisor.system.single_instance`).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The one reader of numbers that come from outside: what it gives can be compared, added and waited for.
 
-Not here: durations with units, as people write them (`netmap_supervisor.option_kinds`).
+Not here: durations with units, as people write them (`netmap_supervisor.config.kinds`).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Files that are either whole or not there: written aside, fsynced, renamed. Mode 0600.
 
-Not here: their formats (`control.node_file`, `control.registration`, `devcontrol.store`).
+Not here: their formats (`registration.node_file`, `registration.record`, `dev_control.registration.store`).
 """
 
 from __future__ import annotations

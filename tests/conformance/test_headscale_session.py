@@ -14,7 +14,7 @@ import pytest
 
 from netmap_actors.netmap import Document, PeerRemoved, PeerUpserted
 from netmap_actors.tailcfg import MapResponse, Node, PeerChange, check_map_response_shape, decode, encode
-from tests.unit.netmap_replica import Replica
+from tests.support.netmaps.netmap_replica import Replica
 
 FIXTURES = Path(__file__).parent.parent / "fixtures"
 RECORDER = "7"

@@ -13,14 +13,14 @@ from netmap_actors.boot import ConnectionSettings
 from netmap_actors.exit_reason import ExitReason, status_of
 from netmap_actors.protocol.keys import NodePrivate
 from netmap_actors.wire import internal_pb2
-from tests.interop.testcontrol import control_slot, running_control
-from tests.process.connection_process import ConnectionProcess, running_connection
+from tests.support.peers.testcontrol import control_slot, running_control
+from tests.support.processes.connection_process import ConnectionProcess, running_connection
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from tests.interop.testcontrol import GoControl
+    from tests.support.peers.testcontrol import GoControl
 
 FIRST_MAP_LIMIT = 5.0
 """Seconds from the map request to the publisher at 50 000 peers: five times the second it may take."""

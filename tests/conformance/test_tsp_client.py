@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from netmap_actors.devcontrol.standalone import RunningServer, make_options, running_server
-from tests.control_client import ControlClient, Node
-from tests.interop.tsp import Tsp, documents
-from tests.waiting import wait_for
+from netmap_actors.dev_control.standalone import RunningServer, make_options, running_server
+from tests.support.clients.control_client import ControlClient, Node
+from tests.support.peers.tsp import Tsp, documents
+from tests.support.waiting import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

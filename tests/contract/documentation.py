@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from netmap_actors.process.permissions import ROWS
+from netmap_actors.confinement.permissions import ROWS
 from netmap_supervisor.cli import PROGRAM, commands
-from netmap_supervisor.config_document import example, reference
+from netmap_supervisor.config.documents import example, reference
 from tests.matrix.exceptions import page as exceptions
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def _with_exceptions(text: str) -> str:
     return before + first + exceptions() + last + after
 
 
-BEGIN, END = "<!-- rows of process/permissions.py -->\n", "<!-- end of the rows -->\n"
+BEGIN, END = "<!-- rows of confinement/permissions.py -->\n", "<!-- end of the rows -->\n"
 
 
 def permissions() -> str:

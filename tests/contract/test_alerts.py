@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.availability import unavailable
+from tests.support.availability import unavailable
 
 PAGE = Path(__file__).parents[2] / "docs" / "subscribers.md"
 RULES = re.compile(r"```yaml\n(groups:\n.*?)```", re.DOTALL)

@@ -12,8 +12,8 @@ import click
 import pytest
 
 from netmap_supervisor.cli import commands
-from netmap_supervisor.config import load
-from netmap_supervisor.config_options import OPTIONS
+from netmap_supervisor.config.layers import load
+from netmap_supervisor.config.options import OPTIONS
 from tests.contract.documentation import ROOT, documents
 
 if TYPE_CHECKING:

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from netmap_actors.devcontrol.server import MAX_CONNECTIONS
+from netmap_actors.confinement.permissions import DEV_CLIENTS, ROWS
+from netmap_actors.dev_control.http.server import MAX_CONNECTIONS
 from netmap_actors.process.bootstrap import ACTORS
-from netmap_actors.process.permissions import DEV_CLIENTS, ROWS
-from netmap_supervisor.child_output import CHILD_EVENTS
-from tests.availability import unavailable
+from netmap_supervisor.daemon.child_output import CHILD_EVENTS
+from tests.support.availability import unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -116,10 +116,10 @@ def test_a_url_is_taken_apart_in_one_place() -> None:
     assert offenders(lambda path: parser.search(path.read_text())) == []
 
 
-def test_only_the_room_of_processes_speaks_of_giving_up() -> None:
+def test_only_the_room_of_confinement_speaks_of_giving_up() -> None:
     """One order of steps, one table: a second place would forget what the first one learns."""
     call = re.compile(r"\.(?:prctl|capset|syscall)\(")
-    others = [path for path in modules() if path.parent.name != "process"]
+    others = [path for path in modules() if path.parent.name != "confinement"]
     assert [name_of(path) for path in others if call.search(path.read_text())] == []
 
 
@@ -250,7 +250,7 @@ def test_what_children_log_is_known_to_who_reads_it() -> None:
     """Under any other event the Supervisor takes a child's line for one that was forged."""
     said: set[str] = set()
     for path in modules():
-        if path.is_relative_to(PACKAGES[0]) and "devcontrol" not in path.parts:
+        if path.is_relative_to(PACKAGES[0]) and "dev_control" not in path.parts:
             said |= _logged_events(ast.parse(path.read_text()))
     assert said == CHILD_EVENTS
 
@@ -270,19 +270,19 @@ def _logged_events(tree: ast.AST) -> set[str]:
 
 
 BETWEEN_OURSELVES = {
-    "actors/netmap_actors/control/hostinfo.py": "a digest",
-    "actors/netmap_actors/control/node_file.py": "the node's file",
-    "actors/netmap_actors/control/registration.py": "the node's file",
-    "actors/netmap_actors/dev_control.py": "an answer to the Supervisor",
+    "actors/netmap_actors/control_connection/client/registration/hostinfo.py": "a digest",
+    "actors/netmap_actors/control_connection/client/registration/node_file.py": "the node's file",
+    "actors/netmap_actors/control_connection/client/registration/record.py": "the node's file",
+    "actors/netmap_actors/dev_control/actor.py": "an answer to the Supervisor",
     "actors/netmap_actors/process/child_log.py": "lines for the Supervisor, which writes them anew",
     "actors/netmap_actors/shown_json.py": "the encoder itself",
     "actors/netmap_actors/tailcfg/go_json.py": "requests to the control server, and what is kept of its answers",
-    "supervisor/netmap_supervisor/admin.py": "requests and answers of commands",
-    "supervisor/netmap_supervisor/admin_server.py": "answers to commands",
-    "supervisor/netmap_supervisor/boot_records.py": "what a child is told at its start",
-    "supervisor/netmap_supervisor/cli/dev_socket.py": "requests of commands",
-    "supervisor/netmap_supervisor/held_environment.py": "only measured",
-    "supervisor/netmap_supervisor/operator_requests.py": "words to children",
+    "supervisor/netmap_supervisor/admin/socket.py": "requests and answers of commands",
+    "supervisor/netmap_supervisor/admin/server.py": "answers to commands",
+    "supervisor/netmap_supervisor/daemon/boot_records.py": "what a child is told at its start",
+    "supervisor/netmap_supervisor/devtools/dev_socket.py": "requests of commands",
+    "supervisor/netmap_supervisor/system/held_environment.py": "only measured",
+    "supervisor/netmap_supervisor/daemon/operator_requests.py": "words to children",
 }
 """Modules whose JSON nobody but our own processes and the control server reads, and what it is."""
 
@@ -293,7 +293,7 @@ def test_json_for_others_goes_through_one_encoder() -> None:
     found = {
         name
         for name in offenders(lambda path: encoder.search(path.read_text()))
-        if "/devcontrol/" not in name
+        if "/dev_control/" not in name or name.endswith("/actor.py")
     }
     assert found == set(BETWEEN_OURSELVES)
 

@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 ACTORS, SUPERVISOR = "actors/netmap_actors", "supervisor/netmap_supervisor"
 PROVED = {
-    f"{ACTORS}/liveness.py:Liveness._take_in": "self._inbox.open",
+    f"{ACTORS}/liveness/actor.py:Liveness._take_in": "self._inbox.open",
     f"{ACTORS}/process/actor_base.py:ActorBase._from_supervisor": "self.codec.open",
     f"{ACTORS}/publisher/actor.py:Publisher._on_map_responses": "self._inbox.open",
-    f"{SUPERVISOR}/children.py:Children.next_word": "codec.open",
+    f"{SUPERVISOR}/daemon/children.py:Children.next_word": "codec.open",
 }
 """Receives words between processes -> what opens each before anybody looks into it."""
 LATER = {"Publisher._on_map_responses": "Publisher._take", "Children.next_word": "Children._proved"}
@@ -96,8 +96,8 @@ def test_what_arrives_without_a_codec_is_no_envelope() -> None:
     internal = {one for one in found if one[1] in {"Envelope", "AdminRequest", "AdminReply"}}
     assert internal == {
         (f"{ACTORS}/wire/codec.py", "Envelope"),
-        (f"{SUPERVISOR}/admin_server.py", "AdminRequest"),
-        (f"{SUPERVISOR}/admin.py", "AdminReply"),
+        (f"{SUPERVISOR}/admin/server.py", "AdminRequest"),
+        (f"{SUPERVISOR}/admin/socket.py", "AdminReply"),
     }
     assert {kind for _, kind in found - internal} == {
         "Request",

@@ -9,8 +9,8 @@ import subprocess
 
 import pytest
 
-from netmap_actors.process.seccomp_calls import AARCH64, X86_64, Architecture
-from tests.availability import unavailable
+from netmap_actors.confinement.seccomp_calls import AARCH64, X86_64, Architecture
+from tests.support.availability import unavailable
 
 NATIVE = "#include <asm/unistd.h>\n"
 GENERIC = """

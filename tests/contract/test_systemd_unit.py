@@ -10,7 +10,7 @@ import tomllib
 from pathlib import Path
 
 from netmap_supervisor.cli.exit_codes import ExitCode
-from tests.availability import unavailable
+from tests.support.availability import unavailable
 
 UNIT = Path(__file__).parents[2] / "docs" / "systemd" / "netmap-supervisor.service"
 EXPOSURE = 3.0

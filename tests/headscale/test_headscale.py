@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.headscale.server import SUFFIX, TAG, binary, running_headscale
-from tests.system.daemon import Daemon
-from tests.waiting import wait_for
+from tests.support.peers.headscale import SUFFIX, TAG, binary, running_headscale
+from tests.support.processes.daemon import Daemon
+from tests.support.waiting import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from tests.headscale.server import Headscale
+    from tests.support.peers.headscale import Headscale
 
 pytestmark = [pytest.mark.headscale, pytest.mark.timeout(300)]
 SILENCE = 20.0

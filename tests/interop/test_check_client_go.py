@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.system.daemon import PROGRAM
+from tests.support.processes.daemon import PROGRAM
 
 ROOT = Path(__file__).resolve().parents[2]
 

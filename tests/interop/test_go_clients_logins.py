@@ -15,15 +15,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from netmap_actors.devcontrol.standalone import RunningServer, running_server
-from tests.interop.stun_server import running_stun
-from tests.interop.tailscaled import Tailscaled, running_tailscaled
-from tests.waiting import wait_for
+from netmap_actors.dev_control.standalone import RunningServer, running_server
+from tests.support.peers.stun_server import running_stun
+from tests.support.peers.tailscaled import Tailscaled, running_tailscaled
+from tests.support.waiting import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from netmap_actors.devcontrol.views import NodeView
+    from netmap_actors.dev_control.operator.listings import NodeView
 
 pytestmark = pytest.mark.interop
 

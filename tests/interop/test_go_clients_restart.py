@@ -9,18 +9,18 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from netmap_actors.devcontrol.standalone import running_server
-from tests.interop.stun_server import running_stun
-from tests.interop.tailscaled import Tailscaled, running_tailscaled
-from tests.system.dev_server import running_dev_server
-from tests.waiting import wait_for
+from netmap_actors.dev_control.standalone import running_server
+from tests.support.peers.stun_server import running_stun
+from tests.support.peers.tailscaled import Tailscaled, running_tailscaled
+from tests.support.processes.dev_server import running_dev_server
+from tests.support.waiting import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from netmap_actors.devcontrol.standalone import RunningServer
-    from netmap_actors.devcontrol.views import NodeView
+    from netmap_actors.dev_control.operator.listings import NodeView
+    from netmap_actors.dev_control.standalone import RunningServer
 
 pytestmark = pytest.mark.interop
 

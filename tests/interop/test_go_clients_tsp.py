@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from netmap_actors.devcontrol.standalone import running_server
-from tests.interop.stun_server import running_stun
-from tests.interop.tailscaled import running_tailscaled
-from tests.interop.tsp import Tsp, documents
-from tests.waiting import wait_for
+from netmap_actors.dev_control.standalone import running_server
+from tests.support.peers.stun_server import running_stun
+from tests.support.peers.tailscaled import running_tailscaled
+from tests.support.peers.tsp import Tsp, documents
+from tests.support.waiting import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

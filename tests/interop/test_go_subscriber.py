@@ -20,10 +20,10 @@ import pytest
 from google.protobuf.descriptor_pb2 import DescriptorProto, FileDescriptorProto
 
 from netmap_actors.wire import netmap_pb2
-from tests.availability import unavailable
-from tests.interop.go_tools import SUBSCRIBER, GoToolsUnavailable, build_subscriber
-from tests.system.daemon import Daemon, read_events
-from tests.waiting import wait_for
+from tests.support.availability import unavailable
+from tests.support.peers.go_tools import SUBSCRIBER, GoToolsUnavailable, build_subscriber
+from tests.support.processes.daemon import Daemon, read_events
+from tests.support.waiting import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from netmap_actors.devcontrol.standalone import running_server
-from tests.availability import unavailable
-from tests.interop.tailscaled import running_tailscaled
-from tests.system.daemon import Daemon
-from tests.waiting import wait_for
+from netmap_actors.dev_control.standalone import running_server
+from tests.support.availability import unavailable
+from tests.support.peers.tailscaled import running_tailscaled
+from tests.support.processes.daemon import Daemon
+from tests.support.waiting import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -18,7 +18,7 @@ from netmap_actors.subscriber import Subscriber
 from tests.matrix.inside_orders import ORDERS, SAID
 from tests.matrix.scene import CHILDREN, OUTSIDE, ROLES, Outcome, Scene
 from tests.matrix.to_be_left import another_view
-from tests.waiting import wait_for
+from tests.support.waiting import wait_for
 
 if TYPE_CHECKING:
     from typing import Self

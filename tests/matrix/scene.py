@@ -18,11 +18,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from netmap_supervisor.admin import AdminClient, AdminError
-from netmap_supervisor.single_instance import is_locked
+from netmap_supervisor.admin.socket import AdminClient, AdminError
+from netmap_supervisor.system.single_instance import is_locked
 from tests.matrix.to_be_left import spare_socket
-from tests.system.daemon import PROGRAM, Daemon
-from tests.waiting import wait_for
+from tests.support.processes.daemon import PROGRAM, Daemon
+from tests.support.waiting import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.availability import unavailable
 from tests.matrix.exceptions import EXCEPTIONS, OVERTAKEN, allowed, unknown
 from tests.matrix.inside_orders import ORDERS
 from tests.matrix.matrix import ABSENT, ALLOWED, BROKEN, REFUSED, Matrix
 from tests.matrix.scene import CHILDREN, OUTSIDE, ROLES, Scene
+from tests.support.availability import unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

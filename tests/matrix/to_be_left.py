@@ -7,8 +7,8 @@ import socket
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from netmap_supervisor.admin import AdminClient
-from tests.waiting import wait_for
+from netmap_supervisor.admin.socket import AdminClient
+from tests.support.waiting import wait_for
 
 if TYPE_CHECKING:
     from tests.matrix.scene import Scene

@@ -75,7 +75,7 @@ MUTANTS = (
                 "pass",
             ),
         ),
-        ("tests/unit/test_http2.py",),
+        ("tests/unit/protocol/test_http2.py",),
     ),
     Mutant(
         "the decompressor's step is taken for a limit",
@@ -91,7 +91,7 @@ MUTANTS = (
                 "decompressor.decompress(data, _STEP)",
             ),
         ),
-        ("tests/unit/test_map_framing.py",),
+        ("tests/unit/protocol/test_map_framing.py",),
     ),
     Mutant(
         "a subscriber does not see that the publisher is another one",
@@ -107,54 +107,54 @@ MUTANTS = (
                 "if message.topic_seq != expected or not same_transaction:",
             ),
         ),
-        ("tests/unit/test_bus_simulation.py",),
+        ("tests/unit/publisher/publication/test_bus_simulation.py",),
     ),
     Mutant(
         "the silence of the old connection counts against the new one",
         (
             Edit(
-                f"{_ACTORS}/liveness_detector.py",
+                f"{_ACTORS}/liveness/detector.py",
                 "        self._forget(Connection(generation, session, stage, since, limit, last_received_at=since))\n",
                 "        old = self.connection.last_received_at or since\n"
                 "        self._forget(Connection(generation, session, stage, old, limit, last_received_at=old))\n",
             ),
             Edit(
-                f"{_ACTORS}/liveness_detector.py",
+                f"{_ACTORS}/liveness/detector.py",
                 "        if generation > self.connection.generation:\n"
                 "            self._forget(Connection(generation=generation))\n",
                 "        if generation > self.connection.generation:\n"
                 "            self.connection.generation = generation\n",
             ),
         ),
-        ("tests/unit/test_liveness_detector.py",),
+        ("tests/unit/liveness/test_detector.py",),
     ),
     Mutant(
         "one full map, however short its session, forgives every failure",
         (
             Edit(
-                f"{_SUPERVISOR}/session_ledger.py",
+                f"{_SUPERVISOR}/connection/history.py",
                 "good=self.full_map and lived >= GOOD_SESSION",
                 "good=self.full_map and lived >= 0",
             ),
         ),
-        ("tests/unit/test_core_pace.py",),
+        ("tests/unit/daemon/test_core_pace.py",),
     ),
     Mutant(
         "the next connection is started before the old one is gone",
         (
             Edit(
-                f"{_SUPERVISOR}/child_machine.py",
+                f"{_SUPERVISOR}/supervision/child_machine.py",
                 "        _E.START: (_A.NOTHING, _S.KILLED),\n",
                 "        _E.START: (_A.SPAWN, _S.STARTING),\n",
             ),
             Edit(
-                f"{_SUPERVISOR}/core.py",
+                f"{_SUPERVISOR}/daemon/core.py",
                 "        self._move(child, ChildEvent.KILL, now, verdict.reason)\n",
                 "        self._move(child, ChildEvent.KILL, now, verdict.reason)\n"
                 "        self._move(child, ChildEvent.START, now)\n",
             ),
         ),
-        ("tests/unit/test_core_connection.py",),
+        ("tests/unit/daemon/test_core_connection.py",),
     ),
     Mutant(
         "CURVE without an authentication domain",
@@ -189,8 +189,8 @@ MUTANTS = (
             ),
         ),
         (
-            "tests/unit/test_wire_codec.py::test_no_changed_bit_of_a_word_or_its_document_passes",
-            "tests/unit/test_wire_codec.py::test_what_one_receiver_knows_of_a_connection_is_of_no_use_with_another",
+            "tests/unit/wire/test_codec.py::test_no_changed_bit_of_a_word_or_its_document_passes",
+            "tests/unit/wire/test_codec.py::test_what_one_receiver_knows_of_a_connection_is_of_no_use_with_another",
         ),
         says="DID NOT RAISE ForeignEnvelope",
     ),

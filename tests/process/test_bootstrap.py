@@ -19,7 +19,7 @@ import zmq
 from netmap_actors.boot import Boot, Endpoints, LivenessSettings
 from netmap_actors.exit_reason import ExitReason, status_of
 from netmap_actors.wire import internal_pb2
-from tests.process import pairs
+from tests.support.processes import pairs
 
 RUN = "0123456789abcdef"
 LIMIT = 20

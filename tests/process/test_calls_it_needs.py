@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from netmap_actors.process import seccomp_calls
-from netmap_supervisor.kernel_calls import _CALLS
-from tests.availability import unavailable
-from tests.system.daemon import PROGRAM, Daemon, clean_environment
+from netmap_actors.confinement import seccomp_calls
+from netmap_supervisor.system.kernel_calls import _CALLS
+from tests.support.availability import unavailable
+from tests.support.processes.daemon import PROGRAM, Daemon, clean_environment
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -109,7 +109,7 @@ def test_a_call_it_cannot_do_without_is_named_and_the_run_ends(call: str, number
 
 CHECK = """
 from netmap_actors.errors import ConfigurationError
-from netmap_supervisor.kernel_calls import check_machine
+from netmap_supervisor.system.kernel_calls import check_machine
 try:
     check_machine()
 except ConfigurationError as error:

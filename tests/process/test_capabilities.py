@@ -9,14 +9,14 @@ import subprocess
 import sys
 import textwrap
 
-from tests.availability import unavailable
+from tests.support.availability import unavailable
 
 KINDS = ("CapInh", "CapPrm", "CapEff", "CapAmb")
 NET_BIND_SERVICE = 1 << 10
 PROGRAM = """
     import json, os, subprocess, sys
     from pathlib import Path
-    from netmap_actors.process import capabilities
+    from netmap_actors.confinement import capabilities
 
     def held():
         status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())

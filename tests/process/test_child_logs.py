@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.process.test_supervisor import NAMES, Daemon, daemon  # noqa: F401  # the fixture
-from tests.waiting import wait_for
+from tests.support.waiting import wait_for
 
 LIMIT = 20.0
 WRITER = "liveness"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from netmap_actors.devcontrol import control
+from netmap_actors.dev_control.http import state
 
 if TYPE_CHECKING:
     from netmap_supervisor.testing import DevControl
@@ -25,7 +25,7 @@ def test_a_change_reaches_all_and_is_made_once(
     dev_control: DevControl, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     framed: list[bytes] = []
-    encode_frame = control.encode_frame
+    encode_frame = state.encode_frame
 
     def counted(json: bytes, *, compress: bool) -> bytes:
         framed.append(json)
@@ -56,7 +56,7 @@ def test_a_change_reaches_all_and_is_made_once(
         answer("joined")
         update(40_000)  # everybody has heard of everybody by now, or hears of it together with this
         update(40_001)
-        monkeypatch.setattr(control, "encode_frame", counted)
+        monkeypatch.setattr(state, "encode_frame", counted)
         arrivals = update(40_002)
     finally:
         crowd.kill()

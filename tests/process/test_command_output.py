@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.system.daemon import PROGRAM, clean_environment
+from tests.support.processes.daemon import PROGRAM, clean_environment
 
 COMMANDS = (("--help",), ("config", "show"), ("check-client", "--list"))
 

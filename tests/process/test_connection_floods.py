@@ -1,6 +1,6 @@
 """Connections without end, of several processes and users: nobody else notices, and nothing has to be started anew.
 
-Not here: floods of messages (`test_publisher_floods`), who has to go (`tests/unit/test_admission`).
+Not here: floods of messages (`test_publisher_floods`), who has to go (`tests/unit/bus/test_admission`).
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from netmap_actors.subscriber import Subscriber
-from tests.process.publisher_process import LIMIT, PublisherProcess, running_publisher
 from tests.process.test_publisher_floods import MIB, HostileClient, Ordinary, memory
+from tests.support.processes.publisher_process import LIMIT, PublisherProcess, running_publisher
 
 if TYPE_CHECKING:
     pass

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING
 import pytest
 
 from netmap_actors.boot import ConnectionSettings
-from netmap_actors.devcontrol.standalone import make_options, running_server
+from netmap_actors.dev_control.standalone import make_options, running_server
 from netmap_actors.wire import internal_pb2
-from tests.process.connection_process import running_connection
+from tests.support.processes.connection_process import running_connection
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from netmap_actors.devcontrol.standalone import RunningServer
+    from netmap_actors.dev_control.standalone import RunningServer
 
 
 @pytest.fixture

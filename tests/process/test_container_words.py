@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from netmap_supervisor.network_kinds import LocalAddress, SubscriberEndpoint
-from tests.availability import unavailable
-from tests.control_client import ControlClient, Node
-from tests.system.daemon import PROGRAM, clean_environment
-from tests.system.dev_server import running_dev_server
+from netmap_supervisor.config.network_kinds import LocalAddress, SubscriberEndpoint
+from tests.support.availability import unavailable
+from tests.support.clients.control_client import ControlClient, Node
+from tests.support.processes.daemon import PROGRAM, clean_environment
+from tests.support.processes.dev_server import running_dev_server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -65,7 +65,7 @@ def test_a_volume_that_belongs_to_root_says_whose_it_has_to_be(place: Path, whic
     directory = place / which
     script = f"""
 from pathlib import Path
-from netmap_supervisor.single_instance import make_private
+from netmap_supervisor.system.single_instance import make_private
 from netmap_supervisor.cli import _failed
 BECOME
 for wanted in ({str(directory)!r}, {str(directory / "below")!r}):
@@ -100,7 +100,7 @@ def test_a_directory_in_tmp_that_somebody_else_made_is_a_sentence_of_every_comma
     script = f"""
 from pathlib import Path
 from netmap_actors import runtime_paths
-import netmap_supervisor.cli as cli, netmap_supervisor.cli.config_check, netmap_supervisor.daemon
+import netmap_supervisor.cli as cli, netmap_supervisor.cli.config_check, netmap_supervisor.daemon.run
 context = cli.commands.make_context("x", ["status"], resilient_parsing=True)
 for name in cli.commands.list_commands(context):
     cli.commands.get_command(context, name)

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from netmap_actors.devcontrol.standalone import make_options, running_server
+from netmap_actors.dev_control.standalone import make_options, running_server
 from tests.process.test_control_connection import LIMIT, House, boottime
-from tests.waiting import wait_for
+from tests.support.waiting import wait_for
 
 if TYPE_CHECKING:
     from pathlib import Path

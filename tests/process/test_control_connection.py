@@ -14,17 +14,17 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from netmap_actors.boot import ConnectionSettings
-from netmap_actors.devcontrol.standalone import make_options, running_server
+from netmap_actors.dev_control.standalone import make_options, running_server
 from netmap_actors.exit_reason import ExitReason, status_of
 from netmap_actors.wire import internal_pb2
-from tests.process.connection_process import ConnectionProcess, running_connection
-from tests.process.tls_front import self_signed, tls_in_front_of
-from tests.waiting import wait_for
+from tests.support.processes.connection_process import ConnectionProcess, running_connection
+from tests.support.proxies.tls_front import self_signed, tls_in_front_of
+from tests.support.waiting import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from netmap_actors.devcontrol.standalone import RunningServer
+    from netmap_actors.dev_control.standalone import RunningServer
 
 LIMIT = 20.0
 

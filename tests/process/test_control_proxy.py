@@ -8,20 +8,20 @@ from typing import TYPE_CHECKING
 import pytest
 
 from netmap_actors.boot import ConnectionSettings, EnvironmentSecrets
-from netmap_actors.devcontrol.standalone import make_options, running_server
+from netmap_actors.dev_control.standalone import make_options, running_server
 from netmap_actors.exit_reason import ExitReason, status_of
-from tests.connect_proxy import ConnectProxy
-from tests.process.connection_process import running_connection
-from tests.process.tls_front import self_signed, tls_in_front_of
-from tests.socks_proxy import SocksProxy
-from tests.waiting import wait_for
+from tests.support.processes.connection_process import running_connection
+from tests.support.proxies.connect_proxy import ConnectProxy
+from tests.support.proxies.socks_proxy import SocksProxy
+from tests.support.proxies.tls_front import self_signed, tls_in_front_of
+from tests.support.waiting import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from netmap_actors.devcontrol.standalone import RunningServer
-    from tests.process.connection_process import ConnectionProcess
+    from netmap_actors.dev_control.standalone import RunningServer
+    from tests.support.processes.connection_process import ConnectionProcess
 
 HOST = "control.test"
 PASSWORD = "hunter2-of-the-proxy"

@@ -1,6 +1,6 @@
 """One who holds all the places of a server: whoever comes and asks is answered all the same.
 
-Not here: the sockets of subscribers (`test_connection_floods`), who has to go (`tests/unit/test_admission`).
+Not here: the sockets of subscribers (`test_connection_floods`), who has to go (`tests/unit/bus/test_admission`).
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from netmap_actors.http_endpoint.actor import MAX_CONNECTIONS, MAX_FOLLOWERS
-from tests.process.http_process import HttpProcess, free_address, running_http
-from tests.process.publisher_process import LIMIT, running_publisher
-from tests.system.dev_server import running_dev_server
-from tests.unit.publishing import full, node
-from tests.waiting import wait_for
+from tests.support.netmaps.publishing import full, node
+from tests.support.processes.dev_server import running_dev_server
+from tests.support.processes.http_process import HttpProcess, free_address, running_http
+from tests.support.processes.publisher_process import LIMIT, running_publisher
+from tests.support.waiting import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

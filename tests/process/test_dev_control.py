@@ -21,9 +21,9 @@ import zmq
 from netmap_actors.boot import Boot, DevControlSettings, Endpoints
 from netmap_actors.wire import internal_pb2
 from netmap_actors.wire.codec import ForeignEnvelope
-from tests.control_client import Closed, ControlClient, Node, fetch_key
-from tests.process import pairs
-from tests.waiting import wait_for
+from tests.support.clients.control_client import Closed, ControlClient, Node, fetch_key
+from tests.support.processes import pairs
+from tests.support.waiting import wait_for
 
 RUN = "0123456789abcdef"
 LIMIT = 20.0

@@ -19,11 +19,11 @@ from typing import Any, Self
 
 import pytest
 
-from netmap_actors.devcontrol.machine_api import MAX_WAITING_MAPS
-from netmap_actors.devcontrol.server import MAX_CONNECTIONS
-from tests.control_client import Closed, ControlClient, Node
-from tests.process.hostile_control_client import CONNECTS, FOREIGN, GARBAGE
-from tests.waiting import wait_for
+from netmap_actors.dev_control.http.machine_api import MAX_WAITING_MAPS
+from netmap_actors.dev_control.http.server import MAX_CONNECTIONS
+from tests.support.clients.control_client import Closed, ControlClient, Node
+from tests.support.clients.hostile_control_client import CONNECTS, FOREIGN, GARBAGE
+from tests.support.waiting import wait_for
 
 # One after another: each of them takes a whole core, and the server needs the other.
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("hostile")]
@@ -110,7 +110,7 @@ class Hostile:
     def __init__(self, server: Server, harm: str) -> None:
         seed = os.environ.get(SEED_VARIABLE) or str(random.SystemRandom().randrange(1 << 32))
         print(f"{SEED_VARIABLE}={seed}")
-        command = [sys.executable, "-P", "-m", "tests.process.hostile_control_client", harm]
+        command = [sys.executable, "-P", "-m", "tests.support.clients.hostile_control_client", harm]
         self.process = subprocess.Popen(
             [*command, server.url, server.auth_key, seed],
             stdin=subprocess.PIPE,

@@ -6,9 +6,9 @@ import signal
 import threading
 from pathlib import Path
 
-from tests.control_client import Closed, ControlClient, Node
-from tests.system.dev_server import DevServer, running_dev_server
-from tests.waiting import wait_for
+from tests.support.clients.control_client import Closed, ControlClient, Node
+from tests.support.processes.dev_server import DevServer, running_dev_server
+from tests.support.waiting import wait_for
 
 
 class Crowd:

@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from netmap_supervisor.cli import dev_control
-from tests.control_client import ControlClient, Node
-from tests.system.dev_server import DevServer, running_dev_server
-from tests.waiting import wait_for
+from netmap_supervisor.devtools import dev_control
+from tests.support.clients.control_client import ControlClient, Node
+from tests.support.processes.dev_server import DevServer, running_dev_server
+from tests.support.waiting import wait_for
 
 KEY = "devkey-auth-0123456789abcdef"
 QUIET = ("--nodes=0", "--churn=0")

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.control_client import ControlClient, Node
-from tests.system.daemon import PROGRAM, clean_environment
-from tests.system.dev_server import DevServer, running_dev_server
-from tests.waiting import wait_for
+from tests.support.clients.control_client import ControlClient, Node
+from tests.support.processes.daemon import PROGRAM, clean_environment
+from tests.support.processes.dev_server import DevServer, running_dev_server
+from tests.support.waiting import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -12,10 +12,10 @@ import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
-from tests.process.http_process import HttpProcess, free_address, running_http
-from tests.process.publisher_process import LIMIT, running_publisher
-from tests.unit.publishing import full, node
-from tests.waiting import wait_for
+from tests.support.netmaps.publishing import full, node
+from tests.support.processes.http_process import HttpProcess, free_address, running_http
+from tests.support.processes.publisher_process import LIMIT, running_publisher
+from tests.support.waiting import wait_for
 
 STATUS: dict[str, Any] = {
     "version": "1.2.3",

@@ -10,10 +10,10 @@ import pytest
 
 from netmap_actors.bus.socket_files import remove_abandoned
 from netmap_actors.exit_reason import ExitReason, status_of
-from tests.process.http_process import running_http
-from tests.process.publisher_process import LIMIT, running_publisher
-from tests.unit.publishing import full, node
-from tests.waiting import wait_for
+from tests.support.netmaps.publishing import full, node
+from tests.support.processes.http_process import running_http
+from tests.support.processes.publisher_process import LIMIT, running_publisher
+from tests.support.waiting import wait_for
 
 
 @pytest.fixture(scope="module")

@@ -24,18 +24,19 @@ from netmap_actors.boot import (
     LivenessSettings,
     PublisherSettings,
 )
-from netmap_actors.process import landlock
-from netmap_actors.process.permissions import ROWS, RunPlaces
-from netmap_actors.publisher import Publisher
-from tests.process import pairs
+from netmap_actors.confinement import landlock
+from netmap_actors.confinement.permissions import ROWS, RunPlaces
+from netmap_actors.control_connection.actor import ControlConnection
+from netmap_actors.publisher.actor import Publisher
+from tests.support.processes import pairs
 
 PROGRAM = """
     import ctypes, errno, json, os, signal, socket, sys, threading
     from pathlib import Path
     import msgspec
     from netmap_actors.boot import Boot
-    from netmap_actors.process import confinement
-    from netmap_actors.process.permissions import ROWS, RunPlaces
+    from netmap_actors.confinement import confinement
+    from netmap_actors.confinement.permissions import ROWS, RunPlaces
 
     name, record, place, port, abstract = sys.argv[1:]
     place, port = Path(place), int(port)
@@ -179,12 +180,15 @@ def records(place: Path) -> dict[str, object]:
     connection = ConnectionSettings(
         control_url="http://127.0.0.1:1", state_dir=state, auth_key=f"file:{place}/auth_key", proxy="off"
     )
+    connects = boot("control_connection", place, connection)
     served = DevControlSettings(state_dir=state, listen_fd=3)
     return {
         "liveness": boot("liveness", place, LivenessSettings()),
         "publisher": boot("publisher", place, PublisherSettings()),
         "http_endpoint": boot("http_endpoint", place, HttpSettings(listen=f"unix:{place}/run/http.sock")),
-        "control_connection": boot("control_connection", place, connection),
+        "control_connection": msgspec.structs.replace(
+            connects, connect_ports=ControlConnection.connect_ports(connects)
+        ),
         "dev_control": boot("dev_control", place, served),
         "view": RunPlaces(place / "state", place / "run"),
         "supervisor": RunPlaces(place / "state", place / "run/mine"),
@@ -324,8 +328,8 @@ def test_every_version_a_kernel_may_have_is_asked_only_what_it_knows(known: int,
     program = f"""
         import sys, msgspec
         from netmap_actors.boot import Boot
-        from netmap_actors.process import confinement, landlock
-        from netmap_actors.process.permissions import ROWS
+        from netmap_actors.confinement import confinement, landlock
+        from netmap_actors.confinement.permissions import ROWS
         landlock.version = lambda: {known}
         confinement.forbid_new_privileges()
         allowed = ROWS["control_connection"].permissions(msgspec.json.decode(sys.argv[1], type=Boot))

@@ -15,11 +15,11 @@ import pytest
 from netmap_actors.clock import SystemClock
 from netmap_actors.subscriber import Subscriber
 from netmap_actors.subscriber.client import CONNECT_AGAIN
-from tests.availability import unavailable
-from tests.process.publisher_process import PublisherProcess
-from tests.system.daemon import Daemon
-from tests.system.watcher import Watcher
-from tests.unit.publishing import full, node
+from tests.support.availability import unavailable
+from tests.support.clients.watcher import Watcher
+from tests.support.netmaps.publishing import full, node
+from tests.support.processes.daemon import Daemon
+from tests.support.processes.publisher_process import PublisherProcess
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

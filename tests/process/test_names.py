@@ -13,16 +13,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.process.http_process import free_address, running_http
-from tests.process.publisher_process import running_publisher
-from tests.system.daemon import PROGRAM, clean_environment
-from tests.unit.test_who_is_meant import ours, tailnet, theirs
-from tests.waiting import wait_for
+from tests.support.processes.daemon import PROGRAM, clean_environment
+from tests.support.processes.http_process import free_address, running_http
+from tests.support.processes.publisher_process import running_publisher
+from tests.support.waiting import wait_for
+from tests.unit.subscriber.test_who_is_meant import ours, tailnet, theirs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.process.publisher_process import PublisherProcess
+    from tests.support.processes.publisher_process import PublisherProcess
 
 LIMIT = 20.0
 PEERS = (

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from netmap_supervisor import os_process
-from netmap_supervisor.os_process import MAX_BOOT, ChildProcess, ExitStatus, spawn
-from tests.availability import unavailable
-from tests.waiting import wait_for
+from netmap_supervisor.system import os_process
+from netmap_supervisor.system.os_process import MAX_BOOT, ChildProcess, ExitStatus, spawn
+from tests.support.availability import unavailable
+from tests.support.waiting import wait_for
 
 LIMIT = 20.0
 

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.availability import unavailable
-from tests.system.daemon import Daemon, children_of
-from tests.waiting import wait_for
+from tests.support.availability import unavailable
+from tests.support.processes.daemon import Daemon, children_of
+from tests.support.waiting import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -169,7 +169,7 @@ def test_stop_from_another_process_namespace_ends_when_the_daemon_has(first: Fir
 
 OURS_AND_A_STRANGER = """
 import os
-from netmap_supervisor.os_process import reap_stranger
+from netmap_supervisor.system.os_process import reap_stranger
 
 def ended(status):
     pid = os.fork()

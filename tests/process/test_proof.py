@@ -15,11 +15,11 @@ import zmq
 from netmap_actors.wire import internal_pb2
 from netmap_actors.wire.codec import VERSION, connection_secret
 from netmap_actors.wire.secret import PROOF_BYTES, Secret
-from netmap_supervisor.admin import admin_path
-from tests.process import pairs
-from tests.process.publisher_process import RUN, running_publisher
+from netmap_supervisor.admin.socket import admin_path
 from tests.process.test_supervisor import daemon  # noqa: F401  # a fixture
-from tests.unit.publishing import full, node
+from tests.support.netmaps.publishing import full, node
+from tests.support.processes import pairs
+from tests.support.processes.publisher_process import RUN, running_publisher
 
 pytestmark = pytest.mark.slow
 

@@ -17,8 +17,8 @@ import zmq
 from netmap_actors.runtime_paths import requests_path, updates_path
 from netmap_actors.subscriber import PeerRemoved, PeerUpserted, Snapshot, StateChanged, Subscriber
 from netmap_actors.wire import internal_pb2, netmap_pb2
-from tests.process.publisher_process import LIMIT, PublisherProcess, boottime, running_publisher
-from tests.unit.publishing import full, node
+from tests.support.netmaps.publishing import full, node
+from tests.support.processes.publisher_process import LIMIT, PublisherProcess, boottime, running_publisher
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ import datetime
 import pytest
 
 from netmap_actors.subscriber import PeerUpserted, SelfChanged, Snapshot, Subscriber
-from tests.process.publisher_process import LIMIT, boottime, running_publisher
-from tests.unit.publishing import SELF, full, node
+from tests.support.netmaps.publishing import SELF, full, node
+from tests.support.processes.publisher_process import LIMIT, boottime, running_publisher
 
 
 @pytest.fixture

@@ -23,9 +23,9 @@ import zmq
 from netmap_actors.publisher.front import UPDATES_HWM
 from netmap_actors.runtime_paths import requests_path, updates_path
 from netmap_actors.subscriber import PeerUpserted, Snapshot, Subscriber
-from tests.process.hostile_client import CONNECTIONS, DEAF, HALF_GREETINGS, LAZY, SUBSCRIPTIONS
-from tests.process.publisher_process import LIMIT, PublisherProcess, running_publisher
-from tests.unit.publishing import full, node
+from tests.support.clients.hostile_client import CONNECTIONS, DEAF, HALF_GREETINGS, LAZY, SUBSCRIPTIONS
+from tests.support.netmaps.publishing import full, node
+from tests.support.processes.publisher_process import LIMIT, PublisherProcess, running_publisher
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -62,7 +62,7 @@ class HostileClient:
         print(f"{SEED_VARIABLE}={seed}")
         self.process = subprocess.Popen(
             [
-                *(sys.executable, "-P", "-m", "tests.process.hostile_client", harm),
+                *(sys.executable, "-P", "-m", "tests.support.clients.hostile_client", harm),
                 *map(str, (*paths, seed, *user)),
             ],
             stdin=subprocess.PIPE,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 
 from netmap_actors.wire import internal_pb2
-from tests.process.publisher_process import LIMIT, PublisherProcess, running_publisher
-from tests.unit.publishing import full, node
+from tests.support.netmaps.publishing import full, node
+from tests.support.processes.publisher_process import LIMIT, PublisherProcess, running_publisher
 
 PEERS = 150_000
 

@@ -13,14 +13,14 @@ from netmap_actors.subscriber import Subscriber
 from netmap_actors.subscriber.replica import SILENCE_LIMIT
 from netmap_actors.wire import netmap_pb2
 from netmap_actors.wire.topics import SCHEMA
-from tests.process.publisher_process import boottime, running_publisher
-from tests.unit.publishing import full, node
-from tests.waiting import wait_for
+from tests.support.netmaps.publishing import full, node
+from tests.support.processes.publisher_process import boottime, running_publisher
+from tests.support.waiting import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.process.publisher_process import PublisherProcess
+    from tests.support.processes.publisher_process import PublisherProcess
 
 SILENCE = 0.6
 """Longer than a heartbeat's interval: it is due as well when the process goes on."""

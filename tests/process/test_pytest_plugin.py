@@ -16,7 +16,7 @@ import sys, time
 import pytest
 
 def test_it_is_there_soon_and_loaded_only_now(request):
-    assert not [name for name in sys.modules if name.startswith(("netmap_actors.devcontrol", "h2", "zmq"))]
+    assert not [name for name in sys.modules if name.startswith(("netmap_actors.dev_control", "h2", "zmq"))]
     began = time.monotonic()
     server = request.getfixturevalue("dev_control")
     took = time.monotonic() - began

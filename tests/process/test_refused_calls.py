@@ -19,16 +19,16 @@ from typing import Any
 import pytest
 
 from netmap_actors.bus.loop import Loop
-from netmap_actors.process.seccomp_calls import AARCH64, X86_64
-from netmap_supervisor.refused_calls import BURST, MAX_LINES, PER_SECOND, RefusedCalls
+from netmap_actors.confinement.seccomp_calls import AARCH64, X86_64
+from netmap_supervisor.daemon.refused_calls import BURST, MAX_LINES, PER_SECOND, RefusedCalls
 
 LIMIT = 20.0
 
 PROGRAM = """
     import json, os, sys, time
-    from netmap_actors.process import seccomp
-    from netmap_actors.process.seccomp_filter import ANYHOW, NEVER, Rule
-    from netmap_actors.process.seccomp_calls import native
+    from netmap_actors.confinement import seccomp
+    from netmap_actors.confinement.seccomp_filter import ANYHOW, NEVER, Rule
+    from netmap_actors.confinement.seccomp_calls import native
 
     def told(**facts):
         os.write(1, json.dumps(facts).encode() + b"\\n")
@@ -223,9 +223,9 @@ def test_without_a_listener_calls_are_refused_uncounted_and_it_is_said(holder: H
     # An outer filter has a listener of its own: the kernel admits one (EBUSY).
     first = """
         import socket
-        from netmap_actors.process import seccomp
-        from netmap_actors.process.seccomp_calls import native
-        from netmap_actors.process.seccomp_filter import ANYHOW, COUNTED, program
+        from netmap_actors.confinement import seccomp
+        from netmap_actors.confinement.seccomp_calls import native
+        from netmap_actors.confinement.seccomp_filter import ANYHOW, COUNTED, program
         outer = program(native(), dict.fromkeys(native().numbers, ANYHOW), COUNTED)
         assert seccomp._install(outer, seccomp._NEW_LISTENER) > 0
     """
@@ -241,9 +241,9 @@ def test_without_a_listener_calls_are_refused_uncounted_and_it_is_said(holder: H
 
 def test_where_the_kernel_takes_no_filter_it_is_off_and_said(holder: Holder) -> None:
     first = """
-        from netmap_actors.process import seccomp
-        from netmap_actors.process.seccomp_calls import native
-        from netmap_actors.process.seccomp_filter import ALLOW, Rule, program, refusal
+        from netmap_actors.confinement import seccomp
+        from netmap_actors.confinement.seccomp_calls import native
+        from netmap_actors.confinement.seccomp_filter import ALLOW, Rule, program, refusal
         assert seccomp._install(program(native(), {"seccomp": Rule((), refusal(38))}, ALLOW), 0) == 0
     """
     child = holder.start("told(error=tried(lambda: os.getpriority(0, 0)))", first=first)

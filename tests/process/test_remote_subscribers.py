@@ -14,9 +14,9 @@ import zmq
 from netmap_actors.curve_keys import AllowList, CurvePair, generate, load_server_pair, write_secret
 from netmap_actors.runtime_paths import remote_endpoints
 from netmap_actors.subscriber import PeerUpserted, Snapshot, Subscriber
-from tests.process.publisher_process import LIMIT, PublisherProcess, running_publisher
-from tests.unit.publishing import full, node
-from tests.waiting import wait_for
+from tests.support.netmaps.publishing import full, node
+from tests.support.processes.publisher_process import LIMIT, PublisherProcess, running_publisher
+from tests.support.waiting import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.availability import unavailable
+from tests.support.availability import unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

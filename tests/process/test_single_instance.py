@@ -13,7 +13,13 @@ from pathlib import Path
 import pytest
 
 from netmap_actors.errors import ConfigurationError
-from netmap_supervisor.single_instance import LOCK_NAME, TOUCH_INTERVAL, AlreadyRunning, Claim, is_locked
+from netmap_supervisor.system.single_instance import (
+    LOCK_NAME,
+    TOUCH_INTERVAL,
+    AlreadyRunning,
+    Claim,
+    is_locked,
+)
 
 
 @pytest.fixture

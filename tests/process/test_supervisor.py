@@ -17,8 +17,8 @@ from pathlib import Path
 import pytest
 
 from netmap_actors.errors import NetmapError
-from netmap_supervisor.admin import AdminClient, AdminError, NotRunning
-from tests.waiting import wait_for
+from netmap_supervisor.admin.socket import AdminClient, AdminError, NotRunning
+from tests.support.waiting import wait_for
 
 NAMES = ["dev_control", "publisher", "liveness", "control_connection"]
 LIMIT = 20.0
@@ -29,7 +29,7 @@ SITECUSTOMIZE = """
         from netmap_actors.process import bootstrap
         for name in bootstrap.ACTORS:
             bootstrap.ACTORS[name] = "fake_actors:Fake"
-        from netmap_actors.process import confinement
+        from netmap_actors.confinement import confinement
         # They write down what they were told, wherever the test is.
         confinement.confine = lambda row, allowed: {"landlock": 7, "capabilities": 0}
         # Nor are they what the machine has to have files for.
@@ -39,7 +39,7 @@ HANGING_END = """
     if "netmap_actors" not in sys.orig_argv:
         import threading
         from netmap_actors.bus.sockets import Sockets
-        from netmap_supervisor import supervisor
+        from netmap_supervisor.daemon import supervisor
         supervisor.END_LIMIT = 0.3
         def hang_for_ever(sockets):
             threading.Event().wait()
@@ -48,8 +48,8 @@ HANGING_END = """
 PROGRAM = """
     import msgspec, pathlib, sys
     from netmap_actors.errors import ConfigurationError, NetmapError
-    from netmap_supervisor.run_settings import RunSettings
-    from netmap_supervisor.daemon import run
+    from netmap_supervisor.config.settings import RunSettings
+    from netmap_supervisor.daemon.run import run
     path = pathlib.Path(sys.argv[1])
     def read():
         try:
@@ -76,7 +76,7 @@ class Daemon:
         for name in ("behaviour", "boots"):
             (place / name).mkdir()
         (place / "sitecustomize.py").write_text(textwrap.dedent(SITECUSTOMIZE))
-        fakes = Path(__file__).with_name("fake_actors.py")
+        fakes = Path(__file__).parents[1] / "support/processes/fake_actors.py"
         (place / "fake_actors.py").write_text(fakes.read_text())
         self.settings = {"state_dir": str(place / "state"), "runtime_dir": str(self.runtime_dir)}
         self.write_settings()

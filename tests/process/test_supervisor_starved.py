@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.availability import unavailable
 from tests.process.test_supervisor import Daemon, daemon  # noqa: F401  # the fixture
-from tests.waiting import wait_for
+from tests.support.availability import unavailable
+from tests.support.waiting import wait_for
 
 START_LIMIT = 15.0
 HUNG_LIMIT = 12.0

@@ -21,12 +21,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from netmap_supervisor import Subscriber
-from netmap_supervisor.admin import AdminClient, AdminError
+from netmap_supervisor.admin.socket import AdminClient, AdminError
 from tests.soak import network
 from tests.soak.samples import Samples
-from tests.system import control
-from tests.system.daemon import Daemon, children_of, is_actor_process, matching
-from tests.waiting import wait_for
+from tests.support.processes.daemon import Daemon, children_of, is_actor_process, matching
+from tests.support.servers import scripted
+from tests.support.waiting import wait_for
 
 if TYPE_CHECKING:
     from tests.soak.samples import Growth
@@ -127,12 +127,12 @@ class Soak:
             if network.problem() is None:
                 self._network = stack.enter_context(network.Network(self._directory))
                 settings["host"] = "::"
-            server = self._server = stack.enter_context(control.running(self._directory, **settings))
+            server = self._server = stack.enter_context(scripted.running(self._directory, **settings))
             if self._network is not None:
                 server.url = f"http://{network.HOST}:{server.server.port}"
             http = self._directory / "http.sock"
             options = (
-                *control.joined(server),
+                *scripted.joined(server),
                 f"--silence-timeout={SILENCE:g}s",
                 f"--http-listen=unix:{http}",
                 "--insecure-key-fetch",

@@ -12,13 +12,13 @@ import json
 import random
 from typing import Any
 
-from netmap_actors.control.events import EndReason, MapDocument, SessionFailed, StageEntered
-from netmap_actors.control.session import SessionLimits
+from netmap_actors.control_connection.client.events import EndReason, MapDocument, SessionFailed, StageEntered
+from netmap_actors.control_connection.client.session import SessionLimits
 from netmap_actors.exit_reason import ExitReason
-from netmap_actors.liveness_detector import LivenessDetector, Report
+from netmap_actors.liveness.detector import LivenessDetector, Report
 from netmap_actors.wire import internal_pb2
-from tests.unit.scripted_control import FIRST_MAP, KEEP_ALIVE, ScriptedControl
-from tests.unit.simulated_shell import SimulatedKernel, SimulatedShell
+from tests.support.machines.simulated_shell import SimulatedKernel, SimulatedShell
+from tests.support.servers.scripted_control import FIRST_MAP, KEEP_ALIVE, ScriptedControl
 
 __all__ = ["KEEP_ALIVE_EVERY", "SILENCE", "Day", "long_session"]
 

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.availability import unavailable
-from tests.system import control as scripted
-from tests.system import netns
-from tests.system.daemon import Daemon
-from tests.system.history import Scenes
-from tests.system.wire_proxy import WireProxy
+from tests.support.availability import unavailable
+from tests.support.histories.history import Scenes
+from tests.support.processes import netns
+from tests.support.processes.daemon import Daemon
+from tests.support.proxies.wire_proxy import WireProxy
+from tests.support.servers import scripted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator

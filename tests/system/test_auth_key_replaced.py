@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.system.control import joined
+from tests.support.servers.scripted import joined
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.system.control import Control
-    from tests.system.daemon import Daemon
+    from tests.support.processes.daemon import Daemon
+    from tests.support.servers.scripted import Control
 
 LIMIT = 30.0
 REFUSED = "invalid pre auth key"

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.system.control import joined
-from tests.system.daemon import PROGRAM, Daemon
+from tests.support.processes.daemon import PROGRAM, Daemon
+from tests.support.servers.scripted import joined
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -15,17 +15,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.system.daemon import Daemon
-from tests.system.dark_scene import client_port, joined_across
-from tests.system.history import recording
-from tests.system.watcher import Watcher
+from tests.support.clients.watcher import Watcher
+from tests.support.histories.history import recording
+from tests.support.processes.daemon import Daemon
+from tests.support.processes.dark_scene import client_port, joined_across
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.system.dev_server import DevServer
-    from tests.system.netns import Pair
+    from tests.support.processes.dev_server import DevServer
+    from tests.support.processes.netns import Pair
 
 pytestmark = [pytest.mark.netns, pytest.mark.xdist_group("netns")]
 

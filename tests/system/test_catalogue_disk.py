@@ -6,18 +6,18 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.availability import unavailable
-from tests.system.control import joined
-from tests.system.failing_disk import FailingDisk
-from tests.system.moved_clocks import problem
-from tests.waiting import wait_for
+from tests.support.availability import unavailable
+from tests.support.processes.failing_disk import FailingDisk
+from tests.support.processes.moved_clocks import problem
+from tests.support.servers.scripted import joined
+from tests.support.waiting import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from tests.system.control import Control
-    from tests.system.daemon import Daemon
+    from tests.support.processes.daemon import Daemon
+    from tests.support.servers.scripted import Control
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """The fault catalogue: frames of the map stream and the JSON in them (docs/fault-catalogue.md).
 
-The same decisions as pure functions: `tests/unit/test_map_framing.py`, `test_tailcfg.py`, `test_protocol_stack.py`.
+The same decisions as pure functions: `tests/unit/protocol/test_map_framing.py`, `tests/unit/protocol/test_stack.py`,
+`tests/unit/tailcfg/test_tailcfg.py`.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from netmap_actors.protocol.map_framing import DEFAULT_MAX_DECODED, encode_frame
-from tests.system.catalogue_facts import (
+from tests.support.processes.catalogue_facts import (
     BUSY,
     KINDS_OF_PEERS,
     MEMORY,
@@ -19,15 +20,15 @@ from tests.system.catalogue_facts import (
     ended_after,
     ended_counts,
 )
-from tests.system.wire_proxy import Trickle
+from tests.support.proxies.wire_proxy import Trickle
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from netmap_actors.devcontrol.commands import Commands
-    from tests.system.control import Control
-    from tests.system.history import Scenes
-    from tests.system.wire_proxy import WireProxy
+    from netmap_actors.dev_control.operator.commands import Commands
+    from tests.support.histories.history import Scenes
+    from tests.support.proxies.wire_proxy import WireProxy
+    from tests.support.servers.scripted import Control
 
 REFUSED = 0.1
 """Seconds within which a bad length is refused."""

@@ -13,19 +13,19 @@ from typing import TYPE_CHECKING
 import pytest
 
 from netmap_actors.boot import ConnectionSettings
-from tests.availability import unavailable
-from tests.process.connection_process import running_connection
-from tests.system.control import joined
-from tests.system.daemon import is_actor_process
-from tests.system.history import recording
-from tests.waiting import wait_for
+from tests.support.availability import unavailable
+from tests.support.histories.history import recording
+from tests.support.processes.connection_process import running_connection
+from tests.support.processes.daemon import is_actor_process
+from tests.support.servers.scripted import joined
+from tests.support.waiting import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from tests.system.control import Control
-    from tests.system.daemon import Daemon
+    from tests.support.processes.daemon import Daemon
+    from tests.support.servers.scripted import Control
 
 HOGS = 4
 

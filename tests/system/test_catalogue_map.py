@@ -11,16 +11,16 @@ import urllib.request
 from typing import TYPE_CHECKING, Any
 
 from netmap_supervisor import AmbiguousName, Subscriber
-from tests.process.http_process import free_address
-from tests.system.catalogue_facts import KINDS_OF_PEERS, changes_seen, ended_after, ended_counts
-from tests.system.history import boottime
-from tests.waiting import wait_for
+from tests.support.histories.history import boottime
+from tests.support.processes.catalogue_facts import KINDS_OF_PEERS, changes_seen, ended_after, ended_counts
+from tests.support.processes.http_process import free_address
+from tests.support.waiting import wait_for
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from netmap_actors.devcontrol.commands import Commands
-    from tests.system.history import Scene, Scenes
+    from netmap_actors.dev_control.operator.commands import Commands
+    from tests.support.histories.history import Scene, Scenes
 
 NOBODY = 424242
 ANSWERED = 5.0

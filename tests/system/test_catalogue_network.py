@@ -12,23 +12,23 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.system.catalogue_facts import ended_after, ended_counts, port
-from tests.system.dark_scene import PORT, joined_across
-from tests.system.history import boottime, recording
-from tests.system.scripted_resolver import Mood, resolving
-from tests.system.wire_proxy import Uneven
-from tests.waiting import wait_for
+from tests.support.histories.history import boottime, recording
+from tests.support.processes.catalogue_facts import ended_after, ended_counts, port
+from tests.support.processes.dark_scene import PORT, joined_across
+from tests.support.proxies.scripted_resolver import Mood, resolving
+from tests.support.proxies.wire_proxy import Uneven
+from tests.support.waiting import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from tests.system.control import Control
-    from tests.system.daemon import Daemon
-    from tests.system.history import Scenes
-    from tests.system.netns import Pair
-    from tests.system.scripted_resolver import ScriptedResolver
-    from tests.system.wire_proxy import WireProxy
+    from tests.support.histories.history import Scenes
+    from tests.support.processes.daemon import Daemon
+    from tests.support.processes.netns import Pair
+    from tests.support.proxies.scripted_resolver import ScriptedResolver
+    from tests.support.proxies.wire_proxy import WireProxy
+    from tests.support.servers.scripted import Control
 
 HICCUPS = 6
 """Late slices after which a line has been uneven for long enough."""

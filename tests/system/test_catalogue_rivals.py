@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.system.control import joined
+from tests.support.servers.scripted import joined
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from tests.system.control import Control
-    from tests.system.daemon import Daemon
+    from tests.support.processes.daemon import Daemon
+    from tests.support.servers.scripted import Control
 
 
 @pytest.mark.timeout(180)

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import hpack
 import pytest
 
-from netmap_actors.devcontrol.bad_bytes import http2_frame
-from tests.system.catalogue_facts import (
+from netmap_actors.dev_control.faults.bad_bytes import http2_frame
+from tests.support.histories.history import boottime, recording
+from tests.support.processes.catalogue_facts import (
     BUSY,
     KINDS_OF_PEERS,
     MEMORY,
@@ -23,21 +24,20 @@ from tests.system.catalogue_facts import (
     port,
     processor_seconds,
 )
-from tests.system.dark_scene import joined_across
-from tests.system.history import boottime, recording
-from tests.system.wire_proxy import Handshake, Harm, Silence
-from tests.waiting import wait_for
+from tests.support.processes.dark_scene import joined_across
+from tests.support.proxies.wire_proxy import Handshake, Harm, Silence
+from tests.support.waiting import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from netmap_actors.devcontrol.commands import Commands
-    from netmap_actors.devcontrol.connection import ClientConnection
-    from tests.system.control import Control
-    from tests.system.history import Scene, Scenes
-    from tests.system.netns import Pair
-    from tests.system.wire_proxy import WireProxy
+    from netmap_actors.dev_control.http.connection import ClientConnection
+    from netmap_actors.dev_control.operator.commands import Commands
+    from tests.support.histories.history import Scene, Scenes
+    from tests.support.processes.netns import Pair
+    from tests.support.proxies.wire_proxy import WireProxy
+    from tests.support.servers.scripted import Control
 
 NOTICED = 0.5
 SPREAD = 4.0

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from netmap_supervisor.client_check.trials import TRIALS
-from tests.system.daemon import PROGRAM
-from tests.waiting import wait_for
+from netmap_supervisor.devtools.client_check.scenarios import TRIALS
+from tests.support.processes.daemon import PROGRAM
+from tests.support.waiting import wait_for
 
 ROOT = Path(__file__).resolve().parents[2]
 OURS = [
@@ -66,7 +66,7 @@ def test_our_own_daemon_passes_every_scenario(tmp_path: Path) -> None:
 
 def test_a_deaf_client_fails_where_it_is_deaf_only(tmp_path: Path) -> None:
     options = ("--limit=3s", "--jobs=2", "--scenario=join", "--scenario=silence")
-    deaf = [sys.executable, "-P", "-m", "tests.system.deaf_client"]
+    deaf = [sys.executable, "-P", "-m", "tests.support.clients.deaf_client"]
     status, held, said = check(tmp_path, *options, client=deaf, limit=50.0)
     assert status == 1, said
     assert held["join"]["verdict"] == "pass", said
@@ -78,7 +78,7 @@ def test_a_deaf_client_fails_where_it_is_deaf_only(tmp_path: Path) -> None:
 def test_a_client_that_has_quietly_lost_its_session_is_not_called_healthy(
     tmp_path: Path, manner: str
 ) -> None:
-    lost = [sys.executable, "-P", "-m", "tests.system.deaf_client", manner]
+    lost = [sys.executable, "-P", "-m", "tests.support.clients.deaf_client", manner]
     status, held, said = check(tmp_path, "--limit=4s", "--scenario=healthy", client=lost, limit=50.0)
     assert (status, held["healthy"]["verdict"]) == (1, "fail"), said
     assert held["healthy"]["seen"].startswith(

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from netmap_supervisor.boot_records import state_slug
-from tests.system.daemon import Daemon
+from netmap_supervisor.daemon.boot_records import state_slug
+from tests.support.processes.daemon import Daemon
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -7,18 +7,18 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from netmap_actors.process import landlock
-from netmap_actors.process.permissions import ROWS
-from netmap_supervisor.daemon import OWN_MEMORY
-from tests.availability import unavailable
+from netmap_actors.confinement import landlock
+from netmap_actors.confinement.permissions import ROWS
+from netmap_supervisor.daemon.run import OWN_MEMORY
+from tests.support.availability import unavailable
+from tests.support.waiting import wait_for
 from tests.system.test_privileges import limits, pids
-from tests.waiting import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.system.control import Control
-    from tests.system.daemon import Daemon
+    from tests.support.processes.daemon import Daemon
+    from tests.support.servers.scripted import Control
 
 
 def told(pid: int) -> dict[str, str]:

@@ -1,6 +1,6 @@
 """Ten subscribers that are processes of their own: whatever happens to them or to who tells them, they end equal.
 
-Not here: the pure parts under every order of losses (`tests/unit/test_replica_histories.py`).
+Not here: the pure parts under every order of losses (`tests/unit/subscriber/test_replica_histories.py`).
 """
 
 from __future__ import annotations
@@ -15,21 +15,21 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from netmap_actors.publisher.front import UPDATES_HWM
-from tests.process.publisher_process import boottime, running_publisher
-from tests.system import control as scripted
-from tests.system.control import joined
-from tests.system.daemon import is_actor_process
-from tests.system.edited_tailnet import EditedTailnet
-from tests.system.recordings import FIRST_LIMIT, Judge, RecordingSubscriber, check_final, end_all
-from tests.system.true_netmaps import MapResponses, TrueNetmaps, seeded
-from tests.waiting import wait_for
+from tests.support.histories.recordings import FIRST_LIMIT, Judge, RecordingSubscriber, check_final, end_all
+from tests.support.netmaps.true_netmaps import MapResponses, TrueNetmaps, seeded
+from tests.support.processes.daemon import is_actor_process
+from tests.support.processes.publisher_process import boottime, running_publisher
+from tests.support.servers import scripted
+from tests.support.servers.edited_tailnet import EditedTailnet
+from tests.support.servers.scripted import joined
+from tests.support.waiting import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from tests.process.publisher_process import PublisherProcess
-    from tests.system.daemon import Daemon
+    from tests.support.processes.daemon import Daemon
+    from tests.support.processes.publisher_process import PublisherProcess
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 

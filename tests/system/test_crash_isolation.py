@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.system.control import joined
-from tests.waiting import wait_for
+from tests.support.servers.scripted import joined
+from tests.support.waiting import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.system.control import Control
-    from tests.system.daemon import Daemon
+    from tests.support.processes.daemon import Daemon
+    from tests.support.servers.scripted import Control
 
 CHILDREN = ["dev_control", "publisher", "liveness", "control_connection"]
 HUNG_LIMIT = 13.0

@@ -16,15 +16,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.availability import unavailable
-from tests.system.control import joined
-from tests.system.daemon import PROGRAM, Daemon
-from tests.waiting import wait_for
+from tests.support.availability import unavailable
+from tests.support.processes.daemon import PROGRAM, Daemon
+from tests.support.servers.scripted import joined
+from tests.support.waiting import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from tests.system.control import Control
+    from tests.support.servers.scripted import Control
 
 LIMIT = 20.0
 UNSHARED = ("unshare", "--mount", "--propagation", "private", "--", "sh", "-c")

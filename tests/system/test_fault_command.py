@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.system.control import joined
-from tests.system.daemon import PROGRAM, clean_environment
+from tests.support.processes.daemon import PROGRAM, clean_environment
+from tests.support.servers.scripted import joined
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from tests.system.control import Control
-    from tests.system.daemon import Daemon
+    from tests.support.processes.daemon import Daemon
+    from tests.support.servers.scripted import Control
 
 STORY_LINE = re.compile(r" *([0-9.]+) s {2}(\S+)")
 

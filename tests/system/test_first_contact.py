@@ -8,20 +8,20 @@ from typing import TYPE_CHECKING
 import pytest
 
 from netmap_actors.protocol.keys import MachinePrivate
-from tests.process.lying_front import http_answer, lying_front
-from tests.system.control import joined
-from tests.system.daemon import Daemon
-from tests.system.dark_scene import PORT
-from tests.system.dev_server import running_dev_server
-from tests.system.scripted_resolver import resolving
-from tests.unit.low_order import LOW_ORDER
+from tests.support.processes.daemon import Daemon
+from tests.support.processes.dark_scene import PORT
+from tests.support.processes.dev_server import running_dev_server
+from tests.support.proxies.lying_front import http_answer, lying_front
+from tests.support.proxies.scripted_resolver import resolving
+from tests.support.servers.low_order import LOW_ORDER
+from tests.support.servers.scripted import joined
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from tests.system.control import Control
-    from tests.system.netns import Pair
+    from tests.support.processes.netns import Pair
+    from tests.support.servers.scripted import Control
 
 
 def test_a_server_that_errs_about_its_key_once_is_joined_without_a_person(

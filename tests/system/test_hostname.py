@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.system.daemon import Daemon
-from tests.system.dev_server import running_dev_server
-from tests.waiting import wait_for
+from tests.support.processes.daemon import Daemon
+from tests.support.processes.dev_server import running_dev_server
+from tests.support.waiting import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.system.dev_server import DevServer
+    from tests.support.processes.dev_server import DevServer
 
 
 @pytest.fixture

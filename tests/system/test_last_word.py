@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.system.daemon import PROGRAM, clean_environment
-from tests.system.dev_server import running_dev_server
+from tests.support.processes.daemon import PROGRAM, clean_environment
+from tests.support.processes.dev_server import running_dev_server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.system.dev_server import DevServer
+    from tests.support.processes.dev_server import DevServer
 
 CONTROL_SEQUENCE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 REFUSED = re.compile(

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.availability import unavailable
-from tests.system.daemon import Daemon
+from tests.support.availability import unavailable
+from tests.support.processes.daemon import Daemon
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from netmap_actors.process.permissions import ROWS
-from tests.availability import unavailable
-from tests.system.control import Control
-from tests.waiting import wait_for
+from netmap_actors.confinement.permissions import ROWS
+from tests.support.availability import unavailable
+from tests.support.servers.scripted import Control
+from tests.support.waiting import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from tests.system.daemon import Daemon
+    from tests.support.processes.daemon import Daemon
 
 ACTORS = set(ROWS) - {"supervisor", "view"}
 

@@ -11,8 +11,8 @@ from netmap_supervisor import Subscriber
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.interop.testcontrol import GoControl
-    from tests.system.daemon import Daemon
+    from tests.support.peers.testcontrol import GoControl
+    from tests.support.processes.daemon import Daemon
 
 
 @pytest.mark.parametrize("nodes", [0, 1_000, 10_000])

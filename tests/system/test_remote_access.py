@@ -14,11 +14,11 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from netmap_supervisor import Subscriber
-from tests.availability import unavailable
-from tests.process.http_process import free_address
 from tests.process.test_remote_subscribers import free_ports
-from tests.system.daemon import PROGRAM, Daemon
-from tests.waiting import wait_for
+from tests.support.availability import unavailable
+from tests.support.processes.daemon import PROGRAM, Daemon
+from tests.support.processes.http_process import free_address
+from tests.support.waiting import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

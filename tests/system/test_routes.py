@@ -14,19 +14,19 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.system.daemon import Daemon
-from tests.system.dark_scene import PORT
-from tests.system.dev_server import running_dev_server
-from tests.system.history import boottime
-from tests.system.scripted_resolver import resolving
-from tests.waiting import wait_for
+from tests.support.histories.history import boottime
+from tests.support.processes.daemon import Daemon
+from tests.support.processes.dark_scene import PORT
+from tests.support.processes.dev_server import running_dev_server
+from tests.support.proxies.scripted_resolver import resolving
+from tests.support.waiting import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
     from typing import Any
 
-    from tests.system.netns import Namespace, Pair
+    from tests.support.processes.netns import Namespace, Pair
 
 NAME = "control.test"
 FAR4, FAR6 = "198.51.100.7", "2001:db8:88::7"

@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING, Self
 
 import pytest
 
-from tests.system.daemon import PROGRAM, children_of, clean_environment
-from tests.waiting import wait_for
+from tests.support.processes.daemon import PROGRAM, children_of, clean_environment
+from tests.support.waiting import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import TracebackType
 
-    from tests.system.daemon import Daemon
+    from tests.support.processes.daemon import Daemon
 
 CONTROL_SEQUENCE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from netmap_supervisor import Subscriber
-from tests.system.daemon import children_of
-from tests.waiting import wait_for
+from tests.support.processes.daemon import children_of
+from tests.support.waiting import wait_for
 
 if TYPE_CHECKING:
-    from tests.system.daemon import Daemon
+    from tests.support.processes.daemon import Daemon
 
 LIMIT = 30.0
 

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.waiting import wait_for
+from tests.support.waiting import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.system.daemon import Daemon
+    from tests.support.processes.daemon import Daemon
 
 LIMIT = 30.0
 

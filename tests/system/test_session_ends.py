@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.connect_proxy import ConnectProxy
-from tests.process.tls_front import self_signed, tls_in_front_of
-from tests.system import control as scripted
-from tests.system.control import joined
-from tests.waiting import wait_for
+from tests.support.proxies.connect_proxy import ConnectProxy
+from tests.support.proxies.tls_front import self_signed, tls_in_front_of
+from tests.support.servers import scripted
+from tests.support.servers.scripted import joined
+from tests.support.waiting import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.system.control import Control
-    from tests.system.daemon import Daemon
+    from tests.support.processes.daemon import Daemon
+    from tests.support.servers.scripted import Control
 
 PASSWORD = "hunter2-of-the-proxy"
 

@@ -12,7 +12,7 @@ from tests.soak import samples
 from tests.soak.real import Soak
 from tests.soak.samples import Samples
 from tests.soak.simulated import SILENCE, Day, long_session
-from tests.waiting import wait_for
+from tests.support.waiting import wait_for
 
 
 def test_an_hour_of_keep_alives_and_faults_leaves_no_promise_broken() -> None:

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from netmap_actors.process import landlock
-from tests.system.daemon import Daemon
-from tests.waiting import wait_for
+from netmap_actors.confinement import landlock
+from tests.support.processes.daemon import Daemon
+from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.slow
 

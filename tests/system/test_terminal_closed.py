@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.system.daemon import PROGRAM, children_of, clean_environment
-from tests.waiting import wait_for
+from tests.support.processes.daemon import PROGRAM, children_of, clean_environment
+from tests.support.waiting import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tests.system.control import joined
+from tests.support.servers.scripted import joined
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.system.control import Control
-    from tests.system.daemon import Daemon
+    from tests.support.processes.daemon import Daemon
+    from tests.support.servers.scripted import Control
 
 
 def test_f29_a_node_that_was_deleted_and_is_still_fed_learns_of_it(

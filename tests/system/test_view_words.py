@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.system.daemon import Daemon
+from tests.support.processes.daemon import Daemon
+from tests.support.waiting import wait_for
 from tests.system.test_run_view import CONTROL_SEQUENCE, Screen, place  # noqa: F401  # a fixture
-from tests.waiting import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -7,10 +7,10 @@ import urllib.request
 from collections.abc import Callable
 from typing import Any
 
-from tests.process.http_process import free_address
-from tests.system.control import Control, joined
-from tests.system.daemon import Daemon
-from tests.waiting import wait_for
+from tests.support.processes.daemon import Daemon
+from tests.support.processes.http_process import free_address
+from tests.support.servers.scripted import Control, joined
+from tests.support.waiting import wait_for
 
 LIMIT = 30.0
 FLOOD = 11_000

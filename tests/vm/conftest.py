@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.availability import unavailable
+from tests.support.availability import unavailable
 from tests.vm.image import problem
 from tests.vm.machine import Machine, running_machine
 from tests.vm.qemu import ACCELERATORS

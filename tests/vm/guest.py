@@ -14,9 +14,9 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
+from tests.support.waiting import wait_for
 from tests.vm.network import MANAGEMENT
 from tests.vm.qemu import Qemu
-from tests.waiting import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable

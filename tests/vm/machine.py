@@ -12,14 +12,14 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from tests.certificates import issued
-from tests.system.dev_server import DevServer, running_dev_server
+from tests.support.processes.dev_server import DevServer, running_dev_server
+from tests.support.proxies.certificates import issued
+from tests.support.waiting import wait_for
 from tests.vm import page
 from tests.vm.guest import Guest
 from tests.vm.image import ROOT, image, wheels
 from tests.vm.network import CONTROL, Network
 from tests.vm.qemu import ACCELERATORS
-from tests.waiting import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -9,9 +9,9 @@ import socket
 import subprocess
 from typing import TYPE_CHECKING, Any, Self
 
-from tests.system.netns import PATH
+from tests.support.processes.netns import PATH
+from tests.support.waiting import wait_for
 from tests.vm.network import CONTROL, MANAGEMENT
-from tests.waiting import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

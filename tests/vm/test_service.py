@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.support.waiting import wait_for
 from tests.vm import page
 from tests.vm.machine import CONFIG, PROGRAM, RUNTIME_DIR, UNIT, WATCHER
-from tests.waiting import wait_for
 
 if TYPE_CHECKING:
     from tests.vm.guest import Guest

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.support.waiting import wait_for
 from tests.vm.guest import EVENT_LIMIT
-from tests.waiting import wait_for
 
 if TYPE_CHECKING:
     from tests.vm.guest import Sleep

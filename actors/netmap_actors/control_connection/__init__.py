@@ -1,10 +1,6 @@
-"""The actor that holds the one connection to the control server: one process, one TCP connection.
+"""The process that holds the connection to the control server: one process, one TCP connection.
 
-Not here: what travels on it (`control`), and whether it is alive (`liveness` decides that, elsewhere).
+`actor` is the shell around the machine in `client/`; `node_state` keeps who we are, `reports` carries each MapResponse
+to liveness and publisher, `side_requests` are made over connections of their own, `dialer` opens any of them.
+Not here: whether the connection is alive (`liveness`).
 """
-
-from __future__ import annotations
-
-from netmap_actors.control_connection.actor import ControlConnection
-
-__all__ = ["ControlConnection"]

@@ -1,6 +1,6 @@
 """The shell around the control session: resolve, connect, carry bytes, timers and words, end with a reason.
 
-Not here: every decision about the protocol (`control.session`) and about silence (liveness).
+Not here: every decision about the protocol (`client.session`) and about silence (liveness).
 """
 
 from __future__ import annotations
@@ -11,19 +11,19 @@ import secrets
 from typing import TYPE_CHECKING
 
 from netmap_actors.boot import ConnectionSettings, decode_settings
-from netmap_actors.control import events as said
-from netmap_actors.control.auth_key import read_auth_key
-from netmap_actors.control.control_url import ControlUrl
-from netmap_actors.control.dialer import Dialer, Dialing
-from netmap_actors.control.events import EndReason, SessionFailed, Stage, StageEntered
-from netmap_actors.control.proxy import choose_proxy
-from netmap_actors.control.register import Registrar, RegistrationPolicy
-from netmap_actors.control.session import ControlSession, Identity, SessionLimits
-from netmap_actors.control_connection.control_key import ControlKey
-from netmap_actors.control_connection.errands import Errands
+from netmap_actors.control_connection.auth_key import read_auth_key
+from netmap_actors.control_connection.client import events as said
+from netmap_actors.control_connection.client.events import EndReason, SessionFailed, Stage, StageEntered
+from netmap_actors.control_connection.client.registration.register import Registrar, RegistrationPolicy
+from netmap_actors.control_connection.client.server.control_key import ControlKey
+from netmap_actors.control_connection.client.server.control_url import ControlUrl
+from netmap_actors.control_connection.client.server.proxy import choose_proxy, connect_ports
+from netmap_actors.control_connection.client.session import ControlSession, Identity, SessionLimits
+from netmap_actors.control_connection.client.words import word_for
+from netmap_actors.control_connection.dialer import Dialer, Dialing
 from netmap_actors.control_connection.node_state import NodeState, make_directory, new_node_key
 from netmap_actors.control_connection.reports import Reports
-from netmap_actors.control_connection.words import word_for
+from netmap_actors.control_connection.side_requests import Errands
 from netmap_actors.errors import ConfigurationError, RemoteProtocolError
 from netmap_actors.exit_reason import ExitReason
 from netmap_actors.process.actor_base import ActorBase
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from netmap_actors.boot import Boot
     from netmap_actors.bus.loop import Timer
     from netmap_actors.clock import Clock
-    from netmap_actors.control.auth_key import AuthKey
+    from netmap_actors.control_connection.auth_key import AuthKey
     from netmap_actors.protocol.keys import MachineKey
     from netmap_actors.transport.address import Address
     from netmap_actors.transport.byte_stream import ByteStream
@@ -88,6 +88,12 @@ class ControlConnection(ActorBase):
         # What it cannot make now it tells of when it looks for the node.
         with contextlib.suppress(OSError):
             make_directory(decode_settings(boot, ConnectionSettings))
+
+    @classmethod
+    def connect_ports(cls, boot: Boot) -> tuple[int, ...]:
+        """Of the control server, or of the proxy before it, and of DNS."""
+        settings = decode_settings(boot, ConnectionSettings)
+        return connect_ports(settings.control_url, settings.proxy, settings.secrets.values)
 
     def setup(self) -> None:
         return_large_blocks()

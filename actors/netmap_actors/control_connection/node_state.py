@@ -1,6 +1,6 @@
 """The two state files of a control URL: who we are, and what the server knows of us.
 
-Not here: their formats (`control.node_file`, `control.registration`). Only this process opens them.
+Not here: their formats (`registration.node_file`, `registration.record`). Only this process opens them.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from netmap_actors.control.hostinfo import HostDescription
-from netmap_actors.control.node_file import NodeFile
-from netmap_actors.control.registration import Registration
+from netmap_actors.control_connection.client.registration.hostinfo import HostDescription
+from netmap_actors.control_connection.client.registration.node_file import NodeFile
+from netmap_actors.control_connection.client.registration.record import Registration
 from netmap_actors.errors import ConfigurationError
 from netmap_actors.protocol.keys import MachinePrivate, NodePrivate
 from netmap_actors.state_file import read_state_file, write_state_file

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from netmap_actors.bus.loop import LATE
 from netmap_actors.bus.push_queue import PushQueue
-from netmap_actors.control.arrivals import Arrivals
+from netmap_actors.control_connection.client.arrivals import Arrivals
 from netmap_actors.wire import internal_pb2
 from netmap_actors.wire.codec import Codec
 from netmap_actors.wire.secret import Secret
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from netmap_actors.boot import Boot
     from netmap_actors.bus.loop import Loop
     from netmap_actors.bus.sockets import Sockets
-    from netmap_actors.control.events import MapDocument, StageEntered
+    from netmap_actors.control_connection.client.events import MapDocument, StageEntered
 
 __all__ = ["Reports", "Standing"]
 

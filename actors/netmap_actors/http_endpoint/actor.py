@@ -18,13 +18,13 @@ from netmap_actors.boot import HttpSettings, decode_settings
 from netmap_actors.bus.admission import Admission
 from netmap_actors.bus.door import OWN_FILES, Door
 from netmap_actors.bus.socket_files import is_free
+from netmap_actors.confinement.permissions import HTTP_CLIENTS
 from netmap_actors.errors import escape
 from netmap_actors.exit_reason import ExitReason
 from netmap_actors.http_endpoint import event_stream, metrics, pages
 from netmap_actors.http_endpoint.connection import Connection, Turns
 from netmap_actors.http_endpoint.guard import refusal
 from netmap_actors.process.actor_base import ActorBase
-from netmap_actors.process.permissions import HTTP_CLIENTS
 from netmap_actors.process.shared_sockets import share
 from netmap_actors.subscriber import AmbiguousName, EventFilter, NoSuchNode, Subscriber
 from netmap_actors.wire import internal_pb2

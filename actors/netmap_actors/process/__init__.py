@@ -1,1 +1,1 @@
-"""How a pykka actor becomes an operating system process: bootstrap, base class, confinement, logging."""
+"""How a pykka actor becomes an operating system process: bootstrap, base class, logging, sockets it shares."""

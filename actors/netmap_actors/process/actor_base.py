@@ -92,6 +92,11 @@ class ActorBase(pykka.ThreadingActor):
     def prepare(cls, boot: Boot) -> None:
         """What has to be made before the process gives up what it does not need (`permissions`)."""
 
+    @classmethod
+    def connect_ports(cls, boot: Boot) -> tuple[int, ...]:  # noqa: ARG003
+        """TCP ports it will connect to; every other is out of reach once it is confined."""
+        return ()
+
     def setup(self) -> None:
         """Open sockets, watch them, arm timers. Calls `ready` when the actor may be relied on."""
         raise NotImplementedError

@@ -17,12 +17,12 @@ import msgspec
 
 from netmap_actors import child_lock
 from netmap_actors.boot import Boot
+from netmap_actors.confinement import confinement, seccomp
+from netmap_actors.confinement.permissions import ROWS
+from netmap_actors.confinement.seccomp_rows import rules
 from netmap_actors.errors import ConfigurationError
 from netmap_actors.exit_reason import ExitReason, from_exception, status_of
-from netmap_actors.process import confinement, seccomp
 from netmap_actors.process.child_log import ChildLog
-from netmap_actors.process.permissions import ROWS
-from netmap_actors.process.seccomp_rows import rules
 from netmap_actors.wire.codec import require_native_protobuf
 
 if TYPE_CHECKING:
@@ -31,11 +31,11 @@ if TYPE_CHECKING:
 __all__ = ["ACTORS", "main"]
 
 ACTORS = {
-    "control_connection": "netmap_actors.control_connection:ControlConnection",
-    "liveness": "netmap_actors.liveness:Liveness",
-    "publisher": "netmap_actors.publisher:Publisher",
-    "dev_control": "netmap_actors.dev_control:DevControl",
-    "http_endpoint": "netmap_actors.http_endpoint:HttpEndpoint",
+    "control_connection": "netmap_actors.control_connection.actor:ControlConnection",
+    "liveness": "netmap_actors.liveness.actor:Liveness",
+    "publisher": "netmap_actors.publisher.actor:Publisher",
+    "dev_control": "netmap_actors.dev_control.actor:DevControl",
+    "http_endpoint": "netmap_actors.http_endpoint.actor:HttpEndpoint",
 }
 """Where the class of each actor lives; loaded only in the process that is that actor."""
 
@@ -107,6 +107,7 @@ def _make(actor: str, boot: Boot, log: ChildLog) -> ActorBase:
     if files < row.max_files:
         log.info("few_files_allowed", allowed=files, wanted=row.max_files)
     # What this kernel leaves open the Supervisor has said.
+    boot = msgspec.structs.replace(boot, connect_ports=kind.connect_ports(boot))
     held = confinement.confine(row, row.permissions(boot))
     made = kind(boot)
     made.confinement = held

@@ -1,6 +1,6 @@
 """CONNECT: asks an HTTP proxy for a way to a host and a port (RFC 9110, section 9.3.6).
 
-Not here: which proxy (`control.proxy`), and what goes through the tunnel.
+Not here: which proxy (`client.server.proxy`), and what goes through the tunnel.
 """
 
 from __future__ import annotations

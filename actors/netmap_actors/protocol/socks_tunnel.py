@@ -1,6 +1,7 @@
 """SOCKS5: asks a proxy for a way to a host and a port (RFC 1928), with a user name and a password if asked (RFC 1929).
 
-The messages are socksio's; here is where each one ends. Not here: which proxy (`control.proxy`), what goes through.
+The messages are socksio's; here is where each one ends. Not here: which proxy (`client.server.proxy`), what goes
+through.
 """
 
 from __future__ import annotations

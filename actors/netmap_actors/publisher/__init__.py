@@ -1,11 +1,5 @@
-"""The publisher process: the publication behind the doors its subscribers come through.
+"""The publisher process: numbered netmap changes for subscribers on this machine and on others.
 
-`actor` carries MapResponses in and numbered messages out, `front` serves the subscribers of one pair of sockets,
-`remote` opens a second pair over TCP and decides with CURVE keys who may use it.
+`actor` carries MapResponses into the machine in `publication/` and its output to the sockets; `front` is one pair of
+sockets, `remote` a second pair over TCP behind CURVE keys, `flood_guard` bounds what clients may send.
 """
-
-from __future__ import annotations
-
-from netmap_actors.publisher.actor import Publisher
-
-__all__ = ["Publisher"]

@@ -18,19 +18,19 @@ import zmq
 
 from netmap_actors.boot import PublisherSettings, decode_settings
 from netmap_actors.bus.admission import files_for, is_safe, room
+from netmap_actors.confinement.memory_guard import unwatch_memory
 from netmap_actors.curve_keys import load_server_pair
 from netmap_actors.errors import BadMapResponse, ConfigurationError
 from netmap_actors.exit_reason import ExitReason
 from netmap_actors.process.actor_base import ActorBase
-from netmap_actors.process.memory_guard import unwatch_memory
 from netmap_actors.process.shared_sockets import prepare, share
-from netmap_actors.publication.core import Publication
-from netmap_actors.publication.freshness import name_of
-from netmap_actors.publication.intake import Plea
-from netmap_actors.publication.sequences import MAX_EPOCH
-from netmap_actors.publication.tailnet_netmap import TailnetNetmap
 from netmap_actors.publisher.flood_guard import FloodGuard
 from netmap_actors.publisher.front import Front
+from netmap_actors.publisher.publication.core import Publication
+from netmap_actors.publisher.publication.freshness import name_of
+from netmap_actors.publisher.publication.intake import Plea
+from netmap_actors.publisher.publication.sequences import MAX_EPOCH
+from netmap_actors.publisher.publication.tailnet_netmap import TailnetNetmap
 from netmap_actors.publisher.remote import RemoteFront
 from netmap_actors.web_url import UrlPolicy, WebUrl
 from netmap_actors.wire import internal_pb2

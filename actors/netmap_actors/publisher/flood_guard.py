@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from netmap_actors.process.memory_guard import watch_memory
+from netmap_actors.confinement.memory_guard import watch_memory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -13,7 +13,7 @@ from google.protobuf.message import DecodeError
 from netmap_actors.bus.admission import Admission
 from netmap_actors.bus.monitor import close_monitor, next_event, open_monitor
 from netmap_actors.bus.peers import hang_up, hang_up_on_all, hang_up_on_floods, peer_of_descriptor
-from netmap_actors.publication.answers import Answers
+from netmap_actors.publisher.publication.answers import Answers
 from netmap_actors.wire import netmap_pb2
 from netmap_actors.wire.topics import SCHEMA
 
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     from netmap_actors.bus.loop import Loop, Timer
     from netmap_actors.bus.sockets import Protect, Sockets
-    from netmap_actors.publication.core import Publication
-    from netmap_actors.publication.ring import Published
+    from netmap_actors.publisher.publication.core import Publication
+    from netmap_actors.publisher.publication.ring import Published
 
 __all__ = ["Front"]
 

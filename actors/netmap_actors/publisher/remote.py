@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from netmap_actors.bus.sockets import Sockets
     from netmap_actors.curve_keys import ClientKey
     from netmap_actors.process.child_log import ChildLog
-    from netmap_actors.publication.core import Publication
-    from netmap_actors.publication.ring import Published
+    from netmap_actors.publisher.publication.core import Publication
+    from netmap_actors.publisher.publication.ring import Published
 
 __all__ = ["CONDITION", "RemoteFront"]
 

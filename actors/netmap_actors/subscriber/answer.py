@@ -7,7 +7,7 @@ from google.protobuf.message import DecodeError
 from netmap_actors.subscriber.changes import profile_of, stable_id_of
 from netmap_actors.subscriber.netmap_view import DOCUMENTS, Contents
 from netmap_actors.wire import netmap_pb2
-from netmap_actors.wire.pieces import BadPieces, cut
+from netmap_actors.wire.fields import BadPieces, cut
 from netmap_actors.wire.topics import SCHEMA, Kind
 
 __all__ = ["MAX_ANSWER", "PART_BYTES", "Answer", "is_stamp"]

@@ -19,7 +19,7 @@ from netmap_actors.subscriber.events import (
 )
 from netmap_actors.subscriber.netmap_view import DOCUMENTS, Contents
 from netmap_actors.subscriber.peer import Peer, UserProfile, differences, parse_json
-from netmap_actors.wire.pieces import BadPieces, cut, first_text
+from netmap_actors.wire.fields import BadPieces, cut, first_text
 from netmap_actors.wire.topics import Kind
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from netmap_actors.subscriber.changes import Stamp, apply_transaction, differenc
 from netmap_actors.subscriber.events import Event, Snapshot, StateChanged
 from netmap_actors.subscriber.netmap_view import Contents, Netmap
 from netmap_actors.wire import netmap_pb2
-from netmap_actors.wire.pieces import BadPieces
+from netmap_actors.wire.fields import BadPieces
 from netmap_actors.wire.topics import SCHEMA, Kind, kind_of
 
 if TYPE_CHECKING:

@@ -1,6 +1,6 @@
 """What a node tells about its host: Hostinfo and NetInfo.
 
-Not here: how our own is gathered and kept stable (`control`). Names: tailscale: tailcfg/tailcfg.go.
+Not here: how our own is gathered and kept stable (`control_connection.client`). Names: tailscale: tailcfg/tailcfg.go.
 """
 
 from __future__ import annotations

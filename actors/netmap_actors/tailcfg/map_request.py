@@ -1,6 +1,6 @@
 """The request that opens a map session or updates the node: MapRequest.
 
-Not here: which fields our client fills (`control`). Names: tailscale: tailcfg/tailcfg.go.
+Not here: which fields our client fills (`control_connection.client`). Names: tailscale: tailcfg/tailcfg.go.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The control server's question whether we are there, and the answer: PingRequest, PingResponse.
 
-Not here: answering (`control.ping`). Names: tailscale: tailcfg/tailcfg.go.
+Not here: answering (`client.ping`). Names: tailscale: tailcfg/tailcfg.go.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """Registration of a node key: the request, its answer and the people in it.
 
-Not here: the order in which an answer's fields are judged (`control`). Names: tailscale: tailcfg/tailcfg.go.
+Not here: the order in which an answer's fields are judged (`control_connection.client`). Names: tailscale:
+tailcfg/tailcfg.go.
 """
 
 from __future__ import annotations

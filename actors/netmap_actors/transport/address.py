@@ -1,4 +1,4 @@
-"""Where to connect: one socket address, what kind of network it is on, and the order in which to try several.
+"""Where to connect: one socket address, and the order in which to try several.
 
 Not here: how a name becomes addresses (`resolve`) and the trying itself (`dial`).
 """
@@ -6,7 +6,6 @@ Not here: how a name becomes addresses (`resolve`) and the trying itself (`dial`
 from __future__ import annotations
 
 import dataclasses
-import ipaddress
 import itertools
 import socket
 from typing import TYPE_CHECKING
@@ -14,15 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["Address", "in_turn", "interleave", "is_local_network"]
-
-_LOCAL = tuple(
-    ipaddress.ip_network(text)
-    for text in (
-        "127.0.0.0/8", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16",
-        "::1/128", "fc00::/7", "fe80::/10",
-    )
-)  # fmt: skip
+__all__ = ["Address", "in_turn", "interleave"]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -73,10 +64,3 @@ def in_turn(addresses: list[Address], avoid: Sequence[str]) -> tuple[list[Addres
     first = interleave([address for address in addresses if str(address) not in avoid])
     last = sorted((a for a in addresses if str(a) in avoid), key=lambda address: avoid.index(str(address)))
     return (first, last) if first else (last[:1], last[1:])
-
-
-def is_local_network(ip: str) -> bool:
-    """Whether an IP address is loopback, private or link-local: nobody far away sits in between."""
-    address = ipaddress.ip_address(ip.partition("%")[0])
-    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
-    return any((mapped or address) in network for network in _LOCAL)

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 import click
 
 from netmap_actors.errors import ConfigurationError, NetmapError, escape
-from netmap_supervisor import journal
 from netmap_supervisor.cli.exit_codes import ExitCode, judgement
+from netmap_supervisor.system import journal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,22 +28,22 @@ PROGRAM = "netmap-supervisor"
 
 _PARSER = "PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION"
 _COMMANDS = {
-    "run": "run",
-    "status": "status",
-    "netmap": "netmap",
-    "watch": "watch",
-    "wait": "wait",
-    "export": "export",
-    "stop": "stop",
-    "reconnect": "reconnect",
-    "reload": "reload",
-    "keys": "keys",
-    "config": "config",
-    "fault": "fault",
-    "dev-control": "dev_control",
-    "check-client": "check_client",
-    "completion": "completion",
-    "view": "view",
+    "run": "netmap_supervisor.cli.run",
+    "status": "netmap_supervisor.cli.status",
+    "netmap": "netmap_supervisor.cli.netmap",
+    "watch": "netmap_supervisor.cli.watch",
+    "wait": "netmap_supervisor.cli.wait",
+    "export": "netmap_supervisor.cli.export.command",
+    "stop": "netmap_supervisor.cli.stop",
+    "reconnect": "netmap_supervisor.cli.reconnect",
+    "reload": "netmap_supervisor.cli.reload",
+    "keys": "netmap_supervisor.cli.keys",
+    "config": "netmap_supervisor.cli.config",
+    "fault": "netmap_supervisor.cli.fault",
+    "dev-control": "netmap_supervisor.devtools.dev_control",
+    "check-client": "netmap_supervisor.devtools.check_client",
+    "completion": "netmap_supervisor.cli.completion",
+    "view": "netmap_supervisor.cli.view",
 }
 """Module of each command, in the order of `--help`."""
 
@@ -58,7 +58,7 @@ class _Commands(click.Group):
         module = _COMMANDS.get(cmd_name)
         if module is None:
             return None
-        loaded: click.Command = importlib.import_module(f"{__name__}.{module}").command
+        loaded: click.Command = importlib.import_module(module).command
         return loaded
 
     def invoke(self, ctx: click.Context) -> object:

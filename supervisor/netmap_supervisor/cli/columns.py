@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from netmap_supervisor.text_layout import GAP, Column, cell_width, fold, laid_out
+from netmap_supervisor.view.text_layout import GAP, Column, cell_width, fold, laid_out
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

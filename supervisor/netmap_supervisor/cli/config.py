@@ -10,11 +10,11 @@ import click
 from netmap_actors import shown_json
 from netmap_actors.errors import ConfigurationError
 from netmap_supervisor.cli.option_flags import config_file_flag, given_flags, run_flags
-from netmap_supervisor.config import Layer, load
-from netmap_supervisor.config_document import example, schema
+from netmap_supervisor.config.documents import example, schema
+from netmap_supervisor.config.layers import Layer, load
 
 if TYPE_CHECKING:
-    from netmap_supervisor.config import Setting
+    from netmap_supervisor.config.layers import Setting
 
 __all__ = ["command"]
 

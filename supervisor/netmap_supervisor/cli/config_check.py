@@ -1,6 +1,6 @@
 """What the daemon's processes refuse about their settings, found by their own means and without making anything.
 
-Not here: what reading the settings refuses (`config`), which `run` and the check share already.
+Not here: what reading the settings refuses (`config.layers`), which `run` and the check share already.
 """
 
 from __future__ import annotations
@@ -11,22 +11,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from netmap_actors.boot import ConnectionSettings
-from netmap_actors.control.auth_key import read_auth_key
-from netmap_actors.control.control_url import ControlUrl
-from netmap_actors.control.proxy import choose_proxy
+from netmap_actors.control_connection.auth_key import read_auth_key
+from netmap_actors.control_connection.client.server.control_url import ControlUrl
+from netmap_actors.control_connection.client.server.proxy import choose_proxy
 from netmap_actors.control_connection.node_state import NodeState
 from netmap_actors.curve_keys import SERVER_KEY, read_secret
 from netmap_actors.errors import ConfigurationError
 from netmap_actors.wire.codec import require_native_protobuf
-from netmap_supervisor.boot_records import state_slug
-from netmap_supervisor.held_environment import HeldEnvironment
-from netmap_supervisor.kernel_calls import check_machine
-from netmap_supervisor.single_instance import check_private, check_socket_path
+from netmap_supervisor.daemon.boot_records import state_slug
+from netmap_supervisor.system.held_environment import HeldEnvironment
+from netmap_supervisor.system.kernel_calls import check_machine
+from netmap_supervisor.system.single_instance import check_private, check_socket_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from netmap_supervisor.run_settings import RunSettings
+    from netmap_supervisor.config.settings import RunSettings
 
 __all__ = ["doubts", "refusals"]
 

@@ -1,7 +1,7 @@
 """`run --demo-faults`: ten seconds of a daemon whose control server falls silent, told line by line.
 
-Not here: the telling itself (`story`). The daemon is a process of its own in directories of its own: nothing that
-runs on this machine is touched, and nothing stays.
+Not here: the telling itself (`view.recovery`). The daemon is a process of its own in directories of its own: nothing
+that runs on this machine is touched, and nothing stays.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING
 import click
 
 from netmap_actors.clock import SystemClock
-from netmap_supervisor.cli.daemon import CommandFailed, order, status_or_none
+from netmap_supervisor.admin.commands import CommandFailed, order, status_or_none
 from netmap_supervisor.cli.exit_codes import ExitCode
 from netmap_supervisor.cli.pause import wait_until
-from netmap_supervisor.cli.story import Story
+from netmap_supervisor.view.recovery import Story
 
 if TYPE_CHECKING:
     from collections.abc import Callable

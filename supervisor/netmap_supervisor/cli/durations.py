@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from netmap_actors.finite import is_number
-from netmap_supervisor.option_kinds import BadValue, Duration
+from netmap_supervisor.config.kinds import BadValue, Duration
 
 if TYPE_CHECKING:
     from collections.abc import Callable

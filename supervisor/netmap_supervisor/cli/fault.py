@@ -7,20 +7,20 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from netmap_actors.clock import SystemClock
-from netmap_supervisor.cli.daemon import CommandFailed, ask_status, order, status_or_none
+from netmap_supervisor.admin.commands import CommandFailed, ask_status, order, status_or_none
 from netmap_supervisor.cli.durations import duration
 from netmap_supervisor.cli.exit_codes import ExitCode
 from netmap_supervisor.cli.key_values import fault_rows, key_values, struck
 from netmap_supervisor.cli.option_flags import runtime_dir_flag
 from netmap_supervisor.cli.pause import wait_until
-from netmap_supervisor.cli.story import Story
-from netmap_supervisor.single_instance import is_locked
+from netmap_supervisor.system.single_instance import is_locked
+from netmap_supervisor.view.recovery import Story
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from netmap_supervisor.status import StatusReport
+    from netmap_supervisor.admin.status import StatusReport
 
 __all__ = ["command"]
 

@@ -8,7 +8,7 @@ import click
 import msgspec
 
 from netmap_supervisor.cli.columns import described
-from netmap_supervisor.cli.terminal import room
+from netmap_supervisor.view.terminal import room
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -12,24 +12,24 @@ import click
 from netmap_actors import shown_json
 from netmap_actors.curve_keys import generate, is_key, write_secret
 from netmap_actors.errors import ConfigurationError, escape
+from netmap_supervisor.admin.commands import CommandFailed, order
 from netmap_supervisor.cli.columns import table
-from netmap_supervisor.cli.daemon import CommandFailed, order
 from netmap_supervisor.cli.option_flags import (
     any_runtime_dir_flag,
     config_file_flag,
     given_flags,
     state_dir_flag,
 )
-from netmap_supervisor.cli.terminal import room
-from netmap_supervisor.config import Layer, load, without_service
-from netmap_supervisor.single_instance import hidden, is_locked
-from netmap_supervisor.subscriber_keys import carry_out, somebody_elses, user_name
-from netmap_supervisor.text_layout import Column
+from netmap_supervisor.config.layers import Layer, load, without_service
+from netmap_supervisor.daemon.subscriber_keys import carry_out, somebody_elses, user_name
+from netmap_supervisor.system.single_instance import hidden, is_locked
+from netmap_supervisor.view.terminal import room
+from netmap_supervisor.view.text_layout import Column
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from netmap_supervisor.config import Configuration
+    from netmap_supervisor.config.layers import Configuration
 
 __all__ = ["command"]
 

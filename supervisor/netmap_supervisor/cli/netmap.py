@@ -10,12 +10,12 @@ from netmap_actors import shown_json
 from netmap_actors.errors import escape
 from netmap_actors.exports import netmap_json
 from netmap_actors.subscriber import NoSuchNode, Subscriber
+from netmap_supervisor.admin.commands import ASK_STATUS, CommandFailed, require_running
 from netmap_supervisor.cli.columns import table
-from netmap_supervisor.cli.daemon import ASK_STATUS, CommandFailed, require_running
 from netmap_supervisor.cli.option_flags import runtime_dir_flag
-from netmap_supervisor.cli.terminal import room
-from netmap_supervisor.sentences import address, label, marks, online, trust
-from netmap_supervisor.text_layout import Column, fold
+from netmap_supervisor.view.sentences import address, label, marks, online, trust
+from netmap_supervisor.view.terminal import room
+from netmap_supervisor.view.text_layout import Column, fold
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from netmap_supervisor.config import runtime_dir
-from netmap_supervisor.config_options import OPTIONS
-from netmap_supervisor.option_kinds import Boolean
+from netmap_supervisor.config.kinds import Boolean
+from netmap_supervisor.config.layers import runtime_dir
+from netmap_supervisor.config.options import OPTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from netmap_supervisor.config_options import Option
+    from netmap_supervisor.config.options import Option
 
 __all__ = [
     "any_runtime_dir_flag",

@@ -13,21 +13,21 @@ import msgspec
 
 from netmap_actors.clock import SystemClock
 from netmap_actors.errors import escape
-from netmap_supervisor import journal
 from netmap_supervisor.cli.option_flags import config_file_flag, given_flags, run_flags
-from netmap_supervisor.cli.terminal import can_redraw, is_terminal, room
-from netmap_supervisor.config import load, runtime_dir, working_directory
-from netmap_supervisor.held_environment import HeldEnvironment, wipe
-from netmap_supervisor.option_kinds import show_duration
-from netmap_supervisor.process_signals import hold_signals_of_first_process
-from netmap_supervisor.run_settings import EMBEDDED
-from netmap_supervisor.text_layout import fold
+from netmap_supervisor.config.kinds import show_duration
+from netmap_supervisor.config.layers import load, runtime_dir, working_directory
+from netmap_supervisor.config.settings import EMBEDDED
+from netmap_supervisor.system import journal
+from netmap_supervisor.system.held_environment import HeldEnvironment, wipe
+from netmap_supervisor.system.signals import hold_signals_of_first_process
+from netmap_supervisor.view.terminal import can_redraw, is_terminal, room
+from netmap_supervisor.view.text_layout import fold
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from netmap_supervisor.config import Configuration
-    from netmap_supervisor.run_settings import RunSettings
+    from netmap_supervisor.config.layers import Configuration
+    from netmap_supervisor.config.settings import RunSettings
 
 __all__ = ["command"]
 
@@ -76,9 +76,9 @@ def command(config_file: str | None, demo_faults: bool, **flags: Any) -> int:
     mode = view_mode(configuration.value("view"))
     settings = run_settings(configuration, mode)
     # Loaded here: what only checks its options does not need the daemon.
-    from netmap_supervisor.cli.run_view import RunView  # noqa: PLC0415
-    from netmap_supervisor.daemon import RunFailed, run  # noqa: PLC0415
-    from netmap_supervisor.log import Log  # noqa: PLC0415
+    from netmap_supervisor.daemon.run import RunFailed, run  # noqa: PLC0415
+    from netmap_supervisor.system.log import Log  # noqa: PLC0415
+    from netmap_supervisor.view.process import RunView  # noqa: PLC0415
 
     def again() -> RunSettings:
         return run_settings(read(), mode)

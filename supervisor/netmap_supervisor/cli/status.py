@@ -7,20 +7,20 @@ from typing import TYPE_CHECKING
 import click
 
 from netmap_actors.errors import escape
+from netmap_supervisor.admin.commands import NotRunning, ask_status
+from netmap_supervisor.admin.status import encode
 from netmap_supervisor.cli.columns import table
-from netmap_supervisor.cli.daemon import NotRunning, ask_status
 from netmap_supervisor.cli.exit_codes import ExitCode, judged
 from netmap_supervisor.cli.option_flags import runtime_dir_flag
-from netmap_supervisor.cli.terminal import room
-from netmap_supervisor.sentences import ago, span, tailnet_name, trust, waiting_for
-from netmap_supervisor.status import encode
-from netmap_supervisor.text_layout import Column, fold
+from netmap_supervisor.view.sentences import ago, span, tailnet_name, trust, waiting_for
+from netmap_supervisor.view.terminal import room
+from netmap_supervisor.view.text_layout import Column, fold
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from netmap_supervisor.status import ActorStatus, StatusReport
+    from netmap_supervisor.admin.status import ActorStatus, StatusReport
 
 __all__ = ["command", "exit_code"]
 

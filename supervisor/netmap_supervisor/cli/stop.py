@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 import click
 
 from netmap_actors.clock import SystemClock
-from netmap_supervisor.admin import admin_path
-from netmap_supervisor.cli.daemon import CommandFailed, order
+from netmap_supervisor.admin.commands import CommandFailed, order
+from netmap_supervisor.admin.socket import admin_path
 from netmap_supervisor.cli.option_flags import runtime_dir_flag
 from netmap_supervisor.cli.pause import wait_until
-from netmap_supervisor.single_instance import is_locked
+from netmap_supervisor.system.single_instance import is_locked
 
 if TYPE_CHECKING:
     from pathlib import Path

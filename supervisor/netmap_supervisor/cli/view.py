@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from netmap_actors.process import confinement, seccomp
-from netmap_actors.process.permissions import ROWS, RunPlaces
-from netmap_actors.process.seccomp_rows import of_view
-from netmap_supervisor.cli.daemon import status_or_none
+from netmap_actors.confinement import confinement, seccomp
+from netmap_actors.confinement.permissions import ROWS, RunPlaces
+from netmap_actors.confinement.seccomp_rows import of_view
+from netmap_supervisor.admin.commands import status_or_none
 from netmap_supervisor.cli.option_flags import runtime_dir_flag
-from netmap_supervisor.cli.terminal import make_view
-from netmap_supervisor.process_signals import GROUP_SIGNALS
-from netmap_supervisor.viewer import show
+from netmap_supervisor.system.signals import GROUP_SIGNALS
+from netmap_supervisor.view.feed import show
+from netmap_supervisor.view.terminal import make_view
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,13 +8,13 @@ import click
 
 from netmap_actors.errors import escape
 from netmap_actors.subscriber import AmbiguousName, NoSuchNode, Subscriber
-from netmap_supervisor.cli.daemon import ASK_STATUS, unreadable
+from netmap_supervisor.admin.commands import ASK_STATUS, unreadable
 from netmap_supervisor.cli.durations import duration
 from netmap_supervisor.cli.exit_codes import ExitCode, judged
 from netmap_supervisor.cli.option_flags import runtime_dir_flag
-from netmap_supervisor.option_kinds import BadValue
-from netmap_supervisor.sentences import contact, online, trust
-from netmap_supervisor.single_instance import is_locked
+from netmap_supervisor.config.kinds import BadValue
+from netmap_supervisor.system.single_instance import is_locked
+from netmap_supervisor.view.sentences import contact, online, trust
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,11 +10,11 @@ import click
 from netmap_actors import shown_json
 from netmap_actors.subscriber import EventFilter, Subscriber
 from netmap_actors.wire.topics import Kind
-from netmap_supervisor.cli.daemon import require_allowed, status_or_none
+from netmap_supervisor.admin.commands import require_allowed, status_or_none
 from netmap_supervisor.cli.exit_codes import ExitCode
 from netmap_supervisor.cli.option_flags import runtime_dir_flag
-from netmap_supervisor.cli.terminal import can_redraw
-from netmap_supervisor.single_instance import hidden, is_locked
+from netmap_supervisor.system.single_instance import hidden, is_locked
+from netmap_supervisor.view.terminal import can_redraw
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -96,8 +96,8 @@ def _json_lines(runtime_dir: Path, kinds: tuple[str, ...], peers: tuple[str, ...
 
 def _view(runtime_dir: Path, kinds: tuple[str, ...], peers: tuple[str, ...]) -> None:
     # Loaded here: JSON Lines do not need them.
-    from netmap_supervisor.cli.terminal import make_view  # noqa: PLC0415
-    from netmap_supervisor.viewer import show  # noqa: PLC0415
+    from netmap_supervisor.view.feed import show  # noqa: PLC0415
+    from netmap_supervisor.view.terminal import make_view  # noqa: PLC0415
 
     mode = "live" if can_redraw(sys.stdout) and not kinds and not peers else "plain"
     view = make_view(mode, hint=f"Ctrl-C ends this view; runtime directory {runtime_dir}")

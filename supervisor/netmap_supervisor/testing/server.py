@@ -14,10 +14,10 @@ from netmap_supervisor.testing.options import check_names
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from netmap_actors.devcontrol.commands import Commands
-    from netmap_actors.devcontrol.control import Seen
-    from netmap_actors.devcontrol.standalone import Edits, RunningServer
-    from netmap_actors.devcontrol.views import ClientView, NodeView
+    from netmap_actors.dev_control.http.state import Seen
+    from netmap_actors.dev_control.operator.commands import Commands
+    from netmap_actors.dev_control.operator.listings import ClientView, NodeView
+    from netmap_actors.dev_control.standalone import Edits, RunningServer
     from netmap_supervisor.testing.options import DevControlOptions
 
 __all__ = ["DevControl", "dev_control_server"]
@@ -194,9 +194,9 @@ def dev_control_server(**options: Unpack[DevControlOptions]) -> Iterator[DevCont
     UnknownOption, and ConfigurationError when it cannot listen or use `state_dir`.
     """
     # Loaded here and nowhere else: who has this package installed pays for the server only when it starts one.
-    from netmap_actors.devcontrol.assembly import Setup  # noqa: PLC0415
-    from netmap_actors.devcontrol.control import Options  # noqa: PLC0415
-    from netmap_actors.devcontrol.standalone import running_server  # noqa: PLC0415
+    from netmap_actors.dev_control.assembly import Setup  # noqa: PLC0415
+    from netmap_actors.dev_control.http.state import Options  # noqa: PLC0415
+    from netmap_actors.dev_control.standalone import running_server  # noqa: PLC0415
 
     check_names(options, Setup, Options)
     with running_server(**options) as server:

@@ -5,6 +5,7 @@ Not here: the HTTP upgrade below and the HTTP/2 above.
 
 from __future__ import annotations
 
+from netmap_actors.protocol.noise.frames import HandshakeError, HandshakeRefused, NoiseFrames
 from netmap_actors.protocol.noise.handshake import Initiator, Responder, TransportCiphers
 from netmap_actors.protocol.noise.messages import (
     INITIATION_LENGTH,
@@ -13,7 +14,6 @@ from netmap_actors.protocol.noise.messages import (
     encode_error,
 )
 from netmap_actors.protocol.noise.record import RecordStream
-from netmap_actors.protocol.noise.transport import HandshakeError, HandshakeRefused, NoiseFrames
 
 __all__ = [
     "INITIATION_LENGTH",

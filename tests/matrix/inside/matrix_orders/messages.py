@@ -363,7 +363,7 @@ def _admin(facts: Facts, command: str, /, **arguments: Any) -> str:
     from pathlib import Path
 
     try:
-        from netmap_supervisor.admin import AdminClient, AdminError
+        from netmap_supervisor.admin.socket import AdminClient, AdminError
     except (ImportError, OSError) as error:
         raise RuntimeError(f"cannot even load the client: {error}") from None
     with contextlib.closing(AdminClient(Path(facts.runtime_dir), limit=1.0)) as client:

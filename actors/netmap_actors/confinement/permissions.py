@@ -1,0 +1,351 @@
+"""What each process of a run may do: one table, a row for every actor, the Supervisor and the view.
+
+Everything that holds a process to it is derived from its row: Landlock, capabilities, limits, the documentation.
+Not here: how the kernel is told (`landlock`, `capabilities`, `confinement`), which files every program needs
+(`system_files`).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from netmap_actors.boot import (
+    ConnectionSettings,
+    DevControlSettings,
+    HttpSettings,
+    PublisherSettings,
+    decode_settings,
+)
+from netmap_actors.confinement import system_files
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from netmap_actors.boot import Boot
+
+__all__ = ["DEV_CLIENTS", "HTTP_CLIENTS", "ROWS", "Permissions", "Row", "RunPlaces", "for_interpreter"]
+
+_FILES: Final = 256
+"""Open files and sockets: some thirty are the loop's and ZeroMQ's."""
+_MIB: Final = 1 << 20
+_LISTENER_FILES: Final = 2048
+"""Of who listens for processes of the run: all they can open together is not to take its last one."""
+HTTP_CLIENTS: Final = 256
+"""Connections of the HTTP endpoint; each may have a file besides."""
+DEV_CLIENTS: Final = 4096
+"""Connections of the embedded control server."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Permissions:
+    """What one process may do; what is not named it may not. The interpreter's and the system's files come besides."""
+
+    readable: tuple[Path, ...] = ()
+    """Files, and directories with everything below. What is not there yet cannot be read later, either."""
+    unlisted: tuple[Path, ...] = ()
+    """Directories of which every file below may be read, and no directory."""
+    writable: tuple[Path, ...] = ()
+    """The same; written, made, renamed and removed as well."""
+    sockets: tuple[Path, ...] = ()
+    """Directories in which it makes unix sockets, in the place of those that were left there. Nothing can be read or
+    written in them; what can be removed there is refused with the calls for it, once the process is up."""
+    executable: tuple[Path, ...] = ()
+    """Programs it may become or start."""
+    tcp_bind: frozenset[int] | None = frozenset()
+    """Ports; None: any. 0 stands for one that the kernel chooses."""
+    tcp_connect: frozenset[int] | None = frozenset()
+    abstract_sockets: bool = False
+    """May connect to abstract unix sockets of processes outside (unix(7))."""
+    capabilities: frozenset[str] = frozenset()
+    """Kept by a process that has them (capabilities(7))."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Row:
+    """One process of the run."""
+
+    name: str
+    permissions: Callable[[Any], Permissions]
+    """Of its Boot; of RunPlaces for the Supervisor and the view."""
+    files: str
+    """What it reads and writes, in words."""
+    network: str
+    """Where it connects to and listens, in words."""
+    families: Callable[[Any], frozenset[str]]
+    """Socket families it makes sockets of once it is up: `unix`, `inet`, `inet6`, `netlink`."""
+    threads: bool = False
+    """It starts threads once it is up (ZeroMQ's are there before)."""
+    guards_memory: bool = False
+    """It looks at its memory while it works (`memory_guard`)."""
+    max_files: int = _FILES
+    """Open files and sockets."""
+    max_file_size: int | None = 0
+    """Bytes of a file it writes; sockets and pipes are none. None: as it is, for its output may be such a file."""
+    executes: bool = False
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class RunPlaces:
+    """What the rows of the Supervisor and of the view depend on."""
+
+    state_dir: Path
+    runtime_dir: Path
+    listen: str = ""
+    """As in PublisherSettings."""
+    http_listen: str = ""
+    socket_group: str = ""
+    named: tuple[Path, ...] = ()
+    """Files the settings name."""
+    notify_socket: str = ""
+    """$NOTIFY_SOCKET."""
+
+
+def _liveness(boot: Boot) -> Permissions:
+    return Permissions(sockets=(_directory(boot.endpoints.liveness),))
+
+
+def _publisher(boot: Boot) -> Permissions:
+    """Its sockets' directories and, for subscribers of other machines, their keys; not the node's state."""
+    endpoints, settings = boot.endpoints, decode_settings(boot, PublisherSettings)
+    readable: list[Path] = list(system_files.USERS) if settings.socket_group else []
+    if settings.listen and settings.curve_dir:
+        # The directory: who may come is read again, and keys come and go meanwhile.
+        readable.append(Path(settings.curve_dir))
+    ports = _listen_ports(settings.listen)
+    return Permissions(
+        readable=tuple(readable),
+        sockets=(_directory(endpoints.publisher), _directory(endpoints.updates)),
+        tcp_bind=ports,
+        capabilities=_for_group(settings.socket_group) | _for_ports(ports),
+    )
+
+
+def _http_endpoint(boot: Boot) -> Permissions:
+    settings = decode_settings(boot, HttpSettings)
+    ports, path = _http_place(settings.listen)
+    users = system_files.USERS if path and settings.socket_group else ()
+    group = settings.socket_group if path else ""
+    return Permissions(
+        readable=users,
+        sockets=(path.parent,) if path else (),
+        tcp_bind=ports,
+        capabilities=_for_group(group) | _for_ports(ports),
+    )
+
+
+def _dev_control(boot: Boot) -> Permissions:
+    """Its listener is inherited: it binds and connects nothing."""
+    return Permissions(writable=(Path(decode_settings(boot, DevControlSettings).state_dir),))
+
+
+def _control_connection(boot: Boot) -> Permissions:
+    """Every connection is a process of its own and reads each file once: a key or a certificate that is replaced is
+    another file, and the next process is let in to that one. So no directory of them has to be open."""
+    settings = decode_settings(boot, ConnectionSettings)
+    kind, _, place = settings.auth_key.partition(":")
+    named = [Path(place)] if kind == "file" and place else []
+    if settings.ca_file:
+        named.append(Path(settings.ca_file))
+    return Permissions(
+        readable=(*named, *system_files.names(), *system_files.certificates(os.environ)),
+        writable=(Path(settings.state_dir),),
+        tcp_connect=frozenset(boot.connect_ports),
+        capabilities=_for_reading(named),
+    )
+
+
+def _supervisor(run: RunPlaces) -> Permissions:
+    """Its children inherit what it gave up, so it has what any of them needs.
+
+    It may read all there is when it starts, but devices and what the kernel shows of itself: `reload` can name another
+    file, and what is given up never comes back. Of other processes it reads whose children they are, and how long they
+    waited. It may connect to any port, for the settings to come may name another proxy.
+    """
+    http, _ = _http_place(run.http_listen)
+    ports = _listen_ports(run.listen) | http | {0}
+    return Permissions(
+        readable=(*system_files.top_level(), *run.named),
+        unlisted=(Path("/proc"),),
+        writable=(run.state_dir, *_made_again(run.runtime_dir), *_http_directory(run.http_listen)),
+        executable=system_files.interpreter_program(),
+        tcp_bind=ports,
+        tcp_connect=None,
+        abstract_sockets=run.notify_socket.startswith("@"),
+        # SETPCAP: a child takes away from its bounding set what it does not need.
+        capabilities=_for_group(run.socket_group)
+        | _for_ports(ports)
+        | _for_reading(run.named)
+        | frozenset({"setpcap"}),
+    )
+
+
+def _view(run: RunPlaces) -> Permissions:
+    """It has the terminal already, and connecting to a socket opens no file."""
+    return Permissions(readable=(run.runtime_dir, *system_files.USERS, *system_files.TERMINALS))
+
+
+def _none(_: object) -> frozenset[str]:
+    return frozenset()
+
+
+def _unix(_: object) -> frozenset[str]:
+    return frozenset({"unix"})
+
+
+def _where_it_listens(boot: Boot) -> frozenset[str]:
+    """For other machines the publisher makes its front anew; the one for this machine stays as it is."""
+    listen = decode_settings(boot, PublisherSettings).listen
+    return frozenset({"inet", "inet6", "netlink"}) if listen else frozenset()
+
+
+def _http_families(boot: Boot) -> frozenset[str]:
+    unix, _, _ = decode_settings(boot, HttpSettings).listen.partition(":")
+    return frozenset({"unix"}) if unix == "unix" else frozenset({"unix", "inet", "inet6"})
+
+
+def _everything(_: object) -> frozenset[str]:
+    # getaddrinfo asks the kernel for our addresses (netlink(7)) and which of them is used (UDP, RFC 6724).
+    return frozenset({"unix", "inet", "inet6", "netlink"})
+
+
+ROWS: Final[dict[str, Row]] = {
+    row.name: row
+    for row in (
+        Row(
+            "control_connection",
+            _control_connection,
+            files="reads what names and certificates are looked up with, the auth key's file, the CA file; writes the "
+            "directory of its control server below the state directory",
+            network="connects to the port of the control server or of the proxy, and to 53 (DNS)",
+            families=_everything,
+            threads=True,
+            max_file_size=64 * _MIB,
+        ),
+        Row(
+            "liveness",
+            _liveness,
+            files="its own socket",
+            network="none",
+            families=_none,
+            max_files=_LISTENER_FILES,
+        ),
+        Row(
+            "publisher",
+            _publisher,
+            files="its own sockets; reads the CURVE keys when it listens for other machines, the user database when a "
+            "group is to be let in",
+            network="listens on the two ports of `subscribers.listen`",
+            families=_where_it_listens,
+            guards_memory=True,
+            max_files=65_536,
+        ),
+        Row(
+            "http_endpoint",
+            _http_endpoint,
+            files="its own socket; reads the user database when a group is to be let in",
+            network="listens on the port of `http.listen`",
+            families=_http_families,
+            max_files=_FILES + 2 * HTTP_CLIENTS,
+        ),
+        Row(
+            "dev_control",
+            _dev_control,
+            files="writes the embedded server's directory below the state directory",
+            network="serves on a socket it is handed",
+            families=_none,
+            max_files=_FILES + DEV_CLIENTS,
+            max_file_size=64 * _MIB,
+        ),
+        Row(
+            "supervisor",
+            _supervisor,
+            files="reads all that lies below `/` when it starts (`reload` may name other files), of `/dev` and `/sys` "
+            "what every process reads, of `/proc` files and no lists; writes the state directory and what is around "
+            "the runtime directory, which it makes again when it is removed",
+            network="listens where its children do",
+            families=_everything,
+            threads=True,
+            guards_memory=True,
+            max_files=_LISTENER_FILES,
+            max_file_size=None,
+            executes=True,
+        ),
+        Row(
+            "view",
+            _view,
+            files="the sockets below the runtime directory, what is known of terminals",
+            network="none",
+            families=_unix,
+            threads=True,
+            max_file_size=None,
+        ),
+    )
+}
+"""By name."""
+
+
+def _directory(endpoint: str) -> Path:
+    return Path(endpoint.removeprefix("ipc://")).parent
+
+
+def _listen_ports(listen: str) -> frozenset[int]:
+    """The port of tcp://ADDRESS:PORT and the one after it."""
+    port = listen.rpartition(":")[2]
+    return frozenset({int(port), int(port) + 1}) if port.isdecimal() else frozenset()
+
+
+def _http_place(listen: str) -> tuple[frozenset[int], Path | None]:
+    """Port or socket of ADDRESS:PORT or unix:PATH."""
+    kind, _, path = listen.partition(":")
+    if kind == "unix":
+        return frozenset(), Path(path)
+    port = listen.rpartition(":")[2]
+    return (frozenset({int(port)}) if port.isdecimal() else frozenset()), None
+
+
+def _http_directory(listen: str) -> tuple[Path, ...]:
+    _, path = _http_place(listen)
+    return (path.parent,) if path else ()
+
+
+def _made_again(runtime_dir: Path) -> tuple[Path, ...]:
+    """The runtime directory, and what it has to be made in should it be removed; logind takes its parent along."""
+    around = [path for path in runtime_dir.parents[:2] if path != Path("/")]
+    return (runtime_dir, *around)
+
+
+def _for_group(group: str) -> frozenset[str]:
+    """Only root may give a file to a group it is no member of (chown(2))."""
+    return frozenset({"chown"}) if group else frozenset()
+
+
+def _for_ports(ports: Iterable[int]) -> frozenset[str]:
+    return frozenset({"net_bind_service"}) if any(0 < port < 1024 for port in ports) else frozenset()
+
+
+def for_interpreter() -> frozenset[str]:
+    """What any process needs so that modules can still be loaded: Python may lie in a home that is not its user's."""
+    return _for_reading(Path(place) for place in (sys.prefix, sys.base_prefix, __file__))
+
+
+def _for_reading(paths: Iterable[Path]) -> frozenset[str]:
+    """A user without capabilities reads what its owner may, and what everybody may; anything else needs one."""
+    return frozenset({"dac_read_search"}) if not all(map(_readable_by_mode, paths)) else frozenset()
+
+
+def _readable_by_mode(path: Path) -> bool:
+    """By owner or by everybody, through every directory above; groups are not counted on."""
+    try:
+        real = path.resolve()
+        return _allows(real, 0o004) and all(_allows(above, 0o001) for above in real.parents)
+    except OSError:
+        return True  # it is not there: nobody can read it
+
+
+def _allows(path: Path, bit: int) -> bool:
+    found = path.stat()
+    return bool(found.st_mode & (bit << 6 if found.st_uid == os.geteuid() else bit))

@@ -1,0 +1,203 @@
+"""What a control session tells its shell, in order; and the words for stages and ends.
+
+Not here: any behaviour. All times are seconds of CLOCK_BOOTTIME.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from netmap_actors.control_connection.client.registration.record import Registration
+    from netmap_actors.protocol.keys import MachineKey, NodePrivate
+
+__all__ = [
+    "AuthKeyUnused",
+    "EndReason",
+    "Event",
+    "LoginNeeded",
+    "MapDocument",
+    "PingToAnswer",
+    "ProbeEnded",
+    "Registered",
+    "SaveNodeKey",
+    "SaveRegistration",
+    "ServerProved",
+    "ServerWish",
+    "SessionFailed",
+    "Stage",
+    "StageEntered",
+    "Truth",
+    "TruthLearned",
+]
+
+
+class Stage(enum.Enum):
+    """How far a connection is; the value is the word on the wire between the processes."""
+
+    RESOLVE = "resolve"
+    CONNECT = "connect"
+    HANDSHAKE = "handshake"
+    REGISTER = "register"
+    LOGIN = "login"
+    MAP = "map"
+
+
+class EndReason(enum.Enum):
+    """Why a session is over; the value is the word of `SessionEnded.reason`."""
+
+    CLOSED = "closed"
+    """End of file, GOAWAY, a reset, or bytes nobody acknowledged."""
+    ERROR = "error"
+    """It did not come to a session, or a rule was broken."""
+    REMOVED = "removed"
+    """The server does not know this node (any more)."""
+    EXPIRED = "expired"
+    """The node key has expired."""
+    KEY_CHANGED = "control_key_changed"
+    """The server's key is not the pinned one."""
+    AUTH_REFUSED = "auth_refused"
+    """The auth key was refused."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class StageEntered:
+    """A new stage, or with MAP a new map session."""
+
+    stage: Stage
+    since: float
+    limit: float
+    """Seconds; 0 = none."""
+    session: int
+    """Number of the map session; 0 before the first."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ServerProved:
+    """The handshake is done: the server owns this key. Comes before anything is asked of it."""
+
+    server_key: MachineKey
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class SaveNodeKey:
+    """The server has taken this node key: it is ours from now on."""
+
+    node_key: NodePrivate = dataclasses.field(repr=False)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class SaveRegistration:
+    """To be on disk before any byte that the session wants to send after this event."""
+
+    registration: Registration
+    required: bool
+    """False: it only saves a repetition, and a full disk is no reason to stop."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class LoginNeeded:
+    """A person has to open this URL, checked and free of control characters; "" = that is done."""
+
+    url: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Registered:
+    """The server took the registration. `user` is its name for the person, escaped."""
+
+    machine_authorized: bool
+    user: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class AuthKeyUnused:
+    """The server took no new registration by the auth key that was put in place; the old one holds."""
+
+    detail: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class MapDocument:
+    """One complete MapResponse that passed the first gate."""
+
+    session: int
+    number: int
+    """1, 2, 3 … within the session."""
+    json: bytes = dataclasses.field(repr=False)
+    received_at: float
+    keep_alive: bool
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class PingToAnswer:
+    """HEAD this URL, which leads to the control server itself, outside of Noise."""
+
+    url: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ServerWish:
+    """Something the server asked for that is only worth a log line; `detail` is escaped."""
+
+    wish: str
+    detail: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ProbeEnded:
+    """A probe was answered, or its time is up."""
+
+    token: int
+    answered: bool
+    round_trip: float
+
+
+class Truth(enum.Enum):
+    """What a register refresh says about us; the value is the word of `TruthProbe.outcome`."""
+
+    ALIVE = "alive"
+    REMOVED = "removed"
+    EXPIRED = "expired"
+    UNANSWERED = "unanswered"
+    """No answer, or one that proves nothing."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class TruthLearned:
+    """The answer to a truth probe."""
+
+    truth: Truth
+    detail: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class SessionFailed:
+    """The last event of a session. `detail` holds no secret; what the server said in it is escaped."""
+
+    reason: EndReason
+    stage: Stage
+    detail: str
+    retry_after: float = 0.0
+    """Seconds the server asks us to stay away; 0 = it did not say."""
+    doubts_key: bool = False
+    """The handshake failed after the 101: the key we spoke to may not be the server's, and only `/key` can tell."""
+
+
+Event = (
+    StageEntered
+    | ServerProved
+    | SaveNodeKey
+    | SaveRegistration
+    | LoginNeeded
+    | Registered
+    | AuthKeyUnused
+    | MapDocument
+    | PingToAnswer
+    | ServerWish
+    | ProbeEnded
+    | TruthLearned
+    | SessionFailed
+)

@@ -1,0 +1,170 @@
+"""What must survive a respawn so that the tailnet does not notice it: registration.json as a value.
+
+Not here: when it is written (`control_connection`) and what each field decides (`register`).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from netmap_actors.errors import ConfigurationError
+from netmap_actors.protocol.keys import BadKey, DiscoPrivate, MachineKey, NodeKey, NodePrivate
+from netmap_actors.tailcfg import Hostinfo  # noqa: TC001 - msgspec reads the annotations when it decodes
+
+if TYPE_CHECKING:
+    from netmap_actors.control_connection.client.registration.hostinfo import HostDescription
+
+__all__ = ["PendingLogin", "Registration", "auth_key_digest"]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class PendingLogin:
+    """A registration under way: stored before the request that names it, so that a respawn goes on with it."""
+
+    node_key: NodePrivate
+    auth_url: str
+    """"" until the server asks for a person."""
+    old_node_key: NodeKey | None
+    """The key this one replaces."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Registration:
+    """This node as the control server knows it."""
+
+    disco_key: DiscoPrivate
+    backend_log_id: str
+    hostinfo: Hostinfo
+    """Sent byte for byte the same until `hostinfo_basis` changes: peers hear of every change."""
+    hostinfo_basis: str
+    """Digest of the settings the hostinfo was made from."""
+    registered_node_key: NodeKey | None = None
+    """The node key that the server is known to have taken."""
+    auth_key_digest: str = ""
+    """Of the auth key configured at the last registration."""
+    removed: bool = False
+    """The server did not know the node any more."""
+    pending: PendingLogin | None = None
+    server_key: MachineKey | None = None
+    """The control key that this node found proved, or found in a node file without a registration beside it.
+
+    None in a file of an older version, whose pin may be no more than an answer of `/key`.
+    """
+
+    @classmethod
+    def fresh(cls, random32: bytes, backend_log_id: str, description: HostDescription) -> Registration:
+        """Of a node that was never registered; `random32` becomes its disco key."""
+        return cls(
+            disco_key=DiscoPrivate.generate(random32),
+            backend_log_id=backend_log_id,
+            hostinfo=description.hostinfo(backend_log_id),
+            hostinfo_basis=description.basis,
+        )
+
+    def described(self, description: HostDescription) -> Registration:
+        """The same with the hostinfo of these settings, if they changed. A name nobody asks to change stays."""
+        if self.hostinfo_basis == description.basis:
+            return self
+        return dataclasses.replace(
+            self,
+            hostinfo=description.hostinfo(self.backend_log_id, self.hostinfo.hostname),
+            hostinfo_basis=description.basis,
+        )
+
+    @property
+    def begun(self) -> bool:
+        """Whether the server has ever answered a registration of this node, or a person has been asked for one."""
+        return bool(self.registered_node_key or self.pending or self.removed or self.auth_key_digest)
+
+    @property
+    def was_let_in(self) -> bool:
+        """Whether peers can have seen the node: the server took it, and has not forgotten it since."""
+        return bool(self.registered_node_key or self.auth_key_digest) and not self.removed
+
+    def unregistered(self, server_key: MachineKey) -> Registration:
+        """The same node, unknown to the server with this key."""
+        return dataclasses.replace(
+            self, registered_node_key=None, removed=False, pending=None, server_key=server_key
+        )
+
+    def to_json(self) -> bytes:
+        """The file's content; it holds private keys."""
+        pending = self.pending
+        document = _Document(
+            disco_key=self.disco_key.to_text(),
+            backend_log_id=self.backend_log_id,
+            hostinfo=self.hostinfo,
+            hostinfo_basis=self.hostinfo_basis,
+            registered_node_key=str(self.registered_node_key) if self.registered_node_key else "",
+            auth_key_digest=self.auth_key_digest,
+            removed=self.removed,
+            pending=_PendingDocument(
+                node_key=pending.node_key.to_text(),
+                auth_url=pending.auth_url,
+                old_node_key=str(pending.old_node_key) if pending.old_node_key else "",
+            )
+            if pending
+            else None,
+            server_key=str(self.server_key) if self.server_key else "",
+        )
+        return msgspec.json.format(msgspec.json.encode(document), indent=2) + b"\n"
+
+    @classmethod
+    def from_json(cls, data: bytes, path: str) -> Registration:
+        """Raises ConfigurationError, which says what to do and repeats nothing of the content."""
+        try:
+            document = msgspec.json.decode(data, type=_Document)
+            pending = document.pending
+            return cls(
+                disco_key=DiscoPrivate.parse(document.disco_key),
+                backend_log_id=document.backend_log_id,
+                hostinfo=document.hostinfo,
+                hostinfo_basis=document.hostinfo_basis,
+                registered_node_key=_optional(document.registered_node_key),
+                auth_key_digest=document.auth_key_digest,
+                removed=document.removed,
+                pending=PendingLogin(
+                    NodePrivate.parse(pending.node_key), pending.auth_url, _optional(pending.old_node_key)
+                )
+                if pending
+                else None,
+                server_key=MachineKey.parse(document.server_key) if document.server_key else None,
+            )
+        except BadKey as error:
+            why = str(error)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            why = "it is not the JSON this program wrote"
+        raise ConfigurationError(
+            f"cannot read {path}: {why}; restore it from a backup, or move it away to register again"
+        )
+
+
+def auth_key_digest(auth_key: str) -> str:
+    """What is stored of an auth key: enough to see that another one was configured."""
+    return hashlib.sha256(b"netmap-supervisor auth key\0" + auth_key.encode()).hexdigest()
+
+
+def _optional(text: str) -> NodeKey | None:
+    return NodeKey.parse(text) if text else None
+
+
+class _PendingDocument(msgspec.Struct):
+    node_key: str
+    auth_url: str = ""
+    old_node_key: str = ""
+
+
+class _Document(msgspec.Struct):
+    disco_key: str
+    backend_log_id: str
+    hostinfo: Hostinfo
+    hostinfo_basis: str = ""
+    registered_node_key: str = ""
+    auth_key_digest: str = ""
+    removed: bool = False
+    pending: _PendingDocument | None = None
+    server_key: str = ""

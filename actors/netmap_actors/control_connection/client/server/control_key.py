@@ -1,0 +1,115 @@
+"""Which key the control server is believed to own: asked for, proved by a handshake, pinned, doubted.
+
+A key is pinned when a handshake has proved it, and has changed when a handshake has proved another one. The answer of
+`/key` alone never ends a run: whoever can forge it once, or a server that errs once, would keep this node out for good.
+Not here: the requests (`side_requests`) and the files (`node_state`).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+from netmap_actors.control_connection.client.events import EndReason, SessionFailed
+from netmap_actors.control_connection.client.server.key_policy import demand_trustworthy_key
+from netmap_actors.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from netmap_actors.boot import ConnectionSettings
+    from netmap_actors.control_connection.dialer import Dialer
+    from netmap_actors.control_connection.node_state import NodeState
+    from netmap_actors.control_connection.side_requests import Errands
+    from netmap_actors.protocol.keys import MachineKey
+    from netmap_actors.transport.address import Address
+
+__all__ = ["ControlKey"]
+
+
+class ControlKey:
+    """The key of one process's control server."""
+
+    def __init__(
+        self, node: NodeState, dialer: Dialer, errands: Errands, settings: ConnectionSettings
+    ) -> None:
+        self._node = node
+        self._dialer = dialer
+        self._errands = errands
+        self._settings = settings
+
+    def obtain(
+        self,
+        remote: Address,
+        on_key: Callable[[MachineKey], None],
+        on_failed: Callable[[str, float], None],
+    ) -> None:
+        """The pinned key, or what `/key` answers; one of the two is called, once.
+
+        Raises ConfigurationError where the answer of `/key` could be anybody's.
+        """
+        if self._node.server_key is not None:
+            on_key(self._node.server_key)
+            return
+        self._demand_trustworthy(remote)
+        self._errands.fetch_key(remote, on_key, on_failed)
+
+    def proved(self, server_key: MachineKey) -> None:
+        """A handshake has proved this key: it is pinned by that, and has to be saved."""
+        self._node.pin(server_key)
+
+    def settle(self, failed: SessionFailed, remote: Address, on_end: Callable[[SessionFailed], None]) -> None:
+        """A handshake has failed: `on_end` gets what that means, once; a changed key only where it is proved."""
+        pinned = self._node.server_key
+        if pinned is None:
+            on_end(_with(failed, "the key that /key gave is proved by nothing and will be asked for again"))
+            return
+        try:
+            self._demand_trustworthy(remote)
+        except ConfigurationError as error:
+            on_end(_with(failed, str(error)))
+            return
+
+        def offered(server_key: MachineKey) -> None:
+            if server_key == pinned:
+                on_end(_with(failed, "/key says that the key is the same"))
+                return
+            self._errands.prove_key(
+                remote,
+                server_key,
+                lambda: on_end(self._changed(failed, pinned, server_key)),
+                lambda why: on_end(
+                    _with(failed, f"/key gives another key, {server_key.short()}, which is not proved: {why}")
+                ),
+            )
+
+        # Only /key can tell a changed key from a server that finds us too old.
+        self._errands.fetch_key(
+            remote,
+            offered,
+            lambda why, _wait: on_end(_with(failed, f"and what /key says now is not known: {why}")),
+        )
+
+    def _changed(self, failed: SessionFailed, pinned: MachineKey, server_key: MachineKey) -> SessionFailed:
+        url = self._dialer.url.text
+        change = f"{url} has another key: {server_key.short()} instead of {pinned.short()}"
+        if self._settings.accept_changed_key or self._node.pinned_unproved:
+            self._node.pin(server_key)
+            return SessionFailed(EndReason.ERROR, failed.stage, f"{change}; it is pinned from now on")
+        return SessionFailed(
+            EndReason.KEY_CHANGED,
+            failed.stage,
+            f"cannot trust the control server: {change}; if that is right, start once with --accept-changed-key",
+        )
+
+    def _demand_trustworthy(self, remote: Address) -> None:
+        demand_trustworthy_key(
+            self._dialer.url,
+            remote,
+            insecure=self._settings.insecure_key_fetch,
+            proxied=self._dialer.proxy is not None,
+        )
+
+
+def _with(failed: SessionFailed, more: str) -> SessionFailed:
+    return dataclasses.replace(failed, detail=f"{failed.detail}; {more}")

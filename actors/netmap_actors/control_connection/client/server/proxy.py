@@ -1,0 +1,220 @@
+"""Which proxy leads to the control server, if any: HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY, or an option.
+
+Not here: the way through it (`protocol.connect_tunnel`, `protocol.socks_tunnel`, `dialer`). The variables are read as
+curl(1) and Go's golang.org/x/net/http/httpproxy read them: lower case first, as curl, and loopback is never asked of a
+proxy, as in Go. NO_PROXY is read as Go reads it, with curl's spaces between words and final dots.
+Through SOCKS, `socks5` and `socks5h` alike, the proxy looks the name up, as in Go's net/http and hence in tailscaled.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import dataclasses
+import ipaddress
+import urllib.parse
+from typing import TYPE_CHECKING
+
+from netmap_actors.control_connection.client.server.control_url import ControlUrl
+from netmap_actors.errors import ConfigurationError, escape
+from netmap_actors.protocol.socks_tunnel import MAX_CREDENTIAL, as_bytes, require_socks
+from netmap_actors.web_url import DEFAULT_PORTS, BadUrl, WebUrl
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+__all__ = ["ENVIRONMENT", "OFF", "Proxy", "choose_proxy", "connect_ports"]
+
+ENVIRONMENT = "environment"
+"""Setting: what the variables say."""
+OFF = "off"
+"""Setting: none, whatever the variables say."""
+
+SOCKS_SCHEMES = frozenset({"socks5", "socks5h"})
+_SOCKS_PORT = 1080
+DNS_PORT = 53
+"""An answer too long for UDP is asked for again over TCP (RFC 7766)."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Proxy:
+    """A proxy that takes CONNECT, or SOCKS5."""
+
+    scheme: str
+    """`https`: the way to the proxy itself is TLS, too."""
+    host: str
+    port: int
+    credentials: tuple[str, str] | None = dataclasses.field(default=None, repr=False)
+    """User name and password; a secret."""
+
+    @property
+    def is_socks(self) -> bool:
+        return self.scheme in SOCKS_SCHEMES
+
+    @property
+    def authorization(self) -> str:
+        """Value of `Proxy-Authorization` (RFC 7617), or empty; a secret."""
+        if self.credentials is None:
+            return ""
+        return "Basic " + base64.b64encode(as_bytes(":".join(self.credentials))).decode()
+
+    @property
+    def text(self) -> str:
+        """scheme://host:port, without the password."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{self.scheme}://{host}:{self.port}"
+
+    @classmethod
+    def parse(cls, text: str, where: str) -> Proxy:
+        """A proxy URL, or host:port as curl allows it. `where` names its source in an error.
+
+        Raises ConfigurationError, which never repeats a user name or a password.
+        """
+        scheme, user, place = _parts(text)
+        shown = escape(f"{scheme}://{place.rpartition('@')[2]}", 100)
+        socks = scheme in SOCKS_SCHEMES
+        if scheme not in DEFAULT_PORTS and not socks:
+            raise ConfigurationError(
+                f"cannot use the proxy {shown} of {where}: http://, https:// and socks5:// proxies are known; "
+                "set --proxy=off if the control server can be reached without"
+            )
+        credentials = None if user is None else _credentials(user)
+        try:
+            if socks and credentials is not None:
+                _check_socks(*credentials)
+            if user is not None and ("\\" in user or not user.isprintable()):
+                raise BadUrl("a character of its user or password has to be written as %XX")
+            if "@" in place:
+                raise BadUrl("a /, ? or # of its user or password has to be written as %2F, %3F or %23")
+            # Of a SOCKS proxy's URL nothing differs but the scheme and the port that goes without saying.
+            url = WebUrl.parse_origin(f"{'http' if socks else scheme}://{place}")
+            if socks:
+                require_socks()
+        except (BadUrl, ConfigurationError) as error:
+            raise ConfigurationError(f"cannot use the proxy {shown} of {where}: {error}") from None
+        port = _SOCKS_PORT if socks and not _names_port(place) else url.port
+        return cls(scheme, url.host, port, credentials)
+
+
+def choose_proxy(url: ControlUrl, setting: str, environment: Mapping[str, str]) -> Proxy | None:
+    """The proxy for a control URL; None to go there directly. Raises ConfigurationError.
+
+    `setting`: `environment`, `off` or a proxy URL, which takes its user and password from nowhere.
+    """
+    if setting == OFF:
+        return None
+    if setting != ENVIRONMENT:
+        return Proxy.parse(setting, "--proxy")
+    if _is_loopback(url.host):
+        return None
+    for name in (f"{url.scheme}_proxy", f"{url.scheme}_proxy".upper(), "all_proxy", "ALL_PROXY"):
+        text = environment.get(name, "").strip()
+        if text:
+            excepted = environment.get("no_proxy") or environment.get("NO_PROXY") or ""
+            return None if _is_excepted(url.host, url.port, excepted) else Proxy.parse(text, name)
+    return None
+
+
+def connect_ports(control_url: str, setting: str, environment: Mapping[str, str]) -> tuple[int, ...]:
+    """TCP ports a connection needs: the server's or its proxy's, and DNS's. Empty where settings are refused later."""
+    try:
+        url = ControlUrl.parse(control_url)
+        proxy = choose_proxy(url, setting, environment)
+    except ConfigurationError:
+        return ()
+    return (DNS_PORT, url.port if proxy is None else proxy.port)
+
+
+def _is_loopback(host: str) -> bool:
+    host = host.rstrip(".")
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _is_excepted(host: str, port: int, excepted: str) -> bool:
+    """Whether NO_PROXY names this host: `*`, addresses, networks, domains with what is below them, each with a port."""
+    host = host.rstrip(".").lower()
+    return any(_names(word, host, port) for word in excepted.lower().replace(",", " ").split())
+
+
+def _names(word: str, host: str, port: int) -> bool:
+    if word == "*":
+        return True
+    name, only_port = _split_port(word)
+    if only_port not in {"", str(port)}:
+        return False
+    # The dot that ends an absolute name is the resolver's alone.
+    name = name.removesuffix(".")
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return _is_below(name, host)
+    # Of an address only addresses speak: the end of one is no domain.
+    return any(address in network for network in _networks(name))
+
+
+def _networks(name: str) -> list[ipaddress.IPv4Network | ipaddress.IPv6Network]:
+    """What an address or a network leads to, an IPv4 one within IPv6 too, as Go has it; nothing for a name."""
+    try:
+        network = ipaddress.ip_network(name, strict=False)
+    except ValueError:
+        return []
+    if network.version == 6 and network.prefixlen >= 96 and (inner := network.network_address.ipv4_mapped):
+        return [network, ipaddress.ip_network((inner, network.prefixlen - 96))]
+    return [network]
+
+
+def _is_below(name: str, host: str) -> bool:
+    """A leading dot, or `*.`, means what is below the domain, and not the domain."""
+    domain = name.removeprefix("*") if name.startswith("*.") else name
+    inside = domain.startswith(".")
+    domain = domain.removeprefix(".")
+    if not domain.isascii():
+        with contextlib.suppress(UnicodeError):
+            domain = domain.encode("idna").decode("ascii")
+    return bool(domain) and f".{host}".endswith(f".{domain}") and not (inside and host == domain)
+
+
+def _split_port(word: str) -> tuple[str, str]:
+    """`host:port`, `[v6]:port`; an IPv6 address without brackets has no port; "" is any."""
+    if word.startswith("["):
+        name, _, rest = word[1:].partition("]")
+        return name, rest.removeprefix(":")
+    return (word, "") if word.count(":") > 1 else word.partition(":")[::2]
+
+
+def _credentials(user: str) -> tuple[str, str]:
+    """Bytes that are no UTF-8 stay what they are: not every password was made of it."""
+    name, _, password = user.partition(":")
+    return _unescaped(name), _unescaped(password)
+
+
+def _unescaped(text: str) -> str:
+    return urllib.parse.unquote(text, errors="surrogateescape")
+
+
+def _check_socks(name: str, password: str) -> None:
+    """Raises BadUrl for what RFC 1929 cannot carry."""
+    if not name:
+        raise BadUrl("a user name is missing before its password")
+    if max(len(as_bytes(name)), len(as_bytes(password))) > MAX_CREDENTIAL:
+        raise BadUrl(f"its user name or its password has over {MAX_CREDENTIAL} bytes")
+
+
+def _names_port(place: str) -> bool:
+    return place.rstrip("/").rpartition("]")[2].rpartition(":")[1] == ":"
+
+
+def _parts(text: str) -> tuple[str, str | None, str]:
+    """Scheme, user with password if there is one, and what is left. Where there is an @ in that, it may hold both."""
+    scheme, separator, rest = text.partition("://")
+    if not separator:
+        scheme, rest = "http", text
+    end = min((at for at in map(rest.find, "/?#") if at >= 0), default=len(rest))
+    user, at, host = rest[:end].rpartition("@")
+    return scheme.lower(), user if at else None, host + rest[end:]

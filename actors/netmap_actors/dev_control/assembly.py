@@ -1,0 +1,253 @@
+"""Puts a control server together: state, tailnet, simulated life, listener.
+
+Not here: the parts themselves, and who runs the loop (`standalone`, the actor).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import random
+import secrets
+import socket
+from typing import TYPE_CHECKING, Any
+
+from netmap_actors.dev_control.http.server import ControlServer
+from netmap_actors.dev_control.http.state import Control, Options
+from netmap_actors.dev_control.operator.commands import Commands
+from netmap_actors.dev_control.operator.scenario import parse_scenario, place
+from netmap_actors.dev_control.operator.scenario_player import ScenarioPlayer
+from netmap_actors.dev_control.registration.registrar import MAX_KEY_LIFETIME, AuthKey, Login, Registrar
+from netmap_actors.dev_control.registration.requests import BadRequest, decode_register, register_document
+from netmap_actors.dev_control.registration.store import SavedLogin, SavedNode, State, Store
+from netmap_actors.dev_control.tailnet.churn import Churn, populate
+from netmap_actors.dev_control.tailnet.derp_map import parse_derp_map
+from netmap_actors.dev_control.tailnet.json_types import encode
+from netmap_actors.dev_control.tailnet.policy import parse_policy
+from netmap_actors.dev_control.tailnet.tailnet import Entry, Tailnet, TailnetError
+from netmap_actors.errors import ConfigurationError
+from netmap_actors.protocol.keys import BadKey, MachinePrivate
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from netmap_actors.bus.loop import Loop
+    from netmap_actors.dev_control.operator.scenario import Scenario
+    from netmap_actors.dev_control.tailnet.derp_map import DerpMap
+    from netmap_actors.dev_control.tailnet.policy import Policy
+
+__all__ = ["BACKLOG", "Setup", "assemble", "bind"]
+
+BACKLOG = 4096
+"""Clients that may knock at once, as after a restart; the kernel caps it (net.core.somaxconn)."""
+_IDS_PER_START = 10_000
+"""Ids of simulated nodes that a start may use up before they could meet those of the next."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Setup:
+    """What a control server is made of."""
+
+    nodes: int = 8
+    seed: int = 1
+    churn: float = 0.3
+    """Changes of the simulated tailnet per second; 0: none."""
+    state_dir: str = ""
+    """Empty: nothing is kept."""
+    url: str = ""
+    """Where clients reach it; empty: derived from the listener."""
+    domain: str = "dev.netmap.example"
+    auth_key: str = ""
+    """Empty: the one in the state directory, or a new one."""
+    user: str = ""
+    """To whom that key belongs, and who completes logins unless another one does; empty: as before, or alice."""
+    require_auth: bool = True
+    require_approval: bool = False
+    key_lifetime: float | None = None
+    derp_map: DerpMap | dict[str, Any] | None = None
+    """As read, or as it stands in a file; None: three relays that do not answer."""
+    policy: Policy | dict[str, Any] | None = None
+    """The same; None: everybody sees everybody, and nobody may ask for tags."""
+    scenario: Scenario | dict[str, Any] | None = None
+    """The same; None: nothing happens but churn."""
+    options: Options = dataclasses.field(default_factory=Options)
+
+    def __post_init__(self) -> None:
+        """Raises ConfigurationError."""
+        if self.key_lifetime is not None and not 0.0 < self.key_lifetime <= MAX_KEY_LIFETIME:
+            raise ConfigurationError(
+                f"cannot let node keys live for {self.key_lifetime} s: it must be more than 0 and at most "
+                f"{MAX_KEY_LIFETIME:.0f}"
+            )
+
+    def __repr__(self) -> str:
+        return f"Setup(nodes={self.nodes}, seed={self.seed}, churn={self.churn}, url={self.url!r})"
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A listening TCP socket. Raises ConfigurationError."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        listener.listen(BACKLOG)
+    except (OSError, OverflowError) as error:
+        listener.close()
+        why = getattr(error, "strerror", None) or error
+        raise ConfigurationError(
+            f"cannot listen on {host}:{port}: {why}; choose another place (--listen of `dev-control`)"
+        ) from None
+    return listener
+
+
+def assemble(
+    loop: Loop, listener: socket.socket, setup: Setup, log: Callable[..., object]
+) -> tuple[ControlServer, str, str]:
+    """The server, its URL and its auth key. Raises ConfigurationError for a state that cannot be used."""
+    store = Store(setup.state_dir) if setup.state_dir else None
+    state = (store.load() if store is not None else None) or State(
+        machine_private=MachinePrivate.generate(secrets.token_bytes(32)).to_text()
+    )
+    try:
+        identity = MachinePrivate.parse(state.machine_private)
+    except BadKey as error:
+        raise ConfigurationError(
+            f"cannot use the state in {setup.state_dir}: {error}; remove it to begin anew"
+        ) from None
+    state.incarnation += 1
+    wall = loop.clock.wall
+    # Kept, so that a restart makes the same simulated nodes of the seed, to the last field.
+    state.born = state.born or wall()
+    url = setup.url or url_of(listener)
+    policy, derp_map, scenario = setup.policy, setup.derp_map, setup.scenario
+    policy = parse_policy(policy) if isinstance(policy, dict) else policy
+    derp_map = parse_derp_map(encode(derp_map)) if isinstance(derp_map, dict) else derp_map
+    scenario = parse_scenario(scenario) if isinstance(scenario, dict) else scenario
+    tailnet = Tailnet(setup.domain, derp_map=derp_map, policy=policy)
+    if policy is not None and policy.ignored:
+        log("policy_parts_ignored", parts=", ".join(policy.ignored))
+    for user in state.users:
+        tailnet.users[user.id] = user
+    for saved in state.nodes:
+        entry = Entry(
+            saved.node, saved.label, True, saved.owner, saved.ephemeral, saved.hostinfo, saved.place
+        )
+        tailnet.restore(entry)
+    tailnet.begin_ids(state.next_id)
+    seeded = random.Random(setup.seed)  # noqa: S311  # repeatable on purpose
+    populate(tailnet, setup.nodes, seeded, state.born)
+    _place(scenario, tailnet, seeded, state.born)
+    tailnet.skip_ids((state.incarnation - 1) * _IDS_PER_START)
+    registrar = Registrar(
+        tailnet,
+        url=url,
+        random_hex=secrets.token_hex,
+        require_auth=setup.require_auth,
+        require_approval=setup.require_approval,
+        key_lifetime=setup.key_lifetime,
+    )
+    for login in state.logins:
+        registrar.logins[login.id] = _login(login)
+    for key in state.auth_keys:
+        registrar.add_auth_key(key)
+    auth_key = _auth_key(setup, store)
+    own_key = registrar.auth_keys.setdefault(auth_key, AuthKey(text=auth_key))
+    own_key.user = registrar.user = setup.user or own_key.user
+    control = Control(
+        tailnet, registrar, identity, setup.options, wall=wall, random_bytes=secrets.token_bytes
+    )
+    life = random.Random(f"{setup.seed}/{state.incarnation}")  # noqa: S311  # repeatable on purpose
+    churn = Churn(tailnet, life, rate=setup.churn, now=loop.now(), nodes=setup.nodes)
+    for saved in state.nodes:
+        if saved.expires_at is not None:
+            tailnet.set_expiry(saved.node.id, saved.expires_at, wall=wall())
+    control.restored(loop.now())
+    tailnet.take_changes()
+
+    def save() -> None:
+        if store is None:
+            return
+        state.auth_keys = list(registrar.auth_keys.values())
+        state.users = list(tailnet.users.values())
+        state.next_id = tailnet.next_id
+        state.logins = [_saved_login(login) for login in registrar.logins.values()]
+        state.nodes = [_saved(entry, tailnet.expiries.get(entry.node.id)) for entry in tailnet.registered()]
+        try:
+            store.save(state)
+        except OSError as error:
+            # It goes on from memory; a full disk must not end it.
+            log("state_not_saved", detail=error.strerror)
+
+    def release() -> None:
+        if store is not None:
+            store.close()
+
+    save()
+    server = ControlServer(loop, listener, control, churn, log=log, save=save, release=release)
+    if scenario is not None:
+        server.play = ScenarioPlayer(scenario, Commands(server, loop.now), loop, log)
+    return server, url, auth_key
+
+
+def _place(scenario: Scenario | None, tailnet: Tailnet, rng: random.Random, wall: float) -> None:
+    if scenario is None:
+        return
+    try:
+        place(scenario.nodes, tailnet, rng, wall)
+    except TailnetError as error:
+        raise ConfigurationError(f"cannot use the scenario: {error}") from None
+
+
+def _auth_key(setup: Setup, store: Store | None) -> str:
+    text = setup.auth_key or (store.read_auth_key() if store is not None else "")
+    if text:
+        return text
+    text = f"devkey-auth-{secrets.token_hex(16)}"
+    if store is not None:
+        try:
+            store.write_auth_key(text)
+        except OSError as error:
+            raise ConfigurationError(
+                f"cannot write the auth key into {setup.state_dir}: {error.strerror}"
+            ) from None
+    return text
+
+
+def _saved(entry: Entry, expires_at: float | None) -> SavedNode:
+    return SavedNode(
+        node=entry.node,
+        label=entry.label,
+        owner=entry.owner,
+        ephemeral=entry.ephemeral,
+        place=entry.place,
+        hostinfo=entry.hostinfo,
+        expires_at=expires_at,
+    )
+
+
+def _saved_login(login: Login) -> SavedLogin:
+    return SavedLogin(
+        id=login.id,
+        machine=login.machine,
+        request=register_document(login.request),
+        expires_at=login.expires_at,
+        state=login.state,
+        why=login.why,
+    )
+
+
+def _login(saved: SavedLogin) -> Login:
+    """Raises ConfigurationError for a request that was never one."""
+    try:
+        request = decode_register(encode(saved.request))
+    except BadRequest as error:
+        raise ConfigurationError(f"cannot use the login {saved.id} in the state: {error}") from None
+    return Login(saved.id, saved.machine, request, saved.expires_at, saved.state, saved.why)
+
+
+def url_of(listener: socket.socket) -> str:
+    """http://host:port; a server that listens everywhere is reached by loopback."""
+    host, port, *_ = listener.getsockname()
+    if host in ("0.0.0.0", "::"):  # noqa: S104  # compared, not bound
+        host = "127.0.0.1" if host == "0.0.0.0" else "::1"  # noqa: S104
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

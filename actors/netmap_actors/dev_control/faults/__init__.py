@@ -1,0 +1,1 @@
+"""The faults the server commits on request: catalogue, parameters, malformed bytes, lost packets."""

@@ -1,0 +1,1 @@
+"""Clients' connections: sockets, requests, map streams, and faults applied to them."""

@@ -1,0 +1,226 @@
+"""One long poll: the first map, deltas, keep-alives, and what a fault makes of them.
+
+Not here: what the messages say (`tailnet.client_netmap`) and the HTTP/2 they travel in (`connection`).
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import TYPE_CHECKING, Protocol
+
+import msgspec
+
+from netmap_actors.dev_control.tailnet.client_netmap import Viewer
+from netmap_actors.dev_control.tailnet.json_types import KEEP_ALIVE, encode, stamp
+from netmap_actors.protocol.map_framing import encode_frame
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from netmap_actors.dev_control.http.state import Control
+    from netmap_actors.dev_control.registration.requests import MapRequest
+    from netmap_actors.dev_control.tailnet.tailnet import Aspect
+
+__all__ = ["First", "MapStream", "Pipe"]
+
+
+class Pipe(Protocol):
+    """The connection as a map stream sees it."""
+
+    def open_body(self, stream_id: int) -> None:
+        """Send the HEADERS of a 200."""
+
+    def send_body(self, stream_id: int, data: bytes, *, end: bool = False) -> None:
+        """Queue a piece of the body."""
+
+    def finished(self, stream_id: int, now: float) -> None:
+        """The body has been ended."""
+
+    def congested(self, stream_id: int) -> bool:
+        """Whether earlier pieces still wait for the client."""
+
+
+class First(enum.Enum):
+    """What a stream begins with."""
+
+    FULL = "full"
+    WITHOUT_NODE = "without_node"
+    DELTA = "delta"
+    KEEP_ALIVE = "keep_alive"
+
+
+class MapStream:
+    """The body of one streaming `/machine/map` response."""
+
+    def __init__(
+        self,
+        control: Control,
+        pipe: Pipe,
+        request: MapRequest,
+        *,
+        stream_id: int,
+        node_id: int,
+        now: float,
+    ) -> None:
+        self._control = control
+        self._pipe = pipe
+        self.stream_id = stream_id
+        self.node_id = node_id
+        control.streams_begun += 1
+        self.number = control.streams_begun
+        """Among all streams of this server's life, 1 for the first."""
+        self.compress = request.compress
+        self.viewer = Viewer(control.tailnet, node_id)
+        self.began_at = now
+        self.opened = False
+        """HEADERS are sent."""
+        self.began = False
+        """HEADERS and the first message are sent."""
+        self.held = False
+        """A fault keeps everything back."""
+        self.broken = False
+        """A fault has spoilt the body: nothing sound can follow."""
+        self.ended = False
+        self.only_keep_alives = False
+        self.only_deltas = False
+        self.no_keep_alives = False
+        self._whole = True
+        self.messages = 0
+        """MapResponses sent, keep-alives included."""
+        self._interval = (
+            control.options.keep_alive + control.options.keep_alive_jitter * control.random_unit()
+        )
+        self._keep_alive_at = now + self._interval
+        self._stalled_at: float | None = None
+        self._clock_error = 0.0
+        self._drip = b""
+        self._drip_period = 0.0
+        self._drip_at = 0.0
+
+    def deadline(self) -> float | None:
+        """When `expire` has something to do."""
+        if self.ended:
+            return None
+        if self._drip:
+            return self._drip_at
+        return self._keep_alive_at if self.began else None
+
+    def expire(self, now: float) -> bool:
+        """Send the keep-alive or the drop that is due. False: the client has not read for too long."""
+        due = self.deadline()
+        if due is None or due > now:
+            return True
+        if self._drip:
+            self._pipe.send_body(self.stream_id, self._drip[:1])
+            self._drip = self._drip[1:]
+            self._drip_at = now + self._drip_period
+            return True
+        if self._pipe.congested(self.stream_id) and not self.held:
+            self._stalled_at = self._stalled_at or now
+            self._keep_alive_at = now + min(self._interval, self._control.options.stalled_limit / 4)
+            return now - self._stalled_at < self._control.options.stalled_limit
+        self._stalled_at = None
+        if self.held or self.no_keep_alives:
+            self._keep_alive_at = now + self._interval
+        elif not self.send_changes(now):
+            # A message that holds nothing but the time is a legal delta; headscale sends such.
+            self.send(self._time() if self.only_deltas else KEEP_ALIVE, now)
+        return True
+
+    def open_headers(self) -> None:
+        """HEADERS of the response, unless they are sent."""
+        if not self.opened:
+            self.opened = True
+            self._pipe.open_body(self.stream_id)
+
+    def begin(self, first: First, now: float) -> None:
+        """The first message."""
+        self.began = True
+        self._whole = first is First.FULL
+        wall = self._wall()
+        full = self.viewer.full(wall)
+        if first is First.KEEP_ALIVE:
+            self.only_keep_alives = True
+            self.send(KEEP_ALIVE, now)
+        elif first is First.WITHOUT_NODE:
+            fields = msgspec.json.decode(full, type=dict[str, msgspec.Raw])
+            fields.pop("Node", None)
+            self.send(encode(fields), now)
+        elif first is First.DELTA:
+            some = {str(node_id): True for node_id in self.viewer.peers[:1]}
+            self.send(encode({"OnlineChange": some, "ControlTime": stamp(wall)}), now)
+        else:
+            self.send(full, now)
+
+    def mark(self, nodes: Iterable[int], aspects: Iterable[Aspect]) -> None:
+        """These may have changed."""
+        self.viewer.mark(nodes, aspects)
+
+    def send_changes(self, now: float, wall: float | None = None) -> bool:
+        """The delta, unless earlier messages still wait for the client: then it will be a larger one later.
+
+        `wall`: the time it tells, if not that of the call. False: nothing was sent.
+        """
+        if not self.began or self.ended or self.held or self.only_keep_alives or not self.viewer.behind:
+            return False
+        if self._pipe.congested(self.stream_id):
+            return False
+        delta = self.viewer.delta(self._wall() if wall is None else wall + self._clock_error)
+        if delta is None:
+            return False
+        self.send(delta, now)
+        return True
+
+    def send(self, json: bytes, now: float) -> None:
+        """One MapResponse, whatever it says. The keep-alive starts anew, as on headscale."""
+        self._control.on_message(self, json)
+        self.send_raw(self._control.framed(json, compress=self.compress))
+        self.messages += 1
+        self._keep_alive_at = now + self._interval
+
+    def send_raw(self, data: bytes) -> None:
+        """Bytes of the body as they are. HEADERS have to be there."""
+        if not self.ended:
+            self._pipe.send_body(self.stream_id, data)
+
+    def full_frame(self) -> bytes:
+        """A whole map framed, for faults that send a part of it."""
+        if self.node_id not in self._control.tailnet.entries:
+            return encode_frame(KEEP_ALIVE, compress=self.compress)
+        return encode_frame(self.viewer.full(self._wall()), compress=self.compress)
+
+    def drip(self, data: bytes, period: float, now: float) -> None:
+        """Send these bytes one at a time and nothing else."""
+        self.held = True
+        self._drip, self._drip_period, self._drip_at = data, period, now
+
+    def resume(self, now: float) -> None:
+        """The fault is over. What was kept back is sent if the stream is still whole."""
+        self.held = self.no_keep_alives = self.only_keep_alives = self.only_deltas = False
+        self._clock_error = 0.0
+        if not self._whole and self.node_id in self._control.tailnet.entries:
+            self._whole = True
+            self.send(self.viewer.full(self._wall()), now)
+        self.send_changes(now)
+
+    def end(self, now: float) -> None:
+        """END_STREAM, in good order."""
+        if self.ended:
+            return
+        self.open_headers()
+        self._pipe.send_body(self.stream_id, b"", end=True)
+        self.ended = True
+        self._pipe.finished(self.stream_id, now)
+
+    def set_clock_error(self, seconds: float, now: float) -> None:
+        """From now on ControlTime is wrong by so much; a stream that lives hears of it at once."""
+        self._clock_error = seconds
+        if self.began and not self.held:
+            self.send(self._time(), now)
+
+    def _time(self) -> bytes:
+        """A delta that holds nothing but the time."""
+        return encode({"ControlTime": stamp(self._wall())})
+
+    def _wall(self) -> float:
+        return self._control.wall() + self._clock_error

@@ -1,0 +1,413 @@
+"""The sockets of the control server: accepts, reads, writes, waits in the loop it is given.
+
+Not here: any rule. What comes in goes to a `ClientConnection`, what it has to say goes out.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import resource
+import socket
+import struct
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from netmap_actors.bus.door import OWN_FILES, Door
+from netmap_actors.dev_control.faults import lost_packets
+from netmap_actors.dev_control.faults.catalogue import Scope
+from netmap_actors.dev_control.http.connection import ClientConnection
+from netmap_actors.dev_control.http.injector import Ending
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from netmap_actors.bus.admission import Peer
+    from netmap_actors.bus.loop import Loop, Timer
+    from netmap_actors.dev_control.faults.catalogue import Fault
+    from netmap_actors.dev_control.http.state import Control
+    from netmap_actors.dev_control.tailnet.churn import Churn
+
+__all__ = ["MAX_CONNECTIONS", "ControlServer"]
+
+MAX_CONNECTIONS = 4096
+"""Open at once; with more, whoever holds most loses one."""
+_READ = 256 << 10
+_READS_PER_TURN = 4
+_PERSIST_DELAY = 1.0
+"""Seconds until a change of a registered node is on disk, unless an answer depends on it."""
+_RESET = struct.pack("ii", 1, 0)
+
+
+class Play(Protocol):
+    """Something that happens to the server by itself, such as a scenario."""
+
+    def begin(self) -> None:
+        """A map stream has begun."""
+
+    def close(self) -> None:
+        """The server ends."""
+
+
+class _Client:
+    """A connection with its socket."""
+
+    __slots__ = ("close", "connection", "cut_off", "out", "shut", "sock", "timer", "told_waits", "writing")
+
+    def __init__(self, connection: ClientConnection, sock: socket.socket, close: Callable[[], None]) -> None:
+        self.close = close
+        self.connection = connection
+        self.sock = sock
+        self.out = memoryview(b"")
+        self.writing = False
+        self.cut_off = False
+        """The kernel drops what comes."""
+        self.shut = False
+        """Our side is closed; what still comes is thrown away."""
+        self.timer: Timer | None = None
+        self.told_waits = True
+
+    @property
+    def waits(self) -> bool:
+        """It is the client's turn: to ask, to take what is there for it, or to close."""
+        return bool(self.out) or self.connection.waits
+
+
+class ControlServer:
+    """A listening socket and everybody who came through it."""
+
+    def __init__(
+        self,
+        loop: Loop,
+        listener: socket.socket,
+        control: Control,
+        churn: Churn,
+        *,
+        log: Callable[..., object],
+        save: Callable[[], None],
+        release: Callable[[], None],
+    ) -> None:
+        """`log(event, **fields)`; `save` writes the state down, `release` lets another server use it."""
+        self.control = control
+        self.churn = churn
+        self.connections: dict[int, ClientConnection] = {}
+        self.play: Play | None = None
+        self._loop = loop
+        self._listener = listener
+        self._log = log
+        self._save = save
+        self._release = release
+        self._clients: dict[int, _Client] = {}
+        self._numbers = 0
+        self._batch: Timer | None = None
+        self._life: Timer | None = None
+        self._saving: Timer | None = None
+        self._closed = False
+        allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        self._door: Door[_Client] = Door(
+            loop,
+            listener,
+            capacity=max(1, min(MAX_CONNECTIONS, allowed - OWN_FILES)),
+            welcome=self._welcome,
+        )
+        control.on_login = self._on_login
+        control.on_newcomer = self._on_newcomer
+        control.persist = self._save_now
+        self._arm_life()
+
+    @property
+    def refused(self) -> int:
+        """Connections closed because there were too many."""
+        return self._door.sent_away
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Host and port it listens on."""
+        host, port, *_ = self._listener.getsockname()
+        return host, port
+
+    def changed(self) -> None:
+        """Call after an edit of the tailnet from outside: clients hear of it within the batch delay."""
+        if self._batch is None and not self._closed:
+            self._batch = self._loop.at(self._loop.now() + self.control.options.batch_delay, self._distribute)
+        self._flush_touched()
+        self._arm_life()
+
+    def commit_fault(self, fault: Fault) -> int:
+        """Let a fault strike now, later or both; returns how many connections it struck now."""
+        struck = 0
+        if fault.scope is not Scope.LATER:
+            now = self._loop.now()
+            for connection in list(self.connections.values()):
+                if fault.client and fault.client not in connection.names():
+                    continue
+                if fault.times is not None and struck >= fault.times:
+                    break
+                struck += connection.harm.suffer(fault, now)
+                connection.touch()
+        if fault.times is not None:
+            fault.times -= struck
+        if fault.scope is not Scope.CURRENT and fault.times != 0:
+            self.control.plan.add(fault)
+        self.changed()
+        return struck
+
+    def heal(self, client: str = "", fault: str = "") -> int:
+        """No more faults, and an end to those that can end; how many faults or connections there were to heal.
+
+        For one client alone: what is meant for everybody still waits, for that client too. For one fault alone: who
+        suffers from it is healed altogether.
+        """
+        now = self._loop.now()
+        chosen = [one for one in self.connections.values() if not client or client in one.names()]
+        names = frozenset({client}.union(*(one.names() for one in chosen)))
+        given_up = self.control.plan.heal(names if client else None, fault)
+        if fault:
+            chosen = [one for one in chosen if one.harm.suffers(fault)]
+        for connection in chosen:
+            connection.harm.heal(now)
+        self.changed()
+        return given_up + len(chosen)
+
+    def drop_all(self, *, reset: bool = True) -> int:
+        """Close every connection, by TCP reset or in good order; returns how many there were."""
+        count = len(self.connections)
+        for connection in list(self.connections.values()):
+            connection.end(Ending.RESET if reset else Ending.FLUSH, "dropped")
+        self._flush_touched()
+        return count
+
+    def close(self) -> None:
+        """Stop listening and close everything; the loop stays."""
+        self._closed = True
+        if self.play is not None:
+            self.play.close()
+        self._door.close()
+        self._listener.close()
+        for timer in (self._batch, self._life, self._saving):
+            if timer is not None:
+                timer.cancel()
+        for client in list(self._clients.values()):
+            self._drop(client, reset=False)
+        self._save()
+        self._release()
+
+    # Connections
+
+    def _welcome(self, sock: socket.socket, _: Peer) -> _Client | None:
+        try:
+            host, port, *_more = sock.getpeername()
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        except OSError:
+            sock.close()  # it has gone already
+            return None
+        self._numbers += 1
+        connection = ClientConnection(self.control, self._numbers, f"{host}:{port}", self._loop.now())
+        client = _Client(
+            connection, sock, lambda: self._drop(client, reset=True, why="others need the place")
+        )
+        self._clients[connection.number] = client
+        self.connections[connection.number] = connection
+        self._loop.watch(sock.fileno(), lambda: self._on_ready(client))
+        connection.touch()
+        self._flush_touched()
+        return client if connection.number in self._clients else None
+
+    def _on_ready(self, client: _Client) -> None:
+        with self._sparing_others(client):
+            self._read(client)
+        client.connection.touch()
+        self._turn_over()
+
+    def _read(self, client: _Client) -> None:
+        connection = client.connection
+        for _ in range(_READS_PER_TURN):
+            try:
+                data = client.sock.recv(_READ)
+            except BlockingIOError:
+                return
+            except OSError as error:
+                self._drop(client, reset=True, why=error.strerror or "")
+                return
+            if not data:
+                connection.eof(self._loop.now())
+                if client.shut or connection.harm.mute:
+                    self._drop(client, reset=False)
+                return
+            connection.receive(data, self._loop.now())
+            if len(data) < _READ:
+                return
+
+    def _flush(self, client: _Client) -> None:
+        connection = client.connection
+        if connection.ending is Ending.RESET:
+            self._drop(client, reset=True)
+            return
+        if connection.harm.cut_off or client.cut_off:
+            self._cut_off(client, connection.harm.cut_off)
+        if client.cut_off:
+            self._arm(client)
+            return
+        while not client.shut:
+            if not client.out:
+                client.out = memoryview(connection.data_to_send())
+                if not client.out:
+                    break
+            try:
+                sent = client.sock.send(client.out)
+            except BlockingIOError:
+                self._want_write(client, True)
+                self._arm(client)
+                return
+            except OSError as error:
+                self._drop(client, reset=True, why=error.strerror or "")
+                return
+            client.out = client.out[sent:]
+            self._tell_progress(client)
+        self._want_write(client, False)
+        if connection.ending is Ending.FLUSH and not client.shut:
+            # Our FIN goes out behind everything; closing at once could answer unread bytes with a reset.
+            client.shut = True
+            connection.closed(self._loop.now(), connection.why)
+            if connection.why == "the client closed":
+                self._drop(client, reset=False)
+                return
+            with contextlib.suppress(OSError):
+                client.sock.shutdown(socket.SHUT_WR)
+        self._arm(client)
+
+    def _cut_off(self, client: _Client, cut_off: bool) -> None:
+        """Let the packets of this connection get lost, or pass again."""
+        if client.cut_off == cut_off:
+            return
+        try:
+            (lost_packets.lose if cut_off else lost_packets.let_in)(client.sock)
+        except OSError as error:
+            # It cannot be; the connection at least says nothing.
+            self._log("packets_not_lost", detail=error.strerror)
+        client.cut_off = cut_off
+        self._want_write(client, False)
+
+    def _want_write(self, client: _Client, write: bool) -> None:
+        if client.writing != write:
+            client.writing = write
+            self._loop.watch(client.sock.fileno(), lambda: self._on_ready(client), write=write)
+
+    def _drop(self, client: _Client, *, reset: bool, why: str = "") -> None:
+        number = client.connection.number
+        if self._clients.pop(number, None) is None:
+            return
+        del self.connections[number]
+        self._door.left(client)
+        now = self._loop.now()
+        client.connection.closed(now, why or "closed")
+        self.control.note(now, number, client.connection.remote, "end", client.connection.why)
+        self._loop.unwatch(client.sock.fileno())
+        if client.timer is not None:
+            client.timer.cancel()
+        if reset:
+            with contextlib.suppress(OSError):
+                client.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+        client.sock.close()
+
+    @contextlib.contextmanager
+    def _sparing_others(self, client: _Client) -> Iterator[None]:
+        """A defect of ours that one client brings to light costs its connection, and not everybody's."""
+        try:
+            yield
+        except Exception as error:  # noqa: BLE001  # whatever it is; it is told, with its place
+            where = traceback.extract_tb(error.__traceback__)[-4:]
+            self._log(
+                "connection_failed",
+                connection=client.connection.number,
+                error=type(error).__name__,
+                detail=str(error)[:400],
+                where=[f"{Path(frame.filename).name}:{frame.lineno} {frame.name}" for frame in where],
+            )
+            client.connection.harm.mute = True  # nothing that could be asked for what it cannot say
+            self._drop(client, reset=True, why=f"a defect of this server: {type(error).__name__}")
+
+    # Turns
+
+    def _turn_over(self) -> None:
+        """After anything happened: tell the others, write what is to be written."""
+        if self.control.tailnet.changed:
+            self.changed()
+        else:
+            self._flush_touched()
+            self._arm_life()
+
+    def _flush_touched(self) -> None:
+        touched = self.control.touched
+        while touched:
+            client = self._clients.get(next(iter(touched)))
+            touched.pop(next(iter(touched)))
+            if client is not None:
+                with self._sparing_others(client):
+                    self._flush(client)
+                if client.waits != client.told_waits:
+                    self._tell_progress(client)
+
+    def _tell_progress(self, client: _Client) -> None:
+        client.told_waits = client.waits
+        self._door.moved(client, waits=client.told_waits)
+
+    def _distribute(self) -> None:
+        self._batch = None
+        if self.control.distribute(self._loop.now()) and self._saving is None:
+            self._saving = self._loop.at(self._loop.now() + _PERSIST_DELAY, self._save_late)
+        self._flush_touched()
+
+    def _arm(self, client: _Client) -> None:
+        """The timer fires early rather than being moved with each message."""
+        deadline = client.connection.deadline()
+        if deadline is None or (client.timer is not None and client.timer.when <= deadline):
+            return
+        if client.timer is not None:
+            client.timer.cancel()
+        client.timer = self._loop.at(deadline, lambda: self._on_deadline(client))
+
+    def _on_deadline(self, client: _Client) -> None:
+        client.timer = None
+        with self._sparing_others(client):
+            client.connection.expire(self._loop.now())
+        client.connection.touch()
+        self._turn_over()
+
+    def _arm_life(self) -> None:
+        due = [
+            at for at in (self.churn.deadline(), self.control.deadline(self._loop.now())) if at is not None
+        ]
+        if not due or self._closed or (self._life is not None and self._life.when <= min(due)):
+            return
+        if self._life is not None:
+            self._life.cancel()
+        self._life = self._loop.at(min(due), self._on_life)
+
+    def _on_life(self) -> None:
+        self._life = None
+        now = self._loop.now()
+        self.churn.expire(now, self.control.wall())
+        self.control.expire(now)
+        self._turn_over()
+
+    def _on_login(self, login_id: str) -> None:
+        for connection in list(self.connections.values()):
+            connection.api.login_done(login_id, self._loop.now())
+
+    def _on_newcomer(self) -> None:
+        if self.play is not None:
+            self.play.begin()
+        self.churn.newcomer(self._loop.now())
+
+    # State
+
+    def _save_late(self) -> None:
+        self._saving = None
+        self._save()
+
+    def _save_now(self) -> None:
+        if self._saving is not None:
+            self._saving.cancel()
+            self._saving = None
+        self._save()

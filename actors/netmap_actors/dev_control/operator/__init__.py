@@ -1,0 +1,1 @@
+"""What an operator may do with a running server: commands, scenarios, files, listings."""

@@ -1,0 +1,122 @@
+"""What is shown of the nodes and clients of a control server: values that hold still while the server goes on.
+
+Not here: who asks for them (`commands`).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from netmap_actors.dev_control.http.connection import ClientConnection
+    from netmap_actors.dev_control.tailnet.tailnet import Entry
+
+__all__ = ["ClientView", "NodeView", "StreamView", "view_of_client", "view_of_node"]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class NodeView:
+    """A node of the tailnet, for display."""
+
+    id: int
+    stable_id: str
+    name: str
+    addresses: tuple[str, ...]
+    tags: tuple[str, ...]
+    routes: tuple[str, ...]
+    online: bool | None
+    key: str
+    registered: bool
+    ephemeral: bool
+    expired: bool
+    authorized: bool
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class StreamView:
+    """A live map stream."""
+
+    node_id: int
+    node: str
+    """Label of the node; empty when it has been deleted."""
+    age: float
+    """Seconds."""
+    messages: int
+    compress: bool
+    held: bool
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ClientView:
+    """A connection and what came in on it."""
+
+    number: int
+    names: tuple[str, ...]
+    """Words that faults may use for it: connection:N, host:port, and what its node is called."""
+    remote_address: str
+    """host:port of the client's end."""
+    machine: str
+    version: int
+    age: float
+    """Seconds."""
+    bytes_received: int
+    bytes_sent: int
+    registers: int
+    maps: int
+    """Streaming map requests."""
+    lite_updates: int
+    reads: int
+    faults: tuple[str, ...]
+    map_streams: tuple[StreamView, ...]
+
+
+def view_of_node(entry: Entry) -> NodeView:
+    node = entry.node
+    return NodeView(
+        id=node.id,
+        stable_id=node.stable_id,
+        name=node.name,
+        addresses=node.addresses,
+        tags=node.tags,
+        routes=node.primary_routes,
+        online=node.online,
+        key=node.key,
+        registered=entry.real,
+        ephemeral=entry.ephemeral,
+        expired=node.expired,
+        authorized=node.machine_authorized,
+    )
+
+
+def view_of_client(connection: ClientConnection, entries: Mapping[int, Entry], now: float) -> ClientView:
+    counts = connection.api.counts
+    streams = [
+        StreamView(
+            node_id=stream.node_id,
+            node=entries[stream.node_id].label if stream.node_id in entries else "",
+            age=now - stream.began_at,
+            messages=stream.messages,
+            compress=stream.compress,
+            held=stream.held,
+        )
+        for stream in connection.api.streams.values()
+    ]
+    return ClientView(
+        number=connection.number,
+        names=tuple(sorted(connection.names())),
+        remote_address=connection.remote,
+        machine="" if connection.machine is None else str(connection.machine),
+        version=connection.version,
+        age=now - connection.opened_at,
+        bytes_received=connection.bytes_received,
+        bytes_sent=connection.bytes_sent,
+        registers=counts.register,
+        maps=counts.map,
+        lite_updates=counts.lite,
+        reads=counts.read,
+        faults=tuple(connection.harm.suffered),
+        map_streams=tuple(streams),
+    )

@@ -1,0 +1,63 @@
+"""Lets a scenario happen on a running server, each event at its time.
+
+Not here: what a scenario is, and when which event is due (`scenario`).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from netmap_actors.dev_control.operator.scenario import START, Course
+from netmap_actors.errors import NetmapError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from netmap_actors.bus.loop import Loop, Timer
+    from netmap_actors.dev_control.operator.commands import Commands
+    from netmap_actors.dev_control.operator.scenario import Scenario
+
+__all__ = ["ScenarioPlayer"]
+
+
+class ScenarioPlayer:
+    """One scenario on one server."""
+
+    def __init__(
+        self, scenario: Scenario, commands: Commands, loop: Loop, log: Callable[..., object]
+    ) -> None:
+        """`log(event, **fields)` hears of every event and of those that cannot be done."""
+        self._commands = commands
+        self._loop = loop
+        self._log = log
+        self._course = Course(scenario)
+        self._timer: Timer | None = None
+        if scenario.counted_from == START:
+            self.begin()
+
+    def begin(self) -> None:
+        """The seconds count from now on, if they do not already."""
+        self._course.begin(self._loop.now())
+        self._arm()
+
+    def close(self) -> None:
+        """Nothing more happens."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _arm(self) -> None:
+        due = self._course.deadline()
+        if due is not None and self._timer is None:
+            self._timer = self._loop.at(due, self._on_due)
+
+    def _on_due(self) -> None:
+        self._timer = None
+        for event in self._course.due(self._loop.now()):
+            try:
+                getattr(self._commands, event.command)(**event.arguments)
+            except (NetmapError, TypeError, ValueError, OverflowError) as error:
+                # The node may have gone meanwhile; the rest of the scenario is none the worse for it.
+                self._log("scenario_event_failed", number=event.number, do=event.command, detail=str(error))
+            else:
+                self._log("scenario_event", number=event.number, do=event.command, at=event.at)
+        self._arm()

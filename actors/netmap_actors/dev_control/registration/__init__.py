@@ -1,0 +1,1 @@
+"""How nodes join: auth keys, logins, request decoding, what survives a restart."""

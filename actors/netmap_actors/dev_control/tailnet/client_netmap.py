@@ -1,0 +1,191 @@
+"""What one client has been told of the tailnet, and the next message that brings it up to date.
+
+Not here: frames, compression and timers (`map_stream`). Deltas come from comparing what was told with what is,
+so a client that fell behind gets one message with the difference, and no queue can grow.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from netmap_actors.dev_control.tailnet.json_types import PeerChange, encode, stamp
+from netmap_actors.dev_control.tailnet.tailnet import Aspect
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from netmap_actors.dev_control.tailnet.json_types import Node, User
+    from netmap_actors.dev_control.tailnet.tailnet import Tailnet
+    from netmap_actors.dev_control.tailnet.visibility import Sight
+
+__all__ = ["Viewer"]
+
+_ASPECTS = (Aspect.DERP_MAP, Aspect.DNS, Aspect.DOMAIN, Aspect.PACKET_FILTER, Aspect.SSH_POLICY)
+
+
+class Viewer:
+    """One map session: a full message first, then deltas."""
+
+    def __init__(self, tailnet: Tailnet, node_id: int) -> None:
+        self._tailnet = tailnet
+        self.node_id = node_id
+        self._told: dict[int, Node] = {}
+        self._told_self: Node | None = None
+        self._told_users: dict[int, User] = {}
+        self._told_filter = b""
+        """Of a node under a policy."""
+        self._standing = (0, 0)
+        """What the rules made of this node when its peers were last gone through."""
+        self._dirty: dict[int, None] = {}
+        self._dirty_aspects: set[Aspect] = set()
+        self._deltas = 0
+
+    @property
+    def behind(self) -> bool:
+        """Whether something may have changed that this client has not heard of."""
+        return bool(self._dirty or self._dirty_aspects)
+
+    @property
+    def peers(self) -> list[int]:
+        """Ids of the nodes this client knows of."""
+        return list(self._told)
+
+    def mark(self, nodes: Iterable[int], aspects: Iterable[Aspect]) -> None:
+        """These may have changed."""
+        self._dirty.update(dict.fromkeys(nodes))
+        self._dirty_aspects.update(aspects)
+
+    def full(self, wall: float) -> bytes:
+        """The whole netmap, as headscale composes a first message. The node must exist."""
+        tailnet = self._tailnet
+        me = self._told_self = tailnet.self_node(self.node_id)
+        before = self._told
+        self._told = {
+            node_id: entry.node for node_id, entry in tailnet.entries.items() if self._sees(node_id)
+        }
+        users = {me.user, *(node.user for node in self._told.values())}
+        self._told_users = {user_id: tailnet.user(user_id) for user_id in sorted(users)}
+        self._dirty.clear()
+        self._dirty_aspects.clear()
+        fields = {"Node": encode(me)}
+        fields.update((aspect.value, tailnet.aspects[aspect]) for aspect in _ASPECTS)
+        sight = tailnet.sight
+        self._told_filter = b""
+        if sight is not None:
+            self._standing = sight.standing(self.node_id)
+            self._told_filter = fields[Aspect.PACKET_FILTER.value] = sight.packet_filter(self.node_id)
+        fields["UserProfiles"] = encode(list(self._told_users.values()))
+        if self._told:
+            encoded = tailnet.encoded
+            fields["Peers"] = b"[%b]" % b",".join([encoded(node_id) for node_id in sorted(self._told)])
+        elif before:
+            # An empty list of peers means "no change": the last ones have to be removed by name.
+            fields["PeersRemoved"] = encode(sorted(before))
+        return _message(fields, wall)
+
+    def delta(self, wall: float) -> bytes | None:
+        """What changed since the last message; None when nothing did that this client may see."""
+        if self.node_id not in self._tailnet.entries:
+            # Deleted: as on headscale, its stream only hears keep-alives from now on.
+            self._dirty.clear()
+            self._dirty_aspects.clear()
+            return None
+        fields: dict[str, bytes] = {}
+        removed: list[int] = []
+        changed: list[int] = []
+        patches: list[PeerChange] = []
+        online: dict[str, bool] = {}
+        self._deltas += 1
+        sight = self._tailnet.sight
+        if sight is not None:
+            self._look_around(sight, fields)
+            # The rules make this node's own; the one of all belongs to a tailnet without rules.
+            self._dirty_aspects.discard(Aspect.PACKET_FILTER)
+        elif Aspect.PACKET_FILTER in self._dirty_aspects:
+            self._told_filter = b""
+        for node_id in sorted(self._dirty):
+            if node_id != self.node_id:
+                self._compare(node_id, removed, changed, patches, online)
+        me = self._tailnet.self_node(self.node_id)
+        if me != self._told_self:
+            self._told_self = me
+            fields["Node"] = encode(me)
+        for aspect in _ASPECTS:
+            if aspect in self._dirty_aspects:
+                fields[aspect.value] = self._tailnet.aspects[aspect]
+        users = self._new_users([me.user, *(self._told[node_id].user for node_id in changed)])
+        if users:
+            fields["UserProfiles"] = encode(users)
+        if changed:
+            fields["PeersChanged"] = b"[%b]" % b",".join(map(self._tailnet.encoded, changed))
+        if removed:
+            fields["PeersRemoved"] = encode(removed)
+        if patches:
+            fields["PeersChangedPatch"] = encode(patches)
+        if online:
+            fields["OnlineChange"] = encode(online)
+        self._dirty.clear()
+        self._dirty_aspects.clear()
+        return _message(fields, wall) if fields else None
+
+    def _sees(self, node_id: int) -> bool:
+        """Whether this is a peer."""
+        sight = self._tailnet.sight
+        return node_id != self.node_id and (sight is None or sight.connects(self.node_id, node_id))
+
+    def _look_around(self, sight: Sight, fields: dict[str, bytes]) -> None:
+        """What the rules say of this node by now: every peer may come or go when it stands elsewhere among them."""
+        standing = sight.standing(self.node_id)
+        if standing != self._standing:
+            self._standing = standing
+            self._dirty.update(dict.fromkeys(self._tailnet.entries))
+        made = sight.packet_filter(self.node_id)
+        if made != self._told_filter:
+            self._told_filter = fields[Aspect.PACKET_FILTER.value] = made
+
+    def _compare(
+        self,
+        node_id: int,
+        removed: list[int],
+        changed: list[int],
+        patches: list[PeerChange],
+        online: dict[str, bool],
+    ) -> None:
+        """Sort one node into the list its difference belongs to."""
+        entry = self._tailnet.entries.get(node_id)
+        told = self._told.get(node_id)
+        if entry is None or not self._sees(node_id):
+            if told is not None:
+                del self._told[node_id]
+                removed.append(node_id)
+            return
+        node = entry.node
+        if told is node or told == node:
+            return
+        self._told[node_id] = node
+        patch = None if told is None else self._tailnet.patches.between(told, node)
+        if patch is None:
+            changed.append(node_id)
+        elif not patch:
+            pass
+        elif patch.keys() == {"online"} and self._deltas % 2:
+            # Both ways are in use; clients must know either.
+            online[str(node_id)] = patch["online"]
+        else:
+            patches.append(PeerChange(node_id=node_id, **patch))
+
+    def _new_users(self, wanted: Iterable[int]) -> list[User]:
+        ids = set(wanted)
+        if Aspect.USERS in self._dirty_aspects:
+            ids.update(self._told_users)
+        profiles = {user_id: self._tailnet.user(user_id) for user_id in sorted(ids)}
+        new = [user for user_id, user in profiles.items() if self._told_users.get(user_id) != user]
+        self._told_users.update((user.id, user) for user in new)
+        return new
+
+
+def _message(fields: dict[str, bytes], wall: float) -> bytes:
+    fields["ControlTime"] = msgspec.json.encode(stamp(wall))
+    return b"{%b}" % b",".join([b'"%b":%b' % (name.encode(), json) for name, json in fields.items()])

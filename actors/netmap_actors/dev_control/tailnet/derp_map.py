@@ -1,0 +1,121 @@
+"""The relays of a tailnet: those this server invents, or those an operator's file names, checked before they are sent.
+
+Not here: who is at home in which region (`tailnet`).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import ipaddress
+from typing import Annotated, Any
+
+import msgspec
+
+from netmap_actors.dev_control.tailnet.json_types import DerpNode, DerpRegion, encode
+from netmap_actors.errors import ConfigurationError
+
+__all__ = ["DerpMap", "built_in_derp_map", "parse_derp_map"]
+
+_Port = Annotated[int, msgspec.Meta(ge=-1, le=0xFFFF)]
+_RegionId = Annotated[int, msgspec.Meta(ge=1, le=0xFFFF)]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class DerpMap:
+    """A DERPMap that clients can read."""
+
+    json: bytes
+    regions: tuple[int, ...]
+    """Ids a node may be at home in; none where the map has none."""
+
+
+class _Relay(msgspec.Struct):
+    """What is looked at in a tailcfg.DERPNode; the rest goes through as it is."""
+
+    Name: str
+    RegionID: _RegionId
+    HostName: str
+    IPv4: str = ""
+    IPv6: str = ""
+    STUNPort: _Port = 0
+    DERPPort: _Port = 0
+
+
+class _Region(msgspec.Struct):
+    """The same of a tailcfg.DERPRegion."""
+
+    RegionID: _RegionId
+    RegionCode: str
+    RegionName: str = ""
+    Nodes: list[_Relay] | None = None
+    Avoid: bool = False
+    NoMeasureNoHome: bool = False
+
+
+class _Document(msgspec.Struct):
+    Regions: dict[str, _Region | None]
+    OmitDefaultRegions: bool = False
+    """Any other field of a tailcfg.DERPMap is let through."""
+
+
+def parse_derp_map(text: bytes) -> DerpMap:
+    """A DERP map in tailcfg's form, `{"Regions": {"1": {"RegionID": 1, …}}}`. Raises ConfigurationError."""
+    try:
+        known = msgspec.json.decode(text, type=_Document)
+        whole: dict[str, Any] = msgspec.json.decode(text)
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+        raise ConfigurationError(f"cannot use the DERP map: {error}") from None
+    for name, region in known.Regions.items():
+        if region is not None:
+            _check(name, region)
+    homes = (region for region in known.Regions.values() if region is not None and not region.NoMeasureNoHome)
+    return DerpMap(encode(whole), tuple(sorted(region.RegionID for region in homes)))
+
+
+def _check(name: str, region: _Region) -> None:
+    if name != str(region.RegionID):
+        raise _wrong(name, f"its RegionID is {region.RegionID}")
+    seen = set()
+    for relay in region.Nodes or ():
+        if relay.RegionID != region.RegionID:
+            raise _wrong(name, f"its node {relay.Name!r} says RegionID {relay.RegionID}")
+        if relay.Name in seen:
+            raise _wrong(name, f"two of its nodes are called {relay.Name!r}")
+        seen.add(relay.Name)
+        if not relay.HostName and not relay.IPv4 and not relay.IPv6:
+            raise _wrong(name, f"its node {relay.Name!r} has neither HostName nor address")
+        for text, version in ((relay.IPv4, 4), (relay.IPv6, 6)):
+            if text not in ("", "none") and not _is_address(text, version):
+                raise _wrong(name, f"{text!r} of its node {relay.Name!r} is no IPv{version} address")
+
+
+def _wrong(name: str, why: str) -> ConfigurationError:
+    return ConfigurationError(f"cannot use the DERP map: region {name!r}: {why}")
+
+
+def _is_address(text: str, version: int) -> bool:
+    try:
+        return ipaddress.ip_address(text).version == version
+    except ValueError:
+        return False
+
+
+def built_in_derp_map() -> DerpMap:
+    """Three regions on addresses for documentation (RFC 5737): nothing there answers, and nobody is bothered."""
+    regions = {}
+    for region_id, code, name in (
+        (901, "ams", "Amsterdam"),
+        (902, "syd", "Sydney"),
+        (903, "nyc", "New York"),
+    ):
+        relay = DerpNode(
+            name=f"{region_id}a",
+            region_id=region_id,
+            host_name=f"derp-{code}.netmap.example",
+            ipv4=f"192.0.2.{region_id % 100}",
+        )
+        regions[region_id] = DerpRegion(
+            region_id=region_id, region_code=code, region_name=name, nodes=(relay,)
+        )
+    document = {"Regions": {str(region_id): region for region_id, region in regions.items()}}
+    return DerpMap(encode(document), tuple(regions))

@@ -1,0 +1,65 @@
+"""The parts of a netmap that are not nodes: relays, DNS, domain, packet filters, SSH policy; as JSON, and what changed.
+
+Not here: nodes and users (`tailnet`), and what a policy makes of the packet filters (`visibility`).
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import TYPE_CHECKING, Any
+
+from netmap_actors.dev_control.tailnet.json_types import encode
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = ["Aspect", "Aspects"]
+
+_ALLOW_ALL = b'[{"SrcIPs":["*"],"DstPorts":[{"IP":"*","Ports":{"First":0,"Last":65535}}]}]'
+
+
+class Aspect(enum.Enum):
+    """Parts of a netmap that are not nodes, under their names in a MapResponse."""
+
+    DERP_MAP = "DERPMap"
+    DNS = "DNSConfig"
+    DOMAIN = "Domain"
+    PACKET_FILTER = "PacketFilters"
+    SSH_POLICY = "SSHPolicy"
+    USERS = "UserProfiles"
+
+
+class Aspects:
+    """What every node of a tailnet is told alike."""
+
+    def __init__(self, domain: str, derp_map: bytes) -> None:
+        self._domain = domain
+        self.json: dict[Aspect, bytes] = {
+            Aspect.DERP_MAP: derp_map,
+            Aspect.DOMAIN: encode(domain),
+            Aspect.PACKET_FILTER: b'{"base":' + _ALLOW_ALL + b"}",
+            Aspect.SSH_POLICY: b'{"rules":[]}',
+        }
+        """Of every aspect but the users, who are sent as they are needed."""
+        self.changed: set[Aspect] = set()
+        """Since somebody cleared it."""
+        self.set_dns_records(())
+
+    def replace(self, aspect: Aspect, json: bytes) -> None:
+        """Let it be this from now on."""
+        if self.json.get(aspect) != json:
+            self.json[aspect] = json
+            self.changed.add(aspect)
+
+    def set_dns_records(self, records: Iterable[tuple[str, str]]) -> None:
+        """Extra records, (name, address), of the tailnet's DNS."""
+        config: dict[str, Any] = {
+            "Resolvers": [{"Addr": "192.0.2.53"}],
+            "Routes": {f"{self._domain}.": []},
+            "Domains": [self._domain],
+            "Proxied": True,
+        }
+        extra = [{"Name": name, "Value": value} for name, value in records]
+        if extra:
+            config["ExtraRecords"] = extra
+        self.replace(Aspect.DNS, encode(config))

@@ -1,0 +1,193 @@
+"""The delta engine behind the publication's port: its changes as encoded updates, its state as encoded pieces."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from netmap_actors.netmap import changes
+from netmap_actors.netmap.changes import Document
+from netmap_actors.netmap.delta import Netmap
+from netmap_actors.publisher.publication.netmap_state import MAX_UPDATES, Applied, NetmapFacts, Update
+from netmap_actors.tailcfg import decode_map_response
+from netmap_actors.tailcfg.map_document import MAX_PEERS
+from netmap_actors.wire import netmap_pb2
+from netmap_actors.wire.topics import Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Sequence
+
+    from netmap_actors.netmap.changes import Profile
+    from netmap_actors.netmap.delta import Statistics
+    from netmap_actors.netmap.model import Peer
+    from netmap_actors.web_url import UrlPolicy
+
+__all__ = ["TailnetNetmap", "encode_peer"]
+
+_DOCUMENT_KINDS = {
+    Document.DNS: Kind.DNS_CHANGED,
+    Document.PACKET_FILTER: Kind.PACKET_FILTER_CHANGED,
+    Document.DERP_MAP: Kind.DERP_MAP_CHANGED,
+    Document.SSH_POLICY: Kind.SSH_POLICY_CHANGED,
+    Document.HEALTH: Kind.HEALTH_CHANGED,
+    Document.SETTINGS: Kind.SETTINGS_CHANGED,
+}
+_OF_A_PEER = {
+    changes.PeerUpserted: Update(Kind.PEER_UPSERTED, b""),
+    changes.PeerRemoved: Update(Kind.PEER_REMOVED, b""),
+}
+
+
+def encode_peer(peer: Peer) -> bytes:
+    """The published piece of a peer: a Peer message. Its stable id comes first."""
+    message = netmap_pb2.Peer(
+        stable_id=peer.stable_id,
+        id=peer.id,
+        name=peer.name,
+        addresses=peer.addresses,
+        allowed_ips=peer.allowed_ips,
+        last_seen=peer.last_seen,
+        tags=peer.tags,
+        user_id=peer.user_id,
+        os=peer.os,
+        hostname=peer.hostname,
+        routes=peer.routes,
+        key=peer.key,
+        key_expiry=peer.key_expiry,
+        expired=peer.expired,
+        home_derp=peer.home_derp,
+        endpoints=peer.endpoints,
+        machine_key=peer.machine_key,
+        disco_key=peer.disco_key,
+        created=peer.created,
+        cap=peer.cap,
+        sharer_id=peer.sharer_id,
+        jailed=peer.jailed,
+        wireguard_only=peer.wireguard_only,
+        json=peer.json,
+        decoded=peer.decoded,
+    )
+    if peer.online is not None:
+        message.online = peer.online
+    return message.SerializeToString()
+
+
+class TailnetNetmap:
+    """A NetmapState over `netmap.delta`."""
+
+    def __init__(self, urls: UrlPolicy, *, max_peers: int = MAX_PEERS) -> None:
+        self._max_peers = max_peers
+        self._netmap = Netmap(encode_peer, urls, max_peers=max_peers)
+
+    @property
+    def statistics(self) -> Statistics:
+        """Counters of the delta engine."""
+        return self._netmap.statistics
+
+    def applying(
+        self, document: bytes, *, first: bool, now_text: str, unread: float = 0.0, waited: float = 0.0
+    ) -> Generator[None, None, Applied]:
+        """Take in one MapResponse, in slices. Raises BadMapResponse, with the netmap unchanged."""
+        response = decode_map_response(document, max_peers=self._max_peers)
+        yield
+        done = yield from self._netmap.applying(
+            response, first=first, now_text=now_text, unread=unread, waited=waited
+        )
+        return _applied(done.updates, keep_alive=done.keep_alive)
+
+    @property
+    def messages_left_out(self) -> int:
+        """Messages of the control server to people that are not shown, for they are too many or too long."""
+        return self._netmap.messages_left_out
+
+    @property
+    def clock_skew_s(self) -> float:
+        """The server's wall clock minus ours, as its words about it prove; 0 when they may agree within a minute."""
+        return self._netmap.clock_skew_s
+
+    def wall_clock(self, wall: float, boottime: float) -> None:
+        """Our clocks at this moment, UNIX and CLOCK_BOOTTIME seconds: the wall clock may have been set."""
+        self._netmap.wall_clock(wall, boottime)
+
+    def passing_time(self, now_text: str) -> Generator[None, None, Applied]:
+        """Mark the keys that have expired when our wall clock says `now_text`, in slices if they are many."""
+        return _applied((yield from self._netmap.passing_time(now_text)))
+
+    def next_expiry(self) -> float | None:
+        """When to pass time again, UNIX seconds of our wall clock; None: no key is going to expire."""
+        return self._netmap.next_expiry()
+
+    def peer_pieces(self) -> Sequence[bytes]:
+        """Every peer as an encoded Peer."""
+        return self._netmap.pieces()
+
+    def rest(self) -> bytes:
+        """Everything but the peers, as an encoded SnapshotChunk."""
+        documents, node = self._netmap.documents, self._netmap.self_node
+        chunk = netmap_pb2.SnapshotChunk(
+            dns=documents.get(Document.DNS, b""),
+            packet_filter=documents.get(Document.PACKET_FILTER, b""),
+            derp_map=documents.get(Document.DERP_MAP, b""),
+            ssh_policy=documents.get(Document.SSH_POLICY, b""),
+            health=documents.get(Document.HEALTH, b""),
+            settings=documents.get(Document.SETTINGS, b""),
+            domain=self._netmap.domain,
+            user_profiles=[_profile(profile) for profile in self._netmap.user_profiles.values()],
+        )
+        if node is not None:
+            chunk.self.MergeFromString(encode_peer(node))
+        return chunk.SerializeToString()
+
+    def facts(self) -> NetmapFacts:
+        """Figures for status."""
+        statistics, node = self._netmap.statistics, self._netmap.self_node
+        return NetmapFacts(
+            peers=statistics.peers,
+            online=statistics.online,
+            unknown=statistics.unknown,
+            quarantined=statistics.quarantined,
+            hidden=statistics.hidden,
+            domain=self._netmap.domain,
+            self_name=node.name if node else "",
+            self_stable_id=node.stable_id if node else "",
+            self_addresses=tuple(a.partition("/")[0] for a in node.addresses) if node else (),
+            self_key_expiry=node.key_expiry if node else "",
+            self_machine_authorized=self._netmap.self_machine_authorized,
+        )
+
+
+def _applied(updates: Sequence[changes.Update], *, keep_alive: bool = False) -> Applied:
+    form = _encoded if len(updates) <= MAX_UPDATES else _counted
+    return Applied([form(update) for update in updates], keep_alive)
+
+
+def _counted(update: changes.Update) -> Update:
+    """One of very many: they are not sent, and encoding them would take seconds."""
+    return _OF_A_PEER.get(type(update)) or _encoded(update)
+
+
+def _encoded(update: changes.Update) -> Update:
+    match update:
+        case changes.PeerUpserted(encoded=encoded):
+            return Update(Kind.PEER_UPSERTED, encoded)
+        case changes.PeerRemoved(stable_id=stable_id, id=node_id):
+            removed = netmap_pb2.PeerRemoved(stable_id=stable_id, id=node_id)
+            return Update(Kind.PEER_REMOVED, removed.SerializeToString())
+        case changes.SelfChanged(node=node):
+            return Update(Kind.SELF_CHANGED, encode_peer(node))
+        case changes.DocumentChanged(document=document, json=json):
+            return Update(_DOCUMENT_KINDS[document], netmap_pb2.Document(json=json).SerializeToString())
+        case changes.DomainChanged(domain=domain):
+            return Update(Kind.DOMAIN_CHANGED, netmap_pb2.DomainChanged(domain=domain).SerializeToString())
+        case changes.UserProfilesChanged(upserted=upserted, removed=gone):
+            profiles = netmap_pb2.UserProfilesChanged(upserted=[_profile(p) for p in upserted], removed=gone)
+            return Update(Kind.USER_PROFILES_CHANGED, profiles.SerializeToString())
+
+
+def _profile(profile: Profile) -> netmap_pb2.UserProfile:
+    return netmap_pb2.UserProfile(
+        id=profile.id,
+        login_name=profile.login_name,
+        display_name=profile.display_name,
+        profile_pic_url=profile.profile_pic_url,
+        json=profile.json,
+    )

@@ -1,0 +1,95 @@
+"""How a command reaches the daemon: its status, and orders to it."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from netmap_actors.errors import NetmapError
+from netmap_actors.runtime_paths import updates_path
+from netmap_supervisor.admin.socket import AdminClient, AdminError, NotRunning
+from netmap_supervisor.admin.status import StatusReport
+from netmap_supervisor.system.single_instance import hidden, is_locked
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = [
+    "ASK_STATUS",
+    "CommandFailed",
+    "NotRunning",
+    "ask_status",
+    "is_running",
+    "order",
+    "require_allowed",
+    "require_running",
+    "status_or_none",
+    "unreadable",
+]
+
+ASK_STATUS = "`netmap-supervisor status` says what is missing"
+VIEW_LIMIT = 1.0
+"""Seconds a view waits for the status before it shows that there is none."""
+
+
+class CommandFailed(NetmapError):
+    """A command could not do what it was asked for."""
+
+
+def ask_status(runtime_dir: Path) -> StatusReport:
+    """The daemon's status. Raises NotRunning, CommandFailed for one that does not answer."""
+    answer = order(runtime_dir, "status")
+    return msgspec.convert(answer, StatusReport)
+
+
+def status_or_none(runtime_dir: Path) -> StatusReport | None:
+    """The daemon's status for a view; None when there is none, soon."""
+    try:
+        with AdminClient(runtime_dir, VIEW_LIMIT) as client:
+            return msgspec.convert(client.request("status"), StatusReport)
+    except (AdminError, msgspec.MsgspecError):
+        return None
+
+
+def order(runtime_dir: Path, command: str, /, **arguments: Any) -> Any:
+    """The daemon's answer. Raises NotRunning, CommandFailed, AdminError."""
+    try:
+        with AdminClient(runtime_dir) as client:
+            return client.request(command, **arguments)
+    except NotRunning as error:
+        # One that is there and says nothing is no daemon that is not there: scripts may want to start one then.
+        if is_locked(runtime_dir):
+            raise CommandFailed(str(error)) from None
+        raise
+
+
+def unreadable(runtime_dir: Path) -> str | None:
+    """Why we may not subscribe to the daemon there, should there be one, and what to do; None where we may.
+
+    Who belongs to the group of `subscribers.socket_group` reaches the sockets without seeing anything else.
+    """
+    why = None if os.access(updates_path(runtime_dir), os.W_OK) else hidden(runtime_dir)
+    return None if why is None else f"{why}, or have its subscribers.socket_group name a group of yours"
+
+
+def require_allowed(runtime_dir: Path) -> None:
+    """Raises CommandFailed where we may not subscribe."""
+    if (why := unreadable(runtime_dir)) is not None:
+        raise CommandFailed(why)
+
+
+def is_running(runtime_dir: Path) -> bool:
+    """Whether somebody holds the runtime directory, or may. Raises CommandFailed when we may not subscribe."""
+    require_allowed(runtime_dir)
+    return is_locked(runtime_dir) or hidden(runtime_dir) is not None
+
+
+def require_running(runtime_dir: Path) -> None:
+    """Raises NotRunning when nobody holds the runtime directory, CommandFailed when we may not subscribe."""
+    if not is_running(runtime_dir):
+        raise NotRunning(
+            f"cannot reach the daemon: none is running in {runtime_dir}; start one with `netmap-supervisor run`, or "
+            "name its directory with --runtime-dir"
+        )

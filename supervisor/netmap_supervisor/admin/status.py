@@ -1,0 +1,158 @@
+"""What `status --json` shows: frozen values, one to one with the documented JSON.
+
+Not here: where the figures come from (`daemon.status_report`).
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from netmap_actors import shown_json
+
+__all__ = [
+    "ActorStatus",
+    "ConnectionStatus",
+    "ControlStatus",
+    "DegradedStatus",
+    "LastEnd",
+    "LivenessStatus",
+    "NetmapStatus",
+    "SelfStatus",
+    "StatusReport",
+    "decode",
+    "encode",
+]
+
+
+class ControlStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """The control server."""
+
+    url: str
+    embedded: bool
+    server_key: str | None
+    """Its public machine key (`mkey:…`), once a connection knows it."""
+
+
+class SelfStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """This node in the netmap."""
+
+    name: str
+    stable_id: str
+    addresses: tuple[str, ...]
+
+
+class NetmapStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """The netmap the publisher holds."""
+
+    state: str
+    """none, fresh or stale."""
+    age_s: float | None
+    """CLOCK_BOOTTIME seconds since the last complete MapResponse; None: there was none."""
+    epoch: int
+    seq: int
+    peers: int
+    peers_online: int
+    peers_unknown: int
+    domain: str
+    self_node: SelfStatus | None = msgspec.field(name="self")
+
+
+class LastEnd(msgspec.Struct, frozen=True, kw_only=True):
+    """How the connection before this one ended."""
+
+    reason: str
+    stage: str
+    detail: str
+    at: str
+    """RFC 3339, wall clock."""
+    generation: int
+
+
+class ConnectionStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """The control connection."""
+
+    state: str
+    """starting, resolving, connecting, handshaking, registering, login_needed, awaiting_approval, map_session,
+    backing_off or stopped."""
+    generation: int
+    pid: int | None
+    local_address: str | None
+    remote_address: str | None
+    proxy: str | None
+    """scheme://host:port of the HTTP proxy, which is then at `remote_address`."""
+    session_age_s: float | None
+    sessions: int
+    """Map sessions since the start of the run."""
+    attempts: int
+    """Processes since the start of the run."""
+    ended: dict[str, int]
+    """Connections by the reason of their end."""
+    last_end: LastEnd | None
+    next_attempt_s: float | None
+    auth_url: str | None
+    """Where a person has to log in."""
+
+
+class LivenessStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """The silence deadline."""
+
+    silence_timeout_s: float
+    silent_s: float | None
+    deadline_in_s: float | None
+
+
+class DegradedStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """One condition that somebody should know of."""
+
+    code: str
+    text: str
+    since: str
+    """RFC 3339, wall clock."""
+
+
+class ActorStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """One process."""
+
+    name: str
+    pid: int | None
+    state: str
+    """active, backoff, error or inactive."""
+    generation: int
+    restarts: int
+    last_exit: str | None
+    uptime_s: float | None
+    rss_bytes: int | None
+    system_calls: str | None = None
+    """How it is held to the system calls it needs: counted (refusals are), refused or off; None: it is not up."""
+    refused_calls: dict[str, int] = {}
+    """System calls refused to its processes in this run, by name."""
+    confinement: dict[str, int] = {}
+    """What holds the process to what it needs: `landlock` (its version, 0: none), `capabilities` (how many it kept).
+    Empty while it has not told."""
+
+
+class StatusReport(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything `status` knows."""
+
+    version: str
+    pid: int
+    uptime_s: float
+    control: ControlStatus
+    netmap: NetmapStatus
+    connection: ConnectionStatus
+    liveness: LivenessStatus
+    degraded: tuple[DegradedStatus, ...]
+    actors: tuple[ActorStatus, ...]
+    subscribers: int
+    log_lines_suppressed: int = 0
+    """Lines of the log that were one too many of their kind, since the start of the run."""
+
+
+def encode(report: StatusReport) -> bytes:
+    """The documented JSON object."""
+    return shown_json.encode(report)
+
+
+def decode(data: bytes) -> StatusReport:
+    """The report in this JSON. Raises msgspec.DecodeError."""
+    return msgspec.json.decode(data, type=StatusReport)

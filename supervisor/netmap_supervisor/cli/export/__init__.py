@@ -1,0 +1,1 @@
+"""`export`: the netmap as a file for other programs, once or kept current."""

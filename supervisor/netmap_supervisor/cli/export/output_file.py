@@ -1,0 +1,153 @@
+"""A file that others read while we write it: they see the old content or the new one, never a part.
+
+A new file takes the place of the old one (rename(2)). A symbolic link is refused: taking its place would leave its
+target out of date, and following it could overwrite what somebody else has put there; /dev/null and its like are
+refused for the same reason. Only a file that is mounted by itself is written in place: its name belongs to the mount,
+and nothing can take it (rename(2): EBUSY).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import stat
+from typing import TYPE_CHECKING
+
+from netmap_supervisor.admin.commands import CommandFailed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+__all__ = ["OutputFile"]
+
+NEW_MODE = 0o644
+"""Of a file that was not there, less the umask."""
+_NO_RIGHTS_YET = 0o600
+
+
+class OutputFile:
+    """One such file."""
+
+    def __init__(self, path: Path, warn: Callable[[str], object] = lambda _: None) -> None:
+        """`path` is absolute. `warn` is told once when readers may see a part."""
+        self.path = path
+        self._warn = warn
+        self._warned = False
+
+    def update(self, data: bytes, same: Callable[[bytes, bytes], bool]) -> bool:
+        """Write it if `same(old, new)` does not hold; whether it was written.
+
+        The mode of the old file is kept, and its owner where we may give files away. Raises CommandFailed, and then
+        the old file is as it was and nothing else is left, unless a disk failed that had promised the room for a file
+        that is written in place.
+        """
+        try:
+            old = self._look()
+            if old is not None and same(self.path.read_bytes(), data):
+                return False
+            if old is not None and _is_mounted(self.path):
+                self._write_in_place(data)
+            else:
+                self._replace(data, old)
+        except OSError as error:
+            raise CommandFailed(f"cannot write {self.path}: {_why(error, self.path)}") from None
+        return True
+
+    def _look(self) -> os.stat_result | None:
+        """What is there now; None for nothing. Raises CommandFailed for what is not to be replaced."""
+        try:
+            found = self.path.lstat()
+        except FileNotFoundError:
+            return None
+        if stat.S_ISLNK(found.st_mode):
+            raise CommandFailed(f"cannot write {self.path}: it is a symbolic link; name the file it leads to")
+        if not stat.S_ISREG(found.st_mode):
+            raise CommandFailed(f"cannot write {self.path}: it is no regular file; name another one")
+        return found
+
+    def _replace(self, data: bytes, old: os.stat_result | None) -> None:
+        # With a dot and without the suffix: whoever reads every file of the directory leaves it alone.
+        temporary = self.path.with_name(f".netmap-export-{secrets.token_hex(8)}.tmp")
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        descriptor = os.open(temporary, flags, NEW_MODE if old is None else _NO_RIGHTS_YET)
+        try:
+            with open(descriptor, "wb", buffering=0) as file:
+                if old is not None:
+                    _like(old, descriptor)
+                rest = memoryview(data)
+                while rest:
+                    rest = rest[file.write(rest) :]
+                # Before the rename: after a power cut there must not be an empty file under the name.
+                os.fsync(descriptor)
+            temporary.replace(self.path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                temporary.unlink()
+            raise
+        self._settle()
+
+    def _write_in_place(self, data: bytes) -> None:
+        if not self._warned:
+            self._warned = True
+            self._warn(
+                f"{self.path} is mounted by itself and written in place: who reads meanwhile sees a part; mount its "
+                "directory instead"
+            )
+        with open(self.path, "r+b", buffering=0) as file:
+            size = os.fstat(file.fileno()).st_size
+            try:
+                # All the room there has to be, before anything of the old content goes.
+                if data:
+                    os.posix_fallocate(file.fileno(), 0, len(data))
+            except OSError:
+                file.truncate(size)
+                raise
+            rest = memoryview(data)
+            while rest:
+                rest = rest[file.write(rest) :]
+            file.truncate(len(data))
+            os.fsync(file.fileno())
+
+    def _settle(self) -> None:
+        """The new name survives a power cut, too; on file systems that cannot promise it, it does soon."""
+        with contextlib.suppress(OSError):
+            directory = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                os.fsync(directory)
+            finally:
+                os.close(directory)
+
+
+def _is_mounted(path: Path) -> bool:
+    """Whether it is a mount of its own (proc(5), fdinfo: mnt_id), and not what its directory holds."""
+    return _mount_of(path) != _mount_of(path.parent)
+
+
+def _mount_of(path: Path) -> str:
+    fd = os.open(path, os.O_PATH | os.O_CLOEXEC)
+    try:
+        with open(f"/proc/self/fdinfo/{fd}", encoding="ascii") as lines:
+            return next((line for line in lines if line.startswith("mnt_id:")), "")
+    except OSError:
+        return ""  # no /proc: taken for a file like any other
+    finally:
+        os.close(fd)
+
+
+def _like(old: os.stat_result, descriptor: int) -> None:
+    new = os.fstat(descriptor)
+    if (old.st_uid, old.st_gid) != (new.st_uid, new.st_gid):
+        # Not root, and somebody else's file in our directory: it becomes ours.
+        with contextlib.suppress(PermissionError):
+            os.fchown(descriptor, old.st_uid, old.st_gid)
+    os.fchmod(descriptor, stat.S_IMODE(old.st_mode) & 0o777)
+
+
+def _why(error: OSError, path: Path) -> str:
+    if isinstance(error, FileNotFoundError):
+        if path.parent.is_dir():
+            return f"no file can be made in {path.parent}; name another directory"
+        return f"there is no directory {path.parent}; make it first"
+    return error.strerror or str(error)

@@ -1,0 +1,1 @@
+"""Settings: the table of options, what each can hold, the four layers they come from, their documents."""

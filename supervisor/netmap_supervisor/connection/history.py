@@ -1,0 +1,187 @@
+"""What is known of the control connection and of those before it: stage, addresses, counts, how the last one ended.
+
+It keeps the books. When the next connection is made is decided by `core` with `connection.schedule`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+from netmap_supervisor.connection.schedule import GOOD_SESSION, EndReason
+
+if TYPE_CHECKING:
+    from netmap_actors.wire import internal_pb2
+    from netmap_supervisor.supervision.messages import Now
+
+__all__ = ["LOGIN_STAGE", "MAP_STAGE", "End", "SessionLedger"]
+
+LOGIN_STAGE = "login"
+MAP_STAGE = "map"
+MAX_ADDRESSES = 16
+"""Addresses of one lookup that count."""
+STAGE_STATES = {
+    "": "starting",
+    "resolve": "resolving",
+    "connect": "connecting",
+    "handshake": "handshaking",
+    "register": "registering",
+    LOGIN_STAGE: "login_needed",
+    MAP_STAGE: "map_session",
+}
+"""Stage of a control_connection -> `connection.state` of status."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class End:
+    """How one connection ended."""
+
+    generation: int
+    session: int
+    reason: EndReason
+    stage: str
+    detail: str
+    wall: float
+    good: bool
+    """It applied its full map and lived long enough to be proof that the server is well."""
+    had_map: bool
+    lived: float
+    """Seconds since its map request."""
+    retry_after: float
+    """Seconds the server asked us to wait."""
+    address: str = ""
+    """It was connected to; empty: to none."""
+
+
+class SessionLedger:
+    """Books of the control connections of one run."""
+
+    def __init__(self) -> None:
+        self.attempts = 0
+        self.sessions = 0
+        self.ended_counts = {reason.value: 0 for reason in EndReason}
+        self.last_end: End | None = None
+        self.had_session = False
+        """A full map was applied in this run."""
+        self.server_key = ""
+        self.lookup: tuple[int, tuple[str, ...]] = (0, ())
+        """The last one that found something: the generation that made it, and the addresses."""
+        self.auth_url = ""
+        self.refused = False
+        """The last attempt was refused in a way that only a person can mend."""
+        self._forget_connection(0)
+
+    def _forget_connection(self, generation: int) -> None:
+        self.generation = generation
+        self.session = 0
+        self.stage = ""
+        self.map_since: float | None = None
+        self.local_address = ""
+        self.remote_address = ""
+        self.proxy = ""
+        self.machine_authorized = True
+        self.full_map = False
+        self._last_words: internal_pb2.SessionEnded | None = None
+        self._judgement = ""
+
+    def started(self, generation: int) -> None:
+        """A process of this generation is being started."""
+        self.attempts += 1
+        self._forget_connection(generation)
+
+    def stage_entered(self, message: internal_pb2.StageEntered) -> bool:
+        """A new stage; True when a map session begins with it."""
+        if message.session < self.session:
+            return False
+        begins = message.stage == MAP_STAGE and (self.stage, self.session) != (MAP_STAGE, message.session)
+        self.stage = message.stage
+        self.session = message.session
+        if begins:
+            self.sessions += 1
+            self.map_since = message.since
+            self.auth_url = ""
+            self.refused = False
+        return begins
+
+    def connected(self, message: internal_pb2.ConnectionInfo) -> None:
+        """Whom it talks to; what it does not know yet is empty."""
+        self.local_address = message.local_address or self.local_address
+        self.remote_address = message.remote_address or self.remote_address
+        self.server_key = message.server_key or self.server_key
+        self.proxy = message.proxy
+        if message.addresses:
+            self.lookup = (self.generation, tuple(message.addresses[:MAX_ADDRESSES]))
+
+    def registered(self, message: internal_pb2.Registered) -> None:
+        """The server took the registration."""
+        self.machine_authorized = message.machine_authorized
+        self.auth_url = ""
+        self.refused = False
+
+    def published(self, message: internal_pb2.PublisherStatistics) -> bool:
+        """The publisher's figures; True when it first holds the full map of this connection."""
+        if not self.generation or message.generation != self.generation:
+            return False
+        if message.self_stable_id:
+            self.machine_authorized = message.self_machine_authorized
+        first = not self.full_map
+        self.full_map = self.had_session = True
+        return first
+
+    @property
+    def has_last_words(self) -> bool:
+        """The connection has said how it ended."""
+        return self._last_words is not None
+
+    def last_words(self, message: internal_pb2.SessionEnded) -> None:
+        """The connection says how it ended; its process follows."""
+        self._last_words = message
+
+    def judged(self, verdict: internal_pb2.Verdict) -> None:
+        """Liveness says that it has to go."""
+        if self.stage == MAP_STAGE and verdict.reason == EndReason.ERROR.value:
+            self._judgement = "the publisher could not use a MapResponse (see degraded: bad_map_response)"
+        elif self.stage == MAP_STAGE:
+            self._judgement = f"no MapResponse for {verdict.silent_for:.1f} s"
+        else:
+            stage = verdict.stage or self.stage
+            self._judgement = (
+                f"cannot get past the stage {stage!r}: nothing came of it in {verdict.silent_for:.1f} s"
+            )
+
+    def end(self, reason: EndReason, detail: str, now: Now) -> End:
+        """The process is gone: close its page. What it said itself counts only where it ended by itself."""
+        words = self._last_words
+        self.full_map = self.full_map or (words is not None and words.had_map)
+        self.had_session = self.had_session or self.full_map
+        lived = 0.0 if self.map_since is None else now.boottime - self.map_since
+        end = End(
+            generation=self.generation,
+            session=self.session,
+            reason=reason,
+            stage=words.stage if words is not None and words.stage else self.stage,
+            detail=detail or self._judgement or ("" if words is None else words.detail),
+            wall=now.wall,
+            good=self.full_map and lived >= GOOD_SESSION,
+            had_map=self.full_map,
+            lived=lived,
+            retry_after=0.0 if words is None else words.retry_after,
+            address=self.remote_address,
+        )
+        self.ended_counts[reason.value] += 1
+        self.last_end = end
+        self._forget_connection(self.generation)
+        return end
+
+    def state(self, *, alive: bool, stopped: bool) -> str:
+        """`connection.state` of status."""
+        if stopped:
+            return "stopped"
+        if self.refused:
+            # Also while it is tried again, once a minute: only a person can change the answer.
+            return "login_needed"
+        if not alive:
+            return "backing_off" if self.attempts else "starting"
+        if self.stage == MAP_STAGE and not self.machine_authorized:
+            return "awaiting_approval"
+        return STAGE_STATES.get(self.stage, "starting")

@@ -1,0 +1,129 @@
+"""What follows from the end of a control connection: when the next one starts, with what, or that the run ends.
+
+Not here: the delays themselves (`connection.schedule`), the books (`connection.history`), the processes (`core`).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+from netmap_actors.exit_reason import ExitReason, status_of
+from netmap_supervisor.connection.history import MAP_STAGE, End, SessionLedger
+from netmap_supervisor.connection.schedule import ConnectionSchedule, EndReason
+from netmap_supervisor.supervision.messages import ConnectionStart
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from netmap_actors.wire import internal_pb2
+    from netmap_supervisor.supervision.messages import Now
+
+__all__ = ["KEY_CHANGED", "OUR_FAULT", "ConnectionPolicy", "Outcome"]
+
+KEY_CHANGED = "control_key_changed"
+"""Code of the condition shown while the control server answers with another key."""
+
+OUR_FAULT = frozenset({EndReason.CRASHED, EndReason.HUNG})
+"""Ends the network has no part in: they count for the intensity of restarts."""
+
+_BY_ITSELF = {
+    # It ends in order only when somebody sent it SIGTERM.
+    ExitReason.NORMAL: EndReason.OPERATOR,
+    ExitReason.CRASHED: EndReason.CRASHED,
+    ExitReason.CLOSED: EndReason.CLOSED,
+    ExitReason.ERROR: EndReason.ERROR,
+    ExitReason.REMOVED: EndReason.REMOVED,
+    ExitReason.EXPIRED: EndReason.EXPIRED,
+    ExitReason.KEY_CHANGED: EndReason.ERROR,
+    ExitReason.LOGIN_REFUSED: EndReason.ERROR,
+    ExitReason.CONFIGURATION: EndReason.ERROR,
+    ExitReason.PARENT_GONE: EndReason.CRASHED,
+}
+_KILLED_FOR = {reason.value: reason for reason in EndReason}
+"""Why we killed it, in the words of Verdict and of the core, -> how that is counted."""
+
+_STUCK = {
+    # The path to that address may be to blame, or who listens there; a login that waits for a person has shown neither.
+    EndReason.ERROR: ("handshake", "register", MAP_STAGE),
+    EndReason.CLOSED: ("handshake", "register", MAP_STAGE),
+    EndReason.SILENCE: (MAP_STAGE,),
+}
+"""Ends without a netmap that are held against the address, and the stages in which they are."""
+MAX_STUCK = 16
+"""Addresses remembered: as many as are tried."""
+
+_ENDS_RUN = {
+    # Before the first session of the run: it was set up wrongly, and a person is there to see it.
+    ExitReason.LOGIN_REFUSED: status_of(ExitReason.LOGIN_REFUSED),
+    ExitReason.CONFIGURATION: status_of(ExitReason.CONFIGURATION),
+    ExitReason.KEY_CHANGED: status_of(ExitReason.CONFIGURATION),
+}
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Outcome:
+    """What follows from one end."""
+
+    end: End
+    delay: float
+    """Seconds until the next start."""
+    run_ends: int | None = None
+    """Exit status, when no further attempt can help."""
+
+
+class ConnectionPolicy:
+    """Books, pace and memory of one run's control connections."""
+
+    def __init__(self, jitter: Callable[[], float]) -> None:
+        self.schedule = ConnectionSchedule(jitter)
+        self.ledger = SessionLedger()
+        self._register_first = False
+        self._stuck: list[str] = []
+
+    def started(self, generation: int, now: Now) -> ConnectionStart:
+        """A process is being started; what it has to know of those before it."""
+        self.schedule.started(now.boottime)
+        self.ledger.started(generation)
+        return ConnectionStart(self._register_first, self.ledger.had_session, tuple(self._stuck))
+
+    def stage_entered(self, message: internal_pb2.StageEntered) -> bool:
+        """A new stage; True when a map session begins with it."""
+        begins = self.ledger.stage_entered(message)
+        if begins:
+            self._register_first = False
+        return begins
+
+    def ended(
+        self, reason: ExitReason, killed_for: str, detail: str, now: Now, *, suspected: bool = False
+    ) -> Outcome:
+        """The process was reaped. `killed_for`: why we killed it, empty when it ended by itself.
+
+        `suspected`: nobody knew whether it had outlived a sleep or a change of the network.
+        """
+        if killed_for:
+            ended_as = _KILLED_FOR.get(killed_for, EndReason.OPERATOR)
+            reason = ExitReason.NORMAL
+        else:
+            ended_as = _BY_ITSELF[reason]
+        had_session = self.ledger.had_session
+        end = self.ledger.end(ended_as, detail, now)
+        self._remember(end)
+        if reason in _ENDS_RUN and not had_session:
+            return Outcome(end, 0.0, _ENDS_RUN[reason])
+        if reason in {ExitReason.REMOVED, ExitReason.EXPIRED, ExitReason.LOGIN_REFUSED}:
+            self._register_first = True
+        if reason in _ENDS_RUN:
+            self.ledger.refused = reason is ExitReason.LOGIN_REFUSED
+            return Outcome(end, self.schedule.refused(now.boottime))
+        delay = self.schedule.ended(
+            ended_as, now.boottime, good=end.good, retry_after=end.retry_after, suspected=suspected
+        )
+        return Outcome(end, delay)
+
+    def _remember(self, end: End) -> None:
+        """Where an attempt got stuck the next one does not begin, until that address has brought a netmap."""
+        stuck = not end.had_map and end.stage in _STUCK.get(end.reason, ())
+        if end.address and (stuck or end.had_map):
+            others = [address for address in self._stuck if address != end.address]
+            self._stuck = [*others, end.address][-MAX_STUCK:] if stuck else others

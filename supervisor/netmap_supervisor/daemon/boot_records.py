@@ -1,0 +1,216 @@
+"""What each child is told at its start: its Boot with the settings of its actor, and its environment."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from netmap_actors.boot import (
+    Boot,
+    ConnectionSettings,
+    DevControlSettings,
+    Endpoints,
+    EnvironmentSecrets,
+    HttpSettings,
+    LivenessSettings,
+    PublisherSettings,
+)
+from netmap_actors.bus.sockets import ipc
+from netmap_actors.runtime_paths import requests_path, updates_path
+from netmap_actors.web_url import WebUrl
+from netmap_supervisor.daemon.tree import DEV_CONTROL, HTTP_ENDPOINT
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from netmap_supervisor.config.settings import RunSettings
+    from netmap_supervisor.daemon.keyring import Keyring
+    from netmap_supervisor.supervision.messages import ConnectionStart, Spawn
+
+__all__ = [
+    "BootRecords",
+    "endpoints_of",
+    "environment_for",
+    "memory_of_child",
+    "public_sockets",
+    "state_slug",
+]
+
+LEAST_MEMORY = 4 << 30
+"""Bytes of address space a child may have, threads and libraries included."""
+MEMORY_PER_MAP = 16
+"""Times the largest MapResponse: text, decoded form, the netmap it replaces, its snapshot and what waits to be sent."""
+
+_KEPT = (
+    "PATH", "LANG", "LC_ALL", "TZ", "HOME", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR", "LD_PRELOAD", "LD_LIBRARY_PATH",
+    "PYTHONPATH", "PYTHONHOME", "PYTHONDONTWRITEBYTECODE", "VIRTUAL_ENV",
+)  # fmt: skip
+_TERMINAL = (
+    "TERM", "COLORTERM", "TERM_PROGRAM", "NO_COLOR", "FORCE_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "COLUMNS", "LINES",
+    "LC_CTYPE", "PYTHONIOENCODING", "PYTHONUTF8",
+)  # fmt: skip
+
+_RESOLVER_OPTIONS = "timeout:2 attempts:2"
+"""Two seconds and two attempts for each name server (resolv.conf(5)): five seconds of a lookup are enough."""
+
+
+def memory_of_child(settings: RunSettings) -> int:
+    """Bytes of address space."""
+    return max(LEAST_MEMORY, MEMORY_PER_MAP * settings.max_map_response)
+
+
+def endpoints_of(run_dir: Path, runtime_dir: Path) -> Endpoints:
+    """Where everybody meets."""
+    return Endpoints(
+        supervisor=ipc(run_dir / "supervisor.sock"),
+        liveness=ipc(run_dir / "liveness.sock"),
+        publisher=ipc(run_dir / "publisher.sock"),
+        updates=ipc(updates_path(runtime_dir)),
+        requests=ipc(requests_path(runtime_dir)),
+    )
+
+
+def public_sockets(settings: RunSettings) -> tuple[Path, ...]:
+    """Where the children's sockets for other programs are, outside the directory of the run."""
+    kind, _, http = settings.http_listen.partition(":")
+    runtime_dir = Path(settings.runtime_dir)
+    places = (updates_path(runtime_dir), requests_path(runtime_dir))
+    return (*places, Path(http)) if kind == "unix" else places
+
+
+def state_slug(control_url: str) -> str:
+    """Name of a control URL's own directory below the state directory."""
+    host = WebUrl.parse_origin(control_url, interface=True).authority
+    readable = re.sub(r"[^A-Za-z0-9.-]+", "-", host).strip("-.")[:80]
+    return f"{readable}-{hashlib.sha256(control_url.encode()).hexdigest()[:8]}"
+
+
+def environment_for(actor: str, environment: Mapping[str, str]) -> dict[str, str]:
+    """The environment of a child, or of the view: nothing that may hold a secret."""
+    kept = {name: environment[name] for name in _KEPT if name in environment}
+    if actor == "view":
+        kept |= {name: environment[name] for name in _TERMINAL if name in environment}
+    if actor == "control_connection":
+        kept["RES_OPTIONS"] = environment.get("RES_OPTIONS", _RESOLVER_OPTIONS)
+    return kept
+
+
+class BootRecords:
+    """Makes the record for each Spawn of one run."""
+
+    def __init__(
+        self,
+        settings: RunSettings,
+        *,
+        run: str,
+        parent_pid: int,
+        endpoints: Endpoints,
+        control_url: str,
+        auth_key: str,
+        secrets_of: Callable[[str], dict[str, str]],
+        connection_dir: Path,
+        server_dir: Path | None = None,
+        listen_fd: int = -1,
+        keyring: Keyring,
+        locks: tuple[str, ...] = (),
+    ) -> None:
+        """`control_url`, `auth_key`: what they come to, also when the server is the embedded one.
+
+        `secrets_of(auth_key)`: what of the connection's settings came from the environment.
+        """
+        self._settings = settings
+        self._run = run
+        self._parent_pid = parent_pid
+        self._endpoints = endpoints
+        self._control_url = control_url
+        self._auth_key = auth_key
+        self._secrets_of = secrets_of
+        self._connection_dir = connection_dir
+        self._server_dir = server_dir
+        self._listen_fd = listen_fd
+        self._keyring = keyring
+        self._locks = locks
+
+    def renew(self, settings: RunSettings) -> None:
+        """Other settings for the processes to come; where the server is and what it wants stays as it was."""
+        self._settings = settings
+        if not settings.embedded:
+            self._auth_key = settings.auth_key
+
+    def record(self, spawn: Spawn, life_fd: int) -> bytes:
+        """The Boot of one process, as JSON."""
+        return msgspec.json.encode(
+            Boot(
+                run=self._run,
+                actor=spawn.actor,
+                incarnation=spawn.incarnation,
+                parent_pid=self._parent_pid,
+                life_fd=life_fd,
+                endpoints=self._endpoints,
+                secrets=self._keyring.told(spawn.actor, spawn.incarnation),
+                locks=self._locks,
+                memory_limit=memory_of_child(self._settings),
+                settings=msgspec.Raw(msgspec.json.encode(self._actor_settings(spawn))),
+            )
+        )
+
+    def _actor_settings(self, spawn: Spawn) -> msgspec.Struct:
+        settings = self._settings
+        match spawn.actor:
+            case "publisher":
+                return PublisherSettings(
+                    silence_timeout=settings.silence_timeout,
+                    socket_group=settings.socket_group,
+                    listen=settings.listen,
+                    curve_dir="" if settings.listen_plaintext else str(settings.curve_dir),
+                    max_map_response=settings.max_map_response,
+                    max_peers=settings.max_peers,
+                    control_url=self._control_url,
+                )
+            case name if name == HTTP_ENDPOINT:
+                return HttpSettings(listen=settings.http_listen, socket_group=settings.socket_group)
+            case "liveness":
+                return LivenessSettings(silence_timeout=settings.silence_timeout)
+            case name if name == DEV_CONTROL:
+                return DevControlSettings(
+                    state_dir=str(self._server_dir),
+                    listen_fd=self._listen_fd,
+                    nodes=settings.dev_nodes,
+                    seed=settings.dev_seed,
+                    churn=settings.dev_churn,
+                    # A real server sends one every 50 to 59 s of 120; a shorter limit has to be fed as well.
+                    keep_alive=50.0 * min(1.0, settings.silence_timeout / 120.0),
+                    keep_alive_jitter=9.0 * min(1.0, settings.silence_timeout / 120.0),
+                )
+            case "control_connection":
+                assert spawn.connection is not None, "the core says what the connection has to know"
+                return self._connection_settings(spawn.connection)
+            case other:
+                raise ValueError(f"cannot start {other}: it has no settings")
+
+    def _connection_settings(self, start: ConnectionStart) -> ConnectionSettings:
+        settings = self._settings
+        return ConnectionSettings(
+            control_url=self._control_url,
+            state_dir=str(self._connection_dir),
+            embedded=settings.embedded,
+            auth_key=self._auth_key,
+            secrets=EnvironmentSecrets(self._secrets_of(self._auth_key)),
+            hostname=settings.hostname,
+            ephemeral=settings.ephemeral,
+            request_tags=settings.request_tags,
+            ca_file=settings.ca_file,
+            proxy="off" if settings.embedded else settings.proxy,
+            insecure_key_fetch=settings.insecure_key_fetch,
+            accept_changed_key=settings.accept_changed_key,
+            silence_timeout=settings.silence_timeout,
+            max_map_response=settings.max_map_response,
+            register_first=start.register_first,
+            on_removed=settings.on_removed,
+            had_session=start.had_session,
+            avoid=start.avoid,
+        )

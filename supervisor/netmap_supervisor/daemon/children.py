@@ -1,0 +1,247 @@
+"""The children as processes: started, signalled, heard, spoken to and reaped.
+
+Not here: when any of that is due (`core`), and what a word means.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from typing import TYPE_CHECKING
+
+import zmq
+
+from netmap_actors.bus.connection_limit import ConnectionLimit
+from netmap_actors.wire.codec import Codec, ForeignEnvelope
+from netmap_supervisor.daemon.child_output import ChildOutput
+from netmap_supervisor.daemon.refused_calls import RefusedCalls
+from netmap_supervisor.supervision.messages import Exited
+from netmap_supervisor.system.log_pipes import LogPipe
+from netmap_supervisor.system.os_process import ChildProcess, reap_stranger, spawn
+
+if TYPE_CHECKING:
+    import signal
+    from collections.abc import Callable, Iterable, Mapping
+
+    from google.protobuf.message import Message
+
+    from netmap_actors.bus.loop import Loop
+    from netmap_actors.bus.sockets import Sockets
+    from netmap_actors.wire import internal_pb2
+    from netmap_actors.wire.secret import Secret
+    from netmap_supervisor.system.log_pipes import LogPipes
+
+__all__ = ["Children"]
+
+INTAKE_HWM = 8
+"""Words of one process that wait to be read, of a mebibyte at most each; it keeps the others."""
+MAX_WORD = 64 * 1024
+"""Bytes of a word, which may be logged and shown; only what dev_control answers an operator with may have more."""
+MAX_CONNECTIONS = 32
+MAX_OF_ONE = 2
+"""Connections of one process: it has one, and for a moment another one in its place."""
+
+
+class Children:
+    """Every process of one run, at most one an actor, and the pipes and the socket that tie them to us."""
+
+    def __init__(
+        self,
+        loop: Loop,
+        sockets: Sockets,
+        *,
+        run: str,
+        endpoint: str,
+        log_pipes: LogPipes,
+        on_words: Callable[[], object],
+        on_death: Callable[[str, int, ChildProcess], object],
+    ) -> None:
+        """`endpoint`: where they find us. `on_death(actor, incarnation, process)`: it ended, and is to be reaped."""
+        self._loop = loop
+        self._on_death = on_death
+        self._run = run
+        self._codecs: dict[str, Codec] = {}
+        """Each child's, until the next process of it is started: the last words of one that ended may still come."""
+        self._foreign = 0
+        self._processes: dict[str, ChildProcess] = {}
+        self._unburied: set[int] = set()
+        """Process ids of all that were started and not yet reaped."""
+        self._addresses: dict[str, bytes] = {}
+        self.refused_calls = RefusedCalls(
+            loop,
+            lambda actor, generation, call: log_pipes.log.event(
+                "warning", "system_call_refused", {"actor": actor, "generation": generation, "call": call}
+            ),
+        )
+        self._router = sockets.router_bind(endpoint, intake=INTAKE_HWM)
+        self._limit = ConnectionLimit(loop, self._router, of_all=MAX_CONNECTIONS, of_one=MAX_OF_ONE)
+        self.bytes_heard = 0
+        """Of words, good or not."""
+        self._lives: dict[int, int] = {}
+        """By pid, our end of the pipe whose end tells a process that we are gone; nobody writes into it."""
+        self._log_pipes = log_pipes
+        self._outputs: dict[int, LogPipe] = {}
+        """What is heard of each process on its standard error, by pid; of one that was not reaped, too."""
+        loop.watch(self._router, on_words)
+
+    def start(
+        self,
+        actor: str,
+        incarnation: int,
+        boot: Callable[[int], bytes],
+        *,
+        secret: Secret,
+        environment: Mapping[str, str],
+        inherited: Iterable[int],
+    ) -> int:
+        """Start this actor's process; its pid. `boot(life_fd)`: its record. `secret`: its and ours. Raises OSError."""
+        self.expect(actor, incarnation, secret)
+        with contextlib.ExitStack() as given, contextlib.ExitStack() as kept:
+            # Of its own: a pipe can be opened to write by whoever holds its end to read (proc_pid_fd(5)).
+            life_read, life_write = os.pipe2(os.O_CLOEXEC)
+            kept.callback(os.close, life_write)
+            given.callback(os.close, life_read)
+            log_read, log_write = os.pipe2(os.O_CLOEXEC)
+            kept.callback(os.close, log_read)
+            given.callback(os.close, log_write)
+            process = spawn(
+                actor,
+                boot(life_read),
+                environment=environment,
+                inherited=[life_read, *inherited],
+                log_fd=log_write,
+            )
+            kept.pop_all()
+        self._lives[process.pid] = life_write
+        self._outputs[process.pid] = pipe = LogPipe(log_read, ChildOutput(actor, process.pid, incarnation))
+        self._log_pipes.hear(pipe)
+        self._processes[actor] = process
+        self._unburied.add(process.pid)
+        self.refused_calls.expect(actor, incarnation, process.line)
+        self._loop.watch(process.pidfd, lambda: self._on_death(actor, incarnation, process))
+        return process.pid
+
+    def get(self, actor: str) -> ChildProcess | None:
+        """The process of an actor, if it has one."""
+        return self._processes.get(actor)
+
+    def pids(self) -> set[int]:
+        """The processes that are there now."""
+        return {process.pid for process in self._processes.values()}
+
+    def send_signal(self, actor: str, number: signal.Signals) -> None:
+        """Nothing happens when there is no such process."""
+        process = self._processes.get(actor)
+        if process is not None:
+            process.send(number)
+
+    def signal_all(self, number: signal.Signals) -> None:
+        for process in self._processes.values():
+            process.send(number)
+
+    def waited(self, monotonic: float) -> dict[str, float]:
+        """Seconds each has waited for a processor."""
+        return {actor: child.waited(monotonic) for actor, child in self._processes.items()}
+
+    def reap(self, actor: str, incarnation: int, process: ChildProcess) -> Exited:
+        """Bury one whose end was told; how it ended, and what it last said it failed for."""
+        self._loop.unwatch(process.pidfd)
+        if self._processes.get(actor) is process:
+            self.refused_calls.forget(actor)
+        ended = process.reap()
+        assert ended is not None, "its pidfd is readable: it has ended"
+        self._unburied.discard(process.pid)
+        self.reap_strangers()
+        if self._processes.get(actor) is process:
+            del self._processes[actor]
+        os.close(self._lives.pop(process.pid))
+        failure = self._close_output(self._outputs.pop(process.pid))
+        return Exited(actor, incarnation, ended.status, ended.signal, failure)
+
+    def reap_strangers(self) -> None:
+        """Bury who was left to us and has ended; how our own ended is for `reap` alone."""
+        while reap_stranger(self._unburied):
+            pass
+
+    # Words
+
+    def expect(self, actor: str, incarnation: int, secret: Secret) -> None:
+        """From now on this process, and none before it, is heard and spoken to under the actor's name."""
+        self._addresses.pop(actor, None)
+        self._codecs[actor] = Codec(
+            self._run, "supervisor", 1, peer=actor, peer_incarnation=incarnation, secret=secret
+        )
+
+    @property
+    def foreign_words(self) -> int:
+        """Words that were refused: malformed, or not proved to come from a process that is ours now."""
+        return self._foreign
+
+    def next_word(self) -> tuple[bytes, internal_pb2.Envelope | None] | None:
+        """Sender's address and word, of a child that proved it; no word when it was none of theirs, which counts;
+        None when nothing waits."""
+        try:
+            frames = self._router.recv_multipart(zmq.DONTWAIT)
+        except zmq.Again:
+            return None
+        self.bytes_heard += sum(map(len, frames))
+        found = self._proved(frames)
+        if found is None:
+            self._foreign += 1
+            return b"", None
+        return found
+
+    def _proved(self, frames: list[bytes]) -> tuple[bytes, internal_pb2.Envelope] | None:
+        try:
+            address, data = frames
+            # The address is what a process calls itself: whose word it would be; that it is, the word has to prove.
+            codec = self._codecs[address.partition(b"-")[0].decode("ascii")]
+            envelope = codec.open(data)
+        except (ValueError, KeyError, ForeignEnvelope):
+            return None
+        if len(data) > MAX_WORD and envelope.WhichOneof("body") != "dev_reply":
+            return None
+        return address, envelope
+
+    def hang_up_on_floods(self) -> int:
+        """Somebody says more than we have memory for; how many were let go of."""
+        return self._told(self._limit.hang_up_on_floods())
+
+    def hang_up_on_all(self) -> int:
+        """The same, where nobody can say who. Whoever is at the other end connects again."""
+        return self._told(self._limit.hang_up_on_all())
+
+    def _told(self, cut: int) -> int:
+        if cut:
+            self._log_pipes.log.event("warning", "words_without_end", {"connections_cut": cut})
+        return cut
+
+    def answer_to(self, actor: str, address: bytes) -> None:
+        """From now on this actor's process is spoken to at this address."""
+        self._addresses[actor] = address
+
+    def tell(self, actor: str, body: Message) -> str | None:
+        """Send a word to a child. None, or why it is lost: "" when nobody is there yet to take it."""
+        address, codec = self._addresses.get(actor), self._codecs.get(actor)
+        if address is None or codec is None:
+            return ""
+        try:
+            self._router.send_multipart([address, codec.wrap(body)], zmq.DONTWAIT)
+        except zmq.ZMQError as error:
+            # It has gone, or takes nothing: its end, or its missing heartbeats, are dealt with.
+            return str(error)
+        return None
+
+    def _close_output(self, pipe: LogPipe) -> str:
+        """Let go of it; what its process said it failed for."""
+        self._log_pipes.end(pipe)
+        os.close(pipe.fd)
+        return pipe.output.failure
+
+    def close(self) -> None:
+        for pid in list(self._outputs):
+            self._close_output(self._outputs.pop(pid))
+        self.refused_calls.close()
+        self._limit.close()
+        while self._lives:
+            os.close(self._lives.popitem()[1])

@@ -1,0 +1,215 @@
+"""What operators may ask of a running daemon, and what it does about it: one method a command.
+
+Not here: how a request arrives (`admin.socket`) and the decisions behind it (`core`).
+"""
+
+from __future__ import annotations
+
+import signal
+from typing import TYPE_CHECKING, Any, Protocol
+
+import msgspec
+
+from netmap_actors.finite import NotANumber, bounded
+from netmap_actors.wire import internal_pb2
+from netmap_supervisor.admin.socket import AdminError
+from netmap_supervisor.daemon.subscriber_keys import carry_out, why
+from netmap_supervisor.daemon.tree import DEV_CONTROL, HTTP_ENDPOINT
+from netmap_supervisor.supervision.messages import Reconnect
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from google.protobuf.message import Message
+
+    from netmap_actors.bus.loop import Loop, Timer
+    from netmap_supervisor.admin.socket import Request
+    from netmap_supervisor.admin.status import StatusReport
+    from netmap_supervisor.config.settings import RunSettings
+    from netmap_supervisor.supervision.messages import Input
+    from netmap_supervisor.system.os_process import ChildProcess
+
+__all__ = ["Daemon", "OperatorRequests"]
+
+MAX_FAULT = 3600.0
+"""Seconds."""
+DEFAULT_FREEZE = 30.0
+CONNECTION = "control_connection"
+DEV_LIMIT = 4.0
+"""Seconds dev_control has for an answer: less than the command line waits."""
+MAX_WAITING = 100
+_SIGNALS = {"kill": signal.SIGKILL, "stop": signal.SIGSTOP, "cont": signal.SIGCONT}
+
+
+class Daemon(Protocol):
+    """What the Supervisor lends for it."""
+
+    @property
+    def settings(self) -> RunSettings: ...
+    def process(self, actor: str) -> ChildProcess | None: ...
+    def happened(self, event: Input) -> None: ...
+    def end(self, who: str) -> None: ...
+    def tell(self, actor: str, body: Message) -> bool: ...
+    def report(self) -> StatusReport: ...
+    def counters(self) -> dict[str, dict[str, int]]: ...
+    def event(self, level: str, event: str, fields: Mapping[str, Any]) -> None: ...
+
+
+class OperatorRequests:
+    """Answers each request at once, but for those another process has to answer."""
+
+    def __init__(self, daemon: Daemon, loop: Loop, reload: Callable[[], object]) -> None:
+        self._daemon = daemon
+        self._loop = loop
+        self._reload = reload
+        self._token = 0
+        self._waiting: dict[int, tuple[Request, Timer]] = {}
+        """Requests dev_control has not answered, by token."""
+        self._status_token: int | None = None
+        """What the HTTP endpoint asked for the status with, in this turn."""
+
+    def on_request(self, request: Request) -> None:
+        """One request. Raises AdminError for what cannot be done."""
+        match request.command:
+            case "status":
+                request.answer(self._daemon.report())
+            case "stop":
+                self._soon(request, lambda: self._daemon.end("the command line"))
+            case "reconnect":
+                self._soon(request, lambda: self._daemon.happened(Reconnect()))
+            case "reload":
+                request.answer(self._reload())
+            case "keys":
+                request.answer(self._keys(request.arguments))
+            case "fault":
+                self._fault(request)
+            case "dev":
+                self._ask_dev_control(request)
+            case other:
+                raise AdminError(f"cannot do {other!r}: no such command")
+
+    def on_word(self, envelope: internal_pb2.Envelope) -> bool:
+        """A word of a child that belongs to somebody's request; False when it is none."""
+        match envelope.WhichOneof("body"):
+            case "dev_reply" if envelope.actor == DEV_CONTROL:
+                self._on_dev_reply(envelope.dev_reply)
+            case "status_request" if envelope.actor == HTTP_ENDPOINT:
+                self._on_status_request(envelope.status_request.token)
+            case _:
+                return False
+        return True
+
+    def _on_status_request(self, token: int) -> None:
+        """The last one of this turn is answered: one report a turn, however often it asks."""
+        if self._status_token is None:
+            self._loop.call_soon(self._tell_status)
+        self._status_token = token
+
+    def _tell_status(self) -> None:
+        token, self._status_token = self._status_token, None
+        told = {"status": self._daemon.report(), "counters": self._daemon.counters()}
+        self._daemon.tell(
+            HTTP_ENDPOINT, internal_pb2.StatusReply(token=token or 0, json=msgspec.json.encode(told))
+        )
+
+    def _on_dev_reply(self, reply: internal_pb2.DevReply) -> None:
+        """dev_control answered."""
+        waiting = self._waiting.pop(reply.token, None)
+        if waiting is None:
+            return  # it came too late: the request has its answer
+        request, timer = waiting
+        timer.cancel()
+        try:
+            answer = msgspec.json.decode(reply.json)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            # It serves a network port: what it says may not end us.
+            request.refuse("cannot ask dev_control: its answer cannot be read")
+            return
+        if reply.ok:
+            request.answer(msgspec.Raw(reply.json))
+        else:
+            told = answer.get("error") if isinstance(answer, dict) else None
+            request.refuse(str(told or "dev_control refused"))
+
+    def _soon(self, request: Request, call: Callable[[], object]) -> None:
+        """The answer first: what follows may end the process."""
+        request.answer({})
+        self._loop.call_soon(call)
+
+    def _keys(self, order: Mapping[str, Any]) -> dict[str, Any]:
+        """The keys of remote subscribers: changed here, by the user whose files they are, whoever asks."""
+        settings = self._daemon.settings
+        if order.get("do") == "where":
+            return {"state_dir": settings.state_dir}
+        try:
+            done = carry_out(settings.curve_dir, order)
+        except OSError as error:
+            raise AdminError(why(error, settings.curve_dir)) from None
+        if order.get("do") in {"allow", "revoke"}:
+            changed = {"change": order["do"], "client": done["name"]}
+            self._daemon.event("info", "subscriber_keys_changed", changed)
+        return done
+
+    def _fault(self, request: Request) -> None:
+        what, actor = str(request.arguments.get("what", "")), str(request.arguments.get("actor", ""))
+        process = self._daemon.process(actor)
+        if process is None:
+            raise AdminError(f"cannot {what} {actor!r}: it has no process now")
+        control = self._daemon.report().control
+        if not control.embedded and request.arguments.get("force") is not True:
+            raise AdminError(
+                f"cannot {what} {actor}: this daemon is a node of {control.url}; say --force if you mean it"
+            )
+        seconds = _seconds(request.arguments, f"cannot {what} {actor}")
+        if what == "freeze":
+            self._daemon.tell(actor, internal_pb2.Freeze(seconds=seconds or DEFAULT_FREEZE))
+        elif what == "black-hole":
+            if actor != CONNECTION:
+                raise AdminError(
+                    f"cannot black-hole {actor}: only {CONNECTION} has a connection to the network"
+                )
+            self._daemon.tell(actor, internal_pb2.BlackHole(seconds=seconds))
+        elif what in _SIGNALS:
+            process.send(_SIGNALS[what])
+            if what == "stop" and seconds:
+                self._loop.at(self._loop.now() + seconds, lambda: self._continue(actor, process))
+        else:
+            raise AdminError(
+                f"cannot do {what!r} to {actor}: kill, stop, cont, freeze and black-hole are known"
+            )
+        self._daemon.event("warning", "fault_on_request", {"actor": actor, "pid": process.pid, "fault": what})
+        request.answer({})
+
+    def _continue(self, actor: str, process: ChildProcess) -> None:
+        # One that was replaced meanwhile has been reaped; its descriptor may be another's by now.
+        if self._daemon.process(actor) is process:
+            process.send(signal.SIGCONT)
+
+    def _ask_dev_control(self, request: Request) -> None:
+        if self._daemon.process(DEV_CONTROL) is None:
+            raise AdminError('cannot ask dev_control: it runs only with control.url = "embedded"')
+        if len(self._waiting) >= MAX_WAITING:
+            raise AdminError(f"cannot ask dev_control: {MAX_WAITING} requests wait for it already")
+        try:
+            order = msgspec.json.encode(request.arguments)
+        except (OverflowError, RecursionError) as error:  # what one version reads another may not write
+            raise AdminError(f"cannot ask dev_control: {error}") from None
+        self._token += 1
+        token = self._token
+        command = internal_pb2.DevCommand(token=token, json=order)
+        if not self._daemon.tell(DEV_CONTROL, command):
+            raise AdminError("cannot ask dev_control: it is starting; try again")
+        timer = self._loop.at(self._loop.now() + DEV_LIMIT, lambda: self._give_up(token))
+        self._waiting[token] = (request, timer)
+
+    def _give_up(self, token: int) -> None:
+        waiting = self._waiting.pop(token, None)
+        if waiting is not None:
+            waiting[0].refuse(f"cannot ask dev_control: no answer within {DEV_LIMIT:g} s")
+
+
+def _seconds(arguments: Mapping[str, Any], what: str) -> float:
+    try:
+        return bounded(arguments.get("seconds", 0.0), 0.0, MAX_FAULT)
+    except NotANumber as error:
+        raise AdminError(f"{what}: seconds {error}") from None

@@ -1,0 +1,143 @@
+"""The daemon's life in this process: its directories, and one Supervisor after another while they are taken away.
+
+Not here: what a Supervisor does (`supervisor`).
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from netmap_actors.bus.loop import Loop
+from netmap_actors.bus.socket_files import remove_abandoned
+from netmap_actors.clock import SystemClock
+from netmap_actors.confinement import confinement, seccomp
+from netmap_actors.confinement.permissions import ROWS, RunPlaces
+from netmap_actors.confinement.seccomp_rows import of_supervisor
+from netmap_actors.errors import NetmapError
+from netmap_actors.wire.codec import require_native_protobuf
+from netmap_supervisor.daemon.boot_records import memory_of_child, public_sockets
+from netmap_supervisor.daemon.supervisor import Supervisor
+from netmap_supervisor.system.held_environment import HeldEnvironment, wipe
+from netmap_supervisor.system.kernel_calls import check_machine
+from netmap_supervisor.system.log import Log
+from netmap_supervisor.system.signals import hold_signals
+from netmap_supervisor.system.single_instance import Claim
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from netmap_supervisor.config.settings import RunSettings
+    from netmap_supervisor.daemon.observer import Observer
+
+__all__ = ["RunFailed", "run"]
+
+OWN_MEMORY = 2 << 30
+"""Bytes of address space the Supervisor may have: it holds words about the netmap, never the netmap."""
+
+
+class RunFailed(NetmapError):
+    """The daemon ended because only a person can mend what is wrong: "cannot X: why; what to do"."""
+
+    def __init__(self, why: str, exit_code: int) -> None:
+        super().__init__(why)
+        self.exit_code = exit_code
+
+
+def run(
+    settings: RunSettings,
+    observer: Observer | None = None,
+    read_settings: Callable[[], RunSettings] | None = None,
+    environment: HeldEnvironment | None = None,
+) -> int:
+    """Be the daemon until it is told to stop; the exit status. Raises ConfigurationError, AlreadyRunning or RunFailed.
+
+    To be called in the process's main thread. `read_settings()` gives the settings again, for SIGHUP and
+    `reload`; it raises NetmapError when they are not usable.
+    """
+    check_machine()
+    # Whatever whoever started us had: what we make we can enter.
+    os.umask(os.umask(0) & 0o077)
+    # Before anything secret is read.
+    confinement.forbid_dump()
+    require_native_protobuf()
+    _own_descriptors()
+    environment = HeldEnvironment(os.environ, wipe) if environment is None else environment
+    environment.hold(settings.auth_key)
+    loop, claim = _claim(settings)
+    try:
+        held = _give_up(settings, environment)
+        # Its own start is over, and before the first process is started: all of them inherit it, the view, too.
+        unfiltered = seccomp.restrict_with_children(of_supervisor(shares=bool(settings.socket_group)))
+    except BaseException:
+        claim.release()
+        raise
+    while True:
+        try:
+            actor = Supervisor(settings, claim, loop, observer, read_settings, environment, held)
+            actor.filtered(unfiltered)
+            code = actor.run()
+            if actor.why and actor.settings.log_format != "json":
+                raise RunFailed(actor.why, code)
+            if not actor.homeless:
+                return code
+            hold_signals()
+        finally:
+            # The processes may remove nothing themselves once they are up.
+            remove_abandoned(public_sockets(settings))
+            claim.release()
+        loop.close()
+        faulthandler.cancel_dump_traceback_later()
+        settings = actor.settings
+        try:
+            loop, claim = _claim(settings)
+        except NetmapError as error:
+            # Not a matter of the settings: whoever starts us again makes the directory first, as systemd does.
+            why = f"cannot go on: the runtime directory {settings.runtime_dir} was removed, and now: {error}"
+            log = Log(SystemClock(), form=settings.log_format, level=settings.log_level)
+            log.event("error", "stopped", {"exit_code": 1, "detail": why})
+            log.close()
+            raise NetmapError(why) from None
+
+
+def _claim(settings: RunSettings) -> tuple[Loop, Claim]:
+    loop = Loop(SystemClock())
+
+    def pass_time(seconds: float) -> None:
+        until = loop.now() + seconds
+        loop.at(until, lambda: None)
+        loop.run(lambda: loop.now() >= until)
+
+    return loop, Claim(Path(settings.state_dir), Path(settings.runtime_dir), pass_time)
+
+
+def _give_up(settings: RunSettings, environment: HeldEnvironment) -> dict[str, int]:
+    """Once the directories are made, and before there is another thread."""
+    kind, _, path = settings.auth_key.partition(":")
+    places = RunPlaces(
+        state_dir=Path(settings.state_dir),
+        runtime_dir=Path(settings.runtime_dir),
+        listen=settings.listen,
+        http_listen=settings.http_listen,
+        socket_group=settings.socket_group,
+        named=tuple(Path(one) for one in (path if kind == "file" else "", settings.ca_file) if one),
+        notify_socket=environment.get("NOTIFY_SOCKET", ""),
+    )
+    # What a child may have is the most that ours can be set to again: limits are inherited.
+    confinement.bound_memory(OWN_MEMORY, most=memory_of_child(settings))
+    row = ROWS["supervisor"]
+    confinement.bound_files(row.max_files)
+    return confinement.confine(row, row.permissions(places))
+
+
+def _own_descriptors() -> None:
+    """Whoever started us may have left descriptors open, or the standard ones closed: neither is for our children."""
+    while (fd := os.open(os.devnull, os.O_RDWR)) <= 2:
+        os.set_inheritable(fd, True)
+    os.close(fd)
+    for path in list(Path("/proc/self/fd").iterdir()):
+        number = int(path.name)
+        if number > 2 and path.exists():
+            os.set_inheritable(number, False)

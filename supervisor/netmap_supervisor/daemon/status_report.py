@@ -1,0 +1,226 @@
+"""Puts the status report together from what the core knows and what the actors last said."""
+
+from __future__ import annotations
+
+import datetime
+from typing import TYPE_CHECKING
+
+from netmap_actors.wire import internal_pb2
+from netmap_supervisor.admin.status import (
+    ActorStatus,
+    ConnectionStatus,
+    ControlStatus,
+    DegradedStatus,
+    LastEnd,
+    LivenessStatus,
+    NetmapStatus,
+    SelfStatus,
+    StatusReport,
+)
+from netmap_supervisor.daemon.core import CONNECTION, LIVENESS, PUBLISHER, SupervisorCore
+from netmap_supervisor.supervision.child_machine import ChildState
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from netmap_supervisor.config.settings import RunSettings
+    from netmap_supervisor.daemon.refused_calls import RefusedCalls
+    from netmap_supervisor.supervision.messages import Now
+
+__all__ = ["Own", "make_report"]
+
+
+class Own:
+    """What the Supervisor's process knows of itself."""
+
+    __slots__ = (
+        "confinement",
+        "log_lines_suppressed",
+        "pid",
+        "rss_bytes",
+        "started_at",
+        "system_calls",
+        "version",
+    )
+
+    def __init__(
+        self, version: str, pid: int, started_at: float, confinement: Mapping[str, int] | None = None
+    ) -> None:
+        self.version = version
+        self.pid = pid
+        self.started_at = started_at
+        self.rss_bytes = 0
+        self.log_lines_suppressed = 0
+        self.confinement = dict(confinement or {})
+        """As in ActorStatus."""
+        self.system_calls = "off"
+
+
+def make_report(
+    core: SupervisorCore, settings: RunSettings, own: Own, now: Now, calls: RefusedCalls | None = None
+) -> StatusReport:
+    """The report of this moment."""
+    return StatusReport(
+        version=own.version,
+        pid=own.pid,
+        uptime_s=round(now.boottime - own.started_at, 3),
+        control=ControlStatus(
+            url=settings.control_url,
+            embedded=settings.embedded,
+            server_key=core.connection.ledger.server_key or None,
+        ),
+        netmap=_netmap(core, settings, now),
+        connection=_connection(core, now),
+        liveness=_liveness(core, settings, now),
+        degraded=tuple(
+            DegradedStatus(code=found.code, text=found.text, since=_wall(found.since))
+            for found in core.conditions.all()
+        ),
+        actors=_actors(core, own, now, calls),
+        subscribers=_published(core).subscribers,
+        log_lines_suppressed=own.log_lines_suppressed,
+    )
+
+
+def _published(core: SupervisorCore) -> internal_pb2.PublisherStatistics:
+    heartbeat = core.heartbeats.get(PUBLISHER)
+    return heartbeat.publisher if heartbeat is not None else internal_pb2.PublisherStatistics()
+
+
+def _netmap(core: SupervisorCore, settings: RunSettings, now: Now) -> NetmapStatus:
+    told = _published(core)
+    age = now.boottime - told.last_received_at if told.last_received_at else None
+    state = told.state or "none"
+    if state == "fresh" and not _trusted(core, told, age, settings.silence_timeout):
+        state = "stale"
+    own_node = None
+    if told.self_stable_id:
+        own_node = SelfStatus(
+            name=told.self_name, stable_id=told.self_stable_id, addresses=tuple(told.self_addresses)
+        )
+    return NetmapStatus(
+        state=state,
+        age_s=None if age is None else round(max(0.0, age), 3),
+        epoch=told.epoch,
+        seq=told.seq,
+        peers=told.peers,
+        peers_online=told.peers_online,
+        peers_unknown=told.peers_unknown,
+        domain=told.domain,
+        self_node=own_node,
+    )
+
+
+def _trusted(
+    core: SupervisorCore, told: internal_pb2.PublisherStatistics, age: float | None, limit: float
+) -> bool:
+    """The publisher's word counts while it lives, while the connection it speaks of lives, and for so long."""
+    publisher, connection = core.children[PUBLISHER], core.children[CONNECTION]
+    return (
+        publisher.state is ChildState.RUNNING
+        and core.heard_from.get(PUBLISHER) == publisher.incarnation
+        and connection.state is ChildState.RUNNING
+        and told.generation == connection.incarnation
+        and told.session == core.connection.ledger.session
+        and age is not None
+        and age < limit
+    )
+
+
+def _connection(core: SupervisorCore, now: Now) -> ConnectionStatus:
+    ledger, child = core.connection.ledger, core.children[CONNECTION]
+    end = ledger.last_end
+    return ConnectionStatus(
+        state=ledger.state(alive=child.alive, stopped=core.stopping),
+        generation=child.incarnation,
+        pid=child.pid,
+        local_address=ledger.local_address or None,
+        remote_address=ledger.remote_address or None,
+        proxy=ledger.proxy or None,
+        session_age_s=None if ledger.map_since is None else round(now.boottime - ledger.map_since, 3),
+        sessions=ledger.sessions,
+        attempts=ledger.attempts,
+        ended=dict(ledger.ended_counts),
+        last_end=None
+        if end is None
+        else LastEnd(
+            reason=end.reason.value,
+            stage=end.stage,
+            detail=end.detail,
+            at=_wall(end.wall),
+            generation=end.generation,
+        ),
+        next_attempt_s=_next_attempt(core, now),
+        auth_url=ledger.auth_url or None,
+    )
+
+
+def _next_attempt(core: SupervisorCore, now: Now) -> float | None:
+    child = core.children[CONNECTION]
+    if child.state is not ChildState.BACKOFF or child.due is None:
+        return None
+    return round(max(0.0, child.due - now.boottime), 3)
+
+
+def _liveness(core: SupervisorCore, settings: RunSettings, now: Now) -> LivenessStatus:
+    heartbeat, child = core.heartbeats.get(LIVENESS), core.children[CONNECTION]
+    silent = deadline = None
+    told = _published(core)
+    if child.alive and heartbeat is not None and heartbeat.liveness.generation == child.incarnation:
+        # The publisher hears every MapResponse at once; liveness tells its own figures only every few seconds.
+        received = max(heartbeat.liveness.last_received_at, told.last_received_at)
+        if heartbeat.liveness.stage == "map":
+            silent = max(0.0, now.boottime - received)
+            deadline = max(0.0, received + settings.silence_timeout - now.boottime)
+        elif heartbeat.liveness.deadline_at:
+            deadline = max(0.0, heartbeat.liveness.deadline_at - now.boottime)
+    return LivenessStatus(
+        silence_timeout_s=settings.silence_timeout,
+        silent_s=None if silent is None else round(silent, 3),
+        deadline_in_s=None if deadline is None else round(deadline, 3),
+    )
+
+
+def _actors(core: SupervisorCore, own: Own, now: Now, calls: RefusedCalls | None) -> tuple[ActorStatus, ...]:
+    filtered, refused = ({}, {}) if calls is None else (calls.filtered(), calls.counts())
+    supervisor = ActorStatus(
+        name="supervisor",
+        pid=own.pid,
+        state="active",
+        generation=1,
+        restarts=0,
+        last_exit=None,
+        uptime_s=round(now.boottime - own.started_at, 3),
+        rss_bytes=own.rss_bytes,
+        confinement=own.confinement,
+        system_calls=own.system_calls,
+    )
+    children = (
+        ActorStatus(
+            name=name,
+            pid=child.pid,
+            state=child.public_state.value,
+            generation=child.incarnation,
+            restarts=max(0, child.starts - 1),
+            last_exit=child.last_exit or None,
+            uptime_s=round(now.boottime - child.started_at, 3) if child.alive else None,
+            rss_bytes=child.rss_bytes or None,
+            confinement=_confinement(core, name),
+            system_calls=filtered.get(name),
+            refused_calls=refused.get(name, {}),
+        )
+        for name, child in core.children.items()
+    )
+    return (supervisor, *children)
+
+
+def _confinement(core: SupervisorCore, name: str) -> dict[str, int]:
+    """As the process that is there told it."""
+    if core.heard_from.get(name) != core.children[name].incarnation:
+        return {}
+    return dict(core.heartbeats[name].confinement)
+
+
+def _wall(seconds: float) -> str:
+    moment = datetime.datetime.fromtimestamp(seconds, datetime.UTC)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

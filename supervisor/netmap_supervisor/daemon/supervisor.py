@@ -1,0 +1,497 @@
+"""The Supervisor actor: the shell around the core. It waits, carries out commands and answers the command line.
+
+One thread, the process's main one: children are tied to the thread that spawned them. It never parses what came
+from the network.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import faulthandler
+import os
+import random
+import secrets
+import signal
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import pykka
+
+from netmap_actors.bus.mailbox import Mailbox, Turn
+from netmap_actors.bus.sockets import Sockets
+from netmap_actors.clock import time_namespace
+from netmap_actors.confinement import landlock
+from netmap_actors.confinement.memory_guard import unwatch_memory, watch_memory
+from netmap_actors.errors import NetmapError
+from netmap_supervisor.admin.server import AdminServer
+from netmap_supervisor.admin.socket import AdminError
+from netmap_supervisor.config.settings import EMBEDDED
+from netmap_supervisor.connection.routes import ControlRoutes
+from netmap_supervisor.daemon.boot_records import BootRecords, endpoints_of, environment_for, state_slug
+from netmap_supervisor.daemon.children import Children
+from netmap_supervisor.daemon.core import CONNECTION, SupervisorCore
+from netmap_supervisor.daemon.embedded_control import EmbeddedControl
+from netmap_supervisor.daemon.keyring import Keyring
+from netmap_supervisor.daemon.observer import RunFacts
+from netmap_supervisor.daemon.operator_requests import OperatorRequests
+from netmap_supervisor.daemon.reload import Changes, compare
+from netmap_supervisor.daemon.status_report import Own, make_report
+from netmap_supervisor.daemon.tree import DEV_CONTROL, FLAGS, specs_for
+from netmap_supervisor.supervision.messages import (
+    Exit,
+    Kill,
+    Log,
+    LookForRoute,
+    Now,
+    Send,
+    Spawn,
+    Spawned,
+    SpawnFailed,
+    Stop,
+    Terminate,
+    Up,
+    Waited,
+    Word,
+)
+from netmap_supervisor.system.log import Log as LogWriter
+from netmap_supervisor.system.log_pipes import LogPipes
+from netmap_supervisor.system.peer_process import descends_from
+from netmap_supervisor.system.route_watch import RouteWatch
+from netmap_supervisor.system.sd_notify import Notifier
+from netmap_supervisor.system.signals import watch_signals
+from netmap_supervisor.system.single_instance import make_private
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from google.protobuf.message import Message
+
+    from netmap_actors.boot import Endpoints
+    from netmap_actors.bus.loop import Loop, Timer
+    from netmap_supervisor.admin.status import StatusReport
+    from netmap_supervisor.config.settings import RunSettings
+    from netmap_supervisor.daemon.observer import Observer
+    from netmap_supervisor.supervision.messages import Command, Exited, Input
+    from netmap_supervisor.system.held_environment import HeldEnvironment
+    from netmap_supervisor.system.os_process import ChildProcess
+    from netmap_supervisor.system.single_instance import Claim
+
+__all__ = ["Supervisor"]
+
+_PAGE = os.sysconf("SC_PAGE_SIZE")
+WORDS_PER_TURN = 500
+BYTES_PER_TURN = 16 << 20
+"""Of words, a moment's work; each process has its turn, so whoever says more comes in nobody's way."""
+LAST_WORDS_LIMIT = 0.25
+"""Seconds the last words of a connection that ended by itself are waited for."""
+STATUS_INTERVAL = 5.0
+"""Seconds between two STATUS lines for the service manager, and two looks at our own memory and directory."""
+START_EXTENSION = 120.0
+"""Seconds the service manager is asked to wait on, every STATUS_INTERVAL, until every child was up once."""
+END_LIMIT = 10.0
+"""Seconds between the end of the last child and ours. After them it says where each thread is, and ends all the same:
+a daemon that neither works nor ends would keep its directories from the next one."""
+NOT_CONFINED = "this kernel's Landlock does not hold the processes back from these; see docs/operations.md"
+MAX_WORDS = 20_000
+"""Words read before a judgement: more than all children can have waiting (their high-water marks)."""
+
+
+class Supervisor(pykka.ThreadingActor):
+    """Owns the children, decides about restarts through its core, answers the command line."""
+
+    def __init__(
+        self,
+        settings: RunSettings,
+        claim: Claim,
+        loop: Loop,
+        observer: Observer | None,
+        read_settings: Callable[[], RunSettings] | None,
+        environment: HeldEnvironment,
+        confinement: Mapping[str, int],
+    ) -> None:
+        """`read_settings()`: the settings again, raises NetmapError. `confinement`: what this process has given up."""
+        super().__init__()
+        self.homeless = False
+        """It ended because its runtime directory was removed: nobody told it to stop."""
+        # pykka's factory is static and cannot be handed the loop; the reference holds the mailbox.
+        self.actor_inbox = Mailbox(loop)
+        self._actor_ref = pykka.ActorRef(self)
+        self._loop = loop
+        self.settings = settings
+        self._claim = claim
+        self._observer = observer
+        self._read_settings = read_settings
+        self._environment = environment
+        self._embedded: EmbeddedControl | None = None
+        self._log = LogWriter(loop.clock, form=settings.log_format, level=settings.log_level)
+        self._log_pipes = LogPipes(loop, self._log)
+        self._sockets = Sockets()
+        self._run = secrets.token_hex(8)
+        self._keyring = Keyring()
+        self._endpoints = endpoints_of(claim.run_dir, Path(settings.runtime_dir))
+        self._children = Children(
+            loop,
+            self._sockets,
+            run=self._run,
+            endpoint=self._endpoints.supervisor,
+            log_pipes=self._log_pipes,
+            on_words=self._on_words,
+            on_death=self._on_death,
+        )
+        self._timer: Timer | None = None
+        self._admin: AdminServer | None = None
+        self._routes: RouteWatch | None = None
+        self._unburied: Exited | None = None
+        """A connection that was reaped and whose last words have not come."""
+        self._exit_code: int | None = None
+        self.why = ""
+        """Why it ended for good, for a person: "cannot X: why; what to do"."""
+        self._failure: BaseException | None = None
+        self._notifier = Notifier(environment)
+        self._own = Own(metadata.version("netmap-supervisor"), os.getpid(), loop.now(), confinement)
+        self._core = SupervisorCore(
+            specs_for(settings),
+            FLAGS,
+            random.SystemRandom().random,
+            time_namespace=time_namespace(),
+            truth_interval=settings.truth_interval,
+            probe_interval=settings.probe_interval,
+            probe_timeout=settings.probe_timeout,
+        )
+
+    def run(self) -> int:
+        """Live in the calling thread; the exit status."""
+        self._actor_loop()
+        self._log.close()
+        if self._failure is not None:
+            raise self._failure
+        return self._exit_code if self._exit_code is not None else 1
+
+    # pykka's hooks
+
+    def _start_actor_loop(self) -> None:
+        """Nothing: `run` is the loop."""
+
+    def on_start(self) -> None:
+        try:
+            self._set_up()
+        except BaseException as error:  # noqa: BLE001  # raised again where the command can tell it
+            self._fail(error)
+
+    def on_receive(self, message: Any) -> None:
+        try:
+            if not isinstance(message, Turn):
+                raise TypeError(f"cannot handle {type(message).__name__}")
+            for call in message.calls:
+                call()
+                if self.actor_stopped.is_set():
+                    return
+        except BaseException as error:  # noqa: BLE001
+            self._fail(error)
+
+    # Set-up
+
+    def _set_up(self) -> None:
+        runtime_dir, endpoints = Path(self.settings.runtime_dir), self._endpoints
+        self._requests = OperatorRequests(self, self._loop, self._reload)
+        self._admin = AdminServer(
+            self._loop,
+            runtime_dir,
+            self._requests.on_request,
+            descends_from(self._children.pids),
+            viewer=lambda: 0 if self._observer is None else self._observer.pid,
+        )
+        self._boots = self._make_boots(endpoints)
+        watch_signals(self._loop, self.end, self._on_reload_signal, self._children.reap_strangers)
+        watch_memory(self._loop, self._children, grows=False)
+        self._look_at_self()
+        self._loop.every(STATUS_INTERVAL, self._look_at_self)
+        if self._notifier.watchdog_interval is not None:
+            self._loop.every(self._notifier.watchdog_interval, self._ping_watchdog)
+        self._tell_facts(endpoints.updates, endpoints.requests)
+        if left := landlock.missing(self._own.confinement.get("landlock", 0)):
+            self.event("warning", "not_confined", {"left_open": left, "detail": NOT_CONFINED})
+        self._routes = RouteWatch(self._loop, ControlRoutes, self.happened)
+        if not self._routes.available:
+            self.event(
+                "warning", "link_watch_unavailable", {"detail": "changes of the network show by silence only"}
+            )
+        self._carry_out(self._core.start(self._now()))
+
+    def _make_boots(self, endpoints: Endpoints) -> BootRecords:
+        settings, state_dir = self.settings, Path(self.settings.state_dir)
+        connection_dir = state_dir / (EMBEDDED if settings.embedded else state_slug(settings.control_url))
+        make_private(connection_dir)
+        own = self._embedded = EmbeddedControl(state_dir) if settings.embedded else None
+        return BootRecords(
+            settings,
+            run=self._run,
+            parent_pid=os.getpid(),
+            endpoints=endpoints,
+            control_url=settings.control_url if own is None else own.url,
+            auth_key=settings.auth_key if own is None else own.auth_key,
+            secrets_of=self._environment.secrets,
+            connection_dir=connection_dir,
+            server_dir=None if own is None else own.directory,
+            listen_fd=-1 if own is None else own.listen_fd,
+            keyring=self._keyring,
+            locks=tuple(map(str, self._claim.shared)),
+        )
+
+    def _tell_facts(self, updates: str, requests: str) -> None:
+        settings = self.settings
+        facts = RunFacts(
+            version=self._own.version,
+            pid=self._own.pid,
+            control_url=settings.control_url,
+            embedded=settings.embedded,
+            state_dir=settings.state_dir,
+            runtime_dir=settings.runtime_dir,
+            updates=updates,
+            requests=requests,
+            silence_timeout=settings.silence_timeout,
+        )
+        self.event("info", "run_started", msgspec.structs.asdict(facts))
+        if self._observer is not None:
+            self._observer.facts(facts, self._log_pipes)
+
+    # What happens
+
+    def _now(self) -> Now:
+        clock = self._loop.clock
+        return Now(clock.boottime(), clock.monotonic(), clock.wall())
+
+    def happened(self, event: Input) -> None:
+        """Tell the core, and do what it decides."""
+        self._carry_out(self._core.receive(event, self._now()))
+
+    def _on_words(self, most: int = WORDS_PER_TURN) -> None:
+        end = self._children.bytes_heard + BYTES_PER_TURN
+        for _ in range(most):
+            if not self._take_word() or self._children.bytes_heard > end:
+                break
+        ledger = self._core.connection.ledger
+        if self._routes is not None:
+            self._routes.aim(ledger.lookup, ledger.remote_address)
+        if self._unburied is not None and ledger.has_last_words:
+            self._bury(self._unburied)
+
+    def _take_word(self) -> bool:
+        taken = self._children.next_word()
+        if taken is None:
+            return False
+        address, envelope = taken
+        if envelope is None:
+            return True
+        child = self._core.children.get(envelope.actor)
+        if child is not None and envelope.incarnation == child.incarnation:
+            self._children.answer_to(envelope.actor, address)
+            if self._requests.on_word(envelope):
+                return True
+        word = Word(envelope)
+        if self._routes is not None and self._core.wants_route(word):
+            self._routes.look()
+        self.happened(word)
+        return True
+
+    def _on_deadline(self) -> None:
+        self._timer = None
+        # A heartbeat may lie in the socket: nobody is judged before it is read to its end.
+        self._on_words(MAX_WORDS)
+        self.happened(Waited(self._children.waited(self._loop.clock.monotonic())))
+        self._carry_out(self._core.expire(self._now()))
+
+    def _on_death(self, actor: str, incarnation: int, process: ChildProcess) -> None:
+        # Its last words first: they say why.
+        self._on_words(MAX_WORDS)
+        exited = self._children.reap(actor, incarnation, process)
+        if actor == CONNECTION and exited.status and not self._core.connection.ledger.has_last_words:
+            # The kernel tells of its end at once, ZeroMQ's thread of its words a moment later.
+            self._unburied = exited
+            self._loop.at(self._loop.now() + LAST_WORDS_LIMIT, lambda: self._bury(exited))
+        else:
+            self.happened(exited)
+
+    def _bury(self, exited: Exited) -> None:
+        if self._unburied is exited:
+            self._unburied = None
+            self.happened(exited)
+
+    def _on_reload_signal(self) -> None:
+        try:
+            self._reload()
+        except NetmapError as error:
+            self.event("error", "reload_failed", {"detail": str(error)})
+
+    # Commands
+
+    def _carry_out(self, commands: list[Command]) -> None:
+        for command in commands:
+            match command:
+                case Spawn():
+                    self._spawn(command)
+                case Kill(actor, _):
+                    self._children.send_signal(actor, signal.SIGKILL)
+                case Terminate(actor, _):
+                    self._children.send_signal(actor, signal.SIGTERM)
+                case Send(actor, body):
+                    self.tell(actor, body)
+                case Log(level, event, fields):
+                    self.event(level, event, fields)
+                case LookForRoute():
+                    if self._routes is not None:
+                        self._routes.look()
+                case Up():
+                    self.event("info", "up", {})
+                    self._notifier.send(READY="1")
+                case Exit(code, why):
+                    self._finish(code, why)
+                    return
+        if self._notifier.active:
+            self._notifier.show(self.report().netmap, again=False)
+        self._arm()
+
+    def _arm(self) -> None:
+        deadline = self._core.deadline()
+        if self._timer is not None:
+            if self._timer.when == deadline:
+                return
+            self._timer.cancel()
+            self._timer = None
+        if deadline is not None:
+            self._timer = self._loop.at(deadline, self._on_deadline)
+
+    def _spawn(self, command: Spawn) -> None:
+        actor, incarnation = command.actor, command.incarnation
+        inherited = [self._embedded.listen_fd] if actor == DEV_CONTROL and self._embedded is not None else []
+        try:
+            pid = self._children.start(
+                actor,
+                incarnation,
+                lambda life_fd: self._boots.record(command, life_fd),
+                secret=self._keyring.with_us(actor, incarnation),
+                environment=environment_for(actor, self._environment),
+                inherited=inherited,
+            )
+        except OSError as error:
+            why = f"cannot start a process: {error.strerror}"
+            # Said after this turn, not within it: the core is still being asked.
+            self._loop.call_soon(lambda: self.happened(SpawnFailed(actor, incarnation, why)))
+            return
+        self.happened(Spawned(actor, incarnation, pid))
+
+    def tell(self, actor: str, body: Message) -> bool:
+        """Send a word to a child; False when it is not there to take it."""
+        lost = self._children.tell(actor, body)
+        if lost:
+            self.event("debug", "word_lost", {"actor": actor, "detail": lost})
+        return lost is None
+
+    def _finish(self, code: int, why: str) -> None:
+        self._exit_code, self.why = code, why
+        if not self.homeless:
+            self._notifier.send(STOPPING="1")
+        if self.homeless:
+            self.event("info", "begins_anew", {"runtime_dir": self.settings.runtime_dir})
+        else:
+            # On a screen it is said when the view has gone; a log for programs is read to its last line.
+            level = "error" if why and self.settings.log_format == "json" else "info"
+            self.event(level, "stopped", {"exit_code": code} | ({"detail": why} if why else {}))
+        self._close()
+
+    def _fail(self, error: BaseException) -> None:
+        """The Supervisor itself is broken: its end takes every child along."""
+        self._failure = error
+        self.event("error", "supervisor_failed", {"error": type(error).__name__, "detail": str(error)[:500]})
+        self._children.signal_all(signal.SIGKILL)
+        self._close()
+
+    def _close(self) -> None:
+        faulthandler.dump_traceback_later(END_LIMIT, exit=True, file=2)
+        unwatch_memory()
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._routes is not None:
+            self._routes.close()
+        if self._embedded is not None:
+            self._embedded.close()
+        if self._admin is not None:
+            self._admin.close()
+        self._children.close()
+        self.actor_stopped.set()
+        pykka.ActorRegistry.unregister(self.actor_ref)
+        self._sockets.close()
+
+    # For operators
+
+    def end(self, who: str) -> None:
+        """End everything, for good."""
+        self.homeless = False
+        self.happened(Stop(who))
+
+    def event(self, level: str, event: str, fields: Mapping[str, Any]) -> None:
+        """Log it, and show it to whoever watches."""
+        if self._log.event(level, event, fields) and self._observer is not None:
+            self._observer.event(level, event, fields)
+
+    def filtered(self, why_not: str) -> None:
+        """This process has given up the system calls that nobody of the run needs; or why it could not."""
+        self._own.system_calls = "off" if why_not else "refused"
+        if why_not:
+            self.event("info", "system_calls_not_filtered", {"actor": "supervisor", "detail": why_not})
+
+    def process(self, actor: str) -> ChildProcess | None:
+        """The process of an actor, if it has one."""
+        return self._children.get(actor)
+
+    def report(self) -> StatusReport:
+        """What `status` shows."""
+        self._own.log_lines_suppressed = self._log.suppressed
+        return make_report(self._core, self.settings, self._own, self._now(), self._children.refused_calls)
+
+    def counters(self) -> dict[str, dict[str, int]]:
+        """What the children last said they have counted, and what we have, by actor."""
+        own = {
+            "foreign_words": self._children.foreign_words,
+            "orders_refused": self._admin.refused if self._admin is not None else 0,
+        }
+        return {name: dict(beat.counters) for name, beat in self._core.heartbeats.items()} | {
+            "supervisor": own
+        }
+
+    def _reload(self) -> Changes:
+        """Take over what can change while it runs, and say what cannot. Raises NetmapError."""
+        if self._read_settings is None:
+            raise AdminError("cannot reload: the settings of this run do not come from a file")
+        settings, changes = compare(self.settings, self._read_settings())
+        self._environment.hold(settings.auth_key)
+        self.settings = settings
+        self._log.level = self.settings.log_level
+        self._core.probe_timeout = self.settings.probe_timeout
+        self._boots.renew(self.settings)
+        level = "warning" if changes.needs_restart else "info"
+        self.event(level, "reloaded", msgspec.structs.asdict(changes))
+        return changes
+
+    def _look_at_self(self) -> None:
+        self._log.tell_suppressed()
+        if self._claim.lost(self._loop.now()) and not self._core.stopping:
+            self.homeless = True
+            self.event("error", "runtime_dir_removed", {"runtime_dir": self.settings.runtime_dir})
+            self.happened(Stop("nobody can reach it: its runtime directory was removed"))
+            return
+        # Without a free descriptor the old figure stands: it is not worth the daemon.
+        with contextlib.suppress(OSError), Path("/proc/self/statm").open("rb") as file:
+            self._own.rss_bytes = int(file.read().split()[1]) * _PAGE
+        if self._notifier.active:
+            self._notifier.show(self.report().netmap, again=True)
+            if not self._core.was_up and not self._core.stopping:
+                self._notifier.extend_timeout(START_EXTENSION)
+
+    def _ping_watchdog(self) -> None:
+        """From the loop that has just looked at its children."""
+        self._on_deadline()
+        if not self.actor_stopped.is_set():
+            self._notifier.send(WATCHDOG="1")

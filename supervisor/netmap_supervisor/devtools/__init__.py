@@ -1,0 +1,1 @@
+"""Commands for developers of control clients: the embedded server alone, and a test of any client against it."""

@@ -1,0 +1,228 @@
+"""`check-client`: tries another control client against a server that misbehaves on purpose."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import sys
+import tempfile
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from netmap_actors import shown_json
+from netmap_actors.clock import SystemClock
+from netmap_supervisor.admin.commands import CommandFailed
+from netmap_supervisor.cli.columns import described
+from netmap_supervisor.cli.durations import duration
+from netmap_supervisor.cli.exit_codes import ExitCode, judged
+from netmap_supervisor.cli.interruption import Interruption
+from netmap_supervisor.view.terminal import can_redraw, room
+
+if TYPE_CHECKING:
+    from netmap_supervisor.devtools.client_check.report import Outcome
+
+__all__ = ["command"]
+
+_ALL = "all"
+_MAX_JOBS = 64
+_CLEAR = "\r\x1b[K"
+
+
+@click.command(
+    "check-client",
+    short_help="Try another control client's liveness.",
+    context_settings={"allow_interspersed_args": False},
+)
+@click.option(
+    "--scenario",
+    "names",
+    multiple=True,
+    metavar="NAME",
+    help="Only this one; may be repeated.  [default: all]",
+)
+@click.option("--list", "is_list", is_flag=True, help="Say which scenarios there are, and end.")
+@click.option(
+    "--limit",
+    default="120s",
+    show_default=True,
+    callback=duration(2.0, 3600.0),
+    metavar="DURATION",
+    help="The client's watchdog: so long without a message, and a connection is dead.",
+)
+@click.option(
+    "--truth-limit",
+    default="10m",
+    show_default=True,
+    callback=duration(1.0, 86400.0),
+    metavar="DURATION",
+    help="How soon the client finds that its node was deleted.",
+)
+@click.option(
+    "--join-limit",
+    default="30s",
+    show_default=True,
+    callback=duration(1.0, 3600.0),
+    metavar="DURATION",
+    help="How soon the client has its first map.",
+)
+@click.option(
+    "--jobs", default=1, show_default=True, type=click.IntRange(1, _MAX_JOBS), help="Scenarios side by side."
+)
+@click.option(
+    "--nodes", default=8, show_default=True, type=click.IntRange(0, 100_000), help="Simulated nodes."
+)
+@click.option("--json", "json_path", metavar="FILE", type=click.Path(path_type=Path), help="A report there.")
+@click.option(
+    "--output",
+    metavar="DIR",
+    type=click.Path(path_type=Path),
+    help="Keep the clients' logs here.  [default: a temporary one]",
+)
+@click.argument("words", metavar="-- COMMAND...", nargs=-1, type=click.UNPROCESSED)
+def command(
+    *,
+    names: tuple[str, ...],
+    is_list: bool,
+    limit: float,
+    truth_limit: float,
+    join_limit: float,
+    jobs: int,
+    nodes: int,
+    json_path: Path | None,
+    output: Path | None,
+    words: tuple[str, ...],
+) -> int:
+    """Try another control client: start it anew for each scenario, let a control server misbehave, watch what it does.
+
+    COMMAND is the client. {url}, {auth_key}, {auth_key_file}, {dir} and {hostname} in its arguments are filled in, and
+    stand in its environment as NETMAP_CHECK_URL and so on. It must stay in the foreground and keep what it stores in
+    {dir}. Ctrl-C ends it and shows what is known by then.
+
+    \b
+    Examples:
+      netmap-supervisor check-client --list
+      netmap-supervisor check-client --scenario silence --limit 10s -- ./client {url} {auth_key}
+      netmap-supervisor check-client --jobs 8 --json report.json -- ./start-client.sh
+    """
+    # Loaded here: no other command needs them.
+    from netmap_supervisor.devtools.client_check import report  # noqa: PLC0415
+    from netmap_supervisor.devtools.client_check.runner import Settings, run_course  # noqa: PLC0415
+    from netmap_supervisor.devtools.client_check.scenarios import TRIALS, Limits  # noqa: PLC0415
+    from netmap_supervisor.devtools.client_check.verdicts import Verdict  # noqa: PLC0415
+
+    limits = Limits(limit, truth_limit, join_limit)
+    if is_list:
+        for line in described([(one.name, f"the server {one.does}") for one in TRIALS.values()], room()):
+            click.echo(line)
+        return ExitCode.OK
+    for name in names:
+        if name != _ALL and name not in TRIALS:
+            raise click.BadParameter(
+                f"{name!r} is no scenario; there are: all, {', '.join(TRIALS)}", param_hint="--scenario"
+            )
+    if not words:
+        raise click.UsageError("a client is needed: check-client [OPTIONS] -- COMMAND...")
+    chosen = [one for one in TRIALS.values() if not names or _ALL in names or one.name in names]
+    started = datetime.datetime.fromtimestamp(SystemClock().wall(), datetime.UTC).isoformat(
+        timespec="seconds"
+    )
+    if json_path is not None:
+        _write(
+            json_path, ""
+        )  # a place where nothing can be written is found before the course, not behind it
+    directory = _directory(output)
+    progress = _Progress(len(chosen))
+    with Interruption() as interruption:
+        outcomes = run_course(
+            chosen,
+            Settings(words, limits, directory, nodes),
+            jobs=jobs,
+            interrupted=lambda: interruption.asked,
+            began=progress.began,
+            done=progress.done,
+        )
+    progress.over()
+    good = all(one.verdict is Verdict.PASS for one in outcomes)
+    code = ExitCode.OK if good else ExitCode.FAILURE
+    judged(ExitCode.INTERRUPTED if interruption.asked else code)
+    if good and output is None:
+        outcomes = [dataclasses.replace(one, log="") for one in outcomes]  # nobody will read them
+    if json_path is not None:
+        made = report.document(outcomes, command=words, limit=limit, started=started)
+        _write(json_path, shown_json.indented(made) + "\n")
+    for line in report.table(outcomes, room()) if outcomes else ():
+        click.echo(line)
+    click.echo(report.summary(outcomes))
+    _logs(directory, kept=output is not None, good=good)
+    return judged(ExitCode.INTERRUPTED if interruption.asked else code)
+
+
+def _directory(output: Path | None) -> Path:
+    """Where the logs go."""
+    if output is None:
+        return Path(tempfile.mkdtemp(prefix="check-client-"))
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CommandFailed(
+            f"cannot keep logs in {output}: {error.strerror}; name another directory"
+        ) from None
+    return output.absolute()
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise CommandFailed(f"cannot write {path}: {error.strerror}; name another file") from None
+
+
+def _logs(directory: Path, *, kept: bool, good: bool) -> None:
+    """Say where the logs are, or remove what nobody will read."""
+    if kept or not good:
+        click.echo(f"the logs of the client are in {directory}", err=True)
+        return
+    for log in directory.glob("*.log"):
+        log.unlink()
+    directory.rmdir()
+
+
+class _Progress:
+    """A line for each scenario that has ended, and on a terminal the names of those that run."""
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+        self._ended = 0
+        self._running: dict[str, None] = {}
+        self._lock = threading.Lock()
+        self._redraws = can_redraw(sys.stderr)
+
+    def began(self, name: str) -> None:
+        with self._lock:
+            self._running[name] = None
+            self._show()
+
+    def done(self, outcome: Outcome) -> None:
+        with self._lock:
+            self._running.pop(outcome.name, None)
+            self._ended += 1
+            place = f"{self._ended}/{self._count}"
+            self._clear()
+            click.echo(f"{place:>7}  {outcome.verdict.value:5}  {outcome.name}: {outcome.seen}", err=True)
+            self._show()
+
+    def over(self) -> None:
+        with self._lock:
+            self._clear()
+
+    def _show(self) -> None:
+        if self._redraws and self._running:
+            text = f"running: {', '.join(self._running)}"
+            click.echo(f"{_CLEAR}{text[:90]}", err=True, nl=False)
+
+    def _clear(self) -> None:
+        if self._redraws:
+            click.echo(_CLEAR, err=True, nl=False)

@@ -1,0 +1,93 @@
+"""The client under test: a command in a process group of its own, with a directory and a log."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import threading
+from typing import TYPE_CHECKING
+
+from netmap_actors.errors import escape
+from netmap_supervisor.devtools.client_check.log import Log
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from netmap_actors.clock import Clock
+
+__all__ = ["Client", "filled_in"]
+
+_END_LIMIT = 10.0
+"""Seconds between SIGTERM and SIGKILL."""
+_LOOK_EVERY = 0.05
+_LAST_LINES = 3
+_LAST_BYTES = 4096
+_LAST_CHARACTERS = 300
+
+
+def filled_in(command: Sequence[str], values: Mapping[str, str]) -> list[str]:
+    """The command with `{name}` replaced by its value. Other braces stay as they are."""
+    words = []
+    for given in command:
+        word = given
+        for name, value in values.items():
+            word = word.replace("{" + name + "}", value)
+        words.append(word)
+    return words
+
+
+class Client:
+    """One running client. Ended with its whole group."""
+
+    def __init__(self, command: Sequence[str], values: Mapping[str, str], log: Path, clock: Clock) -> None:
+        """Start it. Raises OSError."""
+        self._clock = clock
+        self.started_at = clock.boottime()
+        variables = {f"NETMAP_CHECK_{name.upper()}": value for name, value in values.items()}
+        self._words = Log(log)
+        with self._words.inlet() as inlet:
+            self._process = subprocess.Popen(
+                filled_in(command, values),
+                stdin=subprocess.DEVNULL,
+                stdout=inlet,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, **variables},
+                start_new_session=True,  # Ctrl-C is for us; the client is ended by us
+            )
+
+    def ended(self) -> str:
+        """How it ended, with its last words; empty while it runs."""
+        # Not reaped: its number stays that of its group until the group is ended.
+        found = os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        if found is None:
+            return ""
+        self._words.settle()
+        how = "exit status" if found.si_code == os.CLD_EXITED else "signal"
+        after = self._clock.boottime() - self.started_at
+        return f"the client ended by itself after {after:.1f} s, {how} {found.si_status}{self.last_words()}"
+
+    def last_words(self) -> str:
+        """The end of its log, behind a colon."""
+        text = self._words.tail()[-_LAST_BYTES:].decode("utf-8", "replace")
+        lines = [line.strip() for line in text.splitlines()]
+        words = " / ".join([line for line in lines if line][-_LAST_LINES:])
+        return f": {escape(words[-_LAST_CHARACTERS:], 2 * _LAST_CHARACTERS)}" if words else ""
+
+    def end(self) -> None:
+        """SIGTERM to its group, then SIGKILL."""
+        self._signal(signal.SIGTERM)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            until = self._clock.boottime() + _END_LIMIT
+            while not self.ended() and self._clock.boottime() < until:
+                # Nothing of its own to wait on: a pidfd would tell of the end, but also only of the leader's.
+                threading.Event().wait(_LOOK_EVERY)
+        self._signal(signal.SIGKILL)
+        self._process.wait()
+        self._words.close()
+
+    def _signal(self, number: signal.Signals) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, number)

@@ -1,0 +1,285 @@
+"""The trials a client goes through: what the server does, and what a careful client does then.
+
+Not here: what a client did (`observations`) and whether that was right (`verdicts`). Durations in seconds.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["TRIALS", "Limits", "Shape", "Trial"]
+
+_KEEP_ALIVES_PER_LIMIT = 2.4
+"""As between 120 s and the 50 s of headscale."""
+_PROMPT = 60.0
+_AT_ONCE = 10.0
+_BACK = 120.0
+"""A client that backs off may wait so long until it looks again."""
+_LOOK = 15.0
+_SLACK = 5.0
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Limits:
+    """What the client is expected to keep to."""
+
+    silence: float = 120.0
+    """Its watchdog: after so long without a message a connection is dead."""
+    truth: float = 600.0
+    """How soon it finds that its node was deleted."""
+    join: float = 30.0
+
+    @property
+    def keep_alive(self) -> float:
+        return self.silence / _KEEP_ALIVES_PER_LIMIT
+
+    @property
+    def earliest(self) -> float:
+        """A connection given up before has not been waited for."""
+        return 0.9 * self.silence
+
+    @property
+    def latest(self) -> float:
+        return 1.1 * self.silence + _SLACK
+
+    @property
+    def truth_latest(self) -> float:
+        return 1.1 * self.truth + _SLACK
+
+    @property
+    def healthy(self) -> float:
+        return 1.3 * self.silence
+
+    @property
+    def prompt(self) -> float:
+        """Until a client is back that was told plainly."""
+        return _PROMPT
+
+    @property
+    def at_once(self) -> float:
+        """Until a client has ended a session that is nonsense, if it does not leave that to its watchdog."""
+        return _AT_ONCE
+
+    @property
+    def refusal(self) -> float:
+        """How long everything is refused."""
+        return min(_PROMPT, max(15.0, self.silence))
+
+    @property
+    def attempts(self) -> int:
+        """How often a client may try meanwhile: 20 times in 60 s."""
+        return max(10, round(self.refusal / 3))
+
+    @property
+    def back(self) -> float:
+        return _BACK
+
+    @property
+    def settle(self) -> float:
+        """A client that has asked for nothing new for so long has joined for good."""
+        return min(5.0, max(0.5, self.silence / 10))
+
+    @property
+    def look(self) -> float:
+        """How long one looks whether a client does something that it should not."""
+        return max(_LOOK, 0.6 * self.silence)
+
+
+class Shape(enum.Enum):
+    """What kind of answer a trial asks for."""
+
+    JOIN = "join"
+    """It has a map."""
+    STEADY = "steady"
+    """The connection is kept."""
+    WATCHDOG = "watchdog"
+    """It is replaced by a new TCP connection when the limit is over."""
+    NONSENSE = "nonsense"
+    """The session is ended, and there is a new one."""
+    PROMPT = "prompt"
+    """There is a new session soon."""
+    TRUTH = "truth"
+    """The server is asked anew."""
+    REFUSED = "refused"
+    """It tries with patience, and is back when it may."""
+    KEY = "key"
+    """The same, and it believes no other key."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Trial:
+    """One scenario."""
+
+    name: str
+    does: str
+    """What the server does."""
+    shape: Shape
+    wanted: str
+    """What a careful client does; `{earliest}` and other names of Limits stand for seconds."""
+    fault: str = ""
+    given: Mapping[str, float | int | str] = dataclasses.field(default_factory=dict)
+    counted: str = "map"
+    """The kind of request that is an attempt."""
+    cut: bool = False
+    """The fault waits for the next request, so that the connection is cut to have it made."""
+    before: bool = False
+    """It is there before the client is."""
+    gap: float = 0.0
+    """At least so long between two attempts."""
+    impatient: bool = False
+    """Sooner than the limit is right, too."""
+
+    def expected(self, limits: Limits) -> str:
+        """In words, with the bounds in it."""
+        names = (
+            "earliest",
+            "latest",
+            "truth_latest",
+            "healthy",
+            "prompt",
+            "at_once",
+            "refusal",
+            "look",
+            "join",
+            "back",
+        )
+        bounds = {name: f"{getattr(limits, name):.4g} s" for name in names}
+        return self.wanted.format(**bounds, attempts=limits.attempts)
+
+    def longest(self, limits: Limits) -> float:
+        """About how long it takes at most, without joining."""
+        match self.shape:
+            case Shape.JOIN:
+                return 0.0
+            case Shape.STEADY:
+                return self.watched(limits)
+            case Shape.WATCHDOG | Shape.NONSENSE:
+                return limits.latest
+            case Shape.PROMPT:
+                return limits.prompt
+            case Shape.TRUTH:
+                return limits.truth_latest
+            case Shape.REFUSED | Shape.KEY:
+                return limits.refusal + limits.back
+
+    def watched(self, limits: Limits) -> float:
+        """How long the connection has to be kept."""
+        return limits.healthy if self.name == "healthy" else limits.look
+
+
+_NEW = "a new TCP connection with a map session, {earliest} to {latest} after the last message"
+_ENDS = "ends the session within {at_once}, or with its watchdog by {latest}; a new map session"
+_SOON = "a new map session within {prompt}"
+_PATIENT = "at most {attempts} attempts in {refusal}; back within {back} of the end"
+
+
+def _watchdog(name: str, does: str, fault: str = "", *, impatient: bool = False, cut: bool = False) -> Trial:
+    wanted = _NEW.replace("{earliest} to", "by") if impatient else _NEW
+    return Trial(name, does, Shape.WATCHDOG, wanted, fault or name, impatient=impatient, cut=cut)
+
+
+def _nonsense(name: str, does: str) -> Trial:
+    return Trial(name, does, Shape.NONSENSE, _ENDS, name)
+
+
+def _soon(name: str, does: str) -> Trial:
+    return Trial(name, does, Shape.PROMPT, _SOON, name)
+
+
+def _status(status: int, *, retry_after: str = "", gap: float = 0.0) -> Trial:
+    does = f"answers each map request with {status}"
+    wanted = _PATIENT
+    if retry_after:
+        does += f" and Retry-After: {retry_after}"
+        wanted = f"waits {gap:g} s between attempts; back within {{back}} of the end"
+    return Trial(
+        f"status_{status}",
+        does,
+        Shape.REFUSED,
+        wanted,
+        "http_status",
+        {"status": status, "retry_after": retry_after},
+        cut=True,
+        gap=gap,
+    )
+
+
+_ALL = (
+    Trial("join", "what it should", Shape.JOIN, "registers and has a map within {join}"),
+    Trial("healthy", "sends keep-alives only", Shape.STEADY, "keeps the connection for {healthy}"),
+    _watchdog("silence", "sends nothing more; TCP stays open and acknowledges", "silent"),
+    _watchdog("black_hole", "is gone without a word: packets get lost both ways", impatient=True),
+    _watchdog("pings_only", "sends HTTP/2 PINGs and nothing else", "ping_only"),
+    _watchdog("empty_records", "sends Noise records without content and nothing else"),
+    _watchdog("headers_never", "takes a map request and never answers it", cut=True),
+    _watchdog("slow_drip", "sends a map frame byte by byte", "drip"),
+    _watchdog("half_frame", "sends half of a map frame, then nothing"),
+    _nonsense("oversized", "announces a map frame of 4 GiB"),
+    _nonsense("zero_frame", "sends a map frame of length zero"),
+    _nonsense("bomb", "sends a small zstd frame that holds a gigabyte"),
+    _nonsense("bad_json", "sends a map frame whose JSON is broken"),
+    _nonsense("corrupt_record", "sends a Noise record that cannot be authenticated"),
+    _soon("goaway", "sends GOAWAY and leaves TCP open"),
+    _soon("rst_stream", "resets the map stream"),
+    _soon("cut", "resets TCP"),
+    _soon("cut_mid_record", "closes TCP inside a Noise record"),
+    _soon("end_stream", "ends the map stream in good order"),
+    Trial(
+        "map_then_close",
+        "sends the whole first map and closes TCP, each time",
+        Shape.REFUSED,
+        _PATIENT,
+        "map_then_close",
+    ),
+    Trial(
+        "deleted_but_fed",
+        "deletes the node and feeds its stream on",
+        Shape.TRUTH,
+        "asks anew, by registering or for a map, within {truth_latest}",
+        "deleted_but_fed",
+    ),
+    _status(401),
+    _status(404),
+    _status(429, retry_after="7", gap=7.0),
+    _status(500),
+    Trial(
+        "register_null",
+        "answers each register request with null",
+        Shape.REFUSED,
+        _PATIENT,
+        "register_null",
+        counted="register",
+        before=True,
+    ),
+    Trial(
+        "key_change",
+        "has another Noise key, as an impostor has",
+        Shape.KEY,
+        "sends no request to it; back within {back} of the end",
+        "key_changed",
+        counted="accept",
+        cut=True,
+    ),
+    Trial(
+        "clock_wrong",
+        "has a clock that is a year ahead",
+        Shape.STEADY,
+        "keeps the connection for {look}",
+        "clock_wrong",
+    ),
+    Trial(
+        "foreign_ping",
+        "asks for a call to an address of somebody else",
+        Shape.STEADY,
+        "never calls there; keeps the connection for {look}",
+        "foreign_ping",
+    ),
+)
+
+TRIALS: dict[str, Trial] = {trial.name: trial for trial in _ALL}
+"""Every trial by name, in the order they are shown."""

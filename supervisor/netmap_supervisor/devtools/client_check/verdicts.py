@@ -1,0 +1,197 @@
+"""The verdict on one trial: facts against what a careful client does, in one exact sentence."""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import itertools
+from typing import TYPE_CHECKING
+
+from netmap_supervisor.devtools.client_check.scenarios import Shape
+
+if TYPE_CHECKING:
+    from netmap_supervisor.devtools.client_check.observations import Facts
+    from netmap_supervisor.devtools.client_check.scenarios import Limits, Trial
+
+__all__ = ["Judgement", "Verdict", "judge"]
+
+_ROUNDING = 0.5
+"""Seconds: a wait of 7 s that took 6.6 s was meant to be one."""
+
+
+class Verdict(enum.Enum):
+    """How a trial ended."""
+
+    PASS = "pass"  # noqa: S105  # no secret
+    FAIL = "fail"
+    ERROR = "error"
+    """It could not be held: the client was not there to be tried."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Judgement:
+    """A verdict and the sentence for it."""
+
+    verdict: Verdict
+    seen: str
+
+
+def judge(trial: Trial, limits: Limits, facts: Facts, ended: str = "") -> Judgement:
+    """The verdict. `ended`: how the client ended although nobody had asked it to, with its last words."""
+    if trial.before and not facts.attempt_count:
+        kind = {"register": "to be registered", "accept": "for a connection"}.get(trial.counted, "for a map")
+        return Judgement(Verdict.ERROR, ended or f"did not ask {kind} within {facts.watched:.1f} s")
+    if facts.joined_after is None and not trial.before:
+        failed = Verdict.FAIL if trial.shape is Shape.JOIN else Verdict.ERROR
+        return Judgement(failed, ended or f"did not join within {facts.watched:.1f} s")
+    if ended:
+        return Judgement(Verdict.FAIL, ended)
+    good, seen = _SHAPES[trial.shape](trial, limits, facts)
+    return Judgement(Verdict.PASS if good else Verdict.FAIL, seen)
+
+
+def _join(_trial: Trial, _limits: Limits, facts: Facts) -> tuple[bool, str]:
+    return True, f"map session after {facts.joined_after:.1f} s"
+
+
+def _steady(_trial: Trial, _limits: Limits, facts: Facts) -> tuple[bool, str]:
+    if facts.foreign_calls:
+        return False, f"called the other address, {_times(facts.foreign_calls)}"
+    if facts.asked_on_old:
+        return False, f"began another map session on the same connection after {facts.asked_on_old[0]:.1f} s"
+    if facts.session_after is not None:
+        return False, f"{_session(facts)}, although nothing was wrong"
+    if facts.closed_after is not None:
+        return False, f"connection closed by the {facts.closed_by} after {facts.closed_after:.1f} s"
+    if facts.reset_after is not None:
+        return False, f"map session given up after {facts.reset_after:.1f} s"
+    if facts.fed_until is None or facts.fed_until < facts.watched:
+        return (
+            False,
+            f"map session gone after {facts.fed_until or 0.0:.1f} s, and no other in {facts.watched:.1f} s",
+        )
+    return True, f"same connection and map session for {facts.watched:.1f} s"
+
+
+def _watchdog(trial: Trial, limits: Limits, facts: Facts) -> tuple[bool, str]:
+    after = facts.session_after
+    if after is None or facts.session_on_old:
+        return False, _not_replaced(facts, heard=not trial.impatient)
+    if after > limits.latest:
+        return False, f"{_session(facts)}, {after - limits.latest:.1f} s too late"
+    if after < limits.earliest and not trial.impatient:
+        return False, f"{_session(facts)}, {limits.earliest - after:.1f} s too soon"
+    return True, _session(facts)
+
+
+def _not_replaced(facts: Facts, *, heard: bool = True) -> str:
+    """Why there is no session on a new connection. `heard`: what is asked on the old one can be seen."""
+    if facts.session_on_old:
+        return f"asked again on the same connection after {facts.session_after:.1f} s, and was answered"
+    if facts.asked_on_old:
+        place = "the same dead connection"
+        return (
+            f"asked again on {place} after {facts.asked_on_old[0]:.1f} s, no new one in {facts.watched:.1f} s"
+        )
+    if facts.new_connections:
+        return f"new TCP connection after {facts.new_connections[0]:.1f} s, but no map session in {facts.watched:.1f} s"
+    if facts.reset_after is not None:
+        return (
+            f"gave the request up after {facts.reset_after:.1f} s, no new connection in {facts.watched:.1f} s"
+        )
+    if not heard:
+        return f"no new connection in {facts.watched:.1f} s; what is asked on the dead one gets lost"
+    return f"asked nothing and made no new connection in {facts.watched:.1f} s"
+
+
+def _nonsense(_trial: Trial, limits: Limits, facts: Facts) -> tuple[bool, str]:
+    if facts.session_after is None:
+        return False, _not_replaced(facts)
+    if facts.session_after > limits.latest:
+        return False, f"{_session(facts)}, {facts.session_after - limits.latest:.1f} s too late"
+    ends = [at for at in (facts.reset_after, facts.closed_after, facts.connected_after) if at is not None]
+    ended = min([*ends, facts.session_after])
+    if ended <= limits.at_once:
+        how = "at once"
+    else:
+        how = f"after {ended:.1f} s" if ended < limits.earliest else "by its watchdog"
+    return True, f"ended the session {how}; {_session(facts)}"
+
+
+def _prompt(_trial: Trial, limits: Limits, facts: Facts) -> tuple[bool, str]:
+    if facts.session_after is None:
+        return False, _not_replaced(facts)
+    return facts.session_after <= limits.prompt, _session(facts)
+
+
+def _truth(_trial: Trial, limits: Limits, facts: Facts) -> tuple[bool, str]:
+    if facts.asked_after is None:
+        return False, f"asked nothing in {facts.watched:.1f} s"
+    words = {"register": "registered anew", "map": "asked for a map", "read": "asked for its map"}
+    return (
+        facts.asked_after <= limits.truth_latest,
+        f"{words[facts.asked_by]} after {facts.asked_after:.1f} s",
+    )
+
+
+def _refused(trial: Trial, limits: Limits, facts: Facts) -> tuple[bool, str]:
+    kind = {"register": "register request", "accept": "connection"}.get(trial.counted, "map request")
+    count = f"{facts.attempt_count} {kind}{'' if facts.attempt_count == 1 else 's'}"
+    if not facts.attempt_count:
+        return False, f"did not ask while it was refused; {_back(facts)}"
+    if facts.attempt_count > limits.attempts:
+        return False, f"{count} while it was refused, {limits.attempts} are enough; {_back(facts)}"
+    gaps = [later - earlier for earlier, later in itertools.pairwise(facts.attempts)]
+    if trial.gap and gaps:
+        count += f", at least {min(gaps):.1f} s apart"
+    if trial.gap and gaps and min(gaps) < trial.gap - _ROUNDING:
+        return False, f"{count}; {_back(facts)}"
+    return _is_back(limits, facts), f"{count} while it was refused; {_back(facts)}"
+
+
+def _key(_trial: Trial, limits: Limits, facts: Facts) -> tuple[bool, str]:
+    # A handshake alone trusts nobody: it proves whose key it is.
+    if facts.requests_on_new:
+        return False, f"trusted the other key: {_times(facts.requests_on_new)}; {_back(facts)}"
+    # Each attempt may take a connection for the key and one for the rest.
+    if facts.attempt_count > 2 * limits.attempts:
+        return False, f"{facts.attempt_count} connections meanwhile, {2 * limits.attempts} are enough"
+    if not facts.attempt_count:
+        return False, f"did not try to connect; {_back(facts)}"
+    return _is_back(limits, facts), f"no request on {facts.attempt_count} connections; {_back(facts)}"
+
+
+def _is_back(limits: Limits, facts: Facts) -> bool:
+    return facts.back_after is not None and facts.back_after <= limits.back
+
+
+def _back(facts: Facts) -> str:
+    if facts.back_after is None:
+        return "not back"
+    return f"back after {facts.back_after:.1f} s"
+
+
+def _session(facts: Facts) -> str:
+    """Where the new map session is, and since when."""
+    assert facts.session_after is not None, "there is one"
+    if facts.session_on_old:
+        return f"new map session on the same connection after {facts.session_after:.1f} s"
+    if facts.connected_after is None:
+        return f"map session on another connection after {facts.session_after:.1f} s"
+    return f"new TCP connection after {facts.connected_after:.1f} s, map session after {facts.session_after:.1f} s"
+
+
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count} times"
+
+
+_SHAPES = {
+    Shape.JOIN: _join,
+    Shape.STEADY: _steady,
+    Shape.WATCHDOG: _watchdog,
+    Shape.NONSENSE: _nonsense,
+    Shape.PROMPT: _prompt,
+    Shape.TRUTH: _truth,
+    Shape.REFUSED: _refused,
+    Shape.KEY: _key,
+}

@@ -1,0 +1,264 @@
+"""`dev-control`: the embedded control server alone, and what it can be told while it runs."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from click.core import ParameterSource
+
+from netmap_actors import shown_json
+from netmap_supervisor.cli.durations import FiniteRange, duration
+from netmap_supervisor.config.kinds import BadValue, Directory
+from netmap_supervisor.config.layers import working_directory
+from netmap_supervisor.devtools.dev_orders import ORDERS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from netmap_actors.dev_control.standalone import Announcement
+
+__all__ = ["command"]
+
+_MAX_DOMAIN = 150
+"""Characters, which leave room for a node's own label."""
+_DOMAIN_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+_USER = re.compile(r"[\w.+@-]{1,64}", re.ASCII)
+
+
+def _address(ctx: click.Context, param: click.Parameter, value: str) -> tuple[str, int]:
+    """(host, port) from HOST:PORT; an IPv6 address stands in brackets."""
+    host, separator, port = value.rpartition(":")
+    bracketed = host.startswith("[") and host.endswith("]")
+    if (
+        not separator
+        or not host
+        or (":" in host and not bracketed)
+        or not (port.isascii() and port.isdigit())
+    ):
+        raise click.BadParameter("HOST:PORT is expected, such as 127.0.0.1:8080 or [::1]:0", ctx, param)
+    if int(port) > 0xFFFF:
+        raise click.BadParameter(f"{port} is no port", ctx, param)
+    return host.strip("[]"), int(port)
+
+
+def _optional(
+    convert: Callable[[click.Context, click.Parameter, str], float],
+) -> Callable[[click.Context, click.Parameter, str | None], float | None]:
+    """The same, for an option that may be absent."""
+    return lambda ctx, param, value: None if value is None else convert(ctx, param, value)
+
+
+def _domain(ctx: click.Context, param: click.Parameter, value: str) -> str:
+    if len(value) > _MAX_DOMAIN or not all(_DOMAIN_LABEL.fullmatch(label) for label in value.split(".")):
+        raise click.BadParameter("a domain such as dev.example is expected, in lower case", ctx, param)
+    return value
+
+
+def _user(ctx: click.Context, param: click.Parameter, value: str) -> str:
+    name = value.removesuffix("@")
+    if value and not _USER.fullmatch(name):
+        raise click.BadParameter("a name such as alice or alice@dev.example is expected", ctx, param)
+    return name
+
+
+@click.group(
+    "dev-control",
+    invoke_without_command=True,
+    short_help="Run the embedded control server alone, and drive it.",
+)
+@click.option(
+    "--listen",
+    "address",
+    default="127.0.0.1:0",
+    show_default=True,
+    callback=_address,
+    metavar="HOST:PORT",
+    help="Where to listen; port 0 takes a free one.",
+)
+@click.option("--state-dir", metavar="DIR", help="Keep keys and nodes here.  [default: nowhere]")
+@click.option(
+    "--domain",
+    default="dev.netmap.example",
+    show_default=True,
+    metavar="NAME",
+    callback=_domain,
+    help="Of the tailnet.",
+)
+@click.option("--auth-key", metavar="SOURCE", help="file:PATH or env:NAME.  [default: a new one]")
+@click.option(
+    "--user",
+    default="",
+    metavar="NAME",
+    callback=_user,
+    help="Whom the key belongs to, and who completes logins.  [default: alice]",
+)
+@click.option("--open", "is_open", is_flag=True, help="Let everybody in, without key or login.")
+@click.option("--require-approval", is_flag=True, help="New machines wait for an administrator.")
+@click.option(
+    "--key-lifetime",
+    callback=_optional(duration(1.0, 10 * 365 * 86400.0)),
+    metavar="DURATION",
+    help="Of a node key.  [default: for ever]",
+)
+@click.option(
+    "--policy", metavar="FILE", help="Who sees whom: acls, grants, groups, hosts, tagOwners; JSON or TOML."
+)
+@click.option(
+    "--derp-map", metavar="FILE", help="Relays to tell of, as JSON.  [default: three that do not answer]"
+)
+@click.option(
+    "--nodes", default=8, show_default=True, type=click.IntRange(0, 100_000), help="Simulated nodes."
+)
+@click.option(
+    "--seed", default=1, show_default=True, type=click.IntRange(0), help="The same one, the same tailnet."
+)
+@click.option(
+    "--churn", default=0.3, show_default=True, type=FiniteRange(0, 1000), help="Changes per second."
+)
+@click.option("--scenario", metavar="FILE", help="Nodes, and what happens to them at which second; TOML.")
+@click.option(
+    "--keep-alive",
+    default="50s",
+    show_default=True,
+    callback=duration(0.05, 3600.0),
+    metavar="DURATION",
+    help="Time between two keep-alives.",
+)
+@click.option(
+    "--offline-grace",
+    default="10s",
+    show_default=True,
+    callback=duration(0.0, 86400.0),
+    metavar="DURATION",
+    help="Until the others hear that a node has gone.",
+)
+@click.option(
+    "--ephemeral-grace",
+    default="2m",
+    show_default=True,
+    callback=duration(0.0, 30 * 86400.0),
+    metavar="DURATION",
+    help="Until an ephemeral node that has gone is deleted.",
+)
+@click.option(
+    "--early-payload",
+    default="split",
+    show_default=True,
+    type=click.Choice(("split", "whole", "off")),
+    help="In three records, whole in one, or off.",
+)
+@click.option(
+    "--socket",
+    "socket_path",
+    metavar="PATH",
+    help="Where the commands below are taken.  [env: NETMAP_DEV_CONTROL_SOCKET]",
+)
+@click.pass_context
+def command(
+    ctx: click.Context,
+    /,
+    *,
+    socket_path: str | None,
+    address: tuple[str, int],
+    is_open: bool,
+    auth_key: str | None,
+    state_dir: str | None,
+    policy: str | None,
+    derp_map: str | None,
+    scenario: str | None,
+    keep_alive: float,
+    offline_grace: float,
+    ephemeral_grace: float,
+    early_payload: str,
+    **plain: Any,
+) -> None:
+    """Run the embedded control server alone, with a small living tailnet, until Ctrl-C.
+
+    For development and tests only: it has no TLS, and believes whoever opens its login page. Prints its URL, an auth
+    key and the socket on which the commands below reach it while it runs.
+
+    \b
+    Examples:
+      netmap-supervisor dev-control --listen 127.0.0.1:8080 --nodes 20
+      netmap-supervisor run --control-url http://127.0.0.1:8080 --auth-key file:key
+      netmap-supervisor dev-control fault silent --client web-1 --for 30s
+    """
+    if ctx.invoked_subcommand is not None:
+        _refuse_start_options(ctx)
+        return
+    # Loaded here and nowhere else: a server has no place in a client's processes.
+    from netmap_actors.dev_control.assembly import Setup  # noqa: PLC0415
+    from netmap_actors.dev_control.operator import files  # noqa: PLC0415
+    from netmap_actors.dev_control.standalone import make_options, serve  # noqa: PLC0415
+
+    try:
+        directory = Directory().parse(state_dir, working_directory()) if state_dir else ""
+    except BadValue as error:
+        raise click.BadParameter(str(error), param_hint="--state-dir") from None
+    setup = Setup(
+        state_dir=directory,
+        auth_key=files.read_auth_key(auth_key) if auth_key else "",
+        require_auth=not is_open,
+        policy=files.read_policy(policy) if policy else None,
+        derp_map=files.read_derp_map(derp_map) if derp_map else None,
+        scenario=files.read_scenario(scenario) if scenario else None,
+        options=make_options(
+            keep_alive=keep_alive,
+            offline_grace=offline_grace,
+            ephemeral_grace=ephemeral_grace,
+            early_payload=early_payload,
+        ),
+        **plain,
+    )
+    _warn(address[0])
+    path = Path(socket_path) if socket_path else None
+    serve(*address, setup, announce=_announce, log=_log, socket_path=path)
+
+
+for _order in ORDERS:
+    command.add_command(_order)
+
+
+def _refuse_start_options(ctx: click.Context) -> None:
+    """What would be ignored without a word: options of a server to start, before a command for one that runs."""
+    for param in ctx.command.params:
+        source = ctx.get_parameter_source(param.name or "")
+        if param.name != "socket_path" and source is ParameterSource.COMMANDLINE:
+            raise click.UsageError(
+                f"{param.opts[0]} is for starting a server, and {ctx.invoked_subcommand!r} asks one that runs",
+                ctx,
+            )
+
+
+def _warn(host: str) -> None:
+    if host != "localhost" and not _is_loopback(host):
+        click.echo(
+            f"warning: {host} may be reached from other machines: whoever does can open the login page and join",
+            err=True,
+        )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _announce(server: Announcement) -> None:
+    lines = [f"url       {server.url}", f"auth key  {server.auth_key}"]
+    if server.socket_path is not None:
+        lines.append(f"commands  {server.socket_path}")
+    # One write: a script that waits for the first line finds the others with it.
+    click.echo("\n".join(lines))
+    click.echo(
+        "a control server for development, not for a network anybody relies on; Ctrl-C ends it", err=True
+    )
+
+
+def _log(event: str, **fields: object) -> None:
+    click.echo(shown_json.encode({"event": event} | fields, enc_hook=str), err=True)

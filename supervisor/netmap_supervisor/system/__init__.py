@@ -1,0 +1,1 @@
+"""The operating system as the daemon uses it: processes, signals, routes, locks, systemd, log."""

@@ -1,0 +1,150 @@
+"""One child as an operating system process: spawned, signalled and reaped by its pidfd.
+
+A pid may be given to somebody else once its process is reaped; a pidfd never is (pidfd_open(2)). Not subprocess:
+Popen and waitid(P_PIDFD) take the exit status from one another.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import signal
+import socket
+import sys
+from typing import TYPE_CHECKING
+
+from netmap_supervisor.system.run_queue import RunQueue
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from collections.abc import Set as AbstractSet
+
+__all__ = ["MAX_BOOT", "ChildProcess", "ExitStatus", "reap_stranger", "spawn"]
+
+MAX_BOOT = 60 * 1024
+"""Bytes of a boot record: written before anybody reads, so it has to fit into a socket's buffer (socket(7))."""
+_DEFAULTED = (signal.SIGPIPE, signal.SIGINT, signal.SIGHUP, signal.SIGTERM)
+"""Signals whose handling a child does not inherit."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ExitStatus:
+    """What wait(2) told: one of the two."""
+
+    status: int | None
+    signal: int | None
+
+
+class ChildProcess:
+    """A running (or ended and not yet reaped) child."""
+
+    def __init__(self, pid: int, pidfd: int, line: socket.socket) -> None:
+        self.pid = pid
+        self.pidfd = pidfd
+        """Readable once the process has ended."""
+        self.line = line
+        """Where its boot record went; what it has to say of itself, with descriptors, comes back."""
+        self._run_queue = RunQueue()
+        # Opened before it can make itself undumpable: after that its /proc may be hidden from us (hidepid, proc(5)).
+        self._proc: list[int | None] = [_opened(f"/proc/{pid}/{name}") for name in ("stat", "schedstat")]
+
+    def waited(self, now: float) -> float:
+        """Seconds it has waited for a processor until `now`, CLOCK_MONOTONIC; 0.0 where the kernel does not say."""
+        stat, schedstat = map(_held, self._proc)
+        return self._run_queue.waited(stat, schedstat, now)
+
+    def send(self, number: signal.Signals) -> None:
+        """Send a signal. A process that has ended already is none of its business any more: nothing happens."""
+        try:
+            signal.pidfd_send_signal(self.pidfd, number)
+        except ProcessLookupError:
+            return
+
+    def reap(self) -> ExitStatus | None:
+        """How it ended; None while it runs. Called again after that it would raise ChildProcessError."""
+        ended = os.waitid(os.P_PIDFD, self.pidfd, os.WEXITED | os.WNOHANG)
+        if ended is None:
+            return None
+        self.line.close()
+        for fd in (self.pidfd, *self._proc):
+            if fd is not None:
+                os.close(fd)
+        self._proc = [None, None]
+        if ended.si_code == os.CLD_EXITED:
+            return ExitStatus(ended.si_status, None)
+        return ExitStatus(None, ended.si_status)
+
+
+def spawn(
+    actor: str, boot: bytes, *, environment: Mapping[str, str], inherited: Iterable[int], log_fd: int
+) -> ChildProcess:
+    """Start `python -P -m netmap_actors ACTOR`, never by a fork of this process's memory. Raises OSError.
+
+    `boot` goes through a pair of sockets, `inherited` descriptors keep their numbers, what it prints goes to `log_fd`.
+    To be called from the thread that lives as long as the process: the child's parent-death signal is tied to it.
+    """
+    if len(boot) > MAX_BOOT:
+        raise ValueError(
+            f"cannot start {actor}: a boot record of {len(boot)} bytes does not fit into a socket"
+        )
+    line, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+    read_fd = theirs.fileno()
+    try:
+        line.setblocking(False)
+        line.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4 * MAX_BOOT)
+        line.sendall(boot)
+        line.shutdown(socket.SHUT_WR)
+        actions: list[tuple[int, ...] | tuple[int, int, str, int, int]] = [
+            (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+            (os.POSIX_SPAWN_DUP2, log_fd, 1),
+            (os.POSIX_SPAWN_DUP2, log_fd, 2),
+        ]
+        # A dup onto itself takes close-on-exec away (posix_spawn(3)).
+        actions += [(os.POSIX_SPAWN_DUP2, fd, fd) for fd in (read_fd, *inherited)]
+        argv = [sys.executable, "-P", "-m", "netmap_actors", actor, "--boot-fd", str(read_fd)]
+        pid = os.posix_spawn(
+            sys.executable, argv, dict(environment), file_actions=actions, setsigdef=_DEFAULTED, setsigmask=()
+        )
+    except BaseException:
+        line.close()
+        raise
+    finally:
+        theirs.close()
+    try:
+        return ChildProcess(pid, os.pidfd_open(pid), line)
+    except OSError:
+        line.close()
+        # No descriptor left: a child that cannot be watched must not live, or there would soon be two.
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        raise
+
+
+def reap_stranger(ours: AbstractSet[int]) -> bool:
+    """Bury one child that has ended and is none of `ours`; whether there was one.
+
+    Orphans become children of the first process of a namespace, and of a subreaper (prctl(2)); what a shell had started
+    before it became us (execve(2)) is ours, too. While one of `ours` comes first it hides the others: whoever buries it
+    has to look again.
+    """
+    try:
+        ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        if ended is None or ended.si_pid in ours:
+            return False
+        return os.waitpid(ended.si_pid, os.WNOHANG) != (0, 0)
+    except ChildProcessError:
+        return False
+
+
+def _opened(path: str) -> int | None:
+    try:
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return None  # a kernel without it, or no descriptor left: a wait nobody knows of counts for nothing
+
+
+def _held(fd: int | None) -> bytes:
+    try:
+        return os.pread(fd, 4096, 0) if fd is not None else b""
+    except OSError:
+        return b""  # the process has just ended

@@ -1,0 +1,77 @@
+"""systemd's notification protocol (sd_notify(3)): READY, STATUS, WATCHDOG, STOPPING, EXTEND_TIMEOUT_USEC.
+
+Nothing is sent without NOTIFY_SOCKET.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from typing import TYPE_CHECKING
+
+from netmap_actors.finite import whole_number
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from netmap_supervisor.admin.status import NetmapStatus
+
+__all__ = ["Notifier"]
+
+LEAST_INTERVAL = 0.05
+"""Seconds between two WATCHDOG=1: whoever wants them faster would have us do nothing else."""
+_MAX_MICROSECONDS = 2**64 - 1
+
+
+class Notifier:
+    """Sends to the manager that started us, if there is one."""
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self._address = environment.get("NOTIFY_SOCKET", "")
+        if self._address.startswith("@"):
+            self._address = "\0" + self._address[1:]
+        self._socket: socket.socket | None = None
+        if self._address:
+            self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
+            self._socket.setblocking(False)
+        self.lost = 0
+        """Words the manager did not take."""
+        self._shown: tuple[str, int] | None = None
+        self.watchdog_interval = _watchdog_interval(environment)
+        """Seconds between two WATCHDOG=1, half of what is allowed; None for no watchdog."""
+
+    @property
+    def active(self) -> bool:
+        """There is a manager to tell."""
+        return self._socket is not None
+
+    def extend_timeout(self, seconds: float) -> None:
+        """While it starts or stops: wait so long for the next word of this kind, whatever the unit allows."""
+        self.send(EXTEND_TIMEOUT_USEC=str(int(seconds * 1e6)))
+
+    def show(self, netmap: NetmapStatus, *, again: bool) -> None:
+        """The line of `systemctl status`; `again`: also when nothing but the age of the last map is another."""
+        if self._socket is None or (not again and self._shown == (netmap.state, netmap.peers)):
+            return
+        self._shown = netmap.state, netmap.peers
+        age = "no map yet" if netmap.age_s is None else f"last map {netmap.age_s:.0f} s ago"
+        self.send(STATUS=f"{netmap.state}, {netmap.peers} peers, {age}")
+
+    def send(self, **words: str) -> None:
+        """`send(READY="1", STATUS="…")`. Never blocks."""
+        if self._socket is None:
+            return
+        # A line break in a value would begin another word.
+        text = "\n".join(f"{name}={' '.join(value.split())}" for name, value in words.items())
+        try:
+            self._socket.sendto(text.encode(), self._address)
+        except OSError:
+            self.lost += 1
+
+
+def _watchdog_interval(environment: Mapping[str, str]) -> float | None:
+    microseconds, pid = environment.get("WATCHDOG_USEC", ""), environment.get("WATCHDOG_PID", "")
+    allowed = whole_number(microseconds, _MAX_MICROSECONDS)
+    if not allowed or (pid and pid != str(os.getpid())):
+        return None
+    return max(allowed / 2e6, LEAST_INTERVAL)

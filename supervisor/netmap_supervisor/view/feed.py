@@ -1,0 +1,145 @@
+"""Feeds a view: events of the subscription, log events of the daemon and its status, each from its own source.
+
+It runs in a process of its own, beside the daemon or in another terminal: it is a subscriber like any other, and
+whatever becomes of it, the daemon does not notice.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from typing import IO, TYPE_CHECKING, Any, Protocol
+
+import msgspec
+
+from netmap_actors.subscriber import Event, Subscriber
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from netmap_supervisor.admin.status import StatusReport
+
+__all__ = ["DaemonEvent", "View", "show"]
+
+QUEUE_LIMIT = 10_000
+"""Events that wait for the view; a subscription that waits longer is caught up by a snapshot."""
+_IDLE = 30.0
+_BATCH = 500
+"""Events between two drawings."""
+
+
+class View(Protocol):
+    """What is shown; both views have it."""
+
+    def daemon(self, level: str, event: str, fields: Mapping[str, Any]) -> None: ...
+    def netmap(self, event: Event) -> None: ...
+    def status(self, report: StatusReport | None) -> None: ...
+    def pause(self) -> float | None: ...
+    def wants_status(self) -> bool: ...
+    def tick(self) -> None: ...
+    def close(self) -> None: ...
+
+
+class DaemonEvent(msgspec.Struct, frozen=True):
+    """One log event, as `run` hands it to its viewer: one JSON object a line."""
+
+    level: str
+    event: str
+    fields: dict[str, Any]
+
+
+_END = object()
+
+
+def show(
+    view: View,
+    runtime_dir: Path,
+    *,
+    ask: Callable[[], StatusReport | None],
+    events: IO[bytes] | None = None,
+    chosen: Callable[[Event], bool] = lambda _: True,
+) -> None:
+    """Keep the view current until `events` ends, or for ever without it.
+
+    `events`: lines of DaemonEvent. `ask()`: the daemon's status, None when it does not answer; bounded in time.
+    `chosen(event)`: whether a change of the netmap is shown.
+    """
+    inbox: queue.Queue[object] = queue.Queue(QUEUE_LIMIT)
+    _source("subscription", _subscribe, inbox, runtime_dir)
+    if events is not None:
+        _source("daemon events", _read, inbox, events)
+    try:
+        while _serve(view, inbox, ask, chosen):
+            pass
+    finally:
+        view.close()
+
+
+def _serve(
+    view: View,
+    inbox: queue.Queue[object],
+    ask: Callable[[], StatusReport | None],
+    chosen: Callable[[Event], bool],
+) -> bool:
+    """One round: wait, take in what is there, ask for the status if it is wanted. False at the end."""
+    pause = view.pause()
+    try:
+        item = inbox.get(timeout=_IDLE if pause is None else pause)
+    except queue.Empty:
+        item = None
+    for _ in range(_BATCH):
+        if item is _END:
+            return False
+        if item is not None and not (isinstance(item, Event) and not chosen(item)):
+            _tell(view, item)
+        try:
+            item = inbox.get_nowait()
+        except queue.Empty:
+            break
+    if view.wants_status():
+        view.status(ask())
+    view.tick()
+    return True
+
+
+def _tell(view: View, item: object) -> None:
+    match item:
+        case Event():
+            view.netmap(item)
+        case DaemonEvent():
+            view.daemon(item.level, item.event, item.fields)
+        case BaseException():
+            raise item
+        case _:
+            raise TypeError(f"cannot show {type(item).__name__}")
+
+
+def _source(name: str, work: Callable[..., None], inbox: queue.Queue[object], argument: object) -> None:
+    """Run it in a thread that dies with the process; its failure ends the view."""
+
+    def body() -> None:
+        try:
+            work(inbox, argument)
+        except Exception as error:  # noqa: BLE001  # it is raised where it can be told
+            inbox.put(error)
+
+    threading.Thread(target=body, name=name, daemon=True).start()
+
+
+def _subscribe(inbox: queue.Queue[object], runtime_dir: Path) -> None:
+    with Subscriber(runtime_dir) as subscriber:
+        for event in subscriber:
+            inbox.put(event)
+
+
+def _read(inbox: queue.Queue[object], events: IO[bytes]) -> None:
+    decoder = msgspec.json.Decoder(DaemonEvent)
+    last = ""
+    for line in events:
+        event = decoder.decode(line)
+        last = event.event
+        inbox.put(event)
+    if last != "stopped":
+        inbox.put(DaemonEvent("critical", "daemon_died", {}))
+    inbox.put(_END)

@@ -1,0 +1,121 @@
+"""The view without a terminal's tricks: one line for each thing that happens.
+
+Not here: what the lines say (`sentences`) and where the events come from (`view.feed`).
+"""
+
+from __future__ import annotations
+
+import datetime
+from typing import TYPE_CHECKING, Any
+
+from netmap_supervisor.view.sentences import daemon_event, netmap_change, span, waiting_for
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from netmap_actors.clock import Clock
+    from netmap_actors.subscriber import Event
+    from netmap_supervisor.admin.status import StatusReport
+
+__all__ = ["PlainView"]
+
+MAX_LINES_PER_SECOND = 40
+"""A whole tailnet may change at once: the rest of such a second is counted, not shown."""
+FIRST_WORD = 3.0
+"""Seconds of waiting after which the view says what it waits for; then again after twice as long."""
+LAST_PAUSE = 60.0
+_POLL = 1.0
+
+
+class PlainView:
+    """Writes lines; knows no more than what was told."""
+
+    def __init__(self, write: Callable[[str], object], clock: Clock, began: float | None = None) -> None:
+        self._write = write
+        self._clock = clock
+        self._began = clock.boottime() if began is None else began
+        self._fresh = False
+        self._seen_fresh = False
+        self._window = 0.0
+        self._lines = 0
+        self._held_back = 0
+        self._waiting_since: float | None = self._began
+        self._pause = FIRST_WORD
+        self._told_at = self._asked_at = self._began
+
+    # What a view is told
+
+    def daemon(self, level: str, event: str, fields: Mapping[str, Any]) -> None:
+        """A log event of the daemon."""
+        text = daemon_event(level, event, fields)
+        if text is not None:
+            self._line(text)
+
+    def netmap(self, event: Event) -> None:
+        """An event of the subscription."""
+        text = netmap_change(event)
+        if text is not None:
+            self._line(text)
+        self._now_fresh(event.state == "fresh")
+
+    def status(self, report: StatusReport | None) -> None:
+        """The daemon's status; None: it does not answer."""
+        self._now_fresh(report is not None and report.netmap.state == "fresh")
+        now = self._asked_at = self._clock.boottime()
+        if self._waiting_since is None or now - self._told_at < self._pause:
+            return
+        what = "the daemon does not answer" if report is None else waiting_for(report)
+        if what is not None:
+            self._told_at = now
+            self._pause = min(self._pause * 2, LAST_PAUSE)
+            self._line(f"waiting for {span(now - self._waiting_since)}: {what}")
+
+    def pause(self) -> float | None:
+        """Seconds after which the view wants its turn; None: not before something happens."""
+        return _POLL if self._waiting_since is not None or self._held_back else None
+
+    def wants_status(self) -> bool:
+        """The view would like to know what is waited for."""
+        return self._waiting_since is not None and self._clock.boottime() - self._asked_at >= _POLL
+
+    def tick(self) -> None:
+        """Time has passed."""
+        self._settle(self._clock.boottime())
+
+    def close(self) -> None:
+        """Nothing more comes."""
+        self._settle(self._clock.boottime(), at_once=True)
+
+    # Inside
+
+    def _now_fresh(self, fresh: bool) -> None:
+        if fresh:
+            self._waiting_since = None
+            self._seen_fresh = True
+        elif self._waiting_since is None:
+            self._waiting_since = self._told_at = self._clock.boottime()
+            self._pause = FIRST_WORD
+
+    def _line(self, text: str) -> None:
+        now = self._clock.boottime()
+        self._settle(now)
+        if self._lines >= MAX_LINES_PER_SECOND:
+            self._held_back += 1
+            return
+        self._lines += 1
+        self._write(f"{self._stamp(now)}  {text}\n")
+
+    def _settle(self, now: float, *, at_once: bool = False) -> None:
+        """Begin a new second; say how much the old one has held back."""
+        if not at_once and now - self._window < 1.0:
+            return
+        self._window, self._lines = now, 0
+        if self._held_back:
+            self._write(f"{self._stamp(now)}  … and {self._held_back} more changes\n")
+            self._held_back = 0
+
+    def _stamp(self, now: float) -> str:
+        """Seconds since the start until the first netmap, then the time of day."""
+        if not self._seen_fresh:
+            return f"{now - self._began:7.1f}s"
+        return datetime.datetime.fromtimestamp(self._clock.wall()).astimezone().strftime("%H:%M:%S")

@@ -1,0 +1,186 @@
+"""The view of `run`: a process of its own that is told what happens through a pipe which never blocks the daemon.
+
+It has the screen as its standard output. What it has to say beside comes back by another pipe, into the log.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from netmap_actors import shown_json
+from netmap_actors.clock import SystemClock
+from netmap_supervisor.daemon.boot_records import environment_for
+from netmap_supervisor.daemon.child_output import ChildOutput
+from netmap_supervisor.system.log_pipes import LogPipe, tell
+from netmap_supervisor.system.signals import GROUP_SIGNALS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from netmap_supervisor.daemon.observer import RunFacts
+    from netmap_supervisor.system.log import Log
+    from netmap_supervisor.system.log_pipes import LogPipes
+
+__all__ = ["RunView"]
+
+MAX_LINE = 4000
+"""Bytes: below PIPE_BUF, a non-blocking write takes all of it or nothing (pipe(7))."""
+FAREWELL = 2.0
+"""Seconds the view has to show the end."""
+MOST_STARTS = 5
+"""Of the view: one that ends again and again has a screen that is gone."""
+PAUSE = 10.0
+"""Seconds between two of them."""
+
+
+class RunView:
+    """An observer of the run that passes events on. A view that ended is started again with the next event."""
+
+    def __init__(
+        self,
+        mode: str,
+        runtime_dir: Path,
+        *,
+        banner: str,
+        hint: str,
+        began: float,
+        last_log: Callable[[], Log],
+    ) -> None:
+        """`began`: when the run began, seconds of CLOCK_BOOTTIME. `banner` is what is shown above all. `last_log()`: a
+        log for what the view says when that of the run is closed.
+        """
+        self.dropped = 0
+        """Events the view did not take in time."""
+        self._banner = banner
+        self._clock = SystemClock()
+        self._starts = 0
+        self._started_at = 0.0
+        words = [f"--mode={mode}", f"--hint={hint}", f"--began={began}", f"--runtime-dir={runtime_dir}"]
+        self._command = [sys.executable, "-P", "-m", "netmap_supervisor", "view", *words]
+        self._environment = environment_for("view", os.environ)
+        self._last_log = last_log
+        self._pipe = -1
+        self._process: subprocess.Popen[bytes] | None = None
+        self._output: LogPipe | None = None
+        """What the process says on its standard error."""
+
+    @property
+    def pid(self) -> int:
+        """Of the view; 0 while there is none."""
+        return 0 if self._process is None else self._process.pid
+
+    def facts(self, facts: RunFacts, log_pipes: LogPipes) -> None:  # noqa: ARG002  # the banner has them
+        """The directories are ours: not before, or it would show another daemon's netmap as this one's."""
+        self._log_pipes = log_pipes
+        if self._output is not None:
+            log_pipes.hear(self._output)
+        if self._starts:
+            return  # they were taken away, and are ours again
+        with contextlib.suppress(OSError):  # a screen that is gone is not missed
+            click.echo(self._banner)
+            sys.stdout.flush()
+        self._start()
+
+    def _start(self) -> None:
+        """A view that cannot be started, for want of descriptors or memory, costs the view and never the daemon."""
+        self._starts += 1
+        self._started_at = self._clock.boottime()
+        self._let_go()
+        with contextlib.suppress(OSError), contextlib.ExitStack() as theirs:
+            read_fd, self._pipe = os.pipe2(os.O_CLOEXEC)
+            theirs.callback(os.close, read_fd)
+            os.set_blocking(self._pipe, False)
+            log_read, log_write = os.pipe2(os.O_CLOEXEC)
+            theirs.callback(os.close, log_write)
+            try:
+                self._process = self._spawn(read_fd, log_write)
+            except OSError:
+                os.close(log_read)
+                raise
+            self._output = LogPipe(log_read, ChildOutput("view", self._process.pid, self._starts))
+            self._log_pipes.hear(self._output)
+
+    def _spawn(self, events_fd: int, log_fd: int) -> subprocess.Popen[bytes]:
+        # Ctrl-C goes to it, too, and it must not end of that before it has got as far as to ignore it.
+        held = signal.pthread_sigmask(signal.SIG_BLOCK, GROUP_SIGNALS)
+        try:
+            return subprocess.Popen(self._command, stdin=events_fd, stderr=log_fd, env=self._environment)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, held)
+
+    def _let_go(self) -> None:
+        if self._pipe >= 0:
+            os.close(self._pipe)
+            self._pipe = -1
+
+    def _tell_end(self) -> None:
+        """Into the log, where it is seen on the screen that it has left."""
+        if self._process is None or self._output is None:
+            return
+        self._log_pipes.end(self._output)
+        said = self._output.output
+        how = {"status": self._process.returncode, "detail": said.last_text or None}
+        self._log_pipes.log.event("error", "view_ended", how | said.who)
+        os.close(self._output.fd)
+        self._output = None
+
+    def event(self, level: str, event: str, fields: Mapping[str, Any]) -> None:
+        """Pass one event on, or count it as dropped."""
+        if self._starts == 0:
+            return
+        record = {"level": level, "event": event, "fields": dict(fields)}
+        line = shown_json.encode(record, enc_hook=str)
+        if len(line) > MAX_LINE:
+            line = shown_json.encode(record | {"fields": {}})
+        if not self._write(line + b"\n") and not (self._start_again() and self._write(line + b"\n")):
+            self.dropped += 1
+
+    def _write(self, line: bytes) -> bool:
+        try:
+            os.write(self._pipe, line)
+        except OSError:  # it is busy, it has ended, or it never was
+            return False
+        return True
+
+    def _start_again(self) -> bool:
+        rested = self._clock.boottime() - self._started_at >= PAUSE
+        if self._process is not None and self._process.poll() is None:
+            return False
+        self._tell_end()
+        if not rested or self._starts >= MOST_STARTS:
+            return False
+        self._start()
+        return True
+
+    def close(self) -> None:
+        """Say that nothing more comes, and leave the view a moment."""
+        self._let_go()
+        if self._process is None:
+            return
+        try:
+            self._process.wait(FAREWELL)
+        except subprocess.TimeoutExpired:
+            # It may be stuck in a terminal that was stopped.
+            self._process.kill()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(FAREWELL)
+        if self._output is not None:
+            self._tell_last_words(self._output)
+
+    def _tell_last_words(self, output: LogPipe) -> None:
+        """The log of the run is closed already."""
+        lines = output.last_lines()
+        os.close(output.fd)
+        self._output = None
+        if lines:
+            log = self._last_log()
+            tell(log, lines)
+            log.close()

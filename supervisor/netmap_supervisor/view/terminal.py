@@ -1,0 +1,53 @@
+"""What the terminal at hand can do, and the view that suits it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from typing import IO, TYPE_CHECKING, Any
+
+from netmap_actors.clock import SystemClock
+
+if TYPE_CHECKING:
+    from netmap_supervisor.view.feed import View
+
+__all__ = ["can_redraw", "is_terminal", "make_view", "room"]
+
+_DUMB = frozenset({"", "dumb", "unknown"})
+
+
+def is_terminal(stream: IO[Any]) -> bool:
+    """Somebody may be looking."""
+    try:
+        return stream.isatty()
+    except ValueError:
+        return False  # it is closed
+
+
+def room() -> int | None:
+    """Cells of a line on standard output; None when that is no terminal, and nothing has to be cut or folded."""
+    return shutil.get_terminal_size().columns if is_terminal(sys.stdout) else None
+
+
+def can_redraw(stream: IO[Any]) -> bool:
+    """A picture can change in place there."""
+    return is_terminal(stream) and os.environ.get("TERM", "") not in _DUMB
+
+
+def make_view(mode: str, *, hint: str = "", began: float | None = None) -> View:
+    """`live` or `plain`, on standard output; `began`: from when on time is counted (CLOCK_BOOTTIME), else now."""
+    clock = SystemClock()
+    if mode == "live":
+        # Loaded here: rich takes 0.1 s and 10 MB that lines do not need.
+        from netmap_supervisor.view.live import LiveView  # noqa: PLC0415
+
+        return LiveView(clock, hint=hint)
+    from netmap_supervisor.view.plain import PlainView  # noqa: PLC0415
+
+    return PlainView(_write, clock, began)
+
+
+def _write(text: str) -> None:
+    sys.stdout.write(text)
+    sys.stdout.flush()

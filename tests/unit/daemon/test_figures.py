@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from netmap_actors.wire import internal_pb2
+from netmap_supervisor.daemon.figures import MAX_FIGURES, bounded
+from netmap_supervisor.daemon.operator_requests import OperatorRequests
+
+
+@pytest.mark.parametrize(
+    ("counters", "shown"),
+    [
+        ({"http_requests": 3, "foreign_words": 0}, {"http_requests": 3, "foreign_words": 0}),
+        ({f"a{number}": number for number in range(MAX_FIGURES + 1)}, {}),
+        ({"a" * 41: 1}, {}),
+        ({'x"} 1\nup{job="': 1}, {}),
+        ({"": 1, "good": 1}, {}),
+        ({"Upper": 1}, {}),
+    ],
+)
+def test_figures_are_so_many_and_of_such_names_as_ours(
+    counters: dict[str, int], shown: dict[str, int]
+) -> None:
+    heartbeat = internal_pb2.Heartbeat(number=7, counters=counters, confinement=counters)
+    kept = bounded(heartbeat)
+    assert dict(kept.counters) == dict(kept.confinement) == shown
+    assert kept.number == 7, "it is a heartbeat all the same"
+
+
+class Daemon:
+    """Counts its reports."""
+
+    def __init__(self) -> None:
+        self.reports = 0
+        self.told: list[int] = []
+
+    def report(self) -> dict[str, Any]:
+        self.reports += 1
+        return {}
+
+    def counters(self) -> dict[str, dict[str, int]]:
+        return {}
+
+    def tell(self, actor: str, body: Any) -> bool:
+        assert actor == "http_endpoint"
+        self.told.append(body.token)
+        return True
+
+
+class Loop:
+    """Turns when it is told to."""
+
+    def __init__(self) -> None:
+        self.soon: list[Any] = []
+
+    def call_soon(self, call: Any) -> None:
+        self.soon.append(call)
+
+    def turn(self) -> None:
+        calls, self.soon = self.soon, []
+        for call in calls:
+            call()
+
+
+def test_whoever_asks_without_end_has_one_report_a_turn() -> None:
+    daemon, loop = Daemon(), Loop()
+    requests = OperatorRequests(daemon, loop, lambda: None)  # type: ignore[arg-type]
+    for first in (1, 1001):
+        for token in range(first, first + 500):
+            word = internal_pb2.Envelope(actor="http_endpoint", incarnation=1)
+            word.status_request.token = token
+            assert requests.on_word(word)
+        loop.turn()
+    loop.turn()
+    assert daemon.reports == 2
+    assert daemon.told == [500, 1500], "the last question of each turn has its answer"

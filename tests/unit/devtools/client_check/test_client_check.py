@@ -1,0 +1,416 @@
+"""`check-client` without server and client: planted histories, what the witness makes of them, and the verdicts."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from netmap_actors.clock import SystemClock
+from netmap_actors.dev_control.faults.catalogue import make_fault
+from netmap_actors.dev_control.http.state import Seen
+from netmap_supervisor.cli import main
+from netmap_supervisor.devtools.client_check.client import Client, filled_in
+from netmap_supervisor.devtools.client_check.log import BEGINNING, END
+from netmap_supervisor.devtools.client_check.observations import Facts, Moments, Session, observe
+from netmap_supervisor.devtools.client_check.report import Outcome, document, summary, table
+from netmap_supervisor.devtools.client_check.runner import Settings, hold
+from netmap_supervisor.devtools.client_check.scenarios import TRIALS, Limits, Shape
+from netmap_supervisor.devtools.client_check.verdicts import Judgement, Verdict, judge
+from tests.support.waiting import wait_for
+
+LIMITS = Limits()
+STRUCK = 1000.0
+JOINED = Facts(joined_after=0.5, watched=137.0, fed_until=137.0)
+
+
+def seen(after: float, kind: str, connection: int = 1, detail: str = "") -> Seen:
+    return Seen(STRUCK + after, connection, "127.0.0.1:9", kind, detail)
+
+
+def moments(**given: object) -> Moments:
+    usual = {
+        "started_at": STRUCK - 10.0,
+        "joined_at": STRUCK - 9.0,
+        "struck_at": STRUCK,
+        "old": frozenset({1}),
+    }
+    return Moments(**{**usual, "seen_until": STRUCK + 137.0, **given})  # type: ignore[arg-type]
+
+
+def session(after: float, connection: int, alive: float = 137.0) -> Session:
+    return Session(STRUCK + after, connection, STRUCK + alive)
+
+
+# The witness
+
+
+def test_a_new_connection_is_told_from_the_one_that_was_struck() -> None:
+    events = [
+        seen(-9.0, "accept"),
+        seen(-8.9, "map"),
+        seen(120.5, "reset"),
+        seen(121.0, "accept", 2),
+        seen(121.1, "upgrade", 2),
+        seen(121.2, "map", 2),
+        seen(121.3, "end", 1, "the client closed"),
+    ]
+    facts = observe(events, [session(-8.9, 1, alive=120.0), session(121.2, 2)], moments())
+    assert facts == Facts(
+        joined_after=1.0,
+        watched=137.0,
+        fed_until=pytest.approx(120.0),
+        session_after=pytest.approx(121.2),
+        connected_after=pytest.approx(121.0),
+        new_connections=(pytest.approx(121.0),),
+        closed_after=pytest.approx(121.3),
+        closed_by="client",
+        reset_after=pytest.approx(120.5),
+        asked_after=pytest.approx(121.2),
+        asked_by="map",
+        attempts=(pytest.approx(121.2),),
+        attempt_count=1,
+        requests_on_new=1,
+    )
+
+
+def test_what_is_asked_on_the_dead_connection_is_no_session() -> None:
+    facts = observe([seen(120.0, "reset"), seen(120.0, "map")], [session(-8.9, 1)], moments())
+    assert facts.session_after is None
+    assert facts.asked_on_old == (120.0,)
+    # The request that a fault took is not one that came again.
+    assert observe([seen(0.0, "map")], [], moments()).asked_on_old == ()
+    answered = observe([seen(120.0, "map")], [session(-8.9, 1), session(120.0, 1)], moments())
+    assert answered.session_on_old
+    assert answered.connected_after is None
+
+
+@pytest.mark.parametrize(
+    ("detail", "who"),
+    [
+        ("the client closed", "client"),
+        ("Connection reset by peer", "client"),
+        ("fault cut", "server"),
+        ("dropped", "server"),
+        ("the client does not read", "server"),
+    ],
+)
+def test_who_closed_a_connection(detail: str, who: str) -> None:
+    assert observe([seen(2.0, "end", 1, detail)], [], moments()).closed_by == who
+
+
+def test_a_connection_of_several_that_closes_is_not_all_of_them() -> None:
+    both = moments(old=frozenset({1, 2}))
+    assert observe([seen(2.0, "end", 1)], [], both).closed_after is None
+    assert observe([seen(2.0, "end", 1), seen(3.0, "end", 2)], [], both).closed_after == 3.0
+
+
+def test_attempts_and_requests_end_when_the_fault_is_healed() -> None:
+    events = [seen(at, kind, 2) for at in (1.0, 8.0, 61.0) for kind in ("upgrade", "map")]
+    healed = moments(healed_at=STRUCK + 60.0, seen_until=STRUCK + 61.5)
+    facts = observe(events, [session(1.0, 2, alive=1.1), session(61.0, 2, alive=61.5)], healed)
+    assert (facts.attempts, facts.attempt_count, facts.requests_on_new) == ((1.0, 8.0), 2, 2)
+    assert facts.back_after == 1.0
+    # A session that was about to be cut when the fault was healed is not a return, one that lives on is.
+    assert observe(events, [session(59.9, 2, alive=60.1)], healed).back_after is None
+    assert observe(events, [session(59.9, 2, alive=61.0)], healed).back_after == 0.0
+    assert observe(events, [], healed, "register").attempt_count == 0
+
+
+def test_what_did_not_happen_is_not_in_the_document() -> None:
+    shown = Facts(joined_after=0.12345, attempts=(1.00049,)).document()
+    assert shown["joined_after"] == 0.123
+    assert shown["attempts"] == [1.0]
+    assert "session_after" not in shown
+    json.dumps(shown)
+
+
+# The judge
+
+NEW = {"session_after": 121.4, "connected_after": 121.3}
+BACK = {"back_after": 4.0}
+
+
+@pytest.mark.parametrize(
+    ("name", "facts", "verdict", "said"),
+    [
+        ("join", {}, "pass", "map session after 0.5 s"),
+        ("join", {"joined_after": None}, "fail", "did not join within 137.0 s"),
+        ("silence", {"joined_after": None}, "error", "did not join within 137.0 s"),
+        ("healthy", {}, "pass", "same connection and map session for 137.0 s"),
+        ("healthy", {"session_after": 60.0, "connected_after": 59.0}, "fail", "although nothing was wrong"),
+        (
+            "healthy",
+            {"asked_on_old": (3.0,)},
+            "fail",
+            "another map session on the same connection after 3.0 s",
+        ),
+        ("healthy", {"closed_after": 4.0, "closed_by": "client"}, "fail", "closed by the client after 4.0 s"),
+        ("healthy", {"reset_after": 4.0}, "fail", "given up after 4.0 s"),
+        ("healthy", {"fed_until": 7.0}, "fail", "map session gone after 7.0 s, and no other in 137.0 s"),
+        ("clock_wrong", {"fed_until": None}, "fail", "map session gone after 0.0 s"),
+        ("foreign_ping", {"foreign_calls": 1}, "fail", "called the other address, once"),
+        ("foreign_ping", {}, "pass", "same connection"),
+        ("silence", NEW, "pass", "new TCP connection after 121.3 s, map session after 121.4 s"),
+        ("silence", {"session_after": 107.0, "connected_after": 106.9}, "fail", "1.0 s too soon"),
+        ("black_hole", {"session_after": 3.0, "connected_after": 2.9}, "pass", "after 2.9 s"),
+        ("silence", {"session_after": 138.0, "connected_after": 137.5}, "fail", "1.0 s too late"),
+        (
+            "silence",
+            {"asked_on_old": (120.0,)},
+            "fail",
+            "asked again on the same dead connection after 120.0 s, no new one in 137.0 s",
+        ),
+        ("silence", {}, "fail", "asked nothing and made no new connection in 137.0 s"),
+        ("silence", {"reset_after": 120.0}, "fail", "gave the request up after 120.0 s"),
+        ("silence", {"new_connections": (120.0,)}, "fail", "but no map session in 137.0 s"),
+        ("half_frame", {"session_after": 121.0, "session_on_old": True}, "fail", "and was answered"),
+        ("bad_json", {"session_after": 1.0, "session_on_old": True}, "pass", "ended the session at once"),
+        ("bad_json", NEW, "pass", "by its watchdog"),
+        ("bad_json", {"session_after": 42.0, "reset_after": 41.0}, "pass", "ended the session after 41.0 s"),
+        ("black_hole", {}, "fail", "no new connection in 137.0 s; what is asked on the dead one gets lost"),
+        ("bad_json", {}, "fail", "asked nothing"),
+        ("bomb", {"session_after": 138.0, "connected_after": 0.5}, "fail", "too late"),
+        ("goaway", {"session_after": 1.0, "connected_after": 0.5}, "pass", "after 0.5 s"),
+        ("goaway", {"session_after": 61.0, "connected_after": 0.5}, "fail", "after 61.0 s"),
+        ("rst_stream", {}, "fail", "no new connection"),
+        ("deleted_but_fed", {"asked_after": 600.0, "asked_by": "register"}, "pass", "registered anew"),
+        ("deleted_but_fed", {"asked_after": 666.0, "asked_by": "read"}, "fail", "after 666.0 s"),
+        ("deleted_but_fed", {}, "fail", "asked nothing in 137.0 s"),
+        (
+            "status_500",
+            {"attempt_count": 20, **BACK},
+            "pass",
+            "20 map requests while it was refused; back after",
+        ),
+        ("status_500", {"attempt_count": 21, **BACK}, "fail", "20 are enough"),
+        ("status_500", {"attempt_count": 1}, "fail", "not back"),
+        ("status_500", BACK, "fail", "did not ask"),
+        ("status_500", {"attempt_count": 1, "back_after": 121.0}, "fail", "back after 121.0 s"),
+        ("status_429", {"attempt_count": 2, "attempts": (1.0, 8.0), **BACK}, "pass", "at least 7.0 s apart"),
+        ("status_429", {"attempt_count": 2, "attempts": (1.0, 7.0), **BACK}, "fail", "at least 6.0 s apart"),
+        (
+            "register_null",
+            {"attempt_count": 1, **BACK, "joined_after": None},
+            "pass",
+            "1 register request while",
+        ),
+        ("key_change", {"attempt_count": 40, **BACK}, "pass", "no request on 40 connections"),
+        ("key_change", {"attempt_count": 41, **BACK}, "fail", "40 are enough"),
+        (
+            "key_change",
+            {"attempt_count": 1, "requests_on_new": 2, **BACK},
+            "fail",
+            "trusted the other key: 2 times",
+        ),
+        ("key_change", {"attempt_count": 1}, "fail", "not back"),
+        ("key_change", BACK, "fail", "did not try"),
+    ],
+)
+def test_a_verdict_with_its_sentence(name: str, facts: dict[str, object], verdict: str, said: str) -> None:
+    found = judge(TRIALS[name], LIMITS, dataclasses.replace(JOINED, **facts))  # type: ignore[arg-type]
+    assert (found.verdict.value, said in found.seen) == (verdict, True), found
+
+
+def test_a_client_that_ended_failed_if_it_had_joined_before() -> None:
+    ended = "the client ended by itself after 3.0 s, exit status 1: panic"
+    assert judge(TRIALS["bomb"], LIMITS, JOINED, ended) == Judgement(Verdict.FAIL, ended)
+    assert judge(TRIALS["bomb"], LIMITS, Facts(), ended) == Judgement(Verdict.ERROR, ended)
+    assert judge(TRIALS["join"], LIMITS, Facts(), ended) == Judgement(Verdict.FAIL, ended)
+
+
+def test_who_never_asked_was_not_tried() -> None:
+    """One that is refused from its beginning cannot join: to have asked is what counts."""
+    ended = "the client ended by itself after 0.1 s, exit status 1"
+    assert judge(TRIALS["register_null"], LIMITS, Facts(), ended) == Judgement(Verdict.ERROR, ended)
+    silent = judge(TRIALS["register_null"], LIMITS, Facts(watched=30.0))
+    assert silent == Judgement(Verdict.ERROR, "did not ask to be registered within 30.0 s")
+    asked = Facts(watched=30.0, attempts=(0.0,), attempt_count=1)
+    assert judge(TRIALS["register_null"], LIMITS, asked, ended) == Judgement(Verdict.FAIL, ended)
+
+
+# The table of trials
+
+
+@pytest.mark.parametrize("trial", TRIALS.values(), ids=list(TRIALS))
+def test_every_trial_can_be_held_and_says_what_is_expected(trial: object) -> None:
+    trial = TRIALS[trial.name]  # type: ignore[attr-defined]
+    if trial.fault:
+        make_fault(trial.fault, **trial.given)
+    else:
+        assert trial.shape in (Shape.JOIN, Shape.STEADY)
+    expected = trial.expected(LIMITS)
+    assert "{" not in expected
+    assert trial.longest(LIMITS) <= LIMITS.truth_latest
+
+
+def test_bounds_follow_the_limit() -> None:
+    assert (LIMITS.keep_alive, LIMITS.earliest, LIMITS.latest) == (50.0, 108.0, pytest.approx(137.0))
+    short = Limits(silence=8.0)
+    assert (short.earliest, short.latest, short.attempts) == (pytest.approx(7.2), pytest.approx(13.8), 10)
+    assert "7.2 s to 13.8 s" in TRIALS["silence"].expected(short)
+
+
+# The report
+
+
+def outcome(name: str, verdict: Verdict, seen: str = "map session after 0.5 s") -> Outcome:
+    return Outcome(
+        name, TRIALS[name].expected(LIMITS), seen, verdict, {"watched": 1.0}, 1.23456, f"/tmp/{name}.log"
+    )
+
+
+def test_the_table_fits_a_hundred_columns_and_loses_no_word() -> None:
+    long = "asked again on the same dead connection after 120.0 s, no new one in 137.0 s " + "x" * 90
+    lines = list(table([outcome(name, Verdict.ERROR, long) for name in TRIALS]))
+    assert max(map(len, lines)) <= 100
+    assert sum(line.endswith("error") for line in lines) == len(TRIALS)
+    assert "".join(lines).count("x" * 42) == 2 * len(TRIALS)
+
+
+def test_the_report_for_programs() -> None:
+    held = [outcome("join", Verdict.PASS), outcome("silence", Verdict.FAIL), outcome("bomb", Verdict.PASS)]
+    made = document(
+        held, command=["./client", "{auth_key}"], limit=120.0, started="2026-11-23T17:00:00+00:00"
+    )
+    assert made["version"] == 1
+    assert made["command"] == ["./client", "{auth_key}"]
+    assert made["scenarios"][0] == {  # type: ignore[index]
+        "name": "join",
+        "expected": "registers and has a map within 30 s",
+        "seen": "map session after 0.5 s",
+        "verdict": "pass",
+        "facts": {"watched": 1.0},
+        "took_s": 1.235,
+        "log": "/tmp/join.log",
+    }
+    assert summary(held) == "2 pass, 1 fail"
+    assert summary([]) == "nothing was tried"
+
+
+# The client as a process
+
+
+def test_only_known_braces_are_filled_in() -> None:
+    assert filled_in(["{url}/{x}", "a{dir}b{dir}", "{}"], {"url": "u", "dir": "d"}) == ["u/{x}", "adbd", "{}"]
+
+
+def test_its_whole_group_is_ended_and_its_last_words_are_kept(tmp_path: Path) -> None:
+    client = Client(
+        ["sh", "-c", 'sleep 100 & echo $! > "$1"; echo "at $NETMAP_CHECK_URL"; wait', "sh", "{dir}/pid"],
+        {"url": "http://there", "dir": str(tmp_path)},
+        tmp_path / "log",
+        SystemClock(),
+    )
+    number = wait_for(
+        lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text(), 10.0, "its child"
+    )
+    wait_for(lambda: "at http://there" in client.last_words(), 10.0, "its words")
+    assert client.ended() == ""
+    client.end()
+    # It may stay a zombie where nobody reaps orphans.
+    wait_for(lambda: not _lives(int(number)), 10.0, "the end of its child")
+
+
+def test_who_prints_without_end_fills_no_disk_and_is_not_held_up(tmp_path: Path) -> None:
+    noise = f"print('begin', flush=True); print('x' * {BEGINNING + (5 << 20)}); print('panic: the end')"
+    client = Client([sys.executable, "-c", noise], {}, tmp_path / "log", SystemClock())
+    assert wait_for(client.ended, 20.0, "its end").endswith("/ panic: the end")
+    client.end()
+    written = (tmp_path / "log").read_bytes()
+    assert written.startswith(b"begin\n")
+    assert written.endswith(b"panic: the end\n")
+    assert re.search(rb"\.\.\. \d{7} bytes left out \.\.\.", written)
+    assert len(written) < BEGINNING + END + 100
+
+
+def test_what_is_a_little_too_long_is_whole(tmp_path: Path) -> None:
+    text = "".join(f"{number}\n" for number in range(3 << 20))[: BEGINNING + 1000]
+    (tmp_path / "text").write_text(text)
+    client = Client(["cat", str(tmp_path / "text")], {}, tmp_path / "log", SystemClock())
+    wait_for(client.ended, 20.0, "its end")
+    client.end()
+    assert (tmp_path / "log").read_text() == text
+
+
+def _lives(pid: int) -> bool:
+    try:
+        return " Z " not in (Path("/proc") / str(pid) / "stat").read_text()
+    except FileNotFoundError:
+        return False
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        (("/nonexistent/client",), "cannot start /nonexistent/client: No such file or directory"),
+        (("sh", "-c", "echo one; echo panic >&2; exit 3"), "exit status 3: one / panic"),
+        (("sh", "-c", "kill -9 $$"), "signal 9"),
+        (("sleep", "100"), "did not join within 1 s"),
+    ],
+)
+def test_a_client_that_is_no_client_is_a_verdict(tmp_path: Path, command: tuple[str, ...], said: str) -> None:
+    held = hold(TRIALS["silence"], Settings(command, Limits(join=1.0), tmp_path), threading.Event())
+    assert held is not None
+    assert held.verdict is Verdict.ERROR
+    assert said in held.seen
+
+
+def test_an_interrupted_trial_has_no_outcome(tmp_path: Path) -> None:
+    stop = threading.Event()
+    stop.set()
+    assert hold(TRIALS["silence"], Settings(("sleep", "100"), Limits(), tmp_path), stop) is None
+
+
+# The command
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        ([], 2, "a client is needed"),
+        (["--scenario", "nonsense", "--", "x"], 2, "is no scenario; there are: all, join"),
+        (["--limit", "1s", "--", "x"], 2, "--limit"),
+        (["--json", "/nonexistent/x", "--", "x"], 1, "cannot write /nonexistent/x: No such file"),
+        (["--output", "/dev/null/x", "--", "x"], 1, "cannot keep logs in /dev/null/x"),
+    ],
+)
+def test_wrong_usage_is_told_before_anything_starts(
+    arguments: list[str], code: int, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["check-client", *arguments]) == code
+    assert said in " ".join(capsys.readouterr().err.split())
+
+
+def test_the_list_names_every_scenario(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check-client", "--list"]) == 0
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == list(TRIALS)
+
+
+def test_a_failed_course_names_its_logs_and_writes_its_report(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    report = tmp_path / "report.json"
+    arguments = [
+        "check-client",
+        "--scenario",
+        "join",
+        "--json",
+        str(report),
+        "--output",
+        str(tmp_path / "logs"),
+    ]
+    assert main([*arguments, "--", "sh", "-c", "echo no; exit 7", "{auth_key}"]) == 1
+    shown = capsys.readouterr()
+    assert "1 fail" in shown.out
+    assert str(tmp_path / "logs") in shown.err
+    made = json.loads(report.read_text())
+    assert made["command"] == ["sh", "-c", "echo no; exit 7", "{auth_key}"]
+    assert made["scenarios"][0]["verdict"] == "fail"
+    assert "devkey" not in report.read_text()
+    assert (tmp_path / "logs" / "join.log").read_text() == "no\n"

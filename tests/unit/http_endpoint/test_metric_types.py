@@ -1,0 +1,71 @@
+"""Each figure of the metrics page has the type of what it is: what can go down is no counter."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from netmap_actors.http_endpoint.metrics import Shown, page
+from netmap_actors.subscriber import Netmap
+from netmap_actors.subscriber.netmap_view import Contents
+
+ACTORS = Path(__file__).parents[3] / "actors" / "netmap_actors"
+ONLY_GROW = {
+    "answers_completed", "answers_stalled", "bad_map_responses", "connections_refused", "dev_control_changes",
+    "dev_control_connections_refused", "dropped", "foreign_words", "gaps", "http_requests", "http_requests_failed",
+    "http_requests_refused", "liveness_words_lost", "requests_refused", "slices", "suppressed", "unknown_ids",
+}  # fmt: skip
+"""What an actor counts from its start on: each a sum, and never set back."""
+LEVELS = {
+    "hidden_peers": "netmap_hidden_peers",
+    "left_out": "netmap_entries_left_out",
+    "window_low_percent": "netmap_connection_window_low_ratio",
+}
+"""What an actor measures, and the gauge it is shown as."""
+
+
+def told() -> set[str]:
+    """Every figure an actor puts into its heartbeat, as the code names them."""
+    found = set()
+    for path in ACTORS.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Store):
+                owner = node.value
+                name = owner.attr if isinstance(owner, ast.Attribute) else getattr(owner, "id", "")
+                if name == "counters" and isinstance(node.slice, ast.Constant):
+                    found.add(str(node.slice.value))
+    return found
+
+
+def test_of_every_figure_it_is_known_whether_it_only_grows() -> None:
+    assert told() == ONLY_GROW | LEVELS.keys()
+
+
+def test_a_level_is_a_gauge_of_its_own_and_no_counter() -> None:
+    counters = {
+        "control_connection": {"window_low_percent": 40, "liveness_words_lost": 3},
+        "publisher": {"hidden_peers": 2, "left_out": 5, "gaps": 1},
+    }
+    _, text = page(Shown("none", None, Netmap(Contents()), None, counters), "text/plain")
+    families = {family.name: family for family in text_string_to_metric_families(text.decode())}
+    events = families["netmap_actor_events"]
+    assert events.type == "counter"
+    assert {sample.labels["event"] for sample in events.samples} == {"liveness_words_lost", "gaps"}
+    shown = {name: families[name] for name in LEVELS.values()}
+    assert {family.type for family in shown.values()} == {"gauge"}
+    assert [sample.value for sample in shown["netmap_connection_window_low_ratio"].samples] == [
+        pytest.approx(0.4)
+    ]
+    assert [sample.value for sample in shown["netmap_entries_left_out"].samples] == [5.0]
+    assert [sample.value for sample in shown["netmap_hidden_peers"].samples] == [2.0]
+
+
+def test_whatever_else_is_told_is_shown_as_counted() -> None:
+    counters = {"publisher": dict.fromkeys(sorted(ONLY_GROW), 7)}
+    _, text = page(Shown("none", None, Netmap(Contents()), None, counters), "text/plain")
+    families = {family.name: family for family in text_string_to_metric_families(text.decode())}
+    assert {sample.labels["event"] for sample in families["netmap_actor_events"].samples} == ONLY_GROW
+    assert not families.keys() & set(LEVELS.values())
