@@ -13,7 +13,7 @@ from netmap_actors.errors import AuthRefused, ConfigurationError, Disposition, N
 __all__ = ["GIVE_UP", "ExitReason", "from_exception", "from_wait_status", "status_of"]
 
 
-class ExitReason(enum.Enum):
+class ExitReason(enum.StrEnum):
     """Why the process of an actor ended."""
 
     NORMAL = "normal"

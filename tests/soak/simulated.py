@@ -12,7 +12,7 @@ import json
 import random
 from typing import Any
 
-from netmap_actors.control_connection.client.events import EndReason, MapDocument, SessionFailed, StageEntered
+from netmap_actors.control_connection.client.events import MapDocument, SessionFailed, StageEntered
 from netmap_actors.control_connection.client.session import SessionLimits
 from netmap_actors.exit_reason import ExitReason
 from netmap_actors.liveness.detector import LivenessDetector, Report
@@ -40,7 +40,6 @@ BACK = 6.0
 """Seconds from a route that came back to an attempt."""
 MOST_STARTS = 10
 """Within a minute; more are held back whatever the network does."""
-_EXIT = {EndReason.CLOSED: ExitReason.CLOSED, EndReason.ERROR: ExitReason.ERROR}
 
 
 @dataclasses.dataclass
@@ -165,7 +164,7 @@ class Day:
                         )
                         shell.word("publisher", internal_pb2.Heartbeat(publisher=figures))
                 case SessionFailed():
-                    self._ends(_EXIT[event.reason], event)
+                    self._ends(event.reason, event)
                     return
         self.figures.lowest_window = min(self.figures.lowest_window, server.session.window_low)
 

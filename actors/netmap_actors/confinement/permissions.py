@@ -21,6 +21,7 @@ from netmap_actors.boot import (
     decode_settings,
 )
 from netmap_actors.confinement import system_files
+from netmap_actors.wire.vocabulary import ActorName
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -216,7 +217,7 @@ ROWS: Final[dict[str, Row]] = {
     row.name: row
     for row in (
         Row(
-            "control_connection",
+            ActorName.CONNECTION,
             _control_connection,
             files="reads what names and certificates are looked up with, the auth key's file, the CA file; writes the "
             "directory of its control server below the state directory",
@@ -226,7 +227,7 @@ ROWS: Final[dict[str, Row]] = {
             max_file_size=64 * _MIB,
         ),
         Row(
-            "liveness",
+            ActorName.LIVENESS,
             _liveness,
             files="its own socket",
             network="none",
@@ -234,7 +235,7 @@ ROWS: Final[dict[str, Row]] = {
             max_files=_LISTENER_FILES,
         ),
         Row(
-            "publisher",
+            ActorName.PUBLISHER,
             _publisher,
             files="its own sockets; reads the CURVE keys when it listens for other machines, the user database when a "
             "group is to be let in",
@@ -244,7 +245,7 @@ ROWS: Final[dict[str, Row]] = {
             max_files=65_536,
         ),
         Row(
-            "http_endpoint",
+            ActorName.HTTP_ENDPOINT,
             _http_endpoint,
             files="its own socket; reads the user database when a group is to be let in",
             network="listens on the port of `http.listen`",
@@ -252,7 +253,7 @@ ROWS: Final[dict[str, Row]] = {
             max_files=_FILES + 2 * HTTP_CLIENTS,
         ),
         Row(
-            "dev_control",
+            ActorName.DEV_CONTROL,
             _dev_control,
             files="writes the embedded server's directory below the state directory",
             network="serves on a socket it is handed",

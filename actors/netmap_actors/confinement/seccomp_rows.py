@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from netmap_actors.confinement.permissions import ROWS
 from netmap_actors.confinement.seccomp_filter import ANYHOW, NEVER, Argument, Rule, refusal
+from netmap_actors.wire.vocabulary import ActorName
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -122,7 +123,7 @@ def rules(boot: Boot, pid: int) -> dict[str, Rule]:
     """What the actor of this Boot may call once it is up; `pid`: of the process that will be held to it."""
     row = ROWS[boot.actor]
     found = _of(row, row.families(boot)) | _to_itself(pid)
-    if boot.actor == "dev_control":
+    if boot.actor == ActorName.DEV_CONTROL:
         # Its listener is the next one's, too, and one that is shut down for reading listens no more.
         found["shutdown"] = _one_of(1, (_SHUT_WR,))
     return found

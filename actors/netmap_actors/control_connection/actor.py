@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from netmap_actors.boot import ConnectionSettings, decode_settings
 from netmap_actors.control_connection.auth_key import read_auth_key
 from netmap_actors.control_connection.client import events as said
-from netmap_actors.control_connection.client.events import EndReason, SessionFailed, Stage, StageEntered
+from netmap_actors.control_connection.client.events import SessionFailed, StageEntered
 from netmap_actors.control_connection.client.registration.register import Registrar, RegistrationPolicy
 from netmap_actors.control_connection.client.server.control_key import ControlKey
 from netmap_actors.control_connection.client.server.control_url import ControlUrl
@@ -33,6 +33,7 @@ from netmap_actors.transport.byte_stream import why_broken
 from netmap_actors.transport.resolve import resolve
 from netmap_actors.transport.tls import make_context
 from netmap_actors.wire import internal_pb2
+from netmap_actors.wire.vocabulary import Stage
 
 if TYPE_CHECKING:
     from netmap_actors.boot import Boot
@@ -52,15 +53,6 @@ READS_PER_TURN = 8
 """Reads of the network before timers and other sources get their turn."""
 READS_AT_DEADLINE = 64
 """Reads to find the socket empty at the deadline; who sends faster than this is found hung."""
-
-_EXIT: dict[EndReason, ExitReason] = {
-    EndReason.CLOSED: ExitReason.CLOSED,
-    EndReason.ERROR: ExitReason.ERROR,
-    EndReason.REMOVED: ExitReason.REMOVED,
-    EndReason.EXPIRED: ExitReason.EXPIRED,
-    EndReason.KEY_CHANGED: ExitReason.KEY_CHANGED,
-    EndReason.AUTH_REFUSED: ExitReason.LOGIN_REFUSED,
-}
 
 
 class ControlConnection(ActorBase):
@@ -111,7 +103,7 @@ class ControlConnection(ActorBase):
             self._node = NodeState(settings)
             self._registrar = self._make_registrar()
         except ConfigurationError as error:
-            self._tell_end(ExitReason.CONFIGURATION.value, Stage.RESOLVE, str(error))
+            self._tell_end(ExitReason.CONFIGURATION, Stage.RESOLVE, str(error))
             raise
         self._errands = Errands(self._dialer)
         self._key = ControlKey(self._node, self._dialer, self._errands, settings)
@@ -216,7 +208,7 @@ class ControlConnection(ActorBase):
         try:
             self._key.obtain(self._remote, self._start_session, self._on_failed)
         except ConfigurationError as error:
-            self._tell_end(ExitReason.CONFIGURATION.value, Stage.HANDSHAKE, str(error))
+            self._tell_end(ExitReason.CONFIGURATION, Stage.HANDSHAKE, str(error))
             self.finish(ExitReason.CONFIGURATION, str(error))
 
     def _start_session(self, server_key: MachineKey) -> None:
@@ -238,7 +230,7 @@ class ControlConnection(ActorBase):
 
     def _on_failed(self, why: str, wait: float = 0.0) -> None:
         """It did not come to a session. `wait`: seconds the server asks us to stay away."""
-        self._end(SessionFailed(EndReason.ERROR, Stage(self._reports.standing.stage), why, wait))
+        self._end(SessionFailed(ExitReason.ERROR, Stage(self._reports.standing.stage), why, wait))
 
     # Bytes and time
 
@@ -420,7 +412,7 @@ class ControlConnection(ActorBase):
         except OSError as error:
             text = f"cannot save the node's state in {self._settings.state_dir}: {why_broken(error)}"
             if required:
-                self._end(SessionFailed(EndReason.ERROR, Stage(self._reports.standing.stage), text))
+                self._end(SessionFailed(ExitReason.ERROR, Stage(self._reports.standing.stage), text))
                 return False
             self.degraded("state_not_saved", text)
             return True
@@ -442,17 +434,17 @@ class ControlConnection(ActorBase):
     # The end
 
     def _end(self, failed: SessionFailed) -> None:
-        self._tell_end(failed.reason.value, failed.stage, failed.detail, failed.retry_after)
-        self.finish(_EXIT[failed.reason], failed.detail)
+        self._tell_end(failed.reason, failed.stage, failed.detail, failed.retry_after)
+        self.finish(failed.reason, failed.detail)
 
-    def _tell_end(self, reason: str, stage: Stage, detail: str, retry_after: float = 0.0) -> None:
+    def _tell_end(self, reason: ExitReason, stage: Stage, detail: str, retry_after: float = 0.0) -> None:
         session = self._session
         self.tell_supervisor(
             internal_pb2.SessionEnded(
                 generation=self._generation,
                 session=session.sessions if session is not None else 0,
                 reason=reason,
-                stage=stage.value,
+                stage=stage,
                 detail=detail,
                 retry_after=retry_after,
                 had_map=session is not None and session.had_map,

@@ -14,6 +14,7 @@ from netmap_actors.control_connection.client.arrivals import Arrivals
 from netmap_actors.wire import internal_pb2
 from netmap_actors.wire.codec import Codec
 from netmap_actors.wire.secret import Secret
+from netmap_actors.wire.vocabulary import ActorName
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -70,8 +71,8 @@ class Reports:
         """
         self._loop = loop
         self._generation = boot.incarnation
-        self._liveness_codec = _codec(boot, "liveness", boot.secrets.liveness)
-        self._publisher_codec = _codec(boot, "publisher", boot.secrets.publisher)
+        self._liveness_codec = _codec(boot, ActorName.LIVENESS, boot.secrets.liveness)
+        self._publisher_codec = _codec(boot, ActorName.PUBLISHER, boot.secrets.publisher)
         endpoints = boot.endpoints
         self._on_room = on_room
         self._liveness = PushQueue(loop, sockets.push_connect(endpoints.liveness), limit=0)
@@ -101,7 +102,7 @@ class Reports:
             self._paused_since = None
         self.standing = Standing(
             session=event.session,
-            stage=event.stage.value,
+            stage=event.stage,
             stage_since=event.since,
             limit=event.limit,
             last_received_at=event.since,
@@ -110,7 +111,7 @@ class Reports:
         message = internal_pb2.StageEntered(
             generation=self._generation,
             session=event.session,
-            stage=event.stage.value,
+            stage=event.stage,
             since=event.since,
             limit=event.limit,
         )

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from netmap_actors.errors import escape
 from netmap_actors.exports.host_names import MAX_NAME, host_name, is_below, is_reserved
 from netmap_actors.exports.nodes import all_nodes, is_chosen, node_addresses, shown_tags, unicast
+from netmap_actors.wire.vocabulary import Trust
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -22,12 +23,12 @@ if TYPE_CHECKING:
 
 __all__ = ["text"]
 
-_TRUST = {
-    "fresh": (),
-    "stale": (
+_TRUST: dict[str, tuple[str, ...]] = {
+    Trust.FRESH: (),
+    Trust.STALE: (
         "STALE: the control server, or the daemon, has not been heard for too long; this may be out of date.",
     ),
-    "none": ("NO NETMAP has come yet, so no node is listed.",),
+    Trust.NONE: ("NO NETMAP has come yet, so no node is listed.",),
 }
 UNREADABLE: Final = "unreadable"
 NO_NAME: Final = "without a valid host name"
@@ -64,7 +65,7 @@ def text(
     """
     names = _Names(netmap, suffixes, machine)
     records, left_out_records = _records(netmap.dns, names)
-    listed = [] if state == "none" else all_nodes(netmap)
+    listed = [] if state == Trust.NONE else all_nodes(netmap)
     wanted = shown_tags(tags)
     narrowed = bool(wanted) or online_only
     left_out: collections.Counter[str] = collections.Counter()
@@ -100,7 +101,7 @@ def text(
             lines += [f"{address}\t{' '.join(given)}\n" for address in addresses]
             said |= {(name, address) for address in addresses}
     pairs = [(name, address) for name in sorted(records) for address in sorted(records[name])]
-    if state == "none":
+    if state == Trust.NONE:
         pairs, left_out_records = [], collections.Counter()
     elif narrowed and pairs:
         left_out_records[UNASKED] += len(pairs)
@@ -181,7 +182,7 @@ def _head(domain: str, state: str) -> Iterator[str]:
     name = escape(domain, MAX_NAME) or "(without a name)"
     yield f"Tailnet {name}, by netmap-supervisor; what is changed here is lost."
     yield f"State: {state}."
-    yield from _TRUST.get(state, _TRUST["stale"])
+    yield from _TRUST.get(state, _TRUST[Trust.STALE])
 
 
 def _told(what: str, left_out: collections.Counter[str]) -> Iterator[str]:

@@ -19,6 +19,7 @@ from prometheus_client.core import (
 from prometheus_client.exposition import choose_encoder
 
 from netmap_actors.shown_json import label
+from netmap_actors.wire.vocabulary import Trust
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 
 __all__ = ["LEVELS", "Shown", "page"]
 
-NETMAP_STATES = ("none", "fresh", "stale")
 CONNECTION_STATES = (
     "starting",
     "resolving",
@@ -114,7 +114,7 @@ def _netmap(shown: Shown) -> Iterator[Metric]:
     yield StateSetMetricFamily(
         "netmap_state",
         "How far the netmap can be trusted",
-        {state: state == shown.state for state in NETMAP_STATES},
+        {state: state == shown.state for state in Trust},
     )
     if shown.age_s is not None:
         yield _gauge(

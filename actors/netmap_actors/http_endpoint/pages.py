@@ -12,6 +12,7 @@ from netmap_actors import shown_json
 from netmap_actors.errors import escape
 from netmap_actors.exports import prometheus_sd
 from netmap_actors.http_endpoint.json_parts import array_parts, json_parts
+from netmap_actors.wire.vocabulary import Trust
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -133,7 +134,7 @@ def not_found() -> Page:
 
 def healthz(view: View) -> Page:
     """Whether the netmap can be trusted now."""
-    status = 200 if view.state == "fresh" else 503
+    status = 200 if view.state == Trust.FRESH else 503
     return Page(status, JSON, shown_json.encode(_head(view) | {"peers": len(view.netmap.peers)}))
 
 
@@ -142,7 +143,7 @@ def sd(view: View, query: Query) -> Page:
     query.only("port", "tag", "online", "include_self")
     port, tags, online = query.port("port"), query.all("tag"), query.flag("online")
     include_self = query.flag("include_self")
-    if view.state == "none":
+    if view.state == Trust.NONE:
         return Page(503, TEXT, b"cannot list targets: no netmap has come yet\n")
     groups = prometheus_sd.each_group(
         view.netmap.frozen(),

@@ -130,7 +130,7 @@ class Liveness(ActorBase):
         for verdict in self._detector.expire(self.loop.now()):
             self.log.info(
                 "verdict",
-                reason=verdict.reason.value,
+                reason=verdict.reason,
                 connection_generation=verdict.generation,
                 session=verdict.session,
                 stage=verdict.stage,
@@ -142,7 +142,7 @@ class Liveness(ActorBase):
                     session=verdict.session,
                     stage=verdict.stage,
                     silent_for=verdict.silent_for,
-                    reason=verdict.reason.value,
+                    reason=verdict.reason,
                 )
             )
         self._arm()

@@ -8,25 +8,16 @@ the line silent. While the publisher takes nothing, nobody is judged. Not here: 
 from __future__ import annotations
 
 import dataclasses
-import enum
 
-__all__ = ["MAP_STAGE", "Connection", "LivenessDetector", "Reason", "Report", "Verdict"]
+from netmap_actors.wire.vocabulary import PUBLISHER_PAUSED, EndReason, Stage
 
-MAP_STAGE = "map"
+__all__ = ["Connection", "LivenessDetector", "Report", "Verdict"]
+
 _LATE = 1.0
 """Seconds by which we may come late to a pause. After more we were stopped, or the machine slept, and so was whoever
 takes nothing: its time begins anew."""
 _REPEAT = 2.0
 """Seconds after which a verdict nobody acted on is said again: the first may have met a full socket."""
-
-
-class Reason(enum.Enum):
-    """Why a connection must end; the value is the word of the Verdict message."""
-
-    SILENCE = "silence"
-    HUNG = "hung"
-    ERROR = "error"
-    PUBLISHER_PAUSED = "publisher_paused"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -38,7 +29,8 @@ class Verdict:
     stage: str
     silent_for: float
     """Seconds since the last MapResponse, or since the stage began."""
-    reason: Reason
+    reason: str
+    """EndReason, or PUBLISHER_PAUSED."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -75,7 +67,7 @@ class Connection:
     @property
     def since(self) -> float:
         """The moment the present deadline is counted from."""
-        if self.stage == MAP_STAGE:
+        if self.stage == Stage.MAP:
             return max(self.last_received_at, self.stage_since)
         return self.stage_since
 
@@ -121,7 +113,7 @@ class LivenessDetector:
         if (generation, session) != (connection.generation, connection.session):
             # Its StageEntered is lost or late; the limit comes with the next Progress.
             self._forget(
-                Connection(generation, session, MAP_STAGE, received_at, connection.limit, received_at)
+                Connection(generation, session, Stage.MAP, received_at, connection.limit, received_at)
             )
         elif received_at > connection.last_received_at:
             connection.last_received_at = received_at
@@ -187,13 +179,13 @@ class LivenessDetector:
         connection = self.connection
         if connection.paused_since is not None:
             self._pause_from = now
-            return [] if now > deadline + _LATE else [self._verdict(Reason.PUBLISHER_PAUSED, now)]
-        if connection.stage != MAP_STAGE:
+            return [] if now > deadline + _LATE else [self._verdict(PUBLISHER_PAUSED, now)]
+        if connection.stage != Stage.MAP:
             self._said_at = now
-            return [self._verdict(Reason.ERROR, now)]
+            return [self._verdict(EndReason.ERROR, now)]
         if self._proven():
             self._said_at = now
-            return [self._verdict(Reason.SILENCE, now)]
+            return [self._verdict(EndReason.SILENCE, now)]
         if self._overdue_since is None:
             # Counted from when we noticed, not from the deadline: after a suspend or a stop of everybody
             # the connection gets its second to prove itself, too.
@@ -201,7 +193,7 @@ class LivenessDetector:
             return []
         if now >= self._overdue_since + self._hung_grace:
             self._said_at = now
-            return [self._verdict(Reason.HUNG, now)]
+            return [self._verdict(EndReason.HUNG, now)]
         return []
 
     def _proven(self) -> bool:
@@ -225,7 +217,7 @@ class LivenessDetector:
         self._said_at = None
         self._pause_from = None
 
-    def _verdict(self, reason: Reason, now: float) -> Verdict:
+    def _verdict(self, reason: str, now: float) -> Verdict:
         connection = self.connection
         return Verdict(
             connection.generation, connection.session, connection.stage, now - connection.since, reason

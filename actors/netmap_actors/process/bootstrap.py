@@ -24,18 +24,19 @@ from netmap_actors.errors import ConfigurationError
 from netmap_actors.exit_reason import ExitReason, from_exception, status_of
 from netmap_actors.process.child_log import ChildLog
 from netmap_actors.wire.codec import require_native_protobuf
+from netmap_actors.wire.vocabulary import ActorName
 
 if TYPE_CHECKING:
     from netmap_actors.process.actor_base import ActorBase
 
 __all__ = ["ACTORS", "main"]
 
-ACTORS = {
-    "control_connection": "netmap_actors.control_connection.actor:ControlConnection",
-    "liveness": "netmap_actors.liveness.actor:Liveness",
-    "publisher": "netmap_actors.publisher.actor:Publisher",
-    "dev_control": "netmap_actors.dev_control.actor:DevControl",
-    "http_endpoint": "netmap_actors.http_endpoint.actor:HttpEndpoint",
+ACTORS: dict[str, str] = {
+    ActorName.CONNECTION: "netmap_actors.control_connection.actor:ControlConnection",
+    ActorName.LIVENESS: "netmap_actors.liveness.actor:Liveness",
+    ActorName.PUBLISHER: "netmap_actors.publisher.actor:Publisher",
+    ActorName.DEV_CONTROL: "netmap_actors.dev_control.actor:DevControl",
+    ActorName.HTTP_ENDPOINT: "netmap_actors.http_endpoint.actor:HttpEndpoint",
 }
 """Where the class of each actor lives; loaded only in the process that is that actor."""
 

@@ -36,6 +36,7 @@ from netmap_actors.web_url import UrlPolicy, WebUrl
 from netmap_actors.wire import internal_pb2
 from netmap_actors.wire.codec import ForeignEnvelope, Inbox
 from netmap_actors.wire.secret import Secret
+from netmap_actors.wire.vocabulary import EndReason, Stage
 
 if TYPE_CHECKING:
     from netmap_actors.boot import Boot
@@ -408,7 +409,10 @@ class Publisher(ActorBase):
             case Plea.END_SESSION:
                 self.tell_supervisor(
                     internal_pb2.Verdict(
-                        generation=intake.generation, session=intake.session, stage="map", reason="error"
+                        generation=intake.generation,
+                        session=intake.session,
+                        stage=Stage.MAP,
+                        reason=EndReason.ERROR,
                     )
                 )
         self._after()

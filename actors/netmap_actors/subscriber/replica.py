@@ -18,6 +18,7 @@ from netmap_actors.subscriber.netmap_view import Contents, Netmap
 from netmap_actors.wire import netmap_pb2
 from netmap_actors.wire.fields import BadPieces
 from netmap_actors.wire.topics import SCHEMA, Kind, kind_of
+from netmap_actors.wire.vocabulary import Trust
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -97,7 +98,7 @@ class Replica:
         """What we hold was what the publisher had then, or later."""
         self._state = netmap_pb2.NETMAP_STATE_NONE
         self._age: tuple[float, float] | None = None
-        self._shown = "none"
+        self._shown: str = Trust.NONE
         self._synced = False
         self._behind_since: float | None = None
         self._suspicious = False
@@ -213,7 +214,7 @@ class Replica:
     def deadline(self) -> float | None:
         """When to call `expire`."""
         times = [self._ask_at]
-        if self._shown == "fresh":
+        if self._shown == Trust.FRESH:
             times.append(self._proved_at + SILENCE_LIMIT)
             if self._behind_since is not None:
                 times.append(self._behind_since + BEHIND_LIMIT)
@@ -448,16 +449,16 @@ class Replica:
     def _judge(self, now: float) -> tuple[str, str]:
         """The state to show, and why it is not the publisher's word."""
         if not self._have_netmap:
-            return "none", ""
+            return Trust.NONE, ""
         if self._heard_epoch not in (0, self._epoch) or self._state == netmap_pb2.NETMAP_STATE_NONE:
-            return "stale", "publisher_restarted"
+            return Trust.STALE, "publisher_restarted"
         if self._state != netmap_pb2.NETMAP_STATE_FRESH:
-            return "stale", ""
+            return Trust.STALE, ""
         if now >= self._proved_at + SILENCE_LIMIT:
-            return "stale", "publisher_silent"
+            return Trust.STALE, "publisher_silent"
         if self._behind_since is not None and now >= self._behind_since + BEHIND_LIMIT:
-            return "stale", "behind"
-        return "fresh", "caught_up"
+            return Trust.STALE, "behind"
+        return Trust.FRESH, "caught_up"
 
     def _stamp(self, state: str, now: float) -> Stamp:
         return Stamp(self._epoch, self._seq, state, self.age(now))

@@ -13,6 +13,7 @@ from google.protobuf.message import DecodeError
 from netmap_actors.errors import ConfigurationError, RemoteProtocolError
 from netmap_actors.wire import internal_pb2
 from netmap_actors.wire.secret import PROOF_BYTES, Secret
+from netmap_actors.wire.vocabulary import ActorName
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
@@ -28,7 +29,6 @@ __all__ = [
 ]
 
 VERSION = 2
-CONNECTION = "control_connection"
 _COUNT_BYTES = 8
 _HEAD_BYTES = PROOF_BYTES + _COUNT_BYTES
 """Before an envelope: its proof, and the incarnation of who sends it."""
@@ -56,7 +56,7 @@ def require_native_protobuf() -> None:
 
 def connection_secret(inbox: Secret, generation: int) -> Secret:
     """What proves the connection of this generation to the actor with this inbox."""
-    return inbox.derive(CONNECTION, str(generation))
+    return inbox.derive(ActorName.CONNECTION, str(generation))
 
 
 class Codec:
@@ -184,7 +184,7 @@ class Inbox:
             self._run,
             self._actor,
             self._incarnation,
-            peer=CONNECTION,
+            peer=ActorName.CONNECTION,
             peer_incarnation=generation,
             secret=connection_secret(self._secret, generation),
         )

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import click
 
 from netmap_actors.clock import SystemClock
+from netmap_actors.wire.vocabulary import ActorName
 from netmap_supervisor.admin.commands import CommandFailed, order, status_or_none
 from netmap_supervisor.cli.exit_codes import ExitCode
 from netmap_supervisor.cli.pause import wait_until
@@ -75,7 +76,7 @@ class _Demonstration:
         self._until(lambda _: self._clock.monotonic() >= calm, STEP_LIMIT, "a calm second")
         order(self._runtime_dir, "dev", command="fault", name="silent")
         self._say("silent      the control server sends nothing any more; TCP still says ESTABLISHED")
-        self._until(lambda story: story.replaced("control_connection") and story.well, STEP_LIMIT, "recovery")
+        self._until(lambda story: story.replaced(ActorName.CONNECTION) and story.well, STEP_LIMIT, "recovery")
         self._say("end         try it on a daemon that runs: netmap-supervisor fault --help")
         return ExitCode.OK
 

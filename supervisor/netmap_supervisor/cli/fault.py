@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from netmap_actors.clock import SystemClock
+from netmap_actors.wire.vocabulary import ActorName
 from netmap_supervisor.admin.commands import CommandFailed, ask_status, order, status_or_none
 from netmap_supervisor.cli.durations import duration
 from netmap_supervisor.cli.exit_codes import ExitCode
@@ -24,15 +25,13 @@ if TYPE_CHECKING:
 
 __all__ = ["command"]
 
-CONNECTION = "control_connection"
-ACTORS = (CONNECTION, "liveness", "publisher", "dev_control", "http_endpoint")
 MAX_FOR = 3600.0
 PATIENCE = 60.0
 """Seconds beyond the fault's own time and the silence limit until the daemon has to be well again."""
 NOTICE = 1.0
 """Seconds in which a fault shows, if it shows at all."""
 
-_actor = click.argument("actor", type=click.Choice(ACTORS), metavar="ACTOR")
+_actor = click.argument("actor", type=click.Choice([name.value for name in ActorName]), metavar="ACTOR")
 _no_wait = click.option("--no-wait", is_flag=True, help="Do not wait for what comes of it.")
 _force = click.option(
     "--force", is_flag=True, help="Also where the control server is not the embedded one: it is a real node."
@@ -111,7 +110,12 @@ def freeze(actor: str, seconds: float | None, force: bool, no_wait: bool, runtim
 
 
 @command.command("black-hole")
-@click.argument("actor", type=click.Choice((CONNECTION,)), metavar="[ACTOR]", default=CONNECTION)
+@click.argument(
+    "actor",
+    type=click.Choice([ActorName.CONNECTION.value]),
+    metavar="[ACTOR]",
+    default=ActorName.CONNECTION.value,
+)
 @_for(None, "When packets pass again; without, never on this connection.")
 @_force
 @_no_wait
@@ -160,10 +164,10 @@ def server(
     over = silence + NOTICE
 
     def came_to_something() -> bool:
-        return teller.story.replaced(CONNECTION) or teller.elapsed >= over
+        return teller.story.replaced(ActorName.CONNECTION) or teller.elapsed >= over
 
     code = teller.end(came_to_something, over + PATIENCE)
-    if not teller.story.replaced(CONNECTION):
+    if not teller.story.replaced(ActorName.CONNECTION):
         teller.say("survived    the connection is the same as before")
     return code
 

@@ -10,6 +10,7 @@ from netmap_actors import shown_json
 from netmap_actors.errors import escape
 from netmap_actors.exports import netmap_json
 from netmap_actors.subscriber import NoSuchNode, Subscriber
+from netmap_actors.wire.vocabulary import Trust
 from netmap_supervisor.admin.commands import ASK_STATUS, CommandFailed, require_running
 from netmap_supervisor.cli.columns import table
 from netmap_supervisor.cli.option_flags import runtime_dir_flag
@@ -61,8 +62,8 @@ def command(peer: str | None, as_json: bool, runtime_dir: Path) -> None:
     with Subscriber(runtime_dir) as subscriber:
         if not subscriber.connect(LIMIT):
             raise CommandFailed(f"cannot read the netmap: the publisher has not answered within {LIMIT:g} s")
-        if subscriber.state != "fresh":
-            missing = "" if subscriber.state != "none" else f"; {ASK_STATUS}"
+        if subscriber.state != Trust.FRESH:
+            missing = "" if subscriber.state != Trust.NONE else f"; {ASK_STATUS}"
             click.echo(f"warning: {trust(subscriber.state, subscriber.age_s)}{missing}", err=True)
         if peer is None and as_json:
             shown = netmap_json.document(
@@ -109,7 +110,7 @@ def _table(subscriber: Subscriber) -> Iterator[str]:
     peers = (peer.held() for peer in netmap.peers.values())
     rows += sorted(_row(peer, online(peer.online)) for peer in peers)
     yield from table(_COLUMNS, rows, room())
-    if not netmap.peers and subscriber.state == "fresh":
+    if not netmap.peers and subscriber.state == Trust.FRESH:
         yield ""
         yield "No peers: a node sees those that the tailnet's policy connects it with (README: What a node may see)."
 

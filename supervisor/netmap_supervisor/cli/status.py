@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from netmap_actors.errors import escape
+from netmap_actors.wire.vocabulary import Trust
 from netmap_supervisor.admin.commands import NotRunning, ask_status
 from netmap_supervisor.admin.status import encode
 from netmap_supervisor.cli.columns import table
@@ -75,13 +76,13 @@ def exit_code(report: StatusReport) -> ExitCode:
     removed = last is not None and last.reason == _REMOVED and report.connection.state != "map_session"
     if report.connection.state == "login_needed" or removed:
         return ExitCode.ATTENTION
-    return ExitCode.OK if report.netmap.state == "fresh" else ExitCode.STALE
+    return ExitCode.OK if report.netmap.state == Trust.FRESH else ExitCode.STALE
 
 
 def lines(report: StatusReport, width: int | None = None) -> Iterator[str]:
     """The report for people, in lines of at most `width` cells."""
     netmap, liveness = report.netmap, report.liveness
-    heard = trust("none", None) if netmap.age_s is None else f"last MapResponse {ago(netmap.age_s)}"
+    heard = trust(Trust.NONE, None) if netmap.age_s is None else f"last MapResponse {ago(netmap.age_s)}"
     head = f"{netmap.state.upper()}  {heard}"
     if liveness.deadline_in_s is not None:
         head += f", dead in {span(max(0.0, liveness.deadline_in_s))} if nothing comes"

@@ -8,6 +8,7 @@ import click
 
 from netmap_actors.errors import escape
 from netmap_actors.subscriber import AmbiguousName, NoSuchNode, Subscriber
+from netmap_actors.wire.vocabulary import Trust
 from netmap_supervisor.admin.commands import ASK_STATUS, unreadable
 from netmap_supervisor.cli.durations import duration
 from netmap_supervisor.cli.exit_codes import ExitCode, judged
@@ -42,7 +43,7 @@ class Condition(NamedTuple):
         """Whether it is known to be true. Raises AmbiguousName when a fresh netmap has several nodes of that name."""
         if not self.node:
             return seen.state == self.text
-        if seen.state != "fresh":
+        if seen.state != Trust.FRESH:
             return False
         found = seen.netmap.find(self.node)
         if self.state in {"present", "absent"}:
@@ -51,13 +52,13 @@ class Condition(NamedTuple):
 
     def found(self, seen: Subscriber) -> str:
         """How it is instead, for people; "" where there is nothing to say."""
-        if not self.node or seen.state == "none":
+        if not self.node or seen.state == Trust.NONE:
             return ""
         try:
             node = seen.netmap.resolve(self.node)
         except (NoSuchNode, AmbiguousName) as error:
             return str(error)
-        return contact(node, now=seen.state == "fresh")
+        return contact(node, now=seen.state == Trust.FRESH)
 
 
 def _conditions(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -> tuple[Condition, ...]:
@@ -109,7 +110,7 @@ def command(conditions: tuple[Condition, ...], timeout: float, runtime_dir: Path
         unheard = _UNHEARD_THOUGH_THERE if is_locked(runtime_dir) else _UNHEARD
         unheard = unreadable(runtime_dir) or unheard.format(runtime_dir)
         heard = trust(subscriber.state, subscriber.age_s) if subscriber.epoch else unheard
-        if subscriber.epoch and subscriber.state == "none":
+        if subscriber.epoch and subscriber.state == Trust.NONE:
             heard += f"; {ASK_STATUS}"
         click.echo(
             f"timed out waiting for {escape(texts, _MAX_TEXT)}: {'; '.join([*found, heard])}", err=True
@@ -119,7 +120,7 @@ def command(conditions: tuple[Condition, ...], timeout: float, runtime_dir: Path
 
 def parse_condition(text: str) -> Condition:
     """The condition behind `fresh`, `stale` or `peer:NAME=STATE`. Raises BadValue."""
-    if text in {"fresh", "stale"}:
+    if text in {Trust.FRESH, Trust.STALE}:
         return Condition(text)
     # An IPv6 address holds colons, and no name holds "=": the last one counts.
     name, separator, state = text.removeprefix(_PEER).rpartition("=")

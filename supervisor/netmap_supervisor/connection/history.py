@@ -8,26 +8,25 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING
 
-from netmap_supervisor.connection.schedule import GOOD_SESSION, EndReason
+from netmap_actors.wire.vocabulary import EndReason, Stage
+from netmap_supervisor.connection.schedule import GOOD_SESSION
 
 if TYPE_CHECKING:
     from netmap_actors.wire import internal_pb2
     from netmap_supervisor.supervision.messages import Now
 
-__all__ = ["LOGIN_STAGE", "MAP_STAGE", "End", "SessionLedger"]
+__all__ = ["End", "SessionLedger"]
 
-LOGIN_STAGE = "login"
-MAP_STAGE = "map"
 MAX_ADDRESSES = 16
 """Addresses of one lookup that count."""
-STAGE_STATES = {
+STAGE_STATES: dict[str, str] = {
     "": "starting",
-    "resolve": "resolving",
-    "connect": "connecting",
-    "handshake": "handshaking",
-    "register": "registering",
-    LOGIN_STAGE: "login_needed",
-    MAP_STAGE: "map_session",
+    Stage.RESOLVE: "resolving",
+    Stage.CONNECT: "connecting",
+    Stage.HANDSHAKE: "handshaking",
+    Stage.REGISTER: "registering",
+    Stage.LOGIN: "login_needed",
+    Stage.MAP: "map_session",
 }
 """Stage of a control_connection -> `connection.state` of status."""
 
@@ -59,7 +58,7 @@ class SessionLedger:
     def __init__(self) -> None:
         self.attempts = 0
         self.sessions = 0
-        self.ended_counts = {reason.value: 0 for reason in EndReason}
+        self.ended_counts: dict[str, int] = dict.fromkeys(EndReason, 0)
         self.last_end: End | None = None
         self.had_session = False
         """A full map was applied in this run."""
@@ -93,7 +92,7 @@ class SessionLedger:
         """A new stage; True when a map session begins with it."""
         if message.session < self.session:
             return False
-        begins = message.stage == MAP_STAGE and (self.stage, self.session) != (MAP_STAGE, message.session)
+        begins = message.stage == Stage.MAP and (self.stage, self.session) != (Stage.MAP, message.session)
         self.stage = message.stage
         self.session = message.session
         if begins:
@@ -139,9 +138,9 @@ class SessionLedger:
 
     def judged(self, verdict: internal_pb2.Verdict) -> None:
         """Liveness says that it has to go."""
-        if self.stage == MAP_STAGE and verdict.reason == EndReason.ERROR.value:
+        if self.stage == Stage.MAP and verdict.reason == EndReason.ERROR:
             self._judgement = "the publisher could not use a MapResponse (see degraded: bad_map_response)"
-        elif self.stage == MAP_STAGE:
+        elif self.stage == Stage.MAP:
             self._judgement = f"no MapResponse for {verdict.silent_for:.1f} s"
         else:
             stage = verdict.stage or self.stage
@@ -168,7 +167,7 @@ class SessionLedger:
             retry_after=0.0 if words is None else words.retry_after,
             address=self.remote_address,
         )
-        self.ended_counts[reason.value] += 1
+        self.ended_counts[reason] += 1
         self.last_end = end
         self._forget_connection(self.generation)
         return end
@@ -182,6 +181,6 @@ class SessionLedger:
             return "login_needed"
         if not alive:
             return "backing_off" if self.attempts else "starting"
-        if self.stage == MAP_STAGE and not self.machine_authorized:
+        if self.stage == Stage.MAP and not self.machine_authorized:
             return "awaiting_approval"
         return STAGE_STATES.get(self.stage, "starting")

@@ -9,8 +9,7 @@ import collections
 import dataclasses
 from typing import TYPE_CHECKING
 
-from netmap_supervisor.connection.history import MAP_STAGE
-from netmap_supervisor.connection.schedule import EndReason
+from netmap_actors.wire.vocabulary import EndReason, Stage
 
 if TYPE_CHECKING:
     from netmap_supervisor.connection.history import End
@@ -66,7 +65,7 @@ class SessionPatterns:
 
     def ended(self, end: End) -> Finding | None:
         """One more end; what shows, or None when nothing does (any more)."""
-        if end.reason is EndReason.SILENCE and end.stage == MAP_STAGE and not end.had_map:
+        if end.reason is EndReason.SILENCE and end.stage == Stage.MAP and not end.had_map:
             self._lived.clear()
             return self._without_map(end)
         self._unfed = 0

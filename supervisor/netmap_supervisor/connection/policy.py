@@ -9,8 +9,9 @@ import dataclasses
 from typing import TYPE_CHECKING
 
 from netmap_actors.exit_reason import ExitReason, status_of
-from netmap_supervisor.connection.history import MAP_STAGE, End, SessionLedger
-from netmap_supervisor.connection.schedule import ConnectionSchedule, EndReason
+from netmap_actors.wire.vocabulary import EndReason, Stage
+from netmap_supervisor.connection.history import End, SessionLedger
+from netmap_supervisor.connection.schedule import ConnectionSchedule
 from netmap_supervisor.supervision.messages import ConnectionStart
 
 if TYPE_CHECKING:
@@ -27,27 +28,20 @@ KEY_CHANGED = "control_key_changed"
 OUR_FAULT = frozenset({EndReason.CRASHED, EndReason.HUNG})
 """Ends the network has no part in: they count for the intensity of restarts."""
 
-_BY_ITSELF = {
-    # It ends in order only when somebody sent it SIGTERM.
-    ExitReason.NORMAL: EndReason.OPERATOR,
-    ExitReason.CRASHED: EndReason.CRASHED,
-    ExitReason.CLOSED: EndReason.CLOSED,
-    ExitReason.ERROR: EndReason.ERROR,
-    ExitReason.REMOVED: EndReason.REMOVED,
-    ExitReason.EXPIRED: EndReason.EXPIRED,
+_COUNTED_AS: dict[str, EndReason] = {
+    **{reason: reason for reason in EndReason},
     ExitReason.KEY_CHANGED: EndReason.ERROR,
     ExitReason.LOGIN_REFUSED: EndReason.ERROR,
     ExitReason.CONFIGURATION: EndReason.ERROR,
     ExitReason.PARENT_GONE: EndReason.CRASHED,
 }
-_KILLED_FOR = {reason.value: reason for reason in EndReason}
-"""Why we killed it, in the words of Verdict and of the core, -> how that is counted."""
+"""ExitReason, or why we killed it -> how that is counted; any other, as after SIGTERM, is OPERATOR."""
 
-_STUCK = {
+_STUCK: dict[EndReason, tuple[str, ...]] = {
     # The path to that address may be to blame, or who listens there; a login that waits for a person has shown neither.
-    EndReason.ERROR: ("handshake", "register", MAP_STAGE),
-    EndReason.CLOSED: ("handshake", "register", MAP_STAGE),
-    EndReason.SILENCE: (MAP_STAGE,),
+    EndReason.ERROR: (Stage.HANDSHAKE, Stage.REGISTER, Stage.MAP),
+    EndReason.CLOSED: (Stage.HANDSHAKE, Stage.REGISTER, Stage.MAP),
+    EndReason.SILENCE: (Stage.MAP,),
 }
 """Ends without a netmap that are held against the address, and the stages in which they are."""
 MAX_STUCK = 16
@@ -101,11 +95,9 @@ class ConnectionPolicy:
 
         `suspected`: nobody knew whether it had outlived a sleep or a change of the network.
         """
+        ended_as = _COUNTED_AS.get(killed_for or reason, EndReason.OPERATOR)
         if killed_for:
-            ended_as = _KILLED_FOR.get(killed_for, EndReason.OPERATOR)
             reason = ExitReason.NORMAL
-        else:
-            ended_as = _BY_ITSELF[reason]
         had_session = self.ledger.had_session
         end = self.ledger.end(ended_as, detail, now)
         self._remember(end)

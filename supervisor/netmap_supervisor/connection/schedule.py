@@ -6,12 +6,13 @@ import collections
 import enum
 from typing import TYPE_CHECKING
 
+from netmap_actors.wire.vocabulary import EndReason
 from netmap_supervisor.supervision.restart_policy import backoff, prompt
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["GOOD_SESSION", "MAX_RETRY_AFTER", "REFUSED_PACE", "ConnectionSchedule", "EndReason"]
+__all__ = ["GOOD_SESSION", "MAX_RETRY_AFTER", "REFUSED_PACE", "ConnectionSchedule"]
 
 GOOD_SESSION = 25.0
 """Seconds a session must have lived, its full map applied, for the pace to go back to its start."""
@@ -25,21 +26,6 @@ _RETRY_AFTER_SPREAD = 0.25
 MAX_STARTS = 10
 """Starts within STARTS_PERIOD, whatever the reasons were; an operator's do not count."""
 STARTS_PERIOD = 60.0
-
-
-class EndReason(enum.Enum):
-    """Why a control connection ended, in the words of `status`."""
-
-    SILENCE = "silence"
-    WAKE = "wake"
-    LINK = "link"
-    CLOSED = "closed"
-    ERROR = "error"
-    CRASHED = "crashed"
-    REMOVED = "removed"
-    EXPIRED = "expired"
-    HUNG = "hung"
-    OPERATOR = "operator"
 
 
 class _Pace(enum.Enum):

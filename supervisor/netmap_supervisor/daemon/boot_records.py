@@ -22,7 +22,7 @@ from netmap_actors.boot import (
 from netmap_actors.bus.sockets import ipc
 from netmap_actors.runtime_paths import requests_path, updates_path
 from netmap_actors.web_url import WebUrl
-from netmap_supervisor.daemon.tree import DEV_CONTROL, HTTP_ENDPOINT
+from netmap_actors.wire.vocabulary import ActorName
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -94,7 +94,7 @@ def environment_for(actor: str, environment: Mapping[str, str]) -> dict[str, str
     kept = {name: environment[name] for name in _KEPT if name in environment}
     if actor == "view":
         kept |= {name: environment[name] for name in _TERMINAL if name in environment}
-    if actor == "control_connection":
+    if actor == ActorName.CONNECTION:
         kept["RES_OPTIONS"] = environment.get("RES_OPTIONS", _RESOLVER_OPTIONS)
     return kept
 
@@ -161,7 +161,7 @@ class BootRecords:
     def _actor_settings(self, spawn: Spawn) -> msgspec.Struct:
         settings = self._settings
         match spawn.actor:
-            case "publisher":
+            case ActorName.PUBLISHER:
                 return PublisherSettings(
                     silence_timeout=settings.silence_timeout,
                     socket_group=settings.socket_group,
@@ -171,11 +171,11 @@ class BootRecords:
                     max_peers=settings.max_peers,
                     control_url=self._control_url,
                 )
-            case name if name == HTTP_ENDPOINT:
+            case ActorName.HTTP_ENDPOINT:
                 return HttpSettings(listen=settings.http_listen, socket_group=settings.socket_group)
-            case "liveness":
+            case ActorName.LIVENESS:
                 return LivenessSettings(silence_timeout=settings.silence_timeout)
-            case name if name == DEV_CONTROL:
+            case ActorName.DEV_CONTROL:
                 return DevControlSettings(
                     state_dir=str(self._server_dir),
                     listen_fd=self._listen_fd,
@@ -186,7 +186,7 @@ class BootRecords:
                     keep_alive=50.0 * min(1.0, settings.silence_timeout / 120.0),
                     keep_alive_jitter=9.0 * min(1.0, settings.silence_timeout / 120.0),
                 )
-            case "control_connection":
+            case ActorName.CONNECTION:
                 assert spawn.connection is not None, "the core says what the connection has to know"
                 return self._connection_settings(spawn.connection)
             case other:

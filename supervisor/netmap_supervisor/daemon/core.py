@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING
 from netmap_actors.boot import PAUSE_LIMIT
 from netmap_actors.exit_reason import ExitReason
 from netmap_actors.wire import internal_pb2
-from netmap_supervisor.connection.history import LOGIN_STAGE, MAP_STAGE
+from netmap_actors.wire.vocabulary import PUBLISHER_PAUSED, ActorName, EndReason, Stage
 from netmap_supervisor.connection.hurry import Hurry
 from netmap_supervisor.connection.patterns import CALM, NO_FIRST_MAP, PATTERNS, SessionPatterns
 from netmap_supervisor.connection.policy import KEY_CHANGED, OUR_FAULT, ConnectionPolicy
 from netmap_supervisor.connection.probe_schedule import ProbeSchedule
 from netmap_supervisor.connection.questions import Questions, Situation
-from netmap_supervisor.connection.schedule import EndReason
 from netmap_supervisor.connection.suspicion import INTERVAL
 from netmap_supervisor.daemon.figures import bounded
 from netmap_supervisor.supervision.child_machine import ChildEvent, ChildState
@@ -50,16 +49,13 @@ if TYPE_CHECKING:
 
 __all__ = ["CONNECTION", "LIVENESS", "PUBLISHER", "SupervisorCore"]
 
-CONNECTION = "control_connection"
-PUBLISHER = "publisher"
-LIVENESS = "liveness"
-_PUBLISHER_PAUSED = "publisher_paused"
+CONNECTION, PUBLISHER, LIVENESS = ActorName.CONNECTION, ActorName.PUBLISHER, ActorName.LIVENESS
 SLEPT = 2.0
 """Seconds by which CLOCK_BOOTTIME has to run ahead of CLOCK_MONOTONIC for the machine to have slept."""
 NO_ROUTE_PACE = 300.0
 """Seconds between two tries while there is no route to the server: we may be wrong about it."""
-_BEFORE_CONNECTED = frozenset({"resolve", "connect"})
-_ATTEMPT = _BEFORE_CONNECTED | {"handshake", "register"}
+_BEFORE_CONNECTED = frozenset({Stage.RESOLVE, Stage.CONNECT})
+_ATTEMPT = _BEFORE_CONNECTED | {Stage.HANDSHAKE, Stage.REGISTER}
 """Stages of an attempt that has looked for the server and may come to nothing."""
 
 
@@ -159,7 +155,7 @@ class SupervisorCore(ChildTree):
         if reason:
             self._probe_failed(self.children[CONNECTION], reason, now)
         if self._hurry.expired(now.boottime) and self.connection.ledger.stage in _BEFORE_CONNECTED:
-            self._move(self.children[CONNECTION], ChildEvent.KILL, now, EndReason.LINK.value)
+            self._move(self.children[CONNECTION], ChildEvent.KILL, now, EndReason.LINK)
         return [*commands, *self._flush()]
 
     def _look_for_sleep(self, now: Now) -> None:
@@ -205,9 +201,9 @@ class SupervisorCore(ChildTree):
     def _weigh(self, now: Now) -> None:
         reason, _, anew = self._doubt
         stage = self.connection.ledger.stage
-        if stage in {MAP_STAGE, LOGIN_STAGE} and self.children[CONNECTION].alive:
-            truth = reason is EndReason.WAKE and stage == MAP_STAGE
-            self._questions.suspect(reason.value, self._here, now.boottime, truth=truth)
+        if stage in {Stage.MAP, Stage.LOGIN} and self.children[CONNECTION].alive:
+            truth = reason is EndReason.WAKE and stage == Stage.MAP
+            self._questions.suspect(reason, self._here, now.boottime, truth=truth)
             self._put_questions()
         elif not self._no_way:
             self._start_early(now, anew=anew)
@@ -264,7 +260,7 @@ class SupervisorCore(ChildTree):
             death.reason, death.killed_for, death.detail, now, suspected=suspected
         )
         end, delay = outcome.end, outcome.delay
-        word = end.reason.value
+        word = end.reason
         self._tell_watchers(
             internal_pb2.SessionEnded(
                 generation=end.generation,
@@ -340,7 +336,7 @@ class SupervisorCore(ChildTree):
         if child.state is ChildState.BACKOFF:
             self._move(child, ChildEvent.START, now)
         else:
-            self._move(child, ChildEvent.KILL, now, EndReason.OPERATOR.value)
+            self._move(child, ChildEvent.KILL, now, EndReason.OPERATOR)
 
     # Words
 
@@ -372,14 +368,14 @@ class SupervisorCore(ChildTree):
                 self._show(name, name, envelope.degraded.code, envelope.degraded.text, now)
             case name, "degraded":
                 self._take_back(name, envelope.degraded.code, name)
-            case "liveness" | "publisher", "verdict":
+            case ActorName.LIVENESS | ActorName.PUBLISHER, "verdict":
                 # The publisher's: a document passed the connection's gate and is no MapResponse all the same.
                 self._verdict(envelope.verdict, now)
-            case "publisher", "resync":
+            case ActorName.PUBLISHER, "resync":
                 self._resync(envelope.resync)
-            case "control_connection", "probe_result":
+            case ActorName.CONNECTION, "probe_result":
                 self._probe_result(child, envelope.probe_result, now)
-            case "control_connection", _:
+            case ActorName.CONNECTION, _:
                 self._connection_word(child, envelope, now)
             case _, body:
                 self._log("warning", "unexpected_message", child, body=body)
@@ -421,9 +417,9 @@ class SupervisorCore(ChildTree):
         if self.connection.stage_entered(entered):
             self._healed(CONNECTION, KEY_CHANGED)
             self._log("info", "map_session_started", child, session=ledger.session)
-        if before != LOGIN_STAGE == ledger.stage:
+        if before != Stage.LOGIN == ledger.stage:
             self._questions.schedule.login_began(now.boottime)
-        elif before == LOGIN_STAGE != ledger.stage:
+        elif before == Stage.LOGIN != ledger.stage:
             self._questions.schedule.login_ended()
         if entered.since < self._doubt[1]:
             # It was that far before, and is heard of only now: its word has waited as long as we did.
@@ -436,7 +432,7 @@ class SupervisorCore(ChildTree):
         """Of a connection that is gone nothing can be sent again; before a session the whole map is still to come."""
         if resync.generation not in {0, self.children[CONNECTION].incarnation}:
             self.foreign += 1
-        elif self.connection.ledger.stage == MAP_STAGE:
+        elif self.connection.ledger.stage == Stage.MAP:
             self._tell(CONNECTION, resync)
 
     def _probe_result(self, child: ChildMachine, result: internal_pb2.ProbeResult, now: Now) -> None:
@@ -444,7 +440,7 @@ class SupervisorCore(ChildTree):
         if not reason:
             self.foreign += 1
         elif not result.answered:
-            self._probe_failed(child, EndReason.CLOSED.value if reason == INTERVAL else reason, now)
+            self._probe_failed(child, EndReason.CLOSED if reason == INTERVAL else reason, now)
         else:
             level, took = "debug" if reason == INTERVAL else "info", round(result.round_trip, 4)
             self._log(level, "probe_answered", child, round_trip=took, reason=reason)
@@ -474,14 +470,14 @@ class SupervisorCore(ChildTree):
         if not child.alive or verdict.generation != child.incarnation or verdict.session < session:
             self.foreign += 1
             return
-        if verdict.reason == _PUBLISHER_PAUSED:
+        if verdict.reason == PUBLISHER_PAUSED:
             # One that came later cannot have taken nothing for so long, and one that goes on with a long map is left to
             # it; it is said again if it goes on.
             up_for = self.children[PUBLISHER].up_for(now.boottime) or 0.0
             if up_for >= PAUSE_LIMIT and not self._applying:
-                self._move(self.children[PUBLISHER], ChildEvent.KILL, now, _PUBLISHER_PAUSED)
+                self._move(self.children[PUBLISHER], ChildEvent.KILL, now, PUBLISHER_PAUSED)
             return
-        if verdict.reason == EndReason.SILENCE.value and child.state is not ChildState.KILLED:
+        if verdict.reason == EndReason.SILENCE and child.state is not ChildState.KILLED:
             silent_for = round(verdict.silent_for, 3)
             self._log("warning", "silence_detected", child, silent_for=silent_for, session=verdict.session)
         if child.state is not ChildState.KILLED:

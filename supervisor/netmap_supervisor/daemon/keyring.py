@@ -10,11 +10,11 @@ import secrets
 from netmap_actors.boot import Secrets
 from netmap_actors.wire.codec import connection_secret
 from netmap_actors.wire.secret import SECRET_BYTES, Secret
+from netmap_actors.wire.vocabulary import ActorName
 
 __all__ = ["Keyring"]
 
-_INBOXES = ("liveness", "publisher")
-_CONNECTION = "control_connection"
+_INBOXES = (ActorName.LIVENESS, ActorName.PUBLISHER)
 
 
 class Keyring:
@@ -33,7 +33,7 @@ class Keyring:
         if actor in _INBOXES:
             # The same for each process of it: a connection outlives them, and goes on speaking.
             return Secrets(supervisor=own, inbox=self._inbox(actor).text())
-        if actor == _CONNECTION:
+        if actor == ActorName.CONNECTION:
             to = {name: connection_secret(self._inbox(name), incarnation).text() for name in _INBOXES}
             return Secrets(supervisor=own, **to)
         return Secrets(supervisor=own)

@@ -12,9 +12,9 @@ import msgspec
 
 from netmap_actors.finite import NotANumber, bounded
 from netmap_actors.wire import internal_pb2
+from netmap_actors.wire.vocabulary import ActorName
 from netmap_supervisor.admin.socket import AdminError
 from netmap_supervisor.daemon.subscriber_keys import carry_out, why
-from netmap_supervisor.daemon.tree import DEV_CONTROL, HTTP_ENDPOINT
 from netmap_supervisor.supervision.messages import Reconnect
 
 if TYPE_CHECKING:
@@ -34,7 +34,6 @@ __all__ = ["Daemon", "OperatorRequests"]
 MAX_FAULT = 3600.0
 """Seconds."""
 DEFAULT_FREEZE = 30.0
-CONNECTION = "control_connection"
 DEV_LIMIT = 4.0
 """Seconds dev_control has for an answer: less than the command line waits."""
 MAX_WAITING = 100
@@ -91,9 +90,9 @@ class OperatorRequests:
     def on_word(self, envelope: internal_pb2.Envelope) -> bool:
         """A word of a child that belongs to somebody's request; False when it is none."""
         match envelope.WhichOneof("body"):
-            case "dev_reply" if envelope.actor == DEV_CONTROL:
+            case "dev_reply" if envelope.actor == ActorName.DEV_CONTROL:
                 self._on_dev_reply(envelope.dev_reply)
-            case "status_request" if envelope.actor == HTTP_ENDPOINT:
+            case "status_request" if envelope.actor == ActorName.HTTP_ENDPOINT:
                 self._on_status_request(envelope.status_request.token)
             case _:
                 return False
@@ -109,7 +108,8 @@ class OperatorRequests:
         token, self._status_token = self._status_token, None
         told = {"status": self._daemon.report(), "counters": self._daemon.counters()}
         self._daemon.tell(
-            HTTP_ENDPOINT, internal_pb2.StatusReply(token=token or 0, json=msgspec.json.encode(told))
+            ActorName.HTTP_ENDPOINT,
+            internal_pb2.StatusReply(token=token or 0, json=msgspec.json.encode(told)),
         )
 
     def _on_dev_reply(self, reply: internal_pb2.DevReply) -> None:
@@ -164,9 +164,9 @@ class OperatorRequests:
         if what == "freeze":
             self._daemon.tell(actor, internal_pb2.Freeze(seconds=seconds or DEFAULT_FREEZE))
         elif what == "black-hole":
-            if actor != CONNECTION:
+            if actor != ActorName.CONNECTION:
                 raise AdminError(
-                    f"cannot black-hole {actor}: only {CONNECTION} has a connection to the network"
+                    f"cannot black-hole {actor}: only {ActorName.CONNECTION} has a connection to the network"
                 )
             self._daemon.tell(actor, internal_pb2.BlackHole(seconds=seconds))
         elif what in _SIGNALS:
@@ -186,7 +186,7 @@ class OperatorRequests:
             process.send(signal.SIGCONT)
 
     def _ask_dev_control(self, request: Request) -> None:
-        if self._daemon.process(DEV_CONTROL) is None:
+        if self._daemon.process(ActorName.DEV_CONTROL) is None:
             raise AdminError('cannot ask dev_control: it runs only with control.url = "embedded"')
         if len(self._waiting) >= MAX_WAITING:
             raise AdminError(f"cannot ask dev_control: {MAX_WAITING} requests wait for it already")
@@ -197,7 +197,7 @@ class OperatorRequests:
         self._token += 1
         token = self._token
         command = internal_pb2.DevCommand(token=token, json=order)
-        if not self._daemon.tell(DEV_CONTROL, command):
+        if not self._daemon.tell(ActorName.DEV_CONTROL, command):
             raise AdminError("cannot ask dev_control: it is starting; try again")
         timer = self._loop.at(self._loop.now() + DEV_LIMIT, lambda: self._give_up(token))
         self._waiting[token] = (request, timer)

@@ -6,6 +6,7 @@ import datetime
 from typing import TYPE_CHECKING
 
 from netmap_actors.wire import internal_pb2
+from netmap_actors.wire.vocabulary import Stage, Trust
 from netmap_supervisor.admin.status import (
     ActorStatus,
     ConnectionStatus,
@@ -90,9 +91,9 @@ def _published(core: SupervisorCore) -> internal_pb2.PublisherStatistics:
 def _netmap(core: SupervisorCore, settings: RunSettings, now: Now) -> NetmapStatus:
     told = _published(core)
     age = now.boottime - told.last_received_at if told.last_received_at else None
-    state = told.state or "none"
-    if state == "fresh" and not _trusted(core, told, age, settings.silence_timeout):
-        state = "stale"
+    state = told.state or Trust.NONE
+    if state == Trust.FRESH and not _trusted(core, told, age, settings.silence_timeout):
+        state = Trust.STALE
     own_node = None
     if told.self_stable_id:
         own_node = SelfStatus(
@@ -144,7 +145,7 @@ def _connection(core: SupervisorCore, now: Now) -> ConnectionStatus:
         last_end=None
         if end is None
         else LastEnd(
-            reason=end.reason.value,
+            reason=end.reason,
             stage=end.stage,
             detail=end.detail,
             at=_wall(end.wall),
@@ -169,7 +170,7 @@ def _liveness(core: SupervisorCore, settings: RunSettings, now: Now) -> Liveness
     if child.alive and heartbeat is not None and heartbeat.liveness.generation == child.incarnation:
         # The publisher hears every MapResponse at once; liveness tells its own figures only every few seconds.
         received = max(heartbeat.liveness.last_received_at, told.last_received_at)
-        if heartbeat.liveness.stage == "map":
+        if heartbeat.liveness.stage == Stage.MAP:
             silent = max(0.0, now.boottime - received)
             deadline = max(0.0, received + settings.silence_timeout - now.boottime)
         elif heartbeat.liveness.deadline_at:

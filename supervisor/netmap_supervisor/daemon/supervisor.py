@@ -25,6 +25,7 @@ from netmap_actors.clock import time_namespace
 from netmap_actors.confinement import landlock
 from netmap_actors.confinement.memory_guard import unwatch_memory, watch_memory
 from netmap_actors.errors import NetmapError
+from netmap_actors.wire.vocabulary import ActorName
 from netmap_supervisor.admin.server import AdminServer
 from netmap_supervisor.admin.socket import AdminError
 from netmap_supervisor.config.settings import EMBEDDED
@@ -38,7 +39,7 @@ from netmap_supervisor.daemon.observer import RunFacts
 from netmap_supervisor.daemon.operator_requests import OperatorRequests
 from netmap_supervisor.daemon.reload import Changes, compare
 from netmap_supervisor.daemon.status_report import Own, make_report
-from netmap_supervisor.daemon.tree import DEV_CONTROL, FLAGS, specs_for
+from netmap_supervisor.daemon.tree import FLAGS, specs_for
 from netmap_supervisor.supervision.messages import (
     Exit,
     Kill,
@@ -365,7 +366,8 @@ class Supervisor(pykka.ThreadingActor):
 
     def _spawn(self, command: Spawn) -> None:
         actor, incarnation = command.actor, command.incarnation
-        inherited = [self._embedded.listen_fd] if actor == DEV_CONTROL and self._embedded is not None else []
+        embedded = self._embedded if actor == ActorName.DEV_CONTROL else None
+        inherited = [embedded.listen_fd] if embedded is not None else []
         try:
             pid = self._children.start(
                 actor,

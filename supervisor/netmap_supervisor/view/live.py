@@ -16,6 +16,7 @@ from rich.live import Live
 from rich.text import Text
 
 from netmap_actors.errors import escape
+from netmap_actors.wire.vocabulary import Trust
 from netmap_supervisor.view.sentences import (
     address,
     ago,
@@ -48,7 +49,11 @@ _EVENT_LINES = 6
 _WIDE = 130
 """Columns from which on all addresses of a peer are shown, not only the first."""
 _SMALLEST_TABLE = 5
-_STATE_STYLES = {"fresh": "bold green", "stale": "bold red", "none": "bold yellow"}
+_STATE_STYLES: dict[str, str] = {
+    Trust.FRESH: "bold green",
+    Trust.STALE: "bold red",
+    Trust.NONE: "bold yellow",
+}
 _ONLINE_STYLES = {True: "green", False: "red", None: "yellow"}
 _ACTOR_STYLES = {"active": "green", "backoff": "yellow", "error": "red"}
 
@@ -86,7 +91,7 @@ class LiveView:
         self._events: collections.deque[str] = collections.deque(maxlen=_EVENT_LINES)
         self._report: StatusReport | None = None
         self._domain = self._own_name = ""
-        self._state = "none"
+        self._state: str = Trust.NONE
         self._age: float | None = None
         self._age_at = 0.0
         self._drawn_at = self._asked_at = 0.0
@@ -129,8 +134,8 @@ class LiveView:
         if report is not None:
             self._state, self._age = report.netmap.state, report.netmap.age_s
             self._age_at = self._clock.boottime()
-        elif self._state == "fresh":
-            self._state = "stale"
+        elif self._state == Trust.FRESH:
+            self._state = Trust.STALE
 
     def pause(self) -> float | None:
         """Seconds after which the view wants its turn: ages run."""
@@ -180,7 +185,9 @@ class LiveView:
         age = None if self._age is None else self._age + now - self._age_at
         line = Text(no_wrap=True, overflow="ellipsis")
         line.append(f" {self._state.upper()} ", style=_STATE_STYLES.get(self._state, "bold"))
-        line.append(" " + (trust("none", None) if self._state == "none" else f"last MapResponse {ago(age)}"))
+        line.append(
+            " " + (trust(Trust.NONE, None) if self._state == Trust.NONE else f"last MapResponse {ago(age)}")
+        )
         report = self._report
         if report is not None:
             left = report.liveness.deadline_in_s

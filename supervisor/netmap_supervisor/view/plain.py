@@ -8,6 +8,7 @@ from __future__ import annotations
 import datetime
 from typing import TYPE_CHECKING, Any
 
+from netmap_actors.wire.vocabulary import Trust
 from netmap_supervisor.view.sentences import daemon_event, netmap_change, span, waiting_for
 
 if TYPE_CHECKING:
@@ -56,11 +57,11 @@ class PlainView:
         text = netmap_change(event)
         if text is not None:
             self._line(text)
-        self._now_fresh(event.state == "fresh")
+        self._now_fresh(event.state == Trust.FRESH)
 
     def status(self, report: StatusReport | None) -> None:
         """The daemon's status; None: it does not answer."""
-        self._now_fresh(report is not None and report.netmap.state == "fresh")
+        self._now_fresh(report is not None and report.netmap.state == Trust.FRESH)
         now = self._asked_at = self._clock.boottime()
         if self._waiting_since is None or now - self._told_at < self._pause:
             return

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from netmap_actors.errors import escape
+from netmap_actors.wire.vocabulary import ActorName, Trust
 
 if TYPE_CHECKING:
     from netmap_supervisor.admin.status import StatusReport
@@ -27,7 +28,7 @@ class Story:
         last, self._last = self._last, report
         before = {actor.name: actor for actor in last.actors}
         lines = []
-        if report.netmap.state == "stale" and last.netmap.state == "fresh":
+        if report.netmap.state == Trust.STALE and last.netmap.state == Trust.FRESH:
             lines.append(f"stale       {_last_heard(report)}; {report.netmap.peers} peers as they were then")
         for actor in report.actors:
             known = before.get(actor.name)
@@ -37,7 +38,7 @@ class Story:
                 lines.append(f"ended       {actor.name} (pid {known.pid}): {_end(report, actor.name)}")
             if actor.pid is not None:
                 lines.append(f"started     {actor.name} (pid {actor.pid})")
-        if report.netmap.state == "fresh" and last.netmap.state != "fresh":
+        if report.netmap.state == Trust.FRESH and last.netmap.state != Trust.FRESH:
             connection = report.connection
             lines.append(
                 f"fresh       {report.netmap.peers} peers; connection {connection.generation} (pid {connection.pid}) "
@@ -48,7 +49,7 @@ class Story:
     @property
     def well(self) -> bool:
         """The netmap is fresh and every actor at work."""
-        return self._last.netmap.state == "fresh" and all(
+        return self._last.netmap.state == Trust.FRESH and all(
             actor.state == "active" for actor in self._last.actors
         )
 
@@ -64,7 +65,7 @@ def _last_heard(report: StatusReport) -> str:
 
 
 def _end(report: StatusReport, name: str) -> str:
-    if name == "control_connection" and report.connection.last_end is not None:
+    if name == ActorName.CONNECTION and report.connection.last_end is not None:
         end = report.connection.last_end
         return escape(f"{end.reason}: {end.detail}" if end.detail else end.reason, 1000)
     actor = next(actor for actor in report.actors if actor.name == name)

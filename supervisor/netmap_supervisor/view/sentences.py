@@ -9,6 +9,7 @@ import ipaddress
 from typing import TYPE_CHECKING, Any
 
 from netmap_actors.errors import escape
+from netmap_actors.wire.vocabulary import EndReason, Trust
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -61,7 +62,7 @@ def ago(seconds: float | None) -> str:
 
 def trust(state: str, age_s: float | None) -> str:
     """How far the netmap can be trusted."""
-    if state == "none":
+    if state == Trust.NONE:
         return "no netmap yet"
     return f"{escape(state, 20)}, last MapResponse {ago(age_s)}"
 
@@ -125,7 +126,7 @@ def netmap_change(event: Event) -> str | None:
             up = sum(1 for peer in netmap.peers.values() if peer.online)
             name = tailnet_name("" if netmap.self_node is None else netmap.self_node.name, netmap.domain)
             domain = f" of {name}" if name else ""
-            if event.state == "none":
+            if event.state == Trust.NONE:
                 return None
             return f"netmap{domain}: {count} peers, {up} online ({trust(event.state, event.age_s)})"
         case "peer_upserted":
@@ -302,7 +303,7 @@ _WAITING: dict[str, str] = {
 
 def waiting_for(report: StatusReport) -> str | None:
     """What stands between us and a fresh netmap; None when nothing does."""
-    if report.netmap.state == "fresh":
+    if report.netmap.state == Trust.FRESH:
         return None
     slow = [actor.name for actor in report.actors if actor.state != "active"]
     connection = report.connection
@@ -324,7 +325,7 @@ def _last_end(connection: ConnectionStatus) -> str:
     last = connection.last_end
     if last is None or connection.state in {"map_session", "awaiting_approval"}:
         return ""
-    where = f" in {last.stage}" if last.stage and last.reason == "error" else ""
+    where = f" in {last.stage}" if last.stage and last.reason == EndReason.ERROR else ""
     detail = f": {escape(last.detail, _MAX_DETAIL)}" if last.detail else ""
     return (
         f" (attempt {connection.attempts}; the last one ended with {escape(last.reason, 40)}{where}{detail})"

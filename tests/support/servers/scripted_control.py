@@ -10,7 +10,6 @@ from netmap_actors.control_connection.auth_key import AuthKey
 from netmap_actors.control_connection.client.events import (
     SaveRegistration,
     SessionFailed,
-    Stage,
     StageEntered,
 )
 from netmap_actors.control_connection.client.registration.hostinfo import HostDescription
@@ -24,6 +23,7 @@ from netmap_actors.protocol.keys import MachinePrivate, NodePrivate
 from netmap_actors.protocol.map_framing import encode_frame
 from netmap_actors.protocol.noise import RecordStream, Responder
 from netmap_actors.protocol.upgrade import UpgradeServer
+from netmap_actors.wire.vocabulary import Stage
 
 SERVER_KEY = MachinePrivate.from_raw(b"\x33" * 32)
 MACHINE_KEY = MachinePrivate.from_raw(b"\x11" * 32)

@@ -8,8 +8,9 @@ import random
 import pytest
 
 from netmap_actors.exit_reason import ExitReason
+from netmap_actors.wire.vocabulary import EndReason
 from netmap_supervisor.connection.patterns import ALIKE, CALM, DUPLICATE_SESSION, IDLE_CUT, NO_FIRST_MAP
-from netmap_supervisor.connection.schedule import GOOD_SESSION, ConnectionSchedule, EndReason
+from netmap_supervisor.connection.schedule import GOOD_SESSION, ConnectionSchedule
 from tests.support.machines.simulated_shell import SimulatedShell
 
 CONNECTION = "control_connection"

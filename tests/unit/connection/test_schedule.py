@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from netmap_supervisor.connection.schedule import ConnectionSchedule, EndReason
+from netmap_actors.wire.vocabulary import EndReason
+from netmap_supervisor.connection.schedule import ConnectionSchedule
 
 OURS = [
     EndReason.SILENCE,

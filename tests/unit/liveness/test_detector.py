@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from netmap_actors.liveness.detector import LivenessDetector, Reason, Report, Verdict
+from netmap_actors.liveness.detector import LivenessDetector, Report, Verdict
+from netmap_actors.wire.vocabulary import PUBLISHER_PAUSED, EndReason
 
 LIMIT = 120.0
 
@@ -41,7 +42,7 @@ def in_map(at: float = 100.0) -> LivenessDetector:
     return detector
 
 
-def reasons(verdicts: list[Verdict]) -> list[Reason]:
+def reasons(verdicts: list[Verdict]) -> list[str]:
     return [verdict.reason for verdict in verdicts]
 
 
@@ -50,7 +51,7 @@ def test_a_session_that_never_answers_is_silent_from_the_map_request_on() -> Non
     assert detector.deadline() == 220.0
     detector.progress(progress(220.0))
     assert detector.expire(219.999) == []
-    assert detector.expire(220.0) == [Verdict(1, 1, "map", 120.0, Reason.SILENCE)]
+    assert detector.expire(220.0) == [Verdict(1, 1, "map", 120.0, EndReason.SILENCE)]
 
 
 def test_a_map_response_moves_the_deadline() -> None:
@@ -59,7 +60,7 @@ def test_a_map_response_moves_the_deadline() -> None:
     assert detector.deadline() == 270.0
     assert detector.expire(220.0) == []
     detector.progress(progress(270.0, last=150.0))
-    assert reasons(detector.expire(270.0)) == [Reason.SILENCE]
+    assert reasons(detector.expire(270.0)) == [EndReason.SILENCE]
 
 
 def test_a_map_response_that_arrives_late_in_the_queue_does_not_move_it_back() -> None:
@@ -75,7 +76,7 @@ def test_without_proof_of_an_empty_socket_the_process_is_hung_a_second_later() -
     assert detector.expire(220.0) == []
     assert detector.deadline() == 221.0
     assert detector.expire(220.5) == []
-    assert reasons(detector.expire(221.0)) == [Reason.HUNG]
+    assert reasons(detector.expire(221.0)) == [EndReason.HUNG]
 
 
 def test_proof_within_the_second_makes_it_silence_at_once() -> None:
@@ -83,7 +84,7 @@ def test_proof_within_the_second_makes_it_silence_at_once() -> None:
     assert detector.expire(220.0) == []
     detector.progress(progress(220.3))
     assert detector.deadline() == 220.0
-    assert reasons(detector.expire(220.3)) == [Reason.SILENCE]
+    assert reasons(detector.expire(220.3)) == [EndReason.SILENCE]
 
 
 def test_a_response_within_the_second_saves_the_connection() -> None:
@@ -98,7 +99,7 @@ def test_a_detector_that_was_stopped_itself_gives_the_connection_its_second() ->
     detector = in_map(100.0)
     assert detector.expire(400.0) == []
     assert detector.deadline() == 401.0
-    assert reasons(detector.expire(401.0)) == [Reason.HUNG]
+    assert reasons(detector.expire(401.0)) == [EndReason.HUNG]
 
 
 @pytest.mark.parametrize("drained", [0.0, 150.0, 219.99])
@@ -116,7 +117,7 @@ def test_a_stage_that_runs_out_is_an_error_with_its_name(stage: str, limit: floa
     detector.stage_entered(1, 0, stage, 10.0, limit)
     assert detector.deadline() == 10.0 + limit
     assert detector.expire(9.99 + limit) == []
-    assert detector.expire(10.0 + limit) == [Verdict(1, 0, stage, limit, Reason.ERROR)]
+    assert detector.expire(10.0 + limit) == [Verdict(1, 0, stage, limit, EndReason.ERROR)]
 
 
 def test_a_person_who_logs_in_has_no_limit() -> None:
@@ -165,7 +166,7 @@ def test_nobody_is_judged_while_the_publisher_takes_nothing() -> None:
     detector = in_map(100.0)
     detector.progress(progress(200.0, paused_since=200.0))
     assert detector.expire(229.0) == []
-    assert reasons(detector.expire(230.0)) == [Reason.PUBLISHER_PAUSED]
+    assert reasons(detector.expire(230.0)) == [PUBLISHER_PAUSED]
     assert detector.expire(231.0) == []
     detector.progress(progress(235.0, drained=199.0))
     assert detector.expire(235.0) == [], "the first second after a pause is for reading what waited"
@@ -176,15 +177,15 @@ def test_nobody_is_judged_while_the_publisher_takes_nothing() -> None:
 def test_a_verdict_nobody_acted_on_is_said_again() -> None:
     detector = in_map(100.0)
     detector.progress(progress(220.0))
-    assert reasons(detector.expire(220.0)) == [Reason.SILENCE]
+    assert reasons(detector.expire(220.0)) == [EndReason.SILENCE]
     assert detector.expire(221.0) == []
-    assert reasons(detector.expire(222.0)) == [Reason.SILENCE]
+    assert reasons(detector.expire(222.0)) == [EndReason.SILENCE]
 
 
 def test_a_verdict_is_not_taken_back_by_reports_of_the_same_silence() -> None:
     detector = in_map(100.0)
     detector.progress(progress(220.0))
-    assert reasons(detector.expire(220.0)) == [Reason.SILENCE]
+    assert reasons(detector.expire(220.0)) == [EndReason.SILENCE]
     detector.progress(progress(220.5))
     assert detector.expire(220.6) == []
 
@@ -227,12 +228,12 @@ def test_no_silence_is_declared_early_and_none_is_missed(trace: list[tuple[str, 
             drained = now
             detector.progress(progress(now, last=last, drained=drained))
         for verdict in detector.expire(now):
-            assert verdict.reason in {Reason.SILENCE, Reason.HUNG}
+            assert verdict.reason in {EndReason.SILENCE, EndReason.HUNG}
             assert now - last >= LIMIT
             assert verdict.silent_for == pytest.approx(now - last)
     end = max(now, last + LIMIT)
     detector.progress(progress(end, last=last, drained=end))
-    assert reasons(detector.expire(end + 2.0)) == [Reason.SILENCE]
+    assert reasons(detector.expire(end + 2.0)) == [EndReason.SILENCE]
 
 
 @given(moves, st.integers(0, 2**32))
@@ -292,7 +293,7 @@ def test_a_pause_is_not_as_long_as_the_sleep_within_it(asleep: float) -> None:
     assert detector.deadline() == woke + 30.0
     detector.progress(progress(woke + 3.0, last=199.0, drained=198.0, paused_since=200.0))
     assert detector.expire(woke + 29.0) == []
-    assert reasons(detector.expire(woke + 30.0)) == [Reason.PUBLISHER_PAUSED]
+    assert reasons(detector.expire(woke + 30.0)) == [PUBLISHER_PAUSED]
 
 
 identities = st.tuples(st.integers(1, 4), st.integers(0, 3))

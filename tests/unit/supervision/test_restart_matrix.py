@@ -34,7 +34,8 @@ from hypothesis import strategies as st
 
 from netmap_actors.exit_reason import GIVE_UP, ExitReason, status_of
 from netmap_actors.wire import internal_pb2
-from netmap_supervisor.connection.schedule import GOOD_SESSION, MAX_RETRY_AFTER, ConnectionSchedule, EndReason
+from netmap_actors.wire.vocabulary import EndReason
+from netmap_supervisor.connection.schedule import GOOD_SESSION, MAX_RETRY_AFTER, ConnectionSchedule
 from netmap_supervisor.supervision.child_machine import ChildState
 from netmap_supervisor.supervision.child_spec import ChildSpec, Restart, Strategy, SupervisorFlags
 from netmap_supervisor.supervision.messages import Exited

@@ -1,4 +1,4 @@
-"""What a control session tells its shell, in order; and the words for stages and ends.
+"""What a control session tells its shell, in order.
 
 Not here: any behaviour. All times are seconds of CLOCK_BOOTTIME.
 """
@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from netmap_actors.control_connection.client.registration.record import Registration
+    from netmap_actors.exit_reason import ExitReason
     from netmap_actors.protocol.keys import MachineKey, NodePrivate
+    from netmap_actors.wire.vocabulary import Stage
 
 __all__ = [
     "AuthKeyUnused",
-    "EndReason",
     "Event",
     "LoginNeeded",
     "MapDocument",
@@ -27,39 +28,10 @@ __all__ = [
     "ServerProved",
     "ServerWish",
     "SessionFailed",
-    "Stage",
     "StageEntered",
     "Truth",
     "TruthLearned",
 ]
-
-
-class Stage(enum.Enum):
-    """How far a connection is; the value is the word on the wire between the processes."""
-
-    RESOLVE = "resolve"
-    CONNECT = "connect"
-    HANDSHAKE = "handshake"
-    REGISTER = "register"
-    LOGIN = "login"
-    MAP = "map"
-
-
-class EndReason(enum.Enum):
-    """Why a session is over; the value is the word of `SessionEnded.reason`."""
-
-    CLOSED = "closed"
-    """End of file, GOAWAY, a reset, or bytes nobody acknowledged."""
-    ERROR = "error"
-    """It did not come to a session, or a rule was broken."""
-    REMOVED = "removed"
-    """The server does not know this node (any more)."""
-    EXPIRED = "expired"
-    """The node key has expired."""
-    KEY_CHANGED = "control_key_changed"
-    """The server's key is not the pinned one."""
-    AUTH_REFUSED = "auth_refused"
-    """The auth key was refused."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -177,7 +149,7 @@ class TruthLearned:
 class SessionFailed:
     """The last event of a session. `detail` holds no secret; what the server said in it is escaped."""
 
-    reason: EndReason
+    reason: ExitReason
     stage: Stage
     detail: str
     retry_after: float = 0.0

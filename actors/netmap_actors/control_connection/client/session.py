@@ -12,13 +12,11 @@ from typing import TYPE_CHECKING
 from netmap_actors.control_connection.client import ping
 from netmap_actors.control_connection.client.channel import ControlChannel
 from netmap_actors.control_connection.client.events import (
-    EndReason,
     LoginNeeded,
     PingToAnswer,
     ServerProved,
     ServerWish,
     SessionFailed,
-    Stage,
     StageEntered,
     Truth,
     TruthLearned,
@@ -36,6 +34,7 @@ from netmap_actors.control_connection.client.registration.register import (
 )
 from netmap_actors.control_connection.client.registration.truth import truth_in
 from netmap_actors.errors import RemoteProtocolError
+from netmap_actors.exit_reason import ExitReason
 from netmap_actors.protocol.http2 import (
     GoAway,
     PingAcked,
@@ -47,6 +46,7 @@ from netmap_actors.protocol.http2 import (
 from netmap_actors.protocol.upgrade import UnexpectedStatus
 from netmap_actors.tailcfg import encode
 from netmap_actors.web_url import BadUrl
+from netmap_actors.wire.vocabulary import Stage
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -76,7 +76,7 @@ _NEXT: dict[Stage, frozenset[Stage]] = {
 """The stages that may follow each other; MAP after MAP is a resync."""
 
 
-_VERDICT: dict[Truth, EndReason] = {Truth.REMOVED: EndReason.REMOVED, Truth.EXPIRED: EndReason.EXPIRED}
+_VERDICT: dict[Truth, ExitReason] = {Truth.REMOVED: ExitReason.REMOVED, Truth.EXPIRED: ExitReason.EXPIRED}
 """What ends a session whose server still feeds it."""
 
 
@@ -175,7 +175,7 @@ class ControlSession:
             events.append(self._refused(error))
         except RemoteProtocolError as error:
             doubts = self._channel.handshaking
-            events.append(self._fail(EndReason.ERROR, str(error), doubts_key=doubts))
+            events.append(self._fail(ExitReason.ERROR, str(error), doubts_key=doubts))
         if not self._over and self._map_moved():
             events += self._probes.map_moved(now)
         return events
@@ -197,7 +197,7 @@ class ControlSession:
 
     def _refused(self, error: UnexpectedStatus) -> SessionFailed:
         wait = wait_asked_for(error.status, error.retry_after, self._uniform)
-        return self._fail(EndReason.ERROR, str(error), wait)
+        return self._fail(ExitReason.ERROR, str(error), wait)
 
     def eof(self) -> list[Event]:
         """The server closed the connection."""
@@ -208,7 +208,7 @@ class ControlSession:
         except UnexpectedStatus as error:
             return [self._refused(error)]
         except RemoteProtocolError as error:
-            return [self._fail(EndReason.ERROR, str(error), doubts_key=self._channel.handshaking)]
+            return [self._fail(ExitReason.ERROR, str(error), doubts_key=self._channel.handshaking)]
         detail = "the control server closed the connection"
         return [self._fail(self._end_of_connection, self._where(detail))]
 
@@ -311,7 +311,7 @@ class ControlSession:
         try:
             self._exchanges.begin(Purpose.REGISTER, "POST", REGISTER_PATH, body, now, keys=keys)
         except RemoteProtocolError as error:
-            return [self._fail(EndReason.ERROR, str(error))]
+            return [self._fail(ExitReason.ERROR, str(error))]
         return []
 
     def _open_map(self, now: float) -> list[Event]:
@@ -322,7 +322,7 @@ class ControlSession:
                 Purpose.MAP, "POST", MAP_PATH, body, now, keys=[key], stream=True
             )
         except RemoteProtocolError as error:
-            return [self._fail(EndReason.ERROR, str(error))]
+            return [self._fail(ExitReason.ERROR, str(error))]
         self.sessions += 1
         self.map = MapSession(self.sessions, stream_id, now, self._limits.max_map_response)
         return [self._enter(Stage.MAP, now, self._limits.silence)]
@@ -424,12 +424,12 @@ class ControlSession:
 
     def _on_map_end(self, exchange: Exchange) -> list[Event]:
         if exchange.status == 200:
-            return [self._fail(EndReason.CLOSED, self._where("the control server ended the map session"))]
+            return [self._fail(ExitReason.CLOSED, self._where("the control server ended the map session"))]
         detail = exchange.refusal("open a map session")
         about_node = exchange.status == 400 and b"node" in exchange.body
         if exchange.status in _UNKNOWN_NODE or about_node:
-            return [self._registrar.forget_node(removed=True), self._fail(EndReason.REMOVED, detail)]
-        return [self._fail(EndReason.ERROR, detail, exchange.retry_after(self._uniform))]
+            return [self._registrar.forget_node(removed=True), self._fail(ExitReason.REMOVED, detail)]
+        return [self._fail(ExitReason.ERROR, detail, exchange.retry_after(self._uniform))]
 
     def _on_truth(self, exchange: Exchange) -> list[Event]:
         self._truth_until = None
@@ -484,9 +484,9 @@ class ControlSession:
     # The end
 
     @property
-    def _end_of_connection(self) -> EndReason:
+    def _end_of_connection(self) -> ExitReason:
         """How it counts when the connection just ends: before a session it is a failed attempt."""
-        return EndReason.CLOSED if self.stage in (Stage.MAP, Stage.LOGIN) else EndReason.ERROR
+        return ExitReason.CLOSED if self.stage in (Stage.MAP, Stage.LOGIN) else ExitReason.ERROR
 
     def _where(self, detail: str) -> str:
         if self.map is not None and self.map.partial:
@@ -494,7 +494,7 @@ class ControlSession:
         return detail
 
     def _fail(
-        self, reason: EndReason, detail: str, retry_after: float = 0.0, *, doubts_key: bool = False
+        self, reason: ExitReason, detail: str, retry_after: float = 0.0, *, doubts_key: bool = False
     ) -> SessionFailed:
         self._over = True
         return SessionFailed(reason, self.stage, detail, retry_after, doubts_key)

@@ -6,6 +6,7 @@ It decays by itself: nobody has to notice that nothing comes any more.
 from __future__ import annotations
 
 from netmap_actors.wire import netmap_pb2
+from netmap_actors.wire.vocabulary import Trust
 
 __all__ = ["FRESH", "NONE", "STALE", "Freshness", "name_of"]
 
@@ -13,10 +14,10 @@ NONE = netmap_pb2.NETMAP_STATE_NONE
 FRESH = netmap_pb2.NETMAP_STATE_FRESH
 STALE = netmap_pb2.NETMAP_STATE_STALE
 
-_NAMES = {NONE: "none", FRESH: "fresh", STALE: "stale"}
+_NAMES = {NONE: Trust.NONE, FRESH: Trust.FRESH, STALE: Trust.STALE}
 
 
-def name_of(state: netmap_pb2.NetmapState) -> str:
+def name_of(state: netmap_pb2.NetmapState) -> Trust:
     """The state's word in status and events."""
     return _NAMES[state]
 

@@ -15,6 +15,7 @@ from netmap_actors.errors import escape
 from netmap_actors.exports import hosts, netmap_json, prometheus_sd
 from netmap_actors.exports.host_names import host_name
 from netmap_actors.subscriber import Subscriber
+from netmap_actors.wire.vocabulary import Trust
 from netmap_supervisor.admin.commands import CommandFailed, is_running, require_running
 from netmap_supervisor.cli.durations import duration
 from netmap_supervisor.cli.exit_codes import ExitCode
@@ -233,12 +234,12 @@ def _once(
 ) -> None:
     require_running(runtime_dir)
     with Subscriber(runtime_dir, kinds=form.kinds) as subscriber:
-        if not subscriber.wait_for(lambda now: now.state != "none", limit):
+        if not subscriber.wait_for(lambda now: now.state != Trust.NONE, limit):
             raise CommandFailed(
                 f"cannot export the netmap: none has come within {limit:g} s; `netmap-supervisor status` says what is "
                 "missing"
             )
-        if subscriber.state != "fresh":
+        if subscriber.state != Trust.FRESH:
             warn(trust(subscriber.state, subscriber.age_s))
         data = form.text(subscriber, chosen).encode()
     if file is None:
@@ -261,14 +262,14 @@ def _follow(
             f"waiting for a daemon in {runtime_dir}: none is running there; --runtime-dir names another place"
         )
     clock = SystemClock()
-    told = "fresh"
+    told: str = Trust.FRESH
 
     with Subscriber(runtime_dir, kinds=form.kinds, clock=clock) as subscriber:
 
         def write() -> bool:
             nonlocal told
             state = subscriber.state
-            if state not in {told, "fresh"}:
+            if state not in {told, Trust.FRESH}:
                 warn(trust(state, subscriber.age_s))
             told = state
             return file.update(form.text(subscriber, chosen).encode(), form.same)

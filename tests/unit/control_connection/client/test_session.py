@@ -9,21 +9,21 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from netmap_actors.control_connection.client.events import (
-    EndReason,
     MapDocument,
     SaveRegistration,
     ServerProved,
     SessionFailed,
-    Stage,
     StageEntered,
 )
 from netmap_actors.control_connection.client.registration.record import Registration
 from netmap_actors.control_connection.client.session import SessionLimits
 from netmap_actors.dev_control.faults.bad_bytes import EvilRecords
+from netmap_actors.exit_reason import ExitReason
 from netmap_actors.protocol.early_payload import challenge_json
 from netmap_actors.protocol.http2 import FLOOD_LIMIT, FLOOD_WINDOW
 from netmap_actors.protocol.keys import ChallengePublic
 from netmap_actors.protocol.map_framing import encode_frame
+from netmap_actors.wire.vocabulary import Stage
 from tests.support.servers.scripted_control import (
     FIRST_MAP,
     FRESH,
@@ -137,7 +137,7 @@ def test_f09_a_few_empty_records_are_nothing_and_a_flood_of_them_ends_the_sessio
     assert mapped.session.map.last_received_at == 1000.0
     mapped.to_client(empty(1))
     (failed,) = mapped.take(SessionFailed)
-    assert failed.reason is EndReason.ERROR
+    assert failed.reason is ExitReason.ERROR
     assert "empty records" in failed.detail
 
 
@@ -147,7 +147,7 @@ def test_f09_a_few_empty_records_are_nothing_and_a_flood_of_them_ends_the_sessio
 def test_a_first_map_without_node_ends_the_session(control) -> None:
     control.send_map(b'{"Domain":"example.net"}')
     failed = control.failure()
-    assert (failed.reason, failed.stage) == (EndReason.ERROR, Stage.MAP)
+    assert (failed.reason, failed.stage) == (ExitReason.ERROR, Stage.MAP)
     assert control.take(MapDocument) == []
     assert not control.session.had_map
 
@@ -167,7 +167,7 @@ def test_a_first_map_without_node_ends_the_session(control) -> None:
 )
 def test_what_is_no_map_response_ends_the_session(control, data: bytes) -> None:
     control.send_map_bytes(data)
-    assert control.failure().reason is EndReason.ERROR
+    assert control.failure().reason is ExitReason.ERROR
 
 
 def test_good_documents_before_a_bad_one_are_handed_on(control) -> None:
@@ -188,21 +188,21 @@ def test_the_end_of_the_stream_closes_the_session(mapped) -> None:
     mapped.http2.send_data(mapped.last.stream_id, b"", end=True)
     mapped.flush()
     failed = mapped.failure()
-    assert failed.reason is EndReason.CLOSED
+    assert failed.reason is ExitReason.CLOSED
     assert mapped.session.had_map
 
 
 def test_a_reset_of_the_stream_closes_the_session(mapped) -> None:
     mapped.http2.reset(mapped.last.stream_id)
     mapped.flush()
-    assert mapped.failure().reason is EndReason.CLOSED
+    assert mapped.failure().reason is ExitReason.CLOSED
 
 
 def test_goaway_closes_the_session(mapped) -> None:
     mapped.http2.goaway(0, b"restarting\x1b[2J")
     mapped.flush()
     failed = mapped.failure()
-    assert failed.reason is EndReason.CLOSED
+    assert failed.reason is ExitReason.CLOSED
     assert "restarting" in failed.detail
     assert "\x1b" not in failed.detail
 
@@ -211,13 +211,13 @@ def test_end_of_file_closes_a_map_session_and_says_what_was_cut(mapped) -> None:
     mapped.send_map_bytes(b"\x10\0\0\0abc")
     mapped.note(mapped.session.eof())
     failed = mapped.failure()
-    assert failed.reason is EndReason.CLOSED
+    assert failed.reason is ExitReason.CLOSED
     assert "inside a MapResponse" in failed.detail
 
 
 def test_a_transport_error_closes_a_map_session(mapped) -> None:
     mapped.note(mapped.session.broken("Connection timed out"))
-    assert mapped.failure().reason is EndReason.CLOSED
+    assert mapped.failure().reason is ExitReason.CLOSED
 
 
 def test_nothing_comes_after_the_end(mapped) -> None:
@@ -242,7 +242,7 @@ def test_end_of_file_before_the_answer_is_a_failed_attempt() -> None:
     assert control.session.data_to_send().startswith(b"POST /ts2021 HTTP/1.1\r\n")
     control.note(control.session.eof())
     failed = control.failure()
-    assert (failed.reason, failed.stage, failed.doubts_key) == (EndReason.ERROR, Stage.HANDSHAKE, False)
+    assert (failed.reason, failed.stage, failed.doubts_key) == (ExitReason.ERROR, Stage.HANDSHAKE, False)
 
 
 SWITCHED = (
@@ -265,7 +265,7 @@ def test_whatever_follows_101_and_is_no_proof_raises_doubt_about_the_key(answer:
     control.note(control.session.eof())
     assert control.take(ServerProved) == []
     failed = control.failure()
-    assert (failed.reason, failed.stage, failed.doubts_key) == (EndReason.ERROR, Stage.HANDSHAKE, True)
+    assert (failed.reason, failed.stage, failed.doubts_key) == (ExitReason.ERROR, Stage.HANDSHAKE, True)
 
 
 def test_a_reset_inside_the_handshake_raises_doubt_about_the_key_and_no_other_one_does(mapped) -> None:
@@ -276,7 +276,7 @@ def test_a_reset_inside_the_handshake_raises_doubt_about_the_key_and_no_other_on
         control.note(control.session.receive(answer, control.now))
         control.note(control.session.broken("Connection reset by peer"))
         failed = control.failure()
-        assert (failed.reason, failed.doubts_key) == (EndReason.ERROR, doubts), answer
+        assert (failed.reason, failed.doubts_key) == (ExitReason.ERROR, doubts), answer
     mapped.note(mapped.session.broken("Connection reset by peer"))
     assert not mapped.failure().doubts_key
 
@@ -301,20 +301,20 @@ def test_an_upgrade_that_is_refused_hands_the_wait_on() -> None:
         )
     )
     failed = control.failure()
-    assert (failed.reason, failed.retry_after) == (EndReason.ERROR, 7)
+    assert (failed.reason, failed.retry_after) == (ExitReason.ERROR, 7)
     assert "503" in failed.detail
 
 
 @pytest.mark.parametrize(
     ("status", "body", "reason"),
     [
-        (404, b"node not found", EndReason.REMOVED),
-        (404, b"node key in request does not match", EndReason.REMOVED),
-        (400, b"node not found", EndReason.REMOVED),
-        (401, b"", EndReason.REMOVED),
-        (403, b"", EndReason.REMOVED),
-        (400, b"unsupported client version: 130", EndReason.ERROR),
-        (500, b"internal server error", EndReason.ERROR),
+        (404, b"node not found", ExitReason.REMOVED),
+        (404, b"node key in request does not match", ExitReason.REMOVED),
+        (400, b"node not found", ExitReason.REMOVED),
+        (401, b"", ExitReason.REMOVED),
+        (403, b"", ExitReason.REMOVED),
+        (400, b"unsupported client version: 130", ExitReason.ERROR),
+        (500, b"internal server error", ExitReason.ERROR),
     ],
 )
 def test_a_refused_map_request_says_whether_the_node_is_gone(
@@ -323,7 +323,7 @@ def test_a_refused_map_request_says_whether_the_node_is_gone(
     control.answer(body, status)
     assert control.failure().reason is reason
     saved = control.take(SaveRegistration)
-    if reason is EndReason.REMOVED:
+    if reason is ExitReason.REMOVED:
         assert saved[-1].registration.removed
         assert saved[-1].registration.registered_node_key is None
     else:
@@ -346,7 +346,7 @@ def test_a_refused_map_request_says_whether_the_node_is_gone(
 def test_a_server_may_ask_us_to_stay_away(control, status: int, header: str | None, seconds: float) -> None:
     control.answer(b"slow down", status, (("retry-after", header),) if header else ())
     failed = control.failure()
-    assert (failed.reason, failed.retry_after) == (EndReason.ERROR, seconds)
+    assert (failed.reason, failed.retry_after) == (ExitReason.ERROR, seconds)
 
 
 # Resync

@@ -8,9 +8,9 @@ import pytest
 
 from netmap_actors.control_connection.client.events import (
     AuthKeyUnused,
-    EndReason,
     LoginNeeded,
 )
+from netmap_actors.exit_reason import ExitReason
 from tests.support.servers.scripted_control import (
     AUTH,
     FIRST_MAP,
@@ -41,7 +41,7 @@ def test_a_refused_auth_key_is_named_without_being_shown(error: str) -> None:
     control = started(auth_key=AUTH)
     control.answer({"Error": error})
     failed = control.failure()
-    assert failed.reason is EndReason.AUTH_REFUSED
+    assert failed.reason is ExitReason.LOGIN_REFUSED
     assert "SECRET" not in repr(failed)
     assert "\x1b" not in failed.detail
 
@@ -123,7 +123,7 @@ def test_an_expired_node_key_needs_the_auth_key() -> None:
 def test_a_refused_auth_key_that_is_needed_ends_the_attempt(registration, policy) -> None:
     control = started(registration, auth_key=OTHER_AUTH, policy=policy)
     control.answer({"Error": "authkey expired"})
-    assert control.failure().reason is EndReason.AUTH_REFUSED
+    assert control.failure().reason is ExitReason.LOGIN_REFUSED
 
 
 def test_a_node_the_server_lost_says_so_after_its_refused_auth_key() -> None:
@@ -131,7 +131,7 @@ def test_a_node_the_server_lost_says_so_after_its_refused_auth_key() -> None:
     control = started(KNOWN, auth_key=OTHER_AUTH)
     control.answer({"Error": "authkey expired"})
     control.answer(b"node not found", 404)
-    assert control.failure().reason is EndReason.REMOVED
+    assert control.failure().reason is ExitReason.REMOVED
     again = started(saved(control)[-1].registration, auth_key=OTHER_AUTH)
     again.answer({"Error": "authkey expired"})
-    assert again.failure().reason is EndReason.AUTH_REFUSED
+    assert again.failure().reason is ExitReason.LOGIN_REFUSED

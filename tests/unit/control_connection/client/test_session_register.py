@@ -8,16 +8,16 @@ import msgspec
 import pytest
 
 from netmap_actors.control_connection.client.events import (
-    EndReason,
     LoginNeeded,
     ProbeEnded,
     Registered,
     SaveNodeKey,
     SessionFailed,
-    Stage,
 )
 from netmap_actors.control_connection.client.registration.record import PendingLogin
+from netmap_actors.exit_reason import ExitReason
 from netmap_actors.web_url import UrlPolicy
+from netmap_actors.wire.vocabulary import Stage
 from tests.support.servers.scripted_control import (
     AUTH,
     FIRST_MAP,
@@ -122,7 +122,7 @@ def test_a_removed_node_comes_back_by_its_auth_key_only_where_it_may(
 def test_any_other_error_is_a_failed_attempt() -> None:
     control = started(auth_key=AUTH)
     control.answer({"Error": "requested tags [tag:x] are invalid or not permitted", "User": {"ID": 1}})
-    assert control.failure().reason is EndReason.ERROR
+    assert control.failure().reason is ExitReason.ERROR
 
 
 @pytest.mark.parametrize("body", [b"null", b"{}", b"", b"<html></html>", b"[]"])
@@ -130,7 +130,7 @@ def test_an_answer_without_content_is_no_success(body: bytes) -> None:
     control = started()
     control.answer(body)
     failed = control.failure()
-    assert (failed.reason, failed.stage) == (EndReason.ERROR, Stage.REGISTER)
+    assert (failed.reason, failed.stage) == (ExitReason.ERROR, Stage.REGISTER)
     assert [request.path for request in control.requests] == ["/machine/register"]
 
 
@@ -150,7 +150,7 @@ def test_another_status_than_200_is_a_failed_attempt(status: int, header: str | 
     control = started(auth_key=AUTH)
     control.answer(b"no\x1b", status, (("retry-after", header),) if header else ())
     failed = control.failure()
-    assert (failed.reason, failed.stage, failed.retry_after) == (EndReason.ERROR, Stage.REGISTER, seconds)
+    assert (failed.reason, failed.stage, failed.retry_after) == (ExitReason.ERROR, Stage.REGISTER, seconds)
     assert str(status) in failed.detail
     assert "\x1b" not in failed.detail
 
@@ -243,7 +243,7 @@ def test_a_login_url_that_does_not_change_is_a_failed_attempt() -> None:
     control = started()
     control.answer({"AuthURL": LOGIN})
     control.answer({"AuthURL": LOGIN})
-    assert control.failure().reason is EndReason.ERROR
+    assert control.failure().reason is ExitReason.ERROR
 
 
 def test_a_login_the_server_has_forgotten_is_begun_anew_once() -> None:
@@ -254,7 +254,7 @@ def test_a_login_the_server_has_forgotten_is_begun_anew_once() -> None:
     control.answer({"AuthURL": SECOND_LOGIN})
     assert control.last.json["Followup"] == SECOND_LOGIN
     control.answer({"Error": "invalid registration ID"})
-    assert control.failure().reason is EndReason.ERROR
+    assert control.failure().reason is ExitReason.ERROR
 
 
 def test_an_auth_key_ends_the_wait_for_a_person() -> None:
@@ -281,14 +281,14 @@ def test_a_login_url_that_must_not_be_shown_is_not_shown(url: str) -> None:
     control.answer({"AuthURL": url})
     assert control.take(LoginNeeded) == []
     failed = control.failure()
-    assert failed.reason is EndReason.ERROR
+    assert failed.reason is ExitReason.ERROR
     assert failed.detail.isprintable()
 
 
 def test_a_plain_http_login_url_needs_a_plain_http_control_url() -> None:
     control = started(policy=dataclasses.replace(POLICY, urls=UrlPolicy()))
     control.answer({"AuthURL": LOGIN})
-    assert control.failure().reason is EndReason.ERROR
+    assert control.failure().reason is ExitReason.ERROR
 
 
 @pytest.mark.parametrize(
@@ -346,7 +346,7 @@ def test_a_new_key_that_is_expired_too_is_the_end() -> None:
     control = started()
     control.answer({"NodeKeyExpired": True})
     control.answer({"NodeKeyExpired": True})
-    assert control.failure().reason is EndReason.EXPIRED
+    assert control.failure().reason is ExitReason.EXPIRED
 
 
 def test_an_expired_key_may_lead_to_a_login() -> None:
@@ -373,7 +373,7 @@ def test_tags_that_are_refused_beside_an_auth_key_are_told_from_a_refused_key(ta
     control = started(dataclasses.replace(FRESH, hostinfo=asked), auth_key=AUTH)
     control.answer({"Error": f"requested tags [{' '.join(tags)}] are invalid or not permitted"})
     [failed] = control.take(SessionFailed)
-    assert failed.reason is EndReason.ERROR
+    assert failed.reason is ExitReason.ERROR
     assert "requested tags [tag:a" in failed.detail
     assert "take --request-tags away" in failed.detail
     assert f"headscale preauthkeys create --tags {','.join(tags)}" in failed.detail

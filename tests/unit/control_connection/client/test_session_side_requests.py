@@ -9,7 +9,6 @@ import random
 import pytest
 
 from netmap_actors.control_connection.client.events import (
-    EndReason,
     MapDocument,
     PingToAnswer,
     ProbeEnded,
@@ -18,6 +17,7 @@ from netmap_actors.control_connection.client.events import (
     Truth,
     TruthLearned,
 )
+from netmap_actors.exit_reason import ExitReason
 from netmap_actors.protocol.map_framing import encode_frame
 from tests.support.servers.scripted_control import (
     FIRST_MAP,
@@ -172,7 +172,7 @@ def test_a_login_url_in_answer_to_the_truth_probe_means_removed(mapped) -> None:
     ask_truth(mapped)
     mapped.answer({"AuthURL": "http://control.example:8080/register/x"})
     assert [learned.truth for learned in mapped.take(TruthLearned)] == [Truth.REMOVED]
-    assert mapped.failure().reason is EndReason.REMOVED
+    assert mapped.failure().reason is ExitReason.REMOVED
     assert mapped.take(SaveRegistration)[-1].registration.removed
 
 
@@ -180,7 +180,7 @@ def test_an_expired_key_in_answer_to_the_truth_probe_means_expired(mapped) -> No
     ask_truth(mapped)
     mapped.answer({"NodeKeyExpired": True})
     assert [learned.truth for learned in mapped.take(TruthLearned)] == [Truth.EXPIRED]
-    assert mapped.failure().reason is EndReason.EXPIRED
+    assert mapped.failure().reason is ExitReason.EXPIRED
     saved = mapped.take(SaveRegistration)[-1].registration
     assert saved.registered_node_key is None
     assert not saved.removed

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 from netmap_actors.control_connection.client.capability import CAPABILITY_VERSION
 from netmap_actors.control_connection.client.events import (
     AuthKeyUnused,
-    EndReason,
     LoginNeeded,
     Registered,
     SaveNodeKey,
@@ -21,6 +20,7 @@ from netmap_actors.control_connection.client.events import (
 )
 from netmap_actors.control_connection.client.registration.record import PendingLogin, Registration
 from netmap_actors.errors import RemoteProtocolError, escape
+from netmap_actors.exit_reason import ExitReason
 from netmap_actors.tailcfg import NotGoJson, RegisterAuth, RegisterRequest, RegisterResponse, decode
 from netmap_actors.web_url import BadUrl
 
@@ -78,7 +78,7 @@ class Again:
 class Refused:
     """The attempt is over."""
 
-    reason: EndReason
+    reason: ExitReason
     detail: str
 
 
@@ -187,7 +187,7 @@ class Registrar:
                 return self._goes_on("answers nothing")
         if answer.node_key_signature:
             return Refused(
-                EndReason.ERROR,
+                ExitReason.ERROR,
                 "cannot register: the tailnet asks for a tailnet-lock signature, which this client cannot give",
             )
         if answer.node_key_expired:
@@ -196,14 +196,14 @@ class Registrar:
             return self._on_auth_url(answer.auth_url)
         if answer == RegisterResponse():
             # headscale answers null when an ephemeral node vanished meanwhile (headscale: hscontrol/auth.go).
-            return Refused(EndReason.ERROR, "cannot register: the server's answer is empty")
+            return Refused(ExitReason.ERROR, "cannot register: the server's answer is empty")
         return self._on_success(answer)
 
     def judge_refusal(self, detail: str, retry_after: float) -> Done | Refused:
         """What an HTTP status other than 200 means. `retry_after`: seconds the server asks us to stay away, or 0."""
         if self._registered_anyway and not retry_after:
             return self._goes_on(detail)
-        return Refused(EndReason.ERROR, f"cannot register: the control server {detail}")
+        return Refused(ExitReason.ERROR, f"cannot register: the control server {detail}")
 
     def forget_node(self, *, removed: bool) -> SaveRegistration:
         """The server does not take our node key any more: the next process registers first."""
@@ -252,10 +252,10 @@ class Registrar:
             return self._goes_on(f"says: {escape(error)}")
         tags = self.registration.hostinfo.request_tags or ()
         if tags and _TAG_WORDS.search(error):
-            return Refused(EndReason.ERROR, self._tags_refused(escape(error), tags))
+            return Refused(ExitReason.ERROR, self._tags_refused(escape(error), tags))
         if self._uses_auth_key and _AUTH_KEY_WORDS.search(error):
             return Refused(
-                EndReason.AUTH_REFUSED,
+                ExitReason.LOGIN_REFUSED,
                 f"cannot register: the control server refuses the auth key: {escape(error)}; "
                 "make a new one and put it where the old one was",
             )
@@ -263,7 +263,7 @@ class Registrar:
             # Nobody knows that login any more (headscale: "invalid registration ID"): begin a new one.
             self._followup, self._followup_refused = "", True
             return Again((self._save_pending(),))
-        return Refused(EndReason.ERROR, f"cannot register: the control server says: {escape(error)}")
+        return Refused(ExitReason.ERROR, f"cannot register: the control server says: {escape(error)}")
 
     def _tags_refused(self, error: str, tags: Sequence[str]) -> str:
         said = f"cannot register: the control server refuses the tags asked for: {error}; "
@@ -278,7 +278,7 @@ class Registrar:
     def _on_expired(self) -> Verdict:
         if self._rotated:
             return Refused(
-                EndReason.EXPIRED, "cannot register: the control server calls a new node key expired, too"
+                ExitReason.EXPIRED, "cannot register: the control server calls a new node key expired, too"
             )
         self._rotated = True
         self._old = self._trial.public()
@@ -289,12 +289,12 @@ class Registrar:
     def _on_auth_url(self, url: str) -> Verdict:
         if url == self._followup:
             return Refused(
-                EndReason.ERROR, "cannot log in: the server keeps answering with the same login URL"
+                ExitReason.ERROR, "cannot log in: the server keeps answering with the same login URL"
             )
         try:
             shown = self._policy.urls.shown(url)
         except BadUrl as error:
-            return Refused(EndReason.ERROR, f"cannot show the login URL {escape(url, 80)!r}: {error}")
+            return Refused(ExitReason.ERROR, f"cannot show the login URL {escape(url, 80)!r}: {error}")
         self._followup = url
         return Again((self._save_pending(), LoginNeeded(shown)))
 

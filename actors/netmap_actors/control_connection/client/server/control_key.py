@@ -10,9 +10,10 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING
 
-from netmap_actors.control_connection.client.events import EndReason, SessionFailed
+from netmap_actors.control_connection.client.events import SessionFailed
 from netmap_actors.control_connection.client.server.key_policy import demand_trustworthy_key
 from netmap_actors.errors import ConfigurationError
+from netmap_actors.exit_reason import ExitReason
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -95,9 +96,9 @@ class ControlKey:
         change = f"{url} has another key: {server_key.short()} instead of {pinned.short()}"
         if self._settings.accept_changed_key or self._node.pinned_unproved:
             self._node.pin(server_key)
-            return SessionFailed(EndReason.ERROR, failed.stage, f"{change}; it is pinned from now on")
+            return SessionFailed(ExitReason.ERROR, failed.stage, f"{change}; it is pinned from now on")
         return SessionFailed(
-            EndReason.KEY_CHANGED,
+            ExitReason.KEY_CHANGED,
             failed.stage,
             f"cannot trust the control server: {change}; if that is right, start once with --accept-changed-key",
         )
