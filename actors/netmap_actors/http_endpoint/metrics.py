@@ -6,7 +6,6 @@ to other processes, some of which are killed on purpose.
 
 from __future__ import annotations
 
-import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from prometheus_client import CollectorRegistry
@@ -18,6 +17,7 @@ from prometheus_client.core import (
 )
 from prometheus_client.exposition import choose_encoder
 
+from netmap_actors.rfc3339 import unix_seconds
 from netmap_actors.shown_json import label
 from netmap_actors.wire.vocabulary import Trust
 
@@ -130,7 +130,7 @@ def _netmap(shown: Shown) -> Iterator[Metric]:
         online.add_metric([word], count)
     yield online
     own = shown.netmap.self_node
-    expiry = _unix_seconds(own.key_expiry) if own is not None else None
+    expiry = unix_seconds(own.key_expiry or "") if own is not None else None
     if expiry is not None:
         yield _gauge("netmap_node_key_expiry_timestamp_seconds", "When this node's key expires", expiry)
 
@@ -148,7 +148,7 @@ def _peers(netmap: Netmap) -> Iterator[Metric]:
         whose = [label(peer.stable_id), label(peer.name)]
         if peer.online is not None:
             online.add_metric(whose, float(peer.online))
-        moment = _unix_seconds(peer.last_seen)
+        moment = unix_seconds(peer.last_seen or "")
         if moment is not None:
             seen.add_metric(whose, moment)
     yield online
@@ -230,11 +230,3 @@ def _gauge(name: str, text: str, value: float) -> Metric:
 
 def _word(online: bool | None) -> str:
     return "unknown" if online is None else str(online).lower()
-
-
-def _unix_seconds(text: str | None) -> float | None:
-    try:
-        moment = datetime.datetime.fromisoformat(text or "")
-    except ValueError:
-        return None
-    return moment.timestamp() if moment.tzinfo is not None else None

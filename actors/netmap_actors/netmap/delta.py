@@ -13,7 +13,7 @@ import msgspec
 from netmap_actors import slices
 from netmap_actors.errors import BadMapResponse, escape
 from netmap_actors.netmap.changes import Changes, SelfChanged
-from netmap_actors.netmap.documents import Documents, earlier, unix_seconds
+from netmap_actors.netmap.documents import Documents, earlier
 from netmap_actors.netmap.expiry import expiry_of, has_passed, marked_expired
 from netmap_actors.netmap.model import Unreadable, identify, peer_of, quarantined_peer, read_node
 from netmap_actors.netmap.node_json import members, same_json, with_members
@@ -21,6 +21,7 @@ from netmap_actors.netmap.own_node import OwnNode
 from netmap_actors.netmap.peer_deltas import PeerDeltas
 from netmap_actors.netmap.peer_table import PeerTable
 from netmap_actors.netmap.profiles import Profiles
+from netmap_actors.rfc3339 import unix_seconds
 from netmap_actors.slices import complete
 from netmap_actors.tailcfg.go_json import REFUSALS, NotGoJson, encode
 from netmap_actors.tailcfg.map_document import MAX_PEERS

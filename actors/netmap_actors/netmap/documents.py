@@ -6,7 +6,6 @@ as the bytes they came as, copied out of their message.
 
 from __future__ import annotations
 
-import datetime
 import hashlib
 from typing import TYPE_CHECKING, Final
 
@@ -14,6 +13,7 @@ import msgspec
 
 from netmap_actors.netmap.changes import Document, DocumentChanged, DomainChanged
 from netmap_actors.netmap.node_json import members, same_json, with_members
+from netmap_actors.rfc3339 import stamp, unix_seconds
 from netmap_actors.tailcfg.bounds import MAX_MESSAGE_BYTES, MAX_MESSAGES, MAX_TEXT, check_filters
 from netmap_actors.tailcfg.go_json import decode, encode, is_set, is_zero_time
 from netmap_actors.tailcfg.map_response import DisplayMessage, DisplayMessageAction
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from netmap_actors.tailcfg.map_response import MapResponse
     from netmap_actors.web_url import UrlPolicy
 
-__all__ = ["SKEW_TOLERANCE", "DocumentState", "Documents", "earlier", "unix_seconds"]
+__all__ = ["SKEW_TOLERANCE", "DocumentState", "Documents", "earlier"]
 
 SKEW_TOLERANCE: Final = 60.0
 """Seconds by which the server's clock may differ from ours before the difference counts."""
@@ -210,22 +210,10 @@ def _as_messages(health: tuple[str, ...]) -> dict[str, bytes]:
     }
 
 
-def unix_seconds(text: str) -> float | None:
-    """The moment of an RFC 3339 text in seconds of UNIX time; None when it is none."""
-    try:
-        moment = datetime.datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    return moment.timestamp() if moment.tzinfo is not None else None
-
-
 def earlier(text: str, seconds: float) -> str:
     """The moment so many seconds before that of an RFC 3339 text, as such a text."""
     now = unix_seconds(text)
-    if now is None or seconds <= 0:
-        return text
-    moment = datetime.datetime.fromtimestamp(now - seconds, datetime.UTC)
-    return moment.isoformat().replace("+00:00", "Z")
+    return text if now is None or seconds <= 0 else stamp(now - seconds, "auto")
 
 
 def _shortened(text: str) -> str:

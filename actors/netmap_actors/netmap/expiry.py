@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from netmap_actors.netmap.documents import unix_seconds
+from netmap_actors.rfc3339 import unix_seconds
 
 if TYPE_CHECKING:
     from netmap_actors.netmap.model import Peer

@@ -7,10 +7,12 @@ Supervisor renders once for all of them.
 
 from __future__ import annotations
 
-import datetime
 import os
 
 import msgspec
+
+from netmap_actors.clock import SystemClock
+from netmap_actors.rfc3339 import stamp
 
 __all__ = ["MAX_LINE", "ChildLog"]
 
@@ -45,9 +47,7 @@ class ChildLog:
         self._write("error", event, fields)
 
     def _write(self, level: str, event: str, fields: dict[str, object]) -> None:
-        now = datetime.datetime.now(datetime.UTC)
-        stamp = now.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        record = {"timestamp": stamp, "level": level, "event": event}
+        record = {"timestamp": stamp(SystemClock().wall(), "milliseconds"), "level": level, "event": event}
         line = msgspec.json.encode(record | self._fields | fields, enc_hook=str)
         if len(line) > MAX_LINE:
             line = msgspec.json.encode(record | self._fields | {"too_long": len(line)}, enc_hook=str)

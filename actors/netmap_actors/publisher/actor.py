@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import collections
 import contextlib
-import datetime
 import gc
 import resource
 import secrets
@@ -32,6 +31,7 @@ from netmap_actors.publisher.publication.intake import Plea
 from netmap_actors.publisher.publication.sequences import MAX_EPOCH
 from netmap_actors.publisher.publication.tailnet_netmap import TailnetNetmap
 from netmap_actors.publisher.remote import RemoteFront
+from netmap_actors.rfc3339 import stamp
 from netmap_actors.web_url import UrlPolicy, WebUrl
 from netmap_actors.wire import internal_pb2
 from netmap_actors.wire.codec import ForeignEnvelope, Inbox
@@ -497,4 +497,4 @@ class Publisher(ActorBase):
     def _now_text(self) -> str:
         wall = self.clock.wall()
         self._netmap.wall_clock(wall, self.clock.boottime())
-        return datetime.datetime.fromtimestamp(wall, datetime.UTC).isoformat().replace("+00:00", "Z")
+        return stamp(wall, "auto")

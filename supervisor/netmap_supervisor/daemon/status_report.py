@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import datetime
 from typing import TYPE_CHECKING
 
+from netmap_actors.rfc3339 import stamp
 from netmap_actors.wire import internal_pb2
 from netmap_actors.wire.vocabulary import Stage, Trust
 from netmap_supervisor.admin.status import (
@@ -74,7 +74,7 @@ def make_report(
         connection=_connection(core, now),
         liveness=_liveness(core, settings, now),
         degraded=tuple(
-            DegradedStatus(code=found.code, text=found.text, since=_wall(found.since))
+            DegradedStatus(code=found.code, text=found.text, since=stamp(found.since, "milliseconds"))
             for found in core.conditions.all()
         ),
         actors=_actors(core, own, now, calls),
@@ -148,7 +148,7 @@ def _connection(core: SupervisorCore, now: Now) -> ConnectionStatus:
             reason=end.reason,
             stage=end.stage,
             detail=end.detail,
-            at=_wall(end.wall),
+            at=stamp(end.wall, "milliseconds"),
             generation=end.generation,
         ),
         next_attempt_s=_next_attempt(core, now),
@@ -220,8 +220,3 @@ def _confinement(core: SupervisorCore, name: str) -> dict[str, int]:
     if core.heard_from.get(name) != core.children[name].incarnation:
         return {}
     return dict(core.heartbeats[name].confinement)
-
-
-def _wall(seconds: float) -> str:
-    moment = datetime.datetime.fromtimestamp(seconds, datetime.UTC)
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -6,7 +6,6 @@ lines and never the Supervisor's time. Of each kind so many are written (`log_li
 
 from __future__ import annotations
 
-import datetime
 import os
 import queue
 import select
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from netmap_actors import shown_json
 from netmap_actors.errors import escape
+from netmap_actors.rfc3339 import stamp
 from netmap_supervisor.system import journal
 from netmap_supervisor.system.log_limiter import LogLimiter
 
@@ -81,11 +81,11 @@ class Log:
             self._put("warning", _SUPPRESSED, told)
 
     def _put(self, level: str, event: str, fields: Mapping[str, Any], timestamp: str = "") -> None:
-        stamp = timestamp or _stamp(self._clock.wall())
+        timestamp = timestamp or stamp(self._clock.wall(), "milliseconds")
         if self._form == "json":
             # The moment it is written down, on the clock of all deadlines: the wall clock may have been set.
             head = {
-                "timestamp": stamp,
+                "timestamp": timestamp,
                 "boottime": round(self._clock.boottime(), 3),
                 "level": level,
                 "event": event,
@@ -93,7 +93,7 @@ class Log:
             shown = {name: _cut(value) for name, value in fields.items()}
             line = shown_json.encode({**head, **shown, **head}, enc_hook=str)
         else:
-            line = _text(stamp, level, event, fields).encode()
+            line = _text(timestamp, level, event, fields).encode()
         try:
             self._lines.put_nowait(self._prefixes.get(level, self._prefixes["info"]) + line + b"\n")
         except queue.Full:
@@ -142,16 +142,11 @@ def _cut(value: Any) -> Any:
     return f"{value[:MAX_FIELD]}…" if isinstance(value, str) and len(value) > MAX_FIELD else value
 
 
-def _stamp(wall: float) -> str:
-    moment = datetime.datetime.fromtimestamp(wall, datetime.UTC)
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def _text(stamp: str, level: str, event: str, fields: Mapping[str, Any]) -> str:
+def _text(timestamp: str, level: str, event: str, fields: Mapping[str, Any]) -> str:
     shown = " ".join(
         f"{escape(key, 40)}={escape(str(value), _MAX_TEXT)}"
         for key, value in fields.items()
         if value is not None
     )
     mark = {"warning": "! ", "error": "!! "}.get(level, "")
-    return f"{stamp[11:19]} {mark}{event} {shown}".rstrip()
+    return f"{timestamp[11:19]} {mark}{event} {shown}".rstrip()

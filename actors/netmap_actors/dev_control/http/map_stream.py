@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Protocol
 import msgspec
 
 from netmap_actors.dev_control.tailnet.client_netmap import Viewer
-from netmap_actors.dev_control.tailnet.json_types import KEEP_ALIVE, encode, stamp
+from netmap_actors.dev_control.tailnet.json_types import KEEP_ALIVE, encode
 from netmap_actors.protocol.map_framing import encode_frame
+from netmap_actors.rfc3339 import stamp
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from netmap_actors.dev_control.tailnet.json_types import PeerChange, encode, stamp
+from netmap_actors.dev_control.tailnet.json_types import PeerChange, encode
 from netmap_actors.dev_control.tailnet.tailnet import Aspect
+from netmap_actors.rfc3339 import stamp
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

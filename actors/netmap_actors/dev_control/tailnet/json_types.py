@@ -6,9 +6,6 @@ client's reading of the protocol could not find the client's mistakes.
 
 from __future__ import annotations
 
-import datetime
-import functools
-
 import msgspec
 
 __all__ = [
@@ -20,7 +17,6 @@ __all__ = [
     "PeerChange",
     "User",
     "encode",
-    "stamp",
 ]
 
 ZERO_TIME = "0001-01-01T00:00:00Z"
@@ -29,13 +25,6 @@ KEEP_ALIVE = b'{"KeepAlive":true}'
 """Exactly what headscale and the hosted server send."""
 
 encode = msgspec.json.Encoder().encode
-
-
-@functools.lru_cache(maxsize=8)
-def stamp(wall: float) -> str:
-    """RFC 3339 in UTC with microseconds, of UNIX seconds."""
-    moment = datetime.datetime.fromtimestamp(wall, datetime.UTC)
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 def _go_name(name: str) -> str:

@@ -15,12 +15,13 @@ import msgspec
 
 from netmap_actors.dev_control.tailnet.addresses import addresses_at, registered_places, simulated_places
 from netmap_actors.dev_control.tailnet.derp_map import built_in_derp_map
-from netmap_actors.dev_control.tailnet.json_types import Node, User, encode, stamp
+from netmap_actors.dev_control.tailnet.json_types import Node, User, encode
 from netmap_actors.dev_control.tailnet.patches import Patches
 from netmap_actors.dev_control.tailnet.policy import Subject
 from netmap_actors.dev_control.tailnet.shared_parts import Aspect, Aspects
 from netmap_actors.dev_control.tailnet.visibility import Sight
 from netmap_actors.errors import NetmapError
+from netmap_actors.rfc3339 import stamp
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
