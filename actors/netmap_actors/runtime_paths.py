@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ENVIRONMENT_VARIABLE",
+    "MAX_SOCKET_PATH",
     "PUBLIC_DIRECTORY",
     "default_runtime_dir",
     "dev_control_socket",
@@ -31,6 +32,9 @@ ENVIRONMENT_VARIABLE = "NETMAP_SUPERVISOR_RUNTIME_DIR"
 DEV_CONTROL_VARIABLE = "NETMAP_DEV_CONTROL_SOCKET"
 PUBLIC_DIRECTORY = "pub"
 """Below the runtime directory: the one directory a subscriber needs to reach."""
+
+MAX_SOCKET_PATH = 107
+"""Bytes of a Unix socket's path (unix(7): sun_path has 108, the last is zero)."""
 
 _NAME = "netmap-supervisor"
 _LOGINS = Path("/run/user")

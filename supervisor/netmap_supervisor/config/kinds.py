@@ -14,6 +14,7 @@ from typing import Any, Protocol, TypeVar
 
 from netmap_actors.errors import escape
 from netmap_actors.finite import is_number
+from netmap_actors.runtime_paths import MAX_SOCKET_PATH
 
 __all__ = [
     "BadValue",
@@ -424,18 +425,15 @@ class Directory(Written):
     flag: str = ""
     metavar: str = "DIR"
 
-    MAX_SOCKET_PATH = 107
-    """unix(7): sun_path has 108 bytes, one is the final zero."""
-
     def parse(self, given: object, base: Path) -> str:
         text = read_text(given)
         if not text:
             raise BadValue("a directory is expected")
         path = absolute(text, base)
         length = len(os.fsencode(path))
-        if self.room and length + self.room > self.MAX_SOCKET_PATH:
+        if self.room and length + self.room > MAX_SOCKET_PATH:
             raise BadValue(
-                f"the path is {length} bytes long; a socket's path may have {self.MAX_SOCKET_PATH}, of which "
+                f"the path is {length} bytes long; a socket's path may have {MAX_SOCKET_PATH}, of which "
                 f"{self.room} are needed below it: choose a shorter {self.flag}"
             )
         return path

@@ -9,7 +9,7 @@ import re
 from typing import TYPE_CHECKING
 
 from netmap_actors.errors import escape
-from netmap_actors.runtime_paths import remote_endpoints
+from netmap_actors.runtime_paths import MAX_SOCKET_PATH, remote_endpoints
 from netmap_actors.web_url import DEFAULT_PORTS, BadUrl, WebUrl
 from netmap_supervisor.config.kinds import BadValue, Written, absolute, read_text
 
@@ -20,8 +20,6 @@ __all__ = ["ControlUrl", "Hostname", "LocalAddress", "ProxyUrl", "SubscriberEndp
 
 _LABEL = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
 _MAX_HOST = 253
-_MAX_SOCKET_PATH = 107
-"""unix(7): sun_path has 108 bytes, one is the final zero."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -132,8 +130,8 @@ class LocalAddress(Written):
         kind, _, path = text.partition(":")
         if kind == "unix":
             where = absolute(path, base) if path else ""
-            if not 1 < len(os.fsencode(where)) <= _MAX_SOCKET_PATH or where.endswith("/"):
-                raise BadValue(f"a file's path of at most {_MAX_SOCKET_PATH} bytes is expected behind unix:")
+            if not 1 < len(os.fsencode(where)) <= MAX_SOCKET_PATH or where.endswith("/"):
+                raise BadValue(f"a file's path of at most {MAX_SOCKET_PATH} bytes is expected behind unix:")
             return f"unix:{where}"
         host, port = _address(text)
         if not is_loopback(f"{host}:{port}"):

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 
 from netmap_actors import child_lock
 from netmap_actors.errors import ConfigurationError, NetmapError
+from netmap_actors.runtime_paths import MAX_SOCKET_PATH
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,8 +35,6 @@ CHILDREN_NAME = "lock.children"
 RUN_PREFIX = "r-"
 _RUN_NAME = re.compile(r"r-[0-9a-f]{8}")
 _NAME_ROOM = 64
-MAX_SOCKET_PATH = 107
-"""Bytes of a unix socket's path (unix(7): sun_path is 108 with its zero)."""
 _LONGEST = len("/r-xxxxxxxx/control_connection.sock")
 TOUCH_INTERVAL = 3600.0
 """Seconds."""

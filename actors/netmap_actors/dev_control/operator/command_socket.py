@@ -15,6 +15,7 @@ import msgspec
 
 from netmap_actors.bus.door import Door
 from netmap_actors.errors import ConfigurationError, NetmapError
+from netmap_actors.runtime_paths import MAX_SOCKET_PATH
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,8 +32,6 @@ MAX_LINE = 1 << 20
 MAX_CONNECTIONS = 64
 """At once; with more, whoever holds most loses one."""
 _READ = 64 << 10
-_PATH_LIMIT = 107
-"""Bytes (unix(7))."""
 
 
 class SocketInUse(ConfigurationError):
@@ -147,9 +146,9 @@ def _refusal(text: str) -> bytes:
 
 
 def _listen(path: Path) -> socket.socket:
-    if len(str(path).encode()) > _PATH_LIMIT:
+    if len(str(path).encode()) > MAX_SOCKET_PATH:
         raise ConfigurationError(
-            f"cannot listen on {path}: the name of a socket has {_PATH_LIMIT} bytes at most"
+            f"cannot listen on {path}: the name of a socket has {MAX_SOCKET_PATH} bytes at most"
         )
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
     try:
