@@ -12,6 +12,7 @@ import msgspec
 
 __all__ = [
     "PAUSE_LIMIT",
+    "SILENCE_TIMEOUT",
     "Boot",
     "ConnectionSettings",
     "DevControlSettings",
@@ -26,6 +27,8 @@ __all__ = [
 
 PAUSE_LIMIT: Final = 30.0
 """Seconds a publisher may take nothing of what the connection has; after that it is restarted."""
+SILENCE_TIMEOUT: Final = 120.0
+"""Default of `liveness.silence_timeout`: seconds without a MapResponse after which a connection is dead."""
 
 _T = TypeVar("_T")
 
@@ -121,7 +124,7 @@ class ConnectionSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Accept /key over plain http from a name or a public address."""
     accept_changed_key: bool = False
     """Pin the server's key anew when it changed."""
-    silence_timeout: float = 120.0
+    silence_timeout: float = SILENCE_TIMEOUT
     resolve_limit: float = 12.0
     connect_limit: float = 10.0
     handshake_limit: float = 15.0
@@ -142,7 +145,7 @@ class ConnectionSettings(msgspec.Struct, frozen=True, kw_only=True):
 class LivenessSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Settings of liveness. Durations in seconds."""
 
-    silence_timeout: float = 120.0
+    silence_timeout: float = SILENCE_TIMEOUT
     hung_grace: float = 1.0
     """After the deadline, for the Progress that proves an empty socket."""
     pause_limit: float = PAUSE_LIMIT
@@ -151,7 +154,7 @@ class LivenessSettings(msgspec.Struct, frozen=True, kw_only=True):
 class PublisherSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Settings of publisher."""
 
-    silence_timeout: float = 120.0
+    silence_timeout: float = SILENCE_TIMEOUT
     heartbeat_interval: float = 2.0
     ring_bytes: int = 16 * 1024 * 1024
     """Bound of the catch-up ring."""

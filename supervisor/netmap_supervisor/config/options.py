@@ -11,6 +11,7 @@ import pwd
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from netmap_actors.boot import SILENCE_TIMEOUT
 from netmap_actors.runtime_paths import default_runtime_dir
 from netmap_supervisor.config import kinds
 from netmap_supervisor.config import network_kinds as places
@@ -187,7 +188,7 @@ _ROWS = (
         table="liveness",
         key="silence_timeout",
         kind=kinds.Duration(1.0, 3600.0),
-        default=120.0,
+        default=SILENCE_TIMEOUT,
         help="Time without a complete MapResponse after which the connection is dead",
         more="Servers send one every 50 to 60 s; below 110 s a single lost one ends a healthy connection.",
     ),

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import msgspec
 
+from netmap_actors.boot import SILENCE_TIMEOUT
+
 __all__ = ["EMBEDDED", "RunSettings"]
 
 EMBEDDED = "embedded"
@@ -30,7 +32,7 @@ class RunSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Holds one directory per control URL, and the lock of this run. Made (0700) when missing."""
     runtime_dir: str
     """Holds the sockets. Made when missing."""
-    silence_timeout: float = 120.0
+    silence_timeout: float = SILENCE_TIMEOUT
     truth_interval: float = 600.0
     """0 = off."""
     probe_timeout: float = 5.0

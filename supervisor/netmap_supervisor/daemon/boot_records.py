@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from netmap_actors.boot import (
+    SILENCE_TIMEOUT,
     Boot,
     ConnectionSettings,
     DevControlSettings,
@@ -183,8 +184,8 @@ class BootRecords:
                     seed=settings.dev_seed,
                     churn=settings.dev_churn,
                     # A real server sends one every 50 to 59 s of 120; a shorter limit has to be fed as well.
-                    keep_alive=50.0 * min(1.0, settings.silence_timeout / 120.0),
-                    keep_alive_jitter=9.0 * min(1.0, settings.silence_timeout / 120.0),
+                    keep_alive=50.0 * min(1.0, settings.silence_timeout / SILENCE_TIMEOUT),
+                    keep_alive_jitter=9.0 * min(1.0, settings.silence_timeout / SILENCE_TIMEOUT),
                 )
             case ActorName.CONNECTION:
                 assert spawn.connection is not None, "the core says what the connection has to know"
