@@ -12,7 +12,7 @@ import msgspec
 from netmap_actors.errors import escape
 from netmap_actors.netmap.model import Unreadable
 from netmap_actors.tailcfg.go_json import REFUSALS, NotGoJson, decode, encode, is_set, is_zero_time
-from netmap_actors.tailcfg.node import PeerChange
+from netmap_actors.tailcfg.peer_change import PeerChange
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -25,7 +25,6 @@ __all__ = [
     "is_set",
     "is_zero_key",
     "is_zero_time",
-    "raw",
 ]
 
 Int64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
@@ -35,10 +34,8 @@ Int32 = Annotated[int, msgspec.Meta(ge=-(2**31), le=2**31 - 1)]
 """Small Go ints: DERP regions, capability versions, ports."""
 
 _INITIALISMS: Final = {
-    "ace": "ACE", "api": "API", "ccid": "CCID", "derp": "DERP", "dns": "DNS", "icmpv4": "ICMPv4", "id": "ID",
-    "ip": "IP", "ipn": "IPN", "ips": "IPs", "ipv4": "IPv4", "ipv6": "IPv6", "macs": "MACs", "nl": "NL", "os": "OS",
-    "pcp": "PCP", "pmp": "PMP", "ssh": "SSH", "stun": "STUN", "tka": "TKA", "tpm": "TPM", "udp": "UDP",
-    "upnp": "UPnP", "url": "URL", "wireguard": "WireGuard", "wol": "WoL",
+    "api": "API", "derp": "DERP", "dns": "DNS", "id": "ID", "ip": "IP", "ipn": "IPN", "ips": "IPs", "os": "OS",
+    "ssh": "SSH", "tka": "TKA", "url": "URL", "wireguard": "WireGuard",
 }  # fmt: skip
 
 
@@ -75,11 +72,6 @@ RecursionError comes of nesting deeper than the interpreter's limit."""
 def encode(value: object) -> bytes:
     """Compact JSON with exact Go names; fields that hold their zero value are left out."""
     return msgspec.json.encode(value)
-
-
-def raw(value: object) -> msgspec.Raw:
-    """A value as already encoded JSON, for the fields of MapResponse that hold such."""
-    return msgspec.Raw(encode(value))
 
 
 def is_set(value: msgspec.Raw) -> bool:

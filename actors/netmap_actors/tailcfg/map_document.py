@@ -55,14 +55,9 @@ class MapResponseShape(msgspec.Struct, frozen=True):
 
     keep_alive: bool
     has_node: bool
-    has_peers: bool
-    """A non-empty list `Peers`."""
     ping_request: PingRequest | None
     pop_browser_url: str
-    control_time: str
     debug: Debug | None
-    control_dial_plan: bytes
-    """ControlDialPlan as JSON, b"" when absent."""
 
 
 class DERPMapDelta(GoStruct, frozen=True):
@@ -123,16 +118,12 @@ def check_map_response_shape(data: bytes) -> MapResponseShape:
     response = _decode(data)
     if _longest(response)[1] <= MAX_PEERS:
         response = _checked(response)
-    plan = response.control_dial_plan
     return MapResponseShape(
         keep_alive=response.keep_alive,
         has_node=response.has_node,
-        has_peers=bool(response.peers),
         ping_request=response.ping_request,
         pop_browser_url=response.pop_browser_url,
-        control_time=response.control_time,
         debug=response.debug,
-        control_dial_plan=bytes(plan) if is_set(plan) else b"",
     )
 
 

@@ -15,14 +15,10 @@ from netmap_actors.tailcfg.ping import PingRequest  # noqa: TC001 - msgspec read
 
 __all__ = [
     "ABSENT",
-    "ClientVersion",
-    "ControlDialPlan",
-    "ControlIPCandidate",
     "Debug",
     "DisplayMessage",
     "DisplayMessageAction",
     "MapResponse",
-    "TKAInfo",
     "UserProfile",
 ]
 
@@ -57,13 +53,6 @@ class DisplayMessage(GoStruct, frozen=True):
     primary_action: DisplayMessageAction | None = None
 
 
-class TKAInfo(GoStruct, frozen=True):
-    """State of tailnet lock; we show it and verify nothing."""
-
-    head: str = ""
-    disabled: bool = False
-
-
 class Debug(GoStruct, frozen=True):
     """Wishes of the server about our process. `exit` is reported and never obeyed."""
 
@@ -72,38 +61,11 @@ class Debug(GoStruct, frozen=True):
     exit: Int64 | None = None
 
 
-class ControlIPCandidate(GoStruct, frozen=True):
-    """One way to dial the control server."""
-
-    ip: str = ""
-    ace_host: str = ""
-    dial_start_delay_sec: float = 0
-    dial_timeout_sec: float = 0
-    priority: Int64 = 0
-
-
-class ControlDialPlan(GoStruct, frozen=True):
-    """How to dial the control server without DNS; no candidates means by DNS again."""
-
-    candidates: tuple[ControlIPCandidate, ...] | None = None
-
-
-class ClientVersion(GoStruct, frozen=True):
-    """News about the official client's version."""
-
-    running_latest: bool = False
-    latest_version: str = ""
-    urgent_security_update: bool = False
-    notify: bool = False
-    notify_url: str = ""
-    notify_text: str = ""
-
-
 class MapResponse(GoStruct, frozen=True):
     """A full map, a delta or a keep-alive.
 
-    Raw fields are views into the message they were decoded from: whoever keeps one must copy it. `ABSENT` (or a
-    raw null) means not there; a server fills them with `go_json.raw(value)`.
+    Raw fields are views into the message they were decoded from: one that is kept must be copied. `ABSENT` (or a
+    raw null) means not there.
     """
 
     map_session_handle: str = ""

@@ -29,25 +29,16 @@ class RegisterAuth(GoStruct, frozen=True):
 
 
 class RegisterRequest(GoStruct, frozen=True):
-    """`POST /machine/register`."""
+    """`POST /machine/register`, as far as we fill it."""
 
     version: Int32 = 0
     node_key: str = ""
     old_node_key: str = ""
-    nl_key: str = ""
     auth: RegisterAuth | None = None
-    expiry: str = ""
-    """"" lets the server choose; a past time logs out."""
     followup: str = ""
     """The AuthURL of an earlier answer: the request then waits for the person."""
     hostinfo: Hostinfo | None = None
     ephemeral: bool = False
-    node_key_signature: bytes | None = None
-    signature_type: str = ""
-    timestamp: str = ""
-    device_cert: bytes | None = None
-    signature: bytes | None = None
-    tailnet: str = ""
 
 
 class User(GoStruct, frozen=True):
