@@ -95,15 +95,6 @@ class Sockets:
         """Publishes; subscriptions (at most `max_size` bytes each) can be read from it."""
         return self._bind(self._make(zmq.XPUB, max_size=max_size, hwm=hwm), endpoint, protect)
 
-    def sub_connect(self, endpoint: str, topics: list[bytes], *, hwm: int, max_size: int) -> Socket:
-        """Receives the messages of these topic prefixes."""
-        socket = self._make(zmq.SUB, max_size=max_size, hwm=hwm)
-        # Subscriptions are sent again at each reconnect and pass the send mark (libzmq issue 2258).
-        socket.setsockopt(zmq.SNDHWM, 0)
-        for topic in topics:
-            socket.setsockopt(zmq.SUBSCRIBE, topic)
-        return self._connect(socket, endpoint)
-
     def rep_bind(self, endpoint: str) -> Socket:
         """Answers one request at a time; for the authentication protocol inside a context."""
         return self._bind(self._make(zmq.REP, max_size=CONTROL_MESSAGE, hwm=CONTROL_HWM), endpoint)
