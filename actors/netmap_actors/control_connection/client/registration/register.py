@@ -112,7 +112,6 @@ class Registrar:
             self._followup = ""
         self._rotated = False
         self._followup_refused = False
-        self._told_url = ""
 
     @property
     def needed(self) -> bool:
