@@ -7,6 +7,7 @@ reason the bootstrap turns into an exit status.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 import traceback
@@ -72,8 +73,6 @@ class ActorBase(pykka.ThreadingActor):
         """Why the actor ended; None while it lives."""
         self.confinement: dict[str, int] = {}
         """What holds it to its row, for status."""
-        self.words_dropped = 0
-        """Messages the Supervisor did not take."""
         self._heartbeats = 0
         self._heartbeat_due = False
         self._degraded: set[str] = set()
@@ -125,10 +124,8 @@ class ActorBase(pykka.ThreadingActor):
 
     def tell_supervisor(self, body: Message) -> None:
         """Send without waiting; a Supervisor that takes nothing (it may be stopped) costs the message."""
-        try:
+        with contextlib.suppress(zmq.Again):
             self._supervisor.send(self.codec.wrap(body), zmq.DONTWAIT)
-        except zmq.Again:
-            self.words_dropped += 1
 
     def heartbeat_now(self) -> None:
         """A heartbeat at the end of this turn: a figure of interest changed."""
