@@ -62,8 +62,6 @@ class Publication:
         self.intake = Intake(restarted=restarted)
         self.bad = 0
         """MapResponses that passed the connection's gate and were refused here."""
-        self.unbuilt = 0
-        """Transactions of which only the commit was sent."""
 
     @property
     def epoch(self) -> int:
@@ -274,7 +272,6 @@ class Publication:
         if small:
             self._ring.append(messages)
         else:
-            self.unbuilt += 1
             self._ring.reset(commit.seq)
         self._outgoing += messages
 
