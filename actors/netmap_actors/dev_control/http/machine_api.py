@@ -117,7 +117,6 @@ class MachineApi:
         self.counts = Counts()
         self.is_node = False
         """It has asked for a map in the name of a node that is its own."""
-        self.last_map: MapRequest | None = None
 
     @property
     def busy(self) -> bool:
@@ -307,7 +306,6 @@ class MachineApi:
         return True
 
     def _map(self, stream_id: int, request: MapRequest, now: float) -> None:
-        self.last_map = request
         self._demand_version(request.version)
         kind = "map" if request.stream else "lite" if request.omit_peers else "read"
         self._note(now, kind, str(request.node_key))

@@ -20,10 +20,7 @@ if TYPE_CHECKING:
     from netmap_actors.dev_control.http.state import Control
     from netmap_actors.protocol.http1_server import HttpRequest
 
-__all__ = ["MAX_PINGS", "Reply", "answer", "ping_answered"]
-
-MAX_PINGS = 1000
-"""Answers to pings that are kept."""
+__all__ = ["Reply", "answer", "ping_answered"]
 
 _USER = re.compile(r"[\w.+@-]{0,64}", re.ASCII)
 """Empty: the one who lets nodes in here anyway."""
