@@ -105,5 +105,3 @@ class Changes(msgspec.Struct, frozen=True):
     """In an order that can be applied one by one: removed peers before the ones that take their place."""
     keep_alive: bool = False
     """The message said nothing of the netmap; settings may have changed all the same."""
-    authoritative: bool = False
-    """The first message of a session: what it did not name is gone."""

@@ -155,7 +155,7 @@ class Netmap:
         if not response.keep_alive:
             updates += self._change_profiles(profiles, first=first)
         updates += self._documents.settle(documents)
-        return Changes(updates, keep_alive=response.keep_alive, authoritative=first)
+        return Changes(updates, keep_alive=response.keep_alive)
 
     def pass_time(self, now_text: str) -> list[Update]:
         """`passing_time`, the whole of it at once."""
