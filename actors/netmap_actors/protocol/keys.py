@@ -19,7 +19,6 @@ __all__ = [
     "DiscoPrivate",
     "MachineKey",
     "MachinePrivate",
-    "NLPublic",
     "NodeKey",
     "NodePrivate",
     "PrivateKey",
@@ -27,7 +26,7 @@ __all__ = [
 ]
 
 KEY_LENGTH = 32
-"""Bytes of every key but the tailnet-lock private key, which is not used here."""
+"""Bytes of every key."""
 
 _PRIVATE_PREFIX = "privkey:"
 _HEX_DIGITS = frozenset("0123456789abcdefABCDEF")
@@ -156,13 +155,6 @@ class DiscoKey(PublicKey):
     def short(self) -> str:
         """The form for logs: `d:` and the first eight bytes in hex."""
         return "d:" + self._raw[:8].hex()
-
-
-class NLPublic(PublicKey):
-    """Tailnet-lock key (ed25519). Only its public half is ever seen here."""
-
-    __slots__ = ()
-    prefix = "nlpub:"
 
 
 class ChallengePublic(PublicKey):

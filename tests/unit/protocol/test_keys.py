@@ -17,7 +17,6 @@ from netmap_actors.protocol.keys import (
     DiscoPrivate,
     MachineKey,
     MachinePrivate,
-    NLPublic,
     NodeKey,
     NodePrivate,
     PrivateKey,
@@ -29,7 +28,6 @@ PUBLIC = [
     (MachineKey, "mkey:"),
     (NodeKey, "nodekey:"),
     (DiscoKey, "discokey:"),
-    (NLPublic, "nlpub:"),
     (ChallengePublic, "chalpub:"),
 ]
 PRIVATE = [(MachinePrivate, MachineKey), (NodePrivate, NodeKey), (DiscoPrivate, DiscoKey)]

@@ -13,9 +13,8 @@ from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
 from netmap_actors.errors import RemoteProtocolError
 
-__all__ = ["HASH_LENGTH", "CipherState", "SymmetricState"]
+__all__ = ["CipherState", "SymmetricState"]
 
-HASH_LENGTH = 32
 _NONCE_ZERO = bytes(12)
 
 
