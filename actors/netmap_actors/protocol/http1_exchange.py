@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import h11
 
 from netmap_actors.errors import LocalProtocolError, RemoteProtocolError, escape
+from netmap_actors.protocol.headers import MAX_INFORMATIONAL, Headers, first_header
 from netmap_actors.protocol.http1_syntax import BadSyntax, check_framing, check_head
 from netmap_actors.protocol.retry_after import retry_after_seconds
 
@@ -18,25 +19,17 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 __all__ = [
-    "MAX_HEADER_BLOCK",
-    "MAX_INFORMATIONAL",
-    "Headers",
+    "MAX_HEAD",
     "HttpExchange",
     "UnexpectedStatus",
     "decoded_headers",
-    "first_header",
 ]
 
-MAX_HEADER_BLOCK = 16 << 10
+MAX_HEAD = 16 << 10
 """Bytes of one start line with its headers."""
-MAX_INFORMATIONAL = 16
-"""1xx responses before the final one."""
 MAX_EXCERPT = 200
 """Characters of an unexpected answer's body that are shown, as the reference does."""
 _EXCERPT_BYTES = 4 * MAX_EXCERPT
-
-Headers = tuple[tuple[str, str], ...]
-"""Names in lower case, in order; every octet as one Latin-1 character."""
 
 
 class UnexpectedStatus(RemoteProtocolError):
@@ -59,11 +52,6 @@ def decoded_headers(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
     return tuple((name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in headers)
 
 
-def first_header(headers: Headers, name: str) -> str | None:
-    """The first value of a header, by its lower-case name."""
-    return next((value for key, value in headers if key == name), None)
-
-
 class HttpExchange:
     """One request and its response. `status` and `headers` are there once the final response has begun."""
 
@@ -84,7 +72,7 @@ class HttpExchange:
         self._what = what
         self._expected = expected
         self._max_body = max_body
-        self._h11 = h11.Connection(h11.CLIENT, max_incomplete_event_size=MAX_HEADER_BLOCK)
+        self._h11 = h11.Connection(h11.CLIENT, max_incomplete_event_size=MAX_HEAD)
         try:
             request = h11.Request(method=method, target=target, headers=headers)
             self._output = (self._h11.send(request) or b"") + (self._h11.send(h11.EndOfMessage()) or b"")

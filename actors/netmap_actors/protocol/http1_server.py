@@ -11,7 +11,8 @@ import enum
 import h11
 
 from netmap_actors.errors import LocalProtocolError
-from netmap_actors.protocol.http1_exchange import MAX_HEADER_BLOCK, Headers, decoded_headers, first_header
+from netmap_actors.protocol.headers import Headers, first_header
+from netmap_actors.protocol.http1_exchange import MAX_HEAD, decoded_headers
 from netmap_actors.protocol.http1_syntax import BadSyntax, check_framing, check_head, effective_target
 
 __all__ = ["MAX_AHEAD", "MAX_CHUNKS", "MAX_REQUEST_BODY", "HttpRequest", "HttpServer"]
@@ -52,7 +53,7 @@ class HttpServer:
     """The server's side of one connection: a request comes out, an answer goes in, and so on."""
 
     def __init__(self) -> None:
-        self._h11 = h11.Connection(h11.SERVER, max_incomplete_event_size=MAX_HEADER_BLOCK)
+        self._h11 = h11.Connection(h11.SERVER, max_incomplete_event_size=MAX_HEAD)
         self._phase = _Phase.READING
         self._output = bytearray()
         self._request: h11.Request | None = None

@@ -12,7 +12,8 @@ import dataclasses
 from typing import TYPE_CHECKING
 
 from netmap_actors.errors import ProtocolError, RemoteProtocolError
-from netmap_actors.protocol.http1_exchange import HttpExchange, UnexpectedStatus, first_header
+from netmap_actors.protocol.headers import first_header
+from netmap_actors.protocol.http1_exchange import HttpExchange, UnexpectedStatus
 from netmap_actors.protocol.http1_server import HttpServer
 from netmap_actors.protocol.noise import INITIATION_LENGTH
 

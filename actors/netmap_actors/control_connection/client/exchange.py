@@ -9,13 +9,14 @@ import enum
 from typing import TYPE_CHECKING
 
 from netmap_actors.errors import LocalProtocolError, RemoteProtocolError, escape
-from netmap_actors.protocol.http2.events import header
+from netmap_actors.protocol.headers import first_header
 from netmap_actors.protocol.retry_after import retry_after_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from netmap_actors.protocol.http2 import Headers, Http2Client
+    from netmap_actors.protocol.headers import Headers
+    from netmap_actors.protocol.http2 import Http2Client
     from netmap_actors.protocol.keys import NodeKey
 
 __all__ = ["MAX_RETRY_AFTER", "Exchange", "Exchanges", "Purpose", "wait_asked_for"]
@@ -56,7 +57,9 @@ class Exchange:
 
     def retry_after(self, uniform: Callable[[float, float], float]) -> float:
         """As `wait_asked_for`."""
-        seconds = retry_after_seconds(header(self.headers, "retry-after"), header(self.headers, "date"))
+        seconds = retry_after_seconds(
+            first_header(self.headers, "retry-after"), first_header(self.headers, "date")
+        )
         return wait_asked_for(self.status, seconds, uniform)
 
     def refusal(self, what: str) -> str:

@@ -9,7 +9,6 @@ from netmap_actors.protocol.http2.client import MAX_RESPONSE_BODY, Http2Client
 from netmap_actors.protocol.http2.events import (
     ClientEvent,
     GoAway,
-    Headers,
     PingAcked,
     RequestData,
     RequestEnded,
@@ -31,7 +30,6 @@ __all__ = [
     "MAX_RESPONSE_BODY",
     "ClientEvent",
     "GoAway",
-    "Headers",
     "Http2Client",
     "Http2Server",
     "PingAcked",

@@ -13,6 +13,7 @@ import h2.exceptions
 import h2.settings
 
 from netmap_actors.errors import LocalProtocolError, RemoteProtocolError
+from netmap_actors.protocol.headers import MAX_INFORMATIONAL
 from netmap_actors.protocol.http2.connection import Http2Connection, Stream
 from netmap_actors.protocol.http2.events import (
     ClientEvent,
@@ -25,12 +26,10 @@ from netmap_actors.protocol.http2.events import (
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["MAX_INFORMATIONAL", "MAX_RESPONSE_BODY", "Http2Client"]
+__all__ = ["MAX_RESPONSE_BODY", "Http2Client"]
 
 MAX_RESPONSE_BODY = 1 << 20
 """Octets of a response that is not a stream, and of an error answered to a request for a stream."""
-MAX_INFORMATIONAL = 16
-"""1xx responses to one request."""
 
 
 class _Response(Stream):

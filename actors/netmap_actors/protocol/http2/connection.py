@@ -17,11 +17,13 @@ import h2.exceptions
 import h2.settings
 
 from netmap_actors.errors import LocalProtocolError, RemoteProtocolError, escape
-from netmap_actors.protocol.http2.events import GoAway, Headers, PingAcked
+from netmap_actors.protocol.http2.events import GoAway, PingAcked
 from netmap_actors.protocol.http2.frame_guard import MAX_DATA_FRAME, FrameGuard
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from netmap_actors.protocol.headers import Headers
 
 __all__ = ["CONNECTION_WINDOW", "MAX_HEADER_LIST", "STREAM_WINDOW", "Http2Connection", "Stream"]
 

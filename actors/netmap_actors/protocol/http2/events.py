@@ -6,11 +6,14 @@ Not here: any behaviour.
 from __future__ import annotations
 
 import dataclasses
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from netmap_actors.protocol.headers import Headers
 
 __all__ = [
     "ClientEvent",
     "GoAway",
-    "Headers",
     "PingAcked",
     "RequestData",
     "RequestEnded",
@@ -21,11 +24,7 @@ __all__ = [
     "ResponseHeaders",
     "ResponseReset",
     "ServerEvent",
-    "header",
 ]
-
-Headers = tuple[tuple[str, str], ...]
-"""Names in lower case, in order, without the pseudo-headers; every octet as one Latin-1 character."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -110,8 +109,3 @@ class RequestReset:
 
 ClientEvent = ResponseHeaders | ResponseData | ResponseEnded | ResponseReset | PingAcked | GoAway
 ServerEvent = RequestReceived | RequestData | RequestEnded | RequestReset | PingAcked | GoAway
-
-
-def header(headers: Headers, name: str) -> str | None:
-    """The first value of a header, by its lower-case name."""
-    return next((value for key, value in headers if key == name), None)
