@@ -10,7 +10,7 @@ import dataclasses
 import ipaddress
 import re
 
-__all__ = ["DEFAULT_PORTS", "MAX_URL", "BadUrl", "UrlPolicy", "WebUrl"]
+__all__ = ["DEFAULT_PORTS", "MAX_HOST", "MAX_URL", "BadUrl", "UrlPolicy", "WebUrl"]
 
 MAX_URL = 2048
 """Characters of a URL."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from netmap_actors.errors import escape
 from netmap_actors.runtime_paths import MAX_SOCKET_PATH, remote_endpoints
-from netmap_actors.web_url import DEFAULT_PORTS, BadUrl, WebUrl
+from netmap_actors.web_url import DEFAULT_PORTS, MAX_HOST, BadUrl, WebUrl
 from netmap_supervisor.config.kinds import BadValue, Written, absolute, read_text
 
 if TYPE_CHECKING:
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 __all__ = ["ControlUrl", "Hostname", "LocalAddress", "ProxyUrl", "SubscriberEndpoint", "is_loopback"]
 
 _LABEL = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
-_MAX_HOST = 253
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,7 +88,7 @@ class Hostname(Written):
 
     def parse(self, given: object, base: Path) -> str:  # noqa: ARG002
         name = read_text(given).strip()
-        if name and (len(name) > _MAX_HOST or not all(_LABEL.fullmatch(label) for label in name.split("."))):
+        if name and (len(name) > MAX_HOST or not all(_LABEL.fullmatch(label) for label in name.split("."))):
             raise BadValue(
                 f"{escape(name, 100)!r} is not a host name: letters, digits and '-', 63 characters a label"
             )
