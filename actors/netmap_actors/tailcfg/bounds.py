@@ -1,9 +1,8 @@
-"""How much of each kind a control server may send: the one rule for every list and map of a MapResponse.
+"""Bounds of every list and map of a MapResponse.
 
-What decides (nodes, filters, names, relays, logins) is refused as a whole when it is too much: a part of it would be a
-netmap that says something else. What is only told to people (Health, DisplayMessages, profiles of users nobody refers
-to) is cut and counted: too many words must not take the netmap down. The bounds are many times what the largest
-tailnets have. Not here: how many peers there may be (`limits.max_peers`).
+Too many nodes, filters, names, relays or logins: the whole message is refused, as a part of it would be another netmap.
+Too many Health lines, DisplayMessages or unreferenced profiles: the rest is dropped and counted. The bounds are many
+times what the largest tailnets have. Not here: how many peers there may be (`limits.max_peers`).
 """
 
 from __future__ import annotations
@@ -35,16 +34,16 @@ __all__ = [
 
 
 class Bound(NamedTuple):
-    """What one part may be."""
+    """Bound of one part."""
 
     values: int
-    """Values in lists and objects: commas are counted, those in texts, too."""
+    """Values in lists and objects, counted as commas, those in strings included."""
     size: int
     """Bytes of JSON."""
 
 
 _NODE: Final = Bound(50_000, 1 << 20)
-"""A router of a large network has some thousand AllowedIPs, an app connector some more."""
+"""A subnet router or app connector may have thousands of AllowedIPs."""
 _FILTER: Final = Bound(2_000_000, 32 << 20)
 _SMALL: Final = Bound(10_000, 1 << 20)
 
@@ -58,33 +57,33 @@ BOUNDS: Final = {
     "control_dial_plan": _SMALL,
     "client_version": _SMALL,
 }
-"""Of the parts that are one document."""
+"""Of the parts that are one document, by field."""
 _NODES: Final = ("peers", "peers_changed", "peers_changed_patch")
 _TEXTS: Final = ("domain", "domain_data_plane_audit_log_id")
 _MAX_NAME: Final = 1 << 16
 """Characters of each of these."""
 
 MAX_FILTERS: Final = 10_000
-"""Named packet filters that deltas may add up to; all of them together are bounded as one is."""
+"""Named packet filters, deltas folded in; all together are bounded as one is."""
 MAX_TEXT: Final = 4096
-"""Characters of a line of Health, or of the id of a message."""
+"""Characters of a Health line, or of the id of a DisplayMessage."""
 MAX_MESSAGES: Final = 100
-"""Lines of Health, and DisplayMessages, that are shown: more nobody reads."""
+"""Health lines, and DisplayMessages, that are shown."""
 MAX_MESSAGE_BYTES: Final = 16 << 10
 """Bytes of one DisplayMessage."""
 MAX_PROFILES_AT_ONCE: Final = 200_000
-"""Profiles that are read of one message."""
+"""Profiles read from one message."""
 MAX_PROFILE_BYTES: Final = 64 << 10
 """Bytes of one profile."""
 MAX_UNREFERENCED_PROFILES: Final = 10_000
-"""Profiles that are kept although no node refers to them: its node may come later."""
+"""Profiles kept although no node refers to them: the node may come later."""
 
 _VALUES_ALWAYS: Final = 2_000_000
 _BYTES_PER_VALUE: Final = 16
 
 
 def check_number_of_values(data: bytes) -> None:
-    """Raises NotGoJson for a document that is little but values: each would be an object many times its size."""
+    """Raises NotGoJson for too many values: each becomes an object many times its size."""
     number = data.count(b",")
     most = _VALUES_ALWAYS + len(data) // _BYTES_PER_VALUE
     if number > most:
@@ -94,7 +93,7 @@ def check_number_of_values(data: bytes) -> None:
 
 
 def check_bounds(response: MapResponse) -> None:
-    """Raises NotGoJson for a part that is too much."""
+    """Raises NotGoJson for a part beyond its bound."""
     for name, bound in BOUNDS.items():
         _check(f"its {go_name(name)}", getattr(response, name), bound)
     for name in _NODES:
@@ -108,7 +107,7 @@ def check_bounds(response: MapResponse) -> None:
 
 
 def check_filters(filters: Mapping[str, msgspec.Raw | bytes]) -> None:
-    """Raises NotGoJson for too many of them, or too much in all of them."""
+    """Raises NotGoJson for too many filters, or too much in all of them together."""
     size = sum(len(memoryview(rules)) + len(name) for name, rules in filters.items())
     values = sum(_commas(rules) for rules in filters.values())
     if len(filters) > MAX_FILTERS or size > _FILTER.size or values > _FILTER.values:
@@ -120,7 +119,7 @@ def check_filters(filters: Mapping[str, msgspec.Raw | bytes]) -> None:
 
 def _check_nodes(name: str, nodes: Iterable[msgspec.Raw]) -> None:
     for node in nodes:
-        # So short it cannot hold too many.
+        # A shorter one cannot exceed the bound.
         if len(memoryview(node)) > _NODE.values:
             _check(f"a node in {name}", node, _NODE)
 

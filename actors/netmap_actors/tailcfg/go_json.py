@@ -45,7 +45,7 @@ def go_name(attribute: str) -> str:
 
 
 class GoStruct(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True, rename=go_name):
-    """Base of every control server type: frozen, exact Go names, every field optional, zero values not emitted.
+    """Base of the control server's types: frozen, Go's names, every field optional, zero values not emitted.
 
     A list or map is None when Go has nil there and empty when Go has it empty: the two differ in deltas.
     Times are the RFC 3339 text they came as, "" for none; keys are their text form, "" for none.
@@ -53,20 +53,20 @@ class GoStruct(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True, re
 
 
 class NotGoJson(ValueError):
-    """The document is not JSON, not UTF-8, too deep, or not of the asked type; the text says which."""
+    """The document is not JSON, not UTF-8, too deep, or of another type; the text says which."""
 
 
 MAX_NULL_BYTES: Final = 16
-"""Looked at to find that a whole document is null."""
+"""Bytes examined to find that a whole document is null."""
 
 _NULL: Final = memoryview(b"n")
-"""How a raw null begins, and nothing else in JSON."""
+"""The first byte of null, and of nothing else in JSON."""
 
 _S = TypeVar("_S", bound=msgspec.Struct)
 
 REFUSALS: Final = (msgspec.MsgspecError, ValueError, RecursionError, MemoryError, OverflowError)
-"""What decoding ends with. MsgspecError is a ValueError in the newest msgspec only, UnicodeDecodeError always was one;
-RecursionError comes of nesting deeper than the interpreter's limit."""
+"""What decoding raises. MsgspecError is a ValueError in the newest msgspec only; RecursionError: nesting beyond the
+interpreter's limit."""
 
 
 def encode(value: object) -> bytes:
@@ -75,18 +75,18 @@ def encode(value: object) -> bytes:
 
 
 def is_set(value: msgspec.Raw) -> bool:
-    """Whether a raw field is there at all; null is the same as absent."""
+    """Whether a raw field is present; null is the same as absent."""
     view = memoryview(value)
     return len(view) > 0 and view[:1] != _NULL
 
 
 def is_zero_time(text: str) -> bool:
-    """Whether a time is Go's zero time (year 1) or absent: both mean none."""
+    """Whether a time is absent or Go's zero time (year 1)."""
     return not text or text.startswith("0001-")
 
 
 def is_zero_key(text: str) -> bool:
-    """Whether a key in text form is absent or all zero: both mean none."""
+    """Whether a key in text form is absent or all zero."""
     return not text.rpartition(":")[2].strip("0")
 
 
@@ -100,7 +100,7 @@ def decode(struct: type[_S], data: bytes | msgspec.Raw) -> _S:
 
     The document `null` is an empty `struct`, as in Go: headscale answers a register with it (hscontrol/auth.go).
 
-    Raises NotGoJson only. The encoding of strings outside `struct` is not looked at here.
+    Raises NotGoJson only. The encoding of strings outside `struct` is not checked.
     """
     decoder: msgspec.json.Decoder[_S] = _decoder(struct)
     try:
@@ -109,8 +109,8 @@ def decode(struct: type[_S], data: bytes | msgspec.Raw) -> _S:
         except msgspec.ValidationError:
             if bytes(memoryview(data)[:MAX_NULL_BYTES]).strip() == b"null":
                 return struct()
-            # Go writes null for lists, maps and pointers only, and those types allow it. For a null string or
-            # number of another server's making, the slow way.
+            # Go writes null for lists, maps and pointers only, whose types here allow it; other servers may write it
+            # for a string or number.
             return decoder.decode(_without_nulls(struct, data))
     except REFUSALS as e:
         reason = "it is nested too deep" if isinstance(e, RecursionError) else str(e) or type(e).__name__
@@ -118,7 +118,7 @@ def decode(struct: type[_S], data: bytes | msgspec.Raw) -> _S:
 
 
 def _without_nulls(struct: type[msgspec.Struct], data: bytes | msgspec.Raw) -> bytes:
-    """The same object without null fields, down through the fields that are structs themselves."""
+    """The same object without null fields, recursively in fields that are structs."""
     known = _struct_fields(struct)
     kept: dict[str, msgspec.Raw] = {}
     for key, value in msgspec.json.decode(data, type=dict[str, msgspec.Raw]).items():

@@ -1,4 +1,4 @@
-"""What our node tells about its host: the fields of Hostinfo that we send.
+"""Hostinfo, the node's description of its host: the fields that we send.
 
 Not here: how it is gathered and kept stable (`registration.hostinfo`). Names: tailscale: tailcfg/tailcfg.go.
 """
@@ -11,7 +11,7 @@ __all__ = ["Hostinfo"]
 
 
 class Hostinfo(GoStruct, frozen=True):
-    """A node's description of itself. Every peer sees it, and hears of every change."""
+    """Visible to every peer; each change is sent to all of them."""
 
     ipn_version: str = ""
     backend_log_id: str = ""

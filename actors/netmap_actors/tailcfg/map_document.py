@@ -22,10 +22,10 @@ from netmap_actors.tailcfg.ping import PingRequest  # noqa: TC001 - msgspec read
 __all__ = ["MAX_PEERS", "DERPMapDelta", "MapResponseShape", "check_map_response_shape", "decode_map_response"]
 
 UTF8_SLICE: Final = 1 << 20
-"""Bytes looked at in one go, so that a check of 200 MB does not need 200 MB more."""
+"""Bytes checked at a time: a document of 200 MB must not need 200 MB more."""
 
 MAX_PEERS: Final = 1_000_000
-"""A thousand times the largest tailnets that are heard of; their netmap takes the better part of a gigabyte."""
+"""A thousand times the largest known tailnets; such a netmap takes most of a gigabyte."""
 
 _OF_PEERS: Final = (
     "peers",
@@ -51,7 +51,7 @@ _OBJECTS: Final = (
 
 
 class MapResponseShape(msgspec.Struct, frozen=True):
-    """What the connection needs to know of a message it only passes on."""
+    """What the connection reads of a message it passes on."""
 
     keep_alive: bool
     has_node: bool
@@ -61,7 +61,7 @@ class MapResponseShape(msgspec.Struct, frozen=True):
 
 
 class DERPMapDelta(GoStruct, frozen=True):
-    """A DERPMap with its parts left raw, None or absent meaning unchanged."""
+    """A DERPMap with raw parts; None or absent means unchanged."""
 
     home_params: dict[str, msgspec.Raw] | None = None
     regions: dict[Int64, msgspec.Raw] | None = None
@@ -73,10 +73,9 @@ class _PeerChangeHead(GoStruct, frozen=True):
 
 
 def decode_map_response(data: bytes, *, max_peers: int = MAX_PEERS) -> MapResponse:
-    """The message in one JSON document: UTF-8, syntax, depth and top-level types are checked, peers are not built.
+    """The message in one JSON document: UTF-8, syntax, depth and top-level types are checked, peers stay raw.
 
-    `max_peers`: how many one field may name. The raw fields are views into `data`. Raises BadMapResponse and nothing
-    else.
+    `max_peers`: how many one field may name. Raw fields are views into `data`. Raises BadMapResponse only.
     """
     response = _decode(data)
     name, number = _longest(response)
@@ -111,9 +110,9 @@ def _longest(response: MapResponse) -> tuple[str, int]:
 
 
 def check_map_response_shape(data: bytes) -> MapResponseShape:
-    """The first gate, for who passes the document on: as `decode_map_response`, and what the connection needs.
+    """The first gate, for the process that passes the document on: as `decode_map_response`.
 
-    What names more peers than anybody wants is not looked through: whoever keeps them refuses it.
+    A message of more than MAX_PEERS peers is not examined further: the publisher refuses it.
     """
     response = _decode(data)
     if _longest(response)[1] <= MAX_PEERS:
@@ -128,7 +127,7 @@ def check_map_response_shape(data: bytes) -> MapResponseShape:
 
 
 def _check_utf8(data: bytes) -> None:
-    # The JSON parser skips over strings of raw parts without looking at their encoding.
+    # The JSON parser does not check the encoding of strings in raw parts.
     if data.isascii():
         return
     decoder = codecs.getincrementaldecoder("utf-8")()
@@ -147,7 +146,7 @@ def _checked(response: MapResponse) -> MapResponse:
 
 
 def _check_fields(response: MapResponse) -> None:
-    """The kind of every raw field, and whatever must be right for the message to have one meaning."""
+    """The JSON type of every raw field, and what makes a message ambiguous."""
     check_bounds(response)
     for name in _OBJECTS:
         _check_kind(name, getattr(response, name), b"{")
@@ -160,7 +159,7 @@ def _check_fields(response: MapResponse) -> None:
     if is_set(response.derp_map):
         decode(DERPMapDelta, response.derp_map)
     for patch in response.peers_changed_patch or ():
-        # A patch whose node is not known leaves us with a netmap of which nobody can say what is wrong in it.
+        # A patch for an unknown node would leave a netmap that is wrong in an unknown place.
         if is_set(patch):
             decode(_PeerChangeHead, patch)
 

@@ -1,7 +1,7 @@
-"""One message of the map stream: MapResponse, with everything bulky left as raw JSON.
+"""One message of the map stream: MapResponse, its large parts left as raw JSON.
 
-Not here: what a message does to the netmap (`netmap.delta`) and the gate it passes (`map_document`).
-Names: tailscale: tailcfg/tailcfg.go.
+Not here: what a message does to the netmap (`netmap.delta`) and its gate (`map_document`). Names: tailscale:
+tailcfg/tailcfg.go.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ ABSENT: Final = msgspec.Raw()
 
 
 class UserProfile(GoStruct, frozen=True):
-    """A user as shown to others."""
+    """A user as other users see it."""
 
     id: Int64 = 0
     login_name: str = ""
@@ -54,7 +54,7 @@ class DisplayMessage(GoStruct, frozen=True):
 
 
 class Debug(GoStruct, frozen=True):
-    """Wishes of the server about our process. `exit` is reported and never obeyed."""
+    """Commands of the server to our process. `exit` is reported and never obeyed."""
 
     sleep_seconds: float = 0
     disable_log_tail: bool = False
@@ -71,15 +71,15 @@ class MapResponse(GoStruct, frozen=True):
     map_session_handle: str = ""
     seq: Int64 = 0
     keep_alive: bool = False
-    """True: nothing but ping_request, pop_browser_url, client_version, control_time, control_dial_plan counts."""
+    """True: only ping_request, pop_browser_url, client_version, control_time and control_dial_plan count."""
     ping_request: PingRequest | None = None
     pop_browser_url: str = ""
     node: msgspec.Raw = ABSENT
-    """Node: ourselves."""
+    """Node: our own."""
     derp_map: msgspec.Raw = ABSENT
     """DERPMap."""
     peers: list[msgspec.Raw] | None = None
-    """[Node]: when not empty the whole peer set, and the five deltas below count for nothing."""
+    """[Node]: when not empty the whole peer set, and the five deltas below are ignored."""
     peers_changed: list[msgspec.Raw] | None = None
     """[Node]."""
     peers_removed: list[Int64] | None = None
@@ -115,5 +115,5 @@ class MapResponse(GoStruct, frozen=True):
 
     @property
     def has_node(self) -> bool:
-        """Whether the message describes ourselves, as the first of a session must."""
+        """Whether the message has our own node, as the first of a session must."""
         return is_set(self.node)

@@ -1,8 +1,7 @@
-"""How deep a JSON document may be nested: the same on every Python, below the limit of each.
+"""Limit of the nesting of a JSON document, the same on every Python.
 
-msgspec goes down by recursion. Until Python 3.13 the interpreter's limit of 1 000 calls refused what is deeper; since
-3.14 only the end of the stack does, and what this process takes another reader cannot (Go's encoding/json ends at
-10 000, another Python at 1 000).
+msgspec recurses: until Python 3.13 the interpreter's limit of 1 000 calls refused deeper documents, since 3.14 only the
+end of the stack does. Other readers take less (Go's encoding/json 10 000, another Python 1 000).
 """
 
 from __future__ import annotations
@@ -26,14 +25,14 @@ _STRING: Final = re.compile(rb'"[^"]*"')
 
 
 def is_deeper_than(limit: int, data: bytes) -> bool:
-    """Whether brackets stand more than `limit` deep in `data`, which a decoder has found to be JSON.
+    """Whether brackets are nested more than `limit` deep in `data`, which must be valid JSON.
 
-    0.75 ms per MB of netmap: whatever is no bracket is dropped, then pairs are, one pass a level.
+    0.75 ms per MB of netmap: all but brackets is dropped, then pairs of them, one pass a level.
     """
     if data.count(b"[") + data.count(b"{") <= limit:
         return False
     bare = b"".join(map(_structure, _slices(data)))
-    # An empty string, or two strings that touch: joined, they are one whose content counts as little.
+    # An empty string, or two adjacent ones, which become one.
     bare = bare.replace(b'""', b"")
     if b'"' in bare:
         bare = _STRING.sub(b"", bare)
@@ -45,7 +44,7 @@ def is_deeper_than(limit: int, data: bytes) -> bool:
 
 
 def _slices(data: bytes) -> Iterator[bytes]:
-    """Pieces of about `_SLICE` bytes, none of which ends within an escape: 200 MB are looked at without 200 MB more."""
+    """Pieces of about `_SLICE` bytes, none of which ends within an escape: no second copy of a large document."""
     start = 0
     while start < len(data):
         end = start + _SLICE
@@ -58,6 +57,6 @@ def _slices(data: bytes) -> Iterator[bytes]:
 def _structure(piece: bytes) -> bytes:
     """Brackets, and the quotes around strings, of a piece that begins and ends between two characters."""
     if b"\\" in piece:
-        # Only within strings. Pairs first: what a lone one stands before is then an escaped quote, or of no interest.
+        # Backslashes occur in strings only. Pairs first: a single one then escapes a quote, or nothing of interest.
         piece = piece.replace(b"\\\\", b"").replace(b'\\"', b"")
     return piece.translate(_AS_LISTS, _NOT_STRUCTURE)

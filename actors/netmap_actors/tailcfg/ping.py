@@ -1,6 +1,6 @@
-"""The control server's question whether we are there: PingRequest.
+"""PingRequest of the control server.
 
-Not here: answering (`client.ping`). Names: tailscale: tailcfg/tailcfg.go.
+Not here: the answer (`client.ping`). Names: tailscale: tailcfg/tailcfg.go.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
-"""Registration of a node key: the request, its answer and the people in it.
+"""Registration of a node key: request, answer, user and login.
 
-Not here: the order in which an answer's fields are judged (`control_connection.client`). Names: tailscale:
-tailcfg/tailcfg.go.
+Not here: what an answer means (`client.registration.register`). Names: tailscale: tailcfg/tailcfg.go.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ _REDACTED = "[redacted]"
 
 
 class RegisterAuth(GoStruct, frozen=True):
-    """The proof in a register request (Go: RegisterResponseAuth). Its repr never shows it."""
+    """The auth key of a register request (Go: RegisterResponseAuth); its repr hides it."""
 
     auth_key: str = ""
 
@@ -36,7 +35,7 @@ class RegisterRequest(GoStruct, frozen=True):
     old_node_key: str = ""
     auth: RegisterAuth | None = None
     followup: str = ""
-    """The AuthURL of an earlier answer: the request then waits for the person."""
+    """The AuthURL of an earlier answer: the request then waits for the login."""
     hostinfo: Hostinfo | None = None
     ephemeral: bool = False
 
@@ -61,7 +60,7 @@ class Login(GoStruct, frozen=True):
 
 
 class RegisterResponse(GoStruct, frozen=True):
-    """The answer. Judged in the order error, node_key_signature, node_key_expired, auth_url, else success."""
+    """The answer. Precedence: error, node_key_signature, node_key_expired, auth_url, else success."""
 
     user: User | None = None
     login: Login | None = None
