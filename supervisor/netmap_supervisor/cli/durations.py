@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from netmap_actors.finite import is_number
 from netmap_supervisor.config.kinds import BadValue, Duration
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-__all__ = ["FiniteRange", "duration"]
+__all__ = ["DurationRange", "FiniteRange"]
 
 
 class FiniteRange(click.FloatRange):
@@ -26,14 +23,16 @@ class FiniteRange(click.FloatRange):
         return number
 
 
-def duration(minimum: float, maximum: float) -> Callable[[click.Context, click.Parameter, str], float]:
-    """A click callback that gives seconds, within bounds."""
-    kind = Duration(minimum, maximum)
+class DurationRange(click.ParamType):  # type: ignore[type-arg]  # older click has none
+    """Seconds between bounds, written as in the configuration file."""
 
-    def convert(ctx: click.Context, param: click.Parameter, value: str) -> float:
+    name = "duration"
+
+    def __init__(self, minimum: float, maximum: float) -> None:
+        self._kind = Duration(minimum, maximum)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         try:
-            return kind.parse(value, Path())
+            return self._kind.parse(value, Path())
         except BadValue as error:
-            raise click.BadParameter(str(error), ctx, param) from None
-
-    return convert
+            self.fail(str(error), param, ctx)

@@ -9,7 +9,7 @@ import click
 from netmap_actors.clock import SystemClock
 from netmap_actors.wire.vocabulary import ActorName
 from netmap_supervisor.admin.commands import CommandFailed, ask_status, order, status_or_none
-from netmap_supervisor.cli.durations import duration
+from netmap_supervisor.cli.durations import DurationRange
 from netmap_supervisor.cli.exit_codes import ExitCode
 from netmap_supervisor.cli.key_values import fault_rows, key_values, struck
 from netmap_supervisor.cli.option_flags import runtime_dir_flag
@@ -39,14 +39,12 @@ _force = click.option(
 
 
 def _for(default: str | None, text: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    convert = duration(0.001, MAX_FOR)
     return click.option(
         "--for",
         "seconds",
         default=default,
         show_default=default is not None,
-        callback=lambda ctx, param, value: None if value is None else convert(ctx, param, value),
-        metavar="DURATION",
+        type=DurationRange(0.001, MAX_FOR),
         help=text,
     )
 

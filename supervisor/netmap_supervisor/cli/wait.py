@@ -10,7 +10,7 @@ from netmap_actors.errors import escape
 from netmap_actors.subscriber import AmbiguousName, NoSuchNode, Subscriber
 from netmap_actors.wire.vocabulary import Trust
 from netmap_supervisor.admin.commands import ASK_STATUS, unreadable
-from netmap_supervisor.cli.durations import duration
+from netmap_supervisor.cli.durations import DurationRange
 from netmap_supervisor.cli.exit_codes import ExitCode, judged
 from netmap_supervisor.cli.option_flags import runtime_dir_flag
 from netmap_supervisor.config.kinds import BadValue
@@ -83,8 +83,7 @@ def _conditions(ctx: click.Context, param: click.Parameter, value: tuple[str, ..
     "--timeout",
     default="30s",
     show_default=True,
-    callback=duration(0.0, 365 * 86_400.0),
-    metavar="DURATION",
+    type=DurationRange(0.0, 365 * 86_400.0),
     help="When to give up.",
 )
 @runtime_dir_flag

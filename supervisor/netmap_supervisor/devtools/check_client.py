@@ -16,7 +16,7 @@ from netmap_actors import shown_json
 from netmap_actors.clock import SystemClock
 from netmap_supervisor.admin.commands import CommandFailed
 from netmap_supervisor.cli.columns import described
-from netmap_supervisor.cli.durations import duration
+from netmap_supervisor.cli.durations import DurationRange
 from netmap_supervisor.cli.exit_codes import ExitCode, judged
 from netmap_supervisor.cli.interruption import Interruption
 from netmap_supervisor.view.terminal import can_redraw, room
@@ -48,24 +48,21 @@ _CLEAR = "\r\x1b[K"
     "--limit",
     default="120s",
     show_default=True,
-    callback=duration(2.0, 3600.0),
-    metavar="DURATION",
+    type=DurationRange(2.0, 3600.0),
     help="The client's watchdog: so long without a message, and a connection is dead.",
 )
 @click.option(
     "--truth-limit",
     default="10m",
     show_default=True,
-    callback=duration(1.0, 86400.0),
-    metavar="DURATION",
+    type=DurationRange(1.0, 86400.0),
     help="How soon the client finds that its node was deleted.",
 )
 @click.option(
     "--join-limit",
     default="30s",
     show_default=True,
-    callback=duration(1.0, 3600.0),
-    metavar="DURATION",
+    type=DurationRange(1.0, 3600.0),
     help="How soon the client has its first map.",
 )
 @click.option(

@@ -11,14 +11,12 @@ import click
 from click.core import ParameterSource
 
 from netmap_actors import shown_json
-from netmap_supervisor.cli.durations import FiniteRange, duration
+from netmap_supervisor.cli.durations import DurationRange, FiniteRange
 from netmap_supervisor.config.kinds import BadValue, Directory
 from netmap_supervisor.config.layers import working_directory
 from netmap_supervisor.devtools.dev_orders import ORDERS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from netmap_actors.dev_control.standalone import Announcement
 
 __all__ = ["command"]
@@ -43,13 +41,6 @@ def _address(ctx: click.Context, param: click.Parameter, value: str) -> tuple[st
     if int(port) > 0xFFFF:
         raise click.BadParameter(f"{port} is no port", ctx, param)
     return host.strip("[]"), int(port)
-
-
-def _optional(
-    convert: Callable[[click.Context, click.Parameter, str], float],
-) -> Callable[[click.Context, click.Parameter, str | None], float | None]:
-    """The same, for an option that may be absent."""
-    return lambda ctx, param, value: None if value is None else convert(ctx, param, value)
 
 
 def _domain(ctx: click.Context, param: click.Parameter, value: str) -> str:
@@ -100,8 +91,7 @@ def _user(ctx: click.Context, param: click.Parameter, value: str) -> str:
 @click.option("--require-approval", is_flag=True, help="New machines wait for an administrator.")
 @click.option(
     "--key-lifetime",
-    callback=_optional(duration(1.0, 10 * 365 * 86400.0)),
-    metavar="DURATION",
+    type=DurationRange(1.0, 10 * 365 * 86400.0),
     help="Of a node key.  [default: for ever]",
 )
 @click.option(
@@ -124,24 +114,21 @@ def _user(ctx: click.Context, param: click.Parameter, value: str) -> str:
     "--keep-alive",
     default="50s",
     show_default=True,
-    callback=duration(0.05, 3600.0),
-    metavar="DURATION",
+    type=DurationRange(0.05, 3600.0),
     help="Time between two keep-alives.",
 )
 @click.option(
     "--offline-grace",
     default="10s",
     show_default=True,
-    callback=duration(0.0, 86400.0),
-    metavar="DURATION",
+    type=DurationRange(0.0, 86400.0),
     help="Until the others hear that a node has gone.",
 )
 @click.option(
     "--ephemeral-grace",
     default="2m",
     show_default=True,
-    callback=duration(0.0, 30 * 86400.0),
-    metavar="DURATION",
+    type=DurationRange(0.0, 30 * 86400.0),
     help="Until an ephemeral node that has gone is deleted.",
 )
 @click.option(

@@ -13,7 +13,7 @@ from netmap_actors.clock import SystemClock
 from netmap_actors.errors import escape
 from netmap_supervisor.admin.commands import CommandFailed
 from netmap_supervisor.cli.columns import table
-from netmap_supervisor.cli.durations import duration
+from netmap_supervisor.cli.durations import DurationRange
 from netmap_supervisor.cli.interruption import Interruption
 from netmap_supervisor.cli.key_values import fault_rows, key_values, struck
 from netmap_supervisor.cli.pause import wait_until
@@ -22,11 +22,10 @@ from netmap_supervisor.view.terminal import room
 from netmap_supervisor.view.text_layout import Column
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Iterable, Sequence
 
 __all__ = ["ORDERS"]
 
-_MAX_FOR = 86400.0
 _FOLLOW = 0.3
 """Seconds between two looks."""
 _json = click.option("--json", "as_json", is_flag=True, help="As JSON.")
@@ -51,24 +50,13 @@ _NODES = (
 _YES = {True: "yes", False: "no", None: "unknown"}
 
 
-def _optional(maximum: float) -> Callable[[click.Context, click.Parameter, str | None], float | None]:
-    convert = duration(0.001, maximum)
-    return lambda ctx, param, value: None if value is None else convert(ctx, param, value)
-
-
 @click.command("fault")
 @click.argument("name", required=False)
 @click.argument("settings", nargs=-1, metavar="[KEY=VALUE]...")
 @click.option(
     "--client", metavar="WHO", help="Only for this one: name, key or id of its node.  [default: all]"
 )
-@click.option(
-    "--for",
-    "seconds",
-    callback=_optional(_MAX_FOR),
-    metavar="DURATION",
-    help="When to heal it, and it alone.",
-)
+@click.option("--for", "seconds", type=DurationRange(0.001, 86400.0), help="When to heal it, and it alone.")
 @dev_socket_flag
 def fault(
     name: str | None, settings: tuple[str, ...], client: str | None, seconds: float | None, socket_path: Path
@@ -211,7 +199,7 @@ def approve(login_id: str, user: str, socket_path: Path) -> None:
 @click.option("--tag", "tags", multiple=True, metavar="tag:NAME", help="Its nodes carry; may be repeated.")
 @click.option("--ephemeral", is_flag=True, help="Its nodes are deleted when they are gone for a while.")
 @click.option("--once", is_flag=True, help="It lets one node in.")
-@click.option("--expires-in", callback=_optional(365 * 86400.0), metavar="DURATION", help="[default: never]")
+@click.option("--expires-in", type=DurationRange(0.001, 365 * 86400.0), help="[default: never]")
 @dev_socket_flag
 def new_key(
     user: str, tags: tuple[str, ...], ephemeral: bool, once: bool, expires_in: float | None, socket_path: Path

@@ -17,7 +17,7 @@ from netmap_actors.exports.host_names import host_name
 from netmap_actors.subscriber import Subscriber
 from netmap_actors.wire.vocabulary import Trust
 from netmap_supervisor.admin.commands import CommandFailed, is_running, require_running
-from netmap_supervisor.cli.durations import duration
+from netmap_supervisor.cli.durations import DurationRange
 from netmap_supervisor.cli.exit_codes import ExitCode
 from netmap_supervisor.cli.export.change_command import ChangeCommand
 from netmap_supervisor.cli.export.follow import Follower, tell, warn
@@ -33,7 +33,6 @@ __all__ = ["command"]
 
 FIRST_NETMAP = 15.0
 """Seconds a single export waits for a netmap."""
-_LONGEST_WAIT = 365 * 86_400.0
 
 
 class Choice(NamedTuple):
@@ -124,10 +123,6 @@ def _domains(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]
     return values
 
 
-def _limit(ctx: click.Context, param: click.Parameter, value: str | None) -> float | None:
-    return None if value is None else duration(0.0, _LONGEST_WAIT)(ctx, param, value)
-
-
 @click.command("export", short_help="Write the netmap as a file for other programs.")
 @click.argument("form", metavar="FORMAT", type=click.Choice(tuple(FORMATS)))
 @click.option(
@@ -168,8 +163,7 @@ def _limit(ctx: click.Context, param: click.Parameter, value: str | None) -> flo
 )
 @click.option(
     "--timeout",
-    callback=_limit,
-    metavar="DURATION",
+    type=DurationRange(0.0, 365 * 86_400.0),
     help="How long to wait for the first netmap.  [default: 15s; with --follow for ever]",
 )
 @runtime_dir_flag
