@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import select
 import socket
-import struct
 from typing import TYPE_CHECKING
 
 import click
 
+from netmap_actors.bus.peers import peer_of
 from netmap_actors.clock import SystemClock
 from netmap_supervisor.admin.commands import CommandFailed, order
 from netmap_supervisor.admin.socket import admin_path
@@ -25,8 +25,6 @@ __all__ = ["command"]
 LIMIT = 10.0
 """Seconds for the last process to be gone; the daemon itself promises 5."""
 _PATIENCE = 1.0
-_CREDENTIALS = struct.Struct("iii")
-"""Process, user and group (unix(7): struct ucred)."""
 
 
 @click.command("stop")
@@ -50,21 +48,20 @@ def command(runtime_dir: Path) -> None:
 
 
 def _process_of(runtime_dir: Path) -> int | None:
-    """A pidfd of the process behind the socket; None where the lock alone has to tell.
+    """A pidfd of the process that listens on the admin socket; None if it cannot be had: then only the lock is watched.
 
-    The process id it has in its own namespace, which `status` shows, may be another's in ours; the kernel translates
-    what it says of a socket's other end (unix(7): SO_PEERCRED), and says 0 of a process that we cannot see.
+    The pid that `status` shows is of the daemon's own PID namespace; SO_PEERCRED gives the one in ours, 0 for a process
+    we cannot see (unix(7)).
     """
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC) as sock:
             sock.settimeout(_PATIENCE)
             sock.connect(str(admin_path(runtime_dir)))
-            peer = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
-        return os.pidfd_open(_CREDENTIALS.unpack(peer)[0])
+            return os.pidfd_open(peer_of(sock).process)
     except OSError:
-        return None  # `order` says what there is to say
+        return None  # `order` reports it
 
 
 def _ended(process: int | None) -> bool:
-    """The lock is free a moment before the process that held it has ended; a zombie waits for its parent only."""
+    """Whether the process has ended, which is a moment after the lock is free; a zombie counts as ended."""
     return process is None or bool(select.select([process], [], [], 0)[0])
