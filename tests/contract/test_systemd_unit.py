@@ -9,7 +9,7 @@ import subprocess
 import tomllib
 from pathlib import Path
 
-from netmap_supervisor.cli.exit_codes import ExitCode
+from netmap_supervisor.cli.process.exit_codes import ExitCode
 from tests.support.availability import unavailable
 
 UNIT = Path(__file__).parents[2] / "docs" / "systemd" / "netmap-supervisor.service"

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import click
 
 from netmap_actors.errors import ConfigurationError, NetmapError, escape
-from netmap_supervisor.cli.exit_codes import ExitCode, judgement
+from netmap_supervisor.cli.process.exit_codes import ExitCode, judgement
 from netmap_supervisor.system import journal
 
 if TYPE_CHECKING:

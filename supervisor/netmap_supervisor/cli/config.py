@@ -9,7 +9,7 @@ import click
 
 from netmap_actors import shown_json
 from netmap_actors.errors import ConfigurationError
-from netmap_supervisor.cli.option_flags import config_file_flag, given_flags, run_flags
+from netmap_supervisor.cli.parameters.option_flags import config_file_flag, given_flags, run_flags
 from netmap_supervisor.config.documents import example, schema
 from netmap_supervisor.config.layers import Layer, load
 

@@ -17,8 +17,8 @@ import click
 from netmap_actors.clock import SystemClock
 from netmap_actors.wire.vocabulary import ActorName
 from netmap_supervisor.admin.commands import CommandFailed, order, status_or_none
-from netmap_supervisor.cli.exit_codes import ExitCode
-from netmap_supervisor.cli.pause import wait_until
+from netmap_supervisor.cli.process.exit_codes import ExitCode
+from netmap_supervisor.cli.process.polling import wait_until
 from netmap_supervisor.view.recovery import Story
 
 if TYPE_CHECKING:

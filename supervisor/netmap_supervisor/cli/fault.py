@@ -9,11 +9,11 @@ import click
 from netmap_actors.clock import SystemClock
 from netmap_actors.wire.vocabulary import ActorName
 from netmap_supervisor.admin.commands import CommandFailed, ask_status, order, status_or_none
-from netmap_supervisor.cli.durations import DurationRange
-from netmap_supervisor.cli.exit_codes import ExitCode
 from netmap_supervisor.cli.key_values import fault_rows, key_values, struck
-from netmap_supervisor.cli.option_flags import runtime_dir_flag
-from netmap_supervisor.cli.pause import wait_until
+from netmap_supervisor.cli.parameters.option_flags import runtime_dir_flag
+from netmap_supervisor.cli.parameters.ranges import DurationRange
+from netmap_supervisor.cli.process.exit_codes import ExitCode
+from netmap_supervisor.cli.process.polling import wait_until
 from netmap_supervisor.system.single_instance import is_locked
 from netmap_supervisor.view.recovery import Story
 

@@ -14,7 +14,7 @@ from netmap_actors.curve_keys import generate, is_key, write_secret
 from netmap_actors.errors import ConfigurationError, escape
 from netmap_supervisor.admin.commands import CommandFailed, order
 from netmap_supervisor.cli.columns import table
-from netmap_supervisor.cli.option_flags import (
+from netmap_supervisor.cli.parameters.option_flags import (
     any_runtime_dir_flag,
     config_file_flag,
     given_flags,

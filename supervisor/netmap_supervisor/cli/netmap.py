@@ -13,7 +13,7 @@ from netmap_actors.subscriber import NoSuchNode, Subscriber
 from netmap_actors.wire.vocabulary import Trust
 from netmap_supervisor.admin.commands import ASK_STATUS, CommandFailed, require_running
 from netmap_supervisor.cli.columns import table
-from netmap_supervisor.cli.option_flags import runtime_dir_flag
+from netmap_supervisor.cli.parameters.option_flags import runtime_dir_flag
 from netmap_supervisor.view.sentences import address, label, marks, online, trust
 from netmap_supervisor.view.terminal import room
 from netmap_supervisor.view.text_layout import Column, fold

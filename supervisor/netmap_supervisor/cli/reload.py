@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from netmap_supervisor.admin.commands import order
-from netmap_supervisor.cli.option_flags import runtime_dir_flag
+from netmap_supervisor.cli.parameters.option_flags import runtime_dir_flag
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -13,7 +13,7 @@ import msgspec
 
 from netmap_actors.clock import SystemClock
 from netmap_actors.errors import escape
-from netmap_supervisor.cli.option_flags import config_file_flag, given_flags, run_flags
+from netmap_supervisor.cli.parameters.option_flags import config_file_flag, given_flags, run_flags
 from netmap_supervisor.config.kinds import show_duration
 from netmap_supervisor.config.layers import load, runtime_dir, working_directory
 from netmap_supervisor.config.settings import EMBEDDED

@@ -11,8 +11,8 @@ from netmap_actors.wire.vocabulary import Trust
 from netmap_supervisor.admin.commands import NotRunning, ask_status
 from netmap_supervisor.admin.status import encode
 from netmap_supervisor.cli.columns import table
-from netmap_supervisor.cli.exit_codes import ExitCode, judged
-from netmap_supervisor.cli.option_flags import runtime_dir_flag
+from netmap_supervisor.cli.parameters.option_flags import runtime_dir_flag
+from netmap_supervisor.cli.process.exit_codes import ExitCode, judged
 from netmap_supervisor.view.sentences import ago, span, tailnet_name, trust, waiting_for
 from netmap_supervisor.view.terminal import room
 from netmap_supervisor.view.text_layout import Column, fold

@@ -13,8 +13,8 @@ from netmap_actors.bus.peers import peer_of
 from netmap_actors.clock import SystemClock
 from netmap_supervisor.admin.commands import CommandFailed, order
 from netmap_supervisor.admin.socket import admin_path
-from netmap_supervisor.cli.option_flags import runtime_dir_flag
-from netmap_supervisor.cli.pause import wait_until
+from netmap_supervisor.cli.parameters.option_flags import runtime_dir_flag
+from netmap_supervisor.cli.process.polling import wait_until
 from netmap_supervisor.system.single_instance import is_locked
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from netmap_actors.confinement import confinement, seccomp
 from netmap_actors.confinement.permissions import ROWS, RunPlaces
 from netmap_actors.confinement.seccomp_rows import of_view
 from netmap_supervisor.admin.commands import status_or_none
-from netmap_supervisor.cli.option_flags import runtime_dir_flag
+from netmap_supervisor.cli.parameters.option_flags import runtime_dir_flag
 from netmap_supervisor.system.signals import GROUP_SIGNALS
 from netmap_supervisor.view.feed import show
 from netmap_supervisor.view.terminal import make_view

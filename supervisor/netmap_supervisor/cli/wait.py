@@ -10,9 +10,9 @@ from netmap_actors.errors import escape
 from netmap_actors.subscriber import AmbiguousName, NoSuchNode, Subscriber
 from netmap_actors.wire.vocabulary import Trust
 from netmap_supervisor.admin.commands import ASK_STATUS, unreadable
-from netmap_supervisor.cli.durations import DurationRange
-from netmap_supervisor.cli.exit_codes import ExitCode, judged
-from netmap_supervisor.cli.option_flags import runtime_dir_flag
+from netmap_supervisor.cli.parameters.option_flags import runtime_dir_flag
+from netmap_supervisor.cli.parameters.ranges import DurationRange
+from netmap_supervisor.cli.process.exit_codes import ExitCode, judged
 from netmap_supervisor.config.kinds import BadValue
 from netmap_supervisor.system.single_instance import is_locked
 from netmap_supervisor.view.sentences import contact, online, trust

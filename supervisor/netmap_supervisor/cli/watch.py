@@ -11,8 +11,8 @@ from netmap_actors import shown_json
 from netmap_actors.subscriber import EventFilter, Subscriber
 from netmap_actors.wire.topics import Kind
 from netmap_supervisor.admin.commands import require_allowed, status_or_none
-from netmap_supervisor.cli.exit_codes import ExitCode
-from netmap_supervisor.cli.option_flags import runtime_dir_flag
+from netmap_supervisor.cli.parameters.option_flags import runtime_dir_flag
+from netmap_supervisor.cli.process.exit_codes import ExitCode
 from netmap_supervisor.system.single_instance import hidden, is_locked
 from netmap_supervisor.view.terminal import can_redraw
 

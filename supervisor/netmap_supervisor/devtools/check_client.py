@@ -16,9 +16,9 @@ from netmap_actors import shown_json
 from netmap_actors.clock import SystemClock
 from netmap_supervisor.admin.commands import CommandFailed
 from netmap_supervisor.cli.columns import described
-from netmap_supervisor.cli.durations import DurationRange
-from netmap_supervisor.cli.exit_codes import ExitCode, judged
-from netmap_supervisor.cli.interruption import Interruption
+from netmap_supervisor.cli.parameters.ranges import DurationRange
+from netmap_supervisor.cli.process.exit_codes import ExitCode, judged
+from netmap_supervisor.cli.process.interruption import Interruption
 from netmap_supervisor.view.terminal import can_redraw, room
 
 if TYPE_CHECKING:

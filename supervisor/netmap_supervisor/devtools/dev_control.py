@@ -11,7 +11,7 @@ import click
 from click.core import ParameterSource
 
 from netmap_actors import shown_json
-from netmap_supervisor.cli.durations import DurationRange, FiniteRange
+from netmap_supervisor.cli.parameters.ranges import DurationRange, FiniteRange
 from netmap_supervisor.config.kinds import BadValue, Directory
 from netmap_supervisor.config.layers import working_directory
 from netmap_supervisor.devtools.dev_orders import ORDERS

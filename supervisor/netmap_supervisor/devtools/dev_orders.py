@@ -13,10 +13,10 @@ from netmap_actors.clock import SystemClock
 from netmap_actors.errors import escape
 from netmap_supervisor.admin.commands import CommandFailed
 from netmap_supervisor.cli.columns import table
-from netmap_supervisor.cli.durations import DurationRange
-from netmap_supervisor.cli.interruption import Interruption
 from netmap_supervisor.cli.key_values import fault_rows, key_values, struck
-from netmap_supervisor.cli.pause import wait_until
+from netmap_supervisor.cli.parameters.ranges import DurationRange
+from netmap_supervisor.cli.process.interruption import Interruption
+from netmap_supervisor.cli.process.polling import wait_until
 from netmap_supervisor.devtools.dev_socket import DevSocket, dev_socket_flag
 from netmap_supervisor.view.terminal import room
 from netmap_supervisor.view.text_layout import Column

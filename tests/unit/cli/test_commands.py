@@ -14,7 +14,7 @@ from netmap_actors.subscriber import AmbiguousName
 from netmap_supervisor.admin.status import encode
 from netmap_supervisor.cli import main, netmap, wait
 from netmap_supervisor.cli.columns import columns
-from netmap_supervisor.cli.exit_codes import ExitCode
+from netmap_supervisor.cli.process.exit_codes import ExitCode
 from netmap_supervisor.cli.run import facts, folded, run_settings, view_mode
 from netmap_supervisor.cli.status import exit_code, lines
 from netmap_supervisor.cli.wait import parse_condition

@@ -18,7 +18,7 @@ from netmap_supervisor.admin.commands import CommandFailed
 from netmap_supervisor.cli.export.change_command import ChangeCommand
 from netmap_supervisor.cli.export.output_file import OutputFile
 from netmap_supervisor.cli.export.pacing import GAP, LONG_RUN, RETRY, CommandRuns, Writing
-from netmap_supervisor.cli.interruption import Interruption
+from netmap_supervisor.cli.process.interruption import Interruption
 from tests.support.availability import unavailable
 from tests.support.waiting import wait_for
 

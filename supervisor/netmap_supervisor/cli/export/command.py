@@ -17,12 +17,12 @@ from netmap_actors.exports.host_names import host_name
 from netmap_actors.subscriber import Subscriber
 from netmap_actors.wire.vocabulary import Trust
 from netmap_supervisor.admin.commands import CommandFailed, is_running, require_running
-from netmap_supervisor.cli.durations import DurationRange
-from netmap_supervisor.cli.exit_codes import ExitCode
 from netmap_supervisor.cli.export.change_command import ChangeCommand
 from netmap_supervisor.cli.export.follow import Follower, tell, warn
 from netmap_supervisor.cli.export.output_file import OutputFile
-from netmap_supervisor.cli.option_flags import runtime_dir_flag
+from netmap_supervisor.cli.parameters.option_flags import runtime_dir_flag
+from netmap_supervisor.cli.parameters.ranges import DurationRange
+from netmap_supervisor.cli.process.exit_codes import ExitCode
 from netmap_supervisor.config.layers import working_directory
 from netmap_supervisor.view.sentences import trust
 

@@ -13,7 +13,7 @@ import click
 from netmap_actors.wire.vocabulary import Trust
 from netmap_supervisor.admin.commands import CommandFailed
 from netmap_supervisor.cli.export.pacing import CommandRuns, Writing
-from netmap_supervisor.cli.interruption import Interruption
+from netmap_supervisor.cli.process.interruption import Interruption
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -1,0 +1,1 @@
+"""Click parameters that several commands share: flags of options, types of values."""
