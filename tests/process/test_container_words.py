@@ -100,7 +100,7 @@ def test_a_directory_in_tmp_that_somebody_else_made_is_a_sentence_of_every_comma
     script = f"""
 from pathlib import Path
 from netmap_actors import runtime_paths
-import netmap_supervisor.cli as cli, netmap_supervisor.cli.config_check, netmap_supervisor.daemon.run
+import netmap_supervisor.cli as cli, netmap_supervisor.cli.config.check, netmap_supervisor.daemon.run
 context = cli.commands.make_context("x", ["status"], resilient_parsing=True)
 for name in cli.commands.list_commands(context):
     cli.commands.get_command(context, name)

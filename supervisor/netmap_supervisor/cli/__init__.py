@@ -38,7 +38,7 @@ _COMMANDS = {
     "reconnect": "netmap_supervisor.cli.reconnect",
     "reload": "netmap_supervisor.cli.reload",
     "keys": "netmap_supervisor.cli.keys",
-    "config": "netmap_supervisor.cli.config",
+    "config": "netmap_supervisor.cli.config.command",
     "fault": "netmap_supervisor.cli.fault",
     "dev-control": "netmap_supervisor.devtools.dev_control",
     "check-client": "netmap_supervisor.devtools.check_client",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from netmap_supervisor.cli.config_check import doubts, refusals
+from netmap_supervisor.cli.config.check import doubts, refusals
 from netmap_supervisor.config.layers import load
 
 if TYPE_CHECKING:

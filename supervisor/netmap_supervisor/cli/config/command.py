@@ -39,7 +39,7 @@ def check(config_file: str | None) -> None:
     Every problem is told at once. Exit status 78 if there is one; `run` then refuses it as well.
     """
     # Loaded here: no other command has to do with keys and proxies.
-    from netmap_supervisor.cli.config_check import doubts, refusals  # noqa: PLC0415
+    from netmap_supervisor.cli.config.check import doubts, refusals  # noqa: PLC0415
 
     configuration = load({}, os.environ, config_file=config_file)
     settings = configuration.run_settings(log_format="json")

@@ -1,0 +1,1 @@
+"""`config`: the command, and the check of what the daemon would refuse."""
