@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
-from netmap_supervisor.cli.columns import described
 from netmap_supervisor.view.terminal import room
+from netmap_supervisor.view.text_layout import described
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

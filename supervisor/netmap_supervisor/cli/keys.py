@@ -13,7 +13,6 @@ from netmap_actors import shown_json
 from netmap_actors.curve_keys import generate, is_key, write_secret
 from netmap_actors.errors import ConfigurationError, escape
 from netmap_supervisor.admin.commands import CommandFailed, order
-from netmap_supervisor.cli.columns import table
 from netmap_supervisor.cli.parameters.option_flags import (
     any_runtime_dir_flag,
     config_file_flag,
@@ -24,7 +23,7 @@ from netmap_supervisor.config.layers import Layer, load, without_service
 from netmap_supervisor.daemon.subscriber_keys import carry_out, somebody_elses, user_name
 from netmap_supervisor.system.single_instance import hidden, is_locked
 from netmap_supervisor.view.terminal import room
-from netmap_supervisor.view.text_layout import Column
+from netmap_supervisor.view.text_layout import Column, table_lines
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -134,7 +133,7 @@ def show(as_json: bool, config_file: str | None, **flags: Any) -> None:
         click.echo(shown_json.encode(clients))
     elif clients:
         rows = [(one["name"], one["public_key"]) for one in clients]
-        click.echo("\n".join(table(_COLUMNS, rows, room())))
+        click.echo("\n".join(table_lines(_COLUMNS, rows, room())))
     else:
         click.echo(
             "nobody is admitted; `netmap-supervisor keys allow NAME PUBLIC_KEY` admits a client", err=True

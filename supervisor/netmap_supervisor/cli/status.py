@@ -10,12 +10,11 @@ from netmap_actors.errors import escape
 from netmap_actors.wire.vocabulary import Trust
 from netmap_supervisor.admin.commands import NotRunning, ask_status
 from netmap_supervisor.admin.status import encode
-from netmap_supervisor.cli.columns import table
 from netmap_supervisor.cli.parameters.option_flags import runtime_dir_flag
 from netmap_supervisor.cli.process.exit_codes import ExitCode, judged
 from netmap_supervisor.view.sentences import ago, span, tailnet_name, trust, waiting_for
 from netmap_supervisor.view.terminal import room
-from netmap_supervisor.view.text_layout import Column, fold
+from netmap_supervisor.view.text_layout import Column, fold, table_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -90,7 +89,7 @@ def lines(report: StatusReport, width: int | None = None) -> Iterator[str]:
     for name, text in _facts(report):
         yield from fold(f"  {name:<12}", text, width)
     yield ""
-    yield from table(_ACTORS, [_actor(actor) for actor in report.actors], width, "  ")
+    yield from table_lines(_ACTORS, [_actor(actor) for actor in report.actors], width, "  ")
 
 
 def _facts(report: StatusReport) -> Iterator[tuple[str, str]]:

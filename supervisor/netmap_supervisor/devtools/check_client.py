@@ -15,11 +15,11 @@ import click
 from netmap_actors import shown_json
 from netmap_actors.clock import SystemClock
 from netmap_supervisor.admin.commands import CommandFailed
-from netmap_supervisor.cli.columns import described
 from netmap_supervisor.cli.parameters.ranges import DurationRange
 from netmap_supervisor.cli.process.exit_codes import ExitCode, judged
 from netmap_supervisor.cli.process.interruption import Interruption
 from netmap_supervisor.view.terminal import can_redraw, room
+from netmap_supervisor.view.text_layout import described
 
 if TYPE_CHECKING:
     from netmap_supervisor.devtools.client_check.report import Outcome

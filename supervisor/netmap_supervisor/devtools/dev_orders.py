@@ -12,14 +12,13 @@ from netmap_actors import shown_json
 from netmap_actors.clock import SystemClock
 from netmap_actors.errors import escape
 from netmap_supervisor.admin.commands import CommandFailed
-from netmap_supervisor.cli.columns import table
 from netmap_supervisor.cli.key_values import fault_rows, key_values, struck
 from netmap_supervisor.cli.parameters.ranges import DurationRange
 from netmap_supervisor.cli.process.interruption import Interruption
 from netmap_supervisor.cli.process.polling import wait_until
 from netmap_supervisor.devtools.dev_socket import DevSocket, dev_socket_flag
 from netmap_supervisor.view.terminal import room
-from netmap_supervisor.view.text_layout import Column
+from netmap_supervisor.view.text_layout import Column, table_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -285,7 +284,7 @@ def _seen_line(event: dict[str, Any], since: float) -> str:
 
 def _table(layout: Sequence[Column], rows: Sequence[tuple[str, ...]]) -> None:
     if rows:
-        _lines(table(layout, [tuple(escape(cell) for cell in row) for row in rows], room()))
+        _lines(table_lines(layout, [tuple(escape(cell) for cell in row) for row in rows], room()))
 
 
 def _lines(lines: Iterable[str]) -> None:

@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-__all__ = ["GAP", "Column", "cell_width", "cut", "fit", "fold", "laid_out"]
+__all__ = ["GAP", "Column", "described", "fold", "laid_out", "table_lines"]
 
 GAP = 2
 """Cells between two columns."""
 _CUT = "…"
+_LEAST_TEXT = 20
+"""Cells: a text that would be narrower goes below its name."""
 _HANGING = 4
 """Cells before a word that has no room beside its lead and goes below it."""
 
@@ -37,6 +39,15 @@ class Column:
     """Flush right, as numbers are."""
 
 
+def table_lines(
+    layout: Sequence[Column], rows: Sequence[Sequence[str]], width: int | None, indent: str = ""
+) -> Iterator[str]:
+    """The titles and one line a row within `width` cells; an empty cell is a dash."""
+    available = None if width is None else width - len(indent)
+    for line in laid_out([[cell or "-" for cell in row] for row in rows], layout, available):
+        yield (indent + (" " * GAP).join(text for _, text in line)).rstrip()
+
+
 def laid_out(
     rows: Sequence[Sequence[str]], layout: Sequence[Column], width: int | None
 ) -> Iterator[list[tuple[int, str]]]:
@@ -45,18 +56,18 @@ def laid_out(
     `width`: cells for all of it; None: as many as it needs.
     """
     lines = [[column.title for column in layout], *rows]
-    widths = [max(map(cell_width, column)) for column in zip(*lines, strict=True)]
+    widths = [max(map(_cell_width, column)) for column in zip(*lines, strict=True)]
     if width is not None:
-        widths = fit(widths, layout, width)
+        widths = _fit(widths, layout, width)
     for line in lines:
         yield [
-            (number, _padded(cut(line[number], wide, both_ends=column.both_ends), wide, right=column.right))
+            (number, _padded(_cut(line[number], wide, both_ends=column.both_ends), wide, right=column.right))
             for number, (column, wide) in enumerate(zip(layout, widths, strict=True))
             if wide
         ]
 
 
-def fit(wanted: Sequence[int], layout: Sequence[Column], width: int) -> list[int]:
+def _fit(wanted: Sequence[int], layout: Sequence[Column], width: int) -> list[int]:
     """How wide each column is, 0 for one that has gone, if all of them would have these widths."""
     widths = list(wanted)
     order = sorted(
@@ -87,26 +98,38 @@ def fold(lead: str, text: str, width: int | None) -> Iterator[str]:
     line, begins = lead, True
     for word in text.split(" "):
         longer = line + word if begins else f"{line} {word}"
-        if width is not None and cell_width(longer) > width:
+        if width is not None and _cell_width(longer) > width:
             if line.strip():
                 yield line.rstrip()
-            longer = " " * cell_width(lead) + word
-            if cell_width(longer) > width:
+            longer = " " * _cell_width(lead) + word
+            if _cell_width(longer) > width:
                 longer = " " * _HANGING + word
         line, begins = longer, False
     yield line
 
 
-def cut(text: str, width: int, *, both_ends: bool = False) -> str:
+def described(rows: Sequence[tuple[str, str]], width: int | None) -> Iterator[str]:
+    """Names and what each means, folded beside it, or below it where that is too narrow."""
+    wide = max((_cell_width(name) for name, _ in rows), default=0) + GAP
+    beside = width is None or width - wide >= _LEAST_TEXT
+    for name, text in rows:
+        if beside:
+            yield from fold(name + " " * (wide - _cell_width(name)), text, width)
+        else:
+            yield name
+            yield from fold(" " * GAP, text, width)
+
+
+def _cut(text: str, width: int, *, both_ends: bool = False) -> str:
     """At most so many cells of it, with a mark where something is missing."""
-    if cell_width(text) <= width:
+    if _cell_width(text) <= width:
         return text
     room = max(0, width - 1)
     tail = _head(text[::-1], room // 2)[::-1] if both_ends else ""
-    return _head(text, room - cell_width(tail)) + _CUT * min(1, width) + tail
+    return _head(text, room - _cell_width(tail)) + _CUT * min(1, width) + tail
 
 
-def cell_width(text: str) -> int:
+def _cell_width(text: str) -> int:
     """Cells of a terminal: East Asian wide characters take two, combining ones none."""
     if text.isascii():
         return len(text)
@@ -128,5 +151,5 @@ def _head(text: str, width: int) -> str:
 
 
 def _padded(text: str, width: int, *, right: bool) -> str:
-    padding = " " * (width - cell_width(text))
+    padding = " " * (width - _cell_width(text))
     return padding + text if right else text + padding

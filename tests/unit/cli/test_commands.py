@@ -13,7 +13,6 @@ import pytest
 from netmap_actors.subscriber import AmbiguousName
 from netmap_supervisor.admin.status import encode
 from netmap_supervisor.cli import main, netmap, wait
-from netmap_supervisor.cli.columns import columns
 from netmap_supervisor.cli.process.exit_codes import ExitCode
 from netmap_supervisor.cli.run import facts, folded, run_settings, view_mode
 from netmap_supervisor.cli.status import exit_code, lines
@@ -21,6 +20,7 @@ from netmap_supervisor.cli.wait import parse_condition
 from netmap_supervisor.config.kinds import BadValue
 from netmap_supervisor.config.layers import load
 from netmap_supervisor.config.options import OPTIONS
+from netmap_supervisor.view.text_layout import Column, table_lines
 from tests.support.netmaps.shown_netmap import EVIL, OWN_SUFFIX, actor, peer, report, snapshot
 
 if TYPE_CHECKING:
@@ -304,7 +304,8 @@ def test_what_is_no_condition_is_refused(text: str) -> None:
 
 
 def test_columns_are_as_wide_as_their_widest_cell_on_a_terminal() -> None:
-    assert list(columns([("A", "B"), ("日本", ""), ("x", "yy")])) == ["A     B", "日本  -", "x     yy"]
+    lines = table_lines([Column("A"), Column("B")], [("日本", ""), ("x", "yy")], None)
+    assert list(lines) == ["A     B", "日本  -", "x     yy"]
 
 
 def test_a_shown_configuration_reads_back_as_the_same(
