@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
-from netmap_supervisor.view.terminal import room
+from netmap_supervisor.view.terminal import output_width
 from netmap_supervisor.view.text_layout import described
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def key_values(
 
 def fault_rows(faults: Mapping[str, str]) -> Iterator[str]:
     """A line for each fault a server can commit, with what it does."""
-    return described([(name, str(about)) for name, about in faults.items()], room())
+    return described([(name, str(about)) for name, about in faults.items()], output_width())
 
 
 def struck(name: str, count: int) -> str:

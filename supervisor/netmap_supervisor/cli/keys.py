@@ -22,7 +22,7 @@ from netmap_supervisor.cli.parameters.option_flags import (
 from netmap_supervisor.config.layers import Layer, load, without_service
 from netmap_supervisor.daemon.subscriber_keys import carry_out, somebody_elses, user_name
 from netmap_supervisor.system.single_instance import hidden, is_locked
-from netmap_supervisor.view.terminal import room
+from netmap_supervisor.view.terminal import output_width
 from netmap_supervisor.view.text_layout import Column, table_lines
 
 if TYPE_CHECKING:
@@ -133,7 +133,7 @@ def show(as_json: bool, config_file: str | None, **flags: Any) -> None:
         click.echo(shown_json.encode(clients))
     elif clients:
         rows = [(one["name"], one["public_key"]) for one in clients]
-        click.echo("\n".join(table_lines(_COLUMNS, rows, room())))
+        click.echo("\n".join(table_lines(_COLUMNS, rows, output_width())))
     else:
         click.echo(
             "nobody is admitted; `netmap-supervisor keys allow NAME PUBLIC_KEY` admits a client", err=True

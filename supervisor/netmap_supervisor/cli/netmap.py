@@ -14,7 +14,7 @@ from netmap_actors.wire.vocabulary import Trust
 from netmap_supervisor.admin.commands import ASK_STATUS, CommandFailed, require_running
 from netmap_supervisor.cli.parameters.option_flags import runtime_dir_flag
 from netmap_supervisor.view.sentences import address, label, marks, online, trust
-from netmap_supervisor.view.terminal import room
+from netmap_supervisor.view.terminal import output_width
 from netmap_supervisor.view.text_layout import Column, fold, table_lines
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ def _show(peer: Peer, *, as_json: bool) -> None:
         text = (
             ", ".join(map(str, value)) if isinstance(value, list | dict) else "" if value is None else value
         )
-        for line in fold(f"{name:<14} ", escape(str(text), 2000), room()):
+        for line in fold(f"{name:<14} ", escape(str(text), 2000), output_width()):
             click.echo(line.rstrip())
 
 
@@ -108,7 +108,7 @@ def _table(subscriber: Subscriber) -> Iterator[str]:
         rows.append(_row(own.held(), "this node"))
     peers = (peer.held() for peer in netmap.peers.values())
     rows += sorted(_row(peer, online(peer.online)) for peer in peers)
-    yield from table_lines(_COLUMNS, rows, room())
+    yield from table_lines(_COLUMNS, rows, output_width())
     if not netmap.peers and subscriber.state == Trust.FRESH:
         yield ""
         yield "No peers: a node sees those that the tailnet's policy connects it with (README: What a node may see)."

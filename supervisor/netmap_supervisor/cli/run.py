@@ -20,7 +20,7 @@ from netmap_supervisor.config.settings import EMBEDDED
 from netmap_supervisor.system import journal
 from netmap_supervisor.system.held_environment import HeldEnvironment, wipe
 from netmap_supervisor.system.signals import hold_signals_of_first_process
-from netmap_supervisor.view.terminal import can_redraw, is_terminal, room
+from netmap_supervisor.view.terminal import can_redraw, is_terminal, output_width
 from netmap_supervisor.view.text_layout import fold
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def command(config_file: str | None, demo_faults: bool, **flags: Any) -> int:
         view = RunView(
             mode,
             Path(settings.runtime_dir),
-            banner="\n".join(folded(facts(settings, configuration), room())),
+            banner="\n".join(folded(facts(settings, configuration), output_width())),
             hint=hint(settings),
             began=SystemClock().boottime(),
             last_log=lambda: Log(SystemClock(), form=settings.log_format, level=settings.log_level),

@@ -13,7 +13,7 @@ from netmap_supervisor.admin.status import encode
 from netmap_supervisor.cli.parameters.option_flags import runtime_dir_flag
 from netmap_supervisor.cli.process.exit_codes import ExitCode, judged
 from netmap_supervisor.view.sentences import ago, span, tailnet_name, trust, waiting_for
-from netmap_supervisor.view.terminal import room
+from netmap_supervisor.view.terminal import output_width
 from netmap_supervisor.view.text_layout import Column, fold, table_lines
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def command(as_json: bool, quiet: bool, runtime_dir: Path) -> int:
     if as_json:
         click.echo(encode(report))
     elif not quiet:
-        click.echo("\n".join(lines(report, room())))
+        click.echo("\n".join(lines(report, output_width())))
     return code
 
 

@@ -18,7 +18,7 @@ from netmap_supervisor.admin.commands import CommandFailed
 from netmap_supervisor.cli.parameters.ranges import DurationRange
 from netmap_supervisor.cli.process.exit_codes import ExitCode, judged
 from netmap_supervisor.cli.process.interruption import Interruption
-from netmap_supervisor.view.terminal import can_redraw, room
+from netmap_supervisor.view.terminal import can_redraw, output_width
 from netmap_supervisor.view.text_layout import described
 
 if TYPE_CHECKING:
@@ -112,7 +112,9 @@ def command(
 
     limits = Limits(limit, truth_limit, join_limit)
     if is_list:
-        for line in described([(one.name, f"the server {one.does}") for one in TRIALS.values()], room()):
+        for line in described(
+            [(one.name, f"the server {one.does}") for one in TRIALS.values()], output_width()
+        ):
             click.echo(line)
         return ExitCode.OK
     for name in names:
@@ -150,7 +152,7 @@ def command(
     if json_path is not None:
         made = report.document(outcomes, command=words, limit=limit, started=started)
         _write(json_path, shown_json.indented(made) + "\n")
-    for line in report.table(outcomes, room()) if outcomes else ():
+    for line in report.table(outcomes, output_width()) if outcomes else ():
         click.echo(line)
     click.echo(report.summary(outcomes))
     _logs(directory, kept=output is not None, good=good)

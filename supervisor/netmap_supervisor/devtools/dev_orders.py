@@ -17,7 +17,7 @@ from netmap_supervisor.cli.parameters.ranges import DurationRange
 from netmap_supervisor.cli.process.interruption import Interruption
 from netmap_supervisor.cli.process.polling import wait_until
 from netmap_supervisor.devtools.dev_socket import DevSocket, dev_socket_flag
-from netmap_supervisor.view.terminal import room
+from netmap_supervisor.view.terminal import output_width
 from netmap_supervisor.view.text_layout import Column, table_lines
 
 if TYPE_CHECKING:
@@ -284,7 +284,7 @@ def _seen_line(event: dict[str, Any], since: float) -> str:
 
 def _table(layout: Sequence[Column], rows: Sequence[tuple[str, ...]]) -> None:
     if rows:
-        _lines(table_lines(layout, [tuple(escape(cell) for cell in row) for row in rows], room()))
+        _lines(table_lines(layout, [tuple(escape(cell) for cell in row) for row in rows], output_width()))
 
 
 def _lines(lines: Iterable[str]) -> None:

@@ -12,7 +12,7 @@ from netmap_actors.clock import SystemClock
 if TYPE_CHECKING:
     from netmap_supervisor.view.feed import View
 
-__all__ = ["can_redraw", "is_terminal", "make_view", "room"]
+__all__ = ["can_redraw", "is_terminal", "make_view", "output_width"]
 
 _DUMB = frozenset({"", "dumb", "unknown"})
 
@@ -25,7 +25,7 @@ def is_terminal(stream: IO[Any]) -> bool:
         return False  # it is closed
 
 
-def room() -> int | None:
+def output_width() -> int | None:
     """Cells of a line on standard output; None when that is no terminal, and nothing has to be cut or folded."""
     return shutil.get_terminal_size().columns if is_terminal(sys.stdout) else None
 
