@@ -39,7 +39,7 @@ _COMMANDS = {
     "reload": "netmap_supervisor.cli.reload",
     "keys": "netmap_supervisor.cli.keys",
     "config": "netmap_supervisor.cli.config.command",
-    "fault": "netmap_supervisor.cli.fault",
+    "fault": "netmap_supervisor.cli.fault.command",
     "dev-control": "netmap_supervisor.devtools.dev_control",
     "check-client": "netmap_supervisor.devtools.check_client",
     "completion": "netmap_supervisor.cli.completion",

@@ -59,9 +59,9 @@ def command(config_file: str | None, demo_faults: bool, **flags: Any) -> int:
       netmap-supervisor run --demo-faults
     """
     if demo_faults:
-        from netmap_supervisor.cli import demo  # noqa: PLC0415
+        from netmap_supervisor.cli.fault import demo  # noqa: PLC0415
 
-        return demo.tell()
+        return demo.run()
     hold_signals_of_first_process()
     flags, cwd = given_flags(flags), working_directory()
 

@@ -12,7 +12,7 @@ from netmap_actors import shown_json
 from netmap_actors.clock import SystemClock
 from netmap_actors.errors import escape
 from netmap_supervisor.admin.commands import CommandFailed
-from netmap_supervisor.cli.key_values import fault_rows, key_values, struck
+from netmap_supervisor.cli.fault.key_values import fault_rows, key_values, struck
 from netmap_supervisor.cli.parameters.ranges import DurationRange
 from netmap_supervisor.cli.process.interruption import Interruption
 from netmap_supervisor.cli.process.polling import wait_until

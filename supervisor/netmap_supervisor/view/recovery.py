@@ -1,6 +1,6 @@
-"""What becomes of a daemon after something was broken: one status after another, told as the changes between them.
+"""The recovery of a daemon after a fault: the changes from one status report to the next, as lines.
 
-Not here: who asks for the statuses (`fault`, `demo`), and when.
+Not here: polling for the reports (`cli.fault`).
 """
 
 from __future__ import annotations
@@ -17,15 +17,17 @@ __all__ = ["Story"]
 
 
 class Story:
-    """Pure: begins with a status, and is told the next ones."""
+    """Pure: compares each report with the one before and with the first."""
 
-    def __init__(self, report: StatusReport) -> None:
-        self._last = report
-        self._restarts = {actor.name: actor.restarts for actor in report.actors}
+    def __init__(self, report: StatusReport | None = None) -> None:
+        """`report`: the first one, if it is known already."""
+        self._first = self._last = report
 
     def next(self, report: StatusReport) -> list[str]:
-        """What has changed since the status before, one line each; empty when nothing has."""
+        """What has changed since the report before, one line each; empty if nothing has."""
         last, self._last = self._last, report
+        if last is None:
+            self._first = last = report
         before = {actor.name: actor for actor in last.actors}
         lines = []
         if report.netmap.state == Trust.STALE and last.netmap.state == Trust.FRESH:
@@ -48,15 +50,22 @@ class Story:
 
     @property
     def well(self) -> bool:
-        """The netmap is fresh and every actor at work."""
-        return self._last.netmap.state == Trust.FRESH and all(
-            actor.state == "active" for actor in self._last.actors
+        """Whether the netmap is fresh and every actor active."""
+        last = self._last
+        return (
+            last is not None
+            and last.netmap.state == Trust.FRESH
+            and all(actor.state == "active" for actor in last.actors)
         )
 
     def replaced(self, name: str) -> bool:
-        """Whether this actor has got another process since the beginning."""
-        now = {actor.name: actor.restarts for actor in self._last.actors}
-        return now.get(name, 0) > self._restarts.get(name, 0)
+        """Whether this actor has another process than in the first report."""
+        return _restarts(self._last, name) > _restarts(self._first, name)
+
+
+def _restarts(report: StatusReport | None, name: str) -> int:
+    actors = () if report is None else report.actors
+    return next((actor.restarts for actor in actors if actor.name == name), 0)
 
 
 def _last_heard(report: StatusReport) -> str:

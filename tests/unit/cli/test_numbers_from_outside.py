@@ -19,7 +19,7 @@ from netmap_actors.dev_control.operator.commands import Commands
 from netmap_actors.finite import whole_number
 from netmap_actors.transport.resolve import resolve
 from netmap_supervisor.admin.socket import AdminError
-from netmap_supervisor.cli.key_values import key_values
+from netmap_supervisor.cli.fault.key_values import key_values
 from netmap_supervisor.config.kinds import BadValue, Duration
 from netmap_supervisor.config.kinds import Number as NumberOption
 from netmap_supervisor.daemon.operator_requests import OperatorRequests

@@ -9,7 +9,7 @@ import click
 from netmap_actors.clock import SystemClock
 from netmap_actors.wire.vocabulary import ActorName
 from netmap_supervisor.admin.commands import CommandFailed, ask_status, order, status_or_none
-from netmap_supervisor.cli.key_values import fault_rows, key_values, struck
+from netmap_supervisor.cli.fault.key_values import fault_rows, key_values, struck
 from netmap_supervisor.cli.parameters.option_flags import runtime_dir_flag
 from netmap_supervisor.cli.parameters.ranges import DurationRange
 from netmap_supervisor.cli.process.exit_codes import ExitCode
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from netmap_supervisor.admin.status import StatusReport
 
-__all__ = ["command"]
+__all__ = ["RecoveryPrinter", "command"]
 
 MAX_FOR = 3600.0
 PATIENCE = 60.0
@@ -146,27 +146,27 @@ def server(
         return ExitCode.OK
     before = ask_status(runtime_dir)
     answer = order(runtime_dir, "dev", command="fault", name=name, **key_values(settings))
-    teller = _Teller(runtime_dir, before)
-    teller.say(struck(name, answer["result"]))
+    printer = RecoveryPrinter(runtime_dir, before, lambda: not is_locked(runtime_dir))
+    printer.say(struck(name, answer["result"]))
     silence = before.liveness.silence_timeout_s
     if seconds is not None:
         try:
-            teller.follow(lambda: teller.elapsed >= seconds, seconds + 1.0)
+            printer.follow(lambda: printer.elapsed >= seconds, seconds + 1.0)
         finally:
             # Also when somebody has had enough and presses Ctrl-C.
             order(runtime_dir, "dev", command="heal", fault=name)
-        teller.say("healed")
-        return ExitCode.OK if no_wait else teller.end(lambda: True, silence + PATIENCE)
+        printer.say("healed")
+        return ExitCode.OK if no_wait else printer.end(lambda: True, silence + PATIENCE)
     if no_wait or not answer["result"]:
         return ExitCode.OK
     over = silence + NOTICE
 
     def came_to_something() -> bool:
-        return teller.story.replaced(ActorName.CONNECTION) or teller.elapsed >= over
+        return printer.story.replaced(ActorName.CONNECTION) or printer.elapsed >= over
 
-    code = teller.end(came_to_something, over + PATIENCE)
-    if not teller.story.replaced(ActorName.CONNECTION):
-        teller.say("survived    the connection is the same as before")
+    code = printer.end(came_to_something, over + PATIENCE)
+    if not printer.story.replaced(ActorName.CONNECTION):
+        printer.say("survived    the connection is the same as before")
     return code
 
 
@@ -185,25 +185,30 @@ def _strike(
     order(runtime_dir, "fault", what=what, actor=actor, seconds=seconds or 0.0, force=force)
     if no_wait:
         return ExitCode.OK
-    teller = _Teller(runtime_dir, before)
+    printer = RecoveryPrinter(runtime_dir, before, lambda: not is_locked(runtime_dir))
     pid = next((one.pid for one in before.actors if one.name == actor), None)
-    teller.say(f"{what:<11} {actor} (pid {pid})" + (f" for {seconds:g} s" if seconds else ""))
+    printer.say(f"{what:<11} {actor} (pid {pid})" + (f" for {seconds:g} s" if seconds else ""))
     over = (seconds or 0.0) + NOTICE
 
     def came_to_something() -> bool:
-        return teller.story.replaced(actor) or (seconds is not None and teller.elapsed >= over)
+        return printer.story.replaced(actor) or (seconds is not None and printer.elapsed >= over)
 
-    code = teller.end(came_to_something, over + before.liveness.silence_timeout_s + PATIENCE)
-    if code == ExitCode.OK and not teller.story.replaced(actor):
-        teller.say(f"survived    {actor} is the same process as before")
+    code = printer.end(came_to_something, over + before.liveness.silence_timeout_s + PATIENCE)
+    if code == ExitCode.OK and not printer.story.replaced(actor):
+        printer.say(f"survived    {actor} is the same process as before")
     return code
 
 
-class _Teller:
-    """Follows a daemon and prints its story, each line with the seconds since the fault."""
+class RecoveryPrinter:
+    """Polls the daemon's status and prints each change since the report `before`, with the seconds since the fault."""
 
-    def __init__(self, runtime_dir: Path, before: StatusReport) -> None:
+    def __init__(
+        self, runtime_dir: Path, before: StatusReport | None, has_ended: Callable[[], bool], width: int = 7
+    ) -> None:
+        """`has_ended()`: asked when the daemon does not answer. `width`: characters of the seconds."""
         self._runtime_dir = runtime_dir
+        self._has_ended = has_ended
+        self._width = width
         self._clock = SystemClock()
         self._began = self._clock.monotonic()
         self.story = Story(before)
@@ -213,27 +218,27 @@ class _Teller:
         return self._clock.monotonic() - self._began
 
     def say(self, line: str) -> None:
-        click.echo(f"{self.elapsed:7.1f} s  {line}")
+        click.echo(f"{self.elapsed:{self._width}.1f} s  {line}")
 
     def follow(self, fact: Callable[[], bool], limit: float) -> bool:
-        """Tell until the fact holds; False when it does not within `limit` seconds."""
+        """Print until the fact holds; False after `limit` seconds. Raises CommandFailed when the daemon has ended."""
 
         def look() -> bool:
             report = status_or_none(self._runtime_dir)
             if report is None:
-                if not is_locked(self._runtime_dir):
+                if self._has_ended():
                     raise CommandFailed(
                         f"cannot tell what comes of it: after {self.elapsed:.1f} s the daemon has ended"
                     )
-            else:
-                for line in self.story.next(report):
-                    self.say(line)
-            return report is not None and fact()
+                return False
+            for line in self.story.next(report):
+                self.say(line)
+            return fact()
 
         return wait_until(look, limit, self._clock)
 
     def end(self, fact: Callable[[], bool], limit: float) -> int:
-        """Tell until all is well again after the fact."""
+        """Print until the fact holds and everything is well again."""
         if self.follow(lambda: fact() and self.story.well, limit):
             return ExitCode.OK
         raise CommandFailed(
