@@ -16,7 +16,7 @@ from google.protobuf.message import DecodeError
 from netmap_actors.bus.door import Door
 from netmap_actors.errors import NetmapError
 from netmap_actors.wire import internal_pb2
-from netmap_supervisor.admin.socket import LENGTH, MAX_REQUEST, Request, admin_path, framed
+from netmap_supervisor.admin.socket import LENGTH_PREFIX, MAX_ADMIN_REQUEST, Request, admin_path, framed
 from netmap_supervisor.system.peer_process import has_ended
 
 if TYPE_CHECKING:
@@ -81,18 +81,18 @@ class _Connection:
             self._refused()  # the end, and no request
 
     def _look(self) -> None:
-        if len(self._read) < LENGTH.size:
+        if len(self._read) < LENGTH_PREFIX.size:
             return
-        (length,) = LENGTH.unpack_from(self._read)
-        if length > MAX_REQUEST:
+        (length,) = LENGTH_PREFIX.unpack_from(self._read)
+        if length > MAX_ADMIN_REQUEST:
             self._refused()
-        elif len(self._read) >= LENGTH.size + length:
+        elif len(self._read) >= LENGTH_PREFIX.size + length:
             self.asked = True
             self._server.door.moved(self, waits=False)
             self._loop.unwatch(self.sock.fileno())
             self._timer.cancel()
             self._timer = self._loop.at(self._loop.now() + REPLY_LIMIT, self._refused)
-            self._server.take(bytes(self._read[LENGTH.size : LENGTH.size + length]), self)
+            self._server.take(bytes(self._read[LENGTH_PREFIX.size : LENGTH_PREFIX.size + length]), self)
 
     def _too_slow(self) -> None:
         # We may have been stopped meanwhile, and all of it lies there.

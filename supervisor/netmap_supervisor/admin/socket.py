@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 __all__ = [
-    "LENGTH",
-    "MAX_REQUEST",
+    "LENGTH_PREFIX",
+    "MAX_ADMIN_REQUEST",
     "AdminClient",
     "AdminError",
     "NotRunning",
@@ -37,9 +37,9 @@ __all__ = [
 ]
 
 ANSWER_LIMIT = 5.0
-LENGTH = struct.Struct(">I")
+LENGTH_PREFIX = struct.Struct(">I")
 """Before each request and reply: its bytes."""
-MAX_REQUEST = 1024 * 1024
+MAX_ADMIN_REQUEST = 1024 * 1024
 _AGAIN = 0.05
 _CLOCK = SystemClock()
 _CHUNK = 64 * 1024
@@ -80,7 +80,7 @@ class Request:
 def framed(message: internal_pb2.AdminRequest | internal_pb2.AdminReply) -> bytes:
     """The message behind its length."""
     data = message.SerializeToString()
-    return LENGTH.pack(len(data)) + data
+    return LENGTH_PREFIX.pack(len(data)) + data
 
 
 class AdminClient:
@@ -107,9 +107,9 @@ class AdminClient:
         except (OverflowError, RecursionError) as error:
             raise AdminError(f"cannot ask for that: {error}") from None
         data = framed(internal_pb2.AdminRequest(command=command, arguments=asked))
-        if len(data) > MAX_REQUEST:
+        if len(data) > MAX_ADMIN_REQUEST:
             raise AdminError(
-                f"cannot ask for that: the request has {len(data)} bytes, {MAX_REQUEST} are the most"
+                f"cannot ask for that: the request has {len(data)} bytes, {MAX_ADMIN_REQUEST} are the most"
             )
         until = _CLOCK.monotonic() + self._limit
         while True:
@@ -152,16 +152,16 @@ class AdminClient:
             with contextlib.suppress(BrokenPipeError, ConnectionResetError):
                 sock.sendall(request)
             read = bytearray()
-            length = LENGTH.size
+            length = LENGTH_PREFIX.size
             while len(read) < length:
                 take_time()
                 data = sock.recv(_CHUNK)
                 if not data:
                     raise EOFError
                 read += data
-                if len(read) >= LENGTH.size:
-                    length = LENGTH.size + LENGTH.unpack_from(read)[0]
-            return bytes(read[LENGTH.size : length])
+                if len(read) >= LENGTH_PREFIX.size:
+                    length = LENGTH_PREFIX.size + LENGTH_PREFIX.unpack_from(read)[0]
+            return bytes(read[LENGTH_PREFIX.size : length])
 
     def _no_answer(self) -> NotRunning:
         return NotRunning(

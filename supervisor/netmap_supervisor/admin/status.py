@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import msgspec
 
-from netmap_actors import shown_json
-
 __all__ = [
     "ActorStatus",
     "ConnectionStatus",
@@ -19,8 +17,6 @@ __all__ = [
     "NetmapStatus",
     "SelfStatus",
     "StatusReport",
-    "decode",
-    "encode",
 ]
 
 
@@ -146,13 +142,3 @@ class StatusReport(msgspec.Struct, frozen=True, kw_only=True):
     subscribers: int
     log_lines_suppressed: int = 0
     """Lines of the log that were one too many of their kind, since the start of the run."""
-
-
-def encode(report: StatusReport) -> bytes:
-    """The documented JSON object."""
-    return shown_json.encode(report)
-
-
-def decode(data: bytes) -> StatusReport:
-    """The report in this JSON. Raises msgspec.DecodeError."""
-    return msgspec.json.decode(data, type=StatusReport)

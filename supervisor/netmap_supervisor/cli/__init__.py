@@ -101,7 +101,7 @@ def commands() -> None:
     """
 
 
-def version() -> str:
+def installed_version() -> str:
     """The installed version."""
     return metadata.version(PROGRAM)
 

@@ -89,7 +89,7 @@ def command() -> None:
 
 @command.command("generate")
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
-def make(file: Path) -> None:
+def generate_pair(file: Path) -> None:
     """Make a client's key pair, write it to FILE (0600) and print its public key.
 
     An existing file is never overwritten. The secret half stays in the file.
@@ -105,7 +105,7 @@ def make(file: Path) -> None:
 @click.argument("name")
 @click.argument("public_key")
 @_of_a_daemon
-def allow(name: str, public_key: str, config_file: str | None, **flags: Any) -> None:
+def allow_client(name: str, public_key: str, config_file: str | None, **flags: Any) -> None:
     """Admit the client with this PUBLIC_KEY under a NAME of your choice."""
     done = _order(config_file, flags, do="allow", name=name, public_key=public_key)
     click.echo(f"{done['name']} may subscribe", err=True)
@@ -114,7 +114,7 @@ def allow(name: str, public_key: str, config_file: str | None, **flags: Any) -> 
 @command.command("revoke", cls=_KeyCommand)
 @click.argument("name")
 @_of_a_daemon
-def revoke(name: str, config_file: str | None, **flags: Any) -> None:
+def revoke_client(name: str, config_file: str | None, **flags: Any) -> None:
     """Admit the client NAME no more; if it is connected, it is cut off."""
     done = _order(config_file, flags, do="revoke", name=name)
     click.echo(f"{done['name']} may subscribe no more", err=True)
@@ -123,7 +123,7 @@ def revoke(name: str, config_file: str | None, **flags: Any) -> None:
 @command.command("list")
 @click.option("--json", "as_json", is_flag=True, help="A JSON array of {name, public_key}.")
 @_of_a_daemon
-def show(as_json: bool, config_file: str | None, **flags: Any) -> None:
+def list_clients(as_json: bool, config_file: str | None, **flags: Any) -> None:
     """Show who is admitted."""
     found = _order(config_file, flags, do="list")
     clients = found["clients"]
@@ -142,7 +142,7 @@ def show(as_json: bool, config_file: str | None, **flags: Any) -> None:
 
 @command.command("server")
 @_of_a_daemon
-def server(config_file: str | None, **flags: Any) -> None:
+def print_server_key(config_file: str | None, **flags: Any) -> None:
     """Print the server's public key, which every client needs to know whom it talks to."""
     click.echo(_order(config_file, flags, do="server")["public_key"])
 

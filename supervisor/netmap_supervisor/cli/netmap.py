@@ -13,7 +13,7 @@ from netmap_actors.subscriber import NoSuchNode, Subscriber
 from netmap_actors.wire.vocabulary import Trust
 from netmap_supervisor.admin.commands import ASK_STATUS, CommandFailed, require_running
 from netmap_supervisor.cli.parameters.option_flags import runtime_dir_flag
-from netmap_supervisor.view.sentences import address, label, marks, online, trust
+from netmap_supervisor.view.sentences import address, marks, online, peer_label, trust
 from netmap_supervisor.view.terminal import output_width
 from netmap_supervisor.view.text_layout import Column, fold, table_lines
 
@@ -36,7 +36,7 @@ _COLUMNS = (
 )
 _MAX_LIST = 1000
 """Characters of tags or routes: a pipe gets what an honest node has, and no node makes every line endless."""
-LIMIT = 15.0
+_ANSWER_LIMIT = 15.0
 """Seconds for the whole netmap to come: 50 000 peers take one."""
 
 
@@ -59,8 +59,10 @@ def command(peer: str | None, as_json: bool, runtime_dir: Path) -> None:
     """
     require_running(runtime_dir)
     with Subscriber(runtime_dir) as subscriber:
-        if not subscriber.connect(LIMIT):
-            raise CommandFailed(f"cannot read the netmap: the publisher has not answered within {LIMIT:g} s")
+        if not subscriber.connect(_ANSWER_LIMIT):
+            raise CommandFailed(
+                f"cannot read the netmap: the publisher has not answered within {_ANSWER_LIMIT:g} s"
+            )
         if subscriber.state != Trust.FRESH:
             missing = "" if subscriber.state != Trust.NONE else f"; {ASK_STATUS}"
             click.echo(f"warning: {trust(subscriber.state, subscriber.age_s)}{missing}", err=True)
@@ -116,7 +118,7 @@ def _table(subscriber: Subscriber) -> Iterator[str]:
 
 def _row(peer: Peer, state: str) -> tuple[str, ...]:
     return (
-        label(peer),
+        peer_label(peer),
         address(peer),
         state,
         escape(" ".join((*marks(peer), *peer.tags)), _MAX_LIST),

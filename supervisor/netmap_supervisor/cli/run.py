@@ -61,7 +61,7 @@ def command(config_file: str | None, demo_faults: bool, **flags: Any) -> int:
     if demo_faults:
         from netmap_supervisor.cli.fault import demo  # noqa: PLC0415
 
-        return demo.run()
+        return demo.demonstrate()
     hold_signals_of_first_process()
     flags, cwd = given_flags(flags), working_directory()
 
@@ -88,7 +88,7 @@ def command(config_file: str | None, demo_faults: bool, **flags: Any) -> int:
         view = RunView(
             mode,
             Path(settings.runtime_dir),
-            banner="\n".join(folded(facts(settings, configuration), output_width())),
+            banner="\n".join(fold_lines(facts(settings, configuration), output_width())),
             hint=hint(settings),
             began=SystemClock().boottime(),
             last_log=lambda: Log(SystemClock(), form=settings.log_format, level=settings.log_level),
@@ -127,9 +127,9 @@ def run_settings(configuration: Configuration, mode: str) -> RunSettings:
 
 def facts(settings: RunSettings, configuration: Configuration) -> Iterator[str]:
     """What somebody who started it wants to know first."""
-    from netmap_supervisor.cli import PROGRAM, version  # noqa: PLC0415
+    from netmap_supervisor.cli import PROGRAM, installed_version  # noqa: PLC0415
 
-    yield f"{PROGRAM} {version()}   pid {os.getpid()}"
+    yield f"{PROGRAM} {installed_version()}   pid {os.getpid()}"
     if settings.embedded:
         yield f'  control   a server of our own with {settings.dev_nodes} simulated nodes (control.url = "{EMBEDDED}")'
     else:
@@ -152,7 +152,7 @@ def facts(settings: RunSettings, configuration: Configuration) -> Iterator[str]:
     yield ""
 
 
-def folded(lines: Iterable[str], width: int | None) -> Iterator[str]:
+def fold_lines(lines: Iterable[str], width: int | None) -> Iterator[str]:
     """The same in `width` cells, broken between words and below what they say."""
     for line in lines:
         yield from fold(line[:_LEAD], line[_LEAD:], width)

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import click
 
+from netmap_actors import shown_json
 from netmap_actors.errors import escape
 from netmap_actors.wire.vocabulary import Trust
 from netmap_supervisor.admin.commands import NotRunning, ask_status
-from netmap_supervisor.admin.status import encode
 from netmap_supervisor.cli.parameters.option_flags import runtime_dir_flag
 from netmap_supervisor.cli.process.exit_codes import ExitCode, judged
 from netmap_supervisor.view.sentences import ago, span, tailnet_name, trust, waiting_for
@@ -62,7 +62,7 @@ def command(as_json: bool, quiet: bool, runtime_dir: Path) -> int:
         return ExitCode.NOT_RUNNING
     code = judged(exit_code(report))
     if as_json:
-        click.echo(encode(report))
+        click.echo(shown_json.encode(report))
     elif not quiet:
         click.echo("\n".join(lines(report, output_width())))
     return code

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["command"]
 
-LIMIT = 10.0
+_STOP_LIMIT = 10.0
 """Seconds for the last process to be gone; the daemon itself promises 5."""
 _PATIENCE = 1.0
 
@@ -39,12 +39,14 @@ def command(runtime_dir: Path) -> None:
     process = _process_of(runtime_dir)
     try:
         order(runtime_dir, "stop")
-        gone = wait_until(lambda: not is_locked(runtime_dir) and _ended(process), LIMIT, SystemClock())
+        gone = wait_until(lambda: not is_locked(runtime_dir) and _ended(process), _STOP_LIMIT, SystemClock())
     finally:
         if process is not None:
             os.close(process)
     if not gone:
-        raise CommandFailed(f"cannot stop the daemon in {runtime_dir}: it is still there after {LIMIT:g} s")
+        raise CommandFailed(
+            f"cannot stop the daemon in {runtime_dir}: it is still there after {_STOP_LIMIT:g} s"
+        )
 
 
 def _process_of(runtime_dir: Path) -> int | None:

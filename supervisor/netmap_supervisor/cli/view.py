@@ -15,7 +15,7 @@ from netmap_actors.confinement.seccomp_rows import of_view
 from netmap_supervisor.admin.commands import status_or_none
 from netmap_supervisor.cli.parameters.option_flags import runtime_dir_flag
 from netmap_supervisor.system.signals import GROUP_SIGNALS
-from netmap_supervisor.view.feed import show
+from netmap_supervisor.view.feed import feed_view
 from netmap_supervisor.view.terminal import make_view
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def command(mode: str, hint: str, began: float | None, runtime_dir: Path) -> Non
     events = open(sys.stdin.fileno(), "rb", closefd=False)  # noqa: SIM115
     view = make_view(mode, hint=hint, began=began)
     seccomp.restrict(of_view(os.getpid()), listener_to=-1)
-    show(
+    feed_view(
         view,
         runtime_dir,
         ask=lambda: status_or_none(runtime_dir),

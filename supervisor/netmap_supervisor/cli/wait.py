@@ -20,7 +20,7 @@ from netmap_supervisor.view.sentences import contact, online, trust
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["Condition", "command", "parse_condition"]
+__all__ = ["WaitCondition", "command", "parse_condition"]
 
 _UNHEARD = "no daemon was heard in {}; start one with `netmap-supervisor run`, or name its directory with --runtime-dir"
 _UNHEARD_THOUGH_THERE = (
@@ -31,7 +31,7 @@ _PEER = "peer:"
 _PEER_STATES = ("online", "offline", "unknown", "present", "absent")
 
 
-class Condition(NamedTuple):
+class WaitCondition(NamedTuple):
     """One thing to wait for."""
 
     text: str
@@ -61,7 +61,9 @@ class Condition(NamedTuple):
         return contact(node, now=seen.state == Trust.FRESH)
 
 
-def _conditions(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -> tuple[Condition, ...]:
+def _conditions(
+    ctx: click.Context, param: click.Parameter, value: tuple[str, ...]
+) -> tuple[WaitCondition, ...]:
     try:
         return tuple(map(parse_condition, value))
     except BadValue as error:
@@ -87,7 +89,7 @@ def _conditions(ctx: click.Context, param: click.Parameter, value: tuple[str, ..
     help="When to give up.",
 )
 @runtime_dir_flag
-def command(conditions: tuple[Condition, ...], timeout: float, runtime_dir: Path) -> int:
+def command(conditions: tuple[WaitCondition, ...], timeout: float, runtime_dir: Path) -> int:
     """Wait until the netmap is as wanted; a daemon that is not there yet is waited for, too.
 
     Except for `stale`, a condition holds only in a fresh netmap: what is not known to be true is not true. NAME is
@@ -117,14 +119,14 @@ def command(conditions: tuple[Condition, ...], timeout: float, runtime_dir: Path
         return ExitCode.TIMED_OUT
 
 
-def parse_condition(text: str) -> Condition:
+def parse_condition(text: str) -> WaitCondition:
     """The condition behind `fresh`, `stale` or `peer:NAME=STATE`. Raises BadValue."""
     if text in {Trust.FRESH, Trust.STALE}:
-        return Condition(text)
+        return WaitCondition(text)
     # An IPv6 address holds colons, and no name holds "=": the last one counts.
     name, separator, state = text.removeprefix(_PEER).rpartition("=")
     if not text.startswith(_PEER) or not separator or not name or state not in _PEER_STATES:
         raise BadValue(
             f"{escape(text, 80)!r} is no condition: fresh, stale or peer:NAME={'|'.join(_PEER_STATES)} is expected"
         )
-    return Condition(text, name, state)
+    return WaitCondition(text, name, state)

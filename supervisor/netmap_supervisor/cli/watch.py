@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["command"]
 
-KINDS = tuple(kind.value for kind in Kind if kind not in {Kind.COMMIT, Kind.HEARTBEAT})
+_EVENT_KINDS = tuple(kind.value for kind in Kind if kind not in {Kind.COMMIT, Kind.HEARTBEAT})
 
 
 def _words(ctx: click.Context, param: click.Parameter, words: tuple[str, ...]) -> tuple[str, ...]:
@@ -38,7 +38,7 @@ def _words(ctx: click.Context, param: click.Parameter, words: tuple[str, ...]) -
     "--kind",
     "kinds",
     multiple=True,
-    type=click.Choice(KINDS),
+    type=click.Choice(_EVENT_KINDS),
     help="Only changes of this kind; may be repeated.",
 )
 @click.option(
@@ -96,12 +96,12 @@ def _json_lines(runtime_dir: Path, kinds: tuple[str, ...], peers: tuple[str, ...
 
 def _view(runtime_dir: Path, kinds: tuple[str, ...], peers: tuple[str, ...]) -> None:
     # Loaded here: JSON Lines do not need them.
-    from netmap_supervisor.view.feed import show  # noqa: PLC0415
+    from netmap_supervisor.view.feed import feed_view  # noqa: PLC0415
     from netmap_supervisor.view.terminal import make_view  # noqa: PLC0415
 
     mode = "live" if can_redraw(sys.stdout) and not kinds and not peers else "plain"
     view = make_view(mode, hint=f"Ctrl-C ends this view; runtime directory {runtime_dir}")
-    show(
+    feed_view(
         view,
         runtime_dir,
         ask=lambda: status_or_none(runtime_dir),

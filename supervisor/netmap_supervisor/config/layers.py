@@ -23,9 +23,9 @@ from netmap_actors.runtime_paths import default_runtime_dir
 from netmap_supervisor.config.kinds import BadValue, absolute, show_duration
 from netmap_supervisor.config.network_kinds import is_loopback
 from netmap_supervisor.config.options import (
+    DIRECTORY_NAME,
     ENVIRONMENT_PREFIX,
     OPTIONS,
-    PROGRAM,
     SERVICE_VARIABLES,
     TABLES,
     Option,
@@ -130,7 +130,7 @@ def default_config_file(environment: Mapping[str, str]) -> Path | None:
     if given := environment.get("CONFIGURATION_DIRECTORY"):
         return Path(given.split(":")[0]) / "config.toml"
     if os.geteuid() == 0:
-        return Path("/etc") / PROGRAM / "config.toml"
+        return Path("/etc") / DIRECTORY_NAME / "config.toml"
     found = user_directory(environment, "XDG_CONFIG_HOME", ".config")
     return None if found is None else found / "config.toml"
 

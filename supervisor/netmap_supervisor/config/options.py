@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from netmap_actors.boot import SILENCE_TIMEOUT
 from netmap_actors.runtime_paths import default_runtime_dir
-from netmap_supervisor.config import kinds
-from netmap_supervisor.config import network_kinds as places
+from netmap_supervisor.config import kinds, network_kinds
 from netmap_supervisor.config.settings import EMBEDDED
 
 if TYPE_CHECKING:
@@ -33,7 +32,7 @@ __all__ = [
 ]
 
 ENVIRONMENT_PREFIX = "NETMAP_SUPERVISOR_"
-PROGRAM = "netmap-supervisor"
+DIRECTORY_NAME = "netmap-supervisor"
 # The directory of one run and the longest socket name in it, as single_instance and the endpoints name them.
 _SOCKET_ROOM = len("/r-xxxxxxxx/control_connection.sock")
 
@@ -92,7 +91,7 @@ _ROWS = (
         name="control_url",
         table="control",
         key="url",
-        kind=places.ControlUrl(embedded=EMBEDDED),
+        kind=network_kinds.ControlUrl(embedded=EMBEDDED),
         default=EMBEDDED,
         help="Control server to join, or `embedded` for one of our own",
         more="Tailscale's own is https://controlplane.tailscale.com. State is kept per URL: going back to a server "
@@ -120,7 +119,7 @@ _ROWS = (
         name="proxy",
         table="control",
         key="proxy",
-        kind=places.ProxyUrl(),
+        kind=network_kinds.ProxyUrl(),
         default="environment",
         help="HTTP or SOCKS5 proxy to reach the control server through",
         more="`environment` reads HTTPS_PROXY or HTTP_PROXY (by the scheme of the control URL), ALL_PROXY and "
@@ -162,7 +161,7 @@ _ROWS = (
         name="hostname",
         table="node",
         key="hostname",
-        kind=places.Hostname(),
+        kind=network_kinds.Hostname(),
         default="",
         help="Name to ask for in the tailnet",
         default_text="the one it has, at first the machine's own",
@@ -251,7 +250,7 @@ _ROWS = (
         name="listen",
         table="subscribers",
         key="listen",
-        kind=places.SubscriberEndpoint(),
+        kind=network_kinds.SubscriberEndpoint(),
         default="",
         help="TCP endpoint for subscribers on other machines; snapshots are asked for on the next port",
         default_text="none: only this machine",
@@ -270,7 +269,7 @@ _ROWS = (
         name="http_listen",
         table="http",
         key="listen",
-        kind=places.LocalAddress(),
+        kind=network_kinds.LocalAddress(),
         default="",
         help="Loopback address or unix socket of the HTTP endpoint",
         default_text="none: no HTTP endpoint",
@@ -370,7 +369,7 @@ def default_state_dir(environment: Mapping[str, str]) -> Path | None:
     if given := environment.get("STATE_DIRECTORY"):
         return Path(given.split(":")[0])
     if os.geteuid() == 0:
-        return Path("/var/lib") / PROGRAM
+        return Path("/var/lib") / DIRECTORY_NAME
     return user_directory(environment, "XDG_STATE_HOME", ".local/state")
 
 
@@ -378,14 +377,14 @@ def user_directory(environment: Mapping[str, str], variable: str, below_home: st
     """Ours in a user's directory of one kind (XDG Base Directory Specification); None for a user without a home."""
     # A relative path is to be ignored, says the specification.
     if Path(given := environment.get(variable, "")).is_absolute():
-        return Path(given) / PROGRAM
+        return Path(given) / DIRECTORY_NAME
     home = environment.get("HOME", "")
     if not home:
         try:
             home = pwd.getpwuid(os.geteuid()).pw_dir
         except KeyError:
             return None  # as in a container
-    return Path(home) / below_home / PROGRAM if Path(home).is_absolute() else None
+    return Path(home) / below_home / DIRECTORY_NAME if Path(home).is_absolute() else None
 
 
 def default_path(name: str, environment: Mapping[str, str]) -> tuple[str, str]:

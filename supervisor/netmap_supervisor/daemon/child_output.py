@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple, TypeAlias
 import msgspec
 
 from netmap_actors.errors import escape
-from netmap_supervisor.system.log import LEVELS, STAMPS
+from netmap_supervisor.system.log import LOG_LEVELS, STAMPS
 
 __all__ = ["CHILD_EVENTS", "ChildLine", "ChildOutput"]
 
@@ -134,7 +134,7 @@ class ChildOutput:
         if event == _FAILED:
             self.failure = str(fields.get("detail") or "")[:MAX_DETAIL]
         return ChildLine(
-            level if isinstance(level, str) and level in LEVELS else "info",
+            level if isinstance(level, str) and level in LOG_LEVELS else "info",
             event if event in CHILD_EVENTS else OTHER,
             fields,
             stamp if isinstance(stamp, str) and _STAMP.fullmatch(stamp) else "",

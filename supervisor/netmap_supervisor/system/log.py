@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 
     from netmap_actors.clock import Clock
 
-__all__ = ["LEVELS", "STAMPS", "Log"]
+__all__ = ["LOG_LEVELS", "STAMPS", "Log"]
 
-LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
+LOG_LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 QUEUE = 4096
 """Lines that wait to be written."""
 _MAX_TEXT = 1000
@@ -45,7 +45,7 @@ class Log:
         self._form = form
         self._fd = fd
         self._lines: queue.Queue[bytes | None] = queue.Queue(QUEUE)
-        self._prefixes = {name: journal.priority(name, fd).encode() for name in LEVELS}
+        self._prefixes = {name: journal.priority(name, fd).encode() for name in LOG_LEVELS}
         self.level = level
         self.dropped = 0
         """Lines there was no room for."""
@@ -61,7 +61,7 @@ class Log:
 
     def event(self, level: str, event: str, fields: Mapping[str, Any], timestamp: str = "") -> bool:
         """One event; below the level it is left out. False when there were too many of the kind."""
-        if LEVELS.get(level, 20) < LEVELS[self.level]:
+        if LOG_LEVELS.get(level, 20) < LOG_LEVELS[self.level]:
             return True
         now = self._clock.boottime()
         admitted = self._limiter.admits(str(fields.get("actor", "supervisor")), event, now)

@@ -8,11 +8,11 @@ from __future__ import annotations
 import dataclasses
 from typing import Final, NamedTuple
 
-__all__ = ["BURST", "NEVER_LIMITED", "RATE", "TELL_EVERY", "LogLimiter", "Suppressed"]
+__all__ = ["LINE_BURST", "LINE_RATE", "NEVER_LIMITED", "TELL_EVERY", "LogLimiter", "Suppressed"]
 
-BURST: Final = 50
+LINE_BURST: Final = 50
 """Lines of one kind that are written at once."""
-RATE: Final = 0.5
+LINE_RATE: Final = 0.5
 """Lines a second of one kind that go on being written."""
 TELL_EVERY: Final = 10.0
 """Seconds between two lines that tell how many of a kind were left out."""
@@ -55,7 +55,7 @@ class _Kind:
 class LogLimiter:
     """A token bucket for each actor and event. Times in seconds of one clock that runs on."""
 
-    def __init__(self, burst: int = BURST, rate: float = RATE) -> None:
+    def __init__(self, burst: int = LINE_BURST, rate: float = LINE_RATE) -> None:
         self._burst = burst
         self._rate = rate
         self._kinds: dict[tuple[str, str], _Kind] = {}

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from netmap_supervisor.daemon.child_output import ChildLine, ChildOutput
     from netmap_supervisor.system.log import Log
 
-__all__ = ["LogPipe", "LogPipes", "tell"]
+__all__ = ["LogPipe", "LogPipes", "log_lines"]
 
 CHUNK = 64 * 1024
 """Bytes taken at a time from one of them, as much as a pipe holds (pipe(7)); the others come in between."""
@@ -62,18 +62,18 @@ class LogPipes:
     def end(self, pipe: LogPipe) -> None:
         """Its process has ended: tell its last words, which say why, and listen no longer."""
         self._loop.unwatch(pipe.fd)
-        tell(self.log, pipe.last_lines())
+        log_lines(self.log, pipe.last_lines())
 
     def _read(self, pipe: LogPipe) -> None:
         data = pipe.read()
         if data:
-            tell(self.log, pipe.output.feed(data))
+            log_lines(self.log, pipe.output.feed(data))
         elif data is not None:
             # It closed it, and lives: nothing more will come, and the end would be told again and again.
             self._loop.unwatch(pipe.fd)
 
 
-def tell(log: Log, lines: list[ChildLine]) -> None:
+def log_lines(log: Log, lines: list[ChildLine]) -> None:
     """Log these lines, and how many before them were not looked at."""
     for line in lines:
         log.unread(line.fields["actor"], line.event, line.unread)

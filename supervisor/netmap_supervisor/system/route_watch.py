@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["RouteWatch", "route_in", "route_to"]
 
-SETTLE: Final = 0.3
+SETTLE_TIME: Final = 0.3
 """Seconds after a notice before we look: an interface that comes up brings a handful of them."""
 LOOK_INTERVAL: Final = 1.0
 """Seconds between two looks, however many notices there are."""
@@ -111,7 +111,7 @@ class RouteWatch:
         # One is as good as a hundred: the others wait in the kernel, whose queue may overflow, until we look.
         self._loop.unwatch(self._socket.fileno())
         now = self._loop.now()
-        self._timer = self._loop.at(max(now + SETTLE, self._looked_at + LOOK_INTERVAL), self._settled)
+        self._timer = self._loop.at(max(now + SETTLE_TIME, self._looked_at + LOOK_INTERVAL), self._settled)
 
     def _settled(self) -> None:
         self._timer = None

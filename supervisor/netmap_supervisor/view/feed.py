@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from netmap_supervisor.admin.status import StatusReport
 
-__all__ = ["DaemonEvent", "View", "show"]
+__all__ = ["DaemonEvent", "FeedView", "feed_view"]
 
 QUEUE_LIMIT = 10_000
 """Events that wait for the view; a subscription that waits longer is caught up by a snapshot."""
@@ -29,7 +29,7 @@ _BATCH = 500
 """Events between two drawings."""
 
 
-class View(Protocol):
+class FeedView(Protocol):
     """What is shown; both views have it."""
 
     def daemon(self, level: str, event: str, fields: Mapping[str, Any]) -> None: ...
@@ -52,8 +52,8 @@ class DaemonEvent(msgspec.Struct, frozen=True):
 _END = object()
 
 
-def show(
-    view: View,
+def feed_view(
+    view: FeedView,
     runtime_dir: Path,
     *,
     ask: Callable[[], StatusReport | None],
@@ -77,7 +77,7 @@ def show(
 
 
 def _serve(
-    view: View,
+    view: FeedView,
     inbox: queue.Queue[object],
     ask: Callable[[], StatusReport | None],
     chosen: Callable[[Event], bool],
@@ -103,7 +103,7 @@ def _serve(
     return True
 
 
-def _tell(view: View, item: object) -> None:
+def _tell(view: FeedView, item: object) -> None:
     match item:
         case Event():
             view.netmap(item)

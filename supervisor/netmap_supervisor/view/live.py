@@ -21,11 +21,11 @@ from netmap_supervisor.view.sentences import (
     address,
     ago,
     daemon_event,
-    label,
     marks,
     netmap_change,
     online,
     peer_changes,
+    peer_label,
     span,
     tailnet_name,
     trust,
@@ -252,7 +252,7 @@ class LiveView:
         first = address(peer)
         others = [ip for ip in map(escape, peer.ips) if ip != first]
         return (
-            label(peer),
+            peer_label(peer),
             " ".join([first, *others]) if wide else first,
             online(peer.online),
             escape(" ".join((*marks(peer), *peer.tags)), 60),
@@ -265,7 +265,7 @@ class LiveView:
         rows = self._rows.values()
         if len(rows) > room:
             rows = heapq.nlargest(room - 1, rows, key=lambda row: row.changed_at)  # type: ignore[assignment]
-        return sorted(rows, key=lambda row: (label(row.peer), row.peer.stable_id))
+        return sorted(rows, key=lambda row: (peer_label(row.peer), row.peer.stable_id))
 
     def _say(self, text: str | None) -> None:
         if text is not None:

@@ -18,7 +18,7 @@ from netmap_actors import shown_json
 from netmap_actors.clock import SystemClock
 from netmap_supervisor.daemon.boot_records import environment_for
 from netmap_supervisor.daemon.child_output import ChildOutput
-from netmap_supervisor.system.log_pipes import LogPipe, tell
+from netmap_supervisor.system.log_pipes import LogPipe, log_lines
 from netmap_supervisor.system.signals import GROUP_SIGNALS
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = ["RunView"]
 
-MAX_LINE = 4000
+MAX_EVENT_BYTES = 4000
 """Bytes: below PIPE_BUF, a non-blocking write takes all of it or nothing (pipe(7))."""
 FAREWELL = 2.0
 """Seconds the view has to show the end."""
@@ -138,7 +138,7 @@ class RunView:
             return
         record = {"level": level, "event": event, "fields": dict(fields)}
         line = shown_json.encode(record, enc_hook=str)
-        if len(line) > MAX_LINE:
+        if len(line) > MAX_EVENT_BYTES:
             line = shown_json.encode(record | {"fields": {}})
         if not self._write(line + b"\n") and not (self._start_again() and self._write(line + b"\n")):
             self.dropped += 1
@@ -182,5 +182,5 @@ class RunView:
         self._output = None
         if lines:
             log = self._last_log()
-            tell(log, lines)
+            log_lines(log, lines)
             log.close()

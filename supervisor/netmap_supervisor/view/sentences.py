@@ -22,11 +22,11 @@ __all__ = [
     "ago",
     "contact",
     "daemon_event",
-    "label",
     "marks",
     "netmap_change",
     "online",
     "peer_changes",
+    "peer_label",
     "span",
     "tailnet_name",
     "trust",
@@ -79,7 +79,7 @@ def contact(peer: Peer, *, now: bool) -> str:
     return f"{escape(peer.name or peer.stable_id, _MAX_NAME)} {'is' if now else 'was'} {how}{seen}"
 
 
-def label(peer: Peer) -> str:
+def peer_label(peer: Peer) -> str:
     """The shortest name it goes by: its short name, else all of its name, its host name or its id."""
     return escape(peer.short_name or peer.name or peer.hostname or peer.stable_id, _MAX_NAME)
 
@@ -132,12 +132,12 @@ def netmap_change(event: Event) -> str | None:
         case "peer_upserted":
             return _peer_change(details.peer, details.previous)
         case "peer_removed":
-            return f"{label(details.peer)} {address(details.peer)} left"
+            return f"{peer_label(details.peer)} {address(details.peer)} left"
         case "self_changed":
             if details.node is None:
                 return "this node: the control server shows none"
             changes = peer_changes(details.node, details.previous or {})
-            return f"this node is {label(details.node)} {address(details.node)}" + (
+            return f"this node is {peer_label(details.node)} {address(details.node)}" + (
                 f": {changes}" if changes else ""
             )
         case "state_changed":
@@ -151,7 +151,7 @@ def netmap_change(event: Event) -> str | None:
 
 
 def _peer_change(peer: Peer, previous: Mapping[str, Any] | None) -> str | None:
-    who = f"{label(peer)} {address(peer)}"
+    who = f"{peer_label(peer)} {address(peer)}"
     if previous is None:
         tags = (escape(tag, _MAX_VALUE) for tag in peer.tags[:_MAX_LISTED])
         more = ", ".join((online(peer.online), *marks(peer), *tags))

@@ -10,7 +10,7 @@ from typing import IO, TYPE_CHECKING, Any
 from netmap_actors.clock import SystemClock
 
 if TYPE_CHECKING:
-    from netmap_supervisor.view.feed import View
+    from netmap_supervisor.view.feed import FeedView
 
 __all__ = ["can_redraw", "is_terminal", "make_view", "output_width"]
 
@@ -35,7 +35,7 @@ def can_redraw(stream: IO[Any]) -> bool:
     return is_terminal(stream) and os.environ.get("TERM", "") not in _DUMB
 
 
-def make_view(mode: str, *, hint: str = "", began: float | None = None) -> View:
+def make_view(mode: str, *, hint: str = "", began: float | None = None) -> FeedView:
     """`live` or `plain`, on standard output; `began`: from when on time is counted (CLOCK_BOOTTIME), else now."""
     clock = SystemClock()
     if mode == "live":

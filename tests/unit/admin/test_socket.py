@@ -21,8 +21,8 @@ from netmap_actors.bus.loop import Loop
 from netmap_actors.wire import internal_pb2
 from netmap_supervisor.admin.server import MAX_CONNECTIONS, MAX_OF_ONE, AdminServer
 from netmap_supervisor.admin.socket import (
-    LENGTH,
-    MAX_REQUEST,
+    LENGTH_PREFIX,
+    MAX_ADMIN_REQUEST,
     AdminClient,
     AdminError,
     NotRunning,
@@ -195,7 +195,7 @@ def test_without_a_free_descriptor_nobody_is_let_in_and_nothing_ends(daemon: Dae
 
 def test_who_does_not_ask_in_time_is_cut(daemon: Daemon, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("netmap_supervisor.admin.server.REQUEST_LIMIT", 0.2)
-    for begun in (b"", b"\0", LENGTH.pack(10) + b"x"):
+    for begun in (b"", b"\0", LENGTH_PREFIX.pack(10) + b"x"):
         with daemon.connect(begun) as one:
             assert is_cut(one)
 
@@ -210,7 +210,9 @@ def test_who_does_not_take_the_reply_is_cut_and_keeps_nobody_waiting(
         wait_for(lambda: daemon.server.refused, LIMIT, "it is cut")
 
 
-@pytest.mark.parametrize("data", [LENGTH.pack(MAX_REQUEST + 1), b"\xff" * 9, LENGTH.pack(2**32 - 1)])
+@pytest.mark.parametrize(
+    "data", [LENGTH_PREFIX.pack(MAX_ADMIN_REQUEST + 1), b"\xff" * 9, LENGTH_PREFIX.pack(2**32 - 1)]
+)
 def test_a_length_out_of_bounds_is_cut_at_once(daemon: Daemon, data: bytes) -> None:
     with daemon.connect(data) as one:
         assert is_cut(one)
@@ -218,7 +220,7 @@ def test_a_length_out_of_bounds_is_cut_at_once(daemon: Daemon, data: bytes) -> N
 
 
 def test_bytes_that_are_no_request_are_told_so(daemon: Daemon) -> None:
-    with daemon.connect(LENGTH.pack(3) + b"\xff\xff\xff") as one:
+    with daemon.connect(LENGTH_PREFIX.pack(3) + b"\xff\xff\xff") as one:
         assert b"cannot read the request" in one.recv(1000)
 
 

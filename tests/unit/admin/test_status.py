@@ -7,14 +7,15 @@ import json
 import msgspec
 import pytest
 
+from netmap_actors import shown_json
 from netmap_actors.exit_reason import ExitReason
 from netmap_actors.wire import internal_pb2
-from netmap_supervisor.admin import status
+from netmap_supervisor.admin.status import StatusReport
 from netmap_supervisor.cli.status import lines
 from netmap_supervisor.config.settings import RunSettings
 from netmap_supervisor.daemon.status_report import Own, make_report
 from tests.support.machines.simulated_shell import SimulatedShell
-from tests.support.netmaps.shown_netmap import report as some_report
+from tests.support.netmaps import shown_netmap
 
 SETTINGS = RunSettings(state_dir="/s", runtime_dir="/r")
 CONNECTION = "control_connection"
@@ -33,8 +34,8 @@ SHAPE = {
 def shown(shell: SimulatedShell) -> dict:
     own = Own("1.2.3", 42, 10_000.0)
     report = make_report(shell.core, SETTINGS, own, shell.now)
-    assert status.decode(status.encode(report)) == report
-    return json.loads(status.encode(report))
+    assert msgspec.json.decode(shown_json.encode(report), type=StatusReport) == report
+    return json.loads(shown_json.encode(report))
 
 
 def fresh(shell: SimulatedShell, **figures) -> None:
@@ -236,5 +237,5 @@ def test_addresses_and_key_come_from_the_connection_and_the_key_stays() -> None:
 
 @pytest.mark.parametrize(("number", "told"), [(0, False), (11_494, True)])
 def test_what_was_left_out_of_the_log_is_said_when_something_was(number, told) -> None:
-    said = "\n".join(lines(msgspec.structs.replace(some_report(), log_lines_suppressed=number), 200))
+    said = "\n".join(lines(msgspec.structs.replace(shown_netmap.report(), log_lines_suppressed=number), 200))
     assert ("11494 lines left out" in said) is told

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, Self
 
 import pytest
 
+from netmap_actors import shown_json
 from netmap_actors.subscriber import AmbiguousName
-from netmap_supervisor.admin.status import encode
 from netmap_supervisor.cli import main, netmap, wait
 from netmap_supervisor.cli.process.exit_codes import ExitCode
-from netmap_supervisor.cli.run import facts, folded, run_settings, view_mode
+from netmap_supervisor.cli.run import facts, fold_lines, run_settings, view_mode
 from netmap_supervisor.cli.status import exit_code, lines
 from netmap_supervisor.cli.wait import parse_condition
 from netmap_supervisor.config.kinds import BadValue
@@ -168,11 +168,11 @@ def test_without_a_netmap_it_is_said_who_knows_what_is_missing(
 def test_the_first_lines_of_a_run_are_broken_between_words(width: int) -> None:
     settings = run_settings(load({}, {}), "live")
     whole = list(facts(settings, load({}, {})))
-    shown = list(folded(whole, width))
+    shown = list(fold_lines(whole, width))
     assert len(shown) > len(whole)
     assert " ".join("\n".join(shown).split()) == " ".join("\n".join(whole).split())
     assert all(len(line) <= width for line in shown if " " in line.strip())
-    assert list(folded(whole, None)) == whole
+    assert list(fold_lines(whole, None)) == whole
 
 
 def test_a_quiet_status_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:
@@ -216,7 +216,7 @@ def test_status_of_a_daemon_goes_to_standard_output(
     out, err = capsys.readouterr()
     assert err == ""
     if as_json:
-        assert json.loads(out) == json.loads(encode(shown))
+        assert json.loads(out) == json.loads(shown_json.encode(shown))
     else:
         assert out.startswith("FRESH  last MapResponse 12 s ago, dead in 108 s if nothing comes")
 

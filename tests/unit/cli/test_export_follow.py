@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from netmap_supervisor.admin.commands import CommandFailed
 from netmap_supervisor.cli.export.change_command import ChangeCommand
 from netmap_supervisor.cli.export.output_file import OutputFile
-from netmap_supervisor.cli.export.pacing import GAP, LONG_RUN, RETRY, CommandRuns, Writing
+from netmap_supervisor.cli.export.pacing import LONG_RUN, RETRY, WRITE_INTERVAL, CommandRuns, Writing
 from netmap_supervisor.cli.process.interruption import Interruption
 from tests.support.availability import unavailable
 from tests.support.waiting import wait_for
@@ -39,9 +39,9 @@ def test_the_first_change_is_written_at_once_and_those_that_follow_together() ->
     assert writing.due_in(5.0) is None
     writing.changed()
     writing.changed()
-    assert writing.due_in(5.25) == pytest.approx(GAP - 0.25)
-    assert writing.due_in(5.0 + GAP) == 0
-    writing.attempted(5.0 + GAP, ok=True)
+    assert writing.due_in(5.25) == pytest.approx(WRITE_INTERVAL - 0.25)
+    assert writing.due_in(5.0 + WRITE_INTERVAL) == 0
+    writing.attempted(5.0 + WRITE_INTERVAL, ok=True)
     assert not writing.pending
 
 
@@ -52,7 +52,7 @@ def test_a_write_that_failed_is_tried_again_at_intervals_and_at_the_next_change(
     assert writing.pending
     assert writing.due_in(5.0) == RETRY
     writing.changed()
-    assert writing.due_in(5.0) == GAP
+    assert writing.due_in(5.0) == WRITE_INTERVAL
     writing.attempted(6.0, ok=False)
     assert writing.due_in(6.0) == RETRY
     writing.attempted(6.0 + RETRY, ok=True)
@@ -95,7 +95,7 @@ def test_writes_are_a_gap_apart_and_the_last_netmap_is_always_written(
         now += due + 0.001
         attempt(ok=True)
     assert in_file == netmap
-    assert all(later - earlier > GAP - 1e-6 for earlier, later in itertools.pairwise(attempts))
+    assert all(later - earlier > WRITE_INTERVAL - 1e-6 for earlier, later in itertools.pairwise(attempts))
 
 
 # When the command runs

@@ -20,8 +20,7 @@ from netmap_actors.finite import whole_number
 from netmap_actors.transport.resolve import resolve
 from netmap_supervisor.admin.socket import AdminError
 from netmap_supervisor.cli.fault.key_values import key_values
-from netmap_supervisor.config.kinds import BadValue, Duration
-from netmap_supervisor.config.kinds import Number as NumberOption
+from netmap_supervisor.config import kinds
 from netmap_supervisor.daemon.operator_requests import OperatorRequests
 from netmap_supervisor.devtools import dev_control
 from netmap_supervisor.system.sd_notify import Notifier
@@ -143,8 +142,8 @@ def test_a_rate_of_changes_is_a_number(churn) -> None:
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
 def test_an_option_that_is_no_number_is_said_to_be_none(value) -> None:
-    for kind in (Duration(1.0, 10.0), NumberOption(1.0, 10.0)):
-        with pytest.raises(BadValue, match=r"not a (finite )?number"):
+    for kind in (kinds.Duration(1.0, 10.0), kinds.Number(1.0, 10.0)):
+        with pytest.raises(kinds.BadValue, match=r"not a (finite )?number"):
             kind.parse(value, Path())
 
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from netmap_supervisor.daemon.child_output import CHILD_EVENTS, MAX_DETAIL, MAX_LINE, MAX_LINES, ChildOutput
-from netmap_supervisor.system.log import LEVELS, STAMPS
+from netmap_supervisor.system.log import LOG_LEVELS, STAMPS
 
 WHO = {"actor": "liveness", "pid": 7, "generation": 3}
 
@@ -44,7 +44,7 @@ def test_a_line_is_always_an_event_of_ours_in_the_name_of_its_pipe(lines, size) 
     for line in told:
         assert line.fields.items() >= WHO.items()
         assert line.event in CHILD_EVENTS | {"child_output"}
-        assert line.level in LEVELS
+        assert line.level in LOG_LEVELS
         assert not STAMPS & line.fields.keys()
         assert json.loads(msgspec.json.encode(line.fields)).items() >= WHO.items()
         assert all(not isinstance(value, dict) for value in line.fields.values())

@@ -6,7 +6,8 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from netmap_supervisor.admin.status import decode, encode
+from netmap_actors import shown_json
+from netmap_supervisor.admin.status import StatusReport
 from netmap_supervisor.cli.status import lines
 from netmap_supervisor.daemon.refused_calls import BURST, PER_SECOND, Allowance
 from tests.support.netmaps.shown_netmap import actor, report
@@ -50,12 +51,12 @@ def test_status_tells_what_was_refused_and_who_is_not_filtered() -> None:
     text = "\n".join(lines(shown))
     assert "system calls of publisher: execve 1, socket 2" in text
     assert "may make any system call: liveness; the log says why" in text
-    assert msgspec.json.decode(encode(shown))["actors"][0]["refused_calls"] == calls
+    assert msgspec.json.decode(shown_json.encode(shown))["actors"][0]["refused_calls"] == calls
 
 
 def test_a_report_of_a_version_that_did_not_tell_is_read() -> None:
-    told = msgspec.json.decode(encode(report(actors=(actor("publisher"),))))
+    told = msgspec.json.decode(shown_json.encode(report(actors=(actor("publisher"),))))
     for row in told["actors"]:
         del row["system_calls"], row["refused_calls"]
-    (row,) = decode(msgspec.json.encode(told)).actors
+    (row,) = msgspec.convert(told, StatusReport).actors
     assert (row.system_calls, row.refused_calls) == (None, {})

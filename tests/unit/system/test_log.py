@@ -8,7 +8,7 @@ import threading
 import pytest
 
 from netmap_supervisor.system.log import MAX_FIELD, Log
-from netmap_supervisor.system.log_limiter import BURST
+from netmap_supervisor.system.log_limiter import LINE_BURST
 from tests.support.waiting import wait_for
 
 WALL = 1_700_000_000.123
@@ -167,12 +167,12 @@ def test_lines_of_one_kind_are_a_burst_and_the_rest_is_told_at_the_end() -> None
     log, lines = written()
     for number in range(10_000):
         log.event("error", "bad_map_response", {"actor": "publisher", "number": number})
-    assert log.suppressed == 10_000 - BURST
+    assert log.suppressed == 10_000 - LINE_BURST
     assert not log.event("error", "bad_map_response", {"actor": "publisher"})
     assert log.event("error", "bad_map_response", {"actor": "another"}), "another's lines are another kind"
     found = [json.loads(line) for line in lines()]
     told = [one for one in found if one["event"] == "log_lines_suppressed"]
-    assert len(found) < BURST + 5
+    assert len(found) < LINE_BURST + 5
     assert sum(one["lines"] for one in told) == log.suppressed
     assert {(one["actor"], one["suppressed_event"]) for one in told} == {("publisher", "bad_map_response")}
 

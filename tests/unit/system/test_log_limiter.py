@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from netmap_supervisor.system.log_limiter import (
-    BURST,
+    LINE_BURST,
+    LINE_RATE,
     MAX_KINDS,
     NEVER_LIMITED,
-    RATE,
     TELL_EVERY,
     LogLimiter,
     Suppressed,
@@ -40,12 +40,12 @@ def test_a_kind_has_a_burst_and_a_rate(moments, admitted) -> None:
 
 @given(STEPS)
 def test_a_kind_never_has_more_than_its_burst_and_rate(steps) -> None:
-    limiter, now, admitted = LogLimiter(burst=3, rate=RATE), 0.0, {}
+    limiter, now, admitted = LogLimiter(burst=3, rate=LINE_RATE), 0.0, {}
     for pause, actor, event in steps:
         now += pause
         if limiter.admits(actor, event, now):
             admitted[actor, event] = admitted.get((actor, event), 0) + 1
-            assert admitted[actor, event] <= 3 + RATE * now + 1e-6
+            assert admitted[actor, event] <= 3 + LINE_RATE * now + 1e-6
 
 
 @given(STEPS, st.integers(0, 1000))
@@ -74,10 +74,10 @@ def test_it_is_told_again_only_after_a_while() -> None:
 @pytest.mark.parametrize("event", sorted(NEVER_LIMITED))
 def test_the_last_word_of_an_end_is_never_left_out(event) -> None:
     limiter = LogLimiter()
-    assert all(limiter.admits("a", event, 0.0) for _ in range(10 * BURST))
+    assert all(limiter.admits("a", event, 0.0) for _ in range(10 * LINE_BURST))
 
 
 def test_kinds_without_end_are_one_kind() -> None:
     limiter = LogLimiter()
     admitted = sum(limiter.admits(f"actor-{number}", "one", 0.0) for number in range(10 * MAX_KINDS))
-    assert MAX_KINDS <= admitted <= MAX_KINDS + BURST
+    assert MAX_KINDS <= admitted <= MAX_KINDS + LINE_BURST

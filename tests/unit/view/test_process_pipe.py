@@ -107,7 +107,7 @@ def test_a_view_that_died_is_started_again_but_not_for_ever(
         assert view._starts == min(start, MOST_STARTS)
         kill(view)
     assert view.dropped == 1 + 3
-    assert process.MAX_LINE < 4096
+    assert process.MAX_EVENT_BYTES < 4096
 
 
 def test_what_comes_after_the_second_start_is_shown(

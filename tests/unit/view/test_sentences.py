@@ -19,8 +19,8 @@ from netmap_supervisor.view.sentences import (
     ago,
     contact,
     daemon_event,
-    label,
     netmap_change,
+    peer_label,
     span,
     waiting_for,
 )
@@ -128,9 +128,9 @@ def test_how_a_node_is_is_said_with_when_it_was_seen_last(
 
 
 def test_only_a_node_of_our_own_tailnet_is_told_by_its_short_name() -> None:
-    assert label(peer()) == "web-1"
-    assert label(peer(sharer_id=7)) == "web-1.example.ts.net"
-    assert label(peer(name="web-1.other.ts.net")) == "web-1.other.ts.net"
+    assert peer_label(peer()) == "web-1"
+    assert peer_label(peer(sharer_id=7)) == "web-1.example.ts.net"
+    assert peer_label(peer(name="web-1.other.ts.net")) == "web-1.other.ts.net"
 
 
 @pytest.mark.parametrize(
@@ -161,8 +161,8 @@ def test_a_tailnet_is_called_by_its_magicdns_suffix(own: str, domain: str, name:
 
 
 def test_a_peer_without_a_name_is_told_by_its_host_or_its_id() -> None:
-    assert label(peer(name="", hostname="box")) == "box"
-    assert label(peer(name="", stable_id="id:-5")) == "id:-5"
+    assert peer_label(peer(name="", hostname="box")) == "box"
+    assert peer_label(peer(name="", stable_id="id:-5")) == "id:-5"
 
 
 def test_nothing_a_peer_is_called_reaches_the_terminal_as_it_is() -> None:

@@ -33,7 +33,7 @@ def command() -> None:
 
 @command.command("check")
 @config_file_flag
-def check(config_file: str | None) -> None:
+def check_settings(config_file: str | None) -> None:
     """Read file and environment as `run` does, and look at what they name: directories, keys, a proxy.
 
     Every problem is told at once. Exit status 78 if there is one; `run` then refuses it as well.
@@ -57,7 +57,7 @@ def check(config_file: str | None) -> None:
 @click.option("--origin", is_flag=True, help="Say where each value came from.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object: value and origin by option.")
 @run_flags
-def show(config_file: str | None, origin: bool, as_json: bool, **flags: Any) -> None:
+def show_settings(config_file: str | None, origin: bool, as_json: bool, **flags: Any) -> None:
     """Show every option as `run` with the same flags would have it, as TOML."""
     configuration = load(given_flags(flags), os.environ, config_file=config_file)
     settings = configuration.settings.values()

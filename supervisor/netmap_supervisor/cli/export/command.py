@@ -18,7 +18,7 @@ from netmap_actors.subscriber import Subscriber
 from netmap_actors.wire.vocabulary import Trust
 from netmap_supervisor.admin.commands import CommandFailed, is_running, require_running
 from netmap_supervisor.cli.export.change_command import ChangeCommand
-from netmap_supervisor.cli.export.follow import Follower, tell, warn
+from netmap_supervisor.cli.export.follow import Follower, notify, warn
 from netmap_supervisor.cli.export.output_file import OutputFile
 from netmap_supervisor.cli.parameters.option_flags import runtime_dir_flag
 from netmap_supervisor.cli.parameters.ranges import DurationRange
@@ -35,7 +35,7 @@ FIRST_NETMAP = 15.0
 """Seconds a single export waits for a netmap."""
 
 
-class Choice(NamedTuple):
+class Selection(NamedTuple):
     """What of the netmap is wanted."""
 
     tags: tuple[str, ...]
@@ -50,12 +50,12 @@ class Format(NamedTuple):
 
     kinds: tuple[str, ...] | None
     """The kinds of change that can show in it; None: all."""
-    text: Callable[[Subscriber, Choice], str]
+    text: Callable[[Subscriber, Selection], str]
     same: Callable[[bytes, bytes], bool]
     """Whether an old and a new content say the same."""
 
 
-def _hosts(view: Subscriber, choice: Choice) -> str:
+def _hosts(view: Subscriber, choice: Selection) -> str:
     return hosts.text(
         view.netmap,
         state=view.state,
@@ -67,7 +67,7 @@ def _hosts(view: Subscriber, choice: Choice) -> str:
     )
 
 
-def _json(view: Subscriber, choice: Choice) -> str:
+def _json(view: Subscriber, choice: Selection) -> str:
     return netmap_json.text(
         netmap_json.document(
             view.netmap,
@@ -81,7 +81,7 @@ def _json(view: Subscriber, choice: Choice) -> str:
     )
 
 
-def _prometheus_sd(view: Subscriber, choice: Choice) -> str:
+def _prometheus_sd(view: Subscriber, choice: Selection) -> str:
     return prometheus_sd.text(
         view.netmap,
         state=view.state,
@@ -207,7 +207,7 @@ def command(
         raise click.UsageError("--suffix is for hosts only")
     if output is None and (follow or words is not None):
         raise click.UsageError(f"{'--follow' if follow else '--exec'} needs a file: --output FILE")
-    chosen = Choice(tags, online_only, port, include_self, suffixes)
+    chosen = Selection(tags, online_only, port, include_self, suffixes)
     file = OutputFile(working_directory() / output, warn) if output is not None else None
     run = ChangeCommand(words, file.path) if words is not None and file is not None else None
     if follow:
@@ -220,7 +220,7 @@ def command(
 
 def _once(
     form: Format,
-    chosen: Choice,
+    chosen: Selection,
     file: OutputFile | None,
     run: ChangeCommand | None,
     limit: float,
@@ -245,14 +245,14 @@ def _once(
 
 def _follow(
     form: Format,
-    chosen: Choice,
+    chosen: Selection,
     file: OutputFile,
     run: ChangeCommand | None,
     limit: float | None,
     runtime_dir: Path,
 ) -> None:
     if not is_running(runtime_dir):
-        tell(
+        notify(
             f"waiting for a daemon in {runtime_dir}: none is running there; --runtime-dir names another place"
         )
     clock = SystemClock()

@@ -22,20 +22,20 @@ if TYPE_CHECKING:
     from netmap_actors.subscriber import Subscriber
     from netmap_supervisor.cli.export.change_command import ChangeCommand
 
-__all__ = ["Follower", "tell", "warn"]
+__all__ = ["Follower", "notify", "warn"]
 
 LAST_RUN_LIMIT = 10.0
 """Seconds the command is waited for at the end."""
 
 
-def tell(text: object) -> None:
+def notify(text: object) -> None:
     """What somebody who waits wants to know."""
     click.echo(f"netmap-supervisor: {text}", err=True)
 
 
 def warn(text: object) -> None:
     """Something went wrong, and it goes on."""
-    tell(f"warning: {text}")
+    notify(f"warning: {text}")
 
 
 class Follower:
@@ -96,7 +96,7 @@ class Follower:
         self._writing.attempted(self._clock.boottime(), ok=ok)
         if ok and self._complaint is not None:
             self._complaint = None
-            tell("the file can be written again")
+            notify("the file can be written again")
 
     def _tend_command(self) -> None:
         if self._command is None:

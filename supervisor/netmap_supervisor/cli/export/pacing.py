@@ -7,7 +7,7 @@ from __future__ import annotations
 
 __all__ = ["CommandRuns", "Writing"]
 
-GAP = 1.0
+WRITE_INTERVAL = 1.0
 """Seconds between two attempts to write: a busy tailnet is one change a second to whoever reads the file."""
 RETRY = 10.0
 """Seconds after which a write that failed is tried again without a change."""
@@ -42,7 +42,7 @@ class Writing:
         """Seconds until it is to be written; 0 at once, None when there is nothing to write."""
         times = [] if self._retry_at is None else [self._retry_at]
         if self._changed:
-            times.append(self._attempted_at + GAP)
+            times.append(self._attempted_at + WRITE_INTERVAL)
         return max(0.0, min(times) - now) if times else None
 
 

@@ -132,7 +132,7 @@ def black_hole(actor: str, seconds: float | None, force: bool, no_wait: bool, ru
 @_for(None, "When to heal it. Without, what is struck stays so until `fault heal`, or until it is replaced.")
 @_no_wait
 @runtime_dir_flag
-def server(
+def break_server(
     name: str | None, settings: tuple[str, ...], seconds: float | None, no_wait: bool, runtime_dir: Path
 ) -> int:
     """Let the embedded control server misbehave in the way called NAME; without one, list what it can do.
@@ -172,7 +172,7 @@ def server(
 
 @command.command("heal")
 @runtime_dir_flag
-def heal(runtime_dir: Path) -> None:
+def heal_server(runtime_dir: Path) -> None:
     """Let the embedded control server behave again."""
     order(runtime_dir, "dev", command="heal")
     click.echo("healed", err=True)

@@ -18,7 +18,7 @@ from netmap_supervisor.cli.process.exit_codes import ExitCode
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["run"]
+__all__ = ["demonstrate"]
 
 SILENCE = 5.0
 """Seconds instead of the default of 120, to be short."""
@@ -29,7 +29,7 @@ FRESH_TIME = 1.0
 """Seconds the netmap is fresh before the fault."""
 
 
-def run() -> int:
+def demonstrate() -> int:
     """Run it: fresh, silent, stale, another connection, fresh. 0 when all of it happened, else CommandFailed."""
     with tempfile.TemporaryDirectory(prefix="netmap-demo-") as place:
         directory = Path(place)
