@@ -22,7 +22,7 @@ from netmap_actors.clock import Clock, SystemClock
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["LATE", "Loop", "Timer"]
+__all__ = ["LATE", "Deadline", "Loop", "Timer"]
 
 _MAX_READY = 64
 """Descriptors reported by one wait; the rest come with the next one, so that timers are never far behind."""
@@ -61,6 +61,34 @@ class Timer:
 
     def __lt__(self, other: Timer) -> bool:
         return (self.when, self._order) < (other.when, other._order)
+
+
+class Deadline:
+    """One call at a moment that can be set anew; made by `Loop.deadline`."""
+
+    __slots__ = ("_callback", "_loop", "_timer")
+
+    def __init__(self, loop: Loop, callback: Callable[[], object]) -> None:
+        self._loop = loop
+        self._callback = callback
+        self._timer: Timer | None = None
+
+    @property
+    def when(self) -> float | None:
+        """When the call is due, seconds of CLOCK_BOOTTIME; None: it is not."""
+        return None if self._timer is None else self._timer.when
+
+    def set(self, when: float | None) -> None:
+        """Call once at `when` (seconds of CLOCK_BOOTTIME), and at no moment set before; None: not at all."""
+        if when == self.when:
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = None if when is None else self._loop.at(when, self._fire)
+
+    def _fire(self) -> None:
+        self._timer = None
+        self._callback()
 
 
 class _Watch:
@@ -158,6 +186,10 @@ class Loop:
         timer = Timer(when, next(self._order), callback, None)
         self._push(timer)
         return timer
+
+    def deadline(self, callback: Callable[[], object]) -> Deadline:
+        """A call whose moment is set, moved and taken back; not set yet."""
+        return Deadline(self, callback)
 
     def every(self, period: float, callback: Callable[[], object]) -> Timer:
         """Call at each multiple of `period` on the clock.

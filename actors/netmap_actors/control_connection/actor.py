@@ -37,7 +37,6 @@ from netmap_actors.wire.vocabulary import Stage
 
 if TYPE_CHECKING:
     from netmap_actors.boot import Boot
-    from netmap_actors.bus.loop import Timer
     from netmap_actors.clock import Clock
     from netmap_actors.control_connection.auth_key import AuthKey
     from netmap_actors.protocol.keys import MachineKey
@@ -70,8 +69,8 @@ class ControlConnection(ActorBase):
         self._remote: Address | None = None
         self._local = ""
         self._interest = (False, False)
-        self._session_timer: Timer | None = None
-        self._silence_timer: Timer | None = None
+        self._session_deadline = self.loop.deadline(self._on_session_deadline)
+        self._silence_deadline = self.loop.deadline(self._on_silence_deadline)
         self._bytes_received = 0
 
     @classmethod
@@ -296,20 +295,9 @@ class ControlConnection(ActorBase):
                 self.loop.watch(stream.fileno(), self._on_network, read=interest[0], write=interest[1])
             else:
                 self.loop.unwatch(stream.fileno())
-        self._arm(session.deadline())
-
-    def _arm(self, deadline: float | None) -> None:
-        timer = self._session_timer
-        if timer is not None:
-            if timer.when == deadline:
-                return
-            timer.cancel()
-        self._session_timer = (
-            self.loop.at(deadline, self._on_session_deadline) if deadline is not None else None
-        )
+        self._session_deadline.set(session.deadline())
 
     def _on_session_deadline(self) -> None:
-        self._session_timer = None
         # An answer that lies in the socket already is in time.
         self._read(READS_AT_DEADLINE)
         session = self._session
@@ -318,7 +306,6 @@ class ControlConnection(ActorBase):
 
     def _on_silence_deadline(self) -> None:
         """Our own deadline: prove at once that the socket is empty, or find what was in it."""
-        self._silence_timer = None
         if self.loop.now() >= self._reports.standing.deadline:
             self._read(READS_AT_DEADLINE)
             if self.exit_reason is not None:
@@ -328,8 +315,8 @@ class ControlConnection(ActorBase):
 
     def _await_silence(self) -> None:
         deadline = self._reports.standing.deadline
-        if self._silence_timer is None and deadline > self.loop.now():
-            self._silence_timer = self.loop.at(deadline, self._on_silence_deadline)
+        if self._silence_deadline.when is None and deadline > self.loop.now():
+            self._silence_deadline.set(deadline)
 
     def _lose_packets(self, seconds: float) -> None:
         """As if a firewall forgot this flow: crash-isolation tests ask for it."""
@@ -364,8 +351,7 @@ class ControlConnection(ActorBase):
         match event:
             case said.MapDocument():
                 self._reports.map_document(event)
-                if self._silence_timer is None:
-                    self._await_silence()
+                self._await_silence()
             case said.StageEntered():
                 self._on_stage(event)
             case said.ServerProved() | said.SaveNodeKey() | said.SaveRegistration():

@@ -32,7 +32,6 @@ from netmap_actors.wire import internal_pb2
 if TYPE_CHECKING:
     from netmap_actors.boot import Boot
     from netmap_actors.bus.admission import Peer
-    from netmap_actors.bus.loop import Timer
     from netmap_actors.clock import Clock
     from netmap_actors.protocol.http1_server import HttpRequest
     from netmap_actors.subscriber import Event
@@ -62,7 +61,7 @@ class HttpEndpoint(ActorBase):
         self._settings = decode_settings(boot, HttpSettings)
         endpoints = boot.endpoints
         self._subscriber = Subscriber(endpoint=(endpoints.updates, endpoints.requests), clock=self.clock)
-        self._due: Timer | None = None
+        self._due = self.loop.deadline(self._on_bus)
         self._listener: socket.socket | None = None
         self._door: Door[Connection] | None = None
         self._host = ""
@@ -73,7 +72,7 @@ class HttpEndpoint(ActorBase):
         self._scrapes: dict[tuple[str, bool], list[Connection]] = {}
         """Who waits for the metrics, by what is asked for: one look at the Supervisor and one page for all of them."""
         self._token = 0
-        self._status_timer: Timer | None = None
+        self._status_limit = self.loop.deadline(lambda: self._scraped({}))
         self._requests = 0
         self._refused = 0
         self._failed = 0
@@ -113,12 +112,8 @@ class HttpEndpoint(ActorBase):
         events = self._subscriber.poll()
         for event in events:
             self._tell_followers(event)
-        if self._due is not None:
-            self._due.cancel()
-            self._due = None
         due_in = self._subscriber.due_in()
-        if due_in is not None:
-            self._due = self.loop.at(self.loop.now() + due_in, self._on_bus)
+        self._due.set(None if due_in is None else self.loop.now() + due_in)
 
     def _tell_followers(self, event: Event) -> None:
         if not self._followers:
@@ -279,16 +274,14 @@ class HttpEndpoint(ActorBase):
 
     def _scrape(self, connection: Connection, accept: str, peers: bool) -> None:
         self._scrapes.setdefault((accept, peers), []).append(connection)
-        if self._status_timer is None:
+        if self._status_limit.when is None:
             self._token += 1
-            self._status_timer = self.loop.at(self.loop.now() + STATUS_LIMIT, lambda: self._scraped({}))
+            self._status_limit.set(self.loop.now() + STATUS_LIMIT)
             self.tell_supervisor(internal_pb2.StatusRequest(token=self._token))
 
     def _scraped(self, told: dict[str, Any]) -> None:
         """The Supervisor has told its status, or has not in time: answer everybody who waits, one page in a turn."""
-        if self._status_timer is not None:
-            self._status_timer.cancel()
-            self._status_timer = None
+        self._status_limit.set(None)
         waiting, self._scrapes = self._scrapes, {}
         for (accept, peers), connections in waiting.items():
             self.loop.call_soon(partial(self._answer_scrapes, told, accept, peers, connections))

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Callable, Iterator
 
-    from netmap_actors.bus.loop import Loop, Timer
+    from netmap_actors.bus.loop import Loop
     from netmap_actors.protocol.http1_server import HttpRequest
 
 __all__ = ["Connection", "Turns"]
@@ -88,7 +88,7 @@ class Connection:
         self._held: list[bytes] = []
         """Events that came while the first ones are still being sent."""
         self._held_bytes = 0
-        self._timer: Timer | None = None
+        self._deadline = loop.deadline(self._on_time)
         self._moved_at = loop.now()
         self._began_at: float | None = self._moved_at
         """When the request that is not complete began; the first one begins with the connection."""
@@ -166,8 +166,7 @@ class Connection:
         if self.closed:
             return
         self.closed = True
-        if self._timer is not None:
-            self._timer.cancel()
+        self._deadline.set(None)
         self._loop.unwatch(self._socket.fileno())
         self._socket.close()
         self._parts = None
@@ -286,7 +285,7 @@ class Connection:
         times = [self._moved_at + IDLE_LIMIT]
         if self._began_at is not None:
             times.append(self._began_at + REQUEST_LIMIT)
-        self._timer = self._loop.at(max(min(times), self._loop.now() + 1.0), self._on_time)
+        self._deadline.set(max(min(times), self._loop.now() + 1.0))
 
     def _on_time(self) -> None:
         now = self._loop.now()

@@ -18,7 +18,6 @@ from netmap_actors.wire.secret import Secret
 
 if TYPE_CHECKING:
     from netmap_actors.boot import Boot
-    from netmap_actors.bus.loop import Timer
     from netmap_actors.clock import Clock
 
 __all__ = ["Liveness"]
@@ -36,7 +35,7 @@ class Liveness(ActorBase):
         settings = decode_settings(boot, LivenessSettings)
         self._detector = LivenessDetector(hung_grace=settings.hung_grace, pause_limit=settings.pause_limit)
         self._inbox = Inbox(boot.run, boot.actor, boot.incarnation, Secret.from_text(boot.secrets.inbox))
-        self._timer: Timer | None = None
+        self._deadline = self.loop.deadline(self._on_deadline)
         self._shown: tuple[int, int, str] = (0, 0, "")
 
     def setup(self) -> None:
@@ -112,20 +111,12 @@ class Liveness(ActorBase):
         if shown != self._shown:
             self._shown = shown
             self.heartbeat_now()
-        deadline = self._detector.deadline()
-        if self._timer is not None:
-            if self._timer.when == deadline:
-                return
-            self._timer.cancel()
-            self._timer = None
-        if deadline is not None:
-            self._timer = self.loop.at(deadline, self._on_deadline)
+        self._deadline.set(self._detector.deadline())
 
     def _on_deadline(self) -> None:
-        self._timer = None
         # What lies in the socket may hold the proof of life, so it is read to its end before the judgement.
         if not self._take_in(100 * _REPORTS_PER_TURN):
-            self._timer = self.loop.at(self.loop.now(), self._on_deadline)
+            self._deadline.set(self.loop.now())
             return
         for verdict in self._detector.expire(self.loop.now()):
             self.log.info(

@@ -40,7 +40,6 @@ from netmap_actors.wire.vocabulary import EndReason, Stage
 
 if TYPE_CHECKING:
     from netmap_actors.boot import Boot
-    from netmap_actors.bus.loop import Timer
     from netmap_actors.clock import Clock
 
 __all__ = ["Publisher"]
@@ -97,14 +96,14 @@ class Publisher(ActorBase):
         self._fronts: list[Front | RemoteFront] = []
         self._local: Front | None = None
         self._remote: RemoteFront | None = None
-        self._timer: Timer | None = None
-        self._expiry_timer: Timer | None = None
+        self._deadline = self.loop.deadline(self._on_deadline)
+        self._expiry_deadline = self.loop.deadline(self._on_expiry)
         self._expiry_at: float | None = None
         self._tail_awaited = False
         self._count_due = False
         self._greetings = 0
         """On their way."""
-        self._age_timer: Timer | None = None
+        self._age_deadline = self.loop.deadline(self.heartbeat_now)
         self._told_age_at = 0.0
         self._told_received_at: float | None = None
         self._shown: tuple[object, ...] = ()
@@ -112,8 +111,7 @@ class Publisher(ActorBase):
         self._waiting: collections.deque[tuple[bytes, bytes]] = collections.deque()
         """MapResponses that were read and not begun with."""
         self._waiting_bytes = 0
-        self._slice: Timer | None = None
-        """When `_apply` goes on."""
+        self._slice = self.loop.deadline(self._apply)
         self._slices = 0
         """Moments after which it was not done with what had come."""
         self._size = 0
@@ -257,12 +255,11 @@ class Publisher(ActorBase):
             if len(frames) == 2:
                 self._waiting.append((frames[0], frames[1]))
                 self._waiting_bytes += len(frames[1])
-        if self._slice is None:
+        if self._slice.when is None:
             self._apply()
 
     def _apply(self) -> None:
         """Apply what waits, for a moment; the rest in a later turn, after whatever else has come meanwhile."""
-        self._slice = None
         until = self.clock.monotonic() + MOMENT
         while self._waiting or self._publication.working:
             if self._publication.working:
@@ -273,7 +270,7 @@ class Publisher(ActorBase):
                 self._take(envelope, document)
             if self.clock.monotonic() >= until:
                 self._slices += 1
-                self._slice = self.loop.at(self.loop.now(), self._apply)
+                self._slice.set(self.loop.now())
                 break
         self._after()
 
@@ -342,7 +339,7 @@ class Publisher(ActorBase):
                 self.healed("messages_left_out")
             self.heartbeat_now()
         self._tell_clock_skew()
-        self._arm()
+        self._deadline.set(self._publication.deadline(self.loop.now()))
         self._arm_expiry()
 
     def _tell_clock_skew(self) -> None:
@@ -363,17 +360,16 @@ class Publisher(ActorBase):
 
     def _tell_age(self, now: float) -> None:
         """The Supervisor shows the age, so it hears of each MapResponse, within AGE_INTERVAL of it."""
-        if self._publication.last_received_at == self._told_received_at or self._age_timer is not None:
+        if (
+            self._publication.last_received_at == self._told_received_at
+            or self._age_deadline.when is not None
+        ):
             return
         due = self._told_age_at + AGE_INTERVAL
         if now >= due:
             self.heartbeat_now()
         else:
-            self._age_timer = self.loop.at(due, self._on_age_due)
-
-    def _on_age_due(self) -> None:
-        self._age_timer = None
-        self.heartbeat_now()
+            self._age_deadline.set(due)
 
     def _publish(self) -> None:
         outgoing = self._publication.take_outgoing()
@@ -388,18 +384,7 @@ class Publisher(ActorBase):
         remote = self._remote.front if self._remote is not None else None
         return [front for front in (self._local, remote) if front is not None]
 
-    def _arm(self) -> None:
-        deadline = self._publication.deadline(self.loop.now())
-        if self._timer is not None:
-            if self._timer.when == deadline:
-                return
-            self._timer.cancel()
-            self._timer = None
-        if deadline is not None:
-            self._timer = self.loop.at(deadline, self._on_deadline)
-
     def _on_deadline(self) -> None:
-        self._timer = None
         intake = self._publication.intake
         match self._publication.expire(self.loop.now()):
             case Plea.RESYNC:
@@ -425,28 +410,23 @@ class Publisher(ActorBase):
         if moment == self._expiry_at:
             return
         self._expiry_at = moment
-        if self._expiry_timer is not None:
-            self._expiry_timer.cancel()
-            self._expiry_timer = None
-        if moment is not None:
-            wait = min(max(moment - self.clock.wall(), 0.0), EXPIRY_PATIENCE)
-            self._expiry_timer = self.loop.at(self.loop.now() + wait, self._on_expiry)
+        wait = min(max(moment - self.clock.wall(), 0.0), EXPIRY_PATIENCE) if moment is not None else None
+        self._expiry_deadline.set(None if wait is None else self.loop.now() + wait)
 
     def _on_expiry(self) -> None:
-        self._expiry_timer = None
         if not self._publication.working:
             self._publication.pass_time(self.loop.now(), self._now_text())
         if self._publication.working:
             # With many keys, or a MapResponse that is being applied; after that it is looked at again.
             self._expiry_at = None
-            if self._slice is None:
+            if self._slice.when is None:
                 self._apply()
             return
         moment, self._expiry_at = self._netmap.next_expiry(), None
         if moment is not None and moment <= self.clock.wall():
             # The clock is not set: it shows a time before anybody's. A message of the server may tell the right one.
             self._expiry_at = moment
-            self._expiry_timer = self.loop.at(self.loop.now() + EXPIRY_PATIENCE, self._on_expiry)
+            self._expiry_deadline.set(self.loop.now() + EXPIRY_PATIENCE)
         self._after()
 
     def _on_count(self) -> None:

@@ -20,7 +20,7 @@ from netmap_actors.wire.topics import SCHEMA
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from netmap_actors.bus.loop import Loop, Timer
+    from netmap_actors.bus.loop import Loop
     from netmap_actors.bus.sockets import Protect, Sockets
     from netmap_actors.publisher.publication.core import Publication
     from netmap_actors.publisher.publication.ring import Published
@@ -79,7 +79,7 @@ class Front:
         self._topic_bytes = 0
         self._on_mismatch = on_mismatch
         self._answers = Answers()
-        self._answer_timer: Timer | None = None
+        self._answer_deadline = loop.deadline(self._serve)
         self._on_cut = on_cut
         self._connected: Admission[int] = Admission(capacity)
         self._asking: Admission[int] = Admission(capacity)
@@ -133,8 +133,7 @@ class Front:
 
     def close(self) -> None:
         """Let go of everybody; what was sent last may still leave."""
-        if self._answer_timer is not None:
-            self._answer_timer.cancel()
+        self._answer_deadline.set(None)
         for socket, monitor, _ in self._monitors:
             self._loop.unwatch(monitor)
             close_monitor(socket, monitor)
@@ -181,9 +180,6 @@ class Front:
 
     def _serve(self) -> None:
         """Send some parts; the rest in a later turn, so that updates are never far behind."""
-        if self._answer_timer is not None:
-            self._answer_timer.cancel()
-            self._answer_timer = None
         now = self._loop.now()
         for _ in range(PARTS_PER_TURN):
             following = self._answers.next(now)
@@ -199,9 +195,7 @@ class Front:
                 if error.errno != zmq.EHOSTUNREACH:
                     raise
                 self._answers.gone(requester)
-        deadline = self._answers.deadline(now)
-        if deadline is not None:
-            self._answer_timer = self._loop.at(deadline, self._serve)
+        self._answer_deadline.set(self._answers.deadline(now))
 
     def hang_up_on_floods(self) -> int:
         """See `peers.hang_up_on_floods`."""

@@ -70,7 +70,7 @@ if TYPE_CHECKING:
     from google.protobuf.message import Message
 
     from netmap_actors.boot import Endpoints
-    from netmap_actors.bus.loop import Loop, Timer
+    from netmap_actors.bus.loop import Loop
     from netmap_supervisor.admin.status import StatusReport
     from netmap_supervisor.config.settings import RunSettings
     from netmap_supervisor.daemon.observer import Observer
@@ -141,7 +141,7 @@ class Supervisor(pykka.ThreadingActor):
             on_words=self._on_words,
             on_death=self._on_death,
         )
-        self._timer: Timer | None = None
+        self._deadline = loop.deadline(self._on_deadline)
         self._admin: AdminServer | None = None
         self._routes: RouteWatch | None = None
         self._unburied: Exited | None = None
@@ -298,7 +298,6 @@ class Supervisor(pykka.ThreadingActor):
         return True
 
     def _on_deadline(self) -> None:
-        self._timer = None
         # A heartbeat may lie in the socket: nobody is judged before it is read to its end.
         self._on_words(MAX_WORDS)
         self.happened(Waited(self._children.waited(self._loop.clock.monotonic())))
@@ -352,17 +351,7 @@ class Supervisor(pykka.ThreadingActor):
                     return
         if self._notifier.active:
             self._notifier.show(self.report().netmap, again=False)
-        self._arm()
-
-    def _arm(self) -> None:
-        deadline = self._core.deadline()
-        if self._timer is not None:
-            if self._timer.when == deadline:
-                return
-            self._timer.cancel()
-            self._timer = None
-        if deadline is not None:
-            self._timer = self._loop.at(deadline, self._on_deadline)
+        self._deadline.set(self._core.deadline())
 
     def _spawn(self, command: Spawn) -> None:
         actor, incarnation = command.actor, command.incarnation
@@ -413,8 +402,7 @@ class Supervisor(pykka.ThreadingActor):
     def _close(self) -> None:
         faulthandler.dump_traceback_later(END_LIMIT, exit=True, file=2)
         unwatch_memory()
-        if self._timer is not None:
-            self._timer.cancel()
+        self._deadline.set(None)
         if self._routes is not None:
             self._routes.close()
         if self._embedded is not None:

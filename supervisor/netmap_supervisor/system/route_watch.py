@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from netmap_actors.bus.loop import Loop, Timer
+    from netmap_actors.bus.loop import Loop
     from netmap_supervisor.connection.routes import ControlRoutes
     from netmap_supervisor.supervision.messages import Route
 
@@ -71,7 +71,7 @@ class RouteWatch:
         self._on_route = on_route
         self._routes = routes(lambda host: route_to(host, self._port), rest_of_the_world)
         self._port = 0
-        self._timer: Timer | None = None
+        self._deadline = loop.deadline(self._settled)
         self._looked_at = float("-inf")
         self.looks = 0
         self._socket = _listening_socket()
@@ -99,8 +99,7 @@ class RouteWatch:
 
     def close(self) -> None:
         """Listen no more."""
-        if self._timer is not None:
-            self._timer.cancel()
+        self._deadline.set(None)
         if self._socket is not None:
             self._loop.unwatch(self._socket.fileno())
             self._socket.close()
@@ -111,10 +110,9 @@ class RouteWatch:
         # One is as good as a hundred: the others wait in the kernel, whose queue may overflow, until we look.
         self._loop.unwatch(self._socket.fileno())
         now = self._loop.now()
-        self._timer = self._loop.at(max(now + SETTLE_TIME, self._looked_at + LOOK_INTERVAL), self._settled)
+        self._deadline.set(max(now + SETTLE_TIME, self._looked_at + LOOK_INTERVAL))
 
     def _settled(self) -> None:
-        self._timer = None
         assert self._socket is not None
         # BlockingIOError: none is left. ENOBUFS: some were lost; we only wanted to know that there were any.
         with contextlib.suppress(OSError):

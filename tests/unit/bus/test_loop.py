@@ -77,6 +77,31 @@ def test_a_timer_cancelled_by_an_earlier_call_of_the_same_turn_stays_quiet(loop)
     assert fired == []
 
 
+def test_a_deadline_fires_at_the_moment_it_was_set_to_last(loop) -> None:
+    fired: list[float] = []
+    now = loop.now()
+    deadline = loop.deadline(lambda: fired.append(loop.now()))
+    assert deadline.when is None
+    for when in (now + 3600.0, None, now, now + 0.02, now + 0.02):
+        deadline.set(when)
+        assert deadline.when == when
+    run_for(loop, 2.0, lambda: bool(fired))
+    assert len(fired) == 1
+    assert fired[0] >= now + 0.02
+    assert deadline.when is None
+
+
+def test_a_deadline_moved_by_an_earlier_call_of_the_same_turn_does_not_fire(loop) -> None:
+    fired: list[str] = []
+    now = loop.now()
+    loop.at(now - 2, lambda: deadline.set(now + 3600.0))
+    deadline = loop.deadline(lambda: fired.append("too early"))
+    deadline.set(now - 1)
+    for call in loop.wait():
+        call()
+    assert fired == []
+
+
 class _Leaping(SystemClock):
     leapt = 0.0
 

@@ -82,7 +82,7 @@ class _Endpoint:
         self.endpoint: Any = HttpEndpoint.__new__(HttpEndpoint)
         self.endpoint.__dict__.update(
             _subscriber=view, _host="127.0.0.1", _requests=0, _refused=0, _followers={}, _scrapes={}, _token=0,
-            _status_timer=None, _places=Admission(10), loop=self.loop,
+            _status_limit=self.loop.deadline(lambda: None), _places=Admission(10), loop=self.loop,
             tell_supervisor=lambda _: self.loop.call_soon(self.answer),
         )  # fmt: skip
         self.endpoint._door = SimpleNamespace(whose=lambda _: Peer(1, 1))

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from netmap_actors.bus.admission import Peer
-    from netmap_actors.bus.loop import Loop, Timer
+    from netmap_actors.bus.loop import Deadline, Loop
     from netmap_actors.dev_control.faults.catalogue import Fault
     from netmap_actors.dev_control.http.state import Control
     from netmap_actors.dev_control.tailnet.churn import Churn
@@ -54,7 +54,9 @@ class _Client:
 
     __slots__ = ("close", "connection", "cut_off", "out", "shut", "sock", "timer", "told_waits", "writing")
 
-    def __init__(self, connection: ClientConnection, sock: socket.socket, close: Callable[[], None]) -> None:
+    def __init__(
+        self, connection: ClientConnection, sock: socket.socket, close: Callable[[], None], timer: Deadline
+    ) -> None:
         self.close = close
         self.connection = connection
         self.sock = sock
@@ -64,7 +66,7 @@ class _Client:
         """The kernel drops what comes."""
         self.shut = False
         """Our side is closed; what still comes is thrown away."""
-        self.timer: Timer | None = None
+        self.timer = timer
         self.told_waits = True
 
     @property
@@ -99,9 +101,9 @@ class ControlServer:
         self._release = release
         self._clients: dict[int, _Client] = {}
         self._numbers = 0
-        self._batch: Timer | None = None
-        self._life: Timer | None = None
-        self._saving: Timer | None = None
+        self._batch = loop.deadline(self._distribute)
+        self._life = loop.deadline(self._on_life)
+        self._saving = loop.deadline(self._save)
         self._closed = False
         allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
         self._door: Door[_Client] = Door(
@@ -128,8 +130,8 @@ class ControlServer:
 
     def changed(self) -> None:
         """Call after an edit of the tailnet from outside: clients hear of it within the batch delay."""
-        if self._batch is None and not self._closed:
-            self._batch = self._loop.at(self._loop.now() + self.control.options.batch_delay, self._distribute)
+        if self._batch.when is None and not self._closed:
+            self._batch.set(self._loop.now() + self.control.options.batch_delay)
         self._flush_touched()
         self._arm_life()
 
@@ -185,8 +187,7 @@ class ControlServer:
         self._door.close()
         self._listener.close()
         for timer in (self._batch, self._life, self._saving):
-            if timer is not None:
-                timer.cancel()
+            timer.set(None)
         for client in list(self._clients.values()):
             self._drop(client, reset=False)
         self._save()
@@ -204,7 +205,10 @@ class ControlServer:
         self._numbers += 1
         connection = ClientConnection(self.control, self._numbers, f"{host}:{port}", self._loop.now())
         client = _Client(
-            connection, sock, lambda: self._drop(client, reset=True, why="others need the place")
+            connection,
+            sock,
+            lambda: self._drop(client, reset=True, why="others need the place"),
+            self._loop.deadline(lambda: self._on_deadline(client)),
         )
         self._clients[connection.number] = client
         self.connections[connection.number] = connection
@@ -303,8 +307,7 @@ class ControlServer:
         client.connection.closed(now, why or "closed")
         self.control.note(now, number, client.connection.remote, "end", client.connection.why)
         self._loop.unwatch(client.sock.fileno())
-        if client.timer is not None:
-            client.timer.cancel()
+        client.timer.set(None)
         if reset:
             with contextlib.suppress(OSError):
                 client.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
@@ -353,39 +356,28 @@ class ControlServer:
         self._door.moved(client, waits=client.told_waits)
 
     def _distribute(self) -> None:
-        self._batch = None
-        if self.control.distribute(self._loop.now()) and self._saving is None:
-            self._saving = self._loop.at(self._loop.now() + _PERSIST_DELAY, self._save_late)
+        if self.control.distribute(self._loop.now()) and self._saving.when is None:
+            self._saving.set(self._loop.now() + _PERSIST_DELAY)
         self._flush_touched()
 
     def _arm(self, client: _Client) -> None:
         """The timer fires early rather than being moved with each message."""
-        deadline = client.connection.deadline()
-        if deadline is None or (client.timer is not None and client.timer.when <= deadline):
-            return
-        if client.timer is not None:
-            client.timer.cancel()
-        client.timer = self._loop.at(deadline, lambda: self._on_deadline(client))
+        deadline, armed = client.connection.deadline(), client.timer.when
+        if deadline is not None and (armed is None or deadline < armed):
+            client.timer.set(deadline)
 
     def _on_deadline(self, client: _Client) -> None:
-        client.timer = None
         with self._sparing_others(client):
             client.connection.expire(self._loop.now())
         client.connection.touch()
         self._turn_over()
 
     def _arm_life(self) -> None:
-        due = [
-            at for at in (self.churn.deadline(), self.control.deadline(self._loop.now())) if at is not None
-        ]
-        if not due or self._closed or (self._life is not None and self._life.when <= min(due)):
-            return
-        if self._life is not None:
-            self._life.cancel()
-        self._life = self._loop.at(min(due), self._on_life)
+        times = (self._life.when, self.churn.deadline(), self.control.deadline(self._loop.now()))
+        if not self._closed:
+            self._life.set(min((at for at in times if at is not None), default=None))
 
     def _on_life(self) -> None:
-        self._life = None
         now = self._loop.now()
         self.churn.expire(now, self.control.wall())
         self.control.expire(now)
@@ -402,12 +394,6 @@ class ControlServer:
 
     # State
 
-    def _save_late(self) -> None:
-        self._saving = None
-        self._save()
-
     def _save_now(self) -> None:
-        if self._saving is not None:
-            self._saving.cancel()
-            self._saving = None
+        self._saving.set(None)
         self._save()

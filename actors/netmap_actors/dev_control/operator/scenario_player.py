@@ -13,7 +13,7 @@ from netmap_actors.errors import NetmapError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from netmap_actors.bus.loop import Loop, Timer
+    from netmap_actors.bus.loop import Loop
     from netmap_actors.dev_control.operator.commands import Commands
     from netmap_actors.dev_control.operator.scenario import Scenario
 
@@ -31,27 +31,20 @@ class ScenarioPlayer:
         self._loop = loop
         self._log = log
         self._course = Course(scenario)
-        self._timer: Timer | None = None
+        self._deadline = loop.deadline(self._on_due)
         if scenario.counted_from == START:
             self.begin()
 
     def begin(self) -> None:
         """The seconds count from now on, if they do not already."""
         self._course.begin(self._loop.now())
-        self._arm()
+        self._deadline.set(self._course.deadline())
 
     def close(self) -> None:
         """Nothing more happens."""
-        if self._timer is not None:
-            self._timer.cancel()
-
-    def _arm(self) -> None:
-        due = self._course.deadline()
-        if due is not None and self._timer is None:
-            self._timer = self._loop.at(due, self._on_due)
+        self._deadline.set(None)
 
     def _on_due(self) -> None:
-        self._timer = None
         for event in self._course.due(self._loop.now()):
             try:
                 getattr(self._commands, event.command)(**event.arguments)
@@ -60,4 +53,4 @@ class ScenarioPlayer:
                 self._log("scenario_event_failed", number=event.number, do=event.command, detail=str(error))
             else:
                 self._log("scenario_event", number=event.number, do=event.command, at=event.at)
-        self._arm()
+        self._deadline.set(self._course.deadline())
