@@ -190,30 +190,14 @@ class Publisher(ActorBase):
         self._after()
 
     def statistics(self, heartbeat: internal_pb2.Heartbeat) -> None:
-        publication, facts = self._publication, self._netmap.facts()
+        publication, figures = self._publication, heartbeat.publisher
+        figures.CopyFrom(self._netmap.facts())
         self._told_age_at, self._told_received_at = self.loop.now(), publication.last_received_at
-        generation, session = publication.mapped_session
-        heartbeat.publisher.CopyFrom(
-            internal_pb2.PublisherStatistics(
-                state=name_of(publication.state(self.loop.now())),
-                last_received_at=publication.last_received_at or 0.0,
-                epoch=publication.epoch,
-                seq=publication.seq,
-                peers=facts.peers,
-                peers_online=facts.online,
-                peers_unknown=facts.unknown,
-                quarantined=facts.quarantined,
-                domain=facts.domain,
-                self_name=facts.self_name,
-                self_stable_id=facts.self_stable_id,
-                self_addresses=facts.self_addresses,
-                subscribers=sum(front.subscribers for front in self._open_fronts()),
-                generation=generation,
-                session=session,
-                self_key_expiry=facts.self_key_expiry,
-                self_machine_authorized=facts.self_machine_authorized,
-            )
-        )
+        figures.state = name_of(publication.state(self.loop.now()))
+        figures.last_received_at = publication.last_received_at or 0.0
+        figures.epoch, figures.seq = publication.epoch, publication.seq
+        figures.generation, figures.session = publication.mapped_session
+        figures.subscribers = sum(front.subscribers for front in self._open_fronts())
         counters = heartbeat.counters
         counters["slices"] = self._slices
         counters["dropped"] = publication.intake.dropped
@@ -301,13 +285,12 @@ class Publisher(ActorBase):
         """Publish what has come of the last input, tell the Supervisor, arm the next deadline."""
         self._publish()
         now = self.loop.now()
-        facts = self._netmap.facts()
-        quarantined = facts.quarantined
-        hidden = facts.hidden
+        statistics = self._netmap.statistics
+        quarantined, hidden = statistics.quarantined, statistics.hidden
         shown = (
             self._publication.state(now),
             self._publication.mapped_session,
-            facts.peers,
+            statistics.peers,
             quarantined,
             hidden,
             left_out := self._netmap.messages_left_out,

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, NamedTuple
 from netmap_actors.errors import BadMapResponse
 from netmap_actors.publisher.publication.freshness import NONE, Freshness
 from netmap_actors.publisher.publication.intake import Decision, Intake, Plea
-from netmap_actors.publisher.publication.netmap_state import MAX_UPDATES, Update
 from netmap_actors.publisher.publication.ring import Published, Ring
 from netmap_actors.publisher.publication.sequences import Sequences
 from netmap_actors.publisher.publication.snapshot import Head, catch_up_parts, not_yet_parts, snapshot_parts
+from netmap_actors.publisher.publication.tailnet_netmap import MAX_UPDATES, EncodedUpdate
 from netmap_actors.wire import netmap_pb2
 from netmap_actors.wire.fields import prefix, tag
 from netmap_actors.wire.topics import Kind, topic_of
@@ -23,7 +23,7 @@ from netmap_actors.wire.topics import Kind, topic_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Sequence
 
-    from netmap_actors.publisher.publication.netmap_state import Applied, NetmapState
+    from netmap_actors.publisher.publication.tailnet_netmap import Applied, TailnetNetmap
     from netmap_actors.wire.internal_pb2 import MapResponseReceived
 
 __all__ = ["MAX_UPDATES", "Publication"]
@@ -47,7 +47,7 @@ class Publication:
     """One epoch of the published netmap."""
 
     def __init__(
-        self, netmap: NetmapState, *, epoch: int, silence_limit: float, ring_bytes: int, restarted: bool
+        self, netmap: TailnetNetmap, *, epoch: int, silence_limit: float, ring_bytes: int, restarted: bool
     ) -> None:
         self._netmap = netmap
         self._sequences = Sequences(epoch)
@@ -239,7 +239,7 @@ class Publication:
         self._transaction(applied.updates, "session_started" if full else "received", now)
         return full
 
-    def _transaction(self, updates: list[Update], reason: str, now: float) -> None:
+    def _transaction(self, updates: list[EncodedUpdate], reason: str, now: float) -> None:
         """Number and keep the updates and a change of state, if there are any, and close with a commit."""
         state = self._freshness.state(now)
         if state == NONE:
@@ -247,7 +247,7 @@ class Publication:
         if state != self._shown:
             self._shown = state
             body = netmap_pb2.StateChanged(reason=reason).SerializeToString()
-            updates = [*updates, Update(Kind.STATE_CHANGED, body)]
+            updates = [*updates, EncodedUpdate(Kind.STATE_CHANGED, body)]
         if not updates:
             return
         self._cached = None

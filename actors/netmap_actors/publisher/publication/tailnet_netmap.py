@@ -1,16 +1,15 @@
-"""The delta engine behind the publication's port: its changes as encoded updates, its state as encoded pieces."""
+"""The delta engine as the publication needs it: its changes as encoded updates, its state as encoded pieces."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from netmap_actors.netmap import changes
 from netmap_actors.netmap.changes import Document
 from netmap_actors.netmap.delta import Netmap
-from netmap_actors.publisher.publication.netmap_state import MAX_UPDATES, Applied, NetmapFacts, Update
 from netmap_actors.tailcfg import decode_map_response
 from netmap_actors.tailcfg.map_document import MAX_PEERS
-from netmap_actors.wire import netmap_pb2
+from netmap_actors.wire import internal_pb2, netmap_pb2
 from netmap_actors.wire.topics import Kind
 
 if TYPE_CHECKING:
@@ -21,7 +20,28 @@ if TYPE_CHECKING:
     from netmap_actors.netmap.model import Peer
     from netmap_actors.web_url import UrlPolicy
 
-__all__ = ["TailnetNetmap", "encode_peer"]
+__all__ = ["MAX_UPDATES", "Applied", "EncodedUpdate", "TailnetNetmap", "encode_peer"]
+
+MAX_UPDATES = 500
+"""Updates of one transaction that are sent one by one. Of a larger one only the commit goes out: its seq shows the
+gap, and subscribers ask for a snapshot, which costs less than that many messages and passes no high-water mark."""
+
+
+class EncodedUpdate(NamedTuple):
+    """One true difference."""
+
+    kind: Kind
+    body: bytes
+    """The encoded message of the kind's field in BusMessage.body; b"" where there are more than MAX_UPDATES."""
+
+
+class Applied(NamedTuple):
+    """What one MapResponse did."""
+
+    updates: list[EncodedUpdate]
+    keep_alive: bool = False
+    """It said only that the session lives."""
+
 
 _DOCUMENT_KINDS = {
     Document.DNS: Kind.DNS_CHANGED,
@@ -32,8 +52,8 @@ _DOCUMENT_KINDS = {
     Document.SETTINGS: Kind.SETTINGS_CHANGED,
 }
 _OF_A_PEER = {
-    changes.PeerUpserted: Update(Kind.PEER_UPSERTED, b""),
-    changes.PeerRemoved: Update(Kind.PEER_REMOVED, b""),
+    changes.PeerUpserted: EncodedUpdate(Kind.PEER_UPSERTED, b""),
+    changes.PeerRemoved: EncodedUpdate(Kind.PEER_REMOVED, b""),
 }
 
 
@@ -72,7 +92,7 @@ def encode_peer(peer: Peer) -> bytes:
 
 
 class TailnetNetmap:
-    """A NetmapState over `netmap.delta`."""
+    """The netmap of the publisher, over `netmap.delta`."""
 
     def __init__(self, urls: UrlPolicy, *, max_peers: int = MAX_PEERS) -> None:
         self._max_peers = max_peers
@@ -86,7 +106,12 @@ class TailnetNetmap:
     def applying(
         self, document: bytes, *, first: bool, now_text: str, unread: float = 0.0, waited: float = 0.0
     ) -> Generator[None, None, Applied]:
-        """Take in one MapResponse, in slices. Raises BadMapResponse, with the netmap unchanged."""
+        """Take in one MapResponse; `first`: the first of a session that is no keep-alive, authoritative for everything.
+
+        In slices: until its end, and when it is dropped before, the netmap is what it was. `now_text` is the wall clock
+        in RFC 3339, `unread` and `waited` how many seconds ago the message came and was sent, at most. Raises
+        BadMapResponse, with the netmap unchanged.
+        """
         response = decode_map_response(document, max_peers=self._max_peers)
         yield
         done = yield from self._netmap.applying(
@@ -117,7 +142,7 @@ class TailnetNetmap:
         return self._netmap.next_expiry()
 
     def peer_pieces(self) -> Sequence[bytes]:
-        """Every peer as an encoded Peer."""
+        """Every peer as an encoded Peer, in a sequence that later changes leave alone."""
         return self._netmap.pieces()
 
     def rest(self) -> bytes:
@@ -137,19 +162,18 @@ class TailnetNetmap:
             chunk.self.MergeFromString(encode_peer(node))
         return chunk.SerializeToString()
 
-    def facts(self) -> NetmapFacts:
-        """Figures for status."""
+    def facts(self) -> internal_pb2.PublisherStatistics:
+        """What status shows of the netmap; the rest of the message is left empty."""
         statistics, node = self._netmap.statistics, self._netmap.self_node
-        return NetmapFacts(
+        return internal_pb2.PublisherStatistics(
             peers=statistics.peers,
-            online=statistics.online,
-            unknown=statistics.unknown,
+            peers_online=statistics.online,
+            peers_unknown=statistics.unknown,
             quarantined=statistics.quarantined,
-            hidden=statistics.hidden,
             domain=self._netmap.domain,
             self_name=node.name if node else "",
             self_stable_id=node.stable_id if node else "",
-            self_addresses=tuple(a.partition("/")[0] for a in node.addresses) if node else (),
+            self_addresses=[a.partition("/")[0] for a in node.addresses] if node else (),
             self_key_expiry=node.key_expiry if node else "",
             self_machine_authorized=self._netmap.self_machine_authorized,
         )
@@ -160,27 +184,31 @@ def _applied(updates: Sequence[changes.Update], *, keep_alive: bool = False) -> 
     return Applied([form(update) for update in updates], keep_alive)
 
 
-def _counted(update: changes.Update) -> Update:
+def _counted(update: changes.Update) -> EncodedUpdate:
     """One of very many: they are not sent, and encoding them would take seconds."""
     return _OF_A_PEER.get(type(update)) or _encoded(update)
 
 
-def _encoded(update: changes.Update) -> Update:
+def _encoded(update: changes.Update) -> EncodedUpdate:
     match update:
         case changes.PeerUpserted(encoded=encoded):
-            return Update(Kind.PEER_UPSERTED, encoded)
+            return EncodedUpdate(Kind.PEER_UPSERTED, encoded)
         case changes.PeerRemoved(stable_id=stable_id, id=node_id):
             removed = netmap_pb2.PeerRemoved(stable_id=stable_id, id=node_id)
-            return Update(Kind.PEER_REMOVED, removed.SerializeToString())
+            return EncodedUpdate(Kind.PEER_REMOVED, removed.SerializeToString())
         case changes.SelfChanged(node=node):
-            return Update(Kind.SELF_CHANGED, encode_peer(node))
+            return EncodedUpdate(Kind.SELF_CHANGED, encode_peer(node))
         case changes.DocumentChanged(document=document, json=json):
-            return Update(_DOCUMENT_KINDS[document], netmap_pb2.Document(json=json).SerializeToString())
+            return EncodedUpdate(
+                _DOCUMENT_KINDS[document], netmap_pb2.Document(json=json).SerializeToString()
+            )
         case changes.DomainChanged(domain=domain):
-            return Update(Kind.DOMAIN_CHANGED, netmap_pb2.DomainChanged(domain=domain).SerializeToString())
+            return EncodedUpdate(
+                Kind.DOMAIN_CHANGED, netmap_pb2.DomainChanged(domain=domain).SerializeToString()
+            )
         case changes.UserProfilesChanged(upserted=upserted, removed=gone):
             profiles = netmap_pb2.UserProfilesChanged(upserted=[_profile(p) for p in upserted], removed=gone)
-            return Update(Kind.USER_PROFILES_CHANGED, profiles.SerializeToString())
+            return EncodedUpdate(Kind.USER_PROFILES_CHANGED, profiles.SerializeToString())
 
 
 def _profile(profile: Profile) -> netmap_pb2.UserProfile:

@@ -63,16 +63,16 @@ def test_who_we_are_becomes_known_together_with_the_peers(drop) -> None:
     server = Server()
     server.feed(full(*many(), node(MANY + 2)), 1.0)
     netmap = server.publication._netmap
-    before = (shown(server), netmap.facts(), netmap.rest())
+    before = (shown(server), netmap.facts(), netmap.statistics, netmap.rest())
     own = SELF | {"Name": "new.example.", "Key": node(MANY + 2)["Key"]}
     begin(server, {"Node": own}, number=2)
     slices = 0
     while server.publication.step(2.0) is None:
         slices += 1
-        assert (shown(server), netmap.facts(), netmap.rest()) == before
+        assert (shown(server), netmap.facts(), netmap.statistics, netmap.rest()) == before
         if drop and slices == 2:
             server.publication.session_ended(1, 2.0)
-            assert (shown(server, 2.0), netmap.facts(), netmap.rest()) == before
+            assert (shown(server, 2.0), netmap.facts(), netmap.statistics, netmap.rest()) == before
             return
     assert slices >= 2
     assert netmap.facts().self_name == "new.example"
@@ -180,7 +180,7 @@ PEERS = st.lists(
 @settings(deadline=None)
 @given(before=PEERS, peers=PEERS, changed=PEERS, removed=st.lists(st.integers(2, 9), max_size=5))
 def test_a_message_does_the_same_in_slices_as_in_one_go(before, peers, changed, removed) -> None:
-    def told(slice_length: int) -> tuple[list, dict, object]:
+    def told(slice_length: int) -> tuple:
         usual, slices.LENGTH = slices.LENGTH, slice_length
         try:
             server = Server()
@@ -193,7 +193,8 @@ def test_a_message_does_the_same_in_slices_as_in_one_go(before, peers, changed, 
                 out += server.publication.take_outgoing()
             server.feed(full(*peers), 2.0, session=2)
             out += server.publication.take_outgoing()
-            return out, server.truth(), server.publication._netmap.facts()
+            netmap = server.publication._netmap
+            return out, server.truth(), netmap.facts(), netmap.statistics
         finally:
             slices.LENGTH = usual
 
