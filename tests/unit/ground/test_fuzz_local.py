@@ -311,7 +311,7 @@ def test_commands_to_the_control_server(document: bytes) -> None:
     office = _Office()
     server: Any = SimpleNamespace(
         control=office.control, connections={}, changed=lambda: None, churn=SimpleNamespace(step=lambda _: None),
-        commit_fault=lambda fault: 0, heal=lambda: None, drop_all=lambda **_: 0,
+        inject=lambda fault: 0, heal=lambda: None, drop_all=lambda **_: 0,
     )  # fmt: skip
     commands = Commands(server, lambda: NOW)
     office.control.tailnet.add_node("a", key=KEY, machine="mkey:" + "1" * 64, wall=WALL)

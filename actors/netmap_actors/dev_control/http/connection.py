@@ -1,7 +1,7 @@
 """One client's connection, from its first HTTP byte to the map stream, without any socket.
 
-Not here: reading, writing and waiting (`server`), what the requests inside mean (`machine_api`) and the harm that
-faults do (`http.injector`).
+Not here: reading, writing and waiting (`server`), what the requests inside mean (`machine_api`) and what
+faults do (`injector`).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from netmap_actors.dev_control.faults.bad_bytes import EvilRecords
 from netmap_actors.dev_control.faults.catalogue import Moment
 from netmap_actors.dev_control.http import plain_http
-from netmap_actors.dev_control.http.injector import Ending, Harm
+from netmap_actors.dev_control.http.injector import Ending, FaultInjector
 from netmap_actors.dev_control.http.machine_api import MachineApi, http_status
 from netmap_actors.errors import NetmapError
 from netmap_actors.protocol.early_payload import challenge_json, encode_early_payload
@@ -61,9 +61,9 @@ class ClientConnection:
         self._door: UpgradeServer | None = UpgradeServer()
         self._wire = bytearray()
         self.api = MachineApi(self)
-        self.harm = Harm(self)
+        self.injector = FaultInjector(self)
         control.note(now, number, remote, "accept")
-        self.harm.strike(Moment.ACCEPT, now)
+        self.injector.inject_planned(Moment.ACCEPT, now)
 
     def names(self) -> frozenset[str]:
         """Words a fault may use for this client."""
@@ -81,7 +81,7 @@ class ClientConnection:
         """What the client sent."""
         self.heard_at = now
         self.bytes_received += len(data)
-        if self.ending is not None or self.harm.deaf:
+        if self.ending is not None or self.injector.deaf:
             return
         try:
             if self._door is not None:
@@ -100,24 +100,24 @@ class ClientConnection:
 
     def data_to_send(self) -> bytes:
         """Bytes for the socket, as many as the client's HTTP/2 windows admit."""
-        if self.harm.mute:
+        if self.injector.mute:
             return b""
         if self._door is not None:
             self._wire += self._door.data_to_send()
             if self._door.closed and self.ending is None:
                 self.end(Ending.FLUSH, "HTTP is done")
-        elif self.http2 is not None and self.records is not None and not self.harm.spoilt:
+        elif self.http2 is not None and self.records is not None and not self.injector.spoilt:
             plain = self.http2.data_to_send()
             if plain:
                 self._wire += self.records.seal(plain)
-            self.harm.sent()
+            self.injector.sent()
         data, self._wire = bytes(self._wire), bytearray()
         self.bytes_sent += len(data)
         return data
 
     def send_record(self, make: Callable[[EvilRecords], bytes]) -> None:
         """Records for the wire, made behind everything that is ready by now."""
-        if self.http2 is not None and self.records is not None and not self.harm.spoilt:
+        if self.http2 is not None and self.records is not None and not self.injector.spoilt:
             self._wire += self.records.seal(self.http2.data_to_send())
             self._wire += make(self.records)
             self.touch()
@@ -129,7 +129,7 @@ class ClientConnection:
     @property
     def waits(self) -> bool:
         """It is the client's turn, as far as it is spoken to at all. A node may rest between its requests."""
-        return self.ending is not None or not (self.harm.mute or self.api.busy or self.api.is_node)
+        return self.ending is not None or not (self.injector.mute or self.api.busy or self.api.is_node)
 
     @property
     def backlog(self) -> int:
@@ -164,10 +164,10 @@ class ClientConnection:
     def deadline(self) -> float | None:
         """When `expire` has something to do."""
         options = self.control.options
-        due = [self.api.deadline(), self.harm.deadline()]
+        due = [self.api.deadline(), self.injector.deadline()]
         if self.ending is not None:
             due.append(self.heard_at + options.half_open_limit)
-        elif not self.harm.mute:
+        elif not self.injector.mute:
             if self._door is not None:
                 due.append(self._door_since + options.half_open_limit)
             elif not self.api.busy:
@@ -178,13 +178,13 @@ class ClientConnection:
     def expire(self, now: float) -> None:
         """Keep-alives, drips, and the end of connections that do nothing."""
         options = self.control.options
-        self.harm.expire(now)
+        self.injector.expire(now)
         if not self.api.expire(now):
             self.end(Ending.RESET, "the client does not read")
         if self.ending is not None:
             if now >= self.heard_at + options.half_open_limit:
                 self.end(Ending.RESET, "the client does not take the rest")
-        elif self.harm.mute:
+        elif self.injector.mute:
             return
         elif self._door is not None:
             if now >= self._door_since + options.half_open_limit:
@@ -203,7 +203,7 @@ class ClientConnection:
             if path == UPGRADE_PATH:
                 self._upgrade(door, request, now)
                 return
-            if path == KEY_PATH and self._is_refused(self.harm.strike(Moment.KEY, now), door):
+            if path == KEY_PATH and self._is_refused(self.injector.inject_planned(Moment.KEY, now), door):
                 return
             reply = plain_http.answer(self.control, request)
             if reply.seen:
@@ -215,7 +215,7 @@ class ClientConnection:
 
     def _is_refused(self, fault: Fault | None, door: UpgradeServer) -> bool:
         """Whether a fault took the place of an answer to plain HTTP."""
-        if self.harm.stops(fault):
+        if self.injector.stops(fault):
             return True
         if fault is None or fault.name != "http_status":
             return False
@@ -229,7 +229,7 @@ class ClientConnection:
         except BadUpgradeRequest as error:
             door.respond(error.status, [("Content-Type", "text/plain; charset=utf-8")], f"{error}\n".encode())
             return
-        fault = self.harm.strike(Moment.UPGRADE, now)
+        fault = self.injector.inject_planned(Moment.UPGRADE, now)
         if self._is_refused(fault, door):
             return
         trailing = door.accept()
@@ -245,7 +245,7 @@ class ClientConnection:
         self.control.note(now, self.number, self.remote, "upgrade", f"{self.machine} v{self.version}")
         self._send_early_payload()
         self.http2 = Http2Server()
-        self.harm.strike(Moment.NOISE, now)
+        self.injector.inject_planned(Moment.NOISE, now)
         if trailing:
             self._receive_noise(trailing, now)
 

@@ -1,6 +1,6 @@
 """What faults do to one connection.
 
-Not here: which faults there are and when they strike (`faults.catalogue`); the bytes themselves (`bad_bytes`).
+Not here: which faults there are and when each is due (`faults.catalogue`); the bytes themselves (`bad_bytes`).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from netmap_actors.dev_control.http.map_stream import MapStream
     from netmap_actors.dev_control.http.state import Control
 
-__all__ = ["Ending", "Harm", "Streams", "Victim"]
+__all__ = ["Ending", "FaultInjector", "Streams", "Target"]
 
 
 class Ending(enum.Enum):
@@ -53,7 +53,7 @@ class Streams(Protocol):
         """Answer the requests that were taken while a fault held everything back."""
 
 
-class Victim(Protocol):
+class Target(Protocol):
     """A connection as a fault sees it."""
 
     @property
@@ -131,10 +131,10 @@ _ENDING = frozenset(
 """After these nobody waits for an answer: not even healing could give one."""
 
 
-class Harm:
-    """The faults one connection suffers from."""
+class FaultInjector:
+    """Injects faults into one connection, and holds their state."""
 
-    def __init__(self, connection: Victim) -> None:
+    def __init__(self, connection: Target) -> None:
         self._connection = connection
         self.mute = False
         """Nothing is sent at all."""
@@ -144,9 +144,9 @@ class Harm:
         """HTTP/2 lives, but no request is answered and no map stream fed."""
         self.spoilt = False
         """The Noise stream to the client is broken: nothing sound can follow."""
-        self.suffered: list[str] = []
+        self.injected: list[str] = []
         """Names of the faults so far."""
-        self._since_healed: set[str] = set()
+        self._since_healing: set[str] = set()
         self._leaves = False
         self._chatter = ""
         self._chatter_period = 0.0
@@ -189,27 +189,27 @@ class Harm:
         """Whether the request that met this fault is over."""
         return fault is not None and fault.name in _ENDING
 
-    def strike(self, moment: Moment, now: float, *, stream_id: int | None = None) -> Fault | None:
-        """Suffer the faults that wait at this moment; returns the gravest of them, of equal ones the last."""
+    def inject_planned(self, moment: Moment, now: float, *, stream_id: int | None = None) -> Fault | None:
+        """Inject the faults planned for this moment; returns the gravest of them, of equal ones the last."""
         plan = self._connection.control.plan
         faults = plan.take(moment, self._connection.names()) if plan.waiting else []
         for fault in faults:
-            self.suffer(fault, now, stream_id=stream_id)
+            self.inject(fault, now, stream_id=stream_id)
         return max(reversed(faults), key=lambda one: (self.ends(one), self.stops(one)), default=None)
 
-    def suffers(self, name: str) -> bool:
-        """Whether a fault of this name has struck since the last healing."""
-        return name in self._since_healed
+    def has_injected(self, name: str) -> bool:
+        """Whether a fault of this name was injected since the last healing."""
+        return name in self._since_healing
 
-    def suffer(self, fault: Fault, now: float, *, stream_id: int | None = None) -> bool:
-        """Commit this fault, on one map stream or on all that live. False: there is nothing it could strike."""
+    def inject(self, fault: Fault, now: float, *, stream_id: int | None = None) -> bool:
+        """Inject this fault into one map stream or all live ones. False: there is none that it could concern."""
         connection = self._connection
         streams = connection.api.streams
         chosen = [stream for stream in streams.values() if stream_id in (None, stream.stream_id)]
         if stream_id is None and fault.in_body and not any(stream.opened for stream in chosen):
             return False
-        self.suffered.append(fault.name)
-        self._since_healed.add(fault.name)
+        self.injected.append(fault.name)
+        self._since_healing.add(fault.name)
         if fault.name in ("silent", "black_hole"):
             self._hold()
             self.mute = True
@@ -236,7 +236,7 @@ class Harm:
         """The end of what can end. A spoilt stream is reset, a spoilt connection closed."""
         self.mute = self.cut_off = self.holding = self._leaves = False
         self._chatter_at, self._flood = None, 0
-        self._since_healed.clear()
+        self._since_healing.clear()
         self._connection.touch()
         api = self._connection.api
         if self.spoilt:

@@ -31,7 +31,7 @@ from netmap_actors.protocol.map_framing import encode_frame
 
 if TYPE_CHECKING:
     from netmap_actors.dev_control.faults.catalogue import Fault
-    from netmap_actors.dev_control.http.injector import Harm
+    from netmap_actors.dev_control.http.injector import FaultInjector
     from netmap_actors.dev_control.http.state import Control
     from netmap_actors.dev_control.registration.requests import MapRequest
     from netmap_actors.protocol.http2 import Http2Server, PingAcked, ServerEvent
@@ -57,8 +57,8 @@ class Line(Protocol):
         """What it shares with the others."""
 
     @property
-    def harm(self) -> Harm:
-        """The faults it suffers from."""
+    def injector(self) -> FaultInjector:
+        """Its faults."""
 
     @property
     def http2(self) -> Http2Server | None:
@@ -269,11 +269,11 @@ class MachineApi:
         self.counts.register += 1
         self._note(now, "register", _register_detail(request))
         self._demand_version(request.version)
-        fault = self._connection.harm.strike(Moment.REGISTER, now, stream_id=stream_id)
-        harm = self._connection.harm
-        if harm.holding:
+        fault = self._connection.injector.inject_planned(Moment.REGISTER, now, stream_id=stream_id)
+        injector = self._connection.injector
+        if injector.holding:
             self._kept[stream_id] = request
-        elif not harm.stops(fault) and not self._spoil(stream_id, fault):
+        elif not injector.stops(fault) and not self._spoil(stream_id, fault):
             self._admit(stream_id, request, now)
 
     def _admit(self, stream_id: int, request: RegisterRequest, now: float) -> None:
@@ -310,12 +310,16 @@ class MachineApi:
         kind = "map" if request.stream else "lite" if request.omit_peers else "read"
         self._note(now, kind, str(request.node_key))
         setattr(self.counts, kind, getattr(self.counts, kind) + 1)
-        fault = self._connection.harm.strike(Moment.MAP, now, stream_id=stream_id) if request.stream else None
-        harm = self._connection.harm
-        if harm.holding and not request.stream:
+        fault = (
+            self._connection.injector.inject_planned(Moment.MAP, now, stream_id=stream_id)
+            if request.stream
+            else None
+        )
+        injector = self._connection.injector
+        if injector.holding and not request.stream:
             self._kept[stream_id] = request
-        elif not harm.ends(fault) and not self._spoil(stream_id, fault):
-            self._serve_map(stream_id, request, now, held=harm.holding or harm.stops(fault))
+        elif not injector.ends(fault) and not self._spoil(stream_id, fault):
+            self._serve_map(stream_id, request, now, held=injector.holding or injector.stops(fault))
 
     def _serve_map(self, stream_id: int, request: MapRequest, now: float, *, held: bool) -> None:
         """Answer, or begin to; `held`: a stream is there, and nothing is said on it."""
@@ -351,8 +355,8 @@ class MachineApi:
             self.reset(stream.stream_id, 2, now)
             return
         stream.open_headers()
-        fault = self._connection.harm.strike(Moment.FIRST, now, stream_id=stream.stream_id)
-        if self._connection.harm.stops(fault):
+        fault = self._connection.injector.inject_planned(Moment.FIRST, now, stream_id=stream.stream_id)
+        if self._connection.injector.stops(fault):
             return
         first = {
             "first_map_without_node": First.WITHOUT_NODE,
@@ -360,7 +364,7 @@ class MachineApi:
             "keepalives_only": First.KEEP_ALIVE,
         }.get(fault.name if fault is not None else "", First.FULL)
         stream.begin(first, now)
-        self._connection.harm.strike(Moment.LIVE, now, stream_id=stream.stream_id)
+        self._connection.injector.inject_planned(Moment.LIVE, now, stream_id=stream.stream_id)
 
     def _may_have_map(self, stream_id: int, now: float) -> bool:
         """Whether a whole map may be sent on this stream: not to a client that wants many or takes none."""

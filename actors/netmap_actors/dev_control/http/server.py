@@ -135,39 +135,39 @@ class ControlServer:
         self._flush_touched()
         self._arm_life()
 
-    def commit_fault(self, fault: Fault) -> int:
-        """Let a fault strike now, later or both; returns how many connections it struck now."""
-        struck = 0
+    def inject(self, fault: Fault) -> int:
+        """Inject a fault now, plan it for later, or both; into how many connections it was injected now."""
+        injected = 0
         if fault.scope is not Scope.LATER:
             now = self._loop.now()
             for connection in list(self.connections.values()):
                 if fault.client and fault.client not in connection.names():
                     continue
-                if fault.times is not None and struck >= fault.times:
+                if fault.times is not None and injected >= fault.times:
                     break
-                struck += connection.harm.suffer(fault, now)
+                injected += connection.injector.inject(fault, now)
                 connection.touch()
         if fault.times is not None:
-            fault.times -= struck
+            fault.times -= injected
         if fault.scope is not Scope.CURRENT and fault.times != 0:
             self.control.plan.add(fault)
         self.changed()
-        return struck
+        return injected
 
     def heal(self, client: str = "", fault: str = "") -> int:
         """No more faults, and an end to those that can end; how many faults or connections there were to heal.
 
         For one client alone: what is meant for everybody still waits, for that client too. For one fault alone: who
-        suffers from it is healed altogether.
+        is under it is healed altogether.
         """
         now = self._loop.now()
         chosen = [one for one in self.connections.values() if not client or client in one.names()]
         names = frozenset({client}.union(*(one.names() for one in chosen)))
         given_up = self.control.plan.heal(names if client else None, fault)
         if fault:
-            chosen = [one for one in chosen if one.harm.suffers(fault)]
+            chosen = [one for one in chosen if one.injector.has_injected(fault)]
         for connection in chosen:
-            connection.harm.heal(now)
+            connection.injector.heal(now)
         self.changed()
         return given_up + len(chosen)
 
@@ -235,7 +235,7 @@ class ControlServer:
                 return
             if not data:
                 connection.eof(self._loop.now())
-                if client.shut or connection.harm.mute:
+                if client.shut or connection.injector.mute:
                     self._drop(client, reset=False)
                 return
             connection.receive(data, self._loop.now())
@@ -247,8 +247,8 @@ class ControlServer:
         if connection.ending is Ending.RESET:
             self._drop(client, reset=True)
             return
-        if connection.harm.cut_off or client.cut_off:
-            self._cut_off(client, connection.harm.cut_off)
+        if connection.injector.cut_off or client.cut_off:
+            self._cut_off(client, connection.injector.cut_off)
         if client.cut_off:
             self._arm(client)
             return
@@ -327,7 +327,7 @@ class ControlServer:
                 detail=str(error)[:400],
                 where=[f"{Path(frame.filename).name}:{frame.lineno} {frame.name}" for frame in where],
             )
-            client.connection.harm.mute = True  # nothing that could be asked for what it cannot say
+            client.connection.injector.mute = True  # nothing that could be asked for what it cannot say
             self._drop(client, reset=True, why=f"a defect of this server: {type(error).__name__}")
 
     # Turns

@@ -63,17 +63,17 @@ class Commands:
     # Faults
 
     def fault(self, name: str, **given: Any) -> int:
-        """Commit a fault; how many connections it struck at once. Raises BadFault, also when it could never strike."""
+        """Inject a fault; into how many connections at once. Raises BadFault, also when it could concern none."""
         fault, connections = make_fault(name, **given), self._server.connections.values()
         who = fault.client
         if who and fault.scope is Scope.CURRENT and not any(who in one.names() for one in connections):
             raise BadFault(
                 f"cannot commit {name}: no client {escape(who, 80)!r} is connected; say scope=later for one that comes"
             )
-        return self._server.commit_fault(fault)
+        return self._server.inject(fault)
 
     def heal(self, client: str = "", fault: str = "") -> int:
-        """End all faults, or what one client suffers and what waits for it by a name of its own, or one fault alone.
+        """End all faults, or those of one client and those planned for it by a name of its own, or one fault alone.
 
         0: there is no such client or fault, and nothing waits for it.
         """

@@ -117,6 +117,6 @@ def view_of_client(connection: ClientConnection, entries: Mapping[int, Entry], n
         maps=counts.map,
         lite_updates=counts.lite,
         reads=counts.read,
-        faults=tuple(connection.harm.suffered),
+        faults=tuple(connection.injector.injected),
         map_streams=tuple(streams),
     )
