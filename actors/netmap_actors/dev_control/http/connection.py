@@ -11,24 +11,23 @@ from typing import TYPE_CHECKING
 from netmap_actors.dev_control.faults.bad_bytes import EvilRecords
 from netmap_actors.dev_control.faults.catalogue import Moment
 from netmap_actors.dev_control.http import plain_http
-from netmap_actors.dev_control.http.injector import Ending, FaultInjector
+from netmap_actors.dev_control.http.injector import FaultInjector, stops
+from netmap_actors.dev_control.http.link import Ending, Link
 from netmap_actors.dev_control.http.machine_api import MachineApi, http_status
 from netmap_actors.errors import NetmapError
 from netmap_actors.protocol.early_payload import challenge_json, encode_early_payload
 from netmap_actors.protocol.http2 import Http2Server, RequestEnded, RequestReset
 from netmap_actors.protocol.key_endpoint import KEY_PATH
-from netmap_actors.protocol.keys import ChallengePublic, MachineKey
+from netmap_actors.protocol.keys import ChallengePublic
 from netmap_actors.protocol.noise import Responder
 from netmap_actors.protocol.upgrade import UPGRADE_PATH, BadUpgradeRequest, UpgradeServer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from netmap_actors.dev_control.faults.catalogue import Fault
     from netmap_actors.dev_control.http.state import Control
     from netmap_actors.protocol.http1_server import HttpRequest
 
-__all__ = ["MAX_IN_A_ROW", "ClientConnection", "Ending"]
+__all__ = ["MAX_IN_A_ROW", "ClientConnection"]
 
 MAX_IN_A_ROW = 100
 """Plain HTTP requests out of one read; who sends more at once is cut behind them, as others wait meanwhile."""
@@ -41,9 +40,7 @@ class ClientConnection:
     """Bytes in, bytes out. Whatever a client sends, it can only end its own connection."""
 
     def __init__(self, control: Control, number: int, remote: str, now: float) -> None:
-        self.control = control
-        self.number = number
-        self.remote = remote
+        self.link = Link(control, number, remote)
         self.opened_at = now
         self.heard_at = now
         self._door_since = now
@@ -51,29 +48,11 @@ class ClientConnection:
         self.bytes_sent = 0
         self.version = 0
         """The client's capability version; 0 before the handshake."""
-        self.machine: MachineKey | None = None
-        """Proved by the handshake; None before it."""
-        self.ending: Ending | None = None
-        self.why = ""
-        """Why it ends, for the log."""
-        self.http2: Http2Server | None = None
-        self.records: EvilRecords | None = None
         self._door: UpgradeServer | None = UpgradeServer()
-        self._wire = bytearray()
-        self.api = MachineApi(self)
-        self.injector = FaultInjector(self)
-        control.note(now, number, remote, "accept")
-        self.injector.inject_planned(Moment.ACCEPT, now)
-
-    def names(self) -> frozenset[str]:
-        """Words a fault may use for this client."""
-        names = {f"connection:{self.number}", self.remote}
-        if self.machine is not None:
-            names.add(str(self.machine))
-            for entry in self.control.tailnet.by_machine(str(self.machine)):
-                node = entry.node
-                names |= {entry.label, node.name, str(node.id), node.stable_id, node.key}
-        return frozenset(names)
+        self.injector = FaultInjector(self.link)
+        self.api = MachineApi(self.link, self.injector)
+        self.link.note(now, "accept")
+        self.api.inject_planned(Moment.ACCEPT, now)
 
     # Bytes
 
@@ -81,7 +60,7 @@ class ClientConnection:
         """What the client sent."""
         self.heard_at = now
         self.bytes_received += len(data)
-        if self.ending is not None or self.injector.deaf:
+        if self.link.ending is not None or self.link.spoilt:
             return
         try:
             if self._door is not None:
@@ -89,83 +68,48 @@ class ClientConnection:
             else:
                 self._receive_noise(data, now)
         except NetmapError as error:
-            self.end(Ending.FLUSH, str(error))
+            self.link.end(Ending.FLUSH, str(error))
 
     def eof(self, now: float) -> None:
         """The client closed its side."""
         if self._door is not None:
             self._door.eof()
         self.closed(now, "the client closed")
-        self.end(Ending.FLUSH, "the client closed")
+        self.link.end(Ending.FLUSH, "the client closed")
 
     def data_to_send(self) -> bytes:
         """Bytes for the socket, as many as the client's HTTP/2 windows admit."""
         if self.injector.mute:
             return b""
+        link = self.link
         if self._door is not None:
-            self._wire += self._door.data_to_send()
-            if self._door.closed and self.ending is None:
-                self.end(Ending.FLUSH, "HTTP is done")
-        elif self.http2 is not None and self.records is not None and not self.injector.spoilt:
-            plain = self.http2.data_to_send()
-            if plain:
-                self._wire += self.records.seal(plain)
+            link.wire += self._door.data_to_send()
+            if self._door.closed and link.ending is None:
+                link.end(Ending.FLUSH, "HTTP is done")
+        elif link.pump():
             self.injector.sent()
-        data, self._wire = bytes(self._wire), bytearray()
+        data, link.wire = bytes(link.wire), bytearray()
         self.bytes_sent += len(data)
         return data
-
-    def send_record(self, make: Callable[[EvilRecords], bytes]) -> None:
-        """Records for the wire, made behind everything that is ready by now."""
-        if self.http2 is not None and self.records is not None and not self.injector.spoilt:
-            self._wire += self.records.seal(self.http2.data_to_send())
-            self._wire += make(self.records)
-            self.touch()
-
-    def send_plain(self, data: bytes) -> None:
-        """Bytes of HTTP/2 as they are, at the border of two frames."""
-        self.send_record(lambda records: records.seal(data))
 
     @property
     def waits(self) -> bool:
         """It is the client's turn, as far as it is spoken to at all. A node may rest between its requests."""
-        return self.ending is not None or not (self.injector.mute or self.api.busy or self.api.is_node)
-
-    @property
-    def backlog(self) -> int:
-        """Bytes that wait for the socket."""
-        return len(self._wire)
-
-    def goaway(self, code: int = 0, debug: bytes = b"") -> None:
-        """HTTP/2 GOAWAY, if it has come that far."""
-        if self.http2 is not None:
-            self.http2.goaway(code, debug)
-
-    def touch(self) -> None:
-        """There may be something to send, or to close."""
-        self.control.touched[self.number] = None
-
-    def end(self, how: Ending, why: str) -> None:
-        """This connection is to be closed. The first reason counts, a reset overrides."""
-        if self.ending is None:
-            self.why = why
-        if self.ending is not Ending.RESET:
-            self.ending = how
-        self.touch()
+        return self.link.ending is not None or not (self.injector.mute or self.api.busy or self.api.is_node)
 
     def closed(self, now: float, why: str) -> None:
         """The transport is gone, or about to be."""
         self.api.close(now)
-        if not self.why:
-            self.why = why
+        if not self.link.why:
+            self.link.why = why
 
     # Time
 
     def deadline(self) -> float | None:
         """When `expire` has something to do."""
-        options = self.control.options
+        options = self.link.control.options
         due = [self.api.deadline(), self.injector.deadline()]
-        if self.ending is not None:
+        if self.link.ending is not None:
             due.append(self.heard_at + options.half_open_limit)
         elif not self.injector.mute:
             if self._door is not None:
@@ -177,21 +121,21 @@ class ClientConnection:
 
     def expire(self, now: float) -> None:
         """Keep-alives, drips, and the end of connections that do nothing."""
-        options = self.control.options
+        options = self.link.control.options
         self.injector.expire(now)
         if not self.api.expire(now):
-            self.end(Ending.RESET, "the client does not read")
-        if self.ending is not None:
+            self.link.end(Ending.RESET, "the client does not read")
+        if self.link.ending is not None:
             if now >= self.heard_at + options.half_open_limit:
-                self.end(Ending.RESET, "the client does not take the rest")
+                self.link.end(Ending.RESET, "the client does not take the rest")
         elif self.injector.mute:
             return
         elif self._door is not None:
             if now >= self._door_since + options.half_open_limit:
-                self.end(Ending.FLUSH, "no request came")
+                self.link.end(Ending.FLUSH, "no request came")
         elif not self.api.busy and now >= self.heard_at + options.idle_limit:
-            self.goaway()
-            self.end(Ending.FLUSH, "idle")
+            self.link.goaway()
+            self.link.end(Ending.FLUSH, "idle")
 
     # The front door
 
@@ -203,11 +147,11 @@ class ClientConnection:
             if path == UPGRADE_PATH:
                 self._upgrade(door, request, now)
                 return
-            if path == KEY_PATH and self._is_refused(self.injector.inject_planned(Moment.KEY, now), door):
+            if path == KEY_PATH and self._is_refused(self.api.inject_planned(Moment.KEY, now), door):
                 return
-            reply = plain_http.answer(self.control, request)
+            reply = plain_http.answer(self.link.control, request)
             if reply.seen:
-                self.control.note(now, self.number, self.remote, reply.seen, request.target[:80])
+                self.link.note(now, reply.seen, request.target[:80])
             answered += 1
             last = answered >= MAX_IN_A_ROW
             requests = door.respond(reply.status, _headers(reply), reply.body, close=last)
@@ -215,7 +159,7 @@ class ClientConnection:
 
     def _is_refused(self, fault: Fault | None, door: UpgradeServer) -> bool:
         """Whether a fault took the place of an answer to plain HTTP."""
-        if self.injector.stops(fault):
+        if stops(fault):
             return True
         if fault is None or fault.name != "http_status":
             return False
@@ -229,47 +173,47 @@ class ClientConnection:
         except BadUpgradeRequest as error:
             door.respond(error.status, [("Content-Type", "text/plain; charset=utf-8")], f"{error}\n".encode())
             return
-        fault = self.injector.inject_planned(Moment.UPGRADE, now)
+        fault = self.api.inject_planned(Moment.UPGRADE, now)
         if self._is_refused(fault, door):
             return
         trailing = door.accept()
-        self._wire += door.data_to_send()
+        self.link.wire += door.data_to_send()
         self._door = None
-        key = self.control.key_for(changed=fault is not None and fault.name == "key_changed")
+        key = self.link.control.key_for(changed=fault is not None and fault.name == "key_changed")
         # A key of another server cannot read the initiation: 101, then the end, as Go servers do it.
-        response, ciphers, self.machine, self.version = Responder(key, self.control.random_bytes(32)).receive(
-            initiation
-        )
-        self._wire += response
-        self.records = EvilRecords(ciphers)
-        self.control.note(now, self.number, self.remote, "upgrade", f"{self.machine} v{self.version}")
+        response, ciphers, self.link.machine, self.version = Responder(
+            key, self.link.control.random_bytes(32)
+        ).receive(initiation)
+        self.link.wire += response
+        self.link.records = EvilRecords(ciphers)
+        self.link.note(now, "upgrade", f"{self.link.machine} v{self.version}")
         self._send_early_payload()
-        self.http2 = Http2Server()
-        self.injector.inject_planned(Moment.NOISE, now)
+        self.link.http2 = Http2Server()
+        self.api.inject_planned(Moment.NOISE, now)
         if trailing:
             self._receive_noise(trailing, now)
 
     def _send_early_payload(self) -> None:
-        assert self.records is not None, "the handshake is done"
-        form = self.control.options.early_payload
+        assert self.link.records is not None, "the handshake is done"
+        form = self.link.control.options.early_payload
         if form == "off":
             return
-        payload = encode_early_payload(challenge_json(ChallengePublic(self.control.random_bytes(32))))
+        payload = encode_early_payload(challenge_json(ChallengePublic(self.link.control.random_bytes(32))))
         cuts = (0, _MAGIC, _MAGIC + _LENGTH) if form == "split" else (0,)
         for start, stop in zip(cuts, (*cuts[1:], len(payload)), strict=True):
-            self._wire += self.records.seal(payload[start:stop])
+            self.link.wire += self.link.records.seal(payload[start:stop])
 
     # Inside Noise
 
     def _receive_noise(self, data: bytes, now: float) -> None:
-        assert self.records is not None, "the handshake is done"
-        assert self.http2 is not None, "the handshake is done"
-        http2 = self.http2
-        events = [event for piece in self.records.receive(data) for event in http2.receive(piece, now)]
+        assert self.link.records is not None, "the handshake is done"
+        assert self.link.http2 is not None, "the handshake is done"
+        http2 = self.link.http2
+        events = [event for piece in self.link.records.receive(data) for event in http2.receive(piece, now)]
         # Who takes a request back with the same breath gets no work done for it (CVE-2023-44487).
         taken_back = {event.stream_id for event in events if isinstance(event, RequestReset)}
         for event in events:
-            if self.ending is not None:
+            if self.link.ending is not None:
                 return
             if not (isinstance(event, RequestEnded) and event.stream_id in taken_back):
                 self.api.receive(event, now)

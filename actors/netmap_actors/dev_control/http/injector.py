@@ -5,91 +5,18 @@ Not here: which faults there are and when each is due (`faults.catalogue`); the 
 
 from __future__ import annotations
 
-import enum
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from netmap_actors.dev_control.faults import bad_bytes
+from netmap_actors.dev_control.http.link import Ending
 from netmap_actors.dev_control.tailnet.json_types import KEEP_ALIVE, encode
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-    from netmap_actors.dev_control.faults.catalogue import Fault, Moment
+    from netmap_actors.dev_control.faults.catalogue import Fault
+    from netmap_actors.dev_control.http.link import Link
     from netmap_actors.dev_control.http.map_stream import MapStream
-    from netmap_actors.dev_control.http.state import Control
 
-__all__ = ["Ending", "FaultInjector", "Streams", "Target"]
-
-
-class Ending(enum.Enum):
-    """How a connection is to be closed."""
-
-    FLUSH = "flush"
-    """In good order, once everything is written."""
-    RESET = "reset"
-    """At once, with a TCP reset."""
-
-
-class Streams(Protocol):
-    """The requests of a connection as a fault sees them."""
-
-    @property
-    def streams(self) -> Mapping[int, MapStream]:
-        """The map streams by their ids."""
-
-    def congested(self, stream_id: int) -> bool:
-        """Whether something still waits for the client."""
-
-    def begin(self, stream: MapStream, now: float) -> None:
-        """HEADERS and the first message."""
-
-    def reset(self, stream_id: int, code: int, now: float) -> None:
-        """RST_STREAM."""
-
-    def close(self, now: float) -> None:
-        """Nobody waits for anything any more."""
-
-    def resume(self, now: float) -> None:
-        """Answer the requests that were taken while a fault held everything back."""
-
-
-class Target(Protocol):
-    """A connection as a fault sees it."""
-
-    @property
-    def control(self) -> Control:
-        """What it shares with the others."""
-
-    @property
-    def api(self) -> Streams:
-        """Its requests."""
-
-    @property
-    def records(self) -> bad_bytes.EvilRecords | None:
-        """None before the handshake."""
-
-    @property
-    def backlog(self) -> int:
-        """Bytes that wait for the socket."""
-
-    def names(self) -> frozenset[str]:
-        """Words a fault may use for this client."""
-
-    def send_record(self, make: Callable[[bad_bytes.EvilRecords], bytes]) -> None:
-        """Records for the wire, made behind everything that is ready by now."""
-
-    def send_plain(self, data: bytes) -> None:
-        """Bytes of HTTP/2 as they are."""
-
-    def goaway(self, code: int, debug: bytes) -> None:
-        """HTTP/2 GOAWAY, if it has come that far."""
-
-    def end(self, how: Ending, why: str) -> None:
-        """It is to be closed."""
-
-    def touch(self) -> None:
-        """There may be something to send, or to close."""
-
+__all__ = ["FaultInjector", "ends", "stops"]
 
 _CHATTER = {"ping_only": "ping", "settings_only": "settings", "window_updates_only": "window_update"}
 _FRAME_OF_FLOOD = 1000
@@ -97,53 +24,38 @@ _FRAME_OF_FLOOD = 1000
 _MAX_BACKLOG = 1 << 20
 """Bytes of noise that may wait for a client which does not read."""
 _BACKLOG_PAUSE = 0.1
-_STOPPING = frozenset(
-    {
-        "silent",
-        "black_hole",
-        "ping_only",
-        "settings_only",
-        "window_updates_only",
-        "empty_records",
-        "half_frame",
-        "drip",
-        "headers_never",
-        "register_never",
-        "cut",
-        "eof",
-        "cut_mid_record",
-        "goaway",
-        "rst_stream",
-        "end_stream",
-        "oversized",
-        "zero_frame",
-        "bomb",
-        "two_frames",
-        "bad_json",
-        "corrupt_record",
-        "oversized_record",
-    }
-)
-"""After these the ordinary answer does not follow."""
-_ENDING = frozenset(
+_STOPPING = """
+    silent black_hole ping_only settings_only window_updates_only empty_records half_frame drip headers_never
+    register_never cut eof cut_mid_record goaway rst_stream end_stream oversized zero_frame bomb two_frames bad_json
+    corrupt_record oversized_record
+"""
+_STOPS = frozenset(_STOPPING.split())
+_ENDS = frozenset(
     {"cut", "eof", "cut_mid_record", "corrupt_record", "oversized_record", "goaway", "rst_stream"}
 )
-"""After these nobody waits for an answer: not even healing could give one."""
+
+
+def stops(fault: Fault | None) -> bool:
+    """Whether the ordinary answer does not follow this fault."""
+    return fault is not None and fault.name in _STOPS
+
+
+def ends(fault: Fault | None) -> bool:
+    """Whether the request that met this fault is over: not even healing could answer it."""
+    return fault is not None and fault.name in _ENDS
 
 
 class FaultInjector:
     """Injects faults into one connection, and holds their state."""
 
-    def __init__(self, connection: Target) -> None:
-        self._connection = connection
+    def __init__(self, link: Link) -> None:
+        self._link = link
         self.mute = False
         """Nothing is sent at all."""
         self.cut_off = False
         """Packets get lost in both directions."""
         self.holding = False
         """HTTP/2 lives, but no request is answered and no map stream fed."""
-        self.spoilt = False
-        """The Noise stream to the client is broken: nothing sound can follow."""
         self.injected: list[str] = []
         """Names of the faults so far."""
         self._since_healing: set[str] = set()
@@ -154,11 +66,6 @@ class FaultInjector:
         self._flood = 0
         self._flood_piece = b""
 
-    @property
-    def deaf(self) -> bool:
-        """What the client sends is read and thrown away."""
-        return self.spoilt
-
     def deadline(self) -> float | None:
         return self._chatter_at
 
@@ -166,36 +73,20 @@ class FaultInjector:
         """One more of the useless bytes."""
         if self._chatter_at is None or now < self._chatter_at:
             return
-        connection = self._connection
-        if connection.backlog > _MAX_BACKLOG:
+        link = self._link
+        if len(link.wire) > _MAX_BACKLOG:
             self._chatter_at = now + _BACKLOG_PAUSE
         elif self._flood:
             count = min(self._flood, _FRAME_OF_FLOOD)
             self._flood -= count
-            connection.send_plain(self._flood_piece * count)
+            link.send_plain(self._flood_piece * count)
             self._chatter_at = now if self._flood else None
         elif self._chatter == "empty_records":
-            connection.send_record(bad_bytes.EvilRecords.seal_empty)
+            link.send_record(bad_bytes.EvilRecords.seal_empty)
             self._chatter_at = now + self._chatter_period
         else:
-            connection.send_plain(bad_bytes.PIECES[self._chatter])
+            link.send_plain(bad_bytes.PIECES[self._chatter])
             self._chatter_at = now + self._chatter_period
-
-    def stops(self, fault: Fault | None) -> bool:
-        """Whether the ordinary course of things ends with this fault."""
-        return fault is not None and fault.name in _STOPPING
-
-    def ends(self, fault: Fault | None) -> bool:
-        """Whether the request that met this fault is over."""
-        return fault is not None and fault.name in _ENDING
-
-    def inject_planned(self, moment: Moment, now: float, *, stream_id: int | None = None) -> Fault | None:
-        """Inject the faults planned for this moment; returns the gravest of them, of equal ones the last."""
-        plan = self._connection.control.plan
-        faults = plan.take(moment, self._connection.names()) if plan.waiting else []
-        for fault in faults:
-            self.inject(fault, now, stream_id=stream_id)
-        return max(reversed(faults), key=lambda one: (self.ends(one), self.stops(one)), default=None)
 
     def has_injected(self, name: str) -> bool:
         """Whether a fault of this name was injected since the last healing."""
@@ -203,9 +94,7 @@ class FaultInjector:
 
     def inject(self, fault: Fault, now: float, *, stream_id: int | None = None) -> bool:
         """Inject this fault into one map stream or all live ones. False: there is none that it could concern."""
-        connection = self._connection
-        streams = connection.api.streams
-        chosen = [stream for stream in streams.values() if stream_id in (None, stream.stream_id)]
+        chosen = [one for one in self._link.streams.values() if stream_id in (None, one.stream_id)]
         if stream_id is None and fault.in_body and not any(stream.opened for stream in chosen):
             return False
         self.injected.append(fault.name)
@@ -222,45 +111,39 @@ class FaultInjector:
         elif fault.name == "flood":
             self._start_flood(fault, now, chosen)
         elif fault.name == "rst_stream":
-            for chosen_id in (
-                [stream_id] if stream_id is not None else [stream.stream_id for stream in chosen]
-            ):
-                connection.api.reset(chosen_id, fault.integer("code"), now)
-        elif not self._break_connection(fault, now, chosen):
+            for one in [stream.stream_id for stream in chosen] if stream_id is None else [stream_id]:
+                self._link.reset(one, fault.integer("code"), now)
+        elif not self._break_connection(fault, chosen):
             for stream in chosen:
                 if not self._mislead(fault, stream, now):
                     self._break_stream(fault, stream, now)
         return True
 
     def heal(self, now: float) -> None:
-        """The end of what can end. A spoilt stream is reset, a spoilt connection closed."""
+        """End what can end: a broken stream is reset, a spoilt connection closed, what was held goes on."""
         self.mute = self.cut_off = self.holding = self._leaves = False
         self._chatter_at, self._flood = None, 0
         self._since_healing.clear()
-        self._connection.touch()
-        api = self._connection.api
-        if self.spoilt:
-            self._connection.end(Ending.RESET, "healed")
+        self._link.touch()
+        if self._link.spoilt:
+            self._link.end(Ending.RESET, "healed")
             return
-        for stream in list(api.streams.values()):
+        for stream in list(self._link.streams.values()):
             if stream.broken:
-                api.reset(stream.stream_id, 2, now)
+                self._link.reset(stream.stream_id, 2, now)
             elif stream.began:
                 stream.resume(now)
             else:
                 stream.held = False
-                api.begin(stream, now)
-        api.resume(now)
 
     def sent(self) -> None:
         """All that the client's windows admit is on its way."""
-        api = self._connection.api
-        if self._leaves and not any(api.congested(stream_id) for stream_id in api.streams):
-            self._connection.end(Ending.FLUSH, "fault map_then_close")
+        if self._leaves and not any(stream.is_congested for stream in self._link.streams.values()):
+            self._link.end(Ending.FLUSH, "fault map_then_close")
 
     def _hold(self) -> None:
         self.holding = True
-        for stream in self._connection.api.streams.values():
+        for stream in self._link.streams.values():
             stream.held = True
 
     def _start_flood(self, fault: Fault, now: float, streams: list[MapStream]) -> None:
@@ -275,38 +158,37 @@ class FaultInjector:
         self._flood = fault.integer("count")
         self._chatter_at = now
 
-    def _break_connection(self, fault: Fault, now: float, streams: list[MapStream]) -> bool:
+    def _break_connection(self, fault: Fault, streams: list[MapStream]) -> bool:
         """Faults of the whole connection. False: it is not one of them."""
-        connection = self._connection
-        noise = connection.records is not None
+        link = self._link
+        noise = link.records is not None
         match fault.name:
             case "cut":
-                connection.end(Ending.RESET, "fault cut")
+                link.end(Ending.RESET, "fault cut")
             case "eof":
-                connection.end(Ending.FLUSH, "fault eof")
+                link.end(Ending.FLUSH, "fault eof")
             case "map_then_close":
                 self._leaves = True
             case "goaway":
-                connection.goaway(fault.integer("code"), fault.text("debug").encode())
-                connection.api.close(now)
+                link.goaway(fault.integer("code"), fault.text("debug").encode())
             case "cut_mid_record" if noise:
-                connection.send_record(lambda evil: evil.seal(bad_bytes.PIECES["ping"])[:20])
-                self.spoilt = True
-                connection.end(Ending.FLUSH, "fault cut_mid_record")
+                link.send_record(lambda evil: evil.seal(bad_bytes.PIECES["ping"])[:20])
+                link.spoilt = True
+                link.end(Ending.FLUSH, "fault cut_mid_record")
             case "corrupt_record" if noise:
-                connection.send_record(lambda evil: evil.seal_corrupt(bad_bytes.PIECES["ping"]))
-                self.spoilt = True
+                link.send_record(lambda evil: evil.seal_corrupt(bad_bytes.PIECES["ping"]))
+                link.spoilt = True
             case "oversized_record" if noise:
-                connection.send_record(bad_bytes.EvilRecords.seal_too_long)
-                self.spoilt = True
+                link.send_record(bad_bytes.EvilRecords.seal_too_long)
+                link.spoilt = True
             case "deleted_but_fed":
                 for stream in streams:
-                    if stream.node_id in connection.control.tailnet.entries:
-                        connection.control.tailnet.remove_node(stream.node_id)
-                connection.control.persist()
+                    if stream.node_id in link.control.tailnet.entries:
+                        link.control.tailnet.remove_node(stream.node_id)
+                link.control.persist()
             case _:
                 return False
-        connection.touch()
+        link.touch()
         return True
 
     def _mislead(self, fault: Fault, stream: MapStream, now: float) -> bool:

@@ -6,11 +6,12 @@ Not here: who may join (`registrar`), what a map says (`tailnet.client_netmap`),
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from netmap_actors.dev_control.faults.catalogue import Moment
 from netmap_actors.dev_control.http import plain_http
-from netmap_actors.dev_control.http.map_stream import First, MapStream
+from netmap_actors.dev_control.http.injector import ends, stops
+from netmap_actors.dev_control.http.map_stream import JSON_HEADERS, First, MapStream
 from netmap_actors.dev_control.registration.registrar import PENDING_LIFETIME, Answer, Wait
 from netmap_actors.dev_control.registration.requests import (
     BadRequest,
@@ -32,12 +33,11 @@ from netmap_actors.protocol.map_framing import encode_frame
 if TYPE_CHECKING:
     from netmap_actors.dev_control.faults.catalogue import Fault
     from netmap_actors.dev_control.http.injector import FaultInjector
-    from netmap_actors.dev_control.http.state import Control
+    from netmap_actors.dev_control.http.link import Link
     from netmap_actors.dev_control.registration.requests import MapRequest
     from netmap_actors.protocol.http2 import Http2Server, PingAcked, ServerEvent
-    from netmap_actors.protocol.keys import MachineKey
 
-__all__ = ["MAX_BODIES", "MAX_WAITING_MAPS", "Counts", "Line", "MachineApi", "http_status"]
+__all__ = ["MAX_BODIES", "MAX_WAITING_MAPS", "Counts", "MachineApi", "http_status"]
 
 MAX_BODIES = 4 << 20
 """Bytes of unfinished request bodies on one connection."""
@@ -45,39 +45,7 @@ MAX_WAITING_MAPS = 4
 """Whole maps that wait for one client to read them; until it does it gets no other."""
 MAX_MAPS, MAP_WINDOW = 30, 10.0
 """Whole maps on one connection in so many seconds: each is work, which the others would wait for."""
-_JSON = [("Content-Type", "application/json")]
 _TEXT = [("Content-Type", "text/plain; charset=utf-8")]
-
-
-class Line(Protocol):
-    """The connection as its requests see it."""
-
-    @property
-    def control(self) -> Control:
-        """What it shares with the others."""
-
-    @property
-    def injector(self) -> FaultInjector:
-        """Its faults."""
-
-    @property
-    def http2(self) -> Http2Server | None:
-        """None before the handshake."""
-
-    @property
-    def machine(self) -> MachineKey | None:
-        """Proved by the handshake; None before it."""
-
-    @property
-    def number(self) -> int:
-        """Among the connections of this server's life."""
-
-    @property
-    def remote(self) -> str:
-        """host:port of the client's end."""
-
-    def touch(self) -> None:
-        """There may be something to send, or to close."""
 
 
 @dataclasses.dataclass(slots=True)
@@ -101,15 +69,15 @@ class Counts:
 class MachineApi:
     """The HTTP/2 requests of one connection."""
 
-    def __init__(self, connection: Line) -> None:
-        self._connection = connection
-        self._control = connection.control
+    def __init__(self, link: Link, injector: FaultInjector) -> None:
+        self._link = link
+        self._injector = injector
+        self._control = link.control
         self._requests: dict[int, _Request] = {}
         self._bodies = 0
         self._logins: dict[int, tuple[str, RegisterRequest, float]] = {}
         self._kept: dict[int, RegisterRequest | MapRequest] = {}
         """What was asked while a fault held everything back, by stream id."""
-        self.streams: dict[int, MapStream] = {}
         self._maps: list[int] = []
         """Streams on which whole maps were sent, as far as the client has not read them."""
         self._maps_since = 0.0
@@ -121,10 +89,10 @@ class MachineApi:
     @property
     def busy(self) -> bool:
         """Whether somebody waits for something here."""
-        return bool(self.streams or self._logins or self._requests or self._kept)
+        return bool(self._link.streams or self._logins or self._requests or self._kept)
 
     def deadline(self) -> float | None:
-        due = [at for stream in self.streams.values() if (at := stream.deadline()) is not None]
+        due = [at for stream in self._link.streams.values() if (at := stream.deadline()) is not None]
         due += [until for _, _, until in self._logins.values()]
         return min(due) if due else None
 
@@ -132,13 +100,13 @@ class MachineApi:
         """Keep-alives, and logins nobody completed. False: a client has not read for too long."""
         for login_id in [login_id for login_id, _, until in self._logins.values() if until <= now]:
             self.login_done(login_id, now)
-        expired = [stream.expire(now) for stream in list(self.streams.values())]
+        expired = [stream.expire(now) for stream in list(self._link.streams.values())]
         return all(expired)
 
     def close(self, now: float) -> None:
         """The connection is gone."""
-        for stream_id in list(self.streams):
-            self._forget(stream_id, now)
+        for stream in list(self._link.streams.values()):
+            stream.close(now)
         self._logins.clear()
         self._requests.clear()
         self._kept.clear()
@@ -158,7 +126,7 @@ class MachineApi:
             case RequestReset(stream_id):
                 self._gone(stream_id, now)
             case GoAway():
-                self._note(now, "goaway")
+                self._link.note(now, "goaway")
                 self.close(now)
             case _:
                 pass  # a PING of ours came back
@@ -170,8 +138,28 @@ class MachineApi:
                 del self._logins[stream_id]
                 self._register(stream_id, request, now)
 
-    def resume(self, now: float) -> None:
-        """Answer the requests that were taken while a fault held everything back."""
+    def inject_planned(self, moment: Moment, now: float, stream_id: int | None = None) -> Fault | None:
+        """Inject the faults planned for this moment; returns the gravest of them, of equal ones the last."""
+        plan = self._control.plan
+        faults = plan.take(moment, self._link.names()) if plan.waiting else []
+        for fault in faults:
+            self.inject(fault, now, stream_id)
+        return max(reversed(faults), key=lambda one: (ends(one), stops(one)), default=None)
+
+    def inject(self, fault: Fault, now: float, stream_id: int | None = None) -> bool:
+        """Inject this fault into one map stream or all live ones. False: there is none that it could concern."""
+        injected = self._injector.inject(fault, now, stream_id=stream_id)
+        if self._link.is_over:
+            self.close(now)
+        return injected
+
+    def heal(self, now: float) -> None:
+        """End the faults; what they held back is answered now."""
+        self._injector.heal(now)
+        if self._link.spoilt:
+            return
+        for stream in [one for one in self._link.streams.values() if not one.began]:
+            self._begin(stream, now)
         kept, self._kept = self._kept, {}
         for stream_id, request in kept.items():
             try:
@@ -181,32 +169,6 @@ class MachineApi:
                     self._serve_map(stream_id, request, now, held=False)
             except BadRequest as error:
                 self._refuse(stream_id, error)
-
-    # As a Pipe of the map streams
-
-    def open_body(self, stream_id: int) -> None:
-        if self._connection.http2 is not None and not self._connection.http2.over:
-            self._connection.http2.respond(stream_id, 200, _JSON, end=False)
-            self._connection.touch()
-
-    def send_body(self, stream_id: int, data: bytes, *, end: bool = False) -> None:
-        if self._connection.http2 is not None and not self._connection.http2.over:
-            self._connection.http2.send_data(stream_id, data, end=end)
-            self._connection.touch()
-
-    def finished(self, stream_id: int, now: float) -> None:
-        if stream_id in self.streams:
-            self._forget(stream_id, now)
-
-    def congested(self, stream_id: int) -> bool:
-        return self._connection.http2 is not None and self._connection.http2.queued_bytes(stream_id) > 0
-
-    def reset(self, stream_id: int, code: int, now: float) -> None:
-        """RST_STREAM."""
-        if self._connection.http2 is not None:
-            self._connection.http2.reset(stream_id, code)
-            self._connection.touch()
-        self._gone(stream_id, now)
 
     # Inside
 
@@ -227,14 +189,7 @@ class MachineApi:
             self._bodies -= len(request.body)
         self._logins.pop(stream_id, None)
         self._kept.pop(stream_id, None)
-        if stream_id in self.streams:
-            self._note(now, "reset")
-            self._forget(stream_id, now)
-
-    def _forget(self, stream_id: int, now: float) -> None:
-        stream = self.streams.pop(stream_id)
-        stream.ended = True
-        self._control.stream_ended(stream, now)
+        self._link.stream_was_reset(stream_id, now)
 
     def _answer(self, stream_id: int, request: _Request, now: float) -> None:
         path, _, query = request.path.partition("?")
@@ -245,7 +200,7 @@ class MachineApi:
                     path.removeprefix("/c2n/") if path.startswith("/c2n/") else query.removeprefix("id=")
                 )
                 text = body.decode("latin-1") or "head"
-                self._note(now, "c2n" if body else "ping_response", ping_id)
+                self._link.note(now, "c2n" if body else "ping_response", ping_id)
                 known = plain_http.ping_answered(self._control, ping_id, text)
                 self._respond(stream_id, 204 if known else 500, b"")
             elif path == "/machine/register" and request.method == "POST":
@@ -267,19 +222,18 @@ class MachineApi:
 
     def _register(self, stream_id: int, request: RegisterRequest, now: float) -> None:
         self.counts.register += 1
-        self._note(now, "register", _register_detail(request))
+        self._link.note(now, "register", _register_detail(request))
         self._demand_version(request.version)
-        fault = self._connection.injector.inject_planned(Moment.REGISTER, now, stream_id=stream_id)
-        injector = self._connection.injector
-        if injector.holding:
+        fault = self.inject_planned(Moment.REGISTER, now, stream_id)
+        if self._injector.holding:
             self._kept[stream_id] = request
-        elif not injector.stops(fault) and not self._spoil(stream_id, fault):
+        elif not stops(fault) and not self._spoil(stream_id, fault):
             self._admit(stream_id, request, now)
 
     def _admit(self, stream_id: int, request: RegisterRequest, now: float) -> None:
         """Let the registrar answer."""
         control = self._control
-        outcome = control.registrar.register(request, self._machine(), control.wall())
+        outcome = control.registrar.register(request, str(self._link.machine), control.wall())
         match outcome:
             case Wait(login_id):
                 self._logins[stream_id] = (login_id, request, now + PENDING_LIFETIME)
@@ -287,16 +241,16 @@ class MachineApi:
                 if changed:
                     control.registered(str(request.node_key), now)
                     control.persist()
-                self._respond(stream_id, 200, json, _JSON)
+                self._respond(stream_id, 200, json, JSON_HEADERS)
 
     def _spoil(self, stream_id: int, fault: Fault | None) -> bool:
         """Answer as a fault has it. False: there is none."""
         match fault.name if fault is not None else "":
             case "register_null":
-                self._respond(stream_id, 200, b"null", _JSON)
+                self._respond(stream_id, 200, b"null", JSON_HEADERS)
             case "register_error":
                 assert fault is not None
-                self._respond(stream_id, 200, encode({"Error": fault.text("text")}), _JSON)
+                self._respond(stream_id, 200, encode({"Error": fault.text("text")}), JSON_HEADERS)
             case "http_status":
                 assert fault is not None
                 status, headers, body = http_status(fault)
@@ -308,18 +262,14 @@ class MachineApi:
     def _map(self, stream_id: int, request: MapRequest, now: float) -> None:
         self._demand_version(request.version)
         kind = "map" if request.stream else "lite" if request.omit_peers else "read"
-        self._note(now, kind, str(request.node_key))
+        self._link.note(now, kind, str(request.node_key))
         setattr(self.counts, kind, getattr(self.counts, kind) + 1)
-        fault = (
-            self._connection.injector.inject_planned(Moment.MAP, now, stream_id=stream_id)
-            if request.stream
-            else None
-        )
-        injector = self._connection.injector
-        if injector.holding and not request.stream:
+        fault = self.inject_planned(Moment.MAP, now, stream_id) if request.stream else None
+        holding = self._injector.holding
+        if holding and not request.stream:
             self._kept[stream_id] = request
-        elif not injector.ends(fault) and not self._spoil(stream_id, fault):
-            self._serve_map(stream_id, request, now, held=injector.holding or injector.stops(fault))
+        elif not ends(fault) and not self._spoil(stream_id, fault):
+            self._serve_map(stream_id, request, now, held=holding or stops(fault))
 
     def _serve_map(self, stream_id: int, request: MapRequest, now: float, *, held: bool) -> None:
         """Answer, or begin to; `held`: a stream is there, and nothing is said on it."""
@@ -328,7 +278,7 @@ class MachineApi:
         if entry is None:
             self._respond(stream_id, 404, b"node not found\n")
             return
-        if entry.node.machine != self._machine():
+        if entry.node.machine != str(self._link.machine):
             self._respond(stream_id, 404, b"node key in request does not match the machine key\n")
             return
         self.is_node = True
@@ -343,20 +293,28 @@ class MachineApi:
         if not request.stream:
             self._read(stream_id, request, entry.node.id)
             return
-        stream = MapStream(control, self, request, stream_id=stream_id, node_id=entry.node.id, now=now)
-        self.streams[stream_id] = stream
+        stream = MapStream(
+            control,
+            self._http2,
+            request,
+            connection=self._link.number,
+            stream_id=stream_id,
+            node_id=entry.node.id,
+            now=now,
+        )
+        self._link.streams[stream_id] = stream
         control.stream_began(stream, now)
         if not held:
-            self.begin(stream, now)
+            self._begin(stream, now)
 
-    def begin(self, stream: MapStream, now: float) -> None:
+    def _begin(self, stream: MapStream, now: float) -> None:
         """HEADERS, first message, and the faults that wait there."""
         if stream.node_id not in self._control.tailnet.entries:
-            self.reset(stream.stream_id, 2, now)
+            self._link.reset(stream.stream_id, 2, now)
             return
         stream.open_headers()
-        fault = self._connection.injector.inject_planned(Moment.FIRST, now, stream_id=stream.stream_id)
-        if self._connection.injector.stops(fault):
+        fault = self.inject_planned(Moment.FIRST, now, stream.stream_id)
+        if stops(fault):
             return
         first = {
             "first_map_without_node": First.WITHOUT_NODE,
@@ -364,13 +322,13 @@ class MachineApi:
             "keepalives_only": First.KEEP_ALIVE,
         }.get(fault.name if fault is not None else "", First.FULL)
         stream.begin(first, now)
-        self._connection.injector.inject_planned(Moment.LIVE, now, stream_id=stream.stream_id)
+        self.inject_planned(Moment.LIVE, now, stream.stream_id)
 
     def _may_have_map(self, stream_id: int, now: float) -> bool:
         """Whether a whole map may be sent on this stream: not to a client that wants many or takes none."""
         if now - self._maps_since >= MAP_WINDOW:
             self._maps_since, self._maps_made = now, 0
-        self._maps = [earlier for earlier in self._maps if self.congested(earlier)]
+        self._maps = [earlier for earlier in self._maps if self._http2.queued_bytes(earlier)]
         if self._maps_made >= MAX_MAPS or len(self._maps) >= MAX_WAITING_MAPS:
             return False
         self._maps_made += 1
@@ -393,18 +351,18 @@ class MachineApi:
             self._respond(stream_id, 200, b"")
             return
         json = Viewer(self._control.tailnet, node_id).full(self._control.wall())
-        self._respond(stream_id, 200, encode_frame(json, compress=request.compress), _JSON)
+        self._respond(stream_id, 200, encode_frame(json, compress=request.compress), JSON_HEADERS)
 
     def _respond(
         self, stream_id: int, status: int, body: bytes, headers: list[tuple[str, str]] | None = None
     ) -> None:
-        if self._connection.http2 is not None and not self._connection.http2.over:
-            self._connection.http2.respond(stream_id, status, headers or _TEXT, body)
-            self._connection.touch()
+        self._http2.respond(stream_id, status, headers or _TEXT, body)
+        self._link.touch()
 
-    def _machine(self) -> str:
-        assert self._connection.machine is not None, "requests come after the handshake"
-        return str(self._connection.machine)
+    @property
+    def _http2(self) -> Http2Server:
+        assert self._link.http2 is not None, "requests come after the handshake"
+        return self._link.http2
 
     def _demand_version(self, version: int) -> None:
         least = self._control.options.minimum_version
@@ -412,9 +370,6 @@ class MachineApi:
             raise BadRequest(
                 f"unsupported client version: capability version {version}, this server needs {least} or newer"
             )
-
-    def _note(self, now: float, kind: str, detail: str = "") -> None:
-        self._control.note(now, self._connection.number, self._connection.remote, kind, detail)
 
 
 def http_status(fault: Fault) -> tuple[int, list[tuple[str, str]], bytes]:

@@ -6,7 +6,7 @@ Not here: what the messages say (`tailnet.client_netmap`) and the HTTP/2 they tr
 from __future__ import annotations
 
 import enum
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -21,24 +21,11 @@ if TYPE_CHECKING:
     from netmap_actors.dev_control.http.state import Control
     from netmap_actors.dev_control.registration.requests import MapRequest
     from netmap_actors.dev_control.tailnet.tailnet import Aspect
+    from netmap_actors.protocol.http2 import Http2Server
 
-__all__ = ["First", "MapStream", "Pipe"]
+__all__ = ["JSON_HEADERS", "First", "MapStream"]
 
-
-class Pipe(Protocol):
-    """The connection as a map stream sees it."""
-
-    def open_body(self, stream_id: int) -> None:
-        """Send the HEADERS of a 200."""
-
-    def send_body(self, stream_id: int, data: bytes, *, end: bool = False) -> None:
-        """Queue a piece of the body."""
-
-    def finished(self, stream_id: int, now: float) -> None:
-        """The body has been ended."""
-
-    def congested(self, stream_id: int) -> bool:
-        """Whether earlier pieces still wait for the client."""
+JSON_HEADERS = [("Content-Type", "application/json")]
 
 
 class First(enum.Enum):
@@ -56,15 +43,18 @@ class MapStream:
     def __init__(
         self,
         control: Control,
-        pipe: Pipe,
+        http2: Http2Server,
         request: MapRequest,
         *,
+        connection: int,
         stream_id: int,
         node_id: int,
         now: float,
     ) -> None:
+        """`connection`: number of the one it belongs to."""
         self._control = control
-        self._pipe = pipe
+        self._http2 = http2
+        self._connection = connection
         self.stream_id = stream_id
         self.node_id = node_id
         control.streams_begun += 1
@@ -98,6 +88,11 @@ class MapStream:
         self._drip_period = 0.0
         self._drip_at = 0.0
 
+    @property
+    def is_congested(self) -> bool:
+        """Whether earlier messages still wait for the client."""
+        return self._http2.queued_bytes(self.stream_id) > 0
+
     def deadline(self) -> float | None:
         """When `expire` has something to do."""
         if self.ended:
@@ -112,11 +107,11 @@ class MapStream:
         if due is None or due > now:
             return True
         if self._drip:
-            self._pipe.send_body(self.stream_id, self._drip[:1])
+            self._send_body(self._drip[:1])
             self._drip = self._drip[1:]
             self._drip_at = now + self._drip_period
             return True
-        if self._pipe.congested(self.stream_id) and not self.held:
+        if self.is_congested and not self.held:
             self._stalled_at = self._stalled_at or now
             self._keep_alive_at = now + min(self._interval, self._control.options.stalled_limit / 4)
             return now - self._stalled_at < self._control.options.stalled_limit
@@ -132,7 +127,8 @@ class MapStream:
         """HEADERS of the response, unless they are sent."""
         if not self.opened:
             self.opened = True
-            self._pipe.open_body(self.stream_id)
+            self._http2.respond(self.stream_id, 200, JSON_HEADERS, end=False)
+            self._touch()
 
     def begin(self, first: First, now: float) -> None:
         """The first message."""
@@ -164,7 +160,7 @@ class MapStream:
         """
         if not self.began or self.ended or self.held or self.only_keep_alives or not self.viewer.behind:
             return False
-        if self._pipe.congested(self.stream_id):
+        if self.is_congested:
             return False
         delta = self.viewer.delta(self._wall() if wall is None else wall + self._clock_error)
         if delta is None:
@@ -182,7 +178,7 @@ class MapStream:
     def send_raw(self, data: bytes) -> None:
         """Bytes of the body as they are. HEADERS have to be there."""
         if not self.ended:
-            self._pipe.send_body(self.stream_id, data)
+            self._send_body(data)
 
     def full_frame(self) -> bytes:
         """A whole map framed, for faults that send a part of it."""
@@ -209,15 +205,27 @@ class MapStream:
         if self.ended:
             return
         self.open_headers()
-        self._pipe.send_body(self.stream_id, b"", end=True)
-        self.ended = True
-        self._pipe.finished(self.stream_id, now)
+        self._send_body(b"", end=True)
+        self.close(now)
+
+    def close(self, now: float) -> None:
+        """Its body, or its connection, is at an end."""
+        if not self.ended:
+            self.ended = True
+            self._control.stream_ended(self, now)
 
     def set_clock_error(self, seconds: float, now: float) -> None:
         """From now on ControlTime is wrong by so much; a stream that lives hears of it at once."""
         self._clock_error = seconds
         if self.began and not self.held:
             self.send(self._time(), now)
+
+    def _send_body(self, data: bytes, *, end: bool = False) -> None:
+        self._http2.send_data(self.stream_id, data, end=end)
+        self._touch()
+
+    def _touch(self) -> None:
+        self._control.touched[self._connection] = None
 
     def _time(self) -> bytes:
         """A delta that holds nothing but the time."""

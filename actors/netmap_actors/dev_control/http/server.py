@@ -17,7 +17,7 @@ from netmap_actors.bus.door import OWN_FILES, Door
 from netmap_actors.dev_control.faults import lost_packets
 from netmap_actors.dev_control.faults.catalogue import Scope
 from netmap_actors.dev_control.http.connection import ClientConnection
-from netmap_actors.dev_control.http.injector import Ending
+from netmap_actors.dev_control.http.link import Ending
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -141,12 +141,12 @@ class ControlServer:
         if fault.scope is not Scope.LATER:
             now = self._loop.now()
             for connection in list(self.connections.values()):
-                if fault.client and fault.client not in connection.names():
+                if fault.client and fault.client not in connection.link.names():
                     continue
                 if fault.times is not None and injected >= fault.times:
                     break
-                injected += connection.injector.inject(fault, now)
-                connection.touch()
+                injected += connection.api.inject(fault, now)
+                connection.link.touch()
         if fault.times is not None:
             fault.times -= injected
         if fault.scope is not Scope.CURRENT and fault.times != 0:
@@ -161,13 +161,13 @@ class ControlServer:
         is under it is healed altogether.
         """
         now = self._loop.now()
-        chosen = [one for one in self.connections.values() if not client or client in one.names()]
-        names = frozenset({client}.union(*(one.names() for one in chosen)))
+        chosen = [one for one in self.connections.values() if not client or client in one.link.names()]
+        names = frozenset({client}.union(*(one.link.names() for one in chosen)))
         given_up = self.control.plan.heal(names if client else None, fault)
         if fault:
             chosen = [one for one in chosen if one.injector.has_injected(fault)]
         for connection in chosen:
-            connection.injector.heal(now)
+            connection.api.heal(now)
         self.changed()
         return given_up + len(chosen)
 
@@ -175,7 +175,7 @@ class ControlServer:
         """Close every connection, by TCP reset or in good order; returns how many there were."""
         count = len(self.connections)
         for connection in list(self.connections.values()):
-            connection.end(Ending.RESET if reset else Ending.FLUSH, "dropped")
+            connection.link.end(Ending.RESET if reset else Ending.FLUSH, "dropped")
         self._flush_touched()
         return count
 
@@ -210,17 +210,17 @@ class ControlServer:
             lambda: self._drop(client, reset=True, why="others need the place"),
             self._loop.deadline(lambda: self._on_deadline(client)),
         )
-        self._clients[connection.number] = client
-        self.connections[connection.number] = connection
+        self._clients[connection.link.number] = client
+        self.connections[connection.link.number] = connection
         self._loop.watch(sock.fileno(), lambda: self._on_ready(client))
-        connection.touch()
+        connection.link.touch()
         self._flush_touched()
-        return client if connection.number in self._clients else None
+        return client if connection.link.number in self._clients else None
 
     def _on_ready(self, client: _Client) -> None:
         with self._sparing_others(client):
             self._read(client)
-        client.connection.touch()
+        client.connection.link.touch()
         self._turn_over()
 
     def _read(self, client: _Client) -> None:
@@ -244,7 +244,7 @@ class ControlServer:
 
     def _flush(self, client: _Client) -> None:
         connection = client.connection
-        if connection.ending is Ending.RESET:
+        if connection.link.ending is Ending.RESET:
             self._drop(client, reset=True)
             return
         if connection.injector.cut_off or client.cut_off:
@@ -269,11 +269,11 @@ class ControlServer:
             client.out = client.out[sent:]
             self._tell_progress(client)
         self._want_write(client, False)
-        if connection.ending is Ending.FLUSH and not client.shut:
+        if connection.link.ending is Ending.FLUSH and not client.shut:
             # Our FIN goes out behind everything; closing at once could answer unread bytes with a reset.
             client.shut = True
-            connection.closed(self._loop.now(), connection.why)
-            if connection.why == "the client closed":
+            connection.closed(self._loop.now(), connection.link.why)
+            if connection.link.why == "the client closed":
                 self._drop(client, reset=False)
                 return
             with contextlib.suppress(OSError):
@@ -298,14 +298,14 @@ class ControlServer:
             self._loop.watch(client.sock.fileno(), lambda: self._on_ready(client), write=write)
 
     def _drop(self, client: _Client, *, reset: bool, why: str = "") -> None:
-        number = client.connection.number
+        number = client.connection.link.number
         if self._clients.pop(number, None) is None:
             return
         del self.connections[number]
         self._door.left(client)
         now = self._loop.now()
         client.connection.closed(now, why or "closed")
-        self.control.note(now, number, client.connection.remote, "end", client.connection.why)
+        self.control.note(now, number, client.connection.link.remote, "end", client.connection.link.why)
         self._loop.unwatch(client.sock.fileno())
         client.timer.set(None)
         if reset:
@@ -322,7 +322,7 @@ class ControlServer:
             where = traceback.extract_tb(error.__traceback__)[-4:]
             self._log(
                 "connection_failed",
-                connection=client.connection.number,
+                connection=client.connection.link.number,
                 error=type(error).__name__,
                 detail=str(error)[:400],
                 where=[f"{Path(frame.filename).name}:{frame.lineno} {frame.name}" for frame in where],
@@ -369,7 +369,7 @@ class ControlServer:
     def _on_deadline(self, client: _Client) -> None:
         with self._sparing_others(client):
             client.connection.expire(self._loop.now())
-        client.connection.touch()
+        client.connection.link.touch()
         self._turn_over()
 
     def _arm_life(self) -> None:

@@ -66,7 +66,7 @@ class Commands:
         """Inject a fault; into how many connections at once. Raises BadFault, also when it could concern none."""
         fault, connections = make_fault(name, **given), self._server.connections.values()
         who = fault.client
-        if who and fault.scope is Scope.CURRENT and not any(who in one.names() for one in connections):
+        if who and fault.scope is Scope.CURRENT and not any(who in one.link.names() for one in connections):
             raise BadFault(
                 f"cannot commit {name}: no client {escape(who, 80)!r} is connected; say scope=later for one that comes"
             )
@@ -99,9 +99,9 @@ class Commands:
         data = json.encode() if isinstance(json, str) else msgspec.json.encode(json)
         count = 0
         for connection in self._server.connections.values():
-            if client and client not in connection.names():
+            if client and client not in connection.link.names():
                 continue
-            for stream in connection.api.streams.values():
+            for stream in connection.link.streams.values():
                 if not stream.opened:
                     continue  # a fault keeps its HEADERS back
                 stream.send(data, self._now())

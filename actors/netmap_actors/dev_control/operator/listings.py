@@ -92,7 +92,7 @@ def view_of_node(entry: Entry) -> NodeView:
 
 
 def view_of_client(connection: ClientConnection, entries: Mapping[int, Entry], now: float) -> ClientView:
-    counts = connection.api.counts
+    link, counts = connection.link, connection.api.counts
     streams = [
         StreamView(
             node_id=stream.node_id,
@@ -102,13 +102,13 @@ def view_of_client(connection: ClientConnection, entries: Mapping[int, Entry], n
             compress=stream.compress,
             held=stream.held,
         )
-        for stream in connection.api.streams.values()
+        for stream in link.streams.values()
     ]
     return ClientView(
-        number=connection.number,
-        names=tuple(sorted(connection.names())),
-        remote_address=connection.remote,
-        machine="" if connection.machine is None else str(connection.machine),
+        number=link.number,
+        names=tuple(sorted(link.names())),
+        remote_address=link.remote,
+        machine="" if link.machine is None else str(link.machine),
         version=connection.version,
         age=now - connection.opened_at,
         bytes_received=connection.bytes_received,
