@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from netmap_actors.dev_control.http.server import ControlServer
 from netmap_actors.dev_control.http.state import Control, Options
 from netmap_actors.dev_control.operator.commands import Commands
-from netmap_actors.dev_control.operator.scenario import parse_scenario, place
+from netmap_actors.dev_control.operator.scenario import Scenario, parse_scenario, place
 from netmap_actors.dev_control.operator.scenario_player import ScenarioPlayer
 from netmap_actors.dev_control.registration.registrar import MAX_KEY_LIFETIME, AuthKey, Login, Registrar
 from netmap_actors.dev_control.registration.requests import BadRequest, decode_register, register_document
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from netmap_actors.bus.loop import Loop
-    from netmap_actors.dev_control.operator.scenario import Scenario
     from netmap_actors.dev_control.tailnet.derp_map import DerpMap
     from netmap_actors.dev_control.tailnet.policy import Policy
 
@@ -122,7 +121,7 @@ def assemble(
     policy, derp_map, scenario = setup.policy, setup.derp_map, setup.scenario
     policy = parse_policy(policy) if isinstance(policy, dict) else policy
     derp_map = parse_derp_map(encode(derp_map)) if isinstance(derp_map, dict) else derp_map
-    scenario = parse_scenario(scenario) if isinstance(scenario, dict) else scenario
+    scenario = parse_scenario(scenario) if isinstance(scenario, dict) else scenario or Scenario()
     tailnet = Tailnet(setup.domain, derp_map=derp_map, policy=policy)
     if policy is not None and policy.ignored:
         log("policy_parts_ignored", parts=", ".join(policy.ignored))
@@ -179,19 +178,22 @@ def assemble(
             log("state_not_saved", detail=error.strerror)
 
     def release() -> None:
+        player.close()
         if store is not None:
             store.close()
 
+    def on_newcomer() -> None:
+        player.begin()
+        churn.newcomer(loop.now())
+
     save()
+    control.on_newcomer = on_newcomer
     server = ControlServer(loop, listener, control, churn, log=log, save=save, release=release)
-    if scenario is not None:
-        server.play = ScenarioPlayer(scenario, Commands(server, loop.now), loop, log)
+    player = ScenarioPlayer(scenario, Commands(server, loop.now), loop, log)
     return server, url, auth_key
 
 
-def _place(scenario: Scenario | None, tailnet: Tailnet, rng: random.Random, wall: float) -> None:
-    if scenario is None:
-        return
+def _place(scenario: Scenario, tailnet: Tailnet, rng: random.Random, wall: float) -> None:
     try:
         place(scenario.nodes, tailnet, rng, wall)
     except TailnetError as error:

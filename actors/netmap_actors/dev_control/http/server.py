@@ -11,7 +11,7 @@ import socket
 import struct
 import traceback
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from netmap_actors.bus.door import OWN_FILES, Door
 from netmap_actors.dev_control.faults import lost_packets
@@ -37,16 +37,6 @@ _READS_PER_TURN = 4
 _PERSIST_DELAY = 1.0
 """Seconds until a change of a registered node is on disk, unless an answer depends on it."""
 _RESET = struct.pack("ii", 1, 0)
-
-
-class Play(Protocol):
-    """Something that happens to the server by itself, such as a scenario."""
-
-    def begin(self) -> None:
-        """A map stream has begun."""
-
-    def close(self) -> None:
-        """The server ends."""
 
 
 class _Client:
@@ -89,11 +79,10 @@ class ControlServer:
         save: Callable[[], None],
         release: Callable[[], None],
     ) -> None:
-        """`log(event, **fields)`; `save` writes the state down, `release` lets another server use it."""
+        """`log(event, **fields)`; `save` writes the state; `release`, called last, closes the rest."""
         self.control = control
         self.churn = churn
         self.connections: dict[int, ClientConnection] = {}
-        self.play: Play | None = None
         self._loop = loop
         self._listener = listener
         self._log = log
@@ -113,7 +102,6 @@ class ControlServer:
             welcome=self._welcome,
         )
         control.on_login = self._on_login
-        control.on_newcomer = self._on_newcomer
         control.persist = self._save_now
         self._arm_life()
 
@@ -182,8 +170,6 @@ class ControlServer:
     def close(self) -> None:
         """Stop listening and close everything; the loop stays."""
         self._closed = True
-        if self.play is not None:
-            self.play.close()
         self._door.close()
         self._listener.close()
         for timer in (self._batch, self._life, self._saving):
@@ -386,11 +372,6 @@ class ControlServer:
     def _on_login(self, login_id: str) -> None:
         for connection in list(self.connections.values()):
             connection.api.login_done(login_id, self._loop.now())
-
-    def _on_newcomer(self) -> None:
-        if self.play is not None:
-            self.play.begin()
-        self.churn.newcomer(self._loop.now())
 
     # State
 
