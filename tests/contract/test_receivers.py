@@ -17,10 +17,10 @@ PROVED = {
     f"{ACTORS}/liveness/actor.py:Liveness._take_in": "self._inbox.open",
     f"{ACTORS}/process/actor_base.py:ActorBase._from_supervisor": "self.codec.open",
     f"{ACTORS}/publisher/actor.py:Publisher._on_map_responses": "self._inbox.open",
-    f"{SUPERVISOR}/daemon/children.py:Children.next_word": "codec.open",
+    f"{SUPERVISOR}/daemon/children.py:Children.next_message": "codec.open",
 }
 """Receives words between processes -> what opens each before anybody looks into it."""
-LATER = {"Publisher._on_map_responses": "Publisher._take", "Children.next_word": "Children._proved"}
+LATER = {"Publisher._on_map_responses": "Publisher._take", "Children.next_message": "Children._proved"}
 """Receives, and leaves the opening to this one, which nobody calls with anything else."""
 OF_ANYBODY = {
     f"{ACTORS}/bus/monitor.py:next_event": "the process's own libzmq",

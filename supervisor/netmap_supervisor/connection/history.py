@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["End", "SessionLedger"]
 
-MAX_ADDRESSES = 16
+MAX_LOOKUP_ADDRESSES = 16
 """Addresses of one lookup that count."""
 STAGE_STATES: dict[str, str] = {
     "": "starting",
@@ -109,7 +109,7 @@ class SessionLedger:
         self.server_key = message.server_key or self.server_key
         self.proxy = message.proxy
         if message.addresses:
-            self.lookup = (self.generation, tuple(message.addresses[:MAX_ADDRESSES]))
+            self.lookup = (self.generation, tuple(message.addresses[:MAX_LOOKUP_ADDRESSES]))
 
     def registered(self, message: internal_pb2.Registered) -> None:
         """The server took the registration."""

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from netmap_actors.exit_reason import ExitReason, status_of
 from netmap_actors.wire.vocabulary import EndReason, Stage
 from netmap_supervisor.connection.history import End, SessionLedger
+from netmap_supervisor.connection.messages import ConnectionStart
 from netmap_supervisor.connection.schedule import ConnectionSchedule
-from netmap_supervisor.supervision.messages import ConnectionStart
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -9,7 +9,7 @@ from __future__ import annotations
 import ipaddress
 from typing import TYPE_CHECKING
 
-from netmap_supervisor.supervision.messages import Route
+from netmap_supervisor.connection.messages import Route
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

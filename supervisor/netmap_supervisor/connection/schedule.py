@@ -12,7 +12,7 @@ from netmap_supervisor.supervision.restart_policy import backoff, prompt
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["GOOD_SESSION", "MAX_RETRY_AFTER", "REFUSED_PACE", "ConnectionSchedule"]
+__all__ = ["GOOD_SESSION", "MAX_HONOURED_RETRY_AFTER", "REFUSED_PACE", "ConnectionSchedule"]
 
 GOOD_SESSION = 25.0
 """Seconds a session must have lived, its full map applied, for the pace to go back to its start."""
@@ -20,7 +20,7 @@ HERD_SPREAD = 4.0
 """Seconds over which clients spread that lost their connection in the same moment: the server restarted."""
 REFUSED_PACE = 60.0
 """Seconds between two tries while only a person can mend it (key refused, control key changed)."""
-MAX_RETRY_AFTER = 300.0
+MAX_HONOURED_RETRY_AFTER = 300.0
 """Seconds of a Retry-After that are honoured at most."""
 _RETRY_AFTER_SPREAD = 0.25
 MAX_STARTS = 10
@@ -92,8 +92,8 @@ class ConnectionSchedule:
         delay = self._next(_Pace.AT_ONCE if suspected else _PACE[reason])
         if retry_after > 0:
             asked = retry_after * (1.0 + _RETRY_AFTER_SPREAD * self._jitter())
-            delay = max(delay, min(asked, MAX_RETRY_AFTER))
-            self._held_until = now + min(asked, MAX_RETRY_AFTER)
+            delay = max(delay, min(asked, MAX_HONOURED_RETRY_AFTER))
+            self._held_until = now + min(asked, MAX_HONOURED_RETRY_AFTER)
         return max(delay, self._earliest() - now)
 
     def refused(self, now: float) -> float:

@@ -24,13 +24,14 @@ from netmap_actors.bus.sockets import ipc
 from netmap_actors.runtime_paths import requests_path, updates_path
 from netmap_actors.web_url import WebUrl
 from netmap_actors.wire.vocabulary import ActorName
+from netmap_supervisor.connection.messages import ConnectionStart
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from netmap_supervisor.config.settings import RunSettings
     from netmap_supervisor.daemon.keyring import Keyring
-    from netmap_supervisor.supervision.messages import ConnectionStart, Spawn
+    from netmap_supervisor.supervision.messages import Spawn
 
 __all__ = [
     "BootRecords",
@@ -148,11 +149,11 @@ class BootRecords:
             Boot(
                 run=self._run,
                 actor=spawn.actor,
-                incarnation=spawn.incarnation,
+                incarnation=spawn.generation,
                 parent_pid=self._parent_pid,
                 life_fd=life_fd,
                 endpoints=self._endpoints,
-                secrets=self._keyring.told(spawn.actor, spawn.incarnation),
+                secrets=self._keyring.told(spawn.actor, spawn.generation),
                 locks=self._locks,
                 memory_limit=memory_of_child(self._settings),
                 settings=msgspec.Raw(msgspec.json.encode(self._actor_settings(spawn))),
@@ -188,8 +189,10 @@ class BootRecords:
                     keep_alive_jitter=9.0 * min(1.0, settings.silence_timeout / SILENCE_TIMEOUT),
                 )
             case ActorName.CONNECTION:
-                assert spawn.connection is not None, "the core says what the connection has to know"
-                return self._connection_settings(spawn.connection)
+                assert isinstance(spawn.start, ConnectionStart), (
+                    "the core says what the connection has to know"
+                )
+                return self._connection_settings(spawn.start)
             case other:
                 raise ValueError(f"cannot start {other}: it has no settings")
 

@@ -35,7 +35,7 @@ __all__ = ["Children"]
 
 INTAKE_HWM = 8
 """Words of one process that wait to be read, of a mebibyte at most each; it keeps the others."""
-MAX_WORD = 64 * 1024
+MAX_CHILD_MESSAGE = 64 * 1024
 """Bytes of a word, which may be logged and shown; only what dev_control answers an operator with may have more."""
 MAX_CONNECTIONS = 32
 MAX_OF_ONE = 2
@@ -53,10 +53,10 @@ class Children:
         run: str,
         endpoint: str,
         log_pipes: LogPipes,
-        on_words: Callable[[], object],
+        on_messages: Callable[[], object],
         on_death: Callable[[str, int, ChildProcess], object],
     ) -> None:
-        """`endpoint`: where they find us. `on_death(actor, incarnation, process)`: it ended, and is to be reaped."""
+        """`endpoint`: where they find us. `on_death(actor, generation, process)`: it ended, and is to be reaped."""
         self._loop = loop
         self._on_death = on_death
         self._run = run
@@ -64,7 +64,7 @@ class Children:
         """Each child's, until the next process of it is started: the last words of one that ended may still come."""
         self._foreign = 0
         self._processes: dict[str, ChildProcess] = {}
-        self._unburied: set[int] = set()
+        self._unreaped: set[int] = set()
         """Process ids of all that were started and not yet reaped."""
         self._addresses: dict[str, bytes] = {}
         self.refused_calls = RefusedCalls(
@@ -82,12 +82,12 @@ class Children:
         self._log_pipes = log_pipes
         self._outputs: dict[int, LogPipe] = {}
         """What is heard of each process on its standard error, by pid; of one that was not reaped, too."""
-        loop.watch(self._router, on_words)
+        loop.watch(self._router, on_messages)
 
     def start(
         self,
         actor: str,
-        incarnation: int,
+        generation: int,
         boot: Callable[[int], bytes],
         *,
         secret: Secret,
@@ -95,7 +95,7 @@ class Children:
         inherited: Iterable[int],
     ) -> int:
         """Start this actor's process; its pid. `boot(life_fd)`: its record. `secret`: its and ours. Raises OSError."""
-        self.expect(actor, incarnation, secret)
+        self.expect(actor, generation, secret)
         with contextlib.ExitStack() as given, contextlib.ExitStack() as kept:
             # Of its own: a pipe can be opened to write by whoever holds its end to read (proc_pid_fd(5)).
             life_read, life_write = os.pipe2(os.O_CLOEXEC)
@@ -113,12 +113,12 @@ class Children:
             )
             kept.pop_all()
         self._lives[process.pid] = life_write
-        self._outputs[process.pid] = pipe = LogPipe(log_read, ChildOutput(actor, process.pid, incarnation))
+        self._outputs[process.pid] = pipe = LogPipe(log_read, ChildOutput(actor, process.pid, generation))
         self._log_pipes.hear(pipe)
         self._processes[actor] = process
-        self._unburied.add(process.pid)
-        self.refused_calls.expect(actor, incarnation, process.line)
-        self._loop.watch(process.pidfd, lambda: self._on_death(actor, incarnation, process))
+        self._unreaped.add(process.pid)
+        self.refused_calls.expect(actor, generation, process.line)
+        self._loop.watch(process.pidfd, lambda: self._on_death(actor, generation, process))
         return process.pid
 
     def get(self, actor: str) -> ChildProcess | None:
@@ -143,33 +143,33 @@ class Children:
         """Seconds each has waited for a processor."""
         return {actor: child.waited(monotonic) for actor, child in self._processes.items()}
 
-    def reap(self, actor: str, incarnation: int, process: ChildProcess) -> Exited:
+    def reap(self, actor: str, generation: int, process: ChildProcess) -> Exited:
         """Bury one whose end was told; how it ended, and what it last said it failed for."""
         self._loop.unwatch(process.pidfd)
         if self._processes.get(actor) is process:
             self.refused_calls.forget(actor)
         ended = process.reap()
         assert ended is not None, "its pidfd is readable: it has ended"
-        self._unburied.discard(process.pid)
+        self._unreaped.discard(process.pid)
         self.reap_strangers()
         if self._processes.get(actor) is process:
             del self._processes[actor]
         os.close(self._lives.pop(process.pid))
         failure = self._close_output(self._outputs.pop(process.pid))
-        return Exited(actor, incarnation, ended.status, ended.signal, failure)
+        return Exited(actor, generation, ended.status, ended.signal, failure)
 
     def reap_strangers(self) -> None:
         """Bury who was left to us and has ended; how our own ended is for `reap` alone."""
-        while reap_stranger(self._unburied):
+        while reap_stranger(self._unreaped):
             pass
 
     # Words
 
-    def expect(self, actor: str, incarnation: int, secret: Secret) -> None:
+    def expect(self, actor: str, generation: int, secret: Secret) -> None:
         """From now on this process, and none before it, is heard and spoken to under the actor's name."""
         self._addresses.pop(actor, None)
         self._codecs[actor] = Codec(
-            self._run, "supervisor", 1, peer=actor, peer_incarnation=incarnation, secret=secret
+            self._run, "supervisor", 1, peer=actor, peer_incarnation=generation, secret=secret
         )
 
     @property
@@ -177,7 +177,7 @@ class Children:
         """Words that were refused: malformed, or not proved to come from a process that is ours now."""
         return self._foreign
 
-    def next_word(self) -> tuple[bytes, internal_pb2.Envelope | None] | None:
+    def next_message(self) -> tuple[bytes, internal_pb2.Envelope | None] | None:
         """Sender's address and word, of a child that proved it; no word when it was none of theirs, which counts;
         None when nothing waits."""
         try:
@@ -199,7 +199,7 @@ class Children:
             envelope = codec.open(data)
         except (ValueError, KeyError, ForeignEnvelope):
             return None
-        if len(data) > MAX_WORD and envelope.WhichOneof("body") != "dev_reply":
+        if len(data) > MAX_CHILD_MESSAGE and envelope.WhichOneof("body") != "dev_reply":
             return None
         return address, envelope
 

@@ -13,6 +13,7 @@ from netmap_actors.exit_reason import ExitReason
 from netmap_actors.wire import internal_pb2
 from netmap_actors.wire.vocabulary import PUBLISHER_PAUSED, ActorName, EndReason, Stage
 from netmap_supervisor.connection.hurry import Hurry
+from netmap_supervisor.connection.messages import ConnectionStart, LookForRoute, Reconnect, Route
 from netmap_supervisor.connection.patterns import CALM, NO_FIRST_MAP, PATTERNS, SessionPatterns
 from netmap_supervisor.connection.policy import KEY_CHANGED, OUR_FAULT, ConnectionPolicy
 from netmap_supervisor.connection.probe_schedule import ProbeSchedule
@@ -22,19 +23,13 @@ from netmap_supervisor.daemon.figures import bounded
 from netmap_supervisor.supervision.child_machine import ChildEvent, ChildState
 from netmap_supervisor.supervision.child_tree import TICK, ChildTree, Death
 from netmap_supervisor.supervision.messages import (
-    Command,
-    ConnectionStart,
+    ChildMessage,
     Exited,
-    Input,
-    LookForRoute,
     Now,
-    Reconnect,
-    Route,
     Spawned,
     SpawnFailed,
     Stop,
     Waited,
-    Word,
 )
 from netmap_supervisor.supervision.restart_policy import prompt
 
@@ -46,6 +41,10 @@ if TYPE_CHECKING:
     from netmap_supervisor.connection.history import End
     from netmap_supervisor.supervision.child_machine import ChildMachine
     from netmap_supervisor.supervision.child_spec import ChildSpec, SupervisorFlags
+    from netmap_supervisor.supervision.messages import TreeCommand
+
+    Input = Spawned | SpawnFailed | Exited | ChildMessage | Reconnect | Stop | Route | Waited
+    Command = TreeCommand | LookForRoute
 
 __all__ = ["CONNECTION", "LIVENESS", "PUBLISHER", "SupervisorCore"]
 
@@ -104,21 +103,21 @@ class SupervisorCore(ChildTree):
         self.heartbeats: dict[str, internal_pb2.Heartbeat] = {}
         """The newest of each actor; kept after its death."""
         self.heard_from: dict[str, int] = {}
-        """The incarnation it is from."""
+        """The generation it is from."""
 
-    def receive(self, happened: Input, now: Now) -> list[Command]:
+    def receive(self, happened: Input, now: Now) -> list[TreeCommand]:
         """Take in one thing that happened."""
         self._take(now)
         self._look_for_sleep(now)
         match happened:
             case Spawned():
                 self._spawned(happened)
-            case SpawnFailed(actor, incarnation, why):
-                self._exited(Exited(actor, incarnation, None), now, why)
+            case SpawnFailed(actor, generation, why):
+                self._exited(Exited(actor, generation, None), now, why)
             case Exited():
                 self._exited(happened, now)
-            case Word(envelope):
-                self._word(envelope, now)
+            case ChildMessage(envelope):
+                self._message(envelope, now)
             case Reconnect():
                 self._reconnect(now)
             case Route():
@@ -130,9 +129,9 @@ class SupervisorCore(ChildTree):
         return self._flush()
 
     @staticmethod
-    def wants_route(word: Word) -> bool:
+    def wants_route(message: ChildMessage) -> bool:
         """Whether the kernel is to be asked for the route before this is received: it may have gone unnoticed."""
-        envelope = word.envelope
+        envelope = message.envelope
         return envelope.WhichOneof("body") == "probe_result" and not envelope.probe_result.answered
 
     # Time
@@ -143,11 +142,11 @@ class SupervisorCore(ChildTree):
         times = [at for at in due if at is not None]
         return None if self.finished else min(times, default=None)
 
-    def expire(self, now: Now) -> list[Command]:
+    def expire(self, now: Now) -> list[TreeCommand]:
         """Look at the clock. To be called at the deadline, after everything that waits was taken in."""
         if now.boottime >= self._tick_at:
             # A notification saves time; nobody may have to rely on one.
-            self._out.append(LookForRoute())
+            self._out.append(LookForRoute())  # type: ignore[arg-type]
         commands = super().expire(now)
         self._look_for_sleep(now)
         reason = self._questions.expire(self._here, now.boottime)
@@ -165,7 +164,7 @@ class SupervisorCore(ChildTree):
         self.wakes += 1
         self._log("info", "wake_detected", slept_s=round(self._clock_gap - gap, 3))
         self._suspect(EndReason.WAKE, now, anew=True)
-        self._out.append(LookForRoute())
+        self._out.append(LookForRoute())  # type: ignore[arg-type]
 
     @property
     def _no_way(self) -> bool:
@@ -210,7 +209,7 @@ class SupervisorCore(ChildTree):
 
     @property
     def _here(self) -> Situation:
-        generation, session = self.children[CONNECTION].incarnation, self.connection.ledger.session
+        generation, session = self.children[CONNECTION].generation, self.connection.ledger.session
         return Situation(generation, session, self.wakes, self.links, self._route is not None)
 
     def _put_questions(self) -> None:
@@ -233,7 +232,7 @@ class SupervisorCore(ChildTree):
             if at <= now.boottime:
                 self._move(child, ChildEvent.START, now)
         elif anew and child.alive and self.connection.ledger.stage in _ATTEMPT:
-            self._hurry.in_vain(child.incarnation, at)
+            self._hurry.in_vain(child.generation, at)
 
     # Processes
 
@@ -243,13 +242,13 @@ class SupervisorCore(ChildTree):
         self._hurry.started(now.boottime)
         self._ordered = False
         self._questions.timeout = self.probe_timeout
-        self._tell_watchers(internal_pb2.ConnectionStarted(generation=child.incarnation))
-        return self.connection.started(child.incarnation, now)
+        self._tell_watchers(internal_pb2.ConnectionStarted(generation=child.generation))
+        return self.connection.started(child.generation, now)
 
     def _is_up(self, child: ChildMachine) -> None:
         connection = self.children[CONNECTION]
         if child.spec.name in {PUBLISHER, LIVENESS} and connection.alive:
-            self._tell(child.spec.name, internal_pb2.ConnectionStarted(generation=connection.incarnation))
+            self._tell(child.spec.name, internal_pb2.ConnectionStarted(generation=connection.generation))
 
     def _died(self, child: ChildMachine, death: Death, now: Now) -> float | None:
         if child.spec.name != CONNECTION:
@@ -316,12 +315,12 @@ class SupervisorCore(ChildTree):
     def _routed(self, child: ChildMachine, end: End, delay: float, now: Now) -> float:
         """The delay, with what is known of the way to the server."""
         # The way may have gone unnoticed, and the connection with it.
-        self._out.append(LookForRoute())
+        self._out.append(LookForRoute())  # type: ignore[arg-type]
         if self._ordered:
             return min(delay, prompt(self._jitter()))
         if self._no_way:
             return max(delay, NO_ROUTE_PACE)
-        if not end.had_map and self._hurry.began_in_vain(child.incarnation):
+        if not end.had_map and self._hurry.began_in_vain(child.generation):
             self._hurry.pulled()
             early = self._hurry.at(now.boottime, self.connection.schedule.held_until)
             return min(delay, early - now.boottime)
@@ -345,9 +344,9 @@ class SupervisorCore(ChildTree):
             names = {"previous": info.previous_hostname, "hostname": info.hostname}
             self._log("warning", "hostname_changed", child, **names)
 
-    def _word(self, envelope: internal_pb2.Envelope, now: Now) -> None:
+    def _message(self, envelope: internal_pb2.Envelope, now: Now) -> None:
         child = self.children.get(envelope.actor)
-        if child is None or envelope.incarnation != child.incarnation or not child.alive:
+        if child is None or envelope.incarnation != child.generation or not child.alive:
             self.foreign += 1
             return
         match envelope.actor, envelope.WhichOneof("body"):
@@ -376,7 +375,7 @@ class SupervisorCore(ChildTree):
             case ActorName.CONNECTION, "probe_result":
                 self._probe_result(child, envelope.probe_result, now)
             case ActorName.CONNECTION, _:
-                self._connection_word(child, envelope, now)
+                self._connection_message(child, envelope, now)
             case _, body:
                 self._log("warning", "unexpected_message", child, body=body)
 
@@ -387,7 +386,7 @@ class SupervisorCore(ChildTree):
             self._log("error", "foreign_time_namespace", child, detail=hello.time_namespace)
             self._move(child, ChildEvent.KILL, now, "foreign_time_namespace")
 
-    def _connection_word(self, child: ChildMachine, envelope: internal_pb2.Envelope, now: Now) -> None:
+    def _connection_message(self, child: ChildMachine, envelope: internal_pb2.Envelope, now: Now) -> None:
         ledger = self.connection.ledger
         match envelope.WhichOneof("body"):
             case "stage_entered":
@@ -430,7 +429,7 @@ class SupervisorCore(ChildTree):
 
     def _resync(self, resync: internal_pb2.Resync) -> None:
         """Of a connection that is gone nothing can be sent again; before a session the whole map is still to come."""
-        if resync.generation not in {0, self.children[CONNECTION].incarnation}:
+        if resync.generation not in {0, self.children[CONNECTION].generation}:
             self.foreign += 1
         elif self.connection.ledger.stage == Stage.MAP:
             self._tell(CONNECTION, resync)
@@ -467,7 +466,7 @@ class SupervisorCore(ChildTree):
     def _verdict(self, verdict: internal_pb2.Verdict, now: Now) -> None:
         child = self.children[CONNECTION]
         session = self.connection.ledger.session
-        if not child.alive or verdict.generation != child.incarnation or verdict.session < session:
+        if not child.alive or verdict.generation != child.generation or verdict.session < session:
             self.foreign += 1
             return
         if verdict.reason == PUBLISHER_PAUSED:

@@ -23,18 +23,18 @@ class Keyring:
     def __init__(self) -> None:
         self._root = Secret(secrets.token_bytes(SECRET_BYTES))
 
-    def with_us(self, actor: str, incarnation: int) -> Secret:
+    def with_us(self, actor: str, generation: int) -> Secret:
         """Between this child process and the Supervisor."""
-        return self._root.derive("child", actor, str(incarnation))
+        return self._root.derive("child", actor, str(generation))
 
-    def told(self, actor: str, incarnation: int) -> Secrets:
+    def told(self, actor: str, generation: int) -> Secrets:
         """What this child process has to know."""
-        own = self.with_us(actor, incarnation).text()
+        own = self.with_us(actor, generation).text()
         if actor in _INBOXES:
             # The same for each process of it: a connection outlives them, and goes on speaking.
             return Secrets(supervisor=own, inbox=self._inbox(actor).text())
         if actor == ActorName.CONNECTION:
-            to = {name: connection_secret(self._inbox(name), incarnation).text() for name in _INBOXES}
+            to = {name: connection_secret(self._inbox(name), generation).text() for name in _INBOXES}
             return Secrets(supervisor=own, **to)
         return Secrets(supervisor=own)
 

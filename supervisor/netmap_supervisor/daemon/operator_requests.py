@@ -14,8 +14,8 @@ from netmap_actors.finite import NotANumber, bounded
 from netmap_actors.wire import internal_pb2
 from netmap_actors.wire.vocabulary import ActorName
 from netmap_supervisor.admin.socket import AdminError
+from netmap_supervisor.connection.messages import Reconnect
 from netmap_supervisor.daemon.subscriber_keys import carry_out, why
-from netmap_supervisor.supervision.messages import Reconnect
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from netmap_supervisor.admin.socket import Request
     from netmap_supervisor.admin.status import StatusReport
     from netmap_supervisor.config.settings import RunSettings
-    from netmap_supervisor.supervision.messages import Input
+    from netmap_supervisor.daemon.core import Input
     from netmap_supervisor.system.os_process import ChildProcess
 
 __all__ = ["Daemon", "OperatorRequests"]
@@ -87,7 +87,7 @@ class OperatorRequests:
             case other:
                 raise AdminError(f"cannot do {other!r}: no such command")
 
-    def on_word(self, envelope: internal_pb2.Envelope) -> bool:
+    def on_message(self, envelope: internal_pb2.Envelope) -> bool:
         """A word of a child that belongs to somebody's request; False when it is none."""
         match envelope.WhichOneof("body"):
             case "dev_reply" if envelope.actor == ActorName.DEV_CONTROL:

@@ -69,9 +69,9 @@ class Allowance:
 class _Process:
     """One child's process, its line and, once it is filtered, its listener."""
 
-    def __init__(self, actor: str, incarnation: int, line: socket.socket, now: float) -> None:
+    def __init__(self, actor: str, generation: int, line: socket.socket, now: float) -> None:
         self.actor = actor
-        self.incarnation = incarnation
+        self.generation = generation
         self.line = line
         self.listener = -1
         self.how: str | None = None
@@ -89,10 +89,10 @@ class RefusedCalls:
         self._processes: dict[str, _Process] = {}
         self._counts: dict[str, collections.Counter[str]] = collections.defaultdict(collections.Counter)
 
-    def expect(self, actor: str, incarnation: int, line: socket.socket) -> None:
+    def expect(self, actor: str, generation: int, line: socket.socket) -> None:
         """A new process of this actor, which will say over its line how it is filtered."""
         self.forget(actor)
-        process = _Process(actor, incarnation, line, self._loop.now())
+        process = _Process(actor, generation, line, self._loop.now())
         self._processes[actor] = process
         self._loop.watch(line.fileno(), lambda: self._on_line(process))
 
@@ -159,7 +159,7 @@ class RefusedCalls:
         self._counts[process.actor][name] += 1
         if name not in process.told and len(process.told) < MAX_LINES:
             process.told.add(name)
-            self._on_first(process.actor, process.incarnation, name)
+            self._on_first(process.actor, process.generation, name)
 
     def _again(self, process: _Process) -> None:
         if process.listener >= 0:

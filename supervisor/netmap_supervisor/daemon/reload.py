@@ -6,7 +6,7 @@ import msgspec
 
 from netmap_supervisor.config.settings import RunSettings
 
-__all__ = ["NEXT_CONNECTION", "NOW", "Changes", "compare"]
+__all__ = ["NEXT_CONNECTION", "NOW", "ReloadResult", "compare"]
 
 NOW = frozenset({"log_level"})
 """Settings that hold at once."""
@@ -27,7 +27,7 @@ NEXT_CONNECTION = frozenset(
 """Settings only control_connection has: they hold from its next process on (`reconnect` starts one)."""
 
 
-class Changes(msgspec.Struct, frozen=True, kw_only=True):
+class ReloadResult(msgspec.Struct, frozen=True, kw_only=True):
     """What became of new settings; names of RunSettings fields."""
 
     applied: tuple[str, ...]
@@ -36,11 +36,11 @@ class Changes(msgspec.Struct, frozen=True, kw_only=True):
     """Changed, and not taken over."""
 
 
-def compare(old: RunSettings, new: RunSettings) -> tuple[RunSettings, Changes]:
+def compare(old: RunSettings, new: RunSettings) -> tuple[RunSettings, ReloadResult]:
     """The settings that hold from now on, and what became of those that differ."""
     changed = [name for name in RunSettings.__struct_fields__ if getattr(old, name) != getattr(new, name)]
     taken = {name: getattr(new, name) for name in changed if name in NOW | NEXT_CONNECTION}
-    changes = Changes(
+    changes = ReloadResult(
         applied=tuple(name for name in changed if name in NOW),
         with_next_connection=tuple(name for name in changed if name in NEXT_CONNECTION),
         needs_restart=tuple(name for name in changed if name not in taken),

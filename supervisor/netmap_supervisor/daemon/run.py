@@ -81,7 +81,7 @@ def run(
             code = actor.run()
             if actor.why and actor.settings.log_format != "json":
                 raise RunFailed(actor.why, code)
-            if not actor.homeless:
+            if not actor.runtime_dir_lost:
                 return code
             hold_signals()
         finally:

@@ -28,10 +28,10 @@ if TYPE_CHECKING:
     from netmap_supervisor.daemon.refused_calls import RefusedCalls
     from netmap_supervisor.supervision.messages import Now
 
-__all__ = ["Own", "make_report"]
+__all__ = ["SupervisorFacts", "make_report"]
 
 
-class Own:
+class SupervisorFacts:
     """What the Supervisor's process knows of itself."""
 
     __slots__ = (
@@ -58,7 +58,11 @@ class Own:
 
 
 def make_report(
-    core: SupervisorCore, settings: RunSettings, own: Own, now: Now, calls: RefusedCalls | None = None
+    core: SupervisorCore,
+    settings: RunSettings,
+    own: SupervisorFacts,
+    now: Now,
+    calls: RefusedCalls | None = None,
 ) -> StatusReport:
     """The report of this moment."""
     return StatusReport(
@@ -119,9 +123,9 @@ def _trusted(
     publisher, connection = core.children[PUBLISHER], core.children[CONNECTION]
     return (
         publisher.state is ChildState.RUNNING
-        and core.heard_from.get(PUBLISHER) == publisher.incarnation
+        and core.heard_from.get(PUBLISHER) == publisher.generation
         and connection.state is ChildState.RUNNING
-        and told.generation == connection.incarnation
+        and told.generation == connection.generation
         and told.session == core.connection.ledger.session
         and age is not None
         and age < limit
@@ -133,7 +137,7 @@ def _connection(core: SupervisorCore, now: Now) -> ConnectionStatus:
     end = ledger.last_end
     return ConnectionStatus(
         state=ledger.state(alive=child.alive, stopped=core.stopping),
-        generation=child.incarnation,
+        generation=child.generation,
         pid=child.pid,
         local_address=ledger.local_address or None,
         remote_address=ledger.remote_address or None,
@@ -167,7 +171,7 @@ def _liveness(core: SupervisorCore, settings: RunSettings, now: Now) -> Liveness
     heartbeat, child = core.heartbeats.get(LIVENESS), core.children[CONNECTION]
     silent = deadline = None
     told = _published(core)
-    if child.alive and heartbeat is not None and heartbeat.liveness.generation == child.incarnation:
+    if child.alive and heartbeat is not None and heartbeat.liveness.generation == child.generation:
         # The publisher hears every MapResponse at once; liveness tells its own figures only every few seconds.
         received = max(heartbeat.liveness.last_received_at, told.last_received_at)
         if heartbeat.liveness.stage == Stage.MAP:
@@ -182,7 +186,9 @@ def _liveness(core: SupervisorCore, settings: RunSettings, now: Now) -> Liveness
     )
 
 
-def _actors(core: SupervisorCore, own: Own, now: Now, calls: RefusedCalls | None) -> tuple[ActorStatus, ...]:
+def _actors(
+    core: SupervisorCore, own: SupervisorFacts, now: Now, calls: RefusedCalls | None
+) -> tuple[ActorStatus, ...]:
     filtered, refused = ({}, {}) if calls is None else (calls.filtered(), calls.counts())
     supervisor = ActorStatus(
         name="supervisor",
@@ -201,7 +207,7 @@ def _actors(core: SupervisorCore, own: Own, now: Now, calls: RefusedCalls | None
             name=name,
             pid=child.pid,
             state=child.public_state.value,
-            generation=child.incarnation,
+            generation=child.generation,
             restarts=max(0, child.starts - 1),
             last_exit=child.last_exit or None,
             uptime_s=round(now.boottime - child.started_at, 3) if child.alive else None,
@@ -217,6 +223,6 @@ def _actors(core: SupervisorCore, own: Own, now: Now, calls: RefusedCalls | None
 
 def _confinement(core: SupervisorCore, name: str) -> dict[str, int]:
     """As the process that is there told it."""
-    if core.heard_from.get(name) != core.children[name].incarnation:
+    if core.heard_from.get(name) != core.children[name].generation:
         return {}
     return dict(core.heartbeats[name].confinement)

@@ -29,6 +29,7 @@ from netmap_actors.wire.vocabulary import ActorName
 from netmap_supervisor.admin.server import AdminServer
 from netmap_supervisor.admin.socket import AdminError
 from netmap_supervisor.config.settings import EMBEDDED
+from netmap_supervisor.connection.messages import LookForRoute
 from netmap_supervisor.connection.routes import ControlRoutes
 from netmap_supervisor.daemon.boot_records import BootRecords, endpoints_of, environment_for, state_slug
 from netmap_supervisor.daemon.children import Children
@@ -37,14 +38,14 @@ from netmap_supervisor.daemon.embedded_control import EmbeddedControl
 from netmap_supervisor.daemon.keyring import Keyring
 from netmap_supervisor.daemon.observer import RunFacts
 from netmap_supervisor.daemon.operator_requests import OperatorRequests
-from netmap_supervisor.daemon.reload import Changes, compare
-from netmap_supervisor.daemon.status_report import Own, make_report
+from netmap_supervisor.daemon.reload import ReloadResult, compare
+from netmap_supervisor.daemon.status_report import SupervisorFacts, make_report
 from netmap_supervisor.daemon.tree import FLAGS, specs_for
 from netmap_supervisor.supervision.messages import (
+    ChildMessage,
     Exit,
     Kill,
-    Log,
-    LookForRoute,
+    LogEvent,
     Now,
     Send,
     Spawn,
@@ -54,9 +55,8 @@ from netmap_supervisor.supervision.messages import (
     Terminate,
     Up,
     Waited,
-    Word,
 )
-from netmap_supervisor.system.log import Log as LogWriter
+from netmap_supervisor.system.log import Log
 from netmap_supervisor.system.log_pipes import LogPipes
 from netmap_supervisor.system.peer_process import descends_from
 from netmap_supervisor.system.route_watch import RouteWatch
@@ -65,7 +65,7 @@ from netmap_supervisor.system.signals import watch_signals
 from netmap_supervisor.system.single_instance import make_private
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from google.protobuf.message import Message
 
@@ -73,8 +73,9 @@ if TYPE_CHECKING:
     from netmap_actors.bus.loop import Loop
     from netmap_supervisor.admin.status import StatusReport
     from netmap_supervisor.config.settings import RunSettings
+    from netmap_supervisor.daemon.core import Command, Input
     from netmap_supervisor.daemon.observer import Observer
-    from netmap_supervisor.supervision.messages import Command, Exited, Input
+    from netmap_supervisor.supervision.messages import Exited
     from netmap_supervisor.system.held_environment import HeldEnvironment
     from netmap_supervisor.system.os_process import ChildProcess
     from netmap_supervisor.system.single_instance import Claim
@@ -82,7 +83,7 @@ if TYPE_CHECKING:
 __all__ = ["Supervisor"]
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
-WORDS_PER_TURN = 500
+MESSAGES_PER_TURN = 500
 BYTES_PER_TURN = 16 << 20
 """Of words, a moment's work; each process has its turn, so whoever says more comes in nobody's way."""
 LAST_WORDS_LIMIT = 0.25
@@ -95,7 +96,7 @@ END_LIMIT = 10.0
 """Seconds between the end of the last child and ours. After them it says where each thread is, and ends all the same:
 a daemon that neither works nor ends would keep its directories from the next one."""
 NOT_CONFINED = "this kernel's Landlock does not hold the processes back from these; see docs/operations.md"
-MAX_WORDS = 20_000
+MAX_MESSAGES = 20_000
 """Words read before a judgement: more than all children can have waiting (their high-water marks)."""
 
 
@@ -114,7 +115,7 @@ class Supervisor(pykka.ThreadingActor):
     ) -> None:
         """`read_settings()`: the settings again, raises NetmapError. `confinement`: what this process has given up."""
         super().__init__()
-        self.homeless = False
+        self.runtime_dir_lost = False
         """It ended because its runtime directory was removed: nobody told it to stop."""
         # pykka's factory is static and cannot be handed the loop; the reference holds the mailbox.
         self.actor_inbox = Mailbox(loop)
@@ -126,7 +127,7 @@ class Supervisor(pykka.ThreadingActor):
         self._read_settings = read_settings
         self._environment = environment
         self._embedded: EmbeddedControl | None = None
-        self._log = LogWriter(loop.clock, form=settings.log_format, level=settings.log_level)
+        self._log = Log(loop.clock, form=settings.log_format, level=settings.log_level)
         self._log_pipes = LogPipes(loop, self._log)
         self._sockets = Sockets()
         self._run = secrets.token_hex(8)
@@ -138,20 +139,22 @@ class Supervisor(pykka.ThreadingActor):
             run=self._run,
             endpoint=self._endpoints.supervisor,
             log_pipes=self._log_pipes,
-            on_words=self._on_words,
+            on_messages=self._on_messages,
             on_death=self._on_death,
         )
         self._deadline = loop.deadline(self._on_deadline)
         self._admin: AdminServer | None = None
         self._routes: RouteWatch | None = None
-        self._unburied: Exited | None = None
+        self._unreported: Exited | None = None
         """A connection that was reaped and whose last words have not come."""
         self._exit_code: int | None = None
         self.why = ""
         """Why it ended for good, for a person: "cannot X: why; what to do"."""
         self._failure: BaseException | None = None
         self._notifier = Notifier(environment)
-        self._own = Own(metadata.version("netmap-supervisor"), os.getpid(), loop.now(), confinement)
+        self._own = SupervisorFacts(
+            metadata.version("netmap-supervisor"), os.getpid(), loop.now(), confinement
+        )
         self._core = SupervisorCore(
             specs_for(settings),
             FLAGS,
@@ -268,55 +271,55 @@ class Supervisor(pykka.ThreadingActor):
         """Tell the core, and do what it decides."""
         self._carry_out(self._core.receive(event, self._now()))
 
-    def _on_words(self, most: int = WORDS_PER_TURN) -> None:
+    def _on_messages(self, most: int = MESSAGES_PER_TURN) -> None:
         end = self._children.bytes_heard + BYTES_PER_TURN
         for _ in range(most):
-            if not self._take_word() or self._children.bytes_heard > end:
+            if not self._take_message() or self._children.bytes_heard > end:
                 break
         ledger = self._core.connection.ledger
         if self._routes is not None:
             self._routes.aim(ledger.lookup, ledger.remote_address)
-        if self._unburied is not None and ledger.has_last_words:
-            self._bury(self._unburied)
+        if self._unreported is not None and ledger.has_last_words:
+            self._report_exit(self._unreported)
 
-    def _take_word(self) -> bool:
-        taken = self._children.next_word()
+    def _take_message(self) -> bool:
+        taken = self._children.next_message()
         if taken is None:
             return False
         address, envelope = taken
         if envelope is None:
             return True
         child = self._core.children.get(envelope.actor)
-        if child is not None and envelope.incarnation == child.incarnation:
+        if child is not None and envelope.incarnation == child.generation:
             self._children.answer_to(envelope.actor, address)
-            if self._requests.on_word(envelope):
+            if self._requests.on_message(envelope):
                 return True
-        word = Word(envelope)
-        if self._routes is not None and self._core.wants_route(word):
+        message = ChildMessage(envelope)
+        if self._routes is not None and self._core.wants_route(message):
             self._routes.look()
-        self.happened(word)
+        self.happened(message)
         return True
 
     def _on_deadline(self) -> None:
         # A heartbeat may lie in the socket: nobody is judged before it is read to its end.
-        self._on_words(MAX_WORDS)
+        self._on_messages(MAX_MESSAGES)
         self.happened(Waited(self._children.waited(self._loop.clock.monotonic())))
         self._carry_out(self._core.expire(self._now()))
 
-    def _on_death(self, actor: str, incarnation: int, process: ChildProcess) -> None:
+    def _on_death(self, actor: str, generation: int, process: ChildProcess) -> None:
         # Its last words first: they say why.
-        self._on_words(MAX_WORDS)
-        exited = self._children.reap(actor, incarnation, process)
+        self._on_messages(MAX_MESSAGES)
+        exited = self._children.reap(actor, generation, process)
         if actor == CONNECTION and exited.status and not self._core.connection.ledger.has_last_words:
             # The kernel tells of its end at once, ZeroMQ's thread of its words a moment later.
-            self._unburied = exited
-            self._loop.at(self._loop.now() + LAST_WORDS_LIMIT, lambda: self._bury(exited))
+            self._unreported = exited
+            self._loop.at(self._loop.now() + LAST_WORDS_LIMIT, lambda: self._report_exit(exited))
         else:
             self.happened(exited)
 
-    def _bury(self, exited: Exited) -> None:
-        if self._unburied is exited:
-            self._unburied = None
+    def _report_exit(self, exited: Exited) -> None:
+        if self._unreported is exited:
+            self._unreported = None
             self.happened(exited)
 
     def _on_reload_signal(self) -> None:
@@ -327,7 +330,7 @@ class Supervisor(pykka.ThreadingActor):
 
     # Commands
 
-    def _carry_out(self, commands: list[Command]) -> None:
+    def _carry_out(self, commands: Sequence[Command]) -> None:
         for command in commands:
             match command:
                 case Spawn():
@@ -338,7 +341,7 @@ class Supervisor(pykka.ThreadingActor):
                     self._children.send_signal(actor, signal.SIGTERM)
                 case Send(actor, body):
                     self.tell(actor, body)
-                case Log(level, event, fields):
+                case LogEvent(level, event, fields):
                     self.event(level, event, fields)
                 case LookForRoute():
                     if self._routes is not None:
@@ -354,24 +357,27 @@ class Supervisor(pykka.ThreadingActor):
         self._deadline.set(self._core.deadline())
 
     def _spawn(self, command: Spawn) -> None:
-        actor, incarnation = command.actor, command.incarnation
-        embedded = self._embedded if actor == ActorName.DEV_CONTROL else None
-        inherited = [embedded.listen_fd] if embedded is not None else []
+        actor, generation = command.actor, command.generation
+        inherited = (
+            [self._embedded.listen_fd]
+            if actor == ActorName.DEV_CONTROL and self._embedded is not None
+            else []
+        )
         try:
             pid = self._children.start(
                 actor,
-                incarnation,
+                generation,
                 lambda life_fd: self._boots.record(command, life_fd),
-                secret=self._keyring.with_us(actor, incarnation),
+                secret=self._keyring.with_us(actor, generation),
                 environment=environment_for(actor, self._environment),
                 inherited=inherited,
             )
         except OSError as error:
             why = f"cannot start a process: {error.strerror}"
             # Said after this turn, not within it: the core is still being asked.
-            self._loop.call_soon(lambda: self.happened(SpawnFailed(actor, incarnation, why)))
+            self._loop.call_soon(lambda: self.happened(SpawnFailed(actor, generation, why)))
             return
-        self.happened(Spawned(actor, incarnation, pid))
+        self.happened(Spawned(actor, generation, pid))
 
     def tell(self, actor: str, body: Message) -> bool:
         """Send a word to a child; False when it is not there to take it."""
@@ -382,9 +388,9 @@ class Supervisor(pykka.ThreadingActor):
 
     def _finish(self, code: int, why: str) -> None:
         self._exit_code, self.why = code, why
-        if not self.homeless:
+        if not self.runtime_dir_lost:
             self._notifier.send(STOPPING="1")
-        if self.homeless:
+        if self.runtime_dir_lost:
             self.event("info", "begins_anew", {"runtime_dir": self.settings.runtime_dir})
         else:
             # On a screen it is said when the view has gone; a log for programs is read to its last line.
@@ -418,11 +424,11 @@ class Supervisor(pykka.ThreadingActor):
 
     def end(self, who: str) -> None:
         """End everything, for good."""
-        self.homeless = False
+        self.runtime_dir_lost = False
         self.happened(Stop(who))
 
     def event(self, level: str, event: str, fields: Mapping[str, Any]) -> None:
-        """Log it, and show it to whoever watches."""
+        """LogEvent it, and show it to whoever watches."""
         if self._log.event(level, event, fields) and self._observer is not None:
             self._observer.event(level, event, fields)
 
@@ -451,7 +457,7 @@ class Supervisor(pykka.ThreadingActor):
             "supervisor": own
         }
 
-    def _reload(self) -> Changes:
+    def _reload(self) -> ReloadResult:
         """Take over what can change while it runs, and say what cannot. Raises NetmapError."""
         if self._read_settings is None:
             raise AdminError("cannot reload: the settings of this run do not come from a file")
@@ -468,7 +474,7 @@ class Supervisor(pykka.ThreadingActor):
     def _look_at_self(self) -> None:
         self._log.tell_suppressed()
         if self._claim.lost(self._loop.now()) and not self._core.stopping:
-            self.homeless = True
+            self.runtime_dir_lost = True
             self.event("error", "runtime_dir_removed", {"runtime_dir": self.settings.runtime_dir})
             self.happened(Stop("nobody can reach it: its runtime directory was removed"))
             return

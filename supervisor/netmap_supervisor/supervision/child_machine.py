@@ -178,7 +178,7 @@ class ChildMachine:
     def __init__(self, spec: ChildSpec) -> None:
         self.spec = spec
         self.state = ChildState.INACTIVE
-        self.incarnation = 0
+        self.generation = 0
         """Number of the newest process, 1 for the first."""
         self.pid: int | None = None
         self.said_hello = False
@@ -220,7 +220,7 @@ class ChildMachine:
     @property
     def starts(self) -> int:
         """Processes so far."""
-        return self.incarnation
+        return self.generation
 
     @property
     def public_state(self) -> ActorState:
@@ -265,7 +265,7 @@ class ChildMachine:
         return None if self.ready_at is None else boottime - self.ready_at
 
     def forget_process(self) -> int | None:
-        """After its end: nothing of the old process is left but its incarnation. Returns the pid it had."""
+        """After its end: nothing of the old process is left but its generation. Returns the pid it had."""
         pid, self.pid = self.pid, None
         self.said_hello = False
         self.ready_at = None
@@ -280,7 +280,7 @@ class ChildMachine:
             self.due = None
         match state:
             case ChildState.STARTING:
-                self.incarnation += 1
+                self.generation += 1
                 self.started_at = boottime
                 self.waited = 0.0
                 self._expect_ready(monotonic)

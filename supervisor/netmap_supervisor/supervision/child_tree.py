@@ -16,17 +16,16 @@ from netmap_supervisor.supervision.child_machine import Action, ChildEvent, Chil
 from netmap_supervisor.supervision.child_spec import Restart, check_child_specs
 from netmap_supervisor.supervision.conditions import Conditions
 from netmap_supervisor.supervision.messages import (
-    Command,
-    ConnectionStart,
     Exit,
     Exited,
     Kill,
-    Log,
+    LogEvent,
     Now,
     Send,
     Spawn,
     Spawned,
     Terminate,
+    TreeCommand,
     Up,
     Waited,
 )
@@ -113,11 +112,11 @@ class ChildTree:
         self.was_up = False
         """Every child was up once."""
         self._exit_said = False
-        self._out: list[Command] = []
+        self._out: list[TreeCommand] = []
 
     # What a subclass adds
 
-    def _starting(self, child: ChildMachine, now: Now) -> ConnectionStart | None:  # noqa: ARG002
+    def _starting(self, child: ChildMachine, now: Now) -> object:  # noqa: ARG002
         """A process is about to be started; what goes with its Spawn."""
         return None
 
@@ -130,7 +129,7 @@ class ChildTree:
 
     # Time
 
-    def start(self, now: Now) -> list[Command]:
+    def start(self, now: Now) -> list[TreeCommand]:
         """Begin: children in order, each when the one before is up."""
         self._take(now)
         self._plan_tick(now)
@@ -153,7 +152,7 @@ class ChildTree:
                 times.append(child.limit_at + self._monotonic_offset)
         return min(times)
 
-    def expire(self, now: Now) -> list[Command]:
+    def expire(self, now: Now) -> list[TreeCommand]:
         """Look at the clock. To be called at the deadline, after everything that waits was taken in."""
         self._take(now)
         if now.boottime >= self._tick_at:
@@ -195,7 +194,7 @@ class ChildTree:
     def _take(self, now: Now) -> None:
         self._monotonic_offset = now.boottime - now.monotonic
 
-    def _flush(self) -> list[Command]:
+    def _flush(self) -> list[TreeCommand]:
         out, self._out = self._out, []
         return out
 
@@ -208,15 +207,15 @@ class ChildTree:
             case Action.SPAWN:
                 # Those who are to hear of it hear of it before the process can say anything.
                 start = self._starting(child, now)
-                self._out.append(Spawn(name, child.incarnation, start))
+                self._out.append(Spawn(name, child.generation, start))
             case Action.KILL:
                 child.ended_because = why
                 self._log("warning", "child_killed", child, reason=why)
-                self._out.append(Kill(name, child.incarnation))
+                self._out.append(Kill(name, child.generation))
             case Action.ASK_TO_STOP if child.said_hello:
                 self._out.append(Send(name, internal_pb2.Stop(reason=why)))
             case Action.ASK_TO_STOP:
-                self._out.append(Terminate(name, child.incarnation))
+                self._out.append(Terminate(name, child.generation))
             case Action.ALARM:
                 text = (
                     f"{name} (pid {child.pid}) does not end after SIGKILL; no other is started until it does"
@@ -236,14 +235,14 @@ class ChildTree:
 
     def _spawned(self, spawned: Spawned) -> None:
         child = self.children[spawned.actor]
-        if spawned.incarnation == child.incarnation and child.alive:
+        if spawned.generation == child.generation and child.alive:
             child.pid = spawned.pid
             self._log("info", "actor_started", child)
 
     def _exited(self, exited: Exited, now: Now, detail: str = "") -> None:
         name = exited.actor
         child = self.children[name]
-        if exited.incarnation != child.incarnation or not child.alive:
+        if exited.generation != child.generation or not child.alive:
             self.foreign += 1
             return
         ordered = child.state is ChildState.STOPPING or name in self._stops
@@ -397,6 +396,6 @@ class ChildTree:
     def _log(self, level: str, event: str, child: ChildMachine | None = None, **fields: object) -> None:
         about: dict[str, object] = {"actor": SUPERVISOR}
         if child is not None:
-            about = {"actor": child.spec.name, "pid": child.pid, "generation": child.incarnation}
+            about = {"actor": child.spec.name, "pid": child.pid, "generation": child.generation}
         known = {key: value for key, value in (about | fields).items() if value is not None}
-        self._out.append(Log(level, event, known))
+        self._out.append(LogEvent(level, event, known))

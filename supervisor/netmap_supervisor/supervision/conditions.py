@@ -6,7 +6,7 @@ import dataclasses
 
 from netmap_actors.errors import escape
 
-__all__ = ["MAX_CONDITIONS", "Condition", "Conditions"]
+__all__ = ["MAX_CONDITIONS", "Conditions", "ShownCondition"]
 
 MAX_CONDITIONS = 64
 """Of one owner: more would help nobody; the oldest stay. Nobody takes the place of what others say."""
@@ -15,7 +15,7 @@ _MAX_TEXT = 500
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Condition:
+class ShownCondition:
     """One line of `degraded`."""
 
     owner: str
@@ -30,26 +30,26 @@ class Conditions:
     """Conditions by owner and code."""
 
     def __init__(self) -> None:
-        self._shown: dict[tuple[str, str], Condition] = {}
+        self._shown: dict[tuple[str, str], ShownCondition] = {}
 
-    def show(self, owner: str, code: str, text: str, wall: float) -> Condition | None:
+    def show(self, owner: str, code: str, text: str, wall: float) -> ShownCondition | None:
         """Show it; the condition when it is new, None when it was shown already (its text is renewed)."""
         code, text = escape(code, _MAX_CODE), escape(text, _MAX_TEXT)
         before = self._shown.get((owner, code))
         if before is None and len(self.of(owner)) >= MAX_CONDITIONS:
             return None
-        condition = Condition(owner, code, text, wall if before is None else before.since)
+        condition = ShownCondition(owner, code, text, wall if before is None else before.since)
         self._shown[owner, code] = condition
         return condition if before is None else None
 
-    def take_back(self, owner: str, code: str) -> Condition | None:
+    def take_back(self, owner: str, code: str) -> ShownCondition | None:
         """It no longer holds; the condition when it was shown."""
         return self._shown.pop((owner, escape(code, _MAX_CODE)), None)
 
-    def of(self, owner: str) -> list[Condition]:
+    def of(self, owner: str) -> list[ShownCondition]:
         """Everything one owner said."""
         return [condition for condition in self._shown.values() if condition.owner == owner]
 
-    def all(self) -> list[Condition]:
+    def all(self) -> list[ShownCondition]:
         """In the order in which they came up."""
         return sorted(self._shown.values(), key=lambda condition: condition.since)

@@ -1,4 +1,4 @@
-"""What goes into the supervisor's core and what comes out of it: frozen values, nothing else."""
+"""What goes into a supervisor and what comes out of it: frozen values."""
 
 from __future__ import annotations
 
@@ -13,26 +13,21 @@ if TYPE_CHECKING:
     from netmap_actors.wire import internal_pb2
 
 __all__ = [
-    "Command",
-    "ConnectionStart",
+    "ChildMessage",
     "Exit",
     "Exited",
-    "Input",
     "Kill",
-    "Log",
-    "LookForRoute",
+    "LogEvent",
     "Now",
-    "Reconnect",
-    "Route",
     "Send",
     "Spawn",
     "SpawnFailed",
     "Spawned",
     "Stop",
     "Terminate",
+    "TreeCommand",
     "Up",
     "Waited",
-    "Word",
 ]
 
 
@@ -56,7 +51,7 @@ class Spawned:
     """A Spawn was carried out."""
 
     actor: str
-    incarnation: int
+    generation: int
     pid: int
 
 
@@ -65,16 +60,16 @@ class SpawnFailed:
     """A Spawn could not be carried out: no memory, no process, no descriptor."""
 
     actor: str
-    incarnation: int
+    generation: int
     why: str
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Exited:
-    """A child was reaped: there is no process of that incarnation any more."""
+    """A child was reaped: there is no process of that generation any more."""
 
     actor: str
-    incarnation: int
+    generation: int
     status: int | None
     """Exit status, None when a signal ended it."""
     signal: int | None = None
@@ -83,15 +78,10 @@ class Exited:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Word:
+class ChildMessage:
     """A message from a child."""
 
     envelope: internal_pb2.Envelope
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Reconnect:
-    """An operator wants a new control connection."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -102,19 +92,6 @@ class Stop:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Route:
-    """The way to the control server is known, or is another one than before."""
-
-    text: str | None
-    """For comparing and for logs; None: to none of its addresses. Empty: its addresses are not known."""
-    aimed: bool = False
-    """Other addresses are looked at than before, which is no change of the network."""
-    elsewhere: str | None = None
-    """Without a way to addresses that are known: the one to the rest of the world, when the addresses may be other
-    ones there."""
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
 class Waited:
     """How long children have waited for a processor; told before `expire`, so that it is not held against them."""
 
@@ -122,22 +99,7 @@ class Waited:
     """By actor, the sum over its present process's life."""
 
 
-Input = Spawned | SpawnFailed | Exited | Word | Reconnect | Stop | Route | Waited
-
-
 # Out
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class ConnectionStart:
-    """What a control_connection has to know of those before it."""
-
-    register_first: bool = False
-    """This node key may no longer be registered."""
-    had_session: bool = False
-    """There was a session in this run."""
-    avoid: tuple[str, ...] = ()
-    """Addresses (as in ConnectionInfo) at which an attempt got stuck, the one that is longest ago first."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -145,9 +107,9 @@ class Spawn:
     """Start a process for this actor; answered by Spawned or SpawnFailed."""
 
     actor: str
-    incarnation: int
-    connection: ConnectionStart | None = None
-    """For control_connection."""
+    generation: int
+    start: object = None
+    """What the process has to know of those before it."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -155,7 +117,7 @@ class Kill:
     """SIGKILL."""
 
     actor: str
-    incarnation: int
+    generation: int
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -163,7 +125,7 @@ class Terminate:
     """SIGTERM: it has to stop and no word reaches it yet."""
 
     actor: str
-    incarnation: int
+    generation: int
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -175,17 +137,12 @@ class Send:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Log:
+class LogEvent:
     """One log event."""
 
     level: str
     event: str
     fields: Mapping[str, object]
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class LookForRoute:
-    """Ask the kernel for the way to the control server; answered by Route when it is another one."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -202,4 +159,4 @@ class Exit:
     """What a person has to know, if only a person can mend it: "cannot X: why; what to do"."""
 
 
-Command = Spawn | Kill | Terminate | Send | Log | LookForRoute | Up | Exit
+TreeCommand = Spawn | Kill | Terminate | Send | LogEvent | Up | Exit

@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
 __all__ = [
     "PROMPT_MAX",
-    "Decision",
     "Escalate",
     "History",
     "Leave",
     "RestartAfter",
+    "RestartDecision",
     "backoff",
     "decide",
     "prompt",
@@ -73,7 +73,7 @@ class Escalate:
     reason: ExitReason
 
 
-Decision = RestartAfter | Leave | Escalate
+RestartDecision = RestartAfter | Leave | Escalate
 
 
 def prompt(jitter: float) -> float:
@@ -96,7 +96,7 @@ def decide(
     up_for: float | None,
     now: float,
     jitter: float,
-) -> tuple[Decision, History]:
+) -> tuple[RestartDecision, History]:
     """What follows from this end, and the history with it.
 
     `was_up`: some process of it was up in this run, so what it refuses now is not how it was set up. `up_for`:

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from netmap_actors.bus.loop import Loop
+    from netmap_supervisor.connection.messages import Route
     from netmap_supervisor.connection.routes import ControlRoutes
-    from netmap_supervisor.supervision.messages import Route
 
 __all__ = ["RouteWatch", "route_in", "route_to"]
 

@@ -7,18 +7,17 @@ from typing import Any
 
 from netmap_actors.exit_reason import ExitReason, status_of
 from netmap_actors.wire import internal_pb2
+from netmap_supervisor.connection.messages import LookForRoute, Reconnect, Route
 from netmap_supervisor.connection.routes import ControlRoutes
 from netmap_supervisor.daemon.core import SupervisorCore
 from netmap_supervisor.supervision.child_spec import ChildSpec, SupervisorFlags
 from netmap_supervisor.supervision.messages import (
+    ChildMessage,
     Exit,
     Exited,
     Kill,
-    Log,
-    LookForRoute,
+    LogEvent,
     Now,
-    Reconnect,
-    Route,
     Send,
     Spawn,
     Spawned,
@@ -26,7 +25,6 @@ from netmap_supervisor.supervision.messages import (
     Stop,
     Terminate,
     Up,
-    Word,
 )
 
 NAMES = ("dev_control", "publisher", "liveness", "control_connection")
@@ -64,7 +62,7 @@ class SimulatedShell:
             specs, flags or SupervisorFlags(), jitter or random.Random(1).random, **core
         )
         self.processes: dict[str, int] = {}
-        """Actor -> incarnation of its process, dead or alive, until it is reaped."""
+        """Actor -> generation of its process, dead or alive, until it is reaped."""
         self.killed: set[str] = set()
         self.starts: list[tuple[float, str, int]] = []
         self.connection_starts = []
@@ -95,7 +93,7 @@ class SimulatedShell:
         self.verdicts: set[tuple[int, str]] = set()
         """(generation, reason) of those that fell."""
         self.kills: list[tuple[str, int, str]] = []
-        """(actor, incarnation, why)."""
+        """(actor, generation, why)."""
         self.way: str | None = ""
         """To the control server, as the kernel would say; empty: nobody asks it."""
         self._told_way: str | None = ""
@@ -124,16 +122,16 @@ class SimulatedShell:
     def feed(self, happened) -> None:
         self.perform(self.core.receive(happened, self.now))
 
-    def word(self, actor: str, body, incarnation: int | None = None) -> None:
+    def word(self, actor: str, body, generation: int | None = None) -> None:
         envelope = internal_pb2.Envelope(
             version=1,
             actor=actor,
-            incarnation=self.processes.get(actor, 0) if incarnation is None else incarnation,
+            incarnation=self.processes.get(actor, 0) if generation is None else generation,
         )
         getattr(envelope, BODY[type(body).__name__]).CopyFrom(body)
         if isinstance(body, internal_pb2.Heartbeat | internal_pb2.Ready):
             self.heard_at[actor] = self.monotonic
-        self.feed(Word(envelope))
+        self.feed(ChildMessage(envelope))
         if self.routes is not None:
             ledger = self.core.connection.ledger
             self._told(self.routes.aim(*ledger.lookup, ledger.remote_address))
@@ -145,12 +143,12 @@ class SimulatedShell:
 
     def end(self, actor: str, reason: ExitReason = ExitReason.CRASHED, signal: int | None = None) -> None:
         """The process ends and is reaped."""
-        incarnation = self.processes.pop(actor)
+        generation = self.processes.pop(actor)
         self.killed.discard(actor)
-        self.feed(Exited(actor, incarnation, None if signal else status_of(reason), signal))
+        self.feed(Exited(actor, generation, None if signal else status_of(reason), signal))
 
-    def _reap(self, actor: str, incarnation: int) -> None:
-        if self.processes.get(actor) == incarnation:
+    def _reap(self, actor: str, generation: int) -> None:
+        if self.processes.get(actor) == generation:
             self.end(actor, signal=9)
 
     def session(self, generation: int | None = None, session: int = 1, *, full: bool = True) -> None:
@@ -279,26 +277,26 @@ class SimulatedShell:
 
     def _carry_out(self, command) -> None:
         match command:
-            case Spawn(actor, incarnation, connection):
+            case Spawn(actor, generation, connection):
                 assert actor not in self.processes, f"{actor} is spawned while its process is not reaped"
                 assert not self.core.stopping
                 if actor == "control_connection":
                     self.connection_starts.append(connection)
-                self.starts.append((self.boottime, actor, incarnation))
+                self.starts.append((self.boottime, actor, generation))
                 if self.spawns_fail or actor in self.unspawnable:
-                    self._later.append(lambda: self.feed(SpawnFailed(actor, incarnation, "no memory")))
+                    self._later.append(lambda: self.feed(SpawnFailed(actor, generation, "no memory")))
                 else:
-                    self.processes[actor] = incarnation
+                    self.processes[actor] = generation
                     self.spawned_at[actor] = self.heard_at[actor] = self.monotonic
-                    self.feed(Spawned(actor, incarnation, 100 + len(self.starts)))
-            case Kill(actor, incarnation):
-                assert self.processes.get(actor) == incarnation
-                self._check_kill(actor, incarnation)
+                    self.feed(Spawned(actor, generation, 100 + len(self.starts)))
+            case Kill(actor, generation):
+                assert self.processes.get(actor) == generation
+                self._check_kill(actor, generation)
                 self.killed.add(actor)
                 if self.reaps:
-                    self._later.append(lambda: self._reap(actor, incarnation))
-            case Terminate(actor, incarnation):
-                assert self.processes.get(actor) == incarnation
+                    self._later.append(lambda: self._reap(actor, generation))
+            case Terminate(actor, generation):
+                assert self.processes.get(actor) == generation
                 self._ask(actor)
             case Send(actor, body):
                 assert actor in self.processes, f"{actor} has no process to hear {body}"
@@ -307,7 +305,7 @@ class SimulatedShell:
                 self.sent.append((actor, type(body).__name__, body))
                 if isinstance(body, internal_pb2.Probe):
                     self._hear_probe(body)
-            case Log(_, event, fields):
+            case LogEvent(_, event, fields):
                 self.logs.append((event, dict(fields)))
             case Up():
                 assert not self.up
@@ -332,12 +330,12 @@ class SimulatedShell:
         if self.obedient:
             self._later.append(lambda: self.end(actor, ExitReason.NORMAL))
 
-    def _check_kill(self, actor: str, incarnation: int) -> None:
+    def _check_kill(self, actor: str, generation: int) -> None:
         """Nobody is killed for being silent before his limit, counted on the clock that stands still in suspend."""
         child = self.core.children[actor]
         why = child.ended_because
-        self.kills.append((actor, incarnation, why))
-        judged = actor == "control_connection" and (incarnation, why) in self.verdicts
+        self.kills.append((actor, generation, why))
+        judged = actor == "control_connection" and (generation, why) in self.verdicts
         if why == "hung" and not judged:
             if child.ready_at is None:
                 limit, since = child.spec.start_limit, self.spawned_at[actor]
@@ -351,8 +349,8 @@ class SimulatedShell:
     def events(self, name: str, **fields) -> list[dict]:
         return [seen for event, seen in self.logs if event == name and fields.items() <= seen.items()]
 
-    def incarnation(self, actor: str) -> int:
-        return self.core.children[actor].incarnation
+    def generation(self, actor: str) -> int:
+        return self.core.children[actor].generation
 
     def degraded(self) -> list[str]:
         return [condition.code for condition in self.core.conditions.all()]

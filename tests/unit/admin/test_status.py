@@ -13,7 +13,7 @@ from netmap_actors.wire import internal_pb2
 from netmap_supervisor.admin.status import StatusReport
 from netmap_supervisor.cli.status import lines
 from netmap_supervisor.config.settings import RunSettings
-from netmap_supervisor.daemon.status_report import Own, make_report
+from netmap_supervisor.daemon.status_report import SupervisorFacts, make_report
 from tests.support.machines.simulated_shell import SimulatedShell
 from tests.support.netmaps import shown_netmap
 
@@ -32,7 +32,7 @@ SHAPE = {
 
 
 def shown(shell: SimulatedShell) -> dict:
-    own = Own("1.2.3", 42, 10_000.0)
+    own = SupervisorFacts("1.2.3", 42, 10_000.0)
     report = make_report(shell.core, SETTINGS, own, shell.now)
     assert msgspec.json.decode(shown_json.encode(report), type=StatusReport) == report
     return json.loads(shown_json.encode(report))

@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from netmap_actors.bus.loop import Loop
+from netmap_supervisor.connection.messages import Route
 from netmap_supervisor.connection.routes import ControlRoutes
-from netmap_supervisor.supervision.messages import Route
 from netmap_supervisor.system import route_watch
 from netmap_supervisor.system.route_watch import RouteWatch, rest_of_the_world, route_in, route_to
 

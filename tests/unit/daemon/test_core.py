@@ -109,7 +109,7 @@ def test_a_spawn_that_fails_is_tried_again() -> None:
     assert shell.events("actor_exited", actor="publisher", detail="no memory")
     shell.spawns_fail = False
     shell.advance(30.0, until=lambda: "publisher" in shell.processes)
-    assert shell.incarnation("publisher") > 2
+    assert shell.generation("publisher") > 2
 
 
 def test_f50_a_child_that_keeps_dying_goes_to_the_slow_pace_and_heals_by_itself() -> None:
@@ -274,7 +274,7 @@ def test_a_child_that_sigkill_does_not_end_raises_an_alarm_and_has_no_second() -
     shell.end(CONNECTION, signal=9)
     assert shell.degraded() == []
     shell.advance(1.0)
-    assert shell.incarnation(CONNECTION) == 2
+    assert shell.generation(CONNECTION) == 2
 
 
 def test_a_child_in_another_time_namespace_is_killed() -> None:

@@ -19,12 +19,12 @@ def test_a_verdict_of_silence_kills_at_once_and_the_next_starts_when_it_is_reape
     assert shell.killed == {CONNECTION}
     assert shell.events("silence_detected", silent_for=120.2, generation=1)
     shell.advance(1.0)
-    assert shell.incarnation(CONNECTION) == 1
+    assert shell.generation(CONNECTION) == 1
     reaped_at = shell.boottime
     shell.end(CONNECTION, signal=9)
     shell.reaps = True
     shell.advance(1.0)
-    assert shell.incarnation(CONNECTION) == 2
+    assert shell.generation(CONNECTION) == 2
     assert shell.starts[-1][0] - reaped_at <= 0.25
     assert shell.core.connection.ledger.ended_counts["silence"] == 1
 
@@ -51,8 +51,8 @@ def test_words_of_an_older_process_are_dropped_and_counted() -> None:
     shell.end("publisher")
     shell.advance(1.0)
     before = shell.core.foreign
-    shell.word("publisher", internal_pb2.Resync(reason="late"), incarnation=1)
-    shell.word("nobody", internal_pb2.Resync(reason="?"), incarnation=1)
+    shell.word("publisher", internal_pb2.Resync(reason="late"), generation=1)
+    shell.word("nobody", internal_pb2.Resync(reason="?"), generation=1)
     assert shell.core.foreign == before + 2
 
 
@@ -85,7 +85,7 @@ def test_an_end_is_counted_told_and_followed_by_a_new_generation(reason, counted
     assert shell.core.connection.ledger.ended_counts[counted] == 1
     shell.sent.clear()
     shell.advance(5.0)
-    assert shell.incarnation(CONNECTION) == 2
+    assert shell.generation(CONNECTION) == 2
     told = [(actor, body.generation) for actor, word, body in shell.sent if word == "ConnectionStarted"]
     assert told == [("publisher", 2), ("liveness", 2)]
 
@@ -98,9 +98,9 @@ def test_what_the_connection_said_of_its_end_is_kept_and_its_retry_after_honoure
     last_end = shell.core.connection.ledger.last_end
     assert (last_end.reason.value, last_end.stage, last_end.detail) == ("error", "map", "503")
     shell.advance(29.0)
-    assert shell.incarnation(CONNECTION) == 1
+    assert shell.generation(CONNECTION) == 1
     shell.advance(9.0)
-    assert shell.incarnation(CONNECTION) == 2
+    assert shell.generation(CONNECTION) == 2
 
 
 def test_a_removed_node_registers_first_until_it_has_a_session() -> None:
@@ -143,7 +143,7 @@ def test_a_control_key_that_changed_later_is_shown_tried_once_a_minute_and_heals
     shell = running()
     shell.end(CONNECTION, ExitReason.KEY_CHANGED)
     shell.advance(59.9)
-    assert shell.incarnation(CONNECTION) == 1
+    assert shell.generation(CONNECTION) == 1
     assert shell.degraded() == ["control_key_changed"]
     shell.advance(0.2)
     shell.session()
@@ -183,12 +183,12 @@ def test_an_operators_reconnect_kills_at_once_and_does_not_wait() -> None:
     shell = running()
     shell.reconnect()
     shell.advance(0.3)
-    assert shell.incarnation(CONNECTION) == 2
+    assert shell.generation(CONNECTION) == 2
     assert shell.core.connection.ledger.ended_counts["operator"] == 1
     for _ in range(6):
         shell.end(CONNECTION, ExitReason.ERROR)
         shell.reconnect()
-    assert shell.incarnation(CONNECTION) == 8, "a reconnect ends a waiting time"
+    assert shell.generation(CONNECTION) == 8, "a reconnect ends a waiting time"
 
 
 def test_a_publisher_that_comes_back_is_told_the_connection_and_its_resync_goes_on() -> None:
@@ -241,7 +241,7 @@ def test_a_late_answer_about_an_older_process_changes_nothing() -> None:
     shell.feed(Spawned(CONNECTION, 1, 999))
     shell.feed(SpawnFailed(CONNECTION, 1, "late"))
     shell.advance(1.0)
-    assert shell.incarnation(CONNECTION) == 2
+    assert shell.generation(CONNECTION) == 2
     assert shell.core.children[CONNECTION].pid != 999
 
 
@@ -259,5 +259,5 @@ def test_a_document_the_publisher_cannot_use_ends_the_connection() -> None:
     shell.word("publisher", internal_pb2.Verdict(generation=1, session=1, stage="map", reason="error"))
     assert shell.events("child_killed", actor=CONNECTION, reason="error")
     shell.advance(5.0)
-    assert shell.incarnation(CONNECTION) == 2
+    assert shell.generation(CONNECTION) == 2
     assert "could not use a MapResponse" in shell.core.connection.ledger.last_end.detail

@@ -140,13 +140,13 @@ class Histories(RuleBasedStateMachine):
 
     @invariant()
     def nobody_is_killed_without_a_reason(self) -> None:
-        for actor, incarnation, why in self.shell.kills:
+        for actor, generation, why in self.shell.kills:
             match why:
                 case "hung" if actor == CONNECTION:
                     pass  # by a verdict or by its heartbeats, which the shell has checked
                 case "silence" | "error":
                     assert actor == CONNECTION
-                    assert (incarnation, why) in self.shell.verdicts
+                    assert (generation, why) in self.shell.verdicts
                 case "publisher_paused":
                     assert actor == "publisher"
                 case "operator":
@@ -250,7 +250,7 @@ class ComingBack(RuleBasedStateMachine):
         self.owed: float | None = None
         """Since when an attempt is owed."""
         self.way = self.there_is_a_way
-        self.begun = self.shell.incarnation(CONNECTION)
+        self.begun = self.shell.generation(CONNECTION)
         self.stage_at = self.gone_at = self.shell.boottime
         self.told = False
         """The kernel gave notice while there was no way."""
@@ -305,12 +305,12 @@ class ComingBack(RuleBasedStateMachine):
 
     @rule()
     def an_operator_reconnects(self) -> None:
-        before = self.shell.incarnation(CONNECTION)
+        before = self.shell.generation(CONNECTION)
         self.ordered_at = self.shell.boottime
         self.shell.reconnect()
         self.held_until = 0.0
         self.shell.advance(0.3)
-        assert self.shell.incarnation(CONNECTION) > before, "an operator is never made to wait"
+        assert self.shell.generation(CONNECTION) > before, "an operator is never made to wait"
         self.look()
 
     @rule(answers=st.booleans())
@@ -421,9 +421,9 @@ class ComingBack(RuleBasedStateMachine):
         way, before = self.there_is_a_way, self.way
         self.way = way
         shell = self.shell
-        if not way or shell.incarnation(CONNECTION) > self.begun:
+        if not way or shell.generation(CONNECTION) > self.begun:
             self.owed = None
-        self.begun = shell.incarnation(CONNECTION)
+        self.begun = shell.generation(CONNECTION)
         if before and not way:
             self.gone_at = shell.boottime
         # What comes and goes between two looks, and nobody tells of it, was never gone.

@@ -16,14 +16,14 @@ MOST = 31
 def attempts(shell: SimulatedShell, *, lives: float, full: bool, reason: ExitReason) -> int:
     """Processes started within ten minutes when each has a session that ends after `lives` seconds."""
     end = shell.boottime + TEN_MINUTES
-    before = shell.incarnation(CONNECTION)
+    before = shell.generation(CONNECTION)
     while shell.boottime < end:
         shell.advance(60.0, until=lambda: CONNECTION in shell.processes)
         shell.ready(CONNECTION)
         shell.session(full=full)
         shell.advance(lives)
         shell.end(CONNECTION, reason)
-    return shell.incarnation(CONNECTION) - before
+    return shell.generation(CONNECTION) - before
 
 
 @pytest.mark.parametrize("reason", [ExitReason.CLOSED, ExitReason.ERROR, ExitReason.CRASHED])
@@ -45,12 +45,12 @@ def test_f04_a_close_every_minute_for_twenty_minutes_costs_one_connection_each()
     for number in range(20):
         shell.session()
         shell.advance(60.0)
-        before = shell.incarnation(CONNECTION)
+        before = shell.generation(CONNECTION)
         shell.end(CONNECTION, ExitReason.CLOSED)
         ended = shell.boottime
         shell.advance(10.0, until=lambda: CONNECTION in shell.processes)
         assert shell.boottime - ended <= 4.1, f"no delay grows: close {number}"
-        assert shell.incarnation(CONNECTION) == before + 1
+        assert shell.generation(CONNECTION) == before + 1
         shell.ready(CONNECTION)
     assert shell.degraded() == ["idle_cut"], "and it is said whose fault that is"
 

@@ -7,7 +7,7 @@ import pytest
 from netmap_actors.exit_reason import ExitReason
 from netmap_actors.wire import internal_pb2
 from netmap_supervisor.daemon.core import SupervisorCore
-from netmap_supervisor.supervision.messages import Word
+from netmap_supervisor.supervision.messages import ChildMessage
 from tests.support.machines.simulated_shell import SimulatedShell
 
 CONNECTION = "control_connection"
@@ -55,7 +55,7 @@ def test_a_regular_probe_without_an_answer_ends_the_connection_and_one_with_save
     assert shell.events("probe_failed")
     shell.advance(5.0)
     assert shell.core.connection.ledger.ended_counts["closed"] == 1
-    assert shell.incarnation(CONNECTION) == 2
+    assert shell.generation(CONNECTION) == 2
 
 
 def in_login(**options) -> SimulatedShell:
@@ -124,8 +124,8 @@ def test_a_login_over_a_dead_connection_ends_after_a_sleep() -> None:
 
 
 def test_the_kernel_is_asked_for_the_route_before_a_probe_counts_as_unanswered() -> None:
-    def word(**body) -> Word:
-        return Word(internal_pb2.Envelope(actor=CONNECTION, incarnation=1, **body))
+    def word(**body) -> ChildMessage:
+        return ChildMessage(internal_pb2.Envelope(actor=CONNECTION, incarnation=1, **body))
 
     assert SupervisorCore.wants_route(word(probe_result=internal_pb2.ProbeResult(token=1)))
     assert not SupervisorCore.wants_route(word(probe_result=internal_pb2.ProbeResult(token=1, answered=True)))

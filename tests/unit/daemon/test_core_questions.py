@@ -150,7 +150,7 @@ class Questions(RuleBasedStateMachine):
 
     @property
     def about(self) -> tuple[object, ...]:
-        return (self.shell.incarnation(CONNECTION), self.session, self.changes)
+        return (self.shell.generation(CONNECTION), self.session, self.changes)
 
     def note(self) -> None:
         """New questions are about what is now."""

@@ -44,7 +44,7 @@ def fails(shell: SimulatedShell, *, retry_after: float = 0.0) -> None:
 
 def reaches(shell: SimulatedShell, stage: str) -> None:
     """The attempt under way has come that far."""
-    generation = shell.incarnation(CONNECTION)
+    generation = shell.generation(CONNECTION)
     shell.word(
         CONNECTION,
         internal_pb2.StageEntered(generation=generation, stage=stage, since=shell.boottime),
@@ -52,7 +52,7 @@ def reaches(shell: SimulatedShell, stage: str) -> None:
 
 
 def starts(shell: SimulatedShell) -> int:
-    return shell.incarnation(CONNECTION)
+    return shell.generation(CONNECTION)
 
 
 def wait_s(shell: SimulatedShell) -> float:
@@ -240,7 +240,7 @@ def connects(shell: SimulatedShell, address: str, stage: str = "handshake") -> N
     """The next attempt comes so far at this address."""
     shell.advance(60.0, until=lambda: CONNECTION in shell.processes)
     shell.make_ready()
-    generation = shell.incarnation(CONNECTION)
+    generation = shell.generation(CONNECTION)
     shell.word(CONNECTION, internal_pb2.ConnectionInfo(generation=generation, remote_address=address))
     reaches(shell, stage)
 

@@ -48,7 +48,7 @@ def test_a_wake_up_with_a_healthy_connection_keeps_it_and_asks_for_the_truth() -
     assert [kind for _, kind, _ in shell.sent].count("TruthProbe") == 1
     shell.advance(60.0)
     assert ended(shell) == {}
-    assert shell.incarnation(CONNECTION) == 1
+    assert shell.generation(CONNECTION) == 1
 
 
 def test_a_wake_up_with_a_dead_connection_replaces_it_within_seconds() -> None:
@@ -59,7 +59,7 @@ def test_a_wake_up_with_a_dead_connection_replaces_it_within_seconds() -> None:
     assert ended(shell) == {"wake": 1}
     assert shell.boottime <= woke + TIMEOUT + GRACE + 0.1
     shell.advance(1.0)
-    assert shell.incarnation(CONNECTION) == 2
+    assert shell.generation(CONNECTION) == 2
 
 
 def test_the_word_that_a_probe_was_not_answered_is_enough() -> None:
@@ -118,9 +118,9 @@ def test_a_route_that_does_not_come_back_ends_the_connection_and_is_waited_for()
     shell.advance(ROUTE_WAIT + 0.1)
     assert ended(shell) == {"link": 1}
     shell.advance(299.0)
-    assert shell.incarnation(CONNECTION) == 1, "there is no way to the server"
+    assert shell.generation(CONNECTION) == 1, "there is no way to the server"
     shell.route(HOME)
-    assert shell.incarnation(CONNECTION) == 2, "and now there is"
+    assert shell.generation(CONNECTION) == 2, "and now there is"
 
 
 def test_we_may_be_wrong_about_the_route_so_it_is_tried_in_the_end() -> None:
@@ -128,7 +128,7 @@ def test_we_may_be_wrong_about_the_route_so_it_is_tried_in_the_end() -> None:
     shell.route(None)
     shell.advance(ROUTE_WAIT + 0.1)
     shell.advance(301.0)
-    assert shell.incarnation(CONNECTION) == 2
+    assert shell.generation(CONNECTION) == 2
 
 
 def test_a_flapping_route_starts_a_connection_at_most_once_in_five_seconds() -> None:
@@ -149,9 +149,9 @@ def test_a_wake_up_ends_a_wait() -> None:
         shell.end(CONNECTION, ExitReason.ERROR)
         shell.advance(60.0, until=lambda: CONNECTION in shell.processes)
     shell.end(CONNECTION, ExitReason.ERROR)
-    before = shell.incarnation(CONNECTION)
+    before = shell.generation(CONNECTION)
     slept(shell, 5.0)
-    assert shell.incarnation(CONNECTION) == before + 1
+    assert shell.generation(CONNECTION) == before + 1
 
 
 def test_a_question_over_a_route_that_went_is_put_anew_and_only_the_new_one_is_heard() -> None:
@@ -184,7 +184,7 @@ def test_the_end_of_the_connection_ends_the_suspicion() -> None:
     slept(shell, 60.0)
     shell.end(CONNECTION, ExitReason.CLOSED)
     shell.advance(5.0, until=lambda: CONNECTION in shell.processes)
-    shell.session(shell.incarnation(CONNECTION))
+    shell.session(shell.generation(CONNECTION))
     shell.advance(60.0)
     assert ended(shell) == {"closed": 1}
 
@@ -211,9 +211,9 @@ def test_an_end_that_is_read_while_the_connection_is_suspected_is_answered_at_on
             shell.suspend(60.0)
     shell.word(CONNECTION, internal_pb2.SessionEnded(reason=reason.value, stage="map"))
     shell.end(CONNECTION, reason)
-    before = shell.incarnation(CONNECTION)
+    before = shell.generation(CONNECTION)
     shell.advance(0.25)
-    assert shell.incarnation(CONNECTION) == before + 1
+    assert shell.generation(CONNECTION) == before + 1
 
 
 def test_an_end_after_the_suspicion_was_answered_is_any_end() -> None:
@@ -263,7 +263,7 @@ def test_there_is_always_a_next_thing_to_do_and_no_kill_without_a_cause(steps) -
             shell.answers_probes = value
         assert shell.core.deadline() is not None
         if CONNECTION in shell.processes and not shell.core.connection.ledger.stage:
-            shell.session(shell.incarnation(CONNECTION))
+            shell.session(shell.generation(CONNECTION))
     caused = len(shell.events("probe_failed"))
     assert sum(ended(shell).values()) <= caused
     assert len(shell.events("probe_failed")) <= shell.core.wakes + shell.core.links
@@ -311,7 +311,7 @@ def test_a_session_of_which_is_heard_only_after_it_may_have_died_is_suspected(
         shell.beat()
     else:
         shell.route(CAFE)
-    generation = shell.incarnation(CONNECTION)
+    generation = shell.generation(CONNECTION)
     began = internal_pb2.StageEntered(generation=generation, session=1, stage=stage, since=since)
     shell.word(CONNECTION, began)
     shell.advance(7.0)

@@ -71,7 +71,7 @@ def test_whoever_asks_without_end_has_one_report_a_turn() -> None:
         for token in range(first, first + 500):
             word = internal_pb2.Envelope(actor="http_endpoint", incarnation=1)
             word.status_request.token = token
-            assert requests.on_word(word)
+            assert requests.on_message(word)
         loop.turn()
     loop.turn()
     assert daemon.reports == 2

@@ -24,7 +24,7 @@ from netmap_actors.wire import internal_pb2
 from netmap_actors.wire.codec import Codec
 from netmap_actors.wire.secret import Secret
 from netmap_supervisor.daemon.boot_records import endpoints_of
-from netmap_supervisor.daemon.children import MAX_WORD, Children
+from netmap_supervisor.daemon.children import MAX_CHILD_MESSAGE, Children
 from netmap_supervisor.daemon.keyring import Keyring
 from netmap_supervisor.system.log import Log
 from netmap_supervisor.system.log_pipes import LogPipes
@@ -50,7 +50,7 @@ class Run:
             run=RUN,
             endpoint=self.endpoints.supervisor,
             log_pipes=LogPipes(self.loop, Log(self.loop.clock, form="json", level="error")),
-            on_words=lambda: None,
+            on_messages=lambda: None,
             on_death=lambda *_: None,
         )
         self.context: zmq.Context[Any] = zmq.Context()
@@ -61,23 +61,23 @@ class Run:
         stack.callback(self.children.close)
         stack.callback(lambda: self.context.destroy(linger=0))
 
-    def expect(self, actor: str, incarnation: int = 1) -> None:
+    def expect(self, actor: str, generation: int = 1) -> None:
         """As if this process of the actor had been started."""
-        secret = self.keyring.with_us(actor, incarnation)
-        self.children.expect(actor, incarnation, secret)
+        secret = self.keyring.with_us(actor, generation)
+        self.children.expect(actor, generation, secret)
 
-    def liveness(self, incarnation: int) -> None:
+    def liveness(self, generation: int) -> None:
         """Start the first, or the next."""
-        self.expect("liveness", incarnation)
+        self.expect("liveness", generation)
         read_fd, write_fd = os.pipe()
         boot = Boot(
             run=RUN,
             actor="liveness",
-            incarnation=incarnation,
+            incarnation=generation,
             parent_pid=os.getppid(),
             life_fd=read_fd,
             endpoints=self.endpoints,
-            secrets=self.keyring.told("liveness", incarnation),
+            secrets=self.keyring.told("liveness", generation),
             heartbeat_interval=0.1,
             settings=msgspec.Raw(msgspec.json.encode(LivenessSettings())),
         )
@@ -93,21 +93,21 @@ class Run:
 
         self.end_liveness = end
         thread.start()
-        self.until("ready", incarnation)
+        self.until("ready", generation)
 
     def take(self) -> bool:
-        taken = self.children.next_word()
+        taken = self.children.next_message()
         if taken is not None and taken[1] is not None:
             self.heard.append(taken[1])
             self.children.answer_to(taken[1].actor, taken[0])
         return taken is not None
 
-    def until(self, body: str, incarnation: int, **fields: object) -> Any:
+    def until(self, body: str, generation: int, **fields: object) -> Any:
         def found() -> Any:
             while self.take():
                 pass
             for envelope in reversed(self.heard):
-                if (envelope.WhichOneof("body"), envelope.incarnation) == (body, incarnation):
+                if (envelope.WhichOneof("body"), envelope.incarnation) == (body, generation):
                     shown = getattr(envelope, body)
                     inner = shown.liveness if body == "heartbeat" else shown
                     if all(getattr(inner, name) == value for name, value in fields.items()):
@@ -269,7 +269,7 @@ def test_a_long_word_is_one_only_where_an_operator_asked_for_it(run: Run) -> Non
     run.expect("dev_control")
     codec = Codec(RUN, "dev_control", 1, peer="supervisor", secret=run.keyring.with_us("dev_control", 1))
     own = run.connect(zmq.DEALER, run.endpoints.supervisor, "dev_control-1-00000000")
-    long = "x" * MAX_WORD
+    long = "x" * MAX_CHILD_MESSAGE
     own.send(codec.wrap(internal_pb2.Degraded(code="a", text=long, active=True)))
     own.send(codec.wrap(internal_pb2.DevReply(token=1, ok=True, json=long.encode())))
     assert run.until("dev_reply", 1).token == 1

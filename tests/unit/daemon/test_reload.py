@@ -9,10 +9,11 @@ import pytest
 
 from netmap_supervisor.config.options import OPTIONS
 from netmap_supervisor.config.settings import RunSettings
+from netmap_supervisor.connection.messages import ConnectionStart
 from netmap_supervisor.daemon.boot_records import BootRecords, endpoints_of
 from netmap_supervisor.daemon.keyring import Keyring
 from netmap_supervisor.daemon.reload import NEXT_CONNECTION, NOW, compare
-from netmap_supervisor.supervision.messages import ConnectionStart, Spawn
+from netmap_supervisor.supervision.messages import Spawn
 
 OLD = RunSettings(state_dir="/s", runtime_dir="/r")
 REAL = RunSettings(

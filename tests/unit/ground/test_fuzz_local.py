@@ -41,7 +41,7 @@ from netmap_actors.protocol.keys import MachinePrivate, NodePrivate
 from netmap_actors.protocol.noise import Initiator, NoiseFrames, RecordStream
 from netmap_actors.protocol.upgrade import UpgradeAccepted, UpgradeClient
 from netmap_supervisor.config.settings import RunSettings
-from netmap_supervisor.daemon.status_report import Own, make_report
+from netmap_supervisor.daemon.status_report import SupervisorFacts, make_report
 from netmap_supervisor.system.route_watch import route_in, route_to
 from tests.support.fuzzing import EXAMPLES, damaged, damaged_json, fuzzed, hostile, survive
 from tests.support.machines.simulated_shell import SimulatedShell
@@ -99,7 +99,7 @@ class _Endpoint:
     def answer(self) -> None:
         shell = SimulatedShell().start()
         shown = RunSettings(state_dir="/s", runtime_dir="/r")
-        report = make_report(shell.core, shown, Own("1", 1, 0.0), shell.now)
+        report = make_report(shell.core, shown, SupervisorFacts("1", 1, 0.0), shell.now)
         self.endpoint._scraped(
             {"status": msgspec.to_builtins(report), "counters": {"publisher": {"gaps": 1}}}
         )

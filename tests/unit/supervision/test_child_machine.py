@@ -52,7 +52,7 @@ def test_nothing_but_its_end_leads_out_of_killed(event) -> None:
 
 def test_each_process_has_its_number() -> None:
     child = machine(*RUNNING, ChildEvent.EXITED, ChildEvent.START)
-    assert child.incarnation == 2
+    assert child.generation == 2
 
 
 def test_a_start_has_its_limit_and_ready_replaces_it_by_the_heartbeats() -> None:

@@ -35,7 +35,11 @@ from hypothesis import strategies as st
 from netmap_actors.exit_reason import GIVE_UP, ExitReason, status_of
 from netmap_actors.wire import internal_pb2
 from netmap_actors.wire.vocabulary import EndReason
-from netmap_supervisor.connection.schedule import GOOD_SESSION, MAX_RETRY_AFTER, ConnectionSchedule
+from netmap_supervisor.connection.schedule import (
+    GOOD_SESSION,
+    MAX_HONOURED_RETRY_AFTER,
+    ConnectionSchedule,
+)
 from netmap_supervisor.supervision.child_machine import ChildState
 from netmap_supervisor.supervision.child_spec import ChildSpec, Restart, Strategy, SupervisorFlags
 from netmap_supervisor.supervision.messages import Exited
@@ -91,9 +95,9 @@ def bring_about(shell: SimulatedShell, victim: str, end: End) -> int:
     """Let it end so; the number of its process that did."""
     match end.killed:
         case "":
-            incarnation = shell.processes.pop(victim)
-            shell.feed(Exited(victim, incarnation, end.status, end.signal))
-            return incarnation
+            generation = shell.processes.pop(victim)
+            shell.feed(Exited(victim, generation, end.status, end.signal))
+            return generation
         case "hung":
             shell.silent.add(victim)
             shell.advance(20.0, until=lambda: bool(shell.kills))
@@ -155,9 +159,9 @@ def test_a_cell_of_the_matrix(restart: Restart, end: End, strategy: Strategy, vi
         # In order, each once, and nobody else.
         assert [actor for _, actor, _ in shell.starts[started:]] == again
         assert shell.asked == [name for name in reversed(again) if name != victim]
-    assert (shell.incarnation(victim) > last) == comes_back
+    assert (shell.generation(victim) > last) == comes_back
     for name in set(NAMES) - set(affected(strategy, victim)):
-        assert shell.incarnation(name) == 1, "a stranger to it was restarted"
+        assert shell.generation(name) == 1, "a stranger to it was restarted"
     assert [actor for actor, _, _ in shell.kills] == ([victim] if end.killed not in {"", "spawn"} else [])
     assert shell.exit is None
     assert not shell.core.stopping
@@ -191,7 +195,7 @@ def test_which_siblings_come_back(strategy: Strategy, first: Restart, last: Rest
     types = {"a": first, "c": last}
     gone = {name for name in taken if types.get(name) is Restart.TEMPORARY}
     assert set(shell.processes) == set(NAMES) - gone
-    assert {name for name in NAMES if shell.incarnation(name) == 2} == taken - gone
+    assert {name for name in NAMES if shell.generation(name) == 2} == taken - gone
 
 
 @pytest.mark.parametrize("strategy", Strategy)
@@ -200,7 +204,7 @@ def test_what_stays_down_is_no_reason_to_restart_others(strategy: Strategy) -> N
     shell.end("a")
     shell.end("b", ExitReason.NORMAL)
     shell.advance(60.0)
-    assert [shell.incarnation(name) for name in NAMES] == [1, 1, 1, 1]
+    assert [shell.generation(name) for name in NAMES] == [1, 1, 1, 1]
 
 
 # Pace
@@ -283,7 +287,7 @@ def test_the_pace_of_connections(history_of_ends, seed: int) -> None:
         good = full and lived >= GOOD_SESSION
         fresh = good or reason is EndReason.OPERATOR or failures == 0
         delay = schedule.ended(reason, now, good=good, retry_after=retry_after)
-        assert 0.0 <= delay <= MAX_RETRY_AFTER
+        assert 0.0 <= delay <= MAX_HONOURED_RETRY_AFTER
         if not fresh:
             assert delay >= backoff(failures - 1, 0.0), "sooner than its turn"
         elif (

@@ -36,8 +36,8 @@ from netmap_supervisor.admin.server import AdminServer
 from netmap_supervisor.config.settings import RunSettings
 from netmap_supervisor.connection.routes import ControlRoutes
 from netmap_supervisor.daemon.operator_requests import OperatorRequests
-from netmap_supervisor.daemon.status_report import Own, make_report
-from netmap_supervisor.supervision.messages import Stop, Word
+from netmap_supervisor.daemon.status_report import SupervisorFacts, make_report
+from netmap_supervisor.supervision.messages import ChildMessage, Stop
 from netmap_supervisor.system.route_watch import RouteWatch
 from tests.support.fuzzing import damaged, damaged_json, fuzzed, hostile, survive
 from tests.support.machines.simulated_shell import SimulatedShell
@@ -170,7 +170,7 @@ class _Daemon:
         return actor in self.shell.processes
 
     def report(self) -> Any:
-        report = make_report(self.shell.core, self.settings, Own("1", 1, 0.0), self.shell.now)
+        report = make_report(self.shell.core, self.settings, SupervisorFacts("1", 1, 0.0), self.shell.now)
         msgspec.json.encode(report)
         return report
 
@@ -214,8 +214,8 @@ def test_words_to_the_supervisor(envelopes: list[internal_pb2.Envelope], mapped:
         if envelope.WhichOneof("body") == "dev_reply":
             waiting: Any = SimpleNamespace(answer=replies.append, refuse=replies.append)
             requests._waiting[envelope.dev_reply.token] = (waiting, SimpleNamespace(cancel=lambda: None))  # type: ignore[assignment]
-        if not requests.on_word(envelope):
-            shell.feed(Word(envelope))
+        if not requests.on_message(envelope):
+            shell.feed(ChildMessage(envelope))
         ledger = shell.core.connection.ledger
         routes.aim(ledger.lookup, ledger.remote_address)
         routes.look()
