@@ -149,9 +149,9 @@ MUTANTS = (
             ),
             Edit(
                 f"{_SUPERVISOR}/daemon/core.py",
-                "        self._move(child, ChildEvent.KILL, now, verdict.reason)\n",
-                "        self._move(child, ChildEvent.KILL, now, verdict.reason)\n"
-                "        self._move(child, ChildEvent.START, now)\n",
+                "        self.tree.move(child, ChildEvent.KILL, now, verdict.reason)\n",
+                "        self.tree.move(child, ChildEvent.KILL, now, verdict.reason)\n"
+                "        self.tree.move(child, ChildEvent.START, now)\n",
             ),
         ),
         ("tests/unit/daemon/test_core_connection.py",),

@@ -8,11 +8,11 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING
 
+from netmap_actors.wire import internal_pb2
 from netmap_actors.wire.vocabulary import EndReason, Stage
 from netmap_supervisor.connection.schedule import GOOD_SESSION
 
 if TYPE_CHECKING:
-    from netmap_actors.wire import internal_pb2
     from netmap_supervisor.supervision.messages import Now
 
 __all__ = ["End", "SessionLedger"]
@@ -50,6 +50,16 @@ class End:
     """Seconds the server asked us to wait."""
     address: str = ""
     """It was connected to; empty: to none."""
+
+    def message(self) -> internal_pb2.SessionEnded:
+        """For those that hold something about the connection."""
+        return internal_pb2.SessionEnded(
+            generation=self.generation,
+            session=self.session,
+            reason=self.reason.value,
+            stage=self.stage,
+            detail=self.detail,
+        )
 
 
 class SessionLedger:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING
 
-from netmap_actors.exit_reason import ExitReason, status_of
+from netmap_actors.exit_reason import ExitReason
 from netmap_actors.wire.vocabulary import EndReason, Stage
 from netmap_supervisor.connection.history import End, SessionLedger
 from netmap_supervisor.connection.messages import ConnectionStart
@@ -18,15 +18,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from netmap_actors.wire import internal_pb2
+    from netmap_supervisor.supervision.child_tree import Death
     from netmap_supervisor.supervision.messages import Now
 
-__all__ = ["KEY_CHANGED", "OUR_FAULT", "ConnectionPolicy", "Outcome"]
+__all__ = ["KEY_CHANGED", "AfterEnd", "ConnectionPolicy"]
 
 KEY_CHANGED = "control_key_changed"
 """Code of the condition shown while the control server answers with another key."""
 
-OUR_FAULT = frozenset({EndReason.CRASHED, EndReason.HUNG})
-"""Ends the network has no part in: they count for the intensity of restarts."""
+_OUR_FAULT = frozenset({EndReason.CRASHED, EndReason.HUNG})
+"""Ends the network has no part in."""
 
 _COUNTED_AS: dict[str, EndReason] = {
     **{reason: reason for reason in EndReason},
@@ -49,21 +50,23 @@ MAX_STUCK = 16
 
 _ENDS_RUN = {
     # Before the first session of the run: it was set up wrongly, and a person is there to see it.
-    ExitReason.LOGIN_REFUSED: status_of(ExitReason.LOGIN_REFUSED),
-    ExitReason.CONFIGURATION: status_of(ExitReason.CONFIGURATION),
-    ExitReason.KEY_CHANGED: status_of(ExitReason.CONFIGURATION),
+    ExitReason.LOGIN_REFUSED: ExitReason.LOGIN_REFUSED,
+    ExitReason.CONFIGURATION: ExitReason.CONFIGURATION,
+    ExitReason.KEY_CHANGED: ExitReason.CONFIGURATION,
 }
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Outcome:
+class AfterEnd:
     """What follows from one end."""
 
     end: End
-    delay: float
+    delay: float = 0.0
     """Seconds until the next start."""
-    run_ends: int | None = None
-    """Exit status, when no further attempt can help."""
+    run_ends: ExitReason | None = None
+    """As what, when no further attempt can help."""
+    fault: ExitReason | None = None
+    """As what it counts for the intensity of restarts; None: the network had a part in it."""
 
 
 class ConnectionPolicy:
@@ -88,30 +91,26 @@ class ConnectionPolicy:
             self._register_first = False
         return begins
 
-    def ended(
-        self, reason: ExitReason, killed_for: str, detail: str, now: Now, *, suspected: bool = False
-    ) -> Outcome:
-        """The process was reaped. `killed_for`: why we killed it, empty when it ended by itself.
-
-        `suspected`: nobody knew whether it had outlived a sleep or a change of the network.
-        """
-        ended_as = _COUNTED_AS.get(killed_for or reason, EndReason.OPERATOR)
-        if killed_for:
-            reason = ExitReason.NORMAL
+    def ended(self, death: Death, now: Now, *, suspected: bool) -> AfterEnd:
+        """The process was reaped. `suspected`: it may not have outlived a sleep or a change of the network."""
+        ended_as = _COUNTED_AS.get(death.killed_for or death.reason, EndReason.OPERATOR)
+        reason = ExitReason.NORMAL if death.killed_for else death.reason
         had_session = self.ledger.had_session
-        end = self.ledger.end(ended_as, detail, now)
+        end = self.ledger.end(ended_as, death.detail, now)
         self._remember(end)
         if reason in _ENDS_RUN and not had_session:
-            return Outcome(end, 0.0, _ENDS_RUN[reason])
+            return AfterEnd(end, run_ends=_ENDS_RUN[reason])
+        fault = ExitReason.CRASHED if ended_as in _OUR_FAULT else None
         if reason in {ExitReason.REMOVED, ExitReason.EXPIRED, ExitReason.LOGIN_REFUSED}:
             self._register_first = True
         if reason in _ENDS_RUN:
             self.ledger.refused = reason is ExitReason.LOGIN_REFUSED
-            return Outcome(end, self.schedule.refused(now.boottime))
+            fault = reason if reason is ExitReason.CONFIGURATION else None
+            return AfterEnd(end, self.schedule.refused(now.boottime), fault=fault)
         delay = self.schedule.ended(
             ended_as, now.boottime, good=end.good, retry_after=end.retry_after, suspected=suspected
         )
-        return Outcome(end, delay)
+        return AfterEnd(end, delay, fault=fault)
 
     def _remember(self, end: End) -> None:
         """Where an attempt got stuck the next one does not begin, until that address has brought a netmap."""

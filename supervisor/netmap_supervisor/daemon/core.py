@@ -1,11 +1,12 @@
 """The supervisor of this product as a machine: what its children say, and what follows for the control connection.
 
-What holds for children of any kind stands in `child_tree`. It never waits, reads a clock or touches a process: the
-shell reports what happened, carries the commands out in order and calls `expire` at `deadline()`.
+What holds for children of any kind is left to the `ChildTree`. The core never waits, reads a clock or touches a
+process: the shell reports what happened, carries the commands out in order and calls `expire` at `deadline()`.
 """
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING
 
 from netmap_actors.boot import PAUSE_LIMIT
@@ -13,9 +14,9 @@ from netmap_actors.exit_reason import ExitReason
 from netmap_actors.wire import internal_pb2
 from netmap_actors.wire.vocabulary import PUBLISHER_PAUSED, ActorName, EndReason, Stage
 from netmap_supervisor.connection.hurry import Hurry
-from netmap_supervisor.connection.messages import ConnectionStart, LookForRoute, Reconnect, Route
+from netmap_supervisor.connection.messages import LookForRoute, Reconnect, Route
 from netmap_supervisor.connection.patterns import CALM, NO_FIRST_MAP, PATTERNS, SessionPatterns
-from netmap_supervisor.connection.policy import KEY_CHANGED, OUR_FAULT, ConnectionPolicy
+from netmap_supervisor.connection.policy import KEY_CHANGED, ConnectionPolicy
 from netmap_supervisor.connection.probe_schedule import ProbeSchedule
 from netmap_supervisor.connection.questions import Questions, Situation
 from netmap_supervisor.connection.suspicion import INTERVAL
@@ -26,12 +27,12 @@ from netmap_supervisor.supervision.messages import (
     ChildMessage,
     Exited,
     Now,
+    Spawn,
     Spawned,
-    SpawnFailed,
     Stop,
     Waited,
 )
-from netmap_supervisor.supervision.restart_policy import prompt
+from netmap_supervisor.supervision.restart_policy import Escalate, Leave, RestartAfter, prompt
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -39,16 +40,20 @@ if TYPE_CHECKING:
     from google.protobuf.message import Message
 
     from netmap_supervisor.connection.history import End
+    from netmap_supervisor.connection.policy import AfterEnd
     from netmap_supervisor.supervision.child_machine import ChildMachine
     from netmap_supervisor.supervision.child_spec import ChildSpec, SupervisorFlags
     from netmap_supervisor.supervision.messages import TreeCommand
+    from netmap_supervisor.supervision.restart_policy import RestartDecision
 
-    Input = Spawned | SpawnFailed | Exited | ChildMessage | Reconnect | Stop | Route | Waited
+    Input = Spawned | Exited | ChildMessage | Reconnect | Stop | Route | Waited
     Command = TreeCommand | LookForRoute
 
 __all__ = ["CONNECTION", "LIVENESS", "PUBLISHER", "SupervisorCore"]
 
 CONNECTION, PUBLISHER, LIVENESS = ActorName.CONNECTION, ActorName.PUBLISHER, ActorName.LIVENESS
+_WATCHERS = (PUBLISHER, LIVENESS)
+"""They hold something about the connection."""
 SLEPT = 2.0
 """Seconds by which CLOCK_BOOTTIME has to run ahead of CLOCK_MONOTONIC for the machine to have slept."""
 NO_ROUTE_PACE = 300.0
@@ -58,8 +63,8 @@ _ATTEMPT = _BEFORE_CONNECTED | {Stage.HANDSHAKE, Stage.REGISTER}
 """Stages of an attempt that has looked for the server and may come to nothing."""
 
 
-class SupervisorCore(ChildTree):
-    """One run; `specs` holds the three children named above, and whatever else.
+class SupervisorCore:
+    """One run; `specs` holds the three children named above, and any others.
 
     `jitter()` gives a number in [0, 1). `time_namespace` is the Supervisor's own, for Hello. Intervals and
     `probe_timeout` are seconds; an interval of 0 is off.
@@ -77,14 +82,18 @@ class SupervisorCore(ChildTree):
         probe_interval: float = 0.0,
         probe_timeout: float = 5.0,
     ) -> None:
-        super().__init__(specs, flags, jitter, tick=tick)
+        self.tree = ChildTree(specs, flags, jitter, tick=tick)
+        self._child = self.tree.children[CONNECTION]
+        """The control connection's."""
+        self._jitter = jitter
+        self._out: list[Command] = []
         schedule = ProbeSchedule(truth_interval=truth_interval, probe_interval=probe_interval, jitter=jitter)
         self._questions = Questions(schedule, probe_timeout)
         self.probe_timeout = probe_timeout
         """Of the connections to come."""
         self._patterns = SessionPatterns()
         self._route: str | None = ""
-        """To the server; empty while nobody knows, None for none."""
+        """To the server; empty while it is not known, None for none."""
         self._elsewhere: str | None = None
         """Without one: to the rest of the world, where the server may have other addresses."""
         self._hurry = Hurry()
@@ -97,7 +106,6 @@ class SupervisorCore(ChildTree):
         self.links = 0
         self._time_namespace = time_namespace
         self.connection = ConnectionPolicy(jitter)
-        self._slices = 0
         self._applying = False
         """Between its last two heartbeats the publisher went on with a map that takes more than a moment."""
         self.heartbeats: dict[str, internal_pb2.Heartbeat] = {}
@@ -105,15 +113,18 @@ class SupervisorCore(ChildTree):
         self.heard_from: dict[str, int] = {}
         """The generation it is from."""
 
-    def receive(self, happened: Input, now: Now) -> list[TreeCommand]:
+    def start(self, now: Now) -> list[Command]:
+        """Begin."""
+        self.tree.start(now)
+        return self._commands(now)
+
+    def receive(self, happened: Input, now: Now) -> list[Command]:
         """Take in one thing that happened."""
-        self._take(now)
+        self.tree.note_clocks(now)
         self._look_for_sleep(now)
         match happened:
             case Spawned():
-                self._spawned(happened)
-            case SpawnFailed(actor, generation, why):
-                self._exited(Exited(actor, generation, None), now, why)
+                self.tree.spawned(happened)
             case Exited():
                 self._exited(happened, now)
             case ChildMessage(envelope):
@@ -123,10 +134,29 @@ class SupervisorCore(ChildTree):
             case Route():
                 self._route_is(happened, now)
             case Stop(reason):
-                self._stop(reason, 0, now)
+                self.tree.stop(reason, 0, now)
             case Waited():
-                self._waited(happened)
-        return self._flush()
+                self.tree.waited(happened)
+        return self._commands(now)
+
+    def _commands(self, now: Now) -> list[Command]:
+        self._collect(now)
+        out, self._out = self._out, []
+        return out
+
+    def _collect(self, now: Now) -> None:
+        """Take over the tree's commands. To be called before anything depends on a connection that may have started."""
+        for command in self.tree.take():
+            if isinstance(command, Spawn) and command.actor == CONNECTION:
+                self._hurry.started(now.boottime)
+                self._ordered = False
+                self._questions.timeout = self.probe_timeout
+                start = self.connection.started(command.generation, now)
+                # Its watchers hear of it before it can say anything.
+                self._tell_watchers(internal_pb2.ConnectionStarted(generation=command.generation))
+                self._out += [*self.tree.take(), dataclasses.replace(command, start=start)]
+            else:
+                self._out.append(command)
 
     @staticmethod
     def wants_route(message: ChildMessage) -> bool:
@@ -138,354 +168,321 @@ class SupervisorCore(ChildTree):
 
     def deadline(self) -> float | None:
         """When `expire` is to be called next, seconds of CLOCK_BOOTTIME; None once everything is gone."""
-        due = (super().deadline(), self._questions.deadline(), self._hurry.deadline())
-        times = [at for at in due if at is not None]
-        return None if self.finished else min(times, default=None)
+        due = (self.tree.deadline(), self._questions.deadline(), self._hurry.deadline())
+        return None if due[0] is None else min(at for at in due if at is not None)
 
-    def expire(self, now: Now) -> list[TreeCommand]:
+    def expire(self, now: Now) -> list[Command]:
         """Look at the clock. To be called at the deadline, after everything that waits was taken in."""
-        if now.boottime >= self._tick_at:
-            # A notification saves time; nobody may have to rely on one.
-            self._out.append(LookForRoute())  # type: ignore[arg-type]
-        commands = super().expire(now)
+        if now.boottime >= self.tree.tick_at:
+            # A notification saves time, and may be missing.
+            self._out.append(LookForRoute())
+        self.tree.expire(now)
+        self._collect(now)
         self._look_for_sleep(now)
         reason = self._questions.expire(self._here, now.boottime)
         self._put_questions()
         if reason:
-            self._probe_failed(self.children[CONNECTION], reason, now)
+            self._probe_failed(reason, now)
         if self._hurry.expired(now.boottime) and self.connection.ledger.stage in _BEFORE_CONNECTED:
-            self._move(self.children[CONNECTION], ChildEvent.KILL, now, EndReason.LINK)
-        return [*commands, *self._flush()]
+            self.tree.move(self._child, ChildEvent.KILL, now, EndReason.LINK.value)
+        return self._commands(now)
 
     def _look_for_sleep(self, now: Now) -> None:
         gap, self._clock_gap = self._clock_gap, now.boottime - now.monotonic
         if gap is None or self._clock_gap - gap <= SLEPT:
             return
         self.wakes += 1
-        self._log("info", "wake_detected", slept_s=round(self._clock_gap - gap, 3))
-        self._suspect(EndReason.WAKE, now, anew=True)
-        self._out.append(LookForRoute())  # type: ignore[arg-type]
+        self.tree.log("info", "wake_detected", slept_s=round(self._clock_gap - gap, 3))
+        self._doubt = (EndReason.WAKE, now.boottime, True)
+        self._suspect(now)
+        self._out.append(LookForRoute())
+        self._collect(now)
 
     @property
     def _no_way(self) -> bool:
-        """An attempt would be in vain, as far as anybody can know."""
+        """An attempt would be in vain, as far as is known."""
         return self._route is None and self._elsewhere is None
 
     def _route_is(self, route: Route, now: Now) -> None:
         before, self._route = self._route, route.text
         elsewhere, self._elsewhere = self._elsewhere, route.elsewhere
         if self._no_way:
-            self._wait_for_route(now)
+            self._hurry.lost()
+            if self._child.state is ChildState.BACKOFF and not self._ordered:
+                self._child.due = max(self._child.due or 0.0, now.boottime + NO_ROUTE_PACE)
         if route.aimed:
             return
         if "" not in {before, route.text} and route.text != before:
             self.links += 1
-            self._log("info", "link_changed", route=route.text or "none", before=before or "none")
-            self._suspect(EndReason.LINK, now, anew=before is None)
+            self.tree.log("info", "link_changed", route=route.text or "none", before=before or "none")
+            self._doubt = (EndReason.LINK, now.boottime, before is None)
+            self._suspect(now)
         elif route.elsewhere not in {None, elsewhere}:
             # Another network than that of the last lookup: the next one may find other addresses.
             self._start_early(now, anew=True)
 
-    def _wait_for_route(self, now: Now) -> None:
-        self._hurry.lost()
-        child = self.children[CONNECTION]
-        if child.state is ChildState.BACKOFF and not self._ordered:
-            child.due = max(child.due or 0.0, now.boottime + NO_ROUTE_PACE)
-
-    def _suspect(self, reason: EndReason, now: Now, *, anew: bool) -> None:
-        """The connection may be dead, and whatever one waits for may have come."""
-        self._doubt = (reason, now.boottime, anew)
-        self._weigh(now)
-
-    def _weigh(self, now: Now) -> None:
+    def _suspect(self, now: Now) -> None:
+        """The connection may be dead, and what the next attempt waits for may have come."""
         reason, _, anew = self._doubt
         stage = self.connection.ledger.stage
-        if stage in {Stage.MAP, Stage.LOGIN} and self.children[CONNECTION].alive:
+        if stage in {Stage.MAP, Stage.LOGIN} and self._child.alive:
             truth = reason is EndReason.WAKE and stage == Stage.MAP
-            self._questions.suspect(reason, self._here, now.boottime, truth=truth)
+            self._questions.suspect(reason.value, self._here, now.boottime, truth=truth)
             self._put_questions()
         elif not self._no_way:
             self._start_early(now, anew=anew)
 
     @property
     def _here(self) -> Situation:
-        generation, session = self.children[CONNECTION].generation, self.connection.ledger.session
+        generation, session = self._child.generation, self.connection.ledger.session
         return Situation(generation, session, self.wakes, self.links, self._route is not None)
 
     def _put_questions(self) -> None:
         for put in self._questions.take():
             if isinstance(put.body, internal_pb2.Probe) and not put.again:
                 level = "debug" if put.body.reason == INTERVAL else "info"
-                self._log(level, "probe_sent", self.children[CONNECTION], reason=put.body.reason)
-            self._tell(CONNECTION, put.body)
+                self.tree.log(level, "probe_sent", self._child, reason=put.body.reason)
+            self.tree.tell(CONNECTION, put.body)
 
     def _start_early(self, now: Now, *, anew: bool) -> None:
-        """Whoever waits for the next attempt need wait no longer, at most once in a while.
+        """Start the next attempt before its turn, at most once in a while.
 
-        `anew`: whoever has not found the server yet may have looked for it in vain.
+        `anew`: an attempt that has not found the server yet may have looked for it in vain.
         """
-        child = self.children[CONNECTION]
+        child = self._child
         at = self._hurry.at(now.boottime, self.connection.schedule.held_until)
         if child.state is ChildState.BACKOFF and child.due is not None and child.due > at:
             self._hurry.pulled()
             child.due = at
             if at <= now.boottime:
-                self._move(child, ChildEvent.START, now)
+                self.tree.move(child, ChildEvent.START, now)
         elif anew and child.alive and self.connection.ledger.stage in _ATTEMPT:
             self._hurry.in_vain(child.generation, at)
 
     # Processes
 
-    def _starting(self, child: ChildMachine, now: Now) -> ConnectionStart | None:
-        if child.spec.name != CONNECTION:
-            return None
-        self._hurry.started(now.boottime)
-        self._ordered = False
-        self._questions.timeout = self.probe_timeout
-        self._tell_watchers(internal_pb2.ConnectionStarted(generation=child.generation))
-        return self.connection.started(child.generation, now)
+    def _ready(self, child: ChildMachine, now: Now) -> None:
+        if child.spec.name in _WATCHERS and child.state is ChildState.STARTING and self._child.alive:
+            started = internal_pb2.ConnectionStarted(generation=self._child.generation)
+            self.tree.tell(child.spec.name, started)
+        self.tree.move(child, ChildEvent.READY, now)
 
-    def _is_up(self, child: ChildMachine) -> None:
-        connection = self.children[CONNECTION]
-        if child.spec.name in {PUBLISHER, LIVENESS} and connection.alive:
-            self._tell(child.spec.name, internal_pb2.ConnectionStarted(generation=connection.generation))
+    def _exited(self, exited: Exited, now: Now) -> None:
+        death = self.tree.exited(exited, now)
+        if death is None:
+            return
+        if exited.actor == CONNECTION:
+            decision = self._connection_ended(death, now)
+        else:
+            decision = Leave() if death.ordered else self.tree.decide(death, now)
+        self.tree.follow(death, decision, now)
 
-    def _died(self, child: ChildMachine, death: Death, now: Now) -> float | None:
-        if child.spec.name != CONNECTION:
-            return super()._died(child, death, now)
+    def _connection_ended(self, death: Death, now: Now) -> RestartDecision:
         suspected = bool(self._questions.suspected)
         self._questions.ended()
-        outcome = self.connection.ended(
-            death.reason, death.killed_for, death.detail, now, suspected=suspected
-        )
-        end, delay = outcome.end, outcome.delay
-        word = end.reason
-        self._tell_watchers(
-            internal_pb2.SessionEnded(
-                generation=end.generation,
-                session=end.session,
-                reason=word,
-                stage=end.stage,
-                detail=end.detail,
-            )
-        )
-        fields: dict[str, object] = {
-            "pid": death.pid,
-            "reason": word,
-            "stage": end.stage,
-            "session": end.session,
-        }
+        after = self.connection.ended(death, now, suspected=suspected)
+        end = after.end
+        self._tell_watchers(end.message())
+        decision = self._next(death, after, now)
+        fields: dict[str, object] = {"pid": death.pid, "reason": end.reason.value}
+        fields |= {"stage": end.stage, "session": end.session}
+        if isinstance(decision, RestartAfter):
+            fields["next_attempt_s"] = round(decision.delay, 3)
         if death.ordered:
-            self._log("info", "session_ended", child, **fields)
-            return None
-        if outcome.run_ends is None:
-            delay = self._paced(child, death, end.reason, delay, now)
-            delay = self._routed(child, end, delay, now)
-            fields["next_attempt_s"] = round(delay, 3)
-        self._log("info", "session_ended", child, **fields, detail=end.detail)
+            self.tree.log("info", "session_ended", self._child, **fields)
+            return decision
+        self.tree.log("info", "session_ended", self._child, **fields, detail=end.detail)
         if end.reason is EndReason.REMOVED:
-            self._log("warning", "node_removed", child, detail=end.detail)
+            self.tree.log("warning", "node_removed", self._child, detail=end.detail)
         self._note_pattern(end, now)
         if death.reason is ExitReason.KEY_CHANGED and not death.killed_for:
-            self._degraded(CONNECTION, KEY_CHANGED, end.detail, now)
-        if outcome.run_ends is not None:
-            why = end.detail or f"cannot go on: the connection ended: {death.reason.value}"
-            self._stop(f"{CONNECTION} ended: {death.reason.value}", outcome.run_ends, now, why)
-            return None
-        return delay
+            self.tree.degraded(CONNECTION, KEY_CHANGED, end.detail, now)
+        return decision
+
+    def _next(self, death: Death, after: AfterEnd, now: Now) -> RestartDecision:
+        """When the next one starts, with what is known of the way to the server."""
+        if death.ordered:
+            return Leave()
+        if after.run_ends is not None:
+            why = after.end.detail or f"cannot go on: the connection ended: {death.reason.value}"
+            return Escalate(after.run_ends, why)
+        delay = after.delay
+        if after.fault is not None:
+            decision = self.tree.decide(death, now, after.fault)
+            delay = max(delay, decision.delay if isinstance(decision, RestartAfter) else 0.0)
+        # The way may have gone unnoticed, and the connection with it.
+        self._out.append(LookForRoute())
+        if self._ordered:
+            delay = min(delay, prompt(self._jitter()))
+        elif self._no_way:
+            delay = max(delay, NO_ROUTE_PACE)
+        elif not after.end.had_map and self._hurry.began_in_vain(self._child.generation):
+            self._hurry.pulled()
+            early = self._hurry.at(now.boottime, self.connection.schedule.held_until)
+            delay = min(delay, early - now.boottime)
+        return RestartAfter(delay)
 
     def _note_pattern(self, end: End, now: Now) -> None:
         found = self._patterns.ended(end)
         for code in PATTERNS:
             if found is not None and found.code == code:
-                self._degraded(CONNECTION, code, found.text, now)
+                self.tree.degraded(CONNECTION, code, found.text, now)
             else:
-                self._healed(CONNECTION, code)
-
-    def _paced(self, child: ChildMachine, death: Death, ended_as: EndReason, delay: float, now: Now) -> float:
-        """An end the network has no part in counts for the intensity of restarts, too."""
-        if ended_as in OUR_FAULT:
-            reason = ExitReason.CRASHED
-        elif death.reason is ExitReason.CONFIGURATION and not death.killed_for:
-            reason = death.reason
-        else:
-            return delay
-        return max(delay, self._decide(child, reason, death.up_for, now) or 0.0)
-
-    def _routed(self, child: ChildMachine, end: End, delay: float, now: Now) -> float:
-        """The delay, with what is known of the way to the server."""
-        # The way may have gone unnoticed, and the connection with it.
-        self._out.append(LookForRoute())  # type: ignore[arg-type]
-        if self._ordered:
-            return min(delay, prompt(self._jitter()))
-        if self._no_way:
-            return max(delay, NO_ROUTE_PACE)
-        if not end.had_map and self._hurry.began_in_vain(child.generation):
-            self._hurry.pulled()
-            early = self._hurry.at(now.boottime, self.connection.schedule.held_until)
-            return min(delay, early - now.boottime)
-        return delay
+                self.tree.healed(CONNECTION, code)
 
     def _reconnect(self, now: Now) -> None:
-        if self.stopping:
+        if self.tree.stopping:
             return
-        child = self.children[CONNECTION]
+        child = self._child
         self.connection.schedule.forget()
         self._ordered = True
         if child.state is ChildState.BACKOFF:
-            self._move(child, ChildEvent.START, now)
+            self.tree.move(child, ChildEvent.START, now)
         else:
-            self._move(child, ChildEvent.KILL, now, EndReason.OPERATOR)
+            self.tree.move(child, ChildEvent.KILL, now, EndReason.OPERATOR.value)
 
-    # Words
-
-    def _renamed(self, child: ChildMachine, info: internal_pb2.ConnectionInfo) -> None:
-        if info.previous_hostname:
-            names = {"previous": info.previous_hostname, "hostname": info.hostname}
-            self._log("warning", "hostname_changed", child, **names)
+    # Messages
 
     def _message(self, envelope: internal_pb2.Envelope, now: Now) -> None:
-        child = self.children.get(envelope.actor)
+        child = self.tree.children.get(envelope.actor)
         if child is None or envelope.incarnation != child.generation or not child.alive:
-            self.foreign += 1
+            self.tree.foreign += 1
             return
         match envelope.actor, envelope.WhichOneof("body"):
             case _, "hello":
                 self._hello(child, envelope.hello, now)
             case _, "ready":
-                self._move(child, ChildEvent.READY, now)
+                self._ready(child, now)
             case name, "heartbeat":
                 child.heartbeat(envelope.heartbeat.rss_bytes, now.monotonic)
-                if name == PUBLISHER:
-                    self._applying = envelope.heartbeat.counters["slices"] > self._slices
-                    self._slices = envelope.heartbeat.counters["slices"]
+                before = self.heartbeats.get(name, internal_pb2.Heartbeat())
                 self.heartbeats[name] = bounded(envelope.heartbeat)
                 self.heard_from[name] = envelope.incarnation
                 if name == PUBLISHER:
+                    self._applying = envelope.heartbeat.counters["slices"] > before.counters["slices"]
                     self._published(envelope.heartbeat.publisher, now)
             case name, "degraded" if envelope.degraded.active:
-                self._show(name, name, envelope.degraded.code, envelope.degraded.text, now)
+                self.tree.degraded(name, envelope.degraded.code, envelope.degraded.text, now, owner=name)
             case name, "degraded":
-                self._take_back(name, envelope.degraded.code, name)
+                self.tree.healed(name, envelope.degraded.code, owner=name)
             case ActorName.LIVENESS | ActorName.PUBLISHER, "verdict":
                 # The publisher's: a document passed the connection's gate and is no MapResponse all the same.
                 self._verdict(envelope.verdict, now)
             case ActorName.PUBLISHER, "resync":
                 self._resync(envelope.resync)
             case ActorName.CONNECTION, "probe_result":
-                self._probe_result(child, envelope.probe_result, now)
+                self._probe_result(envelope.probe_result, now)
             case ActorName.CONNECTION, _:
-                self._connection_message(child, envelope, now)
+                self._connection_message(envelope, now)
             case _, body:
-                self._log("warning", "unexpected_message", child, body=body)
+                self.tree.log("warning", "unexpected_message", child, body=body)
 
     def _hello(self, child: ChildMachine, hello: internal_pb2.Hello, now: Now) -> None:
         child.said_hello = True
         if hello.time_namespace != self._time_namespace:
             # Its clock may differ from ours, and every deadline with it.
-            self._log("error", "foreign_time_namespace", child, detail=hello.time_namespace)
-            self._move(child, ChildEvent.KILL, now, "foreign_time_namespace")
+            self.tree.log("error", "foreign_time_namespace", child, detail=hello.time_namespace)
+            self.tree.move(child, ChildEvent.KILL, now, "foreign_time_namespace")
 
-    def _connection_message(self, child: ChildMachine, envelope: internal_pb2.Envelope, now: Now) -> None:
+    def _connection_message(self, envelope: internal_pb2.Envelope, now: Now) -> None:
         ledger = self.connection.ledger
         match envelope.WhichOneof("body"):
             case "stage_entered":
-                self._stage_entered(child, envelope.stage_entered, now)
+                self._stage_entered(envelope.stage_entered, now)
             case "connection_info":
                 ledger.connected(envelope.connection_info)
-                self._renamed(child, envelope.connection_info)
+                if old := envelope.connection_info.previous_hostname:
+                    new = envelope.connection_info.hostname
+                    self.tree.log("warning", "hostname_changed", self._child, previous=old, hostname=new)
             case "registered":
                 ledger.registered(envelope.registered)
             case "login_needed":
                 url = envelope.login_needed.url
                 if url and url != ledger.auth_url:
-                    self._log("warning", "login_needed", child, url=url)
+                    self.tree.log("warning", "login_needed", self._child, url=url)
                 ledger.auth_url = url
             case "session_ended":
                 ledger.last_words(envelope.session_ended)
             case "truth_probe":
                 # Removed or expired: the connection ends by itself and says so. No answer is never a verdict.
-                told = envelope.truth_probe
-                self._log("info", "truth_probe", child, outcome=told.outcome, detail=told.detail or None)
+                outcome, detail = envelope.truth_probe.outcome, envelope.truth_probe.detail or None
+                self.tree.log("info", "truth_probe", self._child, outcome=outcome, detail=detail)
             case body:
-                self._log("warning", "unexpected_message", child, body=body)
+                self.tree.log("warning", "unexpected_message", self._child, body=body)
 
-    def _stage_entered(self, child: ChildMachine, entered: internal_pb2.StageEntered, now: Now) -> None:
+    def _stage_entered(self, entered: internal_pb2.StageEntered, now: Now) -> None:
         ledger = self.connection.ledger
         before = ledger.stage
         if self.connection.stage_entered(entered):
-            self._healed(CONNECTION, KEY_CHANGED)
-            self._log("info", "map_session_started", child, session=ledger.session)
+            self.tree.healed(CONNECTION, KEY_CHANGED)
+            self.tree.log("info", "map_session_started", self._child, session=ledger.session)
         if before != Stage.LOGIN == ledger.stage:
             self._questions.schedule.login_began(now.boottime)
         elif before == Stage.LOGIN != ledger.stage:
             self._questions.schedule.login_ended()
         if entered.since < self._doubt[1]:
             # It was that far before, and is heard of only now: its word has waited as long as we did.
-            self._weigh(now)
+            self._suspect(now)
         # Another session, maybe: what is known of the one before says nothing of it.
         self._questions.look(self._here, now.boottime)
         self._put_questions()
 
     def _resync(self, resync: internal_pb2.Resync) -> None:
         """Of a connection that is gone nothing can be sent again; before a session the whole map is still to come."""
-        if resync.generation not in {0, self.children[CONNECTION].generation}:
-            self.foreign += 1
+        if resync.generation not in {0, self._child.generation}:
+            self.tree.foreign += 1
         elif self.connection.ledger.stage == Stage.MAP:
-            self._tell(CONNECTION, resync)
+            self.tree.tell(CONNECTION, resync)
 
-    def _probe_result(self, child: ChildMachine, result: internal_pb2.ProbeResult, now: Now) -> None:
+    def _probe_result(self, result: internal_pb2.ProbeResult, now: Now) -> None:
         reason = self._questions.concluded(result, self._here)
         if not reason:
-            self.foreign += 1
+            self.tree.foreign += 1
         elif not result.answered:
-            self._probe_failed(child, EndReason.CLOSED if reason == INTERVAL else reason, now)
+            self._probe_failed(EndReason.CLOSED.value if reason == INTERVAL else reason, now)
         else:
             level, took = "debug" if reason == INTERVAL else "info", round(result.round_trip, 4)
-            self._log(level, "probe_answered", child, round_trip=took, reason=reason)
+            self.tree.log(level, "probe_answered", self._child, round_trip=took, reason=reason)
             self._put_questions()
 
-    def _probe_failed(self, child: ChildMachine, reason: str, now: Now) -> None:
-        self._log("warning", "probe_failed", child, timeout=self._questions.timeout, reason=reason)
-        self._move(child, ChildEvent.KILL, now, reason)
+    def _probe_failed(self, reason: str, now: Now) -> None:
+        self.tree.log("warning", "probe_failed", self._child, timeout=self._questions.timeout, reason=reason)
+        self.tree.move(self._child, ChildEvent.KILL, now, reason)
 
     def _published(self, statistics: internal_pb2.PublisherStatistics, now: Now) -> None:
-        connection = self.children[CONNECTION]
+        connection = self._child
         if connection.alive and self.connection.ledger.published(statistics):
             self._questions.schedule.session_began(now.boottime)
             took = round(now.boottime - connection.started_at, 3)
-            self._log("info", "first_netmap", connection, peers=statistics.peers, took_s=took)
+            self.tree.log("info", "first_netmap", connection, peers=statistics.peers, took_s=took)
             self._patterns.fed()
-            self._healed(CONNECTION, NO_FIRST_MAP)
+            self.tree.healed(CONNECTION, NO_FIRST_MAP)
         since = self.connection.ledger.map_since
         if since is not None and now.boottime - since >= CALM:
             self._patterns.calm()
             for code in PATTERNS:
-                self._healed(CONNECTION, code)
+                self.tree.healed(CONNECTION, code)
 
     def _verdict(self, verdict: internal_pb2.Verdict, now: Now) -> None:
-        child = self.children[CONNECTION]
+        child = self._child
         session = self.connection.ledger.session
         if not child.alive or verdict.generation != child.generation or verdict.session < session:
-            self.foreign += 1
+            self.tree.foreign += 1
             return
         if verdict.reason == PUBLISHER_PAUSED:
             # One that came later cannot have taken nothing for so long, and one that goes on with a long map is left to
             # it; it is said again if it goes on.
-            up_for = self.children[PUBLISHER].up_for(now.boottime) or 0.0
+            up_for = self.tree.children[PUBLISHER].up_for(now.boottime) or 0.0
             if up_for >= PAUSE_LIMIT and not self._applying:
-                self._move(self.children[PUBLISHER], ChildEvent.KILL, now, PUBLISHER_PAUSED)
+                self.tree.move(self.tree.children[PUBLISHER], ChildEvent.KILL, now, PUBLISHER_PAUSED)
             return
-        if verdict.reason == EndReason.SILENCE and child.state is not ChildState.KILLED:
-            silent_for = round(verdict.silent_for, 3)
-            self._log("warning", "silence_detected", child, silent_for=silent_for, session=verdict.session)
         if child.state is not ChildState.KILLED:
+            if verdict.reason == EndReason.SILENCE.value:
+                figures = {"silent_for": round(verdict.silent_for, 3), "session": verdict.session}
+                self.tree.log("warning", "silence_detected", child, **figures)
             self.connection.ledger.judged(verdict)
-        self._move(child, ChildEvent.KILL, now, verdict.reason)
-
-    # What is told
+        self.tree.move(child, ChildEvent.KILL, now, verdict.reason)
 
     def _tell_watchers(self, body: Message) -> None:
-        """To those who hold something about the connection."""
-        for name in (PUBLISHER, LIVENESS):
-            self._tell(name, body)
+        for name in _WATCHERS:
+            self.tree.tell(name, body)

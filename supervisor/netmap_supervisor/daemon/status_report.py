@@ -79,7 +79,7 @@ def make_report(
         liveness=_liveness(core, settings, now),
         degraded=tuple(
             DegradedStatus(code=found.code, text=found.text, since=stamp(found.since, "milliseconds"))
-            for found in core.conditions.all()
+            for found in core.tree.conditions.all()
         ),
         actors=_actors(core, own, now, calls),
         subscribers=_published(core).subscribers,
@@ -120,7 +120,7 @@ def _trusted(
     core: SupervisorCore, told: internal_pb2.PublisherStatistics, age: float | None, limit: float
 ) -> bool:
     """The publisher's word counts while it lives, while the connection it speaks of lives, and for so long."""
-    publisher, connection = core.children[PUBLISHER], core.children[CONNECTION]
+    publisher, connection = core.tree.children[PUBLISHER], core.tree.children[CONNECTION]
     return (
         publisher.state is ChildState.RUNNING
         and core.heard_from.get(PUBLISHER) == publisher.generation
@@ -133,10 +133,10 @@ def _trusted(
 
 
 def _connection(core: SupervisorCore, now: Now) -> ConnectionStatus:
-    ledger, child = core.connection.ledger, core.children[CONNECTION]
+    ledger, child = core.connection.ledger, core.tree.children[CONNECTION]
     end = ledger.last_end
     return ConnectionStatus(
-        state=ledger.state(alive=child.alive, stopped=core.stopping),
+        state=ledger.state(alive=child.alive, stopped=core.tree.stopping),
         generation=child.generation,
         pid=child.pid,
         local_address=ledger.local_address or None,
@@ -161,14 +161,14 @@ def _connection(core: SupervisorCore, now: Now) -> ConnectionStatus:
 
 
 def _next_attempt(core: SupervisorCore, now: Now) -> float | None:
-    child = core.children[CONNECTION]
+    child = core.tree.children[CONNECTION]
     if child.state is not ChildState.BACKOFF or child.due is None:
         return None
     return round(max(0.0, child.due - now.boottime), 3)
 
 
 def _liveness(core: SupervisorCore, settings: RunSettings, now: Now) -> LivenessStatus:
-    heartbeat, child = core.heartbeats.get(LIVENESS), core.children[CONNECTION]
+    heartbeat, child = core.heartbeats.get(LIVENESS), core.tree.children[CONNECTION]
     silent = deadline = None
     told = _published(core)
     if child.alive and heartbeat is not None and heartbeat.liveness.generation == child.generation:
@@ -216,13 +216,13 @@ def _actors(
             system_calls=filtered.get(name),
             refused_calls=refused.get(name, {}),
         )
-        for name, child in core.children.items()
+        for name, child in core.tree.children.items()
     )
     return (supervisor, *children)
 
 
 def _confinement(core: SupervisorCore, name: str) -> dict[str, int]:
     """As the process that is there told it."""
-    if core.heard_from.get(name) != core.children[name].generation:
+    if core.heard_from.get(name) != core.tree.children[name].generation:
         return {}
     return dict(core.heartbeats[name].confinement)

@@ -44,13 +44,13 @@ from netmap_supervisor.daemon.tree import FLAGS, specs_for
 from netmap_supervisor.supervision.messages import (
     ChildMessage,
     Exit,
+    Exited,
     Kill,
     LogEvent,
     Now,
     Send,
     Spawn,
     Spawned,
-    SpawnFailed,
     Stop,
     Terminate,
     Up,
@@ -75,7 +75,6 @@ if TYPE_CHECKING:
     from netmap_supervisor.config.settings import RunSettings
     from netmap_supervisor.daemon.core import Command, Input
     from netmap_supervisor.daemon.observer import Observer
-    from netmap_supervisor.supervision.messages import Exited
     from netmap_supervisor.system.held_environment import HeldEnvironment
     from netmap_supervisor.system.os_process import ChildProcess
     from netmap_supervisor.system.single_instance import Claim
@@ -289,7 +288,7 @@ class Supervisor(pykka.ThreadingActor):
         address, envelope = taken
         if envelope is None:
             return True
-        child = self._core.children.get(envelope.actor)
+        child = self._core.tree.children.get(envelope.actor)
         if child is not None and envelope.incarnation == child.generation:
             self._children.answer_to(envelope.actor, address)
             if self._requests.on_message(envelope):
@@ -375,7 +374,7 @@ class Supervisor(pykka.ThreadingActor):
         except OSError as error:
             why = f"cannot start a process: {error.strerror}"
             # Said after this turn, not within it: the core is still being asked.
-            self._loop.call_soon(lambda: self.happened(SpawnFailed(actor, generation, why)))
+            self._loop.call_soon(lambda: self.happened(Exited(actor, generation, None, detail=why)))
             return
         self.happened(Spawned(actor, generation, pid))
 
@@ -473,7 +472,7 @@ class Supervisor(pykka.ThreadingActor):
 
     def _look_at_self(self) -> None:
         self._log.tell_suppressed()
-        if self._claim.lost(self._loop.now()) and not self._core.stopping:
+        if self._claim.lost(self._loop.now()) and not self._core.tree.stopping:
             self.runtime_dir_lost = True
             self.event("error", "runtime_dir_removed", {"runtime_dir": self.settings.runtime_dir})
             self.happened(Stop("nobody can reach it: its runtime directory was removed"))
@@ -483,7 +482,7 @@ class Supervisor(pykka.ThreadingActor):
             self._own.rss_bytes = int(file.read().split()[1]) * _PAGE
         if self._notifier.active:
             self._notifier.show(self.report().netmap, again=True)
-            if not self._core.was_up and not self._core.stopping:
+            if not self._core.tree.was_up and not self._core.tree.stopping:
                 self._notifier.extend_timeout(START_EXTENSION)
 
     def _ping_watchdog(self) -> None:

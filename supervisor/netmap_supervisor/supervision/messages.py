@@ -21,7 +21,6 @@ __all__ = [
     "Now",
     "Send",
     "Spawn",
-    "SpawnFailed",
     "Spawned",
     "Stop",
     "Terminate",
@@ -56,25 +55,18 @@ class Spawned:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class SpawnFailed:
-    """A Spawn could not be carried out: no memory, no process, no descriptor."""
-
-    actor: str
-    generation: int
-    why: str
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
 class Exited:
-    """A child was reaped: there is no process of that generation any more."""
+    """There is no process of that generation any more: it was reaped, or could not be spawned."""
 
     actor: str
     generation: int
     status: int | None
-    """Exit status, None when a signal ended it."""
+    """Exit status; None when a signal ended it, or it could not be spawned."""
     signal: int | None = None
     said: str = ""
     """Why, in its own last words."""
+    detail: str = ""
+    """Why it could not be spawned."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -104,7 +96,7 @@ class Waited:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Spawn:
-    """Start a process for this actor; answered by Spawned or SpawnFailed."""
+    """Start a process for this actor; answered by Spawned or Exited."""
 
     actor: str
     generation: int

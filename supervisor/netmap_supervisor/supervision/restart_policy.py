@@ -71,6 +71,8 @@ class Escalate:
     """No restart can help: the run has to end for this reason."""
 
     reason: ExitReason
+    why: str = ""
+    """For a person; empty: as the process itself said."""
 
 
 RestartDecision = RestartAfter | Leave | Escalate

@@ -21,7 +21,6 @@ from netmap_supervisor.supervision.messages import (
     Send,
     Spawn,
     Spawned,
-    SpawnFailed,
     Stop,
     Terminate,
     Up,
@@ -111,7 +110,7 @@ class SimulatedShell:
     def started(self) -> SimulatedShell:
         """Everything came up."""
         self.start()
-        for name in list(self.core.children):
+        for name in list(self.core.tree.children):
             self.ready(name)
         return self
 
@@ -245,7 +244,7 @@ class SimulatedShell:
                 self.word(name, internal_pb2.Heartbeat(rss_bytes=1))
 
     def make_ready(self) -> None:
-        for name, child in self.core.children.items():
+        for name, child in self.core.tree.children.items():
             if child.state.value == "starting" and name in self.processes and name not in self.killed:
                 self.ready(name)
 
@@ -279,12 +278,12 @@ class SimulatedShell:
         match command:
             case Spawn(actor, generation, connection):
                 assert actor not in self.processes, f"{actor} is spawned while its process is not reaped"
-                assert not self.core.stopping
+                assert not self.core.tree.stopping
                 if actor == "control_connection":
                     self.connection_starts.append(connection)
                 self.starts.append((self.boottime, actor, generation))
                 if self.spawns_fail or actor in self.unspawnable:
-                    self._later.append(lambda: self.feed(SpawnFailed(actor, generation, "no memory")))
+                    self._later.append(lambda: self.feed(Exited(actor, generation, None, detail="no memory")))
                 else:
                     self.processes[actor] = generation
                     self.spawned_at[actor] = self.heard_at[actor] = self.monotonic
@@ -332,7 +331,7 @@ class SimulatedShell:
 
     def _check_kill(self, actor: str, generation: int) -> None:
         """Nobody is killed for being silent before his limit, counted on the clock that stands still in suspend."""
-        child = self.core.children[actor]
+        child = self.core.tree.children[actor]
         why = child.ended_because
         self.kills.append((actor, generation, why))
         judged = actor == "control_connection" and (generation, why) in self.verdicts
@@ -350,10 +349,10 @@ class SimulatedShell:
         return [seen for event, seen in self.logs if event == name and fields.items() <= seen.items()]
 
     def generation(self, actor: str) -> int:
-        return self.core.children[actor].generation
+        return self.core.tree.children[actor].generation
 
     def degraded(self) -> list[str]:
-        return [condition.code for condition in self.core.conditions.all()]
+        return [condition.code for condition in self.core.tree.conditions.all()]
 
 
 def running(**options: Any) -> SimulatedShell:

@@ -38,7 +38,7 @@ def test_f40_sessions_cut_after_the_same_time_are_named_and_met_promptly(cut: fl
         if cut >= GOOD_SESSION:
             # The pace goes back to its start each time: it does not grow.
             assert shell.boottime - ended <= cut + 0.6 + 5.0
-    (condition,) = [one for one in shell.core.conditions.all() if one.code == IDLE_CUT]
+    (condition,) = [one for one in shell.core.tree.conditions.all() if one.code == IDLE_CUT]
     assert "idle connections" in condition.text
 
 
@@ -94,7 +94,7 @@ def test_f41_a_line_too_slow_for_the_netmap_is_named_until_it_has_carried_one() 
         shell.ready(CONNECTION)
         shell.session(full=False)
         shell.verdict("silence")
-    (condition,) = [one for one in shell.core.conditions.all() if one.code == NO_FIRST_MAP]
+    (condition,) = [one for one in shell.core.tree.conditions.all() if one.code == NO_FIRST_MAP]
     assert "too slow" in condition.text
     shell.advance(120.0, until=lambda: CONNECTION in shell.processes)
     shell.ready(CONNECTION)

@@ -130,8 +130,8 @@ def test_a_machine_on_which_a_start_takes_most_of_a_minute_comes_up() -> None:
     shell = SimulatedShell().start()
     for name in NAMES:
         spawned = [at for at, actor, _ in shell.starts if actor == name][-1]
-        while shell.core.children[name].state.value != "running" and shell.boottime < spawned + 400.0:
-            started = shell.core.children[name].started_at
+        while shell.core.tree.children[name].state.value != "running" and shell.boottime < spawned + 400.0:
+            started = shell.core.tree.children[name].started_at
             shell.advance(1.0, auto_ready=False)
             if name in shell.processes and shell.boottime - started > 50.0:
                 shell.ready(name)
@@ -169,7 +169,7 @@ def test_children_have_a_full_limit_after_a_sleep_and_after_a_stop() -> None:
         shell.perform(shell.core.expire(shell.now))
         gone_on = shell.monotonic
         assert shell.kills == []
-        for child in shell.core.children.values():
+        for child in shell.core.tree.children.values():
             assert child.limit_at is not None
             assert child.limit_at >= gone_on + child.spec.heartbeat_limit, pause.__name__
         shell.word("publisher", internal_pb2.Heartbeat(rss_bytes=1))

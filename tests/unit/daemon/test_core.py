@@ -123,11 +123,11 @@ def test_f50_a_child_that_keeps_dying_goes_to_the_slow_pace_and_heals_by_itself(
     assert max(sum(at - 60 < other <= at for other in starts) for at in starts) <= 10
     assert starts[-1] - starts[-2] == pytest.approx(60.0)
     assert shell.degraded() == ["actor_flapping"]
-    assert shell.core.children["publisher"].public_state.value == "error"
+    assert shell.core.tree.children["publisher"].public_state.value == "error"
     shell.advance(60.0 + 26.0)
     assert shell.degraded() == []
     assert shell.events("healed", actor="publisher", code="actor_flapping")
-    assert shell.core.children["publisher"].public_state.value == "active"
+    assert shell.core.tree.children["publisher"].public_state.value == "active"
     assert shell.exit is None
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from netmap_actors.exit_reason import ExitReason
 from netmap_actors.wire import internal_pb2
-from netmap_supervisor.supervision.messages import Spawned, SpawnFailed
+from netmap_supervisor.supervision.messages import Exited, Spawned
 from tests.support.machines.simulated_shell import NAMES, SimulatedShell, running
 
 CONNECTION = "control_connection"
@@ -35,7 +35,7 @@ def test_a_verdict_about_another_generation_or_an_older_session_is_ignored(gener
     shell.verdict(generation=generation, session=session)
     shell.advance(5.0)
     assert not shell.events("child_killed")
-    assert shell.core.foreign == 1
+    assert shell.core.tree.foreign == 1
 
 
 def test_a_verdict_about_the_process_before_is_ignored() -> None:
@@ -50,10 +50,10 @@ def test_words_of_an_older_process_are_dropped_and_counted() -> None:
     shell = running()
     shell.end("publisher")
     shell.advance(1.0)
-    before = shell.core.foreign
+    before = shell.core.tree.foreign
     shell.word("publisher", internal_pb2.Resync(reason="late"), generation=1)
     shell.word("nobody", internal_pb2.Resync(reason="?"), generation=1)
-    assert shell.core.foreign == before + 2
+    assert shell.core.tree.foreign == before + 2
 
 
 def test_a_paused_publisher_is_restarted_and_the_connection_stays() -> None:
@@ -162,8 +162,8 @@ def test_a_session_without_its_full_map_is_no_session_yet() -> None:
     shell = SimulatedShell().started()
     shell.session(full=False)
     shell.end(CONNECTION, ExitReason.LOGIN_REFUSED)
-    assert shell.core.stopping
-    assert shell.core.exit_code == 77
+    assert shell.core.tree.stopping
+    assert shell.core.tree.exit_code == 77
 
 
 def test_an_unreachable_server_is_asked_for_ever_at_a_bounded_pace() -> None:
@@ -239,10 +239,10 @@ def test_a_late_answer_about_an_older_process_changes_nothing() -> None:
     shell = running()
     shell.end(CONNECTION)
     shell.feed(Spawned(CONNECTION, 1, 999))
-    shell.feed(SpawnFailed(CONNECTION, 1, "late"))
+    shell.feed(Exited(CONNECTION, 1, None, detail="late"))
     shell.advance(1.0)
     assert shell.generation(CONNECTION) == 2
-    assert shell.core.children[CONNECTION].pid != 999
+    assert shell.core.tree.children[CONNECTION].pid != 999
 
 
 def test_words_that_make_no_sense_are_logged_and_change_nothing() -> None:

@@ -112,20 +112,22 @@ class Histories(RuleBasedStateMachine):
     @invariant()
     def there_is_always_a_next_action(self) -> None:
         core = self.shell.core
-        if core.finished:
+        if core.tree.finished:
             assert self.shell.exit is not None
             assert core.deadline() is None
             return
         deadline = core.deadline()
         assert deadline is not None
         assert deadline <= self.shell.boottime + 5.0, "the children are looked at every 5 s"
-        for child in core.children.values():
+        for child in core.tree.children.values():
             match child.state:
                 case ChildState.INACTIVE:
                     stays_down = child.spec.restart is not Restart.PERMANENT
-                    assert core.stopping or core._stops or stays_down, "a permanent child comes back"
+                    assert core.tree.stopping or core.tree._stops or stays_down, (
+                        "a permanent child comes back"
+                    )
                 case ChildState.WAITING:
-                    assert child.spec.name in core._starts[1:], "somebody before it is on his way"
+                    assert child.spec.name in core.tree._starts[1:], "somebody before it is on his way"
                 case ChildState.BACKOFF:
                     assert child.due is not None
                 case ChildState.KILLED:
@@ -135,7 +137,7 @@ class Histories(RuleBasedStateMachine):
 
     @invariant()
     def the_core_knows_the_processes(self) -> None:
-        alive = {name for name, child in self.shell.core.children.items() if child.alive}
+        alive = {name for name, child in self.shell.core.tree.children.items() if child.alive}
         assert alive == set(self.shell.processes)
 
     @invariant()
@@ -159,10 +161,10 @@ class Histories(RuleBasedStateMachine):
     @invariant()
     def what_keeps_dying_is_shown_and_nothing_else(self) -> None:
         core = self.shell.core
-        shown = {c.text.partition(" ")[0] for c in core.conditions.all() if c.code == FLAPPING}
-        assert shown == {name for name, child in core.children.items() if child.flapping}
+        shown = {c.text.partition(" ")[0] for c in core.tree.conditions.all() if c.code == FLAPPING}
+        assert shown == {name for name, child in core.tree.children.items() if child.flapping}
         for name in shown:
-            state = core.children[name].public_state
+            state = core.tree.children[name].public_state
             assert state in {ActorState.ERROR, ActorState.INACTIVE}
 
     @invariant()
@@ -188,11 +190,11 @@ class Histories(RuleBasedStateMachine):
         for actor in list(shell.killed):
             if actor in shell.killed:
                 shell.end(actor, signal=9)
-        if not shell.core.stopping:
+        if not shell.core.tree.stopping:
             shell.advance(400.0)
-            states = {name: child.state for name, child in shell.core.children.items()}
+            states = {name: child.state for name, child in shell.core.tree.children.items()}
             for name, state in states.items():
-                stays_down = shell.core.children[name].spec.restart is not Restart.PERMANENT
+                stays_down = shell.core.tree.children[name].spec.restart is not Restart.PERMANENT
                 assert state is ChildState.RUNNING or (stays_down and state is ChildState.INACTIVE), states
             # A control key that changed is shown until there is a session, and nobody brings one here.
             assert set(shell.degraded()) <= {"control_key_changed"}

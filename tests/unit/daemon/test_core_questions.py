@@ -385,7 +385,7 @@ def test_a_pause_of_another_connection_says_nothing_of_the_publisher(generation:
     shell.session(2)
     shell.verdict("publisher_paused", generation=generation, session=session)
     assert not shell.events("child_killed")
-    assert shell.core.foreign >= 1
+    assert shell.core.tree.foreign >= 1
 
 
 def test_a_publisher_is_not_killed_for_a_pause_that_is_older_than_itself() -> None:

@@ -56,7 +56,7 @@ def starts(shell: SimulatedShell) -> int:
 
 
 def wait_s(shell: SimulatedShell) -> float:
-    due = shell.core.children[CONNECTION].due
+    due = shell.core.tree.children[CONNECTION].due
     assert due is not None
     return due - shell.boottime
 

@@ -222,7 +222,7 @@ def test_an_end_after_the_suspicion_was_answered_is_any_end() -> None:
     shell.advance(60.0)
     slept(shell, 60.0)
     shell.end(CONNECTION, ExitReason.CLOSED)
-    due = shell.core.children[CONNECTION].due
+    due = shell.core.tree.children[CONNECTION].due
     assert due is not None
     assert due - shell.boottime > 3.0, "a restarted server is met by all its clients"
 

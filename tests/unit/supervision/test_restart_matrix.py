@@ -112,7 +112,7 @@ def bring_about(shell: SimulatedShell, victim: str, end: End) -> int:
 
             def failed() -> bool:
                 for name in set(shell.processes) - {victim}:
-                    if shell.core.children[name].state is ChildState.STARTING:
+                    if shell.core.tree.children[name].state is ChildState.STARTING:
                         shell.ready(name)
                 return bool(shell.kills) or bool(
                     shell.events("actor_exited", actor=victim, detail="no memory")
@@ -164,7 +164,7 @@ def test_a_cell_of_the_matrix(restart: Restart, end: End, strategy: Strategy, vi
         assert shell.generation(name) == 1, "a stranger to it was restarted"
     assert [actor for actor, _, _ in shell.kills] == ([victim] if end.killed not in {"", "spawn"} else [])
     assert shell.exit is None
-    assert not shell.core.stopping
+    assert not shell.core.tree.stopping
     # What refuses its configuration goes to the slow pace, which heals as well.
     slow = end.reason in GIVE_UP and comes_back
     assert bool(shell.events("degraded", actor=victim, code="actor_flapping")) == slow
