@@ -7,7 +7,8 @@ a clock; `client` is the shell around it.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import enum
+from typing import TYPE_CHECKING, Final
 
 from google.protobuf.message import DecodeError
 
@@ -23,7 +24,15 @@ from netmap_actors.wire.vocabulary import Trust
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-__all__ = ["ABSENCE_LIMIT", "ANSWER_TIMEOUT", "BEHIND_LIMIT", "SILENCE_LIMIT", "Replica", "subscribed_kinds"]
+__all__ = [
+    "ABSENCE_LIMIT",
+    "ANSWER_TIMEOUT",
+    "BEHIND_LIMIT",
+    "SILENCE_LIMIT",
+    "Phase",
+    "Replica",
+    "subscribed_kinds",
+]
 
 SILENCE_LIMIT = 6.0
 """Seconds after the publisher's last word about what we hold (three heartbeats) after which the view says stale."""
@@ -50,6 +59,9 @@ MAX_CHANGES = 100_000
 MAX_BUFFERED = 20_000
 """Messages kept while an answer is awaited; more are let go and asked for again."""
 
+_NEVER: Final = float("-inf")
+_NOT_PLANNED: Final = float("inf")
+
 _ALWAYS = frozenset({Kind.STATE_CHANGED, Kind.COMMIT, Kind.HEARTBEAT})
 _PEERS = frozenset({Kind.PEER_UPSERTED, Kind.PEER_REMOVED, Kind.USER_PROFILES_CHANGED})
 _WITH_PEERS = _PEERS | {Kind.SELF_CHANGED, Kind.DOMAIN_CHANGED}
@@ -65,6 +77,26 @@ def subscribed_kinds(kinds: Iterable[str] | None) -> frozenset[Kind]:
         return frozenset(Kind)
     wanted = frozenset(Kind(kind) for kind in kinds)
     return wanted | _ALWAYS | (_WITH_PEERS if wanted & _PEERS else frozenset())
+
+
+class Phase(enum.Enum):
+    """Where a replica stands between two calls."""
+
+    WAITING = "waiting"
+    """The publisher has no netmap: its first commit is waited for."""
+    BEHIND = "behind"
+    """Something is missing, at first everything; a request is due soon."""
+    ASKED = "asked"
+    """A request for it has been made; it is made anew after ANSWER_TIMEOUT."""
+    CURRENT = "current"
+    """Everything heard is applied."""
+    DOUBTFUL = "doubtful"
+    """As CURRENT, but the last word is old: a request is due unless a younger one comes."""
+    CHECKING = "checking"
+    """As ASKED, from DOUBTFUL: perhaps nothing is missing."""
+
+
+_IN_STEP: Final = frozenset({Phase.CURRENT, Phase.DOUBTFUL})
 
 
 class Replica:
@@ -92,29 +124,24 @@ class Replica:
         self._pending_topic_seq: dict[str, int] = {}
         """With what is pending counted in."""
         self._heard_epoch = 0
-        self._offset: float | None = None
-        """To be added to the epoch's stamps: a word was not said before, on our clock. None until it has answered."""
-        self._proved_at = float("-inf")
+        self._offset = _NEVER
+        """To be added to the epoch's stamps: a word was not said before, on our clock. _NEVER until it has answered."""
+        self._proved_at = _NEVER
         """What we hold was what the publisher had then, or later."""
         self._state = netmap_pb2.NETMAP_STATE_NONE
         self._age: tuple[float, float] | None = None
         self._shown: str = Trust.NONE
-        self._synced = False
-        self._behind_since: float | None = None
-        self._suspicious = False
-        """In order, but perhaps not complete."""
-        self._checking = False
-        """The request on its way was made on suspicion."""
+        self.phase = Phase.WAITING
+        self._behind_since = _NEVER
+        """When the replica was in step last, while it is not."""
         self._pending: list[netmap_pb2.BusMessage] = []
         self._buffer: list[netmap_pb2.BusMessage] = []
-        self._ask_at: float | None = None
-        self._asked_at = float("-inf")
+        self._ask_at = _NOT_PLANNED
+        self._asked_at = _NEVER
         self._answer: Answer | None = None
         self._requests: list[bytes] = []
         self.emit = True
         """Whether changes are worked out; off while nobody listens, since the view does not need them."""
-        self.answered = False
-        """The publisher has answered at least once: the view is what it had then, or newer."""
         self.gaps = 0
         self.malformed = 0
         """Messages and answers that did not parse or broke a rule of the schema."""
@@ -144,7 +171,12 @@ class Replica:
     @property
     def synced(self) -> bool:
         """Every message up to the last one heard has been applied."""
-        return self._synced
+        return self.phase in _IN_STEP
+
+    @property
+    def answered(self) -> bool:
+        """The publisher has answered at least once: the view is what it had then, or newer."""
+        return self._epoch != 0
 
     def state(self, now: float) -> str:
         """none, fresh or stale: the publisher's word, and stale as soon as that word cannot be relied on."""
@@ -168,7 +200,7 @@ class Replica:
 
     def start(self, now: float) -> None:
         """Ask for the first snapshot; the subscription must have been made before."""
-        self._ask_at = now
+        self.phase, self._ask_at = Phase.BEHIND, now
 
     def receive(self, topic: bytes, data: bytes, now: float) -> list[Event]:
         """One message of the updates socket. Returns the changes of what is shown."""
@@ -203,7 +235,7 @@ class Replica:
             self._ask_at = now + ANSWER_TIMEOUT
             return []
         answer, self._answer = self._answer, None
-        self._ask_at = None
+        self._ask_at = _NOT_PLANNED
         return self._with_state(self._answered(answer, now), now)
 
     def to_send(self) -> list[bytes]:
@@ -216,13 +248,14 @@ class Replica:
         times = [self._ask_at]
         if self._shown == Trust.FRESH:
             times.append(self._proved_at + SILENCE_LIMIT)
-            if self._behind_since is not None:
+            if not self.synced:
                 times.append(self._behind_since + BEHIND_LIMIT)
-        return min((t for t in times if t is not None), default=None)
+        first = min(times)
+        return None if first == _NOT_PLANNED else first
 
     def expire(self, now: float) -> list[Event]:
         """Let time do its work: a request may be due, or the view may have become stale."""
-        if self._ask_at is not None and now >= self._ask_at:
+        if now >= self._ask_at:
             self._request(now)
         return self._with_state([], now)
 
@@ -231,15 +264,14 @@ class Replica:
     def _new_epoch(self, epoch: int, now: float) -> None:
         first = self._heard_epoch == 0
         self._heard_epoch = epoch
-        if epoch == self._epoch or (first and self._answer is not None):
+        if epoch == self._epoch or (first and self.phase is Phase.ASKED):
             return
-        self._fall_behind(now)
         self._buffer.clear()
         self._ask(now)
 
     def _hear(self, message: netmap_pb2.BusMessage, now: float) -> list[Event]:
         """A message as it comes, or as it was kept."""
-        if not self._synced:
+        if not self.synced:
             self._keep(message, now)
             return []
         if not message.HasField("heartbeat"):
@@ -287,18 +319,14 @@ class Replica:
 
     def _answered(self, answer: Answer, now: float) -> list[Event]:
         head = answer.head
-        self._count_unseen_gap(head)
-        self._synced = False
-        self._drop_pending()
-        if not self._heard_epoch:
-            self._heard_epoch = head.epoch
+        if self.phase is Phase.CHECKING and (head.epoch, head.seq) != (self._epoch, self._seq):
+            self.gaps += 1
+        self._heard_epoch = self._heard_epoch or head.epoch
         if answer.not_yet:
-            if not self.answered:
-                self.answered = True
-                self._epoch = head.epoch
-            self._behind_since = None
+            self._epoch = self._epoch or head.epoch
             # Who answers is the publisher of now, so the one whose netmap we hold is gone.
             self._state = netmap_pb2.NETMAP_STATE_NONE
+            self.phase = Phase.WAITING
             # What was heard meanwhile may be its first commit.
             if any(m.seq and m.epoch == self._heard_epoch for m in self._buffer):
                 self._ask(now)
@@ -307,7 +335,6 @@ class Replica:
         self._measure(answer)
         events: list[Event] = []
         if answer.contents is not None:
-            self._behind_since = None
             events = self._replace(answer.contents, head, now)
             self._topic_seq = {kind: seq for kind, seq in answer.topic_seq.items() if self._follows(kind)}
             self._pending_topic_seq = dict(self._topic_seq)
@@ -315,30 +342,23 @@ class Replica:
             self.malformed += 1
             self._ask(now)
             return []
-        self._synced = True
-        self.answered = True
-        self._behind_since = None
+        else:
+            self.phase = Phase.CURRENT
         for message in answer.messages:
-            if self._synced and self._follows(message.WhichOneof("body") or ""):
+            if self.synced and self._follows(message.WhichOneof("body") or ""):
                 events += self._take(message, now)
-        if self._synced and self._seq != head.seq:
+        if self.synced and self._seq != head.seq:
             self._gap(now)
-        if self._synced:
+        if self.synced:
             self._believe(head.state, head, now, self._asked_at)
         buffered, self._buffer = self._buffer, []
         for message in buffered:
             if message.epoch == self._epoch:
                 events += self._hear(message, now)
-        if self._synced and self._heard_epoch != self._epoch:
+        if self.synced and self._heard_epoch != self._epoch:
             # Either stream may be the older one; asking once more settles it.
-            self._fall_behind(now)
             self._ask(now)
         return events
-
-    def _count_unseen_gap(self, head: netmap_pb2.Reply) -> None:
-        if self._checking and (head.epoch, head.seq) != (self._epoch, self._seq):
-            self.gaps += 1
-        self._checking = False
 
     def _replace(self, contents: Contents, head: netmap_pb2.Reply, now: float) -> list[Event]:
         old, self._contents = self._contents, contents
@@ -363,35 +383,30 @@ class Replica:
         self._buffer.append(message)
         # There may have been no netmap when we asked; with a commit, or its echo, there is one.
         last = message.HasField("commit") or (message.HasField("heartbeat") and message.seq > 0)
-        if last and self._answer is None and self._ask_at is None:
+        if last and self.phase is Phase.WAITING:
             self._ask(now)
 
     def _gap(self, now: float) -> None:
         self.gaps += 1
-        self._fall_behind(now)
         self._ask(now)
-
-    def _fall_behind(self, now: float) -> None:
-        self._synced = False
-        self._suspicious = False
-        self._drop_pending()
-        if self._behind_since is None:
-            self._behind_since = now
-
-    def _drop_pending(self) -> None:
-        """The transaction cannot be completed from here: as if nothing of it had come."""
-        self._pending.clear()
-        self._pending_topic_seq = dict(self._topic_seq)
 
     def _ask(self, now: float) -> None:
         """Make a request soon; a herd of subscribers that saw the same gap is spread."""
+        self._fall_out_of_step(now)
+        self.phase = Phase.BEHIND
         self._answer = None
         self._ask_at = max(now + ASK_JITTER * self._jitter(), self._asked_at + ASK_INTERVAL)
 
+    def _fall_out_of_step(self, now: float) -> None:
+        """The transaction that has begun cannot be completed from here: as if nothing of it had come."""
+        if self.synced:
+            self._behind_since = now
+            self._pending.clear()
+            self._pending_topic_seq = dict(self._topic_seq)
+
     def _request(self, now: float) -> None:
-        self._checking = self._suspicious
-        if self._suspicious:
-            self._fall_behind(now)
+        self._fall_out_of_step(now)
+        self.phase = Phase.CHECKING if self.phase is Phase.DOUBTFUL else Phase.ASKED
         token = self._new_token()
         # A catch-up is laid over what is here, which must be the netmap of that epoch.
         known = self._have_netmap and self._heard_epoch in (0, self._epoch)
@@ -410,19 +425,18 @@ class Replica:
     def _measure(self, answer: Answer) -> None:
         """What an answer says was not said before it was asked for; so we know the same of every word of its epoch."""
         said_at = answer.first_said_at
-        offset = self._asked_at - said_at if is_stamp(said_at) else None
-        if self._offset is None or offset is None or answer.head.epoch != self._epoch:
+        offset = self._asked_at - said_at if is_stamp(said_at) else _NEVER
+        if offset == _NEVER or answer.head.epoch != self._epoch:
             self._offset = offset
         else:
             self._offset = max(self._offset, offset)
 
     def _said(self, said_at: float, now: float) -> float:
-        """Since when, on our clock, a word may have been said; -inf where nobody can tell."""
-        if not is_stamp(said_at) or self._offset is None:
-            return float("-inf")
+        """Since when, on our clock, a word may have been said; _NEVER where that is unknown."""
+        if not is_stamp(said_at):
+            return _NEVER
         if said_at + self._offset > now + CLOCK_SLIP:
-            self._offset = None
-            return float("-inf")
+            self._offset = _NEVER
         return min(now, said_at + self._offset)
 
     def _believe(
@@ -430,7 +444,7 @@ class Replica:
         state: netmap_pb2.NetmapState,
         source: netmap_pb2.BusMessage | netmap_pb2.Reply,
         now: float,
-        since: float = float("-inf"),
+        since: float = _NEVER,
     ) -> None:
         """The publisher's word about what we hold, said at `since` or later."""
         said = max(since, self._said(source.said_at, now))
@@ -438,12 +452,12 @@ class Replica:
         self._proved_at = max(self._proved_at, said)
         if source.HasField("age_s") and said >= self._proved_at:
             self._age = (source.age_s, said)
-        self._suspicious = now >= said + ABSENCE_LIMIT
-        if not self._suspicious:
-            self._ask_at = None
-        elif self._ask_at is None or now < self._proved_at + SILENCE_LIMIT:
+        if now < said + ABSENCE_LIMIT:
+            self.phase, self._ask_at = Phase.CURRENT, _NOT_PLANNED
+        elif self.phase is not Phase.DOUBTFUL or now < self._proved_at + SILENCE_LIMIT:
             # Once we are stale it is not put off any more by what goes on coming.
             silent = now >= self._proved_at + SILENCE_LIMIT
+            self.phase = Phase.DOUBTFUL
             self._ask_at = now + SETTLE + (ASK_JITTER * self._jitter() if silent else 0.0)
 
     def _judge(self, now: float) -> tuple[str, str]:
@@ -456,7 +470,7 @@ class Replica:
             return Trust.STALE, ""
         if now >= self._proved_at + SILENCE_LIMIT:
             return Trust.STALE, "publisher_silent"
-        if self._behind_since is not None and now >= self._behind_since + BEHIND_LIMIT:
+        if not self.synced and now >= self._behind_since + BEHIND_LIMIT:
             return Trust.STALE, "behind"
         return Trust.FRESH, "caught_up"
 
