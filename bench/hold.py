@@ -26,13 +26,15 @@ def joiner(updates: str, requests: str) -> None:
     from netmap_supervisor import Subscriber  # noqa: PLC0415
 
     began = time.clock_gettime(time.CLOCK_BOOTTIME)
-    with Subscriber(endpoint=(updates, requests)) as netmap:
-        assert netmap.connect(60.0)
+    with Subscriber(endpoint=(updates, requests)) as subscriber:
+        assert subscriber.wait_for_answer(60.0)
         whole = time.clock_gettime(time.CLOCK_BOOTTIME)
         sys.stdin.readline()
         last = int(sys.stdin.readline())
-        assert netmap.wait_for(lambda view: view.seq >= last, 30.0)
-        regions = {peer.id: peer.home_derp for peer in netmap.peers.values() if peer.home_derp}
+        assert subscriber.wait_for(lambda view: view.seq >= last, 30.0)
+        regions = {
+            peer.id: peer.home_derp for peer in subscriber.store.netmap.peers.values() if peer.home_derp
+        }
         print(json.dumps({"whole": whole - began, "at": [began, whole], "regions": regions}), flush=True)
 
 

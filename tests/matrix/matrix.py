@@ -88,7 +88,7 @@ class Watch:
             while not self._end.wait(0.02):
                 for _ in subscriber.poll():
                     pass
-                self._peers.update(subscriber.peers)
+                self._peers.update(subscriber.store.netmap.peers)
                 status = self._scene.status()
                 if status is not None:
                     self.deadline = max(self.deadline, status["liveness"]["deadline_in_s"] or 0.0)
@@ -410,7 +410,7 @@ class Matrix:
         try:
             with Subscriber(self.scene.daemon.runtime_dir) as subscriber:
                 subscriber.wait_for(lambda view: view.state == "fresh", 5.0)
-                return "" if subscriber.state == "fresh" else "a new subscriber is not served"
+                return "" if subscriber.store.state == "fresh" else "a new subscriber is not served"
         except Exception as error:
             return f"a new subscriber is not served: {error}"
 

@@ -59,15 +59,15 @@ def test_it_follows_who_is_at_the_path_now(place: Path, old_one: str) -> None:
     with ExitStack() as stack:
         old = started(stack, place / "run", 2)
         subscriber = stack.enter_context(Subscriber(place / "run", clock=clock))
-        assert subscriber.wait_for(lambda view: list(view.peers) == ["n2"], LIMIT)
+        assert subscriber.wait_for(lambda view: list(view.netmap.peers) == ["n2"], LIMIT)
         if old_one == "stands still":
             assert old.process is not None
             os.kill(old.process.pid, signal.SIGSTOP)
         (place / "run").rename(place / "old")
         started(stack, place / "run", 3, 4)
-        assert not subscriber.wait_for(lambda view: len(view.peers) == 2, 0.5), "not at every turn"
+        assert not subscriber.wait_for(lambda view: len(view.netmap.peers) == 2, 0.5), "not at every turn"
         clock.ahead += CONNECT_AGAIN
-        assert subscriber.wait_for(lambda view: list(view.peers) == ["n3", "n4"], LIMIT)
+        assert subscriber.wait_for(lambda view: list(view.netmap.peers) == ["n3", "n4"], LIMIT)
         assert subscriber.wait_for(lambda view: view.state == "fresh", LIMIT)
 
 

@@ -40,15 +40,16 @@ def next_event(subscriber: Subscriber):
 
 
 def test_who_comes_before_the_netmap_gets_it_as_a_snapshot_when_it_is_there(publisher, subscriber) -> None:
-    assert subscriber.connect(LIMIT)
-    assert (subscriber.state, len(subscriber.peers), subscriber.age_s) == ("none", 0, None)
+    assert subscriber.wait_for_answer(LIMIT)
+    now = subscriber.store.snapshot()
+    assert (now.state, len(now.netmap.peers), now.age_s) == ("none", 0, None)
     publisher.new_session(full(node(2), node(3)))
     event = next_event(subscriber)
     assert isinstance(event, Snapshot)
     line = json.loads(json.dumps(event.to_json()))
     assert (line["type"], line["state"], len(line["netmap"]["peers"])) == ("snapshot", "fresh", 2)
     assert 0 <= line["age_s"] < LIMIT
-    assert subscriber.peers["n2"].name == "node2.example"
+    assert subscriber.store.netmap.peers["n2"].name == "node2.example"
     figures = publisher.statistics(peers=2)
     assert (figures.state, figures.peers_online, figures.self_stable_id) == ("fresh", 2, "self")
     assert (figures.generation, figures.session) == (1, 1)
@@ -65,7 +66,7 @@ def test_a_delta_is_one_event_with_what_changed_and_its_old_value(publisher, sub
     event = next_event(subscriber)
     assert isinstance(event, PeerRemoved)
     assert event.peer.name == "node3.example"
-    assert list(subscriber.peers) == ["n2"]
+    assert list(subscriber.store.netmap.peers) == ["n2"]
 
 
 def test_a_keep_alive_moves_the_age_and_nothing_else(publisher, subscriber) -> None:
@@ -73,13 +74,13 @@ def test_a_keep_alive_moves_the_age_and_nothing_else(publisher, subscriber) -> N
     assert subscriber.wait_for(lambda view: view.state == "fresh", LIMIT)
     publisher.map_response({"PeersRemoved": [99]}, at=boottime() - 60)
     publisher.map_response({"PeersRemoved": [98]}, at=boottime() - 50)
-    seq = subscriber.seq
+    seq = subscriber.store.snapshot().seq
     before = publisher.statistics().last_received_at
     publisher.map_response({"KeepAlive": True})
     while publisher.statistics().last_received_at <= before:
         pass
     assert subscriber.wait_for(lambda view: view.age_s is not None and view.age_s < 1.0, LIMIT)
-    assert (subscriber.seq, subscriber.state) == (seq, "fresh")
+    assert (subscriber.store.snapshot().seq, subscriber.store.state) == (seq, "fresh")
 
 
 def test_a_session_that_ends_makes_the_netmap_stale_and_the_next_one_yields_true_changes(
@@ -91,13 +92,13 @@ def test_a_session_that_ends_makes_the_netmap_stale_and_the_next_one_yields_true
     event = next_event(subscriber)
     assert isinstance(event, StateChanged)
     assert (event.previous, event.state, event.reason) == ("fresh", "stale", "session_ended")
-    assert len(subscriber.peers) == 3, "what was true last is still shown"
+    assert len(subscriber.store.netmap.peers) == 3, "what was true last is still shown"
     publisher.new_connection()
     publisher.new_session(full(node(2), node(3, Online=False)))
     kinds = [next_event(subscriber) for _ in range(3)]
     assert [type(event) for event in kinds] == [PeerRemoved, PeerUpserted, StateChanged]
     assert kinds[1].previous == {"online": True}
-    assert (subscriber.state, kinds[2].reason) == ("fresh", "session_started")
+    assert (subscriber.store.state, kinds[2].reason) == ("fresh", "session_started")
 
 
 def test_the_netmap_decays_by_itself_when_nothing_comes() -> None:
@@ -122,15 +123,15 @@ def test_a_killed_publisher_comes_back_asks_for_the_netmap_and_nobody_sees_a_fal
     publisher.next("resync")
     event = next_event(subscriber)
     assert (event.kind, event.state, event.reason) == ("state_changed", "stale", "publisher_restarted")
-    assert len(subscriber.peers) == 2, "the last netmap is still shown"
-    old_epoch = subscriber.epoch
+    assert len(subscriber.store.netmap.peers) == 2, "the last netmap is still shown"
+    old_epoch = subscriber.store.snapshot().epoch
     publisher.map_response({"KeepAlive": True})  # of the old session: it does not count
     publisher.new_session(full(node(2), node(5)))
     events = [next_event(subscriber) for _ in range(3)]
     assert [event.kind for event in events] == ["peer_removed", "peer_upserted", "state_changed"]
     assert (events[1].peer.stable_id, events[1].previous) == ("n5", None)
-    assert subscriber.state == "fresh"
-    assert subscriber.epoch != old_epoch
+    assert subscriber.store.state == "fresh"
+    assert subscriber.store.snapshot().epoch != old_epoch
 
 
 def test_a_publisher_that_is_silent_makes_the_view_stale(publisher, subscriber) -> None:
@@ -141,7 +142,7 @@ def test_a_publisher_that_is_silent_makes_the_view_stale(publisher, subscriber) 
     event = next_event(subscriber)
     assert (event.state, event.reason) == ("stale", "publisher_silent")
     assert 5.0 < time.monotonic() - started < 8.0
-    assert subscriber.state == "stale"
+    assert subscriber.store.state == "stale"
 
 
 def test_a_publisher_that_is_stopped_says_that_nothing_keeps_the_netmap_current(
@@ -187,15 +188,15 @@ def test_what_is_no_map_response_ends_the_connection_and_leaves_the_netmap_stale
     publisher.new_session(full(node(2)))
     assert next_event(subscriber).reason == "session_started"
     publisher.next("degraded", code="bad_map_response", active=False)
-    assert len(subscriber.peers) == 1
+    assert len(subscriber.store.netmap.peers) == 1
 
 
 def test_one_bad_peer_is_quarantined_and_shown(publisher, subscriber) -> None:
     publisher.new_session(full(node(2), node(3, Addresses=7)))
     event = next_event(subscriber)
-    assert subscriber.peers["n2"].decoded
-    assert not subscriber.peers["n3"].decoded
-    assert subscriber.peers["n3"].json["Addresses"] == 7
+    assert subscriber.store.netmap.peers["n2"].decoded
+    assert not subscriber.store.netmap.peers["n3"].decoded
+    assert subscriber.store.netmap.peers["n3"].json["Addresses"] == 7
     assert json.dumps(event.to_json())
     assert "1" in publisher.next("degraded", code="peer_quarantined", active=True).text
     publisher.map_response({"PeersChanged": [node(3)]})
@@ -215,10 +216,10 @@ def test_a_transaction_too_large_for_messages_comes_as_a_snapshot(publisher, sub
     publisher.new_session(full(node(2)))
     assert isinstance(next_event(subscriber), Snapshot)
     publisher.map_response({"PeersChanged": [node(i) for i in range(3, 2003)]})
-    assert subscriber.wait_for(lambda view: len(view.peers) == 2001, LIMIT)
+    assert subscriber.wait_for(lambda view: len(view.netmap.peers) == 2001, LIMIT)
     events = [next_event(subscriber) for _ in range(2000)]
     assert all(isinstance(event, PeerUpserted) and event.is_new for event in events)
-    assert subscriber.state == "fresh"
+    assert subscriber.store.state == "fresh"
     assert subscriber.next_event(0) is None, "a gap that is closed at once is nobody's news"
 
 
@@ -235,7 +236,7 @@ def test_who_subscribes_amid_a_stream_of_deltas_misses_nothing(publisher) -> Non
         expected = {f"n{2 + turn % 50}": turn + 1 for turn in range(950, 1000)}
         for subscriber in joined:
             assert subscriber.wait_for(
-                lambda view: {key: peer.cap for key, peer in view.peers.items()} == expected, LIMIT
+                lambda view: {key: peer.cap for key, peer in view.netmap.peers.items()} == expected, LIMIT
             )
             shown: dict[str, int] = {}
             while (event := subscriber.next_event(0)) is not None:
@@ -250,8 +251,8 @@ def test_who_subscribes_amid_a_stream_of_deltas_misses_nothing(publisher) -> Non
 
 def test_subscribers_are_counted(publisher) -> None:
     with Subscriber(publisher.runtime_dir) as one, Subscriber(publisher.runtime_dir) as other:
-        assert one.connect(LIMIT)
-        assert other.connect(LIMIT)
+        assert one.wait_for_answer(LIMIT)
+        assert other.wait_for_answer(LIMIT)
         publisher.statistics(subscribers=2)
     publisher.statistics(subscribers=0)
 
@@ -271,7 +272,7 @@ def test_a_subscriber_of_one_kind_is_told_of_nothing_else(publisher) -> None:
         publisher.map_response({"PeersChanged": [node(3)]})
         publisher.map_response({"PeersChanged": [node(4)], "DNSConfig": {"Domains": ["c"]}})
         assert next_event(subscriber).value == {"Domains": ["c"]}
-        assert len(subscriber.peers) == 0
+        assert len(subscriber.store.netmap.peers) == 0
     with pytest.raises(ValueError, match="no_such_kind"):
         Subscriber(publisher.runtime_dir, kinds=["no_such_kind"])
 
@@ -303,9 +304,9 @@ def test_callbacks_hear_what_they_asked_for(publisher, subscriber) -> None:
     heard = []
     subscriber.on("peer_upserted", lambda event: heard.append(event.peer.stable_id))
     publisher.new_session(full(node(2)))
-    assert subscriber.wait_for(lambda view: view.peers, LIMIT)
+    assert subscriber.wait_for(lambda view: view.netmap.peers, LIMIT)
     publisher.map_response({"PeersChanged": [node(3)], "Domain": "other.example"})
-    assert subscriber.wait_for(lambda view: len(view.peers) == 2, LIMIT)
+    assert subscriber.wait_for(lambda view: len(view.netmap.peers) == 2, LIMIT)
     assert heard == ["n3"]
 
 
@@ -407,7 +408,7 @@ def test_foreign_and_malformed_map_responses_change_nothing(publisher, subscribe
     publisher.generation, publisher.session, publisher.number = 1, 1, number
     publisher.map_response({"PeersChanged": [node(3)]})
     assert next_event(subscriber).peer.stable_id == "n3"
-    assert len(subscriber.peers) == 2
+    assert len(subscriber.store.netmap.peers) == 2
 
 
 def test_raw_bytes_on_the_sockets_harm_nobody(publisher, subscriber) -> None:
@@ -429,7 +430,7 @@ def test_a_flood_of_requests_does_not_keep_updates_from_the_others(publisher, su
             raw.request(b"flood")
         started = time.monotonic()
         publisher.map_response({"PeersChangedPatch": [{"NodeID": 2, "Cap": turn + 1}]})
-        assert subscriber.wait_for(lambda view, cap=turn + 1: view.peers["n2"].cap == cap, LIMIT)
+        assert subscriber.wait_for(lambda view, cap=turn + 1: view.netmap.peers["n2"].cap == cap, LIMIT)
         slowest = max(slowest, time.monotonic() - started)
     assert slowest < 2.0
 

@@ -30,7 +30,7 @@ def test_a_key_expires_at_its_moment_though_the_server_says_nothing(publisher) -
             | {"Node": SELF | {"KeyExpiry": soon}}
         )
         assert isinstance(subscriber.next_event(LIMIT), Snapshot)
-        assert not subscriber.peers["n2"].expired
+        assert not subscriber.store.netmap.peers["n2"].expired
         seen = [subscriber.next_event(LIMIT), subscriber.next_event(LIMIT)]
         assert datetime.datetime.now(datetime.UTC) >= datetime.datetime.fromisoformat(soon)
         peer = next(event for event in seen if isinstance(event, PeerUpserted))
@@ -38,8 +38,8 @@ def test_a_key_expires_at_its_moment_though_the_server_says_nothing(publisher) -
         assert peer.previous == {"expired": False, "endpoints": ["192.0.2.1:1"]}
         own = next(event for event in seen if isinstance(event, SelfChanged))
         assert own.changed == ("expired",)
-        assert not subscriber.peers["n3"].expired
-        assert subscriber.state == "fresh"
+        assert not subscriber.store.netmap.peers["n3"].expired
+        assert subscriber.store.state == "fresh"
 
 
 def test_a_clock_that_differs_from_the_servers_is_told_until_it_does_not(publisher) -> None:
@@ -56,7 +56,9 @@ def test_a_message_that_waited_through_a_sleep_does_not_put_the_clock_in_doubt(p
         publisher.map_response(
             {"OnlineChange": {"2": False}, "ControlTime": in_seconds(-154)}, at=boottime() - 154
         )
-        assert subscriber.wait_for(lambda n: len(n.peers) == 1 and n.peers["n2"].online is False, LIMIT)
+        assert subscriber.wait_for(
+            lambda n: len(n.netmap.peers) == 1 and n.netmap.peers["n2"].online is False, LIMIT
+        )
     publisher.map_response({"KeepAlive": True, "ControlTime": in_seconds(600)})
     told = publisher.next("degraded", code="clock_skew")
     assert told.active

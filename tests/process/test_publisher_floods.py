@@ -266,9 +266,9 @@ def test_f60_a_topic_too_long_is_refused(publisher) -> None:
     socket.connect(publisher.endpoints.updates)
     try:
         with Subscriber(publisher.runtime_dir) as subscriber:
-            assert subscriber.connect(LIMIT)
+            assert subscriber.wait_for_answer(LIMIT)
             socket.subscribe("x" * 600)
             publisher.map_response({"PeersRemoved": [2]})
-            assert subscriber.wait_for(lambda view: not view.peers, LIMIT)
+            assert subscriber.wait_for(lambda view: not view.netmap.peers, LIMIT)
     finally:
         context.destroy(0)

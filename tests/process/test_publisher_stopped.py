@@ -98,7 +98,7 @@ def test_a_program_that_polls_every_six_seconds_has_a_fresh_netmap_and_loses_it_
         again = boottime() + SILENCE_LIMIT + 0.1
         wait_for(lambda: boottime() >= again, LIMIT, "the program does something else")
         subscriber.poll()
-        return subscriber.state
+        return subscriber.store.state
 
     with (
         running_publisher(heartbeat_interval=2.0) as publisher,
@@ -108,9 +108,9 @@ def test_a_program_that_polls_every_six_seconds_has_a_fresh_netmap_and_loses_it_
         publisher.statistics(peers=3998)
         subscriber.poll()
         assert rarely(subscriber) == "fresh"
-        assert len(subscriber.peers) == 3998
+        assert len(subscriber.store.netmap.peers) == 3998
         publisher.map_response({"PeersRemoved": [2]})
         assert rarely(subscriber) == "fresh"
-        assert len(subscriber.peers) == 3997
+        assert len(subscriber.store.netmap.peers) == 3997
         publisher.kill()
         assert rarely(subscriber) == "stale"

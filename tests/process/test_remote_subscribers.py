@@ -65,8 +65,8 @@ class Remote:
     def refused(self, subscriber: Subscriber, why: str) -> None:
         """It gets nothing, and the log says that somebody was turned away, and why."""
         before = len(self.events("subscriber_refused", why))
-        assert not subscriber.connect(REFUSED_WITHIN)
-        assert subscriber.state == "none"
+        assert not subscriber.wait_for_answer(REFUSED_WITHIN)
+        assert subscriber.store.state == "none"
         # Only one line a second is written, so the reason may come with a later attempt of libzmq's.
         wait_for(
             lambda: (
@@ -105,8 +105,8 @@ def test_an_allowed_client_follows_the_netmap(remote) -> None:
     subscriber = remote.admitted()
     event = subscriber.next_event(LIMIT)
     assert isinstance(event, Snapshot)
-    assert sorted(subscriber.peers) == ["n2", "n3"]
-    assert subscriber.state == "fresh"
+    assert sorted(subscriber.store.netmap.peers) == ["n2", "n3"]
+    assert subscriber.store.state == "fresh"
     remote.publisher.map_response({"PeersChangedPatch": [{"NodeID": 2, "Online": False}]})
     event = subscriber.next_event(LIMIT)
     assert isinstance(event, PeerUpserted)
@@ -155,14 +155,14 @@ def test_a_revoked_client_is_cut_off_and_the_others_miss_nothing(remote) -> None
     wait_for(lambda: remote.events("subscriber_key_revoked"), LIMIT, "the keys to be looked at")
     for number in range(5):
         remote.publisher.map_response({"PeersChangedPatch": [{"NodeID": 2, "Cap": 10 + number}]})
-    assert kept.wait_for(lambda view: view.peers["n2"].cap == 14, LIMIT)
+    assert kept.wait_for(lambda view: view.netmap.peers["n2"].cap == 14, LIMIT)
     caps = [
         event.peer.cap
         for event in iter(lambda: kept.next_event(0.1), None)
         if isinstance(event, PeerUpserted)
     ]
     assert caps == sorted(set(caps))
-    assert not revoked.wait_for(lambda view: view.peers["n2"].cap == 14, REFUSED_WITHIN)
+    assert not revoked.wait_for(lambda view: view.netmap.peers["n2"].cap == 14, REFUSED_WITHIN)
     assert remote.events("subscriber_refused", "unknown key")
     remote.publisher.statistics(subscribers=1)
 
@@ -183,8 +183,8 @@ def test_a_file_that_is_no_key_admits_nobody_and_holds_up_nothing(remote) -> Non
     remote.allowed.revoke("revoked")
     wait_for(lambda: remote.events("subscriber_key_revoked"), LIMIT, "the keys to be looked at")
     remote.publisher.map_response({"PeersRemoved": [3]})
-    assert kept.wait_for(lambda view: list(view.peers) == ["n2"], LIMIT)
-    assert not revoked.wait_for(lambda view: list(view.peers) == ["n2"], REFUSED_WITHIN)
+    assert kept.wait_for(lambda view: list(view.netmap.peers) == ["n2"], LIMIT)
+    assert not revoked.wait_for(lambda view: list(view.netmap.peers) == ["n2"], REFUSED_WITHIN)
     assert remote.admitted("new").wait_for(lambda view: view.state == "fresh", LIMIT)
     for name in ("broken.key", "pipe.key"):
         (allowed / name).unlink()
@@ -217,7 +217,7 @@ def test_connections_without_end_cost_nobody_else_anything(tmp_path) -> None:
             wait_for(lambda: remote.events("connections_cut"), LIMIT, "the flood to be noticed")
             remote.publisher.map_response({"PeersRemoved": [3]})
             for view in (local, here):
-                assert view.wait_for(lambda view: list(view.peers) == ["n2"], LIMIT)
+                assert view.wait_for(lambda view: list(view.netmap.peers) == ["n2"], LIMIT)
             assert here._replica.gaps == 0
         assert not remote.events("too_many_subscribers")
         knocks.close()
@@ -245,8 +245,8 @@ def test_a_port_that_is_taken_is_told_and_taken_when_it_is_free(tmp_path) -> Non
 def test_plain_tcp_needs_no_key(tmp_path) -> None:
     with remote_publisher(tmp_path, curve=False) as remote:
         assert remote.subscriber(None).wait_for(lambda view: view.state == "fresh", LIMIT)
-        with Subscriber.remote(remote.listen) as netmap:
-            assert netmap.connect(LIMIT)
+        with Subscriber.remote(remote.listen) as subscriber:
+            assert subscriber.wait_for_answer(LIMIT)
 
 
 def test_thousands_of_knocks_do_not_fill_the_log(remote) -> None:

@@ -20,7 +20,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from netmap_supervisor import Subscriber
+from netmap_supervisor import Snapshot, Subscriber
 from netmap_supervisor.admin.socket import AdminClient, AdminError
 from tests.soak import network
 from tests.soak.samples import Samples
@@ -326,12 +326,13 @@ class Soak:
     def _check_netmap(self, subscriber: Subscriber) -> None:
         there = {node.stable_id for node in self._server.server.nodes() if not node.registered}
 
-        def same(view: Subscriber) -> bool:
-            return set(view.peers) == there and view.state == "fresh"
+        def same(view: Snapshot) -> bool:
+            return set(view.netmap.peers) == there and view.state == "fresh"
 
         if not subscriber.wait_for(same, 10.0):
+            now = subscriber.store.snapshot()
             self._report.problems.append(
-                f"a subscriber holds {len(subscriber.peers)} peers ({subscriber.state}), the server has {len(there)}"
+                f"a subscriber holds {len(now.netmap.peers)} peers ({now.state}), the server has {len(there)}"
             )
 
     def _check_log(self) -> None:

@@ -91,24 +91,24 @@ def test_f25_an_address_belongs_to_who_was_given_it_last(recorded: Scenes) -> No
     old, new = [node for node in server.nodes() if not node.registered][:2]
     node = json.loads(server.call(lambda it: it._tailnet.encoded(new.id)))
     node |= {"Addresses": list(old.addresses), "AllowedIPs": list(old.addresses)}
-    with Subscriber(scene.daemon.runtime_dir) as view:
+    with Subscriber(scene.daemon.runtime_dir) as subscriber:
 
         def owners() -> set[str]:
             found: set[str] = set()
             for address in old.addresses:
                 try:
-                    peer = view.peers.by_address(address.partition("/")[0])
+                    peer = subscriber.store.netmap.peers.by_address(address.partition("/")[0])
                     found.add(peer.stable_id if peer is not None else "nobody")
                 except AmbiguousName as both:
                     found |= {one.stable_id for one in both.candidates}
             return found
 
-        view.wait_for(lambda netmap: len(netmap.peers) == 5, timeout=10.0)
+        subscriber.wait_for(lambda now: len(now.netmap.peers) == 5, timeout=10.0)
         assert owners() == {old.stable_id}
         server.raw(json.dumps({"PeersChanged": [node]}))
-        assert view.wait_for(lambda netmap: owners() == {old.stable_id, new.stable_id}, timeout=10.0)
+        assert subscriber.wait_for(lambda now: owners() == {old.stable_id, new.stable_id}, timeout=10.0)
         server.raw(json.dumps({"PeersRemoved": [old.id]}))
-        view.wait_for(lambda netmap: len(netmap.peers) == 4, timeout=10.0)
+        subscriber.wait_for(lambda now: len(now.netmap.peers) == 4, timeout=10.0)
         assert owners() == {new.stable_id}
     same_session(scene, before)
 

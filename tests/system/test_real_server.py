@@ -26,9 +26,9 @@ def test_the_daemon_publishes_the_whole_netmap_of_a_go_server(
     assert status["netmap"]["self"]["addresses"]
     with Subscriber(running.runtime_dir) as subscriber:
         assert subscriber.wait_for(
-            lambda netmap: netmap.state == "fresh" and len(netmap.peers) == nodes, timeout=30.0
+            lambda now: now.state == "fresh" and len(now.netmap.peers) == nodes, timeout=30.0
         )
-        assert all(peer.decoded for peer in subscriber.peers.values())
+        assert all(peer.decoded for peer in subscriber.store.netmap.peers.values())
 
     running.signal_actor("control_connection")
     again = running.wait_status(

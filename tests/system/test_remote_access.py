@@ -72,12 +72,12 @@ def test_from_a_new_key_to_the_netmap_and_back_to_nothing(daemon: Reachable, tmp
     secret = key_file.read_text().splitlines()[2]
     server_key = daemon.keys("server")
     with Subscriber.remote(daemon.listen, key_file=key_file, server_key=server_key) as early:
-        assert not early.connect(1.0)
+        assert not early.wait_for_answer(1.0)
     daemon.keys("allow", "laptop", public)
     assert json.loads(daemon.keys("list", "--json")) == [{"name": "laptop", "public_key": public}]
     with Subscriber.remote(daemon.listen, key_file=key_file, server_key=server_key) as remote:
         assert remote.wait_for(lambda view: view.state == "fresh", LIMIT)
-        seq = remote.seq
+        seq = remote.store.snapshot().seq
         assert remote.wait_for(lambda view: view.seq > seq, LIMIT)
         daemon.keys("revoke", "laptop")
         assert remote.wait_for(lambda view: view.state == "stale", LIMIT)

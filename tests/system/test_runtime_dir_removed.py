@@ -22,12 +22,12 @@ def test_the_daemon_makes_it_anew_and_is_found_again(embedded: Daemon) -> None:
     before = embedded.wait_fresh()
     with Subscriber(embedded.runtime_dir) as subscriber:
         assert subscriber.wait_for(lambda one: one.state == "fresh", LIMIT)
-        peers = len(subscriber.peers)
+        peers = len(subscriber.store.netmap.peers)
         shutil.rmtree(embedded.runtime_dir)
         embedded.wait_event("runtime_dir_removed", LIMIT)
         assert subscriber.wait_for(lambda one: one.state != "fresh", LIMIT)
         assert subscriber.wait_for(lambda one: one.state == "fresh", LIMIT)
-        assert len(subscriber.peers) == peers
+        assert len(subscriber.store.netmap.peers) == peers
     after = embedded.wait_fresh()
     assert embedded.running()
     assert after["netmap"]["epoch"] != before["netmap"]["epoch"]

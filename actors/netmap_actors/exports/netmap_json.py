@@ -15,26 +15,17 @@ from netmap_actors.exports.nodes import is_chosen, shown_tags
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from netmap_actors.subscriber import Netmap
+    from netmap_actors.subscriber import Snapshot
 
 __all__ = ["document", "same", "text"]
 
 
-def document(
-    netmap: Netmap,
-    *,
-    state: str,
-    age_s: float | None,
-    epoch: int,
-    seq: int,
-    tags: Collection[str] = (),
-    online_only: bool = False,
-) -> dict[str, Any]:
+def document(snapshot: Snapshot, *, tags: Collection[str] = (), online_only: bool = False) -> dict[str, Any]:
     """The object; `self` stays in it whatever the choice of peers.
 
     `tags`: only peers with one of them. `online_only`: only those the control server says to be online.
     """
-    values = netmap.to_json()
+    values = snapshot.netmap.to_json()
     wanted = shown_tags(tags)
     values["peers"] = [
         peer
@@ -43,7 +34,12 @@ def document(
     ]
     # Not the order in which they came, which is another one after each snapshot.
     values["peers"].sort(key=lambda peer: (peer["name"].lower(), peer["stable_id"]))
-    return {"state": state, "age_s": age_s, "epoch": epoch, "seq": seq} | values
+    return {
+        "state": snapshot.state,
+        "age_s": snapshot.age_s,
+        "epoch": snapshot.epoch,
+        "seq": snapshot.seq,
+    } | values
 
 
 def text(document: dict[str, Any]) -> str:

@@ -57,7 +57,7 @@ def each_group(
     online_only: bool = False,
     include_self: bool = False,
 ) -> Iterator[dict[str, Any]]:
-    """The same one by one; the netmap must not change meanwhile."""
+    """The same one by one."""
     domain, wanted = netmap.domain, shown_tags(tags)
     for listed in all_nodes(netmap):
         if listed.own and not include_self:

@@ -229,11 +229,11 @@ class HttpEndpoint(ActorBase):
                 return
             case "/healthz":
                 query.only()
-                page = pages.healthz(self._subscriber)
+                page = pages.healthz(self._subscriber.store.snapshot())
             case "/sd":
-                page = pages.sd(self._subscriber, query)
+                page = pages.sd(self._subscriber.store.snapshot(), query)
             case "/netmap":
-                page = pages.netmap(self._subscriber, query)
+                page = pages.netmap(self._subscriber.store.snapshot(), query)
             case _:
                 page = pages.not_found()
         if page.parts is not None:
@@ -255,8 +255,8 @@ class HttpEndpoint(ActorBase):
             connection.answer_in_parts(event_stream.CONTENT_TYPE, iter(()))
             return
         wanted = EventFilter(query.all("kind"), query.all("peer"))
-        snapshot = self._subscriber.snapshot()
-        if snapshot is not None:
+        snapshot = self._subscriber.store.snapshot()
+        if snapshot.state != "none":
             wanted.passes(snapshot)
         assert self._door is not None, "somebody was let in"
         victim = self._places.arrived(connection, self._door.whose(connection))
@@ -267,7 +267,7 @@ class HttpEndpoint(ActorBase):
                 )
                 return
             victim[0].close()
-        first = event_stream.snapshot_parts(snapshot) if snapshot is not None else iter(())
+        first = event_stream.snapshot_parts(snapshot) if snapshot.state != "none" else iter(())
         connection.begin_events(event_stream.CONTENT_TYPE, first)
         if not connection.closed:
             self._followers[connection] = wanted
@@ -289,11 +289,11 @@ class HttpEndpoint(ActorBase):
     def _answer_scrapes(
         self, told: dict[str, Any], accept: str, peers: bool, connections: list[Connection]
     ) -> None:
-        subscriber = self._subscriber
+        snapshot = self._subscriber.store.snapshot()
         shown = metrics.Shown(
-            state=subscriber.state,
-            age_s=subscriber.age_s,
-            netmap=subscriber.netmap,
+            state=snapshot.state,
+            age_s=snapshot.age_s,
+            netmap=snapshot.netmap,
             status=told.get("status"),
             counters=told.get("counters", {}),
             peers=peers,

@@ -18,10 +18,9 @@ ITEMS_PER_PART = 500
 
 
 def json_parts(netmap: Netmap, head: Mapping[str, object] | None = None) -> Iterator[bytes]:
-    """One object: `head`, then the netmap as it is now; what comes later does not show in it."""
-    frozen = netmap.frozen()
-    rest = {**(head or {}), **frozen.rest_json()}
-    peers = (peer.to_json() for peer in frozen.peers.values())
+    """One object: `head`, then the netmap."""
+    rest = {**(head or {}), **netmap.rest_json()}
+    peers = (peer.to_json() for peer in netmap.peers.values())
     return itertools.chain([shown_json.encode(rest)[:-1] + b',"peers":'], array_parts(peers), [b"}"])
 
 

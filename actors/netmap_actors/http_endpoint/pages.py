@@ -1,11 +1,11 @@
-"""What there is to read: the pages that show the netmap of this moment. Pure: the view is an argument.
+"""What there is to read: the pages that show the netmap of this moment. Pure: the snapshot is an argument.
 
 Not here: /metrics, which waits for the Supervisor, and /events, which does not end (`actor`).
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import parse_qs
 
 from netmap_actors import shown_json
@@ -17,7 +17,7 @@ from netmap_actors.wire.vocabulary import Trust
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from netmap_actors.subscriber import Netmap
+    from netmap_actors.subscriber import Snapshot
 
 __all__ = [
     "JSON",
@@ -26,7 +26,6 @@ __all__ = [
     "BadQuery",
     "Page",
     "Query",
-    "View",
     "healthz",
     "netmap",
     "not_found",
@@ -57,21 +56,6 @@ class Page(NamedTuple):
     content_type: str
     body: bytes = b""
     parts: Iterator[bytes] | None = None
-
-
-class View(Protocol):
-    """A Subscriber, as far as pages look at it."""
-
-    @property
-    def state(self) -> str: ...
-    @property
-    def age_s(self) -> float | None: ...
-    @property
-    def epoch(self) -> int: ...
-    @property
-    def seq(self) -> int: ...
-    @property
-    def netmap(self) -> Netmap: ...
 
 
 class Query:
@@ -132,22 +116,22 @@ def not_found() -> Page:
     return Page(404, TEXT, ("There is nothing here. There is:\n" + "\n".join(lines) + "\n").encode())
 
 
-def healthz(view: View) -> Page:
+def healthz(snapshot: Snapshot) -> Page:
     """Whether the netmap can be trusted now."""
-    status = 200 if view.state == Trust.FRESH else 503
-    return Page(status, JSON, shown_json.encode(_head(view) | {"peers": len(view.netmap.peers)}))
+    status = 200 if snapshot.state == Trust.FRESH else 503
+    return Page(status, JSON, shown_json.encode(_head(snapshot) | {"peers": len(snapshot.netmap.peers)}))
 
 
-def sd(view: View, query: Query) -> Page:
+def sd(snapshot: Snapshot, query: Query) -> Page:
     """Prometheus keeps the targets it has when this fails, so no netmap is no empty list."""
     query.only("port", "tag", "online", "include_self")
     port, tags, online = query.port("port"), query.all("tag"), query.flag("online")
     include_self = query.flag("include_self")
-    if view.state == Trust.NONE:
+    if snapshot.state == Trust.NONE:
         return Page(503, TEXT, b"cannot list targets: no netmap has come yet\n")
     groups = prometheus_sd.each_group(
-        view.netmap.frozen(),
-        state=view.state,
+        snapshot.netmap,
+        state=snapshot.state,
         port=port,
         tags=tags,
         online_only=online,
@@ -156,16 +140,16 @@ def sd(view: View, query: Query) -> Page:
     return Page(200, JSON, parts=array_parts(groups))
 
 
-def netmap(view: View, query: Query) -> Page:
+def netmap(snapshot: Snapshot, query: Query) -> Page:
     """The whole netmap, or one node of it. Raises NoSuchNode or AmbiguousName."""
     word = query.only("peer").one("peer")
     if word is not None:
-        found = view.netmap.resolve(word)
+        found = snapshot.netmap.resolve(word)
         return Page(
-            200, JSON, shown_json.encode(_head(view) | {"peer": found.to_json() | {"node": found.json}})
+            200, JSON, shown_json.encode(_head(snapshot) | {"peer": found.to_json() | {"node": found.json}})
         )
-    return Page(200, JSON, parts=json_parts(view.netmap, _head(view)))
+    return Page(200, JSON, parts=json_parts(snapshot.netmap, _head(snapshot)))
 
 
-def _head(view: View) -> dict[str, object]:
-    return {"state": view.state, "age_s": view.age_s, "epoch": view.epoch, "seq": view.seq}
+def _head(snapshot: Snapshot) -> dict[str, object]:
+    return {"state": snapshot.state, "age_s": snapshot.age_s, "epoch": snapshot.epoch, "seq": snapshot.seq}

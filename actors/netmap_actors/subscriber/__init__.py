@@ -21,6 +21,7 @@ from netmap_actors.subscriber.events import (
 from netmap_actors.subscriber.naming import AmbiguousName, NoSuchNode
 from netmap_actors.subscriber.netmap_view import Netmap, Peers
 from netmap_actors.subscriber.peer import Peer, UserProfile
+from netmap_actors.subscriber.store import NetmapStore
 
 __all__ = [
     "AmbiguousName",
@@ -29,6 +30,7 @@ __all__ = [
     "Event",
     "EventFilter",
     "Netmap",
+    "NetmapStore",
     "NoSuchNode",
     "Peer",
     "PeerRemoved",

@@ -1,6 +1,6 @@
-"""The library others import: a replica kept up to date over ZeroMQ, for plain loops and for asyncio.
+"""The watcher of the client library: keeps a replica current over ZeroMQ, in plain loops and in asyncio.
 
-Not here: what the messages mean (`replica`).
+Not here: what the messages mean (`replica`), and reading the netmap (`store`).
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from netmap_actors.runtime_paths import (
 from netmap_actors.subscriber.answer import MAX_ANSWER, PART_BYTES
 from netmap_actors.subscriber.reconnection import CONNECT_AGAIN, Reconnection
 from netmap_actors.subscriber.replica import SILENCE_LIMIT, Replica, subscribed_kinds
+from netmap_actors.subscriber.store import NetmapStore
 from netmap_actors.wire.topics import Kind, topic_of
 
 if TYPE_CHECKING:
@@ -36,8 +37,6 @@ if TYPE_CHECKING:
     from netmap_actors.clock import Clock
     from netmap_actors.curve_keys import CurvePair
     from netmap_actors.subscriber.events import Event, Snapshot
-    from netmap_actors.subscriber.netmap_view import Netmap, Peers
-    from netmap_actors.subscriber.peer import Peer
     from netmap_actors.subscriber.reconnection import Place
 
 __all__ = ["CONNECT_AGAIN", "Subscriber"]
@@ -56,14 +55,14 @@ _MESSAGES_PER_TURN = 1000
 
 
 class Subscriber:
-    """The netmap of a running daemon, kept current.
+    """Follows a running daemon and keeps `store` current.
 
-    Iterating gives events: first a Snapshot, then true changes only, over restarts of the daemon, too. `peers`,
-    `state` and the rest show the last commit that came in; they move only within the calls that wait (`connect`,
-    `wait_for`, `next_event`, iterating). Not for use from several threads.
+    Iterating gives events: first a Snapshot, then true changes only, over restarts of the daemon, too. The store moves
+    only within the calls that wait (`wait_for`, `next_event`, iterating) and `poll`, from commit to commit. It can be
+    read from any thread; the Subscriber belongs to one.
 
-        with Subscriber() as netmap:
-            for event in netmap:
+        with Subscriber() as subscriber:
+            for event in subscriber:
                 print(event.to_json())
     """
 
@@ -107,6 +106,7 @@ class Subscriber:
             kinds=topics,
         )
         self._replica.emit = False
+        self.store = NetmapStore(self._replica, self._clock)
         self._updates = self._socket(zmq.SUB, endpoint[0], curve, receive=UPDATES_HWM)
         # Subscriptions are sent again at each reconnect and pass the send mark (libzmq issue 2258).
         self._updates.setsockopt(zmq.SNDHWM, 0)
@@ -167,47 +167,6 @@ class Subscriber:
             endpoint=endpoints, kinds=kinds, curve=(read_secret(Path(key_file)), check_public(server_key))
         )
 
-    # The netmap
-
-    @property
-    def netmap(self) -> Netmap:
-        """Everything."""
-        return self._replica.netmap
-
-    @property
-    def peers(self) -> Peers:
-        """The peers: a mapping by stable id, with `by_name`, `by_address`, `by_tag`, `by_user` and `find`."""
-        return self._replica.netmap.peers
-
-    @property
-    def self_node(self) -> Peer | None:
-        """Our own node."""
-        return self._replica.netmap.self_node
-
-    def find(self, word: str) -> Peer | None:
-        """The node, ourselves included, with this name, address, stable id or node key. Raises AmbiguousName."""
-        return self._replica.netmap.find(word)
-
-    @property
-    def state(self) -> str:
-        """none, fresh or stale, now: it decays by itself when nothing is heard."""
-        return self._replica.state(self._clock.boottime())
-
-    @property
-    def age_s(self) -> float | None:
-        """Seconds since the control server's last MapResponse; None when none was ever heard of."""
-        return self._replica.age(self._clock.boottime())
-
-    @property
-    def epoch(self) -> int:
-        """The publisher process the netmap came from; 0 before the first answer."""
-        return self._replica.epoch
-
-    @property
-    def seq(self) -> int:
-        """The commit that is shown."""
-        return self._replica.seq
-
     def on(self, kind: str, callback: Callable[[Any], object]) -> None:
         """Call `callback(event)` for each event of this kind (`peer_upserted`, …; `*` for all) as it comes in.
 
@@ -218,16 +177,16 @@ class Subscriber:
 
     # For plain loops
 
-    def connect(self, timeout: float | None = None) -> bool:
+    def wait_for_answer(self, timeout: float | None = None) -> bool:
         """Wait until the netmap, or the word that there is none yet, has come. False after `timeout` seconds."""
         return self._run(lambda: self._replica.answered, timeout)
 
-    def wait_for(self, predicate: Callable[[Subscriber], object], timeout: float | None = None) -> bool:
-        """Wait until `predicate(self)` holds; False after `timeout` seconds.
+    def wait_for(self, predicate: Callable[[Snapshot], object], timeout: float | None = None) -> bool:
+        """Wait until `predicate(store.snapshot())` holds; False after `timeout` seconds.
 
         Events on the way are kept for who iterates already.
         """
-        return self._run(lambda: bool(predicate(self)), timeout)
+        return self._run(lambda: bool(predicate(self.store.snapshot())), timeout)
 
     def next_event(self, timeout: float | None = None) -> Event | None:
         """The next event; None after `timeout` seconds."""
@@ -254,7 +213,7 @@ class Subscriber:
 
     async def wait_for_async(
         self,
-        predicate: Callable[[Subscriber], object],
+        predicate: Callable[[Snapshot], object],
         timeout: float | None = None,  # noqa: ASYNC109  # the same call as `wait_for`
     ) -> bool:
         """`wait_for` without blocking the event loop."""
@@ -262,7 +221,7 @@ class Subscriber:
         while True:
             while self._turn():
                 pass
-            if predicate(self):
+            if predicate(self.store.snapshot()):
                 return True
             if end is not None and self._clock.boottime() >= end:
                 return False
@@ -283,10 +242,6 @@ class Subscriber:
         events = list(self._events)
         self._events.clear()
         return events
-
-    def snapshot(self) -> Snapshot | None:
-        """The netmap of this moment as an event, for whoever begins to follow now; None before the first one."""
-        return self._replica.snapshot(self._clock.boottime()) if self._replica.has_netmap else None
 
     def due_in(self) -> float | None:
         """Seconds after which `poll` has something to do although nothing came; None: no need to look."""
@@ -338,10 +293,10 @@ class Subscriber:
         if self._reading:
             return
         self._reading = True
-        self._replica.expire(self._clock.boottime())  # so that the Snapshot says what is shown by now
+        self._keep_current(self._replica.expire)  # so that the Snapshot says what is shown by now
         self._replica.emit = True
         if self._replica.has_netmap:
-            self._emit([self._replica.snapshot(self._clock.boottime())])
+            self._emit([self.store.snapshot()])
 
     def _run(self, until: Callable[[], bool], timeout: float | None) -> bool:
         end = self._end(timeout)
@@ -384,16 +339,15 @@ class Subscriber:
             except ValueError:
                 continue  # not two frames: not of our publisher
             busy = True
-            now = self._clock.boottime()
-            self._reconnection.heard(now)
-            self._emit(self._replica.receive(topic, data, now))
+            self._reconnection.heard(self._clock.boottime())
+            self._keep_current(self._replica.receive, topic, data)
         for _ in range(_MESSAGES_PER_TURN):
             try:
                 frames = self._requests.recv_multipart(zmq.DONTWAIT)
             except zmq.Again:
                 break
             busy = True
-            self._emit(self._replica.receive_answer(frames[-1], self._clock.boottime()))
+            self._keep_current(self._replica.receive_answer, frames[-1])
         now = self._clock.boottime()
         if self._reconnection.wants_look(now) and self._reconnection.look(
             now, _place_of(self._endpoint), self._replica.epoch
@@ -401,7 +355,7 @@ class Subscriber:
             self._connect_again()
         deadline = self._replica.deadline()
         if deadline is not None and now >= deadline:
-            self._emit(self._replica.expire(now))
+            self._keep_current(self._replica.expire)
         for request in self._replica.to_send():
             try:
                 self._requests.send(request, zmq.DONTWAIT)
@@ -418,13 +372,18 @@ class Subscriber:
                 socket.disconnect(endpoint)
             socket.connect(endpoint)
 
+    def _keep_current(self, change: Callable[..., list[Event]], *given: bytes) -> None:
+        with self.store.lock:
+            events = change(*given, self._clock.boottime())
+        self._emit(events)
+
     def _emit(self, events: list[Event]) -> None:
         if not events:
             return
         if self._wanted is not None:
             events = [event for event in events if event.kind in self._wanted]
         if len(self._events) + len(events) > MAX_EVENTS:
-            events = [self._replica.snapshot(self._clock.boottime())]
+            events = [self.store.snapshot()]
             self._events.clear()
         self._events.extend(events)
         if self._callbacks:

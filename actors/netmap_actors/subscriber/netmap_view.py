@@ -1,10 +1,12 @@
 """The netmap as a subscriber sees it: peers by all they are known by, and everything else the server set.
 
-Contents is what the replica changes, transaction by transaction; Netmap and Peers are read-only views of it.
+Contents is what the replica changes, transaction by transaction; Netmap and Peers show it to readers. While one of
+them is held, the next transaction changes a copy, so what a reader holds never changes, whatever its thread.
 """
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -33,7 +35,7 @@ DOCUMENTS = ("dns", "packet_filter", "derp_map", "ssh_policy", "health", "settin
 class Contents:
     """Encoded peers and documents of one commit."""
 
-    __slots__ = ("_domain", "_index", "_self_node", "_suffix", "documents", "peers", "profiles")
+    __slots__ = ("_domain", "_index", "_self_node", "_shown", "_suffix", "documents", "peers", "profiles")
 
     def __init__(self) -> None:
         self.peers: dict[str, bytes] = {}
@@ -45,6 +47,20 @@ class Contents:
         self._domain = ""
         self._suffix: str | None = None
         self._index: PeerIndex | None = None
+        self._shown: weakref.ref[Netmap] | None = None
+
+    @property
+    def netmap(self) -> Netmap:
+        """These contents for readers; at most one for all of them."""
+        held = self._shown() if self._shown is not None else None
+        if held is None:
+            held = Netmap(self)
+            self._shown = weakref.ref(held)
+        return held
+
+    def changeable(self) -> Contents:
+        """These contents, or a copy while a reader holds them."""
+        return self.copy() if self._shown and self._shown() else self
 
     @property
     def self_node(self) -> bytes:
@@ -81,11 +97,13 @@ class Contents:
     @property
     def index(self) -> PeerIndex:
         """By what peers are found; made when it is first asked for, and kept up to date from then on."""
-        if self._index is None:
-            self._index = PeerIndex()
+        index = self._index
+        if index is None:
+            index = PeerIndex()
             for stable_id, piece in self.peers.items():
-                self._index.add(stable_id, piece)
-        return self._index
+                index.add(stable_id, piece)
+            self._index = index  # complete: readers may be in several threads
+        return index
 
     def resolve(self, word: str, meant: Callable[[str, Peer], bool] = is_meant) -> Peer:
         """The one node, ourselves included, that is called that. Raises NoSuchNode or AmbiguousName."""
@@ -133,16 +151,18 @@ class Contents:
 class Peers(Mapping[str, Peer]):
     """The peers by stable id; our own node is not among them."""
 
-    __slots__ = ("_contents",)
+    __slots__ = ("_contents", "_netmap")
 
-    def __init__(self, contents: Contents) -> None:
+    def __init__(self, contents: Contents, netmap: Netmap) -> None:
         self._contents = contents
+        self._netmap = netmap
+        """Held, so that the contents do not change."""
 
     def __getitem__(self, stable_id: str) -> Peer:
         return self._contents.view(self._contents.peers[stable_id])
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._contents.peers)
+        yield from self._contents.peers  # holds us, and so the contents
 
     def __len__(self) -> int:
         return len(self._contents.peers)
@@ -188,13 +208,20 @@ class Peers(Mapping[str, Peer]):
 
 
 class Netmap:
-    """A whole netmap. Documents are plain values of the control server's JSON, None where it set none."""
+    """The whole netmap of one commit; it never changes.
 
-    __slots__ = ("_contents", "peers")
+    Documents are plain values of the control server's JSON, None where it set none.
+    """
+
+    __slots__ = ("__weakref__", "_contents")
 
     def __init__(self, contents: Contents) -> None:
         self._contents = contents
-        self.peers = Peers(contents)
+
+    @property
+    def peers(self) -> Peers:
+        """The peers: a mapping by stable id, with `by_name`, `by_address`, `by_tag`, `by_user` and `find`."""
+        return Peers(self._contents, self)
 
     @property
     def self_node(self) -> Peer | None:
@@ -265,10 +292,6 @@ class Netmap:
             return self._contents.resolve(word)
         except NoSuchNode:
             return None
-
-    def frozen(self) -> Netmap:
-        """This netmap as it is now, whatever comes later."""
-        return Netmap(self._contents.copy())
 
     def to_json(self) -> dict[str, Any]:
         """The netmap as plain values."""

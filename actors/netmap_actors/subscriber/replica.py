@@ -15,7 +15,7 @@ from google.protobuf.message import DecodeError
 from netmap_actors.subscriber.answer import Answer, is_stamp
 from netmap_actors.subscriber.changes import Stamp, apply_transaction, difference, unlike
 from netmap_actors.subscriber.events import Event, Snapshot, StateChanged
-from netmap_actors.subscriber.netmap_view import Contents, Netmap
+from netmap_actors.subscriber.netmap_view import Contents
 from netmap_actors.wire import netmap_pb2
 from netmap_actors.wire.fields import BadPieces
 from netmap_actors.wire.topics import SCHEMA, Kind, kind_of
@@ -23,6 +23,8 @@ from netmap_actors.wire.vocabulary import Trust
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+
+    from netmap_actors.subscriber.netmap_view import Netmap
 
 __all__ = [
     "ABSENCE_LIMIT",
@@ -150,8 +152,8 @@ class Replica:
 
     @property
     def netmap(self) -> Netmap:
-        """The netmap of the last commit, as a view that moves with the replica."""
-        return Netmap(self._contents)
+        """The netmap of the last commit."""
+        return self._contents.netmap
 
     @property
     def epoch(self) -> int:
@@ -190,10 +192,9 @@ class Replica:
         return age + max(0.0, now - at)
 
     def snapshot(self, now: float) -> Snapshot:
-        """The view as an event that later changes leave alone; for a reader that begins in the middle."""
-        frozen = Netmap(self._contents.copy())
+        """The netmap of the last commit and what is known of it now."""
         return Snapshot(
-            epoch=self._epoch, seq=self._seq, state=self.state(now), age_s=self.age(now), netmap=frozen
+            epoch=self._epoch, seq=self._seq, state=self.state(now), age_s=self.age(now), netmap=self.netmap
         )
 
     # The machine
@@ -314,6 +315,7 @@ class Replica:
         reason = next((m.state_changed.reason for m in pending if m.HasField("state_changed")), "")
         self._believe(message.state, message, now)
         state, judged = self._judge(now)
+        self._contents = self._contents.changeable()
         changes = apply_transaction(self._contents, pending, self._stamp(state, now))
         return self._with_state(changes if self.emit else [], now, reason or judged)
 

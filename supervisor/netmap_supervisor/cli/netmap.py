@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from netmap_actors.subscriber import Peer
+    from netmap_actors.subscriber import Netmap, Peer, Snapshot
 
 __all__ = ["command"]
 
@@ -59,31 +59,25 @@ def command(peer: str | None, as_json: bool, runtime_dir: Path) -> None:
     """
     require_running(runtime_dir)
     with Subscriber(runtime_dir) as subscriber:
-        if not subscriber.connect(_ANSWER_LIMIT):
+        if not subscriber.wait_for_answer(_ANSWER_LIMIT):
             raise CommandFailed(
                 f"cannot read the netmap: the publisher has not answered within {_ANSWER_LIMIT:g} s"
             )
-        if subscriber.state != Trust.FRESH:
-            missing = "" if subscriber.state != Trust.NONE else f"; {ASK_STATUS}"
-            click.echo(f"warning: {trust(subscriber.state, subscriber.age_s)}{missing}", err=True)
-        if peer is None and as_json:
-            shown = netmap_json.document(
-                subscriber.netmap,
-                state=subscriber.state,
-                age_s=subscriber.age_s,
-                epoch=subscriber.epoch,
-                seq=subscriber.seq,
-            )
-            click.echo(netmap_json.text(shown), nl=False)
-        elif peer is None:
-            click.echo("\n".join(_table(subscriber)))
-        else:
-            _show(_find(subscriber, peer), as_json=as_json)
+        snapshot = subscriber.store.snapshot()
+    if snapshot.state != Trust.FRESH:
+        missing = "" if snapshot.state != Trust.NONE else f"; {ASK_STATUS}"
+        click.echo(f"warning: {trust(snapshot.state, snapshot.age_s)}{missing}", err=True)
+    if peer is not None:
+        _show(_find(snapshot.netmap, peer), as_json=as_json)
+    elif as_json:
+        click.echo(netmap_json.text(netmap_json.document(snapshot)), nl=False)
+    else:
+        click.echo("\n".join(_table(snapshot)))
 
 
-def _find(subscriber: Subscriber, word: str) -> Peer:
+def _find(netmap: Netmap, word: str) -> Peer:
     try:
-        return subscriber.netmap.resolve(word)
+        return netmap.resolve(word)
     except NoSuchNode as error:
         raise CommandFailed(f"{error}; `netmap-supervisor netmap` lists all") from None
 
@@ -102,8 +96,8 @@ def _show(peer: Peer, *, as_json: bool) -> None:
             click.echo(line.rstrip())
 
 
-def _table(subscriber: Subscriber) -> Iterator[str]:
-    netmap = subscriber.netmap
+def _table(snapshot: Snapshot) -> Iterator[str]:
+    netmap = snapshot.netmap
     rows: list[tuple[str, ...]] = []
     own = netmap.self_node
     if own is not None:
@@ -111,7 +105,7 @@ def _table(subscriber: Subscriber) -> Iterator[str]:
     peers = (peer.held() for peer in netmap.peers.values())
     rows += sorted(_row(peer, online(peer.online)) for peer in peers)
     yield from table_lines(_COLUMNS, rows, output_width())
-    if not netmap.peers and subscriber.state == Trust.FRESH:
+    if not netmap.peers and snapshot.state == Trust.FRESH:
         yield ""
         yield "No peers: a node sees those that the tailnet's policy connects it with (README: What a node may see)."
 

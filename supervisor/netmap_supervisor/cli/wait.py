@@ -20,6 +20,8 @@ from netmap_supervisor.view.sentences import contact, online, trust
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from netmap_actors.subscriber import Snapshot
+
 __all__ = ["WaitCondition", "command", "parse_condition"]
 
 _UNHEARD = "no daemon was heard in {}; start one with `netmap-supervisor run`, or name its directory with --runtime-dir"
@@ -39,7 +41,7 @@ class WaitCondition(NamedTuple):
     """What the node is called; "" for a condition of the whole netmap."""
     state: str = ""
 
-    def holds(self, seen: Subscriber) -> bool:
+    def holds(self, seen: Snapshot) -> bool:
         """Whether it is known to be true. Raises AmbiguousName when a fresh netmap has several nodes of that name."""
         if not self.node:
             return seen.state == self.text
@@ -50,7 +52,7 @@ class WaitCondition(NamedTuple):
             return (found is not None) == (self.state == "present")
         return found is not None and online(found.online) == self.state
 
-    def found(self, seen: Subscriber) -> str:
+    def found(self, seen: Snapshot) -> str:
         """How it is instead, for people; "" where there is nothing to say."""
         if not self.node or seen.state == Trust.NONE:
             return ""
@@ -105,13 +107,14 @@ def command(conditions: tuple[WaitCondition, ...], timeout: float, runtime_dir: 
         if subscriber.wait_for(lambda now: all(one.holds(now) for one in conditions), timeout):
             return ExitCode.OK
         judged(ExitCode.TIMED_OUT)
-        missing = [one for one in conditions if not one.holds(subscriber)]
+        seen = subscriber.store.snapshot()
+        missing = [one for one in conditions if not one.holds(seen)]
         texts = ", ".join(one.text for one in missing)
-        found = [text for one in missing if (text := one.found(subscriber))]
+        found = [text for one in missing if (text := one.found(seen))]
         unheard = _UNHEARD_THOUGH_THERE if is_locked(runtime_dir) else _UNHEARD
         unheard = unreadable(runtime_dir) or unheard.format(runtime_dir)
-        heard = trust(subscriber.state, subscriber.age_s) if subscriber.epoch else unheard
-        if subscriber.epoch and subscriber.state == Trust.NONE:
+        heard = trust(seen.state, seen.age_s) if seen.epoch else unheard
+        if seen.epoch and seen.state == Trust.NONE:
             heard += f"; {ASK_STATUS}"
         click.echo(
             f"timed out waiting for {escape(texts, _MAX_TEXT)}: {'; '.join([*found, heard])}", err=True

@@ -24,6 +24,7 @@ from tests.support.netmaps.netmap_digest import digest, number_of, peer_shown, r
 
 if TYPE_CHECKING:
     from netmap_actors.subscriber.events import Event
+    from netmap_actors.subscriber.netmap_view import Netmap
 
 PARENT_INTERVAL = 0.2
 """Seconds between two looks at whether the test is still there."""
@@ -41,7 +42,7 @@ class Recorder:
     def on_event(self, event: Event) -> None:
         now = time.clock_gettime(time.CLOCK_BOOTTIME)
         lines = []
-        view = self._subscriber
+        view = self._subscriber.store.snapshot()
         shown = (view.epoch, view.seq, view.state)
         if shown != self._shown:
             self._shown = shown
@@ -52,7 +53,7 @@ class Recorder:
                         "epoch": shown[0],
                         "seq": shown[1],
                         "state": shown[2],
-                        "digest": self._digest(),
+                        "digest": self._digest(view.netmap),
                     },
                 }
             )
@@ -60,37 +61,32 @@ class Recorder:
         self._write(lines)
 
     def end(self) -> None:
-        view, replica = self._subscriber, self._subscriber._replica
+        view, replica = self._subscriber.store.snapshot(), self._subscriber._replica
         ended = {
             "epoch": view.epoch,
             "seq": view.seq,
             "state": view.state,
-            "digest": self._digest(),
+            "digest": self._digest(view.netmap),
             "netmap": view.netmap.to_json(),
             "gaps": replica.gaps,
             "malformed": replica.malformed,
         }
         self._write([{"at": time.clock_gettime(time.CLOCK_BOOTTIME), "ended": ended}])
 
-    def _digest(self) -> str:
+    def _digest(self, netmap: Netmap) -> str:
         # At each of thousands of commits all of a thousand peers are looked at; those unchanged are the same bytes.
-        contents = view_contents(self._subscriber)
         total = 0
-        for piece in contents.peers.values():
+        for piece in netmap._contents.peers.values():
             number = self._numbers.get(piece)
             if number is None:
                 number = self._numbers[piece] = number_of(peer_shown(Peer(piece, {}).to_json()))
             total += number
-        return digest(total % (1 << 128), rest_of_view(self._subscriber.netmap))
+        return digest(total % (1 << 128), rest_of_view(netmap))
 
     def _write(self, lines: list[dict[str, Any]]) -> None:
         data = b"".join(msgspec.json.encode(line) + b"\n" for line in lines)
         while data:
             data = data[os.write(self._record, data) :]
-
-
-def view_contents(subscriber: Subscriber) -> Any:
-    return subscriber.peers._contents
 
 
 def main(runtime_dir: str, path: str) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import tempfile
 import tomllib
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Self
 
 import pytest
@@ -134,19 +136,16 @@ def test_a_wait_without_time_does_not_say_that_the_daemon_is_stopped(
 class WithoutNetmap:
     """A subscriber of a daemon to which no netmap has come."""
 
-    state = "none"
-    age_s = None
-    epoch = 1
-
     def __init__(self, *_: object) -> None:
-        self.netmap = snapshot().netmap
+        empty = dataclasses.replace(snapshot(), state="none", age_s=None, epoch=1)
+        self.store = SimpleNamespace(snapshot=lambda: empty)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None: ...
 
-    def connect(self, _limit: float) -> bool:
+    def wait_for_answer(self, _limit: float) -> bool:
         return True
 
     def wait_for(self, _condition: object, _timeout: float) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import unicodedata
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Self
 
 import msgspec
@@ -146,18 +147,15 @@ def test_a_narrow_live_view_stays_within_its_screen_and_wraps_what_went_wrong() 
 class Held:
     """A subscriber that has a netmap."""
 
-    state = "fresh"
-    age_s = 1.0
-
     def __init__(self, *_: object) -> None:
-        self.netmap = snapshot(*PEERS).netmap
+        self.store = SimpleNamespace(snapshot=lambda: snapshot(*PEERS))
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None: ...
 
-    def connect(self, _limit: float) -> bool:
+    def wait_for_answer(self, _limit: float) -> bool:
         return True
 
 
@@ -307,7 +305,8 @@ def test_long_names_that_differ_at_their_end_differ_in_every_table(
     ]
     monkeypatch.setattr(netmap, "Subscriber", Held)
     monkeypatch.setattr(netmap, "require_running", lambda _: None)
-    monkeypatch.setattr(Held, "__init__", lambda self, *_: setattr(self, "netmap", snapshot(*twins).netmap))
+    store = SimpleNamespace(snapshot=lambda: snapshot(*twins))
+    monkeypatch.setattr(Held, "__init__", lambda self, *_: setattr(self, "store", store))
     for width in WIDTHS:
         names = [line.split()[0] for line in shown(width, "netmap")[-2:]]
         assert [name[-2:] for name in names] == ["e1", "e2"], f"{names} at {width}"

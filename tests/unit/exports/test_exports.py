@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from netmap_actors.exports import hosts, netmap_json, prometheus_sd
 from netmap_actors.exports.host_names import host_name
 from netmap_actors.exports.nodes import node_addresses
-from netmap_actors.subscriber import Netmap, UserProfile
+from netmap_actors.subscriber import Netmap, Snapshot, UserProfile
 from netmap_actors.subscriber.netmap_view import Contents
 from tests.support.netmaps.shown_netmap import EVIL, peer
 
@@ -83,7 +83,9 @@ def test_the_order_of_arrival_does_not_show() -> None:
     assert hosts.text(there, state="fresh") == hosts.text(back, state="fresh")
     assert prometheus_sd.text(there, state="fresh", port=1) == prometheus_sd.text(back, state="fresh", port=1)
     said: dict[str, Any] = {"state": "fresh", "age_s": 1.0, "epoch": 1, "seq": 1}
-    assert netmap_json.document(there, **said) == netmap_json.document(back, **said)
+    assert netmap_json.document(Snapshot(netmap=there, **said)) == netmap_json.document(
+        Snapshot(netmap=back, **said)
+    )
 
 
 @pytest.mark.parametrize(
@@ -310,16 +312,17 @@ def test_the_targets_file_is_the_list() -> None:
 def test_the_document_is_the_netmap_and_what_is_known_about_it() -> None:
     netmap = netmap_of({"name": "b.x"}, {"name": "a.x", "tags": ["tag:a"]}, own={"name": "me.x"})
     said: dict[str, Any] = {"state": "stale", "age_s": 2.5, "epoch": 3, "seq": 4}
-    shown = netmap_json.document(netmap, **said)
+    snapshot = Snapshot(netmap=netmap, **said)
+    shown = netmap_json.document(snapshot)
     assert {name: shown[name] for name in said} == said
     assert [one["name"] for one in shown["peers"]] == ["a.x", "b.x"]
     expected = netmap.to_json()
     expected["peers"].reverse()
     assert shown == said | expected
-    chosen = netmap_json.document(netmap, **said, tags=["a"])
+    chosen = netmap_json.document(snapshot, tags=["a"])
     assert [one["name"] for one in chosen["peers"]] == ["a.x"]
     assert chosen["self"] == shown["self"]
-    assert netmap_json.document(netmap, **said, online_only=True)["peers"] == []
+    assert netmap_json.document(snapshot, online_only=True)["peers"] == []
     assert json.loads(netmap_json.text(shown)) == json.loads(json.dumps(shown))
 
 

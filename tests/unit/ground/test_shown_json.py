@@ -16,6 +16,7 @@ from netmap_actors import shown_json
 from netmap_actors.errors import escape
 from netmap_actors.exports import netmap_json, prometheus_sd
 from netmap_actors.http_endpoint import json_parts, metrics
+from netmap_actors.subscriber import Snapshot
 from tests.unit.exports.test_exports import netmap_of
 
 HIDDEN = [
@@ -42,9 +43,9 @@ def evil():
 
 def outputs() -> dict[str, str]:
     netmap = evil()
-    document = netmap_json.document(netmap, state="fresh", age_s=1.0, epoch=1, seq=1)
+    document = netmap_json.document(Snapshot(netmap=netmap, state="fresh", age_s=1.0, epoch=1, seq=1))
     shown = metrics.Shown("fresh", 1.0, netmap, None, {}, peers=True)
-    groups = prometheus_sd.each_group(netmap.frozen(), state="fresh", port=1)
+    groups = prometheus_sd.each_group(netmap, state="fresh", port=1)
     return {
         "netmap --json": netmap_json.text(document),
         "export sd": prometheus_sd.text(netmap, state="fresh", port=1),

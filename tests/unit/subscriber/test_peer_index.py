@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from netmap_actors.subscriber.naming import AmbiguousName
-from netmap_actors.subscriber.netmap_view import Contents, Peers
+from netmap_actors.subscriber.netmap_view import Contents
 from netmap_actors.subscriber.peer import UserProfile
 from netmap_actors.subscriber.peer_index import PeerIndex
 from netmap_actors.wire import netmap_pb2
@@ -62,7 +62,7 @@ def test_who_is_found_is_who_has_it_now(changes) -> None:
     contents = Contents()
     contents.domain = "x"
     contents.profiles = {1: UserProfile(id=1, login_name="ann"), -2: UserProfile(id=-2, login_name="bob")}
-    peers = Peers(contents)
+    peers = contents.netmap.peers
     peers.by_tag("web")
     now: dict[str, dict[str, object]] = {}
     for stable_id, values in changes:
@@ -101,7 +101,7 @@ def found_alone(ask: Callable[[str], Peer | None], word: str, owners: set[str]) 
 
 
 def test_what_is_no_address_is_an_error_and_what_nobody_has_is_nobody() -> None:
-    peers = Peers(Contents())
+    peers = Contents().netmap.peers
     with pytest.raises(ValueError, match="junk"):
         peers.by_address("junk")
     assert peers.by_address("100.64.0.9") is None
@@ -111,7 +111,7 @@ def test_what_is_no_address_is_an_error_and_what_nobody_has_is_nobody() -> None:
 
 def test_f25_an_address_that_changed_hands_is_found_at_its_new_owner_after_the_old_one_left() -> None:
     contents = Contents()
-    peers = Peers(contents)
+    peers = contents.netmap.peers
     contents.upsert("old", piece("old", name="old.x", addresses=["100.64.0.1/32"]))
     assert peers.by_address("100.64.0.1").stable_id == "old"
     contents.upsert("new", piece("new", name="new.x", addresses=["100.64.0.1/32"]))
@@ -127,7 +127,7 @@ def test_words_are_taken_as_people_write_them() -> None:
     contents = Contents()
     contents.domain = "Example"
     contents.upsert("p", piece("p", name="Web.example", tags=["tag:web"], addresses=["100.64.0.1/32"]))
-    peers = Peers(contents)
+    peers = contents.netmap.peers
     for word in ("p", "web", "WEB.EXAMPLE.", "100.64.0.1"):
         assert peers.find(word).stable_id == "p"
     assert [peer.stable_id for peer in peers.by_tag("web")] == ["p"]

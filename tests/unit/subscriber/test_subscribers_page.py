@@ -40,11 +40,14 @@ def test_the_figures_of_the_manual_hold() -> None:
     assert answer.PART_BYTES == snapshot.PART_BYTES
 
 
-def test_the_examples_are_python_and_name_what_there_is() -> None:
+def test_the_examples_are_python_and_name_what_there_is(tmp_path) -> None:
     for example in re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL):
         ast.parse(example)
-    for name in re.findall(r"netmap\.(\w+)\(", PAGE):
-        assert hasattr(Subscriber, name), name
+    with Subscriber(tmp_path) as subscriber:
+        store, netmap = subscriber.store, subscriber.store.netmap
+    for variable, there in (("subscriber", subscriber), ("store", store), ("netmap", netmap)):
+        for name in re.findall(rf"\b{variable}\.(\w+)\(", PAGE):
+            assert hasattr(there, name), f"{variable}.{name}"
     for name in re.findall(r"`\.(\w+)\(", PAGE):
         assert hasattr(Peers, name), name
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from netmap_actors.exports import netmap_json, prometheus_sd
-from netmap_actors.subscriber import Netmap
+from netmap_actors.subscriber import Netmap, Snapshot
 from netmap_actors.wire.topics import Kind
 from tests.support.netmaps.publishing import Follower, Server
 
@@ -138,7 +138,7 @@ def test_shared_in_jailed_and_wireguard_only_nodes_are_marked_in_json() -> None:
         ours(13, "exit", IsWireGuardOnly=True),
         ours(14, "shut", IsJailed=True),
     )
-    document = netmap_json.document(netmap, state="fresh", age_s=0.0, epoch=1, seq=1)
+    document = netmap_json.document(Snapshot(netmap=netmap, state="fresh", age_s=0.0, epoch=1, seq=1))
     marks = {
         peer["stable_id"]: (peer["sharer"], peer["sharer_id"], peer["jailed"], peer["wireguard_only"])
         for peer in [document["self"], *document["peers"]]

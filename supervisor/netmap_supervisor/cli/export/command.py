@@ -29,6 +29,8 @@ from netmap_supervisor.view.sentences import trust
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from netmap_actors.subscriber import Snapshot
+
 __all__ = ["command"]
 
 FIRST_NETMAP = 15.0
@@ -50,15 +52,15 @@ class Format(NamedTuple):
 
     kinds: tuple[str, ...] | None
     """The kinds of change that can show in it; None: all."""
-    text: Callable[[Subscriber, Selection], str]
+    text: Callable[[Snapshot, Selection], str]
     same: Callable[[bytes, bytes], bool]
     """Whether an old and a new content say the same."""
 
 
-def _hosts(view: Subscriber, choice: Selection) -> str:
+def _hosts(snapshot: Snapshot, choice: Selection) -> str:
     return hosts.text(
-        view.netmap,
-        state=view.state,
+        snapshot.netmap,
+        state=snapshot.state,
         tags=choice.tags,
         online_only=choice.online_only,
         include_self=choice.include_self,
@@ -67,24 +69,14 @@ def _hosts(view: Subscriber, choice: Selection) -> str:
     )
 
 
-def _json(view: Subscriber, choice: Selection) -> str:
-    return netmap_json.text(
-        netmap_json.document(
-            view.netmap,
-            state=view.state,
-            age_s=view.age_s,
-            epoch=view.epoch,
-            seq=view.seq,
-            tags=choice.tags,
-            online_only=choice.online_only,
-        )
-    )
+def _json(snapshot: Snapshot, choice: Selection) -> str:
+    return netmap_json.text(netmap_json.document(snapshot, tags=choice.tags, online_only=choice.online_only))
 
 
-def _prometheus_sd(view: Subscriber, choice: Selection) -> str:
+def _prometheus_sd(snapshot: Snapshot, choice: Selection) -> str:
     return prometheus_sd.text(
-        view.netmap,
-        state=view.state,
+        snapshot.netmap,
+        state=snapshot.state,
         port=choice.port,
         tags=choice.tags,
         online_only=choice.online_only,
@@ -233,9 +225,10 @@ def _once(
                 f"cannot export the netmap: none has come within {limit:g} s; `netmap-supervisor status` says what is "
                 "missing"
             )
-        if subscriber.state != Trust.FRESH:
-            warn(trust(subscriber.state, subscriber.age_s))
-        data = form.text(subscriber, chosen).encode()
+        snapshot = subscriber.store.snapshot()
+        if snapshot.state != Trust.FRESH:
+            warn(trust(snapshot.state, snapshot.age_s))
+        data = form.text(snapshot, chosen).encode()
     if file is None:
         _to_standard_output(data)
     elif file.update(data, form.same) and run is not None:
@@ -262,11 +255,11 @@ def _follow(
 
         def write() -> bool:
             nonlocal told
-            state = subscriber.state
-            if state not in {told, Trust.FRESH}:
-                warn(trust(state, subscriber.age_s))
-            told = state
-            return file.update(form.text(subscriber, chosen).encode(), form.same)
+            snapshot = subscriber.store.snapshot()
+            if snapshot.state not in {told, Trust.FRESH}:
+                warn(trust(snapshot.state, snapshot.age_s))
+            told = snapshot.state
+            return file.update(form.text(snapshot, chosen).encode(), form.same)
 
         until = None if limit is None else clock.boottime() + limit
         Follower(subscriber, write, run, clock=clock).run(until)

@@ -68,7 +68,7 @@ class Follower:
                 now = self._clock.boottime()
                 if self._subscriber.poll():
                     self._writing.changed()
-                if self._subscriber.state != Trust.NONE:
+                if self._subscriber.store.state != Trust.NONE:
                     until = None
                     if self._writing.due_in(now) == 0:
                         self._write()
@@ -130,7 +130,7 @@ class Follower:
 
     def _wait(self, interruption: Interruption, until: float | None) -> None:
         now = self._clock.boottime()
-        has_netmap = self._subscriber.state != Trust.NONE
+        has_netmap = self._subscriber.store.state != Trust.NONE
         times = [
             self._subscriber.due_in(),
             self._writing.due_in(now) if has_netmap else None,
@@ -150,7 +150,7 @@ class Follower:
 
     def _finish(self) -> None:
         """What is due is done now, with a limit; another Ctrl-C ends us in the usual way."""
-        if self._writing.pending and self._subscriber.state != Trust.NONE:
+        if self._writing.pending and self._subscriber.store.state != Trust.NONE:
             self._write()
         if self._command is None:
             return
