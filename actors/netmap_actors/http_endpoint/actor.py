@@ -112,8 +112,7 @@ class HttpEndpoint(ActorBase):
         events = self._subscriber.poll()
         for event in events:
             self._tell_followers(event)
-        due_in = self._subscriber.due_in()
-        self._due.set(None if due_in is None else self.loop.now() + due_in)
+        self._due.set(self.loop.now() + self._subscriber.due_in())
 
     def _tell_followers(self, event: Event) -> None:
         if not self._followers:

@@ -1,4 +1,4 @@
-"""The client library: the netmap in another program, kept current, true, and saying so.
+"""The client library: the netmap in another program, with its state.
 
 Importing it loads nothing of the daemon.
 """

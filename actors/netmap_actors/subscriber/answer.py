@@ -22,12 +22,12 @@ _PEERS_FIELD = netmap_pb2.SnapshotChunk.DESCRIPTOR.fields_by_name["peers"].numbe
 
 
 def is_stamp(said_at: float) -> bool:
-    """Whether this tells when something was said; an older publisher does not stamp what it says."""
+    """Whether this is a time stamp; an older publisher sends none."""
     return 0.0 < said_at < float("inf")
 
 
 class Answer:
-    """Collects the parts that carry one token. What it holds is whole once `receive` said True."""
+    """The parts that carry one token; complete once `receive` has returned True."""
 
     def __init__(self, token: bytes, kinds: frozenset[Kind]) -> None:
         self._token = token
@@ -39,13 +39,13 @@ class Answer:
         self._rest: list[bytes] = []
         self.head = netmap_pb2.Reply()
         self.first_said_at = 0.0
-        """Of its first part."""
+        """`said_at` of the first part."""
         self.not_yet = False
         self.contents: Contents | None = None
         """The whole netmap, of a snapshot."""
         self.topic_seq: dict[str, int] = {}
         self.messages: list[netmap_pb2.BusMessage] = []
-        """What was missed, of a catch-up."""
+        """The missed messages, of a catch-up."""
 
     def receive(self, data: bytes) -> bool | None:
         """Take in a part: True when it was the last, None when it belongs to another request.

@@ -1,7 +1,7 @@
-"""Transactions and snapshots laid over what a replica holds, and the true changes they make.
+"""Applies transactions and snapshots to what a replica holds, and yields the true changes.
 
-What is written differently but says the same is no change; so a snapshot after a gap, or a new publisher's first
-one, yields exactly what is different.
+Another encoding of the same values is no change; so a snapshot after a gap, or a new publisher's first one, yields
+only what is different.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ DOCUMENT_KINDS = {f"{name}_changed": name for name in DOCUMENTS}
 _FIRST = frozenset(
     kind.value for kind in (Kind.USER_PROFILES_CHANGED, Kind.DOMAIN_CHANGED, Kind.SELF_CHANGED)
 )
-"""Whose users the peers of a transaction are, and whose names are those of our own tailnet."""
+"""Applied first: the peers of the same transaction refer to them."""
 
 
 class Stamp(NamedTuple):
@@ -87,7 +87,7 @@ def body_bytes(message: netmap_pb2.BusMessage) -> bytes:
 def apply_transaction(
     contents: Contents, messages: Iterable[netmap_pb2.BusMessage], stamp: Stamp
 ) -> list[Event]:
-    """Lay the updates of one transaction over the contents; the true changes."""
+    """Apply the updates of one transaction; the true changes."""
     ordered = sorted(messages, key=lambda m: m.WhichOneof("body") not in _FIRST)
     users = contents.profiles
     events = (_apply(contents, users, message, stamp) for message in ordered)
@@ -129,7 +129,7 @@ def _apply(
             contents.documents[name] = getattr(message, kind).json
             return _document_changed(contents, name, before_json, stamp)
         case _:
-            return None  # state_changed speaks of the netmap, not in it
+            return None  # state_changed is no part of the netmap
 
 
 def difference(old: Contents, new: Contents, stamp: Stamp) -> Iterator[Event]:
@@ -153,7 +153,7 @@ def difference(old: Contents, new: Contents, stamp: Stamp) -> Iterator[Event]:
 
 
 def unlike(old: Contents, new: Contents) -> int:
-    """How many peers are in one of them only, or not byte for byte the same: quickly, and at least the true changes."""
+    """How many peers differ at most: those in one netmap only, and those with other bytes."""
     gone = sum(stable_id not in new.peers for stable_id in old.peers)
     return gone + sum(old.peers.get(stable_id) != piece for stable_id, piece in new.peers.items())
 

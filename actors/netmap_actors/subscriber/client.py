@@ -42,15 +42,15 @@ if TYPE_CHECKING:
 __all__ = ["CONNECT_AGAIN", "Subscriber"]
 
 UPDATES_HWM = 10_000
-"""Messages that wait for us; more are lost, which the numbers show, and a snapshot makes up for it."""
+"""Messages queued for us; more are lost, which shows as a gap."""
 REQUESTS_HWM = 2
-"""Requests that wait for a publisher to come; they all ask the same."""
+"""Requests queued while there is no publisher; they all ask the same."""
 ANSWERS_HWM = MAX_ANSWER // PART_BYTES
-"""Parts of an answer that wait for us: all of the largest, since who polls rarely has to find it whole. The publisher
-gives up who takes nothing for 10 s."""
+"""Parts queued for us: those of the largest answer, which a program that polls rarely must find whole. The publisher
+drops a reader that takes nothing for 10 s."""
 MAX_MESSAGE = 256 * 1024 * 1024
 MAX_EVENTS = 200_000
-"""Events nobody has taken; with more, they give way to one Snapshot."""
+"""Events not taken yet; more are replaced by one Snapshot."""
 _MESSAGES_PER_TURN = 1000
 
 
@@ -76,12 +76,12 @@ class Subscriber:
         clock: Clock | None = None,
         context: zmq.Context[zmq.Socket[bytes]] | None = None,
     ) -> None:
-        """Nothing is waited for: the daemon may come later.
+        """Does not wait: the daemon may start later.
 
         `runtime_dir`: the daemon's; by default where a daemon of this user keeps it. `endpoint`: the ZeroMQ
         endpoints (updates, requests) instead, with `curve`: our key pair and the server's public key (`remote` is
         the short way). `kinds`: only these kinds of event; what belongs to the others is neither sent to us nor shown.
-        Raises ValueError for an endpoint or kind that is none, ConfigurationError for an endpoint on another machine
+        Raises ValueError for an invalid endpoint or kind, ConfigurationError for an endpoint on another machine
         without `curve`.
         """
         if endpoint is None:
@@ -140,18 +140,16 @@ class Subscriber:
         """Follow a daemon on another machine.
 
         `listen`: tcp://HOST:PORT as in the daemon's option. `key_file`: what `netmap-supervisor keys generate` wrote
-        here; `server_key`: what `keys server` prints there. They belong together. Without both it follows in clear
-        a daemon that serves its own machine so (`--listen-plaintext`), and none elsewhere. Whoever is not admitted is
-        not told so: `state` stays "none", the daemon's log says why, and this end tries again every CONNECT_AGAIN
-        seconds.
+        here; `server_key`: what `keys server` prints there. Without both it follows in clear a daemon on this machine
+        that allows it (`--listen-plaintext`). A refused client gets no reason: `state` stays "none", the daemon's log
+        says why, and this end tries again every CONNECT_AGAIN seconds.
 
-        Raises ValueError for an endpoint or kind that is none, ConfigurationError for keys that are missing or cannot
-        be used.
+        Raises ValueError for an invalid endpoint or kind, ConfigurationError for missing or invalid keys.
         """
         endpoints = remote_endpoints(listen)
         if key_file is None and not server_key:
             return cls(endpoint=endpoints, kinds=kinds)
-        # Half of it is a mistake, or a variable that is not set: never a wish for a connection in clear.
+        # One without the other is a mistake or an unset variable, never a request for clear text.
         if not key_file:
             what = "a server_key and no key_file" if server_key else "an empty key_file and no server_key"
             raise ConfigurationError(
@@ -170,7 +168,7 @@ class Subscriber:
     def on(self, kind: str, callback: Callable[[Any], object]) -> None:
         """Call `callback(event)` for each event of this kind (`peer_upserted`, …; `*` for all) as it comes in.
 
-        The first is a Snapshot. An exception of the callback comes out of the call that waits.
+        The first is a Snapshot. An exception of the callback is raised by the call that waits.
         """
         self._read()
         self._callbacks.setdefault(kind, []).append(callback)
@@ -178,13 +176,13 @@ class Subscriber:
     # For plain loops
 
     def wait_for_answer(self, timeout: float | None = None) -> bool:
-        """Wait until the netmap, or the word that there is none yet, has come. False after `timeout` seconds."""
+        """Wait for the first answer: the netmap, or that there is none yet. False after `timeout` seconds."""
         return self._run(lambda: self._replica.answered, timeout)
 
     def wait_for(self, predicate: Callable[[Snapshot], object], timeout: float | None = None) -> bool:
         """Wait until `predicate(store.snapshot())` holds; False after `timeout` seconds.
 
-        Events on the way are kept for who iterates already.
+        Events are kept if iterating has begun.
         """
         return self._run(lambda: bool(predicate(self.store.snapshot())), timeout)
 
@@ -235,7 +233,7 @@ class Subscriber:
         return self._updates, self._requests
 
     def poll(self) -> list[Event]:
-        """Take in what is there, without waiting, and the events since the last call: first a Snapshot."""
+        """Process what has come, without waiting; the events since the last call, first a Snapshot."""
         self._read()
         while self._turn():
             pass
@@ -243,14 +241,14 @@ class Subscriber:
         self._events.clear()
         return events
 
-    def due_in(self) -> float | None:
-        """Seconds after which `poll` has something to do although nothing came; None: no need to look."""
+    def due_in(self) -> float:
+        """Seconds until `poll` has something to do although nothing has come."""
         return self._patience(None)
 
     # Life
 
     def close(self) -> None:
-        """Let go of the daemon. The netmap stays as it was."""
+        """Close the sockets. The store can still be read."""
         for socket in (self._updates, self._requests):
             socket.close(0)
         if self._own_context:
@@ -278,7 +276,7 @@ class Subscriber:
         socket.setsockopt(zmq.SNDHWM, REQUESTS_HWM)
         socket.setsockopt(zmq.IPV6, 1)
         if endpoint.startswith("tcp:"):
-            # A dead peer looks like a quiet one for a quarter of an hour.
+            # Else a dead peer goes unnoticed for a quarter of an hour.
             socket.setsockopt(zmq.HEARTBEAT_IVL, 2000)
             socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, int(SILENCE_LIMIT * 1000))
         if curve is not None:
@@ -289,7 +287,7 @@ class Subscriber:
         return socket
 
     def _read(self) -> None:
-        """From now on somebody takes the events: they begin with a Snapshot."""
+        """From now on events are made; they begin with a Snapshot."""
         if self._reading:
             return
         self._reading = True
@@ -312,7 +310,7 @@ class Subscriber:
             self._poller.poll(None if patience is None else int(patience * 1000) + 1)
 
     async def _wait_async(self, end: float | None) -> None:
-        from netmap_actors.subscriber.asyncio_waiter import (  # noqa: PLC0415  # who does not need it does not pay
+        from netmap_actors.subscriber.asyncio_waiter import (  # noqa: PLC0415  # only when asyncio is used
             wait_readable,
         )
 
@@ -329,7 +327,7 @@ class Subscriber:
         return max(0.0, min(times) - self._clock.boottime())
 
     def _turn(self) -> bool:
-        """Take in what is there; True when there was anything."""
+        """Process what has come; True when there was anything."""
         busy = False
         for _ in range(_MESSAGES_PER_TURN):
             try:
@@ -360,15 +358,14 @@ class Subscriber:
             try:
                 self._requests.send(request, zmq.DONTWAIT)
             except zmq.Again:
-                break  # nobody is there; it is asked again
-            # The socket's descriptor tells of nothing that came while it was being used.
+                break  # no publisher; it is asked again
+            # The descriptor does not show what came while the socket was used.
             busy = True
         return busy
 
     def _connect_again(self) -> None:
         for socket, endpoint in zip(self.sockets, self._endpoint, strict=True):
-            # Where there is nothing left to disconnect, that is what we want.
-            with contextlib.suppress(zmq.ZMQError):
+            with contextlib.suppress(zmq.ZMQError):  # disconnected already
                 socket.disconnect(endpoint)
             socket.connect(endpoint)
 
@@ -393,7 +390,7 @@ class Subscriber:
 
 
 def _place_of(endpoints: tuple[str, str]) -> Place:
-    """What lies at the paths of the sockets, those that have one."""
+    """What is at the paths of the sockets, those that have one."""
     try:
         found = [Path(one.removeprefix("ipc://")).stat() for one in endpoints if one.startswith("ipc://")]
     except (OSError, ValueError):

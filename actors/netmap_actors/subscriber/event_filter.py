@@ -1,8 +1,7 @@
-"""Which events somebody wants who asked for some kinds, or some nodes: nodes are followed, not what they are called.
+"""Events of some kinds or some nodes, for `watch --peer` and /events?peer=: nodes are followed, not their names.
 
-`watch --peer` and /events?peer= are this. A word means a node at first; that node is followed through its renames until
-it is gone, or another takes the name: then the word means that one. So nothing that happens to it is swallowed, its
-rename least of all, and who reads sees the stable id in every line.
+The node that a word means at first is followed through its renames until it is gone or another takes the name, which is
+followed then. So no change of it is missed, and the stable id in every event tells them apart.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ __all__ = ["EventFilter"]
 
 
 class EventFilter:
-    """Give it every event, in order, from a Snapshot on."""
+    """Needs every event, in order, from a Snapshot on."""
 
     def __init__(self, kinds: Collection[str] = (), nodes: Collection[str] = ()) -> None:
         """`kinds`: only events of these. `nodes`: only changes of the nodes these words mean (`naming`). Empty: all."""
@@ -51,9 +50,9 @@ class _Followed:
         self._word = word
         self._begun = False
         self._called: set[str] = set()
-        """Stable ids of those that are called that: one, or more where others took the name later."""
+        """Stable ids of the nodes with that name: one, or more where others took it later."""
         self._before: set[str] = set()
-        """Whoever was called that last, while nobody is."""
+        """Those that had the name last, while no node has it."""
 
     def begin(self, netmap: Netmap) -> None:
         try:

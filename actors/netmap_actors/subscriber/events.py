@@ -1,7 +1,4 @@
-"""What happened to the netmap, in the words of `watch --json`: a snapshot first, then one event per true change.
-
-Events are values: what they show does not move when the netmap does.
-"""
+"""The events of `watch --json`: a snapshot first, then one per true change of the netmap. An event never changes."""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
-"""What a node may be called, and which node is meant by a word: the one answer for every command, page and program.
+"""The names of a node, and which node a word means: one rule for every command, page and program.
 
 A node goes by its full name, its addresses, its stable id and its node key; only a node of our own tailnet also by the
-first label of its name. One that somebody shares into the tailnet has its full name alone (tailscale issue 976): else
-whoever shares it could take the place of ours. Two nodes behind one word are an error, never a choice.
+first label of its name. One that is shared in has its full name alone (tailscale issue 976), or it could take the place
+of ours. Two nodes behind one word are an error, never a choice.
 
-Not here: how the nodes are found among many (`peer_index`).
+Not here: the index of many nodes (`peer_index`).
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ __all__ = [
 ]
 
 _MAX_TOLD: Final = 10
-"""Nodes that an error lists; with more, it says how many there are."""
+"""Nodes listed in an error; of the others it gives the number."""
 _MAX_WORD: Final = 80
 _MAX_NAME: Final = 255
 
@@ -93,7 +93,7 @@ def own_suffix(own_name: str, domain: str) -> str | None:
 
     It is what follows the first label of our own node's name (tailscale: types/netmap/netmap.go, MagicDNSSuffix).
     `domain`, MapResponse's, is the same with headscale and a name for people with Tailscale; so it counts only while
-    our own node has no name. None: nobody knows, and no node has a short name.
+    our own node has no name. None: not known, and no node has a short name.
     """
     name = folded(own_name)
     return name.partition(".")[2] if name else folded(domain) or None
@@ -114,9 +114,9 @@ def is_meant(word: str, node: Named) -> bool:
 
 
 def resolve(word: str, nodes: Iterable[Node], meant: Callable[[str, Node], bool] = is_meant) -> Node:
-    """The one node that is called that. Raises NoSuchNode, or AmbiguousName for several.
+    """The node with this name. Raises NoSuchNode, or AmbiguousName for several.
 
-    `meant(word, node)`: in which of the ways a node may be called; in any by default.
+    `meant(word, node)`: what counts as its name; by default any of them.
     """
     known = list(nodes)
     found = [node for node in known if meant(word, node)]
@@ -176,7 +176,7 @@ def address_of(text: str) -> str:
 
 
 def host_address(prefix: str) -> str | None:
-    """The address behind one of Node.Addresses; None for what is none, or a network.
+    """The address of one of Node.Addresses; None for a network, or what is no address.
 
     There is only one way to write an IPv4 address, and writing it again takes most of the time: it is left as it is.
     """

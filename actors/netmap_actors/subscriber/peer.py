@@ -1,7 +1,4 @@
-"""One node of the netmap as a subscriber sees it: a view that decodes what it is asked for.
-
-A view is a value: it never changes, however long it is kept.
-"""
+"""One node of the netmap, as a value that decodes what is read of it."""
 
 from __future__ import annotations
 
@@ -117,7 +114,7 @@ class Peer:
         return decoded_peer(self._piece) if self._held is None else self._held
 
     def held(self) -> Peer:
-        """The same node, decoded once: for who reads many of its fields and lets go of it soon."""
+        """The same node decoded once, to read many of its fields; it takes more memory."""
         other = Peer(self._piece, self._profiles, self._suffix)
         other._held = decoded_peer(self._piece)
         return other
@@ -186,17 +183,17 @@ class Peer:
 
     @property
     def shared_in(self) -> bool:
-        """Somebody shares it into our tailnet: it belongs to another one."""
+        """It belongs to another tailnet and is shared into ours."""
         return bool(self._message.sharer_id)
 
     @property
     def sharer(self) -> str | None:
-        """Login name of who shares it in; None when nobody does, or the server gave no profile for `sharer_id`."""
+        """Login name of the user who shares it in; None for none, or without a profile for `sharer_id`."""
         return self._login(self._message.sharer_id)
 
     @property
     def sharer_id(self) -> int:
-        """UserID of who shares it in, 0 for nobody."""
+        """UserID of the user who shares it in, 0 for none."""
         return self._message.sharer_id
 
     @property
@@ -342,7 +339,7 @@ class Peer:
 
 
 def decoded_peer(piece: bytes) -> netmap_pb2.Peer:
-    """The message in a piece. One that is none, which no publisher of ours sends, is a peer without anything."""
+    """The message in a piece; an empty one for bytes that do not decode."""
     try:
         return netmap_pb2.Peer.FromString(piece)
     except DecodeError:
@@ -366,7 +363,7 @@ def differences(old: Peer, new: Peer) -> dict[str, Any]:
 
 
 def parse_json(data: bytes) -> Any:
-    """The value of a JSON document; None for an empty one, or one that is none."""
+    """The value of a JSON document; None for an empty or invalid one."""
     if not data:
         return None
     try:

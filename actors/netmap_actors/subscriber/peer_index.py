@@ -1,7 +1,7 @@
-"""Finds peers by name, address, node key, tag and owner; the cost of a change does not depend on how many there are.
+"""Finds peers by name, address, node key, tag and owner; a change costs the same however many there are.
 
-Names and addresses change hands: each entry belongs to one peer, and a peer that goes takes only its own along. Not
-here: which of those that are found is meant (`naming`).
+Names and addresses change hands, so removing a peer removes only its own entries. Not here: which of those that are
+found is meant (`naming`).
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class PeerIndex:
         """Take a peer out that was entered with this piece."""
         for entry in _entries(piece):
             owners = self._owners[entry]
-            # Only our own entry: the address may belong to somebody new already.
+            # Only its own entry: the address may belong to another peer by now.
             owners.pop(stable_id, None)
             if not owners:
                 del self._owners[entry]

@@ -1,7 +1,7 @@
-"""When a subscriber lets go of its connection and makes another. Pure: the time and what lies at the path come in.
+"""When a subscriber connects anew. Pure: the time and the inodes at the sockets' paths are arguments.
 
-libzmq connects anew only after a connection has broken. One that leads to a socket whose path has since been given to
-another, or to a process that stands still, does not break.
+libzmq connects anew only after a connection has broken. One to a socket whose path is another's by now, or to a stopped
+process, does not break.
 """
 
 from __future__ import annotations
@@ -11,15 +11,15 @@ from typing import TypeAlias
 __all__ = ["CONNECT_AGAIN", "Place", "Reconnection"]
 
 CONNECT_AGAIN = 10.0
-"""Seconds without a word after which we connect anew, and between two looks at the sockets' paths. Over TCP libzmq does
-not try again once it was refused, and a key may have been allowed since."""
+"""Seconds without a message after which we connect anew, and between two looks at the sockets' paths. Over TCP libzmq
+does not try again once it was refused, and a key may have been allowed since."""
 
 Place: TypeAlias = tuple[tuple[int, int], ...] | None
 """Device and inode of each socket's path; None when one is not there, or has no path."""
 
 
 class Reconnection:
-    """One connection after the other."""
+    """The connections of one subscriber."""
 
     def __init__(self, now: float, place: Place) -> None:
         """`now`: seconds of CLOCK_BOOTTIME. `place`: where the first connection is being made to."""
@@ -28,11 +28,11 @@ class Reconnection:
         self._epoch = 0
 
     def heard(self, now: float) -> None:
-        """A word has come in."""
+        """A message has come in."""
         self._heard_at = now
 
     def due(self) -> float:
-        """When to look although nothing has come. While words come, each of them is a reason to look."""
+        """When to look although nothing has come; each message is a reason to look, too."""
         return max(self._heard_at, self._looked_at) + CONNECT_AGAIN
 
     def wants_look(self, now: float) -> bool:

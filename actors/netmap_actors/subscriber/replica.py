@@ -1,8 +1,8 @@
 """The subscriber's half of the bus as a machine: messages and answers in, true changes and requests out.
 
 It subscribes first and asks then (the Clone pattern); a gap or a new epoch means asking again. What it shows is
-always the netmap of one commit. A word is as old as its stamp says, however late it is read. It neither waits nor reads
-a clock; `client` is the shell around it.
+always the netmap of one commit. A message is as old as its stamp says, however late it is read. It neither waits nor
+reads a clock; `client` is the shell around it.
 """
 
 from __future__ import annotations
@@ -37,29 +37,28 @@ __all__ = [
 ]
 
 SILENCE_LIMIT = 6.0
-"""Seconds after the publisher's last word about what we hold (three heartbeats) after which the view says stale."""
+"""Seconds after the publisher's last message about what we hold (three heartbeats) after which the state is stale."""
 ABSENCE_LIMIT = 3.0
-"""Seconds (a heartbeat comes every 2 s) beyond which a word is too old to be the last there was: either of us was
+"""Age in seconds (a heartbeat comes every 2 s) beyond which a message is hardly the last there was: one of us was
 stopped or cut off, and what came after it may be lost. So we ask."""
 CLOCK_SLIP = 0.5
-"""Seconds by which a word may seem to be of the future; with more the two clocks have not run alike, as when a virtual
-machine stood still, and how old words are is found out anew."""
+"""Seconds by which a message may seem to be of the future; with more the two clocks have not run alike, as when a
+virtual machine was paused, and their offset is measured anew."""
 SETTLE = 0.2
-"""Seconds without a message before that is asked: what waits in our socket is taken first, for a jump in it shows by
-itself, and what is in order need not be skipped."""
+"""Seconds before that request: what is queued in our socket is taken first, since a gap in it shows by itself."""
 BEHIND_LIMIT = 2.0
-"""Seconds a known gap may stay open before the view says stale."""
+"""Seconds a known gap may stay open before the state is stale."""
 ANSWER_TIMEOUT = 1.5
-"""Seconds without a part of the answer after which the request is made anew. Who waits in the publisher's queue
-keeps its place."""
+"""Seconds without a part of the answer after which the request is made anew. It keeps its place in the publisher's
+queue."""
 ASK_JITTER = 0.1
 """Seconds over which the requests of all subscribers that saw the same gap are spread."""
 ASK_INTERVAL = 0.25
 """Seconds between two requests of one subscriber, at least."""
 MAX_CHANGES = 100_000
-"""Peers that a snapshot may change one by one; what changes more is shown as a Snapshot, which takes no time."""
+"""Peers that a snapshot may change one by one; more changes are one Snapshot, which takes no time."""
 MAX_BUFFERED = 20_000
-"""Messages kept while an answer is awaited; more are let go and asked for again."""
+"""Messages kept while an answer is awaited; more are dropped and asked for again."""
 
 _NEVER: Final = float("-inf")
 _NOT_PLANNED: Final = float("inf")
@@ -67,7 +66,7 @@ _NOT_PLANNED: Final = float("inf")
 _ALWAYS = frozenset({Kind.STATE_CHANGED, Kind.COMMIT, Kind.HEARTBEAT})
 _PEERS = frozenset({Kind.PEER_UPSERTED, Kind.PEER_REMOVED, Kind.USER_PROFILES_CHANGED})
 _WITH_PEERS = _PEERS | {Kind.SELF_CHANGED, Kind.DOMAIN_CHANGED}
-"""With them come the users they belong to, and the names that tell which of them are of our own tailnet."""
+"""Peers come with their users, and with the names that show which of them are of our own tailnet."""
 
 
 def subscribed_kinds(kinds: Iterable[str] | None) -> frozenset[Kind]:
@@ -93,7 +92,7 @@ class Phase(enum.Enum):
     CURRENT = "current"
     """Everything heard is applied."""
     DOUBTFUL = "doubtful"
-    """As CURRENT, but the last word is old: a request is due unless a younger one comes."""
+    """As CURRENT, but the last message is old: a request is due unless a younger one comes."""
     CHECKING = "checking"
     """As ASKED, from DOUBTFUL: perhaps nothing is missing."""
 
@@ -104,7 +103,7 @@ _IN_STEP: Final = frozenset({Phase.CURRENT, Phase.DOUBTFUL})
 class Replica:
     """One subscriber's copy of the netmap.
 
-    `jitter()` gives a number in [0, 1), `token()` bytes nobody else uses.
+    `jitter()` gives a number in [0, 1), `token()` unique bytes.
     """
 
     def __init__(
@@ -127,7 +126,7 @@ class Replica:
         """With what is pending counted in."""
         self._heard_epoch = 0
         self._offset = _NEVER
-        """To be added to the epoch's stamps: a word was not said before, on our clock. _NEVER until it has answered."""
+        """A stamp of the epoch plus this is the earliest time on our clock at which it was set. _NEVER: not known."""
         self._proved_at = _NEVER
         """What we hold was what the publisher had then, or later."""
         self._state = netmap_pb2.NETMAP_STATE_NONE
@@ -143,7 +142,7 @@ class Replica:
         self._answer: Answer | None = None
         self._requests: list[bytes] = []
         self.emit = True
-        """Whether changes are worked out; off while nobody listens, since the view does not need them."""
+        """Whether events are made; the netmap does not need them."""
         self.gaps = 0
         self.malformed = 0
         """Messages and answers that did not parse or broke a rule of the schema."""
@@ -177,11 +176,11 @@ class Replica:
 
     @property
     def answered(self) -> bool:
-        """The publisher has answered at least once: the view is what it had then, or newer."""
+        """The publisher has answered at least once."""
         return self._epoch != 0
 
     def state(self, now: float) -> str:
-        """none, fresh or stale: the publisher's word, and stale as soon as that word cannot be relied on."""
+        """none, fresh or stale: the publisher's, and stale as soon as that cannot be relied on."""
         return self._judge(now)[0]
 
     def age(self, now: float) -> float | None:
@@ -255,7 +254,7 @@ class Replica:
         return None if first == _NOT_PLANNED else first
 
     def expire(self, now: float) -> list[Event]:
-        """Let time do its work: a request may be due, or the view may have become stale."""
+        """A request may be due, or the state may have become stale."""
         if now >= self._ask_at:
             self._request(now)
         return self._with_state([], now)
@@ -326,7 +325,7 @@ class Replica:
         self._heard_epoch = self._heard_epoch or head.epoch
         if answer.not_yet:
             self._epoch = self._epoch or head.epoch
-            # Who answers is the publisher of now, so the one whose netmap we hold is gone.
+            # The publisher of now has none, so the one whose netmap we hold is gone.
             self._state = netmap_pb2.NETMAP_STATE_NONE
             self.phase = Phase.WAITING
             # What was heard meanwhile may be its first commit.
@@ -358,7 +357,7 @@ class Replica:
             if message.epoch == self._epoch:
                 events += self._hear(message, now)
         if self.synced and self._heard_epoch != self._epoch:
-            # Either stream may be the older one; asking once more settles it.
+            # Either stream may be the older one; another request settles it.
             self._ask(now)
         return events
 
@@ -378,12 +377,12 @@ class Replica:
     def _keep(self, message: netmap_pb2.BusMessage, now: float) -> None:
         """Something came while an answer is awaited, or before one is asked for."""
         if message.epoch == self._epoch and message.state != netmap_pb2.NETMAP_STATE_FRESH:
-            # Bad news of what we hold is believed at once, though we do not know yet what we have missed.
+            # Bad news of what we hold is believed at once, although messages are missing.
             self._state = message.state
         if len(self._buffer) >= MAX_BUFFERED:
             self._buffer.clear()
         self._buffer.append(message)
-        # There may have been no netmap when we asked; with a commit, or its echo, there is one.
+        # With a commit, or a heartbeat after one, there is a netmap.
         last = message.HasField("commit") or (message.HasField("heartbeat") and message.seq > 0)
         if last and self.phase is Phase.WAITING:
             self._ask(now)
@@ -393,14 +392,14 @@ class Replica:
         self._ask(now)
 
     def _ask(self, now: float) -> None:
-        """Make a request soon; a herd of subscribers that saw the same gap is spread."""
+        """Plan a request, spread over the subscribers that saw the same gap."""
         self._fall_out_of_step(now)
         self.phase = Phase.BEHIND
         self._answer = None
         self._ask_at = max(now + ASK_JITTER * self._jitter(), self._asked_at + ASK_INTERVAL)
 
     def _fall_out_of_step(self, now: float) -> None:
-        """The transaction that has begun cannot be completed from here: as if nothing of it had come."""
+        """Drop the transaction that has begun; it cannot be completed."""
         if self.synced:
             self._behind_since = now
             self._pending.clear()
@@ -425,7 +424,7 @@ class Replica:
         return any(kind == k.value for k in self._kinds)
 
     def _measure(self, answer: Answer) -> None:
-        """What an answer says was not said before it was asked for; so we know the same of every word of its epoch."""
+        """An answer is not older than its request, which bounds the age of every message of its epoch."""
         said_at = answer.first_said_at
         offset = self._asked_at - said_at if is_stamp(said_at) else _NEVER
         if offset == _NEVER or answer.head.epoch != self._epoch:
@@ -434,7 +433,7 @@ class Replica:
             self._offset = max(self._offset, offset)
 
     def _said(self, said_at: float, now: float) -> float:
-        """Since when, on our clock, a word may have been said; _NEVER where that is unknown."""
+        """The earliest time on our clock at which this was stamped; _NEVER where that is unknown."""
         if not is_stamp(said_at):
             return _NEVER
         if said_at + self._offset > now + CLOCK_SLIP:
@@ -448,7 +447,7 @@ class Replica:
         now: float,
         since: float = _NEVER,
     ) -> None:
-        """The publisher's word about what we hold, said at `since` or later."""
+        """Take over the publisher's state of what we hold, of `since` or later."""
         said = max(since, self._said(source.said_at, now))
         self._state = state
         self._proved_at = max(self._proved_at, said)
@@ -463,7 +462,7 @@ class Replica:
             self._ask_at = now + SETTLE + (ASK_JITTER * self._jitter() if silent else 0.0)
 
     def _judge(self, now: float) -> tuple[str, str]:
-        """The state to show, and why it is not the publisher's word."""
+        """The state to show, and why it is not the publisher's."""
         if not self._have_netmap:
             return Trust.NONE, ""
         if self._heard_epoch not in (0, self._epoch) or self._state == netmap_pb2.NETMAP_STATE_NONE:
