@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from netmap_actors.exports.nodes import Listed
     from netmap_actors.subscriber import Netmap, Peer
 
-__all__ = ["SEPARATOR", "each_group", "target_groups", "text"]
+__all__ = ["SEPARATOR", "target_groups", "text"]
 
 SEPARATOR = ","
 """Around and between the items of a list, as in Prometheus's own discoveries: `.*,tag:web,.*` finds one of them. An
@@ -34,30 +34,13 @@ def target_groups(
     tags: Collection[str] = (),
     online_only: bool = False,
     include_self: bool = False,
-) -> list[dict[str, Any]]:
-    """One group for each node that can be read and has an address.
+) -> Iterator[dict[str, Any]]:
+    """One group for each node that can be read and has an address, made one by one.
 
     `state`: fresh or stale, shown as a label. `port`: None gives bare addresses, which relabelling has to complete.
     `tags`: only nodes with one of them. `online_only`: only those the control server says to be online.
     `include_self`: our own node, too, which never answers.
     """
-    return list(
-        each_group(
-            netmap, state=state, port=port, tags=tags, online_only=online_only, include_self=include_self
-        )
-    )
-
-
-def each_group(
-    netmap: Netmap,
-    *,
-    state: str,
-    port: int | None,
-    tags: Collection[str] = (),
-    online_only: bool = False,
-    include_self: bool = False,
-) -> Iterator[dict[str, Any]]:
-    """The same one by one."""
     domain, wanted = netmap.domain, shown_tags(tags)
     for listed in all_nodes(netmap):
         if listed.own and not include_self:
@@ -71,20 +54,9 @@ def each_group(
             yield {"targets": [_target(addresses[0], port)], "labels": labels}
 
 
-def text(
-    netmap: Netmap,
-    *,
-    state: str,
-    port: int | None,
-    tags: Collection[str] = (),
-    online_only: bool = False,
-    include_self: bool = False,
-) -> str:
-    """The same as a JSON file."""
-    groups = target_groups(
-        netmap, state=state, port=port, tags=tags, online_only=online_only, include_self=include_self
-    )
-    return shown_json.indented(groups) + "\n"
+def text(groups: Iterable[dict[str, Any]]) -> str:
+    """The groups as a JSON file."""
+    return shown_json.indented(list(groups)) + "\n"
 
 
 def _target(address: str, port: int | None) -> str:

@@ -288,11 +288,8 @@ class HttpEndpoint(ActorBase):
     def _answer_scrapes(
         self, told: dict[str, Any], accept: str, peers: bool, connections: list[Connection]
     ) -> None:
-        snapshot = self._subscriber.store.snapshot()
         shown = metrics.Shown(
-            state=snapshot.state,
-            age_s=snapshot.age_s,
-            netmap=snapshot.netmap,
+            snapshot=self._subscriber.store.snapshot(),
             status=told.get("status"),
             counters=told.get("counters", {}),
             peers=peers,

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from prometheus_client.core import Metric
 
-    from netmap_actors.subscriber import Netmap
+    from netmap_actors.subscriber import Netmap, Snapshot
 
 __all__ = ["LEVELS", "Shown", "page"]
 
@@ -69,10 +69,7 @@ LEVELS = {
 class Shown(NamedTuple):
     """What one scrape shows."""
 
-    state: str
-    """The netmap's, as the endpoint's own subscription has it."""
-    age_s: float | None
-    netmap: Netmap
+    snapshot: Snapshot
     status: Mapping[str, Any] | None
     """`status --json`; None when the Supervisor did not answer."""
     counters: Mapping[str, Mapping[str, int]]
@@ -97,9 +94,9 @@ class _Collector:
         self._shown = shown
 
     def collect(self) -> Iterator[Metric]:
-        yield from _netmap(self._shown)
+        yield from _netmap(self._shown.snapshot)
         if self._shown.peers:
-            yield from _peers(self._shown.netmap)
+            yield from _peers(self._shown.snapshot.netmap)
         status = self._shown.status
         yield _gauge(
             "netmap_supervisor_up", "Whether the Supervisor answered this scrape", float(status is not None)
@@ -110,26 +107,26 @@ class _Collector:
         yield from _counters(self._shown.counters)
 
 
-def _netmap(shown: Shown) -> Iterator[Metric]:
+def _netmap(snapshot: Snapshot) -> Iterator[Metric]:
     yield StateSetMetricFamily(
         "netmap_state",
         "How far the netmap can be trusted",
-        {state: state == shown.state for state in Trust},
+        {state: state == snapshot.state for state in Trust},
     )
-    if shown.age_s is not None:
+    if snapshot.age_s is not None:
         yield _gauge(
-            "netmap_last_map_response_age_seconds", "Time since the last complete MapResponse", shown.age_s
+            "netmap_last_map_response_age_seconds", "Time since the last complete MapResponse", snapshot.age_s
         )
     online = GaugeMetricFamily(
         "netmap_peers", "Peers by their contact with the control server", labels=["online"]
     )
     counts = {"true": 0, "false": 0, "unknown": 0}
-    for peer in shown.netmap.peers.values():
+    for peer in snapshot.netmap.peers.values():
         counts[_word(peer.online)] += 1
     for word, count in counts.items():
         online.add_metric([word], count)
     yield online
-    own = shown.netmap.self_node
+    own = snapshot.netmap.self_node
     expiry = unix_seconds(own.key_expiry or "") if own is not None else None
     if expiry is not None:
         yield _gauge("netmap_node_key_expiry_timestamp_seconds", "When this node's key expires", expiry)

@@ -129,7 +129,7 @@ def sd(snapshot: Snapshot, query: Query) -> Page:
     include_self = query.flag("include_self")
     if snapshot.state == Trust.NONE:
         return Page(503, TEXT, b"cannot list targets: no netmap has come yet\n")
-    groups = prometheus_sd.each_group(
+    groups = prometheus_sd.target_groups(
         snapshot.netmap,
         state=snapshot.state,
         port=port,

@@ -81,7 +81,8 @@ def test_the_order_of_arrival_does_not_show() -> None:
     ]
     there, back = netmap_of(*nodes), netmap_of(*reversed(nodes))
     assert hosts.text(there, state="fresh") == hosts.text(back, state="fresh")
-    assert prometheus_sd.text(there, state="fresh", port=1) == prometheus_sd.text(back, state="fresh", port=1)
+    groups = (prometheus_sd.target_groups(netmap, state="fresh", port=1) for netmap in (there, back))
+    assert len({prometheus_sd.text(one) for one in groups}) == 1
     said: dict[str, Any] = {"state": "fresh", "age_s": 1.0, "epoch": 1, "seq": 1}
     assert netmap_json.document(Snapshot(netmap=there, **said)) == netmap_json.document(
         Snapshot(netmap=back, **said)
@@ -269,17 +270,19 @@ def test_a_target_prefers_ipv4_and_has_brackets_around_ipv6(
 
 
 def test_targets_are_all_nodes_that_can_be_read_and_reached_and_tell_what_is_known_of_them() -> None:
-    groups = prometheus_sd.target_groups(
-        netmap_of(
-            {"name": "a.x", "online": False},
-            {"name": "b.x", "expired": True},
-            {"name": "c.x", "decoded": False},
-            {"name": "d.x", "addresses": ["junk"]},
-            own={"name": "me.x", "online": True},
-        ),
-        state="fresh",
-        port=1,
-        include_self=True,
+    groups = list(
+        prometheus_sd.target_groups(
+            netmap_of(
+                {"name": "a.x", "online": False},
+                {"name": "b.x", "expired": True},
+                {"name": "c.x", "decoded": False},
+                {"name": "d.x", "addresses": ["junk"]},
+                own={"name": "me.x", "online": True},
+            ),
+            state="fresh",
+            port=1,
+            include_self=True,
+        )
     )
     shown = [
         tuple(
@@ -299,11 +302,13 @@ def test_targets_are_all_nodes_that_can_be_read_and_reached_and_tell_what_is_kno
 def test_the_targets_file_is_the_list() -> None:
     netmap = netmap_of({"name": "a.x", "tags": ["tag:a"]}, {"name": "b.x"})
     choice: dict[str, Any] = {"state": "fresh", "port": 9100, "tags": ["a"]}
-    text = prometheus_sd.text(netmap, **choice)
-    assert json.loads(text) == prometheus_sd.target_groups(netmap, **choice)
+    groups = list(prometheus_sd.target_groups(netmap, **choice))
+    text = prometheus_sd.text(groups)
+    assert json.loads(text) == groups
     assert len(json.loads(text)) == 1
     assert text.endswith("]\n")
-    assert prometheus_sd.text(netmap_of(), state="fresh", port=None) == "[]\n"
+    assert prometheus_sd.text([]) == "[]\n"
+    assert list(prometheus_sd.target_groups(netmap_of(), state="fresh", port=None)) == []
 
 
 # JSON
@@ -418,8 +423,8 @@ def test_every_line_of_a_hosts_file_is_a_comment_or_an_address_and_valid_names(
 
 @given(netmaps, st.none() | st.integers(1, 65535), st.booleans())
 def test_prometheus_takes_every_list(netmap: Netmap, port: int | None, online_only: bool) -> None:
-    text = prometheus_sd.text(netmap, state="fresh", port=port, online_only=online_only)
-    groups = json.loads(text.encode())
+    found = prometheus_sd.target_groups(netmap, state="fresh", port=port, online_only=online_only)
+    groups = json.loads(prometheus_sd.text(found).encode())
     ids = [group["labels"]["__meta_netmap_stable_id"] for group in groups]
     assert len(ids) == len(set(ids))
     for group in groups:

@@ -43,14 +43,15 @@ def evil():
 
 def outputs() -> dict[str, str]:
     netmap = evil()
-    document = netmap_json.document(Snapshot(netmap=netmap, state="fresh", age_s=1.0, epoch=1, seq=1))
-    shown = metrics.Shown("fresh", 1.0, netmap, None, {}, peers=True)
-    groups = prometheus_sd.each_group(netmap, state="fresh", port=1)
+    snapshot = Snapshot(netmap=netmap, state="fresh", age_s=1.0, epoch=1, seq=1)
+    document = netmap_json.document(snapshot)
+    shown = metrics.Shown(snapshot, None, {}, peers=True)
+    groups = list(prometheus_sd.target_groups(netmap, state="fresh", port=1))
     return {
         "netmap --json": netmap_json.text(document),
-        "export sd": prometheus_sd.text(netmap, state="fresh", port=1),
+        "export sd": prometheus_sd.text(groups),
         "/netmap": b"".join(json_parts.json_parts(netmap)).decode(),
-        "/sd": b"".join(json_parts.array_parts(groups)).decode(),
+        "/sd": b"".join(json_parts.array_parts(iter(groups))).decode(),
         "/metrics": metrics.page(shown, "")[1].decode(),
         "/metrics as OpenMetrics": metrics.page(shown, "application/openmetrics-text; version=1.0.0")[
             1

@@ -9,10 +9,11 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from netmap_actors.http_endpoint.metrics import Shown, page
-from netmap_actors.subscriber import Netmap
+from netmap_actors.subscriber import Netmap, Snapshot
 from netmap_actors.subscriber.netmap_view import Contents
 
 ACTORS = Path(__file__).parents[3] / "actors" / "netmap_actors"
+NOTHING = Snapshot(epoch=0, seq=0, state="none", age_s=None, netmap=Netmap(Contents()))
 ONLY_GROW = {
     "answers_completed", "answers_stalled", "bad_map_responses", "connections_refused", "dev_control_changes",
     "dev_control_connections_refused", "dropped", "foreign_words", "gaps", "http_requests", "http_requests_failed",
@@ -49,7 +50,7 @@ def test_a_level_is_a_gauge_of_its_own_and_no_counter() -> None:
         "control_connection": {"window_low_percent": 40, "liveness_words_lost": 3},
         "publisher": {"hidden_peers": 2, "left_out": 5, "gaps": 1},
     }
-    _, text = page(Shown("none", None, Netmap(Contents()), None, counters), "text/plain")
+    _, text = page(Shown(NOTHING, None, counters), "text/plain")
     families = {family.name: family for family in text_string_to_metric_families(text.decode())}
     events = families["netmap_actor_events"]
     assert events.type == "counter"
@@ -65,7 +66,7 @@ def test_a_level_is_a_gauge_of_its_own_and_no_counter() -> None:
 
 def test_whatever_else_is_told_is_shown_as_counted() -> None:
     counters = {"publisher": dict.fromkeys(sorted(ONLY_GROW), 7)}
-    _, text = page(Shown("none", None, Netmap(Contents()), None, counters), "text/plain")
+    _, text = page(Shown(NOTHING, None, counters), "text/plain")
     families = {family.name: family for family in text_string_to_metric_families(text.decode())}
     assert {sample.labels["event"] for sample in families["netmap_actor_events"].samples} == ONLY_GROW
     assert not families.keys() & set(LEVELS.values())

@@ -75,12 +75,14 @@ def _json(snapshot: Snapshot, choice: Selection) -> str:
 
 def _prometheus_sd(snapshot: Snapshot, choice: Selection) -> str:
     return prometheus_sd.text(
-        snapshot.netmap,
-        state=snapshot.state,
-        port=choice.port,
-        tags=choice.tags,
-        online_only=choice.online_only,
-        include_self=choice.include_self,
+        prometheus_sd.target_groups(
+            snapshot.netmap,
+            state=snapshot.state,
+            port=choice.port,
+            tags=choice.tags,
+            online_only=choice.online_only,
+            include_self=choice.include_self,
+        )
     )
 
 
