@@ -1,0 +1,32 @@
+"""The public surface is what was recorded, but for the changes named here."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.contract.public_surface import RECORD, surface
+
+INTENDED: set[tuple[str, str]] = set()
+"""(as recorded, as it is now); "" for what is gone, or new."""
+RECORDED: dict[str, list[str]] = json.loads(RECORD.read_text())
+
+
+@pytest.fixture(scope="module")
+def now() -> dict[str, list[str]]:
+    return surface()
+
+
+@pytest.mark.parametrize("part", RECORDED)
+def test_only_intended_changes_are_made(part: str, now: dict[str, list[str]]) -> None:
+    recorded, present = set(RECORDED[part]), set(now[part])
+    assert recorded - present <= {old for old, _ in INTENDED}, "gone"
+    assert present - recorded <= {new for _, new in INTENDED}, "new"
+
+
+def test_every_intended_change_is_made(now: dict[str, list[str]]) -> None:
+    recorded = {item for items in RECORDED.values() for item in items}
+    present = {item for items in now.values() for item in items}
+    assert {(old, new) for old, new in INTENDED if old in present - {""} or new in recorded - {""}} == set()
+    assert {one for pair in INTENDED for one in pair} - {""} <= recorded ^ present
