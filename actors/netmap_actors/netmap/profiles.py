@@ -1,6 +1,6 @@
 """User profiles: collected over a session, shown while a node of the netmap refers to them.
 
-Not here: who refers to whom (`peer_table.user_references`). Rule: tailscale: control/controlclient/map.go, netmap().
+Not here: which nodes refer to which users (`peer_table`). Rule: tailscale: control/controlclient/map.go, netmap().
 """
 
 from __future__ import annotations

@@ -1,0 +1,104 @@
+"""The folders of the product: their size, their names, their tests, and what their modules call each other."""
+
+from __future__ import annotations
+
+import ast
+import re
+import tomllib
+from collections import Counter
+from pathlib import Path
+
+from netmap_supervisor.config.options import OPTIONS
+from tests.contract.test_house import PACKAGES, ROOT, modules, name_of
+
+UNIT = ROOT / "tests" / "unit"
+MAX_ENTRIES = 16
+LARGE = {"netmap_actors": "the root of a package", "cli": "one command a file"}
+"""Folders that may have more entries, and why."""
+NO_ROOM = {"ground": "single modules of the root of netmap_actors", "support": "tests/support"}
+"""Folders of tests/unit that stand for no folder of the product, and what they test."""
+RENAMED_IMPORTS = {
+    "collections.abc: Set as AbstractSet",
+    "netmap_actors.control_connection.client: events as said",
+    "netmap_supervisor.config: network_kinds as places",
+    "netmap_supervisor.system.log: Log as LogWriter",
+}
+SHARED_NAMES = """
+    Answer AuthKey Changes Choice Condition Connection ControlUrl DevControl DocumentChanged DomainChanged EndReason
+    Event Kind Log Login MapRequest Netmap Node Number Outcome Peer PeerChange PeerRemoved PeerUpserted
+    RegisterRequest Registrar Rule SelfChanged Text User UserProfile UserProfilesChanged Verdict View
+"""
+"""Classes of one name in several modules. To be shortened; nothing is added."""
+MODULES = {path: ast.parse(path.read_text()) for path in modules()}
+
+
+def dotted(path: Path) -> str:
+    """netmap_actors.wire.codec; a package without its __init__."""
+    parts = path.relative_to(next(package.parent for package in PACKAGES if package in path.parents))
+    return ".".join(parts.with_suffix("").parts).removesuffix(".__init__")
+
+
+def folders() -> list[Path]:
+    return sorted({path.parent for path in MODULES})
+
+
+def test_a_folder_shows_its_parts_and_no_heap() -> None:
+    parts = Counter(path.parent for path in (*MODULES, *folders()) if path.name != "__init__.py")
+    assert {folder.name for folder, count in parts.items() if count > MAX_ENTRIES} == set(LARGE)
+
+
+def test_what_is_said_to_be_elsewhere_is_there() -> None:
+    """`Not here: the sockets (`door`)`: a module with this end of a name, something in one, a class or an option."""
+    known = {row.path for row in OPTIONS.values()}
+    for path, tree in MODULES.items():
+        for name in ("", *(f".{node.name}" for node in tree.body if hasattr(node, "name"))):
+            parts = (dotted(path) + name).split(".")
+            known |= {".".join(parts[at:]) for at in range(len(parts))}
+    wrong = {}
+    for path, tree in MODULES.items():
+        text = ast.get_docstring(tree) or ""
+        sentence = re.search(r"Not here:(.*?)(?:[.;]\s|\.?$)", text, re.DOTALL)
+        if named := set(re.findall(r"`([A-Za-z_][\w.]*)`", sentence[1]) if sentence else ()) - known:
+            wrong[name_of(path)] = named
+    assert wrong == {}
+
+
+def test_every_folder_of_unit_tests_is_a_room() -> None:
+    tested = {path.parent.relative_to(UNIT) for path in UNIT.rglob("test_*.py")}
+    rooms = {
+        folder.relative_to(package)
+        for package in PACKAGES
+        for folder in folders()
+        if package in folder.parents
+    }
+    assert tested - rooms == {Path(name) for name in NO_ROOM}
+
+
+def test_every_room_with_decisions_has_unit_tests() -> None:
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    (pure,) = (one["source_modules"] for one in contracts if one["name"].startswith("machines:"))
+    files = {dotted(path): path for path in MODULES}
+    for module in pure:
+        for package in PACKAGES:
+            if package in files[module].parents and files[module].parent != package:
+                assert list((UNIT / files[module].parent.relative_to(package)).glob("test_*.py")), module
+
+
+def test_nothing_is_imported_under_another_name() -> None:
+    renamed = {
+        f"{getattr(node, 'module', 'import')}: {ast.unparse(alias)}"
+        for tree in MODULES.values()
+        for node in ast.walk(tree)
+        if isinstance(node, (ast.Import, ast.ImportFrom))
+        for alias in node.names
+        if alias.asname is not None
+    }
+    assert renamed == RENAMED_IMPORTS
+
+
+def test_a_class_has_a_name_of_its_own() -> None:
+    names = Counter(
+        node.name for tree in MODULES.values() for node in tree.body if isinstance(node, ast.ClassDef)
+    )
+    shared = {name for name, times in names.items() if times > 1 and not name.startswith("_")}
+    assert shared == set(SHARED_NAMES.split())
