@@ -10,6 +10,7 @@ import click
 from netmap_actors.confinement.permissions import ROWS
 from netmap_supervisor.cli import PROGRAM, commands
 from netmap_supervisor.config.documents import example, reference
+from tests.contract.rooms import drawn
 from tests.matrix.exceptions import page as exceptions
 
 if TYPE_CHECKING:
@@ -21,30 +22,21 @@ WIDTH = 100
 
 def documents() -> dict[Path, str]:
     """Every generated file with its text."""
+    docs = ROOT / "docs"
     return {
         ROOT / "config.toml": example(),
-        ROOT / "docs" / "configuration.md": CONFIGURATION + reference(),
-        ROOT / "docs" / "cli.md": CLI + "\n".join(_pages()),
-        ROOT / "docs" / "reliability.md": _with_exceptions((ROOT / "docs" / "reliability.md").read_text()),
-        ROOT / "docs" / "operations.md": _between(
-            (ROOT / "docs" / "operations.md").read_text(), permissions()
-        ),
+        docs / "configuration.md": CONFIGURATION + reference(),
+        docs / "cli.md": CLI + "\n".join(_pages()),
+        docs / "reliability.md": _between(docs / "reliability.md", EXCEPTIONS, exceptions()),
+        docs / "operations.md": _between(docs / "operations.md", PERMISSIONS, permissions()),
+        docs / "architecture.md": _between(docs / "architecture.md", ROOMS, f"\n```\n{drawn()}```\n\n"),
     }
 
 
-FIRST, LAST = "<!-- tests/matrix/exceptions.py -->\n", "<!-- end of the exceptions -->\n"
-
-
-def _with_exceptions(text: str) -> str:
-    """The page, with what a taken-over process can still do between its two marks."""
-    before, first, rest = text.partition(FIRST)
-    _, last, after = rest.partition(LAST)
-    assert first, f"{FIRST.strip()} stands in docs/reliability.md"
-    assert last, f"{LAST.strip()} stands in docs/reliability.md"
-    return before + first + exceptions() + last + after
-
-
-BEGIN, END = "<!-- rows of confinement/permissions.py -->\n", "<!-- end of the rows -->\n"
+EXCEPTIONS = ("<!-- tests/matrix/exceptions.py -->\n", "<!-- end of the exceptions -->\n")
+PERMISSIONS = ("<!-- rows of confinement/permissions.py -->\n", "<!-- end of the rows -->\n")
+ROOMS = ("<!-- rooms from docstrings and contracts -->\n", "<!-- end of the rooms -->\n")
+"""What a generated part stands between."""
 
 
 def permissions() -> str:
@@ -57,12 +49,12 @@ def permissions() -> str:
     return "\n".join(lines) + "\n"
 
 
-def _between(page: str, text: str) -> str:
+def _between(page: Path, marks: tuple[str, str], text: str) -> str:
     """The page with this text between the marks."""
-    before, begin, rest = page.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    assert begin, f"{BEGIN.strip()} stands in docs/operations.md"
-    assert end, f"{END.strip()} stands in docs/operations.md"
+    before, begin, rest = page.read_text().partition(marks[0])
+    _, end, after = rest.partition(marks[1])
+    assert begin, f"{marks[0].strip()} stands in {page.name}"
+    assert end, f"{marks[1].strip()} stands in {page.name}"
     return before + begin + text + end + after
 
 

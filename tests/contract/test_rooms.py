@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import ast
 import re
-import tomllib
 from collections import Counter
 from pathlib import Path
 
 from netmap_supervisor.config.options import OPTIONS
+from tests.contract.rooms import CONTRACTS, dotted
 from tests.contract.test_house import PACKAGES, ROOT, modules, name_of
 
 UNIT = ROOT / "tests" / "unit"
@@ -30,12 +30,6 @@ SHARED_NAMES = """
 """
 """Classes of one name in several modules. To be shortened; nothing is added."""
 MODULES = {path: ast.parse(path.read_text()) for path in modules()}
-
-
-def dotted(path: Path) -> str:
-    """netmap_actors.wire.codec; a package without its __init__."""
-    parts = path.relative_to(next(package.parent for package in PACKAGES if package in path.parents))
-    return ".".join(parts.with_suffix("").parts).removesuffix(".__init__")
 
 
 def folders() -> list[Path]:
@@ -75,8 +69,7 @@ def test_every_folder_of_unit_tests_is_a_room() -> None:
 
 
 def test_every_room_with_decisions_has_unit_tests() -> None:
-    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
-    (pure,) = (one["source_modules"] for one in contracts if one["name"].startswith("machines:"))
+    (pure,) = (one["source_modules"] for one in CONTRACTS if one["name"].startswith("machines:"))
     files = {dotted(path): path for path in MODULES}
     for module in pure:
         for package in PACKAGES:
