@@ -19,8 +19,8 @@ from netmap_actors.errors import NetmapError
 from netmap_actors.protocol.http1_exchange import HttpExchange
 from netmap_actors.protocol.http1_server import HttpServer
 from tests.support.availability import unavailable
+from tests.support.inputs.http1_grammar import request, response
 from tests.support.peers.go_tools import GoToolsUnavailable, build_http1_reader
-from tests.support.peers.http1_grammar import request, response
 
 if TYPE_CHECKING:
     from pathlib import Path

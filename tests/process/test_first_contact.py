@@ -13,9 +13,9 @@ from netmap_actors.boot import ConnectionSettings
 from netmap_actors.dev_control.standalone import make_options, running_server
 from netmap_actors.exit_reason import ExitReason, status_of
 from netmap_actors.protocol.keys import MachinePrivate
+from tests.support.inputs.low_order import LOW_ORDER
 from tests.support.processes.connection_process import running_connection
 from tests.support.proxies.lying_front import SWITCHED, LyingFront, http_answer, lying_front
-from tests.support.servers.low_order import LOW_ORDER
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

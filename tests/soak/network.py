@@ -13,8 +13,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from tests.support.processes import moved_clocks, netns
-from tests.support.proxies.scripted_resolver import resolving
+from tests.support.host import moved_clocks, netns
+from tests.support.host.scripted_resolver import resolving
 
 if TYPE_CHECKING:
     from types import TracebackType

@@ -12,7 +12,7 @@ import pytest
 
 from tests.support.availability import unavailable
 from tests.support.histories.history import Scenes
-from tests.support.processes import netns
+from tests.support.host import netns
 from tests.support.processes.daemon import Daemon
 from tests.support.proxies.wire_proxy import WireProxy
 from tests.support.servers import scripted

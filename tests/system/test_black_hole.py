@@ -17,15 +17,15 @@ import pytest
 
 from tests.support.clients.watcher import Watcher
 from tests.support.histories.history import recording
+from tests.support.host.dark_scene import client_port, joined_across
 from tests.support.processes.daemon import Daemon
-from tests.support.processes.dark_scene import client_port, joined_across
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from tests.support.host.netns import Pair
     from tests.support.processes.dev_server import DevServer
-    from tests.support.processes.netns import Pair
 
 pytestmark = [pytest.mark.netns, pytest.mark.xdist_group("netns")]
 

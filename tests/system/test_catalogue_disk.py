@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.availability import unavailable
-from tests.support.processes.failing_disk import FailingDisk
-from tests.support.processes.moved_clocks import problem
+from tests.support.host.failing_disk import FailingDisk
+from tests.support.host.moved_clocks import problem
 from tests.support.servers.scripted import joined
 from tests.support.waiting import wait_for
 

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.support.histories.history import boottime, recording
+from tests.support.host.dark_scene import PORT, joined_across
+from tests.support.host.scripted_resolver import Mood, resolving
 from tests.support.processes.catalogue_facts import ended_after, ended_counts, port
-from tests.support.processes.dark_scene import PORT, joined_across
-from tests.support.proxies.scripted_resolver import Mood, resolving
 from tests.support.proxies.wire_proxy import Uneven
 from tests.support.waiting import wait_for
 
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.support.histories.history import Scenes
+    from tests.support.host.netns import Pair
+    from tests.support.host.scripted_resolver import ScriptedResolver
     from tests.support.processes.daemon import Daemon
-    from tests.support.processes.netns import Pair
-    from tests.support.proxies.scripted_resolver import ScriptedResolver
     from tests.support.proxies.wire_proxy import WireProxy
     from tests.support.servers.scripted import Control
 

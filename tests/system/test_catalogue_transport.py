@@ -13,6 +13,7 @@ import pytest
 
 from netmap_actors.dev_control.faults.bad_bytes import http2_frame
 from tests.support.histories.history import boottime, recording
+from tests.support.host.dark_scene import joined_across
 from tests.support.processes.catalogue_facts import (
     BUSY,
     KINDS_OF_PEERS,
@@ -24,7 +25,6 @@ from tests.support.processes.catalogue_facts import (
     port,
     processor_seconds,
 )
-from tests.support.processes.dark_scene import joined_across
 from tests.support.proxies.wire_proxy import Handshake, Harm, Silence
 from tests.support.waiting import wait_for
 
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from netmap_actors.dev_control.http.connection import ClientConnection
     from netmap_actors.dev_control.operator.commands import Commands
     from tests.support.histories.history import Scene, Scenes
-    from tests.support.processes.netns import Pair
+    from tests.support.host.netns import Pair
     from tests.support.proxies.wire_proxy import WireProxy
     from tests.support.servers.scripted import Control
 

@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING
 import pytest
 
 from netmap_actors.protocol.keys import MachinePrivate
+from tests.support.host.dark_scene import PORT
+from tests.support.host.scripted_resolver import resolving
+from tests.support.inputs.low_order import LOW_ORDER
 from tests.support.processes.daemon import Daemon
-from tests.support.processes.dark_scene import PORT
 from tests.support.processes.dev_server import running_dev_server
 from tests.support.proxies.lying_front import http_answer, lying_front
-from tests.support.proxies.scripted_resolver import resolving
-from tests.support.servers.low_order import LOW_ORDER
 from tests.support.servers.scripted import joined
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from tests.support.processes.netns import Pair
+    from tests.support.host.netns import Pair
     from tests.support.servers.scripted import Control
 
 

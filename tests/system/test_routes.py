@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.histories.history import boottime
+from tests.support.host.dark_scene import PORT
+from tests.support.host.scripted_resolver import resolving
 from tests.support.processes.daemon import Daemon
-from tests.support.processes.dark_scene import PORT
 from tests.support.processes.dev_server import running_dev_server
-from tests.support.proxies.scripted_resolver import resolving
 from tests.support.waiting import wait_for
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Any
 
-    from tests.support.processes.netns import Namespace, Pair
+    from tests.support.host.netns import Namespace, Pair
 
 NAME = "control.test"
 FAR4, FAR6 = "198.51.100.7", "2001:db8:88::7"

@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.availability import unavailable
+from tests.support.host.dark_scene import client_port, joined_across
+from tests.support.host.moved_clocks import MovedClocks, problem
 from tests.support.processes.daemon import Daemon
-from tests.support.processes.dark_scene import client_port, joined_across
-from tests.support.processes.moved_clocks import MovedClocks, problem
 from tests.support.waiting import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from tests.support.processes.netns import Pair
+    from tests.support.host.netns import Pair
 
 NOTICED = 6.0
 """Seconds until the daemon looks at its moved clocks: every 5 s; a real wake-up ends that wait at once."""

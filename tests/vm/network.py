@@ -12,7 +12,7 @@ import subprocess
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
-from tests.support.processes.netns import PATH, Namespace
+from tests.support.host.netns import PATH, Namespace
 
 if TYPE_CHECKING:
     from types import TracebackType

@@ -9,7 +9,7 @@ import socket
 import subprocess
 from typing import TYPE_CHECKING, Any, Self
 
-from tests.support.processes.netns import PATH
+from tests.support.host.netns import PATH
 from tests.support.waiting import wait_for
 from tests.vm.network import CONTROL, MANAGEMENT
 

@@ -22,7 +22,7 @@ from netmap_actors.control_connection.node_state import NODE_FILE, REGISTRATION_
 from netmap_actors.errors import ConfigurationError
 from netmap_actors.protocol.keys import DiscoPrivate, MachineKey, MachinePrivate, NodePrivate
 from netmap_actors.state_file import MAX_STATE_FILE, read_state_file, write_state_file
-from tests.support.servers.low_order import LOW_ORDER
+from tests.support.inputs.low_order import LOW_ORDER
 
 if TYPE_CHECKING:
     from collections.abc import Callable

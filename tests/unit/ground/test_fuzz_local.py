@@ -43,7 +43,7 @@ from netmap_actors.protocol.upgrade import UpgradeAccepted, UpgradeClient
 from netmap_supervisor.config.settings import RunSettings
 from netmap_supervisor.daemon.status_report import SupervisorFacts, make_report
 from netmap_supervisor.system.route_watch import route_in, route_to
-from tests.support.fuzzing import EXAMPLES, damaged, damaged_json, fuzzed, hostile, survive
+from tests.support.inputs.fuzzing import EXAMPLES, damaged, damaged_json, fuzzed, hostile, survive
 from tests.support.machines.simulated_shell import SimulatedShell
 from tests.support.netmaps.publishing import Follower, Server, full, node
 from tests.support.servers.scripted_control import FRESH, MACHINE_KEY, NODE_KEY, SERVER_KEY

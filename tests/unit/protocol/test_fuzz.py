@@ -23,7 +23,7 @@ from netmap_actors.protocol.keys import MachinePrivate
 from netmap_actors.protocol.noise import Initiator, NoiseFrames, RecordStream, Responder, encode_error
 from netmap_actors.protocol.retry_after import retry_after_seconds
 from netmap_actors.protocol.upgrade import BadUpgradeRequest, UpgradeClient, UpgradeServer
-from tests.support.fuzzing import damaged, fuzzed, hostile, survive
+from tests.support.inputs.fuzzing import damaged, fuzzed, hostile, survive
 from tests.support.servers.scripted_control import (
     MACHINE_KEY,
     SERVER_KEY,

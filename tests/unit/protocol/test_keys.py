@@ -22,7 +22,7 @@ from netmap_actors.protocol.keys import (
     PrivateKey,
     PublicKey,
 )
-from tests.support.servers.low_order import LOW_ORDER
+from tests.support.inputs.low_order import LOW_ORDER
 
 PUBLIC = [
     (MachineKey, "mkey:"),

@@ -28,7 +28,7 @@ from netmap_actors.protocol.upgrade import (
     UpgradeClient,
     UpgradeServer,
 )
-from tests.support.servers.low_order import LOW_ORDER
+from tests.support.inputs.low_order import LOW_ORDER
 
 INITIATION = bytes(range(101))
 ACCEPTED = (

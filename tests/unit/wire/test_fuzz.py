@@ -39,7 +39,7 @@ from netmap_supervisor.daemon.operator_requests import OperatorRequests
 from netmap_supervisor.daemon.status_report import SupervisorFacts, make_report
 from netmap_supervisor.supervision.messages import ChildMessage, Stop
 from netmap_supervisor.system.route_watch import RouteWatch
-from tests.support.fuzzing import damaged, damaged_json, fuzzed, hostile, survive
+from tests.support.inputs.fuzzing import damaged, damaged_json, fuzzed, hostile, survive
 from tests.support.machines.simulated_shell import SimulatedShell
 from tests.support.netmaps.publishing import SILENCE, Server, full, node
 

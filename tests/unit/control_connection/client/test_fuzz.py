@@ -22,7 +22,7 @@ from netmap_actors.control_connection.client.server.control_url import ControlUr
 from netmap_actors.errors import BadMapResponse, RemoteProtocolError
 from netmap_actors.protocol.map_framing import MapFrameReader, encode_frame
 from netmap_actors.tailcfg import PingRequest, check_map_response_shape
-from tests.support.fuzzing import damaged, damaged_json, fuzzed, hostile, survive
+from tests.support.inputs.fuzzing import damaged, damaged_json, fuzzed, hostile, survive
 from tests.support.netmaps.publishing import Follower, Server, full, node
 from tests.support.servers.scripted_control import (
     FIRST_MAP,

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Any
 
-    from tests.support.processes.netns import Pair
+    from tests.support.host.netns import Pair
 
 PORT = 8080
 

@@ -23,7 +23,7 @@ from tests.support.histories.history import boottime
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.support.processes.netns import Namespace
+    from tests.support.host.netns import Namespace
 
 _CLONE_NEWNET = 0x40000000
 _HEADER = struct.Struct("!HHHHHH")
