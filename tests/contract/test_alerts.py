@@ -1,4 +1,4 @@
-"""The rules for Prometheus in the docs: promtool takes them, and they tell what they are for."""
+"""The rules for Prometheus in the docs: promtool takes them, and they fire when they should."""
 
 from __future__ import annotations
 

@@ -42,10 +42,10 @@ def name_of(path: Path) -> str:
 
 
 def committed_files() -> list[Path]:
-    """What git tracks; where there is no git, every test that needs it says so."""
+    """What git tracks; without git, unavailable()."""
     if shutil.which("git") is None or not (ROOT / ".git").exists():
         unavailable("not a git checkout")
-    # The folder may belong to somebody else than us: nothing is written.
+    # The folder may belong to another user: nothing is written.
     command = ["git", "-c", f"safe.directory={ROOT}", "ls-files", "-z"]
     listed = subprocess.run(command, cwd=ROOT, capture_output=True, check=True).stdout
     return [ROOT / name for name in listed.decode().split("\0") if name and (ROOT / name).is_file()]
@@ -117,7 +117,7 @@ def test_a_url_is_taken_apart_in_one_place() -> None:
 
 
 def test_only_the_room_of_confinement_speaks_of_giving_up() -> None:
-    """One order of steps, one table: a second place would forget what the first one learns."""
+    """One order of steps, one table, in one place."""
     call = re.compile(r"\.(?:prctl|capset|syscall)\(")
     others = [path for path in modules() if path.parent.name != "confinement"]
     assert [name_of(path) for path in others if call.search(path.read_text())] == []
@@ -279,12 +279,12 @@ BETWEEN_OURSELVES = {
     "actors/netmap_actors/tailcfg/go_json.py": "requests to the control server, and what is kept of its answers",
     "supervisor/netmap_supervisor/admin/socket.py": "requests and answers of commands",
     "supervisor/netmap_supervisor/admin/server.py": "answers to commands",
-    "supervisor/netmap_supervisor/daemon/boot_records.py": "what a child is told at its start",
+    "supervisor/netmap_supervisor/daemon/boot_records.py": "the boot record of a child",
     "supervisor/netmap_supervisor/devtools/dev_socket.py": "requests of commands",
     "supervisor/netmap_supervisor/system/held_environment.py": "only measured",
-    "supervisor/netmap_supervisor/daemon/operator_requests.py": "words to children",
+    "supervisor/netmap_supervisor/daemon/operator_requests.py": "messages to children",
 }
-"""Modules whose JSON nobody but our own processes and the control server reads, and what it is."""
+"""Modules whose JSON only our own processes and the control server read, and what it is."""
 
 
 def test_json_for_others_goes_through_one_encoder() -> None:

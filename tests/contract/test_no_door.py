@@ -1,4 +1,4 @@
-"""The tests get their code into the daemon's processes by Python's own means; the product has no door for anybody's."""
+"""The product has no means to load foreign code; the tests use Python's own to get theirs into its processes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who may speak to a process of the run: each place where words come in is known, with what it asks of the sender."""
+"""Receivers: each place where a process of the run reads messages is known, with its check of the sender."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ PROVED = {
     f"{ACTORS}/publisher/actor.py:Publisher._on_map_responses": "self._inbox.open",
     f"{SUPERVISOR}/daemon/children.py:Children.next_message": "codec.open",
 }
-"""Receives words between processes -> what opens each before anybody looks into it."""
+"""Receives messages between processes -> what opens each before it is read."""
 LATER = {"Publisher._on_map_responses": "Publisher._take", "Children.next_message": "Children._proved"}
-"""Receives, and leaves the opening to this one, which nobody calls with anything else."""
+"""Receives, and leaves the opening to this function, which is called with nothing else."""
 OF_ANYBODY = {
     f"{ACTORS}/bus/monitor.py:next_event": "the process's own libzmq",
     f"{ACTORS}/bus/zap.py:ZapHandler._answer": "the process's own libzmq",
@@ -29,7 +29,7 @@ OF_ANYBODY = {
     f"{ACTORS}/publisher/front.py:Front._on_requests": "subscribers: they ask for what they are to be sent",
     f"{ACTORS}/subscriber/client.py:Subscriber._turn": "the publisher, whose socket's directory is its user's",
 }
-"""Receives what no process of the run is obeyed for: from whom."""
+"""Receives what is no order of a process of the run -> from whom."""
 
 
 def functions(tree: ast.Module) -> Iterator[tuple[str, ast.FunctionDef]]:
@@ -86,7 +86,7 @@ def test_an_envelope_is_parsed_where_its_proof_is_checked_and_nowhere_else() -> 
 
 
 def test_what_arrives_without_a_codec_is_no_envelope() -> None:
-    """Whatever else is parsed comes from commands, subscribers or the publisher: no process of a run obeys it."""
+    """What else is parsed comes from commands, subscribers or the publisher and is no order to a process of the run."""
     found = {
         (name_of(path), call.removesuffix(".FromString").rpartition(".")[2])
         for path in modules()

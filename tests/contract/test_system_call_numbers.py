@@ -1,4 +1,4 @@
-"""The tables of system calls, held against the kernel's own headers: every call they have, under its number."""
+"""The tables of system calls have every call of the kernel's headers under its number."""
 
 from __future__ import annotations
 

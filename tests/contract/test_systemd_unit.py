@@ -55,7 +55,7 @@ def test_the_page_says_how_a_group_is_let_in_under_it() -> None:
     assert f"groupadd -r {told[1]}" in page
     # Preserved, it would lie in /run/private of a DynamicUser=, where only root gets in.
     assert service().get("RuntimeDirectoryPreserve", "no") == "no" or service().get("DynamicUser") != "yes"
-    assert "Group=" in UNIT.read_text(), "whoever reads the unit alone finds it"
+    assert "Group=" in UNIT.read_text(), "the unit itself mentions it"
 
 
 def test_a_start_may_take_as_long_as_a_slow_machine_needs() -> None:

@@ -1,4 +1,4 @@
-"""What a test does when the machine lacks something: it is skipped with the reason, and fails where CI=true."""
+"""For tests that need what the machine may lack: skipped with the reason, failed where CI=true."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 
 def unavailable(reason: str) -> NoReturn:
-    """End the test: a skip with this reason, or a failure on a machine that has promised to have everything."""
+    """End the test: a skip with this reason, or a failure where CI=true."""
     if os.environ.get("CI") == "true":
         pytest.fail(f"CI must not skip: {reason}", pytrace=False)
     pytest.skip(reason)

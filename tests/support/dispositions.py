@@ -1,4 +1,4 @@
-"""What the tests' own children do at a signal: by default what every program does, whoever started the tests."""
+"""Signal dispositions of the tests' children: the defaults, whatever the test run inherited."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _PYTHONS_OWN = {signal.SIGPIPE, signal.SIGXFSZ}
 
 
 def default_for_children() -> None:
-    """Whatever was handed to us ignored or blocked goes no further; to be called in the main thread.
+    """Pass on no inherited SIG_IGN and no blocked signal; to be called in the main thread.
 
-    We go on ignoring it, by a handler: exec(2) gives what is handled its default back, and leaves alone what is
-    ignored. What these signals do is asked for by tests of this very process, too, which set handlers of their own.
+    This process goes on ignoring them by a handler: exec(2) resets handled signals to their defaults and keeps
+    ignored ones. Some tests set handlers in this process, too.
     """
     blocked = signal.pthread_sigmask(signal.SIG_BLOCK, ())
     for number in signal.valid_signals() - _PYTHONS_OWN:

@@ -1,4 +1,4 @@
-"""The one way tests wait for a fact that nobody announces: ask again, soon, until a limit."""
+"""Waiting for a fact by polling, with a limit."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""A small blocking client of the control protocol, built from the protocol room's pieces alone.
-
-It has no supervision and no patience: what the server does is what a test sees.
-"""
+"""A small blocking client of the control protocol, built on `netmap_actors.protocol` alone, without retries."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A control client without a watchdog: it joins and reads on for ever, or gives up in a way of its own. Not a test."""
+"""A control client without a watchdog: it joins and reads for ever, or gives up in a chosen way. Not a test."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def main() -> None:
 
 
 def keep_knocking(url: str) -> None:
-    """Another connection to the same server, which asks for nothing that matters."""
+    """Another connection to the same server."""
     parts = urllib.parse.urlsplit(url)
     assert parts.hostname is not None
     sock = socket.create_connection((parts.hostname, parts.port or 80))

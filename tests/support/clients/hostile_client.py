@@ -1,9 +1,9 @@
-"""Clients that harm, each as a program of its own, so that it takes no time from who measures the harm.
+"""Hostile subscribers, each a program of its own, so that they take no processor time from the test that measures.
 
     python -m tests.support.clients.hostile_client HARM UPDATES_SOCKET REQUESTS_SOCKET SEED [USER_ID]
 
-It writes a line when its harm has begun, goes on until its standard input is closed, and ends with a line of JSON that
-says what it has done.
+It writes a line when it has begun, goes on until its standard input is closed, and ends with a line of JSON that counts
+what it did.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ LAZY = 12
 """More than are answered at a time."""
 DEAF = 5
 CONNECTIONS = 1200
-"""More than the 1024 files a process may have open where nobody raised that."""
+"""More than the usual limit of 1024 open files."""
 THOUSANDS = 4000
 SUBSCRIPTIONS = 50_000
 HALF_GREETINGS = 50
@@ -293,7 +293,7 @@ def in_and_out(harm: Harm) -> Facts:
 
 
 def closed(client: socket.socket) -> bool:
-    """The other side lets go, after whatever it had to say."""
+    """Read until the other side closes."""
     try:
         while client.recv(1 << 16):
             pass

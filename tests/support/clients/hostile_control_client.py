@@ -1,9 +1,9 @@
-"""Control clients that harm, each as a program of its own, so that it takes no time from who measures the harm.
+"""Hostile control clients, each a program of its own, so that they take no processor time from the test that measures.
 
     python -m tests.support.clients.hostile_control_client HARM URL AUTH_KEY SEED
 
-It writes a line when its harm has begun, goes on until its standard input is closed, and ends with a line of JSON that
-says what it has done and met.
+It writes a line when it has begun, goes on until its standard input is closed, and ends with a line of JSON that counts
+what it did and met.
 """
 
 from __future__ import annotations
@@ -132,7 +132,7 @@ def allow_files() -> None:
 
 
 def garbage(harm: Harm) -> Facts:
-    """What is no client of ours, one after another."""
+    """Clients of other protocols, one after another."""
     met: collections.Counter[str] = collections.Counter()
     harm.begun()
     while not met or harm.goes_on():
@@ -306,7 +306,7 @@ def shut_windows(harm: Harm) -> Facts:
 
 
 def never_reads(harm: Harm) -> Facts:
-    """Asks for whole maps as long as it is heard, over TCP that nobody reads."""
+    """Asks for whole maps while its requests are read, and never reads from the socket."""
     asked = 0
     with contextlib.ExitStack() as kept:
         clients = []

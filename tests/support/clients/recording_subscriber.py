@@ -1,4 +1,4 @@
-"""A subscriber as a program: writes down what it is told and what it shows after each step, and its netmap at the end.
+"""A subscriber as a program: records each event, its view after each step, and its netmap at the end.
 
     python -m tests.support.clients.recording_subscriber RUNTIME_DIR RECORD
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Watcher:
-    """Collects what a subscriber is told. A context manager."""
+    """Collects the lines. A context manager."""
 
     def __init__(self, daemon: Daemon) -> None:
         self._daemon = daemon

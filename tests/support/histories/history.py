@@ -14,14 +14,14 @@ A test with a scene of its own (namespaces, a proxy, another server) records the
         …
 
 `control` (a `tests.support.servers.scripted.Control`) adds what the server sent; say `direct=False` when that may get
-lost on its way or goes to several nodes. What the checker must know and cannot see is told to the recording:
+lost on its way or goes to several nodes. The test notes what the checker must know and cannot see:
 `stopped()` around a time in which the daemon does not run, `operator()` before a `reconnect`.
 
 The file has one JSON object a line, in the order of CLOCK_BOOTTIME (`at`). `what` is
     begin        silence (the limit), direct;
     sent         a MapResponse: stream (its number on the server), node, json;
     log          an event of the daemon's log, with the child's and the Supervisor's own;
-    processes    connections: process ids of control connections, zombies too, as the kernel tells them, at each change;
+    processes    connections: process ids of control connections, zombies too, from /proc, at each change;
     status       what `status --json` says, twice a second;
     published    a message of the bus: epoch, seq, topic, topic_seq; of a heartbeat the last commit;
     subscriber   name, and a record of a subscriber that is a process of its own (`recording_subscriber`);
@@ -167,7 +167,7 @@ class Recording:
         self.path.write_bytes(b"".join(msgspec.json.encode(line) + b"\n" for line in lines))
 
     def _on_message(self, stream: MapStream, json: bytes) -> None:
-        # In the server's thread, before the message can reach anybody.
+        # In the server's thread, before the message can be received.
         self.note("sent", stream=stream.number, node=stream.node_id, json=json.decode(errors="replace"))
 
     def _watch(self) -> None:
@@ -292,8 +292,8 @@ class Scenes:
         start: bool = True,
         **settings: Any,
     ) -> Scene:
-        """A scene with a server of its own (`server`: its settings), or with `control`; the netmap is waited for by
-        whoever needs it. `start=False`: the daemon is left to be started. `settings`: those of Daemon."""
+        """A scene with a server of its own (`server`: its settings), or with `control`; it does not wait for a netmap.
+        `start=False`: the caller starts the daemon. `settings`: those of Daemon."""
         self._count += 1
         directory = self._directory / f"scene-{self._count}"
         directory.mkdir()

@@ -1,4 +1,4 @@
-"""What must hold of every recorded history (`history`), whatever was done to the daemon: one checker for all tests.
+"""Invariants of every recorded history (`history`), whatever was done to the daemon.
 
 A pure function of the file: `check(path)`, or `violations(lines)` for lines that are at hand. `python -m
 tests.support.histories.history_checker FILE…` looks at files again.
@@ -95,7 +95,7 @@ class History:
 
 
 class SentNetmaps:
-    """Every netmap the server has told of, in order; number 0 is the empty one before the first.
+    """Every netmap the server sent, in order; number 0 is the empty one before the first.
 
     The same netmap may be true more than once: `number` gives its first place from `floor` on.
     """
@@ -143,7 +143,7 @@ class SentNetmaps:
                 peers.put(node["StableID"], peer_sent(node))
             rest = rest_of(fold.aspects.get("Domain", ""), fold.aspects.get("DNSConfig"), _users(fold))
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
-            # A message nobody can take: the stream ends with it.
+            # A message that cannot be decoded: the stream ends with it.
             streams[line["stream"]] = None
             return
         present = frozenset(node["StableID"] for node in fold.peers.values())
@@ -151,7 +151,7 @@ class SentNetmaps:
 
 
 class AnyNetmaps:
-    """Where nobody wrote down what the server sent: every netmap may have been true."""
+    """Where what the server sent was not recorded: every netmap may have been true."""
 
     floor = 0
 
@@ -238,7 +238,7 @@ def silence_is_found(history: History) -> Iterator[str]:
 
 
 def kills_are_reaped(history: History) -> Iterator[str]:
-    """Whoever is killed is gone soon, or the daemon says that it is not."""
+    """A killed process is gone soon, or the daemon reports that it is not."""
     for line in history.events("child_killed"):
         gone = [
             end["at"] for end in history.events("actor_exited", pid=line["pid"]) if end["at"] >= line["at"]
@@ -384,14 +384,14 @@ def views_were_published(history: History) -> Iterator[str]:
                 continue
             numbers = heard.get(epoch, [])
             if not numbers or seq < numbers[0] or len(numbers) != numbers[-1] - numbers[0] + 1:
-                # It was published before anybody listened, or the listener lost a part.
+                # It was published before the listener subscribed, or the listener lost a part.
                 continue
             if seq not in commits.get(epoch, set()):
                 yield f"{step['at']:.3f}: {name} shows {seq} of epoch {epoch}: no such commit was published"
 
 
 def views_were_sent(history: History) -> Iterator[str]:
-    """The netmaps of a view are a subsequence of those the server told of, each shown after it was sent."""
+    """The netmaps of a view are a subsequence of those the server sent, each shown after it was sent."""
     if not history.sent:
         return
     for name in history.subscribers:

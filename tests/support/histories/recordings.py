@@ -1,4 +1,4 @@
-"""Subscribers that run as processes of their own, and the judge of what they wrote down."""
+"""Subscribers that run as processes of their own, and the checker of their recordings."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ class RecordingSubscriber:
         self._process.terminate()
 
     def ended(self) -> Record:
-        """Its last record, with the whole netmap; it has been told to end."""
+        """Its last record, with the whole netmap; SIGTERM was sent."""
         assert self._process.wait(END_LIMIT) == 0, f"{self.name} ended with {self._process.returncode}"
         record: Record = self.records()[-1]["ended"]
         return record
@@ -141,7 +141,7 @@ def end_all(subscribers: list[RecordingSubscriber]) -> list[Record]:
 
 
 def check_final(ended: Record, nodes: list[dict[str, Any]], rest: dict[str, Any], truth: TrueNetmaps) -> None:
-    """The netmap somebody holds at the end is the true one in every field."""
+    """The netmap of this last record is the true one in every field."""
     assert ended["state"] == "fresh"
     assert ended["malformed"] == 0
     shown = {peer["stable_id"]: peer_shown(peer) for peer in ended["netmap"]["peers"]}
@@ -155,7 +155,7 @@ def check_final(ended: Record, nodes: list[dict[str, Any]], rest: dict[str, Any]
 
 
 class Judge:
-    """Goes through one recording and says what is wrong with it, if anything.
+    """Checks one recording.
 
     The steps of the view must be true netmaps in their true order. The events of a step, folded, must give what the
     view shows then, and where they span several commits, a true netmap at each.
@@ -179,7 +179,7 @@ class Judge:
         self.changes = 0
 
     def judge(self, records: list[Record]) -> Self:
-        """Raises AssertionError. Of somebody who was killed the last step may be cut short; it is left out."""
+        """Raises AssertionError. The last step of a killed subscriber may be cut short and is left out."""
         for position, record in enumerate(records):
             with self._named(position, record):
                 if "shown" in record:

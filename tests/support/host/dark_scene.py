@@ -1,4 +1,4 @@
-"""A control server in one network namespace and a daemon in another, with a wire between them to break."""
+"""A control server in one network namespace and a daemon in another, with a veth pair between them to break."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A disk under a daemon under test that says EIO, or takes its time."""
+"""A disk whose fsync fails with EIO or is slow, for a daemon under test."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class FailingDisk:
         self.env = {"LD_PRELOAD": str(library)}
 
     def fail(self) -> None:
-        """Every fsync says EIO."""
+        """Every fsync fails with EIO."""
         self._fault.write_text("e")
 
     def slow(self, seconds: int) -> None:

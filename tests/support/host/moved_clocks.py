@@ -1,4 +1,4 @@
-"""Clocks of a daemon under test that a test can move one by one: a suspend, a step of the wall clock."""
+"""The clocks of a daemon under test, moved one by one: a suspend, a step of the wall clock."""
 
 from __future__ import annotations
 

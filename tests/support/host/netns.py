@@ -118,7 +118,7 @@ class Pair:
     def drop_flow(self, client_port: int) -> None:
         """Drop every packet of the flow from this source port, both ways; other flows pass.
 
-        Nobody is told: no reset, no ICMP. To both kernels the connection stays ESTABLISHED.
+        No reset, no ICMP: to both kernels the connection stays ESTABLISHED.
         """
         self.server.nft(
             f"""

@@ -85,7 +85,7 @@ class ScriptedResolver:
         records = [one.packed for one in found if _TYPES[one.version] == kind]
         (number,) = struct.unpack_from("!H", query)
         head = _HEADER.pack(number, _RESPONSE | self.mood.value, 1, len(records), 0, 0)
-        # The name is the question's, and nobody may remember the answer.
+        # The name is the question's; TTL 0, so that the answer is not cached.
         answers = (struct.pack("!HHHIH", 0xC00C, kind, 1, 0, len(record)) + record for record in records)
         return head + query[_HEADER.size : end] + b"".join(answers)
 

@@ -1,4 +1,4 @@
-"""What the fuzz tests share: damaged messages made from good ones, and the bounds every decoder has to keep.
+"""For the fuzz tests: damaged messages made from good ones, and bounds on the time, memory and text of a decoder.
 
 `FUZZ_EXAMPLES=2000 pytest tests/unit/test_fuzz_*` looks longer; a failure prints the message itself and a blob for
 `@reproduce_failure`, either of which replays it.

@@ -1,4 +1,4 @@
-"""HTTP/1.1 with mistakes: messages by the grammar of RFC 9112, of which here and there a part is a wrong one.
+"""HTTP/1.1 with mistakes: messages by the grammar of RFC 9112 with some wrong parts.
 
 The wrong ones are those that request smuggling is made of: line ends, lengths, codings, chunks, hosts, targets.
 """

@@ -1,4 +1,4 @@
-"""The Supervisor's core driven by hand: processes, clocks and words without any of the real ones."""
+"""The Supervisor's core with simulated processes, clocks and messages."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ class SimulatedShell:
         self.kills: list[tuple[str, int, str]] = []
         """(actor, generation, why)."""
         self.way: str | None = ""
-        """To the control server, as the kernel would say; empty: nobody asks it."""
+        """To the control server, as the kernel would say; empty: not asked."""
         self._told_way: str | None = ""
         self.looks = 0
         self.routes = None if kernel is None else ControlRoutes(kernel.ask, kernel.elsewhere)
@@ -330,7 +330,7 @@ class SimulatedShell:
             self._later.append(lambda: self.end(actor, ExitReason.NORMAL))
 
     def _check_kill(self, actor: str, generation: int) -> None:
-        """Nobody is killed for being silent before his limit, counted on the clock that stands still in suspend."""
+        """No process is killed for missing heartbeats before its limit, on CLOCK_MONOTONIC."""
         child = self.core.tree.children[actor]
         why = child.ended_because
         self.kills.append((actor, generation, why))

@@ -1,6 +1,6 @@
 """A publisher and its subscribers over a bus in simulated time: marks, stops, kills, late answers, rare polls.
 
-The pure parts are the product's own; sockets, processes and clocks are played. Everything random comes from one seed.
+The pure parts are the product's own; sockets, processes and clocks are simulated. All randomness is from one seed.
 """
 
 from __future__ import annotations
@@ -129,7 +129,7 @@ class Simulation:
         self.clients = [Client(self, number) for number in range(clients)]
 
     def greet(self) -> None:
-        """Somebody connected: the publisher repeats its last commit soon."""
+        """A subscriber connected: the publisher repeats its last commit soon."""
         self._greetings.append(self.now + GREETING)
 
     def run(self, steps: int) -> float:
@@ -146,12 +146,12 @@ class Simulation:
             client.stopped, client.period, client.poll_at = False, 0.0, 0.0
         self.begin_session()
         took = self.rest()
-        # And a change after that is one more step for everybody, without a fault and without a detour in time.
+        # And a change after that is one more step for every subscriber, without a fault and without a detour in time.
         self.feed({"PeersChanged": [node(9, Cap=self.rng.randrange(100, 1000))]})
         return max(took, self.rest())
 
     def rest(self) -> float:
-        """Simulated seconds until everybody holds the publisher's netmap."""
+        """Simulated seconds until every subscriber holds the publisher's netmap."""
         began = self.now
         while not all(self.converged(client) for client in self.clients):
             self.tick(TICK, 50)
@@ -228,7 +228,7 @@ class Simulation:
             self.flush()
 
     def restart(self) -> None:
-        """Another publisher process; who was connected comes back by itself."""
+        """Another publisher process; connected subscribers reconnect by themselves."""
         self.alive = True
         self.server = Server(restarted=True, ring=self.ring, silence=self.silence)
         self.server.publication.connection_started(self.generation, self.now)
@@ -268,7 +268,7 @@ class Simulation:
             self.publish(message)
 
     def tick(self, seconds: float, most: int) -> None:
-        """Time passes, and everybody who can run runs."""
+        """Time passes, and every process that can run runs."""
         began = self.now
         self._witness(began)
         self.now += seconds

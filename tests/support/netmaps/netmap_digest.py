@@ -1,4 +1,4 @@
-"""What a netmap says, as plain values and as one number, so that whole netmaps can be told apart cheaply.
+"""A netmap as plain values and as one number, by which whole netmaps are compared cheaply.
 
 A peer is read here from the control server's JSON by the tests' own rules, and from a subscriber through its public
 fields; both readings give the same values, so that what is shown can be held against what was sent.

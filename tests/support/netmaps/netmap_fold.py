@@ -1,4 +1,4 @@
-"""Folds MapResponses into a netmap by the rules of the protocol, in the plainest way: the tests' own reading of it."""
+"""A second, simple implementation of MapResponse deltas, to compare the product's with."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Fold:
                     peer[_PATCHED.get(name, name)] = value
 
     def known_users(self) -> dict[int, dict[str, Any]]:
-        """Profiles that somebody in the netmap refers to."""
+        """Profiles that a node of the netmap refers to."""
         wanted = {peer["User"] for peer in self.peers.values()} | {self.aspects["Node"]["User"]}
         return {user_id: user for user_id, user in self.users.items() if user_id in wanted}
 

@@ -92,7 +92,7 @@ class Replica:
                         del self.profiles[user]
 
     def pass_time(self, now_text: str) -> list[str]:
-        """Let the wall clock show this; the stable ids of whoever changed, ourselves as "self"."""
+        """Set the wall clock; the StableIDs of the nodes that changed, our own as "self"."""
         updates = self.netmap.pass_time(now_text)
         self.fold(Changes(updates))
         return [getattr(update, "stable_id", "self") for update in updates]

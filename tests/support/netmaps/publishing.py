@@ -1,4 +1,4 @@
-"""A publication, replicas of it and a bus that loses what it is told to, all in one thread without a clock."""
+"""A publication, replicas of it and a bus that loses chosen messages, all in one thread without a clock."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ class Server:
 
 
 class Follower:
-    """A replica with what it was told, and the requests it made."""
+    """A replica with its events and the requests it made."""
 
     def __init__(self, now: float = 0.0, kinds: frozenset[Kind] = frozenset(Kind)) -> None:
         tokens = itertools.count(1)

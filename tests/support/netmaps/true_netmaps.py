@@ -30,7 +30,7 @@ def seeded() -> random.Random:
 
 
 class TrueNetmaps:
-    """Numbered from 0. No two are the same, so that what somebody shows says which one it is."""
+    """Numbered from 0. No two are the same, so that a digest identifies one."""
 
     def __init__(self) -> None:
         self._peers = PeersNumber()

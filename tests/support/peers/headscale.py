@@ -1,6 +1,6 @@
 """A real headscale for a test: its configuration, its life, and its command line. Loopback only, nothing from outside.
 
-It is not built here: whoever has a binary names it in the environment as HEADSCALE (`make headscale-test`).
+It is not built here: HEADSCALE in the environment names a binary (`make headscale-test`).
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ regions:
         stunport: -1
         derpport: 9
 """
-"""A relay that nobody reaches: without any, headscale wants to fetch a list of them."""
+"""An unreachable relay: without any, headscale fetches a list of them."""
 
 
 def binary() -> Path | None:
@@ -146,7 +146,7 @@ class Headscale:
 
     @contextlib.contextmanager
     def silent(self) -> Iterator[None]:
-        """Its kernel goes on acknowledging; nothing is said."""
+        """SIGSTOP: its kernel goes on acknowledging."""
         assert self._process is not None, "started"
         self._process.send_signal(signal.SIGSTOP)
         try:
@@ -214,7 +214,7 @@ def running_headscale(program: Path, directory: Path) -> Iterator[Headscale]:
 
 
 def _environment(home: Path) -> dict[str, str]:
-    """Without HEADSCALE_… of somebody's own, which would win over the file."""
+    """The environment without HEADSCALE_…, which would win over the file."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith("HEADSCALE")}
     return kept | {"HOME": str(home), "NO_COLOR": "1"}
 

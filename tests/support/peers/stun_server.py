@@ -1,6 +1,6 @@
 """Answers STUN, so that a client finds a home relay at once instead of giving up after seconds.
 
-Nothing else of a relay is here: what clients say to each other over one is no matter of a control server.
+Not here: the rest of a relay, which no control server needs.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A real tailscaled without a tunnel device, as a child process: asked over its socket, told by `tailscale`."""
+"""A real tailscaled without a tunnel device, as a child process: its local API and its command line `tailscale`."""
 
 from __future__ import annotations
 

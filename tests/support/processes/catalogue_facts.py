@@ -1,4 +1,4 @@
-"""What tests of the fault catalogue look at: when a session ended, what a process cost, what a subscriber saw."""
+"""Measurements for tests of the fault catalogue: when a session ended, what a process cost, what a subscriber saw."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tests.support.processes.daemon import Daemon
 
 BUSY = 5.0
-"""Bounds of the catalogue that are no promise of the product are asserted with this factor: others use the machine."""
+"""Bounds of the catalogue that the product does not promise are asserted with this factor: the machine is shared."""
 MEMORY = 512 << 20
 """Bytes a child may take, whatever it is sent."""
 KINDS_OF_PEERS = frozenset({"peer_upserted", "peer_removed"})
@@ -42,7 +42,7 @@ def port(status: dict[str, Any]) -> int:
 
 
 def changes_seen(scene: Scene) -> list[str]:
-    """Kinds of events the subscriber was told after its first snapshot."""
+    """Kinds of events the subscriber got after its first snapshot."""
     records = scene.history.subscribers[0].records()
     return [record["event"]["type"] for record in records if "event" in record][1:]
 

@@ -1,4 +1,4 @@
-"""A control_connection process with the ears of the Supervisor, liveness and the publisher in the test."""
+"""A control_connection process whose Supervisor, liveness and publisher are the test."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ LIMIT = 30
 
 
 class ConnectionProcess:
-    """The process, and what it tells each of the three."""
+    """The process, and its messages to each of the three."""
 
     def __init__(self, directory: Path, settings: ConnectionSettings, generation: int = 1) -> None:
         self.generation = generation
@@ -112,7 +112,7 @@ class ConnectionProcess:
         raise AssertionError(f"no {body} to liveness with {fields} within {LIMIT} s; the log: {self.log()}")
 
     def tell(self, body: Message) -> None:
-        """A word of the Supervisor."""
+        """Send a message as the Supervisor."""
         self.router.send_multipart([self.address, self.codec.wrap(body)])
 
     def exit_status(self) -> int:

@@ -119,7 +119,7 @@ class Daemon:
         return self.wait(limit)
 
     def kill(self, limit: float = STOP_LIMIT) -> None:
-        """SIGKILL to the Supervisor alone: what becomes of the children is the daemon's business."""
+        """SIGKILL to the Supervisor alone, not to its children."""
         self.process.kill()
         self.process.wait(limit)
 
@@ -175,7 +175,7 @@ class Daemon:
         return subprocess.Popen(command, env=self._env, stdin=subprocess.DEVNULL, **options)
 
     def status(self) -> Status | None:
-        """`status --json`, or None while nobody answers."""
+        """`status --json`, or None while there is no answer."""
         shown = self.command("status", "--json")
         try:
             status = json.loads(shown.stdout)
@@ -222,7 +222,7 @@ class Daemon:
         return pid
 
     def children(self) -> list[int]:
-        """Process ids of the Supervisor's children as the kernel tells them."""
+        """Process ids of the Supervisor's children, from /proc."""
         return children_of(self.pid)
 
     def tree(self) -> list[int]:

@@ -1,7 +1,7 @@
 """Stand-ins for the real actors, run by the real bootstrap: small, quick, and as bad as a test wants them.
 
-`behaviour/NAME` in the directory of the test says what the next process of an actor does: nothing there, and it comes
-up and does its duty. Each process writes what it was told into `boots/NAME-INCARNATION.json`.
+`behaviour/NAME` in the directory of the test says what the next process of an actor does; without it, it comes up and
+works. Each process writes its boot record into `boots/NAME-INCARNATION.json`.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 HERE = Path(os.environ["PYTHONPATH"])
 LATER = 1 << 40
-"""Number of a word that nobody has said yet: an earlier one is refused whoever says it."""
+"""Number of a message above all sent so far: a lower one is refused."""
 
 
 class Fake(ActorBase):

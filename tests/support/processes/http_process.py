@@ -1,4 +1,4 @@
-"""An http_endpoint process beside a publisher process, with a Supervisor that is the test itself."""
+"""An http_endpoint process and a publisher process whose Supervisor is the test."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class HttpProcess:
     def __init__(self, publisher: PublisherProcess, listen: str) -> None:
         self.listen = listen
         self.told: dict[str, Any] | None = None
-        """What the Supervisor tells of its status; None: nothing."""
+        """The Supervisor's answer to a status request; None: none."""
         self.said: list[dict[str, Any]] = []
         """Its log, when it has ended."""
         self.ready = threading.Event()

@@ -1,4 +1,4 @@
-"""What a process under test writes on standard error: through a pipe, for it may write no file."""
+"""Standard error of a process under test, through a pipe, since it may write no file."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ INBOX = Secret(b"i" * 32)
 
 
 def secrets_of(actor: str, incarnation: int = 1) -> Secrets:
-    """What this child is told."""
+    """The secrets of this child."""
     if actor == "control_connection":
         told = connection_secret(INBOX, incarnation).text()
         return Secrets(supervisor=OURS.text(), liveness=told, publisher=told)

@@ -1,4 +1,4 @@
-"""A publisher process with a Supervisor and a control connection that are the test itself."""
+"""A publisher process whose Supervisor and control connection are the test."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class PublisherProcess:
         self.settings = PublisherSettings(**({"heartbeat_interval": 0.2} | settings))
         self.codec = pairs.supervisor(RUN, "publisher")
         self.connection_codecs: dict[int, Codec] = {}
-        """Of each generation that has spoken: its words are numbered."""
+        """Of each generation that has sent messages, which are numbered."""
         inside = {name: f"ipc://{runtime_dir}/{name}" for name in ("supervisor", "liveness", "publisher")}
         self.endpoints = Endpoints(
             **inside,

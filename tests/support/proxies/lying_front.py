@@ -1,4 +1,4 @@
-"""A front before a control server that lies about its key, or hangs up on the upgrade, as long as it is told to."""
+"""A reverse proxy of a control server that answers `/key` or the upgrade itself while a test wants it to."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def _carry(source: socket.socket, sink: socket.socket) -> None:
 
 @contextlib.contextmanager
 def lying_front(port: int) -> Iterator[LyingFront]:
-    """The front, until the end of the block."""
+    """The proxy, until the end of the block."""
     front = LyingFront(port)
     threading.Thread(target=front.serve, daemon=True).start()
     try:

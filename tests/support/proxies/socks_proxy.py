@@ -1,4 +1,4 @@
-"""A SOCKS5 proxy in threads of the test (socketserver), which writes down what it was asked for."""
+"""A SOCKS5 proxy in threads of the test (socketserver), which records the requests."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class SocksProxy(socketserver.ThreadingTCPServer):
     allow_reuse_address = True
 
     def __init__(self, port: int, users: dict[str, str] | None = None, code: int = 0) -> None:
-        """`users`: password by name, everybody may come without; `code`: what every request is answered."""
+        """`users`: password by name, empty: no authentication; `code`: the reply to every request."""
         self.upstream, self.users, self.code = port, users, code
         self.targets: list[tuple[str, int]] = []
         super().__init__(("127.0.0.1", 0), _Conversation)

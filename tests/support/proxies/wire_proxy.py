@@ -50,7 +50,7 @@ class Trickle(Harm):
 
 
 class Uneven(Harm):
-    """A line with hiccups: slices of any size, one in ten comes late and holds up all behind it, either way."""
+    """A line with jitter: slices of any size, one in ten is late and delays all behind it, both ways."""
 
     SLICE = 400
     LATE = 0.1

@@ -1,4 +1,4 @@
-"""A scripted control server whose tailnet changes at random, one change at a time, and every netmap it ever told of."""
+"""A scripted control server whose tailnet changes at random, one change at a time, and every netmap it sent."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class EditedTailnet:
         tailnet, rng = it._tailnet, self._rng
         self._edits += 1
         first, second = rng.sample(_peers(tailnet), 2)
-        # Nobody had this endpoint before, so no netmap is ever the same as an earlier one.
+        # This endpoint is new, so no netmap is ever the same as an earlier one.
         it.set_endpoints(first, [f"198.51.100.{1 + self._edits % 250}:{1024 + self._edits}"])
         touched: dict[str, dict[str, Any] | None] = {}
         kind = rng.choices(

@@ -1,4 +1,4 @@
-"""Policies, nodes under them, and what a client is told."""
+"""Policies, nodes under them, and what a client sees."""
 
 from __future__ import annotations
 

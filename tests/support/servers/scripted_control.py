@@ -63,7 +63,7 @@ class Request:
 
 
 class ScriptedControl:
-    """Server and session, wired together. `events` is what the session has said and nobody has taken."""
+    """Server and session, wired together. `events`: those of the session that were not taken yet."""
 
     def __init__(
         self,
@@ -107,7 +107,7 @@ class ScriptedControl:
         self.events += events
 
     def settle(self) -> None:
-        """Carry bytes both ways until nobody has any."""
+        """Carry bytes both ways until there are none."""
         while True:
             data = self.session.data_to_send()
             if not data:
@@ -156,7 +156,7 @@ class ScriptedControl:
             self.note(self.session.receive(data[start : start + self.piece], self.now))
 
     def flush(self) -> None:
-        """What HTTP/2 of the server has to say."""
+        """Seal what the server's HTTP/2 has to send."""
         assert self.records is not None
         data = self.http2.data_to_send()
         if data:
