@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 import msgspec
+from netmap_supervisor.cli.exit_codes import ExitCode
 
 import netmap_supervisor
 from netmap_actors import subscriber
@@ -27,7 +28,6 @@ from netmap_actors.wire import internal_pb2, netmap_pb2
 from netmap_supervisor import testing
 from netmap_supervisor.admin.status import StatusReport
 from netmap_supervisor.cli import PROGRAM, commands
-from netmap_supervisor.cli.exit_codes import ExitCode
 from netmap_supervisor.config.options import OPTIONS
 from tests.contract.test_house import PACKAGES, ROOT, modules
 

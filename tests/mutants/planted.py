@@ -33,9 +33,9 @@ MUTANTS = (
         "the watchdog is fed by bytes",
         (
             Edit(
-                f"{_ACTORS}/control_connection/actor.py",
-                "            self._bytes_received += len(data)\n",
-                "            self._bytes_received += len(data)\n"
+                f"{_ACTORS}/control_connection/carrier.py",
+                "            self.bytes_received += len(data)\n",
+                "            self.bytes_received += len(data)\n"
                 "            self._reports.standing.last_received_at = now\n",
             ),
         ),
@@ -46,8 +46,8 @@ MUTANTS = (
         (
             Edit(
                 f"{_ACTORS}/control_connection/actor.py",
-                "                self.tell_supervisor(word_for(event, self._generation))\n",
-                "                self.tell_supervisor(word_for(event, self._generation))\n"
+                "                self.tell_supervisor(message_for(event, self._generation))\n",
+                "                self.tell_supervisor(message_for(event, self._generation))\n"
                 "                self._reports.standing.last_received_at = self.loop.now()\n",
             ),
         ),

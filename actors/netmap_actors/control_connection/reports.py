@@ -5,12 +5,12 @@ Not here: what the Supervisor is told, and any judgement about silence.
 
 from __future__ import annotations
 
-import dataclasses
 from typing import TYPE_CHECKING
 
 from netmap_actors.bus.loop import LATE
 from netmap_actors.bus.push_queue import PushQueue
 from netmap_actors.control_connection.client.arrivals import Arrivals
+from netmap_actors.control_connection.client.standing import Standing
 from netmap_actors.wire import internal_pb2
 from netmap_actors.wire.codec import Codec
 from netmap_actors.wire.secret import Secret
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from netmap_actors.bus.sockets import Sockets
     from netmap_actors.control_connection.client.events import MapDocument, StageEntered
 
-__all__ = ["Reports", "Standing"]
+__all__ = ["Reports"]
 
 PUBLISHER_HWM = 8
 """MapResponses in the socket to the publisher: one can be 20 MB."""
@@ -32,26 +32,6 @@ PUBLISHER_HWM = 8
 
 def _codec(boot: Boot, receiver: str, secret: str) -> Codec:
     return Codec(boot.run, boot.actor, boot.incarnation, peer=receiver, secret=Secret.from_text(secret))
-
-
-@dataclasses.dataclass(slots=True)
-class Standing:
-    """Where the connection is. Times are CLOCK_BOOTTIME seconds."""
-
-    session: int = 0
-    stage: str = ""
-    stage_since: float = 0.0
-    limit: float = 0.0
-    last_number: int = 0
-    last_received_at: float = 0.0
-    drained_at: float = 0.0
-    """When a read last found nothing, and all that had come before was handled; 0 = not yet."""
-
-    @property
-    def deadline(self) -> float:
-        """When the stage, or a silence in it, has lasted as long as it may. Meaningless without a limit."""
-        # The same sum as the detector's: both must name the same moment.
-        return max(self.last_received_at, self.stage_since) + self.limit
 
 
 class Reports:
@@ -153,11 +133,14 @@ class Reports:
         self.standing.drained_at = now
         self._arrivals.drained(now)
 
+    def expire(self, now: float) -> None:
+        """Prove the silence when that is due. To be called after the read."""
+        if self.standing.expire(now):
+            self.progress()
+
     def progress(self) -> None:
-        """Tell liveness all it needs to know."""
+        """Send liveness all it needs to know."""
         standing = self.standing
-        if not standing.stage:
-            return
         self._said_paused = self.paused
         self._to_liveness(
             internal_pb2.Progress(

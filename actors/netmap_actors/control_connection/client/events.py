@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AuthKeyUnused",
-    "Event",
     "LoginNeeded",
     "MapDocument",
     "PingToAnswer",
@@ -27,6 +26,7 @@ __all__ = [
     "SaveRegistration",
     "ServerProved",
     "ServerWish",
+    "SessionEvent",
     "SessionFailed",
     "StageEntered",
     "Truth",
@@ -51,6 +51,8 @@ class ServerProved:
     """The handshake is done: the server owns this key. Comes before anything is asked of it."""
 
     server_key: MachineKey
+    required: bool
+    """The server is about to learn of this node, which has to be on disk before."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -156,9 +158,12 @@ class SessionFailed:
     """Seconds the server asks us to stay away; 0 = it did not say."""
     doubts_key: bool = False
     """The handshake failed after the 101: the key we spoke to may not be the server's, and only `/key` can tell."""
+    session: int = 0
+    had_map: bool = False
+    """Whether any map session of the connection brought its first map."""
 
 
-Event = (
+SessionEvent = (
     StageEntered
     | ServerProved
     | SaveNodeKey

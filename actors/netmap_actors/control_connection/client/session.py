@@ -52,7 +52,7 @@ from netmap_actors.wire.vocabulary import Stage
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from netmap_actors.control_connection.client.events import Event
+    from netmap_actors.control_connection.client.events import SessionEvent
     from netmap_actors.control_connection.client.server.control_url import ControlUrl
     from netmap_actors.protocol.http2 import ClientEvent
     from netmap_actors.protocol.keys import DiscoKey, MachineKey, MachinePrivate
@@ -75,8 +75,6 @@ _NEXT: dict[Stage, frozenset[Stage]] = {
     Stage.MAP: frozenset({Stage.MAP}),
 }
 """The stages that may follow each other; MAP after MAP is a resync."""
-
-
 _VERDICT: dict[Truth, ExitReason] = {Truth.REMOVED: ExitReason.REMOVED, Truth.EXPIRED: ExitReason.EXPIRED}
 """What ends a session whose server still feeds it."""
 
@@ -148,26 +146,25 @@ class ControlSession:
 
     # Inputs
 
-    def start(self, now: float, since: float | None = None) -> list[Event]:
+    def start(self, now: float, since: float | None = None) -> list[SessionEvent]:
         """The connection is there. `since`: the handshake stage has begun before (a key was fetched)."""
         self.stage_since = now if since is None else since
-        first: list[Event] = []
-        if since is None:
-            first = [StageEntered(Stage.HANDSHAKE, now, self._limits.handshake, 0)]
-        return first
+        return [StageEntered(Stage.HANDSHAKE, now, self._limits.handshake, 0)] if since is None else []
 
-    def receive(self, data: bytes, now: float) -> list[Event]:
+    def receive(self, data: bytes, now: float) -> list[SessionEvent]:
         """Bytes from the server; `now` is when they were read."""
         if self._over:
             return []
         if self.map is not None:
             self.map.begin_read()
-        events: list[Event] = []
+        events: list[SessionEvent] = []
         try:
             was_open = self._channel.open
             seen = self._channel.receive(data, now)
             if self._channel.open and not was_open:
-                events += [ServerProved(self._identity.server_key), *self._on_open(now)]
+                required = self._registrar.registration.registered_node_key is None
+                proved = ServerProved(self._identity.server_key, required)
+                events += [proved, *self._on_open(now)]
             for event in seen:
                 if self.over:
                     break
@@ -200,7 +197,7 @@ class ControlSession:
         wait = wait_asked_for(error.status, error.retry_after, self._uniform)
         return self._fail(ExitReason.ERROR, str(error), wait)
 
-    def eof(self) -> list[Event]:
+    def eof(self) -> list[SessionEvent]:
         """The server closed the connection."""
         if self._over:
             return []
@@ -213,7 +210,7 @@ class ControlSession:
         detail = "the control server closed the connection"
         return [self._fail(self._end_of_connection, self._where(detail))]
 
-    def broken(self, detail: str) -> list[Event]:
+    def broken(self, detail: str) -> list[SessionEvent]:
         """The transport failed: reset, timeout. In a session it says nothing about what the server meant.
 
         Inside the handshake it may be how the server says that it cannot read ours.
@@ -223,7 +220,7 @@ class ControlSession:
         doubts = self._channel.handshaking
         return [self._fail(self._end_of_connection, self._where(detail), doubts_key=doubts)]
 
-    def resync(self, now: float) -> list[Event]:
+    def resync(self, now: float) -> list[SessionEvent]:
         """Ask for the whole map again, on the same connection, as a new map session.
 
         While the answer to an earlier request has not begun, nothing is asked anew: it is on its way.
@@ -233,13 +230,13 @@ class ControlSession:
         self._exchanges.cancel(Purpose.MAP)
         return self._open_map(now)
 
-    def probe(self, token: int, timeout: float, now: float) -> list[Event]:
+    def probe(self, token: int, timeout: float, now: float) -> list[SessionEvent]:
         """PING the server; ProbeEnded follows. Nothing before the handshake is done."""
         if not self._over and self._channel.open:
             self._probes.send(token, timeout, now)
         return []
 
-    def ask_truth(self, now: float, wake: int = 0) -> list[Event]:
+    def ask_truth(self, now: float, wake: int = 0) -> list[SessionEvent]:
         """Ask whether the server still knows this node; TruthLearned follows. Only in a map session, one at a time.
 
         `wake`: how often the machine had slept. What was asked before it slept again is given up and asked anew.
@@ -271,11 +268,11 @@ class ControlSession:
         times = (self._register_at, self._truth_until, self._probes.deadline())
         return min((time for time in times if time is not None), default=None) if not self._over else None
 
-    def expire(self, now: float) -> list[Event]:
+    def expire(self, now: float) -> list[SessionEvent]:
         """What is due. To be called after the socket was read to its end, or `unread`."""
         if self._over:
             return []
-        events: list[Event] = []
+        events: list[SessionEvent] = []
         if self._truth_until is not None and now >= self._truth_until:
             self._exchanges.cancel(Purpose.TRUTH)
             self._truth_until = None
@@ -294,7 +291,7 @@ class ControlSession:
         self.stage_since = now
         return StageEntered(stage, now, limit, self.sessions)
 
-    def _on_open(self, now: float) -> list[Event]:
+    def _on_open(self, now: float) -> list[SessionEvent]:
         # The first request goes out at once: servers drop fresh connections that stay idle.
         if not self._registrar.needed:
             return self._open_map(now)
@@ -302,10 +299,10 @@ class ControlSession:
             return [*self._begin_login(now), *self._register(now)]
         return [self._enter(Stage.REGISTER, now, self._limits.register), *self._register(now)]
 
-    def _begin_login(self, now: float) -> list[Event]:
+    def _begin_login(self, now: float) -> list[SessionEvent]:
         return [self._enter(Stage.LOGIN, now, 0.0), LoginNeeded(self._registrar.login_url)]
 
-    def _register(self, now: float) -> list[Event]:
+    def _register(self, now: float) -> list[SessionEvent]:
         self._register_at = None
         keys = [key for key in (self._registrar.replaced_key, self._registrar.key_in_use) if key is not None]
         body = encode(self._registrar.request())
@@ -315,7 +312,7 @@ class ControlSession:
             return [self._fail(ExitReason.ERROR, str(error))]
         return []
 
-    def _open_map(self, now: float) -> list[Event]:
+    def _open_map(self, now: float) -> list[SessionEvent]:
         key = self._registrar.node_key.public()
         body = map_request(key, self._identity.disco_key, self._registrar.registration.hostinfo)
         try:
@@ -330,7 +327,7 @@ class ControlSession:
 
     # Requests and answers
 
-    def _on_http2(self, event: ClientEvent, now: float) -> list[Event]:
+    def _on_http2(self, event: ClientEvent, now: float) -> list[SessionEvent]:
         match event:
             case ResponseHeaders(stream_id, status, headers):
                 exchange = self._exchanges.get(stream_id)
@@ -355,14 +352,14 @@ class ControlSession:
                     )
                 ]
 
-    def _on_data(self, stream_id: int, data: bytes, now: float) -> list[Event]:
+    def _on_data(self, stream_id: int, data: bytes, now: float) -> list[SessionEvent]:
         exchange = self._exchanges.get(stream_id)
         if exchange is None:
             return []
         if exchange.purpose is not Purpose.MAP or exchange.status != 200 or self.map is None:
             exchange.take(data)
             return []
-        events: list[Event] = []
+        events: list[SessionEvent] = []
         for document, shape in self.map.receive(data, now):
             self.map_responses += 1
             self.had_map = self.had_map or self.map.had_map
@@ -370,7 +367,7 @@ class ControlSession:
             events += self._on_wishes(shape, now)
         return events
 
-    def _on_answer(self, exchange: Exchange, now: float) -> list[Event]:
+    def _on_answer(self, exchange: Exchange, now: float) -> list[SessionEvent]:
         match exchange.purpose:
             case Purpose.REGISTER:
                 return self._on_register_answer(exchange, now)
@@ -381,7 +378,7 @@ class ControlSession:
             case Purpose.ANSWER:
                 return []
 
-    def _on_reset(self, exchange: Exchange, code: int) -> list[Event]:
+    def _on_reset(self, exchange: Exchange, code: int) -> list[SessionEvent]:
         match exchange.purpose:
             case Purpose.ANSWER:
                 return []
@@ -392,7 +389,7 @@ class ControlSession:
                 detail = f"the control server reset the {exchange.purpose.value} request, code {code}"
                 return [self._fail(self._end_of_connection, detail)]
 
-    def _on_register_answer(self, exchange: Exchange, now: float) -> list[Event]:
+    def _on_register_answer(self, exchange: Exchange, now: float) -> list[SessionEvent]:
         wait = 0.0
         verdict: Verdict
         if exchange.status == 200:
@@ -409,8 +406,8 @@ class ControlSession:
                 # The stage first: whoever hears of a login finds the connection waiting for it.
                 return [*self._register_again(exchange, now), *events]
 
-    def _register_again(self, last: Exchange, now: float) -> list[Event]:
-        entered: list[Event] = []
+    def _register_again(self, last: Exchange, now: float) -> list[SessionEvent]:
+        entered: list[SessionEvent] = []
         waits = self._registrar.waits_for_person
         if waits and self.stage is not Stage.LOGIN:
             entered = [self._enter(Stage.LOGIN, now, 0.0)]
@@ -423,7 +420,7 @@ class ControlSession:
             entered = [self._enter(Stage.REGISTER, now, self._limits.register)]
         return [*entered, *self._register(now)]
 
-    def _on_map_end(self, exchange: Exchange) -> list[Event]:
+    def _on_map_end(self, exchange: Exchange) -> list[SessionEvent]:
         if exchange.status == 200:
             return [self._fail(ExitReason.CLOSED, self._where("the control server ended the map session"))]
         detail = exchange.refusal("open a map session")
@@ -432,7 +429,7 @@ class ControlSession:
             return [self._registrar.forget_node(removed=True), self._fail(ExitReason.REMOVED, detail)]
         return [self._fail(ExitReason.ERROR, detail, exchange.retry_after(self._uniform))]
 
-    def _on_truth(self, exchange: Exchange) -> list[Event]:
+    def _on_truth(self, exchange: Exchange) -> list[SessionEvent]:
         self._truth_until = None
         learned = truth_in(exchange)
         reason = _VERDICT.get(learned.truth)
@@ -443,8 +440,8 @@ class ControlSession:
 
     # What the server asks for beside the netmap
 
-    def _on_wishes(self, shape: MapResponseShape, now: float) -> list[Event]:
-        events: list[Event] = []
+    def _on_wishes(self, shape: MapResponseShape, now: float) -> list[SessionEvent]:
+        events: list[SessionEvent] = []
         if shape.ping_request is not None:
             events += self._on_ping(shape.ping_request, now)
         if shape.pop_browser_url:
@@ -462,7 +459,7 @@ class ControlSession:
         except BadUrl as error:
             return f"refused: {error}"
 
-    def _on_ping(self, request: PingRequest, now: float) -> list[Event]:
+    def _on_ping(self, request: PingRequest, now: float) -> list[SessionEvent]:
         match self._pings.decide(request, now):
             case ping.HeadToControl(url):
                 return [PingToAnswer(url)]
@@ -475,7 +472,7 @@ class ControlSession:
             case None:
                 return []
 
-    def _answer(self, method: str, path: str, body: bytes, now: float) -> list[Event]:
+    def _answer(self, method: str, path: str, body: bytes, now: float) -> list[SessionEvent]:
         try:
             self._exchanges.begin(Purpose.ANSWER, method, path, body, now)
         except RemoteProtocolError as error:
@@ -498,4 +495,4 @@ class ControlSession:
         self, reason: ExitReason, detail: str, retry_after: float = 0.0, *, doubts_key: bool = False
     ) -> SessionFailed:
         self._over = True
-        return SessionFailed(reason, self.stage, detail, retry_after, doubts_key)
+        return SessionFailed(reason, self.stage, detail, retry_after, doubts_key, self.sessions, self.had_map)

@@ -288,7 +288,9 @@ def test_the_key_is_proved_before_anything_is_asked(registration: Registration) 
     control.from_client(control.session.data_to_send())
     kinds = [type(event) for event in control.events]
     assert kinds == [StageEntered, ServerProved, StageEntered]
-    assert control.take(ServerProved) == [ServerProved(SERVER_KEY.public())]
+    assert control.take(ServerProved) == [
+        ServerProved(SERVER_KEY.public(), required=registration.registered_node_key is None)
+    ]
     assert control.requests == []
 
 

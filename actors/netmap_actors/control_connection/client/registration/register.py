@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from netmap_actors.control_connection.auth_key import AuthKey
-    from netmap_actors.control_connection.client.events import Event
+    from netmap_actors.control_connection.client.events import SessionEvent
     from netmap_actors.protocol.keys import NodeKey, NodePrivate
     from netmap_actors.web_url import UrlPolicy
 
@@ -64,14 +64,14 @@ class RegistrationPolicy:
 class Done:
     """The node is registered."""
 
-    events: tuple[Event, ...]
+    events: tuple[SessionEvent, ...]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Again:
     """Another request follows, after these events."""
 
-    events: tuple[Event, ...]
+    events: tuple[SessionEvent, ...]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -298,7 +298,7 @@ class Registrar:
         return Again((self._save_pending(), LoginNeeded(shown)))
 
     def _on_success(self, answer: RegisterResponse) -> Verdict:
-        events: list[Event] = []
+        events: list[SessionEvent] = []
         if self._trial != self.node_key:
             events.append(SaveNodeKey(self._trial))
             self.node_key = self._trial

@@ -55,10 +55,6 @@ class ControlKey:
         self._demand_trustworthy(remote)
         self._errands.fetch_key(remote, on_key, on_failed)
 
-    def proved(self, server_key: MachineKey) -> None:
-        """A handshake has proved this key: it is pinned by that, and has to be saved."""
-        self._node.pin(server_key)
-
     def settle(self, failed: SessionFailed, remote: Address, on_end: Callable[[SessionFailed], None]) -> None:
         """A handshake has failed: `on_end` gets what that means, once; a changed key only where it is proved."""
         pinned = self._node.server_key
