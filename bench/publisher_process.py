@@ -100,7 +100,7 @@ class PublisherProcess:
         boot = Boot(
             run=RUN,
             actor="publisher",
-            incarnation=1,
+            generation=1,
             parent_pid=os.getpid(),
             life_fd=life_read,
             endpoints=self.endpoints,

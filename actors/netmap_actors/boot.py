@@ -70,8 +70,8 @@ class Boot(msgspec.Struct, frozen=True, kw_only=True):
     run: str
     """16 hex digits, random per Supervisor start."""
     actor: str
-    incarnation: int
-    """1 for the first process of this actor in the run; the generation of a control_connection."""
+    generation: int = msgspec.field(name="incarnation")
+    """1 for the first process of this actor in the run, 2 for the next."""
     parent_pid: int
     life_fd: int
     """Read end of a pipe of its own, whose other end only the Supervisor holds: end of file means that it is gone."""
@@ -88,7 +88,7 @@ class Boot(msgspec.Struct, frozen=True, kw_only=True):
     """The actor's own settings struct, as JSON."""
 
     def __repr__(self) -> str:
-        return f"<boot record of {self.actor}, incarnation {self.incarnation}>"
+        return f"<boot record of {self.actor}, generation {self.generation}>"
 
 
 class EnvironmentSecrets(msgspec.Struct, frozen=True):

@@ -114,14 +114,14 @@ MUTANTS = (
         (
             Edit(
                 f"{_ACTORS}/liveness/detector.py",
-                "        self._forget(Connection(generation, session, stage, since, limit, last_received_at=since))\n",
+                "        self._forget(Observed(generation, session, stage, since, limit, last_received_at=since))\n",
                 "        old = self.connection.last_received_at or since\n"
-                "        self._forget(Connection(generation, session, stage, old, limit, last_received_at=old))\n",
+                "        self._forget(Observed(generation, session, stage, old, limit, last_received_at=old))\n",
             ),
             Edit(
                 f"{_ACTORS}/liveness/detector.py",
                 "        if generation > self.connection.generation:\n"
-                "            self._forget(Connection(generation=generation))\n",
+                "            self._forget(Observed(generation=generation))\n",
                 "        if generation > self.connection.generation:\n"
                 "            self.connection.generation = generation\n",
             ),
@@ -184,7 +184,7 @@ MUTANTS = (
         (
             Edit(
                 f"{_ACTORS}/wire/codec.py",
-                "        if not self._secret.proves(proof, word, document):\n",
+                "        if not self._secret.proves(proof, message, document):\n",
                 "        if len(proof) != PROOF_BYTES:\n",
             ),
         ),

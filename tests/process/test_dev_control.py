@@ -56,7 +56,7 @@ class Parent:
         boot = Boot(
             run=RUN,
             actor="dev_control",
-            incarnation=incarnation,
+            generation=incarnation,
             parent_pid=os.getpid(),
             life_fd=self.life_read,
             endpoints=self.endpoints,

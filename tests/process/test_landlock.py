@@ -144,7 +144,7 @@ def boot(actor: str, place: Path, settings: msgspec.Struct | None = None) -> Boo
     return Boot(
         run="0" * 16,
         actor=actor,
-        incarnation=1,
+        generation=1,
         parent_pid=1,
         life_fd=0,
         endpoints=Endpoints(**inside, **public),

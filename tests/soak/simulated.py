@@ -361,7 +361,7 @@ class Day:
             self.shell.answers_probes = reachable
             if not reachable and self._alive():
                 self._mood = "unreachable"
-            self._expected.add((CONNECTION, self.shell.incarnation(CONNECTION)))
+            self._expected.add((CONNECTION, self.shell.generation(CONNECTION)))
             if reachable and self._alive() and not self._mood:
                 self._step()
             else:
@@ -370,16 +370,16 @@ class Day:
     def _come_back(self) -> None:
         """There is a route for good: an attempt begins, if none has."""
         shell = self.shell
-        came, before = shell.boottime, shell.incarnation(CONNECTION)
+        came, before = shell.boottime, shell.generation(CONNECTION)
         starts = [at for at, actor, _ in shell.starts if actor == CONNECTION]
         held = sum(at > came - 60.0 for at in starts) >= MOST_STARTS
         while not self._alive():
             self._live_on(PROGRESS)
-            if shell.incarnation(CONNECTION) > before:
+            if shell.generation(CONNECTION) > before:
                 break
             took = shell.boottime - came
             assert took <= (70.0 if held else BACK + PROGRESS), f"no attempt {took:.1f} s after the route"
-        if shell.incarnation(CONNECTION) > before and not held:
+        if shell.generation(CONNECTION) > before and not held:
             at = next(at for at, actor, number in shell.starts if (actor, number) == (CONNECTION, before + 1))
             self.figures.latest_return = max(self.figures.latest_return, at - came)
         # What became unreachable meanwhile is found out; then nothing harms it any more.

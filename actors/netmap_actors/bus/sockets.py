@@ -77,7 +77,7 @@ class Sockets:
         hwm: int = CONTROL_HWM,
         monitored: int = 0,
     ) -> Socket:
-        """Talks to a ROUTER under a routing id that is new for each incarnation.
+        """Talks to a ROUTER under a routing id that is new for each generation.
 
         `monitored`: events for its monitor, which has to be there before the connection is.
         """

@@ -15,7 +15,7 @@ from netmap_actors.control_connection.auth_key import read_auth_key
 from netmap_actors.control_connection.carrier import Carrier
 from netmap_actors.control_connection.client import events
 from netmap_actors.control_connection.client.messages import message_for
-from netmap_actors.control_connection.client.registration.register import Registrar, RegistrationPolicy
+from netmap_actors.control_connection.client.registration.register import RegistrationFlow, RegistrationPolicy
 from netmap_actors.control_connection.client.server.control_key import ControlKey
 from netmap_actors.control_connection.client.server.control_url import ControlUrl
 from netmap_actors.control_connection.client.server.proxy import choose_proxy, connect_ports
@@ -23,7 +23,7 @@ from netmap_actors.control_connection.client.session import ControlSession, Iden
 from netmap_actors.control_connection.dialer import Dialer
 from netmap_actors.control_connection.node_state import NodeState, make_directory, new_node_key
 from netmap_actors.control_connection.reports import Reports
-from netmap_actors.control_connection.side_requests import Errands
+from netmap_actors.control_connection.side_requests import SideRequests
 from netmap_actors.errors import ConfigurationError
 from netmap_actors.exit_reason import ExitReason
 from netmap_actors.process.actor_base import ActorBase
@@ -37,7 +37,7 @@ from netmap_actors.wire.vocabulary import Stage
 if TYPE_CHECKING:
     from netmap_actors.boot import Boot
     from netmap_actors.clock import Clock
-    from netmap_actors.control_connection.auth_key import AuthKey
+    from netmap_actors.control_connection.auth_key import ClientAuthKey
     from netmap_actors.protocol.keys import MachineKey
     from netmap_actors.transport.address import Address
     from netmap_actors.transport.byte_stream import ByteStream
@@ -57,7 +57,7 @@ class ControlConnection(ActorBase):
     def __init__(self, boot: Boot, clock: Clock | None = None) -> None:
         super().__init__(boot, clock)
         self._settings = decode_settings(boot, ConnectionSettings)
-        self._generation = boot.incarnation
+        self._generation = boot.generation
         self._carrier: Carrier | None = None
         """From the start of the session on."""
         self._addresses: dict[str, str] = {}
@@ -91,13 +91,13 @@ class ControlConnection(ActorBase):
             self._url = ControlUrl.parse(settings.control_url)
             self._dialer = self._make_dialer()
             self._node = NodeState(settings)
-            self._registrar = self._make_registrar()
+            self._flow = self._make_flow()
         except ConfigurationError as error:
             self._report_end(self._failure(ExitReason.CONFIGURATION, str(error)))
             raise
-        self._errands = Errands(self._dialer)
-        self._opened.callback(self._errands.cancel)
-        self._key = ControlKey(self._node, self._dialer, self._errands, settings)
+        self._side_requests = SideRequests(self._dialer)
+        self._opened.callback(self._side_requests.cancel)
+        self._key = ControlKey(self._node, self._dialer, self._side_requests, settings)
         self.loop.every(PROGRESS_INTERVAL, self._reports.progress)
         self.ready()
         self._enter(Stage.RESOLVE, settings.resolve_limit)
@@ -139,7 +139,7 @@ class ControlConnection(ActorBase):
 
     # From a name to a session
 
-    def _make_registrar(self) -> Registrar:
+    def _make_flow(self) -> RegistrationFlow:
         settings = self._settings
         policy = RegistrationPolicy(
             urls=self._url.policy,
@@ -147,11 +147,11 @@ class ControlConnection(ActorBase):
             register_first=settings.register_first,
             may_undo_removal=settings.on_removed == "register",
         )
-        return Registrar(
+        return RegistrationFlow(
             self._node.registration, self._node.node_key, self._read_auth_key(), policy, new_node_key
         )
 
-    def _read_auth_key(self) -> AuthKey | None:
+    def _read_auth_key(self) -> ClientAuthKey | None:
         """A source that is gone only matters to a node that has yet to register for the first time."""
         try:
             return read_auth_key(self._settings.auth_key, self._settings.secrets.values)
@@ -200,7 +200,7 @@ class ControlConnection(ActorBase):
         session = ControlSession(
             self._url,
             Identity(self._node.machine_key, server_key, self._node.registration.disco_key.public()),
-            self._registrar,
+            self._flow,
             SessionLimits(
                 handshake=settings.handshake_limit,
                 register=settings.register_limit,
@@ -240,7 +240,7 @@ class ControlConnection(ActorBase):
             case events.AuthKeyUnused(detail):
                 self.degraded("auth_key_refused", detail)
             case events.PingToAnswer(url):
-                if not self._errands.head(self._remote, url):
+                if not self._side_requests.head(self._remote, url):
                     self.log.info("server_wish", wish="ping", detail="too many at a time")
             case events.ServerWish(wish, detail):
                 self.log.info("server_wish", wish=wish, detail=detail)

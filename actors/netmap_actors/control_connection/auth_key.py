@@ -14,7 +14,7 @@ from netmap_actors.errors import ConfigurationError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["AuthKey", "read_auth_key"]
+__all__ = ["ClientAuthKey", "read_auth_key"]
 
 MAX_AUTH_KEY = 4096
 """Bytes of an auth key."""
@@ -24,7 +24,7 @@ _TAILNET_LOCK_MARK = "--TL"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class AuthKey:
+class ClientAuthKey:
     """A secret that admits nodes. Its repr does not show it."""
 
     secret: str = dataclasses.field(repr=False)
@@ -34,7 +34,7 @@ class AuthKey:
         return auth_key_digest(self.secret)
 
 
-def read_auth_key(source: str, environment: Mapping[str, str]) -> AuthKey | None:
+def read_auth_key(source: str, environment: Mapping[str, str]) -> ClientAuthKey | None:
     """The key that `file:PATH` or `env:NAME` names, stripped of white space; None when no source is named.
 
     Raises ConfigurationError, which never repeats what it read.
@@ -58,7 +58,7 @@ def read_auth_key(source: str, environment: Mapping[str, str]) -> AuthKey | None
         raise ConfigurationError(
             f"cannot use the auth key from {kind}:{place}: there is nothing before {_TAILNET_LOCK_MARK}"
         )
-    return AuthKey(secret)
+    return ClientAuthKey(secret)
 
 
 def _from_file(path: str) -> str:

@@ -31,7 +31,7 @@ PUBLISHER_HWM = 8
 
 
 def _codec(boot: Boot, receiver: str, secret: str) -> Codec:
-    return Codec(boot.run, boot.actor, boot.incarnation, peer=receiver, secret=Secret.from_text(secret))
+    return Codec(boot.run, boot.actor, boot.generation, peer=receiver, secret=Secret.from_text(secret))
 
 
 class Reports:
@@ -50,7 +50,7 @@ class Reports:
         one read can bring. `on_room`: the publisher has taken everything after a pause.
         """
         self._loop = loop
-        self._generation = boot.incarnation
+        self._generation = boot.generation
         self._liveness_codec = _codec(boot, ActorName.LIVENESS, boot.secrets.liveness)
         self._publisher_codec = _codec(boot, ActorName.PUBLISHER, boot.secrets.publisher)
         endpoints = boot.endpoints

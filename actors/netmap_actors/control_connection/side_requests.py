@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from netmap_actors.protocol.keys import MachineKey
     from netmap_actors.transport.address import Address
 
-__all__ = ["KEY_LIMIT", "MAX_PINGS", "PING_LIMIT", "Errands"]
+__all__ = ["KEY_LIMIT", "MAX_PINGS", "PING_LIMIT", "SideRequests"]
 
 KEY_LIMIT = 10.0
 """Seconds for the answer of /key, and for a handshake that is to prove it."""
@@ -34,7 +34,7 @@ MAX_PINGS = 4
 """HEADs at a time; more are not answered."""
 
 
-class Errands:
+class SideRequests:
     """What is under way to the address the session is connected to."""
 
     def __init__(self, dialer: Dialer) -> None:

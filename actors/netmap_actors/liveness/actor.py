@@ -34,7 +34,7 @@ class Liveness(ActorBase):
         super().__init__(boot, clock)
         settings = decode_settings(boot, LivenessSettings)
         self._detector = LivenessDetector(hung_grace=settings.hung_grace, pause_limit=settings.pause_limit)
-        self._inbox = Inbox(boot.run, boot.actor, boot.incarnation, Secret.from_text(boot.secrets.inbox))
+        self._inbox = Inbox(boot.run, boot.actor, boot.generation, Secret.from_text(boot.secrets.inbox))
         self._deadline = self.loop.deadline(self._on_deadline)
         self._shown: tuple[int, int, str] = (0, 0, "")
 

@@ -11,7 +11,7 @@ import dataclasses
 
 from netmap_actors.wire.vocabulary import PUBLISHER_PAUSED, EndReason, Stage
 
-__all__ = ["Connection", "LivenessDetector", "Report", "Verdict"]
+__all__ = ["LivenessDetector", "Observed", "Report", "Verdict"]
 
 _LATE = 1.0
 """Seconds by which we may come late to a pause. After more we were stopped, or the machine slept, and so was whoever
@@ -52,7 +52,7 @@ class Report:
 
 
 @dataclasses.dataclass(slots=True)
-class Connection:
+class Observed:
     """What is known of the connection that counts."""
 
     generation: int = 0
@@ -78,7 +78,7 @@ class LivenessDetector:
     def __init__(self, *, hung_grace: float = 1.0, pause_limit: float = 30.0) -> None:
         self._hung_grace = hung_grace
         self._pause_limit = pause_limit
-        self.connection = Connection()
+        self.connection = Observed()
         self.foreign = 0
         """Reports about older generations or sessions, or about connections that have ended, dropped."""
         self._ended = 0
@@ -91,19 +91,19 @@ class LivenessDetector:
     def connection_started(self, generation: int) -> None:
         """A new process: its clock starts with its first report."""
         if generation > self.connection.generation:
-            self._forget(Connection(generation=generation))
+            self._forget(Observed(generation=generation))
 
     def connection_ended(self, generation: int) -> None:
         """That process is gone: nothing of it is judged any more."""
         self._ended = max(self._ended, generation)
         if generation >= self.connection.generation:
-            self._forget(Connection(generation=generation))
+            self._forget(Observed(generation=generation))
 
     def stage_entered(self, generation: int, session: int, stage: str, since: float, limit: float) -> None:
         """A stage begins, or with the map stage a session: a new clock."""
         if not self._counts(generation, session):
             return
-        self._forget(Connection(generation, session, stage, since, limit, last_received_at=since))
+        self._forget(Observed(generation, session, stage, since, limit, last_received_at=since))
 
     def map_response(self, generation: int, session: int, received_at: float) -> None:
         """One complete MapResponse: the only thing that moves the deadline of the map stage."""
@@ -112,9 +112,7 @@ class LivenessDetector:
         connection = self.connection
         if (generation, session) != (connection.generation, connection.session):
             # Its StageEntered is lost or late; the limit comes with the next Progress.
-            self._forget(
-                Connection(generation, session, Stage.MAP, received_at, connection.limit, received_at)
-            )
+            self._forget(Observed(generation, session, Stage.MAP, received_at, connection.limit, received_at))
         elif received_at > connection.last_received_at:
             connection.last_received_at = received_at
             self._overdue_since = None
@@ -134,7 +132,7 @@ class LivenessDetector:
             max(report.last_received_at, connection.last_received_at) if same else report.last_received_at
         )
         was_since = connection.since if same else None
-        self.connection = Connection(
+        self.connection = Observed(
             report.generation,
             report.session,
             report.stage,
@@ -211,7 +209,7 @@ class LivenessDetector:
         self.foreign += 1
         return False
 
-    def _forget(self, connection: Connection) -> None:
+    def _forget(self, connection: Observed) -> None:
         self.connection = connection
         self._overdue_since = None
         self._said_at = None

@@ -62,13 +62,13 @@ class ActorBase(pykka.ThreadingActor):
         self.codec = Codec(
             boot.run,
             boot.actor,
-            boot.incarnation,
+            boot.generation,
             peer="supervisor",
             secret=Secret.from_text(boot.secrets.supervisor),
         )
         """To and from the Supervisor."""
         self.sockets = Sockets()
-        self.log = ChildLog(2, actor=boot.actor, pid=os.getpid(), generation=boot.incarnation)
+        self.log = ChildLog(2, actor=boot.actor, pid=os.getpid(), generation=boot.generation)
         self.exit_reason: ExitReason | None = None
         """Why the actor ended; None while it lives."""
         self.confinement: dict[str, int] = {}
@@ -78,7 +78,7 @@ class ActorBase(pykka.ThreadingActor):
         self._degraded: set[str] = set()
         self._supervisor = self.sockets.dealer_connect(
             boot.endpoints.supervisor,
-            f"{boot.actor}-{boot.incarnation}-{secrets.token_hex(4)}".encode(),
+            f"{boot.actor}-{boot.generation}-{secrets.token_hex(4)}".encode(),
             monitored=zmq.EVENT_CONNECTED,
         )
         self._line: zmq.Socket[bytes] | None = self._supervisor.get_monitor_socket()

@@ -52,7 +52,7 @@ def main(actor: str, boot_fd: int) -> NoReturn:
         # What it writes is its user's alone, whatever the shell had set; no mode has to be changed for that later.
         os.umask(0o077)
         boot = _read_boot(boot_fd, actor)
-        log = log.bind(generation=boot.incarnation)
+        log = log.bind(generation=boot.generation)
         confinement.die_with_parent(boot.parent_pid)
         _take_locks(boot, log)
         require_native_protobuf()

@@ -90,9 +90,9 @@ class Publisher(ActorBase):
             epoch=secrets.randbelow(MAX_EPOCH - 1) + 1,
             silence_limit=self._settings.silence_timeout,
             ring_bytes=self._settings.ring_bytes,
-            restarted=boot.incarnation > 1,
+            restarted=boot.generation > 1,
         )
-        self._inbox = Inbox(boot.run, boot.actor, boot.incarnation, Secret.from_text(boot.secrets.inbox))
+        self._inbox = Inbox(boot.run, boot.actor, boot.generation, Secret.from_text(boot.secrets.inbox))
         self._fronts: list[Front | RemoteFront] = []
         self._local: Front | None = None
         self._remote: RemoteFront | None = None

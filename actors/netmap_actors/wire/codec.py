@@ -1,6 +1,6 @@
-"""Internal envelopes to bytes and back, with the identity of the sender stamped, proved and checked.
+"""Internal envelopes to bytes and back, with the sender's identity stamped, authenticated and checked.
 
-What nobody proves, does not parse, has another version or comes from another run is refused here, once, for everybody.
+An envelope that is not authentic, does not parse, has another version or comes from another run is refused here only.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ __all__ = [
 VERSION = 2
 _COUNT_BYTES = 8
 _HEAD_BYTES = PROOF_BYTES + _COUNT_BYTES
-"""Before an envelope: its proof, and the incarnation of who sends it."""
+"""Before an envelope: its proof, and the sender's generation."""
 MAX_CONTROL_MESSAGE = 1024 * 1024
 """Bytes of one envelope between processes; MapResponses travel beside it as a frame of their own."""
 
@@ -41,7 +41,7 @@ class ForeignEnvelope(RemoteProtocolError):
 
 
 def require_native_protobuf() -> None:
-    """Refuse the pure-Python parser, whose recursion limit can be got round (protobuf issue 25335).
+    """Refuse the pure-Python parser, whose recursion limit can be evaded (protobuf issue 25335).
 
     Raises ConfigurationError.
     """
@@ -55,46 +55,47 @@ def require_native_protobuf() -> None:
 
 
 def connection_secret(inbox: Secret, generation: int) -> Secret:
-    """What proves the connection of this generation to the actor with this inbox."""
+    """The secret of the connection of this generation and the actor with this inbox."""
     return inbox.derive(ActorName.CONNECTION, str(generation))
 
 
 class Codec:
-    """One end of a pair of processes: wraps what this one says to the other and opens what the other says.
+    """One end of a channel between two processes: wraps outgoing messages and opens incoming ones.
 
-    Who knows the secret is one of the two, and a word names which; words are numbered, so that none counts twice.
+    Only the two know the secret; an envelope names its sender and is numbered, so that none is replayed.
     """
 
     def __init__(
-        self, run: str, actor: str, incarnation: int, *, peer: str, peer_incarnation: int = 1, secret: Secret
+        self, run: str, actor: str, generation: int, *, peer: str, peer_generation: int = 1, secret: Secret
     ) -> None:
-        """`peer`, `peer_incarnation`: the other process. `secret`: of this pair, and of no other."""
+        """`peer`, `peer_generation`: the other process. `secret`: of this pair only."""
         self._run = bytes.fromhex(run)
         self._actor = actor
-        self._incarnation = incarnation
-        self._peer = (peer, peer_incarnation)
+        self._generation = generation
+        self._peer = (peer, peer_generation)
         self._secret = secret
-        self._said = 0
-        self._heard = 0
+        self._sent = 0
+        self._received = 0
         self.foreign = 0
-        """Words that were refused."""
+        """Envelopes refused."""
 
     def wrap(self, body: Message, document: bytes = b"") -> bytes:
-        """The envelope around one body, stamped with who sends it; it proves the document that goes behind it, too."""
+        """The envelope around one body; its proof covers the document in the next frame, too."""
         field = _FIELD_OF.get(body.DESCRIPTOR.full_name)
         if field is None:
             raise TypeError(f"cannot send {body.DESCRIPTOR.full_name}: Envelope has no field for it")
-        self._said += 1
+        self._sent += 1
         envelope = internal_pb2.Envelope(
             version=VERSION,
             run=self._run,
             actor=self._actor,
-            incarnation=self._incarnation,
-            number=self._said,
+            incarnation=self._generation,
+            number=self._sent,
         )
         getattr(envelope, field).CopyFrom(body)
-        word = envelope.SerializeToString()
-        return self._secret.proof(word, document) + self._incarnation.to_bytes(_COUNT_BYTES, "big") + word
+        message = envelope.SerializeToString()
+        proof = self._secret.proof(message, document)
+        return proof + self._generation.to_bytes(_COUNT_BYTES, "big") + message
 
     def open(self, data: bytes, document: bytes = b"") -> internal_pb2.Envelope:
         """The envelope in these bytes. Raises ForeignEnvelope (and counts it in `foreign`)."""
@@ -109,12 +110,12 @@ class Codec:
             raise ForeignEnvelope(
                 f"cannot open an envelope of {len(data)} bytes: the limit is {MAX_CONTROL_MESSAGE}"
             )
-        # Nothing is parsed of what nobody proved.
-        proof, word = data[:PROOF_BYTES], data[_HEAD_BYTES:]
-        if not self._secret.proves(proof, word, document):
+        # Nothing unauthenticated is parsed.
+        proof, message = data[:PROOF_BYTES], data[_HEAD_BYTES:]
+        if not self._secret.proves(proof, message, document):
             raise ForeignEnvelope(f"cannot open an envelope of {len(data)} bytes: its sender is not proved")
         try:
-            envelope = internal_pb2.Envelope.FromString(word)
+            envelope = internal_pb2.Envelope.FromString(message)
         except DecodeError as error:
             raise ForeignEnvelope(f"cannot open an envelope of {len(data)} bytes: {error}") from None
         if envelope.version != VERSION or envelope.run != self._run or envelope.WhichOneof("body") is None:
@@ -127,25 +128,23 @@ class Codec:
                 f"cannot open an envelope of {envelope.actor[:40]!r} {envelope.incarnation}: "
                 f"expected one of {self._peer[0]} {self._peer[1]}"
             )
-        if envelope.number <= self._heard:
+        if envelope.number <= self._received:
             raise ForeignEnvelope(
-                f"cannot open envelope {envelope.number} of {self._peer[0]}: {self._heard} came before it"
+                f"cannot open envelope {envelope.number} of {self._peer[0]}: {self._received} came before it"
             )
-        self._heard = envelope.number
+        self._received = envelope.number
         return envelope
 
 
 class Inbox:
-    """Opens what control_connection, and nobody else, says to this actor: one process of it after the other.
+    """Opens the messages of control_connection to this actor: of one generation after the other.
 
-    Each has a secret of its own, made from one that this actor and the Supervisor know; so a process that begins speaks
-    for itself, whatever comes first, its words or the Supervisor's that it began.
+    Each generation has its own secret, derived from one that this actor and the Supervisor know; so its messages are
+    accepted whether they come before or after the Supervisor's ConnectionStarted.
     """
 
-    def __init__(self, run: str, actor: str, incarnation: int, secret: Secret) -> None:
-        self._run = run
-        self._actor = actor
-        self._incarnation = incarnation
+    def __init__(self, run: str, actor: str, generation: int, secret: Secret) -> None:
+        self._own = (run, actor, generation)
         self._secret = secret
         self._generation = 0
         self._codec: Codec | None = None
@@ -153,17 +152,17 @@ class Inbox:
 
     @property
     def foreign(self) -> int:
-        """Words that were refused."""
+        """Envelopes refused."""
         return self._foreign + (self._codec.foreign if self._codec is not None else 0)
 
     def began(self, generation: int) -> None:
-        """The connection of this generation counts from now on, and none before it."""
+        """Accept the connection of this generation from now on, and no earlier one."""
         if generation > self._generation:
             self._turn_to(self._from(generation), generation)
 
     def open(self, data: bytes, document: bytes = b"") -> internal_pb2.Envelope:
         """The envelope in these bytes. Raises ForeignEnvelope (and counts it in `foreign`)."""
-        # Claimed by anybody; the envelope behind it has to say the same, and to be proved.
+        # A mere claim: the envelope has to say the same, and to be authentic.
         generation = int.from_bytes(data[PROOF_BYTES:_HEAD_BYTES], "big")
         if self._codec is not None and generation <= self._generation:
             return self._codec.open(data, document)
@@ -180,14 +179,8 @@ class Inbox:
         self._foreign, self._codec, self._generation = self.foreign, codec, generation
 
     def _from(self, generation: int) -> Codec:
-        return Codec(
-            self._run,
-            self._actor,
-            self._incarnation,
-            peer=ActorName.CONNECTION,
-            peer_incarnation=generation,
-            secret=connection_secret(self._secret, generation),
-        )
+        secret = connection_secret(self._secret, generation)
+        return Codec(*self._own, peer=ActorName.CONNECTION, peer_generation=generation, secret=secret)
 
 
 _FIELD_OF = {

@@ -16,13 +16,13 @@ from netmap_supervisor.config.kinds import BadValue, Written, absolute, read_tex
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["ControlUrl", "Hostname", "LocalAddress", "ProxyUrl", "SubscriberEndpoint", "is_loopback"]
+__all__ = ["ControlUrlKind", "Hostname", "LocalAddress", "ProxyUrl", "SubscriberEndpoint", "is_loopback"]
 
 _LABEL = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
 
 
 @dataclasses.dataclass(frozen=True)
-class ControlUrl(Written):
+class ControlUrlKind(Written):
     """`embedded`, or http(s)://host[:port]; the value has no path, no trailing slash and no default port."""
 
     metavar: str = "URL|embedded"
@@ -77,7 +77,7 @@ class ProxyUrl(Written):
                 if ":" in url.host
                 else f"{scheme}://{url.host}:{url.port}"
             )
-        return ControlUrl().parse(text, base)
+        return ControlUrlKind().parse(text, base)
 
 
 @dataclasses.dataclass(frozen=True)

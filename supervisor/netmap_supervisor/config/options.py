@@ -91,7 +91,7 @@ _ROWS = (
         name="control_url",
         table="control",
         key="url",
-        kind=network_kinds.ControlUrl(embedded=EMBEDDED),
+        kind=network_kinds.ControlUrlKind(embedded=EMBEDDED),
         default=EMBEDDED,
         help="Control server to join, or `embedded` for one of our own",
         more="Tailscale's own is https://controlplane.tailscale.com. State is kept per URL: going back to a server "

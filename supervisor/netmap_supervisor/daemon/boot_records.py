@@ -149,7 +149,7 @@ class BootRecords:
             Boot(
                 run=self._run,
                 actor=spawn.actor,
-                incarnation=spawn.generation,
+                generation=spawn.generation,
                 parent_pid=self._parent_pid,
                 life_fd=life_fd,
                 endpoints=self._endpoints,

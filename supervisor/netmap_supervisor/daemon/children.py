@@ -169,7 +169,7 @@ class Children:
         """From now on this process, and none before it, is heard and spoken to under the actor's name."""
         self._addresses.pop(actor, None)
         self._codecs[actor] = Codec(
-            self._run, "supervisor", 1, peer=actor, peer_incarnation=generation, secret=secret
+            self._run, "supervisor", 1, peer=actor, peer_generation=generation, secret=secret
         )
 
     @property

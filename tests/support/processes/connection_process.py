@@ -47,7 +47,7 @@ class ConnectionProcess:
         boot = Boot(
             run=RUN,
             actor="control_connection",
-            incarnation=generation,
+            generation=generation,
             parent_pid=os.getpid(),
             life_fd=self.life_read,
             endpoints=endpoints,

@@ -32,7 +32,7 @@ LATER = 1 << 40
 
 class Fake(ActorBase):
     def setup(self) -> None:
-        name, number = self.boot.actor, self.boot.incarnation
+        name, number = self.boot.actor, self.boot.generation
         environment = dict(os.environ)
         told = {"settings": json.loads(bytes(self.boot.settings)), "environment": environment}
         path = HERE / "boots" / f"{name}-{number}.json"
@@ -118,10 +118,10 @@ class Fake(ActorBase):
             self.tell_supervisor(internal_pb2.DevReply(token=token, ok=True, json=json.dumps(reply).encode()))
         elif body == "probe":
             probe = envelope.probe
-            with (HERE / "boots" / f"probes-{self.boot.incarnation}").open("a") as file:
+            with (HERE / "boots" / f"probes-{self.boot.generation}").open("a") as file:
                 file.write(f"{probe.reason} {probe.timeout:g}\n")
             answer = internal_pb2.ProbeResult(
-                token=probe.token, generation=self.boot.incarnation, answered=True, round_trip=0.01
+                token=probe.token, generation=self.boot.generation, answered=True, round_trip=0.01
             )
             self.tell_supervisor(answer)
         elif body == "connection_started" and self.boot.actor == "publisher":

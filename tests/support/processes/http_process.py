@@ -47,7 +47,7 @@ class HttpProcess:
         boot = Boot(
             run=RUN,
             actor="http_endpoint",
-            incarnation=1,
+            generation=1,
             parent_pid=os.getpid(),
             life_fd=publisher.life_read,
             endpoints=endpoints,

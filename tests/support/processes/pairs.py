@@ -12,17 +12,17 @@ INBOX = Secret(b"i" * 32)
 """What connections prove themselves with, to liveness and the publisher."""
 
 
-def secrets_of(actor: str, incarnation: int = 1) -> Secrets:
+def secrets_of(actor: str, generation: int = 1) -> Secrets:
     """The secrets of this child."""
     if actor == "control_connection":
-        told = connection_secret(INBOX, incarnation).text()
+        told = connection_secret(INBOX, generation).text()
         return Secrets(supervisor=OURS.text(), liveness=told, publisher=told)
     return Secrets(supervisor=OURS.text(), inbox=INBOX.text())
 
 
-def supervisor(run: str, actor: str, incarnation: int = 1) -> Codec:
+def supervisor(run: str, actor: str, generation: int = 1) -> Codec:
     """The Supervisor's end of its pair with this child."""
-    return Codec(run, "supervisor", 1, peer=actor, peer_incarnation=incarnation, secret=OURS)
+    return Codec(run, "supervisor", 1, peer=actor, peer_generation=generation, secret=OURS)
 
 
 def connection(run: str, receiver: str, generation: int = 1) -> Codec:

@@ -73,7 +73,7 @@ class PublisherProcess:
         boot = Boot(
             run=RUN,
             actor="publisher",
-            incarnation=self.incarnation,
+            generation=self.incarnation,
             parent_pid=os.getpid(),
             life_fd=self.life_read,
             endpoints=self.endpoints,

@@ -6,7 +6,7 @@ import dataclasses
 import json
 from typing import Any
 
-from netmap_actors.control_connection.auth_key import AuthKey
+from netmap_actors.control_connection.auth_key import ClientAuthKey
 from netmap_actors.control_connection.client.events import (
     SaveRegistration,
     SessionFailed,
@@ -14,7 +14,7 @@ from netmap_actors.control_connection.client.events import (
 )
 from netmap_actors.control_connection.client.registration.hostinfo import HostDescription
 from netmap_actors.control_connection.client.registration.record import Registration
-from netmap_actors.control_connection.client.registration.register import Registrar, RegistrationPolicy
+from netmap_actors.control_connection.client.registration.register import RegistrationFlow, RegistrationPolicy
 from netmap_actors.control_connection.client.server.control_url import ControlUrl
 from netmap_actors.control_connection.client.session import ControlSession, Identity, SessionLimits
 from netmap_actors.protocol.early_payload import encode_early_payload
@@ -77,11 +77,11 @@ class ScriptedControl:
         piece: int = 1 << 20,
     ) -> None:
         self.now = 1000.0
-        self.registrar = Registrar(registration, NODE_KEY, auth_key, policy, lambda: NEW_NODE_KEY)
+        self.flow = RegistrationFlow(registration, NODE_KEY, auth_key, policy, lambda: NEW_NODE_KEY)
         self.session = ControlSession(
             URL,
             Identity(MACHINE_KEY, SERVER_KEY.public(), registration.disco_key.public()),
-            self.registrar,
+            self.flow,
             limits or SessionLimits(),
             ephemeral=b"\x22" * 32,
             uniform=lambda low, high: (low + high) / 2,
@@ -225,8 +225,8 @@ def mapped_control() -> ScriptedControl:
 
 # A node and its auth key
 
-AUTH = AuthKey("tskey-auth-SECRET")
-OTHER_AUTH = AuthKey("tskey-auth-OTHER")
+AUTH = ClientAuthKey("tskey-auth-SECRET")
+OTHER_AUTH = ClientAuthKey("tskey-auth-OTHER")
 LOGIN = "http://control.example:8080/register/one"
 KNOWN = dataclasses.replace(REGISTERED, auth_key_digest=AUTH.digest)
 REMOVED = dataclasses.replace(KNOWN, removed=True, registered_node_key=None)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from netmap_supervisor.config import kinds
 from netmap_supervisor.config.layers import BadConfiguration, Layer, default_config_file, load, runtime_dir
-from netmap_supervisor.config.network_kinds import ControlUrl
+from netmap_supervisor.config.network_kinds import ControlUrlKind
 from netmap_supervisor.config.options import OPTIONS, TABLES
 from netmap_supervisor.config.settings import RunSettings
 
@@ -346,7 +346,7 @@ def test_what_is_no_size_is_refused(given: object) -> None:
         OPTIONS["max_map_response"].kind.parse(given, HOME)
 
 
-URL = ControlUrl()
+URL = ControlUrlKind()
 
 
 @pytest.mark.parametrize(

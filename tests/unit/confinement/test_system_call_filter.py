@@ -32,7 +32,7 @@ def boot(actor: str, settings: msgspec.Struct) -> Boot:
     return Boot(
         run="0" * 16,
         actor=actor,
-        incarnation=1,
+        generation=1,
         parent_pid=1,
         life_fd=3,
         endpoints=Endpoints(**{name: f"ipc:///run/{name}" for name in names}),

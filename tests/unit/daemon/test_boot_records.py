@@ -109,7 +109,7 @@ def test_a_connection_is_told_what_became_of_those_before_it() -> None:
 
 def test_the_generation_is_the_incarnation() -> None:
     boot = boot_of(records(settings()), Spawn("control_connection", 7, ConnectionStart()))
-    assert (boot.actor, boot.incarnation, boot.life_fd) == ("control_connection", 7, 3)
+    assert (boot.actor, boot.generation, boot.life_fd) == ("control_connection", 7, 3)
 
 
 def test_renewed_settings_hold_for_the_next_process_and_the_url_stays() -> None:

@@ -73,7 +73,7 @@ class Run:
         boot = Boot(
             run=RUN,
             actor="liveness",
-            incarnation=generation,
+            generation=generation,
             parent_pid=os.getppid(),
             life_fd=read_fd,
             endpoints=self.endpoints,

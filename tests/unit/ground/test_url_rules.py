@@ -147,7 +147,7 @@ def taken_as_control_url(text: str) -> bool:
     except ConfigurationError:
         connected = ""
     try:
-        configured = network_kinds.ControlUrl().parse(text, None)  # type: ignore[arg-type]
+        configured = network_kinds.ControlUrlKind().parse(text, None)  # type: ignore[arg-type]
     except BadValue:
         configured = ""
     assert connected == configured

@@ -16,12 +16,12 @@ RUN, OTHER_RUN = "00112233445566ff", "ff112233445566ff"
 SECRET, OTHER = Secret(b"1" * 32), Secret(b"2" * 32)
 
 
-def child(run: str = RUN, actor: str = "liveness", incarnation: int = 3, secret: Secret = SECRET) -> Codec:
-    return Codec(run, actor, incarnation, peer="supervisor", secret=secret)
+def child(run: str = RUN, actor: str = "liveness", generation: int = 3, secret: Secret = SECRET) -> Codec:
+    return Codec(run, actor, generation, peer="supervisor", secret=secret)
 
 
-def supervisor(run: str = RUN, actor: str = "liveness", incarnation: int = 3) -> Codec:
-    return Codec(run, "supervisor", 1, peer=actor, peer_incarnation=incarnation, secret=SECRET)
+def supervisor(run: str = RUN, actor: str = "liveness", generation: int = 3) -> Codec:
+    return Codec(run, "supervisor", 1, peer=actor, peer_generation=generation, secret=SECRET)
 
 
 def connection(generation: int, receiver: str = "publisher", inbox: Secret = SECRET) -> Codec:
@@ -177,7 +177,7 @@ def test_no_secret_is_shown() -> None:
     boot = Boot(
         run=RUN,
         actor="control_connection",
-        incarnation=1,
+        generation=1,
         parent_pid=1,
         life_fd=0,
         endpoints=Endpoints(supervisor="", liveness="", publisher="", updates="", requests=""),

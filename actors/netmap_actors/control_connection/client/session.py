@@ -29,8 +29,8 @@ from netmap_actors.control_connection.client.registration.register import (
     Again,
     Done,
     Refused,
-    Registrar,
-    Verdict,
+    RegistrationFlow,
+    RegistrationStep,
     parse_register_response,
 )
 from netmap_actors.control_connection.client.registration.truth import truth_in
@@ -105,7 +105,7 @@ class ControlSession:
         self,
         url: ControlUrl,
         identity: Identity,
-        registrar: Registrar,
+        flow: RegistrationFlow,
         limits: SessionLimits,
         *,
         ephemeral: bytes,
@@ -113,7 +113,7 @@ class ControlSession:
     ) -> None:
         """`ephemeral`: 32 fresh random bytes. `uniform(low, high)`: a random number in between."""
         self._identity = identity
-        self._registrar = registrar
+        self._flow = flow
         self._limits = limits
         self._uniform = uniform
         self._channel = ControlChannel(url.host_header, identity.machine_key, identity.server_key, ephemeral)
@@ -162,7 +162,7 @@ class ControlSession:
             was_open = self._channel.open
             seen = self._channel.receive(data, now)
             if self._channel.open and not was_open:
-                required = self._registrar.registration.registered_node_key is None
+                required = self._flow.registration.registered_node_key is None
                 proved = ServerProved(self._identity.server_key, required)
                 events += [proved, *self._on_open(now)]
             for event in seen:
@@ -248,8 +248,8 @@ class ControlSession:
                 return []
             self._exchanges.cancel(Purpose.TRUTH)
             self._truth_until = None
-        key = self._registrar.node_key.public()
-        body = encode(self._registrar.refresh())
+        key = self._flow.node_key.public()
+        body = encode(self._flow.refresh())
         try:
             self._exchanges.begin(Purpose.TRUTH, "POST", REGISTER_PATH, body, now, keys=[key])
         except RemoteProtocolError as error:
@@ -293,19 +293,19 @@ class ControlSession:
 
     def _on_open(self, now: float) -> list[SessionEvent]:
         # The first request goes out at once: servers drop fresh connections that stay idle.
-        if not self._registrar.needed:
+        if not self._flow.needed:
             return self._open_map(now)
-        if self._registrar.waits_for_person:
+        if self._flow.waits_for_person:
             return [*self._begin_login(now), *self._register(now)]
         return [self._enter(Stage.REGISTER, now, self._limits.register), *self._register(now)]
 
     def _begin_login(self, now: float) -> list[SessionEvent]:
-        return [self._enter(Stage.LOGIN, now, 0.0), LoginNeeded(self._registrar.login_url)]
+        return [self._enter(Stage.LOGIN, now, 0.0), LoginNeeded(self._flow.login_url)]
 
     def _register(self, now: float) -> list[SessionEvent]:
         self._register_at = None
-        keys = [key for key in (self._registrar.replaced_key, self._registrar.key_in_use) if key is not None]
-        body = encode(self._registrar.request())
+        keys = [key for key in (self._flow.replaced_key, self._flow.key_in_use) if key is not None]
+        body = encode(self._flow.request())
         try:
             self._exchanges.begin(Purpose.REGISTER, "POST", REGISTER_PATH, body, now, keys=keys)
         except RemoteProtocolError as error:
@@ -313,8 +313,8 @@ class ControlSession:
         return []
 
     def _open_map(self, now: float) -> list[SessionEvent]:
-        key = self._registrar.node_key.public()
-        body = map_request(key, self._identity.disco_key, self._registrar.registration.hostinfo)
+        key = self._flow.node_key.public()
+        body = map_request(key, self._identity.disco_key, self._flow.registration.hostinfo)
         try:
             stream_id = self._exchanges.begin(
                 Purpose.MAP, "POST", MAP_PATH, body, now, keys=[key], stream=True
@@ -391,12 +391,12 @@ class ControlSession:
 
     def _on_register_answer(self, exchange: Exchange, now: float) -> list[SessionEvent]:
         wait = 0.0
-        verdict: Verdict
+        verdict: RegistrationStep
         if exchange.status == 200:
-            verdict = self._registrar.judge(parse_register_response(exchange.body))
+            verdict = self._flow.judge(parse_register_response(exchange.body))
         else:
             wait = exchange.retry_after(self._uniform)
-            verdict = self._registrar.judge_refusal(exchange.answered, wait)
+            verdict = self._flow.judge_refusal(exchange.answered, wait)
         match verdict:
             case Refused(reason, detail):
                 return [self._fail(reason, detail, wait)]
@@ -408,7 +408,7 @@ class ControlSession:
 
     def _register_again(self, last: Exchange, now: float) -> list[SessionEvent]:
         entered: list[SessionEvent] = []
-        waits = self._registrar.waits_for_person
+        waits = self._flow.waits_for_person
         if waits and self.stage is not Stage.LOGIN:
             entered = [self._enter(Stage.LOGIN, now, 0.0)]
         elif waits:
@@ -426,7 +426,7 @@ class ControlSession:
         detail = exchange.refusal("open a map session")
         about_node = exchange.status == 400 and b"node" in exchange.body
         if exchange.status in _UNKNOWN_NODE or about_node:
-            return [self._registrar.forget_node(removed=True), self._fail(ExitReason.REMOVED, detail)]
+            return [self._flow.forget_node(removed=True), self._fail(ExitReason.REMOVED, detail)]
         return [self._fail(ExitReason.ERROR, detail, exchange.retry_after(self._uniform))]
 
     def _on_truth(self, exchange: Exchange) -> list[SessionEvent]:
@@ -435,7 +435,7 @@ class ControlSession:
         reason = _VERDICT.get(learned.truth)
         if reason is None:
             return [learned]
-        forgotten = self._registrar.forget_node(removed=learned.truth is Truth.REMOVED)
+        forgotten = self._flow.forget_node(removed=learned.truth is Truth.REMOVED)
         return [forgotten, learned, self._fail(reason, learned.detail)]
 
     # What the server asks for beside the netmap

@@ -27,7 +27,7 @@ from netmap_actors.web_url import BadUrl
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from netmap_actors.control_connection.auth_key import AuthKey
+    from netmap_actors.control_connection.auth_key import ClientAuthKey
     from netmap_actors.control_connection.client.events import SessionEvent
     from netmap_actors.protocol.keys import NodeKey, NodePrivate
     from netmap_actors.web_url import UrlPolicy
@@ -36,9 +36,9 @@ __all__ = [
     "Again",
     "Done",
     "Refused",
-    "Registrar",
+    "RegistrationFlow",
     "RegistrationPolicy",
-    "Verdict",
+    "RegistrationStep",
     "parse_register_response",
 ]
 
@@ -82,17 +82,17 @@ class Refused:
     detail: str
 
 
-Verdict = Done | Again | Refused
+RegistrationStep = Done | Again | Refused
 
 
-class Registrar:
+class RegistrationFlow:
     """One process's registration: which request comes next, and what came of it."""
 
     def __init__(
         self,
         registration: Registration,
         node_key: NodePrivate,
-        auth_key: AuthKey | None,
+        auth_key: ClientAuthKey | None,
         policy: RegistrationPolicy,
         new_node_key: Callable[[], NodePrivate],
     ) -> None:
@@ -175,7 +175,7 @@ class Registrar:
             ephemeral=self._policy.ephemeral,
         )
 
-    def judge(self, answer: RegisterResponse) -> Verdict:
+    def judge(self, answer: RegisterResponse) -> RegistrationStep:
         """What the answer to `request` means."""
         if answer.error:
             return self._on_error(answer.error)
@@ -246,7 +246,7 @@ class Registrar:
         )
         return Done((AuthKeyUnused(detail),))
 
-    def _on_error(self, error: str) -> Verdict:
+    def _on_error(self, error: str) -> RegistrationStep:
         if self._registered_anyway:
             return self._goes_on(f"says: {escape(error)}")
         tags = self.registration.hostinfo.request_tags or ()
@@ -274,7 +274,7 @@ class Registrar:
             f"(`headscale preauthkeys create --tags {escape(','.join(tags))}`)"
         )
 
-    def _on_expired(self) -> Verdict:
+    def _on_expired(self) -> RegistrationStep:
         if self._rotated:
             return Refused(
                 ExitReason.EXPIRED, "cannot register: the control server calls a new node key expired, too"
@@ -285,7 +285,7 @@ class Registrar:
         self._followup = ""
         return Again((self._save_pending(),))
 
-    def _on_auth_url(self, url: str) -> Verdict:
+    def _on_auth_url(self, url: str) -> RegistrationStep:
         if url == self._followup:
             return Refused(
                 ExitReason.ERROR, "cannot log in: the server keeps answering with the same login URL"
@@ -297,7 +297,7 @@ class Registrar:
         self._followup = url
         return Again((self._save_pending(), LoginNeeded(shown)))
 
-    def _on_success(self, answer: RegisterResponse) -> Verdict:
+    def _on_success(self, answer: RegisterResponse) -> RegistrationStep:
         events: list[SessionEvent] = []
         if self._trial != self.node_key:
             events.append(SaveNodeKey(self._trial))

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from netmap_actors.boot import ConnectionSettings
     from netmap_actors.control_connection.dialer import Dialer
     from netmap_actors.control_connection.node_state import NodeState
-    from netmap_actors.control_connection.side_requests import Errands
+    from netmap_actors.control_connection.side_requests import SideRequests
     from netmap_actors.protocol.keys import MachineKey
     from netmap_actors.transport.address import Address
 
@@ -32,11 +32,11 @@ class ControlKey:
     """The key of one process's control server."""
 
     def __init__(
-        self, node: NodeState, dialer: Dialer, errands: Errands, settings: ConnectionSettings
+        self, node: NodeState, dialer: Dialer, side_requests: SideRequests, settings: ConnectionSettings
     ) -> None:
         self._node = node
         self._dialer = dialer
-        self._errands = errands
+        self._side_requests = side_requests
         self._settings = settings
 
     def obtain(
@@ -53,7 +53,7 @@ class ControlKey:
             on_key(self._node.server_key)
             return
         self._demand_trustworthy(remote)
-        self._errands.fetch_key(remote, on_key, on_failed)
+        self._side_requests.fetch_key(remote, on_key, on_failed)
 
     def settle(self, failed: SessionFailed, remote: Address, on_end: Callable[[SessionFailed], None]) -> None:
         """A handshake has failed: `on_end` gets what that means, once; a changed key only where it is proved."""
@@ -71,7 +71,7 @@ class ControlKey:
             if server_key == pinned:
                 on_end(_with(failed, "/key says that the key is the same"))
                 return
-            self._errands.prove_key(
+            self._side_requests.prove_key(
                 remote,
                 server_key,
                 lambda: on_end(self._changed(failed, pinned, server_key)),
@@ -81,7 +81,7 @@ class ControlKey:
             )
 
         # Only /key can tell a changed key from a server that finds us too old.
-        self._errands.fetch_key(
+        self._side_requests.fetch_key(
             remote,
             offered,
             lambda why, _wait: on_end(_with(failed, f"and what /key says now is not known: {why}")),
