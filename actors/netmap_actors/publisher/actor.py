@@ -26,9 +26,10 @@ from netmap_actors.process.shared_sockets import prepare, share
 from netmap_actors.publisher.flood_guard import FloodGuard
 from netmap_actors.publisher.front import Front
 from netmap_actors.publisher.publication.core import Publication
-from netmap_actors.publisher.publication.freshness import name_of
 from netmap_actors.publisher.publication.intake import Plea
+from netmap_actors.publisher.publication.repeats import Repeats
 from netmap_actors.publisher.publication.sequences import MAX_EPOCH
+from netmap_actors.publisher.publication.status import PublicationStatus
 from netmap_actors.publisher.publication.tailnet_netmap import TailnetNetmap
 from netmap_actors.publisher.remote import RemoteFront
 from netmap_actors.rfc3339 import stamp
@@ -39,8 +40,11 @@ from netmap_actors.wire.secret import Secret
 from netmap_actors.wire.vocabulary import EndReason, Stage
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from netmap_actors.boot import Boot
     from netmap_actors.clock import Clock
+    from netmap_actors.publisher.publication.ring import Published
 
 __all__ = ["Publisher"]
 
@@ -55,17 +59,6 @@ MAX_WAITING = 4 * 1024 * 1024
 """Bytes of MapResponses that wait for a long one to be applied; more stay in the socket, and the connection pauses."""
 MOMENT = 0.05
 """Seconds that applying may take before others get their turn."""
-AGE_INTERVAL = 1.0
-"""Seconds between two heartbeats that only say when the last MapResponse came."""
-COUNT_INTERVAL = 0.1
-"""Seconds after which a new number of subscribers is told."""
-GREETINGS = (0.1, 0.5)
-"""Seconds after somebody came at which the last commit is repeated: who has held a netmap of an earlier publisher
-learns then that it is over, not with the next heartbeat. Its subscriptions arrive a little after itself."""
-TAIL_WAIT = 0.5
-"""Seconds after a commit at which it is repeated: who lost the last of a burst need not wait for the heartbeat."""
-SKEW_STEP = 10
-"""Seconds by which the difference of two clocks has to change to be told again."""
 EXPIRY_PATIENCE = 60.0
 """Seconds after which the wall clock is looked at again while a key is going to expire: it may be set meanwhile."""
 _BIG_MAP = 4 * 1024 * 1024
@@ -99,15 +92,10 @@ class Publisher(ActorBase):
         self._deadline = self.loop.deadline(self._on_deadline)
         self._expiry_deadline = self.loop.deadline(self._on_expiry)
         self._expiry_at: float | None = None
-        self._tail_awaited = False
-        self._count_due = False
-        self._greetings = 0
-        """On their way."""
-        self._age_deadline = self.loop.deadline(self.heartbeat_now)
-        self._told_age_at = 0.0
-        self._told_received_at: float | None = None
-        self._shown: tuple[object, ...] = ()
-        self._told_skew = 0
+        self._repeats = Repeats()
+        self._repeat_deadline = self.loop.deadline(self._on_repeat)
+        self._status = PublicationStatus(self._publication, self._netmap)
+        self._status_deadline = self.loop.deadline(self.heartbeat_now)
         self._waiting: collections.deque[tuple[bytes, bytes]] = collections.deque()
         """MapResponses that were read and not begun with."""
         self._waiting_bytes = 0
@@ -149,7 +137,7 @@ class Publisher(ActorBase):
             updates=endpoints.updates,
             requests=endpoints.requests,
             on_count=self._on_count,
-            on_arrival=self._greet,
+            on_arrival=self._on_arrival,
             on_flood=self._on_flood,
             capacity=capacity,
             on_cut=self._on_cut,
@@ -166,7 +154,7 @@ class Publisher(ActorBase):
                 capacity=room(allowed, sockets, settings.max_remote),
                 log=self.log,
                 on_count=self._on_count,
-                on_arrival=self._greet,
+                on_arrival=self._on_arrival,
                 on_cut=self._on_cut,
                 degraded=self.degraded,
                 healed=self.healed,
@@ -190,24 +178,12 @@ class Publisher(ActorBase):
         self._after()
 
     def statistics(self, heartbeat: internal_pb2.Heartbeat) -> None:
-        publication, figures = self._publication, heartbeat.publisher
-        figures.CopyFrom(self._netmap.facts())
-        self._told_age_at, self._told_received_at = self.loop.now(), publication.last_received_at
-        figures.state = name_of(publication.state(self.loop.now()))
-        figures.last_received_at = publication.last_received_at or 0.0
-        figures.epoch, figures.seq = publication.epoch, publication.seq
-        figures.generation, figures.session = publication.mapped_session
-        figures.subscribers = sum(front.subscribers for front in self._open_fronts())
+        self._status.fill(heartbeat, self.loop.now())
+        self._status_deadline.set(None)
         counters = heartbeat.counters
         counters["slices"] = self._slices
-        counters["dropped"] = publication.intake.dropped
-        counters["gaps"] = publication.intake.gaps
-        counters["bad_map_responses"] = publication.bad
-        counters["suppressed"] = self._netmap.statistics.suppressed
-        counters["hidden_peers"] = self._netmap.statistics.hidden
-        counters["left_out"] = self._netmap.statistics.left_out
-        counters["unknown_ids"] = self._netmap.statistics.ignored_unknown_ids
         fronts = self._open_fronts()
+        heartbeat.publisher.subscribers = sum(front.subscribers for front in fronts)
         counters["answers_completed"] = sum(front.answers_completed for front in fronts)
         counters["answers_stalled"] = sum(front.answers_stalled for front in fronts)
         counters["requests_refused"] = sum(front.refused for front in fronts)
@@ -282,84 +258,27 @@ class Publisher(ActorBase):
                 gc.freeze()
 
     def _after(self) -> None:
-        """Publish what has come of the last input, tell the Supervisor, arm the next deadline."""
+        """Publish and report what came of the last input, and set the next deadlines."""
         self._publish()
         now = self.loop.now()
-        statistics = self._netmap.statistics
-        quarantined, hidden = statistics.quarantined, statistics.hidden
-        shown = (
-            self._publication.state(now),
-            self._publication.mapped_session,
-            statistics.peers,
-            quarantined,
-            hidden,
-            left_out := self._netmap.messages_left_out,
-        )
-        self._tell_age(now)
-        if shown != self._shown:
-            self._shown = shown
-            if quarantined:
-                self.degraded(
-                    "peer_quarantined",
-                    f"{quarantined} peers could not be read, or say that they are this node",
-                )
+        for code, text in self._status.look(now):
+            if text:
+                self.degraded(code, text)
             else:
-                self.healed("peer_quarantined")
-            if hidden:
-                self.degraded(
-                    "peer_hidden",
-                    f"{hidden} peers are not shown: the control server names others with the same id, and only one "
-                    "can have it; tell who runs it",
-                )
-            else:
-                self.healed("peer_hidden")
-            if left_out:
-                self.degraded(
-                    "messages_left_out",
-                    f"{left_out} messages of the control server are not shown: they are too many or too long",
-                )
-            else:
-                self.healed("messages_left_out")
-            self.heartbeat_now()
-        self._tell_clock_skew()
-        self._deadline.set(self._publication.deadline(self.loop.now()))
+                self.healed(code)
+        self._status_deadline.set(self._status.deadline)
+        self._deadline.set(self._publication.deadline(now))
         self._arm_expiry()
-
-    def _tell_clock_skew(self) -> None:
-        skew = round(self._netmap.clock_skew_s)
-        # It is another number with every message, by the time the message took.
-        if bool(skew) == bool(self._told_skew) and abs(skew - self._told_skew) < SKEW_STEP:
-            return
-        self._told_skew = skew
-        if skew:
-            way = "behind" if skew > 0 else "ahead of"
-            self.degraded(
-                "clock_skew",
-                f"this machine's clock is {abs(skew)} s {way} the control server's; set it: other programs on this "
-                "machine may take keys for valid that have expired, or the other way round",
-            )
-        else:
-            self.healed("clock_skew")
-
-    def _tell_age(self, now: float) -> None:
-        """The Supervisor shows the age, so it hears of each MapResponse, within AGE_INTERVAL of it."""
-        if (
-            self._publication.last_received_at == self._told_received_at
-            or self._age_deadline.when is not None
-        ):
-            return
-        due = self._told_age_at + AGE_INTERVAL
-        if now >= due:
-            self.heartbeat_now()
-        else:
-            self._age_deadline.set(due)
 
     def _publish(self) -> None:
         outgoing = self._publication.take_outgoing()
-        if outgoing and not self._tail_awaited:
-            self._tail_awaited = True
-            self.loop.at(self.loop.now() + TAIL_WAIT, self._on_tail)
-        for published in outgoing:
+        if outgoing:
+            self._repeats.committed(self.loop.now())
+            self._repeat_deadline.set(self._repeats.deadline())
+        self._send(outgoing)
+
+    def _send(self, messages: Iterable[Published]) -> None:
+        for published in messages:
             for front in self._fronts:
                 front.send(published)
 
@@ -385,16 +304,21 @@ class Publisher(ActorBase):
                 )
         self._after()
 
-    def _arm_expiry(self) -> None:
-        """Wait for the next key that expires; nothing expires in the middle of a MapResponse."""
+    def _arm_expiry(self, *, passed: bool = False) -> None:
+        """Wait for the next key that expires; nothing expires in the middle of a MapResponse.
+
+        `passed`: time was passed just now. What is due all the same waits for the clock to be set: it shows a time
+        before the server's, which a message may prove.
+        """
         if self._publication.working:
             return
-        moment = self._netmap.next_expiry()
-        if moment == self._expiry_at:
-            return
+        moment, wall = self._netmap.next_expiry(), self.clock.wall()
+        if moment is None:
+            self._expiry_deadline.set(None)
+        elif moment != self._expiry_at or passed:
+            wait = EXPIRY_PATIENCE if passed and moment <= wall else max(moment - wall, 0.0)
+            self._expiry_deadline.set(self.loop.now() + min(wait, EXPIRY_PATIENCE))
         self._expiry_at = moment
-        wait = min(max(moment - self.clock.wall(), 0.0), EXPIRY_PATIENCE) if moment is not None else None
-        self._expiry_deadline.set(None if wait is None else self.loop.now() + wait)
 
     def _on_expiry(self) -> None:
         if not self._publication.working:
@@ -405,22 +329,16 @@ class Publisher(ActorBase):
             if self._slice.when is None:
                 self._apply()
             return
-        moment, self._expiry_at = self._netmap.next_expiry(), None
-        if moment is not None and moment <= self.clock.wall():
-            # The clock is not set: it shows a time before anybody's. A message of the server may tell the right one.
-            self._expiry_at = moment
-            self._expiry_deadline.set(self.loop.now() + EXPIRY_PATIENCE)
+        self._arm_expiry(passed=True)
         self._after()
 
     def _on_count(self) -> None:
-        """Tell the Supervisor soon, not for each of a thousand connections a second."""
-        if not self._count_due:
-            self._count_due = True
-            self.loop.at(self.loop.now() + COUNT_INTERVAL, self._tell_count)
+        self._status.subscribers_changed(self.loop.now())
+        self._status_deadline.set(self._status.deadline)
 
-    def _tell_count(self) -> None:
-        self._count_due = False
-        self.heartbeat_now()
+    def _on_arrival(self) -> None:
+        self._repeats.subscriber_came(self.loop.now())
+        self._repeat_deadline.set(self._repeats.deadline())
 
     def _on_cut(self, whose: str) -> None:
         self.log.warning("connections_cut", last_of=whose)
@@ -432,30 +350,20 @@ class Publisher(ActorBase):
             "subscribers on this machine subscribe to more topics than memory is set aside for",
         )
 
-    def _greet(self) -> None:
-        if not self._greetings:
-            self._greetings = len(GREETINGS)
-            for wait in GREETINGS:
-                self.loop.at(self.loop.now() + wait, self._on_greeting)
-
-    def _on_greeting(self) -> None:
-        self._greetings -= 1
-        self._repeat_commit()
-
     def _send_heartbeat_to_bus(self) -> None:
         if self._remote is not None:
             self._remote.look_at_keys()
         self._repeat_commit()
 
-    def _on_tail(self) -> None:
-        self._tail_awaited = False
-        self._repeat_commit()
+    def _on_repeat(self) -> None:
+        if self._repeats.expire(self.loop.now()):
+            self._repeat_commit()
+        self._repeat_deadline.set(self._repeats.deadline())
 
     def _repeat_commit(self) -> None:
         beat = self._publication.heartbeat(self.loop.now())
         self._publish()
-        for front in self._fronts:
-            front.send(beat)
+        self._send([beat])
 
     def _now_text(self) -> str:
         wall = self.clock.wall()

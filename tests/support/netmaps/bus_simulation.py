@@ -9,6 +9,7 @@ import collections
 import random
 from typing import TYPE_CHECKING
 
+from netmap_actors.publisher.publication.repeats import Repeats
 from netmap_actors.subscriber.replica import SILENCE_LIMIT, Replica
 from netmap_actors.wire import netmap_pb2
 from tests.support.netmaps.publishing import SILENCE, Server, full, node
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
     from netmap_actors.publisher.publication.ring import Published
 
 HEARTBEAT = 2.0
-GREETING = 0.1
-TAIL_WAIT = 0.5
 MARK = 12
 """Messages a subscriber's queue holds; what comes after is lost."""
 TICK = 0.05
@@ -122,7 +121,7 @@ class Simulation:
         self.frozen = False
         """The publisher process is stopped: what comes waits for it."""
         self._unread: list[tuple[dict, float, int, int, int]] = []
-        self._greetings: list[float] = []
+        self._repeats = Repeats()
         self._beat_at = self.now + HEARTBEAT
         self.server = Server(ring=self.ring, silence=self.silence)
         self.alive = True
@@ -130,7 +129,7 @@ class Simulation:
 
     def greet(self) -> None:
         """A subscriber connected: the publisher repeats its last commit soon."""
-        self._greetings.append(self.now + GREETING)
+        self._repeats.subscriber_came(self.now)
 
     def run(self, steps: int) -> float:
         """Make a history, end every fault, and let it come to rest; the simulated seconds that took."""
@@ -229,7 +228,7 @@ class Simulation:
 
     def restart(self) -> None:
         """Another publisher process; connected subscribers reconnect by themselves."""
-        self.alive = True
+        self.alive, self._repeats = True, Repeats()
         self.server = Server(restarted=True, ring=self.ring, silence=self.silence)
         self.server.publication.connection_started(self.generation, self.now)
         self.requests.clear()
@@ -261,7 +260,7 @@ class Simulation:
         publication = self.server.publication
         out = publication.take_outgoing()
         if out:
-            self._greetings.append(self.now + TAIL_WAIT)
+            self._repeats.committed(self.now)
             self.truth_at[publication.epoch, publication.seq] = self.server.truth()
             self._witness(self.now)
         for message in out:
@@ -302,11 +301,11 @@ class Simulation:
         self.flush()
 
     def _beat(self) -> None:
-        if self.now >= self._beat_at or any(self.now >= due for due in self._greetings):
+        repeat = self._repeats.expire(self.now)
+        if repeat or self.now >= self._beat_at:
             beat = self.server.publication.heartbeat(self.now)
             self.flush()
             self.publish(beat)
-            self._greetings = [due for due in self._greetings if due > self.now]
 
     def _answer(self) -> None:
         for client, life, data in self._take_requests():
