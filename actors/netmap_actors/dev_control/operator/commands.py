@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from netmap_actors.dev_control.faults.catalogue import FAULTS, BadFault, Scope, make_fault
+from netmap_actors.dev_control.http.plain_http import MAX_PINGS
 from netmap_actors.dev_control.operator.arguments import BadArgument, check_arguments
 from netmap_actors.dev_control.operator.listings import view_of_client, view_of_node
 from netmap_actors.dev_control.registration.registrar import MAX_KEY_LIFETIME, AuthKey, LoginState
@@ -113,7 +114,7 @@ class Commands:
         """Send a PingRequest, with a payload a c2n one; its id, for `pong`."""
         ping_id = self._control.random_bytes(8).hex()
         self._control.pings[ping_id] = ""
-        while len(self._control.pings) > _MAX_PINGS:
+        while len(self._control.pings) > MAX_PINGS:
             del self._control.pings[next(iter(self._control.pings))]
         request: dict[str, Any] = {
             "URL": url or f"{self._control.registrar.url}/machine/ping-response?id={ping_id}"
@@ -368,7 +369,6 @@ def _demand_unicode(*texts: str) -> None:
             raise TailnetError(f"cannot use {escape(text, 40)}: it is no Unicode text") from None
 
 
-_MAX_PINGS = 1000
 _MAX_EXPIRY = 1e9
 """Seconds, thirty years."""
 _MAX_CHURN = 100_000

@@ -187,10 +187,6 @@ class Registrar:
         login.state = LoginState.REFUSED
         return True
 
-    def resume(self, request: RegisterRequest, machine: str, wall: float) -> Answer | Wait:
-        """The answer to a request that waits, if there is one by now."""
-        return self._followup(request, machine, wall)
-
     def _set_expiry(self, entry: Entry, expiry: float, wall: float) -> Answer:
         if expiry > wall:
             return self._error("extending key is not allowed")

@@ -6,12 +6,8 @@ Not here: nodes and users (`tailnet`), and what a policy makes of the packet fil
 from __future__ import annotations
 
 import enum
-from typing import TYPE_CHECKING, Any
 
 from netmap_actors.dev_control.tailnet.json_types import encode
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 __all__ = ["Aspect", "Aspects"]
 
@@ -33,33 +29,25 @@ class Aspects:
     """What every node of a tailnet is told alike."""
 
     def __init__(self, domain: str, derp_map: bytes) -> None:
-        self._domain = domain
+        dns = {
+            "Resolvers": [{"Addr": "192.0.2.53"}],
+            "Routes": {f"{domain}.": []},
+            "Domains": [domain],
+            "Proxied": True,
+        }
         self.json: dict[Aspect, bytes] = {
             Aspect.DERP_MAP: derp_map,
+            Aspect.DNS: encode(dns),
             Aspect.DOMAIN: encode(domain),
             Aspect.PACKET_FILTER: b'{"base":' + _ALLOW_ALL + b"}",
             Aspect.SSH_POLICY: b'{"rules":[]}',
         }
         """Of every aspect but the users, who are sent as they are needed."""
         self.changed: set[Aspect] = set()
-        """Since somebody cleared it."""
-        self.set_dns_records(())
+        """Since it was last cleared."""
 
     def replace(self, aspect: Aspect, json: bytes) -> None:
         """Let it be this from now on."""
         if self.json.get(aspect) != json:
             self.json[aspect] = json
             self.changed.add(aspect)
-
-    def set_dns_records(self, records: Iterable[tuple[str, str]]) -> None:
-        """Extra records, (name, address), of the tailnet's DNS."""
-        config: dict[str, Any] = {
-            "Resolvers": [{"Addr": "192.0.2.53"}],
-            "Routes": {f"{self._domain}.": []},
-            "Domains": [self._domain],
-            "Proxied": True,
-        }
-        extra = [{"Name": name, "Value": value} for name, value in records]
-        if extra:
-            config["ExtraRecords"] = extra
-        self.replace(Aspect.DNS, encode(config))

@@ -117,10 +117,6 @@ class Tailnet:
         """The rules of who sees whom and who may give which tag; None: there are none."""
         return None if self.sight is None else self.sight.policy
 
-    @property
-    def online(self) -> int:
-        return sum(1 for entry in self.entries.values() if entry.node.online)
-
     def encoded(self, node_id: int) -> bytes:
         """JSON of a node as its peers see it; made once per change."""
         made = self._encoded.get(node_id)
@@ -394,10 +390,6 @@ class Tailnet:
             self._show(entry.node)
         self._changed.update(dict.fromkeys(self.entries))
         self._parts.changed.add(Aspect.PACKET_FILTER)
-
-    def set_dns_records(self, records: Iterable[tuple[str, str]]) -> None:
-        """Extra records, (name, address), of the tailnet's DNS."""
-        self._parts.set_dns_records(records)
 
     def set_aspect(self, aspect: Aspect, json: bytes) -> None:
         """Replace a whole part of the netmap. Raises TailnetError when it is not JSON, or the users'."""

@@ -1,4 +1,4 @@
-"""The room `devcontrol.viewer`: what a client is told always adds up to the truth."""
+"""`tailnet.client_netmap`: what a client is sent always adds up to the tailnet as it is."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ EDITS: dict[str, tuple[Callable[[Tailnet, int], object], set[str]]] = {
     "routes": (lambda it, one: it.set_routes(one, ["10.0.0.0/8"]), {"PeersChanged"}),
     "capabilities": (lambda it, one: it.set_capabilities(one, ["x"]), {"PeersChangedPatch"}),
     "removed": (lambda it, one: it.remove_node(one), {"PeersRemoved"}),
-    "dns": (lambda it, _: it.set_dns_records([("a.example", "192.0.2.1")]), {"DNSConfig"}),
+    "dns": (lambda it, _: it.set_aspect(Aspect.DNS, b'{"Domains":["a.example"]}'), {"DNSConfig"}),
     "domain": (lambda it, _: it.set_aspect(Aspect.DOMAIN, b'"x.example"'), {"Domain"}),
     "user": (lambda it, _: it.rename_user("alice", "Alice B."), {"UserProfiles"}),
     "self": (lambda it, _: it.rename(me(it), "myself"), {"Node"}),
