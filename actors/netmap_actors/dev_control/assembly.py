@@ -16,7 +16,12 @@ from netmap_actors.dev_control.http.state import Control, Options
 from netmap_actors.dev_control.operator.commands import Commands
 from netmap_actors.dev_control.operator.scenario import Scenario, parse_scenario, place
 from netmap_actors.dev_control.operator.scenario_player import ScenarioPlayer
-from netmap_actors.dev_control.registration.registrar import MAX_KEY_LIFETIME, AuthKey, Login, Registrar
+from netmap_actors.dev_control.registration.registrar import (
+    MAX_KEY_LIFETIME,
+    NodeRegistrar,
+    PendingLogin,
+    PreAuthKey,
+)
 from netmap_actors.dev_control.registration.requests import BadRequest, decode_register, register_document
 from netmap_actors.dev_control.registration.store import SavedLogin, SavedNode, State, Store
 from netmap_actors.dev_control.tailnet.churn import Churn, populate
@@ -137,7 +142,7 @@ def assemble(
     populate(tailnet, setup.nodes, seeded, state.born)
     _place(scenario, tailnet, seeded, state.born)
     tailnet.skip_ids((state.incarnation - 1) * _IDS_PER_START)
-    registrar = Registrar(
+    registrar = NodeRegistrar(
         tailnet,
         url=url,
         random_hex=secrets.token_hex,
@@ -150,7 +155,7 @@ def assemble(
     for key in state.auth_keys:
         registrar.add_auth_key(key)
     auth_key = _auth_key(setup, store)
-    own_key = registrar.auth_keys.setdefault(auth_key, AuthKey(text=auth_key))
+    own_key = registrar.auth_keys.setdefault(auth_key, PreAuthKey(text=auth_key))
     own_key.user = registrar.user = setup.user or own_key.user
     control = Control(
         tailnet, registrar, identity, setup.options, wall=wall, random_bytes=secrets.token_bytes
@@ -227,7 +232,7 @@ def _saved(entry: Entry, expires_at: float | None) -> SavedNode:
     )
 
 
-def _saved_login(login: Login) -> SavedLogin:
+def _saved_login(login: PendingLogin) -> SavedLogin:
     return SavedLogin(
         id=login.id,
         machine=login.machine,
@@ -238,13 +243,13 @@ def _saved_login(login: Login) -> SavedLogin:
     )
 
 
-def _login(saved: SavedLogin) -> Login:
+def _login(saved: SavedLogin) -> PendingLogin:
     """Raises ConfigurationError for a request that was never one."""
     try:
         request = decode_register(encode(saved.request))
     except BadRequest as error:
         raise ConfigurationError(f"cannot use the login {saved.id} in the state: {error}") from None
-    return Login(saved.id, saved.machine, request, saved.expires_at, saved.state, saved.why)
+    return PendingLogin(saved.id, saved.machine, request, saved.expires_at, saved.state, saved.why)
 
 
 def url_of(listener: socket.socket) -> str:

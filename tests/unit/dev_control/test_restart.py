@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from netmap_actors.dev_control.registration.requests import (
-    RegisterRequest,
+    IncomingRegisterRequest,
     decode_register,
     register_document,
 )
@@ -279,7 +279,7 @@ def test_a_request_is_kept_as_it_was_but_for_its_secret() -> None:
     }
     request = decode_register(json.dumps(document).encode())
     again = decode_register(json.dumps(register_document(request)).encode())
-    fields = RegisterRequest.__dataclass_fields__
+    fields = IncomingRegisterRequest.__dataclass_fields__
     assert {name for name in fields if getattr(again, name) != getattr(request, name)} == {"auth_key"}
 
 

@@ -28,7 +28,7 @@ from netmap_actors.curve_keys import AllowList, read_secret
 from netmap_actors.dev_control.http.connection import ClientConnection
 from netmap_actors.dev_control.http.state import Control, Options
 from netmap_actors.dev_control.operator.commands import Commands
-from netmap_actors.dev_control.registration.registrar import AuthKey, Registrar
+from netmap_actors.dev_control.registration.registrar import NodeRegistrar, PreAuthKey
 from netmap_actors.dev_control.registration.requests import BadRequest, decode_map, decode_register
 from netmap_actors.dev_control.registration.store import State, Store
 from netmap_actors.dev_control.tailnet.tailnet import Tailnet
@@ -171,8 +171,8 @@ class _Office:
     def __init__(self) -> None:
         numbers = itertools.count(1)
         tailnet = Tailnet()
-        registrar = Registrar(tailnet, url="http://x", random_hex=lambda n: f"{next(numbers):0{2 * n}x}")
-        registrar.add_auth_key(AuthKey(text="key"))
+        registrar = NodeRegistrar(tailnet, url="http://x", random_hex=lambda n: f"{next(numbers):0{2 * n}x}")
+        registrar.add_auth_key(PreAuthKey(text="key"))
         self.control = Control(
             tailnet,
             registrar,
@@ -380,7 +380,7 @@ IN_A_DIRECTORY = settings(
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 STATE = msgspec.json.encode(
-    State(machine_private=MachinePrivate.from_raw(b"\x01" * 32).to_text(), auth_keys=[AuthKey(text="a")])
+    State(machine_private=MachinePrivate.from_raw(b"\x01" * 32).to_text(), auth_keys=[PreAuthKey(text="a")])
 )
 
 

@@ -12,10 +12,10 @@ from netmap_actors.dev_control.faults.catalogue import Moment
 from netmap_actors.dev_control.http import plain_http
 from netmap_actors.dev_control.http.injector import ends, stops
 from netmap_actors.dev_control.http.map_stream import JSON_HEADERS, First, MapStream
-from netmap_actors.dev_control.registration.registrar import PENDING_LIFETIME, Answer, Wait
+from netmap_actors.dev_control.registration.registrar import PENDING_LIFETIME, RegisterAnswer, Wait
 from netmap_actors.dev_control.registration.requests import (
     BadRequest,
-    RegisterRequest,
+    IncomingRegisterRequest,
     decode_map,
     decode_register,
 )
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from netmap_actors.dev_control.faults.catalogue import Fault
     from netmap_actors.dev_control.http.injector import FaultInjector
     from netmap_actors.dev_control.http.link import Link
-    from netmap_actors.dev_control.registration.requests import MapRequest
+    from netmap_actors.dev_control.registration.requests import IncomingMapRequest
     from netmap_actors.protocol.http2 import Http2Server, PingAcked, ServerEvent
 
 __all__ = ["MAX_BODIES", "MAX_WAITING_MAPS", "Counts", "MachineApi", "http_status"]
@@ -75,8 +75,8 @@ class MachineApi:
         self._control = link.control
         self._requests: dict[int, _Request] = {}
         self._bodies = 0
-        self._logins: dict[int, tuple[str, RegisterRequest, float]] = {}
-        self._kept: dict[int, RegisterRequest | MapRequest] = {}
+        self._logins: dict[int, tuple[str, IncomingRegisterRequest, float]] = {}
+        self._kept: dict[int, IncomingRegisterRequest | IncomingMapRequest] = {}
         """What was asked while a fault held everything back, by stream id."""
         self._maps: list[int] = []
         """Streams on which whole maps were sent, as far as the client has not read them."""
@@ -163,7 +163,7 @@ class MachineApi:
         kept, self._kept = self._kept, {}
         for stream_id, request in kept.items():
             try:
-                if isinstance(request, RegisterRequest):
+                if isinstance(request, IncomingRegisterRequest):
                     self._admit(stream_id, request, now)
                 else:
                     self._serve_map(stream_id, request, now, held=False)
@@ -220,7 +220,7 @@ class MachineApi:
         self.counts.refused += 1
         self._respond(stream_id, 400, f"{error}\n".encode())
 
-    def _register(self, stream_id: int, request: RegisterRequest, now: float) -> None:
+    def _register(self, stream_id: int, request: IncomingRegisterRequest, now: float) -> None:
         self.counts.register += 1
         self._link.note(now, "register", _register_detail(request))
         self._demand_version(request.version)
@@ -230,14 +230,14 @@ class MachineApi:
         elif not stops(fault) and not self._spoil(stream_id, fault):
             self._admit(stream_id, request, now)
 
-    def _admit(self, stream_id: int, request: RegisterRequest, now: float) -> None:
+    def _admit(self, stream_id: int, request: IncomingRegisterRequest, now: float) -> None:
         """Let the registrar answer."""
         control = self._control
         outcome = control.registrar.register(request, str(self._link.machine), control.wall())
         match outcome:
             case Wait(login_id):
                 self._logins[stream_id] = (login_id, request, now + PENDING_LIFETIME)
-            case Answer(json, changed):
+            case RegisterAnswer(json, changed):
                 if changed:
                     control.registered(str(request.node_key), now)
                     control.persist()
@@ -259,7 +259,7 @@ class MachineApi:
                 return False
         return True
 
-    def _map(self, stream_id: int, request: MapRequest, now: float) -> None:
+    def _map(self, stream_id: int, request: IncomingMapRequest, now: float) -> None:
         self._demand_version(request.version)
         kind = "map" if request.stream else "lite" if request.omit_peers else "read"
         self._link.note(now, kind, str(request.node_key))
@@ -271,7 +271,7 @@ class MachineApi:
         elif not ends(fault) and not self._spoil(stream_id, fault):
             self._serve_map(stream_id, request, now, held=holding or stops(fault))
 
-    def _serve_map(self, stream_id: int, request: MapRequest, now: float, *, held: bool) -> None:
+    def _serve_map(self, stream_id: int, request: IncomingMapRequest, now: float, *, held: bool) -> None:
         """Answer, or begin to; `held`: a stream is there, and nothing is said on it."""
         control, tailnet = self._control, self._control.tailnet
         entry = tailnet.by_key(str(request.node_key))
@@ -335,7 +335,7 @@ class MachineApi:
         self._maps.append(stream_id)
         return True
 
-    def _store(self, node_id: int, request: MapRequest) -> None:
+    def _store(self, node_id: int, request: IncomingMapRequest) -> None:
         """What a node says of itself. What it does not mention stays as it was."""
         tailnet = self._control.tailnet
         if request.hostinfo is not None:
@@ -346,7 +346,7 @@ class MachineApi:
             tailnet.set_endpoints(node_id, request.endpoints)
         tailnet.set_version(node_id, request.version)
 
-    def _read(self, stream_id: int, request: MapRequest, node_id: int) -> None:
+    def _read(self, stream_id: int, request: IncomingMapRequest, node_id: int) -> None:
         if request.omit_peers and not request.read_only:
             self._respond(stream_id, 200, b"")
             return
@@ -381,7 +381,7 @@ def http_status(fault: Fault) -> tuple[int, list[tuple[str, str]], bytes]:
     return status, headers, b"" if status in (204, 304) else fault.text("body").encode()
 
 
-def _register_detail(request: RegisterRequest) -> str:
+def _register_detail(request: IncomingRegisterRequest) -> str:
     """What was asked, without any secret."""
     words = [str(request.node_key)]
     words += ["auth"] if request.auth_key else []

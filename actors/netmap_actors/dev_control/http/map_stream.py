@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from netmap_actors.dev_control.http.state import Control
-    from netmap_actors.dev_control.registration.requests import MapRequest
+    from netmap_actors.dev_control.registration.requests import IncomingMapRequest
     from netmap_actors.dev_control.tailnet.tailnet import Aspect
     from netmap_actors.protocol.http2 import Http2Server
 
@@ -44,7 +44,7 @@ class MapStream:
         self,
         control: Control,
         http2: Http2Server,
-        request: MapRequest,
+        request: IncomingMapRequest,
         *,
         connection: int,
         stream_id: int,

@@ -18,7 +18,7 @@ from netmap_actors.protocol.map_framing import encode_frame
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from netmap_actors.dev_control.registration.registrar import Registrar
+    from netmap_actors.dev_control.registration.registrar import NodeRegistrar
     from netmap_actors.dev_control.tailnet.tailnet import Aspect, Tailnet
 
 __all__ = ["MAX_SEEN", "Control", "LiveStream", "Options", "Seen"]
@@ -91,7 +91,7 @@ class Control:
     def __init__(
         self,
         tailnet: Tailnet,
-        registrar: Registrar,
+        registrar: NodeRegistrar,
         identity: MachinePrivate,
         options: Options,
         *,

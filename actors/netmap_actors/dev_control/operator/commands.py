@@ -13,7 +13,7 @@ from netmap_actors.dev_control.faults.catalogue import FAULTS, BadFault, Scope, 
 from netmap_actors.dev_control.http.plain_http import MAX_PINGS
 from netmap_actors.dev_control.operator.arguments import BadArgument, check_arguments
 from netmap_actors.dev_control.operator.listings import view_of_client, view_of_node
-from netmap_actors.dev_control.registration.registrar import MAX_KEY_LIFETIME, AuthKey, LoginState
+from netmap_actors.dev_control.registration.registrar import MAX_KEY_LIFETIME, LoginState, PreAuthKey
 from netmap_actors.dev_control.tailnet.policy import parse_policy
 from netmap_actors.dev_control.tailnet.policy_text import read_policy_text
 from netmap_actors.dev_control.tailnet.tailnet import Aspect, TailnetError
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from netmap_actors.dev_control.http.server import ControlServer
     from netmap_actors.dev_control.http.state import Seen
     from netmap_actors.dev_control.operator.listings import ClientView, NodeView
-    from netmap_actors.dev_control.registration.registrar import Registrar
+    from netmap_actors.dev_control.registration.registrar import NodeRegistrar
     from netmap_actors.dev_control.tailnet.policy import Policy
     from netmap_actors.dev_control.tailnet.tailnet import Entry
 
@@ -177,7 +177,7 @@ class Commands:
         text = f"devkey-auth-{self._control.random_bytes(16).hex()}"
         expires_at = None if expires_in is None else self._control.wall() + expires_in
         self._registrar.add_auth_key(
-            AuthKey(
+            PreAuthKey(
                 text=text,
                 user=user,
                 reusable=reusable,
@@ -332,7 +332,7 @@ class Commands:
     # Inside
 
     @property
-    def _registrar(self) -> Registrar:
+    def _registrar(self) -> NodeRegistrar:
         return self._control.registrar
 
     def _rule_by(self, policy: Policy | None) -> list[str]:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from typing import Any
 
-    from netmap_actors.dev_control.registration.requests import RegisterRequest
+    from netmap_actors.dev_control.registration.requests import IncomingRegisterRequest
     from netmap_actors.dev_control.tailnet.tailnet import Entry, Tailnet
 
 __all__ = [
@@ -27,11 +27,11 @@ __all__ = [
     "MAX_KEY_LIFETIME",
     "MAX_PENDING",
     "PENDING_LIFETIME",
-    "Answer",
-    "AuthKey",
-    "Login",
     "LoginState",
-    "Registrar",
+    "NodeRegistrar",
+    "PendingLogin",
+    "PreAuthKey",
+    "RegisterAnswer",
     "Wait",
 ]
 
@@ -44,7 +44,7 @@ PENDING_LIFETIME = 15 * 60.0
 """Seconds an AuthURL is good for, as on headscale."""
 
 
-class AuthKey(msgspec.Struct, kw_only=True):
+class PreAuthKey(msgspec.Struct, kw_only=True):
     """A pre-authorization key. Its text is a secret of this server's state directory."""
 
     text: str
@@ -58,9 +58,7 @@ class AuthKey(msgspec.Struct, kw_only=True):
     revoked: bool = False
 
     def __repr__(self) -> str:
-        return (
-            f"AuthKey(user={self.user!r}, reusable={self.reusable}, used={self.used}, revoked={self.revoked})"
-        )
+        return f"PreAuthKey(user={self.user!r}, reusable={self.reusable}, used={self.used}, revoked={self.revoked})"
 
 
 class LoginState(enum.Enum):
@@ -72,12 +70,12 @@ class LoginState(enum.Enum):
 
 
 @dataclasses.dataclass(slots=True)
-class Login:
+class PendingLogin:
     """A login somebody has to complete by opening its URL."""
 
     id: str
     machine: str
-    request: RegisterRequest
+    request: IncomingRegisterRequest
     expires_at: float
     state: LoginState = LoginState.WAITING
     why: str = ""
@@ -96,7 +94,7 @@ class _Response(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Answer:
+class RegisterAnswer:
     """The body of a 200."""
 
     json: bytes
@@ -111,7 +109,7 @@ class Wait:
     login_id: str
 
 
-class Registrar:
+class NodeRegistrar:
     """Decides on register requests and performs them on the tailnet."""
 
     def __init__(
@@ -136,13 +134,13 @@ class Registrar:
         self.key_lifetime = key_lifetime
         self.user = DEFAULT_USER
         """Who lets nodes in when nobody says who it is."""
-        self.auth_keys: dict[str, AuthKey] = {}
-        self.logins: dict[str, Login] = {}
+        self.auth_keys: dict[str, PreAuthKey] = {}
+        self.logins: dict[str, PendingLogin] = {}
 
-    def add_auth_key(self, key: AuthKey) -> None:
+    def add_auth_key(self, key: PreAuthKey) -> None:
         self.auth_keys[key.text] = key
 
-    def register(self, request: RegisterRequest, machine: str, wall: float) -> Answer | Wait:
+    def register(self, request: IncomingRegisterRequest, machine: str, wall: float) -> RegisterAnswer | Wait:
         """Decide on one request from this machine (key in text form)."""
         entry = self._tailnet.by_key(str(request.node_key))
         if entry is not None and entry.node.machine != machine:
@@ -187,7 +185,7 @@ class Registrar:
         login.state = LoginState.REFUSED
         return True
 
-    def _set_expiry(self, entry: Entry, expiry: float, wall: float) -> Answer:
+    def _set_expiry(self, entry: Entry, expiry: float, wall: float) -> RegisterAnswer:
         if expiry > wall:
             return self._error("extending key is not allowed")
         if entry.ephemeral:
@@ -196,7 +194,7 @@ class Registrar:
         self._tailnet.set_expiry(entry.node.id, wall, wall=wall)
         return self._respond(entry, expired=True)
 
-    def _followup(self, request: RegisterRequest, machine: str, wall: float) -> Answer | Wait:
+    def _followup(self, request: IncomingRegisterRequest, machine: str, wall: float) -> RegisterAnswer | Wait:
         prefix, _, login_id = request.followup.rpartition("/auth/")
         if not prefix or not login_id.isalnum():
             return self._error("invalid registration ID")
@@ -217,8 +215,8 @@ class Registrar:
         return self._respond(entry, changed=True)
 
     def _with_auth_key(
-        self, request: RegisterRequest, machine: str, entry: Entry | None, wall: float
-    ) -> Answer:
+        self, request: IncomingRegisterRequest, machine: str, entry: Entry | None, wall: float
+    ) -> RegisterAnswer:
         key = self.auth_keys.get(request.auth_key)
         if entry is not None:
             # A restart with the same node key: a spent one-shot key does no harm. An expired one has to be replaced.
@@ -238,7 +236,9 @@ class Registrar:
         key.used = True
         return self._admit(request, machine, key, wall)
 
-    def _admit(self, request: RegisterRequest, machine: str, key: AuthKey, wall: float) -> Answer:
+    def _admit(
+        self, request: IncomingRegisterRequest, machine: str, key: PreAuthKey, wall: float
+    ) -> RegisterAnswer:
         """Enter the node, or give the machine's node its new key."""
         tailnet = self._tailnet
         node_key = str(request.node_key)
@@ -269,18 +269,18 @@ class Registrar:
         tailnet.set_expiry(entry.node.id, None if lifetime is None else wall + lifetime, wall=wall)
         return self._respond(entry, changed=True)
 
-    def _session(self, request: RegisterRequest, user: str) -> AuthKey:
+    def _session(self, request: IncomingRegisterRequest, user: str) -> PreAuthKey:
         """What a person's login is worth; the tags a node asks for count once a policy says who may give them."""
         tags = requested_tags(request.hostinfo) if self._tailnet.policy is not None else ()
-        return AuthKey(text="", user=user, tags=tags)
+        return PreAuthKey(text="", user=user, tags=tags)
 
-    def _refused_tags(self, request: RegisterRequest, user: str) -> str:
+    def _refused_tags(self, request: IncomingRegisterRequest, user: str) -> str:
         """Why this user cannot bring a node in that asks for such tags; empty if nothing speaks against it."""
         policy = self._tailnet.policy
         refused = [] if policy is None else policy.refused_tags(user, requested_tags(request.hostinfo))
         return _not_permitted(refused) if refused else ""
 
-    def _earlier(self, request: RegisterRequest, machine: str, user: str) -> Entry | None:
+    def _earlier(self, request: IncomingRegisterRequest, machine: str, user: str) -> Entry | None:
         """The node that comes back with a new key: known by its old one, or by machine and owner."""
         entries = self._tailnet.by_machine(machine)
         old = str(request.old_node_key) if request.old_node_key is not None else ""
@@ -289,11 +289,11 @@ class Registrar:
             (entry for entry in entries if entry.owner == owner), None
         )
 
-    def _new_login(self, request: RegisterRequest, machine: str, wall: float) -> Answer:
+    def _new_login(self, request: IncomingRegisterRequest, machine: str, wall: float) -> RegisterAnswer:
         self._forget_old(wall)
         login_id = self._random_hex(12)
-        self.logins[login_id] = Login(login_id, machine, request, wall + PENDING_LIFETIME)
-        return Answer(_encode(AuthURL=f"{self.url}/auth/{login_id}"), changed=True)
+        self.logins[login_id] = PendingLogin(login_id, machine, request, wall + PENDING_LIFETIME)
+        return RegisterAnswer(_encode(AuthURL=f"{self.url}/auth/{login_id}"), changed=True)
 
     def _forget_old(self, wall: float) -> None:
         for login_id in [login.id for login in self.logins.values() if login.expires_at <= wall]:
@@ -301,25 +301,25 @@ class Registrar:
         while len(self.logins) >= MAX_PENDING:
             del self.logins[next(iter(self.logins))]
 
-    def _live(self, login_id: str, wall: float) -> Login | None:
+    def _live(self, login_id: str, wall: float) -> PendingLogin | None:
         login = self.logins.get(login_id)
         if login is None or login.expires_at <= wall or login.state is not LoginState.WAITING:
             return None
         return login
 
-    def _current(self, entry: Entry, *, expired: bool = False) -> Answer:
+    def _current(self, entry: Entry, *, expired: bool = False) -> RegisterAnswer:
         """The registered state, unchanged."""
         return self._respond(entry, expired=expired)
 
-    def _respond(self, entry: Entry, *, expired: bool = False, changed: bool | None = None) -> Answer:
+    def _respond(self, entry: Entry, *, expired: bool = False, changed: bool | None = None) -> RegisterAnswer:
         user = self._tailnet.user(entry.owner)
         authorized = entry.node.machine_authorized and not expired
         json = _encode(user, NodeKeyExpired=expired, MachineAuthorized=authorized)
-        return Answer(json, changed=expired if changed is None else changed)
+        return RegisterAnswer(json, changed=expired if changed is None else changed)
 
     @staticmethod
-    def _error(text: str) -> Answer:
-        return Answer(_encode(Error=text))
+    def _error(text: str) -> RegisterAnswer:
+        return RegisterAnswer(_encode(Error=text))
 
 
 def _encode(user: User | None = None, **fields: Any) -> bytes:

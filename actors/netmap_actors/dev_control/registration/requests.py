@@ -19,8 +19,8 @@ from netmap_actors.protocol.keys import BadKey, DiscoKey, NodeKey
 __all__ = [
     "MAX_ENDPOINTS",
     "BadRequest",
-    "MapRequest",
-    "RegisterRequest",
+    "IncomingMapRequest",
+    "IncomingRegisterRequest",
     "decode_map",
     "decode_register",
     "hostname_of",
@@ -37,8 +37,8 @@ MAX_HOSTINFO = 64 << 10
 _BRIEF_HOSTINFO = 4096
 """Bytes of it that are kept with a login."""
 _OF_A_LOGIN = ("Hostname", "OS", "RequestTags", "RoutableIPs")
-MAX_VERSION = 0xFFFF
-MAX_TEXT = 512
+MAX_CAPABILITY_VERSION = 0xFFFF
+MAX_FIELD_TEXT = 512
 """Characters of one text field that is kept."""
 
 _HOSTINFO_FIELDS = """
@@ -57,7 +57,7 @@ class BadRequest(RemoteProtocolError):
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class RegisterRequest:
+class IncomingRegisterRequest:
     """What `/machine/register` asks for. `auth_key` is a secret and not shown."""
 
     version: int
@@ -72,7 +72,7 @@ class RegisterRequest:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class MapRequest:
+class IncomingMapRequest:
     """What `/machine/map` asks for. None: the field was absent."""
 
     version: int
@@ -87,11 +87,11 @@ class MapRequest:
     hostinfo: dict[str, Any] | None
 
 
-def decode_register(body: bytes) -> RegisterRequest:
+def decode_register(body: bytes) -> IncomingRegisterRequest:
     """Raises BadRequest."""
     fields = _fields(body)
     auth = _object(fields.get("auth"), "Auth")
-    return RegisterRequest(
+    return IncomingRegisterRequest(
         version=_version(fields.get("version")),
         node_key=_node_key(fields.get("nodekey"), "NodeKey"),
         old_node_key=_optional_node_key(fields.get("oldnodekey"), "OldNodeKey"),
@@ -103,7 +103,7 @@ def decode_register(body: bytes) -> RegisterRequest:
     )
 
 
-def register_document(request: RegisterRequest) -> dict[str, Any]:
+def register_document(request: IncomingRegisterRequest) -> dict[str, Any]:
     """What `decode_register` would read this request from, but for the auth key, which is kept nowhere.
 
     Of a host that says a lot about itself only what a login needs: a thousand of them are written down together.
@@ -118,11 +118,11 @@ def register_document(request: RegisterRequest) -> dict[str, Any]:
     }
 
 
-def decode_map(body: bytes) -> MapRequest:
+def decode_map(body: bytes) -> IncomingMapRequest:
     """Raises BadRequest."""
     fields = _fields(body)
     endpoints = fields.get("endpoints")
-    return MapRequest(
+    return IncomingMapRequest(
         version=_version(fields.get("version")),
         node_key=_node_key(fields.get("nodekey"), "NodeKey"),
         disco_key=_disco_key(fields.get("discokey")),
@@ -139,7 +139,7 @@ def decode_map(body: bytes) -> MapRequest:
 def hostname_of(hostinfo: dict[str, Any] | None) -> str:
     """The name a host gives itself; empty when it gives none."""
     name = (hostinfo or {}).get("Hostname")
-    return name[:MAX_TEXT] if isinstance(name, str) else ""
+    return name[:MAX_FIELD_TEXT] if isinstance(name, str) else ""
 
 
 def requested_tags(hostinfo: dict[str, Any] | None) -> tuple[str, ...]:
@@ -150,7 +150,7 @@ def requested_tags(hostinfo: dict[str, Any] | None) -> tuple[str, ...]:
 def _lenient(value: object) -> tuple[str, ...]:
     if not isinstance(value, list):
         return ()
-    return tuple(item[:MAX_TEXT] for item in value[:MAX_LIST] if isinstance(item, str))
+    return tuple(item[:MAX_FIELD_TEXT] for item in value[:MAX_LIST] if isinstance(item, str))
 
 
 def _fields(body: bytes) -> dict[str, Any]:
@@ -204,8 +204,8 @@ def _object(value: object, name: str) -> dict[str, Any] | None:
 def _version(value: object) -> int:
     if value is None:
         return 0
-    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= MAX_VERSION:
-        raise BadRequest(f"cannot read Version: it is not an integer from 0 to {MAX_VERSION}")
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= MAX_CAPABILITY_VERSION:
+        raise BadRequest(f"cannot read Version: it is not an integer from 0 to {MAX_CAPABILITY_VERSION}")
     return value
 
 
@@ -214,15 +214,15 @@ def _text(value: object, name: str) -> str:
         return ""
     if not isinstance(value, str):
         raise BadRequest(f"cannot read {name}: it is not a string")
-    if len(value) > MAX_TEXT:
-        raise BadRequest(f"cannot read {name}: it is longer than {MAX_TEXT} characters")
+    if len(value) > MAX_FIELD_TEXT:
+        raise BadRequest(f"cannot read {name}: it is longer than {MAX_FIELD_TEXT} characters")
     return value
 
 
 def _texts(value: object, name: str, most: int) -> tuple[str, ...]:
     if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
         raise BadRequest(f"cannot read {name}: it is not a list of strings")
-    return tuple(item[:MAX_TEXT] for item in value[:most])
+    return tuple(item[:MAX_FIELD_TEXT] for item in value[:most])
 
 
 def _node_key(value: object, name: str) -> NodeKey:

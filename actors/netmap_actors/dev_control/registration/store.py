@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 import msgspec
 
-from netmap_actors.dev_control.registration.registrar import AuthKey, LoginState  # noqa: TC001  # msgspec reads annotations
+from netmap_actors.dev_control.registration.registrar import LoginState, PreAuthKey  # noqa: TC001  # msgspec reads annotations
 from netmap_actors.dev_control.tailnet.addresses import LAST_PLACE
 from netmap_actors.dev_control.tailnet.json_types import Node, User  # noqa: TC001  # msgspec reads annotations
 from netmap_actors.errors import ConfigurationError
@@ -26,12 +26,12 @@ AUTH_KEY_FILE = "auth_key"
 MAX_STATE = 256 << 20
 """Bytes of the state file that are read."""
 
-Moment = Annotated[float, msgspec.Meta(ge=0.0, le=253_402_300_799.0)]
+UnixSeconds = Annotated[float, msgspec.Meta(ge=0.0, le=253_402_300_799.0)]
 """UNIX seconds that a date can tell: up to the end of the year 9999."""
 MAX_AUTH_KEY_FILE = 4096
 """Bytes, as of any auth key that a client reads."""
 _AUTH_KEY = re.compile(rb"[!-~]*")
-Place = Annotated[int, msgspec.Meta(ge=1, le=LAST_PLACE)]
+AddressPlace = Annotated[int, msgspec.Meta(ge=1, le=LAST_PLACE)]
 """Where a node's addresses are in the ranges."""
 
 
@@ -42,9 +42,9 @@ class SavedNode(msgspec.Struct, kw_only=True):
     label: str
     owner: int
     ephemeral: bool
-    place: Place
+    place: AddressPlace
     hostinfo: dict[str, Any] | None = None
-    expires_at: Moment | None = None
+    expires_at: UnixSeconds | None = None
     """None for a key that never expires, or has."""
 
 
@@ -55,7 +55,7 @@ class SavedLogin(msgspec.Struct, kw_only=True):
     machine: str
     request: dict[str, Any]
     """Body of the register request, without secrets."""
-    expires_at: Moment
+    expires_at: UnixSeconds
     state: LoginState
     why: str = ""
 
@@ -66,9 +66,9 @@ class State(msgspec.Struct, kw_only=True):
     machine_private: str
     incarnation: int = 0
     """Starts of the server so far."""
-    born: Moment = 0.0
+    born: UnixSeconds = 0.0
     """Of the first start, from which simulated nodes date; 0: not known."""
-    auth_keys: list[AuthKey] = []
+    auth_keys: list[PreAuthKey] = []
     users: list[User] = []
     nodes: list[SavedNode] = []
     next_id: int = 1

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from netmap_actors.dev_control.registration.registrar import (
     MAX_PENDING,
     PENDING_LIFETIME,
-    Answer,
-    AuthKey,
-    Registrar,
+    NodeRegistrar,
+    PreAuthKey,
+    RegisterAnswer,
     Wait,
 )
 from netmap_actors.dev_control.registration.requests import BadRequest, decode_map, decode_register
@@ -37,16 +37,16 @@ class Office:
     def __init__(self, *, policy: Policy | None = None, **options: Any) -> None:
         numbers = itertools.count(1)
         self.tailnet = Tailnet(policy=policy)
-        self.registrar = Registrar(
+        self.registrar = NodeRegistrar(
             self.tailnet, url=URL, random_hex=lambda n: f"{next(numbers):0{2 * n}x}", **options
         )
         for key in (
-            AuthKey(text="reusable"),
-            AuthKey(text="once", reusable=False),
-            AuthKey(text="old", expires_at=WALL - 1),
-            AuthKey(text="revoked", revoked=True),
-            AuthKey(text="short-lived", ephemeral=True),
-            AuthKey(text="tagged", tags=("tag:ci", "tag:web")),
+            PreAuthKey(text="reusable"),
+            PreAuthKey(text="once", reusable=False),
+            PreAuthKey(text="old", expires_at=WALL - 1),
+            PreAuthKey(text="revoked", revoked=True),
+            PreAuthKey(text="short-lived", ephemeral=True),
+            PreAuthKey(text="tagged", tags=("tag:ci", "tag:web")),
         ):
             self.registrar.add_auth_key(key)
 
@@ -58,7 +58,7 @@ class Office:
             body["Auth"] = {"AuthKey": auth}
         request = decode_register(json.dumps({**body, **fields}).encode())
         outcome = self.registrar.register(request, machine, wall)
-        return json.loads(outcome.json) if isinstance(outcome, Answer) else outcome
+        return json.loads(outcome.json) if isinstance(outcome, RegisterAnswer) else outcome
 
     def node(self, number: int = 1) -> Any:
         entry = self.tailnet.by_key(node_key(number))
@@ -227,7 +227,7 @@ def test_without_authentication_everybody_comes_in_and_approval_can_be_asked_for
 
 
 def test_auth_keys_are_not_shown() -> None:
-    assert "hush" not in repr(AuthKey(text="hush"))
+    assert "hush" not in repr(PreAuthKey(text="hush"))
     request = decode_register(b'{"NodeKey":"%b","Auth":{"AuthKey":"hush"}}' % node_key(1).encode())
     assert request.auth_key == "hush"
     assert "hush" not in repr(request)
