@@ -26,7 +26,7 @@ from netmap_actors.dev_control.registration.requests import BadRequest, decode_r
 from netmap_actors.dev_control.registration.store import SavedLogin, SavedNode, State, Store
 from netmap_actors.dev_control.tailnet.churn import Churn, populate
 from netmap_actors.dev_control.tailnet.derp_map import parse_derp_map
-from netmap_actors.dev_control.tailnet.json_types import encode
+from netmap_actors.dev_control.tailnet.json_types import encode_json
 from netmap_actors.dev_control.tailnet.policy import parse_policy
 from netmap_actors.dev_control.tailnet.tailnet import Entry, Tailnet, TailnetError
 from netmap_actors.errors import ConfigurationError
@@ -125,7 +125,7 @@ def assemble(
     url = setup.url or url_of(listener)
     policy, derp_map, scenario = setup.policy, setup.derp_map, setup.scenario
     policy = parse_policy(policy) if isinstance(policy, dict) else policy
-    derp_map = parse_derp_map(encode(derp_map)) if isinstance(derp_map, dict) else derp_map
+    derp_map = parse_derp_map(encode_json(derp_map)) if isinstance(derp_map, dict) else derp_map
     scenario = parse_scenario(scenario) if isinstance(scenario, dict) else scenario or Scenario()
     tailnet = Tailnet(setup.domain, derp_map=derp_map, policy=policy)
     if policy is not None and policy.ignored:
@@ -246,7 +246,7 @@ def _saved_login(login: PendingLogin) -> SavedLogin:
 def _login(saved: SavedLogin) -> PendingLogin:
     """Raises ConfigurationError for a request that was never one."""
     try:
-        request = decode_register(encode(saved.request))
+        request = decode_register(encode_json(saved.request))
     except BadRequest as error:
         raise ConfigurationError(f"cannot use the login {saved.id} in the state: {error}") from None
     return PendingLogin(saved.id, saved.machine, request, saved.expires_at, saved.state, saved.why)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from netmap_actors.dev_control.tailnet.client_netmap import Viewer
+from netmap_actors.dev_control.tailnet.client_netmap import ClientNetmap
 from netmap_actors.dev_control.tailnet.policy import Policy, parse_policy
 from netmap_actors.dev_control.tailnet.tailnet import Tailnet
 from tests.support.netmaps.netmap_fold import Fold
@@ -71,7 +71,7 @@ def add(tailnet: Tailnet, number: int, user: str = "alice", tags: tuple[str, ...
 def first(tailnet: Tailnet, node_id: int) -> Fold:
     """What a client of this node holds after its first map."""
     fold = Fold()
-    fold.apply(json.loads(Viewer(tailnet, node_id).full(WALL)))
+    fold.apply(json.loads(ClientNetmap(tailnet, node_id).full(WALL)))
     return fold
 
 

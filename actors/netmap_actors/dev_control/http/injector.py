@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from netmap_actors.dev_control.faults import bad_bytes
 from netmap_actors.dev_control.http.link import Ending
-from netmap_actors.dev_control.tailnet.json_types import KEEP_ALIVE, encode
+from netmap_actors.dev_control.tailnet.json_types import KEEP_ALIVE, encode_json
 
 if TYPE_CHECKING:
     from netmap_actors.dev_control.faults.catalogue import Fault
@@ -203,7 +203,7 @@ class FaultInjector:
             case "clock_wrong":
                 stream.set_clock_error(fault.number("seconds"), now)
             case "foreign_ping" if stream.opened:
-                stream.send(encode({"PingRequest": {"URL": fault.text("url")}}), now)
+                stream.send(encode_json({"PingRequest": {"URL": fault.text("url")}}), now)
             case "bad_json" if stream.opened:
                 stream.send(fault.text("json").encode(), now)
             case _:

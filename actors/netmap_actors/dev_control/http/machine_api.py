@@ -19,8 +19,8 @@ from netmap_actors.dev_control.registration.requests import (
     decode_map,
     decode_register,
 )
-from netmap_actors.dev_control.tailnet.client_netmap import Viewer
-from netmap_actors.dev_control.tailnet.json_types import encode
+from netmap_actors.dev_control.tailnet.client_netmap import ClientNetmap
+from netmap_actors.dev_control.tailnet.json_types import encode_json
 from netmap_actors.protocol.http2 import (
     GoAway,
     RequestData,
@@ -250,7 +250,7 @@ class MachineApi:
                 self._respond(stream_id, 200, b"null", JSON_HEADERS)
             case "register_error":
                 assert fault is not None
-                self._respond(stream_id, 200, encode({"Error": fault.text("text")}), JSON_HEADERS)
+                self._respond(stream_id, 200, encode_json({"Error": fault.text("text")}), JSON_HEADERS)
             case "http_status":
                 assert fault is not None
                 status, headers, body = http_status(fault)
@@ -350,7 +350,7 @@ class MachineApi:
         if request.omit_peers and not request.read_only:
             self._respond(stream_id, 200, b"")
             return
-        json = Viewer(self._control.tailnet, node_id).full(self._control.wall())
+        json = ClientNetmap(self._control.tailnet, node_id).full(self._control.wall())
         self._respond(stream_id, 200, encode_frame(json, compress=request.compress), JSON_HEADERS)
 
     def _respond(

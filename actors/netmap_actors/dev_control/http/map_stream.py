@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from netmap_actors.dev_control.tailnet.client_netmap import Viewer
-from netmap_actors.dev_control.tailnet.json_types import KEEP_ALIVE, encode
+from netmap_actors.dev_control.tailnet.client_netmap import ClientNetmap
+from netmap_actors.dev_control.tailnet.json_types import KEEP_ALIVE, encode_json
 from netmap_actors.protocol.map_framing import encode_frame
 from netmap_actors.rfc3339 import stamp
 
@@ -61,7 +61,7 @@ class MapStream:
         self.number = control.streams_begun
         """Among all streams of this server's life, 1 for the first."""
         self.compress = request.compress
-        self.viewer = Viewer(control.tailnet, node_id)
+        self.netmap = ClientNetmap(control.tailnet, node_id)
         self.began_at = now
         self.opened = False
         """HEADERS are sent."""
@@ -135,34 +135,34 @@ class MapStream:
         self.began = True
         self._whole = first is First.FULL
         wall = self._wall()
-        full = self.viewer.full(wall)
+        full = self.netmap.full(wall)
         if first is First.KEEP_ALIVE:
             self.only_keep_alives = True
             self.send(KEEP_ALIVE, now)
         elif first is First.WITHOUT_NODE:
             fields = msgspec.json.decode(full, type=dict[str, msgspec.Raw])
             fields.pop("Node", None)
-            self.send(encode(fields), now)
+            self.send(encode_json(fields), now)
         elif first is First.DELTA:
-            some = {str(node_id): True for node_id in self.viewer.peers[:1]}
-            self.send(encode({"OnlineChange": some, "ControlTime": stamp(wall)}), now)
+            some = {str(node_id): True for node_id in self.netmap.peers[:1]}
+            self.send(encode_json({"OnlineChange": some, "ControlTime": stamp(wall)}), now)
         else:
             self.send(full, now)
 
     def mark(self, nodes: Iterable[int], aspects: Iterable[Aspect]) -> None:
         """These may have changed."""
-        self.viewer.mark(nodes, aspects)
+        self.netmap.mark(nodes, aspects)
 
     def send_changes(self, now: float, wall: float | None = None) -> bool:
         """The delta, unless earlier messages still wait for the client: then it will be a larger one later.
 
         `wall`: the time it tells, if not that of the call. False: nothing was sent.
         """
-        if not self.began or self.ended or self.held or self.only_keep_alives or not self.viewer.behind:
+        if not self.began or self.ended or self.held or self.only_keep_alives or not self.netmap.behind:
             return False
         if self.is_congested:
             return False
-        delta = self.viewer.delta(self._wall() if wall is None else wall + self._clock_error)
+        delta = self.netmap.delta(self._wall() if wall is None else wall + self._clock_error)
         if delta is None:
             return False
         self.send(delta, now)
@@ -184,7 +184,7 @@ class MapStream:
         """A whole map framed, for faults that send a part of it."""
         if self.node_id not in self._control.tailnet.entries:
             return encode_frame(KEEP_ALIVE, compress=self.compress)
-        return encode_frame(self.viewer.full(self._wall()), compress=self.compress)
+        return encode_frame(self.netmap.full(self._wall()), compress=self.compress)
 
     def drip(self, data: bytes, period: float, now: float) -> None:
         """Send these bytes one at a time and nothing else."""
@@ -197,7 +197,7 @@ class MapStream:
         self._clock_error = 0.0
         if not self._whole and self.node_id in self._control.tailnet.entries:
             self._whole = True
-            self.send(self.viewer.full(self._wall()), now)
+            self.send(self.netmap.full(self._wall()), now)
         self.send_changes(now)
 
     def end(self, now: float) -> None:
@@ -229,7 +229,7 @@ class MapStream:
 
     def _time(self) -> bytes:
         """A delta that holds nothing but the time."""
-        return encode({"ControlTime": stamp(self._wall())})
+        return encode_json({"ControlTime": stamp(self._wall())})
 
     def _wall(self) -> float:
         return self._control.wall() + self._clock_error

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from netmap_actors.dev_control.registration.requests import hostname_of, requested_tags
-from netmap_actors.dev_control.tailnet.json_types import User, encode
+from netmap_actors.dev_control.tailnet.json_types import JsonUser, encode_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -85,7 +85,7 @@ class PendingLogin:
 class _Response(msgspec.Struct, frozen=True, kw_only=True):
     """tailcfg.RegisterResponse."""
 
-    User: User
+    User: JsonUser
     Login: dict[str, Any]
     NodeKeyExpired: bool = False
     MachineAuthorized: bool = False
@@ -322,10 +322,10 @@ class NodeRegistrar:
         return RegisterAnswer(_encode(Error=text))
 
 
-def _encode(user: User | None = None, **fields: Any) -> bytes:
-    who = user or User(id=0, login_name="", display_name="")
+def _encode(user: JsonUser | None = None, **fields: Any) -> bytes:
+    who = user or JsonUser(id=0, login_name="", display_name="")
     login = {"ID": who.id, "Provider": "dev", "LoginName": who.login_name, "DisplayName": who.display_name}
-    return encode(_Response(User=who, Login=login, **fields))
+    return encode_json(_Response(User=who, Login=login, **fields))
 
 
 def _not_permitted(tags: Iterable[str]) -> str:

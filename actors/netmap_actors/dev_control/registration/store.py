@@ -15,7 +15,7 @@ import msgspec
 
 from netmap_actors.dev_control.registration.registrar import LoginState, PreAuthKey  # noqa: TC001  # msgspec reads annotations
 from netmap_actors.dev_control.tailnet.addresses import LAST_PLACE
-from netmap_actors.dev_control.tailnet.json_types import Node, User  # noqa: TC001  # msgspec reads annotations
+from netmap_actors.dev_control.tailnet.json_types import JsonNode, JsonUser  # noqa: TC001  # msgspec reads annotations
 from netmap_actors.errors import ConfigurationError
 from netmap_actors.state_file import read_state_file, write_state_file
 
@@ -38,7 +38,7 @@ AddressPlace = Annotated[int, msgspec.Meta(ge=1, le=LAST_PLACE)]
 class SavedNode(msgspec.Struct, kw_only=True):
     """A registered node."""
 
-    node: Node
+    node: JsonNode
     label: str
     owner: int
     ephemeral: bool
@@ -69,7 +69,7 @@ class State(msgspec.Struct, kw_only=True):
     born: UnixSeconds = 0.0
     """Of the first start, from which simulated nodes date; 0: not known."""
     auth_keys: list[PreAuthKey] = []
-    users: list[User] = []
+    users: list[JsonUser] = []
     nodes: list[SavedNode] = []
     next_id: int = 1
     """Of a node that registers; those of deleted nodes are not given out again."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from netmap_actors.dev_control.tailnet.json_types import encode
+from netmap_actors.dev_control.tailnet.json_types import encode_json
 
 if TYPE_CHECKING:
     import random
@@ -193,6 +193,6 @@ def _endpoints(rng: random.Random) -> tuple[str, ...]:
 def _hostinfos() -> dict[str, msgspec.Raw]:
     """One text for all nodes of a kind: at 50 000 nodes it counts."""
     return {
-        kind: msgspec.Raw(encode({"IPNVersion": version, "OS": system, "Hostname": kind}))
+        kind: msgspec.Raw(encode_json({"IPNVersion": version, "OS": system, "Hostname": kind}))
         for kind, system, version, _ in _KINDS
     }

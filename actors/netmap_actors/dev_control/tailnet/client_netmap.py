@@ -10,31 +10,31 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from netmap_actors.dev_control.tailnet.json_types import PeerChange, encode
+from netmap_actors.dev_control.tailnet.json_types import JsonPeerChange, encode_json
 from netmap_actors.dev_control.tailnet.tailnet import Aspect
 from netmap_actors.rfc3339 import stamp
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from netmap_actors.dev_control.tailnet.json_types import Node, User
+    from netmap_actors.dev_control.tailnet.json_types import JsonNode, JsonUser
     from netmap_actors.dev_control.tailnet.tailnet import Tailnet
-    from netmap_actors.dev_control.tailnet.visibility import Sight
+    from netmap_actors.dev_control.tailnet.visibility import Visibility
 
-__all__ = ["Viewer"]
+__all__ = ["ClientNetmap"]
 
 _ASPECTS = (Aspect.DERP_MAP, Aspect.DNS, Aspect.DOMAIN, Aspect.PACKET_FILTER, Aspect.SSH_POLICY)
 
 
-class Viewer:
+class ClientNetmap:
     """One map session: a full message first, then deltas."""
 
     def __init__(self, tailnet: Tailnet, node_id: int) -> None:
         self._tailnet = tailnet
         self.node_id = node_id
-        self._told: dict[int, Node] = {}
-        self._told_self: Node | None = None
-        self._told_users: dict[int, User] = {}
+        self._told: dict[int, JsonNode] = {}
+        self._told_self: JsonNode | None = None
+        self._told_users: dict[int, JsonUser] = {}
         self._told_filter = b""
         """Of a node under a policy."""
         self._standing = (0, 0)
@@ -70,20 +70,20 @@ class Viewer:
         self._told_users = {user_id: tailnet.user(user_id) for user_id in sorted(users)}
         self._dirty.clear()
         self._dirty_aspects.clear()
-        fields = {"Node": encode(me)}
+        fields = {"Node": encode_json(me)}
         fields.update((aspect.value, tailnet.aspects[aspect]) for aspect in _ASPECTS)
-        sight = tailnet.sight
+        visibility = tailnet.visibility
         self._told_filter = b""
-        if sight is not None:
-            self._standing = sight.standing(self.node_id)
-            self._told_filter = fields[Aspect.PACKET_FILTER.value] = sight.packet_filter(self.node_id)
-        fields["UserProfiles"] = encode(list(self._told_users.values()))
+        if visibility is not None:
+            self._standing = visibility.standing(self.node_id)
+            self._told_filter = fields[Aspect.PACKET_FILTER.value] = visibility.packet_filter(self.node_id)
+        fields["UserProfiles"] = encode_json(list(self._told_users.values()))
         if self._told:
             encoded = tailnet.encoded
             fields["Peers"] = b"[%b]" % b",".join([encoded(node_id) for node_id in sorted(self._told)])
         elif before:
             # An empty list of peers means "no change": the last ones have to be removed by name.
-            fields["PeersRemoved"] = encode(sorted(before))
+            fields["PeersRemoved"] = encode_json(sorted(before))
         return _message(fields, wall)
 
     def delta(self, wall: float) -> bytes | None:
@@ -96,12 +96,12 @@ class Viewer:
         fields: dict[str, bytes] = {}
         removed: list[int] = []
         changed: list[int] = []
-        patches: list[PeerChange] = []
+        patches: list[JsonPeerChange] = []
         online: dict[str, bool] = {}
         self._deltas += 1
-        sight = self._tailnet.sight
-        if sight is not None:
-            self._look_around(sight, fields)
+        visibility = self._tailnet.visibility
+        if visibility is not None:
+            self._look_around(visibility, fields)
             # The rules make this node's own; the one of all belongs to a tailnet without rules.
             self._dirty_aspects.discard(Aspect.PACKET_FILTER)
         elif Aspect.PACKET_FILTER in self._dirty_aspects:
@@ -112,37 +112,37 @@ class Viewer:
         me = self._tailnet.self_node(self.node_id)
         if me != self._told_self:
             self._told_self = me
-            fields["Node"] = encode(me)
+            fields["Node"] = encode_json(me)
         for aspect in _ASPECTS:
             if aspect in self._dirty_aspects:
                 fields[aspect.value] = self._tailnet.aspects[aspect]
         users = self._new_users([me.user, *(self._told[node_id].user for node_id in changed)])
         if users:
-            fields["UserProfiles"] = encode(users)
+            fields["UserProfiles"] = encode_json(users)
         if changed:
             fields["PeersChanged"] = b"[%b]" % b",".join(map(self._tailnet.encoded, changed))
         if removed:
-            fields["PeersRemoved"] = encode(removed)
+            fields["PeersRemoved"] = encode_json(removed)
         if patches:
-            fields["PeersChangedPatch"] = encode(patches)
+            fields["PeersChangedPatch"] = encode_json(patches)
         if online:
-            fields["OnlineChange"] = encode(online)
+            fields["OnlineChange"] = encode_json(online)
         self._dirty.clear()
         self._dirty_aspects.clear()
         return _message(fields, wall) if fields else None
 
     def _sees(self, node_id: int) -> bool:
         """Whether this is a peer."""
-        sight = self._tailnet.sight
-        return node_id != self.node_id and (sight is None or sight.connects(self.node_id, node_id))
+        visibility = self._tailnet.visibility
+        return node_id != self.node_id and (visibility is None or visibility.connects(self.node_id, node_id))
 
-    def _look_around(self, sight: Sight, fields: dict[str, bytes]) -> None:
+    def _look_around(self, visibility: Visibility, fields: dict[str, bytes]) -> None:
         """What the rules say of this node by now: every peer may come or go when it stands elsewhere among them."""
-        standing = sight.standing(self.node_id)
+        standing = visibility.standing(self.node_id)
         if standing != self._standing:
             self._standing = standing
             self._dirty.update(dict.fromkeys(self._tailnet.entries))
-        made = sight.packet_filter(self.node_id)
+        made = visibility.packet_filter(self.node_id)
         if made != self._told_filter:
             self._told_filter = fields[Aspect.PACKET_FILTER.value] = made
 
@@ -151,7 +151,7 @@ class Viewer:
         node_id: int,
         removed: list[int],
         changed: list[int],
-        patches: list[PeerChange],
+        patches: list[JsonPeerChange],
         online: dict[str, bool],
     ) -> None:
         """Sort one node into the list its difference belongs to."""
@@ -175,9 +175,9 @@ class Viewer:
             # Both ways are in use; clients must know either.
             online[str(node_id)] = patch["online"]
         else:
-            patches.append(PeerChange(node_id=node_id, **patch))
+            patches.append(JsonPeerChange(node_id=node_id, **patch))
 
-    def _new_users(self, wanted: Iterable[int]) -> list[User]:
+    def _new_users(self, wanted: Iterable[int]) -> list[JsonUser]:
         ids = set(wanted)
         if Aspect.USERS in self._dirty_aspects:
             ids.update(self._told_users)

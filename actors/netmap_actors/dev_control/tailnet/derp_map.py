@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import msgspec
 
-from netmap_actors.dev_control.tailnet.json_types import DerpNode, DerpRegion, encode
+from netmap_actors.dev_control.tailnet.json_types import DerpNode, DerpRegion, encode_json
 from netmap_actors.errors import ConfigurationError
 
 __all__ = ["DerpMap", "built_in_derp_map", "parse_derp_map"]
@@ -69,7 +69,7 @@ def parse_derp_map(text: bytes) -> DerpMap:
         if region is not None:
             _check(name, region)
     homes = (region for region in known.Regions.values() if region is not None and not region.NoMeasureNoHome)
-    return DerpMap(encode(whole), tuple(sorted(region.RegionID for region in homes)))
+    return DerpMap(encode_json(whole), tuple(sorted(region.RegionID for region in homes)))
 
 
 def _check(name: str, region: _Region) -> None:
@@ -118,4 +118,4 @@ def built_in_derp_map() -> DerpMap:
             region_id=region_id, region_code=code, region_name=name, nodes=(relay,)
         )
     document = {"Regions": {str(region_id): region for region_id, region in regions.items()}}
-    return DerpMap(encode(document), tuple(regions))
+    return DerpMap(encode_json(document), tuple(regions))

@@ -13,10 +13,10 @@ __all__ = [
     "ZERO_TIME",
     "DerpNode",
     "DerpRegion",
-    "Node",
-    "PeerChange",
-    "User",
-    "encode",
+    "JsonNode",
+    "JsonPeerChange",
+    "JsonUser",
+    "encode_json",
 ]
 
 ZERO_TIME = "0001-01-01T00:00:00Z"
@@ -24,7 +24,7 @@ ZERO_TIME = "0001-01-01T00:00:00Z"
 KEEP_ALIVE = b'{"KeepAlive":true}'
 """Exactly what headscale and the hosted server send."""
 
-encode = msgspec.json.Encoder().encode
+encode_json = msgspec.json.Encoder().encode
 
 
 def _go_name(name: str) -> str:
@@ -48,7 +48,7 @@ _EXCEPTIONS = {
 }
 
 
-class Node(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename=_go_name):
+class JsonNode(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename=_go_name):
     """A node as its peers see it (tailscale: tailcfg/tailcfg.go, type Node). Times are RFC 3339 texts."""
 
     id: int
@@ -76,7 +76,7 @@ class Node(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename
     expired: bool = False
 
 
-class PeerChange(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename=_go_name):
+class JsonPeerChange(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename=_go_name):
     """A patch of a node its peers know already (tailcfg.PeerChange). Absent means unchanged."""
 
     node_id: int
@@ -92,7 +92,7 @@ class PeerChange(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, 
     key_expiry: str | None = None
 
 
-class User(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename=_go_name):
+class JsonUser(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename=_go_name):
     """tailcfg.UserProfile."""
 
     id: int

@@ -12,7 +12,7 @@ import msgspec
 from netmap_actors.dev_control.tailnet.json_types import ZERO_TIME
 
 if TYPE_CHECKING:
-    from netmap_actors.dev_control.tailnet.json_types import Node
+    from netmap_actors.dev_control.tailnet.json_types import JsonNode
 
 __all__ = ["Patches"]
 
@@ -27,9 +27,9 @@ class Patches:
     """What was worked out lately, by the two states themselves: a thousand clients ask for the same."""
 
     def __init__(self) -> None:
-        self._made: dict[tuple[int, int], tuple[Node, Node, dict[str, Any] | None]] = {}
+        self._made: dict[tuple[int, int], tuple[JsonNode, JsonNode, dict[str, Any] | None]] = {}
 
-    def between(self, told: Node, node: Node) -> dict[str, Any] | None:
+    def between(self, told: JsonNode, node: JsonNode) -> dict[str, Any] | None:
         """The fields of a PeerChange that turns one into the other, none where peers see no difference; None when
         nothing but the whole node will do.
         """
@@ -43,7 +43,7 @@ class Patches:
         return made[2]
 
 
-def _patch(told: Node, node: Node) -> dict[str, Any] | None:
+def _patch(told: JsonNode, node: JsonNode) -> dict[str, Any] | None:
     fields: dict[str, Any] = {}
     for name in node.__struct_fields__:
         old, new = getattr(told, name), getattr(node, name)

@@ -20,7 +20,7 @@ __all__ = [
     "BadPolicy",
     "Network",
     "Policy",
-    "Rule",
+    "PolicyRule",
     "Selector",
     "Subject",
     "Target",
@@ -135,7 +135,7 @@ class Target:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Rule:
+class PolicyRule:
     """One entry of `acls`, or what one of `grants` says of some protocols."""
 
     source: Selector
@@ -148,7 +148,7 @@ class Rule:
 class Policy:
     """A policy that makes sense."""
 
-    rules: tuple[Rule, ...]
+    rules: tuple[PolicyRule, ...]
     tag_owners: dict[str, Selector]
     ignored: tuple[str, ...] = ()
     """Parts of it that this server makes nothing of."""
@@ -172,13 +172,13 @@ def parse_policy(document: object) -> Policy:
         )
     words = _Words(fields)
     acls, grants = fields.get("acls"), fields.get("grants")
-    rules: list[Rule] = []
+    rules: list[PolicyRule] = []
     for number, rule in enumerate(_list([] if acls is None else acls, "acls")):
         rules.append(words.rule(rule, f"acls[{number}]"))
     for number, grant in enumerate(_list([] if grants is None else grants, "grants")):
         rules += words.grant(grant, f"grants[{number}]")
     if acls is None and grants is None:
-        rules = [Rule(ANYBODY, (Target(ANYBODY, _ALL_PORTS),))]
+        rules = [PolicyRule(ANYBODY, (Target(ANYBODY, _ALL_PORTS),))]
     if len(rules) > _MOST_RULES:
         raise _wrong("acls and grants", f"more than {_MOST_RULES} rules")
     ignored = set(fields) & _WITHOUT_EFFECT
@@ -212,7 +212,7 @@ class _Words:
             for tag, words in owners.items()
         }
 
-    def rule(self, value: object, where: str) -> Rule:
+    def rule(self, value: object, where: str) -> PolicyRule:
         fields = _object(value, where)
         unknown = sorted(set(fields) - {"action", "src", "dst", "proto"})
         if unknown:
@@ -220,13 +220,13 @@ class _Words:
         if fields.get("action") != "accept":
             raise _wrong(f"{where}.action", 'it must be "accept": what no rule accepts is refused')
         targets = _texts(fields.get("dst"), f"{where}.dst")
-        return Rule(
+        return PolicyRule(
             _union(self._selectors(fields, "src", where)),
             tuple(self._target(word, f"{where}.dst[{number}]") for number, word in enumerate(targets)),
             _protocols(fields.get("proto"), f"{where}.proto"),
         )
 
-    def grant(self, value: object, where: str) -> list[Rule]:
+    def grant(self, value: object, where: str) -> list[PolicyRule]:
         """A rule for each protocol it names, for a packet filter has its ports by protocol."""
         fields = _object(value, where)
         unknown = sorted(set(fields) - {"src", "dst", "ip", "app"})
@@ -244,7 +244,7 @@ class _Words:
             key = _protocols(protocol, at)
             by_protocol[key] = by_protocol.get(key, ()) + _ports(ports, text, at)
         return [
-            Rule(source, tuple(Target(selector, ports) for selector in targets), protocols)
+            PolicyRule(source, tuple(Target(selector, ports) for selector in targets), protocols)
             for protocols, ports in (by_protocol or {(): ()}).items()
         ]
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import enum
 
-from netmap_actors.dev_control.tailnet.json_types import encode
+from netmap_actors.dev_control.tailnet.json_types import encode_json
 
 __all__ = ["Aspect", "Aspects"]
 
@@ -37,8 +37,8 @@ class Aspects:
         }
         self.json: dict[Aspect, bytes] = {
             Aspect.DERP_MAP: derp_map,
-            Aspect.DNS: encode(dns),
-            Aspect.DOMAIN: encode(domain),
+            Aspect.DNS: encode_json(dns),
+            Aspect.DOMAIN: encode_json(domain),
             Aspect.PACKET_FILTER: b'{"base":' + _ALLOW_ALL + b"}",
             Aspect.SSH_POLICY: b'{"rules":[]}',
         }

@@ -15,11 +15,11 @@ import msgspec
 
 from netmap_actors.dev_control.tailnet.addresses import addresses_at, registered_places, simulated_places
 from netmap_actors.dev_control.tailnet.derp_map import built_in_derp_map
-from netmap_actors.dev_control.tailnet.json_types import Node, User, encode
+from netmap_actors.dev_control.tailnet.json_types import JsonNode, JsonUser, encode_json
 from netmap_actors.dev_control.tailnet.patches import Patches
 from netmap_actors.dev_control.tailnet.policy import Subject
 from netmap_actors.dev_control.tailnet.shared_parts import Aspect, Aspects
-from netmap_actors.dev_control.tailnet.visibility import Sight
+from netmap_actors.dev_control.tailnet.visibility import Visibility
 from netmap_actors.errors import NetmapError
 from netmap_actors.rfc3339 import stamp
 
@@ -61,7 +61,7 @@ class TailnetError(NetmapError):
 class Entry:
     """A node with what its peers do not see."""
 
-    node: Node
+    node: JsonNode
     label: str
     """First label of its name, unique."""
     real: bool
@@ -89,10 +89,10 @@ class Tailnet:
         self.domain = domain
         self.regions = relays.regions
         """Relay regions a node may be at home in."""
-        self.sight = None if policy is None else Sight(policy)
+        self.visibility = None if policy is None else Visibility(policy)
         """Who sees whom; None: everybody sees everybody."""
         self.entries: dict[int, Entry] = {}
-        self.users: dict[int, User] = {}
+        self.users: dict[int, JsonUser] = {}
         self._parts = Aspects(domain, relays.json)
         self._by_key: dict[str, int] = {}
         self._by_label: dict[str, int] = {}
@@ -115,16 +115,16 @@ class Tailnet:
     @property
     def policy(self) -> Policy | None:
         """The rules of who sees whom and who may give which tag; None: there are none."""
-        return None if self.sight is None else self.sight.policy
+        return None if self.visibility is None else self.visibility.policy
 
     def encoded(self, node_id: int) -> bytes:
         """JSON of a node as its peers see it; made once per change."""
         made = self._encoded.get(node_id)
         if made is None:
-            made = self._encoded[node_id] = encode(self.entries[node_id].node)
+            made = self._encoded[node_id] = encode_json(self.entries[node_id].node)
         return made
 
-    def self_node(self, node_id: int) -> Node:
+    def self_node(self, node_id: int) -> JsonNode:
         """A node as it sees itself: online, with its capabilities."""
         node = self.entries[node_id].node
         return msgspec.structs.replace(node, online=True, last_seen=None, cap_map=_SELF_CAPABILITIES)
@@ -212,7 +212,7 @@ class Tailnet:
             "machine_authorized": True,
             **fields,
         }
-        node = Node(
+        node = JsonNode(
             id=node_id,
             name=self._full_name(label),
             user=TAGGED_USER if tags else owner,
@@ -258,8 +258,8 @@ class Tailnet:
         self._by_key.pop(entry.node.key, None)
         self._by_label.pop(entry.label, None)
         self._encoded.pop(node_id, None)
-        if self.sight is not None:
-            self.sight.drop(node_id)
+        if self.visibility is not None:
+            self.visibility.drop(node_id)
         (self._registered if entry.real else self._simulated).give_back(entry.place)
         self._changed[node_id] = None
 
@@ -349,7 +349,7 @@ class Tailnet:
         if "NetInfo" not in kept and entry.hostinfo and "NetInfo" in entry.hostinfo:
             kept["NetInfo"] = entry.hostinfo["NetInfo"]  # as headscale: absent means unchanged
         entry.hostinfo = kept
-        fields: dict[str, Any] = {"hostinfo": msgspec.Raw(encode(kept))}
+        fields: dict[str, Any] = {"hostinfo": msgspec.Raw(encode_json(kept))}
         net_info = kept.get("NetInfo")
         if isinstance(net_info, dict):
             preferred = {str(name).lower(): value for name, value in net_info.items()}.get("preferredderp")
@@ -364,13 +364,15 @@ class Tailnet:
         for user in self.users.values():
             if user.login_name == login:
                 return user.id
-        made = User(id=len(self.users) + 1, login_name=login, display_name=login.partition("@")[0].title())
+        made = JsonUser(
+            id=len(self.users) + 1, login_name=login, display_name=login.partition("@")[0].title()
+        )
         self.users[made.id] = made
         return made.id
 
-    def user(self, user_id: int) -> User:
+    def user(self, user_id: int) -> JsonUser:
         """The profile of a user; tagged nodes share one that nobody is."""
-        tagged = User(id=TAGGED_USER, login_name="tagged-devices", display_name="Tagged Devices")
+        tagged = JsonUser(id=TAGGED_USER, login_name="tagged-devices", display_name="Tagged Devices")
         return self.users.get(user_id, tagged)
 
     def rename_user(self, login: str, display_name: str) -> None:
@@ -385,7 +387,7 @@ class Tailnet:
 
     def set_policy(self, policy: Policy | None) -> None:
         """Other rules from now on, for every node; None: everybody sees everybody."""
-        self.sight = None if policy is None else Sight(policy)
+        self.visibility = None if policy is None else Visibility(policy)
         for entry in self.entries.values():
             self._show(entry.node)
         self._changed.update(dict.fromkeys(self.entries))
@@ -395,13 +397,13 @@ class Tailnet:
         """Replace a whole part of the netmap. Raises TailnetError when it is not JSON, or the users'."""
         if aspect is Aspect.USERS:
             raise TailnetError("cannot replace the users: rename one instead")
-        if aspect is Aspect.PACKET_FILTER and self.sight is not None:
+        if aspect is Aspect.PACKET_FILTER and self.visibility is not None:
             raise TailnetError("cannot replace the packet filters: the policy makes those of each node")
         try:
             value = msgspec.json.decode(json)
         except (msgspec.DecodeError, ValueError, RecursionError) as error:
             raise TailnetError(f"cannot set {aspect.value}: {error}") from None
-        self._parts.replace(aspect, encode(value))
+        self._parts.replace(aspect, encode_json(value))
 
     @property
     def changed(self) -> bool:
@@ -443,9 +445,9 @@ class Tailnet:
         if not _RULES_LOOK_AT.isdisjoint(fields):
             self._show(node)
 
-    def _show(self, node: Node) -> None:
+    def _show(self, node: JsonNode) -> None:
         """Tell the rules of a node that is new, or of which they see something else now."""
-        if self.sight is not None:
+        if self.visibility is not None:
             subject = Subject(
                 login="" if node.tags else self.user(node.user).login_name,
                 label=node.name.partition(".")[0],
@@ -453,7 +455,7 @@ class Tailnet:
                 addresses=node.addresses,
                 routes=node.primary_routes,
             )
-            self.sight.put(node.id, subject)
+            self.visibility.put(node.id, subject)
 
     def _full_name(self, label: str) -> str:
         return f"{label}.{self.domain}."

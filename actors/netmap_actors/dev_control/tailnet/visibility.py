@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from netmap_actors.dev_control.tailnet.json_types import encode
+from netmap_actors.dev_control.tailnet.json_types import encode_json
 
 if TYPE_CHECKING:
-    from netmap_actors.dev_control.tailnet.policy import Policy, Rule, Subject
+    from netmap_actors.dev_control.tailnet.policy import Policy, PolicyRule, Subject
 
-__all__ = ["Sight"]
+__all__ = ["Visibility"]
 
 _NOBODY = msgspec.Raw(b"[]")
 
@@ -36,7 +36,7 @@ class _Place:
     """Of the sources when the filter was made."""
 
 
-class Sight:
+class Visibility:
     """The nodes of a tailnet as a policy sees them."""
 
     def __init__(self, policy: Policy) -> None:
@@ -88,7 +88,7 @@ class Sight:
                 for number, rule in enumerate(self.policy.rules)
                 if place.target >> number & 1
             ]
-            place.packet_filter = encode({"base": [rule for rule in made if rule]})
+            place.packet_filter = encode_json({"base": [rule for rule in made if rule]})
             place.serial = self._serial
         return place.packet_filter
 
@@ -104,7 +104,7 @@ class Sight:
         self._source_ips[number] = None
         self._serial += 1
 
-    def _sources(self, number: int, rule: Rule) -> msgspec.Raw:
+    def _sources(self, number: int, rule: PolicyRule) -> msgspec.Raw:
         made = self._source_ips[number]
         if made is None:
             words = ["*"] if rule.source.everybody else [str(network) for network in rule.source.networks]
@@ -112,10 +112,10 @@ class Sight:
                 # In the order of ids, not of history: the same truth reads the same.
                 for _, addresses in sorted(self._named[number].items()):
                     words += addresses
-            made = self._source_ips[number] = msgspec.Raw(encode(list(dict.fromkeys(words))))
+            made = self._source_ips[number] = msgspec.Raw(encode_json(list(dict.fromkeys(words))))
         return made
 
-    def _filter_rule(self, number: int, rule: Rule, subject: Subject) -> dict[str, object] | None:
+    def _filter_rule(self, number: int, rule: PolicyRule, subject: Subject) -> dict[str, object] | None:
         """tailcfg.FilterRule as far as it concerns one node; None when it lets nobody or nothing in."""
         sources = self._sources(number, rule)
         if sources == _NOBODY:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from netmap_actors.dev_control.tailnet.churn import Churn, populate
-from netmap_actors.dev_control.tailnet.client_netmap import Viewer
+from netmap_actors.dev_control.tailnet.client_netmap import ClientNetmap
 from netmap_actors.dev_control.tailnet.tailnet import TAGGED_USER, Aspect, Tailnet
 from tests.support.netmaps.netmap_fold import Fold
 
@@ -43,7 +43,7 @@ def me(tailnet: Tailnet) -> int:
 
 def truth(tailnet: Tailnet) -> Fold:
     fold = Fold()
-    fold.apply(json.loads(Viewer(tailnet, me(tailnet)).full(WALL)))
+    fold.apply(json.loads(ClientNetmap(tailnet, me(tailnet)).full(WALL)))
     return fold
 
 
@@ -54,14 +54,14 @@ def assert_true(fold: Fold, tailnet: Tailnet) -> None:
     assert fold.known_users() == expected.known_users()
 
 
-def delta(viewer: Viewer, tailnet: Tailnet) -> dict[str, Any] | None:
+def delta(viewer: ClientNetmap, tailnet: Tailnet) -> dict[str, Any] | None:
     viewer.mark(*tailnet.take_changes())
     made = viewer.delta(WALL)
     return None if made is None else json.loads(made)
 
 
 def test_the_first_message_holds_what_headscale_sends(tailnet: Tailnet) -> None:
-    first = json.loads(Viewer(tailnet, me(tailnet)).full(WALL))
+    first = json.loads(ClientNetmap(tailnet, me(tailnet)).full(WALL))
     assert list(first) == [
         "Node",
         "DERPMap",
@@ -82,7 +82,7 @@ def test_the_first_message_holds_what_headscale_sends(tailnet: Tailnet) -> None:
 def test_a_tailnet_without_peers_has_no_list_of_peers() -> None:
     tailnet = Tailnet()
     tailnet.add_node("me", key=key(1), machine="mkey:me", wall=WALL, real=True)
-    assert "Peers" not in json.loads(Viewer(tailnet, me(tailnet)).full(WALL))
+    assert "Peers" not in json.loads(ClientNetmap(tailnet, me(tailnet)).full(WALL))
 
 
 EDITS: dict[str, tuple[Callable[[Tailnet, int], object], set[str]]] = {
@@ -107,7 +107,7 @@ EDITS: dict[str, tuple[Callable[[Tailnet, int], object], set[str]]] = {
 @pytest.mark.parametrize("name", EDITS)
 def test_each_edit_is_told_by_the_lightest_message(tailnet: Tailnet, name: str) -> None:
     edit, fields = EDITS[name]
-    viewer, fold = Viewer(tailnet, me(tailnet)), Fold()
+    viewer, fold = ClientNetmap(tailnet, me(tailnet)), Fold()
     fold.apply(json.loads(viewer.full(WALL)))
     edit(tailnet, tailnet.find("peer-2").node.id)
     message = delta(viewer, tailnet)
@@ -122,7 +122,7 @@ def test_each_edit_is_told_by_the_lightest_message(tailnet: Tailnet, name: str) 
 def test_a_cleared_key_expiry_is_told_as_gos_zero_time(tailnet: Tailnet) -> None:
     one = tailnet.find("peer-1").node.id
     tailnet.set_expiry(one, WALL + 60, wall=WALL)
-    viewer = Viewer(tailnet, me(tailnet))
+    viewer = ClientNetmap(tailnet, me(tailnet))
     viewer.full(WALL)
     tailnet.set_expiry(one, None, wall=WALL)
     message = delta(viewer, tailnet)
@@ -136,7 +136,7 @@ def test_a_new_home_relay_in_the_report_of_a_host_is_a_patch_and_latencies_are_n
     host: dict[str, Any] = {"OS": "linux", "NetInfo": {"PreferredDERP": 901}}
     one = tailnet.find("peer-1").node.id
     tailnet.set_hostinfo(one, host)
-    viewer = Viewer(tailnet, me(tailnet))
+    viewer = ClientNetmap(tailnet, me(tailnet))
     viewer.full(WALL)
     tailnet.set_hostinfo(one, host | {"NetInfo": {"PreferredDERP": 902}})
     message = delta(viewer, tailnet)
@@ -152,7 +152,7 @@ def test_a_new_home_relay_in_the_report_of_a_host_is_a_patch_and_latencies_are_n
 
 
 def test_an_edit_that_changes_nothing_is_not_told(tailnet: Tailnet) -> None:
-    viewer = Viewer(tailnet, me(tailnet))
+    viewer = ClientNetmap(tailnet, me(tailnet))
     viewer.full(WALL)
     one = tailnet.find("peer-1").node.id
     tailnet.rename(one, "elsewhere")
@@ -161,7 +161,7 @@ def test_an_edit_that_changes_nothing_is_not_told(tailnet: Tailnet) -> None:
 
 
 def test_online_is_told_in_both_ways_that_are_in_use(tailnet: Tailnet) -> None:
-    viewer = Viewer(tailnet, me(tailnet))
+    viewer = ClientNetmap(tailnet, me(tailnet))
     one = tailnet.find("peer-1").node.id
     ways = set()
     for _ in range(2):
@@ -175,7 +175,7 @@ def test_online_is_told_in_both_ways_that_are_in_use(tailnet: Tailnet) -> None:
 
 
 def test_the_last_peer_is_removed_by_name_even_in_a_full_message(tailnet: Tailnet) -> None:
-    viewer = Viewer(tailnet, me(tailnet))
+    viewer = ClientNetmap(tailnet, me(tailnet))
     first = json.loads(viewer.full(WALL))
     for number in range(1, 4):
         tailnet.remove_node(tailnet.find(f"peer-{number}").node.id)
@@ -185,7 +185,7 @@ def test_the_last_peer_is_removed_by_name_even_in_a_full_message(tailnet: Tailne
 
 
 def test_a_deleted_node_is_told_nothing_more(tailnet: Tailnet) -> None:
-    viewer = Viewer(tailnet, me(tailnet))
+    viewer = ClientNetmap(tailnet, me(tailnet))
     viewer.full(WALL)
     tailnet.remove_node(me(tailnet))
     tailnet.rename(tailnet.find("peer-1").node.id, "other")
@@ -193,7 +193,7 @@ def test_a_deleted_node_is_told_nothing_more(tailnet: Tailnet) -> None:
 
 
 def test_an_address_may_change_hands_within_one_message(tailnet: Tailnet) -> None:
-    viewer, fold = Viewer(tailnet, me(tailnet)), Fold()
+    viewer, fold = ClientNetmap(tailnet, me(tailnet)), Fold()
     fold.apply(json.loads(viewer.full(WALL)))
     gone = tailnet.find("peer-1").node
     tailnet.remove_node(gone.id)
@@ -214,7 +214,7 @@ def test_folding_what_is_told_gives_the_truth_after_every_message(
     populate(tailnet, nodes, rng, WALL)
     tailnet.add_node("me", key=key(99), machine="mkey:me", wall=WALL, real=True)
     churn = Churn(tailnet, rng, rate=1.0, now=0.0, nodes=max(nodes, 1))
-    viewer, fold = Viewer(tailnet, me(tailnet)), Fold()
+    viewer, fold = ClientNetmap(tailnet, me(tailnet)), Fold()
     fold.apply(json.loads(viewer.full(WALL)))
     for number, size in enumerate(batches):
         for _ in range(size):

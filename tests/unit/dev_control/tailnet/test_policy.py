@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from netmap_actors.dev_control.standalone import running_server
-from netmap_actors.dev_control.tailnet.client_netmap import Viewer
+from netmap_actors.dev_control.tailnet.client_netmap import ClientNetmap
 from netmap_actors.dev_control.tailnet.policy import Policy, parse_policy
 from netmap_actors.dev_control.tailnet.tailnet import Aspect, Tailnet, TailnetError
 from tests.support.clients.control_client import joined
@@ -145,7 +145,7 @@ def test_another_policy_is_told_as_changes_of_the_old_one() -> None:
     tailnet = Tailnet(policy=policy(rule(["alice@"], ["bob@:22"])))
     alice, bob, carol = add(tailnet, 1), add(tailnet, 2, "bob"), add(tailnet, 3, "carol")
     tailnet.take_changes()
-    viewer = Viewer(tailnet, alice)
+    viewer = ClientNetmap(tailnet, alice)
     viewer.full(WALL)
 
     def told(rules: Policy | None) -> dict[str, Any]:
@@ -170,11 +170,11 @@ def test_a_tag_that_changes_brings_peers_and_takes_them() -> None:
     tailnet = Tailnet(policy=policy(rule(["alice@"], ["tag:db:*"])))
     user, other = add(tailnet, 1), add(tailnet, 2, "carol")
     tailnet.take_changes()
-    viewer, mirror = Viewer(tailnet, user), Viewer(tailnet, other)
+    viewer, mirror = ClientNetmap(tailnet, user), ClientNetmap(tailnet, other)
     viewer.full(WALL)
     mirror.full(WALL)
 
-    def told(whom: Viewer) -> dict[str, Any]:
+    def told(whom: ClientNetmap) -> dict[str, Any]:
         whom.mark([other], [])
         return json.loads(whom.delta(WALL) or b"{}")
 
@@ -230,7 +230,7 @@ def test_what_a_client_holds_after_any_edits_is_what_a_fresh_map_says(
     tailnet = Tailnet(policy=policy(*acls))
     watched = [add(tailnet, 1), add(tailnet, 2, "bob", ("tag:web",))]
     tailnet.take_changes()
-    clients = [(node_id, Viewer(tailnet, node_id), Fold()) for node_id in watched]
+    clients = [(node_id, ClientNetmap(tailnet, node_id), Fold()) for node_id in watched]
     for _, viewer, fold in clients:
         fold.apply(json.loads(viewer.full(WALL)))
     for number, edit in enumerate([*edits, ("tell",)], start=3):
