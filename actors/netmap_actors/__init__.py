@@ -1,4 +1,4 @@
 """The actors of netmap-supervisor and the rooms they are built from.
 
-Nothing is imported here: a subscriber that loads one room must not pay for the others.
+Nothing is imported here: a subscriber loads only the rooms it needs.
 """

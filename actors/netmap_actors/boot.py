@@ -1,7 +1,7 @@
-"""What a child process is told at its start, by a socket and never by argv or environment.
+"""The boot record of a child process, passed over a private socket and never in argv or environment.
 
-The Supervisor writes a Boot as JSON; `process.bootstrap` reads it. The pipe is private: what proves who says a word
-stands in it, and what came as a secret in the Supervisor's environment in control_connection's, and in no other.
+The Supervisor writes a Boot as JSON; `process.bootstrap` reads it. It holds the secrets that authenticate messages, and
+for control_connection only, those of the Supervisor's environment.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ __all__ = [
 ]
 
 PAUSE_LIMIT: Final = 30.0
-"""Seconds a publisher may take nothing of what the connection has; after that it is restarted."""
+"""Seconds a publisher may accept nothing from the connection before it is restarted."""
 SILENCE_TIMEOUT: Final = 120.0
 """Default of `liveness.silence_timeout`: seconds without a MapResponse after which a connection is dead."""
 
@@ -49,12 +49,12 @@ class Endpoints(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Secrets(msgspec.Struct, frozen=True, kw_only=True):
-    """What proves the words between this process and others, each as `wire.secret.Secret.text` gives it."""
+    """Secrets that authenticate the messages of this process, each as `wire.secret.Secret.text`."""
 
     supervisor: str
     """Between this process and the Supervisor, both ways."""
     inbox: str = ""
-    """liveness and publisher: what the secrets of all connections that speak to it are made from."""
+    """liveness and publisher: the secrets of all their connections are derived from it."""
     liveness: str = ""
     """control_connection: between this process and liveness."""
     publisher: str = ""
@@ -74,13 +74,13 @@ class Boot(msgspec.Struct, frozen=True, kw_only=True):
     """1 for the first process of this actor in the run, 2 for the next."""
     parent_pid: int
     life_fd: int
-    """Read end of a pipe of its own, whose other end only the Supervisor holds: end of file means that it is gone."""
+    """Read end of a pipe whose write end only the Supervisor holds: end of file means that it is gone."""
     endpoints: Endpoints
     secrets: Secrets
     connect_ports: tuple[int, ...] = ()
-    """TCP ports it connects to (`ActorBase.connect_ports`): added by the process itself."""
+    """TCP ports it connects to (`ActorBase.connect_ports`), added by the process itself."""
     locks: tuple[str, ...] = ()
-    """Files on which it takes a shared lock: while it lives, no other daemon uses their directories."""
+    """Files on which it holds a shared lock: no other daemon uses their directories while it lives."""
     heartbeat_interval: float = 5.0
     memory_limit: int = 0
     """Bytes of address space; 0: no bound."""
@@ -92,10 +92,10 @@ class Boot(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class EnvironmentSecrets(msgspec.Struct, frozen=True):
-    """Values that came from the Supervisor's environment; its repr does not show them."""
+    """Values of the Supervisor's environment; its repr hides them."""
 
     values: dict[str, str] = {}
-    """By variable: `*_proxy`, and the auth key's."""
+    """By variable: `*_proxy` and the auth key's."""
 
     def __repr__(self) -> str:
         return f"<{len(self.values)} secrets>"
@@ -135,11 +135,10 @@ class ConnectionSettings(msgspec.Struct, frozen=True, kw_only=True):
     on_removed: str = "stop"
     """`register` or `stop`: may an auth key undo an administrator's removal of the node?"""
     had_session: bool = False
-    """An earlier process of this run had a map session: a refused auth key or a changed control key is no
-    longer a reason for `run` to end."""
+    """An earlier process of this run had a map session: a refused auth key or a changed control key no longer ends
+    `run`."""
     avoid: tuple[str, ...] = ()
-    """Addresses, as this process tells them, that are tried last: earlier attempts got stuck there. The one that is
-    longest ago first."""
+    """Addresses, as this process reports them, that are tried last, as earlier attempts stalled there; oldest first."""
 
 
 class LivenessSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -147,7 +146,7 @@ class LivenessSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     silence_timeout: float = SILENCE_TIMEOUT
     hung_grace: float = 1.0
-    """After the deadline, for the Progress that proves an empty socket."""
+    """After the deadline, for the Progress that proves an empty socket buffer."""
     pause_limit: float = PAUSE_LIMIT
 
 
@@ -165,7 +164,7 @@ class PublisherSettings(msgspec.Struct, frozen=True, kw_only=True):
     curve_dir: str = ""
     """Where the CURVE keys of `listen` are; empty: plain TCP."""
     max_remote: int = 1024
-    """Connections to each of the two TCP sockets, those included that have not said who they are."""
+    """Connections to each of the two TCP sockets, unauthenticated ones included."""
     max_map_response: int = 256 * 1024 * 1024
     max_peers: int = 1_000_000
     control_url: str = ""
@@ -196,5 +195,5 @@ class DevControlSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def decode_settings(boot: Boot, kind: type[_T]) -> _T:
-    """The actor's settings. Raises msgspec.ValidationError when the Supervisor wrote something else."""
+    """The actor's settings. Raises msgspec.ValidationError."""
     return msgspec.json.decode(boot.settings, type=kind)

@@ -1,7 +1,7 @@
-"""The lock by which a child keeps its run's directories from another daemon, for as long as it lives.
+"""The lock that keeps a run's directories from another daemon while one of its children lives.
 
-An open file description lock (fcntl_locking(2)): nobody can release another's, and who wants to know asks the kernel
-and takes nothing. Not here: the daemon's own lock (`netmap_supervisor.system.single_instance`).
+An open file description lock (fcntl_locking(2)): no other process can release it, and querying it takes nothing.
+Not here: the daemon's own lock (`netmap_supervisor.system.single_instance`).
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 __all__ = ["is_held", "take"]
 
-# struct flock: type, whence, start, len (0: to the end), pid. Python asks for the one with 64 bits everywhere.
+# struct flock with 64 bits, as Python always uses: type, whence, start, len (0: to the end), pid.
 _FLOCK = struct.Struct("hhqqi")
 
 
 def take(path: str | os.PathLike[str]) -> int:
-    """A shared lock on this file, on a description of its own; its descriptor. Raises OSError."""
+    """Take a shared lock on this file; its descriptor. Raises OSError."""
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         fcntl.fcntl(fd, fcntl.F_OFD_SETLK, _FLOCK.pack(fcntl.F_RDLCK, os.SEEK_SET, 0, 0, 0))
@@ -32,7 +32,7 @@ def take(path: str | os.PathLike[str]) -> int:
 
 
 def is_held(path: Path) -> bool:
-    """Whether anybody has it. False where there is no such file, or no such lock."""
+    """Whether any process holds it; False without such a file, or on a file system without such locks."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:

@@ -1,6 +1,6 @@
-"""The clocks of a process behind one small protocol; the only room that imports `time`.
+"""The clocks of a process; the only module that imports `time`.
 
-Decisions take `now` as an argument; only shells hold a Clock.
+Machines take `now` as an argument; only shells hold a Clock.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ __all__ = ["Clock", "SystemClock", "time_namespace"]
 
 
 class Clock(Protocol):
-    """What a shell may ask about time; all in seconds."""
+    """Clocks of a shell, in seconds."""
 
     def boottime(self) -> float:
         """CLOCK_BOOTTIME: runs on in suspend; every deadline of the connection is measured on it."""

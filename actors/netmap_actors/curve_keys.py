@@ -3,7 +3,7 @@
     <state>/curve/server.key_secret   0600, made once
     <state>/curve/allowed/<name>.key  0600, one public key a file
 
-A key file is a comment and one line of Z85 (ZeroMQ RFC 32), 40 characters. Not here: who asks for them (`bus.zap`).
+A key file is a comment and one line of Z85 (ZeroMQ RFC 32), 40 characters. Not here: authentication (`bus.zap`).
 """
 
 from __future__ import annotations
@@ -59,16 +59,16 @@ class ClientKey(NamedTuple):
 
 
 def generate() -> CurvePair:
-    """A new pair from libzmq's own randomness."""
+    """A new pair, from libzmq's random numbers."""
     while True:
         public, secret = zmq.curve_keypair()
-        # The public half is typed as an argument, where a dash begins an option.
+        # The public key is a command argument, where a dash begins an option.
         if not public.startswith(b"-"):
             return CurvePair(public.decode("ascii"), secret.decode("ascii"))
 
 
 def is_key(text: str) -> bool:
-    """Whether it is Z85 for 32 bytes. Five characters may stand for more than four bytes, and so for none."""
+    """Whether it is Z85 of 32 bytes; five characters may exceed four bytes."""
     if not _Z85.fullmatch(text):
         return False
     try:
@@ -79,7 +79,7 @@ def is_key(text: str) -> bool:
 
 
 def check_public(text: str) -> str:
-    """The key without its surroundings. Raises ConfigurationError when it is none."""
+    """The key without surrounding white space. Raises ConfigurationError when it is none."""
     key = text.strip()
     if not is_key(key):
         raise ConfigurationError(
@@ -108,7 +108,7 @@ def read_secret(path: Path) -> CurvePair:
 
 
 def write_secret(path: Path, pair: CurvePair) -> None:
-    """A pair as a file of mode 0600; an existing file is never overwritten. Raises ConfigurationError."""
+    """Write a pair to a new file of mode 0600. Raises ConfigurationError, also for an existing file."""
     text = f"# CURVE key pair of a netmap subscriber: keep the second line secret.\n{pair.public}\n{pair.secret}\n"
     try:
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
@@ -126,23 +126,23 @@ def write_secret(path: Path, pair: CurvePair) -> None:
 
 
 def load_server_pair(directory: Path) -> CurvePair:
-    """The publisher's pair in `<state>/curve`, made at the first call. Raises ConfigurationError."""
+    """The publisher's pair in `<state>/curve`, generated at the first call. Raises ConfigurationError."""
     path = directory / SERVER_KEY
     if not path.exists():
         _make_private(directory)
         try:
             write_secret(path, generate())
         except ConfigurationError:
-            # The daemon and a command may both be the first: whoever was faster has made it.
+            # Daemon and command may race for the first call.
             if not path.exists():
                 raise
     return read_secret(path)
 
 
 class AllowList:
-    """The clients in `<state>/curve/allowed`; read anew when the directory or one of its files changes.
+    """The clients in `<state>/curve/allowed`; read again when the directory or one of its files changes.
 
-    A file that is no key admits nobody, and is one of `problems`; the others count all the same.
+    A file that is no key is one of `problems`, and the others remain valid.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -152,17 +152,17 @@ class AllowList:
         self._problems: tuple[str, ...] = ()
 
     def clients(self) -> list[ClientKey]:
-        """Everybody who is admitted now, by name. Raises OSError when the directory cannot be read."""
+        """The admitted clients, by name. Raises OSError when the directory cannot be read."""
         self._refresh()
         return sorted(self._keys.values())
 
     def problems(self) -> tuple[str, ...]:
-        """What is wrong with which file. Raises OSError as `clients`."""
+        """Files that are no keys, and why. Raises OSError as `clients`."""
         self._refresh()
         return self._problems
 
     def find(self, public: str) -> ClientKey | None:
-        """The client with this key; None for everybody else. Raises OSError as `clients`."""
+        """The client with this key, None when it is not admitted. Raises OSError as `clients`."""
         self._refresh()
         return self._keys.get(public)
 
@@ -180,7 +180,7 @@ class AllowList:
         if path.exists():
             raise ConfigurationError(f"cannot allow {name}: the name is taken; revoke it first")
         _make_private(self._directory)
-        # Written beside and renamed: the publisher may read at any moment.
+        # Atomic: the publisher may read at any moment.
         try:
             fd, temporary = tempfile.mkstemp(dir=self._directory, prefix=".new-")
             _write_all(fd, f"{key}\n", Path(temporary))
@@ -194,7 +194,7 @@ class AllowList:
         return ClientKey(name, key)
 
     def revoke(self, name: str) -> None:
-        """Admit this client no more. Raises ConfigurationError when there is none of that name."""
+        """Remove this client. Raises ConfigurationError when there is none of that name."""
         path = self._directory / f"{name}.key"
         if not _NAME.fullmatch(name) or not path.exists():
             known = ", ".join(client.name for client in self.clients()) or "nobody"
@@ -208,7 +208,7 @@ class AllowList:
         except FileNotFoundError:
             entries = []
         for path in entries:
-            # Editors leave locks and copies beside what they edit.
+            # Editors leave locks and copies beside a file.
             if path.suffix != ".key" or not _NAME.fullmatch(path.stem):
                 continue
             try:
@@ -231,14 +231,14 @@ class AllowList:
 
 
 def _make_private(directory: Path) -> None:
-    """The directory, and whatever is missing above it, for us alone: mkdir(2) forgets the mode of parents."""
+    """Make the directory and its missing parents with mode 0700, which Path.mkdir does not give parents."""
     missing = [place for place in (directory, *directory.parents) if not place.exists()]
     for place in reversed(missing):
         place.mkdir(mode=0o700, exist_ok=True)
 
 
 def _write_all(fd: int, text: str, path: Path) -> None:
-    """Write a new file, close it, and leave nothing of it where that fails. Raises OSError."""
+    """Write a new file durably and close it; on failure it is removed. Raises OSError."""
     try:
         with os.fdopen(fd, "w", encoding="ascii") as file:
             file.write(text)
@@ -251,7 +251,7 @@ def _write_all(fd: int, text: str, path: Path) -> None:
 
 def _read_regular(path: Path) -> str:
     """A small regular file. Raises OSError, ConfigurationError."""
-    # A pipe or a device under that name must not hold us up.
+    # A pipe or a device under that name must not block.
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     if not stat.S_ISREG(os.fstat(fd).st_mode):
         os.close(fd)

@@ -1,4 +1,4 @@
-"""The one family of errors, each of which says what its catcher should do next.
+"""The errors of the project, each with its disposition: what its catcher should do.
 
 Not here: the exit statuses that carry an error across a process boundary (`exit_reason`).
 """
@@ -24,18 +24,18 @@ __all__ = [
 
 
 class Disposition(enum.Enum):
-    """What the one who catches an error should do."""
+    """What the catcher of an error should do."""
 
     RETRY = "retry"
-    """The other side or the network was at fault: a new attempt may succeed."""
+    """The other side or the network failed: a new attempt may succeed."""
     GIVE_UP = "give_up"
-    """Only a person can mend it: another attempt fails in the same way."""
+    """Needs the operator: another attempt fails in the same way."""
     BUG = "bug"
-    """Our own rule was broken: the process must not go on."""
+    """A defect of ours: the process must not continue."""
 
 
 class NetmapError(Exception):
-    """Base of every error this project raises on purpose. The text reads "cannot X: why"."""
+    """Base of every error raised on purpose. The text reads "cannot X: why"."""
 
     disposition: ClassVar[Disposition] = Disposition.BUG
 
@@ -53,19 +53,19 @@ class AuthRefused(NetmapError):
 
 
 class ProtocolError(NetmapError):
-    """Somebody broke the rules of a protocol."""
+    """A protocol was violated."""
 
     disposition = Disposition.RETRY
 
 
 class RemoteProtocolError(ProtocolError):
-    """The other side broke the rules: this connection is finished, a new one may work."""
+    """By the other side: this connection is over, a new one may work."""
 
     disposition = Disposition.RETRY
 
 
 class LocalProtocolError(ProtocolError):
-    """We broke the rules: a defect of the caller."""
+    """By us: a defect of the caller."""
 
     disposition = Disposition.BUG
 
@@ -75,11 +75,10 @@ class BadMapResponse(RemoteProtocolError):
 
 
 def escape(text: str | bytes, limit: int = 200) -> str:
-    """Untrusted text made safe to print: printable characters only, at most `limit` of them.
+    """Untrusted text made safe to print: at most `limit` characters, each visible.
 
-    Everything outside printable Unicode (control characters, escapes, bidirectional marks, surrogates), and what prints
-    as nothing, becomes a backslash escape, so that a terminal or a log line never obeys it, and no two names look alike
-    for what is not seen.
+    Everything outside printable Unicode (control characters, bidirectional marks, surrogates) and what prints as
+    nothing becomes a backslash escape: no terminal obeys it, and different names look different.
     """
     if isinstance(text, bytes):
         text = text[: limit * 4].decode("utf-8", "backslashreplace")

@@ -1,6 +1,6 @@
-"""Where the daemon's runtime directory is and what lies in it; the same answer for the daemon and its subscribers.
+"""The daemon's runtime directory and the sockets in it, the same for the daemon and its subscribers.
 
-It only names paths: who makes them, and with which mode, is decided by their owners.
+Not here: making them, and their modes.
 """
 
 from __future__ import annotations
@@ -31,23 +31,23 @@ __all__ = [
 ENVIRONMENT_VARIABLE = "NETMAP_SUPERVISOR_RUNTIME_DIR"
 DEV_CONTROL_VARIABLE = "NETMAP_DEV_CONTROL_SOCKET"
 PUBLIC_DIRECTORY = "pub"
-"""Below the runtime directory: the one directory a subscriber needs to reach."""
+"""Below the runtime directory: the only directory a subscriber needs to reach."""
 
 MAX_SOCKET_PATH = 107
 """Bytes of a Unix socket's path (unix(7): sun_path has 108, the last is zero)."""
 
 _NAME = "netmap-supervisor"
 _LOGINS = Path("/run/user")
-"""Where logind makes a directory for each user who is logged in (pam_systemd(8))."""
+"""logind's directories of logged-in users (pam_systemd(8))."""
 _LAST_RESORT = Path("/tmp")  # noqa: S108  # only where it is ours
 
 
 def default_runtime_dir(environment: Mapping[str, str] | None = None) -> Path:
-    """The runtime directory when nobody names one.
+    """The default runtime directory.
 
-    $NETMAP_SUPERVISOR_RUNTIME_DIR, then /run/netmap-supervisor for root and a place below the user's own runtime
-    directory for everybody else. Not $RUNTIME_DIRECTORY (systemd.exec(5)): that is the directory of whatever unit asks.
-    Raises ConfigurationError when that place is somebody else's.
+    $NETMAP_SUPERVISOR_RUNTIME_DIR, then /run/netmap-supervisor for root, else below the user's runtime directory. Not
+    $RUNTIME_DIRECTORY (systemd.exec(5)), which is the calling unit's. Raises ConfigurationError when another user owns
+    the place.
     """
     env = os.environ if environment is None else environment
     if named := env.get(ENVIRONMENT_VARIABLE):
@@ -56,10 +56,9 @@ def default_runtime_dir(environment: Mapping[str, str] | None = None) -> Path:
 
 
 def dev_control_socket(environment: Mapping[str, str] | None = None) -> Path:
-    """The command socket of a control server that runs alone, when nobody names one.
+    """The default command socket of a standalone control server.
 
-    $NETMAP_DEV_CONTROL_SOCKET, then in a directory of its own beside the daemon's: they are no part of each other.
-    Raises ConfigurationError as above.
+    $NETMAP_DEV_CONTROL_SOCKET, then in a directory beside the daemon's. Raises ConfigurationError as above.
     """
     env = os.environ if environment is None else environment
     if named := env.get(DEV_CONTROL_VARIABLE):
@@ -68,10 +67,9 @@ def dev_control_socket(environment: Mapping[str, str] | None = None) -> Path:
 
 
 def _default_place(env: Mapping[str, str]) -> Path:
-    """/run for root. For a user what the login says, then what a login has made, as for cron, then one in /tmp.
+    """/run for root. For a user $XDG_RUNTIME_DIR, then logind's directory (as under cron), then one in /tmp.
 
-    Our own rule and no library's: the daemon and its subscribers have to come to the same answer, whatever is
-    installed beside either.
+    Not a library's rule: the daemon and its subscribers must agree, whatever is installed beside either.
     """
     uid = os.geteuid()
     if uid == 0:
@@ -81,7 +79,7 @@ def _default_place(env: Mapping[str, str]) -> Path:
     login, last = _LOGINS / str(uid), _LAST_RESORT / f"runtime-{uid}"
     if _is_directory_of(login, uid):
         return login
-    # Whoever made it could put sockets of his own there, and we would believe them.
+    # Its owner could put false sockets there.
     if _is_directory_of(last, uid) is False:
         raise ConfigurationError(
             f"cannot use {last}, where the sockets belong without a login: somebody else has made it; have it removed, "
@@ -91,7 +89,7 @@ def _default_place(env: Mapping[str, str]) -> Path:
 
 
 def _is_directory_of(path: Path, uid: int) -> bool | None:
-    """None when there is nothing, or nothing can be seen of it."""
+    """None when it does not exist or cannot be examined."""
     try:
         found = os.lstat(path)
     except OSError:
@@ -100,12 +98,12 @@ def _is_directory_of(path: Path, uid: int) -> bool | None:
 
 
 def updates_path(runtime_dir: Path) -> Path:
-    """The socket updates are published on."""
+    """The socket on which updates are published."""
     return runtime_dir / PUBLIC_DIRECTORY / "updates.sock"
 
 
 def requests_path(runtime_dir: Path) -> Path:
-    """The socket snapshots are asked for on."""
+    """The socket on which snapshots are requested."""
     return runtime_dir / PUBLIC_DIRECTORY / "requests.sock"
 
 
@@ -124,10 +122,9 @@ def remote_endpoints(listen: str) -> tuple[str, str]:
 
 
 def leaves_this_machine(endpoint: str) -> bool:
-    """Whether what is sent to a ZeroMQ endpoint may be seen on a network.
+    """Whether traffic to a ZeroMQ endpoint may leave this machine.
 
-    It is not for a unix socket, a literal loopback address and "localhost" (RFC 6761 section 6.3); it may be for
-    whatever else is written there.
+    False for a Unix socket, a literal loopback address and "localhost" (RFC 6761, section 6.3) only.
     """
     transport, _, address = endpoint.partition("://")
     if transport != "tcp":

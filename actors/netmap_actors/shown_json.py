@@ -1,8 +1,8 @@
-"""The one encoder of what people and programs get: JSON, and labels, in which no character hides or commands.
+"""Encodes JSON and labels for output, with every invisible or controlling character as an escape.
 
-A terminal obeys C1 controls as it obeys escapes, marks of direction turn a line round, and what has no width makes two
-names look the same. JSON may write each as an escape and stays the same value (RFC 8259, section 7). Not here: text for
-people (`errors.escape`, which hides no more than this), and JSON between our own processes, which nobody looks at.
+Terminals obey C1 controls and escapes, bidirectional marks reorder a line, and characters without width make different
+names look equal. An escape in JSON is the same value (RFC 8259, section 7). Not here: plain text (`errors.escape`), and
+JSON between our processes.
 """
 
 from __future__ import annotations
@@ -46,12 +46,12 @@ HIDDEN: Final = (
     (0x1D173, 0x1D17A),
     (0xE0000, 0xE0FFF),
 )
-"""Unicode's controls, format characters and separators of lines (Cc, Cf, Zl, Zp), and whatever else shows as nothing
-(Default_Ignorable_Code_Point in DerivedCoreProperties.txt): fillers, and selectors of variants."""
+"""Unicode's controls, format characters and line separators (Cc, Cf, Zl, Zp), and Default_Ignorable_Code_Point of
+DerivedCoreProperties.txt."""
 
 _CLASS: Final = "".join(f"{chr(first)}-{chr(last)}" for first, last in HIDDEN)
 _IN_TEXT: Final = re.compile(f"[{_CLASS}\ud800-\udfff]")
-# Of most characters the first byte says already that they show.
+# The first byte excludes most visible characters.
 _IN_UTF8: Final = re.compile(
     rb"\x7f|\xc2[\x80-\x9f\xad]|\xcd\x8f|\xd8[\x80-\x85\x9c]|\xdb\x9d|\xdc\x8f"
     rb"|\xe0(?:\xa2[\x90\x91]|\xa3\xa2)|\xe1(?:\x85[\x9f\xa0]|\x9e[\xb4\xb5]|\xa0[\x8b-\x8f])"
@@ -63,11 +63,11 @@ _IN_UTF8: Final = re.compile(
 
 
 def encode(value: object, enc_hook: Callable[[Any], Any] | None = None) -> bytes:
-    """The value as compact JSON; what JSON has no type for goes through `enc_hook`."""
+    """The value as compact JSON; `enc_hook` converts types that JSON lacks."""
     try:
         data = msgspec.json.encode(value, enc_hook=enc_hook)
     except UnicodeEncodeError:
-        # Half a surrogate, as in the name of a file that is no UTF-8: rare, slower, and as right.
+        # A lone surrogate, as in a file name that is not UTF-8: rare and slower.
         import json  # noqa: PLC0415
 
         plain = msgspec.to_builtins(value, enc_hook=enc_hook, str_keys=True)
@@ -76,22 +76,19 @@ def encode(value: object, enc_hook: Callable[[Any], Any] | None = None) -> bytes
 
 
 def indented(value: object) -> str:
-    """The value as JSON over several lines, for people."""
+    """The value as indented JSON."""
     return msgspec.json.format(encode(value), indent=2).decode()
 
 
 def escaped(data: bytes) -> bytes:
-    """JSON with every character that hides written as an escape; the same value. `data` has to be JSON in UTF-8.
-
-    They stand in strings only, for JSON has no other place for them.
-    """
+    """The same JSON with the HIDDEN characters, which occur in strings only, as escapes. `data` must be UTF-8."""
     if data.isascii():
         return data.replace(b"\x7f", b"\\u007f") if b"\x7f" in data else data
     return _IN_UTF8.sub(lambda found: _as_escape(found[0].decode()), data)
 
 
 def label(text: str) -> str:
-    r"""A value for a label of Prometheus, which has no escapes for it: `\x1b`, say, as text to be seen."""
+    r"""A Prometheus label value, which has no such escapes: a HIDDEN character becomes visible text as `\x1b`."""
     return _IN_TEXT.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 

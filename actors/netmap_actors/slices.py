@@ -1,6 +1,6 @@
-"""Long work in slices, so that whoever does it can beat, answer and stop in between.
+"""Long work in slices, so that its process can send heartbeats, answer and stop in between.
 
-Work is a generator: where it yields it may go on later, or be dropped. Not here: when it goes on (its caller knows).
+Work is a generator that may be resumed or dropped where it yields. Not here: when it is resumed.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _T = TypeVar("_T")
 
 
 def each(items: Iterable[_T], do: Callable[[_T], object]) -> Iterator[None]:
-    """Do this with every item. The items must stay as they are meanwhile."""
+    """Call `do` with every item. The items must not change meanwhile."""
     for number, item in enumerate(items, start=1):
         do(item)
         if number % LENGTH == 0:
@@ -27,7 +27,7 @@ def each(items: Iterable[_T], do: Callable[[_T], object]) -> Iterator[None]:
 
 
 def complete(work: Generator[None, None, _T]) -> _T:
-    """Do the whole work at once."""
+    """Run the whole work at once."""
     while True:
         try:
             next(work)

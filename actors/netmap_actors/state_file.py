@@ -1,4 +1,4 @@
-"""Files that are either whole or not there: written aside, fsynced, renamed. Mode 0600.
+"""Atomic, durable files: written aside, fsynced, renamed. Mode 0600.
 
 Not here: their formats (`registration.node_file`, `registration.record`, `dev_control.registration.store`).
 """
@@ -19,17 +19,16 @@ if TYPE_CHECKING:
 __all__ = ["MAX_STATE_FILE", "read_state_file", "write_state_file"]
 
 MAX_STATE_FILE = 64 * 1024
-"""Bytes of a state file, where nothing else is said; a node's have about two thousand."""
+"""Bytes of a state file by default; a node's have about two thousand."""
 
 
 def read_state_file(path: Path, limit: int = MAX_STATE_FILE) -> bytes | None:
     """The content, at most `limit` bytes, or None when there is no such file.
 
-    Raises ConfigurationError for one that is there and cannot be read: it is never taken for absent, because what
-    takes its place would be another node.
+    Raises ConfigurationError for one that cannot be read: taken for absent, it would be replaced by another node.
     """
     try:
-        # Not to be held up by a pipe or a device of that name.
+        # A pipe or a device of that name must not block.
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError:
         return None
@@ -49,9 +48,9 @@ def read_state_file(path: Path, limit: int = MAX_STATE_FILE) -> bytes | None:
     try:
         with open(descriptor, "rb") as file:
             if mode & (stat.S_IRWXG | stat.S_IRWXO) and found.st_uid == os.geteuid():
-                # A copy from a backup, say, and there are secrets in it.
+                # It holds secrets; a restored backup may have another mode.
                 os.fchmod(descriptor, 0o600)
-            # No buffer for all that would be allowed.
+            # Not a buffer of `limit` bytes.
             data = file.read(min(found.st_size, limit) + 1)
     except OSError as error:
         raise ConfigurationError(f"cannot read {path}: {error.strerror}; look at the disk") from None
@@ -77,7 +76,7 @@ def write_state_file(path: Path, data: bytes) -> None:
     try:
         with os.fdopen(descriptor, "wb") as file:
             if stat.S_IMODE(os.fstat(descriptor).st_mode) != 0o600:
-                # A umask took more away than others' rights. A confined process has no such umask, and no such call.
+                # The umask removed rights of the owner. A confined process has no such umask, and may not call this.
                 os.fchmod(descriptor, 0o600)
             file.write(data)
             file.flush()

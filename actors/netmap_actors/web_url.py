@@ -1,7 +1,7 @@
-"""An http or https URL, taken apart by one strict rule: every one that is shown to a person or dialled comes by here.
+"""Strict parser of http and https URLs, for every URL that is shown or dialled.
 
-What two readers could take for two places is refused: a browser (WHATWG URL Standard) and Go, curl or Python (RFC 3986)
-must find the same host in it. Not here: what a name resolves to, and who may name which URL beyond `UrlPolicy`.
+An ambiguous one is refused: a browser (WHATWG URL Standard) and Go, curl or Python (RFC 3986) must find the same host.
+Not here: name resolution.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ _OFFICIAL_DOMAIN = "tailscale.com"
 
 
 class BadUrl(ValueError):
-    """The text is not a URL that means one thing. The message repeats nothing of it: it may hold a password."""
+    """The text is not an unambiguous URL. The message never quotes it: it may hold a password."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class WebUrl:
-    """One URL; scheme and host are in lower case, a name is ASCII (punycode), an IPv6 address has no brackets.
+    """A URL: scheme and host in lower case, a name in ASCII (punycode), an IPv6 address without brackets.
 
-    A link-local one may have an interface: `fe80::1%eth0`.
+    A link-local address may have an interface: `fe80::1%eth0`.
     """
 
     scheme: str
@@ -57,7 +57,7 @@ class WebUrl:
 
     @classmethod
     def parse(cls, text: str, *, interface: bool = False) -> WebUrl:
-        """Raises BadUrl. `interface`: a link-local address may have one behind it, `%25eth0` or `%eth0` (RFC 6874)."""
+        """Raises BadUrl. `interface`: a link-local address may have a zone, `%25eth0` or `%eth0` (RFC 6874)."""
         if len(text) > MAX_URL:
             raise BadUrl(f"it is longer than {MAX_URL} characters")
         scheme, separator, rest = text.partition("://")
@@ -86,7 +86,7 @@ class WebUrl:
 
     @classmethod
     def parse_origin(cls, text: str, *, interface: bool = False) -> WebUrl:
-        """Scheme, host and port alone, as a server or a proxy is named; one final slash goes. As `parse` else."""
+        """A URL of scheme, host and port only; one final slash is dropped. As `parse`."""
         url = cls.parse(text, interface=interface)
         if url.path not in {"", "/"} or url.query or url.fragment:
             raise BadUrl("something stands behind its host and port")
@@ -94,18 +94,18 @@ class WebUrl:
 
     @property
     def authority(self) -> str:
-        """host[:port], without the scheme's own port."""
+        """host[:port], without the scheme's default port."""
         host = f"[{self.host.replace('%', '%25')}]" if ":" in self.host else self.host
         return host if self.port == DEFAULT_PORTS[self.scheme] else f"{host}:{self.port}"
 
     @property
     def origin(self) -> tuple[str, str, int]:
-        """What makes two URLs lead to the same server."""
+        """Equal for URLs of one server."""
         return self.scheme, self.host.rstrip("."), self.port
 
     @property
     def target(self) -> str:
-        """Path and query, for a request."""
+        """Path and query, the request target."""
         return (self.path or "/") + self.query
 
     @property
@@ -113,18 +113,18 @@ class WebUrl:
         return self.scheme == "https"
 
     def __str__(self) -> str:
-        """The one way of writing it."""
+        """The canonical form."""
         return f"{self.scheme}://{self.authority}{self.path}{self.query}{self.fragment}"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class UrlPolicy:
-    """Which of the URLs that a control server sends may be shown to a person: for a login, a message, a browser."""
+    """Which URLs of a control server may be shown: in logins, messages and for a browser."""
 
     http: bool = False
-    """Plain http may, because the control URL is."""
+    """Plain http is allowed, as the control URL is such."""
     official: bool = False
-    """The server is Tailscale's own, which sends people to its own domain only."""
+    """The server is Tailscale's, whose URLs lead to its own domain only."""
 
     @classmethod
     def of(cls, control_url: WebUrl) -> UrlPolicy:
@@ -132,7 +132,7 @@ class UrlPolicy:
         return cls(not control_url.is_https, control_url.host.rstrip(".") in _OFFICIAL_SERVERS)
 
     def shown(self, text: str) -> str:
-        """The URL in the one way of writing it that hides nothing. Raises BadUrl."""
+        """The URL in its canonical form. Raises BadUrl."""
         url = WebUrl.parse(text)
         if not url.is_https and not self.http:
             raise BadUrl("it is not https")
@@ -143,7 +143,7 @@ class UrlPolicy:
 
 
 def _host(text: str, interface: bool) -> str:
-    """A host in one way of writing. Raises BadUrl."""
+    """A host in its canonical form. Raises BadUrl."""
     if text.startswith("["):
         return _ipv6(text[1:-1], interface)
     if len(text) > MAX_HOST:
@@ -153,7 +153,7 @@ def _host(text: str, interface: bool) -> str:
     if not all(_LABEL.fullmatch(label) for label in labels):
         raise BadUrl("its host is not a host name")
     if _NUMBER.fullmatch(labels[-1]):
-        # A browser reads 127.1, 0x7f.1 and 2130706433 as addresses, too; nobody else should have to.
+        # Browsers also read 127.1, 0x7f.1 and 2130706433 as addresses.
         try:
             return str(ipaddress.IPv4Address(name))
         except ValueError:
@@ -173,13 +173,13 @@ def _ipv6(text: str, interface: bool) -> str:
     if percent and not (address.is_link_local and _INTERFACE.fullmatch(zone)):
         raise BadUrl("only a link-local address has a %, and an interface behind it")
     if address.ipv4_mapped is not None:
-        # Python 3.13 writes these in another way than 3.11 does.
+        # Python 3.13 formats these differently from 3.11.
         raise BadUrl("its host is an IPv4 address within an IPv6 one: write the IPv4 address")
     return f"{address}%{zone}" if percent else str(address)
 
 
 def _ascii(name: str) -> str:
-    """A name as the DNS knows it. Raises BadUrl for one that browsers and we would map to different names."""
+    """A name in punycode. Raises BadUrl for one that browsers map differently."""
     if name.isascii():
         return name.lower()
     try:

@@ -1,6 +1,6 @@
-"""Where to connect: one socket address, and the order in which to try several.
+"""A socket address, and the order in which to try several.
 
-Not here: how a name becomes addresses (`resolve`) and the trying itself (`dial`).
+Not here: name resolution (`resolve`) and connecting (`dial`).
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Address:
 
     @property
     def socket_address(self) -> tuple[str, int] | tuple[str, int, int, int]:
-        """As the socket module takes it."""
+        """As the socket module expects it."""
         return (self.ip, self.port, 0, self.scope) if self.is_ipv6 else (self.ip, self.port)
 
     def __str__(self) -> str:
@@ -47,7 +47,7 @@ def _interface(index: int) -> str:
 
 
 def interleave(addresses: list[Address]) -> list[Address]:
-    """Families in turn, beginning with the first one's; order within a family is kept (RFC 8305, section 4)."""
+    """Address families alternate, the first one's first, in order within a family (RFC 8305, section 4)."""
     if not addresses:
         return []
     first = [a for a in addresses if a.is_ipv6 == addresses[0].is_ipv6]
@@ -57,9 +57,9 @@ def interleave(addresses: list[Address]) -> list[Address]:
 
 
 def in_turn(addresses: list[Address], avoid: Sequence[str]) -> tuple[list[Address], list[Address]]:
-    """Addresses in the order to try them, and those to try only where they have failed or are slow.
+    """Addresses in the order to try them, and those to try only when these have failed or are slow.
 
-    `avoid`: addresses as text that did not work, the one that is longest ago first. At least one is tried at once.
+    `avoid`: addresses, as text, that did not work, oldest first. At least one is tried at once.
     """
     first = interleave([address for address in addresses if str(address) not in avoid])
     last = sorted((a for a in addresses if str(a) in avoid), key=lambda address: avoid.index(str(address)))

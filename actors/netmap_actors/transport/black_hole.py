@@ -1,6 +1,6 @@
-"""A connection whose packets get lost for a while: nothing comes, nothing goes, and the kernel still calls it well.
+"""A simulated black hole: a stream that passes nothing while its socket stays open. For fault injection.
 
-For crash-isolation tests, on request. Not here: who asks for it, and for how long.
+Not here: how long it lasts.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ __all__ = ["BlackHole"]
 
 
 class BlackHole:
-    """A ByteStream over another one that is neither read nor written until `heal`."""
+    """A ByteStream that neither reads nor writes the one below until `heal`."""
 
     def __init__(self, below: ByteStream) -> None:
         self.below = below
         self._held: list[bytes] = []
-        # Never readable: whoever watches this stream is left alone.
+        # Never readable.
         self._pipe: tuple[int, ...] = os.pipe2(os.O_CLOEXEC)
 
     def fileno(self) -> int:
@@ -37,14 +37,14 @@ class BlackHole:
         self._held.append(data)
 
     def flush(self) -> None:
-        """Nothing goes out."""
+        """Nothing is written."""
 
     def close(self) -> None:
         self.below.close()
         self._close_pipe()
 
     def heal(self) -> None:
-        """Give the stream below all that was held; it is to be used from now on. Raises OSError as its `send`."""
+        """Send what was held to the stream below, which replaces this one. Raises as its `send`."""
         self._close_pipe()
         for data in self._held:
             self.below.send(data)

@@ -1,6 +1,6 @@
-"""What everything above the transport needs of a connection: bytes in, bytes out, never waiting.
+"""The interface of a connection: bytes in, bytes out, non-blocking.
 
-Not here: the kinds there are (`tcp`, `tls`).
+Not here: its implementations (`tcp`, `tls`).
 """
 
 from __future__ import annotations
@@ -11,37 +11,37 @@ from typing import Protocol
 __all__ = ["READ_SIZE", "ByteStream", "why_broken"]
 
 READ_SIZE = 256 * 1024
-"""Bytes asked of the kernel in one read; a large map is some dozens of them."""
+"""Bytes of one read from the kernel; a large map takes some dozens."""
 
 
 class ByteStream(Protocol):
-    """One connection. Its descriptor is to be watched for reading, and for writing while `wants_write`."""
+    """One connection. Watch its descriptor for reading, and for writing while `wants_write`."""
 
     def fileno(self) -> int:
         """The descriptor of the socket below."""
 
     def receive(self) -> bytes | None:
-        """What has arrived; None when there is nothing now, b"" once the other side has closed.
+        """Received bytes; None when there are none now, b"" once the other side has closed.
 
-        Raises OSError for the transport, RemoteProtocolError for what lies over it.
+        Raises OSError of the transport, RemoteProtocolError of TLS.
         """
 
     def send(self, data: bytes) -> None:
-        """Take these bytes and write as much as goes; the rest follows with `flush`. Raises as `receive`."""
+        """Queue these bytes and write as many as possible; `flush` writes the rest. Raises as `receive`."""
 
     def flush(self) -> None:
-        """Write what is still to be written, as far as it goes. Raises as `receive`."""
+        """Write as much of the queue as possible. Raises as `receive`."""
 
     @property
     def wants_write(self) -> bool:
-        """Whether bytes wait for the socket to take them."""
+        """Whether queued bytes wait for the socket."""
 
     def close(self) -> None:
         """Close the socket. Closing twice is allowed."""
 
 
 def why_broken(error: Exception) -> str:
-    """Words for an error of a stream, without the numbers Python puts around them."""
+    """The text of a stream's error, without Python's error numbers."""
     if isinstance(error, OSError) and error.errno is not None:
         return os.strerror(error.errno)
     return str(error)

@@ -1,6 +1,6 @@
-"""One connection out of several addresses: the families race, a slow or broken one costs a quarter second.
+"""Connects to the first of several addresses that answers (Happy Eyeballs, RFC 8305).
 
-Not here: the addresses (`resolve`) and a limit on the whole; who waits keeps that. After RFC 8305.
+Not here: the addresses (`resolve`) and a limit for the whole, which is the caller's.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ if TYPE_CHECKING:
 __all__ = ["ATTEMPT_DELAY", "AVOIDED_DELAY", "Dial"]
 
 ATTEMPT_DELAY = 0.25
-"""Seconds one attempt has before the next one joins it (RFC 8305, section 5)."""
+"""Seconds between the starts of two attempts (RFC 8305, section 5)."""
 AVOIDED_DELAY = 2.0
-"""Seconds those that work have before one joins them that did not: more than a round trip on any line."""
+"""Seconds before an avoided address is tried beside the others: more than a round trip on any line."""
 
 _MAX_REASONS = 4
 
 
 class Dial:
-    """Attempts to connect, until the first succeeds or all have failed; one of the two is called, once."""
+    """Attempts to connect until one succeeds or all have failed; calls one of the two callbacks, once."""
 
     def __init__(
         self,
@@ -40,7 +40,7 @@ class Dial:
         on_failed: Callable[[str], None],
         avoid: Sequence[str] = (),
     ) -> None:
-        """`avoid`: addresses as text at which earlier attempts got stuck; they are tried last."""
+        """`avoid`: addresses, as text, at which earlier attempts stalled; they are tried last."""
         self._loop = loop
         self._waiting, self._avoided = in_turn(addresses, avoid)
         self._on_connected = on_connected
@@ -51,7 +51,7 @@ class Dial:
         self._next()
 
     def cancel(self) -> None:
-        """Give up: every attempt is closed and nobody is called."""
+        """Close every attempt and call nothing."""
         self._waiting.clear()
         self._avoided.clear()
         if self._timer is not None:
@@ -63,7 +63,7 @@ class Dial:
         self._attempts.clear()
 
     def _next(self) -> None:
-        """Start the next attempt, or find that there is none left."""
+        """Start the next attempt, or fail when none is left."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

@@ -1,6 +1,6 @@
-"""A name to addresses, in a thread of its own: getaddrinfo cannot be given up, only left behind.
+"""Resolves a name in a daemon thread: getaddrinfo cannot be cancelled.
 
-Not here: a limit on the time it takes; who waits keeps that.
+Not here: a time limit, which is the caller's.
 """
 
 from __future__ import annotations
@@ -22,8 +22,6 @@ __all__ = ["MAX_ADDRESSES", "resolve"]
 
 MAX_ADDRESSES = 16
 """Addresses of one name that are tried."""
-
-
 _MAX_SCOPE = 2**32 - 1
 """The number of an interface (sin6_scope_id, RFC 3493)."""
 
@@ -35,7 +33,7 @@ def resolve(
     on_resolved: Callable[[list[Address]], None],
     on_failed: Callable[[str], None],
 ) -> None:
-    """Look `host` up; one of the two is called in the loop's thread. The text says why there is no address."""
+    """Resolve `host`; calls one of the two callbacks in the loop's thread, `on_failed` with the reason."""
     try:
         literal = _literal(host, port)
     except OSError:
@@ -59,12 +57,12 @@ def resolve(
         else:
             loop.call_soon(lambda: on_failed(f"cannot resolve {host}: it has no IP address"))
 
-    # A daemon thread: one that hangs must not hold the process.
+    # A daemon thread: it must not keep the process alive.
     threading.Thread(target=look_up, name=f"resolve {host}", daemon=True).start()
 
 
 def _literal(host: str, port: int) -> Address | None:
-    """Raises OSError where the interface of a link-local address is not there."""
+    """The address `host` is, or None. Raises OSError when the interface of a link-local address does not exist."""
     ip, _, zone = host.partition("%")
     try:
         address = str(ipaddress.ip_address(ip))
@@ -79,7 +77,7 @@ def _literal(host: str, port: int) -> Address | None:
 def _addresses(
     found: Sequence[tuple[socket.AddressFamily, object, int, str, tuple[object, ...]]],
 ) -> list[Address]:
-    """In the resolver's order (RFC 6724), without doubles."""
+    """In the resolver's order (RFC 6724), without duplicates."""
     addresses: dict[Address, None] = {}
     for family, _, _, _, where in found:
         if family == socket.AF_INET6:

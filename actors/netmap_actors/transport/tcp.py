@@ -1,6 +1,6 @@
-"""A TCP connection that never waits, closes with a reset and gives up what nobody acknowledges.
+"""A non-blocking TCP connection that closes with RST and has a user timeout.
 
-Not here: how it came about (`dial`).
+Not here: connecting (`dial`).
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ if TYPE_CHECKING:
 __all__ = ["UNACKNOWLEDGED_LIMIT", "TcpStream", "new_socket"]
 
 UNACKNOWLEDGED_LIMIT = 20.0
-"""Seconds sent bytes may stay without an acknowledgement (TCP_USER_TIMEOUT, tcp(7))."""
+"""Seconds sent bytes may remain unacknowledged (TCP_USER_TIMEOUT, tcp(7))."""
 
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
 def new_socket(*, ipv6: bool) -> socket.socket:
-    """A TCP socket with its options set, not yet connected.
+    """An unconnected TCP socket with its options set.
 
-    SO_LINGER {1, 0}: whenever it closes, even by SIGKILL, it does so with a reset; no FIN lingers behind.
+    SO_LINGER {1, 0}: it closes with RST, even by SIGKILL.
     """
     made = socket.socket(socket.AF_INET6 if ipv6 else socket.AF_INET, socket.SOCK_STREAM)
     made.setblocking(False)

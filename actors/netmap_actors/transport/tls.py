@@ -1,6 +1,6 @@
-"""TLS over another stream, verified always, by memory buffers so that it never waits.
+"""TLS over another stream, always verified, non-blocking through memory buffers.
 
-Not here: trust in the control server; that is Noise's, and its key is pinned.
+Not here: the control server's identity, which is its pinned Noise key.
 """
 
 from __future__ import annotations
@@ -20,24 +20,24 @@ if TYPE_CHECKING:
 __all__ = ["TlsStream", "make_context"]
 
 _RULES = ssl.VERIFY_X509_TRUSTED_FIRST | ssl.VERIFY_X509_PARTIAL_CHAIN
-"""The same on every Python: 3.13 adds VERIFY_X509_STRICT, which refuses most private CAs (cpython issue 107361), and a
-new Python must not take a node off the network. An intermediate in `--ca-file` is enough, as with Go."""
+"""The same on every Python: 3.13 adds VERIFY_X509_STRICT, which refuses most private CAs (cpython issue 107361). An
+intermediate in `--ca-file` is enough, as with Go."""
 
 
 def make_context(ca_file: str = "") -> ssl.SSLContext:
-    """The system's roots, and those of `ca_file` (PEM) besides. Raises ConfigurationError."""
+    """The system's roots and those of `ca_file` (PEM). Raises ConfigurationError."""
     context = ssl.create_default_context()
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.verify_flags = _RULES
-    # Names stand in the subjectAltName (RFC 9525); Go, hence tailscaled, looks nowhere else either.
+    # Only subjectAltName counts (RFC 9525), as with Go and hence tailscaled.
     context.hostname_checks_common_name = False
-    # A connection that takes the ts2021 upgrade must not become HTTP/2 by itself.
+    # A connection for the ts2021 upgrade must not negotiate HTTP/2.
     context.set_alpn_protocols(["http/1.1"])
     if ca_file:
         try:
             context.load_verify_locations(cafile=ca_file)
         except OSError as error:
-            # An SSLError is an OSError, whose words are OpenSSL's.
+            # An SSLError is an OSError with OpenSSL's text.
             broken = isinstance(error, ssl.SSLError)
             why = "it holds no PEM certificate, or a broken one" if broken else why_broken(error)
             raise ConfigurationError(
@@ -47,17 +47,14 @@ def make_context(ca_file: str = "") -> ssl.SSLContext:
 
 
 class TlsStream:
-    """A TLS client over a TcpStream, or over another one of these.
-
-    The handshake happens by itself; what is sent before its end waits for it.
-    """
+    """A TLS client over a TcpStream or another TlsStream. What is sent before the handshake's end is queued."""
 
     def __init__(self, below: ByteStream, context: ssl.SSLContext, host: str) -> None:
         self._below = below
         self._host = host
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
-        # The dot that ends an absolute name is the resolver's alone (RFC 6066, section 3).
+        # SNI has no final dot (RFC 6066, section 3).
         self._tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=host.rstrip("."))
         self._established = False
         self._unsent = b""
@@ -76,7 +73,7 @@ class TlsStream:
         while size < READ_SIZE:
             piece = self._read()
             if piece is None:
-                # All that was there has been decrypted: only now may the socket be asked for more.
+                # All received bytes are decrypted: read more.
                 raw = None if pieces else self._below.receive()
                 if raw is None:
                     break
@@ -106,7 +103,7 @@ class TlsStream:
         self._advance()
 
     def _read(self) -> bytes | None:
-        """Decrypted bytes; None when more must arrive first, b"" at the end."""
+        """Decrypted bytes; None when more are needed, b"" at the end."""
         if not self._established:
             return b"" if self._incoming.eof else None
         try:
@@ -114,13 +111,13 @@ class TlsStream:
         except ssl.SSLWantReadError:
             return None
         except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
-            # Without a close_notify, too: whether something is missing shows in what lies above.
+            # Also without a close_notify: the protocol above detects truncation.
             return b""
         except ssl.SSLError as error:
             raise self._failure(error) from None
 
     def _advance(self) -> None:
-        """Go on with the handshake, then with what waits to be sent."""
+        """Continue the handshake, then write the queue."""
         try:
             if not self._established:
                 self._tls.do_handshake()
@@ -128,7 +125,7 @@ class TlsStream:
             while self._unsent:
                 self._unsent = self._unsent[self._tls.write(self._unsent) :]
         except ssl.SSLWantReadError:
-            pass  # the other side has the word
+            pass  # more must arrive first
         except ssl.SSLError as error:
             self._push_out()
             raise self._failure(error) from None
@@ -148,17 +145,17 @@ class TlsStream:
         return RemoteProtocolError(f"cannot speak TLS with {self._host}: {reason}; is it an http:// server?")
 
     def _certificate(self) -> bytes | None:
-        """What the server showed, in DER, believed or not; None where this Python does not tell."""
-        # Public since Python 3.13; before, only the object inside has it.
-        tell = getattr(self._tls, "get_unverified_chain", None) or getattr(
+        """The server's certificate in DER, verified or not; None where this Python does not offer it."""
+        # Public since Python 3.13; before, only of the inner object.
+        chain = getattr(self._tls, "get_unverified_chain", None) or getattr(
             getattr(self._tls, "_sslobj", None), "get_unverified_chain", None
         )
-        first = next(iter(tell() or ()), None) if tell is not None else None
+        first = next(iter(chain() or ()), None) if chain is not None else None
         return first if first is None or isinstance(first, bytes) else _der(first)
 
 
 def _der(certificate: object) -> bytes | None:
-    """A certificate of the ssl module's inside, which writes PEM as text and DER as bytes."""
+    """DER of a certificate object of the ssl module, which offers PEM."""
     write = getattr(certificate, "public_bytes", None)
     pem = write() if write is not None else None
     return ssl.PEM_cert_to_DER_cert(pem) if isinstance(pem, str) else None
