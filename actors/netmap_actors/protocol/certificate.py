@@ -1,6 +1,6 @@
-"""Words for a certificate that was refused: what is wrong with it, and what to do. It is shown and never believed.
+"""Explains why a certificate was refused, and what to do.
 
-Not here: the check itself, which is OpenSSL's (`transport.tls`).
+Not here: the verification, which is OpenSSL's (`transport.tls`).
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 __all__ = ["why_refused"]
 
 MAX_NAMES = 5
-"""Names of a certificate that are shown."""
+"""Names of a certificate that are listed."""
 
 # openssl: include/openssl/x509_vfy.h, X509_V_ERR_…
 _NOT_YET_VALID = 9
 _EXPIRED = 10
 _SELF_SIGNED = 18
 _NO_ISSUER = frozenset({2, 19, 20, 21})
-"""Its issuer, or the last of its chain, is not one we know."""
+"""The issuer, of it or of the end of its chain, is unknown."""
 _OTHER_NAME = frozenset({62, 64})
 """Host name, address."""
 
@@ -35,19 +35,19 @@ _ISSUER_EARLY = "a certificate above its own is not valid yet"
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Shown:
-    """What is told of a certificate."""
+    """The fields of a certificate that are shown."""
 
     begins: datetime.datetime
     ends: datetime.datetime
     issuer: str
     names: tuple[str, ...]
-    """Of its subjectAltName; the common name says nothing (RFC 9525, section 2)."""
+    """Of its subjectAltName; the common name does not count (RFC 9525, section 2)."""
 
 
 def why_refused(code: int, said: str, certificate: bytes | None, now: datetime.datetime) -> str:
-    """Why OpenSSL refused this certificate (DER, as the server sent it; None where it is not known), and what to do.
+    """Why OpenSSL refused this certificate (DER, None when unknown), and what to do.
 
-    `code`, `said`: its verdict. `now`: this machine's clock, in UTC.
+    `code`, `said`: OpenSSL's error. `now`: this machine's clock, in UTC.
     """
     found = _read(certificate) if certificate is not None else None
     clock = f"this machine's clock says {_moment(now)}"
@@ -77,8 +77,8 @@ def why_refused(code: int, said: str, certificate: bytes | None, now: datetime.d
 
 
 def _read(certificate: bytes) -> _Shown | None:
-    """None for what cannot be read: OpenSSL is more patient with what it refuses than this reader."""
-    # Loaded here: hardly anybody needs it.
+    """None when it cannot be parsed: OpenSSL's parser is more lenient."""
+    # Imported here, as it is rarely needed.
     from cryptography import x509  # noqa: PLC0415
 
     try:

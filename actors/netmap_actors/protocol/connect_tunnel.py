@@ -1,6 +1,6 @@
-"""CONNECT: asks an HTTP proxy for a way to a host and a port (RFC 9110, section 9.3.6).
+"""CONNECT: a tunnel through an HTTP proxy to a host and port (RFC 9110, section 9.3.6).
 
-Not here: which proxy (`client.server.proxy`), and what goes through the tunnel.
+Not here: which proxy (`client.server.proxy`).
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from netmap_actors.protocol.http1_exchange import HttpExchange
 __all__ = ["ConnectTunnel"]
 
 _MAX_REFUSAL = 4096
-"""Bytes of a refusal that are kept; 200 characters of it are shown."""
+"""Bytes kept of a refusal; 200 characters are shown."""
 _AUTHENTICATION_REQUIRED = 407
 
 
 class ConnectTunnel:
-    """One request and its answer."""
+    """One CONNECT request and its response."""
 
     def __init__(self, host: str, port: int, authorization: str = "") -> None:
         """`authorization`: value of Proxy-Authorization, or empty."""
@@ -33,10 +33,10 @@ class ConnectTunnel:
         return self._exchange.data_to_send()
 
     def receive(self, data: bytes) -> bytes | None:
-        """None while the answer is incomplete, then what came behind it and belongs to the tunnel already.
+        """None while the response is incomplete, then the bytes after it, which belong to the tunnel.
 
-        Raises RemoteProtocolError for anything but 2xx, once enough of its body is there to say why, and for what is
-        no HTTP/1.1.
+        Raises RemoteProtocolError for a status other than 2xx, once enough of its body has come, and for invalid
+        HTTP/1.1.
         """
         exchange = self._exchange
         exchange.receive(data)
@@ -49,7 +49,7 @@ class ConnectTunnel:
         return None
 
     def eof(self) -> RemoteProtocolError:
-        """The proxy closed: why nothing came of it."""
+        """The error of a tunnel that the proxy closed."""
         if self._exchange.status is not None:
             return self._refusal()
         return RemoteProtocolError(f"cannot reach {self._target}: the proxy closed before its answer")

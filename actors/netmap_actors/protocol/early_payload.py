@@ -1,6 +1,6 @@
 """The optional EarlyNoise block between the Noise handshake and the server's first HTTP/2 frame.
 
-Not here: an answer to its challenge; no protocol for one exists. Layout from tailscale: control/ts2021/conn.go:
+Not here: an answer to its challenge, for which there is no protocol. Layout from tailscale: control/ts2021/conn.go:
 five bytes `FF FF FF T S`, u32 big-endian length, JSON. It begins where an HTTP/2 frame header would, nine bytes.
 """
 
@@ -24,19 +24,19 @@ _HEADER_LENGTH = 9
 
 
 class EarlyPayloadReader:
-    """Takes the first plaintext of a connection apart, however it is cut into records."""
+    """Parses the first plaintext of a connection, in any fragmentation."""
 
     def __init__(self) -> None:
         self._buffer = b""
         self._wanted: int | None = None
         self.done = False
-        """Whether everything received from now on is HTTP/2 and may go around this reader."""
+        """Whether all further bytes are HTTP/2 and may bypass this reader."""
 
     def receive(self, data: bytes) -> tuple[bytes | None, bytes]:
-        """(JSON, rest): the payload once, unparsed, in the call that completes it; `rest` belongs to HTTP/2.
+        """(JSON, rest): the payload, unparsed, once, in the call that completes it; `rest` is HTTP/2.
 
-        Without a payload everything becomes rest, the first bytes as soon as they cannot begin one any more.
-        Raises RemoteProtocolError when its length is above MAX_EARLY_PAYLOAD.
+        Without a payload everything is rest, as soon as it cannot begin one. Raises RemoteProtocolError for a length
+        above MAX_EARLY_PAYLOAD.
         """
         if self.done:
             return None, data
@@ -66,7 +66,7 @@ class EarlyPayloadReader:
 
 
 def encode_early_payload(json: bytes) -> bytes:
-    """The block around its JSON. Raises LocalProtocolError when it is longer than a reader accepts."""
+    """The block around its JSON. Raises LocalProtocolError above MAX_EARLY_PAYLOAD."""
     if len(json) > MAX_EARLY_PAYLOAD:
         raise LocalProtocolError(
             f"cannot send an early payload of {len(json)} bytes: {MAX_EARLY_PAYLOAD} allowed"
@@ -75,5 +75,5 @@ def encode_early_payload(json: bytes) -> bytes:
 
 
 def challenge_json(challenge: ChallengePublic) -> bytes:
-    """The JSON that servers put into the block."""
+    """The JSON of the block."""
     return f'{{"nodeKeyChallenge":"{challenge}"}}'.encode()

@@ -1,7 +1,6 @@
-"""One bounded HTTP/1.1 request and its response, over h11.
+"""One bounded HTTP/1.1 request and its response, over h11, on a connection of its own.
 
-Not here: what is asked for, the control key (`key_endpoint`) or the switch to Noise (`upgrade`); and connections
-that are used again: each exchange has its own.
+Not here: the requests themselves (`key_endpoint`, `upgrade`, `connect_tunnel`).
 """
 
 from __future__ import annotations
@@ -28,15 +27,14 @@ __all__ = [
 MAX_HEAD = 16 << 10
 """Bytes of one start line with its headers."""
 MAX_EXCERPT = 200
-"""Characters of an unexpected answer's body that are shown, as the reference does."""
+"""Characters shown of an unexpected response's body, as in tailscale."""
 _EXCERPT_BYTES = 4 * MAX_EXCERPT
 
 
 class UnexpectedStatus(RemoteProtocolError):
-    """The server answered with another status than the one that lets us go on.
+    """The response has another status than the expected one.
 
-    `status`: the number; `retry_after`: seconds the server asks us to wait, or None; `excerpt`: the first 200
-    characters of its body, escaped.
+    `retry_after`: seconds of its Retry-After, or None; `excerpt`: the first 200 characters of its body, escaped.
     """
 
     def __init__(self, what: str, status: int, retry_after: float | None, excerpt: str) -> None:
@@ -48,12 +46,12 @@ class UnexpectedStatus(RemoteProtocolError):
 
 
 def decoded_headers(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
-    """The headers of h11 in our form."""
+    """h11's headers as Headers."""
     return tuple((name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in headers)
 
 
 class HttpExchange:
-    """One request and its response. `status` and `headers` are there once the final response has begun."""
+    """One request and its response. `status` and `headers` are set once the final response has begun."""
 
     def __init__(
         self,
@@ -83,7 +81,7 @@ class HttpExchange:
         self.status: int | None = None
         self.headers: Headers = ()
         self.complete = False
-        """Whether the whole response is there."""
+        """Whether the response is complete."""
 
     @property
     def body(self) -> bytes:
@@ -91,12 +89,12 @@ class HttpExchange:
 
     @property
     def trailing(self) -> bytes:
-        """After a switch: the bytes behind the headers, which belong to the new protocol."""
+        """After a switch: the bytes after the headers, which belong to the new protocol."""
         return self._h11.trailing_data[0]
 
     @property
     def switched(self) -> bool:
-        """Whether the connection is another protocol's from here on: after a 101, or a CONNECT that was granted."""
+        """Whether the connection has switched protocols: after a 101, or a successful CONNECT."""
         return self._h11.their_state is h11.SWITCHED_PROTOCOL
 
     def data_to_send(self) -> bytes:
@@ -105,12 +103,12 @@ class HttpExchange:
         return output
 
     def receive(self, data: bytes) -> None:
-        """Take the next bytes of the response. Raises RemoteProtocolError, also for a body above its limit."""
+        """The next bytes of the response. Raises RemoteProtocolError, also for a body above its limit."""
         if data:
             self._feed(data)
 
     def eof(self) -> None:
-        """The server closed. Ends a body that has no length of its own. Raises RemoteProtocolError otherwise."""
+        """The server closed, which ends a body without a length. Raises RemoteProtocolError otherwise."""
         if self._h11.their_state is not h11.SEND_RESPONSE:
             self._feed(b"")
         if not self.complete:
@@ -119,7 +117,7 @@ class HttpExchange:
             )
 
     def unexpected(self) -> UnexpectedStatus:
-        """The error for a final response that is not the wished one, with as much of its body as came."""
+        """The error for a final response of another status, with as much of its body as came."""
         assert self.status is not None, "the response has begun"
         retry_after = retry_after_seconds(
             first_header(self.headers, "retry-after"), first_header(self.headers, "date")
@@ -129,7 +127,7 @@ class HttpExchange:
 
     @property
     def excerpt_complete(self) -> bool:
-        """Whether more of the body would not change `unexpected`."""
+        """Whether further body would not change `unexpected`."""
         return self.complete or len(self._body) >= _EXCERPT_BYTES
 
     def _feed(self, data: bytes) -> None:
@@ -143,7 +141,7 @@ class HttpExchange:
             raise RemoteProtocolError(f"cannot {self._what}: the answer breaks HTTP/1.1: {error}") from error
 
     def _step(self) -> bool:
-        """Take one event from h11. False when there is none."""
+        """Process one event of h11. False when there is none."""
         if self._h11.their_state is h11.SEND_RESPONSE:
             check_head(self._h11.trailing_data[0], request=False)
         event = self._h11.next_event()
@@ -157,7 +155,7 @@ class HttpExchange:
                     f"cannot {self._what}: more than {MAX_INFORMATIONAL} informational answers"
                 )
         elif isinstance(event, h11.Response):
-            if not self.switched:  # what CONNECT granted has no body, whatever its fields say
+            if not self.switched:  # a 2xx to CONNECT has no body, whatever its fields
                 check_framing(event.http_version, (name for name, _ in event.headers))
             self.status, self.headers = event.status_code, decoded_headers(event.headers)
         elif isinstance(event, h11.Data):

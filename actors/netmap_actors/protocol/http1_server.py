@@ -1,6 +1,6 @@
-"""The front door of a control server: one HTTP/1.1 connection over h11, one request at a time.
+"""The server's side of one HTTP/1.1 connection, over h11, one request at a time.
 
-Not here: what is answered, and the switch to Noise (`upgrade`).
+Not here: the responses, and the switch to Noise (`upgrade`).
 """
 
 from __future__ import annotations
@@ -20,17 +20,14 @@ __all__ = ["MAX_AHEAD", "MAX_CHUNKS", "MAX_REQUEST_BODY", "HttpRequest", "HttpSe
 MAX_REQUEST_BODY = 64 << 10
 """Bytes of a request body."""
 MAX_AHEAD = 64 << 10
-"""Bytes a client may send before it has our answer."""
+"""Bytes a client may send before our response (pipelining)."""
 MAX_CHUNKS = 1000
-"""Chunks of a request body: each takes longer to read than it takes to send."""
+"""Chunks of a request body: each is cheaper to send than to parse."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class HttpRequest:
-    """One complete request. Header names are in lower case.
-
-    `target` is path and query, or `*`. If the target was sent in absolute form its authority has taken Host's place.
-    """
+    """One complete request. `target`: path and query, or `*`; the authority of an absolute form replaces Host."""
 
     method: str
     target: str
@@ -50,7 +47,7 @@ class _Phase(enum.Enum):
 
 
 class HttpServer:
-    """The server's side of one connection: a request comes out, an answer goes in, and so on."""
+    """Requests out, responses in, alternately."""
 
     def __init__(self) -> None:
         self._h11 = h11.Connection(h11.SERVER, max_incomplete_event_size=MAX_HEAD)
@@ -61,16 +58,16 @@ class HttpServer:
         self._ahead = 0
         self._chunks = 0
         self._early = b""
-        """Of an empty line before a request."""
+        """The beginning of an empty line before a request."""
 
     @property
     def closed(self) -> bool:
-        """Whether the connection must be closed once `data_to_send` is written."""
+        """Whether to close the connection once `data_to_send` is written."""
         return self._phase is _Phase.CLOSED
 
     @property
     def waiting(self) -> bool:
-        """A request has come out and its answer has not gone in, or not all of it."""
+        """Whether a request has no complete response yet."""
         return self._phase is _Phase.WAITING
 
     def data_to_send(self) -> bytes:
@@ -79,9 +76,9 @@ class HttpServer:
         return output
 
     def receive(self, data: bytes) -> list[HttpRequest]:
-        """The request that `data` completes, if it does. Answer it before the next one comes out.
+        """The request that `data` completes, if any. The next one comes after its response.
 
-        A client that breaks HTTP/1.1 or a limit finds a 4xx in `data_to_send`, and `closed` becomes true.
+        For invalid HTTP/1.1, or above a limit, `data_to_send` holds a 4xx and `closed` becomes true.
         """
         if not data or self._phase in (_Phase.SWITCHED, _Phase.CLOSED):
             return []
@@ -91,7 +88,7 @@ class HttpServer:
                 self._phase = _Phase.CLOSED
                 return []
         if self._h11.their_state is h11.IDLE and not self._h11.trailing_data[0]:
-            # An empty line before a request is overlooked (RFC 9112, 2.2).
+            # An empty line before a request is ignored (RFC 9112, 2.2).
             data, self._early = self._early + data, b""
             if data in (b"\r", b"\r\n"):
                 self._early = data
@@ -101,7 +98,7 @@ class HttpServer:
         return self._read()
 
     def eof(self) -> None:
-        """The client closed its side. An answer to the request in hand can still be sent."""
+        """The client closed its side. The present request can still be answered."""
         if self._phase in (_Phase.READING, _Phase.WAITING):
             self._h11.receive_data(b"")
             self._read()
@@ -114,9 +111,9 @@ class HttpServer:
         *,
         close: bool = False,
     ) -> list[HttpRequest]:
-        """Answer the request in hand, adding Content-Length; returns the next request if it was sent ahead.
+        """Send a whole response, adding Content-Length; returns the next request if it was pipelined.
 
-        Raises LocalProtocolError when no request is waiting for an answer.
+        Raises LocalProtocolError when no request waits for a response.
         """
         if self._phase is not _Phase.WAITING or self._request is None:
             raise LocalProtocolError(f"cannot answer: the connection is {self._phase.value}")
@@ -125,26 +122,26 @@ class HttpServer:
         return self._next_cycle()
 
     def begin(self, status: int, headers: list[tuple[str, str]]) -> None:
-        """Begin an answer of unknown length to the request in hand; `send_body` and `end` go on with it.
+        """Begin a response of unknown length; `send_body` and `end` continue it.
 
-        Raises LocalProtocolError when no request is waiting for an answer.
+        Raises LocalProtocolError when no request waits for a response.
         """
         if self._phase is not _Phase.WAITING or self._request is None:
             raise LocalProtocolError(f"cannot answer: the connection is {self._phase.value}")
-        # h11 chunks it, or closes behind it for HTTP/1.0.
+        # h11 uses chunks, or for HTTP/1.0 closes after it.
         self._send(h11.Response(status_code=status, headers=headers))
 
     def send_body(self, data: bytes) -> None:
-        """Some more of the answer that was begun."""
+        """A piece of the response's body."""
         self._send(h11.Data(data=data))
 
     def end(self) -> list[HttpRequest]:
-        """The answer that was begun is complete; returns the next request if it was sent ahead."""
+        """End the response; returns the next request if it was pipelined."""
         self._send(h11.EndOfMessage())
         return self._next_cycle()
 
     def _next_cycle(self) -> list[HttpRequest]:
-        # Of what stood between and behind the chunks h11 took a lone LF for the end of a line: nothing follows it.
+        # h11 accepts a lone LF between and after chunks: no request may follow it.
         chunked = self._request is not None and any(
             name == b"transfer-encoding" for name, _ in self._request.headers
         )
@@ -156,9 +153,9 @@ class HttpServer:
         return self._read()
 
     def _switch_protocol(self, headers: list[tuple[str, str]]) -> bytes:
-        """Answer 101; returns what the client sent behind its request.
+        """Send a 101; returns the bytes after the request.
 
-        Raises LocalProtocolError, also when the request in hand does not ask for another protocol.
+        Raises LocalProtocolError, also when the request does not ask for another protocol.
         """
         if self._phase is not _Phase.WAITING:
             raise LocalProtocolError(f"cannot switch protocols: the connection is {self._phase.value}")
@@ -181,7 +178,7 @@ class HttpServer:
                     if any(one != b"100-continue" for one in expected):
                         raise BadSyntax("nothing but 100-continue can be expected", 417)
                     if event.method == b"CONNECT":
-                        # An answer of 2xx would make a tunnel of the connection.
+                        # A 2xx would open a tunnel.
                         self._refuse(405, "this is no proxy")
                         continue
                     if self._h11.they_are_waiting_for_100_continue:
@@ -202,7 +199,7 @@ class HttpServer:
                 else:
                     break
         except h11.RemoteProtocolError as error:
-            # h11's own words quote what came.
+            # h11's text quotes the input.
             self._refuse(
                 error.error_status_hint, "cannot read the request: it breaks HTTP/1.1 or a limit of ours"
             )
@@ -211,7 +208,7 @@ class HttpServer:
         return []
 
     def _complete_request(self) -> HttpRequest:
-        assert self._request is not None, "h11 reports the end behind its beginning"
+        assert self._request is not None, "h11 reports the end after the beginning"
         method, target = self._request.method.decode("ascii"), self._request.target.decode("latin-1")
         headers = decoded_headers(self._request.headers)
         sent = first_header(headers, "host")
@@ -221,7 +218,7 @@ class HttpServer:
         return HttpRequest(method, target, headers, bytes(self._body))
 
     def _refuse(self, status: int, why: str) -> None:
-        """Tell the client why, where HTTP/1.1 still allows an answer, and be done."""
+        """Send a refusal, if HTTP/1.1 still allows one, and close."""
         if self._h11.our_state in (h11.IDLE, h11.SEND_RESPONSE):
             head_only = self._request is not None and self._request.method == b"HEAD"
             text = [("Content-Type", "text/plain; charset=utf-8")]

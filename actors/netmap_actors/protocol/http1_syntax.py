@@ -1,7 +1,7 @@
-"""What h11 lets pass of HTTP/1.1 and RFC 9112 does not, looked for in the bytes of a message's head before it reads it.
+"""Refuses what h11 accepts and RFC 9112 does not, in the bytes of a message's head.
 
-h11 takes a lone LF for the end of a line, unfolds lines, and makes one of several equal lengths: harmless by itself,
-and what request smuggling is made of where a proxy in front reads the same bytes in another way.
+h11 accepts a lone LF as a line end, unfolds lines and merges equal lengths, which a proxy in front may read differently
+(request smuggling).
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ __all__ = ["BadSyntax", "check_framing", "check_head", "effective_target"]
 
 _END: Final = re.compile(rb"\n\r?\n")
 _ALLOWED: Final = b"\t\r\n" + bytes(range(0x20, 0x7F)) + bytes(range(0x80, 0x100))
-"""No start line and no field may hold other control characters (RFC 9112, 2.2; RFC 9110, 5.5)."""
+"""Start line and fields hold no other control characters (RFC 9112, 2.2; RFC 9110, 5.5)."""
 _LENGTH: Final = re.compile(rb"\ncontent-length:([^\r\n]*)", re.IGNORECASE)
 _HOST: Final = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~!$&'()*+,;=-]*)(?::[0-9]*)?")
-"""uri-host [ ":" port ] (RFC 9110, 7.2), without the escapes that no name of a host needs and Go does not take."""
+"""uri-host [ ":" port ] (RFC 9110, 7.2), without escapes, which host names do not need and Go refuses."""
 _DIGITS: Final = 18
-"""Of a length: those of 64 bits (RFC 9110, 8.6)."""
+"""Of a Content-Length in 64 bits (RFC 9110, 8.6)."""
 _NO_ESCAPE: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
 """RFC 3986, 2.1."""
 _ABSOLUTE: Final = re.compile(r"https?://([^/?]*)(.*)", re.IGNORECASE)
 
 
 class BadSyntax(RemoteProtocolError):
-    """What came breaks HTTP/1.1. `status`: what a server answers."""
+    """Invalid HTTP/1.1. `status`: of a server's response."""
 
     def __init__(self, why: str, status: int = 400) -> None:
         super().__init__(why)
@@ -38,12 +38,12 @@ class BadSyntax(RemoteProtocolError):
 
 
 def check_head(waiting: bytes, *, request: bool) -> None:
-    """Look at what has come of a start line and its fields; what follows them is left alone. Raises BadSyntax.
+    """Check the part of a head that has come; bytes after the head are ignored. Raises BadSyntax.
 
-    A user agent takes folded lines of a response, a server refuses those of a request (RFC 9112, 5.2).
+    Folded lines are accepted in responses, refused in requests (RFC 9112, 5.2).
     """
     end = _END.search(waiting)
-    # The LF of a last CR may be on its way.
+    # The LF of a final CR may follow.
     head = waiting[: end.end()] if end is not None else waiting.removesuffix(b"\r")
     ends = head.count(b"\r\n")
     if ends != head.count(b"\n") or ends != head.count(b"\r") or head.translate(None, _ALLOWED):
@@ -53,7 +53,7 @@ def check_head(waiting: bytes, *, request: bool) -> None:
     if end is None:
         return
     lengths = _LENGTH.findall(head)
-    # Of a response equal ones are taken, each in a line of its own, as Go does.
+    # A response may repeat an equal one, each in a line of its own, as with Go.
     if (request and len(lengths) > 1) or any(b"," in one for one in lengths):
         raise BadSyntax("there is more than one Content-Length")
     if any(len(one.strip()) > _DIGITS for one in lengths):
@@ -61,7 +61,7 @@ def check_head(waiting: bytes, *, request: bool) -> None:
 
 
 def check_framing(version: bytes, names: Iterable[bytes]) -> None:
-    """Whether version and fields of a complete head leave no doubt about where its message ends. Raises BadSyntax."""
+    """Check that version and fields of a complete head give the message one end. Raises BadSyntax."""
     if version not in (b"1.0", b"1.1"):
         raise BadSyntax("the version is neither HTTP/1.0 nor HTTP/1.1", 505)
     present = set(names)
@@ -70,10 +70,7 @@ def check_framing(version: bytes, names: Iterable[bytes]) -> None:
 
 
 def effective_target(method: str, target: str, host: str | None) -> tuple[str, str | None]:
-    """(path and query, or `*`; who is asked). Raises BadSyntax.
-
-    A server takes the absolute form and ignores Host beside it (RFC 9112, 3.2.2).
-    """
+    """(path and query, or `*`; host). An absolute form replaces Host (RFC 9112, 3.2.2). Raises BadSyntax."""
     if host is not None and not _HOST.fullmatch(host):
         raise BadSyntax("Host is no host with or without a port")
     if "#" in target:

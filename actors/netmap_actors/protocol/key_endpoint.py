@@ -1,7 +1,7 @@
-"""`GET /key?v=N`: how a client learns the control server's Noise key, and what a server answers.
+"""`GET /key?v=N`, which returns the control server's Noise key; for client and server.
 
-Not here: whether that answer may be trusted (https, pinning); that is the caller's. Source: tailscale:
-control/controlclient/direct.go; headscale: hscontrol/handlers.go.
+Not here: trust in the answer (https, pinning). Source: tailscale: control/controlclient/direct.go; headscale:
+hscontrol/handlers.go.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ MAX_KEY_BODY = 64 << 10
 
 _LEGACY_ANSWER = re.compile(rb"\s*[0-9a-fA-F]{64}\s*")
 _MIN_NOISE_VERSION = 28
-"""The first capability version that speaks Noise (tailscale: tailcfg/tailcfg.go)."""
+"""The first capability version with Noise (tailscale: tailcfg/tailcfg.go)."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class ControlKeys:
-    """The server's keys. The legacy one, of the time before Noise, is zero with most servers."""
+    """The server's keys. The legacy one, from before Noise, is zero with most servers."""
 
     public_key: MachineKey
     legacy_public_key: MachineKey
@@ -49,11 +49,11 @@ class ControlKeys:
 class _Answer(msgspec.Struct, frozen=True, rename="camel"):
     public_key: str | None = None
     legacy_public_key: object = None
-    """Not ours to judge: no client of today reads it."""
+    """Not checked: no current client reads it."""
 
 
 def parse_keys(body: bytes) -> ControlKeys:
-    """The keys in the body of a 200. Raises RemoteProtocolError, with what to do about it."""
+    """The keys in the body of a 200. Raises RemoteProtocolError."""
     if _LEGACY_ANSWER.fullmatch(body):
         raise RemoteProtocolError(
             "cannot use this control server: it only knows the protocol from before Noise; it must be updated"
@@ -80,7 +80,7 @@ def _legacy(field: object) -> MachineKey:
 
 
 class KeyClient:
-    """One key request over a connection of its own."""
+    """One key request on a connection of its own."""
 
     def __init__(self, host_header: str, version: int, *, base_path: str = "") -> None:
         """`host_header`: host[:port] of the control URL; `base_path`: its path, if it has one."""
@@ -97,13 +97,13 @@ class KeyClient:
     def receive(self, data: bytes) -> ControlKeys | None:
         """None while the answer is incomplete.
 
-        Raises UnexpectedStatus for any status but 200, RemoteProtocolError for an answer that holds no key.
+        Raises UnexpectedStatus for a status other than 200, RemoteProtocolError for an answer without a key.
         """
         self._exchange.receive(data)
         return self._result()
 
     def eof(self) -> ControlKeys:
-        """The server closed, which may complete its answer. Raises as `receive`, or because nothing came."""
+        """The server closed, which may complete its answer. Raises as `receive`, or for an incomplete answer."""
         if self._exchange.status not in (None, 200):
             raise self._exchange.unexpected()
         self._exchange.eof()
@@ -120,7 +120,7 @@ class KeyClient:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class KeyAnswer:
-    """What a server answers: status, content type and body."""
+    """A server's response: status, content type and body."""
 
     status: int
     content_type: str
@@ -128,7 +128,7 @@ class KeyAnswer:
 
 
 def answer_key_request(request: HttpRequest, keys: ControlKeys) -> KeyAnswer:
-    """The answer of a server that speaks Noise only, with headscale's refusals."""
+    """The response of a server with Noise only, with headscale's refusals."""
     fields = request.target.partition("?")[2].split("&")
     version = next((field.removeprefix("v=") for field in fields if field.startswith("v=")), "")
     if not version:

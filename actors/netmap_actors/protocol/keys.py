@@ -1,6 +1,6 @@
-"""The keys of the control protocol, one frozen type for each of Tailscale's key kinds.
+"""The keys of the control protocol, one frozen type for each kind.
 
-Not here: where keys are kept (the node file) and where randomness comes from; 32 random bytes are an argument.
+Not here: storage (the node file) and randomness: 32 random bytes are an argument.
 """
 
 from __future__ import annotations
@@ -43,11 +43,11 @@ _LOW_ORDER = frozenset(
         39382357235489614581723060781553021112529911719440698176882885853963445705823,
     }
 )
-"""The u-coordinates with which X25519 gives zero, whatever the private key is."""
+"""The u-coordinates with which X25519 gives zero for every private key."""
 
 
 class BadKey(ValueError):
-    """A text or a run of bytes is not a key. The message never repeats the text: it may be a secret."""
+    """Text or bytes that are not a key. The message never quotes them: they may be secret."""
 
 
 def _raw_from_text(text: str, prefix: str, kind: str) -> bytes:
@@ -100,7 +100,7 @@ class PublicKey:
         return self._raw == bytes(KEY_LENGTH)
 
     def short(self) -> str:
-        """The form for logs: five characters of base64 in brackets, as the reference prints it."""
+        """The form for logs: five characters of base64 in brackets, as in tailscale."""
         return f"[{base64.b64encode(self._raw).decode()[:5]}]"
 
     def __str__(self) -> str:
@@ -126,14 +126,14 @@ class PublicKey:
 
 
 class MachineKey(PublicKey):
-    """Identity of a machine in Noise; the control server's own Noise key has this type too."""
+    """Identity of a machine in Noise; also the control server's Noise key."""
 
     __slots__ = ()
     prefix = "mkey:"
 
     @property
     def is_low_order(self) -> bool:
-        """Whether nobody can agree on a secret with this key; all zero is one of these."""
+        """Whether X25519 with this key gives zero; the all-zero key is one of these."""
         # The top bit is ignored, and values above the prime are taken modulo it (RFC 7748, section 5).
         u = int.from_bytes(self._raw, "little") & (2**255 - 1)
         return u % _FIELD_PRIME in _LOW_ORDER
@@ -158,14 +158,14 @@ class DiscoKey(PublicKey):
 
 
 class ChallengePublic(PublicKey):
-    """The challenge of the EarlyNoise payload. Nobody answers it."""
+    """The challenge of the EarlyNoise payload, which no client answers."""
 
     __slots__ = ()
     prefix = "chalpub:"
 
 
 class PrivateKey:
-    """An X25519 private key. Its text leaves only by `to_text`; it is not printed, pickled or copied by accident."""
+    """An X25519 private key. Its text is available from `to_text` only; it cannot be printed, pickled or copied."""
 
     __slots__ = ("_raw",)
     _raw: bytes
@@ -174,18 +174,18 @@ class PrivateKey:
         """Raises BadKey unless `raw` has 32 bytes that are not all zero."""
         checked = _checked_length(raw, type(self).__name__)
         if checked == bytes(KEY_LENGTH):
-            # tailscale: types/key panics on a zero private key; here it never comes to be.
+            # tailscale: types/key panics on a zero private key.
             raise BadKey(f"cannot use {type(self).__name__}: it is all zero, which means that no key was set")
         object.__setattr__(self, "_raw", checked)
 
     @classmethod
     def from_raw(cls, raw: bytes) -> Self:
-        """The key with exactly these 32 bytes, not clamped (X25519 clamps by itself). Raises BadKey."""
+        """The key with these 32 bytes, not clamped (X25519 clamps). Raises BadKey."""
         return cls(raw)
 
     @classmethod
     def generate(cls, random32: bytes) -> Self:
-        """A new key from 32 random bytes, clamped as tailscale: types/key/util.go does it. Raises BadKey."""
+        """A new key from 32 random bytes, clamped as in tailscale: types/key/util.go. Raises BadKey."""
         clamped = bytearray(_checked_length(random32, cls.__name__))
         clamped[0] &= 0xF8
         clamped[31] = clamped[31] & 0x7F | 0x40
@@ -193,11 +193,11 @@ class PrivateKey:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """The key in its text form. Raises BadKey, which does not repeat the text."""
+        """The key in its text form. Raises BadKey."""
         return cls(_raw_from_text(text, _PRIVATE_PREFIX, cls.__name__))
 
     def to_text(self) -> str:
-        """The secret itself, for the node file only."""
+        """The secret, for the node file only."""
         return _PRIVATE_PREFIX + self._raw.hex()
 
     def exchange(self, public: PublicKey) -> bytes:
@@ -246,7 +246,7 @@ class MachinePrivate(PrivateKey):
 
 
 class NodePrivate(PrivateKey):
-    """The WireGuard key of a node. Same text prefix as a machine's: only the field's name tells them apart."""
+    """The WireGuard key of a node. Its text has the same prefix as a machine's."""
 
     __slots__ = ()
 
@@ -255,7 +255,7 @@ class NodePrivate(PrivateKey):
 
 
 class DiscoPrivate(PrivateKey):
-    """The path discovery key; persisted here so that a respawn does not show to the tailnet."""
+    """The path discovery key; persistent, so that the tailnet does not notice a respawn."""
 
     __slots__ = ()
 

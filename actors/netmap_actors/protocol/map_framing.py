@@ -1,7 +1,7 @@
-"""Cuts the body of a map response into MapResponse documents, and frames them for the server.
+"""Splits the body of a map response into MapResponse documents, and frames them for the server.
 
-Not here: compression (`zstd_frame`) and what a document means. The body repeats: u32 little-endian length, then so
-many bytes, each run of them one JSON document, compressed on its own when compression was asked for.
+The body repeats: u32 little-endian length, then so many bytes, which are one JSON document, compressed by itself if
+the request asked for it. Not here: compression (`zstd_frame`) and what a document means.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _MAX_U32 = 0xFFFF_FFFF
 
 
 class _PlainBody:
-    """A body that is not compressed. It grows with what arrives, never with what was announced."""
+    """An uncompressed body. It grows with what arrives, not with the announced length."""
 
     def __init__(self) -> None:
         self._content = io.BytesIO()
@@ -34,7 +34,7 @@ class _PlainBody:
 
 
 class MapFrameReader:
-    """The frames of one map stream. One error and it is dead: the session must end."""
+    """The frames of one map stream. After one error it is dead: the session must end."""
 
     def __init__(self, max_decoded: int = DEFAULT_MAX_DECODED, *, compressed: bool = True) -> None:
         self._max_decoded = max_decoded
@@ -52,9 +52,8 @@ class MapFrameReader:
     def receive(self, data: bytes | memoryview) -> list[bytes]:
         """Every document completed by `data`, decompressed, in order.
 
-        Raises BadMapResponse for a length of zero or above the limit (before anything is allocated for it) and for
-        everything that is not exactly one finished Zstandard frame; documents completed by the same call are lost
-        with it, since the session is over.
+        Raises BadMapResponse for a length of zero or above the limit (before anything is allocated) and for anything
+        but exactly one complete Zstandard frame; documents of the same call are lost.
         """
         if self._failure is not None:
             raise BadMapResponse(self._failure)

@@ -1,6 +1,6 @@
-"""Reads the Retry-After header (RFC 9110, section 10.2.3) as seconds from now, without asking any clock.
+"""The Retry-After header (RFC 9110, section 10.2.3) in seconds from now, without a clock.
 
-Not here: how long a wait is acceptable; the caller has its own bounds.
+Not here: bounds of the wait, which are the caller's.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ _MAX_DIGITS = 12
 
 
 def retry_after_seconds(retry_after: str | None, date: str | None = None) -> float | None:
-    """Seconds to wait, or None when the header is missing or means nothing.
+    """Seconds to wait, or None when the header is missing or invalid.
 
-    An HTTP date is measured against the server's own `Date` header, so that a wrong clock on either side does
-    not matter; without one it means nothing. A moment in the past gives 0.
+    An HTTP date is relative to the server's `Date` header, so that no clock matters; without one it is invalid. A date
+    in the past gives 0.
     """
     if retry_after is None:
         return None

@@ -1,7 +1,6 @@
-"""SOCKS5: asks a proxy for a way to a host and a port (RFC 1928), with a user name and a password if asked (RFC 1929).
+"""SOCKS5: a tunnel through a proxy to a host and port (RFC 1928), with user name and password if asked (RFC 1929).
 
-The messages are socksio's; here is where each one ends. Not here: which proxy (`client.server.proxy`), what goes
-through.
+socksio parses the messages; here each is delimited. Not here: which proxy (`client.server.proxy`).
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ _REASONS = {
 
 
 def as_bytes(credential: str) -> bytes:
-    """What is sent of a user name or a password; a byte that is no UTF-8 is a surrogate in the text (PEP 383)."""
+    """A user name or password as sent; non-UTF-8 bytes are surrogates in the text (PEP 383)."""
     return credential.encode("utf-8", "surrogateescape")
 
 
@@ -47,12 +46,12 @@ def require_socks() -> None:
 
 
 class SocksTunnel:
-    """One conversation: methods, credentials if the proxy wants them, the request; then the tunnel is open."""
+    """One negotiation: methods, credentials if required, request; then the tunnel is open."""
 
     def __init__(self, host: str, port: int, credentials: tuple[str, str] | None = None) -> None:
         """The proxy looks the host up. `credentials`: user name and password. Raises ConfigurationError."""
         require_socks()
-        # Loaded here: few go through a SOCKS proxy.
+        # Imported here, as it is rarely needed.
         from socksio import ProtocolError, socks5  # noqa: PLC0415
 
         self._socks = socks5
@@ -68,13 +67,13 @@ class SocksTunnel:
         self._connection.send(socks5.SOCKS5AuthMethodsRequest(methods))
 
     def data_to_send(self) -> bytes:
-        """What the conversation has come to."""
+        """The next bytes of the negotiation."""
         return self._connection.data_to_send()
 
     def receive(self, data: bytes) -> bytes | None:
-        """None while the conversation goes on, then what came behind it and belongs to the tunnel already.
+        """None during the negotiation, then the bytes after it, which belong to the tunnel.
 
-        Raises RemoteProtocolError when the proxy refuses, or says what is no SOCKS5.
+        Raises RemoteProtocolError when the proxy refuses, or does not speak SOCKS5.
         """
         self._received += data
         while (end := self._end()) is not None:
@@ -88,14 +87,14 @@ class SocksTunnel:
         return None
 
     def eof(self) -> RemoteProtocolError:
-        """The proxy closed: why nothing came of it."""
+        """The error of a tunnel that the proxy closed."""
         if self._connection.state == self._socks.SOCKS5State.SERVER_VERIFY_USERNAME_PASSWORD:
-            # RFC 1929: a server closes after a refusal, and some do so instead of it.
+            # RFC 1929: a server closes after a refusal; some send none.
             return self._refused_credentials()
         return RemoteProtocolError(f"cannot reach {self._target}: the proxy closed before its answer")
 
     def _end(self) -> int | None:
-        """Bytes of the message that is there whole; None before. Raises RemoteProtocolError for what is none."""
+        """Length of the next message, None while it is incomplete. Raises RemoteProtocolError for an invalid one."""
         received, state = self._received, self._connection.state
         authenticated = state == self._socks.SOCKS5State.CLIENT_AUTHENTICATED
         verifying = state == self._socks.SOCKS5State.SERVER_VERIFY_USERNAME_PASSWORD
@@ -104,7 +103,7 @@ class SocksTunnel:
         if not authenticated:
             return 2 if len(received) >= 2 else None
         if len(received) > 1 and received[1]:
-            # A refusal need not be whole: some proxies leave the address out.
+            # Some proxies omit the address in a refusal.
             raise self._refusal(received[1])
         if len(received) <= _HEAD:
             return None

@@ -1,6 +1,6 @@
-"""The switch from HTTP/1.1 to Noise on `POST /ts2021`, for client and server.
+"""The upgrade from HTTP/1.1 to Noise on `POST /ts2021`, for client and server.
 
-Not here: the handshake whose first message rides in the request, and the dial. Source: tailscale:
+The request carries the first message of the handshake (`noise.handshake`). Source: tailscale:
 control/controlhttp/client.go and controlhttpcommon; the WebSocket form, used by browsers only, is refused.
 """
 
@@ -34,18 +34,18 @@ PROTOCOL = "tailscale-control-protocol"
 HANDSHAKE_HEADER = "X-Tailscale-Handshake"
 
 _MAX_REFUSAL = 4096
-"""Bytes of an answer other than 101 that are kept; 200 characters of it are shown."""
+"""Bytes kept of a response other than 101; 200 characters are shown."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class UpgradeAccepted:
-    """The server switched. `trailing` came behind its headers and is Noise already, possibly all of the handshake."""
+    """The server switched. `trailing` came after the headers and is Noise, possibly the whole handshake."""
 
     trailing: bytes
 
 
 class UpgradeClient:
-    """Sends one upgrade request and waits for its 101."""
+    """One upgrade request and its response."""
 
     def __init__(self, host_header: str, initiation: bytes, *, path: str = UPGRADE_PATH) -> None:
         """`host_header`: host[:port] of the control URL. `initiation`: the 101 bytes of an `Initiator`."""
@@ -69,10 +69,10 @@ class UpgradeClient:
         return self._exchange.data_to_send()
 
     def receive(self, data: bytes) -> UpgradeAccepted | None:
-        """None while the answer is incomplete.
+        """None while the response is incomplete.
 
-        Raises UnexpectedStatus for any status but 101, once enough of its body is there to say why, and
-        RemoteProtocolError for what is no HTTP/1.1 or another protocol.
+        Raises UnexpectedStatus for a status other than 101, once enough of its body has come, and RemoteProtocolError
+        for invalid HTTP/1.1 or another protocol.
         """
         exchange = self._exchange
         exchange.receive(data)
@@ -89,7 +89,7 @@ class UpgradeClient:
         return None
 
     def eof(self) -> None:
-        """The server closed, or time is up: raises UnexpectedStatus if it had refused, else RemoteProtocolError."""
+        """The server closed, or time is up. Raises UnexpectedStatus if it had refused, else RemoteProtocolError."""
         if self._exchange.status not in (None, 101):
             raise self._exchange.unexpected()
         raise RemoteProtocolError(
@@ -98,7 +98,7 @@ class UpgradeClient:
 
 
 class BadUpgradeRequest(ProtocolError):
-    """A request that cannot become a control connection; `status` is what to answer it with."""
+    """A request that cannot become a control connection; `status`: of the response."""
 
     def __init__(self, why: str, status: int = 400) -> None:
         super().__init__(f"cannot upgrade: {why}")
@@ -106,14 +106,14 @@ class BadUpgradeRequest(ProtocolError):
 
 
 class UpgradeServer(HttpServer):
-    """The front door with the way to Noise: plain requests are answered, `/ts2021` is accepted."""
+    """An HttpServer that can upgrade requests for `/ts2021`."""
 
     @staticmethod
     def initiation(request: HttpRequest) -> bytes:
         """The Noise initiation that `request` carries. Raises BadUpgradeRequest."""
         if request.method != "POST":
             raise BadUpgradeRequest("the method is not POST", 405)
-        # The server takes any case of the protocol's name (tailscale: control/controlhttp/controlhttpserver).
+        # In any case of letters (tailscale: control/controlhttp/controlhttpserver).
         upgrade = request.header("upgrade")
         if upgrade is None:
             raise BadUpgradeRequest("there is no Upgrade header; does a proxy strip it?")
@@ -135,8 +135,8 @@ class UpgradeServer(HttpServer):
         return initiation
 
     def accept(self) -> bytes:
-        """Answer 101; returns what the client sent behind its request. Raises LocalProtocolError.
+        """Send a 101; returns the bytes after the request. Raises LocalProtocolError.
 
-        Everything received from now on is Noise and must go around this object.
+        All further bytes are Noise and bypass this object.
         """
         return self._switch_protocol([("Upgrade", PROTOCOL), ("Connection", "upgrade")])

@@ -1,6 +1,6 @@
 """Decodes exactly one Zstandard frame of known length under a limit, and encodes one.
 
-Not here: where frames begin and end in the map stream (`map_framing`). Layouts from RFC 8878, section 3.1.1.
+Not here: the framing of the map stream (`map_framing`). Layouts from RFC 8878, section 3.1.1.
 """
 
 from __future__ import annotations
@@ -28,19 +28,19 @@ _BLOCK_MAXIMUM = 128 << 10
 _SMALLEST_BLOCK = 4
 """Bytes of the densest block: three of header and the one byte that is repeated up to `_BLOCK_MAXIMUM` times."""
 _STEP = 1 << 20
-"""Bytes decoded between two looks at the running count."""
+"""Bytes decoded between two checks of the size."""
 _WINDOW_LOG_MIN, _WINDOW_LOG_MAX = 10, 31
 _DICTIONARY_ID_LENGTHS = (0, 1, 2, 4)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class FrameHeader:
-    """What a frame says about itself before its first block."""
+    """The header of a frame."""
 
     content_size: int | None
-    """Decoded bytes as declared by the sender, None when it does not say."""
+    """Decoded bytes as declared, None when not declared."""
     window_size: int
-    """Bytes of history a decoder must keep."""
+    """Bytes of history that a decoder keeps."""
     single_segment: bool
     """Whether the window is the content itself."""
 
@@ -48,7 +48,7 @@ class FrameHeader:
 def parse_frame_header(head: bytes) -> FrameHeader:
     """Header of the frame that begins with `head` (at least 18 bytes of it, or all). Raises BadMapResponse."""
     if head[:4] != _MAGIC:
-        # Skippable frames (magic 50..5F 2A 4D 18) are legal Zstandard, hold no data and have no business here.
+        # Skippable frames (magic 50..5F 2A 4D 18) are valid Zstandard without data, and refused.
         raise BadMapResponse(
             f"cannot decompress: frame begins with {head[:4].hex()}, not with {_MAGIC.hex()}"
         )
@@ -79,8 +79,8 @@ def parse_frame_header(head: bytes) -> FrameHeader:
 class ZstdFrameDecoder:
     """One frame of `length` bytes, decoded as it arrives into at most `limit` bytes.
 
-    The declared size is checked against the limit, and against what so many bytes can hold at all, before
-    anything is allocated; what comes out is counted while it comes.
+    The declared size is checked against the limit, and against what so many bytes can hold, before anything is
+    allocated; the output is counted as it comes.
     """
 
     def __init__(self, length: int, limit: int) -> None:

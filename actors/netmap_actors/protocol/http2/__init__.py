@@ -1,6 +1,6 @@
 """HTTP/2 over an established Noise connection, by prior knowledge, for client and server.
 
-Not here: frames and HPACK themselves (h2 does those), records below and map framing above.
+Not here: frames and HPACK (h2), records below, map framing above.
 """
 
 from __future__ import annotations

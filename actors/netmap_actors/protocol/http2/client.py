@@ -1,6 +1,6 @@
 """The client's half of HTTP/2: requests out, responses in.
 
-Not here: which requests; the long poll is a request with `stream=True`.
+Not here: which requests.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["MAX_RESPONSE_BODY", "Http2Client"]
 
 MAX_RESPONSE_BODY = 1 << 20
-"""Octets of a response that is not a stream, and of an error answered to a request for a stream."""
+"""Octets of a response that is not a stream, and of an error response to a request for a stream."""
 
 
 class _Response(Stream):
@@ -44,7 +44,7 @@ class _Response(Stream):
 
 
 class Http2Client(Http2Connection[_Response, ClientEvent]):
-    """Sends requests. The preface and SETTINGS are in `data_to_send` from the start: send them at once."""
+    """Sends requests. `data_to_send` begins with the preface and SETTINGS: send them at once."""
 
     def __init__(self, authority: str) -> None:
         """`authority`: host[:port] of the control URL, for the `:authority` of every request."""
@@ -62,8 +62,8 @@ class Http2Client(Http2Connection[_Response, ClientEvent]):
     ) -> int:
         """Begin a request and return its stream id. A body beyond the server's window waits for it.
 
-        `stream`: the body of a 200 has no limit; otherwise MAX_RESPONSE_BODY holds. Raises LocalProtocolError when
-        the connection is over or the server admits no more streams.
+        `stream`: the body of a 200 has no limit (a long poll), else it is MAX_RESPONSE_BODY. Raises LocalProtocolError
+        when the connection is over or the server admits no more streams.
         """
         self._demand_open("send a request")
         try:
@@ -81,7 +81,7 @@ class Http2Client(Http2Connection[_Response, ClientEvent]):
         return stream_id
 
     def cancel(self, stream_id: int) -> None:
-        """Give a request up: RST_STREAM(CANCEL), and no more events for it. Done before or unknown: nothing."""
+        """Cancel a request: RST_STREAM(CANCEL), no further events. No effect on a stream that is over."""
         if stream_id in self._streams:
             self._reset(stream_id, h2.errors.ErrorCodes.CANCEL)
 
@@ -118,7 +118,7 @@ class Http2Client(Http2Connection[_Response, ClientEvent]):
         if stream is None:
             return ()
         if stream.queue or stream.end_queued:
-            # Answered before it had read our body: there is no use in sending the rest.
+            # Answered before it had read our whole body: the rest is not sent.
             self._reset(stream_id, h2.errors.ErrorCodes.NO_ERROR)
         else:
             del self._streams[stream_id]

@@ -1,6 +1,6 @@
-"""What client and server of one HTTP/2 connection share: h2 behind one door, windows refilled, output queued.
+"""One HTTP/2 connection over h2, common to client and server: windows refilled, output queued.
 
-Not here: requests and responses (`client`, `server`), which is all the two roles differ in.
+Not here: requests and responses (`client`, `server`), the only difference of the two roles.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ if TYPE_CHECKING:
 __all__ = ["CONNECTION_WINDOW", "MAX_HEADER_LIST", "STREAM_WINDOW", "Http2Connection", "Stream"]
 
 STREAM_WINDOW = 4 << 20
-"""Octets a peer may send on one stream ahead of us; refilled as soon as half of it is used."""
+"""Flow-control window of one stream in octets; refilled when half of it is used."""
 CONNECTION_WINDOW = 16 << 20
-"""The same for all streams of a connection together."""
+"""The same of the connection."""
 MAX_HEADER_LIST = 64 << 10
-"""Decoded octets of one header list, counted as RFC 9113 section 6.5.2 does; h2 refuses more while it decodes."""
+"""Decoded octets of one header list, as RFC 9113 section 6.5.2 counts; h2 refuses more while it decodes."""
 MAX_PENDING_REPLIES = 256 << 10
-"""Bytes of answers (to PING, SETTINGS, DATA on dead streams) that may wait for a peer which asks and never reads."""
+"""Bytes of unread replies (to PING, SETTINGS, DATA on dead streams) that may wait for a peer."""
 MAX_EMPTY_DATA = 100
-"""DATA frames in a row that carry nothing (padding is nothing) and end nothing."""
+"""Consecutive DATA frames without data (padding is none) and without END_STREAM."""
 
 _DEFAULT_WINDOW = 65_535
 _PREFACE_LENGTH = 24
@@ -46,7 +46,7 @@ EventT = TypeVar("EventT")
 
 
 class Stream:
-    """One exchange: what is still to be sent on it and how much has come in."""
+    """One exchange: its unsent output and how much has been received."""
 
     __slots__ = ("end_queued", "queue", "queued", "received")
 
@@ -58,12 +58,12 @@ class Stream:
 
 
 class Http2Connection(abc.ABC, Generic[StreamT, EventT]):
-    """One HTTP/2 connection. One error, or one GOAWAY either way, and it is over."""
+    """One HTTP/2 connection. It is over after one error, or a GOAWAY of either side."""
 
     def __init__(self, *, client_side: bool, settings: dict[h2.settings.SettingCodes, int]) -> None:
         config = h2.config.H2Configuration(client_side=client_side, header_encoding=None)
         self._h2 = h2.connection.H2Connection(config)
-        # Given before the first SETTINGS frame goes out, these hold for the very first stream, too.
+        # Set before the first SETTINGS frame, they hold for the first stream, too.
         self._h2.local_settings = h2.settings.Settings(
             client=client_side,
             initial_values={
@@ -85,18 +85,18 @@ class Http2Connection(abc.ABC, Generic[StreamT, EventT]):
         self._over: str | None = None
         self._failed = False
         self.window_low = 1.0
-        """The lowest share of a receive window (stream or connection) that was ever left after a `receive`."""
+        """The lowest share of a receive window (stream or connection) ever left after a `receive`."""
 
     @property
     def over(self) -> bool:
-        """Whether the connection has failed or said goodbye: nothing more is read or begun on it."""
+        """Whether the connection has failed or had a GOAWAY: nothing more is read or begun on it."""
         return self._over is not None
 
     def receive(self, data: bytes | memoryview, now: float) -> list[EventT | PingAcked | GoAway]:
-        """Events of the frames completed by `data`; what has to be answered is in `data_to_send` afterwards.
+        """Events of the frames completed by `data`; replies are in `data_to_send` afterwards.
 
-        `now` counts seconds and only serves the flood limits. Bytes behind a GOAWAY are ignored. Raises
-        RemoteProtocolError; events of the same call are lost with it, since the connection is finished.
+        `now`, in seconds, only serves the flood limits. Bytes after a GOAWAY are ignored. Raises RemoteProtocolError,
+        which ends the connection; events of the same call are lost.
         """
         if self._over is not None:
             if self._failed:
@@ -122,9 +122,9 @@ class Http2Connection(abc.ABC, Generic[StreamT, EventT]):
         return events
 
     def data_to_send(self, limit: int | None = None) -> bytes:
-        """Bytes for the wire: all that the other side's windows admit now, or about `limit` of them.
+        """Bytes to send: all that the other side's windows admit, or about `limit` of them.
 
-        With a limit, call again when those are written; an empty answer means that there is nothing to send.
+        With a limit, call again once these are written, until the result is empty.
         """
         self._pump(limit)
         if limit is None or len(self._output) <= limit:
@@ -136,7 +136,7 @@ class Http2Connection(abc.ABC, Generic[StreamT, EventT]):
         return data
 
     def ping(self, opaque: bytes) -> None:
-        """Send a PING with these eight bytes; PingAcked brings them back. Raises LocalProtocolError."""
+        """Send a PING with these eight bytes; PingAcked returns them. Raises LocalProtocolError."""
         self._demand_open("ping")
         if len(opaque) != 8:
             raise LocalProtocolError(f"cannot ping: {len(opaque)} opaque bytes instead of 8")
@@ -144,7 +144,7 @@ class Http2Connection(abc.ABC, Generic[StreamT, EventT]):
         self._collect()
 
     def goaway(self, code: int = 0, debug: bytes = b"") -> None:
-        """Say goodbye: GOAWAY with this error code. What is queued is dropped; the caller closes the transport."""
+        """Send GOAWAY with this error code. Queued output is dropped; the caller closes the transport."""
         if self._over is not None:
             return
         self._h2.close_connection(code, debug)
@@ -152,26 +152,22 @@ class Http2Connection(abc.ABC, Generic[StreamT, EventT]):
         self._end("we sent GOAWAY")
 
     def queued_bytes(self, stream_id: int) -> int:
-        """Octets of body that still wait for the other side's window; 0 for a stream that is gone."""
+        """Octets of body that wait for the other side's window; 0 for a stream that is gone."""
         stream = self._streams.get(stream_id)
         return stream.queued if stream is not None else 0
 
     def octets_received(self, stream_id: int) -> int:
-        """Octets of body that have come on this stream, those of a frame that is still arriving included."""
+        """Octets of body received on this stream, those of an incomplete frame included."""
         stream = self._streams.get(stream_id)
         return stream.received + self._guard.arriving(stream_id) if stream is not None else 0
 
-    # What the two roles add.
-
     @abc.abstractmethod
     def _on_role_event(self, event: h2.events.Event) -> Iterable[EventT]:
-        """Events of one role for one event of h2 that concerns a stream."""
+        """Events of the role for one event of h2 about a stream."""
 
     @abc.abstractmethod
     def _on_data(self, stream_id: int, stream: StreamT, data: bytes) -> Iterable[EventT]:
-        """Events for body octets, whose window has been refilled already."""
-
-    # Inside.
+        """Events for body octets, whose window has been refilled."""
 
     def _on_event(self, event: h2.events.Event) -> Iterable[EventT | PingAcked | GoAway]:
         if isinstance(event, h2.events.DataReceived):
@@ -184,8 +180,7 @@ class Http2Connection(abc.ABC, Generic[StreamT, EventT]):
         return self._on_role_event(event)
 
     def _on_data_received(self, event: h2.events.DataReceived) -> Iterable[EventT]:
-        # Every octet that counted against the windows is given back, padding included. h2 does the same for DATA
-        # on streams that are closed already.
+        # Every octet of the windows is given back, padding included. h2 does the same for DATA on closed streams.
         if event.flow_controlled_length:
             self._h2.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
         stream = self._streams.get(event.stream_id)
@@ -218,16 +213,16 @@ class Http2Connection(abc.ABC, Generic[StreamT, EventT]):
         stream.end_queued = end
 
     def _reset(self, stream_id: int, code: int) -> None:
-        """Give a stream up with RST_STREAM and forget it."""
+        """Send RST_STREAM and forget the stream."""
         self._streams.pop(stream_id, None)
         try:
             self._h2.reset_stream(stream_id, code)
         except (h2.exceptions.StreamClosedError, h2.exceptions.NoSuchStreamError):
-            return  # it ended by itself in the meantime
+            return  # it has ended meanwhile
         self._collect()
 
     def _pump(self, limit: int | None) -> None:
-        """Move queued bodies into frames, in turn, as far as windows and `limit` admit."""
+        """Turn queued bodies into frames, round robin, as far as windows and `limit` admit."""
         waiting = (
             [(i, s) for i, s in self._streams.items() if s.queue or s.end_queued] if not self.over else []
         )
@@ -261,7 +256,7 @@ class Http2Connection(abc.ABC, Generic[StreamT, EventT]):
         return bool(stream.queue) and not end
 
     def _sent_end(self, stream_id: int, stream: StreamT) -> None:  # noqa: ARG002  # the server's needs the id
-        """The last frame of our side is on its way."""
+        """Our side of the stream has been ended."""
         stream.end_queued = False
 
     def _collect(self) -> None:
@@ -273,7 +268,7 @@ class Http2Connection(abc.ABC, Generic[StreamT, EventT]):
             try:
                 left = self._h2.remote_flow_control_window(stream_id)
             except h2.exceptions.H2Error:
-                continue  # its other half is gone: nothing can come on it
+                continue  # closed by the other side
             low = min(low, left / STREAM_WINDOW)
         self.window_low = min(self.window_low, low)
 
@@ -282,7 +277,7 @@ class Http2Connection(abc.ABC, Generic[StreamT, EventT]):
             raise LocalProtocolError(f"cannot {what}: the HTTP/2 connection is over, {self._over}")
 
     def _fail(self, why: str) -> None:
-        """Our peer broke a rule: a GOAWAY as a courtesy, behind what may be half written, and nothing else."""
+        """The other side violated the protocol: send a GOAWAY after what is queued, and nothing else."""
         self._failed = True
         self._h2.close_connection(h2.errors.ErrorCodes.PROTOCOL_ERROR)
         self._collect()

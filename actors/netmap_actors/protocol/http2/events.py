@@ -1,7 +1,4 @@
-"""What the HTTP/2 machines report: requests to a server, responses to a client, and the connection's own events.
-
-Not here: any behaviour.
-"""
+"""Events of HTTP/2: requests to a server, responses to a client, and the connection's own."""
 
 from __future__ import annotations
 
@@ -29,14 +26,14 @@ __all__ = [
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class PingAcked:
-    """The other side answered our PING that carried these eight bytes."""
+    """The answer to our PING with these eight bytes."""
 
     opaque: bytes
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class GoAway:
-    """The other side ends the connection; nothing after it is read. `debug` is escaped and bounded."""
+    """GOAWAY of the other side; nothing after it is read. `debug` is escaped and bounded."""
 
     code: int
     debug: str
@@ -44,7 +41,7 @@ class GoAway:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class ResponseHeaders:
-    """The final status and headers of a response; 1xx ones are not reported."""
+    """The final status and headers of a response; 1xx are not reported."""
 
     stream_id: int
     status: int
@@ -53,7 +50,7 @@ class ResponseHeaders:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class ResponseData:
-    """A piece of a response body, never empty, wherever the server happened to cut it."""
+    """A piece of a response body, never empty."""
 
     stream_id: int
     data: bytes
@@ -68,7 +65,7 @@ class ResponseEnded:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class ResponseReset:
-    """The server gave the response up (RST_STREAM with this error code)."""
+    """RST_STREAM of the server with this error code."""
 
     stream_id: int
     code: int
@@ -101,7 +98,7 @@ class RequestEnded:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class RequestReset:
-    """The exchange is over before its response was: cancelled by the client, or too large and reset by us."""
+    """The exchange ended before its response: cancelled by the client, or too large and reset by us."""
 
     stream_id: int
     code: int

@@ -1,8 +1,7 @@
-"""Looks at every frame header before h2 does, and refuses what is too large or comes too often.
+"""Checks every frame header before h2 and refuses frames that are too large or too frequent.
 
-Not here: the meaning of frames. h2 buffers a frame before it judges its length and answers each PING and SETTINGS
-frame, so a peer that floods us is cut here, by counting, before it costs anything (RUSTSEC-2026-0258,
-CVE-2024-27316, CVE-2019-9512, CVE-2019-9515).
+h2 buffers a frame before it checks its length, and answers each PING and SETTINGS frame: floods are refused here first
+(RUSTSEC-2026-0258, CVE-2024-27316, CVE-2019-9512, CVE-2019-9515). Not here: the meaning of frames.
 """
 
 from __future__ import annotations
@@ -25,21 +24,21 @@ __all__ = [
 ]
 
 MAX_DATA_FRAME = 64 << 10
-"""Bytes of the largest DATA frame, as advertised: fewer and larger frames make a large map cheap to read."""
+"""Bytes of the largest DATA frame, as advertised: larger frames make a large map cheaper to read."""
 MAX_CONTROL_FRAME = 16 << 10
-"""Bytes of any other frame: RFC 9113's default; no server makes larger ones."""
+"""Bytes of any other frame: RFC 9113's default, which no server exceeds."""
 MAX_HEADER_BLOCK = 64 << 10
 """Compressed bytes of one header block, HEADERS and its CONTINUATIONs together."""
 FLOOD_WINDOW = 10.0
-"""Seconds over which frames are counted; windows do not overlap, so at most twice the limit passes in one span."""
+"""Seconds over which frames are counted; windows do not overlap, so at most twice the limit passes in such a span."""
 FLOOD_LIMIT = 1000
-"""Frames other than useful DATA per window. A long poll sees a handful in a minute."""
+"""Frames other than useful DATA per window. A long poll has a few in a minute."""
 
 _SMALL_DATA = 256
-"""DATA on a stream nobody listens to counts when it is smaller than this; what was in flight when a stream was
-cancelled is larger, and bounded by the windows."""
+"""Smaller DATA on a dead stream counts; what was in flight when a stream was cancelled is larger, and bounded by the
+windows."""
 _OCTETS_PER_WINDOW_UPDATE = 1024
-"""Octets we send that make one WINDOW_UPDATE plausible: Go's transport sends two for each 4 KiB."""
+"""Octets we send that justify one WINDOW_UPDATE: Go's transport sends two per 4 KiB."""
 
 _DATA, _HEADERS, _PUSH_PROMISE, _GOAWAY, _WINDOW_UPDATE, _CONTINUATION = 0, 1, 5, 7, 8, 9
 _HEADER_LENGTH = 9
@@ -47,10 +46,10 @@ _unpack_header = struct.Struct(">BHBBL").unpack_from
 
 
 class FrameGuard:
-    """Walks the frames of one connection, however they are cut."""
+    """Follows the frames of one connection, in any fragmentation."""
 
     def __init__(self, live: Container[int], *, preface: int = 0) -> None:
-        """`live`: stream ids whose DATA somebody waits for. `preface`: bytes before the first frame."""
+        """`live`: ids of the open streams. `preface`: bytes before the first frame."""
         self._live = live
         self._skip = preface
         self._head = b""
@@ -63,17 +62,17 @@ class FrameGuard:
         self._length = 0
 
     def sent(self, octets: int) -> None:
-        """We sent so many octets of DATA, for which the other side may open its windows again."""
+        """We sent so many octets of DATA, for which WINDOW_UPDATEs may come."""
         self._sent += octets
 
     def arriving(self, stream_id: int) -> int:
-        """Octets of a DATA frame on this stream whose end has not come."""
+        """Octets so far of an incomplete DATA frame on this stream."""
         return self._length - self._skip if self._skip and self._data_on == stream_id else 0
 
     def check(self, data: bytes | memoryview, now: float) -> int:
-        """How much of `data` to hand on: all of it, or up to the end of a GOAWAY frame, and nothing after one.
+        """How much of `data` to process: all of it, but nothing after a GOAWAY frame.
 
-        Raises RemoteProtocolError for a frame that is too large, and for too many of the useless kinds.
+        Raises RemoteProtocolError for a frame that is too large, and for too many control frames.
         """
         offset, end = 0, len(data)
         while offset < end:

@@ -1,6 +1,6 @@
-"""The server's half of HTTP/2: requests in, responses out.
+"""The server's half of HTTP/2: requests in, responses out. Used by the embedded control server.
 
-Not here: what is answered. Used by the embedded control server.
+Not here: the responses themselves.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class _Exchange(Stream):
 
 
 class Http2Server(Http2Connection[_Exchange, ServerEvent]):
-    """Answers requests. A stream that is gone (reset, or the connection over) takes responses and forgets them."""
+    """Sends responses. Those to a stream that is gone (reset, or the connection over) are dropped."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -67,9 +67,9 @@ class Http2Server(Http2Connection[_Exchange, ServerEvent]):
         *,
         end: bool = True,
     ) -> None:
-        """Send status and headers, then `body` if there is one; without `end` more follows by `send_data`.
+        """Send status, headers and `body`; without `end` more follows by `send_data`.
 
-        Raises LocalProtocolError for a stream that never was, or that has its response already.
+        Raises LocalProtocolError for an unknown stream, or one that has its response.
         """
         exchange = self._exchange(stream_id)
         if exchange is None:
@@ -95,7 +95,7 @@ class Http2Server(Http2Connection[_Exchange, ServerEvent]):
         self._queue(exchange, data, end=end)
 
     def reset(self, stream_id: int, code: int = h2.errors.ErrorCodes.INTERNAL_ERROR) -> None:
-        """Give an exchange up: RST_STREAM with this error code. A stream that is gone: nothing."""
+        """Send RST_STREAM with this error code. No effect on a stream that is gone."""
         if stream_id in self._streams:
             self._reset(stream_id, code)
 

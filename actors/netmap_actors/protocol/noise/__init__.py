@@ -1,6 +1,6 @@
-"""Noise IK as ts2021 uses it: handshake, records and the frames both travel in.
+"""Noise IK as in ts2021: handshake, records and their frames.
 
-Not here: the HTTP upgrade below and the HTTP/2 above.
+Not here: the HTTP upgrade below and HTTP/2 above.
 """
 
 from __future__ import annotations

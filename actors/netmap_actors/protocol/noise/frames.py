@@ -1,6 +1,6 @@
-"""The bytes between the 101 answer and the first record: a Response frame, or an Error frame.
+"""The frame between the 101 and the first record: Response or Error.
 
-Not here: the cryptography of the response (`handshake`) and everything behind it (`record`).
+Not here: the cryptography of the response (`handshake`) and the records after it (`record`).
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ _unpack_header = struct.Struct(">BH").unpack_from
 class HandshakeRefused(RemoteProtocolError):
     """The server closed after 101 and before its Response.
 
-    It could not decrypt the initiation (its key is another one than ours) or found our version too old; it is
-    not a network problem (headscale: hscontrol/noise.go).
+    It could not decrypt the initiation (its key is not the one we know) or refused our version; not a network problem
+    (headscale: hscontrol/noise.go).
     """
 
 
 class HandshakeError(RemoteProtocolError):
-    """The server answered the initiation with an Error frame; `text` is its hint, escaped and unauthenticated."""
+    """The server answered the initiation with an Error frame; `text` is escaped and unauthenticated."""
 
     def __init__(self, text: str) -> None:
         super().__init__(f"cannot finish the Noise handshake: the server says {text!r}")
@@ -38,7 +38,7 @@ class HandshakeError(RemoteProtocolError):
 
 
 class NoiseFrames:
-    """Reads exactly one handshake-phase frame; what lies behind it is `trailing` and belongs to the records."""
+    """Reads exactly one frame of the handshake; what follows it is `trailing` and belongs to the records."""
 
     def __init__(self) -> None:
         self._buffer = b""
@@ -46,11 +46,11 @@ class NoiseFrames:
 
     @property
     def trailing(self) -> bytes:
-        """Bytes received behind the Response frame; empty before it."""
+        """Bytes received after the Response frame; empty before it."""
         return self._buffer if self._response is not None else b""
 
     def receive(self, data: bytes) -> bytes | None:
-        """The whole 51-byte Response frame as soon as it is there, else None. Call no more after that.
+        """The 51-byte Response frame once it is complete, else None. Not to be called after that.
 
         Raises HandshakeError for an Error frame, RemoteProtocolError for anything else.
         """
@@ -75,7 +75,7 @@ class NoiseFrames:
         return self._response
 
     def eof(self) -> None:
-        """The server closed. Raises HandshakeRefused, or HandshakeError when it was saying why."""
+        """The server closed. Raises HandshakeRefused, or HandshakeError for an incomplete Error frame."""
         if self._buffer[:1] == bytes([FrameType.ERROR]) and len(self._buffer) > HEADER_LENGTH:
             raise HandshakeError(escape(self._buffer[HEADER_LENGTH:]))
         raise HandshakeRefused(

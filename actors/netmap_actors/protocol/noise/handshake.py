@@ -1,6 +1,6 @@
 """The ts2021 handshake, Noise_IK_25519_ChaChaPoly_BLAKE2s, for initiator and responder.
 
-Not here: the frames' layout (`messages`), what follows the handshake (`record`) and the HTTP upgrade around it.
+Not here: the layout of frames (`messages`), the records (`record`) and the HTTP upgrade.
 Source: Noise specification revision 34; tailscale: control/controlbase/handshake.go.
 """
 
@@ -21,7 +21,7 @@ _PROLOGUE = "Tailscale Control Protocol v"
 
 @dataclasses.dataclass(frozen=True, slots=True, repr=False)
 class TransportCiphers:
-    """What a handshake leaves behind: two 32-byte keys, seen from this side, and the channel binding hash."""
+    """The result of a handshake: two 32-byte keys, seen from this side, and the channel binding hash."""
 
     send: bytes
     receive: bytes
@@ -32,7 +32,7 @@ class TransportCiphers:
 
 
 class HandshakeState:
-    """One run of the IK pattern. Whose side it plays shows only in which keys it holds and in `initiator`."""
+    """One run of the IK pattern; the role shows only in the keys it holds and in `initiator`."""
 
     __slots__ = ("_ephemeral", "_initiator", "_remote_ephemeral", "_remote_static", "_static", "_symmetric")
 
@@ -52,7 +52,7 @@ class HandshakeState:
         self._remote_ephemeral: MachineKey | None = None
         self._symmetric = SymmetricState(_PROTOCOL_NAME)
         self._symmetric.mix_hash(f"{_PROLOGUE}{version}".encode("ascii"))
-        # <- s: the pre-message; the initiator knows the responder's static key beforehand.
+        # <- s: the pre-message.
         self._symmetric.mix_hash(responder_static.raw)
 
     @property
@@ -108,7 +108,7 @@ class HandshakeState:
 
 
 class Initiator:
-    """The client's half: `initiation` rides in the upgrade request, `receive` takes the 51-byte answer, once."""
+    """The client's half: `initiation` goes into the upgrade request, `receive` takes the 51-byte Response, once."""
 
     def __init__(
         self, machine_key: MachinePrivate, server_key: MachineKey, version: int, ephemeral: bytes
@@ -125,7 +125,7 @@ class Initiator:
         """The 101 bytes to send."""
 
     def receive(self, response: bytes) -> TransportCiphers:
-        """The transport keys. Raises RemoteProtocolError; the initiator cannot be used again in any case."""
+        """The transport keys. Raises RemoteProtocolError. Not to be used again in any case."""
         state, self._state = self._state, None
         if state is None:
             raise LocalProtocolError("cannot finish the handshake: it has been finished before")
@@ -147,7 +147,7 @@ class Responder:
     def receive(self, initiation: bytes) -> tuple[bytes, TransportCiphers, MachineKey, int]:
         """The 51-byte response, the transport keys, the client's machine key and the version it states.
 
-        Raises RemoteProtocolError; the responder cannot be used again in any case.
+        Raises RemoteProtocolError. Not to be used again in any case.
         """
         ephemeral, self._ephemeral = self._ephemeral, None
         if ephemeral is None:

@@ -51,8 +51,7 @@ MAX_FRAME = 4096
 MAX_CIPHERTEXT = MAX_FRAME - HEADER_LENGTH
 MAX_PLAINTEXT = MAX_CIPHERTEXT - TAG_LENGTH
 ERROR_TEXT_LIMIT = MAX_FRAME - HEADER_LENGTH
-"""Bytes of the longest text an Error frame may announce; the format would allow 65535, nobody needs them."""
-
+"""Bytes of the longest text of an Error frame; the format would allow 65535."""
 MAX_VERSION = 0xFFFF
 
 
@@ -106,6 +105,6 @@ def parse_response(frame: bytes) -> bytes:
 
 
 def encode_error(text: str) -> bytes:
-    """An Error frame, sent by a server that refuses an initiation; the text is cut to the limit."""
+    """The Error frame of a server that refuses an initiation; the text is cut to the limit."""
     raw = text.encode()[:ERROR_TEXT_LIMIT]
     return _HEADER.pack(FrameType.ERROR, len(raw)) + raw

@@ -1,8 +1,7 @@
 """Seals and opens transport records and counts their nonces.
 
-Not here: what the plaintext is (an optional early payload, then HTTP/2).
-Source: tailscale: control/controlbase/conn.go. No associated data; the nonce is four zero bytes and a counter in
-BIG-endian, unlike the Noise specification; there is no rekey.
+Source: tailscale: control/controlbase/conn.go. No associated data; the nonce is four zero bytes and a BIG-endian
+counter, unlike the Noise specification; there is no rekey. Not here: the plaintext (early payload, HTTP/2).
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["NONCE_LIMIT", "RecordStream"]
 
 NONCE_LIMIT = 2**64 - 1
-"""The counter value that is never used: a direction that reaches it is dead."""
+"""The counter value that is never used: the direction is then exhausted."""
 
 _pack_header = struct.Struct(">BH").pack
 _unpack_header = struct.Struct(">BH").unpack_from
@@ -42,7 +41,7 @@ class _Life(enum.Enum):
 
 
 class RecordStream:
-    """Both directions of an established Noise connection. One error and it is dead for good, both ways."""
+    """Both directions of an established Noise connection. After one error both are dead."""
 
     def __init__(self, ciphers: TransportCiphers) -> None:
         self._seal = ChaCha20Poly1305(ciphers.send).encrypt
@@ -52,11 +51,11 @@ class RecordStream:
         self._partial = b""
         self._life = _Life.OPEN
         self.empty_records = 0
-        """Records without plaintext so far: legal, skipped, and a way to keep us busy for nothing."""
+        """Records without plaintext so far: valid and skipped, counted against floods."""
 
     @property
     def dead(self) -> bool:
-        """Whether it has failed: nothing more can be read or sent."""
+        """Whether it has failed."""
         return self._life is _Life.DEAD
 
     @property
@@ -67,12 +66,11 @@ class RecordStream:
     def receive(self, data: bytes) -> list[bytes]:
         """Plaintext of every record completed by `data`, in order, empty ones left out.
 
-        Raises RemoteProtocolError on anything but a well-formed, authentic record; records completed by the same
-        call are lost with it, since the connection is finished anyway.
+        Raises RemoteProtocolError for anything but a well-formed, authentic record; records of the same call are lost.
         """
         if self._life is _Life.DEAD:
             raise RemoteProtocolError("cannot read on: the Noise connection has failed before")
-        # What is kept is less than one record, so this copy is bounded and nothing here is quadratic.
+        # Less than one record is kept, so this copy is bounded.
         buffer = self._partial + data if self._partial else bytes(data)
         view = memoryview(buffer)
         pieces: list[bytes] = []
@@ -108,7 +106,7 @@ class RecordStream:
         return pieces
 
     def seal(self, plaintext: bytes | memoryview) -> bytes:
-        """Records around `plaintext`, split at 4077 bytes; nothing for nothing. All of it must be sent, in order.
+        """Records around `plaintext`, split at MAX_PLAINTEXT. All of them must be sent, in order.
 
         Raises LocalProtocolError on a dead connection and when the nonces are used up.
         """

@@ -30,7 +30,7 @@ def _hkdf2(salt: bytes, input_key_material: bytes) -> tuple[bytes, bytes]:
 
 
 class CipherState:
-    """A handshake key that is used for exactly one message, hence always with nonce zero."""
+    """A handshake key, used for exactly one message, hence with nonce zero."""
 
     __slots__ = ("_aead",)
 
@@ -52,7 +52,7 @@ class CipherState:
 
 
 class SymmetricState:
-    """Chaining key `ck`, hash `h` and the current cipher, with the operations of the specification's section 5.2."""
+    """Chaining key `ck`, hash `h` and cipher, with the operations of the specification's section 5.2."""
 
     __slots__ = ("_chaining_key", "_cipher", "handshake_hash")
 
