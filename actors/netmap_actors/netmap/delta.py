@@ -97,18 +97,6 @@ class Netmap:
         self._bad_patches = 0
         self._repeated = 0
 
-    def apply(
-        self,
-        response: MapResponse,
-        *,
-        first: bool,
-        now_text: str,
-        unread: float = 0.0,
-        waited: float = 0.0,
-    ) -> Changes:
-        """`applying`, the whole of it at once."""
-        return complete(self.applying(response, first=first, now_text=now_text, unread=unread, waited=waited))
-
     def applying(
         self,
         response: MapResponse,
@@ -157,10 +145,6 @@ class Netmap:
         updates += self._documents.settle(documents)
         return Changes(updates, keep_alive=response.keep_alive)
 
-    def pass_time(self, now_text: str) -> list[Update]:
-        """`passing_time`, the whole of it at once."""
-        return complete(self.passing_time(now_text))
-
     def passing_time(self, now_text: str) -> Generator[None, None, list[Update]]:
         """Mark the keys that have expired when our wall clock says `now_text`, RFC 3339, ourselves included.
 
@@ -175,7 +159,7 @@ class Netmap:
         self._documents.wall_clock(wall, boottime)
 
     def next_expiry(self) -> float | None:
-        """When to call `pass_time`, UNIX seconds of our wall clock; None: no key is going to expire."""
+        """When to call `passing_time`, UNIX seconds of our wall clock; None: no key is going to expire."""
         moments = [self._table.next_expiry()]
         if self.self_node is not None:
             moments.append(expiry_of(self.self_node))

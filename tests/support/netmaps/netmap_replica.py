@@ -19,6 +19,7 @@ from netmap_actors.netmap import (
     SelfChanged,
     UserProfilesChanged,
 )
+from netmap_actors.slices import complete
 from netmap_actors.tailcfg import decode_map_response, encode
 
 __all__ = ["BAR", "FOO", "NOW", "Replica", "n", "netmap_of", "peer_in"]
@@ -56,7 +57,9 @@ class Replica:
 
     def apply(self, message: dict[str, Any] | bytes, *, first: bool = False, now_text: str = NOW) -> Changes:
         document = message if isinstance(message, bytes) else encode(message)
-        changes = self.netmap.apply(decode_map_response(document), first=first, now_text=now_text)
+        changes = complete(
+            self.netmap.applying(decode_map_response(document), first=first, now_text=now_text)
+        )
         self.fold(changes)
         return changes
 
@@ -93,7 +96,7 @@ class Replica:
 
     def pass_time(self, now_text: str) -> list[str]:
         """Set the wall clock; the StableIDs of the nodes that changed, our own as "self"."""
-        updates = self.netmap.pass_time(now_text)
+        updates = complete(self.netmap.passing_time(now_text))
         self.fold(Changes(updates))
         return [getattr(update, "stable_id", "self") for update in updates]
 

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from netmap_actors.netmap import Netmap, SelfChanged
+from netmap_actors.slices import complete
 from netmap_actors.tailcfg import decode_map_response, encode
 from tests.support.netmaps.netmap_replica import BAR, FOO, NOW, Replica, n, netmap_of
 
@@ -394,7 +395,7 @@ def piece_of(peer: Any) -> bytes:
 
 def apply_timed(netmap: Netmap, document: bytes, *, first: bool) -> float:
     started = time.process_time()
-    netmap.apply(decode_map_response(document), first=first, now_text=NOW)
+    complete(netmap.applying(decode_map_response(document), first=first, now_text=NOW))
     return time.process_time() - started
 
 
@@ -426,7 +427,7 @@ def test_what_is_kept_keeps_no_message_alive() -> None:
     try:
         base = tracemalloc.get_traced_memory()[0]
         netmap = Netmap(piece_of)
-        netmap.apply(decode_map_response(bytes(bytearray(document))), first=True, now_text=NOW)
+        complete(netmap.applying(decode_map_response(bytes(bytearray(document))), first=True, now_text=NOW))
         gc.collect()
         kept = tracemalloc.get_traced_memory()[0] - base
     finally:

@@ -10,7 +10,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from netmap_actors.errors import BadMapResponse
-from netmap_actors.netmap import PeerUpserted
+from netmap_actors.netmap import Netmap, PeerUpserted, Update
+from netmap_actors.slices import complete
+from netmap_actors.tailcfg import decode_map_response
 from netmap_actors.tailcfg.nesting import MAX_NESTING
 from tests.support.netmaps.netmap_replica import Replica, netmap_of, peer_in
 
@@ -236,26 +238,21 @@ def test_whatever_a_server_sends_the_differences_lead_to_what_the_netmap_holds(
 
 
 def test_a_piece_that_does_not_hold_the_json_is_encoded_all_the_same() -> None:
-    from netmap_actors.netmap import Netmap
-    from netmap_actors.tailcfg import decode_map_response
-
     netmap = Netmap(lambda peer: peer.name.encode())
-    document = b'{"Node":{"ID":9},"Peers":[{"ID":1,"Name":"a","CapMap":{}}]}'
-    netmap.apply(decode_map_response(document), first=True, now_text="")
-    netmap.apply(decode_map_response(b'{"OnlineChange":{"1":true}}'), first=False, now_text="")
+
+    def apply(document: bytes, *, first: bool = False) -> list[Update]:
+        return complete(netmap.applying(decode_map_response(document), first=first, now_text="")).updates
+
+    apply(b'{"Node":{"ID":9},"Peers":[{"ID":1,"Name":"a","CapMap":{}}]}', first=True)
+    apply(b'{"OnlineChange":{"1":true}}')
     peer = netmap.peer("id:1")
     assert peer is not None
     assert json.loads(peer.json) == {"ID": 1, "Name": "a", "CapMap": {}, "Online": True}
     assert netmap.pieces() == [b"a"]
-    changes = netmap.apply(
-        decode_map_response(b'{"PeersChanged":[{"ID":1,"Name":"b"}]}'), first=False, now_text=""
-    )
-    assert changes.updates == [PeerUpserted("id:1", 1, b"b")]
+    assert apply(b'{"PeersChanged":[{"ID":1,"Name":"b"}]}') == [PeerUpserted("id:1", 1, b"b")]
     whole = b'{"Node":{"ID":9},"Peers":[{"ID":1,"Name":"b"}]}'
-    netmap.apply(
-        decode_map_response(b'{"PeersChangedPatch":[{"NodeID":1,"Cap":"x"}]}'), first=False, now_text=""
-    )
+    apply(b'{"PeersChangedPatch":[{"NodeID":1,"Cap":"x"}]}')
     assert set(netmap.quarantined) == {"id:1"}
-    netmap.apply(decode_map_response(whole), first=True, now_text="")
+    apply(whole, first=True)
     assert not netmap.quarantined
-    assert netmap.apply(decode_map_response(whole), first=True, now_text="").updates == []
+    assert apply(whole, first=True) == []
