@@ -1,6 +1,6 @@
 """The netmap and its deltas: a pure engine that turns MapResponses into true differences.
 
-Not here: sessions, sequence numbers and the bus (`publication`).
+Not here: sessions, sequence numbers, the bus (`publisher.publication`).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""What one MapResponse changed, as values: true differences only.
+"""The true differences made by one MapResponse, as values.
 
-Not here: their numbers and their encoding for the bus (`publication`).
+Not here: their sequence numbers and encoding for the bus (`publisher.publication`).
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ __all__ = [
 
 
 class Document(enum.Enum):
-    """A part of the netmap that is kept and shown as one JSON document."""
+    """A part of the netmap that is one JSON document."""
 
     DNS = "dns"
     """DNSConfig."""
     PACKET_FILTER = "packet_filter"
-    """Chunk name -> rules; no chunk at all denies everything."""
+    """Chunk name -> rules; without any chunk everything is denied."""
     DERP_MAP = "derp_map"
     """DERPMap, its deltas folded."""
     SSH_POLICY = "ssh_policy"
@@ -43,12 +43,12 @@ class Document(enum.Enum):
 
 
 class PeerUpserted(msgspec.Struct, frozen=True, gc=False):
-    """A peer is new or not what it was."""
+    """A peer is new or has changed."""
 
     stable_id: str
     id: int
     encoded: bytes
-    """What the encoder made of the Peer; the table keeps the same object."""
+    """The encoded Peer, the same object as in the table."""
 
 
 class PeerRemoved(msgspec.Struct, frozen=True, gc=False):
@@ -59,21 +59,21 @@ class PeerRemoved(msgspec.Struct, frozen=True, gc=False):
 
 
 class SelfChanged(msgspec.Struct, frozen=True):
-    """Our own node is not what it was."""
+    """Our own node has changed."""
 
     node: Peer
 
 
 class DocumentChanged(msgspec.Struct, frozen=True):
-    """A document is not what it was."""
+    """A document has changed."""
 
     document: Document
     json: bytes
-    """b"" means there is none."""
+    """b"": there is none."""
 
 
 class DomainChanged(msgspec.Struct, frozen=True):
-    """The tailnet's display name."""
+    """The tailnet's display name has changed."""
 
     domain: str
 
@@ -89,7 +89,7 @@ class Profile(msgspec.Struct, frozen=True):
 
 
 class UserProfilesChanged(msgspec.Struct, frozen=True):
-    """Profiles that came or changed, and those nobody refers to any more."""
+    """Profiles that are new or have changed, and those no longer referred to."""
 
     upserted: tuple[Profile, ...]
     removed: tuple[int, ...]
@@ -102,6 +102,6 @@ class Changes(msgspec.Struct, frozen=True):
     """The outcome of one MapResponse."""
 
     updates: list[Update]
-    """In an order that can be applied one by one: removed peers before the ones that take their place."""
+    """In an order to be applied one by one: removed peers before those that replace them."""
     keep_alive: bool = False
-    """The message said nothing of the netmap; settings may have changed all the same."""
+    """The message held nothing of the netmap; settings may still have changed."""

@@ -1,7 +1,7 @@
 """The delta engine: MapResponses in, true differences out.
 
-Not here: reading a document (`tailcfg.map_document`), sessions and numbers (`publication`). It neither waits nor
-reads a clock, and the cost of a delta does not depend on the number of peers.
+The cost of a delta does not depend on the number of peers. Not here: decoding (`tailcfg.map_document`), sessions and
+sequence numbers (`publisher.publication`).
 """
 
 from __future__ import annotations
@@ -43,42 +43,42 @@ _VALUES: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 class Statistics(msgspec.Struct, frozen=True):
-    """Figures of the netmap and of what happened to it since the process began."""
+    """Figures of the netmap, and counters since the process began."""
 
     peers: int
     online: int
     unknown: int
-    """Peers of which the server did not say whether they are online."""
+    """Peers whose online state the server did not send."""
     quarantined: int
-    """Nodes whose JSON could not be read, ourselves included, and peers that have what is ours alone."""
+    """Nodes whose JSON could not be read, our own included, and peers that claim our identity."""
     hidden: int
-    """Peers that are not shown, since another has their stable id or, in the last whole map, their NodeID."""
+    """Peers not shown, as another has their stable id or, in the last full map, their NodeID."""
     suppressed: int
-    """Peers that were sent again and said nothing new."""
+    """Peers that were sent again unchanged."""
     ignored_unknown_ids: int
-    """Removals and patches for peers that are not known."""
+    """Removals and patches for unknown peers."""
     bad_patches: int
-    """Patches that could not be read; their peers are in quarantine until they are sent whole."""
+    """Patches that could not be read; their peers are in quarantine until sent whole."""
     bad_profiles: int
     left_out: int
-    """Messages to people, and profiles nobody refers to, that were too many."""
+    """Messages and unreferenced profiles beyond their bounds."""
 
 
 class _Ourselves(NamedTuple):
-    """Our own node, as it is shown."""
+    """Our own node as shown."""
 
     node: Peer | None = None
     expiry: float | None = None
-    """When our key expires by the server's clock, UNIX seconds; None: never, or the server says it has."""
+    """When our key expires, UNIX seconds of the server's clock; None: never, or marked by the server."""
     reason: str = ""
-    """Why it is in quarantine."""
+    """Of its quarantine."""
     machine_authorized: bool = False
 
 
 class Netmap:
-    """The network map of this node. `encode_peer` makes the published piece of a peer, which is what is kept.
+    """The network map of this node. `encode_peer` makes the published piece of a peer, which is kept.
 
-    `urls`: which links in health messages may be shown. `max_peers`: what would make more of them is refused.
+    `urls`: which links of messages may be shown. `max_peers`: a message that would exceed it is refused.
     """
 
     def __init__(
@@ -106,12 +106,11 @@ class Netmap:
         unread: float = 0.0,
         waited: float = 0.0,
     ) -> Generator[None, None, Changes]:
-        """Fold one message in, in slices: nothing shows before the end. `now_text` is the wall clock in RFC 3339.
+        """Fold one message in, in slices: nothing shows before the end. `now_text`: the wall clock, RFC 3339.
 
-        `unread`: it came so many seconds ago, at most; `waited`: the server sent it so many seconds ago, at most.
-        `first`: it is the first of its session, keep-alives apart, and authoritative for everything: what it does
-        not name is gone. Raises BadMapResponse, the netmap unchanged, when such a message lacks Node, or when there
-        would be too many peers.
+        `unread`, `waited`: seconds since it came and since the server sent it, at most. `first`: of its session,
+        keep-alives apart, hence authoritative: what it does not name is gone. Raises BadMapResponse, the netmap
+        unchanged, when such a message lacks Node, or for too many peers.
         """
         first = first and not response.keep_alive
         if first and not response.has_node:
@@ -122,16 +121,16 @@ class Netmap:
             if not response.keep_alive:
                 yield from deltas.collect(response, earlier(now_text, unread))
         except (NotGoJson, Unreadable) as e:
-            # The gate has seen all of it; only nesting just below the limit is left.
+            # The gate has checked all but nesting just below the limit.
             raise BadMapResponse(f"cannot apply MapResponse: {escape(str(e))}") from None
         self._check_number(deltas)
         self._documents.clock(response.control_time, now_text, waited)
         self._ignored += deltas.ignored
         self._bad_patches += deltas.bad_patches
-        # A keep-alive, too, may put the clock right by which keys have expired.
+        # A keep-alive, too, may correct the clock by which keys expire.
         control_now = self._control_now(now_text)
-        told = () if response.keep_alive else response.user_profiles or ()
-        profiles = yield from self._profiles.read(told)
+        given = () if response.keep_alive else response.user_profiles or ()
+        profiles = yield from self._profiles.read(given)
         ourselves = self._see_self(response, control_now)
         own = OwnNode.of(ourselves.node) if response.has_node else None
         updates: list[Update] = list(
@@ -146,20 +145,20 @@ class Netmap:
         return Changes(updates, keep_alive=response.keep_alive)
 
     def passing_time(self, now_text: str) -> Generator[None, None, list[Update]]:
-        """Mark the keys that have expired when our wall clock says `now_text`, RFC 3339, ourselves included.
+        """Mark the keys that have expired by `now_text`, our wall clock in RFC 3339, our own included.
 
-        In slices, if they are many: nothing shows before the end.
+        In slices: nothing shows before the end.
         """
         control_now = self._control_now(now_text)
         updates: list[Update] = list((yield from self._change_peers({}, None, control_now)))
         return [*updates, *self._show_self(self._expire_self(control_now))]
 
     def wall_clock(self, wall: float, boottime: float) -> None:
-        """Our clocks at this moment, UNIX and CLOCK_BOOTTIME seconds; to be told before each call with a `now_text`."""
+        """Our clocks now, UNIX and CLOCK_BOOTTIME seconds; call before each call with a `now_text`."""
         self._documents.wall_clock(wall, boottime)
 
     def next_expiry(self) -> float | None:
-        """When to call `passing_time`, UNIX seconds of our wall clock; None: no key is going to expire."""
+        """When to call `passing_time`, UNIX seconds of our wall clock; None: no key will expire."""
         moments = [self._table.next_expiry()]
         if self.self_node is not None:
             moments.append(expiry_of(self.self_node))
@@ -168,7 +167,7 @@ class Netmap:
 
     @property
     def self_node(self) -> Peer | None:
-        """Ourselves; None before the first message."""
+        """Our own node; None before the first message."""
         return self._ourselves.node
 
     @property
@@ -178,7 +177,7 @@ class Netmap:
 
     @property
     def documents(self) -> Mapping[Document, bytes]:
-        """Every document as JSON; b"" for one that is not there."""
+        """Every document as JSON; b"" for none."""
         return self._documents.shown
 
     @property
@@ -188,27 +187,27 @@ class Netmap:
 
     @property
     def user_profiles(self) -> Mapping[int, Profile]:
-        """The profiles that a node of the netmap refers to, by user id."""
+        """The profiles to which a node of the netmap refers, by user id."""
         return self._profiles.shown
 
     @property
     def profiles_kept(self) -> int:
-        """Profiles that are held, shown or not."""
+        """Number of profiles, shown or not."""
         return self._profiles.kept
 
     @property
     def messages_left_out(self) -> int:
-        """Messages to people that are not shown, for they are too many or too long."""
+        """Messages not shown, as they are too many or too long."""
         return self._documents.left_out
 
     @property
     def control_time(self) -> str:
-        """The server's clock as last told, RFC 3339; "" for never."""
+        """The server's last ControlTime, RFC 3339; "" for none."""
         return self._documents.control_time
 
     @property
     def clock_skew_s(self) -> float:
-        """Server's wall clock minus ours in seconds, as far as it is proved; 0 when they may agree within a minute."""
+        """The server's wall clock minus ours in seconds, as far as proved; 0 while within SKEW_TOLERANCE."""
         return self._documents.clock_skew_s
 
     @property
@@ -221,12 +220,12 @@ class Netmap:
 
     @property
     def hidden(self) -> Mapping[str, int]:
-        """How many peers are not shown, since another has their stable id; by stable id."""
+        """Number of peers not shown, as another has their stable id; by stable id."""
         return self._table.hidden
 
     @property
     def statistics(self) -> Statistics:
-        """Figures, each kept as the netmap changes."""
+        """Figures, each updated with the netmap."""
         table = self._table
         return Statistics(
             peers=len(table),
@@ -242,16 +241,16 @@ class Netmap:
         )
 
     def pieces(self) -> list[bytes]:
-        """What the encoder made of every peer, in a list that later changes leave alone."""
+        """The encoded pieces of all peers, in a list of its own."""
         return self._table.pieces()
 
     def peer(self, stable_id: str) -> Peer | None:
-        """The peer with this stable id, read again from its JSON."""
+        """The peer with this stable id, decoded from its JSON."""
         record = self._table.named(stable_id)
         return self._table.peer(record) if record is not None else None
 
     def _check_number(self, deltas: PeerDeltas) -> None:
-        """Raises BadMapResponse when there would be more peers than there may be."""
+        """Raises BadMapResponse for more than `max_peers`."""
         number = deltas.peers_after()
         if number > self._max_peers:
             raise BadMapResponse(
@@ -270,7 +269,7 @@ class Netmap:
             changes += len(self._table.keys()) - len(only)
         changes += self._table.expiring(control_now, slices.LENGTH)
         if changes <= slices.LENGTH:
-            # Not worth a copy, whose cost depends on the number of peers.
+            # A copy costs more: it depends on the number of peers.
             return complete(self._table.change(wanted, only, control_now=control_now, own=own))
         table = self._table.copy()
         differences = yield from table.change(wanted, only, control_now=control_now, own=own)
@@ -278,7 +277,7 @@ class Netmap:
         return differences
 
     def _control_now(self, now_text: str) -> float:
-        """What the server's clock shows; 0.0 when nobody knows."""
+        """The server's clock, UNIX seconds; 0.0 when unknown."""
         ours = unix_seconds(now_text)
         return 0.0 if ours is None else ours + self.clock_skew_s
 
@@ -293,7 +292,7 @@ class Netmap:
         return _own(node.json, control_now)
 
     def _see_self(self, response: MapResponse, control_now: float) -> _Ourselves:
-        """Who we are by this message; it shows when the peers do."""
+        """Our own node by this message; it shows when the peers do."""
         if response.keep_alive or not response.has_node:
             return self._expire_self(control_now)
         data = _with_legacy_capabilities(bytes(response.node))
@@ -322,7 +321,7 @@ class Netmap:
 
 
 def _own(data: bytes, control_now: float) -> _Ourselves:
-    """Ourselves as this JSON and the clock have it. Raises Unreadable."""
+    """Our own node by its JSON and the clock. Raises Unreadable."""
     fields = read_node(data)
     node = peer_of(fields, data)
     expiry = expiry_of(node)
@@ -331,7 +330,7 @@ def _own(data: bytes, control_now: float) -> _Ourselves:
 
 
 def _with_legacy_capabilities(data: bytes) -> bytes:
-    """Our own node with the old list Capabilities folded into CapMap (tailscale: map.go, for the self node only)."""
+    """Our own node with the legacy list Capabilities folded into CapMap (tailscale: map.go, self node only)."""
     if b'"Capabilities"' not in data:
         return data
     try:
@@ -340,4 +339,4 @@ def _with_legacy_capabilities(data: bytes) -> bytes:
         given = _VALUES.decode(own["CapMap"]) if "CapMap" in own else {}
         return with_members(data, {"CapMap": encode({**dict.fromkeys(names), **given})})
     except (KeyError, *REFUSALS):
-        return data  # reading the node decides what becomes of it
+        return data  # read_node decides

@@ -1,7 +1,7 @@
 """The parts of the netmap that are one JSON document each, folded by their own delta rules.
 
-Not here: nodes and user profiles. Rules: tailscale: control/controlclient/map.go, types/netmap. Values are kept
-as the bytes they came as, copied out of their message.
+Values stay the bytes they came as, copied out of their message. Rules: tailscale: control/controlclient/map.go,
+types/netmap. Not here: nodes and user profiles.
 """
 
 from __future__ import annotations
@@ -28,20 +28,20 @@ if TYPE_CHECKING:
 __all__ = ["SKEW_TOLERANCE", "DocumentState", "Documents", "earlier"]
 
 SKEW_TOLERANCE: Final = 60.0
-"""Seconds by which the server's clock may differ from ours before the difference counts."""
+"""Seconds of clock skew that are ignored."""
 
 _ALL: Final = "*"
 """The key whose null drops every other."""
 _BASE: Final = "base"
 """The chunk that MapResponse.PacketFilter stands for."""
 _ACROSS_SESSIONS: Final = ("ControlDialPlan", "ClientVersion")
-"""Settings that a new session does not take back."""
+"""Settings that survive a new session."""
 _HEALTH_TITLE: Final = "Coordination server reports an issue"
 _HEALTH_TEXT: Final = "The coordination server is reporting a health issue: "
 
 
 class DocumentState(msgspec.Struct, frozen=True):
-    """What deltas are folded into. Replaced, never changed."""
+    """What deltas are folded into. Immutable."""
 
     dns: bytes = b""
     ssh_policy: bytes = b""
@@ -52,7 +52,7 @@ class DocumentState(msgspec.Struct, frozen=True):
     health_left_out: int = 0
     messages: dict[str, bytes] = {}
     messages_left_out: int = 0
-    """Of those that came since all of them were dropped last."""
+    """Since all of them were dropped last."""
     settings: dict[str, bytes] = {}
     domain: str = ""
 
@@ -66,18 +66,18 @@ class Documents:
         self._shown: dict[Document, bytes] = dict.fromkeys(Document, b"")
         self._domain = ""
         self.control_time = ""
-        """The server's clock as last told, RFC 3339."""
+        """The server's last ControlTime, RFC 3339."""
         self._skew = 0.0
         self._wall_base: float | None = None
 
     @property
     def shown(self) -> Mapping[Document, bytes]:
-        """Every document as JSON; b"" for one that is not there."""
+        """Every document as JSON; b"" for none."""
         return self._shown
 
     @property
     def clock_skew_s(self) -> float:
-        """Server's clock minus ours, in seconds, as far as it is proved; 0 while within SKEW_TOLERANCE."""
+        """The server's clock minus ours in seconds, as far as proved; 0 while within SKEW_TOLERANCE."""
         return self._skew if abs(self._skew) > SKEW_TOLERANCE else 0.0
 
     @property
@@ -86,7 +86,7 @@ class Documents:
         return self._domain
 
     def fold(self, response: MapResponse, *, first: bool) -> DocumentState:
-        """What the documents become by this message. Nothing changes before `settle`."""
+        """The documents after this message. Nothing changes before `settle`."""
         state = DocumentState(settings=_kept_settings(self._state), filters={}) if first else self._state
         settings = _settings(state.settings, response)
         if response.keep_alive:
@@ -95,14 +95,16 @@ class Documents:
         if response.display_messages:
             messages, left_out = self._messages(messages, response.display_messages)
             messages_left_out = left_out + (messages_left_out if _keeps(response.display_messages) else 0)
-        told = response.health
+        health = response.health
         return DocumentState(
             dns=_replaced(state.dns, response.dns_config),
             ssh_policy=_replaced(state.ssh_policy, response.ssh_policy),
             derp_map=_derp_map(state.derp_map, response.derp_map),
             filters=_filters({} if state.filters is None else state.filters, response),
-            health=state.health if told is None else tuple(_shortened(text) for text in told[:MAX_MESSAGES]),
-            health_left_out=state.health_left_out if told is None else max(0, len(told) - MAX_MESSAGES),
+            health=state.health
+            if health is None
+            else tuple(_shortened(text) for text in health[:MAX_MESSAGES]),
+            health_left_out=state.health_left_out if health is None else max(0, len(health) - MAX_MESSAGES),
             messages=messages,
             messages_left_out=messages_left_out,
             settings=settings,
@@ -110,7 +112,7 @@ class Documents:
         )
 
     def settle(self, state: DocumentState) -> list[DocumentChanged | DomainChanged]:
-        """Take over what `fold` gave; the true differences."""
+        """Adopt the result of `fold`; the true differences."""
         old, self._state = self._state, state
         updates: list[DocumentChanged | DomainChanged] = []
         for document, json in self._rendered(old, state).items():
@@ -123,10 +125,10 @@ class Documents:
         return updates
 
     def clock(self, control_time: str, now_text: str, waited: float = 0.0) -> None:
-        """Take in MapResponse.ControlTime, when our own wall clock says `now_text`; the zero time says nothing.
+        """Process MapResponse.ControlTime at `now_text` of our wall clock; the zero time is ignored.
 
-        The server wrote it up to `waited` seconds ago, so the clocks differ by what its text shows now, or by up to so
-        much more. What we know already stays while that is possible; else the least that is possible is believed.
+        The server wrote it up to `waited` seconds ago, which gives the skew a range. The known skew stays while it is
+        in the range; else the smallest one in it is adopted.
         """
         if is_zero_time(control_time):
             return
@@ -139,14 +141,14 @@ class Documents:
             self._skew = min(max(0.0, least), most)
 
     def wall_clock(self, wall: float, boottime: float) -> None:
-        """Our clocks at this moment, UNIX and CLOCK_BOOTTIME seconds: when the first is set, the skew goes along."""
+        """Our clocks now, UNIX and CLOCK_BOOTTIME seconds: when the first is set, the skew follows."""
         base = wall - boottime
         if self._wall_base is not None and self.control_time:
             self._skew -= base - self._wall_base
         self._wall_base = base
 
     def _rendered(self, old: DocumentState, new: DocumentState) -> dict[Document, bytes]:
-        """The documents that may have changed: only a part that was replaced is written out again."""
+        """The documents that may have changed: only replaced parts are encoded again."""
         out: dict[Document, bytes] = {}
         if new.dns is not old.dns:
             out[Document.DNS] = new.dns
@@ -165,27 +167,27 @@ class Documents:
 
     @property
     def left_out(self) -> int:
-        """Messages to people that are not shown: too many, or too long."""
+        """Messages not shown: too many, or too long."""
         return self._state.health_left_out + self._state.messages_left_out
 
     def _messages(
         self, old: dict[str, bytes], patch: Mapping[str, msgspec.Raw]
     ) -> tuple[dict[str, bytes], int]:
-        """Messages after a patch, and how many of it are left out: who is shown goes on being shown."""
+        """Messages after a patch, and how many of it are left out; those shown remain."""
         dropped = {name: value for name, value in patch.items() if not is_set(value)}
         kept = _patched(old, dropped)
         left_out = 0
-        told: dict[str, msgspec.Raw] = {}
+        added: dict[str, msgspec.Raw] = {}
         for name, value in patch.items():
             if name == _ALL or not is_set(value):
                 continue
-            new = name not in kept and name not in told
+            new = name not in kept and name not in added
             too_long = len(name) > MAX_TEXT or len(memoryview(value)) > MAX_MESSAGE_BYTES
-            if too_long or (new and len(kept.keys() | told.keys()) >= MAX_MESSAGES):
+            if too_long or (new and len(kept.keys() | added.keys()) >= MAX_MESSAGES):
                 left_out += 1
             else:
-                told[name] = value
-        return _patched(kept, told, self._checked), left_out
+                added[name] = value
+        return _patched(kept, added, self._checked), left_out
 
     def _checked(self, message: bytes) -> bytes:
         action = decode(DisplayMessage, message).primary_action
@@ -211,7 +213,7 @@ def _as_messages(health: tuple[str, ...]) -> dict[str, bytes]:
 
 
 def earlier(text: str, seconds: float) -> str:
-    """The moment so many seconds before that of an RFC 3339 text, as such a text."""
+    """An RFC 3339 time, so many seconds earlier."""
     now = unix_seconds(text)
     return text if now is None or seconds <= 0 else stamp(now - seconds, "auto")
 
@@ -221,7 +223,7 @@ def _shortened(text: str) -> str:
 
 
 def _keeps(patch: Mapping[str, msgspec.Raw]) -> bool:
-    """Whether this patch leaves what there was before."""
+    """Whether this patch keeps the previous values."""
     return _ALL not in patch or is_set(patch[_ALL])
 
 
@@ -236,7 +238,7 @@ def _replaced(old: bytes, new: msgspec.Raw) -> bytes:
 def _patched(
     old: dict[str, bytes], patch: Mapping[str, msgspec.Raw] | None, check: Callable[[bytes], bytes] = bytes
 ) -> dict[str, bytes]:
-    """Named values after a patch of them: `*` null drops all first, another null drops one."""
+    """Named values after a patch: `*` null drops all first, another null drops one."""
     if not patch:
         return old
     drop_all = _ALL in patch and not is_set(patch[_ALL])
@@ -272,7 +274,7 @@ def _derp_map(old: bytes, delta: msgspec.Raw) -> bytes:
     elif "omitDefaultRegions" in before:
         merged["omitDefaultRegions"] = before["omitDefaultRegions"]
     elif old:
-        # There was a map, though perhaps an empty one: it decides.
+        # The previous map, even an empty one, decides.
         merged.pop("omitDefaultRegions", None)
     if "HomeParams" in new and "HomeParams" in before:
         merged["HomeParams"] = msgspec.Raw(
@@ -294,7 +296,7 @@ def _settings(old: dict[str, bytes], response: MapResponse) -> dict[str, bytes]:
             new["TKAInfo"] = bytes(response.tka_info)
         if response.domain_data_plane_audit_log_id:
             new["DomainDataPlaneAuditLogID"] = encode(response.domain_data_plane_audit_log_id)
-        # Only the first one counts; later the user's own choice would stand above it.
+        # Only the first one counts; later the user's choice would override it.
         if response.default_auto_update is not None and "DefaultAutoUpdate" not in old:
             new["DefaultAutoUpdate"] = encode(response.default_auto_update)
     return {**old, **new} if new else old

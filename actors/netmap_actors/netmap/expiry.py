@@ -1,7 +1,7 @@
-"""Key expiry by the clock, for nodes whose expiry passes before the server says so.
+"""Key expiry by the server's clock, for nodes that the server has not yet marked.
 
-Not here: any clock; callers say what time it is by the server's clock. Rules: tailscale: ipn/ipnlocal/expiry.go. The
-node key stays as it is: the reference overwrites it to keep itself from sending, we only tell what is so.
+Rules: tailscale: ipn/ipnlocal/expiry.go; but the node key stays, which tailscale overwrites to prevent sending. Not
+here: any clock, the time is an argument.
 """
 
 from __future__ import annotations
@@ -19,45 +19,45 @@ if TYPE_CHECKING:
 __all__ = ["EPOCH", "Expiries", "expiry_of", "has_passed", "marked_expired"]
 
 EPOCH: Final = 1673373066.0
-"""UNIX seconds; a clock that shows less is not set, and nothing expires by it."""
+"""UNIX seconds; a clock before this is not set, and nothing expires by it."""
 _SLACK: Final = 64
-"""Outdated entries of the heap that are always tolerated."""
+"""Outdated heap entries that are always tolerated."""
 
 
 def expiry_of(node: Peer) -> float | None:
-    """When the node's key expires, UNIX seconds of the server's clock; None: never, or the server says it has."""
+    """When the node's key expires, UNIX seconds of the server's clock; None: never, or marked by the server."""
     return unix_seconds(node.key_expiry) if node.key_expiry and not node.expired else None
 
 
 def has_passed(expiry: float | None, control_now: float) -> bool:
-    """Whether this moment is over when the server's clock shows `control_now` (UNIX seconds)."""
+    """Whether `expiry` has passed at `control_now`, UNIX seconds of the server's clock."""
     return expiry is not None and expiry <= control_now and control_now >= EPOCH
 
 
 def marked_expired(node: Peer) -> Peer:
-    """The node after its key has expired: without endpoints and home region."""
+    """The node with its key expired: without endpoints and home region."""
     return msgspec.structs.replace(node, expired=True, endpoints=(), home_derp=0)
 
 
 class Expiries:
-    """Whose key expires next. A change of one node costs O(log n), whatever the number of nodes."""
+    """The next key to expire. A change of one node costs O(log n)."""
 
     def __init__(self) -> None:
         self._moments: dict[int, float] = {}
         self._heap: list[tuple[float, int]] = []
-        """Entries whose node has another moment by now are passed over."""
+        """Entries that differ from `_moments` are outdated."""
         self._passed: dict[int, float] = {}
         self._control_now = 0.0
 
     def copy(self) -> Expiries:
-        """Another one that goes its own way."""
+        """An independent copy."""
         new = Expiries()
         new._moments, new._heap, new._passed = self._moments.copy(), self._heap.copy(), self._passed.copy()
         new._control_now = self._control_now
         return new
 
     def put(self, key: int, moment: float | None) -> None:
-        """The node with this key expires then; None: never."""
+        """Set when the node with this key expires; None: never."""
         self.forget(key)
         if moment is None:
             return
@@ -76,9 +76,9 @@ class Expiries:
         self._passed.pop(key, None)
 
     def turn(self, control_now: float) -> list[int]:
-        """The server's clock shows `control_now`: whose key has expired since the last call.
+        """The nodes whose key has expired by `control_now`, since the last call.
 
-        A clock that was set back makes the keys it had expired valid again; they are named, too.
+        Also those whose key is valid again, as the clock was set back.
         """
         changed: list[int] = []
         if control_now < self._control_now:
@@ -94,7 +94,7 @@ class Expiries:
         return changed
 
     def due(self, control_now: float, most: int) -> int:
-        """How many `turn` would name, counted up to `most` and a little more."""
+        """How many `turn` would return, counted up to `most` and a little more."""
         if control_now < self._control_now:
             return len(self._passed)
         found, places = 0, [0]
@@ -106,7 +106,7 @@ class Expiries:
         return found
 
     def following(self) -> float | None:
-        """The next moment to come, UNIX seconds of the server's clock; None when no key is going to expire."""
+        """The next expiry, UNIX seconds of the server's clock; None when no key will expire."""
         while self._heap:
             moment, key = self._heap[0]
             if self._moments.get(key) == moment:

@@ -1,7 +1,7 @@
-"""One node as the publisher shows it, read from the control server's JSON.
+"""One node as published, decoded from the control server's JSON.
 
-Not here: where peers are kept (`peer_table`) and how a patch changes one (`node_json`). Rules: tailscale:
-tailcfg/tailcfg.go (type Node), control/controlclient/map.go (upgradeNode).
+Rules: tailscale: tailcfg/tailcfg.go (type Node), control/controlclient/map.go (upgradeNode). Not here: the table
+(`peer_table`) and patches (`node_json`).
 """
 
 from __future__ import annotations
@@ -28,28 +28,28 @@ __all__ = [
 
 
 class Peer(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A peer of ours, or ourselves. Times are RFC 3339 texts as they came, "" for none."""
+    """A peer, or our own node. Times are RFC 3339 texts as they came, "" for none."""
 
     stable_id: str
-    """StableID, or `id:<NodeID>` where the server gives none."""
+    """StableID, or `id:<NodeID>` without one."""
     id: int
     name: str = ""
     """Without the trailing dot; may be empty."""
     addresses: tuple[str, ...] = ()
     allowed_ips: tuple[str, ...] = ()
     online: bool | None = None
-    """Contact with the control server; None means the server did not say."""
+    """Connected to the control server; None: not sent."""
     last_seen: str = ""
     tags: tuple[str, ...] = ()
     user_id: int = 0
     sharer_id: int = 0
-    """The user who shares it into our tailnet, 0 for none."""
+    """The user who shares it into this tailnet, 0 for none."""
     jailed: bool = False
     wireguard_only: bool = False
     os: str = ""
     hostname: str = ""
     routes: tuple[str, ...] = ()
-    """PrimaryRoutes: the subnets it is the chosen router of."""
+    """PrimaryRoutes: subnets of which it is the chosen router."""
     key: str = ""
     key_expiry: str = ""
     expired: bool = False
@@ -60,13 +60,13 @@ class Peer(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     created: str = ""
     cap: int = 0
     json: bytes = b""
-    """The server's Node, unknown fields included, later patches folded in."""
+    """The server's Node with unknown fields and patches."""
     decoded: bool = True
-    """False: the peer is in quarantine, and only stable_id, id and json can be relied on."""
+    """False: in quarantine, only stable_id, id and json are valid."""
 
 
 class Unreadable(ValueError):
-    """A node's JSON is not one; the text says why and is fit for a log."""
+    """JSON that is not a valid node; the text is fit for a log."""
 
 
 class _HostFields(GoStruct, frozen=True, gc=False):
@@ -75,7 +75,7 @@ class _HostFields(GoStruct, frozen=True, gc=False):
 
 
 class NodeFields(GoStruct, frozen=True, gc=False):
-    """The fields of a Node that are shown or that decide something; the rest is not even looked at."""
+    """The fields of a Node that are published or used; others are ignored."""
 
     id: Int64 = 0
     stable_id: str = ""
@@ -133,7 +133,7 @@ _DIGEST_CHARACTERS: Final = 16
 
 
 def read_node(data: bytes) -> NodeFields:
-    """The fields of a Node. Raises Unreadable: a wrong type, a key of wrong form, a prefix that cannot be."""
+    """The fields of a Node. Raises Unreadable for a wrong type, a malformed key or prefix."""
     try:
         fields = decode(NodeFields, data)
     except NotGoJson as e:
@@ -151,9 +151,9 @@ def read_node(data: bytes) -> NodeFields:
 
 
 def peer_of(fields: NodeFields, data: bytes) -> Peer:
-    """The Peer that `fields`, read from `data`, describe."""
+    """The Peer of `fields`, read from `data`."""
     addresses = fields.addresses or ()
-    # A peer whose key nobody signed may only be reached, not route (tailscale: map.go, upgradeNode).
+    # A peer with an unsigned key is reachable but routes nothing (tailscale: map.go, upgradeNode).
     own_only = fields.allowed_ips is None or fields.unsigned_peer_api_only
     host = fields.hostinfo or _NO_HOST
     return Peer(
@@ -186,12 +186,12 @@ def peer_of(fields: NodeFields, data: bytes) -> Peer:
 
 
 def quarantined_peer(stable_id: str, node_id: int, data: bytes) -> Peer:
-    """A peer of which only the identity is known."""
+    """A Peer of which only the identity is known."""
     return Peer(stable_id=stable_id, id=node_id, json=data, decoded=False)
 
 
 def identify(data: bytes | msgspec.Raw) -> tuple[int | None, str]:
-    """(NodeID, StableID) of a Node, as far as they can be read: None for no NodeID, "" for no StableID."""
+    """(NodeID, StableID) of a Node as far as readable: None without a NodeID, "" without a StableID."""
     try:
         identity = decode(_Identity, data)
     except NotGoJson:
@@ -200,7 +200,7 @@ def identify(data: bytes | msgspec.Raw) -> tuple[int | None, str]:
 
 
 def digest_of(data: bytes) -> str:
-    """A short name for JSON that gives no identity of its own."""
+    """A short name for JSON without an identity."""
     return hashlib.sha256(data).hexdigest()[:_DIGEST_CHARACTERS]
 
 

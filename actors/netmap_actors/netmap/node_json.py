@@ -1,6 +1,6 @@
-"""A node's JSON changed and compared without losing what we do not know: values stay the bytes they came as.
+"""Patches and compares the JSON of a node; values, unknown ones included, stay the bytes they came as.
 
-Not here: what the fields mean (`model`). Rules of a patch: tailscale: control/controlclient/map.go.
+Rules of a patch: tailscale: control/controlclient/map.go. Not here: the meaning of fields (`model`).
 """
 
 from __future__ import annotations
@@ -32,16 +32,16 @@ _PATCHED: Final = (
     "LastSeen",
     "KeyExpiry",
 )
-"""Members of PeerChange that replace the member of Node when they are there; the numbers have rules of their own."""
+"""Members of PeerChange that replace the member of Node; the numbers have rules of their own."""
 
 
 def members(data: bytes | msgspec.Raw) -> dict[str, msgspec.Raw]:
-    """The members of an object that are not null. Raises Unreadable when it is none."""
+    """The members of an object that are not null. Raises Unreadable when it is no object."""
     return {key: value for key, value in _all_members(data).items() if is_set(value)}
 
 
 def with_members(data: bytes, changed: Mapping[str, bytes | None]) -> bytes:
-    """The object with these members set, or taken out (None). Raises Unreadable when it is no object."""
+    """The object with these members set, or deleted (None). Raises Unreadable when it is no object."""
     out = _all_members(data)
     for key, value in changed.items():
         if value is None:
@@ -52,14 +52,14 @@ def with_members(data: bytes, changed: Mapping[str, bytes | None]) -> bytes:
 
 
 def patch_of(data: bytes | msgspec.Raw) -> dict[str, bytes | None]:
-    """What a PeerChange does to the members of its Node. Raises Unreadable when a field of it has a wrong type."""
+    """The members of Node that a PeerChange sets or deletes (None). Raises Unreadable for a wrong type."""
     try:
         patch = decode(PeerChange, data)
     except NotGoJson as e:
         raise Unreadable(escape(str(e))) from None
     given = members(data)
     changed: dict[str, bytes | None] = {name: bytes(given[name]) for name in _PATCHED if name in given}
-    # Numbers cannot be cleared by a patch: zero is absent.
+    # A patch cannot clear a number: zero is absent.
     if patch.derp_region:
         changed["HomeDERP"] = encode(patch.derp_region)
     if patch.cap:
@@ -70,10 +70,9 @@ def patch_of(data: bytes | msgspec.Raw) -> dict[str, bytes | None]:
 
 
 def same_json(a: bytes, b: bytes) -> bool:
-    """Whether two documents say the same: order of members and white space apart, every value byte for byte.
+    """Whether two documents are equal but for white space and the order of members.
 
-    Numbers and strings that are only written differently count as different: an update too many is better
-    than a lost one.
+    Different spellings of a number or string count as different: a superfluous update is better than a lost one.
     """
     if a == b:
         return True

@@ -1,4 +1,4 @@
-"""What is this node's alone: a peer that has it, too, is not what it says."""
+"""The identity of our own node, which no peer may have."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _GROUP: Final = "[1-9a-f][0-9a-f]{0,3}"
 _USUAL: Final = re.compile(
     rf"[0-9.]+/[0-9]+|(?:(?:{_GROUP}:){{1,3}}(?::{_GROUP}){{1,3}}|(?:{_GROUP}:){{7}}{_GROUP})/[0-9]+"
 )
-"""Prefixes in their one way of writing, as nearly all are; to write one again takes ten times as long."""
+"""Prefixes in canonical form, as nearly all are; to format one takes ten times as long."""
 
 
 class _Claims(GoStruct, frozen=True):
@@ -29,10 +29,7 @@ class _Claims(GoStruct, frozen=True):
 
 
 class OwnNode(msgspec.Struct, frozen=True):
-    """Our own ids, key and addresses, as far as they are known; what is empty is nobody's.
-
-    A key is the same in large and in small letters, an address however it is written.
-    """
+    """Our ids, key and addresses as far as known; empty ones match nothing. In canonical form."""
 
     stable_id: str = ""
     id: int = 0
@@ -41,34 +38,34 @@ class OwnNode(msgspec.Struct, frozen=True):
 
     @classmethod
     def of(cls, node: Peer | None) -> OwnNode:
-        """Those of this node; of one in quarantine the ids."""
+        """The identity of this node; of one in quarantine the ids only."""
         if node is None:
             return cls()
-        return cls(node.stable_id, node.id, node.key.lower(), frozenset(map(_written_once, node.addresses)))
+        return cls(node.stable_id, node.id, node.key.lower(), frozenset(map(_canonical, node.addresses)))
 
     def claimed_by(self, peer: Peer) -> str:
-        """What of ours this peer has; "" for nothing."""
+        """What of ours this peer has, "" for nothing."""
         if peer.stable_id == self.stable_id:
             return "stable id"
         if peer.id == self.id != 0:
             return "NodeID"
         if peer.key.lower() == self.key != "":
             return "node key"
-        return "" if self.addresses.isdisjoint(map(_written_once, peer.addresses)) else "address"
+        return "" if self.addresses.isdisjoint(map(_canonical, peer.addresses)) else "address"
 
     def may_be_in(self, json: bytes) -> bool:
-        """Whether the peer with this JSON could have our key, stable id or address; quicker than to read it whole."""
+        """Whether the peer with this JSON may have our key, stable id or address; faster than to decode it."""
         try:
             claims = decode(_Claims, json)
         except NotGoJson:
             return True
         if claims.key.lower() == self.key != "" or claims.stable_id == self.stable_id != "":
             return True
-        return not self.addresses.isdisjoint(map(_written_once, claims.addresses or ()))
+        return not self.addresses.isdisjoint(map(_canonical, claims.addresses or ()))
 
 
-def _written_once(prefix: str) -> str:
-    """The one way to write a prefix: "fd7a:0::1/128" is fd7a::1/128, "::ffff:100.64.0.1/128" is 100.64.0.1/32."""
+def _canonical(prefix: str) -> str:
+    """The canonical form: "fd7a:0::1/128" is fd7a::1/128, "::ffff:100.64.0.1/128" is 100.64.0.1/32."""
     if _USUAL.fullmatch(prefix):
         return prefix
     bare, _, bits = prefix.partition("/")

@@ -1,7 +1,7 @@
-"""What a MapResponse asks of the peers: Peers, or the five kinds of delta in the order the reference applies them.
+"""The changes a MapResponse makes to peers: Peers, or the five kinds of delta in tailscale's order.
 
-Not here: keeping them (`peer_table`). PeersChanged replaces a node whole; nothing is turned into patches.
-Order: tailscale: control/controlclient/map.go, updatePeersStateFromResponse.
+PeersChanged replaces a node whole; it is never turned into patches. Order: tailscale: control/controlclient/map.go,
+updatePeersStateFromResponse. Not here: the peers (`peer_table`).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["PeerDeltas"]
 
 _LEADING: Final = len(b'{"ID":')
-"""Where the NodeID stands in a Node that Go wrote."""
+"""Where the NodeID begins in a Node encoded by Go."""
 _ID_DIGITS: Final = 20
 
 
@@ -34,24 +34,24 @@ class _Target(GoStruct, frozen=True):
 
 
 class PeerDeltas:
-    """Collects what one message wants of each peer it names. `first`: the message begins a session, from nothing."""
+    """Collects the changes of one message. `first`: it begins a session, from nothing."""
 
     def __init__(self, table: PeerTable, *, first: bool) -> None:
         self._table = table
         self._first = first
         self.wanted: dict[int, Wanted | None] = {}
-        """By key; None: it shall go."""
+        """By key; None: to be removed."""
         self.only: set[int] | None = set() if first else None
-        """Of an authoritative message, whom it named exactly as they are: nothing to do, and the unnamed go."""
+        """Of an authoritative message, the keys of peers it names unchanged; those it does not name are removed."""
         self.ignored = 0
-        """Deltas for ids that are not known."""
+        """Deltas for unknown ids."""
         self.bad_patches = 0
         """Patches that could not be read."""
         self.repeated = 0
-        """Nodes of an authoritative message that another one with the same NodeID took the place of."""
+        """Nodes of an authoritative message replaced by another with the same NodeID."""
 
     def collect(self, response: MapResponse, came_text: str) -> Iterator[None]:
-        """Take in the message, in slices. `came_text`: when it came by our wall clock, RFC 3339, for PeerSeenChange."""
+        """Collect the message, in slices. `came_text`: when it came, RFC 3339, for PeerSeenChange."""
         if response.peers:
             kept: set[int] = set()
             self.only = kept
@@ -71,7 +71,7 @@ class PeerDeltas:
         yield from each(response.peers_changed_patch or (), self._patch)
 
     def peers_after(self) -> int:
-        """How many peers there are going to be, shown or not, before any of them takes another's stable id."""
+        """The number of peers afterwards, shown or not."""
         before = self._table.keys() if self.only is None else self.only
         change = sum(
             (want is not None) - (key in before)
@@ -115,7 +115,7 @@ class PeerDeltas:
             return
         try:
             json = with_members(bytes(current.json), changed)
-        except Unreadable:  # in quarantine for not even being an object: there is nothing to fold into
+        except Unreadable:  # in quarantine, and not even an object
             self.ignored += 1
             return
         self.wanted[node_id] = Wanted(json, current.spoiled)
@@ -136,7 +136,7 @@ class PeerDeltas:
 
 
 def _guess(json: bytes) -> int:
-    """Which node this may be. A cheap guess will do: having the very same bytes as that peer proves it."""
+    """The likely NodeID, cheaply: equal bytes prove it."""
     end = json.find(b",", _LEADING, _LEADING + _ID_DIGITS + 1)
     try:
         return int(json[_LEADING:end]) if end > 0 else 0

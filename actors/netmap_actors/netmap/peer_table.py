@@ -1,8 +1,8 @@
 """The peers, indexed by NodeID and by stable id, each kept as the encoded piece that snapshots are made of.
 
-Not here: what a MapResponse asks for (`peer_deltas`). A stable id names one node. Where a server gives it to several,
-the one with the greatest NodeID is shown, in whatever order they came; the others are kept, and one of them is shown
-when that one goes. The cost of a change does not depend on the number of peers.
+Of several nodes with one stable id the one with the greatest NodeID is shown, whatever their order; the others are
+kept, and one is shown when that one goes. The cost of a change does not depend on the number of peers. Not here: what a
+MapResponse changes (`peer_deltas`).
 """
 
 from __future__ import annotations
@@ -35,32 +35,30 @@ if TYPE_CHECKING:
 __all__ = ["PeerTable", "Record", "Wanted"]
 
 _BEYOND_INT64: Final = 1 << 64
-"""Where the table's own numbers begin, for nodes whose NodeID cannot be read; removals and patches cannot name them."""
-
-
+"""Keys from here are the table's own, for nodes with unreadable NodeID; removals and patches cannot name them."""
 _BEGINNING: Final = 24
-"""Bytes of a node's JSON that are hardly found by chance; Go begins it with the NodeID."""
+"""Bytes that identify the beginning of a node's JSON; Go begins it with the NodeID."""
 
 
 class Wanted(NamedTuple):
-    """What a peer shall be."""
+    """The wanted state of a peer."""
 
     json: bytes | msgspec.Raw
     spoiled: bool = False
-    """A patch could not be read: how the peer really is is not known until the server sends it whole."""
+    """A patch could not be read: the peer is not known until it is sent whole."""
 
 
 class Record(msgspec.Struct, frozen=True, gc=False):
-    """One peer as it is kept. No garbage collection: it holds no references that could form a cycle."""
+    """One peer as stored. Not garbage collected: it cannot be part of a cycle."""
 
     key: int
-    """NodeID, or a number beyond int64 of our own."""
+    """NodeID, or a number of the table beyond int64."""
     stable_id: str
     piece: bytes
     own_json: bytes
     """The peer's JSON when the piece does not contain it, else b""."""
     at: int
-    """Where the JSON stands in the piece; it is not kept twice."""
+    """Offset of the JSON in the piece, so that it is stored once."""
     length: int
     online: bool | None
     spoiled: bool
@@ -69,23 +67,23 @@ class Record(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def json(self) -> bytes:
-        """The node's JSON, patches folded in."""
+        """The node's JSON with patches."""
         return self.own_json or self.piece[self.at : self.at + self.length]
 
     def holds(self, json: bytes) -> bool:
-        """Whether this is the JSON, byte for byte, and nothing about the peer is in doubt."""
+        """Whether this is the JSON, byte for byte, of a peer that is not spoiled."""
         if self.own_json:
             return self.own_json == json and not self.spoiled
         return self.length == len(json) and self.piece.startswith(json, self.at) and not self.spoiled
 
     @property
     def node_id(self) -> int:
-        """NodeID as published: 0 where it cannot be read."""
+        """NodeID as published: 0 when unreadable."""
         return self.key if self.key < _BEYOND_INT64 else 0
 
     @property
     def rank(self) -> tuple[bool, int]:
-        """Of several nodes with one stable id, the greatest is shown: the newest one whose NodeID can be read."""
+        """Of several nodes with one stable id the greatest is shown: the newest with a readable NodeID."""
         return self.key < _BEYOND_INT64, self.key
 
 
@@ -97,29 +95,29 @@ class PeerTable:
         self._by_key: dict[int, Record] = {}
         self._by_stable_id: dict[str, Record] = {}
         self._namesakes: dict[str, list[tuple[bool, int]]] = {}
-        """Ranks of the nodes that are not shown, since another has their stable id, in order; by stable id."""
+        """Sorted ranks of the nodes that are not shown, as another has their stable id; by stable id."""
         self._before: dict[str, Record | None] = {}
         self._expiries = Expiries()
         self._control_now = 0.0
         self._own = OwnNode()
         self._doubles: set[int] = set()
-        """Keys of peers that have what is our own node's alone."""
+        """Keys of peers that claim our own identity."""
         self.user_references: dict[int, int] = {}
-        """Peers that refer to a user, as owner or sharer, by user id."""
+        """Number of peers that refer to a user, as owner or sharer, by user id."""
         self.users_touched: set[int] = set()
-        """Users whose references changed since the caller last emptied this."""
+        """Users whose references have changed; cleared by the caller."""
         self.quarantined: dict[str, str] = {}
-        """Why, by stable id."""
+        """Reasons, by stable id."""
         self._reasons: dict[int, str] = {}
-        """The same by key, with those that are not shown."""
+        """The same by key, hidden ones included."""
         self.online = 0
         self.unknown = 0
-        """Peers of which the server did not say whether they are online."""
+        """Peers whose online state the server did not send."""
         self.suppressed = 0
-        """Peers that were sent again and said nothing new."""
+        """Peers that were sent again unchanged."""
 
     def copy(self) -> PeerTable:
-        """Another table with the same peers, for changes that may be dropped in the middle. Takes milliseconds."""
+        """A copy, for changes that may be dropped halfway. Takes milliseconds."""
         new = copy.copy(self)
         for name, value in vars(self).items():
             if isinstance(value, dict | set | Expiries):
@@ -131,7 +129,7 @@ class PeerTable:
 
     @property
     def hidden(self) -> Mapping[str, int]:
-        """How many nodes are not shown because another has their stable id, by stable id."""
+        """Number of nodes not shown, as another has their stable id; by stable id."""
         return {stable_id: len(ranks) for stable_id, ranks in self._namesakes.items()}
 
     def get(self, key: int) -> Record | None:
@@ -147,19 +145,19 @@ class PeerTable:
         return self._by_key.keys()
 
     def looks_at(self, own: OwnNode | None) -> int:
-        """How many peers `change` would look at for being told who we are."""
+        """How many peers `change` would check against `own`."""
         return 0 if own is None or own == self._own else len(self._by_key)
 
     def expiring(self, control_now: float, most: int) -> int:
-        """How many keys `change` would find expired by then, counted up to `most` and a little more."""
+        """How many keys `change` would mark as expired, counted up to `most` and a little more."""
         return self._expiries.due(control_now, most)
 
     def next_expiry(self) -> float | None:
-        """When the next key expires, UNIX seconds of the server's clock; None: no key is going to."""
+        """When the next key expires, UNIX seconds of the server's clock; None: no key will expire."""
         return self._expiries.following()
 
     def pieces(self) -> list[bytes]:
-        """The encoded pieces of all peers, in a list that later changes leave alone."""
+        """The encoded pieces of all peers, in a list of its own."""
         return [record.piece for record in self._by_stable_id.values()]
 
     def peer(self, record: Record) -> Peer:
@@ -168,7 +166,7 @@ class PeerTable:
         return self._as_of_now(peer, expiry_of(peer))
 
     def key_of(self, data: bytes | msgspec.Raw, *, first: bool = False) -> int:
-        """Under which key a node's JSON belongs. `first`: it begins a session, so nobody is known yet."""
+        """The key of a node's JSON. `first`: it begins a session, so no node is known yet."""
         node_id, stable_id = identify(data)
         if node_id is not None:
             return node_id
@@ -183,16 +181,16 @@ class PeerTable:
         control_now: float = 0.0,
         own: OwnNode | None = None,
     ) -> Generator[None, None, list[PeerUpserted | PeerRemoved]]:
-        """Make the peers what is wanted, by key; None takes one out. In slices; the true differences come back.
+        """Bring peers to their wanted state, by key; None removes one. In slices; returns the true differences.
 
-        `only`: when given, whoever is neither wanted nor in it goes too. `control_now`: what the server's clock
-        shows, UNIX seconds; keys that have expired by it are marked. `own`: who we are, if that may be new.
+        `only`: if given, peers neither wanted nor in it are removed. `control_now`: the server's clock, UNIX seconds,
+        by which keys expire. `own`: our identity, if it may be new.
         """
         self._before.clear()
         self._control_now = control_now
         changed = {*self._expiries.turn(control_now), *(yield from self._become(own))}
         again = [self._by_key[key] for key in changed]
-        # All of them first: one may now have the stable id that another of them had.
+        # All first: one may now have the stable id that another had.
         yield from each(again, self._take_out)
         yield from each(again, self._look_again)
         gone = [key for key, want in wanted.items() if want is None]
@@ -210,12 +208,12 @@ class PeerTable:
                 unreadable.append((key, want))
 
         yield from each(wanted.items(), put)
-        # Last, and so beside a node that has the same stable id, too.
+        # Last, hence beside a node with the same stable id.
         yield from each(unreadable, lambda item: self._put(*item))
         return (yield from self._differences())
 
     def _become(self, own: OwnNode | None) -> Generator[None, None, set[int]]:
-        """Know ourselves; the keys of peers that have to be looked at again."""
+        """Adopt our identity; the keys of peers to be checked again."""
         if own is None or own == self._own:
             return set()
         self._own = own
@@ -275,7 +273,7 @@ class PeerTable:
             return
         if shown is not None:
             if shown.key >= _BEYOND_INT64:
-                # No removal can name it; it was this node as long as nobody could read its NodeID.
+                # No removal can name it: it was this node with an unreadable NodeID.
                 self._take_out(shown)
             else:
                 self._hide(shown)
@@ -299,7 +297,7 @@ class PeerTable:
         return marked_expired(peer) if has_passed(expiry, self._control_now) else peer
 
     def _read(self, key: int, known_as: str, data: bytes, *, spoiled: bool) -> tuple[Peer, int, str]:
-        """The Peer, who shares it, and why it is in quarantine ("" if it is not)."""
+        """The Peer, its sharer, and why it is in quarantine ("" if it is not)."""
         reason, peer, sharer = "cannot read PeerChange: the peer is not known until it is sent whole", None, 0
         if not spoiled:
             try:
@@ -374,13 +372,13 @@ class PeerTable:
 
 
 def _unshared(value: Any) -> Any:
-    """A copy that shares nothing that can change; the values of a dictionary are all of a kind."""
+    """A copy without shared mutable values; the values of a dictionary are all of one type."""
     if isinstance(value, dict) and isinstance(next(iter(value.values()), None), list | set):
         return {key: inner.copy() for key, inner in value.items()}
     return value.copy()
 
 
 def _position(piece: bytes, json: bytes) -> int:
-    """Where the JSON begins in the piece, -1 for nowhere. Looking for its beginning first is much faster."""
+    """Offset of the JSON in the piece, or -1. To search for its beginning first is much faster."""
     at = piece.find(json[:_BEGINNING])
     return at if at < 0 or piece.startswith(json, at) else piece.find(json)

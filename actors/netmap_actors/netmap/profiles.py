@@ -1,6 +1,6 @@
-"""User profiles: collected over a session, shown while a node of the netmap refers to them.
+"""User profiles: collected during a session, shown while a node of the netmap refers to them.
 
-Not here: which nodes refer to which users (`peer_table`). Rule: tailscale: control/controlclient/map.go, netmap().
+Rule: tailscale: control/controlclient/map.go, netmap(). Not here: the references (`peer_table`).
 """
 
 from __future__ import annotations
@@ -25,24 +25,24 @@ __all__ = ["Profiles"]
 
 
 class Profiles:
-    """Every profile of the session, and those that are shown."""
+    """The profiles of a session, and those shown."""
 
     def __init__(self) -> None:
         self._known: dict[int, Profile] = {}
         self._shown: dict[int, Profile] = {}
         self._self_user = 0
         self.left_out = 0
-        """Profiles that were not read or not kept: too long, or more than anybody refers to."""
+        """Profiles not read or not kept: too long, or too many that are not referred to."""
         self.bad = 0
-        """Profiles that could not be read; the rest of their message counts."""
+        """Profiles that could not be read; the rest of their message is valid."""
 
     @property
     def shown(self) -> Mapping[int, Profile]:
-        """The profiles somebody refers to, by user id."""
+        """The profiles referred to, by user id."""
         return self._shown
 
     def read(self, given: Sequence[msgspec.Raw]) -> Generator[None, None, list[Profile]]:
-        """The profiles of one message, in slices; nothing changes by it. Of too many only the first are read."""
+        """Read the profiles of one message, in slices, without adopting them. Of too many only the first are read."""
         profiles: list[Profile] = []
 
         def add(data: msgspec.Raw) -> None:
@@ -66,17 +66,17 @@ class Profiles:
         references: Mapping[int, int],
         touched: AbstractSet[int],
     ) -> UserProfilesChanged | None:
-        """Take in the profiles of one message; what changed of the shown ones.
+        """Adopt the profiles of one message; the changes of the shown ones.
 
-        `references`: how many peers refer to a user; `touched`: users for whom that number changed.
-        `first`: the message begins a session, what was collected before is forgotten.
+        `references`: number of peers that refer to a user; `touched`: users for whom it has changed. `first`: the
+        message begins a session, earlier profiles are dropped.
         """
         to_see = set(touched)
         if first:
             to_see |= self._shown.keys()
             self._known = {}
         for profile in given:
-            # Again at the end: what was told last is forgotten last.
+            # Reinserted at the end: the latest is dropped last.
             self._known.pop(profile.id, None)
             self._known[profile.id] = profile
             to_see.add(profile.id)
@@ -89,11 +89,11 @@ class Profiles:
 
     @property
     def kept(self) -> int:
-        """How many there are, shown or not."""
+        """Number of profiles, shown or not."""
         return len(self._known)
 
     def _forget(self) -> None:
-        """Drop the oldest of those nobody refers to, when they are too many: some at a time, for it looks at all."""
+        """Drop the oldest unreferenced ones when they are too many; several at a time, as this scans all."""
         spare = len(self._known) - len(self._shown)
         if spare <= MAX_UNREFERENCED_PROFILES:
             return

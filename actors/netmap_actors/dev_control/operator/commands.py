@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from netmap_actors.dev_control.faults.catalogue import FAULTS, BadFault, Scope, make_fault
-from netmap_actors.dev_control.http.plain_http import MAX_PINGS
 from netmap_actors.dev_control.operator.arguments import BadArgument, check_arguments
 from netmap_actors.dev_control.operator.listings import view_of_client, view_of_node
 from netmap_actors.dev_control.registration.registrar import MAX_KEY_LIFETIME, LoginState, PreAuthKey
@@ -30,6 +29,9 @@ if TYPE_CHECKING:
     from netmap_actors.dev_control.tailnet.tailnet import Entry
 
 __all__ = ["Commands"]
+
+MAX_PINGS = 1000
+"""Answers to pings that are kept."""
 
 
 class Commands:
