@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from netmap_actors.netmap import Document, PeerRemoved, PeerUpserted
+from netmap_actors.netmap.changes import Document, PeerRemoved, PeerUpserted
 from netmap_actors.tailcfg import MapResponse, PeerChange, check_map_response_shape, decode, encode
 from tests.support.netmaps.netmap_replica import Replica
 

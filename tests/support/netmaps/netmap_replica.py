@@ -6,19 +6,19 @@ from typing import Any
 
 import msgspec
 
-from netmap_actors.netmap import (
+from netmap_actors.netmap.changes import (
     Changes,
     Document,
     DocumentChanged,
     DomainChanged,
-    Netmap,
-    Peer,
     PeerRemoved,
     PeerUpserted,
     Profile,
     SelfChanged,
     UserProfilesChanged,
 )
+from netmap_actors.netmap.delta import Netmap
+from netmap_actors.netmap.model import Peer
 from netmap_actors.slices import complete
 from netmap_actors.tailcfg import decode_map_response, encode
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from netmap_actors.control_connection.client.events import LoginNeeded, PingToAnswer, ServerWish
 from netmap_actors.control_connection.client.server.control_url import ControlUrl
 from netmap_actors.errors import ConfigurationError
-from netmap_actors.netmap import Document
+from netmap_actors.netmap.changes import Document
 from netmap_actors.web_url import UrlPolicy
 from netmap_supervisor.config import network_kinds
 from netmap_supervisor.config.kinds import BadValue

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from netmap_actors.netmap import Netmap, SelfChanged
+from netmap_actors.netmap.changes import SelfChanged
+from netmap_actors.netmap.delta import Netmap
 from netmap_actors.slices import complete
 from netmap_actors.tailcfg import decode_map_response, encode
 from tests.support.netmaps.netmap_replica import BAR, FOO, NOW, Replica, n, netmap_of

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from netmap_actors.netmap import Document, DomainChanged, UserProfilesChanged
+from netmap_actors.netmap.changes import Document, DomainChanged, UserProfilesChanged
 from netmap_actors.rfc3339 import unix_seconds
 from netmap_actors.web_url import UrlPolicy
 from tests.support.netmaps.netmap_replica import NOW, Replica

@@ -10,7 +10,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from netmap_actors.errors import BadMapResponse
-from netmap_actors.netmap import Netmap, PeerUpserted, Update
+from netmap_actors.netmap.changes import PeerUpserted, Update
+from netmap_actors.netmap.delta import Netmap
 from netmap_actors.slices import complete
 from netmap_actors.tailcfg import decode_map_response
 from netmap_actors.tailcfg.nesting import MAX_NESTING

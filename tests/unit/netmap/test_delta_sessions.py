@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from netmap_actors.errors import BadMapResponse
-from netmap_actors.netmap import PeerRemoved, PeerUpserted
+from netmap_actors.netmap.changes import PeerRemoved, PeerUpserted
 from tests.support.netmaps.netmap_replica import BAR, FOO, Replica, n, netmap_of
 
 

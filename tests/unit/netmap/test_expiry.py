@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from netmap_actors.netmap import Peer
 from netmap_actors.netmap.expiry import EPOCH, Expiries, expiry_of, has_passed, marked_expired
+from netmap_actors.netmap.model import Peer
 
 NOW = 1675725516.0
 HOUR = 3600.0

@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from netmap_actors.netmap import Document
+from netmap_actors.netmap.changes import Document
 from tests.support.netmaps.netmap_replica import NOW, Replica
 
 ZERO = "0001-01-01T00:00:00Z"

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from netmap_actors.errors import BadMapResponse
-from netmap_actors.netmap import Document
+from netmap_actors.netmap.changes import Document
 from netmap_actors.tailcfg import check_map_response_shape, decode_map_response, encode
 from netmap_actors.tailcfg.bounds import MAX_PROFILES_AT_ONCE, MAX_UNREFERENCED_PROFILES
 from tests.support.netmaps.netmap_replica import Replica
