@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from netmap_actors.netmap.changes import Document, PeerRemoved, PeerUpserted
+from netmap_actors.netmap.changes import Document, PeerRemoval, PeerUpsert
 from netmap_actors.tailcfg import MapResponse, PeerChange, check_map_response_shape, decode, encode
 from tests.support.netmaps.netmap_replica import Replica
 
@@ -110,9 +110,9 @@ def test_only_true_differences_came_of_it() -> None:
             plain[patch["NodeID"]] = {**plain[patch["NodeID"]], **changed}
         different = {node_id for node_id, node in plain.items() if before.get(node_id) != node}
         updates = replica.apply(message, first=not before).updates
-        assert {update.id for update in updates if isinstance(update, PeerUpserted)} == different
+        assert {update.id for update in updates if isinstance(update, PeerUpsert)} == different
         assert {
-            update.id for update in updates if isinstance(update, PeerRemoved)
+            update.id for update in updates if isinstance(update, PeerRemoval)
         } == before.keys() - plain.keys()
     assert sent == 52
     assert replica.netmap.statistics.suppressed > 20

@@ -14,14 +14,14 @@ from netmap_actors.netmap.model import Peer  # noqa: TC001 - msgspec reads the a
 __all__ = [
     "Changes",
     "Document",
-    "DocumentChanged",
-    "DomainChanged",
-    "PeerRemoved",
-    "PeerUpserted",
+    "DocumentUpdate",
+    "DomainUpdate",
+    "NetmapUpdate",
+    "PeerRemoval",
+    "PeerUpsert",
     "Profile",
-    "SelfChanged",
-    "Update",
-    "UserProfilesChanged",
+    "ProfilesUpdate",
+    "SelfUpdate",
 ]
 
 
@@ -42,7 +42,7 @@ class Document(enum.Enum):
     """CollectServices, TKAInfo, DomainDataPlaneAuditLogID, ControlDialPlan, ClientVersion, DefaultAutoUpdate."""
 
 
-class PeerUpserted(msgspec.Struct, frozen=True, gc=False):
+class PeerUpsert(msgspec.Struct, frozen=True, gc=False):
     """A peer is new or has changed."""
 
     stable_id: str
@@ -51,20 +51,20 @@ class PeerUpserted(msgspec.Struct, frozen=True, gc=False):
     """The encoded Peer, the same object as in the table."""
 
 
-class PeerRemoved(msgspec.Struct, frozen=True, gc=False):
+class PeerRemoval(msgspec.Struct, frozen=True, gc=False):
     """A peer is gone."""
 
     stable_id: str
     id: int
 
 
-class SelfChanged(msgspec.Struct, frozen=True):
+class SelfUpdate(msgspec.Struct, frozen=True):
     """Our own node has changed."""
 
     node: Peer
 
 
-class DocumentChanged(msgspec.Struct, frozen=True):
+class DocumentUpdate(msgspec.Struct, frozen=True):
     """A document has changed."""
 
     document: Document
@@ -72,7 +72,7 @@ class DocumentChanged(msgspec.Struct, frozen=True):
     """b"": there is none."""
 
 
-class DomainChanged(msgspec.Struct, frozen=True):
+class DomainUpdate(msgspec.Struct, frozen=True):
     """The tailnet's display name has changed."""
 
     domain: str
@@ -88,20 +88,20 @@ class Profile(msgspec.Struct, frozen=True):
     json: bytes
 
 
-class UserProfilesChanged(msgspec.Struct, frozen=True):
+class ProfilesUpdate(msgspec.Struct, frozen=True):
     """Profiles that are new or have changed, and those no longer referred to."""
 
     upserted: tuple[Profile, ...]
     removed: tuple[int, ...]
 
 
-Update = PeerUpserted | PeerRemoved | SelfChanged | DocumentChanged | DomainChanged | UserProfilesChanged
+NetmapUpdate = PeerUpsert | PeerRemoval | SelfUpdate | DocumentUpdate | DomainUpdate | ProfilesUpdate
 
 
 class Changes(msgspec.Struct, frozen=True):
     """The outcome of one MapResponse."""
 
-    updates: list[Update]
+    updates: list[NetmapUpdate]
     """In an order to be applied one by one: removed peers before those that replace them."""
     keep_alive: bool = False
     """The message held nothing of the netmap; settings may still have changed."""

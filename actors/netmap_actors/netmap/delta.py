@@ -12,7 +12,7 @@ import msgspec
 
 from netmap_actors import slices
 from netmap_actors.errors import BadMapResponse, escape
-from netmap_actors.netmap.changes import Changes, SelfChanged
+from netmap_actors.netmap.changes import Changes, SelfUpdate
 from netmap_actors.netmap.documents import Documents, earlier
 from netmap_actors.netmap.expiry import expiry_of, has_passed, marked_expired
 from netmap_actors.netmap.model import Unreadable, identify, peer_of, quarantined_peer, read_node
@@ -30,7 +30,7 @@ from netmap_actors.web_url import UrlPolicy
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping
 
-    from netmap_actors.netmap.changes import Document, PeerRemoved, PeerUpserted, Profile, Update
+    from netmap_actors.netmap.changes import Document, NetmapUpdate, PeerRemoval, PeerUpsert, Profile
     from netmap_actors.netmap.model import Peer
     from netmap_actors.netmap.peer_table import Wanted
     from netmap_actors.tailcfg.map_response import MapResponse
@@ -133,7 +133,7 @@ class Netmap:
         profiles = yield from self._profiles.read(given)
         ourselves = self._see_self(response, control_now)
         own = OwnNode.of(ourselves.node) if response.has_node else None
-        updates: list[Update] = list(
+        updates: list[NetmapUpdate] = list(
             (yield from self._change_peers(deltas.wanted, deltas.only, control_now, own))
         )
         updates += self._show_self(ourselves)
@@ -144,13 +144,13 @@ class Netmap:
         updates += self._documents.settle(documents)
         return Changes(updates, keep_alive=response.keep_alive)
 
-    def passing_time(self, now_text: str) -> Generator[None, None, list[Update]]:
+    def passing_time(self, now_text: str) -> Generator[None, None, list[NetmapUpdate]]:
         """Mark the keys that have expired by `now_text`, our wall clock in RFC 3339, our own included.
 
         In slices: nothing shows before the end.
         """
         control_now = self._control_now(now_text)
-        updates: list[Update] = list((yield from self._change_peers({}, None, control_now)))
+        updates: list[NetmapUpdate] = list((yield from self._change_peers({}, None, control_now)))
         return [*updates, *self._show_self(self._expire_self(control_now))]
 
     def wall_clock(self, wall: float, boottime: float) -> None:
@@ -263,7 +263,7 @@ class Netmap:
         only: set[int] | None,
         control_now: float,
         own: OwnNode | None = None,
-    ) -> Generator[None, None, list[PeerUpserted | PeerRemoved]]:
+    ) -> Generator[None, None, list[PeerUpsert | PeerRemoval]]:
         changes = len(wanted) + self._table.looks_at(own)
         if only is not None:
             changes += len(self._table.keys()) - len(only)
@@ -281,9 +281,9 @@ class Netmap:
         ours = unix_seconds(now_text)
         return 0.0 if ours is None else ours + self.clock_skew_s
 
-    def _show_self(self, ourselves: _Ourselves) -> list[SelfChanged]:
+    def _show_self(self, ourselves: _Ourselves) -> list[SelfUpdate]:
         old, self._ourselves = self._ourselves, ourselves
-        return [SelfChanged(ourselves.node)] if ourselves.node not in (None, old.node) else []
+        return [SelfUpdate(ourselves.node)] if ourselves.node not in (None, old.node) else []
 
     def _expire_self(self, control_now: float) -> _Ourselves:
         node, expiry = self._ourselves.node, self._ourselves.expiry
@@ -308,7 +308,7 @@ class Netmap:
             )
             return _Ourselves(node, None, str(e), old.machine_authorized)
 
-    def _change_profiles(self, profiles: list[Profile], *, first: bool) -> list[Update]:
+    def _change_profiles(self, profiles: list[Profile], *, first: bool) -> list[NetmapUpdate]:
         changed = self._profiles.change(
             profiles,
             first=first,

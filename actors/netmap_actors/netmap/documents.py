@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from netmap_actors.netmap.changes import Document, DocumentChanged, DomainChanged
+from netmap_actors.netmap.changes import Document, DocumentUpdate, DomainUpdate
 from netmap_actors.netmap.node_json import members, same_json, with_members
 from netmap_actors.rfc3339 import stamp, unix_seconds
 from netmap_actors.tailcfg.bounds import MAX_MESSAGE_BYTES, MAX_MESSAGES, MAX_TEXT, check_filters
@@ -111,17 +111,17 @@ class Documents:
             domain=response.domain or state.domain,
         )
 
-    def settle(self, state: DocumentState) -> list[DocumentChanged | DomainChanged]:
+    def settle(self, state: DocumentState) -> list[DocumentUpdate | DomainUpdate]:
         """Adopt the result of `fold`; the true differences."""
         old, self._state = self._state, state
-        updates: list[DocumentChanged | DomainChanged] = []
+        updates: list[DocumentUpdate | DomainUpdate] = []
         for document, json in self._rendered(old, state).items():
             if not same_json(self._shown[document], json):
                 self._shown[document] = json
-                updates.append(DocumentChanged(document, json))
+                updates.append(DocumentUpdate(document, json))
         if state.domain != self._domain:
             self._domain = state.domain
-            updates.append(DomainChanged(state.domain))
+            updates.append(DomainUpdate(state.domain))
         return updates
 
     def clock(self, control_time: str, now_text: str, waited: float = 0.0) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
 
-from netmap_actors.netmap.changes import PeerRemoved, PeerUpserted
+from netmap_actors.netmap.changes import PeerRemoval, PeerUpsert
 from netmap_actors.netmap.expiry import Expiries, expiry_of, has_passed, marked_expired
 from netmap_actors.netmap.model import (
     Peer,
@@ -180,7 +180,7 @@ class PeerTable:
         *,
         control_now: float = 0.0,
         own: OwnNode | None = None,
-    ) -> Generator[None, None, list[PeerUpserted | PeerRemoved]]:
+    ) -> Generator[None, None, list[PeerUpsert | PeerRemoval]]:
         """Bring peers to their wanted state, by key; None removes one. In slices; returns the true differences.
 
         `only`: if given, peers neither wanted nor in it are removed. `control_now`: the server's clock, UNIX seconds,
@@ -351,20 +351,20 @@ class PeerTable:
             del self.user_references[user]
         self.users_touched.add(user)
 
-    def _differences(self) -> Generator[None, None, list[PeerUpserted | PeerRemoved]]:
-        removed: list[PeerUpserted | PeerRemoved] = []
-        upserted: list[PeerUpserted | PeerRemoved] = []
+    def _differences(self) -> Generator[None, None, list[PeerUpsert | PeerRemoval]]:
+        removed: list[PeerUpsert | PeerRemoval] = []
+        upserted: list[PeerUpsert | PeerRemoval] = []
 
         def compare(item: tuple[str, Record | None]) -> None:
             stable_id, before = item
             now = self._by_stable_id.get(stable_id)
             if now is not None:
                 if before is None or before.piece != now.piece:
-                    upserted.append(PeerUpserted(stable_id, now.node_id, now.piece))
+                    upserted.append(PeerUpsert(stable_id, now.node_id, now.piece))
                 else:
                     self.suppressed += 1
             elif before is not None:
-                removed.append(PeerRemoved(stable_id, before.node_id))
+                removed.append(PeerRemoval(stable_id, before.node_id))
 
         yield from each(self._before.items(), compare)
         self._before.clear()

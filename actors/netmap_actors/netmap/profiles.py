@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 from typing import TYPE_CHECKING
 
-from netmap_actors.netmap.changes import Profile, UserProfilesChanged
+from netmap_actors.netmap.changes import Profile, ProfilesUpdate
 from netmap_actors.netmap.node_json import same_json
 from netmap_actors.slices import each
 from netmap_actors.tailcfg.bounds import MAX_PROFILE_BYTES, MAX_PROFILES_AT_ONCE, MAX_UNREFERENCED_PROFILES
@@ -65,7 +65,7 @@ class Profiles:
         self_user: int,
         references: Mapping[int, int],
         touched: AbstractSet[int],
-    ) -> UserProfilesChanged | None:
+    ) -> ProfilesUpdate | None:
         """Adopt the profiles of one message; the changes of the shown ones.
 
         `references`: number of peers that refer to a user; `touched`: users for whom it has changed. `first`: the
@@ -103,7 +103,7 @@ class Profiles:
             del self._known[user]
         self.left_out += too_many
 
-    def _settle(self, to_see: Iterable[int], references: Mapping[int, int]) -> UserProfilesChanged | None:
+    def _settle(self, to_see: Iterable[int], references: Mapping[int, int]) -> ProfilesUpdate | None:
         upserted: list[Profile] = []
         removed: list[int] = []
         for user in sorted(to_see):
@@ -118,7 +118,7 @@ class Profiles:
                 upserted.append(wanted)
         if not upserted and not removed:
             return None
-        return UserProfilesChanged(tuple(upserted), tuple(removed))
+        return ProfilesUpdate(tuple(upserted), tuple(removed))
 
     def _read(self, data: bytes) -> Profile | None:
         try:

@@ -9,13 +9,13 @@ import msgspec
 from netmap_actors.netmap.changes import (
     Changes,
     Document,
-    DocumentChanged,
-    DomainChanged,
-    PeerRemoved,
-    PeerUpserted,
+    DocumentUpdate,
+    DomainUpdate,
+    PeerRemoval,
+    PeerUpsert,
     Profile,
-    SelfChanged,
-    UserProfilesChanged,
+    ProfilesUpdate,
+    SelfUpdate,
 )
 from netmap_actors.netmap.delta import Netmap
 from netmap_actors.netmap.model import Peer
@@ -67,27 +67,27 @@ class Replica:
         seen: set[str] = set()
         for update in changes.updates:
             match update:
-                case PeerUpserted():
+                case PeerUpsert():
                     peer = peer_in(update.encoded)
                     assert (update.stable_id, update.id) == (peer.stable_id, peer.id)
                     assert self.peers.get(peer.stable_id) != peer, "no difference"
                     assert peer.stable_id not in seen
                     seen.add(peer.stable_id)
                     self.peers[peer.stable_id] = peer
-                case PeerRemoved():
+                case PeerRemoval():
                     assert update.stable_id not in seen
                     seen.add(update.stable_id)
                     assert self.peers.pop(update.stable_id).id == update.id
-                case SelfChanged():
+                case SelfUpdate():
                     assert self.self_node != update.node
                     self.self_node = update.node
-                case DocumentChanged():
+                case DocumentUpdate():
                     assert self.documents[update.document] != update.json
                     self.documents[update.document] = update.json
-                case DomainChanged():
+                case DomainUpdate():
                     assert self.domain != update.domain
                     self.domain = update.domain
-                case UserProfilesChanged():
+                case ProfilesUpdate():
                     for profile in update.upserted:
                         assert self.profiles.get(profile.id) != profile
                         self.profiles[profile.id] = profile

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from netmap_actors.netmap.changes import SelfChanged
+from netmap_actors.netmap.changes import SelfUpdate
 from netmap_actors.netmap.delta import Netmap
 from netmap_actors.slices import complete
 from netmap_actors.tailcfg import decode_map_response, encode
@@ -343,7 +343,7 @@ def test_a_patch_leaves_every_other_value_byte_for_byte() -> None:
 def test_our_own_node_is_replaced_whole_and_stays_when_not_mentioned() -> None:
     replica = Replica()
     changes = replica.apply({"Node": n(5, "foo.", Tags=["tag:a"], MachineAuthorized=True)}, first=True)
-    assert [type(u) for u in changes.updates if isinstance(u, SelfChanged)] == [SelfChanged]
+    assert [type(u) for u in changes.updates if isinstance(u, SelfUpdate)] == [SelfUpdate]
     replica.then(Domain="x")
     assert replica.self_node is not None
     assert (replica.self_node.name, replica.self_node.tags) == ("foo", ("tag:a",))

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from netmap_actors.netmap.changes import Document, DomainChanged, UserProfilesChanged
+from netmap_actors.netmap.changes import Document, DomainUpdate, ProfilesUpdate
 from netmap_actors.rfc3339 import unix_seconds
 from netmap_actors.web_url import UrlPolicy
 from tests.support.netmaps.netmap_replica import NOW, Replica
@@ -279,11 +279,11 @@ def test_an_empty_relay_map_is_a_map() -> None:
 
 def test_implicit_domain() -> None:
     replica = Replica()
-    assert DomainChanged("foo.com") in replica.first(Domain="foo.com").updates
+    assert DomainUpdate("foo.com") in replica.first(Domain="foo.com").updates
     assert replica.then(Domain="").updates == []
     assert replica.then().updates == []
     assert replica.domain == "foo.com"
-    assert replica.first().updates == [DomainChanged("")]
+    assert replica.first().updates == [DomainUpdate("")]
 
 
 def test_documents_that_come_again_are_no_difference() -> None:
@@ -387,7 +387,7 @@ def test_profiles_of_an_old_session_are_forgotten() -> None:
     replica = Replica()
     replica.first(Peers=[{"ID": 2, "User": 2}], UserProfiles=[{"ID": 2}])
     changes = replica.first(Peers=[{"ID": 2, "User": 2}])
-    assert changes.updates == [UserProfilesChanged((), (2,))]
+    assert changes.updates == [ProfilesUpdate((), (2,))]
     replica.check()
 
 

@@ -132,6 +132,6 @@ def test_a_wrong_clock_of_the_server_does_no_harm_once_it_is_right(correction: s
 def test_a_keep_alive_that_corrects_the_clock_finds_what_has_expired() -> None:
     replica = netmap_of(peers=[n(1, KeyExpiry=SOON)])
     assert [type(update).__name__ for update in replica.then(KeepAlive=True, ControlTime=LATER).updates] == [
-        "PeerUpserted"
+        "PeerUpsert"
     ]
     assert replica.by_id(1).expired

@@ -10,7 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from netmap_actors.errors import BadMapResponse
-from netmap_actors.netmap.changes import PeerUpserted, Update
+from netmap_actors.netmap.changes import NetmapUpdate, PeerUpsert
 from netmap_actors.netmap.delta import Netmap
 from netmap_actors.slices import complete
 from netmap_actors.tailcfg import decode_map_response
@@ -241,7 +241,7 @@ def test_whatever_a_server_sends_the_differences_lead_to_what_the_netmap_holds(
 def test_a_piece_that_does_not_hold_the_json_is_encoded_all_the_same() -> None:
     netmap = Netmap(lambda peer: peer.name.encode())
 
-    def apply(document: bytes, *, first: bool = False) -> list[Update]:
+    def apply(document: bytes, *, first: bool = False) -> list[NetmapUpdate]:
         return complete(netmap.applying(decode_map_response(document), first=first, now_text="")).updates
 
     apply(b'{"Node":{"ID":9},"Peers":[{"ID":1,"Name":"a","CapMap":{}}]}', first=True)
@@ -250,7 +250,7 @@ def test_a_piece_that_does_not_hold_the_json_is_encoded_all_the_same() -> None:
     assert peer is not None
     assert json.loads(peer.json) == {"ID": 1, "Name": "a", "CapMap": {}, "Online": True}
     assert netmap.pieces() == [b"a"]
-    assert apply(b'{"PeersChanged":[{"ID":1,"Name":"b"}]}') == [PeerUpserted("id:1", 1, b"b")]
+    assert apply(b'{"PeersChanged":[{"ID":1,"Name":"b"}]}') == [PeerUpsert("id:1", 1, b"b")]
     whole = b'{"Node":{"ID":9},"Peers":[{"ID":1,"Name":"b"}]}'
     apply(b'{"PeersChangedPatch":[{"NodeID":1,"Cap":"x"}]}')
     assert set(netmap.quarantined) == {"id:1"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from netmap_actors.errors import BadMapResponse
-from netmap_actors.netmap.changes import PeerRemoved, PeerUpserted
+from netmap_actors.netmap.changes import PeerRemoval, PeerUpsert
 from tests.support.netmaps.netmap_replica import BAR, FOO, Replica, n, netmap_of
 
 
@@ -13,7 +13,7 @@ def test_f24_a_first_message_without_peers_means_that_there_are_none() -> None:
     for message in ({}, {"Peers": []}, {"Peers": None}):
         replica = netmap_of(peers=[FOO, BAR, n(3), n(4), n(5)])
         changes = replica.first(**message)
-        assert [update for update in changes.updates if isinstance(update, PeerRemoved)] == changes.updates
+        assert [update for update in changes.updates if isinstance(update, PeerRemoval)] == changes.updates
         assert len(changes.updates) == 5
         assert replica.named() == {}
         replica.check()
@@ -89,7 +89,7 @@ def test_what_is_the_same_in_the_end_is_no_difference() -> None:
 def test_removals_come_before_what_takes_their_place() -> None:
     replica = netmap_of(peers=[n(1, "web", Addresses=["100.64.0.1/32"])])
     changes = replica.then(PeersChanged=[n(2, "web", Addresses=["100.64.0.1/32"])], PeersRemoved=[1])
-    assert [type(update) for update in changes.updates] == [PeerRemoved, PeerUpserted]
+    assert [type(update) for update in changes.updates] == [PeerRemoval, PeerUpsert]
 
 
 # --- identity -------------------------------------------------------------------------------------------------------
@@ -106,7 +106,7 @@ def test_a_peer_without_stable_id_is_named_by_its_number() -> None:
 def test_a_peer_that_changes_its_stable_id_is_another_one() -> None:
     replica = netmap_of(peers=[FOO])
     changes = replica.then(PeersChanged=[{"ID": 1, "StableID": "other"}])
-    assert changes.updates[0] == PeerRemoved("s1", 1)
+    assert changes.updates[0] == PeerRemoval("s1", 1)
     assert set(replica.peers) == {"other"}
     replica.check()
 

@@ -52,8 +52,8 @@ _DOCUMENT_KINDS = {
     Document.SETTINGS: Kind.SETTINGS_CHANGED,
 }
 _OF_A_PEER = {
-    changes.PeerUpserted: EncodedUpdate(Kind.PEER_UPSERTED, b""),
-    changes.PeerRemoved: EncodedUpdate(Kind.PEER_REMOVED, b""),
+    changes.PeerUpsert: EncodedUpdate(Kind.PEER_UPSERTED, b""),
+    changes.PeerRemoval: EncodedUpdate(Kind.PEER_REMOVED, b""),
 }
 
 
@@ -179,34 +179,34 @@ class TailnetNetmap:
         )
 
 
-def _applied(updates: Sequence[changes.Update], *, keep_alive: bool = False) -> Applied:
+def _applied(updates: Sequence[changes.NetmapUpdate], *, keep_alive: bool = False) -> Applied:
     form = _encoded if len(updates) <= MAX_UPDATES else _counted
     return Applied([form(update) for update in updates], keep_alive)
 
 
-def _counted(update: changes.Update) -> EncodedUpdate:
+def _counted(update: changes.NetmapUpdate) -> EncodedUpdate:
     """One of very many: they are not sent, and encoding them would take seconds."""
     return _OF_A_PEER.get(type(update)) or _encoded(update)
 
 
-def _encoded(update: changes.Update) -> EncodedUpdate:
+def _encoded(update: changes.NetmapUpdate) -> EncodedUpdate:
     match update:
-        case changes.PeerUpserted(encoded=encoded):
+        case changes.PeerUpsert(encoded=encoded):
             return EncodedUpdate(Kind.PEER_UPSERTED, encoded)
-        case changes.PeerRemoved(stable_id=stable_id, id=node_id):
+        case changes.PeerRemoval(stable_id=stable_id, id=node_id):
             removed = netmap_pb2.PeerRemoved(stable_id=stable_id, id=node_id)
             return EncodedUpdate(Kind.PEER_REMOVED, removed.SerializeToString())
-        case changes.SelfChanged(node=node):
+        case changes.SelfUpdate(node=node):
             return EncodedUpdate(Kind.SELF_CHANGED, encode_peer(node))
-        case changes.DocumentChanged(document=document, json=json):
+        case changes.DocumentUpdate(document=document, json=json):
             return EncodedUpdate(
                 _DOCUMENT_KINDS[document], netmap_pb2.Document(json=json).SerializeToString()
             )
-        case changes.DomainChanged(domain=domain):
+        case changes.DomainUpdate(domain=domain):
             return EncodedUpdate(
                 Kind.DOMAIN_CHANGED, netmap_pb2.DomainChanged(domain=domain).SerializeToString()
             )
-        case changes.UserProfilesChanged(upserted=upserted, removed=gone):
+        case changes.ProfilesUpdate(upserted=upserted, removed=gone):
             profiles = netmap_pb2.UserProfilesChanged(upserted=[_profile(p) for p in upserted], removed=gone)
             return EncodedUpdate(Kind.USER_PROFILES_CHANGED, profiles.SerializeToString())
 
