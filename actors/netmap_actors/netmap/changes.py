@@ -9,7 +9,7 @@ import enum
 
 import msgspec
 
-from netmap_actors.netmap.model import Peer  # noqa: TC001 - msgspec reads the annotations
+from netmap_actors.netmap.model import NetmapNode  # noqa: TC001 - msgspec reads the annotations
 
 __all__ = [
     "Changes",
@@ -48,7 +48,7 @@ class PeerUpsert(msgspec.Struct, frozen=True, gc=False):
     stable_id: str
     id: int
     encoded: bytes
-    """The encoded Peer, the same object as in the table."""
+    """The encoded NetmapNode, the same object as in the table."""
 
 
 class PeerRemoval(msgspec.Struct, frozen=True, gc=False):
@@ -61,7 +61,7 @@ class PeerRemoval(msgspec.Struct, frozen=True, gc=False):
 class SelfUpdate(msgspec.Struct, frozen=True):
     """Our own node has changed."""
 
-    node: Peer
+    node: NetmapNode
 
 
 class DocumentUpdate(msgspec.Struct, frozen=True):

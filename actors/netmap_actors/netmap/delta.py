@@ -15,7 +15,7 @@ from netmap_actors.errors import BadMapResponse, escape
 from netmap_actors.netmap.changes import Changes, SelfUpdate
 from netmap_actors.netmap.documents import Documents, earlier
 from netmap_actors.netmap.expiry import expiry_of, has_passed, marked_expired
-from netmap_actors.netmap.model import Unreadable, identify, peer_of, quarantined_peer, read_node
+from netmap_actors.netmap.model import Unreadable, identify, node_of, quarantined_node, read_node
 from netmap_actors.netmap.node_json import members, same_json, with_members
 from netmap_actors.netmap.own_node import OwnNode
 from netmap_actors.netmap.peer_deltas import PeerDeltas
@@ -31,11 +31,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping
 
     from netmap_actors.netmap.changes import Document, NetmapUpdate, PeerRemoval, PeerUpsert, Profile
-    from netmap_actors.netmap.model import Peer
+    from netmap_actors.netmap.model import NetmapNode
     from netmap_actors.netmap.peer_table import Wanted
     from netmap_actors.tailcfg.map_response import MapResponse
 
-__all__ = ["Netmap", "Statistics"]
+__all__ = ["NetmapEngine", "Statistics"]
 
 _HTTPS_ONLY: Final = UrlPolicy()
 _NAMES: Final = msgspec.json.Decoder(list[str])
@@ -67,7 +67,7 @@ class Statistics(msgspec.Struct, frozen=True):
 class _Ourselves(NamedTuple):
     """Our own node as shown."""
 
-    node: Peer | None = None
+    node: NetmapNode | None = None
     expiry: float | None = None
     """When our key expires, UNIX seconds of the server's clock; None: never, or marked by the server."""
     reason: str = ""
@@ -75,7 +75,7 @@ class _Ourselves(NamedTuple):
     machine_authorized: bool = False
 
 
-class Netmap:
+class NetmapEngine:
     """The network map of this node. `encode_peer` makes the published piece of a peer, which is kept.
 
     `urls`: which links of messages may be shown. `max_peers`: a message that would exceed it is refused.
@@ -83,7 +83,7 @@ class Netmap:
 
     def __init__(
         self,
-        encode_peer: Callable[[Peer], bytes],
+        encode_peer: Callable[[NetmapNode], bytes],
         urls: UrlPolicy = _HTTPS_ONLY,
         *,
         max_peers: int = MAX_PEERS,
@@ -166,7 +166,7 @@ class Netmap:
         return None if soonest is None else soonest - self.clock_skew_s
 
     @property
-    def self_node(self) -> Peer | None:
+    def self_node(self) -> NetmapNode | None:
         """Our own node; None before the first message."""
         return self._ourselves.node
 
@@ -244,7 +244,7 @@ class Netmap:
         """The encoded pieces of all peers, in a list of its own."""
         return self._table.pieces()
 
-    def peer(self, stable_id: str) -> Peer | None:
+    def peer(self, stable_id: str) -> NetmapNode | None:
         """The peer with this stable id, decoded from its JSON."""
         record = self._table.named(stable_id)
         return self._table.peer(record) if record is not None else None
@@ -303,7 +303,7 @@ class Netmap:
             return _own(data, control_now)
         except Unreadable as e:
             node_id, stable_id = identify(data)
-            node = quarantined_peer(
+            node = quarantined_node(
                 stable_id or (old.node.stable_id if old.node else f"id:{node_id or 0}"), node_id or 0, data
             )
             return _Ourselves(node, None, str(e), old.machine_authorized)
@@ -323,7 +323,7 @@ class Netmap:
 def _own(data: bytes, control_now: float) -> _Ourselves:
     """Our own node by its JSON and the clock. Raises Unreadable."""
     fields = read_node(data)
-    node = peer_of(fields, data)
+    node = node_of(fields, data)
     expiry = expiry_of(node)
     shown = marked_expired(node) if has_passed(expiry, control_now) else node
     return _Ourselves(shown, expiry, machine_authorized=fields.machine_authorized)

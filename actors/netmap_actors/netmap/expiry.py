@@ -14,7 +14,7 @@ import msgspec
 from netmap_actors.rfc3339 import unix_seconds
 
 if TYPE_CHECKING:
-    from netmap_actors.netmap.model import Peer
+    from netmap_actors.netmap.model import NetmapNode
 
 __all__ = ["EPOCH", "Expiries", "expiry_of", "has_passed", "marked_expired"]
 
@@ -24,7 +24,7 @@ _SLACK: Final = 64
 """Outdated heap entries that are always tolerated."""
 
 
-def expiry_of(node: Peer) -> float | None:
+def expiry_of(node: NetmapNode) -> float | None:
     """When the node's key expires, UNIX seconds of the server's clock; None: never, or marked by the server."""
     return unix_seconds(node.key_expiry) if node.key_expiry and not node.expired else None
 
@@ -34,7 +34,7 @@ def has_passed(expiry: float | None, control_now: float) -> bool:
     return expiry is not None and expiry <= control_now and control_now >= EPOCH
 
 
-def marked_expired(node: Peer) -> Peer:
+def marked_expired(node: NetmapNode) -> NetmapNode:
     """The node with its key expired: without endpoints and home region."""
     return msgspec.structs.replace(node, expired=True, endpoints=(), home_derp=0)
 

@@ -16,18 +16,18 @@ from netmap_actors.errors import escape
 from netmap_actors.tailcfg.go_json import GoStruct, Int32, Int64, NotGoJson, decode, is_zero_key, is_zero_time
 
 __all__ = [
+    "NetmapNode",
     "NodeFields",
-    "Peer",
     "Unreadable",
     "digest_of",
     "identify",
-    "peer_of",
-    "quarantined_peer",
+    "node_of",
+    "quarantined_node",
     "read_node",
 ]
 
 
-class Peer(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class NetmapNode(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A peer, or our own node. Times are RFC 3339 texts as they came, "" for none."""
 
     stable_id: str
@@ -150,13 +150,13 @@ def read_node(data: bytes) -> NodeFields:
     return fields
 
 
-def peer_of(fields: NodeFields, data: bytes) -> Peer:
-    """The Peer of `fields`, read from `data`."""
+def node_of(fields: NodeFields, data: bytes) -> NetmapNode:
+    """The NetmapNode of `fields`, read from `data`."""
     addresses = fields.addresses or ()
     # A peer with an unsigned key is reachable but routes nothing (tailscale: map.go, upgradeNode).
     own_only = fields.allowed_ips is None or fields.unsigned_peer_api_only
     host = fields.hostinfo or _NO_HOST
-    return Peer(
+    return NetmapNode(
         stable_id=fields.stable_id or f"id:{fields.id}",
         id=fields.id,
         name=fields.name.removesuffix("."),
@@ -185,9 +185,9 @@ def peer_of(fields: NodeFields, data: bytes) -> Peer:
     )
 
 
-def quarantined_peer(stable_id: str, node_id: int, data: bytes) -> Peer:
-    """A Peer of which only the identity is known."""
-    return Peer(stable_id=stable_id, id=node_id, json=data, decoded=False)
+def quarantined_node(stable_id: str, node_id: int, data: bytes) -> NetmapNode:
+    """A NetmapNode of which only the identity is known."""
+    return NetmapNode(stable_id=stable_id, id=node_id, json=data, decoded=False)
 
 
 def identify(data: bytes | msgspec.Raw) -> tuple[int | None, str]:

@@ -11,7 +11,7 @@ import msgspec
 from netmap_actors.tailcfg.go_json import GoStruct, NotGoJson, decode
 
 if TYPE_CHECKING:
-    from netmap_actors.netmap.model import Peer
+    from netmap_actors.netmap.model import NetmapNode
 
 __all__ = ["OwnNode"]
 
@@ -37,13 +37,13 @@ class OwnNode(msgspec.Struct, frozen=True):
     addresses: frozenset[str] = frozenset()
 
     @classmethod
-    def of(cls, node: Peer | None) -> OwnNode:
+    def of(cls, node: NetmapNode | None) -> OwnNode:
         """The identity of this node; of one in quarantine the ids only."""
         if node is None:
             return cls()
         return cls(node.stable_id, node.id, node.key.lower(), frozenset(map(_canonical, node.addresses)))
 
-    def claimed_by(self, peer: Peer) -> str:
+    def claimed_by(self, peer: NetmapNode) -> str:
         """What of ours this peer has, "" for nothing."""
         if peer.stable_id == self.stable_id:
             return "stable id"

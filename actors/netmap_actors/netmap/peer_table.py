@@ -16,12 +16,12 @@ import msgspec
 from netmap_actors.netmap.changes import PeerRemoval, PeerUpsert
 from netmap_actors.netmap.expiry import Expiries, expiry_of, has_passed, marked_expired
 from netmap_actors.netmap.model import (
-    Peer,
+    NetmapNode,
     Unreadable,
     digest_of,
     identify,
-    peer_of,
-    quarantined_peer,
+    node_of,
+    quarantined_node,
     read_node,
 )
 from netmap_actors.netmap.node_json import same_json
@@ -88,9 +88,9 @@ class Record(msgspec.Struct, frozen=True, gc=False):
 
 
 class PeerTable:
-    """All peers of the netmap. `encode` makes the published piece of a Peer."""
+    """All peers of the netmap. `encode` makes the published piece of a NetmapNode."""
 
-    def __init__(self, encode: Callable[[Peer], bytes]) -> None:
+    def __init__(self, encode: Callable[[NetmapNode], bytes]) -> None:
         self._encode = encode
         self._by_key: dict[int, Record] = {}
         self._by_stable_id: dict[str, Record] = {}
@@ -160,8 +160,8 @@ class PeerTable:
         """The encoded pieces of all peers, in a list of its own."""
         return [record.piece for record in self._by_stable_id.values()]
 
-    def peer(self, record: Record) -> Peer:
-        """The Peer behind a record."""
+    def peer(self, record: Record) -> NetmapNode:
+        """The NetmapNode behind a record."""
         peer = self._read(record.key, record.stable_id, record.json, spoiled=record.spoiled)[0]
         return self._as_of_now(peer, expiry_of(peer))
 
@@ -293,16 +293,16 @@ class PeerTable:
         self.quarantined.pop(record.stable_id, None)
         self._count(record, -1)
 
-    def _as_of_now(self, peer: Peer, expiry: float | None) -> Peer:
+    def _as_of_now(self, peer: NetmapNode, expiry: float | None) -> NetmapNode:
         return marked_expired(peer) if has_passed(expiry, self._control_now) else peer
 
-    def _read(self, key: int, known_as: str, data: bytes, *, spoiled: bool) -> tuple[Peer, int, str]:
-        """The Peer, its sharer, and why it is in quarantine ("" if it is not)."""
+    def _read(self, key: int, known_as: str, data: bytes, *, spoiled: bool) -> tuple[NetmapNode, int, str]:
+        """The NetmapNode, its sharer, and why it is in quarantine ("" if it is not)."""
         reason, peer, sharer = "cannot read PeerChange: the peer is not known until it is sent whole", None, 0
         if not spoiled:
             try:
                 fields = read_node(data)
-                peer, sharer, reason = peer_of(fields, data), fields.sharer, ""
+                peer, sharer, reason = node_of(fields, data), fields.sharer, ""
             except Unreadable as e:
                 reason = str(e)
         if peer is None:
@@ -310,12 +310,12 @@ class PeerTable:
             stable_id = identify(data)[1] or known_as
             if not stable_id:
                 stable_id = f"id:{node_id}" if key < _BEYOND_INT64 else f"unreadable:{digest_of(data)}"
-            peer = quarantined_peer(stable_id, node_id, data)
+            peer = quarantined_node(stable_id, node_id, data)
         claimed = self._own.claimed_by(peer)
         if not claimed:
             return peer, sharer, reason
         return (
-            quarantined_peer(f"double:{key}", peer.id, data),
+            quarantined_node(f"double:{key}", peer.id, data),
             0,
             f"cannot use Node: its {claimed} is our own node's",
         )

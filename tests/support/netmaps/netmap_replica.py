@@ -17,8 +17,8 @@ from netmap_actors.netmap.changes import (
     ProfilesUpdate,
     SelfUpdate,
 )
-from netmap_actors.netmap.delta import Netmap
-from netmap_actors.netmap.model import Peer
+from netmap_actors.netmap.delta import NetmapEngine
+from netmap_actors.netmap.model import NetmapNode
 from netmap_actors.slices import complete
 from netmap_actors.tailcfg import decode_map_response, encode
 
@@ -26,10 +26,10 @@ __all__ = ["BAR", "FOO", "NOW", "Replica", "n", "netmap_of", "peer_in"]
 
 NOW = "2026-01-02T03:04:05Z"
 
-_decoder = msgspec.msgpack.Decoder(Peer)
+_decoder = msgspec.msgpack.Decoder(NetmapNode)
 
 
-def peer_in(piece: bytes) -> Peer:
+def peer_in(piece: bytes) -> NetmapNode:
     """The peer an encoded piece holds; msgpack, as it holds the JSON as it is, like protobuf does."""
     return _decoder.decode(piece)
 
@@ -38,9 +38,9 @@ class Replica:
     """Applies messages given as plain values; every difference is checked to be one."""
 
     def __init__(self, **options: Any) -> None:
-        self.netmap = Netmap(msgspec.msgpack.encode, **options)
-        self.peers: dict[str, Peer] = {}
-        self.self_node: Peer | None = None
+        self.netmap = NetmapEngine(msgspec.msgpack.encode, **options)
+        self.peers: dict[str, NetmapNode] = {}
+        self.self_node: NetmapNode | None = None
         self.documents = dict.fromkeys(Document, b"")
         self.domain = ""
         self.profiles: dict[int, Profile] = {}
@@ -141,7 +141,7 @@ class Replica:
         """Name by NodeID."""
         return {peer.id: peer.name for peer in self.peers.values()}
 
-    def by_id(self, node_id: int) -> Peer:
+    def by_id(self, node_id: int) -> NetmapNode:
         """The peer with this NodeID."""
         (found,) = [peer for peer in self.peers.values() if peer.id == node_id]
         return found

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from netmap_actors.netmap.changes import SelfUpdate
-from netmap_actors.netmap.delta import Netmap
+from netmap_actors.netmap.delta import NetmapEngine
 from netmap_actors.slices import complete
 from netmap_actors.tailcfg import decode_map_response, encode
 from tests.support.netmaps.netmap_replica import BAR, FOO, NOW, Replica, n, netmap_of
@@ -82,7 +82,7 @@ def test_which_peers_are_there_after_a_message(case: str) -> None:
     replica.check()
 
 
-# fields of peer 1 before, message -> fields of the Peer after
+# fields of peer 1 before, message -> fields of the NetmapNode after
 FIELDS: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, Any]]] = {
     "online_change": ({}, {"OnlineChange": {"1": True, "404": True}}, {"online": True}),
     "online_change_offline": ({"Online": True}, {"OnlineChange": {"1": False}}, {"online": False}),
@@ -394,7 +394,7 @@ def piece_of(peer: Any) -> bytes:
     return b"." * 300 + peer.json
 
 
-def apply_timed(netmap: Netmap, document: bytes, *, first: bool) -> float:
+def apply_timed(netmap: NetmapEngine, document: bytes, *, first: bool) -> float:
     started = time.process_time()
     complete(netmap.applying(decode_map_response(document), first=first, now_text=NOW))
     return time.process_time() - started
@@ -402,7 +402,7 @@ def apply_timed(netmap: Netmap, document: bytes, *, first: bool) -> float:
 
 def test_fifty_thousand_peers_are_taken_in_and_recognised_in_time() -> None:
     document = tailnet(50_000)
-    netmap = Netmap(piece_of)
+    netmap = NetmapEngine(piece_of)
     assert apply_timed(netmap, document, first=True) < 5 * 1.0
     assert netmap.statistics.peers == 50_000
     assert apply_timed(netmap, document, first=True) < 5 * 0.1
@@ -411,7 +411,7 @@ def test_fifty_thousand_peers_are_taken_in_and_recognised_in_time() -> None:
 
 def test_a_delta_costs_the_same_among_fifty_thousand_peers_as_among_a_hundred() -> None:
     def cost(count: int) -> float:
-        netmap = Netmap(piece_of)
+        netmap = NetmapEngine(piece_of)
         apply_timed(netmap, tailnet(count), first=True)
         deltas = [encode({"PeersChangedPatch": [{"NodeID": 50, "Online": bool(i % 2)}]}) for i in range(50)]
         return min(apply_timed(netmap, delta, first=False) for delta in deltas)
@@ -427,7 +427,7 @@ def test_what_is_kept_keeps_no_message_alive() -> None:
     tracemalloc.start()
     try:
         base = tracemalloc.get_traced_memory()[0]
-        netmap = Netmap(piece_of)
+        netmap = NetmapEngine(piece_of)
         complete(netmap.applying(decode_map_response(bytes(bytearray(document))), first=True, now_text=NOW))
         gc.collect()
         kept = tracemalloc.get_traced_memory()[0] - base

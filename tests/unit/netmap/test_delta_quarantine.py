@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from netmap_actors.errors import BadMapResponse
 from netmap_actors.netmap.changes import NetmapUpdate, PeerUpsert
-from netmap_actors.netmap.delta import Netmap
+from netmap_actors.netmap.delta import NetmapEngine
 from netmap_actors.slices import complete
 from netmap_actors.tailcfg import decode_map_response
 from netmap_actors.tailcfg.nesting import MAX_NESTING
@@ -239,7 +239,7 @@ def test_whatever_a_server_sends_the_differences_lead_to_what_the_netmap_holds(
 
 
 def test_a_piece_that_does_not_hold_the_json_is_encoded_all_the_same() -> None:
-    netmap = Netmap(lambda peer: peer.name.encode())
+    netmap = NetmapEngine(lambda peer: peer.name.encode())
 
     def apply(document: bytes, *, first: bool = False) -> list[NetmapUpdate]:
         return complete(netmap.applying(decode_map_response(document), first=first, now_text="")).updates

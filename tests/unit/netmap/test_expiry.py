@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from netmap_actors.netmap.expiry import EPOCH, Expiries, expiry_of, has_passed, marked_expired
-from netmap_actors.netmap.model import Peer
+from netmap_actors.netmap.model import NetmapNode
 
 NOW = 1675725516.0
 HOUR = 3600.0
@@ -19,8 +19,8 @@ def text_of(moment: float) -> str:
     return datetime.datetime.fromtimestamp(moment, datetime.UTC).isoformat()
 
 
-def node(expiry: float | None, *, expired: bool = False) -> Peer:
-    return Peer(
+def node(expiry: float | None, *, expired: bool = False) -> NetmapNode:
+    return NetmapNode(
         stable_id="a",
         id=1,
         key="nodekey:1",

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from netmap_actors.netmap import changes
 from netmap_actors.netmap.changes import Document
-from netmap_actors.netmap.delta import Netmap
+from netmap_actors.netmap.delta import NetmapEngine
 from netmap_actors.tailcfg import decode_map_response
 from netmap_actors.tailcfg.map_document import MAX_PEERS
 from netmap_actors.wire import internal_pb2, netmap_pb2
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from netmap_actors.netmap.changes import Profile
     from netmap_actors.netmap.delta import Statistics
-    from netmap_actors.netmap.model import Peer
+    from netmap_actors.netmap.model import NetmapNode
     from netmap_actors.web_url import UrlPolicy
 
 __all__ = ["MAX_UPDATES", "Applied", "EncodedUpdate", "TailnetNetmap", "encode_peer"]
@@ -57,7 +57,7 @@ _OF_A_PEER = {
 }
 
 
-def encode_peer(peer: Peer) -> bytes:
+def encode_peer(peer: NetmapNode) -> bytes:
     """The published piece of a peer: a Peer message. Its stable id comes first."""
     message = netmap_pb2.Peer(
         stable_id=peer.stable_id,
@@ -96,7 +96,7 @@ class TailnetNetmap:
 
     def __init__(self, urls: UrlPolicy, *, max_peers: int = MAX_PEERS) -> None:
         self._max_peers = max_peers
-        self._netmap = Netmap(encode_peer, urls, max_peers=max_peers)
+        self._netmap = NetmapEngine(encode_peer, urls, max_peers=max_peers)
 
     @property
     def statistics(self) -> Statistics:
