@@ -14,7 +14,7 @@ import msgspec
 from netmap_actors.netmap.changes import Document, DocumentUpdate, DomainUpdate
 from netmap_actors.netmap.node_json import members, same_json, with_members
 from netmap_actors.rfc3339 import stamp, unix_seconds
-from netmap_actors.tailcfg.bounds import MAX_MESSAGE_BYTES, MAX_MESSAGES, MAX_TEXT, check_filters
+from netmap_actors.tailcfg.bounds import MAX_HEALTH_TEXT, MAX_MESSAGE_BYTES, MAX_MESSAGES, check_filters
 from netmap_actors.tailcfg.go_json import decode, encode, is_set, is_zero_time
 from netmap_actors.tailcfg.map_response import DisplayMessage, DisplayMessageAction
 from netmap_actors.web_url import BadUrl
@@ -182,7 +182,7 @@ class Documents:
             if name == _ALL or not is_set(value):
                 continue
             new = name not in kept and name not in added
-            too_long = len(name) > MAX_TEXT or len(memoryview(value)) > MAX_MESSAGE_BYTES
+            too_long = len(name) > MAX_HEALTH_TEXT or len(memoryview(value)) > MAX_MESSAGE_BYTES
             if too_long or (new and len(kept.keys() | added.keys()) >= MAX_MESSAGES):
                 left_out += 1
             else:
@@ -219,7 +219,7 @@ def earlier(text: str, seconds: float) -> str:
 
 
 def _shortened(text: str) -> str:
-    return text if len(text) <= MAX_TEXT else text[:MAX_TEXT] + "…"
+    return text if len(text) <= MAX_HEALTH_TEXT else text[:MAX_HEALTH_TEXT] + "…"
 
 
 def _keeps(patch: Mapping[str, msgspec.Raw]) -> bool:

@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
 __all__ = [
     "MAX_FILTERS",
+    "MAX_HEALTH_TEXT",
     "MAX_MESSAGES",
     "MAX_MESSAGE_BYTES",
     "MAX_PROFILES_AT_ONCE",
     "MAX_PROFILE_BYTES",
-    "MAX_TEXT",
     "MAX_UNREFERENCED_PROFILES",
     "Bound",
     "check_bounds",
@@ -65,7 +65,7 @@ _MAX_NAME: Final = 1 << 16
 
 MAX_FILTERS: Final = 10_000
 """Named packet filters, deltas folded in; all together are bounded as one is."""
-MAX_TEXT: Final = 4096
+MAX_HEALTH_TEXT: Final = 4096
 """Characters of a Health line, or of the id of a DisplayMessage."""
 MAX_MESSAGES: Final = 100
 """Health lines, and DisplayMessages, that are shown."""

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 from netmap_actors.errors import LocalProtocolError, RemoteProtocolError
 from netmap_actors.protocol.noise import MAX_PLAINTEXT, RecordStream, TransportCiphers
-from netmap_actors.protocol.noise import record as record_module
 
 A, B = b"\xaa" * 32, b"\xbb" * 32
 
@@ -119,7 +118,7 @@ def test_a_flip_in_any_later_record_is_fatal(position: int, mask: int) -> None:
 
 
 def test_the_last_nonce_is_never_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(record_module, "NONCE_LIMIT", 2)
+    monkeypatch.setattr("netmap_actors.protocol.noise.record.NONCE_LIMIT", 2)
     sender, receiver = pair()
     receiver.receive(sender.seal(b"a") + sender.seal(b"b"))
     with pytest.raises(LocalProtocolError):
