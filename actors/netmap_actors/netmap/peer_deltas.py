@@ -8,16 +8,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-import msgspec
-
 from netmap_actors.netmap.model import Unreadable
 from netmap_actors.netmap.node_json import patch_of, with_members
 from netmap_actors.netmap.peer_table import Wanted
 from netmap_actors.slices import each
-from netmap_actors.tailcfg.go_json import GoStruct, Int64, decode, encode, is_set
+from netmap_actors.tailcfg.go_json import decode, encode, is_set
+from netmap_actors.tailcfg.peer_change import PeerChangeHead
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    import msgspec
 
     from netmap_actors.netmap.peer_table import PeerTable
     from netmap_actors.tailcfg.map_response import MapResponse
@@ -27,10 +28,6 @@ __all__ = ["PeerDeltas"]
 _LEADING: Final = len(b'{"ID":')
 """Where the NodeID begins in a Node encoded by Go."""
 _ID_DIGITS: Final = 20
-
-
-class _Target(GoStruct, frozen=True):
-    node_id: Int64 = msgspec.field(default=0, name="NodeID")
 
 
 class PeerDeltas:
@@ -123,7 +120,7 @@ class PeerDeltas:
     def _patch(self, data: msgspec.Raw) -> None:
         if not is_set(data):
             return
-        node_id = decode(_Target, data).node_id
+        node_id = decode(PeerChangeHead, data).node_id
         try:
             changed = patch_of(data)
         except Unreadable:

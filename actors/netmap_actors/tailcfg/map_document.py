@@ -17,6 +17,7 @@ from netmap_actors.tailcfg.bounds import check_bounds, check_number_of_values
 from netmap_actors.tailcfg.go_json import GoStruct, Int64, NotGoJson, decode, go_name, is_set
 from netmap_actors.tailcfg.map_response import Debug, DisplayMessage, MapResponse
 from netmap_actors.tailcfg.nesting import MAX_NESTING, is_deeper_than
+from netmap_actors.tailcfg.peer_change import PeerChangeHead
 from netmap_actors.tailcfg.ping import PingRequest  # noqa: TC001 - msgspec reads the annotations when it decodes
 
 __all__ = ["MAX_PEERS", "DERPMapDelta", "MapResponseShape", "check_map_response_shape", "decode_map_response"]
@@ -66,10 +67,6 @@ class DERPMapDelta(GoStruct, frozen=True):
     home_params: dict[str, msgspec.Raw] | None = None
     regions: dict[Int64, msgspec.Raw] | None = None
     omit_default_regions: bool = msgspec.field(default=False, name="omitDefaultRegions")
-
-
-class _PeerChangeHead(GoStruct, frozen=True):
-    node_id: Int64 = msgspec.field(default=0, name="NodeID")
 
 
 def decode_map_response(data: bytes, *, max_peers: int = MAX_PEERS) -> MapResponse:
@@ -161,7 +158,7 @@ def _check_fields(response: MapResponse) -> None:
     for patch in response.peers_changed_patch or ():
         # A patch for an unknown node would leave a netmap that is wrong in an unknown place.
         if is_set(patch):
-            decode(_PeerChangeHead, patch)
+            decode(PeerChangeHead, patch)
 
 
 def _check_kind(name: str, value: msgspec.Raw, opening: bytes) -> None:

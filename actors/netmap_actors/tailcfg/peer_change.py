@@ -11,7 +11,7 @@ import msgspec
 
 from netmap_actors.tailcfg.go_json import GoStruct, Int32, Int64
 
-__all__ = ["PeerChange"]
+__all__ = ["PeerChange", "PeerChangeHead"]
 
 
 class PeerChange(GoStruct, frozen=True):
@@ -29,3 +29,9 @@ class PeerChange(GoStruct, frozen=True):
     last_seen: str | None = None
     key_expiry: str | None = None
     """Go's zero time clears the expiry."""
+
+
+class PeerChangeHead(GoStruct, frozen=True):
+    """The node of a PeerChange whose other fields may be invalid."""
+
+    node_id: Int64 = msgspec.field(default=0, name="NodeID")
