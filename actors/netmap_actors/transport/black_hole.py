@@ -54,9 +54,3 @@ class BlackHole:
         for descriptor in self._pipe:
             os.close(descriptor)
         self._pipe = ()
-
-
-if TYPE_CHECKING:
-
-    def _is_a_byte_stream(stream: BlackHole) -> ByteStream:
-        return stream

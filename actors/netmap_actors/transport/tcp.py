@@ -8,13 +8,9 @@ from __future__ import annotations
 import contextlib
 import socket
 import struct
-from typing import TYPE_CHECKING
 
 from netmap_actors.transport.address import Address
 from netmap_actors.transport.byte_stream import READ_SIZE
-
-if TYPE_CHECKING:
-    from netmap_actors.transport.byte_stream import ByteStream
 
 __all__ = ["UNACKNOWLEDGED_LIMIT", "TcpStream", "new_socket"]
 
@@ -86,9 +82,3 @@ class TcpStream:
 
 def _address(where: tuple[str, int] | tuple[str, int, int, int]) -> Address:
     return Address(where[0].partition("%")[0], where[1], where[3] if len(where) == 4 else 0)
-
-
-if TYPE_CHECKING:
-
-    def _is_a_byte_stream(stream: TcpStream) -> ByteStream:
-        return stream

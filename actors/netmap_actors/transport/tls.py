@@ -159,9 +159,3 @@ def _der(certificate: object) -> bytes | None:
     write = getattr(certificate, "public_bytes", None)
     pem = write() if write is not None else None
     return ssl.PEM_cert_to_DER_cert(pem) if isinstance(pem, str) else None
-
-
-if TYPE_CHECKING:
-
-    def _is_a_byte_stream(stream: TlsStream) -> ByteStream:
-        return stream
