@@ -61,8 +61,6 @@ class ProtocolError(NetmapError):
 class RemoteProtocolError(ProtocolError):
     """By the other side: this connection is over, a new one may work."""
 
-    disposition = Disposition.RETRY
-
 
 class LocalProtocolError(ProtocolError):
     """By us: a defect of the caller."""

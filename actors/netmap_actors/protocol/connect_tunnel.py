@@ -6,12 +6,10 @@ Not here: which proxy (`client.server.proxy`).
 from __future__ import annotations
 
 from netmap_actors.errors import RemoteProtocolError
-from netmap_actors.protocol.http1_exchange import HttpExchange
+from netmap_actors.protocol.http1_exchange import MAX_REFUSAL, HttpExchange
 
 __all__ = ["ConnectTunnel"]
 
-_MAX_REFUSAL = 4096
-"""Bytes kept of a refusal; 200 characters are shown."""
 _AUTHENTICATION_REQUIRED = 407
 
 
@@ -25,7 +23,7 @@ class ConnectTunnel:
         if authorization:
             headers.append(("Proxy-Authorization", authorization))
         self._exchange = HttpExchange(
-            f"reach {target}", "CONNECT", target, headers, expected=200, max_body=_MAX_REFUSAL
+            f"reach {target}", "CONNECT", target, headers, expected=200, max_body=MAX_REFUSAL
         )
 
     def data_to_send(self) -> bytes:

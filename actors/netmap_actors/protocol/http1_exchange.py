@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "MAX_HEAD",
+    "MAX_REFUSAL",
     "HttpExchange",
     "UnexpectedStatus",
     "decoded_headers",
@@ -29,6 +30,8 @@ MAX_HEAD = 16 << 10
 MAX_EXCERPT = 200
 """Characters shown of an unexpected response's body, as in tailscale."""
 _EXCERPT_BYTES = 4 * MAX_EXCERPT
+MAX_REFUSAL = 4096
+"""Bytes kept of the body of an unexpected response."""
 
 
 class UnexpectedStatus(RemoteProtocolError):

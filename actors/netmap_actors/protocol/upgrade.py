@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from netmap_actors.errors import ProtocolError, RemoteProtocolError
 from netmap_actors.protocol.headers import first_header
-from netmap_actors.protocol.http1_exchange import HttpExchange, UnexpectedStatus
+from netmap_actors.protocol.http1_exchange import MAX_REFUSAL, HttpExchange, UnexpectedStatus
 from netmap_actors.protocol.http1_server import HttpServer
 from netmap_actors.protocol.noise import INITIATION_LENGTH
 
@@ -32,9 +32,6 @@ __all__ = [
 UPGRADE_PATH = "/ts2021"
 PROTOCOL = "tailscale-control-protocol"
 HANDSHAKE_HEADER = "X-Tailscale-Handshake"
-
-_MAX_REFUSAL = 4096
-"""Bytes kept of a response other than 101; 200 characters are shown."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -61,7 +58,7 @@ class UpgradeClient:
                 ("Content-Length", "0"),
             ],
             expected=101,
-            max_body=_MAX_REFUSAL,
+            max_body=MAX_REFUSAL,
         )
 
     def data_to_send(self) -> bytes:
