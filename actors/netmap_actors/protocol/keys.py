@@ -70,12 +70,24 @@ def _checked_length(raw: bytes, kind: str) -> bytes:
     return bytes(raw)
 
 
-class PublicKey:
-    """A public key: 32 bytes, compared and hashed by kind and value. All zero means "none" on the wire."""
+class _Key:
+    """32 frozen bytes."""
 
     __slots__ = ("_raw",)
-    prefix: ClassVar[str]
     _raw: bytes
+
+    def __setattr__(self, name: str, value: object) -> NoReturn:
+        raise AttributeError(f"cannot set {name}: keys are frozen")
+
+    def __delattr__(self, name: str) -> NoReturn:
+        raise AttributeError(f"cannot delete {name}: keys are frozen")
+
+
+class PublicKey(_Key):
+    """A public key: 32 bytes, compared and hashed by kind and value. All zero means "none" on the wire."""
+
+    __slots__ = ()
+    prefix: ClassVar[str]
 
     def __init__(self, raw: bytes) -> None:
         """Raises BadKey unless `raw` has 32 bytes."""
@@ -115,12 +127,6 @@ class PublicKey:
     def __hash__(self) -> int:
         return hash((self.prefix, self._raw))
 
-    def __setattr__(self, name: str, value: object) -> NoReturn:
-        raise AttributeError(f"cannot set {name}: keys are frozen")
-
-    def __delattr__(self, name: str) -> NoReturn:
-        raise AttributeError(f"cannot delete {name}: keys are frozen")
-
     def __reduce__(self) -> tuple[type[Self], tuple[bytes]]:
         return type(self), (self._raw,)
 
@@ -152,10 +158,6 @@ class DiscoKey(PublicKey):
     __slots__ = ()
     prefix = "discokey:"
 
-    def short(self) -> str:
-        """The form for logs: `d:` and the first eight bytes in hex."""
-        return "d:" + self._raw[:8].hex()
-
 
 class ChallengePublic(PublicKey):
     """The challenge of the EarlyNoise payload, which no client answers."""
@@ -164,11 +166,10 @@ class ChallengePublic(PublicKey):
     prefix = "chalpub:"
 
 
-class PrivateKey:
+class PrivateKey(_Key):
     """An X25519 private key. Its text is available from `to_text` only; it cannot be printed, pickled or copied."""
 
-    __slots__ = ("_raw",)
-    _raw: bytes
+    __slots__ = ()
 
     def __init__(self, raw: bytes) -> None:
         """Raises BadKey unless `raw` has 32 bytes that are not all zero."""
@@ -225,12 +226,6 @@ class PrivateKey:
 
     def __hash__(self) -> int:
         return hash((type(self).__name__, self._public_raw()))
-
-    def __setattr__(self, name: str, value: object) -> NoReturn:
-        raise AttributeError(f"cannot set {name}: keys are frozen")
-
-    def __delattr__(self, name: str) -> NoReturn:
-        raise AttributeError(f"cannot delete {name}: keys are frozen")
 
     def __reduce__(self) -> NoReturn:
         raise TypeError(f"cannot pickle or copy {type(self).__name__}: private keys stay where they are")

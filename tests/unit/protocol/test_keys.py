@@ -89,7 +89,6 @@ def test_the_zero_key_means_none() -> None:
 
 def test_short_forms_are_those_of_the_reference() -> None:
     assert MachineKey.parse("mkey:" + DIGITS).short() == "[e06Qm]"
-    assert DiscoKey.parse("discokey:" + DIGITS).short() == "d:7b4e909bbe7ffe44"
 
 
 @pytest.mark.parametrize(("private", "public"), PRIVATE)
