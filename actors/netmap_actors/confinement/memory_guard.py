@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 if TYPE_CHECKING:
     from netmap_actors.bus.loop import Loop
 
-__all__ = ["LIMIT", "ROOM", "Doors", "MemoryGuard", "unwatch_memory", "watch_memory"]
+__all__ = ["LIMIT", "ROOM", "Doors", "MemoryGuard", "resident_bytes", "unwatch_memory", "watch_memory"]
 
 LIMIT: Final = 256 << 20
 """Bytes in memory: the Supervisor has forty million, the publisher of 50 000 peers 190, and words on their way."""
@@ -77,7 +77,7 @@ def watch_memory(loop: Loop, doors: Doors, *, grows: bool) -> None:
 
     def look() -> None:
         nonlocal rest
-        resident = _resident()
+        resident = resident_bytes()
         if guard.too_much(resident):
             cut = doors.hang_up_on_floods()
             if not cut and (resident > guard.most or not grows):
@@ -93,7 +93,7 @@ def watch_memory(loop: Loop, doors: Doors, *, grows: bool) -> None:
         trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # musl has none
         if trim is not None:
             trim(0)
-        guard.settled(_resident())
+        guard.settled(resident_bytes())
 
     signal.signal(signal.SIGPROF, lambda _number, _frame: loop.call_soon(look))
     signal.setitimer(signal.ITIMER_PROF, STEP, STEP)
@@ -104,8 +104,8 @@ def unwatch_memory() -> None:
     signal.setitimer(signal.ITIMER_PROF, 0.0)
 
 
-def _resident() -> int:
-    """Bytes; 0 when nobody can say."""
+def resident_bytes() -> int:
+    """Of this process (proc_pid_statm(5)); 0 without a free descriptor."""
     with contextlib.suppress(OSError), open("/proc/self/statm", "rb") as file:
         return int(file.read().split()[1]) * _PAGE
     return 0

@@ -22,6 +22,7 @@ from netmap_actors.bus.mailbox import Mailbox, Turn
 from netmap_actors.bus.monitor import next_event
 from netmap_actors.bus.sockets import Sockets
 from netmap_actors.clock import SystemClock, time_namespace
+from netmap_actors.confinement.memory_guard import resident_bytes
 from netmap_actors.exit_reason import ExitReason, from_exception
 from netmap_actors.process.child_log import ChildLog
 from netmap_actors.wire import internal_pb2
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
 
 __all__ = ["ActorBase"]
 
-_PAGE = os.sysconf("SC_PAGE_SIZE")
 _MESSAGES_PER_TURN = 100
 """Of the Supervisor's messages, before other sources get their turn."""
 
@@ -238,7 +238,7 @@ class ActorBase(pykka.ThreadingActor):
     def _send_heartbeat(self) -> None:
         self._heartbeat_due = False
         self._heartbeats += 1
-        heartbeat = internal_pb2.Heartbeat(number=self._heartbeats, rss_bytes=_rss())
+        heartbeat = internal_pb2.Heartbeat(number=self._heartbeats, rss_bytes=resident_bytes())
         heartbeat.confinement.update(self.confinement)
         heartbeat.counters["foreign_words"] = self.foreign_words()
         self.statistics(heartbeat)
@@ -275,12 +275,3 @@ def _where(error: BaseException) -> list[str]:
     """The places the exception passed, innermost last: files and lines, no values."""
     frames = traceback.extract_tb(error.__traceback__)[-8:]
     return [f"{Path(frame.filename).name}:{frame.lineno} {frame.name}" for frame in frames]
-
-
-def _rss() -> int:
-    """Resident bytes of this process (proc_pid_statm(5)); 0 when nobody can say."""
-    try:
-        with open("/proc/self/statm", "rb") as file:
-            return int(file.read().split()[1]) * _PAGE
-    except OSError:
-        return 0  # no descriptor is left: a figure is not worth the actor
