@@ -6,7 +6,6 @@ from the network.
 
 from __future__ import annotations
 
-import contextlib
 import faulthandler
 import os
 import random
@@ -23,7 +22,7 @@ from netmap_actors.bus.mailbox import Mailbox, Turn
 from netmap_actors.bus.sockets import Sockets
 from netmap_actors.clock import time_namespace
 from netmap_actors.confinement import landlock
-from netmap_actors.confinement.memory_guard import unwatch_memory, watch_memory
+from netmap_actors.confinement.memory_guard import resident_bytes, unwatch_memory, watch_memory
 from netmap_actors.errors import NetmapError
 from netmap_actors.wire.vocabulary import ActorName
 from netmap_supervisor.admin.server import AdminServer
@@ -81,7 +80,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Supervisor"]
 
-_PAGE = os.sysconf("SC_PAGE_SIZE")
 MESSAGES_PER_TURN = 500
 BYTES_PER_TURN = 16 << 20
 """Of words, a moment's work; each process has its turn, so whoever says more comes in nobody's way."""
@@ -477,9 +475,8 @@ class Supervisor(pykka.ThreadingActor):
             self.event("error", "runtime_dir_removed", {"runtime_dir": self.settings.runtime_dir})
             self.happened(Stop("nobody can reach it: its runtime directory was removed"))
             return
-        # Without a free descriptor the old figure stands: it is not worth the daemon.
-        with contextlib.suppress(OSError), Path("/proc/self/statm").open("rb") as file:
-            self._own.rss_bytes = int(file.read().split()[1]) * _PAGE
+        # Without a free descriptor the old figure stands.
+        self._own.rss_bytes = resident_bytes() or self._own.rss_bytes
         if self._notifier.active:
             self._notifier.show(self.report().netmap, again=True)
             if not self._core.tree.was_up and not self._core.tree.stopping:
