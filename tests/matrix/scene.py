@@ -255,8 +255,7 @@ class Scene:
     def status(self) -> dict[str, Any] | None:
         """As `status --json`; None when nobody answers."""
         try:
-            with AdminClient(self.daemon.runtime_dir, limit=2.0) as client:
-                return client.request("status")
+            return AdminClient(self.daemon.runtime_dir, limit=2.0).request("status")
         except AdminError:
             return None
 

@@ -28,8 +28,7 @@ def another_view(scene: Scene, ended: int, limit: float = 30.0) -> None:
     def there() -> bool:
         if scene.members["view"].pid != ended:
             return True
-        with AdminClient(scene.daemon.runtime_dir, limit=2.0) as client:
-            client.request("reload")
+        AdminClient(scene.daemon.runtime_dir, limit=2.0).request("reload")
         return False
 
     wait_for(there, limit, "another view", every=0.2)

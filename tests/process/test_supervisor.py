@@ -115,8 +115,7 @@ class Daemon:
         return self.process.wait(LIMIT)
 
     def request(self, command: str, /, **arguments):
-        with AdminClient(self.runtime_dir) as client:
-            return client.request(command, **arguments)
+        return AdminClient(self.runtime_dir).request(command, **arguments)
 
     def row(self, name: str) -> dict:
         return next(row for row in self.request("status")["actors"] if row["name"] == name)

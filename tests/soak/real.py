@@ -286,8 +286,7 @@ class Soak:
     def _status(self) -> dict[str, Any]:
         def asked() -> Any:
             try:
-                with AdminClient(self._daemon.runtime_dir) as client:
-                    return client.request("status")
+                return AdminClient(self._daemon.runtime_dir).request("status")
             except AdminError:
                 assert self._daemon.running(), "the daemon ended"
                 return None
@@ -301,8 +300,8 @@ class Soak:
         return status
 
     def _ask(self, command: str) -> None:
-        with AdminClient(self._daemon.runtime_dir) as client, contextlib.suppress(AdminError):
-            client.request(command)
+        with contextlib.suppress(AdminError):
+            AdminClient(self._daemon.runtime_dir).request(command)
 
     @staticmethod
     def _pids(status: dict[str, Any]) -> dict[str, int]:

@@ -9,7 +9,7 @@ import msgspec
 
 from netmap_actors.errors import NetmapError
 from netmap_actors.runtime_paths import updates_path
-from netmap_supervisor.admin.socket import AdminClient, AdminError, NotRunning
+from netmap_supervisor.admin.socket import AdminClient, AdminError, NotRunning, not_running
 from netmap_supervisor.admin.status import StatusReport
 from netmap_supervisor.system.single_instance import hidden, is_locked
 
@@ -47,8 +47,7 @@ def ask_status(runtime_dir: Path) -> StatusReport:
 def status_or_none(runtime_dir: Path) -> StatusReport | None:
     """The daemon's status for a view; None when there is none, soon."""
     try:
-        with AdminClient(runtime_dir, VIEW_LIMIT) as client:
-            return msgspec.convert(client.request("status"), StatusReport)
+        return msgspec.convert(AdminClient(runtime_dir, VIEW_LIMIT).request("status"), StatusReport)
     except (AdminError, msgspec.MsgspecError):
         return None
 
@@ -56,8 +55,7 @@ def status_or_none(runtime_dir: Path) -> StatusReport | None:
 def order(runtime_dir: Path, command: str, /, **arguments: Any) -> Any:
     """The daemon's answer. Raises NotRunning, CommandFailed, AdminError."""
     try:
-        with AdminClient(runtime_dir) as client:
-            return client.request(command, **arguments)
+        return AdminClient(runtime_dir).request(command, **arguments)
     except NotRunning as error:
         # One that is there and says nothing is no daemon that is not there: scripts may want to start one then.
         if is_locked(runtime_dir):
@@ -89,7 +87,4 @@ def is_running(runtime_dir: Path) -> bool:
 def require_running(runtime_dir: Path) -> None:
     """Raises NotRunning when nobody holds the runtime directory, CommandFailed when we may not subscribe."""
     if not is_running(runtime_dir):
-        raise NotRunning(
-            f"cannot reach the daemon: none is running in {runtime_dir}; start one with `netmap-supervisor run`, or "
-            "name its directory with --runtime-dir"
-        )
+        raise not_running(runtime_dir)

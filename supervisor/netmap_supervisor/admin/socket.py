@@ -10,7 +10,7 @@ import contextlib
 import select
 import socket
 import struct
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from google.protobuf.message import DecodeError
@@ -23,7 +23,6 @@ from netmap_supervisor.system.single_instance import hidden, is_locked
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
-    from types import TracebackType
 
 __all__ = [
     "LENGTH_PREFIX",
@@ -34,6 +33,7 @@ __all__ = [
     "Request",
     "admin_path",
     "framed",
+    "not_running",
 ]
 
 ANSWER_LIMIT = 5.0
@@ -51,6 +51,14 @@ class AdminError(NetmapError):
 
 class NotRunning(AdminError):
     """There is no daemon in this runtime directory, or it does not answer."""
+
+
+def not_running(runtime_dir: Path) -> NotRunning:
+    """The error to raise where no daemon holds the runtime directory."""
+    return NotRunning(
+        f"cannot reach the daemon: none is running in {runtime_dir}; start one with `netmap-supervisor run`, or name "
+        "its directory with --runtime-dir"
+    )
 
 
 def admin_path(runtime_dir: Path) -> Path:
@@ -84,7 +92,7 @@ def framed(message: internal_pb2.AdminRequest | internal_pb2.AdminReply) -> byte
 
 
 class AdminClient:
-    """One command's connection to the daemon."""
+    """Sends requests to the daemon of one runtime directory, each on a connection of its own."""
 
     def __init__(self, runtime_dir: Path, limit: float = ANSWER_LIMIT) -> None:
         """`limit`: seconds that one request may take."""
@@ -96,10 +104,7 @@ class AdminClient:
         if not is_locked(self._runtime_dir):
             if (why := hidden(self._runtime_dir)) is not None:
                 raise AdminError(why)
-            raise NotRunning(
-                f"cannot reach the daemon: none is running in {self._runtime_dir}; start one with "
-                "`netmap-supervisor run`, or name its directory with --runtime-dir"
-            )
+            raise not_running(self._runtime_dir)
         try:
             asked = msgspec.json.encode(arguments)
         except UnicodeEncodeError:
@@ -168,14 +173,3 @@ class AdminClient:
             f"cannot reach the daemon in {self._runtime_dir}: no answer within {self._limit:g} s; "
             "it is starting, ending or stopped"
         )
-
-    def close(self) -> None:
-        """Let go: of nothing, each request has a connection of its own."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()

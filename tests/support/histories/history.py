@@ -232,8 +232,8 @@ class Recording:
     def _ask(self) -> None:
         if not self._daemon.runtime_dir.exists():
             return
-        with contextlib.suppress(AdminError), AdminClient(self._daemon.runtime_dir, 1.0) as client:
-            self.note("status", status=client.request("status"))
+        with contextlib.suppress(AdminError):
+            self.note("status", status=AdminClient(self._daemon.runtime_dir, 1.0).request("status"))
 
 
 @contextlib.contextmanager

@@ -104,8 +104,8 @@ class Fake(ActorBase):
     def order(self) -> None:
         """What the command line may say, said by a child."""
         try:
-            with AdminClient(HERE / "run") as client:
-                answer = str(client.request("fault", what="kill", actor="liveness", force=True))
+            client = AdminClient(HERE / "run")
+            answer = str(client.request("fault", what="kill", actor="liveness", force=True))
         except (AdminError, OSError) as error:
             answer = str(error)
         self.degraded("ordered", answer)

@@ -5,7 +5,6 @@ What a process has in its memory is used, secrets included.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import socket
 import sys
@@ -366,11 +365,10 @@ def _admin(facts: Facts, command: str, /, **arguments: Any) -> str:
         from netmap_supervisor.admin.socket import AdminClient, AdminError
     except (ImportError, OSError) as error:
         raise RuntimeError(f"cannot even load the client: {error}") from None
-    with contextlib.closing(AdminClient(Path(facts.runtime_dir), limit=1.0)) as client:
-        try:
-            return json.dumps(client.request(command, **arguments))[:80]
-        except AdminError as error:
-            raise Refused(str(error)) from None
+    try:
+        return json.dumps(AdminClient(Path(facts.runtime_dir), limit=1.0).request(command, **arguments))[:80]
+    except AdminError as error:
+        raise Refused(str(error)) from None
 
 
 order("order `status`")(lambda facts: _admin(facts, "status"))
