@@ -1,6 +1,6 @@
-"""The command line: one command a file, loaded when it is called.
+"""The command line: one command a file or folder, imported when it is called.
 
-Data goes to standard output, everything else to standard error; what a command ends with stands in `exit_codes`.
+Data goes to standard output, everything else to standard error; exit statuses: `process.exit_codes`.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class _Commands(click.Group):
         return loaded
 
     def invoke(self, ctx: click.Context) -> object:
-        """Run the command. Whoever read our output and has seen enough is no failure; click would make it one."""
+        """Run the command. A reader that closes our output early is no failure; click would make it one."""
         try:
             return super().invoke(ctx)
         except BrokenPipeError:
@@ -71,11 +71,11 @@ class _Commands(click.Group):
 
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
-"""A disk or a screen that takes nothing more; what has to do with other files is told where they are opened."""
+"""Errors of an output that takes nothing more; those of other files are handled where the files are opened."""
 
 
 def _forget_output() -> None:
-    """What is left in the buffer must not fail again at the exit."""
+    """Lead standard output to /dev/null: the rest of its buffer must not fail again at exit."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
@@ -112,7 +112,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     result: object = ExitCode.OK
     try:
         _check_parser(os.environ.get(_PARSER))
-        # Not standalone: click would answer a closed pipe and Ctrl-C with words and a 1.
+        # Not standalone: click would answer a closed pipe and Ctrl-C with a message and exit status 1.
         result = commands.main(args=arguments, prog_name=PROGRAM, standalone_mode=False)
         sys.stdout.flush()
     except click.ClickException as error:
@@ -136,7 +136,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _check_parser(kind: str | None) -> None:
-    """Before anything loads protobuf, which raises whatever it likes. Raises ConfigurationError."""
+    """Raises ConfigurationError for an unknown name, with which importing protobuf would fail."""
     if kind not in {None, "upb", "python"}:
         raise ConfigurationError(
             f"cannot use protobuf's {escape(str(kind), 40)!r} implementation: there is none of that name; "
@@ -145,16 +145,16 @@ def _check_parser(kind: str | None) -> None:
 
 
 def _open_standard_streams() -> None:
-    """Give those that were closed by whoever started us: to Python they are None, and their numbers anybody's."""
+    """Open /dev/null for each that was closed at the start: Python has None for it, and its number would be reused."""
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
-            # The lowest free number is the missing one, for those below it are there by now.
+            # The lowest free number is the missing one: those below it are open by now.
             fd = os.open(os.devnull, os.O_RDWR)
             os.set_inheritable(fd, True)
             setattr(sys, name, os.fdopen(fd, mode))
 
 
 def _failed(error: NetmapError, code: ExitCode) -> int:
-    with contextlib.suppress(OSError):  # who closed it hears the exit status
+    with contextlib.suppress(OSError):  # it may be closed
         click.echo(journal.marked("error", f"{PROGRAM}: {error}"), err=True)
     return code

@@ -39,10 +39,10 @@ _COLUMNS = (
 
 
 class _KeyCommand(click.Command):
-    """Takes a key, or a name, that begins with a dash for what it is."""
+    """Accepts a key or a name that begins with a dash."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Words that are none of our options go behind a "--"; what looks like a long one is left to click."""
+        """Put arguments that are no options behind a "--"; unknown long options are left to click."""
         has_value = {
             flag: not getattr(parameter, "is_flag", False)
             for parameter in self.get_params(ctx)
@@ -94,7 +94,7 @@ def generate_pair(file: Path) -> None:
 
     An existing file is never overwritten. The secret half stays in the file.
     """
-    _refuse_somebody_elses([], file.absolute().parent)
+    _refuse_another_owner([], file.absolute().parent)
     pair = generate()
     _failing(lambda: write_secret(file, pair))
     click.echo(pair.public)
@@ -148,7 +148,7 @@ def print_server_key(config_file: str | None, **flags: Any) -> None:
 
 
 def _order(config_file: str | None, flags: dict[str, Any], **words: str) -> dict[str, Any]:
-    """What comes of an order to the keys: the daemon's answer, or that of its files where none runs."""
+    """The result of a request about keys: from the daemon or, where none runs, from its files."""
     configuration = load(given_flags(flags), without_service(os.environ), config_file=config_file)
     state_dir, directory = Path(configuration.value("state_dir")), Path(configuration.value("runtime_dir"))
     if is_locked(directory) and _is_meant(configuration, directory, state_dir):
@@ -158,9 +158,9 @@ def _order(config_file: str | None, flags: dict[str, Any], **words: str) -> dict
         raise CommandFailed(why)
     keys = state_dir / "curve"
     if words["do"] in {"allow", "revoke"}:
-        _refuse_somebody_elses([keys / "allowed", keys, state_dir], state_dir.parent, words["do"])
+        _refuse_another_owner([keys / "allowed", keys, state_dir], state_dir.parent, words["do"])
     elif words["do"] == "server" and not _failing((keys / "server.key_secret").exists):
-        _refuse_somebody_elses([keys, state_dir], state_dir.parent, words["do"])
+        _refuse_another_owner([keys, state_dir], state_dir.parent, words["do"])
     found: dict[str, Any] = _failing(lambda: carry_out(keys, words))
     return found
 
@@ -172,11 +172,11 @@ def _is_meant(configuration: Configuration, directory: Path, state_dir: Path) ->
     try:
         return state_dir.samefile(order(directory, "keys", do="where")["state_dir"])
     except OSError:
-        return False  # not there, or not to be seen by us
+        return False  # missing, or not visible to us
 
 
-def _refuse_somebody_elses(places: list[Path], above: Path, what: str = "generate") -> None:
-    """Raises CommandFailed where a file of ours would be in the way of a directory's owner."""
+def _refuse_another_owner(places: list[Path], above: Path, what: str = "generate") -> None:
+    """Raises CommandFailed where the directory is another user's, whom a file of ours would lock out."""
     owner = somebody_elses(places, above)
     if owner is None:
         return
@@ -197,7 +197,7 @@ def _refuse_somebody_elses(places: list[Path], above: Path, what: str = "generat
 
 
 def _failing(work: Callable[[], Any]) -> Any:
-    """What `work` gives; a wrong name or key is this command's failure, not the daemon's configuration."""
+    """The result of `work`; a wrong name or key becomes CommandFailed, as it is no bad configuration."""
     try:
         return work()
     except PermissionError as error:

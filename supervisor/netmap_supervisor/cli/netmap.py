@@ -35,9 +35,9 @@ _COLUMNS = (
     Column("STABLE ID", rank=4, least=12, both_ends=True),
 )
 _MAX_LIST = 1000
-"""Characters of tags or routes: a pipe gets what an honest node has, and no node makes every line endless."""
+"""Characters of tags or routes in a line: more than an honest node has."""
 _ANSWER_LIMIT = 15.0
-"""Seconds for the whole netmap to come: 50 000 peers take one."""
+"""Seconds for the whole netmap to arrive: 50 000 peers take one."""
 
 
 @click.command("netmap")

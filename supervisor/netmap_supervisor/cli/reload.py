@@ -38,5 +38,5 @@ def command(runtime_dir: Path) -> None:
 
 def outcome(changes: Mapping[str, list[str]]) -> Iterator[str]:
     """One line a setting."""
-    told = [f"{name}: {words}" for kind, words in _HOLDS.items() for name in changes.get(kind, ())]
-    yield from told or ["nothing has changed"]
+    lines = [f"{name}: {words}" for kind, words in _HOLDS.items() for name in changes.get(kind, ())]
+    yield from lines or ["nothing has changed"]

@@ -32,9 +32,9 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 _MAX_WHY = 4000
-"""Characters: longer than anything that ends a run."""
+"""Characters: longer than any reason for the end of a run."""
 _LEAD = 12
-"""Cells before what the first lines say."""
+"""Cells of a label of the banner."""
 
 
 @click.command("run", short_help="Be the daemon: join, keep the netmap, publish it.")
@@ -97,7 +97,7 @@ def command(config_file: str | None, demo_faults: bool, **flags: Any) -> int:
         with contextlib.nullcontext() if view is None else contextlib.closing(view):
             return run(settings, view, again, environment)
     except RunFailed as end:
-        # Not before the view has gone: it would draw over it, and has room for half a sentence.
+        # Only after the view has ended, which would draw over it.
         with contextlib.suppress(OSError):
             click.echo(journal.marked("error", f"netmap-supervisor: {escape(str(end), _MAX_WHY)}"), err=True)
         return end.exit_code
@@ -109,7 +109,7 @@ def view_mode(wanted: str) -> str:
         return wanted
     if can_redraw(sys.stdout):
         return "live"
-    # Set by systemd for what it connects to its journal: nobody looks at it as at a screen.
+    # Set by systemd for a stream that leads to its journal: it is no screen.
     return "off" if os.environ.get("JOURNAL_STREAM") else "plain"
 
 
@@ -121,12 +121,12 @@ def run_settings(configuration: Configuration, mode: str) -> RunSettings:
     if not is_terminal(sys.stderr):
         return configuration.run_settings(log_format="json")
     settings = configuration.run_settings(log_format="text")
-    # On the same screen the view tells the rest.
+    # The view on the same screen shows the rest.
     return settings if mode == "off" else msgspec.structs.replace(settings, log_level="error")
 
 
 def facts(settings: RunSettings, configuration: Configuration) -> Iterator[str]:
-    """What somebody who started it wants to know first."""
+    """The banner: with what the daemon was started."""
     from netmap_supervisor.cli import PROGRAM, installed_version  # noqa: PLC0415
 
     yield f"{PROGRAM} {installed_version()}   pid {os.getpid()}"
@@ -153,7 +153,7 @@ def facts(settings: RunSettings, configuration: Configuration) -> Iterator[str]:
 
 
 def fold_lines(lines: Iterable[str], width: int | None) -> Iterator[str]:
-    """The same in `width` cells, broken between words and below what they say."""
+    """The lines folded to `width` cells, each continued below its text."""
     for line in lines:
         yield from fold(line[:_LEAD], line[_LEAD:], width)
 

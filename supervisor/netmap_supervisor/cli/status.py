@@ -26,7 +26,7 @@ __all__ = ["command", "exit_code"]
 
 _REMOVED = "removed"
 _MAX_TEXT = 1000
-"""Characters of what ended or degrades something: the end of a sentence says what to do."""
+"""Characters of a reason: its end says what to do."""
 _ACTORS = (
     Column("ACTOR", rank=6, least=18, stays=True),
     Column("PID", rank=3, least=3, right=True),

@@ -38,7 +38,7 @@ class WaitCondition(NamedTuple):
 
     text: str
     node: str = ""
-    """What the node is called; "" for a condition of the whole netmap."""
+    """The node's name; "" for a condition of the whole netmap."""
     state: str = ""
 
     def holds(self, seen: Snapshot) -> bool:
@@ -53,7 +53,7 @@ class WaitCondition(NamedTuple):
         return found is not None and online(found.online) == self.state
 
     def found(self, seen: Snapshot) -> str:
-        """How it is instead, for people; "" where there is nothing to say."""
+        """The present state instead, as text; "" if there is nothing to say."""
         if not self.node or seen.state == Trust.NONE:
             return ""
         try:

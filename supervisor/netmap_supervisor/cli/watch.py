@@ -25,7 +25,7 @@ _EVENT_KINDS = tuple(kind.value for kind in Kind if kind not in {Kind.COMMIT, Ki
 
 
 def _words(ctx: click.Context, param: click.Parameter, words: tuple[str, ...]) -> tuple[str, ...]:
-    if "" in words:  # as of a variable that is not set; nothing would ever be told
+    if "" in words:  # as from an unset variable; no event would pass
         raise click.BadParameter("a name, an address, a stable id or a node key is expected", ctx, param)
     return words
 
@@ -76,7 +76,7 @@ def command(as_json: bool, kinds: tuple[str, ...], peers: tuple[str, ...], runti
 
 
 def _say_if_alone(runtime_dir: Path) -> None:
-    """Who waits for a daemon should know."""
+    """Say that there is no daemon yet."""
     if not is_locked(runtime_dir) and hidden(runtime_dir) is None:
         click.echo(
             f"no daemon is running in {runtime_dir} yet: waiting for one (`netmap-supervisor run` starts it)",

@@ -127,7 +127,7 @@ def test_a_run_that_keeps_another_waiting_is_told_of_once() -> None:
     runs.written()
     assert runs.overdue_in(2.0) == LONG_RUN - 1.0
     assert runs.overdue_in(1.0 + LONG_RUN) == 0
-    runs.told()
+    runs.reported()
     assert runs.overdue_in(2.0 + LONG_RUN) is None
     runs.ended()
     runs.started(100.0)

@@ -1,6 +1,6 @@
-"""What the daemon's processes refuse about their settings, found by their own means and without making anything.
+"""What the daemon's processes refuse about their settings, found with their own functions; creates nothing.
 
-Not here: what reading the settings refuses (`config.layers`), which `run` and the check share already.
+Not here: what reading the settings refuses (`config.layers`).
 """
 
 from __future__ import annotations
@@ -55,10 +55,10 @@ def refusals(settings: RunSettings, environment: Mapping[str, str]) -> Iterator[
 
 
 def doubts(settings: RunSettings) -> Iterator[str]:
-    """What `run` starts with all the same, or another user's would.
+    """Warnings: what does not keep `run` from starting, or only root's.
 
-    A key for other machines that cannot be read keeps those out and nobody else. Directories of somebody else are what
-    root finds of a service, who is at home there.
+    Without the server key only subscribers on other machines are kept out. Directories of another user are what root
+    finds of a service that runs as that user.
     """
     curve_key = settings.curve_dir / SERVER_KEY
     if settings.listen and not settings.listen_plaintext and curve_key.exists():
@@ -75,7 +75,7 @@ def doubts(settings: RunSettings) -> Iterator[str]:
 
 
 def _check_directory(directory: Path) -> None:
-    """Root looks for somebody else, as systemd's DynamicUser= has it."""
+    """For root the directory may be another user's: it is checked for a service (systemd's DynamicUser=)."""
     try:
         check_private(directory)
     except ConfigurationError:
@@ -84,7 +84,7 @@ def _check_directory(directory: Path) -> None:
 
 
 def _check_node(settings: RunSettings, environment: Mapping[str, str], directory: Path) -> None:
-    """The files of a node that was here before; and the auth key, without which a new one is none."""
+    """Read the files of a registered node, or else the auth key, which a new one needs."""
     registered = False
     if directory.is_dir():
         node = NodeState(

@@ -1,4 +1,4 @@
-"""`config`: what the daemon would be told, and by whom."""
+"""`config`: the settings that `run` would use, and their origins."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def check_settings(config_file: str | None) -> None:
 
     Every problem is told at once. Exit status 78 if there is one; `run` then refuses it as well.
     """
-    # Loaded here: no other command has to do with keys and proxies.
+    # Loaded here: no other command needs keys and proxies.
     from netmap_supervisor.cli.config.check import doubts, refusals  # noqa: PLC0415
 
     configuration = load({}, os.environ, config_file=config_file)

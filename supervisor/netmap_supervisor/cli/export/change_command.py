@@ -1,4 +1,4 @@
-"""The command that runs after a change of a file: a reload of whoever reads it. No shell."""
+"""The command of --exec, which runs after each change of the file, without a shell."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class ChangeCommand:
                 self._words,
                 stdin=subprocess.DEVNULL,
                 env=os.environ | {VARIABLE: str(self._file)},
-                # Ctrl-C in our terminal ends us, not a reload halfway through.
+                # Ctrl-C in our terminal must not interrupt it.
                 process_group=0,
             )
         except OSError as error:

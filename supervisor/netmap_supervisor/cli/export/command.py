@@ -38,7 +38,7 @@ FIRST_NETMAP = 15.0
 
 
 class Selection(NamedTuple):
-    """What of the netmap is wanted."""
+    """Which nodes are exported, and how."""
 
     tags: tuple[str, ...]
     online_only: bool
@@ -48,13 +48,13 @@ class Selection(NamedTuple):
 
 
 class Format(NamedTuple):
-    """One way to write it."""
+    """One export format."""
 
     kinds: tuple[str, ...] | None
-    """The kinds of change that can show in it; None: all."""
+    """The kinds of event that can change it; None: all."""
     text: Callable[[Snapshot, Selection], str]
     same: Callable[[bytes, bytes], bool]
-    """Whether an old and a new content say the same."""
+    """Whether an old and a new content are equivalent."""
 
 
 def _hosts(snapshot: Snapshot, choice: Selection) -> str:
@@ -251,16 +251,16 @@ def _follow(
             f"waiting for a daemon in {runtime_dir}: none is running there; --runtime-dir names another place"
         )
     clock = SystemClock()
-    told: str = Trust.FRESH
+    reported: str = Trust.FRESH
 
     with Subscriber(runtime_dir, kinds=form.kinds, clock=clock) as subscriber:
 
         def write() -> bool:
-            nonlocal told
+            nonlocal reported
             snapshot = subscriber.store.snapshot()
-            if snapshot.state not in {told, Trust.FRESH}:
+            if snapshot.state not in {reported, Trust.FRESH}:
                 warn(trust(snapshot.state, snapshot.age_s))
-            told = snapshot.state
+            reported = snapshot.state
             return file.update(form.text(snapshot, chosen).encode(), form.same)
 
         until = None if limit is None else clock.boottime() + limit
@@ -268,7 +268,7 @@ def _follow(
 
 
 def _to_standard_output(data: bytes) -> None:
-    """Past the buffer: what a full disk did not take must not fail once more at the exit."""
+    """Write unbuffered: what a full disk did not take must not fail again at exit."""
     sys.stdout.flush()
     rest = memoryview(data)
     try:

@@ -25,16 +25,16 @@ if TYPE_CHECKING:
 __all__ = ["Follower", "notify", "warn"]
 
 LAST_RUN_LIMIT = 10.0
-"""Seconds the command is waited for at the end."""
+"""Seconds to wait for the command at the end."""
 
 
 def notify(text: object) -> None:
-    """What somebody who waits wants to know."""
+    """Print a message on standard error."""
     click.echo(f"netmap-supervisor: {text}", err=True)
 
 
 def warn(text: object) -> None:
-    """Something went wrong, and it goes on."""
+    """Print a problem that does not end the command."""
     notify(f"warning: {text}")
 
 
@@ -49,7 +49,7 @@ class Follower:
         *,
         clock: Clock,
     ) -> None:
-        """`write()`: write the file as it should be now; whether it was changed. Raises CommandFailed."""
+        """`write()`: write the file if it has to change; whether it has. Raises CommandFailed."""
         self._subscriber = subscriber
         self._write_file = write
         self._command = command
@@ -59,7 +59,7 @@ class Follower:
         self._complaint: str | None = None
 
     def run(self, until: float | None = None) -> None:
-        """Until Ctrl-C or SIGTERM; what is not written then is written before it returns.
+        """Run until Ctrl-C or SIGTERM; a pending change is written before it returns.
 
         Raises CommandFailed when `until` (CLOCK_BOOTTIME) passes and no netmap has come.
         """
@@ -88,11 +88,11 @@ class Follower:
                 self._runs.written()
             ok = True
         except CommandFailed as error:
-            # A disk stays full for a while; once is enough for each reason.
+            # A disk stays full for a while: each reason is reported once.
             if str(error) != self._complaint:
                 self._complaint = str(error)
                 warn(f"{error}; it is tried again")
-        # The time is taken after it: writing for long must not mean writing without a pause.
+        # The time afterwards: long writes, too, are to have pauses between them.
         self._writing.attempted(self._clock.boottime(), ok=ok)
         if ok and self._complaint is not None:
             self._complaint = None
@@ -107,7 +107,7 @@ class Follower:
         if self._runs.due:
             self._start(self._command, now)
         if self._runs.overdue_in(now) == 0:
-            self._runs.told()
+            self._runs.reported()
             warn(
                 f"`{self._command}` still runs; the file has changed since, and the next run has to wait for it"
             )
@@ -142,19 +142,19 @@ class Follower:
         waiting.register(interruption, select.POLLIN)
         for socket in self._subscriber.sockets:
             waiting.register(socket.fileno(), select.POLLIN)
-        # A descriptor of ZeroMQ tells only once of what has come, and may have done so while it was written to.
+        # ZMQ_FD is edge-triggered (zmq_getsockopt(3)): its edge may have come while we were sending.
         if not any(socket.poll(0) for socket in self._subscriber.sockets):
-            # Rounded up: a deadline is not met a moment too early again and again.
+            # Rounded up: not to wake just before a deadline, again and again.
             waiting.poll(int(min(known) * 1000) + 1 if known else None)
         interruption.drain()
 
     def _finish(self) -> None:
-        """What is due is done now, with a limit; another Ctrl-C ends us in the usual way."""
+        """Do what is due, within a limit; another Ctrl-C ends the process as usual."""
         if self._writing.pending and self._subscriber.store.state != Trust.NONE:
             self._write()
         if self._command is None:
             return
-        # The run of this moment, and the one that is due after it.
+        # The present run, and the one that is due after it.
         for _ in range(2):
             if self._runs.running:
                 self._reap(self._command, LAST_RUN_LIMIT)

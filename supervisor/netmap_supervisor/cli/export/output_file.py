@@ -1,9 +1,8 @@
 """A file that others read while we write it: they see the old content or the new one, never a part.
 
 A new file takes the place of the old one (rename(2)). A symbolic link is refused: taking its place would leave its
-target out of date, and following it could overwrite what somebody else has put there; /dev/null and its like are
-refused for the same reason. Only a file that is mounted by itself is written in place: its name belongs to the mount,
-and nothing can take it (rename(2): EBUSY).
+target out of date, and following it could overwrite another user's file; /dev/null and its like are refused for the
+same reason. Only a file that is mounted by itself is written in place: it cannot be replaced (rename(2): EBUSY).
 """
 
 from __future__ import annotations
@@ -28,10 +27,10 @@ _NO_RIGHTS_YET = 0o600
 
 
 class OutputFile:
-    """One such file."""
+    """One such file, at an absolute path."""
 
     def __init__(self, path: Path, warn: Callable[[str], object] = lambda _: None) -> None:
-        """`path` is absolute. `warn` is told once when readers may see a part."""
+        """`warn` is called once if readers may see a part."""
         self.path = path
         self._warn = warn
         self._warned = False
@@ -40,8 +39,8 @@ class OutputFile:
         """Write it if `same(old, new)` does not hold; whether it was written.
 
         The mode of the old file is kept, and its owner where we may give files away. Raises CommandFailed, and then
-        the old file is as it was and nothing else is left, unless a disk failed that had promised the room for a file
-        that is written in place.
+        the old file is as it was and nothing else is left, unless the disk fails under a file that is written in place,
+        after its space was reserved.
         """
         try:
             old = self._look()
@@ -68,7 +67,7 @@ class OutputFile:
         return found
 
     def _replace(self, data: bytes, old: os.stat_result | None) -> None:
-        # With a dot and without the suffix: whoever reads every file of the directory leaves it alone.
+        # A dot and another suffix: programs that read all files of the directory skip it.
         temporary = self.path.with_name(f".netmap-export-{secrets.token_hex(8)}.tmp")
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
         descriptor = os.open(temporary, flags, NEW_MODE if old is None else _NO_RIGHTS_YET)
@@ -98,7 +97,7 @@ class OutputFile:
         with open(self.path, "r+b", buffering=0) as file:
             size = os.fstat(file.fileno()).st_size
             try:
-                # All the room there has to be, before anything of the old content goes.
+                # Reserve the space before any of the old content is lost.
                 if data:
                     os.posix_fallocate(file.fileno(), 0, len(data))
             except OSError:
@@ -111,7 +110,7 @@ class OutputFile:
             os.fsync(file.fileno())
 
     def _settle(self) -> None:
-        """The new name survives a power cut, too; on file systems that cannot promise it, it does soon."""
+        """Sync the directory, that the new name survives a power cut; some file systems cannot."""
         with contextlib.suppress(OSError):
             directory = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             try:
@@ -139,7 +138,7 @@ def _mount_of(path: Path) -> str:
 def _like(old: os.stat_result, descriptor: int) -> None:
     new = os.fstat(descriptor)
     if (old.st_uid, old.st_gid) != (new.st_uid, new.st_gid):
-        # Not root, and somebody else's file in our directory: it becomes ours.
+        # Not root, and another user's file in our directory: it becomes ours.
         with contextlib.suppress(PermissionError):
             os.fchown(descriptor, old.st_uid, old.st_gid)
     os.fchmod(descriptor, stat.S_IMODE(old.st_mode) & 0o777)

@@ -1,6 +1,6 @@
 """When an export is written, and when the command behind it runs. Pure: the time is an argument.
 
-Not here: what is written, and who waits (`export.follow`).
+Not here: writing and waiting (`export.follow`).
 """
 
 from __future__ import annotations
@@ -8,11 +8,11 @@ from __future__ import annotations
 __all__ = ["CommandRuns", "Writing"]
 
 WRITE_INTERVAL = 1.0
-"""Seconds between two attempts to write: a busy tailnet is one change a second to whoever reads the file."""
+"""Seconds between two attempts to write, at least, however busy the tailnet."""
 RETRY = 10.0
 """Seconds after which a write that failed is tried again without a change."""
 LONG_RUN = 60.0
-"""Seconds after which a command that still runs, while another change waits for it, is worth a word."""
+"""Seconds after which a run that delays the next one is reported."""
 
 
 class Writing:
@@ -52,7 +52,7 @@ class CommandRuns:
     def __init__(self) -> None:
         self._wanted = False
         self._began: float | None = None
-        self._told = False
+        self._reported = False
 
     @property
     def running(self) -> bool:
@@ -70,18 +70,18 @@ class CommandRuns:
 
     def started(self, now: float) -> None:
         """It runs, or could not be started at all: it has seen every change up to now."""
-        self._wanted, self._began, self._told = False, now, False
+        self._wanted, self._began, self._reported = False, now, False
 
     def ended(self) -> None:
         """It runs no more."""
         self._began = None
 
     def overdue_in(self, now: float) -> float | None:
-        """Seconds until somebody should be told that a run keeps another waiting; None when nobody should."""
-        if self._began is None or not self._wanted or self._told:
+        """Seconds until a run that delays the next one is to be reported; None if there is none."""
+        if self._began is None or not self._wanted or self._reported:
             return None
         return max(0.0, self._began + LONG_RUN - now)
 
-    def told(self) -> None:
-        """Somebody was; once a run is enough."""
-        self._told = True
+    def reported(self) -> None:
+        """It was reported; once a run is enough."""
+        self._reported = True

@@ -1,4 +1,4 @@
-"""`fault`: break one process, its connection, or the embedded server's manners, on purpose; and what came of it."""
+"""`fault`: inject a fault into a process, its connection or the embedded control server, and print the recovery."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ __all__ = ["RecoveryPrinter", "command"]
 
 MAX_FOR = 3600.0
 PATIENCE = 60.0
-"""Seconds beyond the fault's own time and the silence limit until the daemon has to be well again."""
+"""Seconds allowed for the recovery, beyond the duration of the fault and the silence timeout."""
 NOTICE = 1.0
-"""Seconds in which a fault shows, if it shows at all."""
+"""Seconds within which a fault shows, if it does."""
 
 _actor = click.argument("actor", type=click.Choice([name.value for name in ActorName]), metavar="ACTOR")
 _no_wait = click.option("--no-wait", is_flag=True, help="Do not wait for what comes of it.")
@@ -73,7 +73,7 @@ def command() -> None:
 @runtime_dir_flag
 def kill(actor: str, force: bool, no_wait: bool, runtime_dir: Path) -> int:
     """SIGKILL: as if it had crashed."""
-    return _strike(runtime_dir, "kill", actor, force=force, no_wait=no_wait)
+    return _inject(runtime_dir, "kill", actor, force=force, no_wait=no_wait)
 
 
 @command.command("stop")
@@ -84,7 +84,7 @@ def kill(actor: str, force: bool, no_wait: bool, runtime_dir: Path) -> int:
 @runtime_dir_flag
 def stop(actor: str, seconds: float | None, force: bool, no_wait: bool, runtime_dir: Path) -> int:
     """SIGSTOP: it hangs, and is found and replaced within 13 s."""
-    return _strike(runtime_dir, "stop", actor, seconds, force=force, no_wait=no_wait)
+    return _inject(runtime_dir, "stop", actor, seconds, force=force, no_wait=no_wait)
 
 
 @command.command("cont")
@@ -93,7 +93,7 @@ def stop(actor: str, seconds: float | None, force: bool, no_wait: bool, runtime_
 @runtime_dir_flag
 def cont(actor: str, force: bool, runtime_dir: Path) -> int:
     """SIGCONT: it goes on after `fault stop`."""
-    return _strike(runtime_dir, "cont", actor, force=force, no_wait=True)
+    return _inject(runtime_dir, "cont", actor, force=force, no_wait=True)
 
 
 @command.command("freeze")
@@ -104,7 +104,7 @@ def cont(actor: str, force: bool, runtime_dir: Path) -> int:
 @runtime_dir_flag
 def freeze(actor: str, seconds: float | None, force: bool, no_wait: bool, runtime_dir: Path) -> int:
     """Let its loop do nothing for a while, as a bug would: longer than 12 s and it is replaced."""
-    return _strike(runtime_dir, "freeze", actor, seconds, force=force, no_wait=no_wait)
+    return _inject(runtime_dir, "freeze", actor, seconds, force=force, no_wait=no_wait)
 
 
 @command.command("black-hole")
@@ -123,7 +123,7 @@ def black_hole(actor: str, seconds: float | None, force: bool, no_wait: bool, ru
 
     New connections are not concerned. The verdict falls after liveness.silence_timeout (120s unless set otherwise).
     """
-    return _strike(runtime_dir, "black-hole", actor, seconds, force=force, no_wait=no_wait)
+    return _inject(runtime_dir, "black-hole", actor, seconds, force=force, no_wait=no_wait)
 
 
 @command.command("server")
@@ -153,7 +153,7 @@ def break_server(
         try:
             printer.follow(lambda: printer.elapsed >= seconds, seconds + 1.0)
         finally:
-            # Also when somebody has had enough and presses Ctrl-C.
+            # Also after Ctrl-C.
             order(runtime_dir, "dev", command="heal", fault=name)
         printer.say("healed")
         return ExitCode.OK if no_wait else printer.end(lambda: True, silence + PATIENCE)
@@ -161,10 +161,10 @@ def break_server(
         return ExitCode.OK
     over = silence + NOTICE
 
-    def came_to_something() -> bool:
+    def has_shown() -> bool:
         return printer.story.replaced(ActorName.CONNECTION) or printer.elapsed >= over
 
-    code = printer.end(came_to_something, over + PATIENCE)
+    code = printer.end(has_shown, over + PATIENCE)
     if not printer.story.replaced(ActorName.CONNECTION):
         printer.say("survived    the connection is the same as before")
     return code
@@ -178,7 +178,7 @@ def heal_server(runtime_dir: Path) -> None:
     click.echo("healed", err=True)
 
 
-def _strike(
+def _inject(
     runtime_dir: Path, what: str, actor: str, seconds: float | None = None, *, force: bool, no_wait: bool
 ) -> int:
     before = ask_status(runtime_dir)
@@ -190,10 +190,10 @@ def _strike(
     printer.say(f"{what:<11} {actor} (pid {pid})" + (f" for {seconds:g} s" if seconds else ""))
     over = (seconds or 0.0) + NOTICE
 
-    def came_to_something() -> bool:
+    def has_shown() -> bool:
         return printer.story.replaced(actor) or (seconds is not None and printer.elapsed >= over)
 
-    code = printer.end(came_to_something, over + before.liveness.silence_timeout_s + PATIENCE)
+    code = printer.end(has_shown, over + before.liveness.silence_timeout_s + PATIENCE)
     if code == ExitCode.OK and not printer.story.replaced(actor):
         printer.say(f"survived    {actor} is the same process as before")
     return code

@@ -1,4 +1,4 @@
-"""What a control server is told on a command line: KEY=VALUE words in, the list of its faults out."""
+"""Faults on a command line: KEY=VALUE arguments, the list of faults, the effect of one."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ def key_values(
 
 
 def fault_rows(faults: Mapping[str, str]) -> Iterator[str]:
-    """A line for each fault a server can commit, with what it does."""
+    """Each fault of the control server and what it does, in lines."""
     return described([(name, str(about)) for name, about in faults.items()], output_width())
 
 
 def struck(name: str, count: int) -> str:
-    """What a fault did at once."""
+    """The immediate effect of a fault: how many connections it has hit."""
     return f"{name}: {count} connection{'' if count == 1 else 's'} struck" + (
         "" if count else ": none is open, or it waits for those that come"
     )

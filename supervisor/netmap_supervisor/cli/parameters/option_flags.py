@@ -1,4 +1,4 @@
-"""Turns the table of options into flags, and adds the flag every command shares."""
+"""The table of options as flags, and the --runtime-dir flag of the other commands."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _F = TypeVar("_F", bound="Callable[..., Any]")
 
 
 def run_flags(function: _F) -> _F:
-    """Every option of the table as a flag; a value nobody gave is None."""
+    """Every option of the table as a flag; the value of an absent one is None."""
     for row in reversed(OPTIONS.values()):
         function = _flag(row)(function)
     return function
@@ -58,7 +58,7 @@ def config_file_flag(function: _F) -> _F:
 
 
 def given_flags(flags: dict[str, Any]) -> dict[str, object]:
-    """Those that were given."""
+    """The flags that were given."""
     return {name: value for name, value in flags.items() if value is not None}
 
 

@@ -1,4 +1,4 @@
-"""What a command ends with. Not here: the exit statuses of child processes (`netmap_actors.exit_reason`)."""
+"""Exit statuses of the commands. Not here: those of child processes (`netmap_actors.exit_reason`)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class ExitCode(enum.IntEnum):
     STALE = 4
     """`status`: there is a daemon, and its netmap is not fresh."""
     ATTENTION = 5
-    """`status`: somebody has to log in, or the node was removed."""
+    """`status`: a login is needed, or the node was removed."""
     AUTH_REFUSED = 77
     """`run`: the auth key was refused (sysexits.h: EX_NOPERM)."""
     CONFIGURATION = 78
@@ -35,12 +35,12 @@ _JUDGED = f"{__name__}.judged"
 
 
 def judged(code: ExitCode) -> ExitCode:
-    """The same; to be called before it is told in words, for it stands although nobody may read these any more."""
+    """Note and return the exit status, before printing: it holds even if the output is closed meanwhile."""
     click.get_current_context().meta[_JUDGED] = code
     return code
 
 
 def judgement(ctx: click.Context) -> ExitCode:
-    """What a command has come to so far; `OK` when it judges nothing."""
+    """The exit status noted so far, else `OK`."""
     code: ExitCode = ctx.meta.get(_JUDGED, ExitCode.OK)
     return code

@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM and a closed terminal as something to wait for: they never cut through what is being done."""
+"""Ctrl-C, SIGTERM and SIGHUP as an event to wait for, which interrupts nothing."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Interruption:
-    """Within its block signals end nothing: they are noted. Only for the main thread; a context manager."""
+    """A context manager for the main thread: within it these signals are only noted."""
 
     def __init__(self) -> None:
         self.asked = False
-        """Somebody wants an end."""
+        """One of them has come."""
 
     def __enter__(self) -> Self:
         self._read, self._write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
@@ -28,7 +28,7 @@ class Interruption:
         # What is ignored stays so: nohup(1), a shell's background.
         wanted = [number for number in _ENDING if signal.getsignal(number) is not signal.SIG_IGN]
         self._handlers = {number: signal.signal(number, self._ask) for number in wanted}
-        # Without a handler the end of a child would wake nobody up.
+        # Without a handler the end of a child would not wake poll(2).
         self._handlers[signal.SIGCHLD] = signal.signal(signal.SIGCHLD, lambda *_: None)
         return self
 

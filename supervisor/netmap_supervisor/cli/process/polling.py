@@ -1,4 +1,4 @@
-"""Waiting for a fact that nothing announces."""
+"""Waiting for a fact that no event announces."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _STEP = 0.05
 
 
 def wait_until(fact: Callable[[], bool], limit: float, clock: Clock) -> bool:
-    """Look until it holds; False after `limit` seconds."""
+    """Poll until it holds; False after `limit` seconds."""
     end = clock.monotonic() + limit
     while not fact():
         if clock.monotonic() >= end:
