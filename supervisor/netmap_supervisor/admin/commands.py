@@ -1,4 +1,4 @@
-"""How a command reaches the daemon: its status, and orders to it."""
+"""Requests of commands to the daemon, and whether there is one."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ __all__ = [
 
 ASK_STATUS = "`netmap-supervisor status` says what is missing"
 VIEW_LIMIT = 1.0
-"""Seconds a view waits for the status before it shows that there is none."""
+"""Seconds that a view waits for the status."""
 
 
 class CommandFailed(NetmapError):
@@ -45,7 +45,7 @@ def ask_status(runtime_dir: Path) -> StatusReport:
 
 
 def status_or_none(runtime_dir: Path) -> StatusReport | None:
-    """The daemon's status for a view; None when there is none, soon."""
+    """The daemon's status for a view; None if it does not answer within VIEW_LIMIT."""
     try:
         return msgspec.convert(AdminClient(runtime_dir, VIEW_LIMIT).request("status"), StatusReport)
     except (AdminError, msgspec.MsgspecError):
@@ -57,7 +57,7 @@ def order(runtime_dir: Path, command: str, /, **arguments: Any) -> Any:
     try:
         return AdminClient(runtime_dir).request(command, **arguments)
     except NotRunning as error:
-        # One that is there and says nothing is no daemon that is not there: scripts may want to start one then.
+        # Not NotRunning for a daemon that does not answer: scripts may start one upon that.
         if is_locked(runtime_dir):
             raise CommandFailed(str(error)) from None
         raise
@@ -66,7 +66,7 @@ def order(runtime_dir: Path, command: str, /, **arguments: Any) -> Any:
 def unreadable(runtime_dir: Path) -> str | None:
     """Why we may not subscribe to the daemon there, should there be one, and what to do; None where we may.
 
-    Who belongs to the group of `subscribers.socket_group` reaches the sockets without seeing anything else.
+    Members of the group `subscribers.socket_group` reach the sockets and see nothing else.
     """
     why = None if os.access(updates_path(runtime_dir), os.W_OK) else hidden(runtime_dir)
     return None if why is None else f"{why}, or have its subscribers.socket_group name a group of yours"
@@ -79,12 +79,12 @@ def require_allowed(runtime_dir: Path) -> None:
 
 
 def is_running(runtime_dir: Path) -> bool:
-    """Whether somebody holds the runtime directory, or may. Raises CommandFailed when we may not subscribe."""
+    """Whether a daemon holds the runtime directory, or may. Raises CommandFailed where we may not subscribe."""
     require_allowed(runtime_dir)
     return is_locked(runtime_dir) or hidden(runtime_dir) is not None
 
 
 def require_running(runtime_dir: Path) -> None:
-    """Raises NotRunning when nobody holds the runtime directory, CommandFailed when we may not subscribe."""
+    """Raises NotRunning if no daemon holds the runtime directory, CommandFailed where we may not subscribe."""
     if not is_running(runtime_dir):
         raise not_running(runtime_dir)

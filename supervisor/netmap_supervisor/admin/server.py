@@ -1,4 +1,4 @@
-"""The daemon's end of the admin socket: bounded in connections, bytes and time, and open to its own user alone.
+"""The daemon's end of the admin socket: bounded in connections, bytes and time, for its own user and root only.
 
 A connection is one request and one reply. Not here: what the requests mean (`operator_requests`).
 """
@@ -34,7 +34,7 @@ MAX_OF_ONE = 16
 REQUEST_LIMIT = 5.0
 """Seconds from the connection to the end of its request."""
 REPLY_LIMIT = 15.0
-"""Seconds from the request until its reply was taken; whoever has to be asked for it has four."""
+"""Seconds from the request until its reply is taken; an actor asked for it has four."""
 _BACKLOG = 128
 _CHUNK = 64 * 1024
 
@@ -54,13 +54,13 @@ class _Connection:
         self._loop.watch(sock.fileno(), self._on_readable)
 
     def reply(self, data: bytes) -> None:
-        """Send this and let go; nothing happens when it has gone."""
+        """Send this and close; ignored if it is closed already."""
         if self.sock.fileno() >= 0:
             self._unsent = memoryview(data)
             self._on_writable()
 
     def close(self) -> None:
-        """Let go, whatever stands out. Closing twice is allowed."""
+        """Close it at once. Closing twice is allowed."""
         if self.sock.fileno() >= 0:
             self._timer.cancel()
             self._loop.unwatch(self.sock.fileno())
@@ -78,7 +78,7 @@ class _Connection:
             self._refused()
             return
         if not self.asked and self.sock.fileno() >= 0:
-            self._refused()  # the end, and no request
+            self._refused()  # end of file before a whole request
 
     def _look(self) -> None:
         if len(self._read) < LENGTH_PREFIX.size:
@@ -95,7 +95,7 @@ class _Connection:
             self._server.take(bytes(self._read[LENGTH_PREFIX.size : LENGTH_PREFIX.size + length]), self)
 
     def _too_slow(self) -> None:
-        # We may have been stopped meanwhile, and all of it lies there.
+        # We may have been stopped meanwhile: look whether it has come.
         self._on_readable()
         if not self.asked:
             self._refused()
@@ -130,8 +130,8 @@ class AdminServer:
         is_ours: Callable[[int], bool],
         viewer: Callable[[], int] = lambda: 0,
     ) -> None:
-        """`is_ours(pid)`: a process of the daemon, or started by one: it has nothing to order. `viewer()`: the one of
-        these that shows the status, and may ask for it; 0 for none."""
+        """`is_ours(pid)`: a process of the daemon, or started by one, which may give no orders. `viewer()`: the view
+        among these, which may ask for the status; 0 for none."""
         self.loop = loop
         self._refused = 0
         self._handle = handle
@@ -145,11 +145,11 @@ class AdminServer:
 
     @property
     def refused(self) -> int:
-        """Requests that were none or not for this one to make, replies nobody took, connections that were cut."""
+        """Invalid or forbidden requests, replies not taken, connections cut."""
         return self._refused + self.door.sent_away
 
     def close(self) -> None:
-        """Let go of everybody, and of the socket's name."""
+        """Close every connection, and remove the socket."""
         for connection in list(self.door):
             connection.close()
         self.door.close()
@@ -204,7 +204,7 @@ class AdminServer:
             return f"{who}: {MAX_OF_ONE} of its connections are open already"
         if self._is_ours(peer.process) and not self._is_viewer(peer):
             return _nothing_to_order(peer)
-        # Asked last: one that ended while we looked for its parents seems to have none.
+        # Checked last: a process that ended while we looked up its parents seems to have none.
         if has_ended(sock, peer.process):
             return f"{who}: it has ended, and whose it was nobody can say"
         return ""
@@ -214,7 +214,7 @@ class AdminServer:
 
 
 def _listen(path: Path) -> socket.socket:
-    """Raises OSError. What is there from a run before is ours to remove: the directory is locked."""
+    """Raises OSError. The socket of an earlier run is removed: the directory is locked."""
     path.unlink(missing_ok=True)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
     before = os.umask(0o177)

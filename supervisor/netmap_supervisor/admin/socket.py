@@ -1,7 +1,7 @@
 """How the command line talks to the daemon: one request, one reply, over a unix socket in the runtime directory.
 
-Only the daemon's own user and root can reach the socket (0600), and may say everything. Not here: the daemon's end
-(`admin.server`), and what the requests mean (`operator_requests`).
+Only the daemon's own user and root can reach the socket (0600), and may send every request. Not here: the daemon's
+end (`admin.server`), and what the requests mean (`operator_requests`).
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ __all__ = [
 
 ANSWER_LIMIT = 5.0
 LENGTH_PREFIX = struct.Struct(">I")
-"""Before each request and reply: its bytes."""
+"""Before each request and reply: its length in bytes."""
 MAX_ADMIN_REQUEST = 1024 * 1024
 _AGAIN = 0.05
 _CLOCK = SystemClock()
@@ -46,7 +46,7 @@ _CHUNK = 64 * 1024
 
 
 class AdminError(NetmapError):
-    """The daemon could not do it; the text is its own."""
+    """The daemon refused or failed; the text is its own."""
 
 
 class NotRunning(AdminError):
@@ -62,7 +62,7 @@ def not_running(runtime_dir: Path) -> NotRunning:
 
 
 def admin_path(runtime_dir: Path) -> Path:
-    """The socket."""
+    """Path of the socket."""
     return runtime_dir / "admin.sock"
 
 
@@ -86,7 +86,7 @@ class Request:
 
 
 def framed(message: internal_pb2.AdminRequest | internal_pb2.AdminReply) -> bytes:
-    """The message behind its length."""
+    """The message after its length."""
     data = message.SerializeToString()
     return LENGTH_PREFIX.pack(len(data)) + data
 
@@ -122,7 +122,7 @@ class AdminClient:
                 reply = internal_pb2.AdminReply.FromString(self._exchange(data, until))
                 break
             except (FileNotFoundError, ConnectionRefusedError, BlockingIOError):
-                # It is starting, or more are at its door than it has room for.
+                # It is starting, or its backlog is full.
                 if _CLOCK.monotonic() + _AGAIN >= until:
                     raise self._no_answer() from None
                 select.select([], [], [], _AGAIN)
@@ -148,12 +148,12 @@ class AdminClient:
                     raise TimeoutError
                 sock.settimeout(left)
 
-            # In the kernel's queue while its room for connections is full: a later one does not get in before us.
+            # Wait in the kernel's queue while the backlog is full: later ones do not overtake us there.
             seconds, fraction = divmod(max(until - _CLOCK.monotonic(), 0.01), 1)
             wait = struct.pack("@ll", int(seconds), int(fraction * 1e6))
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, wait)
             sock.connect(str(admin_path(self._runtime_dir)))
-            # One that was refused at the door has its answer already.
+            # A refusal may have come without waiting for the request.
             with contextlib.suppress(BrokenPipeError, ConnectionResetError):
                 sock.sendall(request)
             read = bytearray()

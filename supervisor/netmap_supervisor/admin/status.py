@@ -54,7 +54,7 @@ class NetmapStatus(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LastEnd(msgspec.Struct, frozen=True, kw_only=True):
-    """How the connection before this one ended."""
+    """How the last connection ended."""
 
     reason: str
     stage: str
@@ -98,7 +98,7 @@ class LivenessStatus(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DegradedStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """One condition that somebody should know of."""
+    """One condition that needs attention."""
 
     code: str
     text: str
@@ -124,11 +124,11 @@ class ActorStatus(msgspec.Struct, frozen=True, kw_only=True):
     """System calls refused to its processes in this run, by name."""
     confinement: dict[str, int] = {}
     """What holds the process to what it needs: `landlock` (its version, 0: none), `capabilities` (how many it kept).
-    Empty while it has not told."""
+    Empty until it has reported."""
 
 
 class StatusReport(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything `status` knows."""
+    """The whole report."""
 
     version: str
     pid: int

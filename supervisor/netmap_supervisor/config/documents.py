@@ -25,7 +25,7 @@ def rows_of(table: str) -> list[Option]:
 
 
 def example() -> str:
-    """A configuration file that changes nothing but says everything."""
+    """A configuration file that names every option, with its default."""
     return "\n".join(_example_lines())
 
 

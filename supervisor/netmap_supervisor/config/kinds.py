@@ -63,7 +63,7 @@ class BadValue(ValueError):
 
 
 class Kind(Protocol[_T]):
-    """How one sort of option is read and written."""
+    """How one kind of option is read and written."""
 
     @property
     def metavar(self) -> str:
@@ -285,7 +285,7 @@ def show_duration(seconds: float) -> str:
     """The shortest exact way to write it: 90 -> "90s", 600 -> "10m", 0.25 -> "250ms"."""
     if 0 < seconds < 1:
         return f"{_digits(seconds * 1000)}ms"
-    # A bigger unit only where it is whole and more than two of it: everybody says 120s.
+    # A bigger unit only where it is whole and more than two of it: 120s is usual.
     for unit in ("d", "h", "m"):
         if seconds > 2 * _UNITS[unit] and seconds % _UNITS[unit] == 0:
             return f"{seconds / _UNITS[unit]:g}{unit}"
@@ -293,7 +293,7 @@ def show_duration(seconds: float) -> str:
 
 
 def _digits(number: float) -> str:
-    """As few as name this number and no other."""
+    """The shortest text that reads back as this number."""
     short = f"{number:g}"
     return short if float(short) == number else repr(number)
 

@@ -30,7 +30,6 @@ from netmap_supervisor.config.options import (
     TABLES,
     Option,
     default_path,
-    option,
     user_directory,
 )
 from netmap_supervisor.config.settings import EMBEDDED, RunSettings
@@ -109,20 +108,20 @@ class Configuration:
     """By the name of the option, in the order of the table."""
     file: Path | None
     warnings: tuple[str, ...]
-    """What works and is probably not meant."""
+    """What works but is probably not intended."""
 
     def value(self, name: str) -> Any:
         """The value of one option."""
         return self.settings[name].value
 
     def run_settings(self, *, log_format: str) -> RunSettings:
-        """What `run` is told; the caller knows its terminal, so it says which log format `auto` is."""
+        """The settings of `run`; the caller, who knows its terminal, says which log format `auto` is."""
         values = {name: one.value for name, one in self.settings.items()}
         return msgspec.convert(values | {"log_format": log_format}, RunSettings)
 
 
 def default_config_file(environment: Mapping[str, str]) -> Path | None:
-    """The file that is read when nobody names one, if it is there.
+    """The file that is read, if it is there, when none is named.
 
     $CONFIGURATION_DIRECTORY/config.toml (systemd.exec(5)), /etc/netmap-supervisor/config.toml for root, else the
     user's own.
@@ -183,7 +182,7 @@ def runtime_dir(flag: str | None, environment: Mapping[str, str]) -> Path:
     systemd's variables are not read. Raises BadConfiguration, ConfigurationError.
     """
     problems: list[Problem] = []
-    row = option("runtime_dir")
+    row = OPTIONS["runtime_dir"]
     given = {row.name: flag} if flag else {}
     layers = [_from_flags(given, working_directory(), problems)]
     if variable := environment.get(row.variable):
@@ -195,12 +194,12 @@ def runtime_dir(flag: str | None, environment: Mapping[str, str]) -> Path:
 
 
 def without_service(environment: Mapping[str, str]) -> dict[str, str]:
-    """Without what systemd says of the unit a command is called in, which need not be the daemon's."""
+    """Without the variables that systemd sets for the unit a command runs in, which need not be the daemon's."""
     return {name: value for name, value in environment.items() if name not in SERVICE_VARIABLES}
 
 
 def working_directory() -> Path:
-    """Where relative paths begin; a relative path when that directory was removed: most paths do not need it."""
+    """Where relative paths begin; `Path()` if that directory was removed: most paths do not need it."""
     try:
         return Path.cwd()
     except OSError:
@@ -223,14 +222,14 @@ class _Reading:
             self.complain(place or origin or row.flag, str(error))
 
     def complain(self, where: str, text: str) -> None:
-        """Something is wrong."""
+        """Add a problem."""
         self._problems.append(Problem(self._layer, where, text))
 
 
 def _from_flags(flags: Mapping[str, object], base: Path, problems: list[Problem]) -> dict[str, Setting]:
     reading = _Reading(Layer.FLAG, problems)
     for name, given in flags.items():
-        reading.take(option(name), given, base, option(name).flag)
+        reading.take(OPTIONS[name], given, base, OPTIONS[name].flag)
     return reading.found
 
 
@@ -278,17 +277,17 @@ def _defaults(
         try:
             path, source = default_path(name, environment)
         except ConfigurationError as error:
-            reading.complain(option(name).path, str(error))
+            reading.complain(OPTIONS[name].path, str(error))
             continue
         if path:
-            reading.take(option(name), path, working_directory(), source)
+            reading.take(OPTIONS[name], path, working_directory(), source)
     if directory := environment.get("CREDENTIALS_DIRECTORY"):
         credential = Path(directory) / _CREDENTIAL
         where = "$CREDENTIALS_DIRECTORY"
         try:
             # Not is_file: from Python 3.14 on it says no where it cannot tell.
             if stat.S_ISREG(credential.stat().st_mode):
-                reading.take(option("auth_key"), f"file:{credential}", working_directory(), where)
+                reading.take(OPTIONS["auth_key"], f"file:{credential}", working_directory(), where)
         except (FileNotFoundError, NotADirectoryError):
             pass  # there is none
         except OSError as error:
@@ -362,7 +361,7 @@ def _contradictions(settings: Mapping[str, Setting]) -> Iterator[Problem]:
 
 
 def _unusable(settings: Mapping[str, Setting]) -> Iterator[Problem]:
-    """What the children would find: told here, before anything is started or read again."""
+    """What the child processes would refuse, found before anything is started or reloaded."""
     group, ca_file = settings["socket_group"], settings["ca_file"]
     if group.value:
         try:
@@ -407,7 +406,7 @@ def _file_of(source: str) -> str:
     return source.removeprefix("file:") if source.startswith("file:") else ""
 
 
-def _everybody_reads(path: str) -> bool:
+def _is_world_readable(path: str) -> bool:
     return bool(Path(path).stat().st_mode & stat.S_IROTH)
 
 
@@ -432,5 +431,5 @@ def _doubtful(settings: Mapping[str, Setting]) -> Iterator[str]:
     source = value("auth_key")
     if not embedded and source.startswith("file:") and not os.access(source.removeprefix("file:"), os.R_OK):
         yield f"the auth key file {source.removeprefix('file:')} cannot be read; a new node could not register"
-    elif not embedded and source.startswith("file:") and _everybody_reads(source.removeprefix("file:")):
+    elif not embedded and source.startswith("file:") and _is_world_readable(source.removeprefix("file:")):
         yield f"the auth key file {source.removeprefix('file:')} can be read by everybody; chmod 600 it"

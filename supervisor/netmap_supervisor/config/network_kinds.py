@@ -150,7 +150,7 @@ def is_loopback(address: str) -> bool:
 def _address(text: str) -> tuple[str, int]:
     """(address, port) of ADDRESS:PORT; IPv6 in brackets. Raises BadValue.
 
-    Of all names only localhost is taken, which is this machine wherever it is asked for (RFC 6761 section 6.3).
+    The only name accepted is localhost, which always is this machine (RFC 6761 section 6.3).
     """
     host, _, port = text.rpartition(":")
     if not port.isascii() or not port.isdigit() or not 1 <= int(port) <= 65535:

@@ -27,12 +27,12 @@ __all__ = [
     "Option",
     "default_path",
     "default_state_dir",
-    "option",
     "user_directory",
 ]
 
 ENVIRONMENT_PREFIX = "NETMAP_SUPERVISOR_"
 DIRECTORY_NAME = "netmap-supervisor"
+"""Of ours below /etc, /var/lib and a user's directories."""
 # The directory of one run and the longest socket name in it, as single_instance and the endpoints name them.
 _SOCKET_ROOM = len("/r-xxxxxxxx/control_connection.sock")
 
@@ -350,22 +350,17 @@ OPTIONS: dict[str, Option] = {row.name: row for row in _ROWS}
 """Every option by name, in the order of the documentation."""
 
 
-def option(name: str) -> Option:
-    """The row with this name."""
-    return OPTIONS[name]
-
-
 SERVICE_VARIABLES = (
     "CONFIGURATION_DIRECTORY",
     "CREDENTIALS_DIRECTORY",
     "RUNTIME_DIRECTORY",
     "STATE_DIRECTORY",
 )
-"""What systemd sets for a unit (systemd.exec(5)), whichever it is: of ours only for `run`."""
+"""What systemd sets for the unit of a process (systemd.exec(5)); only `run` is in the daemon's."""
 
 
 def default_state_dir(environment: Mapping[str, str]) -> Path | None:
-    """The state directory when nobody names one; None for a user without a home."""
+    """The state directory if none is named; None for a user without a home."""
     if given := environment.get("STATE_DIRECTORY"):
         return Path(given.split(":")[0])
     if os.geteuid() == 0:
@@ -374,7 +369,7 @@ def default_state_dir(environment: Mapping[str, str]) -> Path | None:
 
 
 def user_directory(environment: Mapping[str, str], variable: str, below_home: str) -> Path | None:
-    """Ours in a user's directory of one kind (XDG Base Directory Specification); None for a user without a home."""
+    """Our directory below a user's (XDG Base Directory Specification); None for a user without a home."""
     # A relative path is to be ignored, says the specification.
     if Path(given := environment.get(variable, "")).is_absolute():
         return Path(given) / DIRECTORY_NAME
@@ -388,9 +383,9 @@ def user_directory(environment: Mapping[str, str], variable: str, below_home: st
 
 
 def default_path(name: str, environment: Mapping[str, str]) -> tuple[str, str]:
-    """The default of `state_dir` or `runtime_dir`, which depends on the machine, and what decided.
+    """The default of `state_dir` or `runtime_dir`, which depends on the machine, and the variable it is from.
 
-    Looked for only where nobody has named one. Raises ConfigurationError.
+    To be called only where none is named. Raises ConfigurationError.
     """
     if name == "state_dir":
         decided = "$STATE_DIRECTORY" if environment.get("STATE_DIRECTORY") else ""
@@ -398,5 +393,5 @@ def default_path(name: str, environment: Mapping[str, str]) -> tuple[str, str]:
     if given := environment.get("RUNTIME_DIRECTORY"):
         return given.split(":")[0], "$RUNTIME_DIRECTORY"
     # The variable of the option itself was looked at before: it is another layer.
-    rest = {key: value for key, value in environment.items() if key != option("runtime_dir").variable}
+    rest = {key: value for key, value in environment.items() if key != OPTIONS["runtime_dir"].variable}
     return str(default_runtime_dir(rest)), ""

@@ -1,4 +1,4 @@
-"""Everything one `run` is told, as one frozen value.
+"""All settings of one run, as one frozen value.
 
 Not here: where a value came from (flag, environment, file, default) and whether it is allowed; that is `config.layers`.
 """
@@ -59,7 +59,7 @@ class RunSettings(msgspec.Struct, frozen=True, kw_only=True):
     log_level: str = "info"
     """`debug`, `info`, `warning` or `error`."""
     view: str = "auto"
-    """What was asked to be shown on standard output: `auto`, `live`, `plain` or `off`. Not the daemon's business."""
+    """The view on standard output: `auto`, `live`, `plain` or `off`. The daemon does not use it."""
     max_map_response: int = 256 * 1024 * 1024
     """Bytes of one decompressed MapResponse."""
     max_peers: int = 1_000_000

@@ -1,7 +1,6 @@
-"""Feeds a view: events of the subscription, log events of the daemon and its status, each from its own source.
+"""Feeds a view with the events of a subscription, the log events of the daemon and its status.
 
-It runs in a process of its own, beside the daemon or in another terminal: it is a subscriber like any other, and
-whatever becomes of it, the daemon does not notice.
+It runs outside the daemon, as a subscriber like any other: its failures do not reach the daemon.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ _BATCH = 500
 
 
 class FeedView(Protocol):
-    """What is shown; both views have it."""
+    """Interface of the live and the plain view."""
 
     def daemon(self, level: str, event: str, fields: Mapping[str, Any]) -> None: ...
     def netmap(self, event: Event) -> None: ...
@@ -42,7 +41,7 @@ class FeedView(Protocol):
 
 
 class DaemonEvent(msgspec.Struct, frozen=True):
-    """One log event, as `run` hands it to its viewer: one JSON object a line."""
+    """One log event, as `run` sends it to its view: one JSON object a line."""
 
     level: str
     event: str
@@ -92,7 +91,7 @@ def _serve(
         if item is _END:
             return False
         if item is not None and not (isinstance(item, Event) and not chosen(item)):
-            _tell(view, item)
+            _show_item(view, item)
         try:
             item = inbox.get_nowait()
         except queue.Empty:
@@ -103,7 +102,7 @@ def _serve(
     return True
 
 
-def _tell(view: FeedView, item: object) -> None:
+def _show_item(view: FeedView, item: object) -> None:
     match item:
         case Event():
             view.netmap(item)
@@ -116,12 +115,12 @@ def _tell(view: FeedView, item: object) -> None:
 
 
 def _source(name: str, work: Callable[..., None], inbox: queue.Queue[object], argument: object) -> None:
-    """Run it in a thread that dies with the process; its failure ends the view."""
+    """Run `work` in a daemon thread; its failure ends the view."""
 
     def body() -> None:
         try:
             work(inbox, argument)
-        except Exception as error:  # noqa: BLE001  # it is raised where it can be told
+        except Exception as error:  # noqa: BLE001  # raised again in the main thread
             inbox.put(error)
 
     threading.Thread(target=body, name=name, daemon=True).start()

@@ -1,7 +1,7 @@
 """The view for a terminal: trust, connection, processes and peers in a table that changes in place.
 
-Not here: what the lines say (`sentences`) and where the events come from (`view.feed`). Everything shown is a Text,
-so that no markup in a peer's name is obeyed.
+Not here: what the lines say (`sentences`) and where the events come from (`view.feed`). Everything is shown as Text:
+markup in a peer's name is not interpreted.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ __all__ = ["LiveView"]
 
 _POLL = 1.0
 _REDRAW = 0.25
-"""Seconds between two drawings at least: nobody reads faster."""
+"""Seconds between two drawings at least."""
 _EVENT_LINES = 6
 _WIDE = 130
 """Columns from which on all addresses of a peer are shown, not only the first."""
@@ -65,7 +65,7 @@ _COLUMNS = (
     Column("ROUTES", rank=3, least=6),
     Column("CHANGED", rank=1, least=10),
 )
-"""On a narrow terminal the story of a change makes room first; who is online is always seen."""
+"""On a narrow terminal CHANGED shrinks first; ONLINE always stays."""
 _ONLINE = 2
 """Its column."""
 
@@ -78,7 +78,7 @@ class _Row:
 
 
 class LiveView:
-    """Draws what it was told; `hint` is the last line."""
+    """Draws the events and the status so far; `hint` is the last line."""
 
     def __init__(self, clock: Clock, *, hint: str = "", console: Console | None = None) -> None:
         self._clock = clock
@@ -97,7 +97,7 @@ class LiveView:
         self._drawn_at = self._asked_at = 0.0
         self._live.start()
 
-    # What a view is told
+    # Input
 
     def daemon(self, level: str, event: str, fields: Mapping[str, Any]) -> None:
         """A log event of the daemon."""
@@ -138,11 +138,11 @@ class LiveView:
             self._state = Trust.STALE
 
     def pause(self) -> float | None:
-        """Seconds after which the view wants its turn: ages run."""
+        """Seconds until the next drawing: ages change."""
         return _REDRAW if self._clock.boottime() - self._drawn_at < _REDRAW else _POLL
 
     def wants_status(self) -> bool:
-        """The status shown is old."""
+        """Whether the status shown is old."""
         return self._clock.boottime() - self._asked_at >= _POLL
 
     def tick(self) -> None:
@@ -165,7 +165,7 @@ class LiveView:
         elif before is not None:
             before.peer = peer
 
-    # The picture
+    # Drawing
 
     def render(self, now: float) -> Group:
         """What is on the screen."""

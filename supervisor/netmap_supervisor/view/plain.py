@@ -1,4 +1,4 @@
-"""The view without a terminal's tricks: one line for each thing that happens.
+"""The view for pipes and simple terminals: one line per event.
 
 Not here: what the lines say (`sentences`) and where the events come from (`view.feed`).
 """
@@ -22,14 +22,14 @@ __all__ = ["PlainView"]
 
 MAX_LINES_PER_SECOND = 40
 """A whole tailnet may change at once: the rest of such a second is counted, not shown."""
-FIRST_WORD = 3.0
-"""Seconds of waiting after which the view says what it waits for; then again after twice as long."""
+FIRST_PAUSE = 3.0
+"""Seconds of waiting after which the view says what it waits for; each further pause is twice as long."""
 LAST_PAUSE = 60.0
 _POLL = 1.0
 
 
 class PlainView:
-    """Writes lines; knows no more than what was told."""
+    """Writes one line per event, and what is waited for."""
 
     def __init__(self, write: Callable[[str], object], clock: Clock, began: float | None = None) -> None:
         self._write = write
@@ -41,10 +41,10 @@ class PlainView:
         self._lines = 0
         self._held_back = 0
         self._waiting_since: float | None = self._began
-        self._pause = FIRST_WORD
-        self._told_at = self._asked_at = self._began
+        self._pause = FIRST_PAUSE
+        self._reported_at = self._asked_at = self._began
 
-    # What a view is told
+    # Input
 
     def daemon(self, level: str, event: str, fields: Mapping[str, Any]) -> None:
         """A log event of the daemon."""
@@ -63,20 +63,20 @@ class PlainView:
         """The daemon's status; None: it does not answer."""
         self._now_fresh(report is not None and report.netmap.state == Trust.FRESH)
         now = self._asked_at = self._clock.boottime()
-        if self._waiting_since is None or now - self._told_at < self._pause:
+        if self._waiting_since is None or now - self._reported_at < self._pause:
             return
         what = "the daemon does not answer" if report is None else waiting_for(report)
         if what is not None:
-            self._told_at = now
+            self._reported_at = now
             self._pause = min(self._pause * 2, LAST_PAUSE)
             self._line(f"waiting for {span(now - self._waiting_since)}: {what}")
 
     def pause(self) -> float | None:
-        """Seconds after which the view wants its turn; None: not before something happens."""
+        """Seconds until `tick`; None: not before the next event."""
         return _POLL if self._waiting_since is not None or self._held_back else None
 
     def wants_status(self) -> bool:
-        """The view would like to know what is waited for."""
+        """Whether it needs the status, to say what is waited for."""
         return self._waiting_since is not None and self._clock.boottime() - self._asked_at >= _POLL
 
     def tick(self) -> None:
@@ -84,18 +84,16 @@ class PlainView:
         self._settle(self._clock.boottime())
 
     def close(self) -> None:
-        """Nothing more comes."""
+        """Write what was held back."""
         self._settle(self._clock.boottime(), at_once=True)
-
-    # Inside
 
     def _now_fresh(self, fresh: bool) -> None:
         if fresh:
             self._waiting_since = None
             self._seen_fresh = True
         elif self._waiting_since is None:
-            self._waiting_since = self._told_at = self._clock.boottime()
-            self._pause = FIRST_WORD
+            self._waiting_since = self._reported_at = self._clock.boottime()
+            self._pause = FIRST_PAUSE
 
     def _line(self, text: str) -> None:
         now = self._clock.boottime()
@@ -107,7 +105,7 @@ class PlainView:
         self._write(f"{self._stamp(now)}  {text}\n")
 
     def _settle(self, now: float, *, at_once: bool = False) -> None:
-        """Begin a new second; say how much the old one has held back."""
+        """Begin a new second; write how many lines the old one has held back."""
         if not at_once and now - self._window < 1.0:
             return
         self._window, self._lines = now, 0

@@ -1,6 +1,6 @@
-"""The view of `run`: a process of its own that is told what happens through a pipe which never blocks the daemon.
+"""The view of `run`: a child process, which gets events through a pipe that never blocks the daemon.
 
-It has the screen as its standard output. What it has to say beside comes back by another pipe, into the log.
+Its standard output is the terminal; its standard error comes back through another pipe, into the log.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ __all__ = ["RunView"]
 MAX_EVENT_BYTES = 4000
 """Bytes: below PIPE_BUF, a non-blocking write takes all of it or nothing (pipe(7))."""
 FAREWELL = 2.0
-"""Seconds the view has to show the end."""
+"""Seconds the view has to show the end of the run."""
 MOST_STARTS = 5
-"""Of the view: one that ends again and again has a screen that is gone."""
+"""Starts of the view in one run: one that ends again and again has lost its terminal."""
 PAUSE = 10.0
 """Seconds between two of them."""
 
@@ -54,8 +54,8 @@ class RunView:
         began: float,
         last_log: Callable[[], Log],
     ) -> None:
-        """`began`: when the run began, seconds of CLOCK_BOOTTIME. `banner` is what is shown above all. `last_log()`: a
-        log for what the view says when that of the run is closed.
+        """`began`: when the run began, seconds of CLOCK_BOOTTIME. `banner` is printed first. `last_log()`: makes a
+        log for the last lines of the view, when that of the run is closed.
         """
         self.dropped = 0
         """Events the view did not take in time."""
@@ -78,22 +78,22 @@ class RunView:
         return 0 if self._process is None else self._process.pid
 
     def facts(self, facts: RunFacts, log_pipes: LogPipes) -> None:  # noqa: ARG002  # the banner has them
-        """The directories are ours: not before, or it would show another daemon's netmap as this one's."""
+        """Start the view, not before the directories are locked: it could show another daemon's netmap."""
         self._log_pipes = log_pipes
         if self._output is not None:
             log_pipes.hear(self._output)
         if self._starts:
-            return  # they were taken away, and are ours again
-        with contextlib.suppress(OSError):  # a screen that is gone is not missed
+            return  # the runtime directory was removed and made again
+        with contextlib.suppress(OSError):  # the terminal may be gone
             click.echo(self._banner)
             sys.stdout.flush()
         self._start()
 
     def _start(self) -> None:
-        """A view that cannot be started, for want of descriptors or memory, costs the view and never the daemon."""
+        """Start the view; without descriptors or memory for it the run goes on without a view."""
         self._starts += 1
         self._started_at = self._clock.boottime()
-        self._let_go()
+        self._close_pipe()
         with contextlib.suppress(OSError), contextlib.ExitStack() as theirs:
             read_fd, self._pipe = os.pipe2(os.O_CLOEXEC)
             theirs.callback(os.close, read_fd)
@@ -109,26 +109,26 @@ class RunView:
             self._log_pipes.hear(self._output)
 
     def _spawn(self, events_fd: int, log_fd: int) -> subprocess.Popen[bytes]:
-        # Ctrl-C goes to it, too, and it must not end of that before it has got as far as to ignore it.
+        # Ctrl-C reaches it, too, and must not end it before it ignores that signal.
         held = signal.pthread_sigmask(signal.SIG_BLOCK, GROUP_SIGNALS)
         try:
             return subprocess.Popen(self._command, stdin=events_fd, stderr=log_fd, env=self._environment)
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, held)
 
-    def _let_go(self) -> None:
+    def _close_pipe(self) -> None:
         if self._pipe >= 0:
             os.close(self._pipe)
             self._pipe = -1
 
-    def _tell_end(self) -> None:
-        """Into the log, where it is seen on the screen that it has left."""
+    def _report_end(self) -> None:
+        """Log how the view ended."""
         if self._process is None or self._output is None:
             return
         self._log_pipes.end(self._output)
-        said = self._output.output
-        how = {"status": self._process.returncode, "detail": said.last_text or None}
-        self._log_pipes.log.event("error", "view_ended", how | said.who)
+        output = self._output.output
+        how = {"status": self._process.returncode, "detail": output.last_text or None}
+        self._log_pipes.log.event("error", "view_ended", how | output.who)
         os.close(self._output.fd)
         self._output = None
 
@@ -146,7 +146,7 @@ class RunView:
     def _write(self, line: bytes) -> bool:
         try:
             os.write(self._pipe, line)
-        except OSError:  # it is busy, it has ended, or it never was
+        except OSError:  # it is busy, has ended or was never started
             return False
         return True
 
@@ -154,29 +154,29 @@ class RunView:
         rested = self._clock.boottime() - self._started_at >= PAUSE
         if self._process is not None and self._process.poll() is None:
             return False
-        self._tell_end()
+        self._report_end()
         if not rested or self._starts >= MOST_STARTS:
             return False
         self._start()
         return True
 
     def close(self) -> None:
-        """Say that nothing more comes, and leave the view a moment."""
-        self._let_go()
+        """End the view's input and wait for it to end, FAREWELL seconds."""
+        self._close_pipe()
         if self._process is None:
             return
         try:
             self._process.wait(FAREWELL)
         except subprocess.TimeoutExpired:
-            # It may be stuck in a terminal that was stopped.
+            # It may be blocked by a stopped terminal.
             self._process.kill()
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(FAREWELL)
         if self._output is not None:
-            self._tell_last_words(self._output)
+            self._log_last_lines(self._output)
 
-    def _tell_last_words(self, output: LogPipe) -> None:
-        """The log of the run is closed already."""
+    def _log_last_lines(self, output: LogPipe) -> None:
+        """Into a new log: that of the run is closed already."""
         lines = output.last_lines()
         os.close(output.fd)
         self._output = None

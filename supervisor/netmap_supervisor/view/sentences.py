@@ -1,6 +1,6 @@
-"""What happened, in one line for people: changes of the netmap, events of the daemon, what is waited for.
+"""Changes of the netmap, events of the daemon and what is waited for, each as one line of text.
 
-Pure. Whatever came from others is escaped here, so that every view can print it as it is.
+Pure. Text from outside is escaped here, so that every view can print it as it is.
 """
 
 from __future__ import annotations
@@ -35,18 +35,18 @@ __all__ = [
 
 _LISTS = ("addresses", "allowed_ips", "tags", "routes", "endpoints")
 _QUIET = frozenset({"last_seen", "sharer", "node.Hostinfo", "node.ComputedName", "node.ComputedNameWithHost"})
-"""Fields whose change alone says nothing to a person, or another field says it; --json has them."""
+"""Fields whose change alone is not shown: it means little, or another field shows it; --json has them."""
 _MARKS = {"shared_in": "shared-in", "jailed": "jailed", "wireguard_only": "wireguard-only"}
 _MAX_LISTED = 4
 _MAX_VALUE = 60
 _MAX_NAME = 255
 _MAX_DETAIL = 1000
-"""A reason is told to its end: there it says what to do."""
+"""Characters of a reason: its end says what to do."""
 _MAX_URL = 1000
 
 
 def span(seconds: float) -> str:
-    """A duration as one says it: "0.8 s", "75 s", "12 min", "3 h", "4 d"."""
+    """A rounded duration: "0.8 s", "75 s", "12 min", "3 h", "4 d"."""
     if seconds < 10:
         return f"{seconds:.1f} s"
     for limit, size, unit in ((120, 1, "s"), (7200, 60, "min"), (172_800, 3600, "h")):
@@ -80,12 +80,12 @@ def contact(peer: Peer, *, now: bool) -> str:
 
 
 def peer_label(peer: Peer) -> str:
-    """The shortest name it goes by: its short name, else all of its name, its host name or its id."""
+    """Its shortest name: the short name, else all of its name, its host name or its id."""
     return escape(peer.short_name or peer.name or peer.hostname or peer.stable_id, _MAX_NAME)
 
 
 def marks(peer: Peer) -> list[str]:
-    """What sets it apart from the other nodes of a tailnet, one word each."""
+    """Its special properties, one word each."""
     return [word for name, word in _MARKS.items() if getattr(peer, name)]
 
 
@@ -97,7 +97,7 @@ def address(peer: Peer) -> str:
 
 
 def tailnet_name(own_name: str, domain: str) -> str:
-    """What its members call it: the MagicDNS suffix, which is what follows the first label of our own name.
+    """The tailnet's name: the MagicDNS suffix, which follows the first label of our own name.
 
     `domain`, of the MapResponse, is for display only, and headscale puts the host of its own URL there (headscale:
     hscontrol/mapper/builder.go): it is used where a server gives names without a suffix.
@@ -117,7 +117,7 @@ def _is_ipv4(text: str) -> bool:
 
 
 def netmap_change(event: Event) -> str | None:
-    """One event of a subscriber as a line; None for one that tells a person nothing."""
+    """One event of a subscriber as a line; None for one that is not shown."""
     details: Any = event
     match event.kind:
         case "snapshot":
@@ -161,14 +161,14 @@ def _peer_change(peer: Peer, previous: Mapping[str, Any] | None) -> str | None:
 
 
 def peer_changes(peer: Peer, previous: Mapping[str, Any]) -> str:
-    """What became of the fields whose old values these are; empty when it says nothing to a person."""
+    """The changes of the fields whose old values these are; empty if none is shown."""
     return ", ".join(
         text for name, old in previous.items() if name not in _QUIET and (text := _field(peer, name, old))
     )
 
 
 def _field(peer: Peer, name: str, old: Any) -> str:
-    """What became of one field."""
+    """The change of one field."""
     if name == "online":
         return f"is {online(peer.online)}" if peer.online is not None else "is of unknown state"
     if name == "expired":
@@ -243,7 +243,7 @@ _ORDERLY = "normal"
 
 
 def daemon_event(level: str, event: str, fields: Mapping[str, Any]) -> str | None:
-    """One log event as a line; None for one that tells a person nothing."""
+    """One log event as a line; None for one that is not shown."""
     # A URL that is cut off cannot be opened.
     known = {
         key: escape(str(value), _MAX_URL if key == "url" else _MAX_DETAIL)
@@ -266,7 +266,7 @@ def daemon_event(level: str, event: str, fields: Mapping[str, Any]) -> str | Non
 
 
 def _changes(fields: Mapping[str, Any]) -> str:
-    """What a reload came to, option by option."""
+    """The result of a reload, option by option."""
     when = (
         ("applied", "now"),
         ("with_next_connection", "from the next connection on"),
@@ -281,7 +281,7 @@ def _changes(fields: Mapping[str, Any]) -> str:
 
 
 class _Blank(dict[str, str]):
-    """A field nobody gave is left out."""
+    """A missing field is left out."""
 
     def __missing__(self, key: str) -> str:
         return ""
@@ -302,7 +302,7 @@ _WAITING: dict[str, str] = {
 
 
 def waiting_for(report: StatusReport) -> str | None:
-    """What stands between us and a fresh netmap; None when nothing does."""
+    """What keeps the netmap from being fresh; None if nothing does."""
     if report.netmap.state == Trust.FRESH:
         return None
     slow = [actor.name for actor in report.actors if actor.state != "active"]
@@ -321,7 +321,7 @@ def waiting_for(report: StatusReport) -> str | None:
 
 
 def _last_end(connection: ConnectionStatus) -> str:
-    """Why the connection before ended, if that matters to who waits."""
+    """Why the last connection ended, if that is of use while waiting."""
     last = connection.last_end
     if last is None or connection.state in {"map_session", "awaiting_approval"}:
         return ""

@@ -1,4 +1,4 @@
-"""What the terminal at hand can do, and the view that suits it."""
+"""What the terminal can do, and the view that suits it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _DUMB = frozenset({"", "dumb", "unknown"})
 
 
 def is_terminal(stream: IO[Any]) -> bool:
-    """Somebody may be looking."""
+    """Whether it is a terminal."""
     try:
         return stream.isatty()
     except ValueError:
@@ -31,7 +31,7 @@ def output_width() -> int | None:
 
 
 def can_redraw(stream: IO[Any]) -> bool:
-    """A picture can change in place there."""
+    """Whether a display can change in place there."""
     return is_terminal(stream) and os.environ.get("TERM", "") not in _DUMB
 
 

@@ -1,6 +1,6 @@
-"""Rows and lines in a width of so many cells: what gives way first, and what never does. Pure.
+"""Tables and folded lines within a width in cells. Pure.
 
-Not here: how wide the terminal is (`view.terminal`), and what is said.
+Not here: how wide the terminal is (`view.terminal`).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _HANGING = 4
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Column:
-    """One column of a table; what tells the truth about a row has the rank 0, or `stays`."""
+    """One column of a table; what is essential has the rank 0, or `stays`."""
 
     title: str
     rank: int = 0
@@ -83,7 +83,7 @@ def _fit(wanted: Sequence[int], layout: Sequence[Column], width: int) -> list[in
     for number in order:
         if excess() > 0 and not layout[number].stays:
             widths[number] = 0
-    # One that went may have left room to those that had made some.
+    # A column that went may have left room to those that shrank.
     for number in reversed(order):
         if widths[number]:
             widths[number] = min(wanted[number], widths[number] + max(0, -excess()))
