@@ -1,7 +1,7 @@
 """The environment `run` was started with, without its secrets: those are held here and wiped where the kernel keeps it.
 
-/proc/PID/environ shows what lay there at the start, whatever a program does to its variables later. Not here: who is
-told the secrets (`boot_records`: control_connection alone, through a pipe).
+/proc/PID/environ shows what lay there at the start, whatever a program does to its variables later. Not here: who gets
+the secrets (`boot_records`: control_connection alone, through a pipe).
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class HeldEnvironment(Mapping[str, str]):
     def __init__(
         self, environment: MutableMapping[str, str], forget: Callable[[Iterable[str]], object] | None = None
     ) -> None:
-        """`forget(names)`: wipe them where else they are, as `wipe` does it for os.environ."""
+        """`forget(names)`: wipe their other copies, as `wipe` does for os.environ."""
         self._forget = forget
         self._environment = environment
         self._secrets: dict[str, str] = {}
@@ -72,7 +72,7 @@ class HeldEnvironment(Mapping[str, str]):
             )
 
     def secrets(self, auth_key: str) -> dict[str, str]:
-        """What control_connection is to know. A byte that is not UTF-8 comes as NUL, which no key and no URL has."""
+        """The secrets for control_connection. A byte that is not UTF-8 becomes NUL, which no key and no URL has."""
         wanted = (*PROXIES, _variable(auth_key))
         return {name: _UNDECODED.sub("\0", self[name]) for name in wanted if name in self}
 

@@ -1,4 +1,4 @@
-"""What a line on standard error begins with for systemd's journal: its priority (sd-daemon(3)), which it takes off."""
+"""The priority before a line on standard error, which systemd's journal reads and removes (sd-daemon(3))."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _PRIORITIES = {"debug": 7, "info": 6, "warning": 4, "error": 3}
 
 
 def priority(level: str, fd: int = 2) -> str:
-    """`<N>` when this descriptor leads to the journal, for a level that nobody knows as for info; else nothing."""
+    """`<N>` if this descriptor leads to the journal, else nothing; an unknown level counts as info."""
     try:
         found = os.fstat(fd)
     except OSError:

@@ -1,9 +1,9 @@
-"""What the daemon cannot do without, of the kernel and of the machine: tried once, before anything is begun.
+"""System calls and files without which the daemon cannot run, each tried once before anything is started.
 
-Containers and units run under a list of allowed system calls (seccomp(2)), which may be older than a call or narrower
-than a daemon needs; and a root that somebody has put together may lack what every system has. Without this each would
-show somewhere else: as a traceback, as an abort of libzmq, or as a child that cannot be started, again and again. Not
-here: calls by which privileges are only given up (Landlock, capabilities), without which the daemon runs and says so.
+Containers and units run under a list of allowed system calls (seccomp(2)), which may be older or narrower than the
+daemon needs, and a custom root may lack /dev or /proc. Later that would show as a traceback, an abort of libzmq or a
+child that cannot be started. Not here: calls that only give up privileges (Landlock, capabilities), without which the
+daemon runs and says so.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["check_machine"]
 
 _REFUSED: Final = frozenset({errno.EPERM, errno.EACCES, errno.ENOSYS})
-"""What a filter answers, and a kernel that has no such call."""
+"""Errors of a filter, and of a kernel without the call."""
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -36,11 +36,11 @@ class _Call(NamedTuple):
     attempt: Callable[[], object]
     """Raises OSError."""
     refused: frozenset[int] = _REFUSED
-    """Errors by which it is refused; every other one comes of what it was handed, from a call that is there."""
+    """Errors that mean it is refused; any other comes from its arguments, and the call is there."""
 
 
 def check_machine() -> None:
-    """Raises ConfigurationError with the first thing that is missing or refused, and the way out."""
+    """Raises ConfigurationError with the first thing that is missing or refused, and the remedy."""
     _check_files()
     for call in _CALLS:
         try:
@@ -71,7 +71,7 @@ def _check_files() -> None:
 
 
 def _set_timer() -> None:
-    """With a time that is one: whoever stands before the C library, such as faketime(1), reads it."""
+    """With a valid time, because a preloaded library such as faketime(1) reads it."""
     timer = BoottimeTimer()
     try:
         timer.set(1e9)
@@ -84,7 +84,7 @@ def _wait_for_it() -> None:
     try:
         os.waitid(os.P_PIDFD, pidfd, os.WEXITED | os.WNOHANG)
     except ChildProcessError:
-        return  # we are no child of ours: the call works
+        return  # not our own child: the call works
     finally:
         os.close(pidfd)
 
@@ -98,7 +98,7 @@ def _signal_it() -> None:
 
 
 def _asked(name: str, *arguments: object) -> Callable[[], object]:
-    """The C library's function of this name, which comes to nothing with these arguments. Raises OSError."""
+    """A call of the C library's function without effect, with these arguments. Raises OSError."""
 
     def attempt() -> None:
         if getattr(_libc, name)(*arguments) == -1:
@@ -141,5 +141,4 @@ _CALLS: Final = (
     _Call("rename", "2.6.28", _asked("rename", _NO_PATH, _NO_PATH)),
     *(_Call(name, "2.6.28", _asked(name, _NO_PATH, 0)) for name in _ON_PATHS.split()),
 )
-"""For the one wait of each process, for timers that run on in suspend, to start, signal and bury children, for libzmq,
-and for the files of a run."""
+"""For the event loop, for timers that run on in suspend, to start, signal and reap children, for libzmq and files."""

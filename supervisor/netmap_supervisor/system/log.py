@@ -1,7 +1,7 @@
 """The daemon's log: one event a line on standard error, JSON or text, ours and the children's alike.
 
-Writing is left to a thread with a bounded queue: a terminal that was stopped, or a reader that went away, costs
-lines and never the Supervisor's time. Of each kind so many are written (`log_limiter`), the rest is counted.
+A thread with a bounded queue writes: a stopped terminal, or a reader that has gone, costs lines and never the
+Supervisor's time. Each kind of line has a limit (`log_limiter`); the rest is counted.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ LOG_LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 QUEUE = 4096
 """Lines that wait to be written."""
 _MAX_TEXT = 1000
-"""Characters of one value in a line for people: the end of a sentence says what to do."""
+"""Characters of one value in a line of text: the end of a sentence says what to do."""
 MAX_FIELD = 4096
 """Characters of one value in a line of JSON."""
 STAMPS = frozenset({"timestamp", "boottime", "level", "event"})
-"""Fields that every line has, and nobody else may set."""
+"""Fields of every line, set here only."""
 _SUPPRESSED = "log_lines_suppressed"
 
 
@@ -48,15 +48,15 @@ class Log:
         self._prefixes = {name: journal.priority(name, fd).encode() for name in LOG_LEVELS}
         self.level = level
         self.dropped = 0
-        """Lines there was no room for."""
-        self._told_dropped = 0
+        """Lines the queue had no room for, or that could not be written."""
+        self._reported_dropped = 0
         self._limiter = LogLimiter()
         self._thread = threading.Thread(target=self._write, name="log", daemon=True)
         self._thread.start()
 
     @property
     def suppressed(self) -> int:
-        """Lines that were one too many of their kind."""
+        """Lines over the limit of their kind."""
         return self._limiter.suppressed
 
     def event(self, level: str, event: str, fields: Mapping[str, Any], timestamp: str = "") -> bool:
@@ -71,19 +71,19 @@ class Log:
         return admitted
 
     def unread(self, actor: str, event: str, lines: int) -> None:
-        """So many lines of this actor, of which the last was this event, were not even looked at."""
+        """Count `lines` lines of this actor, the last of them this event, that were not parsed."""
         self._limiter.leave_out(actor, event, lines, self._clock.boottime())
 
     def tell_suppressed(self, *, all_of_them: bool = False) -> None:
-        """Say how much was left out, if it is time to."""
+        """Log how many lines were left out, if that is due."""
         for actor, event, lines in self._limiter.due(self._clock.boottime(), all_of_them=all_of_them):
-            told = {"actor": actor, "suppressed_event": event, "lines": lines}
-            self._put("warning", _SUPPRESSED, told)
+            report = {"actor": actor, "suppressed_event": event, "lines": lines}
+            self._put("warning", _SUPPRESSED, report)
 
     def _put(self, level: str, event: str, fields: Mapping[str, Any], timestamp: str = "") -> None:
         timestamp = timestamp or stamp(self._clock.wall(), "milliseconds")
         if self._form == "json":
-            # The moment it is written down, on the clock of all deadlines: the wall clock may have been set.
+            # The time of writing on the clock of all deadlines: the wall clock may have been set.
             head = {
                 "timestamp": timestamp,
                 "boottime": round(self._clock.boottime(), 3),
@@ -99,8 +99,8 @@ class Log:
         except queue.Full:
             self.dropped += 1
             return
-        if self.dropped > self._told_dropped and self._lines.qsize() < QUEUE // 2:
-            self._told_dropped = self.dropped
+        if self.dropped > self._reported_dropped and self._lines.qsize() < QUEUE // 2:
+            self._reported_dropped = self.dropped
             self._put("warning", "log_lines_dropped", {"actor": "supervisor", "total": self.dropped})
 
     def close(self, patience: float = 1.0) -> None:
@@ -115,7 +115,7 @@ class Log:
     def _write(self) -> None:
         torn = False
         while (line := self._lines.get()) is not None:
-            # The beginning of a line that found no room for its end must not become the beginning of this one.
+            # A line that was cut off must not run into this one.
             data = b"\n" + line if torn else line
             written = 0
             try:
@@ -130,7 +130,7 @@ class Log:
         try:
             return os.write(self._fd, data)
         except BlockingIOError:
-            # Whoever shares it with us has made it so; this thread may wait.
+            # Another process that shares it has made it non-blocking; this thread may wait.
             poll = select.poll()
             poll.register(self._fd, select.POLLOUT)
             poll.poll()
@@ -138,7 +138,7 @@ class Log:
 
 
 def _cut(value: Any) -> Any:
-    """A text as far as anybody reads it: others may have chosen it, and a log is a file."""
+    """At most MAX_FIELD characters of a text, which may come from outside."""
     return f"{value[:MAX_FIELD]}…" if isinstance(value, str) and len(value) > MAX_FIELD else value
 
 

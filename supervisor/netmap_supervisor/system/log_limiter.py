@@ -1,4 +1,4 @@
-"""How many log lines of one kind are written: a burst, then a few; the rest is counted and told.
+"""Limits the log lines of one kind to a burst and a rate; the rest is counted and reported.
 
 Pure: lines and the time go in. Not here: where lines go (`log`).
 """
@@ -8,16 +8,16 @@ from __future__ import annotations
 import dataclasses
 from typing import Final, NamedTuple
 
-__all__ = ["LINE_BURST", "LINE_RATE", "NEVER_LIMITED", "TELL_EVERY", "LogLimiter", "Suppressed"]
+__all__ = ["LINE_BURST", "LINE_RATE", "NEVER_LIMITED", "REPORT_INTERVAL", "LogLimiter", "Suppressed"]
 
 LINE_BURST: Final = 50
 """Lines of one kind that are written at once."""
 LINE_RATE: Final = 0.5
 """Lines a second of one kind that go on being written."""
-TELL_EVERY: Final = 10.0
-"""Seconds between two lines that tell how many of a kind were left out."""
+REPORT_INTERVAL: Final = 10.0
+"""Seconds between two reports of how many lines of a kind were left out."""
 MAX_KINDS: Final = 500
-"""Kinds that are remembered. Actors and events are of our own making; this many of them do not exist."""
+"""Kinds that are remembered; there are fewer actors and events of ours."""
 NEVER_LIMITED: Final = frozenset(
     {
         "actor_exited",
@@ -35,7 +35,7 @@ NEVER_LIMITED: Final = frozenset(
 
 
 class Suppressed(NamedTuple):
-    """So many lines of this kind were left out since it was last told."""
+    """Lines of one kind that were left out since the last report."""
 
     actor: str
     event: str
@@ -48,8 +48,8 @@ class _Kind:
 
     tokens: float
     at: float
-    untold: int = 0
-    told_at: float = float("-inf")
+    unreported: int = 0
+    reported_at: float = float("-inf")
 
 
 class LogLimiter:
@@ -76,18 +76,18 @@ class LogLimiter:
         return False
 
     def leave_out(self, actor: str, event: str, lines: int, now: float) -> None:
-        """Count lines that nobody looked at."""
+        """Count lines that were not parsed."""
         if lines > 0:
             self._leave_out(self._kind(actor, event, now), lines)
 
     def due(self, now: float, *, all_of_them: bool = False) -> list[Suppressed]:
-        """What is to be told now; it counts as told."""
-        told: list[Suppressed] = []
+        """The reports that are due; they count as made."""
+        reports: list[Suppressed] = []
         for (actor, event), kind in self._kinds.items():
-            if kind.untold and (all_of_them or now - kind.told_at >= TELL_EVERY):
-                told.append(Suppressed(actor, event, kind.untold))
-                kind.untold, kind.told_at = 0, now
-        return told
+            if kind.unreported and (all_of_them or now - kind.reported_at >= REPORT_INTERVAL):
+                reports.append(Suppressed(actor, event, kind.unreported))
+                kind.unreported, kind.reported_at = 0, now
+        return reports
 
     def _kind(self, actor: str, event: str, now: float) -> _Kind:
         name = (actor, event)
@@ -96,5 +96,5 @@ class LogLimiter:
         return self._kinds.setdefault(name, _Kind(float(self._burst), now))
 
     def _leave_out(self, kind: _Kind, lines: int) -> None:
-        kind.untold += lines
+        kind.unreported += lines
         self.suppressed += lines

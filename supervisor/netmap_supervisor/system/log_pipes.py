@@ -1,6 +1,6 @@
-"""The pipes that are the standard error of the processes of a run, each its own: what comes by them goes to the log.
+"""The standard error of the processes of a run: one pipe each, whose lines go to the log.
 
-Who says a line is known by the pipe alone. Not here: what a line means (`child_output`), and where lines go (`log`).
+The pipe alone says which process a line is from. Not here: what a line means (`child_output`), and writing (`log`).
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 __all__ = ["LogPipe", "LogPipes", "log_lines"]
 
 CHUNK = 64 * 1024
-"""Bytes taken at a time from one of them, as much as a pipe holds (pipe(7)); the others come in between."""
+"""Bytes read at a time from one pipe, as much as it holds (pipe(7)); then it is the turn of the others."""
 LAST_CHUNKS = 4
-"""Taken of one that has ended: whoever inherited its pipe may write on, and is not waited for."""
+"""Read after its process has ended: others that inherited the pipe may write on, and are not waited for."""
 
 
 class LogPipe:
-    """Our end of one process's. It belongs to whoever started the process, and closes it after `LogPipes.end`."""
+    """Our end of one process's pipe. Who started the process owns it, and closes `fd` after `LogPipes.end`."""
 
     def __init__(self, fd: int, output: ChildOutput) -> None:
         """`fd` is not waited on: it is made non-blocking."""
@@ -38,7 +38,7 @@ class LogPipe:
             return None
 
     def last_lines(self) -> list[ChildLine]:
-        """What is left in it; a last line without its end is one, too."""
+        """The lines left in it, an unfinished last one included."""
         lines: list[ChildLine] = []
         for _ in range(LAST_CHUNKS):
             data = self.read()
@@ -49,7 +49,7 @@ class LogPipe:
 
 
 class LogPipes:
-    """All that are listened to in one run."""
+    """All pipes of one run."""
 
     def __init__(self, loop: Loop, log: Log) -> None:
         self._loop = loop
@@ -60,7 +60,7 @@ class LogPipes:
         self._loop.watch(pipe.fd, lambda: self._read(pipe))
 
     def end(self, pipe: LogPipe) -> None:
-        """Its process has ended: tell its last words, which say why, and listen no longer."""
+        """Its process has ended: log its last lines, which say why, and stop watching."""
         self._loop.unwatch(pipe.fd)
         log_lines(self.log, pipe.last_lines())
 
@@ -69,12 +69,12 @@ class LogPipes:
         if data:
             log_lines(self.log, pipe.output.feed(data))
         elif data is not None:
-            # It closed it, and lives: nothing more will come, and the end would be told again and again.
+            # It closed the pipe and lives on: the end of file would wake us again and again.
             self._loop.unwatch(pipe.fd)
 
 
 def log_lines(log: Log, lines: list[ChildLine]) -> None:
-    """Log these lines, and how many before them were not looked at."""
+    """Log these lines, and count those before them that were not parsed."""
     for line in lines:
         log.unread(line.fields["actor"], line.event, line.unread)
         log.event(line.level, line.event, line.fields, line.timestamp)

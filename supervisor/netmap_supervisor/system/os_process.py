@@ -1,6 +1,6 @@
 """One child as an operating system process: spawned, signalled and reaped by its pidfd.
 
-A pid may be given to somebody else once its process is reaped; a pidfd never is (pidfd_open(2)). Not subprocess:
+A pid may be reused once its process is reaped; a pidfd still means that process (pidfd_open(2)). Not subprocess:
 Popen and waitid(P_PIDFD) take the exit status from one another.
 """
 
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 __all__ = ["MAX_BOOT", "ChildProcess", "ExitStatus", "reap_stranger", "spawn"]
 
 MAX_BOOT = 60 * 1024
-"""Bytes of a boot record: written before anybody reads, so it has to fit into a socket's buffer (socket(7))."""
+"""Bytes of a boot record: written before it is read, so it has to fit into a socket's buffer (socket(7))."""
 _DEFAULTED = (signal.SIGPIPE, signal.SIGINT, signal.SIGHUP, signal.SIGTERM)
 """Signals whose handling a child does not inherit."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class ExitStatus:
-    """What wait(2) told: one of the two."""
+    """The result of wait(2): one of the two."""
 
     status: int | None
     signal: int | None
@@ -43,7 +43,7 @@ class ChildProcess:
         self.pidfd = pidfd
         """Readable once the process has ended."""
         self.line = line
-        """Where its boot record went; what it has to say of itself, with descriptors, comes back."""
+        """The boot record went there; the child's messages about itself, with descriptors, come back."""
         self._run_queue = RunQueue()
         # Opened before it can make itself undumpable: after that its /proc may be hidden from us (hidepid, proc(5)).
         self._proc: list[int | None] = [_opened(f"/proc/{pid}/{name}") for name in ("stat", "schedstat")]
@@ -54,7 +54,7 @@ class ChildProcess:
         return self._run_queue.waited(stat, schedstat, now)
 
     def send(self, number: signal.Signals) -> None:
-        """Send a signal. A process that has ended already is none of its business any more: nothing happens."""
+        """Send a signal; nothing happens if the process has ended."""
         try:
             signal.pidfd_send_signal(self.pidfd, number)
         except ProcessLookupError:
@@ -121,11 +121,10 @@ def spawn(
 
 
 def reap_stranger(ours: AbstractSet[int]) -> bool:
-    """Bury one child that has ended and is none of `ours`; whether there was one.
+    """Reap one child that has ended and is none of `ours`; whether there was one.
 
-    Orphans become children of the first process of a namespace, and of a subreaper (prctl(2)); what a shell had started
-    before it became us (execve(2)) is ours, too. While one of `ours` comes first it hides the others: whoever buries it
-    has to look again.
+    Orphans become children of the first process of a namespace, and of a subreaper (prctl(2)); so do those of a shell
+    that became this process (execve(2)). One of `ours` that comes first hides the others: call again after reaping it.
     """
     try:
         ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
@@ -140,7 +139,7 @@ def _opened(path: str) -> int | None:
     try:
         return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
-        return None  # a kernel without it, or no descriptor left: a wait nobody knows of counts for nothing
+        return None  # not in this kernel, or no descriptor left: no wait is counted then
 
 
 def _held(fd: int | None) -> bytes:

@@ -1,4 +1,4 @@
-"""Whose child the process is that is at the other end of a unix socket."""
+"""The process at the other end of a unix socket: whether it lives, and whose child it is."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ __all__ = ["descends_from", "has_ended", "parent_of"]
 _SO_PEERPIDFD = 77
 """From Linux 6.5 on; another number only on machines the daemon does not know (asm/socket.h)."""
 _DEEPEST = 64
-"""Parents that are looked at: more than any process of ours has."""
+"""Ancestors that are looked at: more than any process of ours has."""
 
 
 def has_ended(connection: socket.socket, pid: int) -> bool:
-    """Whether who connected, `pid` then, is no more: nobody can say whose child that was, and its pid may be another's.
+    """Whether the process that connected, with this pid, has ended: its parents are lost then, its pid may be reused.
 
-    Whoever hands a connection on and ends is taken for one that has ended, too.
+    A process that has passed its connection on and ended counts as ended.
     """
     if pid <= 0:
         return False  # of a PID namespace that we do not see into
@@ -56,8 +56,8 @@ def parent_of(pid: int) -> int:
 def descends_from(children: Callable[[], Collection[int]]) -> Callable[[int], bool]:
     """Says of a pid whether it is one of these processes, was started by one, or was started by this process.
 
-    A process whose parents have ended is handed to the init of its namespace, and what it was is forgotten. As that
-    init this process is the parent of everything which was left behind, by whomever: then only its children count.
+    An orphan becomes a child of its namespace's init, and its origin is lost. If this process is that init, it is the
+    parent of every orphan: then only `children()` count.
     """
     own = os.getpid()
 

@@ -1,4 +1,4 @@
-"""Notices when the way to the control server changes: the kernel's rtnetlink, asked only when it may matter.
+"""Notices changes of the route to the control server: the kernel's rtnetlink, asked only when it may matter.
 
 A filter in the kernel lets default routes, addresses and interfaces through and nothing else, so that a router with
 thousands of route changes a minute does not wake us; for what it hides `look` is called at every tick. Not here: which
@@ -52,17 +52,17 @@ _NO_ANSWER = frozenset({errno.EPERM, errno.ENOMEM, errno.ENOBUFS, errno.EOPNOTSU
 """Errors that say nothing of routes; all others are a route's: ENETUNREACH, and what its type stands for."""
 _MAX_MESSAGE = 64 * 1024
 _ROOT_SERVER = ("198.41.0.4", "2001:503:ba3e::2:30")
-"""a.root-servers.net. Nothing is sent there: the kernel is asked which way it would."""
+"""a.root-servers.net. Nothing is sent there: the kernel is asked for the route."""
 _MAX_LINES, _MAX_NAME_SERVERS = 100, 3
 """Of resolv.conf(5), which heeds three servers."""
 _WIDE = 8
-"""Bits of a destination from which on a route is one of many. A VPN may lay two of one bit over the default route."""
+"""Bits of a destination from which on a route is ignored. A VPN may cover the default route with two of one bit."""
 
 
 class RouteWatch:
-    """Calls `on_route` when the way to the control server is another one.
+    """Calls `on_route` when the route to the control server has changed.
 
-    Where the kernel gives no such socket nothing is ever told, and `available` is false.
+    Without a netlink socket it never calls, and `available` is false.
     """
 
     def __init__(self, loop: Loop, routes: type[ControlRoutes], on_route: Callable[[Route], object]) -> None:
@@ -80,7 +80,7 @@ class RouteWatch:
 
     @property
     def available(self) -> bool:
-        """The kernel tells of changes."""
+        """Whether the kernel reports changes."""
         return self._socket is not None
 
     def aim(self, lookup: tuple[int, Sequence[str]], remote: str) -> None:
@@ -88,17 +88,17 @@ class RouteWatch:
         if self._socket is not None:
             # All addresses of one lookup are dialled at one port.
             self._port = _port_of(next(iter(lookup[1]), ""))
-            self._tell(self._routes.aim(*lookup, remote))
+            self._report(self._routes.aim(*lookup, remote))
 
     def look(self) -> None:
         """Ask the kernel now."""
         if self._socket is not None:
             self._looked_at = self._loop.now()
             self.looks += 1
-            self._tell(self._routes.look())
+            self._report(self._routes.look())
 
     def close(self) -> None:
-        """Listen no more."""
+        """Stop watching."""
         self._deadline.set(None)
         if self._socket is not None:
             self._loop.unwatch(self._socket.fileno())
@@ -107,21 +107,21 @@ class RouteWatch:
 
     def _on_notice(self) -> None:
         assert self._socket is not None
-        # One is as good as a hundred: the others wait in the kernel, whose queue may overflow, until we look.
+        # One notice is enough: the others wait in the kernel, whose queue may overflow, until we look.
         self._loop.unwatch(self._socket.fileno())
         now = self._loop.now()
         self._deadline.set(max(now + SETTLE_TIME, self._looked_at + LOOK_INTERVAL))
 
     def _settled(self) -> None:
         assert self._socket is not None
-        # BlockingIOError: none is left. ENOBUFS: some were lost; we only wanted to know that there were any.
+        # BlockingIOError: none is left. ENOBUFS: some were lost, which does not matter.
         with contextlib.suppress(OSError):
             while self._socket.recv(_MAX_MESSAGE):
                 pass
         self._loop.watch(self._socket.fileno(), self._on_notice)
         self.look()
 
-    def _tell(self, route: Route | None) -> None:
+    def _report(self, route: Route | None) -> None:
         if route is not None:
             self._on_route(route)
 

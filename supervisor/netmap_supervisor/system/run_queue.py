@@ -1,4 +1,4 @@
-"""How long one process has waited for a processor, from what the kernel says of it. Not here: what follows from that.
+"""How long one process has waited for a processor, from its /proc files. Not here: what follows from that.
 
 Of its first thread, which is where an actor's loop runs: /proc/PID/schedstat says nothing of the others (kernel:
 Documentation/scheduler/sched-stats.rst). A process that is stopped or blocked does not wait. One that its control group
@@ -15,7 +15,7 @@ _READY = b"R"
 
 
 class RunQueue:
-    """Gives a number that never becomes smaller."""
+    """A time that never decreases."""
 
     def __init__(self) -> None:
         self._counted = (-1, -1)

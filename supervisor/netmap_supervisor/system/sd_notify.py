@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["Notifier"]
 
 LEAST_INTERVAL = 0.05
-"""Seconds between two WATCHDOG=1: whoever wants them faster would have us do nothing else."""
+"""Seconds between two WATCHDOG=1 at least, whatever WATCHDOG_USEC says."""
 _MAX_MICROSECONDS = 2**64 - 1
 
 
@@ -35,18 +35,18 @@ class Notifier:
             self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
             self._socket.setblocking(False)
         self.lost = 0
-        """Words the manager did not take."""
+        """Notifications the manager did not take."""
         self._shown: tuple[str, int] | None = None
         self.watchdog_interval = _watchdog_interval(environment)
         """Seconds between two WATCHDOG=1, half of what is allowed; None for no watchdog."""
 
     @property
     def active(self) -> bool:
-        """There is a manager to tell."""
+        """Whether there is a manager to notify."""
         return self._socket is not None
 
     def extend_timeout(self, seconds: float) -> None:
-        """While it starts or stops: wait so long for the next word of this kind, whatever the unit allows."""
+        """While starting or stopping: have so long until the next of these, whatever the unit allows."""
         self.send(EXTEND_TIMEOUT_USEC=str(int(seconds * 1e6)))
 
     def show(self, netmap: NetmapStatus, *, again: bool) -> None:
@@ -57,12 +57,12 @@ class Notifier:
         age = "no map yet" if netmap.age_s is None else f"last map {netmap.age_s:.0f} s ago"
         self.send(STATUS=f"{netmap.state}, {netmap.peers} peers, {age}")
 
-    def send(self, **words: str) -> None:
+    def send(self, **fields: str) -> None:
         """`send(READY="1", STATUS="…")`. Never blocks."""
         if self._socket is None:
             return
-        # A line break in a value would begin another word.
-        text = "\n".join(f"{name}={' '.join(value.split())}" for name, value in words.items())
+        # A line break in a value would begin another field.
+        text = "\n".join(f"{name}={' '.join(value.split())}" for name, value in fields.items())
         try:
             self._socket.sendto(text.encode(), self._address)
         except OSError:

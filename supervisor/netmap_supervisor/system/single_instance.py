@@ -1,8 +1,7 @@
 """The directories of a run and their locks: one daemon each, until its last process is gone.
 
-The daemon holds the one lock of a directory (flock(2)) and hands its descriptor to nobody. Each child takes a shared
-lock of its own on another file beside it, so a directory is free only when nobody of the old run is left; and letting
-go of it, a child gives up its own alone.
+The daemon holds the one lock of a directory (flock(2)), whose descriptor no child has. Each child takes a shared lock
+of its own on another file beside it: a directory is free only when no process of the old run is left.
 """
 
 from __future__ import annotations
@@ -85,7 +84,7 @@ class Claim:
         return self._run_dir
 
     def lost(self, now: float) -> bool:
-        """Whether somebody removed the runtime directory: nobody finds the sockets then. `now` is in seconds.
+        """Whether the runtime directory was removed, and with it the sockets. `now` is in seconds.
 
         logind does that to /run/user/UID when the user's last login ends. What is not touched for long may be swept
         away, too (XDG Base Directory Specification: six hours), which this prevents.
@@ -97,17 +96,17 @@ class Claim:
         except (FileNotFoundError, NotADirectoryError):
             return True
         except OSError:
-            return False  # it cannot be told
+            return False  # it is not known
         if now - self._touched >= TOUCH_INTERVAL:
             self._touched = now
-            # On a disk that takes nothing any more nothing is swept away either.
+            # A disk that takes nothing any more is not swept either.
             with contextlib.suppress(OSError):
                 for lock in self.locks:
                     os.utime(lock)
         return not os.path.samestat(found, ours)
 
     def release(self) -> None:
-        """Give the locks back, as far as this process goes, and clear this run's sockets away."""
+        """Release this process's locks, and remove this run's sockets."""
         if self._run_dir is not None:
             shutil.rmtree(self._run_dir, ignore_errors=True)
         for lock in self.locks:
@@ -176,19 +175,19 @@ def _check_private(directory: Path, found: os.stat_result) -> None:
 
 
 def _give_us(directory: Path) -> str:
-    """As for a volume, which a container engine makes as root's."""
+    """For a volume, say, which a container engine makes as root's."""
     return f", or give us this one, as root: `chown {os.geteuid()}:{os.getegid()} {directory}`"
 
 
 def _nearest(directory: Path) -> Path:
-    """The one of it and those above it that is there."""
+    """The nearest existing one of it and its parents."""
     return next((one for one in (directory, *directory.parents) if one.is_dir()), directory)
 
 
 def _make_run_dir(runtime_dir: Path, lock: int) -> Path:
-    """A new directory for the sockets of this run, and that of the last one away, should it have been killed.
+    """Make a directory for the sockets of this run, and remove that of the last one, if it was killed.
 
-    The lock file holds its name. Whatever else is there, also of such a name, somebody else made.
+    The lock file holds its name. Anything else there is left alone, whatever its name.
     """
     last = os.pread(lock, _NAME_ROOM, 0).decode("ascii", "replace").strip()
     if _RUN_NAME.fullmatch(last):
@@ -196,7 +195,7 @@ def _make_run_dir(runtime_dir: Path, lock: int) -> Path:
     while True:
         made = runtime_dir / f"{RUN_PREFIX}{secrets.token_hex(4)}"
         try:
-            # Noted first: a run that is killed between the two leaves nothing behind that nobody knows of.
+            # Noted first: a run that is killed in between leaves no unknown directory behind.
             if not made.exists():
                 os.ftruncate(lock, 0)
                 os.pwrite(lock, f"{made.name}\n".encode("ascii"), 0)
@@ -232,7 +231,7 @@ def is_locked(directory: Path) -> bool:
     except OSError:
         return False
     try:
-        # Shared: two who ask at the same time must not take one another for a daemon.
+        # Shared: two processes that look at the same time must not take one another for a daemon.
         fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
@@ -283,7 +282,7 @@ def _lock(directory: Path, wait: Callable[[float], None], advice: str) -> int:
         except BlockingIOError:
             wait(step)
             continue
-        # With ours nobody starts another child; those of a run that was killed may still be there.
+        # With our lock no other child is started; those of a run that was killed may still be there.
         if not child_lock.is_held(directory / CHILDREN_NAME):
             return fd
         wait(step)

@@ -11,7 +11,7 @@ from netmap_supervisor.system.log_limiter import (
     LINE_RATE,
     MAX_KINDS,
     NEVER_LIMITED,
-    TELL_EVERY,
+    REPORT_INTERVAL,
     LogLimiter,
     Suppressed,
 )
@@ -67,8 +67,8 @@ def test_it_is_told_again_only_after_a_while() -> None:
     for now in range(60):
         limiter.admits("a", "one", float(now))
         told += limiter.due(float(now))
-    assert 2 <= len(told) <= 60 / TELL_EVERY + 1
-    assert set(told[1:]) == {Suppressed("a", "one", int(TELL_EVERY))}
+    assert 2 <= len(told) <= 60 / REPORT_INTERVAL + 1
+    assert set(told[1:]) == {Suppressed("a", "one", int(REPORT_INTERVAL))}
 
 
 @pytest.mark.parametrize("event", sorted(NEVER_LIMITED))
