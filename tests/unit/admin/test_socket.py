@@ -48,7 +48,7 @@ class Daemon:
     def __init__(self, directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.directory = directory
         self.peer = 0
-        """The pid that the kernel tells of whoever connects; 0: another one each time."""
+        """The pid the kernel gives for the next connection; 0: another one each time."""
         self.uid = os.geteuid()
         self.ours: set[int] = set()
         self.kept: list[Request] = []
@@ -320,7 +320,7 @@ def test_a_process_is_ours_if_one_of_ours_is_among_its_parents(
         (50, {80: 40, 40: 1}, 80, False),
         (50, {}, 80, False),
         (50, {50: 60}, 50, False),
-        # The first process of a container has whoever was left behind for a child, an operator's shell as well.
+        # Every orphan is a child of the first process of a container, an operator's shell as well.
         (1, {80: 1}, 80, False),
         (1, {80: 60, 60: 1}, 80, True),
     ],
@@ -347,7 +347,7 @@ one.connect(sys.argv[1])
 one.sendall(bytes.fromhex(sys.argv[2]))
 sys.stdin.read()
 """
-"""Connects, asks, and ends when it is told to."""
+"""Connects, asks, and ends on request."""
 
 
 @pytest.mark.parametrize("known", [True, False], ids=["by its pidfd", "by its pid, before Linux 6.5"])
@@ -368,7 +368,7 @@ def test_who_has_ended_is_known_to_have(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 def test_an_order_of_somebody_who_has_ended_meanwhile_is_none(daemon: Daemon) -> None:
-    """It may have been a process of the daemon's: nobody can say."""
+    """It may have been a process of the daemon's: its parents are unknown."""
     asked = framed(internal_pb2.AdminRequest(command="later", arguments=b"{}"))
     held, reached = threading.Event(), threading.Event()
     daemon.loop.call_soon(lambda: (reached.set(), held.wait(LIMIT)))

@@ -1,4 +1,4 @@
-"""What root is told about a service's directories, and a user about somebody else's."""
+"""The check of a service's directories by root, and of another user's."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 Z85 = string.digits + string.ascii_letters + ".-:+=^!/*?&<>()[]{}@%"
 """What a key may begin with: with the two others it would stand for no bytes."""
 SOMEBODY = 4242
-"""A user nobody here is."""
+"""An unused user id."""
 
 
 @pytest.fixture(autouse=True)
@@ -98,7 +98,7 @@ def test_a_mistyped_option_is_still_told(tmp_path: Path, capsys: pytest.CaptureF
 
 @pytest.fixture
 def theirs(tmp_path: Path) -> Path:
-    """The state directory of somebody else, as root finds it."""
+    """Another user's state directory, as root finds it."""
     if os.geteuid() != 0:
         unavailable("giving a directory to somebody else needs root")
     state = tmp_path / "state"

@@ -1,4 +1,4 @@
-"""Every table at every width of a terminal: what tells the truth about a row is there, whole, on the row's own line."""
+"""Every table at every width of a terminal: the essential columns of a row are whole and on its own line."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def cells(text: str) -> int:
 
 
 class Terminal(io.StringIO):
-    """Standard output that somebody looks at."""
+    """Standard output that is a terminal."""
 
     encoding = "utf-8"
 

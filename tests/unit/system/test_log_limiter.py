@@ -1,4 +1,4 @@
-"""Every kind of line is bounded by a burst and a rate, and what was left out is told to the last line."""
+"""Every kind of line is bounded by a burst and a rate, and every line left out is reported."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The story of a fault: only changes are told, in an order people follow."""
+"""The recovery from a fault: only changes are shown, in order."""
 
 from __future__ import annotations
 

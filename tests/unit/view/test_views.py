@@ -192,7 +192,7 @@ def test_a_view_of_what_has_ended_waits_for_nothing(screen: LiveScreen) -> None:
 
 
 class Recorder:
-    """A view that keeps what it is told."""
+    """A view that records its input."""
 
     def __init__(self) -> None:
         self.told: list[object] = []
