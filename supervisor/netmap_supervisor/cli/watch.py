@@ -24,10 +24,10 @@ __all__ = ["command"]
 _EVENT_KINDS = tuple(kind.value for kind in Kind if kind not in {Kind.COMMIT, Kind.HEARTBEAT})
 
 
-def _words(ctx: click.Context, param: click.Parameter, words: tuple[str, ...]) -> tuple[str, ...]:
-    if "" in words:  # as from an unset variable; no event would pass
+def _names(ctx: click.Context, param: click.Parameter, names: tuple[str, ...]) -> tuple[str, ...]:
+    if "" in names:  # as from an unset variable; no event would pass
         raise click.BadParameter("a name, an address, a stable id or a node key is expected", ctx, param)
-    return words
+    return names
 
 
 @click.command("watch")
@@ -45,7 +45,7 @@ def _words(ctx: click.Context, param: click.Parameter, words: tuple[str, ...]) -
     "--peer",
     "peers",
     multiple=True,
-    callback=_words,
+    callback=_names,
     metavar="PEER",
     help="Only changes of this peer (as in `netmap PEER`), its rename and its end included; may be repeated.",
 )

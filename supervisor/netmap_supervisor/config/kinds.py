@@ -51,6 +51,7 @@ _SIZES = {
     "MB": 10**6,
     "GB": 10**9,
 }
+_TRUE, _FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
 _SIZE = re.compile(r"(\d+)\s*([A-Za-z]*)")
 _TAG = re.compile(r"tag:[A-Za-z][A-Za-z0-9-]{0,62}")
 _ENVIRONMENT_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -166,20 +167,10 @@ class Boolean(Written):
     def parse(self, given: object, base: Path) -> bool:  # noqa: ARG002
         if isinstance(given, bool):
             return given
-        words = {
-            "true": True,
-            "yes": True,
-            "on": True,
-            "1": True,
-            "false": False,
-            "no": False,
-            "off": False,
-            "0": False,
-        }
-        value = words.get(given.lower()) if isinstance(given, str) else None
-        if value is None:
+        word = given.lower() if isinstance(given, str) else ""
+        if word not in _TRUE + _FALSE:
             raise BadValue("true or false is expected")
-        return value
+        return word in _TRUE
 
     def show(self, value: bool) -> str:
         return "true" if value else "false"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import os
 import shlex
 import sys
@@ -86,19 +87,15 @@ def _prometheus_sd(snapshot: Snapshot, choice: Selection) -> str:
     )
 
 
-def _equal(old: bytes, new: bytes) -> bool:
-    return old == new
-
-
 _NODES = ("peer_upserted", "peer_removed", "self_changed", "domain_changed")
 FORMATS = {
-    "hosts": Format((*_NODES, "dns_changed"), _hosts, _equal),
+    "hosts": Format((*_NODES, "dns_changed"), _hosts, operator.eq),
     "json": Format(None, _json, netmap_json.same),
-    "prometheus-sd": Format((*_NODES, "user_profiles_changed"), _prometheus_sd, _equal),
+    "prometheus-sd": Format((*_NODES, "user_profiles_changed"), _prometheus_sd, operator.eq),
 }
 
 
-def _words(ctx: click.Context, param: click.Parameter, value: str | None) -> list[str] | None:
+def _command_line(ctx: click.Context, param: click.Parameter, value: str | None) -> list[str] | None:
     if value is None:
         return None
     try:
@@ -131,7 +128,7 @@ def _domains(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]
     "--exec",
     "words",
     metavar="COMMAND",
-    callback=_words,
+    callback=_command_line,
     help="Run this after each written change, without a shell; NETMAP_EXPORT_FILE names the file.",
 )
 @click.option(
