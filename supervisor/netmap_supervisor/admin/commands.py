@@ -22,9 +22,9 @@ __all__ = [
     "NotRunning",
     "ask_status",
     "is_running",
-    "order",
     "require_allowed",
     "require_running",
+    "send_request",
     "status_or_none",
     "unreadable",
 ]
@@ -40,7 +40,7 @@ class CommandFailed(NetmapError):
 
 def ask_status(runtime_dir: Path) -> StatusReport:
     """The daemon's status. Raises NotRunning, CommandFailed for one that does not answer."""
-    answer = order(runtime_dir, "status")
+    answer = send_request(runtime_dir, "status")
     return msgspec.convert(answer, StatusReport)
 
 
@@ -52,7 +52,7 @@ def status_or_none(runtime_dir: Path) -> StatusReport | None:
         return None
 
 
-def order(runtime_dir: Path, command: str, /, **arguments: Any) -> Any:
+def send_request(runtime_dir: Path, command: str, /, **arguments: Any) -> Any:
     """The daemon's answer. Raises NotRunning, CommandFailed, AdminError."""
     try:
         return AdminClient(runtime_dir).request(command, **arguments)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import click
 
 from netmap_actors.errors import ConfigurationError, NetmapError, escape
-from netmap_supervisor.cli.process.exit_codes import ExitCode, judgement
+from netmap_supervisor.cli.process.exit_codes import ExitCode, noted_exit_code
 from netmap_supervisor.system import journal
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ class _Commands(click.Group):
             return super().invoke(ctx)
         except BrokenPipeError:
             _forget_output()
-            return judgement(ctx)
+            return noted_exit_code(ctx)
 
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})

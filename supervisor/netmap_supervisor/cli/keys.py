@@ -12,7 +12,7 @@ import click
 from netmap_actors import shown_json
 from netmap_actors.curve_keys import generate, is_key, write_secret
 from netmap_actors.errors import ConfigurationError, escape
-from netmap_supervisor.admin.commands import CommandFailed, order
+from netmap_supervisor.admin.commands import CommandFailed, send_request
 from netmap_supervisor.cli.parameters.option_flags import (
     any_runtime_dir_flag,
     config_file_flag,
@@ -107,7 +107,7 @@ def generate_pair(file: Path) -> None:
 @_of_a_daemon
 def allow_client(name: str, public_key: str, config_file: str | None, **flags: Any) -> None:
     """Admit the client with this PUBLIC_KEY under a NAME of your choice."""
-    done = _order(config_file, flags, do="allow", name=name, public_key=public_key)
+    done = _request_keys(config_file, flags, do="allow", name=name, public_key=public_key)
     click.echo(f"{done['name']} may subscribe", err=True)
 
 
@@ -116,7 +116,7 @@ def allow_client(name: str, public_key: str, config_file: str | None, **flags: A
 @_of_a_daemon
 def revoke_client(name: str, config_file: str | None, **flags: Any) -> None:
     """Admit the client NAME no more; if it is connected, it is cut off."""
-    done = _order(config_file, flags, do="revoke", name=name)
+    done = _request_keys(config_file, flags, do="revoke", name=name)
     click.echo(f"{done['name']} may subscribe no more", err=True)
 
 
@@ -125,7 +125,7 @@ def revoke_client(name: str, config_file: str | None, **flags: Any) -> None:
 @_of_a_daemon
 def list_clients(as_json: bool, config_file: str | None, **flags: Any) -> None:
     """Show who is admitted."""
-    found = _order(config_file, flags, do="list")
+    found = _request_keys(config_file, flags, do="list")
     clients = found["clients"]
     for problem in found["problems"]:
         click.echo(f"warning: admits nobody: {escape(problem)}", err=True)
@@ -144,15 +144,15 @@ def list_clients(as_json: bool, config_file: str | None, **flags: Any) -> None:
 @_of_a_daemon
 def print_server_key(config_file: str | None, **flags: Any) -> None:
     """Print the server's public key, which every client needs to know whom it talks to."""
-    click.echo(_order(config_file, flags, do="server")["public_key"])
+    click.echo(_request_keys(config_file, flags, do="server")["public_key"])
 
 
-def _order(config_file: str | None, flags: dict[str, Any], **words: str) -> dict[str, Any]:
+def _request_keys(config_file: str | None, flags: dict[str, Any], **words: str) -> dict[str, Any]:
     """The result of a request about keys: from the daemon or, where none runs, from its files."""
     configuration = load(given_flags(flags), without_service(os.environ), config_file=config_file)
     state_dir, directory = Path(configuration.value("state_dir")), Path(configuration.value("runtime_dir"))
     if is_locked(directory) and _is_meant(configuration, directory, state_dir):
-        done: dict[str, Any] = order(directory, "keys", **words)
+        done: dict[str, Any] = send_request(directory, "keys", **words)
         return done
     if configuration.settings["state_dir"].layer is Layer.DEFAULT and (why := hidden(directory)) is not None:
         raise CommandFailed(why)
@@ -170,7 +170,7 @@ def _is_meant(configuration: Configuration, directory: Path, state_dir: Path) ->
     if configuration.settings["state_dir"].layer is Layer.DEFAULT:
         return True
     try:
-        return state_dir.samefile(order(directory, "keys", do="where")["state_dir"])
+        return state_dir.samefile(send_request(directory, "keys", do="where")["state_dir"])
     except OSError:
         return False  # missing, or not visible to us
 

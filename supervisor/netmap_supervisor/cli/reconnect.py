@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from netmap_supervisor.admin.commands import order
+from netmap_supervisor.admin.commands import send_request
 from netmap_supervisor.cli.parameters.option_flags import runtime_dir_flag
 
 if TYPE_CHECKING:
@@ -26,4 +26,4 @@ def command(runtime_dir: Path) -> None:
     Example:
       netmap-supervisor reconnect && netmap-supervisor wait --for fresh
     """
-    order(runtime_dir, "reconnect")
+    send_request(runtime_dir, "reconnect")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from netmap_supervisor.admin.commands import order
+from netmap_supervisor.admin.commands import send_request
 from netmap_supervisor.cli.parameters.option_flags import runtime_dir_flag
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def command(runtime_dir: Path) -> None:
     Example:
       netmap-supervisor config check && netmap-supervisor reload
     """
-    click.echo("\n".join(outcome(order(runtime_dir, "reload"))))
+    click.echo("\n".join(outcome(send_request(runtime_dir, "reload"))))
 
 
 def outcome(changes: Mapping[str, list[str]]) -> Iterator[str]:

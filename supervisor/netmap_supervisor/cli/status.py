@@ -11,7 +11,7 @@ from netmap_actors.errors import escape
 from netmap_actors.wire.vocabulary import Trust
 from netmap_supervisor.admin.commands import NotRunning, ask_status
 from netmap_supervisor.cli.parameters.option_flags import runtime_dir_flag
-from netmap_supervisor.cli.process.exit_codes import ExitCode, judged
+from netmap_supervisor.cli.process.exit_codes import ExitCode, note_exit_code
 from netmap_supervisor.view.sentences import ago, span, tailnet_name, trust, waiting_for
 from netmap_supervisor.view.terminal import output_width
 from netmap_supervisor.view.text_layout import Column, fold, table_lines
@@ -56,11 +56,11 @@ def command(as_json: bool, quiet: bool, runtime_dir: Path) -> int:
     try:
         report = ask_status(runtime_dir)
     except NotRunning as error:
-        judged(ExitCode.NOT_RUNNING)
+        note_exit_code(ExitCode.NOT_RUNNING)
         if not quiet:
             click.echo(str(error), err=True)
         return ExitCode.NOT_RUNNING
-    code = judged(exit_code(report))
+    code = note_exit_code(exit_code(report))
     if as_json:
         click.echo(shown_json.encode(report))
     elif not quiet:

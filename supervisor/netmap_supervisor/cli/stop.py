@@ -11,7 +11,7 @@ import click
 
 from netmap_actors.bus.peers import peer_of
 from netmap_actors.clock import SystemClock
-from netmap_supervisor.admin.commands import CommandFailed, order
+from netmap_supervisor.admin.commands import CommandFailed, send_request
 from netmap_supervisor.admin.socket import admin_path
 from netmap_supervisor.cli.parameters.option_flags import runtime_dir_flag
 from netmap_supervisor.cli.process.polling import wait_until
@@ -38,7 +38,7 @@ def command(runtime_dir: Path) -> None:
     """
     process = _process_of(runtime_dir)
     try:
-        order(runtime_dir, "stop")
+        send_request(runtime_dir, "stop")
         gone = wait_until(lambda: not is_locked(runtime_dir) and _ended(process), _STOP_LIMIT, SystemClock())
     finally:
         if process is not None:
@@ -61,7 +61,7 @@ def _process_of(runtime_dir: Path) -> int | None:
             sock.connect(str(admin_path(runtime_dir)))
             return os.pidfd_open(peer_of(sock).process)
     except OSError:
-        return None  # `order` reports it
+        return None  # `send_request` reports it
 
 
 def _ended(process: int | None) -> bool:

@@ -12,7 +12,7 @@ from netmap_actors.wire.vocabulary import Trust
 from netmap_supervisor.admin.commands import ASK_STATUS, unreadable
 from netmap_supervisor.cli.parameters.option_flags import runtime_dir_flag
 from netmap_supervisor.cli.parameters.ranges import DurationRange
-from netmap_supervisor.cli.process.exit_codes import ExitCode, judged
+from netmap_supervisor.cli.process.exit_codes import ExitCode, note_exit_code
 from netmap_supervisor.config.kinds import BadValue
 from netmap_supervisor.system.single_instance import is_locked
 from netmap_supervisor.view.sentences import contact, online, trust
@@ -106,7 +106,7 @@ def command(conditions: tuple[WaitCondition, ...], timeout: float, runtime_dir: 
     with Subscriber(runtime_dir) as subscriber:
         if subscriber.wait_for(lambda now: all(one.holds(now) for one in conditions), timeout):
             return ExitCode.OK
-        judged(ExitCode.TIMED_OUT)
+        note_exit_code(ExitCode.TIMED_OUT)
         seen = subscriber.store.snapshot()
         missing = [one for one in conditions if not one.holds(seen)]
         texts = ", ".join(one.text for one in missing)

@@ -16,7 +16,7 @@ from netmap_actors import shown_json
 from netmap_actors.clock import SystemClock
 from netmap_supervisor.admin.commands import CommandFailed
 from netmap_supervisor.cli.parameters.ranges import DurationRange
-from netmap_supervisor.cli.process.exit_codes import ExitCode, judged
+from netmap_supervisor.cli.process.exit_codes import ExitCode, note_exit_code
 from netmap_supervisor.cli.process.interruption import Interruption
 from netmap_supervisor.view.terminal import can_redraw, output_width
 from netmap_supervisor.view.text_layout import described
@@ -146,7 +146,7 @@ def command(
     progress.over()
     good = all(one.verdict is Verdict.PASS for one in outcomes)
     code = ExitCode.OK if good else ExitCode.FAILURE
-    judged(ExitCode.INTERRUPTED if interruption.asked else code)
+    note_exit_code(ExitCode.INTERRUPTED if interruption.asked else code)
     if good and output is None:
         outcomes = [dataclasses.replace(one, log="") for one in outcomes]  # nobody will read them
     if json_path is not None:
@@ -156,7 +156,7 @@ def command(
         click.echo(line)
     click.echo(report.summary(outcomes))
     _logs(directory, kept=output is not None, good=good)
-    return judged(ExitCode.INTERRUPTED if interruption.asked else code)
+    return note_exit_code(ExitCode.INTERRUPTED if interruption.asked else code)
 
 
 def _directory(output: Path | None) -> Path:

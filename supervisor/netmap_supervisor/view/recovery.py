@@ -13,10 +13,10 @@ from netmap_actors.wire.vocabulary import ActorName, Trust
 if TYPE_CHECKING:
     from netmap_supervisor.admin.status import StatusReport
 
-__all__ = ["Story"]
+__all__ = ["Recovery"]
 
 
-class Story:
+class Recovery:
     """Pure: compares each report with the one before and with the first."""
 
     def __init__(self, report: StatusReport | None = None) -> None:

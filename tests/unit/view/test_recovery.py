@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from netmap_supervisor.admin.status import LastEnd, StatusReport
-from netmap_supervisor.view.recovery import Story
+from netmap_supervisor.view.recovery import Recovery
 from tests.support.netmaps.shown_netmap import actor, report
 
 
@@ -18,29 +18,31 @@ def with_actors(base: StatusReport, **changes: object) -> StatusReport:
 
 
 def test_nothing_changed_is_nothing_told() -> None:
-    story = Story(fresh())
-    assert story.next(fresh()) == []
-    assert story.well
-    assert not story.replaced("control_connection")
+    recovery = Recovery(fresh())
+    assert recovery.next(fresh()) == []
+    assert recovery.well
+    assert not recovery.replaced("control_connection")
 
 
 def test_a_replaced_connection_is_told_from_stale_to_fresh() -> None:
-    story = Story(fresh())
+    recovery = Recovery(fresh())
     end = LastEnd(reason="silence", stage="map", detail="no MapResponse for 120.0 s", at="", generation=1)
     gone = with_actors(report(state="stale"), pid=None, state="backoff", last_exit="signal 9")
     gone = msgspec.structs.replace(gone, connection=msgspec.structs.replace(gone.connection, last_end=end))
-    lines = story.next(gone)
+    lines = recovery.next(gone)
     assert [line.split()[0] for line in lines] == ["stale", "ended"]
     assert "silence: no MapResponse for 120.0 s" in lines[1]
-    assert not story.well
-    (line,) = story.next(with_actors(report(state="stale"), pid=11, restarts=1))
+    assert not recovery.well
+    (line,) = recovery.next(with_actors(report(state="stale"), pid=11, restarts=1))
     assert line == "started     control_connection (pid 11)"
-    (line,) = story.next(with_actors(report(state="fresh"), pid=11, restarts=1))
+    (line,) = recovery.next(with_actors(report(state="fresh"), pid=11, restarts=1))
     assert line.startswith("fresh")
-    assert story.well
-    assert story.replaced("control_connection")
+    assert recovery.well
+    assert recovery.replaced("control_connection")
 
 
 def test_a_replacement_between_two_looks_is_told_as_two_facts() -> None:
-    lines = Story(fresh()).next(with_actors(report(state="fresh"), pid=11, restarts=1, last_exit="signal 9"))
+    lines = Recovery(fresh()).next(
+        with_actors(report(state="fresh"), pid=11, restarts=1, last_exit="signal 9")
+    )
     assert [line.split()[0] for line in lines] == ["ended", "started"]

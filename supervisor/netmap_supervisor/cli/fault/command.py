@@ -8,14 +8,14 @@ import click
 
 from netmap_actors.clock import SystemClock
 from netmap_actors.wire.vocabulary import ActorName
-from netmap_supervisor.admin.commands import CommandFailed, ask_status, order, status_or_none
+from netmap_supervisor.admin.commands import CommandFailed, ask_status, send_request, status_or_none
 from netmap_supervisor.cli.fault.key_values import fault_rows, key_values, struck
 from netmap_supervisor.cli.parameters.option_flags import runtime_dir_flag
 from netmap_supervisor.cli.parameters.ranges import DurationRange
 from netmap_supervisor.cli.process.exit_codes import ExitCode
 from netmap_supervisor.cli.process.polling import wait_until
 from netmap_supervisor.system.single_instance import is_locked
-from netmap_supervisor.view.recovery import Story
+from netmap_supervisor.view.recovery import Recovery
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -141,11 +141,11 @@ def break_server(
     open connection only: the next one is well. Ctrl-C ends the telling, and with --for the fault.
     """
     if name is None:
-        found = order(runtime_dir, "dev", command="faults")["result"]
+        found = send_request(runtime_dir, "dev", command="faults")["result"]
         click.echo("\n".join(fault_rows(found)))
         return ExitCode.OK
     before = ask_status(runtime_dir)
-    answer = order(runtime_dir, "dev", command="fault", name=name, **key_values(settings))
+    answer = send_request(runtime_dir, "dev", command="fault", name=name, **key_values(settings))
     printer = RecoveryPrinter(runtime_dir, before, lambda: not is_locked(runtime_dir))
     printer.say(struck(name, answer["result"]))
     silence = before.liveness.silence_timeout_s
@@ -154,7 +154,7 @@ def break_server(
             printer.follow(lambda: printer.elapsed >= seconds, seconds + 1.0)
         finally:
             # Also after Ctrl-C.
-            order(runtime_dir, "dev", command="heal", fault=name)
+            send_request(runtime_dir, "dev", command="heal", fault=name)
         printer.say("healed")
         return ExitCode.OK if no_wait else printer.end(lambda: True, silence + PATIENCE)
     if no_wait or not answer["result"]:
@@ -162,10 +162,10 @@ def break_server(
     over = silence + NOTICE
 
     def has_shown() -> bool:
-        return printer.story.replaced(ActorName.CONNECTION) or printer.elapsed >= over
+        return printer.recovery.replaced(ActorName.CONNECTION) or printer.elapsed >= over
 
     code = printer.end(has_shown, over + PATIENCE)
-    if not printer.story.replaced(ActorName.CONNECTION):
+    if not printer.recovery.replaced(ActorName.CONNECTION):
         printer.say("survived    the connection is the same as before")
     return code
 
@@ -174,7 +174,7 @@ def break_server(
 @runtime_dir_flag
 def heal_server(runtime_dir: Path) -> None:
     """Let the embedded control server behave again."""
-    order(runtime_dir, "dev", command="heal")
+    send_request(runtime_dir, "dev", command="heal")
     click.echo("healed", err=True)
 
 
@@ -182,7 +182,7 @@ def _inject(
     runtime_dir: Path, what: str, actor: str, seconds: float | None = None, *, force: bool, no_wait: bool
 ) -> int:
     before = ask_status(runtime_dir)
-    order(runtime_dir, "fault", what=what, actor=actor, seconds=seconds or 0.0, force=force)
+    send_request(runtime_dir, "fault", what=what, actor=actor, seconds=seconds or 0.0, force=force)
     if no_wait:
         return ExitCode.OK
     printer = RecoveryPrinter(runtime_dir, before, lambda: not is_locked(runtime_dir))
@@ -191,10 +191,10 @@ def _inject(
     over = (seconds or 0.0) + NOTICE
 
     def has_shown() -> bool:
-        return printer.story.replaced(actor) or (seconds is not None and printer.elapsed >= over)
+        return printer.recovery.replaced(actor) or (seconds is not None and printer.elapsed >= over)
 
     code = printer.end(has_shown, over + before.liveness.silence_timeout_s + PATIENCE)
-    if code == ExitCode.OK and not printer.story.replaced(actor):
+    if code == ExitCode.OK and not printer.recovery.replaced(actor):
         printer.say(f"survived    {actor} is the same process as before")
     return code
 
@@ -211,7 +211,7 @@ class RecoveryPrinter:
         self._width = width
         self._clock = SystemClock()
         self._began = self._clock.monotonic()
-        self.story = Story(before)
+        self.recovery = Recovery(before)
 
     @property
     def elapsed(self) -> float:
@@ -231,7 +231,7 @@ class RecoveryPrinter:
                         f"cannot tell what comes of it: after {self.elapsed:.1f} s the daemon has ended"
                     )
                 return False
-            for line in self.story.next(report):
+            for line in self.recovery.next(report):
                 self.say(line)
             return fact()
 
@@ -239,7 +239,7 @@ class RecoveryPrinter:
 
     def end(self, fact: Callable[[], bool], limit: float) -> int:
         """Print until the fact holds and everything is well again."""
-        if self.follow(lambda: fact() and self.story.well, limit):
+        if self.follow(lambda: fact() and self.recovery.well, limit):
             return ExitCode.OK
         raise CommandFailed(
             f"cannot call it well: {limit:g} s after the fault the netmap is not fresh, or an actor not at work; "

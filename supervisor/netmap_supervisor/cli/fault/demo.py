@@ -11,7 +11,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from netmap_supervisor.admin.commands import CommandFailed, order
+from netmap_supervisor.admin.commands import CommandFailed, send_request
 from netmap_supervisor.cli.fault.command import RecoveryPrinter
 from netmap_supervisor.cli.process.exit_codes import ExitCode
 
@@ -58,7 +58,7 @@ def demonstrate() -> int:
 
 def _break_and_follow(runtime_dir: Path, has_ended: Callable[[], bool]) -> None:
     printer = RecoveryPrinter(runtime_dir, None, has_ended, width=5)
-    story = printer.story
+    recovery = printer.recovery
 
     def until(fact: Callable[[], bool], limit: float, what: str) -> None:
         if not printer.follow(fact, limit):
@@ -67,10 +67,10 @@ def _break_and_follow(runtime_dir: Path, has_ended: Callable[[], bool]) -> None:
     printer.say(
         f"demo        a daemon and a control server of its own; dead after {SILENCE:g} s of silence, not 120"
     )
-    until(lambda: story.well, START_LIMIT, "the first netmap")
+    until(lambda: recovery.well, START_LIMIT, "the first netmap")
     broken_at = printer.elapsed + FRESH_TIME
     until(lambda: printer.elapsed >= broken_at, STEP_LIMIT, "a calm second")
-    order(runtime_dir, "dev", command="fault", name="silent")
+    send_request(runtime_dir, "dev", command="fault", name="silent")
     printer.say("silent      the control server sends nothing any more; TCP still says ESTABLISHED")
-    until(lambda: story.replaced("control_connection") and story.well, STEP_LIMIT, "recovery")
+    until(lambda: recovery.replaced("control_connection") and recovery.well, STEP_LIMIT, "recovery")
     printer.say("end         try it on a daemon that runs: netmap-supervisor fault --help")

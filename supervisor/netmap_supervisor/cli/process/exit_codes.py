@@ -6,7 +6,7 @@ import enum
 
 import click
 
-__all__ = ["ExitCode", "judged", "judgement"]
+__all__ = ["ExitCode", "note_exit_code", "noted_exit_code"]
 
 
 class ExitCode(enum.IntEnum):
@@ -31,16 +31,16 @@ class ExitCode(enum.IntEnum):
     """Ctrl-C, as shells report it."""
 
 
-_JUDGED = f"{__name__}.judged"
+_NOTED = f"{__name__}.noted"
 
 
-def judged(code: ExitCode) -> ExitCode:
+def note_exit_code(code: ExitCode) -> ExitCode:
     """Note and return the exit status, before printing: it holds even if the output is closed meanwhile."""
-    click.get_current_context().meta[_JUDGED] = code
+    click.get_current_context().meta[_NOTED] = code
     return code
 
 
-def judgement(ctx: click.Context) -> ExitCode:
+def noted_exit_code(ctx: click.Context) -> ExitCode:
     """The exit status noted so far, else `OK`."""
-    code: ExitCode = ctx.meta.get(_JUDGED, ExitCode.OK)
+    code: ExitCode = ctx.meta.get(_NOTED, ExitCode.OK)
     return code
