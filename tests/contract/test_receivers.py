@@ -17,10 +17,10 @@ PROVED = {
     f"{ACTORS}/liveness/actor.py:Liveness._take_in": "self._inbox.open",
     f"{ACTORS}/process/actor_base.py:ActorBase._from_supervisor": "self.codec.open",
     f"{ACTORS}/publisher/actor.py:Publisher._on_map_responses": "self._inbox.open",
-    f"{SUPERVISOR}/daemon/children.py:Children.next_message": "codec.open",
+    f"{SUPERVISOR}/daemon/children.py:Children.take": "codec.open",
 }
 """Receives messages between processes -> what opens each before it is read."""
-LATER = {"Publisher._on_map_responses": "Publisher._take", "Children.next_message": "Children._proved"}
+LATER = {"Publisher._on_map_responses": "Publisher._take", "Children.take": "Children._proved"}
 """Receives, and leaves the opening to this function, which is called with nothing else."""
 OF_ANYBODY = {
     f"{ACTORS}/bus/monitor.py:next_event": "the process's own libzmq",

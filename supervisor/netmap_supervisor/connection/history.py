@@ -137,11 +137,6 @@ class SessionLedger:
         self.full_map = self.had_session = True
         return first
 
-    @property
-    def has_last_words(self) -> bool:
-        """The connection has said how it ended."""
-        return self._last_words is not None
-
     def last_words(self, message: internal_pb2.SessionEnded) -> None:
         """The connection says how it ended; its process follows."""
         self._last_words = message

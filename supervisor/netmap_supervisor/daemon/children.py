@@ -6,6 +6,7 @@ Not here: when any of that is due (`core`), and what a word means.
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ import zmq
 from netmap_actors.bus.connection_limit import ConnectionLimit
 from netmap_actors.wire.codec import Codec, ForeignEnvelope
 from netmap_supervisor.daemon.child_output import ChildOutput
+from netmap_supervisor.daemon.core import CONNECTION
 from netmap_supervisor.daemon.refused_calls import RefusedCalls
 from netmap_supervisor.supervision.messages import Exited
 from netmap_supervisor.system.log_pipes import LogPipe
@@ -21,7 +23,7 @@ from netmap_supervisor.system.os_process import ChildProcess, reap_stranger, spa
 
 if TYPE_CHECKING:
     import signal
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from google.protobuf.message import Message
 
@@ -31,12 +33,19 @@ if TYPE_CHECKING:
     from netmap_actors.wire.secret import Secret
     from netmap_supervisor.system.log_pipes import LogPipes
 
-__all__ = ["Children"]
+__all__ = ["MAX_MESSAGES", "Children"]
 
 INTAKE_HWM = 8
 """Words of one process that wait to be read, of a mebibyte at most each; it keeps the others."""
 MAX_CHILD_MESSAGE = 64 * 1024
 """Bytes of a word, which may be logged and shown; only what dev_control answers an operator with may have more."""
+MESSAGES_PER_TURN = 500
+BYTES_PER_TURN = 16 << 20
+"""Of messages, a moment's work; each process has its turn, so one that says more does not hold up the others."""
+MAX_MESSAGES = 20_000
+"""Read before an end or a missing heartbeat counts: more than can wait (the high-water marks of all children)."""
+LAST_WORDS_LIMIT = 0.25
+"""Seconds the last message of a connection that ended by itself is waited for."""
 MAX_CONNECTIONS = 32
 MAX_OF_ONE = 2
 """Connections of one process: it has one, and for a moment another one in its place."""
@@ -53,16 +62,22 @@ class Children:
         run: str,
         endpoint: str,
         log_pipes: LogPipes,
-        on_messages: Callable[[], object],
-        on_death: Callable[[str, int, ChildProcess], object],
+        on_messages: Callable[[int], object],
+        on_exit: Callable[[Exited], object],
     ) -> None:
-        """`endpoint`: where they find us. `on_death(actor, generation, process)`: it ended, and is to be reaped."""
+        """`endpoint`: where they connect. `on_messages(most)`: `take` them. `on_exit(exited)`: a process was reaped."""
         self._loop = loop
-        self._on_death = on_death
+        self._on_messages = on_messages
+        self._on_exit = on_exit
+        self._unexplained: Exited | None = None
+        """A connection that was reaped and has not said why it ended."""
+        self._explained = False
+        """The newest connection has said why it ends."""
         self._run = run
         self._codecs: dict[str, Codec] = {}
         """Each child's, until the next process of it is started: the last words of one that ended may still come."""
-        self._foreign = 0
+        self.foreign_words = 0
+        """Messages that were refused: malformed, or not proved to come from a process that is ours now."""
         self._processes: dict[str, ChildProcess] = {}
         self._unreaped: set[int] = set()
         """Process ids of all that were started and not yet reaped."""
@@ -75,14 +90,12 @@ class Children:
         )
         self._router = sockets.router_bind(endpoint, intake=INTAKE_HWM)
         self._limit = ConnectionLimit(loop, self._router, of_all=MAX_CONNECTIONS, of_one=MAX_OF_ONE)
-        self.bytes_heard = 0
-        """Of words, good or not."""
         self._lives: dict[int, int] = {}
         """By pid, our end of the pipe whose end tells a process that we are gone; nobody writes into it."""
         self._log_pipes = log_pipes
         self._outputs: dict[int, LogPipe] = {}
         """What is heard of each process on its standard error, by pid; of one that was not reaped, too."""
-        loop.watch(self._router, on_messages)
+        loop.watch(self._router, lambda: on_messages(MESSAGES_PER_TURN))
 
     def start(
         self,
@@ -143,8 +156,23 @@ class Children:
         """Seconds each has waited for a processor."""
         return {actor: child.waited(monotonic) for actor, child in self._processes.items()}
 
-    def reap(self, actor: str, generation: int, process: ChildProcess) -> Exited:
-        """Bury one whose end was told; how it ended, and what it last said it failed for."""
+    def _on_death(self, actor: str, generation: int, process: ChildProcess) -> None:
+        # Its last messages first: they say why.
+        self._on_messages(MAX_MESSAGES)
+        exited = self._reap(actor, generation, process)
+        if actor == CONNECTION and exited.status and not self._explained:
+            # The kernel reports its end at once, ZeroMQ's thread its last message a moment later.
+            self._unexplained = exited
+            self._loop.at(self._loop.now() + LAST_WORDS_LIMIT, lambda: self._report_exit(exited))
+        else:
+            self._on_exit(exited)
+
+    def _report_exit(self, exited: Exited | None) -> None:
+        if exited is not None and self._unexplained is exited:
+            self._unexplained = None
+            self._on_exit(exited)
+
+    def _reap(self, actor: str, generation: int, process: ChildProcess) -> Exited:
         self._loop.unwatch(process.pidfd)
         if self._processes.get(actor) is process:
             self.refused_calls.forget(actor)
@@ -168,28 +196,31 @@ class Children:
     def expect(self, actor: str, generation: int, secret: Secret) -> None:
         """From now on this process, and none before it, is heard and spoken to under the actor's name."""
         self._addresses.pop(actor, None)
+        if actor == CONNECTION:
+            self._explained = False
         self._codecs[actor] = Codec(
             self._run, "supervisor", 1, peer=actor, peer_generation=generation, secret=secret
         )
 
-    @property
-    def foreign_words(self) -> int:
-        """Words that were refused: malformed, or not proved to come from a process that is ours now."""
-        return self._foreign
-
-    def next_message(self) -> tuple[bytes, internal_pb2.Envelope | None] | None:
-        """Sender's address and word, of a child that proved it; no word when it was none of theirs, which counts;
-        None when nothing waits."""
-        try:
-            frames = self._router.recv_multipart(zmq.DONTWAIT)
-        except zmq.Again:
-            return None
-        self.bytes_heard += sum(map(len, frames))
-        found = self._proved(frames)
-        if found is None:
-            self._foreign += 1
-            return b"", None
-        return found
+    def take(self, most: int) -> Iterator[internal_pb2.Envelope]:
+        """Messages that wait, each proved by the newest process of its actor: so many and BYTES_PER_TURN at most."""
+        left = BYTES_PER_TURN
+        while most > 0 and left >= 0:
+            try:
+                frames = self._router.recv_multipart(zmq.DONTWAIT)
+            except zmq.Again:
+                return
+            most, left = most - 1, left - sum(map(len, frames))
+            found = self._proved(frames)
+            if found is None:
+                self.foreign_words += 1
+                continue
+            address, envelope = found
+            self._addresses[envelope.actor] = address
+            if (envelope.actor, envelope.WhichOneof("body")) == (CONNECTION, "session_ended"):
+                self._explained = True
+                self._loop.call_soon(functools.partial(self._report_exit, self._unexplained))
+            yield envelope
 
     def _proved(self, frames: list[bytes]) -> tuple[bytes, internal_pb2.Envelope] | None:
         try:
@@ -215,10 +246,6 @@ class Children:
         if cut:
             self._log_pipes.log.event("warning", "words_without_end", {"connections_cut": cut})
         return cut
-
-    def answer_to(self, actor: str, address: bytes) -> None:
-        """From now on this actor's process is spoken to at this address."""
-        self._addresses[actor] = address
 
     def tell(self, actor: str, body: Message) -> str | None:
         """Send a word to a child. None, or why it is lost: "" when nobody is there yet to take it."""

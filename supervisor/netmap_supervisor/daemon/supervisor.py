@@ -6,6 +6,7 @@ from the network.
 
 from __future__ import annotations
 
+import contextlib
 import faulthandler
 import os
 import random
@@ -31,8 +32,8 @@ from netmap_supervisor.config.settings import EMBEDDED
 from netmap_supervisor.connection.messages import LookForRoute
 from netmap_supervisor.connection.routes import ControlRoutes
 from netmap_supervisor.daemon.boot_records import BootRecords, endpoints_of, environment_for, state_slug
-from netmap_supervisor.daemon.children import Children
-from netmap_supervisor.daemon.core import CONNECTION, SupervisorCore
+from netmap_supervisor.daemon.children import MAX_MESSAGES, Children
+from netmap_supervisor.daemon.core import SupervisorCore
 from netmap_supervisor.daemon.embedded_control import EmbeddedControl
 from netmap_supervisor.daemon.keyring import Keyring
 from netmap_supervisor.daemon.observer import RunFacts
@@ -80,11 +81,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Supervisor"]
 
-MESSAGES_PER_TURN = 500
-BYTES_PER_TURN = 16 << 20
-"""Of words, a moment's work; each process has its turn, so whoever says more comes in nobody's way."""
-LAST_WORDS_LIMIT = 0.25
-"""Seconds the last words of a connection that ended by itself are waited for."""
 STATUS_INTERVAL = 5.0
 """Seconds between two STATUS lines for the service manager, and two looks at our own memory and directory."""
 START_EXTENSION = 120.0
@@ -93,8 +89,6 @@ END_LIMIT = 10.0
 """Seconds between the end of the last child and ours. After them it says where each thread is, and ends all the same:
 a daemon that neither works nor ends would keep its directories from the next one."""
 NOT_CONFINED = "this kernel's Landlock does not hold the processes back from these; see docs/operations.md"
-MAX_MESSAGES = 20_000
-"""Words read before a judgement: more than all children can have waiting (their high-water marks)."""
 
 
 class Supervisor(pykka.ThreadingActor):
@@ -137,13 +131,14 @@ class Supervisor(pykka.ThreadingActor):
             endpoint=self._endpoints.supervisor,
             log_pipes=self._log_pipes,
             on_messages=self._on_messages,
-            on_death=self._on_death,
+            on_exit=self.happened,
         )
+        self._closing = contextlib.ExitStack()
+        """What is to be undone at the end."""
+        self._closing.callback(self._children.close)
+        self._routes = RouteWatch(loop, ControlRoutes, self.happened)
+        self._closing.callback(self._routes.close)
         self._deadline = loop.deadline(self._on_deadline)
-        self._admin: AdminServer | None = None
-        self._routes: RouteWatch | None = None
-        self._unreported: Exited | None = None
-        """A connection that was reaped and whose last words have not come."""
         self._exit_code: int | None = None
         self.why = ""
         """Why it ended for good, for a person: "cannot X: why; what to do"."""
@@ -204,9 +199,11 @@ class Supervisor(pykka.ThreadingActor):
             descends_from(self._children.pids),
             viewer=lambda: 0 if self._observer is None else self._observer.pid,
         )
+        self._closing.callback(self._admin.close)
         self._boots = self._make_boots(endpoints)
         watch_signals(self._loop, self.end, self._on_reload_signal, self._children.reap_strangers)
         watch_memory(self._loop, self._children, grows=False)
+        self._closing.callback(unwatch_memory)
         self._look_at_self()
         self._loop.every(STATUS_INTERVAL, self._look_at_self)
         if self._notifier.watchdog_interval is not None:
@@ -214,7 +211,6 @@ class Supervisor(pykka.ThreadingActor):
         self._tell_facts(endpoints.updates, endpoints.requests)
         if left := landlock.missing(self._own.confinement.get("landlock", 0)):
             self.event("warning", "not_confined", {"left_open": left, "detail": NOT_CONFINED})
-        self._routes = RouteWatch(self._loop, ControlRoutes, self.happened)
         if not self._routes.available:
             self.event(
                 "warning", "link_watch_unavailable", {"detail": "changes of the network show by silence only"}
@@ -226,6 +222,8 @@ class Supervisor(pykka.ThreadingActor):
         connection_dir = state_dir / (EMBEDDED if settings.embedded else state_slug(settings.control_url))
         make_private(connection_dir)
         own = self._embedded = EmbeddedControl(state_dir) if settings.embedded else None
+        if own is not None:
+            self._closing.callback(own.close)
         return BootRecords(
             settings,
             run=self._run,
@@ -268,56 +266,21 @@ class Supervisor(pykka.ThreadingActor):
         """Tell the core, and do what it decides."""
         self._carry_out(self._core.receive(event, self._now()))
 
-    def _on_messages(self, most: int = MESSAGES_PER_TURN) -> None:
-        end = self._children.bytes_heard + BYTES_PER_TURN
-        for _ in range(most):
-            if not self._take_message() or self._children.bytes_heard > end:
-                break
+    def _on_messages(self, most: int) -> None:
+        for envelope in self._children.take(most):
+            if not self._requests.on_message(envelope):
+                message = ChildMessage(envelope)
+                if self._core.wants_route(message):
+                    self._routes.look()
+                self.happened(message)
         ledger = self._core.connection.ledger
-        if self._routes is not None:
-            self._routes.aim(ledger.lookup, ledger.remote_address)
-        if self._unreported is not None and ledger.has_last_words:
-            self._report_exit(self._unreported)
-
-    def _take_message(self) -> bool:
-        taken = self._children.next_message()
-        if taken is None:
-            return False
-        address, envelope = taken
-        if envelope is None:
-            return True
-        child = self._core.tree.children.get(envelope.actor)
-        if child is not None and envelope.incarnation == child.generation:
-            self._children.answer_to(envelope.actor, address)
-            if self._requests.on_message(envelope):
-                return True
-        message = ChildMessage(envelope)
-        if self._routes is not None and self._core.wants_route(message):
-            self._routes.look()
-        self.happened(message)
-        return True
+        self._routes.aim(ledger.lookup, ledger.remote_address)
 
     def _on_deadline(self) -> None:
         # A heartbeat may lie in the socket: nobody is judged before it is read to its end.
         self._on_messages(MAX_MESSAGES)
         self.happened(Waited(self._children.waited(self._loop.clock.monotonic())))
         self._carry_out(self._core.expire(self._now()))
-
-    def _on_death(self, actor: str, generation: int, process: ChildProcess) -> None:
-        # Its last words first: they say why.
-        self._on_messages(MAX_MESSAGES)
-        exited = self._children.reap(actor, generation, process)
-        if actor == CONNECTION and exited.status and not self._core.connection.ledger.has_last_words:
-            # The kernel tells of its end at once, ZeroMQ's thread of its words a moment later.
-            self._unreported = exited
-            self._loop.at(self._loop.now() + LAST_WORDS_LIMIT, lambda: self._report_exit(exited))
-        else:
-            self.happened(exited)
-
-    def _report_exit(self, exited: Exited) -> None:
-        if self._unreported is exited:
-            self._unreported = None
-            self.happened(exited)
 
     def _on_reload_signal(self) -> None:
         try:
@@ -341,8 +304,7 @@ class Supervisor(pykka.ThreadingActor):
                 case LogEvent(level, event, fields):
                     self.event(level, event, fields)
                 case LookForRoute():
-                    if self._routes is not None:
-                        self._routes.look()
+                    self._routes.look()
                 case Up():
                     self.event("info", "up", {})
                     self._notifier.send(READY="1")
@@ -385,11 +347,10 @@ class Supervisor(pykka.ThreadingActor):
 
     def _finish(self, code: int, why: str) -> None:
         self._exit_code, self.why = code, why
-        if not self.runtime_dir_lost:
-            self._notifier.send(STOPPING="1")
         if self.runtime_dir_lost:
             self.event("info", "begins_anew", {"runtime_dir": self.settings.runtime_dir})
         else:
+            self._notifier.send(STOPPING="1")
             # On a screen it is said when the view has gone; a log for programs is read to its last line.
             level = "error" if why and self.settings.log_format == "json" else "info"
             self.event(level, "stopped", {"exit_code": code} | ({"detail": why} if why else {}))
@@ -404,15 +365,8 @@ class Supervisor(pykka.ThreadingActor):
 
     def _close(self) -> None:
         faulthandler.dump_traceback_later(END_LIMIT, exit=True, file=2)
-        unwatch_memory()
         self._deadline.set(None)
-        if self._routes is not None:
-            self._routes.close()
-        if self._embedded is not None:
-            self._embedded.close()
-        if self._admin is not None:
-            self._admin.close()
-        self._children.close()
+        self._closing.close()
         self.actor_stopped.set()
         pykka.ActorRegistry.unregister(self.actor_ref)
         self._sockets.close()
@@ -448,7 +402,7 @@ class Supervisor(pykka.ThreadingActor):
         """What the children last said they have counted, and what we have, by actor."""
         own = {
             "foreign_words": self._children.foreign_words,
-            "orders_refused": self._admin.refused if self._admin is not None else 0,
+            "orders_refused": self._admin.refused,
         }
         return {name: dict(beat.counters) for name, beat in self._core.heartbeats.items()} | {
             "supervisor": own

@@ -50,8 +50,8 @@ class Run:
             run=RUN,
             endpoint=self.endpoints.supervisor,
             log_pipes=LogPipes(self.loop, Log(self.loop.clock, form="json", level="error")),
-            on_messages=lambda: None,
-            on_death=lambda *_: None,
+            on_messages=lambda _: None,
+            on_exit=lambda _: None,
         )
         self.context: zmq.Context[Any] = zmq.Context()
         self.heard: list[internal_pb2.Envelope] = []
@@ -96,11 +96,9 @@ class Run:
         self.until("ready", generation)
 
     def take(self) -> bool:
-        taken = self.children.next_message()
-        if taken is not None and taken[1] is not None:
-            self.heard.append(taken[1])
-            self.children.answer_to(taken[1].actor, taken[0])
-        return taken is not None
+        before = len(self.heard) + self.children.foreign_words
+        self.heard += self.children.take(1)
+        return len(self.heard) + self.children.foreign_words > before
 
     def until(self, body: str, generation: int, **fields: object) -> Any:
         def found() -> Any:
