@@ -1,6 +1,6 @@
-"""What is known of the control connection and of those before it: stage, addresses, counts, how the last one ended.
+"""State and history of the control connections: stage, addresses, counts, how the last one ended.
 
-It keeps the books. When the next connection is made is decided by `core` with `connection.schedule`.
+Not here: when the next connection is made (`policy`, `schedule`).
 """
 
 from __future__ import annotations
@@ -42,17 +42,17 @@ class End:
     detail: str
     wall: float
     good: bool
-    """It applied its full map and lived long enough to be proof that the server is well."""
+    """It applied its full map and lived for GOOD_SESSION: the server is well."""
     had_map: bool
     lived: float
     """Seconds since its map request."""
     retry_after: float
     """Seconds the server asked us to wait."""
     address: str = ""
-    """It was connected to; empty: to none."""
+    """Of the server; empty: it was not connected."""
 
     def message(self) -> internal_pb2.SessionEnded:
-        """For those that hold something about the connection."""
+        """For the actors that keep state about the connection."""
         return internal_pb2.SessionEnded(
             generation=self.generation,
             session=self.session,
@@ -63,7 +63,7 @@ class End:
 
 
 class SessionLedger:
-    """Books of the control connections of one run."""
+    """The control connections of one run."""
 
     def __init__(self) -> None:
         self.attempts = 0
@@ -74,10 +74,10 @@ class SessionLedger:
         """A full map was applied in this run."""
         self.server_key = ""
         self.lookup: tuple[int, tuple[str, ...]] = (0, ())
-        """The last one that found something: the generation that made it, and the addresses."""
+        """The last lookup that found addresses: the generation that made it, and the addresses."""
         self.auth_url = ""
         self.refused = False
-        """The last attempt was refused in a way that only a person can mend."""
+        """The last attempt was refused, which only a person can mend."""
         self._forget_connection(0)
 
     def _forget_connection(self, generation: int) -> None:
@@ -113,7 +113,7 @@ class SessionLedger:
         return begins
 
     def connected(self, message: internal_pb2.ConnectionInfo) -> None:
-        """Whom it talks to; what it does not know yet is empty."""
+        """Its addresses and the server's key; what is not known yet is empty."""
         self.local_address = message.local_address or self.local_address
         self.remote_address = message.remote_address or self.remote_address
         self.server_key = message.server_key or self.server_key
@@ -128,7 +128,7 @@ class SessionLedger:
         self.refused = False
 
     def published(self, message: internal_pb2.PublisherStatistics) -> bool:
-        """The publisher's figures; True when it first holds the full map of this connection."""
+        """The publisher's statistics; True when it first holds the full map of this connection."""
         if not self.generation or message.generation != self.generation:
             return False
         if message.self_stable_id:
@@ -138,11 +138,11 @@ class SessionLedger:
         return first
 
     def last_words(self, message: internal_pb2.SessionEnded) -> None:
-        """The connection says how it ended; its process follows."""
+        """The connection reports how it ended; the end of its process follows."""
         self._last_words = message
 
     def judged(self, verdict: internal_pb2.Verdict) -> None:
-        """Liveness says that it has to go."""
+        """A verdict: it has to be ended."""
         if self.stage == Stage.MAP and verdict.reason == EndReason.ERROR:
             self._judgement = "the publisher could not use a MapResponse (see degraded: bad_map_response)"
         elif self.stage == Stage.MAP:
@@ -154,22 +154,22 @@ class SessionLedger:
             )
 
     def end(self, reason: EndReason, detail: str, now: Now) -> End:
-        """The process is gone: close its page. What it said itself counts only where it ended by itself."""
-        words = self._last_words
-        self.full_map = self.full_map or (words is not None and words.had_map)
+        """The process is gone. Its own report counts only where it ended by itself."""
+        report = self._last_words
+        self.full_map = self.full_map or (report is not None and report.had_map)
         self.had_session = self.had_session or self.full_map
         lived = 0.0 if self.map_since is None else now.boottime - self.map_since
         end = End(
             generation=self.generation,
             session=self.session,
             reason=reason,
-            stage=words.stage if words is not None and words.stage else self.stage,
-            detail=detail or self._judgement or ("" if words is None else words.detail),
+            stage=report.stage if report is not None and report.stage else self.stage,
+            detail=detail or self._judgement or ("" if report is None else report.detail),
             wall=now.wall,
             good=self.full_map and lived >= GOOD_SESSION,
             had_map=self.full_map,
             lived=lived,
-            retry_after=0.0 if words is None else words.retry_after,
+            retry_after=0.0 if report is None else report.retry_after,
             address=self.remote_address,
         )
         self.ended_counts[reason] += 1

@@ -1,7 +1,4 @@
-"""What several ends of sessions in a row have in common, when one of them alone says nothing.
-
-Not here: what is done about it; nothing is, but that somebody is told (`core`).
-"""
+"""Patterns in the ends of several sessions in a row, shown as conditions (`core`); nothing else is done about them."""
 
 from __future__ import annotations
 
@@ -26,9 +23,9 @@ __all__ = [
 ]
 
 IDLE_CUT = "idle_cut"
-"""Sessions end after the same time each: something between cuts what is idle so long (headscale #56)."""
+"""Sessions end after the same time each: a middlebox cuts idle connections (headscale #56)."""
 DUPLICATE_SESSION = "duplicate_session"
-"""Sessions end right after they began: somebody else may begin them with the same node key (tailscale #506)."""
+"""Sessions end right after they began: another client may use the same node key (tailscale #506)."""
 NO_FIRST_MAP = "no_first_map"
 """Connections die of silence before their first netmap is whole: the line may be too slow for it (tailscale #13355)."""
 PATTERNS = (IDLE_CUT, DUPLICATE_SESSION, NO_FIRST_MAP)
@@ -41,7 +38,7 @@ CALM = 180.0
 _TAKEN = 10.0
 """Seconds within which a session that is taken over ends."""
 _LONGEST = 115.0
-"""Seconds; what cuts later than two keep-alives is not noticed as idle."""
+"""Seconds; after two keep-alives a connection was not idle."""
 _SPREAD = 0.1
 """Share by which times that are the same may differ; a second always."""
 
@@ -55,7 +52,7 @@ class Finding:
 
 
 class SessionPatterns:
-    """Ends in, findings out."""
+    """Ends of sessions in, patterns out."""
 
     def __init__(self) -> None:
         self._lived: collections.deque[float] = collections.deque(maxlen=ALIKE)
@@ -64,7 +61,7 @@ class SessionPatterns:
         """Connections in a row that asked for a netmap and were silent before they had it."""
 
     def ended(self, end: End) -> Finding | None:
-        """One more end; what shows, or None when nothing does (any more)."""
+        """One more end; the pattern it completes, None when there is none (any more)."""
         if end.reason is EndReason.SILENCE and end.stage == Stage.MAP and not end.had_map:
             self._lived.clear()
             return self._without_map(end)
@@ -101,7 +98,7 @@ class SessionPatterns:
         )
 
     def fed(self) -> None:
-        """A session has its whole netmap."""
+        """A session has its full map."""
         self._unfed = 0
 
     def calm(self) -> None:

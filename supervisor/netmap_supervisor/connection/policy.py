@@ -1,6 +1,6 @@
 """What follows from the end of a control connection: when the next one starts, with what, or that the run ends.
 
-Not here: the delays themselves (`connection.schedule`), the books (`connection.history`), the processes (`core`).
+Not here: the delays themselves (`schedule`), the history (`history`), the processes (`core`).
 """
 
 from __future__ import annotations
@@ -36,15 +36,15 @@ _COUNTED_AS: dict[str, EndReason] = {
     ExitReason.CONFIGURATION: EndReason.ERROR,
     ExitReason.PARENT_GONE: EndReason.CRASHED,
 }
-"""ExitReason, or why we killed it -> how that is counted; any other, as after SIGTERM, is OPERATOR."""
+"""ExitReason, or why it was killed -> how that is counted; any other, as after SIGTERM, is OPERATOR."""
 
 _STUCK: dict[EndReason, tuple[str, ...]] = {
-    # The path to that address may be to blame, or who listens there; a login that waits for a person has shown neither.
+    # The path to that address, or its listener, may be at fault; a login that waits for a person shows neither.
     EndReason.ERROR: (Stage.HANDSHAKE, Stage.REGISTER, Stage.MAP),
     EndReason.CLOSED: (Stage.HANDSHAKE, Stage.REGISTER, Stage.MAP),
     EndReason.SILENCE: (Stage.MAP,),
 }
-"""Ends without a netmap that are held against the address, and the stages in which they are."""
+"""Ends without a netmap that count against the address, in these stages."""
 MAX_STUCK = 16
 """Addresses remembered: as many as are tried."""
 
@@ -70,7 +70,7 @@ class AfterEnd:
 
 
 class ConnectionPolicy:
-    """Books, pace and memory of one run's control connections."""
+    """History, pace and memory of one run's control connections."""
 
     def __init__(self, jitter: Callable[[], float]) -> None:
         self.schedule = ConnectionSchedule(jitter)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["LOGIN_INTERVAL", "ProbeSchedule", "Question"]
 
 LOGIN_INTERVAL = 60.0
-"""Seconds between two liveness probes while a person is asked to log in, who has no limit; the connection has."""
+"""Seconds between two liveness probes during a login, which waits for a person without limit."""
 _SPREAD = 0.1
 """Share by which an interval is shorter or longer, so that many clients do not ask together."""
 
@@ -46,7 +46,7 @@ class ProbeSchedule:
         self._begin(_LOGIN, now)
 
     def login_ended(self) -> None:
-        """It goes on; what is heard of its session may have come before this."""
+        """The login is over; a session that has begun meanwhile keeps its periods."""
         if self._intervals is _LOGIN:
             self.session_ended()
 
@@ -55,7 +55,7 @@ class ProbeSchedule:
         self._begin(self._of_session, now)
 
     def session_ended(self) -> None:
-        """There is nobody to ask."""
+        """There is no session to probe."""
         self._begin({}, 0.0)
 
     def _begin(self, intervals: dict[Question, float], now: float) -> None:

@@ -1,7 +1,7 @@
-"""What a connection is asked, when, and whose word about it counts: suspicions, regular probes and the truth.
+"""What a connection is asked, when, and which answer counts: suspicions, regular probes and truth probes.
 
-Pure; times are CLOCK_BOOTTIME seconds. Nobody is asked without a route, and about a question of another process or
-session, of before a sleep or of another route nobody has a voice. Not here: what follows for the connection (`core`).
+Pure; times are CLOCK_BOOTTIME seconds. Nothing is asked without a route, and an answer about another process, session
+or route, or from before a sleep, does not count. Not here: what follows for the connection (`core`).
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Situation:
     links: int
     """Other routes so far."""
     route: bool
-    """There is a way to the server, as far as anybody knows."""
+    """There is a route to the server, as far as is known."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -39,11 +39,11 @@ class Put:
 
     body: internal_pb2.Probe | internal_pb2.TruthProbe
     again: bool = False
-    """It was put before, and nothing was heard of it."""
+    """It was put before, without an answer."""
 
 
 class Questions:
-    """Those to one connection after another."""
+    """The questions to one connection after another."""
 
     def __init__(self, schedule: ProbeSchedule, timeout: float) -> None:
         """`timeout`: seconds for the answer to a probe."""
@@ -57,7 +57,7 @@ class Questions:
 
     @property
     def suspected(self) -> str:
-        """wake or link while nobody knows whether the connection outlived it; else empty."""
+        """wake or link while it is not known whether the connection outlived it; else empty."""
         return self._suspicion.reason
 
     def take(self) -> list[Put]:
@@ -66,13 +66,13 @@ class Questions:
         return out
 
     def suspect(self, reason: str, here: Situation, now: float, *, truth: bool) -> None:
-        """The connection may be dead. `truth`: alive is not all there is to know, the server may have forgotten us."""
+        """The connection may be dead. `truth`: the server may have forgotten the node, too."""
         self._truth_owed |= truth
         self._suspicion.raise_(reason, now)
         self.look(here, now)
 
     def look(self, here: Situation, now: float) -> None:
-        """The situation is another one: what was asked before says nothing of it."""
+        """The situation has changed: earlier answers say nothing of it."""
         if here.route and self._suspicion.to_ask(here):
             self._ask(self._suspicion.reason, here, now)
 
@@ -88,7 +88,7 @@ class Questions:
         return min(times, default=None)
 
     def expire(self, here: Situation, now: float) -> str:
-        """Ask what is due. For what the connection has to go, because no route came to ask over; else empty."""
+        """Ask what is due. The reason to end the connection, when no route came to ask over; else empty."""
         for question in self.schedule.due(now):
             if question is Question.TRUTH:
                 self._truth_owed = True
@@ -99,14 +99,14 @@ class Questions:
             return ""
         asked, reason = self._suspicion.asked, self._suspicion.reason
         if asked is not None and asked.about == here:
-            # Its word got lost, or the connection does not read at present: it knows the question by its token.
+            # The answer got lost, or the connection does not read at present: it knows the question by its token.
             self._put(asked, reason or INTERVAL, now, again=True)
             return ""
         self._suspicion.clear()
         return reason if asked is None else ""
 
     def concluded(self, result: internal_pb2.ProbeResult, here: Situation) -> str:
-        """The connection says what came of a probe: why it was asked; empty when that has no voice."""
+        """The result of a probe: why it was asked; empty when the result does not count."""
         reason = self._suspicion.concluded(result.token, here)
         if reason and result.answered:
             self._ask_truth(here)

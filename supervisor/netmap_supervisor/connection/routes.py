@@ -1,7 +1,7 @@
 """Whether the kernel would reach the control server, and how: asked of every address its name has.
 
-What a lookup found holds for the network it was made in: elsewhere the name may have other addresses. Not here: the
-kernel itself (`route_watch`), and what a way that comes or goes leads to (`core`).
+A lookup holds for the network it was made in: elsewhere the name may have other addresses. Not here: the kernel
+itself (`route_watch`), and what follows when a way comes or goes (`core`).
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ __all__ = ["ControlRoutes"]
 
 
 class ControlRoutes:
-    """The addresses, and what was last said of them.
+    """The addresses, and the way to them that was reported last.
 
-    `ask(ip)`: the way there as text, None for none, empty when it cannot be told now. `elsewhere()`: addresses that
+    `ask(ip)`: the way there as text, None for none, empty when it is not known now. `elsewhere()`: addresses that
     stand for the rest of the world.
     """
 
@@ -53,7 +53,7 @@ class ControlRoutes:
         return self._changed(aimed=same)
 
     def look(self) -> Route | None:
-        """Ask again; None when nothing is another than it was said to be."""
+        """Ask again; None when nothing has changed."""
         return self._changed(aimed=False)
 
     def _changed(self, *, aimed: bool) -> Route | None:

@@ -1,4 +1,4 @@
-"""When the next control connection may be made: the pace that neither hammers a control server nor gives up on it."""
+"""When the next control connection may be made: without end, at a bounded rate."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ class _Pace(enum.Enum):
     AT_ONCE = enum.auto()
     """The network changed or the machine slept just before: the server has no part in it."""
     PROMPT = enum.auto()
-    """Our own kill or a crash: the server may be as well as ever."""
+    """Killed by us, or a crash: the server may be well."""
     SPREAD = enum.auto()
-    """The server's end of it: everybody may have lost it at once."""
+    """The server's end: all clients may have lost it at once."""
     BACKOFF = enum.auto()
     """An attempt that failed."""
 
@@ -83,7 +83,7 @@ class ConnectionSchedule:
     ) -> float:
         """Seconds until the next start. `good`: the session applied its full map and lived GOOD_SESSION.
 
-        `suspected`: it ended while nobody knew whether it had outlived a sleep or a change of the network.
+        `suspected`: it ended while it may not have outlived a sleep or a change of the network.
         """
         if reason is EndReason.OPERATOR:
             self.forget()
@@ -103,7 +103,7 @@ class ConnectionSchedule:
         return max(REFUSED_PACE, self._earliest() - now)
 
     def forget(self) -> None:
-        """An operator asks for a connection: what happened before does not hold him up."""
+        """An operator asks for a connection: nothing earlier delays it."""
         self._fresh, self._step = True, 0
         self._held_until = 0.0
         self._starts.clear()

@@ -1,4 +1,4 @@
-"""Whether a connection that may have died meanwhile is alive: one question at a time, and who may speak about it.
+"""Whether a connection that may have died is alive: one question at a time, and which answer counts.
 
 Pure; times are CLOCK_BOOTTIME seconds. After a suspend or a change of the network the kernel still calls a dead
 connection ESTABLISHED. Not here: what raises a suspicion (`core`), what a probe is and when its time is over (the
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 __all__ = ["GRACE", "INTERVAL", "ROUTE_WAIT", "Asked", "Suspicion"]
 
 INTERVAL: Final = "interval"
-"""Why a connection is asked that nobody suspects."""
+"""Why a connection is asked that is not suspected."""
 ROUTE_WAIT: Final = 30.0
 """Seconds for a route to come back: Wi-Fi takes its time after wake-up."""
 GRACE: Final = 1.0
-"""Seconds beyond the probe's own limit for the word of what came of it; after that the question is put again."""
+"""Seconds beyond the probe's own limit for its result; after that the question is put again."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class Asked:
 
     token: int
     about: Hashable
-    """Process, session, and how many sleeps and other routes there had been: what is said of another has no voice."""
+    """Process, session, and how many sleeps and other routes there had been: a result about another does not count."""
     timeout: float
     """Seconds for the answer."""
 
@@ -46,7 +46,7 @@ class Suspicion:
 
     @property
     def open(self) -> bool:
-        """There is something to find out."""
+        """Something is suspected, or asked."""
         return bool(self.reason) or self.asked is not None
 
     def raise_(self, reason: str, now: float) -> None:
@@ -54,7 +54,7 @@ class Suspicion:
         self.reason, self.asked, self._until = self.reason or reason, None, now + ROUTE_WAIT
 
     def to_ask(self, about: Hashable) -> bool:
-        """Whether to ask as soon as there is a route: nobody was asked yet about what is now."""
+        """Whether to ask as soon as there is a route: no question is out about this situation."""
         return bool(self.reason) and (self.asked is None or self.asked.about != about)
 
     def ask(self, asked: Asked, now: float) -> None:
@@ -63,7 +63,7 @@ class Suspicion:
         self._until = now + asked.timeout + GRACE
 
     def concluded(self, token: int, about: Hashable) -> str:
-        """The connection says what came of a question: why it was asked; empty when that has no voice."""
+        """The result of a question: why it was asked; empty when the result does not count."""
         asked = self.asked
         if asked is None or asked.token != token:
             return ""
@@ -72,8 +72,8 @@ class Suspicion:
         return reason if asked.about == about else ""
 
     def overdue(self, now: float) -> bool:
-        """No route came, or no word about the question. Who says nothing has not spoken against the connection: it
-        may not read, or have no processor; whether it hangs its heartbeats tell.
+        """No route came, or no result. Silence does not count against the connection: it may not read, or have no
+        processor; whether it hangs, its heartbeats show.
         """
         return self._until is not None and now >= self._until
 
@@ -82,5 +82,5 @@ class Suspicion:
         return self._until
 
     def clear(self) -> None:
-        """The connection it was about is gone, or saved."""
+        """The connection it was about is gone, or alive."""
         self.reason, self.asked, self._until = "", None, None

@@ -1,4 +1,4 @@
-"""What each child is told at its start: its Boot with the settings of its actor, and its environment."""
+"""What each child gets at its start: its Boot with the settings of its actor, and its environment."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def memory_of_child(settings: RunSettings) -> int:
 
 
 def endpoints_of(run_dir: Path, runtime_dir: Path) -> Endpoints:
-    """Where everybody meets."""
+    """The sockets of one run."""
     return Endpoints(
         supervisor=ipc(run_dir / "supervisor.sock"),
         liveness=ipc(run_dir / "liveness.sock"),
@@ -120,7 +120,7 @@ class BootRecords:
         keyring: Keyring,
         locks: tuple[str, ...] = (),
     ) -> None:
-        """`control_url`, `auth_key`: what they come to, also when the server is the embedded one.
+        """`control_url`, `auth_key`: those of the embedded server, if there is one.
 
         `secrets_of(auth_key)`: what of the connection's settings came from the environment.
         """
@@ -138,7 +138,7 @@ class BootRecords:
         self._locks = locks
 
     def renew(self, settings: RunSettings) -> None:
-        """Other settings for the processes to come; where the server is and what it wants stays as it was."""
+        """Other settings for the processes to come; the server's URL stays as it was."""
         self._settings = settings
         if not settings.embedded:
             self._auth_key = settings.auth_key
@@ -153,7 +153,7 @@ class BootRecords:
                 parent_pid=self._parent_pid,
                 life_fd=life_fd,
                 endpoints=self._endpoints,
-                secrets=self._keyring.told(spawn.actor, spawn.generation),
+                secrets=self._keyring.secrets_for(spawn.actor, spawn.generation),
                 locks=self._locks,
                 memory_limit=memory_of_child(self._settings),
                 settings=msgspec.Raw(msgspec.json.encode(self._actor_settings(spawn))),

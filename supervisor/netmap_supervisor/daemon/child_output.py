@@ -1,7 +1,7 @@
 """What one child writes on its standard error, line by line: events of ours, and whatever else a process may print.
 
-The child may have been taken over: who it is says the pipe, never the line. Bytes go in, lines come out. Not
-here: the pipe (`children`), and how many lines of a kind are written (`log_limiter`).
+The child may be compromised: the pipe identifies it, never the line. Bytes go in, lines come out. Not here: the pipe
+(`children`), and how many lines of a kind are written (`log_limiter`).
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ CHILD_EVENTS: Final = frozenset(
         "verdict",
     }
 )
-"""What children say. Every other event is the Supervisor's: under its name nobody else may speak."""
+"""Events of children. Every other event is the Supervisor's, and no child may use its name."""
 OTHER: Final = "child_output"
 """The event of a line that is none of those."""
 MAX_LINE: Final = 8192
@@ -80,17 +80,17 @@ class ChildLine(NamedTuple):
 
 
 class ChildOutput:
-    """The lines of one process. `actor`, `pid` and `generation` are those of whom the pipe was made for."""
+    """The lines of one process. `actor`, `pid` and `generation` are those of the process the pipe was made for."""
 
     def __init__(self, actor: str, pid: int, generation: int) -> None:
         self.who = {"actor": actor, "pid": pid, "generation": generation}
         self._partial = b""
         self._cut = False
-        """The line that goes on was told already, and is too long."""
+        """The line that goes on was reported already, and is too long."""
         self.failure = ""
-        """What it last said it failed for."""
+        """Why it failed, as last reported."""
         self.last_text = ""
-        """The last line that was no event, as an interpreter's last words are."""
+        """The last line that was no event, as of an interpreter that dies."""
 
     def feed(self, data: bytes) -> list[ChildLine]:
         """Bytes as they came through the pipe."""
@@ -107,10 +107,10 @@ class ChildOutput:
         elif len(self._partial) > MAX_LINE:
             lines.append(self._partial)
             self._partial, self._cut = b"", True
-        told = [self._line(line) for line in lines if line.strip()]
-        if unread and told:
-            told[-1] = told[-1]._replace(unread=unread)
-        return told
+        found = [self._line(line) for line in lines if line.strip()]
+        if unread and found:
+            found[-1] = found[-1]._replace(unread=unread)
+        return found
 
     def end(self) -> list[ChildLine]:
         """Nothing more comes: a line without its end is one, too."""
@@ -122,7 +122,7 @@ class ChildOutput:
                 return self._text(line)
             record = _LINE.decode(line)
         except _REFUSALS:
-            # An interpreter's last words, say. Untrusted, and better seen than lost.
+            # An interpreter that dies, say. Untrusted, and better seen than lost.
             return self._text(line)
         event = record.get("event")
         if not isinstance(event, str):
@@ -141,7 +141,7 @@ class ChildOutput:
         )
 
     def _fields(self, record: dict[str, Any]) -> dict[str, Any]:
-        """What else it says, under names of ours, and who it is."""
+        """Its other fields, under valid names, and its identity."""
         given = [
             (name, value) for name, value in record.items() if _NAME.fullmatch(name) and name not in STAMPS
         ]

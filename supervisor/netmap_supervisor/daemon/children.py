@@ -1,6 +1,6 @@
-"""The children as processes: started, signalled, heard, spoken to and reaped.
+"""The children as processes: started, signalled, reaped, and the messages from and to them.
 
-Not here: when any of that is due (`core`), and what a word means.
+Not here: when any of that is due, and what a message means (`core`).
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ if TYPE_CHECKING:
 __all__ = ["MAX_MESSAGES", "Children"]
 
 INTAKE_HWM = 8
-"""Words of one process that wait to be read, of a mebibyte at most each; it keeps the others."""
+"""Messages of one process that wait to be read, of a mebibyte at most each; the others wait in the process."""
 MAX_CHILD_MESSAGE = 64 * 1024
-"""Bytes of a word, which may be logged and shown; only what dev_control answers an operator with may have more."""
+"""Bytes of a message, which may be logged and shown; only dev_control's answer to an operator may have more."""
 MESSAGES_PER_TURN = 500
 BYTES_PER_TURN = 16 << 20
 """Of messages, a moment's work; each process has its turn, so one that says more does not hold up the others."""
@@ -75,7 +75,7 @@ class Children:
         """The newest connection has said why it ends."""
         self._run = run
         self._codecs: dict[str, Codec] = {}
-        """Each child's, until the next process of it is started: the last words of one that ended may still come."""
+        """Each child's, until its next process is started: the last message of one that ended may still come."""
         self.foreign_words = 0
         """Messages that were refused: malformed, or not proved to come from a process that is ours now."""
         self._processes: dict[str, ChildProcess] = {}
@@ -91,10 +91,10 @@ class Children:
         self._router = sockets.router_bind(endpoint, intake=INTAKE_HWM)
         self._limit = ConnectionLimit(loop, self._router, of_all=MAX_CONNECTIONS, of_one=MAX_OF_ONE)
         self._lives: dict[int, int] = {}
-        """By pid, our end of the pipe whose end tells a process that we are gone; nobody writes into it."""
+        """By pid, our end of the pipe whose end shows a process that we are gone; nothing is written into it."""
         self._log_pipes = log_pipes
         self._outputs: dict[int, LogPipe] = {}
-        """What is heard of each process on its standard error, by pid; of one that was not reaped, too."""
+        """The standard error of each process, by pid; of one that was not reaped, too."""
         loop.watch(self._router, lambda: on_messages(MESSAGES_PER_TURN))
 
     def start(
@@ -110,7 +110,7 @@ class Children:
         """Start this actor's process; its pid. `boot(life_fd)`: its record. `secret`: its and ours. Raises OSError."""
         self.expect(actor, generation, secret)
         with contextlib.ExitStack() as given, contextlib.ExitStack() as kept:
-            # Of its own: a pipe can be opened to write by whoever holds its end to read (proc_pid_fd(5)).
+            # Of its own: a process that holds a pipe's end to read can open it to write (proc_pid_fd(5)).
             life_read, life_write = os.pipe2(os.O_CLOEXEC)
             kept.callback(os.close, life_write)
             given.callback(os.close, life_read)
@@ -187,14 +187,14 @@ class Children:
         return Exited(actor, generation, ended.status, ended.signal, failure)
 
     def reap_strangers(self) -> None:
-        """Bury who was left to us and has ended; how our own ended is for `reap` alone."""
+        """Reap processes that were left to us and have ended; our own are for `_reap` alone."""
         while reap_stranger(self._unreaped):
             pass
 
-    # Words
+    # Messages
 
     def expect(self, actor: str, generation: int, secret: Secret) -> None:
-        """From now on this process, and none before it, is heard and spoken to under the actor's name."""
+        """From now on messages under the actor's name are from and to this process, and none before it."""
         self._addresses.pop(actor, None)
         if actor == CONNECTION:
             self._explained = False
@@ -225,7 +225,7 @@ class Children:
     def _proved(self, frames: list[bytes]) -> tuple[bytes, internal_pb2.Envelope] | None:
         try:
             address, data = frames
-            # The address is what a process calls itself: whose word it would be; that it is, the word has to prove.
+            # The address is what a process calls itself; the message has to prove it.
             codec = self._codecs[address.partition(b"-")[0].decode("ascii")]
             envelope = codec.open(data)
         except (ValueError, KeyError, ForeignEnvelope):
@@ -235,32 +235,32 @@ class Children:
         return address, envelope
 
     def hang_up_on_floods(self) -> int:
-        """Somebody says more than we have memory for; how many were let go of."""
-        return self._told(self._limit.hang_up_on_floods())
+        """Disconnect processes that send more than fits into memory; how many there were."""
+        return self._log_cut(self._limit.hang_up_on_floods())
 
     def hang_up_on_all(self) -> int:
-        """The same, where nobody can say who. Whoever is at the other end connects again."""
-        return self._told(self._limit.hang_up_on_all())
+        """The same, where it is not known which. Those at the other end connect again."""
+        return self._log_cut(self._limit.hang_up_on_all())
 
-    def _told(self, cut: int) -> int:
+    def _log_cut(self, cut: int) -> int:
         if cut:
             self._log_pipes.log.event("warning", "words_without_end", {"connections_cut": cut})
         return cut
 
     def tell(self, actor: str, body: Message) -> str | None:
-        """Send a word to a child. None, or why it is lost: "" when nobody is there yet to take it."""
+        """Send a message to a child. None, or why it is lost: "" when it is not connected yet."""
         address, codec = self._addresses.get(actor), self._codecs.get(actor)
         if address is None or codec is None:
             return ""
         try:
             self._router.send_multipart([address, codec.wrap(body)], zmq.DONTWAIT)
         except zmq.ZMQError as error:
-            # It has gone, or takes nothing: its end, or its missing heartbeats, are dealt with.
+            # It has gone, or takes nothing: its end, or its missing heartbeats, will show.
             return str(error)
         return None
 
     def _close_output(self, pipe: LogPipe) -> str:
-        """Let go of it; what its process said it failed for."""
+        """Close it; why its process failed, as it last reported."""
         self._log_pipes.end(pipe)
         os.close(pipe.fd)
         return pipe.output.failure

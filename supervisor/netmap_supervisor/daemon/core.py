@@ -1,4 +1,4 @@
-"""The supervisor of this product as a machine: what its children say, and what follows for the control connection.
+"""The supervisor of this product as a machine: messages of its children, and what follows for the control connection.
 
 What holds for children of any kind is left to the `ChildTree`. The core never waits, reads a clock or touches a
 process: the shell reports what happened, carries the commands out in order and calls `expire` at `deadline()`.
@@ -53,7 +53,7 @@ __all__ = ["CONNECTION", "LIVENESS", "PUBLISHER", "SupervisorCore"]
 
 CONNECTION, PUBLISHER, LIVENESS = ActorName.CONNECTION, ActorName.PUBLISHER, ActorName.LIVENESS
 _WATCHERS = (PUBLISHER, LIVENESS)
-"""They hold something about the connection."""
+"""They keep state about the connection."""
 SLEPT = 2.0
 """Seconds by which CLOCK_BOOTTIME has to run ahead of CLOCK_MONOTONIC for the machine to have slept."""
 NO_ROUTE_PACE = 300.0
@@ -152,7 +152,7 @@ class SupervisorCore:
                 self._ordered = False
                 self._questions.timeout = self.probe_timeout
                 start = self.connection.started(command.generation, now)
-                # Its watchers hear of it before it can say anything.
+                # Its watchers know of it before its first message.
                 self._tell_watchers(internal_pb2.ConnectionStarted(generation=command.generation))
                 self._out += [*self.tree.take(), dataclasses.replace(command, start=start)]
             else:
@@ -310,7 +310,7 @@ class SupervisorCore:
         if after.fault is not None:
             decision = self.tree.decide(death, now, after.fault)
             delay = max(delay, decision.delay if isinstance(decision, RestartAfter) else 0.0)
-        # The way may have gone unnoticed, and the connection with it.
+        # The route may have gone unnoticed, and the connection with it.
         self._out.append(LookForRoute())
         if self._ordered:
             delay = min(delay, prompt(self._jitter()))
@@ -404,7 +404,7 @@ class SupervisorCore:
             case "session_ended":
                 ledger.last_words(envelope.session_ended)
             case "truth_probe":
-                # Removed or expired: the connection ends by itself and says so. No answer is never a verdict.
+                # Removed or expired: the connection ends by itself. A missing answer is never a verdict.
                 outcome, detail = envelope.truth_probe.outcome, envelope.truth_probe.detail or None
                 self.tree.log("info", "truth_probe", self._child, outcome=outcome, detail=detail)
             case body:
@@ -421,7 +421,7 @@ class SupervisorCore:
         elif before == Stage.LOGIN != ledger.stage:
             self._questions.schedule.login_ended()
         if entered.since < self._doubt[1]:
-            # It was that far before, and is heard of only now: its word has waited as long as we did.
+            # It had got that far before, and its message waited while this process did.
             self._suspect(now)
         # Another session, maybe: what is known of the one before says nothing of it.
         self._questions.look(self._here, now.boottime)
@@ -470,8 +470,8 @@ class SupervisorCore:
             self.tree.foreign += 1
             return
         if verdict.reason == PUBLISHER_PAUSED:
-            # One that came later cannot have taken nothing for so long, and one that goes on with a long map is left to
-            # it; it is said again if it goes on.
+            # One that was started later cannot have paused for so long, and one that applies a long map may go on; the
+            # verdict comes again.
             up_for = self.tree.children[PUBLISHER].up_for(now.boottime) or 0.0
             if up_for >= PAUSE_LIMIT and not self._applying:
                 self.tree.move(self.tree.children[PUBLISHER], ChildEvent.KILL, now, PUBLISHER_PAUSED)

@@ -1,6 +1,6 @@
-"""The figures a child tells of itself: so many, and under such names, as any of ours has.
+"""Bounds for the figures a child reports of itself, which become labels of metrics and fields of status.
 
-They become labels of metrics and fields of status, and the child may have been taken over.
+The child may be compromised.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ _NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,39}")
 
 
 def bounded(heartbeat: internal_pb2.Heartbeat) -> internal_pb2.Heartbeat:
-    """The same heartbeat; without its counters and what holds the process, if those are none of ours."""
+    """The same heartbeat; without its counters or confinement, if they are not within bounds."""
     for field in ("counters", "confinement"):
-        told = getattr(heartbeat, field)
-        if len(told) > MAX_FIGURES or not all(map(_NAME.fullmatch, told)):
+        figures = getattr(heartbeat, field)
+        if len(figures) > MAX_FIGURES or not all(map(_NAME.fullmatch, figures)):
             heartbeat.ClearField(field)
     return heartbeat

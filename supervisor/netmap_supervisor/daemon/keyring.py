@@ -1,6 +1,6 @@
 """The secrets of one run, all made from one that never leaves this process. Pure, but for that first one.
 
-Not here: how a word is proved (`netmap_actors.wire`).
+Not here: how a message is proved (`netmap_actors.wire`).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _INBOXES = (ActorName.LIVENESS, ActorName.PUBLISHER)
 
 
 class Keyring:
-    """Whoever speaks to whom has a secret with it that no third process knows."""
+    """One secret for each pair of processes that exchange messages."""
 
     def __init__(self) -> None:
         self._root = Secret(secrets.token_bytes(SECRET_BYTES))
@@ -27,11 +27,11 @@ class Keyring:
         """Between this child process and the Supervisor."""
         return self._root.derive("child", actor, str(generation))
 
-    def told(self, actor: str, generation: int) -> Secrets:
-        """What this child process has to know."""
+    def secrets_for(self, actor: str, generation: int) -> Secrets:
+        """The secrets of this child process."""
         own = self.with_us(actor, generation).text()
         if actor in _INBOXES:
-            # The same for each process of it: a connection outlives them, and goes on speaking.
+            # The same for each process of it: a connection outlives them, and goes on sending.
             return Secrets(supervisor=own, inbox=self._inbox(actor).text())
         if actor == ActorName.CONNECTION:
             to = {name: connection_secret(self._inbox(name), generation).text() for name in _INBOXES}

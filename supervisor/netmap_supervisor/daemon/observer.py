@@ -1,4 +1,4 @@
-"""Who may watch a run from within its process, and the facts such a one is told first."""
+"""Interface for in-process observers of a run, and the facts they get first."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["Observer", "RunFacts"]
 
 
 class RunFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """What somebody who started it wants to know first."""
+    """The facts of a run."""
 
     version: str
     pid: int
@@ -33,7 +33,7 @@ class Observer(Protocol):
 
     @property
     def pid(self) -> int:
-        """Of the process that shows what is told, which may ask for the status; 0 while there is none."""
+        """Of the observer's process, which may ask for the status; 0 while there is none."""
 
     def facts(self, facts: RunFacts, log_pipes: LogPipes) -> None:
         """Before anything is started; again when everything had to be started again. `log_pipes`: by which a process

@@ -1,4 +1,4 @@
-"""What operators may ask of a running daemon, and what it does about it: one method a command.
+"""The commands of operators to a running daemon, one method each.
 
 Not here: how a request arrives (`admin.socket`) and the decisions behind it (`core`).
 """
@@ -41,7 +41,7 @@ _SIGNALS = {"kill": signal.SIGKILL, "stop": signal.SIGSTOP, "cont": signal.SIGCO
 
 
 class Daemon(Protocol):
-    """What the Supervisor lends for it."""
+    """What it needs of the Supervisor."""
 
     @property
     def settings(self) -> RunSettings: ...
@@ -55,7 +55,7 @@ class Daemon(Protocol):
 
 
 class OperatorRequests:
-    """Answers each request at once, but for those another process has to answer."""
+    """Answers each request at once, except those that another process has to answer."""
 
     def __init__(self, daemon: Daemon, loop: Loop, reload: Callable[[], object]) -> None:
         self._daemon = daemon
@@ -88,7 +88,7 @@ class OperatorRequests:
                 raise AdminError(f"cannot do {other!r}: no such command")
 
     def on_message(self, envelope: internal_pb2.Envelope) -> bool:
-        """A word of a child that belongs to somebody's request; False when it is none."""
+        """A message of a child that answers or makes a request; False when it does not."""
         match envelope.WhichOneof("body"):
             case "dev_reply" if envelope.actor == ActorName.DEV_CONTROL:
                 self._on_dev_reply(envelope.dev_reply)
@@ -101,15 +101,15 @@ class OperatorRequests:
     def _on_status_request(self, token: int) -> None:
         """The last one of this turn is answered: one report a turn, however often it asks."""
         if self._status_token is None:
-            self._loop.call_soon(self._tell_status)
+            self._loop.call_soon(self._send_status)
         self._status_token = token
 
-    def _tell_status(self) -> None:
+    def _send_status(self) -> None:
         token, self._status_token = self._status_token, None
-        told = {"status": self._daemon.report(), "counters": self._daemon.counters()}
+        shown = {"status": self._daemon.report(), "counters": self._daemon.counters()}
         self._daemon.tell(
             ActorName.HTTP_ENDPOINT,
-            internal_pb2.StatusReply(token=token or 0, json=msgspec.json.encode(told)),
+            internal_pb2.StatusReply(token=token or 0, json=msgspec.json.encode(shown)),
         )
 
     def _on_dev_reply(self, reply: internal_pb2.DevReply) -> None:
@@ -122,14 +122,14 @@ class OperatorRequests:
         try:
             answer = msgspec.json.decode(reply.json)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            # It serves a network port: what it says may not end us.
+            # It serves a network port: its answer may not end this process.
             request.refuse("cannot ask dev_control: its answer cannot be read")
             return
         if reply.ok:
             request.answer(msgspec.Raw(reply.json))
         else:
-            told = answer.get("error") if isinstance(answer, dict) else None
-            request.refuse(str(told or "dev_control refused"))
+            why = answer.get("error") if isinstance(answer, dict) else None
+            request.refuse(str(why or "dev_control refused"))
 
     def _soon(self, request: Request, call: Callable[[], object]) -> None:
         """The answer first: what follows may end the process."""
@@ -137,7 +137,7 @@ class OperatorRequests:
         self._loop.call_soon(call)
 
     def _keys(self, order: Mapping[str, Any]) -> dict[str, Any]:
-        """The keys of remote subscribers: changed here, by the user whose files they are, whoever asks."""
+        """The keys of remote subscribers: changed by the daemon, whose files they are."""
         settings = self._daemon.settings
         if order.get("do") == "where":
             return {"state_dir": settings.state_dir}

@@ -1,7 +1,7 @@
-"""The system calls that were refused to the children: answered, counted and told, at a bounded rate.
+"""The system calls that were refused to the children: answered, counted and logged, at a bounded rate.
 
-A child waits in its call until it is answered (seccomp_unotify(2)), so what it may cost is ours to say: one that tries
-on and on stands still, sends no heartbeats and is replaced as any other that hangs. The answer is always EPERM.
+A child waits in its call until it is answered (seccomp_unotify(2)), so the rate is ours to bound: one that tries
+without end stands still, sends no heartbeats and is replaced as any other that hangs. The answer is always EPERM.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ PER_SECOND: Final = 20.0
 """Answered in the long run, of each process."""
 MAX_LINES: Final = 16
 """Lines of log about one process; the rest is counted only."""
-_MAX_WORD: Final = 64
+_MAX_MESSAGE: Final = 64
 
 _NOTIFICATION = struct.Struct("=QIIiIQ6Q")
 """struct seccomp_notif: id, pid, flags; of its seccomp_data nr, arch, instruction pointer and arguments."""
@@ -75,12 +75,12 @@ class _Process:
         self.line = line
         self.listener = -1
         self.how: str | None = None
-        self.told: set[str] = set()
+        self.logged: set[str] = set()
         self.allowance = Allowance(now)
 
 
 class RefusedCalls:
-    """What every process was refused in this run, and how each is held to its filter."""
+    """Refused system calls of every process of this run, and how each is filtered."""
 
     def __init__(self, loop: Loop, on_first: Callable[[str, int, str], object]) -> None:
         """`on_first(actor, generation, call)`: this process was refused this call, for the first time."""
@@ -90,7 +90,7 @@ class RefusedCalls:
         self._counts: dict[str, collections.Counter[str]] = collections.defaultdict(collections.Counter)
 
     def expect(self, actor: str, generation: int, line: socket.socket) -> None:
-        """A new process of this actor, which will say over its line how it is filtered."""
+        """A new process of this actor, which will report over its line how it is filtered."""
         self.forget(actor)
         process = _Process(actor, generation, line, self._loop.now())
         self._processes[actor] = process
@@ -100,7 +100,7 @@ class RefusedCalls:
         """Its process is to be reaped, its line to be closed."""
         process = self._processes.pop(actor, None)
         if process is not None:
-            self._hear_no_more(process)
+            self._unwatch_line(process)
             self._close(process)
 
     def counts(self) -> dict[str, dict[str, int]]:
@@ -116,13 +116,13 @@ class RefusedCalls:
             self.forget(actor)
 
     def _on_line(self, process: _Process) -> None:
-        """The one word a process has to say, once it is up, and its listener; or its end."""
-        self._hear_no_more(process)
+        """The one message of a process on its line, once it is up, and its listener; or its end."""
+        self._unwatch_line(process)
         descriptors = array.array("i")
         try:
             # Close-on-exec from the first moment: with it another child could answer for us, and let calls pass.
-            word, ancillary, _, _ = process.line.recvmsg(
-                _MAX_WORD, socket.CMSG_SPACE(descriptors.itemsize), socket.MSG_CMSG_CLOEXEC
+            data, ancillary, _, _ = process.line.recvmsg(
+                _MAX_MESSAGE, socket.CMSG_SPACE(descriptors.itemsize), socket.MSG_CMSG_CLOEXEC
             )
         except OSError:
             return
@@ -135,9 +135,9 @@ class RefusedCalls:
                 self._loop.watch(fd, lambda: self._on_refused(process))
             else:
                 os.close(fd)
-        process.how = "counted" if process.listener >= 0 else "refused" if word == b"refused" else "off"
+        process.how = "counted" if process.listener >= 0 else "refused" if data == b"refused" else "off"
 
-    def _hear_no_more(self, process: _Process) -> None:
+    def _unwatch_line(self, process: _Process) -> None:
         if process.line.fileno() >= 0:
             self._loop.unwatch(process.line.fileno())
 
@@ -155,10 +155,10 @@ class RefusedCalls:
             return
         name = _answer(fd)
         if name is None:
-            return  # whoever asked was ended or interrupted meanwhile
+            return  # the caller was ended or interrupted meanwhile
         self._counts[process.actor][name] += 1
-        if name not in process.told and len(process.told) < MAX_LINES:
-            process.told.add(name)
+        if name not in process.logged and len(process.logged) < MAX_LINES:
+            process.logged.add(name)
             self._on_first(process.actor, process.generation, name)
 
     def _again(self, process: _Process) -> None:
@@ -187,7 +187,7 @@ def _state(fd: int) -> int:
 
 
 def _answer(fd: int) -> str | None:
-    """Refuse the call that waits; its name. None when nobody waits any more."""
+    """Refuse the call that waits; its name. None when none waits any more."""
     try:
         notification = bytearray(_NOTIFICATION.size)
         fcntl.ioctl(fd, _RECEIVE, notification)

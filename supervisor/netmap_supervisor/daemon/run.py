@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 __all__ = ["RunFailed", "run"]
 
 OWN_MEMORY = 2 << 30
-"""Bytes of address space the Supervisor may have: it holds words about the netmap, never the netmap."""
+"""Bytes of address space the Supervisor may have: it holds messages about the netmap, never the netmap."""
 
 
 class RunFailed(NetmapError):
@@ -52,13 +52,13 @@ def run(
     read_settings: Callable[[], RunSettings] | None = None,
     environment: HeldEnvironment | None = None,
 ) -> int:
-    """Be the daemon until it is told to stop; the exit status. Raises ConfigurationError, AlreadyRunning or RunFailed.
+    """Be the daemon until it is stopped; the exit status. Raises ConfigurationError, AlreadyRunning or RunFailed.
 
     To be called in the process's main thread. `read_settings()` gives the settings again, for SIGHUP and
     `reload`; it raises NetmapError when they are not usable.
     """
     check_machine()
-    # Whatever whoever started us had: what we make we can enter.
+    # Whatever umask we were started with: we can enter the directories we make.
     os.umask(os.umask(0) & 0o077)
     # Before anything secret is read.
     confinement.forbid_dump()
@@ -94,7 +94,7 @@ def run(
         try:
             loop, claim = _claim(settings)
         except NetmapError as error:
-            # Not a matter of the settings: whoever starts us again makes the directory first, as systemd does.
+            # Not a matter of the settings: the service manager makes the directory before the next start.
             why = f"cannot go on: the runtime directory {settings.runtime_dir} was removed, and now: {error}"
             log = Log(SystemClock(), form=settings.log_format, level=settings.log_level)
             log.event("error", "stopped", {"exit_code": 1, "detail": why})
@@ -133,7 +133,7 @@ def _give_up(settings: RunSettings, environment: HeldEnvironment) -> dict[str, i
 
 
 def _own_descriptors() -> None:
-    """Whoever started us may have left descriptors open, or the standard ones closed: neither is for our children."""
+    """Inherited descriptors, or closed standard ones, are not for our children."""
     while (fd := os.open(os.devnull, os.O_RDWR)) <= 2:
         os.set_inheritable(fd, True)
     os.close(fd)

@@ -1,4 +1,4 @@
-"""Puts the status report together from what the core knows and what the actors last said."""
+"""The status report, from the state of the core and the newest heartbeats."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ __all__ = ["SupervisorFacts", "make_report"]
 
 
 class SupervisorFacts:
-    """What the Supervisor's process knows of itself."""
+    """Facts of the Supervisor's own process."""
 
     __slots__ = (
         "confinement",
@@ -93,40 +93,42 @@ def _published(core: SupervisorCore) -> internal_pb2.PublisherStatistics:
 
 
 def _netmap(core: SupervisorCore, settings: RunSettings, now: Now) -> NetmapStatus:
-    told = _published(core)
-    age = now.boottime - told.last_received_at if told.last_received_at else None
-    state = told.state or Trust.NONE
-    if state == Trust.FRESH and not _trusted(core, told, age, settings.silence_timeout):
+    published = _published(core)
+    age = now.boottime - published.last_received_at if published.last_received_at else None
+    state = published.state or Trust.NONE
+    if state == Trust.FRESH and not _trusted(core, published, age, settings.silence_timeout):
         state = Trust.STALE
     own_node = None
-    if told.self_stable_id:
+    if published.self_stable_id:
         own_node = SelfStatus(
-            name=told.self_name, stable_id=told.self_stable_id, addresses=tuple(told.self_addresses)
+            name=published.self_name,
+            stable_id=published.self_stable_id,
+            addresses=tuple(published.self_addresses),
         )
     return NetmapStatus(
         state=state,
         age_s=None if age is None else round(max(0.0, age), 3),
-        epoch=told.epoch,
-        seq=told.seq,
-        peers=told.peers,
-        peers_online=told.peers_online,
-        peers_unknown=told.peers_unknown,
-        domain=told.domain,
+        epoch=published.epoch,
+        seq=published.seq,
+        peers=published.peers,
+        peers_online=published.peers_online,
+        peers_unknown=published.peers_unknown,
+        domain=published.domain,
         self_node=own_node,
     )
 
 
 def _trusted(
-    core: SupervisorCore, told: internal_pb2.PublisherStatistics, age: float | None, limit: float
+    core: SupervisorCore, published: internal_pb2.PublisherStatistics, age: float | None, limit: float
 ) -> bool:
-    """The publisher's word counts while it lives, while the connection it speaks of lives, and for so long."""
+    """The publisher's state counts while it and the connection it is about live, and for `limit` seconds."""
     publisher, connection = core.tree.children[PUBLISHER], core.tree.children[CONNECTION]
     return (
         publisher.state is ChildState.RUNNING
         and core.heard_from.get(PUBLISHER) == publisher.generation
         and connection.state is ChildState.RUNNING
-        and told.generation == connection.generation
-        and told.session == core.connection.ledger.session
+        and published.generation == connection.generation
+        and published.session == core.connection.ledger.session
         and age is not None
         and age < limit
     )
@@ -170,10 +172,10 @@ def _next_attempt(core: SupervisorCore, now: Now) -> float | None:
 def _liveness(core: SupervisorCore, settings: RunSettings, now: Now) -> LivenessStatus:
     heartbeat, child = core.heartbeats.get(LIVENESS), core.tree.children[CONNECTION]
     silent = deadline = None
-    told = _published(core)
+    published = _published(core)
     if child.alive and heartbeat is not None and heartbeat.liveness.generation == child.generation:
-        # The publisher hears every MapResponse at once; liveness tells its own figures only every few seconds.
-        received = max(heartbeat.liveness.last_received_at, told.last_received_at)
+        # The publisher receives every MapResponse at once; liveness reports only every few seconds.
+        received = max(heartbeat.liveness.last_received_at, published.last_received_at)
         if heartbeat.liveness.stage == Stage.MAP:
             silent = max(0.0, now.boottime - received)
             deadline = max(0.0, received + settings.silence_timeout - now.boottime)
@@ -222,7 +224,7 @@ def _actors(
 
 
 def _confinement(core: SupervisorCore, name: str) -> dict[str, int]:
-    """As the process that is there told it."""
+    """As reported by the present process."""
     if core.heard_from.get(name) != core.tree.children[name].generation:
         return {}
     return dict(core.heartbeats[name].confinement)

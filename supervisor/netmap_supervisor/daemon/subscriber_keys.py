@@ -1,7 +1,7 @@
-"""The keys of remote subscribers, as one changes them: orders in, plain values out, and never a file that is not ours.
+"""Changes of the keys of remote subscribers: orders in, plain values out, and never a file of another user.
 
-The daemon carries the orders out for the command line; without a daemon the command does it itself. Not here: which
-of them it is (`cli.keys`), and what the files hold (`curve_keys`).
+The daemon carries the orders out for the command line, which does it itself without a daemon. Not here: which of the
+two it is (`cli.keys`), and the files (`curve_keys`).
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def carry_out(directory: Path, order: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def why(error: OSError, directory: Path) -> str:
-    """What is in the daemon's way, for who asked it."""
+    """Why the daemon could not do it, for the operator."""
     path = directory if error.filename is None else Path(os.fsdecode(error.filename))
     # Of a file that cannot be reached the directory says whose it is.
     owner = next((owner for place in (path, *path.parents) if (owner := _owner(place)) is not None), None)

@@ -86,8 +86,8 @@ STATUS_INTERVAL = 5.0
 START_EXTENSION = 120.0
 """Seconds the service manager is asked to wait on, every STATUS_INTERVAL, until every child was up once."""
 END_LIMIT = 10.0
-"""Seconds between the end of the last child and ours. After them it says where each thread is, and ends all the same:
-a daemon that neither works nor ends would keep its directories from the next one."""
+"""Seconds between the end of the last child and ours. After them the stack of each thread is dumped and the process
+ends: a daemon that hangs would keep its directories from the next one."""
 NOT_CONFINED = "this kernel's Landlock does not hold the processes back from these; see docs/operations.md"
 
 
@@ -107,7 +107,7 @@ class Supervisor(pykka.ThreadingActor):
         """`read_settings()`: the settings again, raises NetmapError. `confinement`: what this process has given up."""
         super().__init__()
         self.runtime_dir_lost = False
-        """It ended because its runtime directory was removed: nobody told it to stop."""
+        """It ended only because its runtime directory was removed."""
         # pykka's factory is static and cannot be handed the loop; the reference holds the mailbox.
         self.actor_inbox = Mailbox(loop)
         self._actor_ref = pykka.ActorRef(self)
@@ -134,7 +134,7 @@ class Supervisor(pykka.ThreadingActor):
             on_exit=self.happened,
         )
         self._closing = contextlib.ExitStack()
-        """What is to be undone at the end."""
+        """What is to be closed at the end."""
         self._closing.callback(self._children.close)
         self._routes = RouteWatch(loop, ControlRoutes, self.happened)
         self._closing.callback(self._routes.close)
@@ -173,7 +173,7 @@ class Supervisor(pykka.ThreadingActor):
     def on_start(self) -> None:
         try:
             self._set_up()
-        except BaseException as error:  # noqa: BLE001  # raised again where the command can tell it
+        except BaseException as error:  # noqa: BLE001  # raised again by `run`
             self._fail(error)
 
     def on_receive(self, message: Any) -> None:
@@ -208,7 +208,7 @@ class Supervisor(pykka.ThreadingActor):
         self._loop.every(STATUS_INTERVAL, self._look_at_self)
         if self._notifier.watchdog_interval is not None:
             self._loop.every(self._notifier.watchdog_interval, self._ping_watchdog)
-        self._tell_facts(endpoints.updates, endpoints.requests)
+        self._report_facts(endpoints.updates, endpoints.requests)
         if left := landlock.missing(self._own.confinement.get("landlock", 0)):
             self.event("warning", "not_confined", {"left_open": left, "detail": NOT_CONFINED})
         if not self._routes.available:
@@ -239,7 +239,7 @@ class Supervisor(pykka.ThreadingActor):
             locks=tuple(map(str, self._claim.shared)),
         )
 
-    def _tell_facts(self, updates: str, requests: str) -> None:
+    def _report_facts(self, updates: str, requests: str) -> None:
         settings = self.settings
         facts = RunFacts(
             version=self._own.version,
@@ -263,7 +263,7 @@ class Supervisor(pykka.ThreadingActor):
         return Now(clock.boottime(), clock.monotonic(), clock.wall())
 
     def happened(self, event: Input) -> None:
-        """Tell the core, and do what it decides."""
+        """Report it to the core, and carry out its commands."""
         self._carry_out(self._core.receive(event, self._now()))
 
     def _on_messages(self, most: int) -> None:
@@ -277,7 +277,7 @@ class Supervisor(pykka.ThreadingActor):
         self._routes.aim(ledger.lookup, ledger.remote_address)
 
     def _on_deadline(self) -> None:
-        # A heartbeat may lie in the socket: nobody is judged before it is read to its end.
+        # A heartbeat may wait in the socket: it is read to its end before a missing one counts.
         self._on_messages(MAX_MESSAGES)
         self.happened(Waited(self._children.waited(self._loop.clock.monotonic())))
         self._carry_out(self._core.expire(self._now()))
@@ -339,7 +339,7 @@ class Supervisor(pykka.ThreadingActor):
         self.happened(Spawned(actor, generation, pid))
 
     def tell(self, actor: str, body: Message) -> bool:
-        """Send a word to a child; False when it is not there to take it."""
+        """Send a message to a child; False when it cannot take it."""
         lost = self._children.tell(actor, body)
         if lost:
             self.event("debug", "word_lost", {"actor": actor, "detail": lost})
@@ -379,12 +379,12 @@ class Supervisor(pykka.ThreadingActor):
         self.happened(Stop(who))
 
     def event(self, level: str, event: str, fields: Mapping[str, Any]) -> None:
-        """LogEvent it, and show it to whoever watches."""
+        """Log it, and show it to the observer."""
         if self._log.event(level, event, fields) and self._observer is not None:
             self._observer.event(level, event, fields)
 
     def filtered(self, why_not: str) -> None:
-        """This process has given up the system calls that nobody of the run needs; or why it could not."""
+        """This process's system calls are filtered; or why they could not be."""
         self._own.system_calls = "off" if why_not else "refused"
         if why_not:
             self.event("info", "system_calls_not_filtered", {"actor": "supervisor", "detail": why_not})
@@ -399,7 +399,7 @@ class Supervisor(pykka.ThreadingActor):
         return make_report(self._core, self.settings, self._own, self._now(), self._children.refused_calls)
 
     def counters(self) -> dict[str, dict[str, int]]:
-        """What the children last said they have counted, and what we have, by actor."""
+        """The newest counters of each child, and our own, by actor."""
         own = {
             "foreign_words": self._children.foreign_words,
             "orders_refused": self._admin.refused,
@@ -409,7 +409,7 @@ class Supervisor(pykka.ThreadingActor):
         }
 
     def _reload(self) -> ReloadResult:
-        """Take over what can change while it runs, and say what cannot. Raises NetmapError."""
+        """Take over the settings that can change in a running daemon. Raises NetmapError."""
         if self._read_settings is None:
             raise AdminError("cannot reload: the settings of this run do not come from a file")
         settings, changes = compare(self.settings, self._read_settings())
@@ -437,7 +437,7 @@ class Supervisor(pykka.ThreadingActor):
                 self._notifier.extend_timeout(START_EXTENSION)
 
     def _ping_watchdog(self) -> None:
-        """From the loop that has just looked at its children."""
+        """From the loop, after a look at the children."""
         self._on_deadline()
         if not self.actor_stopped.is_set():
             self._notifier.send(WATCHDOG="1")

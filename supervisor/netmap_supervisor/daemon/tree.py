@@ -16,7 +16,7 @@ FLAGS = SupervisorFlags()
 
 
 def specs_for(settings: RunSettings) -> list[ChildSpec]:
-    """Children in start order: whoever is needed stands before those who need it."""
+    """Children in start order: each after those it needs."""
     embedded = [ChildSpec(name=ActorName.DEV_CONTROL)] if settings.embedded else []
     http = [ChildSpec(name=ActorName.HTTP_ENDPOINT, shutdown=0.5)] if settings.http_listen else []
     return [

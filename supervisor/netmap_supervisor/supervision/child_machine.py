@@ -1,7 +1,7 @@
 """One child's life as a table: (state, event) -> (action, next state).
 
 The table answers every pair, so what is ignored is ignored in writing. Not here: whether a child is started again
-(`restart_policy`) and who carries an action out (`core` turns it into commands).
+(`restart_policy`), and the commands an action becomes (`child_tree`).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["LIMIT_TO_REAP", "TABLE", "Action", "ActorState", "ChildEvent", "ChildMachine", "ChildState"]
 
 LIMIT_TO_REAP = 5.0
-"""Seconds of CLOCK_MONOTONIC from SIGKILL to the end; after that the process hangs in the kernel and we say so."""
+"""Seconds of CLOCK_MONOTONIC from SIGKILL to the end; after that the process hangs in the kernel: an alarm."""
 
 
 class ChildState(enum.Enum):
@@ -28,9 +28,9 @@ class ChildState(enum.Enum):
     BACKOFF = "backoff"
     """No process; started at `due`."""
     STARTING = "starting"
-    """A process that has not said Ready."""
+    """A process that has not sent Ready."""
     RUNNING = "running"
-    """A process that said Ready."""
+    """A process that sent Ready."""
     STOPPING = "stopping"
     """Asked to stop."""
     KILLED = "killed"
@@ -47,7 +47,7 @@ class ChildEvent(enum.Enum):
     START = "start"
     """It is wanted now."""
     READY = "ready"
-    """It said that it is up."""
+    """It sent Ready."""
     STOP = "stop"
     """It is no longer wanted."""
     KILL = "kill"
@@ -59,7 +59,7 @@ class ChildEvent(enum.Enum):
 
 
 class Action(enum.Enum):
-    """What has to be done about it."""
+    """What has to be done."""
 
     NOTHING = "nothing"
     SPAWN = "spawn"
@@ -73,12 +73,12 @@ class Action(enum.Enum):
 
 
 class ActorState(enum.Enum):
-    """What operators see of a child."""
+    """The state of a child that operators see."""
 
     ACTIVE = "active"
     BACKOFF = "backoff"
     ERROR = "error"
-    """It keeps dying, or does not go away: somebody should look."""
+    """It keeps ending, or SIGKILL does not end it: an operator should look."""
     INACTIVE = "inactive"
 
 
@@ -89,7 +89,7 @@ TABLE: dict[ChildState, dict[ChildEvent, tuple[Action, ChildState]]] = {
         _E.HOLD: (_A.NOTHING, _S.WAITING),
         _E.SCHEDULE: (_A.NOTHING, _S.BACKOFF),
         _E.START: (_A.SPAWN, _S.STARTING),
-        _E.READY: (_A.NOTHING, _S.INACTIVE),  # last words of a process that is gone
+        _E.READY: (_A.NOTHING, _S.INACTIVE),  # from a process that is gone
         _E.STOP: (_A.NOTHING, _S.INACTIVE),
         _E.KILL: (_A.NOTHING, _S.INACTIVE),
         _E.LIMIT: (_A.NOTHING, _S.INACTIVE),
@@ -99,7 +99,7 @@ TABLE: dict[ChildState, dict[ChildEvent, tuple[Action, ChildState]]] = {
         _E.HOLD: (_A.NOTHING, _S.WAITING),
         _E.SCHEDULE: (_A.NOTHING, _S.BACKOFF),
         _E.START: (_A.SPAWN, _S.STARTING),
-        _E.READY: (_A.NOTHING, _S.WAITING),  # last words
+        _E.READY: (_A.NOTHING, _S.WAITING),  # from a process that is gone
         _E.STOP: (_A.NOTHING, _S.INACTIVE),
         _E.KILL: (_A.NOTHING, _S.WAITING),  # there is nothing to kill
         _E.LIMIT: (_A.NOTHING, _S.WAITING),
@@ -109,7 +109,7 @@ TABLE: dict[ChildState, dict[ChildEvent, tuple[Action, ChildState]]] = {
         _E.HOLD: (_A.NOTHING, _S.WAITING),
         _E.SCHEDULE: (_A.NOTHING, _S.BACKOFF),
         _E.START: (_A.SPAWN, _S.STARTING),
-        _E.READY: (_A.NOTHING, _S.BACKOFF),  # last words
+        _E.READY: (_A.NOTHING, _S.BACKOFF),  # from a process that is gone
         _E.STOP: (_A.NOTHING, _S.INACTIVE),
         _E.KILL: (_A.NOTHING, _S.BACKOFF),  # there is nothing to kill
         _E.LIMIT: (_A.SPAWN, _S.STARTING),
@@ -129,7 +129,7 @@ TABLE: dict[ChildState, dict[ChildEvent, tuple[Action, ChildState]]] = {
         _E.HOLD: (_A.NOTHING, _S.RUNNING),
         _E.SCHEDULE: (_A.NOTHING, _S.RUNNING),
         _E.START: (_A.NOTHING, _S.RUNNING),
-        _E.READY: (_A.NOTHING, _S.RUNNING),  # said twice
+        _E.READY: (_A.NOTHING, _S.RUNNING),  # sent twice
         _E.STOP: (_A.ASK_TO_STOP, _S.STOPPING),
         _E.KILL: (_A.KILL, _S.KILLED),
         _E.LIMIT: (_A.KILL, _S.KILLED),
@@ -182,11 +182,11 @@ class ChildMachine:
         """Number of the newest process, 1 for the first."""
         self.pid: int | None = None
         self.said_hello = False
-        """It has a place in the ROUTER: words reach it."""
+        """It is connected to the ROUTER: messages reach it."""
         self.due: float | None = None
         """BACKOFF: when it is started, seconds of CLOCK_BOOTTIME."""
         self.waited = 0.0
-        """Seconds its process has waited for a processor, as far as anybody told us."""
+        """Seconds its process has waited for a processor, as last reported."""
         self._limit: _Limit | None = None
         self._slow_starts = 0
         """Starts that took longer than they may on a machine with time."""
@@ -195,7 +195,7 @@ class ChildMachine:
         self.ready_at: float | None = None
         """CLOCK_BOOTTIME; None before Ready and without a process."""
         self.was_up = False
-        """Some process of it said Ready in this run."""
+        """Some process of it sent Ready in this run."""
         self.ended_because = ""
         """Why we killed the newest process; empty: it ended by itself."""
         self.last_exit = ""
@@ -224,7 +224,7 @@ class ChildMachine:
 
     @property
     def public_state(self) -> ActorState:
-        """The few words operators see."""
+        """The state operators see."""
         if self.alarmed or (self.flapping and self.state is not ChildState.INACTIVE):
             return ActorState.ERROR
         if self.alive:
@@ -232,7 +232,7 @@ class ChildMachine:
         return ActorState.BACKOFF if self.state is ChildState.BACKOFF else ActorState.INACTIVE
 
     def receive(self, event: ChildEvent, *, boottime: float, monotonic: float) -> Action:
-        """Move to the next state; what is returned has to be done."""
+        """Move to the next state; the action has to be carried out."""
         action, after = TABLE[self.state][event]
         if action is Action.ALARM:
             self.alarmed = True
@@ -244,17 +244,17 @@ class ChildMachine:
         return action
 
     def heartbeat(self, rss_bytes: int, monotonic: float) -> None:
-        """It said that it lives."""
+        """It sent a heartbeat."""
         self.rss_bytes = rss_bytes
         if self.state is ChildState.RUNNING:
             self._expect_heartbeat(monotonic)
 
     def waited_for_processor(self, seconds: float) -> None:
-        """The sum of its process's waits so far: that time is not held against it."""
+        """The sum of its process's waits so far: that time does not count towards its limits."""
         self.waited = max(self.waited, seconds)
 
     def full_limit(self, monotonic: float) -> None:
-        """We were late ourselves: what it may have said in time has to count as said now."""
+        """The Supervisor was late: what the child may have sent in time counts as sent now."""
         if self.state is ChildState.RUNNING:
             self._expect_heartbeat(monotonic)
         elif self.state is ChildState.STARTING:
@@ -265,7 +265,7 @@ class ChildMachine:
         return None if self.ready_at is None else boottime - self.ready_at
 
     def forget_process(self) -> int | None:
-        """After its end: nothing of the old process is left but its generation. Returns the pid it had."""
+        """After its end: forget everything but its generation. Returns the pid it had."""
         pid, self.pid = self.pid, None
         self.said_hello = False
         self.ready_at = None
@@ -308,5 +308,4 @@ class ChildMachine:
         self._limit = _Limit(monotonic, self.spec.heartbeat_limit, self.spec.longest_silence, self.waited)
 
     def _take_at_most(self, seconds: float, monotonic: float) -> None:
-        """However little time the machine has."""
         self._limit = _Limit(monotonic, seconds, seconds, self.waited)

@@ -1,4 +1,4 @@
-"""What a supervisor is told about its children: OTP's child specification and supervisor flags.
+"""OTP's child specification and supervisor flags.
 
 Checked before anything starts. Not here: which children this product has (`tree`) and what follows from a
 specification (`restart_policy`, `strategy`).
@@ -33,7 +33,7 @@ class Restart(enum.Enum):
 
 
 class Strategy(enum.Enum):
-    """Which siblings share the fate of a child that is restarted (OTP: restart strategy)."""
+    """Which siblings are restarted with a child (OTP: restart strategy)."""
 
     ONE_FOR_ONE = "one_for_one"
     """None."""

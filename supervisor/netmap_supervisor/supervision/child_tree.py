@@ -44,12 +44,12 @@ __all__ = ["FLAPPING", "HUNG", "LATE", "NOT_REAPED", "SUPERVISOR", "TICK", "Chil
 
 SUPERVISOR = "supervisor"
 TICK = 5.0
-"""Seconds between two looks at the children, at the multiples of the clock at which their heartbeats come."""
+"""Seconds between two ticks, at the multiples of the clock at which heartbeats come."""
 LATE = 1.0
-"""Seconds by which a look may be late; after more, every child gets a full new limit."""
+"""Seconds by which a tick may be late; after more, every child gets a full new limit."""
 
 HUNG = "hung"
-"""Why a child is killed that is not up, or not heard of, in time."""
+"""Why a child is killed that is not up in time, or sends no heartbeat."""
 FLAPPING = "actor_flapping"
 """Code of the condition shown while a child keeps dying."""
 NOT_REAPED = "not_reaped"
@@ -65,13 +65,13 @@ class Death:
     reason: ExitReason
     """What its status says."""
     killed_for: str
-    """Why we killed it; empty when it ended by itself."""
+    """Why it was killed; empty when it ended by itself."""
     up_for: float | None
-    """Seconds since it said Ready; None when it never did."""
+    """Seconds since Ready; None when it never was."""
     detail: str
     """Why it could not be spawned."""
     said: str
-    """Its own last words, or `detail`."""
+    """Why, as the process itself reported, or `detail`."""
     ordered: bool
     """It was asked to stop, or would have been."""
 
@@ -99,11 +99,11 @@ class ChildTree:
         self.children = {spec.name: ChildMachine(spec) for spec in specs}
         self.conditions = Conditions()
         self.foreign = 0
-        """Words and ends of processes that do not count (any more)."""
+        """Messages and ends of processes that do not count (any more)."""
         self.stopping = False
         self.exit_code = 0
         self._why = ""
-        """Of the end of it all, for a person."""
+        """Of the run's end, for a person."""
         self._history = {spec.name: History() for spec in specs}
         self._starts: list[str] = []
         """Children still to be started, in order."""
@@ -133,7 +133,7 @@ class ChildTree:
         self._start_next(now)
 
     def deadline(self) -> float | None:
-        """When `expire` is to be called next, seconds of CLOCK_BOOTTIME; None once everything is gone."""
+        """When `expire` is to be called next, seconds of CLOCK_BOOTTIME; None once all children are gone."""
         if self.finished:
             return None
         times = [self.tick_at]
@@ -152,7 +152,7 @@ class ChildTree:
             slept = self._monotonic_offset - self._offset_at_tick
             self._plan_tick(now)
             if late > LATE:
-                # We were stopped, or the machine slept: what they said in time we may hear only now.
+                # This process was stopped, or the machine slept: heartbeats sent in time may still be unread.
                 for child in self.children.values():
                     child.full_limit(now.monotonic)
             if late - slept > LATE:
@@ -170,7 +170,7 @@ class ChildTree:
 
     @property
     def finished(self) -> bool:
-        """Everything was stopped and is gone."""
+        """All children were stopped and are gone."""
         return self.stopping and not self._stops
 
     def _healed_at(self, child: ChildMachine) -> float | None:
@@ -249,7 +249,7 @@ class ChildTree:
         death = Death(child, pid, reason, killed_for, up_for, exited.detail, said, ordered)
         self.healed(name, NOT_REAPED)
         for condition in self.conditions.of(name):
-            # Not healed: who could tell is gone, and the next process will look for itself.
+            # Not healed: the process that could say so is gone, and the next one looks for itself.
             self.conditions.take_back(name, condition.code)
             self.log("info", "condition_dropped", child, code=condition.code, detail="its process has ended")
         return death
@@ -292,7 +292,7 @@ class ChildTree:
             self._start_next(now)
 
     def _restart(self, failed: str, due: float, now: Now) -> None:
-        """Start it again at `due`, with those who share its fate."""
+        """Start it again at `due`, with the siblings its strategy affects."""
         names = affected(self._flags.strategy, list(self.children), failed)
         if len(names) == 1:
             self._schedule(failed, due, now)
@@ -327,7 +327,7 @@ class ChildTree:
         self.stopping = True
         self.exit_code, self._why = code, why
         self._starts, self._group = [], ()
-        self.log("info", "stopping", reason=reason)  # `stopped` tells the status
+        self.log("info", "stopping", reason=reason)
         self._stops = list(stop_order(list(self.children)))
         self._stop_next(now)
 

@@ -1,4 +1,4 @@
-"""The conditions shown as `degraded`: who says what, since when."""
+"""The conditions shown as `degraded`, by owner and code."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from netmap_actors.errors import escape
 __all__ = ["MAX_CONDITIONS", "Conditions", "ShownCondition"]
 
 MAX_CONDITIONS = 64
-"""Of one owner: more would help nobody; the oldest stay. Nobody takes the place of what others say."""
+"""Of one owner; the oldest stay. No owner displaces another's."""
 _MAX_CODE = 64
 _MAX_TEXT = 500
 
@@ -19,7 +19,7 @@ class ShownCondition:
     """One line of `degraded`."""
 
     owner: str
-    """Who says so; what an actor says goes with its process."""
+    """The actor that reported it, whose conditions end with its process, or the supervisor for it."""
     code: str
     text: str
     since: float
@@ -47,7 +47,7 @@ class Conditions:
         return self._shown.pop((owner, escape(code, _MAX_CODE)), None)
 
     def of(self, owner: str) -> list[ShownCondition]:
-        """Everything one owner said."""
+        """All conditions of one owner."""
         return [condition for condition in self._shown.values() if condition.owner == owner]
 
     def all(self) -> list[ShownCondition]:

@@ -64,7 +64,7 @@ class Exited:
     """Exit status; None when a signal ended it, or it could not be spawned."""
     signal: int | None = None
     said: str = ""
-    """Why, in its own last words."""
+    """Why, as the process itself reported."""
     detail: str = ""
     """Why it could not be spawned."""
 
@@ -78,14 +78,14 @@ class ChildMessage:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Stop:
-    """Everything has to stop."""
+    """All children have to stop."""
 
     reason: str
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Waited:
-    """How long children have waited for a processor; told before `expire`, so that it is not held against them."""
+    """How long children have waited for a processor; to be received before `expire`, which allows for it."""
 
     seconds: Mapping[str, float]
     """By actor, the sum over its present process's life."""
@@ -101,7 +101,7 @@ class Spawn:
     actor: str
     generation: int
     start: object = None
-    """What the process has to know of those before it."""
+    """What the process has to know of those before it; None: nothing."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -114,7 +114,7 @@ class Kill:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Terminate:
-    """SIGTERM: it has to stop and no word reaches it yet."""
+    """SIGTERM: it has to stop, and no message reaches it yet."""
 
     actor: str
     generation: int
@@ -122,7 +122,7 @@ class Terminate:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Send:
-    """A word to a child."""
+    """A message to a child."""
 
     actor: str
     body: Message
@@ -148,7 +148,7 @@ class Exit:
 
     code: int
     why: str = ""
-    """What a person has to know, if only a person can mend it: "cannot X: why; what to do"."""
+    """For a person, if only a person can mend it: "cannot X: why; what to do"."""
 
 
 TreeCommand = Spawn | Kill | Terminate | Send | LogEvent | Up | Exit

@@ -77,7 +77,7 @@ class Run:
             parent_pid=os.getppid(),
             life_fd=read_fd,
             endpoints=self.endpoints,
-            secrets=self.keyring.told("liveness", generation),
+            secrets=self.keyring.secrets_for("liveness", generation),
             heartbeat_interval=0.1,
             settings=msgspec.Raw(msgspec.json.encode(LivenessSettings())),
         )
@@ -186,7 +186,7 @@ def test_words_of_a_process_that_was_replaced_are_refused(run: Run) -> None:
 
 
 def test_liveness_hears_its_connection_alone_also_after_a_restart(run: Run) -> None:
-    told = run.keyring.told("control_connection", 1)
+    told = run.keyring.secrets_for("control_connection", 1)
     codec = Codec(RUN, "control_connection", 1, peer="liveness", secret=Secret.from_text(told.liveness))
     run.liveness(1)
     try:

@@ -108,12 +108,12 @@ def test_no_changed_bit_of_a_word_or_its_document_passes(document: bytes, data: 
 
 def test_what_one_receiver_knows_of_a_connection_is_of_no_use_with_another() -> None:
     keyring = Keyring()
-    own = {name: Secret.from_text(keyring.told(name, 1).inbox) for name in ("liveness", "publisher")}
+    own = {name: Secret.from_text(keyring.secrets_for(name, 1).inbox) for name in ("liveness", "publisher")}
     for knows, other in (("liveness", "publisher"), ("publisher", "liveness")):
         forged = connection(1, other, own[knows]).wrap(internal_pb2.MapResponseReceived(generation=1))
         with pytest.raises(ForeignEnvelope, match="not proved"):
             Inbox(RUN, other, 1, own[other]).open(forged)
-    told = keyring.told("control_connection", 1)
+    told = keyring.secrets_for("control_connection", 1)
     assert told.liveness == connection_secret(own["liveness"], 1).text()
     assert told.publisher == connection_secret(own["publisher"], 1).text()
 
@@ -124,10 +124,10 @@ def test_what_one_connection_knows_does_not_speak_for_another(
     receiver: str, knows: int, speaks_as: int
 ) -> None:
     keyring = Keyring()
-    inbox = Inbox(RUN, receiver, 1, Secret.from_text(keyring.told(receiver, 1).inbox))
+    inbox = Inbox(RUN, receiver, 1, Secret.from_text(keyring.secrets_for(receiver, 1).inbox))
     inbox.began(speaks_as)
     for generation in (knows, speaks_as):
-        own = Secret.from_text(getattr(keyring.told("control_connection", generation), receiver))
+        own = Secret.from_text(getattr(keyring.secrets_for("control_connection", generation), receiver))
         sender = Codec(RUN, "control_connection", speaks_as, peer=receiver, secret=own)
         word = sender.wrap(internal_pb2.Progress(generation=speaks_as))
         if generation == knows:
@@ -145,7 +145,7 @@ def test_no_two_processes_and_no_two_runs_have_a_secret_in_common() -> None:
         for keyring in (Keyring(), Keyring())
         for actor in actors
         for incarnation in (1, 2, 11)
-        for text in (keyring.told(actor, incarnation).supervisor,)
+        for text in (keyring.secrets_for(actor, incarnation).supervisor,)
     ]
     assert len(set(seen)) == len(seen) == 30
     assert not Keyring().told("http_endpoint", 1).inbox
