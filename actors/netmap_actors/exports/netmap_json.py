@@ -17,10 +17,12 @@ if TYPE_CHECKING:
 
     from netmap_actors.subscriber import Snapshot
 
-__all__ = ["document", "same", "text"]
+__all__ = ["json_object", "same", "text"]
 
 
-def document(snapshot: Snapshot, *, tags: Collection[str] = (), online_only: bool = False) -> dict[str, Any]:
+def json_object(
+    snapshot: Snapshot, *, tags: Collection[str] = (), online_only: bool = False
+) -> dict[str, Any]:
     """The object; `self` stays in it whatever the choice of peers.
 
     `tags`: only peers with one of them. `online_only`: only those the control server says to be online.
@@ -34,17 +36,12 @@ def document(snapshot: Snapshot, *, tags: Collection[str] = (), online_only: boo
     ]
     # Not the order in which they came, which is another one after each snapshot.
     values["peers"].sort(key=lambda peer: (peer["name"].lower(), peer["stable_id"]))
-    return {
-        "state": snapshot.state,
-        "age_s": snapshot.age_s,
-        "epoch": snapshot.epoch,
-        "seq": snapshot.seq,
-    } | values
+    return snapshot.head_json() | values
 
 
-def text(document: dict[str, Any]) -> str:
+def text(shown: dict[str, Any]) -> str:
     """One line."""
-    return shown_json.encode(document).decode() + "\n"
+    return shown_json.encode(shown).decode() + "\n"
 
 
 def same(old: bytes, new: bytes) -> bool:

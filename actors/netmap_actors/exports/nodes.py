@@ -6,7 +6,7 @@ import collections
 import ipaddress
 from typing import TYPE_CHECKING, NamedTuple
 
-from netmap_actors.subscriber.naming import folded
+from netmap_actors.subscriber.naming import folded_name
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -38,7 +38,7 @@ def all_nodes(netmap: Netmap) -> list[Listed]:
     for node, is_own in found:
         held = node.held()
         # As names are compared everywhere: a Kelvin sign made small is a "k", and would take "kube" from its owner.
-        short = folded(held.short_name or "") if held.decoded else ""
+        short = folded_name(held.short_name or "") if held.decoded else ""
         keyed.append((held.name.lower(), held.stable_id, short, node, is_own))
     keyed.sort(key=lambda one: one[:2])
     bearers = collections.Counter(short for _, _, short, _, _ in keyed)

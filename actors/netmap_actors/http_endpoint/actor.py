@@ -27,6 +27,7 @@ from netmap_actors.http_endpoint.guard import refusal
 from netmap_actors.process.actor_base import ActorBase
 from netmap_actors.process.shared_sockets import share
 from netmap_actors.subscriber import AmbiguousName, EventFilter, NoSuchNode, Subscriber
+from netmap_actors.subscriber.events import EVENT_KINDS
 from netmap_actors.wire import internal_pb2
 
 if TYPE_CHECKING:
@@ -117,7 +118,7 @@ class HttpEndpoint(ActorBase):
     def _tell_followers(self, event: Event) -> None:
         if not self._followers:
             return
-        encoded = event_stream.encode(event)
+        encoded = event_stream.encode_event(event)
         for connection, wanted in list(self._followers.items()):
             try:
                 if wanted.passes(event):
@@ -241,9 +242,9 @@ class HttpEndpoint(ActorBase):
             connection.answer(page.status, page.content_type, page.body)
 
     def _follow(self, connection: Connection, query: pages.Query, *, head_only: bool) -> None:
-        unknown = [kind for kind in query.all("kind") if kind not in event_stream.KINDS]
+        unknown = [kind for kind in query.all("kind") if kind not in EVENT_KINDS]
         if unknown:
-            known = ", ".join(sorted(event_stream.KINDS))
+            known = ", ".join(sorted(EVENT_KINDS))
             raise pages.BadQuery(f"cannot use kind={escape(unknown[0], 50)}: the kinds of event are {known}")
         if "" in query.all("peer"):
             # Nobody is called that: a stream that stays empty for ever would look like a quiet tailnet.
@@ -266,7 +267,7 @@ class HttpEndpoint(ActorBase):
                 )
                 return
             victim[0].close()
-        first = event_stream.snapshot_parts(snapshot) if snapshot.state != "none" else iter(())
+        first = event_stream.snapshot_event(snapshot) if snapshot.state != "none" else iter(())
         connection.begin_events(event_stream.CONTENT_TYPE, first)
         if not connection.closed:
             self._followers[connection] = wanted

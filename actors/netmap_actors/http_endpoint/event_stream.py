@@ -6,28 +6,26 @@ from typing import TYPE_CHECKING
 
 from netmap_actors import shown_json
 from netmap_actors.http_endpoint.json_parts import json_parts
-from netmap_actors.wire.topics import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from netmap_actors.subscriber import AmbiguousName, Event, Snapshot
 
-__all__ = ["COMMENT", "CONTENT_TYPE", "KINDS", "ambiguous", "encode", "snapshot_parts"]
+__all__ = ["COMMENT", "CONTENT_TYPE", "ambiguous", "encode_event", "snapshot_event"]
 
 CONTENT_TYPE = "text/event-stream; charset=utf-8"
-KINDS = frozenset(kind.value for kind in Kind if kind not in {Kind.COMMIT, Kind.HEARTBEAT})
 COMMENT = b":\n\n"
 """Keeps proxies from taking a quiet stream for a dead one."""
 
 
-def encode(event: Event) -> bytes:
+def encode_event(event: Event) -> bytes:
     """One event; its JSON has no line break, so it is one `data` line."""
     data = shown_json.encode(event.to_json())
     return b"id: %d:%d\nevent: %s\ndata: %s\n\n" % (event.epoch, event.seq, event.kind.encode(), data)
 
 
-def snapshot_parts(event: Snapshot) -> Iterator[bytes]:
+def snapshot_event(event: Snapshot) -> Iterator[bytes]:
     """The snapshot as one event, made in parts: of a large tailnet it has tens of megabytes."""
     netmap = event.netmap
     head = {

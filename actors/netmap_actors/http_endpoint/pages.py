@@ -119,7 +119,7 @@ def not_found() -> Page:
 def healthz(snapshot: Snapshot) -> Page:
     """Whether the netmap can be trusted now."""
     status = 200 if snapshot.state == Trust.FRESH else 503
-    return Page(status, JSON, shown_json.encode(_head(snapshot) | {"peers": len(snapshot.netmap.peers)}))
+    return Page(status, JSON, shown_json.encode(snapshot.head_json() | {"peers": len(snapshot.netmap.peers)}))
 
 
 def sd(snapshot: Snapshot, query: Query) -> Page:
@@ -146,10 +146,8 @@ def netmap(snapshot: Snapshot, query: Query) -> Page:
     if word is not None:
         found = snapshot.netmap.resolve(word)
         return Page(
-            200, JSON, shown_json.encode(_head(snapshot) | {"peer": found.to_json() | {"node": found.json}})
+            200,
+            JSON,
+            shown_json.encode(snapshot.head_json() | {"peer": found.to_json() | {"node": found.json}}),
         )
-    return Page(200, JSON, parts=json_parts(snapshot.netmap, _head(snapshot)))
-
-
-def _head(snapshot: Snapshot) -> dict[str, object]:
-    return {"state": snapshot.state, "age_s": snapshot.age_s, "epoch": snapshot.epoch, "seq": snapshot.seq}
+    return Page(200, JSON, parts=json_parts(snapshot.netmap, snapshot.head_json()))

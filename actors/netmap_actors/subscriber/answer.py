@@ -10,7 +10,7 @@ from netmap_actors.wire import netmap_pb2
 from netmap_actors.wire.fields import BadPieces, cut
 from netmap_actors.wire.topics import SCHEMA, Kind
 
-__all__ = ["MAX_ANSWER", "PART_BYTES", "Answer", "is_stamp"]
+__all__ = ["MAX_ANSWER", "PART_BYTES", "IncomingAnswer", "is_stamp"]
 
 MAX_ANSWER = 1024 * 1024 * 1024
 """Bytes of one answer in all its parts."""
@@ -26,7 +26,7 @@ def is_stamp(said_at: float) -> bool:
     return 0.0 < said_at < float("inf")
 
 
-class Answer:
+class IncomingAnswer:
     """The parts that carry one token; complete once `receive` has returned True."""
 
     def __init__(self, token: bytes, kinds: frozenset[Kind]) -> None:

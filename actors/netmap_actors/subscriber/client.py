@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from netmap_actors.clock import Clock
     from netmap_actors.curve_keys import CurvePair
     from netmap_actors.subscriber.events import Event, Snapshot
-    from netmap_actors.subscriber.reconnection import Place
+    from netmap_actors.subscriber.reconnection import Inodes
 
 __all__ = ["CONNECT_AGAIN", "Subscriber"]
 
@@ -113,7 +113,7 @@ class Subscriber:
         for kind in topics:
             self._updates.setsockopt(zmq.SUBSCRIBE, topic_of(kind))
         self._endpoint = endpoint
-        self._reconnection = Reconnection(self._clock.boottime(), _place_of(endpoint))
+        self._reconnection = Reconnection(self._clock.boottime(), _inodes_of(endpoint))
         self._requests = self._socket(zmq.DEALER, endpoint[1], curve, receive=ANSWERS_HWM)
         try:
             for socket, where in zip(self.sockets, endpoint, strict=True):
@@ -348,7 +348,7 @@ class Subscriber:
             self._keep_current(self._replica.receive_answer, frames[-1])
         now = self._clock.boottime()
         if self._reconnection.wants_look(now) and self._reconnection.look(
-            now, _place_of(self._endpoint), self._replica.epoch
+            now, _inodes_of(self._endpoint), self._replica.epoch
         ):
             self._connect_again()
         deadline = self._replica.deadline()
@@ -389,7 +389,7 @@ class Subscriber:
                     callback(event)
 
 
-def _place_of(endpoints: tuple[str, str]) -> Place:
+def _inodes_of(endpoints: tuple[str, str]) -> Inodes:
     """What is at the paths of the sockets, those that have one."""
     try:
         found = [Path(one.removeprefix("ipc://")).stat() for one in endpoints if one.startswith("ipc://")]

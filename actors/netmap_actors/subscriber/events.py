@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from netmap_actors.subscriber.peer import Peer, UserProfile
 
 __all__ = [
+    "EVENT_KINDS",
     "DocumentChanged",
     "DomainChanged",
     "Event",
@@ -22,6 +23,8 @@ __all__ = [
     "StateChanged",
     "UserProfilesChanged",
 ]
+
+EVENT_KINDS = tuple(kind.value for kind in Kind if kind not in {Kind.COMMIT, Kind.HEARTBEAT})
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +60,10 @@ class Snapshot(Event):
 
     kind: ClassVar[str] = "snapshot"
     netmap: Netmap
+
+    def head_json(self) -> dict[str, Any]:
+        """Everything but the netmap as plain values."""
+        return {"state": self.state, "age_s": self.age_s, "epoch": self.epoch, "seq": self.seq}
 
     def _details(self) -> dict[str, Any]:
         return {"age_s": self.age_s, "netmap": self.netmap.to_json()}

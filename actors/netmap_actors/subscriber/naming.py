@@ -23,14 +23,14 @@ __all__ = [
     "NoSuchNode",
     "address_of",
     "first_label",
-    "folded",
+    "folded_name",
     "has_address",
     "has_key",
     "has_name",
     "host_address",
     "is_meant",
     "own_suffix",
-    "resolve",
+    "resolve_node",
     "short_name",
 ]
 
@@ -95,8 +95,8 @@ def own_suffix(own_name: str, domain: str) -> str | None:
     `domain`, MapResponse's, is the same with headscale and a name for people with Tailscale; so it counts only while
     our own node has no name. None: not known, and no node has a short name.
     """
-    name = folded(own_name)
-    return name.partition(".")[2] if name else folded(domain) or None
+    name = folded_name(own_name)
+    return name.partition(".")[2] if name else folded_name(domain) or None
 
 
 def short_name(name: str, sharer_id: int, suffix: str | None) -> str | None:
@@ -105,7 +105,7 @@ def short_name(name: str, sharer_id: int, suffix: str | None) -> str | None:
     `sharer_id`: the user who shares the node into our tailnet, 0 for none.
     """
     label, _, rest = name.rstrip(".").partition(".")
-    return label if label and not sharer_id and suffix is not None and folded(rest) == suffix else None
+    return label if label and not sharer_id and suffix is not None and folded_name(rest) == suffix else None
 
 
 def is_meant(word: str, node: Named) -> bool:
@@ -113,7 +113,7 @@ def is_meant(word: str, node: Named) -> bool:
     return word == node.stable_id or has_name(word, node) or has_address(word, node) or has_key(word, node)
 
 
-def resolve(word: str, nodes: Iterable[Node], meant: Callable[[str, Node], bool] = is_meant) -> Node:
+def resolve_node(word: str, nodes: Iterable[Node], meant: Callable[[str, Node], bool] = is_meant) -> Node:
     """The node with this name. Raises NoSuchNode, or AmbiguousName for several.
 
     `meant(word, node)`: what counts as its name; by default any of them.
@@ -123,14 +123,14 @@ def resolve(word: str, nodes: Iterable[Node], meant: Callable[[str, Node], bool]
     if len(found) > 1:
         raise AmbiguousName(word, found)
     if not found:
-        raise NoSuchNode(word, [node for node in known if first_label(node.name) == folded(word)])
+        raise NoSuchNode(word, [node for node in known if first_label(node.name) == folded_name(word)])
     return found[0]
 
 
 def has_name(word: str, node: Named) -> bool:
     """Whether this is its full or its short name, in large or small letters, with or without a dot at the end."""
-    wanted = folded(word)
-    return bool(wanted) and wanted in {folded(node.name), folded(node.short_name or "")}
+    wanted = folded_name(word)
+    return bool(wanted) and wanted in {folded_name(node.name), folded_name(node.short_name or "")}
 
 
 def has_address(word: str, node: Named) -> bool:
@@ -149,10 +149,10 @@ def has_key(word: str, node: Named) -> bool:
 
 def first_label(name: str) -> str:
     """As it is compared: what a node would go by if it were of our own tailnet."""
-    return folded(name).partition(".")[0]
+    return folded_name(name).partition(".")[0]
 
 
-def folded(name: str) -> str:
+def folded_name(name: str) -> str:
     """A name as it is compared: without the dot at the end, ASCII letters small, all else as it is (RFC 4343)."""
     bare = name.rstrip(".")
     if bare.isascii():

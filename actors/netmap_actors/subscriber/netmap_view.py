@@ -18,7 +18,7 @@ from netmap_actors.subscriber.naming import (
     has_name,
     is_meant,
     own_suffix,
-    resolve,
+    resolve_node,
 )
 from netmap_actors.subscriber.peer import Peer, UserProfile, decoded_peer, parse_json
 from netmap_actors.subscriber.peer_index import PeerIndex
@@ -113,7 +113,7 @@ class Contents:
         nodes = [self.view(self.peers[stable_id]) for stable_id in stable_ids]
         if self.self_node:
             nodes.append(self.view(self.self_node))
-        return resolve(word, nodes, meant)
+        return resolve_node(word, nodes, meant)
 
     def copy(self) -> Contents:
         """Another one that later transactions leave alone."""

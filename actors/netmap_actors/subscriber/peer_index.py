@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from netmap_actors.subscriber.naming import address_of, first_label, folded, host_address
+from netmap_actors.subscriber.naming import address_of, first_label, folded_name, host_address
 from netmap_actors.subscriber.peer import decoded_peer
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class PeerIndex:
             found = self._of(_ADDRESS, address_of(word))
         except ValueError:
             found = []
-        name = folded(word)
+        name = folded_name(word)
         found += self._of(_NAME, name) + self._of(_LABEL, name) + self._of(_KEY, word.lower())
         return list(dict.fromkeys(found))
 
@@ -73,7 +73,7 @@ def _entries(piece: bytes) -> Iterator[tuple[int, str | int]]:
     """What a peer is found by, each once."""
     message = decoded_peer(piece)
     if message.name:
-        yield _NAME, folded(message.name)
+        yield _NAME, folded_name(message.name)
         yield _LABEL, first_label(message.name)
     for address in {host_address(prefix) for prefix in message.addresses}:
         if address is not None:  # whatever else stands there: the peer is found by its id

@@ -8,23 +8,23 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
-__all__ = ["CONNECT_AGAIN", "Place", "Reconnection"]
+__all__ = ["CONNECT_AGAIN", "Inodes", "Reconnection"]
 
 CONNECT_AGAIN = 10.0
 """Seconds without a message after which we connect anew, and between two looks at the sockets' paths. Over TCP libzmq
 does not try again once it was refused, and a key may have been allowed since."""
 
-Place: TypeAlias = tuple[tuple[int, int], ...] | None
+Inodes: TypeAlias = tuple[tuple[int, int], ...] | None
 """Device and inode of each socket's path; None when one is not there, or has no path."""
 
 
 class Reconnection:
     """The connections of one subscriber."""
 
-    def __init__(self, now: float, place: Place) -> None:
-        """`now`: seconds of CLOCK_BOOTTIME. `place`: where the first connection is being made to."""
+    def __init__(self, now: float, inodes: Inodes) -> None:
+        """`now`: seconds of CLOCK_BOOTTIME. `inodes`: where the first connection is being made to."""
         self._heard_at = self._looked_at = now
-        self._place = place
+        self._inodes = inodes
         self._epoch = 0
 
     def heard(self, now: float) -> None:
@@ -39,13 +39,13 @@ class Reconnection:
         """Whether it is time for `look`: once in CONNECT_AGAIN seconds, whatever happens."""
         return now - self._looked_at >= CONNECT_AGAIN
 
-    def look(self, now: float, place: Place, epoch: int) -> bool:
+    def look(self, now: float, inodes: Inodes, epoch: int) -> bool:
         """Whether to connect anew. `epoch`: the publisher process that was heard of last."""
         quiet = now - self._heard_at >= CONNECT_AGAIN
         # With another epoch it was libzmq that has found who is there now.
-        elsewhere = None not in {place, self._place} and place != self._place and epoch == self._epoch
+        elsewhere = None not in {inodes, self._inodes} and inodes != self._inodes and epoch == self._epoch
         self._looked_at = now
-        self._place, self._epoch = place or self._place, epoch
+        self._inodes, self._epoch = inodes or self._inodes, epoch
         if quiet or elsewhere:
             self._heard_at = now
         return quiet or elsewhere

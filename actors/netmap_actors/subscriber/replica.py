@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from google.protobuf.message import DecodeError
 
-from netmap_actors.subscriber.answer import Answer, is_stamp
+from netmap_actors.subscriber.answer import IncomingAnswer, is_stamp
 from netmap_actors.subscriber.changes import Stamp, apply_transaction, difference, unlike
 from netmap_actors.subscriber.events import Event, Snapshot, StateChanged
 from netmap_actors.subscriber.netmap_view import Contents
@@ -139,7 +139,7 @@ class Replica:
         self._buffer: list[netmap_pb2.BusMessage] = []
         self._ask_at = _NOT_PLANNED
         self._asked_at = _NEVER
-        self._answer: Answer | None = None
+        self._answer: IncomingAnswer | None = None
         self._requests: list[bytes] = []
         self.emit = True
         """Whether events are made; the netmap does not need them."""
@@ -318,7 +318,7 @@ class Replica:
         changes = apply_transaction(self._contents, pending, self._stamp(state, now))
         return self._with_state(changes if self.emit else [], now, reason or judged)
 
-    def _answered(self, answer: Answer, now: float) -> list[Event]:
+    def _answered(self, answer: IncomingAnswer, now: float) -> list[Event]:
         head = answer.head
         if self.phase is Phase.CHECKING and (head.epoch, head.seq) != (self._epoch, self._seq):
             self.gaps += 1
@@ -415,7 +415,7 @@ class Replica:
             schema=SCHEMA, token=token, epoch=self._epoch if known else 0, seq=self._seq if known else 0
         )
         self._requests.append(request.SerializeToString())
-        self._answer = Answer(token, self._kinds)
+        self._answer = IncomingAnswer(token, self._kinds)
         self._buffer = [m for m in self._buffer if m.epoch == self._heard_epoch]
         self._asked_at = now
         self._ask_at = now + ANSWER_TIMEOUT * (1.0 + 0.2 * self._jitter())
@@ -423,7 +423,7 @@ class Replica:
     def _follows(self, kind: str) -> bool:
         return any(kind == k.value for k in self._kinds)
 
-    def _measure(self, answer: Answer) -> None:
+    def _measure(self, answer: IncomingAnswer) -> None:
         """An answer is not older than its request, which bounds the age of every message of its epoch."""
         said_at = answer.first_said_at
         offset = self._asked_at - said_at if is_stamp(said_at) else _NEVER

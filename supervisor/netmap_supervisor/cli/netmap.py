@@ -70,7 +70,7 @@ def command(peer: str | None, as_json: bool, runtime_dir: Path) -> None:
     if peer is not None:
         _show(_find(snapshot.netmap, peer), as_json=as_json)
     elif as_json:
-        click.echo(netmap_json.text(netmap_json.document(snapshot)), nl=False)
+        click.echo(netmap_json.text(netmap_json.json_object(snapshot)), nl=False)
     else:
         click.echo("\n".join(_table(snapshot)))
 

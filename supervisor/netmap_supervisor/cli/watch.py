@@ -9,7 +9,7 @@ import click
 
 from netmap_actors import shown_json
 from netmap_actors.subscriber import EventFilter, Subscriber
-from netmap_actors.wire.topics import Kind
+from netmap_actors.subscriber.events import EVENT_KINDS
 from netmap_supervisor.admin.commands import require_allowed, status_or_none
 from netmap_supervisor.cli.parameters.option_flags import runtime_dir_flag
 from netmap_supervisor.cli.process.exit_codes import ExitCode
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 __all__ = ["command"]
-
-_EVENT_KINDS = tuple(kind.value for kind in Kind if kind not in {Kind.COMMIT, Kind.HEARTBEAT})
 
 
 def _names(ctx: click.Context, param: click.Parameter, names: tuple[str, ...]) -> tuple[str, ...]:
@@ -38,7 +36,7 @@ def _names(ctx: click.Context, param: click.Parameter, names: tuple[str, ...]) -
     "--kind",
     "kinds",
     multiple=True,
-    type=click.Choice(_EVENT_KINDS),
+    type=click.Choice(EVENT_KINDS),
     help="Only changes of this kind; may be repeated.",
 )
 @click.option(

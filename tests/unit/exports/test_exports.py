@@ -84,7 +84,7 @@ def test_the_order_of_arrival_does_not_show() -> None:
     groups = (prometheus_sd.target_groups(netmap, state="fresh", port=1) for netmap in (there, back))
     assert len({prometheus_sd.text(one) for one in groups}) == 1
     said: dict[str, Any] = {"state": "fresh", "age_s": 1.0, "epoch": 1, "seq": 1}
-    assert netmap_json.document(Snapshot(netmap=there, **said)) == netmap_json.document(
+    assert netmap_json.json_object(Snapshot(netmap=there, **said)) == netmap_json.json_object(
         Snapshot(netmap=back, **said)
     )
 
@@ -318,16 +318,16 @@ def test_the_document_is_the_netmap_and_what_is_known_about_it() -> None:
     netmap = netmap_of({"name": "b.x"}, {"name": "a.x", "tags": ["tag:a"]}, own={"name": "me.x"})
     said: dict[str, Any] = {"state": "stale", "age_s": 2.5, "epoch": 3, "seq": 4}
     snapshot = Snapshot(netmap=netmap, **said)
-    shown = netmap_json.document(snapshot)
+    shown = netmap_json.json_object(snapshot)
     assert {name: shown[name] for name in said} == said
     assert [one["name"] for one in shown["peers"]] == ["a.x", "b.x"]
     expected = netmap.to_json()
     expected["peers"].reverse()
     assert shown == said | expected
-    chosen = netmap_json.document(snapshot, tags=["a"])
+    chosen = netmap_json.json_object(snapshot, tags=["a"])
     assert [one["name"] for one in chosen["peers"]] == ["a.x"]
     assert chosen["self"] == shown["self"]
-    assert netmap_json.document(snapshot, online_only=True)["peers"] == []
+    assert netmap_json.json_object(snapshot, online_only=True)["peers"] == []
     assert json.loads(netmap_json.text(shown)) == json.loads(json.dumps(shown))
 
 

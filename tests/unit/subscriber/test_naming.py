@@ -12,11 +12,11 @@ from netmap_actors.subscriber.naming import (
     AmbiguousName,
     NoSuchNode,
     address_of,
-    folded,
+    folded_name,
     host_address,
     is_meant,
     own_suffix,
-    resolve,
+    resolve_node,
     short_name,
 )
 from netmap_actors.subscriber.peer import Peer
@@ -112,7 +112,7 @@ def test_a_node_goes_by_its_names_addresses_ids_and_key_and_by_nothing_else(word
 
 
 def test_an_ascii_letter_is_no_other_letter_that_looks_like_it_when_it_is_made_small() -> None:
-    assert folded("Na\u212aI\u0130.") == "na\u212ai\u0130"
+    assert folded_name("Na\u212aI\u0130.") == "na\u212ai\u0130"
     assert not is_meant("nak", node(name="na\u212a.own.example"))
 
 
@@ -138,10 +138,10 @@ def test_one_node_is_found_whatever_the_order_and_several_are_an_error_with_all_
     meant = [one for one in nodes if is_meant(word, one)]
     for arrived in (nodes, nodes[::-1]):
         if len(meant) == 1:
-            assert resolve(word, arrived) is meant[0]
+            assert resolve_node(word, arrived) is meant[0]
             continue
         with pytest.raises(AmbiguousName if meant else NoSuchNode) as caught:
-            resolve(word, arrived)
+            resolve_node(word, arrived)
         if meant:
             assert {one.stable_id for one in caught.value.candidates} == {one.stable_id for one in meant}
             assert all(one.stable_id in str(caught.value) for one in meant)
@@ -150,19 +150,19 @@ def test_one_node_is_found_whatever_the_order_and_several_are_an_error_with_all_
 def test_no_word_means_a_strangers_node_and_ours_for_its_short_name() -> None:
     ours = node("n11", name="nas.own.example")
     theirs = node("n12", name="nas.stranger.example", sharer_id=77)
-    assert resolve("nas", [theirs, ours]) is ours
+    assert resolve_node("nas", [theirs, ours]) is ours
     with pytest.raises(NoSuchNode, match=r"no node has this.*full name only: nas\.stranger\.example"):
-        resolve("nas", [theirs])
-    assert resolve("nas.stranger.example.", [theirs, ours]) is theirs
+        resolve_node("nas", [theirs])
+    assert resolve_node("nas.stranger.example.", [theirs, ours]) is theirs
 
 
 def test_a_stable_id_that_is_also_a_name_means_nobody_until_one_says_more() -> None:
     named, numbered = node("n11", name="nas.own.example"), node("nas", name="other.own.example")
     with pytest.raises(AmbiguousName, match=r"n11.*nas") as caught:
-        resolve("nas", [named, numbered])
+        resolve_node("nas", [named, numbered])
     assert caught.value.candidates == (named, numbered)
-    assert resolve("nas.own.example", [named, numbered]) is named
-    assert resolve("other", [named, numbered]) is numbered
+    assert resolve_node("nas.own.example", [named, numbered]) is named
+    assert resolve_node("other", [named, numbered]) is numbered
 
 
 def test_what_an_error_says_has_a_bound_and_no_control_characters() -> None:

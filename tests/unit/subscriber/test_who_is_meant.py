@@ -138,7 +138,7 @@ def test_shared_in_jailed_and_wireguard_only_nodes_are_marked_in_json() -> None:
         ours(13, "exit", IsWireGuardOnly=True),
         ours(14, "shut", IsJailed=True),
     )
-    document = netmap_json.document(Snapshot(netmap=netmap, state="fresh", age_s=0.0, epoch=1, seq=1))
+    document = netmap_json.json_object(Snapshot(netmap=netmap, state="fresh", age_s=0.0, epoch=1, seq=1))
     marks = {
         peer["stable_id"]: (peer["sharer"], peer["sharer_id"], peer["jailed"], peer["wireguard_only"])
         for peer in [document["self"], *document["peers"]]

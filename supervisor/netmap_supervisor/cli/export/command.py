@@ -71,7 +71,9 @@ def _hosts(snapshot: Snapshot, choice: Selection) -> str:
 
 
 def _json(snapshot: Snapshot, choice: Selection) -> str:
-    return netmap_json.text(netmap_json.document(snapshot, tags=choice.tags, online_only=choice.online_only))
+    return netmap_json.text(
+        netmap_json.json_object(snapshot, tags=choice.tags, online_only=choice.online_only)
+    )
 
 
 def _prometheus_sd(snapshot: Snapshot, choice: Selection) -> str:
