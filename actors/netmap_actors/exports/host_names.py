@@ -1,7 +1,6 @@
-"""Host names: which words are one, and which are nobody's to give.
+"""Host names: which words are valid, and which must not be given to a node.
 
-A short name is looked up by whoever types it, but also by systems and programs of themselves: whoever may choose the
-name of a node of the tailnet would hear from them.
+Systems and programs look some short names up by themselves: a node with such a name would receive their requests.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ _RESERVED = frozenset(
         "isatap", "wpad", "teredo",
         # Where programs on Google's and Amazon's machines and in Kubernetes ask for their identity.
         "instance-data", "kubernetes", "metadata",
-        # Where mail programs, Puppet's and Salt's agents and syslog.conf look when nobody has told them.
+        # Where mail programs, Puppet's and Salt's agents and syslog.conf look by default.
         "autodiscover", "loghost", "mailhost", "puppet", "salt",
     }
 )  # fmt: skip

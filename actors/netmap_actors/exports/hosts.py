@@ -1,6 +1,6 @@
-"""The netmap as a hosts file (hosts(5)), for resolvers and whatever else reads one.
+"""The netmap as a hosts file (hosts(5)), for resolvers and other readers.
 
-Names are chosen by the members of the tailnet, by those who share nodes into it and by the control server. So a full
+Names are chosen by members of the tailnet, by other tailnets that share nodes and by the control server. So a full
 name is written only below the tailnet's domain, a short one only for a node of the tailnet and only if nothing else
 goes by it; and a line break in a name would be a line of its own. What is left out is counted.
 """
@@ -61,7 +61,7 @@ def text(
     `state`: none, fresh or stale. `tags`: only nodes with one of them. `online_only`: only those the control server
     says to be online. Whether a name can mean one node only is asked of the whole netmap all the same.
     `include_self`: our own node, too. `suffixes`: domains below which full names are written besides the tailnet's.
-    `machine`: what the machine that reads the file calls itself; nobody else gets that name.
+    `machine`: the host name of the machine that reads the file; no node gets it.
     """
     names = _Names(netmap, suffixes, machine)
     records, left_out_records = _records(netmap.dns, names)
@@ -106,13 +106,13 @@ def text(
     elif narrowed and pairs:
         left_out_records[UNASKED] += len(pairs)
         pairs = []
-    # Behind the nodes: whoever looks an address up takes the first name.
+    # After the nodes: a reverse lookup takes the first name.
     lines += [f"{address}\t{name}\n" for name, address in pairs if (name, address) not in said]
     head = [
         *_head(netmap.domain, state),
         f"Nodes: {written}{' of those asked for' if narrowed else ''}. DNS records: {len(pairs)}.",
-        *_told("Left out", left_out),
-        *_told("Left out of the DNS records", left_out_records),
+        *_counted("Left out", left_out),
+        *_counted("Left out of the DNS records", left_out_records),
     ]
     return "".join(f"# {line}\n" for line in head) + "".join(lines)
 
@@ -185,7 +185,7 @@ def _head(domain: str, state: str) -> Iterator[str]:
     yield from _TRUST.get(state, _TRUST[Trust.STALE])
 
 
-def _told(what: str, left_out: collections.Counter[str]) -> Iterator[str]:
-    told = [f"{left_out[why]} {why}" for why in REASONS if left_out[why]]
-    if told:
-        yield f"{what}: {', '.join(told)}."
+def _counted(what: str, left_out: collections.Counter[str]) -> Iterator[str]:
+    counts = [f"{left_out[why]} {why}" for why in REASONS if left_out[why]]
+    if counts:
+        yield f"{what}: {', '.join(counts)}."

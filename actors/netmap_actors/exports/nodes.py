@@ -20,11 +20,11 @@ __all__ = ["Listed", "all_nodes", "is_chosen", "node_addresses", "shown_tags", "
 
 
 class Listed(NamedTuple):
-    """One node, and what only all of them together tell of it."""
+    """One node, and what depends on the other nodes."""
 
     node: Peer
     own: bool
-    """It is the node this netmap is of. By its nature nobody reaches it: it only listens to the control server."""
+    """It is the node this netmap is of. It cannot be reached: it only listens to the control server."""
     short_name: str
     """In small ASCII letters; empty where it has none, or shares it with another node of the tailnet."""
 
@@ -93,7 +93,7 @@ def _is_unicast(address: _Address) -> bool:
     """By the first byte or two, since the properties of ipaddress look through a list of networks each, which takes
     longer than all the rest.
 
-    A loopback address under a name of somebody else's choice would lead to this machine, a link-local one to whatever
+    A loopback address under a foreign name would lead to this machine, a link-local one to whatever
     answers here: a cloud's machines ask for their credentials there.
     """
     if address.version == 4:

@@ -1,7 +1,4 @@
-"""The HTTP endpoint actor: a subscriber like any other, with a listening socket instead of a program behind it.
-
-Its death costs its clients their connections and nobody else anything.
-"""
+"""The HTTP endpoint actor: a subscriber that serves HTTP. Its death costs its clients their connections only."""
 
 from __future__ import annotations
 
@@ -43,14 +40,13 @@ CONDITION = "http_endpoint"
 """Shown in status while the address cannot be listened on."""
 MAX_CONNECTIONS = HTTP_CLIENTS
 MAX_FOLLOWERS = 128
-"""Who may read events at a time: the others' requests are to find a place, too."""
+"""Clients that may read events at a time; the rest of MAX_CONNECTIONS is for other requests."""
 BACKLOG = 512
-"""Longer, and whoever comes in a flood waits behind it; shorter, and he tries again after a second (tcp(7), SYN
-retransmission)."""
+"""With more, a client waits behind a flood; with less, it tries again after a second (tcp(7), SYN retransmission)."""
 LISTEN_AGAIN = 2.0
 """Seconds between two tries to listen."""
 STATUS_LIMIT = 2.0
-"""Seconds the Supervisor has to tell its status for a scrape."""
+"""Seconds the Supervisor has to report its status for a scrape."""
 COMMENT_INTERVAL = 15.0
 
 
@@ -69,9 +65,9 @@ class HttpEndpoint(ActorBase):
         self._turns = Turns(self.loop)
         self._followers: dict[Connection, EventFilter] = {}
         self._places: Admission[Connection] = Admission(MAX_FOLLOWERS)
-        """Of those who follow."""
+        """Of the clients that follow events."""
         self._scrapes: dict[tuple[str, bool], list[Connection]] = {}
-        """Who waits for the metrics, by what is asked for: one look at the Supervisor and one page for all of them."""
+        """Clients that wait for the metrics, by what they ask for: one status and one page for all of them."""
         self._token = 0
         self._status_limit = self.loop.deadline(lambda: self._scraped({}))
         self._requests = 0
@@ -112,10 +108,10 @@ class HttpEndpoint(ActorBase):
     def _on_bus(self) -> None:
         events = self._subscriber.poll()
         for event in events:
-            self._tell_followers(event)
+            self._push(event)
         self._due.set(self.loop.now() + self._subscriber.due_in())
 
-    def _tell_followers(self, event: Event) -> None:
+    def _push(self, event: Event) -> None:
         if not self._followers:
             return
         encoded = event_stream.encode_event(event)
@@ -179,7 +175,7 @@ class HttpEndpoint(ActorBase):
         connection = Connection(
             self.loop, self._turns, sock, self._on_request, self._on_end, self._on_error, self._on_progress
         )
-        # Most have asked by now: ahead of others who come or ask for more, or it could be taken for one who waits.
+        # Most have sent their request by now: it is read ahead of new clients, or it would count as idle.
         self.loop.call_soon(connection.go_on)
         return connection
 
@@ -247,7 +243,7 @@ class HttpEndpoint(ActorBase):
             known = ", ".join(sorted(EVENT_KINDS))
             raise pages.BadQuery(f"cannot use kind={escape(unknown[0], 50)}: the kinds of event are {known}")
         if "" in query.all("peer"):
-            # Nobody is called that: a stream that stays empty for ever would look like a quiet tailnet.
+            # No node has this name: a stream that stays empty would look like a quiet tailnet.
             raise pages.BadQuery(
                 "cannot use peer=: a name, an address, a stable id or a node key is expected"
             )
@@ -258,7 +254,7 @@ class HttpEndpoint(ActorBase):
         snapshot = self._subscriber.store.snapshot()
         if snapshot.state != "none":
             wanted.passes(snapshot)
-        assert self._door is not None, "somebody was let in"
+        assert self._door is not None, "this client was let in"
         victim = self._places.arrived(connection, self._door.whose(connection))
         if victim is not None:
             if victim[0] is connection:
@@ -279,20 +275,20 @@ class HttpEndpoint(ActorBase):
             self._status_limit.set(self.loop.now() + STATUS_LIMIT)
             self.tell_supervisor(internal_pb2.StatusRequest(token=self._token))
 
-    def _scraped(self, told: dict[str, Any]) -> None:
-        """The Supervisor has told its status, or has not in time: answer everybody who waits, one page in a turn."""
+    def _scraped(self, report: dict[str, Any]) -> None:
+        """The status has come, or not in time: answer the waiting clients, one page in a turn of the loop."""
         self._status_limit.set(None)
         waiting, self._scrapes = self._scrapes, {}
         for (accept, peers), connections in waiting.items():
-            self.loop.call_soon(partial(self._answer_scrapes, told, accept, peers, connections))
+            self.loop.call_soon(partial(self._answer_scrapes, report, accept, peers, connections))
 
     def _answer_scrapes(
-        self, told: dict[str, Any], accept: str, peers: bool, connections: list[Connection]
+        self, report: dict[str, Any], accept: str, peers: bool, connections: list[Connection]
     ) -> None:
         shown = metrics.Shown(
             snapshot=self._subscriber.store.snapshot(),
-            status=told.get("status"),
-            counters=told.get("counters", {}),
+            status=report.get("status"),
+            counters=report.get("counters", {}),
             peers=peers,
         )
         content_type, body = metrics.page(shown, accept)

@@ -18,11 +18,11 @@ __all__ = ["Connection", "Turns"]
 
 READ_SIZE = 64 * 1024
 ENOUGH = 256 * 1024
-"""Bytes waiting for the client at which no further part of a long answer is made."""
+"""Bytes queued for the client at which no further part of a long answer is made."""
 REQUESTS_PER_TURN = 3
 """Of those a client has sent ahead."""
 MAX_WAITING = 8 * 1024 * 1024
-"""Bytes of events waiting for a client that does not read; it is cut off, and comes back to a new snapshot."""
+"""Bytes of events queued for a client that does not read; with more it is cut off."""
 REQUEST_LIMIT = 10.0
 """Seconds from the first byte of a request to its last."""
 IDLE_LIMIT = 60.0
@@ -31,10 +31,8 @@ _HEADERS = [("Cache-Control", "no-store"), ("X-Content-Type-Options", "nosniff")
 
 
 class Turns:
-    """Who gets the next part of a long answer made: one part, of some ten milliseconds, in a turn of the loop.
-
-    So whoever asks for something small waits for one of them, and not for one for each who asked for something long.
-    """
+    """Makes one part of one long answer, of some ten milliseconds, in a turn of the loop; so a small request waits for
+    one part and not for one of each long answer."""
 
     def __init__(self, loop: Loop) -> None:
         self._loop = loop
@@ -135,7 +133,7 @@ class Connection:
         self._watch()
 
     def push(self, data: bytes) -> None:
-        """Send one event, after the first ones. Who has let too much pile up is cut off."""
+        """Send one event, after the first ones; a client with more than MAX_WAITING to read is cut off."""
         if self.closed:
             return
         if len(self._out) + self._held_bytes + len(data) > MAX_WAITING:
@@ -162,7 +160,7 @@ class Connection:
         self._watch()
 
     def close(self) -> None:
-        """Let go of the client."""
+        """Close the socket."""
         if self.closed:
             return
         self.closed = True
@@ -175,7 +173,7 @@ class Connection:
         self._on_end(self)
 
     def go_on(self) -> None:
-        """It is its turn to have a part of its answer made."""
+        """Make the next part of its answer."""
         self._in_line = False
         if not self.closed:
             self._guarded(self._make_part)

@@ -1,7 +1,7 @@
-"""Who may ask: programs of this machine, and no web page that a browser on it happens to show.
+"""Admits requests of programs on this machine, and none of a web page in a browser.
 
-A page may send requests to loopback, and with DNS rebinding even read the answers as its own. Both are told by the
-headers a browser cannot be made to leave out (RFC 6454 and RFC 9110, 7.2).
+A page may send requests to loopback, and with DNS rebinding even read the answers as its own. Both show in headers that
+a page cannot suppress (RFC 6454 and RFC 9110, 7.2).
 """
 
 from __future__ import annotations

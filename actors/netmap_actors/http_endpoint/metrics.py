@@ -1,7 +1,7 @@
 """The metrics page: the daemon's status and the netmap as Prometheus metrics, made for each scrape.
 
-Not here: where the figures come from. Not prometheus_client's registry of the process, either: what is shown belongs
-to other processes, some of which are killed on purpose.
+Not here: where the figures come from. prometheus_client's process registry is not used: the figures are of other
+processes.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ LEVELS = {
         0.01,
     ),
 }
-"""Those among an actor's figures that do not only grow, each told by one actor."""
+"""An actor's figures that are no counters; each is reported by one actor."""
 
 
 class Shown(NamedTuple):
@@ -84,7 +84,7 @@ def page(shown: Shown, accept: str) -> tuple[str, bytes]:
     registry.register(_Collector(shown))
     try:
         encode, content_type = choose_encoder(accept)
-    except Exception:  # noqa: BLE001  # it takes the header apart without care: whatever it says, there is a usual form
+    except Exception:  # noqa: BLE001  # its parser fails on some headers: the default then
         encode, content_type = choose_encoder("")
     return content_type, encode(registry)
 
@@ -142,12 +142,12 @@ def _peers(netmap: Netmap) -> Iterator[Metric]:
     )
     for viewed in netmap.peers.values():
         peer = viewed.held()
-        whose = [label(peer.stable_id), label(peer.name)]
+        labelled = [label(peer.stable_id), label(peer.name)]
         if peer.online is not None:
-            online.add_metric(whose, float(peer.online))
+            online.add_metric(labelled, float(peer.online))
         moment = unix_seconds(peer.last_seen or "")
         if moment is not None:
-            seen.add_metric(whose, moment)
+            seen.add_metric(labelled, moment)
     yield online
     yield seen
 

@@ -1,4 +1,4 @@
-"""What there is to read: the pages that show the netmap of this moment. Pure: the snapshot is an argument.
+"""The pages that show the netmap of this moment. Pure: the snapshot is an argument.
 
 Not here: /metrics, which waits for the Supervisor, and /events, which does not end (`actor`).
 """
@@ -46,7 +46,7 @@ PATHS = {
 
 
 class BadQuery(ValueError):
-    """What stands behind the ? cannot be used; the text says why."""
+    """The query cannot be used; the text says why."""
 
 
 class Page(NamedTuple):
@@ -59,7 +59,7 @@ class Page(NamedTuple):
 
 
 class Query:
-    """The words behind the ?; asking for one marks it as known."""
+    """The query of a request."""
 
     def __init__(self, text: str) -> None:
         """Raises BadQuery."""
@@ -75,7 +75,7 @@ class Query:
             self._values.setdefault(name.replace("-", "_"), []).extend(found)
 
     def only(self, *names: str) -> Query:
-        """Raises BadQuery when there is any other word."""
+        """Raises BadQuery for any other parameter."""
         for name in self._values:
             if name not in names:
                 known = ", ".join(names) or "none"
@@ -83,11 +83,11 @@ class Query:
         return self
 
     def all(self, name: str) -> list[str]:
-        """Every value of a word."""
+        """Every value of a parameter."""
         return self._values.get(name, [])
 
     def one(self, name: str) -> str | None:
-        """The value of a word that may stand once. Raises BadQuery."""
+        """The value of a parameter that may stand once. Raises BadQuery."""
         values = self.all(name)
         if len(values) > 1:
             raise BadQuery(f"cannot use {name} twice")

@@ -34,7 +34,7 @@ __all__ = [
     "short_name",
 ]
 
-_MAX_TOLD: Final = 10
+_MAX_LISTED: Final = 10
 """Nodes listed in an error; of the others it gives the number."""
 _MAX_WORD: Final = 80
 _MAX_NAME: Final = 255
@@ -81,9 +81,9 @@ class AmbiguousName(NetmapError, LookupError):
         self.word = word
         self.candidates: tuple[Named, ...] = tuple(candidates)
         """The nodes it could mean."""
-        told = _listed([_described(node) for node in self.candidates])
+        nodes = _listed([_described(node) for node in self.candidates])
         super().__init__(
-            f"cannot tell which node {_quoted(word)} is: {told}; "
+            f"cannot tell which node {_quoted(word)} is: {nodes}; "
             "use what only one of them has: a full name, an address or a stable id"
         )
 
@@ -196,8 +196,8 @@ def _described(node: Named) -> str:
 
 
 def _listed(items: list[str]) -> str:
-    more = len(items) - _MAX_TOLD
-    return ", ".join(sorted(items)[:_MAX_TOLD]) + (f" and {more} more" if more > 0 else "")
+    more = len(items) - _MAX_LISTED
+    return ", ".join(sorted(items)[:_MAX_LISTED]) + (f" and {more} more" if more > 0 else "")
 
 
 def _quoted(word: str) -> str:

@@ -42,7 +42,7 @@ class Reconnection:
     def look(self, now: float, inodes: Inodes, epoch: int) -> bool:
         """Whether to connect anew. `epoch`: the publisher process that was heard of last."""
         quiet = now - self._heard_at >= CONNECT_AGAIN
-        # With another epoch it was libzmq that has found who is there now.
+        # With another epoch libzmq has connected anew already.
         elsewhere = None not in {inodes, self._inodes} and inodes != self._inodes and epoch == self._epoch
         self._looked_at = now
         self._inodes, self._epoch = inodes or self._inodes, epoch
