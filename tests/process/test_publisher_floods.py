@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import zmq
 
-from netmap_actors.publisher.front import UPDATES_HWM
+from netmap_actors.publisher.front import SEND_HWM
 from netmap_actors.runtime_paths import requests_path, updates_path
 from netmap_actors.subscriber import PeerUpserted, Snapshot, Subscriber
 from tests.support.clients.hostile_client import CONNECTIONS, DEAF, HALF_GREETINGS, LAZY, SUBSCRIPTIONS
@@ -214,7 +214,7 @@ def test_f60_answers_that_nobody_reads(publisher) -> None:
 
 def test_f60_subscribers_that_do_not_read(publisher) -> None:
     patches = 20
-    assert CHANGES * (patches + 1) > 2 * UPDATES_HWM
+    assert CHANGES * (patches + 1) > 2 * SEND_HWM
     facts = withstand(publisher, "deaf_subscribers", mebibytes=8 + 2 * DEAF, patches=patches)
     assert facts["connections"] == DEAF
 

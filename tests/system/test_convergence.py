@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from netmap_actors.publisher.front import UPDATES_HWM
+from netmap_actors.publisher.front import SEND_HWM
 from tests.support.histories.recordings import FIRST_LIMIT, Judge, RecordingSubscriber, check_final, end_all
 from tests.support.netmaps.true_netmaps import MapResponses, TrueNetmaps, seeded
 from tests.support.processes.daemon import is_actor_process
@@ -41,7 +41,7 @@ LIMIT = 5 * BOUND
 """What is asserted: the machine may be busy with other things."""
 HEARTBEAT = 2.0
 """The product's own interval: where the last message is lost, this is when the loss is seen."""
-FAR_BEYOND = 2 * UPDATES_HWM
+FAR_BEYOND = 2 * SEND_HWM
 """Messages: so many more than the mark and the kernel hold that some must be dropped."""
 
 

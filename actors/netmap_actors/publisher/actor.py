@@ -26,7 +26,7 @@ from netmap_actors.process.shared_sockets import prepare, share
 from netmap_actors.publisher.flood_guard import FloodGuard
 from netmap_actors.publisher.front import Front
 from netmap_actors.publisher.publication.core import Publication
-from netmap_actors.publisher.publication.intake import Plea
+from netmap_actors.publisher.publication.intake import Remedy
 from netmap_actors.publisher.publication.repeats import Repeats
 from netmap_actors.publisher.publication.sequences import MAX_EPOCH
 from netmap_actors.publisher.publication.status import PublicationStatus
@@ -52,10 +52,10 @@ FEW_FILES = "few_files"
 """Shown in status where a flood of connections could take the publisher's last file while it is busy."""
 MAX_LOCAL = 2048
 """Connections to each of the two unix sockets; each costs some 55 KiB until it is buried."""
-INTAKE_HWM = 4
+MAP_RESPONSES_HWM = 4
 """MapResponses that wait in the socket; one can be 20 MB."""
-MESSAGES_PER_TURN = 50
-MAX_WAITING = 4 * 1024 * 1024
+_MESSAGES_PER_TURN = 50
+MAX_WAITING_BYTES = 4 * 1024 * 1024
 """Bytes of MapResponses that wait for a long one to be applied; more stay in the socket, and the connection pauses."""
 MOMENT = 0.05
 """Seconds that applying may take before others get their turn."""
@@ -128,7 +128,7 @@ class Publisher(ActorBase):
                 f"allow {files_for(sockets)} (ulimit -n, LimitNOFILE=)",
             )
         self._intake = self.sockets.pull_bind(
-            endpoints.publisher, max_size=settings.max_map_response + 4096, hwm=INTAKE_HWM
+            endpoints.publisher, max_size=settings.max_map_response + 4096, hwm=MAP_RESPONSES_HWM
         )
         self._local = Front(
             self.loop,
@@ -205,8 +205,8 @@ class Publisher(ActorBase):
 
     def _on_map_responses(self) -> None:
         """Read what has come. What cannot be applied at once waits here: a full socket looks like a hung publisher."""
-        for _ in range(MESSAGES_PER_TURN):
-            if self._waiting_bytes > MAX_WAITING:
+        for _ in range(_MESSAGES_PER_TURN):
+            if self._waiting_bytes > MAX_WAITING_BYTES:
                 break
             try:
                 frames = self._intake.recv_multipart(zmq.DONTWAIT)
@@ -289,11 +289,11 @@ class Publisher(ActorBase):
     def _on_deadline(self) -> None:
         intake = self._publication.intake
         match self._publication.expire(self.loop.now()):
-            case Plea.RESYNC:
+            case Remedy.RESYNC:
                 self.tell_supervisor(
-                    internal_pb2.Resync(reason=intake.plea_reason, generation=intake.plea_generation)
+                    internal_pb2.Resync(reason=intake.remedy_reason, generation=intake.remedy_generation)
                 )
-            case Plea.END_SESSION:
+            case Remedy.END_SESSION:
                 self.tell_supervisor(
                     internal_pb2.Verdict(
                         generation=intake.generation,

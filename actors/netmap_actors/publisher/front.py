@@ -27,16 +27,16 @@ if TYPE_CHECKING:
 
 __all__ = ["Front"]
 
-UPDATES_HWM = 2000
+SEND_HWM = 2000
 """Messages that wait for one subscriber; who is further behind has a gap and asks for a snapshot."""
-REQUESTS_HWM = 4
+PARTS_HWM = 4
 """Parts of an answer that wait for one subscriber, of a quarter of a mebibyte each."""
-MAX_REQUEST = 64 * 1024
+MAX_SNAPSHOT_REQUEST = 64 * 1024
 MAX_TOPIC = 512
 """Bytes of a subscription; ours have some thirty, CURVE's handshake some three hundred."""
 MAX_TOPICS = 2 * 1024 * 1024
 """Bytes of all different topics that are subscribed to; libzmq keeps a tree of them, at some fifty bytes for each."""
-MESSAGES_PER_TURN = 50
+_MESSAGES_PER_TURN = 50
 PARTS_PER_TURN = 4
 """Of answers, before updates get their turn: 1 MiB, a few milliseconds."""
 FAREWELL_MS = 200
@@ -84,10 +84,10 @@ class Front:
         self._connected: Admission[int] = Admission(capacity)
         self._asking: Admission[int] = Admission(capacity)
         self._malformed = 0
-        self._updates = sockets.xpub_bind(updates, hwm=UPDATES_HWM, max_size=MAX_TOPIC, protect=protect)
+        self._updates = sockets.xpub_bind(updates, hwm=SEND_HWM, max_size=MAX_TOPIC, protect=protect)
         try:
             self._requests = sockets.router_bind(
-                requests, max_size=MAX_REQUEST, hwm=REQUESTS_HWM, protect=protect
+                requests, max_size=MAX_SNAPSHOT_REQUEST, hwm=PARTS_HWM, protect=protect
             )
         except zmq.ZMQError:
             sockets.close_one(self._updates)
@@ -143,7 +143,7 @@ class Front:
         self._sockets.close_one(self._requests)
 
     def _on_subscriptions(self) -> None:
-        for _ in range(MESSAGES_PER_TURN):
+        for _ in range(_MESSAGES_PER_TURN):
             try:
                 told = self._updates.recv(zmq.DONTWAIT)
             except zmq.Again:
@@ -157,7 +157,7 @@ class Front:
                 return
 
     def _on_requests(self) -> None:
-        for _ in range(MESSAGES_PER_TURN):
+        for _ in range(_MESSAGES_PER_TURN):
             try:
                 frames = self._requests.recv_multipart(zmq.DONTWAIT)
             except zmq.Again:

@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     from netmap_actors.publisher.publication.core import Publication
     from netmap_actors.publisher.publication.ring import Published
 
-__all__ = ["CONDITION", "RemoteFront"]
+__all__ = ["REMOTE_SUBSCRIBERS", "RemoteFront"]
 
-CONDITION = "remote_subscribers"
+REMOTE_SUBSCRIBERS = "remote_subscribers"
 """Shown in status while nobody can come in over TCP although it is configured."""
 BIND_AGAIN = 0.1
 """Seconds before the first new try to bind; libzmq lets go of a port a little after its socket is closed."""
@@ -110,12 +110,12 @@ class RemoteFront:
             problems = self._allowed.problems()
         except OSError as error:
             # It admits nobody new; who is in was admitted by a list that could be read.
-            self._degraded(CONDITION, f"cannot read the allow-list of remote subscribers: {error}")
+            self._degraded(REMOTE_SUBSCRIBERS, f"cannot read the allow-list of remote subscribers: {error}")
             return
         if problems:
-            self._degraded(CONDITION, f"a key that admits nobody: {'; '.join(problems)[:500]}")
+            self._degraded(REMOTE_SUBSCRIBERS, f"a key that admits nobody: {'; '.join(problems)[:500]}")
         else:
-            self._healed(CONDITION)
+            self._healed(REMOTE_SUBSCRIBERS)
         if self._admitted - known:
             self._admitted &= known
             self._log.info("subscriber_key_revoked", detail="remote subscribers are asked to connect again")
@@ -132,7 +132,9 @@ class RemoteFront:
         self._log.warning(
             "too_many_subscribers", detail="too many topics of remote subscribers: all of them are cut off"
         )
-        self._degraded(CONDITION, "too many topics of remote subscribers: nobody is let in for some seconds")
+        self._degraded(
+            REMOTE_SUBSCRIBERS, "too many topics of remote subscribers: nobody is let in for some seconds"
+        )
         # Not at once: whoever it was would be back as soon.
         self._shut()
         self._loop.at(self._loop.now() + FLOOD_PAUSE, self._open)
@@ -168,12 +170,14 @@ class RemoteFront:
             # The subscribers of this machine are served all the same.
             if self._bind_again > BIND_AGAIN:
                 why = getattr(error, "strerror", None) or error
-                self._degraded(CONDITION, f"cannot listen on {self._endpoints[0]}: {why}; it is tried again")
+                self._degraded(
+                    REMOTE_SUBSCRIBERS, f"cannot listen on {self._endpoints[0]}: {why}; it is tried again"
+                )
             self._loop.at(self._loop.now() + self._bind_again, self._open)
             self._bind_again = min(self._bind_again * 2, BIND_AGAIN_MAX)
             return
         self._bind_again = BIND_AGAIN
-        self._healed(CONDITION)
+        self._healed(REMOTE_SUBSCRIBERS)
         self._log.info("remote_subscribers_welcome", updates=self._endpoints[0], requests=self._endpoints[1])
 
     def _protect(self, socket: zmq.Socket[bytes]) -> None:

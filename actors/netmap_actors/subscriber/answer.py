@@ -10,12 +10,10 @@ from netmap_actors.wire import netmap_pb2
 from netmap_actors.wire.fields import BadPieces, cut
 from netmap_actors.wire.topics import SCHEMA, Kind
 
-__all__ = ["MAX_ANSWER", "PART_BYTES", "IncomingAnswer", "is_stamp"]
+__all__ = ["MAX_ANSWER", "IncomingAnswer", "is_stamp"]
 
 MAX_ANSWER = 1024 * 1024 * 1024
 """Bytes of one answer in all its parts."""
-PART_BYTES = 256 * 1024
-"""Bytes at which the publisher closes a part; one piece may be larger."""
 
 _SNAPSHOT_FIELD = netmap_pb2.Reply.DESCRIPTOR.fields_by_name["snapshot"].number
 _PEERS_FIELD = netmap_pb2.SnapshotChunk.DESCRIPTOR.fields_by_name["peers"].number

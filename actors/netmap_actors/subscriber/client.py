@@ -24,11 +24,11 @@ from netmap_actors.runtime_paths import (
     requests_path,
     updates_path,
 )
-from netmap_actors.subscriber.answer import MAX_ANSWER, PART_BYTES
+from netmap_actors.subscriber.answer import MAX_ANSWER
 from netmap_actors.subscriber.reconnection import CONNECT_AGAIN, Reconnection
 from netmap_actors.subscriber.replica import SILENCE_LIMIT, Replica, subscribed_kinds
 from netmap_actors.subscriber.store import NetmapStore
-from netmap_actors.wire.topics import Kind, topic_of
+from netmap_actors.wire.topics import PART_BYTES, Kind, topic_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable, Iterator

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import enum
 
-__all__ = ["PREFIX", "SCHEMA", "Kind", "kind_of", "topic_of"]
+__all__ = ["PART_BYTES", "PREFIX", "SCHEMA", "Kind", "kind_of", "topic_of"]
 
 SCHEMA = 1
 PREFIX = b"netmap/1/"
+PART_BYTES = 256 * 1024
+"""Bytes at which a part of an answer closes; one piece larger than that makes a part of its own size."""
 
 
 class Kind(enum.Enum):

@@ -9,11 +9,11 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from netmap_actors.publisher.front import MAX_REQUEST, UPDATES_HWM
-from netmap_actors.publisher.publication import answers, core, snapshot
-from netmap_actors.subscriber import Peers, Subscriber, answer, replica
+from netmap_actors.publisher.front import MAX_SNAPSHOT_REQUEST, SEND_HWM
+from netmap_actors.publisher.publication import answers, core
+from netmap_actors.subscriber import Peers, Subscriber, replica
 from netmap_actors.wire import netmap_pb2
-from netmap_actors.wire.topics import PREFIX, Kind
+from netmap_actors.wire.topics import PART_BYTES, PREFIX, Kind
 from tests.unit.subscriber.test_replica_histories import Run, losses, step
 
 PAGE = (Path(__file__).parents[3] / "docs" / "subscribers.md").read_text()
@@ -27,17 +27,16 @@ def test_every_topic_stands_in_the_manual() -> None:
 def test_the_figures_of_the_manual_hold() -> None:
     for figure in (
         f"more than {core.MAX_UPDATES} updates",
-        f"about {snapshot.PART_BYTES // 1024} KiB",
-        f"may have {MAX_REQUEST // 1024} KiB",
+        f"about {PART_BYTES // 1024} KiB",
+        f"may have {MAX_SNAPSHOT_REQUEST // 1024} KiB",
         f"takes nothing for {answers.STALL_LIMIT:g} s",
-        f"{UPDATES_HWM:,}".replace(",", " ") + " updates are kept",
+        f"{SEND_HWM:,}".replace(",", " ") + " updates are kept",
         f"up to {replica.ASK_JITTER} s",
         f"Nothing for {replica.ANSWER_TIMEOUT:g} s: ask again",
         f"Nothing heard for {replica.SILENCE_LIMIT:g} s",
     ):
         assert figure in " ".join(PAGE.split()), figure
     assert answers.MAX_ACTIVE == 8, "eight requesters"
-    assert answer.PART_BYTES == snapshot.PART_BYTES
 
 
 def test_the_examples_are_python_and_name_what_there_is(tmp_path) -> None:

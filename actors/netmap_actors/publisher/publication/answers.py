@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = ["MAX_ACTIVE", "MAX_WAITING", "RETRY_INTERVAL", "STALL_LIMIT", "Answers"]
+__all__ = ["MAX_ACTIVE", "MAX_WAITING_REQUESTERS", "RETRY_INTERVAL", "STALL_LIMIT", "Answers"]
 
 MAX_ACTIVE = 8
 """Answers in progress whose requesters take what they are sent."""
 MAX_BLOCKED = 64
 """Answers whose requesters take nothing at the moment; each holds the encoded pieces of one commit. With more, the
 one that has been stuck longest is given up."""
-MAX_WAITING = 4096
+MAX_WAITING_REQUESTERS = 4096
 """Requesters that wait for their turn; later ones are dropped and ask again by themselves."""
 RETRY_INTERVAL = 0.01
 """Seconds until a requester that took nothing is offered the part again. A ROUTER says only that *some* peer can
@@ -44,7 +44,7 @@ class Answers:
     The caller of `next` sends the part and reports with `sent`, `blocked` or `gone`.
     """
 
-    def __init__(self, *, max_active: int = MAX_ACTIVE, max_waiting: int = MAX_WAITING) -> None:
+    def __init__(self, *, max_active: int = MAX_ACTIVE, max_waiting: int = MAX_WAITING_REQUESTERS) -> None:
         self._max_active = max_active
         self._max_waiting = max_waiting
         self._active: collections.OrderedDict[bytes, _Answer] = collections.OrderedDict()

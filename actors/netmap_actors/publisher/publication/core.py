@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from netmap_actors.errors import BadMapResponse
 from netmap_actors.publisher.publication.freshness import NONE, Freshness
-from netmap_actors.publisher.publication.intake import Decision, Intake, Plea
+from netmap_actors.publisher.publication.intake import Acceptance, Intake, Remedy
 from netmap_actors.publisher.publication.ring import Published, Ring
 from netmap_actors.publisher.publication.sequences import Sequences
-from netmap_actors.publisher.publication.snapshot import Head, catch_up_parts, not_yet_parts, snapshot_parts
+from netmap_actors.publisher.publication.snapshot import Head, catch_up_parts, netmap_parts, not_yet_parts
 from netmap_actors.publisher.publication.tailnet_netmap import MAX_UPDATES, EncodedUpdate
 from netmap_actors.wire import netmap_pb2
 from netmap_actors.wire.fields import prefix, tag
@@ -104,13 +104,13 @@ class Publication:
         """Take in one MapResponse, in steps if it says anything. Not while there is one."""
         assert self._work is None, "one after the other"
         was_in_step = self.intake.in_step
-        decision = self.intake.receive(header.generation, header.session, header.number, now)
-        if decision is Decision.DROP:
+        acceptance = self.intake.receive(header.generation, header.session, header.number, now)
+        if acceptance is Acceptance.DROP:
             if was_in_step and not self.intake.in_step:
                 self._freshness.lost()
                 self._transaction([], "gap", now)
             return
-        if decision is Decision.FIRST:
+        if acceptance is Acceptance.FIRST:
             self._freshness.session_began()
             self._session_mapped = False
         # Another process stamped it: nothing it says makes the netmap fresh for longer than from now on. What waited
@@ -178,8 +178,8 @@ class Publication:
         times = [t for t in (self._freshness.deadline(now), self.intake.deadline()) if t is not None]
         return min(times, default=None)
 
-    def expire(self, now: float) -> Plea | None:
-        """Let time do its work: the netmap may decay, and a plea may be due."""
+    def expire(self, now: float) -> Remedy | None:
+        """Let time do its work: the netmap may decay, and a remedy may be due."""
         self._decay(now)
         return self.intake.expire(now)
 
@@ -220,7 +220,7 @@ class Publication:
         if missed is not None:
             return catch_up_parts(head, missed)
         _, rest, peers = self._snapshot()
-        return snapshot_parts(head, rest, peers)
+        return netmap_parts(head, rest, peers)
 
     def _decay(self, now: float) -> None:
         """By itself, or because a new session's map is being applied: nobody keeps the old one current."""

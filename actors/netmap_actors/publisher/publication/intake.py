@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import enum
 
-__all__ = ["PLEA_INTERVAL", "Decision", "Intake", "Plea"]
+__all__ = ["REMEDY_INTERVAL", "Acceptance", "Intake", "Remedy"]
 
-PLEA_INTERVAL = 5.0
-"""Seconds between two pleas of the same kind, until they are answered."""
+REMEDY_INTERVAL = 5.0
+"""Seconds between two requests for the same remedy, until it comes."""
 
 
-class Decision(enum.Enum):
+class Acceptance(enum.Enum):
     """What to do with one MapResponse."""
 
     FIRST = "first"
@@ -24,8 +24,8 @@ class Decision(enum.Enum):
     """Older, foreign, repeated, or behind a gap."""
 
 
-class Plea(enum.Enum):
-    """What only somebody else can mend."""
+class Remedy(enum.Enum):
+    """What another process has to do."""
 
     RESYNC = "resync"
     """A MapResponse is missing: the connection must ask for the whole netmap again."""
@@ -46,11 +46,11 @@ class Intake:
         self._number = 0
         self._in_step = False
         self._ended = 0
-        self._plea: Plea | None = None
-        self._plea_at = 0.0
-        self.plea_generation = 0
-        """The connection the plea is about."""
-        self.plea_reason = ""
+        self._remedy: Remedy | None = None
+        self._remedy_at = 0.0
+        self.remedy_generation = 0
+        """The connection the remedy is for."""
+        self.remedy_reason = ""
         self.dropped = 0
         """MapResponses not accepted: older, foreign, repeated or behind a gap."""
         self.gaps = 0
@@ -70,7 +70,7 @@ class Intake:
         """Every MapResponse of the session has been accepted and its connection has not ended."""
         return self._in_step
 
-    def receive(self, generation: int, session: int, number: int, now: float) -> Decision:
+    def receive(self, generation: int, session: int, number: int, now: float) -> Acceptance:
         """Decide about the MapResponse with this identity."""
         key = (generation, session)
         if generation <= self._ended or key < self._current:
@@ -79,16 +79,16 @@ class Intake:
             self._current, self._number = key, 1
             self._in_step = True
             self._restarted = False
-            self._plea = None
-            return Decision.FIRST
+            self._remedy = None
+            return Acceptance.FIRST
         if key == self._current and self._in_step and number == self._number + 1:
             self._number = number
-            return Decision.NEXT
+            return Acceptance.NEXT
         if key > self._current or (self._in_step and number > self._number + 1):
             self.gaps += 1
             self._in_step = False
-            self._beg(
-                Plea.RESYNC,
+            self._ask_for(
+                Remedy.RESYNC,
                 generation,
                 f"message {number} of session {session} came without those before it",
                 now,
@@ -103,10 +103,10 @@ class Intake:
             # It may have been there before us: then its number 1 went to our predecessor. Only the first
             # connection named to us can be one of those.
             self._restarted = False
-            self._beg(Plea.RESYNC, generation, "the publisher was started anew", now)
-        elif self.plea_generation < generation:
+            self._ask_for(Remedy.RESYNC, generation, "the publisher was started anew", now)
+        elif self.remedy_generation < generation:
             # What was missing was of a connection that is gone; the new one begins with a number 1.
-            self._plea = None
+            self._remedy = None
 
     def ended(self, generation: int) -> bool:
         """The connection of this generation ended: nothing of it counts any more. False when that was known."""
@@ -115,34 +115,34 @@ class Intake:
         self._ended = generation
         if generation >= self._current[0]:
             self._in_step = False
-        if generation >= self.plea_generation:
-            self._plea = None
+        if generation >= self.remedy_generation:
+            self._remedy = None
         return True
 
     def refuse(self, reason: str, now: float) -> None:
         """The last accepted one could not be used: nothing more of its connection will be, and it must end."""
         self._ended = max(self._ended, self._current[0])
         self._in_step = False
-        self._beg(Plea.END_SESSION, self._current[0], reason, now)
+        self._ask_for(Remedy.END_SESSION, self._current[0], reason, now)
 
     def deadline(self) -> float | None:
-        """When the next plea is due."""
-        return self._plea_at if self._plea is not None else None
+        """When `expire` has a remedy to ask for."""
+        return self._remedy_at if self._remedy is not None else None
 
-    def expire(self, now: float) -> Plea | None:
-        """The plea to make now, if one is due; it comes again every PLEA_INTERVAL until it is answered."""
-        if self._plea is None or now < self._plea_at:
+    def expire(self, now: float) -> Remedy | None:
+        """The remedy to ask for now, if one is due; again every REMEDY_INTERVAL until it comes."""
+        if self._remedy is None or now < self._remedy_at:
             return None
-        self._plea_at = now + PLEA_INTERVAL
-        return self._plea
+        self._remedy_at = now + REMEDY_INTERVAL
+        return self._remedy
 
-    def _beg(self, plea: Plea, generation: int, reason: str, now: float) -> None:
-        self.plea_reason = reason
-        self.plea_generation = generation
-        if self._plea is not plea:
-            self._plea = plea
-            self._plea_at = now
+    def _ask_for(self, remedy: Remedy, generation: int, reason: str, now: float) -> None:
+        self.remedy_reason = reason
+        self.remedy_generation = generation
+        if self._remedy is not remedy:
+            self._remedy = remedy
+            self._remedy_at = now
 
-    def _drop(self) -> Decision:
+    def _drop(self) -> Acceptance:
         self.dropped += 1
-        return Decision.DROP
+        return Acceptance.DROP

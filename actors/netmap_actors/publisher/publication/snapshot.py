@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from netmap_actors.wire import netmap_pb2
 from netmap_actors.wire.fields import prefix, tag
-from netmap_actors.wire.topics import SCHEMA
+from netmap_actors.wire.topics import PART_BYTES, SCHEMA
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -19,10 +19,7 @@ if TYPE_CHECKING:
 
     Trust = Callable[[], tuple[netmap_pb2.NetmapState, float | None, float]]
 
-__all__ = ["PART_BYTES", "Head", "catch_up_parts", "not_yet_parts", "snapshot_parts"]
-
-PART_BYTES = 256 * 1024
-"""A part closes when it has reached this; one piece larger than that makes a part of its own size."""
+__all__ = ["Head", "catch_up_parts", "netmap_parts", "not_yet_parts"]
 
 _PEERS = tag(netmap_pb2.SnapshotChunk.DESCRIPTOR.fields_by_name["peers"].number)
 _SNAPSHOT = tag(netmap_pb2.Reply.DESCRIPTOR.fields_by_name["snapshot"].number)
@@ -58,7 +55,7 @@ class Head:
         return reply
 
 
-def snapshot_parts(head: Head, rest: bytes, peers: Sequence[bytes]) -> Iterator[bytes]:
+def netmap_parts(head: Head, rest: bytes, peers: Sequence[bytes]) -> Iterator[bytes]:
     """The whole netmap: an encoded SnapshotChunk without peers, then encoded Peers over as many parts as it takes."""
     collected = [rest]
     size = len(rest)

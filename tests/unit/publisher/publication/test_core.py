@@ -11,12 +11,11 @@ from hypothesis import strategies as st
 from netmap_actors.errors import BadMapResponse
 from netmap_actors.publisher.publication.core import MAX_UPDATES
 from netmap_actors.publisher.publication.freshness import FRESH, NONE, STALE, Freshness
-from netmap_actors.publisher.publication.intake import Plea
+from netmap_actors.publisher.publication.intake import Remedy
 from netmap_actors.publisher.publication.ring import Published, Ring
 from netmap_actors.publisher.publication.sequences import MAX_EPOCH, Sequences
-from netmap_actors.publisher.publication.snapshot import PART_BYTES
 from netmap_actors.wire import netmap_pb2
-from netmap_actors.wire.topics import Kind, topic_of
+from netmap_actors.wire.topics import PART_BYTES, Kind, topic_of
 from tests.support.netmaps.publishing import SILENCE, Server, full, node
 
 
@@ -145,7 +144,7 @@ def test_what_is_no_map_response_is_refused_with_the_netmap_unchanged(document) 
         server.publication.map_response(header, document, 2.0, "2026-11-23T00:00:00Z")
     assert server.truth() == truth
     assert opened(server)[0].state_changed.reason == "bad_map_response"
-    assert server.publication.expire(2.0) is Plea.END_SESSION
+    assert server.publication.expire(2.0) is Remedy.END_SESSION
     assert server.publication.bad == 1
 
 

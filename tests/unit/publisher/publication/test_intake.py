@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from netmap_actors.publisher.publication.intake import PLEA_INTERVAL, Decision, Intake, Plea
+from netmap_actors.publisher.publication.intake import REMEDY_INTERVAL, Acceptance, Intake, Remedy
 
-FIRST, NEXT, DROP = Decision.FIRST, Decision.NEXT, Decision.DROP
+FIRST, NEXT, DROP = Acceptance.FIRST, Acceptance.NEXT, Acceptance.DROP
 
 
 @pytest.mark.parametrize(
@@ -36,10 +36,10 @@ def test_a_gap_is_asked_about_at_once_and_every_five_seconds_until_a_new_session
     assert intake.deadline() is None
     intake.receive(1, 1, 3, 10.0)
     assert not intake.in_step
-    assert [intake.expire(t) for t in (10.0, 12.0, 14.9)] == [Plea.RESYNC, None, None]
-    assert intake.deadline() == 10.0 + PLEA_INTERVAL
+    assert [intake.expire(t) for t in (10.0, 12.0, 14.9)] == [Remedy.RESYNC, None, None]
+    assert intake.deadline() == 10.0 + REMEDY_INTERVAL
     intake.receive(1, 1, 4, 14.0)
-    assert intake.expire(15.0) is Plea.RESYNC
+    assert intake.expire(15.0) is Remedy.RESYNC
     intake.receive(1, 2, 1, 16.0)
     assert intake.deadline() is None
     assert intake.expire(100.0) is None
@@ -49,7 +49,7 @@ def test_a_gap_is_asked_about_at_once_and_every_five_seconds_until_a_new_session
 def test_a_publisher_that_comes_back_asks_the_connection_that_was_there() -> None:
     intake = Intake(restarted=True)
     intake.connection_started(3, 0.0)
-    assert intake.expire(0.0) is Plea.RESYNC
+    assert intake.expire(0.0) is Remedy.RESYNC
     intake.connection_started(4, 1.0)
     assert intake.expire(10.0) is None, "the new connection begins with a number 1 by itself"
 
@@ -77,7 +77,7 @@ def test_a_refused_message_asks_for_the_end_of_its_connection_until_that_ends() 
     intake = Intake(restarted=False)
     intake.receive(1, 1, 1, 0.0)
     intake.refuse("cannot read it", 1.0)
-    assert [intake.expire(t) for t in (1.0, 2.0, 6.0)] == [Plea.END_SESSION, None, Plea.END_SESSION]
+    assert [intake.expire(t) for t in (1.0, 2.0, 6.0)] == [Remedy.END_SESSION, None, Remedy.END_SESSION]
     assert intake.receive(1, 1, 2, 7.0) is DROP
     assert intake.receive(1, 2, 1, 7.0) is DROP
     intake.connection_started(2, 8.0)
