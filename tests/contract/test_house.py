@@ -16,7 +16,7 @@ import pytest
 
 from netmap_actors.confinement.permissions import DEV_CLIENTS, ROWS
 from netmap_actors.dev_control.http.server import MAX_CONNECTIONS
-from netmap_actors.process.bootstrap import ACTORS
+from netmap_actors.process.bootstrap import ACTOR_CLASSES
 from netmap_supervisor.daemon.child_output import CHILD_EVENTS
 from tests.support.availability import unavailable
 
@@ -124,7 +124,7 @@ def test_only_the_room_of_confinement_speaks_of_giving_up() -> None:
 
 
 def test_every_process_has_a_row() -> None:
-    assert set(ROWS) == {*ACTORS, "supervisor", "view"}
+    assert set(ROWS) == {*ACTOR_CLASSES, "supervisor", "view"}
     assert DEV_CLIENTS == MAX_CONNECTIONS, "as many files as connections"
 
 

@@ -177,7 +177,7 @@ ACTOR = """
     module = types.ModuleType("fake")
     module.Liveness = Liveness
     sys.modules["fake"] = module
-    bootstrap.ACTORS["liveness"] = "fake:Liveness"
+    bootstrap.ACTOR_CLASSES["liveness"] = "fake:Liveness"
     bootstrap.main("liveness", int(sys.argv[1]))
 """
 

@@ -120,7 +120,7 @@ PROGRAM = """
     told["held"] = held
     print(json.dumps(told))
 """
-KERNEL = landlock.version()
+KERNEL = landlock.abi()
 needs = pytest.mark.skipif(KERNEL < 6, reason="this kernel's Landlock does not know all of it")
 
 
@@ -330,10 +330,10 @@ def test_every_version_a_kernel_may_have_is_asked_only_what_it_knows(known: int,
         from netmap_actors.boot import Boot
         from netmap_actors.confinement import confinement, landlock
         from netmap_actors.confinement.permissions import ROWS
-        landlock.version = lambda: {known}
+        landlock.abi = lambda: {known}
         confinement.forbid_new_privileges()
         allowed = ROWS["control_connection"].permissions(msgspec.json.decode(sys.argv[1], type=Boot))
-        print(landlock.confine(allowed))
+        print(landlock.enforce(allowed))
         try:
             open("/etc/shadow").read()
         except PermissionError:

@@ -27,7 +27,7 @@ LIMIT = 20.0
 PROGRAM = """
     import json, os, sys, time
     from netmap_actors.confinement import seccomp
-    from netmap_actors.confinement.seccomp_filter import ANYHOW, NEVER, Rule
+    from netmap_actors.confinement.seccomp_filter import ANYHOW, NEVER, CallRule
     from netmap_actors.confinement.seccomp_calls import native
 
     def told(**facts):
@@ -243,8 +243,8 @@ def test_where_the_kernel_takes_no_filter_it_is_off_and_said(holder: Holder) -> 
     first = """
         from netmap_actors.confinement import seccomp
         from netmap_actors.confinement.seccomp_calls import native
-        from netmap_actors.confinement.seccomp_filter import ALLOW, Rule, program, refusal
-        assert seccomp._install(program(native(), {"seccomp": Rule((), refusal(38))}, ALLOW), 0) == 0
+        from netmap_actors.confinement.seccomp_filter import ALLOW, CallRule, program, refuse
+        assert seccomp._install(program(native(), {"seccomp": CallRule((), refuse(38))}, ALLOW), 0) == 0
     """
     child = holder.start("told(error=tried(lambda: os.getpriority(0, 0)))", first=first)
     holder.run(lambda: holder.calls.filtered()["publisher"] is not None)

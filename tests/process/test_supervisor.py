@@ -27,8 +27,8 @@ SITECUSTOMIZE = """
     import sys
     if "netmap_actors" in sys.orig_argv:
         from netmap_actors.process import bootstrap
-        for name in bootstrap.ACTORS:
-            bootstrap.ACTORS[name] = "fake_actors:Fake"
+        for name in bootstrap.ACTOR_CLASSES:
+            bootstrap.ACTOR_CLASSES[name] = "fake_actors:Fake"
         from netmap_actors.confinement import confinement
         # They write down what they were told, wherever the test is.
         confinement.confine = lambda row, allowed: {"landlock": 7, "capabilities": 0}

@@ -80,7 +80,7 @@ def test_no_process_has_a_secret_in_its_environment(daemon: Callable[..., Daemon
 def test_a_reload_that_names_a_file_it_gave_up_says_so_and_changes_nothing(
     daemon: Callable[..., Daemon],
 ) -> None:
-    if landlock.version() == 0:
+    if landlock.abi() == 0:
         unavailable("this kernel has no Landlock")
     running = daemon(config="")
     running.wait_fresh()
@@ -107,7 +107,7 @@ def test_status_tells_what_holds_each_process(daemon: Callable[..., Daemon]) -> 
     told = {row["name"]: row["confinement"] for row in status["actors"]}
     assert set(told) == {"supervisor", "dev_control", "publisher", "liveness", "control_connection"}
     for name, held in told.items():
-        assert held["landlock"] == landlock.version(), name
+        assert held["landlock"] == landlock.abi(), name
         assert held["capabilities"] == (1 if name == "supervisor" and os.geteuid() == 0 else 0), name
-    left = [list(landlock.missing(landlock.version()))] if landlock.missing(landlock.version()) else []
+    left = [list(landlock.missing(landlock.abi()))] if landlock.missing(landlock.abi()) else []
     assert [event["left_open"] for event in running.events("not_confined")] == left

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, Generic, NamedTuple, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator
 
-__all__ = ["UNSEEN", "Admission", "Peer", "files_for", "is_safe", "room"]
+__all__ = ["UNSEEN", "Admission", "Origin", "connections_for", "files_for", "is_safe"]
 
 _K = TypeVar("_K", bound="Hashable")
 
@@ -24,7 +24,7 @@ _FEW: Final = 100
 """Connections to a socket for which it pays to listen at all."""
 
 
-class Peer(NamedTuple):
+class Origin(NamedTuple):
     """Whose a connection is, as the kernel says."""
 
     user: int | str
@@ -64,7 +64,7 @@ class Admission(Generic[_K]):
         self.capacity = capacity
         self.cut = 0
         """Connections that were to go, so far."""
-        self._peers: dict[_K, Peer] = {}
+        self._peers: dict[_K, Origin] = {}
         self._held: dict[int | str, dict[int, _Held[_K]]] = {}
         """By user and process."""
         self._counts: dict[int | str, int] = {}
@@ -80,16 +80,16 @@ class Admission(Generic[_K]):
     def __iter__(self) -> Iterator[_K]:
         return iter(self._peers)
 
-    def whose(self, connection: _K) -> Peer:
+    def whose(self, connection: _K) -> Origin:
         """Of one that is there."""
         return self._peers[connection]
 
-    def held_by(self, peer: Peer) -> int:
+    def held_by(self, peer: Origin) -> int:
         """Connections of one process."""
         held = self._held.get(peer.user, {}).get(peer.process)
         return 0 if held is None else len(held)
 
-    def arrived(self, connection: _K, peer: Peer, *, waits: bool = False) -> tuple[_K, Peer] | None:
+    def arrived(self, connection: _K, peer: Origin, *, waits: bool = False) -> tuple[_K, Origin] | None:
         """Another connection is there; which one has to go for it, if one has to. That one is counted no more.
 
         `waits`: until it asks for something there is nothing to do for it. Of a connection that is told of with
@@ -133,7 +133,7 @@ class Admission(Generic[_K]):
         if not self._counts[peer.user]:
             del self._counts[peer.user], self._held[peer.user]
 
-    def cut_one(self, *, waiting_only: bool = False) -> tuple[_K, Peer] | None:
+    def cut_one(self, *, waiting_only: bool = False) -> tuple[_K, Origin] | None:
         """Which one has to go; it is counted no more. None: there is none, or all are being served."""
         if not self._peers:
             return None
@@ -167,7 +167,7 @@ class Admission(Generic[_K]):
         return max(served, key=self._stamps.__getitem__), False
 
 
-def room(files: int, sockets: int, wanted: int) -> int:
+def connections_for(files: int, sockets: int, wanted: int) -> int:
     """Connections that each of `sockets` sockets of libzmq may have where a process has so many `files`.
 
     libzmq ends the process when it cannot accept for want of a descriptor (4.3.5: src/ipc_listener.cpp), and who comes

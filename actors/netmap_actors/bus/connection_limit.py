@@ -11,7 +11,7 @@ import zmq
 
 from netmap_actors.bus.admission import Admission
 from netmap_actors.bus.monitor import next_event
-from netmap_actors.bus.peers import hang_up, hang_up_on_all, hang_up_on_floods, peer_of_descriptor
+from netmap_actors.bus.peers import hang_up, hang_up_on_all, hang_up_on_floods, origin_of_descriptor
 
 if TYPE_CHECKING:
     from netmap_actors.bus.loop import Loop
@@ -57,7 +57,7 @@ class ConnectionLimit:
                 self._admit(event.value)
 
     def _admit(self, descriptor: int) -> None:
-        peer = peer_of_descriptor(descriptor)
+        peer = origin_of_descriptor(descriptor)
         if peer is None:
             return  # it has left already
         if self._admission.held_by(peer) >= self._of_one:

@@ -13,13 +13,13 @@ from collections.abc import Hashable
 from typing import TYPE_CHECKING, Final, Generic, Protocol, TypeVar
 
 from netmap_actors.bus.admission import Admission
-from netmap_actors.bus.peers import peer_of
+from netmap_actors.bus.peers import origin_of
 
 if TYPE_CHECKING:
     import socket
     from collections.abc import Callable, Iterator
 
-    from netmap_actors.bus.admission import Peer
+    from netmap_actors.bus.admission import Origin
     from netmap_actors.bus.loop import Loop
 
 __all__ = ["OWN_FILES", "Door", "Guest"]
@@ -54,7 +54,7 @@ class Door(Generic[_G]):
         listener: socket.socket,
         *,
         capacity: int,
-        welcome: Callable[[socket.socket, Peer], _G | None],
+        welcome: Callable[[socket.socket, Origin], _G | None],
         accepts_per_turn: int = _ACCEPTS_PER_TURN,
     ) -> None:
         """`welcome(socket, whose)`: makes a guest of a connection; None: has refused it, and closed it."""
@@ -73,11 +73,11 @@ class Door(Generic[_G]):
     def __iter__(self) -> Iterator[_G]:
         return iter(self._admission)
 
-    def whose(self, guest: _G) -> Peer:
+    def whose(self, guest: _G) -> Origin:
         """Of a guest who is in."""
         return self._admission.whose(guest)
 
-    def held_by(self, peer: Peer) -> int:
+    def held_by(self, peer: Origin) -> int:
         """Guests of one process."""
         return self._admission.held_by(peer)
 
@@ -116,7 +116,7 @@ class Door(Generic[_G]):
     def _let_in(self, sock: socket.socket) -> None:
         sock.setblocking(False)
         try:
-            peer = peer_of(sock)
+            peer = origin_of(sock)
         except OSError:
             sock.close()
             return
@@ -143,7 +143,7 @@ class Door(Generic[_G]):
         with contextlib.suppress(OSError):
             self._spare = os.dup(self._listener.fileno())
 
-    def _send_away(self, victim: tuple[_G, Peer] | None) -> bool:
+    def _send_away(self, victim: tuple[_G, Origin] | None) -> bool:
         if victim is None:
             return False
         self.sent_away += 1

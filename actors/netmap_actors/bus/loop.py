@@ -22,13 +22,13 @@ from netmap_actors.clock import Clock, SystemClock
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["LATE", "Deadline", "Loop", "Timer"]
+__all__ = ["STOPPED_FOR", "Deadline", "Loop", "Timer"]
 
 _MAX_READY = 64
 """Descriptors reported by one wait; the rest come with the next one, so that timers are never far behind."""
 
 _CROWDED = 64
-LATE = 5.0
+STOPPED_FOR = 5.0
 """Seconds after which a timer was not just behind: the process was stopped, or the machine slept."""
 
 
@@ -262,7 +262,7 @@ class Loop:
     def _look_for_stop(self) -> None:
         """To be called before a timer that is due leaves the heap, and as soon as a wait is over."""
         now, before = self.clock.boottime(), self.looked_at
-        if self._timers and now - self._timers[0].when > LATE and now - before > LATE:
+        if self._timers and now - self._timers[0].when > STOPPED_FOR and now - before > STOPPED_FOR:
             self.last_stop = (before, now)
         self.looked_at = now
 

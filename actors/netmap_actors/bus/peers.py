@@ -15,7 +15,7 @@ import sys
 import termios
 from typing import TYPE_CHECKING, Final
 
-from netmap_actors.bus.admission import Peer
+from netmap_actors.bus.admission import Origin
 from netmap_actors.clock import SystemClock
 
 if TYPE_CHECKING:
@@ -27,9 +27,9 @@ __all__ = [
     "hang_up",
     "hang_up_on_all",
     "hang_up_on_floods",
-    "peer_at",
-    "peer_of",
-    "peer_of_descriptor",
+    "origin_at",
+    "origin_of",
+    "origin_of_descriptor",
     "unread",
 ]
 
@@ -42,44 +42,44 @@ _A_LOT: Final = 4096
 """Bytes on their way: words and requests have some hundred."""
 _LOOKING: Final = 0.01
 """Seconds in which somebody who floods has so many on the way once."""
-THIS_MACHINE: Final = "this machine"
+LOOPBACK: Final = "this machine"
 """All of loopback: whoever is here can come from any of its addresses."""
 
 
-def peer_of(connection: socket.socket) -> Peer:
+def origin_of(connection: socket.socket) -> Origin:
     """The process at a unix socket (SO_PEERCRED, unix(7)), the machine or network at TCP. Raises OSError."""
     if connection.family == socket.AF_UNIX:
         pid, uid, _ = _CREDENTIALS.unpack(
             connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
         )
-        return Peer(uid, pid)
-    return peer_at(connection.getpeername()[0])
+        return Origin(uid, pid)
+    return origin_at(connection.getpeername()[0])
 
 
-def peer_at(address: str) -> Peer:
+def origin_at(address: str) -> Origin:
     """Who is at an IP address, which may have a scope."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     packed = socket.inet_pton(family, address.partition("%")[0])
     if packed.startswith(_MAPPED):
         packed = packed.removeprefix(_MAPPED)
     if len(packed) == 4:
-        return Peer(THIS_MACHINE if packed[0] == 127 else socket.inet_ntop(socket.AF_INET, packed))
+        return Origin(LOOPBACK if packed[0] == 127 else socket.inet_ntop(socket.AF_INET, packed))
     if packed == bytes(15) + b"\1":
-        return Peer(THIS_MACHINE)
+        return Origin(LOOPBACK)
     network = packed[:_NETWORK].ljust(len(packed), b"\0")
-    return Peer(f"{socket.inet_ntop(socket.AF_INET6, network)}/{8 * _NETWORK}")
+    return Origin(f"{socket.inet_ntop(socket.AF_INET6, network)}/{8 * _NETWORK}")
 
 
-def peer_of_descriptor(descriptor: int) -> Peer | None:
+def origin_of_descriptor(descriptor: int) -> Origin | None:
     """Whose the connection is that libzmq's monitor names; None when there is none any more."""
     with _held(descriptor) as one:
-        return None if one is None else _peer(one)
+        return None if one is None else _origin(one)
 
 
-def hang_up(descriptor: int, peer: Peer) -> None:
+def hang_up(descriptor: int, peer: Origin) -> None:
     """End this connection if it is still that peer's."""
     with _held(descriptor) as one:
-        if one is not None and _peer(one) == peer:
+        if one is not None and _origin(one) == peer:
             with contextlib.suppress(OSError):
                 one.shutdown(socket.SHUT_RDWR)
 
@@ -131,10 +131,10 @@ def _held(descriptor: int) -> Iterator[socket.socket | None]:
         yield one
 
 
-def _peer(one: socket.socket) -> Peer | None:
+def _origin(one: socket.socket) -> Origin | None:
     if one.family not in (socket.AF_UNIX, socket.AF_INET, socket.AF_INET6):
         return None
     try:
-        return peer_of(one)
+        return origin_of(one)
     except OSError:
         return None

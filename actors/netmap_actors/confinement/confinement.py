@@ -85,7 +85,7 @@ def confine(row: Row, allowed: Permissions) -> dict[str, int]:
     if row.max_file_size is not None and not stat.S_ISREG(os.fstat(2).st_mode):
         _lower(resource.RLIMIT_FSIZE, row.max_file_size)
     kept = capabilities.keep_only(allowed.capabilities | for_interpreter(), for_children=row.executes)
-    return {"landlock": landlock.confine(allowed), "capabilities": len(kept)}
+    return {"landlock": landlock.enforce(allowed), "capabilities": len(kept)}
 
 
 def limit_files(wanted: int) -> int:

@@ -1,7 +1,7 @@
 """Gives up every file, port and signal a process does not need: Landlock (landlock(7), linux/landlock.h).
 
 It is bound to the thread that asks and to those it starts later, so it comes before ZeroMQ starts its own. A kernel
-knows a part of it, by version; what it does not know is not held back, and `missing` names it. Not here: who needs
+knows a part of it, by ABI version; what it does not know is not held back, and `missing` names it. Not here: who needs
 what (`permissions`).
 """
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from netmap_actors.confinement.permissions import Permissions
 
-__all__ = ["confine", "keeps_from", "missing", "version"]
+__all__ = ["abi", "enforce", "keeps_from", "missing"]
 
 _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446
 _CREATE_RULESET_VERSION, _RULE_PATH_BENEATH, _RULE_NET_PORT = 1, 1, 2
@@ -32,7 +32,7 @@ _TRUNCATE, _IOCTL_DEV = 1 << 14, 1 << 15
 _ON_FILES: Final = _EXECUTE | _WRITE_FILE | _READ_FILE | _TRUNCATE | _IOCTL_DEV
 """Rights that a rule about something else than a directory may name."""
 _RIGHTS_OF_VERSION: Final = {1: 13, 2: 14, 3: 15, 4: 15}
-"""How many rights on files each version knows; from the fifth on 16."""
+"""How many rights on files each ABI version knows; from the fifth on 16."""
 _BIND_TCP, _CONNECT_TCP = 1 << 0, 1 << 1
 _ABSTRACT_SOCKETS, _SIGNALS = 1 << 0, 1 << 1
 _SINCE: Final = (
@@ -43,30 +43,30 @@ _SINCE: Final = (
     (5, "control of devices"),
     (6, "signals and abstract sockets"),
 )
-"""What each version brings: Linux 5.13, 5.19, 6.2, 6.7, 6.10, 6.12."""
+"""What each ABI version brings: Linux 5.13, 5.19, 6.2, 6.7, 6.10, 6.12."""
 _libc = ctypes.CDLL(None, use_errno=True)
 _pinned: list[int] = []
 """The kernel forgets /proc/PID when memory is short, and what it makes anew has no rule; held open, it stays."""
 
 
-def version() -> int:
+def abi() -> int:
     """What this kernel knows; 0: nothing (not built in, switched off at boot, or refused by who runs us)."""
     return max(0, int(_libc.syscall(_CREATE_RULESET, None, 0, _CREATE_RULESET_VERSION)))
 
 
 def missing(known: int) -> tuple[str, ...]:
-    """What a kernel of this version leaves open."""
+    """What a kernel of this ABI version leaves open."""
     return tuple(what for since, what in _SINCE if known < since)
 
 
-def confine(allowed: Permissions) -> int:
-    """From now on nothing else can be had; the version that holds it, 0 for none. Raises OSError.
+def enforce(allowed: Permissions) -> int:
+    """From now on nothing else can be had; the ABI version that holds it, 0 for none. Raises OSError.
 
     None also where a profile around us allows only some of the three calls: what only gives up is done without.
     """
-    known = version()
+    known = abi()
     try:
-        return _confine(known, allowed) if known else 0
+        return _enforce(known, allowed) if known else 0
     except PermissionError:
         return 0
     except OSError as error:
@@ -75,7 +75,7 @@ def confine(allowed: Permissions) -> int:
         return 0
 
 
-def _confine(known: int, allowed: Permissions) -> int:
+def _enforce(known: int, allowed: Permissions) -> int:
     rights = (1 << _RIGHTS_OF_VERSION.get(known, 16)) - 1
     network = 0
     if known >= 4:

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Final, Protocol
 if TYPE_CHECKING:
     from netmap_actors.bus.loop import Loop
 
-__all__ = ["LIMIT", "ROOM", "Doors", "MemoryGuard", "resident_bytes", "unwatch_memory", "watch_memory"]
+__all__ = ["MEMORY_LIMIT", "ROOM", "Doors", "MemoryGuard", "resident_bytes", "unwatch_memory", "watch_memory"]
 
-LIMIT: Final = 256 << 20
+MEMORY_LIMIT: Final = 256 << 20
 """Bytes in memory: the Supervisor has forty million, the publisher of 50 000 peers 190, and words on their way."""
 ROOM: Final = 128 << 20
 """Bytes more than what stays, where that much stays."""
@@ -39,7 +39,7 @@ class MemoryGuard:
     def __init__(self, most: int) -> None:
         """`most`: bytes above which it is always too much; what is left above is for the next flood."""
         self.most = most
-        self._limit = LIMIT
+        self._limit = MEMORY_LIMIT
         self._settling = False
 
     def too_much(self, resident: int) -> bool:
@@ -52,7 +52,7 @@ class MemoryGuard:
     def settled(self, resident: int) -> None:
         """What is there a moment after: memory that nobody uses may stay with the allocator, and is no flood."""
         self._settling = False
-        self._limit = min(max(LIMIT, resident + ROOM), self.most)
+        self._limit = min(max(MEMORY_LIMIT, resident + ROOM), self.most)
 
 
 class Doors(Protocol):

@@ -19,7 +19,7 @@ from netmap_actors.confinement import seccomp_calls, seccomp_filter
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from netmap_actors.confinement.seccomp_filter import Rule
+    from netmap_actors.confinement.seccomp_filter import CallRule
 
 __all__ = ["Filtered", "restrict", "restrict_with_children"]
 
@@ -46,7 +46,7 @@ class Filtered:
     """Not at all."""
 
 
-def restrict(rules: Mapping[str, Rule], listener_to: int) -> tuple[str, str]:
+def restrict(rules: Mapping[str, CallRule], listener_to: int) -> tuple[str, str]:
     """Allow this process's threads only this from now on; one of Filtered, and why it is not COUNTED ("" if it is).
 
     `listener_to`: descriptor of a unix socket over which the listener is sent, -1 if there is nobody to hold it.
@@ -68,7 +68,7 @@ def restrict(rules: Mapping[str, Rule], listener_to: int) -> tuple[str, str]:
             return Filtered.COUNTED, ""
         # EBUSY: an outer filter has a listener already. EINVAL: Linux before 5.7. Others: an outer profile's answer.
         why = f"the kernel gives no listener: {os.strerror(-listener)}"
-    code = seccomp_filter.program(architecture, rules, seccomp_filter.refusal())
+    code = seccomp_filter.program(architecture, rules, seccomp_filter.refuse())
     failed = _install(code, _TSYNC)
     how = Filtered.OFF if failed else Filtered.REFUSED
     if listener_to >= 0:
@@ -76,7 +76,7 @@ def restrict(rules: Mapping[str, Rule], listener_to: int) -> tuple[str, str]:
     return how, f"the kernel takes no filter: {_reason(failed)}" if failed else why
 
 
-def restrict_with_children(rules: Mapping[str, Rule]) -> str:
+def restrict_with_children(rules: Mapping[str, CallRule]) -> str:
     """Allow only this from now on, here and in every process started from here; "", or why not.
 
     Nobody counts here: a thread that answers its own process's calls may wait for itself.

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from netmap_actors.confinement.seccomp_calls import Architecture
 
-__all__ = ["ALLOW", "ANYHOW", "COUNTED", "NEVER", "YIELDING", "Argument", "Rule", "program", "refusal"]
+__all__ = ["ALLOW", "ANYHOW", "COUNTED", "NEVER", "YIELDING", "Argument", "CallRule", "program", "refuse"]
 
 ALLOW: Final = 0x7FFF_0000
 COUNTED: Final = 0x7FC0_0000
@@ -40,7 +40,7 @@ _Instruction = tuple[int, int, int, int]
 """code, instructions to skip when true, when false, operand."""
 
 
-def refusal(errno: int = _EPERM) -> int:
+def refuse(errno: int = _EPERM) -> int:
     """SECCOMP_RET_ERRNO: the call is not made, and returns this error."""
     return _ERRNO | errno
 
@@ -56,7 +56,7 @@ class Argument:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Rule:
+class CallRule:
     """What becomes of one call."""
 
     allowed: tuple[tuple[Argument, ...], ...] = ((),)
@@ -65,11 +65,11 @@ class Rule:
     """The answer if not; None: that of everything unlisted."""
 
 
-ANYHOW: Final = Rule()
-NEVER: Final = Rule(allowed=())
+ANYHOW: Final = CallRule()
+NEVER: Final = CallRule(allowed=())
 
 
-def program(architecture: Architecture, rules: Mapping[str, Rule], default: int) -> bytes:
+def program(architecture: Architecture, rules: Mapping[str, CallRule], default: int) -> bytes:
     """The filter: these rules by name of call, `default` for every other call, EPERM for other architectures' calls.
 
     A name that this architecture has no call for is left out. Raises ValueError for one that is too long.
@@ -77,11 +77,11 @@ def program(architecture: Architecture, rules: Mapping[str, Rule], default: int)
     code: list[_Instruction] = [
         (_LOAD, 0, 0, _ARCHITECTURE),
         (_EQUAL, 1, 0, architecture.audit),
-        (_RETURN, 0, 0, refusal()),
+        (_RETURN, 0, 0, refuse()),
         (_LOAD, 0, 0, _NUMBER),
     ]
     if architecture is X86_64:
-        code += [(_AT_LEAST, 0, 1, X32_BIT), (_RETURN, 0, 0, refusal())]
+        code += [(_AT_LEAST, 0, 1, X32_BIT), (_RETURN, 0, 0, refuse())]
     for name, rule in rules.items():
         number = architecture.numbers.get(name)
         if number is not None:
@@ -101,7 +101,7 @@ def _when(number: int, answer: list[_Instruction]) -> list[_Instruction]:
     return [(_EQUAL, 1, 0, number), (_JUMP, 0, 0, len(answer)), *answer]
 
 
-def _answer(rule: Rule, default: int) -> list[_Instruction]:
+def _answer(rule: CallRule, default: int) -> list[_Instruction]:
     code: list[_Instruction] = []
     for conditions in rule.allowed:
         code += _all_of(conditions)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from netmap_actors.confinement.permissions import ROWS
-from netmap_actors.confinement.seccomp_filter import ANYHOW, NEVER, Argument, Rule, refusal
+from netmap_actors.confinement.seccomp_filter import ANYHOW, NEVER, Argument, CallRule, refuse
 from netmap_actors.wire.vocabulary import ActorName
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ _NOBODY: Final = (1 << 32) - 1
 """-1: as it was (chown(2))."""
 
 
-def rules(boot: Boot, pid: int) -> dict[str, Rule]:
+def rules(boot: Boot, pid: int) -> dict[str, CallRule]:
     """What the actor of this Boot may call once it is up; `pid`: of the process that will be held to it."""
     row = ROWS[boot.actor]
     found = _of(row, row.families(boot)) | _to_itself(pid)
@@ -129,14 +129,14 @@ def rules(boot: Boot, pid: int) -> dict[str, Rule]:
     return found
 
 
-def of_view(pid: int) -> dict[str, Rule]:
+def of_view(pid: int) -> dict[str, CallRule]:
     """What the view may call once it shows something. It only ever connects, to the daemon's sockets."""
     row = ROWS["view"]
     found = _of(row, row.families(None)) | _to_itself(pid)
     return {name: rule for name, rule in found.items() if name not in f"{_SERVING} {_REMOVING}".split()}
 
 
-def of_supervisor(*, shares: bool) -> dict[str, Rule]:
+def of_supervisor(*, shares: bool) -> dict[str, CallRule]:
     """What it and all it starts may call, once its own start is over: no row is let further than this.
 
     `shares`: its sockets are for a group, too.
@@ -154,7 +154,7 @@ def of_supervisor(*, shares: bool) -> dict[str, Rule]:
     return found | {
         "socketpair": _one_of(0, (_FAMILIES["unix"],)),
         "ioctl": _one_of(1, (*_IOCTLS, *_INTERFACES, *_LISTENER)),
-        "prctl": Rule(
+        "prctl": CallRule(
             (
                 *((Argument(0, option),) for option in (*_PRCTLS, *_BOUNDING)),
                 *((Argument(0, option), Argument(1, value, _WORD)) for option, value in _PRCTLS_OF_A_START),
@@ -165,19 +165,19 @@ def of_supervisor(*, shares: bool) -> dict[str, Rule]:
         "prlimit64": _one_of(0, (0,)),
         "tgkill": _one_of(2, _FATAL),
         # Its locks it keeps from being swept away, by their descriptors.
-        "utimensat": Rule(((Argument(1, 0, _WORD),),)),
+        "utimensat": CallRule(((Argument(1, 0, _WORD),),)),
         "clone": _without(0, _NAMESPACES),
     }
 
 
-def _of(row: Row, families: frozenset[str]) -> dict[str, Rule]:
+def _of(row: Row, families: frozenset[str]) -> dict[str, CallRule]:
     """Of every process with such a row, but for what it may do to itself."""
     found = dict.fromkeys(_EVERYBODYS.split(), ANYHOW)
     if row.max_file_size:
         found |= dict.fromkeys(f"{_REMOVING} {_RENAMING}".split(), ANYHOW)
     else:
         found |= {"open": _without(1, _TO_WRITE), "openat": _without(2, _TO_WRITE)}
-        found |= dict.fromkeys(_REMOVING.split(), Rule(allowed=(), otherwise=refusal()))
+        found |= dict.fromkeys(_REMOVING.split(), CallRule(allowed=(), otherwise=refuse()))
     found |= {
         "ioctl": _one_of(1, _IOCTLS),
         # To connect along with the first bytes is to connect past Landlock.
@@ -188,8 +188,8 @@ def _of(row: Row, families: frozenset[str]) -> dict[str, Rule]:
         # libzmq's threads set what they have: SCHED_OTHER.
         "sched_setscheduler": _one_of(1, (0,)),
         # Its flags lie in memory, where no filter sees them; the C library then takes clone.
-        "clone3": Rule(allowed=(), otherwise=refusal(_ENOSYS)),
-        "clone": Rule(((Argument(0, _CLONE_THREAD, _CLONE_THREAD | _NAMESPACES),),))
+        "clone3": CallRule(allowed=(), otherwise=refuse(_ENOSYS)),
+        "clone": CallRule(((Argument(0, _CLONE_THREAD, _CLONE_THREAD | _NAMESPACES),),))
         if row.threads
         else NEVER,
     }
@@ -206,17 +206,17 @@ def _of(row: Row, families: frozenset[str]) -> dict[str, Rule]:
     return found
 
 
-def _to_itself(pid: int) -> dict[str, Rule]:
+def _to_itself(pid: int) -> dict[str, CallRule]:
     return {
         # Python ends by a signal to itself.
         "kill": _one_of(0, (pid,)),
-        "tgkill": Rule(tuple((Argument(0, pid), Argument(2, number)) for number in _FATAL)),
+        "tgkill": CallRule(tuple((Argument(0, pid), Argument(2, number)) for number in _FATAL)),
         # It may ask for its own limits, not change any.
-        "prlimit64": Rule(((Argument(0, 0), Argument(2, 0, _WORD)),)),
+        "prlimit64": CallRule(((Argument(0, 0), Argument(2, 0, _WORD)),)),
     }
 
 
-def _sockets(families: frozenset[str], *, datagrams: bool) -> Rule:
+def _sockets(families: frozenset[str], *, datagrams: bool) -> CallRule:
     """TCP of the internet's protocols, not what is like it (MPTCP, SCTP); of netlink's the routes alone."""
     streams = [(_STREAM, 0), (_STREAM, _TCP), *([(_DATAGRAM, 0), (_DATAGRAM, _UDP)] if datagrams else [])]
     kinds = {
@@ -226,7 +226,7 @@ def _sockets(families: frozenset[str], *, datagrams: bool) -> Rule:
         "inet6": streams,
         "netlink": [(_RAW, 0), (_DATAGRAM, 0)],
     }
-    return Rule(
+    return CallRule(
         tuple(
             (Argument(0, _FAMILIES[name]), Argument(1, kind, _KIND), Argument(2, protocol))
             for name in families
@@ -235,15 +235,15 @@ def _sockets(families: frozenset[str], *, datagrams: bool) -> Rule:
     )
 
 
-def _without(index: int, flags: int) -> Rule:
-    return Rule(((Argument(index, 0, flags),),))
+def _without(index: int, flags: int) -> CallRule:
+    return CallRule(((Argument(index, 0, flags),),))
 
 
-def _one_of(index: int, values: Iterable[int]) -> Rule:
-    return Rule(tuple((Argument(index, value),) for value in values))
+def _one_of(index: int, values: Iterable[int]) -> CallRule:
+    return CallRule(tuple((Argument(index, value),) for value in values))
 
 
-_SETTING: Final = Rule(
+_SETTING: Final = CallRule(
     (
         *((Argument(1, level),) for level in _OTHER_LEVELS),
         *(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from netmap_actors.bus.loop import LATE
+from netmap_actors.bus.loop import STOPPED_FOR
 from netmap_actors.bus.push_queue import PushQueue
 from netmap_actors.control_connection.client.arrivals import Arrivals
 from netmap_actors.control_connection.client.standing import Standing
@@ -107,7 +107,7 @@ class Reports:
         """One complete MapResponse: its header to both, its JSON to the publisher."""
         read_at, looked_at = document.received_at, self._loop.looked_at
         if (
-            read_at - looked_at > LATE
+            read_at - looked_at > STOPPED_FOR
         ):  # The stop began within this turn, of which the loop knows nothing yet.
             self._arrivals.reading((looked_at, read_at), read_at)
         arrival = self._arrivals.message(read_at)

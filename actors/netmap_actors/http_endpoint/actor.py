@@ -29,7 +29,7 @@ from netmap_actors.wire import internal_pb2
 
 if TYPE_CHECKING:
     from netmap_actors.boot import Boot
-    from netmap_actors.bus.admission import Peer
+    from netmap_actors.bus.admission import Origin
     from netmap_actors.clock import Clock
     from netmap_actors.protocol.http1_server import HttpRequest
     from netmap_actors.subscriber import Event
@@ -171,7 +171,7 @@ class HttpEndpoint(ActorBase):
         self._listener.close()
         self._listener = None
 
-    def _welcome(self, sock: socket.socket, _: Peer) -> Connection:
+    def _welcome(self, sock: socket.socket, _: Origin) -> Connection:
         connection = Connection(
             self.loop, self._turns, sock, self._on_request, self._on_end, self._on_error, self._on_progress
         )

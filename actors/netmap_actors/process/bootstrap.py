@@ -29,9 +29,9 @@ from netmap_actors.wire.vocabulary import ActorName
 if TYPE_CHECKING:
     from netmap_actors.process.actor_base import ActorBase
 
-__all__ = ["ACTORS", "main"]
+__all__ = ["ACTOR_CLASSES", "main"]
 
-ACTORS: dict[str, str] = {
+ACTOR_CLASSES: dict[str, str] = {
     ActorName.CONNECTION: "netmap_actors.control_connection.actor:ControlConnection",
     ActorName.LIVENESS: "netmap_actors.liveness.actor:Liveness",
     ActorName.PUBLISHER: "netmap_actors.publisher.actor:Publisher",
@@ -93,9 +93,9 @@ def _take_locks(boot: Boot, log: ChildLog) -> None:
 
 
 def _make(actor: str, boot: Boot, log: ChildLog) -> ActorBase:
-    place = ACTORS.get(actor)
+    place = ACTOR_CLASSES.get(actor)
     if place is None:
-        raise ConfigurationError(f"cannot be {actor!r}: the actors are {', '.join(ACTORS)}")
+        raise ConfigurationError(f"cannot be {actor!r}: the actors are {', '.join(ACTOR_CLASSES)}")
     # pykka logs exceptions of actors with their arguments; ours are logged without.
     logging.getLogger("pykka").addHandler(logging.NullHandler())
     logging.getLogger("pykka").propagate = False

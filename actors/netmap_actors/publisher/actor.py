@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import zmq
 
 from netmap_actors.boot import PublisherSettings, decode_settings
-from netmap_actors.bus.admission import files_for, is_safe, room
+from netmap_actors.bus.admission import connections_for, files_for, is_safe
 from netmap_actors.confinement.memory_guard import unwatch_memory
 from netmap_actors.curve_keys import load_server_pair
 from netmap_actors.errors import BadMapResponse, ConfigurationError
@@ -119,7 +119,7 @@ class Publisher(ActorBase):
         endpoints, settings = self.boot.endpoints, self._settings
         allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
         sockets = 4 if settings.listen else 2
-        capacity = room(allowed, sockets, MAX_LOCAL)
+        capacity = connections_for(allowed, sockets, MAX_LOCAL)
         if not is_safe(allowed, sockets, capacity):
             self.log.warning("few_files_for_subscribers", allowed=allowed, room_for_subscribers=capacity)
             self.degraded(
@@ -151,7 +151,7 @@ class Publisher(ActorBase):
                 self._publication,
                 listen=settings.listen,
                 curve_dir=settings.curve_dir,
-                capacity=room(allowed, sockets, settings.max_remote),
+                capacity=connections_for(allowed, sockets, settings.max_remote),
                 log=self.log,
                 on_count=self._on_count,
                 on_arrival=self._on_arrival,

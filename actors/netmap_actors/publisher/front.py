@@ -12,7 +12,7 @@ from google.protobuf.message import DecodeError
 
 from netmap_actors.bus.admission import Admission
 from netmap_actors.bus.monitor import close_monitor, next_event, open_monitor
-from netmap_actors.bus.peers import hang_up, hang_up_on_all, hang_up_on_floods, peer_of_descriptor
+from netmap_actors.bus.peers import hang_up, hang_up_on_all, hang_up_on_floods, origin_of_descriptor
 from netmap_actors.publisher.publication.answers import Answers
 from netmap_actors.wire import netmap_pb2
 from netmap_actors.wire.topics import SCHEMA
@@ -224,7 +224,7 @@ class Front:
 
     def _admit(self, admission: Admission[int], descriptor: int) -> None:
         """Take note of a connection, and hang up on one if there are too many: libzmq sees its end and closes it."""
-        peer = peer_of_descriptor(descriptor)
+        peer = origin_of_descriptor(descriptor)
         if peer is None:
             return  # it has left already
         victim = admission.arrived(descriptor, peer)

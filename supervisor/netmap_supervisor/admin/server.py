@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from netmap_actors.bus.admission import Peer
+    from netmap_actors.bus.admission import Origin
     from netmap_actors.bus.loop import Loop
 
 __all__ = ["AdminServer"]
@@ -186,7 +186,7 @@ class AdminServer:
         except NetmapError as error:
             request.refuse(str(error))
 
-    def _welcome(self, sock: socket.socket, peer: Peer) -> _Connection | None:
+    def _welcome(self, sock: socket.socket, peer: Origin) -> _Connection | None:
         why = self._why_not(peer, sock)
         if not why:
             return _Connection(self, sock)
@@ -196,7 +196,7 @@ class AdminServer:
         sock.close()
         return None
 
-    def _why_not(self, peer: Peer, sock: socket.socket) -> str:
+    def _why_not(self, peer: Origin, sock: socket.socket) -> str:
         if peer.user not in {os.geteuid(), 0}:
             return f"cannot take orders of user {peer.user}: only the daemon's own user and root give them"
         who = f"cannot take orders of process {peer.process}"
@@ -209,7 +209,7 @@ class AdminServer:
             return f"{who}: it has ended, and whose it was nobody can say"
         return ""
 
-    def _is_viewer(self, peer: Peer) -> bool:
+    def _is_viewer(self, peer: Origin) -> bool:
         return peer.process != 0 and peer.process == self._viewer()
 
 
@@ -229,7 +229,7 @@ def _listen(path: Path) -> socket.socket:
     return listener
 
 
-def _nothing_to_order(peer: Peer) -> str:
+def _nothing_to_order(peer: Origin) -> str:
     return f"cannot take orders of process {peer.process}: the daemon started it, and it has none to give"
 
 

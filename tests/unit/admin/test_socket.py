@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from netmap_actors.bus import door
-from netmap_actors.bus.admission import Peer
+from netmap_actors.bus.admission import Origin
 from netmap_actors.bus.loop import Loop
 from netmap_actors.wire import internal_pb2
 from netmap_supervisor.admin.server import MAX_CONNECTIONS, MAX_OF_ONE, AdminServer
@@ -54,7 +54,7 @@ class Daemon:
         self.kept: list[Request] = []
         self._next = 1000
         self._over = False
-        monkeypatch.setattr(door, "peer_of", self._peer_of)
+        monkeypatch.setattr(door, "origin_of", self._origin_of)
         monkeypatch.setattr("netmap_supervisor.admin.socket.is_locked", lambda _: True)
         self.loop = Loop()
         self.viewer = 0
@@ -64,9 +64,9 @@ class Daemon:
         self._thread = threading.Thread(target=self.loop.run, args=(lambda: self._over,))
         self._thread.start()
 
-    def _peer_of(self, _: socket.socket) -> Peer:
+    def _origin_of(self, _: socket.socket) -> Origin:
         self._next += 1
-        return Peer(self.uid, self.peer or self._next)
+        return Origin(self.uid, self.peer or self._next)
 
     def _handle(self, request: Request) -> None:
         match request.command:

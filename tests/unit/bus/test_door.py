@@ -13,7 +13,7 @@ import pytest
 import zmq
 
 from netmap_actors.bus import door
-from netmap_actors.bus.admission import UNSEEN, Peer
+from netmap_actors.bus.admission import UNSEEN, Origin
 from netmap_actors.bus.door import Door
 from netmap_actors.bus.loop import Loop
 from netmap_actors.bus.monitor import close_monitor, next_event, open_monitor
@@ -23,7 +23,7 @@ BACKLOG = 100
 
 
 class Guest:
-    def __init__(self, sock: socket.socket, peer: Peer) -> None:
+    def __init__(self, sock: socket.socket, peer: Origin) -> None:
         self.sock = sock
         self.peer = peer
 
@@ -40,12 +40,12 @@ class House:
         self.listener = socket.socket(socket.AF_UNIX)
         self.listener.bind(str(path))
         self.listener.listen(100)
-        self.peer = Peer(1, 1)
-        monkeypatch.setattr(door, "peer_of", lambda _: self.peer)
+        self.peer = Origin(1, 1)
+        monkeypatch.setattr(door, "origin_of", lambda _: self.peer)
         self.door: Door[Guest] = Door(self.loop, self.listener, capacity=capacity, welcome=Guest)
 
     def knock(self, user: int = 1) -> socket.socket:
-        self.peer = Peer(user, 1)
+        self.peer = Origin(user, 1)
         one = socket.socket(socket.AF_UNIX)
         one.connect(str(self.path))
         self.turn()

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from netmap_actors.bus.admission import Peer
+from netmap_actors.bus.admission import Origin
 from netmap_actors.bus.peers import hang_up
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-US = Peer(os.geteuid(), os.getpid())
+US = Origin(os.geteuid(), os.getpid())
 
 
 @pytest.fixture
@@ -41,9 +41,9 @@ def test_whoever_is_meant_finds_the_connection_ended(ends: tuple[socket.socket, 
     os.fstat(accepted.fileno())
 
 
-@pytest.mark.parametrize("other", [Peer(US.user, US.process + 1), Peer(4242, US.process)])
+@pytest.mark.parametrize("other", [Origin(US.user, US.process + 1), Origin(4242, US.process)])
 def test_who_has_the_descriptor_now_is_left_alone(
-    ends: tuple[socket.socket, socket.socket], other: Peer
+    ends: tuple[socket.socket, socket.socket], other: Origin
 ) -> None:
     client, accepted = ends
     hang_up(accepted.fileno(), other)

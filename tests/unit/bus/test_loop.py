@@ -9,7 +9,7 @@ import pytest
 import zmq
 from pykka._envelope import Envelope
 
-from netmap_actors.bus.loop import LATE, Loop
+from netmap_actors.bus.loop import STOPPED_FOR, Loop
 from netmap_actors.bus.mailbox import Mailbox, MailboxFull, Turn
 from netmap_actors.clock import SystemClock
 from tests.support.waiting import wait_for
@@ -117,14 +117,14 @@ def test_a_loop_knows_when_nobody_looked() -> None:
         wait_for(lambda: bool(loop.wait(block=False)), 5.0, "an ordinary turn")
         assert loop.last_stop is None
         looked = loop.now()
-        clock.leapt = LATE - 1.0
+        clock.leapt = STOPPED_FOR - 1.0
         assert loop.wait(block=False)
         assert loop.last_stop is None, "it was slow"
-        clock.leapt += LATE + 30.0
+        clock.leapt += STOPPED_FOR + 30.0
         assert loop.wait(block=False)
         assert loop.last_stop is not None
         since, until = loop.last_stop
-        assert looked + LATE - 1.0 <= since <= until - LATE - 29.0
+        assert looked + STOPPED_FOR - 1.0 <= since <= until - STOPPED_FOR - 29.0
         assert until <= loop.now()
         loop.wait(block=False)
         assert loop.last_stop == (since, until), "until the next one"

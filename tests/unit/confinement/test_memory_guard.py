@@ -6,14 +6,14 @@ import sys
 from hypothesis import given
 from hypothesis import strategies as st
 
-from netmap_actors.confinement.memory_guard import LIMIT, ROOM, MemoryGuard
+from netmap_actors.confinement.memory_guard import MEMORY_LIMIT, ROOM, MemoryGuard
 
 MOST = 1 << 30
 
 GROWING = """
 import time
 from netmap_actors.bus.loop import Loop
-from netmap_actors.confinement.memory_guard import LIMIT, unwatch_memory, watch_memory
+from netmap_actors.confinement.memory_guard import MEMORY_LIMIT, unwatch_memory, watch_memory
 loop, kept, told = Loop(), [], []
 class Doors:
     def hang_up_on_floods(self): return 0
@@ -22,7 +22,7 @@ watch_memory(loop, Doors(), grows=False)
 until = time.monotonic() + 20
 def more():
     kept.append(b"x" * (1 << 20))
-    assert len(kept) < 3 * LIMIT >> 20, "nobody has noticed"
+    assert len(kept) < 3 * MEMORY_LIMIT >> 20, "nobody has noticed"
     if time.monotonic() < until and len(told) < 3:
         loop.at(loop.now() + 0.001, more)
 loop.call_soon(more)
@@ -60,27 +60,27 @@ print(loop.waits)
 
 def test_too_much_is_told_once_and_again_when_it_comes_again() -> None:
     guard = MemoryGuard(MOST)
-    assert not guard.too_much(LIMIT)
-    assert guard.too_much(LIMIT + 1)
-    assert not guard.too_much(2 * LIMIT), "it takes a moment to be free again"
-    guard.settled(LIMIT // 2)
-    assert not guard.too_much(LIMIT)
-    assert guard.too_much(LIMIT + 1)
+    assert not guard.too_much(MEMORY_LIMIT)
+    assert guard.too_much(MEMORY_LIMIT + 1)
+    assert not guard.too_much(2 * MEMORY_LIMIT), "it takes a moment to be free again"
+    guard.settled(MEMORY_LIMIT // 2)
+    assert not guard.too_much(MEMORY_LIMIT)
+    assert guard.too_much(MEMORY_LIMIT + 1)
 
 
-@given(st.lists(st.integers(0, 4 * LIMIT)))
+@given(st.lists(st.integers(0, 4 * MEMORY_LIMIT)))
 def test_what_stays_with_the_allocator_is_no_flood(figures: list[int]) -> None:
     guard = MemoryGuard(MOST)
     for resident in figures:
         if guard.too_much(resident):
             guard.settled(resident)
         assert not guard.too_much(resident), "as much as was there a moment ago"
-        assert not guard.too_much(max(LIMIT, resident - ROOM))
+        assert not guard.too_much(max(MEMORY_LIMIT, resident - ROOM))
 
 
 def test_floods_do_not_make_room_for_themselves() -> None:
     guard = MemoryGuard(MOST)
-    for resident in range(LIMIT, 3 * MOST, ROOM // 2):
+    for resident in range(MEMORY_LIMIT, 3 * MOST, ROOM // 2):
         if guard.too_much(resident):
             guard.settled(resident)
     assert guard.too_much(MOST + 1)
@@ -96,7 +96,7 @@ def said_by(program: str) -> list[int]:
 def test_a_process_that_grows_notices_it_again_and_again() -> None:
     told = [size << 20 for size in said_by(GROWING)]
     assert len(told) == 3
-    assert all(LIMIT // 2 < size < 3 * LIMIT for size in told)
+    assert all(MEMORY_LIMIT // 2 < size < 3 * MEMORY_LIMIT for size in told)
 
 
 def test_a_process_that_does_nothing_is_not_woken() -> None:

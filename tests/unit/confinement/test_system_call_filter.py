@@ -16,7 +16,7 @@ from netmap_actors.boot import (
     Secrets,
 )
 from netmap_actors.confinement.seccomp_calls import AARCH64, X86_64, Architecture
-from netmap_actors.confinement.seccomp_filter import ALLOW, COUNTED, YIELDING, program, refusal
+from netmap_actors.confinement.seccomp_filter import ALLOW, COUNTED, YIELDING, program, refuse
 from netmap_actors.confinement.seccomp_rows import of_supervisor, of_view, rules
 from netmap_supervisor.daemon import refused_calls
 from tests.support.machines.bpf_machine import run
@@ -285,7 +285,7 @@ def of_run(machine: Architecture, call: str, *arguments: int, shares: bool = Fal
 
 
 def of_the_view(machine: Architecture, call: str, *arguments: int) -> int:
-    return run(program(machine, of_view(PID), refusal()), machine.numbers[call], machine.audit, arguments)
+    return run(program(machine, of_view(PID), refuse()), machine.numbers[call], machine.audit, arguments)
 
 
 @pytest.mark.parametrize("who", [*BOOTS, "view"])
@@ -322,7 +322,7 @@ def test_what_nobody_needs_is_refused_to_the_supervisor_and_to_the_view(machine:
 def test_a_childs_refusals_are_counted_although_the_supervisor_is_refused_them_too() -> None:
     """seccomp(2): the smallest value of all filters is what counts."""
     assert YIELDING & 0xFFFF_0000 == 0x7FF0_0000
-    assert ALLOW > YIELDING > COUNTED > refusal()
+    assert ALLOW > YIELDING > COUNTED > refuse()
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from netmap_actors.confinement.seccomp_calls import AARCH64, X86_64, Architecture, native
-from netmap_actors.confinement.seccomp_filter import ALLOW, COUNTED, Argument, Rule, program, refusal
+from netmap_actors.confinement.seccomp_filter import ALLOW, COUNTED, Argument, CallRule, program, refuse
 from tests.support.availability import unavailable
 from tests.support.machines.bpf_machine import run
 
@@ -70,13 +70,13 @@ ARGUMENTS = st.builds(
     st.sampled_from([0xFFFF_FFFF, (1 << 64) - 1, 0x1_0000, 0xFFFF_0000_0000_0000, 1 << 40 | 1]),
 )
 RULES = st.builds(
-    Rule,
+    CallRule,
     st.lists(st.lists(ARGUMENTS, max_size=6).map(tuple), max_size=40).map(tuple),
-    st.sampled_from([None, refusal(), refusal(38)]),
+    st.sampled_from([None, refuse(), refuse(38)]),
 )
 
 
-def meant(rule: Rule, default: int, arguments: tuple[int, ...]) -> int:
+def meant(rule: CallRule, default: int, arguments: tuple[int, ...]) -> int:
     for conditions in rule.allowed:
         if all((arguments[one.index] ^ one.value) & one.mask == 0 for one in conditions):
             return ALLOW
@@ -86,10 +86,10 @@ def meant(rule: Rule, default: int, arguments: tuple[int, ...]) -> int:
 @given(
     table=st.dictionaries(st.sampled_from(sorted(X86_64.numbers)), RULES, max_size=5),
     data=st.data(),
-    default=st.sampled_from([COUNTED, refusal(), ALLOW]),
+    default=st.sampled_from([COUNTED, refuse(), ALLOW]),
 )
 def test_a_program_answers_what_its_rules_mean(
-    table: dict[str, Rule], data: st.DataObject, default: int
+    table: dict[str, CallRule], data: st.DataObject, default: int
 ) -> None:
     code = program(X86_64, table, default)
     interesting = [0, 1, (1 << 64) - 1] + [
@@ -103,11 +103,11 @@ def test_a_program_answers_what_its_rules_mean(
 
 
 def test_a_rule_longer_than_a_jump_is_stepped_over() -> None:
-    long = Rule(tuple((Argument(0, value),) for value in range(300)))
-    code = program(X86_64, {"read": long, "write": Rule()}, refusal())
+    long = CallRule(tuple((Argument(0, value),) for value in range(300)))
+    code = program(X86_64, {"read": long, "write": CallRule()}, refuse())
     assert len(code) // 8 > 900
     assert run(code, X86_64.numbers["write"], X86_64.audit) == ALLOW
     assert run(code, X86_64.numbers["read"], X86_64.audit, (299,)) == ALLOW
     assert run(code, X86_64.numbers["read"], X86_64.audit, (300,)) == EPERM
     with pytest.raises(ValueError, match="4096"):
-        program(X86_64, {"read": Rule(tuple((Argument(0, value),) for value in range(2000)))}, refusal())
+        program(X86_64, {"read": CallRule(tuple((Argument(0, value),) for value in range(2000)))}, refuse())

@@ -19,7 +19,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from netmap_actors.boot import Boot
-from netmap_actors.bus.admission import Admission, Peer
+from netmap_actors.bus.admission import Admission, Origin
 from netmap_actors.bus.loop import Loop
 from netmap_actors.control_connection.auth_key import read_auth_key
 from netmap_actors.control_connection.client.registration.node_file import NodeFile
@@ -85,7 +85,7 @@ class _Endpoint:
             _status_limit=self.loop.deadline(lambda: None), _places=Admission(10), loop=self.loop,
             tell_supervisor=lambda _: self.loop.call_soon(self.answer),
         )  # fmt: skip
-        self.endpoint._door = SimpleNamespace(whose=lambda _: Peer(1, 1))
+        self.endpoint._door = SimpleNamespace(whose=lambda _: Origin(1, 1))
         self.connection = Connection(
             self.loop,
             Turns(self.loop),

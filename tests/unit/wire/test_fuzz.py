@@ -17,7 +17,7 @@ import zmq
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from netmap_actors.bus.admission import Peer
+from netmap_actors.bus.admission import Origin
 from netmap_actors.bus.monitor import next_event
 from netmap_actors.bus.zap import DOMAIN, ZapHandler
 from netmap_actors.curve_keys import AllowList
@@ -309,7 +309,7 @@ def test_an_operators_request(command: str, arguments: bytes, spoilt: int) -> No
     sent: list[bytes] = []
     server = AdminServer.__new__(AdminServer)
     server._handle, server._refused, server._viewer = requests.on_request, 0, lambda: 0
-    whose: Any = SimpleNamespace(whose=lambda _: Peer(0, 1))
+    whose: Any = SimpleNamespace(whose=lambda _: Origin(0, 1))
     server.door = whose
     connection: Any = SimpleNamespace(reply=sent.append)
     data = internal_pb2.AdminRequest(command=command, arguments=arguments).SerializeToString()

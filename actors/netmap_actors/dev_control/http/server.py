@@ -22,7 +22,7 @@ from netmap_actors.dev_control.http.link import Ending
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from netmap_actors.bus.admission import Peer
+    from netmap_actors.bus.admission import Origin
     from netmap_actors.bus.loop import Deadline, Loop
     from netmap_actors.dev_control.faults.catalogue import Fault
     from netmap_actors.dev_control.http.state import Control
@@ -181,7 +181,7 @@ class ControlServer:
 
     # Connections
 
-    def _welcome(self, sock: socket.socket, _: Peer) -> _Client | None:
+    def _welcome(self, sock: socket.socket, _: Origin) -> _Client | None:
         try:
             host, port, *_more = sock.getpeername()
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

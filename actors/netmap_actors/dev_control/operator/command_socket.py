@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from netmap_actors.bus.admission import Peer
+    from netmap_actors.bus.admission import Origin
     from netmap_actors.bus.loop import Loop
     from netmap_actors.dev_control.operator.commands import Commands
 
@@ -77,7 +77,7 @@ class CommandSocket:
             if (found.st_dev, found.st_ino) == (self._own.st_dev, self._own.st_ino):
                 self.path.unlink()
 
-    def _welcome(self, sock: socket.socket, _: Peer) -> _Asker:
+    def _welcome(self, sock: socket.socket, _: Origin) -> _Asker:
         asker = _Asker(sock, lambda: self._drop(asker))
         self._loop.watch(sock.fileno(), lambda: self._read(asker))
         return asker
