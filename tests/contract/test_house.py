@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from netmap_actors.confinement.permissions import DEV_CLIENTS, ROWS
-from netmap_actors.dev_control.http.server import MAX_CONNECTIONS
+from netmap_actors.dev_control.http.server import MAX_CLIENTS
 from netmap_actors.process.bootstrap import ACTOR_CLASSES
 from netmap_supervisor.daemon.child_output import CHILD_EVENTS
 from tests.support.availability import unavailable
@@ -125,7 +125,7 @@ def test_only_the_room_of_confinement_speaks_of_giving_up() -> None:
 
 def test_every_process_has_a_row() -> None:
     assert set(ROWS) == {*ACTOR_CLASSES, "supervisor", "view"}
-    assert DEV_CLIENTS == MAX_CONNECTIONS, "as many files as connections"
+    assert DEV_CLIENTS == MAX_CLIENTS, "as many files as connections"
 
 
 @pytest.mark.parametrize("name", ["supervisor", "liveness", "publisher"])

@@ -20,7 +20,7 @@ from typing import Any, Self
 import pytest
 
 from netmap_actors.dev_control.http.machine_api import MAX_WAITING_MAPS
-from netmap_actors.dev_control.http.server import MAX_CONNECTIONS
+from netmap_actors.dev_control.http.server import MAX_CLIENTS
 from tests.support.clients.control_client import Closed, ControlClient, Node
 from tests.support.clients.hostile_control_client import CONNECTS, FOREIGN, GARBAGE
 from tests.support.waiting import wait_for
@@ -168,8 +168,8 @@ def test_ten_thousand_connections_in_a_row(server: Server) -> None:
 
 
 def test_more_at_once_than_there_is_room_for(server: Server) -> None:
-    facts = watched(server, "crowd", memory=MAX_CONNECTIONS * PER_CONNECTION)
-    assert facts["refused"] >= facts["opened"] - MAX_CONNECTIONS
+    facts = watched(server, "crowd", memory=MAX_CLIENTS * PER_CONNECTION)
+    assert facts["refused"] >= facts["opened"] - MAX_CLIENTS
     wait_for(lambda: joins(server), LIMIT, "there is room again")
 
 

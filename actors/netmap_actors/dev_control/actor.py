@@ -26,10 +26,10 @@ if TYPE_CHECKING:
     from netmap_actors.clock import Clock
     from netmap_actors.dev_control.http.server import ControlServer
 
-__all__ = ["DevControl"]
+__all__ = ["DevControlActor"]
 
 
-class DevControl(ActorBase):
+class DevControlActor(ActorBase):
     """Serves on the inherited socket; takes commands of the fault tool from the Supervisor."""
 
     def __init__(self, boot: Boot, clock: Clock | None = None) -> None:

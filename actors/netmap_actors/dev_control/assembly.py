@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from netmap_actors.dev_control.http.server import ControlServer
 from netmap_actors.dev_control.http.state import Control, Options
 from netmap_actors.dev_control.operator.commands import Commands
-from netmap_actors.dev_control.operator.scenario import Scenario, parse_scenario, place
+from netmap_actors.dev_control.operator.scenario import TailnetScenario, parse_scenario, place
 from netmap_actors.dev_control.operator.scenario_player import ScenarioPlayer
 from netmap_actors.dev_control.registration.registrar import (
     MAX_KEY_LIFETIME,
@@ -39,9 +39,9 @@ if TYPE_CHECKING:
     from netmap_actors.dev_control.tailnet.derp_map import DerpMap
     from netmap_actors.dev_control.tailnet.policy import Policy
 
-__all__ = ["BACKLOG", "Setup", "assemble", "bind"]
+__all__ = ["LISTEN_BACKLOG", "Setup", "assemble", "bind"]
 
-BACKLOG = 4096
+LISTEN_BACKLOG = 4096
 """Clients that may knock at once, as after a restart; the kernel caps it (net.core.somaxconn)."""
 _IDS_PER_START = 10_000
 """Ids of simulated nodes that a start may use up before they could meet those of the next."""
@@ -71,7 +71,7 @@ class Setup:
     """As read, or as it stands in a file; None: three relays that do not answer."""
     policy: Policy | dict[str, Any] | None = None
     """The same; None: everybody sees everybody, and nobody may ask for tags."""
-    scenario: Scenario | dict[str, Any] | None = None
+    scenario: TailnetScenario | dict[str, Any] | None = None
     """The same; None: nothing happens but churn."""
     options: Options = dataclasses.field(default_factory=Options)
 
@@ -94,7 +94,7 @@ def bind(host: str, port: int) -> socket.socket:
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((host, port))
-        listener.listen(BACKLOG)
+        listener.listen(LISTEN_BACKLOG)
     except (OSError, OverflowError) as error:
         listener.close()
         why = getattr(error, "strerror", None) or error
@@ -126,7 +126,7 @@ def assemble(
     policy, derp_map, scenario = setup.policy, setup.derp_map, setup.scenario
     policy = parse_policy(policy) if isinstance(policy, dict) else policy
     derp_map = parse_derp_map(encode_json(derp_map)) if isinstance(derp_map, dict) else derp_map
-    scenario = parse_scenario(scenario) if isinstance(scenario, dict) else scenario or Scenario()
+    scenario = parse_scenario(scenario) if isinstance(scenario, dict) else scenario or TailnetScenario()
     tailnet = Tailnet(setup.domain, derp_map=derp_map, policy=policy)
     if policy is not None and policy.ignored:
         log("policy_parts_ignored", parts=", ".join(policy.ignored))
@@ -198,7 +198,7 @@ def assemble(
     return server, url, auth_key
 
 
-def _place(scenario: Scenario, tailnet: Tailnet, rng: random.Random, wall: float) -> None:
+def _place(scenario: TailnetScenario, tailnet: Tailnet, rng: random.Random, wall: float) -> None:
     try:
         place(scenario.nodes, tailnet, rng, wall)
     except TailnetError as error:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from netmap_actors.bus.loop import Loop
 from netmap_actors.dev_control.assembly import Setup, assemble, bind
-from netmap_actors.dev_control.http.server import MAX_CONNECTIONS
+from netmap_actors.dev_control.http.server import MAX_CLIENTS
 from netmap_actors.dev_control.http.state import Options
 from netmap_actors.dev_control.operator.command_socket import CommandSocket, SocketInUse
 from netmap_actors.dev_control.operator.commands import Commands
@@ -298,7 +298,7 @@ def _open_commands(
 
 def _allow_files(log: Callable[..., object]) -> None:
     """Have as many open files as connections may need, or say how many clients there is room for."""
-    wanted = MAX_CONNECTIONS + _OTHER_FILES
+    wanted = MAX_CLIENTS + _OTHER_FILES
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY or soft >= wanted:
         return

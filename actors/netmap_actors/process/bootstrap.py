@@ -35,7 +35,7 @@ ACTOR_CLASSES: dict[str, str] = {
     ActorName.CONNECTION: "netmap_actors.control_connection.actor:ControlConnection",
     ActorName.LIVENESS: "netmap_actors.liveness.actor:Liveness",
     ActorName.PUBLISHER: "netmap_actors.publisher.actor:Publisher",
-    ActorName.DEV_CONTROL: "netmap_actors.dev_control.actor:DevControl",
+    ActorName.DEV_CONTROL: "netmap_actors.dev_control.actor:DevControlActor",
     ActorName.HTTP_ENDPOINT: "netmap_actors.http_endpoint.actor:HttpEndpoint",
 }
 """Where the class of each actor lives; loaded only in the process that is that actor."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from netmap_actors.bus.peers import peer_of
+from netmap_actors.bus.peers import origin_of
 from netmap_actors.clock import SystemClock
 from netmap_supervisor.admin.commands import CommandFailed, send_request
 from netmap_supervisor.admin.socket import admin_path
@@ -59,7 +59,7 @@ def _process_of(runtime_dir: Path) -> int | None:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC) as sock:
             sock.settimeout(_PATIENCE)
             sock.connect(str(admin_path(runtime_dir)))
-            return os.pidfd_open(peer_of(sock).process)
+            return os.pidfd_open(origin_of(sock).process)
     except OSError:
         return None  # `send_request` reports it
 

@@ -188,7 +188,7 @@ def command(
         raise click.BadParameter(str(error), param_hint="--state-dir") from None
     setup = Setup(
         state_dir=directory,
-        auth_key=files.read_auth_key(auth_key) if auth_key else "",
+        auth_key=files.read_auth_key_source(auth_key) if auth_key else "",
         require_auth=not is_open,
         policy=files.read_policy(policy) if policy else None,
         derp_map=files.read_derp_map(derp_map) if derp_map else None,

@@ -13,7 +13,7 @@ from netmap_actors.bus.loop import Loop
 from netmap_actors.control_connection.client.server.control_url import ControlUrl
 from netmap_actors.control_connection.client.server.proxy import choose_proxy
 from netmap_actors.dev_control.faults.catalogue import BadFault, make_fault
-from netmap_actors.dev_control.faults.parameters import BadParameter, Number
+from netmap_actors.dev_control.faults.parameters import BadParameter, NumberParameter
 from netmap_actors.dev_control.operator.arguments import BadArgument, check_arguments
 from netmap_actors.dev_control.operator.commands import Commands
 from netmap_actors.finite import whole_number
@@ -98,7 +98,7 @@ def test_a_fault_for_some_time_is_done(seconds, done) -> None:
 @pytest.mark.parametrize("whole", [False, True])
 def test_a_parameter_of_a_fault_is_a_number(value, whole) -> None:
     with pytest.raises(BadParameter, match=r"^is not a( whole)? number from 0 to 10$"):
-        Number(1, 0, 10, whole=whole).check(value)
+        NumberParameter(1, 0, 10, whole=whole).check(value)
 
 
 @pytest.mark.parametrize("times", [*NO_NUMBERS[:-3], [1], 0, -1, 1.5, 10**400], ids=repr)

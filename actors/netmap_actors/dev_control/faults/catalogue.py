@@ -9,7 +9,7 @@ import dataclasses
 import enum
 from typing import TYPE_CHECKING, Any
 
-from netmap_actors.dev_control.faults.parameters import BadParameter, Number, Text
+from netmap_actors.dev_control.faults.parameters import BadParameter, NumberParameter, TextParameter
 from netmap_actors.errors import NetmapError
 from netmap_actors.finite import is_number
 
@@ -56,7 +56,7 @@ class Scope(enum.Enum):
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Kind:
+class FaultKind:
     """One named fault."""
 
     about: str
@@ -65,18 +65,17 @@ class Kind:
     scope: Scope
     moments: frozenset[Moment]
     """Where it may strike."""
-    parameters: Mapping[str, Number | Text]
+    parameters: Mapping[str, NumberParameter | TextParameter]
 
 
 _ANYWHERE = frozenset(Moment)
 _ON_MAP = frozenset({Moment.MAP, Moment.FIRST, Moment.LIVE})
 _IN_NOISE = frozenset({Moment.NOISE, Moment.REGISTER, *_ON_MAP})
 _IN_BODY = frozenset({Moment.FIRST, Moment.LIVE})
-_LIVE, _NOW = Moment.LIVE, Scope.CURRENT
 _MAX_SECONDS = 1e10
 """Three centuries, which every date can still bear."""
 _YEAR = 365 * 86400.0
-_PERIOD = Number(1.0, 0.01, _MAX_SECONDS)
+_PERIOD = NumberParameter(1.0, 0.01, _MAX_SECONDS)
 _U32 = 0xFFFFFFFF
 _MAX_BOMB = 1 << 36
 """Bytes it holds: two MiB of them are sent."""
@@ -84,138 +83,102 @@ _FOREIGN = "http://192.0.2.1/machine/ping-response?id=foreign"
 """An address for documentation (RFC 5737): a client that does call disturbs nobody."""
 
 
-def _only(moment: Moment) -> frozenset[Moment]:
-    return frozenset({moment})
+def _live(about: str, moments: frozenset[Moment], **parameters: NumberParameter | TextParameter) -> FaultKind:
+    return FaultKind(about, Moment.LIVE, Scope.CURRENT, moments, parameters)
 
 
-FAULTS: dict[str, Kind] = {
-    # The connection stays and tells nothing.
-    "silent": Kind("TCP stays open and acknowledges; nothing is sent", _LIVE, _NOW, _ANYWHERE, {}),
-    "black_hole": Kind(
-        "packets get lost in both directions, unacknowledged; TCP stays open", _LIVE, _NOW, _ANYWHERE, {}
+def _at(
+    moment: Moment, about: str, scope: Scope = Scope.LATER, **parameters: NumberParameter | TextParameter
+) -> FaultKind:
+    return FaultKind(about, moment, scope, frozenset({moment}), parameters)
+
+
+def _whole(default: int, least: int, most: int) -> NumberParameter:
+    return NumberParameter(default, least, most, whole=True)
+
+
+FAULTS: dict[str, FaultKind] = {
+    # The connection stays open and carries nothing.
+    "silent": _live("TCP stays open and acknowledges; nothing is sent", _ANYWHERE),
+    "black_hole": _live("packets get lost in both directions, unacknowledged; TCP stays open", _ANYWHERE),
+    "ping_only": _live("nothing but HTTP/2 PINGs", _IN_NOISE, period=_PERIOD),
+    "settings_only": _live("nothing but HTTP/2 SETTINGS", _IN_NOISE, period=_PERIOD),
+    "window_updates_only": _live("nothing but WINDOW_UPDATEs", _IN_NOISE, period=_PERIOD),
+    "empty_records": _live("nothing but Noise records without content", _IN_NOISE, period=_PERIOD),
+    "half_frame": _live("half of a map frame, then nothing", _IN_BODY),
+    "drip": _live(
+        "one byte of a map frame at a time", _IN_BODY, period=dataclasses.replace(_PERIOD, default=3.0)
     ),
-    "ping_only": Kind("nothing but HTTP/2 PINGs", _LIVE, _NOW, _IN_NOISE, {"period": _PERIOD}),
-    "settings_only": Kind("nothing but HTTP/2 SETTINGS", _LIVE, _NOW, _IN_NOISE, {"period": _PERIOD}),
-    "window_updates_only": Kind("nothing but WINDOW_UPDATEs", _LIVE, _NOW, _IN_NOISE, {"period": _PERIOD}),
-    "empty_records": Kind(
-        "nothing but Noise records without content", _LIVE, _NOW, _IN_NOISE, {"period": _PERIOD}
-    ),
-    "half_frame": Kind("half of a map frame, then nothing", _LIVE, _NOW, _IN_BODY, {}),
-    "drip": Kind(
-        "one byte of a map frame at a time",
-        _LIVE,
-        _NOW,
-        _IN_BODY,
-        {"period": dataclasses.replace(_PERIOD, default=3.0)},
-    ),
-    "headers_never": Kind(
-        "a map request is taken and never answered", Moment.MAP, Scope.LATER, _only(Moment.MAP), {}
-    ),
-    "register_never": Kind(
-        "a register request is taken and never answered",
-        Moment.REGISTER,
-        Scope.LATER,
-        _only(Moment.REGISTER),
-        {},
-    ),
-    "flood": Kind(
+    "headers_never": _at(Moment.MAP, "a map request is taken and never answered"),
+    "register_never": _at(Moment.REGISTER, "a register request is taken and never answered"),
+    "flood": _live(
         "HTTP/2 control frames without end: ping, settings, window_update or empty_data",
-        _LIVE,
-        _NOW,
         _IN_NOISE,
-        {
-            "frame": Text("ping", words=frozenset({"ping", "settings", "window_update", "empty_data"})),
-            "count": Number(100_000, 1, 100_000_000, whole=True),
-        },
+        frame=TextParameter("ping", words=frozenset({"ping", "settings", "window_update", "empty_data"})),
+        count=_whole(100_000, 1, 100_000_000),
     ),
     # The connection ends.
-    "cut": Kind("TCP reset", _LIVE, _NOW, _ANYWHERE, {}),
-    "eof": Kind("TCP is closed in good order", _LIVE, _NOW, _ANYWHERE, {}),
-    "cut_mid_record": Kind("TCP is closed inside a Noise record", _LIVE, _NOW, _IN_NOISE, {}),
-    "map_then_close": Kind(
-        "the whole first map, then TCP is closed", _LIVE, Scope.ALL, _only(Moment.LIVE), {}
+    "cut": _live("TCP reset", _ANYWHERE),
+    "eof": _live("TCP is closed in good order", _ANYWHERE),
+    "cut_mid_record": _live("TCP is closed inside a Noise record", _IN_NOISE),
+    "map_then_close": _at(Moment.LIVE, "the whole first map, then TCP is closed", Scope.ALL),
+    "goaway": _live(
+        "HTTP/2 GOAWAY, TCP stays open", _IN_NOISE, code=_whole(0, 0, _U32), debug=TextParameter()
     ),
-    "goaway": Kind(
-        "HTTP/2 GOAWAY, TCP stays open",
-        _LIVE,
-        _NOW,
-        _IN_NOISE,
-        {"code": Number(0, 0, _U32, whole=True), "debug": Text()},
-    ),
-    "rst_stream": Kind(
-        "the map stream is reset", _LIVE, _NOW, _ON_MAP, {"code": Number(2, 0, _U32, whole=True)}
-    ),
-    "end_stream": Kind("the map stream ends in good order", _LIVE, _NOW, _IN_BODY, {}),
+    "rst_stream": _live("the map stream is reset", _ON_MAP, code=_whole(2, 0, _U32)),
+    "end_stream": _live("the map stream ends in good order", _IN_BODY),
     # What is sent is wrong.
-    "oversized": Kind(
-        "a map frame announces 4 GiB", _LIVE, _NOW, _IN_BODY, {"length": Number(_U32, 0, _U32, whole=True)}
-    ),
-    "zero_frame": Kind("a map frame of length zero", _LIVE, _NOW, _IN_BODY, {}),
-    "bomb": Kind(
+    "oversized": _live("a map frame announces 4 GiB", _IN_BODY, length=_whole(_U32, 0, _U32)),
+    "zero_frame": _live("a map frame of length zero", _IN_BODY),
+    "bomb": _live(
         "a small zstd frame that holds a gigabyte",
-        _LIVE,
-        _NOW,
         _IN_BODY,
-        {"size": Number(1 << 30, 1, _MAX_BOMB, whole=True), "declared": Number(0, 0, 1, whole=True)},
+        size=_whole(1 << 30, 1, _MAX_BOMB),
+        declared=_whole(0, 0, 1),
     ),
-    "two_frames": Kind("two zstd frames in one map frame", _LIVE, _NOW, _IN_BODY, {}),
-    "bad_json": Kind(
+    "two_frames": _live("two zstd frames in one map frame", _IN_BODY),
+    "bad_json": _live(
         "a map frame whose JSON is broken",
-        _LIVE,
-        _NOW,
         _IN_BODY,
-        {"json": Text('{"KeepAlive":tru', 1 << 20, shortest=1)},
+        json=TextParameter('{"KeepAlive":tru', 1 << 20, shortest=1),
     ),
-    "corrupt_record": Kind("a bit of a Noise record is flipped", _LIVE, _NOW, _IN_NOISE, {}),
-    "oversized_record": Kind("a Noise record of 4097 bytes", _LIVE, _NOW, _IN_NOISE, {}),
-    "first_map_without_node": Kind(
-        "the first map lacks Node", Moment.FIRST, Scope.LATER, _only(Moment.FIRST), {}
-    ),
-    "deltas_only": Kind(
-        "deltas in place of keep-alives, and no first map", Moment.FIRST, Scope.ALL, _only(Moment.FIRST), {}
-    ),
-    "keepalives_only": Kind("keep-alives and never a map", Moment.FIRST, Scope.ALL, _IN_BODY, {}),
-    "no_keepalives": Kind("deltas, but no keep-alives", _LIVE, Scope.ALL, _IN_BODY, {}),
-    "clock_wrong": Kind(
+    "corrupt_record": _live("a bit of a Noise record is flipped", _IN_NOISE),
+    "oversized_record": _live("a Noise record of 4097 bytes", _IN_NOISE),
+    "first_map_without_node": _at(Moment.FIRST, "the first map lacks Node"),
+    "deltas_only": _at(Moment.FIRST, "deltas in place of keep-alives, and no first map", Scope.ALL),
+    "keepalives_only": FaultKind("keep-alives and never a map", Moment.FIRST, Scope.ALL, _IN_BODY, {}),
+    "no_keepalives": FaultKind("deltas, but no keep-alives", Moment.LIVE, Scope.ALL, _IN_BODY, {}),
+    "clock_wrong": FaultKind(
         "ControlTime is off by so many seconds",
         Moment.FIRST,
         Scope.ALL,
         _IN_BODY,
-        {"seconds": Number(_YEAR, -_MAX_SECONDS, _MAX_SECONDS)},
+        {"seconds": NumberParameter(_YEAR, -_MAX_SECONDS, _MAX_SECONDS)},
     ),
-    "foreign_ping": Kind(
+    "foreign_ping": _at(
+        Moment.LIVE,
         "a PingRequest whose URL belongs to somebody else",
-        _LIVE,
-        _NOW,
-        _only(Moment.LIVE),
-        {"url": Text(_FOREIGN)},
+        Scope.CURRENT,
+        url=TextParameter(_FOREIGN),
     ),
     # What is answered is wrong.
-    "register_null": Kind(
-        "a register request is answered with null", Moment.REGISTER, Scope.LATER, _only(Moment.REGISTER), {}
+    "register_null": _at(Moment.REGISTER, "a register request is answered with null"),
+    "register_error": _at(
+        Moment.REGISTER, "a register request is answered with Error", text=TextParameter("authkey expired")
     ),
-    "register_error": Kind(
-        "a register request is answered with Error",
-        Moment.REGISTER,
-        Scope.LATER,
-        _only(Moment.REGISTER),
-        {"text": Text("authkey expired")},
-    ),
-    "http_status": Kind(
+    "http_status": FaultKind(
         "another status than 200 on map, register, upgrade or key",
         Moment.MAP,
         Scope.LATER,
         frozenset({Moment.MAP, Moment.REGISTER, Moment.UPGRADE, Moment.KEY}),
         {
-            "status": Number(500, 200, 599, whole=True),
-            "retry_after": Text("", 100, printable=True),
-            "body": Text("", 1 << 20),
+            "status": _whole(500, 200, 599),
+            "retry_after": TextParameter("", 100, printable=True),
+            "body": TextParameter("", 1 << 20),
         },
     ),
-    "key_changed": Kind(
-        "another Noise key, on /key too", Moment.UPGRADE, Scope.LATER, _only(Moment.UPGRADE), {}
-    ),
-    "deleted_but_fed": Kind("the node is deleted and its stream fed on", _LIVE, _NOW, _only(Moment.LIVE), {}),
+    "key_changed": _at(Moment.UPGRADE, "another Noise key, on /key too"),
+    "deleted_but_fed": _at(Moment.LIVE, "the node is deleted and its stream fed on", Scope.CURRENT),
 }
 """Every fault by name."""
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from netmap_actors.finite import NotANumber, bounded
 
-__all__ = ["BadParameter", "Number", "Text"]
+__all__ = ["BadParameter", "NumberParameter", "TextParameter"]
 
 
 class BadParameter(ValueError):
@@ -18,7 +18,7 @@ class BadParameter(ValueError):
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Number:
+class NumberParameter:
     """One between two bounds, both included."""
 
     default: float
@@ -35,7 +35,7 @@ class Number:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Text:
+class TextParameter:
     """One of a few words, or anything that is not too long."""
 
     default: str = ""

@@ -20,7 +20,10 @@ if TYPE_CHECKING:
     from netmap_actors.dev_control.http.state import Control
     from netmap_actors.protocol.http1_server import HttpRequest
 
-__all__ = ["Reply", "answer", "ping_answered"]
+__all__ = ["MAX_KEPT_PINGS", "Reply", "answer", "ping_answered"]
+
+MAX_KEPT_PINGS = 1000
+"""Answers to pings that are kept."""
 
 _USER = re.compile(r"[\w.+@-]{0,64}", re.ASCII)
 """Empty: the one who lets nodes in here anyway."""

@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from netmap_actors.dev_control.http.state import Control
     from netmap_actors.dev_control.tailnet.churn import Churn
 
-__all__ = ["MAX_CONNECTIONS", "ControlServer"]
+__all__ = ["MAX_CLIENTS", "ControlServer"]
 
-MAX_CONNECTIONS = 4096
+MAX_CLIENTS = 4096
 """Open at once; with more, whoever holds most loses one."""
 _READ = 256 << 10
 _READS_PER_TURN = 4
@@ -98,7 +98,7 @@ class ControlServer:
         self._door: Door[_Client] = Door(
             loop,
             listener,
-            capacity=max(1, min(MAX_CONNECTIONS, allowed - OWN_FILES)),
+            capacity=max(1, min(MAX_CLIENTS, allowed - OWN_FILES)),
             welcome=self._welcome,
         )
         control.on_login = self._on_login

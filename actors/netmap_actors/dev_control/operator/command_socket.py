@@ -25,11 +25,11 @@ if TYPE_CHECKING:
     from netmap_actors.bus.loop import Loop
     from netmap_actors.dev_control.operator.commands import Commands
 
-__all__ = ["MAX_CONNECTIONS", "MAX_LINE", "CommandSocket", "SocketInUse"]
+__all__ = ["MAX_COMMAND", "MAX_COMMAND_CONNECTIONS", "CommandSocket", "SocketInUse"]
 
-MAX_LINE = 1 << 20
+MAX_COMMAND = 1 << 20
 """Bytes of one command."""
-MAX_CONNECTIONS = 64
+MAX_COMMAND_CONNECTIONS = 64
 """At once; with more, whoever holds most loses one."""
 _READ = 64 << 10
 
@@ -64,7 +64,9 @@ class CommandSocket:
         self._loop = loop
         self._listener = _listen(path)
         self._own = path.stat()
-        self._door: Door[_Asker] = Door(loop, self._listener, capacity=MAX_CONNECTIONS, welcome=self._welcome)
+        self._door: Door[_Asker] = Door(
+            loop, self._listener, capacity=MAX_COMMAND_CONNECTIONS, welcome=self._welcome
+        )
 
     def close(self) -> None:
         """Stop listening, and take the socket's name away if it is still ours."""
@@ -119,9 +121,9 @@ class CommandSocket:
 
     def _answer_next(self, asker: _Asker) -> None:
         end = asker.unread.find(b"\n")
-        if max(end, len(asker.unread) if end < 0 else 0) > MAX_LINE:
+        if max(end, len(asker.unread) if end < 0 else 0) > MAX_COMMAND:
             asker.unread.clear()
-            asker.out += _refusal(f"cannot read the command: it has more than {MAX_LINE} bytes") + b"\n"
+            asker.out += _refusal(f"cannot read the command: it has more than {MAX_COMMAND} bytes") + b"\n"
             asker.closing = True
         elif end >= 0:
             line = bytes(asker.unread[:end])
@@ -156,7 +158,7 @@ def _listen(path: Path) -> socket.socket:
         _clear(path)
         listener.bind(str(path))
         path.chmod(0o600)
-        listener.listen(MAX_CONNECTIONS)
+        listener.listen(MAX_COMMAND_CONNECTIONS)
     except OSError as error:
         listener.close()
         raise ConfigurationError(f"cannot listen on {path}: {error.strerror}") from None

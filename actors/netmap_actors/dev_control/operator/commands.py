@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from netmap_actors.dev_control.faults.catalogue import FAULTS, BadFault, Scope, make_fault
+from netmap_actors.dev_control.http.plain_http import MAX_KEPT_PINGS
 from netmap_actors.dev_control.operator.arguments import BadArgument, check_arguments
 from netmap_actors.dev_control.operator.listings import view_of_client, view_of_node
 from netmap_actors.dev_control.registration.registrar import MAX_KEY_LIFETIME, LoginState, PreAuthKey
@@ -29,9 +30,6 @@ if TYPE_CHECKING:
     from netmap_actors.dev_control.tailnet.tailnet import Entry
 
 __all__ = ["Commands"]
-
-MAX_PINGS = 1000
-"""Answers to pings that are kept."""
 
 
 class Commands:
@@ -116,7 +114,7 @@ class Commands:
         """Send a PingRequest, with a payload a c2n one; its id, for `pong`."""
         ping_id = self._control.random_bytes(8).hex()
         self._control.pings[ping_id] = ""
-        while len(self._control.pings) > MAX_PINGS:
+        while len(self._control.pings) > MAX_KEPT_PINGS:
             del self._control.pings[next(iter(self._control.pings))]
         request: dict[str, Any] = {
             "URL": url or f"{self._control.registrar.url}/machine/ping-response?id={ping_id}"

@@ -17,13 +17,13 @@ from netmap_actors.dev_control.tailnet.policy_text import read_policy_text
 from netmap_actors.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from netmap_actors.dev_control.operator.scenario import Scenario
+    from netmap_actors.dev_control.operator.scenario import TailnetScenario
     from netmap_actors.dev_control.tailnet.derp_map import DerpMap
     from netmap_actors.dev_control.tailnet.policy import Policy
 
 __all__ = [
     "MAX_FILE",
-    "read_auth_key",
+    "read_auth_key_source",
     "read_derp_map",
     "read_policy",
     "read_scenario",
@@ -56,7 +56,7 @@ def read_policy(path: str | Path) -> Policy:
         raise ConfigurationError(f"{error} (in {path})") from None
 
 
-def read_scenario(path: str | Path) -> Scenario:
+def read_scenario(path: str | Path) -> TailnetScenario:
     """A scenario as TOML. Raises ConfigurationError, which names the file."""
     text = _read(path)
     try:
@@ -67,7 +67,7 @@ def read_scenario(path: str | Path) -> Scenario:
         raise ConfigurationError(f"cannot use the scenario: {error} (in {path})") from None
 
 
-def read_auth_key(source: str) -> str:
+def read_auth_key_source(source: str) -> str:
     """The auth key that `file:PATH` or `env:NAME` names, for it must not be seen in a list of processes.
 
     Raises ConfigurationError, which never repeats what it read.

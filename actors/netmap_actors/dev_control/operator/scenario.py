@@ -26,11 +26,20 @@ if TYPE_CHECKING:
 
     from netmap_actors.dev_control.tailnet.tailnet import Tailnet
 
-__all__ = ["FIRST_MAP", "START", "Course", "Event", "Scenario", "ScriptedNode", "parse_scenario", "place"]
+__all__ = [
+    "FIRST_MAP",
+    "START",
+    "ScenarioEvent",
+    "ScenarioSchedule",
+    "ScriptedNode",
+    "TailnetScenario",
+    "parse_scenario",
+    "place",
+]
 
 START, FIRST_MAP = "start", "first_map"
 """What the seconds of a scenario count from: the server's start, or the first map a client gets."""
-MAX_EVENTS = 100_000
+MAX_SCENARIO_EVENTS = 100_000
 _LEAST_REPEAT = 0.01
 """Seconds."""
 _MOST = 1e7
@@ -51,7 +60,7 @@ class ScriptedNode(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Event:
+class ScenarioEvent:
     """One command at its time."""
 
     number: int
@@ -65,15 +74,15 @@ class Event:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Scenario:
+class TailnetScenario:
     """All of it."""
 
     nodes: tuple[ScriptedNode, ...] = ()
-    events: tuple[Event, ...] = ()
+    events: tuple[ScenarioEvent, ...] = ()
     counted_from: str = START
 
 
-def parse_scenario(document: Mapping[str, Any]) -> Scenario:
+def parse_scenario(document: Mapping[str, Any]) -> TailnetScenario:
     """A scenario as its TOML file has it. Raises ConfigurationError, which names what and which one."""
     unknown = set(document) - {"from", "node", "event"}
     if unknown:
@@ -83,9 +92,9 @@ def parse_scenario(document: Mapping[str, Any]) -> Scenario:
         raise _bad(f'from is {escape(str(counted_from), 40)!r}, it can be "{START}" or "{FIRST_MAP}"')
     nodes = [_node(number, given) for number, given in enumerate(_list(document, "node"), 1)]
     events = _list(document, "event")
-    if len(events) > MAX_EVENTS:
-        raise _bad(f"it has {len(events)} events, {MAX_EVENTS} are the most")
-    return Scenario(
+    if len(events) > MAX_SCENARIO_EVENTS:
+        raise _bad(f"it has {len(events)} events, {MAX_SCENARIO_EVENTS} are the most")
+    return TailnetScenario(
         tuple(nodes), tuple(_event(number, given) for number, given in enumerate(events, 1)), counted_from
     )
 
@@ -112,12 +121,12 @@ def place(nodes: tuple[ScriptedNode, ...], tailnet: Tailnet, rng: random.Random,
             tailnet.set_routes(entry.node.id, node.routes)
 
 
-class Course:
+class ScenarioSchedule:
     """A scenario that is going on. `now` is in seconds of any clock that does not step."""
 
-    def __init__(self, scenario: Scenario) -> None:
+    def __init__(self, scenario: TailnetScenario) -> None:
         self._scenario = scenario
-        self._waiting: list[tuple[float, int, Event]] = []
+        self._waiting: list[tuple[float, int, ScenarioEvent]] = []
         self._begun = False
 
     def begin(self, now: float) -> None:
@@ -132,7 +141,7 @@ class Course:
         """When `due` has something; None before the beginning and after the end."""
         return self._waiting[0][0] if self._waiting else None
 
-    def due(self, now: float) -> list[Event]:
+    def due(self, now: float) -> list[ScenarioEvent]:
         """The events whose time has come, in the order of their times, then of the file.
 
         One that repeats comes once, however many of its times were slept through.
@@ -165,7 +174,7 @@ def _node(number: int, given: dict[str, Any]) -> ScriptedNode:
         raise _bad(f"node {number}: {escape(str(error))}") from None
 
 
-def _event(number: int, given: dict[str, Any]) -> Event:
+def _event(number: int, given: dict[str, Any]) -> ScenarioEvent:
     where = f"event {number}"
     arguments = dict(given)
     at = _seconds(arguments.pop("at", None), f"{where}: at", least=0.0)
@@ -192,7 +201,7 @@ def _event(number: int, given: dict[str, Any]) -> Event:
                 read_policy_text(**{"toml": False, **arguments})
         except (BadArgument, BadPolicy) as error:
             raise _bad(f"{where}: {error}") from None
-    return Event(number, at, command, arguments, repeat)
+    return ScenarioEvent(number, at, command, arguments, repeat)
 
 
 def command_names() -> frozenset[str]:

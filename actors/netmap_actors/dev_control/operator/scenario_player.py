@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from netmap_actors.dev_control.operator.scenario import START, Course
+from netmap_actors.dev_control.operator.scenario import START, ScenarioSchedule
 from netmap_actors.errors import NetmapError
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from netmap_actors.bus.loop import Loop
     from netmap_actors.dev_control.operator.commands import Commands
-    from netmap_actors.dev_control.operator.scenario import Scenario
+    from netmap_actors.dev_control.operator.scenario import TailnetScenario
 
 __all__ = ["ScenarioPlayer"]
 
@@ -24,13 +24,13 @@ class ScenarioPlayer:
     """One scenario on one server."""
 
     def __init__(
-        self, scenario: Scenario, commands: Commands, loop: Loop, log: Callable[..., object]
+        self, scenario: TailnetScenario, commands: Commands, loop: Loop, log: Callable[..., object]
     ) -> None:
         """`log(event, **fields)` hears of every event and of those that cannot be done."""
         self._commands = commands
         self._loop = loop
         self._log = log
-        self._course = Course(scenario)
+        self._course = ScenarioSchedule(scenario)
         self._deadline = loop.deadline(self._on_due)
         if scenario.counted_from == START:
             self.begin()

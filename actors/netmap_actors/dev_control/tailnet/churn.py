@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Churn", "populate"]
 
-CAPABILITY_VERSION = 130
+SIMULATED_VERSION = 130
 _USERS = ("alice", "bob", "carol", "dave", "erin")
 _KINDS = (
     # name, operating system, version of the client, tag it may carry
@@ -148,7 +148,7 @@ class Churn:
         self._tailnet.rotate_key(entry.node.id, _key("nodekey", self._rng), _key("discokey", self._rng))
 
     def _upgrade(self, entry: Entry, _wall: float) -> None:
-        self._tailnet.set_version(entry.node.id, self._rng.randrange(106, CAPABILITY_VERSION + 16))
+        self._tailnet.set_version(entry.node.id, self._rng.randrange(106, SIMULATED_VERSION + 16))
 
 
 def _add(
@@ -172,7 +172,7 @@ def _add(
         endpoints=_endpoints(rng),
         home_derp=_home(tailnet, rng),
         hostinfo_raw=hostinfos[kind],
-        cap=CAPABILITY_VERSION,
+        cap=SIMULATED_VERSION,
         online=online,
     )
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from netmap_actors.dev_control.faults.catalogue import FAULTS, BadFault, Moment, make_fault
-from netmap_actors.dev_control.faults.parameters import BadParameter, Number, Text
+from netmap_actors.dev_control.faults.parameters import BadParameter, NumberParameter, TextParameter
 from netmap_actors.dev_control.standalone import RunningServer, running_server
 from netmap_actors.errors import NetmapError
 from tests.support.clients.control_client import Closed, ControlClient, Node, fetch_key, joined
@@ -60,14 +60,14 @@ def bounds(name: str) -> Iterator[dict[str, Any]]:
         yield {key: _most(parameter) for key, parameter in parameters.items()}
 
 
-def _least(parameter: Number | Text) -> float | str:
-    if isinstance(parameter, Number):
+def _least(parameter: NumberParameter | TextParameter) -> float | str:
+    if isinstance(parameter, NumberParameter):
         return parameter.least
     return min(parameter.words, default="x" * parameter.shortest)
 
 
-def _most(parameter: Number | Text) -> float | str:
-    if isinstance(parameter, Number):
+def _most(parameter: NumberParameter | TextParameter) -> float | str:
+    if isinstance(parameter, NumberParameter):
         return min(parameter.most, 1 << 30)
     return max(parameter.words, default="x" * parameter.longest)
 
@@ -129,7 +129,7 @@ def test_no_fault_harms_the_server_itself(
 @pytest.mark.parametrize("name", FAULTS)
 def test_what_is_out_of_bounds_is_refused(name: str) -> None:
     for key, parameter in FAULTS[name].parameters.items():
-        if isinstance(parameter, Number):
+        if isinstance(parameter, NumberParameter):
             wrong: list[Any] = [parameter.least - 1, parameter.most * 2 + 1, float("nan"), "1", None]
         else:
             wrong = ["x" * (parameter.longest + 1), "\ud800", 7, None, *([""] if parameter.shortest else [])]

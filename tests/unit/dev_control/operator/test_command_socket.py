@@ -14,8 +14,8 @@ import pytest
 
 from netmap_actors.bus.loop import Loop
 from netmap_actors.dev_control.operator.command_socket import (
-    MAX_CONNECTIONS,
-    MAX_LINE,
+    MAX_COMMAND,
+    MAX_COMMAND_CONNECTIONS,
     CommandSocket,
     SocketInUse,
 )
@@ -155,7 +155,7 @@ def test_a_thousand_questions_of_one_wait_for_one_of_another(place: Place) -> No
 @pytest.mark.parametrize("end", [b"\n7\n", b""])
 def test_a_line_that_is_too_long_is_refused_and_is_the_last(place: Place, end: bytes) -> None:
     with place.asker() as sock:
-        rest = b"1" * (MAX_LINE + 1) + end
+        rest = b"1" * (MAX_COMMAND + 1) + end
         with contextlib.suppress(BrokenPipeError):
             while rest:
                 with contextlib.suppress(BlockingIOError):
@@ -167,7 +167,7 @@ def test_a_line_that_is_too_long_is_refused_and_is_the_last(place: Place, end: b
 
 def test_there_is_room_for_so_many_at_once(place: Place) -> None:
     with contextlib.ExitStack() as stack:
-        for _ in range(MAX_CONNECTIONS):
+        for _ in range(MAX_COMMAND_CONNECTIONS):
             stack.enter_context(place.asker())
             place.settle()
         # Who has said nothing for longest makes room.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from netmap_actors.dev_control.operator.files import MAX_FILE, read_auth_key, read_derp_map
+from netmap_actors.dev_control.operator.files import MAX_FILE, read_auth_key_source, read_derp_map
 from netmap_actors.dev_control.standalone import running_server
 from netmap_actors.dev_control.tailnet.churn import populate
 from netmap_actors.dev_control.tailnet.derp_map import built_in_derp_map, parse_derp_map
@@ -126,10 +126,10 @@ def test_an_auth_key_that_cannot_be_used_is_not_shown(
     monkeypatch.setenv("NETMAP_TWO_WORDS", "two-words-of secret-text")
     monkeypatch.setenv("NETMAP_SHORT", "secret")
     with pytest.raises(ConfigurationError, match=why) as caught:
-        read_auth_key(source)
+        read_auth_key_source(source)
     assert "secret" not in str(caught.value)
 
 
 def test_an_auth_key_is_read_without_the_end_of_its_line(tmp_path: Path) -> None:
     (tmp_path / "key").write_text("devkey-auth-0123\n")
-    assert read_auth_key(f"file:{tmp_path}/key") == "devkey-auth-0123"
+    assert read_auth_key_source(f"file:{tmp_path}/key") == "devkey-auth-0123"

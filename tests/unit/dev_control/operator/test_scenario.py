@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from netmap_actors.dev_control.operator.scenario import (
     FIRST_MAP,
     START,
-    Course,
-    Event,
-    Scenario,
+    ScenarioEvent,
+    ScenarioSchedule,
+    TailnetScenario,
     command_names,
     parse_scenario,
     place,
@@ -93,10 +93,12 @@ def test_the_same_seed_makes_the_same_keys() -> None:
     assert [entry.node for entry in one.entries.values()] == [entry.node for entry in other.entries.values()]
 
 
-def course(*times: tuple[float, float | None]) -> Course:
-    return Course(
-        Scenario(
-            (), tuple(Event(n, at, "heal", {}, repeat) for n, (at, repeat) in enumerate(times, 1)), START
+def course(*times: tuple[float, float | None]) -> ScenarioSchedule:
+    return ScenarioSchedule(
+        TailnetScenario(
+            (),
+            tuple(ScenarioEvent(n, at, "heal", {}, repeat) for n, (at, repeat) in enumerate(times, 1)),
+            START,
         )
     )
 
