@@ -11,6 +11,8 @@ from typing import Final, TypeVar
 import msgspec
 
 __all__ = [
+    "MAX_MAP_RESPONSE",
+    "MAX_PEERS",
     "PAUSE_LIMIT",
     "SILENCE_TIMEOUT",
     "Boot",
@@ -27,6 +29,10 @@ __all__ = [
 
 PAUSE_LIMIT: Final = 30.0
 """Seconds a publisher may accept nothing from the connection before it is restarted."""
+MAX_MAP_RESPONSE: Final = 256 << 20
+"""Default of `limits.max_map_response`: bytes of a MapResponse, on the wire as well as decoded."""
+MAX_PEERS: Final = 1_000_000
+"""Default of `limits.max_peers`: a thousand times the largest known tailnets; the netmap takes most of a gigabyte."""
 SILENCE_TIMEOUT: Final = 120.0
 """Default of `liveness.silence_timeout`: seconds without a MapResponse after which a connection is dead."""
 
@@ -129,7 +135,7 @@ class ConnectionSettings(msgspec.Struct, frozen=True, kw_only=True):
     connect_limit: float = 10.0
     handshake_limit: float = 15.0
     register_limit: float = 30.0
-    max_map_response: int = 256 * 1024 * 1024
+    max_map_response: int = MAX_MAP_RESPONSE
     register_first: bool = False
     """Register even though this node key is known to be registered (after removed, expired, a changed key)."""
     on_removed: str = "stop"
@@ -165,8 +171,8 @@ class PublisherSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Where the CURVE keys of `listen` are; empty: plain TCP."""
     max_remote: int = 1024
     """Connections to each of the two TCP sockets, unauthenticated ones included."""
-    max_map_response: int = 256 * 1024 * 1024
-    max_peers: int = 1_000_000
+    max_map_response: int = MAX_MAP_RESPONSE
+    max_peers: int = MAX_PEERS
     control_url: str = ""
 
 

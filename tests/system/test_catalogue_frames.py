@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from netmap_actors.protocol.map_framing import DEFAULT_MAX_DECODED, encode_frame
+from netmap_actors.boot import MAX_MAP_RESPONSE
+from netmap_actors.protocol.map_framing import encode_frame
 from tests.support.processes.catalogue_facts import (
     BUSY,
     KINDS_OF_PEERS,
@@ -39,7 +40,7 @@ DEEP = 100_000
     ("fault", "arguments"),
     [
         ("oversized", {"length": 0xFFFF_FFFF}),
-        ("oversized", {"length": DEFAULT_MAX_DECODED + 1}),
+        ("oversized", {"length": MAX_MAP_RESPONSE + 1}),
         ("zero_frame", {}),
     ],
     ids=["four_gigabytes", "one_too_many", "zero"],

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import msgspec
 
 from netmap_actors import slices
+from netmap_actors.boot import MAX_PEERS
 from netmap_actors.errors import BadMapResponse, escape
 from netmap_actors.netmap.changes import Changes, SelfUpdate
 from netmap_actors.netmap.documents import Documents, earlier
@@ -24,7 +25,6 @@ from netmap_actors.netmap.profiles import Profiles
 from netmap_actors.rfc3339 import unix_seconds
 from netmap_actors.slices import complete
 from netmap_actors.tailcfg.go_json import REFUSALS, NotGoJson, encode
-from netmap_actors.tailcfg.map_document import MAX_PEERS
 from netmap_actors.web_url import UrlPolicy
 
 if TYPE_CHECKING:

@@ -9,13 +9,12 @@ from __future__ import annotations
 import io
 import struct
 
+from netmap_actors.boot import MAX_MAP_RESPONSE
 from netmap_actors.errors import BadMapResponse, LocalProtocolError
 from netmap_actors.protocol.zstd_frame import ZstdFrameDecoder, encode_zstd_frame
 
-__all__ = ["DEFAULT_MAX_DECODED", "LENGTH_SIZE", "MapFrameReader", "encode_frame"]
+__all__ = ["LENGTH_SIZE", "MapFrameReader", "encode_frame"]
 
-DEFAULT_MAX_DECODED = 256 << 20
-"""Bytes of the largest MapResponse, on the wire as well as decoded: a policy change resends a whole tailnet."""
 LENGTH_SIZE = 4
 _MAX_U32 = 0xFFFF_FFFF
 
@@ -36,7 +35,7 @@ class _PlainBody:
 class MapFrameReader:
     """The frames of one map stream. After one error it is dead: the session must end."""
 
-    def __init__(self, max_decoded: int = DEFAULT_MAX_DECODED, *, compressed: bool = True) -> None:
+    def __init__(self, max_decoded: int = MAX_MAP_RESPONSE, *, compressed: bool = True) -> None:
         self._max_decoded = max_decoded
         self._compressed = compressed
         self._length = b""

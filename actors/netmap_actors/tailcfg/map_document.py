@@ -12,6 +12,7 @@ from typing import Final
 
 import msgspec
 
+from netmap_actors.boot import MAX_PEERS
 from netmap_actors.errors import BadMapResponse, escape
 from netmap_actors.tailcfg.bounds import check_bounds, check_number_of_values
 from netmap_actors.tailcfg.go_json import GoStruct, Int64, NotGoJson, decode, go_name, is_set
@@ -20,13 +21,10 @@ from netmap_actors.tailcfg.nesting import MAX_NESTING, is_deeper_than
 from netmap_actors.tailcfg.peer_change import PeerChangeHead
 from netmap_actors.tailcfg.ping import PingRequest  # noqa: TC001 - msgspec reads the annotations when it decodes
 
-__all__ = ["MAX_PEERS", "DERPMapDelta", "MapResponseShape", "check_map_response_shape", "decode_map_response"]
+__all__ = ["DERPMapDelta", "MapResponseShape", "check_map_response_shape", "decode_map_response"]
 
 UTF8_SLICE: Final = 1 << 20
 """Bytes checked at a time: a document of 200 MB must not need 200 MB more."""
-
-MAX_PEERS: Final = 1_000_000
-"""A thousand times the largest known tailnets; such a netmap takes most of a gigabyte."""
 
 _OF_PEERS: Final = (
     "peers",

@@ -11,7 +11,7 @@ import pwd
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from netmap_actors.boot import SILENCE_TIMEOUT
+from netmap_actors.boot import MAX_MAP_RESPONSE, MAX_PEERS, SILENCE_TIMEOUT
 from netmap_actors.runtime_paths import default_runtime_dir
 from netmap_supervisor.config import kinds, network_kinds
 from netmap_supervisor.config.settings import EMBEDDED
@@ -280,7 +280,7 @@ _ROWS = (
         table="limits",
         key="max_map_response",
         kind=kinds.Size(1 << 20, 4 << 30),
-        default=256 << 20,
+        default=MAX_MAP_RESPONSE,
         help="Largest MapResponse to take, decompressed",
     ),
     Option(
@@ -288,7 +288,7 @@ _ROWS = (
         table="limits",
         key="max_peers",
         kind=kinds.Number(1, 100_000_000, whole=True),
-        default=1_000_000,
+        default=MAX_PEERS,
         help="Peers of the largest netmap to take",
         more="With more the session ends, `degraded` says why, and the netmap before stays, as stale.",
     ),

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from netmap_actors.boot import SILENCE_TIMEOUT
+from netmap_actors.boot import MAX_MAP_RESPONSE, MAX_PEERS, SILENCE_TIMEOUT
 
 __all__ = ["EMBEDDED", "RunSettings"]
 
@@ -60,9 +60,9 @@ class RunSettings(msgspec.Struct, frozen=True, kw_only=True):
     """`debug`, `info`, `warning` or `error`."""
     view: str = "auto"
     """The view on standard output: `auto`, `live`, `plain` or `off`. The daemon does not use it."""
-    max_map_response: int = 256 * 1024 * 1024
+    max_map_response: int = MAX_MAP_RESPONSE
     """Bytes of one decompressed MapResponse."""
-    max_peers: int = 1_000_000
+    max_peers: int = MAX_PEERS
     """Of the netmap, and named by one field of a MapResponse."""
     dev_nodes: int = 8
     """Nodes of the embedded server's simulated tailnet."""

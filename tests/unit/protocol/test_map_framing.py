@@ -12,8 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from netmap_actors.boot import MAX_MAP_RESPONSE
 from netmap_actors.errors import BadMapResponse, LocalProtocolError
-from netmap_actors.protocol.map_framing import DEFAULT_MAX_DECODED, MapFrameReader, encode_frame
+from netmap_actors.protocol.map_framing import MapFrameReader, encode_frame
 from netmap_actors.protocol.zstd_frame import encode_zstd_frame, parse_frame_header
 
 if sys.version_info >= (3, 14):
@@ -31,7 +32,7 @@ def frame(body: bytes) -> bytes:
     return struct.pack("<I", len(body)) + body
 
 
-def refused(body: bytes, *, max_decoded: int = DEFAULT_MAX_DECODED, compressed: bool = True) -> str:
+def refused(body: bytes, *, max_decoded: int = MAX_MAP_RESPONSE, compressed: bool = True) -> str:
     reader = MapFrameReader(max_decoded, compressed=compressed)
     with pytest.raises(BadMapResponse) as caught:
         reader.receive(frame(body))
@@ -86,7 +87,7 @@ def test_a_body_that_ends_inside_a_frame_is_an_error(compress: bool, keep: int) 
 
 
 @pytest.mark.parametrize("compressed", [True, False])
-@pytest.mark.parametrize("length", [0, DEFAULT_MAX_DECODED + 1, 0xFFFFFFFF])
+@pytest.mark.parametrize("length", [0, MAX_MAP_RESPONSE + 1, 0xFFFFFFFF])
 def test_f18_a_bad_length_is_refused_from_its_four_bytes(length: int, compressed: bool) -> None:
     reader = MapFrameReader(compressed=compressed)
     with pytest.raises(BadMapResponse):
@@ -97,7 +98,7 @@ def test_f18_the_announced_length_allocates_nothing() -> None:
     for compressed in (True, False):
         reader = MapFrameReader(compressed=compressed)
         tracemalloc.start()
-        reader.receive(struct.pack("<I", DEFAULT_MAX_DECODED))
+        reader.receive(struct.pack("<I", MAX_MAP_RESPONSE))
         _, peak = tracemalloc.get_traced_memory()
         tracemalloc.stop()
         assert peak < 100_000

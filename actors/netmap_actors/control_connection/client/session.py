@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING
 
-from netmap_actors.boot import SILENCE_TIMEOUT
+from netmap_actors.boot import MAX_MAP_RESPONSE, SILENCE_TIMEOUT
 from netmap_actors.control_connection.client import ping
 from netmap_actors.control_connection.client.channel import ControlChannel
 from netmap_actors.control_connection.client.events import (
@@ -95,7 +95,7 @@ class SessionLimits:
     handshake: float = 15.0
     register: float = 30.0
     silence: float = SILENCE_TIMEOUT
-    max_map_response: int = 256 * 1024 * 1024
+    max_map_response: int = MAX_MAP_RESPONSE
 
 
 class ControlSession:

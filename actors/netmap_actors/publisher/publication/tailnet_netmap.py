@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from netmap_actors.boot import MAX_PEERS
 from netmap_actors.netmap import changes
 from netmap_actors.netmap.changes import Document
 from netmap_actors.netmap.delta import NetmapEngine
 from netmap_actors.tailcfg import decode_map_response
-from netmap_actors.tailcfg.map_document import MAX_PEERS
 from netmap_actors.wire import internal_pb2, netmap_pb2
 from netmap_actors.wire.topics import Kind
 
