@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import re
 from pathlib import Path
@@ -101,67 +102,51 @@ def environment_for(actor: str, environment: Mapping[str, str]) -> dict[str, str
     return kept
 
 
+@dataclasses.dataclass(slots=True, kw_only=True, repr=False, eq=False)
 class BootRecords:
     """Makes the record for each Spawn of one run."""
 
-    def __init__(
-        self,
-        settings: RunSettings,
-        *,
-        run: str,
-        parent_pid: int,
-        endpoints: Endpoints,
-        control_url: str,
-        auth_key: str,
-        secrets_of: Callable[[str], dict[str, str]],
-        connection_dir: Path,
-        server_dir: Path | None = None,
-        listen_fd: int = -1,
-        keyring: Keyring,
-        locks: tuple[str, ...] = (),
-    ) -> None:
-        """`control_url`, `auth_key`: those of the embedded server, if there is one.
-
-        `secrets_of(auth_key)`: what of the connection's settings came from the environment.
-        """
-        self._settings = settings
-        self._run = run
-        self._parent_pid = parent_pid
-        self._endpoints = endpoints
-        self._control_url = control_url
-        self._auth_key = auth_key
-        self._secrets_of = secrets_of
-        self._connection_dir = connection_dir
-        self._server_dir = server_dir
-        self._listen_fd = listen_fd
-        self._keyring = keyring
-        self._locks = locks
+    settings: RunSettings
+    run: str
+    parent_pid: int
+    endpoints: Endpoints
+    control_url: str
+    """Of the embedded server, if there is one."""
+    auth_key: str
+    """The same."""
+    secrets_of: Callable[[str], dict[str, str]]
+    """By auth key: what of the connection's settings came from the environment."""
+    connection_dir: Path
+    server_dir: Path | None = None
+    listen_fd: int = -1
+    keyring: Keyring
+    locks: tuple[str, ...] = ()
 
     def renew(self, settings: RunSettings) -> None:
         """Other settings for the processes to come; the server's URL stays as it was."""
-        self._settings = settings
+        self.settings = settings
         if not settings.embedded:
-            self._auth_key = settings.auth_key
+            self.auth_key = settings.auth_key
 
     def record(self, spawn: Spawn, life_fd: int) -> bytes:
         """The Boot of one process, as JSON."""
         return msgspec.json.encode(
             Boot(
-                run=self._run,
+                run=self.run,
                 actor=spawn.actor,
                 generation=spawn.generation,
-                parent_pid=self._parent_pid,
+                parent_pid=self.parent_pid,
                 life_fd=life_fd,
-                endpoints=self._endpoints,
-                secrets=self._keyring.secrets_for(spawn.actor, spawn.generation),
-                locks=self._locks,
-                memory_limit=memory_of_child(self._settings),
+                endpoints=self.endpoints,
+                secrets=self.keyring.secrets_for(spawn.actor, spawn.generation),
+                locks=self.locks,
+                memory_limit=memory_of_child(self.settings),
                 settings=msgspec.Raw(msgspec.json.encode(self._actor_settings(spawn))),
             )
         )
 
     def _actor_settings(self, spawn: Spawn) -> msgspec.Struct:
-        settings = self._settings
+        settings = self.settings
         match spawn.actor:
             case ActorName.PUBLISHER:
                 return PublisherSettings(
@@ -171,7 +156,7 @@ class BootRecords:
                     curve_dir="" if settings.listen_plaintext else str(settings.curve_dir),
                     max_map_response=settings.max_map_response,
                     max_peers=settings.max_peers,
-                    control_url=self._control_url,
+                    control_url=self.control_url,
                 )
             case ActorName.HTTP_ENDPOINT:
                 return HttpSettings(listen=settings.http_listen, socket_group=settings.socket_group)
@@ -179,8 +164,8 @@ class BootRecords:
                 return LivenessSettings(silence_timeout=settings.silence_timeout)
             case ActorName.DEV_CONTROL:
                 return DevControlSettings(
-                    state_dir=str(self._server_dir),
-                    listen_fd=self._listen_fd,
+                    state_dir=str(self.server_dir),
+                    listen_fd=self.listen_fd,
                     nodes=settings.dev_nodes,
                     seed=settings.dev_seed,
                     churn=settings.dev_churn,
@@ -197,13 +182,13 @@ class BootRecords:
                 raise ValueError(f"cannot start {other}: it has no settings")
 
     def _connection_settings(self, start: ConnectionStart) -> ConnectionSettings:
-        settings = self._settings
+        settings = self.settings
         return ConnectionSettings(
-            control_url=self._control_url,
-            state_dir=str(self._connection_dir),
+            control_url=self.control_url,
+            state_dir=str(self.connection_dir),
             embedded=settings.embedded,
-            auth_key=self._auth_key,
-            secrets=EnvironmentSecrets(self._secrets_of(self._auth_key)),
+            auth_key=self.auth_key,
+            secrets=EnvironmentSecrets(self.secrets_of(self.auth_key)),
             hostname=settings.hostname,
             ephemeral=settings.ephemeral,
             request_tags=settings.request_tags,

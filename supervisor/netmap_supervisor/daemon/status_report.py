@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING
 
 from netmap_actors.rfc3339 import stamp
@@ -31,30 +32,18 @@ if TYPE_CHECKING:
 __all__ = ["SupervisorFacts", "make_report"]
 
 
+@dataclasses.dataclass(slots=True)
 class SupervisorFacts:
     """Facts of the Supervisor's own process."""
 
-    __slots__ = (
-        "confinement",
-        "log_lines_suppressed",
-        "pid",
-        "rss_bytes",
-        "started_at",
-        "system_calls",
-        "version",
-    )
-
-    def __init__(
-        self, version: str, pid: int, started_at: float, confinement: Mapping[str, int] | None = None
-    ) -> None:
-        self.version = version
-        self.pid = pid
-        self.started_at = started_at
-        self.rss_bytes = 0
-        self.log_lines_suppressed = 0
-        self.confinement = dict(confinement or {})
-        """As in ActorStatus."""
-        self.system_calls = "off"
+    version: str
+    pid: int
+    started_at: float
+    confinement: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    """As in ActorStatus."""
+    rss_bytes: int = 0
+    log_lines_suppressed: int = 0
+    system_calls: str = "off"
 
 
 def make_report(
@@ -201,7 +190,7 @@ def _actors(
         last_exit=None,
         uptime_s=round(now.boottime - own.started_at, 3),
         rss_bytes=own.rss_bytes,
-        confinement=own.confinement,
+        confinement=dict(own.confinement),
         system_calls=own.system_calls,
     )
     children = (
@@ -210,7 +199,7 @@ def _actors(
             pid=child.pid,
             state=child.public_state.value,
             generation=child.generation,
-            restarts=max(0, child.starts - 1),
+            restarts=max(0, child.generation - 1),
             last_exit=child.last_exit or None,
             uptime_s=round(now.boottime - child.started_at, 3) if child.alive else None,
             rss_bytes=child.rss_bytes or None,

@@ -69,7 +69,6 @@ if TYPE_CHECKING:
 
     from google.protobuf.message import Message
 
-    from netmap_actors.boot import Endpoints
     from netmap_actors.bus.loop import Loop
     from netmap_supervisor.admin.status import StatusReport
     from netmap_supervisor.config.settings import RunSettings
@@ -139,14 +138,13 @@ class Supervisor(pykka.ThreadingActor):
         self._routes = RouteWatch(loop, ControlRoutes, self.happened)
         self._closing.callback(self._routes.close)
         self._deadline = loop.deadline(self._on_deadline)
-        self._exit_code: int | None = None
+        self._exit_code = 1
         self.why = ""
         """Why it ended for good, for a person: "cannot X: why; what to do"."""
         self._failure: BaseException | None = None
         self._notifier = Notifier(environment)
-        self._own = SupervisorFacts(
-            metadata.version("netmap-supervisor"), os.getpid(), loop.now(), confinement
-        )
+        version = metadata.version("netmap-supervisor")
+        self._own = SupervisorFacts(version, os.getpid(), loop.now(), confinement)
         self._core = SupervisorCore(
             specs_for(settings),
             FLAGS,
@@ -163,7 +161,7 @@ class Supervisor(pykka.ThreadingActor):
         self._log.close()
         if self._failure is not None:
             raise self._failure
-        return self._exit_code if self._exit_code is not None else 1
+        return self._exit_code
 
     # pykka's hooks
 
@@ -190,17 +188,16 @@ class Supervisor(pykka.ThreadingActor):
     # Set-up
 
     def _set_up(self) -> None:
-        runtime_dir, endpoints = Path(self.settings.runtime_dir), self._endpoints
         self._requests = OperatorRequests(self, self._loop, self._reload)
         self._admin = AdminServer(
             self._loop,
-            runtime_dir,
+            Path(self.settings.runtime_dir),
             self._requests.on_request,
             descends_from(self._children.pids),
             viewer=lambda: 0 if self._observer is None else self._observer.pid,
         )
         self._closing.callback(self._admin.close)
-        self._boots = self._make_boots(endpoints)
+        self._boots = self._make_boots()
         watch_signals(self._loop, self.end, self._on_reload_signal, self._children.reap_strangers)
         watch_memory(self._loop, self._children, grows=False)
         self._closing.callback(unwatch_memory)
@@ -208,16 +205,15 @@ class Supervisor(pykka.ThreadingActor):
         self._loop.every(STATUS_INTERVAL, self._look_at_self)
         if self._notifier.watchdog_interval is not None:
             self._loop.every(self._notifier.watchdog_interval, self._ping_watchdog)
-        self._report_facts(endpoints.updates, endpoints.requests)
+        self._report_facts()
         if left := landlock.missing(self._own.confinement.get("landlock", 0)):
             self.event("warning", "not_confined", {"left_open": left, "detail": NOT_CONFINED})
         if not self._routes.available:
-            self.event(
-                "warning", "link_watch_unavailable", {"detail": "changes of the network show by silence only"}
-            )
+            detail = "changes of the network show by silence only"
+            self.event("warning", "link_watch_unavailable", {"detail": detail})
         self._carry_out(self._core.start(self._now()))
 
-    def _make_boots(self, endpoints: Endpoints) -> BootRecords:
+    def _make_boots(self) -> BootRecords:
         settings, state_dir = self.settings, Path(self.settings.state_dir)
         connection_dir = state_dir / (EMBEDDED if settings.embedded else state_slug(settings.control_url))
         make_private(connection_dir)
@@ -225,10 +221,10 @@ class Supervisor(pykka.ThreadingActor):
         if own is not None:
             self._closing.callback(own.close)
         return BootRecords(
-            settings,
+            settings=settings,
             run=self._run,
             parent_pid=os.getpid(),
-            endpoints=endpoints,
+            endpoints=self._endpoints,
             control_url=settings.control_url if own is None else own.url,
             auth_key=settings.auth_key if own is None else own.auth_key,
             secrets_of=self._environment.secrets,
@@ -239,7 +235,7 @@ class Supervisor(pykka.ThreadingActor):
             locks=tuple(map(str, self._claim.shared)),
         )
 
-    def _report_facts(self, updates: str, requests: str) -> None:
+    def _report_facts(self) -> None:
         settings = self.settings
         facts = RunFacts(
             version=self._own.version,
@@ -248,8 +244,8 @@ class Supervisor(pykka.ThreadingActor):
             embedded=settings.embedded,
             state_dir=settings.state_dir,
             runtime_dir=settings.runtime_dir,
-            updates=updates,
-            requests=requests,
+            updates=self._endpoints.updates,
+            requests=self._endpoints.requests,
             silence_timeout=settings.silence_timeout,
         )
         self.event("info", "run_started", msgspec.structs.asdict(facts))
@@ -400,13 +396,9 @@ class Supervisor(pykka.ThreadingActor):
 
     def counters(self) -> dict[str, dict[str, int]]:
         """The newest counters of each child, and our own, by actor."""
-        own = {
-            "foreign_words": self._children.foreign_words,
-            "orders_refused": self._admin.refused,
-        }
-        return {name: dict(beat.counters) for name, beat in self._core.heartbeats.items()} | {
-            "supervisor": own
-        }
+        own = {"foreign_words": self._children.foreign_words, "orders_refused": self._admin.refused}
+        beats = self._core.heartbeats.items()
+        return {name: dict(beat.counters) for name, beat in beats} | {"supervisor": own}
 
     def _reload(self) -> ReloadResult:
         """Take over the settings that can change in a running daemon. Raises NetmapError."""
@@ -415,9 +407,9 @@ class Supervisor(pykka.ThreadingActor):
         settings, changes = compare(self.settings, self._read_settings())
         self._environment.hold(settings.auth_key)
         self.settings = settings
-        self._log.level = self.settings.log_level
-        self._core.probe_timeout = self.settings.probe_timeout
-        self._boots.renew(self.settings)
+        self._log.level = settings.log_level
+        self._core.probe_timeout = settings.probe_timeout
+        self._boots.renew(settings)
         level = "warning" if changes.needs_restart else "info"
         self.event(level, "reloaded", msgspec.structs.asdict(changes))
         return changes

@@ -218,11 +218,6 @@ class ChildMachine:
         return limit.since + min(limit.seconds + waited, limit.longest)
 
     @property
-    def starts(self) -> int:
-        """Processes so far."""
-        return self.generation
-
-    @property
     def public_state(self) -> ActorState:
         """The state operators see."""
         if self.alarmed or (self.flapping and self.state is not ChildState.INACTIVE):

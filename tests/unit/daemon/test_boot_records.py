@@ -33,6 +33,7 @@ ENVIRONMENT = {
 
 def records(settings: RunSettings, **changes) -> BootRecords:
     fields = {
+        "settings": settings,
         "run": "00" * 8,
         "parent_pid": 1,
         "endpoints": endpoints_of(Path("/r/r-1"), Path("/r")),
@@ -42,7 +43,7 @@ def records(settings: RunSettings, **changes) -> BootRecords:
         "connection_dir": Path("/s/x"),
         "keyring": Keyring(),
     }
-    return BootRecords(settings, **(fields | changes))
+    return BootRecords(**(fields | changes))
 
 
 def settings(**changes) -> RunSettings:

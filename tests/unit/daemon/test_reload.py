@@ -67,7 +67,7 @@ def test_where_the_daemon_is_never_changes_under_it() -> None:
 @pytest.mark.parametrize("name", RunSettings.__struct_fields__)
 def test_what_is_said_of_a_setting_is_what_the_next_processes_are_told(name) -> None:
     boots = BootRecords(
-        REAL,
+        settings=REAL,
         run="00" * 8,
         parent_pid=1,
         endpoints=endpoints_of(Path("/r/r-1"), Path("/r")),
