@@ -186,7 +186,7 @@ class SimulatedShell:
         self.feed(Route(text))
 
     def way_is(self, text: str | None, *, told: bool = True) -> None:
-        """The kernel knows another way, or none; `told`: and says so by itself."""
+        """The kernel knows another way, or none; `told`: and gives notice of it."""
         self.way = text
         if told:
             self.look()

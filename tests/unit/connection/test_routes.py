@@ -79,7 +79,7 @@ def test_a_change_is_one_though_it_is_found_while_a_lookup_is_taken_in(
 ) -> None:
     routes.aim(1, BOTH, BOTH[0])
     kernel[V6] = "wlan0 via fe80::2"
-    assert routes.aim(2, BOTH, BOTH[0]) == Route("wlan0 via fe80::2"), "nobody had told of it before"
+    assert routes.aim(2, BOTH, BOTH[0]) == Route("wlan0 via fe80::2"), "it had not been reported before"
     kernel[V6] = None
     assert routes.aim(3, BOTH, BOTH[1]) == Route("eth0 via 192.0.2.254"), "one family went"
     kernel[V4] = None
@@ -215,7 +215,9 @@ def test_a_storm_of_notices_is_one_wake_up_in_a_second(monkeypatch: pytest.Monke
         for call in loop.wait():
             call()
     assert watch.looks <= 4
-    assert loop.waits - waits <= len(ticks) + 3 * watch.looks, "a notice while one is minded wakes nobody"
+    assert loop.waits - waits <= len(ticks) + 3 * watch.looks, (
+        "a notice while one is handled does not wake the loop"
+    )
     way[0] = None
     wait_until = loop.now() + 3.0
     while told[-1] != Route(None):

@@ -247,7 +247,7 @@ def test_a_supervisor_that_was_stopped_gives_every_child_a_full_new_limit() -> N
 
 
 def test_a_stop_that_ends_just_before_a_limit_gives_a_full_new_limit_too() -> None:
-    """Whole tree stopped: nobody beat, and the limit of nobody had run out when we looked again."""
+    """Whole tree stopped: no heartbeats, and no limit had run out at the next look."""
     shell = running()
     shell.stopped_for(11.9)
     shell.beats = False

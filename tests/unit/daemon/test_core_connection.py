@@ -219,7 +219,7 @@ def test_what_a_child_reported_goes_with_its_process() -> None:
     assert shell.degraded() == ["quarantined"]
     shell.end("publisher")
     assert shell.degraded() == []
-    assert not shell.events("healed"), "nobody has seen it healed"
+    assert not shell.events("healed"), "it is not known to be healed"
     assert shell.events("condition_dropped", code="quarantined", actor="publisher")
     shell.advance(1.0)
     shell.word("publisher", internal_pb2.Degraded(code="quarantined", text="1 peer", active=True))

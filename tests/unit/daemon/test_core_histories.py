@@ -22,7 +22,7 @@ reasons = st.sampled_from(list(ExitReason))
 
 class Histories(RuleBasedStateMachine):
     """`SimulatedShell` itself asserts: no spawn before the old process was reaped, none while stopping, no word to a
-    child without a process, nobody killed as hung before his limit, one exit and only after the last process."""
+    child without a process, no child killed as hung before its limit, one exit and only after the last process."""
 
     strategy = Strategy.ONE_FOR_ONE
     types = (Restart.PERMANENT,)
@@ -127,7 +127,7 @@ class Histories(RuleBasedStateMachine):
                         "a permanent child comes back"
                     )
                 case ChildState.WAITING:
-                    assert child.spec.name in core.tree._starts[1:], "somebody before it is on his way"
+                    assert child.spec.name in core.tree._starts[1:], "one before it is starting"
                 case ChildState.BACKOFF:
                     assert child.due is not None
                 case ChildState.KILLED:
@@ -196,7 +196,7 @@ class Histories(RuleBasedStateMachine):
             for name, state in states.items():
                 stays_down = shell.core.tree.children[name].spec.restart is not Restart.PERMANENT
                 assert state is ChildState.RUNNING or (stays_down and state is ChildState.INACTIVE), states
-            # A control key that changed is shown until there is a session, and nobody brings one here.
+            # A control key that changed is shown until there is a session, and there is none here.
             assert set(shell.degraded()) <= {"control_key_changed"}
         shell.stop()
         asked_at = shell.boottime
@@ -235,7 +235,7 @@ CONNECT_LIMIT = 10.0
 class ComingBack(RuleBasedStateMachine):
     """A network that comes and goes, with the truth about it in one hand and the core in the other.
 
-    The names of a server may have addresses of both families and one of a VPN, whose routes nobody tells of. Promised:
+    The names of a server may have addresses of both families and one of a VPN, whose routes are not reported. Promised:
     SOON after there is a way to any of them again, following a time without one, an attempt has begun, unless the
     server asked us to stay away, refused us, a person has to log in, or there were too many.
     """
@@ -428,7 +428,7 @@ class ComingBack(RuleBasedStateMachine):
         self.begun = shell.generation(CONNECTION)
         if before and not way:
             self.gone_at = shell.boottime
-        # What comes and goes between two looks, and nobody tells of it, was never gone.
+        # What comes and goes between two looks, unreported, was never gone.
         missed = shell.boottime - self.gone_at >= TICK + STEP or self.told
         if way:
             self.told = False
@@ -440,7 +440,7 @@ class ComingBack(RuleBasedStateMachine):
             self.owed = None
         starts = [at for at, actor, _ in shell.starts if actor == CONNECTION]
         many = sum(at > shell.boottime - 60.0 for at in starts) >= 10
-        # Where the addresses were never learned, nobody can know of a route that nobody tells of.
+        # Where the addresses were never learned, a route that is not reported cannot be known.
         unknown = not shell.core.connection.ledger.lookup[1]
         connected = self.stage in {"handshake", "register"}
         if self.owed is None:

@@ -112,7 +112,7 @@ def test_a_login_outlives_a_time_without_a_route_and_a_sleep() -> None:
     assert probes(shell) == ["link"]
     shell.advance(30.0)
     assert not shell.events("child_killed")
-    assert "TruthProbe" not in [kind for _, kind, _ in shell.sent], "nobody is known yet"
+    assert "TruthProbe" not in [kind for _, kind, _ in shell.sent], "there is no session yet"
 
 
 def test_a_login_over_a_dead_connection_ends_after_a_sleep() -> None:

@@ -1,7 +1,7 @@
-"""Who may speak against a connection: whatever was asked, and whenever its answer is heard.
+"""Which answers count against a connection: whatever was asked, and whenever its answer is received.
 
 A question is about one process, one session and one stretch of time without a sleep or another route. What is said of
-it afterwards has no voice; and no answer speaks against anybody while there is no way to the server.
+it afterwards does not count; nor does a missing answer while there is no way to the server.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Questions(RuleBasedStateMachine):
         self.without_route_since: float | None = None
         self.truth_owed = False
         self.suspected = False
-        """Nobody knows whether the connection outlived the last of them."""
+        """It is not known whether the connection outlived the last of them."""
         self.go(HOME)
         self.new_session()
 
@@ -64,7 +64,7 @@ class Questions(RuleBasedStateMachine):
         self.note()
         if self.ends != ends:
             since = self.without_route_since
-            assert since is not None, "nobody spoke, and there was a way to ask"
+            assert since is not None, "no answer, and there was a way to ask"
             assert self.shell.boottime >= since + ROUTE_WAIT - 1e-3
         self.come_back()
 
@@ -124,7 +124,7 @@ class Questions(RuleBasedStateMachine):
     @invariant()
     def nothing_is_asked_without_a_route(self) -> None:
         if self.route is None:
-            assert not self.new, "nobody could answer"
+            assert not self.new, "no answer was possible"
         self.new = 0
 
     @invariant()

@@ -246,7 +246,7 @@ def connects(shell: SimulatedShell, address: str, stage: str = "handshake") -> N
 
 
 def avoided(shell: SimulatedShell) -> tuple[str, ...]:
-    """What the next attempt is told."""
+    """The start data of the next attempt."""
     before = starts(shell)
     shell.advance(60.0, until=lambda: starts(shell) > before)
     return shell.connection_starts[-1].avoid

@@ -95,7 +95,7 @@ def test_an_answer_saves_the_connection_on_its_new_route() -> None:
     shell.route(CAFE)
     shell.advance(60.0)
     assert ended(shell) == {}
-    assert "TruthProbe" not in [kind for _, kind, _ in shell.sent], "nobody slept"
+    assert "TruthProbe" not in [kind for _, kind, _ in shell.sent], "the machine did not sleep"
 
 
 def test_without_a_route_nothing_is_asked_until_one_is_there() -> None:

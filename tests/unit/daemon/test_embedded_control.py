@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 def test_each_process_gets_the_listener_as_the_first_one_did(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is one socket, whoever holds it: what one does to it holds for all."""
+    """All processes share one socket and its state."""
     asked: list[int] = []
     monkeypatch.setattr(
         socket, "create_server", lambda address, backlog: Listener(asked, socket.socket(), address, backlog)

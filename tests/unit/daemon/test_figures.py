@@ -50,7 +50,7 @@ class Daemon:
 
 
 class Loop:
-    """Turns when it is told to."""
+    """A loop that turns on demand."""
 
     def __init__(self) -> None:
         self.soon: list[Any] = []

@@ -207,7 +207,7 @@ def test_liveness_hears_its_connection_alone_also_after_a_restart(run: Run) -> N
         assert beat.counters["foreign_words"] == 2
     finally:
         run.end_liveness()
-    # The next one, before it was told of the connection: what is said meanwhile is not lost.
+    # The next one, before it knows of the connection: messages sent meanwhile are not lost.
     push.send(codec.wrap(run.progress(2)))
     run.liveness(2)
     try:
@@ -232,7 +232,7 @@ def test_liveness_takes_no_orders_but_the_supervisors(run: Run) -> None:
 
 
 def test_words_of_nobody_are_counted_and_not_looked_at(run: Run) -> None:
-    """Whoever takes no name of a child's, or one that is none."""
+    """Senders without a name of a child, or with a name that is none."""
     run.expect("publisher")
     codec = Codec(RUN, "publisher", 1, peer="supervisor", secret=run.keyring.with_us("publisher", 1))
     for number, identity in enumerate(("", "supervisor-1-00000000", "view", "\xff\xfe"), 1):

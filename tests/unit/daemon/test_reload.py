@@ -36,7 +36,7 @@ def changed(name: str, of: RunSettings = OLD) -> RunSettings:
 
 
 def told(boots: BootRecords) -> dict[str, object]:
-    """What a process of each actor would be told if it were started now."""
+    """The settings of a process of each actor if it were started now."""
     spawns = [Spawn(name, 1, ConnectionStart() if name == "control_connection" else None) for name in ACTORS]
     found: dict[str, object] = {spawn.actor: boots.record(spawn, 3) for spawn in spawns}
     return found

@@ -156,7 +156,7 @@ def test_a_cell_of_the_matrix(restart: Restart, end: End, strategy: Strategy, vi
     again = affected(strategy, victim) if comes_back else []
     assert set(shell.processes) == set(NAMES) - ({victim} if not comes_back else set())
     if last == 1:
-        # In order, each once, and nobody else.
+        # In order, each once, and no other.
         assert [actor for _, actor, _ in shell.starts[started:]] == again
         assert shell.asked == [name for name in reversed(again) if name != victim]
     assert (shell.generation(victim) > last) == comes_back
@@ -257,7 +257,7 @@ def test_the_pace_of_what_keeps_ending(flags: SupervisorFlags, history_of_lives,
             assert decision.delay == expected, "the pace goes back to its start after a healthy stretch only"
         now += decision.delay
         starts.append(now)
-    # The first start of all is nobody's restart.
+    # The first start is no restart.
     most = max(flags.intensity, 1) + 1
     for at in starts:
         assert sum(at - flags.period < other <= at for other in starts) <= most
