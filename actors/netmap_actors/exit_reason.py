@@ -1,7 +1,6 @@
-"""The table between the reason an actor ended for and the exit status of its process.
+"""Why an actor ended, and the exit status of its process that stands for it: Erlang's exit reason between processes.
 
-It is Erlang's exit reason carried across a process boundary: the child turns its reason into a status,
-the Supervisor turns the status back. Whatever is missing here is abnormal.
+The child turns its reason into a status, the Supervisor turns the status back. Any other status is abnormal.
 """
 
 from __future__ import annotations
@@ -17,9 +16,9 @@ class ExitReason(enum.StrEnum):
     """Why the process of an actor ended."""
 
     NORMAL = "normal"
-    """It was asked to stop and did."""
+    """It stopped when asked."""
     CRASHED = "crashed"
-    """An exception nobody caught, a status nobody gave a meaning to, or a signal from outside."""
+    """An uncaught exception, an unknown status, or a signal from outside."""
     CLOSED = "closed"
     """The connection ended: EOF, GOAWAY, RST_STREAM, reset, TCP_USER_TIMEOUT."""
     ERROR = "error"
@@ -29,13 +28,13 @@ class ExitReason(enum.StrEnum):
     EXPIRED = "expired"
     """The node key has expired."""
     KEY_CHANGED = "control_key_changed"
-    """The control server answers with another key than the one pinned."""
+    """The control server's key is not the pinned one."""
     LOGIN_REFUSED = "auth_refused"
     """The auth key was refused."""
     CONFIGURATION = "configuration"
-    """A setting, file or directory is not usable."""
+    """A setting, file or directory cannot be used."""
     PARENT_GONE = "parent_gone"
-    """The Supervisor is no longer there."""
+    """The Supervisor is gone."""
 
 
 _STATUS: dict[ExitReason, int] = {
@@ -54,11 +53,11 @@ _STATUS: dict[ExitReason, int] = {
 _REASON = {status: reason for reason, status in _STATUS.items()}
 
 GIVE_UP = frozenset({ExitReason.LOGIN_REFUSED, ExitReason.CONFIGURATION})
-"""Reasons after which the same attempt fails in the same way until a person acts."""
+"""Reasons after which every attempt fails until a person acts."""
 
 
 def status_of(reason: ExitReason) -> int:
-    """Exit status (0 to 255) a process ends with for this reason."""
+    """The exit status, 0 to 255."""
     return _STATUS[reason]
 
 
@@ -76,7 +75,7 @@ def from_exception(error: BaseException) -> ExitReason:
 
 
 def from_wait_status(status: int | None, signal: int | None) -> ExitReason:
-    """The reason behind what wait(2) reported: an exit status, or the signal that ended the process."""
+    """The reason for what wait(2) reported: an exit status, or the signal that ended the process."""
     if signal is not None or status is None:
         return ExitReason.CRASHED
     return _REASON.get(status, ExitReason.CRASHED)

@@ -152,7 +152,7 @@ class ControlConnection(ActorBase):
         )
 
     def _read_auth_key(self) -> ClientAuthKey | None:
-        """A source that is gone only matters to a node that has yet to register for the first time."""
+        """A missing source only matters to a node that was never registered."""
         try:
             return read_auth_key(self._settings.auth_key, self._settings.secrets.values)
         except ConfigurationError as error:
@@ -218,7 +218,7 @@ class ControlConnection(ActorBase):
         if self._carrier is not None:
             self._carrier.read()
 
-    # What the session says
+    # Events of the session
 
     def _on_event(self, event: events.SessionEvent) -> None:
         match event:
@@ -253,7 +253,7 @@ class ControlConnection(ActorBase):
                 self.tell_supervisor(message_for(event, self._generation))
 
     def _save(self, *, required: bool) -> bool:
-        """Write the state files. False when the actor had to end because of a failure."""
+        """Write the state files. False when a failure ended the actor."""
         try:
             self._node.save()
         except OSError as error:
@@ -269,7 +269,7 @@ class ControlConnection(ActorBase):
     # The end
 
     def _on_failed(self, why: str, wait: float = 0.0) -> None:
-        """It did not come to a session. `wait`: seconds the server asks us to stay away."""
+        """End without a session. `wait`: seconds the server asks us to stay away."""
         self._end(self._failure(ExitReason.ERROR, why, wait))
 
     def _on_settled(self, failed: events.SessionFailed) -> None:
@@ -294,6 +294,6 @@ class ControlConnection(ActorBase):
                 addresses=[str(address) for address in looked_up],
                 proxy=self._dialer.proxy.text if self._dialer.proxy is not None else "",
                 **self._addresses,
-                **self._node.told(),
+                **self._node.connection_info(),
             )
         )

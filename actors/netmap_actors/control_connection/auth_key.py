@@ -1,4 +1,4 @@
-"""Reads the auth key from its source, here and nowhere else.
+"""Reads the auth key from its source.
 
 Not here: when it is sent (`register`).
 """

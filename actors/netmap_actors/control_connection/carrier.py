@@ -80,7 +80,7 @@ class Carrier:
         self._send()
 
     def handle(self, events: Iterable[SessionEvent]) -> None:
-        """Everything a session says, in order, before anything of it is sent."""
+        """Carry out the session's events, in order, before anything is sent."""
         for event in events:
             self._on_event(event)
             if self._closed:

@@ -1,7 +1,7 @@
 """From addresses to a stream whose other end is the control server: TCP, then a proxy's tunnel, then TLS.
 
-Not here: how a name becomes addresses (`transport.resolve`), the choice of a proxy (`proxy`), and a limit on the whole;
-who waits keeps that.
+Not here: name resolution (`transport.resolve`), the choice of a proxy (`proxy`), and a time limit, which is the
+caller's.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Dialer:
 
     @property
     def target(self) -> tuple[str, int]:
-        """Host and port whose addresses are dialled: the proxy's if there is one, which then looks up the server."""
+        """Host and port whose addresses are dialled: the proxy's if there is one, which then resolves the server."""
         return (
             (self.proxy.host, self.proxy.port) if self.proxy is not None else (self.url.host, self.url.port)
         )
@@ -64,12 +64,12 @@ class Dialer:
         on_connected: Callable[[TcpStream], bool] | None = None,
     ) -> Dialing:
         """Start; `on_open` or `on_failed` is called, once. `on_connected` is called before, with the TCP connection
-        still this Dialing's own, and may say False to give up.
+        still this Dialing's own, and may return False to give up.
         """
         return Dialing(self, addresses, on_open, on_failed, on_connected)
 
     def explain(self, why: str) -> str:
-        """A failure, with the proxy it may be the fault of."""
+        """The text of a failure, with the proxy that may be at fault."""
         return why if self.proxy is None else f"{why} (through the proxy {self.proxy.text})"
 
 
@@ -93,7 +93,7 @@ class Dialing:
         self._dial = Dial(dialer.loop, addresses, self._connected, self._fail, dialer.avoid)
 
     def cancel(self) -> None:
-        """Give up: everything is closed and nobody is called."""
+        """Give up: close everything, without a callback."""
         self._dial.cancel()
         stream, self._stream = self._stream, None
         if stream is not None:
@@ -110,7 +110,7 @@ class Dialing:
             self._ask(tcp, self._dialer.proxy)
 
     def _ask(self, tcp: TcpStream, proxy: Proxy) -> None:
-        """Ask the proxy for the way on."""
+        """Ask the proxy for a tunnel."""
         stream: ByteStream = tcp
         try:
             if proxy.scheme == "https":

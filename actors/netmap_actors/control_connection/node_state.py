@@ -1,4 +1,4 @@
-"""The two state files of a control URL: who we are, and what the server knows of us.
+"""The two state files of a control URL: our keys, and our registration with the server.
 
 Not here: their formats (`registration.node_file`, `registration.record`). Only this process opens them.
 """
@@ -40,7 +40,7 @@ def new_node_key() -> NodePrivate:
 
 
 class NodeState:
-    """What is on disk, or will be once the server's key is known."""
+    """The content of the files, written once the server's key is pinned."""
 
     def __init__(self, settings: ConnectionSettings) -> None:
         """Raises ConfigurationError; a file that cannot be used is left as it is."""
@@ -57,11 +57,11 @@ class NodeState:
         description = _description(settings)
         data = read_state_file(self._node_path)
         known = NodeFile.from_json(data, str(self._node_path)) if data is not None else None
-        # The embedded server has another port in each run; its key is what tells it from others.
+        # The embedded server has another port in each run; it is identified by its key.
         if known is not None and not settings.embedded:
             known.demand_server(settings.control_url, str(self._node_path))
         self.server_key: MachineKey | None = None
-        """The pinned key, which a handshake has proved; None = the server is not known yet."""
+        """The pinned key; None = the server is not known yet."""
         if known is not None and not known.server_key.is_low_order:
             self.server_key = known.server_key
         self.machine_key = known.machine_key if known else MachinePrivate.generate(secrets.token_bytes(32))
@@ -69,19 +69,16 @@ class NodeState:
         stored = self._stored_registration() if known else None
         registration = stored or self._fresh(description, self.server_key)
         if self.server_key is not None and registration.server_key not in (None, self.server_key):
-            # The write of the two files was cut short in between: what is known is of the server before.
+            # Only one of the two files was written: the registration is of the server before.
             registration = registration.unregistered(self.server_key)
         self.registration = registration.described(description)
         self._known_as = stored.hostinfo.hostname if stored is not None and stored.was_let_in else ""
-        """The host name that the tailnet has been told; "" while none has seen this node."""
+        """The host name that the tailnet knows; "" while it has not seen this node."""
         self._node_saved = known is not None and known.server_url == settings.control_url
         self._registration_saved = self.registration == stored
 
     def pin(self, server_key: MachineKey) -> None:
-        """Trust this key from now on: a handshake has proved it.
-
-        What another server knew of us says nothing about this one.
-        """
+        """Trust this key from now on: a handshake has proved it. A registration with another server is dropped."""
         registration = dataclasses.replace(self.registration, server_key=server_key)
         if server_key != self.server_key:
             self._node_saved = False
@@ -92,10 +89,9 @@ class NodeState:
 
     @property
     def pinned_unproved(self) -> bool:
-        """Whether the pin may be a mere answer of `/key`, which nobody relies on: no server has heard of this node.
+        """Whether the pin may be a mere answer of `/key`, as older versions wrote it, with no registration begun.
 
-        An older version wrote such pins down. One that came without a registration beside it may be of a node that
-        is registered for long, by `tsp` say, and is kept.
+        A pin without a registration file beside it may be of a registered node, of `tsp` for example, and is kept.
         """
         return self.registration.server_key is None and not self.registration.begun
 
@@ -113,9 +109,9 @@ class NodeState:
         self.registration = registration
 
     def save(self) -> None:
-        """Write what is not on disk yet. Raises OSError; what was there before is still there then.
+        """Write what is not on disk yet. Raises OSError, with the old files intact.
 
-        The node file first: a registration without its node would be somebody else's. Nothing before a key is pinned.
+        The node file first: a registration belongs to its node. Nothing before a key is pinned.
         """
         if self.server_key is None:
             return
@@ -127,8 +123,8 @@ class NodeState:
             write_state_file(self._registration_path, self.registration.to_json())
             self._registration_saved = True
 
-    def told(self) -> dict[str, str]:
-        """Fields of ConnectionInfo. A change of the host name is told when it is on disk, and so once."""
+    def connection_info(self) -> dict[str, str]:
+        """Fields of ConnectionInfo. A change of the host name is reported once it is on disk, and so once."""
         hostname = self.registration.hostinfo.hostname
         renamed = self._registration_saved and self._known_as not in {"", hostname}
         return {

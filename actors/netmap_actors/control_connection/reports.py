@@ -1,6 +1,6 @@
-"""What the connection tells liveness and publisher: each MapResponse, each stage, and Progress.
+"""The connection's messages to liveness and publisher: each MapResponse, each stage, and Progress.
 
-Not here: what the Supervisor is told, and any judgement about silence.
+Not here: messages to the Supervisor, and verdicts on silence.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def _codec(boot: Boot, receiver: str, secret: str) -> Codec:
 
 
 class Reports:
-    """The two PUSH sockets, and what Progress is made of."""
+    """The two PUSH sockets, and the content of Progress."""
 
     def __init__(
         self,
@@ -46,8 +46,8 @@ class Reports:
         backlog: int,
         on_room: Callable[[], None],
     ) -> None:
-        """`backlog`: bytes that may wait for the publisher; nothing more is read while any do, so that is what
-        one read can bring. `on_room`: the publisher has taken everything after a pause.
+        """`backlog`: bytes that may wait for the publisher: as much as one read can bring, since nothing is read while
+        any wait. `on_room`: the publisher has taken everything after a pause.
         """
         self._loop = loop
         self._generation = boot.generation
@@ -67,17 +67,17 @@ class Reports:
         self._arrivals = Arrivals()
         self.standing = Standing()
         self.lost = 0
-        """Words liveness did not take; Progress makes up for them."""
+        """Messages liveness did not take; Progress makes up for them."""
 
     @property
     def paused(self) -> bool:
-        """Whether the publisher does not take what we have."""
+        """Whether messages wait for the publisher."""
         return self._paused_since is not None
 
     def stage_entered(self, event: StageEntered) -> internal_pb2.StageEntered:
         """A new stage or map session; returns the message, for the Supervisor."""
         if event.session != self.standing.session:
-            # What the publisher has not taken of the session before is of no use to it.
+            # What is left of the session before is of no use to the publisher.
             self._publisher.clear()
             self._paused_since = None
         self.standing = Standing(
@@ -100,15 +100,14 @@ class Reports:
         return message
 
     def reading(self, last_stop: tuple[float, float] | None) -> None:
-        """Something is about to be read. `last_stop`: of this process or the machine, as the loop tells it."""
+        """To be called before a read. `last_stop`: `Loop.last_stop`."""
         self._arrivals.reading(last_stop, self._loop.now())
 
     def map_document(self, document: MapDocument) -> None:
         """One complete MapResponse: its header to both, its JSON to the publisher."""
         read_at, looked_at = document.received_at, self._loop.looked_at
-        if (
-            read_at - looked_at > STOPPED_FOR
-        ):  # The stop began within this turn, of which the loop knows nothing yet.
+        if read_at - looked_at > STOPPED_FOR:
+            # The stop began within this turn: the loop does not know of it yet.
             self._arrivals.reading((looked_at, read_at), read_at)
         arrival = self._arrivals.message(read_at)
         self.standing.last_number = document.number
@@ -167,7 +166,7 @@ class Reports:
         if self._paused_since is not None:
             self._arrivals.resumed(self._paused_since)
         self._paused_since = None
-        # What came meanwhile is read first: after a pause a Progress that does not know of it proves nothing.
+        # What came meanwhile is read first: without it Progress proves nothing.
         self._on_room()
         if self._said_paused:
             self.progress()

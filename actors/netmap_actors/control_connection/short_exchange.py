@@ -47,7 +47,7 @@ class ShortExchange(Generic[_Answer]):
         on_answer: Callable[[_Answer], None],
         on_failed: Callable[[str, UnexpectedStatus | None], None],
     ) -> None:
-        """`on_failed` gets a text that holds nothing secret, and the server's refusal if that was it."""
+        """`on_failed` gets a text without secrets, and the server's refusal if there was one."""
         self._dialer = dialer
         loop = self._loop = dialer.loop
         self._request = request
@@ -60,7 +60,7 @@ class ShortExchange(Generic[_Answer]):
         self._dialing = dialer.dial([address], self._opened, self._fail)
 
     def cancel(self) -> None:
-        """Give up: everything is closed and nobody is called."""
+        """Give up: close everything, without a callback."""
         self.done = True
         self._timer.cancel()
         self._dialing.cancel()

@@ -1,6 +1,6 @@
 """Requests beside the session, each over a short connection of its own: the control key, its proof, HEAD for a ping.
 
-Not here: what is done with the answers.
+Not here: what follows from the answers.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ MAX_PINGS = 4
 
 
 class SideRequests:
-    """What is under way to the address the session is connected to."""
+    """The requests under way, to the address the session is connected to."""
 
     def __init__(self, dialer: Dialer) -> None:
         self._dialer = dialer
@@ -70,7 +70,7 @@ class SideRequests:
         on_proved: Callable[[], None],
         on_failed: Callable[[str], None],
     ) -> None:
-        """Find out by a handshake whether the server owns this key; one of the two is called, once."""
+        """Check by a handshake whether the server owns this key; one of the two is called, once."""
         proof = KeyProof(self._url, server_key, secrets.token_bytes(32), secrets.token_bytes(32))
         self._key = ShortExchange(
             self._dialer,
@@ -82,7 +82,7 @@ class SideRequests:
         )
 
     def head(self, address: Address, target: str) -> bool:
-        """HEAD a URL below the control URL; says whether there was room for it. The outcome does not matter."""
+        """HEAD a URL below the control URL; False if too many are under way. The outcome does not matter."""
         self._pings = [ping for ping in self._pings if not ping.done]
         if len(self._pings) >= MAX_PINGS:
             return False
@@ -99,7 +99,7 @@ class SideRequests:
         return True
 
     def cancel(self) -> None:
-        """Close everything; nobody is called."""
+        """Close everything, without a callback."""
         if self._key is not None:
             self._key.cancel()
         for ping in self._pings:
@@ -108,4 +108,4 @@ class SideRequests:
 
 
 def _ignore(*_outcome: object) -> None:
-    """The server has our HEAD, or it has not: it will know."""
+    """Nothing depends on the outcome of a HEAD."""

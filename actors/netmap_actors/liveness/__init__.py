@@ -1,4 +1,4 @@
-"""The liveness process: decides from the time since the last MapResponse whether the connection is dead.
+"""The liveness process: decides whether the connection is dead from the time since the last MapResponse.
 
 `detector` is the machine, `actor` its shell.
 """

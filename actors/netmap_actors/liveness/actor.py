@@ -1,6 +1,6 @@
-"""The liveness actor: feeds the detector with what control_connection reports and passes its verdicts on.
+"""The liveness actor: feeds the detector with the reports of control_connection and sends its verdicts on.
 
-It holds nothing that the next Progress does not repeat, so its death costs nothing.
+It has no state that the next Progress does not repeat, so a crash costs nothing.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ __all__ = ["Liveness"]
 
 _REPORTS_PER_TURN = 500
 _LATEST = 1e9
-"""Seconds of CLOCK_BOOTTIME, thirty years, that no machine was up."""
+"""Seconds of CLOCK_BOOTTIME, thirty years: more is no time."""
 
 
 class Liveness(ActorBase):
@@ -84,7 +84,7 @@ class Liveness(ActorBase):
             try:
                 envelope = self._inbox.open(data)
             except ForeignEnvelope:
-                continue  # counted by the inbox, shown in the statistics
+                continue  # counted by the inbox
             self._feed(envelope)
         return False
 
@@ -114,7 +114,7 @@ class Liveness(ActorBase):
         self._deadline.set(self._detector.deadline())
 
     def _on_deadline(self) -> None:
-        # What lies in the socket may hold the proof of life, so it is read to its end before the judgement.
+        # A report in the socket may prove that the connection lives, so it is read to its end first.
         if not self._take_in(100 * _REPORTS_PER_TURN):
             self._deadline.set(self.loop.now())
             return
@@ -140,7 +140,7 @@ class Liveness(ActorBase):
 
 
 def _has_times(envelope: internal_pb2.Envelope) -> bool:
-    """Whether every time in a report is one: a deadline that is no number would hold up every other."""
+    """Whether every time in a report is finite and plausible: a NaN as deadline would block all others."""
     body = getattr(envelope, envelope.WhichOneof("body") or "")
     times = [value for _, value in body.ListFields() if isinstance(value, float)]
     return all(0.0 <= time <= _LATEST for time in times)

@@ -1,8 +1,8 @@
-"""Decides when a connection is dead: from what it reports and the time, nothing else.
+"""Decides when a connection is dead, from its reports and the time only.
 
-The rules, in short. Only a complete MapResponse moves the deadline. Silence is declared only when the socket was
-read to its end after the deadline and nothing was there; when that proof does not come, the process is hung, not
-the line silent. While the publisher takes nothing, nobody is judged. Not here: who is killed (the Supervisor).
+Only a complete MapResponse moves the deadline. Silence is declared only after the socket was read to its end past the
+deadline and was empty; without that proof the process is hung, not the line silent. While the publisher takes nothing,
+no verdict falls on the connection. Not here: which process is killed (the Supervisor).
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from netmap_actors.wire.vocabulary import PUBLISHER_PAUSED, EndReason, Stage
 __all__ = ["LivenessDetector", "Observed", "Report", "Verdict"]
 
 _LATE = 1.0
-"""Seconds by which we may come late to a pause. After more we were stopped, or the machine slept, and so was whoever
-takes nothing: its time begins anew."""
+"""Seconds by which the end of a pause may be noticed late. After more this process was stopped or the machine slept,
+and the publisher with it: its time begins anew."""
 _REPEAT = 2.0
-"""Seconds after which a verdict nobody acted on is said again: the first may have met a full socket."""
+"""Seconds after which a verdict without effect is repeated: the first may have met a full socket."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Verdict:
-    """One judgement, valid for this generation and session only."""
+    """A verdict on this generation and session."""
 
     generation: int
     session: int
@@ -35,7 +35,7 @@ class Verdict:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Report:
-    """What Progress carries: everything a successor of this detector needs. Times are CLOCK_BOOTTIME seconds."""
+    """The content of Progress: all that a new detector needs. Times are seconds of CLOCK_BOOTTIME."""
 
     generation: int
     session: int
@@ -53,7 +53,7 @@ class Report:
 
 @dataclasses.dataclass(slots=True)
 class Observed:
-    """What is known of the connection that counts."""
+    """The current connection as reported."""
 
     generation: int = 0
     session: int = 0
@@ -66,27 +66,27 @@ class Observed:
 
     @property
     def since(self) -> float:
-        """The moment the present deadline is counted from."""
+        """The moment the current deadline is counted from."""
         if self.stage == Stage.MAP:
             return max(self.last_received_at, self.stage_since)
         return self.stage_since
 
 
 class LivenessDetector:
-    """Reports and `now` in, verdicts out. `now` is CLOCK_BOOTTIME seconds everywhere."""
+    """Reports and `now` in, verdicts out. `now` is seconds of CLOCK_BOOTTIME."""
 
     def __init__(self, *, hung_grace: float = 1.0, pause_limit: float = 30.0) -> None:
         self._hung_grace = hung_grace
         self._pause_limit = pause_limit
         self.connection = Observed()
         self.foreign = 0
-        """Reports about older generations or sessions, or about connections that have ended, dropped."""
+        """Reports dropped: of older generations or sessions, or of connections that have ended."""
         self._ended = 0
-        """The newest generation that has ended: a report of it that waited in a queue is about nobody."""
+        """The newest generation that has ended: its reports that waited in a queue are dropped."""
         self._overdue_since: float | None = None
         self._said_at: float | None = None
         self._pause_from: float | None = None
-        """The pause is counted from here instead: it was judged once, or nobody was there for a while."""
+        """The pause is counted from here instead: after a verdict, or a stop of this process."""
 
     def connection_started(self, generation: int) -> None:
         """A new process: its clock starts with its first report."""
@@ -94,7 +94,7 @@ class LivenessDetector:
             self._forget(Observed(generation=generation))
 
     def connection_ended(self, generation: int) -> None:
-        """That process is gone: nothing of it is judged any more."""
+        """That process is gone, and gets no verdict any more."""
         self._ended = max(self._ended, generation)
         if generation >= self.connection.generation:
             self._forget(Observed(generation=generation))
@@ -106,7 +106,7 @@ class LivenessDetector:
         self._forget(Observed(generation, session, stage, since, limit, last_received_at=since))
 
     def map_response(self, generation: int, session: int, received_at: float) -> None:
-        """One complete MapResponse: the only thing that moves the deadline of the map stage."""
+        """One complete MapResponse: only that moves the deadline of the map stage."""
         if not self._counts(generation, session):
             return
         connection = self.connection
@@ -119,7 +119,7 @@ class LivenessDetector:
             self._said_at = None
 
     def progress(self, report: Report) -> None:
-        """The connection's own account; after one of them a fresh detector knows all it needs."""
+        """A Progress: one is enough for a new detector."""
         if not self._counts(report.generation, report.session):
             return
         connection = self.connection
@@ -163,14 +163,14 @@ class LivenessDetector:
         return connection.since + connection.limit
 
     def silence_deadline(self) -> float | None:
-        """When the present stage or silence runs out, whatever else is pending; None without a limit."""
+        """When the current stage or silence reaches its limit; None without one, or in a pause."""
         connection = self.connection
         if not connection.stage or connection.limit <= 0 or connection.paused_since is not None:
             return None
         return connection.since + connection.limit
 
     def expire(self, now: float) -> list[Verdict]:
-        """Judge. To be called after everything that was reported has been taken in."""
+        """The verdicts that are due. To be called after all reports were taken in."""
         deadline = self.deadline()
         if deadline is None or now < deadline:
             return []
@@ -185,8 +185,8 @@ class LivenessDetector:
             self._said_at = now
             return [self._verdict(EndReason.SILENCE, now)]
         if self._overdue_since is None:
-            # Counted from when we noticed, not from the deadline: after a suspend or a stop of everybody
-            # the connection gets its second to prove itself, too.
+            # Counted from now, not from the deadline: after a suspend or a stop of all processes the connection
+            # gets its second to prove itself, too.
             self._overdue_since = now
             return []
         if now >= self._overdue_since + self._hung_grace:
@@ -195,7 +195,7 @@ class LivenessDetector:
         return []
 
     def _proven(self) -> bool:
-        """The socket was read to its end after the limit, and nothing had come."""
+        """Whether the socket was read to its end after the limit, and was empty."""
         connection = self.connection
         # The same sum as the deadline's: a difference can round to just below the limit.
         return connection.drained_at >= connection.since + connection.limit

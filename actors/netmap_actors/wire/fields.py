@@ -1,8 +1,7 @@
-"""Length-delimited protobuf fields joined and cut as bytes, without decoding what is in them.
+"""Joins and cuts length-delimited protobuf fields as bytes, without decoding their payloads.
 
-A message with fifty thousand peers is thus put together from pieces that were encoded once, and taken apart
-again by a reader that decodes a peer only when somebody asks for it. The format is protobuf's own: a tag, a
-varint length, the payload (protobuf.dev: encoding).
+So a message with fifty thousand peers is put together from parts that were encoded once, and a reader decodes a peer
+only on demand. The format is a tag, a varint length, the payload (protobuf.dev: encoding).
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ def tag(field: int) -> bytes:
 
 
 def prefix(tag_bytes: bytes, length: int) -> bytes:
-    """What stands before a payload of this many bytes."""
+    """Tag and length, before a payload of this many bytes."""
     return tag_bytes + (_SHORT[length] if length < len(_SHORT) else _varint(length))
 
 

@@ -1,7 +1,7 @@
-"""What proves the sender of a word between two processes: a key that only the two, and the Supervisor, know.
+"""Authenticates messages between two processes, by a key that only they and the Supervisor know.
 
-Keyed BLAKE2b (RFC 7693) over the whole word. A proof says nothing about the key, so that a process that puts itself in
-the receiver's place learns nothing with which it could speak for the sender.
+Keyed BLAKE2b (RFC 7693) over the whole message. A proof does not reveal the key: a process that takes the receiver's
+place cannot forge the sender's messages.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ PROOF_BYTES: Final = 16
 
 
 class Secret:
-    """A key of 32 bytes. It is never shown: not by repr, not in an error."""
+    """A key of 32 bytes, never shown by repr or in an error."""
 
     __slots__ = ("_key",)
 
@@ -29,7 +29,7 @@ class Secret:
 
     @classmethod
     def from_text(cls, text: str) -> Secret:
-        """What `text` gave. Raises ValueError, without the text."""
+        """The inverse of `text`. Raises ValueError, without the text."""
         try:
             key = bytes.fromhex(text)
         except ValueError:
@@ -41,24 +41,24 @@ class Secret:
         return self._key.hex()
 
     def derive(self, *names: str) -> Secret:
-        """Another secret, from which this one cannot be found. Other names, or in another order, give another."""
+        """A secret for these names in this order, from which this one cannot be found."""
         made = hashlib.blake2b(key=self._key, digest_size=SECRET_BYTES, person=b"derive")
         for name in names:
             data = name.encode()
             made.update(len(data).to_bytes(8, "big") + data)
         return Secret(made.digest())
 
-    def proof(self, word: bytes, document: bytes = b"") -> bytes:
-        """PROOF_BYTES that nobody else can make for this word and the document behind it."""
+    def proof(self, message: bytes, document: bytes = b"") -> bytes:
+        """PROOF_BYTES for this message and the document behind it."""
         made = hashlib.blake2b(key=self._key, digest_size=PROOF_BYTES, person=b"prove")
-        made.update(len(word).to_bytes(8, "big"))
-        made.update(word)
+        made.update(len(message).to_bytes(8, "big"))
+        made.update(message)
         made.update(document)
         return made.digest()
 
-    def proves(self, proof: bytes, word: bytes, document: bytes = b"") -> bool:
-        """Whether the proof was made with this secret; takes as long whatever is wrong with it."""
-        return hmac.compare_digest(proof, self.proof(word, document))
+    def proves(self, proof: bytes, message: bytes, document: bytes = b"") -> bool:
+        """Whether the proof was made with this secret, in constant time."""
+        return hmac.compare_digest(proof, self.proof(message, document))
 
     def __repr__(self) -> str:
         return "Secret(...)"

@@ -1,7 +1,7 @@
 """The topics of the public bus.
 
-A topic is `netmap/1/<kind>`; the number is the version of the schema and changes only when an old subscriber
-could misread what follows.
+A topic is `netmap/1/<kind>`; the number is the version of the schema, and changes only when an old subscriber could
+misread a message.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ PART_BYTES = 256 * 1024
 
 
 class Kind(enum.Enum):
-    """What one message of the bus says; the value is the name of the field of BusMessage.body."""
+    """The kinds of messages; the value is the name of the field of BusMessage.body."""
 
     PEER_UPSERTED = "peer_upserted"
     PEER_REMOVED = "peer_removed"

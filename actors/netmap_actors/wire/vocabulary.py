@@ -1,4 +1,4 @@
-"""The closed sets of words that the processes, the log, `status` and the JSON outputs share. Pure.
+"""The terms shared by the processes, the log, `status` and the JSON outputs. Pure.
 
 Not here: how a process ends (`netmap_actors.exit_reason`) and the topics of the bus (`topics`).
 """

@@ -256,8 +256,8 @@ def test_another_host_name_is_told_of_a_node_that_peers_have_seen(
     first.save()
     renamed = NodeState(settings_for(tmp_path, hostname="watcher"))
     renamed.save()
-    assert renamed.told()["previous_hostname"] == told
-    assert renamed.told()["hostname"] == ("watcher" if told else "")
+    assert renamed.connection_info()["previous_hostname"] == told
+    assert renamed.connection_info()["hostname"] == ("watcher" if told else "")
 
 
 def test_a_node_file_of_tsp_is_taken_over(tmp_path: Path) -> None:

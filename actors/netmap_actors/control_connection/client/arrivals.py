@@ -1,8 +1,8 @@
-"""When what is read now was there, and when the server can have sent it: it may have waited, here or on its way.
+"""Bounds on when a message arrived and when the server sent it: it may have waited, here or on its way.
 
-Nobody can tell the moment, so it is taken to be as old as it can be: what is younger than we say costs a new connection
-at worst, what is older would pass for fresh, or for a clock that is wrong. Not here: reading, and what follows from an
-age. All times are seconds of CLOCK_BOOTTIME.
+The moment is unknown, so a message counts as old as it can be: one that is younger costs a new connection at worst, one
+that is older would pass for fresh, or for a wrong clock. Not here: reading, and what follows from an age. All times are
+seconds of CLOCK_BOOTTIME.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import NamedTuple
 __all__ = ["BURST", "WAKE_GRACE", "Arrival", "Arrivals"]
 
 WAKE_GRACE = 1.0
-"""Seconds after a stop or a sleep in which what was on its way comes in, though the socket was empty meanwhile."""
+"""Seconds after a stop or a sleep in which delayed data comes in, though the socket was empty meanwhile."""
 BURST = 10.0
 """Seconds of silence after which a message may have been held up on the way, and for which those that follow may have
 been held up with it: TCP sends again what got lost, one after the other."""
@@ -22,7 +22,7 @@ class Arrival(NamedTuple):
     """One message's times."""
 
     received_at: float
-    """When its last byte was read; after a stop of this process, when somebody had looked last."""
+    """When its last byte was read; after a stop of this process, when the socket was last looked at before it."""
     present_since: float
     """It was not in our socket before this moment; earlier than `received_at` where nothing was read for a while."""
     sent_since: float
@@ -48,26 +48,25 @@ class Arrivals:
         self._held_up = (at, at)
 
     def reading(self, last_stop: tuple[float, float] | None, now: float) -> None:
-        """Something is about to be read. `last_stop`: nobody had looked between these two moments, since the process
-        was stopped or the machine slept."""
+        """To be called before a read. `last_stop`: when the process last stopped, or the machine slept."""
         if last_stop is None or last_stop == self._known_stop:
             return
         self._known_stop = last_stop
         since, over_at = last_stop
         if now > over_at + WAKE_GRACE:
-            return  # It was seen that there was nothing to read, and it has come since.
+            return  # The socket was seen empty since.
         if self._stopped_since is None:
             self._stopped_since = since
         self._sure_from = over_at + WAKE_GRACE
         self._hold_up(now)
 
     def resumed(self, since: float) -> None:
-        """Nothing was read on purpose since then."""
+        """Reading was suspended since then."""
         if self._unread_since is None:
             self._unread_since = since
 
     def drained(self, now: float) -> None:
-        """The socket is empty: what is read from now on has come since."""
+        """The socket is empty: what is read from now on arrived after this."""
         self._unread_since = None
         if now >= self._sure_from:
             self._stopped_since = None

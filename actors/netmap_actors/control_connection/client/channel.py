@@ -1,4 +1,4 @@
-"""The storeys under the requests: HTTP upgrade, Noise handshake, early payload, HTTP/2.
+"""The layers below the requests: HTTP upgrade, Noise handshake, early payload, HTTP/2.
 
 Not here: the requests themselves (`session`).
 """
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["SEND_SIZE", "ControlChannel"]
 
 SEND_SIZE = 64 * 1024
-"""Bytes sealed at a time; more only when these are written."""
+"""Bytes encrypted at a time; more only when these are written."""
 
 
 class ControlChannel:
@@ -39,7 +39,7 @@ class ControlChannel:
         self._empty_seen = 0
         self._empty_since = 0.0
         self._empty_lately = 0
-        """Empty records since then: they have the limit of useless HTTP/2 frames."""
+        """Empty records since then: limited like useless HTTP/2 frames."""
         self.http2 = Http2Client(host_header)
         """Requests may be made before the handshake is done; they wait."""
 
@@ -50,7 +50,7 @@ class ControlChannel:
 
     @property
     def handshaking(self) -> bool:
-        """Whether the server has taken the upgrade and not yet finished the handshake: it has to prove its key."""
+        """Whether the server accepted the upgrade and has yet to prove its key."""
         return self._upgrade is None and self._records is None
 
     @property

@@ -1,4 +1,4 @@
-"""What a control session tells its shell, in order.
+"""The events of a control session, for its shell to carry out in order.
 
 Not here: any behaviour. All times are seconds of CLOCK_BOOTTIME.
 """
@@ -57,7 +57,7 @@ class ServerProved:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class SaveNodeKey:
-    """The server has taken this node key: it is ours from now on."""
+    """The server has accepted this node key: it is ours from now on."""
 
     node_key: NodePrivate = dataclasses.field(repr=False)
 
@@ -68,19 +68,19 @@ class SaveRegistration:
 
     registration: Registration
     required: bool
-    """False: it only saves a repetition, and a full disk is no reason to stop."""
+    """False: a failure only costs a repetition, and is no reason to stop."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class LoginNeeded:
-    """A person has to open this URL, checked and free of control characters; "" = that is done."""
+    """A person has to open this URL, checked and free of control characters; "" = the login is done."""
 
     url: str
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Registered:
-    """The server took the registration. `user` is its name for the person, escaped."""
+    """The server accepted the registration. `user`: the login name, escaped."""
 
     machine_authorized: bool
     user: str
@@ -88,7 +88,7 @@ class Registered:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class AuthKeyUnused:
-    """The server took no new registration by the auth key that was put in place; the old one holds."""
+    """The server accepted no new registration by the changed auth key; the old one holds."""
 
     detail: str
 
@@ -114,7 +114,7 @@ class PingToAnswer:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class ServerWish:
-    """Something the server asked for that is only worth a log line; `detail` is escaped."""
+    """A request of the server that is only logged; `detail` is escaped."""
 
     wish: str
     detail: str
@@ -122,7 +122,7 @@ class ServerWish:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class ProbeEnded:
-    """A probe was answered, or its time is up."""
+    """A probe was answered, or its time is over."""
 
     token: int
     answered: bool
@@ -130,13 +130,13 @@ class ProbeEnded:
 
 
 class Truth(enum.Enum):
-    """What a register refresh says about us; the value is the word of `TruthProbe.outcome`."""
+    """The outcome of a register refresh; the value is that of `TruthProbe.outcome`."""
 
     ALIVE = "alive"
     REMOVED = "removed"
     EXPIRED = "expired"
     UNANSWERED = "unanswered"
-    """No answer, or one that proves nothing."""
+    """No answer, or an inconclusive one."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -149,15 +149,15 @@ class TruthLearned:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class SessionFailed:
-    """The last event of a session. `detail` holds no secret; what the server said in it is escaped."""
+    """The last event of a session. `detail` holds no secret; the server's text in it is escaped."""
 
     reason: ExitReason
     stage: Stage
     detail: str
     retry_after: float = 0.0
-    """Seconds the server asks us to stay away; 0 = it did not say."""
+    """Seconds the server asks us to stay away; 0 = none asked."""
     doubts_key: bool = False
-    """The handshake failed after the 101: the key we spoke to may not be the server's, and only `/key` can tell."""
+    """The handshake failed after the 101: the server may have another key, and only `/key` can tell."""
     session: int = 0
     had_map: bool = False
     """Whether any map session of the connection brought its first map."""

@@ -1,6 +1,6 @@
 """Requests over the session's connection, each with its bounded answer, collected until it is complete. Pure.
 
-Not here: what they ask; and the body of the long poll, which never is complete.
+Not here: their content, and the body of the long poll, which is never complete.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 __all__ = ["MAX_RETRY_AFTER", "Exchange", "Exchanges", "Purpose", "wait_asked_for"]
 
 MAX_RETRY_AFTER = 3600.0
-"""Seconds; what asks for more is taken for a mistake (tailscale: control/controlclient/direct.go)."""
+"""Seconds; more is taken for a mistake (tailscale: control/controlclient/direct.go)."""
 _RANDOM_WAIT = (5.0, 10.0)
-"""Seconds to stay away when a server limits us and does not say for how long."""
+"""Seconds to stay away after a 429 without a usable Retry-After."""
 
 
 class Purpose(enum.Enum):
@@ -34,7 +34,7 @@ class Purpose(enum.Enum):
     MAP = "map"
     TRUTH = "truth"
     ANSWER = "answer"
-    """Our answer to a ping: what the server says to it does not matter."""
+    """Our answer to a ping: its response does not matter."""
 
 
 class Exchange:
@@ -63,12 +63,12 @@ class Exchange:
         return wait_asked_for(self.status, seconds, uniform)
 
     def refusal(self, what: str) -> str:
-        """Words for an answer other than 200, with the beginning of its body."""
+        """Error text for an answer other than 200, with the beginning of its body."""
         return f"cannot {what}: the control server {self.answered}"
 
     @property
     def answered(self) -> str:
-        """What the server did, with the beginning of its body, escaped."""
+        """Its status, with the beginning of its body, escaped."""
         excerpt = escape(self.body.strip())
         return f"answered {self.status}: {excerpt}" if excerpt else f"answered {self.status}"
 
@@ -76,8 +76,8 @@ class Exchange:
 def wait_asked_for(status: int, seconds: float | None, uniform: Callable[[float, float], float]) -> float:
     """Seconds the server asks us to stay away, 0 when it does not. `uniform(low, high)` gives a random number.
 
-    `seconds`: its Retry-After, None without one that can be read. A 429 that does not say for how long, or nonsense,
-    means five to ten seconds, as in the reference.
+    `seconds`: its Retry-After, None without a valid one. A 429 without one, or an absurd one, means five to ten
+    seconds, as in the reference.
     """
     if seconds is not None and 0 < seconds <= MAX_RETRY_AFTER:
         return seconds
@@ -85,7 +85,7 @@ def wait_asked_for(status: int, seconds: float | None, uniform: Callable[[float,
 
 
 class Exchanges:
-    """What is under way on one connection, by stream."""
+    """The exchanges under way on one connection, by stream."""
 
     def __init__(self, http2: Http2Client) -> None:
         self._http2 = http2
@@ -116,7 +116,7 @@ class Exchanges:
         return stream_id
 
     def get(self, stream_id: int) -> Exchange | None:
-        """The exchange on this stream, None when nobody waits for it."""
+        """The exchange on this stream, None when it was cancelled."""
         return self._by_stream.get(stream_id)
 
     def pop(self, stream_id: int) -> Exchange | None:
@@ -124,7 +124,7 @@ class Exchanges:
         return self._by_stream.pop(stream_id, None)
 
     def cancel(self, purpose: Purpose) -> None:
-        """Give up every exchange with this purpose: what still comes for it is ignored."""
+        """Cancel every exchange with this purpose: its answers are ignored."""
         for stream_id in [i for i, exchange in self._by_stream.items() if exchange.purpose is purpose]:
             del self._by_stream[stream_id]
             self._http2.cancel(stream_id)

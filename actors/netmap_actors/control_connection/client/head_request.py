@@ -1,4 +1,4 @@
-"""One HEAD request, whose answer does not matter: it is how a plain ping is answered. Pure.
+"""One HEAD request, the answer to a plain ping; its response does not matter. Pure.
 
 Not here: which URLs may be asked (`ping`).
 """

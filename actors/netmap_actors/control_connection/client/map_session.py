@@ -48,9 +48,9 @@ class MapSession:
         """When the request was made."""
         self.last_number = 0
         self.last_received_at = since
-        """When the last complete document was there; the request before the first."""
+        """When the last complete document arrived; the time of the request before the first."""
         self.had_map = False
-        """Whether the first map, the one with our own node, has come."""
+        """Whether the first map, with our own node, has come."""
         self._max_decoded = max_decoded
         self._frames = MapFrameReader(max_decoded)
         self._decoded = 0
@@ -62,12 +62,12 @@ class MapSession:
         return self._frames.partial
 
     def moved(self, octets: int) -> bool:
-        """Whether more of the stream has come than when this was asked last; `octets` is all that has."""
+        """Whether more of the stream has come than at the last call; `octets`: all that has come."""
         before, self._octets = self._octets, max(octets, self._octets)
         return octets > before
 
     def begin_read(self) -> None:
-        """What comes now was brought by another read: its documents together are bounded anew."""
+        """A read begins: the documents of each are bounded together."""
         self._decoded = 0
 
     def receive(self, data: bytes, now: float) -> list[tuple[MapDocument, MapResponseShape]]:

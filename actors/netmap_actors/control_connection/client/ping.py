@@ -1,6 +1,6 @@
 """Decides how a PingRequest is answered: by HEAD to the control server, by `/echo`, or not at all. Pure.
 
-Not here: the answering itself. The reference fetches whatever URL it is told; we go to the control server only.
+Not here: the answer itself. The reference fetches any URL; we ask the control server only.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ PINGS_PER_WINDOW = 20
 PING_WINDOW = 60.0
 """Seconds. headscale's prober asks every ten."""
 REMEMBERED = 64
-"""Pings that are not answered twice; the same one comes again with a new session."""
+"""Pings remembered, so that none is answered twice; each comes again with a new session."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -35,14 +35,14 @@ class HeadToControl:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class HeadOverNoise:
-    """HEAD this path over the session's own connection."""
+    """HEAD this path over the session's connection."""
 
     path: str
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class PostOverNoise:
-    """POST this body to this path over the session's own connection."""
+    """POST this body to this path over the session's connection."""
 
     path: str
     body: bytes
@@ -50,7 +50,7 @@ class PostOverNoise:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Declined:
-    """Nothing is answered; `why` is escaped."""
+    """No answer; `why` is escaped."""
 
     why: str
 
@@ -66,7 +66,7 @@ class PingAnswerer:
     def decide(
         self, request: PingRequest, now: float
     ) -> HeadToControl | HeadOverNoise | PostOverNoise | Declined | None:
-        """None for a request that was seen before, or has no URL."""
+        """None for a request that was seen before or has no URL."""
         if not request.url or (request.url, request.types) in self._seen:
             return None
         self._seen.append((request.url, request.types))

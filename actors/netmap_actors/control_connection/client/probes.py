@@ -1,8 +1,7 @@
-"""The HTTP/2 PING that is waited for, and when it counts as unanswered. Pure.
+"""The HTTP/2 PING under way, and when it counts as unanswered. Pure.
 
-Its time runs only while the socket is read: who does not read has no answer to miss. Bytes of a map answer as well as
-the PING does, if they were not there before it; on a slow line its answer stands behind megabytes of them. Not here:
-what an answer or its absence means; it never feeds the silence deadline.
+Its time runs only while the socket is read. Bytes of a map that came after it count as an answer: on a slow line the
+acknowledgement stands behind megabytes of them. Not here: what follows; it never moves the silence deadline.
 """
 
 from __future__ import annotations
@@ -18,8 +17,8 @@ if TYPE_CHECKING:
 __all__ = ["Probes"]
 
 _LATE = 0.25
-"""Share of its time by which a probe may be judged late. Who comes later was stopped, or had no processor, or the
-machine slept: what the server sent meanwhile may be on its way still, and there is a new time for it."""
+"""Share of its time by which its end may be noticed late. After more this process was stopped or starved, or the
+machine slept: the answer may still be on its way, and the time starts anew."""
 
 
 @dataclasses.dataclass(slots=True)
@@ -31,11 +30,11 @@ class _Probe:
     until: float | None
     """None while its time does not run."""
     read_since: bool = False
-    """The socket was empty after it was sent: what comes now was sent later."""
+    """The socket was empty after it was sent: what comes now is newer."""
 
 
 class Probes:
-    """One at a time: a newer question takes the place of an older one, which nobody waits for any more."""
+    """One at a time: a newer probe replaces an older one."""
 
     def __init__(self, http2: Http2Client) -> None:
         self._http2 = http2
@@ -44,7 +43,7 @@ class Probes:
         self._unread = False
 
     def send(self, token: int, timeout: float, now: float) -> None:
-        """PING; it must be answered within `timeout` seconds. Nothing if this very question is out."""
+        """PING; it must be answered within `timeout` seconds. Nothing if this very probe is under way."""
         if self._probe is not None and self._probe.token == token:
             return
         self._count += 1
@@ -95,5 +94,5 @@ class Probes:
 
     def _end(self, now: float, *, answered: bool) -> list[ProbeEnded]:
         probe, self._probe = self._probe, None
-        assert probe is not None, "somebody waits for it"
+        assert probe is not None, "under way"
         return [ProbeEnded(probe.token, answered, now - probe.sent_at)]

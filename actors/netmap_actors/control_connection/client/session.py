@@ -1,7 +1,7 @@
 """The control session: upgrade, Noise, register or log in, then map sessions, as one machine without a clock.
 
-Bytes and `now` in, events and bytes out. The shell handles every event before it takes `data_to_send`, so that what
-is to be on disk before a request is there. Not here: names, sockets, TLS, the key request and the files.
+Bytes and `now` in, events and bytes out. The shell handles every event before it takes `data_to_send`, so that state is
+on disk before the request that depends on it. Not here: names, sockets, TLS, the key request and the files.
 """
 
 from __future__ import annotations
@@ -76,12 +76,12 @@ _NEXT: dict[Stage, frozenset[Stage]] = {
 }
 """The stages that may follow each other; MAP after MAP is a resync."""
 _VERDICT: dict[Truth, ExitReason] = {Truth.REMOVED: ExitReason.REMOVED, Truth.EXPIRED: ExitReason.EXPIRED}
-"""What ends a session whose server still feeds it."""
+"""Outcomes that end a session although the server still feeds it."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Identity:
-    """Who speaks with whom."""
+    """The keys of both sides."""
 
     machine_key: MachinePrivate
     server_key: MachineKey
@@ -99,7 +99,7 @@ class SessionLimits:
 
 
 class ControlSession:
-    """The life of one connection. After SessionFailed it takes and gives nothing."""
+    """The life of one connection. After SessionFailed it ignores every input."""
 
     def __init__(
         self,
@@ -136,7 +136,7 @@ class ControlSession:
 
     @property
     def over(self) -> bool:
-        """Whether SessionFailed was said."""
+        """Whether SessionFailed was given."""
         return self._over
 
     @property
@@ -186,11 +186,11 @@ class ControlSession:
         return moved and exchange is not None and exchange.status == 200
 
     def drained(self, now: float) -> None:
-        """The socket was read to its end, and all that had come was received."""
+        """The socket was read to its end, and all of it was received."""
         self._probes.drained(now)
 
     def unread(self) -> None:
-        """What may have come is not read, or not to its end: an answer may be among it."""
+        """The socket was not read, or not to its end: an answer may wait there."""
         self._probes.unread()
 
     def _refused(self, error: UnexpectedStatus) -> SessionFailed:
@@ -211,10 +211,7 @@ class ControlSession:
         return [self._fail(self._end_of_connection, self._where(detail))]
 
     def broken(self, detail: str) -> list[SessionEvent]:
-        """The transport failed: reset, timeout. In a session it says nothing about what the server meant.
-
-        Inside the handshake it may be how the server says that it cannot read ours.
-        """
+        """The transport failed: reset, timeout. Inside the handshake the server may have another key."""
         if self._over:
             return []
         doubts = self._channel.handshaking
@@ -223,7 +220,7 @@ class ControlSession:
     def resync(self, now: float) -> list[SessionEvent]:
         """Ask for the whole map again, on the same connection, as a new map session.
 
-        While the answer to an earlier request has not begun, nothing is asked anew: it is on its way.
+        Nothing while the answer to an earlier request has not begun.
         """
         if self._over or self.map is None or self.map.last_number == 0:
             return []
@@ -239,7 +236,7 @@ class ControlSession:
     def ask_truth(self, now: float, wake: int = 0) -> list[SessionEvent]:
         """Ask whether the server still knows this node; TruthLearned follows. Only in a map session, one at a time.
 
-        `wake`: how often the machine had slept. What was asked before it slept again is given up and asked anew.
+        `wake`: how often the machine had slept. A request from before another sleep is given up and made anew.
         """
         if self._over or self.stage is not Stage.MAP:
             return []
@@ -269,7 +266,7 @@ class ControlSession:
         return min((time for time in times if time is not None), default=None) if not self._over else None
 
     def expire(self, now: float) -> list[SessionEvent]:
-        """What is due. To be called after the socket was read to its end, or `unread`."""
+        """Everything due. To be called after the socket was read to its end, or `unread`."""
         if self._over:
             return []
         events: list[SessionEvent] = []
@@ -403,7 +400,7 @@ class ControlSession:
             case Done(events):
                 return [*events, *self._open_map(now)]
             case Again(events):
-                # The stage first: whoever hears of a login finds the connection waiting for it.
+                # The stage first: a login is reported by a connection that waits for it.
                 return [*self._register_again(exchange, now), *events]
 
     def _register_again(self, last: Exchange, now: float) -> list[SessionEvent]:
@@ -483,7 +480,7 @@ class ControlSession:
 
     @property
     def _end_of_connection(self) -> ExitReason:
-        """How it counts when the connection just ends: before a session it is a failed attempt."""
+        """The reason when the connection just ends: before a session that is a failed attempt."""
         return ExitReason.CLOSED if self.stage in (Stage.MAP, Stage.LOGIN) else ExitReason.ERROR
 
     def _where(self, detail: str) -> str:

@@ -1,1 +1,1 @@
-"""Who this node is and whether the server knows it: keys, Hostinfo, registration, refresh. Pure."""
+"""This node's identity and registration: keys, Hostinfo, register, refresh. Pure."""

@@ -1,4 +1,4 @@
-"""What we tell the tailnet about this host: as little as is useful, and the same bytes every time.
+"""The Hostinfo of this node: as little as is useful, and the same bytes every time.
 
 Not here: where the result is kept (`registration.record`). Everything in it is visible to every peer.
 """
@@ -18,7 +18,7 @@ APP = "netmap-supervisor"
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class HostDescription:
-    """The settings behind a Hostinfo, and the facts of the machine it is filled with."""
+    """The settings and machine facts that a Hostinfo is made of."""
 
     configured_hostname: str
     """"" = the one the node has, at first the machine's own."""
@@ -31,9 +31,9 @@ class HostDescription:
 
     @property
     def basis(self) -> str:
-        """Digest of what a person decides: settings and the installed version.
+        """Digest of the settings and the installed version.
 
-        The facts of the machine are not in it: a new kernel or another DHCP name is no news for every peer.
+        Machine facts are left out: a new kernel or DHCP name need not be announced to every peer.
         """
         decided = json.dumps([self.configured_hostname, self.request_tags, self.version])
         return hashlib.sha256(decided.encode()).hexdigest()[:16]
@@ -41,7 +41,7 @@ class HostDescription:
     def hostinfo(self, backend_log_id: str, known_hostname: str = "") -> Hostinfo:
         """`backend_log_id`: random hex, new for each node and never used for anything.
 
-        `known_hostname`: what the tailnet knows this node by; another name is a decision, not the lack of an option.
+        `known_hostname`: the node's present name in the tailnet, which only an option changes.
         """
         return Hostinfo(
             ipn_version=self.version,

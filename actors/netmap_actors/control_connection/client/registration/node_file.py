@@ -1,6 +1,6 @@
 """The node file: keys and pinned server key in exactly the format of tailscale's `tsp`.
 
-Not here: how it is written without ever being half there (`netmap_actors.state_file`).
+Not here: the atomic write (`netmap_actors.state_file`).
 Source: tailscale: control/tsp/nodefile.go.
 """
 
@@ -34,13 +34,13 @@ class _Document(msgspec.Struct):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class NodeFile:
-    """Who we are and whom we trust."""
+    """Our keys and the server's."""
 
     node_key: NodePrivate
     machine_key: MachinePrivate
     server_url: str
     server_key: MachineKey
-    """Of low order in a file of somebody who wrote down what `/key` said before it was proved."""
+    """Of low order in a file that was written before the server's key was proved."""
 
     def to_json(self) -> bytes:
         """The file's content, byte for byte as Go's json.MarshalIndent writes it."""
@@ -54,7 +54,7 @@ class NodeFile:
 
     @classmethod
     def from_json(cls, data: bytes, path: str) -> NodeFile:
-        """Raises ConfigurationError, which says what to do and repeats nothing of the content."""
+        """Raises ConfigurationError, with what to do and without the content."""
         try:
             document = msgspec.json.decode(data, type=_Document)
             node = cls(

@@ -1,4 +1,4 @@
-"""What must survive a respawn so that the tailnet does not notice it: registration.json as a value.
+"""registration.json: what a respawn must keep so that the tailnet does not notice it.
 
 Not here: when it is written (`control_connection`) and what each field decides (`register`).
 """
@@ -23,11 +23,11 @@ __all__ = ["PendingLogin", "Registration", "auth_key_digest"]
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class PendingLogin:
-    """A registration under way: stored before the request that names it, so that a respawn goes on with it."""
+    """A registration under way, stored before its request so that a respawn continues it."""
 
     node_key: NodePrivate
     auth_url: str
-    """"" until the server asks for a person."""
+    """The login URL; "" until the server gives one."""
     old_node_key: NodeKey | None
     """The key this one replaces."""
 
@@ -39,15 +39,15 @@ class Registration:
     disco_key: DiscoPrivate
     backend_log_id: str
     hostinfo: Hostinfo
-    """Sent byte for byte the same until `hostinfo_basis` changes: peers hear of every change."""
+    """Byte for byte the same until `hostinfo_basis` changes: peers see every change."""
     hostinfo_basis: str
     """Digest of the settings the hostinfo was made from."""
     registered_node_key: NodeKey | None = None
-    """The node key that the server is known to have taken."""
+    """The node key that the server has accepted."""
     auth_key_digest: str = ""
     """Of the auth key configured at the last registration."""
     removed: bool = False
-    """The server did not know the node any more."""
+    """The server no longer knew the node."""
     pending: PendingLogin | None = None
     server_key: MachineKey | None = None
     """The control key that this node found proved, or found in a node file without a registration beside it.
@@ -66,7 +66,7 @@ class Registration:
         )
 
     def described(self, description: HostDescription) -> Registration:
-        """The same with the hostinfo of these settings, if they changed. A name nobody asks to change stays."""
+        """The same with the hostinfo of these settings, if they changed. The name stays unless one is configured."""
         if self.hostinfo_basis == description.basis:
             return self
         return dataclasses.replace(
@@ -77,12 +77,12 @@ class Registration:
 
     @property
     def begun(self) -> bool:
-        """Whether the server has ever answered a registration of this node, or a person has been asked for one."""
+        """Whether a registration of this node was ever answered, or is under way."""
         return bool(self.registered_node_key or self.pending or self.removed or self.auth_key_digest)
 
     @property
     def was_let_in(self) -> bool:
-        """Whether peers can have seen the node: the server took it, and has not forgotten it since."""
+        """Whether peers can have seen the node: it was registered, and not removed since."""
         return bool(self.registered_node_key or self.auth_key_digest) and not self.removed
 
     def unregistered(self, server_key: MachineKey) -> Registration:
@@ -115,7 +115,7 @@ class Registration:
 
     @classmethod
     def from_json(cls, data: bytes, path: str) -> Registration:
-        """Raises ConfigurationError, which says what to do and repeats nothing of the content."""
+        """Raises ConfigurationError, with what to do and without the content."""
         try:
             document = msgspec.json.decode(data, type=_Document)
             pending = document.pending
@@ -144,7 +144,7 @@ class Registration:
 
 
 def auth_key_digest(auth_key: str) -> str:
-    """What is stored of an auth key: enough to see that another one was configured."""
+    """The digest by which a change of the auth key is noticed."""
     return hashlib.sha256(b"netmap-supervisor auth key\0" + auth_key.encode()).hexdigest()
 
 

@@ -1,4 +1,4 @@
-"""Decides what is asked of `/machine/register` and what each answer means. Pure.
+"""Decides on the requests to `/machine/register` and the meaning of each answer. Pure.
 
 Not here: the exchange itself and its limits in time (`session`). Order of judgement: tailscale:
 control/controlclient/direct.go, doLogin.
@@ -43,14 +43,14 @@ __all__ = [
 ]
 
 _AUTH_KEY_WORDS = re.compile(r"(?:pre[ -]?)?auth[ -]?key|preauth", re.IGNORECASE)
-"""What every refusal of an auth key mentions (headscale: hscontrol/auth.go; testcontrol)."""
+"""In every refusal of an auth key (headscale: hscontrol/auth.go; testcontrol)."""
 _TAG_WORDS = re.compile(r"requested tags?\b", re.IGNORECASE)
-"""What a refusal of Hostinfo.RequestTags mentions (headscale: hscontrol/state/state.go)."""
+"""In a refusal of Hostinfo.RequestTags (headscale: hscontrol/state/state.go)."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class RegistrationPolicy:
-    """What the settings say about registering."""
+    """The settings that concern registration."""
 
     urls: UrlPolicy
     """Which login URLs may be shown."""
@@ -86,7 +86,7 @@ RegistrationStep = Done | Again | Refused
 
 
 class RegistrationFlow:
-    """One process's registration: which request comes next, and what came of it."""
+    """One process's registration: the next request, and what follows from its answer."""
 
     def __init__(
         self,
@@ -98,7 +98,7 @@ class RegistrationFlow:
     ) -> None:
         self.registration = registration
         self.node_key = node_key
-        """The key that map requests use; a trial key becomes it when the server takes it."""
+        """The key of map requests; a trial key becomes it when the server accepts it."""
         self._auth_key = auth_key
         self._policy = policy
         self._new_node_key = new_node_key
@@ -106,9 +106,9 @@ class RegistrationFlow:
         self._trial = pending.node_key if pending else node_key
         self._old = pending.old_node_key if pending else None
         self._followup = pending.auth_url if pending and not self._uses_auth_key else ""
-        """The login URL as the server wrote it: it has to come back like that."""
+        """The login URL exactly as the server wrote it."""
         if self._followup and not self.login_url:
-            # An older version took it, and it must not be shown: a new one is asked for.
+            # Accepted by an older version, but not to be shown: a new one is asked for.
             self._followup = ""
         self._rotated = False
         self._followup_refused = False
@@ -127,7 +127,7 @@ class RegistrationFlow:
 
     @property
     def waits_for_person(self) -> bool:
-        """Whether the next request blocks until somebody has opened the login URL."""
+        """Whether the next request blocks until a person has opened the login URL."""
         return bool(self._followup)
 
     @property
@@ -140,12 +140,12 @@ class RegistrationFlow:
 
     @property
     def key_in_use(self) -> NodeKey:
-        """Public half of the key the next request is about."""
+        """Public half of the key of the next request."""
         return self._trial.public()
 
     @property
     def replaced_key(self) -> NodeKey | None:
-        """The key that the one in use takes the place of."""
+        """The key that the one in use replaces."""
         return self._old
 
     def request(self) -> RegisterRequest:
@@ -164,9 +164,9 @@ class RegistrationFlow:
         )
 
     def refresh(self) -> RegisterRequest:
-        """The truth probe: what the server says about the key in the map session.
+        """The truth probe, about the key of the map session.
 
-        No `Auth` and no `Expiry`: for a living node it changes nothing, and nobody else hears of it.
+        Without `Auth` and `Expiry` it changes nothing for a living node, and no peer sees it.
         """
         return RegisterRequest(
             version=CAPABILITY_VERSION,
@@ -176,7 +176,7 @@ class RegistrationFlow:
         )
 
     def judge(self, answer: RegisterResponse) -> RegistrationStep:
-        """What the answer to `request` means."""
+        """The step that follows from the answer to `request`."""
         if answer.error:
             return self._on_error(answer.error)
         if self._registered_anyway and not answer.node_key_expired:
@@ -199,13 +199,13 @@ class RegistrationFlow:
         return self._on_success(answer)
 
     def judge_refusal(self, detail: str, retry_after: float) -> Done | Refused:
-        """What an HTTP status other than 200 means. `retry_after`: seconds the server asks us to stay away, or 0."""
+        """The same for an HTTP status other than 200. `retry_after`: seconds the server asks us to stay away, or 0."""
         if self._registered_anyway and not retry_after:
             return self._goes_on(detail)
         return Refused(ExitReason.ERROR, f"cannot register: the control server {detail}")
 
     def forget_node(self, *, removed: bool) -> SaveRegistration:
-        """The server does not take our node key any more: the next process registers first."""
+        """The server no longer accepts our node key: the next process registers first."""
         return self._save(
             dataclasses.replace(
                 self.registration, registered_node_key=None, removed=removed or self.registration.removed
@@ -219,7 +219,7 @@ class RegistrationFlow:
 
     @property
     def _uses_auth_key(self) -> bool:
-        """The key goes along, except where it would bring back by itself what an administrator removed."""
+        """Sent, except where it would undo an administrator's removal of the node."""
         if self._auth_key is None:
             return False
         may_return = self._policy.may_undo_removal or self._policy.ephemeral
@@ -227,7 +227,7 @@ class RegistrationFlow:
 
     @property
     def _registered_anyway(self) -> bool:
-        """Whether nothing but another auth key was the reason to register: the server knows this node key."""
+        """Whether a changed auth key is the only reason to register: the server knows this node key."""
         known = self.registration
         return (
             self._auth_key_changed
@@ -239,7 +239,7 @@ class RegistrationFlow:
 
     @staticmethod
     def _goes_on(why: str) -> Done:
-        """The changed auth key was not taken, and is not needed. `why`: what the control server does, escaped."""
+        """The changed auth key was not accepted, and is not needed. `why`: what the server does, escaped."""
         detail = (
             f"cannot register anew by the changed auth key: the control server {why}; this node is registered and "
             "goes on; put back the old key, or a valid one"
@@ -259,7 +259,7 @@ class RegistrationFlow:
                 "make a new one and put it where the old one was",
             )
         if self._followup and not self._followup_refused:
-            # Nobody knows that login any more (headscale: "invalid registration ID"): begin a new one.
+            # The login is no longer known (headscale: "invalid registration ID"): begin a new one.
             self._followup, self._followup_refused = "", True
             return Again((self._save_pending(),))
         return Refused(ExitReason.ERROR, f"cannot register: the control server says: {escape(error)}")
@@ -268,7 +268,7 @@ class RegistrationFlow:
         said = f"cannot register: the control server refuses the tags asked for: {error}; "
         if not self._uses_auth_key:
             return f"{said}the policy's tagOwners have to allow them to whoever logs in, or take --request-tags away"
-        # headscale takes none beside a key, whatever the policy says: the key has them, or nobody.
+        # headscale accepts none beside a key, whatever the policy: only the key's own count.
         return (
             f"{said}beside an auth key headscale takes none: take --request-tags away, and use a key that carries them "
             f"(`headscale preauthkeys create --tags {escape(','.join(tags))}`)"

@@ -1,4 +1,4 @@
-"""What a register refresh says about us: the server may feed a session whose node it has deleted. Pure.
+"""The meaning of a register refresh: the server may feed a session whose node it has deleted. Pure.
 
 Not here: when it is asked (the Supervisor) and how (`session`). Only AuthURL and NodeKeyExpired are a verdict.
 """

@@ -1,7 +1,7 @@
-"""Which key the control server is believed to own: asked for, proved by a handshake, pinned, doubted.
+"""The control server's key: fetched, proved by a handshake, pinned, doubted.
 
 A key is pinned when a handshake has proved it, and has changed when a handshake has proved another one. The answer of
-`/key` alone never ends a run: whoever can forge it once, or a server that errs once, would keep this node out for good.
+`/key` alone never ends a run: one that is forged or wrong once would keep this node out for good.
 Not here: the requests (`side_requests`) and the files (`node_state`).
 """
 
@@ -29,7 +29,7 @@ __all__ = ["ControlKey"]
 
 
 class ControlKey:
-    """The key of one process's control server."""
+    """The key of this process's control server."""
 
     def __init__(
         self, node: NodeState, dialer: Dialer, side_requests: SideRequests, settings: ConnectionSettings
@@ -47,7 +47,7 @@ class ControlKey:
     ) -> None:
         """The pinned key, or what `/key` answers; one of the two is called, once.
 
-        Raises ConfigurationError where the answer of `/key` could be anybody's.
+        Raises ConfigurationError where the answer of `/key` cannot be trusted.
         """
         if self._node.server_key is not None:
             on_key(self._node.server_key)
@@ -56,7 +56,7 @@ class ControlKey:
         self._side_requests.fetch_key(remote, on_key, on_failed)
 
     def settle(self, failed: SessionFailed, remote: Address, on_end: Callable[[SessionFailed], None]) -> None:
-        """A handshake has failed: `on_end` gets what that means, once; a changed key only where it is proved."""
+        """A handshake has failed: `on_end` gets the final failure, once; a changed key only where it is proved."""
         pinned = self._node.server_key
         if pinned is None:
             on_end(_with(failed, "the key that /key gave is proved by nothing and will be asked for again"))

@@ -1,4 +1,4 @@
-"""The control server's URL, taken apart once.
+"""The control server's URL, parsed once.
 
 Not here: whether it may be trusted with plain http; that depends on the address behind it (`key_policy`).
 """
@@ -40,7 +40,7 @@ class ControlUrl:
 
     @property
     def name(self) -> str:
-        """The host without the interface of a link-local address, which means nothing to others (RFC 6874)."""
+        """The host without the interface of a link-local address, which is local to this machine (RFC 6874)."""
         return self.host.partition("%")[0]
 
     @property
@@ -54,7 +54,7 @@ class ControlUrl:
         return UrlPolicy.of(self._web)
 
     def is_origin_of(self, url: str) -> bool:
-        """Whether another URL leads to this very server."""
+        """Whether another URL has the same origin."""
         try:
             return WebUrl.parse(url).origin == self._web.origin
         except BadUrl:

@@ -1,4 +1,4 @@
-"""Whether the answer of `/key` may be believed. Whoever controls that answer owns the session.
+"""Whether the answer of `/key` may be trusted: it decides which server owns the session.
 
 Not here: the request (`protocol.key_endpoint`).
 """
@@ -30,7 +30,7 @@ def demand_trustworthy_key(
 ) -> None:
     """Over https always; over http from an address in the URL that is loopback or private, or when it was allowed.
 
-    `remote`: where the URL led. `proxied`: that is a proxy's address and says nothing about the way behind it.
+    `remote`: the address connected to. `proxied`: it is a proxy's, and the way behind it is unknown.
     Raises ConfigurationError.
     """
     if url.is_https or insecure:
@@ -38,7 +38,7 @@ def demand_trustworthy_key(
     if proxied:
         way = "through a proxy"
     elif _is_name(url.host) and not _is_loopback_name(url.host, remote):
-        # Who answers for the name chooses the address: that it is a private one proves nothing.
+        # The resolver chooses the address: that it is a private one proves nothing.
         way = f"to a name (here {remote.ip})"
     elif not _is_local_network(remote.ip):
         way = "to a public address"
@@ -59,14 +59,14 @@ def _is_name(host: str) -> bool:
 
 
 def _is_loopback_name(host: str, remote: Address) -> bool:
-    """`localhost` where it is what RFC 6761, section 6.3, says; not every resolver keeps to that."""
+    """`localhost` resolved as in RFC 6761, section 6.3, which not every resolver follows."""
     name = host.rstrip(".")
     named = name == "localhost" or name.endswith(".localhost")
     return named and ipaddress.ip_address(remote.ip).is_loopback
 
 
 def _is_local_network(ip: str) -> bool:
-    """Whether an IP address is loopback, private or link-local: nobody far away sits in between."""
+    """Whether an IP address is loopback, private or link-local."""
     address = ipaddress.ip_address(ip.partition("%")[0])
     mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
     return any((mapped or address) in network for network in _LOCAL)

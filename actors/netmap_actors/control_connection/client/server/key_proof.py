@@ -1,4 +1,4 @@
-"""One handshake that is to prove a key, and nothing else: whoever answers learns no identity of ours. Pure.
+"""One handshake that only proves a key, without revealing our identity. Pure.
 
 Not here: where the key came from, and what follows from the proof (`control_key`).
 """
@@ -22,7 +22,7 @@ class KeyProof:
     """Upgrade and Noise on a connection of their own."""
 
     def __init__(self, url: ControlUrl, server_key: MachineKey, static: bytes, ephemeral: bytes) -> None:
-        """`static`, `ephemeral`: 32 fresh random bytes each; the first stands in for our machine key."""
+        """`static`, `ephemeral`: 32 fresh random bytes each; the first replaces our machine key."""
         self._channel = ControlChannel(
             url.host_header, MachinePrivate.generate(static), server_key, ephemeral
         )

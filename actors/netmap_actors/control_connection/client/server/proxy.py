@@ -1,9 +1,9 @@
-"""Which proxy leads to the control server, if any: HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY, or an option.
+"""The choice of a proxy to the control server: HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY, or an option.
 
-Not here: the way through it (`protocol.connect_tunnel`, `protocol.socks_tunnel`, `dialer`). The variables are read as
-curl(1) and Go's golang.org/x/net/http/httpproxy read them: lower case first, as curl, and loopback is never asked of a
-proxy, as in Go. NO_PROXY is read as Go reads it, with curl's spaces between words and final dots.
-Through SOCKS, `socks5` and `socks5h` alike, the proxy looks the name up, as in Go's net/http and hence in tailscaled.
+Not here: the tunnel through it (`protocol.connect_tunnel`, `protocol.socks_tunnel`, `dialer`). The variables are read
+as by curl(1) and Go's golang.org/x/net/http/httpproxy: lower case first, as in curl, and no proxy for loopback, as in
+Go. NO_PROXY is read as Go reads it, with curl's spaces between entries and final dots.
+With `socks5` and `socks5h` alike the proxy resolves the name, as in Go's net/http and hence in tailscaled.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 __all__ = ["ENVIRONMENT", "OFF", "Proxy", "choose_proxy", "connect_ports"]
 
 ENVIRONMENT = "environment"
-"""Setting: what the variables say."""
+"""Setting: as in the variables."""
 OFF = "off"
-"""Setting: none, whatever the variables say."""
+"""Setting: none, whatever the variables."""
 
 SOCKS_SCHEMES = frozenset({"socks5", "socks5h"})
 _SOCKS_PORT = 1080
@@ -42,7 +42,7 @@ class Proxy:
     """A proxy that takes CONNECT, or SOCKS5."""
 
     scheme: str
-    """`https`: the way to the proxy itself is TLS, too."""
+    """`https`: the connection to the proxy is TLS, too."""
     host: str
     port: int
     credentials: tuple[str, str] | None = dataclasses.field(default=None, repr=False)
@@ -87,7 +87,7 @@ class Proxy:
                 raise BadUrl("a character of its user or password has to be written as %XX")
             if "@" in place:
                 raise BadUrl("a /, ? or # of its user or password has to be written as %2F, %3F or %23")
-            # Of a SOCKS proxy's URL nothing differs but the scheme and the port that goes without saying.
+            # A SOCKS proxy's URL differs only in the scheme and the default port.
             url = WebUrl.parse_origin(f"{'http' if socks else scheme}://{place}")
             if socks:
                 require_socks()
@@ -100,7 +100,7 @@ class Proxy:
 def choose_proxy(url: ControlUrl, setting: str, environment: Mapping[str, str]) -> Proxy | None:
     """The proxy for a control URL; None to go there directly. Raises ConfigurationError.
 
-    `setting`: `environment`, `off` or a proxy URL, which takes its user and password from nowhere.
+    `setting`: `environment`, `off` or a proxy URL, which holds its user and password itself.
     """
     if setting == OFF:
         return None
@@ -139,27 +139,27 @@ def _is_loopback(host: str) -> bool:
 def _is_excepted(host: str, port: int, excepted: str) -> bool:
     """Whether NO_PROXY names this host: `*`, addresses, networks, domains with what is below them, each with a port."""
     host = host.rstrip(".").lower()
-    return any(_names(word, host, port) for word in excepted.lower().replace(",", " ").split())
+    return any(_names(entry, host, port) for entry in excepted.lower().replace(",", " ").split())
 
 
-def _names(word: str, host: str, port: int) -> bool:
-    if word == "*":
+def _names(entry: str, host: str, port: int) -> bool:
+    if entry == "*":
         return True
-    name, only_port = _split_port(word)
+    name, only_port = _split_port(entry)
     if only_port not in {"", str(port)}:
         return False
-    # The dot that ends an absolute name is the resolver's alone.
+    # The final dot of an absolute name only matters to the resolver.
     name = name.removesuffix(".")
     try:
         address = ipaddress.ip_address(host)
     except ValueError:
         return _is_below(name, host)
-    # Of an address only addresses speak: the end of one is no domain.
+    # An address is matched by addresses only: its end is no domain.
     return any(address in network for network in _networks(name))
 
 
 def _networks(name: str) -> list[ipaddress.IPv4Network | ipaddress.IPv6Network]:
-    """What an address or a network leads to, an IPv4 one within IPv6 too, as Go has it; nothing for a name."""
+    """An address or a network as networks, with the IPv4 one inside IPv6, as in Go; nothing for a name."""
     try:
         network = ipaddress.ip_network(name, strict=False)
     except ValueError:
@@ -170,7 +170,7 @@ def _networks(name: str) -> list[ipaddress.IPv4Network | ipaddress.IPv6Network]:
 
 
 def _is_below(name: str, host: str) -> bool:
-    """A leading dot, or `*.`, means what is below the domain, and not the domain."""
+    """A leading dot, or `*.`, means the subdomains without the domain."""
     domain = name.removeprefix("*") if name.startswith("*.") else name
     inside = domain.startswith(".")
     domain = domain.removeprefix(".")
@@ -180,16 +180,16 @@ def _is_below(name: str, host: str) -> bool:
     return bool(domain) and f".{host}".endswith(f".{domain}") and not (inside and host == domain)
 
 
-def _split_port(word: str) -> tuple[str, str]:
+def _split_port(entry: str) -> tuple[str, str]:
     """`host:port`, `[v6]:port`; an IPv6 address without brackets has no port; "" is any."""
-    if word.startswith("["):
-        name, _, rest = word[1:].partition("]")
+    if entry.startswith("["):
+        name, _, rest = entry[1:].partition("]")
         return name, rest.removeprefix(":")
-    return (word, "") if word.count(":") > 1 else word.partition(":")[::2]
+    return (entry, "") if entry.count(":") > 1 else entry.partition(":")[::2]
 
 
 def _credentials(user: str) -> tuple[str, str]:
-    """Bytes that are no UTF-8 stay what they are: not every password was made of it."""
+    """User and password; bytes that are not UTF-8 are kept."""
     name, _, password = user.partition(":")
     return _unescaped(name), _unescaped(password)
 
@@ -211,7 +211,7 @@ def _names_port(place: str) -> bool:
 
 
 def _parts(text: str) -> tuple[str, str | None, str]:
-    """Scheme, user with password if there is one, and what is left. Where there is an @ in that, it may hold both."""
+    """Scheme, user with password if there is one, and the rest, which may hold both where it has an @."""
     scheme, separator, rest = text.partition("://")
     if not separator:
         scheme, rest = "http", text
