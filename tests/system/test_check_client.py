@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from netmap_supervisor.devtools.client_check.scenarios import TRIALS
+from netmap_supervisor.devtools.client_check.scenarios import SCENARIOS
 from tests.support.processes.daemon import PROGRAM
 from tests.support.waiting import wait_for
 
@@ -61,7 +61,7 @@ def test_our_own_daemon_passes_every_scenario(tmp_path: Path) -> None:
     options = ("--limit=8s", "--truth-limit=6s", "--jobs=12")
     status, held, said = check(tmp_path, *options, client=OURS, limit=220.0)
     assert {name: one["seen"] for name, one in held.items() if one["verdict"] != "pass"} == {}, said
-    assert (status, list(held)) == (0, list(TRIALS))
+    assert (status, list(held)) == (0, list(SCENARIOS))
 
 
 def test_a_deaf_client_fails_where_it_is_deaf_only(tmp_path: Path) -> None:

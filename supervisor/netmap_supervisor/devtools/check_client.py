@@ -22,7 +22,7 @@ from netmap_supervisor.view.terminal import can_redraw, output_width
 from netmap_supervisor.view.text_layout import described
 
 if TYPE_CHECKING:
-    from netmap_supervisor.devtools.client_check.report import Outcome
+    from netmap_supervisor.devtools.client_check.report import ScenarioOutcome
 
 __all__ = ["command"]
 
@@ -106,36 +106,34 @@ def command(
     """
     # Loaded here: no other command needs them.
     from netmap_supervisor.devtools.client_check import report  # noqa: PLC0415
-    from netmap_supervisor.devtools.client_check.runner import Settings, run_course  # noqa: PLC0415
-    from netmap_supervisor.devtools.client_check.scenarios import TRIALS, Limits  # noqa: PLC0415
-    from netmap_supervisor.devtools.client_check.verdicts import Verdict  # noqa: PLC0415
+    from netmap_supervisor.devtools.client_check.runner import Settings, run_scenarios  # noqa: PLC0415
+    from netmap_supervisor.devtools.client_check.scenarios import SCENARIOS, Limits  # noqa: PLC0415
+    from netmap_supervisor.devtools.client_check.verdicts import CheckVerdict  # noqa: PLC0415
 
     limits = Limits(limit, truth_limit, join_limit)
     if is_list:
         for line in described(
-            [(one.name, f"the server {one.does}") for one in TRIALS.values()], output_width()
+            [(one.name, f"the server {one.does}") for one in SCENARIOS.values()], output_width()
         ):
             click.echo(line)
         return ExitCode.OK
     for name in names:
-        if name != _ALL and name not in TRIALS:
+        if name != _ALL and name not in SCENARIOS:
             raise click.BadParameter(
-                f"{name!r} is no scenario; there are: all, {', '.join(TRIALS)}", param_hint="--scenario"
+                f"{name!r} is no scenario; there are: all, {', '.join(SCENARIOS)}", param_hint="--scenario"
             )
     if not words:
         raise click.UsageError("a client is needed: check-client [OPTIONS] -- COMMAND...")
-    chosen = [one for one in TRIALS.values() if not names or _ALL in names or one.name in names]
+    chosen = [one for one in SCENARIOS.values() if not names or _ALL in names or one.name in names]
     started = datetime.datetime.fromtimestamp(SystemClock().wall(), datetime.UTC).isoformat(
         timespec="seconds"
     )
     if json_path is not None:
-        _write(
-            json_path, ""
-        )  # a place where nothing can be written is found before the course, not behind it
+        _write(json_path, "")  # a place where nothing can be written is found before the run, not behind it
     directory = _directory(output)
     progress = _Progress(len(chosen))
     with Interruption() as interruption:
-        outcomes = run_course(
+        outcomes = run_scenarios(
             chosen,
             Settings(words, limits, directory, nodes),
             jobs=jobs,
@@ -144,15 +142,15 @@ def command(
             done=progress.done,
         )
     progress.over()
-    good = all(one.verdict is Verdict.PASS for one in outcomes)
+    good = all(one.verdict is CheckVerdict.PASS for one in outcomes)
     code = ExitCode.OK if good else ExitCode.FAILURE
     note_exit_code(ExitCode.INTERRUPTED if interruption.asked else code)
     if good and output is None:
         outcomes = [dataclasses.replace(one, log="") for one in outcomes]  # nobody will read them
     if json_path is not None:
-        made = report.document(outcomes, command=words, limit=limit, started=started)
+        made = report.report_json(outcomes, command=words, limit=limit, started=started)
         _write(json_path, shown_json.indented(made) + "\n")
-    for line in report.table(outcomes, output_width()) if outcomes else ():
+    for line in report.report_table(outcomes, output_width()) if outcomes else ():
         click.echo(line)
     click.echo(report.summary(outcomes))
     _logs(directory, kept=output is not None, good=good)
@@ -204,7 +202,7 @@ class _Progress:
             self._running[name] = None
             self._show()
 
-    def done(self, outcome: Outcome) -> None:
+    def done(self, outcome: ScenarioOutcome) -> None:
         with self._lock:
             self._running.pop(outcome.name, None)
             self._ended += 1

@@ -84,7 +84,7 @@ def fault(
 @click.argument("name", required=False, default="")
 @click.option("--client", default="", metavar="WHO", help="Only with this one.  [default: all]")
 @dev_socket_flag
-def heal(name: str, client: str, socket_path: Path) -> None:
+def heal_faults(name: str, client: str, socket_path: Path) -> None:
     """Behave again: end every fault, or the one called NAME, also where it waits for somebody.
 
     Who suffers from it is healed altogether.
@@ -256,7 +256,7 @@ def do(name: str, settings: tuple[str, ...], socket_path: Path) -> None:
     _print_json(_ask(socket_path, name, **key_values(settings, frozenset({"command"}))))
 
 
-ORDERS = (fault, heal, clients, nodes, seen, logins, approve, new_key, policy, do)
+ORDERS = (fault, heal_faults, clients, nodes, seen, logins, approve, new_key, policy, do)
 """Every one of them, in the order of `--help`."""
 
 

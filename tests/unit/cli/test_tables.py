@@ -15,8 +15,8 @@ from netmap_actors.curve_keys import generate
 from netmap_supervisor.admin.status import LastEnd
 from netmap_supervisor.cli import main, netmap
 from netmap_supervisor.devtools import dev_orders
-from netmap_supervisor.devtools.client_check.report import Outcome, table
-from netmap_supervisor.devtools.client_check.verdicts import Verdict
+from netmap_supervisor.devtools.client_check.report import ScenarioOutcome, report_table
+from netmap_supervisor.devtools.client_check.verdicts import CheckVerdict
 from netmap_supervisor.view.live import LiveView
 from tests.support.netmaps.shown_netmap import SteppedClock, actor, peer, report, snapshot, upserted
 
@@ -270,11 +270,11 @@ def test_lists_of_what_can_be_done_lose_no_word(shown: Callable[..., list[str]])
 
 def test_the_verdict_on_each_client_is_on_the_line_of_its_scenario() -> None:
     held = [
-        Outcome(name, "reconnects " * 9, "the same connection " * 9, verdict, {}, 1.0, "")
-        for name, verdict in (("black_hole", Verdict.FAIL), ("deleted_but_fed", Verdict.PASS))
+        ScenarioOutcome(name, "reconnects " * 9, "the same connection " * 9, verdict, {}, 1.0, "")
+        for name, verdict in (("black_hole", CheckVerdict.FAIL), ("deleted_but_fed", CheckVerdict.PASS))
     ]
     for width in WIDTHS:
-        lines = list(table(held, width))
+        lines = list(report_table(held, width))
         fits(lines, width)
         assert [line.split()[0] for line in lines if line.endswith(("fail", "pass"))] == [
             "black_hole",

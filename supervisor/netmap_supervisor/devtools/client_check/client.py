@@ -10,7 +10,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from netmap_actors.errors import escape
-from netmap_supervisor.devtools.client_check.log import Log
+from netmap_supervisor.devtools.client_check.log import ClientLog
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -47,8 +47,8 @@ class Client:
         self._clock = clock
         self.started_at = clock.boottime()
         variables = {f"NETMAP_CHECK_{name.upper()}": value for name, value in values.items()}
-        self._words = Log(log)
-        with self._words.inlet() as inlet:
+        self._log = ClientLog(log)
+        with self._log.inlet() as inlet:
             self._process = subprocess.Popen(
                 filled_in(command, values),
                 stdin=subprocess.DEVNULL,
@@ -64,14 +64,14 @@ class Client:
         found = os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
         if found is None:
             return ""
-        self._words.settle()
+        self._log.settle()
         how = "exit status" if found.si_code == os.CLD_EXITED else "signal"
         after = self._clock.boottime() - self.started_at
         return f"the client ended by itself after {after:.1f} s, {how} {found.si_status}{self.last_words()}"
 
     def last_words(self) -> str:
         """The end of its log, behind a colon."""
-        text = self._words.tail()[-_LAST_BYTES:].decode("utf-8", "replace")
+        text = self._log.tail()[-_LAST_BYTES:].decode("utf-8", "replace")
         lines = [line.strip() for line in text.splitlines()]
         words = " / ".join([line for line in lines if line][-_LAST_LINES:])
         return f": {escape(words[-_LAST_CHARACTERS:], 2 * _LAST_CHARACTERS)}" if words else ""
@@ -86,7 +86,7 @@ class Client:
                 threading.Event().wait(_LOOK_EVERY)
         self._signal(signal.SIGKILL)
         self._process.wait()
-        self._words.close()
+        self._log.close()
 
     def _signal(self, number: signal.Signals) -> None:
         with contextlib.suppress(ProcessLookupError):

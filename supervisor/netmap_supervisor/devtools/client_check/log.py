@@ -1,7 +1,7 @@
 """What a client prints, in a file that cannot fill the disk: its beginning and its end.
 
-A client that loops over an error prints gigabytes in the minutes a trial takes. Whatever it prints is read, so that it
-never waits for us.
+A client that loops over an error prints gigabytes in the minutes a scenario takes. All of it is read, so that the
+client never waits for us.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = ["BEGINNING", "END", "Log"]
+__all__ = ["BEGINNING", "END", "ClientLog"]
 
 BEGINNING = 16 << 20
 """Bytes that are written as they come."""
@@ -26,7 +26,7 @@ _PATIENCE = 1.0
 """Seconds for what is still in the pipe when the client has ended; a grandchild may hold it open for ever."""
 
 
-class Log:
+class ClientLog:
     """One client's; written by a thread of its own."""
 
     def __init__(self, path: Path) -> None:
@@ -57,7 +57,7 @@ class Log:
         self._thread.join(_PATIENCE)
 
     def tail(self) -> bytes:
-        """The last words so far."""
+        """The end of the output so far."""
         with self._lock:
             return bytes(self._tail)
 
@@ -89,6 +89,6 @@ class Log:
         self._left_out += len(data[room:])
 
     def _write(self, data: bytes) -> None:
-        # A disk that is full must not end the trial; what was said last is in memory.
+        # A disk that is full must not end the scenario; the last output is in memory.
         with contextlib.suppress(OSError):
             self._file.write(data)

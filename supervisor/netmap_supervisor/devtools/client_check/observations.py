@@ -1,4 +1,4 @@
-"""What a client did, from what the server saw: a few facts, with times that begin when the fault struck.
+"""What a client did, from what the server saw: a few facts, with times since the fault was injected.
 
 Not here: whether it was right (`verdicts`).
 """
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from netmap_actors.dev_control.http.state import Seen
 
-__all__ = ["Facts", "Moments", "Session", "observe"]
+__all__ = ["Facts", "Session", "Timeline", "observe"]
 
 _KEPT = 50
 """Times of one kind that are reported."""
@@ -33,15 +33,15 @@ class Session:
 
 
 @dataclasses.dataclass(slots=True)
-class Moments:
+class Timeline:
     """What was done to the client when."""
 
     started_at: float
     joined_at: float | None = None
-    struck_at: float | None = None
-    """From when on the fault was there; None: not yet."""
+    injected_at: float | None = None
+    """None: not yet."""
     old: frozenset[int] = frozenset()
-    """Numbers of the connections it struck."""
+    """Numbers of the connections it was injected into."""
     healed_at: float | None = None
     seen_until: float = 0.0
     foreign_calls: int = 0
@@ -49,7 +49,7 @@ class Moments:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Facts:
-    """All in seconds after the fault struck, unless it says otherwise. None: it did not happen."""
+    """All in seconds after the fault was injected, unless it says otherwise. None: it did not happen."""
 
     joined_after: float | None = None
     """After the client was started."""
@@ -60,12 +60,12 @@ class Facts:
     session_after: float | None = None
     """A map session was asked for that the server feeds."""
     session_on_old: bool = False
-    """On a connection that the fault had struck."""
+    """On a connection under the fault."""
     connected_after: float | None = None
     """The TCP connection of that session was there; None for one that was there before."""
     new_connections: tuple[float, ...] = ()
     asked_on_old: tuple[float, ...] = ()
-    """Map requests on a connection that the fault had struck."""
+    """Map requests on a connection under the fault."""
     closed_after: float | None = None
     """The old connections were closed: the last of them."""
     closed_by: str = ""
@@ -99,16 +99,16 @@ class Facts:
 
 
 def observe(
-    events: Sequence[Seen], sessions: Sequence[Session], moments: Moments, counted: str = "map"
+    events: Sequence[Seen], sessions: Sequence[Session], timeline: Timeline, counted: str = "map"
 ) -> Facts:
-    """The facts of one trial. `events` and `sessions` in the order they happened."""
-    joined = None if moments.joined_at is None else moments.joined_at - moments.started_at
-    begin = moments.struck_at
+    """The facts of one scenario. `events` and `sessions` in the order they happened."""
+    joined = None if timeline.joined_at is None else timeline.joined_at - timeline.started_at
+    begin = timeline.injected_at
     if begin is None:
-        return Facts(joined_after=joined, watched=max(0.0, moments.seen_until - moments.started_at))
+        return Facts(joined_after=joined, watched=max(0.0, timeline.seen_until - timeline.started_at))
     after = [event for event in events if event.at >= begin]
-    old = moments.old
-    until = moments.healed_at
+    old = timeline.old
+    until = timeline.healed_at
     new = [event for event in after if event.kind == "accept" and event.connection not in old]
     accepted = {event.connection: event.at - begin for event in new}
     session = next((one for one in sessions if one.began_at >= begin), None)
@@ -124,13 +124,13 @@ def observe(
         back = max(0.0, alive[0].began_at - until) if alive else None
     return Facts(
         joined_after=joined,
-        watched=max(0.0, moments.seen_until - begin),
+        watched=max(0.0, timeline.seen_until - begin),
         fed_until=max(0.0, *before) if before else None,
         session_after=None if session is None else session.began_at - begin,
         session_on_old=session is not None and session.connection in old,
         connected_after=None if session is None else accepted.get(session.connection),
         new_connections=tuple(accepted.values())[:_KEPT],
-        # The request that a fault has taken is what struck, not what was asked again.
+        # The request that met the fault does not count, only those after it.
         asked_on_old=tuple(
             e.at - begin for e in after if e.kind == "map" and e.connection in old and e.at > begin
         )[:_KEPT],
@@ -143,7 +143,7 @@ def observe(
         attempt_count=len(attempts),
         requests_on_new=sum(e.kind in ("register", "map") and e.connection not in old for e in during),
         back_after=back,
-        foreign_calls=moments.foreign_calls,
+        foreign_calls=timeline.foreign_calls,
     )
 
 

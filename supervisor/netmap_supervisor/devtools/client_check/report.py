@@ -1,4 +1,4 @@
-"""What a course of trials came to: a table for people and a document for programs."""
+"""The report of a check: a table for people, JSON for programs."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import dataclasses
 import textwrap
 from typing import TYPE_CHECKING
 
-from netmap_supervisor.devtools.client_check.verdicts import Verdict
+from netmap_supervisor.devtools.client_check.verdicts import CheckVerdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-__all__ = ["Outcome", "document", "summary", "table"]
+__all__ = ["ScenarioOutcome", "report_json", "report_table", "summary"]
 
 _VERSION = 1
 _WIDTHS = (15, 30, 42)
@@ -21,20 +21,20 @@ _HEAD = ("scenario", "expected", "seen", "verdict")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Outcome:
-    """One trial that has been held. `took` in seconds."""
+class ScenarioOutcome:
+    """One scenario that was run. `took` in seconds."""
 
     name: str
     expected: str
     seen: str
-    verdict: Verdict
+    verdict: CheckVerdict
     facts: dict[str, object]
     took: float
     log: str
     """Path of what the client wrote; empty if it was not kept."""
 
 
-def table(outcomes: Sequence[Outcome], room: int | None = None) -> Iterator[str]:
+def report_table(outcomes: Sequence[ScenarioOutcome], room: int | None = None) -> Iterator[str]:
     """Lines of at most 100 columns, or `room` where that is less; the verdict stands beside the name."""
     widths = _widths(room)
     yield _line(widths, *_HEAD)
@@ -57,14 +57,14 @@ def _widths(room: int | None) -> tuple[int, int, int]:
     return name, expected - missing // 2, seen - (missing - missing // 2)
 
 
-def summary(outcomes: Sequence[Outcome]) -> str:
+def summary(outcomes: Sequence[ScenarioOutcome]) -> str:
     """How many of each verdict."""
-    counts = [(sum(one.verdict is verdict for one in outcomes), verdict.value) for verdict in Verdict]
+    counts = [(sum(one.verdict is verdict for one in outcomes), verdict.value) for verdict in CheckVerdict]
     return ", ".join(f"{count} {word}" for count, word in counts if count) or "nothing was tried"
 
 
-def document(
-    outcomes: Sequence[Outcome], *, command: Sequence[str], limit: float, started: str
+def report_json(
+    outcomes: Sequence[ScenarioOutcome], *, command: Sequence[str], limit: float, started: str
 ) -> dict[str, object]:
     """The report as JSON. `command` as it was given, before keys were filled in; `started` in RFC 3339."""
     return {

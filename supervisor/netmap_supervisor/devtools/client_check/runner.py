@@ -1,4 +1,4 @@
-"""Holds trials: a server of its own for each, a fresh client, the fault, and an eye on both until the answer is there.
+"""Runs scenarios: for each a server of its own, a fresh client, the fault, and observation until the outcome is known.
 
 Not here: what is expected (`scenarios`) and what the events mean (`observations`, `verdicts`).
 """
@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, Any
 from netmap_actors.clock import SystemClock
 from netmap_actors.errors import NetmapError
 from netmap_supervisor.devtools.client_check.client import Client
-from netmap_supervisor.devtools.client_check.observations import Facts, Moments, Session, observe
-from netmap_supervisor.devtools.client_check.report import Outcome
+from netmap_supervisor.devtools.client_check.observations import Facts, Session, Timeline, observe
+from netmap_supervisor.devtools.client_check.report import ScenarioOutcome
 from netmap_supervisor.devtools.client_check.scenarios import Shape
-from netmap_supervisor.devtools.client_check.verdicts import Judgement, Verdict, judge
+from netmap_supervisor.devtools.client_check.verdicts import Assessment, CheckVerdict, assess
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -30,9 +30,9 @@ if TYPE_CHECKING:
     from netmap_actors.dev_control.operator.commands import Commands
     from netmap_actors.dev_control.operator.listings import ClientView
     from netmap_actors.dev_control.standalone import RunningServer
-    from netmap_supervisor.devtools.client_check.scenarios import Limits, Trial
+    from netmap_supervisor.devtools.client_check.scenarios import CheckScenario, Limits
 
-__all__ = ["Settings", "hold", "run_course"]
+__all__ = ["Settings", "run_scenario", "run_scenarios"]
 
 _LOOK_EVERY = 0.05
 _ASK_EVERY = 0.2
@@ -50,7 +50,7 @@ _KEEP_ALIVE = '{"KeepAlive":true}'
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Settings:
-    """What is the same for all trials."""
+    """What is the same for all scenarios."""
 
     command: Sequence[str]
     limits: Limits
@@ -60,39 +60,41 @@ class Settings:
 
 
 class _Interrupted(Exception):
-    """Somebody wants an end."""
+    """Ctrl-C."""
 
 
 class _Ended(Exception):
     """The client ended by itself; the text says how."""
 
 
-def run_course(
-    trials: Sequence[Trial],
+def run_scenarios(
+    scenarios: Sequence[CheckScenario],
     settings: Settings,
     *,
     jobs: int,
     interrupted: Callable[[], bool],
     began: Callable[[str], None],
-    done: Callable[[Outcome], None],
-) -> list[Outcome]:
-    """Hold these trials, so many side by side; the outcomes of those that came to an end, in the order of `trials`.
+    done: Callable[[ScenarioOutcome], None],
+) -> list[ScenarioOutcome]:
+    """Run `jobs` scenarios at a time; the outcomes of those that came to an end, in the order of `scenarios`.
 
     `began(name)` is called from any thread, `done(outcome)` from this one.
     """
     stop = threading.Event()
-    outcomes: dict[str, Outcome] = {}
+    outcomes: dict[str, ScenarioOutcome] = {}
     # The longest first, where that saves time; otherwise as they are listed.
-    order = sorted(trials, key=lambda trial: -trial.longest(settings.limits)) if jobs > 1 else trials
+    order = (
+        sorted(scenarios, key=lambda scenario: -scenario.longest(settings.limits)) if jobs > 1 else scenarios
+    )
 
-    def one(trial: Trial) -> Outcome | None:
+    def one(scenario: CheckScenario) -> ScenarioOutcome | None:
         if stop.is_set():
             return None
-        began(trial.name)
-        return hold(trial, settings, stop)
+        began(scenario.name)
+        return run_scenario(scenario, settings, stop)
 
-    with concurrent.futures.ThreadPoolExecutor(jobs, "trial") as pool:
-        pending = {pool.submit(one, trial) for trial in order}
+    with concurrent.futures.ThreadPoolExecutor(jobs, "scenario") as pool:
+        pending = {pool.submit(one, scenario) for scenario in order}
         while pending:
             finished, pending = concurrent.futures.wait(
                 pending, _ASK_EVERY, return_when=concurrent.futures.FIRST_COMPLETED
@@ -104,39 +106,41 @@ def run_course(
                     done(outcome)
             if interrupted():
                 stop.set()
-    return [outcomes[trial.name] for trial in trials if trial.name in outcomes]
+    return [outcomes[scenario.name] for scenario in scenarios if scenario.name in outcomes]
 
 
-def hold(trial: Trial, settings: Settings, stop: threading.Event) -> Outcome | None:
-    """One trial; None if it was interrupted."""
+def run_scenario(
+    scenario: CheckScenario, settings: Settings, stop: threading.Event
+) -> ScenarioOutcome | None:
+    """One scenario; None if it was interrupted."""
     clock = SystemClock()
     began = clock.boottime()
-    log = settings.output / f"{trial.name}.log"
+    log = settings.output / f"{scenario.name}.log"
     # A short name: clients may put Unix sockets there, whose paths are limited to 107 bytes.
     directory = Path(tempfile.mkdtemp(prefix="nmc-", dir="/tmp"))
     facts = Facts()
     try:
-        judgement, facts = _hold(trial, settings, stop, directory, log)
+        assessment, facts = _run(scenario, settings, stop, directory, log)
     except _Interrupted:
         return None
     except (NetmapError, OSError, TimeoutError) as error:
-        judgement = Judgement(Verdict.ERROR, f"cannot hold the trial: {error}")
+        assessment = Assessment(CheckVerdict.ERROR, f"cannot run the scenario: {error}")
     finally:
         shutil.rmtree(directory, ignore_errors=True)
-    return Outcome(
-        name=trial.name,
-        expected=trial.expected(settings.limits),
-        seen=judgement.seen,
-        verdict=judgement.verdict,
+    return ScenarioOutcome(
+        name=scenario.name,
+        expected=scenario.expected(settings.limits),
+        seen=assessment.seen,
+        verdict=assessment.verdict,
         facts=facts.document(),
         took=clock.boottime() - began,
         log=str(log),
     )
 
 
-def _hold(
-    trial: Trial, settings: Settings, stop: threading.Event, directory: Path, log: Path
-) -> tuple[Judgement, Facts]:
+def _run(
+    scenario: CheckScenario, settings: Settings, stop: threading.Event, directory: Path, log: Path
+) -> tuple[Assessment, Facts]:
     # Loaded here and nowhere else: a server has no place in a client's processes.
     from netmap_actors.dev_control.standalone import running_server  # noqa: PLC0415
 
@@ -153,70 +157,72 @@ def _hold(
             "auth_key": server.auth_key,
             "auth_key_file": str(key_file),
             "dir": str(directory),
-            "hostname": f"check-{trial.name.replace('_', '-')}",
+            "hostname": f"check-{scenario.name.replace('_', '-')}",
         }
-        if trial.before:
-            server.fault(trial.fault, **trial.given)
+        if scenario.before:
+            server.fault(scenario.fault, **scenario.given)
         try:
             client = Client(settings.command, values, log, clock)
         except OSError as error:
             said = f"cannot start {settings.command[0]}: {error.strerror}"
-            return Judgement(Verdict.ERROR, said), Facts()
+            return Assessment(CheckVerdict.ERROR, said), Facts()
         stack.callback(client.end)
-        scene = _Scene(trial, limits, server, client, elsewhere, stop)
+        run = _ScenarioRun(scenario, limits, server, client, elsewhere, stop)
         ended = ""
         try:
-            scene.play()
+            run.play()
         except _Ended as error:
             ended = str(error)
-        facts = scene.facts()
+        facts = run.facts()
         if facts.joined_after is None and not ended:
-            ended = f"did not join within {limits.join:g} s{client.last_words()}" if not trial.before else ""
-        return judge(trial, limits, facts, ended), facts
+            ended = (
+                f"did not join within {limits.join:g} s{client.last_words()}" if not scenario.before else ""
+            )
+        return assess(scenario, limits, facts, ended), facts
 
 
-class _Scene:
-    """One server and one client, from the start to the moment the answer is there."""
+class _ScenarioRun:
+    """One server and one client, from the start until the outcome is known."""
 
     def __init__(
         self,
-        trial: Trial,
+        scenario: CheckScenario,
         limits: Limits,
         server: RunningServer,
         client: Client,
         elsewhere: socket.socket,
         stop: threading.Event,
     ) -> None:
-        self._trial = trial
+        self._scenario = scenario
         self._limits = limits
         self._server = server
         self._client = client
         self._elsewhere = elsewhere
         self._stop = stop
         self._clock = SystemClock()
-        self._moments = Moments(client.started_at)
+        self._timeline = Timeline(client.started_at)
         self._sessions: list[Session] = []
         self._events: list[Seen] = []
 
     def facts(self) -> Facts:
         """What has been seen so far."""
-        return observe(self._events, self._sessions, self._moments, self._trial.counted)
+        return observe(self._events, self._sessions, self._timeline, self._scenario.counted)
 
     def play(self) -> None:
-        """Until the answer is there, or it is too late for it. Raises _Ended, _Interrupted."""
-        if self._trial.before:
-            self._wait(self._limits.join, lambda: self.facts_of(self._trial.counted) is not None)
-            self._moments.struck_at = self.facts_of(self._trial.counted)
-            if self._moments.struck_at is None:
-                self._moments.struck_at = self._clock.boottime()
+        """Until the outcome is known, or the time for it has passed. Raises _Ended, _Interrupted."""
+        if self._scenario.before:
+            self._wait(self._limits.join, lambda: self.facts_of(self._scenario.counted) is not None)
+            self._timeline.injected_at = self.facts_of(self._scenario.counted)
+            if self._timeline.injected_at is None:
+                self._timeline.injected_at = self._clock.boottime()
         else:
             if not self._wait(self._limits.join, lambda: bool(self._sessions)):
                 return
-            self._moments.joined_at = self._sessions[0].began_at
-            if self._trial.shape is Shape.JOIN:
+            self._timeline.joined_at = self._sessions[0].began_at
+            if self._scenario.shape is Shape.JOIN:
                 return
             self._wait(_SETTLED_BY, self._is_settled)
-            self._strike()
+            self._inject()
         self._watch()
 
     def facts_of(self, kind: str) -> float | None:
@@ -225,35 +231,35 @@ class _Scene:
 
     # The fault
 
-    def _strike(self) -> None:
-        trial, moments = self._trial, self._moments
-        given: dict[str, Any] = dict(trial.given)
-        if trial.fault == "drip":
+    def _inject(self) -> None:
+        scenario, timeline = self._scenario, self._timeline
+        given: dict[str, Any] = dict(scenario.given)
+        if scenario.fault == "drip":
             given["period"] = self._limits.silence / _DRIPS_PER_LIMIT
-        elif trial.fault == "foreign_ping":
+        elif scenario.fault == "foreign_ping":
             host, port = self._elsewhere.getsockname()
             given["url"] = f"http://{host}:{port}/machine/ping-response?id=foreign"
-        elif trial.fault == "headers_never":
+        elif scenario.fault == "headers_never":
             given["times"] = 1
 
-        def strike(commands: Commands) -> frozenset[int]:
+        def inject(commands: Commands) -> frozenset[int]:
             # The silence that follows is as long for the client as for us.
             commands.raw(_KEEP_ALIVE)
-            struck = frozenset(view.number for view in commands.clients())
-            if trial.fault:
-                commands.fault(trial.fault, **given)
-            if trial.cut:
+            injected = frozenset(view.number for view in commands.clients())
+            if scenario.fault:
+                commands.fault(scenario.fault, **given)
+            if scenario.cut:
                 commands.drop_all()
-            return struck
+            return injected
 
-        moments.old = self._server.call(strike)
-        moments.struck_at = self._clock.boottime()
-        if trial.fault == "headers_never":
-            self._let_it_ask()
+        timeline.old = self._server.call(inject)
+        timeline.injected_at = self._clock.boottime()
+        if scenario.fault == "headers_never":
+            self._wait_for_request()
 
-    def _let_it_ask(self) -> None:
+    def _wait_for_request(self) -> None:
         """The connection that counts is the one whose request is never answered, however often it asks."""
-        cut_at = self._moments.struck_at
+        cut_at = self._timeline.injected_at
         assert cut_at is not None, "it has been cut"
 
         def asked() -> Seen | None:
@@ -262,16 +268,16 @@ class _Scene:
         self._wait(self._limits.back, lambda: asked() is not None)
         found = asked()
         if found is not None:
-            self._moments.struck_at, self._moments.old = found.at, frozenset({found.connection})
+            self._timeline.injected_at, self._timeline.old = found.at, frozenset({found.connection})
             self._server.fault("headers_never", client=f"connection:{found.connection}")
 
-    # The eye on it
+    # Observation
 
     def _watch(self) -> None:
-        trial, limits = self._trial, self._limits
-        match trial.shape:
+        scenario, limits = self._scenario, self._limits
+        match scenario.shape:
             case Shape.STEADY:
-                self._wait(trial.watched(limits), self._is_unsteady)
+                self._wait(scenario.watched(limits), self._is_unsteady)
             case Shape.WATCHDOG:
                 self._until(limits.latest, lambda facts: facts.session_after is not None)
             case Shape.NONSENSE:
@@ -283,16 +289,16 @@ class _Scene:
             case _:
                 self._wait(limits.refusal, lambda: False)
                 self._server.heal()
-                self._moments.healed_at = self._clock.boottime()
+                self._timeline.healed_at = self._clock.boottime()
                 self._wait(limits.back, lambda: self.facts().back_after is not None)
-                if trial.before and self._sessions:
-                    self._moments.joined_at = self._sessions[0].began_at
+                if scenario.before and self._sessions:
+                    self._timeline.joined_at = self._sessions[0].began_at
 
     def _until(self, after: float, fact: Callable[[Facts], bool]) -> None:
-        """Wait for a fact until so long after the fault struck."""
-        struck = self._moments.struck_at
-        assert struck is not None, "it has struck"
-        self._wait(struck + after - self._clock.boottime(), lambda: fact(self.facts()))
+        """Wait for a fact until so long after the fault was injected."""
+        injected_at = self._timeline.injected_at
+        assert injected_at is not None, "it was injected"
+        self._wait(injected_at + after - self._clock.boottime(), lambda: fact(self.facts()))
 
     def _is_settled(self) -> bool:
         newest = max((event.at for event in self._events if event.kind in _JOINING), default=0.0)
@@ -327,10 +333,10 @@ class _Scene:
         for view in views:
             self._look_at(view, now)
         self._events = self._server.seen()
-        self._moments.seen_until = now
+        self._timeline.seen_until = now
         with contextlib.suppress(BlockingIOError):
             self._elsewhere.accept()[0].close()
-            self._moments.foreign_calls += 1
+            self._timeline.foreign_calls += 1
 
     def _look_at(self, view: ClientView, now: float) -> None:
         """Note the map streams that are fed."""
@@ -349,4 +355,4 @@ class _Scene:
 
     def _is_spoilt(self, view: ClientView) -> bool:
         """Whether what is sent on this connection can no longer be read."""
-        return self._trial.fault == "corrupt_record" and view.number in self._moments.old
+        return self._scenario.fault == "corrupt_record" and view.number in self._timeline.old

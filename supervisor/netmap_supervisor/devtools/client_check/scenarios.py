@@ -1,4 +1,4 @@
-"""The trials a client goes through: what the server does, and what a careful client does then.
+"""The scenarios of a check: what the server does, and what a careful client does then.
 
 Not here: what a client did (`observations`) and whether that was right (`verdicts`). Durations in seconds.
 """
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["TRIALS", "Limits", "Shape", "Trial"]
+__all__ = ["SCENARIOS", "CheckScenario", "Limits", "Shape"]
 
 _KEEP_ALIVES_PER_LIMIT = 2.4
 """As between 120 s and the 50 s of headscale."""
@@ -86,12 +86,12 @@ class Limits:
 
     @property
     def look(self) -> float:
-        """How long one looks whether a client does something that it should not."""
+        """How long a client is watched for what it should not do."""
         return max(_LOOK, 0.6 * self.silence)
 
 
 class Shape(enum.Enum):
-    """What kind of answer a trial asks for."""
+    """What kind of behaviour a scenario expects."""
 
     JOIN = "join"
     """It has a map."""
@@ -112,7 +112,7 @@ class Shape(enum.Enum):
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Trial:
+class CheckScenario:
     """One scenario."""
 
     name: str
@@ -178,26 +178,28 @@ _SOON = "a new map session within {prompt}"
 _PATIENT = "at most {attempts} attempts in {refusal}; back within {back} of the end"
 
 
-def _watchdog(name: str, does: str, fault: str = "", *, impatient: bool = False, cut: bool = False) -> Trial:
+def _watchdog(
+    name: str, does: str, fault: str = "", *, impatient: bool = False, cut: bool = False
+) -> CheckScenario:
     wanted = _NEW.replace("{earliest} to", "by") if impatient else _NEW
-    return Trial(name, does, Shape.WATCHDOG, wanted, fault or name, impatient=impatient, cut=cut)
+    return CheckScenario(name, does, Shape.WATCHDOG, wanted, fault or name, impatient=impatient, cut=cut)
 
 
-def _nonsense(name: str, does: str) -> Trial:
-    return Trial(name, does, Shape.NONSENSE, _ENDS, name)
+def _nonsense(name: str, does: str) -> CheckScenario:
+    return CheckScenario(name, does, Shape.NONSENSE, _ENDS, name)
 
 
-def _soon(name: str, does: str) -> Trial:
-    return Trial(name, does, Shape.PROMPT, _SOON, name)
+def _soon(name: str, does: str) -> CheckScenario:
+    return CheckScenario(name, does, Shape.PROMPT, _SOON, name)
 
 
-def _status(status: int, *, retry_after: str = "", gap: float = 0.0) -> Trial:
+def _status(status: int, *, retry_after: str = "", gap: float = 0.0) -> CheckScenario:
     does = f"answers each map request with {status}"
     wanted = _PATIENT
     if retry_after:
         does += f" and Retry-After: {retry_after}"
         wanted = f"waits {gap:g} s between attempts; back within {{back}} of the end"
-    return Trial(
+    return CheckScenario(
         f"status_{status}",
         does,
         Shape.REFUSED,
@@ -210,8 +212,8 @@ def _status(status: int, *, retry_after: str = "", gap: float = 0.0) -> Trial:
 
 
 _ALL = (
-    Trial("join", "what it should", Shape.JOIN, "registers and has a map within {join}"),
-    Trial("healthy", "sends keep-alives only", Shape.STEADY, "keeps the connection for {healthy}"),
+    CheckScenario("join", "what it should", Shape.JOIN, "registers and has a map within {join}"),
+    CheckScenario("healthy", "sends keep-alives only", Shape.STEADY, "keeps the connection for {healthy}"),
     _watchdog("silence", "sends nothing more; TCP stays open and acknowledges", "silent"),
     _watchdog("black_hole", "is gone without a word: packets get lost both ways", impatient=True),
     _watchdog("pings_only", "sends HTTP/2 PINGs and nothing else", "ping_only"),
@@ -229,14 +231,14 @@ _ALL = (
     _soon("cut", "resets TCP"),
     _soon("cut_mid_record", "closes TCP inside a Noise record"),
     _soon("end_stream", "ends the map stream in good order"),
-    Trial(
+    CheckScenario(
         "map_then_close",
         "sends the whole first map and closes TCP, each time",
         Shape.REFUSED,
         _PATIENT,
         "map_then_close",
     ),
-    Trial(
+    CheckScenario(
         "deleted_but_fed",
         "deletes the node and feeds its stream on",
         Shape.TRUTH,
@@ -247,7 +249,7 @@ _ALL = (
     _status(404),
     _status(429, retry_after="7", gap=7.0),
     _status(500),
-    Trial(
+    CheckScenario(
         "register_null",
         "answers each register request with null",
         Shape.REFUSED,
@@ -256,7 +258,7 @@ _ALL = (
         counted="register",
         before=True,
     ),
-    Trial(
+    CheckScenario(
         "key_change",
         "has another Noise key, as an impostor has",
         Shape.KEY,
@@ -265,14 +267,14 @@ _ALL = (
         counted="accept",
         cut=True,
     ),
-    Trial(
+    CheckScenario(
         "clock_wrong",
         "has a clock that is a year ahead",
         Shape.STEADY,
         "keeps the connection for {look}",
         "clock_wrong",
     ),
-    Trial(
+    CheckScenario(
         "foreign_ping",
         "asks for a call to an address of somebody else",
         Shape.STEADY,
@@ -281,5 +283,5 @@ _ALL = (
     ),
 )
 
-TRIALS: dict[str, Trial] = {trial.name: trial for trial in _ALL}
-"""Every trial by name, in the order they are shown."""
+SCENARIOS: dict[str, CheckScenario] = {scenario.name: scenario for scenario in _ALL}
+"""Every scenario by name, in the order they are shown."""

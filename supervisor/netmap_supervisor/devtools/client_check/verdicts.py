@@ -1,4 +1,4 @@
-"""The verdict on one trial: facts against what a careful client does, in one exact sentence."""
+"""The verdict on one scenario: facts against what a careful client does, in one exact sentence."""
 
 from __future__ import annotations
 
@@ -11,50 +11,52 @@ from netmap_supervisor.devtools.client_check.scenarios import Shape
 
 if TYPE_CHECKING:
     from netmap_supervisor.devtools.client_check.observations import Facts
-    from netmap_supervisor.devtools.client_check.scenarios import Limits, Trial
+    from netmap_supervisor.devtools.client_check.scenarios import CheckScenario, Limits
 
-__all__ = ["Judgement", "Verdict", "judge"]
+__all__ = ["Assessment", "CheckVerdict", "assess"]
 
 _ROUNDING = 0.5
 """Seconds: a wait of 7 s that took 6.6 s was meant to be one."""
 
 
-class Verdict(enum.Enum):
-    """How a trial ended."""
+class CheckVerdict(enum.Enum):
+    """How a scenario ended."""
 
     PASS = "pass"  # noqa: S105  # no secret
     FAIL = "fail"
     ERROR = "error"
-    """It could not be held: the client was not there to be tried."""
+    """It could not be run: the client was not there."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Judgement:
+class Assessment:
     """A verdict and the sentence for it."""
 
-    verdict: Verdict
+    verdict: CheckVerdict
     seen: str
 
 
-def judge(trial: Trial, limits: Limits, facts: Facts, ended: str = "") -> Judgement:
+def assess(scenario: CheckScenario, limits: Limits, facts: Facts, ended: str = "") -> Assessment:
     """The verdict. `ended`: how the client ended although nobody had asked it to, with its last words."""
-    if trial.before and not facts.attempt_count:
-        kind = {"register": "to be registered", "accept": "for a connection"}.get(trial.counted, "for a map")
-        return Judgement(Verdict.ERROR, ended or f"did not ask {kind} within {facts.watched:.1f} s")
-    if facts.joined_after is None and not trial.before:
-        failed = Verdict.FAIL if trial.shape is Shape.JOIN else Verdict.ERROR
-        return Judgement(failed, ended or f"did not join within {facts.watched:.1f} s")
+    if scenario.before and not facts.attempt_count:
+        kind = {"register": "to be registered", "accept": "for a connection"}.get(
+            scenario.counted, "for a map"
+        )
+        return Assessment(CheckVerdict.ERROR, ended or f"did not ask {kind} within {facts.watched:.1f} s")
+    if facts.joined_after is None and not scenario.before:
+        failed = CheckVerdict.FAIL if scenario.shape is Shape.JOIN else CheckVerdict.ERROR
+        return Assessment(failed, ended or f"did not join within {facts.watched:.1f} s")
     if ended:
-        return Judgement(Verdict.FAIL, ended)
-    good, seen = _SHAPES[trial.shape](trial, limits, facts)
-    return Judgement(Verdict.PASS if good else Verdict.FAIL, seen)
+        return Assessment(CheckVerdict.FAIL, ended)
+    good, seen = _SHAPES[scenario.shape](scenario, limits, facts)
+    return Assessment(CheckVerdict.PASS if good else CheckVerdict.FAIL, seen)
 
 
-def _join(_trial: Trial, _limits: Limits, facts: Facts) -> tuple[bool, str]:
+def _join(_trial: CheckScenario, _limits: Limits, facts: Facts) -> tuple[bool, str]:
     return True, f"map session after {facts.joined_after:.1f} s"
 
 
-def _steady(_trial: Trial, _limits: Limits, facts: Facts) -> tuple[bool, str]:
+def _steady(_trial: CheckScenario, _limits: Limits, facts: Facts) -> tuple[bool, str]:
     if facts.foreign_calls:
         return False, f"called the other address, {_times(facts.foreign_calls)}"
     if facts.asked_on_old:
@@ -73,13 +75,13 @@ def _steady(_trial: Trial, _limits: Limits, facts: Facts) -> tuple[bool, str]:
     return True, f"same connection and map session for {facts.watched:.1f} s"
 
 
-def _watchdog(trial: Trial, limits: Limits, facts: Facts) -> tuple[bool, str]:
+def _watchdog(scenario: CheckScenario, limits: Limits, facts: Facts) -> tuple[bool, str]:
     after = facts.session_after
     if after is None or facts.session_on_old:
-        return False, _not_replaced(facts, heard=not trial.impatient)
+        return False, _not_replaced(facts, heard=not scenario.impatient)
     if after > limits.latest:
         return False, f"{_session(facts)}, {after - limits.latest:.1f} s too late"
-    if after < limits.earliest and not trial.impatient:
+    if after < limits.earliest and not scenario.impatient:
         return False, f"{_session(facts)}, {limits.earliest - after:.1f} s too soon"
     return True, _session(facts)
 
@@ -104,7 +106,7 @@ def _not_replaced(facts: Facts, *, heard: bool = True) -> str:
     return f"asked nothing and made no new connection in {facts.watched:.1f} s"
 
 
-def _nonsense(_trial: Trial, limits: Limits, facts: Facts) -> tuple[bool, str]:
+def _nonsense(_trial: CheckScenario, limits: Limits, facts: Facts) -> tuple[bool, str]:
     if facts.session_after is None:
         return False, _not_replaced(facts)
     if facts.session_after > limits.latest:
@@ -118,13 +120,13 @@ def _nonsense(_trial: Trial, limits: Limits, facts: Facts) -> tuple[bool, str]:
     return True, f"ended the session {how}; {_session(facts)}"
 
 
-def _prompt(_trial: Trial, limits: Limits, facts: Facts) -> tuple[bool, str]:
+def _prompt(_trial: CheckScenario, limits: Limits, facts: Facts) -> tuple[bool, str]:
     if facts.session_after is None:
         return False, _not_replaced(facts)
     return facts.session_after <= limits.prompt, _session(facts)
 
 
-def _truth(_trial: Trial, limits: Limits, facts: Facts) -> tuple[bool, str]:
+def _truth(_trial: CheckScenario, limits: Limits, facts: Facts) -> tuple[bool, str]:
     if facts.asked_after is None:
         return False, f"asked nothing in {facts.watched:.1f} s"
     words = {"register": "registered anew", "map": "asked for a map", "read": "asked for its map"}
@@ -134,22 +136,22 @@ def _truth(_trial: Trial, limits: Limits, facts: Facts) -> tuple[bool, str]:
     )
 
 
-def _refused(trial: Trial, limits: Limits, facts: Facts) -> tuple[bool, str]:
-    kind = {"register": "register request", "accept": "connection"}.get(trial.counted, "map request")
+def _refused(scenario: CheckScenario, limits: Limits, facts: Facts) -> tuple[bool, str]:
+    kind = {"register": "register request", "accept": "connection"}.get(scenario.counted, "map request")
     count = f"{facts.attempt_count} {kind}{'' if facts.attempt_count == 1 else 's'}"
     if not facts.attempt_count:
         return False, f"did not ask while it was refused; {_back(facts)}"
     if facts.attempt_count > limits.attempts:
         return False, f"{count} while it was refused, {limits.attempts} are enough; {_back(facts)}"
     gaps = [later - earlier for earlier, later in itertools.pairwise(facts.attempts)]
-    if trial.gap and gaps:
+    if scenario.gap and gaps:
         count += f", at least {min(gaps):.1f} s apart"
-    if trial.gap and gaps and min(gaps) < trial.gap - _ROUNDING:
+    if scenario.gap and gaps and min(gaps) < scenario.gap - _ROUNDING:
         return False, f"{count}; {_back(facts)}"
     return _is_back(limits, facts), f"{count} while it was refused; {_back(facts)}"
 
 
-def _key(_trial: Trial, limits: Limits, facts: Facts) -> tuple[bool, str]:
+def _key(_trial: CheckScenario, limits: Limits, facts: Facts) -> tuple[bool, str]:
     # A handshake alone trusts nobody: it proves whose key it is.
     if facts.requests_on_new:
         return False, f"trusted the other key: {_times(facts.requests_on_new)}; {_back(facts)}"

@@ -17,11 +17,11 @@ from netmap_actors.dev_control.http.state import Seen
 from netmap_supervisor.cli import main
 from netmap_supervisor.devtools.client_check.client import Client, filled_in
 from netmap_supervisor.devtools.client_check.log import BEGINNING, END
-from netmap_supervisor.devtools.client_check.observations import Facts, Moments, Session, observe
-from netmap_supervisor.devtools.client_check.report import Outcome, document, summary, table
-from netmap_supervisor.devtools.client_check.runner import Settings, hold
-from netmap_supervisor.devtools.client_check.scenarios import TRIALS, Limits, Shape
-from netmap_supervisor.devtools.client_check.verdicts import Judgement, Verdict, judge
+from netmap_supervisor.devtools.client_check.observations import Facts, Session, Timeline, observe
+from netmap_supervisor.devtools.client_check.report import ScenarioOutcome, report_json, report_table, summary
+from netmap_supervisor.devtools.client_check.runner import Settings, run_scenario
+from netmap_supervisor.devtools.client_check.scenarios import SCENARIOS, Limits, Shape
+from netmap_supervisor.devtools.client_check.verdicts import Assessment, CheckVerdict, assess
 from tests.support.waiting import wait_for
 
 LIMITS = Limits()
@@ -33,14 +33,14 @@ def seen(after: float, kind: str, connection: int = 1, detail: str = "") -> Seen
     return Seen(STRUCK + after, connection, "127.0.0.1:9", kind, detail)
 
 
-def moments(**given: object) -> Moments:
+def moments(**given: object) -> Timeline:
     usual = {
         "started_at": STRUCK - 10.0,
         "joined_at": STRUCK - 9.0,
-        "struck_at": STRUCK,
+        "injected_at": STRUCK,
         "old": frozenset({1}),
     }
-    return Moments(**{**usual, "seen_until": STRUCK + 137.0, **given})  # type: ignore[arg-type]
+    return Timeline(**{**usual, "seen_until": STRUCK + 137.0, **given})  # type: ignore[arg-type]
 
 
 def session(after: float, connection: int, alive: float = 137.0) -> Session:
@@ -213,69 +213,73 @@ BACK = {"back_after": 4.0}
     ],
 )
 def test_a_verdict_with_its_sentence(name: str, facts: dict[str, object], verdict: str, said: str) -> None:
-    found = judge(TRIALS[name], LIMITS, dataclasses.replace(JOINED, **facts))  # type: ignore[arg-type]
+    found = assess(SCENARIOS[name], LIMITS, dataclasses.replace(JOINED, **facts))  # type: ignore[arg-type]
     assert (found.verdict.value, said in found.seen) == (verdict, True), found
 
 
 def test_a_client_that_ended_failed_if_it_had_joined_before() -> None:
     ended = "the client ended by itself after 3.0 s, exit status 1: panic"
-    assert judge(TRIALS["bomb"], LIMITS, JOINED, ended) == Judgement(Verdict.FAIL, ended)
-    assert judge(TRIALS["bomb"], LIMITS, Facts(), ended) == Judgement(Verdict.ERROR, ended)
-    assert judge(TRIALS["join"], LIMITS, Facts(), ended) == Judgement(Verdict.FAIL, ended)
+    assert assess(SCENARIOS["bomb"], LIMITS, JOINED, ended) == Assessment(CheckVerdict.FAIL, ended)
+    assert assess(SCENARIOS["bomb"], LIMITS, Facts(), ended) == Assessment(CheckVerdict.ERROR, ended)
+    assert assess(SCENARIOS["join"], LIMITS, Facts(), ended) == Assessment(CheckVerdict.FAIL, ended)
 
 
 def test_who_never_asked_was_not_tried() -> None:
     """One that is refused from its beginning cannot join: to have asked is what counts."""
     ended = "the client ended by itself after 0.1 s, exit status 1"
-    assert judge(TRIALS["register_null"], LIMITS, Facts(), ended) == Judgement(Verdict.ERROR, ended)
-    silent = judge(TRIALS["register_null"], LIMITS, Facts(watched=30.0))
-    assert silent == Judgement(Verdict.ERROR, "did not ask to be registered within 30.0 s")
+    assert assess(SCENARIOS["register_null"], LIMITS, Facts(), ended) == Assessment(CheckVerdict.ERROR, ended)
+    silent = assess(SCENARIOS["register_null"], LIMITS, Facts(watched=30.0))
+    assert silent == Assessment(CheckVerdict.ERROR, "did not ask to be registered within 30.0 s")
     asked = Facts(watched=30.0, attempts=(0.0,), attempt_count=1)
-    assert judge(TRIALS["register_null"], LIMITS, asked, ended) == Judgement(Verdict.FAIL, ended)
+    assert assess(SCENARIOS["register_null"], LIMITS, asked, ended) == Assessment(CheckVerdict.FAIL, ended)
 
 
-# The table of trials
+# The table of scenarios
 
 
-@pytest.mark.parametrize("trial", TRIALS.values(), ids=list(TRIALS))
-def test_every_trial_can_be_held_and_says_what_is_expected(trial: object) -> None:
-    trial = TRIALS[trial.name]  # type: ignore[attr-defined]
-    if trial.fault:
-        make_fault(trial.fault, **trial.given)
+@pytest.mark.parametrize("scenario", SCENARIOS.values(), ids=list(SCENARIOS))
+def test_every_trial_can_be_held_and_says_what_is_expected(scenario: object) -> None:
+    scenario = SCENARIOS[scenario.name]  # type: ignore[attr-defined]
+    if scenario.fault:
+        make_fault(scenario.fault, **scenario.given)
     else:
-        assert trial.shape in (Shape.JOIN, Shape.STEADY)
-    expected = trial.expected(LIMITS)
+        assert scenario.shape in (Shape.JOIN, Shape.STEADY)
+    expected = scenario.expected(LIMITS)
     assert "{" not in expected
-    assert trial.longest(LIMITS) <= LIMITS.truth_latest
+    assert scenario.longest(LIMITS) <= LIMITS.truth_latest
 
 
 def test_bounds_follow_the_limit() -> None:
     assert (LIMITS.keep_alive, LIMITS.earliest, LIMITS.latest) == (50.0, 108.0, pytest.approx(137.0))
     short = Limits(silence=8.0)
     assert (short.earliest, short.latest, short.attempts) == (pytest.approx(7.2), pytest.approx(13.8), 10)
-    assert "7.2 s to 13.8 s" in TRIALS["silence"].expected(short)
+    assert "7.2 s to 13.8 s" in SCENARIOS["silence"].expected(short)
 
 
 # The report
 
 
-def outcome(name: str, verdict: Verdict, seen: str = "map session after 0.5 s") -> Outcome:
-    return Outcome(
-        name, TRIALS[name].expected(LIMITS), seen, verdict, {"watched": 1.0}, 1.23456, f"/tmp/{name}.log"
+def outcome(name: str, verdict: CheckVerdict, seen: str = "map session after 0.5 s") -> ScenarioOutcome:
+    return ScenarioOutcome(
+        name, SCENARIOS[name].expected(LIMITS), seen, verdict, {"watched": 1.0}, 1.23456, f"/tmp/{name}.log"
     )
 
 
 def test_the_table_fits_a_hundred_columns_and_loses_no_word() -> None:
     long = "asked again on the same dead connection after 120.0 s, no new one in 137.0 s " + "x" * 90
-    lines = list(table([outcome(name, Verdict.ERROR, long) for name in TRIALS]))
+    lines = list(report_table([outcome(name, CheckVerdict.ERROR, long) for name in SCENARIOS]))
     assert max(map(len, lines)) <= 100
-    assert sum(line.endswith("error") for line in lines) == len(TRIALS)
-    assert "".join(lines).count("x" * 42) == 2 * len(TRIALS)
+    assert sum(line.endswith("error") for line in lines) == len(SCENARIOS)
+    assert "".join(lines).count("x" * 42) == 2 * len(SCENARIOS)
 
 
 def test_the_report_for_programs() -> None:
-    held = [outcome("join", Verdict.PASS), outcome("silence", Verdict.FAIL), outcome("bomb", Verdict.PASS)]
-    made = document(
+    held = [
+        outcome("join", CheckVerdict.PASS),
+        outcome("silence", CheckVerdict.FAIL),
+        outcome("bomb", CheckVerdict.PASS),
+    ]
+    made = report_json(
         held, command=["./client", "{auth_key}"], limit=120.0, started="2026-11-23T17:00:00+00:00"
     )
     assert made["version"] == 1
@@ -355,16 +359,18 @@ def _lives(pid: int) -> bool:
     ],
 )
 def test_a_client_that_is_no_client_is_a_verdict(tmp_path: Path, command: tuple[str, ...], said: str) -> None:
-    held = hold(TRIALS["silence"], Settings(command, Limits(join=1.0), tmp_path), threading.Event())
+    held = run_scenario(
+        SCENARIOS["silence"], Settings(command, Limits(join=1.0), tmp_path), threading.Event()
+    )
     assert held is not None
-    assert held.verdict is Verdict.ERROR
+    assert held.verdict is CheckVerdict.ERROR
     assert said in held.seen
 
 
 def test_an_interrupted_trial_has_no_outcome(tmp_path: Path) -> None:
     stop = threading.Event()
     stop.set()
-    assert hold(TRIALS["silence"], Settings(("sleep", "100"), Limits(), tmp_path), stop) is None
+    assert run_scenario(SCENARIOS["silence"], Settings(("sleep", "100"), Limits(), tmp_path), stop) is None
 
 
 # The command
@@ -389,7 +395,7 @@ def test_wrong_usage_is_told_before_anything_starts(
 
 def test_the_list_names_every_scenario(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["check-client", "--list"]) == 0
-    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == list(TRIALS)
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == list(SCENARIOS)
 
 
 def test_a_failed_course_names_its_logs_and_writes_its_report(
