@@ -49,7 +49,7 @@ def test_a_body_comes_out_as_it_went_in_with_its_sender() -> None:
         child(OTHER_RUN).wrap(internal_pb2.Stop()),
         child(secret=OTHER).wrap(internal_pb2.Stop()),
         child(actor="publisher").wrap(internal_pb2.Stop()),
-        child(incarnation=2).wrap(internal_pb2.Stop()),
+        child(generation=2).wrap(internal_pb2.Stop()),
         supervisor().wrap(internal_pb2.Stop()),
         child().wrap(internal_pb2.Stop())[24:],
         proved(

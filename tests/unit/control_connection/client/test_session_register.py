@@ -361,7 +361,7 @@ def test_no_secret_is_in_the_words_for_any_event() -> None:
     control = started(auth_key=AUTH)
     control.answer({"NodeKeyExpired": True})
     control.answer(LOGGED_IN)
-    words = repr(control.events) + repr(control.registrar.request()) + repr(AUTH)
+    words = repr(control.events) + repr(control.flow.request()) + repr(AUTH)
     for secret in (AUTH.secret, *(k.to_text()[8:] for k in (NODE_KEY, NEW_NODE_KEY, FRESH.disco_key))):
         assert secret not in words
 
