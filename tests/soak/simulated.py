@@ -15,7 +15,7 @@ from typing import Any
 from netmap_actors.control_connection.client.events import MapDocument, SessionFailed, StageEntered
 from netmap_actors.control_connection.client.session import SessionLimits
 from netmap_actors.exit_reason import ExitReason
-from netmap_actors.liveness.detector import LivenessDetector, Report
+from netmap_actors.liveness.detector import LivenessDetector
 from netmap_actors.wire import internal_pb2
 from tests.support.machines.simulated_shell import SimulatedKernel, SimulatedShell
 from tests.support.servers.scripted_control import FIRST_MAP, KEEP_ALIVE, ScriptedControl
@@ -197,7 +197,7 @@ class Day:
             return
         session = server.session
         assert session.map is not None
-        report = Report(
+        report = internal_pb2.Progress(
             generation=self._generation,
             session=session.map.session,
             stage="map",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import zmq
 
 from netmap_actors.boot import LivenessSettings, decode_settings
-from netmap_actors.liveness.detector import LivenessDetector, Report
+from netmap_actors.liveness.detector import LivenessDetector
 from netmap_actors.process.actor_base import ActorBase
 from netmap_actors.wire import internal_pb2
 from netmap_actors.wire.codec import ForeignEnvelope, Inbox
@@ -101,7 +101,7 @@ class Liveness(ActorBase):
                     stage.generation, stage.session, stage.stage, stage.since, stage.limit
                 )
             case "progress":
-                self._detector.progress(_report(envelope.progress))
+                self._detector.progress(envelope.progress)
             case other:
                 self.log.warning("unexpected_message", body=other)
 
@@ -127,15 +127,7 @@ class Liveness(ActorBase):
                 stage=verdict.stage,
                 silent_for=round(verdict.silent_for, 3),
             )
-            self.tell_supervisor(
-                internal_pb2.Verdict(
-                    generation=verdict.generation,
-                    session=verdict.session,
-                    stage=verdict.stage,
-                    silent_for=verdict.silent_for,
-                    reason=verdict.reason,
-                )
-            )
+            self.tell_supervisor(verdict)
         self._arm()
 
 
@@ -144,17 +136,3 @@ def _has_times(envelope: internal_pb2.Envelope) -> bool:
     body = getattr(envelope, envelope.WhichOneof("body") or "")
     times = [value for _, value in body.ListFields() if isinstance(value, float)]
     return all(0.0 <= time <= _LATEST for time in times)
-
-
-def _report(progress: internal_pb2.Progress) -> Report:
-    return Report(
-        generation=progress.generation,
-        session=progress.session,
-        stage=progress.stage,
-        stage_since=progress.stage_since,
-        limit=progress.limit,
-        last_received_at=progress.last_received_at,
-        drained_at=progress.drained_at,
-        paused=progress.paused,
-        paused_since=progress.paused_since,
-    )

@@ -9,46 +9,16 @@ from __future__ import annotations
 
 import dataclasses
 
+from netmap_actors.wire import internal_pb2
 from netmap_actors.wire.vocabulary import PUBLISHER_PAUSED, EndReason, Stage
 
-__all__ = ["LivenessDetector", "Observed", "Report", "Verdict"]
+__all__ = ["LivenessDetector", "Observed"]
 
 _LATE = 1.0
 """Seconds by which the end of a pause may be noticed late. After more this process was stopped or the machine slept,
 and the publisher with it: its time begins anew."""
 _REPEAT = 2.0
 """Seconds after which a verdict without effect is repeated: the first may have met a full socket."""
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Verdict:
-    """A verdict on this generation and session."""
-
-    generation: int
-    session: int
-    stage: str
-    silent_for: float
-    """Seconds since the last MapResponse, or since the stage began."""
-    reason: str
-    """EndReason, or PUBLISHER_PAUSED."""
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Report:
-    """The content of Progress: all that a new detector needs. Times are seconds of CLOCK_BOOTTIME."""
-
-    generation: int
-    session: int
-    stage: str
-    stage_since: float
-    limit: float
-    """Seconds this stage, or a silence in it, may last; 0 = for ever."""
-    last_received_at: float
-    """In the map stage: the last complete MapResponse, or the map request before the first."""
-    drained_at: float
-    """When a read last found nothing, with every buffer empty; 0 = not yet."""
-    paused: bool = False
-    paused_since: float = 0.0
 
 
 @dataclasses.dataclass(slots=True)
@@ -60,6 +30,7 @@ class Observed:
     stage: str = ""
     stage_since: float = 0.0
     limit: float = 0.0
+    """Seconds this stage, or a silence in it, may last; 0 = for ever."""
     last_received_at: float = 0.0
     drained_at: float = 0.0
     paused_since: float | None = None
@@ -118,7 +89,7 @@ class LivenessDetector:
             self._overdue_since = None
             self._said_at = None
 
-    def progress(self, report: Report) -> None:
+    def progress(self, report: internal_pb2.Progress) -> None:
         """A Progress: one is enough for a new detector."""
         if not self._counts(report.generation, report.session):
             return
@@ -169,7 +140,7 @@ class LivenessDetector:
             return None
         return connection.since + connection.limit
 
-    def expire(self, now: float) -> list[Verdict]:
+    def expire(self, now: float) -> list[internal_pb2.Verdict]:
         """The verdicts that are due. To be called after all reports were taken in."""
         deadline = self.deadline()
         if deadline is None or now < deadline:
@@ -215,8 +186,12 @@ class LivenessDetector:
         self._said_at = None
         self._pause_from = None
 
-    def _verdict(self, reason: str, now: float) -> Verdict:
+    def _verdict(self, reason: str, now: float) -> internal_pb2.Verdict:
         connection = self.connection
-        return Verdict(
-            connection.generation, connection.session, connection.stage, now - connection.since, reason
+        return internal_pb2.Verdict(
+            generation=connection.generation,
+            session=connection.session,
+            stage=connection.stage,
+            silent_for=now - connection.since,
+            reason=reason,
         )

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from netmap_actors.liveness.detector import LivenessDetector, Report, Verdict
+from netmap_actors.liveness.detector import LivenessDetector
+from netmap_actors.wire.internal_pb2 import Progress, Verdict
 from netmap_actors.wire.vocabulary import PUBLISHER_PAUSED, EndReason
 
 LIMIT = 120.0
@@ -21,8 +22,8 @@ def progress(
     drained: float | None = None,
     limit: float = LIMIT,
     paused_since: float | None = None,
-) -> Report:
-    return Report(
+) -> Progress:
+    return Progress(
         generation=generation,
         session=session,
         stage=stage,
@@ -42,6 +43,10 @@ def in_map(at: float = 100.0) -> LivenessDetector:
     return detector
 
 
+def verdict(stage: str, silent_for: float, reason: EndReason, *, session: int) -> Verdict:
+    return Verdict(generation=1, session=session, stage=stage, silent_for=silent_for, reason=reason)
+
+
 def reasons(verdicts: list[Verdict]) -> list[str]:
     return [verdict.reason for verdict in verdicts]
 
@@ -51,7 +56,7 @@ def test_a_session_that_never_answers_is_silent_from_the_map_request_on() -> Non
     assert detector.deadline() == 220.0
     detector.progress(progress(220.0))
     assert detector.expire(219.999) == []
-    assert detector.expire(220.0) == [Verdict(1, 1, "map", 120.0, EndReason.SILENCE)]
+    assert detector.expire(220.0) == [verdict("map", 120.0, EndReason.SILENCE, session=1)]
 
 
 def test_a_map_response_moves_the_deadline() -> None:
@@ -117,7 +122,7 @@ def test_a_stage_that_runs_out_is_an_error_with_its_name(stage: str, limit: floa
     detector.stage_entered(1, 0, stage, 10.0, limit)
     assert detector.deadline() == 10.0 + limit
     assert detector.expire(9.99 + limit) == []
-    assert detector.expire(10.0 + limit) == [Verdict(1, 0, stage, limit, EndReason.ERROR)]
+    assert detector.expire(10.0 + limit) == [verdict(stage, limit, EndReason.ERROR, session=0)]
 
 
 def test_a_person_who_logs_in_has_no_limit() -> None:
