@@ -19,7 +19,7 @@ from netmap_actors.control_connection.client.registration.register import Regist
 from netmap_actors.control_connection.client.server.control_key import ControlKey
 from netmap_actors.control_connection.client.server.control_url import ControlUrl
 from netmap_actors.control_connection.client.server.proxy import choose_proxy, connect_ports
-from netmap_actors.control_connection.client.session import ControlSession, Identity, SessionLimits
+from netmap_actors.control_connection.client.session import ControlSession, SessionLimits
 from netmap_actors.control_connection.dialer import Dialer
 from netmap_actors.control_connection.node_state import NodeState, make_directory, new_node_key
 from netmap_actors.control_connection.reports import Reports
@@ -199,7 +199,8 @@ class ControlConnection(ActorBase):
         settings = self._settings
         session = ControlSession(
             self._url,
-            Identity(self._node.machine_key, server_key, self._node.registration.disco_key.public()),
+            self._node.machine_key,
+            server_key,
             self._flow,
             SessionLimits(
                 handshake=settings.handshake_limit,

@@ -6,6 +6,7 @@ caller's.
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING
 
 from netmap_actors.errors import RemoteProtocolError
@@ -29,32 +30,23 @@ if TYPE_CHECKING:
 __all__ = ["Dialer", "Dialing"]
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
 class Dialer:
     """How one control server is reached."""
 
-    def __init__(
-        self,
-        loop: Loop,
-        url: ControlUrl,
-        context: ssl.SSLContext | None,
-        proxy: Proxy | None = None,
-        avoid: Sequence[str] = (),
-    ) -> None:
-        """`context`: for TLS, with the server and with an https proxy; None where there is neither. `avoid`: addresses
-        as text that are tried last.
-        """
-        self.loop = loop
-        self.url = url
-        self.context = context
-        self.proxy = proxy
-        self.avoid = avoid
+    loop: Loop
+    url: ControlUrl
+    context: ssl.SSLContext | None
+    """For TLS, with the server and with an https proxy; None where there is neither."""
+    proxy: Proxy | None = None
+    avoid: Sequence[str] = ()
+    """Addresses as text that are tried last."""
 
     @property
     def target(self) -> tuple[str, int]:
         """Host and port whose addresses are dialled: the proxy's if there is one, which then resolves the server."""
-        return (
-            (self.proxy.host, self.proxy.port) if self.proxy is not None else (self.url.host, self.url.port)
-        )
+        to = self.proxy or self.url
+        return to.host, to.port
 
     def dial(
         self,

@@ -16,7 +16,7 @@ from netmap_actors.control_connection.client.registration.hostinfo import HostDe
 from netmap_actors.control_connection.client.registration.record import Registration
 from netmap_actors.control_connection.client.registration.register import RegistrationFlow, RegistrationPolicy
 from netmap_actors.control_connection.client.server.control_url import ControlUrl
-from netmap_actors.control_connection.client.session import ControlSession, Identity, SessionLimits
+from netmap_actors.control_connection.client.session import ControlSession, SessionLimits
 from netmap_actors.protocol.early_payload import encode_early_payload
 from netmap_actors.protocol.http2 import Http2Server, RequestData, RequestEnded, RequestReceived, RequestReset
 from netmap_actors.protocol.keys import MachinePrivate, NodePrivate
@@ -80,7 +80,8 @@ class ScriptedControl:
         self.flow = RegistrationFlow(registration, NODE_KEY, auth_key, policy, lambda: NEW_NODE_KEY)
         self.session = ControlSession(
             URL,
-            Identity(MACHINE_KEY, SERVER_KEY.public(), registration.disco_key.public()),
+            MACHINE_KEY,
+            SERVER_KEY.public(),
             self.flow,
             limits or SessionLimits(),
             ephemeral=b"\x22" * 32,

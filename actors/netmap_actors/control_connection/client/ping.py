@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from netmap_actors.control_connection.client.server.control_url import ControlUrl
     from netmap_actors.tailcfg import PingRequest
 
-__all__ = ["Declined", "HeadOverNoise", "HeadToControl", "PingAnswerer", "PostOverNoise"]
+__all__ = ["Declined", "HeadToControl", "OverNoise", "PingAnswerer"]
 
 PINGS_PER_WINDOW = 20
 PING_WINDOW = 60.0
@@ -34,18 +34,12 @@ class HeadToControl:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class HeadOverNoise:
-    """HEAD this path over the session's connection."""
+class OverNoise:
+    """A request over the session's connection."""
 
+    method: str
     path: str
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class PostOverNoise:
-    """POST this body to this path over the session's connection."""
-
-    path: str
-    body: bytes
+    body: bytes = b""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -63,9 +57,7 @@ class PingAnswerer:
         self._seen: collections.deque[tuple[str, str]] = collections.deque(maxlen=REMEMBERED)
         self._times: collections.deque[float] = collections.deque(maxlen=PINGS_PER_WINDOW)
 
-    def decide(
-        self, request: PingRequest, now: float
-    ) -> HeadToControl | HeadOverNoise | PostOverNoise | Declined | None:
+    def decide(self, request: PingRequest, now: float) -> HeadToControl | OverNoise | Declined | None:
         """None for a request that was seen before or has no URL."""
         if not request.url or (request.url, request.types) in self._seen:
             return None
@@ -78,7 +70,7 @@ class PingAnswerer:
         self._times.append(now)
         return answer
 
-    def _answer(self, request: PingRequest) -> HeadToControl | HeadOverNoise | PostOverNoise | Declined:
+    def _answer(self, request: PingRequest) -> HeadToControl | OverNoise | Declined:
         path = _path_of(request.url)
         if path is None:
             return Declined(f"malformed URL {escape(request.url, 80)}")
@@ -87,7 +79,7 @@ class PingAnswerer:
         if request.types:
             return Declined(f"no answer to pings of type {escape(request.types, 40)}")
         if request.url_is_noise:
-            return HeadOverNoise(path)
+            return OverNoise("HEAD", path)
         if self._url.is_origin_of(request.url):
             return HeadToControl(request.url)
         return Declined(f"URL leads away from the control server: {escape(request.url, 80)}")
@@ -101,7 +93,7 @@ def _path_of(url: str) -> str | None:
         return None
 
 
-def _c2n(path: str, payload: bytes) -> PostOverNoise | Declined:
+def _c2n(path: str, payload: bytes) -> OverNoise | Declined:
     """A request of control to node, in HTTP/1.1: only `/echo` is known (tailscale: feature/c2n/c2n.go)."""
     server = HttpServer()
     requests = server.receive(payload)
@@ -112,4 +104,4 @@ def _c2n(path: str, payload: bytes) -> PostOverNoise | Declined:
         server.respond(200, [], request.body)
     else:
         server.respond(400, [("Content-Type", "text/plain")], b"unknown c2n path\n")
-    return PostOverNoise(path, server.data_to_send())
+    return OverNoise("POST", path, server.data_to_send())

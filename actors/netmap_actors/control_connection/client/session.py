@@ -55,10 +55,10 @@ if TYPE_CHECKING:
     from netmap_actors.control_connection.client.events import SessionEvent
     from netmap_actors.control_connection.client.server.control_url import ControlUrl
     from netmap_actors.protocol.http2 import ClientEvent
-    from netmap_actors.protocol.keys import DiscoKey, MachineKey, MachinePrivate
+    from netmap_actors.protocol.keys import MachineKey, MachinePrivate
     from netmap_actors.tailcfg import MapResponseShape, PingRequest
 
-__all__ = ["ControlSession", "Identity", "SessionLimits"]
+__all__ = ["ControlSession", "SessionLimits"]
 
 REGISTER_PATH = "/machine/register"
 MAP_PATH = "/machine/map"
@@ -80,15 +80,6 @@ _VERDICT: dict[Truth, ExitReason] = {Truth.REMOVED: ExitReason.REMOVED, Truth.EX
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Identity:
-    """The keys of both sides."""
-
-    machine_key: MachinePrivate
-    server_key: MachineKey
-    disco_key: DiscoKey
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
 class SessionLimits:
     """Seconds and bytes; see `boot.ConnectionSettings`."""
 
@@ -104,7 +95,8 @@ class ControlSession:
     def __init__(
         self,
         url: ControlUrl,
-        identity: Identity,
+        machine_key: MachinePrivate,
+        server_key: MachineKey,
         flow: RegistrationFlow,
         limits: SessionLimits,
         *,
@@ -112,11 +104,11 @@ class ControlSession:
         uniform: Callable[[float, float], float],
     ) -> None:
         """`ephemeral`: 32 fresh random bytes. `uniform(low, high)`: a random number in between."""
-        self._identity = identity
+        self._server_key = server_key
         self._flow = flow
         self._limits = limits
         self._uniform = uniform
-        self._channel = ControlChannel(url.host_header, identity.machine_key, identity.server_key, ephemeral)
+        self._channel = ControlChannel(url.host_header, machine_key, server_key, ephemeral)
         self._pings = ping.PingAnswerer(url)
         self._urls = url.policy
         self._probes = Probes(self._channel.http2)
@@ -163,7 +155,7 @@ class ControlSession:
             seen = self._channel.receive(data, now)
             if self._channel.open and not was_open:
                 required = self._flow.registration.registered_node_key is None
-                proved = ServerProved(self._identity.server_key, required)
+                proved = ServerProved(self._server_key, required)
                 events += [proved, *self._on_open(now)]
             for event in seen:
                 if self.over:
@@ -311,7 +303,8 @@ class ControlSession:
 
     def _open_map(self, now: float) -> list[SessionEvent]:
         key = self._flow.node_key.public()
-        body = map_request(key, self._identity.disco_key, self._flow.registration.hostinfo)
+        registration = self._flow.registration
+        body = map_request(key, registration.disco_key.public(), registration.hostinfo)
         try:
             stream_id = self._exchanges.begin(
                 Purpose.MAP, "POST", MAP_PATH, body, now, keys=[key], stream=True
@@ -460,10 +453,8 @@ class ControlSession:
         match self._pings.decide(request, now):
             case ping.HeadToControl(url):
                 return [PingToAnswer(url)]
-            case ping.HeadOverNoise(path):
-                return self._answer("HEAD", path, b"", now)
-            case ping.PostOverNoise(path, body):
-                return self._answer("POST", path, body, now)
+            case ping.OverNoise(method, path, body):
+                return self._answer(method, path, body, now)
             case ping.Declined(why):
                 return [ServerWish("ping", why)]
             case None:
