@@ -49,7 +49,7 @@ def test_what_is_no_key_is_refused(text) -> None:
 
 
 BEYOND = ["%" * 40, "#" * 40, "$" + "0" * 39, "0" * 35 + "%nSc1"]
-"""Characters of Z85 that stand for no 32 bytes: five of them for more than 2**32 - 1 (ZeroMQ RFC 32)."""
+"""Z85 characters of no 32 bytes: five exceed 2**32 - 1 (ZeroMQ RFC 32)."""
 
 
 @pytest.mark.parametrize("text", BEYOND)

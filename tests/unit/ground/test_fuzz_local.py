@@ -1,4 +1,4 @@
-"""Whatever comes from this machine: HTTP clients, clients of the embedded control server, the kernel, files read back.
+"""Any input from this machine: HTTP clients, clients of the embedded control server, the kernel, files.
 
 A client can only end its own connection; a file is taken whole or refused with what to do about it.
 """
@@ -59,7 +59,7 @@ cuts = st.integers(0, 500)
 
 
 class _Endpoint:
-    """The HTTP endpoint's answers without its process: one client at one end of a socket pair."""
+    """The HTTP endpoint without its process: one client at one end of a socket pair."""
 
     def __init__(self) -> None:
         server, follower = Server(), Follower()
@@ -105,7 +105,7 @@ class _Endpoint:
         )
 
     def send(self, data: bytes) -> bytes:
-        """Everything it answers while there is anything to do."""
+        """All it answers until it is idle."""
         heard = b""
         if data:
             self.client.send(data)

@@ -1,4 +1,4 @@
-"""Where the daemon and those who look for it meet when nobody names a directory: one rule, and it is our own."""
+"""The default runtime directory, the same for the daemon and its subscribers."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from netmap_supervisor.config.options import default_state_dir
 
 UID = 4242
 SERVICE = {"RUNTIME_DIRECTORY": "/s/run", "STATE_DIRECTORY": "/s/state", "CONFIGURATION_DIRECTORY": "/s/etc"}
-"""What systemd sets for a unit, be it the daemon's or another's."""
+"""Variables that systemd sets for any unit."""
 
 
 @pytest.fixture
 def foreign() -> set[Path]:
-    """What somebody else has made."""
+    """Directories of another user."""
     return set()
 
 
@@ -112,7 +112,7 @@ def test_a_user_has_it_where_the_login_says_then_where_a_login_has_it_then_in_tm
         assert default_runtime_dir(unset) == last
     login = places / "run-user" / str(UID)
     login.mkdir()
-    # As for a job of cron, which has no such variable.
+    # As under cron, which sets no such variable.
     assert default_runtime_dir({}) == login / "netmap-supervisor"
     foreign.add(login)
     assert default_runtime_dir({}) == last
@@ -136,7 +136,7 @@ def test_what_somebody_else_made_there_first_is_refused_with_what_to_do(
     for find in (default_runtime_dir, dev_control_socket):
         with pytest.raises(ConfigurationError, match=rf"cannot use {re.escape(str(last))}.*XDG_RUNTIME_DIR"):
             find({})
-    # Who names a directory never looks there.
+    # Not consulted when a directory is named.
     assert runtime_dir("/named", {}) == Path("/named")
     assert runtime_dir(None, {"NETMAP_SUPERVISOR_RUNTIME_DIR": "/named"}) == Path("/named")
     settled = load({"runtime_dir": "/named", "state_dir": "/state"}, {"HOME": "/home/x"})

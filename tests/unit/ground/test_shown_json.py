@@ -1,4 +1,4 @@
-"""What is shown to people and programs holds no character that hides, moves or commands, and says the same."""
+"""Output holds no invisible or controlling character and keeps its value."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ HIDDEN = [
     0xFEFF,
     0xE0041,
 ]
-"""C0 and C1 controls, DELETE, marks of direction, line separators, what has no width, a tag."""
+"""C0 and C1 controls, DELETE, bidirectional marks, line separators, characters without width, a tag."""
 NAME = "a" + "".join(map(chr, HIDDEN)) + '\\ " é 日 😀 z'
 
 

@@ -1,4 +1,4 @@
-"""Every URL that is shown to a person or dialled means one thing, whoever reads it: a browser, Go, curl or Python."""
+"""Every URL that is shown or dialled is read alike by browsers, Go, curl and Python."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ AMBIGUOUS = {
     "a long URL": "https://login.tailscale.com/" + "a" * 3000,
     "a bad escape in the path": "https://login.tailscale.com/%zz",
 }  # fmt: skip
-# What every reader takes alike.
+# Read alike by all.
 CLEAR = [
     "https://login.tailscale.com/a/0123456789ab",
     "https://control.example:8443/register/hskey-authreq-0123",
@@ -116,14 +116,14 @@ SHOWN_OTHERWISE = {
 
 
 def shown_login(url: str, urls: UrlPolicy = POLICY.urls) -> list[str]:
-    """What a person is shown when the server sends this AuthURL."""
+    """What is shown for this AuthURL."""
     control = ScriptedControl(FRESH, policy=dataclasses.replace(POLICY, urls=urls)).start()
     control.answer({"AuthURL": url})
     return [event.url for event in control.take(LoginNeeded)]
 
 
 def shown_action(url: str, urls: UrlPolicy = POLICY.urls) -> str | None:
-    """What subscribers are told when the server sends this PrimaryAction."""
+    """What subscribers get for this PrimaryAction."""
     replica = Replica(urls=urls)
     replica.first(
         DisplayMessages={"a": {"Title": "t", "Text": "x", "PrimaryAction": {"URL": url, "Label": "Look"}}}
@@ -141,7 +141,7 @@ def test_an_ambiguous_url_is_taken_out_of_a_health_message() -> None:
 
 
 def taken_as_control_url(text: str) -> bool:
-    """Whether the option and the connection take it, which never differ."""
+    """Whether the option and the connection accept it, which must agree."""
     try:
         connected = ControlUrl.parse(text).text
     except ConfigurationError:
@@ -158,7 +158,7 @@ def test_an_ambiguous_control_url_is_refused_by_the_option_and_by_the_connection
     """A path is refused anyway, so the fault is tried with nothing behind it, too; the option strips outer spaces."""
     for name, url in AMBIGUOUS.items():
         for text in {url, url.removesuffix("/")}:
-            # An operator knows the interfaces of this machine; nobody else's URL may name one.
+            # Only a URL of the operator may name an interface of this machine.
             ours = name in {"zone id", "raw zone id"}
             assert text.strip() != text or taken_as_control_url(text) is ours, name
 

@@ -390,7 +390,7 @@ def tailnet(count: int) -> bytes:
 
 
 def piece_of(peer: Any) -> bytes:
-    """As large as the published piece of a peer, and as cheap as can be."""
+    """As large as the published piece of a peer, and cheap."""
     return b"." * 300 + peer.json
 
 

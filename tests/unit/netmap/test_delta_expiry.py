@@ -1,4 +1,4 @@
-"""Keys that expire while the server says nothing: by our clock, corrected by what the server's clock last showed."""
+"""Keys that expire without a message: by our clock, corrected by the server's last ControlTime."""
 
 from __future__ import annotations
 

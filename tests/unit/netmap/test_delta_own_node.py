@@ -1,4 +1,4 @@
-"""No peer is taken for this node: what is ours alone, another cannot have."""
+"""Peers that claim the identity of our own node."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tests for nodes that cannot be read: they are named and set apart, and everybody else is served."""
+"""Nodes that cannot be read are in quarantine, and do not affect the others."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the messages of a session do to the peers one after another, and by what a peer is known."""
+"""The messages of a session in sequence, and the identity of peers."""
 
 from __future__ import annotations
 

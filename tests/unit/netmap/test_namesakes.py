@@ -1,4 +1,4 @@
-"""Several nodes with one stable id: one is shown, always the same, and the others are not forgotten."""
+"""Several nodes with one stable id: one is shown, always the same, and the others are kept."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def test_what_is_shown_depends_on_the_nodes_there_are_and_on_nothing_else(histor
 
 
 def test_very_many_nodes_with_one_id_come_and_go_at_a_cost_that_does_not_grow_with_them() -> None:
-    """With a look at all that wait at each removal this takes half an hour."""
+    """Quadratic, it would take half an hour."""
     numbers = range(2000, 42_000)  # our own node has a smaller one
     replica = netmap_of(peers=[n(number) for number in numbers])
     assert shown(replica) == {"twin": numbers[-1]}

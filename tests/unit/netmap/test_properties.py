@@ -1,4 +1,4 @@
-"""A made-up tailnet lives, a server tells of it in any way the protocol allows, and the netmap must follow."""
+"""A random tailnet, described in any way the protocol allows: the netmap must follow."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ RULES = st.lists(st.fixed_dictionaries({"SrcIPs": st.just(["*"]), "IPProto": st.
 
 
 class Truth:
-    """The tailnet as it is, and the messages that tell of each change."""
+    """The true tailnet, and the messages about each change."""
 
     def __init__(self, data: st.DataObject) -> None:
         self.draw = data.draw
@@ -231,7 +231,7 @@ class Truth:
     # --- the outcome ---
 
     def is_double(self, peer: dict[str, Any]) -> bool:
-        """Whether it has what is our own node's alone."""
+        """Whether it claims the identity of our own node."""
         shared = set(peer.get("Addresses", [])) & set(self.node.get("Addresses", []))
         return bool(shared) or ("Key" in peer and peer["Key"] == self.node.get("Key"))
 
@@ -296,7 +296,7 @@ def test_the_netmap_is_the_truth_after_every_message(data: st.DataObject) -> Non
 
 
 def meaning(replica: Replica) -> Any:
-    """What a replica says, however its JSON is written: what came later with the same meaning was not taken over."""
+    """The content of a replica, whatever the spelling of its JSON: equal JSON that came later is not adopted."""
     return (
         {stable_id: json.loads(peer.json) for stable_id, peer in replica.peers.items()},
         {name: json.loads(document or b"null") for name, document in replica.documents.items()},

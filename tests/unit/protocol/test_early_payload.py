@@ -1,4 +1,4 @@
-"""The early payload: found or pushed back at any split, never longer than its limit."""
+"""The early payload: found or passed on in any fragmentation, within its limit."""
 
 from __future__ import annotations
 

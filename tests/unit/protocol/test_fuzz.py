@@ -1,4 +1,4 @@
-"""Whatever comes over the wire below the map stream: an answer or a declared refusal, in bounded time and memory.
+"""Any input below the map stream ends in a result or a declared error, in bounded time and memory.
 
 HTTP/1.1, Noise, the early payload and HTTP/2, both roles.
 """

@@ -1,4 +1,4 @@
-"""HTTP/1.1 that two readers could read in two ways is refused, in both roles, by the bytes.
+"""Ambiguous HTTP/1.1 is refused, in both roles, by the bytes.
 
 The tables follow RFC 9112 and the kinds of cases that llhttp and h11 publish.
 """

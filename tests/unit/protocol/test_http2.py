@@ -1,4 +1,4 @@
-"""HTTP/2: requests and responses at any split, windows that never run dry, and floods that end the connection."""
+"""HTTP/2: requests and responses in any fragmentation, flow control, and floods that end the connection."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""HTTP/2: what the other side may not do, and what becomes of the connection when it does."""
+"""HTTP/2: violations by the other side, and their effect on the connection."""
 
 from __future__ import annotations
 

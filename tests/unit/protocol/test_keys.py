@@ -1,4 +1,4 @@
-"""Keys: text forms as Tailscale writes them, and secrets that do not leak by accident."""
+"""Keys: Tailscale's text forms, and secrets that do not leak."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Map framing: any split gives the same documents, and nothing makes it allocate more than it may."""
+"""Map framing: the same documents in any fragmentation, and bounded allocation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The handshake machines: who may call what how often, and what the other side may send."""
+"""The handshake machines: order of calls, and valid and invalid messages."""
 
 from __future__ import annotations
 

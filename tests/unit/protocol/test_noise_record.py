@@ -1,4 +1,4 @@
-"""Transport records: any split, any size, one mistake and it is over."""
+"""Transport records: any fragmentation, any size, fatal errors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""SOCKS5 as RFC 1928 and RFC 1929 write it: every byte of a conversation, at every split, and every refusal."""
+"""SOCKS5 of RFC 1928 and RFC 1929: every byte of a negotiation, in every fragmentation, and every refusal."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PASSWORD = bytes.fromhex("05 02")
 
 
 def talk(tunnel: SocksTunnel, *answers: bytes) -> tuple[list[bytes], bytes | None]:
-    """What the client says after each answer, and what is left for the tunnel when it is open."""
+    """What the client sends after each answer, and the bytes left for the tunnel."""
     said, behind = [tunnel.data_to_send()], None
     for answer in answers:
         behind = tunnel.receive(answer)
@@ -140,7 +140,7 @@ CONTROL = ControlUrl.parse("https://control.example.com")
 def test_without_the_extra_a_socks_proxy_is_refused_where_it_is_chosen(
     scheme: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """There `run` and `config check` ask, so that neither calls usable what the other refuses."""
+    """`run` and `config check` both call it."""
     monkeypatch.setitem(sys.modules, "socksio", None)
     with pytest.raises(ConfigurationError, match=r"the proxy .* of ALL_PROXY: .*pip install '\.\[socks\]'"):
         choose_proxy(CONTROL, ENVIRONMENT, {"ALL_PROXY": f"{scheme}://p:1"})

@@ -1,4 +1,4 @@
-"""The storeys on top of each other: one map session, cut at every byte, is always the same session."""
+"""The whole protocol stack: one map session, cut at every byte, gives the same documents."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ DOCUMENTS = [
 
 
 class Client:
-    """What a control connection does with its bytes, without the connection."""
+    """The client's stack of a control connection."""
 
     def __init__(self) -> None:
         self.initiator = Initiator(

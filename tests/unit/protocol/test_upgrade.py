@@ -1,4 +1,4 @@
-"""The upgrade and the key request, from both sides and against each other, at any split."""
+"""The upgrade and the key request, of both roles and against each other, in any fragmentation."""
 
 from __future__ import annotations
 
@@ -345,7 +345,7 @@ def test_a_key_of_low_order_is_refused_where_it_is_read() -> None:
 
 
 def test_what_stands_for_the_legacy_key_does_not_matter() -> None:
-    """It is of the time before Noise; tsp and tailscale-rs do not look at it."""
+    """It is from before Noise; tsp and tailscale-rs ignore it."""
     for legacy in (
         b'""',
         b"null",

@@ -1,4 +1,4 @@
-"""How deep a document is nested, against a decoder that counts."""
+"""The nesting of a document, compared with a decoder."""
 
 from __future__ import annotations
 

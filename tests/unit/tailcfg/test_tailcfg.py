@@ -315,7 +315,7 @@ SEED = encode(
 
 
 def strict(data: bytes) -> Any:
-    """Python's own parser with everything switched off that is not JSON."""
+    """Python's parser without its extensions of JSON."""
 
     def refuse(text: str) -> Any:
         raise ValueError(text)

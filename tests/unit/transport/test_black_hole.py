@@ -1,4 +1,4 @@
-"""A stream whose packets get lost: nothing comes, nothing goes, and what was held goes out when it heals."""
+"""A black hole passes nothing, and sends what it held when it heals."""
 
 from __future__ import annotations
 

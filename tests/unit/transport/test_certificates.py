@@ -1,4 +1,4 @@
-"""Which certificates are taken, the same on every Python, and what is said of one that is refused."""
+"""Certificates are accepted alike on every Python, and refusals are explained."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class ServerInMemory:
 
 
 def greeting(made: Made, host: str = HOST, ca_file: Path | None = None) -> bytes:
-    """What the server says once it is trusted. Raises RemoteProtocolError."""
+    """What the trusted server sends. Raises RemoteProtocolError."""
     context = make_context(str(ca_file or made.issuer_pem))
     stream = TlsStream(ServerInMemory(made.pem), context, host)
     for _ in range(8):
@@ -96,7 +96,7 @@ def test_a_certificate_for_the_host_is_taken(tmp_path: Path, names: tuple[str, .
 
 @pytest.mark.parametrize("host", [HOST, "192.0.2.1"])
 def test_a_common_name_is_never_a_host_name(tmp_path: Path, host: str) -> None:
-    """RFC 9525, section 2: the common name is not looked at; Go has refused it since 1.15."""
+    """RFC 9525, section 2: the common name is ignored; Go has refused it since 1.15."""
     assert "no names" in refusal(issued(tmp_path, (), common_name=host), host)
 
 
@@ -186,7 +186,7 @@ def test_a_self_signed_certificate_is_called_so(tmp_path: Path) -> None:
 
 
 def test_an_issuer_that_has_expired_is_told_from_the_servers_own_certificate(der: bytes) -> None:
-    """Of a chain OpenSSL names one fault, and not whose it is: the dates of the server's own certificate tell."""
+    """OpenSSL names one fault of a chain but not the certificate: the dates of the server's own decide."""
     now = datetime.datetime.now(datetime.UTC)
     expired = why_refused(10, "", der, now)
     assert "above its own has expired" in expired

@@ -1,4 +1,4 @@
-"""Connecting: the order of attempts, the race, the options of the socket, names, TLS."""
+"""Connecting: order and race of attempts, socket options, names, TLS."""
 
 from __future__ import annotations
 
@@ -252,7 +252,7 @@ def test_f38_a_resolver_that_hangs_holds_nobody(loop: Loop, monkeypatch: pytest.
 
 @contextlib.contextmanager
 def tls_echo(listener: socket.socket, pem: Path) -> Iterator[list[Any]]:
-    """Answers with what it gets, once; the list holds the ALPN protocol or the error."""
+    """Echoes once; the list holds the ALPN protocol or the error."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(pem)
     context.set_alpn_protocols(["h2", "http/1.1"])
