@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 import msgspec
-from netmap_supervisor.cli.exit_codes import ExitCode
 
 import netmap_supervisor
 from netmap_actors import subscriber
@@ -28,6 +27,7 @@ from netmap_actors.wire import internal_pb2, netmap_pb2
 from netmap_supervisor import testing
 from netmap_supervisor.admin.status import StatusReport
 from netmap_supervisor.cli import PROGRAM, commands
+from netmap_supervisor.cli.process.exit_codes import ExitCode
 from netmap_supervisor.config.options import OPTIONS
 from tests.contract.test_house import PACKAGES, ROOT, modules
 
@@ -118,7 +118,7 @@ def _log_events() -> Iterator[str]:
         for call in ast.walk(ast.parse(path.read_text())):
             if isinstance(call, ast.Call):
                 called = ast.unparse(call.func).rpartition(".")[2]
-                if called in LEVELS | {"_log", "_put", "event", "log", "Log"}:
+                if called in LEVELS | {"_log", "_put", "event", "log", "LogEvent"}:
                     words = {one.value for one in call.args if isinstance(one, ast.Constant)} - LEVELS
                     yield from (word for word in words if re.fullmatch(r"[a-z][a-z_]+", str(word)))
 
