@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 PAGES = sorted(path for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
 PACKAGES = (ROOT / "actors" / "netmap_actors", ROOT / "supervisor" / "netmap_supervisor")
+DOCUMENTS = documents()
 FOREIGN_FLAGS = {"--help", "--version", "--boot-fd"}
 
 
@@ -29,9 +30,9 @@ def name_of(path: Path) -> str:
     return str(path.relative_to(ROOT))
 
 
-@pytest.mark.parametrize("path", documents(), ids=name_of)
+@pytest.mark.parametrize("path", DOCUMENTS, ids=name_of)
 def test_a_generated_document_is_current(path: Path) -> None:
-    assert path.read_text() == documents()[path], "run: python -m tests.contract.documentation"
+    assert path.read_text() == DOCUMENTS[path], "run: python -m tests.contract.documentation"
 
 
 def test_the_shipped_configuration_is_the_embedded_server_and_nothing_but_defaults() -> None:

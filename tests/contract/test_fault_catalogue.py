@@ -74,17 +74,18 @@ def field_rows() -> list[tuple[str, ...]]:
 
 
 ROWS = rows()
+FILES = files_by_fault()
 FIELD_ROWS = field_rows()
 
 
 @pytest.mark.parametrize("fault", sorted(ROWS))
 def test_each_file_a_row_names_has_a_test_of_its_fault(fault: str) -> None:
     assert ROWS[fault], "no file is named"
-    assert set(ROWS[fault]) - files_by_fault().get(fault, set()) == set()
+    assert set(ROWS[fault]) - FILES.get(fault, set()) == set()
 
 
 def test_every_test_of_a_fault_is_in_its_row() -> None:
-    missing = {fault: files - set(ROWS.get(fault, ())) for fault, files in files_by_fault().items()}
+    missing = {fault: files - set(ROWS.get(fault, ())) for fault, files in FILES.items()}
     assert {fault: files for fault, files in missing.items() if files} == {}
 
 
