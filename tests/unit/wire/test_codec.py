@@ -148,7 +148,7 @@ def test_no_two_processes_and_no_two_runs_have_a_secret_in_common() -> None:
         for text in (keyring.secrets_for(actor, incarnation).supervisor,)
     ]
     assert len(set(seen)) == len(seen) == 30
-    assert not Keyring().told("http_endpoint", 1).inbox
+    assert not Keyring().secrets_for("http_endpoint", 1).inbox
 
 
 @given(st.lists(st.tuples(st.booleans(), st.integers(1, 5)), max_size=20))
@@ -172,7 +172,7 @@ def test_only_the_newest_connection_is_heard(happened: list[tuple[bool, int]]) -
 
 
 def test_no_secret_is_shown() -> None:
-    told = Keyring().told("control_connection", 1)
+    told = Keyring().secrets_for("control_connection", 1)
     texts = (told.supervisor, told.liveness, told.publisher)
     boot = Boot(
         run=RUN,
