@@ -31,17 +31,9 @@ if TYPE_CHECKING:
 __all__ = ["LEVELS", "Shown", "page"]
 
 CONNECTION_STATES = (
-    "starting",
-    "resolving",
-    "connecting",
-    "handshaking",
-    "registering",
-    "login_needed",
-    "awaiting_approval",
-    "map_session",
-    "backing_off",
-    "stopped",
-)
+    "starting", "resolving", "connecting", "handshaking", "registering", "login_needed", "awaiting_approval",
+    "map_session", "backing_off", "stopped",
+)  # fmt: skip
 
 
 class Level(NamedTuple):

@@ -70,18 +70,26 @@ class Snapshot(Event):
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class PeerUpserted(Event):
+class _NodeChanged(Event):
+    previous: dict[str, Any] | None
+    """Old values of what changed, by field; None when there was no node before."""
+
+    @property
+    def changed(self) -> tuple[str, ...]:
+        """Names of the fields that changed; empty when there was no node before."""
+        return tuple(self.previous or ())
+
+    def _changes(self) -> dict[str, Any]:
+        details: dict[str, Any] = {"changed": list(self.changed)}
+        return details if self.previous is None else details | {"previous": self.previous}
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class PeerUpserted(_NodeChanged):
     """A peer is new, or something of it changed."""
 
     kind: ClassVar[str] = Kind.PEER_UPSERTED.value
     peer: Peer
-    previous: dict[str, Any] | None
-    """Old values of what changed, by field; None for a new peer."""
-
-    @property
-    def changed(self) -> tuple[str, ...]:
-        """Names of the fields that changed; empty for a new peer."""
-        return tuple(self.previous or ())
 
     @property
     def is_new(self) -> bool:
@@ -89,8 +97,7 @@ class PeerUpserted(Event):
         return self.previous is None
 
     def _details(self) -> dict[str, Any]:
-        details: dict[str, Any] = {"peer": self.peer.to_json(), "changed": list(self.changed)}
-        return details if self.previous is None else details | {"previous": self.previous}
+        return {"peer": self.peer.to_json()} | self._changes()
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,24 +113,15 @@ class PeerRemoved(Event):
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class SelfChanged(Event):
+class SelfChanged(_NodeChanged):
     """Our own node changed."""
 
     kind: ClassVar[str] = Kind.SELF_CHANGED.value
     node: Peer | None
-    previous: dict[str, Any] | None
-
-    @property
-    def changed(self) -> tuple[str, ...]:
-        """Names of the fields that changed; empty when there was no node before."""
-        return tuple(self.previous or ())
 
     def _details(self) -> dict[str, Any]:
-        details: dict[str, Any] = {
-            "self": self.node.to_json() if self.node is not None else None,
-            "changed": list(self.changed),
-        }
-        return details if self.previous is None else details | {"previous": self.previous}
+        node = self.node.to_json() if self.node is not None else None
+        return {"self": node} | self._changes()
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,70 +13,16 @@ from netmap_actors.wire import netmap_pb2
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["FIELDS", "Peer", "UserProfile", "decoded_peer", "differences", "parse_json"]
-
-FIELDS = (
-    "stable_id",
-    "id",
-    "name",
-    "addresses",
-    "allowed_ips",
-    "online",
-    "last_seen",
-    "tags",
-    "user",
-    "user_id",
-    "os",
-    "hostname",
-    "routes",
-    "key",
-    "key_expiry",
-    "expired",
-    "home_derp",
-    "endpoints",
-    "machine_key",
-    "disco_key",
-    "created",
-    "cap",
-    "cap_map",
-    "decoded",
-    "sharer",
-    "sharer_id",
-    "jailed",
-    "wireguard_only",
-)
-"""What a peer's JSON object holds, in its order."""
+__all__ = ["Peer", "UserProfile", "decoded_peer", "differences", "parse_json"]
 
 _SHOWN_KEYS = frozenset(
     {
-        "StableID",
-        "ID",
-        "Name",
-        "Addresses",
-        "AllowedIPs",
-        "Online",
-        "LastSeen",
-        "Tags",
-        "User",
-        "PrimaryRoutes",
-        "Key",
-        "KeyExpiry",
-        "Expired",
-        "HomeDERP",
-        "DERP",
-        "LegacyDERPString",
-        "Endpoints",
-        "Machine",
-        "DiscoKey",
-        "Created",
-        "Cap",
-        "CapMap",
-        "Sharer",
-        "IsJailed",
-        "IsWireGuardOnly",
+        "StableID", "ID", "Name", "Addresses", "AllowedIPs", "Online", "LastSeen", "Tags", "User", "PrimaryRoutes",
+        "Key", "KeyExpiry", "Expired", "HomeDERP", "DERP", "LegacyDERPString", "Endpoints", "Machine", "DiscoKey",
+        "Created", "Cap", "CapMap", "Sharer", "IsJailed", "IsWireGuardOnly",
     }
-)
-"""Keys of the control server's Node that FIELDS cover (tailscale: tailcfg/tailcfg.go)."""
+)  # fmt: skip
+"""Keys of the control server's Node that `Peer.to_json` covers (tailscale: tailcfg/tailcfg.go)."""
 
 
 class UserProfile(msgspec.Struct, frozen=True):
@@ -95,7 +41,7 @@ class UserProfile(msgspec.Struct, frozen=True):
 class Peer:
     """A node: a peer of ours, or our own.
 
-    Attributes carry the names and values of FIELDS; a value the control server did not give is None for a single
+    Attributes carry the names and values of `to_json`; a value the control server did not give is None for a single
     value (`online` None means unknown, `key_expiry` None means never) and empty for a list.
     """
 
@@ -286,10 +232,8 @@ class Peer:
         return is_meant(word, self)
 
     def to_json(self) -> dict[str, Any]:
-        """FIELDS as plain values; addresses, keys and times stay text."""
-        return self._values(self._message)
-
-    def _values(self, message: netmap_pb2.Peer) -> dict[str, Any]:
+        """The node as plain values; addresses, keys and times stay text."""
+        message = self._message
         return {
             "stable_id": message.stable_id,
             "id": message.id,
@@ -347,14 +291,14 @@ def decoded_peer(piece: bytes) -> netmap_pb2.Peer:
 
 
 def differences(old: Peer, new: Peer) -> dict[str, Any]:
-    """Old values of what is different: names of FIELDS, then "node.<Key>" for keys of the server's JSON beyond them.
+    """Old values of what is different: names of `to_json`, then "node.<Key>" for keys of the server's JSON beyond them.
 
     Empty when only the way of writing differs.
     """
     before, after = old.to_json(), new.to_json()
     # A login name may have come or gone with a profile, without any change of the peer.
     same = {login for login in ("user", "sharer") if before[f"{login}_id"] == after[f"{login}_id"]}
-    found = {name: before[name] for name in FIELDS if before[name] != after[name] and name not in same}
+    found = {name: before[name] for name in before if before[name] != after[name] and name not in same}
     raw_before, raw_after = old.json, new.json
     for key in sorted(raw_before.keys() | raw_after.keys()):
         if key not in _SHOWN_KEYS and raw_before.get(key) != raw_after.get(key):
