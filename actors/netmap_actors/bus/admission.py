@@ -1,6 +1,6 @@
-"""Who holds how many of the connections to one listening socket, and whose has to go when there are too many.
+"""Counts the connections to one listening socket by origin, and picks the one to close when there are too many.
 
-Pure accounting. Not here: the sockets (`door`), and how a peer is known (`peers`).
+Pure. Not here: the sockets (`door`), and how an origin is known (`peers`).
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ __all__ = ["UNSEEN", "Admission", "Origin", "connections_for", "files_for", "is_
 _K = TypeVar("_K", bound="Hashable")
 
 UNSEEN: Final = 1002
-"""Connections that libzmq makes at one socket at most before we have seen the first: then its thread waits, as many
-words of its monitor being on their way (bus/monitor.py)."""
+"""Connections that libzmq accepts at one socket at most before the first is seen: then its monitor is full, and its
+thread waits (bus/monitor.py)."""
 _OWN: Final = 96
 """Open files of a process beside its connections."""
 
@@ -25,13 +25,13 @@ _FEW: Final = 100
 
 
 class Origin(NamedTuple):
-    """Whose a connection is, as the kernel says."""
+    """Where a connection comes from, as the kernel says."""
 
     user: int | str
     """User id on a unix socket; on TCP the machine or network."""
     process: int = 0
-    """Process id on a unix socket: of whoever connected, even if others hold the connection by now. 0: one of a
-    namespace we do not see into."""
+    """Process id on a unix socket: the one that connected, even if others hold the connection by now. 0: of another
+    pid namespace."""
 
     def __str__(self) -> str:
         return f"process {self.process} of user {self.user}" if self.process else f"{self.user}"
@@ -54,16 +54,15 @@ class _Held(Generic[_K]):
 class Admission(Generic[_K]):
     """At most `capacity` connections.
 
-    Above that one goes of the process that has most, among those of the user who has most: nobody who has one
-    connection loses it to somebody who has many, and a user with many processes does not push others out. Of those
-    that are left to choose from it is the one we have waited for longest: to ask for something, or to take its answer.
-    Where all are being served it is the newest.
+    Above that one goes of the process that has most, among those of the user that has most: a single connection is
+    never lost to one of many, and a user with many processes does not push others out. Among those it is the one that
+    has been waited for longest: to ask for something, or to take its answer. Where all are being served, the newest.
     """
 
     def __init__(self, capacity: int) -> None:
         self.capacity = capacity
         self.cut = 0
-        """Connections that were to go, so far."""
+        """Connections picked so far."""
         self._peers: dict[_K, Origin] = {}
         self._held: dict[int | str, dict[int, _Held[_K]]] = {}
         """By user and process."""
@@ -92,8 +91,7 @@ class Admission(Generic[_K]):
     def arrived(self, connection: _K, peer: Origin, *, waits: bool = False) -> tuple[_K, Origin] | None:
         """Another connection is there; which one has to go for it, if one has to. That one is counted no more.
 
-        `waits`: until it asks for something there is nothing to do for it. Of a connection that is told of with
-        neither this nor `moved` it is taken that it is served.
+        `waits`: it has not asked for anything yet.
         """
         if connection in self._peers:
             return None
@@ -106,7 +104,7 @@ class Admission(Generic[_K]):
         return self.cut_one() if len(self._peers) > self.capacity else None
 
     def moved(self, connection: _K, *, waits: bool) -> None:
-        """It got on just now: asked a whole question, or took of its answer. `waits`: now it is its turn again."""
+        """It made progress: a whole request came, or it took of its answer. `waits`: it is its turn again."""
         peer = self._peers.get(connection)
         if peer is None:
             return
@@ -118,7 +116,7 @@ class Admission(Generic[_K]):
         self._stamps[connection] = self._moves
 
     def left(self, connection: _K) -> None:
-        """It is gone. Unknown ones are ignored."""
+        """It is closed. Unknown ones are ignored."""
         peer = self._peers.pop(connection, None)
         if peer is None:
             return
@@ -170,16 +168,15 @@ class Admission(Generic[_K]):
 def connections_for(files: int, sockets: int, wanted: int) -> int:
     """Connections that each of `sockets` sockets of libzmq may have where a process has so many `files`.
 
-    libzmq ends the process when it cannot accept for want of a descriptor (4.3.5: src/ipc_listener.cpp), and who comes
-    while our thread is busy is let in before we can say anything. With too few files for all of those a half is left
-    for them.
+    libzmq ends the process when it cannot accept for want of a descriptor (4.3.5: src/ipc_listener.cpp), and accepts
+    while our thread is busy. With too few files for all of those, half are left for them.
     """
     unseen = sockets * UNSEEN if files >= files_for(sockets) else files // 2
     return max(1, min(wanted, (files - _OWN - unseen) // sockets))
 
 
 def files_for(sockets: int) -> int:
-    """With how many files a flood can take the last one of nobody who has so many sockets."""
+    """Files with which a flood cannot take the last one of a process with so many sockets."""
     return _OWN + sockets * (_FEW + UNSEEN)
 
 

@@ -1,6 +1,6 @@
-"""A unix socket of ZeroMQ's at which each process may have so many connections: whoever makes more loses those.
+"""Limits the connections that one process, and all together, may have to a ZeroMQ unix socket.
 
-Not here: whose has to go when there are too many of all (`admission`), and what is said over them.
+Not here: which has to go when all are too many (`admission`).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _EVENTS_PER_TURN: Final = 500
 
 
 class ConnectionLimit:
-    """Watches who comes and goes. To be closed before its socket."""
+    """Watches the socket's monitor. To be closed before its socket."""
 
     def __init__(self, loop: Loop, socket: zmq.Socket[bytes], *, of_all: int, of_one: int) -> None:
         self._loop = loop
@@ -33,7 +33,7 @@ class ConnectionLimit:
         loop.watch(self._monitor, self._on_events)
 
     def close(self) -> None:
-        """Look no more."""
+        """End the monitor."""
         self._loop.unwatch(self._monitor)
         self._socket.disable_monitor()
         self._monitor.close()

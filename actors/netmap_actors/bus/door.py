@@ -1,6 +1,6 @@
-"""Accepts the connections of one listening socket, and hangs up on whoever has to go when there are too many.
+"""Accepts the connections of one listening socket, and closes one when there are too many.
 
-Not here: who that is (`admission`), and what is said on a connection.
+Not here: which one (`admission`), and what is said on a connection.
 """
 
 from __future__ import annotations
@@ -32,21 +32,21 @@ _GONE: Final = {
     errno.ECONNABORTED, errno.EINTR, errno.EPROTO, errno.EPERM, errno.ENETDOWN, errno.ENOPROTOOPT,
     errno.EHOSTDOWN, errno.ENONET, errno.EHOSTUNREACH, errno.EOPNOTSUPP, errno.ENETUNREACH,
 }  # fmt: skip
-"""accept(2): whoever connected has gone, or a filter wants it so; the next may be well."""
+"""accept(2): the connection is gone, or a filter refused it; the next may be well."""
 
 
 class Guest(Hashable, Protocol):
-    """Somebody who was let in."""
+    """An accepted connection."""
 
     def close(self) -> None:
-        """Let go of it. The door is told by `left`, or knows already."""
+        """Close it; `Door.left` follows unless the door closes it."""
 
 
 _G = TypeVar("_G", bound=Guest)
 
 
 class Door(Generic[_G]):
-    """Lets in whoever knocks; the listening socket stays its owner's to close."""
+    """Accepts connections; the listening socket stays its owner's to close."""
 
     def __init__(
         self,
@@ -57,24 +57,24 @@ class Door(Generic[_G]):
         welcome: Callable[[socket.socket, Origin], _G | None],
         accepts_per_turn: int = _ACCEPTS_PER_TURN,
     ) -> None:
-        """`welcome(socket, whose)`: makes a guest of a connection; None: has refused it, and closed it."""
+        """`welcome(socket, origin)` makes a guest of a connection; None: it refused and closed it."""
         self.sent_away = 0
-        """Connections that were closed to have room for others, or because there was none."""
+        """Connections closed to have room for others, or because there was none."""
         self._loop = loop
         self._listener = listener
         self._welcome = welcome
         self._accepts_per_turn = accepts_per_turn
         self._admission: Admission[_G] = Admission(capacity)
-        # Given up for a moment when there is no other: who waits at the door can only be sent away once let in.
+        # Given up for a moment when no other is left: a waiting connection can only be closed once accepted.
         self._spare = os.dup(listener.fileno())
         listener.setblocking(False)
-        loop.watch(listener.fileno(), self._on_knock)
+        loop.watch(listener.fileno(), self._on_connections)
 
     def __iter__(self) -> Iterator[_G]:
         return iter(self._admission)
 
     def whose(self, guest: _G) -> Origin:
-        """Of a guest who is in."""
+        """The origin of a guest."""
         return self._admission.whose(guest)
 
     def held_by(self, peer: Origin) -> int:
@@ -86,17 +86,17 @@ class Door(Generic[_G]):
         self._admission.moved(guest, waits=waits)
 
     def left(self, guest: _G) -> None:
-        """It has gone."""
+        """Its connection is closed."""
         self._admission.left(guest)
 
     def close(self) -> None:
-        """Let nobody in any more. Who is in stays."""
+        """Accept no more. The guests stay."""
         self._loop.unwatch(self._listener.fileno())
         if self._spare >= 0:
             os.close(self._spare)
             self._spare = -1
 
-    def _on_knock(self) -> None:
+    def _on_connections(self) -> None:
         for _ in range(self._accepts_per_turn):
             try:
                 sock, _ = self._listener.accept()
@@ -104,8 +104,8 @@ class Door(Generic[_G]):
                 return
             except OSError as error:
                 if error.errno in _NO_DESCRIPTOR:
-                    # The kernel looks for a descriptor first, and for somebody who waits then.
-                    if self._somebody_knocks():
+                    # The kernel looks for a descriptor first, and for a waiting connection then.
+                    if self._one_waits():
                         self._find_room()
                     return
                 if error.errno not in _GONE:
@@ -124,13 +124,13 @@ class Door(Generic[_G]):
         if guest is not None:
             self._send_away(self._admission.arrived(guest, peer, waits=True))
 
-    def _somebody_knocks(self) -> bool:
+    def _one_waits(self) -> bool:
         look = select.poll()
         look.register(self._listener, select.POLLIN)
         return bool(look.poll(0))
 
     def _find_room(self) -> None:
-        """No descriptor is left: who knocks would wait for ever, and wake us all the while."""
+        """No descriptor is left: the waiting connection would wake the loop all the while."""
         if self._send_away(self._admission.cut_one(waiting_only=True)):
             return
         if self._spare >= 0:

@@ -1,6 +1,6 @@
-"""The one wait of a process: sockets, descriptors, timers and calls from other threads.
+"""The event loop of a process: sockets, descriptors, timers and calls from other threads.
 
-It waits and says what is ready; it never decides. Deadlines are CLOCK_BOOTTIME seconds.
+Deadlines are CLOCK_BOOTTIME seconds.
 """
 
 from __future__ import annotations
@@ -117,7 +117,7 @@ class Loop:
         self._descriptors: dict[int, _Watch] = {}
         self._timers: list[Timer] = []
         self._crowded = _CROWDED
-        """Timers in the heap with which it is next looked through for cancelled ones."""
+        """Timers in the heap above which cancelled ones are removed."""
         self._order = itertools.count()
         self._soon: collections.deque[Callable[[], object]] = collections.deque()
         # Reentrant: a signal handler that calls `call_soon` may cut into one that holds it, in the same thread.
@@ -132,8 +132,8 @@ class Loop:
         self.looked_at = self.clock.boottime()
         """When this turn began, seconds of CLOCK_BOOTTIME."""
         self.last_stop: tuple[float, float] | None = None
-        """Of the last time this process was stopped or the machine slept: when the loop looked last before it, and when
-        it saw that it was over, seconds of CLOCK_BOOTTIME. What was ready then may have come at any time between."""
+        """The last time this process was stopped or the machine slept: when the loop looked last before and first after
+        it, seconds of CLOCK_BOOTTIME. What was ready then may have come at any time between."""
         self.waits = 0
         """How often `wait` returned: the wake-ups of this process's loop."""
 
@@ -194,7 +194,7 @@ class Loop:
     def every(self, period: float, callback: Callable[[], object]) -> Timer:
         """Call at each multiple of `period` on the clock.
 
-        The phases of all processes thus agree, and what they tell one another arrives in one wake-up of the
+        The phases of all processes thus agree, and their messages arrive in one wake-up of the
         receiver. After a suspend it fires once, not once for every period that was slept through.
         """
         timer = Timer(self._next_multiple(period), next(self._order), callback, period)
@@ -202,7 +202,7 @@ class Loop:
         return timer
 
     def _push(self, timer: Timer) -> None:
-        """Into the heap; out of it go, now and then, those that were cancelled long before they are due."""
+        """Into the heap; cancelled ones are removed now and then, long before they are due."""
         if len(self._timers) >= self._crowded:
             self._timers = [one for one in self._timers if not one.cancelled]
             heapq.heapify(self._timers)
@@ -215,7 +215,7 @@ class Loop:
         Nothing happens once the loop is closed.
         """
         with self._closing:
-            # A thread may outlive the loop it works for; the descriptor's number may be somebody else's by then.
+            # A thread may outlive the loop it works for; the descriptor's number may be another's by then.
             if not self._closed:
                 self._soon.append(callback)
                 os.eventfd_write(self._wake_fd, 1)
@@ -223,7 +223,7 @@ class Loop:
     def wait(self, *, block: bool = True) -> list[Callable[[], object]]:
         """What is to be called now: due timers first, then calls from threads, then ready sources.
 
-        Blocks until there is something, unless told not to. The caller makes the calls, in order.
+        Blocks until there is something, unless `block` is false. The caller makes the calls, in order.
         """
         while True:
             calls = self._due()

@@ -2,9 +2,9 @@
 
 pyzmq's own reader lies in a module that loads asyncio and ssl: 10 MiB for six bytes.
 
-When as many events are on their way as both ends of the monitor hold, libzmq's thread stands still in the middle of one
-and holds the lock that the end of the monitor needs, too (4.3.5: src/socket_base.cpp, monitor_event). So it never makes
-more connections at a time than we have seen; and who closes a monitor has to empty it first.
+When both ends of the monitor are full, libzmq's thread blocks in the middle of an event and holds the lock that ending
+the monitor needs, too (4.3.5: src/socket_base.cpp, monitor_event). So it never accepts more connections at a time than
+have been seen, and a monitor has to be emptied before it is closed.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def next_event(monitor: zmq.Socket[bytes]) -> MonitorEvent | None:
 
 
 def open_monitor(socket: zmq.Socket[bytes], events: int) -> zmq.Socket[bytes]:
-    """Tell of these events, of which as few wait as can be: 1 000 at libzmq's end, one at ours. Raises ZMQError."""
+    """Monitor these events; as few wait as can be: 1 000 at libzmq's end, one at ours. Raises ZMQError."""
     where = f"inproc://monitor.{next(_numbers)}"
     monitor: zmq.Socket[bytes] = socket.context.socket(zmq.PAIR)
     try:
@@ -58,7 +58,7 @@ def open_monitor(socket: zmq.Socket[bytes], events: int) -> zmq.Socket[bytes]:
 
 
 def close_monitor(socket: zmq.Socket[bytes], monitor: zmq.Socket[bytes]) -> None:
-    """Tell of nothing any more."""
+    """Empty the monitor, then end it."""
     while next_event(monitor) is not None:
         pass
     socket.disable_monitor()

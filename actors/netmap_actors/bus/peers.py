@@ -1,7 +1,7 @@
-"""Who is at the other end of a connection, as the kernel says.
+"""The origin of a connection, as the kernel says, and hanging up on connections that libzmq owns.
 
-libzmq may close a connection of its own at any moment, and its number may then be another's: what is done here with a
-descriptor is done to a duplicate, after a look at whose it is. Not here: who has to go (`admission`).
+libzmq may close a connection at any moment, and its number may then be another's: a descriptor is duplicated and its
+origin compared first. Not here: which has to go (`admission`).
 """
 
 from __future__ import annotations
@@ -39,11 +39,11 @@ _MAPPED: Final = bytes(10) + b"\xff\xff"
 _NETWORK: Final = 8
 """Bytes of an IPv6 address by which a network is known: in it a machine has as many as it likes (RFC 4291, 2.5.4)."""
 _A_LOT: Final = 4096
-"""Bytes on their way: words and requests have some hundred."""
+"""Unread bytes: messages and requests have some hundred."""
 _LOOKING: Final = 0.01
-"""Seconds in which somebody who floods has so many on the way once."""
+"""Seconds in which a flooding connection has so many unread once."""
 LOOPBACK: Final = "this machine"
-"""All of loopback: whoever is here can come from any of its addresses."""
+"""All of loopback: a local client can come from any of its addresses."""
 
 
 def origin_of(connection: socket.socket) -> Origin:
@@ -57,7 +57,7 @@ def origin_of(connection: socket.socket) -> Origin:
 
 
 def origin_at(address: str) -> Origin:
-    """Who is at an IP address, which may have a scope."""
+    """The origin at an IP address, which may have a scope."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     packed = socket.inet_pton(family, address.partition("%")[0])
     if packed.startswith(_MAPPED):
@@ -71,13 +71,13 @@ def origin_at(address: str) -> Origin:
 
 
 def origin_of_descriptor(descriptor: int) -> Origin | None:
-    """Whose the connection is that libzmq's monitor names; None when there is none any more."""
+    """The origin of the connection that libzmq's monitor names; None when it is gone."""
     with _held(descriptor) as one:
         return None if one is None else _origin(one)
 
 
 def hang_up(descriptor: int, peer: Origin) -> None:
-    """End this connection if it is still that peer's."""
+    """End this connection if it still has that origin."""
     with _held(descriptor) as one:
         if one is not None and _origin(one) == peer:
             with contextlib.suppress(OSError):
@@ -85,10 +85,10 @@ def hang_up(descriptor: int, peer: Origin) -> None:
 
 
 def hang_up_on_floods(admission: Admission[int]) -> int:
-    """End the connections that have more on its way than is read; how many it were.
+    """End the connections with more unread than a message has; returns how many.
 
-    Whoever is at the other end connects again. What had come of a message goes with its connection. libzmq's thread may
-    read as fast as somebody sends: they are looked at again and again for a moment.
+    What had come of a message goes with its connection; the client connects again. libzmq's thread may read as fast as
+    it sends, so they are looked at again and again for a moment.
     """
     clock, flooding = SystemClock(), set[int]()
     until = clock.monotonic() + _LOOKING
@@ -107,7 +107,7 @@ def hang_up_on_all(admission: Admission[int]) -> int:
 
 
 def unread(descriptor: int) -> int:
-    """Bytes that wait to be read (FIONREAD, unix(7)); it is only looked at, whosever it is by now."""
+    """Bytes that wait to be read (FIONREAD, unix(7)); 0 when the descriptor is closed."""
     try:
         return int.from_bytes(fcntl.ioctl(descriptor, termios.FIONREAD, bytes(4)), sys.byteorder)
     except OSError:

@@ -1,4 +1,4 @@
-"""Names of unix sockets in the file system, which stay behind when nobody listens any more."""
+"""Names of unix sockets in the file system, which stay behind when their listener ends."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ __all__ = ["is_free", "remove_abandoned"]
 
 
 def is_free(path: Path) -> bool:
-    """Whether a socket may have this place: nothing is there, or a socket that nobody listens on any more."""
+    """Whether a socket may be bound here: nothing is there, or a socket without a listener."""
     return _is_abandoned(path) if path.is_socket() else not path.exists()
 
 
 def remove_abandoned(paths: Iterable[Path]) -> None:
-    """Take away the names of sockets that nobody listens on any more; of nothing else."""
+    """Remove sockets without a listener, and nothing else."""
     for path in paths:
         with contextlib.suppress(OSError):
             if path.is_socket() and _is_abandoned(path):

@@ -20,7 +20,7 @@ _RECONNECT_MS = 50
 _RECONNECT_MAX_MS = 1000
 _HEARTBEAT_MS = 10_000
 _FLUSH_MS = 300
-"""How long a closing DEALER may still deliver its last words."""
+"""Time for a closing DEALER to deliver its last messages."""
 
 Socket = zmq.Socket[bytes]
 Protect = Callable[[Socket], object]
@@ -106,7 +106,7 @@ class Sockets:
         socket.close()
 
     def close(self) -> None:
-        """Close every socket, then the context; last words of a DEALER get a moment to leave."""
+        """Close every socket, then the context; a DEALER's last messages get _FLUSH_MS to leave."""
         for socket in self._open:
             socket.close()
         self._open.clear()
@@ -130,7 +130,7 @@ class Sockets:
             if protect is not None:
                 protect(socket)
             if endpoint.startswith("tcp:"):
-                # A machine that went away without a word would keep its place, and its queue, for ever.
+                # A machine that vanished would keep its place, and its queue, for ever.
                 socket.setsockopt(zmq.HEARTBEAT_IVL, _HEARTBEAT_MS)
                 socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, 3 * _HEARTBEAT_MS)
             self._bind_privately(socket, endpoint)
@@ -141,7 +141,7 @@ class Sockets:
 
     @staticmethod
     def _bind_privately(socket: Socket, endpoint: str) -> None:
-        # A unix socket takes its mode from the umask: nobody but the owner, whatever the shell had set.
+        # A unix socket takes its mode from the umask: the owner only, whatever the shell had set.
         before = os.umask(0o177)
         try:
             socket.bind(endpoint)

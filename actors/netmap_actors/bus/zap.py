@@ -1,6 +1,6 @@
-"""Decides who may connect over CURVE: ZeroMQ's authentication protocol (RFC 27) answered in the actor's loop.
+"""Admits CURVE clients: ZeroMQ's authentication protocol (RFC 27) answered in the actor's loop.
 
-libzmq lets everybody in when no handler answers, or when a socket's domain is empty. So `protect` refuses to arm
+libzmq admits every client when no handler answers, or when a socket's domain is empty. So `protect` refuses to arm
 a socket before the handler is bound, gives it a domain and demands that the domain be honoured; a handler that
 dies takes its process along, for it runs in the same thread.
 """
@@ -30,7 +30,7 @@ _REQUEST_FRAMES = 7
 
 
 class ZapHandler:
-    """One for each context. `refused` counts who was turned away."""
+    """One for each context; counts the clients admitted and refused."""
 
     def __init__(
         self,
@@ -58,7 +58,7 @@ class ZapHandler:
         socket.setsockopt(zmq.CURVE_SECRETKEY, pair.secret.encode())
 
     def close(self) -> None:
-        """Stop answering: from now on libzmq refuses everybody on protected sockets."""
+        """Stop answering: from now on libzmq refuses every client of protected sockets."""
         self._loop.unwatch(self._socket)
         self._socket.close()
 
@@ -91,6 +91,6 @@ class ZapHandler:
         try:
             client = self._allowed.find(zmq.utils.z85.encode(key).decode("ascii"))
         except OSError as error:
-            # An allow-list that cannot be read admits nobody.
+            # An allow-list that cannot be read admits no client.
             return None, f"cannot read the allow-list: {error.strerror}"
         return client, "" if client is not None else "unknown key"

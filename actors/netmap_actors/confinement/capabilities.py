@@ -47,7 +47,7 @@ def keep_only(names: Iterable[str], *, for_children: bool = False) -> frozenset[
 
 def _keep(wanted: int, for_children: bool) -> int:
     effective, permitted, inheritable = _held()
-    # Only who has SETPCAP may cut the bounding set; without it no_new_privs stands before every exec.
+    # Only with SETPCAP may the bounding set be cut; without it no_new_privs stands before every exec.
     if effective >> _NUMBERS["setpcap"] & 1:
         for number in range(_HIGHEST + 1):
             if not wanted >> number & 1 and _libc.prctl(_PR_CAPBSET_READ, number, 0, 0, 0) == 1:
@@ -61,10 +61,10 @@ def _keep(wanted: int, for_children: bool) -> int:
 
 
 def _permitted() -> int:
-    """As the kernel tells it without a call of its own (proc_pid_status(5)); none where it does not."""
+    """From /proc, where the call is refused (proc_pid_status(5)); none where it is not shown."""
     with open("/proc/self/status", "rb") as lines:
-        words = next((line.split() for line in lines if line.startswith(b"CapPrm:")), [b"", b"0"])
-    return int(words[1], 16)
+        fields = next((line.split() for line in lines if line.startswith(b"CapPrm:")), [b"", b"0"])
+    return int(fields[1], 16)
 
 
 def _held() -> tuple[int, int, int]:

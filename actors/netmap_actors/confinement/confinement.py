@@ -1,6 +1,6 @@
 """What a process gives up, in one order, and how it notices that its parent is gone: prctl(2), setrlimit(2).
 
-Not here: who needs what (`permissions`).
+Not here: what a process needs (`permissions`).
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def forbid_dump() -> None:
 
 
 def confine(row: Row, allowed: Permissions) -> dict[str, int]:
-    """Give up everything that is not allowed, for good; what is told of it in status. Raises OSError.
+    """Give up everything that is not allowed, for good; returns what status shows of it. Raises OSError.
 
     To be called before another thread is started: Landlock and capabilities are each thread's own.
     Not limited: processes (RLIMIT_NPROC counts those of the user, other programs' included) and locked memory, which
@@ -81,7 +81,7 @@ def confine(row: Row, allowed: Permissions) -> dict[str, int]:
     """
     forbid_new_privileges()
     resource.setrlimit(resource.RLIMIT_MSGQUEUE, (0, 0))
-    # Where our own output is a file, as when somebody starts us by hand, the log has to grow.
+    # Where our own output is a file, as in a start by hand, the log has to grow.
     if row.max_file_size is not None and not stat.S_ISREG(os.fstat(2).st_mode):
         _lower(resource.RLIMIT_FSIZE, row.max_file_size)
     kept = capabilities.keep_only(allowed.capabilities | for_interpreter(), for_children=row.executes)

@@ -1,8 +1,7 @@
 """Gives up every file, port and signal a process does not need: Landlock (landlock(7), linux/landlock.h).
 
-It is bound to the thread that asks and to those it starts later, so it comes before ZeroMQ starts its own. A kernel
-knows a part of it, by ABI version; what it does not know is not held back, and `missing` names it. Not here: who needs
-what (`permissions`).
+It binds the calling thread and those it starts later, so it comes before ZeroMQ starts its own. What the kernel's ABI
+version does not know stays open; `missing` names it. Not here: what a process needs (`permissions`).
 """
 
 from __future__ import annotations
@@ -50,7 +49,7 @@ _pinned: list[int] = []
 
 
 def abi() -> int:
-    """What this kernel knows; 0: nothing (not built in, switched off at boot, or refused by who runs us)."""
+    """The kernel's ABI version; 0: none (not built in, switched off at boot, or refused by an outer profile)."""
     return max(0, int(_libc.syscall(_CREATE_RULESET, None, 0, _CREATE_RULESET_VERSION)))
 
 
@@ -119,7 +118,7 @@ def _create(known: int, rights: int, network: int, scopes: int) -> int:
 
 def _allow_files(ruleset: int, allowed: Permissions, rights: int) -> None:
     reading = _READ_FILE | _READ_DIR
-    for path in (*system_files.everybodys(), *allowed.readable):
+    for path in (*system_files.shared(), *allowed.readable):
         _allow(ruleset, path, reading)
     for path in allowed.unlisted:
         _allow(ruleset, path, _READ_FILE)

@@ -1,7 +1,7 @@
-"""Looks at the memory of this process while it works, and says when it grows without end.
+"""Watches the memory of this process while it works, and has connections cut when it grows without end.
 
-A message of many frames grows until its last one comes, and no mark of ZeroMQ's counts it before. A process that does
-nothing is not woken: the timer runs with the time that it has a processor (setitimer(2), ITIMER_PROF).
+A message of many frames grows until its last one comes, and no high-water mark counts it before. An idle process is
+not woken: the timer counts processor time (setitimer(2), ITIMER_PROF).
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ if TYPE_CHECKING:
 __all__ = ["MEMORY_LIMIT", "ROOM", "Doors", "MemoryGuard", "resident_bytes", "unwatch_memory", "watch_memory"]
 
 MEMORY_LIMIT: Final = 256 << 20
-"""Bytes in memory: the Supervisor has forty million, the publisher of 50 000 peers 190, and words on their way."""
+"""Resident bytes: the Supervisor has forty million, the publisher of 50 000 peers 190, and unread messages."""
 ROOM: Final = 128 << 20
-"""Bytes more than what stays, where that much stays."""
+"""Bytes above what is in use, where that is much."""
 _UNLIMITED: Final = 1 << 30
-"""Bytes that are the most where the address space has no bound."""
+"""Bytes at most where the address space has no bound."""
 STEP: Final = 0.05
 """Seconds of processor time between two looks: a flood fills some 60 MiB."""
 SETTLING: Final = 0.2
-"""Seconds after which what was let go of is free again."""
+"""Seconds after which the memory of cut connections is free again."""
 _RESTING: Final = 1.0
-"""Seconds at most until the next look, where nobody was to blame time and again."""
+"""Seconds at most until the next look, where repeatedly no connection was to blame."""
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
@@ -43,30 +43,30 @@ class MemoryGuard:
         self._settling = False
 
     def too_much(self, resident: int) -> bool:
-        """Whether somebody has to be let go of; then `settled` follows."""
+        """Whether connections have to be cut; then `settled` follows."""
         if self._settling or resident <= self._limit:
             return False
         self._settling = True
         return True
 
     def settled(self, resident: int) -> None:
-        """What is there a moment after: memory that nobody uses may stay with the allocator, and is no flood."""
+        """What is there a moment after: unused memory may stay with the allocator, and is no flood."""
         self._settling = False
         self._limit = min(max(MEMORY_LIMIT, resident + ROOM), self.most)
 
 
 class Doors(Protocol):
-    """Where this process is spoken to."""
+    """The connections of this process."""
 
     def hang_up_on_floods(self) -> int:
-        """Let go of those who send more than is read; how many that were."""
+        """Cut the connections that send more than is read; how many."""
 
     def hang_up_on_all(self) -> int:
-        """Somebody fills the memory, and nobody can say who."""
+        """Cut all, as the one that fills the memory is not known; how many."""
 
 
 def watch_memory(loop: Loop, doors: Doors, *, grows: bool) -> None:
-    """Let go of whoever fills it, in the loop's turns; to be called in the main thread.
+    """Cut the connections that fill it, in the loop's turns; to be called in the main thread.
 
     `grows`: it has reasons to grow of its own, so all are cut only where half of the address space is in use.
     `unwatch_memory` has to follow: at its end Python forgets the signal's handler, and the next one would end us.
@@ -100,7 +100,7 @@ def watch_memory(loop: Loop, doors: Doors, *, grows: bool) -> None:
 
 
 def unwatch_memory() -> None:
-    """Look no more. To be called in the main thread, also where nobody looked."""
+    """End the watch, if there is one. To be called in the main thread."""
     signal.setitimer(signal.ITIMER_PROF, 0.0)
 
 

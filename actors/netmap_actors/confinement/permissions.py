@@ -1,7 +1,7 @@
 """What each process of a run may do: one table, a row for every actor, the Supervisor and the view.
 
-Everything that holds a process to it is derived from its row: Landlock, capabilities, limits, the documentation.
-Not here: how the kernel is told (`landlock`, `capabilities`, `confinement`), which files every program needs
+Everything that confines a process is derived from its row: Landlock, capabilities, limits, the documentation.
+Not here: how it is enforced (`landlock`, `capabilities`, `confinement`), which files every program needs
 (`system_files`).
 """
 
@@ -34,7 +34,7 @@ _FILES: Final = 256
 """Open files and sockets: some thirty are the loop's and ZeroMQ's."""
 _MIB: Final = 1 << 20
 _LISTENER_FILES: Final = 2048
-"""Of who listens for processes of the run: all they can open together is not to take its last one."""
+"""Of a listener for processes of the run: all their connections must not take its last file."""
 HTTP_CLIENTS: Final = 256
 """Connections of the HTTP endpoint; each may have a file besides."""
 DEV_CLIENTS: Final = 4096
@@ -73,9 +73,9 @@ class Row:
     permissions: Callable[[Any], Permissions]
     """Of its Boot; of RunPlaces for the Supervisor and the view."""
     files: str
-    """What it reads and writes, in words."""
+    """What it reads and writes, for the documentation."""
     network: str
-    """Where it connects to and listens, in words."""
+    """Where it connects to and listens, for the documentation."""
     families: Callable[[Any], frozenset[str]]
     """Socket families it makes sockets of once it is up: `unix`, `inet`, `inet6`, `netlink`."""
     threads: bool = False
@@ -114,7 +114,7 @@ def _publisher(boot: Boot) -> Permissions:
     endpoints, settings = boot.endpoints, decode_settings(boot, PublisherSettings)
     readable: list[Path] = list(system_files.USERS) if settings.socket_group else []
     if settings.listen and settings.curve_dir:
-        # The directory: who may come is read again, and keys come and go meanwhile.
+        # The directory: the allow-list is read again, and keys are added and revoked meanwhile.
         readable.append(Path(settings.curve_dir))
     ports = _listen_ports(settings.listen)
     return Permissions(
@@ -334,17 +334,17 @@ def for_interpreter() -> frozenset[str]:
 
 
 def _for_reading(paths: Iterable[Path]) -> frozenset[str]:
-    """A user without capabilities reads what its owner may, and what everybody may; anything else needs one."""
+    """Without capabilities a user reads what the owner may, and what all may; anything else needs one."""
     return frozenset({"dac_read_search"}) if not all(map(_readable_by_mode, paths)) else frozenset()
 
 
 def _readable_by_mode(path: Path) -> bool:
-    """By owner or by everybody, through every directory above; groups are not counted on."""
+    """By owner or by all, through every directory above; groups do not count."""
     try:
         real = path.resolve()
         return _allows(real, 0o004) and all(_allows(above, 0o001) for above in real.parents)
     except OSError:
-        return True  # it is not there: nobody can read it
+        return True  # it is not there
 
 
 def _allows(path: Path, bit: int) -> bool:

@@ -1,8 +1,8 @@
 """Puts a filter of system calls over a process (seccomp(2), seccomp_unotify(2)): every thread, for good.
 
-A refused call returns EPERM. Where the kernel lets us, the refusals go to a listener, which whoever started this
-process holds and answers; this process keeps none. What is to hold for processes started later as well returns ENOSYS,
-and so leaves room for their own filters' answers. Not here: what is allowed (`seccomp_rows`).
+A refused call returns EPERM. Where the kernel allows it, refusals go to a listener that the parent process holds and
+answers. A filter that children inherit returns ENOSYS, which yields to their own filters' answers. Not here: what is
+allowed (`seccomp_rows`).
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Filtered:
 def restrict(rules: Mapping[str, CallRule], listener_to: int) -> tuple[str, str]:
     """Allow this process's threads only this from now on; one of Filtered, and why it is not COUNTED ("" if it is).
 
-    `listener_to`: descriptor of a unix socket over which the listener is sent, -1 if there is nobody to hold it.
+    `listener_to`: descriptor of a unix socket over which the listener is sent, -1 for none.
     """
     architecture = seccomp_calls.native()
     if architecture is None:
@@ -79,7 +79,7 @@ def restrict(rules: Mapping[str, CallRule], listener_to: int) -> tuple[str, str]
 def restrict_with_children(rules: Mapping[str, CallRule]) -> str:
     """Allow only this from now on, here and in every process started from here; "", or why not.
 
-    Nobody counts here: a thread that answers its own process's calls may wait for itself.
+    Refusals are not counted: a thread that answers its own process's calls may wait for itself.
     """
     architecture = seccomp_calls.native()
     if architecture is None:
@@ -107,7 +107,7 @@ def _install(code: bytes, flags: int) -> int:
 
 
 def _tell(to: int, how: str, *descriptors: int) -> None:
-    """Raises OSError: a process whose refusals nobody can answer would stand still at the first."""
+    """Raises OSError: without an answer to its refusals the process would stop at the first."""
     with socket.socket(fileno=os.dup(to)) as line:
         rights = (
             [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", descriptors))] if descriptors else []

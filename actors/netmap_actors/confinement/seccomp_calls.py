@@ -24,7 +24,7 @@ class Architecture:
     name: str
     """As uname(2) has it."""
     audit: int
-    """AUDIT_ARCH_* (linux/audit.h): what a filter is told, little endian and 64 bit."""
+    """AUDIT_ARCH_* (linux/audit.h): what a filter sees, little endian and 64 bit."""
     table: str
 
     @functools.cached_property
@@ -40,7 +40,7 @@ class Architecture:
 
 
 def native() -> Architecture | None:
-    """The one this process runs on; None where there is no table for it, or its words have 32 bits."""
+    """The one this process runs on; None without a table for it, or of 32 bits."""
     machine = os.uname().machine
     if sys.maxsize < 1 << 32:
         return None  # 32-bit programs make other calls on the same machine

@@ -20,10 +20,10 @@ __all__ = ["ALLOW", "ANYHOW", "COUNTED", "NEVER", "YIELDING", "Argument", "CallR
 
 ALLOW: Final = 0x7FFF_0000
 COUNTED: Final = 0x7FC0_0000
-"""SECCOMP_RET_USER_NOTIF: whoever holds the listener answers."""
+"""SECCOMP_RET_USER_NOTIF: the holder of the listener answers."""
 YIELDING: Final = 0x7FF0_0000
-"""SECCOMP_RET_TRACE: ENOSYS, for nobody traces us. Of several filters the most restrictive answer counts, and this is
-less so than the others: what a later filter says, COUNTED above all, holds (seccomp(2))."""
+"""SECCOMP_RET_TRACE: ENOSYS, without a tracer. Of several filters the most restrictive answer counts, and this
+yields to what a later filter says, COUNTED above all (seccomp(2))."""
 _ERRNO: Final = 0x0005_0000
 _EPERM: Final = 1
 

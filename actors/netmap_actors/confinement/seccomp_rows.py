@@ -2,7 +2,7 @@
 
 The Supervisor's children inherit its filter, so its rules are what they need, as they start and later, and what it does
 besides. Found by tracing real runs, error paths and other C libraries' ways of doing the same (open, stat, pipe). Not
-here: how the kernel is told (`seccomp`), which files and addresses lie behind a call (Landlock's business).
+here: how the filter is installed (`seccomp`), which files and addresses lie behind a call (Landlock's business).
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ _CONNECTED: Final = (
 )
 """On sockets it has."""
 _REMOVING: Final = "unlink unlinkat"
-"""Who has no files of its own has not even these: libzmq's wish to remove a socket it closes is not worth a count."""
+"""Refused, uncounted, to a process without files of its own: libzmq removes the sockets it closes."""
 _SERVING: Final = "bind listen accept accept4"
 _SHARING: Final = "chmod fchmodat fchmodat2"
 """Sockets and directories for a group; who owns them is another rule, for all of them."""
@@ -63,17 +63,17 @@ _RENAMING: Final = "rename renameat renameat2"
 """How a file is replaced. Not chmod, chown and utime, which Landlock has no say about: they would be for any file."""
 _DIRECTORIES: Final = "fchmod mkdir mkdirat rmdir"
 _TO_WRITE: Final = 0x40_0243
-"""O_ACCMODE, O_CREAT, O_TRUNC and __O_TMPFILE, on both architectures (open(2)). Who may not, cannot open its end of a
-pipe anew to write into it, either."""
+"""O_ACCMODE, O_CREAT, O_TRUNC and __O_TMPFILE, on both architectures (open(2)). Without them its end of a
+pipe cannot be opened anew to write into it, either."""
 
 _STARTING: Final = """
 execve arch_prctl setrlimit capget capset landlock_create_ruleset landlock_add_rule landlock_restrict_self
 """
-"""What a new process does before it is held to its own row, beside what everybody does."""
+"""What a new process does before its own row holds, beside what every process does."""
 _PROCESSES: Final = "fork vfork wait4 waitid kill pidfd_open pidfd_send_signal socketpair"
 """Starting, watching and ending them; vfork or clone, as the C library likes (posix_spawn(3))."""
 
-_EVERYBODYS: Final = f"""
+_COMMON: Final = f"""
 {_MEMORY} {_DESCRIPTORS} {_READING} {_WAITING} {_CLOCKS} {_THREADS} {_SIGNALS} {_ABOUT_ITSELF} {_CONNECTED}
 """
 
@@ -161,7 +161,7 @@ def of_supervisor(*, shares: bool) -> dict[str, CallRule]:
             )
         ),
         "seccomp": _one_of(0, (1,)),  # SECCOMP_SET_MODE_FILTER
-        # A child its own limits, nobody another's.
+        # Each process its own limits.
         "prlimit64": _one_of(0, (0,)),
         "tgkill": _one_of(2, _FATAL),
         # Its locks it keeps from being swept away, by their descriptors.
@@ -172,7 +172,7 @@ def of_supervisor(*, shares: bool) -> dict[str, CallRule]:
 
 def _of(row: Row, families: frozenset[str]) -> dict[str, CallRule]:
     """Of every process with such a row, but for what it may do to itself."""
-    found = dict.fromkeys(_EVERYBODYS.split(), ANYHOW)
+    found = dict.fromkeys(_COMMON.split(), ANYHOW)
     if row.max_file_size:
         found |= dict.fromkeys(f"{_REMOVING} {_RENAMING}".split(), ANYHOW)
     else:

@@ -1,7 +1,7 @@
 """Files of the system and the interpreter that a confined process still needs, one by one.
 
-Whole directories only where nothing in them is secret; of /etc that is never so. Not here: who needs which of them
-(`permissions`).
+Whole directories only where nothing in them is secret; of /etc that is never so. Not here: which process needs
+which (`permissions`).
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ __all__ = [
     "TERMINALS",
     "USERS",
     "certificates",
-    "everybodys",
     "interpreter_program",
     "names",
+    "shared",
     "top_level",
 ]
 
@@ -71,7 +71,7 @@ _CERTIFICATES: Final = _paths(
 """Of every distribution; /etc/ssl/private and /etc/pki/tls/private are none."""
 
 
-def everybodys() -> Iterator[Path]:
+def shared() -> Iterator[Path]:
     """Libraries, the interpreter with its modules, and what the C library reads by itself."""
     yield from _LIBRARIES
     yield from _SYSTEM
@@ -92,7 +92,7 @@ def top_level() -> Iterator[Path]:
     except PermissionError:
         found = list(_TOP_LEVEL)  # one may go through it and not see it
     for path in found:
-        # Links alone are looked at: a file server that is gone would keep us waiting.
+        # Only links are resolved: a file server that is gone would block.
         real = path.resolve() if path.is_symlink() else path
         if real != Path("/") and not any(map(real.is_relative_to, _KERNELS)):
             yield path

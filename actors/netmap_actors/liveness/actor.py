@@ -63,12 +63,12 @@ class Liveness(ActorBase):
                 stage=connection.stage,
                 last_received_at=connection.last_received_at,
                 deadline_at=self._detector.silence_deadline() or 0.0,
-                foreign_dropped=self._detector.foreign + self.foreign_words(),
+                foreign_dropped=self._detector.foreign + self.foreign_messages(),
             )
         )
 
-    def foreign_words(self) -> int:
-        return super().foreign_words() + self._inbox.foreign
+    def foreign_messages(self) -> int:
+        return super().foreign_messages() + self._inbox.foreign
 
     def _on_reports(self) -> None:
         self._take_in(_REPORTS_PER_TURN)

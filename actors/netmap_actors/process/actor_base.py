@@ -1,6 +1,6 @@
-"""The base of every actor that is a process: one thread, one loop, a word with the Supervisor, an exit reason.
+"""The base of every actor that is a process: one thread, one loop, messages to the Supervisor, an exit reason.
 
-pykka gives the mailbox and the message order; what it does not give stands here. An exception anywhere ends the
+pykka gives the mailbox and the message order. An exception anywhere ends the
 actor (pykka would let one in `ask` pass, and skip `on_failure` for one in `on_start`), and every end has a
 reason the bootstrap turns into an exit status.
 """
@@ -55,7 +55,7 @@ class ActorBase(pykka.ThreadingActor):
         self.loop = Loop(self.clock)
         super().__init__()
         # pykka's factory is static and cannot be handed the loop. The reference holds the mailbox, so it is
-        # made anew with it; nobody has the first one yet.
+        # made anew with it; the first one has no holder yet.
         self.actor_inbox = Mailbox(self.loop)
         self._actor_ref = pykka.ActorRef(self)
         self.boot = boot
@@ -72,7 +72,7 @@ class ActorBase(pykka.ThreadingActor):
         self.exit_reason: ExitReason | None = None
         """Why the actor ended; None while it lives."""
         self.confinement: dict[str, int] = {}
-        """What holds it to its row, for status."""
+        """What confines it to its row, for status."""
         self._heartbeats = 0
         self._heartbeat_due = False
         self._degraded: set[str] = set()
@@ -83,7 +83,7 @@ class ActorBase(pykka.ThreadingActor):
         )
         self._line: zmq.Socket[bytes] | None = self._supervisor.get_monitor_socket()
         self.when_up: Callable[[], object] | None = None
-        """To be called once: the actor is ready, and ZeroMQ has the socket it speaks to the Supervisor through."""
+        """Called once: the actor is ready and connected to the Supervisor."""
 
     # What a subclass gives
 
@@ -97,7 +97,7 @@ class ActorBase(pykka.ThreadingActor):
         return ()
 
     def setup(self) -> None:
-        """Open sockets, watch them, arm timers. Calls `ready` when the actor may be relied on."""
+        """Open sockets, watch them, arm timers; call `ready` when the actor serves."""
         raise NotImplementedError
 
     def on_supervisor(self, envelope: internal_pb2.Envelope) -> None:
@@ -106,24 +106,24 @@ class ActorBase(pykka.ThreadingActor):
     def statistics(self, heartbeat: internal_pb2.Heartbeat) -> None:
         """Fill in this actor's figures."""
 
-    def foreign_words(self) -> int:
-        """Words that were refused: malformed, of another run, or not proved to come from whom they name."""
+    def foreign_messages(self) -> int:
+        """Messages refused: malformed, of another run, or without proof of their sender."""
         return self.codec.foreign
 
     def teardown(self) -> None:
-        """Close what `setup` opened; called on every way out that still can."""
+        """Close what `setup` opened; called at every end but the process's death."""
 
     # What it may use
 
     def ready(self, facts: dict[str, str] | None = None) -> None:
-        """Tell the Supervisor that this actor is up, with what only it knows."""
+        """Report to the Supervisor that this actor is up, with facts only it knows."""
         self.tell_supervisor(internal_pb2.Ready(facts=facts or {}))
         self.heartbeat_now()
         if self._line is not None:
             self.loop.watch(self._line, self._on_line)
 
     def tell_supervisor(self, body: Message) -> None:
-        """Send without waiting; a Supervisor that takes nothing (it may be stopped) costs the message."""
+        """Send without waiting; the message is lost when the Supervisor takes nothing (it may be stopped)."""
         with contextlib.suppress(zmq.Again):
             self._supervisor.send(self.codec.wrap(body), zmq.DONTWAIT)
 
@@ -154,7 +154,7 @@ class ActorBase(pykka.ThreadingActor):
         self._close()
 
     def run(self) -> ExitReason:
-        """Live until the end, in the calling thread; says why it ended."""
+        """Run until the end, in the calling thread; returns its reason."""
         self._actor_loop()
         return self.exit_reason or ExitReason.CRASHED
 
@@ -240,7 +240,7 @@ class ActorBase(pykka.ThreadingActor):
         self._heartbeats += 1
         heartbeat = internal_pb2.Heartbeat(number=self._heartbeats, rss_bytes=resident_bytes())
         heartbeat.confinement.update(self.confinement)
-        heartbeat.counters["foreign_words"] = self.foreign_words()
+        heartbeat.counters["foreign_words"] = self.foreign_messages()
         self.statistics(heartbeat)
         self.tell_supervisor(heartbeat)
 
@@ -265,13 +265,13 @@ class ActorBase(pykka.ThreadingActor):
         try:
             self.teardown()
         except Exception as error:  # noqa: BLE001
-            # The reason for the end is known already; this one is only worth a line.
+            # The reason for the end is known already; this is only logged.
             self.log.error("teardown_failed", error=type(error).__name__, where=_where(error))
         self._forget_line()
         self.sockets.close()
 
 
 def _where(error: BaseException) -> list[str]:
-    """The places the exception passed, innermost last: files and lines, no values."""
+    """The last frames of the traceback, innermost last: files and lines, no values."""
     frames = traceback.extract_tb(error.__traceback__)[-8:]
     return [f"{Path(frame.filename).name}:{frame.lineno} {frame.name}" for frame in frames]

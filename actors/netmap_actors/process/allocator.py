@@ -1,6 +1,6 @@
-"""Tells the C library to give large blocks back to the kernel at once (mallopt(3)).
+"""Has the C library return large blocks to the kernel at once (mallopt(3)).
 
-Not here: Python's own small objects. By default glibc keeps what one 20 MB MapResponse needed for the next one.
+Not here: Python's small objects. By default glibc keeps what one 20 MB MapResponse needed for the next one.
 """
 
 from __future__ import annotations

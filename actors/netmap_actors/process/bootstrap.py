@@ -45,11 +45,11 @@ _MAX_BOOT = 64 * 1024
 
 def main(actor: str, boot_fd: int) -> NoReturn:
     """Be this actor until it ends, then leave with the status of its reason."""
-    # A line that says why must be possible before anything else is known.
+    # A failure is logged even before the boot record is read.
     log = ChildLog(2, actor=actor, pid=os.getpid())
     try:
         confinement.forbid_dump()
-        # What it writes is its user's alone, whatever the shell had set; no mode has to be changed for that later.
+        # Its files are its user's alone, whatever the shell had set; no mode has to be changed later.
         os.umask(0o077)
         boot = _read_boot(boot_fd, actor)
         log = log.bind(generation=boot.generation)
@@ -84,7 +84,7 @@ def _read_boot(fd: int, actor: str) -> Boot:
 
 
 def _take_locks(boot: Boot, log: ChildLog) -> None:
-    """Held until the end of the process, whatever that is; before anything another daemon could be disturbed by."""
+    """Held until the end of the process; taken before anything that could disturb another daemon."""
     for path in boot.locks:
         try:
             child_lock.take(path)
@@ -107,7 +107,7 @@ def _make(actor: str, boot: Boot, log: ChildLog) -> ActorBase:
     files = confinement.limit_files(row.max_files)
     if files < row.max_files:
         log.info("few_files_allowed", allowed=files, wanted=row.max_files)
-    # What this kernel leaves open the Supervisor has said.
+    # What this kernel leaves open is logged by the Supervisor.
     boot = msgspec.structs.replace(boot, connect_ports=kind.connect_ports(boot))
     held = confinement.confine(row, row.permissions(boot))
     made = kind(boot)
@@ -123,7 +123,7 @@ def _make(actor: str, boot: Boot, log: ChildLog) -> ActorBase:
 
 
 def _filter_system_calls(boot: Boot, boot_fd: int, log: ChildLog) -> None:
-    # Modules that are loaded later are not compiled for others: that would be to write.
+    # Modules loaded later are not compiled into files: it may not write.
     sys.dont_write_bytecode = True
     try:
         listens = stat.S_ISSOCK(os.fstat(boot_fd).st_mode)

@@ -1,8 +1,7 @@
 """Structured log lines of a child: JSON on standard error, which is a pipe the Supervisor drains.
 
 Writing never blocks: a line that does not fit into the pipe is dropped and counted. It has structlog's calls, not
-structlog: that brings rich and asyncio along, 11 MiB and 0.12 s for each of our processes, to render what the
-Supervisor renders once for all of them.
+structlog, which loads rich and asyncio: 11 MiB and 0.12 s for each process. The Supervisor renders.
 """
 
 from __future__ import annotations
@@ -54,5 +53,5 @@ class ChildLog:
         try:
             os.write(self._fd, line + b"\n")
         except OSError:
-            # A full pipe, or the Supervisor is gone: the work matters more than the word about it.
+            # The pipe is full, or the Supervisor is gone.
             self.dropped += 1

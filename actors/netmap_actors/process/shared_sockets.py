@@ -53,7 +53,7 @@ def share(group_name: str, *endpoints: str) -> None:
 
 
 def _set_mode(directory: Path, mode: int) -> None:
-    """By a descriptor: where no group is let in, nobody of the run has to change modes by name."""
+    """By a descriptor: without a group, no process of the run has to change modes by name."""
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fchmod(descriptor, mode)

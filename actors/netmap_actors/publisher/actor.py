@@ -49,20 +49,20 @@ if TYPE_CHECKING:
 __all__ = ["Publisher"]
 
 FEW_FILES = "few_files"
-"""Shown in status where a flood of connections could take the publisher's last file while it is busy."""
+"""The condition: a flood of connections could take the publisher's last file while it is busy."""
 MAX_LOCAL = 2048
-"""Connections to each of the two unix sockets; each costs some 55 KiB until it is buried."""
+"""Connections to each of the two unix sockets; each costs some 55 KiB until libzmq frees it."""
 MAP_RESPONSES_HWM = 4
 """MapResponses that wait in the socket; one can be 20 MB."""
 _MESSAGES_PER_TURN = 50
 MAX_WAITING_BYTES = 4 * 1024 * 1024
 """Bytes of MapResponses that wait for a long one to be applied; more stay in the socket, and the connection pauses."""
 MOMENT = 0.05
-"""Seconds that applying may take before others get their turn."""
+"""Seconds that applying may take before other sources get their turn."""
 EXPIRY_PATIENCE = 60.0
-"""Seconds after which the wall clock is looked at again while a key is going to expire: it may be set meanwhile."""
+"""Seconds after which the wall clock is read again while a key is going to expire: it may be set meanwhile."""
 _BIG_MAP = 4 * 1024 * 1024
-"""Bytes of a full map after which the heap is frozen: what is in it stays for long."""
+"""Bytes of a full map after which the heap is frozen: its objects stay for long."""
 
 
 def _url_policy(control_url: str) -> UrlPolicy:
@@ -97,21 +97,21 @@ class Publisher(ActorBase):
         self._status = PublicationStatus(self._publication, self._netmap)
         self._status_deadline = self.loop.deadline(self.heartbeat_now)
         self._waiting: collections.deque[tuple[bytes, bytes]] = collections.deque()
-        """MapResponses that were read and not begun with."""
+        """MapResponses read and not yet begun."""
         self._waiting_bytes = 0
         self._slice = self.loop.deadline(self._apply)
         self._slices = 0
-        """Moments after which it was not done with what had come."""
+        """How often applying was interrupted after a MOMENT."""
         self._size = 0
         """Bytes of the MapResponse that is being applied."""
 
     @classmethod
     def prepare(cls, boot: Boot) -> None:
-        """Make the directory of its sockets, and the key pair for subscribers of other machines: later it may not."""
+        """Make the directory of its sockets and the key pair for subscribers of other machines: later it may not."""
         settings = decode_settings(boot, PublisherSettings)
         prepare(Path(boot.endpoints.updates.removeprefix("ipc://")).parent, settings.socket_group)
         if settings.listen and settings.curve_dir:
-            # What it cannot make now it tells of when it listens.
+            # A failure is reported when it listens.
             with contextlib.suppress(ConfigurationError, OSError):
                 load_server_pair(Path(settings.curve_dir))
 
@@ -189,8 +189,8 @@ class Publisher(ActorBase):
         counters["requests_refused"] = sum(front.refused for front in fronts)
         counters["connections_refused"] = self._remote.refused if self._remote is not None else 0
 
-    def foreign_words(self) -> int:
-        return super().foreign_words() + self._inbox.foreign
+    def foreign_messages(self) -> int:
+        return super().foreign_messages() + self._inbox.foreign
 
     def teardown(self) -> None:
         unwatch_memory()
@@ -204,7 +204,7 @@ class Publisher(ActorBase):
     # From the connection
 
     def _on_map_responses(self) -> None:
-        """Read what has come. What cannot be applied at once waits here: a full socket looks like a hung publisher."""
+        """Read what has come; what cannot be applied at once waits here: a full socket looks like a hung publisher."""
         for _ in range(_MESSAGES_PER_TURN):
             if self._waiting_bytes > MAX_WAITING_BYTES:
                 break
@@ -219,7 +219,7 @@ class Publisher(ActorBase):
             self._apply()
 
     def _apply(self) -> None:
-        """Apply what waits, for a moment; the rest in a later turn, after whatever else has come meanwhile."""
+        """Apply what waits, for a MOMENT; the rest in a later turn, after the other sources."""
         until = self.clock.monotonic() + MOMENT
         while self._waiting or self._publication.working:
             if self._publication.working:

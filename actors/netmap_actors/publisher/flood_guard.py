@@ -1,7 +1,4 @@
-"""Cuts subscribers that send a message without end, before it has filled the publisher's memory.
-
-Growth has good reasons here, too: then nobody has much on the way, and nobody is cut.
-"""
+"""Cuts subscribers that send a message without end, before it has filled the publisher's memory."""
 
 from __future__ import annotations
 
@@ -19,11 +16,11 @@ if TYPE_CHECKING:
 __all__ = ["FloodGuard"]
 
 SPARED: Final = 60.0
-"""Seconds in which those who cannot be blamed are all cut once at most: a netmap may be as large as that."""
+"""Seconds in which all connections are cut once at most: a netmap may be as large as that."""
 
 
 class FloodGuard:
-    """Looks for as long as the process works; `unwatch_memory` ends it."""
+    """Runs until `unwatch_memory`."""
 
     def __init__(self, loop: Loop, fronts: Callable[[], Iterable[Front]], log: ChildLog) -> None:
         """`fronts()`: those that are open."""
@@ -34,16 +31,16 @@ class FloodGuard:
         watch_memory(loop, self, grows=True)
 
     def hang_up_on_floods(self) -> int:
-        return self._told(sum(front.hang_up_on_floods() for front in self._fronts()))
+        return self._logged(sum(front.hang_up_on_floods() for front in self._fronts()))
 
     def hang_up_on_all(self) -> int:
-        """Whoever sends no faster than we read has nothing on the way, and fills the memory all the same."""
+        """A sender no faster than the reader has nothing unread, and fills the memory nevertheless."""
         if self._loop.now() < self._spared_until:
             return 0
         self._spared_until = self._loop.now() + SPARED
-        return self._told(sum(front.hang_up_on_all() for front in self._fronts()))
+        return self._logged(sum(front.hang_up_on_all() for front in self._fronts()))
 
-    def _told(self, cut: int) -> int:
+    def _logged(self, cut: int) -> int:
         if cut:
             self._log.warning("words_without_end", connections_cut=cut)
         return cut

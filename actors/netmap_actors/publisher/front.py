@@ -1,6 +1,6 @@
-"""One pair of sockets for subscribers, XPUB for updates and ROUTER for snapshots, and who is at them.
+"""One pair of sockets for subscribers, XPUB for updates and ROUTER for snapshots, and their connections.
 
-Not here: what is published and what an answer holds (`publication`), where the sockets lie and who may reach them.
+Not here: what is published and what an answer holds (`publication`), where the sockets lie, access to them.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["Front"]
 
 SEND_HWM = 2000
-"""Messages that wait for one subscriber; who is further behind has a gap and asks for a snapshot."""
+"""Messages that wait for one subscriber; one further behind has a gap and asks for a snapshot."""
 PARTS_HWM = 4
 """Parts of an answer that wait for one subscriber, of a quarter of a mebibyte each."""
 MAX_SNAPSHOT_REQUEST = 64 * 1024
@@ -40,15 +40,15 @@ _MESSAGES_PER_TURN = 50
 PARTS_PER_TURN = 4
 """Of answers, before updates get their turn: 1 MiB, a few milliseconds."""
 FAREWELL_MS = 200
-"""How long the last word, that the netmap is stale from now on, may take to reach the subscribers."""
+"""Time for the last message, that the netmap is stale from now on, to leave."""
 EVENTS_PER_TURN = 500
-"""Of connections: whoever makes them without end is not to be faster than we are."""
+"""Monitor events read in one turn: a flood of connections is read no slower than it is accepted."""
 _COMINGS = zmq.EVENT_ACCEPTED | zmq.EVENT_DISCONNECTED
 _REFUSALS = zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL | zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
 
 
 class Front:
-    """Serves whoever comes through one pair of sockets. Raises zmq.ZMQError when an endpoint cannot be bound."""
+    """Serves the subscribers of one pair of sockets. Raises zmq.ZMQError when an endpoint cannot be bound."""
 
     def __init__(
         self,
@@ -66,10 +66,10 @@ class Front:
         protect: Protect | None = None,
         on_mismatch: Callable[[], object] | None = None,
     ) -> None:
-        """`on_count`: the number of subscribers changed. `on_arrival`: somebody came. `on_flood`: there are topics
-        beyond MAX_TOPICS, which only a new socket is rid of. `capacity`: connections to each socket, above which
-        whoever holds most of them loses the newest, which `on_cut(whose)` is told of. `on_mismatch`: somebody spoke
-        another security mechanism, or none."""
+        """`on_count`: the number of subscribers changed. `on_arrival`: one connected. `on_flood`: there are topics
+        beyond MAX_TOPICS, which only a new socket is rid of. `capacity`: connections to each socket; above it the
+        origin that holds most loses one, reported by `on_cut(origin)`. `on_mismatch`: a client used another security
+        mechanism, or none."""
         self._loop = loop
         self._sockets = sockets
         self._publication = publication
@@ -114,7 +114,7 @@ class Front:
 
     @property
     def refused(self) -> int:
-        """Requests that were no requests, or one too many."""
+        """Requests that were malformed or one too many."""
         return self._answers.refused + self._malformed
 
     @property
@@ -128,11 +128,11 @@ class Front:
         return self._answers.stalled
 
     def send(self, published: Published) -> None:
-        """To everybody who subscribes to its topic; who does not keep up loses it, and sees that by the numbers."""
+        """To the subscribers of its topic; one that does not keep up loses it, and sees that by the numbers."""
         self._updates.send_multipart([published.topic, published.message], zmq.DONTWAIT)
 
     def close(self) -> None:
-        """Let go of everybody; what was sent last may still leave."""
+        """Close every connection; the last message may still leave."""
         self._answer_deadline.set(None)
         for socket, monitor, _ in self._monitors:
             self._loop.unwatch(monitor)
@@ -145,13 +145,12 @@ class Front:
     def _on_subscriptions(self) -> None:
         for _ in range(_MESSAGES_PER_TURN):
             try:
-                told = self._updates.recv(zmq.DONTWAIT)
+                subscription = self._updates.recv(zmq.DONTWAIT)
             except zmq.Again:
                 return
-            # XPUB tells of the first who subscribes to a topic and of the last who does not any more.
-            self._topic_bytes += (
-                len(told) if told[:1] == b"\x01" else -len(told) if told[:1] == b"\x00" else 0
-            )
+            # XPUB reports a topic's first subscriber, and that its last one is gone.
+            sign = {b"\x01": 1, b"\x00": -1}.get(subscription[:1], 0)
+            self._topic_bytes += sign * len(subscription)
             if self._topic_bytes > MAX_TOPICS:
                 self._on_flood()
                 return
@@ -223,7 +222,7 @@ class Front:
         self._on_count()
 
     def _admit(self, admission: Admission[int], descriptor: int) -> None:
-        """Take note of a connection, and hang up on one if there are too many: libzmq sees its end and closes it."""
+        """Count a connection, and hang up on one if there are too many: libzmq sees its end and closes it."""
         peer = origin_of_descriptor(descriptor)
         if peer is None:
             return  # it has left already

@@ -1,7 +1,7 @@
-"""The front for subscribers on other machines: TCP behind CURVE keys, opened again when a key is taken back.
+"""The front for subscribers on other machines: TCP with CURVE keys, opened again when a key is revoked.
 
-A connection that was admitted lives as long as its socket, so a revoked client is cut off by closing the sockets:
-the others come back by themselves and go on where they were.
+An admitted connection lives as long as its socket, so a revoked client is cut off by closing the sockets; the others
+reconnect by themselves.
 """
 
 from __future__ import annotations
@@ -30,18 +30,18 @@ if TYPE_CHECKING:
 __all__ = ["REMOTE_SUBSCRIBERS", "RemoteFront"]
 
 REMOTE_SUBSCRIBERS = "remote_subscribers"
-"""Shown in status while nobody can come in over TCP although it is configured."""
+"""The condition: subscribers of other machines cannot connect, although it is configured."""
 BIND_AGAIN = 0.1
-"""Seconds before the first new try to bind; libzmq lets go of a port a little after its socket is closed."""
+"""Seconds before the first new try to bind; libzmq releases a port a little after its socket is closed."""
 BIND_AGAIN_MAX = 5.0
 FLOOD_PAUSE = 5.0
-"""Seconds nobody is let in after there were too many."""
+"""Seconds without a socket after there were too many topics."""
 LOG_INTERVAL = 1.0
-"""Seconds between two log lines about refusals, whoever knocks how often."""
+"""Seconds between two log lines about refusals."""
 
 
 class RemoteFront:
-    """Keeps a Front open at a TCP endpoint. With `curve` only the clients of the allow-list come in."""
+    """Keeps a Front open at a TCP endpoint; with `curve_dir` for the clients of the allow-list only."""
 
     def __init__(
         self,
@@ -59,9 +59,8 @@ class RemoteFront:
         degraded: Callable[[str, str], object],
         healed: Callable[[str], object],
     ) -> None:
-        """`listen`: tcp://ADDRESS:PORT; snapshots are asked for at the port after it. `curve_dir`: where the keys
-        are, empty for plain TCP (the configuration has seen to it that this is loopback). `capacity`: connections to
-        each of the two sockets."""
+        """`listen`: tcp://ADDRESS:PORT; snapshots are asked for at the port after it. `curve_dir`: of the keys, empty
+        for plain TCP (on loopback: the configuration checks it). `capacity`: connections to each socket."""
         self._loop = loop
         self._sockets = sockets
         self._publication = publication
@@ -76,7 +75,7 @@ class RemoteFront:
         self._curve_dir = Path(curve_dir) if curve_dir else None
         self._allowed = AllowList(self._curve_dir) if self._curve_dir is not None else None
         self._admitted: set[str] = set()
-        """Public keys somebody may be connected with."""
+        """Public keys of clients that may be connected."""
         self._zap: ZapHandler | None = None
         self._front: Front | None = None
         self._bind_again = BIND_AGAIN
@@ -88,12 +87,12 @@ class RemoteFront:
 
     @property
     def front(self) -> Front | None:
-        """The sockets, None while they could not be bound."""
+        """The sockets; None while they cannot be bound."""
         return self._front
 
     @property
     def refused(self) -> int:
-        """Connections that were turned away."""
+        """Connections refused."""
         return self._mismatches + (self._zap.refused if self._zap is not None else 0)
 
     def send(self, published: Published) -> None:
@@ -102,14 +101,14 @@ class RemoteFront:
             self._front.send(published)
 
     def look_at_keys(self) -> None:
-        """Called at intervals: a key that was taken back must not go on reading."""
+        """Called at intervals: cut off the clients whose key was revoked."""
         if self._allowed is None or self._front is None:
             return
         try:
             known = {client.public for client in self._allowed.clients()}
             problems = self._allowed.problems()
         except OSError as error:
-            # It admits nobody new; who is in was admitted by a list that could be read.
+            # No new client is admitted; those connected were admitted by a list that could be read.
             self._degraded(REMOTE_SUBSCRIBERS, f"cannot read the allow-list of remote subscribers: {error}")
             return
         if problems:
@@ -122,7 +121,7 @@ class RemoteFront:
             self._open_again()
 
     def close(self) -> None:
-        """Nobody comes in any more."""
+        """Close the sockets for good."""
         self._closed = True
         self._shut()
         if self._zap is not None:
@@ -135,7 +134,7 @@ class RemoteFront:
         self._degraded(
             REMOTE_SUBSCRIBERS, "too many topics of remote subscribers: nobody is let in for some seconds"
         )
-        # Not at once: whoever it was would be back as soon.
+        # Not at once: its sender would be back as soon.
         self._shut()
         self._loop.at(self._loop.now() + FLOOD_PAUSE, self._open)
 
@@ -167,7 +166,7 @@ class RemoteFront:
                 on_mismatch=self._on_mismatch if self._curve_dir is not None else None,
             )
         except (zmq.ZMQError, ConfigurationError, OSError) as error:
-            # The subscribers of this machine are served all the same.
+            # The subscribers of this machine are served nevertheless.
             if self._bind_again > BIND_AGAIN:
                 why = getattr(error, "strerror", None) or error
                 self._degraded(

@@ -1,7 +1,6 @@
-"""Who is being answered: one answer per requester, a bounded number at a time, the others wait in turn.
+"""Answers in progress: one for each requester, a bounded number at a time; the others wait in turn.
 
-Parts are handed out one by one, and a requester that takes nothing for a while loses its answer, so that no slow
-subscriber holds up another.
+Parts are sent one by one; a requester that takes nothing for STALL_LIMIT loses its answer and holds up no other.
 """
 
 from __future__ import annotations
@@ -120,14 +119,14 @@ class Answers:
             those.pop(requester, None)
 
     def deadline(self, now: float) -> float | None:
-        """When `next` may have something: `now` when it has, None when nobody waits."""
+        """When `next` may have something: `now` when it has, None when no requester waits."""
         if self._active or self._waiting:
             return now
         # In the order they were blocked in, each for the same time.
         return next(iter(self._blocked.values())).retry_at if self._blocked else None
 
     def _retry(self, now: float) -> None:
-        """Offer their part again to those who may have taken something since."""
+        """Offer blocked requesters their part again."""
         while self._blocked:
             requester, answer = next(iter(self._blocked.items()))
             if answer.retry_at > now:

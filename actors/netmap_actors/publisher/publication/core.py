@@ -1,7 +1,7 @@
-"""The publisher's decisions: MapResponses in, numbered transactions out, answers for who missed some.
+"""The publisher's decisions: MapResponses in, numbered transactions out, answers for subscribers that missed some.
 
-One MapResponse is one transaction: its true differences, then a commit. It neither waits nor reads a clock; the
-publisher actor carries its output to the sockets.
+One MapResponse is one transaction: its true differences, then a commit. Pure: the publisher actor
+carries its output to the sockets.
 """
 
 from __future__ import annotations
@@ -113,8 +113,7 @@ class Publication:
         if acceptance is Acceptance.FIRST:
             self._freshness.session_began()
             self._session_mapped = False
-        # Another process stamped it: nothing it says makes the netmap fresh for longer than from now on. What waited
-        # is as old as the wait.
+        # Another process stamped it: no stamp makes the netmap fresh for longer than from now on.
         arrived = max(0.0, min(now, header.received_at, header.present_since or now))
         sent = max(0.0, min(arrived, header.sent_since or arrived))
         if header.keep_alive and len(document) <= BARE_KEEP_ALIVE:
@@ -179,7 +178,7 @@ class Publication:
         return min(times, default=None)
 
     def expire(self, now: float) -> Remedy | None:
-        """Let time do its work: the netmap may decay, and a remedy may be due."""
+        """The state may change with time, and a remedy may be due."""
         self._decay(now)
         return self.intake.expire(now)
 
@@ -205,7 +204,7 @@ class Publication:
     def answer(self, token: bytes, epoch: int, seq: int, clock: Callable[[], float]) -> Iterator[bytes]:
         """The encoded Replies to a Request, built one by one; all of them show the commit of this moment.
 
-        How far it can be trusted they say of the moment each is built: `clock()` tells it.
+        Each carries the state of the moment it is built: `clock()`.
         """
         self._decay(clock())
 
@@ -223,7 +222,7 @@ class Publication:
         return netmap_parts(head, rest, peers)
 
     def _decay(self, now: float) -> None:
-        """By itself, or because a new session's map is being applied: nobody keeps the old one current."""
+        """Publish the state if it changed by time, or since a new session's map is being applied."""
         began = self._work is not None and self._work.first
         self._transaction([], "session_started" if began else "silence", now)
 
@@ -276,7 +275,7 @@ class Publication:
         self._outgoing += messages
 
     def _snapshot(self) -> tuple[int, bytes, Sequence[bytes]]:
-        """The pieces of the last commit, shared by everybody who asks before the next one."""
+        """The pieces of the last commit, shared by all answers before the next one."""
         if self._cached is None:
             pieces = self._netmap.peer_pieces()
             numbers = netmap_pb2.SnapshotChunk(

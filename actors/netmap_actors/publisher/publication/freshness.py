@@ -1,6 +1,6 @@
 """How far the netmap can be trusted: none, fresh or stale, and how old it is.
 
-It decays by itself: nobody has to notice that nothing comes any more.
+It becomes stale by time alone.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _NAMES = {NONE: Trust.NONE, FRESH: Trust.FRESH, STALE: Trust.STALE}
 
 
 def name_of(state: netmap_pb2.NetmapState) -> Trust:
-    """The state's word in status and events."""
+    """The state's name in status and events."""
     return _NAMES[state]
 
 

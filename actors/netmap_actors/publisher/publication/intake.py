@@ -1,6 +1,6 @@
-"""Which MapResponses the publisher accepts, by the identity in their headers, and what it asks for when one is missing.
+"""Which MapResponses the publisher accepts, by their headers, and what it asks for when one is missing.
 
-It sees headers only: what a MapResponse holds is the netmap's business.
+Not here: what a MapResponse holds.
 """
 
 from __future__ import annotations
@@ -100,8 +100,8 @@ class Intake:
         if generation <= max(self._ended, self._current[0]):
             return
         if self._restarted:
-            # It may have been there before us: then its number 1 went to our predecessor. Only the first
-            # connection named to us can be one of those.
+            # It may be older than this process: its number 1 went to the publisher before. Only the first connection
+            # named can be one of those.
             self._restarted = False
             self._ask_for(Remedy.RESYNC, generation, "the publisher was started anew", now)
         elif self.remedy_generation < generation:

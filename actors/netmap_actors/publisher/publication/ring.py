@@ -1,6 +1,6 @@
 """The last published messages, for subscribers that missed a few; bounded in bytes.
 
-It never answers with a gap: what it does not hold whole, it does not hold at all.
+It never answers with a gap.
 """
 
 from __future__ import annotations

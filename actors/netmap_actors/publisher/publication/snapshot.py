@@ -1,7 +1,6 @@
-"""Answers to subscribers, cut into parts of bounded size: the whole netmap, or what somebody missed.
+"""Answers to subscribers, cut into parts of bounded size: the whole netmap, or the messages missed.
 
-Parts are built one at a time when they are wanted; all of them show the same commit, because the pieces they are
-made of never change.
+Parts are built one at a time; all show the same commit, since the pieces they are made of never change.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What the Supervisor is told of the publication: figures, conditions, and when it is not to wait for a heartbeat."""
+"""The publication as status shows it: figures, conditions, and when they are reported before a regular heartbeat."""
 
 from __future__ import annotations
 

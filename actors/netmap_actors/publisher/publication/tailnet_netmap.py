@@ -126,7 +126,7 @@ class TailnetNetmap:
 
     @property
     def clock_skew_s(self) -> float:
-        """The server's wall clock minus ours, as its words about it prove; 0 when they may agree within a minute."""
+        """The server's wall clock minus ours, as its messages prove; 0 when they may agree within a minute."""
         return self._netmap.clock_skew_s
 
     def wall_clock(self, wall: float, boottime: float) -> None:
