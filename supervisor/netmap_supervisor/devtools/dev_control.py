@@ -1,4 +1,4 @@
-"""`dev-control`: the embedded control server alone, and what it can be told while it runs."""
+"""`dev-control`: the embedded control server alone, and subcommands for a running one."""
 
 from __future__ import annotations
 
@@ -23,24 +23,19 @@ __all__ = ["command"]
 
 _MAX_DOMAIN = 150
 """Characters, which leave room for a node's own label."""
+_ADDRESS = re.compile(r"(\[[^\[\]]+\]|[^:\[\]]+):([0-9]{1,9})")
 _DOMAIN_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _USER = re.compile(r"[\w.+@-]{1,64}", re.ASCII)
 
 
 def _address(ctx: click.Context, param: click.Parameter, value: str) -> tuple[str, int]:
     """(host, port) from HOST:PORT; an IPv6 address stands in brackets."""
-    host, separator, port = value.rpartition(":")
-    bracketed = host.startswith("[") and host.endswith("]")
-    if (
-        not separator
-        or not host
-        or (":" in host and not bracketed)
-        or not (port.isascii() and port.isdigit())
-    ):
+    match = _ADDRESS.fullmatch(value)
+    if match is None:
         raise click.BadParameter("HOST:PORT is expected, such as 127.0.0.1:8080 or [::1]:0", ctx, param)
-    if int(port) > 0xFFFF:
-        raise click.BadParameter(f"{port} is no port", ctx, param)
-    return host.strip("[]"), int(port)
+    if int(match[2]) > 0xFFFF:
+        raise click.BadParameter(f"{match[2]} is no port", ctx, param)
+    return match[1].strip("[]"), int(match[2])
 
 
 def _domain(ctx: click.Context, param: click.Parameter, value: str) -> str:
@@ -177,7 +172,7 @@ def command(
     if ctx.invoked_subcommand is not None:
         _refuse_start_options(ctx)
         return
-    # Loaded here and nowhere else: a server has no place in a client's processes.
+    # Imported here: the subcommands need no server.
     from netmap_actors.dev_control.assembly import Setup  # noqa: PLC0415
     from netmap_actors.dev_control.operator import files  # noqa: PLC0415
     from netmap_actors.dev_control.standalone import make_options, serve  # noqa: PLC0415
@@ -211,7 +206,7 @@ for _order in ORDERS:
 
 
 def _refuse_start_options(ctx: click.Context) -> None:
-    """What would be ignored without a word: options of a server to start, before a command for one that runs."""
+    """Options of a server to start would be ignored before a subcommand for a running one."""
     for param in ctx.command.params:
         source = ctx.get_parameter_source(param.name or "")
         if param.name != "socket_path" and source is ParameterSource.COMMANDLINE:
@@ -222,25 +217,22 @@ def _refuse_start_options(ctx: click.Context) -> None:
 
 
 def _warn(host: str) -> None:
-    if host != "localhost" and not _is_loopback(host):
+    try:
+        is_loopback = ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        is_loopback = host == "localhost"
+    if not is_loopback:
         click.echo(
             f"warning: {host} may be reached from other machines: whoever does can open the login page and join",
             err=True,
         )
 
 
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
 def _announce(server: Announcement) -> None:
     lines = [f"url       {server.url}", f"auth key  {server.auth_key}"]
     if server.socket_path is not None:
         lines.append(f"commands  {server.socket_path}")
-    # One write: a script that waits for the first line finds the others with it.
+    # One write: a script that reads the first line finds the others, too.
     click.echo("\n".join(lines))
     click.echo(
         "a control server for development, not for a network anybody relies on; Ctrl-C ends it", err=True
