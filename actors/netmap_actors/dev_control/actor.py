@@ -40,7 +40,7 @@ class DevControlActor(ActorBase):
     @classmethod
     def prepare(cls, boot: Boot) -> None:
         """Make the server's directory should it be gone: later what is around it is out of reach."""
-        # What it cannot make now its store tells of.
+        # `Store` reports what cannot be made here.
         with contextlib.suppress(OSError):
             Path(decode_settings(boot, DevControlSettings).state_dir).mkdir(
                 0o700, parents=True, exist_ok=True

@@ -42,9 +42,9 @@ if TYPE_CHECKING:
 __all__ = ["LISTEN_BACKLOG", "Setup", "assemble", "bind"]
 
 LISTEN_BACKLOG = 4096
-"""Clients that may knock at once, as after a restart; the kernel caps it (net.core.somaxconn)."""
+"""Connections that may wait for accept(2), as after a restart; capped by net.core.somaxconn."""
 _IDS_PER_START = 10_000
-"""Ids of simulated nodes that a start may use up before they could meet those of the next."""
+"""Ids of simulated nodes reserved for one start, so that the next ones differ."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ class Setup:
     derp_map: DerpMap | dict[str, Any] | None = None
     """As read, or as it stands in a file; None: three relays that do not answer."""
     policy: Policy | dict[str, Any] | None = None
-    """The same; None: everybody sees everybody, and nobody may ask for tags."""
+    """The same; None: all nodes see each other, and none may ask for tags."""
     scenario: TailnetScenario | dict[str, Any] | None = None
     """The same; None: nothing happens but churn."""
     options: Options = dataclasses.field(default_factory=Options)

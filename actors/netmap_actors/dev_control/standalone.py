@@ -1,6 +1,6 @@
-"""Runs a control server by itself: in a thread for tests, or as a command until it is told to stop.
+"""Runs a control server by itself: in a thread for tests, or as a command until a signal.
 
-Not here: what it can be asked for (`commands`).
+Not here: its commands (`commands`).
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class ServerFailed(RuntimeError):
 
 
 class Announcement:
-    """Where a server can be reached, and the key that lets in. The key is for the one who started it."""
+    """Where a server can be reached, and the key that lets in. The key is for the caller only."""
 
     def __init__(
         self, url: str, auth_key: str, server_key: MachineKey, socket_path: Path | None = None
@@ -102,7 +102,7 @@ class RunningServer(Announcement):
             self._waiting.discard(future)
 
     def serve(self) -> None:
-        """The loop's thread: until `stop`. Whoever waits for an answer hears of its failure."""
+        """The loop's thread, until `stop`. Pending calls raise ServerFailed if it fails."""
         try:
             self._loop.run(self.stopped.is_set)
         except BaseException as error:
@@ -118,11 +118,11 @@ class RunningServer(Announcement):
         return Edits(self)
 
     def fault(self, name: str, **given: Any) -> int:
-        """Commit a fault (see `faults.FAULTS`); how many connections it struck at once. Raises BadFault."""
+        """Inject a fault (see `faults.FAULTS`); into how many connections at once. Raises BadFault."""
         return self.call(lambda it: it.fault(name, **given))
 
     def heal(self, client: str = "", fault: str = "") -> int:
-        """No more faults, or none for this client, or not this one; 0: nobody was there to heal."""
+        """No more faults, or none for this client, or not this one; 0: there was none to heal."""
         return self.call(lambda it: it.heal(client, fault))
 
     def clients(self) -> list[ClientView]:
@@ -145,12 +145,12 @@ class RunningServer(Announcement):
         return self.call(lambda it: it.raw(json, client))
 
     def stop(self) -> None:
-        """End it; returns when the thread is told."""
+        """Make the thread end; does not wait for it."""
         self._loop.call_soon(self.stopped.set)
 
 
 class Edits:
-    """Edits of a running server's tailnet, each done in its loop's thread and told to its clients."""
+    """Edits of a running server's tailnet, each done in its loop's thread and distributed to its clients."""
 
     def __init__(self, server: RunningServer) -> None:
         self._call = server.call
@@ -183,7 +183,7 @@ class Edits:
         return self._call(lambda it: it.authorize(node, authorized))
 
     def set_policy(self, policy: dict[str, Any] | None = None) -> list[str]:
-        """Who sees whom, as in a policy file; the parts that count for nothing. None: everybody sees everybody."""
+        """Who sees whom, as in a policy file; the parts that are ignored. None: everybody sees everybody."""
         return self._call(lambda it: it.set_policy(policy))
 
     def churn(self, count: int = 1) -> None:
@@ -210,8 +210,8 @@ def running_server(
     """A control server in a thread, ended on leaving.
 
     `given`: fields of Setup (nodes, seed, churn, state_dir, auth_key, …) and of Options (keep_alive,
-    offline_grace, …). Without any: no simulated nodes and no life of their own, so that a test sees only what it
-    does.
+    offline_grace, …). By default no simulated nodes and no churn, so that a test sees only its own
+    changes.
     """
     names = {field.name for field in dataclasses.fields(Options)}
     of_options = {name: given.pop(name) for name in names & given.keys()}
@@ -220,7 +220,7 @@ def running_server(
     loop = Loop()
     listener = bind(host, port)
     try:
-        server, url, auth_key = assemble(loop, listener, chosen, log or _tell_defects)
+        server, url, auth_key = assemble(loop, listener, chosen, log or _log_defects)
     except BaseException:
         listener.close()
         loop.close()
@@ -251,7 +251,7 @@ def serve(
     `announce` is called once it listens. `log(event, **fields)`. `socket_path`: where commands are taken; None: where
     they are looked for, if that can be. Raises ConfigurationError.
     """
-    log = log or _tell_defects
+    log = log or _log_defects
     _allow_files(log)
     loop = Loop()
     stopped = threading.Event()
@@ -278,9 +278,9 @@ def serve(
 def _open_commands(
     path: Path | None, server: ControlServer, loop: Loop, log: Callable[..., object]
 ) -> CommandSocket | None:
-    """The socket somebody asked for, else the usual one, else one with this server's port in its name.
+    """The requested socket, else the usual one, else one with this server's port in its name.
 
-    Raises ConfigurationError for the first alone: nobody asked for the others.
+    Raises ConfigurationError for the requested one only.
     """
     commands = Commands(server, loop.now)
     if path is not None:
@@ -321,7 +321,7 @@ def _failed(error: BaseException) -> ServerFailed:
     return failed
 
 
-def _tell_defects(event: str, **fields: object) -> None:
-    """Say nothing, but for what nobody asked for: a defect must not look like a fault."""
+def _log_defects(event: str, **fields: object) -> None:
+    """Log defects only: they must not look like faults."""
     if event == "connection_failed":
         logging.getLogger(__name__).error("%s %s", event, fields)

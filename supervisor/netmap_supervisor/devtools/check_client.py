@@ -1,4 +1,4 @@
-"""`check-client`: tries another control client against a server that misbehaves on purpose."""
+"""`check-client`: tests another control client against a server with faults."""
 
 from __future__ import annotations
 
@@ -146,7 +146,7 @@ def command(
     code = ExitCode.OK if good else ExitCode.FAILURE
     note_exit_code(ExitCode.INTERRUPTED if interruption.asked else code)
     if good and output is None:
-        outcomes = [dataclasses.replace(one, log="") for one in outcomes]  # nobody will read them
+        outcomes = [dataclasses.replace(one, log="") for one in outcomes]  # the logs are removed
     if json_path is not None:
         made = report.report_json(outcomes, command=words, limit=limit, started=started)
         _write(json_path, shown_json.indented(made) + "\n")
@@ -178,7 +178,7 @@ def _write(path: Path, text: str) -> None:
 
 
 def _logs(directory: Path, *, kept: bool, good: bool) -> None:
-    """Say where the logs are, or remove what nobody will read."""
+    """Print where the logs are, or remove those of a check that passed."""
     if kept or not good:
         click.echo(f"the logs of the client are in {directory}", err=True)
         return

@@ -1,4 +1,4 @@
-"""What `dev-control` can be told while it runs: faults, edits of its tailnet, a look at its clients."""
+"""The subcommands of `dev-control` for a running server: faults, edits of its tailnet, listings."""
 
 from __future__ import annotations
 
@@ -266,7 +266,7 @@ def _ask(path: Path, command: str, /, **arguments: Any) -> Any:
 
 
 def _state(node: dict[str, Any]) -> str:
-    """What keeps it away comes first: that is left on a narrow terminal."""
+    """What keeps it offline comes first, as a narrow terminal cuts the rest."""
     words = {
         "expired": node["expired"],
         "awaits approval": not node["authorized"],

@@ -1,4 +1,4 @@
-"""How a command reaches a control server that runs alone: its command socket."""
+"""The client of the command socket of a control server that runs alone."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class DevSocket:
     """A connection to the command socket; a context manager."""
 
     def __init__(self, path: Path) -> None:
-        """Raises CommandFailed when nobody answers there."""
+        """Raises CommandFailed when no server answers there."""
         self._path = path
         self._sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
         try:

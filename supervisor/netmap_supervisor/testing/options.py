@@ -1,4 +1,4 @@
-"""What a control server for a test can be told, for type checkers and for who mistypes a name."""
+"""The options of a control server for tests, for type checkers, and with a hint for a mistyped name."""
 
 from __future__ import annotations
 
@@ -34,17 +34,17 @@ class DevControlOptions(TypedDict, total=False):
     domain: str
     """Of the tailnet; dev.netmap.example."""
     auth_key: str
-    """The key that lets in; a new one."""
+    """The auth key; a new one."""
     user: str
     """To whom that key belongs, and who completes logins; alice."""
     policy: dict[str, Any]
     """Who sees whom, as in a policy file: acls, grants, groups, hosts, tagOwners; everybody sees everybody."""
     derp_map: dict[str, Any]
-    """Relays to tell of, `{"Regions": {…}}`; three that do not answer."""
+    """DERP map, `{"Regions": {…}}`; three that do not answer."""
     scenario: dict[str, Any]
     """Nodes, and what happens to them at which second, as in a scenario file; nothing."""
     require_auth: bool
-    """False lets in who brings no key; True."""
+    """False admits nodes without a key; True."""
     require_approval: bool
     """A new node waits for an administrator (`tailnet.authorize`); False."""
     key_lifetime: float | None

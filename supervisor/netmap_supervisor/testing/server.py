@@ -1,4 +1,4 @@
-"""The control server of a test: what it can be told, what it has seen, and waiting for it with a limit.
+"""The control server of a test: commands, the events it has seen, and waiting for them with a limit.
 
 Not here: which options there are (`options`), the fixture (`pytest_plugin`).
 """
@@ -26,14 +26,14 @@ _T = TypeVar("_T")
 
 _LIMIT = 10.0
 _LOOK_EVERY = 0.01
-_TOLD = 5
-"""Events told of when a wait was in vain."""
+_NAMED = 5
+"""Events named when a wait has timed out."""
 
 
 class DevControl:
     """A running control server. Every method may be called from any thread but the server's own.
 
-    `client` is a word for one client: the name, label, id, stable id or node key of its node, its machine key,
+    `client` names one client: the name, label, id, stable id or node key of its node, its machine key,
     `host:port` of its end, or `connection:N`. Empty: any client, or all. Limits and ages are in seconds.
     """
 
@@ -65,7 +65,7 @@ class DevControl:
     # Doing
 
     def fault(self, name: str, client: str = "", **given: Any) -> int:
-        """Commit a fault; how many connections it struck at once.
+        """Inject a fault; into how many connections at once.
 
         `given`: `moment`, `scope` (current, later or all), `times`, and what this fault takes. Raises BadFault, a
         NetmapError, for a fault or a parameter there is not.
@@ -73,19 +73,19 @@ class DevControl:
         return self._server.fault(name, client=client, **given)
 
     def heal(self, client: str = "", fault: str = "") -> int:
-        """End all faults, or those of one client, or one fault; 0: it is not here, and nothing waits for it.
+        """End all faults, or those of one client, or one fault; 0: there is none.
 
-        What they spoilt for good is closed.
+        A connection that cannot recover is closed.
         """
         return self._server.heal(client, fault)
 
     def faults(self) -> dict[str, str]:
-        """Every fault there is, with what it does."""
+        """Every fault, with what it does."""
         return self.call(lambda it: it.faults())
 
     @property
     def tailnet(self) -> Edits:
-        """Edits that the clients hear of: add_node, remove_node, set_online, set_tags, set_routes, rename, expire, …"""
+        """Edits, which clients are sent: add_node, remove_node, set_online, set_tags, set_routes, rename, expire, …"""
         return self._server.tailnet
 
     def raw(self, json: str, client: str = "") -> int:
@@ -135,7 +135,7 @@ class DevControl:
     # Waiting
 
     def wait_for_client(self, limit: float = _LIMIT, client: str = "") -> ClientView:
-        """A client that has proved its machine key. Raises TimeoutError, which tells what came instead."""
+        """A client that has proved its machine key. Raises TimeoutError, which names what came instead."""
         return self._wait(
             lambda: next((one for one in self.clients() if one.machine and _is(one, client)), None),
             limit,
@@ -173,16 +173,16 @@ class DevControl:
             if answer:
                 return answer
             if clock.boottime() > until:
-                raise TimeoutError(f"{unmet} within {limit:g} s; {self._told(after)}")
+                raise TimeoutError(f"{unmet} within {limit:g} s; {self._account(after)}")
             self._server.stopped.wait(_LOOK_EVERY)
 
-    def _told(self, after: Seen | None) -> str:
+    def _account(self, after: Seen | None) -> str:
         events = self.seen(after=after)
         if not events:
             return "the server has seen nothing at all"
         counts = collections.Counter(event.kind for event in events)
         number = ", ".join(f"{count} {kind}" for kind, count in counts.items())
-        last = "; ".join(f"{event.kind} {event.detail}".strip() for event in events[-_TOLD:])
+        last = "; ".join(f"{event.kind} {event.detail}".strip() for event in events[-_NAMED:])
         return f"seen instead: {number}; the last: {last}; connected now: {len(self.clients())}"
 
 
@@ -190,10 +190,10 @@ class DevControl:
 def dev_control_server(**options: Unpack[DevControlOptions]) -> Iterator[DevControl]:
     """A control server on a free port of 127.0.0.1, in a thread of this process, ended on leaving.
 
-    Without options it has no simulated nodes and no life of its own: a test sees what it does itself. Raises
+    By default it has no simulated nodes and no churn: a test sees its own changes only. Raises
     UnknownOption, and ConfigurationError when it cannot listen or use `state_dir`.
     """
-    # Loaded here and nowhere else: who has this package installed pays for the server only when it starts one.
+    # Imported here: the plugin is loaded by every pytest of this environment.
     from netmap_actors.dev_control.assembly import Setup  # noqa: PLC0415
     from netmap_actors.dev_control.http.state import Options  # noqa: PLC0415
     from netmap_actors.dev_control.standalone import running_server  # noqa: PLC0415

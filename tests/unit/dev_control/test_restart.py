@@ -1,4 +1,4 @@
-"""What of the embedded control server outlives it, and what becomes of a node that comes back."""
+"""What of the embedded control server survives a restart, and nodes that come back."""
 
 from __future__ import annotations
 

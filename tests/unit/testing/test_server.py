@@ -1,4 +1,4 @@
-"""`netmap_supervisor.testing`: what a test of a client can ask, and what it is told when nothing comes."""
+"""`netmap_supervisor.testing`: commands of a test, and the errors of waits that time out."""
 
 from __future__ import annotations
 

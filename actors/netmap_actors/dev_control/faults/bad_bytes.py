@@ -1,4 +1,4 @@
-"""Bytes no decent server sends: bombs, frames that lie about themselves, records without content.
+"""Bytes a correct server does not send: bombs, wrong lengths, empty and corrupt records.
 
 Not here: when they are sent (`faults.catalogue`, `connection`).
 """
@@ -29,7 +29,7 @@ PIECES: dict[str, bytes] = {
     "settings": http2_frame(SETTINGS, b""),
     "window_update": http2_frame(WINDOW_UPDATE, struct.pack(">L", 1)),
 }
-"""Control frames by name; legal alone, tiring in numbers."""
+"""Control frames by name; legal each, a flood in numbers."""
 
 
 def bomb(size: int, *, declared: bool) -> bytes:
@@ -62,11 +62,11 @@ class EvilRecords(RecordStream):
     """Records that can also be empty, corrupt or too long."""
 
     def seal(self, plaintext: bytes | memoryview) -> bytes:
-        """Records around `plaintext`; none for a client whose own records were none: it only gets the end."""
+        """Records around `plaintext`; none once the stream is dead."""
         return b"" if self.dead else super().seal(plaintext)
 
     def seal_empty(self) -> bytes:
-        """A record without content: legal, and food for nobody."""
+        """A record without content, which is legal."""
         return self._record(b"")
 
     def seal_corrupt(self, plaintext: bytes) -> bytes:

@@ -1,6 +1,6 @@
-"""The faults this server commits on request: their names, when each strikes, whom, and how often.
+"""The faults of this server: their names, when each is injected, into which connections, and how often.
 
-Not here: how bytes are spoilt (`bad_bytes`) and whose turn it is to send them (`connection`, `map_stream`).
+Not here: the bytes (`bad_bytes`) and how they are sent (`http.injector`).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class BadFault(NetmapError):
 
 
 class Moment(enum.Enum):
-    """When in the life of a connection a fault strikes."""
+    """When in the life of a connection a fault is injected."""
 
     ACCEPT = "accept"
     """The TCP connection is there."""
@@ -45,10 +45,10 @@ class Moment(enum.Enum):
 
 
 class Scope(enum.Enum):
-    """Whom a fault strikes."""
+    """Which connections are the targets of a fault."""
 
     CURRENT = "current"
-    """Connections that are open now: new ones are well, as behind a firewall that forgot its flows."""
+    """Connections that are open now: new ones are not, as behind a firewall that lost its state."""
     LATER = "later"
     """Only connections, or requests, that reach the fault's moment from now on."""
     ALL = "all"
@@ -61,10 +61,10 @@ class FaultKind:
 
     about: str
     moment: Moment
-    """Where it strikes unless told otherwise."""
+    """When it is injected by default."""
     scope: Scope
     moments: frozenset[Moment]
-    """Where it may strike."""
+    """When it may be injected."""
     parameters: Mapping[str, NumberParameter | TextParameter]
 
 
@@ -73,14 +73,14 @@ _ON_MAP = frozenset({Moment.MAP, Moment.FIRST, Moment.LIVE})
 _IN_NOISE = frozenset({Moment.NOISE, Moment.REGISTER, *_ON_MAP})
 _IN_BODY = frozenset({Moment.FIRST, Moment.LIVE})
 _MAX_SECONDS = 1e10
-"""Three centuries, which every date can still bear."""
+"""Three centuries, within the range of dates."""
 _YEAR = 365 * 86400.0
 _PERIOD = NumberParameter(1.0, 0.01, _MAX_SECONDS)
 _U32 = 0xFFFFFFFF
 _MAX_BOMB = 1 << 36
 """Bytes it holds: two MiB of them are sent."""
 _FOREIGN = "http://192.0.2.1/machine/ping-response?id=foreign"
-"""An address for documentation (RFC 5737): a client that does call disturbs nobody."""
+"""An address for documentation (RFC 5737): nothing answers there."""
 
 
 def _live(about: str, moments: frozenset[Moment], **parameters: NumberParameter | TextParameter) -> FaultKind:
@@ -188,15 +188,15 @@ _UNSAID = (None, "")
 
 @dataclasses.dataclass(slots=True)
 class Fault:
-    """One fault to be committed. `name` is one of FAULTS."""
+    """One fault to be injected. `name` is one of FAULTS."""
 
     name: str
     moment: Moment
     scope: Scope
     client: str
-    """Name, key or id of a node, `connection:N`, or empty for everybody."""
+    """Name, key or id of a node, `connection:N`, or empty for all."""
     times: int | None
-    """How often it may still strike; None: without limit."""
+    """How often it may still be injected; None: without limit."""
     parameters: dict[str, Any]
 
     @property
@@ -215,7 +215,7 @@ class Fault:
 
 
 def make_fault(name: str, **given: Any) -> Fault:
-    """A fault by name. `client`, `scope`, `moment` and `times` say when it strikes; the rest are its parameters.
+    """A fault by name. `client`, `scope`, `moment` and `times` say when and where; the rest are its parameters.
 
     Raises BadFault, which names what there is.
     """
@@ -248,7 +248,7 @@ def make_fault(name: str, **given: Any) -> Fault:
 
 
 class FaultPlan:
-    """The faults that wait for somebody to come by."""
+    """The faults to be injected into connections that reach their moment."""
 
     def __init__(self) -> None:
         self._waiting: list[Fault] = []
@@ -261,10 +261,7 @@ class FaultPlan:
         self._waiting.append(fault)
 
     def heal(self, names: frozenset[str] | None = None, fault_name: str = "") -> int:
-        """Nothing happens to anybody who comes from now on; with names: nothing that is meant for one of these.
-
-        With `fault_name` other faults are kept. How many faults were given up.
-        """
+        """Drop the planned faults, if given only those for one of `names` and called `fault_name`; how many."""
         kept = [
             fault
             for fault in self._waiting

@@ -1,7 +1,6 @@
-"""Lets every packet that comes for a socket get lost inside the kernel, unacknowledged, while the socket stays open.
+"""Drops every packet that arrives for a socket inside the kernel, unacknowledged; the socket stays open.
 
-Not here: when (`http.injector`). What we sent before and nobody acknowledges is sent again by the kernel; nothing new
-is.
+Not here: when (`http.injector`). What was sent before is retransmitted by the kernel; nothing new is sent.
 """
 
 from __future__ import annotations
@@ -25,5 +24,5 @@ def lose(sock: socket.socket) -> None:
 
 
 def let_in(sock: socket.socket) -> None:
-    """Let packets come again. Raises OSError."""
+    """Stop dropping. Raises OSError."""
     sock.setsockopt(socket.SOL_SOCKET, _SO_DETACH_FILTER, 0)

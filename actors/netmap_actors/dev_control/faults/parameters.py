@@ -1,4 +1,4 @@
-"""What the parameters of a fault may be: whatever passes here can be sent without harm to the server itself.
+"""The parameters of faults and their bounds, within which the server itself is safe.
 
 Not here: which fault takes which (`faults.catalogue`).
 """
@@ -36,7 +36,7 @@ class NumberParameter:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class TextParameter:
-    """One of a few words, or anything that is not too long."""
+    """One of a few words, or any text within a length."""
 
     default: str = ""
     longest: int = 4096

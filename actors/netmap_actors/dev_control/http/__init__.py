@@ -1,1 +1,1 @@
-"""Clients' connections: sockets, requests, map streams, and faults applied to them."""
+"""Clients' connections: sockets, requests, map streams, and the faults injected into them."""

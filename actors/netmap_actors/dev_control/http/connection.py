@@ -30,14 +30,14 @@ if TYPE_CHECKING:
 __all__ = ["MAX_IN_A_ROW", "ClientConnection"]
 
 MAX_IN_A_ROW = 100
-"""Plain HTTP requests out of one read; who sends more at once is cut behind them, as others wait meanwhile."""
+"""Plain HTTP requests answered out of one read; then the connection is closed, as others wait."""
 
 _MAGIC = 5
 _LENGTH = 4
 
 
 class ClientConnection:
-    """Bytes in, bytes out. Whatever a client sends, it can only end its own connection."""
+    """Bytes in, bytes out. Bad input ends this connection only."""
 
     def __init__(self, control: Control, number: int, remote: str, now: float) -> None:
         self.link = Link(control, number, remote)
@@ -94,7 +94,7 @@ class ClientConnection:
 
     @property
     def waits(self) -> bool:
-        """It is the client's turn, as far as it is spoken to at all. A node may rest between its requests."""
+        """It is the client's turn. A node may be idle between its requests, and a mute connection expects nothing."""
         return self.link.ending is not None or not (self.injector.mute or self.api.busy or self.api.is_node)
 
     def closed(self, now: float, why: str) -> None:
@@ -137,7 +137,7 @@ class ClientConnection:
             self.link.goaway()
             self.link.end(Ending.FLUSH, "idle")
 
-    # The front door
+    # Plain HTTP and the upgrade
 
     def _receive_http(self, door: UpgradeServer, requests: list[HttpRequest], now: float) -> None:
         answered = 0
@@ -210,7 +210,7 @@ class ClientConnection:
         assert self.link.http2 is not None, "the handshake is done"
         http2 = self.link.http2
         events = [event for piece in self.link.records.receive(data) for event in http2.receive(piece, now)]
-        # Who takes a request back with the same breath gets no work done for it (CVE-2023-44487).
+        # A request that is reset in the same read is not served (CVE-2023-44487, rapid reset).
         taken_back = {event.stream_id for event in events if isinstance(event, RequestReset)}
         for event in events:
             if self.link.ending is not None:

@@ -1,4 +1,4 @@
-"""What faults do to one connection.
+"""Injects faults into one connection.
 
 Not here: which faults there are and when each is due (`faults.catalogue`); the bytes themselves (`bad_bytes`).
 """
@@ -22,7 +22,7 @@ _CHATTER = {"ping_only": "ping", "settings_only": "settings", "window_updates_on
 _FRAME_OF_FLOOD = 1000
 """Control frames written at once, so that a flood does not stop the server's other work."""
 _MAX_BACKLOG = 1 << 20
-"""Bytes of noise that may wait for a client which does not read."""
+"""Bytes of it that may wait for a client which does not read."""
 _BACKLOG_PAUSE = 0.1
 _STOPPING = """
     silent black_hole ping_only settings_only window_updates_only empty_records half_frame drip headers_never
@@ -70,7 +70,7 @@ class FaultInjector:
         return self._chatter_at
 
     def expire(self, now: float) -> None:
-        """One more of the useless bytes."""
+        """Send the next piece of a flood or of other useless frames."""
         if self._chatter_at is None or now < self._chatter_at:
             return
         link = self._link
@@ -192,7 +192,7 @@ class FaultInjector:
         return True
 
     def _mislead(self, fault: Fault, stream: MapStream, now: float) -> bool:
-        """Faults in what a map stream says, or in when it says nothing. False: it is not one of them."""
+        """Faults in what a map stream sends and when. False: it is not one of them."""
         match fault.name:
             case "no_keepalives":
                 stream.no_keep_alives = True

@@ -1,4 +1,4 @@
-"""The requests inside Noise: register, map, answers to pings; who waits for what on one connection.
+"""The requests inside Noise on one connection: register, map, answers to pings.
 
 Not here: who may join (`registrar`), what a map says (`tailnet.client_netmap`), when it is sent (`map_stream`).
 """
@@ -42,9 +42,9 @@ __all__ = ["MAX_BODIES", "MAX_WAITING_MAPS", "Counts", "MachineApi", "http_statu
 MAX_BODIES = 4 << 20
 """Bytes of unfinished request bodies on one connection."""
 MAX_WAITING_MAPS = 4
-"""Whole maps that wait for one client to read them; until it does it gets no other."""
+"""Whole maps one client has yet to read; until it does it gets no other."""
 MAX_MAPS, MAP_WINDOW = 30, 10.0
-"""Whole maps on one connection in so many seconds: each is work, which the others would wait for."""
+"""Whole maps on one connection in so many seconds: making one keeps the others waiting."""
 _TEXT = [("Content-Type", "text/plain; charset=utf-8")]
 
 
@@ -57,7 +57,7 @@ class _Request:
 
 @dataclasses.dataclass(slots=True)
 class Counts:
-    """How often this client asked for what."""
+    """Requests of this client by kind."""
 
     register: int = 0
     map: int = 0
@@ -84,11 +84,11 @@ class MachineApi:
         self._maps_made = 0
         self.counts = Counts()
         self.is_node = False
-        """It has asked for a map in the name of a node that is its own."""
+        """It has asked for the map of a node of its machine key."""
 
     @property
     def busy(self) -> bool:
-        """Whether somebody waits for something here."""
+        """Whether a request is unanswered or a map stream open."""
         return bool(self._link.streams or self._logins or self._requests or self._kept)
 
     def deadline(self) -> float | None:
@@ -97,7 +97,7 @@ class MachineApi:
         return min(due) if due else None
 
     def expire(self, now: float) -> bool:
-        """Keep-alives, and logins nobody completed. False: a client has not read for too long."""
+        """Keep-alives, and logins that have timed out. False: a client has not read for too long."""
         for login_id in [login_id for login_id, _, until in self._logins.values() if until <= now]:
             self.login_done(login_id, now)
         expired = [stream.expire(now) for stream in list(self._link.streams.values())]
@@ -132,7 +132,7 @@ class MachineApi:
                 pass  # a PING of ours came back
 
     def login_done(self, login_id: str, now: float) -> None:
-        """Those who wait for this login get their answer."""
+        """Answer the requests that wait for this login."""
         for stream_id, (waiting, request, _) in list(self._logins.items()):
             if waiting == login_id:
                 del self._logins[stream_id]
@@ -244,7 +244,7 @@ class MachineApi:
                 self._respond(stream_id, 200, json, JSON_HEADERS)
 
     def _spoil(self, stream_id: int, fault: Fault | None) -> bool:
-        """Answer as a fault has it. False: there is none."""
+        """Answer as the fault demands. False: there is none that answers."""
         match fault.name if fault is not None else "":
             case "register_null":
                 self._respond(stream_id, 200, b"null", JSON_HEADERS)
@@ -272,7 +272,7 @@ class MachineApi:
             self._serve_map(stream_id, request, now, held=holding or stops(fault))
 
     def _serve_map(self, stream_id: int, request: IncomingMapRequest, now: float, *, held: bool) -> None:
-        """Answer, or begin to; `held`: a stream is there, and nothing is said on it."""
+        """Answer, or open a stream; `held`: nothing is sent on it."""
         control, tailnet = self._control, self._control.tailnet
         entry = tailnet.by_key(str(request.node_key))
         if entry is None:
@@ -308,7 +308,7 @@ class MachineApi:
             self._begin(stream, now)
 
     def _begin(self, stream: MapStream, now: float) -> None:
-        """HEADERS, first message, and the faults that wait there."""
+        """HEADERS, the first message, and the faults planned for them."""
         if stream.node_id not in self._control.tailnet.entries:
             self._link.reset(stream.stream_id, 2, now)
             return
@@ -325,7 +325,7 @@ class MachineApi:
         self.inject_planned(Moment.LIVE, now, stream.stream_id)
 
     def _may_have_map(self, stream_id: int, now: float) -> bool:
-        """Whether a whole map may be sent on this stream: not to a client that wants many or takes none."""
+        """Whether a whole map may be sent on this stream: not above the rate, nor before earlier ones are read."""
         if now - self._maps_since >= MAP_WINDOW:
             self._maps_since, self._maps_made = now, 0
         self._maps = [earlier for earlier in self._maps if self._http2.queued_bytes(earlier)]
@@ -336,7 +336,7 @@ class MachineApi:
         return True
 
     def _store(self, node_id: int, request: IncomingMapRequest) -> None:
-        """What a node says of itself. What it does not mention stays as it was."""
+        """Store what a node reports of itself; absent fields stay as they were."""
         tailnet = self._control.tailnet
         if request.hostinfo is not None:
             tailnet.set_hostinfo(node_id, request.hostinfo)
@@ -382,7 +382,7 @@ def http_status(fault: Fault) -> tuple[int, list[tuple[str, str]], bytes]:
 
 
 def _register_detail(request: IncomingRegisterRequest) -> str:
-    """What was asked, without any secret."""
+    """For the log, without secrets."""
     words = [str(request.node_key)]
     words += ["auth"] if request.auth_key else []
     words += ["followup"] if request.followup else []

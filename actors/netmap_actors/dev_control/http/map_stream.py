@@ -1,4 +1,4 @@
-"""One long poll: the first map, deltas, keep-alives, and what a fault makes of them.
+"""One long poll: the first map, deltas, keep-alives, and how faults change them.
 
 Not here: what the messages say (`tailnet.client_netmap`) and the HTTP/2 they travel in (`connection`).
 """
@@ -156,7 +156,7 @@ class MapStream:
     def send_changes(self, now: float, wall: float | None = None) -> bool:
         """The delta, unless earlier messages still wait for the client: then it will be a larger one later.
 
-        `wall`: the time it tells, if not that of the call. False: nothing was sent.
+        `wall`: its ControlTime, if not that of the call. False: nothing was sent.
         """
         if not self.began or self.ended or self.held or self.only_keep_alives or not self.netmap.behind:
             return False
@@ -169,7 +169,7 @@ class MapStream:
         return True
 
     def send(self, json: bytes, now: float) -> None:
-        """One MapResponse, whatever it says. The keep-alive starts anew, as on headscale."""
+        """Send one MapResponse. The keep-alive interval starts anew, as on headscale."""
         self._control.on_message(self, json)
         self.send_raw(self._control.framed(json, compress=self.compress))
         self.messages += 1
@@ -192,7 +192,7 @@ class MapStream:
         self._drip, self._drip_period, self._drip_at = data, period, now
 
     def resume(self, now: float) -> None:
-        """The fault is over. What was kept back is sent if the stream is still whole."""
+        """The fault is over. Send what was held back."""
         self.held = self.no_keep_alives = self.only_keep_alives = self.only_deltas = False
         self._clock_error = 0.0
         if not self._whole and self.node_id in self._control.tailnet.entries:
@@ -215,7 +215,7 @@ class MapStream:
             self._control.stream_ended(self, now)
 
     def set_clock_error(self, seconds: float, now: float) -> None:
-        """From now on ControlTime is wrong by so much; a stream that lives hears of it at once."""
+        """Shift ControlTime from now on; an open stream sends it at once."""
         self._clock_error = seconds
         if self.began and not self.held:
             self.send(self._time(), now)

@@ -1,6 +1,6 @@
-"""The plain HTTP answers of this server: `/key`, `/health`, the login page, ping answers, a word for a browser.
+"""The plain HTTP answers of this server: `/key`, `/health`, the login page, ping answers, a root page.
 
-Not here: `/ts2021` (`connection`). Pages carry no script and show texts of others only escaped.
+Not here: `/ts2021` (`connection`). Pages carry no script and escape foreign texts.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ MAX_KEPT_PINGS = 1000
 """Answers to pings that are kept."""
 
 _USER = re.compile(r"[\w.+@-]{0,64}", re.ASCII)
-"""Empty: the one who lets nodes in here anyway."""
+"""Empty: the default user of the server."""
 _MAX_FIELDS = 10
 _TEXT = "text/plain; charset=utf-8"
 _HTML = "text/html; charset=utf-8"
@@ -45,7 +45,7 @@ class Reply:
     content_type: str
     body: bytes
     seen: str = ""
-    """What is remembered of the request."""
+    """Kind of the event to remember."""
 
 
 def answer(control: Control, request: HttpRequest) -> Reply:

@@ -1,6 +1,6 @@
 """The sockets of the control server: accepts, reads, writes, waits in the loop it is given.
 
-Not here: any rule. What comes in goes to a `ClientConnection`, what it has to say goes out.
+Not here: any rule. Bytes go to and come from a `ClientConnection`.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["MAX_CLIENTS", "ControlServer"]
 
 MAX_CLIENTS = 4096
-"""Open at once; with more, whoever holds most loses one."""
+"""Connections at once; with more, the peer that holds most loses one."""
 _READ = 256 << 10
 _READS_PER_TURN = 4
 _PERSIST_DELAY = 1.0
@@ -66,7 +66,7 @@ class _Client:
 
 
 class ControlServer:
-    """A listening socket and everybody who came through it."""
+    """A listening socket and its connections."""
 
     def __init__(
         self,
@@ -117,7 +117,7 @@ class ControlServer:
         return host, port
 
     def changed(self) -> None:
-        """Call after an edit of the tailnet from outside: clients hear of it within the batch delay."""
+        """Call after an edit of the tailnet from outside: clients get it within the batch delay."""
         if self._batch.when is None and not self._closed:
             self._batch.set(self._loop.now() + self.control.options.batch_delay)
         self._flush_touched()
@@ -267,13 +267,13 @@ class ControlServer:
         self._arm(client)
 
     def _cut_off(self, client: _Client, cut_off: bool) -> None:
-        """Let the packets of this connection get lost, or pass again."""
+        """Drop the packets of this connection, or let them pass again."""
         if client.cut_off == cut_off:
             return
         try:
             (lost_packets.lose if cut_off else lost_packets.let_in)(client.sock)
         except OSError as error:
-            # It cannot be; the connection at least says nothing.
+            # The connection is mute all the same.
             self._log("packets_not_lost", detail=error.strerror)
         client.cut_off = cut_off
         self._want_write(client, False)
@@ -301,10 +301,10 @@ class ControlServer:
 
     @contextlib.contextmanager
     def _sparing_others(self, client: _Client) -> Iterator[None]:
-        """A defect of ours that one client brings to light costs its connection, and not everybody's."""
+        """A defect of ours in serving one client closes its connection only."""
         try:
             yield
-        except Exception as error:  # noqa: BLE001  # whatever it is; it is told, with its place
+        except Exception as error:  # noqa: BLE001  # logged below
             where = traceback.extract_tb(error.__traceback__)[-4:]
             self._log(
                 "connection_failed",
@@ -313,13 +313,13 @@ class ControlServer:
                 detail=str(error)[:400],
                 where=[f"{Path(frame.filename).name}:{frame.lineno} {frame.name}" for frame in where],
             )
-            client.connection.injector.mute = True  # nothing that could be asked for what it cannot say
+            client.connection.injector.mute = True  # nothing is asked of it any more
             self._drop(client, reset=True, why=f"a defect of this server: {type(error).__name__}")
 
     # Turns
 
     def _turn_over(self) -> None:
-        """After anything happened: tell the others, write what is to be written."""
+        """After any event: plan the distribution of changes, write what is ready."""
         if self.control.tailnet.changed:
             self.changed()
         else:

@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 __all__ = ["MAX_SEEN", "Control", "LiveStream", "Options", "Seen"]
 
 MAX_SEEN = 20_000
-"""Events kept for tests and the curious; the oldest go first."""
+"""Events kept; the oldest are dropped first."""
 _FRAMES_KEPT = 8
 _MAX_SHARED = 256 << 10
-"""Bytes of a message that is kept for others: first maps are not, each is another one."""
+"""Bytes of a message that is kept framed: first maps are not, as each differs."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ class Seen:
 
 
 class LiveStream(Protocol):
-    """A long poll as far as it matters to those who share a server with it."""
+    """A long poll as `Control` sees it."""
 
     number: int
     """Among all streams of this server's life, 1 for the first."""
@@ -79,7 +79,7 @@ class LiveStream(Protocol):
         """These may have changed."""
 
     def send_changes(self, now: float, wall: float | None = None) -> bool:
-        """The delta, if one can be sent now, and the time it tells. False: nothing was sent."""
+        """The delta, if one can be sent now; `wall`: its ControlTime. False: nothing was sent."""
 
     def end(self, now: float) -> None:
         """END_STREAM, in good order."""
@@ -105,7 +105,7 @@ class Control:
         self.wall = wall
         self.random_bytes = random_bytes
         self.persist: Callable[[], None] = _nothing
-        """Writes down what must survive a restart, before the answer that says it was done."""
+        """Saves what must survive a restart, before the answer that confirms it."""
         self.seen: collections.deque[Seen] = collections.deque(maxlen=MAX_SEEN)
         self.streams: dict[int, LiveStream] = {}
         """The live map stream of each node that has one."""
@@ -114,12 +114,12 @@ class Control:
         """Answers to pings by their id: `head` or the body of a c2n answer."""
         self.touched: dict[int, None] = {}
         """Numbers of the connections that may have something to send."""
-        self.on_login: Callable[[str], None] = _ignore
+        self.on_login: Callable[[str], None] = _nothing
         """Called with the id of a login that is completed or over."""
         self.on_newcomer: Callable[[], None] = _nothing
         """Called when a map stream has begun."""
-        self.on_message: Callable[[LiveStream, bytes], None] = _unheard
-        """Called with each MapResponse that is sent, as JSON; who sends broken bytes sends none."""
+        self.on_message: Callable[[LiveStream, bytes], None] = _nothing
+        """Called with each MapResponse that is sent, as JSON; broken bytes of a fault are none."""
         self._identity = identity
         self._other = MachinePrivate.generate(random_bytes(32))
         self._offline_at: dict[int, float] = {}
@@ -137,7 +137,7 @@ class Control:
         return self._other if changed else self._identity
 
     def shown_key(self) -> MachineKey:
-        """The key `/key` tells."""
+        """The key that `/key` shows."""
         return self.key_for(changed=self.plan.has("key_changed")).public()
 
     def random_unit(self) -> float:
@@ -159,7 +159,7 @@ class Control:
         self.on_newcomer()
 
     def stream_ended(self, stream: LiveStream, now: float) -> None:
-        """The others hear of it after a while: a client that comes back at once never was away."""
+        """The node goes offline after a grace period, in which its client may reconnect."""
         if self.streams.get(stream.node_id) is not stream:
             return
         del self.streams[stream.node_id]
@@ -171,13 +171,13 @@ class Control:
             self._delete_at[stream.node_id] = now + self.options.ephemeral_grace
 
     def registered(self, node_key: str, now: float) -> None:
-        """A node was let in. An ephemeral one has as long to ask for its map as it may be away later."""
+        """A node was registered. An ephemeral one is deleted if it asks for no map within its grace period."""
         entry = self.tailnet.by_key(node_key)
         if entry is not None and entry.ephemeral and entry.node.id not in self.streams:
             self._delete_at.setdefault(entry.node.id, now + self.options.ephemeral_grace)
 
     def restored(self, now: float) -> None:
-        """After a restart every registered node that was online has the same time to come back."""
+        """After a restart: registered nodes that were online have the grace period to reconnect."""
         for node_id, entry in self.tailnet.entries.items():
             if entry.real and entry.node.online:
                 self._offline_at[node_id] = now + self.options.offline_grace
@@ -192,7 +192,7 @@ class Control:
         return min(due) if due else None
 
     def expire(self, now: float) -> None:
-        """Nodes whose time has run out go offline, ephemeral ones for good; node keys expire."""
+        """Nodes whose grace period is over go offline or, if ephemeral, are deleted; node keys expire."""
         wall = self.wall()
         for node_id in [node_id for node_id, at in self.tailnet.expiries.items() if at <= wall]:
             self.tailnet.set_expiry(node_id, self.tailnet.expiries[node_id], wall=wall)
@@ -211,11 +211,11 @@ class Control:
     # Changes
 
     def distribute(self, now: float) -> bool:
-        """Tell every live stream what changed. True: registered nodes are among it."""
+        """Send every live stream what changed. True: registered nodes are among it."""
         nodes, aspects = self.tailnet.take_changes()
         if not nodes and not aspects:
             return False
-        # One time for all: most are told the same then, which has to be framed only once.
+        # The same ControlTime for all: most messages are equal then, and framed only once.
         wall = self.wall()
         for stream in list(self.streams.values()):
             stream.mark(nodes, aspects)
@@ -223,7 +223,7 @@ class Control:
         return any(node_id < FIRST_SIMULATED_ID for node_id in nodes)
 
     def framed(self, json: bytes, *, compress: bool) -> bytes:
-        """A message framed, once for all who are told the same."""
+        """A message framed, once for all streams that send it."""
         if len(json) > _MAX_SHARED:
             return encode_frame(json, compress=compress)
         frame = self._frames.get((json, compress))
@@ -238,13 +238,5 @@ class Control:
         self.seen.append(Seen(now, connection, remote, kind, detail))
 
 
-def _ignore(_login_id: str) -> None:
-    """Nobody waits for logins."""
-
-
-def _nothing() -> None:
-    """Nobody asked."""
-
-
-def _unheard(_stream: LiveStream, _json: bytes) -> None:
-    """Nobody writes it down."""
+def _nothing(*_: object) -> None:
+    """Until the server, or a test, sets a callback."""

@@ -1,4 +1,4 @@
-"""What is given to a command, checked against what the command takes: a text is no list of letters, 1 no yes."""
+"""Checks the arguments of a command against its annotations: a str is no list, an int no bool."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _TYPES: dict[str, Any] = {
 
 
 class BadArgument(NetmapError):
-    """One that is missing, too much, or of another type."""
+    """An argument is missing, unknown, or of another type."""
 
 
 def check_arguments(method: Callable[..., object], given: Mapping[str, Any]) -> dict[str, Any]:
@@ -58,7 +58,7 @@ def check_arguments(method: Callable[..., object], given: Mapping[str, Any]) -> 
 
 
 def _hint(name: str, value: object, annotation: str) -> str:
-    """How a text is written that a command line takes for something else."""
+    """How to write a text that reads as another JSON value."""
     if annotation != "str" or not isinstance(value, bool | int | float):
         return ""
     return f"; to give it as a text, write {name}='\"{msgspec.json.encode(value).decode()}\"'"

@@ -1,7 +1,7 @@
 """A running control server's command socket: one JSON object a line in, one a line out.
 
-Not here: the commands (`commands`). It is a UNIX stream socket that only its owner can reach; whatever somebody sends
-there costs him his own connection at most.
+Not here: the commands (`commands`). It is a UNIX stream socket for its owner alone; bad input costs a client its own
+connection at most.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ __all__ = ["MAX_COMMAND", "MAX_COMMAND_CONNECTIONS", "CommandSocket", "SocketInU
 MAX_COMMAND = 1 << 20
 """Bytes of one command."""
 MAX_COMMAND_CONNECTIONS = 64
-"""At once; with more, whoever holds most loses one."""
+"""At once; with more, the peer that holds most loses one."""
 _READ = 64 << 10
 
 
 class SocketInUse(ConfigurationError):
-    """Another server that lives has it."""
+    """A running server listens there."""
 
 
 class _Asker:
@@ -69,7 +69,7 @@ class CommandSocket:
         )
 
     def close(self) -> None:
-        """Stop listening, and take the socket's name away if it is still ours."""
+        """Stop listening, and remove the socket if it is still ours."""
         for asker in list(self._door):
             self._drop(asker)
         self._door.close()
@@ -99,8 +99,8 @@ class CommandSocket:
     def _go_on(self, asker: _Asker) -> None:
         """Send what waits, then answer one line, if there is one.
 
-        One in a turn of the loop, and none before the last answer is gone: answers are larger than commands, and
-        neither the server's time nor its memory is for who asks a thousand times at once and never reads.
+        One in a turn of the loop, and none before the last answer is written: answers are larger than commands, and a
+        client that sends many and reads none must cost neither time nor memory.
         """
         try:
             while asker.out:
@@ -170,7 +170,7 @@ def _listen(path: Path) -> socket.socket:
 
 
 def _clear(path: Path) -> None:
-    """Take away what a server left that is no more. Raises SocketInUse, ConfigurationError, OSError."""
+    """Remove the socket of a server that has ended. Raises SocketInUse, ConfigurationError, OSError."""
     try:
         mode = path.lstat().st_mode
     except FileNotFoundError:
@@ -185,5 +185,5 @@ def _clear(path: Path) -> None:
             path.unlink(missing_ok=True)
             return
         except BlockingIOError:
-            pass  # so many wait there that somebody must be at home
+            pass  # its queue is full, so a server is there
     raise SocketInUse(f"cannot listen on {path}: another server answers there; name another with --socket")

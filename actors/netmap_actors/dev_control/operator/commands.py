@@ -1,4 +1,4 @@
-"""What may be asked of a running control server by name: faults, edits of its tailnet, a look at its clients.
+"""The commands of a running control server: faults, edits of its tailnet, listings.
 
 Not here: how a command arrives: from a thread (`standalone`) or from the Supervisor (the actor).
 """
@@ -85,7 +85,7 @@ class Commands:
         return self._server.heal(client, fault)
 
     def faults(self) -> dict[str, str]:
-        """Every fault there is, with what it does."""
+        """Every fault, with what it does."""
         return {name: kind.about for name, kind in FAULTS.items()}
 
     def drop_all(self, reset: bool = True) -> int:
@@ -150,14 +150,14 @@ class Commands:
         return [event for event in self._control.seen if kind in ("", event.kind) and event.at > after]
 
     def logins(self) -> list[str]:
-        """Ids of the logins that wait for somebody."""
+        """Ids of the logins that are not completed."""
         logins = self._control.registrar.logins.values()
         return [login.id for login in logins if login.state is LoginState.WAITING]
 
     # Who may join
 
     def approve_login(self, login_id: str = "", user: str = "") -> bool:
-        """Complete a login as its page would, the newest one unless told. False: there is none."""
+        """Complete a login as its page would, by default the newest one. False: there is none."""
         return self._finish_login(login_id, lambda chosen, wall: self._registrar.approve(chosen, wall, user))
 
     def refuse_login(self, login_id: str = "") -> bool:
@@ -223,7 +223,7 @@ class Commands:
         online: bool | None = True,
         endpoints: Sequence[str] = (),
     ) -> NodeView:
-        """A node that nobody is behind."""
+        """Add a simulated node."""
         _demand_unicode(name, user, *tags, *endpoints)
         entry = self._tailnet.add_node(
             name,
@@ -240,7 +240,7 @@ class Commands:
         return self._edited(entry)
 
     def remove_node(self, node: str | int, end_stream: bool = False) -> NodeView:
-        """Delete a node. Like headscale its stream is fed on, unless told to end it."""
+        """Delete a node. As on headscale its stream goes on, unless `end_stream`."""
         entry = self._tailnet.find(node)
         stream = self._control.streams.get(entry.node.id)
         self._tailnet.remove_node(entry.node.id)
@@ -300,7 +300,7 @@ class Commands:
     def set_policy(self, policy: Mapping[str, Any] | None = None) -> list[str]:
         """Other rules of who sees whom, as in a policy file; None: everybody sees everybody. Until the server ends.
 
-        The answer names the parts that this server makes nothing of.
+        Returns the parts that this server ignores.
         """
         return self._rule_by(None if policy is None else parse_policy(policy))
 
@@ -343,7 +343,7 @@ class Commands:
     def _edited(self, entry: Entry) -> NodeView:
         self._server.changed()
         if entry.real:
-            self._control.persist()  # what has been answered is not taken back
+            self._control.persist()  # an answered edit is not lost
         return view_of_node(entry)
 
     def _finish_login(self, login_id: str, finish: Callable[[str, float], bool]) -> bool:
@@ -361,7 +361,7 @@ class Commands:
 
 
 def _demand_unicode(*texts: str) -> None:
-    """Refuse half a surrogate pair, which Python's texts can hold and no message can."""
+    """Refuse lone surrogates, which no message can carry."""
     for text in texts:
         try:
             text.encode()

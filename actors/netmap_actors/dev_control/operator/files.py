@@ -68,7 +68,7 @@ def read_scenario(path: str | Path) -> TailnetScenario:
 
 
 def read_auth_key_source(source: str) -> str:
-    """The auth key that `file:PATH` or `env:NAME` names, for it must not be seen in a list of processes.
+    """The auth key that `file:PATH` or `env:NAME` names, as arguments of a process are public.
 
     Raises ConfigurationError, which never repeats what it read.
     """

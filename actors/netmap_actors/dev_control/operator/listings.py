@@ -1,4 +1,4 @@
-"""What is shown of the nodes and clients of a control server: values that hold still while the server goes on.
+"""Snapshots of the nodes and clients of a control server, for display.
 
 Not here: who asks for them (`commands`).
 """

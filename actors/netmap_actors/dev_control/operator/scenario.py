@@ -1,7 +1,7 @@
-"""A tailnet's recorded life: which nodes there are at first, and what happens to them at which second.
+"""A scripted tailnet: which nodes it has at first, and which command runs at which second.
 
-Not here: the clock, and who performs the commands (`scenario_player`). All of a scenario is checked when it is read, so
-that nothing comes to light in the midst of it.
+Not here: the clock, and who performs the commands (`scenario_player`). A scenario is checked as a
+whole when it is read. Not a scenario of `check-client`, which is a test of one client.
 """
 
 from __future__ import annotations
@@ -122,7 +122,7 @@ def place(nodes: tuple[ScriptedNode, ...], tailnet: Tailnet, rng: random.Random,
 
 
 class ScenarioSchedule:
-    """A scenario that is going on. `now` is in seconds of any clock that does not step."""
+    """The events of a running scenario by time. `now`: seconds of a clock that does not step."""
 
     def __init__(self, scenario: TailnetScenario) -> None:
         self._scenario = scenario
@@ -130,7 +130,7 @@ class ScenarioSchedule:
         self._begun = False
 
     def begin(self, now: float) -> None:
-        """The seconds count from now on; a second beginning is none."""
+        """The seconds count from now on. A second call does nothing."""
         if self._begun:
             return
         self._begun = True
@@ -144,7 +144,7 @@ class ScenarioSchedule:
     def due(self, now: float) -> list[ScenarioEvent]:
         """The events whose time has come, in the order of their times, then of the file.
 
-        One that repeats comes once, however many of its times were slept through.
+        A repeated one comes once, however many of its times have passed.
         """
         events = []
         while self._waiting and self._waiting[0][0] <= now:

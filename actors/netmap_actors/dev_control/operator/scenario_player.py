@@ -1,4 +1,4 @@
-"""Lets a scenario happen on a running server, each event at its time.
+"""Runs the events of a scenario on a server, each at its time.
 
 Not here: what a scenario is, and when which event is due (`scenario`).
 """
@@ -26,7 +26,7 @@ class ScenarioPlayer:
     def __init__(
         self, scenario: TailnetScenario, commands: Commands, loop: Loop, log: Callable[..., object]
     ) -> None:
-        """`log(event, **fields)` hears of every event and of those that cannot be done."""
+        """`log(event, **fields)` is called for every event, done or failed."""
         self._commands = commands
         self._loop = loop
         self._log = log
@@ -41,7 +41,7 @@ class ScenarioPlayer:
         self._deadline.set(self._course.deadline())
 
     def close(self) -> None:
-        """Nothing more happens."""
+        """End it."""
         self._deadline.set(None)
 
     def _on_due(self) -> None:
@@ -49,7 +49,7 @@ class ScenarioPlayer:
             try:
                 getattr(self._commands, event.command)(**event.arguments)
             except (NetmapError, TypeError, ValueError, OverflowError) as error:
-                # The node may have gone meanwhile; the rest of the scenario is none the worse for it.
+                # The node may be gone; the rest of the scenario goes on.
                 self._log("scenario_event_failed", number=event.number, do=event.command, detail=str(error))
             else:
                 self._log("scenario_event", number=event.number, do=event.command, at=event.at)

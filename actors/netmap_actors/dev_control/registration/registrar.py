@@ -41,7 +41,7 @@ MAX_PENDING = 1000
 MAX_KEY_LIFETIME = 1e9
 """Seconds, thirty years."""
 PENDING_LIFETIME = 15 * 60.0
-"""Seconds an AuthURL is good for, as on headscale."""
+"""Seconds an AuthURL is valid, as on headscale."""
 
 
 class PreAuthKey(msgspec.Struct, kw_only=True):
@@ -71,7 +71,7 @@ class LoginState(enum.Enum):
 
 @dataclasses.dataclass(slots=True)
 class PendingLogin:
-    """A login somebody has to complete by opening its URL."""
+    """A login to be completed in a browser."""
 
     id: str
     machine: str
@@ -133,7 +133,7 @@ class NodeRegistrar:
         self.require_approval = require_approval
         self.key_lifetime = key_lifetime
         self.user = DEFAULT_USER
-        """Who lets nodes in when nobody says who it is."""
+        """The user who completes logins that name none."""
         self.auth_keys: dict[str, PreAuthKey] = {}
         self.logins: dict[str, PendingLogin] = {}
 
@@ -163,9 +163,9 @@ class NodeRegistrar:
         )
 
     def approve(self, login_id: str, wall: float, user: str = "") -> bool:
-        """Somebody completed the login. False: it is unknown or over.
+        """Complete a login as this user. False: it is unknown or over.
 
-        Who may not own the tags that the node asks for cannot let it in: then the login has a `why`.
+        A user who may not assign the tags that the node asks for is refused: then the login has a `why`.
         """
         login = self._live(login_id, wall)
         if login is None:
@@ -178,7 +178,7 @@ class NodeRegistrar:
         return True
 
     def refuse(self, login_id: str, wall: float) -> bool:
-        """Somebody refused the login. False: it is unknown or over."""
+        """Refuse a login. False: it is unknown or over."""
         login = self._live(login_id, wall)
         if login is None:
             return False
@@ -201,7 +201,7 @@ class NodeRegistrar:
         login = self.logins.get(login_id)
         known = self._tailnet.by_key(str(request.node_key))
         if login is None and known is not None and not known.node.expired:
-            return self._current(known)  # it was completed, and the answer lost on its way
+            return self._current(known)  # it was completed, and the answer lost
         if login is None or login.expires_at <= wall or login.machine != machine:
             return self._new_login(request, machine, wall)
         if login.state is LoginState.WAITING:
@@ -219,7 +219,7 @@ class NodeRegistrar:
     ) -> RegisterAnswer:
         key = self.auth_keys.get(request.auth_key)
         if entry is not None:
-            # A restart with the same node key: a spent one-shot key does no harm. An expired one has to be replaced.
+            # A restart with the same node key: a used one-shot key is accepted. An expired node key has to be replaced.
             return self._current(entry, expired=entry.node.expired)
         if key is None:
             return self._error("invalid pre auth key")
@@ -261,7 +261,7 @@ class NodeRegistrar:
         else:
             tailnet.rotate_key(entry.node.id, node_key)
             if key.tags or (not key.text and tailnet.policy is not None):
-                # A tagged key tags whom it lets in again; one without tags leaves what an administrator gave.
+                # A tagged key tags the node again; one without tags leaves what an administrator assigned.
                 tailnet.set_tags(entry.node.id, key.tags)
             if request.hostinfo is not None:
                 tailnet.set_hostinfo(entry.node.id, request.hostinfo)
@@ -270,12 +270,12 @@ class NodeRegistrar:
         return self._respond(entry, changed=True)
 
     def _session(self, request: IncomingRegisterRequest, user: str) -> PreAuthKey:
-        """What a person's login is worth; the tags a node asks for count once a policy says who may give them."""
+        """A login as a key. The tags a node asks for count only under a policy, which says who may assign them."""
         tags = requested_tags(request.hostinfo) if self._tailnet.policy is not None else ()
         return PreAuthKey(text="", user=user, tags=tags)
 
     def _refused_tags(self, request: IncomingRegisterRequest, user: str) -> str:
-        """Why this user cannot bring a node in that asks for such tags; empty if nothing speaks against it."""
+        """Why this user may not register a node with such tags; empty if it may."""
         policy = self._tailnet.policy
         refused = [] if policy is None else policy.refused_tags(user, requested_tags(request.hostinfo))
         return _not_permitted(refused) if refused else ""

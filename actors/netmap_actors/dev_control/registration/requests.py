@@ -1,4 +1,4 @@
-"""Reads what clients send inside Noise: register and map requests, with their keys in any case.
+"""Decodes what clients send inside Noise: register and map requests, JSON keys in upper or lower case.
 
 Not here: what is done with them (`registrar`, `map_stream`). Go decodes keys without regard to case, and
 tailscale-rs relies on it (`HostInfo`, `Os`, `RoutableIps`).
@@ -106,7 +106,7 @@ def decode_register(body: bytes) -> IncomingRegisterRequest:
 def register_document(request: IncomingRegisterRequest) -> dict[str, Any]:
     """What `decode_register` would read this request from, but for the auth key, which is kept nowhere.
 
-    Of a host that says a lot about itself only what a login needs: a thousand of them are written down together.
+    A large Hostinfo is reduced to what a login needs: a thousand of them are saved together.
     """
     return {
         "Version": request.version,
@@ -137,7 +137,7 @@ def decode_map(body: bytes) -> IncomingMapRequest:
 
 
 def hostname_of(hostinfo: dict[str, Any] | None) -> str:
-    """The name a host gives itself; empty when it gives none."""
+    """The host's own name; empty when it has none."""
     name = (hostinfo or {}).get("Hostname")
     return name[:MAX_FIELD_TEXT] if isinstance(name, str) else ""
 
@@ -184,7 +184,7 @@ def _hostinfo(value: object) -> dict[str, Any] | None:
 
 
 def _brief(hostinfo: dict[str, Any] | None) -> dict[str, Any] | None:
-    """As it is, or the little that a login shows and grants; the map request that follows says it all again."""
+    """The whole, or if it is large what a login needs; the map request that follows repeats it all."""
     kept = hostinfo
     for names in (_OF_A_LOGIN, _OF_A_LOGIN[:2], ()):
         if len(msgspec.json.encode(kept)) <= _BRIEF_HOSTINFO:

@@ -27,7 +27,7 @@ MAX_STATE = 256 << 20
 """Bytes of the state file that are read."""
 
 UnixSeconds = Annotated[float, msgspec.Meta(ge=0.0, le=253_402_300_799.0)]
-"""UNIX seconds that a date can tell: up to the end of the year 9999."""
+"""UNIX seconds up to the end of the year 9999."""
 MAX_AUTH_KEY_FILE = 4096
 """Bytes, as of any auth key that a client reads."""
 _AUTH_KEY = re.compile(rb"[!-~]*")
@@ -49,7 +49,7 @@ class SavedNode(msgspec.Struct, kw_only=True):
 
 
 class SavedLogin(msgspec.Struct, kw_only=True):
-    """A login somebody has yet to complete, or whose answer has not been fetched."""
+    """A login that is not completed, or whose answer has not been fetched."""
 
     id: str
     machine: str
@@ -80,7 +80,7 @@ class State(msgspec.Struct, kw_only=True):
 
 
 class Store:
-    """One state directory (0700), locked: two servers in one would each forget what the other was told."""
+    """One state directory (0700), locked: two servers in one would overwrite each other's state."""
 
     def __init__(self, directory: str) -> None:
         """Raises ConfigurationError when the directory cannot be used, or another server uses it."""
@@ -134,7 +134,7 @@ class Store:
         write_state_file(self._directory / STATE_FILE, msgspec.json.encode(state))
 
     def read_auth_key(self) -> str:
-        """The auth key somebody put there; empty when there is none. Raises ConfigurationError."""
+        """The auth key kept there; empty when there is none. Raises ConfigurationError."""
         path = self._directory / AUTH_KEY_FILE
         text = (read_state_file(path, MAX_AUTH_KEY_FILE) or b"").strip()
         if not _AUTH_KEY.fullmatch(text):
@@ -144,5 +144,5 @@ class Store:
         return text.decode("ascii")
 
     def write_auth_key(self, text: str) -> None:
-        """Where others find it. Raises OSError."""
+        """Raises OSError."""
         write_state_file(self._directory / AUTH_KEY_FILE, text.encode("ascii") + b"\n")

@@ -1,1 +1,1 @@
-"""The server's tailnet: nodes, policy, who sees whom, what each client was told, simulated life."""
+"""The server's tailnet: nodes, policy, visibility, the netmap of each client, simulated changes."""

@@ -55,12 +55,12 @@ class Places:
 
 
 def registered_places() -> Places:
-    """For nodes that come over the wire."""
+    """For registered nodes."""
     return Places(1, _SIMULATED)
 
 
 def simulated_places() -> Places:
-    """For nodes nobody is behind."""
+    """For simulated nodes."""
     return Places(_SIMULATED.start)
 
 

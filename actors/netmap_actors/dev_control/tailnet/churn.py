@@ -1,6 +1,6 @@
-"""Life in the simulated part of a tailnet: nodes come, go, change tags, names, routes and keys, flip online.
+"""Random changes of simulated nodes: they come, go, change tags, names, routes and keys, go on- and offline.
 
-Not here: registered nodes, which live by themselves. All of it follows from the generator handed in.
+Not here: registered nodes. All follows from the generator that is passed in.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _KINDS = (
 )
 _TAGS = ("tag:web", "tag:db", "tag:ci", "tag:staff", "tag:router", "tag:canary")
 _FIRST_CHANGE = 0.5
-"""Seconds before somebody who has just come sees the first change."""
+"""Seconds after a new map stream until the first change."""
 
 
 def populate(tailnet: Tailnet, count: int, rng: random.Random, wall: float) -> None:
@@ -74,21 +74,21 @@ class Churn:
         return self._next
 
     def expire(self, now: float, wall: float) -> None:
-        """Make the change that is due. Many that were slept through become one."""
+        """Make the change that is due. Several that are overdue become one."""
         if self._next is None or now < self._next:
             return
         self._next = now + self._rng.uniform(0.5, 1.5) / self._rate
         self.step(wall)
 
     def newcomer(self, now: float) -> None:
-        """Somebody has just come: the next change will not be long."""
+        """A map stream has begun: make the next change soon."""
         if self._next is not None:
             self._next = min(self._next, now + _FIRST_CHANGE)
 
     def step(self, wall: float) -> None:
         """One change, now."""
         self.changes += 1
-        # Nodes that others removed by hand are forgotten here.
+        # Nodes that were removed by command are dropped here.
         while self._nodes:
             place = self._rng.randrange(len(self._nodes))
             entry = self._tailnet.entries.get(self._nodes[place])
@@ -186,12 +186,12 @@ def _home(tailnet: Tailnet, rng: random.Random) -> int:
 
 
 def _endpoints(rng: random.Random) -> tuple[str, ...]:
-    """Addresses for documentation only (RFC 5737): a client that tried them would disturb nobody."""
+    """Addresses for documentation only (RFC 5737): nothing answers there."""
     return (f"198.51.100.{rng.randrange(1, 255)}:{rng.randrange(1024, 65536)}",)
 
 
 def _hostinfos() -> dict[str, msgspec.Raw]:
-    """One text for all nodes of a kind: at 50 000 nodes it counts."""
+    """One JSON text for all nodes of a kind, which matters at 50 000 nodes."""
     return {
         kind: msgspec.Raw(encode_json({"IPNVersion": version, "OS": system, "Hostname": kind}))
         for kind, system, version, _ in _KINDS

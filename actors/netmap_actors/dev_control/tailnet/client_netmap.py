@@ -1,7 +1,7 @@
-"""What one client has been told of the tailnet, and the next message that brings it up to date.
+"""What one client was sent of the tailnet, and the next message that brings it up to date.
 
-Not here: frames, compression and timers (`map_stream`). Deltas come from comparing what was told with what is,
-so a client that fell behind gets one message with the difference, and no queue can grow.
+Not here: frames, compression and timers (`map_stream`). A delta is the difference between what was sent and what is,
+so a client that falls behind gets one message, and no queue can grow.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ class ClientNetmap:
     def __init__(self, tailnet: Tailnet, node_id: int) -> None:
         self._tailnet = tailnet
         self.node_id = node_id
-        self._told: dict[int, JsonNode] = {}
-        self._told_self: JsonNode | None = None
-        self._told_users: dict[int, JsonUser] = {}
-        self._told_filter = b""
+        self._sent: dict[int, JsonNode] = {}
+        self._sent_self: JsonNode | None = None
+        self._sent_users: dict[int, JsonUser] = {}
+        self._sent_filter = b""
         """Of a node under a policy."""
         self._standing = (0, 0)
         """What the rules made of this node when its peers were last gone through."""
@@ -45,13 +45,13 @@ class ClientNetmap:
 
     @property
     def behind(self) -> bool:
-        """Whether something may have changed that this client has not heard of."""
+        """Whether something may have changed that this client was not sent."""
         return bool(self._dirty or self._dirty_aspects)
 
     @property
     def peers(self) -> list[int]:
         """Ids of the nodes this client knows of."""
-        return list(self._told)
+        return list(self._sent)
 
     def mark(self, nodes: Iterable[int], aspects: Iterable[Aspect]) -> None:
         """These may have changed."""
@@ -61,26 +61,26 @@ class ClientNetmap:
     def full(self, wall: float) -> bytes:
         """The whole netmap, as headscale composes a first message. The node must exist."""
         tailnet = self._tailnet
-        me = self._told_self = tailnet.self_node(self.node_id)
-        before = self._told
-        self._told = {
+        me = self._sent_self = tailnet.self_node(self.node_id)
+        before = self._sent
+        self._sent = {
             node_id: entry.node for node_id, entry in tailnet.entries.items() if self._sees(node_id)
         }
-        users = {me.user, *(node.user for node in self._told.values())}
-        self._told_users = {user_id: tailnet.user(user_id) for user_id in sorted(users)}
+        users = {me.user, *(node.user for node in self._sent.values())}
+        self._sent_users = {user_id: tailnet.user(user_id) for user_id in sorted(users)}
         self._dirty.clear()
         self._dirty_aspects.clear()
         fields = {"Node": encode_json(me)}
         fields.update((aspect.value, tailnet.aspects[aspect]) for aspect in _ASPECTS)
         visibility = tailnet.visibility
-        self._told_filter = b""
+        self._sent_filter = b""
         if visibility is not None:
             self._standing = visibility.standing(self.node_id)
-            self._told_filter = fields[Aspect.PACKET_FILTER.value] = visibility.packet_filter(self.node_id)
-        fields["UserProfiles"] = encode_json(list(self._told_users.values()))
-        if self._told:
+            self._sent_filter = fields[Aspect.PACKET_FILTER.value] = visibility.packet_filter(self.node_id)
+        fields["UserProfiles"] = encode_json(list(self._sent_users.values()))
+        if self._sent:
             encoded = tailnet.encoded
-            fields["Peers"] = b"[%b]" % b",".join([encoded(node_id) for node_id in sorted(self._told)])
+            fields["Peers"] = b"[%b]" % b",".join([encoded(node_id) for node_id in sorted(self._sent)])
         elif before:
             # An empty list of peers means "no change": the last ones have to be removed by name.
             fields["PeersRemoved"] = encode_json(sorted(before))
@@ -89,7 +89,7 @@ class ClientNetmap:
     def delta(self, wall: float) -> bytes | None:
         """What changed since the last message; None when nothing did that this client may see."""
         if self.node_id not in self._tailnet.entries:
-            # Deleted: as on headscale, its stream only hears keep-alives from now on.
+            # Deleted: as on headscale, its stream carries only keep-alives from now on.
             self._dirty.clear()
             self._dirty_aspects.clear()
             return None
@@ -101,22 +101,22 @@ class ClientNetmap:
         self._deltas += 1
         visibility = self._tailnet.visibility
         if visibility is not None:
-            self._look_around(visibility, fields)
-            # The rules make this node's own; the one of all belongs to a tailnet without rules.
+            self._apply_rules(visibility, fields)
+            # Each node has its own under a policy; the common one is for a tailnet without.
             self._dirty_aspects.discard(Aspect.PACKET_FILTER)
         elif Aspect.PACKET_FILTER in self._dirty_aspects:
-            self._told_filter = b""
+            self._sent_filter = b""
         for node_id in sorted(self._dirty):
             if node_id != self.node_id:
                 self._compare(node_id, removed, changed, patches, online)
         me = self._tailnet.self_node(self.node_id)
-        if me != self._told_self:
-            self._told_self = me
+        if me != self._sent_self:
+            self._sent_self = me
             fields["Node"] = encode_json(me)
         for aspect in _ASPECTS:
             if aspect in self._dirty_aspects:
                 fields[aspect.value] = self._tailnet.aspects[aspect]
-        users = self._new_users([me.user, *(self._told[node_id].user for node_id in changed)])
+        users = self._new_users([me.user, *(self._sent[node_id].user for node_id in changed)])
         if users:
             fields["UserProfiles"] = encode_json(users)
         if changed:
@@ -136,15 +136,15 @@ class ClientNetmap:
         visibility = self._tailnet.visibility
         return node_id != self.node_id and (visibility is None or visibility.connects(self.node_id, node_id))
 
-    def _look_around(self, visibility: Visibility, fields: dict[str, bytes]) -> None:
-        """What the rules say of this node by now: every peer may come or go when it stands elsewhere among them."""
+    def _apply_rules(self, visibility: Visibility, fields: dict[str, bytes]) -> None:
+        """Compare what the policy makes of this node: when its standing changes, every peer may come or go."""
         standing = visibility.standing(self.node_id)
         if standing != self._standing:
             self._standing = standing
             self._dirty.update(dict.fromkeys(self._tailnet.entries))
         made = visibility.packet_filter(self.node_id)
-        if made != self._told_filter:
-            self._told_filter = fields[Aspect.PACKET_FILTER.value] = made
+        if made != self._sent_filter:
+            self._sent_filter = fields[Aspect.PACKET_FILTER.value] = made
 
     def _compare(
         self,
@@ -156,23 +156,23 @@ class ClientNetmap:
     ) -> None:
         """Sort one node into the list its difference belongs to."""
         entry = self._tailnet.entries.get(node_id)
-        told = self._told.get(node_id)
+        sent = self._sent.get(node_id)
         if entry is None or not self._sees(node_id):
-            if told is not None:
-                del self._told[node_id]
+            if sent is not None:
+                del self._sent[node_id]
                 removed.append(node_id)
             return
         node = entry.node
-        if told is node or told == node:
+        if sent is node or sent == node:
             return
-        self._told[node_id] = node
-        patch = None if told is None else self._tailnet.patches.between(told, node)
+        self._sent[node_id] = node
+        patch = None if sent is None else self._tailnet.patches.between(sent, node)
         if patch is None:
             changed.append(node_id)
         elif not patch:
             pass
         elif patch.keys() == {"online"} and self._deltas % 2:
-            # Both ways are in use; clients must know either.
+            # Servers use both forms; clients must know either.
             online[str(node_id)] = patch["online"]
         else:
             patches.append(JsonPeerChange(node_id=node_id, **patch))
@@ -180,10 +180,10 @@ class ClientNetmap:
     def _new_users(self, wanted: Iterable[int]) -> list[JsonUser]:
         ids = set(wanted)
         if Aspect.USERS in self._dirty_aspects:
-            ids.update(self._told_users)
+            ids.update(self._sent_users)
         profiles = {user_id: self._tailnet.user(user_id) for user_id in sorted(ids)}
-        new = [user for user_id, user in profiles.items() if self._told_users.get(user_id) != user]
-        self._told_users.update((user.id, user) for user in new)
+        new = [user for user_id, user in profiles.items() if self._sent_users.get(user_id) != user]
+        self._sent_users.update((user.id, user) for user in new)
         return new
 
 

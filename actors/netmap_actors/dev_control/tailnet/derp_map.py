@@ -1,4 +1,4 @@
-"""The relays of a tailnet: those this server invents, or those an operator's file names, checked before they are sent.
+"""The DERP relays of a tailnet: built in, or from an operator's file, checked before they are sent.
 
 Not here: who is at home in which region (`tailnet`).
 """
@@ -101,7 +101,7 @@ def _is_address(text: str, version: int) -> bool:
 
 
 def built_in_derp_map() -> DerpMap:
-    """Three regions on addresses for documentation (RFC 5737): nothing there answers, and nobody is bothered."""
+    """Three regions on addresses for documentation (RFC 5737): nothing answers there."""
     regions = {}
     for region_id, code, name in (
         (901, "ams", "Amsterdam"),

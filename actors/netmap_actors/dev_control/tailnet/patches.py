@@ -1,4 +1,4 @@
-"""The PeerChange between two states of a node, worked out once for all clients that are told of it.
+"""The PeerChange between two states of a node, computed once for all clients that get it.
 
 Not here: which clients those are, and what else a message says (`tailnet.client_netmap`).
 """
@@ -24,32 +24,32 @@ _MAX_KEPT = 4096
 
 
 class Patches:
-    """What was worked out lately, by the two states themselves: a thousand clients ask for the same."""
+    """Cache of recent patches by the two states: a thousand clients need the same one."""
 
     def __init__(self) -> None:
         self._made: dict[tuple[int, int], tuple[JsonNode, JsonNode, dict[str, Any] | None]] = {}
 
-    def between(self, told: JsonNode, node: JsonNode) -> dict[str, Any] | None:
+    def between(self, sent: JsonNode, node: JsonNode) -> dict[str, Any] | None:
         """The fields of a PeerChange that turns one into the other, none where peers see no difference; None when
         nothing but the whole node will do.
         """
-        key = (id(told), id(node))
+        key = (id(sent), id(node))
         made = self._made.get(key)
         if made is None:
             if len(self._made) >= _MAX_KEPT:
                 self._made.clear()
             # Both are kept with it, so that no other node can have their ids.
-            made = self._made[key] = (told, node, _patch(told, node))
+            made = self._made[key] = (sent, node, _patch(sent, node))
         return made[2]
 
 
-def _patch(told: JsonNode, node: JsonNode) -> dict[str, Any] | None:
+def _patch(sent: JsonNode, node: JsonNode) -> dict[str, Any] | None:
     fields: dict[str, Any] = {}
     for name in node.__struct_fields__:
-        old, new = getattr(told, name), getattr(node, name)
+        old, new = getattr(sent, name), getattr(node, name)
         if old == new:
             continue
-        if name == "hostinfo" and _told_of_hosts(old) == _told_of_hosts(new):
+        if name == "hostinfo" and _shown_hostinfo(old) == _shown_hostinfo(new):
             continue
         if name not in _PATCHABLE:
             return None
@@ -65,8 +65,8 @@ def _patch(told: JsonNode, node: JsonNode) -> dict[str, Any] | None:
     return fields
 
 
-def _told_of_hosts(hostinfo: msgspec.Raw | msgspec.UnsetType) -> dict[str, msgspec.Raw]:
-    """What peers have to hear of at once. Latencies to relays change all the time, and the home relay has a field of
+def _shown_hostinfo(hostinfo: msgspec.Raw | msgspec.UnsetType) -> dict[str, msgspec.Raw]:
+    """The fields peers are sent at once. Latencies to relays change all the time, and the home relay has a field of
     its own: headscale sends no whole node for them.
     """
     fields = {} if hostinfo is msgspec.UNSET else msgspec.json.decode(hostinfo, type=dict[str, msgspec.Raw])

@@ -26,7 +26,7 @@ class Aspect(enum.Enum):
 
 
 class Aspects:
-    """What every node of a tailnet is told alike."""
+    """The parts that are the same for every node."""
 
     def __init__(self, domain: str, derp_map: bytes) -> None:
         dns = {

@@ -1,7 +1,7 @@
-"""The tailnet this control server rules over: users, nodes, addresses, names, routes, keys, who is online.
+"""The tailnet of this control server: users, nodes, addresses, names, routes, keys, who is online.
 
-Not here: what each client has been told of it (`tailnet.client_netmap`), who may join (`registrar`) and what happens by
-itself (`churn`). Times come in as UNIX seconds (`wall`).
+Not here: what each client was sent (`client_netmap`), who may join (`registrar`), random changes (`churn`). Times: UNIX
+seconds (`wall`).
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ class Entry:
 
 
 class Tailnet:
-    """All of it, with a record of what changed since `take_changes` was called last."""
+    """Nodes and users, with a record of what changed since the last `take_changes`."""
 
     def __init__(
         self,
@@ -145,7 +145,7 @@ class Tailnet:
     def find(self, word: str | int) -> Entry:
         """A node by id, stable id, name, label, node key or address; a number is an id.
 
-        Raises TailnetError, for a word that means two nodes, too.
+        Raises TailnetError, also for a word that matches two nodes.
         """
         if isinstance(word, int) and word in self.entries:
             return self.entries[word]
@@ -235,7 +235,7 @@ class Tailnet:
         return self._next_id
 
     def begin_ids(self, next_id: int) -> None:
-        """Go on where an earlier run was: the id of a deleted node is not given out again."""
+        """Continue the ids of an earlier run: those of deleted nodes are not used again."""
         self._next_id = max(self._next_id, next_id)
 
     def restore(self, entry: Entry) -> None:
@@ -266,14 +266,14 @@ class Tailnet:
     # Nodes change
 
     def set_online(self, node_id: int, online: bool, wall: float) -> None:
-        """Contact with control is there, or has just been lost."""
+        """Set whether the node is connected to control."""
         if online:
             self._replace(node_id, online=True)
         else:
             self._replace(node_id, online=False, last_seen=stamp(wall))
 
     def set_tags(self, node_id: int, tags: Iterable[str]) -> None:
-        """Replace the tags. A tagged node belongs to nobody."""
+        """Replace the tags. A tagged node has no owner."""
         chosen = tuple(sorted(set(tags)))
         self._replace(node_id, tags=chosen, user=TAGGED_USER if chosen else self._entry(node_id).owner)
 
@@ -371,7 +371,7 @@ class Tailnet:
         return made.id
 
     def user(self, user_id: int) -> JsonUser:
-        """The profile of a user; tagged nodes share one that nobody is."""
+        """The profile of a user; all tagged nodes share a fixed one."""
         tagged = JsonUser(id=TAGGED_USER, login_name="tagged-devices", display_name="Tagged Devices")
         return self.users.get(user_id, tagged)
 
@@ -446,7 +446,7 @@ class Tailnet:
             self._show(node)
 
     def _show(self, node: JsonNode) -> None:
-        """Tell the rules of a node that is new, or of which they see something else now."""
+        """Update the rules for a node that is new, or changed in what they look at."""
         if self.visibility is not None:
             subject = Subject(
                 login="" if node.tags else self.user(node.user).login_name,

@@ -1,6 +1,6 @@
 """Who sees whom by the rules of a policy, and which traffic each node lets in; kept up while nodes change.
 
-Not here: the rules (`policy`) and what clients have been told (`tailnet.client_netmap`). A node is two bit masks, the
+Not here: the rules (`policy`) and what clients were sent (`tailnet.client_netmap`). A node is two bit masks, the
 rules that have it among their sources and those that lead to it: two nodes see each other when a rule has one on either
 side.
 """
@@ -109,14 +109,14 @@ class Visibility:
         if made is None:
             words = ["*"] if rule.source.everybody else [str(network) for network in rule.source.networks]
             if not rule.source.everybody:
-                # In the order of ids, not of history: the same truth reads the same.
+                # In the order of ids: equal rules give equal JSON.
                 for _, addresses in sorted(self._named[number].items()):
                     words += addresses
             made = self._source_ips[number] = msgspec.Raw(encode_json(list(dict.fromkeys(words))))
         return made
 
     def _filter_rule(self, number: int, rule: PolicyRule, subject: Subject) -> dict[str, object] | None:
-        """tailcfg.FilterRule as far as it concerns one node; None when it lets nobody or nothing in."""
+        """tailcfg.FilterRule as far as it concerns one node; None when it lets nothing in."""
         sources = self._sources(number, rule)
         if sources == _NOBODY:
             return None

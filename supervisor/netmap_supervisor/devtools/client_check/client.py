@@ -59,7 +59,7 @@ class Client:
             )
 
     def ended(self) -> str:
-        """How it ended, with its last words; empty while it runs."""
+        """How it ended, with the end of its log; empty while it runs."""
         # Not reaped: its number stays that of its group until the group is ended.
         found = os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
         if found is None:

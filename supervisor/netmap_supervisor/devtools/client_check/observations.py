@@ -73,7 +73,7 @@ class Facts:
     reset_after: float | None = None
     """The client gave up a request with RST_STREAM."""
     asked_after: float | None = None
-    """First question that a deleted node is told the truth about: a register or map request."""
+    """First register or map request, whose answer shows a deleted node that it is deleted."""
     asked_by: str = ""
     attempts: tuple[float, ...] = ()
     """Requests of the kind that counts, until the fault was healed."""
@@ -148,7 +148,7 @@ def observe(
 
 
 def _closer(end: Seen) -> str:
-    """Who closed a connection, by the words of the server's log: its own reasons are known."""
+    """The side that closed a connection, by the reason in the server's log: its own reasons are known."""
     ours = (
         "fault ",
         "healed",

@@ -57,7 +57,7 @@ class Limits:
 
     @property
     def prompt(self) -> float:
-        """Until a client is back that was told plainly."""
+        """Until a client is back after an explicit end of its session."""
         return _PROMPT
 
     @property

@@ -37,7 +37,7 @@ class Assessment:
 
 
 def assess(scenario: CheckScenario, limits: Limits, facts: Facts, ended: str = "") -> Assessment:
-    """The verdict. `ended`: how the client ended although nobody had asked it to, with its last words."""
+    """The verdict. `ended`: how the client ended by itself, with the end of its log; empty if it did not."""
     if scenario.before and not facts.attempt_count:
         kind = {"register": "to be registered", "accept": "for a connection"}.get(
             scenario.counted, "for a map"
@@ -152,7 +152,7 @@ def _refused(scenario: CheckScenario, limits: Limits, facts: Facts) -> tuple[boo
 
 
 def _key(_trial: CheckScenario, limits: Limits, facts: Facts) -> tuple[bool, str]:
-    # A handshake alone trusts nobody: it proves whose key it is.
+    # A handshake alone is no trust: it proves whose key it is.
     if facts.requests_on_new:
         return False, f"trusted the other key: {_times(facts.requests_on_new)}; {_back(facts)}"
     # Each attempt may take a connection for the key and one for the rest.

@@ -1,4 +1,4 @@
-"""The rooms `devcontrol.faults` and `devcontrol.bad_bytes`: who is struck, when, how often; the bytes."""
+"""`faults.catalogue` and `faults.bad_bytes`: targets, moments, counts; the bytes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Each fault of the embedded control server, as a client suffers it."""
+"""Each fault of the embedded control server, as its client sees it."""
 
 from __future__ import annotations
 

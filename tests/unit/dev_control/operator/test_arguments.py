@@ -1,4 +1,4 @@
-"""What is given to a command of the control server is what the command takes, or is refused."""
+"""Arguments of commands are checked against what the command takes."""
 
 from __future__ import annotations
 

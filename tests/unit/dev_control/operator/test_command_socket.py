@@ -1,4 +1,4 @@
-"""The command socket of a control server: what somebody may cost who asks much and reads little."""
+"""The command socket of a control server: limits for clients that send much and read little."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The rooms `devcontrol.derp_map` and `devcontrol.operator_files`: relays from a file, and what is wrong with one."""
+"""`tailnet.derp_map` and `operator.files`: relays from a file, and its errors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What happens to a tailnet at which second: read whole, refused early, done in order."""
+"""Scripted tailnets: checked when read, their events run in order."""
 
 from __future__ import annotations
 

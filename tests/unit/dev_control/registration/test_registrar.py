@@ -1,4 +1,4 @@
-"""The rooms `devcontrol.registrar` and `devcontrol.requests`: who may join, and how requests are read."""
+"""`registration.registrar` and `registration.requests`: who may join, and how requests are decoded."""
 
 from __future__ import annotations
 

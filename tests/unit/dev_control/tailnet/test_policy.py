@@ -1,4 +1,4 @@
-"""The rooms `devcontrol.policy` and `devcontrol.sight`: who sees whom, what is let in, and what is told of it."""
+"""`tailnet.policy` and `tailnet.visibility`: who sees whom, packet filters, and what clients are sent."""
 
 from __future__ import annotations
 
@@ -196,7 +196,7 @@ def test_the_filters_of_a_policy_cannot_be_replaced_by_hand() -> None:
         Tailnet(policy=policy()).set_aspect(Aspect.PACKET_FILTER, b"{}")
 
 
-# Whatever happens, what is told adds up to what is so, and what is so is what the words say.
+# After any edits a client holds what a fresh map would say, and that is what the policy says.
 
 _rules = st.lists(
     st.builds(

@@ -1,4 +1,4 @@
-"""The rooms `devcontrol.tailnet` and `devcontrol.churn`: names, addresses, keys, and life from a seed."""
+"""`tailnet.tailnet` and `tailnet.churn`: names, addresses, keys, and changes from a seed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`check-client` without server and client: planted histories, what the witness makes of them, and the verdicts."""
+"""`check-client` without server and client: planted histories, observations of them, and the verdicts."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ def test_what_did_not_happen_is_not_in_the_document() -> None:
     json.dumps(shown)
 
 
-# The judge
+# Verdicts
 
 NEW = {"session_after": 121.4, "connected_after": 121.3}
 BACK = {"back_after": 4.0}
