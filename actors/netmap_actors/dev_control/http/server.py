@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from netmap_actors.bus.door import OWN_FILES, Door
-from netmap_actors.dev_control.faults import lost_packets
 from netmap_actors.dev_control.faults.catalogue import Scope
+from netmap_actors.dev_control.http import lost_packets
 from netmap_actors.dev_control.http.connection import ClientConnection
 from netmap_actors.dev_control.http.link import Ending
 

@@ -1,6 +1,6 @@
 """Drops every packet that arrives for a socket inside the kernel, unacknowledged; the socket stays open.
 
-Not here: when (`http.injector`). What was sent before is retransmitted by the kernel; nothing new is sent.
+Not here: when (`injector`). What was sent before is retransmitted by the kernel; nothing new is sent.
 """
 
 from __future__ import annotations
