@@ -152,7 +152,7 @@ class NodeRegistrar:
         if request.auth_key:
             return self._with_auth_key(request, machine, entry, wall)
         if entry is not None:
-            return self._current(entry, expired=entry.node.expired)
+            return self._respond(entry, expired=entry.node.expired)
         if self.require_auth:
             return self._new_login(request, machine, wall)
         refused = self._refused_tags(request, self.user)
@@ -201,7 +201,7 @@ class NodeRegistrar:
         login = self.logins.get(login_id)
         known = self._tailnet.by_key(str(request.node_key))
         if login is None and known is not None and not known.node.expired:
-            return self._current(known)  # it was completed, and the answer lost
+            return self._respond(known)  # it was completed, and the answer lost
         if login is None or login.expires_at <= wall or login.machine != machine:
             return self._new_login(request, machine, wall)
         if login.state is LoginState.WAITING:
@@ -220,7 +220,7 @@ class NodeRegistrar:
         key = self.auth_keys.get(request.auth_key)
         if entry is not None:
             # A restart with the same node key: a used one-shot key is accepted. An expired node key has to be replaced.
-            return self._current(entry, expired=entry.node.expired)
+            return self._respond(entry, expired=entry.node.expired)
         if key is None:
             return self._error("invalid pre auth key")
         for refused, why in (
@@ -306,10 +306,6 @@ class NodeRegistrar:
         if login is None or login.expires_at <= wall or login.state is not LoginState.WAITING:
             return None
         return login
-
-    def _current(self, entry: Entry, *, expired: bool = False) -> RegisterAnswer:
-        """The registered state, unchanged."""
-        return self._respond(entry, expired=expired)
 
     def _respond(self, entry: Entry, *, expired: bool = False, changed: bool | None = None) -> RegisterAnswer:
         user = self._tailnet.user(entry.owner)

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import msgspec
 
-from netmap_actors.dev_control.tailnet.json_types import DerpNode, DerpRegion, encode_json
+from netmap_actors.dev_control.tailnet.json_types import encode_json
 from netmap_actors.errors import ConfigurationError
 
 __all__ = ["DerpMap", "built_in_derp_map", "parse_derp_map"]
@@ -102,20 +102,24 @@ def _is_address(text: str, version: int) -> bool:
 
 def built_in_derp_map() -> DerpMap:
     """Three regions on addresses for documentation (RFC 5737): nothing answers there."""
-    regions = {}
-    for region_id, code, name in (
-        (901, "ams", "Amsterdam"),
-        (902, "syd", "Sydney"),
-        (903, "nyc", "New York"),
-    ):
-        relay = DerpNode(
-            name=f"{region_id}a",
-            region_id=region_id,
-            host_name=f"derp-{code}.netmap.example",
-            ipv4=f"192.0.2.{region_id % 100}",
+    regions = {
+        str(region_id): {
+            "RegionID": region_id,
+            "RegionCode": code,
+            "RegionName": name,
+            "Nodes": [
+                {
+                    "Name": f"{region_id}a",
+                    "RegionID": region_id,
+                    "HostName": f"derp-{code}.netmap.example",
+                    "IPv4": f"192.0.2.{region_id % 100}",
+                }
+            ],
+        }
+        for region_id, code, name in (
+            (901, "ams", "Amsterdam"),
+            (902, "syd", "Sydney"),
+            (903, "nyc", "New York"),
         )
-        regions[region_id] = DerpRegion(
-            region_id=region_id, region_code=code, region_name=name, nodes=(relay,)
-        )
-    document = {"Regions": {str(region_id): region for region_id, region in regions.items()}}
-    return DerpMap(encode_json(document), tuple(regions))
+    }
+    return DerpMap(encode_json({"Regions": regions}), tuple(map(int, regions)))

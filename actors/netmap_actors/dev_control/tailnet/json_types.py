@@ -11,8 +11,6 @@ import msgspec
 __all__ = [
     "KEEP_ALIVE",
     "ZERO_TIME",
-    "DerpNode",
-    "DerpRegion",
     "JsonNode",
     "JsonPeerChange",
     "JsonUser",
@@ -40,11 +38,6 @@ _EXCEPTIONS = {
     "node_id": "NodeID",
     "derp_region": "DERPRegion",
     "profile_pic_url": "ProfilePicURL",
-    "region_id": "RegionID",
-    "host_name": "HostName",
-    "ipv4": "IPv4",
-    "stun_port": "STUNPort",
-    "derp_port": "DERPPort",
 }
 
 
@@ -99,23 +92,3 @@ class JsonUser(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, re
     login_name: str
     display_name: str
     profile_pic_url: str = ""
-
-
-class DerpNode(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename=_go_name):
-    """One relay of a region (tailcfg.DERPNode)."""
-
-    name: str
-    region_id: int
-    host_name: str
-    ipv4: str = ""
-    stun_port: int = 0
-    derp_port: int = 0
-
-
-class DerpRegion(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename=_go_name):
-    """tailcfg.DERPRegion."""
-
-    region_id: int
-    region_code: str
-    region_name: str
-    nodes: tuple[DerpNode, ...] = ()
