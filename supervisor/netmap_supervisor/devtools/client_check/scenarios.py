@@ -16,11 +16,6 @@ __all__ = ["SCENARIOS", "CheckScenario", "Limits", "Shape"]
 
 _KEEP_ALIVES_PER_LIMIT = 2.4
 """As between 120 s and the 50 s of headscale."""
-_PROMPT = 60.0
-_AT_ONCE = 10.0
-_BACK = 120.0
-"""A client that backs off may wait so long until it looks again."""
-_LOOK = 15.0
 _SLACK = 5.0
 
 
@@ -33,6 +28,12 @@ class Limits:
     truth: float = 600.0
     """How soon it finds that its node was deleted."""
     join: float = 30.0
+    prompt: float = 60.0
+    """Until a client is back after an explicit end of its session."""
+    at_once: float = 10.0
+    """Until a client has ended a session that is nonsense, if it does not leave that to its watchdog."""
+    back: float = 120.0
+    """Until a client that backs off tries again."""
 
     @property
     def keep_alive(self) -> float:
@@ -56,28 +57,14 @@ class Limits:
         return 1.3 * self.silence
 
     @property
-    def prompt(self) -> float:
-        """Until a client is back after an explicit end of its session."""
-        return _PROMPT
-
-    @property
-    def at_once(self) -> float:
-        """Until a client has ended a session that is nonsense, if it does not leave that to its watchdog."""
-        return _AT_ONCE
-
-    @property
     def refusal(self) -> float:
         """How long everything is refused."""
-        return min(_PROMPT, max(15.0, self.silence))
+        return min(self.prompt, max(15.0, self.silence))
 
     @property
     def attempts(self) -> int:
         """How often a client may try meanwhile: 20 times in 60 s."""
         return max(10, round(self.refusal / 3))
-
-    @property
-    def back(self) -> float:
-        return _BACK
 
     @property
     def settle(self) -> float:
@@ -87,7 +74,7 @@ class Limits:
     @property
     def look(self) -> float:
         """How long a client is watched for what it should not do."""
-        return max(_LOOK, 0.6 * self.silence)
+        return max(15.0, 0.6 * self.silence)
 
 
 class Shape(enum.Enum):
@@ -136,19 +123,8 @@ class CheckScenario:
 
     def expected(self, limits: Limits) -> str:
         """In words, with the bounds in it."""
-        names = (
-            "earliest",
-            "latest",
-            "truth_latest",
-            "healthy",
-            "prompt",
-            "at_once",
-            "refusal",
-            "look",
-            "join",
-            "back",
-        )
-        bounds = {name: f"{getattr(limits, name):.4g} s" for name in names}
+        names = "earliest latest truth_latest healthy prompt at_once refusal look join back"
+        bounds = {name: f"{getattr(limits, name):.4g} s" for name in names.split()}
         return self.wanted.format(**bounds, attempts=limits.attempts)
 
     def longest(self, limits: Limits) -> float:
