@@ -18,8 +18,8 @@ from netmap_actors.dev_control.operator.scenario import TailnetScenario, parse_s
 from netmap_actors.dev_control.operator.scenario_player import ScenarioPlayer
 from netmap_actors.dev_control.registration.registrar import (
     MAX_KEY_LIFETIME,
+    LoginRequest,
     NodeRegistrar,
-    PendingLogin,
     PreAuthKey,
 )
 from netmap_actors.dev_control.registration.requests import BadRequest, decode_register, register_document
@@ -232,7 +232,7 @@ def _saved(entry: Entry, expires_at: float | None) -> SavedNode:
     )
 
 
-def _saved_login(login: PendingLogin) -> SavedLogin:
+def _saved_login(login: LoginRequest) -> SavedLogin:
     return SavedLogin(
         id=login.id,
         machine=login.machine,
@@ -243,13 +243,13 @@ def _saved_login(login: PendingLogin) -> SavedLogin:
     )
 
 
-def _login(saved: SavedLogin) -> PendingLogin:
+def _login(saved: SavedLogin) -> LoginRequest:
     """Raises ConfigurationError for a request that was never one."""
     try:
         request = decode_register(encode_json(saved.request))
     except BadRequest as error:
         raise ConfigurationError(f"cannot use the login {saved.id} in the state: {error}") from None
-    return PendingLogin(saved.id, saved.machine, request, saved.expires_at, saved.state, saved.why)
+    return LoginRequest(saved.id, saved.machine, request, saved.expires_at, saved.state, saved.why)
 
 
 def url_of(listener: socket.socket) -> str:

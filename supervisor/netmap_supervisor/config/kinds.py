@@ -23,8 +23,8 @@ __all__ = [
     "Directory",
     "Duration",
     "File",
-    "Kind",
     "Number",
+    "OptionKind",
     "SecretSource",
     "Size",
     "Tags",
@@ -63,7 +63,7 @@ class BadValue(ValueError):
     """The value cannot be used; the text says why, and never repeats what could be a secret."""
 
 
-class Kind(Protocol[_T]):
+class OptionKind(Protocol[_T]):
     """How one kind of option is read and written."""
 
     @property

@@ -46,7 +46,7 @@ class Option:
     table: str
     key: str
     """TOML: `key` in [table]."""
-    kind: kinds.Kind[Any]
+    kind: kinds.OptionKind[Any]
     default: Any
     help: str
     """One sentence, without a full stop."""

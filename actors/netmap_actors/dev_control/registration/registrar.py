@@ -27,9 +27,9 @@ __all__ = [
     "MAX_KEY_LIFETIME",
     "MAX_PENDING",
     "PENDING_LIFETIME",
+    "LoginRequest",
     "LoginState",
     "NodeRegistrar",
-    "PendingLogin",
     "PreAuthKey",
     "RegisterAnswer",
     "Wait",
@@ -70,7 +70,7 @@ class LoginState(enum.Enum):
 
 
 @dataclasses.dataclass(slots=True)
-class PendingLogin:
+class LoginRequest:
     """A login to be completed in a browser."""
 
     id: str
@@ -135,7 +135,7 @@ class NodeRegistrar:
         self.user = DEFAULT_USER
         """The user who completes logins that name none."""
         self.auth_keys: dict[str, PreAuthKey] = {}
-        self.logins: dict[str, PendingLogin] = {}
+        self.logins: dict[str, LoginRequest] = {}
 
     def add_auth_key(self, key: PreAuthKey) -> None:
         self.auth_keys[key.text] = key
@@ -292,7 +292,7 @@ class NodeRegistrar:
     def _new_login(self, request: IncomingRegisterRequest, machine: str, wall: float) -> RegisterAnswer:
         self._forget_old(wall)
         login_id = self._random_hex(12)
-        self.logins[login_id] = PendingLogin(login_id, machine, request, wall + PENDING_LIFETIME)
+        self.logins[login_id] = LoginRequest(login_id, machine, request, wall + PENDING_LIFETIME)
         return RegisterAnswer(_encode(AuthURL=f"{self.url}/auth/{login_id}"), changed=True)
 
     def _forget_old(self, wall: float) -> None:
@@ -301,7 +301,7 @@ class NodeRegistrar:
         while len(self.logins) >= MAX_PENDING:
             del self.logins[next(iter(self.logins))]
 
-    def _live(self, login_id: str, wall: float) -> PendingLogin | None:
+    def _live(self, login_id: str, wall: float) -> LoginRequest | None:
         login = self.logins.get(login_id)
         if login is None or login.expires_at <= wall or login.state is not LoginState.WAITING:
             return None
