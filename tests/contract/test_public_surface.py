@@ -10,6 +10,15 @@ from tests.contract.public_surface import RECORD, surface
 
 INTENDED: set[tuple[str, str]] = {
     ("Netmap.frozen(self)", ""),
+    # By name only: their order is of no consequence.
+    (
+        "PeerUpserted(epoch, seq, state, age_s, peer, previous)",
+        "PeerUpserted(epoch, seq, state, age_s, previous, peer)",
+    ),
+    (
+        "SelfChanged(epoch, seq, state, age_s, node, previous)",
+        "SelfChanged(epoch, seq, state, age_s, previous, node)",
+    ),
     ("Peers(contents)", "Peers(contents, netmap)"),
     ("Subscriber.age_s", "NetmapStore.age_s"),
     ("Subscriber.connect(self, timeout=)", "Subscriber.wait_for_answer(self, timeout=)"),
