@@ -66,14 +66,7 @@ class _Endpoint:
         server.feed(full(node(2), node(3)), NOW)
         follower.ask(server.publication, NOW)
         replica = follower.replica
-        view = SimpleNamespace(
-            state="fresh",
-            age_s=1.0,
-            epoch=1,
-            seq=1,
-            netmap=replica.netmap,
-            snapshot=lambda: replica.snapshot(NOW),
-        )
+        view = SimpleNamespace(store=SimpleNamespace(snapshot=lambda: replica.snapshot(NOW)))
         self.loop = Loop()
         self.errors: list[Exception] = []
         self.ended: list[Connection] = []

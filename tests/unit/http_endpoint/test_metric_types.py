@@ -38,6 +38,12 @@ def told() -> set[str]:
                 name = owner.attr if isinstance(owner, ast.Attribute) else getattr(owner, "id", "")
                 if name == "counters" and isinstance(node.slice, ast.Constant):
                     found.add(str(node.slice.value))
+            if (
+                isinstance(node, ast.Call)
+                and ast.unparse(node.func).endswith("counters.update")
+                and isinstance(node.args[0], ast.Dict)
+            ):
+                found |= {str(key.value) for key in node.args[0].keys if isinstance(key, ast.Constant)}
     return found
 
 

@@ -40,7 +40,10 @@ class PublicationStatus:
         self._report_by(now + COUNT_INTERVAL)
 
     def look(self, now: float) -> list[tuple[str, str]]:
-        """To be called after each input: the conditions that changed, as code and text, without text when healed."""
+        """To be called after each input: conditions to report, as code and text, without text when healed.
+
+        All that hold are reported again with each change of a figure: a message that got lost is made good.
+        """
         publication, netmap = self._publication, self._netmap
         statistics, left_out = netmap.statistics, netmap.messages_left_out
         skew = round(netmap.clock_skew_s)
@@ -56,7 +59,7 @@ class PublicationStatus:
         self._figures = figures
         self._report_by(now)
         before, self._conditions = self._conditions, _conditions(*numbers)
-        return [(code, text) for code, text in self._conditions.items() if text != before.get(code, "")]
+        return [(code, text) for code, text in self._conditions.items() if text or before.get(code)]
 
     def fill(self, heartbeat: Heartbeat, now: float) -> None:
         """Write the figures into a heartbeat that is about to be sent."""
