@@ -5,8 +5,10 @@ from __future__ import annotations
 import ast
 import graphlib
 import json
+import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -105,3 +107,26 @@ def test_no_two_modules_of_the_control_server_need_each_other() -> None:
     assert needs[f"{package}.http.connection"] >= {f"{package}.http.injector", f"{package}.http.machine_api"}
     order = graphlib.TopologicalSorter(needs)
     order.prepare()  # raises CycleError, which names the circle
+
+
+def test_no_room_looks_up_for_a_type_either() -> None:
+    """The storeys hold for what stands under `if TYPE_CHECKING:`, too, which the linter leaves out."""
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    storeys = [one for one in contracts if one["name"] in {"actors: storeys", "supervisor: storeys"}]
+    upwards = []
+    for contract in storeys:
+        (package,) = contract["containers"]
+        floors = {
+            room.strip(" ()"): floor
+            for floor, layer in enumerate(reversed(contract["layers"]))
+            for room in re.split(r"[|:]", layer)
+        }
+        for path in (ROOT / package.partition("_")[2] / package).rglob("*.py"):
+            room = path.relative_to(ROOT / package.partition("_")[2] / package).parts[0].removesuffix(".py")
+            for node in ast.walk(ast.parse(path.read_text())):
+                if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(f"{package}."):
+                    other = (node.module or "").split(".")[1]
+                    if room in floors and floors[other] > floors[room]:
+                        upwards.append(f"{path.name}: {node.module}")
+    assert len(storeys) == 2
+    assert upwards == []

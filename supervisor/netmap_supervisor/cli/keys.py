@@ -13,6 +13,7 @@ from netmap_actors import shown_json
 from netmap_actors.curve_keys import generate, is_key, write_secret
 from netmap_actors.errors import ConfigurationError, escape
 from netmap_supervisor.admin.commands import CommandFailed, send_request
+from netmap_supervisor.admin.subscriber_keys import carry_out, somebody_elses, user_name
 from netmap_supervisor.cli.parameters.option_flags import (
     any_runtime_dir_flag,
     config_file_flag,
@@ -20,7 +21,6 @@ from netmap_supervisor.cli.parameters.option_flags import (
     state_dir_flag,
 )
 from netmap_supervisor.config.layers import Layer, load, without_service
-from netmap_supervisor.daemon.subscriber_keys import carry_out, somebody_elses, user_name
 from netmap_supervisor.system.single_instance import hidden, is_locked
 from netmap_supervisor.view.terminal import output_width
 from netmap_supervisor.view.text_layout import Column, table_lines

@@ -4,25 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 
-__all__ = ["ConnectionStart", "LookForRoute", "Reconnect", "Route"]
+__all__ = ["ConnectionStart", "LookForRoute", "Reconnect"]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Reconnect:
     """An operator wants a new control connection."""
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Route:
-    """The way to the control server is known, or is another one than before."""
-
-    text: str | None
-    """For comparing and for logs; None: to none of its addresses. Empty: its addresses are not known."""
-    aimed: bool = False
-    """Other addresses are looked at than before, which is no change of the network."""
-    elsewhere: str | None = None
-    """Without a way to addresses that are known: the one to the rest of the world, when the addresses may be other
-    ones there."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

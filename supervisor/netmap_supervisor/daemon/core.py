@@ -14,7 +14,7 @@ from netmap_actors.exit_reason import ExitReason
 from netmap_actors.wire import internal_pb2
 from netmap_actors.wire.vocabulary import PUBLISHER_PAUSED, ActorName, EndReason, Stage
 from netmap_supervisor.connection.hurry import Hurry
-from netmap_supervisor.connection.messages import LookForRoute, Reconnect, Route
+from netmap_supervisor.connection.messages import LookForRoute, Reconnect
 from netmap_supervisor.connection.patterns import CALM, NO_FIRST_MAP, PATTERNS, SessionPatterns
 from netmap_supervisor.connection.policy import KEY_CHANGED, ConnectionPolicy
 from netmap_supervisor.connection.probe_schedule import ProbeSchedule
@@ -33,6 +33,7 @@ from netmap_supervisor.supervision.messages import (
     Waited,
 )
 from netmap_supervisor.supervision.restart_policy import Escalate, Leave, RestartAfter, prompt
+from netmap_supervisor.system.routes import Route
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

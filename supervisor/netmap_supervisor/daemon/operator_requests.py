@@ -14,8 +14,8 @@ from netmap_actors.finite import NotANumber, bounded
 from netmap_actors.wire import internal_pb2
 from netmap_actors.wire.vocabulary import ActorName
 from netmap_supervisor.admin.socket import AdminError
+from netmap_supervisor.admin.subscriber_keys import carry_out, why
 from netmap_supervisor.connection.messages import Reconnect
-from netmap_supervisor.daemon.subscriber_keys import carry_out, why
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

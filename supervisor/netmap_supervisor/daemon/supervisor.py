@@ -30,12 +30,12 @@ from netmap_supervisor.admin.server import AdminServer
 from netmap_supervisor.admin.socket import AdminError
 from netmap_supervisor.config.settings import EMBEDDED
 from netmap_supervisor.connection.messages import LookForRoute
-from netmap_supervisor.connection.routes import ControlRoutes
 from netmap_supervisor.daemon.boot_records import BootRecords, endpoints_of, environment_for, state_slug
 from netmap_supervisor.daemon.children import MAX_MESSAGES, Children
 from netmap_supervisor.daemon.core import SupervisorCore
 from netmap_supervisor.daemon.embedded_control import EmbeddedControl
 from netmap_supervisor.daemon.keyring import Keyring
+from netmap_supervisor.daemon.log_pipes import LogPipes
 from netmap_supervisor.daemon.observer import RunFacts
 from netmap_supervisor.daemon.operator_requests import OperatorRequests
 from netmap_supervisor.daemon.reload import ReloadResult, compare
@@ -57,7 +57,6 @@ from netmap_supervisor.supervision.messages import (
     Waited,
 )
 from netmap_supervisor.system.log import Log
-from netmap_supervisor.system.log_pipes import LogPipes
 from netmap_supervisor.system.peer_process import descends_from
 from netmap_supervisor.system.route_watch import RouteWatch
 from netmap_supervisor.system.sd_notify import Notifier
@@ -135,7 +134,7 @@ class Supervisor(pykka.ThreadingActor):
         self._closing = contextlib.ExitStack()
         """What is to be closed at the end."""
         self._closing.callback(self._children.close)
-        self._routes = RouteWatch(loop, ControlRoutes, self.happened)
+        self._routes = RouteWatch(loop, self.happened)
         self._closing.callback(self._routes.close)
         self._deadline = loop.deadline(self._on_deadline)
         self._exit_code = 1
@@ -307,8 +306,7 @@ class Supervisor(pykka.ThreadingActor):
                 case Exit(code, why):
                     self._finish(code, why)
                     return
-        if self._notifier.active:
-            self._notifier.show(self.report().netmap, again=False)
+        self._show_service_status(again=False)
         self._deadline.set(self._core.deadline())
 
     def _spawn(self, command: Spawn) -> None:
@@ -423,10 +421,14 @@ class Supervisor(pykka.ThreadingActor):
             return
         # Without a free descriptor the old figure stands.
         self._own.rss_bytes = resident_bytes() or self._own.rss_bytes
+        self._show_service_status(again=True)
+        if self._notifier.active and not self._core.tree.was_up and not self._core.tree.stopping:
+            self._notifier.extend_timeout(START_EXTENSION)
+
+    def _show_service_status(self, *, again: bool) -> None:
         if self._notifier.active:
-            self._notifier.show(self.report().netmap, again=True)
-            if not self._core.tree.was_up and not self._core.tree.stopping:
-                self._notifier.extend_timeout(START_EXTENSION)
+            netmap = self.report().netmap
+            self._notifier.show(netmap.state, netmap.peers, netmap.age_s, again=again)
 
     def _ping_watchdog(self) -> None:
         """From the loop, after a look at the children."""

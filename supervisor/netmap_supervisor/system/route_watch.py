@@ -2,7 +2,7 @@
 
 A filter in the kernel lets default routes, addresses and interfaces through and nothing else, so that a router with
 thousands of route changes a minute does not wake us; for what it hides `look` is called at every tick. Not here: which
-addresses count (`connection.routes`) and what a change means (`core`).
+addresses count (`routes`) and what a change means (`core`).
 Layouts: linux/netlink.h, linux/rtnetlink.h, rtnetlink(7), netlink(7).
 """
 
@@ -20,12 +20,13 @@ import struct
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from netmap_supervisor.system.routes import ControlRoutes
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from netmap_actors.bus.loop import Loop
-    from netmap_supervisor.connection.messages import Route
-    from netmap_supervisor.connection.routes import ControlRoutes
+    from netmap_supervisor.system.routes import Route
 
 __all__ = ["RouteWatch", "route_in", "route_to"]
 
@@ -65,11 +66,10 @@ class RouteWatch:
     Without a netlink socket it never calls, and `available` is false.
     """
 
-    def __init__(self, loop: Loop, routes: type[ControlRoutes], on_route: Callable[[Route], object]) -> None:
-        """`routes` decides what is a change, from the ways this asks the kernel for."""
+    def __init__(self, loop: Loop, on_route: Callable[[Route], object]) -> None:
         self._loop = loop
         self._on_route = on_route
-        self._routes = routes(lambda host: route_to(host, self._port), rest_of_the_world)
+        self._routes = ControlRoutes(lambda host: route_to(host, self._port), rest_of_the_world)
         self._port = 0
         self._deadline = loop.deadline(self._settled)
         self._looked_at = float("-inf")

@@ -14,7 +14,6 @@ from netmap_actors.finite import whole_number
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from netmap_supervisor.admin.status import NetmapStatus
 
 __all__ = ["Notifier"]
 
@@ -49,13 +48,13 @@ class Notifier:
         """While starting or stopping: have so long until the next of these, whatever the unit allows."""
         self.send(EXTEND_TIMEOUT_USEC=str(int(seconds * 1e6)))
 
-    def show(self, netmap: NetmapStatus, *, again: bool) -> None:
+    def show(self, state: str, peers: int, age_s: float | None, *, again: bool) -> None:
         """The line of `systemctl status`; `again`: also when nothing but the age of the last map is another."""
-        if self._socket is None or (not again and self._shown == (netmap.state, netmap.peers)):
+        if self._socket is None or (not again and self._shown == (state, peers)):
             return
-        self._shown = netmap.state, netmap.peers
-        age = "no map yet" if netmap.age_s is None else f"last map {netmap.age_s:.0f} s ago"
-        self.send(STATUS=f"{netmap.state}, {netmap.peers} peers, {age}")
+        self._shown = state, peers
+        age = "no map yet" if age_s is None else f"last map {age_s:.0f} s ago"
+        self.send(STATUS=f"{state}, {peers} peers, {age}")
 
     def send(self, **fields: str) -> None:
         """`send(READY="1", STATUS="…")`. Never blocks."""

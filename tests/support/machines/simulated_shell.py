@@ -7,8 +7,7 @@ from typing import Any
 
 from netmap_actors.exit_reason import ExitReason, status_of
 from netmap_actors.wire import internal_pb2
-from netmap_supervisor.connection.messages import LookForRoute, Reconnect, Route
-from netmap_supervisor.connection.routes import ControlRoutes
+from netmap_supervisor.connection.messages import LookForRoute, Reconnect
 from netmap_supervisor.daemon.core import SupervisorCore
 from netmap_supervisor.supervision.child_spec import ChildSpec, SupervisorFlags
 from netmap_supervisor.supervision.messages import (
@@ -25,6 +24,7 @@ from netmap_supervisor.supervision.messages import (
     Terminate,
     Up,
 )
+from netmap_supervisor.system.routes import ControlRoutes, Route
 
 NAMES = ("dev_control", "publisher", "liveness", "control_connection")
 BODY = {

@@ -26,8 +26,8 @@ from netmap_actors.wire.secret import Secret
 from netmap_supervisor.daemon.boot_records import endpoints_of
 from netmap_supervisor.daemon.children import MAX_CHILD_MESSAGE, Children
 from netmap_supervisor.daemon.keyring import Keyring
+from netmap_supervisor.daemon.log_pipes import LogPipes
 from netmap_supervisor.system.log import Log
-from netmap_supervisor.system.log_pipes import LogPipes
 from tests.support.waiting import wait_for
 
 if TYPE_CHECKING:

@@ -34,11 +34,11 @@ from netmap_actors.wire.secret import Secret
 from netmap_actors.wire.topics import SCHEMA, Kind, topic_of
 from netmap_supervisor.admin.server import AdminServer
 from netmap_supervisor.config.settings import RunSettings
-from netmap_supervisor.connection.routes import ControlRoutes
 from netmap_supervisor.daemon.operator_requests import OperatorRequests
 from netmap_supervisor.daemon.status_report import SupervisorFacts, make_report
 from netmap_supervisor.supervision.messages import ChildMessage, Stop
 from netmap_supervisor.system.route_watch import RouteWatch
+from netmap_supervisor.system.routes import ControlRoutes
 from tests.support.inputs.fuzzing import damaged, damaged_json, fuzzed, hostile, survive
 from tests.support.machines.simulated_shell import SimulatedShell
 from tests.support.netmaps.publishing import SILENCE, Server, full, node

@@ -6,15 +6,27 @@ itself (`route_watch`), and what follows when a way comes or goes (`core`).
 
 from __future__ import annotations
 
+import dataclasses
 import ipaddress
 from typing import TYPE_CHECKING
-
-from netmap_supervisor.connection.messages import Route
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-__all__ = ["ControlRoutes"]
+__all__ = ["ControlRoutes", "Route"]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Route:
+    """The way to the control server is known, or is another one than before."""
+
+    text: str | None
+    """For comparing and for logs; None: to none of its addresses. Empty: its addresses are not known."""
+    aimed: bool = False
+    """Other addresses are looked at than before, which is no change of the network."""
+    elsewhere: str | None = None
+    """Without a way to addresses that are known: the one to the rest of the world, when the addresses may be other
+    ones there."""
 
 
 class ControlRoutes:

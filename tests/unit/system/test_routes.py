@@ -13,10 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from netmap_actors.bus.loop import Loop
-from netmap_supervisor.connection.messages import Route
-from netmap_supervisor.connection.routes import ControlRoutes
 from netmap_supervisor.system import route_watch
 from netmap_supervisor.system.route_watch import RouteWatch, rest_of_the_world, route_in, route_to
+from netmap_supervisor.system.routes import ControlRoutes, Route
 
 V6, V4, VPN = "2001:db8::1", "192.0.2.1", "10.8.0.1"
 BOTH = (f"[{V6}]:443", f"{V4}:443")
@@ -204,7 +203,7 @@ def test_a_storm_of_notices_is_one_wake_up_in_a_second(monkeypatch: pytest.Monke
     way: list[str | None] = ["eth0"]
     monkeypatch.setattr(route_watch, "route_to", lambda _host, _port=0: way[0])
     told: list[Route] = []
-    watch = RouteWatch(loop, ControlRoutes, told.append)
+    watch = RouteWatch(loop, told.append)
     watch.aim((1, [f"{V4}:443"]), "")
     until = loop.now() + 2.5
     waits = loop.waits
@@ -239,7 +238,7 @@ def test_the_kernel_is_asked_for_the_way_to_the_servers_port(
     asked: list[int] = []
     Notices(monkeypatch)
     monkeypatch.setattr(route_watch, "route_to", lambda _host, port=0: asked.append(port) or "eth0")
-    watch = RouteWatch(Loop(), ControlRoutes, lambda _route: None)
+    watch = RouteWatch(Loop(), lambda _route: None)
     watch.aim((1, [address, f"{V4}:443"]), "")
     assert set(asked) == {port}
     assert (route_to("127.0.0.1", port) or "").startswith("lo")
