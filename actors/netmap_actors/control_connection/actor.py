@@ -16,10 +16,10 @@ from netmap_actors.control_connection.carrier import Carrier
 from netmap_actors.control_connection.client import events
 from netmap_actors.control_connection.client.messages import message_for
 from netmap_actors.control_connection.client.registration.register import RegistrationFlow, RegistrationPolicy
-from netmap_actors.control_connection.client.server.control_key import ControlKey
 from netmap_actors.control_connection.client.server.control_url import ControlUrl
 from netmap_actors.control_connection.client.server.proxy import choose_proxy, connect_ports
 from netmap_actors.control_connection.client.session import ControlSession, SessionLimits
+from netmap_actors.control_connection.control_key import ControlKey
 from netmap_actors.control_connection.dialer import Dialer
 from netmap_actors.control_connection.node_state import NodeState, make_directory, new_node_key
 from netmap_actors.control_connection.reports import Reports
@@ -113,7 +113,10 @@ class ControlConnection(ActorBase):
             return
         carrier, now = self._carrier, self.loop.now()
         if carrier is None:
-            return  # there is no session to be asked yet; the stage's limit holds
+            # The stage's limit holds.
+            if body == "black_hole":
+                self.log.warning("black_hole_on_request", detail="nothing is lost: there is no session yet")
+            return
         match body:
             case "resync":
                 carrier.handle(carrier.session.resync(now))

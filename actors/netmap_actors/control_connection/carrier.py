@@ -88,8 +88,8 @@ class Carrier:
         self._send()
 
     def lose_packets(self, seconds: float) -> bool:
-        """As if a firewall forgot this flow, for so long (0: for ever); False if that is so already."""
-        if isinstance(self._stream, BlackHole):
+        """As if a firewall forgot this flow, for so long (0: for ever); False if it is so already, or closed."""
+        if self._closed or isinstance(self._stream, BlackHole):
             return False
         hole = BlackHole(self._stream)
         self._change_stream(hole)

@@ -96,7 +96,7 @@ class Contents:
 
     @property
     def index(self) -> PeerIndex:
-        """By what peers are found; made when it is first asked for, and kept up to date from then on."""
+        """By what peers are found; made at the first lookup, and kept current while no reader holds an older netmap."""
         index = self._index
         if index is None:
             index = PeerIndex()
@@ -116,7 +116,7 @@ class Contents:
         return resolve_node(word, nodes, meant)
 
     def copy(self) -> Contents:
-        """Another one that later transactions leave alone."""
+        """Another one for later transactions, which leave this one alone. Its index is yet to be made."""
         other = Contents()
         other.peers = dict(self.peers)
         other.documents = dict(self.documents)

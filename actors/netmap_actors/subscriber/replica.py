@@ -131,7 +131,7 @@ class Replica:
         """What we hold was what the publisher had then, or later."""
         self._state = netmap_pb2.NETMAP_STATE_NONE
         self._age: tuple[float, float] | None = None
-        self._shown: str = Trust.NONE
+        self._shown = Trust.NONE.value
         self.phase = Phase.WAITING
         self._behind_since = _NEVER
         """When the replica was in step last, while it is not."""
@@ -464,16 +464,16 @@ class Replica:
     def _judge(self, now: float) -> tuple[str, str]:
         """The state to show, and why it is not the publisher's."""
         if not self._have_netmap:
-            return Trust.NONE, ""
+            return Trust.NONE.value, ""
         if self._heard_epoch not in (0, self._epoch) or self._state == netmap_pb2.NETMAP_STATE_NONE:
-            return Trust.STALE, "publisher_restarted"
+            return Trust.STALE.value, "publisher_restarted"
         if self._state != netmap_pb2.NETMAP_STATE_FRESH:
-            return Trust.STALE, ""
+            return Trust.STALE.value, ""
         if now >= self._proved_at + SILENCE_LIMIT:
-            return Trust.STALE, "publisher_silent"
+            return Trust.STALE.value, "publisher_silent"
         if not self.synced and now >= self._behind_since + BEHIND_LIMIT:
-            return Trust.STALE, "behind"
-        return Trust.FRESH, "caught_up"
+            return Trust.STALE.value, "behind"
+        return Trust.FRESH.value, "caught_up"
 
     def _stamp(self, state: str, now: float) -> Stamp:
         return Stamp(self._epoch, self._seq, state, self.age(now))

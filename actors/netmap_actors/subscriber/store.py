@@ -18,7 +18,8 @@ class NetmapStore:
     """The netmap of the last commit, for readers in any thread.
 
     Each read is of one commit, and what it returns never changes. For several facts of the same commit take one
-    `snapshot`. After the Subscriber is closed the last netmap can still be read.
+    `snapshot`. After the Subscriber is closed the last netmap can still be read. Not from a signal handler: it may have
+    interrupted the thread that holds the lock.
     """
 
     def __init__(self, replica: Replica, clock: Clock) -> None:

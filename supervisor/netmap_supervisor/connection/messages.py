@@ -1,4 +1,4 @@
-"""What only a supervisor of control connections takes in and gives out, beside `supervision.messages`."""
+"""What a supervisor of control connections takes in and gives out, beside `supervision.messages` and `routes`."""
 
 from __future__ import annotations
 

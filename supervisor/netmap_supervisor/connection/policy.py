@@ -29,14 +29,16 @@ KEY_CHANGED = "control_key_changed"
 _OUR_FAULT = frozenset({EndReason.CRASHED, EndReason.HUNG})
 """Ends the network has no part in."""
 
-_COUNTED_AS: dict[str, EndReason] = {
-    **{reason: reason for reason in EndReason},
+_KILLED_FOR: dict[str, EndReason] = {reason: reason for reason in EndReason}
+"""Why it was killed -> how that is counted; any other is OPERATOR."""
+_BY_ITSELF: dict[str, EndReason] = {
+    **_KILLED_FOR,
     ExitReason.KEY_CHANGED: EndReason.ERROR,
     ExitReason.LOGIN_REFUSED: EndReason.ERROR,
     ExitReason.CONFIGURATION: EndReason.ERROR,
     ExitReason.PARENT_GONE: EndReason.CRASHED,
 }
-"""ExitReason, or why it was killed -> how that is counted; any other, as after SIGTERM, is OPERATOR."""
+"""ExitReason -> how that is counted; any other, as after SIGTERM, is OPERATOR."""
 
 _STUCK: dict[EndReason, tuple[str, ...]] = {
     # The path to that address, or its listener, may be at fault; a login that waits for a person shows neither.
@@ -93,8 +95,10 @@ class ConnectionPolicy:
 
     def ended(self, death: Death, now: Now, *, suspected: bool) -> AfterEnd:
         """The process was reaped. `suspected`: it may not have outlived a sleep or a change of the network."""
-        ended_as = _COUNTED_AS.get(death.killed_for or death.reason, EndReason.OPERATOR)
-        reason = ExitReason.NORMAL if death.killed_for else death.reason
+        if death.killed_for:
+            ended_as, reason = _KILLED_FOR.get(death.killed_for, EndReason.OPERATOR), ExitReason.NORMAL
+        else:
+            ended_as, reason = _BY_ITSELF.get(death.reason, EndReason.OPERATOR), death.reason
         had_session = self.ledger.had_session
         end = self.ledger.end(ended_as, death.detail, now)
         self._remember(end)

@@ -159,6 +159,11 @@ class SupervisorCore:
             else:
                 self._out.append(command)
 
+    def _look_for_route(self, now: Now) -> None:
+        """The answer is taken in as soon as this is carried out: after everything that was decided before."""
+        self._collect(now)
+        self._out.append(LookForRoute())
+
     @staticmethod
     def wants_route(message: ChildMessage) -> bool:
         """Whether the kernel is to be asked for the route before this is received: it may have gone unnoticed."""
@@ -176,7 +181,7 @@ class SupervisorCore:
         """Look at the clock. To be called at the deadline, after everything that waits was taken in."""
         if now.boottime >= self.tree.tick_at:
             # A notification saves time, and may be missing.
-            self._out.append(LookForRoute())
+            self._look_for_route(now)
         self.tree.expire(now)
         self._collect(now)
         self._look_for_sleep(now)
@@ -196,8 +201,7 @@ class SupervisorCore:
         self.tree.log("info", "wake_detected", slept_s=round(self._clock_gap - gap, 3))
         self._doubt = (EndReason.WAKE, now.boottime, True)
         self._suspect(now)
-        self._out.append(LookForRoute())
-        self._collect(now)
+        self._look_for_route(now)
 
     @property
     def _no_way(self) -> bool:
@@ -312,7 +316,7 @@ class SupervisorCore:
             decision = self.tree.decide(death, now, after.fault)
             delay = max(delay, decision.delay if isinstance(decision, RestartAfter) else 0.0)
         # The route may have gone unnoticed, and the connection with it.
-        self._out.append(LookForRoute())
+        self._look_for_route(now)
         if self._ordered:
             delay = min(delay, prompt(self._jitter()))
         elif self._no_way:

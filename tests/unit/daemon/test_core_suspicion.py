@@ -8,7 +8,9 @@ from hypothesis import strategies as st
 
 from netmap_actors.exit_reason import ExitReason
 from netmap_actors.wire import internal_pb2
+from netmap_supervisor.connection.messages import LookForRoute
 from netmap_supervisor.connection.suspicion import GRACE, ROUTE_WAIT, Asked, Suspicion
+from netmap_supervisor.supervision.messages import Exited, Send, Waited
 from tests.support.machines.simulated_shell import SimulatedShell
 
 CONNECTION = "control_connection"
@@ -49,6 +51,30 @@ def test_a_wake_up_with_a_healthy_connection_keeps_it_and_asks_for_the_truth() -
     shell.advance(60.0)
     assert ended(shell) == {}
     assert shell.generation(CONNECTION) == 1
+
+
+@pytest.mark.parametrize("at_the_deadline", [True, False])
+def test_the_kernel_is_asked_for_the_way_after_everything_that_was_decided_before(
+    at_the_deadline: bool,
+) -> None:
+    """Its answer is taken in at once: a probe that is sent only then would replace the one for the new way."""
+    shell = up()
+    shell.suspend(600.0)
+    decided = shell.core.expire(shell.now) if at_the_deadline else shell.core.receive(Waited({}), shell.now)
+    order = [type(command).__name__ for command in decided]
+    asked = len(order) - 1 - order[::-1].index("LookForRoute")
+    assert [order.index(one) < asked for one in ("LogEvent", "Send")] == [True, True], order
+    assert "Send" not in order[asked:]
+
+
+def test_the_kernel_is_asked_for_the_way_after_the_end_of_a_connection_is_told() -> None:
+    shell = up()
+    shell.processes.pop(CONNECTION)
+    decided = shell.core.receive(Exited(CONNECTION, 1, 1), shell.now)
+    asked = next(place for place, command in enumerate(decided) if isinstance(command, LookForRoute))
+    told = [place for place, command in enumerate(decided) if isinstance(command, Send)]
+    assert told
+    assert max(told) < asked
 
 
 def test_a_wake_up_with_a_dead_connection_replaces_it_within_seconds() -> None:

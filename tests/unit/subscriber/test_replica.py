@@ -360,6 +360,20 @@ def test_changes_of_fields_nobody_named_are_changes_too() -> None:
     assert self_changed.to_json()["changed"] == ["cap"]
 
 
+def test_what_an_event_says_as_plain_values_is_plain() -> None:
+    """An enumeration's member prints as itself, and not every encoder knows it."""
+    _, follower = synced()
+    events = [*follower.events, *follower.replica.expire(1000.0)]
+    shown = follower.replica.snapshot(1000.0)
+    assert events[-1].to_json()["previous"] == {"state": "fresh"}
+    values = [
+        shown.state,
+        events[-1].to_json()["previous"]["state"],
+        *(event.to_json()["state"] for event in events),
+    ]
+    assert {type(value) for value in values} == {str}
+
+
 def test_a_view_without_listeners_works_out_no_changes() -> None:
     server, follower = synced()
     follower.replica.emit = False

@@ -30,22 +30,22 @@ class ScenarioPlayer:
         self._commands = commands
         self._loop = loop
         self._log = log
-        self._course = ScenarioSchedule(scenario)
+        self._schedule = ScenarioSchedule(scenario)
         self._deadline = loop.deadline(self._on_due)
         if scenario.counted_from == START:
             self.begin()
 
     def begin(self) -> None:
         """The seconds count from now on, if they do not already."""
-        self._course.begin(self._loop.now())
-        self._deadline.set(self._course.deadline())
+        self._schedule.begin(self._loop.now())
+        self._deadline.set(self._schedule.deadline())
 
     def close(self) -> None:
         """End it."""
         self._deadline.set(None)
 
     def _on_due(self) -> None:
-        for event in self._course.due(self._loop.now()):
+        for event in self._schedule.due(self._loop.now()):
             try:
                 getattr(self._commands, event.command)(**event.arguments)
             except (NetmapError, TypeError, ValueError, OverflowError) as error:
@@ -53,4 +53,4 @@ class ScenarioPlayer:
                 self._log("scenario_event_failed", number=event.number, do=event.command, detail=str(error))
             else:
                 self._log("scenario_event", number=event.number, do=event.command, at=event.at)
-        self._deadline.set(self._course.deadline())
+        self._deadline.set(self._schedule.deadline())

@@ -52,11 +52,11 @@ def assess(scenario: CheckScenario, limits: Limits, facts: Facts, ended: str = "
     return Assessment(CheckVerdict.PASS if good else CheckVerdict.FAIL, seen)
 
 
-def _join(_trial: CheckScenario, _limits: Limits, facts: Facts) -> tuple[bool, str]:
+def _join(_scenario: CheckScenario, _limits: Limits, facts: Facts) -> tuple[bool, str]:
     return True, f"map session after {facts.joined_after:.1f} s"
 
 
-def _steady(_trial: CheckScenario, _limits: Limits, facts: Facts) -> tuple[bool, str]:
+def _steady(_scenario: CheckScenario, _limits: Limits, facts: Facts) -> tuple[bool, str]:
     if facts.foreign_calls:
         return False, f"called the other address, {_times(facts.foreign_calls)}"
     if facts.asked_on_old:
@@ -106,7 +106,7 @@ def _not_replaced(facts: Facts, *, heard: bool = True) -> str:
     return f"asked nothing and made no new connection in {facts.watched:.1f} s"
 
 
-def _nonsense(_trial: CheckScenario, limits: Limits, facts: Facts) -> tuple[bool, str]:
+def _nonsense(_scenario: CheckScenario, limits: Limits, facts: Facts) -> tuple[bool, str]:
     if facts.session_after is None:
         return False, _not_replaced(facts)
     if facts.session_after > limits.latest:
@@ -120,13 +120,13 @@ def _nonsense(_trial: CheckScenario, limits: Limits, facts: Facts) -> tuple[bool
     return True, f"ended the session {how}; {_session(facts)}"
 
 
-def _prompt(_trial: CheckScenario, limits: Limits, facts: Facts) -> tuple[bool, str]:
+def _prompt(_scenario: CheckScenario, limits: Limits, facts: Facts) -> tuple[bool, str]:
     if facts.session_after is None:
         return False, _not_replaced(facts)
     return facts.session_after <= limits.prompt, _session(facts)
 
 
-def _truth(_trial: CheckScenario, limits: Limits, facts: Facts) -> tuple[bool, str]:
+def _truth(_scenario: CheckScenario, limits: Limits, facts: Facts) -> tuple[bool, str]:
     if facts.asked_after is None:
         return False, f"asked nothing in {facts.watched:.1f} s"
     words = {"register": "registered anew", "map": "asked for a map", "read": "asked for its map"}
@@ -151,7 +151,7 @@ def _refused(scenario: CheckScenario, limits: Limits, facts: Facts) -> tuple[boo
     return _is_back(limits, facts), f"{count} while it was refused; {_back(facts)}"
 
 
-def _key(_trial: CheckScenario, limits: Limits, facts: Facts) -> tuple[bool, str]:
+def _key(_scenario: CheckScenario, limits: Limits, facts: Facts) -> tuple[bool, str]:
     # A handshake alone is no trust: it proves whose key it is.
     if facts.requests_on_new:
         return False, f"trusted the other key: {_times(facts.requests_on_new)}; {_back(facts)}"
