@@ -54,7 +54,7 @@ class Parent:
         fields = {
             "run": RUN,
             "actor": "liveness",
-            "incarnation": 1,
+            "generation": 1,
             "parent_pid": os.getpid(),
             "life_fd": self.life_read,
             "endpoints": self.endpoints,

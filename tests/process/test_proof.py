@@ -33,7 +33,7 @@ def forged(header: internal_pb2.MapResponseReceived, document: bytes) -> list[by
         version=VERSION,
         run=bytes.fromhex(RUN),
         actor="control_connection",
-        generation=1,
+        incarnation=1,
         number=1,
         map_response_received=header,
     ).SerializeToString()

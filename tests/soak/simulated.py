@@ -260,7 +260,7 @@ class Day:
             if self._mood not in {"asleep", "unreachable"}:
                 self.figures.latest_verdict = max(self.figures.latest_verdict, late)
             self._server = None
-            self.shell.verdict(verdict.reason.value, verdict.generation, verdict.session)
+            self.shell.verdict(verdict.reason, verdict.generation, verdict.session)
         self._look_at_kills()
 
     def _look_at_kills(self) -> None:

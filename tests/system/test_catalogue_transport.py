@@ -89,7 +89,7 @@ def test_the_servers_end_of_a_session_is_noticed_at_once_and_is_no_crash(
 
 
 def send_empty_records(it: Commands) -> None:
-    live_connection(it).send_record(lambda evil: b"".join(evil.seal_empty() for _ in range(100_000)))
+    live_connection(it).link.send_record(lambda evil: b"".join(evil.seal_empty() for _ in range(100_000)))
     it._server.changed()
 
 
@@ -336,7 +336,7 @@ def informational() -> bytes:
 
 
 def send_frames(it: Commands, frames: bytes) -> None:
-    live_connection(it).send_plain(frames)
+    live_connection(it).link.send_plain(frames)
     it._server.changed()
 
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from netmap_actors.dev_control.tailnet.shared_parts import Aspect
 from tests.support.availability import unavailable
 from tests.support.processes.daemon import PROGRAM, Daemon
 from tests.support.servers.scripted import joined
@@ -129,7 +130,8 @@ def test_a_resolver_finds_every_node_and_record_in_the_hosts_file(
     own = json.loads(quiet.command("netmap", "--json", check=True).stdout)["self"]["name"]
     record = f"grafana.{own.partition('.')[2]}"
     records = [(record, "10.9.8.7"), (record, "fd7a::9"), ("github.com", "10.9.8.7")]
-    control.server.call(lambda it: it._tailnet.set_dns_records(records))
+    dns = {"Domains": [own.partition(".")[2]], "ExtraRecords": [{"Name": n, "Value": v} for n, v in records]}
+    control.server.call(lambda it: it._tailnet.set_aspect(Aspect.DNS, json.dumps(dns).encode()))
     control.server.tailnet.set_online(control.server.nodes()[0].id, online=False)
     with following(quiet, "hosts", "-o", str(hosts), err=tmp_path / "err"):
         text = wait_text(hosts, f"10.9.8.7\t{record}")

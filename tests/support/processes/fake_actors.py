@@ -148,7 +148,7 @@ def as_another(actor: Fake, name: str, body: Message) -> list[bytes]:
     word = envelope.SerializeToString()
     own = Secret.from_text(actor.boot.secrets.supervisor)
     claimed = Codec(actor.boot.run, name, 1, peer="supervisor", secret=own)
-    claimed._said = LATER
+    claimed._sent = LATER
     return [word, own.proof(word) + (1).to_bytes(8, "big") + word, claimed.wrap(body)]
 
 
