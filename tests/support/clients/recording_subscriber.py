@@ -43,7 +43,8 @@ class Recorder:
         now = time.clock_gettime(time.CLOCK_BOOTTIME)
         lines = []
         view = self._subscriber.store.snapshot()
-        shown = (view.epoch, view.seq, view.state)
+        # The state of the event: the view's may have become stale since, in the middle of what one commit changed.
+        shown = (view.epoch, view.seq, event.state)
         if shown != self._shown:
             self._shown = shown
             lines.append(
