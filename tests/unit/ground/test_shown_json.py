@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import unicodedata
@@ -108,7 +109,8 @@ def test_json_of_others_stays_the_same_value(text) -> None:
 @given(TEXT)
 def test_a_label_hides_nothing_and_what_shows_stays(text) -> None:
     assert _hidden(shown_json.label(text)) == []
-    if not _hidden(text):
+    # Some that show as nothing have no category of their own: they are not assigned yet.
+    if not _hidden(text) and not any(ord(one) in ignorable() for one in text):
         assert shown_json.label(text) == text
 
 
@@ -123,6 +125,7 @@ IGNORABLE = (
 """Default_Ignorable_Code_Point, Unicode 16.0, DerivedCoreProperties.txt."""
 
 
+@functools.cache
 def ignorable() -> set[int]:
     ends = [[int(end, 16) for end in word.split("-")] for word in IGNORABLE.split()]
     return {number for first, *last in ends for number in range(first, (last or [first])[0] + 1)}
