@@ -216,7 +216,8 @@ def test_pins_are_exact_and_name_no_place() -> None:
 
 def test_no_lock_file_and_no_path_of_a_machine_is_committed() -> None:
     lock_files = {"uv.lock", "poetry.lock", "pdm.lock", "Pipfile.lock", "pip.conf"}
-    registry = re.compile(rb"index-url|find-links|GOPROXY|https?://[^\s\"']+/(?:simple|packages)\b")
+    # Options that name a registry, and the paths behind any host at which registries have what they serve.
+    registry = re.compile(rb"index-url|find-links|GOPROXY|//[^\s\"']+/(?:simple|packages)\b")
     machine = re.compile(rb"/(?:work|opt/wheels|home/(?!you/)[a-z]+|root)/[a-z]")
     for path in committed_files():
         assert path.name not in lock_files

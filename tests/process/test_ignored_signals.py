@@ -148,7 +148,7 @@ def test_the_demonstration_keeps_ignoring_them(place: Path) -> None:
 def test_tests_started_in_the_background_hand_no_ignored_signal_on() -> None:
     """Neither to what they test in their own process nor to the processes they start."""
     chosen = (
-        "tests/unit/cli/test_export_follow.py::test_a_signal_is_something_to_wait_for",
+        "tests/unit/cli/export/test_follow.py::test_a_signal_is_something_to_wait_for",
         f"{__file__}::test_a_child_of_a_test_has_default_dispositions",
     )
     quiet = ("-q", "-p", "no:cacheprovider", "-p", "no:xdist")
