@@ -39,7 +39,7 @@ MUTANTS = (
                 "            self._reports.standing.last_received_at = now\n",
             ),
         ),
-        (f"{_FOOD}[drip]", f"{_FOOD}[f19-half_frame]"),
+        (f"{_FOOD}[liveness/slow-drip]", f"{_FOOD}[f19-half_frame]"),
     ),
     Mutant(
         "the watchdog is fed by the answers to our own PINGs",

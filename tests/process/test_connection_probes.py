@@ -47,7 +47,7 @@ def test_a_probe_into_silence_is_not(server: RunningServer, tmp_path: Path) -> N
     with running_connection(settings(server, tmp_path)) as process:
         process.next_map()
         process.next("stage_entered", stage="map")
-        server.fault("silent")
+        server.fault("liveness/silence")
         process.tell(internal_pb2.Probe(token=8, reason="link", timeout=0.5))
         result = process.next("probe_result")
         assert (result.token, result.answered) == (8, False)
@@ -84,7 +84,7 @@ def test_a_probe_into_silence_is_not_answered_by_a_pause_that_is_over(
         for _ in range(2, 202):
             process.next_map()
         process.next_word("progress", paused=False, last_number=201)
-        server.fault("silent")
+        server.fault("liveness/silence")
         began = time.monotonic()
         process.tell(internal_pb2.Probe(token=10, reason="interval", timeout=0.5))
         result = process.next("probe_result")

@@ -179,7 +179,7 @@ def test_at_the_deadline_it_proves_that_the_socket_is_empty(house: House) -> Non
 def test_bytes_that_are_no_map_response_move_nothing(house: House) -> None:
     with house.connection(silence_timeout=2.0) as process:
         header, _ = process.next_map()
-        house.server.fault("ping_only", period=0.1)
+        house.server.fault("liveness/pings-only", period=0.1)
         progress = process.next_word("progress")
         while progress.drained_at < header.received_at + 2.0:
             progress = process.next_word("progress")
@@ -232,7 +232,7 @@ def test_the_truth_about_a_node_that_was_deleted_and_is_fed_on(house: House) -> 
     with house.connection() as process:
         process.next_map()
         process.next("stage_entered", stage="map")
-        house.server.fault("deleted_but_fed")
+        house.server.fault("identity/deleted-but-fed")
         process.tell(internal_pb2.TruthProbe())
         assert process.next("truth_probe").outcome == "removed"
         ended = process.next("session_ended")
@@ -261,20 +261,20 @@ def test_stop_ends_it_in_good_order(house: House) -> None:
 @pytest.mark.parametrize(
     ("fault", "reason"),
     [
-        ("cut", "closed"),
-        ("eof", "closed"),
-        ("cut_mid_record", "closed"),
-        ("goaway", "closed"),
-        ("rst_stream", "closed"),
-        ("end_stream", "closed"),
-        ("oversized", "error"),
-        ("zero_frame", "error"),
-        ("bomb", "error"),
-        ("two_frames", "error"),
-        ("bad_json", "error"),
-        ("corrupt_record", "error"),
-        ("oversized_record", "error"),
-        ("flood", "error"),
+        ("session/cut", "closed"),
+        ("session/eof", "closed"),
+        ("session/cut-mid-record", "closed"),
+        ("session/goaway", "closed"),
+        ("session/rst-stream", "closed"),
+        ("session/end-stream", "closed"),
+        ("input/oversized-frame", "error"),
+        ("input/zero-frame", "error"),
+        ("input/zstd-bomb", "error"),
+        ("input/two-zstd-frames", "error"),
+        ("input/bad-json", "error"),
+        ("input/corrupt-record", "error"),
+        ("input/oversized-record", "error"),
+        ("input/flood", "error"),
     ],
 )
 def test_however_a_session_ends_the_supervisor_is_told_and_the_process_ends(
@@ -284,7 +284,13 @@ def test_however_a_session_ends_the_supervisor_is_told_and_the_process_ends(
         process.next_map()
         began = time.monotonic()
         house.server.fault(fault)
-        if fault not in ("cut", "eof", "goaway", "rst_stream", "end_stream"):
+        if fault not in (
+            "session/cut",
+            "session/eof",
+            "session/goaway",
+            "session/rst-stream",
+            "session/end-stream",
+        ):
             house.server.tailnet.add_node("late")
         ended = process.next("session_ended")
         assert time.monotonic() - began < 5
@@ -294,14 +300,14 @@ def test_however_a_session_ends_the_supervisor_is_told_and_the_process_ends(
 
 
 def test_a_first_map_without_node_is_no_session(house: House) -> None:
-    house.server.fault("first_map_without_node")
+    house.server.fault("map/first-without-node")
     with house.connection() as process:
         ended = process.next("session_ended")
         assert (ended.reason, ended.had_map) == ("error", False)
 
 
 def test_a_busy_server_is_given_the_time_it_asks_for(house: House) -> None:
-    house.server.fault("http_status", status=429, retry_after="7", moment="register")
+    house.server.fault("refusal/status", status=429, retry_after="7", moment="register")
     with house.connection() as process:
         ended = process.next("session_ended")
         assert (ended.reason, ended.stage, ended.retry_after) == ("error", "register", 7)
@@ -362,7 +368,7 @@ def test_a_login_is_resumed_by_the_next_process_and_ends_in_a_map(house: House) 
 def test_a_changed_control_key_is_reported_and_not_believed(house: House) -> None:
     house.joined()
     pinned = house.stored("node.json")["server_key"]
-    house.server.fault("key_changed")
+    house.server.fault("identity/server-key-changed")
     with house.connection(generation=2) as process:
         ended = process.next("session_ended")
         assert ended.reason == "control_key_changed"
@@ -431,7 +437,7 @@ def test_a_registered_node_lives_on_with_an_auth_key_that_is_refused(house: Hous
     house.joined()
     taken = house.stored("registration.json")["auth_key_digest"]
     # testcontrol looks at the key of a node that it knows; headscale does not, as long as nothing else has changed.
-    house.server.fault("register_error", text="invalid authkey")
+    house.server.fault("register/error", text="invalid authkey")
     with house.connection(generation=2, auth_key=f"file:{_wrong_key(house)}") as process:
         told = process.next("degraded", code="auth_key_refused")
         assert told.active

@@ -56,7 +56,9 @@ def settings(server: RunningServer, directory: Path, url: str = "") -> Connectio
 def test_f33_a_refused_request_ends_the_attempt_and_says_which_status(
     server: RunningServer, tmp_path: Path, moment: str, status: int, retry_after: str, wait: float | None
 ) -> None:
-    server.fault("http_status", moment=moment, status=status, retry_after=retry_after, body="<html>no</html>")
+    server.fault(
+        "refusal/status", moment=moment, status=status, retry_after=retry_after, body="<html>no</html>"
+    )
     with running_connection(settings(server, tmp_path)) as process:
         ended = process.next("session_ended")
         assert not ended.had_map
@@ -73,7 +75,7 @@ def test_f33_a_refused_request_ends_the_attempt_and_says_which_status(
 
 
 def test_a_null_answer_to_register_is_a_failed_attempt(server: RunningServer, tmp_path: Path) -> None:
-    server.fault("register_null")
+    server.fault("register/null")
     with running_connection(settings(server, tmp_path)) as process:
         ended = process.next("session_ended")
         assert (ended.reason, ended.stage) == ("error", "register")

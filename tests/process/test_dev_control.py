@@ -139,9 +139,9 @@ def test_it_serves_on_the_inherited_listener_and_obeys_commands(parent: Parent) 
     ok, why = parent.command(command="nonsense")
     assert not ok
     assert why.startswith("cannot do 'nonsense'")
-    assert parent.command(command="fault", name="drip", speed=1)[0] is False
+    assert parent.command(command="fault", name="liveness/slow-drip", speed=1)[0] is False
     assert parent.command(command="remove_node", nobody=1)[0] is False
-    assert parent.command(command="fault", name="cut") == (True, 1)
+    assert parent.command(command="fault", name="session/cut") == (True, 1)
     with pytest.raises(Closed, match="reset"):
         client.wait(lambda: False)
     client.close()

@@ -94,26 +94,28 @@ def test_clients_and_nodes_are_shown(server: DevServer, client: ControlClient) -
 def test_a_fault_strikes_one_client_and_is_healed(server: DevServer, client: ControlClient) -> None:
     stream = client.map()
     client.message(stream, 0)
-    assert re.search(r"^half_frame +half of a map frame", order(server, "fault"), re.MULTILINE)
-    assert "silent: 1 connection struck" in order_err(server, "fault", "silent", "--client", client.node.name)
-    assert json.loads(order(server, "clients", "--json"))[-1]["faults"] == ["silent"]
+    assert re.search(r"^liveness/half-frame +half of a map frame", order(server, "fault"), re.MULTILINE)
+    assert "liveness/silence: 1 connection struck" in order_err(
+        server, "fault", "liveness/silence", "--client", client.node.name
+    )
+    assert json.loads(order(server, "clients", "--json"))[-1]["faults"] == ["liveness/silence"]
     assert "cannot heal 'nobody': there is no such client" in order(
         server, "heal", "--client=nobody", status=1
     )
-    order(server, "fault", "silent", f"client={client.node.name}", "moment=map", "scope=later")
+    order(server, "fault", "liveness/silence", f"client={client.node.name}", "moment=map", "scope=later")
     order(server, "heal", "--client", client.node.name)
     order(server, "do", "add_node", "name=printer")
     client.wait(lambda: "printer" in json.dumps(stream.messages), 10.0)
     second = client.map()
     client.message(second, 0)  # nothing waits for it any more
-    assert "healed" in order_err(server, "fault", "no_keepalives", "--for", "0.2s")
+    assert "healed" in order_err(server, "fault", "liveness/no-keep-alives", "--for", "0.2s")
     assert "there is no such fault; a client is named by" in order(server, "heal", "web-1", status=1)
     who = ["--client", client.node.name]
-    assert "or silent does not harm it" in order(server, "heal", "silent", *who, status=1)
-    order(server, "fault", "register_null")
-    order(server, "fault", "rst_stream", "scope=later", "moment=map", "--for", "0.1s")
+    assert "or liveness/silence does not harm it" in order(server, "heal", "liveness/silence", *who, status=1)
+    order(server, "fault", "register/null")
+    order(server, "fault", "session/rst-stream", "scope=later", "moment=map", "--for", "0.1s")
     assert client.answer("/machine/register", client.register_body("")).body == b"null", "it is another fault"
-    order(server, "heal", "register_null")
+    order(server, "heal", "register/null")
     assert client.register()["MachineAuthorized"]
 
 
@@ -178,9 +180,9 @@ def test_a_new_key_lets_in_and_a_login_is_completed(server: DevServer) -> None:
     ("words", "why"),
     [
         (("fault", "explode"), "cannot commit 'explode': the faults are"),
-        (("fault", "drip", "colour=red"), "cannot commit drip with colour"),
+        (("fault", "liveness/slow-drip", "colour=red"), "cannot commit liveness/slow-drip with colour"),
         (
-            ("fault", "silent", "--client", "nobody"),
+            ("fault", "liveness/silence", "--client", "nobody"),
             "no client 'nobody' is connected; say scope=later for one",
         ),
         (("do", "explode"), "cannot do 'explode': the commands are"),
@@ -198,9 +200,9 @@ def test_what_cannot_be_done_is_said(server: DevServer, words: tuple[str, ...], 
 @pytest.mark.parametrize(
     ("words", "why"),
     [
-        (("fault", "silent", "nonsense"), "is not KEY=VALUE"),
-        (("fault", "silent", "--for", "soon"), "--for"),
-        (("heal", "silent", "web-1"), "unexpected extra argument"),
+        (("fault", "liveness/silence", "nonsense"), "is not KEY=VALUE"),
+        (("fault", "liveness/silence", "--for", "soon"), "--for"),
+        (("heal", "liveness/silence", "web-1"), "unexpected extra argument"),
         (("clients", "web-1"), "unexpected extra argument"),
         (("nodes", "web-1"), "unexpected extra argument"),
         (("seen", "map", "read"), "unexpected extra argument"),

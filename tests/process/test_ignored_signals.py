@@ -118,7 +118,7 @@ def test_export_follow_keeps_ignoring_them(served: Daemon, place: Path) -> None:
 
 def test_fault_keeps_ignoring_them(served: Daemon, place: Path) -> None:
     stays(
-        of(served, "fault", "server", "drip", "scope=later", "--for=60s"),
+        of(served, "fault", "server", "liveness/slow-drip", "scope=later", "--for=60s"),
         place,
         lambda said: "struck" in said,
     )
@@ -132,7 +132,11 @@ def test_dev_control_keeps_ignoring_them(place: Path) -> None:
             client.register(server.auth_key)
         socket = f"--socket={server.socket}"
         stays(["dev-control", "seen", "register", "--follow", socket], place, lambda said: "register" in said)
-        stays(["dev-control", "fault", "silent", "--for=60s", socket], place, lambda said: "struck" in said)
+        stays(
+            ["dev-control", "fault", "liveness/silence", "--for=60s", socket],
+            place,
+            lambda said: "struck" in said,
+        )
 
 
 def test_check_client_keeps_ignoring_them(place: Path) -> None:

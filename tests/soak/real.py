@@ -194,7 +194,7 @@ class Soak:
                 self._ask("reconnect")
             case "silence":
                 self._silenced.add(before.get(CONNECTION, 0))
-                self._server.fault("silent", scope="current")
+                self._server.fault("liveness/silence", scope="current")
         self._report.done[what] += 1
         gone = None if what == "kill another" else before.get(CONNECTION)
         self._recover(gone, began, SILENCE if what == "silence" else 0.0)

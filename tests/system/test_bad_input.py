@@ -194,20 +194,28 @@ def test_a_changed_control_key_at_start_ends_with_78_and_says_how_to_accept_it(c
     running = daemon(*joined(control))
     running.wait_fresh()
     running.terminate()
-    control.fault("key_changed")
+    control.fault("identity/server-key-changed")
     running.start()
     assert running.wait(40) == 78
     assert "--accept-changed-key" in text(running)
 
 
 @pytest.mark.parametrize(
-    "fault", ["oversized", "zero_frame", "bomb", "bad_json", "corrupt_record", "first_map_without_node"]
+    "fault",
+    [
+        "input/oversized-frame",
+        "input/zero-frame",
+        "input/zstd-bomb",
+        "input/bad-json",
+        "input/corrupt-record",
+        "map/first-without-node",
+    ],
 )
 def test_a_bad_frame_ends_the_session_and_loses_nothing(fault, control, daemon) -> None:
     running = daemon(*joined(control))
     before = running.wait_fresh()
     control.fault(fault)
-    if fault == "first_map_without_node":
+    if fault == "map/first-without-node":
         # The others strike the session that is there; this one needs a new one.
         running.command("reconnect")
     ended = running.wait_status(

@@ -39,9 +39,9 @@ DEEP = 100_000
 @pytest.mark.parametrize(
     ("fault", "arguments"),
     [
-        ("oversized", {"length": 0xFFFF_FFFF}),
-        ("oversized", {"length": MAX_MAP_RESPONSE + 1}),
-        ("zero_frame", {}),
+        ("input/oversized-frame", {"length": 0xFFFF_FFFF}),
+        ("input/oversized-frame", {"length": MAX_MAP_RESPONSE + 1}),
+        ("input/zero-frame", {}),
     ],
     ids=["four_gigabytes", "one_too_many", "zero"],
 )

@@ -87,7 +87,7 @@ def test_f55_a_machine_that_stands_still_with_all_its_processes_is_fresh_soon_af
         # The connection dies meanwhile: what the server would have sent never comes.
         if unread:
             control.server.raw('{"KeepAlive":true}')
-        control.server.fault("silent", scope="current")
+        control.server.fault("liveness/silence", scope="current")
         awake = time.monotonic() + 12.0
         wait_for(lambda: time.monotonic() >= awake, 15.0, "the end of the pause", every=0.1)
     finally:
@@ -239,7 +239,7 @@ def test_f63_a_new_node_without_a_place_for_its_keys_does_not_register(
 def test_f36_a_captive_portal_is_believed_in_nothing(
     control: Control, tmp_path: Path, moment: str, status: int, body: str
 ) -> None:
-    control.server.fault("http_status", moment=moment, status=status, body=body)
+    control.server.fault("refusal/status", moment=moment, status=status, body=body)
     settings = ConnectionSettings(
         control_url=control.url, state_dir=str(tmp_path / "state"), auth_key=f"file:{control.key_file}"
     )
@@ -255,7 +255,7 @@ def test_f36_a_captive_portal_is_believed_in_nothing(
 def test_f36_behind_a_portal_the_daemon_tries_on_and_is_fresh_once_it_opens(
     control: Control, daemon: Callable[..., Daemon]
 ) -> None:
-    control.server.fault("http_status", moment="key", status=302, body="login first")
+    control.server.fault("refusal/status", moment="key", status=302, body="login first")
     running = daemon(*joined(control))
     waiting = running.wait_status(
         lambda status: status["connection"]["attempts"] >= 3, 30.0, "a third attempt"

@@ -45,7 +45,7 @@ def wait_taken_in(scene: Scene) -> None:
 def test_f23_a_session_that_begins_without_our_own_node_is_refused(recorded: Scenes) -> None:
     scene = recorded()
     before = scene.daemon.wait_fresh()
-    scene.control.fault("first_map_without_node")
+    scene.control.fault("map/first-without-node")
     scene.control.server.drop_all()
     ends = wait_for(
         lambda: (lines := scene.daemon.events("session_ended", reason="error"))[2:] and lines,
@@ -149,7 +149,7 @@ def test_f27_what_rides_on_a_keep_alive_is_food_and_is_answered_and_opens_nothin
     scene = recorded(silence=silence, env={"BROWSER": str(browser)})
     before = scene.daemon.wait_fresh()
     # From now on nothing feeds the watchdog but what this test sends.
-    scene.control.fault("no_keepalives")
+    scene.control.fault("liveness/no-keep-alives")
     server = scene.control.server
     until = boottime() + 2 * silence
     answered = 0

@@ -58,14 +58,14 @@ def live_connection(it: Commands) -> ClientConnection:
 
 
 def reset_inside_a_message(scene: Scene) -> None:
-    scene.control.fault("half_frame")
+    scene.control.fault("liveness/half-frame")
     scene.control.server.drop_all(reset=True)
 
 
 ENDS: dict[str, tuple[Callable[[Scene], object], str]] = {
     "f03-reset_inside_a_message": (reset_inside_a_message, "inside a MapResponse"),
-    "f12-goaway": (lambda scene: scene.control.fault("goaway"), "GOAWAY"),
-    "f13-rst_stream": (lambda scene: scene.control.fault("rst_stream"), "reset the map request"),
+    "f12-goaway": (lambda scene: scene.control.fault("session/goaway"), "GOAWAY"),
+    "f13-rst_stream": (lambda scene: scene.control.fault("session/rst-stream"), "reset the map request"),
 }
 
 
@@ -121,7 +121,7 @@ def test_f04_a_server_that_closes_again_and_again_costs_one_connection_each_time
     status = scene.daemon.wait_fresh()
     times = 3
     for done in range(1, times + 1):
-        line, took = ended_after(scene.daemon, lambda: scene.control.fault("eof"))
+        line, took = ended_after(scene.daemon, lambda: scene.control.fault("session/eof"))
         assert took <= BUSY * NOTICED, took
         assert line["reason"] == "closed"
         status = scene.wait_back(status)
@@ -234,7 +234,7 @@ def test_f08_a_bad_handshake_is_a_clean_error_that_backs_off_and_tells_no_secret
 def test_f08_another_server_key_is_an_alarm_and_heals_by_itself(recorded: Scenes) -> None:
     scene = recorded()
     before = scene.daemon.wait_fresh()
-    scene.control.fault("key_changed")
+    scene.control.fault("identity/server-key-changed")
     scene.control.server.drop_all()
     alarmed = scene.daemon.wait_status(
         lambda status: "control_key_changed" in [one["code"] for one in status["degraded"]],
@@ -257,7 +257,7 @@ def test_f09_empty_records_are_silence_and_cost_little(recorded: Scenes) -> None
     pid = before["connection"]["pid"]
     cost, since = processor_seconds(pid), boottime()
     # As many as are still allowed.
-    scene.control.fault("empty_records", period=0.02)
+    scene.control.fault("liveness/empty-records", period=0.02)
     spent = wait_for(
         lambda: boottime() - since > limit - 1.0 and processor_seconds(pid) - cost, limit, "some seconds"
     )
@@ -274,7 +274,7 @@ def test_f09_a_flood_of_empty_records_is_cut(recorded: Scenes) -> None:
     before = scene.daemon.wait_fresh()
 
     def flood() -> None:
-        scene.control.fault("empty_records")
+        scene.control.fault("liveness/empty-records")
         scene.control.server.call(send_empty_records)
 
     line, took = ended_after(scene.daemon, flood)
@@ -301,7 +301,7 @@ def test_f15_a_flood_from_a_server_that_reads_nothing_is_cut(
     with PeakMemory(before["connection"]["pid"]) as memory:
         proxy.deaf = True
         line, took = ended_after(
-            scene.daemon, lambda: control.fault("flood", frame=frame, count=1_000_000), CAUGHT + 10.0
+            scene.daemon, lambda: control.fault("input/flood", frame=frame, count=1_000_000), CAUGHT + 10.0
         )
     assert took <= CAUGHT, took
     assert line["reason"] == "error"
@@ -353,7 +353,7 @@ def test_f16_header_floods_are_an_error_that_backs_off(
 ) -> None:
     scene = recorded()
     before = scene.daemon.wait_fresh()
-    scene.control.fault("headers_never")
+    scene.control.fault("liveness/headers-never")
     scene.control.server.drop_all()
     scene.daemon.wait_status(
         lambda status: (

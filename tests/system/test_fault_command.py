@@ -80,7 +80,7 @@ def test_a_stop_for_a_time_is_survived(embedded: Daemon) -> None:
 def test_a_server_fault_for_a_time_is_healed(daemon: Callable[..., Daemon]) -> None:
     running = daemon("--silence-timeout=4s")
     running.wait_fresh()
-    done = running.command("fault", "server", "--for", "6s", "silent", limit=60.0)
+    done = running.command("fault", "server", "--for", "6s", "liveness/silence", limit=60.0)
     assert done.returncode == 0, done.stderr
     words = [word for _, word in story(done.stdout)]
     assert words.index("stale") < words.index("fresh")
@@ -90,12 +90,12 @@ def test_a_server_fault_for_a_time_is_healed(daemon: Callable[..., Daemon]) -> N
 def test_a_server_fault_is_told_until_all_is_well_again(daemon: Callable[..., Daemon]) -> None:
     running = daemon("--silence-timeout=4s")
     running.wait_fresh()
-    done = running.command("fault", "server", "silent", limit=60.0)
+    done = running.command("fault", "server", "liveness/silence", limit=60.0)
     assert done.returncode == 0, done.stderr
-    assert [word for _, word in story(done.stdout)] == ["silent:", "stale", "ended", "started", "fresh"]
-    at_once = running.command("fault", "server", "silent", "--no-wait")
-    assert [word for _, word in story(at_once.stdout)] == ["silent:"]
-    unknown = running.command("fault", "server", "silent", "client=nobody")
+    assert [word for _, word in story(done.stdout)] == ["liveness/silence:", "stale", "ended", "started", "fresh"]
+    at_once = running.command("fault", "server", "liveness/silence", "--no-wait")
+    assert [word for _, word in story(at_once.stdout)] == ["liveness/silence:"]
+    unknown = running.command("fault", "server", "liveness/silence", "client=nobody")
     assert unknown.returncode == 1
     assert "no client 'nobody' is connected; say scope=later" in unknown.stderr
 
@@ -106,7 +106,7 @@ def test_a_real_node_is_not_broken_by_mistake(control: Control, daemon: Callable
     refused = running.command("fault", "kill", "control_connection")
     assert refused.returncode == 1
     assert f"this daemon is a node of {control.url}; say --force if you mean it" in refused.stderr
-    assert "control.url" in running.command("fault", "server", "silent").stderr
+    assert "control.url" in running.command("fault", "server", "liveness/silence").stderr
     status = running.status()
     assert status is not None
     assert status["connection"]["pid"] == before["connection"]["pid"]
@@ -128,7 +128,7 @@ def test_the_demonstration_is_over_in_ten_seconds_and_leaves_nothing(tmp_path: P
     told = story(done.stdout)
     words = [word for _, word in told]
     fresh = words.index("fresh")
-    assert words[fresh + 1 :][:3] == ["silent", "stale", "ended"]
+    assert words[fresh + 1 :][:3] == ["liveness/silence", "stale", "ended"]
     assert words[-2:] == ["fresh", "end"]
     # Told in about ten seconds on a machine that has time; the order is what matters.
     assert told[-1][0] < 30.0

@@ -54,7 +54,7 @@ def test_a_daemon_comes_back_with_a_bad_pin_and_a_bad_auth_key(
     document = json.loads(path.read_bytes())
     path.write_text(json.dumps(document | {"server_key": f"mkey:{LOW_ORDER[2].hex()}"}))
     control.key_file.write_text("tskey-auth-WRONG")
-    control.fault("register_error", text="invalid authkey")
+    control.fault("register/error", text="invalid authkey")
     running.start()
     after = running.wait_status(
         lambda status: status["netmap"]["state"] == "fresh" and status["degraded"], 30.0, "a fresh netmap"

@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 LIMIT = 4.0
 
 NOT_FOOD = [
-    "silent",
-    "ping_only",
-    "settings_only",
-    "window_updates_only",
-    pytest.param("empty_records", id="f09-empty_records"),
-    pytest.param("half_frame", id="f19-half_frame"),
-    "drip",
+    "liveness/silence",
+    "liveness/pings-only",
+    "liveness/settings-only",
+    "liveness/window-updates-only",
+    pytest.param("liveness/empty-records", id="f09-empty_records"),
+    pytest.param("liveness/half-frame", id="f19-half_frame"),
+    "liveness/slow-drip",
 ]
 
 
@@ -54,7 +54,7 @@ def test_answered_probes_do_not_delay_the_verdict(control: Control, daemon: Call
         *joined(control), f"--silence-timeout={LIMIT}s", "--probe-interval=1s", "--log-level=debug"
     )
     running.wait_fresh()
-    control.fault("ping_only")
+    control.fault("liveness/pings-only")
     line = running.wait_event("silence_detected", limit=LIMIT + 8)
     assert LIMIT <= line["silent_for"] <= LIMIT + 1.0
     assert running.events("probe_answered"), "the server answered PINGs all the time"
@@ -63,7 +63,7 @@ def test_answered_probes_do_not_delay_the_verdict(control: Control, daemon: Call
 def test_f10_the_first_answer_is_waited_for_no_longer_than_any_other(recorded: Scenes) -> None:
     scene = recorded(silence=LIMIT, start=False)
     running = scene.daemon
-    scene.control.fault("headers_never")
+    scene.control.fault("liveness/headers-never")
     running.start()
     line = running.wait_event("silence_detected", limit=LIMIT + 15)
     assert LIMIT <= line["silent_for"] <= LIMIT + 1.0
@@ -73,7 +73,7 @@ def test_f10_the_first_answer_is_waited_for_no_longer_than_any_other(recorded: S
     assert running.wait_fresh()["connection"]["ended"]["silence"] >= 1
 
 
-@pytest.mark.parametrize("fault", ["keepalives_only", "deltas_only"])
+@pytest.mark.parametrize("fault", ["map/keep-alives-only", "map/deltas-only"])
 def test_any_complete_map_response_keeps_the_session(
     fault: str, control: Control, daemon: Callable[..., Daemon]
 ) -> None:

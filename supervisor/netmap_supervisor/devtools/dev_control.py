@@ -167,7 +167,7 @@ def command(
     Examples:
       netmap-supervisor dev-control --listen 127.0.0.1:8080 --nodes 20
       netmap-supervisor run --control-url http://127.0.0.1:8080 --auth-key file:key
-      netmap-supervisor dev-control fault silent --client web-1 --for 30s
+      netmap-supervisor dev-control fault liveness/silence --client web-1 --for 30s
     """
     if ctx.invoked_subcommand is not None:
         _refuse_start_options(ctx)

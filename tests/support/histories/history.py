@@ -5,7 +5,7 @@ A test uses the fixture `recorded`, which starts a scripted server and a daemon,
     def test_f12_goaway_is_an_end(recorded):
         scene = recorded("--probe-timeout=2s", silence=4.0)     # options of `run`
         scene.daemon.wait_fresh()
-        scene.control.fault("goaway")
+        scene.control.fault("session/goaway")
         …
 
 A test with a scene of its own (namespaces, a proxy, another server) records the daemon it has:

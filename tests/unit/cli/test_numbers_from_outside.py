@@ -103,18 +103,22 @@ def test_a_parameter_of_a_fault_is_a_number(value, whole) -> None:
 
 @pytest.mark.parametrize("times", [*NO_NUMBERS[:-3], [1], 0, -1, 1.5, 10**400], ids=repr)
 def test_how_often_a_fault_strikes_is_a_number(times) -> None:
-    with pytest.raises(BadFault, match=r"^cannot commit cut: times is not a positive number"):
-        make_fault("cut", times=times)
-    assert make_fault("cut", times=3).times == 3
-    assert make_fault("cut", times=None).times is None
+    with pytest.raises(BadFault, match=r"^cannot commit session/cut: times is not a positive number"):
+        make_fault("session/cut", times=times)
+    assert make_fault("session/cut", times=3).times == 3
+    assert make_fault("session/cut", times=None).times is None
 
 
 @pytest.mark.parametrize("word", [False, 0, [], {}, 1, "nowhere", ["live"], math.nan], ids=repr)
 @pytest.mark.parametrize("which", ["moment", "scope"])
 def test_when_and_whom_a_fault_strikes_is_one_of_the_words(which, word) -> None:
-    with pytest.raises(BadFault, match=r"^cannot commit cut: .* is not a valid"):
-        make_fault("cut", **{which: word})
-    assert make_fault("cut", **{which: ""}) == make_fault("cut", **{which: None}) == make_fault("cut")
+    with pytest.raises(BadFault, match=r"^cannot commit session/cut: .* is not a valid"):
+        make_fault("session/cut", **{which: word})
+    assert (
+        make_fault("session/cut", **{which: ""})
+        == make_fault("session/cut", **{which: None})
+        == make_fault("session/cut")
+    )
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])

@@ -239,11 +239,11 @@ def test_dev_control_shows_its_clients_and_its_nodes(
         "online": False, "tags": TAGS, "routes": ROUTES, "ephemeral": True, "expired": True, "authorized": False,
     }  # fmt: skip
     answers = {
-        "clients": [client(7, faults=["silent", "drip"]), client(123456)],
+        "clients": [client(7, faults=["liveness/silence", "liveness/slow-drip"]), client(123456)],
         "nodes": [node, node | {"name": "web-1.dev.example.", "online": True, "expired": False}],
         "faults": {
-            "silent": "TCP stays open and acknowledges; nothing is sent",
-            "map_then_close": "long " * 40,
+            "liveness/silence": "TCP stays open and acknowledges; nothing is sent",
+            "session/map-then-close": "long " * 40,
         },
     }
     monkeypatch.setattr(dev_orders, "_ask", lambda _path, command, /, **_: answers[command])
@@ -251,7 +251,7 @@ def test_dev_control_shows_its_clients_and_its_nodes(
         lines = shown(width, "dev-control", "clients", "--socket=x")
         fits(lines, width)
         assert [line.split()[0] for line in lines] == ["client", "connection:7", "connection:123456"]
-        assert "silent" in lines[1]
+        assert "liveness/silence" in lines[1]
         lines = shown(width, "dev-control", "nodes", "--socket=x")
         fits(lines, width)
         assert [" no " in f"{line} " for line in lines] == [False, True, False]
@@ -271,14 +271,17 @@ def test_lists_of_what_can_be_done_lose_no_word(shown: Callable[..., list[str]])
 def test_the_verdict_on_each_client_is_on_the_line_of_its_scenario() -> None:
     held = [
         ScenarioOutcome(name, "reconnects " * 9, "the same connection " * 9, verdict, {}, 1.0, "")
-        for name, verdict in (("black_hole", CheckVerdict.FAIL), ("deleted_but_fed", CheckVerdict.PASS))
+        for name, verdict in (
+            ("liveness/black-hole", CheckVerdict.FAIL),
+            ("identity/deleted-but-fed", CheckVerdict.PASS),
+        )
     ]
     for width in WIDTHS:
         lines = list(report_table(held, width))
         fits(lines, width)
         assert [line.split()[0] for line in lines if line.endswith(("fail", "pass"))] == [
-            "black_hole",
-            "deleted_but_fed",
+            "liveness/black-hole",
+            "identity/deleted-but-fed",
         ]
 
 

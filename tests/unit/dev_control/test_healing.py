@@ -31,7 +31,9 @@ def asking(server: RunningServer, name: str = "client") -> tuple[ControlClient, 
     return client, client.map()
 
 
-@pytest.mark.parametrize("name", ["silent", "ping_only", "empty_records", "black_hole"])
+@pytest.mark.parametrize(
+    "name", ["liveness/silence", "liveness/pings-only", "liveness/empty-records", "liveness/black-hole"]
+)
 def test_a_stream_that_was_held_behind_its_headers_goes_on(server: RunningServer, name: str) -> None:
     server.fault(name, moment="first", scope="later")
     client, stream = asking(server)
@@ -42,7 +44,7 @@ def test_a_stream_that_was_held_behind_its_headers_goes_on(server: RunningServer
 
 
 def test_end_stream_at_the_first_map_ends_it_in_good_order(server: RunningServer) -> None:
-    server.fault("end_stream", moment="first", scope="later", times=1)
+    server.fault("session/end-stream", moment="first", scope="later", times=1)
     client, stream = asking(server)
     client.wait(lambda: stream.ended)
     assert (stream.status, stream.body) == (200, b"")
@@ -50,7 +52,17 @@ def test_end_stream_at_the_first_map_ends_it_in_good_order(server: RunningServer
     client.close()
 
 
-@pytest.mark.parametrize("name", ["rst_stream", "goaway", "cut", "eof", "cut_mid_record", "corrupt_record"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "session/rst-stream",
+        "session/goaway",
+        "session/cut",
+        "session/eof",
+        "session/cut-mid-record",
+        "input/corrupt-record",
+    ],
+)
 def test_what_ends_a_map_request_leaves_no_stream_behind(server: RunningServer, name: str) -> None:
     server.fault(name, moment="map", scope="later", times=1)
     client, stream = asking(server)
@@ -64,7 +76,7 @@ def test_what_ends_a_map_request_leaves_no_stream_behind(server: RunningServer, 
 
 
 def test_of_two_faults_at_one_moment_the_graver_one_counts(server: RunningServer) -> None:
-    for name in ("rst_stream", "headers_never"):
+    for name in ("session/rst-stream", "liveness/headers-never"):
         server.fault(name, moment="map", scope="later", times=1)
     client, stream = asking(server)
     client.wait(lambda: stream.reset is not None)
@@ -73,7 +85,7 @@ def test_of_two_faults_at_one_moment_the_graver_one_counts(server: RunningServer
 
 
 def test_a_node_removed_with_its_stream_while_that_is_held(server: RunningServer) -> None:
-    server.fault("headers_never")
+    server.fault("liveness/headers-never")
     client, stream = asking(server)
     wait_for(lambda: [one for one in server.clients() if one.map_streams], 5.0, "the stream")
     server.tailnet.remove_node("client", end_stream=True)
@@ -82,7 +94,7 @@ def test_a_node_removed_with_its_stream_while_that_is_held(server: RunningServer
 
 
 def test_a_drip_may_begin_with_the_first_map(server: RunningServer) -> None:
-    server.fault("drip", moment="first", scope="later", period=0.02)
+    server.fault("liveness/slow-drip", moment="first", scope="later", period=0.02)
     client, stream = asking(server)
     client.wait(lambda: stream.frames is not None and bool(stream.frames.partial))
     assert stream.messages == []
@@ -90,13 +102,19 @@ def test_a_drip_may_begin_with_the_first_map(server: RunningServer) -> None:
 
 
 def test_orders_pass_by_who_has_no_headers_yet(server: RunningServer) -> None:
-    server.fault("headers_never", client="held")
+    server.fault("liveness/headers-never", client="held")
     held, silent = asking(server, "held")
     other, stream = joined(server, "other")
     wait_for(lambda: len([one for one in server.clients() if one.map_streams]) == 2, 5.0, "both")
     assert server.raw('{"Debug":{"Exit":1}}') == 1
     other.wait(lambda: {"Debug": {"Exit": 1}} in stream.messages)
-    for name in ("foreign_ping", "bad_json", "oversized", "drip", "half_frame"):
+    for name in (
+        "map/foreign-ping",
+        "input/bad-json",
+        "input/oversized-frame",
+        "liveness/slow-drip",
+        "liveness/half-frame",
+    ):
         assert server.fault(name, client="held") == 0, "there is nothing it could strike"
     assert server.call(lambda it: it.ping("held"))
     assert silent.status is None
@@ -108,7 +126,7 @@ def test_orders_pass_by_who_has_no_headers_yet(server: RunningServer) -> None:
 
 def test_what_was_asked_while_all_was_held_is_answered_then(server: RunningServer) -> None:
     client, _ = joined(server)
-    server.fault("ping_only", period=0.02)
+    server.fault("liveness/pings-only", period=0.02)
     register = client.request("/machine/register", client.register_body(server.auth_key))
     lite = client.request("/machine/map", client.map_body(Stream=False, OmitPeers=True))
     wait_for(lambda: len(server.seen("lite")) == 1, 5.0, "the request")
@@ -122,9 +140,11 @@ def test_what_was_asked_while_all_was_held_is_answered_then(server: RunningServe
 
 def test_one_fault_ends_and_the_other_stays(server: RunningServer) -> None:
     open_before, stream = joined(server, "before")
-    server.fault("register_null")
-    server.fault("no_keepalives", scope="all")
-    assert server.heal(fault="no_keepalives") == 2, "the one that waits, and the connection that suffers"
+    server.fault("register/null")
+    server.fault("liveness/no-keep-alives", scope="all")
+    assert server.heal(fault="liveness/no-keep-alives") == 2, (
+        "the one that waits, and the connection that suffers"
+    )
     told = len(stream.messages)
     open_before.message(stream, told)
     newcomer = ControlClient(server.url, Node("newcomer"))

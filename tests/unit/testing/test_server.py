@@ -62,7 +62,7 @@ def test_it_does_what_it_is_told(dev_control: DevControl) -> None:
     client.wait(lambda: "PeersChanged" in stream.messages[-1])
     assert dev_control.raw('{"Debug":{}}', "client") == 1
     client.wait(lambda: {"Debug": {}} in stream.messages)
-    assert dev_control.fault("no_keepalives", "client") == 1
+    assert dev_control.fault("liveness/no-keep-alives", "client") == 1
     assert client.silent_for(0.6) or client.silent_for(0.6)
     dev_control.heal()
     told = len(stream.messages)

@@ -99,74 +99,76 @@ def _whole(default: int, least: int, most: int) -> NumberParameter:
 
 FAULTS: dict[str, FaultKind] = {
     # The connection stays open and carries nothing.
-    "silent": _live("TCP stays open and acknowledges; nothing is sent", _ANYWHERE),
-    "black_hole": _live("packets get lost in both directions, unacknowledged; TCP stays open", _ANYWHERE),
-    "ping_only": _live("nothing but HTTP/2 PINGs", _IN_NOISE, period=_PERIOD),
-    "settings_only": _live("nothing but HTTP/2 SETTINGS", _IN_NOISE, period=_PERIOD),
-    "window_updates_only": _live("nothing but WINDOW_UPDATEs", _IN_NOISE, period=_PERIOD),
-    "empty_records": _live("nothing but Noise records without content", _IN_NOISE, period=_PERIOD),
-    "half_frame": _live("half of a map frame, then nothing", _IN_BODY),
-    "drip": _live(
+    "liveness/silence": _live("TCP stays open and acknowledges; nothing is sent", _ANYWHERE),
+    "liveness/black-hole": _live(
+        "packets get lost in both directions, unacknowledged; TCP stays open", _ANYWHERE
+    ),
+    "liveness/pings-only": _live("nothing but HTTP/2 PINGs", _IN_NOISE, period=_PERIOD),
+    "liveness/settings-only": _live("nothing but HTTP/2 SETTINGS", _IN_NOISE, period=_PERIOD),
+    "liveness/window-updates-only": _live("nothing but WINDOW_UPDATEs", _IN_NOISE, period=_PERIOD),
+    "liveness/empty-records": _live("nothing but Noise records without content", _IN_NOISE, period=_PERIOD),
+    "liveness/half-frame": _live("half of a map frame, then nothing", _IN_BODY),
+    "liveness/slow-drip": _live(
         "one byte of a map frame at a time", _IN_BODY, period=dataclasses.replace(_PERIOD, default=3.0)
     ),
-    "headers_never": _at(Moment.MAP, "a map request is taken and never answered"),
-    "register_never": _at(Moment.REGISTER, "a register request is taken and never answered"),
-    "flood": _live(
+    "liveness/headers-never": _at(Moment.MAP, "a map request is taken and never answered"),
+    "register/never": _at(Moment.REGISTER, "a register request is taken and never answered"),
+    "input/flood": _live(
         "HTTP/2 control frames without end: ping, settings, window_update or empty_data",
         _IN_NOISE,
         frame=TextParameter("ping", words=frozenset({"ping", "settings", "window_update", "empty_data"})),
         count=_whole(100_000, 1, 100_000_000),
     ),
     # The connection ends.
-    "cut": _live("TCP reset", _ANYWHERE),
-    "eof": _live("TCP is closed in good order", _ANYWHERE),
-    "cut_mid_record": _live("TCP is closed inside a Noise record", _IN_NOISE),
-    "map_then_close": _at(Moment.LIVE, "the whole first map, then TCP is closed", Scope.ALL),
-    "goaway": _live(
+    "session/cut": _live("TCP reset", _ANYWHERE),
+    "session/eof": _live("TCP is closed in good order", _ANYWHERE),
+    "session/cut-mid-record": _live("TCP is closed inside a Noise record", _IN_NOISE),
+    "session/map-then-close": _at(Moment.LIVE, "the whole first map, then TCP is closed", Scope.ALL),
+    "session/goaway": _live(
         "HTTP/2 GOAWAY, TCP stays open", _IN_NOISE, code=_whole(0, 0, _U32), debug=TextParameter()
     ),
-    "rst_stream": _live("the map stream is reset", _ON_MAP, code=_whole(2, 0, _U32)),
-    "end_stream": _live("the map stream ends in good order", _IN_BODY),
+    "session/rst-stream": _live("the map stream is reset", _ON_MAP, code=_whole(2, 0, _U32)),
+    "session/end-stream": _live("the map stream ends in good order", _IN_BODY),
     # What is sent is wrong.
-    "oversized": _live("a map frame announces 4 GiB", _IN_BODY, length=_whole(_U32, 0, _U32)),
-    "zero_frame": _live("a map frame of length zero", _IN_BODY),
-    "bomb": _live(
+    "input/oversized-frame": _live("a map frame announces 4 GiB", _IN_BODY, length=_whole(_U32, 0, _U32)),
+    "input/zero-frame": _live("a map frame of length zero", _IN_BODY),
+    "input/zstd-bomb": _live(
         "a small zstd frame that holds a gigabyte",
         _IN_BODY,
         size=_whole(1 << 30, 1, _MAX_BOMB),
         declared=_whole(0, 0, 1),
     ),
-    "two_frames": _live("two zstd frames in one map frame", _IN_BODY),
-    "bad_json": _live(
+    "input/two-zstd-frames": _live("two zstd frames in one map frame", _IN_BODY),
+    "input/bad-json": _live(
         "a map frame whose JSON is broken",
         _IN_BODY,
         json=TextParameter('{"KeepAlive":tru', 1 << 20, shortest=1),
     ),
-    "corrupt_record": _live("a bit of a Noise record is flipped", _IN_NOISE),
-    "oversized_record": _live("a Noise record of 4097 bytes", _IN_NOISE),
-    "first_map_without_node": _at(Moment.FIRST, "the first map lacks Node"),
-    "deltas_only": _at(Moment.FIRST, "deltas in place of keep-alives, and no first map", Scope.ALL),
-    "keepalives_only": FaultKind("keep-alives and never a map", Moment.FIRST, Scope.ALL, _IN_BODY, {}),
-    "no_keepalives": FaultKind("deltas, but no keep-alives", Moment.LIVE, Scope.ALL, _IN_BODY, {}),
-    "clock_wrong": FaultKind(
+    "input/corrupt-record": _live("a bit of a Noise record is flipped", _IN_NOISE),
+    "input/oversized-record": _live("a Noise record of 4097 bytes", _IN_NOISE),
+    "map/first-without-node": _at(Moment.FIRST, "the first map lacks Node"),
+    "map/deltas-only": _at(Moment.FIRST, "deltas in place of keep-alives, and no first map", Scope.ALL),
+    "map/keep-alives-only": FaultKind("keep-alives and never a map", Moment.FIRST, Scope.ALL, _IN_BODY, {}),
+    "liveness/no-keep-alives": FaultKind("deltas, but no keep-alives", Moment.LIVE, Scope.ALL, _IN_BODY, {}),
+    "liveness/clock-wrong": FaultKind(
         "ControlTime is off by so many seconds",
         Moment.FIRST,
         Scope.ALL,
         _IN_BODY,
         {"seconds": NumberParameter(_YEAR, -_MAX_SECONDS, _MAX_SECONDS)},
     ),
-    "foreign_ping": _at(
+    "map/foreign-ping": _at(
         Moment.LIVE,
         "a PingRequest whose URL belongs to somebody else",
         Scope.CURRENT,
         url=TextParameter(_FOREIGN),
     ),
     # What is answered is wrong.
-    "register_null": _at(Moment.REGISTER, "a register request is answered with null"),
-    "register_error": _at(
+    "register/null": _at(Moment.REGISTER, "a register request is answered with null"),
+    "register/error": _at(
         Moment.REGISTER, "a register request is answered with Error", text=TextParameter("authkey expired")
     ),
-    "http_status": FaultKind(
+    "refusal/status": FaultKind(
         "another status than 200 on map, register, upgrade or key",
         Moment.MAP,
         Scope.LATER,
@@ -177,8 +179,8 @@ FAULTS: dict[str, FaultKind] = {
             "body": TextParameter("", 1 << 20),
         },
     ),
-    "key_changed": _at(Moment.UPGRADE, "another Noise key, on /key too"),
-    "deleted_but_fed": _at(Moment.LIVE, "the node is deleted and its stream fed on", Scope.CURRENT),
+    "identity/server-key-changed": _at(Moment.UPGRADE, "another Noise key, on /key too"),
+    "identity/deleted-but-fed": _at(Moment.LIVE, "the node is deleted and its stream fed on", Scope.CURRENT),
 }
 """Every fault by name."""
 
@@ -202,7 +204,7 @@ class Fault:
     @property
     def in_body(self) -> bool:
         """It needs a map stream whose HEADERS are sent."""
-        return FAULTS[self.name].moments <= _IN_BODY and self.name != "map_then_close"
+        return FAULTS[self.name].moments <= _IN_BODY and self.name != "session/map-then-close"
 
     def number(self, name: str) -> float:
         return float(self.parameters[name])

@@ -161,7 +161,7 @@ class ClientConnection:
         """Whether a fault took the place of an answer to plain HTTP."""
         if stops(fault):
             return True
-        if fault is None or fault.name != "http_status":
+        if fault is None or fault.name != "refusal/status":
             return False
         status, headers, body = http_status(fault)
         door.respond(status, headers, body, close=True)
@@ -179,7 +179,9 @@ class ClientConnection:
         trailing = door.accept()
         self.link.wire += door.data_to_send()
         self._door = None
-        key = self.link.control.key_for(changed=fault is not None and fault.name == "key_changed")
+        key = self.link.control.key_for(
+            changed=fault is not None and fault.name == "identity/server-key-changed"
+        )
         # A key of another server cannot read the initiation: 101, then the end, as Go servers do it.
         response, ciphers, self.link.machine, self.version = Responder(
             key, self.link.control.random_bytes(32)

@@ -18,21 +18,43 @@ if TYPE_CHECKING:
 
 __all__ = ["FaultInjector", "ends", "stops"]
 
-_CHATTER = {"ping_only": "ping", "settings_only": "settings", "window_updates_only": "window_update"}
+_CHATTER = {
+    "liveness/pings-only": "ping",
+    "liveness/settings-only": "settings",
+    "liveness/window-updates-only": "window_update",
+}
 _FRAME_OF_FLOOD = 1000
 """Control frames written at once, so that a flood does not stop the server's other work."""
 _MAX_BACKLOG = 1 << 20
 """Bytes of it that may wait for a client which does not read."""
 _BACKLOG_PAUSE = 0.1
-_STOPPING = """
-    silent black_hole ping_only settings_only window_updates_only empty_records half_frame drip headers_never
-    register_never cut eof cut_mid_record goaway rst_stream end_stream oversized zero_frame bomb two_frames bad_json
-    corrupt_record oversized_record
-"""
-_STOPS = frozenset(_STOPPING.split())
 _ENDS = frozenset(
-    {"cut", "eof", "cut_mid_record", "corrupt_record", "oversized_record", "goaway", "rst_stream"}
+    {
+        "session/cut",
+        "session/eof",
+        "session/cut-mid-record",
+        "input/corrupt-record",
+        "input/oversized-record",
+        "session/goaway",
+        "session/rst-stream",
+    }
 )
+_STOPS = _ENDS | {
+    "liveness/silence",
+    "liveness/black-hole",
+    *_CHATTER,
+    "liveness/empty-records",
+    "liveness/half-frame",
+    "liveness/slow-drip",
+    "liveness/headers-never",
+    "register/never",
+    "session/end-stream",
+    "input/oversized-frame",
+    "input/zero-frame",
+    "input/zstd-bomb",
+    "input/two-zstd-frames",
+    "input/bad-json",
+}
 
 
 def stops(fault: Fault | None) -> bool:
@@ -81,7 +103,7 @@ class FaultInjector:
             self._flood -= count
             link.send_plain(self._flood_piece * count)
             self._chatter_at = now if self._flood else None
-        elif self._chatter == "empty_records":
+        elif self._chatter == "liveness/empty-records":
             link.send_record(bad_bytes.EvilRecords.seal_empty)
             self._chatter_at = now + self._chatter_period
         else:
@@ -99,18 +121,18 @@ class FaultInjector:
             return False
         self.injected.append(fault.name)
         self._since_healing.add(fault.name)
-        if fault.name in ("silent", "black_hole"):
+        if fault.name in ("liveness/silence", "liveness/black-hole"):
             self._hold()
             self.mute = True
-            self.cut_off = self.cut_off or fault.name == "black_hole"
-        elif fault.name in _CHATTER or fault.name == "empty_records":
+            self.cut_off = self.cut_off or fault.name == "liveness/black-hole"
+        elif fault.name in _CHATTER or fault.name == "liveness/empty-records":
             self._hold()
             self._chatter = _CHATTER.get(fault.name, fault.name)
             self._chatter_period = fault.number("period")
             self._chatter_at = now
-        elif fault.name == "flood":
+        elif fault.name == "input/flood":
             self._start_flood(fault, now, chosen)
-        elif fault.name == "rst_stream":
+        elif fault.name == "session/rst-stream":
             for one in [stream.stream_id for stream in chosen] if stream_id is None else [stream_id]:
                 self._link.reset(one, fault.integer("code"), now)
         elif not self._break_connection(fault, chosen):
@@ -139,7 +161,7 @@ class FaultInjector:
     def sent(self) -> None:
         """All that the client's windows admit is on its way."""
         if self._leaves and not any(stream.is_congested for stream in self._link.streams.values()):
-            self._link.end(Ending.FLUSH, "fault map_then_close")
+            self._link.end(Ending.FLUSH, "fault session/map-then-close")
 
     def _hold(self) -> None:
         self.holding = True
@@ -163,25 +185,25 @@ class FaultInjector:
         link = self._link
         noise = link.records is not None
         match fault.name:
-            case "cut":
-                link.end(Ending.RESET, "fault cut")
-            case "eof":
-                link.end(Ending.FLUSH, "fault eof")
-            case "map_then_close":
+            case "session/cut":
+                link.end(Ending.RESET, f"fault {fault.name}")
+            case "session/eof":
+                link.end(Ending.FLUSH, f"fault {fault.name}")
+            case "session/map-then-close":
                 self._leaves = True
-            case "goaway":
+            case "session/goaway":
                 link.goaway(fault.integer("code"), fault.text("debug").encode())
-            case "cut_mid_record" if noise:
+            case "session/cut-mid-record" if noise:
                 link.send_record(lambda evil: evil.seal(bad_bytes.PIECES["ping"])[:20])
                 link.spoilt = True
-                link.end(Ending.FLUSH, "fault cut_mid_record")
-            case "corrupt_record" if noise:
+                link.end(Ending.FLUSH, f"fault {fault.name}")
+            case "input/corrupt-record" if noise:
                 link.send_record(lambda evil: evil.seal_corrupt(bad_bytes.PIECES["ping"]))
                 link.spoilt = True
-            case "oversized_record" if noise:
+            case "input/oversized-record" if noise:
                 link.send_record(bad_bytes.EvilRecords.seal_too_long)
                 link.spoilt = True
-            case "deleted_but_fed":
+            case "identity/deleted-but-fed":
                 for stream in streams:
                     if stream.node_id in link.control.tailnet.entries:
                         link.control.tailnet.remove_node(stream.node_id)
@@ -194,17 +216,17 @@ class FaultInjector:
     def _mislead(self, fault: Fault, stream: MapStream, now: float) -> bool:
         """Faults in what a map stream sends and when. False: it is not one of them."""
         match fault.name:
-            case "no_keepalives":
+            case "liveness/no-keep-alives":
                 stream.no_keep_alives = True
-            case "deltas_only":
+            case "map/deltas-only":
                 stream.only_deltas = True
-            case "keepalives_only":
+            case "map/keep-alives-only":
                 stream.only_keep_alives = True
-            case "clock_wrong":
+            case "liveness/clock-wrong":
                 stream.set_clock_error(fault.number("seconds"), now)
-            case "foreign_ping" if stream.opened:
+            case "map/foreign-ping" if stream.opened:
                 stream.send(encode_json({"PingRequest": {"URL": fault.text("url")}}), now)
-            case "bad_json" if stream.opened:
+            case "input/bad-json" if stream.opened:
                 stream.send(fault.text("json").encode(), now)
             case _:
                 return False
@@ -213,26 +235,26 @@ class FaultInjector:
     def _break_stream(self, fault: Fault, stream: MapStream, now: float) -> None:
         """Faults in the body of one map stream."""
         raw: bytes | None = None
-        if fault.name == "headers_never":
+        if fault.name == "liveness/headers-never":
             stream.held = True
         if not stream.opened:
             return  # it has no body yet
         match fault.name:
-            case "half_frame":
+            case "liveness/half-frame":
                 frame = stream.full_frame()
                 raw = frame[: len(frame) // 2]
-            case "drip":
+            case "liveness/slow-drip":
                 stream.broken = True
                 stream.drip(stream.full_frame(), fault.number("period"), now)
-            case "end_stream":
+            case "session/end-stream":
                 stream.end(now)
-            case "oversized":
+            case "input/oversized-frame":
                 raw = bad_bytes.oversized(fault.integer("length"))
-            case "zero_frame":
+            case "input/zero-frame":
                 raw = bytes(4)
-            case "bomb":
+            case "input/zstd-bomb":
                 raw = bad_bytes.bomb(fault.integer("size"), declared=bool(fault.integer("declared")))
-            case "two_frames":
+            case "input/two-zstd-frames":
                 raw = bad_bytes.two_frames(KEEP_ALIVE, compress=stream.compress)
             case _:
                 pass

@@ -246,12 +246,12 @@ class MachineApi:
     def _spoil(self, stream_id: int, fault: Fault | None) -> bool:
         """Answer as the fault demands. False: there is none that answers."""
         match fault.name if fault is not None else "":
-            case "register_null":
+            case "register/null":
                 self._respond(stream_id, 200, b"null", JSON_HEADERS)
-            case "register_error":
+            case "register/error":
                 assert fault is not None
                 self._respond(stream_id, 200, encode_json({"Error": fault.text("text")}), JSON_HEADERS)
-            case "http_status":
+            case "refusal/status":
                 assert fault is not None
                 status, headers, body = http_status(fault)
                 self._respond(stream_id, status, body, headers)
@@ -317,9 +317,9 @@ class MachineApi:
         if stops(fault):
             return
         first = {
-            "first_map_without_node": First.WITHOUT_NODE,
-            "deltas_only": First.DELTA,
-            "keepalives_only": First.KEEP_ALIVE,
+            "map/first-without-node": First.WITHOUT_NODE,
+            "map/deltas-only": First.DELTA,
+            "map/keep-alives-only": First.KEEP_ALIVE,
         }.get(fault.name if fault is not None else "", First.FULL)
         stream.begin(first, now)
         self.inject_planned(Moment.LIVE, now, stream.stream_id)

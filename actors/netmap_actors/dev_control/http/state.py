@@ -138,7 +138,7 @@ class Control:
 
     def shown_key(self) -> MachineKey:
         """The key that `/key` shows."""
-        return self.key_for(changed=self.plan.has("key_changed")).public()
+        return self.key_for(changed=self.plan.has("identity/server-key-changed")).public()
 
     def random_unit(self) -> float:
         """A random number from 0 up to 1."""

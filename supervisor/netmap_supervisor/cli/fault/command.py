@@ -62,7 +62,7 @@ def command() -> None:
       netmap-supervisor fault kill control_connection
       netmap-supervisor fault black-hole control_connection     packets get lost, TCP still says ESTABLISHED
       netmap-supervisor fault freeze publisher --for 60s
-      netmap-supervisor fault server silent                     the connection stays open and tells nothing any more
+      netmap-supervisor fault server liveness/silence           the connection stays open and carries nothing
     """
 
 

@@ -70,7 +70,7 @@ def _break_and_follow(runtime_dir: Path, has_ended: Callable[[], bool]) -> None:
     until(lambda: recovery.well, START_LIMIT, "the first netmap")
     broken_at = printer.elapsed + FRESH_TIME
     until(lambda: printer.elapsed >= broken_at, STEP_LIMIT, "a calm second")
-    send_request(runtime_dir, "dev", command="fault", name="silent")
+    send_request(runtime_dir, "dev", command="fault", name="liveness/silence")
     printer.say("silent      the control server sends nothing any more; TCP still says ESTABLISHED")
     until(lambda: recovery.replaced("control_connection") and recovery.well, STEP_LIMIT, "recovery")
     printer.say("end         try it on a daemon that runs: netmap-supervisor fault --help")

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 __all__ = ["ScenarioOutcome", "report_json", "report_table", "summary"]
 
 _VERSION = 1
-_WIDTHS = (15, 30, 42)
-_NARROW = 70
+_WIDTHS = (27, 25, 35)
+_NARROW = 90
 """Cells: with fewer, what was expected is left to --json."""
 _HEAD = ("scenario", "expected", "seen", "verdict")
 

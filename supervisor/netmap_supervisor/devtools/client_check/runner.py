@@ -115,7 +115,7 @@ def run_scenario(
     """One scenario; None if it was interrupted."""
     clock = SystemClock()
     began = clock.boottime()
-    log = settings.output / f"{scenario.name}.log"
+    log = settings.output / f"{scenario.name.replace('/', '.')}.log"
     # A short name: clients may put Unix sockets there, whose paths are limited to 107 bytes.
     directory = Path(tempfile.mkdtemp(prefix="nmc-", dir="/tmp"))
     facts = Facts()
@@ -157,7 +157,7 @@ def _run(
             "auth_key": server.auth_key,
             "auth_key_file": str(key_file),
             "dir": str(directory),
-            "hostname": f"check-{scenario.name.replace('_', '-')}",
+            "hostname": f"check-{scenario.name.replace('/', '-')}",
         }
         if scenario.before:
             server.fault(scenario.fault, **scenario.given)
@@ -234,12 +234,12 @@ class _ScenarioRun:
     def _inject(self) -> None:
         scenario, timeline = self._scenario, self._timeline
         given: dict[str, Any] = dict(scenario.given)
-        if scenario.fault == "drip":
+        if scenario.fault == "liveness/slow-drip":
             given["period"] = self._limits.silence / _DRIPS_PER_LIMIT
-        elif scenario.fault == "foreign_ping":
+        elif scenario.fault == "map/foreign-ping":
             host, port = self._elsewhere.getsockname()
             given["url"] = f"http://{host}:{port}/machine/ping-response?id=foreign"
-        elif scenario.fault == "headers_never":
+        elif scenario.fault == "liveness/headers-never":
             given["times"] = 1
 
         def inject(commands: Commands) -> frozenset[int]:
@@ -254,7 +254,7 @@ class _ScenarioRun:
 
         timeline.old = self._server.call(inject)
         timeline.injected_at = self._clock.boottime()
-        if scenario.fault == "headers_never":
+        if scenario.fault == "liveness/headers-never":
             self._wait_for_request()
 
     def _wait_for_request(self) -> None:
@@ -269,7 +269,7 @@ class _ScenarioRun:
         found = asked()
         if found is not None:
             self._timeline.injected_at, self._timeline.old = found.at, frozenset({found.connection})
-            self._server.fault("headers_never", client=f"connection:{found.connection}")
+            self._server.fault("liveness/headers-never", client=f"connection:{found.connection}")
 
     # Observation
 
@@ -355,4 +355,4 @@ class _ScenarioRun:
 
     def _is_spoilt(self, view: ClientView) -> bool:
         """Whether what is sent on this connection can no longer be read."""
-        return self._scenario.fault == "corrupt_record" and view.number in self._timeline.old
+        return self._scenario.fault == "input/corrupt-record" and view.number in self._timeline.old

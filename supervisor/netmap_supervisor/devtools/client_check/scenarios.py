@@ -145,7 +145,7 @@ class CheckScenario:
 
     def watched(self, limits: Limits) -> float:
         """How long the connection has to be kept."""
-        return limits.healthy if self.name == "healthy" else limits.look
+        return limits.healthy if self.name == "liveness/healthy" else limits.look
 
 
 _NEW = "a new TCP connection with a map session, {earliest} to {latest} after the last message"
@@ -176,11 +176,11 @@ def _status(status: int, *, retry_after: str = "", gap: float = 0.0) -> CheckSce
         does += f" and Retry-After: {retry_after}"
         wanted = f"waits {gap:g} s between attempts; back within {{back}} of the end"
     return CheckScenario(
-        f"status_{status}",
+        f"refusal/status-{status}",
         does,
         Shape.REFUSED,
         wanted,
-        "http_status",
+        "refusal/status",
         {"status": status, "retry_after": retry_after},
         cut=True,
         gap=gap,
@@ -188,74 +188,76 @@ def _status(status: int, *, retry_after: str = "", gap: float = 0.0) -> CheckSce
 
 
 _ALL = (
-    CheckScenario("join", "what it should", Shape.JOIN, "registers and has a map within {join}"),
-    CheckScenario("healthy", "sends keep-alives only", Shape.STEADY, "keeps the connection for {healthy}"),
-    _watchdog("silence", "sends nothing more; TCP stays open and acknowledges", "silent"),
-    _watchdog("black_hole", "is gone without a word: packets get lost both ways", impatient=True),
-    _watchdog("pings_only", "sends HTTP/2 PINGs and nothing else", "ping_only"),
-    _watchdog("empty_records", "sends Noise records without content and nothing else"),
-    _watchdog("headers_never", "takes a map request and never answers it", cut=True),
-    _watchdog("slow_drip", "sends a map frame byte by byte", "drip"),
-    _watchdog("half_frame", "sends half of a map frame, then nothing"),
-    _nonsense("oversized", "announces a map frame of 4 GiB"),
-    _nonsense("zero_frame", "sends a map frame of length zero"),
-    _nonsense("bomb", "sends a small zstd frame that holds a gigabyte"),
-    _nonsense("bad_json", "sends a map frame whose JSON is broken"),
-    _nonsense("corrupt_record", "sends a Noise record that cannot be authenticated"),
-    _soon("goaway", "sends GOAWAY and leaves TCP open"),
-    _soon("rst_stream", "resets the map stream"),
-    _soon("cut", "resets TCP"),
-    _soon("cut_mid_record", "closes TCP inside a Noise record"),
-    _soon("end_stream", "ends the map stream in good order"),
+    CheckScenario("join/first-map", "what it should", Shape.JOIN, "registers and has a map within {join}"),
     CheckScenario(
-        "map_then_close",
+        "liveness/healthy", "sends keep-alives only", Shape.STEADY, "keeps the connection for {healthy}"
+    ),
+    _watchdog("liveness/silence", "sends nothing more; TCP stays open and acknowledges"),
+    _watchdog("liveness/black-hole", "is gone without a word: packets get lost both ways", impatient=True),
+    _watchdog("liveness/pings-only", "sends HTTP/2 PINGs and nothing else"),
+    _watchdog("liveness/empty-records", "sends Noise records without content and nothing else"),
+    _watchdog("liveness/headers-never", "takes a map request and never answers it", cut=True),
+    _watchdog("liveness/slow-drip", "sends a map frame byte by byte"),
+    _watchdog("liveness/half-frame", "sends half of a map frame, then nothing"),
+    _nonsense("input/oversized-frame", "announces a map frame of 4 GiB"),
+    _nonsense("input/zero-frame", "sends a map frame of length zero"),
+    _nonsense("input/zstd-bomb", "sends a small zstd frame that holds a gigabyte"),
+    _nonsense("input/bad-json", "sends a map frame whose JSON is broken"),
+    _nonsense("input/corrupt-record", "sends a Noise record that cannot be authenticated"),
+    _soon("session/goaway", "sends GOAWAY and leaves TCP open"),
+    _soon("session/rst-stream", "resets the map stream"),
+    _soon("session/cut", "resets TCP"),
+    _soon("session/cut-mid-record", "closes TCP inside a Noise record"),
+    _soon("session/end-stream", "ends the map stream in good order"),
+    CheckScenario(
+        "session/map-then-close",
         "sends the whole first map and closes TCP, each time",
         Shape.REFUSED,
         _PATIENT,
-        "map_then_close",
+        "session/map-then-close",
     ),
     CheckScenario(
-        "deleted_but_fed",
+        "identity/deleted-but-fed",
         "deletes the node and feeds its stream on",
         Shape.TRUTH,
         "asks anew, by registering or for a map, within {truth_latest}",
-        "deleted_but_fed",
+        "identity/deleted-but-fed",
     ),
     _status(401),
     _status(404),
     _status(429, retry_after="7", gap=7.0),
     _status(500),
     CheckScenario(
-        "register_null",
+        "register/null",
         "answers each register request with null",
         Shape.REFUSED,
         _PATIENT,
-        "register_null",
+        "register/null",
         counted="register",
         before=True,
     ),
     CheckScenario(
-        "key_change",
+        "identity/server-key-changed",
         "has another Noise key, as an impostor has",
         Shape.KEY,
         "sends no request to it; back within {back} of the end",
-        "key_changed",
+        "identity/server-key-changed",
         counted="accept",
         cut=True,
     ),
     CheckScenario(
-        "clock_wrong",
+        "liveness/clock-wrong",
         "has a clock that is a year ahead",
         Shape.STEADY,
         "keeps the connection for {look}",
-        "clock_wrong",
+        "liveness/clock-wrong",
     ),
     CheckScenario(
-        "foreign_ping",
+        "map/foreign-ping",
         "asks for a call to an address of somebody else",
         Shape.STEADY,
         "never calls there; keeps the connection for {look}",
-        "foreign_ping",
+        "map/foreign-ping",
     ),
 )
 

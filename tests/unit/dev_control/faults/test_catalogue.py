@@ -27,22 +27,22 @@ def test_every_fault_can_be_made_without_parameters(name: str) -> None:
     ("name", "given", "why"),
     [
         ("nonsense", {}, "the faults are"),
-        ("drip", {"speed": 3}, "it takes period"),
-        ("drip", {"period": "fast"}, "period is not a number from 0.01 to 10000000000"),
-        ("http_status", {"status": "500"}, "status is not a whole number from 200 to 599"),
-        ("http_status", {"status": 101}, "status is not a whole number from 200 to 599"),
-        ("http_status", {"retry_after": "1\r\nX: y"}, "retry_after holds more than printable ASCII"),
-        ("rst_stream", {"code": -1}, "code is not a whole number from 0 to 4294967295"),
-        ("goaway", {"debug": "x" * 5000}, "debug has 5000 bytes"),
-        ("flood", {"frame": "goaway"}, "frame is not one of empty_data, ping, settings, window_update"),
-        ("bomb", {"size": 10**30}, "size is not a whole number"),
-        ("cut", {"moment": "never"}, "not a valid Moment"),
-        ("cut", {"scope": "some"}, "not a valid Scope"),
-        ("half_frame", {"moment": "register"}, "it strikes at first, live"),
-        ("cut", {"times": 0}, "positive"),
-        ("cut", {"times": "twice"}, "positive"),
-        ("clock_wrong", {"seconds": 1e11}, "not a number from"),
-        ("clock_wrong", {"seconds": float("nan")}, "not a number from"),
+        ("liveness/slow-drip", {"speed": 3}, "it takes period"),
+        ("liveness/slow-drip", {"period": "fast"}, "period is not a number from 0.01 to 10000000000"),
+        ("refusal/status", {"status": "500"}, "status is not a whole number from 200 to 599"),
+        ("refusal/status", {"status": 101}, "status is not a whole number from 200 to 599"),
+        ("refusal/status", {"retry_after": "1\r\nX: y"}, "retry_after holds more than printable ASCII"),
+        ("session/rst-stream", {"code": -1}, "code is not a whole number from 0 to 4294967295"),
+        ("session/goaway", {"debug": "x" * 5000}, "debug has 5000 bytes"),
+        ("input/flood", {"frame": "goaway"}, "frame is not one of empty_data, ping, settings, window_update"),
+        ("input/zstd-bomb", {"size": 10**30}, "size is not a whole number"),
+        ("session/cut", {"moment": "never"}, "not a valid Moment"),
+        ("session/cut", {"scope": "some"}, "not a valid Scope"),
+        ("liveness/half-frame", {"moment": "register"}, "it strikes at first, live"),
+        ("session/cut", {"times": 0}, "positive"),
+        ("session/cut", {"times": "twice"}, "positive"),
+        ("liveness/clock-wrong", {"seconds": 1e11}, "not a number from"),
+        ("liveness/clock-wrong", {"seconds": float("nan")}, "not a number from"),
     ],
 )
 def test_a_fault_that_cannot_be_says_why(name: str, given: dict[str, object], why: str) -> None:
@@ -52,28 +52,28 @@ def test_a_fault_that_cannot_be_says_why(name: str, given: dict[str, object], wh
 
 def test_a_plan_strikes_at_its_moment_and_only_whom_it_means() -> None:
     plan = FaultPlan()
-    plan.add(make_fault("cut", moment="map", client="web"))
+    plan.add(make_fault("session/cut", moment="map", client="web"))
     assert plan.take(Moment.REGISTER, frozenset({"web"})) == []
     assert plan.take(Moment.MAP, ANYBODY) == []
-    assert [fault.name for fault in plan.take(Moment.MAP, frozenset({"web", "5"}))] == ["cut"]
+    assert [fault.name for fault in plan.take(Moment.MAP, frozenset({"web", "5"}))] == ["session/cut"]
 
 
 def test_times_are_counted_and_healing_ends_all() -> None:
     plan = FaultPlan()
-    plan.add(make_fault("headers_never", times=2))
+    plan.add(make_fault("liveness/headers-never", times=2))
     taken = [len(plan.take(Moment.MAP, ANYBODY)) for _ in range(3)]
     assert taken == [1, 1, 0]
-    plan.add(make_fault("key_changed"))
-    assert plan.has("key_changed")
+    plan.add(make_fault("identity/server-key-changed"))
+    assert plan.has("identity/server-key-changed")
     plan.heal()
-    assert not plan.has("key_changed")
+    assert not plan.has("identity/server-key-changed")
     assert plan.waiting == ()
 
 
 def test_healing_one_client_leaves_the_others_theirs() -> None:
     plan = FaultPlan()
     for client in ("web", "db", ""):
-        plan.add(make_fault("headers_never", client=client))
+        plan.add(make_fault("liveness/headers-never", client=client))
     assert plan.heal(frozenset({"web", "5", "connection:1"})) == 1
     assert [fault.client for fault in plan.waiting] == ["db", ""]
     assert plan.heal(frozenset({"web"})) == 0
@@ -81,15 +81,15 @@ def test_healing_one_client_leaves_the_others_theirs() -> None:
 
 def test_healing_one_fault_leaves_the_others() -> None:
     plan = FaultPlan()
-    for name in ("headers_never", "register_null", "headers_never"):
+    for name in ("liveness/headers-never", "register/null", "liveness/headers-never"):
         plan.add(make_fault(name, client="web"))
-    assert plan.heal(frozenset({"db"}), "headers_never") == 0
-    assert plan.heal(None, "headers_never") == 2
-    assert [fault.name for fault in plan.waiting] == ["register_null"]
+    assert plan.heal(frozenset({"db"}), "liveness/headers-never") == 0
+    assert plan.heal(None, "liveness/headers-never") == 2
+    assert [fault.name for fault in plan.waiting] == ["register/null"]
 
 
 def test_what_kills_a_connection_strikes_only_those_that_are_open() -> None:
-    for name in ("silent", "cut", "half_frame", "goaway"):
+    for name in ("liveness/silence", "session/cut", "liveness/half-frame", "session/goaway"):
         assert make_fault(name).scope is Scope.CURRENT
 
 
@@ -109,7 +109,7 @@ def test_a_small_bomb_is_a_sound_zstd_frame() -> None:
 @pytest.mark.parametrize(
     "frame",
     [bad_bytes.oversized(0xFFFFFFFF), bytes(4), bad_bytes.two_frames(KEEP_ALIVE, compress=True)],
-    ids=["oversized", "zero", "two frames"],
+    ids=["input/oversized-frame", "zero", "two frames"],
 )
 def test_spoilt_map_frames_are_refused(frame: bytes) -> None:
     with pytest.raises(BadMapResponse):

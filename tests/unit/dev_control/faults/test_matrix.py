@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
 CASES = [(name, moment) for name, kind in FAULTS.items() for moment in sorted(kind.moments, key=str)]
 DISTURBANCES: tuple[dict[str, Any], ...] = (
-    {"name": "foreign_ping"},
-    {"name": "bad_json", "json": "{}"},
-    {"name": "clock_wrong", "seconds": 5.0},
-    {"name": "flood", "frame": "empty_data", "count": 3},
+    {"name": "map/foreign-ping"},
+    {"name": "input/bad-json", "json": "{}"},
+    {"name": "liveness/clock-wrong", "seconds": 5.0},
+    {"name": "input/flood", "frame": "empty_data", "count": 3},
 )
 WHAT_A_CLIENT_MAY_MEET = (NetmapError, OSError, Closed, ValueError, TimeoutError, AssertionError)
 

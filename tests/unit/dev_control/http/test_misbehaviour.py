@@ -52,7 +52,7 @@ def only_noise_comes(server: RunningServer, client: ControlClient, stream: Respo
     with pytest.raises(TimeoutError):
         client.wait(lambda: len(stream.messages) > messages, 0.5)
     assert client.bytes_received > received + 100
-    assert client.records.empty_records == empty or "empty_records" in server.clients()[0].faults
+    assert client.records.empty_records == empty or "liveness/empty-records" in server.clients()[0].faults
     server.heal()
     client.message(stream, messages)
 
@@ -89,28 +89,28 @@ def node_is_gone(server: RunningServer, client: ControlClient, stream: Response)
 
 
 FAULTS_ON_A_LIVE_STREAM: dict[str, tuple[dict[str, Any], Any]] = {
-    "silent": ({}, nothing_comes),
-    "ping_only": ({"period": 0.02}, only_noise_comes),
-    "settings_only": ({"period": 0.02}, only_noise_comes),
-    "window_updates_only": ({"period": 0.02}, only_noise_comes),
-    "empty_records": ({"period": 0.02}, only_noise_comes),
-    "half_frame": ({}, half_a_frame_comes),
-    "drip": ({"period": 0.02}, half_a_frame_comes),
-    "cut": ({}, stream_ends_with(Closed, "reset")),
-    "eof": ({}, stream_ends_with(Closed, "eof")),
-    "cut_mid_record": ({}, stream_ends_with(Closed, "eof")),
-    "goaway": ({"code": 0}, goaway_comes),
-    "rst_stream": ({"code": 2}, reset_comes),
-    "end_stream": ({}, end_comes),
-    "oversized": ({}, stream_ends_with(BadMapResponse, "4294967295")),
-    "zero_frame": ({}, stream_ends_with(BadMapResponse, "zero")),
-    "bomb": ({}, stream_ends_with(BadMapResponse)),
-    "two_frames": ({}, stream_ends_with(BadMapResponse, "behind the end")),
-    "bad_json": ({}, stream_ends_with(json.JSONDecodeError)),
-    "corrupt_record": ({}, stream_ends_with(RemoteProtocolError, "tag")),
-    "oversized_record": ({}, stream_ends_with(RemoteProtocolError, "4094")),
-    "flood": ({"count": 3000}, stream_ends_with(RemoteProtocolError, "control frames")),
-    "deleted_but_fed": ({}, node_is_gone),
+    "liveness/silence": ({}, nothing_comes),
+    "liveness/pings-only": ({"period": 0.02}, only_noise_comes),
+    "liveness/settings-only": ({"period": 0.02}, only_noise_comes),
+    "liveness/window-updates-only": ({"period": 0.02}, only_noise_comes),
+    "liveness/empty-records": ({"period": 0.02}, only_noise_comes),
+    "liveness/half-frame": ({}, half_a_frame_comes),
+    "liveness/slow-drip": ({"period": 0.02}, half_a_frame_comes),
+    "session/cut": ({}, stream_ends_with(Closed, "reset")),
+    "session/eof": ({}, stream_ends_with(Closed, "eof")),
+    "session/cut-mid-record": ({}, stream_ends_with(Closed, "eof")),
+    "session/goaway": ({"code": 0}, goaway_comes),
+    "session/rst-stream": ({"code": 2}, reset_comes),
+    "session/end-stream": ({}, end_comes),
+    "input/oversized-frame": ({}, stream_ends_with(BadMapResponse, "4294967295")),
+    "input/zero-frame": ({}, stream_ends_with(BadMapResponse, "zero")),
+    "input/zstd-bomb": ({}, stream_ends_with(BadMapResponse)),
+    "input/two-zstd-frames": ({}, stream_ends_with(BadMapResponse, "behind the end")),
+    "input/bad-json": ({}, stream_ends_with(json.JSONDecodeError)),
+    "input/corrupt-record": ({}, stream_ends_with(RemoteProtocolError, "tag")),
+    "input/oversized-record": ({}, stream_ends_with(RemoteProtocolError, "4094")),
+    "input/flood": ({"count": 3000}, stream_ends_with(RemoteProtocolError, "control frames")),
+    "identity/deleted-but-fed": ({}, node_is_gone),
 }
 
 
@@ -128,9 +128,9 @@ def test_a_fault_on_a_live_stream(server: RunningServer, name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "fields"),
     [
-        ("first_map_without_node", {"Peers", "DNSConfig"}),
-        ("deltas_only", {"OnlineChange", "ControlTime"}),
-        ("keepalives_only", {"KeepAlive"}),
+        ("map/first-without-node", {"Peers", "DNSConfig"}),
+        ("map/deltas-only", {"OnlineChange", "ControlTime"}),
+        ("map/keep-alives-only", {"KeepAlive"}),
     ],
 )
 def test_a_stream_that_begins_wrongly(server: RunningServer, name: str, fields: set[str]) -> None:
@@ -138,7 +138,7 @@ def test_a_stream_that_begins_wrongly(server: RunningServer, name: str, fields: 
     client, stream = joined(server)
     assert fields <= set(stream.messages[0])
     assert "Node" not in stream.messages[0]
-    if name == "keepalives_only":
+    if name == "map/keep-alives-only":
         server.tailnet.add_node("unseen")
         client.message(stream, 3)
         assert all(message == {"KeepAlive": True} for message in stream.messages)
@@ -148,7 +148,7 @@ def test_a_stream_that_begins_wrongly(server: RunningServer, name: str, fields: 
 
 
 def test_headers_that_never_come(server: RunningServer) -> None:
-    server.fault("headers_never")
+    server.fault("liveness/headers-never")
     client = ControlClient(server.url, Node())
     client.register(server.auth_key)
     stream = client.map()
@@ -163,7 +163,7 @@ def test_headers_that_never_come(server: RunningServer) -> None:
 @pytest.mark.parametrize("moment", ["map", "register", "upgrade"])
 @pytest.mark.parametrize("status", [401, 404, 429, 500])
 def test_a_status_instead_of_an_answer(server: RunningServer, moment: str, status: int) -> None:
-    server.fault("http_status", moment=moment, status=status, retry_after="7", body="no", times=1)
+    server.fault("refusal/status", moment=moment, status=status, retry_after="7", body="no", times=1)
     if moment == "upgrade":
         with pytest.raises(UnexpectedStatus) as caught:
             ControlClient(server.url, Node())
@@ -180,11 +180,11 @@ def test_a_status_instead_of_an_answer(server: RunningServer, moment: str, statu
 
 def test_register_can_be_answered_with_null_or_an_error_or_never(server: RunningServer) -> None:
     client = ControlClient(server.url, Node())
-    server.fault("register_null", times=1)
+    server.fault("register/null", times=1)
     assert client.answer("/machine/register", client.register_body(server.auth_key)).body == b"null"
-    server.fault("register_error", text="authkey revoked", times=1)
+    server.fault("register/error", text="authkey revoked", times=1)
     assert client.register(server.auth_key) == {"Error": "authkey revoked"}
-    server.fault("register_never", times=1)
+    server.fault("register/never", times=1)
     lost = client.request("/machine/register", client.register_body(server.auth_key))
     assert client.register(server.auth_key)["MachineAuthorized"]
     assert lost.status is None
@@ -193,7 +193,7 @@ def test_register_can_be_answered_with_null_or_an_error_or_never(server: Running
 
 def test_a_changed_key_is_shown_and_refuses_the_old_one(server: RunningServer) -> None:
     old = server.server_key
-    server.fault("key_changed")
+    server.fault("identity/server-key-changed")
     new = fetch_key(server.url)
     assert new != old
     with pytest.raises(HandshakeRefused):
@@ -206,7 +206,7 @@ def test_a_changed_key_is_shown_and_refuses_the_old_one(server: RunningServer) -
 @pytest.mark.parametrize("moment", ["accept", "upgrade", "noise"])
 def test_silence_from_the_beginning(server: RunningServer, moment: str) -> None:
     key = server.server_key
-    server.fault("silent", moment=moment, scope="later")
+    server.fault("liveness/silence", moment=moment, scope="later")
     with socket.create_connection(("127.0.0.1", server.port), 0.3) as sock:
         sock.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
         if moment == "accept":
@@ -236,14 +236,14 @@ def test_a_message_of_ones_own(server: RunningServer) -> None:
 
 def test_a_live_stream_may_be_fed_by_keep_alives_or_by_deltas_alone(server: RunningServer) -> None:
     client, stream = joined(server)
-    server.fault("keepalives_only")
+    server.fault("map/keep-alives-only")
     server.tailnet.add_node("unseen")
     told = len(stream.messages)
     client.message(stream, told + 2)
     assert all(message == {"KeepAlive": True} for message in stream.messages[told:])
     server.heal()
     client.wait(lambda: "unseen" in json.dumps(stream.messages))
-    server.fault("deltas_only")
+    server.fault("map/deltas-only")
     told = len(stream.messages)
     client.message(stream, told + 3)
     assert all(set(message) == {"ControlTime"} for message in stream.messages[told + 1 :])
@@ -252,7 +252,7 @@ def test_a_live_stream_may_be_fed_by_keep_alives_or_by_deltas_alone(server: Runn
 
 def test_a_fault_counts_those_it_struck_at_once(server: RunningServer) -> None:
     client, _ = joined(server)
-    assert server.fault("keepalives_only", times=1) == 1
+    assert server.fault("map/keep-alives-only", times=1) == 1
     other, stream = joined(server, "other")
     assert "Node" in stream.messages[0]
     other.close()
@@ -263,7 +263,7 @@ def test_in_a_black_hole_nothing_is_answered_nor_acknowledged(server: RunningSer
     client, stream = joined(server)
     other, live = joined(server, "other")
     received = server.clients()[0].bytes_received
-    assert server.fault("black_hole", client="client") == 1
+    assert server.fault("liveness/black-hole", client="client") == 1
     told = len(stream.messages)
     client.http2.ping(b"12345678")
     assert client.silent_for(0.6) or client.silent_for(0.6)
@@ -272,7 +272,7 @@ def test_in_a_black_hole_nothing_is_answered_nor_acknowledged(server: RunningSer
     assert server.clients()[0].bytes_received == received
     server.heal()
     client.wait(lambda: client.pings_acked == 1 and len(stream.messages) > told)
-    assert "black_hole" in server.clients()[0].faults
+    assert "liveness/black-hole" in server.clients()[0].faults
     client.close()
     other.close()
 
@@ -284,7 +284,7 @@ def unacknowledged(sock: socket.socket) -> int:
 
 def test_the_whole_map_comes_before_each_session_is_closed(server: RunningServer) -> None:
     open_before, _ = joined(server, "before")
-    assert server.fault("map_then_close") == 1
+    assert server.fault("session/map-then-close") == 1
     with pytest.raises(Closed, match="eof"):
         open_before.wait(lambda: False)
     for _ in range(2):
@@ -302,7 +302,7 @@ def test_the_whole_map_comes_before_each_session_is_closed(server: RunningServer
 
 def test_a_map_larger_than_the_window_comes_as_a_whole_before_the_close() -> None:
     with running_server(nodes=10_000) as server:
-        server.fault("map_then_close")
+        server.fault("session/map-then-close")
         client = ControlClient(server.url, Node())
         client.register(server.auth_key)
         stream = client.map(Compress="")
@@ -317,7 +317,7 @@ def test_a_map_larger_than_the_window_comes_as_a_whole_before_the_close() -> Non
 def test_a_clock_that_is_wrong_in_maps_and_deltas(server: RunningServer, seconds: float | None) -> None:
     open_before, live = joined(server, "before")
     told = len(live.messages)
-    server.fault("clock_wrong", **({} if seconds is None else {"seconds": seconds}))
+    server.fault("liveness/clock-wrong", **({} if seconds is None else {"seconds": seconds}))
     open_before.wait(lambda: any("ControlTime" in message for message in live.messages[told:]))
     client, stream = joined(server)
     server.tailnet.add_node("new")
@@ -341,7 +341,7 @@ def clock_error(message: dict[str, Any]) -> float:
 
 def test_a_ping_request_that_leads_elsewhere(server: RunningServer) -> None:
     client, stream = joined(server)
-    assert server.fault("foreign_ping", url="http://127.0.0.1:9/elsewhere") == 1
+    assert server.fault("map/foreign-ping", url="http://127.0.0.1:9/elsewhere") == 1
     client.wait(lambda: "PingRequest" in stream.messages[-1])
     assert stream.messages[-1] == {"PingRequest": {"URL": "http://127.0.0.1:9/elsewhere"}}
     client.close()

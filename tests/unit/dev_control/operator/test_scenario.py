@@ -60,8 +60,8 @@ EXAMPLES = Path(__file__).parents[4] / "docs" / "examples" / "scenarios"
             "event 2: cannot commit",
         ),
         (
-            "[[event]]\nat = 2\ndo = 'fault'\nname = 'silent'\nsize = 3",
-            "event 1: cannot commit silent with size",
+            "[[event]]\nat = 2\ndo = 'fault'\nname = 'liveness/silence'\nsize = 3",
+            "event 1: cannot commit liveness/silence with size",
         ),
     ],
 )
@@ -161,7 +161,7 @@ def test_a_server_plays_it_from_the_first_map_on_and_outlives_what_cannot_be_don
             {"at": 0.05, "do": "set_online", "node": "web-1", "online": False},
             {"at": 0.1, "do": "rename", "node": "nobody", "name": "x"},
             {"at": 0.15, "do": "set_tags", "node": "web-1", "tags": ["tag:db"]},
-            {"at": 0.2, "do": "fault", "name": "eof"},
+            {"at": 0.2, "do": "fault", "name": "session/eof"},
         ],
     }
     with running_server(

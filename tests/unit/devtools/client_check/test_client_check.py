@@ -139,77 +139,127 @@ BACK = {"back_after": 4.0}
 @pytest.mark.parametrize(
     ("name", "facts", "verdict", "said"),
     [
-        ("join", {}, "pass", "map session after 0.5 s"),
-        ("join", {"joined_after": None}, "fail", "did not join within 137.0 s"),
-        ("silence", {"joined_after": None}, "error", "did not join within 137.0 s"),
-        ("healthy", {}, "pass", "same connection and map session for 137.0 s"),
-        ("healthy", {"session_after": 60.0, "connected_after": 59.0}, "fail", "although nothing was wrong"),
+        ("join/first-map", {}, "pass", "map session after 0.5 s"),
+        ("join/first-map", {"joined_after": None}, "fail", "did not join within 137.0 s"),
+        ("liveness/silence", {"joined_after": None}, "error", "did not join within 137.0 s"),
+        ("liveness/healthy", {}, "pass", "same connection and map session for 137.0 s"),
         (
-            "healthy",
+            "liveness/healthy",
+            {"session_after": 60.0, "connected_after": 59.0},
+            "fail",
+            "although nothing was wrong",
+        ),
+        (
+            "liveness/healthy",
             {"asked_on_old": (3.0,)},
             "fail",
             "another map session on the same connection after 3.0 s",
         ),
-        ("healthy", {"closed_after": 4.0, "closed_by": "client"}, "fail", "closed by the client after 4.0 s"),
-        ("healthy", {"reset_after": 4.0}, "fail", "given up after 4.0 s"),
-        ("healthy", {"fed_until": 7.0}, "fail", "map session gone after 7.0 s, and no other in 137.0 s"),
-        ("clock_wrong", {"fed_until": None}, "fail", "map session gone after 0.0 s"),
-        ("foreign_ping", {"foreign_calls": 1}, "fail", "called the other address, once"),
-        ("foreign_ping", {}, "pass", "same connection"),
-        ("silence", NEW, "pass", "new TCP connection after 121.3 s, map session after 121.4 s"),
-        ("silence", {"session_after": 107.0, "connected_after": 106.9}, "fail", "1.0 s too soon"),
-        ("black_hole", {"session_after": 3.0, "connected_after": 2.9}, "pass", "after 2.9 s"),
-        ("silence", {"session_after": 138.0, "connected_after": 137.5}, "fail", "1.0 s too late"),
         (
-            "silence",
+            "liveness/healthy",
+            {"closed_after": 4.0, "closed_by": "client"},
+            "fail",
+            "closed by the client after 4.0 s",
+        ),
+        ("liveness/healthy", {"reset_after": 4.0}, "fail", "given up after 4.0 s"),
+        (
+            "liveness/healthy",
+            {"fed_until": 7.0},
+            "fail",
+            "map session gone after 7.0 s, and no other in 137.0 s",
+        ),
+        ("liveness/clock-wrong", {"fed_until": None}, "fail", "map session gone after 0.0 s"),
+        ("map/foreign-ping", {"foreign_calls": 1}, "fail", "called the other address, once"),
+        ("map/foreign-ping", {}, "pass", "same connection"),
+        ("liveness/silence", NEW, "pass", "new TCP connection after 121.3 s, map session after 121.4 s"),
+        ("liveness/silence", {"session_after": 107.0, "connected_after": 106.9}, "fail", "1.0 s too soon"),
+        ("liveness/black-hole", {"session_after": 3.0, "connected_after": 2.9}, "pass", "after 2.9 s"),
+        ("liveness/silence", {"session_after": 138.0, "connected_after": 137.5}, "fail", "1.0 s too late"),
+        (
+            "liveness/silence",
             {"asked_on_old": (120.0,)},
             "fail",
             "asked again on the same dead connection after 120.0 s, no new one in 137.0 s",
         ),
-        ("silence", {}, "fail", "asked nothing and made no new connection in 137.0 s"),
-        ("silence", {"reset_after": 120.0}, "fail", "gave the request up after 120.0 s"),
-        ("silence", {"new_connections": (120.0,)}, "fail", "but no map session in 137.0 s"),
-        ("half_frame", {"session_after": 121.0, "session_on_old": True}, "fail", "and was answered"),
-        ("bad_json", {"session_after": 1.0, "session_on_old": True}, "pass", "ended the session at once"),
-        ("bad_json", NEW, "pass", "by its watchdog"),
-        ("bad_json", {"session_after": 42.0, "reset_after": 41.0}, "pass", "ended the session after 41.0 s"),
-        ("black_hole", {}, "fail", "no new connection in 137.0 s; what is asked on the dead one gets lost"),
-        ("bad_json", {}, "fail", "asked nothing"),
-        ("bomb", {"session_after": 138.0, "connected_after": 0.5}, "fail", "too late"),
-        ("goaway", {"session_after": 1.0, "connected_after": 0.5}, "pass", "after 0.5 s"),
-        ("goaway", {"session_after": 61.0, "connected_after": 0.5}, "fail", "after 61.0 s"),
-        ("rst_stream", {}, "fail", "no new connection"),
-        ("deleted_but_fed", {"asked_after": 600.0, "asked_by": "register"}, "pass", "registered anew"),
-        ("deleted_but_fed", {"asked_after": 666.0, "asked_by": "read"}, "fail", "after 666.0 s"),
-        ("deleted_but_fed", {}, "fail", "asked nothing in 137.0 s"),
+        ("liveness/silence", {}, "fail", "asked nothing and made no new connection in 137.0 s"),
+        ("liveness/silence", {"reset_after": 120.0}, "fail", "gave the request up after 120.0 s"),
+        ("liveness/silence", {"new_connections": (120.0,)}, "fail", "but no map session in 137.0 s"),
+        ("liveness/half-frame", {"session_after": 121.0, "session_on_old": True}, "fail", "and was answered"),
         (
-            "status_500",
+            "input/bad-json",
+            {"session_after": 1.0, "session_on_old": True},
+            "pass",
+            "ended the session at once",
+        ),
+        ("input/bad-json", NEW, "pass", "by its watchdog"),
+        (
+            "input/bad-json",
+            {"session_after": 42.0, "reset_after": 41.0},
+            "pass",
+            "ended the session after 41.0 s",
+        ),
+        (
+            "liveness/black-hole",
+            {},
+            "fail",
+            "no new connection in 137.0 s; what is asked on the dead one gets lost",
+        ),
+        ("input/bad-json", {}, "fail", "asked nothing"),
+        ("input/zstd-bomb", {"session_after": 138.0, "connected_after": 0.5}, "fail", "too late"),
+        ("session/goaway", {"session_after": 1.0, "connected_after": 0.5}, "pass", "after 0.5 s"),
+        ("session/goaway", {"session_after": 61.0, "connected_after": 0.5}, "fail", "after 61.0 s"),
+        ("session/rst-stream", {}, "fail", "no new connection"),
+        (
+            "identity/deleted-but-fed",
+            {"asked_after": 600.0, "asked_by": "register"},
+            "pass",
+            "registered anew",
+        ),
+        ("identity/deleted-but-fed", {"asked_after": 666.0, "asked_by": "read"}, "fail", "after 666.0 s"),
+        ("identity/deleted-but-fed", {}, "fail", "asked nothing in 137.0 s"),
+        (
+            "refusal/status-500",
             {"attempt_count": 20, **BACK},
             "pass",
             "20 map requests while it was refused; back after",
         ),
-        ("status_500", {"attempt_count": 21, **BACK}, "fail", "20 are enough"),
-        ("status_500", {"attempt_count": 1}, "fail", "not back"),
-        ("status_500", BACK, "fail", "did not ask"),
-        ("status_500", {"attempt_count": 1, "back_after": 121.0}, "fail", "back after 121.0 s"),
-        ("status_429", {"attempt_count": 2, "attempts": (1.0, 8.0), **BACK}, "pass", "at least 7.0 s apart"),
-        ("status_429", {"attempt_count": 2, "attempts": (1.0, 7.0), **BACK}, "fail", "at least 6.0 s apart"),
+        ("refusal/status-500", {"attempt_count": 21, **BACK}, "fail", "20 are enough"),
+        ("refusal/status-500", {"attempt_count": 1}, "fail", "not back"),
+        ("refusal/status-500", BACK, "fail", "did not ask"),
+        ("refusal/status-500", {"attempt_count": 1, "back_after": 121.0}, "fail", "back after 121.0 s"),
         (
-            "register_null",
+            "refusal/status-429",
+            {"attempt_count": 2, "attempts": (1.0, 8.0), **BACK},
+            "pass",
+            "at least 7.0 s apart",
+        ),
+        (
+            "refusal/status-429",
+            {"attempt_count": 2, "attempts": (1.0, 7.0), **BACK},
+            "fail",
+            "at least 6.0 s apart",
+        ),
+        (
+            "register/null",
             {"attempt_count": 1, **BACK, "joined_after": None},
             "pass",
             "1 register request while",
         ),
-        ("key_change", {"attempt_count": 40, **BACK}, "pass", "no request on 40 connections"),
-        ("key_change", {"attempt_count": 41, **BACK}, "fail", "40 are enough"),
         (
-            "key_change",
+            "identity/server-key-changed",
+            {"attempt_count": 40, **BACK},
+            "pass",
+            "no request on 40 connections",
+        ),
+        ("identity/server-key-changed", {"attempt_count": 41, **BACK}, "fail", "40 are enough"),
+        (
+            "identity/server-key-changed",
             {"attempt_count": 1, "requests_on_new": 2, **BACK},
             "fail",
             "trusted the other key: 2 times",
         ),
-        ("key_change", {"attempt_count": 1}, "fail", "not back"),
-        ("key_change", BACK, "fail", "did not try"),
+        ("identity/server-key-changed", {"attempt_count": 1}, "fail", "not back"),
+        ("identity/server-key-changed", BACK, "fail", "did not try"),
     ],
 )
 def test_a_verdict_with_its_sentence(name: str, facts: dict[str, object], verdict: str, said: str) -> None:
@@ -219,19 +269,21 @@ def test_a_verdict_with_its_sentence(name: str, facts: dict[str, object], verdic
 
 def test_a_client_that_ended_failed_if_it_had_joined_before() -> None:
     ended = "the client ended by itself after 3.0 s, exit status 1: panic"
-    assert assess(SCENARIOS["bomb"], LIMITS, JOINED, ended) == Assessment(CheckVerdict.FAIL, ended)
-    assert assess(SCENARIOS["bomb"], LIMITS, Facts(), ended) == Assessment(CheckVerdict.ERROR, ended)
-    assert assess(SCENARIOS["join"], LIMITS, Facts(), ended) == Assessment(CheckVerdict.FAIL, ended)
+    assert assess(SCENARIOS["input/zstd-bomb"], LIMITS, JOINED, ended) == Assessment(CheckVerdict.FAIL, ended)
+    assert assess(SCENARIOS["input/zstd-bomb"], LIMITS, Facts(), ended) == Assessment(
+        CheckVerdict.ERROR, ended
+    )
+    assert assess(SCENARIOS["join/first-map"], LIMITS, Facts(), ended) == Assessment(CheckVerdict.FAIL, ended)
 
 
 def test_who_never_asked_was_not_tried() -> None:
     """One that is refused from its beginning cannot join: to have asked is what counts."""
     ended = "the client ended by itself after 0.1 s, exit status 1"
-    assert assess(SCENARIOS["register_null"], LIMITS, Facts(), ended) == Assessment(CheckVerdict.ERROR, ended)
-    silent = assess(SCENARIOS["register_null"], LIMITS, Facts(watched=30.0))
+    assert assess(SCENARIOS["register/null"], LIMITS, Facts(), ended) == Assessment(CheckVerdict.ERROR, ended)
+    silent = assess(SCENARIOS["register/null"], LIMITS, Facts(watched=30.0))
     assert silent == Assessment(CheckVerdict.ERROR, "did not ask to be registered within 30.0 s")
     asked = Facts(watched=30.0, attempts=(0.0,), attempt_count=1)
-    assert assess(SCENARIOS["register_null"], LIMITS, asked, ended) == Assessment(CheckVerdict.FAIL, ended)
+    assert assess(SCENARIOS["register/null"], LIMITS, asked, ended) == Assessment(CheckVerdict.FAIL, ended)
 
 
 # The table of scenarios
@@ -253,7 +305,7 @@ def test_bounds_follow_the_limit() -> None:
     assert (LIMITS.keep_alive, LIMITS.earliest, LIMITS.latest) == (50.0, 108.0, pytest.approx(137.0))
     short = Limits(silence=8.0)
     assert (short.earliest, short.latest, short.attempts) == (pytest.approx(7.2), pytest.approx(13.8), 10)
-    assert "7.2 s to 13.8 s" in SCENARIOS["silence"].expected(short)
+    assert "7.2 s to 13.8 s" in SCENARIOS["liveness/silence"].expected(short)
 
 
 # The report
@@ -275,9 +327,9 @@ def test_the_table_fits_a_hundred_columns_and_loses_no_word() -> None:
 
 def test_the_report_for_programs() -> None:
     held = [
-        outcome("join", CheckVerdict.PASS),
-        outcome("silence", CheckVerdict.FAIL),
-        outcome("bomb", CheckVerdict.PASS),
+        outcome("join/first-map", CheckVerdict.PASS),
+        outcome("liveness/silence", CheckVerdict.FAIL),
+        outcome("input/zstd-bomb", CheckVerdict.PASS),
     ]
     made = report_json(
         held, command=["./client", "{auth_key}"], limit=120.0, started="2026-11-23T17:00:00+00:00"
@@ -285,7 +337,7 @@ def test_the_report_for_programs() -> None:
     assert made["version"] == 1
     assert made["command"] == ["./client", "{auth_key}"]
     assert made["scenarios"][0] == {  # type: ignore[index]
-        "name": "join",
+        "name": "join/first-map",
         "expected": "registers and has a map within 30 s",
         "seen": "map session after 0.5 s",
         "verdict": "pass",
@@ -360,7 +412,7 @@ def _lives(pid: int) -> bool:
 )
 def test_a_client_that_is_no_client_is_a_verdict(tmp_path: Path, command: tuple[str, ...], said: str) -> None:
     held = run_scenario(
-        SCENARIOS["silence"], Settings(command, Limits(join=1.0), tmp_path), threading.Event()
+        SCENARIOS["liveness/silence"], Settings(command, Limits(join=1.0), tmp_path), threading.Event()
     )
     assert held is not None
     assert held.verdict is CheckVerdict.ERROR
@@ -370,7 +422,10 @@ def test_a_client_that_is_no_client_is_a_verdict(tmp_path: Path, command: tuple[
 def test_an_interrupted_trial_has_no_outcome(tmp_path: Path) -> None:
     stop = threading.Event()
     stop.set()
-    assert run_scenario(SCENARIOS["silence"], Settings(("sleep", "100"), Limits(), tmp_path), stop) is None
+    assert (
+        run_scenario(SCENARIOS["liveness/silence"], Settings(("sleep", "100"), Limits(), tmp_path), stop)
+        is None
+    )
 
 
 # The command
@@ -405,7 +460,7 @@ def test_a_failed_course_names_its_logs_and_writes_its_report(
     arguments = [
         "check-client",
         "--scenario",
-        "join",
+        "join/first-map",
         "--json",
         str(report),
         "--output",
