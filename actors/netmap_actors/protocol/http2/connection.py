@@ -61,7 +61,10 @@ class Http2Connection(abc.ABC, Generic[StreamT, EventT]):
     """One HTTP/2 connection. It is over after one error, or a GOAWAY of either side."""
 
     def __init__(self, *, client_side: bool, settings: dict[h2.settings.SettingCodes, int]) -> None:
-        config = h2.config.H2Configuration(client_side=client_side, header_encoding=None)
+        # A malformed request is an error of its stream (RFC 9113, 8.1.1), with h2 it is one of the connection.
+        config = h2.config.H2Configuration(
+            client_side=client_side, header_encoding=None, validate_inbound_headers=client_side
+        )
         self._h2 = h2.connection.H2Connection(config)
         # Set before the first SETTINGS frame, they hold for the first stream, too.
         self._h2.local_settings = h2.settings.Settings(

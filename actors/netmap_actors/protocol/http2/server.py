@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 
 import h2.errors
 import h2.events
+import h2.exceptions
 import h2.settings
+import h2.utilities
 
 from netmap_actors.errors import LocalProtocolError
 from netmap_actors.protocol.http2.connection import Http2Connection, Stream
@@ -23,6 +25,8 @@ from netmap_actors.protocol.http2.events import (
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from hpack.struct import Header
 
 __all__ = ["MAX_CONCURRENT_STREAMS", "MAX_REQUEST_BODY", "Http2Server"]
 
@@ -109,12 +113,19 @@ class Http2Server(Http2Connection[_Exchange, ServerEvent]):
 
     def _on_role_event(self, event: h2.events.Event) -> Iterable[ServerEvent]:
         if isinstance(event, h2.events.RequestReceived):
-            pseudo, headers = self._plain_headers(event.headers)
             self._highest = event.stream_id
+            if not _is_well_formed(event.headers, trailer=False):
+                self._reset(event.stream_id, h2.errors.ErrorCodes.PROTOCOL_ERROR)
+                return ()
+            pseudo, headers = self._plain_headers(event.headers)
             self._streams[event.stream_id] = _Exchange()
             return (
                 RequestReceived(event.stream_id, pseudo.get(":method", ""), pseudo.get(":path", ""), headers),
             )
+        if isinstance(event, h2.events.TrailersReceived) and not _is_well_formed(event.headers, trailer=True):
+            known = event.stream_id in self._streams
+            self._reset(event.stream_id, h2.errors.ErrorCodes.PROTOCOL_ERROR)
+            return (RequestReset(event.stream_id, int(h2.errors.ErrorCodes.PROTOCOL_ERROR)),) if known else ()
         if isinstance(event, h2.events.StreamEnded):
             exchange = self._streams.get(event.stream_id)
             if exchange is None:
@@ -141,3 +152,20 @@ class Http2Server(Http2Connection[_Exchange, ServerEvent]):
     def _forget_finished(self, stream_id: int, exchange: _Exchange) -> None:
         if exchange.request_ended and exchange.response_ended:
             self._streams.pop(stream_id, None)
+
+
+def _is_well_formed(headers: list[Header], *, trailer: bool) -> bool:
+    """Whether h2 finds nothing wrong with them, Host aside.
+
+    Beside `:authority` Host says nothing and may be anything (RFC 9113, 8.3.1), as in Go's net/http; hyper sends both.
+    """
+    if any(name == b":authority" for name, _ in headers):
+        headers = [pair for pair in headers if pair[0] != b"host"]
+    flags = h2.utilities.HeaderValidationFlags(
+        is_client=False, is_trailer=trailer, is_response_header=False, is_push_promise=False
+    )
+    try:
+        list(h2.utilities.validate_headers(headers, flags))
+    except h2.exceptions.ProtocolError:
+        return False
+    return True
