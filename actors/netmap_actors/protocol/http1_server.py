@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import http
 
 import h11
 
@@ -129,7 +130,7 @@ class HttpServer:
         if self._phase is not _Phase.WAITING or self._request is None:
             raise LocalProtocolError(f"cannot answer: the connection is {self._phase.value}")
         # h11 uses chunks, or for HTTP/1.0 closes after it.
-        self._send(h11.Response(status_code=status, headers=headers))
+        self._send(h11.Response(status_code=status, headers=headers, reason=_reason(status)))
 
     def send_body(self, data: bytes) -> None:
         """A piece of the response's body."""
@@ -159,7 +160,7 @@ class HttpServer:
         """
         if self._phase is not _Phase.WAITING:
             raise LocalProtocolError(f"cannot switch protocols: the connection is {self._phase.value}")
-        self._send(h11.InformationalResponse(status_code=101, reason=b"Switching Protocols", headers=headers))
+        self._send(h11.InformationalResponse(status_code=101, headers=headers, reason=_reason(101)))
         self._phase = _Phase.SWITCHED
         return self._h11.trailing_data[0]
 
@@ -182,7 +183,9 @@ class HttpServer:
                         self._refuse(405, "this is no proxy")
                         continue
                     if self._h11.they_are_waiting_for_100_continue:
-                        self._send(h11.InformationalResponse(status_code=100, headers=[]))
+                        self._send(
+                            h11.InformationalResponse(status_code=100, headers=[], reason=_reason(100))
+                        )
                 elif isinstance(event, h11.Data):
                     self._body += event.data
                     if len(self._body) > MAX_REQUEST_BODY:
@@ -236,7 +239,7 @@ class HttpServer:
     ) -> None:
         closing = [("Connection", "close")] if close else []
         fields = [*headers, ("Content-Length", str(len(body))), *closing]
-        self._send(h11.Response(status_code=status, headers=fields))
+        self._send(h11.Response(status_code=status, headers=fields, reason=_reason(status)))
         if body and not head_only:
             self._send(h11.Data(data=body))
         self._send(h11.EndOfMessage())
@@ -246,3 +249,11 @@ class HttpServer:
             self._output += self._h11.send(event) or b""
         except h11.LocalProtocolError as error:
             raise LocalProtocolError(f"cannot answer: {error}") from error
+
+
+def _reason(status: int) -> bytes:
+    """The phrase behind the status, which clients without an HTTP library look for."""
+    try:
+        return http.HTTPStatus(status).phrase.encode()
+    except ValueError:
+        return b""
