@@ -64,4 +64,5 @@ def _plain(peer: dict[str, Any]) -> dict[str, Any]:
         name: value
         for name, value in peer.items()
         if value not in (None, [], {}, "", 0, ZERO_TIME) or name == "Online"
+        if name != "LastSeen" or not peer.get("Online")
     }

@@ -51,6 +51,8 @@ def _patch(sent: JsonNode, node: JsonNode) -> dict[str, Any] | None:
             continue
         if name == "hostinfo" and _shown_hostinfo(old) == _shown_hostinfo(new):
             continue
+        if name == "last_seen" and node.online:
+            continue  # it says nothing of a node that is online (tailscale: tailcfg/tailcfg.go, Node.LastSeen)
         if name not in _PATCHABLE:
             return None
         if name == "key_expiry":

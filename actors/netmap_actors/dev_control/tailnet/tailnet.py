@@ -210,6 +210,7 @@ class Tailnet:
             "allowed_ips": addresses,
             "created": stamp(wall),
             "machine_authorized": True,
+            "last_seen": stamp(wall) if fields.get("online") is False else None,
             **fields,
         }
         node = JsonNode(
@@ -266,11 +267,8 @@ class Tailnet:
     # Nodes change
 
     def set_online(self, node_id: int, online: bool, wall: float) -> None:
-        """Set whether the node is connected to control."""
-        if online:
-            self._replace(node_id, online=True)
-        else:
-            self._replace(node_id, online=False, last_seen=stamp(wall))
+        """Set whether the node is connected to control. As on headscale, LastSeen is there while it is not."""
+        self._replace(node_id, online=online, last_seen=None if online else stamp(wall))
 
     def set_tags(self, node_id: int, tags: Iterable[str]) -> None:
         """Replace the tags. A tagged node has no owner."""

@@ -174,6 +174,41 @@ def test_online_is_told_in_both_ways_that_are_in_use(tailnet: Tailnet) -> None:
     assert ways == {"OnlineChange", "PeersChangedPatch", "ControlTime"}
 
 
+def test_last_seen_is_never_told_beside_online(tailnet: Tailnet) -> None:
+    viewer = ClientNetmap(tailnet, me(tailnet))
+    one = tailnet.find("peer-1").node.id
+
+    def shown() -> dict[str, Any]:
+        peers = json.loads(ClientNetmap(tailnet, me(tailnet)).full(WALL))["Peers"]
+        return next(peer for peer in peers if peer["ID"] == one)
+
+    viewer.full(WALL)
+    ways = set()
+    for number in range(1, 3):
+        viewer.delta(WALL)  # of nothing, so that the two ways take turns
+        tailnet.set_online(one, False, WALL + number)
+        gone = delta(viewer, tailnet)
+        assert gone is not None
+        assert gone["PeersChangedPatch"] == [
+            {"NodeID": one, "Online": False, "LastSeen": f"2027-01-15T08:00:0{number}.000000Z"}
+        ]
+        assert shown()["LastSeen"] == f"2027-01-15T08:00:0{number}.000000Z"
+        tailnet.set_online(one, True, WALL)
+        back = delta(viewer, tailnet)
+        assert back is not None
+        assert "LastSeen" not in json.dumps(back)
+        ways |= set(back)
+        assert "LastSeen" not in shown()
+    assert ways == {"OnlineChange", "PeersChangedPatch", "ControlTime"}
+
+
+def test_a_node_that_begins_offline_was_seen_when_it_was_made(tailnet: Tailnet) -> None:
+    made = tailnet.add_node("asleep", key=key(800), machine="mkey:s", wall=WALL, online=False)
+    assert made.node.last_seen == made.node.created
+    made = tailnet.add_node("awake", key=key(801), machine="mkey:a", wall=WALL, online=True)
+    assert made.node.last_seen is None
+
+
 def test_the_last_peer_is_removed_by_name_even_in_a_full_message(tailnet: Tailnet) -> None:
     viewer = ClientNetmap(tailnet, me(tailnet))
     first = json.loads(viewer.full(WALL))
