@@ -18,6 +18,8 @@ __all__ = ["DerpMap", "built_in_derp_map", "parse_derp_map"]
 
 _Port = Annotated[int, msgspec.Meta(ge=-1, le=0xFFFF)]
 _RegionId = Annotated[int, msgspec.Meta(ge=1, le=0xFFFF)]
+_CLOSED_PORT = 1
+"""tcpmux (RFC 1078), which nobody runs any more and no client of a relay asks for."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -101,7 +103,11 @@ def _is_address(text: str, version: int) -> bool:
 
 
 def built_in_derp_map() -> DerpMap:
-    """Three regions on addresses for documentation (RFC 5737): nothing answers there."""
+    """Three regions on a closed port of the client's own machine.
+
+    They refuse at once wherever the client runs. The names are addresses, and there is one of each family, as clients
+    look up the name for a family that has none (tailscale: derp/derphttp/derphttp_client.go).
+    """
     regions = {
         str(region_id): {
             "RegionID": region_id,
@@ -111,8 +117,11 @@ def built_in_derp_map() -> DerpMap:
                 {
                     "Name": f"{region_id}a",
                     "RegionID": region_id,
-                    "HostName": f"derp-{code}.netmap.example",
-                    "IPv4": f"192.0.2.{region_id % 100}",
+                    "HostName": "127.0.0.1",
+                    "IPv4": "127.0.0.1",
+                    "IPv6": "::1",
+                    "STUNPort": _CLOSED_PORT,
+                    "DERPPort": _CLOSED_PORT,
                 }
             ],
         }

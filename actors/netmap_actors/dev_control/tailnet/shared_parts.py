@@ -30,7 +30,8 @@ class Aspects:
 
     def __init__(self, domain: str, derp_map: bytes) -> None:
         dns = {
-            "Resolvers": [{"Addr": "192.0.2.53"}],
+            # No client has a reason to ask outside its machine.
+            "Resolvers": [{"Addr": "127.0.0.1"}],
             "Routes": {f"{domain}.": []},
             "Domains": [domain],
             "Proxied": True,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import random
 from typing import TYPE_CHECKING, Any
@@ -43,6 +44,16 @@ def test_the_built_in_map_would_be_taken_from_a_file() -> None:
     built_in = built_in_derp_map()
     assert parse_derp_map(built_in.json) == built_in
     assert built_in.regions == (901, 902, 903)
+
+
+def test_nothing_in_the_built_in_map_leads_out_of_the_machine() -> None:
+    regions = json.loads(built_in_derp_map().json)["Regions"].values()
+    relays = [relay for one in regions for relay in one["Nodes"]]
+    assert len(relays) == 3
+    for relay in relays:
+        # An absent address is looked up by its name; an absent port is 443 or 3478, where something may listen.
+        assert all(ipaddress.ip_address(relay[name]).is_loopback for name in ("HostName", "IPv4", "IPv6"))
+        assert all(relay[name] == 1 for name in ("STUNPort", "DERPPort"))
 
 
 @pytest.mark.parametrize(
