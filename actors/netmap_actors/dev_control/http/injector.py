@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from netmap_actors.dev_control.faults import bad_bytes
 from netmap_actors.dev_control.http.link import Ending
-from netmap_actors.dev_control.tailnet.json_types import KEEP_ALIVE, encode_json
+from netmap_actors.dev_control.tailnet.json_types import KEEP_ALIVE, JsonPingRequest, encode_json
 
 if TYPE_CHECKING:
     from netmap_actors.dev_control.faults.catalogue import Fault
@@ -225,7 +225,7 @@ class FaultInjector:
             case "liveness/clock-wrong":
                 stream.set_clock_error(fault.number("seconds"), now)
             case "map/foreign-ping" if stream.opened:
-                stream.send(encode_json({"PingRequest": {"URL": fault.text("url")}}), now)
+                stream.send(encode_json({"PingRequest": JsonPingRequest(url=fault.text("url"))}), now)
             case "input/bad-json" if stream.opened:
                 stream.send(fault.text("json").encode(), now)
             case _:

@@ -14,6 +14,7 @@ from netmap_actors.dev_control.http.plain_http import MAX_KEPT_PINGS
 from netmap_actors.dev_control.operator.arguments import BadArgument, check_arguments
 from netmap_actors.dev_control.operator.listings import view_of_client, view_of_node
 from netmap_actors.dev_control.registration.registrar import MAX_KEY_LIFETIME, LoginState, PreAuthKey
+from netmap_actors.dev_control.tailnet.json_types import JsonPingRequest, encode_json
 from netmap_actors.dev_control.tailnet.policy import parse_policy
 from netmap_actors.dev_control.tailnet.policy_text import read_policy_text
 from netmap_actors.dev_control.tailnet.tailnet import Aspect, TailnetError
@@ -116,17 +117,17 @@ class Commands:
         self._control.pings[ping_id] = ""
         while len(self._control.pings) > MAX_KEPT_PINGS:
             del self._control.pings[next(iter(self._control.pings))]
-        request: dict[str, Any] = {
-            "URL": url or f"{self._control.registrar.url}/machine/ping-response?id={ping_id}"
-        }
         if payload:
-            request = {
-                "URL": url or f"https://unused/c2n/{ping_id}",
-                "URLIsNoise": True,
-                "Types": "c2n",
-                "Payload": payload.encode(),
-            }
-        self.raw(msgspec.json.encode({"PingRequest": request}).decode(), client)
+            request = JsonPingRequest(
+                url=url or f"https://unused/c2n/{ping_id}",
+                url_is_noise=True,
+                types="c2n",
+                payload=payload.encode(),
+            )
+        else:
+            own = f"{self._control.registrar.url}/machine/ping-response?id={ping_id}"
+            request = JsonPingRequest(url=url or own)
+        self.raw(encode_json({"PingRequest": request}).decode(), client)
         return ping_id
 
     def pong(self, ping_id: str) -> str:

@@ -13,6 +13,7 @@ __all__ = [
     "ZERO_TIME",
     "JsonNode",
     "JsonPeerChange",
+    "JsonPingRequest",
     "JsonUser",
     "encode_json",
 ]
@@ -38,6 +39,8 @@ _EXCEPTIONS = {
     "node_id": "NodeID",
     "derp_region": "DERPRegion",
     "profile_pic_url": "ProfilePicURL",
+    "url": "URL",
+    "url_is_noise": "URLIsNoise",
 }
 
 
@@ -92,3 +95,14 @@ class JsonUser(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, re
     login_name: str
     display_name: str
     profile_pic_url: str = ""
+
+
+class JsonPingRequest(msgspec.Struct, frozen=True, kw_only=True, rename=_go_name):
+    """tailcfg.PingRequest. `url_is_noise` and `types` are always there: strict clients want both (tailscale-rs)."""
+
+    url: str
+    url_is_noise: bool = False
+    types: str = ""
+    """Empty for a HEAD of `url`, or `c2n`."""
+    payload: bytes | msgspec.UnsetType = msgspec.UNSET
+    """Of c2n: an HTTP request."""

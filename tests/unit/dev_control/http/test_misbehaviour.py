@@ -343,5 +343,6 @@ def test_a_ping_request_that_leads_elsewhere(server: RunningServer) -> None:
     client, stream = joined(server)
     assert server.fault("map/foreign-ping", url="http://127.0.0.1:9/elsewhere") == 1
     client.wait(lambda: "PingRequest" in stream.messages[-1])
-    assert stream.messages[-1] == {"PingRequest": {"URL": "http://127.0.0.1:9/elsewhere"}}
+    expected = {"URL": "http://127.0.0.1:9/elsewhere", "URLIsNoise": False, "Types": ""}
+    assert stream.messages[-1] == {"PingRequest": expected}
     client.close()

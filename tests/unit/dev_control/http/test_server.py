@@ -232,6 +232,9 @@ def test_a_ping_is_answered_on_either_way(server: RunningServer) -> None:
         client.wait(lambda: any("PingRequest" in message for message in stream.messages))
         request = next(message for message in stream.messages if "PingRequest" in message)["PingRequest"]
         stream.messages.clear()
+        # tailscale-rs ends the session when one of the two is not there.
+        assert (request["URLIsNoise"], request["Types"]) == ((True, "c2n") if payload else (False, ""))
+        assert set(request) - {"Payload"} == {"URL", "URLIsNoise", "Types"}
         if payload:
             path = request["URL"].removeprefix("https://unused")
             assert client.answer(path, b"HTTP/1.1 200 OK\r\n\r\nabc").status == 204
