@@ -136,7 +136,10 @@ class MachineApi:
         for stream_id, (waiting, request, _) in list(self._logins.items()):
             if waiting == login_id:
                 del self._logins[stream_id]
-                self._register(stream_id, request, now)
+                if self._injector.holding:
+                    self._kept[stream_id] = request
+                else:
+                    self._admit(stream_id, request, now)
 
     def inject_planned(self, moment: Moment, now: float, stream_id: int | None = None) -> Fault | None:
         """Inject the faults planned for this moment; returns the gravest of them, of equal ones the last."""

@@ -206,6 +206,37 @@ def test_a_login_is_completed_by_its_page(server: RunningServer) -> None:
     client.close()
 
 
+@pytest.mark.parametrize("answer", [b"answer=allow", b"answer=deny"], ids=["allowed", "refused"])
+def test_a_followup_is_counted_once_however_long_it_waits(server: RunningServer, answer: bytes) -> None:
+    client = ControlClient(server.url, Node())
+    url = client.register()["AuthURL"]
+    waiting = client.request("/machine/register", client.register_body(Followup=url))
+    wait_for(lambda: len(server.seen("register")) == 2, 5.0, "both requests came")
+    assert server.fault("register_error") == 0  # for the next request, not for one that is being answered
+    assert get(url, method="POST", data=answer)[0] == 200
+    client.wait(lambda: waiting.ended)
+    assert "Error" not in json.loads(waiting.body) or not json.loads(waiting.body)["Error"]
+    assert [event.detail.split()[1:] for event in server.seen("register")] == [[], ["followup"]]
+    assert server.clients()[0].registers == 2
+    assert client.register()["Error"] == "authkey expired"
+    client.close()
+
+
+def test_a_login_that_ends_under_a_fault_is_answered_when_it_is_healed(server: RunningServer) -> None:
+    client = ControlClient(server.url, Node())
+    url = client.register()["AuthURL"]
+    waiting = client.request("/machine/register", client.register_body(Followup=url))
+    wait_for(lambda: len(server.seen("register")) == 2, 5.0, "both requests came")
+    assert server.fault("ping_only") == 1
+    assert get(url, method="POST", data=b"answer=allow")[0] == 200
+    assert not waiting.ended
+    server.heal()
+    client.wait(lambda: waiting.ended)
+    assert json.loads(waiting.body)["MachineAuthorized"]
+    assert len(server.seen("register")) == 2
+    client.close()
+
+
 def test_a_refused_login_gets_a_new_url(server: RunningServer) -> None:
     client = ControlClient(server.url, Node())
     url = client.register()["AuthURL"]
