@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.mark.parametrize("script", ["tailscaled.sh", "tsp.sh"])
 def test_a_go_client_joins_and_comes_back_after_a_cut(go_tools: Path, tmp_path: Path, script: str) -> None:
-    options = ["--jobs=2", "--scenario=join", "--scenario=cut", f"--output={tmp_path}"]
+    options = ["--jobs=2", "--scenario=join", "--scenario=session/cut", f"--output={tmp_path}"]
     done = subprocess.run(
         [*PROGRAM, "check-client", *options, "--", ROOT / "docs/examples/clients" / script],
         capture_output=True,

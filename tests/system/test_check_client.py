@@ -65,13 +65,13 @@ def test_our_own_daemon_passes_every_scenario(tmp_path: Path) -> None:
 
 
 def test_a_deaf_client_fails_where_it_is_deaf_only(tmp_path: Path) -> None:
-    options = ("--limit=3s", "--jobs=2", "--scenario=join", "--scenario=silence")
+    options = ("--limit=3s", "--jobs=2", "--scenario=join", "--scenario=liveness/silence")
     deaf = [sys.executable, "-P", "-m", "tests.support.clients.deaf_client"]
     status, held, said = check(tmp_path, *options, client=deaf, limit=50.0)
     assert status == 1, said
-    assert held["join"]["verdict"] == "pass", said
-    assert held["silence"]["verdict"] == "fail", said
-    assert held["silence"]["seen"].startswith("asked nothing and made no new connection in 8."), said
+    assert held["join/first-map"]["verdict"] == "pass", said
+    assert held["liveness/silence"]["verdict"] == "fail", said
+    assert held["liveness/silence"]["seen"].startswith("asked nothing and made no new connection in 8."), said
 
 
 @pytest.mark.parametrize("manner", ["goaway", "close"])
@@ -79,9 +79,9 @@ def test_a_client_that_has_quietly_lost_its_session_is_not_called_healthy(
     tmp_path: Path, manner: str
 ) -> None:
     lost = [sys.executable, "-P", "-m", "tests.support.clients.deaf_client", manner]
-    status, held, said = check(tmp_path, "--limit=4s", "--scenario=healthy", client=lost, limit=50.0)
-    assert (status, held["healthy"]["verdict"]) == (1, "fail"), said
-    assert held["healthy"]["seen"].startswith(
+    status, held, said = check(tmp_path, "--limit=4s", "--scenario=liveness/healthy", client=lost, limit=50.0)
+    assert (status, held["liveness/healthy"]["verdict"]) == (1, "fail"), said
+    assert held["liveness/healthy"]["seen"].startswith(
         ("map session gone after", "connection closed by the client")
     ), said
 

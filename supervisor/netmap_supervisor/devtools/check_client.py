@@ -22,11 +22,10 @@ from netmap_supervisor.view.terminal import can_redraw, output_width
 from netmap_supervisor.view.text_layout import described
 
 if TYPE_CHECKING:
-    from netmap_supervisor.devtools.client_check.report import ScenarioOutcome
+    from netmap_supervisor.devtools.client_check.outcome import ScenarioOutcome
 
 __all__ = ["command"]
 
-_ALL = "all"
 _MAX_JOBS = 64
 _CLEAR = "\r\x1b[K"
 
@@ -41,7 +40,7 @@ _CLEAR = "\r\x1b[K"
     "names",
     multiple=True,
     metavar="NAME",
-    help="Only this one; may be repeated.  [default: all]",
+    help="Only this one or this group; may be repeated.  [default: all]",
 )
 @click.option("--list", "is_list", is_flag=True, help="Say which scenarios there are, and end.")
 @click.option(
@@ -101,14 +100,19 @@ def command(
     \b
     Examples:
       netmap-supervisor check-client --list
-      netmap-supervisor check-client --scenario silence --limit 10s -- ./client {url} {auth_key}
+      netmap-supervisor check-client --scenario liveness/silence --limit 10s -- ./client {url} {auth_key}
       netmap-supervisor check-client --jobs 8 --json report.json -- ./start-client.sh
     """
     # Loaded here: no other command needs them.
     from netmap_supervisor.devtools.client_check import report  # noqa: PLC0415
+    from netmap_supervisor.devtools.client_check.outcome import CheckVerdict  # noqa: PLC0415
     from netmap_supervisor.devtools.client_check.runner import Settings, run_scenarios  # noqa: PLC0415
-    from netmap_supervisor.devtools.client_check.scenarios import SCENARIOS, Limits  # noqa: PLC0415
-    from netmap_supervisor.devtools.client_check.verdicts import CheckVerdict  # noqa: PLC0415
+    from netmap_supervisor.devtools.client_check.scenarios import (  # noqa: PLC0415
+        SCENARIOS,
+        Limits,
+        UnknownScenario,
+        chosen_scenarios,
+    )
 
     limits = Limits(limit, truth_limit, join_limit)
     if is_list:
@@ -117,14 +121,12 @@ def command(
         ):
             click.echo(line)
         return ExitCode.OK
-    for name in names:
-        if name != _ALL and name not in SCENARIOS:
-            raise click.BadParameter(
-                f"{name!r} is no scenario; there are: all, {', '.join(SCENARIOS)}", param_hint="--scenario"
-            )
+    try:
+        chosen = chosen_scenarios(names)
+    except UnknownScenario as error:
+        raise click.BadParameter(str(error), param_hint="--scenario") from None
     if not words:
         raise click.UsageError("a client is needed: check-client [OPTIONS] -- COMMAND...")
-    chosen = [one for one in SCENARIOS.values() if not names or _ALL in names or one.name in names]
     started = datetime.datetime.fromtimestamp(SystemClock().wall(), datetime.UTC).isoformat(
         timespec="seconds"
     )
@@ -146,7 +148,7 @@ def command(
     code = ExitCode.OK if good else ExitCode.FAILURE
     note_exit_code(ExitCode.INTERRUPTED if interruption.asked else code)
     if good and output is None:
-        outcomes = [dataclasses.replace(one, log="") for one in outcomes]  # the logs are removed
+        outcomes = [_without_logs(one) for one in outcomes]
     if json_path is not None:
         made = report.report_json(outcomes, command=words, limit=limit, started=started)
         _write(json_path, shown_json.indented(made) + "\n")
@@ -168,6 +170,12 @@ def _directory(output: Path | None) -> Path:
             f"cannot keep logs in {output}: {error.strerror}; name another directory"
         ) from None
     return output.absolute()
+
+
+def _without_logs(outcome: ScenarioOutcome) -> ScenarioOutcome:
+    """The logs are removed."""
+    attempts = tuple(dataclasses.replace(one, log="") for one in outcome.attempts)
+    return dataclasses.replace(outcome, attempts=attempts)
 
 
 def _write(path: Path, text: str) -> None:

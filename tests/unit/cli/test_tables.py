@@ -15,8 +15,8 @@ from netmap_actors.curve_keys import generate
 from netmap_supervisor.admin.status import LastEnd
 from netmap_supervisor.cli import main, netmap
 from netmap_supervisor.devtools import dev_orders
-from netmap_supervisor.devtools.client_check.report import ScenarioOutcome, report_table
-from netmap_supervisor.devtools.client_check.verdicts import CheckVerdict
+from netmap_supervisor.devtools.client_check.outcome import CheckVerdict, Level, ScenarioOutcome
+from netmap_supervisor.devtools.client_check.report import report_table
 from netmap_supervisor.view.live import LiveView
 from tests.support.netmaps.shown_netmap import SteppedClock, actor, peer, report, snapshot, upserted
 
@@ -270,7 +270,7 @@ def test_lists_of_what_can_be_done_lose_no_word(shown: Callable[..., list[str]])
 
 def test_the_verdict_on_each_client_is_on_the_line_of_its_scenario() -> None:
     held = [
-        ScenarioOutcome(name, "reconnects " * 9, "the same connection " * 9, verdict, {}, 1.0, "")
+        ScenarioOutcome(name, Level.MUST, "", "reconnects " * 9, "", (), verdict, "the same connection " * 9)
         for name, verdict in (
             ("liveness/black-hole", CheckVerdict.FAIL),
             ("identity/deleted-but-fed", CheckVerdict.PASS),

@@ -2,36 +2,23 @@
 
 from __future__ import annotations
 
-import dataclasses
 import textwrap
 from typing import TYPE_CHECKING
 
-from netmap_supervisor.devtools.client_check.verdicts import CheckVerdict
+from netmap_supervisor.devtools.client_check.outcome import CheckVerdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-__all__ = ["ScenarioOutcome", "report_json", "report_table", "summary"]
+    from netmap_supervisor.devtools.client_check.outcome import ScenarioOutcome
+
+__all__ = ["report_json", "report_table", "summary"]
 
 _VERSION = 1
 _WIDTHS = (27, 25, 35)
 _NARROW = 90
 """Cells: with fewer, what was expected is left to --json."""
 _HEAD = ("scenario", "expected", "seen", "verdict")
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class ScenarioOutcome:
-    """One scenario that was run. `took` in seconds."""
-
-    name: str
-    expected: str
-    seen: str
-    verdict: CheckVerdict
-    facts: dict[str, object]
-    took: float
-    log: str
-    """Path of what the client wrote; empty if it was not kept."""
 
 
 def report_table(outcomes: Sequence[ScenarioOutcome], room: int | None = None) -> Iterator[str]:
@@ -78,9 +65,9 @@ def report_json(
                 "expected": one.expected,
                 "seen": one.seen,
                 "verdict": one.verdict.value,
-                "facts": one.facts,
+                "facts": dict(one.attempts[-1].facts) if one.attempts else {},
                 "took_s": round(one.took, 3),
-                "log": one.log or None,
+                "log": (one.attempts[-1].log or None) if one.attempts else None,
             }
             for one in outcomes
         ],

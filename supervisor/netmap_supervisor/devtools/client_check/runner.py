@@ -19,9 +19,9 @@ from netmap_actors.clock import SystemClock
 from netmap_actors.errors import NetmapError
 from netmap_supervisor.devtools.client_check.client import Client
 from netmap_supervisor.devtools.client_check.observations import Facts, Session, Timeline, observe
-from netmap_supervisor.devtools.client_check.report import ScenarioOutcome
-from netmap_supervisor.devtools.client_check.scenarios import Shape
-from netmap_supervisor.devtools.client_check.verdicts import Assessment, CheckVerdict, assess
+from netmap_supervisor.devtools.client_check.outcome import Attempt, CheckVerdict, ScenarioOutcome
+from netmap_supervisor.devtools.client_check.scenarios.scenario import Shape
+from netmap_supervisor.devtools.client_check.verdicts import Assessment, assess
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from netmap_actors.dev_control.operator.commands import Commands
     from netmap_actors.dev_control.operator.listings import ClientView
     from netmap_actors.dev_control.standalone import RunningServer
-    from netmap_supervisor.devtools.client_check.scenarios import CheckScenario, Limits
+    from netmap_supervisor.devtools.client_check.scenarios.scenario import CheckScenario, Limits
 
 __all__ = ["Settings", "run_scenario", "run_scenarios"]
 
@@ -129,12 +129,22 @@ def run_scenario(
         shutil.rmtree(directory, ignore_errors=True)
     return ScenarioOutcome(
         name=scenario.name,
+        level=scenario.level,
+        does=scenario.does,
         expected=scenario.expected(settings.limits),
-        seen=assessment.seen,
+        why=scenario.why,
+        sources=scenario.sources,
         verdict=assessment.verdict,
-        facts=facts.document(),
-        took=clock.boottime() - began,
-        log=str(log),
+        seen=assessment.seen,
+        attempts=(
+            Attempt(
+                assessment.verdict,
+                assessment.seen,
+                clock.boottime() - began,
+                facts=facts.document(),
+                log=str(log),
+            ),
+        ),
     )
 
 

@@ -3,29 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
-import enum
 import itertools
 from typing import TYPE_CHECKING
 
-from netmap_supervisor.devtools.client_check.scenarios import Shape
+from netmap_supervisor.devtools.client_check.outcome import CheckVerdict
+from netmap_supervisor.devtools.client_check.scenarios.scenario import Shape
 
 if TYPE_CHECKING:
     from netmap_supervisor.devtools.client_check.observations import Facts
-    from netmap_supervisor.devtools.client_check.scenarios import CheckScenario, Limits
+    from netmap_supervisor.devtools.client_check.scenarios.scenario import CheckScenario, Limits
 
-__all__ = ["Assessment", "CheckVerdict", "assess"]
+__all__ = ["Assessment", "assess"]
 
 _ROUNDING = 0.5
 """Seconds: a wait of 7 s that took 6.6 s was meant to be one."""
-
-
-class CheckVerdict(enum.Enum):
-    """How a scenario ended."""
-
-    PASS = "pass"  # noqa: S105  # no secret
-    FAIL = "fail"
-    ERROR = "error"
-    """It could not be run: the client was not there."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

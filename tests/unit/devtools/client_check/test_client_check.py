@@ -12,16 +12,16 @@ from pathlib import Path
 import pytest
 
 from netmap_actors.clock import SystemClock
-from netmap_actors.dev_control.faults.catalogue import make_fault
 from netmap_actors.dev_control.http.state import Seen
 from netmap_supervisor.cli import main
 from netmap_supervisor.devtools.client_check.client import Client, filled_in
 from netmap_supervisor.devtools.client_check.log import BEGINNING, END
 from netmap_supervisor.devtools.client_check.observations import Facts, Session, Timeline, observe
-from netmap_supervisor.devtools.client_check.report import ScenarioOutcome, report_json, report_table, summary
+from netmap_supervisor.devtools.client_check.outcome import Attempt, CheckVerdict, ScenarioOutcome
+from netmap_supervisor.devtools.client_check.report import report_json, report_table, summary
 from netmap_supervisor.devtools.client_check.runner import Settings, run_scenario
-from netmap_supervisor.devtools.client_check.scenarios import SCENARIOS, Limits, Shape
-from netmap_supervisor.devtools.client_check.verdicts import Assessment, CheckVerdict, assess
+from netmap_supervisor.devtools.client_check.scenarios import SCENARIOS, Limits
+from netmap_supervisor.devtools.client_check.verdicts import Assessment, assess
 from tests.support.waiting import wait_for
 
 LIMITS = Limits()
@@ -286,34 +286,16 @@ def test_who_never_asked_was_not_tried() -> None:
     assert assess(SCENARIOS["register/null"], LIMITS, asked, ended) == Assessment(CheckVerdict.FAIL, ended)
 
 
-# The table of scenarios
-
-
-@pytest.mark.parametrize("scenario", SCENARIOS.values(), ids=list(SCENARIOS))
-def test_every_trial_can_be_held_and_says_what_is_expected(scenario: object) -> None:
-    scenario = SCENARIOS[scenario.name]  # type: ignore[attr-defined]
-    if scenario.fault:
-        make_fault(scenario.fault, **scenario.given)
-    else:
-        assert scenario.shape in (Shape.JOIN, Shape.STEADY)
-    expected = scenario.expected(LIMITS)
-    assert "{" not in expected
-    assert scenario.longest(LIMITS) <= LIMITS.truth_latest
-
-
-def test_bounds_follow_the_limit() -> None:
-    assert (LIMITS.keep_alive, LIMITS.earliest, LIMITS.latest) == (50.0, 108.0, pytest.approx(137.0))
-    short = Limits(silence=8.0)
-    assert (short.earliest, short.latest, short.attempts) == (pytest.approx(7.2), pytest.approx(13.8), 10)
-    assert "7.2 s to 13.8 s" in SCENARIOS["liveness/silence"].expected(short)
-
-
 # The report
 
 
 def outcome(name: str, verdict: CheckVerdict, seen: str = "map session after 0.5 s") -> ScenarioOutcome:
+    row = SCENARIOS[name]
+    log = f"/tmp/{name.replace('/', '.')}.log"
+    attempt = Attempt(verdict, seen, 1.23456, facts={"watched": 1.0}, log=log)
+    expected = row.expected(LIMITS)
     return ScenarioOutcome(
-        name, SCENARIOS[name].expected(LIMITS), seen, verdict, {"watched": 1.0}, 1.23456, f"/tmp/{name}.log"
+        name, row.level, row.does, expected, row.why, row.sources, verdict, seen, (attempt,)
     )
 
 
@@ -338,12 +320,12 @@ def test_the_report_for_programs() -> None:
     assert made["command"] == ["./client", "{auth_key}"]
     assert made["scenarios"][0] == {  # type: ignore[index]
         "name": "join/first-map",
-        "expected": "registers and has a map within 30 s",
+        "expected": "MUST register and have a map within 30 s",
         "seen": "map session after 0.5 s",
         "verdict": "pass",
         "facts": {"watched": 1.0},
         "took_s": 1.235,
-        "log": "/tmp/join.log",
+        "log": "/tmp/join.first-map.log",
     }
     assert summary(held) == "2 pass, 1 fail"
     assert summary([]) == "nothing was tried"
@@ -435,7 +417,12 @@ def test_an_interrupted_trial_has_no_outcome(tmp_path: Path) -> None:
     ("arguments", "code", "said"),
     [
         ([], 2, "a client is needed"),
-        (["--scenario", "nonsense", "--", "x"], 2, "is no scenario; there are: all, join"),
+        (
+            ["--scenario", "nonsense", "--", "x"],
+            2,
+            "is no scenario and no group; the groups are join, liveness",
+        ),
+        (["--scenario", "half_frame", "--", "x"], 2, "did you mean liveness/half-frame?"),
         (["--limit", "1s", "--", "x"], 2, "--limit"),
         (["--json", "/nonexistent/x", "--", "x"], 1, "cannot write /nonexistent/x: No such file"),
         (["--output", "/dev/null/x", "--", "x"], 1, "cannot keep logs in /dev/null/x"),
@@ -474,4 +461,4 @@ def test_a_failed_course_names_its_logs_and_writes_its_report(
     assert made["command"] == ["sh", "-c", "echo no; exit 7", "{auth_key}"]
     assert made["scenarios"][0]["verdict"] == "fail"
     assert "devkey" not in report.read_text()
-    assert (tmp_path / "logs" / "join.log").read_text() == "no\n"
+    assert (tmp_path / "logs" / "join.first-map.log").read_text() == "no\n"
