@@ -92,7 +92,13 @@ def test_a_server_fault_is_told_until_all_is_well_again(daemon: Callable[..., Da
     running.wait_fresh()
     done = running.command("fault", "server", "liveness/silence", limit=60.0)
     assert done.returncode == 0, done.stderr
-    assert [word for _, word in story(done.stdout)] == ["liveness/silence:", "stale", "ended", "started", "fresh"]
+    assert [word for _, word in story(done.stdout)] == [
+        "liveness/silence:",
+        "stale",
+        "ended",
+        "started",
+        "fresh",
+    ]
     at_once = running.command("fault", "server", "liveness/silence", "--no-wait")
     assert [word for _, word in story(at_once.stdout)] == ["liveness/silence:"]
     unknown = running.command("fault", "server", "liveness/silence", "client=nobody")

@@ -212,7 +212,7 @@ def test_a_followup_is_counted_once_however_long_it_waits(server: RunningServer,
     url = client.register()["AuthURL"]
     waiting = client.request("/machine/register", client.register_body(Followup=url))
     wait_for(lambda: len(server.seen("register")) == 2, 5.0, "both requests came")
-    assert server.fault("register_error") == 0  # for the next request, not for one that is being answered
+    assert server.fault("register/error") == 0  # for the next request, not for one that is being answered
     assert get(url, method="POST", data=answer)[0] == 200
     client.wait(lambda: waiting.ended)
     assert "Error" not in json.loads(waiting.body) or not json.loads(waiting.body)["Error"]
@@ -227,7 +227,7 @@ def test_a_login_that_ends_under_a_fault_is_answered_when_it_is_healed(server: R
     url = client.register()["AuthURL"]
     waiting = client.request("/machine/register", client.register_body(Followup=url))
     wait_for(lambda: len(server.seen("register")) == 2, 5.0, "both requests came")
-    assert server.fault("ping_only") == 1
+    assert server.fault("liveness/pings-only") == 1
     assert get(url, method="POST", data=b"answer=allow")[0] == 200
     assert not waiting.ended
     server.heal()
