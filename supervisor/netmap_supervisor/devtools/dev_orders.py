@@ -154,9 +154,10 @@ def nodes(as_json: bool, socket_path: Path) -> None:
 @_json
 @dev_socket_flag
 def seen(kind: str | None, follow: bool, as_json: bool, socket_path: Path) -> None:
-    """Show what clients did, of one KIND if given: accept, key, upgrade, register, map, lite, read, end, …
+    """Show what clients did and what was done to them, of one KIND if given.
 
-    The times are this machine's.
+    The kinds are accept, key, upgrade, register, map, lite, read, fault, heal, end, … (docs/clients.md). The times are
+    this machine's.
     """
     clock = SystemClock()
     with DevSocket(socket_path) as server, Interruption() as interruption:

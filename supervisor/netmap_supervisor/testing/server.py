@@ -114,9 +114,9 @@ class DevControl:
         return self._server.nodes()
 
     def seen(self, kind: str = "", after: Seen | None = None) -> list[Seen]:
-        """What clients did, oldest first; of one kind if given, and behind another event.
+        """What clients did and what was done to them, oldest first; of one kind if given, and behind another event.
 
-        Kinds: accept, key, upgrade, register, map, lite, read, ping_response, c2n, reset, end.
+        Kinds: accept, key, upgrade, register, map, lite, read, ping_response, c2n, reset, goaway, end; fault, heal.
         """
         events = self._server.seen()
         if after is not None:

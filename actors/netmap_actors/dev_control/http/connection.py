@@ -149,6 +149,8 @@ class ClientConnection:
                 return
             if path == KEY_PATH and self._is_refused(self.api.inject_planned(Moment.KEY, now), door):
                 return
+            if path == KEY_PATH and self.link.control.plan.has("key_changed"):
+                self.link.note(now, "fault", "key_changed")
             reply = plain_http.answer(self.link.control, request)
             if reply.seen:
                 self.link.note(now, reply.seen, request.target[:80])

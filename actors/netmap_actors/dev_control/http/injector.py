@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from netmap_actors.dev_control.faults import bad_bytes
 from netmap_actors.dev_control.http.link import Ending
 from netmap_actors.dev_control.tailnet.json_types import KEEP_ALIVE, JsonPingRequest, encode_json
+from netmap_actors.errors import escape
 
 if TYPE_CHECKING:
     from netmap_actors.dev_control.faults.catalogue import Fault
@@ -28,6 +29,14 @@ _FRAME_OF_FLOOD = 1000
 _MAX_BACKLOG = 1 << 20
 """Bytes of it that may wait for a client which does not read."""
 _BACKLOG_PAUSE = 0.1
+_MAX_DETAIL = 120
+"""Characters of a fault's description in the log."""
+_STOPPING = """
+    silent black_hole ping_only settings_only window_updates_only empty_records half_frame drip headers_never
+    register_never cut eof cut_mid_record goaway rst_stream end_stream oversized zero_frame bomb two_frames bad_json
+    corrupt_record oversized_record
+"""
+_STOPS = frozenset(_STOPPING.split())
 _ENDS = frozenset(
     {
         "session/cut",
@@ -80,7 +89,7 @@ class FaultInjector:
         """HTTP/2 lives, but no request is answered and no map stream fed."""
         self.injected: list[str] = []
         """Names of the faults so far."""
-        self._since_healing: set[str] = set()
+        self._since_healing: dict[str, None] = {}
         self._leaves = False
         self._chatter = ""
         self._chatter_period = 0.0
@@ -119,8 +128,9 @@ class FaultInjector:
         chosen = [one for one in self._link.streams.values() if stream_id in (None, one.stream_id)]
         if stream_id is None and fault.in_body and not any(stream.opened for stream in chosen):
             return False
+        self._link.note(now, "fault", _described(fault))
         self.injected.append(fault.name)
-        self._since_healing.add(fault.name)
+        self._since_healing[fault.name] = None
         if fault.name in ("liveness/silence", "liveness/black-hole"):
             self._hold()
             self.mute = True
@@ -145,6 +155,8 @@ class FaultInjector:
         """End what can end: a broken stream is reset, a spoilt connection closed, what was held goes on."""
         self.mute = self.cut_off = self.holding = self._leaves = False
         self._chatter_at, self._flood = None, 0
+        if self._since_healing:
+            self._link.note(now, "heal", " ".join(self._since_healing))
         self._since_healing.clear()
         self._link.touch()
         if self._link.spoilt:
@@ -261,3 +273,9 @@ class FaultInjector:
         if raw is not None:
             stream.send_raw(raw)
             stream.held = stream.broken = True
+
+
+def _described(fault: Fault) -> str:
+    """The name and what it is made of, for the log."""
+    given = [f"{key}={value}" for key, value in fault.parameters.items() if value != ""]
+    return escape(" ".join([fault.name, *given]), _MAX_DETAIL)

@@ -74,7 +74,7 @@ class Link:
         return frozenset(names)
 
     def note(self, now: float, kind: str, detail: str = "") -> None:
-        """Remember what the client did."""
+        """Remember what the client did, or what was done to it."""
         self.control.note(now, self.number, self.remote, kind, detail)
 
     def touch(self) -> None:

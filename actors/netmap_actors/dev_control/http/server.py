@@ -152,6 +152,8 @@ class ControlServer:
         chosen = [one for one in self.connections.values() if not client or client in one.link.names()]
         names = frozenset({client}.union(*(one.link.names() for one in chosen)))
         given_up = self.control.plan.heal(names if client else None, fault)
+        if given_up:
+            self.control.note(now, 0, "", "heal", f"{given_up} planned fault{'s' * (given_up > 1)}")
         if fault:
             chosen = [one for one in chosen if one.injector.has_injected(fault)]
         for connection in chosen:

@@ -57,15 +57,19 @@ class Options:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Seen:
-    """Something a client did."""
+    """Something a client did, or that was done to it."""
 
     at: float
-    """Seconds of CLOCK_BOOTTIME."""
+    """Seconds of CLOCK_BOOTTIME: of a fault before its first byte."""
     connection: int
+    """Number of the connection; 0 for what concerns none."""
     remote: str
+    """host:port of the client's end; empty without a connection."""
     kind: str
-    """accept, key, upgrade, register, map, lite, read, ping_response, c2n, reset, goaway or end."""
+    """Of the client: accept, key, upgrade, register, map, lite, read, ping_response, c2n, reset, goaway, end. Of the
+    server: fault, heal."""
     detail: str = ""
+    """For people, apart from the first word: of `fault` the fault's name."""
 
 
 class LiveStream(Protocol):
@@ -234,7 +238,7 @@ class Control:
         return frame
 
     def note(self, now: float, connection: int, remote: str, kind: str, detail: str = "") -> None:
-        """Remember what a client did."""
+        """Remember what a client did, or what was done to it."""
         self.seen.append(Seen(now, connection, remote, kind, detail))
 
 
