@@ -60,6 +60,8 @@ class HttpServer:
         self._chunks = 0
         self._early = b""
         """The beginning of an empty line before a request."""
+        self.refused = ""
+        """Status and reason of what was refused before it became a request; empty: nothing was."""
 
     @property
     def closed(self) -> bool:
@@ -222,6 +224,7 @@ class HttpServer:
 
     def _refuse(self, status: int, why: str) -> None:
         """Send a refusal, if HTTP/1.1 still allows one, and close."""
+        self.refused = f"{status}: {why}"
         if self._h11.our_state in (h11.IDLE, h11.SEND_RESPONSE):
             head_only = self._request is not None and self._request.method == b"HEAD"
             text = [("Content-Type", "text/plain; charset=utf-8")]

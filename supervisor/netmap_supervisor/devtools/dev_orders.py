@@ -156,8 +156,8 @@ def nodes(as_json: bool, socket_path: Path) -> None:
 def seen(kind: str | None, follow: bool, as_json: bool, socket_path: Path) -> None:
     """Show what clients did and what was done to them, of one KIND if given.
 
-    The kinds are accept, key, upgrade, register, map, lite, read, fault, heal, end, … (docs/clients.md). The times are
-    this machine's.
+    The kinds are accept, key, upgrade, register, map, lite, read, refused, fault, heal, end, … (docs/clients.md).
+    The times are this machine's.
     """
     clock = SystemClock()
     with DevSocket(socket_path) as server, Interruption() as interruption:

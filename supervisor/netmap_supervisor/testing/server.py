@@ -116,7 +116,8 @@ class DevControl:
     def seen(self, kind: str = "", after: Seen | None = None) -> list[Seen]:
         """What clients did and what was done to them, oldest first; of one kind if given, and behind another event.
 
-        Kinds: accept, key, upgrade, register, map, lite, read, ping_response, c2n, reset, goaway, end; fault, heal.
+        Kinds: accept, key, upgrade, register, map, lite, read, ping_response, c2n, reset, goaway, end; refused, fault,
+        heal.
         """
         events = self._server.seen()
         if after is not None:

@@ -201,7 +201,7 @@ def test_a_request_body_too_long_is_reset_and_the_connection_lives() -> None:
     stream_id = pair.client.request("POST", "/", body=bytes(MAX_REQUEST_BODY + 1))
     got, seen = pair.carry()
     assert got == [ResponseReset(stream_id, 11)]
-    assert seen[-1] == RequestReset(stream_id, 11)
+    assert seen[-1] == RequestReset(stream_id, 11, "its body is longer than 1048576 bytes")
     assert not pair.client.over
     assert not pair.server.over
 

@@ -101,7 +101,10 @@ def test_a_malformed_request_costs_its_stream_and_not_the_connection(
 ) -> None:
     pair = Pair()
     head, body = frame(HEADERS, END_HEADERS, 1, headers(*fields)), frame(DATA, END_STREAM, 1, b"{}")
-    assert sent(pair, head, body) == []
+    (refused,) = sent(pair, head, body)
+    assert isinstance(refused, RequestReset)
+    assert (refused.stream_id, refused.code) == (1, PROTOCOL_ERROR)
+    assert refused.why
     pair.client.request("POST", "/")  # so that the client knows the stream that is reset
     assert ResponseReset(1, PROTOCOL_ERROR) in pair.to_client()
     assert lives(pair)
@@ -114,7 +117,10 @@ def test_trailers_with_a_pseudo_header_cost_the_stream_too() -> None:
         frame(HEADERS, END_HEADERS, 1, headers(*START)),
         frame(HEADERS, END_HEADERS | END_STREAM, 1, headers((":path", "/"))),
     )
-    assert seen[1:] == [RequestReset(1, PROTOCOL_ERROR)]
+    (refused,) = seen[1:]
+    assert isinstance(refused, RequestReset)
+    assert (refused.stream_id, refused.code) == (1, PROTOCOL_ERROR)
+    assert "trailer" in refused.why
     assert lives(pair)
 
 
@@ -141,7 +147,7 @@ def test_an_answer_follows_a_refusal_on_the_same_connection() -> None:
     pair = Pair()
     bad = frame(HEADERS, END_HEADERS | END_STREAM, 1, headers(*REFUSED["another TE"]))
     good = frame(HEADERS, END_HEADERS | END_STREAM, 3, headers(*START))
-    assert [type(event) for event in sent(pair, bad, good)] == [RequestReceived, RequestEnded]
+    assert [type(event) for event in sent(pair, bad, good)] == [RequestReset, RequestReceived, RequestEnded]
     pair.server.respond(3, 200, body=b"")
     pair.client.request("POST", "/")
     pair.client.request("POST", "/")

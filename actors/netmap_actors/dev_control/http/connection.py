@@ -14,7 +14,7 @@ from netmap_actors.dev_control.http import plain_http
 from netmap_actors.dev_control.http.injector import FaultInjector, stops
 from netmap_actors.dev_control.http.link import Ending, Link
 from netmap_actors.dev_control.http.machine_api import MachineApi, http_status
-from netmap_actors.errors import NetmapError
+from netmap_actors.errors import NetmapError, escape
 from netmap_actors.protocol.early_payload import challenge_json, encode_early_payload
 from netmap_actors.protocol.http2 import Http2Server, RequestEnded, RequestReset
 from netmap_actors.protocol.key_endpoint import KEY_PATH
@@ -32,6 +32,8 @@ __all__ = ["MAX_IN_A_ROW", "ClientConnection"]
 MAX_IN_A_ROW = 100
 """Plain HTTP requests answered out of one read; then the connection is closed, as others wait."""
 
+_CLIENT_HELLO = b"\x16\x03"
+"""Type of the record and first byte of the version (RFC 8446, 5.1)."""
 _MAGIC = 5
 _LENGTH = 4
 
@@ -65,15 +67,18 @@ class ClientConnection:
         try:
             if self._door is not None:
                 self._receive_http(self._door, self._door.receive(data), now)
+                self._note_refusal(now, data)
             else:
                 self._receive_noise(data, now)
         except NetmapError as error:
+            self.link.note(now, "refused", f"{'GOAWAY: ' if self.link.is_over else ''}{error}")
             self.link.end(Ending.FLUSH, str(error))
 
     def eof(self, now: float) -> None:
         """The client closed its side."""
         if self._door is not None:
             self._door.eof()
+            self._note_refusal(now)
         self.closed(now, "the client closed")
         self.link.end(Ending.FLUSH, "the client closed")
 
@@ -154,10 +159,26 @@ class ClientConnection:
             reply = plain_http.answer(self.link.control, request)
             if reply.seen:
                 self.link.note(now, reply.seen, request.target[:80])
+            if reply.status >= 400:
+                self._refuse(request, reply.status, reply.reason, now)
             answered += 1
             last = answered >= MAX_IN_A_ROW
             requests = door.respond(reply.status, _headers(reply), reply.body, close=last)
             self._door_since = now
+
+    def _refuse(self, request: HttpRequest, status: int, why: str, now: float) -> None:
+        """Note that this server answers so of its own accord. Queries may hold secrets."""
+        what = escape(f"{request.method} {request.target.partition('?')[0]}", 80)
+        self.link.note(now, "refused", f"{status} {what}: {why}")
+
+    def _note_refusal(self, now: float, data: bytes = b"") -> None:
+        """Note what has not become a request. `data`: the last bytes of it."""
+        if self._door is None or not self._door.refused or self.link.ending is not None:
+            return
+        is_tls = data.startswith(_CLIENT_HELLO) and self.bytes_received == len(data)
+        hint = "; it is TLS, and this port speaks plain HTTP" if is_tls else ""
+        self.link.note(now, "refused", self._door.refused + hint)
+        self.link.end(Ending.FLUSH, "HTTP is done")
 
     def _is_refused(self, fault: Fault | None, door: UpgradeServer) -> bool:
         """Whether a fault took the place of an answer to plain HTTP."""
@@ -173,6 +194,7 @@ class ClientConnection:
         try:
             initiation = door.initiation(request)
         except BadUpgradeRequest as error:
+            self._refuse(request, error.status, str(error), now)
             door.respond(error.status, [("Content-Type", "text/plain; charset=utf-8")], f"{error}\n".encode())
             return
         fault = self.api.inject_planned(Moment.UPGRADE, now)

@@ -21,6 +21,7 @@ from netmap_actors.dev_control.registration.requests import (
 )
 from netmap_actors.dev_control.tailnet.client_netmap import ClientNetmap
 from netmap_actors.dev_control.tailnet.json_types import encode_json
+from netmap_actors.errors import escape
 from netmap_actors.protocol.http2 import (
     GoAway,
     RequestData,
@@ -45,6 +46,7 @@ MAX_WAITING_MAPS = 4
 """Whole maps one client has yet to read; until it does it gets no other."""
 MAX_MAPS, MAP_WINDOW = 30, 10.0
 """Whole maps on one connection in so many seconds: making one keeps the others waiting."""
+_REGISTER, _MAP = "/machine/register", "/machine/map"
 _TEXT = [("Content-Type", "text/plain; charset=utf-8")]
 
 
@@ -64,6 +66,7 @@ class Counts:
     lite: int = 0
     read: int = 0
     refused: int = 0
+    """Of any kind, and by a reset."""
 
 
 class MachineApi:
@@ -123,7 +126,9 @@ class MachineApi:
                 if request is not None:
                     self._bodies -= len(request.body)
                     self._answer(stream_id, request, now)
-            case RequestReset(stream_id):
+            case RequestReset(stream_id, _, why):
+                if why:
+                    self._note_refusal(f"RST_STREAM: {why}", now)
                 self._gone(stream_id, now)
             case GoAway():
                 self._link.note(now, "goaway")
@@ -165,13 +170,14 @@ class MachineApi:
             self._begin(stream, now)
         kept, self._kept = self._kept, {}
         for stream_id, request in kept.items():
+            path = _REGISTER if isinstance(request, IncomingRegisterRequest) else _MAP
             try:
                 if isinstance(request, IncomingRegisterRequest):
                     self._admit(stream_id, request, now)
                 else:
                     self._serve_map(stream_id, request, now, held=False)
             except BadRequest as error:
-                self._refuse(stream_id, error)
+                self._refuse(stream_id, path, error, now)
 
     # Inside
 
@@ -204,24 +210,29 @@ class MachineApi:
                 )
                 text = body.decode("latin-1") or "head"
                 self._link.note(now, "c2n" if body else "ping_response", ping_id)
-                known = plain_http.ping_answered(self._control, ping_id, text)
-                self._respond(stream_id, 204 if known else 500, b"")
-            elif path == "/machine/register" and request.method == "POST":
+                if not plain_http.ping_answered(self._control, ping_id, text):
+                    raise BadRequest("unknown ping", 500)
+                self._respond(stream_id, 204, b"")
+            elif path == _REGISTER and request.method == "POST":
                 self._register(stream_id, decode_register(body), now)
-            elif path == "/machine/map" and request.method == "POST":
+            elif path == _MAP and request.method == "POST":
                 self._map(stream_id, decode_map(body), now)
-            elif path in ("/machine/register", "/machine/map"):
-                self._respond(stream_id, 405, b"method not allowed\n")
+            elif path in (_REGISTER, _MAP):
+                raise BadRequest("method not allowed", 405)
             elif path.startswith("/machine/"):
-                self._respond(stream_id, 501, b"Not implemented yet\n")
+                raise BadRequest("Not implemented yet", 501)
             else:
-                self._respond(stream_id, 404, b"not found\n")
+                raise BadRequest("not found", 404)
         except BadRequest as error:
-            self._refuse(stream_id, error)
+            self._refuse(stream_id, path, error, now)
 
-    def _refuse(self, stream_id: int, error: BadRequest) -> None:
+    def _refuse(self, stream_id: int, path: str, error: BadRequest, now: float) -> None:
+        self._note_refusal(f"{error.status} {escape(path, 80)}: {error}", now)
+        self._respond(stream_id, error.status, f"{error}\n".encode())
+
+    def _note_refusal(self, why: str, now: float) -> None:
         self.counts.refused += 1
-        self._respond(stream_id, 400, f"{error}\n".encode())
+        self._link.note(now, "refused", why)
 
     def _register(self, stream_id: int, request: IncomingRegisterRequest, now: float) -> None:
         self.counts.register += 1
@@ -240,7 +251,9 @@ class MachineApi:
         match outcome:
             case Wait(login_id):
                 self._logins[stream_id] = (login_id, request, now + PENDING_LIFETIME)
-            case RegisterAnswer(json, changed):
+            case RegisterAnswer(json, changed, error):
+                if error:
+                    self._note_refusal(f"200 {_REGISTER}: {escape(error)}", now)
                 if changed:
                     control.registered(str(request.node_key), now)
                     control.persist()
@@ -275,22 +288,17 @@ class MachineApi:
             self._serve_map(stream_id, request, now, held=holding or stops(fault))
 
     def _serve_map(self, stream_id: int, request: IncomingMapRequest, now: float, *, held: bool) -> None:
-        """Answer, or open a stream; `held`: nothing is sent on it."""
+        """Answer, or open a stream; `held`: nothing is sent on it. Raises BadRequest."""
         control, tailnet = self._control, self._control.tailnet
         entry = tailnet.by_key(str(request.node_key))
         if entry is None:
-            self._respond(stream_id, 404, b"node not found\n")
-            return
+            raise BadRequest("node not found", 404)
         if entry.node.machine != str(self._link.machine):
-            self._respond(stream_id, 404, b"node key in request does not match the machine key\n")
-            return
+            raise BadRequest("node key in request does not match the machine key", 404)
         self.is_node = True
         whole = request.stream or request.read_only or not request.omit_peers
         if whole and not self._may_have_map(stream_id, now):
-            self._respond(
-                stream_id, 429, b"too many maps on this connection, or too many that nobody reads\n"
-            )
-            return
+            raise BadRequest("too many maps on this connection, or too many that nobody reads", 429)
         if not request.read_only:
             self._store(entry.node.id, request)
         if not request.stream:

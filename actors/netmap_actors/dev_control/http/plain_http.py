@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import html
+import http
 import re
 import urllib.parse
 from typing import TYPE_CHECKING
@@ -46,6 +47,13 @@ class Reply:
     body: bytes
     seen: str = ""
     """Kind of the event to remember."""
+
+    @property
+    def reason(self) -> str:
+        """Why it is no answer, in a few words."""
+        return (
+            self.body.decode().strip() if self.content_type == _TEXT else http.HTTPStatus(self.status).phrase
+        )
 
 
 def answer(control: Control, request: HttpRequest) -> Reply:

@@ -67,9 +67,9 @@ class Seen:
     """host:port of the client's end; empty without a connection."""
     kind: str
     """Of the client: accept, key, upgrade, register, map, lite, read, ping_response, c2n, reset, goaway, end. Of the
-    server: fault, heal."""
+    server: refused, fault, heal."""
     detail: str = ""
-    """For people, apart from the first word: of `fault` the fault's name."""
+    """For people, apart from the first word: of `fault` the fault's name, of `refused` the status if it was HTTP."""
 
 
 class LiveStream(Protocol):

@@ -100,6 +100,8 @@ class RegisterAnswer:
     json: bytes
     changed: bool = False
     """State that must survive a restart was changed."""
+    error: str = ""
+    """What it refuses the request with."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -315,7 +317,7 @@ class NodeRegistrar:
 
     @staticmethod
     def _error(text: str) -> RegisterAnswer:
-        return RegisterAnswer(_encode(Error=text))
+        return RegisterAnswer(_encode(Error=text), error=text)
 
 
 def _encode(user: JsonUser | None = None, **fields: Any) -> bytes:

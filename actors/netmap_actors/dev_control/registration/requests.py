@@ -53,7 +53,11 @@ _HOSTINFO_NAMES = {name.lower(): name for name in _HOSTINFO_FIELDS.split()}
 
 
 class BadRequest(RemoteProtocolError):
-    """A request that cannot be read; the text is fit for an HTTP 400."""
+    """A request that cannot be read or answered; `status`: of the response, which says the text."""
+
+    def __init__(self, why: str, status: int = 400) -> None:
+        super().__init__(why)
+        self.status = status
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

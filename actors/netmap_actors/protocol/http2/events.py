@@ -98,10 +98,12 @@ class RequestEnded:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class RequestReset:
-    """The exchange ended before its response: cancelled by the client, or too large and reset by us."""
+    """The exchange ended before its response: cancelled by the client, or refused and reset by us."""
 
     stream_id: int
     code: int
+    why: str = ""
+    """Why we refused it, escaped; empty when the client cancelled."""
 
 
 ClientEvent = ResponseHeaders | ResponseData | ResponseEnded | ResponseReset | PingAcked | GoAway

@@ -13,7 +13,7 @@ import h2.exceptions
 import h2.settings
 import h2.utilities
 
-from netmap_actors.errors import LocalProtocolError
+from netmap_actors.errors import LocalProtocolError, escape
 from netmap_actors.protocol.http2.connection import Http2Connection, Stream
 from netmap_actors.protocol.http2.events import (
     RequestData,
@@ -114,18 +114,18 @@ class Http2Server(Http2Connection[_Exchange, ServerEvent]):
     def _on_role_event(self, event: h2.events.Event) -> Iterable[ServerEvent]:
         if isinstance(event, h2.events.RequestReceived):
             self._highest = event.stream_id
-            if not _is_well_formed(event.headers, trailer=False):
-                self._reset(event.stream_id, h2.errors.ErrorCodes.PROTOCOL_ERROR)
-                return ()
+            if malformed := _what_is_malformed(event.headers, trailer=False):
+                return (self._refuse(event.stream_id, h2.errors.ErrorCodes.PROTOCOL_ERROR, malformed),)
             pseudo, headers = self._plain_headers(event.headers)
             self._streams[event.stream_id] = _Exchange()
             return (
                 RequestReceived(event.stream_id, pseudo.get(":method", ""), pseudo.get(":path", ""), headers),
             )
-        if isinstance(event, h2.events.TrailersReceived) and not _is_well_formed(event.headers, trailer=True):
-            known = event.stream_id in self._streams
-            self._reset(event.stream_id, h2.errors.ErrorCodes.PROTOCOL_ERROR)
-            return (RequestReset(event.stream_id, int(h2.errors.ErrorCodes.PROTOCOL_ERROR)),) if known else ()
+        if isinstance(event, h2.events.TrailersReceived):
+            malformed = _what_is_malformed(event.headers, trailer=True)
+            if malformed and event.stream_id in self._streams:
+                return (self._refuse(event.stream_id, h2.errors.ErrorCodes.PROTOCOL_ERROR, malformed),)
+            return ()
         if isinstance(event, h2.events.StreamEnded):
             exchange = self._streams.get(event.stream_id)
             if exchange is None:
@@ -140,9 +140,13 @@ class Http2Server(Http2Connection[_Exchange, ServerEvent]):
 
     def _on_data(self, stream_id: int, stream: _Exchange, data: bytes) -> Iterable[ServerEvent]:
         if stream.received > MAX_REQUEST_BODY:
-            self._reset(stream_id, h2.errors.ErrorCodes.ENHANCE_YOUR_CALM)
-            return (RequestReset(stream_id, int(h2.errors.ErrorCodes.ENHANCE_YOUR_CALM)),)
+            why = f"its body is longer than {MAX_REQUEST_BODY} bytes"
+            return (self._refuse(stream_id, h2.errors.ErrorCodes.ENHANCE_YOUR_CALM, why),)
         return (RequestData(stream_id, data),)
+
+    def _refuse(self, stream_id: int, code: h2.errors.ErrorCodes, why: str) -> RequestReset:
+        self._reset(stream_id, code)
+        return RequestReset(stream_id, int(code), why)
 
     def _sent_end(self, stream_id: int, stream: _Exchange) -> None:
         super()._sent_end(stream_id, stream)
@@ -154,8 +158,8 @@ class Http2Server(Http2Connection[_Exchange, ServerEvent]):
             self._streams.pop(stream_id, None)
 
 
-def _is_well_formed(headers: list[Header], *, trailer: bool) -> bool:
-    """Whether h2 finds nothing wrong with them, Host aside.
+def _what_is_malformed(headers: list[Header], *, trailer: bool) -> str:
+    """What h2 finds wrong with them, Host aside; empty: nothing.
 
     Beside `:authority` Host says nothing and may be anything (RFC 9113, 8.3.1), as in Go's net/http; hyper sends both.
     """
@@ -166,6 +170,6 @@ def _is_well_formed(headers: list[Header], *, trailer: bool) -> bool:
     )
     try:
         list(h2.utilities.validate_headers(headers, flags))
-    except h2.exceptions.ProtocolError:
-        return False
-    return True
+    except h2.exceptions.ProtocolError as error:
+        return escape(str(error)) or "its headers are malformed"
+    return ""
