@@ -30,6 +30,7 @@ INTENDED: set[tuple[str, str]] = {
     ("Subscriber.seq", ""),
     ("Subscriber.snapshot(self)", "NetmapStore.snapshot(self)"),
     ("Subscriber.state", "NetmapStore.state"),
+    ("", "DevControlOptions.trace"),
     ("", "NetmapStore(replica, clock)"),
     ("", "Snapshot.head_json(self)"),
     ("", "netmap_actors.subscriber.NetmapStore"),

@@ -69,6 +69,8 @@ class DevControlOptions(TypedDict, total=False):
     """For a connection on which nothing waits; 300."""
     stalled_limit: float
     """For a client that does not read; 60."""
+    trace: bool
+    """Whether `seen` holds what was sent, too; False."""
 
 
 def check_names(given: Iterable[str], *types: type) -> None:

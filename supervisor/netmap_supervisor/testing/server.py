@@ -117,7 +117,7 @@ class DevControl:
         """What clients did and what was done to them, oldest first; of one kind if given, and behind another event.
 
         Kinds: accept, key, upgrade, register, map, lite, read, ping_response, c2n, reset, goaway, end; refused, fault,
-        heal.
+        heal; with the option `trace` sent.
         """
         events = self._server.seen()
         if after is not None:

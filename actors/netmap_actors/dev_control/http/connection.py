@@ -164,12 +164,15 @@ class ClientConnection:
             answered += 1
             last = answered >= MAX_IN_A_ROW
             requests = door.respond(reply.status, _headers(reply), reply.body, close=last)
+            self._note_sent(request, reply.status, now)
             self._door_since = now
 
     def _refuse(self, request: HttpRequest, status: int, why: str, now: float) -> None:
-        """Note that this server answers so of its own accord. Queries may hold secrets."""
-        what = escape(f"{request.method} {request.target.partition('?')[0]}", 80)
-        self.link.note(now, "refused", f"{status} {what}: {why}")
+        """Note that this server answers so of its own accord."""
+        self.link.note(now, "refused", f"{status} {request.method} {_path(request)}: {why}")
+
+    def _note_sent(self, request: HttpRequest, status: int, now: float) -> None:
+        self.link.note_sent(now, lambda: f"{status} {_path(request)}")
 
     def _note_refusal(self, now: float, data: bytes = b"") -> None:
         """Note what has not become a request. `data`: the last bytes of it."""
@@ -196,12 +199,14 @@ class ClientConnection:
         except BadUpgradeRequest as error:
             self._refuse(request, error.status, str(error), now)
             door.respond(error.status, [("Content-Type", "text/plain; charset=utf-8")], f"{error}\n".encode())
+            self._note_sent(request, error.status, now)
             return
         fault = self.api.inject_planned(Moment.UPGRADE, now)
         if self._is_refused(fault, door):
             return
         trailing = door.accept()
         self.link.wire += door.data_to_send()
+        self._note_sent(request, 101, now)
         self._door = None
         key = self.link.control.key_for(
             changed=fault is not None and fault.name == "identity/server-key-changed"
@@ -243,6 +248,11 @@ class ClientConnection:
                 return
             if not (isinstance(event, RequestEnded) and event.stream_id in taken_back):
                 self.api.receive(event, now)
+
+
+def _path(request: HttpRequest) -> str:
+    """For the log: queries may hold secrets."""
+    return escape(request.target.partition("?")[0], 80)
 
 
 def _headers(reply: plain_http.Reply) -> list[tuple[str, str]]:

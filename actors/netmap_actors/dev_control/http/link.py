@@ -77,6 +77,10 @@ class Link:
         """Remember what the client did, or what was done to it."""
         self.control.note(now, self.number, self.remote, kind, detail)
 
+    def note_sent(self, now: float, what: Callable[[], str]) -> None:
+        """Remember what was sent to it, if that is asked for."""
+        self.control.note_sent(now, self.number, self.remote, what)
+
     def touch(self) -> None:
         """There may be something to send, or to close."""
         self.control.touched[self.number] = None
@@ -117,11 +121,13 @@ class Link:
         """RST_STREAM."""
         if self.http2 is not None:
             self.http2.reset(stream_id, code)
+            self.note_sent(now, lambda: f"RST_STREAM {code}")
             self.touch()
-        self.stream_was_reset(stream_id, now)
+        if (stream := self.streams.get(stream_id)) is not None:
+            stream.close(now)
 
     def stream_was_reset(self, stream_id: int, now: float) -> None:
-        """By either side."""
+        """By the client."""
         stream = self.streams.get(stream_id)
         if stream is not None:
             self.note(now, "reset")

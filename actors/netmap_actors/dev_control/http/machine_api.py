@@ -12,6 +12,7 @@ from netmap_actors.dev_control.faults.catalogue import Moment
 from netmap_actors.dev_control.http import plain_http
 from netmap_actors.dev_control.http.injector import ends, stops
 from netmap_actors.dev_control.http.map_stream import JSON_HEADERS, First, MapStream
+from netmap_actors.dev_control.http.sent_labels import register_label
 from netmap_actors.dev_control.registration.registrar import PENDING_LIFETIME, RegisterAnswer, Wait
 from netmap_actors.dev_control.registration.requests import (
     BadRequest,
@@ -212,7 +213,7 @@ class MachineApi:
                 self._link.note(now, "c2n" if body else "ping_response", ping_id)
                 if not plain_http.ping_answered(self._control, ping_id, text):
                     raise BadRequest("unknown ping", 500)
-                self._respond(stream_id, 204, b"")
+                self._respond(stream_id, path, 204, b"", now)
             elif path == _REGISTER and request.method == "POST":
                 self._register(stream_id, decode_register(body), now)
             elif path == _MAP and request.method == "POST":
@@ -228,7 +229,7 @@ class MachineApi:
 
     def _refuse(self, stream_id: int, path: str, error: BadRequest, now: float) -> None:
         self._note_refusal(f"{error.status} {escape(path, 80)}: {error}", now)
-        self._respond(stream_id, error.status, f"{error}\n".encode())
+        self._respond(stream_id, path, error.status, f"{error}\n".encode(), now)
 
     def _note_refusal(self, why: str, now: float) -> None:
         self.counts.refused += 1
@@ -241,7 +242,7 @@ class MachineApi:
         fault = self.inject_planned(Moment.REGISTER, now, stream_id)
         if self._injector.holding:
             self._kept[stream_id] = request
-        elif not stops(fault) and not self._spoil(stream_id, fault):
+        elif not stops(fault) and not self._spoil(stream_id, _REGISTER, fault, now):
             self._admit(stream_id, request, now)
 
     def _admit(self, stream_id: int, request: IncomingRegisterRequest, now: float) -> None:
@@ -257,20 +258,22 @@ class MachineApi:
                 if changed:
                     control.registered(str(request.node_key), now)
                     control.persist()
-                self._respond(stream_id, 200, json, JSON_HEADERS)
+                self._respond(stream_id, _REGISTER, 200, json, now, JSON_HEADERS)
 
-    def _spoil(self, stream_id: int, fault: Fault | None) -> bool:
+    def _spoil(self, stream_id: int, path: str, fault: Fault | None, now: float) -> bool:
         """Answer as the fault demands. False: there is none that answers."""
         match fault.name if fault is not None else "":
             case "register/null":
-                self._respond(stream_id, 200, b"null", JSON_HEADERS)
+                self._respond(stream_id, path, 200, b"null", now, JSON_HEADERS)
             case "register/error":
                 assert fault is not None
-                self._respond(stream_id, 200, encode_json({"Error": fault.text("text")}), JSON_HEADERS)
+                self._respond(
+                    stream_id, path, 200, encode_json({"Error": fault.text("text")}), now, JSON_HEADERS
+                )
             case "refusal/status":
                 assert fault is not None
                 status, headers, body = http_status(fault)
-                self._respond(stream_id, status, body, headers)
+                self._respond(stream_id, path, status, body, now, headers)
             case _:
                 return False
         return True
@@ -284,7 +287,7 @@ class MachineApi:
         holding = self._injector.holding
         if holding and not request.stream:
             self._kept[stream_id] = request
-        elif not ends(fault) and not self._spoil(stream_id, fault):
+        elif not ends(fault) and not self._spoil(stream_id, _MAP, fault, now):
             self._serve_map(stream_id, request, now, held=holding or stops(fault))
 
     def _serve_map(self, stream_id: int, request: IncomingMapRequest, now: float, *, held: bool) -> None:
@@ -302,13 +305,14 @@ class MachineApi:
         if not request.read_only:
             self._store(entry.node.id, request)
         if not request.stream:
-            self._read(stream_id, request, entry.node.id)
+            self._read(stream_id, request, entry.node.id, now)
             return
         stream = MapStream(
             control,
             self._http2,
             request,
             connection=self._link.number,
+            remote=self._link.remote,
             stream_id=stream_id,
             node_id=entry.node.id,
             now=now,
@@ -357,17 +361,26 @@ class MachineApi:
             tailnet.set_endpoints(node_id, request.endpoints)
         tailnet.set_version(node_id, request.version)
 
-    def _read(self, stream_id: int, request: IncomingMapRequest, node_id: int) -> None:
+    def _read(self, stream_id: int, request: IncomingMapRequest, node_id: int, now: float) -> None:
         if request.omit_peers and not request.read_only:
-            self._respond(stream_id, 200, b"")
+            self._respond(stream_id, _MAP, 200, b"", now)
             return
         json = ClientNetmap(self._control.tailnet, node_id).full(self._control.wall())
-        self._respond(stream_id, 200, encode_frame(json, compress=request.compress), JSON_HEADERS)
+        frame = encode_frame(json, compress=request.compress)
+        self._respond(stream_id, _MAP, 200, frame, now, JSON_HEADERS)
 
     def _respond(
-        self, stream_id: int, status: int, body: bytes, headers: list[tuple[str, str]] | None = None
+        self,
+        stream_id: int,
+        path: str,
+        status: int,
+        body: bytes,
+        now: float,
+        headers: list[tuple[str, str]] | None = None,
     ) -> None:
         self._http2.respond(stream_id, status, headers or _TEXT, body)
+        told = register_label if path == _REGISTER and status == 200 else None
+        self._link.note_sent(now, lambda: f"{status} {escape(path, 80)}{f': {told(body)}' if told else ''}")
         self._link.touch()
 
     @property

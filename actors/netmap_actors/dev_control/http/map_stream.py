@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from netmap_actors.dev_control.http.sent_labels import map_label
 from netmap_actors.dev_control.tailnet.client_netmap import ClientNetmap
 from netmap_actors.dev_control.tailnet.json_types import KEEP_ALIVE, encode_json
 from netmap_actors.protocol.map_framing import encode_frame
 from netmap_actors.rfc3339 import stamp
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from netmap_actors.dev_control.http.state import Control
     from netmap_actors.dev_control.registration.requests import IncomingMapRequest
@@ -47,14 +48,16 @@ class MapStream:
         request: IncomingMapRequest,
         *,
         connection: int,
+        remote: str,
         stream_id: int,
         node_id: int,
         now: float,
     ) -> None:
-        """`connection`: number of the one it belongs to."""
+        """`connection`, `remote`: number and far end of the connection it belongs to."""
         self._control = control
         self._http2 = http2
         self._connection = connection
+        self._remote = remote
         self.stream_id = stream_id
         self.node_id = node_id
         control.streams_begun += 1
@@ -171,6 +174,7 @@ class MapStream:
     def send(self, json: bytes, now: float) -> None:
         """Send one MapResponse. The keep-alive interval starts anew, as on headscale."""
         self._control.on_message(self, json)
+        self._note_sent(now, lambda: map_label(json))
         self.send_raw(self._control.framed(json, compress=self.compress))
         self.messages += 1
         self._keep_alive_at = now + self._interval
@@ -206,6 +210,7 @@ class MapStream:
             return
         self.open_headers()
         self._send_body(b"", end=True)
+        self._note_sent(now, lambda: "END_STREAM")
         self.close(now)
 
     def close(self, now: float) -> None:
@@ -223,6 +228,9 @@ class MapStream:
     def _send_body(self, data: bytes, *, end: bool = False) -> None:
         self._http2.send_data(self.stream_id, data, end=end)
         self._touch()
+
+    def _note_sent(self, now: float, what: Callable[[], str]) -> None:
+        self._control.note_sent(now, self._connection, self._remote, what)
 
     def _touch(self) -> None:
         self._control.touched[self._connection] = None

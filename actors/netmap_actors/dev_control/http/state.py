@@ -53,6 +53,8 @@ class Options:
     """For a connection on which nothing waits."""
     stalled_limit: float = 60.0
     """For a client that does not read what is sent."""
+    trace: bool = False
+    """Whether `seen` holds what was sent, too: one event for each answer and each message of a map stream."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -67,7 +69,7 @@ class Seen:
     """host:port of the client's end; empty without a connection."""
     kind: str
     """Of the client: accept, key, upgrade, register, map, lite, read, ping_response, c2n, reset, goaway, end. Of the
-    server: refused, fault, heal."""
+    server: refused, fault, heal, and with `trace` sent."""
     detail: str = ""
     """For people, apart from the first word: of `fault` the fault's name, of `refused` the status if it was HTTP."""
 
@@ -240,6 +242,11 @@ class Control:
     def note(self, now: float, connection: int, remote: str, kind: str, detail: str = "") -> None:
         """Remember what a client did, or what was done to it."""
         self.seen.append(Seen(now, connection, remote, kind, detail))
+
+    def note_sent(self, now: float, connection: int, remote: str, what: Callable[[], str]) -> None:
+        """The same of what was sent, if that is asked for."""
+        if self.options.trace:
+            self.note(now, connection, remote, "sent", what())
 
 
 def _nothing(*_: object) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from netmap_actors.dev_control.faults.catalogue import FAULTS
+from netmap_actors.dev_control.http.sent_labels import map_label, register_label
 from netmap_actors.dev_control.standalone import RunningServer, running_server
 from netmap_actors.errors import NetmapError
 from netmap_actors.protocol.noise import HandshakeRefused
@@ -290,3 +291,90 @@ def test_no_auth_key_is_ever_in_what_was_seen(server: RunningServer) -> None:
     shown = " ".join(event.detail for event in server.seen())
     assert "devkey-auth" not in shown
     assert server.auth_key not in shown
+
+
+# What was sent
+
+
+def test_nothing_that_was_sent_is_kept_unless_asked_for(server: RunningServer) -> None:
+    joined(server)[0].close()
+    assert server.seen("sent") == []
+
+
+def test_a_trace_tells_who_sent_what_in_order() -> None:
+    with running_server(
+        nodes=2, trace=True, keep_alive=60.0, keep_alive_jitter=0.0, batch_delay=0.005
+    ) as server:
+        client, stream = joined(server)
+        with client:
+            first, second = [node.id for node in server.nodes() if not node.registered]
+            server.tailnet.rename(first, "renamed")
+            client.message(stream, 1)
+            server.tailnet.remove_node(second)
+            client.message(stream, 2)
+            server.raw('{"KeepAlive":true}')
+            client.message(stream, 3)
+            client.answer("/machine/map", client.map_body(Stream=False, OmitPeers=True))
+            assert client.answer("/machine/nothing", {}).status == 501
+            assert server.fault("rst_stream", code=7) == 1
+            client.wait(lambda: stream.reset is not None)
+            number = server.clients()[0].number
+            events = server.seen()
+    told = [f"{one.kind} {one.detail}" for one in events if one.connection == number]
+    assert [words.replace(client.node.key, "KEY") for words in told if not words.startswith("upgrade")] == [
+        "accept ",
+        "sent 101 /ts2021",
+        "register KEY auth",
+        "sent 200 /machine/register: MachineAuthorized",
+        "map KEY",
+        "sent full map, 2 peers",
+        "sent PeersChanged 1",
+        "sent PeersRemoved 1",
+        "sent KeepAlive",
+        "lite KEY",
+        "sent 200 /machine/map",
+        "refused 501 /machine/nothing: Not implemented yet",
+        "sent 501 /machine/nothing",
+        "fault rst_stream code=7",
+        "sent RST_STREAM 7",
+    ]
+    assert "sent 200 /key" in [f"{one.kind} {one.detail}" for one in events if one.connection != number]
+    assert [one.at for one in events] == sorted(one.at for one in events)
+
+
+@pytest.mark.parametrize(
+    ("json", "label"),
+    [
+        (b'{"KeepAlive":true}', "KeepAlive"),
+        (b'{"ControlTime":"2026-01-02T03:04:05Z"}', "ControlTime"),
+        (b'{"Node":{},"DERPMap":{},"PeersRemoved":[1]}', "full map, 0 peers"),
+        (b'{"Node":{},"DERPMap":{},"Peers":[{},{}]}', "full map, 2 peers"),
+        (b'{"Node":{},"ControlTime":""}', "Node"),
+        (b'{"PeersChangedPatch":[{}],"OnlineChange":{"1":true}}', "PeersChangedPatch 1, OnlineChange 1"),
+        (b'{"Peers":null}', "Peers"),
+        (b'{"Peers":null,"DERPMap":1,"Node":1}', "full map, 0 peers"),
+        (b'{"\\u001b[31m":1}', "\\x1b[31m"),
+        (b"{}", "nothing"),
+        (b"[]", "no JSON object"),
+        (b"{", "no JSON object"),
+        (b"[" * 100_000, "no JSON object"),
+        (b'{"Node":1,"DERPMap":1,"Peers":7}', "full map, 0 peers"),
+    ],
+)
+def test_a_message_in_a_few_words(json: bytes, label: str) -> None:
+    assert map_label(json) == label
+
+
+@pytest.mark.parametrize(
+    ("json", "label"),
+    [
+        (b'{"Error":"authkey expired"}', "Error authkey expired"),
+        (b'{"AuthURL":"http://x/auth/1","MachineAuthorized":false}', "AuthURL"),
+        (b'{"NodeKeyExpired":true}', "NodeKeyExpired"),
+        (b'{"MachineAuthorized":true}', "MachineAuthorized"),
+        (b'{"MachineAuthorized":false}', "waits for approval"),
+        (b"null", "no JSON object"),
+    ],
+)
+def test_an_answer_to_register_in_a_few_words(json: bytes, label: str) -> None:
+    assert register_label(json) == label
