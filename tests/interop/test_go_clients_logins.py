@@ -4,11 +4,8 @@ after its key has expired or it has logged out.
 
 from __future__ import annotations
 
-import html.parser
 import tempfile
 import urllib.error
-import urllib.parse
-import urllib.request
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from netmap_actors.dev_control.standalone import RunningServer, running_server
+from tests.support.peers.login_page import browse, press
 from tests.support.peers.stun_server import running_stun
 from tests.support.peers.tailscaled import Tailscaled, running_tailscaled
 from tests.support.waiting import wait_for
@@ -40,43 +38,6 @@ def server() -> Iterator[RunningServer]:
 def laptop(go_tools: Path) -> Iterator[Tailscaled]:
     with running_tailscaled(go_tools) as running:
         yield running
-
-
-class LoginForm(html.parser.HTMLParser):
-    """The fields and buttons of a page's only form."""
-
-    def __init__(self, page: str) -> None:
-        super().__init__()
-        self.fields: dict[str, str] = {}
-        self.buttons: dict[str, tuple[str, str]] = {}
-        """Label -> name and value."""
-        self._button: tuple[str, str] | None = None
-        self.feed(page)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        given = {name: value or "" for name, value in attrs}
-        if tag == "input":
-            self.fields[given["name"]] = given["value"]
-        elif tag == "button":
-            self._button = given["name"], given["value"]
-
-    def handle_data(self, data: str) -> None:
-        if self._button is not None:
-            self.buttons[data] = self._button
-            self._button = None
-
-
-def browse(url: str, form: dict[str, str] | None = None) -> str:
-    data = None if form is None else urllib.parse.urlencode(form).encode()
-    with urllib.request.urlopen(url, data, timeout=10) as answer:
-        return str(answer.read().decode())
-
-
-def press(url: str, button: str, **typed: str) -> str:
-    """Open the login page, fill in its form and press a button, as a person would; what the page says then."""
-    form = LoginForm(browse(url))
-    name, value = form.buttons[button]
-    return browse(url, form.fields | typed | {name: value})
 
 
 def wait_state(daemon: Tailscaled, state: str) -> None:
