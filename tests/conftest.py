@@ -11,7 +11,7 @@ import pytest
 
 from tests.support.availability import unavailable
 from tests.support.dispositions import default_for_children
-from tests.support.peers.go_tools import GoToolsUnavailable, build
+from tests.support.peers.go_tools import GoToolsUnavailable, build, build_tsnet_client
 from tests.support.peers.testcontrol import GoControl, control_slot, running_control
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ GO_FIXTURES = {
     "tsp_binary",
     "tailscaled_binary",
     "tailscale_binary",
+    "tsnet_client",
     "testcontrol_binary",
     "testcontrol",
 }
@@ -84,6 +85,15 @@ def tailscaled_binary(go_tools: Path) -> Path:
 def tailscale_binary(go_tools: Path) -> Path:
     """The command line of tailscaled."""
     return go_tools / "tailscale"
+
+
+@pytest.fixture(scope="session")
+def tsnet_client() -> Path:
+    """Our client on tailscale's library for programs, tsnet."""
+    try:
+        return build_tsnet_client()
+    except GoToolsUnavailable as error:
+        unavailable(str(error))
 
 
 @pytest.fixture(scope="session")

@@ -1,8 +1,8 @@
-"""Builds the Go peers (testcontrol, tsp, tailscaled, tailscale) and the subscriber in Go that the documentation shows,
-once per version, into a cache outside the tree.
+"""Builds the Go peers (testcontrol, tsp, tailscaled, tailscale), our client on tailscale's tsnet, and the subscriber in
+Go that the documentation shows, once per version, into a cache outside the tree.
 
-The version of the peers is pinned by go.mod and go.sum beside this file; the cache is keyed by them and by the
-compiler, for the subscriber by its sources and the compiler.
+The version of the peers and of tsnet is pinned by go.mod and go.sum in tests/interop; the cache is keyed by them and by
+the compiler, for programs of ours also by their sources.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 TOOLS = ("testcontrol", "tsp", "tailscaled", "tailscale")
 HERE = Path(__file__).resolve().parents[2] / "interop"
 SUBSCRIBER = HERE.parents[1] / "docs" / "examples" / "go"
+TSNET_CLIENT = HERE / "go" / "tsnet_client"
 HTTP1_READER = HERE.parent / "conformance" / "http1_reader"
 BUILD_LIMIT = 1500.0
 """Seconds; a cold build of the four peers takes a few minutes on two cores."""
@@ -64,9 +65,20 @@ def _version(go: str, module: Path) -> str:
 
 def build() -> Path:
     """The directory holding the four peers, built now if need be. Raises GoToolsUnavailable."""
-    key = [(HERE / "go.mod").read_bytes(), (HERE / "go.sum").read_bytes()]
     packages = [f"tailscale.com/cmd/{tool}" for tool in TOOLS]
-    return _built("go-tools", "the Go peers", HERE, key, packages, TOOLS)
+    return _built("go-tools", "the Go peers", HERE, _pins(), packages, TOOLS)
+
+
+def build_tsnet_client() -> Path:
+    """Our client on tailscale's tsnet, built now if its source or version has changed. Raises GoToolsUnavailable."""
+    key = [*_pins(), *(path.read_bytes() for path in sorted(TSNET_CLIENT.iterdir()))]
+    package = f"./{TSNET_CLIENT.relative_to(HERE)}"
+    directory = _built("go-tsnet", "the client on tsnet", HERE, key, [package], [TSNET_CLIENT.name])
+    return directory / TSNET_CLIENT.name
+
+
+def _pins() -> list[bytes]:
+    return [(HERE / "go.mod").read_bytes(), (HERE / "go.sum").read_bytes()]
 
 
 def build_subscriber() -> Path:
@@ -134,6 +146,7 @@ def main() -> int:
     """Build, and say where; without Go that is an error only where CI says so."""
     try:
         print(f"Go peers: {build()}")
+        print(f"client on tsnet: {build_tsnet_client()}")
         print(f"subscriber in Go: {build_subscriber()}")
     except GoToolsUnavailable as error:
         print(error, file=sys.stderr)
