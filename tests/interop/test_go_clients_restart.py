@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from netmap_actors.dev_control.standalone import running_server
+from tests.support.peers.login_page import press
 from tests.support.peers.stun_server import running_stun
 from tests.support.peers.tailscaled import Tailscaled, running_tailscaled
 from tests.support.processes.dev_server import running_dev_server
@@ -51,7 +52,9 @@ def test_clients_come_back_to_a_server_that_was_restarted(go_tools: Path, tmp_pa
         with running_server(state_dir=state, derp_map=derp_map) as server:
             port = server.port
             one.up(server.url, server.auth_key, "one")
-            two.up(server.url, server.auth_key, "two")
+            with two.going_up(server.url, "two") as up:
+                press(up.wait_login_url(), "Allow")
+                assert up.wait_end() == 0, up.words()
             wait_for(sees(one, "two"), LIMIT, "one sees two")
             server.tailnet.rename("two", "deux")
             wait_for(sees(one, "deux"), LIMIT, "one hears the new name")

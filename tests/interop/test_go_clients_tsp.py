@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from netmap_actors.dev_control.standalone import running_server
+from tests.support.peers.login_page import press
 from tests.support.peers.stun_server import running_stun
 from tests.support.peers.tailscaled import running_tailscaled
 from tests.support.peers.tsp import Tsp, documents
@@ -39,6 +40,12 @@ def online_of(responses: Iterable[dict[str, Any]], node_id: int) -> bool | None:
             said += [it.get("Online") for it in response.get(field) or [] if it[name] == node_id]
         online = next((it for it in reversed(said) if it is not None), online)
     return online
+
+
+def last_of(responses: Iterable[dict[str, Any]], label: str) -> dict[str, Any]:
+    """The node of this name as it was told last by PeersChanged; empty if never."""
+    told = [peer for response in responses for peer in response.get("PeersChanged") or []]
+    return next((peer for peer in reversed(told) if peer["Name"].partition(".")[0] == label), {})
 
 
 def test_two_tailscaled_and_a_tsp_see_each_other(go_tools: Path, tsp_binary: Path, tmp_path: Path) -> None:
@@ -74,6 +81,20 @@ def test_two_tailscaled_and_a_tsp_see_each_other(go_tools: Path, tsp_binary: Pat
                 lambda: any(labels_of(it, "PeersChanged") == {"deux"} for it in documents(output)),
                 LIMIT,
                 "it hears of the new name",
+            )
+            server.tailnet.add_node("printer")
+            wait_for(lambda: last_of(documents(output), "printer"), LIMIT, "it hears of one that has come")
+            server.tailnet.set_tags("printer", ["tag:office"])
+            wait_for(
+                lambda: last_of(documents(output), "printer").get("Tags") == ["tag:office"],
+                LIMIT,
+                "it hears of the tag of another",
+            )
+            server.tailnet.set_routes("printer", ["10.9.0.0/16"])
+            wait_for(
+                lambda: "10.9.0.0/16" in last_of(documents(output), "printer")["AllowedIPs"],
+                LIMIT,
+                "it hears of a route",
             )
             two_id = next(node.id for node in server.nodes() if node.name.startswith("deux."))
             two.run("down")
@@ -140,16 +161,28 @@ def test_an_ephemeral_one_with_tags_is_forgotten_and_its_key_is_spent(
             tsp.join("-tags", "tag:job")
 
 
-def test_it_reads_the_same_map_after_the_server_was_restarted(tsp_binary: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("way", ["auth key", "login"])
+def test_it_reads_the_same_map_after_the_server_was_restarted(
+    tsp_binary: Path, tmp_path: Path, way: str
+) -> None:
     state = str(tmp_path / "state")
     with running_server(state_dir=state, nodes=3) as server:
         port = server.port
         tsp = Tsp(tsp_binary, server, tmp_path)
         tsp.make_node()
-        tsp.join("-hostname", "gopher")
+        if way == "auth key":
+            tsp.join("-hostname", "gopher")
+        else:
+            assert "is in" in press(tsp.register("-hostname", "gopher")["AuthURL"], "Allow", user="bob")
+            assert not tsp.register("-hostname", "gopher")["AuthURL"]
         before = tsp.map()
     with running_server(state_dir=state, nodes=3, port=port) as server:
         after = tsp.map()
         assert after["Node"] == before["Node"]
         assert labels_of(after) == labels_of(before)
+        output = tmp_path / "stream.json"
+        with tsp.streaming(output):
+            wait_for(lambda: documents(output), LIMIT, "its first map")
+            server.tailnet.add_node("printer")
+            wait_for(lambda: last_of(documents(output), "printer"), LIMIT, "it hears of one that has come")
         assert not server.seen("register")
