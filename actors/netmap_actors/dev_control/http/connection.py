@@ -154,8 +154,8 @@ class ClientConnection:
                 return
             if path == KEY_PATH and self._is_refused(self.api.inject_planned(Moment.KEY, now), door):
                 return
-            if path == KEY_PATH and self.link.control.plan.has("key_changed"):
-                self.link.note(now, "fault", "key_changed")
+            if path == KEY_PATH and self.link.control.plan.has("identity/server-key-changed"):
+                self.link.note(now, "fault", "identity/server-key-changed")
             reply = plain_http.answer(self.link.control, request)
             if reply.seen:
                 self.link.note(now, reply.seen, request.target[:80])

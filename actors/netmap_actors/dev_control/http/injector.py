@@ -31,12 +31,6 @@ _MAX_BACKLOG = 1 << 20
 _BACKLOG_PAUSE = 0.1
 _MAX_DETAIL = 120
 """Characters of a fault's description in the log."""
-_STOPPING = """
-    silent black_hole ping_only settings_only window_updates_only empty_records half_frame drip headers_never
-    register_never cut eof cut_mid_record goaway rst_stream end_stream oversized zero_frame bomb two_frames bad_json
-    corrupt_record oversized_record
-"""
-_STOPS = frozenset(_STOPPING.split())
 _ENDS = frozenset(
     {
         "session/cut",

@@ -73,8 +73,8 @@ def test_every_fault_is_there_before_what_it_does(server: RunningServer, name: s
 def test_a_fault_comes_before_the_end_it_makes_and_its_time_too(server: RunningServer) -> None:
     client, _ = joined(server)
     before = now()
-    assert server.fault("cut") == 1
-    end = awaited(server, "end", "fault cut")
+    assert server.fault("session/cut") == 1
+    end = awaited(server, "end", "fault session/cut")
     (event,) = server.seen("fault")
     assert server.seen().index(event) < server.seen().index(end)
     assert before <= event.at <= end.at
@@ -83,18 +83,18 @@ def test_a_fault_comes_before_the_end_it_makes_and_its_time_too(server: RunningS
 
 
 def test_a_fault_says_what_it_is_made_of(server: RunningServer) -> None:
-    server.fault("http_status", status=429, retry_after="7")
+    server.fault("refusal/status", status=429, retry_after="7")
     client = ControlClient(server.url, Node())
     client.register(server.auth_key)
     assert client.answer("/machine/map", client.map_body()).status == 429
     (event,) = server.seen("fault")
-    assert event.detail == "http_status status=429 retry_after=7"
+    assert event.detail == "refusal/status status=429 retry_after=7"
     client.close()
 
 
 def test_what_could_concern_nobody_is_no_fault(server: RunningServer) -> None:
     client = ControlClient(server.url, Node())
-    assert server.fault("half_frame") == 0
+    assert server.fault("liveness/half-frame") == 0
     assert server.seen("fault") == []
     client.close()
 
@@ -102,15 +102,15 @@ def test_what_could_concern_nobody_is_no_fault(server: RunningServer) -> None:
 def test_healing_is_seen_where_a_fault_was(server: RunningServer) -> None:
     under, _ = joined(server, "under")
     beside, _ = joined(server, "beside")
-    server.fault("ping_only", client="under")
-    server.fault("silent", client="under")
-    server.fault("register_null")
+    server.fault("liveness/pings-only", client="under")
+    server.fault("liveness/silence", client="under")
+    server.fault("register/null")
     assert server.heal() == 3
     heals = server.seen("heal")
     number = next(one.number for one in server.clients() if "under" in one.names)
     assert [(event.connection, event.detail) for event in heals] == [
         (0, "1 planned fault"),
-        (number, "ping_only silent"),
+        (number, "liveness/pings-only liveness/silence"),
     ]
     server.heal()
     assert server.seen("heal") == heals, "there was nothing to heal"
@@ -272,11 +272,11 @@ def test_a_handshake_with_another_key_is_refused_in_words(server: RunningServer)
 
 
 def test_an_answer_that_a_fault_gives_is_no_refusal_of_the_servers(server: RunningServer) -> None:
-    server.fault("http_status", status=404)
-    server.fault("register_error")
+    server.fault("refusal/status", status=404)
+    server.fault("register/error")
     with ControlClient(server.url, Node(), server.server_key) as client:
         assert client.register(server.auth_key)["Error"]
-        server.heal(fault="register_error")
+        server.heal(fault="register/error")
         client.register(server.auth_key)
         assert client.answer("/machine/map", client.map_body()).status == 404
     assert server.seen("refused") == []
@@ -316,7 +316,7 @@ def test_a_trace_tells_who_sent_what_in_order() -> None:
             client.message(stream, 3)
             client.answer("/machine/map", client.map_body(Stream=False, OmitPeers=True))
             assert client.answer("/machine/nothing", {}).status == 501
-            assert server.fault("rst_stream", code=7) == 1
+            assert server.fault("session/rst-stream", code=7) == 1
             client.wait(lambda: stream.reset is not None)
             number = server.clients()[0].number
             events = server.seen()
@@ -335,7 +335,7 @@ def test_a_trace_tells_who_sent_what_in_order() -> None:
         "sent 200 /machine/map",
         "refused 501 /machine/nothing: Not implemented yet",
         "sent 501 /machine/nothing",
-        "fault rst_stream code=7",
+        "fault session/rst-stream code=7",
         "sent RST_STREAM 7",
     ]
     assert "sent 200 /key" in [f"{one.kind} {one.detail}" for one in events if one.connection != number]
