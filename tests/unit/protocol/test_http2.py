@@ -17,6 +17,7 @@ from netmap_actors.protocol.http2 import (
     Http2Client,
     Http2Server,
     PingAcked,
+    PingReceived,
     RequestData,
     RequestEnded,
     RequestReceived,
@@ -222,7 +223,7 @@ def test_output_can_be_taken_in_bounded_pieces() -> None:
 def test_a_ping_comes_back_with_its_bytes() -> None:
     pair = Pair()
     pair.client.ping(b"12345678")
-    assert pair.carry() == ([PingAcked(b"12345678")], [])
+    assert pair.carry() == ([PingAcked(b"12345678")], [PingReceived(b"12345678")])
     pair.server.ping(b"abcdefgh")
     assert pair.carry() == ([], [PingAcked(b"abcdefgh")])
     with pytest.raises(LocalProtocolError):

@@ -25,6 +25,7 @@ from netmap_actors.dev_control.tailnet.json_types import encode_json
 from netmap_actors.errors import escape
 from netmap_actors.protocol.http2 import (
     GoAway,
+    PingReceived,
     RequestData,
     RequestEnded,
     RequestReceived,
@@ -134,6 +135,9 @@ class MachineApi:
             case GoAway():
                 self._link.note(now, "goaway")
                 self.close(now)
+            case PingReceived():
+                unanswered = self._injector.mute or self._injector.cut_off
+                self._link.note(now, "ping", "unanswered" if unanswered else "")
             case _:
                 pass  # a PING of ours came back
 

@@ -12,6 +12,7 @@ __all__ = [
     "ClientEvent",
     "GoAway",
     "PingAcked",
+    "PingReceived",
     "RequestData",
     "RequestEnded",
     "RequestReceived",
@@ -27,6 +28,13 @@ __all__ = [
 @dataclasses.dataclass(frozen=True, slots=True)
 class PingAcked:
     """The answer to our PING with these eight bytes."""
+
+    opaque: bytes
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class PingReceived:
+    """A PING of the client's with these eight bytes. Its answer waits behind what is to be sent."""
 
     opaque: bytes
 
@@ -107,4 +115,4 @@ class RequestReset:
 
 
 ClientEvent = ResponseHeaders | ResponseData | ResponseEnded | ResponseReset | PingAcked | GoAway
-ServerEvent = RequestReceived | RequestData | RequestEnded | RequestReset | PingAcked | GoAway
+ServerEvent = RequestReceived | RequestData | RequestEnded | RequestReset | PingReceived | PingAcked | GoAway

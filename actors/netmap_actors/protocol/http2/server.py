@@ -16,6 +16,7 @@ import h2.utilities
 from netmap_actors.errors import LocalProtocolError, escape
 from netmap_actors.protocol.http2.connection import Http2Connection, Stream
 from netmap_actors.protocol.http2.events import (
+    PingReceived,
     RequestData,
     RequestEnded,
     RequestReceived,
@@ -136,6 +137,8 @@ class Http2Server(Http2Connection[_Exchange, ServerEvent]):
         if isinstance(event, h2.events.StreamReset):
             known = self._streams.pop(event.stream_id, None) is not None
             return (RequestReset(event.stream_id, int(event.error_code)),) if known else ()
+        if isinstance(event, h2.events.PingReceived):
+            return (PingReceived(event.ping_data),)
         return ()
 
     def _on_data(self, stream_id: int, stream: _Exchange, data: bytes) -> Iterable[ServerEvent]:

@@ -19,6 +19,7 @@ from netmap_actors.protocol.http2.connection import STREAM_WINDOW
 from netmap_actors.protocol.noise import HandshakeRefused
 from netmap_actors.protocol.upgrade import UnexpectedStatus
 from tests.support.clients.control_client import Closed, ControlClient, Node, Response, fetch_key, joined
+from tests.support.waiting import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -346,3 +347,15 @@ def test_a_ping_request_that_leads_elsewhere(server: RunningServer) -> None:
     expected = {"URL": "http://127.0.0.1:9/elsewhere", "URLIsNoise": False, "Types": ""}
     assert stream.messages[-1] == {"PingRequest": expected}
     client.close()
+
+
+def test_a_clients_own_ping_is_seen_and_whether_it_was_answered(server: RunningServer) -> None:
+    client, _stream = joined(server)
+    client.http2.ping(b"12345678")
+    client.wait(lambda: client.pings_acked == 1)
+    server.fault("liveness/silence")
+    client.http2.ping(b"abcdefgh")
+    with pytest.raises(TimeoutError):
+        client.wait(lambda: client.pings_acked == 2, 0.2)
+    wait_for(lambda: len(server.seen("ping")) == 2, 5.0, "the second PING")
+    assert [event.detail for event in server.seen("ping")] == ["", "unanswered"]
