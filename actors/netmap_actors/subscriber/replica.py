@@ -370,9 +370,10 @@ class Replica:
         if first or (self.emit and unlike(old, contents) > MAX_CHANGES):
             self._shown = self._judge(now)[0]
             return [self.snapshot(now)] if self.emit else []
-        if not self.emit:
-            return []
-        return list(difference(old, contents, self._stamp(self._judge(now)[0], now)))
+        stamp = self._stamp(self._judge(now)[0], now)
+        changes = list(difference(old, contents, stamp)) if self.emit else []
+        # At once: what was kept may end this state within the same call.
+        return self._with_state(changes, now)
 
     def _keep(self, message: netmap_pb2.BusMessage, now: float) -> None:
         """Something came while an answer is awaited, or before one is asked for."""

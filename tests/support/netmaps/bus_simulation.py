@@ -13,6 +13,7 @@ from netmap_actors.publisher.publication.repeats import Repeats
 from netmap_actors.subscriber.replica import SILENCE_LIMIT, Replica
 from netmap_actors.wire import netmap_pb2
 from tests.support.netmaps.publishing import SILENCE, Server, full, node
+from tests.support.netmaps.told_netmap import ToldNetmap
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,7 +46,7 @@ class Client:
         self.poll_at = 0.0
         self.updates: collections.deque = collections.deque()
         self.answers: collections.deque[bytes] = collections.deque()
-        self.events: list = []
+        self.told = ToldNetmap()
         self.seen: list[tuple[int, int]] = []
         self.replica = Replica(jitter=rng.random, token=lambda: rng.randbytes(8))
         self.replica.start(self._sim.now)
@@ -65,16 +66,17 @@ class Client:
         self.poll_at = sim.now + self.period
         for _ in range(most):
             if self.answers and (not self.updates or sim.rng.random() < 0.5):
-                self.events += self.replica.receive_answer(self.answers.popleft(), sim.now)
+                self.told.take(self.replica.receive_answer(self.answers.popleft(), sim.now))
             elif self.updates:
                 message = self.updates.popleft()
-                self.events += self.replica.receive(message.topic, message.message, sim.now)
+                self.told.take(self.replica.receive(message.topic, message.message, sim.now))
             else:
                 break
             self.check()
         deadline = self.replica.deadline()
         if deadline is not None and deadline <= sim.now:
-            self.events += self.replica.expire(sim.now)
+            self.told.take(self.replica.expire(sim.now))
+        assert self.told.state == self.replica.state(sim.now), "the trust that was told is another"
         for data in self.replica.to_send():
             sim.requests.append((self, self.lives, data))
         self.check()
@@ -88,12 +90,14 @@ class Client:
             )
 
     def check(self) -> None:
-        """What is shown was true, and never older than what was shown before."""
+        """What is shown was true and is what the events told, and never older than what was shown before."""
         self.check_trust()
         replica = self.replica
         if not replica.has_netmap:
             return
         at = (replica.epoch, replica.seq)
+        shown = {key: peer.cap for key, peer in replica.netmap.peers.items()}
+        assert self.told.peers == shown, f"told is another netmap than {at}"
         assert dict(replica._contents.peers) == self._sim.truth_at[at], (
             f"a netmap that never was, said to be {at}"
         )

@@ -5,8 +5,9 @@ from __future__ import annotations
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from netmap_actors.subscriber.events import PeerRemoved, PeerUpserted, Snapshot, StateChanged
+from netmap_actors.subscriber.events import Snapshot
 from tests.support.netmaps.publishing import Follower, Server, full, node
+from tests.support.netmaps.told_netmap import ToldNetmap
 
 FOLLOWERS = 3
 
@@ -84,28 +85,6 @@ class Run:
             assert follower.pieces() in self.once_true, "a netmap was shown that never was"
 
 
-def replay(events: list) -> dict[str, int]:
-    """The netmap somebody has who only follows the events."""
-    shown: dict[str, int] = {}
-    for position, event in enumerate(events):
-        match event:
-            case Snapshot(netmap=netmap):
-                assert position == 0, "only the first event is a snapshot"
-                shown = {key: peer.cap for key, peer in netmap.peers.items()}
-            case PeerUpserted(peer=peer, previous=previous):
-                old = shown.get(peer.stable_id)
-                assert (previous is None) == (old is None)
-                if previous is not None:
-                    assert previous == {"cap": old}, "what changed, and its old value"
-                    assert peer.cap != old
-                shown[peer.stable_id] = peer.cap
-            case PeerRemoved(peer=peer):
-                assert shown.pop(peer.stable_id) == peer.cap
-            case StateChanged(previous=previous, state=state):
-                assert previous != state
-    return shown
-
-
 @settings(max_examples=400, deadline=None)
 @given(
     st.lists(
@@ -135,9 +114,10 @@ def test_whatever_is_lost_replicas_end_equal_and_never_show_what_never_was(histo
             run.server.publication.epoch,
             run.server.publication.seq,
         )
-        assert replay(follower.events) == {
-            key: peer.cap for key, peer in follower.replica.netmap.peers.items()
-        }
+        told = ToldNetmap()
+        told.take(follower.events)
+        assert told.peers == {key: peer.cap for key, peer in follower.replica.netmap.peers.items()}
+        assert told.state == "fresh"
         assert isinstance(follower.events[0], Snapshot)
 
 

@@ -273,3 +273,27 @@ def test_a_stamp_that_is_none_proves_nothing(stamp) -> None:
     assert follower.replica.state(1.0 + SILENCE_LIMIT) == "stale"
     assert follower.ask(server.publication, 5.0) == 1
     assert follower.replica.state(5.0) == "fresh"
+
+
+def test_a_session_that_ends_while_its_snapshot_is_on_the_way_is_told_as_fresh_and_then_as_stale() -> None:
+    _, follower = synced(node(2))
+    other = Server(restarted=True)
+    other.feed(full(node(2), node(3)), 3.0)
+    other.publication.take_outgoing()
+    follower.hear([other.publication.heartbeat(3.0)], 3.0)
+    follower.events.clear()
+    follower.events += follower.replica.expire(3.2)
+    request = netmap_pb2.Request.FromString(follower.replica.to_send()[0])
+    answer = list(other.publication.answer(request.token, request.epoch, request.seq, lambda: 3.2))
+    other.publication.session_ended(1, 3.3)
+    follower.hear(other.publication.take_outgoing(), 3.3)
+    for part in answer:
+        follower.events += follower.replica.receive_answer(part, 3.4)
+    told = [(event.kind, event.seq - other.publication.seq, event.state) for event in follower.events]
+    assert told == [
+        ("peer_upserted", -2, "fresh"),
+        ("state_changed", -2, "fresh"),
+        ("state_changed", 0, "stale"),
+    ]
+    assert [event.reason for event in follower.events[1:]] == ["caught_up", "session_ended"]
+    assert follower.replica.state(3.4) == "stale"

