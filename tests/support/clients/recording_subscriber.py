@@ -43,8 +43,9 @@ class Recorder:
         now = time.clock_gettime(time.CLOCK_BOOTTIME)
         lines = []
         view = self._subscriber.store.snapshot()
-        # The state of the event: the view's may have become stale since, in the middle of what one commit changed.
-        shown = (view.epoch, view.seq, event.state)
+        # The state that the step led to: on the way there, in the commits of one answer, it may have been another, and
+        # what the view says of itself may have become stale since.
+        shown = (view.epoch, view.seq, self._subscriber._replica._shown)
         if shown != self._shown:
             self._shown = shown
             lines.append(

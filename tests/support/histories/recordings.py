@@ -170,6 +170,8 @@ class Judge:
         self._other: dict[str, Any] = {}
         """Documents that belong to no digest; their changes must still be changes."""
         self._state = "none"
+        self._said = "none"
+        """The state in the last event."""
         self._last = -1
         self._removed: list[str] = []
         self._shown: Record | None = None
@@ -204,12 +206,16 @@ class Judge:
             return
         self._finish_commit()
         assert self._shown["digest"] == self._folded(), "the view is not what the events give"
+        assert self._shown["state"] == self._state, f"the view is not {self._state}, as the events say"
         self._shown = None
 
     def _finish_commit(self) -> None:
         """All events of one commit are in: what they give must be true, and what they removed gone."""
         if self._commit is None:
             return
+        assert self._said == self._state, (
+            f"the events up to {self._commit} say {self._said}, and nothing changed to it"
+        )
         number = self._truth.number(self._folded())
         assert number is not None, f"the events up to {self._commit} give a netmap that was never true"
         assert number >= self._last, f"the events up to {self._commit} give {number} after {self._last}"
@@ -230,6 +236,7 @@ class Judge:
         else:
             assert self.changes, "changes before a snapshot"
             getattr(self, f"_{kind}", self._document)(event)
+        self._said = event["state"]
         self.changes += 1
 
     def _snapshot(self, event: Record) -> None:
