@@ -215,7 +215,8 @@ def test_a_killed_actor_comes_back_alone(daemon, victim) -> None:
     assert {name for name in after if after[name] != before[name]} == {victim}
     row = daemon.row(victim)
     assert (row["restarts"], row["last_exit"], row["state"]) == (1, "signal 9", "active")
-    assert row["rss_bytes"] > 1_000_000
+    # It comes with the first heartbeat, which follows the word that the actor is ready.
+    assert wait_for(lambda: daemon.row(victim)["rss_bytes"], LIMIT, "its first heartbeat") > 1_000_000
 
 
 def test_an_actor_that_refuses_its_configuration_ends_the_run_and_its_reason_comes_first(daemon) -> None:

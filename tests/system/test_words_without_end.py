@@ -57,7 +57,7 @@ def test_what_a_server_wishes_without_end_is_a_few_lines_and_the_rest_is_counted
 def test_health_without_end_takes_neither_the_netmap_nor_the_memory_of_who_reads_it(daemon, control) -> None:
     address = free_address()
     made = running(daemon, control, f"--http-listen={address}")
-    before = {row["name"]: row["rss_bytes"] or 0 for row in made.status()["actors"]}
+    before = {row["name"]: row["rss_bytes"] for row in made.wait_reported()["actors"]}
     control.server.raw(json.dumps({"Health": [f"trouble \u202e {number}" for number in range(HEALTH)]}))
     taken_in(control, made, "after.example")
     status = made.wait_status(

@@ -118,6 +118,7 @@ class ActorStatus(msgspec.Struct, frozen=True, kw_only=True):
     last_exit: str | None
     uptime_s: float | None
     rss_bytes: int | None
+    """Resident memory; None until the process has sent its first heartbeat, soon after it is active."""
     system_calls: str | None = None
     """How it is held to the system calls it needs: counted (refusals are), refused or off; None: it is not up."""
     refused_calls: dict[str, int] = {}

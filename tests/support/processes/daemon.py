@@ -206,6 +206,17 @@ class Daemon:
         """The first status whose netmap is fresh."""
         return self.wait_status(lambda status: status["netmap"]["state"] == "fresh", limit, "a fresh netmap")
 
+    def wait_reported(self, limit: float = 20.0) -> Status:
+        """The first status with a heartbeat of every process in it: how large it is and what holds it come with those.
+
+        A netmap may be fresh, and a new process ready, before that.
+        """
+        return self.wait_status(
+            lambda status: all(row["rss_bytes"] and row["confinement"] for row in status["actors"]),
+            limit,
+            "a heartbeat of every process",
+        )
+
     # --- processes --------------------------------------------------------------------------------------------
 
     def actor(self, name: str) -> dict[str, Any]:
