@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from netmap_actors.clock import SystemClock
 from netmap_actors.errors import ConfigurationError, RemoteProtocolError, escape
-from netmap_actors.protocol.certificate import why_refused
+from netmap_actors.protocol.certificate.refusal import why_refused
 from netmap_actors.transport.byte_stream import READ_SIZE, why_broken
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from netmap_actors.errors import ConfigurationError, RemoteProtocolError
-from netmap_actors.protocol.certificate import why_refused
+from netmap_actors.protocol.certificate.refusal import why_refused
 from netmap_actors.transport.tls import TlsStream, make_context
 from tests.support.proxies.certificates import Made, issued
 
