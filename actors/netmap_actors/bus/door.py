@@ -1,4 +1,4 @@
-"""Accepts the connections of one listening socket, and closes one when there are too many.
+"""Accepts the connections of listening sockets, and closes one when there are too many.
 
 Not here: which one (`admission`), and what is said on a connection.
 """
@@ -46,7 +46,7 @@ _G = TypeVar("_G", bound=Guest)
 
 
 class Door(Generic[_G]):
-    """Accepts connections; the listening socket stays its owner's to close."""
+    """Accepts connections; the listening sockets stay their owner's to close."""
 
     def __init__(
         self,
@@ -61,14 +61,18 @@ class Door(Generic[_G]):
         self.sent_away = 0
         """Connections closed to have room for others, or because there was none."""
         self._loop = loop
-        self._listener = listener
-        self._welcome = welcome
+        self._listeners: list[socket.socket] = []
         self._accepts_per_turn = accepts_per_turn
         self._admission: Admission[_G] = Admission(capacity)
         # Given up for a moment when no other is left: a waiting connection can only be closed once accepted.
         self._spare = os.dup(listener.fileno())
+        self.open(listener, welcome)
+
+    def open(self, listener: socket.socket, welcome: Callable[[socket.socket, Origin], _G | None]) -> None:
+        """Accept from this one too; the capacity is that of all."""
         listener.setblocking(False)
-        loop.watch(listener.fileno(), self._on_connections)
+        self._listeners.append(listener)
+        self._loop.watch(listener.fileno(), lambda: self._on_connections(listener, welcome))
 
     def __iter__(self) -> Iterator[_G]:
         return iter(self._admission)
@@ -91,45 +95,43 @@ class Door(Generic[_G]):
 
     def close(self) -> None:
         """Accept no more. The guests stay."""
-        self._loop.unwatch(self._listener.fileno())
+        for listener in self._listeners:
+            self._loop.unwatch(listener.fileno())
         if self._spare >= 0:
             os.close(self._spare)
             self._spare = -1
 
-    def _on_connections(self) -> None:
+    def _on_connections(
+        self, listener: socket.socket, welcome: Callable[[socket.socket, Origin], _G | None]
+    ) -> None:
         for _ in range(self._accepts_per_turn):
             try:
-                sock, _ = self._listener.accept()
+                sock, _ = listener.accept()
             except BlockingIOError:
                 return
             except OSError as error:
                 if error.errno in _NO_DESCRIPTOR:
                     # The kernel looks for a descriptor first, and for a waiting connection then.
-                    if self._one_waits():
-                        self._find_room()
+                    if _one_waits(listener):
+                        self._find_room(listener)
                     return
                 if error.errno not in _GONE:
                     raise
                 continue
-            self._let_in(sock)
+            self._let_in(sock, welcome)
 
-    def _let_in(self, sock: socket.socket) -> None:
+    def _let_in(self, sock: socket.socket, welcome: Callable[[socket.socket, Origin], _G | None]) -> None:
         sock.setblocking(False)
         try:
             peer = origin_of(sock)
         except OSError:
             sock.close()
             return
-        guest = self._welcome(sock, peer)
+        guest = welcome(sock, peer)
         if guest is not None:
             self._send_away(self._admission.arrived(guest, peer, waits=True))
 
-    def _one_waits(self) -> bool:
-        look = select.poll()
-        look.register(self._listener, select.POLLIN)
-        return bool(look.poll(0))
-
-    def _find_room(self) -> None:
+    def _find_room(self, listener: socket.socket) -> None:
         """No descriptor is left: the waiting connection would wake the loop all the while."""
         if self._send_away(self._admission.cut_one(waiting_only=True)):
             return
@@ -137,11 +139,11 @@ class Door(Generic[_G]):
             os.close(self._spare)
             self._spare = -1
         with contextlib.suppress(OSError):
-            sock, _ = self._listener.accept()
+            sock, _ = listener.accept()
             self.sent_away += 1
             sock.close()
         with contextlib.suppress(OSError):
-            self._spare = os.dup(self._listener.fileno())
+            self._spare = os.dup(listener.fileno())
 
     def _send_away(self, victim: tuple[_G, Origin] | None) -> bool:
         if victim is None:
@@ -149,3 +151,9 @@ class Door(Generic[_G]):
         self.sent_away += 1
         victim[0].close()
         return True
+
+
+def _one_waits(listener: socket.socket) -> bool:
+    look = select.poll()
+    look.register(listener, select.POLLIN)
+    return bool(look.poll(0))

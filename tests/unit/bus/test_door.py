@@ -83,6 +83,23 @@ def test_whoever_holds_most_makes_room(tmp_path: Path, monkeypatch: pytest.Monke
     house.close()
 
 
+def test_two_listeners_have_room_for_no_more_together(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house = House(tmp_path / "s", 3, monkeypatch)
+    with socket.socket(socket.AF_UNIX) as other:
+        other.bind(str(tmp_path / "other"))
+        other.listen(100)
+        house.door.open(other, Guest)
+        one = house.knock()
+        house.path = tmp_path / "other"
+        more = [house.knock() for _ in range(4)]
+        assert [is_let_go(guest) for guest in (one, *more)] == [True, True, False, False, False]
+        for guest in (one, *more):
+            guest.close()
+        house.close()
+
+
 def test_without_a_descriptor_the_longest_awaited_goes_and_else_the_newcomer(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
