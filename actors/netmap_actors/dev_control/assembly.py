@@ -39,10 +39,11 @@ if TYPE_CHECKING:
     from netmap_actors.dev_control.tailnet.derp_map import DerpMap
     from netmap_actors.dev_control.tailnet.policy import Policy
 
-__all__ = ["LISTEN_BACKLOG", "Setup", "assemble", "bind"]
+__all__ = ["LISTEN_BACKLOG", "Setup", "assemble", "bind", "url_of"]
 
 LISTEN_BACKLOG = 4096
 """Connections that may wait for accept(2), as after a restart; capped by net.core.somaxconn."""
+_DEFAULT_PORTS = {"http": 80, "https": 443}
 _IDS_PER_START = 10_000
 """Ids of simulated nodes reserved for one start, so that the next ones differ."""
 
@@ -87,8 +88,8 @@ class Setup:
         return f"Setup(nodes={self.nodes}, seed={self.seed}, churn={self.churn}, url={self.url!r})"
 
 
-def bind(host: str, port: int) -> socket.socket:
-    """A listening TCP socket. Raises ConfigurationError."""
+def bind(host: str, port: int, option: str = "--listen") -> socket.socket:
+    """A listening TCP socket; `option` of the command names its place. Raises ConfigurationError."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
     try:
@@ -99,7 +100,7 @@ def bind(host: str, port: int) -> socket.socket:
         listener.close()
         why = getattr(error, "strerror", None) or error
         raise ConfigurationError(
-            f"cannot listen on {host}:{port}: {why}; choose another place (--listen of `dev-control`)"
+            f"cannot listen on {host}:{port}: {why}; choose another place ({option} of `dev-control`)"
         ) from None
     return listener
 
@@ -252,9 +253,14 @@ def _login(saved: SavedLogin) -> LoginRequest:
     return LoginRequest(saved.id, saved.machine, request, saved.expires_at, saved.state, saved.why)
 
 
-def url_of(listener: socket.socket) -> str:
-    """http://host:port; a server that listens everywhere is reached by loopback."""
+def url_of(listener: socket.socket, scheme: str = "http", name: str = "") -> str:
+    """scheme://host:port, without a port that the scheme implies.
+
+    The host is `name`, if given; else a server that listens everywhere is reached by loopback.
+    """
     host, port, *_ = listener.getsockname()
     if host in ("0.0.0.0", "::"):  # noqa: S104  # compared, not bound
         host = "127.0.0.1" if host == "0.0.0.0" else "::1"  # noqa: S104
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    host = name or host
+    shown = f"[{host}]" if ":" in host else host
+    return f"{scheme}://{shown}" if port == _DEFAULT_PORTS[scheme] else f"{scheme}://{shown}:{port}"

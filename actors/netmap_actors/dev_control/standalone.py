@@ -8,14 +8,15 @@ from __future__ import annotations
 import concurrent.futures
 import contextlib
 import dataclasses
+import datetime
 import logging
 import resource
 import signal
 import threading
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from netmap_actors.bus.loop import Loop
-from netmap_actors.dev_control.assembly import Setup, assemble, bind
+from netmap_actors.dev_control.assembly import Setup, assemble, bind, url_of
 from netmap_actors.dev_control.http.server import MAX_CLIENTS
 from netmap_actors.dev_control.http.state import Options
 from netmap_actors.dev_control.operator.command_socket import CommandSocket, SocketInUse
@@ -24,11 +25,13 @@ from netmap_actors.errors import ConfigurationError
 from netmap_actors.runtime_paths import dev_control_socket
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from netmap_actors.dev_control.http.server import ControlServer
     from netmap_actors.dev_control.http.state import Seen
+    from netmap_actors.dev_control.http.tls_files import TlsSetup
     from netmap_actors.dev_control.operator.listings import ClientView, NodeView
     from netmap_actors.protocol.keys import MachineKey
 
@@ -47,15 +50,26 @@ class ServerFailed(RuntimeError):
     """The server's thread has ended by a defect of its own."""
 
 
+class Reached(NamedTuple):
+    """Where clients reach a server; the same words as in Announcement."""
+
+    url: str
+    plain_url: str
+    ca_file: str = ""
+
+
 class Announcement:
     """Where a server can be reached, and the key that lets in. The key is for the caller only."""
 
-    def __init__(
-        self, url: str, auth_key: str, server_key: MachineKey, socket_path: Path | None = None
-    ) -> None:
-        self.socket_path = socket_path
+    def __init__(self, reached: Reached, auth_key: str, server_key: MachineKey) -> None:
+        self.socket_path: Path | None = None
         """Where commands are taken; None: nowhere."""
-        self.url = url
+        self.url = reached.url
+        """Control URL of a client: https:// where there is TLS."""
+        self.plain_url = reached.plain_url
+        """The same server without TLS."""
+        self.ca_file = reached.ca_file
+        """Path of the CA's certificate that a client has to trust; empty: of none that is ours."""
         self.auth_key = auth_key
         self.server_key = server_key
 
@@ -66,8 +80,8 @@ class Announcement:
 class RunningServer(Announcement):
     """A server whose loop runs in a thread of its own. Every method may be called from any other thread."""
 
-    def __init__(self, loop: Loop, server: ControlServer, url: str, auth_key: str) -> None:
-        super().__init__(url, auth_key, server.control.identity.public())
+    def __init__(self, loop: Loop, server: ControlServer, reached: Reached, auth_key: str) -> None:
+        super().__init__(reached, auth_key, server.control.identity.public())
         self._loop = loop
         self._server = server
         self._commands = Commands(server, loop.now)
@@ -203,12 +217,15 @@ def running_server(
     *,
     host: str = "127.0.0.1",
     port: int = 0,
+    tls: TlsSetup | None = None,
+    name: str = "",
     log: Callable[..., object] | None = None,
     options: Options | None = None,
     **given: Any,
 ) -> Iterator[RunningServer]:
     """A control server in a thread, ended on leaving.
 
+    `tls`: where it listens with TLS, too; `name`: host in its URLs and its certificate; empty: where it listens.
     `given`: fields of Setup (nodes, seed, churn, state_dir, auth_key, …) and of Options (keep_alive,
     offline_grace, …). By default no simulated nodes and no churn, so that a test sees only its own
     changes.
@@ -217,24 +234,20 @@ def running_server(
     of_options = {name: given.pop(name) for name in names & given.keys()}
     behaviour = options or make_options(**of_options)
     chosen = setup or Setup(**{"nodes": 0, "churn": 0.0, **given, "options": behaviour})
-    loop = Loop()
-    listener = bind(host, port)
-    try:
-        server, url, auth_key = assemble(loop, listener, chosen, log or _log_defects)
-    except BaseException:
-        listener.close()
-        loop.close()
-        raise
-    running = RunningServer(loop, server, url, auth_key)
-    thread = threading.Thread(target=running.serve, name="dev-control", daemon=True)
-    thread.start()
-    try:
-        yield running
-    finally:
-        running.stop()
-        thread.join(_CALL_LIMIT)
-        server.close()
-        loop.close()
+    with contextlib.ExitStack() as stack:
+        loop = Loop()
+        stack.callback(loop.close)
+        server, reached, auth_key = stack.enter_context(
+            _listening(loop, (host, port), tls, name, chosen, log or _log_defects)
+        )
+        running = RunningServer(loop, server, reached, auth_key)
+        thread = threading.Thread(target=running.serve, name="dev-control", daemon=True)
+        thread.start()
+        try:
+            yield running
+        finally:
+            running.stop()
+            thread.join(_CALL_LIMIT)
 
 
 def serve(
@@ -245,11 +258,13 @@ def serve(
     announce: Callable[[Announcement], object],
     log: Callable[..., object] | None = None,
     socket_path: Path | None = None,
+    tls: TlsSetup | None = None,
+    name: str = "",
 ) -> None:
     """Run a control server in the main thread until SIGINT, SIGTERM or the SIGHUP of a terminal that is closed.
 
     `announce` is called once it listens. `log(event, **fields)`. `socket_path`: where commands are taken; None: where
-    they are looked for, if that can be. Raises ConfigurationError.
+    they are looked for, if that can be. `tls`, `name`: see `running_server`. Raises ConfigurationError.
     """
     log = log or _log_defects
     _allow_files(log)
@@ -258,21 +273,52 @@ def serve(
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN:  # nohup(1)
             signal.signal(number, lambda *_: loop.call_soon(stopped.set))
-    listener = bind(host, port)
     try:
-        server, url, auth_key = assemble(loop, listener, setup, log)
-        commands = _open_commands(socket_path, server, loop, log)
-        try:
-            path = None if commands is None else commands.path
-            announce(Announcement(url, auth_key, server.control.identity.public(), path))
-            loop.run(stopped.is_set)
-        finally:
-            if commands is not None:
-                commands.close()
-            server.close()
+        with _listening(loop, (host, port), tls, name, setup, log) as (server, reached, auth_key):
+            commands = _open_commands(socket_path, server, loop, log)
+            try:
+                announcement = Announcement(reached, auth_key, server.control.identity.public())
+                announcement.socket_path = None if commands is None else commands.path
+                announce(announcement)
+                loop.run(stopped.is_set)
+            finally:
+                if commands is not None:
+                    commands.close()
     finally:
-        listener.close()
         loop.close()
+
+
+@contextlib.contextmanager
+def _listening(
+    loop: Loop,
+    place: tuple[str, int],
+    tls: TlsSetup | None,
+    name: str,
+    setup: Setup,
+    log: Callable[..., object],
+) -> Iterator[tuple[ControlServer, Reached, str]]:
+    """The server, where it is reached and its auth key; closed on leaving. Raises ConfigurationError."""
+    with contextlib.ExitStack() as stack:
+        listener = stack.enter_context(contextlib.closing(bind(*place)))
+        plain_url = url = url_of(listener, "http", name)
+        secure: socket.socket | None = None
+        if tls is not None:
+            secure = stack.enter_context(contextlib.closing(bind(tls.host, tls.port, "--tls-listen")))
+            url = url_of(secure, "https", name)
+        setup = dataclasses.replace(setup, url=setup.url or url)
+        server, url, auth_key = assemble(loop, listener, setup, log)
+        stack.callback(server.close)
+        reached = Reached(url, plain_url)
+        if tls is not None and secure is not None:
+            # Loaded here: a server without TLS, as that of `run --dev`, is 6 MiB smaller.
+            from netmap_actors.dev_control.http.tls import TlsLayer  # noqa: PLC0415
+            from netmap_actors.dev_control.http.tls_files import tls_identity  # noqa: PLC0415
+
+            now = datetime.datetime.fromtimestamp(loop.clock.wall(), datetime.UTC)
+            context, ca_file = stack.enter_context(tls_identity(tls, name, setup.state_dir, now))
+            server.listen(secure, lambda: TlsLayer(context))
+            reached = reached._replace(ca_file=ca_file)
+        yield server, reached, auth_key
 
 
 def _open_commands(

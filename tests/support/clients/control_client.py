@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+import ssl
 import time
 import urllib.parse
 from typing import TYPE_CHECKING, Any, Self
@@ -59,7 +60,11 @@ def _dial(url: str) -> socket.socket:
     parts = urllib.parse.urlsplit(url)
     assert parts.hostname is not None
     assert parts.port is not None
-    return socket.create_connection((parts.hostname, parts.port), LIMIT)
+    sock = socket.create_connection((parts.hostname, parts.port), LIMIT)
+    if parts.scheme == "http":
+        return sock
+    # The roots are those that SSL_CERT_FILE names.
+    return ssl.create_default_context().wrap_socket(sock, server_hostname=parts.hostname)
 
 
 class Node:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from netmap_actors.bus.loop import Deadline, Loop
     from netmap_actors.dev_control.faults.catalogue import Fault
     from netmap_actors.dev_control.http.state import Control
+    from netmap_actors.dev_control.http.tls import TlsLayer
     from netmap_actors.dev_control.tailnet.churn import Churn
 
 __all__ = ["MAX_CLIENTS", "ControlServer"]
@@ -37,17 +38,35 @@ _READS_PER_TURN = 4
 _PERSIST_DELAY = 1.0
 """Seconds until a change of a registered node is on disk, unless an answer depends on it."""
 _RESET = struct.pack("ii", 1, 0)
+_MAX_FAILURES_TOLD = 32
 
 
 class _Client:
     """A connection with its socket."""
 
-    __slots__ = ("close", "connection", "cut_off", "out", "shut", "sock", "timer", "told_waits", "writing")
+    __slots__ = (
+        "close",
+        "connection",
+        "cut_off",
+        "out",
+        "shut",
+        "sock",
+        "timer",
+        "tls",
+        "told_waits",
+        "writing",
+    )
 
     def __init__(
-        self, connection: ClientConnection, sock: socket.socket, close: Callable[[], None], timer: Deadline
+        self,
+        connection: ClientConnection,
+        sock: socket.socket,
+        tls: TlsLayer | None,
+        close: Callable[[], None],
+        timer: Deadline,
     ) -> None:
         self.close = close
+        self.tls = tls
         self.connection = connection
         self.sock = sock
         self.out = memoryview(b"")
@@ -66,7 +85,7 @@ class _Client:
 
 
 class ControlServer:
-    """A listening socket and its connections."""
+    """A listening socket, or one without and one with TLS, and their connections."""
 
     def __init__(
         self,
@@ -84,7 +103,7 @@ class ControlServer:
         self.churn = churn
         self.connections: dict[int, ClientConnection] = {}
         self._loop = loop
-        self._listener = listener
+        self._listeners = [listener]
         self._log = log
         self._save = save
         self._release = release
@@ -94,6 +113,7 @@ class ControlServer:
         self._life = loop.deadline(self._on_life)
         self._saving = loop.deadline(self._save)
         self._closed = False
+        self._failures_told: set[str] = set()
         allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
         self._door: Door[_Client] = Door(
             loop,
@@ -112,9 +132,14 @@ class ControlServer:
 
     @property
     def address(self) -> tuple[str, int]:
-        """Host and port it listens on."""
-        host, port, *_ = self._listener.getsockname()
+        """Host and port it listens on, without TLS."""
+        host, port, *_ = self._listeners[0].getsockname()
         return host, port
+
+    def listen(self, listener: socket.socket, secure: Callable[[], TlsLayer]) -> None:
+        """Accept from this socket too, which is ours to close from now on; `secure` makes the TLS of a connection."""
+        self._listeners.append(listener)
+        self._door.open(listener, lambda sock, _: self._let_in(sock, secure()))
 
     def changed(self) -> None:
         """Call after an edit of the tailnet from outside: clients get it within the batch delay."""
@@ -173,7 +198,8 @@ class ControlServer:
         """Stop listening and close everything; the loop stays."""
         self._closed = True
         self._door.close()
-        self._listener.close()
+        for listener in self._listeners:
+            listener.close()
         for timer in (self._batch, self._life, self._saving):
             timer.set(None)
         for client in list(self._clients.values()):
@@ -184,6 +210,9 @@ class ControlServer:
     # Connections
 
     def _welcome(self, sock: socket.socket, _: Origin) -> _Client | None:
+        return self._let_in(sock, None)
+
+    def _let_in(self, sock: socket.socket, tls: TlsLayer | None) -> _Client | None:
         try:
             host, port, *_more = sock.getpeername()
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -195,6 +224,7 @@ class ControlServer:
         client = _Client(
             connection,
             sock,
+            tls,
             lambda: self._drop(client, reset=True, why="others need the place"),
             self._loop.deadline(lambda: self._on_deadline(client)),
         )
@@ -222,13 +252,48 @@ class ControlServer:
                 self._drop(client, reset=True, why=error.strerror or "")
                 return
             if not data:
+                if client.tls is not None and not client.tls.established:
+                    connection.link.end(Ending.FLUSH, "the client closed within the TLS handshake")
                 connection.eof(self._loop.now())
                 if client.shut or connection.injector.mute:
                     self._drop(client, reset=False)
                 return
-            connection.receive(data, self._loop.now())
+            if client.tls is None:
+                connection.receive(data, self._loop.now())
+            else:
+                self._decrypt(client, client.tls, data)
             if len(data) < _READ:
                 return
+
+    def _decrypt(self, client: _Client, tls: TlsLayer, data: bytes) -> None:
+        connection, established = client.connection, tls.established
+        plain = tls.receive(data)
+        if tls.established and not established:
+            connection.link.note(self._loop.now(), "tls", tls.version)
+        if plain:
+            connection.receive(plain, self._loop.now())
+        if tls.failure and connection.link.ending is None:
+            self._tell_failure(connection, tls.failure)
+            connection.link.end(Ending.FLUSH, f"TLS: {tls.failure}")
+        elif tls.ended:
+            connection.eof(self._loop.now())
+
+    def _tell_failure(self, connection: ClientConnection, why: str) -> None:
+        """Each reason once, as a client that fails tries again and again."""
+        if why not in self._failures_told and len(self._failures_told) < _MAX_FAILURES_TOLD:
+            self._failures_told.add(why)
+            self._log("tls_failed", client=connection.link.remote, detail=why)
+
+    def _outgoing(self, client: _Client) -> bytes:
+        """The next bytes for the socket."""
+        connection, tls = client.connection, client.tls
+        if tls is None:
+            return connection.data_to_send()
+        data = connection.data_to_send() if tls.established else b""
+        # A connection that is cut inside a record ends without a close_notify.
+        if not data and connection.link.ending is Ending.FLUSH and not connection.link.spoilt:
+            tls.close()
+        return tls.send(data)
 
     def _flush(self, client: _Client) -> None:
         connection = client.connection
@@ -242,7 +307,7 @@ class ControlServer:
             return
         while not client.shut:
             if not client.out:
-                client.out = memoryview(connection.data_to_send())
+                client.out = memoryview(self._outgoing(client))
                 if not client.out:
                     break
             try:
