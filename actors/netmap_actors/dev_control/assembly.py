@@ -100,7 +100,7 @@ def bind(host: str, port: int, option: str = "--listen") -> socket.socket:
         listener.close()
         why = getattr(error, "strerror", None) or error
         raise ConfigurationError(
-            f"cannot listen on {host}:{port}: {why}; choose another place ({option} of `dev-control`)"
+            f"cannot listen on {host}:{port}: {why}; choose another place ({option})"
         ) from None
     return listener
 

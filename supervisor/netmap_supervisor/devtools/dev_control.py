@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +14,7 @@ from netmap_supervisor.cli.parameters.ranges import DurationRange, FiniteRange
 from netmap_supervisor.config.kinds import BadValue, Directory
 from netmap_supervisor.config.layers import working_directory
 from netmap_supervisor.devtools.dev_orders import ORDERS
+from netmap_supervisor.devtools.listening import listening_options, tls_setup, warn_of_others
 
 if TYPE_CHECKING:
     from netmap_actors.dev_control.standalone import Announcement
@@ -23,19 +23,8 @@ __all__ = ["command"]
 
 _MAX_DOMAIN = 150
 """Characters, which leave room for a node's own label."""
-_ADDRESS = re.compile(r"(\[[^\[\]]+\]|[^:\[\]]+):([0-9]{1,9})")
 _DOMAIN_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _USER = re.compile(r"[\w.+@-]{1,64}", re.ASCII)
-
-
-def _address(ctx: click.Context, param: click.Parameter, value: str) -> tuple[str, int]:
-    """(host, port) from HOST:PORT; an IPv6 address stands in brackets."""
-    match = _ADDRESS.fullmatch(value)
-    if match is None:
-        raise click.BadParameter("HOST:PORT is expected, such as 127.0.0.1:8080 or [::1]:0", ctx, param)
-    if int(match[2]) > 0xFFFF:
-        raise click.BadParameter(f"{match[2]} is no port", ctx, param)
-    return match[1].strip("[]"), int(match[2])
 
 
 def _domain(ctx: click.Context, param: click.Parameter, value: str) -> str:
@@ -56,15 +45,7 @@ def _user(ctx: click.Context, param: click.Parameter, value: str) -> str:
     invoke_without_command=True,
     short_help="Run the embedded control server alone, and drive it.",
 )
-@click.option(
-    "--listen",
-    "address",
-    default="127.0.0.1:0",
-    show_default=True,
-    callback=_address,
-    metavar="HOST:PORT",
-    help="Where to listen; port 0 takes a free one.",
-)
+@listening_options()
 @click.option("--state-dir", metavar="DIR", help="Keep keys and nodes here.  [default: nowhere]")
 @click.option(
     "--domain",
@@ -146,6 +127,11 @@ def command(
     *,
     socket_path: str | None,
     address: tuple[str, int],
+    tls_address: tuple[str, int] | None,
+    certificate: str,
+    key: str,
+    ca_file: str,
+    host: str,
     is_open: bool,
     auth_key: str | None,
     state_dir: str | None,
@@ -160,13 +146,14 @@ def command(
 ) -> None:
     """Run the embedded control server alone, with a small living tailnet, until Ctrl-C.
 
-    For development and tests only: it has no TLS, and believes whoever opens its login page. Prints its URL, an auth
-    key and the socket on which the commands below reach it while it runs.
+    For development and tests only: it believes whoever opens its login page. Prints its URL, an auth key and the socket
+    on which the commands below reach it while it runs.
 
     \b
     Examples:
       netmap-supervisor dev-control --listen 127.0.0.1:8080 --nodes 20
       netmap-supervisor run --control-url http://127.0.0.1:8080 --auth-key file:key
+      netmap-supervisor dev-control --tls-listen 127.0.0.1:8443 --tls-ca ca.pem
       netmap-supervisor dev-control fault liveness/silence --client web-1 --for 30s
     """
     if ctx.invoked_subcommand is not None:
@@ -196,9 +183,10 @@ def command(
         ),
         **plain,
     )
-    _warn(address[0])
+    tls = tls_setup(tls_address, certificate, key, ca_file)
+    warn_of_others(address[0], *([] if tls is None else [tls.host]))
     path = Path(socket_path) if socket_path else None
-    serve(*address, setup, announce=_announce, log=_log, socket_path=path)
+    serve(*address, setup, announce=_announce, log=_log, socket_path=path, tls=tls, name=host)
 
 
 for _order in ORDERS:
@@ -216,20 +204,12 @@ def _refuse_start_options(ctx: click.Context) -> None:
             )
 
 
-def _warn(host: str) -> None:
-    try:
-        is_loopback = ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        is_loopback = host == "localhost"
-    if not is_loopback:
-        click.echo(
-            f"warning: {host} may be reached from other machines: whoever does can open the login page and join",
-            err=True,
-        )
-
-
 def _announce(server: Announcement) -> None:
     lines = [f"url       {server.url}", f"auth key  {server.auth_key}"]
+    if server.plain_url != server.url:
+        lines.append(f"no TLS    {server.plain_url}")
+    if server.ca_file:
+        lines.append(f"CA        {server.ca_file}")
     if server.socket_path is not None:
         lines.append(f"commands  {server.socket_path}")
     # One write: a script that reads the first line finds the others, too.

@@ -23,6 +23,8 @@ class DevControlOptions(TypedDict, total=False):
     """Where it listens; 127.0.0.1."""
     port: int
     """0, the default, takes a free one."""
+    tls: bool
+    """Serves TLS, too, with a certificate of a CA made for this server; False."""
     nodes: int
     """Simulated peers; none."""
     seed: int
@@ -75,7 +77,7 @@ class DevControlOptions(TypedDict, total=False):
 
 def check_names(given: Iterable[str], *types: type) -> None:
     """Raises UnknownOption for a name that is neither above nor a field of these dataclasses."""
-    known = {field.name for one in types for field in dataclasses.fields(one)} | {"host", "port"}
+    known = {field.name for one in types for field in dataclasses.fields(one)} | {"host", "port", "tls"}
     known.discard("options")
     for name in given:
         if name not in known:

@@ -45,12 +45,18 @@ class DevControl:
 
     @property
     def url(self) -> str:
-        """What a client takes as its control URL: `http://127.0.0.1:PORT`."""
+        """What a client takes as its control URL: `http://127.0.0.1:PORT`, with TLS `https://127.0.0.1:PORT`."""
         return self._server.url
 
     @property
     def port(self) -> int:
+        """The one without TLS."""
         return self._server.port
+
+    @property
+    def ca_file(self) -> str:
+        """Path of the certificate (PEM) that a client has to trust for TLS; empty without."""
+        return self._server.ca_file
 
     @property
     def auth_key(self) -> str:
@@ -116,8 +122,7 @@ class DevControl:
     def seen(self, kind: str = "", after: Seen | None = None) -> list[Seen]:
         """What clients did and what was done to them, oldest first; of one kind if given, and behind another event.
 
-        Kinds: accept, key, upgrade, register, map, lite, read, ping_response, c2n, reset, goaway, end; refused, fault,
-        heal; with the option `trace` sent.
+        Kinds: accept, tls, key, upgrade, register, map, lite, read, ping_response, c2n, reset, end.
         """
         events = self._server.seen()
         if after is not None:
@@ -200,7 +205,12 @@ def dev_control_server(**options: Unpack[DevControlOptions]) -> Iterator[DevCont
     from netmap_actors.dev_control.standalone import running_server  # noqa: PLC0415
 
     check_names(options, Setup, Options)
-    with running_server(**options) as server:
+    given: dict[str, Any] = {**options}
+    if given.pop("tls", False):
+        from netmap_actors.dev_control.http.tls_files import TlsSetup  # noqa: PLC0415
+
+        given["tls"] = TlsSetup(host=given.get("host", "127.0.0.1"))
+    with running_server(**given) as server:
         yield DevControl(server)
 
 
