@@ -68,7 +68,8 @@ class Seen:
     remote: str
     """host:port of the client's end; empty without a connection."""
     kind: str
-    """accept, tls, key, upgrade, register, map, lite, read, ping_response, c2n, reset, goaway or end."""
+    """Of the client: accept, tls, key, upgrade, register, map, lite, read, ping, ping_response, c2n, reset, goaway,
+    end. Of the server: refused, fault, heal, and with `trace` sent."""
     detail: str = ""
     """For people, apart from the first word: of `fault` the fault's name, of `refused` the status if it was HTTP."""
 
