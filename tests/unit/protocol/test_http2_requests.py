@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import struct
+
 import pytest
 
 from netmap_actors.protocol.headers import first_header
 from netmap_actors.protocol.http2 import (
+    Http2Server,
     RequestData,
     RequestEnded,
     RequestReceived,
@@ -15,11 +18,16 @@ from netmap_actors.protocol.http2 import (
     ResponseReset,
 )
 from tests.support.servers.http2_pair import (
+    ACK,
     DATA,
     END_HEADERS,
     END_STREAM,
     HEADERS,
     NOW,
+    PING,
+    RST,
+    SETTINGS,
+    WINDOW,
     Pair,
     frame,
     headers,
@@ -155,3 +163,22 @@ def test_an_answer_follows_a_refusal_on_the_same_connection() -> None:
         ResponseHeaders(3, 200, ()),
         ResponseEnded(3),
     ]
+
+
+def test_a_client_that_acknowledges_before_it_reads_and_skips_stream_ids_is_served() -> None:
+    """As small embedded clients do (microlink: ml_coord.c, ml_h2.c), some twice and on streams that are over."""
+    server = Http2Server()
+    preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+    settings, ack = frame(SETTINGS, 0, 0, struct.pack(">HI", 4, 1 << 20)), frame(SETTINGS, ACK, 0)
+    more = struct.pack(">I", 1 << 16)
+    assert list(server.receive(preface + settings + ack + frame(WINDOW, 0, 0, more), NOW)) == []
+    for stream_id in (1, 5):
+        head = frame(HEADERS, END_HEADERS, stream_id, headers(*START, ("content-type", "application/json")))
+        body = frame(DATA, END_STREAM, stream_id, b"{}")
+        seen = list(server.receive(head + body, NOW))
+        assert [type(event) for event in seen] == [RequestReceived, RequestData, RequestEnded]
+        server.respond(stream_id, 200, body=b"{}")
+        server.data_to_send()
+        late = frame(WINDOW, 0, stream_id, more) + frame(RST, 0, stream_id, struct.pack(">I", 8))
+        assert list(server.receive(late + ack + frame(PING, 0, 0, b"12345678"), NOW)) == []
+    assert not server.over
