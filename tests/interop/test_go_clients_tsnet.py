@@ -119,6 +119,7 @@ def test_a_person_refuses_and_then_allows_it(
         assert "is in" in press(second, "Allow", user="bob")
         wait_running(gopher)
         wait_for(lambda: said(gopher.own()) == truth(server, "gopher"), LIMIT, "it knows itself")
+        wait_for(lambda: gopher.own()["user"] == "bob", LIMIT, "it has the user whom the page names")
         with pytest.raises(urllib.error.HTTPError, match="404"):
             browse(second)
 

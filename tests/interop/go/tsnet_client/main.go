@@ -33,6 +33,7 @@ import (
 	"tailscale.com/envknob"
 	"tailscale.com/ipn"
 	"tailscale.com/ipn/ipnstate"
+	"tailscale.com/tailcfg"
 	"tailscale.com/tsnet"
 )
 
@@ -42,6 +43,7 @@ type node struct {
 	ID        int64    `json:"id"`
 	StableID  string   `json:"stable_id"`
 	Name      string   `json:"name"`
+	User      string   `json:"user"`
 	Addresses []string `json:"addresses"`
 	Online    bool     `json:"online"`
 	Tags      []string `json:"tags"`
@@ -66,11 +68,12 @@ type peers struct {
 	Peers []node `json:"peers"`
 }
 
-func nodeOf(status *ipnstate.PeerStatus) node {
+func nodeOf(status *ipnstate.PeerStatus, users map[tailcfg.UserID]tailcfg.UserProfile) node {
 	found := node{
 		ID:        int64(status.NodeID),
 		StableID:  string(status.ID),
 		Name:      status.DNSName,
+		User:      users[status.UserID].LoginName,
 		Addresses: []string{},
 		Online:    status.Online,
 		Tags:      []string{},
@@ -119,12 +122,12 @@ func (r *report) status(status *ipnstate.Status) error {
 	if status.Self == nil || status.Self.NodeID == 0 {
 		return nil
 	}
-	if _, err := printed(&r.self, self{"self", status.BackendState, nodeOf(status.Self)}); err != nil {
+	if _, err := printed(&r.self, self{"self", status.BackendState, nodeOf(status.Self, status.User)}); err != nil {
 		return err
 	}
 	list := []node{}
 	for _, peer := range status.Peer {
-		list = append(list, nodeOf(peer))
+		list = append(list, nodeOf(peer, status.User))
 	}
 	slices.SortFunc(list, func(one, other node) int { return cmp.Compare(one.ID, other.ID) })
 	// The file first: whoever has read the line finds at least as much there.
