@@ -18,7 +18,7 @@ HEADSCALE ?=
 VM_ARGS ?=
 PYTEST_ARGS ?= -n 2 --dist loadgroup
 
-.PHONY: help run test test-fast test-lowest test-newest headscale-test vm-test check generate bench go-tools format mutants soak clean
+.PHONY: help run test test-fast test-lowest test-newest headscale-test vm-test check generate bench go-tools rust-client format mutants soak clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -26,7 +26,7 @@ help:  ## this list
 run: $(VENV)/.run-ready  ## set up, then run the daemon on config.toml (CONFIG=FILE, ARGS="--option value")
 	@exec $(BIN)/netmap-supervisor run --config $(CONFIG) $(ARGS)
 
-test: $(VENV)/.dev-ready go-tools  ## set up, then every test (PYTEST_ARGS to choose)
+test: $(VENV)/.dev-ready go-tools rust-client  ## set up, then every test (PYTEST_ARGS to choose)
 	$(BIN)/python -P -m pytest $(PYTEST_ARGS)
 
 test-fast: $(VENV)/.dev-ready  ## only the tests that take seconds and need neither Go nor root
@@ -60,6 +60,9 @@ generate: $(PROTOC_VENV)/.ready  ## compile the .proto files again
 
 go-tools: $(VENV)/.dev-ready  ## build the Go peers into the cache outside the tree (skipped without Go)
 	$(BIN)/python -m tests.support.peers.go_tools
+
+rust-client: $(VENV)/.dev-ready  ## build the client in Rust into the same cache (skipped without cargo; minutes at first)
+	$(BIN)/python -m tests.support.peers.rust_client
 
 bench: $(VENV)/.dev-ready go-tools  ## the figures of the design, measured against tailscaled; fails when one is missed
 	$(BIN)/python -m bench

@@ -11,13 +11,14 @@ import pytest
 
 from tests.support.availability import unavailable
 from tests.support.dispositions import default_for_children
-from tests.support.peers.go_tools import GoToolsUnavailable, build, build_tsnet_client
+from tests.support.peers.go_tools import GoToolsUnavailable, build
+from tests.support.peers.rust_client import RustUnavailable, build_rust_client
 from tests.support.peers.testcontrol import GoControl, control_slot, running_control
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-GO_FIXTURES = {
+PEER_FIXTURES = {
     "go_tools",
     "tsp_binary",
     "tailscaled_binary",
@@ -25,10 +26,11 @@ GO_FIXTURES = {
     "tsnet_client",
     "testcontrol_binary",
     "testcontrol",
+    "rust_client_binary",
 }
 ASKED_FOR = ("headscale", "vm")
 """Marks of tests with a command of their own: they need what no test may fetch, or far more time than the rest."""
-GO_TEST_LIMIT = 1800
+PEER_TEST_LIMIT = 1800
 """Seconds: the first such test may have to build the peers, or wait for port 9911."""
 
 
@@ -52,10 +54,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items[:] = [item for item in items if item not in left_out]
     for item in items:
         fixtures = set(getattr(item, "fixturenames", ()))
-        if fixtures & GO_FIXTURES:
+        if fixtures & PEER_FIXTURES:
             item.add_marker(pytest.mark.interop)
             if item.get_closest_marker("timeout") is None:
-                item.add_marker(pytest.mark.timeout(GO_TEST_LIMIT))
+                item.add_marker(pytest.mark.timeout(PEER_TEST_LIMIT))
         if "testcontrol" in fixtures:
             item.add_marker(pytest.mark.xdist_group("testcontrol"))
 
@@ -100,6 +102,15 @@ def tsnet_client() -> Path:
 def testcontrol_binary(go_tools: Path) -> Path:
     """tailscale's test control server."""
     return go_tools / "testcontrol"
+
+
+@pytest.fixture(scope="session")
+def rust_client_binary() -> Path:
+    """tailscale's crate for Rust as a control client."""
+    try:
+        return build_rust_client()
+    except RustUnavailable as error:
+        unavailable(str(error))
 
 
 @pytest.fixture
