@@ -11,7 +11,7 @@ import pytest
 
 from tests.support.availability import unavailable
 from tests.support.dispositions import default_for_children
-from tests.support.peers.go_tools import GoToolsUnavailable, build
+from tests.support.peers.go_tools import GoToolsUnavailable, build, build_tsnet_client
 from tests.support.peers.rust_client import RustUnavailable, build_rust_client
 from tests.support.peers.testcontrol import GoControl, control_slot, running_control
 
