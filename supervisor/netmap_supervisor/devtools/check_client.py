@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import shlex
 import sys
 import tempfile
 import threading
@@ -65,6 +66,28 @@ _CLEAR = "\r\x1b[K"
     help="How soon the client has its first map.",
 )
 @click.option(
+    "--peers-command",
+    metavar="COMMAND",
+    help="Prints what the client believes: a JSON array of {name, addresses, online}, or one object a line.",
+)
+@click.option(
+    "--belief-limit",
+    default="20s",
+    show_default=True,
+    type=DurationRange(1.0, 3600.0),
+    help="How soon the client believes what it was told, the peers command included.",
+)
+@click.option(
+    "--strict", is_flag=True, help="What a client SHOULD do counts, and what passed only when run again."
+)
+@click.option(
+    "--expected-failures",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help='Failures that do not count: lines of NAME = "reason".',
+)
+@click.option("--again/--no-again", default=True, help="Run what failed again, alone.  [default: again]")
+@click.option(
     "--jobs", default=1, show_default=True, type=click.IntRange(1, _MAX_JOBS), help="Scenarios side by side."
 )
 @click.option(
@@ -85,6 +108,11 @@ def command(
     limit: float,
     truth_limit: float,
     join_limit: float,
+    peers_command: str | None,
+    belief_limit: float,
+    strict: bool,
+    expected_failures: Path | None,
+    again: bool,
     jobs: int,
     nodes: int,
     json_path: Path | None,
@@ -105,8 +133,14 @@ def command(
     """
     # Loaded here: no other command needs them.
     from netmap_supervisor.devtools.client_check import report  # noqa: PLC0415
-    from netmap_supervisor.devtools.client_check.outcome import CheckVerdict  # noqa: PLC0415
-    from netmap_supervisor.devtools.client_check.runner import Settings, run_scenarios  # noqa: PLC0415
+    from netmap_supervisor.devtools.client_check.course import (  # noqa: PLC0415
+        Course,
+        Rules,
+        is_failure,
+        skip_reason,
+    )
+    from netmap_supervisor.devtools.client_check.place import Settings  # noqa: PLC0415
+    from netmap_supervisor.devtools.client_check.runner import run_course  # noqa: PLC0415
     from netmap_supervisor.devtools.client_check.scenarios import (  # noqa: PLC0415
         SCENARIOS,
         Limits,
@@ -114,7 +148,7 @@ def command(
         chosen_scenarios,
     )
 
-    limits = Limits(limit, truth_limit, join_limit)
+    limits = Limits(limit, truth_limit, join_limit, belief=belief_limit)
     if is_list:
         for line in described(
             [(one.name, f"the server {one.does}") for one in SCENARIOS.values()], output_width()
@@ -127,6 +161,8 @@ def command(
         raise click.BadParameter(str(error), param_hint="--scenario") from None
     if not words:
         raise click.UsageError("a client is needed: check-client [OPTIONS] -- COMMAND...")
+    expected = {} if expected_failures is None else _expected(expected_failures)
+    peers = _words(peers_command)
     started = datetime.datetime.fromtimestamp(SystemClock().wall(), datetime.UTC).isoformat(
         timespec="seconds"
     )
@@ -134,17 +170,24 @@ def command(
         _write(json_path, "")  # a place where nothing can be written is found before the run, not behind it
     directory = _directory(output)
     progress = _Progress(len(chosen))
+    reasons = {row.name: skip_reason(row, has_peers_command=bool(peers)) for row in chosen}
+    course = Course(
+        chosen,
+        limits,
+        Rules(jobs, strict, again, expected),
+        {name: why for name, why in reasons.items() if why},
+    )
     with Interruption() as interruption:
-        outcomes = run_scenarios(
-            chosen,
-            Settings(words, limits, directory, nodes),
+        outcomes = run_course(
+            course,
+            Settings(words, limits, directory, nodes, peers),
             jobs=jobs,
             interrupted=lambda: interruption.asked,
             began=progress.began,
             done=progress.done,
         )
     progress.over()
-    good = all(one.verdict is CheckVerdict.PASS for one in outcomes)
+    good = not any(is_failure(one, strict=strict) for one in outcomes)
     code = ExitCode.OK if good else ExitCode.FAILURE
     note_exit_code(ExitCode.INTERRUPTED if interruption.asked else code)
     if good and output is None:
@@ -157,6 +200,30 @@ def command(
     click.echo(report.summary(outcomes))
     _logs(directory, kept=output is not None, good=good)
     return note_exit_code(ExitCode.INTERRUPTED if interruption.asked else code)
+
+
+def _expected(path: Path) -> dict[str, str]:
+    """The failures that are expected, with their reasons."""
+    from netmap_supervisor.devtools.client_check.expected_failures import (  # noqa: PLC0415
+        BadExpectation,
+        parse_expected_failures,
+    )
+
+    try:
+        return parse_expected_failures(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else error
+        if isinstance(error, BadExpectation):
+            raise click.BadParameter(f"{path}, {why}", param_hint="--expected-failures") from None
+        raise CommandFailed(f"cannot read {path}: {why}") from None
+
+
+def _words(command: str | None) -> tuple[str, ...]:
+    """A command of one text, as a shell splits it; no shell runs it."""
+    try:
+        return tuple(shlex.split(command or ""))
+    except ValueError as error:
+        raise click.BadParameter(f"{error}", param_hint="--peers-command") from None
 
 
 def _directory(output: Path | None) -> Path:

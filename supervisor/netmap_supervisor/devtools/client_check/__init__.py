@@ -1,4 +1,5 @@
 """Tests a control client against a server with faults, and reports what the client did.
 
-`scenarios`, `observations` and `verdicts` are pure; `runner` starts the server and the client.
+`scenarios`, `course`, `verdicts`, `outcome` and `report` are pure; `runner` holds the course in threads, `attempt` runs
+one scenario in a `place` with a server and the client.
 """

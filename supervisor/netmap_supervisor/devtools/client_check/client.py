@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from netmap_actors.errors import escape
 from netmap_supervisor.devtools.client_check.log import ClientLog
+from netmap_supervisor.devtools.client_check.verdicts.timelines import whole_lines
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -18,14 +19,15 @@ if TYPE_CHECKING:
 
     from netmap_actors.clock import Clock
 
-__all__ = ["Client", "filled_in"]
+__all__ = ["Client", "environment", "filled_in"]
 
 _END_LIMIT = 10.0
 """Seconds between SIGTERM and SIGKILL."""
 _LOOK_EVERY = 0.05
 _LAST_LINES = 3
 _LAST_BYTES = 4096
-_LAST_CHARACTERS = 300
+_LAST_CHARACTERS = 400
+_PROXIES = frozenset({"http_proxy", "https_proxy", "all_proxy", "ftp_proxy"})
 
 
 def filled_in(command: Sequence[str], values: Mapping[str, str]) -> list[str]:
@@ -39,6 +41,12 @@ def filled_in(command: Sequence[str], values: Mapping[str, str]) -> list[str]:
     return words
 
 
+def environment(values: Mapping[str, str]) -> dict[str, str]:
+    """Ours, with each value as `NETMAP_CHECK_NAME`; without proxies, which are outside the machine."""
+    ours = {name: value for name, value in os.environ.items() if name.lower() not in _PROXIES}
+    return {**ours, **{f"NETMAP_CHECK_{name.upper()}": value for name, value in values.items()}}
+
+
 class Client:
     """One running client. Ended with its whole group."""
 
@@ -46,7 +54,6 @@ class Client:
         """Start it. Raises OSError."""
         self._clock = clock
         self.started_at = clock.boottime()
-        variables = {f"NETMAP_CHECK_{name.upper()}": value for name, value in values.items()}
         self._log = ClientLog(log)
         with self._log.inlet() as inlet:
             self._process = subprocess.Popen(
@@ -54,7 +61,7 @@ class Client:
                 stdin=subprocess.DEVNULL,
                 stdout=inlet,
                 stderr=subprocess.STDOUT,
-                env={**os.environ, **variables},
+                env=environment(values),
                 start_new_session=True,  # Ctrl-C is for us; the client is ended by us
             )
 
@@ -70,14 +77,18 @@ class Client:
         return f"the client ended by itself after {after:.1f} s, {how} {found.si_status}{self.last_words()}"
 
     def last_words(self) -> str:
-        """The end of its log, behind a colon."""
-        text = self._log.tail()[-_LAST_BYTES:].decode("utf-8", "replace")
-        lines = [line.strip() for line in text.splitlines()]
-        words = " / ".join([line for line in lines if line][-_LAST_LINES:])
-        return f": {escape(words[-_LAST_CHARACTERS:], 2 * _LAST_CHARACTERS)}" if words else ""
+        """The last whole lines of its log, behind a colon."""
+        tail = self._log.tail()
+        text = tail[-_LAST_BYTES:].decode("utf-8", "replace")
+        lines = whole_lines(
+            text, lines=_LAST_LINES, characters=_LAST_CHARACTERS, begun=len(tail) <= _LAST_BYTES
+        )
+        return f": {escape(' / '.join(lines), 2 * _LAST_CHARACTERS)}" if lines else ""
 
     def end(self) -> None:
-        """SIGTERM to its group, then SIGKILL."""
+        """SIGTERM to its group, then SIGKILL. No effect on one that was ended."""
+        if self._process.returncode is not None:
+            return
         self._signal(signal.SIGTERM)
         with contextlib.suppress(subprocess.TimeoutExpired):
             until = self._clock.boottime() + _END_LIMIT

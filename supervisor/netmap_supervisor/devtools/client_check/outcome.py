@@ -83,6 +83,8 @@ class Attempt:
     timeline: tuple[TimelineEvent, ...] = ()
     log: str = ""
     """Path of what the client wrote; empty: it was not kept, or not ours to read."""
+    never_started: bool = False
+    """There is no such program, or it is none."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -4,6 +4,13 @@ from __future__ import annotations
 
 from netmap_supervisor.devtools.client_check.outcome import Level
 from netmap_supervisor.devtools.client_check.scenarios.scenario import CheckScenario, Shape
+from netmap_supervisor.devtools.client_check.scenarios.steps import (
+    BackInSession,
+    Cut,
+    KeepsNodeKey,
+    Step,
+    Traffic,
+)
 
 __all__ = ["IDENTITY"]
 
@@ -35,5 +42,35 @@ IDENTITY = (
         "identity/server-key-changed",
         counted="accept",
         cut=True,
+    ),
+    CheckScenario(
+        "identity/one-shot-key-not-replayed",
+        "cuts the connection of a client that has joined with a one-shot auth key",
+        Shape.STEPS,
+        "MUST have a map session again with the same node key within {prompt_latest}; SHOULD not send the spent key",
+        "The node is registered and needs no key. A spent key with a new node key is refused for good, and the "
+        "client is locked out until somebody makes a new one.",
+        (
+            "tailcfg.RegisterRequest.Auth",
+            "tailscale/tailscale#19501",
+            "lmagyar/homeassistant-addon-tailscale#59",
+        ),
+        one_shot_key=True,
+        steps=(
+            Step(
+                "resets TCP",
+                (Cut(),),
+                (BackInSession(), KeepsNodeKey()),
+                within="prompt_latest",
+            ),
+            Step(
+                "resets TCP once more",
+                (Cut(),),
+                (BackInSession(), Traffic("register", "auth", most=0)),
+                within="prompt_latest",
+                watch=3.0,
+                level=Level.SHOULD,
+            ),
+        ),
     ),
 )

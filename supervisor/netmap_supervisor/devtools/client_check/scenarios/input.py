@@ -11,8 +11,8 @@ _WANTED = (
 )
 
 
-def _nonsense(name: str, does: str, why: str, *sources: str) -> CheckScenario:
-    return CheckScenario(name, does, Shape.NONSENSE, _WANTED, why, sources, fault=name)
+def _nonsense(name: str, does: str, why: str, *sources: str, zstd: bool = False) -> CheckScenario:
+    return CheckScenario(name, does, Shape.NONSENSE, _WANTED, why, sources, fault=name, zstd=zstd)
 
 
 INPUT = (
@@ -36,6 +36,7 @@ INPUT = (
         "tailcfg.MapRequest.Compress (capability version 4)",
         "RFC 8878, section 7",
         "indygreg/python-zstandard#332",
+        zstd=True,
     ),
     _nonsense(
         "input/bad-json",

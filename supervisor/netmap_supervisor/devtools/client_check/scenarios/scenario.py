@@ -151,6 +151,8 @@ class CheckScenario:
     """Of Shape.STEPS, one after the other; the first that is not as expected ends the scenario."""
     nodes: int | None = None
     """Simulated nodes; None: as many as `--nodes` says."""
+    zstd: bool = False
+    """It is nothing for a client that does not ask for zstd."""
     one_shot_key: bool = False
     """The auth key the client is given can be used once."""
 

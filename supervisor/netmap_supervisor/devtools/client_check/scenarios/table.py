@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from netmap_supervisor.devtools.client_check.scenarios.scenario import CheckScenario
 
-__all__ = ["ALL", "GROUPS", "SCENARIOS", "UnknownScenario", "chosen_scenarios"]
+__all__ = ["ALL", "GROUPS", "SCENARIOS", "UnknownScenario", "chosen_scenarios", "nearest"]
 
 ALL = "all"
 """Stands for every scenario."""
@@ -47,15 +47,15 @@ def chosen_scenarios(names: Iterable[str]) -> list[CheckScenario]:
     for name in wanted:
         if name not in SCENARIOS and name not in GROUPS and name != ALL:
             raise UnknownScenario(
-                f"{escape(name, 60)!r} is no scenario and no group; {_nearest(name)}; --list shows them"
+                f"'{escape(name, 60)}' is no scenario and no group; {nearest(name)}; --list shows them"
             )
     if not wanted or ALL in wanted:
         return list(SCENARIOS.values())
     return [row for row in SCENARIOS.values() if row.name in wanted or row.group in wanted]
 
 
-def _nearest(name: str) -> str:
-    """The names that are most like it, else the groups."""
+def nearest(name: str) -> str:
+    """The name that is most like it, as a question; else the groups."""
     word = name.lower().replace("_", "-")
     # Names of old reports, as `half_frame`, lack the group.
     own = {row.name.partition("/")[2]: row.name for row in SCENARIOS.values()}

@@ -1,6 +1,6 @@
 """What a client did, from what the server saw: a few facts, with times since the fault was injected.
 
-Not here: whether it was right (`verdicts`).
+Not here: whether it was right (`assessment`).
 """
 
 from __future__ import annotations
@@ -8,12 +8,14 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING
 
+from netmap_supervisor.devtools.client_check.outcome import Level
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from netmap_actors.dev_control.http.state import Seen
 
-__all__ = ["Facts", "Session", "Timeline", "observe"]
+__all__ = ["Facts", "Session", "StepFact", "Timeline", "observe"]
 
 _KEPT = 50
 """Times of one kind that are reported."""
@@ -32,6 +34,29 @@ class Session:
     """When it was last seen alive."""
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class StepFact:
+    """How one step of a scenario ended."""
+
+    does: str
+    after: float
+    """Seconds since it began."""
+    said: str = ""
+    """What was not as expected; empty: nothing."""
+    level: Level = Level.MUST
+    unknown: bool = False
+    """The client does not say; `said` is what."""
+
+    def document(self) -> dict[str, object]:
+        """For JSON."""
+        return {
+            "does": self.does,
+            "after": round(self.after, 3),
+            "said": self.said,
+            "level": self.level.value,
+        }
+
+
 @dataclasses.dataclass(slots=True)
 class Timeline:
     """What was done to the client when."""
@@ -45,6 +70,9 @@ class Timeline:
     healed_at: float | None = None
     seen_until: float = 0.0
     foreign_calls: int = 0
+    secure: bool = False
+    """The client fetched the server's key over TLS."""
+    steps: list[StepFact] = dataclasses.field(default_factory=list)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -72,6 +100,8 @@ class Facts:
     """`client` or `server`."""
     reset_after: float | None = None
     """The client gave up a request with RST_STREAM."""
+    pinged_after: float | None = None
+    """The client sent an HTTP/2 PING that was not answered."""
     asked_after: float | None = None
     """First register or map request, whose answer shows a deleted node that it is deleted."""
     asked_by: str = ""
@@ -83,6 +113,8 @@ class Facts:
     back_after: float | None = None
     """A map session, after the fault was healed."""
     foreign_calls: int = 0
+    secure: bool = False
+    steps: tuple[StepFact, ...] = ()
 
     def document(self) -> dict[str, object]:
         """For JSON, rounded to a millisecond, without what did not happen."""
@@ -91,6 +123,9 @@ class Facts:
             value = getattr(self, field.name)
             if isinstance(value, float):
                 found[field.name] = round(value, 3)
+            elif field.name == "steps":
+                if self.steps:
+                    found["steps"] = [step.document() for step in self.steps]
             elif isinstance(value, tuple):
                 found[field.name] = [round(one, 3) for one in value]
             elif value is not None:
@@ -105,7 +140,11 @@ def observe(
     joined = None if timeline.joined_at is None else timeline.joined_at - timeline.started_at
     begin = timeline.injected_at
     if begin is None:
-        return Facts(joined_after=joined, watched=max(0.0, timeline.seen_until - timeline.started_at))
+        return Facts(
+            joined_after=joined,
+            watched=max(0.0, timeline.seen_until - timeline.started_at),
+            steps=tuple(timeline.steps),
+        )
     after = [event for event in events if event.at >= begin]
     old = timeline.old
     until = timeline.healed_at
@@ -116,6 +155,7 @@ def observe(
     asked = next((event for event in after if event.kind in ("register", "map", "read")), None)
     ends = [event for event in after if event.kind == "end" and event.connection in old]
     resets = [event for event in after if event.kind == "reset" and event.connection in old]
+    pings = [e.at - begin for e in after if e.kind == "ping" and e.detail == "unanswered"]
     during = [event for event in after if until is None or event.at < until]
     attempts = [event.at - begin for event in during if event.kind == counted]
     back = None
@@ -137,6 +177,7 @@ def observe(
         closed_after=ends[-1].at - begin if old and {e.connection for e in ends} == old else None,
         closed_by=_closer(ends[-1]) if ends else "",
         reset_after=resets[0].at - begin if resets else None,
+        pinged_after=pings[0] if pings else None,
         asked_after=None if asked is None else asked.at - begin,
         asked_by="" if asked is None else asked.kind,
         attempts=tuple(attempts[:_KEPT]),
@@ -144,6 +185,8 @@ def observe(
         requests_on_new=sum(e.kind in ("register", "map") and e.connection not in old for e in during),
         back_after=back,
         foreign_calls=timeline.foreign_calls,
+        secure=timeline.secure,
+        steps=tuple(timeline.steps),
     )
 
 

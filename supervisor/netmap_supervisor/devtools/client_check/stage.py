@@ -1,0 +1,100 @@
+"""What the check does in a step: edits, messages, faults; the names in their arguments filled in."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, assert_never
+
+from netmap_actors.errors import NetmapError
+from netmap_supervisor.devtools.client_check.scenarios.steps import (
+    Cut,
+    Edit,
+    Heal,
+    Raw,
+    RestartClient,
+    ServerAway,
+    Strike,
+)
+from netmap_supervisor.devtools.client_check.verdicts.beliefs import BelievedPeer, short_name
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from netmap_actors.dev_control.operator.commands import Commands
+    from netmap_actors.dev_control.operator.listings import NodeView
+    from netmap_supervisor.devtools.client_check.place import Place
+    from netmap_supervisor.devtools.client_check.scenarios.steps import Action
+    from netmap_supervisor.devtools.client_check.verdicts.observations import Session
+
+__all__ = ["CannotAct", "act", "filled", "others_of", "own_node"]
+
+_ID = re.compile(r"\{id:([^}]+)\}")
+
+
+class CannotAct(NetmapError):
+    """A step cannot be taken, or its outcome not be seen: says nothing about the client."""
+
+
+def own_node(place: Place, sessions: Sequence[Session]) -> NodeView | None:
+    """The client's own node; None: it has none that is registered."""
+    streams = [stream for view in place.clients() for stream in view.map_streams]
+    ids = {stream.node_id for stream in streams} if sessions else set()
+    nodes = place.server.nodes()
+    return next((node for node in nodes if node.id in ids), None) or next(
+        (node for node in nodes if node.registered), None
+    )
+
+
+def others_of(place: Place, me: NodeView | None) -> tuple[BelievedPeer, ...]:
+    """The nodes that a client has as peers, where no policy hides any."""
+    return tuple(
+        BelievedPeer(
+            short_name(node.name), frozenset(one.partition("/")[0] for one in node.addresses), node.online
+        )
+        for node in place.server.nodes()
+        if me is None or node.id != me.id
+    )
+
+
+def act(action: Action, place: Place, me: NodeView | None) -> None:
+    """Do it. Raises NetmapError for what the server does not take: a mistake in the row."""
+    match action:
+        case Edit(command, arguments):
+            place.server.call(
+                lambda commands: getattr(commands, command)(**filled(dict(arguments), commands, me))
+            )
+        case Raw(message):
+            place.server.call(lambda commands: commands.raw(filled(message, commands, me)))
+        case Strike(fault, given):
+            place.server.fault(fault, **given)
+        case Heal(fault):
+            place.server.heal(fault=fault)
+        case Cut(reset):
+            place.server.drop_all(reset=reset)
+        case RestartClient():
+            place.restart_client()
+        case ServerAway():
+            raise CannotAct("cannot take the server away here: it needs time")
+        case _:
+            assert_never(action)
+
+
+def filled(given: Any, commands: Commands, me: NodeView | None) -> Any:
+    """With `{me}` and `{id:NAME}` replaced, in lists and mappings too. Raises NetmapError."""
+    if isinstance(given, str):
+        if "{me}" in given and me is not None:
+            given = given.replace("{me}", short_name(me.name))
+        found = _ID.fullmatch(given)
+        if found is None:
+            return given
+        if found[1] == "me":
+            if me is None:
+                raise CannotAct("cannot fill in {id:me}: the client has no node")
+            return me.id
+        return commands.node(found[1]).id
+    if isinstance(given, dict):
+        # Keys of a MapResponse may be IDs, as those of PeerSeenChange.
+        return {str(filled(key, commands, me)): filled(value, commands, me) for key, value in given.items()}
+    if isinstance(given, list | tuple):
+        return [filled(one, commands, me) for one in given]
+    return given
