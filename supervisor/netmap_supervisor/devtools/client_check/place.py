@@ -140,6 +140,7 @@ def fresh_place(scenario: CheckScenario, settings: Settings, log: Path) -> Itera
         given: dict[str, Any] = {
             "nodes": settings.nodes if scenario.nodes is None else scenario.nodes,
             "keep_alive": settings.limits.keep_alive,
+            "trace": True,
         }
         actions = [action for step in scenario.steps for action in step.actions]
         if any(isinstance(action, ServerAway) for action in actions):

@@ -19,7 +19,7 @@ __all__ = ["MOST_EVENTS", "last_refused", "last_seen", "reached", "timeline_of",
 MOST_EVENTS = 1000
 """Events of one attempt that are kept: its beginning and its end."""
 _CHECK = frozenset({"fault", "heal"})
-_SERVER = frozenset({"refused", "map_sent"})
+_SERVER = frozenset({"refused", "sent"})
 _MILESTONES = {
     "accept": Reached.CONNECTION,
     "key": Reached.KEY,
