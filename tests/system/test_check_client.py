@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -55,17 +56,65 @@ def check(directory: Path, *options: str, client: list[str], limit: float) -> tu
     return done.returncode, {one["name"]: one for one in held}, done.stdout + done.stderr
 
 
+PEERS = shlex.join([*PROGRAM, "netmap", "--json", "--runtime-dir", "{dir}/r"])
+FLAWED = [sys.executable, "-P", "-m", "tests.support.clients.flawed_client", "4"]
+
+
 @pytest.mark.slow
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(300)
 def test_our_own_daemon_passes_every_scenario(tmp_path: Path) -> None:
-    options = ("--limit=8s", "--truth-limit=6s", "--jobs=12")
-    status, held, said = check(tmp_path, *options, client=OURS, limit=220.0)
+    options = ("--strict", "--limit=8s", "--truth-limit=6s", "--jobs=8", f"--peers-command={PEERS}")
+    status, held, said = check(tmp_path, *options, client=OURS, limit=280.0)
     assert {name: one["seen"] for name, one in held.items() if one["verdict"] != "pass"} == {}, said
     assert (status, list(held)) == (0, list(SCENARIOS))
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(150)
+@pytest.mark.parametrize(
+    ("flaw", "scenario", "verdict", "words"),
+    [
+        ("", "", "", ""),
+        ("no-watchdog", "liveness/silence", "fail", "asked nothing and made no new connection in 9."),
+        ("keeps-removed", "map/peers-removed", "fail", "(the server removes birch): birch is still listed"),
+        (
+            "replays-key",
+            "identity/one-shot-key-not-replayed",
+            "warn",
+            "1 register request with the spent auth key, none expected",
+        ),
+    ],
+)
+def test_the_report_names_each_flaw_of_a_client_and_no_other(
+    tmp_path: Path, flaw: str, scenario: str, verdict: str, words: str
+) -> None:
+    groups = (
+        "join",
+        "liveness/silence",
+        "liveness/healthy",
+        "session/cut",
+        "session/rst-stream",
+        "map/peers-removed",
+    )
+    asked = [f"--scenario={name}" for name in (*groups, "identity/one-shot-key-not-replayed")]
+    options = (
+        "--strict",
+        "--no-again",
+        "--limit=4s",
+        "--jobs=7",
+        "--peers-command=cat {dir}/peers.json",
+        *asked,
+    )
+    status, held, said = check(tmp_path, *options, client=[*FLAWED, *filter(None, [flaw])], limit=140.0)
+    wrong = {name: one for name, one in held.items() if one["verdict"] != "pass"}
+    assert list(wrong) == [*filter(None, [scenario])], said
+    assert (status, len(held)) == (1 if flaw else 0, 7)
+    if flaw:
+        assert (wrong[scenario]["verdict"], words in wrong[scenario]["seen"]) == (verdict, True), said
+
+
 def test_a_deaf_client_fails_where_it_is_deaf_only(tmp_path: Path) -> None:
-    options = ("--limit=3s", "--jobs=2", "--scenario=join", "--scenario=liveness/silence")
+    options = ("--limit=3s", "--no-again", "--scenario=join", "--scenario=liveness/silence")
     deaf = [sys.executable, "-P", "-m", "tests.support.clients.deaf_client"]
     status, held, said = check(tmp_path, *options, client=deaf, limit=50.0)
     assert status == 1, said
@@ -74,12 +123,20 @@ def test_a_deaf_client_fails_where_it_is_deaf_only(tmp_path: Path) -> None:
     assert held["liveness/silence"]["seen"].startswith("asked nothing and made no new connection in 8."), said
 
 
+def test_a_program_that_does_not_exist_is_told_once(tmp_path: Path) -> None:
+    status, held, said = check(tmp_path, client=["/nonexistent/client"], limit=50.0)
+    verdicts = [one["verdict"] for one in held.values()]
+    assert (status, verdicts) == (1, ["error", *["skip"] * (len(SCENARIOS) - 1)]), said
+    assert held["join/first-map"]["seen"] == "cannot start /nonexistent/client: No such file or directory"
+
+
 @pytest.mark.parametrize("manner", ["goaway", "close"])
 def test_a_client_that_has_quietly_lost_its_session_is_not_called_healthy(
     tmp_path: Path, manner: str
 ) -> None:
+    options = ("--limit=4s", "--no-again", "--scenario=liveness/healthy")
     lost = [sys.executable, "-P", "-m", "tests.support.clients.deaf_client", manner]
-    status, held, said = check(tmp_path, "--limit=4s", "--scenario=liveness/healthy", client=lost, limit=50.0)
+    status, held, said = check(tmp_path, *options, client=lost, limit=50.0)
     assert (status, held["liveness/healthy"]["verdict"]) == (1, "fail"), said
     assert held["liveness/healthy"]["seen"].startswith(
         ("map session gone after", "connection closed by the client")

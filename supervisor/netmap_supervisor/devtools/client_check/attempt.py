@@ -12,7 +12,7 @@ from netmap_actors.clock import SystemClock
 from netmap_actors.errors import NetmapError
 from netmap_supervisor.devtools.client_check.outcome import Attempt, CheckVerdict, Level, TimelineEvent
 from netmap_supervisor.devtools.client_check.peers import BeliefReader
-from netmap_supervisor.devtools.client_check.place import CannotStart, fresh_place
+from netmap_supervisor.devtools.client_check.place import CannotStart, CheckInterrupted
 from netmap_supervisor.devtools.client_check.scenarios.scenario import Shape
 from netmap_supervisor.devtools.client_check.scenarios.steps import ServerAway
 from netmap_supervisor.devtools.client_check.stage import CannotAct, act, others_of, own_node
@@ -63,10 +63,6 @@ _JOINING = frozenset({"accept", "register", "map"})
 _KEEP_ALIVE = '{"KeepAlive":true}'
 
 
-class _Interrupted(Exception):
-    """Ctrl-C."""
-
-
 class _Ended(Exception):
     """The client ended by itself; the text says how."""
 
@@ -84,13 +80,13 @@ def run_attempt(
     run: _Run | None = None
     never_started = False
     try:
-        with fresh_place(scenario, settings, log) as place:
+        with settings.open_place(scenario, settings, log, stop) as place:
             if scenario.before:
                 place.server.fault(scenario.fault, **scenario.given)
             place.start()
             run = _Run(scenario, settings, place, stop)
             assessment = run.outcome()
-    except _Interrupted:
+    except CheckInterrupted:
         return None
     except CannotStart as error:
         never_started = True
@@ -124,7 +120,7 @@ class _Run:
         self._told: list[TimelineEvent] = []
 
     def outcome(self) -> Assessment:
-        """Play it. Raises NetmapError, OSError, _Interrupted."""
+        """Play it. Raises NetmapError, OSError, CheckInterrupted."""
         ended = ""
         try:
             self._play()
@@ -159,7 +155,7 @@ class _Run:
         return f"; its log ends with{words}" if words else ""
 
     def _play(self) -> None:
-        """Until the outcome is known, or the time for it has passed. Raises _Ended, _Interrupted, _Skipped."""
+        """Until the outcome is known, or the time for it has passed. Raises _Ended, CheckInterrupted, _Skipped."""
         if self._scenario.before:
             self._wait(self._limits.join, lambda: self._first(self._scenario.counted) is not None)
             asked_at = self._first(self._scenario.counted)
@@ -247,7 +243,7 @@ class _Run:
                 reader.close()
 
     def _take(self, step: Step, reader: BeliefReader | None) -> StepFact:
-        """One step, until its outcome is known. Raises CannotAct, _Ended, _Interrupted."""
+        """One step, until its outcome is known. Raises CannotAct, _Ended, CheckInterrupted."""
         self._look()
         me = own_node(self._place, self._sessions)
         node_key = "" if me is None else me.key
@@ -257,7 +253,7 @@ class _Run:
             if isinstance(action, ServerAway):
                 self._place.end_server()
                 if self._stop.wait(action.seconds):
-                    raise _Interrupted
+                    raise CheckInterrupted
                 self._place.reopen_server()
             else:
                 act(action, self._place, me)
@@ -284,7 +280,7 @@ class _Run:
                 unknown = found.standing is Standing.UNKNOWN
                 return StepFact(step.does, elapsed, found.said, step.level, unknown)
             if self._stop.wait(_LOOK_EVERY):
-                raise _Interrupted
+                raise CheckInterrupted
 
     # Observation
 
@@ -308,10 +304,11 @@ class _Run:
                     self._timeline.joined_at = self._sessions[0].began_at
 
     def _until(self, after: float, fact: Callable[[Facts], bool]) -> None:
-        """Wait for a fact until so long after the fault was injected."""
+        """Wait for a fact until so long after the fault was injected, and the time it took to join."""
         injected_at = self._timeline.injected_at
         assert injected_at is not None, "it was injected"
-        self._wait(injected_at + after - self._clock.boottime(), lambda: fact(self._facts()))
+        until = injected_at + after + self._facts().grace
+        self._wait(until - self._clock.boottime(), lambda: fact(self._facts()))
 
     def _is_settled(self) -> bool:
         newest = max((event.at for event in self._events if event.kind in _JOINING), default=0.0)
@@ -326,7 +323,7 @@ class _Run:
         )
 
     def _wait(self, limit: float, fact: Callable[[], bool]) -> bool:
-        """Look until it is true; False: not within so many seconds. Raises _Ended, _Interrupted."""
+        """Look until it is true; False: not within so many seconds. Raises _Ended, CheckInterrupted."""
         until = self._clock.boottime() + limit
         while True:
             self._look()
@@ -336,7 +333,7 @@ class _Run:
             if self._clock.boottime() >= until:
                 return False
             if self._stop.wait(_LOOK_EVERY):
-                raise _Interrupted
+                raise CheckInterrupted
 
     def _demand_client(self) -> None:
         """Raises _Ended."""

@@ -99,7 +99,7 @@ class Course:
             return []
         settled = [self._outcome(name)]
         if attempt.never_started:
-            settled += self._skip_the_rest("the client cannot be started")
+            settled += self._skip_the_rest("the client is not there")
         elif name == FIRST:
             self._gate = False
             if settled[0].verdict in _FAILED:

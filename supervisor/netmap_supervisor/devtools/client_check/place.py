@@ -20,6 +20,7 @@ from netmap_supervisor.devtools.client_check.client import Client
 from netmap_supervisor.devtools.client_check.scenarios.steps import ServerAway
 
 if TYPE_CHECKING:
+    import threading
     from collections.abc import Callable, Iterator, Sequence
 
     from netmap_actors.dev_control.http.state import Seen
@@ -27,26 +28,21 @@ if TYPE_CHECKING:
     from netmap_actors.dev_control.standalone import RunningServer
     from netmap_supervisor.devtools.client_check.scenarios.scenario import CheckScenario, Limits
 
-__all__ = ["CannotStart", "Place", "Settings", "fresh_place"]
+    OpenPlace = Callable[
+        [CheckScenario, "Settings", Path, threading.Event], contextlib.AbstractContextManager["Place"]
+    ]
+
+__all__ = ["CannotStart", "CheckInterrupted", "Place", "Settings", "fresh_place"]
 
 _ELSEWHERE = "127.0.0.2"
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Settings:
-    """What is the same for all scenarios."""
-
-    command: Sequence[str]
-    limits: Limits
-    output: Path
-    """Directory of the clients' logs."""
-    nodes: int = 8
-    peers_command: Sequence[str] = ()
-    """Prints what the client believes; empty: there is none."""
-
-
 class CannotStart(NetmapError):
-    """The client is no program that can be started."""
+    """There is no client, and there will be none."""
+
+
+class CheckInterrupted(Exception):
+    """Ctrl-C."""
 
 
 class Place:
@@ -70,6 +66,8 @@ class Place:
         """What servers saw that are gone."""
         self._last_number = 0
         """Of their connections."""
+        self.since = 0.0
+        """What servers saw before is nothing to this attempt."""
         self.server = open_server(0)
 
     def start(self) -> None:
@@ -93,7 +91,8 @@ class Place:
 
     def events(self) -> list[Seen]:
         """What servers saw."""
-        return [*self._before, *(self._renumbered(event) for event in self.server.seen())]
+        seen = [event for event in self.server.seen() if event.at >= self.since]
+        return [*self._before, *(self._renumbered(event) for event in seen)]
 
     def clients(self) -> list[ClientView]:
         """Who is connected."""
@@ -125,7 +124,12 @@ class Place:
 
 
 @contextlib.contextmanager
-def fresh_place(scenario: CheckScenario, settings: Settings, log: Path) -> Iterator[Place]:
+def fresh_place(
+    scenario: CheckScenario,
+    settings: Settings,
+    log: Path,
+    stop: threading.Event,  # noqa: ARG001  # nothing is waited for here
+) -> Iterator[Place]:
     """A new server and directory; all of it ends on leaving, with the client that `Place.start` has started.
 
     Raises NetmapError, OSError.
@@ -183,3 +187,18 @@ def fresh_place(scenario: CheckScenario, settings: Settings, log: Path) -> Itera
             hostname=f"check-{scenario.name.replace('/', '-')}",
         )
         yield place
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Settings:
+    """What is the same for all scenarios."""
+
+    command: Sequence[str]
+    limits: Limits
+    output: Path
+    """Directory of the clients' logs."""
+    nodes: int = 8
+    peers_command: Sequence[str] = ()
+    """Prints what the client believes; empty: there is none."""
+    open_place: OpenPlace = fresh_place
+    """Where an attempt gets server and client from."""

@@ -200,7 +200,13 @@ STEP = StepFact("adds birch", 1.2)
             "28.0 s too soon",
         ),
         ("liveness/black-hole", {"session_after": 3.0, "connected_after": 2.9}, "pass", "after 2.9 s"),
-        ("liveness/silence", {"session_after": 138.0, "connected_after": 137.5}, "fail", "1.0 s too late"),
+        ("liveness/silence", {"session_after": 138.5, "connected_after": 137.5}, "fail", "1.0 s too late"),
+        (
+            "liveness/silence",
+            {"session_after": 146.9, "connected_after": 1.0, "joined_after": 10.0},
+            "pass",
+            "146.9 s",
+        ),
         (
             "liveness/silence",
             {"asked_on_old": (120.0,)},

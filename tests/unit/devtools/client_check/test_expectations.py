@@ -119,14 +119,14 @@ ASH, BIRCH = peer("ash"), peer("birch", "100.64.0.8")
             Traffic("register", "auth", most=0),
             view(seen(1.5, "register", f"{KEY} auth")),
             "broken",
-            "register with auth: seen once, never was right, the first after 1.5 s",
+            "1 register request, none expected (after 1.5 s)",
         ),
         (Traffic("register", "auth", most=0), view(seen(1.5, "register", KEY)), "met", ""),
         (
             Traffic("map", least=2),
             view(seen(1.0, "map", KEY)),
             "pending",
-            "map: seen 1 times, 2 are expected",
+            "1 map request, at least 2 expected",
         ),
     ],
 )
@@ -163,6 +163,8 @@ def test_peers_as_an_array_or_line_by_line() -> None:
     one = '{"name": "Ash.example.net.", "addresses": ["100.64.0.7/32", "fd7a:0::7"], "online": true, "os": 1}'
     two = '{"name": "elm", "addresses": null, "online": null}'
     assert parse_peers(f"[{one}, {two}]\n") == parse_peers(f"{one}\n\n{two}\n") == right
+    assert parse_peers(f'{{"state": "fresh", "peers": [{one},\n {two}]}}') == right
+    assert parse_peers(one) == right[:1]
     assert parse_peers("") == parse_peers("[]") == ()
 
 
@@ -171,6 +173,8 @@ def test_peers_as_an_array_or_line_by_line() -> None:
     [
         ("warning: x", "no JSON: .*warning: x"),
         ("[1]", "1 is no object"),
+        ("7", "7, which is no list"),
+        ('{"peers": {}}', "which is no list"),
         ('{"addresses": []}', "has no name"),
         ('{"name": "."}', "has no name"),
         ('{"name": "a", "online": "yes"}', "a: online is neither"),

@@ -59,7 +59,7 @@ def test_bounds_follow_the_limit() -> None:
     assert (LIMITS.keep_alive, LIMITS.earliest, LIMITS.latest) == (50.0, 108.0, pytest.approx(137.0))
     short = Limits(silence=8.0)
     assert (short.earliest, short.latest, short.attempts) == (pytest.approx(7.2), pytest.approx(13.8), 10)
-    assert "by 13.8 s" in SCENARIOS["liveness/silence"].expected(short)
+    assert "within 13.8 s" in SCENARIOS["liveness/silence"].expected(short)
     assert (LIMITS.seconds("prompt"), LIMITS.seconds(3.0)) == (60.0, 3.0)
 
 

@@ -66,7 +66,10 @@ IDENTITY = (
             Step(
                 "resets TCP once more",
                 (Cut(),),
-                (BackInSession(), Traffic("register", "auth", most=0)),
+                (
+                    BackInSession(),
+                    Traffic("register", "auth", most=0, what="register request with the spent auth key"),
+                ),
                 within="prompt_latest",
                 watch=3.0,
                 level=Level.SHOULD,

@@ -7,7 +7,8 @@ from netmap_supervisor.devtools.client_check.scenarios.scenario import CheckScen
 __all__ = ["INPUT"]
 
 _WANTED = (
-    "MUST live on, end the session (SHOULD at once, else with its watchdog) and have a new one by {latest}"
+    "MUST live on, end the session (SHOULD at once, else with its watchdog) and have a new one within {latest} and the "
+    "time it took to join"
 )
 
 

@@ -7,10 +7,13 @@ from netmap_supervisor.devtools.client_check.scenarios.scenario import CheckScen
 __all__ = ["LIVENESS"]
 
 _WANTED = (
-    "MUST have a new TCP connection with a map session by {latest} after the last message, SHOULD not before "
-    "{earliest} without a reason: an HTTP/2 PING of its own that was not answered is one"
+    "MUST have a new TCP connection with a map session within {latest} and the time it took to join, SHOULD not "
+    "before {earliest} without a reason: an HTTP/2 PING of its own that was not answered is one"
 )
-_SOONER = "MUST have a new TCP connection with a map session by {latest} after the last message; sooner is right, too"
+_SOONER = (
+    "MUST have a new TCP connection with a map session within {latest} and the time it took to join; sooner is right, "
+    "too"
+)
 _WATCHDOG = "tailscale: control/controlclient/direct.go (watchdog of 120 s over map responses)"
 _KEEP_ALIVE = "tailcfg.MapResponse.KeepAlive (capability version 4)"
 

@@ -134,6 +134,8 @@ class Traffic:
     """To be reached within the step's limit."""
     most: int | None = None
     """Not to be passed while the step lasts."""
+    what: str = ""
+    """In words, such as "register request with the spent key"; empty: the kind."""
 
 
 Expectation = Believes | BelievesServer | KeepsSession | BackInSession | KeepsNodeKey | Traffic

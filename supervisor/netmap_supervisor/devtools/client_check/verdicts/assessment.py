@@ -88,14 +88,14 @@ def _steady(_scenario: CheckScenario, _limits: Limits, facts: Facts) -> _Finding
 
 
 def _watchdog(scenario: CheckScenario, limits: Limits, facts: Facts) -> _Finding:
-    after = facts.session_after
+    after, latest = facts.session_after, limits.latest + facts.grace
     if after is None:
         return _must(_not_replaced(facts, heard=not scenario.impatient))
     if facts.session_on_old:
         # The map is fed again. Whether the connection was well, the client could not know.
-        return _should(_not_replaced(facts)) if after <= limits.latest else _must(_not_replaced(facts))
-    if after > limits.latest:
-        return _must(f"{_session(facts)}, {after - limits.latest:.1f} s too late")
+        return _should(_not_replaced(facts)) if after <= latest else _must(_not_replaced(facts))
+    if after > latest:
+        return _must(f"{_session(facts)}, {after - latest:.1f} s too late")
     if after < limits.earliest and not scenario.impatient:
         if facts.pinged_after is not None and facts.pinged_after < after:
             return _Finding(
@@ -128,8 +128,9 @@ def _not_replaced(facts: Facts, *, heard: bool = True) -> str:
 def _nonsense(_scenario: CheckScenario, limits: Limits, facts: Facts) -> _Finding:
     if facts.session_after is None:
         return _must(_not_replaced(facts))
-    if facts.session_after > limits.latest:
-        return _must(f"{_session(facts)}, {facts.session_after - limits.latest:.1f} s too late")
+    late = facts.session_after - limits.latest - facts.grace
+    if late > 0.0:
+        return _must(f"{_session(facts)}, {late:.1f} s too late")
     ends = [at for at in (facts.reset_after, facts.closed_after, facts.connected_after) if at is not None]
     ended = min([*ends, facts.session_after])
     if ended <= limits.at_once:
@@ -141,7 +142,7 @@ def _nonsense(_scenario: CheckScenario, limits: Limits, facts: Facts) -> _Findin
 
 def _prompt(_scenario: CheckScenario, limits: Limits, facts: Facts) -> _Finding:
     after = facts.session_after
-    if after is None or after > limits.prompt_latest:
+    if after is None or after > limits.prompt_latest + facts.grace:
         return _must(_not_replaced(facts) if after is None else _session(facts))
     return _Finding(_session(facts)) if after <= limits.prompt else _should(_session(facts))
 
@@ -151,7 +152,7 @@ def _truth(_scenario: CheckScenario, limits: Limits, facts: Facts) -> _Finding:
         return _must(f"asked nothing in {facts.watched:.1f} s")
     words = {"register": "registered anew", "map": "asked for a map", "read": "asked for its map"}
     seen = f"{words[facts.asked_by]} after {facts.asked_after:.1f} s"
-    return _Finding(seen) if facts.asked_after <= limits.truth_latest else _must(seen)
+    return _Finding(seen) if facts.asked_after <= limits.truth_latest + facts.grace else _must(seen)
 
 
 def _refused(scenario: CheckScenario, limits: Limits, facts: Facts) -> _Finding:

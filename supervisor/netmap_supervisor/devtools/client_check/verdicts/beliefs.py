@@ -48,19 +48,21 @@ def short_name(name: str) -> str:
 
 
 def parse_peers(text: str) -> tuple[BelievedPeer, ...]:
-    """A JSON array of objects, or one object a line. Raises UnreadablePeers.
+    """A JSON array of objects, the same as `peers` of an object, or one object a line. Raises UnreadablePeers.
 
     `name` is needed; `addresses` (texts) and `online` (true, false or null) may be left out; others are ignored.
     """
-    text = text.strip()
     try:
-        found = (
-            json.loads(text)
-            if text.startswith("[")
-            else [json.loads(line) for line in text.splitlines() if line.strip()]
-        )
+        try:
+            found = json.loads(text)
+        except ValueError:
+            found = [json.loads(line) for line in text.splitlines() if line.strip()]
     except (ValueError, RecursionError) as error:
-        raise UnreadablePeers(f"no JSON: {error}: {escape(text, _SHOWN)}") from None
+        raise UnreadablePeers(f"no JSON: {error}: {escape(text.strip(), _SHOWN)}") from None
+    if isinstance(found, dict):
+        found = found.get("peers", [found])
+    if not isinstance(found, list):
+        raise UnreadablePeers(f"{escape(text.strip(), _SHOWN)}, which is no list of peers")
     return tuple(_peer(one) for one in found)
 
 

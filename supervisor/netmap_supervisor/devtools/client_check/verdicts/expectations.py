@@ -165,14 +165,11 @@ def _traffic(wanted: Traffic, view: StepView) -> Judged:
         and event.kind == wanted.kind
         and wanted.word in ("", *event.detail.split())
     ]
-    what = f"{wanted.kind} with {wanted.word}" if wanted.word else wanted.kind
+    what = wanted.what or f"{wanted.kind} request"
     if wanted.most is not None and len(found) > wanted.most:
-        times = "once" if len(found) == 1 else f"{len(found)} times"
-        after = found[wanted.most].at - view.began_at
-        right = "never" if wanted.most == 0 else f"at most {wanted.most} times"
-        return Judged(
-            Standing.BROKEN, f"{what}: seen {times}, {right} was right, the first after {after:.1f} s"
-        )
+        most = f"at most {wanted.most}" if wanted.most else "none"
+        first = found[wanted.most].at - view.began_at
+        return Judged(Standing.BROKEN, f"{len(found)} {what}, {most} expected (after {first:.1f} s)")
     if len(found) < wanted.least:
-        return Judged(Standing.PENDING, f"{what}: seen {len(found)} times, {wanted.least} are expected")
+        return Judged(Standing.PENDING, f"{len(found)} {what}, at least {wanted.least} expected")
     return _MET

@@ -116,6 +116,11 @@ class Facts:
     secure: bool = False
     steps: tuple[StepFact, ...] = ()
 
+    @property
+    def grace(self) -> float:
+        """What a client, or a machine, that is slow to join may take for a new session, besides its limit."""
+        return self.joined_after or 0.0
+
     def document(self) -> dict[str, object]:
         """For JSON, rounded to a millisecond, without what did not happen."""
         found: dict[str, object] = {}
