@@ -10,6 +10,7 @@ import click
 from netmap_actors.confinement.permissions import ROWS
 from netmap_supervisor.cli import PROGRAM, commands
 from netmap_supervisor.config.documents import example, reference
+from netmap_supervisor.devtools.client_check.scenarios import GROUPS, Limits, chosen_scenarios
 from tests.contract.rooms import drawn
 from tests.matrix.exceptions import page as exceptions
 
@@ -29,12 +30,14 @@ def documents() -> dict[Path, str]:
         docs / "cli.md": CLI + "\n".join(_pages()),
         docs / "reliability.md": _between(docs / "reliability.md", EXCEPTIONS, exceptions()),
         docs / "operations.md": _between(docs / "operations.md", PERMISSIONS, permissions()),
+        docs / "clients.md": _between(docs / "clients.md", SCENARIO_ROWS, scenarios()),
         docs / "architecture.md": _between(docs / "architecture.md", ROOMS, f"\n```\n{drawn()}```\n\n"),
     }
 
 
 EXCEPTIONS = ("<!-- tests/matrix/exceptions.py -->\n", "<!-- end of the exceptions -->\n")
 PERMISSIONS = ("<!-- rows of confinement/permissions.py -->\n", "<!-- end of the rows -->\n")
+SCENARIO_ROWS = ("<!-- rows of client_check/scenarios -->\n", "<!-- end of the scenarios -->\n")
 ROOMS = ("<!-- rooms from docstrings and contracts -->\n", "<!-- end of the rooms -->\n")
 """What a generated part stands between."""
 
@@ -47,6 +50,24 @@ def permissions() -> str:
         starts = "Python" if row.executes else "no"
         lines.append(f"| {name} | {row.files} | {row.network} | {starts} | {row.max_files} |")
     return "\n".join(lines) + "\n"
+
+
+def scenarios() -> str:
+    """What `check-client` asks, a table for each group, with the bounds of the default limits."""
+    lines = []
+    for group in GROUPS:
+        lines += [
+            f"\n**{group}**\n",
+            "| scenario | the server | a client | why |",
+            "| --- | --- | --- | --- |",
+        ]
+        for row in chosen_scenarios([group]):
+            sources = "; ".join(row.sources)
+            name, _, what = row.name.partition("/")
+            lines.append(
+                f"| `{name}/{what}` | {row.does} | {row.expected(Limits())} | {row.why} ({sources}) |"
+            )
+    return "\n".join(lines) + "\n\n"
 
 
 def _between(page: Path, marks: tuple[str, str], text: str) -> str:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 
 import pytest
 
 from netmap_actors.dev_control.faults.catalogue import make_fault
+from netmap_actors.dev_control.operator.commands import Commands
 from netmap_supervisor.devtools.client_check.scenarios import (
     GROUPS,
     SCENARIOS,
@@ -16,6 +18,7 @@ from netmap_supervisor.devtools.client_check.scenarios import (
     UnknownScenario,
     chosen_scenarios,
 )
+from netmap_supervisor.devtools.client_check.scenarios.steps import Edit, Strike
 
 LIMITS = Limits()
 _SOURCE = re.compile(
@@ -32,6 +35,15 @@ def test_every_row_can_be_run(row: CheckScenario) -> None:
     else:
         assert row.name in ("join/first-map", "liveness/healthy") or row.steps
     assert bool(row.steps) == (row.shape is Shape.STEPS)
+    for step in row.steps:
+        assert LIMITS.seconds(step.within) > 0.0
+        assert step.watch <= LIMITS.seconds(step.within)
+        for action in step.actions:
+            match action:
+                case Edit(command, arguments):
+                    inspect.signature(getattr(Commands, command)).bind(None, **arguments)
+                case Strike(fault, given):
+                    make_fault(fault, **given)
     assert row.longest(LIMITS) <= LIMITS.truth_latest
 
 
