@@ -35,7 +35,7 @@ _CLIENTS = (
     Column("speaks", rank=1, least=6),
     Column("age", rank=2, least=3),
     Column("asked for", rank=4, least=12),
-    Column("suffered", rank=6, least=10, stays=True),
+    Column("suffered", rank=6, least=21, stays=True),
 )
 _NODES = (
     Column("name", rank=6, least=8, stays=True, both_ends=True),
