@@ -12,7 +12,17 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-__all__ = ["GAP", "Column", "described", "fold", "laid_out", "table_lines"]
+__all__ = [
+    "GAP",
+    "Column",
+    "cell_width",
+    "described",
+    "fold",
+    "laid_out",
+    "shortened",
+    "table_lines",
+    "wrapped",
+]
 
 GAP = 2
 """Cells between two columns."""
@@ -56,12 +66,15 @@ def laid_out(
     `width`: cells for all of it; None: as many as it needs.
     """
     lines = [[column.title for column in layout], *rows]
-    widths = [max(map(_cell_width, column)) for column in zip(*lines, strict=True)]
+    widths = [max(map(cell_width, column)) for column in zip(*lines, strict=True)]
     if width is not None:
         widths = _fit(widths, layout, width)
     for line in lines:
         yield [
-            (number, _padded(_cut(line[number], wide, both_ends=column.both_ends), wide, right=column.right))
+            (
+                number,
+                _padded(shortened(line[number], wide, both_ends=column.both_ends), wide, right=column.right),
+            )
             for number, (column, wide) in enumerate(zip(layout, widths, strict=True))
             if wide
         ]
@@ -98,11 +111,11 @@ def fold(lead: str, text: str, width: int | None) -> Iterator[str]:
     line, begins = lead, True
     for word in text.split(" "):
         longer = line + word if begins else f"{line} {word}"
-        if width is not None and _cell_width(longer) > width:
+        if width is not None and cell_width(longer) > width:
             if line.strip():
                 yield line.rstrip()
-            longer = " " * _cell_width(lead) + word
-            if _cell_width(longer) > width:
+            longer = " " * cell_width(lead) + word
+            if cell_width(longer) > width:
                 longer = " " * _HANGING + word
         line, begins = longer, False
     yield line
@@ -110,26 +123,44 @@ def fold(lead: str, text: str, width: int | None) -> Iterator[str]:
 
 def described(rows: Sequence[tuple[str, str]], width: int | None) -> Iterator[str]:
     """Names and what each means, folded beside it, or below it where that is too narrow."""
-    wide = max((_cell_width(name) for name, _ in rows), default=0) + GAP
+    wide = max((cell_width(name) for name, _ in rows), default=0) + GAP
     beside = width is None or width - wide >= _LEAST_TEXT
     for name, text in rows:
         if beside:
-            yield from fold(name + " " * (wide - _cell_width(name)), text, width)
+            yield from fold(name + " " * (wide - cell_width(name)), text, width)
         else:
             yield name
             yield from fold(" " * GAP, text, width)
 
 
-def _cut(text: str, width: int, *, both_ends: bool = False) -> str:
+def wrapped(text: str, width: int) -> list[str]:
+    """The text in lines of at most `width` cells, at least one line, broken between words where that can be."""
+    lines, line = [], ""
+    for word in text.split():
+        longer = f"{line} {word}" if line else word
+        if cell_width(longer) <= width:
+            line = longer
+            continue
+        if line:
+            lines.append(line)
+        line = word
+        while cell_width(line) > width and len(line) > 1:
+            head = _head(line, width) or line[0]
+            lines.append(head)
+            line = line[len(head) :]
+    return [*lines, line]
+
+
+def shortened(text: str, width: int, *, both_ends: bool = False) -> str:
     """At most so many cells of it, with a mark where something is missing."""
-    if _cell_width(text) <= width:
+    if cell_width(text) <= width:
         return text
     room = max(0, width - 1)
     tail = _head(text[::-1], room // 2)[::-1] if both_ends else ""
-    return _head(text, room - _cell_width(tail)) + _CUT * min(1, width) + tail
+    return _head(text, room - cell_width(tail)) + _CUT * min(1, width) + tail
 
 
-def _cell_width(text: str) -> int:
+def cell_width(text: str) -> int:
     """Cells of a terminal: East Asian wide characters take two, combining ones none."""
     if text.isascii():
         return len(text)
@@ -151,5 +182,5 @@ def _head(text: str, width: int) -> str:
 
 
 def _padded(text: str, width: int, *, right: bool) -> str:
-    padding = " " * (width - _cell_width(text))
+    padding = " " * (width - cell_width(text))
     return padding + text if right else text + padding
