@@ -35,6 +35,17 @@ class OutputFile:
         self._warn = warn
         self._warned = False
 
+    def check(self) -> None:
+        """Raises CommandFailed if it is known by now that it cannot be written; nothing is changed."""
+        try:
+            old = self._look()
+            if old is None or not _is_mounted(self.path):
+                temporary, descriptor = self._aside(_NO_RIGHTS_YET)
+                os.close(descriptor)
+                temporary.unlink()
+        except OSError as error:
+            raise CommandFailed(f"cannot write {self.path}: {_why(error, self.path)}") from None
+
     def update(self, data: bytes, same: Callable[[bytes, bytes], bool]) -> bool:
         """Write it if `same(old, new)` does not hold; whether it was written.
 
@@ -66,11 +77,14 @@ class OutputFile:
             raise CommandFailed(f"cannot write {self.path}: it is no regular file; name another one")
         return found
 
-    def _replace(self, data: bytes, old: os.stat_result | None) -> None:
+    def _aside(self, mode: int) -> tuple[Path, int]:
+        """A new file beside it, and the descriptor to write it."""
         # A dot and another suffix: programs that read all files of the directory skip it.
         temporary = self.path.with_name(f".netmap-export-{secrets.token_hex(8)}.tmp")
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-        descriptor = os.open(temporary, flags, NEW_MODE if old is None else _NO_RIGHTS_YET)
+        return temporary, os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+
+    def _replace(self, data: bytes, old: os.stat_result | None) -> None:
+        temporary, descriptor = self._aside(NEW_MODE if old is None else _NO_RIGHTS_YET)
         try:
             with open(descriptor, "wb", buffering=0) as file:
                 if old is not None:
