@@ -150,6 +150,7 @@ class Course:
             seen=seen,
             attempts=tries,
             expected_failure=self._rules.expected_failures.get(name, ""),
+            bounds=scenario.bounds(self._limits),
         )
 
 

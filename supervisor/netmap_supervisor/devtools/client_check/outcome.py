@@ -106,6 +106,8 @@ class ScenarioOutcome:
     attempts: tuple[Attempt, ...] = ()
     expected_failure: str = ""
     """The reason for which its author expects it to fail; empty: it is not expected to."""
+    bounds: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    """`earliest` and `latest`, where there are such: seconds after the fault between which the client has to act."""
 
     @property
     def took(self) -> float:

@@ -75,6 +75,22 @@ def test_bounds_follow_the_limit() -> None:
     assert (LIMITS.seconds("prompt"), LIMITS.seconds(3.0)) == (60.0, 3.0)
 
 
+@pytest.mark.parametrize(
+    ("name", "bounds"),
+    [
+        ("liveness/silence", {"earliest": 108.0, "latest": 137.0}),
+        ("liveness/black-hole", {"latest": 137.0}),
+        ("input/bad-json", {"latest": 137.0}),
+        ("session/cut", {"latest": 137.0}),
+        ("identity/deleted-but-fed", {"latest": 665.0}),
+        ("liveness/healthy", {}),
+        ("refusal/status-500", {}),
+    ],
+)
+def test_between_which_times_a_client_acts(name: str, bounds: dict[str, float]) -> None:
+    assert SCENARIOS[name].bounds(LIMITS) == pytest.approx(bounds)
+
+
 def test_scenarios_are_chosen_by_name_by_group_or_all_in_the_order_of_the_table() -> None:
     named = chosen_scenarios(["session/cut", "join", "join/first-map"])
     assert [row.name for row in named] == ["join/first-map", "session/cut"]

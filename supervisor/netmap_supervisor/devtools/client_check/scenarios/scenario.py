@@ -174,6 +174,17 @@ class CheckScenario:
         bounds = {name: f"{getattr(limits, name):.4g} s" for name in names.split()}
         return self.wanted.format(**bounds, attempts=limits.attempts, too_many=limits.too_many)
 
+    def bounds(self, limits: Limits) -> dict[str, float]:
+        """`earliest` and `latest`, where there are such: seconds after the fault between which the client acts."""
+        match self.shape:
+            case Shape.WATCHDOG:
+                earliest = {} if self.impatient else {"earliest": limits.earliest}
+                return earliest | {"latest": limits.latest}
+            case Shape.NONSENSE | Shape.PROMPT | Shape.TRUTH:
+                return {"latest": self.longest(limits)}
+            case _:
+                return {}
+
     def longest(self, limits: Limits) -> float:
         """About how long it takes at most, without joining."""
         match self.shape:
