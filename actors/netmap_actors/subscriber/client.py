@@ -168,9 +168,12 @@ class Subscriber:
     def on(self, kind: str, callback: Callable[[Any], object]) -> None:
         """Call `callback(event)` for each event of this kind (`peer_upserted`, …; `*` for all) as it comes in.
 
-        The first is a Snapshot. An exception of the callback is raised by the call that waits.
+        The first is a Snapshot, for one that takes those: now, when there is a netmap. An exception of the callback is
+        raised by this call or by the one that waits.
         """
         self._read()
+        if self._replica.has_netmap and kind in {"snapshot", "*"}:
+            callback(self._begun())
         self._callbacks.setdefault(kind, []).append(callback)
 
     # For plain loops
@@ -291,10 +294,19 @@ class Subscriber:
         if self._reading:
             return
         self._reading = True
-        self._keep_current(self._replica.expire)  # so that the Snapshot says what is shown by now
+        first = self._begun()
         self._replica.emit = True
         if self._replica.has_netmap:
-            self._emit([self.store.snapshot()])
+            self._emit([first])
+
+    def _begun(self) -> Snapshot:
+        """What the events from now on are changes of; its state, too: a view that became stale has told so."""
+        with self.store.lock:
+            now = self._clock.boottime()
+            events = self._replica.expire(now)
+            first = self._replica.snapshot(now)
+        self._emit(events)
+        return first
 
     def _run(self, until: Callable[[], bool], timeout: float | None) -> bool:
         end = self._end(timeout)
@@ -371,17 +383,16 @@ class Subscriber:
 
     def _keep_current(self, change: Callable[..., list[Event]], *given: bytes) -> None:
         with self.store.lock:
-            events = change(*given, self._clock.boottime())
+            now = self._clock.boottime()
+            events = change(*given, now)
+            if self._wanted is not None:
+                events = [event for event in events if event.kind in self._wanted]
+            if len(self._events) + len(events) > MAX_EVENTS:
+                self._events.clear()
+                events = [self._replica.snapshot(now)]
         self._emit(events)
 
     def _emit(self, events: list[Event]) -> None:
-        if not events:
-            return
-        if self._wanted is not None:
-            events = [event for event in events if event.kind in self._wanted]
-        if len(self._events) + len(events) > MAX_EVENTS:
-            events = [self.store.snapshot()]
-            self._events.clear()
         self._events.extend(events)
         if self._callbacks:
             for event in events:

@@ -100,7 +100,7 @@ def test_a_step_is_one_although_the_view_becomes_stale_while_it_is_written(recor
         recorded.clock.now += 4.0
 
     recorded.changes(20, every=0.1)
-    recorded.subscriber.on("*", take_long)
+    recorded.subscriber.on("peer_upserted", take_long)
     recorded.catch_up()
     assert recorded.subscriber.store.state == "stale"
     records = recorded.records()
