@@ -76,6 +76,16 @@ def test_nothing_of_the_server_surprises_it(server: RunningServer, rust_client_b
         assert [line for line in client.complaints() if not any(word in line for word in about)] == []
 
 
+def test_no_log_holds_the_key(
+    server: RunningServer, rust_client_binary: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RUST_LOG", "trace")
+    with running_rust_client(rust_client_binary, server.url, "ferris", server.auth_key) as client:
+        client.wait_own()
+        assert " DEBUG " in client.log()
+        assert server.auth_key not in client.log()
+
+
 def test_a_person_refuses_and_then_allows_it(server: RunningServer, rust_client_binary: Path) -> None:
     with running_rust_client(rust_client_binary, server.url, "ferris") as client:
         first = client.wait_login_url()

@@ -240,7 +240,8 @@ async fn main() -> ExitCode {
     let level = env::var("RUST_LOG")
         .ok()
         .and_then(|word| word.parse().ok())
-        .unwrap_or(LevelFilter::INFO);
+        .unwrap_or(LevelFilter::INFO)
+        .min(LevelFilter::DEBUG); // Beyond that the crate logs its requests, and the auth key with them.
     let told = Targets::new()
         .with_target("kameo::actor::kind", Level::WARN)
         .with_target("ts_control::client::map_stream", Level::TRACE)
