@@ -6,8 +6,8 @@
 #     netmap-supervisor check-client --jobs 8 -- docs/examples/clients/tailscale-rs.sh
 #
 # The crate gives up a server that cannot be reached, after five attempts without a pause; the program ends then, and
-# this script starts it anew after 5 s, as a service manager would. What it believes of its peers is in
-# "$NETMAP_CHECK_DIR/peers.json".
+# this script starts it anew after 5 s, as a service manager would. What it believes of its peers is shown by
+# --peers-command 'cat {dir}/peers.json'.
 set -u
 : "${NETMAP_CHECK_URL:?is set by check-client}" "${NETMAP_CHECK_DIR:?}" "${NETMAP_CHECK_HOSTNAME:?}"
 trap 'kill "$child" 2>/dev/null; wait "$child"; exit 0' TERM INT
