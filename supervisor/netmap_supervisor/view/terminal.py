@@ -12,7 +12,7 @@ from netmap_actors.clock import SystemClock
 if TYPE_CHECKING:
     from netmap_supervisor.view.feed import FeedView
 
-__all__ = ["can_redraw", "is_terminal", "make_view", "output_width"]
+__all__ = ["can_redraw", "error_width", "is_terminal", "make_view", "output_width"]
 
 _DUMB = frozenset({"", "dumb", "unknown"})
 
@@ -28,6 +28,18 @@ def is_terminal(stream: IO[Any]) -> bool:
 def output_width() -> int | None:
     """Cells of a line on standard output; None when that is no terminal, and nothing has to be cut or folded."""
     return shutil.get_terminal_size().columns if is_terminal(sys.stdout) else None
+
+
+def error_width() -> int | None:
+    """The same on standard error."""
+    if not is_terminal(sys.stderr):
+        return None
+    try:
+        # Standard output may be a pipe, and shutil asks no other.
+        found = os.get_terminal_size(sys.stderr.fileno()).columns
+    except (OSError, ValueError):
+        found = 0
+    return found or shutil.get_terminal_size().columns
 
 
 def can_redraw(stream: IO[Any]) -> bool:

@@ -15,8 +15,6 @@ from netmap_actors.curve_keys import generate
 from netmap_supervisor.admin.status import LastEnd
 from netmap_supervisor.cli import main, netmap
 from netmap_supervisor.devtools import dev_orders
-from netmap_supervisor.devtools.client_check.outcome import CheckVerdict, Level, ScenarioOutcome
-from netmap_supervisor.devtools.client_check.report import report_table
 from netmap_supervisor.view.live import LiveView
 from tests.support.netmaps.shown_netmap import SteppedClock, actor, peer, report, snapshot, upserted
 
@@ -266,23 +264,6 @@ def test_lists_of_what_can_be_done_lose_no_word(shown: Callable[..., list[str]])
         lines = shown(width, "check-client", "--list")
         fits(lines, width)
         assert " ".join(" ".join(lines).split()) == wide
-
-
-def test_the_verdict_on_each_client_is_on_the_line_of_its_scenario() -> None:
-    held = [
-        ScenarioOutcome(name, Level.MUST, "", "reconnects " * 9, "", (), verdict, "the same connection " * 9)
-        for name, verdict in (
-            ("liveness/black-hole", CheckVerdict.FAIL),
-            ("identity/deleted-but-fed", CheckVerdict.PASS),
-        )
-    ]
-    for width in WIDTHS:
-        lines = list(report_table(held, width))
-        fits(lines, width)
-        assert [line.split()[0] for line in lines if line.endswith(("fail", "pass"))] == [
-            "liveness/black-hole",
-            "identity/deleted-but-fed",
-        ]
 
 
 def test_what_goes_into_a_pipe_is_neither_cut_nor_folded(

@@ -1,0 +1,18 @@
+"""Reports of a check, as pure functions of its outcomes: a table and JSON.
+
+Not here: where they are written (`check_client`).
+"""
+
+from __future__ import annotations
+
+from netmap_supervisor.devtools.client_check.report.check_run import CheckRun, summary
+from netmap_supervisor.devtools.client_check.report.document import report_json
+from netmap_supervisor.devtools.client_check.report.table import report_details, report_table
+
+__all__ = [
+    "CheckRun",
+    "report_details",
+    "report_json",
+    "report_table",
+    "summary",
+]

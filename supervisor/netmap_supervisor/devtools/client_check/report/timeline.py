@@ -1,0 +1,66 @@
+"""The timeline of an attempt as text, bounded: the middle of a long one is told by counts."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from netmap_supervisor.devtools.client_check.report.check_run import visible
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from netmap_supervisor.devtools.client_check.outcome import TimelineEvent
+
+__all__ = ["counted", "excerpt", "fault_time", "timeline_lines", "who"]
+
+_TURNS = ("fault", "heal")
+"""Kinds that are shown wherever they stand."""
+_TURNS_SHOWN = 4
+_KINDS_COUNTED = 6
+
+
+def fault_time(timeline: Sequence[TimelineEvent]) -> float | None:
+    """Seconds since the client's start, at which the first fault began."""
+    return next((event.at for event in timeline if event.kind == "fault"), None)
+
+
+def excerpt(
+    timeline: Sequence[TimelineEvent], most: int
+) -> Iterator[TimelineEvent | tuple[TimelineEvent, ...]]:
+    """About `most` events, the first, the last and the turns between; where some are left out, those as one item."""
+    count = len(timeline)
+    half = most // 2
+    if count <= most:
+        yield from timeline
+        return
+    turns = [at for at in range(half, count - half) if timeline[at].kind in _TURNS][:_TURNS_SHOWN]
+    after = 0
+    for at in [*range(half), *turns, *range(count - half, count)]:
+        if at > after:
+            yield tuple(timeline[after:at])
+        yield timeline[at]
+        after = at + 1
+
+
+def counted(events: Sequence[TimelineEvent]) -> str:
+    """`6 accept, 6 map`."""
+    kinds = Counter(event.kind for event in events)
+    return visible(", ".join(f"{times} {kind}" for kind, times in kinds.most_common(_KINDS_COUNTED)))
+
+
+def who(event: TimelineEvent) -> str:
+    """`client 3`, `server 3`, `check`: with the number of the connection."""
+    return visible(event.side if event.connection is None else f"{event.side} {event.connection}")
+
+
+def timeline_lines(timeline: Sequence[TimelineEvent], most: int = 20) -> Iterator[str]:
+    """A line an event: seconds after the fault, or after the client's start where there was none; who; what."""
+    zero = fault_time(timeline) or 0.0
+    places = max((len(who(event)) for event in timeline), default=0)
+    for item in excerpt(timeline, most):
+        if isinstance(item, tuple):
+            yield f"{'…':>9}  {len(item)} more: {counted(item)}"
+        else:
+            what = visible(f"{item.kind} {item.detail}".rstrip())
+            yield f"{item.at - zero:>9.2f}  {who(item):<{places}}  {what}"
