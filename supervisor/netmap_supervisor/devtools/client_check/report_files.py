@@ -2,36 +2,74 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import re
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from netmap_actors import shown_json
 from netmap_supervisor.cli.export.output_file import OutputFile
+from netmap_supervisor.devtools.client_check.outcome import CheckVerdict
 from netmap_supervisor.devtools.client_check.report.document import report_json
+from netmap_supervisor.devtools.client_check.report.junit import junit_xml
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from netmap_supervisor.devtools.client_check.outcome import ScenarioOutcome
     from netmap_supervisor.devtools.client_check.report.check_run import CheckRun
 
 __all__ = ["ReportFiles"]
 
+_LOG_END = 16 << 10
+"""Bytes of a log that stand in a report."""
+_ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
+"""ECMA-48's control sequences and operating system commands: colours, titles."""
+
 
 class ReportFiles:
     """The files of one check; None for a report that nobody asked for."""
 
-    def __init__(self, json: Path | None) -> None:
+    def __init__(self, json: Path | None, junit: Path | None) -> None:
         """Raises CommandFailed for a place that cannot be written."""
-        self._json = None if json is None else OutputFile(json.absolute())
-        if self._json is not None:
-            self._json.check()
+        made = (None if path is None else OutputFile(path.absolute()) for path in (json, junit))
+        self._json, self._junit = made
+        for file in (self._json, self._junit):
+            if file is not None:
+                file.check()
 
     def write(self, outcomes: Sequence[ScenarioOutcome], run: CheckRun) -> None:
         """All of them. Raises CommandFailed."""
+        logs = _log_ends(outcomes) if self._junit else {}
         if self._json is not None:
             _put(self._json, (shown_json.indented(report_json(outcomes, run)) + "\n").encode())
+        if self._junit is not None:
+            _put(self._junit, junit_xml(outcomes, run, logs))
 
 
 def _put(file: OutputFile, data: bytes) -> None:
     file.update(data, lambda _old, _new: False)
+
+
+def _log_ends(outcomes: Sequence[ScenarioOutcome]) -> dict[str, str]:
+    """By path, of those that say something about a failure."""
+    ends: dict[str, str] = {}
+    for outcome in outcomes:
+        if outcome.verdict not in (CheckVerdict.PASS, CheckVerdict.SKIP):
+            for attempt in outcome.attempts:
+                # It may be gone, or never have been there.
+                with contextlib.suppress(OSError):
+                    if attempt.log and (end := _log_end(Path(attempt.log)).strip()):
+                        ends[attempt.log] = end
+    return ends
+
+
+def _log_end(path: Path) -> str:
+    with path.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(0, size - _LOG_END))
+        data = file.read(_LOG_END)
+    if size > _LOG_END:
+        data = data.partition(b"\n")[2] or data  # whole lines
+    return _ANSI.sub("", data.decode("utf-8", "replace"))

@@ -1,4 +1,4 @@
-"""Reports of a check, as pure functions of its outcomes: a table and JSON.
+"""Reports of a check, as pure functions of its outcomes: a table, JSON and JUnit's XML.
 
 Not here: where they are written (`check_client`).
 """
@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from netmap_supervisor.devtools.client_check.report.check_run import CheckRun, summary
 from netmap_supervisor.devtools.client_check.report.document import report_json
+from netmap_supervisor.devtools.client_check.report.junit import junit_xml
 from netmap_supervisor.devtools.client_check.report.table import report_details, report_table
 
 __all__ = [
     "CheckRun",
+    "junit_xml",
     "report_details",
     "report_json",
     "report_table",
