@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shlex
 from typing import TYPE_CHECKING, Final
-from xml.etree import ElementTree as ET
+from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 from netmap_supervisor.devtools.client_check.outcome import CheckVerdict
 from netmap_supervisor.devtools.client_check.report.check_run import by_group, is_failure, visible
@@ -29,18 +29,18 @@ _WORSE: Final = (CheckVerdict.FAIL, CheckVerdict.WARN, CheckVerdict.FLAKY)
 def junit_xml(outcomes: Sequence[ScenarioOutcome], run: CheckRun, logs: Mapping[str, str]) -> bytes:
     """UTF-8. `logs`: for the path of a log, the end of what is in it."""
     groups = by_group(outcomes)
-    root = ET.Element("testsuites", {"name": "check-client", **_counts(outcomes, run)})
+    root = Element("testsuites", {"name": "check-client", **_counts(outcomes, run)})
     for number, (group, members) in enumerate(groups.items()):
         of = {"name": group, "id": str(number), "package": "check-client", "timestamp": run.started}
         skipped = sum(_is_skipped(one) for one in members)
-        suite = ET.SubElement(root, "testsuite", of | _counts(members, run) | {"skipped": str(skipped)})
-        properties = ET.SubElement(suite, "properties")
+        suite = SubElement(root, "testsuite", of | _counts(members, run) | {"skipped": str(skipped)})
+        properties = SubElement(suite, "properties")
         for name, value in _properties(run):
-            ET.SubElement(properties, "property", name=name, value=visible(value))
+            SubElement(properties, "property", name=name, value=visible(value))
         for one in members:
             suite.append(_case(one, run, logs))
-    ET.indent(root)
-    made: bytes = ET.tostring(root, encoding="utf-8", xml_declaration=True)
+    indent(root)
+    made: bytes = tostring(root, encoding="utf-8", xml_declaration=True)
     return made + b"\n"
 
 
@@ -66,19 +66,19 @@ def _is_skipped(one: ScenarioOutcome) -> bool:
     return one.verdict is CheckVerdict.SKIP or (bool(one.expected_failure) and one.verdict in _WORSE)
 
 
-def _case(one: ScenarioOutcome, run: CheckRun, logs: Mapping[str, str]) -> ET.Element:
+def _case(one: ScenarioOutcome, run: CheckRun, logs: Mapping[str, str]) -> Element:
     group = one.name.partition("/")[0]
-    case = ET.Element("testcase", name=one.name, classname=f"check-client.{group}", time=f"{one.took:.3f}")
+    case = Element("testcase", name=one.name, classname=f"check-client.{group}", time=f"{one.took:.3f}")
     seen = visible(one.seen)
     unforeseen = f"passes although it is expected to fail: {visible(one.expected_failure)}"
     if _is_skipped(one):
         expected = f"expected to fail: {visible(one.expected_failure)}; " if one.expected_failure else ""
-        ET.SubElement(case, "skipped", message=expected + seen)
+        SubElement(case, "skipped", message=expected + seen)
     elif one.verdict is CheckVerdict.ERROR:
-        ET.SubElement(case, "error", type="error", message=seen).text = _told(one, one.attempts[:1])
+        SubElement(case, "error", type="error", message=seen).text = _told(one, one.attempts[:1])
     elif is_failure(one, strict=run.is_strict):
         message = unforeseen if one.verdict is CheckVerdict.PASS else seen
-        failure = ET.SubElement(case, "failure", type=one.level.value, message=message)
+        failure = SubElement(case, "failure", type=one.level.value, message=message)
         failure.text = _told(one, one.attempts[:1])
         if one.verdict is CheckVerdict.FLAKY:
             failure.text += f"\n{one.verdict.value}: it passed when it was run again alone"
@@ -90,19 +90,19 @@ def _case(one: ScenarioOutcome, run: CheckRun, logs: Mapping[str, str]) -> ET.El
             if failed.verdict is not CheckVerdict.PASS:
                 _again(case, "flakyFailure", one, failed)
     elif one.verdict is CheckVerdict.WARN:
-        ET.SubElement(case, "system-out").text = _told(one, one.attempts[:1])
+        SubElement(case, "system-out").text = _told(one, one.attempts[:1])
     elif one.verdict is CheckVerdict.PASS and one.expected_failure:
-        ET.SubElement(case, "system-out").text = unforeseen
+        SubElement(case, "system-out").text = unforeseen
     if one.verdict is not CheckVerdict.PASS:
         ends = [(attempt.log, logs[attempt.log]) for attempt in one.attempts if logs.get(attempt.log)]
         if ends:
-            ET.SubElement(case, "system-err").text = "\n".join(_log_text(path, end) for path, end in ends)
+            SubElement(case, "system-err").text = "\n".join(_log_text(path, end) for path, end in ends)
     return case
 
 
-def _again(case: ET.Element, tag: str, one: ScenarioOutcome, attempt: Attempt) -> None:
-    element = ET.SubElement(case, tag, type=one.level.value, message=visible(attempt.seen))
-    ET.SubElement(element, "stackTrace").text = _told(one, (attempt,))
+def _again(case: Element, tag: str, one: ScenarioOutcome, attempt: Attempt) -> None:
+    element = SubElement(case, tag, type=one.level.value, message=visible(attempt.seen))
+    SubElement(element, "stackTrace").text = _told(one, (attempt,))
 
 
 def _told(one: ScenarioOutcome, attempts: Sequence[Attempt]) -> str:

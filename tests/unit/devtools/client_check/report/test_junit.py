@@ -15,7 +15,7 @@ from netmap_supervisor.devtools.client_check.report import junit_xml
 from netmap_supervisor.devtools.client_check.scenarios import SCENARIOS
 from tests.support.netmaps.check_outcomes import HOSTILE, RUN, attempt, hostile, outcome, silence
 
-OURS = Path(__file__).parents[3] / "support" / "inputs" / "junit.xsd"
+OURS = Path(__file__).parents[4] / "support" / "inputs" / "junit.xsd"
 SCHEMAS = [OURS, *map(Path, filter(None, [os.environ.get("JUNIT_SCHEMA")]))]
 """`JUNIT_SCHEMA=FILE`: also against that one, such as junit-10.xsd of Jenkins' xUnit plugin."""
 STRICT = dataclasses.replace(RUN, is_strict=True)
