@@ -13,6 +13,7 @@ from netmap_supervisor.cli.export.output_file import OutputFile
 from netmap_supervisor.devtools.client_check.outcome import CheckVerdict
 from netmap_supervisor.devtools.client_check.report.document import report_json
 from netmap_supervisor.devtools.client_check.report.junit import junit_xml
+from netmap_supervisor.devtools.client_check.report.page import report_page
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,21 +32,23 @@ _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@
 class ReportFiles:
     """The files of one check; None for a report that nobody asked for."""
 
-    def __init__(self, json: Path | None, junit: Path | None) -> None:
+    def __init__(self, json: Path | None, junit: Path | None, html: Path | None) -> None:
         """Raises CommandFailed for a place that cannot be written."""
-        made = (None if path is None else OutputFile(path.absolute()) for path in (json, junit))
-        self._json, self._junit = made
-        for file in (self._json, self._junit):
+        made = (None if path is None else OutputFile(path.absolute()) for path in (json, junit, html))
+        self._json, self._junit, self._html = made
+        for file in (self._json, self._junit, self._html):
             if file is not None:
                 file.check()
 
     def write(self, outcomes: Sequence[ScenarioOutcome], run: CheckRun) -> None:
         """All of them. Raises CommandFailed."""
-        logs = _log_ends(outcomes) if self._junit else {}
+        logs = _log_ends(outcomes) if self._junit or self._html else {}
         if self._json is not None:
             _put(self._json, (shown_json.indented(report_json(outcomes, run)) + "\n").encode())
         if self._junit is not None:
             _put(self._junit, junit_xml(outcomes, run, logs))
+        if self._html is not None:
+            _put(self._html, report_page(outcomes, run, logs).encode())
 
 
 def _put(file: OutputFile, data: bytes) -> None:

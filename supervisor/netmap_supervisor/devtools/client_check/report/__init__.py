@@ -1,4 +1,4 @@
-"""Reports of a check, as pure functions of its outcomes: a table, JSON and JUnit's XML.
+"""Reports of a check, as pure functions of its outcomes: a table, JSON, JUnit's XML and a page.
 
 Not here: where they are written (`check_client`).
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 from netmap_supervisor.devtools.client_check.report.check_run import CheckRun, summary
 from netmap_supervisor.devtools.client_check.report.document import report_json
 from netmap_supervisor.devtools.client_check.report.junit import junit_xml
+from netmap_supervisor.devtools.client_check.report.page import report_page
 from netmap_supervisor.devtools.client_check.report.table import report_details, report_table
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "junit_xml",
     "report_details",
     "report_json",
+    "report_page",
     "report_table",
     "summary",
 ]
