@@ -64,7 +64,7 @@ def silence() -> ScenarioOutcome:
         event(0.3, 1, "client", "upgrade"),
         event(0.4, 1, "client", "register", "auth key"),
         event(0.5, 1, "client", "map"),
-        event(0.6, 1, "server", "map_sent", "9 peers"),
+        event(0.6, 1, "server", "sent", "9 peers"),
         event(1.0, None, "check", "fault", "liveness/silence"),
         event(121.0, 2, "client", "accept", "127.0.0.1:10"),
         event(121.1, 2, "client", "map"),

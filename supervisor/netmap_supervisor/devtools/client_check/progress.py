@@ -48,6 +48,12 @@ class Progress:
             self._outlook.began(name, self._clock.boottime())
             self._show()
 
+    def waits(self, name: str) -> None:
+        """It did not pass, and is run again alone after the others."""
+        with self._lock:
+            self._outlook.waits(name)
+            self._show()
+
     def done(self, outcome: ScenarioOutcome) -> None:
         """Its outcome is known."""
         with self._lock:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +13,7 @@ from netmap_supervisor.devtools.client_check.outcome import CheckVerdict
 from netmap_supervisor.devtools.client_check.report.document import report_json
 from netmap_supervisor.devtools.client_check.report.junit import junit_xml
 from netmap_supervisor.devtools.client_check.report.page import report_page
+from netmap_supervisor.devtools.client_check.verdicts.timelines import whole_lines
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,8 +25,7 @@ __all__ = ["ReportFiles"]
 
 _LOG_END = 16 << 10
 """Bytes of a log that stand in a report."""
-_ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
-"""ECMA-48's control sequences and operating system commands: colours, titles."""
+_LOG_LINES = 200
 
 
 class ReportFiles:
@@ -63,7 +62,7 @@ def _log_ends(outcomes: Sequence[ScenarioOutcome]) -> dict[str, str]:
             for attempt in outcome.attempts:
                 # It may be gone, or never have been there.
                 with contextlib.suppress(OSError):
-                    if attempt.log and (end := _log_end(Path(attempt.log)).strip()):
+                    if attempt.log and (end := _log_end(Path(attempt.log))):
                         ends[attempt.log] = end
     return ends
 
@@ -72,7 +71,5 @@ def _log_end(path: Path) -> str:
     with path.open("rb") as file:
         size = file.seek(0, os.SEEK_END)
         file.seek(max(0, size - _LOG_END))
-        data = file.read(_LOG_END)
-    if size > _LOG_END:
-        data = data.partition(b"\n")[2] or data  # whole lines
-    return _ANSI.sub("", data.decode("utf-8", "replace"))
+        text = file.read(_LOG_END).decode("utf-8", "replace")
+    return "\n".join(whole_lines(text, lines=_LOG_LINES, characters=_LOG_END, begun=size <= _LOG_END))

@@ -32,11 +32,13 @@ def run_course(
     jobs: int,
     interrupted: Callable[[], bool],
     began: Callable[[str], None],
+    waits: Callable[[str], None],
     done: Callable[[ScenarioOutcome], None],
 ) -> list[ScenarioOutcome]:
     """Every outcome that is known in the end, in the order of the table.
 
-    `began(name)` is called at each attempt, `done(outcome)` when a scenario is settled; both from this thread.
+    `began(name)` is called at each attempt, `waits(name)` when there will be another one, `done(outcome)` when a
+    scenario is settled; all from this thread.
     """
     stop = threading.Event()
     for outcome in course.skipped():
@@ -59,7 +61,12 @@ def run_course(
                     running, _ASK_EVERY, return_when=concurrent.futures.FIRST_COMPLETED
                 )
                 for future in finished:
-                    for outcome in course.ended(running.pop(future), future.result()):
+                    name = running.pop(future)
+                    attempt = future.result()
+                    settled = course.ended(name, attempt)
+                    if attempt is not None and not settled:
+                        waits(name)
+                    for outcome in settled:
                         done(outcome)
                 if interrupted():
                     course.stop()

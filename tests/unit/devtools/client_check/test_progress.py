@@ -34,12 +34,17 @@ def test_it_shrinks_as_time_passes_and_as_scenarios_end() -> None:
     assert seen == [100.0, 100.0, 80.0, 41.0, 40.0, 40.0, 40.0, 0.0]
 
 
-def test_one_that_is_run_again_counts_again() -> None:
-    outlook = Outlook({"a": 60.0}, 1)
+def test_one_that_is_run_again_counts_again_after_all_others() -> None:
+    outlook = Outlook({"a": 60.0, "b": 40.0, "c": 30.0}, 2)
     outlook.began("a", 0.0)
+    outlook.began("b", 0.0)
+    outlook.waits("b")
+    assert (outlook.running, outlook.to_go(10.0)) == (("a",), 90.0)
+    outlook.began("c", 10.0)
+    outlook.ended("c")
     outlook.ended("a")
-    outlook.began("a", 50.0)
-    assert outlook.to_go(60.0) == 50.0
+    outlook.began("b", 60.0)
+    assert (outlook.running, outlook.to_go(70.0)) == (("b",), 30.0)
 
 
 @pytest.mark.parametrize(

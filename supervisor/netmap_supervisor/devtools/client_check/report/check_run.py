@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from netmap_supervisor.devtools.client_check.outcome import Attempt, ScenarioOutcome
 
-__all__ = ["CheckRun", "by_group", "group_of", "is_failure", "summary", "telling_attempt", "visible"]
+__all__ = ["CheckRun", "by_group", "group_of", "summary", "telling_attempt", "visible"]
 
 _NEVER_IN_XML = str.maketrans({"\ufffe": r"\ufffe", "\uffff": r"\uffff"})
 _UNMET = (CheckVerdict.FAIL, CheckVerdict.WARN, CheckVerdict.FLAKY)
@@ -44,15 +44,6 @@ def by_group(outcomes: Sequence[ScenarioOutcome]) -> dict[str, list[ScenarioOutc
     for outcome in outcomes:
         groups.setdefault(group_of(outcome), []).append(outcome)
     return groups
-
-
-def is_failure(outcome: ScenarioOutcome, *, strict: bool) -> bool:
-    """Whether it makes the check fail."""
-    if outcome.verdict is CheckVerdict.ERROR:
-        return True
-    if outcome.expected_failure:
-        return strict and outcome.verdict is CheckVerdict.PASS
-    return outcome.verdict is CheckVerdict.FAIL or (strict and outcome.verdict in _UNMET)
 
 
 def telling_attempt(outcome: ScenarioOutcome) -> Attempt | None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from netmap_supervisor.devtools.client_check.course import is_failure
 from netmap_supervisor.devtools.client_check.outcome import CheckVerdict
-from netmap_supervisor.devtools.client_check.report.check_run import group_of, is_failure
+from netmap_supervisor.devtools.client_check.report.check_run import group_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

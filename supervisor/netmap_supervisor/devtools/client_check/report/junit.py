@@ -10,8 +10,9 @@ import shlex
 from typing import TYPE_CHECKING, Final
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
+from netmap_supervisor.devtools.client_check.course import is_failure
 from netmap_supervisor.devtools.client_check.outcome import CheckVerdict
-from netmap_supervisor.devtools.client_check.report.check_run import by_group, is_failure, visible
+from netmap_supervisor.devtools.client_check.report.check_run import by_group, visible
 from netmap_supervisor.devtools.client_check.report.timeline import fault_time, timeline_lines
 
 if TYPE_CHECKING:

@@ -20,6 +20,7 @@ class Outlook:
         self._longest = longest
         self._waiting = dict.fromkeys(longest)
         self._until: dict[str, float] = {}
+        self._again: dict[str, None] = {}
         self._jobs = jobs
 
     @property
@@ -30,12 +31,18 @@ class Outlook:
     def began(self, name: str, now: float) -> None:
         """A scenario begins, or is run again."""
         self._waiting.pop(name, None)
+        self._again.pop(name, None)
         self._until[name] = now + self._longest.get(name, 0.0)
 
     def ended(self, name: str) -> None:
         """A scenario has ended, or is not run at all."""
         self._waiting.pop(name, None)
         self._until.pop(name, None)
+
+    def waits(self, name: str) -> None:
+        """It has ended, and is run again alone after all others."""
+        self.ended(name)
+        self._again[name] = None
 
     def to_go(self, now: float) -> float:
         """Until the last one ends, if each takes as long as it may."""
@@ -44,7 +51,7 @@ class Outlook:
         heapq.heapify(free_after)
         for name in self._waiting:
             heapq.heapreplace(free_after, free_after[0] + self._longest[name])
-        return max(free_after, default=0.0)
+        return max(free_after, default=0.0) + sum(self._longest.get(name, 0.0) for name in self._again)
 
 
 def duration_text(seconds: float) -> str:

@@ -7,8 +7,9 @@ import hashlib
 import shlex
 from typing import TYPE_CHECKING, Final
 
+from netmap_supervisor.devtools.client_check.course import is_failure
 from netmap_supervisor.devtools.client_check.outcome import CheckVerdict
-from netmap_supervisor.devtools.client_check.report.check_run import by_group, is_failure, summary
+from netmap_supervisor.devtools.client_check.report.check_run import by_group, summary
 from netmap_supervisor.devtools.client_check.report.drawing import drawn, legend, quoted, shapes
 from netmap_supervisor.devtools.client_check.report.lanes import lanes_of
 from netmap_supervisor.devtools.client_check.report.page_style import VERDICT_SIGNS, style_sheet

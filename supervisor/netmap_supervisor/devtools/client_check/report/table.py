@@ -96,7 +96,7 @@ def _details(one: ScenarioOutcome, room: int | None) -> Iterator[str]:
         ("server", one.does),
         (one.level.value, one.expected),
         ("seen", one.seen),
-        *(("again", again.seen) for again in one.attempts[1:] if again.seen != one.seen),
+        *_attempts(one),
         ("why", one.why),
         ("source", "; ".join(one.sources)),
     ]
@@ -113,6 +113,16 @@ def _details(one: ScenarioOutcome, room: int | None) -> Iterator[str]:
         yield from _events(attempt, room)
         if attempt.log:
             yield f"  {'log':{_LEAD - 2}}{visible(attempt.log)}"
+
+
+def _attempts(one: ScenarioOutcome) -> list[tuple[str, str]]:
+    """What was seen in each, where there are several."""
+    if len(one.attempts) < 2:
+        return []
+    return [
+        (f"attempt {number}", f"{tried.verdict.value}: {tried.seen}")
+        for number, tried in enumerate(one.attempts, 1)
+    ]
 
 
 def _events(attempt: Attempt, room: int | None) -> Iterator[str]:

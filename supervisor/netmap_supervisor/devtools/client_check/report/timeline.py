@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["counted", "excerpt", "fault_time", "timeline_lines", "who"]
 
-_TURNS = ("fault", "heal")
+_TURNS = ("fault", "heal", "step", "left-out")
 """Kinds that are shown wherever they stand."""
 _TURNS_SHOWN = 4
 _KINDS_COUNTED = 6

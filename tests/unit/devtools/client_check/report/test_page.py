@@ -165,7 +165,7 @@ def test_what_is_near_stands_side_by_side_and_repeats_are_counted() -> None:
         event(10.0, 1, "client", "accept"),
         event(10.1, 1, "client", "map"),
         event(10.2, 1, "client", "map"),
-        event(10.3, 1, "server", "map_sent"),
+        event(10.3, 1, "server", "sent"),
         event(60.0, 1, "client", "map"),
     )
     (lane,) = made.lanes
@@ -175,7 +175,7 @@ def test_what_is_near_stands_side_by_side_and_repeats_are_counted() -> None:
     ] == [
         ("client", 10.8, [("accept", 1), ("map", 2)]),
         ("client", 59.8, [("map", 1)]),
-        ("server", 11.1, [("map_sent", 1)]),
+        ("server", 11.1, [("sent", 1)]),
     ]
 
 
