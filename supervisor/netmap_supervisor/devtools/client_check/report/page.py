@@ -149,7 +149,9 @@ def _attempt(one: ScenarioOutcome, attempt: Attempt, logs: Mapping[str, str]) ->
     yield "</dl>"
     if attempt.timeline:
         kinds = {(event.side, event.kind): None for event in attempt.timeline}
-        yield drawn(lanes_of(attempt.timeline, one.bounds, attempt.took), f"{one.name}: {attempt.seen}")
+        yield drawn(
+            lanes_of(attempt.timeline, _bounds(one, attempt), attempt.took), f"{one.name}: {attempt.seen}"
+        )
         yield (
             f'<p class="caption">Seconds after {_zero(attempt.timeline)}. Above a line what the client did, below it '
             "what the server did.</p>"
@@ -178,3 +180,10 @@ def _events(timeline: Sequence[TimelineEvent]) -> Iterator[str]:
 
 def _zero(timeline: Sequence[TimelineEvent]) -> str:
     return "the client's start" if fault_time(timeline) is None else "the fault"
+
+
+def _bounds(one: ScenarioOutcome, attempt: Attempt) -> dict[str, float]:
+    """The latest time has the seconds that this client took to join in it, as it is judged."""
+    joined = attempt.facts.get("joined_after")
+    more = joined if isinstance(joined, float) else 0.0
+    return {name: at + more * (name == "latest") for name, at in one.bounds.items()}

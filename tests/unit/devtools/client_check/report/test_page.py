@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import hashlib
 import re
 from html.parser import HTMLParser
@@ -126,6 +127,14 @@ def test_failures_are_open_and_can_be_chosen_without_a_script() -> None:
     assert [found["id"] for found in choices] == ["show-all", "show-pass", "show-fail", "show-warn"]
     for found in choices[1:]:
         assert f"#{found['id']}:checked" in made
+
+
+def test_who_was_slow_to_join_is_given_that_time() -> None:
+    (failed,) = silence().attempts
+    slow = dataclasses.replace(failed, facts={"joined_after": 3.0})
+    made = report_page([dataclasses.replace(silence(), attempts=(slow,))], RUN, {})
+    assert "earliest 108 s" in made
+    assert "latest 140 s" in made
 
 
 def test_a_storm_of_events_is_bounded() -> None:
