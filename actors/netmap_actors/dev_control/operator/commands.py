@@ -142,6 +142,11 @@ class Commands:
     def node(self, node: str | int) -> NodeView:
         return view_of_node(self._tailnet.find(node))
 
+    def peer(self, node: str | int) -> dict[str, Any]:
+        """A node as it stands in the list of peers of a MapResponse (tailcfg.Node)."""
+        found: dict[str, Any] = msgspec.json.decode(encode_json(self._tailnet.find(node).node))
+        return found
+
     def clients(self) -> list[ClientView]:
         now, entries = self._now(), self._tailnet.entries
         return [view_of_client(one, entries, now) for one in self._server.connections.values()]

@@ -44,7 +44,7 @@ _LEAST_REPEAT = 0.01
 """Seconds."""
 _MOST = 1e7
 """Seconds, some months."""
-_LOOKS = frozenset({"clients", "execute", "faults", "logins", "node", "nodes", "pong", "seen"})
+_LOOKS = frozenset({"clients", "execute", "faults", "logins", "node", "nodes", "peer", "pong", "seen"})
 """Commands that change nothing."""
 
 

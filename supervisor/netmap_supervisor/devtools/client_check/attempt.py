@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from netmap_supervisor.devtools.client_check.place import Place, Settings
     from netmap_supervisor.devtools.client_check.scenarios.scenario import CheckScenario
     from netmap_supervisor.devtools.client_check.scenarios.steps import Step
+    from netmap_supervisor.devtools.client_check.verdicts.beliefs import BelievedPeer
 
 __all__ = ["run_attempt"]
 
@@ -258,24 +259,29 @@ class _Run:
             else:
                 act(action, self._place, me)
         within = self._limits.seconds(step.within)
+        nodes: tuple[BelievedPeer, ...] = ()
+        peers = None
         while True:
             self._look()
             self._demand_client()
+            newest = None if reader is None else reader.since(began)
+            if newest is not peers:
+                peers, nodes = newest, others_of(self._place, me)
             view = StepView(
                 began,
                 self._events,
                 self._sessions,
                 node_key,
                 me="" if me is None else me.name,
-                nodes=others_of(self._place, me) if step.needs_peers else (),
-                peers=None if reader is None else reader.since(began),
+                nodes=nodes,
+                peers=peers,
             )
             elapsed = self._clock.boottime() - began
             found = standing_of(
                 [judge(one, view) for one in step.expects], elapsed=elapsed, within=within, watch=step.watch
             )
             if found.standing is not Standing.PENDING:
-                if found.standing is not Standing.MET and reader is not None and reader.problem:
+                if found.standing is not Standing.MET and reader and view.peers is None and reader.problem:
                     raise CannotAct(reader.problem)
                 unknown = found.standing is Standing.UNKNOWN
                 return StepFact(step.does, elapsed, found.said, step.level, unknown)

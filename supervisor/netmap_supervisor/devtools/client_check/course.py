@@ -124,10 +124,15 @@ class Course:
         tries = self._attempts[name]
         if not self._rules.again or len(tries) > 1 or tries[0].never_started:
             return False
-        verdict = tries[0].verdict
-        if verdict in _FAILED and name in self._rules.expected_failures:
-            return verdict is CheckVerdict.ERROR
-        return verdict in _FAILED or (verdict is CheckVerdict.WARN and self._rules.strict)
+        match tries[0].verdict:
+            case CheckVerdict.ERROR:
+                return True
+            case CheckVerdict.FAIL:
+                return name not in self._rules.expected_failures
+            case CheckVerdict.WARN:
+                return self._rules.strict and name not in self._rules.expected_failures
+            case _:
+                return False
 
     def _skip_the_rest(self, why: str) -> list[ScenarioOutcome]:
         names = [*self._waiting]

@@ -89,7 +89,7 @@ class Attempt:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class ScenarioOutcome:
-    """One scenario, with every attempt. A skipped one has none."""
+    """One scenario, with every attempt. One that was not begun has none."""
 
     name: str
     """Such as `liveness/silence`; the group stands before the slash."""

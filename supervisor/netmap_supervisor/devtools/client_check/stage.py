@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["CannotAct", "act", "filled", "others_of", "own_node"]
 
-_ID = re.compile(r"\{id:([^}]+)\}")
+_PLACEHOLDER = re.compile(r"\{(id|node):([^}]+)\}")
 
 
 class CannotAct(NetmapError):
@@ -80,18 +80,17 @@ def act(action: Action, place: Place, me: NodeView | None) -> None:
 
 
 def filled(given: Any, commands: Commands, me: NodeView | None) -> Any:
-    """With `{me}` and `{id:NAME}` replaced, in lists and mappings too. Raises NetmapError."""
+    """With `{me}`, `{id:NAME}` and `{node:NAME}` replaced, in lists and mappings too. Raises NetmapError."""
     if isinstance(given, str):
         if "{me}" in given and me is not None:
             given = given.replace("{me}", short_name(me.name))
-        found = _ID.fullmatch(given)
+        found = _PLACEHOLDER.fullmatch(given)
         if found is None:
             return given
-        if found[1] == "me":
-            if me is None:
-                raise CannotAct("cannot fill in {id:me}: the client has no node")
-            return me.id
-        return commands.node(found[1]).id
+        if found[2] == "me" and me is None:
+            raise CannotAct(f"cannot fill in {given}: the client has no node")
+        name = me.id if found[2] == "me" and me is not None else found[2]
+        return commands.node(name).id if found[1] == "id" else commands.peer(name)
     if isinstance(given, dict):
         # Keys of a MapResponse may be IDs, as those of PeerSeenChange.
         return {str(filled(key, commands, me)): filled(value, commands, me) for key, value in given.items()}

@@ -117,6 +117,8 @@ def test_one_that_is_expected_to_fail_is_not_run_again() -> None:
     held = course(CUT, SILENCE, expected_failures={CUT: "issue 7"})
     assert play(held, {CUT: [FAIL]}) == [[SILENCE], [CUT]]
     assert [one.expected_failure for one in held.outcomes()] == ["", "issue 7"]
+    assert play(course(CUT, strict=True, expected_failures={CUT: "issue 7"}), {CUT: [WARN]}) == [[CUT]]
+    assert play(course(CUT, expected_failures={CUT: "issue 7"}), {CUT: [ERROR]}) == [[CUT], [CUT]]
 
 
 def test_what_cannot_be_run_is_skipped_with_its_reason() -> None:

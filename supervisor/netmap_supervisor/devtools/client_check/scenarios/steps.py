@@ -2,7 +2,8 @@
 
 All of it is data: a row names edits of the tailnet, messages and faults, and what has to be true after them within so
 many seconds. Texts in their arguments may name nodes: `{me}` is the name of the client's own node; a text that is
-`{id:NAME}` alone becomes the number of that node, `{id:me}` that of the client's own.
+`{id:NAME}` alone becomes the number of that node, `{node:NAME}` the node as it stands in a list of peers; `me` is the
+client's own.
 """
 
 from __future__ import annotations

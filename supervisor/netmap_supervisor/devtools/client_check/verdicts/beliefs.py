@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import ipaddress
 import json
@@ -95,21 +96,21 @@ def difference(
 
     A client that has no IPv6 lists no such addresses: it has to have some of a node's, and no other.
     """
-    names = [one.name for one in believed]
+    held = {one.name: one for one in believed}
+    known = {one.name for one in right}
     for peer in right:
-        if peer.name not in names:
+        if peer.name not in held:
             return f"{peer.name} is not listed"
-    for name in names:
-        if peer_named(right, name) is None:
+    for name in held:
+        if name not in known:
             return f"{escape(name, _SHOWN)} is listed, which is no node"
-        if names.count(name) > 1:
-            return f"{name} is listed {names.count(name)} times"
+    if len(held) < len(believed):
+        name, times = collections.Counter(one.name for one in believed).most_common(1)[0]
+        return f"{name} is listed {times} times"
     for peer in right:
-        held = peer_named(believed, peer.name)
-        assert held is not None, "it is listed"
-        words = wrong_addresses(held, peer.addresses) or (
-            wrong_online(held, expected=peer.online) if online else ""
-        )
+        words = wrong_addresses(held[peer.name], peer.addresses)
+        if not words and online:
+            words = wrong_online(held[peer.name], expected=peer.online)
         if words:
             return words
     return ""
