@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 from netmap_actors.clock import SystemClock
 from netmap_actors.errors import NetmapError
 from netmap_supervisor.devtools.client_check.outcome import Attempt, CheckVerdict, Level, TimelineEvent
-from netmap_supervisor.devtools.client_check.peers import BeliefReader
-from netmap_supervisor.devtools.client_check.place import CannotStart, CheckInterrupted
+from netmap_supervisor.devtools.client_check.place.peers import BeliefReader
+from netmap_supervisor.devtools.client_check.place.place import CannotStart, CheckInterrupted
+from netmap_supervisor.devtools.client_check.place.stage import CannotAct, act, others_of, own_node
 from netmap_supervisor.devtools.client_check.scenarios.scenario import Shape
 from netmap_supervisor.devtools.client_check.scenarios.steps import ServerAway
-from netmap_supervisor.devtools.client_check.stage import CannotAct, act, others_of, own_node
 from netmap_supervisor.devtools.client_check.verdicts.assessment import Assessment, assess
 from netmap_supervisor.devtools.client_check.verdicts.expectations import (
     Standing,
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from netmap_actors.dev_control.http.state import Seen
     from netmap_actors.dev_control.operator.commands import Commands
     from netmap_actors.dev_control.operator.listings import ClientView
-    from netmap_supervisor.devtools.client_check.place import Place, Settings
+    from netmap_supervisor.devtools.client_check.place.place import Place, Settings
     from netmap_supervisor.devtools.client_check.scenarios.scenario import CheckScenario
     from netmap_supervisor.devtools.client_check.scenarios.steps import Step
     from netmap_supervisor.devtools.client_check.verdicts.beliefs import BelievedPeer

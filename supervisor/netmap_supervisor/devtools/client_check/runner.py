@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from netmap_supervisor.devtools.client_check.course import Course
     from netmap_supervisor.devtools.client_check.outcome import Attempt, ScenarioOutcome
-    from netmap_supervisor.devtools.client_check.place import Settings
+    from netmap_supervisor.devtools.client_check.place.place import Settings
     from netmap_supervisor.devtools.client_check.scenarios.scenario import CheckScenario
 
 __all__ = ["log_path", "run_course"]

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from netmap_supervisor.devtools.client_check import peers
-from netmap_supervisor.devtools.client_check.peers import (
+from netmap_supervisor.devtools.client_check.place import peers
+from netmap_supervisor.devtools.client_check.place.peers import (
     MAX_OUTPUT,
     BeliefReader,
     CannotReadPeers,

@@ -11,7 +11,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from netmap_actors.errors import NetmapError, escape
-from netmap_supervisor.devtools.client_check.client import environment, filled_in
+from netmap_supervisor.devtools.client_check.place.client import environment, filled_in
 from netmap_supervisor.devtools.client_check.verdicts.beliefs import UnreadablePeers, parse_peers
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from netmap_actors.errors import escape
-from netmap_supervisor.devtools.client_check.log import ClientLog
+from netmap_supervisor.devtools.client_check.place.log import ClientLog
 from netmap_supervisor.devtools.client_check.verdicts.timelines import whole_lines
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from netmap_actors.clock import SystemClock
 from netmap_actors.errors import NetmapError
-from netmap_supervisor.devtools.client_check.client import Client
+from netmap_supervisor.devtools.client_check.place.client import Client
 from netmap_supervisor.devtools.client_check.scenarios.steps import ServerAway
 
 if TYPE_CHECKING:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from netmap_actors.dev_control.operator.commands import Commands
     from netmap_actors.dev_control.operator.listings import NodeView
-    from netmap_supervisor.devtools.client_check.place import Place
+    from netmap_supervisor.devtools.client_check.place.place import Place
     from netmap_supervisor.devtools.client_check.scenarios.steps import Action
     from netmap_supervisor.devtools.client_check.verdicts.observations import Session
 
