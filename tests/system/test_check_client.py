@@ -75,7 +75,7 @@ def test_our_own_daemon_passes_every_scenario(tmp_path: Path) -> None:
     ("flaw", "scenario", "verdict", "words"),
     [
         ("", "", "", ""),
-        ("no-watchdog", "liveness/silence", "fail", "asked nothing and made no new connection in 9."),
+        ("no-watchdog", "liveness/silence", "fail", "asked nothing and made no new connection in "),
         ("keeps-removed", "map/peers-removed", "fail", "(the server removes birch): birch is still listed"),
         (
             "replays-key",
@@ -120,7 +120,7 @@ def test_a_deaf_client_fails_where_it_is_deaf_only(tmp_path: Path) -> None:
     assert status == 1, said
     assert held["join/first-map"]["verdict"] == "pass", said
     assert held["liveness/silence"]["verdict"] == "fail", said
-    assert held["liveness/silence"]["seen"].startswith("asked nothing and made no new connection in 8."), said
+    assert held["liveness/silence"]["seen"].startswith("asked nothing and made no new connection in "), said
 
 
 def test_a_program_that_does_not_exist_is_told_once(tmp_path: Path) -> None:
