@@ -8,6 +8,7 @@ import re
 import sys
 import threading
 from pathlib import Path
+from xml.etree import ElementTree as ET
 
 import pytest
 
@@ -15,11 +16,10 @@ from netmap_actors.clock import SystemClock
 from netmap_actors.dev_control.http.state import Seen
 from netmap_supervisor.cli import main
 from netmap_supervisor.devtools.client_check.attempt import run_attempt
-from netmap_supervisor.devtools.client_check.outcome import Attempt, CheckVerdict, Level, ScenarioOutcome
 from netmap_supervisor.devtools.client_check.place.client import Client, filled_in
 from netmap_supervisor.devtools.client_check.place.log import BEGINNING, END
+from netmap_supervisor.devtools.client_check.outcome import CheckVerdict, Level
 from netmap_supervisor.devtools.client_check.place.place import Settings
-from netmap_supervisor.devtools.client_check.report import report_json, report_table, summary
 from netmap_supervisor.devtools.client_check.scenarios import SCENARIOS, Limits
 from netmap_supervisor.devtools.client_check.verdicts.assessment import Assessment, assess
 from netmap_supervisor.devtools.client_check.verdicts.observations import (
@@ -364,51 +364,6 @@ def test_who_never_asked_was_not_tried() -> None:
     assert assess(SCENARIOS["register/null"], LIMITS, asked, ended) == Assessment(CheckVerdict.FAIL, ended)
 
 
-# The report
-
-
-def outcome(name: str, verdict: CheckVerdict, seen: str = "map session after 0.5 s") -> ScenarioOutcome:
-    row = SCENARIOS[name]
-    log = f"/tmp/{name.replace('/', '.')}.log"
-    attempt = Attempt(verdict, seen, 1.23456, facts={"watched": 1.0}, log=log)
-    expected = row.expected(LIMITS)
-    return ScenarioOutcome(
-        name, row.level, row.does, expected, row.why, row.sources, verdict, seen, (attempt,)
-    )
-
-
-def test_the_table_fits_a_hundred_columns_and_loses_no_word() -> None:
-    long = "asked again on the same dead connection after 120.0 s, no new one in 137.0 s " + "x" * 90
-    lines = list(report_table([outcome(name, CheckVerdict.ERROR, long) for name in SCENARIOS]))
-    assert max(map(len, lines)) <= 100
-    assert sum(line.endswith("error") for line in lines) == len(SCENARIOS)
-    assert "".join(lines).count("x" * 42) == 2 * len(SCENARIOS)
-
-
-def test_the_report_for_programs() -> None:
-    held = [
-        outcome("join/first-map", CheckVerdict.PASS),
-        outcome("liveness/silence", CheckVerdict.FAIL),
-        outcome("input/zstd-bomb", CheckVerdict.PASS),
-    ]
-    made = report_json(
-        held, command=["./client", "{auth_key}"], limit=120.0, started="2026-11-23T17:00:00+00:00"
-    )
-    assert made["version"] == 1
-    assert made["command"] == ["./client", "{auth_key}"]
-    assert made["scenarios"][0] == {  # type: ignore[index]
-        "name": "join/first-map",
-        "expected": "MUST register and have a map within 30 s",
-        "seen": "map session after 0.5 s",
-        "verdict": "pass",
-        "facts": {"watched": 1.0},
-        "took_s": 1.235,
-        "log": "/tmp/join.first-map.log",
-    }
-    assert summary(held) == "2 pass, 1 fail"
-    assert summary([]) == "nothing was tried"
-
-
 # The client as a process
 
 
@@ -504,7 +459,13 @@ def test_an_interrupted_trial_has_no_outcome(tmp_path: Path) -> None:
         ),
         (["--scenario", "half_frame", "--", "x"], 2, "did you mean liveness/half-frame?"),
         (["--limit", "1s", "--", "x"], 2, "--limit"),
-        (["--json", "/nonexistent/x", "--", "x"], 1, "cannot write /nonexistent/x: No such file"),
+        (
+            ["--json", "/nonexistent/x", "--", "x"],
+            1,
+            "cannot write /nonexistent/x: there is no directory /nonexistent",
+        ),
+        (["--junit", "/nonexistent/x", "--", "x"], 1, "cannot write /nonexistent/x"),
+        (["--html", "/dev/null", "--", "x"], 1, "cannot write /dev/null: it is no regular file"),
         (["--output", "/dev/null/x", "--", "x"], 1, "cannot keep logs in /dev/null/x"),
     ],
 )
@@ -520,25 +481,28 @@ def test_the_list_names_every_scenario(capsys: pytest.CaptureFixture[str]) -> No
     assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == list(SCENARIOS)
 
 
-def test_a_failed_course_names_its_logs_and_writes_its_report(
+def test_a_failed_course_names_its_logs_and_writes_its_reports(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    report = tmp_path / "report.json"
-    arguments = [
-        "check-client",
-        "--scenario",
-        "join/first-map",
-        "--json",
-        str(report),
-        "--output",
-        str(tmp_path / "logs"),
-    ]
-    assert main([*arguments, "--", "sh", "-c", "echo no; exit 7", "{auth_key}"]) == 1
+    places = {kind: tmp_path / f"report.{kind}" for kind in ("json", "junit", "html")}
+    arguments = ["check-client", "--scenario", "join/first-map", "--output", str(tmp_path / "logs")]
+    arguments += [f"--{kind}={path}" for kind, path in places.items()]
+    assert main([*arguments, "--", "sh", "-c", "printf 'no\\033[31m\\377\\n'; exit 7", "{auth_key}"]) == 1
     shown = capsys.readouterr()
     assert "1 fail" in shown.out
+    assert "join/first-map: fail" in shown.out, "what there is to know stands below the table"
     assert str(tmp_path / "logs") in shown.err
-    made = json.loads(report.read_text())
-    assert made["command"] == ["sh", "-c", "echo no; exit 7", "{auth_key}"]
+    assert "1 scenario, at most about 30 s" in shown.err
+    assert "    1/1  fail   join/first-map: " in shown.err
+    made = json.loads(places["json"].read_text())
+    assert made["command"] == ["sh", "-c", "printf 'no\\033[31m\\377\\n'; exit 7", "{auth_key}"]
     assert made["scenarios"][0]["verdict"] == "fail"
-    assert "devkey" not in report.read_text()
-    assert (tmp_path / "logs" / "join.first-map.log").read_text() == "no\n"
+    assert made["strict"] is False
+    assert "no\ufffd" in ET.parse(places["junit"]).findtext("testsuite/testcase/system-err", "")
+    assert "1 of 1 scenario failed" in places["html"].read_text()
+    assert "devkey" not in "".join(path.read_text() for path in places.values())
+    assert (tmp_path / "logs" / "join.first-map.log").read_bytes() == b"no\x1b[31m\xff\n"
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "logs",
+        *sorted(path.name for path in places.values()),
+    ]
