@@ -16,9 +16,9 @@ from netmap_actors.clock import SystemClock
 from netmap_actors.dev_control.http.state import Seen
 from netmap_supervisor.cli import main
 from netmap_supervisor.devtools.client_check.attempt import run_attempt
+from netmap_supervisor.devtools.client_check.outcome import CheckVerdict, Level
 from netmap_supervisor.devtools.client_check.place.client import Client, filled_in
 from netmap_supervisor.devtools.client_check.place.log import BEGINNING, END
-from netmap_supervisor.devtools.client_check.outcome import CheckVerdict, Level
 from netmap_supervisor.devtools.client_check.place.place import Settings
 from netmap_supervisor.devtools.client_check.scenarios import SCENARIOS, Limits
 from netmap_supervisor.devtools.client_check.verdicts.assessment import Assessment, assess
