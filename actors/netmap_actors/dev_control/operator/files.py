@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from netmap_actors.dev_control.operator.scenario import parse_scenario
 from netmap_actors.dev_control.tailnet.derp_map import parse_derp_map
-from netmap_actors.dev_control.tailnet.policy_text import read_policy_text
+from netmap_actors.dev_control.tailnet.policy import read_policy_text
 from netmap_actors.errors import ConfigurationError
 
 if TYPE_CHECKING:

@@ -15,8 +15,7 @@ import msgspec
 from netmap_actors.dev_control.faults.catalogue import BadFault, make_fault
 from netmap_actors.dev_control.operator.arguments import BadArgument, check_arguments
 from netmap_actors.dev_control.operator.commands import Commands
-from netmap_actors.dev_control.tailnet.policy import BadPolicy, parse_policy
-from netmap_actors.dev_control.tailnet.policy_text import read_policy_text
+from netmap_actors.dev_control.tailnet.policy import BadPolicy, parse_policy, read_policy_text
 from netmap_actors.errors import ConfigurationError, escape
 from netmap_actors.finite import is_number
 

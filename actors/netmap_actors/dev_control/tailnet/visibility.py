@@ -15,7 +15,7 @@ import msgspec
 from netmap_actors.dev_control.tailnet.json_types import encode_json
 
 if TYPE_CHECKING:
-    from netmap_actors.dev_control.tailnet.policy import Policy, PolicyRule, Subject
+    from netmap_actors.dev_control.tailnet.policy.rules import Policy, PolicyRule, Subject
 
 __all__ = ["Visibility"]
 
