@@ -14,6 +14,7 @@ from netmap_actors.dev_control.http.plain_http import MAX_KEPT_PINGS
 from netmap_actors.dev_control.operator.arguments import BadArgument, check_arguments
 from netmap_actors.dev_control.operator.listings import view_of_client, view_of_node
 from netmap_actors.dev_control.registration.registrar import MAX_KEY_LIFETIME, LoginState, PreAuthKey
+from netmap_actors.dev_control.tailnet.json_types import JsonPingRequest, encode_json
 from netmap_actors.dev_control.tailnet.policy import parse_policy, read_policy_text
 from netmap_actors.dev_control.tailnet.tailnet import Aspect, TailnetError
 from netmap_actors.errors import escape
