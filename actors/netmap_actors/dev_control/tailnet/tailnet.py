@@ -6,21 +6,20 @@ seconds (`wall`).
 
 from __future__ import annotations
 
-import dataclasses
 import ipaddress
-import re
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from netmap_actors.dev_control.tailnet.addresses import addresses_at, registered_places, simulated_places
 from netmap_actors.dev_control.tailnet.derp_map import built_in_derp_map
+from netmap_actors.dev_control.tailnet.entry import Entry, TailnetError
 from netmap_actors.dev_control.tailnet.json_types import JsonNode, JsonUser, encode_json
+from netmap_actors.dev_control.tailnet.names import find_entry, free_label, stable_id_of
 from netmap_actors.dev_control.tailnet.patches import Patches
 from netmap_actors.dev_control.tailnet.policy import Subject
 from netmap_actors.dev_control.tailnet.shared_parts import Aspect, Aspects
 from netmap_actors.dev_control.tailnet.visibility import Visibility
-from netmap_actors.errors import NetmapError
 from netmap_actors.rfc3339 import stamp
 
 if TYPE_CHECKING:
@@ -38,10 +37,6 @@ TAGGED_USER = 2147455555
 FIRST_SIMULATED_ID = 100_000
 """Ids below belong to registered nodes, so that a restart with another number of simulated nodes moves none."""
 
-_LABEL = re.compile(r"[^a-z0-9-]+")
-_MAX_LABEL = 63
-_NODE_ID = re.compile(r"-?[0-9]{1,19}")
-_STABLE_ID = re.compile(r"n(-?[0-9A-F]{1,16})DEV")
 _NO_HOSTINFO = msgspec.Raw(b"{}")
 """Never absent: tailscaled panics over a peer without Hostinfo when it is asked for its status."""
 _RULES_LOOK_AT = frozenset({"tags", "user", "name", "addresses", "primary_routes"})
@@ -51,28 +46,6 @@ _SELF_CAPABILITIES: dict[str, list[msgspec.Raw]] = {
     "https://tailscale.com/cap/is-admin": [],
     "https://tailscale.com/cap/ssh": [],
 }
-
-
-class TailnetError(NetmapError):
-    """An edit of the tailnet that cannot be made; the text says why."""
-
-
-@dataclasses.dataclass(slots=True)
-class Entry:
-    """A node with what its peers do not see."""
-
-    node: JsonNode
-    label: str
-    """First label of its name, unique."""
-    real: bool
-    """It registered over the wire; False: it is simulated or was added by hand."""
-    owner: int
-    """The user who added it; `node.user` is another one while it is tagged."""
-    ephemeral: bool = False
-    hostinfo: dict[str, Any] | None = None
-    """As last reported by a registered node."""
-    place: int = 0
-    """Offset of its addresses in both address ranges."""
 
 
 class Tailnet:
@@ -147,33 +120,7 @@ class Tailnet:
 
         Raises TailnetError, also for a word that matches two nodes.
         """
-        if isinstance(word, int) and word in self.entries:
-            return self.entries[word]
-        text = str(word)
-        label, _, domain = text.rstrip(".").lower().partition(".")
-        ids = [
-            self._by_key.get(text),
-            int(text) if _NODE_ID.fullmatch(text) else None,
-            self._of_stable_id(text),
-        ]
-        if domain in {"", self.domain.lower()}:
-            ids.append(self._by_label.get(label))
-        found = {node_id for node_id in ids if node_id in self.entries}
-        if not found:
-            host = _host_prefix(text)
-            nodes = (entry.node for entry in self.entries.values())
-            found = {node.id for node in nodes if node.stable_id == text or host in node.addresses}
-        if len(found) > 1:
-            raise TailnetError(f"cannot tell which node {text!r} is: one has that name, another that id")
-        if not found:
-            raise TailnetError(f"cannot find a node {text!r}: no id, name, key or address is like that")
-        return self.entries[found.pop()]
-
-    def _of_stable_id(self, text: str) -> int | None:
-        """The node that was given this stable id; one that brought its own is looked for among all."""
-        match = _STABLE_ID.fullmatch(text)
-        entry = self.entries.get(int(match[1], 16)) if match else None
-        return entry.node.id if entry is not None and entry.node.stable_id == text else None
+        return find_entry(word, self.entries, self._by_key, self._by_label, self.domain)
 
     # Nodes come and go
 
@@ -202,11 +149,11 @@ class Tailnet:
         else:
             node_id, self._next_simulated_id = self._next_simulated_id, self._next_simulated_id + 1
         place = (self._registered if real else self._simulated).take()
-        label = self._free_label(name)
+        label = free_label(name, self._by_label)
         owner = self.user_id(user)
         addresses = addresses_at(place)
         known: dict[str, Any] = {
-            "stable_id": f"n{node_id:X}DEV",
+            "stable_id": stable_id_of(node_id),
             "allowed_ips": addresses,
             "created": stamp(wall),
             "machine_authorized": True,
@@ -334,7 +281,7 @@ class Tailnet:
         """Another first label; a number is added when it is taken."""
         entry = self._entry(node_id)
         self._by_label.pop(entry.label, None)
-        entry.label = self._free_label(name)
+        entry.label = free_label(name, self._by_label)
         self._by_label[entry.label] = node_id
         self._replace(node_id, name=self._full_name(entry.label))
 
@@ -457,20 +404,3 @@ class Tailnet:
 
     def _full_name(self, label: str) -> str:
         return f"{label}.{self.domain}."
-
-    def _free_label(self, name: str) -> str:
-        label = _LABEL.sub("-", name.partition(".")[0].lower()).strip("-")[:_MAX_LABEL] or "node"
-        chosen, number = label, 0
-        while chosen in self._by_label:
-            number += 1
-            chosen = f"{label[: _MAX_LABEL - 8]}-{number}"
-        return chosen
-
-
-def _host_prefix(text: str) -> str:
-    """An address as a node has it; "" for what is none."""
-    try:
-        address = ipaddress.ip_address(text)
-    except ValueError:
-        return ""
-    return f"{address}/{address.max_prefixlen}"
