@@ -153,7 +153,7 @@ def test_other_rules_reach_the_clients_at_once(
     order(server, "policy", "--none")
     client.wait(lambda: len(stream.messages[-1].get("PeersChanged", ())) == before, 10.0)
     shut.write_text('{"acls": [5]}')
-    assert "cannot use the policy: acls[0]: it is not an object" in order(
+    assert "cannot use the policy: line 1, column 11: acls[0]: it is not an object" in order(
         server, "policy", str(shut), status=1
     )
     assert f"cannot read {tmp_path}/no" in order(server, "policy", f"{tmp_path}/no", status=1)

@@ -137,6 +137,8 @@ def assemble(
         entry = Entry(
             saved.node, saved.label, True, saved.owner, saved.ephemeral, saved.hostinfo, saved.place
         )
+        carried = saved.node.allowed_ips[len(saved.node.addresses) :]
+        entry.routes = carried if saved.routes is None else saved.routes
         tailnet.restore(entry)
     tailnet.begin_ids(state.next_id)
     seeded = random.Random(setup.seed)  # noqa: S311  # repeatable on purpose
@@ -230,6 +232,7 @@ def _saved(entry: Entry, expires_at: float | None) -> SavedNode:
         place=entry.place,
         hostinfo=entry.hostinfo,
         expires_at=expires_at,
+        routes=entry.routes,
     )
 
 

@@ -59,6 +59,19 @@ def test_a_server_that_comes_back_is_the_same_with_the_same_nodes(state: Path) -
         assert asked(server, node)["MachineAuthorized"], "without a key"
 
 
+def test_routes_come_back_with_the_node_that_carries_them(state: Path) -> None:
+    with run(state) as server:
+        for name in ("one", "two"):
+            asked(server, Node(name), server.auth_key)
+            server.tailnet.set_routes(name, ["10.0.0.0/8"])
+    with run(state) as server:
+        assert server.call(lambda it: it.node("two")).routes == ("10.0.0.0/8",)
+        carried = [server.call(lambda it, name=name: it._tailnet.find(name)).node for name in ("one", "two")]
+        assert [node.primary_routes for node in carried] == [("10.0.0.0/8",), ()]
+        server.tailnet.remove_node("one")
+        assert server.call(lambda it: it._tailnet.find("two")).node.primary_routes == ("10.0.0.0/8",)
+
+
 def test_users_and_owners_come_back(state: Path) -> None:
     node = Node()
     with run(state) as server:

@@ -81,7 +81,7 @@ def view_of_node(entry: Entry) -> NodeView:
         name=node.name,
         addresses=node.addresses,
         tags=node.tags,
-        routes=node.primary_routes,
+        routes=tuple(dict.fromkeys((*entry.routes, *entry.approved))),
         online=node.online,
         key=node.key,
         registered=entry.real,

@@ -278,8 +278,7 @@ class NodeRegistrar:
 
     def _refused_tags(self, request: IncomingRegisterRequest, user: str) -> str:
         """Why this user may not register a node with such tags; empty if it may."""
-        policy = self._tailnet.policy
-        refused = [] if policy is None else policy.refused_tags(user, requested_tags(request.hostinfo))
+        refused = self._tailnet.refused_tags(user, requested_tags(request.hostinfo))
         return _not_permitted(refused) if refused else ""
 
     def _earlier(self, request: IncomingRegisterRequest, machine: str, user: str) -> Entry | None:

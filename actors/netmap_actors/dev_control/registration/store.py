@@ -46,6 +46,8 @@ class SavedNode(msgspec.Struct, kw_only=True):
     hostinfo: dict[str, Any] | None = None
     expires_at: UnixSeconds | None = None
     """None for a key that never expires, or has."""
+    routes: tuple[str, ...] | None = None
+    """Approved by hand; None: as of a server that did not keep them, those it carries."""
 
 
 class SavedLogin(msgspec.Struct, kw_only=True):

@@ -141,7 +141,7 @@ class Churn:
         self._tailnet.rename(entry.node.id, f"{kind}-{self._rng.randrange(1000)}")
 
     def _reroute(self, entry: Entry, _wall: float) -> None:
-        routes = () if entry.node.primary_routes else (f"10.{self._rng.randrange(256)}.0.0/16",)
+        routes = () if entry.routes else (f"10.{self._rng.randrange(256)}.0.0/16",)
         self._tailnet.set_routes(entry.node.id, routes)
 
     def _rotate(self, entry: Entry, _wall: float) -> None:

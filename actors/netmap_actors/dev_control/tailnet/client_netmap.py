@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from netmap_actors.dev_control.tailnet.json_types import JsonNode, JsonUser
     from netmap_actors.dev_control.tailnet.tailnet import Tailnet
-    from netmap_actors.dev_control.tailnet.visibility import Visibility
+    from netmap_actors.dev_control.tailnet.visibility import NodeStanding, Visibility
 
 __all__ = ["ClientNetmap"]
 
@@ -37,7 +37,7 @@ class ClientNetmap:
         self._sent_users: dict[int, JsonUser] = {}
         self._sent_filter = b""
         """Of a node under a policy."""
-        self._standing = (0, 0)
+        self._standing: NodeStanding | None = None
         """What the rules made of this node when its peers were last gone through."""
         self._dirty: dict[int, None] = {}
         self._dirty_aspects: set[Aspect] = set()
@@ -63,9 +63,7 @@ class ClientNetmap:
         tailnet = self._tailnet
         me = self._sent_self = tailnet.self_node(self.node_id)
         before = self._sent
-        self._sent = {
-            node_id: entry.node for node_id, entry in tailnet.entries.items() if self._sees(node_id)
-        }
+        self._sent = tailnet.peers_of(self.node_id)
         users = {me.user, *(node.user for node in self._sent.values())}
         self._sent_users = {user_id: tailnet.user(user_id) for user_id in sorted(users)}
         self._dirty.clear()
@@ -79,8 +77,8 @@ class ClientNetmap:
             self._sent_filter = fields[Aspect.PACKET_FILTER.value] = visibility.packet_filter(self.node_id)
         fields["UserProfiles"] = encode_json(list(self._sent_users.values()))
         if self._sent:
-            encoded = tailnet.encoded
-            fields["Peers"] = b"[%b]" % b",".join([encoded(node_id) for node_id in sorted(self._sent)])
+            peers = [tailnet.encoded(*peer) for peer in self._sent.items()]
+            fields["Peers"] = b"[%b]" % b",".join(peers)
         elif before:
             # An empty list of peers means "no change": the last ones have to be removed by name.
             fields["PeersRemoved"] = encode_json(sorted(before))
@@ -120,7 +118,8 @@ class ClientNetmap:
         if users:
             fields["UserProfiles"] = encode_json(users)
         if changed:
-            fields["PeersChanged"] = b"[%b]" % b",".join(map(self._tailnet.encoded, changed))
+            made = [self._tailnet.encoded(node_id, self._sent[node_id]) for node_id in changed]
+            fields["PeersChanged"] = b"[%b]" % b",".join(made)
         if removed:
             fields["PeersRemoved"] = encode_json(removed)
         if patches:
@@ -155,14 +154,13 @@ class ClientNetmap:
         online: dict[str, bool],
     ) -> None:
         """Sort one node into the list its difference belongs to."""
-        entry = self._tailnet.entries.get(node_id)
         sent = self._sent.get(node_id)
-        if entry is None or not self._sees(node_id):
+        if node_id not in self._tailnet.entries or not self._sees(node_id):
             if sent is not None:
                 del self._sent[node_id]
                 removed.append(node_id)
             return
-        node = entry.node
+        node = self._tailnet.seen_by(self.node_id, node_id)
         if sent is node or sent == node:
             return
         self._sent[node_id] = node

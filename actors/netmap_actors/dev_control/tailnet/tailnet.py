@@ -13,11 +13,12 @@ import msgspec
 
 from netmap_actors.dev_control.tailnet.addresses import addresses_at, registered_places, simulated_places
 from netmap_actors.dev_control.tailnet.derp_map import built_in_derp_map
-from netmap_actors.dev_control.tailnet.entry import Entry, TailnetError
+from netmap_actors.dev_control.tailnet.entry import Entry, TailnetError, carrying
 from netmap_actors.dev_control.tailnet.json_types import JsonNode, JsonUser, encode_json
 from netmap_actors.dev_control.tailnet.names import find_entry, free_label, stable_id_of
 from netmap_actors.dev_control.tailnet.patches import Patches
 from netmap_actors.dev_control.tailnet.policy import Subject
+from netmap_actors.dev_control.tailnet.routes import Routes, is_exit, offered
 from netmap_actors.dev_control.tailnet.shared_parts import Aspect, Aspects
 from netmap_actors.dev_control.tailnet.visibility import Visibility
 from netmap_actors.rfc3339 import stamp
@@ -39,7 +40,9 @@ FIRST_SIMULATED_ID = 100_000
 
 _NO_HOSTINFO = msgspec.Raw(b"{}")
 """Never absent: tailscaled panics over a peer without Hostinfo when it is asked for its status."""
-_RULES_LOOK_AT = frozenset({"tags", "user", "name", "addresses", "primary_routes"})
+_FIRST_USER = 1
+"""The tailnet's owner and administrator."""
+_RULES_LOOK_AT = frozenset({"tags", "user", "addresses"})
 _SELF_CAPABILITIES: dict[str, list[msgspec.Raw]] = {
     "default-auto-update": [msgspec.Raw(b"false")],
     "https://tailscale.com/cap/file-sharing": [],
@@ -69,7 +72,10 @@ class Tailnet:
         self._parts = Aspects(domain, relays.json)
         self._by_key: dict[str, int] = {}
         self._by_label: dict[str, int] = {}
-        self._encoded: dict[int, bytes] = {}
+        self._encoded: dict[int, tuple[JsonNode, bytes]] = {}
+        self._reduced: dict[int, dict[tuple[str, ...], bytes]] = {}
+        """JSON of nodes without all of their routes, by AllowedIPs."""
+        self._routes = Routes()
         self.patches = Patches()
         self._registered_ids: dict[int, None] = {}
         self.expiries: dict[int, float] = {}
@@ -90,12 +96,44 @@ class Tailnet:
         """The rules of who sees whom and who may give which tag; None: there are none."""
         return None if self.visibility is None else self.visibility.policy
 
-    def encoded(self, node_id: int) -> bytes:
-        """JSON of a node as its peers see it; made once per change."""
+    def peers_of(self, node_id: int) -> dict[int, JsonNode]:
+        """The nodes that a node sees, by id, as it sees them."""
+        entries, visibility = self.entries, self.visibility
+        others = sorted(entries if visibility is None else visibility.peers(node_id))
+        nodes = {other: entries[other].node for other in others if other != node_id}
+        if visibility is not None:
+            for other in nodes.keys() & self._routes.nodes:
+                nodes[other] = self.seen_by(node_id, other)
+        return nodes
+
+    def seen_by(self, viewer: int, node_id: int) -> JsonNode:
+        """A node as another one sees it: without the routes that the policy keeps from that one."""
+        node = self.entries[node_id].node
+        routes = node.allowed_ips[len(node.addresses) :]
+        if self.visibility is None or not routes:
+            return node
+        shown = [route for route in routes if self.visibility.shows(route, node_id, viewer)]
+        return node if len(shown) == len(routes) else carrying(node, shown)
+
+    def encoded(self, node_id: int, node: JsonNode | None = None) -> bytes:
+        """JSON of a node as its peers see it, or of what `seen_by` made of it; made once per change."""
         made = self._encoded.get(node_id)
         if made is None:
-            made = self._encoded[node_id] = encode_json(self.entries[node_id].node)
-        return made
+            whole = self.entries[node_id].node
+            made = self._encoded[node_id] = whole, encode_json(whole)
+        if node is None or node is made[0]:
+            return made[1]
+        reduced = self._reduced.setdefault(node_id, {})
+        if node.allowed_ips not in reduced:
+            reduced[node.allowed_ips] = encode_json(node)
+        return reduced[node.allowed_ips]
+
+    def refused_tags(self, login: str, tags: Iterable[str]) -> list[str]:
+        """Those of the tags which the policy does not let this user give to a node."""
+        first = self.users.get(_FIRST_USER)
+        admin = first is None or first.login_name == login
+        user = Subject(login=login, tags=frozenset(), domain=self.domain, admin=admin)
+        return [] if self.policy is None else self.policy.refused_tags(user, tags)
 
     def self_node(self, node_id: int) -> JsonNode:
         """A node as it sees itself: online, with its capabilities."""
@@ -206,8 +244,10 @@ class Tailnet:
         self._by_key.pop(entry.node.key, None)
         self._by_label.pop(entry.label, None)
         self._encoded.pop(node_id, None)
+        self._reduced.pop(node_id, None)
         if self.visibility is not None:
             self.visibility.drop(node_id)
+        self._carry(self._routes.put(node_id, ()) - {node_id})
         (self._registered if entry.real else self._simulated).give_back(entry.place)
         self._changed[node_id] = None
 
@@ -220,7 +260,9 @@ class Tailnet:
     def set_tags(self, node_id: int, tags: Iterable[str]) -> None:
         """Replace the tags. A tagged node has no owner."""
         chosen = tuple(sorted(set(tags)))
-        self._replace(node_id, tags=chosen, user=TAGGED_USER if chosen else self._entry(node_id).owner)
+        entry = self._entry(node_id)
+        self._replace(node_id, tags=chosen, user=TAGGED_USER if chosen else entry.owner)
+        self._approve(entry)
 
     def set_routes(self, node_id: int, routes: Iterable[str]) -> None:
         """Replace the approved subnet routes. Raises TailnetError for what is not a prefix."""
@@ -228,8 +270,9 @@ class Tailnet:
             chosen = tuple(str(ipaddress.ip_network(route)) for route in routes)
         except ValueError as error:
             raise TailnetError(f"cannot set routes: {error}") from None
-        addresses = self._entry(node_id).node.addresses
-        self._replace(node_id, primary_routes=chosen, allowed_ips=addresses + chosen)
+        entry = self._entry(node_id)
+        entry.routes = chosen
+        self._route(entry)
 
     def set_endpoints(self, node_id: int, endpoints: Iterable[str]) -> None:
         """Replace the WireGuard endpoints, `ip:port`."""
@@ -301,6 +344,7 @@ class Tailnet:
             if isinstance(preferred, int) and 0 < preferred < 1 << 31:
                 fields["home_derp"] = preferred
         self._replace(node_id, **fields)
+        self._approve(entry)
 
     # What is not a node
 
@@ -335,6 +379,7 @@ class Tailnet:
         self.visibility = None if policy is None else Visibility(policy)
         for entry in self.entries.values():
             self._show(entry.node)
+            self._approve(entry)
         self._changed.update(dict.fromkeys(self.entries))
         self._parts.changed.add(Aspect.PACKET_FILTER)
 
@@ -377,7 +422,11 @@ class Tailnet:
         self._by_key[entry.node.key] = entry.node.id
         self._by_label[entry.label] = entry.node.id
         self._changed[entry.node.id] = None
-        self._show(entry.node)
+        if entry.routes or len(entry.node.allowed_ips) > len(entry.node.addresses):
+            self._route(entry)
+        else:
+            self._show(entry.node)
+        self._approve(entry)
 
     def _replace(self, node_id: int, **fields: Any) -> None:
         entry = self._entry(node_id)
@@ -386,21 +435,51 @@ class Tailnet:
             return
         entry.node = node
         self._encoded.pop(node_id, None)
+        self._reduced.pop(node_id, None)
         self._changed[node_id] = None
         if not _RULES_LOOK_AT.isdisjoint(fields):
             self._show(node)
 
+    def _approve(self, entry: Entry) -> None:
+        """Approve of the routes a node offers what the policy lets it; what it offers no more is no more approved."""
+        routes = offered(entry.hostinfo)
+        if not routes and not entry.approved:
+            return
+        policy = self.policy
+        by_itself = () if policy is None else policy.approved(self._subject(entry.node), routes)
+        approved = tuple(route for route in routes if route in entry.approved or route in by_itself)
+        if approved != entry.approved:
+            entry.approved = approved
+            self._route(entry)
+
+    def _route(self, entry: Entry) -> None:
+        """Let the approved routes of a node be in force."""
+        node_id = entry.node.id
+        self._carry(self._routes.put(node_id, tuple(dict.fromkeys((*entry.routes, *entry.approved)))))
+        self._show(entry.node)
+
+    def _carry(self, node_ids: Iterable[int]) -> None:
+        for node_id in node_ids:
+            routed = carrying(self._entry(node_id).node, self._routes.carried(node_id))
+            self._replace(node_id, allowed_ips=routed.allowed_ips, primary_routes=routed.primary_routes)
+
     def _show(self, node: JsonNode) -> None:
         """Update the rules for a node that is new, or changed in what they look at."""
         if self.visibility is not None:
-            subject = Subject(
-                login="" if node.tags else self.user(node.user).login_name,
-                label=node.name.partition(".")[0],
-                tags=frozenset(node.tags),
-                addresses=node.addresses,
-                routes=node.primary_routes,
-            )
-            self.visibility.put(node.id, subject)
+            self.visibility.put(node.id, self._subject(node))
+
+    def _subject(self, node: JsonNode) -> Subject:
+        routes = self._routes.approved(node.id)
+        subnets = tuple(route for route in routes if not is_exit(route))
+        return Subject(
+            login="" if node.tags else self.user(node.user).login_name,
+            tags=frozenset(node.tags),
+            domain=self.domain,
+            addresses=node.addresses,
+            routes=subnets,
+            exit_node=len(subnets) < len(routes),
+            admin=node.user == _FIRST_USER,
+        )
 
     def _full_name(self, label: str) -> str:
         return f"{label}.{self.domain}."

@@ -1,8 +1,8 @@
-"""Who sees whom by the rules of a policy, and which traffic each node lets in; kept up while nodes change.
+"""Who sees whom and which routes by the rules of a policy, and what traffic each node lets in; kept up to date.
 
-Not here: the rules (`policy`) and what clients were sent (`tailnet.client_netmap`). A node is two bit masks, the
-rules that have it among their sources and those that lead to it: two nodes see each other when a rule has one on either
-side.
+Not here: the rules (`policy`), their JSON (`packet_filter`) and what clients were sent (`client_netmap`). A node is a
+few bit masks, the rules that have it among their sources and those that lead to it: two nodes see each other when a
+rule has one on either side.
 """
 
 from __future__ import annotations
@@ -10,30 +10,43 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING
 
-import msgspec
-
-from netmap_actors.dev_control.tailnet.json_types import encode_json
+from netmap_actors.dev_control.tailnet.packet_filter import PacketFilters, destinations
+from netmap_actors.dev_control.tailnet.policy.selectors import address_range
 
 if TYPE_CHECKING:
-    from netmap_actors.dev_control.tailnet.policy.rules import Policy, PolicyRule, Subject
+    from netmap_actors.dev_control.tailnet.policy.rules import Policy
+    from netmap_actors.dev_control.tailnet.policy.selectors import Subject
 
-__all__ = ["Visibility"]
+__all__ = ["NodeStanding", "Visibility"]
 
-_NOBODY = msgspec.Raw(b"[]")
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class NodeStanding:
+    """A node among the rules: what decides whom it sees, and which of their routes."""
+
+    source: int
+    """A bit for each rule that has it, or a network behind it, among its sources."""
+    target: int
+    """A bit for each rule that leads to it, or to a network behind it."""
+    own: int
+    """A bit for each rule that leads from its user's nodes to these themselves."""
+    login: str
+    routes: tuple[str, ...]
 
 
 @dataclasses.dataclass(slots=True)
 class _Place:
-    """A node among the rules."""
-
     subject: Subject
-    source: int
-    """A bit for each rule that has it among its sources."""
-    target: int
-    """A bit for each rule that leads to it."""
+    standing: NodeStanding
+    begins: dict[str, int]
+    """For each subnet route the rules that have it among their sources."""
+    ends: dict[str, int]
+    """For each subnet route the rules that lead to it."""
+    exits: int
+    """The rules that lead out through this node."""
     packet_filter: bytes = b""
     serial: int = -1
-    """Of the sources when the filter was made."""
+    """Of the filters when this one was made."""
 
 
 class Visibility:
@@ -42,97 +55,91 @@ class Visibility:
     def __init__(self, policy: Policy) -> None:
         self.policy = policy
         self._places: dict[int, _Place] = {}
-        self._named: list[dict[int, tuple[str, ...]]] = [{} for _ in policy.rules]
-        """For each rule the addresses of the nodes which its sources name."""
-        self._source_ips: list[msgspec.Raw | None] = [None for _ in policy.rules]
-        """JSON of each rule's SrcIPs, made once for all the nodes it leads to; None: to be made."""
-        self._serial = 0
+        self._filters = PacketFilters(policy.rules)
 
     def put(self, node_id: int, subject: Subject) -> None:
         """A node is there, or has changed."""
         before = self._places.get(node_id)
         if before is not None and before.subject == subject:
             return
-        source = target = 0
+        named = source = target = own = exits = 0
+        reached = (*subject.own, *subject.routed)
+        begins, ends = dict.fromkeys(subject.routes, 0), dict.fromkeys(subject.routes, 0)
         for number, rule in enumerate(self.policy.rules):
-            named = rule.source.names(subject)
-            if named or rule.source.everybody or rule.source.meets(subject):
-                source |= 1 << number
-            if any(one.selector.holds(subject) for one in rule.targets):
-                target |= 1 << number
-            self._name(number, node_id, subject.addresses if named else None)
-        self._places[node_id] = _Place(subject, source, target)
+            bit = 1 << number
+            if rule.source.names(subject):
+                named |= bit
+                source |= bit
+            elif rule.source.everybody or rule.source.meets(reached):
+                source |= bit
+            for selector in (one.selector for one in rule.targets):
+                if destinations(rule, selector, subject):
+                    target |= bit
+                    exits |= bit * (subject.exit_node and (selector.everybody or selector.internet))
+                if selector.self and not subject.tags:
+                    own |= bit & source
+            for route in subject.routes:
+                behind = (address_range(route),)
+                if rule.source.everybody or rule.source.meets(behind):
+                    begins[route] |= bit
+                if target & bit and any(
+                    one.selector.everybody or one.selector.meets(behind) for one in rule.targets
+                ):
+                    ends[route] |= bit
+        self._filters.put(node_id, subject, named)
+        self._places[node_id] = _Place(
+            subject, NodeStanding(source, target, own, subject.login, subject.routes), begins, ends, exits
+        )
 
     def drop(self, node_id: int) -> None:
         """A node is gone."""
         if self._places.pop(node_id, None) is not None:
-            for number in range(len(self._named)):
-                self._name(number, node_id, None)
+            self._filters.drop(node_id)
 
-    def standing(self, node_id: int) -> tuple[int, int]:
-        """What decides whom a node sees; the same standing, the same peers."""
-        place = self._places[node_id]
-        return place.source, place.target
+    def standing(self, node_id: int) -> NodeStanding:
+        """The same standing, the same peers with the same routes."""
+        return self._places[node_id].standing
 
     def connects(self, one: int, other: int) -> bool:
         """Whether a rule leads from one node to the other, or back."""
-        first, second = self._places[one], self._places[other]
-        return bool(first.source & second.target or second.source & first.target)
+        first, second = self._places[one].standing, self._places[other].standing
+        return bool(
+            first.source & second.target
+            or second.source & first.target
+            or (first.own & second.own and first.login == second.login)
+        )
+
+    def peers(self, node_id: int) -> list[int]:
+        """All the nodes it is connected with."""
+        me = self._places[node_id].standing
+        source, target, own = me.source, me.target, me.own
+        return [
+            other
+            for other, place in self._places.items()
+            if (
+                source & place.standing.target
+                or place.standing.source & target
+                or (own & place.standing.own and me.login == place.standing.login)
+            )
+            and other != node_id
+        ]
+
+    def shows(self, route: str, of: int, to: int) -> bool:
+        """Whether a node is told that a route leads to another: a rule leads through it, there or back.
+
+        Who has the same route approved is told of it too (as the service does; it is the other's stand-in).
+        """
+        place, viewer = self._places[of], self._places[to].standing
+        if route.endswith("/0"):
+            return bool(viewer.source & place.exits)
+        return bool(
+            viewer.source & place.ends[route] or place.begins[route] & viewer.target or route in viewer.routes
+        )
 
     def packet_filter(self, node_id: int) -> bytes:
         """JSON of the PacketFilters of a node: what the rules that lead to it let in."""
         place = self._places[node_id]
-        if place.serial != self._serial:
-            made = [
-                self._filter_rule(number, rule, place.subject)
-                for number, rule in enumerate(self.policy.rules)
-                if place.target >> number & 1
-            ]
-            place.packet_filter = encode_json({"base": [rule for rule in made if rule]})
-            place.serial = self._serial
+        if place.serial != self._filters.serial:
+            place.packet_filter = self._filters.of(place.subject, place.standing.target, place.standing.own)
+            place.serial = self._filters.serial
         return place.packet_filter
-
-    def _name(self, number: int, node_id: int, addresses: tuple[str, ...] | None) -> None:
-        """A rule's sources name a node with these addresses, or do not."""
-        named = self._named[number]
-        if named.get(node_id) == addresses:
-            return
-        if addresses is None:
-            del named[node_id]
-        else:
-            named[node_id] = addresses
-        self._source_ips[number] = None
-        self._serial += 1
-
-    def _sources(self, number: int, rule: PolicyRule) -> msgspec.Raw:
-        made = self._source_ips[number]
-        if made is None:
-            words = ["*"] if rule.source.everybody else [str(network) for network in rule.source.networks]
-            if not rule.source.everybody:
-                # In the order of ids: equal rules give equal JSON.
-                for _, addresses in sorted(self._named[number].items()):
-                    words += addresses
-            made = self._source_ips[number] = msgspec.Raw(encode_json(list(dict.fromkeys(words))))
-        return made
-
-    def _filter_rule(self, number: int, rule: PolicyRule, subject: Subject) -> dict[str, object] | None:
-        """tailcfg.FilterRule as far as it concerns one node; None when it lets nothing in."""
-        sources = self._sources(number, rule)
-        if sources == _NOBODY:
-            return None
-        ports: list[dict[str, object]] = []
-        for target in rule.targets:
-            selector = target.selector
-            reached = ["*"] if selector.everybody else [str(network) for network in selector.meets(subject)]
-            if not selector.everybody and selector.names(subject):
-                reached += subject.addresses
-            for address in dict.fromkeys(reached):
-                ports += [
-                    {"IP": address, "Ports": {"First": low, "Last": high}} for low, high in target.ports
-                ]
-        if not ports:
-            return None
-        made: dict[str, object] = {"SrcIPs": sources, "DstPorts": ports}
-        if rule.protocols:
-            made["IPProto"] = list(rule.protocols)
-        return made

@@ -18,7 +18,7 @@ from tests.support.clients.control_client import joined
 from tests.support.netmaps.netmap_fold import Fold
 from tests.support.servers.policies import SOURCES, WALL, WORDS, add, filters, first, policy, rule
 
-USERS = ("alice", "bob", "carol")
+USERS = ("alice", "bob", "carol", "dave@example.com")
 TAGS = ("tag:db", "tag:web")
 NAMES = ("n0", "n1", "n2", "n3", "n4")
 ROUTES = ("10.1.2.0/24", "10.2.0.0/16", "0.0.0.0/0")
@@ -33,10 +33,10 @@ def test_a_rule_connects_both_ways_and_lets_in_one_way() -> None:
     assert filters(tailnet, user) == filters(tailnet, other) == []
     assert filters(tailnet, database) == [
         {
-            "SrcIPs": ["100.64.0.1/32", "fd7a:115c:a1e0::1/128"],
+            "SrcIPs": ["100.64.0.1", "fd7a:115c:a1e0::1"],
             "DstPorts": [
                 {"IP": address, "Ports": {"First": low, "Last": high}}
-                for address in ("100.64.0.2/32", "fd7a:115c:a1e0::2/128")
+                for address in ("100.64.0.2", "fd7a:115c:a1e0::2")
                 for low, high in ((5432, 5432), (80, 90))
             ],
             "IPProto": [6],
@@ -47,36 +47,45 @@ def test_a_rule_connects_both_ways_and_lets_in_one_way() -> None:
 @pytest.mark.parametrize(
     ("word", "held"),
     [
-        ("*", {1, 2, 3, 4}),
+        ("*", {1, 2, 3, 4, 5}),
         ("alice@", {1}),
-        ("alice", {1}),
         ("carol@", {3}),
-        ("n3", {3}),
+        ("dave@example.com", {5}),
+        ("dave@", set()),
+        ("user:*@example.com", {5}),
+        ("user:*@example", set()),
+        ("user:*@dev.netmap.example", {1, 2, 3}),
+        ("bob@dev.netmap.example", {2}),
         ("group:ops", {1, 2}),
         ("group:empty", set()),
         ("tag:db", {4}),
         ("tag:web", set()),
-        ("autogroup:member", {1, 2, 3}),
+        ("autogroup:member", {1, 2, 3, 5}),
+        ("autogroup:members", {1, 2, 3, 5}),
         ("autogroup:tagged", {4}),
+        ("autogroup:admin", {1}),
+        ("autogroup:owner", {1}),
+        ("autogroup:network-admin", set()),
         ("office", {3}),
         ("one", {1}),
         ("100.64.0.2", {2}),
         ("100.64.0.2/31", {2, 3}),
         ("[fd7a:115c:a1e0::4]", {4}),
-        ("fd7a:115c:a1e0::/64", {1, 2, 3, 4}),
+        ("fd7a:115c:a1e0::/64", {1, 2, 3, 4, 5}),
         ("10.0.0.0/8", {3}),
         ("192.0.2.1", set()),
     ],
 )
 def test_each_kind_of_word_holds_its_nodes(word: str, held: set[int]) -> None:
-    tailnet = Tailnet(policy=policy(rule([word], ["n0:*"]), rule(["n0"], [f"{word}:22"])))
+    tailnet = Tailnet(policy=policy(rule([word], ["hub@:*"]), rule(["hub@"], [f"{word}:22"])))
     add(tailnet, 1)
     add(tailnet, 2, "bob")
     tailnet.set_routes(add(tailnet, 3, "carol"), ["10.1.2.0/24", "0.0.0.0/0"])
     add(tailnet, 4, tags=("tag:db",))
+    add(tailnet, 5, "dave@example.com")
     hub = tailnet.add_node("n0", key="nodekey:0", machine="mkey:m", wall=WALL, user="hub").node.id
     assert set(first(tailnet, hub).peers) == held
-    assert {number for number in (1, 2, 3, 4) if filters(tailnet, number)} == held
+    assert {number for number in (1, 2, 3, 4, 5) if filters(tailnet, number)} == held
 
 
 def test_sources_by_address_are_let_in_whoever_has_them() -> None:
@@ -104,31 +113,169 @@ def test_without_acls_all_is_open_and_with_none_all_is_shut() -> None:
     assert filters(is_shut, 1) == []
 
 
-def test_a_grant_lets_in_by_protocol_and_one_without_ip_only_shows() -> None:
+def test_a_grant_lets_in_by_protocol_and_grants_capabilities() -> None:
     granted = parse_policy(
         {
             **WORDS,
             "grants": [
                 {"src": ["alice@"], "dst": ["tag:db"], "ip": ["tcp:443", "8000-8080", "tcp:5432", "icmp:*"]},
-                {"src": ["bob@"], "dst": ["tag:db"], "app": {"example.com/cap/sql": [{}]}},
+                {"src": ["bob@"], "dst": ["tag:db"], "app": {"example.com/cap/sql": [{"role": "reader"}]}},
             ],
         }
     )
-    assert granted.ignored == ("grants.app",)
+    assert granted.ignored == ()
     tailnet = Tailnet(policy=granted)
     alice, bob, carol = add(tailnet, 1), add(tailnet, 2, "bob"), add(tailnet, 3, "carol")
     database = add(tailnet, 4, tags=("tag:db",))
     assert set(first(tailnet, database).peers) == {alice, bob}
     assert set(first(tailnet, carol).peers) == set()
-    assert all(made["SrcIPs"][0] == "100.64.0.1/32" for made in filters(tailnet, database))
+    *let_in, capability = filters(tailnet, database)
     made = [
         (
+            one["SrcIPs"][0],
             one.get("IPProto"),
             [tuple(place["Ports"].values()) for place in one["DstPorts"][: len(one["DstPorts"]) // 2]],
         )
-        for one in filters(tailnet, database)
+        for one in let_in
     ]
-    assert made == [([6], [(443, 443), (5432, 5432)]), (None, [(8000, 8080)]), ([1], [(0, 65535)])]
+    assert made == [
+        ("100.64.0.1", [6], [(443, 443), (5432, 5432)]),
+        ("100.64.0.1", None, [(8000, 8080)]),
+        ("100.64.0.1", [1], [(0, 65535)]),
+    ]
+    assert capability == {
+        "SrcIPs": ["100.64.0.2", "fd7a:115c:a1e0::2"],
+        "CapGrant": [
+            {
+                "Dsts": ["100.64.0.4/32", "fd7a:115c:a1e0::4/128"],
+                "CapMap": {"example.com/cap/sql": [{"role": "reader"}]},
+            }
+        ],
+    }
+
+
+def test_a_share_is_answered_by_the_capability_to_have_one() -> None:
+    drive = {"tailscale.com/cap/drive": [{"shares": ["*"]}]}
+    granted = parse_policy({**WORDS, "grants": [{"src": ["bob@"], "dst": ["tag:db"], "app": drive}]})
+    tailnet = Tailnet(policy=granted)
+    bob, database = add(tailnet, 1, "bob"), add(tailnet, 2, tags=("tag:db",))
+    (there,), (back,) = filters(tailnet, database), filters(tailnet, bob)
+    assert there["CapGrant"][0]["CapMap"] == drive
+    assert back["SrcIPs"] == ["100.64.0.2", "fd7a:115c:a1e0::2"]
+    assert back["CapGrant"][0]["CapMap"] == {"tailscale.com/cap/drive-sharer": None}
+
+
+def test_self_leads_from_the_nodes_of_a_user_to_these_and_to_nothing_else() -> None:
+    tailnet = Tailnet(policy=policy(rule(["autogroup:member"], ["autogroup:self:22", "tag:db:5432"])))
+    one, two, other = add(tailnet, 1), add(tailnet, 2), add(tailnet, 3, "bob")
+    database = add(tailnet, 4, tags=("tag:db",))
+    assert set(first(tailnet, one).peers) == {two, database}
+    assert set(first(tailnet, other).peers) == {database}
+    (made,) = filters(tailnet, two)
+    assert made["SrcIPs"] == ["100.64.0.1", "fd7a:115c:a1e0::1", "100.64.0.2", "fd7a:115c:a1e0::2"]
+    assert [place["IP"] for place in made["DstPorts"]] == ["100.64.0.2", "fd7a:115c:a1e0::2"]
+    tailnet.set_tags(two, ["tag:web"])
+    assert set(first(tailnet, one).peers) == {database}
+    assert filters(tailnet, one)[0]["SrcIPs"] == ["100.64.0.1", "fd7a:115c:a1e0::1"]
+
+
+def allowed(tailnet: Tailnet, viewer: int, peer: int) -> set[str]:
+    """The routes that a client of this node holds of a peer."""
+    made = first(tailnet, viewer).peers[peer]
+    return set(made["AllowedIPs"]) - set(made["Addresses"])
+
+
+def test_a_route_is_shown_to_those_whom_a_rule_leads_through_it() -> None:
+    rules = (
+        rule(["alice@"], ["tag:web:22"]),
+        rule(["bob@"], ["10.1.2.0/24:80"]),
+        rule(["10.1.0.0/16"], ["carol@:9"]),
+    )
+    tailnet = Tailnet(policy=policy(*rules))
+    alice, bob, carol = add(tailnet, 1), add(tailnet, 2, "bob"), add(tailnet, 3, "carol")
+    router = add(tailnet, 4, tags=("tag:web",))
+    tailnet.set_routes(router, ["10.1.0.0/16", "192.168.0.0/24", "0.0.0.0/0"])
+    assert allowed(tailnet, alice, router) == set()
+    assert allowed(tailnet, bob, router) == {"10.1.0.0/16"}
+    assert allowed(tailnet, carol, router) == {"10.1.0.0/16"}
+    assert first(tailnet, bob).peers[router]["PrimaryRoutes"] == ["10.1.0.0/16"]
+    assert filters(tailnet, router)[1]["DstPorts"] == [
+        {"IP": "10.1.2.0/24", "Ports": {"First": 80, "Last": 80}}
+    ]
+    tailnet.set_policy(policy(rule(["*"], ["*:*"])))
+    assert allowed(tailnet, alice, router) == {"10.1.0.0/16", "192.168.0.0/24", "0.0.0.0/0"}
+    assert filters(tailnet, alice)[0]["SrcIPs"] == [
+        "100.64.0.0-100.115.91.255",
+        "100.115.94.0-100.127.255.255",
+        "fd7a:115c:a1e0::/48",
+        "10.1.0.0/16",
+        "192.168.0.0/24",
+    ]
+
+
+def test_the_internet_is_behind_exit_nodes_only() -> None:
+    tailnet = Tailnet(policy=policy(rule(["alice@"], ["autogroup:internet:443"])))
+    alice, bob, plain, way_out = (
+        add(tailnet, 1),
+        add(tailnet, 2, "bob"),
+        add(tailnet, 3, "bob"),
+        add(tailnet, 4, "bob"),
+    )
+    tailnet.set_routes(plain, ["10.0.0.0/8"])
+    tailnet.set_routes(way_out, ["0.0.0.0/0", "::/0", "10.9.0.0/16"])
+    assert set(first(tailnet, alice).peers) == {way_out}
+    assert allowed(tailnet, alice, way_out) == {"0.0.0.0/0", "::/0"}
+    assert set(first(tailnet, bob).peers) == set()
+    (made,) = filters(tailnet, way_out)
+    assert made["DstPorts"][0] == {"IP": "0.0.0.0-9.255.255.255", "Ports": {"First": 443, "Last": 443}}
+
+
+def test_via_leads_through_the_routers_it_names() -> None:
+    grant = {"src": ["alice@"], "dst": ["office"], "ip": ["*"], "via": ["tag:web"]}
+    tailnet = Tailnet(policy=parse_policy({**WORDS, "grants": [grant]}))
+    alice, through, other = (
+        add(tailnet, 1),
+        add(tailnet, 2, tags=("tag:web",)),
+        add(tailnet, 3, tags=("tag:db",)),
+    )
+    tailnet.set_routes(through, ["10.1.2.0/24"])
+    tailnet.set_routes(other, ["10.1.3.0/24"])
+    assert set(first(tailnet, alice).peers) == {through}
+    assert allowed(tailnet, alice, through) == {"10.1.2.0/24"}
+    assert [place["IP"] for place in filters(tailnet, through)[0]["DstPorts"]] == ["10.1.0.0/16"]
+
+
+def test_of_the_nodes_with_one_route_the_one_with_the_lowest_id_carries_it() -> None:
+    tailnet = Tailnet(policy=policy(rule(["*"], ["*:*"])))
+    alice, one, two = add(tailnet, 1), add(tailnet, 2), add(tailnet, 3)
+    for router in (two, one):
+        tailnet.set_routes(router, ["10.1.0.0/16", "::/0"])
+    assert allowed(tailnet, alice, one) == {"10.1.0.0/16", "::/0"}
+    assert allowed(tailnet, alice, two) == {"::/0"}
+    tailnet.take_changes()
+    tailnet.set_routes(one, [])
+    assert sorted(tailnet.take_changes()[0]) == [one, two]
+    assert allowed(tailnet, alice, two) == {"10.1.0.0/16", "::/0"}
+    tailnet.set_routes(one, ["10.1.0.0/16"])
+    assert allowed(tailnet, alice, two) == {"::/0"}
+    tailnet.remove_node(one)
+    assert allowed(tailnet, alice, two) == {"10.1.0.0/16", "::/0"}
+
+
+def test_a_route_that_is_offered_is_approved_by_the_policy() -> None:
+    approvers = {"routes": {"10.0.0.0/8": ["tag:web"], "0.0.0.0/0": ["tag:web"]}, "exitNode": ["alice@"]}
+    tailnet = Tailnet(policy=policy(rule(["*"], ["*:*"]), autoApprovers=approvers))
+    alice, router, other = add(tailnet, 1), add(tailnet, 2, tags=("tag:web",)), add(tailnet, 3, "bob")
+    offer = {"RoutableIPs": ["10.1.0.0/16", "192.168.0.0/24", "0.0.0.0/0", "x", 5]}
+    for node in (alice, router, other):
+        tailnet.set_hostinfo(node, offer)
+    assert allowed(tailnet, other, router) == {"10.1.0.0/16", "192.168.0.0/24"}
+    assert allowed(tailnet, other, alice) == {"0.0.0.0/0"}
+    assert allowed(tailnet, alice, other) == set()
+    tailnet.set_policy(policy(rule(["*"], ["*:*"])))
+    assert allowed(tailnet, other, router) == {"10.1.0.0/16", "192.168.0.0/24"}, "once approved, approved"
+    tailnet.set_hostinfo(router, {"RoutableIPs": []})
+    assert allowed(tailnet, other, router) == set()
 
 
 def test_grants_and_acls_add_up_and_without_either_all_is_open() -> None:
@@ -156,7 +303,7 @@ def test_another_policy_is_told_as_changes_of_the_old_one() -> None:
     # The rules have the same numbers, but lead elsewhere.
     other = told(policy(rule(["carol@"], ["alice@:80"])))
     assert (other["PeersRemoved"], [peer["ID"] for peer in other["PeersChanged"]]) == ([bob], [carol])
-    assert other["PacketFilters"]["base"][0]["SrcIPs"][0] == "100.64.0.3/32"
+    assert other["PacketFilters"]["base"][0]["SrcIPs"][0] == "100.64.0.3"
     none = told(None)
     assert [peer["ID"] for peer in none["PeersChanged"]] == [bob]
     assert none["PacketFilters"] == json.loads(Tailnet().aspects[Aspect.PACKET_FILTER])
@@ -182,7 +329,7 @@ def test_a_tag_that_changes_brings_peers_and_takes_them() -> None:
     appeared, own = told(viewer), told(mirror)
     assert [peer["ID"] for peer in appeared["PeersChanged"]] == [other]
     assert [peer["ID"] for peer in own["PeersChanged"]] == [user]
-    assert own["PacketFilters"]["base"][0]["SrcIPs"][0] == "100.64.0.1/32"
+    assert own["PacketFilters"]["base"][0]["SrcIPs"][0] == "100.64.0.1"
     assert "PacketFilters" not in appeared
     tailnet.set_tags(other, [])
     gone, own = told(viewer), told(mirror)
@@ -306,11 +453,13 @@ def means(tailnet: Tailnet, word: str, node_id: int) -> bool:
             "*": True,
             "autogroup:member": not entry.node.tags,
             "autogroup:tagged": bool(entry.node.tags),
+            "autogroup:admin": login == tailnet.users[1].login_name,
             "group:ops": login in ("alice", "bob"),
             "group:empty": False,
+            "user:*@example.com": login.endswith("@example.com"),
         }
-        return meanings.get(word, word in entry.node.tags or word.rstrip("@") in (login, entry.label))
-    own = [ipaddress.ip_network(text) for text in (*entry.node.addresses, *entry.node.primary_routes)]
+        return meanings.get(word, word in entry.node.tags or word.removesuffix("@") == login)
+    own = [ipaddress.ip_network(text) for text in (*entry.node.addresses, *entry.routes)]
     return any(one.prefixlen and one.version == wanted.version and one.overlaps(wanted) for one in own)  # type: ignore[arg-type]
 
 
@@ -324,7 +473,7 @@ def test_clients_see_each_other_as_the_policy_has_it() -> None:
         database, held = joined(server, "database")
         user.wait(lambda: any("database" in json.dumps(message) for message in stream.messages))
         assert [peer["Name"].split(".")[0] for peer in held.messages[0]["Peers"]] == ["user"]
-        assert held.messages[0]["PacketFilters"]["base"][0]["SrcIPs"][0] == "100.64.0.1/32"
+        assert held.messages[0]["PacketFilters"]["base"][0]["SrcIPs"][0] == "100.64.0.1"
         server.tailnet.set_policy({"acls": []})
         user.wait(lambda: "PeersRemoved" in stream.messages[-1])
         server.tailnet.set_policy(rules)

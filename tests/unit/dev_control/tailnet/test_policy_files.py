@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from netmap_actors.dev_control.operator.files import read_policy
-from netmap_actors.dev_control.tailnet.policy import BadPolicy, parse_policy
+from netmap_actors.dev_control.tailnet.policy import BadPolicy, parse_policy, read_policy_text
 from netmap_actors.dev_control.tailnet.tailnet import Tailnet
 from netmap_actors.errors import ConfigurationError
-from tests.support.servers.policies import SOURCES, WORDS, add, first, rule
+from tests.support.servers.policies import SOURCES, WORDS, add, filters, first, rule
 
 
 @pytest.mark.parametrize(
@@ -23,42 +23,54 @@ from tests.support.servers.policies import SOURCES, WORDS, add, first, rule
         ({"ipsets": []}, "ipsets: this server does not know it"),
         ({"grants": {}}, "grants: it is not a list"),
         ({"grants": [{"src": ["*"], "dst": ["*"]}]}, "grants[0]: it grants nothing: give it ip"),
-        ({"grants": [{"src": ["*"], "ip": ["*"]}]}, "grants[0].dst: it is not a list"),
+        ({"grants": [{"src": ["*"], "ip": ["*"]}]}, "grants[0]: it has no dst"),
         (
             {"grants": [{"src": ["*"], "dst": ["tag:no"], "ip": ["*"]}]},
             "grants[0].dst[0]: there is no 'tag:no'",
         ),
-        ({"grants": [{"src": ["*"], "dst": ["*"], "ip": ["tcp:x"]}]}, "grants[0].ip[0]: 'x' in 'tcp:x'"),
-        ({"grants": [{"src": ["*"], "dst": ["*"], "ip": ["x:1"]}]}, "grants[0].ip[0]: 'x' is none of icmp"),
-        ({"grants": [{"src": ["*"], "dst": ["*"], "ip": ["*"], "via": []}]}, "grants[0].via: a grant has"),
+        (
+            {"grants": [{"src": ["*"], "dst": ["*"], "ip": ["tcp:x"]}]},
+            "grants[0].ip[0]: 'tcp:x' does not end with a port",
+        ),
+        (
+            {"grants": [{"src": ["*"], "dst": ["*"], "ip": ["x:1"]}]},
+            "grants[0].ip[0]: 'x:1': the protocol is none of icmp",
+        ),
+        (
+            {"grants": [{"src": ["*"], "dst": ["*"], "ip": ["*"], "srcPosture": []}]},
+            "grants[0].srcPosture: a grant has",
+        ),
         ({"grants": [{"src": ["*"], "dst": ["*"], "app": []}]}, "grants[0].app: it is not an object"),
         ({"acls": {}}, "acls: it is not a list"),
         ({"acls": ["x"]}, "acls[0]: it is not an object"),
-        ({"acls": [{"action": "drop", "src": ["*"], "dst": ["*:*"]}]}, 'acls[0].action: it must be "accept"'),
-        ({"acls": [rule(["*"], ["*:*"], ports=[1])]}, "acls[0].ports: a rule has"),
+        (
+            {"acls": [{"action": "drop", "src": ["*"], "dst": ["*:*"]}]},
+            'acls[0].action: the action must be "accept"',
+        ),
+        ({"acls": [rule(["*"], ["*:*"], srcPosture=[])]}, "acls[0].srcPosture: a rule has"),
         ({"acls": [rule("*", ["*:*"])]}, "acls[0].src: it is not a list"),  # type: ignore[arg-type]
-        ({"acls": [rule(["*"], [""])]}, "acls[0].dst: it is not a list of words"),
+        ({"acls": [rule(["*"], [""])]}, "acls[0].dst[0]: it is not a list of words"),
         (
             {"acls": [rule(["*"], ["*:*"]), rule(["*"], ["*:*", "tag:db"])]},
             "acls[1].dst[1]: 'tag:db' lacks a port",
         ),
         ({"acls": [rule(["*"], ["office"])]}, "acls[0].dst[0]: 'office' lacks a port"),
-        ({"acls": [rule(["*"], ["*:x"])]}, "'x' in '*:x' is no port"),
-        ({"acls": [rule(["*"], ["*:9-5"])]}, "'9-5' in '*:9-5' is no range"),
-        ({"acls": [rule(["*"], ["*:70000"])]}, "no range of ports"),
+        ({"acls": [rule(["*"], ["*:x"])]}, "'*:x' does not end with a port"),
+        ({"acls": [rule(["*"], ["*:9-5"])]}, "'*:9-5': the ports are 1 to 65535"),
+        ({"acls": [rule(["*"], ["*:70000"])]}, "the ports are 1 to 65535"),
         ({"acls": [rule(["group:no"], ["*:*"])]}, "acls[0].src[0]: there is no 'group:no' under groups"),
         ({"acls": [rule(["tag:no"], ["*:*"])]}, "there is no 'tag:no' under tagOwners"),
-        ({"acls": [rule(["autogroup:self"], ["*:*"])]}, "'autogroup:self' is not known here"),
+        ({"acls": [rule(["autogroup:self"], ["*:*"])]}, "autogroup:self may stand in dst only"),
         ({"acls": [rule(["10.1.0.1/16"], ["*:*"])]}, "has host bits set"),
         ({"acls": [rule(["300.0.0.1"], ["*:*"])]}, "does not appear to be"),
-        ({"acls": [rule(["*"], ["*:*"], proto="x")]}, "acls[0].proto: 'x' is none of icmp"),
+        ({"acls": [rule(["*"], ["*:*"], proto="x")]}, "acls[0].proto: 'x': the protocol is none of icmp"),
         ({"acls": [rule(["*"], ["*:*"], proto="256")]}, "no number"),
         ({"groups": {"ops": []}}, "groups.ops: the name of a group begins with group:"),
-        ({"groups": {"group:a": ["group:b"]}}, "groups.group:a: 'group:b' is no user"),
+        ({"groups": {"group:a": ["group:b"]}}, "groups.group:a[0]: 'group:b' is no user"),
         ({"hosts": {"a": "b"}}, "hosts.a: 'b' does not appear"),
         ({"hosts": {"a": 5}}, "hosts.a: an address or a prefix is expected"),
         ({"tagOwners": {"db": []}}, "tagOwners.db: a tag begins with tag:"),
-        ({"tagOwners": {"tag:db": ["group:no"]}}, "tagOwners.tag:db: there is no 'group:no'"),
+        ({"tagOwners": {"tag:db": ["group:no"]}}, "tagOwners.tag:db[0]: there is no 'group:no'"),
         ({"\x1b[2J": 1}, "\\x1b[2J: this server"),
     ],
 )
@@ -119,8 +131,11 @@ def test_a_policy_is_read_as_people_write_it(tmp_path: Path) -> None:
     assert len(made.rules) == 1
 
 
+EXAMPLES = Path(__file__).parents[4] / "docs" / "examples" / "policies"
+
+
 def test_the_example_of_the_docs_says_what_its_comments_say() -> None:
-    made = read_policy(Path(__file__).parents[4] / "docs/examples/policies/web-and-db.hujson")
+    made = read_policy(EXAMPLES / "web-and-db.hujson")
     tailnet = Tailnet(policy=made)
     ops, web, database = (
         add(tailnet, 1),
@@ -134,8 +149,132 @@ def test_the_example_of_the_docs_says_what_its_comments_say() -> None:
         {ops, web},
         {web},
     ]
-    assert made.refused_tags("bob", ["tag:web", "tag:db"]) == ["tag:db"]
+    assert tailnet.refused_tags("bob", ["tag:web", "tag:db"]) == ["tag:db"]
     assert made.ignored == ()
+
+
+def test_own_nodes_are_reached_by_their_user_only() -> None:
+    tailnet = Tailnet(policy=read_policy(EXAMPLES / "own-nodes.hujson"))
+    phone, laptop, other = add(tailnet, 1), add(tailnet, 2), add(tailnet, 3, "bob")
+    printer = add(tailnet, 4, tags=("tag:printer",))
+    assert [set(first(tailnet, one).peers) for one in (phone, other, printer)] == [
+        {laptop, printer},
+        {printer},
+        {phone, laptop, other},
+    ]
+    assert tailnet.refused_tags("alice", ["tag:printer"]) == []
+    assert tailnet.refused_tags("bob", ["tag:printer"]) == ["tag:printer"]
+
+
+def test_an_office_is_reached_through_what_its_nodes_offer() -> None:
+    made = read_policy(EXAMPLES / "office-network.hujson")
+    assert made.ignored == ("nodeAttrs", "ssh")
+    tailnet = Tailnet(policy=made)
+    admin, traveller = add(tailnet, 1), add(tailnet, 2, "bob")
+    router = add(tailnet, 3, tags=("tag:router",), hostinfo={"RoutableIPs": ["10.1.0.0/16", "0.0.0.0/0"]})
+    way_out = add(tailnet, 4, tags=("tag:exit",), hostinfo={"RoutableIPs": ["10.2.0.0/16", "0.0.0.0/0"]})
+    database = add(tailnet, 5, tags=("tag:db",))
+    seen = first(tailnet, traveller).peers
+    assert set(first(tailnet, admin).peers) == {router, database}
+    assert set(seen) == {router, way_out, database}
+    assert seen[router]["AllowedIPs"][2:] == ["10.1.0.0/16"]
+    assert seen[way_out]["AllowedIPs"][2:] == ["0.0.0.0/0"]
+    places = [[place["IP"] for place in rule["DstPorts"]] for rule in filters(tailnet, router)]
+    assert places == [["10.1.0.80/32"], ["10.1.0.0/16"]]
+    assert [rule.keys() for rule in filters(tailnet, database)] == [
+        {"SrcIPs", "DstPorts", "IPProto"},
+        {"SrcIPs", "CapGrant"},
+    ]
+
+
+@pytest.mark.parametrize(
+    "policy",
+    [
+        """{"ACLs": [{"Action": "accept", "Users": ["alice@"], "Ports": ["*:22"]}]}""",
+        """{"acls": [{"action": "accept", "users": ["alice@"], "ports": ["*:22"]}], "Grants": null}""",
+    ],
+)
+def test_older_names_and_other_capitals_mean_the_same(policy: str) -> None:
+    newer = """{"acls": [{"action": "accept", "src": ["alice@"], "dst": ["*:22"]}]}"""
+    assert read_policy_text(policy, toml=False) == read_policy_text(newer, toml=False)
+
+
+def test_via_nobody_is_no_via() -> None:
+    plain = {"src": ["*"], "dst": ["alice@"], "ip": ["22"]}
+    assert parse_policy({"grants": [{**plain, "via": []}]}) == parse_policy({"grants": [plain]})
+
+
+def test_a_role_that_nobody_has_is_told_as_without_effect() -> None:
+    made = parse_policy({"acls": [rule(["autogroup:network-admin", "autogroup:admin"], ["*:*"])]})
+    assert made.ignored == ("autogroup:network-admin",)
+
+
+@pytest.mark.parametrize(
+    ("line", "column", "why"),
+    [
+        (
+            '    {"src": ["user:bob@x"], "dst": ["*"], "ip": ["*"]}',
+            14,
+            "'user:bob@x': of words with user: this",
+        ),
+        ('    {"src": ["*@example.com"], "dst": ["*"], "ip": ["*"]}', 14, "'*@example.com' is no user"),
+        ('    {"src": ["alice@*"], "dst": ["*"], "ip": ["*"]}', 14, "'alice@*' is no user"),
+        ('    {"src": ["*", "tag"], "dst": ["*"], "ip": ["*"]}', 19, "there is no 'tag' under hosts"),
+        ('    {"src": ["100.64.0.1-100.64.0.9"], "dst": ["*"], "ip": ["*"]}', 14, "there is no '100.64.0.1-"),
+        (
+            '    {"src": ["autogroup:shared"], "dst": ["*"], "ip": ["*"]}',
+            14,
+            "'autogroup:shared' is not known",
+        ),
+        ('    {"src": ["autogroup:internet"], "dst": ["*"], "ip": ["*"]}', 14, "may stand in dst only"),
+        ('    {"src": ["0.0.0.0/0"], "dst": ["*"], "ip": ["*"]}', 14, "is every address"),
+        ('    {"src": ["*"], "dst": ["webservr"], "ip": ["*"]}', 28, "there is no 'webservr' under hosts"),
+        ('    {"src": ["*"], "dst": ["ipset:a"], "ip": ["*"]}', 28, "'ipset:a': of words with ipset:"),
+        ('    {"src": ["*"], "dst": ["autogroup:danger-all"], "ip": ["*"]}', 28, "may stand in src only"),
+        (
+            '    {"src": ["*"], "dst": ["autogroup:self"], "ip": ["*"]}',
+            14,
+            "'*': to autogroup:self lead users",
+        ),
+        ('    {"src": ["*"], "dst": ["::/0"], "ip": ["*"]}', 28, "is every address"),
+        ('    {"src": ["*"], "dst": ["*"], "ip": ["tcp:0"]}', 41, "the ports are 1 to 65535"),
+        ('    {"src": ["*"], "dst": ["*"], "ip": ["icmp:8"]}', 41, "only tcp, udp and sctp have ports"),
+        ('    {"src": ["*"], "dst": ["*"], "ip": ["tcp:1,2"]}', 41, "one port or range each"),
+        ('    {"src": ["*"], "dst": ["*"], "ip": []}', 5, "it grants nothing"),
+        ('    {"src": ["*"], "dst": ["*"], "app": {}}', 5, "it grants nothing"),
+        ('    {"src": ["*"], "dst": ["*"], "app": {"cap": []}}', 42, "a capability is DOMAIN/PATH"),
+        ('    {"src": ["*"], "dst": ["*"], "app": {"https://a.example/b": []}}', 42, "is DOMAIN/PATH"),
+        (
+            '    {"src": ["*"], "dst": ["*"], "app": {"tailscale.com/cap/funnel": []}}',
+            42,
+            "a policy may grant",
+        ),
+        (
+            '    {"src": ["*"], "dst": ["autogroup:internet"], "app": {"a/b": []}}',
+            28,
+            "app cannot be granted",
+        ),
+        (
+            '    {"src": ["*"], "dst": ["10.0.0.0/8"], "ip": ["*"], "via": ["tag:no"]}',
+            64,
+            "no 'tag:no' under",
+        ),
+        ('    {"src": ["*"], "dst": ["alice@"], "ip": ["*"], "via": ["tag:db"]}', 28, "with via this server"),
+        ('    {"src": ["*"], "dst": ["*"], "ip": ["*"], "srcPosture": ["a"]}', 47, "a grant has src, dst"),
+        ('    {"src": ["*"], "dst": ["*"], "ip": ["*"], "SRC": ["a"]}', 47, "it is src again"),
+    ],
+)
+def test_what_is_not_known_here_is_refused_with_file_line_and_column(
+    line: str, column: int, why: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "policy.hujson"
+    file.write_text(f'{{ // A policy.\n  "tagOwners": {{"tag:db": []}},\n  "grants": [\n{line},\n  ],\n}}\n')
+    with pytest.raises(ConfigurationError) as caught:
+        read_policy(file)
+    text = str(caught.value)
+    assert text.startswith(f"cannot use the policy: line 4, column {column}: grants[0]")
+    assert why in text
+    assert text.endswith(f" (in {file})")
 
 
 @pytest.mark.parametrize(

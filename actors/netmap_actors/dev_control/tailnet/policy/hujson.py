@@ -11,6 +11,8 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
+from netmap_actors.errors import escape
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -97,7 +99,7 @@ def plain_json(text: str) -> str:
                 del names[-1:]
             elif first == ":" and before[:1] == '"' and names:
                 if before in names[-1]:
-                    raise BadHujson(text, before_at, f"{before} stands twice in one object")
+                    raise BadHujson(text, before_at, f"{escape(before, 40)} stands twice in one object")
                 names[-1].add(before)
             elif first != '"' and (len(piece) > _LONGEST_WORD or _NO_JSON.search(piece)):
                 raise BadHujson(text, at, f"{piece[:40]!a} is no JSON")

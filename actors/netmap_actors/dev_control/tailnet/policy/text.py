@@ -8,8 +8,9 @@ from __future__ import annotations
 import tomllib
 from typing import TYPE_CHECKING
 
-from netmap_actors.dev_control.tailnet.policy.hujson import decode_hujson
-from netmap_actors.dev_control.tailnet.policy.rules import BadPolicy, parse_policy
+from netmap_actors.dev_control.tailnet.policy.document import BadPolicy
+from netmap_actors.dev_control.tailnet.policy.hujson import decode_hujson, place_of
+from netmap_actors.dev_control.tailnet.policy.rules import parse_policy
 
 if TYPE_CHECKING:
     from netmap_actors.dev_control.tailnet.policy.rules import Policy
@@ -18,9 +19,14 @@ __all__ = ["read_policy_text"]
 
 
 def read_policy_text(text: str, *, toml: bool) -> Policy:
-    """The rules this text has. Raises BadPolicy."""
+    """The rules this text has. Raises BadPolicy, of HuJSON with line and column."""
     try:
         document = tomllib.loads(text) if toml else decode_hujson(text)
     except (ValueError, RecursionError) as error:
-        raise BadPolicy(f"cannot use the policy: {error}") from None
-    return parse_policy(document)
+        raise BadPolicy(str(error)) from None
+    try:
+        return parse_policy(document)
+    except BadPolicy as error:
+        if toml:
+            raise
+        raise error.at(*place_of(text, error.path, name=error.name)) from None
