@@ -40,6 +40,7 @@ def captures() -> list[Capture]:
         return [json.loads(line) for line in file]
 
 
+@pytest.mark.timeout(300)
 def test_a_policy_that_the_service_takes_means_the_same_here_or_is_refused() -> None:
     taken = [capture for capture in captures() if capture["status"] == 200]
     outcomes = collections.Counter[str]()

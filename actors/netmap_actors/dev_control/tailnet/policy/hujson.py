@@ -23,15 +23,14 @@ Step = str | int
 
 _PIECE = re.compile(
     r"""
-    "[^"\\]*+(?:\\.[^"\\]*+)*+"?             # a text
-    | //[^\n]*+ | /\*(?:[^*]++|\*(?!/))*+(?:\*/)?  # a comment
-    | [ \t\r\n]++ | [^"/:,\[\]{}\ \t\r\n]++       # space; numbers and literals
-    | .
+    (?P<gap> (?: [ \t\r\n]++ | //[^\n]*+ | /\*(?:[^*]++|\*(?!/))*+\*/ )++ )  # space and comments
+    | "[^"\\]*+(?:\\.[^"\\]*+)*+"?                                        # a text
+    | [^"/:,\[\]{}\ \t\r\n]++                                            # a number or a literal
+    | /\*.*+ | .
     """,
     re.DOTALL | re.VERBOSE,
 )
-"""Possessive, and what has no end reaches to the end of all: nothing is looked at twice, the time is linear."""
-_COMMENT_TEXT = re.compile(r"[^\n]+")
+"""Possessive, and what has no end reaches to the end of all: nothing is tried over and over, the time is linear."""
 _SPACE = " \t\r\n"
 _LONGEST_WORD = 1000
 """Characters of a number; Python refuses to convert far longer ones, without a place."""
@@ -79,40 +78,38 @@ def plain_json(text: str) -> str:
     """The place in `made` of a comma that may be behind a last element."""
     names: list[set[str]] = []
     """Of each object and list that is open."""
-    for at, piece in pieces(text):
-        first = piece[0]
-        if first == "/":
-            if len(piece) == 1:
-                raise BadHujson(text, at, "'/' begins no comment")
-            if piece[1] == "*" and (len(piece) < len("/**/") or not piece.endswith("*/")):
-                raise BadHujson(text, at, "a comment without an end")
-            made.append(_COMMENT_TEXT.sub(lambda found: " " * len(found[0]), piece))
+    for at, piece, is_gap in pieces(text):
+        if is_gap:
+            made.append("\n".join(" " * len(line) for line in piece.split("\n")) if "/" in piece else piece)
             continue
-        if first not in _SPACE:
-            if first in "[{":
-                if len(names) == _DEEPEST:
-                    raise BadHujson(text, at, f"it is nested more than {_DEEPEST} deep")
-                names.append(set())
-            elif first in "]}":
-                if comma is not None:
-                    made[comma] = " "
-                del names[-1:]
-            elif first == ":" and before[:1] == '"' and names:
-                if before in names[-1]:
-                    raise BadHujson(text, before_at, f"{escape(before, 40)} stands twice in one object")
-                names[-1].add(before)
-            elif first != '"' and (len(piece) > _LONGEST_WORD or _NO_JSON.search(piece)):
-                raise BadHujson(text, at, f"{piece[:40]!a} is no JSON")
-            follows = before[-1:] not in ("", "[", "{", ",", ":")
-            comma = len(made) if first == "," and follows else None
-            before, before_at = piece, at
+        first = piece[0]
+        if first in "[{":
+            if len(names) == _DEEPEST:
+                raise BadHujson(text, at, f"it is nested more than {_DEEPEST} deep")
+            names.append(set())
+        elif first in "]}":
+            if comma is not None:
+                made[comma] = " "
+            del names[-1:]
+        elif first == ":" and before[:1] == '"' and names:
+            if before in names[-1]:
+                raise BadHujson(text, before_at, f"{escape(before, 40)} stands twice in one object")
+            names[-1].add(before)
+        elif first == "/":
+            why = "'/' begins no comment" if piece == "/" else "a comment without an end"
+            raise BadHujson(text, at, why)
+        elif first != '"' and (len(piece) > _LONGEST_WORD or _NO_JSON.search(piece)):
+            raise BadHujson(text, at, f"{piece[:40]!a} is no JSON")
+        follows = before[-1:] not in ("", "[", "{", ",", ":")
+        comma = len(made) if first == "," and follows else None
+        before, before_at = piece, at
         made.append(piece)
     return "".join(made)
 
 
-def pieces(text: str) -> Iterator[tuple[int, str]]:
-    """Texts, comments, space and the rest, with where they begin; together they are the whole text."""
-    return ((found.start(), found[0]) for found in _PIECE.finditer(text))
+def pieces(text: str) -> Iterator[tuple[int, str, bool]]:
+    """Gaps (space and comments), texts and the rest, each with its place; together they are the whole text."""
+    return ((found.start(), found[0], found.lastgroup == "gap") for found in _PIECE.finditer(text))
 
 
 def _values(plain: str, at: int) -> Iterator[tuple[Step, int, int]]:
