@@ -93,6 +93,11 @@ class RunningServer(Announcement):
     def port(self) -> int:
         return self._server.address[1]
 
+    @property
+    def tls_port(self) -> int | None:
+        """The one with TLS."""
+        return next((port for _, port in self._server.addresses[1:]), None)
+
     def call(self, function: Callable[[Commands], _T]) -> _T:
         """Run `function(commands)` in the loop's thread and give back what it returns or raises.
 

@@ -5,18 +5,22 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import shlex
+import sys
 import tempfile
+import threading
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from netmap_actors import shown_json
 from netmap_actors.clock import SystemClock
 from netmap_supervisor.admin.commands import CommandFailed
 from netmap_supervisor.cli.parameters.ranges import DurationRange
 from netmap_supervisor.cli.process.exit_codes import ExitCode, note_exit_code
 from netmap_supervisor.cli.process.interruption import Interruption
-from netmap_supervisor.view.terminal import output_width
+from netmap_supervisor.devtools.attachment import Attachment, attach_options
+from netmap_supervisor.view.terminal import can_redraw, output_width
 from netmap_supervisor.view.text_layout import described
 
 if TYPE_CHECKING:
@@ -25,7 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 _MAX_JOBS = 64
-_PATH = click.Path(path_type=Path)
+_CLEAR = "\r\x1b[K"
 
 
 @click.command(
@@ -90,11 +94,8 @@ _PATH = click.Path(path_type=Path)
 @click.option(
     "--nodes", default=8, show_default=True, type=click.IntRange(0, 100_000), help="Simulated nodes."
 )
-@click.option("--json", "json_path", metavar="FILE", type=_PATH, help="A report as JSON there.")
-@click.option(
-    "--junit", "junit_path", metavar="FILE", type=_PATH, help="One as JUnit's XML, which CI systems read."
-)
-@click.option("--html", "html_path", metavar="FILE", type=_PATH, help="One as a page, with drawings.")
+@attach_options
+@click.option("--json", "json_path", metavar="FILE", type=click.Path(path_type=Path), help="A report there.")
 @click.option(
     "--output",
     metavar="DIR",
@@ -117,10 +118,9 @@ def command(
     jobs: int,
     nodes: int,
     json_path: Path | None,
-    junit_path: Path | None,
-    html_path: Path | None,
     output: Path | None,
     words: tuple[str, ...],
+    **attach: Any,
 ) -> int:
     """Try another control client: start it anew for each scenario, let a control server misbehave, watch what it does.
 
@@ -128,11 +128,14 @@ def command(
     stand in its environment as NETMAP_CHECK_URL and so on. It must stay in the foreground and keep what it stores in
     {dir}. Ctrl-C ends it and shows what is known by then.
 
+    With --attach somebody else starts the client: one server waits for it, and is the same for all scenarios.
+
     \b
     Examples:
       netmap-supervisor check-client --list
       netmap-supervisor check-client --scenario liveness/silence --limit 10s -- ./client {url} {auth_key}
       netmap-supervisor check-client --jobs 8 --json report.json -- ./start-client.sh
+      netmap-supervisor check-client --attach --listen 192.168.1.5:8080
     """
     # Loaded here: no other command needs them.
     from netmap_supervisor.devtools.client_check import report  # noqa: PLC0415
@@ -142,14 +145,11 @@ def command(
         is_failure,
         skip_reason,
     )
-    from netmap_supervisor.devtools.client_check.place.place import Settings  # noqa: PLC0415
-    from netmap_supervisor.devtools.client_check.progress import Progress  # noqa: PLC0415
-    from netmap_supervisor.devtools.client_check.report_files import ReportFiles  # noqa: PLC0415
+    from netmap_supervisor.devtools.client_check.place import Settings, fresh_place  # noqa: PLC0415
     from netmap_supervisor.devtools.client_check.runner import run_course  # noqa: PLC0415
     from netmap_supervisor.devtools.client_check.scenarios import (  # noqa: PLC0415
         SCENARIOS,
         Limits,
-        Shape,
         UnknownScenario,
         chosen_scenarios,
     )
@@ -165,37 +165,35 @@ def command(
         chosen = chosen_scenarios(names)
     except UnknownScenario as error:
         raise click.BadParameter(str(error), param_hint="--scenario") from None
-    if not words:
-        raise click.UsageError("a client is needed: check-client [OPTIONS] -- COMMAND...")
+    attachment = Attachment.of(attach, words, jobs)
     expected = {} if expected_failures is None else _expected(expected_failures)
     peers = _words(peers_command)
     started = datetime.datetime.fromtimestamp(SystemClock().wall(), datetime.UTC).isoformat(
         timespec="seconds"
     )
-    files = ReportFiles(json_path, junit_path, html_path)
+    if json_path is not None:
+        _write(json_path, "")  # a place where nothing can be written is found before the run, not behind it
     directory = _directory(output)
-    joining = {one.name: limits.join if one.shape is Shape.JOIN else limits.settle for one in chosen}
-    reasons = {row.name: skip_reason(row, has_peers_command=bool(peers)) for row in chosen}
-    progress = Progress({one.name: joining[one.name] + one.longest(limits) for one in chosen}, jobs)
+    progress = _Progress(len(chosen))
+    reasons = {
+        row.name: skip_reason(row, has_peers_command=bool(peers)) or attachment.unsuited(row)
+        for row in chosen
+    }
     course = Course(
         chosen,
         limits,
         Rules(jobs, strict, again, expected),
         {name: why for name, why in reasons.items() if why},
     )
-    with Interruption() as interruption:
-
-        def interrupted() -> bool:
-            progress.tick()
-            return interruption.asked
-
+    with attachment.opened(limits, nodes, tell=progress.tell) as attached, Interruption() as interruption:
         outcomes = run_course(
             course,
-            Settings(words, limits, directory, nodes, peers),
+            Settings(
+                words, limits, directory, nodes, peers, fresh_place if attached is None else attached.place
+            ),
             jobs=jobs,
-            interrupted=interrupted,
+            interrupted=lambda: interruption.asked,
             began=progress.began,
-            waits=progress.waits,
             done=progress.done,
         )
     progress.over()
@@ -204,17 +202,13 @@ def command(
     note_exit_code(ExitCode.INTERRUPTED if interruption.asked else code)
     if good and output is None:
         outcomes = [_without_logs(one) for one in outcomes]
-    try:
-        files.write(outcomes, report.CheckRun(words, limit, started, is_strict=strict))
-    finally:
-        for line in (
-            *report.report_table(outcomes, output_width()),
-            *report.report_details(outcomes, output_width()),
-        ):
-            click.echo(line)
-        click.echo()
-        click.echo(report.summary(outcomes))
-    _logs(directory, kept=output is not None, good=good)
+    if json_path is not None:
+        made = report.report_json(outcomes, command=words, limit=limit, started=started)
+        _write(json_path, shown_json.indented(made) + "\n")
+    for line in report.report_table(outcomes, output_width()) if outcomes else ():
+        click.echo(line)
+    click.echo(report.summary(outcomes))
+    _logs(directory, kept=output is not None, good=good or attachment.is_attached)
     return note_exit_code(ExitCode.INTERRUPTED if interruption.asked else code)
 
 
@@ -261,6 +255,13 @@ def _without_logs(outcome: ScenarioOutcome) -> ScenarioOutcome:
     return dataclasses.replace(outcome, attempts=attempts)
 
 
+def _write(path: Path, text: str) -> None:
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise CommandFailed(f"cannot write {path}: {error.strerror}; name another file") from None
+
+
 def _logs(directory: Path, *, kept: bool, good: bool) -> None:
     """Print where the logs are, or remove those of a check that passed."""
     if kept or not good:
@@ -269,3 +270,48 @@ def _logs(directory: Path, *, kept: bool, good: bool) -> None:
     for log in directory.glob("*.log"):
         log.unlink()
     directory.rmdir()
+
+
+class _Progress:
+    """A line for each scenario that has ended, and on a terminal the names of those that run."""
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+        self._ended = 0
+        self._running: dict[str, None] = {}
+        self._lock = threading.Lock()
+        self._redraws = can_redraw(sys.stderr)
+
+    def began(self, name: str) -> None:
+        with self._lock:
+            self._running[name] = None
+            self._show()
+
+    def done(self, outcome: ScenarioOutcome) -> None:
+        with self._lock:
+            self._running.pop(outcome.name, None)
+            self._ended += 1
+            place = f"{self._ended}/{self._count}"
+            self._clear()
+            click.echo(f"{place:>7}  {outcome.verdict.value:5}  {outcome.name}: {outcome.seen}", err=True)
+            self._show()
+
+    def tell(self, line: str) -> None:
+        """A line above what is redrawn."""
+        with self._lock:
+            self._clear()
+            click.echo(line, err=True)
+            self._show()
+
+    def over(self) -> None:
+        with self._lock:
+            self._clear()
+
+    def _show(self) -> None:
+        if self._redraws and self._running:
+            text = f"running: {', '.join(self._running)}"
+            click.echo(f"{_CLEAR}{text[:90]}", err=True, nl=False)
+
+    def _clear(self) -> None:
+        if self._redraws:
+            click.echo(_CLEAR, err=True, nl=False)

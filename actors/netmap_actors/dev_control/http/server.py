@@ -133,8 +133,12 @@ class ControlServer:
     @property
     def address(self) -> tuple[str, int]:
         """Host and port it listens on, without TLS."""
-        host, port, *_ = self._listeners[0].getsockname()
-        return host, port
+        return self.addresses[0]
+
+    @property
+    def addresses(self) -> list[tuple[str, int]]:
+        """The same, and behind it those with TLS."""
+        return [listener.getsockname()[:2] for listener in self._listeners]
 
     def listen(self, listener: socket.socket, secure: Callable[[], TlsLayer]) -> None:
         """Accept from this socket too, which is ours to close from now on; `secure` makes the TLS of a connection."""

@@ -98,7 +98,11 @@ def run_attempt(
     if run is None:
         return Attempt(assessment.verdict, assessment.seen, took, never_started=never_started)
     return dataclasses.replace(
-        run.attempt(), verdict=assessment.verdict, seen=assessment.seen, took=took, log=str(log)
+        run.attempt(),
+        verdict=assessment.verdict,
+        seen=assessment.seen,
+        took=took,
+        log=str(log) if log.exists() else "",
     )
 
 

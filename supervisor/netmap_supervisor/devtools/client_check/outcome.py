@@ -84,7 +84,7 @@ class Attempt:
     log: str = ""
     """Path of what the client wrote; empty: it was not kept, or not ours to read."""
     never_started: bool = False
-    """There is no such program, or it is none."""
+    """There is no such program, or it is none; or a client that is started elsewhere did not come."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

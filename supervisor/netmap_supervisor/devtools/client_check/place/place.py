@@ -12,7 +12,7 @@ import shutil
 import socket
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from netmap_actors.clock import SystemClock
 from netmap_actors.errors import NetmapError
@@ -32,9 +32,10 @@ if TYPE_CHECKING:
         [CheckScenario, "Settings", Path, threading.Event], contextlib.AbstractContextManager["Place"]
     ]
 
-__all__ = ["CannotStart", "CheckInterrupted", "Place", "Settings", "fresh_place"]
+__all__ = ["ELSEWHERE", "CannotStart", "CheckInterrupted", "Place", "Settings", "TestedClient", "fresh_place"]
 
-_ELSEWHERE = "127.0.0.2"
+ELSEWHERE = "127.0.0.2"
+"""Where a client has no reason to call."""
 
 
 class CannotStart(NetmapError):
@@ -45,6 +46,22 @@ class CheckInterrupted(Exception):
     """Ctrl-C."""
 
 
+class TestedClient(Protocol):
+    """The client of one attempt."""
+
+    started_at: float
+    """Seconds of CLOCK_BOOTTIME."""
+
+    def ended(self) -> str:
+        """How it ended; empty while it runs."""
+
+    def last_words(self) -> str:
+        """The end of its log, behind a colon; empty where there is none."""
+
+    def end(self) -> None:
+        """End it, if it is ours."""
+
+
 class Place:
     """One attempt's. Made by `fresh_place`."""
 
@@ -52,7 +69,7 @@ class Place:
         self,
         open_server: Callable[[int], RunningServer],
         close_server: Callable[[], object],
-        start_client: Callable[[], Client],
+        start_client: Callable[[], TestedClient],
         elsewhere: socket.socket,
         values: dict[str, str],
     ) -> None:
@@ -152,7 +169,7 @@ def fresh_place(
             stack.callback(shutil.rmtree, state, ignore_errors=True)
             given["state_dir"] = str(state)
         servers = stack.enter_context(contextlib.ExitStack())
-        elsewhere = stack.enter_context(socket.create_server((_ELSEWHERE, 0)))
+        elsewhere = stack.enter_context(socket.create_server((ELSEWHERE, 0)))
         elsewhere.setblocking(False)
         starts = 0
 
