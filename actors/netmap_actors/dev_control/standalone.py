@@ -50,7 +50,7 @@ class ServerFailed(RuntimeError):
     """The server's thread has ended by a defect of its own."""
 
 
-class Reached(NamedTuple):
+class ServerUrls(NamedTuple):
     """Where clients reach a server; the same words as in Announcement."""
 
     url: str
@@ -61,7 +61,7 @@ class Reached(NamedTuple):
 class Announcement:
     """Where a server can be reached, and the key that lets in. The key is for the caller only."""
 
-    def __init__(self, reached: Reached, auth_key: str, server_key: MachineKey) -> None:
+    def __init__(self, reached: ServerUrls, auth_key: str, server_key: MachineKey) -> None:
         self.socket_path: Path | None = None
         """Where commands are taken; None: nowhere."""
         self.url = reached.url
@@ -80,7 +80,7 @@ class Announcement:
 class RunningServer(Announcement):
     """A server whose loop runs in a thread of its own. Every method may be called from any other thread."""
 
-    def __init__(self, loop: Loop, server: ControlServer, reached: Reached, auth_key: str) -> None:
+    def __init__(self, loop: Loop, server: ControlServer, reached: ServerUrls, auth_key: str) -> None:
         super().__init__(reached, auth_key, server.control.identity.public())
         self._loop = loop
         self._server = server
@@ -301,7 +301,7 @@ def _listening(
     name: str,
     setup: Setup,
     log: Callable[..., object],
-) -> Iterator[tuple[ControlServer, Reached, str]]:
+) -> Iterator[tuple[ControlServer, ServerUrls, str]]:
     """The server, where it is reached and its auth key; closed on leaving. Raises ConfigurationError."""
     with contextlib.ExitStack() as stack:
         listener = stack.enter_context(contextlib.closing(bind(*place)))
@@ -313,7 +313,7 @@ def _listening(
         setup = dataclasses.replace(setup, url=setup.url or url)
         server, url, auth_key = assemble(loop, listener, setup, log)
         stack.callback(server.close)
-        reached = Reached(url, plain_url)
+        reached = ServerUrls(url, plain_url)
         if tls is not None and secure is not None:
             # Loaded here: a server without TLS, as that of `run --dev`, is 6 MiB smaller.
             from netmap_actors.dev_control.http.tls import TlsLayer  # noqa: PLC0415
