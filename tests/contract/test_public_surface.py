@@ -33,6 +33,8 @@ INTENDED: set[tuple[str, str]] = {
     ("", "DevControlOptions.trace"),
     ("", "NetmapStore(replica, clock)"),
     ("", "Snapshot.head_json(self)"),
+    ("", "netmap-supervisor check-client --html"),
+    ("", "netmap-supervisor check-client --junit"),
     ("", "netmap_actors.subscriber.NetmapStore"),
     ("", "netmap_supervisor.NetmapStore"),
     ("", "netmap-supervisor check-client --attach"),

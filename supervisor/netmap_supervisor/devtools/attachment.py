@@ -1,6 +1,6 @@
 """The options of `check-client --attach`: where the server waits for a client that is started elsewhere.
 
-Not here: the waiting (`client_check.attached`).
+Not here: the waiting (`client_check.place.attached`).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from netmap_actors.dev_control.http.tls_files import TlsSetup
-    from netmap_supervisor.devtools.client_check.attached import AttachedClients
+    from netmap_supervisor.devtools.client_check.place.attached import AttachedClients
     from netmap_supervisor.devtools.client_check.scenarios import CheckScenario, Limits
 
 __all__ = ["Attachment", "attach_options"]
@@ -93,7 +93,7 @@ class Attachment:
         """Why a scenario cannot be run with a client that is started elsewhere; empty if it can."""
         if not self.is_attached:
             return ""
-        from netmap_supervisor.devtools.client_check.attached import unsuited  # noqa: PLC0415
+        from netmap_supervisor.devtools.client_check.place.attached import unsuited  # noqa: PLC0415
 
         return unsuited(scenario, local=all(map(is_loopback, self._hosts())))
 
@@ -106,7 +106,7 @@ class Attachment:
             yield None
             return
         # Loaded here: no other command needs it.
-        from netmap_supervisor.devtools.client_check.attached import (  # noqa: PLC0415
+        from netmap_supervisor.devtools.client_check.place.attached import (  # noqa: PLC0415
             AttachedClients,
             how_to_attach,
         )

@@ -5,22 +5,19 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import shlex
-import sys
 import tempfile
-import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from netmap_actors import shown_json
 from netmap_actors.clock import SystemClock
 from netmap_supervisor.admin.commands import CommandFailed
 from netmap_supervisor.cli.parameters.ranges import DurationRange
 from netmap_supervisor.cli.process.exit_codes import ExitCode, note_exit_code
 from netmap_supervisor.cli.process.interruption import Interruption
 from netmap_supervisor.devtools.attachment import Attachment, attach_options
-from netmap_supervisor.view.terminal import can_redraw, output_width
+from netmap_supervisor.view.terminal import output_width
 from netmap_supervisor.view.text_layout import described
 
 if TYPE_CHECKING:
@@ -29,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 _MAX_JOBS = 64
-_CLEAR = "\r\x1b[K"
+_PATH = click.Path(path_type=Path)
 
 
 @click.command(
@@ -95,7 +92,11 @@ _CLEAR = "\r\x1b[K"
     "--nodes", default=8, show_default=True, type=click.IntRange(0, 100_000), help="Simulated nodes."
 )
 @attach_options
-@click.option("--json", "json_path", metavar="FILE", type=click.Path(path_type=Path), help="A report there.")
+@click.option("--json", "json_path", metavar="FILE", type=_PATH, help="A report as JSON there.")
+@click.option(
+    "--junit", "junit_path", metavar="FILE", type=_PATH, help="One as JUnit's XML, which CI systems read."
+)
+@click.option("--html", "html_path", metavar="FILE", type=_PATH, help="One as a page, with drawings.")
 @click.option(
     "--output",
     metavar="DIR",
@@ -118,6 +119,8 @@ def command(
     jobs: int,
     nodes: int,
     json_path: Path | None,
+    junit_path: Path | None,
+    html_path: Path | None,
     output: Path | None,
     words: tuple[str, ...],
     **attach: Any,
@@ -145,11 +148,14 @@ def command(
         is_failure,
         skip_reason,
     )
-    from netmap_supervisor.devtools.client_check.place import Settings, fresh_place  # noqa: PLC0415
+    from netmap_supervisor.devtools.client_check.place.place import Settings, fresh_place  # noqa: PLC0415
+    from netmap_supervisor.devtools.client_check.progress import Progress  # noqa: PLC0415
+    from netmap_supervisor.devtools.client_check.report_files import ReportFiles  # noqa: PLC0415
     from netmap_supervisor.devtools.client_check.runner import run_course  # noqa: PLC0415
     from netmap_supervisor.devtools.client_check.scenarios import (  # noqa: PLC0415
         SCENARIOS,
         Limits,
+        Shape,
         UnknownScenario,
         chosen_scenarios,
     )
@@ -171,14 +177,14 @@ def command(
     started = datetime.datetime.fromtimestamp(SystemClock().wall(), datetime.UTC).isoformat(
         timespec="seconds"
     )
-    if json_path is not None:
-        _write(json_path, "")  # a place where nothing can be written is found before the run, not behind it
+    files = ReportFiles(json_path, junit_path, html_path)
     directory = _directory(output)
-    progress = _Progress(len(chosen))
+    joining = {one.name: limits.join if one.shape is Shape.JOIN else limits.settle for one in chosen}
     reasons = {
         row.name: skip_reason(row, has_peers_command=bool(peers)) or attachment.unsuited(row)
         for row in chosen
     }
+    progress = Progress({one.name: joining[one.name] + one.longest(limits) for one in chosen}, jobs)
     course = Course(
         chosen,
         limits,
@@ -186,14 +192,20 @@ def command(
         {name: why for name, why in reasons.items() if why},
     )
     with attachment.opened(limits, nodes, tell=progress.tell) as attached, Interruption() as interruption:
+
+        def interrupted() -> bool:
+            progress.tick()
+            return interruption.asked
+
         outcomes = run_course(
             course,
             Settings(
                 words, limits, directory, nodes, peers, fresh_place if attached is None else attached.place
             ),
             jobs=jobs,
-            interrupted=lambda: interruption.asked,
+            interrupted=interrupted,
             began=progress.began,
+            waits=progress.waits,
             done=progress.done,
         )
     progress.over()
@@ -202,12 +214,16 @@ def command(
     note_exit_code(ExitCode.INTERRUPTED if interruption.asked else code)
     if good and output is None:
         outcomes = [_without_logs(one) for one in outcomes]
-    if json_path is not None:
-        made = report.report_json(outcomes, command=words, limit=limit, started=started)
-        _write(json_path, shown_json.indented(made) + "\n")
-    for line in report.report_table(outcomes, output_width()) if outcomes else ():
-        click.echo(line)
-    click.echo(report.summary(outcomes))
+    try:
+        files.write(outcomes, report.CheckRun(words, limit, started, is_strict=strict))
+    finally:
+        for line in (
+            *report.report_table(outcomes, output_width()),
+            *report.report_details(outcomes, output_width()),
+        ):
+            click.echo(line)
+        click.echo()
+        click.echo(report.summary(outcomes))
     _logs(directory, kept=output is not None, good=good or attachment.is_attached)
     return note_exit_code(ExitCode.INTERRUPTED if interruption.asked else code)
 
@@ -255,13 +271,6 @@ def _without_logs(outcome: ScenarioOutcome) -> ScenarioOutcome:
     return dataclasses.replace(outcome, attempts=attempts)
 
 
-def _write(path: Path, text: str) -> None:
-    try:
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise CommandFailed(f"cannot write {path}: {error.strerror}; name another file") from None
-
-
 def _logs(directory: Path, *, kept: bool, good: bool) -> None:
     """Print where the logs are, or remove those of a check that passed."""
     if kept or not good:
@@ -270,48 +279,3 @@ def _logs(directory: Path, *, kept: bool, good: bool) -> None:
     for log in directory.glob("*.log"):
         log.unlink()
     directory.rmdir()
-
-
-class _Progress:
-    """A line for each scenario that has ended, and on a terminal the names of those that run."""
-
-    def __init__(self, count: int) -> None:
-        self._count = count
-        self._ended = 0
-        self._running: dict[str, None] = {}
-        self._lock = threading.Lock()
-        self._redraws = can_redraw(sys.stderr)
-
-    def began(self, name: str) -> None:
-        with self._lock:
-            self._running[name] = None
-            self._show()
-
-    def done(self, outcome: ScenarioOutcome) -> None:
-        with self._lock:
-            self._running.pop(outcome.name, None)
-            self._ended += 1
-            place = f"{self._ended}/{self._count}"
-            self._clear()
-            click.echo(f"{place:>7}  {outcome.verdict.value:5}  {outcome.name}: {outcome.seen}", err=True)
-            self._show()
-
-    def tell(self, line: str) -> None:
-        """A line above what is redrawn."""
-        with self._lock:
-            self._clear()
-            click.echo(line, err=True)
-            self._show()
-
-    def over(self) -> None:
-        with self._lock:
-            self._clear()
-
-    def _show(self) -> None:
-        if self._redraws and self._running:
-            text = f"running: {', '.join(self._running)}"
-            click.echo(f"{_CLEAR}{text[:90]}", err=True, nl=False)
-
-    def _clear(self) -> None:
-        if self._redraws:
-            click.echo(_CLEAR, err=True, nl=False)

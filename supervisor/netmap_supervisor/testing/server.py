@@ -122,8 +122,8 @@ class DevControl:
     def seen(self, kind: str = "", after: Seen | None = None) -> list[Seen]:
         """What clients did and what was done to them, oldest first; of one kind if given, and behind another event.
 
-        Kinds: accept, tls, key, upgrade, register, map, lite, read, ping_response, c2n, reset, goaway, end; refused,
-        fault, heal; with the option `trace` sent.
+        Kinds: accept, tls, key, upgrade, register, map, lite, read, ping, ping_response, c2n, reset, goaway, end;
+        refused, fault, heal; with the option `trace` sent.
         """
         events = self._server.seen()
         if after is not None:

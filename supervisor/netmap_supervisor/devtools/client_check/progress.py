@@ -70,6 +70,13 @@ class Progress:
                 click.echo((lead if number == 0 else " " * len(lead)) + line, err=True)
             self._show()
 
+    def tell(self, line: str) -> None:
+        """A line above what is redrawn."""
+        with self._lock:
+            self._clear()
+            click.echo(line, err=True)
+            self._show()
+
     def tick(self) -> None:
         """Time has passed."""
         with self._lock:

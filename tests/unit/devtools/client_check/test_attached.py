@@ -11,8 +11,8 @@ import pytest
 
 from netmap_actors.dev_control.http.tls_files import TlsSetup
 from netmap_actors.dev_control.standalone import running_server
-from netmap_supervisor.devtools.client_check.attached import AttachedClients, how_to_attach, unsuited
-from netmap_supervisor.devtools.client_check.place import CannotStart, CheckInterrupted, Place, Settings
+from netmap_supervisor.devtools.client_check.place.attached import AttachedClients, how_to_attach, unsuited
+from netmap_supervisor.devtools.client_check.place.place import CannotStart, CheckInterrupted, Place, Settings
 from netmap_supervisor.devtools.client_check.scenarios import SCENARIOS, CheckScenario, Limits
 from netmap_supervisor.devtools.client_check.scenarios.steps import RestartClient
 from tests.support.clients.control_client import Closed, ControlClient, Node, joined

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from netmap_actors.clock import SystemClock
 from netmap_actors.errors import escape
-from netmap_supervisor.devtools.client_check.place import (
+from netmap_supervisor.devtools.client_check.place.place import (
     ELSEWHERE,
     CannotStart,
     CheckInterrupted,
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from netmap_actors.dev_control.http.state import Seen
     from netmap_actors.dev_control.operator.listings import ClientView
     from netmap_actors.dev_control.standalone import RunningServer
-    from netmap_supervisor.devtools.client_check.place import Settings, TestedClient
+    from netmap_supervisor.devtools.client_check.place.place import Settings, TestedClient
     from netmap_supervisor.devtools.client_check.scenarios.scenario import CheckScenario
 
 __all__ = ["AttachedClients", "how_to_attach", "unsuited"]
