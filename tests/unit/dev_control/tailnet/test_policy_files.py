@@ -187,6 +187,80 @@ def test_an_office_is_reached_through_what_its_nodes_offer() -> None:
     ]
 
 
+AS_PEOPLE_WRITE_THEM = {
+    "a new tailnet": """{
+        // Comment this section out to shut everything.
+        "grants": [{"src": ["*"], "dst": ["*"], "ip": ["*"]}],
+        "ssh": [{"action": "check", "src": ["autogroup:member"], "dst": ["autogroup:self"],
+                 "users": ["autogroup:nonroot", "root"]}],
+        "nodeAttrs": [{"target": ["autogroup:member"], "attr": ["funnel"]},],
+        /* "tests": [{"src": "alice@example.com", "accept": ["tag:example"]}], */
+    }""",
+    "administrators everywhere": """{
+        "groups": {"group:it": ["alice@example.com", "bob@example.com"], "group:nobody": []},
+        "acls": [
+            {"action": "accept", "src": ["autogroup:admin", "autogroup:owner", "group:it"], "dst": ["*:*"]},
+            {"action": "accept", "src": ["autogroup:member"], "dst": ["autogroup:self:*", "autogroup:internet:*"]},
+            {"action": "accept", "src": ["autogroup:tagged"], "proto": "udp", "dst": ["autogroup:it-admin:53"]},
+        ],
+    }""",
+    "stages": """{
+        "tagOwners": {"tag:dev": ["group:eng"], "tag:prod": ["autogroup:admin", "tag:dev"], "tag:spare": null},
+        "groups": {"group:eng": ["carol@example.com"]},
+        "hosts": {"metrics": "192.0.2.10", "lab": "2001:db8:1::/48"},
+        "acls": [
+            {"action": "accept", "src": ["group:eng"], "dst": ["tag:dev:*", "metrics:9090-9093", "lab:22,443"]},
+            {"action": "accept", "src": ["tag:prod"], "proto": "tcp", "dst": ["tag:prod:5432", "[fd7a::1]:22"]},
+            {"action": "accept", "src": ["tag:dev"], "proto": "icmp", "dst": ["tag:prod:*"]},
+        ],
+        "tests": [{"src": "carol@example.com", "accept": ["tag:dev:80"], "deny": ["tag:prod:5432"]}],
+        "randomizeClientPort": true,
+    }""",
+    "applications": """{
+        "tagOwners": {"tag:k8s": ["autogroup:admin"], "tag:nas": ["autogroup:admin"]},
+        "grants": [
+            {"src": ["autogroup:member"], "dst": ["tag:nas"], "ip": ["tcp:445"],
+             "app": {"tailscale.com/cap/drive": [{"shares": ["*"], "access": "rw"}]}},
+            {"src": ["autogroup:admin"], "dst": ["tag:k8s"],
+             "app": {"tailscale.com/cap/kubernetes": [{"impersonate": {"groups": ["system:masters"]}}]}},
+            {"src": ["user:*@example.com"], "dst": ["autogroup:member"], "ip": ["22", "80-443", "udp:*"]},
+        ],
+    }""",
+    "exits by place": """{
+        "tagOwners": {"tag:exit-eu": ["autogroup:admin"], "tag:exit-us": ["autogroup:admin"]},
+        "groups": {"group:eu": ["dora@example.com"], "group:us": ["ed@example.com"]},
+        "autoApprovers": {"exitNode": ["tag:exit-eu", "tag:exit-us"]},
+        "grants": [
+            {"src": ["group:eu"], "dst": ["autogroup:internet"], "via": ["tag:exit-eu"], "ip": ["*"]},
+            {"src": ["group:us"], "dst": ["autogroup:internet"], "via": ["tag:exit-us"], "ip": ["*"]},
+        ],
+    }""",
+}
+
+
+@pytest.mark.parametrize("name", AS_PEOPLE_WRITE_THEM)
+def test_a_policy_as_people_write_it_is_used(name: str) -> None:
+    made = read_policy_text(AS_PEOPLE_WRITE_THEM[name], toml=False)
+    tailnet = Tailnet(policy=made)
+    for number, user in enumerate(("alice@example.com", "carol@example.com", "dora@example.com"), 1):
+        add(tailnet, number, user)
+    for number, tag in enumerate(made.tag_owners, 4):
+        tailnet.set_routes(add(tailnet, number, tags=(tag,)), ["0.0.0.0/0", "192.0.2.0/24"])
+    held = {number: set(first(tailnet, number).peers) for number in tailnet.entries}
+    assert held == SEEN[name]
+    assert all(one in held[other] for one, others in held.items() for other in others), "both, or neither"
+
+
+SEEN: dict[str, dict[int, set[int]]] = {
+    "a new tailnet": {1: {2, 3}, 2: {1, 3}, 3: {1, 2}},
+    "administrators everywhere": {1: {2, 3}, 2: {1}, 3: {1}},
+    "stages": {1: set(), 2: {4, 5, 6}, 3: set(), 4: {2, 5}, 5: {2, 4}, 6: {2}},
+    "applications": {1: {2, 3, 4, 5}, 2: {1, 3, 5}, 3: {1, 2, 5}, 4: {1}, 5: {1, 2, 3}},
+    "exits by place": {1: set(), 2: set(), 3: {4}, 4: {3}, 5: set()},
+}
+"""By id: three users, then a node with each tag, which is an exit node and leads to 192.0.2.0/24."""
+
+
 @pytest.mark.parametrize(
     "policy",
     [
