@@ -458,6 +458,8 @@ def test_an_interrupted_trial_has_no_outcome(tmp_path: Path) -> None:
             "is no scenario and no group; the groups are join, liveness",
         ),
         (["--scenario", "half_frame", "--", "x"], 2, "did you mean liveness/half-frame?"),
+        (["--expected-failures", "/nonexistent/x", "--", "x"], 1, "cannot read /nonexistent/x: No such file"),
+        (["--peers-command", 'a "', "--", "x"], 2, "No closing quotation"),
         (["--limit", "1s", "--", "x"], 2, "--limit"),
         (
             ["--json", "/nonexistent/x", "--", "x"],
@@ -474,6 +476,29 @@ def test_wrong_usage_is_told_before_anything_starts(
 ) -> None:
     assert main(["check-client", *arguments]) == code
     assert said in " ".join(capsys.readouterr().err.split())
+
+
+def test_expected_failures_are_read_before_anything_starts_and_do_not_count(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    known = tmp_path / "known"
+    arguments = [
+        "check-client",
+        "--scenario=join",
+        f"--expected-failures={known}",
+        "--",
+        "sh",
+        "-c",
+        "exit 7",
+    ]
+    known.write_text("join/frist-map = it ends at once")
+    assert main(arguments) == 2
+    assert "line 1: 'join/frist-map' is no scenario; did you mean join/first-map?" in " ".join(
+        capsys.readouterr().err.split()
+    )
+    known.write_text("join/first-map = it ends at once")
+    assert main(arguments) == 0
+    assert "1 fail" in capsys.readouterr().out
 
 
 def test_the_list_names_every_scenario(capsys: pytest.CaptureFixture[str]) -> None:
