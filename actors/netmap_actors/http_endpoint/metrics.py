@@ -36,7 +36,7 @@ CONNECTION_STATES = (
 )  # fmt: skip
 
 
-class Level(NamedTuple):
+class MeasuredLevel(NamedTuple):
     """How something an actor measures is shown: it goes up and down, and is no counter."""
 
     metric: str
@@ -45,11 +45,11 @@ class Level(NamedTuple):
 
 
 LEVELS = {
-    "hidden_peers": Level("netmap_hidden_peers", "Peers not shown because another has the same id"),
-    "left_out": Level(
+    "hidden_peers": MeasuredLevel("netmap_hidden_peers", "Peers not shown because another has the same id"),
+    "left_out": MeasuredLevel(
         "netmap_entries_left_out", "Warnings, messages and profiles left out because there are too many"
     ),
-    "window_low_percent": Level(
+    "window_low_percent": MeasuredLevel(
         "netmap_connection_window_low_ratio",
         "Least part of the flow control windows that was left on this connection",
         0.01,
