@@ -18,7 +18,7 @@ from netmap_supervisor.devtools.client_check.scenarios.scenario import Shape
 from netmap_supervisor.devtools.client_check.scenarios.steps import ServerAway
 from netmap_supervisor.devtools.client_check.verdicts.assessment import Assessment, assess
 from netmap_supervisor.devtools.client_check.verdicts.expectations import (
-    Standing,
+    StepStanding,
     StepView,
     judge,
     standing_of,
@@ -284,10 +284,15 @@ class _Run:
             found = standing_of(
                 [judge(one, view) for one in step.expects], elapsed=elapsed, within=within, watch=step.watch
             )
-            if found.standing is not Standing.PENDING:
-                if found.standing is not Standing.MET and reader and view.peers is None and reader.problem:
+            if found.standing is not StepStanding.PENDING:
+                if (
+                    found.standing is not StepStanding.MET
+                    and reader
+                    and view.peers is None
+                    and reader.problem
+                ):
                     raise CannotAct(reader.problem)
-                unknown = found.standing is Standing.UNKNOWN
+                unknown = found.standing is StepStanding.UNKNOWN
                 return StepFact(step.does, elapsed, found.said, step.level, unknown)
             if self._stop.wait(_LOOK_EVERY):
                 raise CheckInterrupted

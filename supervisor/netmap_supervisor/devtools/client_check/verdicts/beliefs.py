@@ -69,10 +69,10 @@ def parse_peers(text: str) -> tuple[BelievedPeer, ...]:
 
 def _peer(given: Any) -> BelievedPeer:
     if not isinstance(given, dict):
-        raise UnreadablePeers(f"{escape(json.dumps(given), _SHOWN)} is no object with a name")
+        raise UnreadablePeers(f"{escape(str(given), _SHOWN)} is no object with a name")
     name, addresses, online = given.get("name"), given.get("addresses") or [], given.get("online")
     if not isinstance(name, str) or not short_name(name):
-        raise UnreadablePeers(f"{escape(json.dumps(given), _SHOWN)} has no name")
+        raise UnreadablePeers(f"{escape(str(given), _SHOWN)} has no name")
     if not (online is None or isinstance(online, bool)):
         raise UnreadablePeers(f"{escape(name, _SHOWN)}: online is neither true, false nor null")
     if not isinstance(addresses, list) or not all(isinstance(one, str) for one in addresses):

@@ -30,12 +30,12 @@ if TYPE_CHECKING:
     from netmap_supervisor.devtools.client_check.verdicts.beliefs import BelievedPeer
     from netmap_supervisor.devtools.client_check.verdicts.observations import Session
 
-__all__ = ["Judged", "Standing", "StepView", "judge", "standing_of"]
+__all__ = ["Judged", "StepStanding", "StepView", "judge", "standing_of"]
 
 _WITH_KEY = frozenset({"register", "map", "lite", "read"})
 
 
-class Standing(enum.Enum):
+class StepStanding(enum.Enum):
     """How an expectation stands, or a step with all of its own."""
 
     MET = "met"
@@ -51,7 +51,7 @@ class Standing(enum.Enum):
 class Judged:
     """How an expectation stands, and why not, in words."""
 
-    standing: Standing
+    standing: StepStanding
     said: str = ""
 
 
@@ -73,7 +73,7 @@ class StepView:
     """What the client believes, asked since the step began; None: it has not said."""
 
 
-_MET = Judged(Standing.MET)
+_MET = Judged(StepStanding.MET)
 
 
 def judge(expectation: Expectation, view: StepView) -> Judged:
@@ -87,7 +87,7 @@ def judge(expectation: Expectation, view: StepView) -> Judged:
             return _keeps_session(view)
         case BackInSession():
             back = any(one.began_at >= view.began_at for one in view.sessions)
-            return _MET if back else Judged(Standing.PENDING, "no new map session")
+            return _MET if back else Judged(StepStanding.PENDING, "no new map session")
         case KeepsNodeKey():
             return _keeps_key(view)
         case Traffic():
@@ -96,40 +96,40 @@ def judge(expectation: Expectation, view: StepView) -> Judged:
 
 def standing_of(judged: Sequence[Judged], *, elapsed: float, within: float, watch: float) -> Judged:
     """How the whole step stands, `elapsed` seconds after it began. PENDING: it goes on."""
-    for standing in (Standing.BROKEN, Standing.UNKNOWN):
+    for standing in (StepStanding.BROKEN, StepStanding.UNKNOWN):
         for one in judged:
             if one.standing is standing:
                 return one
-    open_ = [one for one in judged if one.standing is Standing.PENDING]
+    open_ = [one for one in judged if one.standing is StepStanding.PENDING]
     if open_:
-        return open_[0] if elapsed < within else Judged(Standing.BROKEN, open_[0].said)
-    return _MET if elapsed >= watch else Judged(Standing.PENDING, "it is watched")
+        return open_[0] if elapsed < within else Judged(StepStanding.BROKEN, open_[0].said)
+    return _MET if elapsed >= watch else Judged(StepStanding.PENDING, "it is watched")
 
 
 def _believes(wanted: Believes, view: StepView) -> Judged:
     if view.peers is None:
-        return Judged(Standing.PENDING, "its list of peers was not read")
+        return Judged(StepStanding.PENDING, "its list of peers was not read")
     peer = peer_named(view.peers, wanted.name)
     if not wanted.present:
-        return _MET if peer is None else Judged(Standing.PENDING, f"{wanted.name} is still listed")
+        return _MET if peer is None else Judged(StepStanding.PENDING, f"{wanted.name} is still listed")
     if peer is None:
-        return Judged(Standing.PENDING, f"{wanted.name} is not listed")
+        return Judged(StepStanding.PENDING, f"{wanted.name} is not listed")
     if wanted.online is not None and peer.online is None:
-        return Judged(Standing.UNKNOWN, "the peers command does not say who is online")
+        return Judged(StepStanding.UNKNOWN, "the peers command does not say who is online")
     words = wrong_online(peer, expected=wanted.online)
     if not words and wanted.addresses is not None:
         words = wrong_addresses(peer, frozenset(wanted.addresses))
-    return Judged(Standing.PENDING, words) if words else _MET
+    return Judged(StepStanding.PENDING, words) if words else _MET
 
 
 def _believes_server(view: StepView, *, online: bool) -> Judged:
     if view.peers is None:
-        return Judged(Standing.PENDING, "its list of peers was not read")
+        return Judged(StepStanding.PENDING, "its list of peers was not read")
     others = [one for one in view.peers if one.name != short_name(view.me)]
     if online and others and all(one.online is None for one in others):
-        return Judged(Standing.UNKNOWN, "the peers command does not say who is online")
+        return Judged(StepStanding.UNKNOWN, "the peers command does not say who is online")
     words = difference(view.nodes, others, online=online)
-    return Judged(Standing.PENDING, words) if words else _MET
+    return Judged(StepStanding.PENDING, words) if words else _MET
 
 
 def _keeps_session(view: StepView) -> Judged:
@@ -139,12 +139,12 @@ def _keeps_session(view: StepView) -> Judged:
         if event.at >= view.began_at and before and event.connection == before[-1].connection:
             words = {"reset": "its map session given up", "end": "its connection closed"}.get(event.kind)
             if words:
-                return Judged(Standing.BROKEN, f"{words} after {event.at - view.began_at:.1f} s")
+                return Judged(StepStanding.BROKEN, f"{words} after {event.at - view.began_at:.1f} s")
     if newer is not None:
         return Judged(
-            Standing.BROKEN, f"another map session begun after {newer.began_at - view.began_at:.1f} s"
+            StepStanding.BROKEN, f"another map session begun after {newer.began_at - view.began_at:.1f} s"
         )
-    return _MET if before else Judged(Standing.BROKEN, "no map session")
+    return _MET if before else Judged(StepStanding.BROKEN, "no map session")
 
 
 def _keeps_key(view: StepView) -> Judged:
@@ -153,7 +153,7 @@ def _keeps_key(view: StepView) -> Judged:
         if event.at < view.began_at or event.kind not in _WITH_KEY or not key.startswith("nodekey:"):
             continue
         if view.node_key and key != view.node_key:
-            return Judged(Standing.BROKEN, f"{event.kind} request with another node key")
+            return Judged(StepStanding.BROKEN, f"{event.kind} request with another node key")
     return _MET
 
 
@@ -169,7 +169,7 @@ def _traffic(wanted: Traffic, view: StepView) -> Judged:
     if wanted.most is not None and len(found) > wanted.most:
         most = f"at most {wanted.most}" if wanted.most else "none"
         first = found[wanted.most].at - view.began_at
-        return Judged(Standing.BROKEN, f"{len(found)} {what}, {most} expected (after {first:.1f} s)")
+        return Judged(StepStanding.BROKEN, f"{len(found)} {what}, {most} expected (after {first:.1f} s)")
     if len(found) < wanted.least:
-        return Judged(Standing.PENDING, f"{len(found)} {what}, at least {wanted.least} expected")
+        return Judged(StepStanding.PENDING, f"{len(found)} {what}, at least {wanted.least} expected")
     return _MET

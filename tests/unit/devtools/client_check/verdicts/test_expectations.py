@@ -24,7 +24,7 @@ from netmap_supervisor.devtools.client_check.verdicts.beliefs import (
 )
 from netmap_supervisor.devtools.client_check.verdicts.expectations import (
     Judged,
-    Standing,
+    StepStanding,
     StepView,
     judge,
     standing_of,
@@ -133,7 +133,7 @@ ASH, BIRCH = peer("ash"), peer("birch", "100.64.0.8")
 def test_an_expectation(expectation: Expectation, given: StepView, standing: str, said: str) -> None:
     found = judge(expectation, given)
     assert (found.standing.value, said in found.said) == (standing, True), found
-    assert bool(found.said) == (found.standing is not Standing.MET)
+    assert bool(found.said) == (found.standing is not StepStanding.MET)
 
 
 @pytest.mark.parametrize(
@@ -151,7 +151,7 @@ def test_an_expectation(expectation: Expectation, given: StepView, standing: str
 def test_a_step_ends_when_all_is_met_and_watched_or_something_is_broken(
     standings: list[str], elapsed: float, standing: str
 ) -> None:
-    judged = [Judged(Standing(word), word) for word in standings]
+    judged = [Judged(StepStanding(word), word) for word in standings]
     assert standing_of(judged, elapsed=elapsed, within=10.0, watch=3.0).standing.value == standing
 
 
