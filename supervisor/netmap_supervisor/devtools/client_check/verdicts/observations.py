@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from netmap_actors.dev_control.http.state import Seen
 
-__all__ = ["Facts", "Session", "StepFact", "Timeline", "observe"]
+__all__ = ["Facts", "Session", "StepFact", "Timeline", "closer_of", "observe"]
 
 _KEPT = 50
 """Times of one kind that are reported."""
@@ -180,7 +180,7 @@ def observe(
             e.at - begin for e in after if e.kind == "map" and e.connection in old and e.at > begin
         )[:_KEPT],
         closed_after=ends[-1].at - begin if old and {e.connection for e in ends} == old else None,
-        closed_by=_closer(ends[-1]) if ends else "",
+        closed_by=closer_of(ends[-1]) if ends else "",
         reset_after=resets[0].at - begin if resets else None,
         pinged_after=pings[0] if pings else None,
         asked_after=None if asked is None else asked.at - begin,
@@ -195,7 +195,7 @@ def observe(
     )
 
 
-def _closer(end: Seen) -> str:
+def closer_of(end: Seen) -> str:
     """The side that closed a connection, by the reason in the server's log: its own reasons are known."""
     ours = (
         "fault ",

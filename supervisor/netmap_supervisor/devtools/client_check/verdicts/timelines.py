@@ -7,6 +7,7 @@ import re
 from typing import TYPE_CHECKING
 
 from netmap_supervisor.devtools.client_check.outcome import Reached, TimelineEvent
+from netmap_supervisor.devtools.client_check.verdicts.observations import closer_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -54,17 +55,17 @@ def timeline_of(
         made.append(TimelineEvent(moments.healed_at - started, None, "check", "heal"))
     for event in events:
         connection = event.connection or None
-        made.append(
-            TimelineEvent(event.at - started, connection, _side(event.kind), event.kind, event.detail)
-        )
+        made.append(TimelineEvent(event.at - started, connection, _side(event), event.kind, event.detail))
     made.sort(key=lambda one: one.at)
     return tuple(_bounded(made))
 
 
-def _side(kind: str) -> str:
-    if kind in _CHECK:
+def _side(event: Seen) -> str:
+    if event.kind in _CHECK:
         return "check"
-    return "server" if kind in _SERVER else "client"
+    if event.kind == "end":
+        return closer_of(event)
+    return "server" if event.kind in _SERVER else "client"
 
 
 def _bounded(events: list[TimelineEvent]) -> list[TimelineEvent]:
@@ -103,7 +104,7 @@ def last_refused(events: Sequence[Seen]) -> str:
 
 def last_seen(events: Sequence[Seen]) -> str:
     """What the server saw last and refused last, as the end of a sentence."""
-    done = [event for event in events if _side(event.kind) == "client"]
+    done = [event for event in events if _side(event) == "client"]
     if not done:
         return "the server saw nothing of it"
     last = done[-1]
