@@ -33,6 +33,7 @@ _BAR = 2.0
 _LEAST_SPAN = 1.0
 """Seconds of a time axis."""
 _MOST_TICKS = 6
+_MOST_STEPS = 12
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -80,7 +81,7 @@ class Band:
     """A span of time, or with begin = end a moment, that is marked through all lanes."""
 
     kind: str
-    """`fault`, or `expected`: between the earliest and the latest time at which the client has to act."""
+    """`fault`; `step`: what the check did; `expected`: between the earliest and the latest time for the client to act."""
     begin: float
     end: float
     begin_text: str
@@ -199,6 +200,8 @@ def _bands(timeline: Sequence[TimelineEvent], marked: Mapping[str, float], axis:
         yield Band(
             "fault", axis.place(fault.at), end, f"fault {fault.detail}".rstrip(), "heal" if heal else ""
         )
+    for step in [event for event in timeline if event.kind == "step"][:_MOST_STEPS]:
+        yield Band("step", axis.place(step.at), axis.place(step.at), step.detail, "")
     if "latest" in marked:
         latest = marked["latest"]
         earliest = marked.get("earliest", latest)

@@ -64,6 +64,7 @@ svg .client { color: var(--client); } svg .server { color: var(--server); } svg 
 svg .band.fault { fill: url(#hatch); } svg .band.expected { fill: var(--expected); fill-opacity: .22; }
 svg .edge { stroke-width: 1.5; } svg .edge.fault { stroke: var(--fault); }
 svg .edge.expected { stroke: var(--expected); stroke-dasharray: 5 3; }
+svg .edge.step { stroke: var(--check); stroke-dasharray: 2 3; } svg text.step { fill: var(--check); }
 svg text.fault { fill: var(--fault); } svg text.expected { fill: var(--expected); }
 .caption { margin: .25rem 0; color: var(--muted); font-size: 13px; }
 .legend { list-style: none; margin: .25rem 0; padding: 0; display: flex; flex-wrap: wrap; gap: .1rem 1rem;

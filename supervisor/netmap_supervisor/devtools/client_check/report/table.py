@@ -23,6 +23,8 @@ _NARROW = 70
 """Cells: with fewer, what was expected is left to the details."""
 _LEAST_SEEN = 16
 """Cells: what would be narrower goes below its name."""
+_EXPECTED_LINES = 2
+"""In the table, if what was seen has no more; the details and the other reports have all of it."""
 _INDENT = 4
 _LEAD = 12
 _HEAD = ("scenario", "verdict", "expected", "seen")
@@ -71,6 +73,9 @@ def _row(
     first = f"{name:{wide_name}}{gap}{verdict:{wide_verdict}}"
     left = wrapped(expected, wide_expected) if wide_expected else []
     right = wrapped(seen, wide_seen)
+    shown = max(_EXPECTED_LINES, len(right))
+    if len(left) > shown:
+        left[shown - 1 :] = [shortened(" ".join(left[shown - 1 :]), wide_expected)]
     for row in range(max(len(left), len(right))):
         line = first if row == 0 else " " * len(first)
         if wide_expected:
@@ -94,7 +99,7 @@ def _details(one: ScenarioOutcome, room: int | None) -> Iterator[str]:
     yield f"{one.name}: {one.verdict.value}"
     told = [
         ("server", one.does),
-        (one.level.value, one.expected),
+        ("client", one.expected),
         ("seen", one.seen),
         *_attempts(one),
         ("why", one.why),
@@ -116,8 +121,8 @@ def _details(one: ScenarioOutcome, room: int | None) -> Iterator[str]:
 
 
 def _attempts(one: ScenarioOutcome) -> list[tuple[str, str]]:
-    """What was seen in each, where there are several."""
-    if len(one.attempts) < 2:
+    """What was seen in each, where it differs."""
+    if len({tried.seen for tried in one.attempts}) < 2:
         return []
     return [
         (f"attempt {number}", f"{tried.verdict.value}: {tried.seen}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ __all__ = ["counted", "excerpt", "fault_time", "timeline_lines", "who"]
 _TURNS = ("fault", "heal", "step", "left-out")
 """Kinds that are shown wherever they stand."""
 _TURNS_SHOWN = 4
+_LEAST_LEFT_OUT = 3
 _KINDS_COUNTED = 6
 
 
@@ -28,17 +30,20 @@ def fault_time(timeline: Sequence[TimelineEvent]) -> float | None:
 def excerpt(
     timeline: Sequence[TimelineEvent], most: int
 ) -> Iterator[TimelineEvent | tuple[TimelineEvent, ...]]:
-    """About `most` events, the first, the last and the turns between; where some are left out, those as one item."""
+    """About `most` events: the first, the last, turns and what followed each; those left out between as one item."""
     count = len(timeline)
     half = most // 2
     if count <= most:
         yield from timeline
         return
     turns = [at for at in range(half, count - half) if timeline[at].kind in _TURNS][:_TURNS_SHOWN]
+    kept = {*range(half), *turns, *(at + 1 for at in turns), *range(count - half, count)}
     after = 0
-    for at in [*range(half), *turns, *range(count - half, count)]:
-        if at > after:
+    for at in sorted(kept):
+        if at - after >= _LEAST_LEFT_OUT:
             yield tuple(timeline[after:at])
+        else:
+            yield from timeline[after:at]
         yield timeline[at]
         after = at + 1
 
@@ -55,12 +60,21 @@ def who(event: TimelineEvent) -> str:
 
 
 def timeline_lines(timeline: Sequence[TimelineEvent], most: int = 20) -> Iterator[str]:
-    """A line an event: seconds after the fault, or after the client's start where there was none; who; what."""
+    """A line an event: seconds after the fault, or after the client's start where there was none; who; what.
+
+    Of what repeats itself, such as keep-alives, the first has a line, with how often and until when.
+    """
     zero = fault_time(timeline) or 0.0
     places = max((len(who(event)) for event in timeline), default=0)
-    for item in excerpt(timeline, most):
+    same = itertools.groupby(timeline, lambda one: (one.connection, one.side, one.kind, one.detail))
+    # By identity: the same may happen again at the same time.
+    runs = {id(run[0]): run for run in (tuple(group) for _, group in same)}
+    for item in excerpt([run[0] for run in runs.values()], most):
         if isinstance(item, tuple):
-            yield f"{'…':>9}  {len(item)} more: {counted(item)}"
-        else:
-            what = visible(f"{item.kind} {item.detail}".rstrip())
-            yield f"{item.at - zero:>9.2f}  {who(item):<{places}}  {what}"
+            left_out = [event for first in item for event in runs[id(first)]]
+            yield f"{'…':>9}  {len(left_out)} more: {counted(left_out)}"
+            continue
+        what, run = f"{item.kind} {item.detail}".rstrip(), runs[id(item)]
+        if len(run) > 1:
+            what += f" ({len(run)} times, until {run[-1].at - zero:.2f})"
+        yield f"{item.at - zero:>9.2f}  {who(item):<{places}}  {visible(what)}"

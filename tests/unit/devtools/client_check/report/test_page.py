@@ -209,6 +209,16 @@ def test_the_fault_and_what_was_expected_are_marked() -> None:
     assert (20.6, "0 s") in made.ticks
 
 
+def test_what_the_check_did_is_marked() -> None:
+    made = drawn(
+        event(25.0, None, "check", "step", "adds birch"), event(75.0, None, "check", "step", "removes birch")
+    )
+    assert [(band.kind, band.begin, band.end, band.begin_text) for band in made.bands] == [
+        ("step", 25.5, 25.5, "adds birch"),
+        ("step", 74.5, 74.5, "removes birch"),
+    ]
+
+
 def test_an_axis_reaches_to_the_latest_time_that_was_allowed() -> None:
     made = drawn(event(1.0, None, "check", "fault"), took=2.0, latest=99.0)
     assert made.bands[1].end == 99.0

@@ -125,12 +125,39 @@ def test_a_long_timeline_is_told_by_its_ends_its_turns_and_counts() -> None:
     events = [event(number / 10, 1, "client", "accept" if number % 2 else "map") for number in range(1000)]
     events[500:500] = [event(50.0, None, "check", "fault", "session/cut")]
     lines = list(timeline_lines(events))
-    assert len(lines) == 23
+    assert len(lines) == 24
     assert lines[0].split() == ["-50.00", "client", "1", "map"]
     assert lines[10].split(maxsplit=1)[1] == "490 more: 245 map, 245 accept"
     assert lines[11].split() == ["0.00", "check", "fault", "session/cut"]
+    assert lines[12].split() == ["0.00", "client", "1", "map"]
     assert lines[-1].split() == ["49.90", "client", "1", "accept"]
     assert list(timeline_lines([])) == []
+
+
+def test_what_repeats_itself_has_one_line() -> None:
+    alive = [event(number * 2.0, 1, "server", "sent", "KeepAlive") for number in range(40)]
+    events = [event(0.0, 1, "client", "map"), *alive, event(80.0, 1, "client", "end")]
+    assert list(timeline_lines(events)) == [
+        "     0.00  client 1  map",
+        "     0.00  server 1  sent KeepAlive (40 times, until 78.00)",
+        "    80.00  client 1  end",
+    ]
+
+
+def test_what_followed_a_step_is_told_and_little_is_never_left_out() -> None:
+    events = [event(float(number), 1, "client", f"k{number}") for number in range(24)]
+    events[12] = event(12.0, None, "check", "step", "removes birch")
+    assert len(list(timeline_lines(events))) == 24
+    events[13:13] = [event(12.5, 1, "server", f"s{number}") for number in range(20)]
+    said = [line.split(maxsplit=1)[1] for line in timeline_lines(events)]
+    assert said[12:15] == ["check     step removes birch", "server 1  s0", "20 more: " + said[14][9:]]
+
+
+def test_what_was_expected_does_not_stretch_the_table() -> None:
+    lines = list(report_table([outcome(name, PASS) for name in SCENARIOS], 100))
+    groups = len({name.partition("/")[0] for name in SCENARIOS})
+    assert len(lines) <= 1 + groups - 1 + 2 * len(SCENARIOS)
+    assert any(line.rstrip().endswith("…") or "…  " in line for line in lines)
 
 
 def test_without_a_fault_times_count_from_the_start() -> None:
