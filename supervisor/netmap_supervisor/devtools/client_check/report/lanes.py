@@ -81,7 +81,7 @@ class Band:
     """A span of time, or with begin = end a moment, that is marked through all lanes."""
 
     kind: str
-    """`fault`; `step`: what the check did; `expected`: between the earliest and the latest time for the client to act."""
+    """`fault`; `step`: what the check did; `expected`: from the earliest to the latest time for the client to act."""
     begin: float
     end: float
     begin_text: str
