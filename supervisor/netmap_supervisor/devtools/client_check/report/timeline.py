@@ -77,4 +77,5 @@ def timeline_lines(timeline: Sequence[TimelineEvent], most: int = 20) -> Iterato
         what, run = f"{item.kind} {item.detail}".rstrip(), runs[id(item)]
         if len(run) > 1:
             what += f" ({len(run)} times, until {run[-1].at - zero:.2f})"
-        yield f"{item.at - zero:>9.2f}  {who(item):<{places}}  {visible(what)}"
+        # Not -0.00, a moment before.
+        yield f"{round(item.at - zero, 2) + 0.0:>9.2f}  {who(item):<{places}}  {visible(what)}"

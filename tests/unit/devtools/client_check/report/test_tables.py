@@ -160,6 +160,11 @@ def test_what_was_expected_does_not_stretch_the_table() -> None:
     assert any(line.rstrip().endswith("…") or "…  " in line for line in lines)
 
 
+def test_a_moment_before_the_fault_is_no_negative_zero() -> None:
+    events = [event(0.999, 1, "server", "sent"), event(1.0, 1, "check", "fault")]
+    assert [line.split()[0] for line in timeline_lines(events)] == ["0.00", "0.00"]
+
+
 def test_without_a_fault_times_count_from_the_start() -> None:
     assert list(timeline_lines([event(1.25, 3, "client", "key")])) == ["     1.25  client 3  key"]
 
