@@ -11,113 +11,11 @@ import pytest
 
 from netmap_supervisor.cli import main
 from netmap_supervisor.devtools.client_check.attempt import run_attempt
-from netmap_supervisor.devtools.client_check.outcome import Attempt, CheckVerdict, ScenarioOutcome
-from netmap_supervisor.devtools.client_check.place.client import Client, filled_in
-from netmap_supervisor.devtools.client_check.place.log import BEGINNING, END
+from netmap_supervisor.devtools.client_check.outcome import CheckVerdict
 from netmap_supervisor.devtools.client_check.place.place import Settings
 from netmap_supervisor.devtools.client_check.scenarios import SCENARIOS, Limits
 
 LIMITS = Limits()
-
-
-# The client as a process
-
-
-def test_only_known_braces_are_filled_in() -> None:
-    assert filled_in(["{url}/{x}", "a{dir}b{dir}", "{}"], {"url": "u", "dir": "d"}) == ["u/{x}", "adbd", "{}"]
-
-
-def test_its_whole_group_is_ended_and_its_last_words_are_kept(tmp_path: Path) -> None:
-    client = Client(
-        ["sh", "-c", 'sleep 100 & echo $! > "$1"; echo "at $NETMAP_CHECK_URL"; wait', "sh", "{dir}/pid"],
-        {"url": "http://there", "dir": str(tmp_path)},
-        tmp_path / "log",
-        SystemClock(),
-    )
-    number = wait_for(
-        lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text(), 10.0, "its child"
-    )
-    wait_for(lambda: "at http://there" in client.last_words(), 10.0, "its words")
-    assert client.ended() == ""
-    client.end()
-    # It may stay a zombie where nobody reaps orphans.
-    wait_for(lambda: not _lives(int(number)), 10.0, "the end of its child")
-
-
-def test_who_prints_without_end_fills_no_disk_and_is_not_held_up(tmp_path: Path) -> None:
-    noise = f"print('begin', flush=True); print('x' * {BEGINNING + (5 << 20)}); print('panic: the end')"
-    client = Client([sys.executable, "-c", noise], {}, tmp_path / "log", SystemClock())
-    assert wait_for(client.ended, 20.0, "its end").endswith(": panic: the end")
-    client.end()
-    written = (tmp_path / "log").read_bytes()
-    assert written.startswith(b"begin\n")
-    assert written.endswith(b"panic: the end\n")
-    assert re.search(rb"\.\.\. \d{7} bytes left out \.\.\.", written)
-    assert len(written) < BEGINNING + END + 100
-
-
-def test_what_is_a_little_too_long_is_whole(tmp_path: Path) -> None:
-    text = "".join(f"{number}\n" for number in range(3 << 20))[: BEGINNING + 1000]
-    (tmp_path / "text").write_text(text)
-    client = Client(["cat", str(tmp_path / "text")], {}, tmp_path / "log", SystemClock())
-    wait_for(client.ended, 20.0, "its end")
-    client.end()
-    assert (tmp_path / "log").read_text() == text
-
-
-def _lives(pid: int) -> bool:
-    try:
-        return " Z " not in (Path("/proc") / str(pid) / "stat").read_text()
-    except FileNotFoundError:
-        return False
-
-
-# The report
-
-
-def outcome(name: str, verdict: CheckVerdict, seen: str = "map session after 0.5 s") -> ScenarioOutcome:
-    row = SCENARIOS[name]
-    log = f"/tmp/{name.replace('/', '.')}.log"
-    attempt = Attempt(verdict, seen, 1.23456, facts={"watched": 1.0}, log=log)
-    expected = row.expected(LIMITS)
-    return ScenarioOutcome(
-        name, row.level, row.does, expected, row.why, row.sources, verdict, seen, (attempt,)
-    )
-
-
-def test_the_table_fits_a_hundred_columns_and_loses_no_word() -> None:
-    long = "asked again on the same dead connection after 120.0 s, no new one in 137.0 s " + "x" * 90
-    lines = list(report_table([outcome(name, CheckVerdict.ERROR, long) for name in SCENARIOS]))
-    assert max(map(len, lines)) <= 100
-    assert sum(line.endswith("error") for line in lines) == len(SCENARIOS)
-    assert "".join(lines).count("x" * 42) == 2 * len(SCENARIOS)
-
-
-def test_the_report_for_programs() -> None:
-    held = [
-        outcome("join/first-map", CheckVerdict.PASS),
-        outcome("liveness/silence", CheckVerdict.FAIL),
-        outcome("input/zstd-bomb", CheckVerdict.PASS),
-    ]
-    made = report_json(
-        held, command=["./client", "{auth_key}"], limit=120.0, started="2026-11-23T17:00:00+00:00"
-    )
-    assert made["version"] == 1
-    assert made["command"] == ["./client", "{auth_key}"]
-    assert made["scenarios"][0] == {  # type: ignore[index]
-        "name": "join/first-map",
-        "expected": "MUST register and have a map within 30 s",
-        "seen": "map session after 0.5 s",
-        "verdict": "pass",
-        "facts": {"watched": 1.0},
-        "took_s": 1.235,
-        "log": "/tmp/join.first-map.log",
-    }
-    assert summary(held) == "2 pass, 1 fail"
-    assert summary([]) == "nothing was tried"
-
-
-# One attempt
 
 
 @pytest.mark.parametrize(
