@@ -1,8 +1,9 @@
 """A control client that is sound but for the flaws it is started with, as the client of `check-client`. Not a test.
 
-    python -m tests.support.clients.flawed_client LIMIT [no-watchdog] [keeps-removed] [replays-key]
+    python -m tests.support.clients.flawed_client LIMIT [FLAW …]
 
-LIMIT is its watchdog in seconds. What it believes about its peers stands in `{dir}/peers.json`.
+LIMIT is its watchdog in seconds; the flaws are those of FLAWS and of `flaws`. What it believes about its peers stands
+in `{dir}/peers.json`.
 """
 
 from __future__ import annotations
@@ -17,14 +18,14 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from tests.support.clients.control_client import Closed, ControlClient, Node, fetch_key
-from tests.support.netmaps.netmap_fold import Fold
+from tests.support.clients.flaws import MAP_FLAWS, Beliefs
 
 if TYPE_CHECKING:
     from collections.abc import Container
 
     from netmap_actors.protocol.keys import MachineKey
 
-FLAWS = frozenset({"no-watchdog", "keeps-removed", "replays-key"})
+FLAWS = frozenset({"no-watchdog", "replays-key", "forgets-key", "no-pause", "gives-up", *MAP_FLAWS})
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 4.0
 
 
@@ -40,6 +41,7 @@ class FlawedClient:
         self._registered = False
         self._key: MachineKey | None = None
         self._pause = _FIRST_PAUSE
+        self._beliefs = Beliefs(flaws)
 
     def run(self) -> None:
         """Session after session, for ever."""
@@ -48,6 +50,12 @@ class FlawedClient:
                 self._session()
             except (Closed, OSError, AssertionError, ValueError, RuntimeError) as error:
                 print(f"session ended: {type(error).__name__}: {error}", flush=True)
+                if "gives-up" in self._flaws and self._registered:
+                    threading.Event().wait()
+            if "forgets-key" in self._flaws:
+                self._node, self._registered = Node(self._node.name), False
+            if "no-pause" in self._flaws:
+                continue
             threading.Event().wait(self._pause * random.uniform(0.8, 1.0))
             self._pause = min(2 * self._pause, _LONGEST_PAUSE)
 
@@ -60,7 +68,7 @@ class FlawedClient:
                     raise ValueError(answer["Error"])
                 self._registered = True
             stream = client.map()
-            fold = Fold()
+            self._beliefs.begin_session()
             while True:
                 known = len(stream.messages)
                 limit = threading.TIMEOUT_MAX if "no-watchdog" in self._flaws else self._limit
@@ -73,17 +81,12 @@ class FlawedClient:
                 if len(stream.messages) == known:
                     raise ValueError(f"status {stream.status}, reset {stream.reset}, {client.goaway}")
                 for message in stream.messages[known:]:
-                    self._believe(fold, message)
+                    self._believe(message)
                 self._pause = _FIRST_PAUSE
 
-    def _believe(self, fold: Fold, message: dict[str, Any]) -> None:
-        if "keeps-removed" in self._flaws:
-            message = {name: value for name, value in message.items() if name != "PeersRemoved"}
-        fold.apply(message)
-        peers = [
-            {"name": peer["Name"], "addresses": peer["Addresses"], "online": peer.get("Online")}
-            for peer in fold.peers.values()
-        ]
+    def _believe(self, message: dict[str, Any]) -> None:
+        self._beliefs.apply(message)
+        peers = self._beliefs.peers()
         path = Path(os.environ["NETMAP_CHECK_DIR"], "peers.json")
         path.with_suffix(".new").write_text(json.dumps(peers))
         path.with_suffix(".new").rename(path)
