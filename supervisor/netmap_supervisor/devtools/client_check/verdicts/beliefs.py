@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import functools
 import ipaddress
 import json
 from typing import TYPE_CHECKING, Any
@@ -78,10 +79,16 @@ def _peer(given: Any) -> BelievedPeer:
     if not isinstance(addresses, list) or not all(isinstance(one, str) for one in addresses):
         raise UnreadablePeers(f"{escape(name, _SHOWN)}: addresses is no list of texts")
     try:
-        bare = frozenset(str(ipaddress.ip_interface(one).ip) for one in addresses)
+        bare = frozenset(map(_bare, addresses))
     except ValueError as error:
         raise UnreadablePeers(f"{escape(name, _SHOWN)}: {escape(str(error), _SHOWN)}") from None
     return BelievedPeer(short_name(name), bare, online)
+
+
+@functools.lru_cache(1 << 15)
+def _bare(address: str) -> str:
+    """The address as it is compared. A client says the same ones each time it is asked. Raises ValueError."""
+    return str(ipaddress.ip_interface(address).ip)
 
 
 def peer_named(peers: Iterable[BelievedPeer], name: str) -> BelievedPeer | None:
