@@ -6,9 +6,14 @@ from netmap_supervisor.devtools.client_check.outcome import Level
 from netmap_supervisor.devtools.client_check.scenarios.scenario import CheckScenario, Shape
 from netmap_supervisor.devtools.client_check.scenarios.steps import (
     BackInSession,
+    Believes,
     Cut,
+    Edit,
+    Heal,
     KeepsNodeKey,
+    RestartClient,
     Step,
+    Strike,
     Traffic,
 )
 
@@ -72,6 +77,122 @@ IDENTITY = (
                 ),
                 within="prompt_latest",
                 watch=3.0,
+                level=Level.SHOULD,
+            ),
+        ),
+    ),
+    CheckScenario(
+        "identity/one-shot-key-when-refused",
+        "cuts the connection of a client that has joined with a one-shot auth key, and refuses its map requests with "
+        "401 for a while",
+        Shape.STEPS,
+        "MUST have a map session again with the same node key within {back} of the end; SHOULD not send the spent key",
+        "A refused map request says nothing of the key that the client once joined with: to register anew with it, or "
+        "with a new node key, turns a short refusal into a lasting one.",
+        ("tailcfg.RegisterRequest.Auth", "RFC 9110, section 15.5.2", "tailscale/tailscale#19501"),
+        one_shot_key=True,
+        steps=(
+            Step(
+                "refuses map requests and resets TCP",
+                (Strike("refusal/status", {"status": 401}), Cut()),
+                (
+                    Traffic("map", least=1),
+                    Traffic("register", "auth", most=0, what="register request with the spent auth key"),
+                ),
+                within="back",
+                watch=8.0,
+                level=Level.SHOULD,
+            ),
+            Step("answers them again", (Heal(),), (BackInSession(), KeepsNodeKey()), within="back"),
+        ),
+    ),
+    CheckScenario(
+        "identity/same-node-after-restart",
+        "ends the client and starts it anew with the same directory; the auth key it has been given is spent",
+        Shape.STEPS,
+        "SHOULD have a map session again, as the same node, within {back}",
+        "A client that keeps no keys is another node after each restart: a new name and address, an old node that "
+        "stays in the list, and none at all where the auth key was for one use.",
+        (
+            "tailcfg.RegisterRequest.NodeKey",
+            "tailscale/tailscale#11527",
+            "tailscale/tailscale#9308",
+            "lmagyar/homeassistant-addon-tailscale#59",
+        ),
+        Level.SHOULD,
+        one_shot_key=True,
+        steps=(
+            Step(
+                "starts the client anew",
+                (RestartClient(),),
+                (BackInSession(), KeepsNodeKey()),
+                within="back",
+                level=Level.SHOULD,
+            ),
+        ),
+    ),
+    CheckScenario(
+        "identity/key-expired",
+        "lets the node key expire, and extends it some seconds later",
+        Shape.STEPS,
+        "MUST make at most 50 register and 50 map requests in 10 s, whether it registers with another key or waits; "
+        "SHOULD hear of a new node within {back} of the extension",
+        "An administrator may extend the key of a node, and is often not where the node is. A client that has stopped "
+        "to listen, or that asks without a pause, has to be restarted by hand.",
+        (
+            "tailcfg.Node.KeyExpiry",
+            "tailscale/tailscale#19326",
+            "tailscale/tailscale#2515",
+            "juanfont/headscale#1721",
+        ),
+        steps=(
+            Step(
+                "lets the key expire",
+                (Edit("expire", {"node": "{me}"}),),
+                (Traffic("register", most=50), Traffic("map", most=50)),
+                within=15.0,
+                watch=10.0,
+            ),
+            Step(
+                "extends it by an hour and adds birch",
+                (
+                    Edit("expire", {"node": "{me}", "in_seconds": 3600.0}),
+                    Edit("add_node", {"name": "birch"}),
+                ),
+                (Believes("birch"),),
+                within="back",
+                level=Level.SHOULD,
+            ),
+        ),
+    ),
+    CheckScenario(
+        "identity/deleted",
+        "deletes the node, ends its map stream, and answers its map requests with 404",
+        Shape.STEPS,
+        "MUST make at most 100 map and 100 register requests in 10 s, SHOULD at most 20 of each in the 10 s "
+        "behind them, whether it registers anew or waits",
+        "The node is gone for good: asking for its map again and again is a load without end, and shows a tailnet that "
+        "the client is not in.",
+        (
+            "tailscale/tailscale#20615",
+            "tailscale/tailscale#12032",
+            "juanfont/headscale#3449",
+            "tailscale/tailscale#9025",
+        ),
+        steps=(
+            Step(
+                "deletes the node",
+                (Edit("remove_node", {"node": "{me}", "end_stream": True}),),
+                (Traffic("map", most=100), Traffic("register", most=100)),
+                within=15.0,
+                watch=10.0,
+            ),
+            Step(
+                "says nothing",
+                (),
+                (Traffic("map", most=20), Traffic("register", most=20)),
+                within=15.0,
+                watch=10.0,
                 level=Level.SHOULD,
             ),
         ),
