@@ -7,10 +7,10 @@ import json
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
+from netmap_supervisor.devtools.client_check.stage import act, others_of
 
 from netmap_actors.dev_control.standalone import RunningServer, running_server
 from netmap_supervisor.devtools.client_check.scenarios import SCENARIOS, CheckScenario
-from netmap_supervisor.devtools.client_check.stage import act, others_of
 from netmap_supervisor.devtools.client_check.verdicts.beliefs import parse_peers
 from netmap_supervisor.devtools.client_check.verdicts.expectations import Standing, StepView, judge
 from netmap_supervisor.devtools.client_check.verdicts.observations import Session
