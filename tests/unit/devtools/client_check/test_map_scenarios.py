@@ -7,12 +7,12 @@ import json
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
-from netmap_supervisor.devtools.client_check.stage import act, others_of
 
 from netmap_actors.dev_control.standalone import RunningServer, running_server
+from netmap_supervisor.devtools.client_check.place.stage import act, others_of
 from netmap_supervisor.devtools.client_check.scenarios import SCENARIOS, CheckScenario
 from netmap_supervisor.devtools.client_check.verdicts.beliefs import parse_peers
-from netmap_supervisor.devtools.client_check.verdicts.expectations import Standing, StepView, judge
+from netmap_supervisor.devtools.client_check.verdicts.expectations import StepStanding, StepView, judge
 from netmap_supervisor.devtools.client_check.verdicts.observations import Session
 from tests.support.clients.control_client import Closed, ControlClient, Node
 from tests.support.clients.flaws import MAP_FLAWS, Beliefs, BrokenByFlaw
@@ -79,7 +79,7 @@ class Player:
                 peers=parse_peers(json.dumps(self._beliefs.peers())),
             )
             judged = [judge(one, view) for one in step.expects]
-            wrong = [one.said for one in judged if one.standing is not Standing.MET]
+            wrong = [one.said for one in judged if one.standing is not StepStanding.MET]
             if wrong:
                 return [f"{step.does}: {words}" for words in wrong]
         return []

@@ -15,7 +15,7 @@ from netmap_supervisor.devtools.client_check.scenarios.steps import (
 )
 from netmap_supervisor.devtools.client_check.verdicts.assessment import assess
 from netmap_supervisor.devtools.client_check.verdicts.beliefs import BelievedPeer, short_name
-from netmap_supervisor.devtools.client_check.verdicts.expectations import Standing, StepView, judge
+from netmap_supervisor.devtools.client_check.verdicts.expectations import StepStanding, StepView, judge
 from netmap_supervisor.devtools.client_check.verdicts.observations import Facts, Session
 
 LIMITS = Limits()
@@ -64,7 +64,7 @@ def test_each_expectation_of_a_step_can_be_missed(row: CheckScenario) -> None:
         assert step.expects, step.does
         for expectation in step.expects:
             found = {judge(expectation, one).standing for one in wrong_views(step)}
-            assert found - {Standing.MET, Standing.UNKNOWN}, (step.does, expectation)
+            assert found - {StepStanding.MET, StepStanding.UNKNOWN}, (step.does, expectation)
 
 
 @pytest.mark.parametrize("row", STEP_ROWS.values(), ids=list(STEP_ROWS))
@@ -76,7 +76,7 @@ def test_a_client_that_comes_back_with_its_key_misses_nothing_but_what_it_believ
         sound = view(seen("map"), sessions=(OLD, NEW) if back else (OLD,))
         for expectation in step.expects:
             if not isinstance(expectation, Believes | BelievesServer):
-                assert judge(expectation, sound).standing is Standing.MET, (step.does, expectation)
+                assert judge(expectation, sound).standing is StepStanding.MET, (step.does, expectation)
 
 
 STOPS = Facts(joined_after=0.5, watched=900.0, fed_until=1.0)
