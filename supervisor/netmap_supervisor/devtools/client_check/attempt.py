@@ -217,6 +217,12 @@ class _Run:
         if scenario.fault == "liveness/headers-never":
             self._wait_for_request()
 
+    def _heal(self, commands: Commands) -> float:
+        """When: what the client is answered from then on is no refusal."""
+        at = self._clock.boottime()
+        commands.heal()
+        return at
+
     def _wait_for_request(self) -> None:
         """The connection that counts is the one whose request is never answered, however often it asks."""
         cut_at = self._timeline.injected_at
@@ -312,8 +318,7 @@ class _Run:
                 self._until(limits.truth_latest, lambda facts: facts.asked_after is not None)
             case _:
                 self._wait(limits.refusal, lambda: False)
-                self._place.server.heal()
-                self._timeline.healed_at = self._clock.boottime()
+                self._timeline.healed_at = self._place.server.call(self._heal)
                 self._wait(limits.back, lambda: self._facts().back_after is not None)
                 if scenario.before and self._sessions:
                     self._timeline.joined_at = self._sessions[0].began_at
