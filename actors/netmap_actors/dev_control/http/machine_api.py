@@ -19,6 +19,7 @@ from netmap_actors.dev_control.registration.requests import (
     IncomingRegisterRequest,
     decode_map,
     decode_register,
+    host_words,
 )
 from netmap_actors.dev_control.tailnet.client_netmap import ClientNetmap
 from netmap_actors.dev_control.tailnet.json_types import encode_json
@@ -285,7 +286,7 @@ class MachineApi:
     def _map(self, stream_id: int, request: IncomingMapRequest, now: float) -> None:
         self._demand_version(request.version)
         kind = "map" if request.stream else "lite" if request.omit_peers else "read"
-        self._link.note(now, kind, str(request.node_key))
+        self._link.note(now, kind, " ".join([str(request.node_key), *host_words(request.hostinfo)]))
         setattr(self.counts, kind, getattr(self.counts, kind) + 1)
         fault = self.inject_planned(Moment.MAP, now, stream_id) if request.stream else None
         holding = self._injector.holding

@@ -23,6 +23,7 @@ __all__ = [
     "IncomingRegisterRequest",
     "decode_map",
     "decode_register",
+    "host_words",
     "hostname_of",
     "register_document",
     "requested_tags",
@@ -144,6 +145,13 @@ def hostname_of(hostinfo: dict[str, Any] | None) -> str:
     """The host's own name; empty when it has none."""
     name = (hostinfo or {}).get("Hostname")
     return name[:MAX_FIELD_TEXT] if isinstance(name, str) else ""
+
+
+def host_words(hostinfo: dict[str, Any] | None) -> list[str]:
+    """For the log: `host:NAME` as one word; nothing when the request says nothing of the host."""
+    if hostinfo is None:
+        return []
+    return ["host:" + "_".join(escape(hostname_of(hostinfo), 80).split())]
 
 
 def requested_tags(hostinfo: dict[str, Any] | None) -> tuple[str, ...]:

@@ -326,12 +326,12 @@ def test_a_trace_tells_who_sent_what_in_order() -> None:
         "sent 101 /ts2021",
         "register KEY auth",
         "sent 200 /machine/register: MachineAuthorized",
-        "map KEY",
+        "map KEY host:client",
         "sent full map, 2 peers",
         "sent PeersChanged 1",
         "sent PeersRemoved 1",
         "sent KeepAlive",
-        "lite KEY",
+        "lite KEY host:client",
         "sent 200 /machine/map",
         "refused 501 /machine/nothing: Not implemented yet",
         "sent 501 /machine/nothing",
@@ -378,3 +378,25 @@ def test_a_message_in_a_few_words(json: bytes, label: str) -> None:
 )
 def test_an_answer_to_register_in_a_few_words(json: bytes, label: str) -> None:
     assert register_label(json) == label
+
+
+@pytest.mark.parametrize(
+    ("hostinfo", "words"),
+    [
+        ({"Hostname": "web"}, ["host:web"]),
+        ({"Hostname": "two words\x1b"}, [r"host:two_words\x1b"]),
+        ({"OS": "linux"}, ["host:"]),
+        (None, []),
+    ],
+)
+def test_a_map_request_is_remembered_with_the_name_of_its_host(
+    server: RunningServer, hostinfo: dict[str, str] | None, words: list[str]
+) -> None:
+    client, _ = joined(server)
+    with client:
+        client.map(Hostinfo=hostinfo)
+        wait_for(lambda: len(server.seen("map")) == 2, LIMIT, "the second request")
+    assert [event.detail.split() for event in server.seen("map")] == [
+        [client.node.key, "host:client"],
+        [client.node.key, *words],
+    ]

@@ -52,6 +52,7 @@ def wrong_views(step: Step) -> list[StepView]:
         view(),  # stops, and lists nobody
         view(sessions=(OLD, NEW)),  # gives its session up
         view(seen("map", "nodekey:bb"), sessions=(OLD, NEW)),  # forgets its key
+        view(seen("map", f"{KEY} host:a", -1.0), seen("lite", f"{KEY} host:")),  # forgets its name
         view(seen("register", f"{KEY} auth"), sessions=(OLD, NEW)),  # replays its auth key
         view(*[seen(kind) for kind in ("map", "register") for _ in range(201)]),  # hammers
         everybody(step),

@@ -10,6 +10,7 @@ from netmap_supervisor.devtools.client_check.scenarios.steps import (
     Cut,
     Edit,
     Heal,
+    KeepsHostname,
     KeepsNodeKey,
     RestartClient,
     Step,
@@ -79,6 +80,26 @@ IDENTITY = (
                 watch=3.0,
                 level=Level.SHOULD,
             ),
+        ),
+    ),
+    CheckScenario(
+        "identity/same-host-after-reconnect",
+        "cuts the connection, twice",
+        Shape.STEPS,
+        "MUST have a map session again within {prompt_latest}, with the same node key, and the same Hostname in each "
+        "Hostinfo",
+        "Servers name a node after the Hostname of its latest map request: one that is missing or another in some of "
+        "them renames the node for everybody.",
+        ("tailcfg.MapRequest.Hostinfo", "tailscale/tailscale-rs#120", "juanfont/headscale#3432"),
+        steps=tuple(
+            Step(
+                f"resets TCP, {word} time",
+                (Cut(),),
+                (BackInSession(), KeepsNodeKey(), KeepsHostname()),
+                within="prompt_latest",
+                watch=5.0,
+            )
+            for word in ("first", "second")
         ),
     ),
     CheckScenario(

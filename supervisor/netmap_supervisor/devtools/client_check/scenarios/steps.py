@@ -25,6 +25,7 @@ __all__ = [
     "Edit",
     "Expectation",
     "Heal",
+    "KeepsHostname",
     "KeepsNodeKey",
     "KeepsSession",
     "Raw",
@@ -124,6 +125,11 @@ class KeepsNodeKey:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class KeepsHostname:
+    """Each map request that tells of the client's host says the same name as its first one did."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Traffic:
     """How often the client does something that the server sees, since the step began."""
 
@@ -139,7 +145,9 @@ class Traffic:
     """In words, such as "register request with the spent key"; empty: the kind."""
 
 
-Expectation = Believes | BelievesServer | KeepsSession | BackInSession | KeepsNodeKey | Traffic
+Expectation = (
+    Believes | BelievesServer | KeepsSession | BackInSession | KeepsNodeKey | KeepsHostname | Traffic
+)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from netmap_supervisor.devtools.client_check.scenarios.steps import (
     Believes,
     BelievesServer,
     Expectation,
+    KeepsHostname,
     KeepsNodeKey,
     KeepsSession,
     Traffic,
@@ -90,6 +91,8 @@ def judge(expectation: Expectation, view: StepView) -> Judged:
             return _MET if back else Judged(StepStanding.PENDING, "no new map session")
         case KeepsNodeKey():
             return _keeps_key(view)
+        case KeepsHostname():
+            return _keeps_hostname(view)
         case Traffic():
             return _traffic(expectation, view)
 
@@ -154,6 +157,18 @@ def _keeps_key(view: StepView) -> Judged:
             continue
         if view.node_key and key != view.node_key:
             return Judged(StepStanding.BROKEN, f"{event.kind} request with another node key")
+    return _MET
+
+
+def _keeps_hostname(view: StepView) -> Judged:
+    first = None
+    for event in view.events:
+        name = next((word for word in event.detail.split() if word.startswith("host:")), None)
+        if name is None or event.kind not in _WITH_KEY:
+            continue
+        first = first or name
+        if event.at >= view.began_at and name != first:
+            return Judged(Standing.BROKEN, f"{event.kind} request with {name}, not {first}")
     return _MET
 
 

@@ -12,6 +12,7 @@ from netmap_supervisor.devtools.client_check.scenarios.steps import (
     Believes,
     BelievesServer,
     Expectation,
+    KeepsHostname,
     KeepsNodeKey,
     KeepsSession,
     Traffic,
@@ -114,6 +115,14 @@ ASH, BIRCH = peer("ash"), peer("birch", "100.64.0.8")
             view(seen(1.0, "register", "nodekey:bb auth")),
             "broken",
             "register request with another",
+        ),
+        (KeepsHostname(), view(seen(-1.0, "map", f"{KEY} host:a"), seen(1.0, "lite", KEY)), "met", ""),
+        (KeepsHostname(), view(seen(-2.0, "map", f"{KEY} host:a"), seen(-1.0, "lite", "host:b")), "met", ""),
+        (
+            KeepsHostname(),
+            view(seen(-1.0, "map", f"{KEY} host:a"), seen(1.0, "lite", f"{KEY} host:")),
+            "broken",
+            "lite request with host:, not host:a",
         ),
         (
             Traffic("register", "auth", most=0),
