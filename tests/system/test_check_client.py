@@ -113,6 +113,37 @@ def test_the_report_names_each_flaw_of_a_client_and_no_other(
         assert (wrong[scenario]["verdict"], words in wrong[scenario]["seen"]) == (verdict, True), said
 
 
+FIELD = {
+    "map/full-is-authoritative": ("merges-full", "ash is still listed"),
+    "map/patch-endpoints": ("no-patched-endpoints", "after step 2"),
+    "identity/same-host-after-reconnect": ("forgets-key", "register request with another node key"),
+    "network/backend-gone": ("no-pause", "connections while it was refused"),
+}
+"""Scenarios, each with a flaw that fails it, and what is said of that."""
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(150)
+@pytest.mark.parametrize("flawed", ["", *FIELD])
+def test_a_flaw_of_the_field_fails_its_own_scenario_and_no_other(tmp_path: Path, flawed: str) -> None:
+    flaw, words = FIELD.get(flawed, ("", ""))
+    options = (
+        "--no-again",
+        "--limit=4s",
+        "--belief-limit=12s",
+        "--jobs=5",
+        "--peers-command=cat {dir}/peers.json",
+        "--scenario=join",
+        *[f"--scenario={name}" for name in FIELD],
+    )
+    status, held, said = check(tmp_path, *options, client=[*FLAWED, *filter(None, [flaw])], limit=140.0)
+    wrong = {name: one for name, one in held.items() if one["verdict"] != "pass"}
+    assert list(wrong) == [*filter(None, [flawed])], said
+    assert (status, len(held)) == (1 if flawed else 0, 5)
+    if flawed:
+        assert (wrong[flawed]["verdict"], words in wrong[flawed]["seen"]) == ("fail", True), said
+
+
 def test_a_deaf_client_fails_where_it_is_deaf_only(tmp_path: Path) -> None:
     options = ("--limit=3s", "--no-again", "--scenario=join", "--scenario=liveness/silence")
     deaf = [sys.executable, "-P", "-m", "tests.support.clients.deaf_client"]
