@@ -18,7 +18,7 @@ HEADSCALE ?=
 VM_ARGS ?=
 PYTEST_ARGS ?= -n 2 --dist loadgroup
 
-.PHONY: help run test test-fast test-lowest test-newest headscale-test vm-test check generate bench go-tools rust-client format mutants soak clean
+.PHONY: help run test test-fast test-lowest test-newest headscale-test vm-test check generate bench go-tools rust-client client-table format mutants soak clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -66,6 +66,9 @@ rust-client: $(VENV)/.dev-ready  ## build the client in Rust into the same cache
 
 bench: $(VENV)/.dev-ready go-tools  ## the figures of the design, measured against tailscaled; fails when one is missed
 	$(BIN)/python -m bench
+
+client-table: $(VENV)/.dev-ready go-tools rust-client  ## check all clients at 120 s into docs/clients.md (half an hour; ARGS="--client tsp --limit 8s")
+	$(BIN)/python -m bench.client_table $(ARGS)
 
 mutants: $(VENV)/.dev-ready  ## plant twelve known bugs in a copy, one by one, and see that the tests find each (some minutes)
 	$(BIN)/python -m tests.mutants

@@ -15,7 +15,11 @@ UNIT = ROOT / "tests" / "unit"
 MAX_ENTRIES = 16
 LARGE = {"netmap_actors": "the root of a package"}
 """Folders that may have more entries, and why."""
-NO_ROOM = {"ground": "single modules of the root of netmap_actors", "support": "tests/support"}
+NO_ROOM = {
+    "bench": "bench",
+    "ground": "single modules of the root of netmap_actors",
+    "support": "tests/support",
+}
 """Folders of tests/unit that stand for no folder of the product, and what they test."""
 RENAMED_IMPORTS = {"collections.abc: Set as AbstractSet"}
 SHARED_NAMES = {"UserProfile": "Tailscale's, and what subscribers get of it"}

@@ -1,0 +1,56 @@
+"""One client's course as it was measured, and the file that keeps it."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import platform
+from pathlib import Path
+from typing import Any, Self
+
+
+@dataclasses.dataclass(frozen=True)
+class Machine:
+    """Where a course was held."""
+
+    system: str
+    processor: str
+    cores: int
+    load: float
+    """The load average of a minute when it began: what others did there."""
+
+    @classmethod
+    def this_one(cls) -> Self:
+        """As it is now."""
+        known = [line.partition(":") for line in Path("/proc/cpuinfo").read_text().splitlines()]
+        model = next((value.strip() for name, _, value in known if name.strip() == "model name"), "")
+        release = ".".join(platform.release().split(".")[:2])
+        return cls(f"{platform.system()} {release}", model, os.cpu_count() or 1, os.getloadavg()[0])
+
+
+@dataclasses.dataclass(frozen=True)
+class Measurement:
+    """One client's whole course."""
+
+    client: str
+    what: str
+    """What it is, with its version."""
+    started: str
+    """RFC 3339."""
+    took: float
+    """Seconds."""
+    jobs: int
+    side_by_side: int
+    """How many courses there were at the same time at most."""
+    machine: Machine
+    report: dict[str, Any]
+    """As `check-client --json` has written it."""
+
+    def document(self) -> dict[str, Any]:
+        """For JSON."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_document(cls, found: dict[str, Any]) -> Self:
+        """What `document` has made."""
+        return cls(**{**found, "machine": Machine(**found["machine"])})
