@@ -168,7 +168,7 @@ def _keeps_hostname(view: StepView) -> Judged:
             continue
         first = first or name
         if event.at >= view.began_at and name != first:
-            return Judged(Standing.BROKEN, f"{event.kind} request with {name}, not {first}")
+            return Judged(StepStanding.BROKEN, f"{event.kind} request with {name}, not {first}")
     return _MET
 
 
