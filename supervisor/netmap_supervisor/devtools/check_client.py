@@ -184,7 +184,10 @@ def command(
         row.name: skip_reason(row, has_peers_command=bool(peers)) or attachment.unsuited(row)
         for row in chosen
     }
-    progress = Progress({one.name: joining[one.name] + one.longest(limits) for one in chosen}, jobs)
+    longest = {
+        one.name: 0.0 if reasons[one.name] else joining[one.name] + one.longest(limits) for one in chosen
+    }
+    progress = Progress(longest, jobs)
     course = Course(
         chosen,
         limits,

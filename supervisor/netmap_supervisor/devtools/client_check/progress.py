@@ -16,7 +16,7 @@ from netmap_supervisor.view.terminal import can_redraw, error_width
 from netmap_supervisor.view.text_layout import shortened, wrapped
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from netmap_supervisor.devtools.client_check.outcome import ScenarioOutcome
 
@@ -54,13 +54,23 @@ class Progress:
             self._outlook.waits(name)
             self._show()
 
-    def done(self, outcome: ScenarioOutcome) -> None:
-        """Its outcome is known."""
+    def done(self, outcomes: Sequence[ScenarioOutcome]) -> None:
+        """These are settled, at the same moment. Those that are not run, for the same reason, are told in one line."""
+        told: dict[str, list[ScenarioOutcome]] = {}
+        for one in outcomes:
+            told.setdefault(one.name if one.attempts else f"not run: {one.seen}", []).append(one)
+        for alike in told.values():
+            self._tell_alike(alike)
+
+    def _tell_alike(self, outcomes: Sequence[ScenarioOutcome]) -> None:
+        first = outcomes[0]
         with self._lock:
-            self._outlook.ended(outcome.name)
-            self._ended += 1
-            lead = f"{f'{self._ended}/{self._count}':>7}  {outcome.verdict.value:{_LONGEST_VERDICT}}  "
-            text = visible(f"{outcome.name}: {outcome.seen}")
+            for one in outcomes:
+                self._outlook.ended(one.name)
+            self._ended += len(outcomes)
+            lead = f"{f'{self._ended}/{self._count}':>7}  {first.verdict.value:{_LONGEST_VERDICT}}  "
+            what = first.name if len(outcomes) == 1 else f"{len(outcomes)} scenarios"
+            text = visible(f"{what}: {first.seen}")
             width = error_width()
             lines = [text] if width is None else wrapped(text, max(20, width - len(lead)))
             if not self._redraws and self._ended < self._count:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from netmap_supervisor.devtools.client_check.attempt import run_attempt
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from netmap_supervisor.devtools.client_check.course import Course
@@ -33,16 +33,15 @@ def run_course(
     interrupted: Callable[[], bool],
     began: Callable[[str], None],
     waits: Callable[[str], None],
-    done: Callable[[ScenarioOutcome], None],
+    done: Callable[[Sequence[ScenarioOutcome]], None],
 ) -> list[ScenarioOutcome]:
     """Every outcome that is known in the end, in the order of the table.
 
-    `began(name)` is called at each attempt, `waits(name)` when there will be another one, `done(outcome)` when a
-    scenario is settled; all from this thread.
+    `began(name)` is called at each attempt, `waits(name)` when there will be another one, `done(outcomes)` when
+    scenarios are settled; all from this thread.
     """
     stop = threading.Event()
-    for outcome in course.skipped():
-        done(outcome)
+    done(course.skipped())
     running: dict[concurrent.futures.Future[Attempt | None], str] = {}
     tries: dict[str, int] = {}
 
@@ -66,8 +65,7 @@ def run_course(
                     settled = course.ended(name, attempt)
                     if attempt is not None and not settled:
                         waits(name)
-                    for outcome in settled:
-                        done(outcome)
+                    done(settled)
                 if interrupted():
                     course.stop()
                     stop.set()

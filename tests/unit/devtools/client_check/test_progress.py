@@ -66,9 +66,9 @@ def test_lines_in_a_pipe_are_plain(capsys: pytest.CaptureFixture[str]) -> None:
     progress = Progress({"session/cut": 60.0, "session/goaway": 60.0}, 1)
     progress.began("session/cut")
     progress.tick()
-    progress.done(outcome("session/cut", CheckVerdict.FAIL, "not back"))
+    progress.done([outcome("session/cut", CheckVerdict.FAIL, "not back")])
     progress.began("session/goaway")
-    progress.done(outcome("session/goaway", CheckVerdict.SKIP, HOSTILE))
+    progress.done([outcome("session/goaway", CheckVerdict.SKIP, HOSTILE)])
     progress.over()
     said = capsys.readouterr().err
     assert "\x1b" not in said
@@ -79,13 +79,31 @@ def test_lines_in_a_pipe_are_plain(capsys: pytest.CaptureFixture[str]) -> None:
     assert third.startswith("    2/2  skip   session/goaway: \\x1b[31m")
 
 
+def test_what_is_not_run_for_the_same_reason_is_told_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    names = ["session/cut", "session/goaway", "session/rst-stream", "session/end-stream"]
+    progress = Progress({"join/first-map": 30.0, **dict.fromkeys(names, 60.0)}, 1)
+    why = "join/first-map failed"
+    progress.done(
+        [
+            outcome("join/first-map", CheckVerdict.FAIL, "no map"),
+            *(outcome(name, CheckVerdict.SKIP, why, attempts=()) for name in names[:3]),
+            outcome(names[3], CheckVerdict.SKIP, "not for this client", attempts=()),
+        ]
+    )
+    assert capsys.readouterr().err.splitlines()[1:] == [
+        "    1/5  fail   join/first-map: no map (at most about 4 min to go)",
+        "    4/5  skip   3 scenarios: join/first-map failed (at most about 60 s to go)",
+        "    5/5  skip   session/end-stream: not for this client",
+    ]
+
+
 @pytest.mark.usefixtures("terminal")
 def test_a_terminal_shows_what_runs_within_its_width(capsys: pytest.CaptureFixture[str]) -> None:
     names = ["session/cut", "session/goaway", "session/rst-stream", "session/end-stream", "liveness/silence"]
     progress = Progress(dict.fromkeys(names, 60.0), 5)
     for name in names:
         progress.began(name)
-    progress.done(outcome("session/cut", CheckVerdict.PASS, "new TCP connection " * 5))
+    progress.done([outcome("session/cut", CheckVerdict.PASS, "new TCP connection " * 5)])
     progress.over()
     said = capsys.readouterr().err
     assert "at most about 60 s to go; running: session/cut, session" in said
