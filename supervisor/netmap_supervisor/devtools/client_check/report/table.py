@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 from typing import TYPE_CHECKING
 
 from netmap_supervisor.devtools.client_check.outcome import CheckVerdict
@@ -31,18 +32,35 @@ _HEAD = ("scenario", "verdict", "expected", "seen")
 
 
 def report_table(outcomes: Sequence[ScenarioOutcome], room: int | None = None) -> Iterator[str]:
-    """Lines of at most `room` cells, by group, with an empty line between two; the verdict is beside the name."""
+    """Lines of at most `room` cells, by group, with an empty line between two; the verdict is beside the name.
+
+    Scenarios that were not run, several for the same reason, stand below the table with that reason.
+    """
     room = min(room or _PIPE, _WIDEST)
-    widths = _widths(outcomes, room)
-    yield from _row(widths, room, *_HEAD)
-    for number, group in enumerate(by_group(outcomes).values()):
+    reasons = collections.Counter(one.seen for one in outcomes if not one.attempts)
+    left_out = [one for one in outcomes if not one.attempts and reasons[one.seen] > 1]
+    rows = [one for one in outcomes if one.attempts or reasons[one.seen] == 1]
+    if rows:
+        widths = _widths(rows, room)
+        yield from _row(widths, room, *_HEAD)
+    for number, group in enumerate(by_group(rows).values()):
         if number:
             yield ""
         for one in group:
-            seen = (
-                f"{one.seen} (expected to fail: {one.expected_failure})" if one.expected_failure else one.seen
+            yield from _row(
+                widths, room, one.name, one.verdict.value, visible(one.expected), visible(_seen(one))
             )
-            yield from _row(widths, room, one.name, one.verdict.value, visible(one.expected), visible(seen))
+    for why in dict.fromkeys(one.seen for one in left_out):
+        names = [one.name for one in left_out if one.seen == why]
+        if rows or why != left_out[0].seen:
+            yield ""
+        yield from wrapped(visible(f"skip, {len(names)} scenarios: {why}"), room)
+        for line in wrapped(", ".join(names), room - _INDENT):
+            yield " " * _INDENT + line
+
+
+def _seen(one: ScenarioOutcome) -> str:
+    return f"{one.seen} (expected to fail: {one.expected_failure})" if one.expected_failure else one.seen
 
 
 def _widths(outcomes: Sequence[ScenarioOutcome], room: int) -> tuple[int, int, int, int]:

@@ -72,6 +72,32 @@ def test_wide_characters_and_controls_of_a_client_break_no_row() -> None:
         fits([line for line in lines if "/logs/" not in line], width)
 
 
+@pytest.mark.parametrize("width", [40, 80, 100, 160])
+def test_what_is_not_run_for_one_reason_stands_below_the_table_with_all_names(width: int) -> None:
+    """A client that does not join is told in a screen, not in one row after another that says the same."""
+    reasons = dict.fromkeys(SCENARIOS, "join/first-map failed")
+    reasons |= {name: "needs --peers-command" for name in SCENARIOS if name.startswith("map/")}
+    reasons["session/cut"] = "not for this client"
+    outcomes = [outcome("join/first-map", FAIL, "no map")]
+    outcomes += [outcome(name, SKIP, reasons[name], attempts=()) for name in list(SCENARIOS)[1:]]
+    lines = list(report_table(outcomes, width))
+    fits(lines, width)
+    text = "\n".join(lines)
+    assert width < 60 or all(name in text for name in SCENARIOS)
+    assert len([line for line in lines if " skip" in line]) == 1
+    assert text.count("needs --peers-command") == 1
+    assert text.count("join/first-map failed") == 1
+    assert "not for this client" in " ".join(text.split())
+    told = [line for line in lines if line.startswith("skip, ")]
+    assert sum(int(line.split()[1]) for line in told) == len(SCENARIOS) - 2
+    assert len(lines) < 2000 / width + 20
+
+
+def test_a_table_of_nothing_but_scenarios_that_are_not_run_begins_with_the_reason() -> None:
+    outcomes = [outcome(name, SKIP, "why", attempts=()) for name in ("session/cut", "session/goaway")]
+    assert list(report_table(outcomes)) == ["skip, 2 scenarios: why", "    session/cut, session/goaway"]
+
+
 # What there is to know of each failure
 
 
