@@ -44,6 +44,8 @@ class StreamView:
     """Label of the node; empty when it has been deleted."""
     age: float
     """Seconds."""
+    began_at: float
+    """When it was asked for, seconds of CLOCK_BOOTTIME: the same whenever it is looked at."""
     messages: int
     compress: bool
     held: bool
@@ -98,6 +100,7 @@ def view_of_client(connection: ClientConnection, entries: Mapping[int, Entry], n
             node_id=stream.node_id,
             node=entries[stream.node_id].label if stream.node_id in entries else "",
             age=now - stream.began_at,
+            began_at=stream.began_at,
             messages=stream.messages,
             compress=stream.compress,
             held=stream.held,

@@ -58,8 +58,6 @@ _SETTLED_BY = 20.0
 _DRIPS_PER_LIMIT = 40
 _GONE = 5.0
 """Seconds without a map session after which a client that is left alone has plainly lost it."""
-_SAME = 0.25
-"""Seconds: two looks at one map stream differ by less in when it began."""
 _JOINING = frozenset({"accept", "register", "map"})
 _KEEP_ALIVE = '{"KeepAlive":true}'
 
@@ -377,13 +375,12 @@ class _Run:
         for stream in view.map_streams:
             if stream.held or not stream.messages:
                 continue
-            began = now - stream.age
             for place, known in enumerate(self._sessions):
-                if known.connection == view.number and abs(known.began_at - began) < _SAME:
+                if (known.connection, known.began_at) == (view.number, stream.began_at):
                     self._sessions[place] = dataclasses.replace(known, alive_at=now)
                     break
             else:
-                self._sessions.append(Session(began, view.number, now))
+                self._sessions.append(Session(stream.began_at, view.number, now))
 
     def _is_spoilt(self, view: ClientView) -> bool:
         """Whether what is sent on this connection can no longer be read."""

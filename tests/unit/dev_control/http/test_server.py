@@ -132,6 +132,14 @@ def test_a_newer_poll_ends_the_older_one(server: RunningServer) -> None:
     client.close()
 
 
+def test_a_stream_has_begun_at_the_same_moment_whenever_it_is_looked_at(server: RunningServer) -> None:
+    client, _ = joined(server)
+    with client:
+        looks = [stream for _ in range(2) for view in server.clients() for stream in view.map_streams]
+        asked = [event.at for event in server.seen("map")]
+        assert [stream.began_at for stream in looks] == asked * 2
+
+
 def test_a_read_is_one_full_map_and_a_lite_update_leaves_the_poll_alone(server: RunningServer) -> None:
     client, stream = joined(server)
     read = client.answer("/machine/map", client.map_body(Stream=False, ReadOnly=True))
