@@ -6,6 +6,7 @@ Not here: what is expected (`scenarios`), what the events mean (`verdicts`), ser
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from typing import TYPE_CHECKING, Any
 
 from netmap_actors.clock import SystemClock
@@ -258,14 +259,16 @@ class _Run:
         node_key = "" if me is None else me.key
         began = self._clock.boottime()
         self._told.append(TimelineEvent(began - self._timeline.started_at, None, "check", "step", step.does))
-        for action in step.actions:
-            if isinstance(action, ServerAway):
+        for away, group in itertools.groupby(step.actions, lambda action: isinstance(action, ServerAway)):
+            if not away:
+                act([*group], self._place, me)
+                continue
+            for action in group:
+                assert isinstance(action, ServerAway), "they are grouped by that"
                 self._place.end_server()
                 if self._stop.wait(action.seconds):
                     raise CheckInterrupted
                 self._place.reopen_server()
-            else:
-                act(action, self._place, me)
         within = self._limits.seconds(step.within)
         nodes: tuple[BelievedPeer, ...] = ()
         peers = None

@@ -66,8 +66,7 @@ class Player:
         me = next(view for view in self._server.nodes() if view.registered)
         for number, step in enumerate(scenario.steps, start=1):
             self._now = float(number)
-            for action in step.actions:
-                act(action, place, me)
+            act(step.actions, place, me)
             self._read(f"step-{number}.example")
             view = StepView(
                 float(number),

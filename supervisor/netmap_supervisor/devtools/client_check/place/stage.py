@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from typing import TYPE_CHECKING, Any, assert_never
 
@@ -56,25 +57,39 @@ def others_of(place: Place, me: NodeView | None) -> tuple[BelievedPeer, ...]:
     )
 
 
-def act(action: Action, place: Place, me: NodeView | None) -> None:
-    """Do it. Raises NetmapError for what the server does not take: a mistake in the row."""
+def act(actions: Sequence[Action], place: Place, me: NodeView | None) -> None:
+    """Do them. What the server does is done at once: nothing that the client does comes between.
+
+    Raises NetmapError for what the server does not take: a mistake in the row.
+    """
+
+    def do(commands: Commands) -> None:
+        for action in held:
+            _do(action, commands, me)
+
+    for of_client, group in itertools.groupby(actions, lambda action: isinstance(action, RestartClient)):
+        held = [*group]
+        if of_client:
+            place.restart_client()
+        else:
+            place.server.call(do)
+
+
+def _do(action: Action, commands: Commands, me: NodeView | None) -> None:
+    """One action of the server."""
     match action:
         case Edit(command, arguments):
-            place.server.call(
-                lambda commands: getattr(commands, command)(**filled(dict(arguments), commands, me))
-            )
+            getattr(commands, command)(**filled(dict(arguments), commands, me))
         case Raw(message):
-            place.server.call(lambda commands: commands.raw(filled(message, commands, me)))
+            commands.raw(filled(message, commands, me))
         case Strike(fault, given):
-            place.server.fault(fault, **given)
+            commands.fault(fault, **given)
         case Heal(fault):
-            place.server.heal(fault=fault)
+            commands.heal(fault=fault)
         case Cut(reset):
-            place.server.drop_all(reset=reset)
-        case RestartClient():
-            place.restart_client()
-        case ServerAway():
-            raise CannotAct("cannot take the server away here: it needs time")
+            commands.drop_all(reset)
+        case ServerAway() | RestartClient():
+            raise CannotAct("cannot do this at once: it takes time")
         case _:
             assert_never(action)
 

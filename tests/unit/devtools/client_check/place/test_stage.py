@@ -10,11 +10,13 @@ from netmap_actors.dev_control.standalone import RunningServer, running_server
 from netmap_actors.dev_control.tailnet.tailnet import TailnetError
 from netmap_supervisor.devtools.client_check.place.client import environment
 from netmap_supervisor.devtools.client_check.place.stage import CannotAct, act, filled, others_of
-from netmap_supervisor.devtools.client_check.scenarios.steps import Edit, ServerAway, Strike
+from netmap_supervisor.devtools.client_check.scenarios.steps import Cut, Edit, ServerAway, Strike
+from netmap_supervisor.devtools.client_check.verdicts.beliefs import short_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
+    from netmap_actors.dev_control.operator.commands import Commands
     from netmap_supervisor.devtools.client_check.place.place import Place
 
 
@@ -59,7 +61,7 @@ def test_names_in_arguments_are_filled_in_wherever_they_stand(server: RunningSer
 
 def test_an_edit_and_the_peers_that_are_right_behind_it(server: RunningServer) -> None:
     ash, _ = server.nodes()
-    act(Edit("rename", {"node": "birch", "name": "elm"}), place(server), ash)
+    act((Edit("rename", {"node": "birch", "name": "elm"}),), place(server), ash)
     [elm] = others_of(place(server), ash)
     assert (elm.name, elm.online) == ("elm", False)
     assert all("/" not in address for address in elm.addresses)
@@ -68,10 +70,30 @@ def test_an_edit_and_the_peers_that_are_right_behind_it(server: RunningServer) -
 
 def test_what_the_server_does_not_take_says_nothing_about_the_client(server: RunningServer) -> None:
     with pytest.raises(TailnetError):
-        act(Edit("remove_node", {"node": "elm"}), place(server), None)
-    act(Strike("register/null"), place(server), None)
+        act((Edit("remove_node", {"node": "elm"}),), place(server), None)
+    act((Strike("register/null"),), place(server), None)
     with pytest.raises(CannotAct):
-        act(ServerAway(1.0), place(server), None)
+        act((ServerAway(1.0),), place(server), None)
+
+
+class _Counting:
+    """Counts how often the server's thread is asked."""
+
+    def __init__(self, server: RunningServer) -> None:
+        self._server = server
+        self.calls = 0
+
+    def call(self, function: Callable[[Commands], object]) -> object:
+        self.calls += 1
+        return self._server.call(function)
+
+
+def test_no_client_comes_back_between_a_cut_and_the_edits_behind_it(server: RunningServer) -> None:
+    counting = _Counting(server)
+    actions = (Cut(), Edit("remove_node", {"node": "birch"}), Edit("add_node", {"name": "elm"}))
+    act(actions, place(cast("RunningServer", counting)), None)
+    assert counting.calls == 1
+    assert [short_name(node.name) for node in server.nodes()] == ["ash", "elm"]
 
 
 def test_a_client_has_no_proxy_outside_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
