@@ -134,6 +134,12 @@ def test_a_peers_command_that_fails_says_nothing_about_the_client(tmp_path: Path
     assert made.seen.endswith("cannot read peers: the peers command ended with status 3: gone")
 
 
+def test_a_peers_command_that_takes_longer_than_the_limit_fails_nobody(tmp_path: Path) -> None:
+    step = Step("adds birch", (Edit("add_node", {"name": "birch"}),), (BelievesServer(),), within=1.0)
+    made = attempt(steps(step), tmp_path, peers=("sh", "-c", 'sleep 2; cat "$1/peers.json"', "sh", "{dir}"))
+    assert made.verdict is CheckVerdict.PASS, made.seen
+
+
 def test_a_client_that_does_not_know_who_is_online_is_not_judged_by_it(tmp_path: Path) -> None:
     script = 'sed "s/\\"online\\": [a-z]*/\\"online\\": null/g" "$1/peers.json"'
     step = Step("says nothing", (), (BelievesServer(online=True),))

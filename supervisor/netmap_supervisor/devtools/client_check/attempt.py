@@ -271,13 +271,13 @@ class _Run:
                 self._place.reopen_server()
         within = self._limits.seconds(step.within)
         nodes: tuple[BelievedPeer, ...] = ()
-        peers = None
+        held: tuple[float, tuple[BelievedPeer, ...]] | None = None
         while True:
             self._look()
             self._demand_client()
             newest = None if reader is None else reader.since(began)
-            if newest is not peers:
-                peers, nodes = newest, others_of(self._place, me)
+            if newest is not held:
+                held, nodes = newest, others_of(self._place, me)
             view = StepView(
                 began,
                 self._events,
@@ -285,22 +285,24 @@ class _Run:
                 node_key,
                 me="" if me is None else me.name,
                 nodes=nodes,
-                peers=peers,
+                peers=None if held is None else held[1],
             )
-            elapsed = self._clock.boottime() - began
+            elapsed = told = self._clock.boottime() - began
+            if step.needs_peers:
+                # A list from before its time is over says nothing of what it believes then.
+                told = 0.0 if held is None else held[0] - began
             found = standing_of(
-                [judge(one, view) for one in step.expects], elapsed=elapsed, within=within, watch=step.watch
+                [judge(one, view) for one in step.expects],
+                elapsed=elapsed,
+                told=told,
+                within=within,
+                watch=step.watch,
             )
             if found.standing is not StepStanding.PENDING:
-                if (
-                    found.standing is not StepStanding.MET
-                    and reader
-                    and view.peers is None
-                    and reader.problem
-                ):
-                    raise CannotAct(reader.problem)
                 unknown = found.standing is StepStanding.UNKNOWN
                 return StepFact(step.does, elapsed, found.said, step.level, unknown)
+            if reader is not None and reader.problem and told < within <= elapsed:
+                raise CannotAct(reader.problem)
             if self._stop.wait(_LOOK_EVERY):
                 raise CheckInterrupted
 

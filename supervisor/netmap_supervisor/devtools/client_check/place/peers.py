@@ -111,11 +111,11 @@ class BeliefReader:
         self._thread = threading.Thread(target=self._read, name="peers command", daemon=True)
         self._thread.start()
 
-    def since(self, moment: float) -> tuple[BelievedPeer, ...] | None:
-        """The newest list that was asked for at this moment or later; None: there is none yet."""
+    def since(self, moment: float) -> tuple[float, tuple[BelievedPeer, ...]] | None:
+        """When the newest list was asked for, and the list; None: that was before this moment, or there is none."""
         with self._lock:
             found = self._latest
-        return found[1] if found is not None and found[0] >= moment else None
+        return found if found is not None and found[0] >= moment else None
 
     def close(self) -> None:
         """End the command that runs."""

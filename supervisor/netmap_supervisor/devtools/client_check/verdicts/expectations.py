@@ -97,15 +97,20 @@ def judge(expectation: Expectation, view: StepView) -> Judged:
             return _traffic(expectation, view)
 
 
-def standing_of(judged: Sequence[Judged], *, elapsed: float, within: float, watch: float) -> Judged:
-    """How the whole step stands, `elapsed` seconds after it began. PENDING: it goes on."""
+def standing_of(
+    judged: Sequence[Judged], *, elapsed: float, told: float, within: float, watch: float
+) -> Judged:
+    """How the whole step stands, `elapsed` seconds after it began. PENDING: it goes on.
+
+    `told`: so long after its beginning the client was asked what it believes; `elapsed` where that is not asked.
+    """
     for standing in (StepStanding.BROKEN, StepStanding.UNKNOWN):
         for one in judged:
             if one.standing is standing:
                 return one
     open_ = [one for one in judged if one.standing is StepStanding.PENDING]
     if open_:
-        return open_[0] if elapsed < within else Judged(StepStanding.BROKEN, open_[0].said)
+        return open_[0] if told < within else Judged(StepStanding.BROKEN, open_[0].said)
     return _MET if elapsed >= watch else Judged(StepStanding.PENDING, "it is watched")
 
 
