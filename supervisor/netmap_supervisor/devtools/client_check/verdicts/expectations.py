@@ -122,6 +122,8 @@ def _believes(wanted: Believes, view: StepView) -> Judged:
         return _MET if peer is None else Judged(StepStanding.PENDING, f"{wanted.name} is still listed")
     if peer is None:
         return Judged(StepStanding.PENDING, f"{wanted.name} is not listed")
+    if (times := sum(one.name == peer.name for one in view.peers)) > 1:
+        return Judged(StepStanding.PENDING, f"{wanted.name} is listed {times} times")
     if wanted.online is not None and peer.online is None:
         return Judged(StepStanding.UNKNOWN, "the peers command does not say who is online")
     words = wrong_online(peer, expected=wanted.online)

@@ -64,6 +64,7 @@ ASH, BIRCH = peer("ash"), peer("birch", "100.64.0.8")
         (Believes("Ash.example.net"), view(peers=(ASH,)), "met", ""),
         (Believes("ash", present=False), view(peers=(ASH,)), "pending", "ash is still listed"),
         (Believes("ash", present=False), view(peers=()), "met", ""),
+        (Believes("ash"), view(peers=(ASH, peer("ash"))), "pending", "ash is listed 2 times"),
         (Believes("ash", online=True), view(peers=(ASH,)), "unknown", "does not say who is online"),
         (
             Believes("ash", online=True),
