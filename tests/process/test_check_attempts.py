@@ -61,6 +61,22 @@ def test_what_a_fault_does_at_once_comes_behind_it(tmp_path: Path) -> None:
     assert [event.at for event in made.timeline] == sorted(event.at for event in made.timeline)
 
 
+def test_who_has_lost_its_session_before_the_fault_is_not_judged_by_it(tmp_path: Path) -> None:
+    lost = (sys.executable, "-P", "-m", "tests.support.clients.deaf_client", "goaway")
+    settled = Limits(40.0, join=15.0)  # longer than this client keeps its session
+    settings = Settings(lost, settled, tmp_path)
+    made = run_attempt(SCENARIOS["session/goaway"], settings, tmp_path / "log", threading.Event())
+    assert made is not None
+    assert (made.verdict, "has no map session any more" in made.seen) == (CheckVerdict.ERROR, True), made.seen
+
+
+def test_a_second_connection_without_a_map_is_not_the_one_with_half_a_frame(tmp_path: Path) -> None:
+    knocks = (sys.executable, "-P", "-m", "tests.support.clients.deaf_client", "close")
+    made = attempt(SCENARIOS["liveness/half-frame"], tmp_path, *knocks)
+    assert (made.verdict, made.facts["closed_by"]) == (CheckVerdict.FAIL, "client"), made.seen
+    assert made.facts.get("closed_after") is not None, "the one with the map is all of those that count"
+
+
 def test_who_does_not_join_is_told_what_the_server_saw_and_refused(tmp_path: Path) -> None:
     script = 'printf "\\033[31mERROR\\033[0m starting\\n"; NETMAP_CHECK_AUTH_KEY=wrong exec "$@"'
     made = attempt(SCENARIOS["join/first-map"], tmp_path, "sh", "-c", script, "sh", *CLIENT, join=6.0)

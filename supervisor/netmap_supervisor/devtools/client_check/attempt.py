@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
     from netmap_actors.dev_control.http.state import Seen
     from netmap_actors.dev_control.operator.commands import Commands
-    from netmap_actors.dev_control.operator.listings import ClientView
+    from netmap_actors.dev_control.operator.listings import ClientView, StreamView
     from netmap_supervisor.devtools.client_check.place.place import Place, Settings
     from netmap_supervisor.devtools.client_check.scenarios.scenario import CheckScenario
     from netmap_supervisor.devtools.client_check.scenarios.steps import Step
@@ -193,26 +193,30 @@ class _Run:
         elif scenario.fault == "liveness/headers-never":
             given["times"] = 1
 
-        def inject(commands: Commands) -> tuple[float, frozenset[int], bool]:
+        def inject(commands: Commands) -> tuple[float, frozenset[int]] | None:
+            views = commands.clients()
+            fed = [stream for view in views for stream in view.map_streams if _is_fed(stream)]
+            if scenario.fault and not fed:
+                return None  # who is just coming back does not meet it
+            if scenario.zstd and not any(stream.compress for stream in fed):
+                raise _Skipped("the client does not ask for zstd (Compress)")
             # The silence that follows is as long for the client as for us.
             commands.raw(_KEEP_ALIVE)
-            views = commands.clients()
-            numbers = frozenset(view.number for view in views)
-            zstd = any(stream.compress for view in views for stream in view.map_streams)
-            if scenario.zstd and not zstd:
-                return 0.0, numbers, False
             # Before its first byte: what the client answers within milliseconds comes behind it.
             at = self._clock.boottime()
             if scenario.fault:
                 commands.fault(scenario.fault, **given)
+            # A second connection, without a map stream, is none that has half a frame of one.
+            struck = [view.number for view in commands.clients() if scenario.fault in view.faults]
             if scenario.cut:
                 commands.drop_all()
-            return at, numbers, True
+            return at, frozenset(struck or (view.number for view in views))
 
-        at, timeline.old, injected = self._place.server.call(inject)
-        if not injected:
-            raise _Skipped("the client does not ask for zstd (Compress)")
-        timeline.injected_at = at
+        until = self._clock.boottime() + self._limits.join
+        while (injected := self._place.server.call(inject)) is None:
+            if not self._wait(until - self._clock.boottime(), self._is_in_session):
+                raise CannotAct(f"the client has no map session any more that {scenario.fault} could concern")
+        timeline.injected_at, timeline.old = injected
         if scenario.fault == "liveness/headers-never":
             self._wait_for_request()
 
@@ -333,6 +337,9 @@ class _Run:
         until = injected_at + after + self._facts().grace
         self._wait(until - self._clock.boottime(), lambda: fact(self._facts()))
 
+    def _is_in_session(self) -> bool:
+        return any(one.alive_at == self._timeline.seen_until for one in self._sessions)
+
     def _is_settled(self) -> bool:
         newest = max((event.at for event in self._events if event.kind in _JOINING), default=0.0)
         return self._clock.boottime() - newest >= self._limits.settle
@@ -378,7 +385,7 @@ class _Run:
         if view.map_streams and self._is_spoilt(view):
             return
         for stream in view.map_streams:
-            if stream.held or not stream.messages:
+            if not _is_fed(stream):
                 continue
             for place, known in enumerate(self._sessions):
                 if (known.connection, known.began_at) == (view.number, stream.began_at):
@@ -390,3 +397,8 @@ class _Run:
     def _is_spoilt(self, view: ClientView) -> bool:
         """Whether what is sent on this connection can no longer be read."""
         return self._scenario.fault == "input/corrupt-record" and view.number in self._timeline.old
+
+
+def _is_fed(stream: StreamView) -> bool:
+    """The server has sent its first message on it and goes on."""
+    return bool(stream.messages) and not stream.held
