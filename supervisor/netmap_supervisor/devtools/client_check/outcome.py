@@ -30,6 +30,11 @@ class CheckVerdict(enum.Enum):
     ERROR = "error"
     """It could not be run: says nothing about the client's behaviour in this scenario."""
 
+    @property
+    def is_told(self) -> bool:
+        """Reports tell what happened: neither pass nor skip."""
+        return self not in (CheckVerdict.PASS, CheckVerdict.SKIP)
+
 
 class Level(enum.Enum):
     """How binding a scenario is (RFC 2119)."""

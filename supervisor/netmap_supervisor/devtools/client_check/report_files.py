@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from netmap_actors import shown_json
 from netmap_supervisor.cli.export.output_file import OutputFile
-from netmap_supervisor.devtools.client_check.outcome import CheckVerdict
 from netmap_supervisor.devtools.client_check.report.document import report_json
 from netmap_supervisor.devtools.client_check.report.junit import junit_xml
 from netmap_supervisor.devtools.client_check.report.page import report_page
@@ -58,7 +57,7 @@ def _log_ends(outcomes: Sequence[ScenarioOutcome]) -> dict[str, str]:
     """By path, of those that say something about a failure."""
     ends: dict[str, str] = {}
     for outcome in outcomes:
-        if outcome.verdict not in (CheckVerdict.PASS, CheckVerdict.SKIP):
+        if outcome.verdict.is_told:
             for attempt in outcome.attempts:
                 # It may be gone, or never have been there.
                 with contextlib.suppress(OSError):

@@ -1,6 +1,6 @@
 """Reports of a check, as pure functions of its outcomes: a table, JSON, JUnit's XML and a page.
 
-Not here: where they are written (`check_client`).
+Not here: where they are written (`report_files`).
 """
 
 from __future__ import annotations

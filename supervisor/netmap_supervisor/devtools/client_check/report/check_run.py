@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from netmap_supervisor.devtools.client_check.outcome import Attempt, ScenarioOutcome
 
-__all__ = ["CheckRun", "by_group", "group_of", "summary", "telling_attempt", "visible"]
+__all__ = ["CheckRun", "by_group", "group_of", "summary", "telling_attempt", "verdict_counts", "visible"]
 
 _NEVER_IN_XML = str.maketrans({"\ufffe": r"\ufffe", "\uffff": r"\uffff"})
 _UNMET = (CheckVerdict.FAIL, CheckVerdict.WARN, CheckVerdict.FLAKY)
@@ -54,10 +54,15 @@ def telling_attempt(outcome: ScenarioOutcome) -> Attempt | None:
     )
 
 
+def verdict_counts(outcomes: Sequence[ScenarioOutcome]) -> dict[str, int]:
+    """How many there are of each verdict, 0 included."""
+    return {verdict.value: sum(one.verdict is verdict for one in outcomes) for verdict in CheckVerdict}
+
+
 def summary(outcomes: Sequence[ScenarioOutcome]) -> str:
     """How many of each verdict, and what came of those that are expected to fail."""
-    counts = [(sum(one.verdict is verdict for one in outcomes), verdict.value) for verdict in CheckVerdict]
-    parts = [", ".join(f"{count} {word}" for count, word in counts if count) or "nothing was tried"]
+    counts = verdict_counts(outcomes).items()
+    parts = [", ".join(f"{count} {word}" for word, count in counts if count) or "nothing was tried"]
     foreseen = [one for one in outcomes if one.expected_failure]
     if failed := sum(one.verdict in _UNMET for one in foreseen):
         parts.append(f"expected to fail: {failed}")

@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from netmap_supervisor.devtools.client_check.course import is_failure
-from netmap_supervisor.devtools.client_check.outcome import CheckVerdict
-from netmap_supervisor.devtools.client_check.report.check_run import group_of
+from netmap_supervisor.devtools.client_check.report.check_run import group_of, verdict_counts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,9 +27,7 @@ def report_json(outcomes: Sequence[ScenarioOutcome], run: CheckRun) -> dict[str,
         "limit_s": run.limit,
         "started": run.started,
         "strict": run.is_strict,
-        "counts": {
-            verdict.value: sum(one.verdict is verdict for one in outcomes) for verdict in CheckVerdict
-        },
+        "counts": verdict_counts(outcomes),
         "scenarios": [_scenario(one, run) for one in outcomes],
     }
 

@@ -12,8 +12,8 @@ from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 from netmap_supervisor.devtools.client_check.course import is_failure
 from netmap_supervisor.devtools.client_check.outcome import CheckVerdict
-from netmap_supervisor.devtools.client_check.report.check_run import by_group, visible
-from netmap_supervisor.devtools.client_check.report.timeline import fault_time, timeline_lines
+from netmap_supervisor.devtools.client_check.report.check_run import by_group, group_of, visible
+from netmap_supervisor.devtools.client_check.report.timeline import timeline_lines, zero_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -68,8 +68,8 @@ def _is_skipped(one: ScenarioOutcome) -> bool:
 
 
 def _case(one: ScenarioOutcome, run: CheckRun, logs: Mapping[str, str]) -> Element:
-    group = one.name.partition("/")[0]
-    case = Element("testcase", name=one.name, classname=f"check-client.{group}", time=f"{one.took:.3f}")
+    classname = f"check-client.{group_of(one)}"
+    case = Element("testcase", name=one.name, classname=classname, time=f"{one.took:.3f}")
     seen = visible(one.seen)
     unforeseen = f"passes although it is expected to fail: {visible(one.expected_failure)}"
     if _is_skipped(one):
@@ -122,8 +122,7 @@ def _told(one: ScenarioOutcome, attempts: Sequence[Attempt]) -> str:
         if attempt.log:
             lines.append(f"log: {attempt.log}")
         if attempt.timeline:
-            zero = "the client's start" if fault_time(attempt.timeline) is None else "the fault"
-            lines.append(f"timeline, seconds after {zero}:")
+            lines.append(f"timeline, seconds after {zero_of(attempt.timeline)}:")
             lines += timeline_lines(attempt.timeline, _MOST_EVENTS)
     return "\n".join(visible(line) for line in lines)
 

@@ -8,32 +8,31 @@ import shlex
 from typing import TYPE_CHECKING, Final
 
 from netmap_supervisor.devtools.client_check.course import is_failure
-from netmap_supervisor.devtools.client_check.outcome import CheckVerdict
-from netmap_supervisor.devtools.client_check.report.check_run import by_group, summary
+from netmap_supervisor.devtools.client_check.report.check_run import by_group, summary, verdict_counts
 from netmap_supervisor.devtools.client_check.report.drawing import drawn, legend, quoted, shapes
 from netmap_supervisor.devtools.client_check.report.lanes import lanes_of
 from netmap_supervisor.devtools.client_check.report.page_style import VERDICT_SIGNS, style_sheet
-from netmap_supervisor.devtools.client_check.report.timeline import counted, excerpt, fault_time, who
+from netmap_supervisor.devtools.client_check.report.timeline import counted, excerpt, fault_time, who, zero_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from netmap_supervisor.devtools.client_check.outcome import Attempt, ScenarioOutcome, TimelineEvent
+    from netmap_supervisor.devtools.client_check.outcome import (
+        Attempt,
+        CheckVerdict,
+        ScenarioOutcome,
+        TimelineEvent,
+    )
     from netmap_supervisor.devtools.client_check.report.check_run import CheckRun
 
 __all__ = ["report_page"]
 
 _MOST_EVENTS: Final = 300
-_OPEN: Final = (CheckVerdict.FAIL, CheckVerdict.WARN, CheckVerdict.FLAKY, CheckVerdict.ERROR)
 
 
 def report_page(outcomes: Sequence[ScenarioOutcome], run: CheckRun, logs: Mapping[str, str]) -> str:
     """HTML. `logs`: for the path of a log, the end of what is in it."""
-    counts = {
-        verdict.value: count
-        for verdict in CheckVerdict
-        if (count := sum(one.verdict is verdict for one in outcomes))
-    }
+    counts = {verdict: count for verdict, count in verdict_counts(outcomes).items() if count}
     groups = by_group(outcomes)
     style = style_sheet(list(counts))
     return "\n".join(
@@ -114,7 +113,7 @@ def _verdict(verdict: CheckVerdict) -> str:
 
 
 def _scenario(one: ScenarioOutcome, logs: Mapping[str, str]) -> Iterator[str]:
-    is_open = " open" if one.verdict in _OPEN else ""
+    is_open = " open" if one.verdict.is_told else ""
     yield (
         f'<details class="scenario one is-{one.verdict.value}" id="{_anchor(one)}"{is_open}>'
         f"<summary>{_verdict(one.verdict)} <strong>{quoted(one.name)}</strong> "
@@ -142,8 +141,8 @@ def _attempt(one: ScenarioOutcome, attempt: Attempt, logs: Mapping[str, str]) ->
         ("seen", attempt.seen if len(one.attempts) > 1 else ""),
         ("reached", attempt.reached.value),
         ("refused", attempt.refused),
+        ("log", attempt.log),
     ]
-    told += [("log", attempt.log)]
     yield '<dl class="told">'
     yield "".join(f"<dt>{name}</dt><dd>{quoted(text)}</dd>" for name, text in told if text)
     yield "</dl>"
@@ -153,7 +152,7 @@ def _attempt(one: ScenarioOutcome, attempt: Attempt, logs: Mapping[str, str]) ->
             lanes_of(attempt.timeline, _bounds(one, attempt), attempt.took), f"{one.name}: {attempt.seen}"
         )
         yield (
-            f'<p class="caption">Seconds after {_zero(attempt.timeline)}. Above a line what the client did, below it '
+            f'<p class="caption">Seconds after {zero_of(attempt.timeline)}. Above a line what the client did, below it '
             "what the server did.</p>"
         )
         yield legend(list(kinds))
@@ -167,7 +166,7 @@ def _events(timeline: Sequence[TimelineEvent]) -> Iterator[str]:
     zero = fault_time(timeline) or 0.0
     count = f"{len(timeline)} event{'' if len(timeline) == 1 else 's'}"
     yield f'<details class="more"><summary>{count}</summary><div class="scroll"><table>'
-    yield f"<tr><th>seconds after {_zero(timeline)}</th><th>who</th><th>what</th></tr>"
+    yield f"<tr><th>seconds after {zero_of(timeline)}</th><th>who</th><th>what</th></tr>"
     for item in excerpt(timeline, _MOST_EVENTS):
         if isinstance(item, tuple):
             yield f'<tr><td class="number">…</td><td></td><td>{len(item)} more: {quoted(counted(item))}</td></tr>'
@@ -176,10 +175,6 @@ def _events(timeline: Sequence[TimelineEvent]) -> Iterator[str]:
             at = f"{item.at - zero:.2f}"
             yield f'<tr><td class="number">{at}</td><td>{quoted(who(item))}</td><td>{what}</td></tr>'
     yield "</table></div></details>"
-
-
-def _zero(timeline: Sequence[TimelineEvent]) -> str:
-    return "the client's start" if fault_time(timeline) is None else "the fault"
 
 
 def _bounds(one: ScenarioOutcome, attempt: Attempt) -> dict[str, float]:

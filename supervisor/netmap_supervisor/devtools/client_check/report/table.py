@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from netmap_supervisor.devtools.client_check.outcome import CheckVerdict
 from netmap_supervisor.devtools.client_check.report.check_run import by_group, telling_attempt, visible
-from netmap_supervisor.devtools.client_check.report.timeline import fault_time, timeline_lines
+from netmap_supervisor.devtools.client_check.report.timeline import timeline_lines, zero_of
 from netmap_supervisor.view.text_layout import GAP, cell_width, shortened, wrapped
 
 if TYPE_CHECKING:
@@ -66,8 +66,7 @@ def _seen(one: ScenarioOutcome) -> str:
 def _widths(outcomes: Sequence[ScenarioOutcome], room: int) -> tuple[int, int, int, int]:
     """Of name, verdict, expected and seen; 0: it has no column."""
     name = max(len(text) for text in (_HEAD[0], *(one.name for one in outcomes)))
-    verdict = max(len(verdict.value) for verdict in CheckVerdict)
-    verdict = max(verdict, len(_HEAD[1]))
+    verdict = max(len(text) for text in (_HEAD[1], *(verdict.value for verdict in CheckVerdict)))
     rest = room - name - verdict - 2 * GAP
     if rest < _LEAST_SEEN:
         return name, verdict, 0, 0
@@ -107,7 +106,7 @@ def report_details(outcomes: Sequence[ScenarioOutcome], room: int | None = None)
     """For each outcome that is neither pass nor skip: what was asked of the client, and what it did when."""
     for group in by_group(outcomes).values():
         for one in group:
-            if one.verdict not in (CheckVerdict.PASS, CheckVerdict.SKIP):
+            if one.verdict.is_told:
                 yield ""
                 yield from _details(one, room)
 
@@ -150,7 +149,6 @@ def _attempts(one: ScenarioOutcome) -> list[tuple[str, str]]:
 
 def _events(attempt: Attempt, room: int | None) -> Iterator[str]:
     if attempt.timeline:
-        since = "the client's start" if fault_time(attempt.timeline) is None else "the fault"
-        yield f"  timeline, seconds after {since}"
+        yield f"  timeline, seconds after {zero_of(attempt.timeline)}"
     for line in timeline_lines(attempt.timeline):
         yield shortened(line, room) if room is not None else line

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from netmap_supervisor.devtools.client_check.outcome import TimelineEvent
 
-__all__ = ["counted", "excerpt", "fault_time", "timeline_lines", "who"]
+__all__ = ["counted", "excerpt", "fault_time", "timeline_lines", "who", "zero_of"]
 
 _TURNS = ("fault", "heal", "step", "left-out")
 """Kinds that are shown wherever they stand."""
@@ -25,6 +25,11 @@ _KINDS_COUNTED = 6
 def fault_time(timeline: Sequence[TimelineEvent]) -> float | None:
     """Seconds since the client's start, at which the first fault began."""
     return next((event.at for event in timeline if event.kind == "fault"), None)
+
+
+def zero_of(timeline: Sequence[TimelineEvent]) -> str:
+    """What the seconds of a timeline are counted from, in words."""
+    return "the client's start" if fault_time(timeline) is None else "the fault"
 
 
 def excerpt(
