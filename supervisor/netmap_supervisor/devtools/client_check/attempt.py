@@ -91,7 +91,7 @@ def run_attempt(
     except CannotStart as error:
         never_started = True
         assessment = Assessment(CheckVerdict.ERROR, str(error))
-    except (NetmapError, OSError, TimeoutError) as error:
+    except (NetmapError, OSError) as error:
         assessment = Assessment(CheckVerdict.ERROR, f"cannot run the scenario: {error}")
     took = clock.boottime() - began
     if run is None:

@@ -168,12 +168,3 @@ class Step:
     def needs_peers(self) -> bool:
         """Only what the client believes can tell."""
         return any(isinstance(one, Believes | BelievesServer) for one in self.expects)
-
-    @property
-    def needs_online(self) -> bool:
-        """And whether it shows who is online."""
-        return any(
-            (isinstance(one, BelievesServer) and one.online)
-            or (isinstance(one, Believes) and one.online is not None)
-            for one in self.expects
-        )

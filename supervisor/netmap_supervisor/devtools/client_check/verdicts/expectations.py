@@ -75,6 +75,8 @@ class StepView:
 
 
 _MET = Judged(StepStanding.MET)
+_NOT_READ = Judged(StepStanding.PENDING, "its list of peers was not read")
+_SAYS_NOT_WHO = Judged(StepStanding.UNKNOWN, "the peers command does not say who is online")
 
 
 def judge(expectation: Expectation, view: StepView) -> Judged:
@@ -116,7 +118,7 @@ def standing_of(
 
 def _believes(wanted: Believes, view: StepView) -> Judged:
     if view.peers is None:
-        return Judged(StepStanding.PENDING, "its list of peers was not read")
+        return _NOT_READ
     peer = peer_named(view.peers, wanted.name)
     if not wanted.present:
         return _MET if peer is None else Judged(StepStanding.PENDING, f"{wanted.name} is still listed")
@@ -125,7 +127,7 @@ def _believes(wanted: Believes, view: StepView) -> Judged:
     if (times := sum(one.name == peer.name for one in view.peers)) > 1:
         return Judged(StepStanding.PENDING, f"{wanted.name} is listed {times} times")
     if wanted.online is not None and peer.online is None:
-        return Judged(StepStanding.UNKNOWN, "the peers command does not say who is online")
+        return _SAYS_NOT_WHO
     words = wrong_online(peer, expected=wanted.online)
     if not words and wanted.addresses is not None:
         words = wrong_addresses(peer, frozenset(wanted.addresses))
@@ -134,10 +136,10 @@ def _believes(wanted: Believes, view: StepView) -> Judged:
 
 def _believes_server(view: StepView, *, online: bool) -> Judged:
     if view.peers is None:
-        return Judged(StepStanding.PENDING, "its list of peers was not read")
+        return _NOT_READ
     others = [one for one in view.peers if one.name != short_name(view.me)]
     if online and others and all(one.online is None for one in others):
-        return Judged(StepStanding.UNKNOWN, "the peers command does not say who is online")
+        return _SAYS_NOT_WHO
     words = difference(view.nodes, others, online=online)
     return Judged(StepStanding.PENDING, words) if words else _MET
 
