@@ -12,9 +12,14 @@ from typing import TYPE_CHECKING, Any, Self
 import click
 
 from netmap_supervisor.cli.parameters.ranges import DurationRange
-from netmap_supervisor.config.kinds import BadValue, Directory
-from netmap_supervisor.config.layers import working_directory
-from netmap_supervisor.devtools.listening import is_loopback, listening_options, tls_setup, warn_of_others
+from netmap_supervisor.devtools.listening import (
+    is_loopback,
+    listening_options,
+    reached_lines,
+    state_directory,
+    tls_setup,
+    warn_of_others,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -83,11 +88,8 @@ class Attachment:
             raise click.UsageError(
                 "--host is needed: the name or address by which the client reaches this machine"
             )
-        try:
-            directory = given["state_dir"] and Directory().parse(given["state_dir"], working_directory())
-        except BadValue as error:
-            raise click.BadParameter(str(error), param_hint="--state-dir") from None
-        return cls(is_attached, given["attach_limit"] or 600.0, address, tls, given["host"], directory or "")
+        directory = state_directory(given["state_dir"])
+        return cls(is_attached, given["attach_limit"] or 600.0, address, tls, given["host"], directory)
 
     def unsuited(self, scenario: CheckScenario) -> str:
         """Why a scenario cannot be run with a client that is started elsewhere; empty if it can."""
@@ -128,7 +130,7 @@ class Attachment:
         attached = AttachedClients(given, self.limit, tell)
         with attached as server:
             # At once and whole, for a program that reads it.
-            click.echo("\n".join(how_to_attach(server)))
+            click.echo("\n".join([*reached_lines(server), *how_to_attach(server)]))
             yield attached
 
     def _hosts(self) -> tuple[str, ...]:

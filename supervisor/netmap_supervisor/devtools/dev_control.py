@@ -11,10 +11,14 @@ from click.core import ParameterSource
 
 from netmap_actors import shown_json
 from netmap_supervisor.cli.parameters.ranges import DurationRange, FiniteRange
-from netmap_supervisor.config.kinds import BadValue, Directory
-from netmap_supervisor.config.layers import working_directory
 from netmap_supervisor.devtools.dev_orders import ORDERS
-from netmap_supervisor.devtools.listening import listening_options, tls_setup, warn_of_others
+from netmap_supervisor.devtools.listening import (
+    listening_options,
+    reached_lines,
+    state_directory,
+    tls_setup,
+    warn_of_others,
+)
 
 if TYPE_CHECKING:
     from netmap_actors.dev_control.standalone import Announcement
@@ -164,12 +168,8 @@ def command(
     from netmap_actors.dev_control.operator import files  # noqa: PLC0415
     from netmap_actors.dev_control.standalone import make_options, serve  # noqa: PLC0415
 
-    try:
-        directory = Directory().parse(state_dir, working_directory()) if state_dir else ""
-    except BadValue as error:
-        raise click.BadParameter(str(error), param_hint="--state-dir") from None
     setup = Setup(
-        state_dir=directory,
+        state_dir=state_directory(state_dir),
         auth_key=files.read_auth_key_source(auth_key) if auth_key else "",
         require_auth=not is_open,
         policy=files.read_policy(policy) if policy else None,
@@ -205,11 +205,7 @@ def _refuse_start_options(ctx: click.Context) -> None:
 
 
 def _announce(server: Announcement) -> None:
-    lines = [f"url       {server.url}", f"auth key  {server.auth_key}"]
-    if server.plain_url != server.url:
-        lines.append(f"no TLS    {server.plain_url}")
-    if server.ca_file:
-        lines.append(f"CA        {server.ca_file}")
+    lines = reached_lines(server)
     if server.socket_path is not None:
         lines.append(f"commands  {server.socket_path}")
     # One write: a script that reads the first line finds the others, too.

@@ -8,12 +8,23 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from netmap_supervisor.config.kinds import BadValue, Directory
+from netmap_supervisor.config.layers import working_directory
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from netmap_actors.dev_control.http.tls_files import TlsSetup
+    from netmap_actors.dev_control.standalone import Announcement
 
-__all__ = ["is_loopback", "listening_options", "tls_setup", "warn_of_others"]
+__all__ = [
+    "is_loopback",
+    "listening_options",
+    "reached_lines",
+    "state_directory",
+    "tls_setup",
+    "warn_of_others",
+]
 
 _ADDRESS = re.compile(r"(\[[^\[\]]+\]|[^:\[\]]+):([0-9]{1,9})")
 _HOST = re.compile(r"(?=.{1,253}\Z)[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?")
@@ -104,6 +115,24 @@ def tls_setup(
     from netmap_actors.dev_control.http.tls_files import TlsSetup  # noqa: PLC0415
 
     return TlsSetup(*tls_address, certificate=certificate, key=key, ca_file=ca_file)
+
+
+def state_directory(given: str | None) -> str:
+    """`--state-dir` as an absolute path; empty: there is none. Raises click.BadParameter."""
+    try:
+        return Directory().parse(given, working_directory()) if given else ""
+    except BadValue as error:
+        raise click.BadParameter(str(error), param_hint="--state-dir") from None
+
+
+def reached_lines(server: Announcement) -> list[str]:
+    """Where a server is, its auth key and what a client has to trust: a line each, the value in column 11."""
+    lines = [f"url       {server.url}", f"auth key  {server.auth_key}"]
+    if server.plain_url != server.url:
+        lines.append(f"no TLS    {server.plain_url}")
+    if server.ca_file:
+        lines.append(f"CA        {server.ca_file}")
+    return lines
 
 
 def warn_of_others(*hosts: str) -> None:

@@ -53,17 +53,12 @@ _DETAILED = frozenset({"refused", "end"})
 
 
 def how_to_attach(server: RunningServer) -> list[str]:
-    """Lines that say where the server is, and how clients of the field are told so."""
-    lines = [f"url       {server.url}", f"auth key  {server.auth_key}"]
-    if server.plain_url != server.url:
-        lines.append(f"no TLS    {server.plain_url}")
+    """Lines that say how clients of the field are told where the server is."""
     trust = device = ""
     if server.ca_file:
-        lines.append(f"CA        {server.ca_file}")
         trust = f"SSL_CERT_FILE={server.ca_file} "
         device = f", and as trusted root the certificate in {server.ca_file}"
     return [
-        *lines,
         "start the client, let it join, and leave it alone:",
         f"  tailscaled    {trust}tailscaled … and then",
         f"                tailscale up --login-server={server.url} --auth-key={server.auth_key}",

@@ -15,6 +15,7 @@ from netmap_supervisor.devtools.client_check.place.attached import AttachedClien
 from netmap_supervisor.devtools.client_check.place.place import CannotStart, CheckInterrupted, Place, Settings
 from netmap_supervisor.devtools.client_check.scenarios import SCENARIOS, CheckScenario, Limits
 from netmap_supervisor.devtools.client_check.scenarios.steps import RestartClient
+from netmap_supervisor.devtools.listening import reached_lines
 from tests.support.clients.control_client import Closed, ControlClient, Node, joined
 from tests.support.servers.quick_server import QUICK
 
@@ -149,6 +150,7 @@ def test_what_needs_a_fresh_client_is_skipped_with_its_reason() -> None:
 
 def test_the_words_for_a_device_name_everything_it_has_to_be_told() -> None:
     with running_server() as server:
-        lines = "\n".join(how_to_attach(server))
+        lines = "\n".join([*reached_lines(server), *how_to_attach(server)])
     assert f"--login-server={server.url} --auth-key={server.auth_key}" in lines
+    assert f"url       {server.url}\nauth key  {server.auth_key}\nstart the client" in lines
     assert "CA" not in lines
