@@ -58,10 +58,8 @@ def nearest(name: str) -> str:
     """The name that is most like it, as a question; else the groups."""
     word = name.lower().replace("_", "-")
     # Names of old reports, as `half_frame`, lack the group.
-    own = {row.name.partition("/")[2]: row.name for row in SCENARIOS.values()}
-    if word in own:
-        return f"did you mean {own[word]}?"
-    near = difflib.get_close_matches(word, [*SCENARIOS, *GROUPS], 1)
-    if not near:
-        near = [own[one] for one in difflib.get_close_matches(word, own, 1)]
-    return f"did you mean {near[0]}?" if near else f"the groups are {', '.join(GROUPS)}"
+    # Names of old reports, as `half_frame`, lack the group.
+    names = {row.name.partition("/")[2]: row.name for row in SCENARIOS.values()}
+    names |= {name: name for name in (*SCENARIOS, *GROUPS)}
+    near = difflib.get_close_matches(word, names, 1)
+    return f"did you mean {names[near[0]]}?" if near else f"the groups are {', '.join(GROUPS)}"

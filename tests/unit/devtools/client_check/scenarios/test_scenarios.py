@@ -106,6 +106,7 @@ def test_scenarios_are_chosen_by_name_by_group_or_all_in_the_order_of_the_table(
         ("liveness/silense", "did you mean liveness/silence?"),
         ("silence", "did you mean liveness/silence?"),
         ("half_frame", "did you mean liveness/half-frame?"),
+        ("key_changed", "did you mean identity/server-key-changed?"),
         ("goawy", "did you mean session/goaway?"),
         ("qqqq", "the groups are join, liveness, session"),
         ("a\x1b[2Jb", r"\x1b[2Jb"),
