@@ -42,10 +42,14 @@ TRUE_LIMIT = 120.0
     "--limit", default="120s", show_default=True, type=DurationRange(2.0, 3600.0), help="The watchdog."
 )
 @click.option(
-    "--jobs", default=12, show_default=True, type=click.IntRange(1, 64), help="Scenarios side by side."
+    "--jobs",
+    default=6,
+    show_default=True,
+    type=click.IntRange(1, 64),
+    help="Scenarios of a client side by side.",
 )
 @click.option(
-    "--side-by-side", default=3, show_default=True, type=click.IntRange(1), help="Clients side by side."
+    "--side-by-side", default=5, show_default=True, type=click.IntRange(1), help="Clients side by side."
 )
 @click.option(
     "--reports",
