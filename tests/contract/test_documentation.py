@@ -15,6 +15,7 @@ import pytest
 from netmap_supervisor.cli import commands
 from netmap_supervisor.config.layers import load
 from netmap_supervisor.config.options import OPTIONS
+from netmap_supervisor.devtools.client_check.scenarios import GROUPS
 from tests.contract.documentation import ROOT, documents
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 PAGES = sorted(path for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
 PACKAGES = (ROOT / "actors" / "netmap_actors", ROOT / "supervisor" / "netmap_supervisor")
 DOCUMENTS = documents()
-FOREIGN_FLAGS = {"--help", "--version", "--boot-fd"}
+FOREIGN_FLAGS = {"--help", "--version", "--boot-fd", "--manifest-path"}
 
 
 def name_of(path: Path) -> str:
@@ -51,6 +52,12 @@ def test_every_commented_option_of_the_shipped_file_can_be_switched_on() -> None
     document = tomllib.loads(switched_on)
     known = {f"{table}.{key}" for table, values in document.items() for key in values}
     assert known == {row.path for row in OPTIONS.values()}
+
+
+def test_every_group_of_scenarios_is_explained() -> None:
+    page = (ROOT / "docs" / "clients.md").read_text()
+    table = page.partition("| group |")[2].partition("\n\n")[0]
+    assert re.findall(r"^\| `(\w+)` \|", table, flags=re.MULTILINE) == [*GROUPS]
 
 
 def all_commands(
