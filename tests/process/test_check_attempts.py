@@ -77,6 +77,12 @@ def test_a_second_connection_without_a_map_is_not_the_one_with_half_a_frame(tmp_
     assert made.facts.get("closed_after") is not None, "the one with the map is all of those that count"
 
 
+@pytest.mark.parametrize("name", ["input/zero-frame", "input/corrupt-record", "register/null"])
+def test_the_client_without_a_flaw_lives_on_when_it_is_fed_rubbish(name: str, tmp_path: Path) -> None:
+    made = attempt(SCENARIOS[name], tmp_path)
+    assert made.verdict is CheckVerdict.PASS, made.seen
+
+
 def test_who_does_not_join_is_told_what_the_server_saw_and_refused(tmp_path: Path) -> None:
     script = 'printf "\\033[31mERROR\\033[0m starting\\n"; NETMAP_CHECK_AUTH_KEY=wrong exec "$@"'
     made = attempt(SCENARIOS["join/first-map"], tmp_path, "sh", "-c", script, "sh", *CLIENT, join=6.0)
