@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import shlex
+import shutil
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -248,11 +249,16 @@ def _expected(path: Path) -> dict[str, str]:
 
 
 def _words(command: str | None) -> tuple[str, ...]:
-    """A command of one text, as a shell splits it; no shell runs it."""
+    """The peers command, as a shell splits it; no shell runs it. Its program has to be there before anything starts."""
     try:
-        return tuple(shlex.split(command or ""))
+        words = tuple(shlex.split(command or ""))
     except ValueError as error:
         raise click.BadParameter(f"{error}", param_hint="--peers-command") from None
+    if words and "{" not in words[0] and shutil.which(words[0]) is None:
+        raise click.BadParameter(
+            f"cannot find a program {words[0]!r}; give its path", param_hint="--peers-command"
+        )
+    return words
 
 
 def _directory(output: Path | None) -> Path:

@@ -62,6 +62,7 @@ def test_an_interrupted_trial_has_no_outcome(tmp_path: Path) -> None:
         (["--scenario", "half_frame", "--", "x"], 2, "did you mean liveness/half-frame?"),
         (["--expected-failures", "/nonexistent/x", "--", "x"], 1, "cannot read /nonexistent/x: No such file"),
         (["--peers-command", 'a "', "--", "x"], 2, "No closing quotation"),
+        (["--peers-command", "nosuchprog {dir}", "--", "x"], 2, "cannot find a program 'nosuchprog'"),
         (["--limit", "1s", "--", "x"], 2, "--limit"),
         (
             ["--json", "/nonexistent/x", "--", "x"],
