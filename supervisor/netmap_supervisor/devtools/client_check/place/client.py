@@ -1,4 +1,7 @@
-"""The client under test: a command in a process group of its own, with a directory and a log."""
+"""The client under test: a command in a process group of its own, with a directory and a log.
+
+A child that has left the group, as a daemon does, is known by the directory in its environment.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ import os
 import signal
 import subprocess
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from netmap_actors.errors import escape
@@ -15,7 +19,6 @@ from netmap_supervisor.devtools.client_check.verdicts.timelines import whole_lin
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
     from netmap_actors.clock import Clock
 
@@ -48,13 +51,14 @@ def environment(values: Mapping[str, str]) -> dict[str, str]:
 
 
 class Client:
-    """One running client. Ended with its whole group."""
+    """One running client. Ended with its whole group, and whoever has left that."""
 
     def __init__(self, command: Sequence[str], values: Mapping[str, str], log: Path, clock: Clock) -> None:
         """Start it. Raises OSError."""
         self._clock = clock
         self.started_at = clock.boottime()
         self._log = ClientLog(log)
+        self._directory = values.get("dir", "")
         with self._log.inlet() as inlet:
             self._process = subprocess.Popen(
                 filled_in(command, values),
@@ -97,8 +101,24 @@ class Client:
                 threading.Event().wait(_LOOK_EVERY)
         self._signal(signal.SIGKILL)
         self._process.wait()
+        if self._directory:
+            _kill_those_of(self._directory)
         self._log.close()
 
     def _signal(self, number: signal.Signals) -> None:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, number)
+
+
+def _kill_those_of(directory: str) -> None:
+    """Kill each process that was started with this directory in its environment."""
+    entry = f"\0NETMAP_CHECK_DIR={directory}\0".encode()
+    for found in Path("/proc").glob("[0-9]*"):
+        # It may have ended meanwhile, or be another user's.
+        with contextlib.suppress(OSError):
+            handle = os.pidfd_open(int(found.name))
+            try:
+                if entry in b"\0" + (found / "environ").read_bytes():
+                    signal.pidfd_send_signal(handle, signal.SIGKILL)
+            finally:
+                os.close(handle)

@@ -33,6 +33,19 @@ def test_its_whole_group_is_ended_and_its_last_words_are_kept(tmp_path: Path) ->
     wait_for(lambda: not _lives(int(number)), 10.0, "the end of its child")
 
 
+def test_a_child_that_has_left_the_group_is_ended_too(tmp_path: Path) -> None:
+    daemon = 'trap "" TERM; echo $$ > "$1.new"; mv "$1.new" "$1"; while :; do sleep 100; done'
+    client = Client(
+        ["sh", "-c", 'setsid sh -c "$2" sh "$1" & wait', "sh", "{dir}/pid", daemon],
+        {"dir": str(tmp_path)},
+        tmp_path / "log",
+        SystemClock(),
+    )
+    wait_for((tmp_path / "pid").exists, 10.0, "its child")
+    client.end()
+    wait_for(lambda: not _lives(int((tmp_path / "pid").read_text())), 10.0, "the end of its child")
+
+
 def test_who_prints_without_end_fills_no_disk_and_is_not_held_up(tmp_path: Path) -> None:
     noise = f"print('begin', flush=True); print('x' * {BEGINNING + (5 << 20)}); print('panic: the end')"
     client = Client([sys.executable, "-c", noise], {}, tmp_path / "log", SystemClock())
