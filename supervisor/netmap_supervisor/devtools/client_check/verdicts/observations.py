@@ -206,5 +206,7 @@ def closer_of(end: Seen) -> str:
         "no request",
         "HTTP is done",
         "the client does not",
+        "others need the place",
+        "a defect of this server",
     )
     return "server" if end.detail.startswith(ours) else "client"

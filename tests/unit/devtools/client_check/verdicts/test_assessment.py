@@ -93,6 +93,8 @@ def test_what_is_asked_on_the_dead_connection_is_no_session() -> None:
         ("fault cut", "server"),
         ("dropped", "server"),
         ("the client does not read", "server"),
+        ("others need the place", "server"),
+        ("a defect of this server: KeyError", "server"),
     ],
 )
 def test_who_closed_a_connection(detail: str, who: str) -> None:
