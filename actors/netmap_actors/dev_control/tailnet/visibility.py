@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from netmap_actors.dev_control.tailnet.packet_filter import PacketFilters, destinations
 from netmap_actors.dev_control.tailnet.policy.selectors import address_range
+from netmap_actors.dev_control.tailnet.routes import is_exit
 
 if TYPE_CHECKING:
     from netmap_actors.dev_control.tailnet.policy.rules import Policy
@@ -130,7 +131,7 @@ class Visibility:
         Who has the same route approved is told of it too (as the service does; it is the other's stand-in).
         """
         place, viewer = self._places[of], self._places[to].standing
-        if route.endswith("/0"):
+        if is_exit(route):
             return bool(viewer.source & place.exits)
         return bool(
             viewer.source & place.ends[route] or place.begins[route] & viewer.target or route in viewer.routes

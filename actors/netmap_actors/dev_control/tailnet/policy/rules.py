@@ -22,6 +22,7 @@ from netmap_actors.dev_control.tailnet.policy.selectors import (
     network_of,
     union,
 )
+from netmap_actors.dev_control.tailnet.routes import is_exit
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -98,7 +99,7 @@ class Policy:
         return tuple(route for route in routes if self._approves(subject, route))
 
     def _approves(self, subject: Subject, route: str) -> bool:
-        if route.endswith("/0"):
+        if is_exit(route):
             # As on the service: an entry for 0.0.0.0/0 under `routes` makes no exit node.
             return self.exit_approvers.names(subject)
         version, first, last = address_range(route)
