@@ -32,7 +32,7 @@ _PATH = click.Path(path_type=Path)
 
 @click.command(
     "check-client",
-    short_help="Try another control client's liveness.",
+    short_help="Test another control client.",
     context_settings={"allow_interspersed_args": False},
 )
 @click.option(
@@ -82,7 +82,7 @@ _PATH = click.Path(path_type=Path)
 @click.option(
     "--expected-failures",
     metavar="FILE",
-    type=click.Path(path_type=Path),
+    type=_PATH,
     help='Failures that do not count: lines of NAME = "reason".',
 )
 @click.option("--again/--no-again", default=True, help="Run what failed again, alone.  [default: again]")
@@ -101,7 +101,7 @@ _PATH = click.Path(path_type=Path)
 @click.option(
     "--output",
     metavar="DIR",
-    type=click.Path(path_type=Path),
+    type=_PATH,
     help="Keep the clients' logs here.  [default: a temporary one]",
 )
 @click.argument("words", metavar="-- COMMAND...", nargs=-1, type=click.UNPROCESSED)
@@ -161,7 +161,6 @@ def command(
         chosen_scenarios,
     )
 
-    limits = Limits(limit, truth_limit, join_limit, belief=belief_limit)
     if is_list:
         for line in described(
             [(one.name, f"the server {one.does}") for one in SCENARIOS.values()], output_width()
@@ -172,6 +171,7 @@ def command(
         chosen = chosen_scenarios(names)
     except UnknownScenario as error:
         raise click.BadParameter(str(error), param_hint="--scenario") from None
+    limits = Limits(limit, truth_limit, join_limit, belief=belief_limit)
     attachment = Attachment.of(attach, words, jobs)
     expected = {} if expected_failures is None else _expected(expected_failures)
     peers = _words(peers_command)
@@ -215,7 +215,7 @@ def command(
     progress.over()
     good = not any(is_failure(one, strict=strict) for one in outcomes)
     code = ExitCode.OK if good else ExitCode.FAILURE
-    note_exit_code(ExitCode.INTERRUPTED if interruption.asked else code)
+    code = note_exit_code(ExitCode.INTERRUPTED if interruption.asked else code)
     if good and output is None:
         outcomes = [_without_logs(one) for one in outcomes]
     try:
@@ -229,7 +229,7 @@ def command(
         click.echo()
         click.echo(report.summary(outcomes))
     _logs(directory, kept=output is not None, good=good or attachment.is_attached)
-    return note_exit_code(ExitCode.INTERRUPTED if interruption.asked else code)
+    return code
 
 
 def _expected(path: Path) -> dict[str, str]:
