@@ -11,10 +11,10 @@ from netmap_supervisor.devtools.client_check.scenarios.steps import (
     Cut,
     Edit,
     Heal,
+    Inject,
     Raw,
     RestartClient,
     ServerAway,
-    Strike,
 )
 from netmap_supervisor.devtools.client_check.verdicts.beliefs import BelievedPeer, short_name
 
@@ -82,7 +82,7 @@ def _do(action: Action, commands: Commands, me: NodeView | None) -> None:
             getattr(commands, command)(**filled(dict(arguments), commands, me))
         case Raw(message):
             commands.raw(filled(message, commands, me))
-        case Strike(fault, given):
+        case Inject(fault, given):
             commands.fault(fault, **given)
         case Heal(fault):
             commands.heal(fault=fault)

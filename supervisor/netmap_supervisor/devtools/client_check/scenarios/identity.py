@@ -10,11 +10,11 @@ from netmap_supervisor.devtools.client_check.scenarios.steps import (
     Cut,
     Edit,
     Heal,
+    Inject,
     KeepsHostname,
     KeepsNodeKey,
     RestartClient,
     Step,
-    Strike,
     Traffic,
 )
 
@@ -115,7 +115,7 @@ IDENTITY = (
         steps=(
             Step(
                 "refuses map requests and resets TCP",
-                (Strike("refusal/status", {"status": 401}), Cut()),
+                (Inject("refusal/status", {"status": 401}), Cut()),
                 (
                     Traffic("map", least=1),
                     Traffic("register", "auth", most=0, what="register request with the spent auth key"),

@@ -25,6 +25,7 @@ __all__ = [
     "Edit",
     "Expectation",
     "Heal",
+    "Inject",
     "KeepsHostname",
     "KeepsNodeKey",
     "KeepsSession",
@@ -32,7 +33,6 @@ __all__ = [
     "RestartClient",
     "ServerAway",
     "Step",
-    "Strike",
     "Traffic",
 ]
 
@@ -53,7 +53,7 @@ class Raw:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Strike:
+class Inject:
     """A fault of the server, with its parameters."""
 
     fault: str
@@ -86,7 +86,7 @@ class RestartClient:
     """The client is ended and started anew with the same directory."""
 
 
-Action = Edit | Raw | Strike | Heal | Cut | ServerAway | RestartClient
+Action = Edit | Raw | Inject | Heal | Cut | ServerAway | RestartClient
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

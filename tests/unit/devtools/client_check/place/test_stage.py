@@ -10,7 +10,7 @@ from netmap_actors.dev_control.standalone import RunningServer, running_server
 from netmap_actors.dev_control.tailnet.tailnet import TailnetError
 from netmap_supervisor.devtools.client_check.place.client import environment
 from netmap_supervisor.devtools.client_check.place.stage import CannotAct, act, filled, others_of
-from netmap_supervisor.devtools.client_check.scenarios.steps import Cut, Edit, ServerAway, Strike
+from netmap_supervisor.devtools.client_check.scenarios.steps import Cut, Edit, Inject, ServerAway
 from netmap_supervisor.devtools.client_check.verdicts.beliefs import short_name
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def test_an_edit_and_the_peers_that_are_right_behind_it(server: RunningServer) -
 def test_what_the_server_does_not_take_says_nothing_about_the_client(server: RunningServer) -> None:
     with pytest.raises(TailnetError):
         act((Edit("remove_node", {"node": "elm"}),), place(server), None)
-    act((Strike("register/null"),), place(server), None)
+    act((Inject("register/null"),), place(server), None)
     with pytest.raises(CannotAct):
         act((ServerAway(1.0),), place(server), None)
 

@@ -18,7 +18,7 @@ from netmap_supervisor.devtools.client_check.scenarios import (
     UnknownScenario,
     chosen_scenarios,
 )
-from netmap_supervisor.devtools.client_check.scenarios.steps import Edit, Strike
+from netmap_supervisor.devtools.client_check.scenarios.steps import Edit, Inject
 
 LIMITS = Limits()
 _SOURCE = re.compile(
@@ -42,7 +42,7 @@ def test_every_row_can_be_run(row: CheckScenario) -> None:
             match action:
                 case Edit(command, arguments):
                     inspect.signature(getattr(Commands, command)).bind(None, **arguments)
-                case Strike(fault, given):
+                case Inject(fault, given):
                     make_fault(fault, **given)
     assert row.longest(LIMITS) <= LIMITS.truth_latest
 
