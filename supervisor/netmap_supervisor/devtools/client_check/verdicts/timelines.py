@@ -48,7 +48,7 @@ def timeline_of(
     made = [TimelineEvent(0.0, None, "check", "started"), *own]
     if moments.joined_at is not None:
         made.append(TimelineEvent(moments.joined_at - started, None, "check", "joined"))
-    # Servers before these kinds, and faults that are no faults of the catalogue (a cut).
+    # The server notes neither a cut, nor the end of a fault that had ended by itself.
     if moments.injected_at is not None and "fault" not in told:
         made.append(TimelineEvent(moments.injected_at - started, None, "check", "fault"))
     if moments.healed_at is not None and "heal" not in told:
