@@ -125,6 +125,7 @@ def test_any_text_is_json_or_refused_with_a_place(text: str) -> None:
         ("[NaN]", "line 1, column 2: 'NaN' is no JSON"),
         ('{"a":-Infinity}', "line 1, column 6: '-Infinity' is no JSON"),
         ('{"a":1,\n "b":{"a":2},\n "a":3}', 'line 3, column 2: "a" stands twice in one object'),
+        ('{"a":1,"\\u0061":3}', 'line 1, column 8: "\\u0061" stands twice in one object'),
         ("9" * 5000, "is no JSON"),
         ("[" * 5000, "line 1, column 201: it is nested more than 200 deep"),
     ],

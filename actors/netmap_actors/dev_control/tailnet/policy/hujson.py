@@ -7,6 +7,7 @@ text. Lines and columns count characters, from 1.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from typing import TYPE_CHECKING, Any
@@ -92,9 +93,10 @@ def plain_json(text: str) -> str:
                 made[comma] = " "
             del names[-1:]
         elif first == ":" and before[:1] == '"' and names:
-            if before in names[-1]:
+            name = _unescaped(before)
+            if name in names[-1]:
                 raise BadHujson(text, before_at, f"{escape(before, 40)} stands twice in one object")
-            names[-1].add(before)
+            names[-1].add(name)
         elif first == "/":
             why = "'/' begins no comment" if piece == "/" else "a comment without an end"
             raise BadHujson(text, at, why)
@@ -110,6 +112,14 @@ def plain_json(text: str) -> str:
 def pieces(text: str) -> Iterator[tuple[int, str, bool]]:
     """Gaps (space and comments), texts and the rest, each with its place; together they are the whole text."""
     return ((found.start(), found[0], found.lastgroup == "gap") for found in _PIECE.finditer(text))
+
+
+def _unescaped(name: str) -> str:
+    """A name in quotes, without escapes that are valid."""
+    if "\\" in name:
+        with contextlib.suppress(ValueError):
+            return f'"{json.loads(name)}"'
+    return name
 
 
 def _values(plain: str, at: int) -> Iterator[tuple[Step, int, int]]:
