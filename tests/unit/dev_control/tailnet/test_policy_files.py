@@ -317,6 +317,8 @@ def test_a_role_that_nobody_has_is_told_as_without_effect() -> None:
         ('    {"src": ["*"], "dst": ["*"], "ip": []}', 5, "it grants nothing"),
         ('    {"src": ["*"], "dst": ["*"], "app": {}}', 5, "it grants nothing"),
         ('    {"src": ["*"], "dst": ["*"], "app": {"cap": []}}', 42, "a capability is DOMAIN/PATH"),
+        ('    {"src": ["*"], "dst": ["*"], "app": {"a/b": ["\\ud800"]}}', 49, "reads as JSON"),
+        ('    {"src": ["*"], "dst": ["*"], "app": {"a/b": [1e400]}}', 49, "reads as JSON"),
         ('    {"src": ["*"], "dst": ["*"], "app": {"https://a.example/b": []}}', 42, "is DOMAIN/PATH"),
         (
             '    {"src": ["*"], "dst": ["*"], "app": {"tailscale.com/cap/funnel": []}}',

@@ -7,6 +7,7 @@ came (`operator.files`). A policy means what Tailscale's service makes of it, or
 from __future__ import annotations
 
 import dataclasses
+import json
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -229,6 +230,12 @@ def _capabilities(app: dict[str, Part]) -> msgspec.Raw:
                 f"of tailscale.com a policy may grant {', '.join(sorted(_OWN_CAPABILITIES))}", name=True
             )
         part.items()
+        try:
+            json.dumps({name: part.value}, ensure_ascii=False, allow_nan=False, default=str).encode()
+        except ValueError:
+            raise part.wrong(
+                "it holds what no client reads as JSON: half a character, or too large a number"
+            ) from None
     return msgspec.Raw(msgspec.json.encode({name: part.value for name, part in app.items()}))
 
 
