@@ -61,10 +61,17 @@ FLAWED = [sys.executable, "-P", "-m", "tests.support.clients.flawed_client", "4"
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(620)
 def test_our_own_daemon_passes_every_scenario(tmp_path: Path) -> None:
-    options = ("--strict", "--limit=8s", "--truth-limit=6s", "--jobs=8", f"--peers-command={PEERS}")
-    status, held, said = check(tmp_path, *options, client=OURS, limit=280.0)
+    options = (
+        "--strict",
+        "--limit=8s",
+        "--truth-limit=6s",
+        "--join-limit=120s",
+        "--jobs=8",
+        f"--peers-command={PEERS}",
+    )
+    status, held, said = check(tmp_path, *options, client=OURS, limit=600.0)
     assert {name: one["seen"] for name, one in held.items() if one["verdict"] != "pass"} == {}, said
     assert (status, list(held)) == (0, list(SCENARIOS))
 

@@ -149,6 +149,7 @@ def command(
         is_failure,
         skip_reason,
     )
+    from netmap_supervisor.devtools.client_check.place.client import mistyped  # noqa: PLC0415
     from netmap_supervisor.devtools.client_check.place.place import Settings, fresh_place  # noqa: PLC0415
     from netmap_supervisor.devtools.client_check.progress import Progress  # noqa: PLC0415
     from netmap_supervisor.devtools.client_check.report_files import ReportFiles  # noqa: PLC0415
@@ -175,6 +176,9 @@ def command(
     attachment = Attachment.of(attach, words, jobs)
     expected = {} if expected_failures is None else _expected(expected_failures)
     peers = _words(peers_command)
+    for hint, given in (("COMMAND", words), ("--peers-command", peers)):
+        if wrong := mistyped(given):
+            raise click.BadParameter(wrong, param_hint=hint)
     started = datetime.datetime.fromtimestamp(SystemClock().wall(), datetime.UTC).isoformat(
         timespec="seconds"
     )

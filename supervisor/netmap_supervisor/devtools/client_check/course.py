@@ -60,8 +60,9 @@ class Course:
         if FIRST in names:
             self._waiting.remove(FIRST)
             self._waiting.appendleft(FIRST)
-        self._gate = FIRST in names
-        """FIRST is not settled."""
+        self._gate = FIRST if FIRST in names else ""
+        """This one runs alone, and the rest waits for it: whether the client joins at all."""
+        self._joined = False
         self._again: collections.deque[str] = collections.deque()
         self._running: set[str] = set()
         self._attempts: dict[str, list[Attempt]] = {}
@@ -94,16 +95,23 @@ class Course:
             return []
         tries = self._attempts.setdefault(name, [])
         tries.append(attempt)
+        self._joined = self._joined or not (
+            attempt.verdict is CheckVerdict.ERROR or (name == FIRST and attempt.verdict is CheckVerdict.FAIL)
+        )
+        if not self._joined and not self._gate:
+            self._gate = name
         if self._is_to_be_run_again(name):
             self._again.append(name)
             return []
         settled = [self._outcome(name)]
         if attempt.never_started:
             settled += self._skip_the_rest("the client is not there")
-        elif name == FIRST:
-            self._gate = False
-            if settled[0].verdict in _FAILED:
-                settled += self._skip_the_rest(f"{FIRST} failed")
+        elif name == self._gate:
+            self._gate = ""
+            if not self._joined:
+                settled += self._skip_the_rest(
+                    f"{FIRST} failed" if name == FIRST else "the client did not join"
+                )
         return settled
 
     def stop(self) -> None:
@@ -135,9 +143,10 @@ class Course:
                 return False
 
     def _skip_the_rest(self, why: str) -> list[ScenarioOutcome]:
-        names = [*self._waiting]
+        names = [*self._again, *self._waiting]
+        self._skipped.update(dict.fromkeys(self._waiting, why))
+        self._again.clear()
         self._waiting.clear()
-        self._skipped.update(dict.fromkeys(names, why))
         return [self._outcome(name) for name in names]
 
     def _outcome(self, name: str) -> ScenarioOutcome:
@@ -186,6 +195,8 @@ def _settled(tries: Sequence[Attempt]) -> tuple[CheckVerdict, str]:
     first, last = tries[0], tries[-1]
     if len(tries) == 1 or last.verdict in (CheckVerdict.ERROR, CheckVerdict.SKIP):
         return first.verdict, first.seen
+    if first.verdict is CheckVerdict.ERROR:
+        return last.verdict, last.seen  # an error says nothing about the client
     if last.verdict is CheckVerdict.PASS:
         return CheckVerdict.FLAKY, f"{first.seen}; passed when it was run again alone"
     if first.verdict is CheckVerdict.FAIL and last.verdict is CheckVerdict.WARN:

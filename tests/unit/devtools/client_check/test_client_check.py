@@ -63,6 +63,8 @@ def test_an_interrupted_trial_has_no_outcome(tmp_path: Path) -> None:
         (["--expected-failures", "/nonexistent/x", "--", "x"], 1, "cannot read /nonexistent/x: No such file"),
         (["--peers-command", 'a "', "--", "x"], 2, "No closing quotation"),
         (["--peers-command", "nosuchprog {dir}", "--", "x"], 2, "cannot find a program 'nosuchprog'"),
+        (["--", "x", "--to={urll}"], 2, "{urll} is not filled in; did you mean {url}?"),
+        (["--peers-command", "cat {dri}/peers", "--", "x"], 2, "did you mean {dir}?"),
         (["--limit", "1s", "--", "x"], 2, "--limit"),
         (
             ["--json", "/nonexistent/x", "--", "x"],

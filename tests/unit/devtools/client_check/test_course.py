@@ -70,7 +70,7 @@ def test_what_failed_is_run_again_alone_after_the_others() -> None:
 @pytest.mark.parametrize(
     ("first", "second", "verdict", "said"),
     [
-        (ERROR, PASS, FLAKY, "it did error; passed"),
+        (ERROR, PASS, PASS, "it did pass"),
         (FAIL, WARN, FLAKY, "it did fail; run again alone: it did warn"),
         (FAIL, ERROR, FAIL, "it did fail"),
         (FAIL, SKIP, FAIL, "it did fail"),
@@ -187,3 +187,27 @@ def test_every_course_ends_with_an_outcome_for_each(
     assert all(len(names) <= jobs for names in rounds)
     ran = [name for names in rounds for name in names]
     assert all(ran.count(name) <= 2 for name in ran)
+
+
+def test_a_client_that_joins_in_no_scenario_is_not_tried_in_all_of_them() -> None:
+    held = course(CUT, SILENCE, STATUS)
+    first, *rest = [
+        scenario for (scenario,) in play(held, {CUT: [ERROR] * 2, SILENCE: [ERROR] * 2, STATUS: [ERROR] * 2})
+    ]
+    assert rest == [first], "again, alone, and nothing else"
+    assert {one.verdict for one in held.outcomes() if one.name != first} == {SKIP}
+    assert {one.seen for one in held.outcomes() if one.name != first} == {"the client did not join"}
+
+
+def test_what_ran_beside_one_that_did_not_join_lets_the_rest_go_on() -> None:
+    held = course(CUT, SILENCE, STATUS, jobs=2)
+    rounds = play(held, {STATUS: [ERROR, ERROR]})
+    assert sorted(name for names in rounds for name in names) == sorted([CUT, SILENCE, STATUS, STATUS])
+    assert {one.name: one.verdict for one in held.outcomes()} == {CUT: PASS, SILENCE: PASS, STATUS: ERROR}
+
+
+@pytest.mark.parametrize("verdict", [PASS, FAIL, WARN])
+def test_an_error_that_is_none_when_run_again_says_nothing_of_the_client(verdict: CheckVerdict) -> None:
+    held = course("join", CUT)
+    play(held, {CUT: [ERROR, verdict]})
+    assert [one.verdict for one in held.outcomes()] == [PASS, verdict]

@@ -126,19 +126,22 @@ def parse_policy(document: object) -> Policy:
         tag: union(words.owner(word) for word in ([] if part.value is None else part.words()))
         for tag, part in owners.items()
     }
-    rules = [_acl(part, words) for part in _items(parts, "acls")]
-    for part in _items(parts, "grants"):
-        rules += _grant(part, words)
+    rules: list[PolicyRule] = []
+    for part, read in (
+        *((part, _acl) for part in _items(parts, "acls")),
+        *((part, _grant) for part in _items(parts, "grants")),
+    ):
+        rules += read(part, words)
+        if len(rules) > _MOST_RULES:
+            raise part.wrong(f"it has more than {_MOST_RULES} rules up to this one")
     if not {"acls", "grants"} & parts.keys():
         rules = [PolicyRule(ANYWHERE, (Target(ANYWHERE, ALL_PORTS),))]
-    if len(rules) > _MOST_RULES:
-        raise Part(document).wrong(f"it has more than {_MOST_RULES} rules")
     approvers, exit_approvers = _approvers(parts.get("autoApprovers"), words)
     ignored = sorted({*(parts.keys() & set(_WITHOUT_EFFECT)), *words.without_effect})
     return Policy(tuple(rules), tag_owners, approvers, exit_approvers, tuple(ignored))
 
 
-def _acl(part: Part, words: Words) -> PolicyRule:
+def _acl(part: Part, words: Words) -> list[PolicyRule]:
     fields = part.fields(
         ("action", "src", "dst", "proto"),
         "a rule has action, src, dst and perhaps proto",
@@ -155,7 +158,7 @@ def _acl(part: Part, words: Words) -> PolicyRule:
             raise word.wrong(f"{word.shown} lacks a port, such as :443 or :*")
         targets.append(Target(words.selector(word, target, "dst"), ports_of(word, ports, protocols)))
     sources = _sources(part, fields, words, targets, everybody=True)
-    return PolicyRule(union(sources), tuple(targets), protocols)
+    return [PolicyRule(union(sources), tuple(targets), protocols)]
 
 
 def _grant(part: Part, words: Words) -> list[PolicyRule]:

@@ -217,6 +217,8 @@ class Words:
 def union(selectors: Iterable[Selector]) -> Selector:
     """What any of them holds."""
     parts = list(selectors)
+    if len(parts) == 1:
+        return parts[0]  # rules that name one group share its set of logins
     return Selector(
         everybody=any(part.everybody for part in parts),
         anywhere=any(part.anywhere for part in parts),

@@ -6,7 +6,9 @@ A child that has left the group, as a daemon does, is known by the directory in 
 from __future__ import annotations
 
 import contextlib
+import difflib
 import os
+import re
 import signal
 import subprocess
 import threading
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
 
     from netmap_actors.clock import Clock
 
-__all__ = ["Client", "environment", "filled_in"]
+__all__ = ["PLACEHOLDERS", "Client", "environment", "filled_in", "mistyped"]
 
 _END_LIMIT = 10.0
 """Seconds between SIGTERM and SIGKILL."""
@@ -31,6 +33,21 @@ _LAST_LINES = 3
 _LAST_BYTES = 4096
 _LAST_CHARACTERS = 400
 _PROXIES = frozenset({"http_proxy", "https_proxy", "all_proxy", "ftp_proxy"})
+
+
+PLACEHOLDERS = ("url", "auth_key", "auth_key_file", "dir", "hostname")
+"""What is filled in for `{name}` in the commands of a check."""
+_BRACES = re.compile(r"\{([a-z_]{2,20})\}")
+
+
+def mistyped(command: Sequence[str]) -> str:
+    """The first `{name}` that is none of PLACEHOLDERS but much like one, with what was meant; empty: there is none."""
+    for name in _BRACES.findall(" ".join(command)):
+        swapped = [one for one in PLACEHOLDERS if sorted(one) == sorted(name)]
+        meant = swapped or difflib.get_close_matches(name, PLACEHOLDERS, 1, 0.7)
+        if meant and name not in PLACEHOLDERS:
+            return f"{{{name}}} is not filled in; did you mean {{{meant[0]}}}?"
+    return ""
 
 
 def filled_in(command: Sequence[str], values: Mapping[str, str]) -> list[str]:

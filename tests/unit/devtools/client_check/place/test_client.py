@@ -6,8 +6,10 @@ import re
 import sys
 from pathlib import Path
 
+import pytest
+
 from netmap_actors.clock import SystemClock
-from netmap_supervisor.devtools.client_check.place.client import Client, filled_in
+from netmap_supervisor.devtools.client_check.place.client import PLACEHOLDERS, Client, filled_in, mistyped
 from netmap_supervisor.devtools.client_check.place.log import BEGINNING, END
 from tests.support.waiting import wait_for
 
@@ -72,3 +74,8 @@ def _lives(pid: int) -> bool:
         return " Z " not in (Path("/proc") / str(pid) / "stat").read_text()
     except FileNotFoundError:
         return False
+
+
+@pytest.mark.parametrize("name", PLACEHOLDERS)
+def test_what_is_filled_in_and_braces_of_another_kind_are_not_mistyped(name: str) -> None:
+    assert mistyped([f"--x={{{name}}}", "{}", "{0}", "{name}", "{json}", '{"a": 1}', "${HOME}"]) == ""
