@@ -60,7 +60,8 @@ class EditedTailnet:
             case "tags":
                 it.set_tags(second, [rng.choice(("tag:web", "tag:db", "tag:ci"))])
             case "routes":
-                it.set_routes(second, [f"10.{rng.randrange(256)}.0.0/16"])
+                # Nobody else's: of two nodes with one route the other would change, too.
+                it.set_routes(second, [f"10.{self._edits // 256 % 256}.{self._edits % 256}.0/24"])
             case "rename":
                 it.rename(second, f"renamed-{self._edits}")
             case "add":
