@@ -86,7 +86,7 @@ def test_our_own_daemon_passes_every_scenario(tmp_path: Path) -> None:
         ("keeps-removed", "map/peers-removed", "fail", "(the server removes birch): birch is still listed"),
         (
             "replays-key",
-            "identity/one-shot-key-not-replayed",
+            "register/one-shot-key-not-replayed",
             "warn",
             "1 register request with the spent auth key, none expected",
         ),
@@ -103,7 +103,7 @@ def test_the_report_names_each_flaw_of_a_client_and_no_other(
         "session/rst-stream",
         "map/peers-removed",
     )
-    asked = [f"--scenario={name}" for name in (*groups, "identity/one-shot-key-not-replayed")]
+    asked = [f"--scenario={name}" for name in (*groups, "register/one-shot-key-not-replayed")]
     options = (
         "--strict",
         "--no-again",

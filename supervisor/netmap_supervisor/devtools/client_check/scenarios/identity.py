@@ -9,8 +9,6 @@ from netmap_supervisor.devtools.client_check.scenarios.steps import (
     Believes,
     Cut,
     Edit,
-    Heal,
-    Inject,
     KeepsHostname,
     KeepsNodeKey,
     RestartClient,
@@ -50,39 +48,6 @@ IDENTITY = (
         cut=True,
     ),
     CheckScenario(
-        "identity/one-shot-key-not-replayed",
-        "cuts the connection of a client that has joined with a one-shot auth key",
-        Shape.STEPS,
-        "MUST have a map session again with the same node key within {prompt_latest}; SHOULD not send the spent key",
-        "The node is registered and needs no key. A spent key with a new node key is refused for good, and the "
-        "client is locked out until somebody makes a new one.",
-        (
-            "tailcfg.RegisterRequest.Auth",
-            "tailscale/tailscale#19501",
-            "lmagyar/homeassistant-addon-tailscale#59",
-        ),
-        one_shot_key=True,
-        steps=(
-            Step(
-                "resets TCP",
-                (Cut(),),
-                (BackInSession(), KeepsNodeKey()),
-                within="prompt_latest",
-            ),
-            Step(
-                "resets TCP once more",
-                (Cut(),),
-                (
-                    BackInSession(),
-                    Traffic("register", "auth", most=0, what="register request with the spent auth key"),
-                ),
-                within="prompt_latest",
-                watch=3.0,
-                level=Level.SHOULD,
-            ),
-        ),
-    ),
-    CheckScenario(
         "identity/same-host-after-reconnect",
         "cuts the connection, twice",
         Shape.STEPS,
@@ -100,31 +65,6 @@ IDENTITY = (
                 watch=5.0,
             )
             for word in ("first", "second")
-        ),
-    ),
-    CheckScenario(
-        "identity/one-shot-key-when-refused",
-        "cuts the connection of a client that has joined with a one-shot auth key, and refuses its map requests with "
-        "401 for a while",
-        Shape.STEPS,
-        "MUST have a map session again with the same node key within {back} of the end; SHOULD not send the spent key",
-        "A refused map request says nothing of the key that the client once joined with: to register anew with it, or "
-        "with a new node key, turns a short refusal into a lasting one.",
-        ("tailcfg.RegisterRequest.Auth", "RFC 9110, section 15.5.2", "tailscale/tailscale#19501"),
-        one_shot_key=True,
-        steps=(
-            Step(
-                "refuses map requests and resets TCP",
-                (Inject("refusal/status", {"status": 401}), Cut()),
-                (
-                    Traffic("map", least=1),
-                    Traffic("register", "auth", most=0, what="register request with the spent auth key"),
-                ),
-                within="back",
-                watch=8.0,
-                level=Level.SHOULD,
-            ),
-            Step("answers them again", (Heal(),), (BackInSession(), KeepsNodeKey()), within="back"),
         ),
     ),
     CheckScenario(

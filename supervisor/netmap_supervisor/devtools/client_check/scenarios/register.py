@@ -4,6 +4,15 @@ from __future__ import annotations
 
 from netmap_supervisor.devtools.client_check.outcome import Level
 from netmap_supervisor.devtools.client_check.scenarios.scenario import CheckScenario, Shape
+from netmap_supervisor.devtools.client_check.scenarios.steps import (
+    BackInSession,
+    Cut,
+    Heal,
+    Inject,
+    KeepsNodeKey,
+    Step,
+    Traffic,
+)
 
 __all__ = ["REGISTER"]
 
@@ -56,5 +65,63 @@ REGISTER = (
         {"status": 500, "moment": "register"},
         counted="register",
         before=True,
+    ),
+    CheckScenario(
+        "register/one-shot-key-not-replayed",
+        "cuts the connection of a client that has joined with a one-shot auth key",
+        Shape.STEPS,
+        "MUST have a map session again with the same node key within {prompt_latest}; SHOULD not send the spent key",
+        "The node is registered and needs no key. A spent key with a new node key is refused for good, and the "
+        "client is locked out until somebody makes a new one.",
+        (
+            "tailcfg.RegisterRequest.Auth",
+            "tailscale/tailscale#19501",
+            "lmagyar/homeassistant-addon-tailscale#59",
+        ),
+        one_shot_key=True,
+        steps=(
+            Step(
+                "resets TCP",
+                (Cut(),),
+                (BackInSession(), KeepsNodeKey()),
+                within="prompt_latest",
+            ),
+            Step(
+                "resets TCP once more",
+                (Cut(),),
+                (
+                    BackInSession(),
+                    Traffic("register", "auth", most=0, what="register request with the spent auth key"),
+                ),
+                within="prompt_latest",
+                watch=3.0,
+                level=Level.SHOULD,
+            ),
+        ),
+    ),
+    CheckScenario(
+        "register/one-shot-key-when-refused",
+        "cuts the connection of a client that has joined with a one-shot auth key, and refuses its map requests with "
+        "401 for a while",
+        Shape.STEPS,
+        "MUST have a map session again with the same node key within {back} of the end; SHOULD not send the spent key",
+        "A refused map request says nothing of the key that the client once joined with: to register anew with it, or "
+        "with a new node key, turns a short refusal into a lasting one.",
+        ("tailcfg.RegisterRequest.Auth", "RFC 9110, section 15.5.2", "tailscale/tailscale#19501"),
+        one_shot_key=True,
+        steps=(
+            Step(
+                "refuses map requests and resets TCP",
+                (Inject("refusal/status", {"status": 401}), Cut()),
+                (
+                    Traffic("map", least=1),
+                    Traffic("register", "auth", most=0, what="register request with the spent auth key"),
+                ),
+                within="back",
+                watch=8.0,
+                level=Level.SHOULD,
+            ),
+            Step("answers them again", (Heal(),), (BackInSession(), KeepsNodeKey()), within="back"),
+        ),
     ),
 )
