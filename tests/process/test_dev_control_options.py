@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from netmap_supervisor.devtools import dev_control
+from netmap_supervisor.devtools import listening
 from tests.support.clients.control_client import ControlClient, Node
 from tests.support.processes.dev_server import DevServer, running_dev_server
 from tests.support.waiting import wait_for
@@ -164,7 +164,7 @@ def says_all(log: Path) -> bool:
 def test_listening_for_other_machines_is_warned_of(
     host: str, warns: bool, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    dev_control._warn(host)
+    listening.warn_of_others(host)
     shown = capsys.readouterr()
     assert (f"warning: {host} may be reached" in shown.err) is warns
     assert shown.out == ""
