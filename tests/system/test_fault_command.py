@@ -134,7 +134,7 @@ def test_the_demonstration_is_over_in_ten_seconds_and_leaves_nothing(tmp_path: P
     told = story(done.stdout)
     words = [word for _, word in told]
     fresh = words.index("fresh")
-    assert words[fresh + 1 :][:3] == ["liveness/silence", "stale", "ended"]
+    assert words[fresh + 1 :][:3] == ["silent", "stale", "ended"]
     assert words[-2:] == ["fresh", "end"]
     # Told in about ten seconds on a machine that has time; the order is what matters.
     assert told[-1][0] < 30.0

@@ -9,6 +9,7 @@ import pytest
 from netmap_actors.protocol.headers import first_header
 from netmap_actors.protocol.http2 import (
     Http2Server,
+    PingReceived,
     RequestData,
     RequestEnded,
     RequestReceived,
@@ -180,5 +181,6 @@ def test_a_client_that_acknowledges_before_it_reads_and_skips_stream_ids_is_serv
         server.respond(stream_id, 200, body=b"{}")
         server.data_to_send()
         late = frame(WINDOW, 0, stream_id, more) + frame(RST, 0, stream_id, struct.pack(">I", 8))
-        assert list(server.receive(late + ack + frame(PING, 0, 0, b"12345678"), NOW)) == []
+        ping = frame(PING, 0, 0, b"12345678")
+        assert list(server.receive(late + ack + ping, NOW)) == [PingReceived(b"12345678")]
     assert not server.over
