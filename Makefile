@@ -67,7 +67,7 @@ rust-client: $(VENV)/.dev-ready  ## build the client in Rust into the same cache
 bench: $(VENV)/.dev-ready go-tools  ## the figures of the design, measured against tailscaled; fails when one is missed
 	$(BIN)/python -m bench
 
-client-table: $(VENV)/.dev-ready go-tools rust-client  ## check all clients at 120 s into docs/clients.md (half an hour; ARGS="--client tsp --limit 8s")
+client-table: $(VENV)/.dev-ready go-tools rust-client  ## check all clients at 120 s into docs/clients.md (an hour; ARGS="--client tsp --limit 8s")
 	$(BIN)/python -m bench.client_table $(ARGS)
 
 mutants: $(VENV)/.dev-ready  ## plant twelve known bugs in a copy, one by one, and see that the tests find each (some minutes)

@@ -49,7 +49,7 @@ TRUE_LIMIT = 120.0
     help="Scenarios of a client side by side.",
 )
 @click.option(
-    "--side-by-side", default=5, show_default=True, type=click.IntRange(1), help="Clients side by side."
+    "--side-by-side", default=3, show_default=True, type=click.IntRange(1), help="Clients side by side."
 )
 @click.option(
     "--reports",
@@ -100,8 +100,8 @@ def measured_all(
     """Hold a course with each, and keep what was measured in a file of each; whether all were measured."""
     turns = math.ceil(len(clients) / side_by_side)
     print(
-        f"{', '.join(clients)}: up to {side_by_side} courses side by side, about {turns * courses.usual / 60:.0f} min, "
-        "and what each failure takes when it is run again alone; never more than "
+        f"{', '.join(clients)}: up to {side_by_side} courses side by side, at most "
+        f"{turns * courses.usual / 60:.0f} min; if all failed and were run again alone, "
         f"{turns * courses.most / 60:.0f} min",
         flush=True,
     )

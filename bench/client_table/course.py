@@ -59,13 +59,14 @@ class Courses:
         if client.peers:
             options.append(f"--peers-command={client.peers}")
         path = os.environ["PATH"] if client.build is None else f"{client.build()}:{os.environ['PATH']}"
-        machine, started, began = Machine.this_one(), datetime.datetime.now(datetime.UTC), time.monotonic()
+        load, started, began = 0.0, datetime.datetime.now(datetime.UTC), time.monotonic()
         with (
             (directory / f"{name}.txt").open("w") as table,
             self._started([*DAEMON, "check-client", *options, "--", *client.command], table, path) as process,
         ):
             assert process.stderr is not None
             for line in process.stderr:
+                load = max(load, os.getloadavg()[0])
                 print(f"{name:17} {line.rstrip()}", flush=True)
             status = process.wait()
         if status not in (0, 1):
@@ -81,7 +82,7 @@ class Courses:
             took=round(time.monotonic() - began, 1),
             jobs=self._jobs,
             side_by_side=self._side_by_side,
-            machine=machine,
+            machine=Machine.this_one(load),
             report=found,
         )
 

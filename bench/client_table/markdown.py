@@ -88,7 +88,7 @@ def _conditions(measured: Sequence[Measurement]) -> str:
     if max(one.machine.load / one.machine.cores for one in measured) > LOADED:
         load = max(one.machine.load for one in measured)
         text += (
-            f" On a loaded machine (load average {load:.1f} at the start): figures of a few seconds are its own as "
+            f" On a loaded machine (load average up to {load:.1f}): figures of a few seconds are its own as "
             "much as the client's."
         )
     return textwrap.fill(text, WIDTH, break_long_words=False, break_on_hyphens=False)

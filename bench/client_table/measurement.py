@@ -17,15 +17,15 @@ class Machine:
     processor: str
     cores: int
     load: float
-    """The load average of a minute when it began: what others did there."""
+    """The highest load average of a minute meanwhile: what was asked of it, by others too."""
 
     @classmethod
-    def this_one(cls) -> Self:
-        """As it is now."""
+    def this_one(cls, load: float) -> Self:
+        """Where this runs."""
         known = [line.partition(":") for line in Path("/proc/cpuinfo").read_text().splitlines()]
         model = next((value.strip() for name, _, value in known if name.strip() == "model name"), "")
         release = ".".join(platform.release().split(".")[:2])
-        return cls(f"{platform.system()} {release}", model, os.cpu_count() or 1, os.getloadavg()[0])
+        return cls(f"{platform.system()} {release}", model, os.cpu_count() or 1, load)
 
 
 @dataclasses.dataclass(frozen=True)
