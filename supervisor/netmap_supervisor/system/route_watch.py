@@ -69,8 +69,8 @@ class RouteWatch:
     def __init__(self, loop: Loop, on_route: Callable[[Route], object]) -> None:
         self._loop = loop
         self._on_route = on_route
-        self._routes = ControlRoutes(lambda host: route_to(host, self._port), rest_of_the_world)
         self._port = 0
+        self._routes = ControlRoutes(lambda host: route_to(host, self._port), rest_of_the_world)
         self._deadline = loop.deadline(self._settled)
         self._looked_at = float("-inf")
         self.looks = 0

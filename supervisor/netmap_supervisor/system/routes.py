@@ -45,7 +45,8 @@ class ControlRoutes:
         """The address of the present connection, or of the last one."""
         self._network: tuple[str, ...] = ()
         """Ways to the rest of the world when the addresses were looked up."""
-        self._said: tuple[str | None, str | None] | None = None
+        self._said = self._way()
+        """What the first attempt begins with: another one later is a change of the network, this one is none."""
 
     def aim(self, lookup: int, addresses: Sequence[str], remote: str) -> Route | None:
         """What a lookup with this number found, and the address of the present connection, empty for none.

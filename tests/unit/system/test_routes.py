@@ -97,6 +97,13 @@ def test_the_same_words_again_cost_nothing(routes: ControlRoutes, kernel: Kernel
     assert kernel.asked == []
 
 
+def test_the_network_of_the_start_is_no_other_network(routes: ControlRoutes, kernel: Kernel) -> None:
+    """An interface of a container that comes a moment after the start would end the first attempt."""
+    assert routes.look() is None
+    kernel[ROOT] = "wlan0 via 198.51.100.1"
+    assert routes.look() == Route("", elsewhere="wlan0 via 198.51.100.1"), "the lookup may be one in vain"
+
+
 def test_addresses_nobody_knows_are_not_said_to_be_out_of_reach(
     routes: ControlRoutes, kernel: Kernel
 ) -> None:
@@ -239,6 +246,7 @@ def test_the_kernel_is_asked_for_the_way_to_the_servers_port(
     Notices(monkeypatch)
     monkeypatch.setattr(route_watch, "route_to", lambda _host, port=0: asked.append(port) or "eth0")
     watch = RouteWatch(Loop(), lambda _route: None)
+    asked.clear()
     watch.aim((1, [address, f"{V4}:443"]), "")
     assert set(asked) == {port}
     assert (route_to("127.0.0.1", port) or "").startswith("lo")
