@@ -22,6 +22,7 @@ from netmap_actors.confinement.permissions import ROWS
 from netmap_actors.confinement.seccomp_rows import rules
 from netmap_actors.errors import ConfigurationError
 from netmap_actors.exit_reason import ExitReason, from_exception, status_of
+from netmap_actors.process import title
 from netmap_actors.process.child_log import ChildLog
 from netmap_actors.wire.codec import require_native_protobuf
 from netmap_actors.wire.vocabulary import ActorName
@@ -49,6 +50,7 @@ def main(actor: str, boot_fd: int) -> NoReturn:
     log = ChildLog(2, actor=actor, pid=os.getpid())
     try:
         confinement.forbid_dump()
+        title.show(actor)
         # Its files are its user's alone, whatever the shell had set; no mode has to be changed later.
         os.umask(0o077)
         boot = _read_boot(boot_fd, actor)

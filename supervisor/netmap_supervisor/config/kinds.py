@@ -143,19 +143,23 @@ class Choice(Written):
     """One of a few words."""
 
     words: tuple[str, ...]
+    off_and_on: tuple[str, str] | None = None
+    """What false and true stand for, if they may be said."""
 
     @property
     def metavar(self) -> str:
         return "|".join(self.words)
 
     def parse(self, given: object, base: Path) -> str:  # noqa: ARG002
+        if isinstance(given, bool) and self.off_and_on is not None:
+            return self.off_and_on[given]
         word = read_text(given)
         if word not in self.words:
             raise BadValue(f"{escape(word, 60)!r} is none of {', '.join(self.words)}")
         return word
 
     def schema(self) -> dict[str, Any]:
-        return {"enum": list(self.words)}
+        return {"enum": [*self.words, *([] if self.off_and_on is None else [False, True])]}
 
 
 @dataclasses.dataclass(frozen=True)

@@ -82,6 +82,7 @@ TABLES: dict[str, str] = {
     "subscribers": "Who may read the netmap.",
     "http": "The netmap for programs that speak HTTP.",
     "limits": "Bounds of what the control server may send.",
+    "processes": "How the daemon's processes are started.",
     "log": "What the daemon says.",
     "dev_control": 'The embedded control server (only with control.url = "embedded").',
 }
@@ -291,6 +292,17 @@ _ROWS = (
         default=MAX_PEERS,
         help="Peers of the largest netmap to take",
         more="With more the session ends, `degraded` says why, and the netmap before stays, as stale.",
+    ),
+    Option(
+        name="nursery",
+        table="processes",
+        key="nursery",
+        kind=kinds.Choice(("all", "not-connection", "off"), off_and_on=("off", "all")),
+        default="all",
+        help="Children that are forked from one process which has everything loaded",
+        more="A fork starts in a tenth of the time and shares memory; it shares the layout of its address space with "
+        "its siblings, too (docs/operations.md). `not-connection` starts the one child that reads the network by exec, "
+        "`off` (or false) all of them.",
     ),
     Option(
         name="log_format",

@@ -64,6 +64,8 @@ class RunSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Bytes of one decompressed MapResponse."""
     max_peers: int = MAX_PEERS
     """Of the netmap, and named by one field of a MapResponse."""
+    nursery: str = "all"
+    """Children that are forked from one process: `all`, `not-connection` or `off`; the others are started by exec."""
     dev_nodes: int = 8
     """Nodes of the embedded server's simulated tailnet."""
     dev_seed: int = 1

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from netmap_actors.wire import internal_pb2
     from netmap_actors.wire.secret import Secret
     from netmap_supervisor.daemon.log_pipes import LogPipes
+    from netmap_supervisor.daemon.nursery import Nursery
 
 __all__ = ["MAX_MESSAGES", "Children"]
 
@@ -62,11 +63,13 @@ class Children:
         run: str,
         endpoint: str,
         log_pipes: LogPipes,
+        nursery: Nursery,
         on_messages: Callable[[int], object],
         on_exit: Callable[[Exited], object],
     ) -> None:
         """`endpoint`: where they connect. `on_messages(most)`: `take` them. `on_exit(exited)`: a process was reaped."""
         self._loop = loop
+        self._nursery = nursery
         self._on_messages = on_messages
         self._on_exit = on_exit
         self._unexplained: Exited | None = None
@@ -123,6 +126,7 @@ class Children:
                 environment=environment,
                 inherited=[life_read, *inherited],
                 log_fd=log_write,
+                start=self._nursery.start,
             )
             kept.pop_all()
         self._lives[process.pid] = life_write
@@ -140,7 +144,7 @@ class Children:
 
     def pids(self) -> set[int]:
         """The processes that are there now."""
-        return {process.pid for process in self._processes.values()}
+        return {self._nursery.pid, *(process.pid for process in self._processes.values())} - {0}
 
     def send_signal(self, actor: str, number: signal.Signals) -> None:
         """Nothing happens when there is no such process."""
@@ -188,7 +192,7 @@ class Children:
 
     def reap_strangers(self) -> None:
         """Reap processes that were left to us and have ended; our own are for `_reap` alone."""
-        while reap_stranger(self._unreaped):
+        while reap_stranger(self._unreaped | {self._nursery.pid}):
             pass
 
     # Messages

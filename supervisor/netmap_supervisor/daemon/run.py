@@ -17,12 +17,14 @@ from netmap_actors.confinement import confinement, seccomp
 from netmap_actors.confinement.permissions import ROWS, RunPlaces
 from netmap_actors.confinement.seccomp_rows import of_supervisor
 from netmap_actors.errors import NetmapError
+from netmap_actors.process.nursery import ROLE
 from netmap_actors.wire.codec import require_native_protobuf
-from netmap_supervisor.daemon.boot_records import memory_of_child, public_sockets
-from netmap_supervisor.daemon.supervisor import Supervisor
+from netmap_supervisor.daemon.boot_records import environment_for, memory_of_child, public_sockets
+from netmap_supervisor.daemon.tree import in_nursery
 from netmap_supervisor.system.held_environment import HeldEnvironment, wipe
 from netmap_supervisor.system.kernel_calls import check_machine
 from netmap_supervisor.system.log import Log
+from netmap_supervisor.system.nursery_process import adopt_orphans, fork_nursery
 from netmap_supervisor.system.signals import hold_signals
 from netmap_supervisor.system.single_instance import Claim
 
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 
     from netmap_supervisor.config.settings import RunSettings
     from netmap_supervisor.daemon.observer import Observer
+    from netmap_supervisor.system.nursery_process import NurseryProcess
 
 __all__ = ["RunFailed", "run"]
 
@@ -69,14 +72,20 @@ def run(
     loop, claim = _claim(settings)
     try:
         held = _give_up(settings, environment)
+        adopt_orphans()
         # Its own start is over, and before the first process is started: all of them inherit it, the view, too.
         unfiltered = seccomp.restrict_with_children(of_supervisor(shares=bool(settings.socket_group)))
     except BaseException:
         claim.release()
         raise
+    nursery = _fork_nursery(settings, environment)
+    # While it loads the children's rooms we load our own.
+    from netmap_supervisor.daemon.supervisor import Supervisor  # noqa: PLC0415
+
     while True:
         try:
-            actor = Supervisor(settings, claim, loop, observer, read_settings, environment, held)
+            actor = Supervisor(settings, claim, loop, observer, read_settings, environment, held, nursery)
+            nursery = None
             actor.filtered(unfiltered)
             code = actor.run()
             if actor.why and actor.settings.log_format != "json":
@@ -100,6 +109,20 @@ def run(
             log.event("error", "stopped", {"exit_code": 1, "detail": why})
             log.close()
             raise NetmapError(why) from None
+
+
+def _fork_nursery(settings: RunSettings, environment: HeldEnvironment) -> NurseryProcess | None:
+    """A fork of this process, where nothing speaks against one: a thread, a secret that it would have, too."""
+    if (
+        settings.nursery == "off"
+        or environment.holds_secrets
+        or len([*Path("/proc/self/task").iterdir()]) > 1
+    ):
+        return None
+    try:
+        return fork_nursery(in_nursery(settings), environment_for(ROLE, environment))
+    except OSError:
+        return None  # one is started later, or said to fail
 
 
 def _claim(settings: RunSettings) -> tuple[Loop, Claim]:

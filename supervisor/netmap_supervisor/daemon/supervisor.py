@@ -25,6 +25,7 @@ from netmap_actors.clock import time_namespace
 from netmap_actors.confinement import landlock
 from netmap_actors.confinement.memory_guard import resident_bytes, unwatch_memory, watch_memory
 from netmap_actors.errors import NetmapError
+from netmap_actors.process.nursery import ROLE
 from netmap_actors.wire.vocabulary import ActorName
 from netmap_supervisor.admin.server import AdminServer
 from netmap_supervisor.admin.socket import AdminError
@@ -36,11 +37,12 @@ from netmap_supervisor.daemon.core import SupervisorCore
 from netmap_supervisor.daemon.embedded_control import EmbeddedControl
 from netmap_supervisor.daemon.keyring import Keyring
 from netmap_supervisor.daemon.log_pipes import LogPipes
+from netmap_supervisor.daemon.nursery import Nursery
 from netmap_supervisor.daemon.observer import RunFacts
 from netmap_supervisor.daemon.operator_requests import OperatorRequests
 from netmap_supervisor.daemon.reload import ReloadResult, compare
 from netmap_supervisor.daemon.status_report import SupervisorFacts, make_report
-from netmap_supervisor.daemon.tree import FLAGS, specs_for
+from netmap_supervisor.daemon.tree import FLAGS, in_nursery, specs_for
 from netmap_supervisor.supervision.messages import (
     ChildMessage,
     Exit,
@@ -74,6 +76,7 @@ if TYPE_CHECKING:
     from netmap_supervisor.daemon.core import Command, Input
     from netmap_supervisor.daemon.observer import Observer
     from netmap_supervisor.system.held_environment import HeldEnvironment
+    from netmap_supervisor.system.nursery_process import NurseryProcess
     from netmap_supervisor.system.os_process import ChildProcess
     from netmap_supervisor.system.single_instance import Claim
 
@@ -101,8 +104,11 @@ class Supervisor(pykka.ThreadingActor):
         read_settings: Callable[[], RunSettings] | None,
         environment: HeldEnvironment,
         confinement: Mapping[str, int],
+        nursery: NurseryProcess | None = None,
     ) -> None:
-        """`read_settings()`: the settings again, raises NetmapError. `confinement`: what this process has given up."""
+        """`read_settings()`: the settings again, raises NetmapError. `confinement`: what this process has given up.
+        `nursery`: the one that was forked from it.
+        """
         super().__init__()
         self.runtime_dir_lost = False
         """It ended only because its runtime directory was removed."""
@@ -122,18 +128,31 @@ class Supervisor(pykka.ThreadingActor):
         self._run = secrets.token_hex(8)
         self._keyring = Keyring()
         self._endpoints = endpoints_of(claim.run_dir, Path(settings.runtime_dir))
+        self.nursery = Nursery(
+            loop,
+            self._log_pipes,
+            first=nursery,
+            actors=in_nursery(settings),
+            by_exec={ActorName.CONNECTION} if settings.nursery == "not-connection" else (),
+            environment=environment_for(ROLE, environment),
+            wanted=settings.nursery != "off",
+        )
+        self._begun = False
+        """The first children were ordered."""
         self._children = Children(
             loop,
             self._sockets,
             run=self._run,
             endpoint=self._endpoints.supervisor,
             log_pipes=self._log_pipes,
+            nursery=self.nursery,
             on_messages=self._on_messages,
             on_exit=self.happened,
         )
         self._closing = contextlib.ExitStack()
         """What is to be closed at the end."""
         self._closing.callback(self._children.close)
+        self._closing.callback(self.nursery.close)
         self._routes = RouteWatch(loop, self.happened)
         self._closing.callback(self._routes.close)
         self._deadline = loop.deadline(self._on_deadline)
@@ -210,7 +229,13 @@ class Supervisor(pykka.ThreadingActor):
         if not self._routes.available:
             detail = "changes of the network show by silence only"
             self.event("warning", "link_watch_unavailable", {"detail": detail})
-        self._carry_out(self._core.start(self._now()))
+        self.nursery.when_settled(self._begin)
+
+    def _begin(self) -> None:
+        """Start the first children: when the nursery is there, or something happens that does not wait for it."""
+        if not self._begun and not self.actor_stopped.is_set():
+            self._begun = True
+            self._carry_out(self._core.start(self._now()))
 
     def _make_boots(self) -> BootRecords:
         settings, state_dir = self.settings, Path(self.settings.state_dir)
@@ -259,6 +284,7 @@ class Supervisor(pykka.ThreadingActor):
 
     def happened(self, event: Input) -> None:
         """Report it to the core, and carry out its commands."""
+        self._begin()
         self._carry_out(self._core.receive(event, self._now()))
 
     def _on_messages(self, most: int) -> None:

@@ -10,7 +10,7 @@ from netmap_supervisor.supervision.child_spec import ChildSpec, SupervisorFlags
 if TYPE_CHECKING:
     from netmap_supervisor.config.settings import RunSettings
 
-__all__ = ["FLAGS", "specs_for"]
+__all__ = ["FLAGS", "in_nursery", "specs_for"]
 
 FLAGS = SupervisorFlags()
 
@@ -26,3 +26,15 @@ def specs_for(settings: RunSettings) -> list[ChildSpec]:
         ChildSpec(name=ActorName.CONNECTION, shutdown=1.5),
         *http,
     ]
+
+
+def in_nursery(settings: RunSettings) -> tuple[str, ...]:
+    """Actors that a nursery loads beforehand. The embedded server loads its own rooms: nobody else has them in use."""
+    if settings.nursery == "off":
+        return ()
+    return tuple(
+        spec.name
+        for spec in specs_for(settings)
+        if spec.name != ActorName.DEV_CONTROL
+        and (settings.nursery == "all" or spec.name != ActorName.CONNECTION)
+    )

@@ -20,7 +20,7 @@ from netmap_actors.errors import ConfigurationError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, MutableMapping
 
-__all__ = ["PROXIES", "HeldEnvironment", "wipe"]
+__all__ = ["PROXIES", "HeldEnvironment", "wipe", "wipe_all"]
 
 PROXIES: Final = (
     "http_proxy", "https_proxy", "all_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY",
@@ -71,6 +71,11 @@ class HeldEnvironment(Mapping[str, str]):
                 f"{MAX_SECRETS}; shorten NO_PROXY"
             )
 
+    @property
+    def holds_secrets(self) -> bool:
+        """Whether one of them may be a secret: an auth key, a proxy's password."""
+        return any(name not in PROXIES or "@" in value for name, value in self._secrets.items())
+
     def secrets(self, auth_key: str) -> dict[str, str]:
         """The secrets for control_connection. A byte that is not UTF-8 becomes NUL, which no key and no URL has."""
         wanted = (*PROXIES, _variable(auth_key))
@@ -85,8 +90,26 @@ def _variable(auth_key: str) -> str:
 def wipe(names: Iterable[str]) -> None:
     """Zero the values of these variables in the block that this process was started with. Raises OSError."""
     wanted = {os.fsencode(name) for name in names}
-    if not wanted:
-        return
+    if wanted:
+        _zero(wanted.__contains__)
+
+
+def wipe_all(kept: Mapping[str, str]) -> None:
+    """Have no variable but these any more, and no copy of another: for a fork, where the rest is somebody else's.
+
+    Raises OSError.
+    """
+    # CPython's own copies: zeroed in place, as nothing else forgets them (a single byte is everybody's object).
+    values = [value for value in os.environb._data.values() if len(value) > 1]  # type: ignore[attr-defined]  # noqa: SLF001
+    _zero(lambda name: os.fsdecode(name) not in kept)
+    copies = [(id(value) + bytes.__basicsize__ - 1, len(value)) for value in values]
+    os.environ.clear()
+    for address, size in copies:
+        ctypes.memset(address, 0, size)
+    os.environ.update(kept)
+
+
+def _zero(unwanted: Callable[[bytes], bool]) -> None:
     behind_name = Path("/proc/self/stat").read_bytes().rpartition(b")")[2].split()
     start, end = (int(behind_name[_ENV_START + offset]) for offset in (0, 1))
     if not 0 < start < end:
@@ -95,6 +118,6 @@ def wipe(names: Iterable[str]) -> None:
     at = 0
     for entry in block.split(b"\0"):
         name, separator, value = entry.partition(b"=")
-        if separator and name in wanted:
+        if separator and unwanted(name):
             ctypes.memset(start + at + len(name) + 1, 0, len(value))
         at += len(entry) + 1

@@ -6,20 +6,21 @@ Popen and waitid(P_PIDFD) take the exit status from one another.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import signal
 import socket
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from netmap_supervisor.system.run_queue import RunQueue
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from collections.abc import Set as AbstractSet
 
-__all__ = ["MAX_BOOT", "ChildProcess", "ExitStatus", "reap_stranger", "spawn"]
+__all__ = ["MAX_BOOT", "ChildProcess", "Execution", "ExitStatus", "execute", "reap_stranger", "spawn"]
 
 MAX_BOOT = 60 * 1024
 """Bytes of a boot record: written before it is read, so it has to fit into a socket's buffer (socket(7))."""
@@ -60,9 +61,13 @@ class ChildProcess:
         except ProcessLookupError:
             return
 
-    def reap(self) -> ExitStatus | None:
+    def wait(self) -> ExitStatus | None:
+        """`reap`, once it has ended: it was sent SIGKILL."""
+        return self.reap(os.WEXITED)
+
+    def reap(self, how: int = os.WEXITED | os.WNOHANG) -> ExitStatus | None:
         """How it ended; None while it runs. Called again after that it would raise ChildProcessError."""
-        ended = os.waitid(os.P_PIDFD, self.pidfd, os.WEXITED | os.WNOHANG)
+        ended = os.waitid(os.P_PIDFD, self.pidfd, how)
         if ended is None:
             return None
         self.line.close()
@@ -75,45 +80,74 @@ class ChildProcess:
         return ExitStatus(None, ended.si_status)
 
 
-def spawn(
-    actor: str, boot: bytes, *, environment: Mapping[str, str], inherited: Iterable[int], log_fd: int
-) -> ChildProcess:
-    """Start `python -P -m netmap_actors ACTOR`, never by a fork of this process's memory. Raises OSError.
+class Execution(NamedTuple):
+    """How a process is started: what it has of ours. `inherited` descriptors keep their numbers."""
 
-    `boot` goes through a pair of sockets, `inherited` descriptors keep their numbers, what it prints goes to `log_fd`.
-    To be called from the thread that lives as long as the process: the child's parent-death signal is tied to it.
+    actor: str
+    environment: Mapping[str, str]
+    inherited: Sequence[int]
+    """The first is its own end of the line its boot record comes through."""
+    log_fd: int
+    """Where what it prints goes."""
+
+
+def execute(order: Execution) -> int:
+    """Start `python -P -m netmap_actors ACTOR`; its pid. Raises OSError."""
+    actions: list[tuple[int, ...] | tuple[int, int, str, int, int]] = [
+        (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+        (os.POSIX_SPAWN_DUP2, order.log_fd, 1),
+        (os.POSIX_SPAWN_DUP2, order.log_fd, 2),
+    ]
+    # A dup onto itself takes close-on-exec away (posix_spawn(3)).
+    actions += [(os.POSIX_SPAWN_DUP2, fd, fd) for fd in order.inherited]
+    argv = [sys.executable, "-P", "-m", "netmap_actors", order.actor, "--boot-fd", str(order.inherited[0])]
+    return os.posix_spawn(
+        sys.executable,
+        argv,
+        dict(order.environment),
+        file_actions=actions,
+        setsigdef=_DEFAULTED,
+        setsigmask=(),
+    )
+
+
+def spawn(
+    actor: str,
+    boot: bytes,
+    *,
+    environment: Mapping[str, str],
+    inherited: Iterable[int],
+    log_fd: int,
+    start: Callable[[Execution], int] = execute,
+) -> ChildProcess:
+    """Start the process of an actor, never by a fork of this process's memory. Raises OSError.
+
+    `boot` goes through a pair of sockets, once it is known which process reads it. `start(order)`: the pid of a new
+    child of ours. To be called from the thread that lives as long as the process: the child's parent-death signal is
+    tied to it.
     """
     if len(boot) > MAX_BOOT:
         raise ValueError(
             f"cannot start {actor}: a boot record of {len(boot)} bytes does not fit into a socket"
         )
     line, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
-    read_fd = theirs.fileno()
-    try:
+    with contextlib.ExitStack() as unless_started, theirs:
+        unless_started.callback(line.close)
         line.setblocking(False)
         line.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4 * MAX_BOOT)
+        pid = start(Execution(actor, environment, [theirs.fileno(), *inherited], log_fd))
+        child = _held_child(pid, line)
+        # A process that was started too late for us reads nothing here, and ends.
         line.sendall(boot)
         line.shutdown(socket.SHUT_WR)
-        actions: list[tuple[int, ...] | tuple[int, int, str, int, int]] = [
-            (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
-            (os.POSIX_SPAWN_DUP2, log_fd, 1),
-            (os.POSIX_SPAWN_DUP2, log_fd, 2),
-        ]
-        # A dup onto itself takes close-on-exec away (posix_spawn(3)).
-        actions += [(os.POSIX_SPAWN_DUP2, fd, fd) for fd in (read_fd, *inherited)]
-        argv = [sys.executable, "-P", "-m", "netmap_actors", actor, "--boot-fd", str(read_fd)]
-        pid = os.posix_spawn(
-            sys.executable, argv, dict(environment), file_actions=actions, setsigdef=_DEFAULTED, setsigmask=()
-        )
-    except BaseException:
-        line.close()
-        raise
-    finally:
-        theirs.close()
+        unless_started.pop_all()
+    return child
+
+
+def _held_child(pid: int, line: socket.socket) -> ChildProcess:
     try:
         return ChildProcess(pid, os.pidfd_open(pid), line)
     except OSError:
-        line.close()
         # No descriptor left: a child that cannot be watched must not live, or there would soon be two.
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)

@@ -1,0 +1,197 @@
+"""A process that has loaded the actors and forks one on order: what they have in common is loaded, and held, once.
+
+It has no thread, no ZeroMQ context, no secret and no socket but the one to the Supervisor, so a fork of it is as good
+as a process started anew. It is forked twice, and the one in between ends: the actor becomes the child of the Supervisor,
+which is the nearest subreaper (prctl(2), PR_SET_CHILD_SUBREAPER), and is tied to it as one that it started itself.
+Not here: when an actor is started, and what becomes of a nursery that ends (`netmap_supervisor.daemon.nursery`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import gc
+import importlib
+import os
+import random
+import resource
+import signal
+import socket
+from typing import TYPE_CHECKING, Final, NoReturn
+
+import msgspec
+
+from netmap_actors.confinement import confinement
+from netmap_actors.exit_reason import ExitReason, from_exception, status_of
+from netmap_actors.process import bootstrap, title
+from netmap_actors.process.child_log import ChildLog
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+__all__ = ["MAX_ORDER", "ROLE", "Forked", "Order", "Rooms", "begin", "main"]
+
+ROLE: Final = "nursery"
+MAX_ORDER: Final = 64 * 1024
+"""Bytes of one message, either way."""
+_MAX_DESCRIPTORS: Final = 16
+_MOST_FILES: Final = 1 << 16
+"""Where nothing bounds them; ours have a bound (`confinement.bound_files`)."""
+_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD, signal.SIGPROF)
+"""Those that whoever forked us may have handled."""
+
+
+class Rooms(msgspec.Struct, frozen=True, kw_only=True):
+    """The first message to a nursery: what it is to load."""
+
+    parent_pid: int
+    actors: tuple[str, ...]
+    """Those it loads beforehand. It forks others as well, which load their own."""
+
+
+class Order(msgspec.Struct, frozen=True, kw_only=True):
+    """Fork this actor. The descriptors come along: the log's, that of the boot record, then all it inherits."""
+
+    actor: str
+    numbers: tuple[int, ...]
+    """Of those descriptors, but for the log's, in the new process."""
+    environment: dict[str, str]
+
+
+class Forked(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer; the first one, to Rooms, is that they are loaded."""
+
+    pid: int = 0
+    """Of the new process, a child of the Supervisor by now. 0: there is none."""
+    error: str = ""
+    """Why not."""
+
+
+def main(orders_fd: int) -> NoReturn:
+    """Be a nursery that was started by exec."""
+    with _ended_by_failure():
+        confinement.forbid_dump()
+        orders = socket.socket(fileno=orders_fd)
+        serve(orders, msgspec.json.decode(orders.recv(MAX_ORDER), type=Rooms))
+
+
+def begin(orders: socket.socket, log_fd: int, rooms: Rooms) -> NoReturn:
+    """Be a nursery that was forked from the Supervisor itself, which has one thread and no secret yet.
+
+    `log_fd` becomes standard output and error; every other descriptor but that of `orders` is closed.
+    """
+    with _ended_by_failure():
+        orders_fd = orders.detach()
+        take_descriptors([log_fd, orders_fd], [orders_fd])
+        serve(socket.socket(fileno=orders_fd), rooms)
+
+
+@contextlib.contextmanager
+def _ended_by_failure() -> Iterator[None]:
+    """Nothing behind it is ever run: there lies the work of the process we were forked from."""
+    try:
+        yield
+    except confinement.ParentGone:
+        os._exit(status_of(ExitReason.PARENT_GONE))
+    except BaseException as error:  # noqa: BLE001  # every end becomes a status
+        reason = from_exception(error)
+        log = ChildLog(2, actor=ROLE, pid=os.getpid())
+        log.error("actor_failed", reason=reason.value, error=type(error).__name__, detail=str(error)[:500])
+        os._exit(status_of(reason))
+    finally:
+        os._exit(1)
+
+
+def serve(orders: socket.socket, rooms: Rooms) -> NoReturn:
+    """Load the rooms and fork until the Supervisor is gone; `orders`: SOCK_SEQPACKET."""
+    title.show(ROLE)
+    os.umask(0o077)
+    confinement.die_with_parent(rooms.parent_pid)
+    for number in _SIGNALS:
+        signal.signal(number, signal.SIG_DFL)
+    # Ctrl-C and a closed terminal reach the whole group; ending is for the Supervisor.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    for actor in rooms.actors:
+        importlib.import_module(bootstrap.ACTOR_CLASSES[actor].partition(":")[0])
+    # What is held now is never garbage: a collector that looked at it would copy every page of it in every child.
+    gc.collect()
+    gc.freeze()
+    gc.disable()
+    orders.send(msgspec.json.encode(Forked()))
+    while True:
+        data, descriptors, _, _ = socket.recv_fds(orders, MAX_ORDER, _MAX_DESCRIPTORS)
+        if not data:
+            os._exit(0)
+        forked = _fork(msgspec.json.decode(data, type=Order), descriptors)
+        for descriptor in descriptors:
+            os.close(descriptor)
+        orders.send(msgspec.json.encode(forked))
+
+
+def _fork(order: Order, descriptors: Sequence[int]) -> Forked:
+    """Fork it, and wait for the process in between: after that it is the Supervisor's child."""
+    told_read, told_write = os.pipe()
+    try:
+        between = os.fork()
+        if between == 0:
+            _between(order, descriptors, told_write)
+        os.waitpid(between, 0)
+        os.set_blocking(told_read, False)
+        return msgspec.json.decode(os.read(told_read, MAX_ORDER), type=Forked)
+    except OSError as error:
+        return Forked(error=error.strerror or str(error))
+    finally:
+        os.close(told_read)
+        os.close(told_write)
+
+
+def _between(order: Order, descriptors: Sequence[int], told: int) -> NoReturn:
+    try:
+        pid = os.fork()
+        if pid == 0:
+            _become(order, descriptors)
+        answer = Forked(pid=pid)
+    except OSError as error:
+        answer = Forked(error=error.strerror or str(error))
+    finally:
+        # Never back into the nursery's own loop.
+        with contextlib.suppress(OSError):
+            os.write(told, msgspec.json.encode(answer))
+        os._exit(0)
+
+
+def _become(order: Order, descriptors: Sequence[int]) -> NoReturn:
+    """As a process started by exec: only its descriptors, its environment, its own random numbers."""
+    with _ended_by_failure():
+        take_descriptors(descriptors, order.numbers)
+        os.environ.clear()
+        os.environ.update(order.environment)
+        renew_randomness()
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
+        gc.enable()
+        bootstrap.main(order.actor, order.numbers[0])
+
+
+def renew_randomness() -> None:
+    """Siblings must not draw the same numbers. OpenSSL and the kernel's calls see a fork for themselves."""
+    random.seed(os.urandom(32))
+
+
+def take_descriptors(given: Sequence[int], numbers: Iterable[int]) -> None:
+    """Have the first as standard output and error, the others under these numbers, and nothing else open."""
+    log, *others = given
+    null = os.open(os.devnull, os.O_RDONLY)
+    for source, target in ((null, 0), (log, 1), (log, 2)):
+        os.dup2(source, target)
+    wanted = dict(zip(numbers, others, strict=True))
+    beyond = max(wanted) + 1
+    # First out of the way of each other's numbers.
+    copies = {number: fcntl.fcntl(fd, fcntl.F_DUPFD, beyond) for number, fd in wanted.items()}
+    os.closerange(3, beyond)
+    for number, copy in copies.items():
+        os.dup2(copy, number, inheritable=False)
+    most, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    os.closerange(beyond, _MOST_FILES if most == resource.RLIM_INFINITY else most)

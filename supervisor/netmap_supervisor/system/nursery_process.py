@@ -1,0 +1,117 @@
+"""One nursery as a process: forked from this one or started by exec, and the orders to it.
+
+Not here: when there is one, and which children it is asked for (`daemon.nursery`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import socket
+import sys
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from netmap_actors.process import nursery
+from netmap_supervisor.system.held_environment import wipe_all
+from netmap_supervisor.system.os_process import ChildProcess, Execution, execute
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+__all__ = ["NurseryFailed", "NurseryProcess", "adopt_orphans", "execute_nursery", "fork_nursery"]
+
+ORDER_LIMIT: Final = 0.5
+"""Seconds an order may take, of the Supervisor's only thread; it takes some 5 ms. Started anew, a child takes 300."""
+_PR_SET_CHILD_SUBREAPER: Final = 36
+
+
+class NurseryFailed(Exception):
+    """It did not fork: "cannot X: why"."""
+
+
+class NurseryProcess:
+    """A nursery that runs, or has ended and is not yet reaped."""
+
+    def __init__(self, process: ChildProcess, log_fd: int) -> None:
+        """`log_fd`: our end of the pipe that its standard error is."""
+        self.process = process
+        self.orders = process.line
+        self.log_fd = log_fd
+
+    def is_loaded(self) -> bool:
+        """Whether its message that it has loaded everything has come. To be called when the line is readable."""
+        with contextlib.suppress(OSError):
+            return bool(self.orders.recv(nursery.MAX_ORDER, socket.MSG_DONTWAIT))
+        return False
+
+    def fork(self, order: Execution) -> int:
+        """The pid of the new child of this process. Raises NurseryFailed: then it must not fork any more."""
+        words = nursery.Order(
+            actor=order.actor, numbers=tuple(order.inherited), environment=dict(order.environment)
+        )
+        try:
+            self.orders.settimeout(ORDER_LIMIT)
+            socket.send_fds(self.orders, [msgspec.json.encode(words)], [order.log_fd, *order.inherited])
+            answer = msgspec.json.decode(self.orders.recv(nursery.MAX_ORDER), type=nursery.Forked)
+        except TimeoutError:
+            raise NurseryFailed(f"cannot fork {order.actor}: no answer within {ORDER_LIMIT} s") from None
+        except (OSError, msgspec.MsgspecError) as error:
+            raise NurseryFailed(f"cannot fork {order.actor}: {error}") from None
+        if answer.pid <= 0:
+            raise NurseryFailed(f"cannot fork {order.actor}: {answer.error}")
+        return answer.pid
+
+
+def adopt_orphans() -> None:
+    """Become the parent of the processes that descendants of ours leave behind; children do not inherit it."""
+    ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def fork_nursery(actors: Sequence[str], kept: Mapping[str, str]) -> NurseryProcess:
+    """Fork one from this process, which has one thread, no ZeroMQ context and no secret but its environment.
+
+    `kept`: the environment it is left with. Raises OSError.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    ours, theirs = _line()
+    log_read, log_write = os.pipe2(os.O_CLOEXEC)
+    rooms = _rooms(actors)
+    pid = os.fork()
+    if pid == 0:
+        try:
+            wipe_all(kept)
+            nursery.begin(theirs, log_write, rooms)
+        finally:
+            os._exit(1)
+    theirs.close()
+    os.close(log_write)
+    return NurseryProcess(ChildProcess(pid, os.pidfd_open(pid), ours), log_read)
+
+
+def execute_nursery(actors: Sequence[str], environment: Mapping[str, str]) -> NurseryProcess:
+    """Start one by exec. Raises OSError."""
+    ours, theirs = _line()
+    log_read, log_write = os.pipe2(os.O_CLOEXEC)
+    with contextlib.ExitStack() as unless_started, theirs:
+        unless_started.callback(ours.close)
+        unless_started.callback(os.close, log_read)
+        try:
+            pid = execute(Execution(nursery.ROLE, environment, [theirs.fileno()], log_write))
+        finally:
+            os.close(log_write)
+        started = NurseryProcess(ChildProcess(pid, os.pidfd_open(pid), ours), log_read)
+        ours.send(msgspec.json.encode(_rooms(actors)))
+        unless_started.pop_all()
+    return started
+
+
+def _line() -> tuple[socket.socket, socket.socket]:
+    return socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC)
+
+
+def _rooms(actors: Sequence[str]) -> nursery.Rooms:
+    return nursery.Rooms(parent_pid=os.getpid(), actors=tuple(actors))
