@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import argparse
 
-from netmap_actors.process import nursery
+from netmap_actors.nursery import forking
+from netmap_actors.nursery.orders import ROLE
 from netmap_actors.process.bootstrap import ACTOR_CLASSES, main
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="python -P -m netmap_actors", description=__doc__)
-    parser.add_argument("actor", choices=[*sorted(ACTOR_CLASSES), nursery.ROLE])
+    parser.add_argument("actor", choices=[*sorted(ACTOR_CLASSES), ROLE])
     parser.add_argument("--boot-fd", type=int, required=True, help="descriptor the boot record is read from")
     options = parser.parse_args()
-    if options.actor == nursery.ROLE:
-        nursery.main(options.boot_fd)
+    if options.actor == ROLE:
+        forking.main(options.boot_fd)
     main(options.actor, options.boot_fd)

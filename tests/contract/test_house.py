@@ -17,7 +17,7 @@ import pytest
 from netmap_actors.confinement.permissions import DEV_CLIENTS, ROWS
 from netmap_actors.dev_control.http.server import MAX_CLIENTS
 from netmap_actors.process.bootstrap import ACTOR_CLASSES
-from netmap_supervisor.daemon.child_output import CHILD_EVENTS
+from netmap_supervisor.daemon.output.child_output import CHILD_EVENTS
 from tests.support.availability import unavailable
 
 if TYPE_CHECKING:
@@ -284,6 +284,8 @@ BETWEEN_OURSELVES = {
     "supervisor/netmap_supervisor/devtools/dev_socket.py": "requests of commands",
     "supervisor/netmap_supervisor/system/held_environment.py": "only measured",
     "supervisor/netmap_supervisor/daemon/operator_requests.py": "messages to children",
+    "supervisor/netmap_supervisor/system/nursery_process.py": "orders to a nursery",
+    "actors/netmap_actors/nursery/forking.py": "its answers",
 }
 """Modules whose JSON only our own processes and the control server read, and what it is."""
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = (ROOT / "actors" / "netmap_actors", ROOT / "supervisor" / "netmap_supervisor")
-LOADERS = {"process/bootstrap.py", "cli/__init__.py"}
+LOADERS = {"process/bootstrap.py", "cli/__init__.py", "system/nursery_process.py"}
 """They load what stands in a table of theirs."""
 _RUNS_TEXT = {"eval", "exec", "compile", "__import__"}
 _LOADS = {"import_module", "run_path", "run_module", "spec_from_file_location", "exec_module"}

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ParentGone",
+    "adopt_orphans",
     "bound_files",
     "bound_memory",
     "confine",
@@ -32,6 +33,7 @@ __all__ = [
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_DUMPABLE = 4
+_PR_SET_CHILD_SUBREAPER = 36
 _PR_SET_NO_NEW_PRIVS = 38
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -57,6 +59,11 @@ def die_with_parent(parent_pid: int) -> None:
     _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, "tie this process to its parent")
     if os.getppid() != parent_pid:
         raise ParentGone(f"cannot start: the Supervisor (pid {parent_pid}) is gone")
+
+
+def adopt_orphans() -> None:
+    """Be the parent of every process that a descendant leaves behind; descendants do not inherit it."""
+    _prctl(_PR_SET_CHILD_SUBREAPER, 1, "become the parent of orphans")
 
 
 def forbid_new_privileges() -> None:

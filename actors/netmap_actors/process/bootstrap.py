@@ -30,7 +30,7 @@ from netmap_actors.wire.vocabulary import ActorName
 if TYPE_CHECKING:
     from netmap_actors.process.actor_base import ActorBase
 
-__all__ = ["ACTOR_CLASSES", "main"]
+__all__ = ["ACTOR_CLASSES", "load", "main"]
 
 ACTOR_CLASSES: dict[str, str] = {
     ActorName.CONNECTION: "netmap_actors.control_connection.actor:ControlConnection",
@@ -70,6 +70,16 @@ def main(actor: str, boot_fd: int) -> NoReturn:
     os._exit(status_of(reason))
 
 
+def load(actor: str) -> type[ActorBase]:
+    """The class of an actor; loads all it needs. Raises ConfigurationError."""
+    place = ACTOR_CLASSES.get(actor)
+    if place is None:
+        raise ConfigurationError(f"cannot be {actor!r}: the actors are {', '.join(ACTOR_CLASSES)}")
+    module, _, name = place.partition(":")
+    kind: type[ActorBase] = getattr(importlib.import_module(module), name)
+    return kind
+
+
 def _read_boot(fd: int, actor: str) -> Boot:
     # It stays open: a listener for refused system calls goes back the same way.
     with os.fdopen(fd, "rb", closefd=False) as pipe:
@@ -95,14 +105,10 @@ def _take_locks(boot: Boot, log: ChildLog) -> None:
 
 
 def _make(actor: str, boot: Boot, log: ChildLog) -> ActorBase:
-    place = ACTOR_CLASSES.get(actor)
-    if place is None:
-        raise ConfigurationError(f"cannot be {actor!r}: the actors are {', '.join(ACTOR_CLASSES)}")
     # pykka logs exceptions of actors with their arguments; ours are logged without.
     logging.getLogger("pykka").addHandler(logging.NullHandler())
     logging.getLogger("pykka").propagate = False
-    module, _, name = place.partition(":")
-    kind: type[ActorBase] = getattr(importlib.import_module(module), name)
+    kind = load(actor)
     row = ROWS[actor]
     kind.prepare(boot)
     confinement.limit_memory(boot.memory_limit)

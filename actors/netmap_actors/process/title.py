@@ -10,16 +10,21 @@ from typing import Final
 
 __all__ = ["show"]
 
-_PR_SET_NAME: Final = 15
 _ARG_START: Final = 48 - 3
 """Index of `arg_start`, field 48 of /proc/PID/stat, behind the command's name, field 2; `arg_end` follows
 (proc_pid_stat(5))."""
 _PROGRAM: Final = "netmap-supervisor"
+_LONGEST_NAME: Final = 15
+"""Bytes of a thread's name (pthread_setname_np(3))."""
+
+_libc = ctypes.CDLL(None)
+_libc.pthread_self.restype = ctypes.c_void_p
+_libc.pthread_setname_np.argtypes = [ctypes.c_void_p, ctypes.c_char_p]
 
 
 def show(role: str) -> None:
     """`netmap-supervisor: ROLE`, as far as the arguments reach; the role alone where only a name is shown."""
-    ctypes.CDLL(None).prctl(_PR_SET_NAME, role.encode(), 0, 0, 0)
+    _libc.pthread_setname_np(_libc.pthread_self(), role.encode()[:_LONGEST_NAME])
     try:
         with open("/proc/self/stat", "rb") as file:
             behind_name = file.read(4096).rpartition(b")")[2].split()

@@ -15,6 +15,7 @@ __all__ = [
     "LastEnd",
     "LivenessStatus",
     "NetmapStatus",
+    "NurseryStatus",
     "SelfStatus",
     "StatusReport",
 ]
@@ -128,6 +129,15 @@ class ActorStatus(msgspec.Struct, frozen=True, kw_only=True):
     Empty until it has reported."""
 
 
+class NurseryStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """The process that forks the children."""
+
+    pid: int
+    generation: int
+    forked: int
+    """Children it and those before it have forked."""
+
+
 class StatusReport(msgspec.Struct, frozen=True, kw_only=True):
     """The whole report."""
 
@@ -143,3 +153,5 @@ class StatusReport(msgspec.Struct, frozen=True, kw_only=True):
     subscribers: int
     log_lines_suppressed: int = 0
     """Lines of the log that were one too many of their kind, since the start of the run."""
+    nursery: NurseryStatus | None = None
+    """None: there is none now; children are started by exec."""

@@ -14,9 +14,9 @@ import zmq
 
 from netmap_actors.bus.connection_limit import ConnectionLimit
 from netmap_actors.wire.codec import Codec, ForeignEnvelope
-from netmap_supervisor.daemon.child_output import ChildOutput
 from netmap_supervisor.daemon.core import CONNECTION
-from netmap_supervisor.daemon.log_pipes import LogPipe
+from netmap_supervisor.daemon.output.child_output import ChildOutput
+from netmap_supervisor.daemon.output.log_pipes import LogPipe
 from netmap_supervisor.daemon.refused_calls import RefusedCalls
 from netmap_supervisor.supervision.messages import Exited
 from netmap_supervisor.system.os_process import ChildProcess, reap_stranger, spawn
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from netmap_actors.bus.sockets import Sockets
     from netmap_actors.wire import internal_pb2
     from netmap_actors.wire.secret import Secret
-    from netmap_supervisor.daemon.log_pipes import LogPipes
     from netmap_supervisor.daemon.nursery import Nursery
+    from netmap_supervisor.daemon.output.log_pipes import LogPipes
 
 __all__ = ["MAX_MESSAGES", "Children"]
 

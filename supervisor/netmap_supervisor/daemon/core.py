@@ -25,6 +25,7 @@ from netmap_supervisor.supervision.child_machine import ChildEvent, ChildState
 from netmap_supervisor.supervision.child_tree import TICK, ChildTree, Death
 from netmap_supervisor.supervision.messages import (
     ChildMessage,
+    CodeOnDisk,
     Exited,
     Now,
     Spawn,
@@ -47,7 +48,7 @@ if TYPE_CHECKING:
     from netmap_supervisor.supervision.messages import TreeCommand
     from netmap_supervisor.supervision.restart_policy import RestartDecision
 
-    Input = Spawned | Exited | ChildMessage | Reconnect | Stop | Route | Waited
+    Input = Spawned | Exited | ChildMessage | Reconnect | Stop | Route | Waited | CodeOnDisk
     Command = TreeCommand | LookForRoute
 
 __all__ = ["CONNECTION", "LIVENESS", "PUBLISHER", "SupervisorCore"]
@@ -138,6 +139,8 @@ class SupervisorCore:
                 self.tree.stop(reason, 0, now)
             case Waited():
                 self.tree.waited(happened)
+            case CodeOnDisk(changed):
+                self.tree.code_on_disk(now, changed=changed)
         return self._commands(now)
 
     def _commands(self, now: Now) -> list[Command]:

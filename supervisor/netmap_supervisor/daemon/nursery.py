@@ -1,6 +1,6 @@
 """The nursery of a run: the process that forks the children, one after another as they end.
 
-Not here: how long one is waited for (`nursery_machine`), and what it does (`netmap_actors.process.nursery`).
+Not here: how long one is waited for (`nursery_machine`), and what it does (`netmap_actors.nursery`).
 """
 
 from __future__ import annotations
@@ -9,9 +9,10 @@ import os
 import signal
 from typing import TYPE_CHECKING
 
-from netmap_actors.process.nursery import ROLE
-from netmap_supervisor.daemon.child_output import ChildOutput
-from netmap_supervisor.daemon.log_pipes import LogPipe
+from netmap_actors.nursery.orders import ROLE
+from netmap_supervisor.admin.status import NurseryStatus
+from netmap_supervisor.daemon.output.child_output import ChildOutput
+from netmap_supervisor.daemon.output.log_pipes import LogPipe
 from netmap_supervisor.supervision.nursery_machine import NurseryAction, NurseryMachine
 from netmap_supervisor.system.nursery_process import NurseryFailed, execute_nursery
 from netmap_supervisor.system.os_process import execute
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
     from netmap_actors.bus.loop import Loop
-    from netmap_supervisor.daemon.log_pipes import LogPipes
+    from netmap_supervisor.daemon.output.log_pipes import LogPipes
     from netmap_supervisor.system.nursery_process import NurseryProcess
     from netmap_supervisor.system.os_process import Execution
 
@@ -54,8 +55,7 @@ class Nursery:
         self._generation = 0
         self._then: Callable[[], object] | None = None
         self._deadline = loop.deadline(self._on_deadline)
-        self.forked = 0
-        """Children so far."""
+        self._forked = 0
         if first is not None:
             self._hold(first)
 
@@ -63,6 +63,12 @@ class Nursery:
     def pid(self) -> int:
         """Of the nursery, 0 while there is none."""
         return 0 if self._process is None else self._process.process.pid
+
+    def status(self) -> NurseryStatus | None:
+        """For `status`; None while there is none that forks."""
+        if not self._machine.ready:
+            return None
+        return NurseryStatus(pid=self.pid, generation=self._generation, forked=self._forked)
 
     def when_settled(self, then: Callable[[], object]) -> None:
         """Call it once, as soon as children are started as fast as they will be."""
@@ -80,7 +86,7 @@ class Nursery:
             except NurseryFailed as error:
                 self._give_up(str(error))
             else:
-                self.forked += 1
+                self._forked += 1
                 return pid
         return execute(order)
 

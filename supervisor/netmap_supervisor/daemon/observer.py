@@ -9,7 +9,7 @@ import msgspec
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from netmap_supervisor.daemon.log_pipes import LogPipes
+    from netmap_supervisor.daemon.output.log_pipes import LogPipes
 
 __all__ = ["Observer", "RunFacts"]
 

@@ -17,14 +17,14 @@ from netmap_actors.confinement import confinement, seccomp
 from netmap_actors.confinement.permissions import ROWS, RunPlaces
 from netmap_actors.confinement.seccomp_rows import of_supervisor
 from netmap_actors.errors import NetmapError
-from netmap_actors.process.nursery import ROLE
+from netmap_actors.nursery.orders import ROLE
 from netmap_actors.wire.codec import require_native_protobuf
 from netmap_supervisor.daemon.boot_records import environment_for, memory_of_child, public_sockets
 from netmap_supervisor.daemon.tree import in_nursery
 from netmap_supervisor.system.held_environment import HeldEnvironment, wipe
 from netmap_supervisor.system.kernel_calls import check_machine
 from netmap_supervisor.system.log import Log
-from netmap_supervisor.system.nursery_process import adopt_orphans, fork_nursery
+from netmap_supervisor.system.nursery_process import fork_nursery
 from netmap_supervisor.system.signals import hold_signals
 from netmap_supervisor.system.single_instance import Claim
 
@@ -72,7 +72,7 @@ def run(
     loop, claim = _claim(settings)
     try:
         held = _give_up(settings, environment)
-        adopt_orphans()
+        confinement.adopt_orphans()
         # Its own start is over, and before the first process is started: all of them inherit it, the view, too.
         unfiltered = seccomp.restrict_with_children(of_supervisor(shares=bool(settings.socket_group)))
     except BaseException:

@@ -25,6 +25,7 @@ from netmap_supervisor.supervision.child_machine import ChildState
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from netmap_supervisor.admin.status import NurseryStatus
     from netmap_supervisor.config.settings import RunSettings
     from netmap_supervisor.daemon.refused_calls import RefusedCalls
     from netmap_supervisor.supervision.messages import Now
@@ -44,6 +45,7 @@ class SupervisorFacts:
     rss_bytes: int = 0
     log_lines_suppressed: int = 0
     system_calls: str = "off"
+    nursery: NurseryStatus | None = None
 
 
 def make_report(
@@ -73,6 +75,7 @@ def make_report(
         actors=_actors(core, own, now, calls),
         subscribers=_published(core).subscribers,
         log_lines_suppressed=own.log_lines_suppressed,
+        nursery=own.nursery,
     )
 
 

@@ -25,7 +25,7 @@ from netmap_actors.clock import time_namespace
 from netmap_actors.confinement import landlock
 from netmap_actors.confinement.memory_guard import resident_bytes, unwatch_memory, watch_memory
 from netmap_actors.errors import NetmapError
-from netmap_actors.process.nursery import ROLE
+from netmap_actors.nursery.orders import ROLE
 from netmap_actors.wire.vocabulary import ActorName
 from netmap_supervisor.admin.server import AdminServer
 from netmap_supervisor.admin.socket import AdminError
@@ -36,15 +36,16 @@ from netmap_supervisor.daemon.children import MAX_MESSAGES, Children
 from netmap_supervisor.daemon.core import SupervisorCore
 from netmap_supervisor.daemon.embedded_control import EmbeddedControl
 from netmap_supervisor.daemon.keyring import Keyring
-from netmap_supervisor.daemon.log_pipes import LogPipes
 from netmap_supervisor.daemon.nursery import Nursery
 from netmap_supervisor.daemon.observer import RunFacts
 from netmap_supervisor.daemon.operator_requests import OperatorRequests
+from netmap_supervisor.daemon.output.log_pipes import LogPipes
 from netmap_supervisor.daemon.reload import ReloadResult, compare
 from netmap_supervisor.daemon.status_report import SupervisorFacts, make_report
 from netmap_supervisor.daemon.tree import FLAGS, in_nursery, specs_for
 from netmap_supervisor.supervision.messages import (
     ChildMessage,
+    CodeOnDisk,
     Exit,
     Exited,
     Kill,
@@ -58,6 +59,7 @@ from netmap_supervisor.supervision.messages import (
     Up,
     Waited,
 )
+from netmap_supervisor.system.code_stamp import code_stamp
 from netmap_supervisor.system.log import Log
 from netmap_supervisor.system.peer_process import descends_from
 from netmap_supervisor.system.route_watch import RouteWatch
@@ -75,6 +77,7 @@ if TYPE_CHECKING:
     from netmap_supervisor.config.settings import RunSettings
     from netmap_supervisor.daemon.core import Command, Input
     from netmap_supervisor.daemon.observer import Observer
+    from netmap_supervisor.system.code_stamp import CodeStamp
     from netmap_supervisor.system.held_environment import HeldEnvironment
     from netmap_supervisor.system.nursery_process import NurseryProcess
     from netmap_supervisor.system.os_process import ChildProcess
@@ -84,6 +87,8 @@ __all__ = ["Supervisor"]
 
 STATUS_INTERVAL = 5.0
 """Seconds between two STATUS lines for the service manager, and two looks at our own memory and directory."""
+FIRST_CODE_LOOK, CODE_LOOK_INTERVAL = 7.0, 120.0
+"""Seconds until the program's files are looked at, and between two looks."""
 START_EXTENSION = 120.0
 """Seconds the service manager is asked to wait on, every STATUS_INTERVAL, until every child was up once."""
 END_LIMIT = 10.0
@@ -156,6 +161,8 @@ class Supervisor(pykka.ThreadingActor):
         self._routes = RouteWatch(loop, self.happened)
         self._closing.callback(self._routes.close)
         self._deadline = loop.deadline(self._on_deadline)
+        self._code: CodeStamp | None = None
+        """As it was when all had been loaded."""
         self._exit_code = 1
         self.why = ""
         """Why it ended for good, for a person: "cannot X: why; what to do"."""
@@ -223,6 +230,7 @@ class Supervisor(pykka.ThreadingActor):
         self._loop.every(STATUS_INTERVAL, self._look_at_self)
         if self._notifier.watchdog_interval is not None:
             self._loop.every(self._notifier.watchdog_interval, self._ping_watchdog)
+        self._loop.at(self._loop.now() + FIRST_CODE_LOOK, self._look_at_code)
         self._report_facts()
         if left := landlock.missing(self._own.confinement.get("landlock", 0)):
             self.event("warning", "not_confined", {"left_open": left, "detail": NOT_CONFINED})
@@ -416,6 +424,7 @@ class Supervisor(pykka.ThreadingActor):
     def report(self) -> StatusReport:
         """What `status` shows."""
         self._own.log_lines_suppressed = self._log.suppressed
+        self._own.nursery = self.nursery.status()
         return make_report(self._core, self.settings, self._own, self._now(), self._children.refused_calls)
 
     def counters(self) -> dict[str, dict[str, int]]:
@@ -450,6 +459,16 @@ class Supervisor(pykka.ThreadingActor):
         self._show_service_status(again=True)
         if self._notifier.active and not self._core.tree.was_up and not self._core.tree.stopping:
             self._notifier.extend_timeout(START_EXTENSION)
+
+    def _look_at_code(self) -> None:
+        """Whether the program was updated below us: what is started by exec from now on is another version."""
+        self._loop.at(self._loop.now() + CODE_LOOK_INTERVAL, self._look_at_code)
+        try:
+            stamp = code_stamp()
+        except OSError:
+            return  # it is being replaced right now
+        self._code = self._code or stamp
+        self.happened(CodeOnDisk(changed=stamp != self._code))
 
     def _show_service_status(self, *, again: bool) -> None:
         if self._notifier.active:

@@ -40,7 +40,17 @@ if TYPE_CHECKING:
     from netmap_supervisor.supervision.child_spec import ChildSpec, SupervisorFlags
     from netmap_supervisor.supervision.restart_policy import RestartDecision
 
-__all__ = ["FLAPPING", "HUNG", "LATE", "NOT_REAPED", "SUPERVISOR", "TICK", "ChildTree", "Death"]
+__all__ = [
+    "FLAPPING",
+    "HUNG",
+    "LATE",
+    "NOT_REAPED",
+    "SUPERVISOR",
+    "TICK",
+    "VERSION_MISMATCH",
+    "ChildTree",
+    "Death",
+]
 
 SUPERVISOR = "supervisor"
 TICK = 5.0
@@ -54,6 +64,13 @@ FLAPPING = "actor_flapping"
 """Code of the condition shown while a child keeps dying."""
 NOT_REAPED = "not_reaped"
 """Code of the condition shown while SIGKILL did not end a child."""
+
+VERSION_MISMATCH = "version_mismatch"
+"""Code of the condition shown while the program on disk is another one than the one that runs."""
+_MISMATCH = (
+    "the program on disk is another one than the one that runs, and a process started anew may not fit the others: "
+    "restart the daemon"
+)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -373,6 +390,15 @@ class ChildTree:
         condition = self.conditions.take_back(owner or f"{SUPERVISOR}/{about}", code)
         if condition is not None:
             self.log("info", "healed", self.children[about], code=condition.code)
+
+    def code_on_disk(self, now: Now, *, changed: bool) -> None:
+        """The program's files are not those this process was loaded from, or are again."""
+        if changed:
+            shown = self.conditions.show(SUPERVISOR, VERSION_MISMATCH, _MISMATCH, now.wall)
+            if shown is not None:
+                self.log("warning", "degraded", code=shown.code, text=shown.text)
+        elif self.conditions.take_back(SUPERVISOR, VERSION_MISMATCH) is not None:
+            self.log("info", "healed", code=VERSION_MISMATCH)
 
     def log(self, level: str, event: str, child: ChildMachine | None = None, **fields: object) -> None:
         about: dict[str, object] = {"actor": SUPERVISOR}

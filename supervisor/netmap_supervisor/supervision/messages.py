@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ChildMessage",
+    "CodeOnDisk",
     "Exit",
     "Exited",
     "Kill",
@@ -81,6 +82,14 @@ class Stop:
     """All children have to stop."""
 
     reason: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class CodeOnDisk:
+    """The program's files were looked at."""
+
+    changed: bool
+    """They are not those this process was loaded from."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ Not here: when there is one, and which children it is asked for (`daemon.nursery
 from __future__ import annotations
 
 import contextlib
-import ctypes
+import importlib
 import os
 import socket
 import sys
@@ -14,18 +14,18 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from netmap_actors.process import nursery
+from netmap_actors.nursery.orders import MAX_ORDER, ROLE, Forked, Order, Rooms
 from netmap_supervisor.system.held_environment import wipe_all
 from netmap_supervisor.system.os_process import ChildProcess, Execution, execute
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["NurseryFailed", "NurseryProcess", "adopt_orphans", "execute_nursery", "fork_nursery"]
+__all__ = ["NurseryFailed", "NurseryProcess", "execute_nursery", "fork_nursery"]
 
+_FORKING: Final = "netmap_actors.nursery.forking"
 ORDER_LIMIT: Final = 0.5
 """Seconds an order may take, of the Supervisor's only thread; it takes some 5 ms. Started anew, a child takes 300."""
-_PR_SET_CHILD_SUBREAPER: Final = 36
 
 
 class NurseryFailed(Exception):
@@ -44,18 +44,16 @@ class NurseryProcess:
     def is_loaded(self) -> bool:
         """Whether its message that it has loaded everything has come. To be called when the line is readable."""
         with contextlib.suppress(OSError):
-            return bool(self.orders.recv(nursery.MAX_ORDER, socket.MSG_DONTWAIT))
+            return bool(self.orders.recv(MAX_ORDER, socket.MSG_DONTWAIT))
         return False
 
     def fork(self, order: Execution) -> int:
         """The pid of the new child of this process. Raises NurseryFailed: then it must not fork any more."""
-        words = nursery.Order(
-            actor=order.actor, numbers=tuple(order.inherited), environment=dict(order.environment)
-        )
+        words = Order(actor=order.actor, numbers=tuple(order.inherited), environment=dict(order.environment))
         try:
             self.orders.settimeout(ORDER_LIMIT)
             socket.send_fds(self.orders, [msgspec.json.encode(words)], [order.log_fd, *order.inherited])
-            answer = msgspec.json.decode(self.orders.recv(nursery.MAX_ORDER), type=nursery.Forked)
+            answer = msgspec.json.decode(self.orders.recv(MAX_ORDER), type=Forked)
         except TimeoutError:
             raise NurseryFailed(f"cannot fork {order.actor}: no answer within {ORDER_LIMIT} s") from None
         except (OSError, msgspec.MsgspecError) as error:
@@ -63,11 +61,6 @@ class NurseryProcess:
         if answer.pid <= 0:
             raise NurseryFailed(f"cannot fork {order.actor}: {answer.error}")
         return answer.pid
-
-
-def adopt_orphans() -> None:
-    """Become the parent of the processes that descendants of ours leave behind; children do not inherit it."""
-    ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 def fork_nursery(actors: Sequence[str], kept: Mapping[str, str]) -> NurseryProcess:
@@ -84,7 +77,8 @@ def fork_nursery(actors: Sequence[str], kept: Mapping[str, str]) -> NurseryProce
     if pid == 0:
         try:
             wipe_all(kept)
-            nursery.begin(theirs, log_write, rooms)
+            # Only here, where this is the Supervisor no more: that never loads the code of an actor.
+            importlib.import_module(_FORKING).begin(theirs, log_write, rooms)
         finally:
             os._exit(1)
     theirs.close()
@@ -100,7 +94,7 @@ def execute_nursery(actors: Sequence[str], environment: Mapping[str, str]) -> Nu
         unless_started.callback(ours.close)
         unless_started.callback(os.close, log_read)
         try:
-            pid = execute(Execution(nursery.ROLE, environment, [theirs.fileno()], log_write))
+            pid = execute(Execution(ROLE, environment, [theirs.fileno()], log_write))
         finally:
             os.close(log_write)
         started = NurseryProcess(ChildProcess(pid, os.pidfd_open(pid), ours), log_read)
@@ -113,5 +107,5 @@ def _line() -> tuple[socket.socket, socket.socket]:
     return socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC)
 
 
-def _rooms(actors: Sequence[str]) -> nursery.Rooms:
-    return nursery.Rooms(parent_pid=os.getpid(), actors=tuple(actors))
+def _rooms(actors: Sequence[str]) -> Rooms:
+    return Rooms(parent_pid=os.getpid(), actors=tuple(actors))

@@ -17,16 +17,16 @@ import click
 from netmap_actors import shown_json
 from netmap_actors.clock import SystemClock
 from netmap_supervisor.daemon.boot_records import environment_for
-from netmap_supervisor.daemon.child_output import ChildOutput
-from netmap_supervisor.daemon.log_pipes import LogPipe, log_lines
+from netmap_supervisor.daemon.output.child_output import ChildOutput
+from netmap_supervisor.daemon.output.log_pipes import LogPipe, log_lines
 from netmap_supervisor.system.signals import GROUP_SIGNALS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from netmap_supervisor.daemon.log_pipes import LogPipes
     from netmap_supervisor.daemon.observer import RunFacts
+    from netmap_supervisor.daemon.output.log_pipes import LogPipes
     from netmap_supervisor.system.log import Log
 
 __all__ = ["RunView"]

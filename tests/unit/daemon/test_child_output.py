@@ -9,7 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from netmap_supervisor.daemon.child_output import CHILD_EVENTS, MAX_DETAIL, MAX_LINE, MAX_LINES, ChildOutput
+from netmap_supervisor.daemon.output.child_output import (
+    CHILD_EVENTS,
+    MAX_DETAIL,
+    MAX_LINE,
+    MAX_LINES,
+    ChildOutput,
+)
 from netmap_supervisor.system.log import LOG_LEVELS, STAMPS
 
 WHO = {"actor": "liveness", "pid": 7, "generation": 3}

@@ -26,7 +26,8 @@ from netmap_actors.wire.secret import Secret
 from netmap_supervisor.daemon.boot_records import endpoints_of
 from netmap_supervisor.daemon.children import MAX_CHILD_MESSAGE, Children
 from netmap_supervisor.daemon.keyring import Keyring
-from netmap_supervisor.daemon.log_pipes import LogPipes
+from netmap_supervisor.daemon.nursery import Nursery
+from netmap_supervisor.daemon.output.log_pipes import LogPipes
 from netmap_supervisor.system.log import Log
 from tests.support.waiting import wait_for
 
@@ -44,12 +45,16 @@ class Run:
         self.endpoints = endpoints_of(directory, directory)
         self.keyring = Keyring()
         self.loop, self.sockets = Loop(), Sockets()
+        pipes = LogPipes(self.loop, Log(self.loop.clock, form="json", level="error"))
         self.children = Children(
             self.loop,
             self.sockets,
             run=RUN,
             endpoint=self.endpoints.supervisor,
-            log_pipes=LogPipes(self.loop, Log(self.loop.clock, form="json", level="error")),
+            log_pipes=pipes,
+            nursery=Nursery(
+                self.loop, pipes, first=None, actors=(), by_exec=(), environment={}, wanted=False
+            ),
             on_messages=lambda _: None,
             on_exit=lambda _: None,
         )

@@ -14,7 +14,7 @@ import pytest
 
 from netmap_actors.bus.loop import Loop
 from netmap_actors.clock import SystemClock
-from netmap_supervisor.daemon.log_pipes import LogPipes
+from netmap_supervisor.daemon.output.log_pipes import LogPipes
 from netmap_supervisor.system.log import Log
 from netmap_supervisor.view import process
 from netmap_supervisor.view.process import MOST_STARTS, PAUSE, RunView

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from netmap_actors.bus.loop import Loop
-    from netmap_supervisor.daemon.child_output import ChildLine, ChildOutput
+    from netmap_supervisor.daemon.output.child_output import ChildLine, ChildOutput
     from netmap_supervisor.system.log import Log
 
 __all__ = ["LogPipe", "LogPipes", "log_lines"]

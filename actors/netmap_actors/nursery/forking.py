@@ -1,8 +1,8 @@
 """A process that has loaded the actors and forks one on order: what they have in common is loaded, and held, once.
 
 It has no thread, no ZeroMQ context, no secret and no socket but the one to the Supervisor, so a fork of it is as good
-as a process started anew. It is forked twice, and the one in between ends: the actor becomes the child of the Supervisor,
-which is the nearest subreaper (prctl(2), PR_SET_CHILD_SUBREAPER), and is tied to it as one that it started itself.
+as a process started anew. It is forked twice, and the one in between ends: the actor becomes the Supervisor's child, as
+that is the nearest subreaper (prctl(2), PR_SET_CHILD_SUBREAPER), and is tied to it as one that it started itself.
 Not here: when an actor is started, and what becomes of a nursery that ends (`netmap_supervisor.daemon.nursery`).
 """
 
@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import gc
-import importlib
 import os
 import random
 import resource
@@ -23,48 +22,20 @@ import msgspec
 
 from netmap_actors.confinement import confinement
 from netmap_actors.exit_reason import ExitReason, from_exception, status_of
+from netmap_actors.nursery.orders import MAX_ORDER, ROLE, Forked, Order, Rooms
 from netmap_actors.process import bootstrap, title
 from netmap_actors.process.child_log import ChildLog
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-__all__ = ["MAX_ORDER", "ROLE", "Forked", "Order", "Rooms", "begin", "main"]
+__all__ = ["begin", "main"]
 
-ROLE: Final = "nursery"
-MAX_ORDER: Final = 64 * 1024
-"""Bytes of one message, either way."""
 _MAX_DESCRIPTORS: Final = 16
 _MOST_FILES: Final = 1 << 16
 """Where nothing bounds them; ours have a bound (`confinement.bound_files`)."""
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD, signal.SIGPROF)
 """Those that whoever forked us may have handled."""
-
-
-class Rooms(msgspec.Struct, frozen=True, kw_only=True):
-    """The first message to a nursery: what it is to load."""
-
-    parent_pid: int
-    actors: tuple[str, ...]
-    """Those it loads beforehand. It forks others as well, which load their own."""
-
-
-class Order(msgspec.Struct, frozen=True, kw_only=True):
-    """Fork this actor. The descriptors come along: the log's, that of the boot record, then all it inherits."""
-
-    actor: str
-    numbers: tuple[int, ...]
-    """Of those descriptors, but for the log's, in the new process."""
-    environment: dict[str, str]
-
-
-class Forked(msgspec.Struct, frozen=True, kw_only=True):
-    """The answer; the first one, to Rooms, is that they are loaded."""
-
-    pid: int = 0
-    """Of the new process, a child of the Supervisor by now. 0: there is none."""
-    error: str = ""
-    """Why not."""
 
 
 def main(orders_fd: int) -> NoReturn:
@@ -114,7 +85,7 @@ def serve(orders: socket.socket, rooms: Rooms) -> NoReturn:
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
     for actor in rooms.actors:
-        importlib.import_module(bootstrap.ACTOR_CLASSES[actor].partition(":")[0])
+        bootstrap.load(actor)
     # What is held now is never garbage: a collector that looked at it would copy every page of it in every child.
     gc.collect()
     gc.freeze()

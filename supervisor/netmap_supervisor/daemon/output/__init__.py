@@ -1,0 +1,1 @@
+"""The standard error of the children, line by line, into the log."""
