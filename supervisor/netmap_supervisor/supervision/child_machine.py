@@ -23,8 +23,6 @@ class ChildState(enum.Enum):
 
     INACTIVE = "inactive"
     """No process, and none is planned."""
-    WAITING = "waiting"
-    """No process; started when the one before it is up."""
     BACKOFF = "backoff"
     """No process; started at `due`."""
     STARTING = "starting"
@@ -40,8 +38,6 @@ class ChildState(enum.Enum):
 class ChildEvent(enum.Enum):
     """What can happen to a child."""
 
-    HOLD = "hold"
-    """It is wanted, once the one before it is up."""
     SCHEDULE = "schedule"
     """It is wanted, at `due`."""
     START = "start"
@@ -86,7 +82,6 @@ _S, _E, _A = ChildState, ChildEvent, Action
 
 TABLE: dict[ChildState, dict[ChildEvent, tuple[Action, ChildState]]] = {
     _S.INACTIVE: {
-        _E.HOLD: (_A.NOTHING, _S.WAITING),
         _E.SCHEDULE: (_A.NOTHING, _S.BACKOFF),
         _E.START: (_A.SPAWN, _S.STARTING),
         _E.READY: (_A.NOTHING, _S.INACTIVE),  # from a process that is gone
@@ -95,18 +90,7 @@ TABLE: dict[ChildState, dict[ChildEvent, tuple[Action, ChildState]]] = {
         _E.LIMIT: (_A.NOTHING, _S.INACTIVE),
         _E.EXITED: (_A.NOTHING, _S.INACTIVE),
     },
-    _S.WAITING: {
-        _E.HOLD: (_A.NOTHING, _S.WAITING),
-        _E.SCHEDULE: (_A.NOTHING, _S.BACKOFF),
-        _E.START: (_A.SPAWN, _S.STARTING),
-        _E.READY: (_A.NOTHING, _S.WAITING),  # from a process that is gone
-        _E.STOP: (_A.NOTHING, _S.INACTIVE),
-        _E.KILL: (_A.NOTHING, _S.WAITING),  # there is nothing to kill
-        _E.LIMIT: (_A.NOTHING, _S.WAITING),
-        _E.EXITED: (_A.NOTHING, _S.WAITING),
-    },
     _S.BACKOFF: {
-        _E.HOLD: (_A.NOTHING, _S.WAITING),
         _E.SCHEDULE: (_A.NOTHING, _S.BACKOFF),
         _E.START: (_A.SPAWN, _S.STARTING),
         _E.READY: (_A.NOTHING, _S.BACKOFF),  # from a process that is gone
@@ -116,7 +100,6 @@ TABLE: dict[ChildState, dict[ChildEvent, tuple[Action, ChildState]]] = {
         _E.EXITED: (_A.NOTHING, _S.BACKOFF),
     },
     _S.STARTING: {
-        _E.HOLD: (_A.NOTHING, _S.STARTING),
         _E.SCHEDULE: (_A.NOTHING, _S.STARTING),
         _E.START: (_A.NOTHING, _S.STARTING),
         _E.READY: (_A.REPORT_READY, _S.RUNNING),
@@ -126,7 +109,6 @@ TABLE: dict[ChildState, dict[ChildEvent, tuple[Action, ChildState]]] = {
         _E.EXITED: (_A.REPORT_EXIT, _S.INACTIVE),
     },
     _S.RUNNING: {
-        _E.HOLD: (_A.NOTHING, _S.RUNNING),
         _E.SCHEDULE: (_A.NOTHING, _S.RUNNING),
         _E.START: (_A.NOTHING, _S.RUNNING),
         _E.READY: (_A.NOTHING, _S.RUNNING),  # sent twice
@@ -136,7 +118,6 @@ TABLE: dict[ChildState, dict[ChildEvent, tuple[Action, ChildState]]] = {
         _E.EXITED: (_A.REPORT_EXIT, _S.INACTIVE),
     },
     _S.STOPPING: {
-        _E.HOLD: (_A.NOTHING, _S.STOPPING),
         _E.SCHEDULE: (_A.NOTHING, _S.STOPPING),
         _E.START: (_A.NOTHING, _S.STOPPING),
         _E.READY: (_A.NOTHING, _S.STOPPING),  # too late to be of use
@@ -146,7 +127,6 @@ TABLE: dict[ChildState, dict[ChildEvent, tuple[Action, ChildState]]] = {
         _E.EXITED: (_A.REPORT_EXIT, _S.INACTIVE),
     },
     _S.KILLED: {
-        _E.HOLD: (_A.NOTHING, _S.KILLED),
         _E.SCHEDULE: (_A.NOTHING, _S.KILLED),
         _E.START: (_A.NOTHING, _S.KILLED),
         _E.READY: (_A.NOTHING, _S.KILLED),
@@ -291,7 +271,7 @@ class ChildMachine:
                 self._take_at_most(LIMIT_TO_REAP, monotonic)
             case ChildState.INACTIVE:
                 self.alarmed = False
-            case ChildState.BACKOFF | ChildState.WAITING:
+            case ChildState.BACKOFF:
                 pass
 
     def _expect_ready(self, monotonic: float) -> None:

@@ -1,4 +1,4 @@
-"""OTP's supervisor as a machine: children are started in order, restarted by their specification, stopped in reverse.
+"""OTP's supervisor as a machine: children start together, are restarted by their specification, and stop one by one.
 
 It knows processes, limits and conditions, and nothing of what the children do. It never waits, reads a clock or
 touches a process: its owner reports what happened and the time, and takes the commands (`take`).
@@ -30,7 +30,7 @@ from netmap_supervisor.supervision.messages import (
     Waited,
 )
 from netmap_supervisor.supervision.restart_policy import Escalate, History, RestartAfter, decide
-from netmap_supervisor.supervision.strategy import affected, start_order, stop_order
+from netmap_supervisor.supervision.strategy import affected, stop_order
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -122,8 +122,6 @@ class ChildTree:
         self._why = ""
         """Of the run's end, for a person."""
         self._history = {spec.name: History() for spec in specs}
-        self._starts: list[str] = []
-        """Children still to be started, in order."""
         self._stops: list[str] = []
         """Children still to be stopped, in order."""
         self._group: tuple[str, ...] = ()
@@ -140,14 +138,11 @@ class ChildTree:
         self._monotonic_offset = now.boottime - now.monotonic
 
     def start(self, now: Now) -> None:
-        """Begin: children in order, each when the one before is up."""
+        """Begin: all children at once. None waits for another, for nothing is sent to one that is not there."""
         self.note_clocks(now)
         self._plan_tick(now)
-        names = start_order(list(self.children))
-        for name in names:
-            self.move(self.children[name], ChildEvent.HOLD, now)
-        self._starts = list(names)
-        self._start_next(now)
+        for child in self.children.values():
+            self.move(child, ChildEvent.START, now)
 
     def deadline(self) -> float | None:
         """When `expire` is to be called next, seconds of CLOCK_BOOTTIME; None once all children are gone."""
@@ -228,7 +223,7 @@ class ChildTree:
             case Action.REPORT_READY:
                 took = round(now.boottime - child.started_at, 3)
                 self.log("info", "actor_ready", child, took_s=took)
-                self._start_next(now)
+                self._look_whether_up()
             case Action.REPORT_EXIT | Action.NOTHING:
                 pass  # `follow` goes on with what the end means
 
@@ -306,7 +301,7 @@ class ChildTree:
         elif isinstance(decision, RestartAfter):
             self._restart(name, now.boottime + decision.delay, now)
         else:
-            self._start_next(now)
+            self._look_whether_up()
 
     def _restart(self, failed: str, due: float, now: Now) -> None:
         """Start it again at `due`, with the siblings its strategy affects."""
@@ -316,7 +311,6 @@ class ChildTree:
             return
         # A group that is being stopped already lies within this one: what failed now stands before it.
         self._group, self._group_due = names, due
-        self._starts = [name for name in self._starts if name not in names]
         self._stops = list(stop_order(names))
         self._stop_next(now)
 
@@ -325,15 +319,11 @@ class ChildTree:
         self.move(child, ChildEvent.SCHEDULE, now)
         child.due = due
 
-    def _start_next(self, now: Now) -> None:
-        while self._starts and not self.stopping:
-            child = self.children[self._starts[0]]
-            if child.state is ChildState.WAITING:
-                self.move(child, ChildEvent.START, now)
-            if child.state not in {ChildState.RUNNING, ChildState.INACTIVE}:
-                return
-            self._starts.pop(0)
-        if not self.was_up and not self.stopping:
+    def _look_whether_up(self) -> None:
+        """Say once that each child has been up, or stays down."""
+        if self.was_up or self.stopping or self._stops:
+            return
+        if all(child.was_up or child.state is ChildState.INACTIVE for child in self.children.values()):
             self.was_up = True
             self._out.append(Up())
 
@@ -343,7 +333,7 @@ class ChildTree:
             return
         self.stopping = True
         self.exit_code, self._why = code, why
-        self._starts, self._group = [], ()
+        self._group = ()
         self.log("info", "stopping", reason=reason)
         self._stops = list(stop_order(list(self.children)))
         self._stop_next(now)
@@ -362,13 +352,11 @@ class ChildTree:
         if self.stopping:
             self._out.append(Exit(self.exit_code, self._why))
             return
-        again = [name for name in self._group if self.children[name].spec.restart is not Restart.TEMPORARY]
-        self._group = ()
-        for name in again:
-            self.move(self.children[name], ChildEvent.HOLD, now)
-        if again:
-            self._schedule(again[0], self._group_due, now)
-            self._starts = again + self._starts
+        group, self._group = self._group, ()
+        for name in group:
+            if self.children[name].spec.restart is not Restart.TEMPORARY:
+                self._schedule(name, self._group_due, now)
+        self._look_whether_up()
 
     # What comes out
 

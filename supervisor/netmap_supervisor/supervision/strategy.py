@@ -1,4 +1,4 @@
-"""Which siblings are stopped and started with a child that failed, and in which order."""
+"""Which siblings are stopped and started with a child that failed, and in which order they stop."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from netmap_supervisor.supervision.child_spec import Strategy
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["affected", "start_order", "stop_order"]
+__all__ = ["affected", "stop_order"]
 
 
 def affected(strategy: Strategy, names: Sequence[str], failed: str) -> tuple[str, ...]:
-    """The children restarted because `failed` ended, itself included, in start order.
+    """The children restarted because `failed` ended, itself included, as specified.
 
     |              | those before | the failed one | those after |
     | ------------ | ------------ | -------------- | ----------- |
@@ -31,11 +31,6 @@ def affected(strategy: Strategy, names: Sequence[str], failed: str) -> tuple[str
             return tuple(names)
 
 
-def start_order(names: Sequence[str]) -> tuple[str, ...]:
-    """As specified, each when the one before is up."""
-    return tuple(names)
-
-
 def stop_order(names: Sequence[str]) -> tuple[str, ...]:
-    """The reverse, each when the one before is gone."""
+    """The reverse of the specification, each when the one before is gone: users before those they use."""
     return tuple(reversed(names))

@@ -82,6 +82,8 @@ class SimulatedShell:
         """SIGKILL ends a process at once."""
         self.unspawnable: set[str] = set()
         """Those whose spawn fails, though the others' do not."""
+        self._unborn: set[tuple[str, int]] = set()
+        """(actor, generation) whose spawn failed and whose end is not told yet."""
         self.silent: set[str] = set()
         """Those who do not beat, though the others do."""
         self.obedient = False
@@ -145,6 +147,10 @@ class SimulatedShell:
         generation = self.processes.pop(actor)
         self.killed.discard(actor)
         self.feed(Exited(actor, generation, None if signal else status_of(reason), signal))
+
+    def _stillborn(self, actor: str, generation: int) -> None:
+        self._unborn.discard((actor, generation))
+        self.feed(Exited(actor, generation, None, detail="no memory"))
 
     def _reap(self, actor: str, generation: int) -> None:
         if self.processes.get(actor) == generation:
@@ -283,11 +289,17 @@ class SimulatedShell:
                     self.connection_starts.append(connection)
                 self.starts.append((self.boottime, actor, generation))
                 if self.spawns_fail or actor in self.unspawnable:
-                    self._later.append(lambda: self.feed(Exited(actor, generation, None, detail="no memory")))
+                    self._unborn.add((actor, generation))
+                    self._later.append(lambda: self._stillborn(actor, generation))
                 else:
                     self.processes[actor] = generation
                     self.spawned_at[actor] = self.heard_at[actor] = self.monotonic
                     self.feed(Spawned(actor, generation, 100 + len(self.starts)))
+            case Kill(actor, generation) | Terminate(actor, generation) if (
+                actor,
+                generation,
+            ) in self._unborn:
+                pass  # there is nothing a signal could reach
             case Kill(actor, generation):
                 assert self.processes.get(actor) == generation
                 self._check_kill(actor, generation)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 
 from netmap_actors.exit_reason import ExitReason
@@ -15,24 +17,45 @@ CONNECTION = "control_connection"
 # Starting and stopping
 
 
-def test_children_start_in_order_each_when_the_one_before_is_up() -> None:
+@pytest.mark.parametrize("order", list(itertools.permutations(NAMES)), ids="-".join)
+def test_children_start_together_and_the_tree_is_up_when_each_of_them_is_whatever_the_order(order) -> None:
     shell = SimulatedShell().start()
-    for number, name in enumerate(NAMES):
-        assert [actor for _, actor, _ in shell.starts] == list(NAMES[: number + 1])
+    assert [actor for _, actor, _ in shell.starts] == list(NAMES)
+    for name in order:
         assert not shell.up
         shell.ready(name)
     assert shell.up
 
 
-def test_a_child_that_dies_while_starting_holds_up_those_after_it_and_no_longer() -> None:
+@pytest.mark.parametrize("victim", NAMES)
+def test_a_child_that_dies_while_starting_holds_up_nobody_and_is_waited_for(victim) -> None:
     shell = SimulatedShell().start()
-    shell.ready("dev_control")
-    shell.end("publisher")
+    shell.end(victim)
+    for name in NAMES:
+        if name != victim:
+            shell.ready(name)
     shell.advance(5.0, auto_ready=False)
-    assert [actor for _, actor, _ in shell.starts] == ["dev_control", "publisher", "publisher"]
+    assert [actor for _, actor, _ in shell.starts] == [*NAMES, victim]
+    assert not shell.up
+    shell.ready(victim)
+    assert shell.up
+
+
+def test_a_child_that_was_up_and_died_is_not_waited_for() -> None:
+    shell = SimulatedShell().start()
     shell.ready("publisher")
-    shell.ready("liveness")
+    shell.end("publisher")
+    for name in ("dev_control", "liveness", CONNECTION):
+        shell.ready(name)
+    assert shell.up
+
+
+def test_a_child_that_stays_down_is_not_waited_for() -> None:
+    specs = [ChildSpec(name="a", restart=Restart.TEMPORARY), ChildSpec(name=CONNECTION)]
+    shell = SimulatedShell(specs=specs).start()
     shell.ready(CONNECTION)
+    assert not shell.up
+    shell.end("a")
     assert shell.up
 
 
@@ -61,8 +84,10 @@ def test_children_that_do_not_stop_are_killed_and_everything_is_gone_within_five
 def test_a_stop_before_anything_is_up_ends_at_once() -> None:
     shell = SimulatedShell().start()
     shell.stop()
-    assert shell.asked == ["dev_control"], "SIGTERM, for no word reaches it yet"
-    shell.end("dev_control", signal=15)
+    for number, name in enumerate(reversed(NAMES), 1):
+        assert shell.asked == list(reversed(NAMES))[:number], "SIGTERM, for no word reaches it yet"
+        shell.end(name, signal=15)
+    assert shell.sent == []
     assert shell.exit == 0
 
 
@@ -135,11 +160,11 @@ def test_f50_a_child_that_keeps_dying_goes_to_the_slow_pace_and_heals_by_itself(
 @pytest.mark.parametrize("actor", ["publisher", CONNECTION])
 def test_what_only_a_person_can_mend_ends_the_run_at_its_start(actor, reason, code) -> None:
     shell = SimulatedShell().start()
-    for name in NAMES[: NAMES.index(actor)]:
-        shell.ready(name)
     shell.end(actor, reason)
-    for name in reversed(NAMES[: NAMES.index(actor)]):
-        shell.end(name, ExitReason.NORMAL)
+    for name in reversed(NAMES):
+        if name != actor:
+            assert shell.asked[-1] == name
+            shell.end(name, signal=15)
     assert shell.exit == code
 
 
@@ -162,7 +187,7 @@ def test_later_a_bad_configuration_means_the_slow_pace() -> None:
         (Strategy.ONE_FOR_ALL, "b", ["a", "b", "control_connection"]),
     ],
 )
-def test_a_strategy_stops_those_concerned_in_reverse_and_starts_them_in_order(
+def test_a_strategy_stops_those_concerned_in_reverse_and_starts_them_together(
     strategy, failed, again
 ) -> None:
     names = ("a", "b", "control_connection")
@@ -174,7 +199,7 @@ def test_a_strategy_stops_those_concerned_in_reverse_and_starts_them_in_order(
             assert shell.asked[-1] == name
             shell.end(name, ExitReason.NORMAL)
     assert shell.asked == [name for name in reversed(again) if name != failed]
-    shell.advance(1.0)
+    shell.advance(1.0, auto_ready=False)
     assert [actor for _, actor, _ in shell.starts[3:]] == again
 
 

@@ -126,8 +126,6 @@ class Histories(RuleBasedStateMachine):
                     assert core.tree.stopping or core.tree._stops or stays_down, (
                         "a permanent child comes back"
                     )
-                case ChildState.WAITING:
-                    assert child.spec.name in core.tree._starts[1:], "one before it is starting"
                 case ChildState.BACKOFF:
                     assert child.due is not None
                 case ChildState.KILLED:

@@ -100,7 +100,6 @@ def test_a_supervisor_that_was_late_gives_a_full_limit() -> None:
     ("events", "shown"),
     [
         ((), ActorState.INACTIVE),
-        ((ChildEvent.HOLD,), ActorState.INACTIVE),
         ((ChildEvent.SCHEDULE,), ActorState.BACKOFF),
         ((ChildEvent.START,), ActorState.ACTIVE),
         (RUNNING, ActorState.ACTIVE),

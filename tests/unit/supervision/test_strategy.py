@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from netmap_supervisor.supervision.child_spec import Strategy
-from netmap_supervisor.supervision.strategy import affected, start_order, stop_order
+from netmap_supervisor.supervision.strategy import affected, stop_order
 
 NAMES = ("a", "b", "c")
 
@@ -24,5 +24,5 @@ def test_who_shares_the_fate_of_a_child(strategy, failed, expected) -> None:
     assert affected(strategy, NAMES, failed) == expected
 
 
-def test_children_stop_in_the_reverse_of_their_start() -> None:
-    assert stop_order(NAMES) == tuple(reversed(start_order(NAMES)))
+def test_children_stop_in_the_reverse_of_their_specification() -> None:
+    assert stop_order(NAMES) == ("c", "b", "a")
