@@ -45,9 +45,9 @@ class Endpoints(msgspec.Struct, frozen=True, kw_only=True):
     supervisor: str
     """ROUTER, bound by the Supervisor."""
     liveness: str
-    """PULL, bound by liveness."""
+    """PULL of liveness."""
     publisher: str
-    """PULL, bound by publisher."""
+    """PULL of publisher."""
     updates: str
     """XPUB for subscribers, bound by publisher."""
     requests: str
@@ -82,6 +82,8 @@ class Boot(msgspec.Struct, frozen=True, kw_only=True):
     life_fd: int
     """Read end of a pipe whose write end only the Supervisor holds: end of file means that it is gone."""
     endpoints: Endpoints
+    inbox_fd: int = -1
+    """liveness and publisher: the unix socket that listens at their endpoint; -1: they bind one themselves."""
     secrets: Secrets
     connect_ports: tuple[int, ...] = ()
     """TCP ports it connects to (`ActorBase.connect_ports`), added by the process itself."""

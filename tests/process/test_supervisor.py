@@ -167,21 +167,25 @@ def wait_gone(fds: list[int], limit: float) -> None:
         os.close(fd)
 
 
-def test_actors_come_up_in_order_and_stop_in_reverse(daemon) -> None:
-    daemon.up()
-    started = [event["actor"] for event in daemon.events("actor_started")]
-    assert started == NAMES
-    order = [
-        (event["event"], event["actor"]) for event in daemon.events() if event["event"].startswith("actor_")
-    ]
-    assert order == [(what, name) for name in NAMES for what in ("actor_started", "actor_ready")]
-    fds = pidfds(event["pid"] for event in daemon.events("actor_started"))
+def test_actors_come_up_together_and_stop_in_reverse(daemon) -> None:
+    daemon.behave("dev_control", "end error")
+    daemon.start()
+    daemon.wait_event("actor_exited", actor="dev_control")
+    for name in NAMES[1:]:
+        daemon.wait_event("actor_ready", actor=name)
+    assert not daemon.events("up")
+    daemon.behave("dev_control", "")
+    daemon.wait_event("up")
+    assert [event["actor"] for event in daemon.events("actor_started")][:4] == NAMES
+    ended = len(daemon.events("actor_exited"))
+    fds = pidfds(row["pid"] for row in daemon.request("status")["actors"])
     began = time.monotonic()
     assert daemon.end() == 0
     wait_gone(fds, 0.1)
     assert time.monotonic() - began < 5.0
-    assert [event["actor"] for event in daemon.events("actor_exited")] == NAMES[::-1]
-    assert {event["status"] for event in daemon.events("actor_exited")} == {0}
+    stopped = daemon.events("actor_exited")[ended:]
+    assert [event["actor"] for event in stopped] == NAMES[::-1]
+    assert {event["status"] for event in stopped} == {0}
     assert not list(daemon.runtime_dir.glob("r-*"))
 
 
@@ -203,6 +207,19 @@ def test_a_stop_while_actors_are_starting_ends_them_too(daemon) -> None:
     daemon.wait_event("actor_started", actor="dev_control")
     assert daemon.end() == 0
     assert daemon.events("actor_exited", actor="dev_control")
+
+
+@pytest.mark.parametrize("name", ["liveness", "publisher"])
+def test_what_the_connection_sends_to_is_bound_whoever_is_there(daemon, name) -> None:
+    """The stand-ins receive nothing; the sockets are the Supervisor's."""
+    daemon.up()
+    (path,) = daemon.runtime_dir.glob(f"r-*/{name}.sock")
+    assert path.stat().st_mode & 0o777 == 0o600
+    daemon.request("fault", what="kill", actor=name)
+    daemon.wait_event("actor_exited", actor=name)
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.connect(str(path))
+    daemon.wait_event("actor_ready", actor=name, generation=2)
 
 
 @pytest.mark.parametrize("victim", NAMES)
@@ -227,7 +244,8 @@ def test_an_actor_that_refuses_its_configuration_ends_the_run_and_its_reason_com
     # Said by a machine that gives it fewer files than it asks for.
     names = [name for name in names if name != "few_files_allowed"]
     assert names[:3] == ["actor_started", "actor_finished", "actor_exited"]
-    assert [event["actor"] for event in daemon.events("actor_exited")] == ["publisher", "dev_control"]
+    others = [name for name in reversed(NAMES) if name != "publisher"]
+    assert [event["actor"] for event in daemon.events("actor_exited")] == ["publisher", *others]
 
 
 def test_an_actor_that_raises_is_tried_again_and_the_place_is_in_the_log(daemon) -> None:

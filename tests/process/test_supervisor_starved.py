@@ -88,12 +88,12 @@ def killed(starving: Daemon) -> dict[str, str]:
 def test_an_actor_that_is_starved_while_it_starts_is_not_killed(daemon, hogs) -> None:  # noqa: F811
     daemon.behave("dev_control", f"burn {WORK}")
     daemon.start()
-    wait_for(lambda: daemon.events("actor_started"), SLOW, "the first actor is started")
+    wait_for(lambda: daemon.events("actor_started"), SLOW, "dev_control is started")
     pid = daemon.events("actor_started", actor="dev_control")[0]["pid"]
     # From outside: no process of the run may choose its processor.
     os.sched_setaffinity(pid, {hogs.processor})
     wait_until(time.monotonic() + START_LIMIT + MARGIN, "an idle machine's time to start is over")
-    assert daemon.events("actor_ready") == [], "it was starved all the time"
+    assert daemon.events("actor_ready", actor="dev_control") == [], "it was starved all the time"
     assert killed(daemon) == {}
     hogs.end()
     wait_for(lambda: daemon.events("up"), SLOW, "every actor is up")

@@ -39,12 +39,19 @@ class Sockets:
         self.context = context or zmq.Context()
         self._open: list[Socket] = []
 
-    def pull_bind(self, endpoint: str, *, max_size: int = CONTROL_MESSAGE, hwm: int = CONTROL_HWM) -> Socket:
-        """Receives from every PUSH of the run."""
-        return self._bind(self._make(zmq.PULL, max_size=max_size, hwm=hwm), endpoint)
+    def pull_bind(
+        self, endpoint: str, *, max_size: int = CONTROL_MESSAGE, hwm: int = CONTROL_HWM, listener: int = -1
+    ) -> Socket:
+        """Receives from every PUSH of the run.
+
+        `listener`: the descriptor of a unix socket that is bound there and listens, and is closed with this one.
+        """
+        socket = self._make(zmq.PULL, max_size=max_size, hwm=hwm)
+        socket.setsockopt(zmq.USE_FD, listener)
+        return self._bind(socket, endpoint)
 
     def push_connect(self, endpoint: str, *, hwm: int = CONTROL_HWM) -> Socket:
-        """Sends to one PULL; EAGAIN when that does not take it. Nothing is queued before it is connected."""
+        """Sends to one PULL; EAGAIN when it does not take more than `hwm`. What is sent before it is there waits."""
         socket = self._make(zmq.PUSH, max_size=CONTROL_MESSAGE, hwm=hwm)
         return self._connect(socket, endpoint)
 

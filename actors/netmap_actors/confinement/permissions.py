@@ -106,7 +106,7 @@ class RunPlaces:
 
 
 def _liveness(boot: Boot) -> Permissions:
-    return Permissions(sockets=(_directory(boot.endpoints.liveness),))
+    return Permissions(sockets=_inbox(boot, boot.endpoints.liveness))
 
 
 def _publisher(boot: Boot) -> Permissions:
@@ -119,7 +119,7 @@ def _publisher(boot: Boot) -> Permissions:
     ports = _listen_ports(settings.listen)
     return Permissions(
         readable=tuple(readable),
-        sockets=(_directory(endpoints.publisher), _directory(endpoints.updates)),
+        sockets=(*_inbox(boot, endpoints.publisher), _directory(endpoints.updates)),
         tcp_bind=ports,
         capabilities=_for_group(settings.socket_group) | _for_ports(ports),
     )
@@ -287,6 +287,11 @@ ROWS: Final[dict[str, Row]] = {
     )
 }
 """By name."""
+
+
+def _inbox(boot: Boot, endpoint: str) -> tuple[Path, ...]:
+    """Where it makes the socket it receives on, unless it was handed one."""
+    return () if boot.inbox_fd >= 0 else (_directory(endpoint),)
 
 
 def _directory(endpoint: str) -> Path:

@@ -119,6 +119,8 @@ class BootRecords:
     connection_dir: Path
     server_dir: Path | None = None
     listen_fd: int = -1
+    inbox_fd: Callable[[str], int] = lambda _: -1
+    """By actor (`system.inbox_listeners`)."""
     keyring: Keyring
     locks: tuple[str, ...] = ()
 
@@ -138,6 +140,7 @@ class BootRecords:
                 parent_pid=self.parent_pid,
                 life_fd=life_fd,
                 endpoints=self.endpoints,
+                inbox_fd=self.inbox_fd(spawn.actor),
                 secrets=self.keyring.secrets_for(spawn.actor, spawn.generation),
                 locks=self.locks,
                 memory_limit=memory_of_child(self.settings),

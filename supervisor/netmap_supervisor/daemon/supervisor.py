@@ -60,6 +60,7 @@ from netmap_supervisor.supervision.messages import (
     Waited,
 )
 from netmap_supervisor.system.code_stamp import code_stamp
+from netmap_supervisor.system.inbox_listeners import InboxListeners
 from netmap_supervisor.system.log import Log
 from netmap_supervisor.system.peer_process import descends_from
 from netmap_supervisor.system.route_watch import RouteWatch
@@ -144,6 +145,9 @@ class Supervisor(pykka.ThreadingActor):
         )
         self._begun = False
         """The first children were ordered."""
+        self._inboxes = InboxListeners(
+            {ActorName.LIVENESS: self._endpoints.liveness, ActorName.PUBLISHER: self._endpoints.publisher}
+        )
         self._children = Children(
             loop,
             self._sockets,
@@ -156,6 +160,7 @@ class Supervisor(pykka.ThreadingActor):
         )
         self._closing = contextlib.ExitStack()
         """What is to be closed at the end."""
+        self._closing.callback(self._inboxes.close)
         self._closing.callback(self._children.close)
         self._closing.callback(self.nursery.close)
         self._routes = RouteWatch(loop, self.happened)
@@ -263,6 +268,7 @@ class Supervisor(pykka.ThreadingActor):
             connection_dir=connection_dir,
             server_dir=None if own is None else own.directory,
             listen_fd=-1 if own is None else own.listen_fd,
+            inbox_fd=self._inboxes.descriptor,
             keyring=self._keyring,
             locks=tuple(map(str, self._claim.shared)),
         )
@@ -345,11 +351,6 @@ class Supervisor(pykka.ThreadingActor):
 
     def _spawn(self, command: Spawn) -> None:
         actor, generation = command.actor, command.generation
-        inherited = (
-            [self._embedded.listen_fd]
-            if actor == ActorName.DEV_CONTROL and self._embedded is not None
-            else []
-        )
         try:
             pid = self._children.start(
                 actor,
@@ -357,7 +358,7 @@ class Supervisor(pykka.ThreadingActor):
                 lambda life_fd: self._boots.record(command, life_fd),
                 secret=self._keyring.with_us(actor, generation),
                 environment=environment_for(actor, self._environment),
-                inherited=inherited,
+                inherited=self._handed_over(actor),
             )
         except OSError as error:
             why = f"cannot start a process: {error.strerror}"
@@ -365,6 +366,13 @@ class Supervisor(pykka.ThreadingActor):
             self._loop.call_soon(lambda: self.happened(Exited(actor, generation, None, detail=why)))
             return
         self.happened(Spawned(actor, generation, pid))
+
+    def _handed_over(self, actor: str) -> list[int]:
+        """Its listening socket, which is bound for the whole run."""
+        if actor == ActorName.DEV_CONTROL and self._embedded is not None:
+            return [self._embedded.listen_fd]
+        inbox = self._inboxes.descriptor(actor)
+        return [inbox] if inbox >= 0 else []
 
     def tell(self, actor: str, body: Message) -> bool:
         """Send a message to a child; False when it cannot take it."""

@@ -113,6 +113,11 @@ def test_the_generation_is_the_incarnation() -> None:
     assert (boot.actor, boot.generation, boot.life_fd) == ("control_connection", 7, 3)
 
 
+def test_each_is_told_the_socket_it_receives_on() -> None:
+    made = records(settings(http_listen="127.0.0.1:9"), inbox_fd={"publisher": 8, "liveness": 9}.get)
+    assert [boot_of(made, Spawn(actor, 1)).inbox_fd for actor in ("publisher", "liveness")] == [8, 9]
+
+
 def test_renewed_settings_hold_for_the_next_process_and_the_url_stays() -> None:
     made = records(settings(auth_key="file:/old"))
     made.renew(settings(auth_key="file:/new", hostname="n", control_url="https://other.example"))
