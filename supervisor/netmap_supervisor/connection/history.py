@@ -177,6 +177,15 @@ class SessionLedger:
         self._forget_connection(self.generation)
         return end
 
+    def standing(self, *, alive: bool) -> internal_pb2.ConnectionStarted | internal_pb2.SessionEnded | None:
+        """For an actor that comes up: the connection there is, or the end of the last one.
+
+        What that one sent waited for the actor, which could not be told of its end then.
+        """
+        if alive:
+            return internal_pb2.ConnectionStarted(generation=self.generation)
+        return None if self.last_end is None else self.last_end.message()
+
     def state(self, *, alive: bool, stopped: bool) -> str:
         """`connection.state` of status."""
         if stopped:

@@ -7,9 +7,9 @@ process: the shell reports what happened, carries the commands out in order and 
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import TYPE_CHECKING
 
-from netmap_actors.boot import PAUSE_LIMIT
 from netmap_actors.exit_reason import ExitReason
 from netmap_actors.wire import internal_pb2
 from netmap_actors.wire.vocabulary import PUBLISHER_PAUSED, ActorName, EndReason, Stage
@@ -20,6 +20,7 @@ from netmap_supervisor.connection.policy import KEY_CHANGED, ConnectionPolicy
 from netmap_supervisor.connection.probe_schedule import ProbeSchedule
 from netmap_supervisor.connection.questions import Questions, Situation
 from netmap_supervisor.connection.suspicion import INTERVAL
+from netmap_supervisor.connection.verdicts import comes_too_early
 from netmap_supervisor.daemon.figures import bounded
 from netmap_supervisor.supervision.child_machine import ChildEvent, ChildState
 from netmap_supervisor.supervision.child_tree import TICK, ChildTree, Death
@@ -270,9 +271,10 @@ class SupervisorCore:
     # Processes
 
     def _ready(self, child: ChildMachine, now: Now) -> None:
-        if child.spec.name in _WATCHERS and child.state is ChildState.STARTING and self._child.alive:
-            started = internal_pb2.ConnectionStarted(generation=self._child.generation)
-            self.tree.tell(child.spec.name, started)
+        if child.spec.name in _WATCHERS and child.state is ChildState.STARTING:
+            standing = self.connection.ledger.standing(alive=self._child.alive)
+            if standing is not None:
+                self.tree.tell(child.spec.name, standing)
         self.tree.move(child, ChildEvent.READY, now)
 
     def _exited(self, exited: Exited, now: Now) -> None:
@@ -477,12 +479,16 @@ class SupervisorCore:
         if not child.alive or verdict.generation != child.generation or verdict.session < session:
             self.tree.foreign += 1
             return
+        server, publisher = self.tree.children.get(ActorName.DEV_CONTROL), self.tree.children[PUBLISHER]
+        if comes_too_early(
+            verdict,
+            publisher_up_for=publisher.up_for(now.boottime) or 0.0,
+            applying=self._applying,
+            server_up_for=math.inf if server is None else server.up_for(now.boottime) or 0.0,
+        ):
+            return
         if verdict.reason == PUBLISHER_PAUSED:
-            # One that was started later cannot have paused for so long, and one that applies a long map may go on; the
-            # verdict comes again.
-            up_for = self.tree.children[PUBLISHER].up_for(now.boottime) or 0.0
-            if up_for >= PAUSE_LIMIT and not self._applying:
-                self.tree.move(self.tree.children[PUBLISHER], ChildEvent.KILL, now, PUBLISHER_PAUSED)
+            self.tree.move(publisher, ChildEvent.KILL, now, PUBLISHER_PAUSED)
             return
         if child.state is not ChildState.KILLED:
             if verdict.reason == EndReason.SILENCE.value:

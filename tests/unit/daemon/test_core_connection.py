@@ -6,6 +6,7 @@ import pytest
 
 from netmap_actors.exit_reason import ExitReason
 from netmap_actors.wire import internal_pb2
+from netmap_supervisor.connection.verdicts import SERVER_TIME
 from netmap_supervisor.supervision.messages import Exited, Spawned
 from tests.support.machines.simulated_shell import NAMES, SimulatedShell, running
 
@@ -198,6 +199,61 @@ def test_a_publisher_that_comes_back_is_told_the_connection_and_its_resync_goes_
     assert ("publisher", "ConnectionStarted") in [sent[:2] for sent in shell.sent]
     shell.word("publisher", internal_pb2.Resync(reason="new"))
     assert shell.sent[-1][:2] == (CONNECTION, "Resync")
+
+
+@pytest.mark.parametrize("watcher", ["publisher", "liveness"])
+def test_who_comes_up_is_told_of_the_connection_whichever_was_first(watcher) -> None:
+    def told(shell: SimulatedShell) -> list[tuple[str, int]]:
+        return [(word, body.generation) for actor, word, body in shell.sent if actor == watcher]
+
+    shell = SimulatedShell().start()
+    assert told(shell) == [], "it has said nothing yet, and no word would reach it"
+    shell.ready(watcher)
+    assert told(shell) == [("ConnectionStarted", 1)]
+
+    shell = SimulatedShell().start()
+    shell.session(full=False)
+    shell.end(CONNECTION)
+    assert told(shell) == []
+    shell.ready(watcher)
+    assert told(shell) == [("SessionEnded", 1)], "what the connection sent waits for it"
+    shell.advance(5.0, auto_ready=False)
+    assert told(shell) == [("SessionEnded", 1), ("ConnectionStarted", 2)]
+
+
+@pytest.mark.parametrize("stage", ["connect", "handshake"])
+def test_no_stage_limit_ends_a_connection_that_waits_for_the_embedded_server(stage) -> None:
+    def verdict() -> None:
+        word = internal_pb2.Verdict(generation=1, session=0, stage=stage, silent_for=15.1, reason="error")
+        shell.verdicts.add((1, "error"))
+        shell.word("liveness", word)
+
+    shell = SimulatedShell().start()
+    for name in ("publisher", "liveness", CONNECTION):
+        shell.ready(name)
+    entered = internal_pb2.StageEntered(generation=1, stage=stage, since=shell.boottime)
+    shell.word(CONNECTION, entered)
+    shell.advance(14.0, auto_ready=False)
+    verdict()
+    shell.end("dev_control")
+    shell.advance(14.0, auto_ready=False)
+    verdict()
+    shell.ready("dev_control")
+    shell.advance(SERVER_TIME - 0.1)
+    verdict()
+    assert shell.kills == []
+    shell.advance(0.2)
+    verdict()
+    assert shell.kills == [(CONNECTION, 1, "error")], "it has had its time"
+
+
+def test_a_server_that_is_none_of_ours_has_the_time_of_the_stage() -> None:
+    shell = SimulatedShell(names=("publisher", "liveness", CONNECTION)).start()
+    shell.verdicts.add((1, "error"))
+    shell.ready("liveness")
+    word = internal_pb2.Verdict(generation=1, session=0, stage="handshake", silent_for=15.1, reason="error")
+    shell.word("liveness", word)
+    assert shell.kills == [(CONNECTION, 1, "error")]
 
 
 def test_a_resync_without_a_session_goes_nowhere() -> None:

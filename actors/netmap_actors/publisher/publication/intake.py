@@ -113,6 +113,8 @@ class Intake:
         if generation <= self._ended:
             return False
         self._ended = generation
+        # The next one is started after this process was, and sends its number 1 here.
+        self._restarted = False
         if generation >= self._current[0]:
             self._in_step = False
         if generation >= self.remedy_generation:

@@ -54,6 +54,15 @@ def test_a_publisher_that_comes_back_asks_the_connection_that_was_there() -> Non
     assert intake.expire(10.0) is None, "the new connection begins with a number 1 by itself"
 
 
+def test_a_publisher_that_comes_back_between_two_connections_asks_for_nothing() -> None:
+    intake = Intake(restarted=True)
+    intake.ended(3)
+    assert intake.receive(3, 1, 1, 0.0) is DROP, "it waited in the socket"
+    intake.connection_started(4, 1.0)
+    assert intake.deadline() is None
+    assert intake.receive(4, 1, 1, 2.0) is FIRST
+
+
 def test_a_first_publisher_waits_for_what_comes() -> None:
     intake = Intake(restarted=False)
     intake.connection_started(1, 0.0)
