@@ -8,10 +8,11 @@ Not here: the requests (`side_requests`) and the files (`node_state`).
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from netmap_actors.control_connection.client.events import SessionFailed
 from netmap_actors.control_connection.client.server.key_policy import demand_trustworthy_key
+from netmap_actors.control_connection.side_requests import KEY_LIMIT
 from netmap_actors.errors import ConfigurationError
 from netmap_actors.exit_reason import ExitReason
 
@@ -25,7 +26,11 @@ if TYPE_CHECKING:
     from netmap_actors.protocol.keys import MachineKey
     from netmap_actors.transport.address import Address
 
-__all__ = ["ControlKey"]
+__all__ = ["EMBEDDED_KEY_LIMIT", "ControlKey"]
+
+EMBEDDED_KEY_LIMIT: Final = 300.0
+"""Seconds for the answer of /key from the embedded server: as long as its process may take to start. Whether it takes
+too long is for the stage's limit to say, with which the Supervisor bears while that process is not up."""
 
 
 class ControlKey:
@@ -53,7 +58,8 @@ class ControlKey:
             on_key(self._node.server_key)
             return
         self._demand_trustworthy(remote)
-        self._side_requests.fetch_key(remote, on_key, on_failed)
+        limit = EMBEDDED_KEY_LIMIT if self._settings.embedded else KEY_LIMIT
+        self._side_requests.fetch_key(remote, on_key, on_failed, limit=limit)
 
     def settle(self, failed: SessionFailed, remote: Address, on_end: Callable[[SessionFailed], None]) -> None:
         """A handshake has failed: `on_end` gets the final failure, once; a changed key only where it is proved."""

@@ -44,9 +44,17 @@ class SideRequests:
         self._pings: list[ShortExchange[int]] = []
 
     def fetch_key(
-        self, address: Address, on_key: Callable[[MachineKey], None], on_failed: Callable[[str, float], None]
+        self,
+        address: Address,
+        on_key: Callable[[MachineKey], None],
+        on_failed: Callable[[str, float], None],
+        *,
+        limit: float = KEY_LIMIT,
     ) -> None:
-        """Ask `/key`; one of the two is called, once. `on_failed` gets the seconds to stay away, or 0."""
+        """Ask `/key`; one of the two is called, once, within `limit` seconds.
+
+        `on_failed` gets the seconds to stay away, or 0.
+        """
 
         def failed(why: str, refused: UnexpectedStatus | None) -> None:
             wait = 0.0
@@ -58,7 +66,7 @@ class SideRequests:
             self._dialer,
             address,
             KeyClient(self._url.host_header, CAPABILITY_VERSION),
-            limit=KEY_LIMIT,
+            limit=limit,
             on_answer=lambda keys: on_key(keys.public_key),
             on_failed=failed,
         )
