@@ -313,6 +313,15 @@ def test_a_publisher_makes_its_key_while_it_may_still_write_there(tmp_path: Path
     assert allowed.tcp_bind == {9740, 9741}
 
 
+def test_who_is_handed_the_socket_it_receives_on_makes_none_beside_it(place: Path) -> None:
+    run_dir = place / "run/r-1"
+    for name, settings in (("liveness", LivenessSettings()), ("publisher", PublisherSettings())):
+        record = boot(name, place, settings)
+        handed = msgspec.structs.replace(record, inbox_fd=7)
+        assert run_dir in ROWS[name].permissions(record).sockets
+        assert run_dir not in ROWS[name].permissions(handed).sockets
+
+
 @pytest.mark.parametrize(
     ("known", "left"),
     [(0, 6), (1, 5), (2, 4), (3, 3), (4, 2), (5, 1), (6, 0), (7, 0), (99, 0)],

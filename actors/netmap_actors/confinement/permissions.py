@@ -229,7 +229,7 @@ ROWS: Final[dict[str, Row]] = {
         Row(
             ActorName.LIVENESS,
             _liveness,
-            files="its own socket",
+            files="none: it is handed the socket it receives on",
             network="none",
             families=_none,
             max_files=_LISTENER_FILES,
