@@ -6,9 +6,10 @@ Not here: name resolution.
 
 from __future__ import annotations
 
-import dataclasses
 import ipaddress
 import re
+
+import msgspec
 
 __all__ = ["DEFAULT_PORTS", "MAX_HOST", "MAX_URL", "BadUrl", "UrlPolicy", "WebUrl"]
 
@@ -39,8 +40,7 @@ class BadUrl(ValueError):
     """The text is not an unambiguous URL. The message never quotes it: it may hold a password."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class WebUrl:
+class WebUrl(msgspec.Struct, frozen=True):
     """A URL: scheme and host in lower case, a name in ASCII (punycode), an IPv6 address without brackets.
 
     A link-local address may have an interface: `fe80::1%eth0`.
@@ -90,7 +90,7 @@ class WebUrl:
         url = cls.parse(text, interface=interface)
         if url.path not in {"", "/"} or url.query or url.fragment:
             raise BadUrl("something stands behind its host and port")
-        return dataclasses.replace(url, path="")
+        return msgspec.structs.replace(url, path="")
 
     @property
     def authority(self) -> str:
@@ -117,8 +117,7 @@ class WebUrl:
         return f"{self.scheme}://{self.authority}{self.path}{self.query}{self.fragment}"
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class UrlPolicy:
+class UrlPolicy(msgspec.Struct, frozen=True):
     """Which URLs of a control server may be shown: in logins, messages and for a browser."""
 
     http: bool = False

@@ -5,10 +5,11 @@ Not here: name resolution (`resolve`) and connecting (`dial`).
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 import socket
 from typing import TYPE_CHECKING
+
+import msgspec
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,8 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["Address", "in_turn", "interleave"]
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Address:
+class Address(msgspec.Struct, frozen=True):
     """An IP address with a port. `scope` is the interface of a link-local IPv6 address, else 0."""
 
     ip: str
