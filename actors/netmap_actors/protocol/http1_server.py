@@ -5,11 +5,11 @@ Not here: the responses, and the switch to Noise (`upgrade`).
 
 from __future__ import annotations
 
-import dataclasses
 import enum
 import http
 
 import h11
+import msgspec
 
 from netmap_actors.errors import LocalProtocolError
 from netmap_actors.protocol.headers import Headers, first_header
@@ -26,8 +26,7 @@ MAX_CHUNKS = 1000
 """Chunks of a request body: each is cheaper to send than to parse."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class HttpRequest:
+class HttpRequest(msgspec.Struct, frozen=True):
     """One complete request. `target`: path and query, or `*`; the authority of an absolute form replaces Host."""
 
     method: str

@@ -6,7 +6,6 @@ hscontrol/handlers.go.
 
 from __future__ import annotations
 
-import dataclasses
 import re
 from typing import TYPE_CHECKING
 
@@ -38,8 +37,7 @@ _MIN_NOISE_VERSION = 28
 """The first capability version with Noise (tailscale: tailcfg/tailcfg.go)."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class ControlKeys:
+class ControlKeys(msgspec.Struct, frozen=True):
     """The server's keys. The legacy one, from before Noise, is zero with most servers."""
 
     public_key: MachineKey
@@ -118,8 +116,7 @@ class KeyClient:
         return parse_keys(exchange.body) if exchange.complete else None
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class KeyAnswer:
+class KeyAnswer(msgspec.Struct, frozen=True):
     """A server's response: status, content type and body."""
 
     status: int

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import base64
 import binascii
-import dataclasses
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from netmap_actors.errors import ProtocolError, RemoteProtocolError
 from netmap_actors.protocol.headers import first_header
@@ -34,8 +35,7 @@ PROTOCOL = "tailscale-control-protocol"
 HANDSHAKE_HEADER = "X-Tailscale-Handshake"
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class UpgradeAccepted:
+class UpgradeAccepted(msgspec.Struct, frozen=True):
     """The server switched. `trailing` came after the headers and is Noise, possibly the whole handshake."""
 
     trailing: bytes

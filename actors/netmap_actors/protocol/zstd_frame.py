@@ -5,9 +5,10 @@ Not here: the framing of the map stream (`map_framing`). Layouts from RFC 8878, 
 
 from __future__ import annotations
 
-import dataclasses
 import io
 import sys
+
+import msgspec
 
 from netmap_actors.errors import BadMapResponse
 
@@ -33,8 +34,7 @@ _WINDOW_LOG_MIN, _WINDOW_LOG_MAX = 10, 31
 _DICTIONARY_ID_LENGTHS = (0, 1, 2, 4)
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class FrameHeader:
+class FrameHeader(msgspec.Struct, frozen=True):
     """The header of a frame."""
 
     content_size: int | None

@@ -5,8 +5,9 @@ Not here: the verification, which is OpenSSL's (`transport.tls`).
 
 from __future__ import annotations
 
-import dataclasses
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from netmap_actors.errors import escape
 
@@ -33,8 +34,7 @@ _ISSUER_EXPIRED = "a certificate above its own has expired"
 _ISSUER_EARLY = "a certificate above its own is not valid yet"
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class _Shown:
+class _Shown(msgspec.Struct, frozen=True):
     """The fields of a certificate that are shown."""
 
     begins: datetime.datetime

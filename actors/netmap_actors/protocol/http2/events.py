@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import TYPE_CHECKING
+
+import msgspec
 
 if TYPE_CHECKING:
     from netmap_actors.protocol.headers import Headers
@@ -25,30 +26,26 @@ __all__ = [
 ]
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class PingAcked:
+class PingAcked(msgspec.Struct, frozen=True):
     """The answer to our PING with these eight bytes."""
 
     opaque: bytes
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class PingReceived:
+class PingReceived(msgspec.Struct, frozen=True):
     """A PING of the client's with these eight bytes. Its answer waits behind what is to be sent."""
 
     opaque: bytes
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class GoAway:
+class GoAway(msgspec.Struct, frozen=True):
     """GOAWAY of the other side; nothing after it is read. `debug` is escaped and bounded."""
 
     code: int
     debug: str
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class ResponseHeaders:
+class ResponseHeaders(msgspec.Struct, frozen=True):
     """The final status and headers of a response; 1xx are not reported."""
 
     stream_id: int
@@ -56,31 +53,27 @@ class ResponseHeaders:
     headers: Headers
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class ResponseData:
+class ResponseData(msgspec.Struct, frozen=True):
     """A piece of a response body, never empty."""
 
     stream_id: int
     data: bytes
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class ResponseEnded:
+class ResponseEnded(msgspec.Struct, frozen=True):
     """The response is complete."""
 
     stream_id: int
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class ResponseReset:
+class ResponseReset(msgspec.Struct, frozen=True):
     """RST_STREAM of the server with this error code."""
 
     stream_id: int
     code: int
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class RequestReceived:
+class RequestReceived(msgspec.Struct, frozen=True):
     """Method, path with query, and headers of a new request."""
 
     stream_id: int
@@ -89,23 +82,20 @@ class RequestReceived:
     headers: Headers
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class RequestData:
+class RequestData(msgspec.Struct, frozen=True):
     """A piece of a request body, never empty."""
 
     stream_id: int
     data: bytes
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class RequestEnded:
+class RequestEnded(msgspec.Struct, frozen=True):
     """The request is complete."""
 
     stream_id: int
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class RequestReset:
+class RequestReset(msgspec.Struct, frozen=True):
     """The exchange ended before its response: cancelled by the client, or refused and reset by us."""
 
     stream_id: int

@@ -6,7 +6,7 @@ Source: Noise specification revision 34; tailscale: control/controlbase/handshak
 
 from __future__ import annotations
 
-import dataclasses
+import msgspec
 
 from netmap_actors.errors import LocalProtocolError, RemoteProtocolError
 from netmap_actors.protocol.keys import BadKey, MachineKey, MachinePrivate
@@ -19,8 +19,7 @@ _PROTOCOL_NAME = b"Noise_IK_25519_ChaChaPoly_BLAKE2s"
 _PROLOGUE = "Tailscale Control Protocol v"
 
 
-@dataclasses.dataclass(frozen=True, slots=True, repr=False)
-class TransportCiphers:
+class TransportCiphers(msgspec.Struct, frozen=True):
     """The result of a handshake: two 32-byte keys, seen from this side, and the channel binding hash."""
 
     send: bytes
