@@ -7,11 +7,12 @@ Not here: how it is enforced (`landlock`, `capabilities`, `confinement`), which 
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
 
 from netmap_actors.boot import (
     ConnectionSettings,
@@ -41,8 +42,7 @@ DEV_CLIENTS: Final = 4096
 """Connections of the embedded control server."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Permissions:
+class Permissions(msgspec.Struct, frozen=True):
     """What one process may do; what is not named it may not. The interpreter's and the system's files come besides."""
 
     readable: tuple[Path, ...] = ()
@@ -65,8 +65,7 @@ class Permissions:
     """Kept by a process that has them (capabilities(7))."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Row:
+class Row(msgspec.Struct, frozen=True):
     """One process of the run."""
 
     name: str
@@ -89,8 +88,7 @@ class Row:
     executes: bool = False
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class RunPlaces:
+class RunPlaces(msgspec.Struct, frozen=True):
     """What the rows of the Supervisor and of the view depend on."""
 
     state_dir: Path

@@ -5,11 +5,12 @@ Not here: which of them a process needs (`seccomp_rows`).
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import os
 import sys
 from typing import Final
+
+import msgspec
 
 __all__ = ["AARCH64", "X32_BIT", "X86_64", "Architecture", "native"]
 
@@ -17,8 +18,7 @@ X32_BIT: Final = 0x4000_0000
 """Set in the numbers of the x32 calls, which x86_64 kernels may take beside their own."""
 
 
-@dataclasses.dataclass(frozen=True)
-class Architecture:
+class Architecture(msgspec.Struct, frozen=True, dict=True):
     """One architecture's calls."""
 
     name: str

@@ -5,9 +5,10 @@ Pure: rules in, bytes out. Not here: how the kernel takes it (`seccomp`), what a
 
 from __future__ import annotations
 
-import dataclasses
 import struct
 from typing import TYPE_CHECKING, Final
+
+import msgspec
 
 from netmap_actors.confinement.seccomp_calls import X32_BIT, X86_64
 
@@ -45,8 +46,7 @@ def refuse(errno: int = _EPERM) -> int:
     return _ERRNO | errno
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Argument:
+class Argument(msgspec.Struct, frozen=True):
     """Holds when argument `index` (0 to 5) masked with `mask` is `value`."""
 
     index: int
@@ -55,8 +55,7 @@ class Argument:
     """Of 32 bits where the kernel reads an int and ignores the upper half, of 64 where it reads a long or a pointer."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class CallRule:
+class CallRule(msgspec.Struct, frozen=True):
     """What becomes of one call."""
 
     allowed: tuple[tuple[Argument, ...], ...] = ((),)
