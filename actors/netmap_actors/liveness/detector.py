@@ -7,7 +7,7 @@ no verdict falls on the connection. Not here: which process is killed (the Super
 
 from __future__ import annotations
 
-import dataclasses
+import msgspec
 
 from netmap_actors.wire import internal_pb2
 from netmap_actors.wire.vocabulary import PUBLISHER_PAUSED, EndReason, Stage
@@ -21,8 +21,7 @@ _REPEAT = 2.0
 """Seconds after which a verdict without effect is repeated: the first may have met a full socket."""
 
 
-@dataclasses.dataclass(slots=True)
-class Observed:
+class Observed(msgspec.Struct):
     """The current connection as reported."""
 
     generation: int = 0
