@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import TYPE_CHECKING, Any, ClassVar
+
+import msgspec
 
 from netmap_actors.wire.topics import Kind
 
@@ -27,8 +28,7 @@ __all__ = [
 EVENT_KINDS = tuple(kind.value for kind in Kind if kind not in {Kind.COMMIT, Kind.HEARTBEAT})
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Event:
+class Event(msgspec.Struct, frozen=True, kw_only=True):
     """What every event carries."""
 
     kind: ClassVar[str] = ""
@@ -54,8 +54,7 @@ class Event:
         return {}
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Snapshot(Event):
+class Snapshot(Event, frozen=True, kw_only=True):
     """The whole netmap; what follows are changes of it."""
 
     kind: ClassVar[str] = "snapshot"
@@ -69,8 +68,7 @@ class Snapshot(Event):
         return {"age_s": self.age_s, "netmap": self.netmap.to_json()}
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class _NodeChanged(Event):
+class _NodeChanged(Event, frozen=True, kw_only=True):
     previous: dict[str, Any] | None
     """Old values of what changed, by field; None when there was no node before."""
 
@@ -84,8 +82,7 @@ class _NodeChanged(Event):
         return details if self.previous is None else details | {"previous": self.previous}
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class PeerUpserted(_NodeChanged):
+class PeerUpserted(_NodeChanged, frozen=True, kw_only=True):
     """A peer is new, or something of it changed."""
 
     kind: ClassVar[str] = Kind.PEER_UPSERTED.value
@@ -100,8 +97,7 @@ class PeerUpserted(_NodeChanged):
         return {"peer": self.peer.to_json()} | self._changes()
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class PeerRemoved(Event):
+class PeerRemoved(Event, frozen=True, kw_only=True):
     """A peer is gone."""
 
     kind: ClassVar[str] = Kind.PEER_REMOVED.value
@@ -112,8 +108,7 @@ class PeerRemoved(Event):
         return {"stable_id": self.peer.stable_id, "id": self.peer.id, "name": self.peer.name}
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class SelfChanged(_NodeChanged):
+class SelfChanged(_NodeChanged, frozen=True, kw_only=True):
     """Our own node changed."""
 
     kind: ClassVar[str] = Kind.SELF_CHANGED.value
@@ -124,8 +119,7 @@ class SelfChanged(_NodeChanged):
         return {"self": node} | self._changes()
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class DocumentChanged(Event):
+class DocumentChanged(Event, frozen=True, kw_only=True):
     """A value that is replaced as a whole: DNS, packet filter, DERP map, SSH policy, health, settings."""
 
     document: str
@@ -146,8 +140,7 @@ class DocumentChanged(Event):
         }
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class UserProfilesChanged(Event):
+class UserProfilesChanged(Event, frozen=True, kw_only=True):
     """Users came, changed or went."""
 
     kind: ClassVar[str] = Kind.USER_PROFILES_CHANGED.value
@@ -161,8 +154,7 @@ class UserProfilesChanged(Event):
         }
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class DomainChanged(Event):
+class DomainChanged(Event, frozen=True, kw_only=True):
     """The tailnet has another name."""
 
     kind: ClassVar[str] = Kind.DOMAIN_CHANGED.value
@@ -173,8 +165,7 @@ class DomainChanged(Event):
         return {"domain": self.domain, "changed": ["domain"], "previous": {"domain": self.previous}}
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class StateChanged(Event):
+class StateChanged(Event, frozen=True, kw_only=True):
     """The netmap can be trusted more, or less, than before."""
 
     kind: ClassVar[str] = Kind.STATE_CHANGED.value

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import tempfile
 import tomllib
@@ -10,6 +9,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Self
 
+import msgspec
 import pytest
 
 from netmap_actors import shown_json
@@ -137,7 +137,7 @@ class WithoutNetmap:
     """A subscriber of a daemon to which no netmap has come."""
 
     def __init__(self, *_: object) -> None:
-        empty = dataclasses.replace(snapshot(), state="none", age_s=None, epoch=1)
+        empty = msgspec.structs.replace(snapshot(), state="none", age_s=None, epoch=1)
         self.store = SimpleNamespace(snapshot=lambda: empty)
 
     def __enter__(self) -> Self:
