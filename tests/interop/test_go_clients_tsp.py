@@ -4,11 +4,11 @@ tests/conformance/test_tsp_client.py.
 
 from __future__ import annotations
 
-import dataclasses
 import time
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import pytest
 
 from netmap_actors.dev_control.standalone import running_server
@@ -145,7 +145,7 @@ def test_a_machine_with_a_new_node_key_is_the_same_node(tsp_binary: Path, tmp_pa
 
 
 def hasty(options: Options) -> Options:
-    return dataclasses.replace(options, ephemeral_grace=0.5)
+    return msgspec.structs.replace(options, ephemeral_grace=0.5)
 
 
 def test_an_ephemeral_one_with_tags_is_forgotten_and_its_key_is_spent(

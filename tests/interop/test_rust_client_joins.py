@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 import urllib.parse
 import urllib.request
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 
 from netmap_actors.dev_control.standalone import RunningServer, running_server
@@ -58,7 +58,7 @@ def test_it_joins_by_key_and_is_the_same_node_the_next_time(
     with running_rust_client(*arguments) as client:
         assert client.wait_own()["key"] == own["key"]
         assert client.agrees_with(server)
-    assert the_node(server) == dataclasses.replace(node, online=the_node(server).online)
+    assert the_node(server) == msgspec.structs.replace(node, online=the_node(server).online)
 
 
 def test_nothing_of_the_server_surprises_it(server: RunningServer, rust_client_binary: Path) -> None:

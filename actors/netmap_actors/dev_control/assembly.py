@@ -5,11 +5,12 @@ Not here: the parts themselves, and who runs the loop (`standalone`, the actor).
 
 from __future__ import annotations
 
-import dataclasses
 import random
 import secrets
 import socket
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from netmap_actors.dev_control.http.server import ControlServer
 from netmap_actors.dev_control.http.state import Control, Options
@@ -48,8 +49,7 @@ _IDS_PER_START = 10_000
 """Ids of simulated nodes reserved for one start, so that the next ones differ."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Setup:
+class Setup(msgspec.Struct, frozen=True):
     """What a control server is made of."""
 
     nodes: int = 8
@@ -74,7 +74,7 @@ class Setup:
     """The same; None: all nodes see each other, and none may ask for tags."""
     scenario: TailnetScenario | dict[str, Any] | None = None
     """The same; None: nothing happens but churn."""
-    options: Options = dataclasses.field(default_factory=Options)
+    options: Options = Options()
 
     def __post_init__(self) -> None:
         """Raises ConfigurationError."""

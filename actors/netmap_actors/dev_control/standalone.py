@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import concurrent.futures
 import contextlib
-import dataclasses
 import datetime
 import logging
 import resource
 import signal
 import threading
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+import msgspec
 
 from netmap_actors.bus.loop import Loop
 from netmap_actors.dev_control.assembly import Setup, assemble, bind, url_of
@@ -235,7 +236,7 @@ def running_server(
     offline_grace, …). By default no simulated nodes and no churn, so that a test sees only its own
     changes.
     """
-    names = {field.name for field in dataclasses.fields(Options)}
+    names = set(Options.__struct_fields__)
     of_options = {name: given.pop(name) for name in names & given.keys()}
     behaviour = options or make_options(**of_options)
     chosen = setup or Setup(**{"nodes": 0, "churn": 0.0, **given, "options": behaviour})
@@ -310,7 +311,7 @@ def _listening(
         if tls is not None:
             secure = stack.enter_context(contextlib.closing(bind(tls.host, tls.port, "--tls-listen")))
             url = url_of(secure, "https", name)
-        setup = dataclasses.replace(setup, url=setup.url or url)
+        setup = msgspec.structs.replace(setup, url=setup.url or url)
         server, url, auth_key = assemble(loop, listener, setup, log)
         stack.callback(server.close)
         reached = ServerUrls(url, plain_url)

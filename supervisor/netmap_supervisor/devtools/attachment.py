@@ -6,10 +6,10 @@ Not here: the waiting (`client_check.place.attached`).
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 from typing import TYPE_CHECKING, Any, Self
 
 import click
+import msgspec
 
 from netmap_supervisor.cli.parameters.ranges import DurationRange
 from netmap_supervisor.devtools.listening import (
@@ -57,8 +57,7 @@ def attach_options(command: Any) -> Any:
     return command
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Attachment:
+class Attachment(msgspec.Struct, frozen=True):
     """Where the server waits; without `is_attached` nowhere, as each client has a server of its own."""
 
     is_attached: bool

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import datetime
 import shlex
 import shutil
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+import msgspec
 
 from netmap_actors.clock import SystemClock
 from netmap_supervisor.admin.commands import CommandFailed
@@ -280,8 +280,8 @@ def _directory(output: Path | None) -> Path:
 
 def _without_logs(outcome: ScenarioOutcome) -> ScenarioOutcome:
     """The logs are removed."""
-    attempts = tuple(dataclasses.replace(one, log="") for one in outcome.attempts)
-    return dataclasses.replace(outcome, attempts=attempts)
+    attempts = tuple(msgspec.structs.replace(one, log="") for one in outcome.attempts)
+    return msgspec.structs.replace(outcome, attempts=attempts)
 
 
 def _logs(directory: Path, *, kept: bool, good: bool) -> None:

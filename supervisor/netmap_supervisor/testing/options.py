@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 import difflib
 from typing import TYPE_CHECKING, Any, TypedDict
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    import msgspec
 
 __all__ = ["DevControlOptions", "UnknownOption", "check_names"]
 
@@ -75,9 +76,9 @@ class DevControlOptions(TypedDict, total=False):
     """Whether `seen` holds what was sent, too; False."""
 
 
-def check_names(given: Iterable[str], *types: type) -> None:
-    """Raises UnknownOption for a name that is neither above nor a field of these dataclasses."""
-    known = {field.name for one in types for field in dataclasses.fields(one)} | {"host", "port", "tls"}
+def check_names(given: Iterable[str], *types: type[msgspec.Struct]) -> None:
+    """Raises UnknownOption for a name that is neither above nor a field of these types."""
+    known = {name for one in types for name in one.__struct_fields__} | {"host", "port", "tls"}
     known.discard("options")
     for name in given:
         if name not in known:

@@ -292,7 +292,7 @@ def test_a_request_is_kept_as_it_was_but_for_its_secret() -> None:
     }
     request = decode_register(json.dumps(document).encode())
     again = decode_register(json.dumps(register_document(request)).encode())
-    fields = IncomingRegisterRequest.__dataclass_fields__
+    fields = IncomingRegisterRequest.__struct_fields__
     assert {name for name in fields if getattr(again, name) != getattr(request, name)} == {"auth_key"}
 
 

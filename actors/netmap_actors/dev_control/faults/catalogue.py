@@ -5,9 +5,10 @@ Not here: the bytes (`bad_bytes`) and how they are sent (`http.injector`).
 
 from __future__ import annotations
 
-import dataclasses
 import enum
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from netmap_actors.dev_control.faults.parameters import BadParameter, NumberParameter, TextParameter
 from netmap_actors.errors import NetmapError
@@ -55,8 +56,7 @@ class Scope(enum.Enum):
     """Both."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class FaultKind:
+class FaultKind(msgspec.Struct, frozen=True):
     """One named fault."""
 
     about: str
@@ -109,7 +109,7 @@ FAULTS: dict[str, FaultKind] = {
     "liveness/empty-records": _live("nothing but Noise records without content", _IN_NOISE, period=_PERIOD),
     "liveness/half-frame": _live("half of a map frame, then nothing", _IN_BODY),
     "liveness/slow-drip": _live(
-        "one byte of a map frame at a time", _IN_BODY, period=dataclasses.replace(_PERIOD, default=3.0)
+        "one byte of a map frame at a time", _IN_BODY, period=msgspec.structs.replace(_PERIOD, default=3.0)
     ),
     "liveness/headers-never": _at(Moment.MAP, "a map request is taken and never answered"),
     "register/never": _at(Moment.REGISTER, "a register request is taken and never answered"),
@@ -188,8 +188,7 @@ _TARGETING = ("client", "scope", "moment", "times")
 _UNSAID = (None, "")
 
 
-@dataclasses.dataclass(slots=True)
-class Fault:
+class Fault(msgspec.Struct):
     """One fault to be injected. `name` is one of FAULTS."""
 
     name: str

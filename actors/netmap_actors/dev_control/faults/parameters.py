@@ -5,8 +5,9 @@ Not here: which fault takes which (`faults.catalogue`).
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any
+
+import msgspec
 
 from netmap_actors.finite import NotANumber, bounded
 
@@ -17,8 +18,7 @@ class BadParameter(ValueError):
     """The text continues "cannot commit NAME: PARAMETER"."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class NumberParameter:
+class NumberParameter(msgspec.Struct, frozen=True):
     """One between two bounds, both included."""
 
     default: float
@@ -34,8 +34,7 @@ class NumberParameter:
             raise BadParameter(str(error)) from None
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class TextParameter:
+class TextParameter(msgspec.Struct, frozen=True):
     """One of a few words, or any text within a length."""
 
     default: str = ""

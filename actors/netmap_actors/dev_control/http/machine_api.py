@@ -5,8 +5,9 @@ Not here: who may join (`registrar`), what a map says (`tailnet.client_netmap`),
 
 from __future__ import annotations
 
-import dataclasses
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from netmap_actors.dev_control.faults.catalogue import Moment
 from netmap_actors.dev_control.http import plain_http
@@ -53,15 +54,13 @@ _REGISTER, _MAP = "/machine/register", "/machine/map"
 _TEXT = [("Content-Type", "text/plain; charset=utf-8")]
 
 
-@dataclasses.dataclass(slots=True)
-class _Request:
+class _Request(msgspec.Struct):
     method: str
     path: str
-    body: bytearray = dataclasses.field(default_factory=bytearray)
+    body: bytearray = msgspec.field(default_factory=bytearray)
 
 
-@dataclasses.dataclass(slots=True)
-class Counts:
+class Counts(msgspec.Struct):
     """Requests of this client by kind."""
 
     register: int = 0

@@ -5,12 +5,13 @@ Not here: `/ts2021` (`connection`). Pages carry no script and escape foreign tex
 
 from __future__ import annotations
 
-import dataclasses
 import html
 import http
 import re
 import urllib.parse
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from netmap_actors.dev_control.registration.requests import hostname_of
 from netmap_actors.errors import escape
@@ -38,8 +39,7 @@ button{{font:inherit;padding:.4em 1.2em;margin-right:.6em}}code{{background:#eee
 """
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(msgspec.Struct, frozen=True):
     """Status, content type and body of one answer."""
 
     status: int

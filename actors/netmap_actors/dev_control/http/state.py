@@ -7,8 +7,9 @@ in UNIX seconds.
 from __future__ import annotations
 
 import collections
-import dataclasses
 from typing import TYPE_CHECKING, Protocol
+
+import msgspec
 
 from netmap_actors.dev_control.faults.catalogue import FaultPlan
 from netmap_actors.dev_control.tailnet.tailnet import FIRST_SIMULATED_ID
@@ -30,8 +31,7 @@ _MAX_SHARED = 256 << 10
 """Bytes of a message that is kept framed: first maps are not, as each differs."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Options:
+class Options(msgspec.Struct, frozen=True):
     """How this server behaves. Durations in seconds."""
 
     keep_alive: float = 50.0
@@ -57,8 +57,7 @@ class Options:
     """Whether `seen` holds what was sent, too: one event for each answer and each message of a map stream."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Seen:
+class Seen(msgspec.Struct, frozen=True):
     """Something a client did, or that was done to it."""
 
     at: float

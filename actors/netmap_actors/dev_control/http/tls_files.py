@@ -6,11 +6,12 @@ Not here: TLS itself (`tls`), what a certificate holds (`protocol.certificate.au
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import os
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from netmap_actors.dev_control.http.tls import server_context
 from netmap_actors.errors import ConfigurationError
@@ -30,8 +31,7 @@ _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104  # compared, not bound
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class TlsSetup:
+class TlsSetup(msgspec.Struct, frozen=True):
     """Where a server listens with TLS, and with which certificate."""
 
     host: str = "127.0.0.1"

@@ -5,8 +5,9 @@ Not here: who asks for them (`commands`).
 
 from __future__ import annotations
 
-import dataclasses
 from typing import TYPE_CHECKING
+
+import msgspec
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,8 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["ClientView", "NodeView", "StreamView", "view_of_client", "view_of_node"]
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class NodeView:
+class NodeView(msgspec.Struct, frozen=True):
     """A node of the tailnet, for display."""
 
     id: int
@@ -35,8 +35,7 @@ class NodeView:
     authorized: bool
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class StreamView:
+class StreamView(msgspec.Struct, frozen=True):
     """A live map stream."""
 
     node_id: int
@@ -51,8 +50,7 @@ class StreamView:
     held: bool
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class ClientView:
+class ClientView(msgspec.Struct, frozen=True):
     """A connection and what came in on it."""
 
     number: int

@@ -6,7 +6,6 @@ whole when it is read. Not a scenario of `check-client`, which is a test of one 
 
 from __future__ import annotations
 
-import dataclasses
 import heapq
 from typing import TYPE_CHECKING, Any
 
@@ -58,8 +57,7 @@ class ScriptedNode(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     endpoints: tuple[str, ...] = ()
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class ScenarioEvent:
+class ScenarioEvent(msgspec.Struct, frozen=True):
     """One command at its time."""
 
     number: int
@@ -72,8 +70,7 @@ class ScenarioEvent:
     """Seconds until it happens again; None: once."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class TailnetScenario:
+class TailnetScenario(msgspec.Struct, frozen=True):
     """All of it."""
 
     nodes: tuple[ScriptedNode, ...] = ()

@@ -6,7 +6,6 @@ comes out. Error texts are headscale's, which operators know.
 
 from __future__ import annotations
 
-import dataclasses
 import enum
 from typing import TYPE_CHECKING
 
@@ -69,8 +68,7 @@ class LoginState(enum.Enum):
     REFUSED = "refused"
 
 
-@dataclasses.dataclass(slots=True)
-class LoginRequest:
+class LoginRequest(msgspec.Struct):
     """A login to be completed in a browser."""
 
     id: str
@@ -93,8 +91,7 @@ class _Response(msgspec.Struct, frozen=True, kw_only=True):
     Error: str = ""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class RegisterAnswer:
+class RegisterAnswer(msgspec.Struct, frozen=True):
     """The body of a 200."""
 
     json: bytes
@@ -104,8 +101,7 @@ class RegisterAnswer:
     """What it refuses the request with."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Wait:
+class Wait(msgspec.Struct, frozen=True):
     """The answer comes when this login is completed or over."""
 
     login_id: str

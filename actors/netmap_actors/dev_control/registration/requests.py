@@ -6,7 +6,6 @@ tailscale-rs relies on it (`HostInfo`, `Os`, `RoutableIps`).
 
 from __future__ import annotations
 
-import dataclasses
 import datetime
 import re
 from typing import Any
@@ -61,23 +60,24 @@ class BadRequest(RemoteProtocolError):
         self.status = status
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class IncomingRegisterRequest:
+class IncomingRegisterRequest(msgspec.Struct, frozen=True):
     """What `/machine/register` asks for. `auth_key` is a secret and not shown."""
 
     version: int
     node_key: NodeKey
     old_node_key: NodeKey | None
-    auth_key: str = dataclasses.field(repr=False)
+    auth_key: str
     followup: str
     expiry: float | None
     """UNIX seconds; None for absent and for Go's zero time."""
     hostinfo: dict[str, Any] | None
     ephemeral: bool
 
+    def __repr__(self) -> str:
+        return f"<register request of {self.node_key}, version {self.version}>"
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class IncomingMapRequest:
+
+class IncomingMapRequest(msgspec.Struct, frozen=True):
     """What `/machine/map` asks for. None: the field was absent."""
 
     version: int

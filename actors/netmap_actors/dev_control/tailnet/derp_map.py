@@ -5,7 +5,6 @@ Not here: who is at home in which region (`tailnet`).
 
 from __future__ import annotations
 
-import dataclasses
 import ipaddress
 from typing import Annotated, Any
 
@@ -22,8 +21,7 @@ _CLOSED_PORT = 1
 """tcpmux (RFC 1078), which nobody runs any more and no client of a relay asks for."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class DerpMap:
+class DerpMap(msgspec.Struct, frozen=True):
     """A DERPMap that clients can read."""
 
     json: bytes

@@ -5,7 +5,6 @@ Not here: which nodes there are (`tailnet`).
 
 from __future__ import annotations
 
-import dataclasses
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -25,8 +24,7 @@ class TailnetError(NetmapError):
     """An edit of the tailnet that cannot be made; the text says why."""
 
 
-@dataclasses.dataclass(slots=True)
-class Entry:
+class Entry(msgspec.Struct):
     """A node with what its peers do not see."""
 
     node: JsonNode

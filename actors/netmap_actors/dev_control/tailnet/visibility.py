@@ -7,8 +7,9 @@ rule has one on either side.
 
 from __future__ import annotations
 
-import dataclasses
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from netmap_actors.dev_control.tailnet.packet_filter import PacketFilters, destinations
 from netmap_actors.dev_control.tailnet.policy.selectors import address_range
@@ -21,8 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["NodeStanding", "Visibility"]
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class NodeStanding:
+class NodeStanding(msgspec.Struct, frozen=True):
     """A node among the rules: what decides whom it sees, and which of their routes."""
 
     source: int
@@ -35,8 +35,7 @@ class NodeStanding:
     routes: tuple[str, ...]
 
 
-@dataclasses.dataclass(slots=True)
-class _Place:
+class _Place(msgspec.Struct):
     subject: Subject
     standing: NodeStanding
     begins: dict[str, int]

@@ -5,9 +5,10 @@ Not here: what is expected (`scenarios`), what the events mean (`verdicts`), ser
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from netmap_actors.clock import SystemClock
 from netmap_actors.errors import NetmapError
@@ -96,7 +97,7 @@ def run_attempt(
     took = clock.boottime() - began
     if run is None:
         return Attempt(assessment.verdict, assessment.seen, took, never_started=never_started)
-    return dataclasses.replace(
+    return msgspec.structs.replace(
         run.attempt(),
         verdict=assessment.verdict,
         seen=assessment.seen,
@@ -389,7 +390,7 @@ class _Run:
                 continue
             for place, known in enumerate(self._sessions):
                 if (known.connection, known.began_at) == (view.number, stream.began_at):
-                    self._sessions[place] = dataclasses.replace(known, alive_at=now)
+                    self._sessions[place] = msgspec.structs.replace(known, alive_at=now)
                     break
             else:
                 self._sessions.append(Session(stream.began_at, view.number, now))

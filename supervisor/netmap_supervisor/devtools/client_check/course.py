@@ -6,8 +6,9 @@ Not here: running one (`attempt`), threads and clocks (`runner`).
 from __future__ import annotations
 
 import collections
-import dataclasses
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from netmap_supervisor.devtools.client_check.outcome import Attempt, CheckVerdict, ScenarioOutcome
 
@@ -23,8 +24,7 @@ FIRST = "join/first-map"
 _FAILED = (CheckVerdict.FAIL, CheckVerdict.ERROR)
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Rules:
+class Rules(msgspec.Struct, frozen=True):
     """How a course is held."""
 
     jobs: int = 1
@@ -33,7 +33,7 @@ class Rules:
     """Everything but a pass and a skip is a failure."""
     again: bool = True
     """What failed is run again, alone, after the others."""
-    expected_failures: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    expected_failures: Mapping[str, str] = {}
     """Reasons by the names of scenarios that are expected to fail."""
 
 

@@ -5,9 +5,10 @@ Times are seconds since the client was started, unless it says otherwise.
 
 from __future__ import annotations
 
-import dataclasses
 import enum
 from typing import TYPE_CHECKING
+
+import msgspec
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -58,8 +59,7 @@ class Reached(enum.Enum):
     """It has a map stream with its first map."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class TimelineEvent:
+class TimelineEvent(msgspec.Struct, frozen=True):
     """One thing that happened."""
 
     at: float
@@ -72,8 +72,7 @@ class TimelineEvent:
     detail: str = ""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Attempt:
+class Attempt(msgspec.Struct, frozen=True):
     """One run of a scenario."""
 
     verdict: CheckVerdict
@@ -84,7 +83,7 @@ class Attempt:
     reached: Reached = Reached.NOTHING
     refused: str = ""
     """The last thing the server refused it; empty: nothing."""
-    facts: Mapping[str, object] = dataclasses.field(default_factory=dict)
+    facts: Mapping[str, object] = {}
     timeline: tuple[TimelineEvent, ...] = ()
     log: str = ""
     """Path of what the client wrote; empty: it was not kept, or not ours to read."""
@@ -92,8 +91,7 @@ class Attempt:
     """There is no such program, or it is none; or a client that is started elsewhere did not come."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class ScenarioOutcome:
+class ScenarioOutcome(msgspec.Struct, frozen=True):
     """One scenario, with every attempt. One that was not begun has none."""
 
     name: str
@@ -111,7 +109,7 @@ class ScenarioOutcome:
     attempts: tuple[Attempt, ...] = ()
     expected_failure: str = ""
     """The reason for which its author expects it to fail; empty: it is not expected to."""
-    bounds: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    bounds: Mapping[str, float] = {}
     """`earliest` and `latest`, where there are such: seconds after the fault between which the client has to act."""
 
     @property

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -103,7 +103,7 @@ def test_nothing_is_tried_on_a_client_that_does_not_join() -> None:
 def test_a_client_that_cannot_be_started_is_told_once() -> None:
     held = course(CUT, SILENCE, STATUS)
     [first] = held.start()
-    gone = dataclasses.replace(attempt(ERROR, "cannot start nosuchprog"), never_started=True)
+    gone = msgspec.structs.replace(attempt(ERROR, "cannot start nosuchprog"), never_started=True)
     settled = held.ended(first.name, gone)
     assert held.over
     assert [(one.verdict, one.seen) for one in settled] == [
@@ -166,7 +166,7 @@ def test_an_interrupt_keeps_what_is_known() -> None:
 def test_what_counts_as_failure(verdict: CheckVerdict, expected: str, lenient: bool, strict: bool) -> None:
     held = course(CUT)
     play(held, {})
-    outcome = dataclasses.replace(held.outcomes()[0], verdict=verdict, expected_failure=expected)
+    outcome = msgspec.structs.replace(held.outcomes()[0], verdict=verdict, expected_failure=expected)
     assert (is_failure(outcome, strict=False), is_failure(outcome, strict=True)) == (lenient, strict)
 
 

@@ -5,8 +5,9 @@ Not here: the decoding (`hujson`), and what the values mean (`rules`).
 
 from __future__ import annotations
 
-import dataclasses
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from netmap_actors.errors import ConfigurationError, escape
 
@@ -33,8 +34,7 @@ class BadPolicy(ConfigurationError):
         return BadPolicy(f"line {line}, column {column}: {self.why}", self.path, name=self.name)
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Part:
+class Part(msgspec.Struct, frozen=True):
     """A value of the document. What has not the form that is asked for raises BadPolicy."""
 
     value: Any

@@ -6,7 +6,6 @@ came (`operator.files`). A policy means what Tailscale's service makes of it, or
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from typing import TYPE_CHECKING
 
@@ -58,16 +57,14 @@ _ANSWERS = {
 """What the service grants in the other direction along with a capability (tailscale: tailcfg.PeerCapability)."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Target:
+class Target(msgspec.Struct, frozen=True):
     """Where a rule leads to."""
 
     selector: Selector
     ports: PortRanges = ()
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class PolicyRule:
+class PolicyRule(msgspec.Struct, frozen=True):
     """One entry of `acls`, or what one of `grants` says of a protocol or of capabilities."""
 
     source: Selector
@@ -79,15 +76,14 @@ class PolicyRule:
     """JSON of the CapMap (tailcfg.CapGrant) of a rule that lets nothing in; it has no ports."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Policy:
+class Policy(msgspec.Struct, frozen=True):
     """A policy that makes sense."""
 
     rules: tuple[PolicyRule, ...]
     tag_owners: dict[str, Selector]
     approvers: tuple[tuple[str, Selector], ...] = ()
     """Whose subnet routes within which prefix are approved as they are offered."""
-    exit_approvers: Selector = dataclasses.field(default_factory=Selector)
+    exit_approvers: Selector = Selector()
     ignored: tuple[str, ...] = ()
     """Parts and words of it that this server makes nothing of."""
 

@@ -7,11 +7,12 @@ what the service makes of one, it refuses it.
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import ipaddress
 import re
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from netmap_actors.errors import escape
 
@@ -42,8 +43,7 @@ _BRACKETS = re.compile(r"^\[([^\]]*:[^\]]*)\]")
 _DOMAIN = re.compile(r"user:\*(@[^@\s:*,/]+)")
 
 
-@dataclasses.dataclass(frozen=True)
-class Subject:
+class Subject(msgspec.Struct, frozen=True, dict=True):
     """What a rule can know of a node."""
 
     login: str
@@ -74,8 +74,7 @@ class Subject:
         return tuple(map(address_range, self.routes))
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Selector:
+class Selector(msgspec.Struct, frozen=True):
     """A set of nodes, of addresses, or of both: all that any of its parts holds."""
 
     everybody: bool = False

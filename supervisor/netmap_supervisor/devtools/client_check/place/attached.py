@@ -6,11 +6,12 @@ Not here: what is done to it (`attempt`).
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import socket
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from netmap_actors.clock import SystemClock
 from netmap_actors.errors import escape
@@ -166,7 +167,7 @@ class AttachedClients:
         # The same ports from now on.
         self._given["port"] = server.port
         if self._given.get("tls") is not None:
-            self._given["tls"] = dataclasses.replace(self._given["tls"], port=server.tls_port)
+            self._given["tls"] = msgspec.structs.replace(self._given["tls"], port=server.tls_port)
         self._server = server
         return server
 

@@ -7,12 +7,13 @@ as if there had been one server only.
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import shutil
 import socket
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
+
+import msgspec
 
 from netmap_actors.clock import SystemClock
 from netmap_actors.errors import NetmapError
@@ -114,7 +115,7 @@ class Place:
     def clients(self) -> list[ClientView]:
         """Who is connected."""
         return [
-            dataclasses.replace(view, number=view.number + self._last_number)
+            msgspec.structs.replace(view, number=view.number + self._last_number)
             for view in self.server.clients()
         ]
 
@@ -137,7 +138,7 @@ class Place:
     def _renumbered(self, event: Seen) -> Seen:
         if not event.connection or not self._last_number:
             return event
-        return dataclasses.replace(event, connection=event.connection + self._last_number)
+        return msgspec.structs.replace(event, connection=event.connection + self._last_number)
 
 
 @contextlib.contextmanager
@@ -206,8 +207,7 @@ def fresh_place(
         yield place
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(msgspec.Struct, frozen=True):
     """What is the same for all scenarios."""
 
     command: Sequence[str]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from netmap_actors.shown_json import label
 from netmap_supervisor.devtools.client_check.outcome import CheckVerdict
@@ -19,8 +20,7 @@ _NEVER_IN_XML = str.maketrans({"\ufffe": r"\ufffe", "\uffff": r"\uffff"})
 _UNMET = (CheckVerdict.FAIL, CheckVerdict.WARN, CheckVerdict.FLAKY)
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class CheckRun:
+class CheckRun(msgspec.Struct, frozen=True):
     """One run of the command."""
 
     command: Sequence[str]

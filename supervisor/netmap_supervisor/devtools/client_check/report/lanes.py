@@ -6,11 +6,12 @@ Not here: how it is drawn (`drawing`).
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 import math
 from collections import Counter
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from netmap_supervisor.devtools.client_check.report.timeline import counted, fault_time
 
@@ -36,16 +37,14 @@ _MOST_TICKS = 6
 _MOST_STEPS = 12
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Mark:
+class Mark(msgspec.Struct, frozen=True):
     """Events of one kind that follow each other."""
 
     kind: str
     events: tuple[TimelineEvent, ...]
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Cluster:
+class Cluster(msgspec.Struct, frozen=True):
     """Marks that begin at one place and stand side by side."""
 
     at: float
@@ -53,8 +52,7 @@ class Cluster:
     marks: tuple[Mark, ...]
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Bar:
+class Bar(msgspec.Struct, frozen=True):
     """How many events of one side fall into one part of the axis."""
 
     at: float
@@ -64,8 +62,7 @@ class Bar:
     """Of the highest bar of the lane."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Lane:
+class Lane(msgspec.Struct, frozen=True):
     """One connection, or all those in the middle of many."""
 
     title: str
@@ -76,8 +73,7 @@ class Lane:
     """Instead of clusters, where there are too many events."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Band:
+class Band(msgspec.Struct, frozen=True):
     """A span of time, or with begin = end a moment, that is marked through all lanes."""
 
     kind: str
@@ -88,8 +84,7 @@ class Band:
     end_text: str
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Lanes:
+class Lanes(msgspec.Struct, frozen=True):
     """A whole drawing."""
 
     lanes: tuple[Lane, ...]

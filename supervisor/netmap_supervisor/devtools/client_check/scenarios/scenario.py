@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 import enum
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from netmap_supervisor.devtools.client_check.outcome import Level
 
@@ -20,8 +21,7 @@ _KEEP_ALIVES_PER_LIMIT = 2.4
 _SLACK = 5.0
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(msgspec.Struct, frozen=True):
     """What the client is expected to keep to."""
 
     silence: float = 120.0
@@ -118,8 +118,7 @@ class Shape(enum.Enum):
     """What is expected stands in each step."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class CheckScenario:
+class CheckScenario(msgspec.Struct, frozen=True):
     """One scenario: a row of the table."""
 
     name: str
@@ -136,7 +135,7 @@ class CheckScenario:
     level: Level = Level.MUST
     """SHOULD: not to do it is no failure. Within a MUST, some bounds are a SHOULD; `wanted` says which."""
     fault: str = ""
-    given: Mapping[str, float | int | str] = dataclasses.field(default_factory=dict)
+    given: Mapping[str, float | int | str] = {}
     counted: str = "map"
     """The kind of request that is an attempt."""
     cut: bool = False

@@ -8,8 +8,9 @@ client's own.
 
 from __future__ import annotations
 
-import dataclasses
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from netmap_supervisor.devtools.client_check.outcome import Level
 
@@ -37,60 +38,52 @@ __all__ = [
 ]
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Edit:
+class Edit(msgspec.Struct, frozen=True):
     """An edit of the tailnet: a method of the control server's commands (add_node, remove_node, set_online, …)."""
 
     command: str
-    arguments: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    arguments: Mapping[str, Any] = {}
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Raw:
+class Raw(msgspec.Struct, frozen=True):
     """A MapResponse sent to the client as it is; a text need not be JSON. The server's own tailnet stays the same."""
 
     message: Mapping[str, Any] | str
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Inject:
+class Inject(msgspec.Struct, frozen=True):
     """A fault of the server, with its parameters."""
 
     fault: str
-    given: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    given: Mapping[str, Any] = {}
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Heal:
+class Heal(msgspec.Struct, frozen=True):
     """The end of every fault, or of one."""
 
     fault: str = ""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Cut:
+class Cut(msgspec.Struct, frozen=True):
     """TCP of every connection is reset, or closed in good order."""
 
     reset: bool = True
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class ServerAway:
+class ServerAway(msgspec.Struct, frozen=True):
     """The server ends, and is there again after so many seconds: same port, same state, same keys."""
 
     seconds: float
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class RestartClient:
+class RestartClient(msgspec.Struct, frozen=True):
     """The client is ended and started anew with the same directory."""
 
 
 Action = Edit | Raw | Inject | Heal | Cut | ServerAway | RestartClient
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Believes:
+class Believes(msgspec.Struct, frozen=True):
     """The client's list of peers says this about one node, which is known by its short name."""
 
     name: str
@@ -101,36 +94,30 @@ class Believes:
     """Exactly these, in any order; None: whatever it says."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class BelievesServer:
+class BelievesServer(msgspec.Struct, frozen=True):
     """The client's list of peers has the nodes of the server's tailnet, with the same names and addresses."""
 
     online: bool = False
     """And the same ones online."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class KeepsSession:
+class KeepsSession(msgspec.Struct, frozen=True):
     """The map session from before the step lives on, for the whole of `watch`, on the same connection."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class BackInSession:
+class BackInSession(msgspec.Struct, frozen=True):
     """There is a map session that began after the step, and is fed."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class KeepsNodeKey:
+class KeepsNodeKey(msgspec.Struct, frozen=True):
     """Each register and map request names the node key the client joined with."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class KeepsHostname:
+class KeepsHostname(msgspec.Struct, frozen=True):
     """Each map request that tells of the client's host says the same name as its first one did."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Traffic:
+class Traffic(msgspec.Struct, frozen=True):
     """How often the client does something that the server sees, since the step began."""
 
     kind: str
@@ -150,8 +137,7 @@ Expectation = (
 )
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Step:
+class Step(msgspec.Struct, frozen=True):
     """One thing the check does, and what is expected then."""
 
     does: str

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from netmap_supervisor.devtools.client_check.outcome import CheckVerdict, Level
 from netmap_supervisor.devtools.client_check.scenarios.scenario import Shape
@@ -19,16 +20,14 @@ _ROUNDING = 0.5
 """Seconds: a wait of 7 s that took 6.6 s was meant to be one."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Assessment:
+class Assessment(msgspec.Struct, frozen=True):
     """A verdict and the sentence for it."""
 
     verdict: CheckVerdict
     seen: str
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class _Finding:
+class _Finding(msgspec.Struct, frozen=True):
     """What was seen, and which bound it broke; None: none."""
 
     seen: str

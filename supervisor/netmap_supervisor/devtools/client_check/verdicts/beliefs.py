@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import collections
-import dataclasses
 import functools
 import ipaddress
 import json
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from netmap_actors.errors import escape
 
@@ -32,8 +33,7 @@ class UnreadablePeers(ValueError):
     """What a peers command printed is no list of peers; the text says where not."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class BelievedPeer:
+class BelievedPeer(msgspec.Struct, frozen=True):
     """One node in a client's list."""
 
     name: str

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 import enum
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from netmap_supervisor.devtools.client_check.scenarios.steps import (
     BackInSession,
@@ -48,16 +49,14 @@ class StepStanding(enum.Enum):
     """The client does not say."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Judged:
+class Judged(msgspec.Struct, frozen=True):
     """How an expectation stands, and why not, in words."""
 
     standing: StepStanding
     said: str = ""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class StepView:
+class StepView(msgspec.Struct, frozen=True):
     """What is known in a step. Times of CLOCK_BOOTTIME."""
 
     began_at: float

@@ -5,8 +5,9 @@ Not here: whether it was right (`assessment`).
 
 from __future__ import annotations
 
-import dataclasses
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from netmap_supervisor.devtools.client_check.outcome import Level
 
@@ -23,8 +24,7 @@ _ALIVE = 0.3
 """Seconds after a fault was healed: what is alive then was not about to be closed by it."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Session:
+class Session(msgspec.Struct, frozen=True):
     """A map stream on which the server has sent its first message and goes on."""
 
     began_at: float
@@ -34,8 +34,7 @@ class Session:
     """When it was last seen alive."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class StepFact:
+class StepFact(msgspec.Struct, frozen=True):
     """How one step of a scenario ended."""
 
     does: str
@@ -57,8 +56,7 @@ class StepFact:
         }
 
 
-@dataclasses.dataclass(slots=True)
-class Timeline:
+class Timeline(msgspec.Struct):
     """What was done to the client when."""
 
     started_at: float
@@ -72,11 +70,10 @@ class Timeline:
     foreign_calls: int = 0
     secure: bool = False
     """The client fetched the server's key over TLS."""
-    steps: list[StepFact] = dataclasses.field(default_factory=list)
+    steps: list[StepFact] = []
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Facts:
+class Facts(msgspec.Struct, frozen=True):
     """All in seconds after the fault was injected, unless it says otherwise. None: it did not happen."""
 
     joined_after: float | None = None
@@ -124,17 +121,16 @@ class Facts:
     def document(self) -> dict[str, object]:
         """For JSON, rounded to a millisecond, without what did not happen."""
         found: dict[str, object] = {}
-        for field in dataclasses.fields(self):
-            value = getattr(self, field.name)
+        for name, value in msgspec.structs.asdict(self).items():
             if isinstance(value, float):
-                found[field.name] = round(value, 3)
-            elif field.name == "steps":
+                found[name] = round(value, 3)
+            elif name == "steps":
                 if self.steps:
                     found["steps"] = [step.document() for step in self.steps]
             elif isinstance(value, tuple):
-                found[field.name] = [round(one, 3) for one in value]
+                found[name] = [round(one, 3) for one in value]
             elif value is not None:
-                found[field.name] = value
+                found[name] = value
         return found
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
+import msgspec
 import pytest
 import xmlschema
 
@@ -18,7 +18,7 @@ from tests.support.netmaps.check_outcomes import HOSTILE, RUN, attempt, hostile,
 OURS = Path(__file__).parents[4] / "support" / "inputs" / "junit.xsd"
 SCHEMAS = [OURS, *map(Path, filter(None, [os.environ.get("JUNIT_SCHEMA")]))]
 """`JUNIT_SCHEMA=FILE`: also against that one, such as junit-10.xsd of Jenkins' xUnit plugin."""
-STRICT = dataclasses.replace(RUN, is_strict=True)
+STRICT = msgspec.structs.replace(RUN, is_strict=True)
 FAIL, PASS, WARN, FLAKY, SKIP, ERROR = (
     CheckVerdict(word) for word in ("fail", "pass", "warn", "flaky", "skip", "error")
 )

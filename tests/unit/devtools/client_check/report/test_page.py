@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import base64
-import dataclasses
 import hashlib
 import re
 from html.parser import HTMLParser
 
+import msgspec
 import pytest
 
 from netmap_supervisor.devtools.client_check.outcome import CheckVerdict, ScenarioOutcome, TimelineEvent
@@ -131,8 +131,8 @@ def test_failures_are_open_and_can_be_chosen_without_a_script() -> None:
 
 def test_who_was_slow_to_join_is_given_that_time() -> None:
     (failed,) = silence().attempts
-    slow = dataclasses.replace(failed, facts={"joined_after": 3.0})
-    made = report_page([dataclasses.replace(silence(), attempts=(slow,))], RUN, {})
+    slow = msgspec.structs.replace(failed, facts={"joined_after": 3.0})
+    made = report_page([msgspec.structs.replace(silence(), attempts=(slow,))], RUN, {})
     assert "earliest 108 s" in made
     assert "latest 140 s" in made
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 
+import msgspec
 import pytest
 
 from netmap_actors.dev_control.http.state import Seen
@@ -301,13 +301,13 @@ STEP = StepFact("adds birch", 1.2)
         ),
         (
             "map/peers-removed",
-            {"steps": (STEP, dataclasses.replace(STEP, after=20.0, said="birch is still listed"))},
+            {"steps": (STEP, msgspec.structs.replace(STEP, after=20.0, said="birch is still listed"))},
             "fail",
             "20.0 s after step 2 (the server adds birch): birch is still listed",
         ),
         (
             "map/peers-removed",
-            {"steps": (dataclasses.replace(STEP, said="early", level=Level.SHOULD), STEP)},
+            {"steps": (msgspec.structs.replace(STEP, said="early", level=Level.SHOULD), STEP)},
             "warn",
             "step 1 (the server adds birch): early",
         ),
@@ -315,8 +315,8 @@ STEP = StepFact("adds birch", 1.2)
             "map/peers-removed",
             {
                 "steps": (
-                    dataclasses.replace(STEP, said="early", level=Level.SHOULD),
-                    dataclasses.replace(STEP, said="grave"),
+                    msgspec.structs.replace(STEP, said="early", level=Level.SHOULD),
+                    msgspec.structs.replace(STEP, said="grave"),
                 )
             },
             "fail",
@@ -324,14 +324,14 @@ STEP = StepFact("adds birch", 1.2)
         ),
         (
             "map/peers-removed",
-            {"steps": (dataclasses.replace(STEP, said="does not say who is online", unknown=True),)},
+            {"steps": (msgspec.structs.replace(STEP, said="does not say who is online", unknown=True),)},
             "skip",
             "does not say who is online",
         ),
     ],
 )
 def test_a_verdict_with_its_sentence(name: str, facts: dict[str, object], verdict: str, said: str) -> None:
-    found = assess(SCENARIOS[name], LIMITS, dataclasses.replace(JOINED, **facts))  # type: ignore[arg-type]
+    found = assess(SCENARIOS[name], LIMITS, msgspec.structs.replace(JOINED, **facts))  # type: ignore[arg-type]
     assert (found.verdict.value, said in found.seen) == (verdict, True), found
 
 
