@@ -6,11 +6,12 @@ Not here: hosts and addresses (`network_kinds`), which options there are (`confi
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import re
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
+
+import msgspec
 
 from netmap_actors.errors import escape
 from netmap_actors.finite import is_number
@@ -128,8 +129,7 @@ class Written:
         return {"type": "string"}
 
 
-@dataclasses.dataclass(frozen=True)
-class Text(Written):
+class Text(Written, msgspec.Struct, frozen=True):
     """Any printable text; empty means not set."""
 
     metavar: str = "TEXT"
@@ -138,8 +138,7 @@ class Text(Written):
         return read_text(given)
 
 
-@dataclasses.dataclass(frozen=True)
-class Choice(Written):
+class Choice(Written, msgspec.Struct, frozen=True):
     """One of a few words."""
 
     words: tuple[str, ...]
@@ -162,8 +161,7 @@ class Choice(Written):
         return {"enum": [*self.words, *([] if self.off_and_on is None else [False, True])]}
 
 
-@dataclasses.dataclass(frozen=True)
-class Boolean(Written):
+class Boolean(Written, msgspec.Struct, frozen=True):
     """True or false."""
 
     metavar: str = "BOOLEAN"
@@ -186,8 +184,7 @@ class Boolean(Written):
         return {"type": "boolean"}
 
 
-@dataclasses.dataclass(frozen=True)
-class Number(Written):
+class Number(Written, msgspec.Struct, frozen=True):
     """A number within bounds."""
 
     minimum: float
@@ -226,8 +223,7 @@ class Number(Written):
         return {"type": kind, "minimum": self.minimum, "maximum": self.maximum}
 
 
-@dataclasses.dataclass(frozen=True)
-class Duration(Written):
+class Duration(Written, msgspec.Struct, frozen=True):
     """Seconds, written "90s", "10m" or "1h30m"; a bare number is seconds. With `off`, 0 stands for it."""
 
     minimum: float
@@ -293,8 +289,7 @@ def _digits(number: float) -> str:
     return short if float(short) == number else repr(number)
 
 
-@dataclasses.dataclass(frozen=True)
-class Size(Written):
+class Size(Written, msgspec.Struct, frozen=True):
     """Bytes, written "256MiB"; a bare number is bytes."""
 
     minimum: int
@@ -332,8 +327,7 @@ def show_size(value: int) -> str:
     return str(value)
 
 
-@dataclasses.dataclass(frozen=True)
-class Tags:
+class Tags(msgspec.Struct, frozen=True):
     """ACL tags: "tag:web,tag:db" or an array."""
 
     metavar: str = "TAG,…"
@@ -358,8 +352,7 @@ class Tags:
         return {"type": ["array", "string"], "items": {"type": "string", "pattern": "^tag:"}}
 
 
-@dataclasses.dataclass(frozen=True)
-class SecretSource(Written):
+class SecretSource(Written, msgspec.Struct, frozen=True):
     """Where a secret is read from: `file:PATH` or `env:NAME`. The secret itself is refused, unrepeated."""
 
     metavar: str = "file:PATH|env:NAME"
@@ -401,8 +394,7 @@ def absolute(text: str, base: Path) -> str:
     return str(whole)
 
 
-@dataclasses.dataclass(frozen=True)
-class File(Written):
+class File(Written, msgspec.Struct, frozen=True):
     """A path; empty means not set."""
 
     metavar: str = "FILE"
@@ -412,8 +404,7 @@ class File(Written):
         return absolute(text, base) if text else ""
 
 
-@dataclasses.dataclass(frozen=True)
-class Directory(Written):
+class Directory(Written, msgspec.Struct, frozen=True):
     """A directory. `room` bytes are needed for the longest socket path below it (0: no sockets)."""
 
     room: int = 0

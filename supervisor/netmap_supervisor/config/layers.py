@@ -5,7 +5,6 @@ Not here: which options there are (`config.options`) and what each can hold (`co
 
 from __future__ import annotations
 
-import dataclasses
 import difflib
 import enum
 import grp
@@ -67,8 +66,7 @@ class Layer(enum.Enum):
     DEFAULT = "default"
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Setting:
+class Setting(msgspec.Struct, frozen=True):
     """One option and its value."""
 
     option: Option
@@ -78,8 +76,7 @@ class Setting:
     """The flag, the variable, the file; for a default what it was derived from, if anything."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(msgspec.Struct, frozen=True):
     """One thing that is wrong."""
 
     layer: Layer
@@ -100,8 +97,7 @@ class BadConfiguration(ConfigurationError):
         )
 
 
-@dataclasses.dataclass(frozen=True)
-class Configuration:
+class Configuration(msgspec.Struct, frozen=True):
     """All settings, each with its origin."""
 
     settings: Mapping[str, Setting]

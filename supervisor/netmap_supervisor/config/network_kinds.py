@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 import ipaddress
 import os
 import re
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from netmap_actors.errors import escape
 from netmap_actors.runtime_paths import MAX_SOCKET_PATH, remote_endpoints
@@ -21,8 +22,7 @@ __all__ = ["ControlUrlKind", "Hostname", "LocalAddress", "ProxyUrl", "Subscriber
 _LABEL = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
 
 
-@dataclasses.dataclass(frozen=True)
-class ControlUrlKind(Written):
+class ControlUrlKind(Written, msgspec.Struct, frozen=True):
     """`embedded`, or http(s)://host[:port]; the value has no path, no trailing slash and no default port."""
 
     metavar: str = "URL|embedded"
@@ -43,8 +43,7 @@ class ControlUrlKind(Written):
             raise BadValue(f"the URL cannot be used: {error}") from None
 
 
-@dataclasses.dataclass(frozen=True)
-class ProxyUrl(Written):
+class ProxyUrl(Written, msgspec.Struct, frozen=True):
     """`environment`, `off`, or http(s)://host:port, socks5(h)://host:port."""
 
     metavar: str = "URL|environment|off"
@@ -80,8 +79,7 @@ class ProxyUrl(Written):
         return ControlUrlKind().parse(text, base)
 
 
-@dataclasses.dataclass(frozen=True)
-class Hostname(Written):
+class Hostname(Written, msgspec.Struct, frozen=True):
     """The name this node asks for; empty means the machine's own."""
 
     metavar: str = "NAME"
@@ -95,8 +93,7 @@ class Hostname(Written):
         return name
 
 
-@dataclasses.dataclass(frozen=True)
-class SubscriberEndpoint(Written):
+class SubscriberEndpoint(Written, msgspec.Struct, frozen=True):
     """tcp://ADDRESS:PORT for subscribers; empty means none."""
 
     metavar: str = "tcp://ADDRESS:PORT"
@@ -116,8 +113,7 @@ class SubscriberEndpoint(Written):
         return endpoint
 
 
-@dataclasses.dataclass(frozen=True)
-class LocalAddress(Written):
+class LocalAddress(Written, msgspec.Struct, frozen=True):
     """ADDRESS:PORT on loopback, or unix:PATH; empty means none."""
 
     metavar: str = "ADDRESS:PORT|unix:PATH"

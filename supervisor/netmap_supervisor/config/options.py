@@ -5,11 +5,12 @@ Not here: reading the layers and deciding which one wins (`config.layers`).
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import pwd
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from netmap_actors.boot import MAX_MAP_RESPONSE, MAX_PEERS, SILENCE_TIMEOUT
 from netmap_actors.runtime_paths import default_runtime_dir
@@ -37,8 +38,7 @@ DIRECTORY_NAME = "netmap-supervisor"
 _SOCKET_ROOM = len("/r-xxxxxxxx/control_connection.sock")
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Option:
+class Option(msgspec.Struct, frozen=True, kw_only=True):
     """One setting of the daemon."""
 
     name: str
