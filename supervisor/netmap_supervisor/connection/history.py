@@ -5,8 +5,9 @@ Not here: when the next connection is made (`policy`, `schedule`).
 
 from __future__ import annotations
 
-import dataclasses
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from netmap_actors.wire import internal_pb2
 from netmap_actors.wire.vocabulary import EndReason, Stage
@@ -31,8 +32,7 @@ STAGE_STATES: dict[str, str] = {
 """Stage of a control_connection -> `connection.state` of status."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class End:
+class End(msgspec.Struct, frozen=True):
     """How one connection ended."""
 
     generation: int

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import dataclasses
+import msgspec
 
 __all__ = ["ConnectionStart", "LookForRoute", "Reconnect"]
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Reconnect:
+class Reconnect(msgspec.Struct, frozen=True):
     """An operator wants a new control connection."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class ConnectionStart:
+class ConnectionStart(msgspec.Struct, frozen=True):
     """What a control_connection has to know of those before it."""
 
     register_first: bool = False
@@ -24,6 +22,5 @@ class ConnectionStart:
     """Addresses (as in ConnectionInfo) at which an attempt got stuck, the one that is longest ago first."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class LookForRoute:
+class LookForRoute(msgspec.Struct, frozen=True):
     """Ask the kernel for the way to the control server; answered by Route when it is another one."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import collections
-import dataclasses
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from netmap_actors.wire.vocabulary import EndReason, Stage
 
@@ -43,8 +44,7 @@ _SPREAD = 0.1
 """Share by which times that are the same may differ; a second always."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(msgspec.Struct, frozen=True):
     """A pattern, as a condition to be shown."""
 
     code: str

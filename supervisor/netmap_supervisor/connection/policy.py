@@ -5,8 +5,9 @@ Not here: the delays themselves (`schedule`), the history (`history`), the proce
 
 from __future__ import annotations
 
-import dataclasses
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from netmap_actors.exit_reason import ExitReason
 from netmap_actors.wire.vocabulary import EndReason, Stage
@@ -58,8 +59,7 @@ _ENDS_RUN = {
 }
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class AfterEnd:
+class AfterEnd(msgspec.Struct, frozen=True):
     """What follows from one end."""
 
     end: End

@@ -6,8 +6,9 @@ or route, or from before a sleep, does not count. Not here: what follows for the
 
 from __future__ import annotations
 
-import dataclasses
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from netmap_actors.wire import internal_pb2
 from netmap_supervisor.connection.probe_schedule import Question
@@ -19,8 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["Put", "Questions", "Situation"]
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Situation:
+class Situation(msgspec.Struct, frozen=True):
     """What a question of now is about."""
 
     generation: int
@@ -33,8 +33,7 @@ class Situation:
     """There is a route to the server, as far as is known."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Put:
+class Put(msgspec.Struct, frozen=True):
     """A question for the connection."""
 
     body: internal_pb2.Probe | internal_pb2.TruthProbe

@@ -7,8 +7,9 @@ connection, which alone knows whether it has read).
 
 from __future__ import annotations
 
-import dataclasses
 from typing import TYPE_CHECKING, Final
+
+import msgspec
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
@@ -23,8 +24,7 @@ GRACE: Final = 1.0
 """Seconds beyond the probe's own limit for its result; after that the question is put again."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(msgspec.Struct, frozen=True):
     """A question that is out."""
 
     token: int

@@ -6,9 +6,10 @@ process: the shell reports what happened, carries the commands out in order and 
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from netmap_actors.exit_reason import ExitReason
 from netmap_actors.wire import internal_pb2
@@ -159,7 +160,7 @@ class SupervisorCore:
                 start = self.connection.started(command.generation, now)
                 # Its watchers know of it before its first message.
                 self._tell_watchers(internal_pb2.ConnectionStarted(generation=command.generation))
-                self._out += [*self.tree.take(), dataclasses.replace(command, start=start)]
+                self._out += [*self.tree.take(), msgspec.structs.replace(command, start=start)]
             else:
                 self._out.append(command)
 

@@ -6,9 +6,10 @@ specification (`restart_policy`, `strategy`).
 
 from __future__ import annotations
 
-import dataclasses
 import enum
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from netmap_actors.errors import ConfigurationError
 
@@ -43,8 +44,7 @@ class Strategy(enum.Enum):
     """All."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class ChildSpec:
+class ChildSpec(msgspec.Struct, frozen=True, kw_only=True):
     """One child. Durations in seconds."""
 
     name: str
@@ -65,8 +65,7 @@ class ChildSpec:
     """Without a heartbeat, the time it waited for a processor included."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class SupervisorFlags:
+class SupervisorFlags(msgspec.Struct, frozen=True, kw_only=True):
     """What holds for all children. Durations in seconds."""
 
     strategy: Strategy = Strategy.ONE_FOR_ONE

@@ -6,9 +6,10 @@ touches a process: its owner reports what happened and the time, and takes the c
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from netmap_actors.exit_reason import ExitReason, from_wait_status, status_of
 from netmap_actors.wire import internal_pb2
@@ -73,8 +74,7 @@ _MISMATCH = (
 )
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Death:
+class Death(msgspec.Struct, frozen=True):
     """The end of one process."""
 
     child: ChildMachine

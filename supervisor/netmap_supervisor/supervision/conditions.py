@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
+import msgspec
 
 from netmap_actors.errors import escape
 
@@ -14,8 +14,7 @@ _MAX_CODE = 64
 _MAX_TEXT = 500
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class ShownCondition:
+class ShownCondition(msgspec.Struct, frozen=True):
     """One line of `degraded`."""
 
     owner: str

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import TYPE_CHECKING
+
+import msgspec
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,8 +32,7 @@ __all__ = [
 ]
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Now:
+class Now(msgspec.Struct, frozen=True):
     """One moment on the three clocks, in seconds."""
 
     boottime: float
@@ -46,8 +46,7 @@ class Now:
 # In
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Spawned:
+class Spawned(msgspec.Struct, frozen=True):
     """A Spawn was carried out."""
 
     actor: str
@@ -55,8 +54,7 @@ class Spawned:
     pid: int
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Exited:
+class Exited(msgspec.Struct, frozen=True):
     """There is no process of that generation any more: it was reaped, or could not be spawned."""
 
     actor: str
@@ -70,30 +68,26 @@ class Exited:
     """Why it could not be spawned."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class ChildMessage:
+class ChildMessage(msgspec.Struct, frozen=True):
     """A message from a child."""
 
     envelope: internal_pb2.Envelope
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Stop:
+class Stop(msgspec.Struct, frozen=True):
     """All children have to stop."""
 
     reason: str
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class CodeOnDisk:
+class CodeOnDisk(msgspec.Struct, frozen=True):
     """The program's files were looked at."""
 
     changed: bool
     """They are not those this process was loaded from."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Waited:
+class Waited(msgspec.Struct, frozen=True):
     """How long children have waited for a processor; to be received before `expire`, which allows for it."""
 
     seconds: Mapping[str, float]
@@ -103,8 +97,7 @@ class Waited:
 # Out
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Spawn:
+class Spawn(msgspec.Struct, frozen=True):
     """Start a process for this actor; answered by Spawned or Exited."""
 
     actor: str
@@ -113,32 +106,28 @@ class Spawn:
     """What the process has to know of those before it; None: nothing."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Kill:
+class Kill(msgspec.Struct, frozen=True):
     """SIGKILL."""
 
     actor: str
     generation: int
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Terminate:
+class Terminate(msgspec.Struct, frozen=True):
     """SIGTERM: it has to stop, and no message reaches it yet."""
 
     actor: str
     generation: int
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Send:
+class Send(msgspec.Struct, frozen=True):
     """A message to a child."""
 
     actor: str
     body: Message
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class LogEvent:
+class LogEvent(msgspec.Struct, frozen=True):
     """One log event."""
 
     level: str
@@ -146,13 +135,11 @@ class LogEvent:
     fields: Mapping[str, object]
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Up:
+class Up(msgspec.Struct, frozen=True):
     """Every child was up once: the daemon has started."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Exit:
+class Exit(msgspec.Struct, frozen=True):
     """Every child is gone: the run ends with this status."""
 
     code: int

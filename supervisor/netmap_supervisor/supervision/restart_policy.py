@@ -5,8 +5,9 @@ Not here: the pace of new control connections, which follows the network (`conne
 
 from __future__ import annotations
 
-import dataclasses
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from netmap_actors.exit_reason import GIVE_UP, ExitReason
 from netmap_supervisor.supervision.child_spec import Restart
@@ -42,8 +43,7 @@ RESTARTED = {
 }
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class History:
+class History(msgspec.Struct, frozen=True):
     """What is remembered of one child's ends."""
 
     restarts: tuple[float, ...] = ()
@@ -52,8 +52,7 @@ class History:
     """Ends in a row without a healthy stretch between them."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class RestartAfter:
+class RestartAfter(msgspec.Struct, frozen=True):
     """Start it again after `delay` seconds."""
 
     delay: float
@@ -61,13 +60,11 @@ class RestartAfter:
     """It keeps dying: this is the slow pace."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Leave:
+class Leave(msgspec.Struct, frozen=True):
     """Its specification says that it stays down."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Escalate:
+class Escalate(msgspec.Struct, frozen=True):
     """No restart can help: the run has to end for this reason."""
 
     reason: ExitReason

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
-import dataclasses
-
+import msgspec
 import pytest
 
 from netmap_actors.errors import ConfigurationError
@@ -51,7 +50,7 @@ def test_a_specification_that_cannot_work_is_refused_by_its_field(specs, field) 
 )
 def test_flags_that_cannot_work_are_refused_by_their_field(field, value) -> None:
     with pytest.raises(ConfigurationError, match=field):
-        check_child_specs(dataclasses.replace(SupervisorFlags(), **{field: value}), GOOD)
+        check_child_specs(msgspec.structs.replace(SupervisorFlags(), **{field: value}), GOOD)
 
 
 def test_the_words_are_those_of_otp() -> None:
