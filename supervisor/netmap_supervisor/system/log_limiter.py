@@ -5,8 +5,9 @@ Pure: lines and the time go in. Not here: where lines go (`log`).
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Final, NamedTuple
+
+import msgspec
 
 __all__ = ["LINE_BURST", "LINE_RATE", "NEVER_LIMITED", "REPORT_INTERVAL", "LogLimiter", "Suppressed"]
 
@@ -42,8 +43,7 @@ class Suppressed(NamedTuple):
     lines: int
 
 
-@dataclasses.dataclass(slots=True)
-class _Kind:
+class _Kind(msgspec.Struct):
     """One actor's event: what it may still write, and what was left out."""
 
     tokens: float

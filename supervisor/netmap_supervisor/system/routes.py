@@ -6,9 +6,10 @@ itself (`route_watch`), and what follows when a way comes or goes (`core`).
 
 from __future__ import annotations
 
-import dataclasses
 import ipaddress
 from typing import TYPE_CHECKING
+
+import msgspec
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -16,8 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["ControlRoutes", "Route"]
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Route:
+class Route(msgspec.Struct, frozen=True):
     """The way to the control server is known, or is another one than before."""
 
     text: str | None

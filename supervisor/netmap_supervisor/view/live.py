@@ -7,10 +7,10 @@ markup in a peer's name is not interpreted.
 from __future__ import annotations
 
 import collections
-import dataclasses
 import heapq
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
@@ -70,8 +70,7 @@ _ONLINE = 2
 """Its column."""
 
 
-@dataclasses.dataclass(slots=True)
-class _Row:
+class _Row(msgspec.Struct):
     peer: Peer
     changed_at: float
     change: str

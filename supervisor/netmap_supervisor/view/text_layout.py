@@ -5,9 +5,10 @@ Not here: how wide the terminal is (`view.terminal`).
 
 from __future__ import annotations
 
-import dataclasses
 import unicodedata
 from typing import TYPE_CHECKING
+
+import msgspec
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -33,8 +34,7 @@ _HANGING = 4
 """Cells before a word that has no room beside its lead and goes below it."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Column:
+class Column(msgspec.Struct, frozen=True):
     """One column of a table; what is essential has the rank 0, or `stays`."""
 
     title: str
