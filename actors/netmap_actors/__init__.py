@@ -2,3 +2,7 @@
 
 Nothing is imported here: a subscriber loads only the rooms it needs.
 """
+
+__version__ = "0.1.0"
+"""Of both packages: what is installed, and what this process runs. To find it, importlib.metadata loads what reads
+e-mail and zip files."""

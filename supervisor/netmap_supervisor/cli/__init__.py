@@ -10,11 +10,11 @@ import errno
 import importlib
 import os
 import sys
-from importlib import metadata
 from typing import TYPE_CHECKING
 
 import click
 
+from netmap_actors import __version__
 from netmap_actors.errors import ConfigurationError, NetmapError, escape
 from netmap_supervisor.cli.process.exit_codes import ExitCode, noted_exit_code
 from netmap_supervisor.system import journal
@@ -86,9 +86,7 @@ def _forget_output() -> None:
     epilog="Exit status: 0 done, 1 failed, 2 wrong usage; `status`: 3 not running, 4 stale, 5 login needed or node "
     "removed; `run`: 77 auth key refused, 78 bad configuration; `wait`: 124 timed out.",
 )
-@click.version_option(
-    None, "--version", package_name=PROGRAM, prog_name=PROGRAM, message="%(prog)s %(version)s"
-)
+@click.version_option(__version__, "--version", prog_name=PROGRAM, message="%(prog)s %(version)s")
 def commands() -> None:
     """A control client that cannot be fooled: it keeps a tailnet's netmap current for other programs.
 
@@ -99,11 +97,6 @@ def commands() -> None:
       netmap-supervisor watch --json            every change, one JSON object a line
       netmap-supervisor run --control-url https://headscale.example.com --auth-key file:/etc/key
     """
-
-
-def installed_version() -> str:
-    """The installed version."""
-    return metadata.version(PROGRAM)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

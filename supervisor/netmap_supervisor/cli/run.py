@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
+from netmap_actors import __version__
 from netmap_actors.clock import SystemClock
 from netmap_actors.errors import escape
 from netmap_supervisor.cli.parameters.option_flags import config_file_flag, given_flags, run_flags
@@ -127,9 +128,9 @@ def run_settings(configuration: Configuration, mode: str) -> RunSettings:
 
 def facts(settings: RunSettings, configuration: Configuration) -> Iterator[str]:
     """The banner: with what the daemon was started."""
-    from netmap_supervisor.cli import PROGRAM, installed_version  # noqa: PLC0415
+    from netmap_supervisor.cli import PROGRAM  # noqa: PLC0415
 
-    yield f"{PROGRAM} {installed_version()}   pid {os.getpid()}"
+    yield f"{PROGRAM} {__version__}   pid {os.getpid()}"
     if settings.embedded:
         yield f'  control   a server of our own with {settings.dev_nodes} simulated nodes (control.url = "{EMBEDDED}")'
     else:

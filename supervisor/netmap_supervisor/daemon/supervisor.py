@@ -12,13 +12,13 @@ import os
 import random
 import secrets
 import signal
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pykka
 
+from netmap_actors import __version__
 from netmap_actors.bus.mailbox import Mailbox, Turn
 from netmap_actors.bus.sockets import Sockets
 from netmap_actors.clock import time_namespace
@@ -173,8 +173,7 @@ class Supervisor(pykka.ThreadingActor):
         """Why it ended for good, for a person: "cannot X: why; what to do"."""
         self._failure: BaseException | None = None
         self._notifier = Notifier(environment)
-        version = metadata.version("netmap-supervisor")
-        self._own = SupervisorFacts(version, os.getpid(), loop.now(), confinement)
+        self._own = SupervisorFacts(__version__, os.getpid(), loop.now(), confinement)
         self._core = SupervisorCore(
             specs_for(settings),
             FLAGS,
