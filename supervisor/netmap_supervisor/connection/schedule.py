@@ -29,9 +29,7 @@ STARTS_PERIOD = 60.0
 
 
 class _Pace(enum.Enum):
-    AT_ONCE = enum.auto()
-    """The network changed or the machine slept just before: the server has no part in it."""
-    PROMPT = enum.auto()
+    OURS = enum.auto()
     """Killed by us, or a crash: the server may be well."""
     SPREAD = enum.auto()
     """The server's end: all clients may have lost it at once."""
@@ -40,12 +38,12 @@ class _Pace(enum.Enum):
 
 
 _PACE = {
-    EndReason.SILENCE: _Pace.PROMPT,
-    EndReason.WAKE: _Pace.PROMPT,
-    EndReason.LINK: _Pace.PROMPT,
-    EndReason.HUNG: _Pace.PROMPT,
-    EndReason.OPERATOR: _Pace.PROMPT,
-    EndReason.CRASHED: _Pace.PROMPT,
+    EndReason.SILENCE: _Pace.OURS,
+    EndReason.WAKE: _Pace.OURS,
+    EndReason.LINK: _Pace.OURS,
+    EndReason.HUNG: _Pace.OURS,
+    EndReason.OPERATOR: _Pace.OURS,
+    EndReason.CRASHED: _Pace.OURS,
     EndReason.CLOSED: _Pace.SPREAD,
     EndReason.ERROR: _Pace.BACKOFF,
     EndReason.REMOVED: _Pace.BACKOFF,
@@ -89,7 +87,7 @@ class ConnectionSchedule:
             self.forget()
         elif good:
             self._fresh, self._step = True, 0
-        delay = self._next(_Pace.AT_ONCE if suspected else _PACE[reason])
+        delay = self._next(_PACE[reason], good=good, suspected=suspected)
         if retry_after > 0:
             asked = retry_after * (1.0 + _RETRY_AFTER_SPREAD * self._jitter())
             delay = max(delay, min(asked, MAX_HONOURED_RETRY_AFTER))
@@ -108,12 +106,16 @@ class ConnectionSchedule:
         self._held_until = 0.0
         self._starts.clear()
 
-    def _next(self, pace: _Pace) -> float:
+    def _next(self, pace: _Pace, *, good: bool, suspected: bool) -> float:
         fresh, self._fresh = self._fresh, False
         match pace:
-            case _Pace.AT_ONCE:
+            case _Pace.OURS if good:
+                # One new connection in GOOD_SESSION seconds is nothing that the server could feel.
+                return 0.0
+            case _ if suspected:
+                # The server has no part in it.
                 return prompt(self._jitter())
-            case _Pace.PROMPT if fresh:
+            case _Pace.OURS if fresh:
                 return prompt(self._jitter())
             case _Pace.SPREAD if fresh:
                 return HERD_SPREAD * self._jitter()

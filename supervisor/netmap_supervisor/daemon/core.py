@@ -35,7 +35,7 @@ from netmap_supervisor.supervision.messages import (
     Stop,
     Waited,
 )
-from netmap_supervisor.supervision.restart_policy import Escalate, Leave, RestartAfter, prompt
+from netmap_supervisor.supervision.restart_policy import Escalate, Leave, RestartAfter
 from netmap_supervisor.system.routes import Route
 
 if TYPE_CHECKING:
@@ -89,7 +89,6 @@ class SupervisorCore:
         self.tree = ChildTree(specs, flags, jitter, tick=tick)
         self._child = self.tree.children[CONNECTION]
         """The control connection's."""
-        self._jitter = jitter
         self._out: list[Command] = []
         schedule = ProbeSchedule(truth_interval=truth_interval, probe_interval=probe_interval, jitter=jitter)
         self._questions = Questions(schedule, probe_timeout)
@@ -324,7 +323,7 @@ class SupervisorCore:
         # The route may have gone unnoticed, and the connection with it.
         self._look_for_route(now)
         if self._ordered:
-            delay = min(delay, prompt(self._jitter()))
+            delay = 0.0
         elif self._no_way:
             delay = max(delay, NO_ROUTE_PACE)
         elif not after.end.had_map and self._hurry.began_in_vain(self._child.generation):

@@ -28,7 +28,8 @@ __all__ = [
 ]
 
 PROMPT_MAX = 0.25
-"""Seconds a first restart is delayed by at most, so that many machines do not act as one."""
+"""Seconds a first restart without a healthy stretch before it is delayed by at most: many machines must not act as one,
+and their server could feel that."""
 _BACKOFF_FIRST = 0.5
 _BACKOFF_MAX = 30.0
 
@@ -76,7 +77,7 @@ RestartDecision = RestartAfter | Leave | Escalate
 
 
 def prompt(jitter: float) -> float:
-    """Seconds before a restart that follows our own kill or a crash; `jitter` in [0, 1)."""
+    """Seconds before a first restart that nothing healthy came before; `jitter` in [0, 1)."""
     return PROMPT_MAX * jitter
 
 
@@ -107,7 +108,7 @@ def decide(
         return Escalate(reason), History(history.restarts, failures)
     if not RESTARTED[spec.restart, reason is not ExitReason.NORMAL]:
         return Leave(), History(history.restarts, failures)
-    delay = prompt(jitter) if failures == 1 else backoff(failures - 2, jitter)
+    delay = 0.0 if healthy else prompt(jitter) if failures == 1 else backoff(failures - 2, jitter)
     recent = tuple(at for at in history.restarts if at > now + delay - flags.period)
     # One that refuses its configuration after it was up once is not worth hurrying for, either.
     flapping = failures > flags.failures or len(recent) + 1 > flags.intensity or reason in GIVE_UP

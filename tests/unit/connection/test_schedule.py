@@ -23,10 +23,37 @@ def schedule(jitter: float = 0.5) -> ConnectionSchedule:
     return ConnectionSchedule(lambda: jitter)
 
 
+@pytest.mark.parametrize("suspected", [False, True])
+@pytest.mark.parametrize("reason", OURS)
+def test_after_a_good_session_that_we_killed_or_that_crashed_the_next_starts_without_delay(
+    reason, suspected
+) -> None:
+    assert schedule(0.999).ended(reason, 100.0, good=True, suspected=suspected) == 0.0
+
+
 @pytest.mark.parametrize("reason", OURS)
 @pytest.mark.parametrize(("jitter", "delay"), [(0.0, 0.0), (0.5, 0.125)])
-def test_after_our_own_kill_or_a_crash_the_next_starts_within_a_quarter_second(reason, jitter, delay) -> None:
-    assert schedule(jitter).ended(reason, 100.0, good=True) == delay
+def test_without_a_good_session_before_it_the_first_restart_is_spread_over_a_quarter_second(
+    reason, jitter, delay
+) -> None:
+    assert schedule(jitter).ended(reason, 100.0, good=False) == delay
+
+
+@pytest.mark.parametrize("reason", [reason for reason in EndReason if reason not in OURS])
+def test_what_the_server_can_feel_is_spread_also_after_a_good_session_and_while_suspected(reason) -> None:
+    assert schedule().ended(reason, 100.0, good=True) > 0.125
+    assert schedule().ended(reason, 100.0, good=True, suspected=True) == 0.125
+
+
+@pytest.mark.parametrize("reason", [EndReason.CRASHED, EndReason.SILENCE, EndReason.HUNG])
+def test_what_keeps_ending_gets_one_start_without_delay_and_then_waits_longer_each_time(reason) -> None:
+    made = schedule()
+    delays = [made.ended(reason, 100.0, good=good) for good in (True, False, False, False, True, False)]
+    assert delays == [0.0, 0.5, 1.0, 2.0, 0.0, 0.5]
+
+
+def test_a_wait_that_the_server_asked_for_holds_after_a_good_session_too() -> None:
+    assert schedule().ended(EndReason.CRASHED, 0.0, good=True, retry_after=7.0) >= 7.0
 
 
 @pytest.mark.parametrize(("jitter", "delay"), [(0.0, 0.0), (0.5, 2.0), (0.999, pytest.approx(4.0, abs=0.01))])
@@ -51,7 +78,7 @@ def test_a_session_that_did_not_live_does_not_bring_the_pace_back() -> None:
     for _ in range(5):
         made.ended(EndReason.ERROR, 100.0, good=False)
     assert made.ended(EndReason.SILENCE, 200.0, good=False) == 16.0
-    assert made.ended(EndReason.SILENCE, 300.0, good=True) == 0.125
+    assert made.ended(EndReason.SILENCE, 300.0, good=True) == 0.0
 
 
 @pytest.mark.parametrize(

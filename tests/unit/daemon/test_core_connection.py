@@ -30,6 +30,31 @@ def test_a_verdict_of_silence_kills_at_once_and_the_next_starts_when_it_is_reape
     assert shell.core.connection.ledger.ended_counts["silence"] == 1
 
 
+@pytest.mark.parametrize("how", ["silence", "SIGKILL", "crash", "hung"])
+def test_a_good_session_that_we_end_or_that_crashes_is_followed_without_delay_and_a_second_crash_is_not(
+    how: str,
+) -> None:
+    shell = running(jitter=lambda: 0.999)
+    shell.advance(60.0)
+    match how:
+        case "silence":
+            shell.verdict()
+        case "hung":
+            shell.verdict("hung")
+        case "SIGKILL":
+            shell.end(CONNECTION, signal=9)
+        case _:
+            shell.end(CONNECTION)
+    shell.advance(0.0)
+    assert shell.generation(CONNECTION) == 2
+    [ended] = shell.events("session_ended")
+    assert ended["next_attempt_s"] == 0.0
+    shell.session()
+    shell.end(CONNECTION, signal=9)
+    shell.advance(0.5)
+    assert shell.generation(CONNECTION) == 2, "a session that did not live restarts with a delay"
+
+
 @pytest.mark.parametrize(("generation", "session"), [(0, 1), (2, 1), (1, 0)])
 def test_a_verdict_about_another_generation_or_an_older_session_is_ignored(generation, session) -> None:
     shell = running()
@@ -183,7 +208,7 @@ def test_an_unreachable_server_is_asked_for_ever_at_a_bounded_pace() -> None:
 def test_an_operators_reconnect_kills_at_once_and_does_not_wait() -> None:
     shell = running()
     shell.reconnect()
-    shell.advance(0.3)
+    shell.advance(0.0)
     assert shell.generation(CONNECTION) == 2
     assert shell.core.connection.ledger.ended_counts["operator"] == 1
     for _ in range(6):

@@ -253,7 +253,8 @@ def test_the_pace_of_what_keeps_ending(flags: SupervisorFlags, history_of_lives,
         else:
             assert reason not in GIVE_UP
             assert history.failures <= flags.failures
-            expected = 0.25 * jitter if history.failures == 1 else backoff(history.failures - 2, jitter)
+            first = 0.0 if healthy else 0.25 * jitter
+            expected = first if history.failures == 1 else backoff(history.failures - 2, jitter)
             assert decision.delay == expected, "the pace goes back to its start after a healthy stretch only"
         now += decision.delay
         starts.append(now)
@@ -294,7 +295,8 @@ def test_the_pace_of_connections(history_of_ends, seed: int) -> None:
             reason in {EndReason.SILENCE, EndReason.CRASHED, EndReason.HUNG, EndReason.WAKE}
             and not retry_after
         ):
-            assert delay <= 0.25 or starts >= 10, "later than a good session deserves"
+            most = 0.0 if good else 0.25
+            assert delay <= most or starts >= 10, "later than a good session deserves"
         # A prompt restart is not a step of the backoff, an error is one.
         stepped = not fresh or reason in {EndReason.ERROR, EndReason.REMOVED, EndReason.EXPIRED}
         failures = (0 if fresh else failures) + 1 if stepped else 1

@@ -58,7 +58,9 @@ def test_what_only_a_person_can_mend_goes_to_the_slow_pace_when_it_worked_before
 
 
 @pytest.mark.parametrize(("jitter", "low", "high"), [(0.0, 0.0, 0.0), (0.999, 0.2, 0.25)])
-def test_the_first_restart_comes_within_a_quarter_of_a_second(jitter, low, high) -> None:
+def test_a_first_restart_without_a_healthy_stretch_comes_within_a_quarter_of_a_second(
+    jitter, low, high
+) -> None:
     decision, _ = outcome(jitter=jitter)
     assert isinstance(decision, RestartAfter)
     assert low <= decision.delay <= high
@@ -83,11 +85,12 @@ def test_delays_double_from_half_a_second_then_the_slow_pace_is_shown() -> None:
     ]
 
 
-def test_a_healthy_stretch_forgets_earlier_failures() -> None:
+def test_a_healthy_stretch_forgets_earlier_failures_and_the_restart_has_no_delay() -> None:
     _, history = outcome(history=History(failures=6))
     decision, history = outcome(history=history, up_for=FLAGS.healthy, now=5000.0)
     assert history.failures == 1
-    assert decision == RestartAfter(0.125)
+    assert decision == RestartAfter(0.0)
+    assert outcome(history=history)[0] == RestartAfter(0.5), "the second in a short time waits"
 
 
 def test_more_restarts_than_the_intensity_within_the_period_mean_the_slow_pace() -> None:
@@ -96,7 +99,7 @@ def test_more_restarts_than_the_intensity_within_the_period_mean_the_slow_pace()
     decision, _ = outcome(history=History(recent), up_for=FLAGS.healthy)
     assert decision == RestartAfter(60.0, flapping=True)
     decision, _ = outcome(history=History(recent[1:]), up_for=FLAGS.healthy)
-    assert decision == RestartAfter(0.125)
+    assert decision == RestartAfter(0.0)
 
 
 @given(step=st.integers(0, 10_000), jitter=jitters)
