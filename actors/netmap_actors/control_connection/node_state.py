@@ -8,7 +8,6 @@ from __future__ import annotations
 import dataclasses
 import os
 import secrets
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -148,7 +147,7 @@ def _description(settings: ConnectionSettings) -> HostDescription:
     return HostDescription(
         configured_hostname=settings.hostname,
         request_tags=settings.request_tags,
-        version=metadata.version("netmap-supervisor"),
+        version=settings.version,
         machine_hostname=machine.nodename,
         os_version=machine.release,
     )

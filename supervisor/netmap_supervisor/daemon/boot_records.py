@@ -108,6 +108,7 @@ class BootRecords:
 
     settings: RunSettings
     run: str
+    version: str
     parent_pid: int
     endpoints: Endpoints
     control_url: str
@@ -190,6 +191,7 @@ class BootRecords:
             control_url=self.control_url,
             state_dir=str(self.connection_dir),
             embedded=settings.embedded,
+            version=self.version,
             auth_key=self.auth_key,
             secrets=EnvironmentSecrets(self.secrets_of(self.auth_key)),
             hostname=settings.hostname,

@@ -129,6 +129,11 @@ def test_the_hostinfo_stays_until_a_person_changes_something() -> None:
     assert renamed.backend_log_id == REGISTRATION.backend_log_id
 
 
+def test_the_version_that_peers_see_is_the_one_the_supervisor_runs(tmp_path: Path) -> None:
+    node = NodeState(settings_for(tmp_path, version="9.8.7"))
+    assert node.registration.hostinfo.ipn_version == "9.8.7"
+
+
 def test_a_host_name_stays_until_another_one_is_asked_for() -> None:
     """Also when the machine is called something else meanwhile, and when anything else of the description changes."""
     without = dataclasses.replace(DESCRIPTION, configured_hostname="", machine_hostname="dhcp-17")
