@@ -7,6 +7,7 @@ import struct
 
 import h2.errors
 import pytest
+from hyperframe.frame import DataFrame
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -42,6 +43,17 @@ from tests.support.servers.http2_pair import (
     body_of,
     frame,
 )
+
+
+def test_no_received_body_is_written_out_for_a_trace_that_is_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    pair = Pair()
+    stream_id = pair.poll()
+    pair.server.send_data(stream_id, b"x" * 40_000)
+    data = pair.server.data_to_send()
+    written: list[int] = []
+    monkeypatch.setattr(DataFrame, "serialize_body", lambda frame: written.append(len(frame.data)) or b"")
+    assert body_of(pair.client.receive(data, NOW), stream_id) == b"x" * 40_000
+    assert written == []
 
 
 def test_a_request_and_its_response_pass() -> None:
