@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from netmap_actors.boot import Boot
     from netmap_actors.clock import Clock
     from netmap_actors.control_connection.auth_key import ClientAuthKey
+    from netmap_actors.control_connection.client.server.proxy import Proxy
     from netmap_actors.protocol.keys import MachineKey
     from netmap_actors.transport.address import Address
     from netmap_actors.transport.byte_stream import ByteStream
@@ -58,6 +59,8 @@ class ControlConnection(ActorBase):
         super().__init__(boot, clock)
         self._settings = decode_settings(boot, ConnectionSettings)
         self._generation = boot.generation
+        self._session: ControlSession | None = None
+        """Made before it is connected, where the server's key is pinned."""
         self._carrier: Carrier | None = None
         """From the start of the session on."""
         self._addresses: dict[str, str] = {}
@@ -89,7 +92,10 @@ class ControlConnection(ActorBase):
         )
         try:
             self._url = ControlUrl.parse(settings.control_url)
-            self._dialer = self._make_dialer()
+            proxy = choose_proxy(self._url, settings.proxy, settings.secrets.values)
+            # First, as the answer takes its time: meanwhile the roots, the files and the keys are read.
+            self._look_up(proxy)
+            self._dialer = self._make_dialer(proxy)
             self._node = NodeState(settings)
             self._flow = self._make_flow()
         except ConfigurationError as error:
@@ -101,10 +107,6 @@ class ControlConnection(ActorBase):
         self.loop.every(PROGRESS_INTERVAL, self._reports.progress)
         self.ready()
         self._enter(Stage.RESOLVE, settings.resolve_limit)
-        dialer = self._dialer
-        resolve(
-            self.loop, *dialer.target, self._on_resolved, lambda why: self._on_failed(dialer.explain(why))
-        )
 
     def on_supervisor(self, envelope: internal_pb2.Envelope) -> None:
         body = envelope.WhichOneof("body")
@@ -167,9 +169,19 @@ class ControlConnection(ActorBase):
     def _enter(self, stage: Stage, limit: float) -> None:
         self._on_event(events.StageEntered(stage, self.loop.now(), limit, 0))
 
-    def _make_dialer(self) -> Dialer:
+    def _look_up(self, proxy: Proxy | None) -> None:
+        """Resolve the host that is dialled; with a proxy that is the proxy, which then resolves the server's."""
+        host = proxy or self._url
+        resolve(
+            self.loop,
+            host.host,
+            host.port,
+            self._on_resolved,
+            lambda why: self._on_failed(self._dialer.explain(why)),
+        )
+
+    def _make_dialer(self, proxy: Proxy | None) -> Dialer:
         settings = self._settings
-        proxy = choose_proxy(self._url, settings.proxy, settings.secrets.values)
         secured = self._url.is_https or (proxy is not None and proxy.scheme == "https")
         context = make_context(settings.ca_file) if secured else None
         return Dialer(self.loop, self._url, context, proxy, settings.avoid)
@@ -179,6 +191,9 @@ class ControlConnection(ActorBase):
         self._report_addresses(*addresses)
         dialing = self._dialer.dial(addresses, self._on_open, self._on_failed, self._on_connected)
         self._opened.callback(dialing.cancel)
+        if self._node.server_key is not None:
+            # The handshake's first message is ready once the server is connected.
+            self._session = self._make_session(self._node.server_key)
 
     def _on_connected(self, tcp: TcpStream) -> bool:
         try:
@@ -198,9 +213,9 @@ class ControlConnection(ActorBase):
         except ConfigurationError as error:
             self._end(self._failure(ExitReason.CONFIGURATION, str(error)))
 
-    def _start_session(self, stream: ByteStream, server_key: MachineKey) -> None:
+    def _make_session(self, server_key: MachineKey) -> ControlSession:
         settings = self._settings
-        session = ControlSession(
+        return ControlSession(
             self._url,
             self._node.machine_key,
             server_key,
@@ -214,6 +229,9 @@ class ControlConnection(ActorBase):
             ephemeral=secrets.token_bytes(32),
             uniform=random.SystemRandom().uniform,
         )
+
+    def _start_session(self, stream: ByteStream, server_key: MachineKey) -> None:
+        session = self._session or self._make_session(server_key)
         self._carrier = Carrier(self.loop, stream, session, self._reports, self._on_event)
         self._opened.callback(self._carrier.close)
         self._carrier.handle(session.start(self.loop.now(), self._reports.standing.stage_since))

@@ -42,12 +42,6 @@ class Dialer:
     avoid: Sequence[str] = ()
     """Addresses as text that are tried last."""
 
-    @property
-    def target(self) -> tuple[str, int]:
-        """Host and port whose addresses are dialled: the proxy's if there is one, which then resolves the server."""
-        to = self.proxy or self.url
-        return to.host, to.port
-
     def dial(
         self,
         addresses: list[Address],

@@ -1,4 +1,4 @@
-"""How often a session waits for the server before its map request is out: each time is a round trip of every respawn."""
+"""How often a session waits for the server before its map request is out: a round trip of every respawn each time."""
 
 from __future__ import annotations
 
