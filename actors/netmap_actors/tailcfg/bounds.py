@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from netmap_actors.tailcfg.go_json import NotGoJson, go_name
+from netmap_actors.tailcfg.go_json import ABSENT, NotGoJson, go_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -95,15 +95,17 @@ def check_number_of_values(data: bytes) -> None:
 def check_bounds(response: MapResponse) -> None:
     """Raises NotGoJson for a part beyond its bound."""
     for name, bound in BOUNDS.items():
-        _check(f"its {go_name(name)}", getattr(response, name), bound)
+        if (value := getattr(response, name)) is not ABSENT:
+            _check("its", name, value, bound)
     for name in _NODES:
-        _check_nodes(go_name(name), getattr(response, name) or ())
+        _check_nodes(name, getattr(response, name) or ())
     for name in _TEXTS:
         if len(getattr(response, name)) > _MAX_NAME:
             raise NotGoJson(
                 f"cannot use MapResponse: its {go_name(name)} is longer than {_MAX_NAME} characters"
             )
-    check_filters(response.packet_filters or {})
+    if response.packet_filters:
+        check_filters(response.packet_filters)
 
 
 def check_filters(filters: Mapping[str, msgspec.Raw | bytes]) -> None:
@@ -121,15 +123,19 @@ def _check_nodes(name: str, nodes: Iterable[msgspec.Raw]) -> None:
     for node in nodes:
         # A shorter one cannot exceed the bound.
         if len(memoryview(node)) > _NODE.values:
-            _check(f"a node in {name}", node, _NODE)
+            _check("a node in", name, node, _NODE)
 
 
-def _check(what: str, value: msgspec.Raw, bound: Bound) -> None:
+def _check(which: str, name: str, value: msgspec.Raw, bound: Bound) -> None:
     size = len(memoryview(value))
     if size > bound.size:
-        raise NotGoJson(f"cannot use MapResponse: {what} has {size} bytes, and {bound.size} may be")
+        raise NotGoJson(
+            f"cannot use MapResponse: {which} {go_name(name)} has {size} bytes, and {bound.size} may be"
+        )
     if size > bound.values and _commas(value) > bound.values:
-        raise NotGoJson(f"cannot use MapResponse: {what} has more than {bound.values} values")
+        raise NotGoJson(
+            f"cannot use MapResponse: {which} {go_name(name)} has more than {bound.values} values"
+        )
 
 
 def _commas(value: msgspec.Raw | bytes) -> int:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 __all__ = [
+    "ABSENT",
     "REFUSALS",
     "GoStruct",
     "Int32",
@@ -59,6 +60,9 @@ class NotGoJson(ValueError):
 MAX_NULL_BYTES: Final = 16
 """Bytes examined to find that a whole document is null."""
 
+ABSENT: Final = msgspec.Raw()
+"""A raw field that is not there: the default of every one, so it is recognised without being read."""
+
 _NULL: Final = memoryview(b"n")
 """The first byte of null, and of nothing else in JSON."""
 
@@ -76,6 +80,8 @@ def encode(value: object) -> bytes:
 
 def is_set(value: msgspec.Raw) -> bool:
     """Whether a raw field is present; null is the same as absent."""
+    if value is ABSENT:
+        return False
     view = memoryview(value)
     return len(view) > 0 and view[:1] != _NULL
 

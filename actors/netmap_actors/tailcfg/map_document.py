@@ -76,7 +76,7 @@ def decode_map_response(data: bytes, *, max_peers: int = MAX_PEERS) -> MapRespon
     name, number = _longest(response)
     if number > max_peers:
         raise BadMapResponse(
-            f"cannot use MapResponse: its {name} names {number}, and limits.max_peers is {max_peers}"
+            f"cannot use MapResponse: its {go_name(name)} names {number}, and limits.max_peers is {max_peers}"
         )
     return _checked(response)
 
@@ -99,9 +99,9 @@ def _decode(data: bytes) -> MapResponse:
 
 def _longest(response: MapResponse) -> tuple[str, int]:
     """Which of the fields that name peers names most, and how many."""
-    return max(
-        ((go_name(name), len(getattr(response, name) or ())) for name in _OF_PEERS), key=lambda one: one[1]
-    )
+    numbers = [len(getattr(response, name) or ()) for name in _OF_PEERS]
+    number = max(numbers)
+    return _OF_PEERS[numbers.index(number)], number
 
 
 def check_map_response_shape(data: bytes) -> MapResponseShape:

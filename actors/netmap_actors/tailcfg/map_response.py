@@ -6,24 +6,18 @@ tailcfg/tailcfg.go.
 
 from __future__ import annotations
 
-from typing import Final
+import msgspec  # noqa: TC002 - msgspec reads the annotations when it decodes
 
-import msgspec
-
-from netmap_actors.tailcfg.go_json import GoStruct, Int64, is_set
+from netmap_actors.tailcfg.go_json import ABSENT, GoStruct, Int64, is_set
 from netmap_actors.tailcfg.ping import PingRequest  # noqa: TC001 - msgspec reads the annotations when it decodes
 
 __all__ = [
-    "ABSENT",
     "Debug",
     "DisplayMessage",
     "DisplayMessageAction",
     "MapResponse",
     "UserProfile",
 ]
-
-ABSENT: Final = msgspec.Raw()
-"""A raw field that is not there."""
 
 
 class UserProfile(GoStruct, frozen=True):
