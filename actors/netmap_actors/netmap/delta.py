@@ -16,7 +16,7 @@ from netmap_actors.errors import BadMapResponse, escape
 from netmap_actors.netmap.changes import Changes, SelfUpdate
 from netmap_actors.netmap.documents import Documents, earlier
 from netmap_actors.netmap.expiry import expiry_of, has_passed, marked_expired
-from netmap_actors.netmap.model import Unreadable, identify, node_of, quarantined_node, read_node
+from netmap_actors.netmap.model import Unreadable, identify, quarantined_node, read_node
 from netmap_actors.netmap.node_json import members, same_json, with_members
 from netmap_actors.netmap.own_node import OwnNode
 from netmap_actors.netmap.peer_deltas import PeerDeltas
@@ -322,11 +322,10 @@ class NetmapEngine:
 
 def _own(data: bytes, control_now: float) -> _Ourselves:
     """Our own node by its JSON and the clock. Raises Unreadable."""
-    fields = read_node(data)
-    node = node_of(fields, data)
+    node = read_node(data)
     expiry = expiry_of(node)
     shown = marked_expired(node) if has_passed(expiry, control_now) else node
-    return _Ourselves(shown, expiry, machine_authorized=fields.machine_authorized)
+    return _Ourselves(shown, expiry, machine_authorized=node.machine_authorized)
 
 
 def _with_legacy_capabilities(data: bytes) -> bytes:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
@@ -17,56 +17,12 @@ from netmap_actors.tailcfg.go_json import GoStruct, Int32, Int64, NotGoJson, dec
 
 __all__ = [
     "NetmapNode",
-    "NodeFields",
     "Unreadable",
     "digest_of",
     "identify",
-    "node_of",
     "quarantined_node",
     "read_node",
 ]
-
-
-class NetmapNode(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A peer, or our own node. Times are RFC 3339 texts as they came, "" for none."""
-
-    stable_id: str
-    """StableID, or `id:<NodeID>` without one."""
-    id: int
-    name: str = ""
-    """Without the trailing dot; may be empty."""
-    addresses: tuple[str, ...] = ()
-    allowed_ips: tuple[str, ...] = ()
-    online: bool | None = None
-    """Connected to the control server; None: not sent."""
-    last_seen: str = ""
-    tags: tuple[str, ...] = ()
-    user_id: int = 0
-    sharer_id: int = 0
-    """The user who shares it into this tailnet, 0 for none."""
-    jailed: bool = False
-    wireguard_only: bool = False
-    os: str = ""
-    hostname: str = ""
-    routes: tuple[str, ...] = ()
-    """PrimaryRoutes: subnets of which it is the chosen router."""
-    key: str = ""
-    key_expiry: str = ""
-    expired: bool = False
-    home_derp: int = 0
-    endpoints: tuple[str, ...] = ()
-    machine_key: str = ""
-    disco_key: str = ""
-    created: str = ""
-    cap: int = 0
-    json: bytes = b""
-    """The server's Node with unknown fields and patches."""
-    decoded: bool = True
-    """False: in quarantine, only stable_id, id and json are valid."""
-
-
-class Unreadable(ValueError):
-    """JSON that is not a valid node; the text is fit for a log."""
 
 
 class _HostFields(GoStruct, frozen=True, gc=False):
@@ -74,35 +30,70 @@ class _HostFields(GoStruct, frozen=True, gc=False):
     hostname: str = ""
 
 
-class NodeFields(GoStruct, frozen=True, gc=False):
-    """The fields of a Node that are published or used; others are ignored."""
+if TYPE_CHECKING:
+    _Texts = tuple[str, ...]
+else:
+    _Texts = tuple[str, ...] | None  # null on the wire; `read_node` leaves no None
+
+_NOT_SENT: Final[Any] = None
+
+
+class NetmapNode(GoStruct, frozen=True, gc=False):
+    """A peer, or our own node, as `read_node` leaves it. Times are RFC 3339 texts as they came, "" for none.
+
+    It is decoded as it is: to copy thirty fields from one object to another takes longer than to decode them.
+    """
 
     id: Int64 = 0
     stable_id: str = ""
+    """StableID, or `id:<NodeID>` without one."""
     name: str = ""
-    user: Int64 = 0
-    sharer: Int64 = 0
+    """Without the trailing dot; may be empty."""
+    user_id: Int64 = msgspec.field(default=0, name="User")
+    sharer_id: Int64 = msgspec.field(default=0, name="Sharer")
+    """The user who shares it into this tailnet, 0 for none."""
     key: str = ""
     key_expiry: str = ""
-    machine: str = ""
+    machine_key: str = msgspec.field(default="", name="Machine")
     disco_key: str = ""
-    addresses: tuple[str, ...] | None = None
-    allowed_ips: tuple[str, ...] | None = None
-    endpoints: tuple[str, ...] | None = None
+    addresses: _Texts = ()
+    allowed_ips: _Texts = _NOT_SENT
+    endpoints: _Texts = ()
     legacy_derp: str = msgspec.field(default="", name="DERP")
+    """Of old servers: the home region as an address; `home_derp` has it."""
     home_derp: Int32 = 0
     hostinfo: _HostFields | None = None
     created: str = ""
     cap: Int32 = 0
-    tags: tuple[str, ...] | None = None
-    primary_routes: tuple[str, ...] | None = None
+    tags: _Texts = ()
+    routes: _Texts = msgspec.field(default=(), name="PrimaryRoutes")
+    """Subnets of which it is the chosen router."""
     last_seen: str = ""
     online: bool | None = None
+    """Connected to the control server; None: not sent."""
     unsigned_peer_api_only: bool = False
     expired: bool = False
     machine_authorized: bool = False
-    is_jailed: bool = False
-    is_wireguard_only: bool = False
+    jailed: bool = msgspec.field(default=False, name="IsJailed")
+    wireguard_only: bool = msgspec.field(default=False, name="IsWireGuardOnly")
+    json: bytes = msgspec.field(default=b"", name=" json")
+    """The server's Node with unknown fields and patches. No server sends the name of this member and the next."""
+    decoded: bool = msgspec.field(default=True, name=" decoded")
+    """False: in quarantine, only stable_id, id and json are valid."""
+
+    @property
+    def os(self) -> str:
+        """Hostinfo.OS."""
+        return self.hostinfo.os if self.hostinfo is not None else ""
+
+    @property
+    def hostname(self) -> str:
+        """Hostinfo.Hostname."""
+        return self.hostinfo.hostname if self.hostinfo is not None else ""
+
+
+class Unreadable(ValueError):
+    """JSON that is not a valid node; the text is fit for a log."""
 
 
 class _Identity(GoStruct, frozen=True):
@@ -128,66 +119,61 @@ _PREFIX: Final = (
 _PREFIXES: Final = re.compile(rf"{_PREFIX}(?:,{_PREFIX})*")
 _LEGACY_DERP: Final = re.compile(r"127\.3\.3\.40:([0-9]{1,9})")
 _ZERO_KEY_END: Final = "00000000"
-_NO_HOST: Final = _HostFields()
+_LISTS: Final = ("addresses", "endpoints", "tags", "routes")
+_TIMES: Final = ("key_expiry", "created", "last_seen")
+_KEY_FIELDS: Final = ("key", "machine_key", "disco_key")
+_set: Final = msgspec.structs.force_setattr
 _DIGEST_CHARACTERS: Final = 16
 
 
-def read_node(data: bytes) -> NodeFields:
-    """The fields of a Node. Raises Unreadable for a wrong type, a malformed key or prefix."""
+def read_node(data: bytes) -> NetmapNode:
+    """The node in a Node's JSON. Raises Unreadable for a wrong type, a malformed key or prefix."""
     try:
-        fields = decode(NodeFields, data)
+        node = decode(NetmapNode, data)
     except NotGoJson as e:
         raise Unreadable(escape(str(e))) from None
-    if not _KEYS.fullmatch(f"{fields.key} {fields.machine} {fields.disco_key}"):
+    if not _KEYS.fullmatch(f"{node.key} {node.machine_key} {node.disco_key}"):
         raise Unreadable("cannot read Node: a key is not 64 hexadecimal digits behind its prefix")
-    addresses, allowed_ips, routes = fields.addresses, fields.allowed_ips, fields.primary_routes
+    addresses, allowed_ips, routes = node.addresses, node.allowed_ips, node.routes
     if (
         (addresses and not _PREFIXES.fullmatch(",".join(addresses)))
         or (allowed_ips and allowed_ips != addresses and not _PREFIXES.fullmatch(",".join(allowed_ips)))
         or (routes and not _PREFIXES.fullmatch(",".join(routes)))
     ):
         raise Unreadable("cannot read Node: an address is not an IP prefix")
-    return fields
+    _settle(node, data)
+    return node
 
 
-def node_of(fields: NodeFields, data: bytes) -> NetmapNode:
-    """The NetmapNode of `fields`, read from `data`."""
-    addresses = fields.addresses or ()
+def _settle(node: NetmapNode, data: bytes) -> None:
+    """Turn what the server wrote, just decoded from `data`, into what is meant."""
+    _set(node, "json", data)
+    _set(node, "decoded", True)
+    if not node.stable_id:
+        _set(node, "stable_id", f"id:{node.id}")
+    if node.name.endswith("."):
+        _set(node, "name", node.name.removesuffix("."))
+    for field in _LISTS:
+        if getattr(node, field) is None:
+            _set(node, field, ())
     # A peer with an unsigned key is reachable but routes nothing (tailscale: map.go, upgradeNode).
-    own_only = fields.allowed_ips is None or fields.unsigned_peer_api_only
-    host = fields.hostinfo or _NO_HOST
-    return NetmapNode(
-        stable_id=fields.stable_id or f"id:{fields.id}",
-        id=fields.id,
-        name=fields.name.removesuffix("."),
-        addresses=addresses,
-        allowed_ips=addresses if own_only else fields.allowed_ips or (),
-        online=fields.online,
-        last_seen=_time(fields.last_seen),
-        tags=fields.tags or (),
-        user_id=fields.user,
-        sharer_id=fields.sharer,
-        jailed=fields.is_jailed,
-        wireguard_only=fields.is_wireguard_only,
-        os=host.os,
-        hostname=host.hostname,
-        routes=fields.primary_routes or (),
-        key=_key(fields.key),
-        key_expiry=_time(fields.key_expiry),
-        expired=fields.expired,
-        home_derp=fields.home_derp or _legacy_derp(fields.legacy_derp),
-        endpoints=fields.endpoints or (),
-        machine_key=_key(fields.machine),
-        disco_key=_key(fields.disco_key),
-        created=_time(fields.created),
-        cap=fields.cap,
-        json=data,
-    )
+    if node.allowed_ips is None or node.unsigned_peer_api_only:
+        _set(node, "allowed_ips", node.addresses)
+    for field in _TIMES:
+        text = getattr(node, field)
+        if text and is_zero_time(text):
+            _set(node, field, "")
+    for field in _KEY_FIELDS:
+        text = getattr(node, field)
+        if text.endswith(_ZERO_KEY_END) and is_zero_key(text):
+            _set(node, field, "")
+    if node.legacy_derp and not node.home_derp and (match := _LEGACY_DERP.fullmatch(node.legacy_derp)):
+        _set(node, "home_derp", int(match[1]))
 
 
 def quarantined_node(stable_id: str, node_id: int, data: bytes) -> NetmapNode:
     """A NetmapNode of which only the identity is known."""
-    return NetmapNode(stable_id=stable_id, id=node_id, json=data, decoded=False)
+    return NetmapNode(stable_id=stable_id, id=node_id, allowed_ips=(), json=data, decoded=False)
 
 
 def identify(data: bytes | msgspec.Raw) -> tuple[int | None, str]:
@@ -216,16 +202,3 @@ def _stable_id(data: bytes | msgspec.Raw) -> str:
         return decode(_StableIdOnly, data).stable_id
     except NotGoJson:
         return ""
-
-
-def _time(text: str) -> str:
-    return "" if text and is_zero_time(text) else text
-
-
-def _key(text: str) -> str:
-    return "" if text.endswith(_ZERO_KEY_END) and is_zero_key(text) else text
-
-
-def _legacy_derp(text: str) -> int:
-    match = _LEGACY_DERP.fullmatch(text) if text else None
-    return int(match[1]) if match else 0

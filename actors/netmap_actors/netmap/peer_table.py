@@ -20,7 +20,6 @@ from netmap_actors.netmap.model import (
     Unreadable,
     digest_of,
     identify,
-    node_of,
     quarantined_node,
     read_node,
 )
@@ -301,8 +300,8 @@ class PeerTable:
         reason, peer, sharer = "cannot read PeerChange: the peer is not known until it is sent whole", None, 0
         if not spoiled:
             try:
-                fields = read_node(data)
-                peer, sharer, reason = node_of(fields, data), fields.sharer, ""
+                peer = read_node(data)
+                sharer, reason = peer.sharer_id, ""
             except Unreadable as e:
                 reason = str(e)
         if peer is None:
