@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from netmap_actors.netmap.changes import Document, NetmapUpdate, PeerRemoval, PeerUpsert, Profile
     from netmap_actors.netmap.model import NetmapNode
-    from netmap_actors.netmap.peer_table import Wanted
+    from netmap_actors.netmap.peer_table import Record, Wanted
     from netmap_actors.tailcfg.map_response import MapResponse
 
 __all__ = ["NetmapEngine", "Statistics"]
@@ -115,7 +115,9 @@ class NetmapEngine:
         first = first and not response.keep_alive
         if first and not response.has_node:
             raise BadMapResponse("cannot begin a session: its first MapResponse lacks Node")
-        deltas = PeerDeltas(self._table, first=first)
+        # Before anything changes: peers are checked against our identity while they are read.
+        own = OwnNode.of(self._see_self(response, 0.0).node) if response.has_node else None
+        deltas = PeerDeltas(self._table, first=first, own=own)
         try:
             documents = self._documents.fold(response, first=first)
             if not response.keep_alive:
@@ -132,7 +134,6 @@ class NetmapEngine:
         given = () if response.keep_alive else response.user_profiles or ()
         profiles = yield from self._profiles.read(given)
         ourselves = self._see_self(response, control_now)
-        own = OwnNode.of(ourselves.node) if response.has_node else None
         updates: list[NetmapUpdate] = list(
             (yield from self._change_peers(deltas.wanted, deltas.only, control_now, own))
         )
@@ -259,7 +260,7 @@ class NetmapEngine:
 
     def _change_peers(
         self,
-        wanted: Mapping[int, Wanted | None],
+        wanted: Mapping[int, Wanted | Record | None],
         only: set[int] | None,
         control_now: float,
         own: OwnNode | None = None,

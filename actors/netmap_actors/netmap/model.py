@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from netmap_actors.errors import escape
-from netmap_actors.tailcfg.go_json import GoStruct, Int32, Int64, NotGoJson, decode, is_zero_key, is_zero_time
+from netmap_actors.tailcfg.go_json import ZERO_TIME, GoStruct, Int32, Int64, NotGoJson, decode, is_zero_key
 
 __all__ = [
     "NetmapNode",
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 else:
     _Texts = tuple[str, ...] | None  # null on the wire; `read_node` leaves no None
 
-_NOT_SENT: Final[Any] = None
+_NULL: Final[Any] = None
 
 
 class NetmapNode(GoStruct, frozen=True, gc=False):
@@ -57,7 +57,7 @@ class NetmapNode(GoStruct, frozen=True, gc=False):
     machine_key: str = msgspec.field(default="", name="Machine")
     disco_key: str = ""
     addresses: _Texts = ()
-    allowed_ips: _Texts = _NOT_SENT
+    allowed_ips: _Texts = _NULL
     endpoints: _Texts = ()
     legacy_derp: str = msgspec.field(default="", name="DERP")
     """Of old servers: the home region as an address; `home_derp` has it."""
@@ -119,9 +119,6 @@ _PREFIX: Final = (
 _PREFIXES: Final = re.compile(rf"{_PREFIX}(?:,{_PREFIX})*")
 _LEGACY_DERP: Final = re.compile(r"127\.3\.3\.40:([0-9]{1,9})")
 _ZERO_KEY_END: Final = "00000000"
-_LISTS: Final = ("addresses", "endpoints", "tags", "routes")
-_TIMES: Final = ("key_expiry", "created", "last_seen")
-_KEY_FIELDS: Final = ("key", "machine_key", "disco_key")
 _set: Final = msgspec.structs.force_setattr
 _DIGEST_CHARACTERS: Final = 16
 
@@ -152,21 +149,23 @@ def _settle(node: NetmapNode, data: bytes) -> None:
     if not node.stable_id:
         _set(node, "stable_id", f"id:{node.id}")
     if node.name.endswith("."):
-        _set(node, "name", node.name.removesuffix("."))
-    for field in _LISTS:
-        if getattr(node, field) is None:
-            _set(node, field, ())
+        _set(node, "name", node.name[:-1])
+    if node.addresses is _NULL:
+        _set(node, "addresses", ())
     # A peer with an unsigned key is reachable but routes nothing (tailscale: map.go, upgradeNode).
-    if node.allowed_ips is None or node.unsigned_peer_api_only:
+    if node.allowed_ips is _NULL or node.unsigned_peer_api_only:
         _set(node, "allowed_ips", node.addresses)
-    for field in _TIMES:
-        text = getattr(node, field)
-        if text and is_zero_time(text):
-            _set(node, field, "")
-    for field in _KEY_FIELDS:
-        text = getattr(node, field)
+    for name, value in (("endpoints", node.endpoints), ("tags", node.tags), ("routes", node.routes)):
+        if value is _NULL:
+            _set(node, name, ())
+    for name, text in (
+        ("key_expiry", node.key_expiry), ("created", node.created), ("last_seen", node.last_seen),
+    ):  # fmt: skip
+        if text.startswith(ZERO_TIME):
+            _set(node, name, "")
+    for name, text in (("key", node.key), ("machine_key", node.machine_key), ("disco_key", node.disco_key)):
         if text.endswith(_ZERO_KEY_END) and is_zero_key(text):
-            _set(node, field, "")
+            _set(node, name, "")
     if node.legacy_derp and not node.home_derp and (match := _LEGACY_DERP.fullmatch(node.legacy_derp)):
         _set(node, "home_derp", int(match[1]))
 

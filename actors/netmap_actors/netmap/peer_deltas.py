@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
     import msgspec
 
-    from netmap_actors.netmap.peer_table import PeerTable
+    from netmap_actors.netmap.own_node import OwnNode
+    from netmap_actors.netmap.peer_table import PeerTable, Record
     from netmap_actors.tailcfg.map_response import MapResponse
 
 __all__ = ["PeerDeltas"]
@@ -31,12 +32,13 @@ _ID_DIGITS: Final = 20
 
 
 class PeerDeltas:
-    """Collects the changes of one message. `first`: it begins a session, from nothing."""
+    """Collects the changes of one message. `first`: it begins a session, from nothing. `own`: our identity in it."""
 
-    def __init__(self, table: PeerTable, *, first: bool) -> None:
+    def __init__(self, table: PeerTable, *, first: bool, own: OwnNode | None = None) -> None:
         self._table = table
         self._first = first
-        self.wanted: dict[int, Wanted | None] = {}
+        self._own = own
+        self.wanted: dict[int, Wanted | Record | None] = {}
         """By key; None: to be removed."""
         self.only: set[int] | None = set() if first else None
         """Of an authoritative message, the keys of peers it names unchanged; those it does not name are removed."""
@@ -84,20 +86,20 @@ class PeerDeltas:
             self.repeated += self.wanted.pop(record.key, None) is not None
             kept.add(record.key)
         elif json != b"null":
-            key = self._table.key_of(json, first=True)
-            before = self.wanted.get(key)
-            self.repeated += key in kept if before is None else bytes(before.json) != json
-            self.wanted[key] = Wanted(data)
+            # Read now and not again when it is put into the table: what is kept of it is smaller than both.
+            record = self._table.read(json, self._own)
+            before = self.wanted.get(record.key)
+            self.repeated += record.key in kept if before is None else bytes(before.json) != json
+            self.wanted[record.key] = record
 
     def _replace(self, data: msgspec.Raw) -> None:
         if is_set(data):
             self.wanted[self._table.key_of(data)] = Wanted(data)
 
-    def _current(self, node_id: int) -> Wanted | None:
+    def _current(self, node_id: int) -> Wanted | Record | None:
         if node_id in self.wanted:
             return self.wanted[node_id]
-        record = None if self._first else self._table.get(node_id)
-        return Wanted(record.json, record.spoiled) if record else None
+        return None if self._first else self._table.get(node_id)
 
     def _want(self, node_id: int, want: Wanted | None) -> None:
         if self._current(node_id) is None:

@@ -39,8 +39,12 @@ _BEGINNING: Final = 24
 """Bytes that identify the beginning of a node's JSON; Go begins it with the NodeID."""
 
 
+_BEHIND: Final = 3
+"""Bytes behind the JSON in a published piece, of one small field."""
+
+
 class Wanted(NamedTuple):
-    """The wanted state of a peer."""
+    """The wanted state of a peer that is not read yet: more may be patched."""
 
     json: bytes | msgspec.Raw
     spoiled: bool = False
@@ -63,6 +67,10 @@ class Record(msgspec.Struct, frozen=True, gc=False):
     spoiled: bool
     user: int
     sharer: int
+    expiry: float | None
+    """When the key expires, UNIX seconds of the server's clock; None: never, or marked by the server."""
+    reason: str
+    """Of its quarantine, "" for none."""
 
     @property
     def json(self) -> bytes:
@@ -107,8 +115,6 @@ class PeerTable:
         """Users whose references have changed; cleared by the caller."""
         self.quarantined: dict[str, str] = {}
         """Reasons, by stable id."""
-        self._reasons: dict[int, str] = {}
-        """The same by key, hidden ones included."""
         self.online = 0
         self.unknown = 0
         """Peers whose online state the server did not send."""
@@ -161,8 +167,8 @@ class PeerTable:
 
     def peer(self, record: Record) -> NetmapNode:
         """The NetmapNode behind a record."""
-        peer = self._read(record.key, record.stable_id, record.json, spoiled=record.spoiled)[0]
-        return self._as_of_now(peer, expiry_of(peer))
+        node = self._node(record.json, record.key, record.stable_id, self._own, spoiled=record.spoiled)[0]
+        return marked_expired(node) if has_passed(record.expiry, self._control_now) else node
 
     def key_of(self, data: bytes | msgspec.Raw, *, first: bool = False) -> int:
         """The key of a node's JSON. `first`: it begins a session, so no node is known yet."""
@@ -172,9 +178,25 @@ class PeerTable:
         known = self._by_stable_id.get(stable_id) if stable_id and not first else None
         return known.key if known else _BEYOND_INT64 + int(digest_of(stable_id.encode() or bytes(data)), 16)
 
+    def read(self, data: bytes, own: OwnNode | None = None) -> Record:
+        """The peer with this JSON as `change` takes it, of a message that begins a session. Nothing changes.
+
+        `own`: our identity, if it may be new. Whether its key has expired is seen when it is put in.
+        """
+        own = self._own if own is None else own
+        try:
+            node = read_node(data)
+        except Unreadable:
+            key = self.key_of(data, first=True)
+            known = self._by_key.get(key)
+            return self._record(data, key, known.stable_id if known else "", own)
+        if own.claimed_by(node):
+            return self._record(data, node.id, "", own)
+        return self._recorded(node, node.id, 0.0)
+
     def change(
         self,
-        wanted: Mapping[int, Wanted | None],
+        wanted: Mapping[int, Wanted | Record | None],
         only: AbstractSet[int] | None = None,
         *,
         control_now: float = 0.0,
@@ -197,9 +219,9 @@ class PeerTable:
             gone += [key for key in self._by_key if key not in wanted and key not in only]
             self.suppressed += len(only)
         yield from each(gone, self._remove)
-        unreadable: list[tuple[int, Wanted]] = []
+        unreadable: list[tuple[int, Wanted | Record]] = []
 
-        def put(item: tuple[int, Wanted | None]) -> None:
+        def put(item: tuple[int, Wanted | Record | None]) -> None:
             key, want = item
             if want is not None and key < _BEYOND_INT64:
                 self._put(key, want)
@@ -226,46 +248,38 @@ class PeerTable:
         return found
 
     def _look_again(self, record: Record) -> None:
-        self._insert(record.key, record.stable_id, record.json, spoiled=record.spoiled)
+        self._insert(self._again(record))
+
+    def _again(self, record: Record) -> Record:
+        """The same peer, read as of now."""
+        return self._record(record.json, record.key, record.stable_id, self._own, spoiled=record.spoiled)
 
     def _remove(self, key: int) -> None:
         if (record := self._by_key.get(key)) is not None:
             self._take_out(record)
 
-    def _put(self, key: int, want: Wanted) -> None:
+    def _put(self, key: int, want: Wanted | Record) -> None:
         old = self._by_key.get(key)
-        data = bytes(want.json)  # a copy: a view would keep the whole message alive
-        if old is not None and old.spoiled == want.spoiled and same_json(old.json, data):
-            self.suppressed += 1
-            return
         if old is not None:
+            # bytes: a copy, as a view would keep the whole message alive.
+            if old.spoiled == want.spoiled and same_json(old.json, bytes(want.json)):
+                self.suppressed += 1
+                return
             self._take_out(old)
-        self._insert(key, old.stable_id if old else "", data, spoiled=want.spoiled)
+        if isinstance(want, Wanted):
+            known_as = old.stable_id if old else ""
+            want = self._record(bytes(want.json), key, known_as, self._own, spoiled=want.spoiled)
+        elif has_passed(want.expiry, self._control_now):
+            want = self._again(want)
+        self._insert(want)
 
-    def _insert(self, key: int, known_as: str, data: bytes, *, spoiled: bool) -> None:
-        peer, sharer, reason = self._read(key, known_as, data, spoiled=spoiled)
-        expiry = expiry_of(peer)
-        peer = self._as_of_now(peer, expiry)
-        piece = self._encode(peer)
-        at = _position(piece, data)
-        record = Record(
-            key=key,
-            stable_id=peer.stable_id,
-            piece=piece,
-            own_json=data if at < 0 else b"",
-            at=max(at, 0),
-            length=len(data),
-            online=peer.online,
-            spoiled=spoiled,
-            user=peer.user_id,
-            sharer=sharer,
-        )
+    def _insert(self, record: Record) -> None:
+        key = record.key
         self._by_key[key] = record
-        self._expiries.put(key, expiry)
-        if peer.stable_id == f"double:{key}":
+        if record.expiry is not None:
+            self._expiries.put(key, record.expiry)
+        if record.reason and record.stable_id == f"double:{key}":
             self._doubles.add(key)
-        if reason:
-            self._reasons[key] = reason
         shown = self._by_stable_id.get(record.stable_id)
         if shown is not None and shown.rank > record.rank:
             bisect.insort(self._namesakes.setdefault(record.stable_id, []), record.rank)
@@ -282,8 +296,8 @@ class PeerTable:
     def _show(self, record: Record) -> None:
         self._before.setdefault(record.stable_id, None)
         self._by_stable_id[record.stable_id] = record
-        if record.key in self._reasons:
-            self.quarantined[record.stable_id] = self._reasons[record.key]
+        if record.reason:
+            self.quarantined[record.stable_id] = record.reason
         self._count(record, 1)
 
     def _hide(self, record: Record) -> None:
@@ -292,38 +306,58 @@ class PeerTable:
         self.quarantined.pop(record.stable_id, None)
         self._count(record, -1)
 
-    def _as_of_now(self, peer: NetmapNode, expiry: float | None) -> NetmapNode:
-        return marked_expired(peer) if has_passed(expiry, self._control_now) else peer
+    def _record(self, data: bytes, key: int, known_as: str, own: OwnNode, *, spoiled: bool = False) -> Record:
+        """The peer with this JSON, marked when its key has expired by now. `known_as`: its stable id until now."""
+        node, reason = self._node(data, key, known_as, own, spoiled=spoiled)
+        return self._recorded(node, key, self._control_now, spoiled=spoiled, reason=reason)
 
-    def _read(self, key: int, known_as: str, data: bytes, *, spoiled: bool) -> tuple[NetmapNode, int, str]:
-        """The NetmapNode, its sharer, and why it is in quarantine ("" if it is not)."""
-        reason, peer, sharer = "cannot read PeerChange: the peer is not known until it is sent whole", None, 0
+    def _recorded(
+        self, node: NetmapNode, key: int, control_now: float, *, spoiled: bool = False, reason: str = ""
+    ) -> Record:
+        expiry = expiry_of(node)
+        piece = self._encode(marked_expired(node) if has_passed(expiry, control_now) else node)
+        at = _position(piece, node.json)
+        return Record(
+            key=key,
+            stable_id=node.stable_id,
+            piece=piece,
+            own_json=node.json if at < 0 else b"",
+            at=max(at, 0),
+            length=len(node.json),
+            online=node.online,
+            spoiled=spoiled,
+            user=node.user_id,
+            sharer=node.sharer_id,
+            expiry=expiry,
+            reason=reason,
+        )
+
+    def _node(
+        self, data: bytes, key: int, known_as: str, own: OwnNode, *, spoiled: bool
+    ) -> tuple[NetmapNode, str]:
+        """The NetmapNode, and why it is in quarantine ("" if it is not)."""
+        reason, node = "cannot read PeerChange: the peer is not known until it is sent whole", None
         if not spoiled:
             try:
-                peer = read_node(data)
-                sharer, reason = peer.sharer_id, ""
+                node, reason = read_node(data), ""
             except Unreadable as e:
                 reason = str(e)
-        if peer is None:
+        if node is None:
             node_id = key if key < _BEYOND_INT64 else 0
             stable_id = identify(data)[1] or known_as
             if not stable_id:
                 stable_id = f"id:{node_id}" if key < _BEYOND_INT64 else f"unreadable:{digest_of(data)}"
-            peer = quarantined_node(stable_id, node_id, data)
-        claimed = self._own.claimed_by(peer)
+            node = quarantined_node(stable_id, node_id, data)
+        claimed = own.claimed_by(node)
         if not claimed:
-            return peer, sharer, reason
-        return (
-            quarantined_node(f"double:{key}", peer.id, data),
-            0,
-            f"cannot use Node: its {claimed} is our own node's",
-        )
+            return node, reason
+        double = quarantined_node(f"double:{key}", node.id, data)
+        return double, f"cannot use Node: its {claimed} is our own node's"
 
     def _take_out(self, record: Record) -> None:
         del self._by_key[record.key]
         self._expiries.forget(record.key)
         self._doubles.discard(record.key)
-        self._reasons.pop(record.key, None)
         namesakes = self._namesakes.get(record.stable_id, [])
         if self._by_stable_id[record.stable_id] is not record:
             del namesakes[bisect.bisect_left(namesakes, record.rank)]
@@ -378,6 +412,9 @@ def _unshared(value: Any) -> Any:
 
 
 def _position(piece: bytes, json: bytes) -> int:
-    """Offset of the JSON in the piece, or -1. To search for its beginning first is much faster."""
+    """Offset of the JSON in the piece, or -1. To look where it should be, and for its beginning, is much faster."""
+    at = len(piece) - len(json) - _BEHIND
+    if at >= 0 and piece.startswith(json, at):
+        return at
     at = piece.find(json[:_BEGINNING])
     return at if at < 0 or piece.startswith(json, at) else piece.find(json)

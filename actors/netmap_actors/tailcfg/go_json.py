@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ABSENT",
     "REFUSALS",
+    "ZERO_TIME",
     "GoStruct",
     "Int32",
     "Int64",
@@ -63,6 +64,9 @@ MAX_NULL_BYTES: Final = 16
 ABSENT: Final = msgspec.Raw()
 """A raw field that is not there: the default of every one, so it is recognised without being read."""
 
+ZERO_TIME: Final = "0001-"
+"""How Go's zero time begins, in year 1."""
+
 _NULL: Final = memoryview(b"n")
 """The first byte of null, and of nothing else in JSON."""
 
@@ -88,7 +92,7 @@ def is_set(value: msgspec.Raw) -> bool:
 
 def is_zero_time(text: str) -> bool:
     """Whether a time is absent or Go's zero time (year 1)."""
-    return not text or text.startswith("0001-")
+    return not text or text.startswith(ZERO_TIME)
 
 
 def is_zero_key(text: str) -> bool:

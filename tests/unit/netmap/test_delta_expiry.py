@@ -45,6 +45,27 @@ def test_a_message_finds_out_what_has_expired_meanwhile() -> None:
     replica.check()
 
 
+def test_a_new_session_with_a_clock_that_was_wrong_before_sees_peers_as_of_its_own() -> None:
+    replica = netmap_of(
+        peers=[n(1, KeyExpiry=SOON), n(2, KeyExpiry=LATER)], ControlTime="2027-01-02T03:04:05Z"
+    )
+    assert (replica.by_id(1).expired, replica.by_id(2).expired) == (True, True)
+    peers = [
+        n(1, KeyExpiry=SOON, Online=True),
+        n(2, KeyExpiry=NOW),
+        n(3, KeyExpiry=SOON),
+        n(4, KeyExpiry=NOW),
+    ]
+    replica.first(Peers=peers, ControlTime=NOW)
+    assert {peer.id: peer.expired for peer in replica.peers.values()} == {
+        1: False,
+        2: True,
+        3: False,
+        4: True,
+    }
+    replica.check()
+
+
 def test_a_new_key_expiry_makes_the_peer_valid_again() -> None:
     replica = netmap_of(peers=[n(1, KeyExpiry=SOON)])
     replica.pass_time(SOON)

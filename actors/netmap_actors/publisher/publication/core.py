@@ -21,7 +21,7 @@ from netmap_actors.wire.fields import prefix, tag
 from netmap_actors.wire.topics import Kind, topic_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator, Sequence
+    from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 
     from netmap_actors.publisher.publication.tailnet_netmap import Applied, TailnetNetmap
     from netmap_actors.wire.internal_pb2 import MapResponseReceived
@@ -31,6 +31,7 @@ __all__ = ["MAX_UPDATES", "Publication"]
 BARE_KEEP_ALIVE = len('{"KeepAlive":true}')
 """Bytes of a keep-alive that says nothing else; a longer one may bring settings."""
 
+_NONE_MORE: Mapping[Kind, int] = {}
 _BODY_TAGS = {kind: tag(netmap_pb2.BusMessage.DESCRIPTOR.fields_by_name[kind.value].number) for kind in Kind}
 
 
@@ -228,18 +229,23 @@ class Publication:
 
     def _applied(self, work: _Work, applied: Applied, now: float) -> bool:
         if work.received_at is None:
-            self._transaction(applied.updates, "key_expired", now)
+            self._transaction(applied.updates, "key_expired", now, applied.many)
             return False
         full = work.first and not applied.keep_alive
         if full:
             self._session_mapped = True
             self._freshness.full_map_applied()
         self._freshness.received(work.received_at)
-        self._transaction(applied.updates, "session_started" if full else "received", now)
+        self._transaction(applied.updates, "session_started" if full else "received", now, applied.many)
         return full
 
-    def _transaction(self, updates: list[EncodedUpdate], reason: str, now: float) -> None:
-        """Number and keep the updates and a change of state, if there are any, and close with a commit."""
+    def _transaction(
+        self, updates: list[EncodedUpdate], reason: str, now: float, many: Mapping[Kind, int] = _NONE_MORE
+    ) -> None:
+        """Number and keep the updates and a change of state, if there are any, and close with a commit.
+
+        `many`: updates that are counted only.
+        """
         state = self._freshness.state(now)
         if state == NONE:
             return  # what came before the first full map is part of the first snapshot
@@ -247,15 +253,17 @@ class Publication:
             self._shown = state
             body = netmap_pb2.StateChanged(reason=reason).SerializeToString()
             updates = [*updates, EncodedUpdate(Kind.STATE_CHANGED, body)]
-        if not updates:
+        if not updates and not many:
             return
         self._cached = None
         self._sequences.begin()
-        age, count = self._freshness.age(now), len(updates)
-        small = len(updates) <= MAX_UPDATES and sum(len(u.body) for u in updates) <= self._ring_bytes // 2
+        age, count = self._freshness.age(now), len(updates) + sum(many.values())
+        small = not many and sum(len(u.body) for u in updates) <= self._ring_bytes // 2
         messages: list[Published] = []
         if not small:
-            for kind, number in collections.Counter(update.kind for update in updates).items():
+            for kind, number in (
+                collections.Counter(many) + collections.Counter(u.kind for u in updates)
+            ).items():
                 self._sequences.skip(kind, number)
             updates = []
         for update in updates:

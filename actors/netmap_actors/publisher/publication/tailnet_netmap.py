@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+from collections import Counter
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from netmap_actors.boot import MAX_PEERS
@@ -14,7 +15,7 @@ from netmap_actors.wire import internal_pb2, netmap_pb2
 from netmap_actors.wire.topics import Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Sequence
+    from collections.abc import Generator, Mapping, Sequence
 
     from netmap_actors.netmap.changes import Profile
     from netmap_actors.netmap.delta import Statistics
@@ -33,13 +34,15 @@ class EncodedUpdate(NamedTuple):
 
     kind: Kind
     body: bytes
-    """The encoded message of the kind's field in BusMessage.body; b"" where there are more than MAX_UPDATES."""
+    """The encoded message of the kind's field in BusMessage.body."""
 
 
 class Applied(NamedTuple):
     """What one MapResponse did."""
 
     updates: list[EncodedUpdate]
+    many: Mapping[Kind, int]
+    """How many of each kind there are when there are more than MAX_UPDATES: they are not encoded."""
     keep_alive: bool = False
     """It said only that the session lives."""
 
@@ -52,9 +55,12 @@ _DOCUMENT_KINDS = {
     Document.HEALTH: Kind.HEALTH_CHANGED,
     Document.SETTINGS: Kind.SETTINGS_CHANGED,
 }
-_OF_A_PEER = {
-    changes.PeerUpsert: EncodedUpdate(Kind.PEER_UPSERTED, b""),
-    changes.PeerRemoval: EncodedUpdate(Kind.PEER_REMOVED, b""),
+_KINDS = {
+    changes.PeerUpsert: Kind.PEER_UPSERTED,
+    changes.PeerRemoval: Kind.PEER_REMOVED,
+    changes.SelfUpdate: Kind.SELF_CHANGED,
+    changes.DomainUpdate: Kind.DOMAIN_CHANGED,
+    changes.ProfilesUpdate: Kind.USER_PROFILES_CHANGED,
 }
 
 
@@ -167,13 +173,12 @@ class TailnetNetmap:
 
 
 def _applied(updates: Sequence[changes.NetmapUpdate], *, keep_alive: bool = False) -> Applied:
-    form = _encoded if len(updates) <= MAX_UPDATES else _counted
-    return Applied([form(update) for update in updates], keep_alive)
-
-
-def _counted(update: changes.NetmapUpdate) -> EncodedUpdate:
-    """One of very many: they are not sent, and encoding them would take seconds."""
-    return _OF_A_PEER.get(type(update)) or _encoded(update)
+    if len(updates) <= MAX_UPDATES:
+        return Applied([_encoded(update) for update in updates], {}, keep_alive)
+    many = {_KINDS[kind]: number for kind, number in Counter(map(type, updates)).items() if kind in _KINDS}
+    documents = (update for update in updates if isinstance(update, changes.DocumentUpdate))
+    many.update((_DOCUMENT_KINDS[update.document], 1) for update in documents)
+    return Applied([], many, keep_alive)
 
 
 def _encoded(update: changes.NetmapUpdate) -> EncodedUpdate:
