@@ -22,6 +22,7 @@ from netmap_actors.curve_keys import load_server_pair
 from netmap_actors.errors import BadMapResponse, ConfigurationError
 from netmap_actors.exit_reason import ExitReason
 from netmap_actors.process.actor_base import ActorBase
+from netmap_actors.process.allocator import return_large_blocks
 from netmap_actors.process.shared_sockets import prepare, share
 from netmap_actors.publisher.flood_guard import FloodGuard
 from netmap_actors.publisher.front import Front
@@ -116,6 +117,7 @@ class Publisher(ActorBase):
                 load_server_pair(Path(settings.curve_dir))
 
     def setup(self) -> None:
+        return_large_blocks()
         endpoints, settings = self.boot.endpoints, self._settings
         allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
         sockets = 4 if settings.listen else 2
