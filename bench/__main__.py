@@ -23,7 +23,10 @@ def main() -> int:
     failed = [
         program
         for program in PROGRAMS
-        if subprocess.run([sys.executable, "-m", f"bench.{program}"], cwd=root, check=False).returncode != 0
+        if subprocess.run(
+            [sys.executable, "-m", f"bench.programs.{program}"], cwd=root, check=False
+        ).returncode
+        != 0
     ]
     print("\nevery figure reached" if not failed else f"\nfigures missed in: {', '.join(failed)}")
     return 1 if failed else 0

@@ -31,7 +31,7 @@ def test_a_change_reaches_all_and_is_made_once(
         framed.append(json)
         return encode_frame(json, compress=compress)
 
-    command = [sys.executable, "-P", "-m", "bench.client_crowd", dev_control.url, dev_control.auth_key]
+    command = [sys.executable, "-P", "-m", "bench.peers.client_crowd", dev_control.url, dev_control.auth_key]
     crowd = subprocess.Popen(
         [*command, str(CLIENTS)],
         stdin=subprocess.PIPE,

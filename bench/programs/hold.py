@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 from bench.figures import Figure, report
-from bench.publisher_process import PublisherProcess, full_map
+from bench.peers.publisher_process import PublisherProcess, full_map
 
 PEERS, RATE, SECONDS = 50_000, 100, 60
 JOINERS = (10, 25, 40)
@@ -40,7 +40,7 @@ def joiner(updates: str, requests: str) -> None:
 
 def start_joiner(publisher: PublisherProcess) -> subprocess.Popen[str]:
     endpoints = publisher.endpoints
-    command = [sys.executable, "-m", "bench.hold", endpoints.updates, endpoints.requests]
+    command = [sys.executable, "-m", "bench.programs.hold", endpoints.updates, endpoints.requests]
     return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
 

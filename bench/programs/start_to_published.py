@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.figures import Figure, report
-from bench.process_tree import Sampler, started_at
-from bench.tailscaled import measure_tailscaled
+from bench.instruments.process_tree import Sampler, started_at
+from bench.peers.tailscaled import measure_tailscaled
 from tests.support.peers.go_tools import build
 from tests.support.peers.testcontrol import control_slot, running_control
 from tests.support.processes.daemon import Daemon
@@ -54,7 +54,13 @@ class OurRun:
 def measure_daemon(control_url: str, peers: int, limit: float = 180.0) -> OurRun:
     """Start the daemon with fresh state and wait until one subscriber holds everything."""
     daemon = Daemon(f"--control-url={control_url}", "--hostname=bench")
-    probe_command = [sys.executable, "-m", "bench.subscriber_probe", str(daemon.runtime_dir), str(peers)]
+    probe_command = [
+        sys.executable,
+        "-m",
+        "bench.peers.subscriber_probe",
+        str(daemon.runtime_dir),
+        str(peers),
+    ]
     daemon.runtime_dir.mkdir(mode=0o700)
     probe = subprocess.Popen(probe_command, stdout=subprocess.PIPE, text=True)
     try:

@@ -9,7 +9,7 @@ import sys
 import time
 
 from bench.figures import Figure, report
-from bench.publisher_process import PublisherProcess, full_map, node
+from bench.peers.publisher_process import PublisherProcess, full_map, node
 
 FEW, MANY = 100, 50_000
 CHANGES = 500

@@ -9,7 +9,7 @@ import threading
 from pathlib import Path
 
 from bench.figures import Figure, report
-from bench.process_tree import boottime, cpu_seconds
+from bench.instruments.process_tree import boottime, cpu_seconds
 from tests.support.peers.go_tools import build
 from tests.support.peers.testcontrol import control_slot, running_control
 from tests.support.processes.daemon import Daemon, tree_of

@@ -1,6 +1,6 @@
 """Many control clients in one process, each with a map stream of its own: the load of `thousand_clients`.
 
-    python -m bench.client_crowd URL AUTH_KEY COUNT
+    python -m bench.peers.client_crowd URL AUTH_KEY COUNT
 
 It says in a line of JSON what it took to join, then waits for words: `update PORT` lets its first member tell the
 server a new endpoint and says when each of the others has heard of that port; `stop` ends it. The clients consist of
@@ -17,7 +17,7 @@ import time
 import urllib.parse
 from typing import TYPE_CHECKING, Any
 
-from bench.fan_out import allow_files
+from bench.programs.fan_out import allow_files
 from netmap_actors.bus.loop import Loop
 from netmap_actors.protocol.early_payload import EarlyPayloadReader
 from netmap_actors.protocol.http2 import Http2Client, ResponseData, ResponseEnded, ResponseReset

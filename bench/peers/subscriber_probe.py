@@ -1,6 +1,6 @@
 """A subscriber in a process of its own that says when it holds a whole, fresh netmap of so many peers.
 
-`python -m bench.subscriber_probe RUNTIME_DIR PEERS`: prints `ready` once loaded, then one JSON object.
+`python -m bench.peers.subscriber_probe RUNTIME_DIR PEERS`: prints `ready` once loaded, then one JSON object.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ import time
 import zmq
 
 from bench.figures import Figure, report
-from bench.publisher_process import PublisherProcess, full_map
+from bench.peers.publisher_process import PublisherProcess, full_map
 from netmap_actors.wire import netmap_pb2
 
 SUBSCRIBERS, WORKERS = 1_000, 4
@@ -79,7 +79,14 @@ def main() -> int:
     with PublisherProcess() as publisher:
         publisher.feed(full_map(100))
         publisher.wait_kind("commit", 20.0)
-        command = [sys.executable, "-m", "bench.fan_out", "--worker", publisher.endpoints.updates, str(share)]
+        command = [
+            sys.executable,
+            "-m",
+            "bench.programs.fan_out",
+            "--worker",
+            publisher.endpoints.updates,
+            str(share),
+        ]
         workers = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(WORKERS)]
         try:
             for process in workers:

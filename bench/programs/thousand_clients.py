@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.fan_out import allow_files
 from bench.figures import Figure, report
-from bench.process_tree import cpu_seconds, pss_bytes
+from bench.instruments.process_tree import cpu_seconds, pss_bytes
+from bench.programs.fan_out import allow_files
 from tests.support.peers.go_tools import GoToolsUnavailable, build
 from tests.support.peers.testcontrol import control_slot, running_control
 
@@ -55,7 +55,7 @@ class Crowd:
     """The clients as a process of their own, on the other cores."""
 
     def __init__(self, url: str, auth_key: str, count: int) -> None:
-        command = [sys.executable, "-m", "bench.client_crowd", url, auth_key, str(count)]
+        command = [sys.executable, "-m", "bench.peers.client_crowd", url, auth_key, str(count)]
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         others = os.sched_getaffinity(0) - {SERVER_CORE}
         if others:

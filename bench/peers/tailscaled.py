@@ -6,7 +6,7 @@ import subprocess
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bench.process_tree import Sampler, boottime
+from bench.instruments.process_tree import Sampler, boottime
 from tests.support.peers.tailscaled import running_tailscaled
 from tests.support.waiting import wait_for
 

@@ -14,9 +14,9 @@ import time
 
 import zmq
 
-from bench.fan_out import allow_files
 from bench.figures import Figure, report
-from bench.publisher_process import PublisherProcess, full_map
+from bench.peers.publisher_process import PublisherProcess, full_map
+from bench.programs.fan_out import allow_files
 from netmap_supervisor import Subscriber
 
 SUBSCRIBERS, WORKERS = 1_000, 4
@@ -66,7 +66,14 @@ def main() -> int:
         publisher.feed(full_map(PEERS))
         publisher.wait_kind("commit", 20.0)
         endpoints = publisher.endpoints
-        command = [sys.executable, "-m", "bench.follow", endpoints.updates, endpoints.requests, str(share)]
+        command = [
+            sys.executable,
+            "-m",
+            "bench.programs.follow",
+            endpoints.updates,
+            endpoints.requests,
+            str(share),
+        ]
         began = time.monotonic()
         workers = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(WORKERS)]
         try:
