@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import importlib.metadata
-import re
 import shlex
 import sys
 import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.support.peers.go_tools import HERE, build, build_tsnet_client
+from bench.machine import tailscale_in_go
+from tests.support.peers.go_tools import build, build_tsnet_client
 from tests.support.peers.rust_client import SOURCE, build_rust_client
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class TestedClient:
 
 def tested_clients(limit: float) -> dict[str, TestedClient]:
     """All of them by name; `limit` is the watchdog in seconds where it can be chosen."""
-    go, rust = _tailscale_in_go(), _tailscale_in_rust()
+    go, rust = tailscale_in_go(), _tailscale_in_rust()
     daemon = (
         *(*DAEMON, "run", "--control-url={url}", "--auth-key=file:{auth_key_file}", "--hostname={hostname}"),
         *("--state-dir={dir}/s", "--runtime-dir={dir}/r", "--view=off", "--config=/dev/null"),
@@ -72,12 +72,6 @@ def tested_clients(limit: float) -> dict[str, TestedClient]:
 
 def _script(name: str) -> str:
     return str(SCRIPTS / name)
-
-
-def _tailscale_in_go() -> str:
-    found = re.search(r"^(?:require)?\s*tailscale\.com (v\S+)", (HERE / "go.mod").read_text(), re.MULTILINE)
-    assert found, "go.mod names the version"
-    return found[1]
 
 
 def _tailscale_in_rust() -> str:

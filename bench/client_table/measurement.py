@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import platform
-from pathlib import Path
 from typing import Any, Self
+
+from bench.machine import kernel, processor
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,10 +22,7 @@ class Machine:
     @classmethod
     def this_one(cls, load: float) -> Self:
         """Where this runs."""
-        known = [line.partition(":") for line in Path("/proc/cpuinfo").read_text().splitlines()]
-        model = next((value.strip() for name, _, value in known if name.strip() == "model name"), "")
-        release = ".".join(platform.release().split(".")[:2])
-        return cls(f"{platform.system()} {release}", model, os.cpu_count() or 1, load)
+        return cls(kernel(), processor(), os.cpu_count() or 1, load)
 
 
 @dataclasses.dataclass(frozen=True)

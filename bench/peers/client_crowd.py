@@ -17,7 +17,7 @@ import time
 import urllib.parse
 from typing import TYPE_CHECKING, Any
 
-from bench.programs.fan_out import allow_files
+from bench.peers.open_files import allow_files
 from netmap_actors.bus.loop import Loop
 from netmap_actors.protocol.early_payload import EarlyPayloadReader
 from netmap_actors.protocol.http2 import Http2Client, ResponseData, ResponseEnded, ResponseReset

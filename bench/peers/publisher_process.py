@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
-import random
 import shutil
 import subprocess
 import sys
@@ -13,7 +11,7 @@ import tempfile
 import threading
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 import msgspec
 import zmq
@@ -27,40 +25,6 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 RUN = "00000000000000be"
-
-
-def node(rng: random.Random, number: int) -> dict[str, Any]:
-    """A node as small as testcontrol's fake ones."""
-    address = f"100.{64 + (number >> 16)}.{(number >> 8) & 255}.{number & 255}/32"
-
-    def key(kind: str) -> str:
-        return f"{kind}key:{rng.randbytes(32).hex()}"
-
-    return {
-        "ID": number,
-        "StableID": f"n{number:08x}BENCH",
-        "Name": "",
-        "User": number,
-        "Key": key("node"),
-        "KeyExpiry": "0001-01-01T00:00:00Z",
-        "Machine": key("m"),
-        "DiscoKey": key("disco"),
-        "Addresses": [address],
-        "AllowedIPs": [address],
-        "Hostinfo": {},
-        "Created": "0001-01-01T00:00:00Z",
-        "MachineAuthorized": True,
-        "Online": True,
-    }
-
-
-def full_map(peers: int) -> bytes:
-    """The first MapResponse of a session: self is node 1, the peers follow."""
-    rng = random.Random(peers)
-    nodes = [node(rng, number) for number in range(1, peers + 2)]
-    return json.dumps(
-        {"Node": nodes[0], "Peers": nodes[1:], "Domain": "bench"}, separators=(",", ":")
-    ).encode()
 
 
 class PublisherProcess:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 class TailscaledRun:
     """One start of tailscaled. Seconds since `tailscale up`; memory in bytes."""
 
+    began: float
+    """CLOCK_BOOTTIME of `tailscale up`."""
     running_after: float
     busy_until: float
     cpu: float
@@ -43,6 +45,7 @@ def measure_tailscaled(tools: Path, control_url: str, limit: float = 120.0) -> T
             up.kill()
             up.communicate()
         return TailscaledRun(
+            began=began,
             running_after=running_after,
             busy_until=ended - began,
             cpu=sampler.cpu() - before,

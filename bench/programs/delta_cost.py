@@ -1,28 +1,40 @@
-"""What one peer's change costs the publisher, with 100 peers and with 50 000: it must not depend on their number."""
+"""What one peer's change costs the publisher, with 100 peers and with 250 000: it must not depend on their number."""
 
 from __future__ import annotations
 
+import itertools
 import json
 import random
-import statistics
-import sys
 import time
+from typing import TYPE_CHECKING, NamedTuple
 
-from bench.figures import Figure, report
-from bench.peers.publisher_process import PublisherProcess, full_map, node
+from bench.figures import Figure, Figures, run_program
+from bench.peers.publisher_process import PublisherProcess
+from bench.peers.tailnets import full_map, node
 
-FEW, MANY = 100, 50_000
-CHANGES = 500
-RATIO = 2.0
-CPU_BOUND = 1.0
-"""Milliseconds of the publisher's CPU for one change."""
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+FEW, MANY = 100, 250_000
+BATCH = 100
+BATCHES = 20
+MAP_LIMIT = 180.0
+"""Seconds for the first map."""
 
 
-def changes(peers: int) -> list[bytes]:
+class Cost(NamedTuple):
+    """Milliseconds for one change."""
+
+    times: list[float]
+    """From MapResponse in to commit out."""
+    cpu: list[float]
+    """All threads of the publisher, from socket to socket; one value for each batch."""
+
+
+def changes(peers: int) -> Iterator[bytes]:
     """Alternately a peer going off or on line (as a patch) and a peer sent whole with a new key."""
     rng = random.Random(peers)
-    documents = []
-    for number in range(CHANGES):
+    for number in itertools.count():
         target = rng.randrange(2, peers + 2)
         if number % 2:
             change = {
@@ -30,40 +42,40 @@ def changes(peers: int) -> list[bytes]:
             }
         else:
             change = {"PeersChanged": [node(rng, target)]}
-        documents.append(json.dumps(change, separators=(",", ":")).encode())
-    return documents
+        yield json.dumps(change, separators=(",", ":")).encode()
 
 
-def measure(peers: int) -> tuple[float, float]:
-    """Median milliseconds from MapResponse in to commit out, and milliseconds of CPU for each change."""
-    documents = changes(peers)
+def cost(peers: int, batches: int) -> Cost:
+    """Batch by batch, each change after the one before has come out: what disturbs the machine meets few batches."""
+    source = changes(peers)
+    found = Cost([], [])
     with PublisherProcess() as publisher:
         publisher.feed(full_map(peers))
-        publisher.wait_kind("commit", 60.0)
+        publisher.wait_kind("commit", MAP_LIMIT)
         publisher.wait_quiet()
-        times: list[float] = []
-        cpu = publisher.cpu_nanoseconds()
-        for document in documents:
-            began = time.perf_counter()
-            publisher.feed(document)
-            publisher.wait_kind("commit", 10.0)
-            times.append(1000 * (time.perf_counter() - began))
-        cpu = publisher.cpu_nanoseconds() - cpu
-    return statistics.median(times), cpu / 1e6 / CHANGES
+        for _ in range(batches):
+            documents = list(itertools.islice(source, BATCH))
+            cpu = publisher.cpu_nanoseconds()
+            for document in documents:
+                began = time.perf_counter()
+                publisher.feed(document)
+                publisher.wait_kind("commit", 10.0)
+                found.times.append(1000 * (time.perf_counter() - began))
+            found.cpu.append((publisher.cpu_nanoseconds() - cpu) / 1e6 / BATCH)
+    return found
 
 
-def main() -> int:
-    few, few_cpu = measure(FEW)
-    many, many_cpu = measure(MANY)
-    figures = [
-        Figure(f"{FEW} peers: change in to update out", few, "ms"),
-        Figure(f"{MANY} peers: change in to update out", many, "ms"),
-        Figure(f"{FEW} peers: CPU of one change", few_cpu, "ms"),
-        Figure(f"{MANY} peers: CPU of one change", many_cpu, "ms", CPU_BOUND),
-        Figure(f"time with {MANY} ÷ time with {FEW}", many / few, "", RATIO),
-    ]
-    return report("delta_cost", figures)
+def measure(quick: bool) -> Figures:
+    """With few peers and with many."""
+    batches = 4 if quick else BATCHES
+    figures: Figures = {}
+    found = {peers: cost(peers, batches) for peers in (FEW, MANY)}
+    for peers, one in found.items():
+        figures[f"fed.{peers}.change_time"] = Figure.of("ms", one.times)
+        figures[f"fed.{peers}.change_cpu"] = Figure.of("ms", one.cpu)
+    figures[f"fed.{MANY}.change_cpu/{FEW}"] = Figure.of("", [min(found[MANY].cpu) / min(found[FEW].cpu)])
+    return figures
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_program("delta_cost", measure)

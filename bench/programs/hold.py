@@ -10,37 +10,19 @@ import threading
 import time
 from pathlib import Path
 
-from bench.figures import Figure, report
-from bench.peers.publisher_process import PublisherProcess, full_map
+from bench.figures import Figure, Figures, run_program
+from bench.peers.publisher_process import PublisherProcess
+from bench.peers.tailnets import full_map
 
 PEERS, RATE, SECONDS = 50_000, 100, 60
-JOINERS = (10, 25, 40)
-"""Seconds after which a subscriber comes that has nothing yet."""
-STALL_BOUND = 50.0
-"""Milliseconds an update may wait for a snapshot that is being sent."""
-CHANGES = RATE * SECONDS
-
-
-def joiner(updates: str, requests: str) -> None:
-    """A Subscriber that comes late; prints when it is whole, and at its end the DERP region of every peer it holds."""
-    from netmap_supervisor import Subscriber  # noqa: PLC0415
-
-    began = time.clock_gettime(time.CLOCK_BOOTTIME)
-    with Subscriber(endpoint=(updates, requests)) as subscriber:
-        assert subscriber.wait_for_answer(60.0)
-        whole = time.clock_gettime(time.CLOCK_BOOTTIME)
-        sys.stdin.readline()
-        last = int(sys.stdin.readline())
-        assert subscriber.wait_for(lambda view: view.seq >= last, 30.0)
-        regions = {
-            peer.id: peer.home_derp for peer in subscriber.store.netmap.peers.values() if peer.home_derp
-        }
-        print(json.dumps({"whole": whole - began, "at": [began, whole], "regions": regions}), flush=True)
+JOINERS = 3
+"""Subscribers that come while it runs and have nothing yet."""
 
 
 def start_joiner(publisher: PublisherProcess) -> subprocess.Popen[str]:
-    endpoints = publisher.endpoints
-    command = [sys.executable, "-m", "bench.programs.hold", endpoints.updates, endpoints.requests]
+    """One of them."""
+    ends = publisher.endpoints
+    command = [sys.executable, "-m", "bench.peers.late_subscriber", ends.updates, ends.requests]
     return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
 
@@ -49,26 +31,26 @@ def memory(pid: int) -> float:
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * 4096 / 2**20
 
 
-def main() -> int:
-    if len(sys.argv) == 3:
-        joiner(*sys.argv[1:])
-        return 0
+def measure(quick: bool) -> Figures:
+    """One minute; a quick one has fifteen seconds, and its time is scaled to the minute."""
+    seconds = 15 if quick else SECONDS
+    changes = RATE * seconds
+    joins = {RATE * seconds * (2 * number + 1) // (2 * JOINERS) for number in range(JOINERS)}
     rng = random.Random(1)
     truth: dict[int, int] = {}
     sent: list[float] = []
     waits: list[tuple[float, float]] = []
     with PublisherProcess() as publisher:
         publisher.feed(full_map(PEERS))
-        first = publisher.wait_kind("commit", 60.0).seq
+        last = publisher.wait_kind("commit", 60.0).seq
         publisher.wait_quiet()
         before, cpu = memory(publisher.pid), publisher.cpu_nanoseconds()
         joiners: list[subprocess.Popen[str]] = []
         pace = threading.Event()
-        last = first
 
         def listen() -> None:
             nonlocal last
-            for number in range(CHANGES):
+            for number in range(changes):
                 last = publisher.wait_kind("commit", 10.0).seq
                 now = time.clock_gettime(time.CLOCK_BOOTTIME)
                 waits.append((now, 1000 * (now - sent[number])))
@@ -76,7 +58,7 @@ def main() -> int:
         ear = threading.Thread(target=listen)
         ear.start()
         began = time.clock_gettime(time.CLOCK_BOOTTIME)
-        for number in range(CHANGES):
+        for number in range(changes):
             target, region = rng.randrange(2, PEERS + 2), 1 + number % 900
             truth[target] = region
             due = began + number / RATE
@@ -84,30 +66,30 @@ def main() -> int:
             sent.append(time.clock_gettime(time.CLOCK_BOOTTIME))
             patch = {"PeersChangedPatch": [{"NodeID": target, "DERPRegion": region}]}
             publisher.feed(json.dumps(patch).encode())
-            if number / RATE in JOINERS:
+            if number in joins:
                 joiners.append(start_joiner(publisher))
         ear.join()
         took = time.clock_gettime(time.CLOCK_BOOTTIME) - began
         cpu = publisher.cpu_nanoseconds() - cpu
         after = memory(publisher.pid)
         told = [json.loads(process.communicate(f"\n{last}\n")[0]) for process in joiners]
+    assert len(waits) == changes, f"{changes - len(waits)} changes were not published"
     wrong = sum({int(key): region for key, region in one["regions"].items()} != truth for one in told)
-    joining = [wait for at, wait in waits if any(one["at"][0] <= at <= one["at"][1] + 0.1 for one in told)]
-    all_waits = sorted(wait for _, wait in waits)
-    figures = [
-        Figure("changes not published within the minute", CHANGES - len(waits), "", 0.0),
-        Figure("time for a minute's changes", took, "s", SECONDS * 1.05),
-        Figure("median from MapResponse in to commit out", all_waits[len(all_waits) // 2], "ms"),
-        Figure("p99 from MapResponse in to commit out", all_waits[len(all_waits) * 99 // 100], "ms"),
-        Figure("longest while a snapshot is taken", max(joining), "ms", STALL_BOUND),
-        Figure("slowest of those who came late to be whole", max(one["whole"] for one in told), "s"),
-        Figure("late ones whose netmap is not exact", wrong, "", 0.0),
-        Figure("the publisher's share of a core", cpu / 1e9 / took, "", 0.3),
-        Figure("memory of the publisher before", before, "MiB"),
-        Figure("memory of the publisher after", after, "MiB", before * 1.25 + 20),
-    ]
-    return report("hold", figures)
+    stalls = [
+        max(wait for at, wait in waits if one["at"][0] <= at <= one["at"][1] + 0.1)
+        for one in told
+    ]  # fmt: skip
+    return {
+        f"fed.{PEERS}.time_for_changes": Figure.of("s", [took * SECONDS / seconds]),
+        f"fed.{PEERS}.change_wait": Figure.of("ms", [wait for _, wait in waits]),
+        f"fed.{PEERS}.stall": Figure.of("ms", [max(stalls)]),
+        f"fed.{PEERS}.late_ones_whole": Figure.of("s", [one["whole"] for one in told]),
+        f"fed.{PEERS}.late_ones_wrong": Figure.of("", [wrong]),
+        f"fed.{PEERS}.publisher_share": Figure.of("", [cpu / 1e9 / took]),
+        f"fed.{PEERS}.publisher_memory": Figure.of("MiB", [after]),
+        f"fed.{PEERS}.growth": Figure.of("", [after / (before + 16)]),
+    }
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_program("hold", measure)

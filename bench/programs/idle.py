@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import contextlib
-import sys
 import tempfile
 import threading
 from pathlib import Path
 
-from bench.figures import Figure, report
+from bench.figures import Figure, Figures, run_program
 from bench.instruments.process_tree import boottime, cpu_seconds
 from tests.support.peers.go_tools import build
 from tests.support.peers.testcontrol import control_slot, running_control
 from tests.support.processes.daemon import Daemon, tree_of
 
 PEERS = 10
-SETTLE, WINDOW = 10.0, 60.0
-"""Seconds after the first fresh netmap until the measurement, and its length."""
-WAKE_UPS, CORE_SHARE = 5.0, 0.003
+SETTLE, WINDOW, WINDOWS = 10.0, 30.0, 3
+"""Seconds after the first fresh netmap until the measurement; length and number of its parts."""
 
 
 def wake_ups(pids: list[int]) -> int:
@@ -37,7 +35,10 @@ def pause(seconds: float) -> None:
     threading.Event().wait(seconds)
 
 
-def main() -> int:
+def measure(quick: bool) -> Figures:
+    """Window by window."""
+    window = 10.0 if quick else WINDOW
+    woken_rates, shares = [], []
     tools = build()
     with tempfile.TemporaryDirectory() as scratch, control_slot():
         log = Path(scratch) / "log"
@@ -48,17 +49,18 @@ def main() -> int:
             daemon.wait_fresh()
             pause(SETTLE)
             pids = tree_of(daemon.pid)
-            began, cpu, woken = boottime(), sum(map(cpu_seconds, pids)), wake_ups(pids)
-            pause(WINDOW)
-            span = boottime() - began
-            cpu, woken = sum(map(cpu_seconds, pids)) - cpu, wake_ups(pids) - woken
+            for _ in range(WINDOWS):
+                began, cpu, woken = boottime(), sum(map(cpu_seconds, pids)), wake_ups(pids)
+                pause(window)
+                span = boottime() - began
+                shares.append(100 * (sum(map(cpu_seconds, pids)) - cpu) / span)
+                woken_rates.append((wake_ups(pids) - woken) / span)
             assert tree_of(daemon.pid) == pids, "the tree changed while it should have been idle"
-    figures = [
-        Figure("idle: wake-ups of the tree", woken / span, "1/s", WAKE_UPS),
-        Figure("idle: share of one core", 100 * cpu / span, "%", 100 * CORE_SHARE),
-    ]
-    return report("idle", figures)
+    return {
+        f"real.{PEERS}.wake_ups": Figure.of("1/s", woken_rates),
+        f"real.{PEERS}.core_share": Figure.of("%", shares),
+    }
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_program("idle", measure)

@@ -1,156 +1,120 @@
-"""From the start of control_connection to a published netmap, against tailscaled and the same testcontrol.
+"""From nothing to a netmap that a subscriber holds, against tailscaled and the same testcontrol, in turns.
 
-Published: the state is fresh and one subscriber holds the whole netmap.
+Fresh: the state is fresh and one subscriber holds the whole netmap. Session: from the first byte the server reads.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
-import statistics
-import subprocess
-import sys
 import tempfile
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from bench.figures import Figure, report
-from bench.instruments.process_tree import Sampler, started_at
-from bench.peers.tailscaled import measure_tailscaled
+from bench.figures import Figure, Figures, run_program
+from bench.instruments.server_watch import ServerWatch, Share, share_of
+from bench.peers.our_daemon import OurRun, measure_daemon
+from bench.peers.tailscaled import TailscaledRun, measure_tailscaled
 from tests.support.peers.go_tools import build
 from tests.support.peers.testcontrol import control_slot, running_control
-from tests.support.processes.daemon import Daemon
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-MIB = 1024 * 1024
+MIB = 2**20
 SMALL = 10
-TIME_RATIO = {10_000: 1.0, 50_000: 0.5}
-MEMORY_RATIO = {10_000: 1.0, 50_000: 0.5}
-SMALL_MEMORY = 100.0
-"""MiB for the whole tree with a small tailnet."""
+NODES = (1_000, 10_000, 50_000)
+QUICK_NODES = (1_000, 10_000)
+ROUNDS, QUICK_ROUNDS = 5, 2
 
 
 @dataclass(frozen=True)
-class OurRun:
-    """One start of the daemon. Seconds, CPU seconds of the whole tree, bytes."""
+class Turn:
+    """Both against a server of their own."""
 
-    published_after: float
-    """Since the start of the control_connection process."""
-    since_daemon: float
-    """The same moment since the start of the Supervisor."""
-    busy_until: float
-    cpu: float
-    """From the start of control_connection to quiet."""
-    cpu_start: float
-    """What came before: interpreters, the Supervisor, publisher and liveness."""
-    subscriber_cpu: float
-    peak_pss: int
-    steady_pss: int
+    ours: OurRun
+    served: Share
+    theirs: TailscaledRun
+    served_theirs: float
+    """Seconds from the first byte the server read of tailscaled to the last one of the map, until it was Running."""
 
 
-def measure_daemon(control_url: str, peers: int, limit: float = 180.0) -> OurRun:
-    """Start the daemon with fresh state and wait until one subscriber holds everything."""
-    daemon = Daemon(f"--control-url={control_url}", "--hostname=bench")
-    probe_command = [
-        sys.executable,
-        "-m",
-        "bench.peers.subscriber_probe",
-        str(daemon.runtime_dir),
-        str(peers),
-    ]
-    daemon.runtime_dir.mkdir(mode=0o700)
-    probe = subprocess.Popen(probe_command, stdout=subprocess.PIPE, text=True)
-    try:
-        assert probe.stdout is not None
-        assert probe.stdout.readline() == "ready\n"
-        with daemon, Sampler(daemon.pid) as sampler:
-            try:
-                said, _ = probe.communicate(timeout=limit)
-            except subprocess.TimeoutExpired:
-                raise TimeoutError(
-                    f"nothing published within {limit:g} s; status: {daemon.status()}"
-                ) from None
-            result = json.loads(said)
-            assert result["peers"] == peers, result
-            status = daemon.wait_fresh()
-            began = started_at(status["connection"]["pid"])
-            ended = sampler.wait_quiet(began, limit)
-            return OurRun(
-                published_after=result["boottime"] - began,
-                since_daemon=result["boottime"] - started_at(daemon.pid),
-                busy_until=ended - began,
-                cpu=sampler.cpu_at(ended) - sampler.cpu_at(began),
-                cpu_start=sampler.cpu_at(began),
-                subscriber_cpu=result["cpu"],
-                peak_pss=sampler.peak_pss(),
-                steady_pss=sampler.steady_pss(),
-            )
-    finally:
-        probe.kill()
-        probe.wait()
+def small_tailnet(tools: Path) -> OurRun:
+    """What most of the memory is when there is nearly no netmap."""
+    with (
+        tempfile.TemporaryDirectory() as scratch,
+        control_slot(),
+        running_control(tools / "testcontrol", SMALL, Path(scratch) / "log") as control,
+    ):
+        return measure_daemon(f"--control-url={control.url}", peers=SMALL)
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--nodes", type=int, nargs="*", default=[1_000, 10_000, 50_000])
-    parser.add_argument("--rounds", type=int, default=3)
-    options = parser.parse_args()
-    tools = build()
-    figures: list[Figure] = []
-    details: dict[str, object] = {}
-
-    def with_control(nodes: int, measure: Callable[[str], object]) -> object:
+def turn(tools: Path, nodes: int) -> Turn:
+    """Tailscaled, then we: a change of the machine's mood meets both."""
+    with tempfile.TemporaryDirectory() as scratch, control_slot():
+        log = Path(scratch) / "log"
         with (
-            tempfile.TemporaryDirectory() as scratch,
-            control_slot(),
-            running_control(tools / "testcontrol", nodes, Path(scratch) / "log") as control,
+            running_control(tools / "testcontrol", nodes, log) as control,
+            ServerWatch(control.pid) as watch,
         ):
-            return measure(control.url)
+            theirs = measure_tailscaled(tools, control.url)
+            until = theirs.began + theirs.running_after
+            other = share_of(watch.counts, theirs.began, until)
+        with (
+            running_control(tools / "testcontrol", nodes, log) as control,
+            ServerWatch(control.pid) as watch,
+        ):
+            ours = measure_daemon(f"--control-url={control.url}", peers=nodes)
+            served = share_of(watch.counts, ours.started, ours.fresh)
+    return Turn(ours, served, theirs, other.last_written - other.first_read)
 
-    small = with_control(SMALL, lambda url: measure_daemon(url, SMALL))
-    assert isinstance(small, OurRun)
-    details[str(SMALL)] = {"ours": asdict(small)}
-    figures.append(
-        Figure(f"{SMALL} peers: memory of the tree, peak", small.peak_pss / MIB, "MiB", SMALL_MEMORY)
-    )
-    for nodes in options.nodes:
-        ours: list[OurRun] = []
-        theirs = []
-        for _ in range(options.rounds):
-            # In turns, so that a change of the machine's mood meets both.
-            theirs.append(with_control(nodes, lambda url: measure_tailscaled(tools, url)))
-            one = with_control(nodes, lambda url, nodes=nodes: measure_daemon(url, nodes))
-            assert isinstance(one, OurRun)
-            ours.append(one)
 
-        def median(runs: list[object] | list[OurRun], field: str) -> float:
-            return float(statistics.median(getattr(run, field) for run in runs))
+def figures_of(nodes: int, turns: list[Turn]) -> Figures:
+    """All of one size."""
+    run = [one.ours.fresh - one.ours.started for one in turns]
+    connection = [one.ours.fresh - one.ours.connection_started for one in turns]
+    session = [one.ours.fresh - one.served.first_read for one in turns]
+    peak = [one.ours.peak_pss / MIB for one in turns]
+    busy = [one.theirs.busy_until for one in turns]
+    running = [one.theirs.running_after for one in turns]
+    their_peak = [one.theirs.peak_pss / MIB for one in turns]
+    seconds = {
+        "run_to_fresh": run,
+        "connection_to_fresh": connection,
+        "session": session,
+        "server": [one.served.last_written - one.served.first_read for one in turns],
+        "last_byte_to_fresh": [one.ours.fresh - one.served.last_written for one in turns],
+        "cpu": [one.ours.cpu for one in turns],
+        "tailscaled_running": running,
+        "tailscaled_busy": busy,
+        "tailscaled_server": [one.served_theirs for one in turns],
+        "tailscaled_cpu": [one.theirs.cpu for one in turns],
+    }
+    memory = {
+        "pss_peak": peak,
+        "pss_steady": [one.ours.steady_pss / MIB for one in turns],
+        "tailscaled_pss_peak": their_peak,
+    }
+    figures = {name: Figure.of("s", values) for name, values in seconds.items()}
+    figures |= {name: Figure.of("MiB", values) for name, values in memory.items()}
+    figures |= {
+        "run_to_fresh/busy": Figure.ratio(run, busy),
+        "connection_to_fresh/busy": Figure.ratio(connection, busy),
+        "session/running": Figure.ratio(session, running),
+        "pss_peak/tailscaled": Figure.ratio(peak, their_peak),
+    }
+    return {f"real.{nodes}.{name}": figure for name, figure in figures.items()}
 
-        busy, peak = median(theirs, "busy_until"), median(theirs, "peak_pss") / MIB
-        published, our_peak = median(ours, "published_after"), median(ours, "peak_pss") / MIB
-        figures += [
-            Figure(f"{nodes} peers: tailscaled says Running", median(theirs, "running_after"), "s"),
-            Figure(f"{nodes} peers: tailscaled busy until", busy, "s"),
-            Figure(f"{nodes} peers: tailscaled CPU", median(theirs, "cpu"), "s"),
-            Figure(f"{nodes} peers: tailscaled memory, peak", peak, "MiB"),
-            Figure(f"{nodes} peers: published", published, "s"),
-            Figure(f"{nodes} peers: published since the daemon's start", median(ours, "since_daemon"), "s"),
-            Figure(f"{nodes} peers: busy until", median(ours, "busy_until"), "s"),
-            Figure(f"{nodes} peers: CPU of the tree", median(ours, "cpu"), "s"),
-            Figure(f"{nodes} peers: memory of the tree, steady", median(ours, "steady_pss") / MIB, "MiB"),
-            Figure(f"{nodes} peers: memory of the tree, peak", our_peak, "MiB"),
-            Figure(f"{nodes} peers: published ÷ busy until", published / busy, "", TIME_RATIO.get(nodes)),
-            Figure(f"{nodes} peers: peak ÷ peak", our_peak / peak, "", MEMORY_RATIO.get(nodes)),
-        ]
-        details[str(nodes)] = {
-            "ours": [asdict(run) for run in ours],
-            "tailscaled": [asdict(run) for run in theirs],
-        }
-    return report("start_to_published", figures, details)
+
+def measure(quick: bool) -> Figures:
+    """The small tailnet alone, the others beside tailscaled."""
+    tools = build()
+    rounds = QUICK_ROUNDS if quick else ROUNDS
+    small = [small_tailnet(tools) for _ in range(rounds)]
+    figures = {
+        f"real.{SMALL}.run_to_fresh": Figure.of("s", [one.fresh - one.started for one in small]),
+        f"real.{SMALL}.pss_peak": Figure.of("MiB", [one.peak_pss / MIB for one in small]),
+        f"real.{SMALL}.pss_steady": Figure.of("MiB", [one.steady_pss / MIB for one in small]),
+    }
+    for nodes in QUICK_NODES if quick else NODES:
+        figures |= figures_of(nodes, [turn(tools, nodes) for _ in range(rounds)])
+    return figures
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_program("start_to_published", measure)

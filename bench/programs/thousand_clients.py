@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import json
 import os
@@ -10,13 +9,13 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.figures import Figure, report
+from bench.figures import Figure, Figures, run_program
 from bench.instruments.process_tree import cpu_seconds, pss_bytes
-from bench.programs.fan_out import allow_files
+from bench.peers.open_files import allow_files
 from tests.support.peers.go_tools import GoToolsUnavailable, build
 from tests.support.peers.testcontrol import control_slot, running_control
 
@@ -24,18 +23,17 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 CLIENTS = 1_000
-CHANGES, GO_CHANGES = 20, 2
+CHANGES, QUICK_CHANGES, GO_CHANGES = 20, 5, 2
 """testcontrol answers a change with a whole map for every client, so that each takes it long."""
 KEEP_ALIVE = 5.0
 REST = 20.0
 """Seconds of rest that are measured; testcontrol has no keep-alives unless it is told."""
 USUAL = 50.0
 """Seconds between two keep-alives of a real server."""
-CHANGE_BOUND = 2.0
 SERVER_CORE = 0
 
 
-@dataclass
+@dataclass(frozen=True)
 class Measured:
     """What one server took. Seconds, bytes."""
 
@@ -107,7 +105,7 @@ def own_bytes(pid: int) -> int:
     return 1024 * int(next(line.split()[1] for line in lines if line.startswith("Pss_Anon:")))
 
 
-def measure(pid: int, url: str, auth_key: str, clients: int, changes: int) -> Measured:
+def serve(pid: int, url: str, auth_key: str, clients: int, changes: int) -> Measured:
     """Let them join, change something, rest."""
     before, started = own_bytes(pid), cpu_seconds(pid)
     crowd = Crowd(url, auth_key, clients)
@@ -145,52 +143,49 @@ def quiet_cpu(pid: int) -> float:
     return now
 
 
-def figures_of(name: str, it: Measured, clients: int, bound: float | None = None) -> list[Figure]:
+def figures_of(server: str, it: Measured, clients: int) -> Figures:
+    """Under the name of a server. `embedded`: ours, `real`: testcontrol."""
+
     def share(of: float) -> float:
         return it.changes[min(len(it.changes) - 1, int(len(it.changes) * of))]
 
-    return [
-        Figure(f"{name}: all {clients} have their first map", it.join, "s"),
-        Figure(f"{name}: CPU to let them in", it.join_cpu, "s"),
-        Figure(f"{name}: a change reaches half of them", share(0.5), "s"),
-        Figure(f"{name}: … 99 of 100", share(0.99), "s"),
-        Figure(f"{name}: … the last one", it.changes[-1], "s", bound),
-        Figure(f"{name}: CPU for a change", it.change_cpu, "s"),
-        Figure(f"{name}: memory (PSS) with them", it.pss / 2**20, "MiB"),
-        Figure(f"{name}: memory per client", it.own / clients / 1024, "KiB"),
-    ]
+    figures = {
+        "join": Figure.of("s", [it.join]),
+        "join_cpu": Figure.of("s", [it.join_cpu]),
+        "change_half": Figure.of("s", [share(0.5)]),
+        "change_p99": Figure.of("s", [share(0.99)]),
+        "change_last": Figure.of("s", [it.changes[-1]]),
+        "server_change_cpu": Figure.of("s", [it.change_cpu]),
+        "server_pss": Figure.of("MiB", [it.pss / 2**20]),
+        "server_per_client": Figure.of("KiB", [it.own / clients / 1024]),
+        "rest_share": Figure.of("", [it.rest_cpu]),
+    }
+    return {f"{server}.{clients}.{name}": figure for name, figure in figures.items()}
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--clients", type=int, default=CLIENTS)
-    parser.add_argument("--without-go", action="store_true", help="only our server")
-    options = parser.parse_args()
-    clients: int = options.clients
+def measure(quick: bool) -> Figures:
+    """Ours; and testcontrol, where there is Go, but for a quick look: it takes long."""
     allow_files(8192)
     with our_server(KEEP_ALIVE) as (pid, url, auth_key):
-        ours = measure(pid, url, auth_key, clients, CHANGES)
-    figures = figures_of("ours", ours, clients, CHANGE_BOUND)
+        ours = serve(pid, url, auth_key, CLIENTS, QUICK_CHANGES if quick else CHANGES)
     # What rests costs nothing but keep-alives: their price is in proportion to their number.
-    rest = ours.rest_cpu * KEEP_ALIVE / USUAL
-    figures.append(Figure(f"ours: share of a core at rest, a keep-alive every {USUAL:g} s", rest, "", 0.05))
-    if not options.without_go:
-        try:
-            binary = build() / "testcontrol"
-        except GoToolsUnavailable as error:
-            print(f"without testcontrol: {error}", file=sys.stderr)
-            return report("thousand_clients", figures)
-        with (
-            tempfile.TemporaryDirectory() as directory,
-            control_slot(),
-            running_control(binary, 0, Path(directory) / "log") as go,
-        ):
-            pin(go.pid)
-            theirs = measure(go.pid, go.url, "", clients, GO_CHANGES)
-        figures += figures_of("testcontrol", theirs, clients)
-        figures.append(Figure("testcontrol: share of a core at rest", theirs.rest_cpu, ""))
-    return report("thousand_clients", figures)
+    figures = figures_of("embedded", replace(ours, rest_cpu=ours.rest_cpu * KEEP_ALIVE / USUAL), CLIENTS)
+    if quick:
+        return figures
+    try:
+        binary = build() / "testcontrol"
+    except GoToolsUnavailable as error:
+        print(f"without testcontrol: {error}", file=sys.stderr)
+        return figures
+    with (
+        tempfile.TemporaryDirectory() as directory,
+        control_slot(),
+        running_control(binary, 0, Path(directory) / "log") as go,
+    ):
+        pin(go.pid)
+        theirs = serve(go.pid, go.url, "", CLIENTS, GO_CHANGES)
+    return figures | figures_of("real", theirs, CLIENTS)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_program("thousand_clients", measure)
