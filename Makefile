@@ -18,7 +18,7 @@ HEADSCALE ?=
 VM_ARGS ?=
 PYTEST_ARGS ?= -n 2 --dist loadgroup
 
-.PHONY: help run test test-fast test-lowest test-newest headscale-test vm-test check generate bench go-tools rust-client client-table format mutants soak clean
+.PHONY: help run test test-fast test-lowest test-newest headscale-test vm-test check generate bench bench-report go-tools rust-client client-table format mutants soak clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -64,8 +64,11 @@ go-tools: $(VENV)/.dev-ready  ## build the Go peers into the cache outside the t
 rust-client: $(VENV)/.dev-ready  ## build the client in Rust into the same cache (skipped without cargo; minutes at first)
 	$(BIN)/python -m tests.support.peers.rust_client
 
-bench: $(VENV)/.dev-ready go-tools  ## the figures of the design, measured against tailscaled; fails when one is missed
-	$(BIN)/python -m bench
+bench: $(VENV)/.dev-ready go-tools  ## measure against tailscaled into bench/history.jsonl; fails when a bound is missed (ARGS=--quick)
+	$(BIN)/python -m bench $(ARGS)
+
+bench-report: $(VENV)/.dev-ready  ## draw bench/history.jsonl into docs/performance.md
+	$(BIN)/python -m bench.report
 
 client-table: $(VENV)/.dev-ready go-tools rust-client  ## check all clients at 120 s into docs/clients.md (an hour; ARGS="--client tsp --limit 8s")
 	$(BIN)/python -m bench.client_table $(ARGS)

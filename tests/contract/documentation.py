@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from bench.report.documents import report
 from netmap_actors.confinement.permissions import ROWS
 from netmap_supervisor.cli import PROGRAM, commands
 from netmap_supervisor.config.documents import example, reference
@@ -32,6 +33,7 @@ def documents() -> dict[Path, str]:
         docs / "operations.md": _between(docs / "operations.md", PERMISSIONS, permissions()),
         docs / "clients.md": _between(docs / "clients.md", SCENARIO_ROWS, scenarios()),
         docs / "architecture.md": _between(docs / "architecture.md", ROOMS, f"\n```\n{drawn()}```\n\n"),
+        **report(),
     }
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import click
 import pytest
 
+from bench.__main__ import main
 from netmap_supervisor.cli import commands
 from netmap_supervisor.config.layers import load
 from netmap_supervisor.config.options import OPTIONS
@@ -86,7 +87,7 @@ FLAGS = {
     for command in COMMANDS.values()
     for parameter in command.params
     for flag in (*parameter.opts, *parameter.secondary_opts)
-} | FOREIGN_FLAGS.union(*HEADSCALE.values())
+} | FOREIGN_FLAGS.union(*HEADSCALE.values(), *(option.opts for option in main.params))
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
