@@ -15,6 +15,7 @@ from netmap_actors.control_connection.auth_key import read_auth_key
 from netmap_actors.control_connection.carrier import Carrier
 from netmap_actors.control_connection.client import events
 from netmap_actors.control_connection.client.messages import message_for
+from netmap_actors.control_connection.client.preload import go_once_through
 from netmap_actors.control_connection.client.registration.register import RegistrationFlow, RegistrationPolicy
 from netmap_actors.control_connection.client.server.control_url import ControlUrl
 from netmap_actors.control_connection.client.server.proxy import choose_proxy, connect_ports
@@ -66,6 +67,10 @@ class ControlConnection(ActorBase):
         self._addresses: dict[str, str] = {}
         """Fields of ConnectionInfo, once connected."""
         self._opened = contextlib.ExitStack()
+
+    @classmethod
+    def preload(cls) -> None:
+        go_once_through()
 
     @classmethod
     def prepare(cls, boot: Boot) -> None:

@@ -88,6 +88,10 @@ class ActorBase(pykka.ThreadingActor):
     # What a subclass gives
 
     @classmethod
+    def preload(cls) -> None:
+        """Load and build what every process of this kind uses and none changes; for a process that forks them, once."""
+
+    @classmethod
     def prepare(cls, boot: Boot) -> None:
         """What has to be made before the process gives up what it does not need (`permissions`)."""
 
