@@ -19,8 +19,10 @@ if TYPE_CHECKING:
 
 __all__ = ["ZERO_COPY", "PushQueue"]
 
-ZERO_COPY = 64 * 1024
-"""Bytes of a frame from which on it is handed to ZeroMQ without being copied."""
+ZERO_COPY = 1024 * 1024
+"""Bytes of a frame from which on it is handed to ZeroMQ without being copied: the first such one starts three threads
+(pyzmq: zmq/utils/garbage.py), which takes longer than a copy of less.
+"""
 
 
 class PushQueue:
