@@ -103,10 +103,11 @@ class Profiles:
             del self._known[user]
         self.left_out += too_many
 
-    def _settle(self, to_see: Iterable[int], references: Mapping[int, int]) -> ProfilesUpdate | None:
+    def _settle(self, to_see: AbstractSet[int], references: Mapping[int, int]) -> ProfilesUpdate | None:
         upserted: list[Profile] = []
         removed: list[int] = []
-        for user in sorted(to_see):
+        # Most users of a large netmap may have no profile; they are left out by a single operation on sets.
+        for user in sorted(to_see & (self._known.keys() | self._shown.keys())):
             wanted = self._known.get(user) if user in references or user == self._self_user else None
             shown = self._shown.get(user)
             if wanted is None:

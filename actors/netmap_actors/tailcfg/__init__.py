@@ -7,7 +7,12 @@ from __future__ import annotations
 
 from netmap_actors.tailcfg.go_json import NotGoJson, decode, encode, is_set, is_zero_key, is_zero_time
 from netmap_actors.tailcfg.hostinfo import Hostinfo
-from netmap_actors.tailcfg.map_document import MapResponseShape, check_map_response_shape, decode_map_response
+from netmap_actors.tailcfg.map_document import (
+    MapResponseShape,
+    check_map_response_shape,
+    decode_map_response,
+    decoding_map_response,
+)
 from netmap_actors.tailcfg.map_request import MapRequest
 from netmap_actors.tailcfg.map_response import (
     Debug,
@@ -40,6 +45,7 @@ __all__ = [
     "check_map_response_shape",
     "decode",
     "decode_map_response",
+    "decoding_map_response",
     "encode",
     "is_set",
     "is_zero_key",

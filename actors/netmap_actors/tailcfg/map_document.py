@@ -8,20 +8,30 @@ from __future__ import annotations
 
 import codecs
 import re
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from netmap_actors.boot import MAX_PEERS
 from netmap_actors.errors import BadMapResponse, escape
+from netmap_actors.slices import complete
 from netmap_actors.tailcfg.bounds import check_bounds, check_number_of_values
 from netmap_actors.tailcfg.go_json import GoStruct, Int64, NotGoJson, decode, go_name, is_set
 from netmap_actors.tailcfg.map_response import Debug, DisplayMessage, MapResponse
-from netmap_actors.tailcfg.nesting import MAX_NESTING, is_deeper_than
+from netmap_actors.tailcfg.nesting import MAX_NESTING, looking_deeper_than
 from netmap_actors.tailcfg.peer_change import PeerChangeHead
 from netmap_actors.tailcfg.ping import PingRequest  # noqa: TC001 - msgspec reads the annotations when it decodes
 
-__all__ = ["DERPMapDelta", "MapResponseShape", "check_map_response_shape", "decode_map_response"]
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+__all__ = [
+    "DERPMapDelta",
+    "MapResponseShape",
+    "check_map_response_shape",
+    "decode_map_response",
+    "decoding_map_response",
+]
 
 UTF8_SLICE: Final = 1 << 20
 """Bytes checked at a time: a document of 200 MB must not need 200 MB more."""
@@ -72,23 +82,31 @@ def decode_map_response(data: bytes, *, max_peers: int = MAX_PEERS) -> MapRespon
 
     `max_peers`: how many one field may name. Raw fields are views into `data`. Raises BadMapResponse only.
     """
-    response = _decode(data)
+    return complete(decoding_map_response(data, max_peers=max_peers))
+
+
+def decoding_map_response(data: bytes, *, max_peers: int) -> Generator[None, None, MapResponse]:
+    """As `decode_map_response`, in slices: the longest is the decoder's own, 1 ms per MB."""
+    response = yield from _decoding(data)
     name, number = _longest(response)
     if number > max_peers:
         raise BadMapResponse(
             f"cannot use MapResponse: its {go_name(name)} names {number}, and limits.max_peers is {max_peers}"
         )
+    yield
     return _checked(response)
 
 
-def _decode(data: bytes) -> MapResponse:
+def _decoding(data: bytes) -> Generator[None, None, MapResponse]:
     try:
         _check_utf8(data)
         if not _OBJECT_BEGINS.match(data):
             raise NotGoJson("cannot read MapResponse: it is not an object")
         check_number_of_values(data)
+        yield
         response = decode(MapResponse, data)
-        if is_deeper_than(MAX_NESTING, data):
+        yield
+        if (yield from looking_deeper_than(MAX_NESTING, data)):
             raise NotGoJson(f"cannot read MapResponse: it is nested more than {MAX_NESTING} deep")
         return response
     except UnicodeDecodeError as e:
@@ -109,7 +127,7 @@ def check_map_response_shape(data: bytes) -> MapResponseShape:
 
     A message of more than MAX_PEERS peers is not examined further: the publisher refuses it.
     """
-    response = _decode(data)
+    response = complete(_decoding(data))
     if _longest(response)[1] <= MAX_PEERS:
         response = _checked(response)
     return MapResponseShape(

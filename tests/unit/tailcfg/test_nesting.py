@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from netmap_actors.slices import complete
 from netmap_actors.tailcfg import nesting
-from netmap_actors.tailcfg.nesting import is_deeper_than
+from netmap_actors.tailcfg.nesting import looking_deeper_than
 
 values = st.recursive(
     st.none() | st.integers() | st.text(alphabet='[]{}"\\\\ab,: ', max_size=8),
@@ -20,6 +21,10 @@ values = st.recursive(
     ),
     max_leaves=30,
 )
+
+
+def is_deeper_than(limit: int, data: bytes) -> bool:
+    return complete(looking_deeper_than(limit, data))
 
 
 def depth_of(value: Any) -> int:

@@ -10,7 +10,7 @@ from netmap_actors.boot import MAX_PEERS
 from netmap_actors.netmap import changes
 from netmap_actors.netmap.changes import Document
 from netmap_actors.netmap.delta import NetmapEngine
-from netmap_actors.tailcfg import decode_map_response
+from netmap_actors.tailcfg import decoding_map_response
 from netmap_actors.wire import internal_pb2, netmap_pb2
 from netmap_actors.wire.topics import Kind
 
@@ -105,7 +105,7 @@ class TailnetNetmap:
         in RFC 3339, `unread` and `waited` how many seconds ago the message came and was sent, at most. Raises
         BadMapResponse, with the netmap unchanged.
         """
-        response = decode_map_response(document, max_peers=self._max_peers)
+        response = yield from decoding_map_response(document, max_peers=self._max_peers)
         yield
         done = yield from self._netmap.applying(
             response, first=first, now_text=now_text, unread=unread, waited=waited

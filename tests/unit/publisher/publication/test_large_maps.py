@@ -109,6 +109,19 @@ def test_a_slice_of_a_map_twice_as_large_is_as_long() -> None:
     assert max(whole) <= 1.2 * max(half)
 
 
+def test_a_long_document_passes_the_gate_in_slices() -> None:
+    def slices_of(megabytes: int) -> int:
+        server = Server()
+        begin(server, full(node(2)) | {"Unknown": "[" * (megabytes << 20)})
+        number = 0
+        while server.publication.step(2.0) is None:
+            number += 1
+        assert server.publication._netmap.facts().peers == 1
+        return number
+
+    assert slices_of(8) >= slices_of(2) + 6
+
+
 def test_what_is_done_to_a_copy_of_the_peers_is_not_done_to_them() -> None:
     server = Server()
     strange = [
