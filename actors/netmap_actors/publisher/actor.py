@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from netmap_actors.boot import Boot
+    from netmap_actors.bus.loop import Timer
     from netmap_actors.clock import Clock
     from netmap_actors.publisher.publication.ring import Published
 
@@ -93,6 +94,8 @@ class Publisher(ActorBase):
         self._deadline = self.loop.deadline(self._on_deadline)
         self._expiry_deadline = self.loop.deadline(self._on_expiry)
         self._expiry_at: float | None = None
+        self._beats: Timer | None = None
+        """On the bus, while someone is there to hear them."""
         self._repeats = Repeats()
         self._repeat_deadline = self.loop.deadline(self._on_repeat)
         self._status = PublicationStatus(self._publication, self._netmap)
@@ -167,7 +170,7 @@ class Publisher(ActorBase):
             self._fronts.append(self._remote)
         self.loop.watch(self._intake, self._on_map_responses)
         FloodGuard(self.loop, self._open_fronts, self.log)
-        self.loop.every(settings.heartbeat_interval, self._send_heartbeat_to_bus)
+        self._beat_while_heard()
         self.ready({"updates": endpoints.updates, "requests": endpoints.requests})
 
     def on_supervisor(self, envelope: internal_pb2.Envelope) -> None:
@@ -340,6 +343,17 @@ class Publisher(ActorBase):
     def _on_count(self) -> None:
         self._status.subscribers_changed(self.loop.now())
         self._status_deadline.set(self._status.deadline)
+        self._beat_while_heard()
+
+    def _beat_while_heard(self) -> None:
+        # Without subscribers nobody is woken for them; a new one is greeted. The keys of remote ones are looked at with
+        # them, and a key that admits nobody is reported before there is any.
+        heard = self._remote is not None or any(front.subscribers for front in self._open_fronts())
+        if heard and self._beats is None:
+            self._beats = self.loop.every(self._settings.heartbeat_interval, self._send_heartbeat_to_bus)
+        elif not heard and self._beats is not None:
+            self._beats.cancel()
+            self._beats = None
 
     def _on_arrival(self) -> None:
         self._repeats.subscriber_came(self.loop.now())

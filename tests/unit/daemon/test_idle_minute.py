@@ -1,0 +1,67 @@
+"""What a tree costs that has nothing to do: wake-ups are counted, not timed."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.support.machines.idle_tree import IdleTree, subscribed
+from tests.support.waiting import wait_for
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+MINUTE = 60.0
+LEAST, MOST = 5, 5_000
+"""Peers; the netmap's own rooms are tested with more."""
+HEARTBEAT = b"netmap/1/heartbeat"
+
+
+def tree_of(peers: int) -> Iterator[IdleTree]:
+    # Not pytest's directory: the path of a unix socket is short.
+    with tempfile.TemporaryDirectory(prefix="nmi-", dir="/tmp") as directory:
+        tree = IdleTree(Path(directory), peers=peers)
+        yield tree
+        tree.close()
+
+
+@pytest.fixture
+def tree() -> Iterator[IdleTree]:
+    yield from tree_of(LEAST)
+
+
+@pytest.fixture
+def large_tree() -> Iterator[IdleTree]:
+    yield from tree_of(MOST)
+
+
+def test_a_large_tailnet_at_rest_is_no_busier_than_a_small_one(tree: IdleTree, large_tree: IdleTree) -> None:
+    for one in (tree, large_tree):
+        one.advance(10 * MINUTE)
+    assert large_tree.turns == tree.turns
+    assert large_tree.messages == tree.messages
+
+
+def test_the_bus_has_heartbeats_only_while_someone_is_there_to_hear_them(tree: IdleTree) -> None:
+    tree.advance(MINUTE)
+    assert tree.bus[HEARTBEAT] == 0
+
+    def connected() -> int:
+        tree.turn()
+        return tree.publisher._local.subscribers
+
+    socket = subscribed(tree)
+    wait_for(lambda: connected() == 1, 20.0, "the publisher sees its subscriber")
+    tree.advance(2.0)
+    tree.forget()
+    tree.advance(MINUTE)
+    assert tree.bus[HEARTBEAT] == MINUTE / 2
+    socket.context.destroy(linger=0)
+    wait_for(lambda: connected() == 0, 20.0, "the publisher sees that it has left")
+    tree.advance(2.0)
+    tree.forget()
+    tree.advance(MINUTE)
+    assert tree.bus[HEARTBEAT] == 0
