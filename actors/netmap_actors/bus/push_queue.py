@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import zmq
 
+from netmap_actors.bus.monitor import close_monitor, next_event, open_monitor
 from netmap_actors.errors import LocalProtocolError
 
 if TYPE_CHECKING:
@@ -35,14 +36,29 @@ class PushQueue:
         *,
         limit: int,
         on_room: Callable[[], None] | None = None,
+        on_connected: Callable[[], None] | None = None,
     ) -> None:
-        """`limit`: bytes that may wait besides one message. `on_room`: the queue has become empty again."""
+        """`limit`: bytes that may wait besides one message. `on_room`: the queue has become empty again, or what was
+        offered in vain would be taken now. `on_connected`: to a receiver, maybe one that knows nothing yet; then the
+        queue has to be closed before its socket."""
         self._loop = loop
         self._socket = socket
         self._limit = limit
         self._on_room = on_room
         self._waiting: collections.deque[list[bytes]] = collections.deque()
         self.waiting_bytes = 0
+        self._on_connected = on_connected
+        self._monitor: zmq.Socket[bytes] | None = None
+        if on_connected is not None:
+            self._monitor = open_monitor(socket, zmq.EVENT_CONNECTED)
+            loop.watch(self._monitor, self._on_events)
+
+    def close(self) -> None:
+        """End the monitor; the socket stays open. Closing twice is allowed."""
+        if self._monitor is not None:
+            self._loop.unwatch(self._monitor)
+            close_monitor(self._socket, self._monitor)
+            self._monitor = None
 
     @property
     def blocked(self) -> bool:
@@ -69,7 +85,13 @@ class PushQueue:
 
     def offer(self, frames: list[bytes]) -> bool:
         """Send one message unless that would mean queueing it; says whether it went."""
-        return not self._waiting and self._try(frames)
+        if self._waiting:
+            return False
+        if self._try(frames):
+            return True
+        if self._on_room is not None:
+            self._loop.watch(self._socket, self._on_writable, read=False, write=True)
+        return False
 
     def clear(self) -> None:
         """Forget what is waiting."""
@@ -85,6 +107,12 @@ class PushQueue:
             self._loop.unwatch(self._socket)
             if self._on_room is not None:
                 self._on_room()
+
+    def _on_events(self) -> None:
+        while self._monitor is not None and next_event(self._monitor) is not None:
+            pass
+        if self._on_connected is not None:
+            self._on_connected()
 
     def _try(self, frames: list[bytes]) -> bool:
         copy = max(map(len, frames)) < ZERO_COPY

@@ -45,10 +45,11 @@ if TYPE_CHECKING:
     from netmap_actors.transport.byte_stream import ByteStream
     from netmap_actors.transport.tcp import TcpStream
 
-__all__ = ["PROGRESS_INTERVAL", "ControlConnection"]
+__all__ = ["PROGRESS_BEATS", "ControlConnection"]
 
-PROGRESS_INTERVAL = 3.0
-"""Seconds between two Progress."""
+PROGRESS_BEATS = 3
+"""Heartbeats from one Progress to the next, which goes out in the same wake-up. Whoever waits for one gets it without
+that: liveness when it comes back, or when it can take messages again, and at the connection's own deadline."""
 
 
 class ControlConnection(ActorBase):
@@ -95,6 +96,7 @@ class ControlConnection(ActorBase):
             backlog=settings.max_map_response,
             on_room=self._on_room,
         )
+        self._opened.callback(self._reports.close)
         try:
             self._url = ControlUrl.parse(settings.control_url)
             proxy = choose_proxy(self._url, settings.proxy, settings.secrets.values)
@@ -109,7 +111,7 @@ class ControlConnection(ActorBase):
         self._side_requests = SideRequests(self._dialer)
         self._opened.callback(self._side_requests.cancel)
         self._key = ControlKey(self._node, self._dialer, self._side_requests, settings)
-        self.loop.every(PROGRESS_INTERVAL, self._reports.progress)
+        self.loop.every(PROGRESS_BEATS * self.boot.heartbeat_interval, self._reports.progress)
         self.ready()
         self._enter(Stage.RESOLVE, settings.resolve_limit)
 

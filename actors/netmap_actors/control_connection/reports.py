@@ -55,7 +55,13 @@ class Reports:
         self._publisher_codec = _codec(boot, ActorName.PUBLISHER, boot.secrets.publisher)
         endpoints = boot.endpoints
         self._on_room = on_room
-        self._liveness = PushQueue(loop, sockets.push_connect(endpoints.liveness), limit=0)
+        self._liveness = PushQueue(
+            loop,
+            sockets.push_connect(endpoints.liveness),
+            limit=0,
+            on_room=self.progress,
+            on_connected=self.progress,
+        )
         self._publisher = PushQueue(
             loop,
             sockets.push_connect(endpoints.publisher, hwm=PUBLISHER_HWM),
@@ -68,6 +74,10 @@ class Reports:
         self.standing = Standing()
         self.lost = 0
         """Messages liveness did not take; Progress makes up for them."""
+
+    def close(self) -> None:
+        """To be called before the sockets are closed."""
+        self._liveness.close()
 
     @property
     def paused(self) -> bool:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.machines.idle_tree import IdleTree, subscribed
+from tests.support.machines.simulated_shell import running
 from tests.support.waiting import wait_for
 
 if TYPE_CHECKING:
@@ -38,11 +39,40 @@ def large_tree() -> Iterator[IdleTree]:
     yield from tree_of(MOST)
 
 
+def supervisors_turns(minute: float) -> int:
+    """How often the Supervisor's core wants to look at the clock while nothing but heartbeats comes."""
+    shell, turns = running(), 0
+    look = shell.core.expire
+
+    def counted(now):
+        nonlocal turns
+        turns += 1
+        return look(now)
+
+    shell.core.expire = counted
+    shell.advance(minute)
+    return turns
+
+
+def test_an_idle_minute_has_three_wake_ups_a_second(tree: IdleTree) -> None:
+    tree.advance(MINUTE)
+    woken = tree.wake_ups() + supervisors_turns(MINUTE)
+    assert woken <= 3 * MINUTE, (tree.turns, tree.messages)
+
+
 def test_a_large_tailnet_at_rest_is_no_busier_than_a_small_one(tree: IdleTree, large_tree: IdleTree) -> None:
     for one in (tree, large_tree):
         one.advance(10 * MINUTE)
     assert large_tree.turns == tree.turns
     assert large_tree.messages == tree.messages
+
+
+def test_an_actor_wakes_once_for_all_that_is_regular(tree: IdleTree) -> None:
+    tree.advance(MINUTE)
+    beats = round(MINUTE / tree.publisher.boot.heartbeat_interval)
+    assert tree.turns["liveness"] == tree.turns["control_connection"] == beats
+    # The publisher reads the wall clock once more: a key is going to expire.
+    assert tree.turns["publisher"] <= beats + 1
 
 
 def test_the_bus_has_heartbeats_only_while_someone_is_there_to_hear_them(tree: IdleTree) -> None:
