@@ -48,7 +48,7 @@ def measure(program: str, quick: bool) -> dict[str, Figure] | None:
 def main(only: tuple[str, ...], quick: bool) -> None:
     """A program that breaks off leaves the others to run."""
     programs = [program for program in PROGRAMS if program in (only or PROGRAMS)]
-    load, at = os.getloadavg()[0], datetime.datetime.now(datetime.UTC)
+    load, at = round(os.getloadavg()[0], 2), datetime.datetime.now(datetime.UTC)
     commit, clean = checkout()
     yardstick = Figure.of("ms", [empty_interpreter() for _ in range(PASSES)])
     figures: dict[str, Figure] = {}

@@ -92,7 +92,7 @@ def points_of(line: Line, runs: Sequence[Run]) -> list[Point]:
 
 def reach_points(reach: Reach, runs: Sequence[Run]) -> list[tuple[int, float]]:
     """Where the bound was in each run: it moves with what it is a part of."""
-    most = bounds_of(reach.figure)[0].most
+    most = next(bound.most for bound in bounds_of(reach.figure) if bound.taken == reach.taken)
     found = []
     for place, run in enumerate(runs):
         other = run.figures.get(reach.times)
@@ -158,17 +158,18 @@ def _panel(panel: Panel, runs: Sequence[Run]) -> list[str]:
     parts = [_text(16, 16, f"{panel.title}, {unit}" if unit else panel.title, "title")]
     if not known:
         return [*parts, _text(16, 44, "not measured yet")]
-    reach = reach_points(panel.reach, known) if panel.reach else []
+    reaches = [(reach, reach_points(reach, known)) for reach in panel.reaches]
     values = [point.value for _, points in courses for point in points]
-    top = axis_top(max(*values, *(value for _, value in reach), 0.0))
+    top = axis_top(max(*values, *(value for _, course in reaches for _, value in course), 0.0))
     plot = _Plot(len(known), top)
     parts += plot.axes(known)
     labels: list[tuple[float, str, str]] = []
-    if reach:
-        heights = [(plot.x(place), plot.y(value)) for place, value in reach]
-        ends = [(float(LEFT), heights[0][1]), *heights, (float(WIDTH - RIGHT), heights[-1][1])]
-        parts.append(_stroke("reach", ends))
-        labels.append((heights[-1][1], "reach", f"≤ {shown(reach[-1][1])}"))
+    for reach, course in reaches:
+        if course:
+            heights = [(plot.x(place), plot.y(value)) for place, value in course]
+            ends = [(float(LEFT), heights[0][1]), *heights, (float(WIDTH - RIGHT), heights[-1][1])]
+            parts.append(_stroke("reach", ends))
+            labels.append((heights[-1][1], "reach", f"{reach.name} ≤ {shown(course[-1][1])}".strip()))
     for line, points in courses:
         if points:
             parts += plot.course(line, points)

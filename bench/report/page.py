@@ -54,9 +54,9 @@ def bounds_part(runs: Sequence[Run]) -> str:
     for bound in BOUNDS:
         figure, run = newest.figure(bound.figure), newest.run(bound.figure)
         server = bound.figure.partition(".")[0]
-        unit = _unit(figure)
+        unit = f" {bound.unit}" if bound.unit else ""
         if figure is None or run is None:
-            lines.append(f"| {bound.work} | {server} | ≤ {shown(bound.most)} | not measured yet | | |")
+            lines.append(f"| {bound.work} | {server} | ≤ {shown(bound.most)}{unit} | not measured yet | | |")
             continue
         used[run.at] = run
         value = getattr(figure, bound.taken)
@@ -85,23 +85,33 @@ def cost_part(runs: Sequence[Run]) -> str:
         if peak and steady:
             other = f"{shown(theirs.median)} MiB" if theirs else ""
             lines.append(f"| {name} | {shown(peak.median)} MiB | {shown(steady.median)} MiB | {other} |")
-    lines += [
-        "\n**CPU, as a share of one core**\n",
-        "| changes a second | subscribers | |",
-        "| --- | --- | --- |",
-    ]
+    return "\n".join([*lines, "", *_cpu(newest), *_subscribers(newest)]) + "\n"
+
+
+def _cpu(newest: Newest) -> list[str]:
+    """What changes cost."""
+    alone, told = newest.figure("fed.100.change_cpu"), newest.figure("fed.100.delivered_change_cpu")
     idle, churn = newest.figure("real.10.core_share"), newest.figure("embedded.1000.churn_share")
-    if idle:
-        lines.append(f"| none | none | {shown(idle.median)} %, the whole tree |")
-    for name, key in (("none", "fed.100.change_cpu"), ("1 000", "fed.100.delivered_change_cpu")):
-        change = newest.figure(key)
-        if change:
-            lines += [
-                f"| {rate} | {name} | {shown(rate * change.median / 10)} %, the publisher |" for rate in RATES
-            ]
-    if churn:
-        lines.append(f"| 100 | none | {shown(churn.median)} %, the whole tree, 1 000 peers |")
-    return "\n".join([*lines, "", *_subscribers(newest)]) + "\n"
+    lines = ["**CPU of the publisher, as a share of a core**", ""]
+    lines += ["| changes a second | no subscriber | 1 000 subscribers |", "| --- | --- | --- |"]
+    lines += [f"| {rate} | {_share(rate, alone)} | {_share(rate, told)} |" for rate in RATES]
+    whole = [
+        f"{shown(figure.median)} % {when}"
+        for figure, when in (
+            (idle, "when nothing happens"),
+            (churn, "at 100 changes a second in a tailnet of 1 000, without subscribers"),
+        )
+        if figure
+    ]
+    return [*lines, "", *([f"The whole tree: {', '.join(whole)}.", ""] if whole else [])]
+
+
+def _share(rate: int, change: Figure | None) -> str:
+    """Of a core, for so many changes a second."""
+    if change is None:
+        return ""
+    percent = rate * change.median / 10
+    return f"{shown(percent)} %" if percent <= 100 else "more than a core"
 
 
 def _subscribers(newest: Newest) -> list[str]:
@@ -128,7 +138,3 @@ def _conditions(run: Run) -> str:
         f"libzmq {versions.libzmq}, pyzmq {versions.pyzmq}, Tailscale {versions.tailscale}; load before "
         f"{run.load:.1f}, `python -c pass` {shown(run.yardstick.median)} ms."
     )
-
-
-def _unit(figure: Figure | None) -> str:
-    return f" {figure.unit}" if figure and figure.unit else ""

@@ -50,5 +50,11 @@ def test_a_bound_is_there_once_and_names_its_program() -> None:
     assert len(bounds_of(KILL)) == 2
 
 
+def test_a_ratio_has_no_unit() -> None:
+    ratios = [bound for bound in BOUNDS if "/" in bound.figure]
+    assert ratios
+    assert {bound.unit for bound in ratios} == {""}
+
+
 def test_make_bench_runs_every_program() -> None:
     assert {path.stem for path in (ROOT / "bench" / "programs").glob("*.py")} == set(PROGRAMS)
