@@ -21,8 +21,8 @@ INTERVAL = 0.05
 BUSY_WINDOW = 0.1
 BUSY_SHARE = 0.3
 """More CPU than this share of one core within a window means busy."""
-PSS_SHARE = 0.05
-"""Of the time at most is spent on looking at memory: it holds up the page faults of who is looked at."""
+PSS_SHARE = 0.1
+"""Of a core at most goes into looking at memory: it holds up the page faults of who is looked at."""
 QUIET = 2.0
 """Seconds without a busy window after which the last one counts as the end of the work."""
 
@@ -94,12 +94,11 @@ class Sampler:
                 self._cpu[pid] = cpu_seconds(pid)
         if at >= self._pss_due:
             self._pss = 0
-            began = boottime()
+            began = time.thread_time()
             for pid in pids:
                 with contextlib.suppress(OSError):
                     self._pss += pss_bytes(pid)
-            ended = boottime()
-            self._pss_due = ended + (ended - began) * (1 / PSS_SHARE - 1)
+            self._pss_due = at + (time.thread_time() - began) / PSS_SHARE
         self.samples.append(Sample(at, sum(self._cpu.values()), self._pss))
 
     def cpu_at(self, moment: float) -> float:

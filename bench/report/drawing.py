@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass
 from html import escape
@@ -196,7 +197,7 @@ class _Plot:
         return HEIGHT - BOTTOM - (HEIGHT - BOTTOM - TOP) * share
 
     def axes(self, runs: Sequence[Run]) -> list[str]:
-        """Lines at quarters of the top, and the first and the last run."""
+        """Lines at quarters of the top, one where the machine is another, the first and the last run."""
         parts = []
         for quarter in range(5):
             value = self.top * quarter / 4
@@ -204,6 +205,10 @@ class _Plot:
             kind = "grid" if quarter else "axis"
             parts.append(f"<path class='{kind}' d='M{LEFT} {y:.1f}H{WIDTH - RIGHT}' fill='none'/>")
             parts.append(_text(LEFT - 6, y + 4, shown(value), anchor="end"))
+        for place, (before, after) in enumerate(itertools.pairwise(runs), 1):
+            if before.machine != after.machine:
+                x = (self.x(place - 1) + self.x(place)) / 2
+                parts.append(f"<path class='server' d='M{x:.1f} {TOP}V{HEIGHT - BOTTOM}' fill='none'/>")
         base = HEIGHT - BOTTOM + 18
         if self.count == 1:
             return [*parts, _text(self.x(0), base, _run_name(runs[0]), anchor="middle")]

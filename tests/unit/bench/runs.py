@@ -11,7 +11,12 @@ VERSIONS = Versions(python="3.11.7", pyzmq="27.1.0", libzmq="4.3.5", tailscale="
 
 
 def run(
-    day: int, figures: dict[str, Figure] | None = None, *, quick: bool = False, clean: bool = True
+    day: int,
+    figures: dict[str, Figure] | None = None,
+    *,
+    quick: bool = False,
+    clean: bool = True,
+    machine: Machine = MACHINE,
 ) -> Run:
     """One of November 2026."""
     return Run(
@@ -23,7 +28,7 @@ def run(
         failed=[],
         load=0.1,
         yardstick=Figure("ms", 14.0, 13.0, 15.0, 20),
-        machine=MACHINE,
+        machine=machine,
         versions=VERSIONS,
         figures=figures or {},
     )

@@ -9,7 +9,19 @@ import pytest
 
 from bench.bounds import BOUNDS, bounds_of
 from bench.figures import Figure
-from bench.report.drawing import LABEL, Point, apart, axis_top, drawing, points_of, reach_points, shown
+from bench.machine import Machine
+from bench.report.drawing import (
+    BOTTOM,
+    HEIGHT,
+    LABEL,
+    Point,
+    apart,
+    axis_top,
+    drawing,
+    points_of,
+    reach_points,
+    shown,
+)
 from bench.report.panels import DRAWINGS, Line, Panel, Reach
 from tests.unit.bench.runs import run
 
@@ -83,6 +95,15 @@ def test_a_quick_run_is_hollow() -> None:
     panel = Panel("CPU", (Line("fed.100.change_cpu", "ours", "ours", "min"),))
     assert "class='ours quick'" in drawing("figures", [panel], RUNS)
     assert "class='ours quick'" not in drawing("figures", [Panel("run", (OURS,))], RUNS)
+
+
+def test_another_machine_is_seen() -> None:
+    other = Machine(processor="AMD EPYC", cores=8, memory_mib=4096, kernel="Linux 6.18")
+    upright = f"V{HEIGHT - BOTTOM}"
+    panel = Panel("run", (OURS,))
+    assert upright not in drawing("figures", [panel], RUNS)
+    moved = [*RUNS, run(4, started(0.4, 0.3), machine=other)]
+    assert drawing("figures", [panel], moved).count(upright) == 1
 
 
 @pytest.mark.parametrize("runs", [[], RUNS[:1], RUNS])

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import subprocess
+
 import pytest
 
-from bench.instruments.server_watch import Count, Share, share_of
+from bench.instruments.process_tree import boottime
+from bench.instruments.server_watch import Count, ServerWatch, Share, share_of
+from tests.support.waiting import wait_for
 
 COUNTS = [
     Count(1.0, 0, 0),
@@ -35,3 +39,18 @@ def test_it_begins_with_the_first_request_and_ends_with_the_last_part_of_the_map
 def test_a_server_that_sent_nothing_has_no_share() -> None:
     with pytest.raises(ValueError, match="asked 1 times and sent 0 parts"):
         share_of(COUNTS[:3], 1.0, 2.0)
+
+
+def test_the_kernel_counts_what_a_process_reads_and_writes() -> None:
+    data = b"x" * 20_000
+    with subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as cat:
+        assert cat.stdin is not None
+        assert cat.stdout is not None
+        began = boottime()
+        with ServerWatch(cat.pid) as watch:
+            cat.stdin.write(data)
+            cat.stdin.flush()
+            assert cat.stdout.read(len(data)) == data
+            wait_for(lambda: watch.counts[-1].written >= len(data), 20.0, "all that was written is counted")
+        share = share_of(watch.counts, began, boottime())
+    assert began <= share.first_read <= share.last_written <= boottime()
