@@ -7,14 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.process.test_supervisor import NAMES, Daemon, daemon  # noqa: F401  # the fixture
+from tests.process.test_supervisor import daemon  # noqa: F401  # the fixture
+from tests.support.processes.fake_daemon import NAMES, FakeDaemon
 from tests.support.waiting import wait_for
 
 LIMIT = 20.0
 WRITER = "liveness"
 
 
-def let_write(daemon: Daemon, words: bytes, how: str = "later write") -> None:  # noqa: F811
+def let_write(daemon: FakeDaemon, words: bytes, how: str = "later write") -> None:  # noqa: F811
     """The writer says this, with a last line after it; once that is in the log, all before it was taken."""
     (daemon.place / "words").write_bytes(words)
     daemon.behave(WRITER, how)

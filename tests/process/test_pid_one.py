@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
 import signal
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.availability import unavailable
-from tests.support.processes.daemon import Daemon, children_of
+from tests.support.processes.daemon import Daemon, children_of, role_of
 from tests.support.waiting import wait_for
 
 if TYPE_CHECKING:
@@ -49,20 +48,14 @@ def state_of(pid: int) -> str:
         return ""
 
 
-def actors_of(daemon: Daemon) -> dict[int, list[bytes]]:
-    """The command lines of its own children."""
-    found = {}
-    for pid in children_of(daemon.pid):
-        with contextlib.suppress(OSError):
-            words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-            if b"netmap_actors" in words:
-                found[pid] = words
-    return found
+def ours_of(daemon: Daemon) -> dict[int, str]:
+    """What its own children are, the nursery included, by pid."""
+    return {pid: role for pid in children_of(daemon.pid) if (role := role_of(pid))}
 
 
 def strangers_of(daemon: Daemon) -> set[int]:
     """Its other children, dead or alive."""
-    return set(children_of(daemon.pid)) - actors_of(daemon).keys()
+    return set(children_of(daemon.pid)) - ours_of(daemon).keys()
 
 
 class FirstProcess(Daemon):
@@ -98,15 +91,15 @@ def test_orphans_are_reaped_and_how_a_child_ended_is_known(first: FirstProcess) 
     first.wait_fresh()
     assert "NSpid:" in Path(f"/proc/{first.pid}/status").read_text()
     for _ in range(2):
-        before = len(actors_of(first))
+        before = len(ours_of(first))
         leave_orphans(first)
         wait_for(lambda: len(strangers_of(first)) > ORPHANS // 2, LIMIT, "orphans")
         # Its own end in the middle of theirs: the status of the one must not be taken by who reaps the others.
-        [publisher] = [pid for pid, words in actors_of(first).items() if b"publisher" in words]
+        [publisher] = [pid for pid, role in ours_of(first).items() if role == "publisher"]
         os.kill(publisher, signal.SIGKILL)
         first.wait_event("actor_exited", LIMIT, actor="publisher", signal=9)
         first.wait_fresh()
-        assert len(actors_of(first)) == before
+        assert len(ours_of(first)) == before
         wait_for(lambda: not strangers_of(first), LIMIT, "no orphan left, dead or alive")
     os.kill(first.pid, signal.SIGTERM)
     assert first.wait(LIMIT) == 0

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import os
-import select
 import signal
 import socket
-import subprocess
-import sys
 import tempfile
 import textwrap
 import time
@@ -17,26 +13,13 @@ from pathlib import Path
 import pytest
 
 from netmap_actors.errors import NetmapError
-from netmap_supervisor.admin.socket import AdminClient, AdminError, NotRunning
+from netmap_supervisor.admin.socket import AdminError, NotRunning
+from tests.support.processes.daemon import children_of, role_of
+from tests.support.processes.fake_daemon import LIMIT, NAMES, FakeDaemon, pidfds, wait_gone
 from tests.support.waiting import wait_for
 
-NAMES = ["dev_control", "publisher", "liveness", "control_connection"]
-LIMIT = 20.0
-
-SITECUSTOMIZE = """
-    import sys
-    if "netmap_actors" in sys.orig_argv:
-        from netmap_actors.process import bootstrap
-        for name in bootstrap.ACTOR_CLASSES:
-            bootstrap.ACTOR_CLASSES[name] = "fake_actors:Fake"
-        from netmap_actors.confinement import confinement
-        # They write down what they were told, wherever the test is.
-        confinement.confine = lambda row, allowed: {"landlock": 7, "capabilities": 0}
-        # Nor are they what the machine has to have files for.
-        confinement.limit_files = lambda wanted: wanted
-"""
 HANGING_END = """
-    if "netmap_actors" not in sys.orig_argv:
+    if "-c" in sys.orig_argv:
         import threading
         from netmap_actors.bus.sockets import Sockets
         from netmap_supervisor.daemon import supervisor
@@ -45,126 +28,16 @@ HANGING_END = """
             threading.Event().wait()
         Sockets.close = hang_for_ever
 """
-PROGRAM = """
-    import msgspec, pathlib, sys
-    from netmap_actors.errors import ConfigurationError, NetmapError
-    from netmap_supervisor.config.settings import RunSettings
-    from netmap_supervisor.daemon.run import run
-    path = pathlib.Path(sys.argv[1])
-    def read():
-        try:
-            return msgspec.json.decode(path.read_bytes(), type=RunSettings)
-        except msgspec.DecodeError as error:
-            raise ConfigurationError(f"cannot read {path}: {error}")
-    try:
-        sys.exit(run(read(), read_settings=read))
-    except ConfigurationError as error:
-        print(error, file=sys.stderr)
-        sys.exit(78)
-    except NetmapError as error:
-        print(error, file=sys.stderr)
-        sys.exit(1)
-"""
-
-
-class Daemon:
-    def __init__(self, place: Path) -> None:
-        self.place = place
-        self.runtime_dir = place / "run"
-        self.log_path = place / "log"
-        self.process: subprocess.Popen[bytes] | None = None
-        for name in ("behaviour", "boots"):
-            (place / name).mkdir()
-        (place / "sitecustomize.py").write_text(textwrap.dedent(SITECUSTOMIZE))
-        fakes = Path(__file__).parents[1] / "support/processes/fake_actors.py"
-        (place / "fake_actors.py").write_text(fakes.read_text())
-        self.settings = {"state_dir": str(place / "state"), "runtime_dir": str(self.runtime_dir)}
-        self.write_settings()
-
-    def write_settings(self, **changes) -> None:
-        self.settings |= changes
-        (self.place / "settings.json").write_text(json.dumps(self.settings))
-
-    def behave(self, actor: str, how: str) -> None:
-        (self.place / "behaviour" / actor).write_text(how)
-
-    def start(self, **environment: str) -> Daemon:
-        command = [sys.executable, "-P", "-c", textwrap.dedent(PROGRAM), str(self.place / "settings.json")]
-        env = {**os.environ, "PYTHONPATH": str(self.place), **environment}
-        with self.log_path.open("ab") as log:
-            self.process = subprocess.Popen(command, env=env, stdin=subprocess.DEVNULL, stderr=log)
-        return self
-
-    def up(self, **environment: str) -> Daemon:
-        self.start(**environment)
-        self.wait_event("up")
-        return self
-
-    @property
-    def pid(self) -> int:
-        assert self.process is not None
-        return self.process.pid
-
-    def end(self, number: signal.Signals = signal.SIGTERM) -> int:
-        assert self.process is not None
-        self.process.send_signal(number)
-        return self.process.wait(LIMIT)
-
-    def wait(self) -> int:
-        assert self.process is not None
-        return self.process.wait(LIMIT)
-
-    def request(self, command: str, /, **arguments):
-        return AdminClient(self.runtime_dir).request(command, **arguments)
-
-    def row(self, name: str) -> dict:
-        return next(row for row in self.request("status")["actors"] if row["name"] == name)
-
-    def events(self, name: str | None = None, **fields) -> list[dict]:
-        found = []
-        for line in self.log_path.read_bytes().split(b"\n")[:-1]:
-            if line.startswith(b"{"):
-                event = json.loads(line)
-                if name in {None, event["event"]} and fields.items() <= event.items():
-                    found.append(event)
-        return found
-
-    def wait_event(self, name: str, after: int = 0, **fields) -> dict:
-        return wait_for(
-            lambda: self.events(name, **fields)[after : after + 1], LIMIT, f"{name} {fields or ''}"
-        )[0]
-
-    def told(self, actor: str, incarnation: int = 1) -> dict:
-        path = self.place / "boots" / f"{actor}-{incarnation}.json"
-        wait_for(path.exists, LIMIT, path.name)
-        return json.loads(path.read_text())
-
-    def close(self) -> None:
-        if self.process is not None and self.process.poll() is None:
-            self.process.kill()
-            self.process.wait()
 
 
 @pytest.fixture
 def daemon():
     with tempfile.TemporaryDirectory(prefix="nm-") as path:
-        made = Daemon(Path(path))
+        made = FakeDaemon(Path(path))
         yield made
         made.close()
         if made.log_path.exists():
             print(made.log_path.read_text()[-8000:])
-
-
-def pidfds(pids) -> list[int]:
-    return [os.pidfd_open(pid) for pid in pids]
-
-
-def wait_gone(fds: list[int], limit: float) -> None:
-    """Every one of these processes has ended (a pidfd tells it also of those that are not our children)."""
-    deadline = time.monotonic() + limit
-    for fd in fds:
-        assert select.select([fd], [], [], max(0.0, deadline - time.monotonic()))[0], f"alive after {limit} s"
-        os.close(fd)
 
 
 def test_actors_come_up_together_and_stop_in_reverse(daemon) -> None:
@@ -478,11 +351,11 @@ def test_f64_many_respawns_leak_neither_descriptors_nor_threads_nor_memory(daemo
     assert abs(after[0] - before[0]) <= 5
     assert after[1] == before[1]
     assert after[2] - before[2] <= 10 * 1024 * 1024
-    children = Path(f"/proc/{daemon.pid}/task/{daemon.pid}/children").read_text().split()
-    assert len(children) == len(NAMES), "no zombie is left"
+    children = [role_of(pid) for pid in children_of(daemon.pid)]
+    assert sorted(children) == sorted([*NAMES, "nursery"]), "no zombie is left"
 
 
-def test_an_end_that_hangs_is_an_end_all_the_same(daemon: Daemon) -> None:
+def test_an_end_that_hangs_is_an_end_all_the_same(daemon: FakeDaemon) -> None:
     with (daemon.place / "sitecustomize.py").open("a") as file:
         file.write(textwrap.dedent(HANGING_END))
     daemon.up()

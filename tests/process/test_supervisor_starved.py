@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.process.test_supervisor import Daemon, daemon  # noqa: F401  # the fixture
+from tests.process.test_supervisor import daemon  # noqa: F401  # the fixture
 from tests.support.availability import unavailable
+from tests.support.processes.fake_daemon import FakeDaemon
 from tests.support.waiting import wait_for
 
 START_LIMIT = 15.0
@@ -79,7 +80,7 @@ def wait_until(moment: float, what: str) -> None:
     wait_for(lambda: time.monotonic() >= moment, 60.0, what)
 
 
-def killed(starving: Daemon) -> dict[str, str]:
+def killed(starving: FakeDaemon) -> dict[str, str]:
     return {event["actor"]: event["reason"] for event in starving.events("child_killed")}
 
 

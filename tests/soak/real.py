@@ -24,7 +24,7 @@ from netmap_supervisor import Snapshot, Subscriber
 from netmap_supervisor.admin.socket import AdminClient, AdminError
 from tests.soak import network
 from tests.soak.samples import Samples
-from tests.support.processes.daemon import Daemon, children_of, is_actor_process, matching
+from tests.support.processes.daemon import Daemon, children_of, is_actor_process, matching, role_of
 from tests.support.servers import scripted
 from tests.support.waiting import wait_for
 
@@ -309,15 +309,16 @@ class Soak:
 
     def _look_at_children(self) -> None:
         """Never two connections, and nobody stays a zombie."""
-        words, zombies = collections.Counter[str](), set()
+        roles, zombies = collections.Counter[str](), set()
         for pid in children_of(self._daemon.pid):
-            with contextlib.suppress(OSError, IndexError):
+            with contextlib.suppress(OSError):
                 if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z":
                     zombies.add(pid)
                 else:
-                    words[Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[4].decode()] += 1
-        if words[CONNECTION] > 1:
-            self._report.problems.append(f"{words[CONNECTION]} connections at a time")
+                    roles[role_of(pid)] += 1
+        for only in (CONNECTION, "nursery"):
+            if roles[only] > 1:
+                self._report.problems.append(f"{roles[only]} processes are {only} at a time")
         if zombies & self._zombies:
             self._report.problems.append(f"zombies: {sorted(zombies & self._zombies)}")
         self._zombies = zombies

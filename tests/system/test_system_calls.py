@@ -27,10 +27,7 @@ PROBE = """
     import ctypes, fcntl, json, os, resource, socket, sys, threading, time
     from pathlib import Path
 
-    # -m is not in argv yet while the interpreter starts.
-    words = Path("/proc/self/cmdline").read_bytes().decode().split("\\0")
-    if "netmap_actors" in words:
-        actor = words[words.index("netmap_actors") + 1]
+    def probe(actor):
         out = os.open(f"{os.environ['PYTHONPATH']}/{actor}.json", os.O_WRONLY)
         libc = ctypes.CDLL(None, use_errno=True)
         NUMBERS = {"x86_64": (165, 101, 321, 310, 272), "aarch64": (40, 117, 280, 270, 97)}
@@ -76,6 +73,17 @@ PROBE = """
             os.write(out, json.dumps(told).encode() + b"\\n")
 
         threading.Thread(target=look, daemon=True).start()
+
+    if {"netmap_actors", "run"} & set(sys.orig_argv):
+        from netmap_actors.process import bootstrap
+
+        main = bootstrap.main
+
+        def hooked(actor, boot_fd):
+            probe(actor)
+            main(actor, boot_fd)
+
+        bootstrap.main = hooked
 """
 
 REFUSED = {

@@ -94,7 +94,7 @@ def test_systemctl_status_says_how_it_is(machine: Machine, table: Table) -> None
     shown = machine.guest.out(f"systemctl status {UNIT} --no-pager --full --lines=0")
     assert "Active: active (running)" in shown
     assert f'Status: "{told.split(",")[0]}' in shown
-    named = [name for name in ACTORS if f"netmap_actors {name}" in shown]
+    named = [name for name in ACTORS if f"netmap-supervisor: {name}" in shown]
     table.equal(scene, "shows fresh and the processes", ", ".join(named), ", ".join(ACTORS))
 
 
@@ -102,7 +102,8 @@ def test_it_has_a_user_of_its_own_and_nothing_of_the_machine(machine: Machine, t
     scene = "DynamicUser, credential"
     guest = machine.guest
     pids = processes(guest)
-    assert len(pids) == len(ACTORS) + 1
+    # The Supervisor and the nursery besides.
+    assert len(pids) == len(ACTORS) + 2
     for pid in pids:
         lines = guest.out(f"cat /proc/{pid}/status").splitlines()
         facts = {name: rest.split() for name, _, rest in (line.partition(":") for line in lines)}
@@ -110,7 +111,7 @@ def test_it_has_a_user_of_its_own_and_nothing_of_the_machine(machine: Machine, t
         assert facts["NoNewPrivs"] == ["1"]
         assert facts["Seccomp"] == ["2"]
         assert int(facts["CapEff"][0], 16) == int(facts["CapPrm"][0], 16) == 0
-    table.equal(scene, "processes of that user, no capabilities, filtered calls", len(pids), len(ACTORS) + 1)
+    table.equal(scene, "processes of that user, no capabilities, filtered calls", len(pids), len(ACTORS) + 2)
     state = guest.out("stat --format='%U %a' /var/lib/private/netmap-supervisor")
     table.equal(scene, "state directory", state, "netmap-supervisor 700")
     key = shlex.quote(guest.out("cat /etc/netmap-supervisor/auth_key"))

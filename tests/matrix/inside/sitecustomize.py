@@ -18,15 +18,30 @@ HERE = Path(__file__).resolve().parent
 KNOCK = signal.SIGUSR2
 
 
+_WORDS = getattr(sys, "orig_argv", [])
+"""The command line: the interpreter has no arguments yet."""
+
+
 def _role() -> str:
-    words = getattr(sys, "orig_argv", [])
-    if "netmap_actors" in words:
-        return words[words.index("netmap_actors") + 1]
-    if "netmap_supervisor" in words and "run" in words:
+    """Of this process from its start; an actor is one only later, and may be forked."""
+    if "netmap_supervisor" in _WORDS and "run" in _WORDS:
         return "supervisor"
-    if "netmap_supervisor" in words and "view" in words:
+    if "netmap_supervisor" in _WORDS and "view" in _WORDS:
         return "view"
-    return "outside" if "--outside" in words else ""
+    return "outside" if "--outside" in _WORDS else ""
+
+
+def _hook_into_actors() -> None:
+    """Every process that becomes an actor comes through here, however it was started."""
+    from netmap_actors.process import bootstrap
+
+    main = bootstrap.main
+
+    def hooked(actor: str, boot_fd: int) -> None:
+        _open_door(actor)
+        main(actor, boot_fd)
+
+    bootstrap.main = hooked
 
 
 def _open_door(role: str) -> None:
@@ -63,5 +78,7 @@ def _open_door(role: str) -> None:
     tell(role=role, pid=os.getpid())
 
 
+if "netmap_actors" in _WORDS or _role() == "supervisor":
+    _hook_into_actors()
 if _ROLE := _role():
     _open_door(_ROLE)

@@ -46,7 +46,7 @@ from netmap_actors.wire import netmap_pb2
 from netmap_supervisor.admin.socket import AdminClient, AdminError
 from tests.support.histories.history_checker import check
 from tests.support.histories.recordings import RecordingSubscriber, end_all
-from tests.support.processes.daemon import Daemon, children_of
+from tests.support.processes.daemon import Daemon, children_of, role_of
 from tests.support.servers import scripted
 from tests.support.waiting import wait_for
 
@@ -220,13 +220,10 @@ class Recording:
     def _is_connection(self, pid: int) -> bool:
         # A zombie has no command line any more; what it was is remembered.
         if pid not in self._names:
-            try:
-                words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-            except OSError:
-                return False
-            if b"netmap_actors" not in words:
-                return False
-            self._names[pid] = b"control_connection" in words
+            role = role_of(pid)
+            if role in {"", "nursery"}:
+                return False  # not yet: a process that was just forked is called as the nursery is
+            self._names[pid] = role == "control_connection"
         return self._names[pid]
 
     def _ask(self) -> None:

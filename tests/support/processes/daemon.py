@@ -296,15 +296,27 @@ def tree_of(pid: int) -> list[int]:
     return found
 
 
+def role_of(pid: int) -> str:
+    """What this child of a daemon is, an actor or `nursery`; empty for any other process and for one that has ended."""
+    try:
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0")
+    except OSError:
+        return ""
+    # Its own word once it runs; before that, the command it was started with.
+    program, _, role = words[0].partition(": ")
+    if program == "netmap-supervisor":
+        return role
+    return words[words.index("netmap_actors") + 1] if "netmap_actors" in words else ""
+
+
 def is_actor_process(pid: int, runtime_dir: Path, parent: int | None = None) -> bool:
     """This process is (still) a child actor of the daemon with that runtime directory."""
     try:
-        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
         stat = Path(f"/proc/{pid}/stat").read_text()
     except OSError:
         return False
     parent_now = int(stat.rpartition(")")[2].split()[1])
-    if b"netmap_actors" not in words:
+    if role_of(pid) in {"", "nursery"}:
         return False
     return parent_now == parent if parent is not None else holds_lock_of(pid, runtime_dir)
 
