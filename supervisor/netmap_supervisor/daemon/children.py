@@ -19,6 +19,7 @@ from netmap_supervisor.daemon.output.child_output import ChildOutput
 from netmap_supervisor.daemon.output.log_pipes import LogPipe
 from netmap_supervisor.daemon.refused_calls import RefusedCalls
 from netmap_supervisor.supervision.messages import Exited
+from netmap_supervisor.system.nursery_process import NurseryFailed
 from netmap_supervisor.system.os_process import ChildProcess, reap_stranger, spawn
 
 if TYPE_CHECKING:
@@ -112,6 +113,27 @@ class Children:
     ) -> int:
         """Start this actor's process; its pid. `boot(life_fd)`: its record. `secret`: its and ours. Raises OSError."""
         self.expect(actor, generation, secret)
+        spawn_once = functools.partial(self._spawn, actor, generation, boot, environment, tuple(inherited))
+        try:
+            process = spawn_once()
+        except NurseryFailed:
+            # It may have forked one all the same: that has a line of its own, which is closed, and nobody hears it.
+            process = spawn_once()
+        self._processes[actor] = process
+        self._unreaped.add(process.pid)
+        self.refused_calls.expect(actor, generation, process.line)
+        self._loop.watch(process.pidfd, lambda: self._on_death(actor, generation, process))
+        return process.pid
+
+    def _spawn(
+        self,
+        actor: str,
+        generation: int,
+        boot: Callable[[int], bytes],
+        environment: Mapping[str, str],
+        inherited: Iterable[int],
+    ) -> ChildProcess:
+        """One try, with pipes and a line that no other try has."""
         with contextlib.ExitStack() as given, contextlib.ExitStack() as kept:
             # Of its own: a process that holds a pipe's end to read can open it to write (proc_pid_fd(5)).
             life_read, life_write = os.pipe2(os.O_CLOEXEC)
@@ -132,11 +154,7 @@ class Children:
         self._lives[process.pid] = life_write
         self._outputs[process.pid] = pipe = LogPipe(log_read, ChildOutput(actor, process.pid, generation))
         self._log_pipes.hear(pipe)
-        self._processes[actor] = process
-        self._unreaped.add(process.pid)
-        self.refused_calls.expect(actor, generation, process.line)
-        self._loop.watch(process.pidfd, lambda: self._on_death(actor, generation, process))
-        return process.pid
+        return process
 
     def get(self, actor: str) -> ChildProcess | None:
         """The process of an actor, if it has one."""

@@ -79,15 +79,15 @@ class Nursery:
         self._move_on()
 
     def start(self, order: Execution) -> int:
-        """The pid of this new child of ours. Raises OSError."""
+        """The pid of this new child of ours. Raises OSError, and NurseryFailed: not by a fork, the next time."""
         if self._process is not None and self._machine.ready and order.actor not in self._by_exec:
             try:
                 pid = self._process.fork(order)
             except NurseryFailed as error:
                 self._give_up(str(error))
-            else:
-                self._forked += 1
-                return pid
+                raise
+            self._forked += 1
+            return pid
         return execute(order)
 
     def close(self) -> None:

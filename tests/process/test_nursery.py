@@ -1,0 +1,201 @@
+"""The nursery of a real run: what it holds, and that none of its ends costs anybody anything."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import tempfile
+import textwrap
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.support.processes.daemon import children_of, role_of
+from tests.support.processes.fake_daemon import LIMIT, NAMES, FakeDaemon
+from tests.support.waiting import wait_for
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+HANGS = """
+    import os, signal
+    _waitpid = os.waitpid
+    def _then_stand_still(pid, options):
+        found = _waitpid(pid, options)
+        # Only a nursery waits without a flag: for the process in between. The child is there, and not yet told of.
+        if options == 0 and os.path.exists(os.environ["PYTHONPATH"] + "/{hang}"):
+            os.kill(os.getpid(), signal.{how})
+        return found
+    os.waitpid = _then_stand_still
+"""
+CANNOT_FORK = """
+    import errno, os
+    if "-c" in sys.orig_argv:
+        _fork = os.fork
+        def _refused():
+            if os.path.exists(os.environ["PYTHONPATH"] + "/crowded"):
+                raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+            return _fork()
+        os.fork = _refused
+"""
+
+
+@pytest.fixture
+def daemon() -> Iterator[FakeDaemon]:
+    with tempfile.TemporaryDirectory(prefix="nm-") as path:
+        made = FakeDaemon(Path(path))
+        yield made
+        made.close()
+        if made.log_path.exists():
+            print(made.log_path.read_text()[-8000:])
+
+
+def hook(daemon: FakeDaemon, text: str, **words: object) -> None:
+    """Have this in every process of the daemon."""
+    with (daemon.place / "sitecustomize.py").open("a") as file:
+        file.write(textwrap.dedent(text.format(**words) if words else text))
+
+
+def roles(daemon: FakeDaemon) -> list[str]:
+    """Of all children that there are, dead ones not counted."""
+    return sorted(role for pid in children_of(daemon.pid) if (role := role_of(pid)))
+
+
+def nursery(daemon: FakeDaemon) -> dict | None:
+    return daemon.request("status")["nursery"]
+
+
+def wait_nursery(daemon: FakeDaemon, after: int = 0) -> dict:
+    """A nursery that forks, of a later generation."""
+    return wait_for(
+        lambda: (found := nursery(daemon)) and found["generation"] > after and found, LIMIT, "a nursery"
+    )
+
+
+def kill(daemon: FakeDaemon, name: str) -> dict:
+    """Kill this actor; its row once the next one works."""
+    before = daemon.row(name)
+    os.kill(before["pid"], signal.SIGKILL)
+    daemon.wait_event("actor_ready", actor=name, generation=before["generation"] + 1)
+    after = daemon.row(name)
+    assert after["generation"] == before["generation"] + 1
+    return after
+
+
+def test_every_actor_is_forked_and_the_nursery_holds_nothing_but_its_line(daemon: FakeDaemon) -> None:
+    daemon.up()
+    assert roles(daemon) == sorted([*NAMES, "nursery"])
+    held = nursery(daemon)
+    assert held is not None
+    assert (held["generation"], held["forked"]) == (1, len(NAMES))
+    proc = Path(f"/proc/{held['pid']}")
+    assert len(list((proc / "task").iterdir())) == 1
+    kinds = sorted(str(path.readlink()).partition(":")[0] for path in (proc / "fd").iterdir())
+    assert kinds == ["/dev/null", "pipe", "pipe", "socket"]
+    assert kill(daemon, "liveness")["state"] == "active"
+    assert nursery(daemon) == held | {"forked": len(NAMES) + 1}
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV])
+def test_a_nursery_that_ends_is_followed_by_another_and_nobody_notices(
+    daemon: FakeDaemon, number: signal.Signals
+) -> None:
+    daemon.up()
+    first = wait_nursery(daemon)
+    before = {name: daemon.row(name)["pid"] for name in NAMES}
+    os.kill(first["pid"], number)
+    daemon.wait_event("nursery_ended", signal=int(number))
+    # At once, by exec: the next nursery is not waited for.
+    kill(daemon, "liveness")
+    second = wait_nursery(daemon, first["generation"])
+    assert second["generation"] == 2
+    kill(daemon, "liveness")
+    assert wait_nursery(daemon)["forked"] == first["forked"] + 1
+    del before["liveness"]
+    assert {name: daemon.row(name)["pid"] for name in before} == before
+    assert roles(daemon) == sorted([*NAMES, "nursery"])
+
+
+def test_a_nursery_that_stands_still_is_killed_and_the_child_comes_all_the_same(daemon: FakeDaemon) -> None:
+    daemon.up()
+    first = wait_nursery(daemon)
+    os.kill(first["pid"], signal.SIGSTOP)
+    kill(daemon, "liveness")
+    assert "no answer within" in daemon.wait_event("nursery_failed")["detail"]
+    wait_nursery(daemon, first["generation"])
+    assert roles(daemon) == sorted([*NAMES, "nursery"])
+
+
+@pytest.mark.parametrize("how", ["SIGSTOP", "SIGKILL"])
+def test_a_nursery_that_forked_and_does_not_say_so_gives_no_second_connection(
+    daemon: FakeDaemon, how: str
+) -> None:
+    """The child is there and waits for its boot record, and another one is started in its place."""
+    hook(daemon, HANGS, hang="hang", how=how)
+    daemon.up()
+    first = wait_nursery(daemon)
+    (daemon.place / "hang").touch()
+    name = "control_connection"
+    os.kill(daemon.row(name)["pid"], signal.SIGKILL)
+    daemon.wait_event("nursery_failed")
+    (daemon.place / "hang").unlink()
+    ready = daemon.wait_event("actor_ready", actor=name, generation=2)
+    assert (
+        ready["pid"]
+        == daemon.row(name)["pid"]
+        == daemon.wait_event("actor_started", actor=name, generation=2)["pid"]
+    )
+    wait_nursery(daemon, first["generation"])
+    wait_for(lambda: roles(daemon) == sorted([*NAMES, "nursery"]), LIMIT, "nobody left of the other one")
+    assert not daemon.events("actor_exited", actor=name, generation=2)
+    # It was not heard, either: what it says is not the other one's failure.
+    assert not daemon.events("actor_failed", generation=2)
+    assert daemon.end() == 0
+
+
+def test_where_no_process_can_be_forked_children_are_started_by_exec(daemon: FakeDaemon) -> None:
+    hook(daemon, CANNOT_FORK)
+    daemon.up()
+    first = wait_nursery(daemon)
+    (daemon.place / "crowded").touch()
+    kill(daemon, "publisher")
+    failed = daemon.wait_event("nursery_failed")
+    assert failed["detail"] == f"cannot fork publisher: {os.strerror(11)}"
+    (daemon.place / "crowded").unlink()
+    wait_nursery(daemon, first["generation"])
+
+
+def test_where_not_even_the_nursery_can_be_forked_it_is_started_by_exec(daemon: FakeDaemon) -> None:
+    hook(daemon, CANNOT_FORK)
+    (daemon.place / "crowded").touch()
+    daemon.up()
+    assert wait_nursery(daemon)["forked"] == len(NAMES)
+
+
+def test_who_has_no_nursery_any_more_gets_one_with_its_runtime_directory(daemon: FakeDaemon) -> None:
+    daemon.up()
+    wait_nursery(daemon)
+    shutil.rmtree(daemon.runtime_dir)
+    daemon.wait_event("begins_anew")
+    daemon.wait_event("up", after=1)
+    assert wait_nursery(daemon)["forked"] == len(NAMES)
+    assert roles(daemon) == sorted([*NAMES, "nursery"])
+
+
+def test_off_is_off(daemon: FakeDaemon) -> None:
+    daemon.write_settings(nursery="off")
+    daemon.up()
+    assert nursery(daemon) is None
+    assert roles(daemon) == sorted(NAMES)
+
+
+def test_not_connection_forks_all_others(daemon: FakeDaemon) -> None:
+    daemon.write_settings(nursery="not-connection")
+    daemon.up()
+    assert wait_nursery(daemon)["forked"] == len(NAMES) - 1
+    kill(daemon, "control_connection")
+    assert wait_nursery(daemon)["forked"] == len(NAMES) - 1
+    kill(daemon, "publisher")
+    assert wait_nursery(daemon)["forked"] == len(NAMES)
