@@ -40,6 +40,11 @@ CANNOT_FORK = """
             return _fork()
         os.fork = _refused
 """
+HIDDEN = """
+    if "-c" in sys.orig_argv:
+        from netmap_supervisor.system import os_process
+        os_process._opened = lambda path: None
+"""
 
 
 @pytest.fixture
@@ -153,6 +158,19 @@ def test_a_nursery_that_forked_and_does_not_say_so_gives_no_second_connection(
     # It was not heard, either: what it says is not the other one's failure.
     assert not daemon.events("actor_failed", generation=2)
     assert daemon.end() == 0
+
+
+def test_how_long_a_forked_child_waits_for_a_processor_is_seen_where_others_in_proc_are_hidden(
+    daemon: FakeDaemon,
+) -> None:
+    """As with ProtectProc=invisible: of a process that cannot be dumped nobody else may open anything."""
+    hook(daemon, HIDDEN)
+    daemon.up()
+    pid = kill(daemon, "liveness")["pid"]
+    held = {str(path.readlink()) for path in Path(f"/proc/{daemon.pid}/fd").iterdir()}
+    assert {f"/proc/{pid}/stat", f"/proc/{pid}/schedstat"} <= held
+    seen = {path.partition("/proc/")[2].partition("/")[0] for path in held if path.endswith("/schedstat")}
+    assert seen == {str(daemon.row(name)["pid"]) for name in NAMES}, "and none of one that has ended"
 
 
 def test_where_no_process_can_be_forked_children_are_started_by_exec(daemon: FakeDaemon) -> None:

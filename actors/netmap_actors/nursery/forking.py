@@ -95,47 +95,48 @@ def serve(orders: socket.socket, rooms: Rooms) -> NoReturn:
         data, descriptors, _, _ = socket.recv_fds(orders, MAX_ORDER, _MAX_DESCRIPTORS)
         if not data:
             os._exit(0)
-        forked = _fork(msgspec.json.decode(data, type=Order), descriptors)
-        for descriptor in descriptors:
+        forked, files = _fork(msgspec.json.decode(data, type=Order), descriptors)
+        socket.send_fds(orders, [msgspec.json.encode(forked)], files)
+        for descriptor in (*descriptors, *files):
             os.close(descriptor)
-        orders.send(msgspec.json.encode(forked))
 
 
-def _fork(order: Order, descriptors: Sequence[int]) -> Forked:
+def _fork(order: Order, descriptors: Sequence[int]) -> tuple[Forked, list[int]]:
     """Fork it, and wait for the process in between: after that it is the Supervisor's child."""
-    told_read, told_write = os.pipe()
-    try:
-        between = os.fork()
-        if between == 0:
-            _between(order, descriptors, told_write)
-        os.waitpid(between, 0)
-        os.set_blocking(told_read, False)
-        return msgspec.json.decode(os.read(told_read, MAX_ORDER), type=Forked)
-    except OSError as error:
-        return Forked(error=error.strerror or str(error))
-    finally:
-        os.close(told_read)
-        os.close(told_write)
+    answer, told = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with answer:
+        try:
+            with told:
+                between = os.fork()
+                if between == 0:
+                    _between(order, descriptors, told)
+            os.waitpid(between, 0)
+            data, files, _, _ = socket.recv_fds(answer, MAX_ORDER, _MAX_DESCRIPTORS)
+        except OSError as error:
+            return _failed(error), []
+    return (msgspec.json.decode(data, type=Forked) if data else Forked(error="it ended at once")), files
 
 
-def _between(order: Order, descriptors: Sequence[int], told: int) -> NoReturn:
+def _failed(error: OSError) -> Forked:
+    return Forked(error=error.strerror or str(error))
+
+
+def _between(order: Order, descriptors: Sequence[int], told: socket.socket) -> NoReturn:
     try:
-        pid = os.fork()
-        if pid == 0:
-            _become(order, descriptors)
-        answer = Forked(pid=pid)
+        if os.fork() == 0:
+            _become(order, descriptors, told)
     except OSError as error:
-        answer = Forked(error=error.strerror or str(error))
+        with contextlib.suppress(OSError):
+            told.send(msgspec.json.encode(_failed(error)))
     finally:
         # Never back into the nursery's own loop.
-        with contextlib.suppress(OSError):
-            os.write(told, msgspec.json.encode(answer))
         os._exit(0)
 
 
-def _become(order: Order, descriptors: Sequence[int]) -> NoReturn:
+def _become(order: Order, descriptors: Sequence[int], told: socket.socket) -> NoReturn:
     """As a process started by exec: only its descriptors, its environment, its own random numbers."""
     with _ended_by_failure():
+        socket.send_fds(told, [msgspec.json.encode(Forked(pid=os.getpid()))], _own_files())
         take_descriptors(descriptors, order.numbers)
         os.environ.clear()
         os.environ.update(order.environment)
@@ -144,6 +145,14 @@ def _become(order: Order, descriptors: Sequence[int]) -> NoReturn:
         signal.signal(signal.SIGHUP, signal.SIG_DFL)
         gc.enable()
         bootstrap.main(order.actor, order.numbers[0])
+
+
+def _own_files() -> list[int]:
+    """Opened by itself: nobody else may where /proc hides the others (hidepid, proc(5)), as it cannot be dumped."""
+    try:
+        return [os.open(f"/proc/self/{name}", os.O_RDONLY) for name in ("stat", "schedstat")]
+    except OSError:
+        return []
 
 
 def renew_randomness() -> None:

@@ -31,7 +31,10 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Forked(msgspec.Struct, frozen=True, kw_only=True):
-    """The answer; the first one, to Rooms, is that they are loaded."""
+    """The answer; the first one, to Rooms, is that they are loaded.
+
+    Along comes what the new process opened of its own /proc: stat and schedstat, or nothing where it could not.
+    """
 
     pid: int = 0
     """Of the new process, a child of the Supervisor by now. 0: there is none."""

@@ -23,13 +23,13 @@ if TYPE_CHECKING:
     from netmap_actors.bus.loop import Loop
     from netmap_supervisor.daemon.output.log_pipes import LogPipes
     from netmap_supervisor.system.nursery_process import NurseryProcess
-    from netmap_supervisor.system.os_process import Execution
+    from netmap_supervisor.system.os_process import Execution, Started
 
 __all__ = ["Nursery"]
 
 
 class Nursery:
-    """Gives pids of new children: forked where it can be, started by exec where not."""
+    """Gives new children: forked where it can be, started by exec where not."""
 
     def __init__(
         self,
@@ -78,16 +78,16 @@ class Nursery:
             self._on_deadline()
         self._move_on()
 
-    def start(self, order: Execution) -> int:
-        """The pid of this new child of ours. Raises OSError, and NurseryFailed: not by a fork, the next time."""
+    def start(self, order: Execution) -> Started:
+        """This new child of ours. Raises OSError, and NurseryFailed: not by a fork, the next time."""
         if self._process is not None and self._machine.ready and order.actor not in self._by_exec:
             try:
-                pid = self._process.fork(order)
+                started = self._process.fork(order)
             except NurseryFailed as error:
                 self._give_up(str(error))
                 raise
             self._forked += 1
-            return pid
+            return started
         return execute(order)
 
     def close(self) -> None:

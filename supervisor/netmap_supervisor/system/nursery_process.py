@@ -16,7 +16,7 @@ import msgspec
 
 from netmap_actors.nursery.orders import MAX_ORDER, ROLE, Forked, Order, Rooms
 from netmap_supervisor.system.held_environment import wipe_all
-from netmap_supervisor.system.os_process import ChildProcess, Execution, execute
+from netmap_supervisor.system.os_process import ChildProcess, Execution, Started, execute
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 __all__ = ["NurseryFailed", "NurseryProcess", "execute_nursery", "fork_nursery"]
 
 _FORKING: Final = "netmap_actors.nursery.forking"
+_FILES: Final = 2
+"""Descriptors that come with an answer."""
 ORDER_LIMIT: Final = 0.5
 """Seconds an order may take, of the Supervisor's only thread; it takes some 5 ms. Started anew, a child takes 300."""
 
@@ -47,20 +49,21 @@ class NurseryProcess:
             return bool(self.orders.recv(MAX_ORDER, socket.MSG_DONTWAIT))
         return False
 
-    def fork(self, order: Execution) -> int:
-        """The pid of the new child of this process. Raises NurseryFailed: then it must not fork any more."""
+    def fork(self, order: Execution) -> Started:
+        """A new child of this process. Raises NurseryFailed: then it must not fork any more."""
         words = Order(actor=order.actor, numbers=tuple(order.inherited), environment=dict(order.environment))
         try:
             self.orders.settimeout(ORDER_LIMIT)
             socket.send_fds(self.orders, [msgspec.json.encode(words)], [order.log_fd, *order.inherited])
-            answer = msgspec.json.decode(self.orders.recv(MAX_ORDER), type=Forked)
+            data, files, _, _ = socket.recv_fds(self.orders, MAX_ORDER, _FILES, socket.MSG_CMSG_CLOEXEC)
+            answer = msgspec.json.decode(data, type=Forked)
         except TimeoutError:
             raise NurseryFailed(f"cannot fork {order.actor}: no answer within {ORDER_LIMIT} s") from None
         except (OSError, msgspec.MsgspecError) as error:
             raise NurseryFailed(f"cannot fork {order.actor}: {error}") from None
         if answer.pid <= 0:
             raise NurseryFailed(f"cannot fork {order.actor}: {answer.error}")
-        return answer.pid
+        return Started(answer.pid, files)
 
 
 def fork_nursery(actors: Sequence[str], kept: Mapping[str, str]) -> NurseryProcess:
@@ -94,7 +97,7 @@ def execute_nursery(actors: Sequence[str], environment: Mapping[str, str]) -> Nu
         unless_started.callback(ours.close)
         unless_started.callback(os.close, log_read)
         try:
-            pid = execute(Execution(ROLE, environment, [theirs.fileno()], log_write))
+            pid = execute(Execution(ROLE, environment, [theirs.fileno()], log_write)).pid
         finally:
             os.close(log_write)
         started = NurseryProcess(ChildProcess(pid, os.pidfd_open(pid), ours), log_read)

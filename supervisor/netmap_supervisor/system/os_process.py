@@ -20,7 +20,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from collections.abc import Set as AbstractSet
 
-__all__ = ["MAX_BOOT", "ChildProcess", "Execution", "ExitStatus", "execute", "reap_stranger", "spawn"]
+__all__ = [
+    "MAX_BOOT",
+    "ChildProcess",
+    "Execution",
+    "ExitStatus",
+    "Started",
+    "execute",
+    "reap_stranger",
+    "spawn",
+]
 
 MAX_BOOT = 60 * 1024
 """Bytes of a boot record: written before it is read, so it has to fit into a socket's buffer (socket(7))."""
@@ -39,7 +48,8 @@ class ExitStatus:
 class ChildProcess:
     """A running (or ended and not yet reaped) child."""
 
-    def __init__(self, pid: int, pidfd: int, line: socket.socket) -> None:
+    def __init__(self, pid: int, pidfd: int, line: socket.socket, files: Sequence[int] = ()) -> None:
+        """`files`: its /proc/PID/stat and schedstat, if somebody has opened them already."""
         self.pid = pid
         self.pidfd = pidfd
         """Readable once the process has ended."""
@@ -47,7 +57,9 @@ class ChildProcess:
         """The boot record went there; the child's messages about itself, with descriptors, come back."""
         self._run_queue = RunQueue()
         # Opened before it can make itself undumpable: after that its /proc may be hidden from us (hidepid, proc(5)).
-        self._proc: list[int | None] = [_opened(f"/proc/{pid}/{name}") for name in ("stat", "schedstat")]
+        self._proc: list[int | None] = [
+            *(files or (_opened(f"/proc/{pid}/{name}") for name in ("stat", "schedstat")))
+        ]
 
     def waited(self, now: float) -> float:
         """Seconds it has waited for a processor until `now`, CLOCK_MONOTONIC; 0.0 where the kernel does not say."""
@@ -91,8 +103,16 @@ class Execution(NamedTuple):
     """Where what it prints goes."""
 
 
-def execute(order: Execution) -> int:
-    """Start `python -P -m netmap_actors ACTOR`; its pid. Raises OSError."""
+class Started(NamedTuple):
+    """A new child of ours."""
+
+    pid: int
+    files: Sequence[int] = ()
+    """As for ChildProcess."""
+
+
+def execute(order: Execution) -> Started:
+    """Start `python -P -m netmap_actors ACTOR`. Raises OSError."""
     actions: list[tuple[int, ...] | tuple[int, int, str, int, int]] = [
         (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
         (os.POSIX_SPAWN_DUP2, order.log_fd, 1),
@@ -101,7 +121,7 @@ def execute(order: Execution) -> int:
     # A dup onto itself takes close-on-exec away (posix_spawn(3)).
     actions += [(os.POSIX_SPAWN_DUP2, fd, fd) for fd in order.inherited]
     argv = [sys.executable, "-P", "-m", "netmap_actors", order.actor, "--boot-fd", str(order.inherited[0])]
-    return os.posix_spawn(
+    pid = os.posix_spawn(
         sys.executable,
         argv,
         dict(order.environment),
@@ -109,6 +129,7 @@ def execute(order: Execution) -> int:
         setsigdef=_DEFAULTED,
         setsigmask=(),
     )
+    return Started(pid)
 
 
 def spawn(
@@ -118,12 +139,12 @@ def spawn(
     environment: Mapping[str, str],
     inherited: Iterable[int],
     log_fd: int,
-    start: Callable[[Execution], int] = execute,
+    start: Callable[[Execution], Started] = execute,
 ) -> ChildProcess:
     """Start the process of an actor, never by a fork of this process's memory. Raises OSError.
 
-    `boot` goes through a pair of sockets, once it is known which process reads it. `start(order)`: the pid of a new
-    child of ours. To be called from the thread that lives as long as the process: the child's parent-death signal is
+    `boot` goes through a pair of sockets, once it is known which process reads it. `start(order)`: a new child
+    of ours. To be called from the thread that lives as long as the process: the child's parent-death signal is
     tied to it.
     """
     if len(boot) > MAX_BOOT:
@@ -135,8 +156,7 @@ def spawn(
         unless_started.callback(line.close)
         line.setblocking(False)
         line.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4 * MAX_BOOT)
-        pid = start(Execution(actor, environment, [theirs.fileno(), *inherited], log_fd))
-        child = _held_child(pid, line)
+        child = _held_child(start(Execution(actor, environment, [theirs.fileno(), *inherited], log_fd)), line)
         # A process that was started too late for us reads nothing here, and ends.
         line.sendall(boot)
         line.shutdown(socket.SHUT_WR)
@@ -144,13 +164,15 @@ def spawn(
     return child
 
 
-def _held_child(pid: int, line: socket.socket) -> ChildProcess:
+def _held_child(started: Started, line: socket.socket) -> ChildProcess:
     try:
-        return ChildProcess(pid, os.pidfd_open(pid), line)
+        return ChildProcess(started.pid, os.pidfd_open(started.pid), line, started.files)
     except OSError:
         # No descriptor left: a child that cannot be watched must not live, or there would soon be two.
-        os.kill(pid, signal.SIGKILL)
-        os.waitpid(pid, 0)
+        os.kill(started.pid, signal.SIGKILL)
+        os.waitpid(started.pid, 0)
+        for fd in started.files:
+            os.close(fd)
         raise
 
 
