@@ -9,9 +9,32 @@ import pytest
 from netmap_actors.exit_reason import ExitReason
 from netmap_actors.wire import internal_pb2
 from netmap_supervisor.supervision.child_spec import ChildSpec, Restart, Strategy, SupervisorFlags
+from netmap_supervisor.supervision.messages import CodeOnDisk
 from tests.support.machines.simulated_shell import NAMES, SimulatedShell, running
 
 CONNECTION = "control_connection"
+
+
+def test_a_program_updated_below_the_run_is_told_until_it_is_as_before() -> None:
+    shell = running()
+
+    def shown() -> list[str]:
+        return [shown.code for shown in shell.core.tree.conditions.of("supervisor")]
+
+    shell.feed(CodeOnDisk(changed=False))
+    assert shown() == []
+    for _ in range(2):
+        shell.feed(CodeOnDisk(changed=True))
+        assert shown() == ["version_mismatch"]
+    [told] = shell.events("degraded", code="version_mismatch")
+    assert "restart the daemon" in told["text"]
+    # A child that is started meanwhile takes nothing back, and nobody is stopped for it.
+    shell.end("liveness")
+    shell.advance(5.0)
+    assert shown() == ["version_mismatch"]
+    shell.feed(CodeOnDisk(changed=False))
+    assert shown() == []
+    assert len(shell.events("healed", code="version_mismatch")) == 1
 
 
 # Starting and stopping
