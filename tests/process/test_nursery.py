@@ -7,18 +7,21 @@ import shutil
 import signal
 import tempfile
 import textwrap
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.support.processes.daemon import children_of, role_of
-from tests.support.processes.fake_daemon import LIMIT, NAMES, FakeDaemon
+from tests.support.processes.fake_daemon import LIMIT, NAMES, FakeDaemon, pidfds, wait_gone
 from tests.support.waiting import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+SLOW_LIMIT = 50.0
+"""Seconds for all to be started by exec, one after another."""
 HANGS = """
     import os, signal
     _waitpid = os.waitpid
@@ -44,6 +47,19 @@ HIDDEN = """
     if "-c" in sys.orig_argv:
         from netmap_supervisor.system import os_process
         os_process._opened = lambda path: None
+"""
+NEVER_LOADS = """
+    import os, sys
+    class _Broken:
+        def find_spec(self, name, path=None, target=None):
+            if name == "netmap_actors.nursery.forking" and {stuck}:
+                open(os.environ["PYTHONPATH"] + "/boots/stuck", "w").close()
+                while True:
+                    signal.pause()
+            if name == "netmap_actors.nursery.forking":
+                raise ImportError("as the test wants")
+    import signal
+    sys.meta_path.insert(0, _Broken())
 """
 
 
@@ -190,6 +206,45 @@ def test_where_not_even_the_nursery_can_be_forked_it_is_started_by_exec(daemon: 
     (daemon.place / "crowded").touch()
     daemon.up()
     assert wait_nursery(daemon)["forked"] == len(NAMES)
+
+
+@pytest.mark.parametrize("stuck", [False, True], ids=["ends", "hangs"])
+def test_a_nursery_that_cannot_load_keeps_no_run_from_coming_up(daemon: FakeDaemon, *, stuck: bool) -> None:
+    hook(daemon, NEVER_LOADS, stuck=stuck)
+    daemon.start()
+    wait_for(lambda: daemon.events("up"), SLOW_LIMIT, "a run that is up")
+    assert nursery(daemon) is None
+    assert daemon.end() == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_run_that_is_ended_while_its_nursery_loads_ends_at_once(
+    daemon: FakeDaemon, number: signal.Signals
+) -> None:
+    hook(daemon, NEVER_LOADS, stuck=True)
+    daemon.start()
+    wait_for((daemon.place / "boots" / "stuck").exists, LIMIT, "a nursery that loads")
+    daemon.wait_event("run_started")
+    fds = pidfds(children_of(daemon.pid))
+    began = time.monotonic()
+    assert daemon.end(number) == 0
+    assert time.monotonic() - began < 5.0
+    wait_gone(fds, 0.1)
+    assert not daemon.events("up")
+
+
+def test_a_signal_to_the_whole_group_ends_the_run_in_order(daemon: FakeDaemon) -> None:
+    """As `kill -- -PGID` and a service manager do that tells every process."""
+    daemon.process_group = 0
+    daemon.up()
+    fds = pidfds(children_of(daemon.pid))
+    for _ in range(5):
+        os.killpg(daemon.pid, signal.SIGINT)
+    os.killpg(daemon.pid, signal.SIGTERM)
+    assert daemon.wait() == 0
+    wait_gone(fds, 0.1)
+    assert not daemon.events("nursery_ended"), "the nursery is the Supervisor's to end"
+    assert not daemon.events("child_killed")
 
 
 def test_who_has_no_nursery_any_more_gets_one_with_its_runtime_directory(daemon: FakeDaemon) -> None:

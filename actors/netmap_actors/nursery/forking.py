@@ -36,6 +36,7 @@ _MOST_FILES: Final = 1 << 16
 """Where nothing bounds them; ours have a bound (`confinement.bound_files`)."""
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD, signal.SIGPROF)
 """Those that whoever forked us may have handled."""
+_OF_THE_GROUP: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def main(orders_fd: int) -> NoReturn:
@@ -80,10 +81,9 @@ def serve(orders: socket.socket, rooms: Rooms) -> NoReturn:
     confinement.die_with_parent(rooms.parent_pid)
     for number in _SIGNALS:
         signal.signal(number, signal.SIG_DFL)
-    # Ctrl-C and a closed terminal reach the whole group; ending is for the Supervisor.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    # Ctrl-C, a closed terminal and a service's stop reach the whole group; ending is for the Supervisor. Blocked, not
+    # ignored: what a child is told before it has its own handler is not lost.
+    signal.pthread_sigmask(signal.SIG_SETMASK, _OF_THE_GROUP)
     for actor in rooms.actors:
         bootstrap.load(actor)
     # What is held now is never garbage: a collector that looked at it would copy every page of it in every child.
@@ -141,8 +141,7 @@ def _become(order: Order, descriptors: Sequence[int], told: socket.socket) -> No
         os.environ.clear()
         os.environ.update(order.environment)
         renew_randomness()
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
-        signal.signal(signal.SIGHUP, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())
         gc.enable()
         bootstrap.main(order.actor, order.numbers[0])
 
