@@ -12,7 +12,6 @@ import os
 import re
 import stat
 import struct
-import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
@@ -34,8 +33,8 @@ __all__ = [
     "write_secret",
 ]
 
-_Z85 = re.compile(r"[0-9a-zA-Z.\-:+=^!/*?&<>()\[\]{}@%$#]{40}")
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+_Z85 = r"[0-9a-zA-Z.\-:+=^!/*?&<>()\[\]{}@%$#]{40}"
+_NAME = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}"
 _MAX_KEY_FILE = 4096
 SERVER_KEY = "server.key_secret"
 """The publisher's own pair, in `<state>/curve`."""
@@ -69,7 +68,7 @@ def generate() -> CurvePair:
 
 def is_key(text: str) -> bool:
     """Whether it is Z85 of 32 bytes; five characters may exceed four bytes."""
-    if not _Z85.fullmatch(text):
+    if not re.fullmatch(_Z85, text):
         return False
     try:
         zmq.utils.z85.decode(text.encode("ascii"))
@@ -168,7 +167,7 @@ class AllowList:
 
     def allow(self, name: str, public: str) -> ClientKey:
         """Admit a client. Raises ConfigurationError for a bad name or key, or a name that is taken; PermissionError."""
-        if not _NAME.fullmatch(name):
+        if not re.fullmatch(_NAME, name):
             raise ConfigurationError(
                 f"cannot name a client {name!r}: letters, digits, '.', '_' and '-' are allowed, 64 at most"
             )
@@ -180,6 +179,8 @@ class AllowList:
         if path.exists():
             raise ConfigurationError(f"cannot allow {name}: the name is taken; revoke it first")
         _make_private(self._directory)
+        import tempfile  # noqa: PLC0415
+
         # Atomic: the publisher may read at any moment.
         try:
             fd, temporary = tempfile.mkstemp(dir=self._directory, prefix=".new-")
@@ -196,7 +197,7 @@ class AllowList:
     def revoke(self, name: str) -> None:
         """Remove this client. Raises ConfigurationError when there is none of that name."""
         path = self._directory / f"{name}.key"
-        if not _NAME.fullmatch(name) or not path.exists():
+        if not re.fullmatch(_NAME, name) or not path.exists():
             known = ", ".join(client.name for client in self.clients()) or "nobody"
             raise ConfigurationError(f"cannot revoke {name!r}: not among the allowed clients ({known})")
         path.unlink()
@@ -209,7 +210,7 @@ class AllowList:
             entries = []
         for path in entries:
             # Editors leave locks and copies beside a file.
-            if path.suffix != ".key" or not _NAME.fullmatch(path.stem):
+            if path.suffix != ".key" or not re.fullmatch(_NAME, path.stem):
                 continue
             try:
                 found.append((path, path.stat()))

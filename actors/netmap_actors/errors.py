@@ -84,5 +84,6 @@ def escape(text: str | bytes, limit: int = 200) -> str:
     safe = "".join(
         c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode() for c in cut
     )
-    safe = label(safe)
+    if not safe.isascii():
+        safe = label(safe)
     return safe + "…" if len(text) > limit else safe

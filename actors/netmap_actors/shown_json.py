@@ -50,9 +50,9 @@ HIDDEN: Final = (
 DerivedCoreProperties.txt."""
 
 _CLASS: Final = "".join(f"{chr(first)}-{chr(last)}" for first, last in HIDDEN)
-_IN_TEXT: Final = re.compile(f"[{_CLASS}\ud800-\udfff]")
-# The first byte excludes most visible characters.
-_IN_UTF8: Final = re.compile(
+_IN_TEXT: Final = f"[{_CLASS}\ud800-\udfff]"
+# Both are compiled by the first text that is not ASCII. The first byte excludes most visible characters.
+_IN_UTF8: Final = (
     rb"\x7f|\xc2[\x80-\x9f\xad]|\xcd\x8f|\xd8[\x80-\x85\x9c]|\xdb\x9d|\xdc\x8f"
     rb"|\xe0(?:\xa2[\x90\x91]|\xa3\xa2)|\xe1(?:\x85[\x9f\xa0]|\x9e[\xb4\xb5]|\xa0[\x8b-\x8f])"
     rb"|\xe2(?:\x80[\x8b-\x8f\xa8-\xae]|\x81[\xa0-\xaf])|\xe3\x85\xa4"
@@ -84,12 +84,12 @@ def escaped(data: bytes) -> bytes:
     """The same JSON with the HIDDEN characters, which occur in strings only, as escapes. `data` must be UTF-8."""
     if data.isascii():
         return data.replace(b"\x7f", b"\\u007f") if b"\x7f" in data else data
-    return _IN_UTF8.sub(lambda found: _as_escape(found[0].decode()), data)
+    return re.sub(_IN_UTF8, lambda found: _as_escape(found[0].decode()), data)
 
 
 def label(text: str) -> str:
     r"""A Prometheus label value, which has no such escapes: a HIDDEN character becomes visible text as `\x1b`."""
-    return _IN_TEXT.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+    return re.sub(_IN_TEXT, lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 def _as_escape(character: str) -> bytes:

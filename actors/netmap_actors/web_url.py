@@ -19,17 +19,17 @@ MAX_HOST = 253
 """Characters of a host name (RFC 1035, section 2.3.4, as text)."""
 DEFAULT_PORTS = {"https": 443, "http": 80}
 
-_AUTHORITY = re.compile(r"(?P<host>\[[^\[\]]*\]|[^:\[\]]+)(?::(?P<port>[0-9]{1,5}))?")
+_AUTHORITY = r"(?P<host>\[[^\[\]]*\]|[^:\[\]]+)(?::(?P<port>[0-9]{1,5}))?"
 # RFC 3986, sections 3.3 to 3.5.
-_BEHIND = re.compile(
+_BEHIND = (
     r"(?P<path>(?:/(?:[A-Za-z0-9\-._~!$&'()*+,;=:@/]|%[0-9A-Fa-f]{2})*)?)"
     r"(?P<query>(?:\?(?:[A-Za-z0-9\-._~!$&'()*+,;=:@/?]|%[0-9A-Fa-f]{2})*)?)"
     r"(?P<fragment>(?:#(?:[A-Za-z0-9\-._~!$&'()*+,;=:@/?]|%[0-9A-Fa-f]{2})*)?)"
 )
 # Hosts with an underscore exist inside container networks.
-_LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?")
-_INTERFACE = re.compile(r"[A-Za-z0-9._-]{1,15}")
-_NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
+_LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
+_INTERFACE = r"[A-Za-z0-9._-]{1,15}"
+_NUMBER = r"[0-9]+|0x[0-9a-f]*"
 
 _OFFICIAL_SERVERS = frozenset({"controlplane.tailscale.com", "login.tailscale.com"})
 """Two names of one server (tailscale: ipn/prefs.go, IsLoginServerSynonym)."""
@@ -65,7 +65,7 @@ class WebUrl(msgspec.Struct, frozen=True):
         if not separator or scheme not in DEFAULT_PORTS:
             raise BadUrl("it does not begin with https:// or http://")
         end = min((at for at in map(rest.find, "/?#") if at >= 0), default=len(rest))
-        authority, behind = _AUTHORITY.fullmatch(rest[:end]), _BEHIND.fullmatch(rest[end:])
+        authority, behind = re.fullmatch(_AUTHORITY, rest[:end]), re.fullmatch(_BEHIND, rest[end:])
         if "@" in rest[:end]:
             raise BadUrl("it names a user or a password before an @")
         if authority is None:
@@ -149,9 +149,9 @@ def _host(text: str, interface: bool) -> str:
         raise BadUrl(f"its host is longer than {MAX_HOST} characters")
     name = _ascii(text)
     labels = name.removesuffix(".").split(".")
-    if not all(_LABEL.fullmatch(label) for label in labels):
+    if not all(re.fullmatch(_LABEL, label) for label in labels):
         raise BadUrl("its host is not a host name")
-    if _NUMBER.fullmatch(labels[-1]):
+    if re.fullmatch(_NUMBER, labels[-1]):
         # Browsers also read 127.1, 0x7f.1 and 2130706433 as addresses.
         try:
             return str(ipaddress.IPv4Address(name))
@@ -169,7 +169,7 @@ def _ipv6(text: str, interface: bool) -> str:
     except ValueError:
         raise BadUrl("its host is not an IPv6 address") from None
     zone = zone.removeprefix("25")
-    if percent and not (address.is_link_local and _INTERFACE.fullmatch(zone)):
+    if percent and not (address.is_link_local and re.fullmatch(_INTERFACE, zone)):
         raise BadUrl("only a link-local address has a %, and an interface behind it")
     if address.ipv4_mapped is not None:
         # Python 3.13 formats these differently from 3.11.

@@ -32,7 +32,7 @@ KEY_PATH = "/key"
 MAX_KEY_BODY = 64 << 10
 """Bytes of the answer."""
 
-_LEGACY_ANSWER = re.compile(rb"\s*[0-9a-fA-F]{64}\s*")
+_LEGACY_ANSWER = rb"\s*[0-9a-fA-F]{64}\s*"
 _MIN_NOISE_VERSION = 28
 """The first capability version with Noise (tailscale: tailcfg/tailcfg.go)."""
 
@@ -52,7 +52,7 @@ class _Answer(msgspec.Struct, frozen=True, rename="camel"):
 
 def parse_keys(body: bytes) -> ControlKeys:
     """The keys in the body of a 200. Raises RemoteProtocolError."""
-    if _LEGACY_ANSWER.fullmatch(body):
+    if re.fullmatch(_LEGACY_ANSWER, body):
         raise RemoteProtocolError(
             "cannot use this control server: it only knows the protocol from before Noise; it must be updated"
         )

@@ -5,8 +5,6 @@ Not here: bounds of the wait, which are the caller's.
 
 from __future__ import annotations
 
-import email.utils
-
 __all__ = ["retry_after_seconds"]
 
 _MAX_DIGITS = 12
@@ -25,6 +23,8 @@ def retry_after_seconds(retry_after: str | None, date: str | None = None) -> flo
         return float(text) if len(text) <= _MAX_DIGITS else None
     if date is None:
         return None
+    import email.utils  # noqa: PLC0415
+
     try:
         until = email.utils.parsedate_to_datetime(text)
         sent = email.utils.parsedate_to_datetime(date.strip())

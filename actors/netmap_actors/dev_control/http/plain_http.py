@@ -5,7 +5,6 @@ Not here: `/ts2021` (`connection`). Pages carry no script and escape foreign tex
 
 from __future__ import annotations
 
-import html
 import http
 import re
 import urllib.parse
@@ -105,6 +104,8 @@ def _ping(control: Control, request: HttpRequest, query: str) -> Reply:
 
 
 def _login(control: Control, request: HttpRequest, login_id: str) -> Reply:
+    import html  # noqa: PLC0415
+
     registrar, wall = control.registrar, control.wall()
     login = registrar.logins.get(login_id)
     if login is None or login.expires_at <= wall:

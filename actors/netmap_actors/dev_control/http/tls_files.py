@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -56,6 +55,8 @@ def tls_identity(
     if setup.certificate:
         yield _given(setup), ""
         return
+    import tempfile  # noqa: PLC0415
+
     with contextlib.ExitStack() as stack:
         authority = _authority(state_dir, now)
         names = [one for one in (name, setup.host) if one and one not in _EVERYWHERE]

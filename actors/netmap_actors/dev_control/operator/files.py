@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import re
-import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -58,6 +57,8 @@ def read_policy(path: str | Path) -> Policy:
 
 def read_scenario(path: str | Path) -> TailnetScenario:
     """A scenario as TOML. Raises ConfigurationError, which names the file."""
+    import tomllib  # noqa: PLC0415
+
     text = _read(path)
     try:
         return parse_scenario(tomllib.loads(text.decode()))
@@ -80,14 +81,14 @@ def read_auth_key_source(source: str) -> str:
     else:
         raise ConfigurationError("cannot read the auth key: its source must be file:PATH or env:NAME")
     key = data.strip()
-    if not _AUTH_KEY.fullmatch(key):
+    if not re.fullmatch(_AUTH_KEY, key):
         raise ConfigurationError(
             f"cannot use the auth key from {kind}:{place}: it must be one word of 8 to 512 printable characters"
         )
     return key.decode("ascii")
 
 
-_AUTH_KEY = re.compile(rb"[!-~]{8,512}")
+_AUTH_KEY = rb"[!-~]{8,512}"
 
 
 def _read(path: str | Path) -> bytes:

@@ -266,14 +266,14 @@ def _disco_key(value: object) -> DiscoKey | None:
     return None if key.is_zero else key
 
 
-_RFC3339 = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.\d+)?(Z|[+-]\d\d:\d\d)")
+_RFC3339 = r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.\d+)?(Z|[+-]\d\d:\d\d)"
 
 
 def _time(value: object, name: str) -> float | None:
     text = _text(value, name)
     if not text:
         return None
-    match = _RFC3339.fullmatch(text)
+    match = re.fullmatch(_RFC3339, text)
     if match is None:
         raise BadRequest(f"cannot read {name}: it is not an RFC 3339 time")
     if match[1].startswith("0001-"):

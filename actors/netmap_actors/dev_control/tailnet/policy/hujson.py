@@ -22,20 +22,17 @@ __all__ = ["BadHujson", "Step", "decode_hujson", "pieces", "place_of", "plain_js
 Step = str | int
 """From an object or a list to one of its values: a name or an index."""
 
-_PIECE = re.compile(
-    r"""
+_PIECE = r"""(?sx)
     (?P<gap> (?: [ \t\r\n]++ | //[^\n]*+ | /\*(?:[^*]++|\*(?!/))*+\*/ )++ )  # space and comments
     | "[^"\\]*+(?:\\.[^"\\]*+)*+"?                                        # a text
     | [^"/:,\[\]{}\ \t\r\n]++                                            # a number or a literal
     | /\*.*+ | .
-    """,
-    re.DOTALL | re.VERBOSE,
-)
+    """
 """Possessive, and what has no end reaches to the end of all: nothing is tried over and over, the time is linear."""
 _SPACE = " \t\r\n"
 _LONGEST_WORD = 1000
 """Characters of a number; Python refuses to convert far longer ones, without a place."""
-_NO_JSON = re.compile("NaN|Infinity")
+_NO_JSON = "NaN|Infinity"
 """Python's decoder would take them."""
 _DEEPEST = 200
 _DECODER = json.JSONDecoder()
@@ -100,7 +97,7 @@ def plain_json(text: str) -> str:
         elif first == "/":
             why = "'/' begins no comment" if piece == "/" else "a comment without an end"
             raise BadHujson(text, at, why)
-        elif first != '"' and (len(piece) > _LONGEST_WORD or _NO_JSON.search(piece)):
+        elif first != '"' and (len(piece) > _LONGEST_WORD or re.search(_NO_JSON, piece)):
             raise BadHujson(text, at, f"{piece[:40]!a} is no JSON")
         follows = before[-1:] not in ("", "[", "{", ",", ":")
         comma = len(made) if first == "," and follows else None
@@ -111,7 +108,7 @@ def plain_json(text: str) -> str:
 
 def pieces(text: str) -> Iterator[tuple[int, str, bool]]:
     """Gaps (space and comments), texts and the rest, each with its place; together they are the whole text."""
-    return ((found.start(), found[0], found.lastgroup == "gap") for found in _PIECE.finditer(text))
+    return ((found.start(), found[0], found.lastgroup == "gap") for found in re.finditer(_PIECE, text))
 
 
 def _unescaped(name: str) -> str:

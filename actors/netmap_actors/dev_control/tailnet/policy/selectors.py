@@ -37,10 +37,10 @@ __all__ = [
 AddressRange = tuple[int, int, int]
 """IP version, first and last address as numbers."""
 
-_LOGIN = re.compile(r"[^@\s:*,/]+@[^@\s:*,/]*")
-_BRACKETS = re.compile(r"^\[([^\]]*:[^\]]*)\]")
+_LOGIN = r"[^@\s:*,/]+@[^@\s:*,/]*"
+_BRACKETS = r"^\[([^\]]*:[^\]]*)\]"
 """Around an IPv6 address, before ports or the length of a prefix."""
-_DOMAIN = re.compile(r"user:\*(@[^@\s:*,/]+)")
+_DOMAIN = r"user:\*(@[^@\s:*,/]+)"
 
 
 class Subject(msgspec.Struct, frozen=True, dict=True):
@@ -166,7 +166,7 @@ class Words:
         """What a word of `src` or `dst` (without its ports) means; `part`: where it stands. Raises BadPolicy."""
         if word == "*":
             return ANYBODY
-        if (found := _DOMAIN.fullmatch(word)) is not None:
+        if (found := re.fullmatch(_DOMAIN, word)) is not None:
             return Selector(domains=frozenset({found[1]}))
         kind, colon, _ = word.partition(":")
         if colon and kind in ("group", "tag", "autogroup"):
@@ -177,7 +177,7 @@ class Words:
             return Selector(logins=frozenset({_login(part, word)}))
         if word in self._hosts:
             return Selector(networks=(_some(part, self._hosts[word]),))
-        address = _BRACKETS.sub(r"\1", word)
+        address = re.sub(_BRACKETS, r"\1", word)
         if ":" in address or "/" in address or address.replace(".", "").isdigit():
             return Selector(networks=(_some(part, network_of(part, address)),))
         raise part.wrong(f"there is no {part.shown} under hosts; a user is written with an @")
@@ -249,7 +249,7 @@ def _members(part: Part | None) -> dict[str, Part]:
 
 def _login(part: Part, word: str) -> str:
     """`alice@` is the user alice, who has no domain; `alice@example.com` is one whose login is all of that."""
-    if not _LOGIN.fullmatch(word):
+    if not re.fullmatch(_LOGIN, word):
         raise part.wrong(f"{part.shown} is no user, which is NAME@ or NAME@DOMAIN")
     return word.removesuffix("@")
 

@@ -5,7 +5,6 @@ Not here: what must be in it (`rules`), and which file it came from (`operator.f
 
 from __future__ import annotations
 
-import tomllib
 from typing import TYPE_CHECKING
 
 from netmap_actors.dev_control.tailnet.policy.document import BadPolicy
@@ -20,6 +19,8 @@ __all__ = ["read_policy_text"]
 
 def read_policy_text(text: str, *, toml: bool) -> Policy:
     """The rules this text has. Raises BadPolicy, of HuJSON with line and column."""
+    import tomllib  # noqa: PLC0415
+
     try:
         document = tomllib.loads(text) if toml else decode_hujson(text)
     except (ValueError, RecursionError) as error:
