@@ -40,8 +40,8 @@ __all__ = [
 _T = TypeVar("_T")
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-_DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|s|m|h|d))+")
-_DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
+_DURATION = r"(?:\d+(?:\.\d+)?(?:ms|s|m|h|d))+"
+_DURATION_PART = r"(\d+(?:\.\d+)?)(ms|s|m|h|d)"
 _SIZES = {
     "": 1,
     "B": 1,
@@ -53,9 +53,9 @@ _SIZES = {
     "GB": 10**9,
 }
 _TRUE, _FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
-_SIZE = re.compile(r"(\d+)\s*([A-Za-z]*)")
-_TAG = re.compile(r"tag:[A-Za-z][A-Za-z0-9-]{0,62}")
-_ENVIRONMENT_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_SIZE = r"(\d+)\s*([A-Za-z]*)"
+_TAG = r"tag:[A-Za-z][A-Za-z0-9-]{0,62}"
+_ENVIRONMENT_NAME = r"[A-Za-z_][A-Za-z0-9_]*"
 _MAX_BITS = 64
 _MAX_TEXT = 4096
 
@@ -266,10 +266,10 @@ class Duration(Written, msgspec.Struct, frozen=True):
             return None
         if re.fullmatch(r"\d+(\.\d+)?", text):
             return float(text)
-        if not _DURATION.fullmatch(text):
+        if not re.fullmatch(_DURATION, text):
             example = '"90s", "10m" or "1h30m"' + (' or "off"' if self.off else "")
             raise BadValue(f"{escape(given, 60)!r} is not a duration such as {example}")
-        return sum(float(number) * _UNITS[unit] for number, unit in _DURATION_PART.findall(text))
+        return sum(float(number) * _UNITS[unit] for number, unit in re.findall(_DURATION_PART, text))
 
 
 def show_duration(seconds: float) -> str:
@@ -300,7 +300,7 @@ class Size(Written, msgspec.Struct, frozen=True):
         if isinstance(given, bool) or not isinstance(given, int | str):
             raise BadValue(f'a size such as "256MiB" is expected, not {_type_name(given)}')
         _demand_reasonable(given)
-        match = _SIZE.fullmatch(str(given).strip())
+        match = re.fullmatch(_SIZE, str(given).strip())
         unit = _SIZES.get(match.group(2).upper()) if match else None
         if match is None or unit is None or len(match.group(1)) > 15:
             raise BadValue(f'{escape(str(given), 60)!r} is not a size such as "256MiB"')
@@ -338,7 +338,7 @@ class Tags(msgspec.Struct, frozen=True):
             raise BadValue('an array of tags such as ["tag:netmap-observer"] is expected')
         tags = [word.strip() for word in words if word.strip()]
         for tag in tags:
-            if not _TAG.fullmatch(tag):
+            if not re.fullmatch(_TAG, tag):
                 raise BadValue(f'{escape(tag, 60)!r} is not a tag such as "tag:netmap-observer"')
         return tuple(dict.fromkeys(tags))
 
@@ -364,7 +364,7 @@ class SecretSource(Written, msgspec.Struct, frozen=True):
         how, separator, rest = (text or "").partition(":")
         if separator and how == "file" and rest:
             return f"file:{absolute(read_text(rest), base)}"
-        if separator and how == "env" and _ENVIRONMENT_NAME.fullmatch(rest):
+        if separator and how == "env" and re.fullmatch(_ENVIRONMENT_NAME, rest):
             return f"env:{rest}"
         raise BadValue(
             "it has to say where the key is, as file:PATH or env:NAME; a key itself belongs neither into a "

@@ -5,18 +5,15 @@ Not here: which options there are (`config.options`) and what each can hold (`co
 
 from __future__ import annotations
 
-import difflib
 import enum
 import grp
 import os
 import stat
-import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from netmap_actors.confinement import landlock
 from netmap_actors.errors import ConfigurationError, escape
 from netmap_actors.runtime_paths import default_runtime_dir
 from netmap_supervisor.config.kinds import BadValue, absolute, show_duration
@@ -306,6 +303,8 @@ def _read_file(file: Path, problems: list[Problem], *, must_exist: bool) -> dict
     if len(data) > MAX_CONFIG_FILE:
         problems.append(Problem(Layer.FILE, str(file), f"it is longer than {MAX_CONFIG_FILE} bytes"))
         return None
+    import tomllib  # noqa: PLC0415
+
     try:
         return tomllib.loads(data.decode("utf-8"))
     except UnicodeDecodeError:
@@ -319,6 +318,8 @@ def _read_file(file: Path, problems: list[Problem], *, must_exist: bool) -> dict
 
 
 def _did_you_mean(word: str, words: Iterable[str], form: str = "{}") -> str:
+    import difflib  # noqa: PLC0415
+
     close = difflib.get_close_matches(word, list(words), n=1)
     return f"; did you mean {form.format(close[0])}?" if close else ""
 
@@ -358,6 +359,8 @@ def _contradictions(settings: Mapping[str, Setting]) -> Iterator[Problem]:
 
 def _unusable(settings: Mapping[str, Setting]) -> Iterator[Problem]:
     """What the child processes would refuse, found before anything is started or reloaded."""
+    from netmap_actors.confinement import landlock  # noqa: PLC0415
+
     group, ca_file = settings["socket_group"], settings["ca_file"]
     if group.value:
         try:

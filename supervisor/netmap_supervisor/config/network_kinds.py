@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ControlUrlKind", "Hostname", "LocalAddress", "ProxyUrl", "SubscriberEndpoint", "is_loopback"]
 
-_LABEL = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
+_LABEL = r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 
 
 class ControlUrlKind(Written, msgspec.Struct, frozen=True):
@@ -86,7 +86,9 @@ class Hostname(Written, msgspec.Struct, frozen=True):
 
     def parse(self, given: object, base: Path) -> str:  # noqa: ARG002
         name = read_text(given).strip()
-        if name and (len(name) > MAX_HOST or not all(_LABEL.fullmatch(label) for label in name.split("."))):
+        if name and (
+            len(name) > MAX_HOST or not all(re.fullmatch(_LABEL, label) for label in name.split("."))
+        ):
             raise BadValue(
                 f"{escape(name, 100)!r} is not a host name: letters, digits and '-', 63 characters a label"
             )

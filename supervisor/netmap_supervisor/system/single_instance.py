@@ -13,8 +13,6 @@ import math
 import os
 import pwd
 import re
-import secrets
-import shutil
 import socket
 import stat
 from pathlib import Path
@@ -32,7 +30,7 @@ __all__ = ["AlreadyRunning", "Claim", "check_private", "check_socket_path", "hid
 LOCK_NAME = "lock"
 CHILDREN_NAME = "lock.children"
 RUN_PREFIX = "r-"
-_RUN_NAME = re.compile(r"r-[0-9a-f]{8}")
+_RUN_NAME = r"r-[0-9a-f]{8}"
 _NAME_ROOM = 64
 _LONGEST = len("/r-xxxxxxxx/control_connection.sock")
 TOUCH_INTERVAL = 3600.0
@@ -108,7 +106,7 @@ class Claim:
     def release(self) -> None:
         """Release this process's locks, and remove this run's sockets."""
         if self._run_dir is not None:
-            shutil.rmtree(self._run_dir, ignore_errors=True)
+            _remove(self._run_dir)
         for lock in self.locks:
             os.close(lock)
         self.locks.clear()
@@ -184,16 +182,22 @@ def _nearest(directory: Path) -> Path:
     return next((one for one in (directory, *directory.parents) if one.is_dir()), directory)
 
 
+def _remove(run_dir: Path) -> None:
+    import shutil  # noqa: PLC0415  # which loads three compressors
+
+    shutil.rmtree(run_dir, ignore_errors=True)
+
+
 def _make_run_dir(runtime_dir: Path, lock: int) -> Path:
     """Make a directory for the sockets of this run, and remove that of the last one, if it was killed.
 
     The lock file holds its name. Anything else there is left alone, whatever its name.
     """
     last = os.pread(lock, _NAME_ROOM, 0).decode("ascii", "replace").strip()
-    if _RUN_NAME.fullmatch(last):
-        shutil.rmtree(runtime_dir / last, ignore_errors=True)
+    if re.fullmatch(_RUN_NAME, last):
+        _remove(runtime_dir / last)
     while True:
-        made = runtime_dir / f"{RUN_PREFIX}{secrets.token_hex(4)}"
+        made = runtime_dir / f"{RUN_PREFIX}{os.urandom(4).hex()}"
         try:
             # Noted first: a run that is killed in between leaves no unknown directory behind.
             if not made.exists():

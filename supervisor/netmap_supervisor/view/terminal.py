@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 from typing import IO, TYPE_CHECKING, Any
 
@@ -27,7 +26,7 @@ def is_terminal(stream: IO[Any]) -> bool:
 
 def output_width() -> int | None:
     """Cells of a line on standard output; None when that is no terminal, and nothing has to be cut or folded."""
-    return shutil.get_terminal_size().columns if is_terminal(sys.stdout) else None
+    return _columns() if is_terminal(sys.stdout) else None
 
 
 def error_width() -> int | None:
@@ -39,7 +38,7 @@ def error_width() -> int | None:
         found = os.get_terminal_size(sys.stderr.fileno()).columns
     except (OSError, ValueError):
         found = 0
-    return found or shutil.get_terminal_size().columns
+    return found or _columns()
 
 
 def can_redraw(stream: IO[Any]) -> bool:
@@ -63,3 +62,9 @@ def make_view(mode: str, *, hint: str = "", began: float | None = None) -> FeedV
 def _write(text: str) -> None:
     sys.stdout.write(text)
     sys.stdout.flush()
+
+
+def _columns() -> int:
+    import shutil  # noqa: PLC0415  # which loads three compressors
+
+    return shutil.get_terminal_size().columns
