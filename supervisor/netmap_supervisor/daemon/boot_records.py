@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import re
 from pathlib import Path
@@ -102,8 +101,7 @@ def environment_for(actor: str, environment: Mapping[str, str]) -> dict[str, str
     return kept
 
 
-@dataclasses.dataclass(slots=True, kw_only=True, repr=False, eq=False)
-class BootRecords:
+class BootRecords(msgspec.Struct, kw_only=True, eq=False):
     """Makes the record for each Spawn of one run."""
 
     settings: RunSettings
@@ -124,6 +122,8 @@ class BootRecords:
     """By actor (`system.inbox_listeners`)."""
     keyring: Keyring
     locks: tuple[str, ...] = ()
+
+    __repr__ = object.__repr__  # it holds secrets
 
     def renew(self, settings: RunSettings) -> None:
         """Other settings for the processes to come; the server's URL stays as it was."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from netmap_actors.rfc3339 import stamp
 from netmap_actors.wire import internal_pb2
@@ -33,14 +34,13 @@ if TYPE_CHECKING:
 __all__ = ["SupervisorFacts", "make_report"]
 
 
-@dataclasses.dataclass(slots=True)
-class SupervisorFacts:
+class SupervisorFacts(msgspec.Struct):
     """Facts of the Supervisor's own process."""
 
     version: str
     pid: int
     started_at: float
-    confinement: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    confinement: Mapping[str, int] = {}
     """As in ActorStatus."""
     rss_bytes: int = 0
     log_lines_suppressed: int = 0

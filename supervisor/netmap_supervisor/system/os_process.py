@@ -7,12 +7,13 @@ Popen and waitid(P_PIDFD) take the exit status from one another.
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import os
 import signal
 import socket
 import sys
 from typing import TYPE_CHECKING, NamedTuple
+
+import msgspec
 
 from netmap_supervisor.system.run_queue import RunQueue
 
@@ -37,8 +38,7 @@ _DEFAULTED = (signal.SIGPIPE, signal.SIGINT, signal.SIGHUP, signal.SIGTERM)
 """Signals whose handling a child does not inherit."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class ExitStatus:
+class ExitStatus(msgspec.Struct, frozen=True):
     """The result of wait(2): one of the two."""
 
     status: int | None
