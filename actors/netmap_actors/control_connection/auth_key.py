@@ -5,8 +5,9 @@ Not here: when it is sent (`register`).
 
 from __future__ import annotations
 
-import dataclasses
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from netmap_actors.control_connection.client.registration.record import auth_key_digest
 from netmap_actors.errors import ConfigurationError
@@ -23,11 +24,13 @@ _TAILNET_LOCK_MARK = "--TL"
 """What follows is for signing by the client itself and never sent (tailscale: tka/sig.go)."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class ClientAuthKey:
+class ClientAuthKey(msgspec.Struct, frozen=True):
     """A secret that admits nodes. Its repr does not show it."""
 
-    secret: str = dataclasses.field(repr=False)
+    secret: str
+
+    def __repr__(self) -> str:
+        return "ClientAuthKey(...)"
 
     @property
     def digest(self) -> str:

@@ -7,8 +7,9 @@ Not here: the requests (`side_requests`) and the files (`node_state`).
 
 from __future__ import annotations
 
-import dataclasses
 from typing import TYPE_CHECKING, Final
+
+import msgspec
 
 from netmap_actors.control_connection.client.events import SessionFailed
 from netmap_actors.control_connection.client.server.key_policy import demand_trustworthy_key
@@ -115,4 +116,4 @@ class ControlKey:
 
 
 def _with(failed: SessionFailed, more: str) -> SessionFailed:
-    return dataclasses.replace(failed, detail=f"{failed.detail}; {more}")
+    return msgspec.structs.replace(failed, detail=f"{failed.detail}; {more}")

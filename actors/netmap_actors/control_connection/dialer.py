@@ -6,8 +6,9 @@ caller's.
 
 from __future__ import annotations
 
-import dataclasses
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from netmap_actors.errors import RemoteProtocolError
 from netmap_actors.protocol.connect_tunnel import ConnectTunnel
@@ -30,8 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["Dialer", "Dialing"]
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Dialer:
+class Dialer(msgspec.Struct, frozen=True):
     """How one control server is reached."""
 
     loop: Loop

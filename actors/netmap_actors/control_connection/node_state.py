@@ -5,11 +5,12 @@ Not here: their formats (`registration.node_file`, `registration.record`). Only 
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from netmap_actors.control_connection.client.registration.hostinfo import HostDescription
 from netmap_actors.control_connection.client.registration.node_file import NodeFile
@@ -78,7 +79,7 @@ class NodeState:
 
     def pin(self, server_key: MachineKey) -> None:
         """Trust this key from now on: a handshake has proved it. A registration with another server is dropped."""
-        registration = dataclasses.replace(self.registration, server_key=server_key)
+        registration = msgspec.structs.replace(self.registration, server_key=server_key)
         if server_key != self.server_key:
             self._node_saved = False
             if self.server_key is not None:
@@ -101,7 +102,7 @@ class NodeState:
 
     def take_registration(self, registration: Registration) -> None:
         """What the server knows of us now."""
-        self._set_registration(dataclasses.replace(registration, server_key=self.registration.server_key))
+        self._set_registration(msgspec.structs.replace(registration, server_key=self.registration.server_key))
 
     def _set_registration(self, registration: Registration) -> None:
         self._registration_saved = self._registration_saved and registration == self.registration
@@ -139,7 +140,7 @@ class NodeState:
     @staticmethod
     def _fresh(description: HostDescription, server_key: MachineKey | None) -> Registration:
         fresh = Registration.fresh(secrets.token_bytes(32), secrets.token_hex(32), description)
-        return dataclasses.replace(fresh, server_key=server_key)
+        return msgspec.structs.replace(fresh, server_key=server_key)
 
 
 def _description(settings: ConnectionSettings) -> HostDescription:

@@ -6,6 +6,8 @@ import dataclasses
 import json
 from typing import Any
 
+import msgspec
+
 from netmap_actors.control_connection.auth_key import ClientAuthKey
 from netmap_actors.control_connection.client.events import (
     SaveRegistration,
@@ -32,7 +34,7 @@ NEW_NODE_KEY = NodePrivate.from_raw(b"\x66" * 32)
 URL = ControlUrl.parse("http://control.example:8080")
 DESCRIPTION = HostDescription("probe", (), "1.0", "machine", "6.1")
 FRESH = Registration.fresh(b"\x77" * 32, "ab" * 32, DESCRIPTION)
-REGISTERED = dataclasses.replace(FRESH, registered_node_key=NODE_KEY.public())
+REGISTERED = msgspec.structs.replace(FRESH, registered_node_key=NODE_KEY.public())
 POLICY = RegistrationPolicy(URL.policy)
 FIRST_MAP = b'{"Node":{"ID":1,"StableID":"n1"},"Peers":[],"Domain":"example.net"}'
 KEEP_ALIVE = b'{"KeepAlive":true}'
@@ -229,9 +231,9 @@ def mapped_control() -> ScriptedControl:
 AUTH = ClientAuthKey("tskey-auth-SECRET")
 OTHER_AUTH = ClientAuthKey("tskey-auth-OTHER")
 LOGIN = "http://control.example:8080/register/one"
-KNOWN = dataclasses.replace(REGISTERED, auth_key_digest=AUTH.digest)
-REMOVED = dataclasses.replace(KNOWN, removed=True, registered_node_key=None)
-MAY_RETURN = dataclasses.replace(POLICY, may_undo_removal=True)
+KNOWN = msgspec.structs.replace(REGISTERED, auth_key_digest=AUTH.digest)
+REMOVED = msgspec.structs.replace(KNOWN, removed=True, registered_node_key=None)
+MAY_RETURN = msgspec.structs.replace(POLICY, may_undo_removal=True)
 
 
 def started(registration: Registration = FRESH, **options: object) -> ScriptedControl:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import socket
 import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -42,7 +42,7 @@ TEXT = (
     "}\n"
 ).encode()
 DESCRIPTION = HostDescription("probe", ("tag:a",), "1.0", "machine", "6.1")
-REGISTRATION = dataclasses.replace(
+REGISTRATION = msgspec.structs.replace(
     Registration.fresh(b"\x04" * 32, "ab" * 32, DESCRIPTION),
     registered_node_key=NODE.node_key.public(),
     auth_key_digest="cd" * 32,
@@ -106,7 +106,7 @@ def test_a_registration_has_begun_once_the_server_answered_one() -> None:
         {"removed": True},
         {"pending": PendingLogin(NODE.node_key, "", None)},
     ):
-        assert dataclasses.replace(fresh, **changes).begun, changes
+        assert msgspec.structs.replace(fresh, **changes).begun, changes
 
 
 @given(st.binary(max_size=200))
@@ -122,9 +122,9 @@ def test_no_private_key_is_in_the_words_for_a_registration() -> None:
 
 
 def test_the_hostinfo_stays_until_a_person_changes_something() -> None:
-    moved = dataclasses.replace(DESCRIPTION, machine_hostname="dhcp-17", os_version="6.9")
+    moved = msgspec.structs.replace(DESCRIPTION, machine_hostname="dhcp-17", os_version="6.9")
     assert REGISTRATION.described(moved) == REGISTRATION
-    renamed = REGISTRATION.described(dataclasses.replace(DESCRIPTION, configured_hostname="other"))
+    renamed = REGISTRATION.described(msgspec.structs.replace(DESCRIPTION, configured_hostname="other"))
     assert renamed.hostinfo.hostname == "other"
     assert renamed.backend_log_id == REGISTRATION.backend_log_id
 
@@ -136,13 +136,14 @@ def test_the_version_that_peers_see_is_the_one_the_supervisor_runs(tmp_path: Pat
 
 def test_a_host_name_stays_until_another_one_is_asked_for() -> None:
     """Also when the machine is called something else meanwhile, and when anything else of the description changes."""
-    without = dataclasses.replace(DESCRIPTION, configured_hostname="", machine_hostname="dhcp-17")
+    without = msgspec.structs.replace(DESCRIPTION, configured_hostname="", machine_hostname="dhcp-17")
     kept = REGISTRATION.described(without)
     assert kept.hostinfo.hostname == "probe"
-    updated = kept.described(dataclasses.replace(without, version="2.0", request_tags=()))
+    updated = kept.described(msgspec.structs.replace(without, version="2.0", request_tags=()))
     assert (updated.hostinfo.hostname, updated.hostinfo.ipn_version) == ("probe", "2.0")
     assert (
-        updated.described(dataclasses.replace(without, configured_hostname="new")).hostinfo.hostname == "new"
+        updated.described(msgspec.structs.replace(without, configured_hostname="new")).hostinfo.hostname
+        == "new"
     )
 
 
@@ -257,7 +258,7 @@ def test_another_host_name_is_told_of_a_node_that_peers_have_seen(
 ) -> None:
     first = NodeState(settings_for(tmp_path, hostname="probe"))
     first.pin(NODE.server_key)
-    first.take_registration(dataclasses.replace(first.registration, **changes))
+    first.take_registration(msgspec.structs.replace(first.registration, **changes))
     first.save()
     renamed = NodeState(settings_for(tmp_path, hostname="watcher"))
     renamed.save()
@@ -299,8 +300,8 @@ def test_only_the_pin_of_an_older_version_and_of_nobodys_node_may_be_unproved(tm
     for registration, unproved in (
         (None, False),
         (old_registration(fresh), True),
-        (old_registration(dataclasses.replace(REGISTRATION, server_key=None)), False),
-        (dataclasses.replace(fresh, server_key=NODE.server_key).to_json(), False),
+        (old_registration(msgspec.structs.replace(REGISTRATION, server_key=None)), False),
+        (msgspec.structs.replace(fresh, server_key=NODE.server_key).to_json(), False),
     ):
         if registration is not None:
             write_state_file(tmp_path / REGISTRATION_FILE, registration)
@@ -311,7 +312,7 @@ def test_only_the_pin_of_an_older_version_and_of_nobodys_node_may_be_unproved(tm
         assert state.pinned_unproved is unproved, "nothing has proved it meanwhile"
         state.pin(NODE.server_key)
         # The registrar knows nothing of the pin.
-        state.take_registration(dataclasses.replace(state.registration, server_key=None))
+        state.take_registration(msgspec.structs.replace(state.registration, server_key=None))
         state.save()
         assert not NodeState(settings_for(tmp_path)).pinned_unproved
         (tmp_path / REGISTRATION_FILE).unlink()
@@ -319,7 +320,7 @@ def test_only_the_pin_of_an_older_version_and_of_nobodys_node_may_be_unproved(tm
 
 @pytest.mark.parametrize("url", ["https://CONTROL.example", "https://control.example:443"])
 def test_the_same_server_may_be_written_in_another_way(url: str) -> None:
-    dataclasses.replace(NODE, server_url=url).demand_server("https://control.example", "node.json")
+    msgspec.structs.replace(NODE, server_url=url).demand_server("https://control.example", "node.json")
 
 
 def test_another_control_url_is_refused_except_for_the_embedded_server(tmp_path: Path) -> None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import urllib.parse
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -117,7 +117,7 @@ SHOWN_OTHERWISE = {
 
 def shown_login(url: str, urls: UrlPolicy = POLICY.urls) -> list[str]:
     """What is shown for this AuthURL."""
-    control = ScriptedControl(FRESH, policy=dataclasses.replace(POLICY, urls=urls)).start()
+    control = ScriptedControl(FRESH, policy=msgspec.structs.replace(POLICY, urls=urls)).start()
     control.answer({"AuthURL": url})
     return [event.url for event in control.take(LoginNeeded)]
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -150,4 +152,4 @@ def test_never_two_never_busy_and_nobody_waits_beyond_the_patience(
         assert due is None or due > now, "the loop would turn for nothing"
         assert due is not None or machine.ready or dying, "nothing would ever happen again"
         assert not (machine.ready and dying)
-    assert all(later - earlier >= FIRST_PAUSE for earlier, later in zip(starts, starts[1:], strict=False))
+    assert all(later - earlier >= FIRST_PAUSE for earlier, later in itertools.pairwise(starts))

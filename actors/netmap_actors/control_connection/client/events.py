@@ -5,9 +5,10 @@ Not here: any behaviour. All times are seconds of CLOCK_BOOTTIME.
 
 from __future__ import annotations
 
-import dataclasses
 import enum
 from typing import TYPE_CHECKING
+
+import msgspec
 
 if TYPE_CHECKING:
     from netmap_actors.control_connection.client.registration.record import Registration
@@ -34,8 +35,7 @@ __all__ = [
 ]
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class StageEntered:
+class StageEntered(msgspec.Struct, frozen=True):
     """A new stage, or with MAP a new map session."""
 
     stage: Stage
@@ -46,8 +46,7 @@ class StageEntered:
     """Number of the map session; 0 before the first."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class ServerProved:
+class ServerProved(msgspec.Struct, frozen=True):
     """The handshake is done: the server owns this key. Comes before anything is asked of it."""
 
     server_key: MachineKey
@@ -55,15 +54,16 @@ class ServerProved:
     """The server is about to learn of this node, which has to be on disk before."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class SaveNodeKey:
+class SaveNodeKey(msgspec.Struct, frozen=True):
     """The server has accepted this node key: it is ours from now on."""
 
-    node_key: NodePrivate = dataclasses.field(repr=False)
+    node_key: NodePrivate
+
+    def __repr__(self) -> str:
+        return "SaveNodeKey(...)"
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class SaveRegistration:
+class SaveRegistration(msgspec.Struct, frozen=True):
     """To be on disk before any byte that the session wants to send after this event."""
 
     registration: Registration
@@ -71,57 +71,53 @@ class SaveRegistration:
     """False: a failure only costs a repetition, and is no reason to stop."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class LoginNeeded:
+class LoginNeeded(msgspec.Struct, frozen=True):
     """A person has to open this URL, checked and free of control characters; "" = the login is done."""
 
     url: str
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Registered:
+class Registered(msgspec.Struct, frozen=True):
     """The server accepted the registration. `user`: the login name, escaped."""
 
     machine_authorized: bool
     user: str
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class AuthKeyUnused:
+class AuthKeyUnused(msgspec.Struct, frozen=True):
     """The server accepted no new registration by the changed auth key; the old one holds."""
 
     detail: str
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class MapDocument:
+class MapDocument(msgspec.Struct, frozen=True):
     """One complete MapResponse that passed the first gate."""
 
     session: int
     number: int
     """1, 2, 3 … within the session."""
-    json: bytes = dataclasses.field(repr=False)
+    json: bytes
     received_at: float
     keep_alive: bool
 
+    def __repr__(self) -> str:
+        return f"<MapResponse {self.number} of session {self.session}, {len(self.json)} bytes>"
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class PingToAnswer:
+
+class PingToAnswer(msgspec.Struct, frozen=True):
     """HEAD this URL, which leads to the control server itself, outside of Noise."""
 
     url: str
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class ServerWish:
+class ServerWish(msgspec.Struct, frozen=True):
     """A request of the server that is only logged; `detail` is escaped."""
 
     wish: str
     detail: str
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class ProbeEnded:
+class ProbeEnded(msgspec.Struct, frozen=True):
     """A probe was answered, or its time is over."""
 
     token: int
@@ -139,16 +135,14 @@ class Truth(enum.Enum):
     """No answer, or an inconclusive one."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class TruthLearned:
+class TruthLearned(msgspec.Struct, frozen=True):
     """The answer to a truth probe."""
 
     truth: Truth
     detail: str
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class SessionFailed:
+class SessionFailed(msgspec.Struct, frozen=True):
     """The last event of a session. `detail` holds no secret; the server's text in it is escaped."""
 
     reason: ExitReason

@@ -6,8 +6,9 @@ Not here: the answer itself. The reference fetches any URL; we ask the control s
 from __future__ import annotations
 
 import collections
-import dataclasses
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from netmap_actors.errors import escape
 from netmap_actors.protocol.http1_server import HttpServer
@@ -26,15 +27,13 @@ REMEMBERED = 64
 """Pings remembered, so that none is answered twice; each comes again with a new session."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class HeadToControl:
+class HeadToControl(msgspec.Struct, frozen=True):
     """HEAD this URL over an ordinary connection to the control server."""
 
     url: str
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class OverNoise:
+class OverNoise(msgspec.Struct, frozen=True):
     """A request over the session's connection."""
 
     method: str
@@ -42,8 +41,7 @@ class OverNoise:
     body: bytes = b""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Declined:
+class Declined(msgspec.Struct, frozen=True):
     """No answer; `why` is escaped."""
 
     why: str

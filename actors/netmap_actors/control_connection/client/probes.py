@@ -6,8 +6,9 @@ acknowledgement stands behind megabytes of them. Not here: what follows; it neve
 
 from __future__ import annotations
 
-import dataclasses
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from netmap_actors.control_connection.client.events import ProbeEnded
 
@@ -21,8 +22,7 @@ _LATE = 0.25
 machine slept: the answer may still be on its way, and the time starts anew."""
 
 
-@dataclasses.dataclass(slots=True)
-class _Probe:
+class _Probe(msgspec.Struct):
     token: int
     opaque: bytes
     timeout: float

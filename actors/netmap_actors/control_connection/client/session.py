@@ -6,8 +6,9 @@ on disk before the request that depends on it. Not here: names, sockets, TLS, th
 
 from __future__ import annotations
 
-import dataclasses
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from netmap_actors.boot import MAX_MAP_RESPONSE, SILENCE_TIMEOUT
 from netmap_actors.control_connection.client import ping
@@ -79,8 +80,7 @@ _VERDICT: dict[Truth, ExitReason] = {Truth.REMOVED: ExitReason.REMOVED, Truth.EX
 """Outcomes that end a session although the server still feeds it."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class SessionLimits:
+class SessionLimits(msgspec.Struct, frozen=True):
     """Seconds and bytes; see `boot.ConnectionSettings`."""
 
     handshake: float = 15.0

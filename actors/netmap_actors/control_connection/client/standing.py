@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import dataclasses
+import msgspec
 
 from netmap_actors.wire.vocabulary import Stage
 
 __all__ = ["Standing"]
 
 
-@dataclasses.dataclass(slots=True)
-class Standing:
+class Standing(msgspec.Struct):
     """The stage with all that counts in it: what Progress carries."""
 
     session: int = 0

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
-
+import msgspec
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
@@ -429,6 +428,6 @@ def test_arbitrary_map_bytes_only_end_the_session(data: bytes, framed: bool) -> 
 @settings(max_examples=60, deadline=None)
 @given(st.binary(max_size=300), st.sampled_from([200, 400, 404, 429, 500]))
 def test_arbitrary_register_answers_never_raise(data: bytes, status: int) -> None:
-    control = ScriptedControl(dataclasses.replace(FRESH)).start()
+    control = ScriptedControl(msgspec.structs.replace(FRESH)).start()
     control.answer(data, status)
     assert control.session.over or control.requests[-1].path.startswith("/machine/")

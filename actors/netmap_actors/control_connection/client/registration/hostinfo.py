@@ -5,9 +5,10 @@ Not here: where the result is kept (`registration.record`). Everything in it is 
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import json
+
+import msgspec
 
 from netmap_actors.tailcfg import Hostinfo
 
@@ -16,8 +17,7 @@ __all__ = ["APP", "HostDescription"]
 APP = "netmap-supervisor"
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class HostDescription:
+class HostDescription(msgspec.Struct, frozen=True):
     """The settings and machine facts that a Hostinfo is made of."""
 
     configured_hostname: str

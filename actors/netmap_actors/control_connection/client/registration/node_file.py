@@ -6,8 +6,6 @@ Source: tailscale: control/tsp/nodefile.go.
 
 from __future__ import annotations
 
-import dataclasses
-
 import msgspec
 
 from netmap_actors.errors import ConfigurationError, escape
@@ -32,8 +30,7 @@ class _Document(msgspec.Struct):
     server_key: str
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class NodeFile:
+class NodeFile(msgspec.Struct, frozen=True):
     """Our keys and the server's."""
 
     node_key: NodePrivate

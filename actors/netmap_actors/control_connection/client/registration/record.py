@@ -5,7 +5,6 @@ Not here: when it is written (`control_connection`) and what each field decides 
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 from typing import TYPE_CHECKING
 
@@ -21,8 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["PendingLogin", "Registration", "auth_key_digest"]
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class PendingLogin:
+class PendingLogin(msgspec.Struct, frozen=True):
     """A registration under way, stored before its request so that a respawn continues it."""
 
     node_key: NodePrivate
@@ -32,8 +30,7 @@ class PendingLogin:
     """The key this one replaces."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Registration:
+class Registration(msgspec.Struct, frozen=True):
     """This node as the control server knows it."""
 
     disco_key: DiscoPrivate
@@ -69,7 +66,7 @@ class Registration:
         """The same with the hostinfo of these settings, if they changed. The name stays unless one is configured."""
         if self.hostinfo_basis == description.basis:
             return self
-        return dataclasses.replace(
+        return msgspec.structs.replace(
             self,
             hostinfo=description.hostinfo(self.backend_log_id, self.hostinfo.hostname),
             hostinfo_basis=description.basis,
@@ -87,7 +84,7 @@ class Registration:
 
     def unregistered(self, server_key: MachineKey) -> Registration:
         """The same node, unknown to the server with this key."""
-        return dataclasses.replace(
+        return msgspec.structs.replace(
             self, registered_node_key=None, removed=False, pending=None, server_key=server_key
         )
 

@@ -6,9 +6,10 @@ control/controlclient/direct.go, doLogin.
 
 from __future__ import annotations
 
-import dataclasses
 import re
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from netmap_actors.control_connection.client.capability import CAPABILITY_VERSION
 from netmap_actors.control_connection.client.events import (
@@ -48,8 +49,7 @@ _TAG_WORDS = re.compile(r"requested tags?\b", re.IGNORECASE)
 """In a refusal of Hostinfo.RequestTags (headscale: hscontrol/state/state.go)."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class RegistrationPolicy:
+class RegistrationPolicy(msgspec.Struct, frozen=True):
     """The settings that concern registration."""
 
     urls: UrlPolicy
@@ -60,22 +60,19 @@ class RegistrationPolicy:
     """An auth key may bring back a node that was removed."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Done:
+class Done(msgspec.Struct, frozen=True):
     """The node is registered."""
 
     events: tuple[SessionEvent, ...]
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Again:
+class Again(msgspec.Struct, frozen=True):
     """Another request follows, after these events."""
 
     events: tuple[SessionEvent, ...]
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Refused:
+class Refused(msgspec.Struct, frozen=True):
     """The attempt is over."""
 
     reason: ExitReason
@@ -207,7 +204,7 @@ class RegistrationFlow:
     def forget_node(self, *, removed: bool) -> SaveRegistration:
         """The server no longer accepts our node key: the next process registers first."""
         return self._save(
-            dataclasses.replace(
+            msgspec.structs.replace(
                 self.registration, registered_node_key=None, removed=removed or self.registration.removed
             ),
             required=False,
@@ -306,7 +303,7 @@ class RegistrationFlow:
         digest = self._auth_key.digest if self._auth_key else self.registration.auth_key_digest
         events.append(
             self._save(
-                dataclasses.replace(
+                msgspec.structs.replace(
                     self.registration,
                     registered_node_key=self.node_key.public(),
                     auth_key_digest=digest,
@@ -323,7 +320,7 @@ class RegistrationFlow:
 
     def _save_pending(self) -> SaveRegistration:
         pending = PendingLogin(self._trial, self._followup, self._old)
-        return self._save(dataclasses.replace(self.registration, pending=pending), required=True)
+        return self._save(msgspec.structs.replace(self.registration, pending=pending), required=True)
 
     def _save(self, registration: Registration, *, required: bool) -> SaveRegistration:
         self.registration = registration

@@ -5,7 +5,7 @@ Not here: whether it may be trusted with plain http; that depends on the address
 
 from __future__ import annotations
 
-import dataclasses
+import msgspec
 
 from netmap_actors.errors import ConfigurationError, escape
 from netmap_actors.web_url import BadUrl, UrlPolicy, WebUrl
@@ -13,8 +13,7 @@ from netmap_actors.web_url import BadUrl, UrlPolicy, WebUrl
 __all__ = ["ControlUrl"]
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class ControlUrl:
+class ControlUrl(msgspec.Struct, frozen=True):
     """Scheme, host and port of a control server; `text` is the URL without a trailing slash."""
 
     text: str

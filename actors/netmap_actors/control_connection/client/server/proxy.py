@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import dataclasses
 import ipaddress
 import urllib.parse
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from netmap_actors.control_connection.client.server.control_url import ControlUrl
 from netmap_actors.errors import ConfigurationError, escape
@@ -37,16 +38,18 @@ DNS_PORT = 53
 """An answer too long for UDP is asked for again over TCP (RFC 7766)."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Proxy:
+class Proxy(msgspec.Struct, frozen=True):
     """A proxy that takes CONNECT, or SOCKS5."""
 
     scheme: str
     """`https`: the connection to the proxy is TLS, too."""
     host: str
     port: int
-    credentials: tuple[str, str] | None = dataclasses.field(default=None, repr=False)
+    credentials: tuple[str, str] | None = None
     """User name and password; a secret."""
+
+    def __repr__(self) -> str:
+        return f"Proxy({self.text!r})"
 
     @property
     def is_socks(self) -> bool:

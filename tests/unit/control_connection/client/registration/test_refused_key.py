@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
-
+import msgspec
 import pytest
 
 from netmap_actors.control_connection.client.events import (
@@ -112,11 +111,11 @@ def test_an_expired_node_key_needs_the_auth_key() -> None:
     ("registration", "policy"),
     [
         (FRESH, POLICY),
-        (dataclasses.replace(REMOVED, auth_key_digest="x"), POLICY),
+        (msgspec.structs.replace(REMOVED, auth_key_digest="x"), POLICY),
         (REMOVED, MAY_RETURN),
-        (dataclasses.replace(KNOWN, registered_node_key=None), POLICY),
-        (dataclasses.replace(KNOWN, registered_node_key=NEW_NODE_KEY.public()), POLICY),
-        (KNOWN, dataclasses.replace(POLICY, register_first=True)),
+        (msgspec.structs.replace(KNOWN, registered_node_key=None), POLICY),
+        (msgspec.structs.replace(KNOWN, registered_node_key=NEW_NODE_KEY.public()), POLICY),
+        (KNOWN, msgspec.structs.replace(POLICY, register_first=True)),
     ],
     ids=["new", "removed", "removed, may return", "expired", "another node key", "told to register"],
 )

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import msgspec
 import pytest
 
@@ -76,10 +74,10 @@ def test_a_machine_that_awaits_approval_asks_for_the_map_all_the_same() -> None:
         (KNOWN, {}, False),
         (FRESH, {}, True),
         (KNOWN, {"auth_key": OTHER_AUTH}, True),
-        (KNOWN, {"policy": dataclasses.replace(POLICY, register_first=True)}, True),
+        (KNOWN, {"policy": msgspec.structs.replace(POLICY, register_first=True)}, True),
         (REMOVED, {"auth_key": AUTH}, True),
-        (dataclasses.replace(KNOWN, registered_node_key=NEW_NODE_KEY.public()), {}, True),
-        (dataclasses.replace(KNOWN, pending=PendingLogin(NODE_KEY, LOGIN, None)), {}, True),
+        (msgspec.structs.replace(KNOWN, registered_node_key=NEW_NODE_KEY.public()), {}, True),
+        (msgspec.structs.replace(KNOWN, pending=PendingLogin(NODE_KEY, LOGIN, None)), {}, True),
     ],
     ids=[
         "known",
@@ -103,7 +101,7 @@ def test_register_comes_first_only_when_it_must(registration, options, register:
     [
         (AUTH, POLICY, None),
         (AUTH, MAY_RETURN, AUTH.secret),
-        (AUTH, dataclasses.replace(POLICY, ephemeral=True), AUTH.secret),
+        (AUTH, msgspec.structs.replace(POLICY, ephemeral=True), AUTH.secret),
         (OTHER_AUTH, POLICY, OTHER_AUTH.secret),
     ],
     ids=["stop", "register", "ephemeral", "a person gave another key"],
@@ -194,7 +192,7 @@ def test_the_login_is_saved_before_the_request_that_names_it() -> None:
 
 def test_a_respawn_goes_on_with_the_same_login() -> None:
     pending = PendingLogin(NEW_NODE_KEY, LOGIN, NODE_KEY.public())
-    control = started(dataclasses.replace(FRESH, pending=pending))
+    control = started(msgspec.structs.replace(FRESH, pending=pending))
     assert stages(control) == [Stage.HANDSHAKE, Stage.LOGIN]
     assert control.take(LoginNeeded) == [LoginNeeded(LOGIN)]
     body = control.last.json
@@ -223,7 +221,7 @@ def test_the_server_hears_its_own_url_and_a_person_the_clear_one() -> None:
     given = "http://Control.Example:80/register/One"
     for control in (
         started(),
-        started(dataclasses.replace(FRESH, pending=PendingLogin(NODE_KEY, given, None))),
+        started(msgspec.structs.replace(FRESH, pending=PendingLogin(NODE_KEY, given, None))),
     ):
         if control.session.stage is not Stage.LOGIN:
             control.answer({"AuthURL": given})
@@ -233,7 +231,7 @@ def test_the_server_hears_its_own_url_and_a_person_the_clear_one() -> None:
 
 def test_a_stored_login_url_that_must_not_be_shown_is_given_up() -> None:
     hostile = PendingLogin(NODE_KEY, "https://evil.example\\@login.tailscale.com/", None)
-    control = started(dataclasses.replace(FRESH, pending=hostile))
+    control = started(msgspec.structs.replace(FRESH, pending=hostile))
     assert control.take(LoginNeeded) == []
     assert control.session.stage is Stage.REGISTER
     assert "Followup" not in control.last.json
@@ -247,7 +245,7 @@ def test_a_login_url_that_does_not_change_is_a_failed_attempt() -> None:
 
 
 def test_a_login_the_server_has_forgotten_is_begun_anew_once() -> None:
-    control = started(dataclasses.replace(FRESH, pending=PendingLogin(NODE_KEY, LOGIN, None)))
+    control = started(msgspec.structs.replace(FRESH, pending=PendingLogin(NODE_KEY, LOGIN, None)))
     control.answer({"Error": "invalid registration ID"})
     assert "Followup" not in control.last.json
     assert control.session.stage is Stage.REGISTER
@@ -258,7 +256,9 @@ def test_a_login_the_server_has_forgotten_is_begun_anew_once() -> None:
 
 
 def test_an_auth_key_ends_the_wait_for_a_person() -> None:
-    control = started(dataclasses.replace(FRESH, pending=PendingLogin(NODE_KEY, LOGIN, None)), auth_key=AUTH)
+    control = started(
+        msgspec.structs.replace(FRESH, pending=PendingLogin(NODE_KEY, LOGIN, None)), auth_key=AUTH
+    )
     assert "Followup" not in control.last.json
     assert control.last.json["Auth"] == {"AuthKey": AUTH.secret}
 
@@ -286,7 +286,7 @@ def test_a_login_url_that_must_not_be_shown_is_not_shown(url: str) -> None:
 
 
 def test_a_plain_http_login_url_needs_a_plain_http_control_url() -> None:
-    control = started(policy=dataclasses.replace(POLICY, urls=UrlPolicy()))
+    control = started(policy=msgspec.structs.replace(POLICY, urls=UrlPolicy()))
     control.answer({"AuthURL": LOGIN})
     assert control.failure().reason is ExitReason.ERROR
 
@@ -295,7 +295,7 @@ def test_a_plain_http_login_url_needs_a_plain_http_control_url() -> None:
     ("host", "shown"), [("login.tailscale.com", True), ("tailscale.com.evil.example", False)]
 )
 def test_the_official_server_sends_people_to_the_official_domain_only(host: str, shown: bool) -> None:
-    policy = dataclasses.replace(POLICY, urls=UrlPolicy(official=True))
+    policy = msgspec.structs.replace(POLICY, urls=UrlPolicy(official=True))
     control = started(policy=policy)
     control.answer({"AuthURL": f"https://{host}/a/1"})
     assert bool(control.take(LoginNeeded)) is shown
@@ -350,7 +350,7 @@ def test_a_new_key_that_is_expired_too_is_the_end() -> None:
 
 
 def test_an_expired_key_may_lead_to_a_login() -> None:
-    control = started(KNOWN, policy=dataclasses.replace(POLICY, register_first=True))
+    control = started(KNOWN, policy=msgspec.structs.replace(POLICY, register_first=True))
     control.answer({"NodeKeyExpired": True})
     control.answer({"AuthURL": LOGIN})
     assert saved(control)[-1].registration.pending == PendingLogin(NEW_NODE_KEY, LOGIN, NODE_KEY.public())
@@ -370,7 +370,7 @@ def test_no_secret_is_in_the_words_for_any_event() -> None:
 def test_tags_that_are_refused_beside_an_auth_key_are_told_from_a_refused_key(tags: tuple[str, ...]) -> None:
     """headscale: hscontrol/state/state.go, HandleNodeFromPreAuthKey: whatever the policy says."""
     asked = msgspec.structs.replace(FRESH.hostinfo, request_tags=tags)
-    control = started(dataclasses.replace(FRESH, hostinfo=asked), auth_key=AUTH)
+    control = started(msgspec.structs.replace(FRESH, hostinfo=asked), auth_key=AUTH)
     control.answer({"Error": f"requested tags [{' '.join(tags)}] are invalid or not permitted"})
     [failed] = control.take(SessionFailed)
     assert failed.reason is ExitReason.ERROR
@@ -382,7 +382,7 @@ def test_tags_that_are_refused_beside_an_auth_key_are_told_from_a_refused_key(ta
 
 def test_tags_that_are_refused_without_an_auth_key_have_to_be_allowed_by_the_policy() -> None:
     asked = msgspec.structs.replace(FRESH.hostinfo, request_tags=("tag:a",))
-    control = started(dataclasses.replace(FRESH, hostinfo=asked))
+    control = started(msgspec.structs.replace(FRESH, hostinfo=asked))
     control.answer({"Error": "requested tags [tag:a] are invalid or not permitted"})
     [failed] = control.take(SessionFailed)
     assert "tagOwners" in failed.detail
