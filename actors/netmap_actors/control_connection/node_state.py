@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from netmap_actors import __version__
 from netmap_actors.control_connection.client.registration.hostinfo import HostDescription
 from netmap_actors.control_connection.client.registration.node_file import NodeFile
 from netmap_actors.control_connection.client.registration.record import Registration
@@ -148,7 +149,7 @@ def _description(settings: ConnectionSettings) -> HostDescription:
     return HostDescription(
         configured_hostname=settings.hostname,
         request_tags=settings.request_tags,
-        version=settings.version,
+        version=__version__,
         machine_hostname=machine.nodename,
         os_version=machine.release,
     )
