@@ -117,8 +117,6 @@ class ConnectionSettings(msgspec.Struct, frozen=True, kw_only=True):
     state_dir: str
     """Directory of this control URL (0700): node file, registration."""
     embedded: bool = False
-    version: str = ""
-    """Of this program, for the Hostinfo."""
     auth_key: str = ""
     """`file:PATH`, `env:NAME` or empty."""
     secrets: EnvironmentSecrets = EnvironmentSecrets()

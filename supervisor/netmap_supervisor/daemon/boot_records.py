@@ -106,7 +106,6 @@ class BootRecords(msgspec.Struct, kw_only=True, eq=False):
 
     settings: RunSettings
     run: str
-    version: str
     parent_pid: int
     endpoints: Endpoints
     control_url: str
@@ -191,7 +190,6 @@ class BootRecords(msgspec.Struct, kw_only=True, eq=False):
             control_url=self.control_url,
             state_dir=str(self.connection_dir),
             embedded=settings.embedded,
-            version=self.version,
             auth_key=self.auth_key,
             secrets=EnvironmentSecrets(self.secrets_of(self.auth_key)),
             hostname=settings.hostname,

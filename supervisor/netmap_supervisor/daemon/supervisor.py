@@ -259,7 +259,6 @@ class Supervisor(pykka.ThreadingActor):
         return BootRecords(
             settings=settings,
             run=self._run,
-            version=self._own.version,
             parent_pid=os.getpid(),
             endpoints=self._endpoints,
             control_url=settings.control_url if own is None else own.url,

@@ -35,7 +35,6 @@ def records(settings: RunSettings, **changes) -> BootRecords:
     fields = {
         "settings": settings,
         "run": "00" * 8,
-        "version": "1.2.3",
         "parent_pid": 1,
         "endpoints": endpoints_of(Path("/r/r-1"), Path("/r")),
         "control_url": settings.control_url,
@@ -107,10 +106,6 @@ def test_a_connection_is_told_what_became_of_those_before_it() -> None:
     told = connection(records(settings()), register_first=True, had_session=True)
     assert (told.register_first, told.had_session, told.state_dir) == (True, True, "/s/x")
     assert not connection(records(settings())).register_first
-
-
-def test_a_connection_is_told_the_version_that_peers_are_shown() -> None:
-    assert connection(records(settings())).version == "1.2.3"
 
 
 def test_the_generation_is_the_incarnation() -> None:
