@@ -18,7 +18,7 @@ from netmap_actors.control_connection.client.messages import message_for
 from netmap_actors.control_connection.client.preload import go_once_through
 from netmap_actors.control_connection.client.registration.register import RegistrationFlow, RegistrationPolicy
 from netmap_actors.control_connection.client.server.control_url import ControlUrl
-from netmap_actors.control_connection.client.server.proxy import choose_proxy, connect_ports
+from netmap_actors.control_connection.client.server.proxy import choose_proxy, connect_ports, needs_tls
 from netmap_actors.control_connection.client.session import ControlSession, SessionLimits
 from netmap_actors.control_connection.control_key import ControlKey
 from netmap_actors.control_connection.dialer import Dialer
@@ -31,7 +31,6 @@ from netmap_actors.process.actor_base import ActorBase
 from netmap_actors.process.allocator import return_large_blocks
 from netmap_actors.transport.byte_stream import why_broken
 from netmap_actors.transport.resolve import resolve
-from netmap_actors.transport.tls import make_context
 from netmap_actors.wire import internal_pb2
 from netmap_actors.wire.vocabulary import Stage
 
@@ -75,10 +74,13 @@ class ControlConnection(ActorBase):
 
     @classmethod
     def prepare(cls, boot: Boot) -> None:
-        """Make the node's directory if it is missing: later its parent is out of reach."""
+        """Make the node's directory if it is missing, and load TLS if it is used: later they are out of reach."""
+        settings = decode_settings(boot, ConnectionSettings)
         # A failure is reported when the node is looked for.
         with contextlib.suppress(OSError):
-            make_directory(decode_settings(boot, ConnectionSettings))
+            make_directory(settings)
+        if needs_tls(settings.control_url, settings.proxy, settings.secrets.values):
+            from netmap_actors.transport import tls  # noqa: F401, PLC0415
 
     @classmethod
     def connect_ports(cls, boot: Boot) -> tuple[int, ...]:
@@ -189,8 +191,11 @@ class ControlConnection(ActorBase):
 
     def _make_dialer(self, proxy: Proxy | None) -> Dialer:
         settings = self._settings
-        secured = self._url.is_https or (proxy is not None and proxy.scheme == "https")
-        context = make_context(settings.ca_file) if secured else None
+        context = None
+        if needs_tls(settings.control_url, settings.proxy, settings.secrets.values):
+            from netmap_actors.transport.tls import make_context  # noqa: PLC0415
+
+            context = make_context(settings.ca_file)
         return Dialer(self.loop, self._url, context, proxy, settings.avoid)
 
     def _on_resolved(self, addresses: list[Address]) -> None:

@@ -15,7 +15,6 @@ from netmap_actors.protocol.connect_tunnel import ConnectTunnel
 from netmap_actors.protocol.socks_tunnel import SocksTunnel
 from netmap_actors.transport.byte_stream import why_broken
 from netmap_actors.transport.dial import Dial
-from netmap_actors.transport.tls import TlsStream
 
 if TYPE_CHECKING:
     import ssl
@@ -101,7 +100,7 @@ class Dialing:
         try:
             if proxy.scheme == "https":
                 assert self._dialer.context is not None, "an https proxy has a context"
-                stream = self._stream = TlsStream(tcp, self._dialer.context, proxy.host)
+                stream = self._stream = _secured(tcp, self._dialer.context, proxy.host)
             url = self._dialer.url
             if proxy.is_socks:
                 self._tunnel = SocksTunnel(url.host, url.port, proxy.credentials)
@@ -148,7 +147,7 @@ class Dialing:
         try:
             if url.is_https:
                 assert context is not None, "an https URL has a context"
-                stream = TlsStream(stream, context, url.name)
+                stream = _secured(stream, context, url.name)
         except (OSError, RemoteProtocolError) as error:
             self._broken(error)
             return
@@ -163,3 +162,10 @@ class Dialing:
     def _fail(self, why: str) -> None:
         self.cancel()
         self._on_failed(self._dialer.explain(why))
+
+
+def _secured(below: ByteStream, context: ssl.SSLContext, host: str) -> ByteStream:
+    # Loaded only where a context was made: plain http has no use for OpenSSL.
+    from netmap_actors.transport.tls import TlsStream  # noqa: PLC0415
+
+    return TlsStream(below, context, host)

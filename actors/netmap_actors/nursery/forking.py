@@ -85,7 +85,9 @@ def serve(orders: socket.socket, rooms: Rooms) -> NoReturn:
     # ignored: what a child is told before it has its own handler is not lost.
     signal.pthread_sigmask(signal.SIG_SETMASK, _OF_THE_GROUP)
     for actor in rooms.actors:
-        bootstrap.load(actor)
+        bootstrap.load(actor).preload()
+    if rooms.tls:
+        from netmap_actors.transport import tls  # noqa: F401, PLC0415
     # What is held now is never garbage: a collector that looked at it would copy every page of it in every child.
     gc.collect()
     gc.freeze()

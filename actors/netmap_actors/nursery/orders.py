@@ -16,9 +16,11 @@ MAX_ORDER: Final = 64 * 1024
 class Rooms(msgspec.Struct, frozen=True, kw_only=True):
     """The first message to a nursery: what it is to load."""
 
-    parent_pid: int
-    actors: tuple[str, ...]
+    parent_pid: int = 0
+    actors: tuple[str, ...] = ()
     """Those it loads beforehand. It forks others as well, which load their own."""
+    tls: bool = False
+    """What a connection by TLS needs, too."""
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):

@@ -18,9 +18,10 @@ from netmap_supervisor.system.nursery_process import NurseryFailed, execute_nurs
 from netmap_supervisor.system.os_process import execute
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping
 
     from netmap_actors.bus.loop import Loop
+    from netmap_actors.nursery.orders import Rooms
     from netmap_supervisor.daemon.output.log_pipes import LogPipes
     from netmap_supervisor.system.nursery_process import NurseryProcess
     from netmap_supervisor.system.os_process import Execution, Started
@@ -37,17 +38,17 @@ class Nursery:
         log_pipes: LogPipes,
         *,
         first: NurseryProcess | None,
-        actors: Sequence[str],
+        rooms: Rooms,
         by_exec: Collection[str],
         environment: Mapping[str, str],
         wanted: bool,
     ) -> None:
-        """`first`: one that was forked from this process, if it was. `actors`: what it loads. `by_exec`: children
+        """`first`: one that was forked from this process, if it was. `rooms`: what it loads. `by_exec`: children
         that are never forked. `wanted`: there is to be one.
         """
         self._loop = loop
         self._log_pipes = log_pipes
-        self._actors, self._by_exec = actors, by_exec
+        self._rooms, self._by_exec = rooms, by_exec
         self._environment = environment
         self._machine = NurseryMachine(wanted=wanted)
         self._process: NurseryProcess | None = None
@@ -148,7 +149,7 @@ class Nursery:
         match self._machine.expire(self._loop.now()):
             case NurseryAction.START if self._process is None:
                 try:
-                    self._hold(execute_nursery(self._actors, self._environment))
+                    self._hold(execute_nursery(self._rooms, self._environment))
                 except OSError as error:
                     self._log("warning", "nursery_failed", detail=f"cannot start one: {error.strerror}")
                     self._machine.ended(self._loop.now())

@@ -138,7 +138,7 @@ class Supervisor(pykka.ThreadingActor):
             loop,
             self._log_pipes,
             first=nursery,
-            actors=in_nursery(settings),
+            rooms=in_nursery(settings),
             by_exec={ActorName.CONNECTION} if settings.nursery == "not-connection" else (),
             environment=environment_for(ROLE, environment),
             wanted=settings.nursery != "off",

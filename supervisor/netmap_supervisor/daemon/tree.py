@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from netmap_actors.nursery.orders import Rooms
 from netmap_actors.wire.vocabulary import ActorName
 from netmap_supervisor.supervision.child_spec import ChildSpec, SupervisorFlags
 
@@ -28,13 +29,11 @@ def specs_for(settings: RunSettings) -> list[ChildSpec]:
     ]
 
 
-def in_nursery(settings: RunSettings) -> tuple[str, ...]:
-    """Actors that a nursery loads beforehand. The embedded server loads its own rooms: nobody else has them in use."""
+def in_nursery(settings: RunSettings) -> Rooms:
+    """What a nursery loads beforehand. The embedded server loads its own rooms: nobody else has them in use."""
     if settings.nursery == "off":
-        return ()
-    return tuple(
-        spec.name
-        for spec in specs_for(settings)
-        if spec.name != ActorName.DEV_CONTROL
-        and (settings.nursery == "all" or spec.name != ActorName.CONNECTION)
-    )
+        return Rooms()
+    left_out = {ActorName.DEV_CONTROL} | ({ActorName.CONNECTION} if settings.nursery != "all" else set())
+    actors = tuple(spec.name for spec in specs_for(settings) if spec.name not in left_out)
+    secured = any(url.startswith("https:") for url in (settings.control_url, settings.proxy))
+    return Rooms(actors=actors, tls=secured and ActorName.CONNECTION in actors)

@@ -19,7 +19,7 @@ from netmap_supervisor.system.held_environment import wipe_all
 from netmap_supervisor.system.os_process import ChildProcess, Execution, Started, execute
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
 __all__ = ["NurseryFailed", "NurseryProcess", "execute_nursery", "fork_nursery"]
 
@@ -66,7 +66,7 @@ class NurseryProcess:
         return Started(answer.pid, files)
 
 
-def fork_nursery(actors: Sequence[str], kept: Mapping[str, str]) -> NurseryProcess:
+def fork_nursery(rooms: Rooms, kept: Mapping[str, str]) -> NurseryProcess:
     """Fork one from this process, which has one thread, no ZeroMQ context and no secret but its environment.
 
     `kept`: the environment it is left with. Raises OSError.
@@ -75,7 +75,7 @@ def fork_nursery(actors: Sequence[str], kept: Mapping[str, str]) -> NurseryProce
     sys.stderr.flush()
     ours, theirs = _line()
     log_read, log_write = os.pipe2(os.O_CLOEXEC)
-    rooms = _rooms(actors)
+    rooms = _ours(rooms)
     pid = os.fork()
     if pid == 0:
         try:
@@ -89,7 +89,7 @@ def fork_nursery(actors: Sequence[str], kept: Mapping[str, str]) -> NurseryProce
     return NurseryProcess(ChildProcess(pid, os.pidfd_open(pid), ours), log_read)
 
 
-def execute_nursery(actors: Sequence[str], environment: Mapping[str, str]) -> NurseryProcess:
+def execute_nursery(rooms: Rooms, environment: Mapping[str, str]) -> NurseryProcess:
     """Start one by exec. Raises OSError."""
     ours, theirs = _line()
     log_read, log_write = os.pipe2(os.O_CLOEXEC)
@@ -101,7 +101,7 @@ def execute_nursery(actors: Sequence[str], environment: Mapping[str, str]) -> Nu
         finally:
             os.close(log_write)
         started = NurseryProcess(ChildProcess(pid, os.pidfd_open(pid), ours), log_read)
-        ours.send(msgspec.json.encode(_rooms(actors)))
+        ours.send(msgspec.json.encode(_ours(rooms)))
         unless_started.pop_all()
     return started
 
@@ -110,5 +110,5 @@ def _line() -> tuple[socket.socket, socket.socket]:
     return socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC)
 
 
-def _rooms(actors: Sequence[str]) -> Rooms:
-    return Rooms(parent_pid=os.getpid(), actors=tuple(actors))
+def _ours(rooms: Rooms) -> Rooms:
+    return msgspec.structs.replace(rooms, parent_pid=os.getpid())

@@ -20,6 +20,7 @@ from netmap_actors.boot import Boot, LivenessSettings
 from netmap_actors.bus.loop import Loop
 from netmap_actors.bus.sockets import Sockets
 from netmap_actors.liveness.actor import Liveness
+from netmap_actors.nursery.orders import Rooms
 from netmap_actors.wire import internal_pb2
 from netmap_actors.wire.codec import Codec
 from netmap_actors.wire.secret import Secret
@@ -53,7 +54,7 @@ class Run:
             endpoint=self.endpoints.supervisor,
             log_pipes=pipes,
             nursery=Nursery(
-                self.loop, pipes, first=None, actors=(), by_exec=(), environment={}, wanted=False
+                self.loop, pipes, first=None, rooms=Rooms(), by_exec=(), environment={}, wanted=False
             ),
             on_messages=lambda _: None,
             on_exit=lambda _: None,

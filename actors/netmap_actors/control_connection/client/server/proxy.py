@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-__all__ = ["ENVIRONMENT", "OFF", "Proxy", "choose_proxy", "connect_ports"]
+__all__ = ["ENVIRONMENT", "OFF", "Proxy", "choose_proxy", "connect_ports", "needs_tls"]
 
 ENVIRONMENT = "environment"
 """Setting: as in the variables."""
@@ -127,6 +127,16 @@ def connect_ports(control_url: str, setting: str, environment: Mapping[str, str]
     except ConfigurationError:
         return ()
     return (DNS_PORT, url.port if proxy is None else proxy.port)
+
+
+def needs_tls(control_url: str, setting: str, environment: Mapping[str, str]) -> bool:
+    """Whether the server, or the proxy before it, is reached over TLS. False where settings are refused later."""
+    try:
+        url = ControlUrl.parse(control_url)
+        proxy = choose_proxy(url, setting, environment)
+    except ConfigurationError:
+        return False
+    return url.is_https or (proxy is not None and proxy.scheme == "https")
 
 
 def _is_loopback(host: str) -> bool:

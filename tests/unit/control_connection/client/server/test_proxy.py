@@ -9,7 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from netmap_actors.control_connection.client.server.control_url import ControlUrl
-from netmap_actors.control_connection.client.server.proxy import ENVIRONMENT, OFF, Proxy, choose_proxy
+from netmap_actors.control_connection.client.server.proxy import (
+    ENVIRONMENT,
+    OFF,
+    Proxy,
+    choose_proxy,
+    needs_tls,
+)
 from netmap_actors.errors import ConfigurationError, RemoteProtocolError
 from netmap_actors.protocol.connect_tunnel import ConnectTunnel
 
@@ -236,3 +242,22 @@ def test_a_proxy_that_closes_says_nothing_or_what_it_began_to_say() -> None:
     tunnel = ConnectTunnel("c", 443)
     assert tunnel.receive(b"HTTP/1.1 503 x\r\nContent-Length: 100\r\n\r\nbusy") is None
     assert "answered 503: busy" in str(tunnel.eof())
+
+
+@pytest.mark.parametrize(
+    ("url", "setting", "environment", "needed"),
+    [
+        ("https://control.example", "off", {}, True),
+        ("http://control.example", "off", {}, False),
+        ("http://control.example", "https://proxy.example", {}, True),
+        ("http://control.example", "http://proxy.example", {}, False),
+        ("http://control.example", "environment", {"http_proxy": "https://proxy.example"}, True),
+        ("https://control.example", "socks5://proxy.example", {}, True),
+        ("no URL", "off", {}, False),
+        ("https://control.example", "ftp://proxy.example", {}, False),
+    ],
+)
+def test_tls_is_loaded_where_the_server_or_its_proxy_speaks_it(
+    url: str, setting: str, environment: dict[str, str], needed: bool
+) -> None:
+    assert needs_tls(url, setting, environment) == needed
