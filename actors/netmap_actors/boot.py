@@ -49,9 +49,9 @@ class Endpoints(msgspec.Struct, frozen=True, kw_only=True):
     publisher: str
     """PULL of publisher."""
     updates: str
-    """XPUB for subscribers, bound by publisher."""
+    """XPUB of publisher, for subscribers."""
     requests: str
-    """ROUTER for subscribers, bound by publisher."""
+    """ROUTER of publisher, for subscribers."""
 
 
 class Secrets(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,8 +82,8 @@ class Boot(msgspec.Struct, frozen=True, kw_only=True):
     life_fd: int
     """Read end of a pipe whose write end only the Supervisor holds: end of file means that it is gone."""
     endpoints: Endpoints
-    inbox_fd: int = -1
-    """liveness and publisher: the unix socket that listens at their endpoint; -1: they bind one themselves."""
+    listeners: dict[str, int] = {}
+    """By endpoint: descriptors of unix sockets that listen there; what it listens on besides it binds itself."""
     secrets: Secrets
     connect_ports: tuple[int, ...] = ()
     """TCP ports it connects to (`ActorBase.connect_ports`), added by the process itself."""

@@ -28,6 +28,7 @@ from netmap_actors.confinement import landlock
 from netmap_actors.confinement.permissions import ROWS, RunPlaces
 from netmap_actors.control_connection.actor import ControlConnection
 from netmap_actors.publisher.actor import Publisher
+from netmap_supervisor.daemon.boot_records import listened_on
 from tests.support.processes import pairs
 
 PROGRAM = """
@@ -313,13 +314,14 @@ def test_a_publisher_makes_its_key_while_it_may_still_write_there(tmp_path: Path
     assert allowed.tcp_bind == {9740, 9741}
 
 
-def test_who_is_handed_the_socket_it_receives_on_makes_none_beside_it(place: Path) -> None:
-    run_dir = place / "run/r-1"
+def test_who_is_handed_its_sockets_makes_none(place: Path) -> None:
     for name, settings in (("liveness", LivenessSettings()), ("publisher", PublisherSettings())):
         record = boot(name, place, settings)
-        handed = msgspec.structs.replace(record, inbox_fd=7)
-        assert run_dir in ROWS[name].permissions(record).sockets
-        assert run_dir not in ROWS[name].permissions(handed).sockets
+        handed = msgspec.structs.replace(
+            record, listeners=dict.fromkeys(listened_on(record.endpoints)[name], 7)
+        )
+        assert ROWS[name].permissions(record).sockets
+        assert not ROWS[name].permissions(handed).sockets
 
 
 @pytest.mark.parametrize(

@@ -5,10 +5,13 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import socket
 from typing import TYPE_CHECKING
 
 import pytest
 
+from netmap_actors.runtime_paths import updates_path
+from netmap_supervisor import Subscriber
 from tests.support.processes.daemon import Daemon
 from tests.support.waiting import wait_for
 
@@ -53,6 +56,20 @@ def test_the_session_begins_while_the_publisher_comes_up_and_its_map_waits() -> 
         daemon.wait_event("map_session_started", LIMIT)
         assert not daemon.events("actor_ready", actor="publisher")
         os.kill(pid, signal.SIGCONT)
+        assert_nobody_was_ended(daemon)
+
+
+def test_subscribers_that_come_before_the_publisher_are_served_and_counted_each_of_them() -> None:
+    with contextlib.ExitStack() as opened, started_without("publisher") as (daemon, pid):
+        here = [opened.enter_context(Subscriber(daemon.runtime_dir)) for _ in range(3)]
+        # Bound, though nobody serves it yet; this one goes away again.
+        with socket.socket(socket.AF_UNIX) as another:
+            another.connect(str(updates_path(daemon.runtime_dir)))
+        assert not daemon.events("actor_ready", actor="publisher")
+        os.kill(pid, signal.SIGCONT)
+        for one in here:
+            assert one.wait_for(lambda netmap: netmap.state == "fresh", LIMIT)
+        daemon.wait_status(lambda status: status["subscribers"] == len(here), LIMIT, "three subscribers")
         assert_nobody_was_ended(daemon)
 
 

@@ -6,7 +6,7 @@ A high-water mark counts messages, not bytes, so each stands behind a bound on t
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import zmq
 
@@ -35,20 +35,17 @@ def ipc(path: str | os.PathLike[str]) -> str:
 class Sockets:
     """Makes the sockets of one process and closes them together."""
 
-    def __init__(self, context: zmq.Context[Socket] | None = None) -> None:
+    def __init__(
+        self, context: zmq.Context[Socket] | None = None, *, listeners: Mapping[str, int] | None = None
+    ) -> None:
+        """`listeners`: by endpoint, unix sockets that listen there already; each is closed with what is bound there."""
         self.context = context or zmq.Context()
+        self._listeners = dict(listeners or {})
         self._open: list[Socket] = []
 
-    def pull_bind(
-        self, endpoint: str, *, max_size: int = CONTROL_MESSAGE, hwm: int = CONTROL_HWM, listener: int = -1
-    ) -> Socket:
-        """Receives from every PUSH of the run.
-
-        `listener`: the descriptor of a unix socket that is bound there and listens, and is closed with this one.
-        """
-        socket = self._make(zmq.PULL, max_size=max_size, hwm=hwm)
-        socket.setsockopt(zmq.USE_FD, listener)
-        return self._bind(socket, endpoint)
+    def pull_bind(self, endpoint: str, *, max_size: int = CONTROL_MESSAGE, hwm: int = CONTROL_HWM) -> Socket:
+        """Receives from every PUSH of the run."""
+        return self._bind(self._make(zmq.PULL, max_size=max_size, hwm=hwm), endpoint)
 
     def push_connect(self, endpoint: str, *, hwm: int = CONTROL_HWM) -> Socket:
         """Sends to one PULL; EAGAIN when it does not take more than `hwm`. What is sent before it is there waits."""
@@ -140,6 +137,7 @@ class Sockets:
                 # A machine that vanished would keep its place, and its queue, for ever.
                 socket.setsockopt(zmq.HEARTBEAT_IVL, _HEARTBEAT_MS)
                 socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, 3 * _HEARTBEAT_MS)
+            socket.setsockopt(zmq.USE_FD, self._listeners.pop(endpoint, -1))
             self._bind_privately(socket, endpoint)
         except Exception:
             self.close_one(socket)

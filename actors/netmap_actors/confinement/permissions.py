@@ -104,7 +104,7 @@ class RunPlaces(msgspec.Struct, frozen=True):
 
 
 def _liveness(boot: Boot) -> Permissions:
-    return Permissions(sockets=_inbox(boot, boot.endpoints.liveness))
+    return Permissions(sockets=_made(boot, boot.endpoints.liveness))
 
 
 def _publisher(boot: Boot) -> Permissions:
@@ -117,7 +117,7 @@ def _publisher(boot: Boot) -> Permissions:
     ports = _listen_ports(settings.listen)
     return Permissions(
         readable=tuple(readable),
-        sockets=(*_inbox(boot, endpoints.publisher), _directory(endpoints.updates)),
+        sockets=_made(boot, endpoints.publisher, endpoints.updates),
         tcp_bind=ports,
         capabilities=_for_group(settings.socket_group) | _for_ports(ports),
     )
@@ -227,7 +227,7 @@ ROWS: Final[dict[str, Row]] = {
         Row(
             ActorName.LIVENESS,
             _liveness,
-            files="none: it is handed the socket it receives on",
+            files="none: it is handed its socket",
             network="none",
             families=_none,
             max_files=_LISTENER_FILES,
@@ -235,8 +235,8 @@ ROWS: Final[dict[str, Row]] = {
         Row(
             ActorName.PUBLISHER,
             _publisher,
-            files="its own sockets; reads the CURVE keys when it listens for other machines, the user database when a "
-            "group is to be let in",
+            files="none: it is handed its sockets; reads the CURVE keys when it listens for other machines, the user "
+            "database when a group is to be let in",
             network="listens on the two ports of `subscribers.listen`",
             families=_where_it_listens,
             guards_memory=True,
@@ -287,13 +287,9 @@ ROWS: Final[dict[str, Row]] = {
 """By name."""
 
 
-def _inbox(boot: Boot, endpoint: str) -> tuple[Path, ...]:
-    """Where it makes the socket it receives on, unless it was handed one."""
-    return () if boot.inbox_fd >= 0 else (_directory(endpoint),)
-
-
-def _directory(endpoint: str) -> Path:
-    return Path(endpoint.removeprefix("ipc://")).parent
+def _made(boot: Boot, *endpoints: str) -> tuple[Path, ...]:
+    """Directories of the sockets it makes: those it was not handed."""
+    return tuple(Path(one.removeprefix("ipc://")).parent for one in endpoints if one not in boot.listeners)
 
 
 def _listen_ports(listen: str) -> frozenset[int]:

@@ -39,7 +39,7 @@ class Liveness(ActorBase):
         self._shown: tuple[int, int, str] = (0, 0, "")
 
     def setup(self) -> None:
-        self._reports = self.sockets.pull_bind(self.boot.endpoints.liveness, listener=self.boot.inbox_fd)
+        self._reports = self.sockets.pull_bind(self.boot.endpoints.liveness)
         self.loop.watch(self._reports, self._on_reports)
         self.ready()
 

@@ -67,7 +67,7 @@ class ActorBase(pykka.ThreadingActor):
             secret=Secret.from_text(boot.secrets.supervisor),
         )
         """To and from the Supervisor."""
-        self.sockets = Sockets()
+        self.sockets = Sockets(listeners=boot.listeners)
         self.log = ChildLog(2, actor=boot.actor, pid=os.getpid(), generation=boot.generation)
         self.exit_reason: ExitReason | None = None
         """Why the actor ended; None while it lives."""

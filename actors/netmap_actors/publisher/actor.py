@@ -133,10 +133,7 @@ class Publisher(ActorBase):
                 f"allow {files_for(sockets)} (ulimit -n, LimitNOFILE=)",
             )
         self._intake = self.sockets.pull_bind(
-            endpoints.publisher,
-            max_size=settings.max_map_response + 4096,
-            hwm=MAP_RESPONSES_HWM,
-            listener=self.boot.inbox_fd,
+            endpoints.publisher, max_size=settings.max_map_response + 4096, hwm=MAP_RESPONSES_HWM
         )
         self._local = Front(
             self.loop,

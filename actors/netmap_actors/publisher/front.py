@@ -84,23 +84,22 @@ class Front:
         self._connected: Admission[int] = Admission(capacity)
         self._asking: Admission[int] = Admission(capacity)
         self._malformed = 0
-        self._updates = sockets.xpub_bind(updates, hwm=SEND_HWM, max_size=MAX_TOPIC, protect=protect)
+        self._protect = protect
+        self._monitors: list[tuple[zmq.Socket[bytes], zmq.Socket[bytes], Admission[int]]] = []
         try:
-            self._requests = sockets.router_bind(
-                requests, max_size=MAX_SNAPSHOT_REQUEST, hwm=PARTS_HWM, protect=protect
+            self._updates = sockets.xpub_bind(
+                updates, hwm=SEND_HWM, max_size=MAX_TOPIC, protect=self._watched(self._connected)
             )
-        except zmq.ZMQError:
-            sockets.close_one(self._updates)
-            raise
-        try:
-            refusals = _REFUSALS if on_mismatch is not None else 0
-            self._monitors = [
-                (self._updates, open_monitor(self._updates, _COMINGS | refusals), self._connected),
-                (self._requests, open_monitor(self._requests, _COMINGS | refusals), self._asking),
-            ]
-        except zmq.ZMQError:
-            for socket in (self._updates, self._requests):
-                sockets.close_one(socket)
+            self._requests = sockets.router_bind(
+                requests, max_size=MAX_SNAPSHOT_REQUEST, hwm=PARTS_HWM, protect=self._watched(self._asking)
+            )
+        except Exception:
+            for socket, monitor, _ in self._monitors:
+                if socket.closed:
+                    monitor.close()
+                else:
+                    close_monitor(socket, monitor)
+                    sockets.close_one(socket)
             raise
         loop.watch(self._updates, self._on_subscriptions)
         loop.watch(self._requests, self._on_requests)
@@ -130,6 +129,17 @@ class Front:
     def send(self, published: Published) -> None:
         """To the subscribers of its topic; one that does not keep up loses it, and sees that by the numbers."""
         self._updates.send_multipart([published.topic, published.message], zmq.DONTWAIT)
+
+    def _watched(self, admission: Admission[int]) -> Protect:
+        """Before its bind: connections may wait for a socket already, and each has to be counted."""
+
+        def arm(socket: zmq.Socket[bytes]) -> None:
+            if self._protect is not None:
+                self._protect(socket)
+            events = _COMINGS if self._on_mismatch is None else _COMINGS | _REFUSALS
+            self._monitors.append((socket, open_monitor(socket, events), admission))
+
+        return arm
 
     def close(self) -> None:
         """Close every connection; the last message may still leave."""

@@ -37,6 +37,7 @@ __all__ = [
     "BootRecords",
     "endpoints_of",
     "environment_for",
+    "listened_on",
     "memory_of_child",
     "public_sockets",
     "state_slug",
@@ -74,6 +75,14 @@ def endpoints_of(run_dir: Path, runtime_dir: Path) -> Endpoints:
         updates=ipc(updates_path(runtime_dir)),
         requests=ipc(requests_path(runtime_dir)),
     )
+
+
+def listened_on(endpoints: Endpoints) -> dict[str, tuple[str, ...]]:
+    """By actor, the sockets that are bound for it."""
+    return {
+        ActorName.LIVENESS: (endpoints.liveness,),
+        ActorName.PUBLISHER: (endpoints.publisher, endpoints.updates, endpoints.requests),
+    }
 
 
 def public_sockets(settings: RunSettings) -> tuple[Path, ...]:
@@ -117,8 +126,8 @@ class BootRecords(msgspec.Struct, kw_only=True, eq=False):
     connection_dir: Path
     server_dir: Path | None = None
     listen_fd: int = -1
-    inbox_fd: Callable[[str], int] = lambda _: -1
-    """By actor (`system.inbox_listeners`)."""
+    listeners_of: Callable[[str], dict[str, int]] = lambda _: {}
+    """By actor (`system.run_listeners`)."""
     keyring: Keyring
     locks: tuple[str, ...] = ()
 
@@ -140,7 +149,7 @@ class BootRecords(msgspec.Struct, kw_only=True, eq=False):
                 parent_pid=self.parent_pid,
                 life_fd=life_fd,
                 endpoints=self.endpoints,
-                inbox_fd=self.inbox_fd(spawn.actor),
+                listeners=self.listeners_of(spawn.actor),
                 secrets=self.keyring.secrets_for(spawn.actor, spawn.generation),
                 locks=self.locks,
                 memory_limit=memory_of_child(self.settings),

@@ -31,7 +31,13 @@ from netmap_supervisor.admin.server import AdminServer
 from netmap_supervisor.admin.socket import AdminError
 from netmap_supervisor.config.settings import EMBEDDED
 from netmap_supervisor.connection.messages import LookForRoute
-from netmap_supervisor.daemon.boot_records import BootRecords, endpoints_of, environment_for, state_slug
+from netmap_supervisor.daemon.boot_records import (
+    BootRecords,
+    endpoints_of,
+    environment_for,
+    listened_on,
+    state_slug,
+)
 from netmap_supervisor.daemon.children import MAX_MESSAGES, Children
 from netmap_supervisor.daemon.core import SupervisorCore
 from netmap_supervisor.daemon.embedded_control import EmbeddedControl
@@ -60,10 +66,10 @@ from netmap_supervisor.supervision.messages import (
     Waited,
 )
 from netmap_supervisor.system.code_stamp import code_stamp
-from netmap_supervisor.system.inbox_listeners import InboxListeners
 from netmap_supervisor.system.log import Log
 from netmap_supervisor.system.peer_process import descends_from
 from netmap_supervisor.system.route_watch import RouteWatch
+from netmap_supervisor.system.run_listeners import RunListeners
 from netmap_supervisor.system.sd_notify import Notifier
 from netmap_supervisor.system.signals import watch_signals
 from netmap_supervisor.system.single_instance import make_private
@@ -145,9 +151,7 @@ class Supervisor(pykka.ThreadingActor):
         )
         self._begun = False
         """The first children were ordered."""
-        self._inboxes = InboxListeners(
-            {ActorName.LIVENESS: self._endpoints.liveness, ActorName.PUBLISHER: self._endpoints.publisher}
-        )
+        self._listeners = RunListeners(listened_on(self._endpoints))
         self._children = Children(
             loop,
             self._sockets,
@@ -160,7 +164,7 @@ class Supervisor(pykka.ThreadingActor):
         )
         self._closing = contextlib.ExitStack()
         """What is to be closed at the end."""
-        self._closing.callback(self._inboxes.close)
+        self._closing.callback(self._listeners.close)
         self._closing.callback(self._children.close)
         self._closing.callback(self.nursery.close)
         self._routes = RouteWatch(loop, self.happened)
@@ -267,7 +271,7 @@ class Supervisor(pykka.ThreadingActor):
             connection_dir=connection_dir,
             server_dir=None if own is None else own.directory,
             listen_fd=-1 if own is None else own.listen_fd,
-            inbox_fd=self._inboxes.descriptor,
+            listeners_of=self._listeners.of,
             keyring=self._keyring,
             locks=tuple(map(str, self._claim.shared)),
         )
@@ -367,11 +371,10 @@ class Supervisor(pykka.ThreadingActor):
         self.happened(Spawned(actor, generation, pid))
 
     def _handed_over(self, actor: str) -> list[int]:
-        """Its listening socket, which is bound for the whole run."""
+        """Its listening sockets, which are bound for the whole run."""
         if actor == ActorName.DEV_CONTROL and self._embedded is not None:
             return [self._embedded.listen_fd]
-        inbox = self._inboxes.descriptor(actor)
-        return [inbox] if inbox >= 0 else []
+        return [*self._listeners.of(actor).values()]
 
     def tell(self, actor: str, body: Message) -> bool:
         """Send a message to a child; False when it cannot take it."""

@@ -113,9 +113,10 @@ def test_the_generation_is_the_incarnation() -> None:
     assert (boot.actor, boot.generation, boot.life_fd) == ("control_connection", 7, 3)
 
 
-def test_each_is_told_the_socket_it_receives_on() -> None:
-    made = records(settings(http_listen="127.0.0.1:9"), inbox_fd={"publisher": 8, "liveness": 9}.get)
-    assert [boot_of(made, Spawn(actor, 1)).inbox_fd for actor in ("publisher", "liveness")] == [8, 9]
+def test_each_is_told_the_sockets_it_was_handed() -> None:
+    made = records(settings(), listeners_of=lambda actor: {f"ipc://{actor}": 8})
+    for actor in ("publisher", "liveness"):
+        assert boot_of(made, Spawn(actor, 1)).listeners == {f"ipc://{actor}": 8}
 
 
 def test_renewed_settings_hold_for_the_next_process_and_the_url_stays() -> None:

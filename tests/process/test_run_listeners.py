@@ -11,7 +11,7 @@ import pytest
 import zmq
 
 from netmap_actors.bus.sockets import Sockets, ipc
-from netmap_supervisor.system.inbox_listeners import InboxListeners
+from netmap_supervisor.system.run_listeners import RunListeners
 
 LIMIT = 10.0
 """Seconds for what needs a moment."""
@@ -23,8 +23,12 @@ class Place:
     def __init__(self, directory: Path) -> None:
         self.path = directory / "publisher.sock"
         self.endpoint = ipc(self.path)
-        self.listeners = InboxListeners({"publisher": self.endpoint})
+        self.listeners = RunListeners({"publisher": (self.endpoint,)})
         self.sockets = Sockets()
+
+    def close(self) -> None:
+        self.sockets.context.destroy(linger=0)
+        self.listeners.close()
 
     def sender(self) -> zmq.Socket[bytes]:
         """One that connects once and never again."""
@@ -32,14 +36,14 @@ class Place:
         made.setsockopt(zmq.LINGER, 0)
         made.setsockopt(zmq.RECONNECT_IVL, -1)
         made.connect(self.endpoint)
-        waiting, _, _ = select.select([self.listeners.descriptor("publisher")], [], [], LIMIT)
+        waiting, _, _ = select.select([*self.listeners.of("publisher").values()], [], [], LIMIT)
         assert waiting, "its connection waits at the listener"
         return made
 
     def receiver(self) -> zmq.Socket[bytes]:
         """As in a process, which inherits a descriptor of its own."""
-        listener = os.dup(self.listeners.descriptor("publisher"))
-        return self.sockets.pull_bind(self.endpoint, listener=listener)
+        handed = {endpoint: os.dup(fd) for endpoint, fd in self.listeners.of("publisher").items()}
+        return Sockets(self.sockets.context, listeners=handed).pull_bind(self.endpoint)
 
     def received(self, receiver: zmq.Socket[bytes]) -> bytes:
         assert receiver.poll(LIMIT * 1000), "nothing comes"
@@ -50,8 +54,7 @@ class Place:
 def place(tmp_path: Path) -> Iterator[Place]:
     made = Place(tmp_path)
     yield made
-    made.sockets.close()
-    made.listeners.close()
+    made.close()
 
 
 def test_what_is_sent_before_a_receiver_is_there_waits_for_it_and_needs_no_second_try(place: Place) -> None:
@@ -65,7 +68,7 @@ def test_what_is_sent_before_a_receiver_is_there_waits_for_it_and_needs_no_secon
 def test_a_receiver_takes_the_place_of_one_that_has_ended(place: Place) -> None:
     inode = place.path.stat().st_ino
     first = place.receiver()
-    place.sockets.close_one(first)
+    first.close()
     sender = place.sender()
     sender.send(b"to the second")
     assert place.received(place.receiver()) == b"to the second"
@@ -80,10 +83,16 @@ def test_the_sockets_are_their_owners_alone_whatever_the_shell_had_set(tmp_path:
     finally:
         os.umask(before)
     assert made.path.stat().st_mode & 0o777 == 0o600
-    assert not os.get_inheritable(made.listeners.descriptor("publisher"))
-    made.sockets.close()
-    made.listeners.close()
+    assert not any(map(os.get_inheritable, made.listeners.of("publisher").values()))
+    made.close()
 
 
-def test_who_has_no_inbox_gets_none(place: Place) -> None:
-    assert place.listeners.descriptor("control_connection") == -1
+def test_who_listens_on_nothing_gets_nothing(place: Place) -> None:
+    assert place.listeners.of("control_connection") == {}
+
+
+def test_what_a_run_that_was_killed_left_is_in_nobodys_way(place: Place) -> None:
+    place.listeners.close()
+    again = RunListeners({"publisher": (place.endpoint,)})
+    assert len(again.of("publisher")) == 1
+    again.close()
