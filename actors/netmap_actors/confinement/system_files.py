@@ -6,6 +6,7 @@ which (`permissions`).
 
 from __future__ import annotations
 
+import contextlib
 import os
 import struct
 import sys
@@ -75,7 +76,7 @@ def shared() -> Iterator[Path]:
     """Libraries, the interpreter with its modules, and what the C library reads by itself."""
     yield from _LIBRARIES
     yield from _SYSTEM
-    yield from Path("/etc").glob("ld-musl-*.path")
+    yield from _of_musl()
     # Our own place besides: an editable installation may find it by a hook and not by sys.path.
     ours = str(Path(__file__).resolve().parents[2])
     places = (sys.prefix, sys.base_prefix, sys.exec_prefix, sys.base_exec_prefix, *sys.path, ours)
@@ -83,6 +84,15 @@ def shared() -> Iterator[Path]:
     for place in dict.fromkeys((*places, *libraries)):
         if place and Path(place) != Path("/"):
             yield Path(place)
+
+
+def _of_musl() -> Iterator[Path]:
+    """Where musl's loader looks (ld-musl-ARCHITECTURE.path). Not by glob: that compiles a pattern in every process."""
+    with contextlib.suppress(OSError):
+        found = os.listdir("/etc")  # noqa: PTH208  # some hundred paths for what is one, or none
+        yield from (
+            Path("/etc", name) for name in found if name.startswith("ld-musl-") and name.endswith(".path")
+        )
 
 
 def top_level() -> Iterator[Path]:

@@ -23,11 +23,12 @@ import msgspec
 from netmap_actors.confinement import confinement
 from netmap_actors.exit_reason import ExitReason, from_exception, status_of
 from netmap_actors.nursery.orders import MAX_ORDER, ROLE, Forked, Order, Rooms
+from netmap_actors.nursery.shared_pages import keep_shared
 from netmap_actors.process import bootstrap, title
 from netmap_actors.process.child_log import ChildLog
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 __all__ = ["begin", "main"]
 
@@ -88,10 +89,8 @@ def serve(orders: socket.socket, rooms: Rooms) -> NoReturn:
         bootstrap.load(actor).preload()
     if rooms.tls:
         from netmap_actors.transport import tls  # noqa: F401, PLC0415
-    # What is held now is never garbage: a collector that looked at it would copy every page of it in every child.
-    gc.collect()
-    gc.freeze()
     gc.disable()
+    keep_shared()
     orders.send(msgspec.json.encode(Forked()))
     while True:
         data, descriptors, _, _ = socket.recv_fds(orders, MAX_ORDER, _MAX_DESCRIPTORS)
@@ -140,8 +139,7 @@ def _become(order: Order, descriptors: Sequence[int], told: socket.socket) -> No
     with _ended_by_failure():
         socket.send_fds(told, [msgspec.json.encode(Forked(pid=os.getpid()))], _own_files())
         take_descriptors(descriptors, order.numbers)
-        os.environ.clear()
-        os.environ.update(order.environment)
+        _take_environment(order.environment)
         renew_randomness()
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
         gc.enable()
@@ -154,6 +152,15 @@ def _own_files() -> list[int]:
         return [os.open(f"/proc/self/{name}", os.O_RDONLY) for name in ("stat", "schedstat")]
     except OSError:
         return []
+
+
+def _take_environment(wanted: Mapping[str, str]) -> None:
+    """Only what differs is written: each variable is a piece of memory of this process's own."""
+    for name in [name for name in os.environ if name not in wanted]:
+        del os.environ[name]
+    for name, value in wanted.items():
+        if os.environ.get(name) != value:
+            os.environ[name] = value
 
 
 def renew_randomness() -> None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from netmap_actors.nursery.orders import MAX_ORDER, ROLE, Forked, Order, Rooms
+from netmap_actors.nursery.shared_pages import keep_shared
 from netmap_supervisor.system.held_environment import wipe_all
 from netmap_supervisor.system.os_process import ChildProcess, Execution, Started, execute
 
@@ -76,6 +77,7 @@ def fork_nursery(rooms: Rooms, kept: Mapping[str, str]) -> NurseryProcess:
     ours, theirs = _line()
     log_read, log_write = os.pipe2(os.O_CLOEXEC)
     rooms = _ours(rooms)
+    keep_shared()
     pid = os.fork()
     if pid == 0:
         try:
