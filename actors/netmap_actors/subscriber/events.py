@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import msgspec
 
+from netmap_actors.subscriber.netmap_view import Netmap  # noqa: TC001 - inspect reads the annotations of structs
+from netmap_actors.subscriber.peer import Peer, UserProfile  # noqa: TC001
 from netmap_actors.wire.topics import Kind
-
-if TYPE_CHECKING:
-    from netmap_actors.subscriber.netmap_view import Netmap
-    from netmap_actors.subscriber.peer import Peer, UserProfile
 
 __all__ = [
     "EVENT_KINDS",
