@@ -122,4 +122,4 @@ def _varint(value: int) -> bytes:
     return bytes(out)
 
 
-_SHORT = [_varint(length) for length in range(4096)]
+_SHORT = [bytes((n,)) for n in range(128)] + [bytes((n & 127 | 128, n >> 7)) for n in range(128, 4096)]
