@@ -81,16 +81,6 @@ class NetmapNode(GoStruct, frozen=True, gc=False):
     decoded: bool = msgspec.field(default=True, name=" decoded")
     """False: in quarantine, only stable_id, id and json are valid."""
 
-    @property
-    def os(self) -> str:
-        """Hostinfo.OS."""
-        return self.hostinfo.os if self.hostinfo is not None else ""
-
-    @property
-    def hostname(self) -> str:
-        """Hostinfo.Hostname."""
-        return self.hostinfo.hostname if self.hostinfo is not None else ""
-
 
 class Unreadable(ValueError):
     """JSON that is not a valid node; the text is fit for a log."""
@@ -155,14 +145,18 @@ def _settle(node: NetmapNode, data: bytes) -> None:
     # A peer with an unsigned key is reachable but routes nothing (tailscale: map.go, upgradeNode).
     if node.allowed_ips is _NULL or node.unsigned_peer_api_only:
         _set(node, "allowed_ips", node.addresses)
-    for name, value in (("endpoints", node.endpoints), ("tags", node.tags), ("routes", node.routes)):
-        if value is _NULL:
-            _set(node, name, ())
-    for name, text in (
-        ("key_expiry", node.key_expiry), ("created", node.created), ("last_seen", node.last_seen),
-    ):  # fmt: skip
-        if text.startswith(ZERO_TIME):
-            _set(node, name, "")
+    if node.endpoints is _NULL:
+        _set(node, "endpoints", ())
+    if node.tags is _NULL:
+        _set(node, "tags", ())
+    if node.routes is _NULL:
+        _set(node, "routes", ())
+    if node.key_expiry.startswith(ZERO_TIME):
+        _set(node, "key_expiry", "")
+    if node.created.startswith(ZERO_TIME):
+        _set(node, "created", "")
+    if node.last_seen.startswith(ZERO_TIME):
+        _set(node, "last_seen", "")
     for name, text in (("key", node.key), ("machine_key", node.machine_key), ("disco_key", node.disco_key)):
         if text.endswith(_ZERO_KEY_END) and is_zero_key(text):
             _set(node, name, "")

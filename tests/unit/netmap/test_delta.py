@@ -246,8 +246,6 @@ FIELDS: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, Any]]] = {
             "key_expiry": "",
             "last_seen": "",
             "routes": ("10.0.0.0/8",),
-            "os": "linux",
-            "hostname": "a",
             "key": "",
         },
     ),
@@ -264,6 +262,13 @@ def test_what_becomes_of_a_peer_by_a_message(case: str) -> None:
     assert {name: getattr(peer, name) for name in after} == after
     assert replica.by_id(2) == untouched
     replica.check()
+
+
+def test_the_system_and_name_of_a_host_are_read_of_its_hostinfo() -> None:
+    replica = netmap_of(peers=[n(1, Hostinfo={"OS": "linux", "Hostname": "a", "Services": [{"Port": 1}]})])
+    host = replica.by_id(1).hostinfo
+    assert host is not None
+    assert (host.os, host.hostname) == ("linux", "a")
 
 
 # the same, for fields that stand only in the JSON

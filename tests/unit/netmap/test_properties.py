@@ -258,7 +258,7 @@ class Truth:
                 node.get("Cap", 0),
                 node.get("User", 0),
             )
-            assert (peer.os, peer.expired) == (
+            assert (peer.hostinfo.os if peer.hostinfo else "", peer.expired) == (
                 node.get("Hostinfo", {}).get("OS", ""),
                 node.get("Expired", False),
             )

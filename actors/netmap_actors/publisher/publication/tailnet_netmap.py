@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import operator
 from collections import Counter
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from netmap_actors.boot import MAX_PEERS
 from netmap_actors.netmap import changes
@@ -64,23 +63,49 @@ _KINDS = {
 }
 
 
-_PEER_FIELDS: Final = (
-    "name", "addresses", "allowed_ips", "last_seen", "tags", "user_id", "os", "hostname", "routes", "key", "key_expiry",
-    "expired", "home_derp", "endpoints", "machine_key", "disco_key", "created", "cap", "sharer_id", "jailed",
-    "wireguard_only",
-)  # fmt: skip
-"""Of NetmapNode and of Peer; where they are zero they are not written. To give only those halves the time."""
-_peer_values: Final = operator.attrgetter(*_PEER_FIELDS)
-
-
 def encode_peer(peer: NetmapNode) -> bytes:
     """The published piece of a peer: a Peer message. Its stable id comes first."""
-    given = {name: value for name, value in zip(_PEER_FIELDS, _peer_values(peer), strict=True) if value}
     message = netmap_pb2.Peer(
-        stable_id=peer.stable_id, id=peer.id, json=peer.json, decoded=peer.decoded, **given
+        stable_id=peer.stable_id,
+        id=peer.id,
+        addresses=peer.addresses,
+        allowed_ips=peer.allowed_ips,
+        user_id=peer.user_id,
+        key=peer.key,
+        machine_key=peer.machine_key,
+        disco_key=peer.disco_key,
+        jailed=peer.jailed,
+        wireguard_only=peer.wireguard_only,
+        json=peer.json,
+        decoded=peer.decoded,
     )
+    # What is often zero: to hand over that, too, would take half as long again.
+    if peer.name:
+        message.name = peer.name
     if peer.online is not None:
         message.online = peer.online
+    if peer.last_seen:
+        message.last_seen = peer.last_seen
+    if peer.tags:
+        message.tags.extend(peer.tags)
+    if peer.hostinfo is not None:
+        message.os, message.hostname = peer.hostinfo.os, peer.hostinfo.hostname
+    if peer.routes:
+        message.routes.extend(peer.routes)
+    if peer.key_expiry:
+        message.key_expiry = peer.key_expiry
+    if peer.expired:
+        message.expired = True
+    if peer.home_derp:
+        message.home_derp = peer.home_derp
+    if peer.endpoints:
+        message.endpoints.extend(peer.endpoints)
+    if peer.created:
+        message.created = peer.created
+    if peer.cap:
+        message.cap = peer.cap
+    if peer.sharer_id:
+        message.sharer_id = peer.sharer_id
     return message.SerializeToString()
 
 
