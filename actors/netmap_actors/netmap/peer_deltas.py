@@ -56,18 +56,23 @@ class PeerDeltas:
             self.only = kept
             yield from each(response.peers, lambda data: self._whole(data, kept))
             return
-        seen, gone = encode(came_text), response.peers_removed or ()
-        yield from each(gone, lambda node_id: self._want(node_id, None))
-        yield from each(response.peers_changed or (), self._replace)
-        yield from each(
-            (response.peer_seen_change or {}).items(),
-            lambda change: self._change(change[0], {"LastSeen": seen if change[1] else None}),
-        )
-        yield from each(
-            (response.online_change or {}).items(),
-            lambda change: self._change(change[0], {"Online": b"true" if change[1] else b"false"}),
-        )
-        yield from each(response.peers_changed_patch or (), self._patch)
+        if response.peers_removed:
+            yield from each(response.peers_removed, lambda node_id: self._want(node_id, None))
+        if response.peers_changed:
+            yield from each(response.peers_changed, self._replace)
+        if response.peer_seen_change:
+            seen = encode(came_text)
+            yield from each(
+                response.peer_seen_change.items(),
+                lambda change: self._change(change[0], {"LastSeen": seen if change[1] else None}),
+            )
+        if response.online_change:
+            yield from each(
+                response.online_change.items(),
+                lambda change: self._change(change[0], {"Online": b"true" if change[1] else b"false"}),
+            )
+        if response.peers_changed_patch:
+            yield from each(response.peers_changed_patch, self._patch)
 
     def peers_after(self) -> int:
         """The number of peers afterwards, shown or not."""

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = ["PeerTable", "Record", "Wanted"]
 
+_NONE_HIDDEN: Final[Mapping[str, int]] = {}
 _BEYOND_INT64: Final = 1 << 64
 """Keys from here are the table's own, for nodes with unreadable NodeID; removals and patches cannot name them."""
 _BEGINNING: Final = 24
@@ -41,6 +42,10 @@ _BEGINNING: Final = 24
 
 _BEHIND: Final = 3
 """Bytes behind the JSON in a published piece, of one small field."""
+
+
+_SHARED: Final = tuple(range(4096))
+"""Offsets and lengths of most peers: two objects for each would take a twentieth of its memory."""
 
 
 class Wanted(NamedTuple):
@@ -135,6 +140,8 @@ class PeerTable:
     @property
     def hidden(self) -> Mapping[str, int]:
         """Number of nodes not shown, as another has their stable id; by stable id."""
+        if not self._namesakes:
+            return _NONE_HIDDEN
         return {stable_id: len(ranks) for stable_id, ranks in self._namesakes.items()}
 
     def get(self, key: int) -> Record | None:
@@ -210,15 +217,17 @@ class PeerTable:
         self._before.clear()
         self._control_now = control_now
         changed = {*self._expiries.turn(control_now), *(yield from self._become(own))}
-        again = [self._by_key[key] for key in changed]
-        # All first: one may now have the stable id that another had.
-        yield from each(again, self._take_out)
-        yield from each(again, self._look_again)
+        if changed:
+            again = [self._by_key[key] for key in changed]
+            # All first: one may now have the stable id that another had.
+            yield from each(again, self._take_out)
+            yield from each(again, self._look_again)
         gone = [key for key, want in wanted.items() if want is None]
         if only is not None:
             gone += [key for key in self._by_key if key not in wanted and key not in only]
             self.suppressed += len(only)
-        yield from each(gone, self._remove)
+        if gone:
+            yield from each(gone, self._remove)
         unreadable: list[tuple[int, Wanted | Record]] = []
 
         def put(item: tuple[int, Wanted | Record | None]) -> None:
@@ -230,7 +239,8 @@ class PeerTable:
 
         yield from each(wanted.items(), put)
         # Last, hence beside a node with the same stable id.
-        yield from each(unreadable, lambda item: self._put(*item))
+        if unreadable:
+            yield from each(unreadable, lambda item: self._put(*item))
         return (yield from self._differences())
 
     def _become(self, own: OwnNode | None) -> Generator[None, None, set[int]]:
@@ -322,8 +332,8 @@ class PeerTable:
             stable_id=node.stable_id,
             piece=piece,
             own_json=node.json if at < 0 else b"",
-            at=max(at, 0),
-            length=len(node.json),
+            at=_shared(max(at, 0)),
+            length=_shared(len(node.json)),
             online=node.online,
             spoiled=spoiled,
             user=node.user_id,
@@ -409,6 +419,10 @@ def _unshared(value: Any) -> Any:
     if isinstance(value, dict) and isinstance(next(iter(value.values()), None), list | set):
         return {key: inner.copy() for key, inner in value.items()}
     return value.copy()
+
+
+def _shared(number: int) -> int:
+    return _SHARED[number] if number < len(_SHARED) else number
 
 
 def _position(piece: bytes, json: bytes) -> int:

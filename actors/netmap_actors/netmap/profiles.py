@@ -53,6 +53,8 @@ class Profiles:
             if profile is not None:
                 profiles.append(profile)
 
+        if not given:
+            return profiles
         self.left_out += max(0, len(given) - MAX_PROFILES_AT_ONCE)
         yield from each(itertools.islice(given, MAX_PROFILES_AT_ONCE), add)
         return profiles

@@ -18,6 +18,7 @@ from netmap_actors.subscriber import replica
 from netmap_actors.wire import netmap_pb2
 from netmap_actors.wire.internal_pb2 import MapResponseReceived
 from tests.support.netmaps.publishing import SELF, Follower, Server, full, node
+from tests.support.work import calls_of
 
 NOW_TEXT = "2026-11-23T00:00:00Z"
 MANY = 5000
@@ -107,6 +108,27 @@ def test_a_slice_of_a_map_twice_as_large_is_as_long() -> None:
     half, whole = calls_of_slices(4 * slices.LENGTH), calls_of_slices(8 * slices.LENGTH)
     assert len(whole) >= 1.5 * len(half)
     assert max(whole) <= 1.2 * max(half)
+
+
+def test_a_delta_takes_little_work_and_the_same_among_many_peers() -> None:
+    def calls(peers: int) -> int:
+        server = Server()
+        server.feed(full(*many(peers)), 1.0)
+        number = 1
+
+        def patch() -> None:
+            nonlocal number
+            number += 1
+            patched = {"PeersChangedPatch": [{"NodeID": 50, "DERPRegion": number}]}
+            server.feed(patched, 1.0, number=number)
+            server.publication.take_outgoing()
+
+        patch()  # decoders are made
+        return calls_of(patch)
+
+    few = calls(100)
+    assert few < 480
+    assert calls(MANY) == few
 
 
 def test_a_long_document_passes_the_gate_in_slices() -> None:
