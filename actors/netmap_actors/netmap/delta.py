@@ -131,19 +131,21 @@ class NetmapEngine:
         self._bad_patches += deltas.bad_patches
         # A keep-alive, too, may correct the clock by which keys expire.
         control_now = self._control_now(now_text)
-        given = () if response.keep_alive else response.user_profiles or ()
-        profiles = yield from self._profiles.read(given)
+        keep_alive = response.keep_alive
+        profiles = yield from self._profiles.read(() if keep_alive else response.user_profiles or ())
         ourselves = self._see_self(response, control_now)
+        # And with it the message, of which a full map has kept nothing: the table takes its place in memory.
+        del response
         updates: list[NetmapUpdate] = list(
             (yield from self._change_peers(deltas.wanted, deltas.only, control_now, own))
         )
         updates += self._show_self(ourselves)
         if deltas.only is not None:
             self._repeated = deltas.repeated
-        if not response.keep_alive:
+        if not keep_alive:
             updates += self._change_profiles(profiles, first=first)
         updates += self._documents.settle(documents)
-        return Changes(updates, keep_alive=response.keep_alive)
+        return Changes(updates, keep_alive=keep_alive)
 
     def passing_time(self, now_text: str) -> Generator[None, None, list[NetmapUpdate]]:
         """Mark the keys that have expired by `now_text`, our wall clock in RFC 3339, our own included.

@@ -130,10 +130,11 @@ class TailnetNetmap:
         in RFC 3339, `unread` and `waited` how many seconds ago the message came and was sent, at most. Raises
         BadMapResponse, with the netmap unchanged.
         """
-        response = yield from decoding_map_response(document, max_peers=self._max_peers)
-        yield
+        decoding = decoding_map_response(document, max_peers=self._max_peers)
+        del document
+        # No name for the response: `applying` gives it up as soon as it can.
         done = yield from self._netmap.applying(
-            response, first=first, now_text=now_text, unread=unread, waited=waited
+            (yield from decoding), first=first, now_text=now_text, unread=unread, waited=waited
         )
         return _applied(done.updates, keep_alive=done.keep_alive)
 

@@ -131,6 +131,20 @@ def test_a_delta_takes_little_work_and_the_same_among_many_peers() -> None:
     assert calls(MANY) == few
 
 
+def test_a_full_map_is_given_up_before_its_peers_are_put_into_the_table() -> None:
+    server = Server()
+    document = json.dumps(full(*many())).encode()
+    ours = sys.getrefcount(document)
+    header = MapResponseReceived(generation=1, session=1, number=1, received_at=1.0, size=len(document))
+    server.publication.begin(header, document, 1.0, NOW_TEXT)
+    held = [sys.getrefcount(document) > ours]
+    while server.publication.step(2.0) is None:
+        held.append(sys.getrefcount(document) > ours)
+    assert held[0]
+    assert held.count(False) >= 2 * (MANY // slices.LENGTH)
+    assert server.publication._netmap.facts().peers == MANY
+
+
 def test_a_long_document_passes_the_gate_in_slices() -> None:
     def slices_of(megabytes: int) -> int:
         server = Server()
