@@ -66,6 +66,8 @@ class SimulatedShell:
         self.starts: list[tuple[float, str, int]] = []
         self.connection_starts = []
         self.sent: list[tuple[str, str, object]] = []
+        self.standing: dict[str, tuple[str, int]] = {}
+        """Actor -> what its present process was last told of the connection, and of which generation."""
         self.logs: list[tuple[str, dict]] = []
         self.asked: list[str] = []
         self.exit: int | None = None
@@ -288,6 +290,7 @@ class SimulatedShell:
                 if actor == "control_connection":
                     self.connection_starts.append(connection)
                 self.starts.append((self.boottime, actor, generation))
+                self.standing.pop(actor, None)
                 if self.spawns_fail or actor in self.unspawnable:
                     self._unborn.add((actor, generation))
                     self._later.append(lambda: self._stillborn(actor, generation))
@@ -314,6 +317,8 @@ class SimulatedShell:
                 if isinstance(body, internal_pb2.Stop):
                     self._ask(actor)
                 self.sent.append((actor, type(body).__name__, body))
+                if isinstance(body, internal_pb2.ConnectionStarted | internal_pb2.SessionEnded):
+                    self.standing[actor] = (type(body).__name__, body.generation)
                 if isinstance(body, internal_pb2.Probe):
                     self._hear_probe(body)
             case LogEvent(_, event, fields):

@@ -139,6 +139,27 @@ class Histories(RuleBasedStateMachine):
         assert alive == set(self.shell.processes)
 
     @invariant()
+    def who_keeps_state_about_the_connection_knows_how_it_stands(self) -> None:
+        children = self.shell.core.tree.children
+        connection = children[CONNECTION]
+        if connection.generation:
+            stands = "ConnectionStarted" if connection.alive else "SessionEnded"
+            for name in ("publisher", "liveness"):
+                if children[name].state is ChildState.RUNNING:
+                    assert self.shell.standing[name] == (stands, connection.generation)
+
+    @invariant()
+    def it_is_up_once_each_child_was_or_stays_down(self) -> None:
+        tree = self.shell.core.tree
+        if not tree.stopping and not tree._stops:
+            waited_for = [
+                child
+                for child in tree.children.values()
+                if not child.was_up and child.state is not ChildState.INACTIVE
+            ]
+            assert self.shell.up or waited_for
+
+    @invariant()
     def nobody_is_killed_without_a_reason(self) -> None:
         for actor, generation, why in self.shell.kills:
             match why:
