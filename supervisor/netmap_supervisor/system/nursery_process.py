@@ -5,6 +5,7 @@ Not here: when there is one, and which children it is asked for (`daemon.nursery
 
 from __future__ import annotations
 
+import array
 import contextlib
 import importlib
 import os
@@ -56,7 +57,9 @@ class NurseryProcess:
         try:
             self.orders.settimeout(ORDER_LIMIT)
             socket.send_fds(self.orders, [msgspec.json.encode(words)], [order.log_fd, *order.inherited])
-            data, files, _, _ = socket.recv_fds(self.orders, MAX_ORDER, _FILES, socket.MSG_CMSG_CLOEXEC)
+            # Not socket.recv_fds, which leaves its flags out: what is started by exec would inherit these.
+            space = socket.CMSG_SPACE(_FILES * array.array("i").itemsize)
+            data, ancillary, _, _ = self.orders.recvmsg(MAX_ORDER, space, socket.MSG_CMSG_CLOEXEC)
             answer = msgspec.json.decode(data, type=Forked)
         except TimeoutError:
             raise NurseryFailed(f"cannot fork {order.actor}: no answer within {ORDER_LIMIT} s") from None
@@ -64,7 +67,7 @@ class NurseryProcess:
             raise NurseryFailed(f"cannot fork {order.actor}: {error}") from None
         if answer.pid <= 0:
             raise NurseryFailed(f"cannot fork {order.actor}: {answer.error}")
-        return Started(answer.pid, files)
+        return Started(answer.pid, [fd for _, _, given in ancillary for fd in array.array("i", given)])
 
 
 def fork_nursery(rooms: Rooms, kept: Mapping[str, str]) -> NurseryProcess:
