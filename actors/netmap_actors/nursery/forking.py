@@ -23,7 +23,7 @@ import msgspec
 from netmap_actors.confinement import confinement
 from netmap_actors.exit_reason import ExitReason, from_exception, status_of
 from netmap_actors.nursery.orders import MAX_ORDER, ROLE, Forked, Order, Rooms
-from netmap_actors.nursery.shared_pages import keep_shared
+from netmap_actors.nursery.shared_pages import keep_shared, leave_files
 from netmap_actors.process import bootstrap, title
 from netmap_actors.process.child_log import ChildLog
 
@@ -91,6 +91,7 @@ def serve(orders: socket.socket, rooms: Rooms) -> NoReturn:
         from netmap_actors.transport import tls  # noqa: F401, PLC0415
     gc.disable()
     keep_shared()
+    leave_files()
     orders.send(msgspec.json.encode(Forked()))
     while True:
         data, descriptors, _, _ = socket.recv_fds(orders, MAX_ORDER, _MAX_DESCRIPTORS)
