@@ -122,9 +122,13 @@ def names() -> tuple[Path, ...]:
 
 
 def certificates(environment: Mapping[str, str]) -> tuple[Path, ...]:
-    """Where OpenSSL may find the roots: the distributions' places, its own defaults, SSL_CERT_FILE and SSL_CERT_DIR."""
-    import ssl  # noqa: PLC0415  # 6 MiB that only the connection needs
+    """Where OpenSSL may find the roots: the distributions' places, its own defaults, SSL_CERT_FILE and SSL_CERT_DIR.
 
+    None for a process that has not loaded `ssl` by now: it uses no TLS, and could not load it later.
+    """
+    ssl = sys.modules.get("ssl")
+    if ssl is None:
+        return ()
     defaults = ssl.get_default_verify_paths()
     built_in = (defaults.openssl_cafile, defaults.openssl_capath)
     named = (environment.get("SSL_CERT_FILE", ""), *environment.get("SSL_CERT_DIR", "").split(":"))
