@@ -8,8 +8,9 @@ import sys
 import time
 from pathlib import Path
 
-from bench.figures import Figure, report
 from bench.publisher_process import PublisherProcess, full_map
+
+from bench.figures import Figure, report
 from netmap_supervisor import Subscriber
 
 PEERS = 50_000
