@@ -149,8 +149,12 @@ def _control_connection(boot: Boot) -> Permissions:
     named = [Path(place)] if kind == "file" and place else []
     if settings.ca_file:
         named.append(Path(settings.ca_file))
+    # Plain http reads no roots, and needs no OpenSSL to tell where they are.
+    places = (settings.control_url, settings.proxy, *settings.secrets.values.values())
+    secured = any("https://" in place.lower() for place in places)
+    roots = system_files.certificates(os.environ) if secured else ()
     return Permissions(
-        readable=(*named, *system_files.names(), *system_files.certificates(os.environ)),
+        readable=(*named, *system_files.names(), *roots),
         writable=(Path(settings.state_dir),),
         tcp_connect=frozenset(boot.connect_ports),
         capabilities=_for_reading(named),
