@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-import argparse
+import sys
 
 from netmap_actors.nursery.orders import ROLE
 from netmap_actors.process.bootstrap import ACTOR_CLASSES, main
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(prog="python -P -m netmap_actors", description=__doc__)
-    parser.add_argument("actor", choices=[*sorted(ACTOR_CLASSES), ROLE])
-    parser.add_argument("--boot-fd", type=int, required=True, help="descriptor the boot record is read from")
-    options = parser.parse_args()
-    if options.actor == ROLE:
-        # Not for the others: what is wrong with it must not keep them from starting without it.
-        from netmap_actors.nursery import forking
+    # Not argparse, which loads locales and three compressors into every child to describe one flag.
+    match sys.argv[1:]:
+        case [actor, "--boot-fd", number] if actor in ACTOR_CLASSES and number.isdecimal():
+            main(actor, int(number))
+        case [role, "--boot-fd", number] if role == ROLE and number.isdecimal():
+            # Not for the others: what is wrong with it must not keep them from starting without it.
+            from netmap_actors.nursery import forking
 
-        forking.main(options.boot_fd)
-    main(options.actor, options.boot_fd)
+            forking.main(int(number))
+        case _:
+            roles = "|".join([*sorted(ACTOR_CLASSES), ROLE])
+            sys.exit(
+                f"cannot start an actor: python -P -m netmap_actors {roles} --boot-fd N is expected, as "
+                "netmap-supervisor run calls it"
+            )

@@ -10,6 +10,7 @@ from tests.contract.test_house import modules, name_of
 from tests.contract.test_layers import loaded_by, rooms
 
 HEAVY = {
+    "argparse",
     "asyncio",
     "csv",
     "difflib",
@@ -39,6 +40,7 @@ NOT_LOADED = {
     f"{CLI}run, netmap_supervisor.daemon.run": {
         *HEAVY, "dataclasses", "ssl", "netmap_actors.subscriber", "netmap_supervisor.devtools",
     },
+    "import netmap_actors.__main__": {*HEAVY, "dataclasses", "ssl", "zmq", "netmap_actors.bus"},
     "import netmap_actors.publisher.actor, netmap_actors.liveness.actor": {
         *HEAVY, "dataclasses", "ssl", "netmap_actors.control_connection",
     },

@@ -253,3 +253,14 @@ def test_no_child_outlives_a_parent_that_was_killed(runtime) -> None:
     assert os.read(read_fd, 1) == b"", "the pipe is at its end when the last process that held it is gone"
     assert time.monotonic() - killed_at < 2.0
     os.close(read_fd)
+
+
+@pytest.mark.parametrize(
+    "given", [[], ["nobody", "--boot-fd", "3"], ["liveness", "--boot-fd", "x"], ["liveness"]]
+)
+def test_who_starts_an_actor_by_hand_is_told_who_does_it(given: list[str]) -> None:
+    command = [sys.executable, "-P", "-m", "netmap_actors", *given]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=LIMIT)
+    assert ended.returncode == 1
+    assert ended.stderr.startswith("cannot start an actor: ")
+    assert "as netmap-supervisor run calls it" in ended.stderr
