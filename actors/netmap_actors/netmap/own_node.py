@@ -16,10 +16,8 @@ if TYPE_CHECKING:
 __all__ = ["OwnNode"]
 
 _GROUP: Final = "[1-9a-f][0-9a-f]{0,3}"
-_USUAL: Final = re.compile(
-    rf"[0-9.]+/[0-9]+|(?:(?:{_GROUP}:){{1,3}}(?::{_GROUP}){{1,3}}|(?:{_GROUP}:){{7}}{_GROUP})/[0-9]+"
-)
-"""Prefixes in canonical form, as nearly all are; to format one takes ten times as long."""
+_USUAL: Final = re.compile(rf"(?:(?:{_GROUP}:){{1,3}}(?::{_GROUP}){{1,3}}|(?:{_GROUP}:){{7}}{_GROUP})/[0-9]+")
+"""IPv6 prefixes in canonical form, as nearly all are; to format one takes ten times as long."""
 
 
 class _Claims(GoStruct, frozen=True):
@@ -66,7 +64,7 @@ class OwnNode(msgspec.Struct, frozen=True):
 
 def _canonical(prefix: str) -> str:
     """The canonical form: "fd7a:0::1/128" is fd7a::1/128, "::ffff:100.64.0.1/128" is 100.64.0.1/32."""
-    if _USUAL.fullmatch(prefix):
+    if ":" not in prefix or _USUAL.fullmatch(prefix):
         return prefix
     bare, _, bits = prefix.partition("/")
     try:

@@ -127,8 +127,15 @@ def test_a_delta_takes_little_work_and_the_same_among_many_peers() -> None:
         return calls_of(patch)
 
     few = calls(100)
-    assert few < 480
+    assert few < 460
     assert calls(MANY) == few
+
+
+def test_a_delta_is_one_slice() -> None:
+    server = Server()
+    server.feed(full(node(2)), 1.0)
+    begin(server, {"PeersChangedPatch": [{"NodeID": 2, "DERPRegion": 5}]}, number=2)
+    assert server.publication.step(1.0) is False
 
 
 def test_a_full_map_is_given_up_before_its_peers_are_put_into_the_table() -> None:
