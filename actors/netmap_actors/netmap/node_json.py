@@ -51,8 +51,11 @@ def with_members(data: bytes, changed: Mapping[str, bytes | None]) -> bytes:
     return encode(out)
 
 
-def patch_of(data: bytes | msgspec.Raw) -> dict[str, bytes | None]:
-    """The members of Node that a PeerChange sets or deletes (None). Raises Unreadable for a wrong type."""
+def patch_of(data: bytes | msgspec.Raw) -> tuple[int, dict[str, bytes | None]]:
+    """The NodeID of a PeerChange, and the members of Node that it sets or deletes (None).
+
+    Raises Unreadable for a wrong type.
+    """
     try:
         patch = decode(PeerChange, data)
     except NotGoJson as e:
@@ -66,7 +69,7 @@ def patch_of(data: bytes | msgspec.Raw) -> dict[str, bytes | None]:
         changed["Cap"] = encode(patch.cap)
     if patch.key_expiry is not None and is_zero_time(patch.key_expiry):
         changed["KeyExpiry"] = None
-    return changed
+    return patch.node_id, changed
 
 
 def same_json(a: bytes, b: bytes) -> bool:

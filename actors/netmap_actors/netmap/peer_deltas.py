@@ -127,11 +127,11 @@ class PeerDeltas:
     def _patch(self, data: msgspec.Raw) -> None:
         if not is_set(data):
             return
-        node_id = decode(PeerChangeHead, data).node_id
         try:
-            changed = patch_of(data)
+            node_id, changed = patch_of(data)
         except Unreadable:
             self.bad_patches += 1
+            node_id = decode(PeerChangeHead, data).node_id
             current = self._current(node_id)
             if current is not None:
                 self.wanted[node_id] = Wanted(current.json, spoiled=True)

@@ -16,7 +16,7 @@ from netmap_actors.boot import MAX_PEERS
 from netmap_actors.errors import BadMapResponse, escape
 from netmap_actors.slices import complete
 from netmap_actors.tailcfg.bounds import check_bounds, check_number_of_values
-from netmap_actors.tailcfg.go_json import GoStruct, Int64, NotGoJson, decode, go_name, is_set
+from netmap_actors.tailcfg.go_json import ABSENT, GoStruct, Int64, NotGoJson, decode, go_name, is_set
 from netmap_actors.tailcfg.map_response import Debug, DisplayMessage, MapResponse
 from netmap_actors.tailcfg.nesting import MAX_NESTING, looking_deeper_than
 from netmap_actors.tailcfg.peer_change import PeerChangeHead
@@ -167,7 +167,8 @@ def _check_fields(response: MapResponse) -> None:
     """The JSON type of every raw field, and what makes a message ambiguous."""
     check_bounds(response)
     for name in _OBJECTS:
-        _check_kind(name, getattr(response, name), b"{")
+        if (value := getattr(response, name)) is not ABSENT:
+            _check_kind(name, value, b"{")
     _check_kind("packet_filter", response.packet_filter, b"[")
     for chunk in (response.packet_filters or {}).values():
         _check_kind("packet_filters", chunk, b"[")
