@@ -8,7 +8,19 @@ import pytest
 
 from tests.contract.public_surface import RECORD, surface
 
-INTENDED: set[tuple[str, str]] = set()
+INTENDED: set[tuple[str, str]] = {
+    ("", "netmap-supervisor config show --nursery"),
+    ("", "netmap-supervisor run --nursery"),
+    ("", "nursery_ended"),
+    ("", "nursery_failed"),
+    ("", "nursery_ready"),
+    ("", "nursery_started"),
+    ("", "processes.nursery --nursery NETMAP_SUPERVISOR_NURSERY all|not-connection|off = all"),
+    ("", "status.nursery"),
+    ("", "status.nursery.forked"),
+    ("", "status.nursery.generation"),
+    ("", "status.nursery.pid"),
+}
 """(as recorded, as it is now); "" for what is gone, or new."""
 RECORDED: dict[str, list[str]] = json.loads(RECORD.read_text())
 
