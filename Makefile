@@ -73,7 +73,7 @@ bench-report: $(VENV)/.dev-ready  ## draw bench/history.jsonl into docs/performa
 client-table: $(VENV)/.dev-ready go-tools rust-client  ## check all clients at 120 s into docs/clients.md (an hour; ARGS="--client tsp --limit 8s")
 	$(BIN)/python -m bench.client_table $(ARGS)
 
-mutants: $(VENV)/.dev-ready  ## plant twelve known bugs in a copy, one by one, and see that the tests find each (some minutes)
+mutants: $(VENV)/.dev-ready  ## plant thirteen known bugs in a copy, one by one, and see that the tests find each (some minutes)
 	$(BIN)/python -m tests.mutants
 
 soak: $(VENV)/.dev-ready  ## wear a daemon down for some minutes and see that nothing leaks (ARGS="--minutes 60 --seed N")

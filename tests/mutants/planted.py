@@ -1,4 +1,4 @@
-"""Twelve bugs that programs of this kind have had, as edits of our code, each with the tests that have to find it."""
+"""Thirteen bugs that programs of this kind have had, as edits of our code, each with the tests that have to find it."""
 
 from __future__ import annotations
 
@@ -193,5 +193,24 @@ MUTANTS = (
             "tests/unit/wire/test_codec.py::test_what_one_receiver_knows_of_a_connection_is_of_no_use_with_another",
         ),
         says="DID NOT RAISE ForeignEnvelope",
+    ),
+    Mutant(
+        "children that share random state",
+        (
+            Edit(
+                f"{_ACTORS}/process/actor_base.py",
+                "_MESSAGES_PER_TURN = 100\n",
+                "_MESSAGES_PER_TURN = 100\n_OWN = secrets.token_hex(4)\n",
+            ),
+            Edit(
+                f"{_ACTORS}/process/actor_base.py",
+                "{boot.generation}-{secrets.token_hex(4)}",
+                "{boot.generation}-{_OWN}",
+            ),
+        ),
+        (
+            "tests/process/test_forked_and_executed.py::test_numbers_drawn_by_siblings_and_by_generations_differ",
+        ),
+        says="assert len(set(numbers)) == len(lines)",
     ),
 )
