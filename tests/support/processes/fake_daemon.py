@@ -18,6 +18,8 @@ from tests.support.waiting import wait_for
 
 NAMES = ["dev_control", "publisher", "liveness", "control_connection"]
 LIMIT = 20.0
+UP_LIMIT = 50.0
+"""Seconds for all to be started, by exec and one after another, on a busy machine."""
 
 SITECUSTOMIZE = """
     import sys
@@ -93,7 +95,7 @@ class FakeDaemon:
 
     def up(self, **environment: str) -> Self:
         self.start(**environment)
-        self.wait_event("up")
+        wait_for(lambda: self.events("up"), UP_LIMIT, "a daemon that is up")
         return self
 
     @property

@@ -114,7 +114,7 @@ EVENTS = st.sampled_from(["loaded", "ended", "given_up", "pass", "cannot_start"]
 def test_never_two_never_busy_and_nobody_waits_beyond_the_patience(
     first: bool, events: list[tuple[str, float]]
 ) -> None:
-    """`first`: one was forked before. Driven as `daemon.nursery` does: each START starts one, each kill ends it."""
+    """As `daemon.nursery` drives it: each START starts, each kill ends. `first`: one was forked before."""
     machine, now = NurseryMachine(wanted=True), 1000.0
     alive, dying, starts = False, False, []
     if first:
