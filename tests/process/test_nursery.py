@@ -223,6 +223,17 @@ def test_a_nursery_that_cannot_load_keeps_no_run_from_coming_up(daemon: FakeDaem
     assert daemon.end() == 0
 
 
+def test_the_end_of_a_nursery_is_seen_though_the_starter_ignored_the_end_of_children(
+    daemon: FakeDaemon,
+) -> None:
+    """The kernel would reap it, and keep from the daemon how it ended (waitpid(2))."""
+    hook(daemon, NEVER_LOADS, stuck=False)
+    hook(daemon, 'if "-c" in sys.orig_argv: signal.signal(signal.SIGCHLD, signal.SIG_IGN)\n')
+    daemon.up()
+    assert daemon.wait_event("nursery_ended")["status"] == 1
+    assert daemon.end() == 0
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_run_that_is_ended_while_its_nursery_loads_ends_at_once(
     daemon: FakeDaemon, number: signal.Signals

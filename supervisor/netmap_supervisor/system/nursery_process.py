@@ -9,6 +9,7 @@ import array
 import contextlib
 import importlib
 import os
+import signal
 import socket
 import sys
 from typing import TYPE_CHECKING, Final
@@ -80,6 +81,8 @@ def fork_nursery(rooms: Rooms, kept: Mapping[str, str]) -> NurseryProcess:
     ours, theirs = _line()
     log_read, log_write = os.pipe2(os.O_CLOEXEC)
     rooms = _ours(rooms)
+    # Where our starter ignored it, the kernel would reap a nursery that ends soon and keep its status (waitpid(2)).
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     keep_shared()
     pid = os.fork()
     if pid == 0:
