@@ -186,6 +186,9 @@ def test_nobody_is_left_two_seconds_after_the_supervisor_was_killed(nursery: str
             os.kill(pid, signal.SIGSTOP)
         daemon.kill()
         wait_gone(fds, 2.0)
+        # Nor does anybody hold the directories any more.
+        daemon.start()
+        daemon.wait_event("up", LIMIT, after=1)
 
 
 @pytest.mark.parametrize("nursery", ["all", "off"])

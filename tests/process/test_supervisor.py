@@ -31,15 +31,21 @@ HANGING_END = """
 
 
 @pytest.fixture
-def daemon():
+def daemon(request):
+    """By default every child is forked; `both_ways`: it is also tested with each of them started by exec."""
     with tempfile.TemporaryDirectory(prefix="nm-") as path:
         made = FakeDaemon(Path(path))
+        made.write_settings(nursery=getattr(request, "param", "all"))
         yield made
         made.close()
         if made.log_path.exists():
             print(made.log_path.read_text()[-8000:])
 
 
+both_ways = pytest.mark.parametrize("daemon", ["all", "off"], indirect=True)
+
+
+@both_ways
 def test_actors_come_up_together_and_stop_in_reverse(daemon) -> None:
     daemon.behave("dev_control", "end error")
     daemon.start()
@@ -62,6 +68,7 @@ def test_actors_come_up_together_and_stop_in_reverse(daemon) -> None:
     assert not list(daemon.runtime_dir.glob("r-*"))
 
 
+@both_ways
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_f49_actors_that_do_not_stop_are_killed_and_all_is_gone_within_five_seconds(daemon, number) -> None:
     for name in NAMES:
@@ -75,6 +82,7 @@ def test_f49_actors_that_do_not_stop_are_killed_and_all_is_gone_within_five_seco
     assert len(daemon.events("child_killed", reason="stop_limit")) == 4
 
 
+@both_ways
 def test_a_stop_while_actors_are_starting_ends_them_too(daemon) -> None:
     daemon.start()
     daemon.wait_event("actor_started", actor="dev_control")
@@ -95,6 +103,7 @@ def test_what_the_connection_sends_to_is_bound_whoever_is_there(daemon, name) ->
     daemon.wait_event("actor_ready", actor=name, generation=2)
 
 
+@both_ways
 @pytest.mark.parametrize("victim", NAMES)
 def test_a_killed_actor_comes_back_alone(daemon, victim) -> None:
     daemon.up()
@@ -109,6 +118,7 @@ def test_a_killed_actor_comes_back_alone(daemon, victim) -> None:
     assert wait_for(lambda: daemon.row(victim)["rss_bytes"], LIMIT, "its first heartbeat") > 1_000_000
 
 
+@both_ways
 def test_an_actor_that_refuses_its_configuration_ends_the_run_and_its_reason_comes_first(daemon) -> None:
     daemon.behave("publisher", "end configuration")
     daemon.start()
@@ -121,6 +131,7 @@ def test_an_actor_that_refuses_its_configuration_ends_the_run_and_its_reason_com
     assert [event["actor"] for event in daemon.events("actor_exited")] == ["publisher", *others]
 
 
+@both_ways
 def test_an_actor_that_raises_is_tried_again_and_the_place_is_in_the_log(daemon) -> None:
     daemon.behave("publisher", "raise")
     daemon.start()
@@ -158,6 +169,7 @@ def test_no_process_outlives_a_killed_supervisor_and_the_next_run_starts_at_once
     assert daemon.end() == 0
 
 
+@both_ways
 def test_a_second_run_is_refused_and_the_first_goes_on(daemon) -> None:
     daemon.up()
     first = daemon.process
@@ -168,6 +180,7 @@ def test_a_second_run_is_refused_and_the_first_goes_on(daemon) -> None:
     assert daemon.row("publisher")["restarts"] == 0
 
 
+@both_ways
 def test_a_stopped_supervisor_kills_nobody_when_it_goes_on(daemon) -> None:
     daemon.up()
     before = {row["name"]: row["pid"] for row in daemon.request("status")["actors"]}
@@ -180,12 +193,14 @@ def test_a_stopped_supervisor_kills_nobody_when_it_goes_on(daemon) -> None:
     assert not daemon.events("child_killed")
 
 
+@both_ways
 def test_what_a_child_prints_is_kept_and_escaped(daemon) -> None:
     daemon.behave("liveness", "print")
     daemon.up()
     assert daemon.wait_event("child_output")["text"] == "not a log line \\x1b[31m"
 
 
+@both_ways
 def test_only_the_connection_is_told_the_key_and_none_finds_it_in_its_environment(daemon) -> None:
     daemon.write_settings(control_url="http://127.0.0.1:1", auth_key="env:MY_KEY")
     daemon.up(MY_KEY="tskey-auth-secret", OTHER="x")
@@ -199,6 +214,7 @@ def test_only_the_connection_is_told_the_key_and_none_finds_it_in_its_environmen
     assert b"tskey-auth-secret" not in daemon.log_path.read_bytes()
 
 
+@both_ways
 def test_the_embedded_server_keeps_its_socket_and_key_over_its_death_and_its_key_over_runs(daemon) -> None:
     daemon.up()
     first = daemon.told("control_connection")["settings"]

@@ -95,7 +95,7 @@ class FakeDaemon:
 
     def up(self, **environment: str) -> Self:
         self.start(**environment)
-        wait_for(lambda: self.events("up"), UP_LIMIT, "a daemon that is up")
+        self.wait_event("up")
         return self
 
     @property
@@ -128,8 +128,9 @@ class FakeDaemon:
         return found
 
     def wait_event(self, name: str, after: int = 0, **fields) -> dict:
+        limit = UP_LIMIT if name == "up" else LIMIT
         return wait_for(
-            lambda: self.events(name, **fields)[after : after + 1], LIMIT, f"{name} {fields or ''}"
+            lambda: self.events(name, **fields)[after : after + 1], limit, f"{name} {fields or ''}"
         )[0]
 
     def told(self, actor: str, incarnation: int = 1) -> dict:
