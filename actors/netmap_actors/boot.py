@@ -202,6 +202,10 @@ class DevControlSettings(msgspec.Struct, frozen=True, kw_only=True):
     keep_alive_jitter: float = 9.0
 
 
+BOOT_TYPES: Final = (Boot, ConnectionSettings, LivenessSettings, PublisherSettings, HttpSettings)
+"""What the processes decode at their start; of the embedded server's settings there is one process, and one run."""
+
+
 def decode_settings(boot: Boot, kind: type[_T]) -> _T:
     """The actor's settings. Raises msgspec.ValidationError."""
     return msgspec.json.decode(boot.settings, type=kind)

@@ -85,6 +85,7 @@ def serve(orders: socket.socket, rooms: Rooms) -> NoReturn:
     # Ctrl-C, a closed terminal and a service's stop reach the whole group; ending is for the Supervisor. Blocked, not
     # ignored: what a child is told before it has its own handler is not lost.
     signal.pthread_sigmask(signal.SIG_SETMASK, _OF_THE_GROUP)
+    bootstrap.preload()
     for actor in rooms.actors:
         bootstrap.load(actor).preload()
     if rooms.tls:

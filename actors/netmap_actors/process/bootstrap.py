@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, NoReturn
 import msgspec
 
 from netmap_actors import child_lock
-from netmap_actors.boot import Boot
-from netmap_actors.confinement import confinement, seccomp
+from netmap_actors.boot import BOOT_TYPES, Boot
+from netmap_actors.confinement import confinement, seccomp, seccomp_calls
 from netmap_actors.confinement.permissions import ROWS
 from netmap_actors.confinement.seccomp_rows import rules
 from netmap_actors.errors import ConfigurationError
@@ -30,7 +30,7 @@ from netmap_actors.wire.vocabulary import ActorName
 if TYPE_CHECKING:
     from netmap_actors.process.actor_base import ActorBase
 
-__all__ = ["ACTOR_CLASSES", "load", "main"]
+__all__ = ["ACTOR_CLASSES", "load", "main", "preload"]
 
 ACTOR_CLASSES: dict[str, str] = {
     ActorName.CONNECTION: "netmap_actors.control_connection.actor:ControlConnection",
@@ -78,6 +78,15 @@ def load(actor: str) -> type[ActorBase]:
     module, _, name = place.partition(":")
     kind: type[ActorBase] = getattr(importlib.import_module(module), name)
     return kind
+
+
+def preload() -> None:
+    """Make what every process makes at its start and none changes; for a process that forks them, once."""
+    for kind in BOOT_TYPES:
+        msgspec.json.Decoder(kind)
+    native = seccomp_calls.native()
+    if native is not None:
+        native.numbers  # noqa: B018
 
 
 def _read_boot(fd: int, actor: str) -> Boot:
