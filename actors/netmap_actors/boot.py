@@ -11,6 +11,7 @@ from typing import Final, TypeVar
 import msgspec
 
 __all__ = [
+    "BOOT_TYPES",
     "MAX_MAP_RESPONSE",
     "MAX_PEERS",
     "PAUSE_LIMIT",

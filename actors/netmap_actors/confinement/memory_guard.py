@@ -7,11 +7,12 @@ not woken: the timer counts processor time (setitimer(2), ITIMER_PROF).
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
 import resource
 import signal
 from typing import TYPE_CHECKING, Final, Protocol
+
+from netmap_actors.confinement.unused_memory import trim
 
 if TYPE_CHECKING:
     from netmap_actors.bus.loop import Loop
@@ -90,9 +91,7 @@ def watch_memory(loop: Loop, doors: Doors, *, grows: bool) -> None:
         if doors.hang_up_on_floods():
             loop.at(loop.now() + SETTLING, settle)
             return
-        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # musl has none
-        if trim is not None:
-            trim(0)
+        trim()
         guard.settled(resident_bytes())
 
     signal.signal(signal.SIGPROF, lambda _number, _frame: loop.call_soon(look))

@@ -21,9 +21,10 @@ from typing import TYPE_CHECKING, Final, NoReturn
 import msgspec
 
 from netmap_actors.confinement import confinement
+from netmap_actors.confinement.unused_memory import give_back
 from netmap_actors.exit_reason import ExitReason, from_exception, status_of
 from netmap_actors.nursery.orders import MAX_ORDER, ROLE, Forked, Order, Rooms
-from netmap_actors.nursery.shared_pages import keep_shared, leave_files
+from netmap_actors.nursery.shared_pages import keep_shared
 from netmap_actors.process import bootstrap, title
 from netmap_actors.process.child_log import ChildLog
 
@@ -92,7 +93,7 @@ def serve(orders: socket.socket, rooms: Rooms) -> NoReturn:
         from netmap_actors.transport import tls  # noqa: F401, PLC0415
     gc.disable()
     keep_shared()
-    leave_files()
+    give_back()
     orders.send(msgspec.json.encode(Forked()))
     while True:
         data, descriptors, _, _ = socket.recv_fds(orders, MAX_ORDER, _MAX_DESCRIPTORS)

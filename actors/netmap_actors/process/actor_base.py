@@ -23,6 +23,7 @@ from netmap_actors.bus.monitor import next_event
 from netmap_actors.bus.sockets import Sockets
 from netmap_actors.clock import SystemClock, time_namespace
 from netmap_actors.confinement.memory_guard import resident_bytes
+from netmap_actors.confinement.unused_memory import SETTLED, give_back
 from netmap_actors.exit_reason import ExitReason, from_exception
 from netmap_actors.process.child_log import ChildLog
 from netmap_actors.wire import internal_pb2
@@ -123,6 +124,7 @@ class ActorBase(pykka.ThreadingActor):
         """Report to the Supervisor that this actor is up, with facts only it knows."""
         self.tell_supervisor(internal_pb2.Ready(facts=facts or {}))
         self.heartbeat_now()
+        self.loop.at(self.loop.now() + SETTLED, give_back)
         if self._line is not None:
             self.loop.watch(self._line, self._on_line)
 

@@ -16,6 +16,7 @@ from netmap_actors.clock import SystemClock
 from netmap_actors.confinement import confinement, seccomp
 from netmap_actors.confinement.permissions import ROWS, RunPlaces
 from netmap_actors.confinement.seccomp_rows import of_supervisor
+from netmap_actors.confinement.unused_memory import SETTLED, give_back
 from netmap_actors.errors import NetmapError
 from netmap_actors.nursery.orders import ROLE
 from netmap_actors.wire.codec import require_native_protobuf
@@ -82,6 +83,7 @@ def run(
     # While it loads the children's rooms we load our own.
     from netmap_supervisor.daemon.supervisor import Supervisor  # noqa: PLC0415
 
+    loop.at(loop.now() + SETTLED, give_back)
     while True:
         try:
             actor = Supervisor(settings, claim, loop, observer, read_settings, environment, held, nursery)

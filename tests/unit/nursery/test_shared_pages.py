@@ -52,30 +52,3 @@ def test_a_fork_leaves_what_it_shares_as_it_is(what: str) -> None:
         pytest.skip("names are immortal")
     kept, written = copied_kib("kept", what), copied_kib("as it is", what)
     assert kept < 0.7 * written, f"{kept} KiB were copied, {written} without it"
-
-
-LEAVING = """
-from netmap_actors.control_connection.actor import ControlConnection
-from netmap_actors.nursery.shared_pages import leave_files
-
-def of_files():
-    with open("/proc/self/smaps_rollup") as lines:
-        fields = {name: int(value[0]) for name, *value in (line.split() for line in lines) if name.endswith(":")}
-    return fields["Rss:"] - fields["Anonymous:"]
-
-ControlConnection.preload()
-before = of_files()
-leave_files()
-after = of_files()
-ControlConnection.preload()
-print(before, after)
-"""
-
-
-@pytest.mark.skipif(not Path("/proc/self/smaps_rollup").exists(), reason="this kernel does not count pages")
-def test_libraries_are_left_to_the_cache_and_come_back() -> None:
-    shown = subprocess.run(
-        [sys.executable, "-P", "-c", LEAVING], capture_output=True, text=True, check=True, timeout=60
-    )
-    before, after = map(int, shown.stdout.split())
-    assert after < before / 2, f"of {before} KiB, {after} are still mapped"
