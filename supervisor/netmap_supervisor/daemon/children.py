@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import zmq
 
 from netmap_actors.bus.connection_limit import ConnectionLimit
+from netmap_actors.exit_reason import ExitReason, status_of
 from netmap_actors.wire.codec import Codec, ForeignEnvelope
 from netmap_supervisor.daemon.core import CONNECTION
 from netmap_supervisor.daemon.output.child_output import ChildOutput
@@ -182,7 +183,9 @@ class Children:
         # Its last messages first: they say why.
         self._on_messages(MAX_MESSAGES)
         exited = self._reap(actor, generation, process)
-        if actor == CONNECTION and exited.status and not self._explained:
+        # An exception is told by its status alone; every other end by itself has a message.
+        explains = exited.status not in {None, 0, status_of(ExitReason.CRASHED)}
+        if actor == CONNECTION and explains and not self._explained:
             # The kernel reports its end at once, ZeroMQ's thread its last message a moment later.
             self._unexplained = exited
             self._loop.at(self._loop.now() + LAST_WORDS_LIMIT, lambda: self._report_exit(exited))
