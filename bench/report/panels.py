@@ -131,6 +131,7 @@ LIFE = (
         (
             Line("fed.100.delivery_p99", "99 of 100", "ours"),
             Line("fed.100.delivery_median", "half of them", "more"),
+            Line("fed.100.bare_delivery_p99", "libzmq alone", "server"),
         ),
         (Reach("fed.100.delivery_p99"),),
     ),
