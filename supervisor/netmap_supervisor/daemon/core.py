@@ -154,8 +154,7 @@ class SupervisorCore:
         for command in self.tree.take():
             if isinstance(command, Spawn) and command.actor == CONNECTION:
                 self._hurry.started(now.boottime)
-                self._ordered = False
-                self._questions.timeout = self.probe_timeout
+                self._ordered, self._questions.timeout = False, self.probe_timeout
                 start = self.connection.started(command.generation, now)
                 # Its watchers know of it before its first message.
                 self._tell_watchers(internal_pb2.ConnectionStarted(generation=command.generation))
@@ -171,8 +170,8 @@ class SupervisorCore:
     @staticmethod
     def wants_route(message: ChildMessage) -> bool:
         """Whether the kernel is to be asked for the route before this is received: it may have gone unnoticed."""
-        envelope = message.envelope
-        return envelope.WhichOneof("body") == "probe_result" and not envelope.probe_result.answered
+        said = message.envelope
+        return said.WhichOneof("body") == "probe_result" and not said.probe_result.answered
 
     # Time
 
@@ -474,8 +473,7 @@ class SupervisorCore:
                 self.tree.healed(CONNECTION, code)
 
     def _verdict(self, verdict: internal_pb2.Verdict, now: Now) -> None:
-        child = self._child
-        session = self.connection.ledger.session
+        child, session = self._child, self.connection.ledger.session
         if not child.alive or verdict.generation != child.generation or verdict.session < session:
             self.tree.foreign += 1
             return
@@ -492,8 +490,8 @@ class SupervisorCore:
             return
         if child.state is not ChildState.KILLED:
             if verdict.reason == EndReason.SILENCE.value:
-                figures = {"silent_for": round(verdict.silent_for, 3), "session": verdict.session}
-                self.tree.log("warning", "silence_detected", child, **figures)
+                told, silent_for = verdict.session, round(verdict.silent_for, 3)
+                self.tree.log("warning", "silence_detected", child, silent_for=silent_for, session=told)
             self.connection.ledger.judged(verdict)
         self.tree.move(child, ChildEvent.KILL, now, verdict.reason)
 

@@ -69,7 +69,6 @@ def test_what_is_said_of_a_setting_is_what_the_next_processes_are_told(name) -> 
     boots = BootRecords(
         settings=REAL,
         run="00" * 8,
-        version="1.2.3",
         parent_pid=1,
         endpoints=endpoints_of(Path("/r/r-1"), Path("/r")),
         control_url=REAL.control_url,
