@@ -55,7 +55,8 @@ def test_the_folded_session_agrees_with_the_servers_own_list() -> None:
         assert (peer.key, peer.disco_key) == (node["nodeKey"], node["discoKey"])
         assert peer.key_expiry == (node["expiry"] or "")
         assert list(peer.tags) == node["tags"]
-        assert peer.hostname == node["name"]
+        assert peer.hostinfo is not None
+        assert peer.hostinfo.hostname == node["name"]
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from netmap_actors.control_connection.actor import ControlConnection
 from netmap_actors.control_connection.dialer import Dialer
 from netmap_actors.exit_reason import ExitReason
 from netmap_actors.protocol.keys import MachinePrivate
+from netmap_actors.transport import tls
 from netmap_actors.transport.address import Address
 from tests.support.processes import pairs
 
@@ -45,7 +46,8 @@ class Start:
             secrets=pairs.secrets_of("control_connection"),
             settings=msgspec.Raw(msgspec.json.encode(settings)),
         )
-        for name in ("make_context", "NodeState", "ControlSession"):
+        self._note(monkeypatch, tls, "make_context")
+        for name in ("NodeState", "ControlSession"):
             self._note(monkeypatch, connection_actor, name)
         monkeypatch.setattr(connection_actor, "resolve", self._resolve)
         monkeypatch.setattr(Dialer, "dial", self._dial)
