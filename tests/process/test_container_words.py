@@ -99,6 +99,7 @@ def test_a_directory_in_tmp_that_somebody_else_made_is_a_sentence_of_every_comma
     (place / f"runtime-{SOMEBODY}").mkdir(mode=0o700)
     script = f"""
 from pathlib import Path
+import difflib  # click does it with the first short option
 from netmap_actors import runtime_paths
 import netmap_supervisor.cli as cli, netmap_supervisor.cli.config.check, netmap_supervisor.daemon.run
 context = cli.commands.make_context("x", ["status"], resilient_parsing=True)

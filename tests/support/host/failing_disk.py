@@ -13,7 +13,7 @@ class FailingDisk:
 
     def __init__(self, directory: Path) -> None:
         self._fault = directory / "disk-fault"
-        self.heal()
+        self._fault.write_text(".0")
         library = directory / "failing_disk.so"
         subprocess.run(
             ["cc", "-shared", "-fPIC", "-O1", f'-DFAULT="{self._fault}"', "-o", str(library), str(SOURCE)],
@@ -24,11 +24,16 @@ class FailingDisk:
 
     def fail(self) -> None:
         """Every fsync fails with EIO."""
-        self._fault.write_text("e")
+        self._set("e0")
 
     def slow(self, seconds: int) -> None:
         """Every fsync takes so long."""
-        self._fault.write_text(f"s{seconds}")
+        self._set(f"s{seconds}")
 
     def heal(self) -> None:
-        self._fault.write_text(".")
+        self._set(".0")
+
+    def _set(self, fault: str) -> None:
+        """In place: the processes have the file mapped."""
+        with self._fault.open("r+") as file:
+            file.write(fault)
