@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 LIMIT = 20.0
 SOMEBODY = 4242
 SCRIPT = """
-import os, sys
+import difflib, os, sys
 user, group, *words = sys.argv[1:]
 # Loaded first: the interpreter may lie in root's home.
 import netmap_supervisor.cli as cli
