@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import stat
+from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -129,9 +130,9 @@ def test_the_hostinfo_stays_until_a_person_changes_something() -> None:
     assert renamed.backend_log_id == REGISTRATION.backend_log_id
 
 
-def test_the_version_that_peers_see_is_the_one_the_supervisor_runs(tmp_path: Path) -> None:
-    node = NodeState(settings_for(tmp_path, version="9.8.7"))
-    assert node.registration.hostinfo.ipn_version == "9.8.7"
+def test_the_version_that_peers_see_is_the_one_that_runs(tmp_path: Path) -> None:
+    node = NodeState(settings_for(tmp_path))
+    assert node.registration.hostinfo.ipn_version == metadata.version("netmap-supervisor")
 
 
 def test_a_host_name_stays_until_another_one_is_asked_for() -> None:

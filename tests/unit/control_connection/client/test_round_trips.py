@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
-
+import msgspec
 import pytest
 
 from netmap_actors.control_connection.client.events import SaveRegistration, ServerProved
@@ -63,7 +62,7 @@ def test_an_early_payload_is_not_waited_for(early_payload: bytes | None) -> None
 
 
 def test_a_node_that_has_to_register_first_waits_once_more() -> None:
-    control = TerseControl(KNOWN, policy=dataclasses.replace(POLICY, register_first=True)).start()
+    control = TerseControl(KNOWN, policy=msgspec.structs.replace(POLICY, register_first=True)).start()
     assert control.last.path == "/machine/register"
     control.answer(LOGGED_IN)
     assert control.last.path == "/machine/map"
