@@ -32,8 +32,11 @@ test: $(VENV)/.dev-ready go-tools rust-client  ## set up, then every test (PYTES
 test-fast: $(VENV)/.dev-ready  ## only the tests that take seconds and need neither Go nor root
 	$(BIN)/python -P -m pytest -m "not slow and not interop and not netns" $(PYTEST_ARGS)
 
-test-lowest: $(LOWEST_VENV)/.ready  ## unit and process tests with the lowest versions that pyproject.toml admits
-	$(LOWEST_VENV)/bin/python -P -m pytest -m "not interop" $(PYTEST_ARGS) tests/unit tests/process
+# The processes that stand on a library each, and the first minute of the README; the others say nothing of versions.
+test-lowest: $(LOWEST_VENV)/.ready  ## unit tests, some of processes and a run with the lowest versions pyproject.toml admits
+	bash tests/smoke.sh $(LOWEST_VENV)/bin
+	$(LOWEST_VENV)/bin/python -P -m pytest -m "not interop" $(PYTEST_ARGS) tests/unit \
+	  tests/process/test_bootstrap.py tests/process/test_control_connection.py tests/process/test_publisher.py
 
 test-newest:  ## unit tests and a run on the newest Python Debian has (root and mmdebstrap)
 	.ci/newest-python
