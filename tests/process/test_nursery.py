@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import gc
 import os
 import shutil
 import signal
@@ -13,6 +15,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from netmap_actors.nursery.orders import Rooms
+from netmap_supervisor.system.nursery_process import execute_nursery, fork_nursery
 from tests.support.processes.daemon import children_of, role_of
 from tests.support.processes.fake_daemon import LIMIT, NAMES, FakeDaemon, pidfds, wait_gone
 from tests.support.waiting import wait_for
@@ -289,3 +293,21 @@ def test_not_connection_forks_all_others(daemon: FakeDaemon) -> None:
     assert wait_nursery(daemon)["forked"] == len(NAMES) - 1
     kill(daemon, "publisher")
     assert wait_nursery(daemon)["forked"] == len(NAMES)
+
+
+@pytest.mark.parametrize("start", [execute_nursery, fork_nursery])
+def test_a_nursery_that_cannot_be_watched_is_none(start, monkeypatch: pytest.MonkeyPatch) -> None:
+    started = []
+
+    def refuse(pid: int) -> int:
+        started.append(pid)
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    monkeypatch.setattr(os, "pidfd_open", refuse)
+    before = sorted(Path("/proc/self/fd").iterdir())
+    with pytest.raises(OSError, match="Too many open files"):
+        start(Rooms(), dict(os.environ))
+    gc.unfreeze()  # this process goes on
+    assert sorted(Path("/proc/self/fd").iterdir()) == before
+    with pytest.raises(ChildProcessError):
+        os.waitpid(started[0], 0)

@@ -65,7 +65,7 @@ from netmap_supervisor.supervision.messages import (
     Up,
     Waited,
 )
-from netmap_supervisor.system.code_stamp import code_stamp
+from netmap_supervisor.system.code_stamp import code_stamp, loaded_stamp
 from netmap_supervisor.system.log import Log
 from netmap_supervisor.system.peer_process import descends_from
 from netmap_supervisor.system.route_watch import RouteWatch
@@ -84,7 +84,6 @@ if TYPE_CHECKING:
     from netmap_supervisor.config.settings import RunSettings
     from netmap_supervisor.daemon.core import Command, Input
     from netmap_supervisor.daemon.observer import Observer
-    from netmap_supervisor.system.code_stamp import CodeStamp
     from netmap_supervisor.system.held_environment import HeldEnvironment
     from netmap_supervisor.system.nursery_process import NurseryProcess
     from netmap_supervisor.system.os_process import ChildProcess
@@ -170,8 +169,6 @@ class Supervisor(pykka.ThreadingActor):
         self._routes = RouteWatch(loop, self.happened)
         self._closing.callback(self._routes.close)
         self._deadline = loop.deadline(self._on_deadline)
-        self._code: CodeStamp | None = None
-        """As it was when all had been loaded."""
         self._exit_code = 1
         self.why = ""
         """Why it ended for good, for a person: "cannot X: why; what to do"."""
@@ -474,11 +471,10 @@ class Supervisor(pykka.ThreadingActor):
         """Whether the program was updated below us: what is started by exec from now on is another version."""
         self._loop.at(self._loop.now() + CODE_LOOK_INTERVAL, self._look_at_code)
         try:
-            stamp = code_stamp()
+            changed = code_stamp() != loaded_stamp()
         except OSError:
             return  # it is being replaced right now
-        self._code = self._code or stamp
-        self.happened(CodeOnDisk(changed=stamp != self._code))
+        self.happened(CodeOnDisk(changed=changed))
 
     def _show_service_status(self, *, again: bool) -> None:
         if self._notifier.active:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from pathlib import Path
 from typing import NamedTuple
 
 import netmap_actors
 
-__all__ = ["CodeStamp", "code_stamp"]
+__all__ = ["CodeStamp", "code_stamp", "loaded_stamp"]
 
 
 class CodeStamp(NamedTuple):
@@ -32,3 +33,9 @@ def code_stamp() -> CodeStamp:
                     modules, size = modules + 1, size + found.st_size
                     newest = max(newest, found.st_mtime_ns)
     return CodeStamp(modules, newest, size)
+
+
+@functools.cache
+def loaded_stamp() -> CodeStamp:
+    """As they were when this process asked first. Raises OSError, and then it has not asked."""
+    return code_stamp()

@@ -19,10 +19,10 @@ import msgspec
 from netmap_actors.nursery.orders import MAX_ORDER, ROLE, Forked, Order, Rooms
 from netmap_actors.nursery.shared_pages import keep_shared
 from netmap_supervisor.system.held_environment import wipe_all
-from netmap_supervisor.system.os_process import ChildProcess, Execution, Started, execute
+from netmap_supervisor.system.os_process import ChildProcess, Execution, Started, execute, held_child
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 __all__ = ["NurseryFailed", "NurseryProcess", "execute_nursery", "fork_nursery"]
 
@@ -78,44 +78,48 @@ def fork_nursery(rooms: Rooms, kept: Mapping[str, str]) -> NurseryProcess:
     """
     sys.stdout.flush()
     sys.stderr.flush()
-    ours, theirs = _line()
-    log_read, log_write = os.pipe2(os.O_CLOEXEC)
-    rooms = _ours(rooms)
     # Where our starter ignored it, the kernel would reap a nursery that ends soon and keep its status (waitpid(2)).
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    keep_shared()
-    pid = os.fork()
-    if pid == 0:
-        try:
-            wipe_all(kept)
-            # Only here, where this is the Supervisor no more: that never loads the code of an actor.
-            importlib.import_module(_FORKING).begin(theirs, log_write, rooms)
-        finally:
-            os._exit(1)
-    theirs.close()
-    os.close(log_write)
-    return NurseryProcess(ChildProcess(pid, os.pidfd_open(pid), ours), log_read)
+
+    def fork(theirs: socket.socket, log_fd: int) -> Started:
+        ours = _ours(rooms)
+        keep_shared()
+        pid = os.fork()
+        if pid == 0:
+            try:
+                wipe_all(kept)
+                # Only here, where this is the Supervisor no more: that never loads the code of an actor.
+                importlib.import_module(_FORKING).begin(theirs, log_fd, ours)
+            finally:
+                os._exit(1)
+        return Started(pid)
+
+    return _nursery(fork)
 
 
 def execute_nursery(rooms: Rooms, environment: Mapping[str, str]) -> NurseryProcess:
     """Start one by exec. Raises OSError."""
-    ours, theirs = _line()
-    log_read, log_write = os.pipe2(os.O_CLOEXEC)
-    with contextlib.ExitStack() as unless_started, theirs:
-        unless_started.callback(ours.close)
-        unless_started.callback(os.close, log_read)
-        try:
-            pid = execute(Execution(ROLE, environment, [theirs.fileno()], log_write)).pid
-        finally:
-            os.close(log_write)
-        started = NurseryProcess(ChildProcess(pid, os.pidfd_open(pid), ours), log_read)
-        ours.send(msgspec.json.encode(_ours(rooms)))
-        unless_started.pop_all()
+    started = _nursery(
+        lambda theirs, log_fd: execute(Execution(ROLE, environment, [theirs.fileno()], log_fd))
+    )
+    # One that has ended already is found by its pidfd.
+    with contextlib.suppress(OSError):
+        started.orders.send(msgspec.json.encode(_ours(rooms)))
     return started
 
 
-def _line() -> tuple[socket.socket, socket.socket]:
-    return socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC)
+def _nursery(start: Callable[[socket.socket, int], Started]) -> NurseryProcess:
+    """`start(theirs, log_fd)`: with its ends of the line and of the log. Raises OSError, and then nothing is left."""
+    with contextlib.ExitStack() as unless_started, contextlib.ExitStack() as given:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC)
+        unless_started.callback(ours.close)
+        given.callback(theirs.close)
+        log_read, log_write = os.pipe2(os.O_CLOEXEC)
+        unless_started.callback(os.close, log_read)
+        given.callback(os.close, log_write)
+        process = held_child(start(theirs, log_write), ours)
+        unless_started.pop_all()
+    return NurseryProcess(process, log_read)
 
 
 def _ours(rooms: Rooms) -> Rooms:

@@ -156,7 +156,7 @@ def spawn(
         unless_started.callback(line.close)
         line.setblocking(False)
         line.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4 * MAX_BOOT)
-        child = _held_child(start(Execution(actor, environment, [theirs.fileno(), *inherited], log_fd)), line)
+        child = held_child(start(Execution(actor, environment, [theirs.fileno(), *inherited], log_fd)), line)
         # A process that was started too late for us reads nothing here, and ends.
         line.sendall(boot)
         line.shutdown(socket.SHUT_WR)
@@ -164,7 +164,8 @@ def spawn(
     return child
 
 
-def _held_child(started: Started, line: socket.socket) -> ChildProcess:
+def held_child(started: Started, line: socket.socket) -> ChildProcess:
+    """This new child of ours, to be watched; without descriptors for it there is no child. Raises OSError."""
     try:
         return ChildProcess(started.pid, os.pidfd_open(started.pid), line, started.files)
     except OSError:

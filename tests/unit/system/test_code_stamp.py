@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from netmap_supervisor.system import code_stamp as module
-from netmap_supervisor.system.code_stamp import code_stamp
+from netmap_supervisor.system.code_stamp import code_stamp, loaded_stamp
 
 
 @pytest.fixture
@@ -48,6 +48,14 @@ def test_it_is_another_after_an_update(program: Path, change) -> None:
     before = code_stamp()
     change(program)
     assert code_stamp() != before
+
+
+def test_what_was_loaded_stays_what_it_was_also_for_the_next_supervisor_of_the_process(program: Path) -> None:
+    loaded_stamp.cache_clear()
+    before = loaded_stamp()
+    (program / "netmap_actors" / "new.py").touch()
+    assert loaded_stamp() == before != code_stamp()
+    loaded_stamp.cache_clear()
 
 
 def test_of_the_real_program_every_module_is_looked_at() -> None:
