@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import os
-import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
 
+from bench.instruments.looks import Looks
 from tests.support.processes.daemon import tree_of
 from tests.support.waiting import wait_for
-
-if TYPE_CHECKING:
-    from types import TracebackType
 
 TICK = 1 / os.sysconf("SC_CLK_TCK")
 INTERVAL = 0.05
@@ -59,34 +55,18 @@ class Sample:
     pss: int
 
 
-class Sampler:
+class Sampler(Looks):
     """Looks at a tree every 50 ms in a thread of its own, at its memory less often. A context manager."""
 
     def __init__(self, pid: int) -> None:
+        super().__init__(INTERVAL)
         self._pid = pid
         self._cpu: dict[int, float] = {}
         self._pss = 0
         self._pss_due = 0.0
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="sampler")
         self.samples: list[Sample] = []
 
-    def __enter__(self) -> Self:
-        self._look()
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._ended.set()
-        self._thread.join()
-
-    def _run(self) -> None:
-        while not self._ended.wait(INTERVAL):
-            self._look()
-
-    def _look(self) -> None:
+    def look(self) -> None:
         at = boottime()
         pids = tree_of(self._pid)
         for pid in pids:

@@ -9,15 +9,14 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import threading
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, Self
+from typing import TYPE_CHECKING, NamedTuple
 
+from bench.instruments.looks import Looks
 from bench.instruments.process_tree import boottime
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from types import TracebackType
 
 INTERVAL = 0.004
 REQUEST = 64
@@ -55,31 +54,15 @@ def share_of(counts: Sequence[Count], since: float, until: float) -> Share:
     return Share(min(reads[0], until), min(writes[-1], until))
 
 
-class ServerWatch:
+class ServerWatch(Looks):
     """Looks at the counters every 4 ms in a thread of its own. A context manager."""
 
     def __init__(self, pid: int) -> None:
+        super().__init__(INTERVAL)
         self._path = Path(f"/proc/{pid}/io")
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="server watch")
         self.counts: list[Count] = []
 
-    def __enter__(self) -> Self:
-        self._look()
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._ended.set()
-        self._thread.join()
-
-    def _run(self) -> None:
-        while not self._ended.wait(INTERVAL):
-            self._look()
-
-    def _look(self) -> None:
+    def look(self) -> None:
         # The moment after the look: what it counts had been written by then.
         with contextlib.suppress(OSError):  # it has ended
             fields = dict(line.split(": ") for line in self._path.read_text().splitlines())

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from netmap_actors.errors import NetmapError
+from netmap_actors.exit_reason import ExitReason, status_of
 from netmap_supervisor.admin.socket import AdminError, NotRunning
 from tests.support.processes.daemon import children_of, role_of
 from tests.support.processes.fake_daemon import LIMIT, NAMES, FakeDaemon, pidfds, wait_gone
@@ -27,6 +28,12 @@ HANGING_END = """
         def hang_for_ever(sockets):
             threading.Event().wait()
         Sockets.close = hang_for_ever
+"""
+
+PATIENT = """
+    if "-c" in sys.orig_argv:
+        from netmap_supervisor.daemon import children
+        children.LAST_WORDS_LIMIT = 3600.0
 """
 
 
@@ -381,3 +388,13 @@ def test_an_end_that_hangs_is_an_end_all_the_same(daemon: FakeDaemon) -> None:
     assert "in hang_for_ever" in told
     daemon.start()  # the directories are free again
     daemon.wait_event("up", after=1)
+
+
+def test_a_connection_that_crashed_is_not_asked_for_its_last_words(daemon: FakeDaemon) -> None:
+    """An exception sends none; one that ends by itself with another status is still waited for."""
+    with (daemon.place / "sitecustomize.py").open("a") as file:
+        file.write(textwrap.dedent(PATIENT))
+    daemon.behave("control_connection", "raise")
+    daemon.start()
+    daemon.wait_event("actor_exited", actor="control_connection", status=status_of(ExitReason.CRASHED))
+    daemon.wait_event("actor_exited", after=1, actor="control_connection")
