@@ -23,6 +23,9 @@ peers=$("$program" netmap --json | "$1/python" -c 'import json, sys; print(len(j
 "$program" watch --json | head -n 1 | grep -q '"type":"snapshot"'
 "$program" fault kill control_connection >/dev/null
 "$program" wait --for fresh --timeout 60s >/dev/null
+forked() { "$program" status --json | "$1/python" -c 'import json, sys; sys.exit(not (json.load(sys.stdin)["nursery"] or {}).get("forked"))'; }
+for _ in {1..300}; do forked "$1" && break; sleep 0.1; done
+forked "$1" || { echo "no child was forked" >&2; exit 1; }
 "$program" stop >/dev/null
 wait "$daemon"
 echo "smoke test passed: $("$program" --version), Python $("$1/python" -V | cut -d ' ' -f 2)"
