@@ -1,5 +1,4 @@
-"""An XPUB without a publisher behind it: the least that a change costs, sent to the same subscribers by the same
-libzmq."""
+"""An XPUB without a publisher behind it: the least that a change costs, the same messages by the same libzmq."""
 
 from __future__ import annotations
 
@@ -9,10 +8,10 @@ from typing import TYPE_CHECKING, Self
 
 import zmq
 
-from bench.peers.bare_subscribers import COMMIT, HEARTBEAT
-from netmap_actors.wire import netmap_pb2
+from bench.peers.bare_subscribers import HEARTBEAT
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from types import TracebackType
 
 
@@ -39,6 +38,7 @@ class BarePublisher:
     def beat(self) -> None:
         self._updates.send_multipart([HEARTBEAT, b""])
 
-    def change(self, seq: int) -> None:
-        """A commit with this seq, as short as one can be."""
-        self._updates.send_multipart([COMMIT, netmap_pb2.BusMessage(seq=seq).SerializeToString()])
+    def send(self, messages: Iterable[list[bytes]]) -> None:
+        """Each of them a topic and a body."""
+        for message in messages:
+            self._updates.send_multipart(message)

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from bench.peers.open_files import allow_files
 from netmap_actors.wire import netmap_pb2
+from netmap_actors.wire.topics import Kind, topic_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,7 +28,11 @@ GREETING = SIGNATURE + b"\x03\x00" + b"NULL".ljust(20, b"\0") + bytes(32)
 """Version 3.0, no security, not a server of it, and filler."""
 MORE, LONG, COMMAND = 1, 2, 4
 """Flags of a frame."""
-COMMIT, HEARTBEAT = b"netmap/1/commit", b"netmap/1/heartbeat"
+COMMIT, HEARTBEAT = topic_of(Kind.COMMIT), topic_of(Kind.HEARTBEAT)
+TOPICS = tuple(map(topic_of, Kind))
+"""Those of a Subscriber of the client library, which follows everything."""
+READ = 4096
+"""Bytes: a change is some hundreds."""
 QUIET = 0.05
 """Seconds without an arrival after which what came is read: not before, or the next would wait for it."""
 SILENCE = 5.0
@@ -50,8 +55,7 @@ def subscribed(path: str) -> socket.socket:
     connection.sendall(frame(b"\x05READY\x0bSocket-Type" + (3).to_bytes(4) + b"SUB", COMMAND))
     _, size = _exactly(connection, 2)
     _exactly(connection, size)
-    for topic in (COMMIT, HEARTBEAT):
-        connection.sendall(frame(b"\x01" + topic))
+    connection.sendall(b"".join(frame(b"\x01" + topic) for topic in TOPICS))
     connection.setblocking(False)
     return connection
 
@@ -105,7 +109,7 @@ def listen(endpoint: str, count: int, changes: int) -> None:
     while missing:
         events = poller.poll(QUIET, count)
         for descriptor, _ in events:
-            data = subscribers[descriptor][0].recv(1 << 16)
+            data = subscribers[descriptor][0].recv(READ)
             unread.append((descriptor, time.clock_gettime(time.CLOCK_BOOTTIME), data))
         if events:
             heard = time.monotonic()
@@ -120,7 +124,7 @@ def listen(endpoint: str, count: int, changes: int) -> None:
                     seq = netmap_pb2.BusMessage.FromString(body).seq
                     arrivals.setdefault(seq, []).append(moment)
                     missing -= 1
-                elif len(greeted) < count:
+                elif topic == HEARTBEAT and len(greeted) < count:
                     greeted.add(descriptor)
                     if len(greeted) == count:
                         print("ready", flush=True)

@@ -1,7 +1,8 @@
 """One change to 1 000 local subscribers: when the last one has it, and whether any missed one.
 
-A bare XPUB of the same libzmq, which sends to the same subscribers in the same run, shows what no publisher could do
-better. Deliveries that never come end it by TimeoutError.
+Each subscribes to all topics, so that a change is an update and a commit. A bare XPUB of the same libzmq, which sends
+the same messages to as many subscribers in the same run, shows what no publisher could do better. Deliveries that never
+come end it by TimeoutError.
 """
 
 from __future__ import annotations
@@ -18,18 +19,27 @@ from typing import TYPE_CHECKING
 
 from bench.figures import Figure, Figures, run_program
 from bench.peers.bare_publisher import BarePublisher
+from bench.peers.bare_subscribers import COMMIT, HEARTBEAT
 from bench.peers.open_files import allow_files
 from bench.peers.publisher_process import PublisherProcess
 from bench.peers.tailnets import full_map
+from netmap_actors.wire import netmap_pb2
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    import zmq
+
+Transaction = list[list[bytes]]
+"""The messages of one change, each as topic and body, the commit last."""
 
 SUBSCRIBERS = 1_000
 PEERS = 100
 CHANGES, ROUNDS = 30, 3
 SPACING = 0.25
 """Seconds between two changes: each meets subscribers at rest."""
+LIMIT_MS = 20_000
+"""Milliseconds in which a change has to be sent."""
 GREETING = 0.1
 """Seconds between two heartbeats of the bare publisher, until all have heard one."""
 
@@ -50,6 +60,18 @@ def subscribers(endpoint: str, changes: int, beat: Callable[[], object]) -> Iter
         process.wait()
 
 
+def next_transaction(updates: zmq.Socket[bytes]) -> Transaction:
+    """Wait for the next change. Raises TimeoutError."""
+    messages: Transaction = []
+    while not messages or messages[-1][0] != COMMIT:
+        if not updates.poll(LIMIT_MS):
+            raise TimeoutError(f"no commit within {LIMIT_MS} ms")
+        message = updates.recv_multipart()
+        if message[0] != HEARTBEAT:
+            messages.append(message)
+    return messages
+
+
 class Deliveries:
     """Changes that were sent, and their arrivals."""
 
@@ -57,10 +79,9 @@ class Deliveries:
         self._sent: list[tuple[int, float]] = []
         self._arrivals: dict[int, list[float]] = {}
 
-    def send(self, number: int, change: Callable[[int], int]) -> None:
-        """`change(number)` sends one and returns its seq."""
-        moment = time.clock_gettime(time.CLOCK_BOOTTIME)
-        self._sent.append((change(number), moment))
+    def sent(self, transaction: Transaction, moment: float) -> None:
+        """It was sent at this moment (CLOCK_BOOTTIME)."""
+        self._sent.append((netmap_pb2.BusMessage.FromString(transaction[-1][1]).seq, moment))
 
     def arrived(self, process: subprocess.Popen[str]) -> None:
         """Take in what the subscribers report at their end."""
@@ -84,43 +105,39 @@ class Deliveries:
         return SUBSCRIBERS * len(self._sent) - sum(map(len, self._arrivals.values()))
 
 
-def by_a_publisher(rounds: int) -> tuple[Deliveries, list[float]]:
-    """Deliveries of the product, and its milliseconds of processor time for a change, by round."""
-    deliveries, cpu = Deliveries(), []
+def by_a_publisher(rounds: int) -> tuple[Deliveries, list[float], list[Transaction]]:
+    """Deliveries of the product, its milliseconds of processor time for a change, by round, and what it sent."""
+    deliveries, cpu, transactions = Deliveries(), [], []
     with PublisherProcess() as publisher:
         publisher.feed(full_map(PEERS))
-        publisher.wait_kind("commit", 20.0)
-
-        def change(number: int) -> int:
-            patch = {"PeersChangedPatch": [{"NodeID": 2, "DERPRegion": number + 1}]}
-            publisher.feed(json.dumps(patch).encode())
-            return publisher.wait_kind("commit", 5.0).seq
-
+        next_transaction(publisher.updates)
         pace = threading.Event()
         with subscribers(publisher.endpoints.updates, rounds * CHANGES, lambda: None) as process:
             for number in range(rounds * CHANGES):
                 if number % CHANGES == 0:
                     cpu.append(publisher.cpu_nanoseconds() / 1e6)
-                deliveries.send(number, change)
+                patch = {"PeersChangedPatch": [{"NodeID": 2, "DERPRegion": number + 1}]}
+                moment = time.clock_gettime(time.CLOCK_BOOTTIME)
+                publisher.feed(json.dumps(patch).encode())
                 pace.wait(SPACING)
+                # Read when all have it: reading takes a core that the publisher and the subscribers need.
+                transactions.append(next_transaction(publisher.updates))
+                deliveries.sent(transactions[-1], moment)
             cpu.append(publisher.cpu_nanoseconds() / 1e6)
             deliveries.arrived(process)
-    return deliveries, [(after - before) / CHANGES for before, after in itertools.pairwise(cpu)]
+    return deliveries, [(after - before) / CHANGES for before, after in itertools.pairwise(cpu)], transactions
 
 
-def by_an_xpub(rounds: int) -> Deliveries:
-    """Deliveries of libzmq alone."""
+def by_an_xpub(transactions: list[Transaction]) -> Deliveries:
+    """Deliveries of libzmq alone, of the same messages."""
     deliveries = Deliveries()
     with BarePublisher() as publisher:
-
-        def change(number: int) -> int:
-            publisher.change(number + 1)
-            return number + 1
-
         pace = threading.Event()
-        with subscribers(publisher.endpoint, rounds * CHANGES, publisher.beat) as process:
-            for number in range(rounds * CHANGES):
-                deliveries.send(number, change)
+        with subscribers(publisher.endpoint, len(transactions), publisher.beat) as process:
+            for transaction in transactions:
+                moment = time.clock_gettime(time.CLOCK_BOOTTIME)
+                publisher.send(transaction)
+                deliveries.sent(transaction, moment)
                 pace.wait(SPACING)
             deliveries.arrived(process)
     return deliveries
@@ -130,8 +147,8 @@ def measure(quick: bool) -> Figures:
     """Rounds of changes to the same subscribers."""
     rounds = 1 if quick else ROUNDS
     allow_files(8192)
-    floor = by_an_xpub(rounds)
-    ours, cpu = by_a_publisher(rounds)
+    ours, cpu, transactions = by_a_publisher(rounds)
+    floor = by_an_xpub(transactions)
     return {
         f"fed.{PEERS}.delivery_median": Figure.of("ms", ours.late(0.5)),
         f"fed.{PEERS}.delivery_p99": Figure.of("ms", ours.late(0.99)),
