@@ -13,11 +13,22 @@ import msgspec
 from netmap_actors.confinement.seccomp_calls import X32_BIT, X86_64
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from netmap_actors.confinement.seccomp_calls import Architecture
 
-__all__ = ["ALLOW", "ANYHOW", "COUNTED", "NEVER", "YIELDING", "Argument", "CallRule", "program", "refuse"]
+__all__ = [
+    "ALLOW",
+    "ANYHOW",
+    "COUNTED",
+    "NEVER",
+    "YIELDING",
+    "Argument",
+    "CallRule",
+    "conditions_for",
+    "program",
+    "refuse",
+]
 
 ALLOW: Final = 0x7FFF_0000
 COUNTED: Final = 0x7FC0_0000
@@ -62,6 +73,20 @@ class CallRule(msgspec.Struct, frozen=True):
     """Allowed when every condition of any of these holds."""
     otherwise: int | None = None
     """The answer if not; None: that of everything unlisted."""
+
+
+def conditions_for(index: int, values: Iterable[int]) -> Iterator[Argument]:
+    """Of which one holds when argument `index`, an int, is one of these values, none of them negative.
+
+    2^n neighbours that begin at a multiple of 2^n take one: what a process may not set of a socket leaves 79 values.
+    """
+    left = set(values)
+    while left:
+        first, size = min(left), 1
+        while not first % (2 * size) and left.issuperset(range(first, first + 2 * size)):
+            size *= 2
+        left.difference_update(range(first, first + size))
+        yield Argument(index, first, 0x1_0000_0000 - size)
 
 
 ANYHOW: Final = CallRule()

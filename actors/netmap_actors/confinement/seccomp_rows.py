@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from netmap_actors.confinement.permissions import ROWS
-from netmap_actors.confinement.seccomp_filter import ANYHOW, NEVER, Argument, CallRule, refuse
+from netmap_actors.confinement.seccomp_filter import ANYHOW, NEVER, Argument, CallRule, conditions_for, refuse
 from netmap_actors.wire.vocabulary import ActorName
 
 if TYPE_CHECKING:
@@ -240,16 +240,15 @@ def _without(index: int, flags: int) -> CallRule:
 
 
 def _one_of(index: int, values: Iterable[int]) -> CallRule:
-    return CallRule(tuple((Argument(index, value),) for value in values))
+    return CallRule(tuple((one,) for one in conditions_for(index, values)))
 
 
 _SETTING: Final = CallRule(
     (
         *((Argument(1, level),) for level in _OTHER_LEVELS),
         *(
-            (Argument(1, _SOCKET_LEVEL), Argument(2, option))
-            for option in range(_HIGHEST_OPTION + 1)
-            if option not in _FILTERS
+            (Argument(1, _SOCKET_LEVEL), options)
+            for options in conditions_for(2, {*range(_HIGHEST_OPTION + 1)}.difference(_FILTERS))
         ),
     )
 )

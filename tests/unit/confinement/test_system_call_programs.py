@@ -12,7 +12,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from netmap_actors.confinement.seccomp_calls import AARCH64, X86_64, Architecture, native
-from netmap_actors.confinement.seccomp_filter import ALLOW, COUNTED, Argument, CallRule, program, refuse
+from netmap_actors.confinement.seccomp_filter import (
+    ALLOW,
+    COUNTED,
+    Argument,
+    CallRule,
+    conditions_for,
+    program,
+    refuse,
+)
 from tests.support.availability import unavailable
 from tests.support.machines.bpf_machine import run
 
@@ -111,3 +119,20 @@ def test_a_rule_longer_than_a_jump_is_stepped_over() -> None:
     assert run(code, X86_64.numbers["read"], X86_64.audit, (300,)) == EPERM
     with pytest.raises(ValueError, match="4096"):
         program(X86_64, {"read": CallRule(tuple((Argument(0, value),) for value in range(2000)))}, refuse())
+
+
+@given(
+    values=st.sets(st.integers(0, 70) | st.sampled_from([0xFFFF_FFFE, 0xFFFF_FFFF])), above=st.integers(0, 9)
+)
+def test_values_are_allowed_and_no_others_whatever_the_upper_half_says(values: set[int], above: int) -> None:
+    rules = {"fcntl": CallRule(tuple((one,) for one in conditions_for(1, values)))}
+    code = program(X86_64, rules, COUNTED)
+    number = X86_64.numbers["fcntl"]
+    asked = {*range(140), 0x7FFF_FFFF, 0xFFFF_FFFD, 0xFFFF_FFFE, 0xFFFF_FFFF}
+    answers = {one: run(code, number, X86_64.audit, (0, above << 32 | one)) for one in asked}
+    assert {one for one, answer in answers.items() if answer == ALLOW} == values
+    assert set(answers.values()) <= {ALLOW, COUNTED}
+
+
+def test_neighbours_share_a_condition() -> None:
+    assert list(conditions_for(2, [5, 7, 6, 4, 9])) == [Argument(2, 4, 0xFFFF_FFFC), Argument(2, 9)]
