@@ -66,28 +66,33 @@ class Timer:
 class Deadline:
     """One call at a moment that can be set anew; made by `Loop.deadline`."""
 
-    __slots__ = ("_callback", "_loop", "_timer")
+    __slots__ = ("_callback", "_loop", "_timer", "when")
 
     def __init__(self, loop: Loop, callback: Callable[[], object]) -> None:
         self._loop = loop
         self._callback = callback
         self._timer: Timer | None = None
-
-    @property
-    def when(self) -> float | None:
+        self.when: float | None = None
         """When the call is due, seconds of CLOCK_BOOTTIME; None: it is not."""
-        return None if self._timer is None else self._timer.when
 
     def set(self, when: float | None) -> None:
         """Call once at `when` (seconds of CLOCK_BOOTTIME), and at no moment set before; None: not at all."""
         if when == self.when:
             return
-        if self._timer is not None:
-            self._timer.cancel()
+        self.when = when
+        timer = self._timer
+        if timer is not None:
+            if when is not None and when >= timer.when:
+                return  # most deadlines are put off again and again: the timer is, once it is due
+            timer.cancel()
         self._timer = None if when is None else self._loop.at(when, self._fire)
 
     def _fire(self) -> None:
-        self._timer = None
+        timer, when = self._timer, self.when
+        if timer is not None and when is not None and when > timer.when:
+            self._timer = self._loop.at(when, self._fire)
+            return
+        self._timer = self.when = None
         self._callback()
 
 
@@ -111,6 +116,8 @@ class Loop:
 
     def __init__(self, clock: Clock | None = None) -> None:
         self.clock: Clock = clock or SystemClock()
+        self.now: Callable[[], float] = self.clock.boottime
+        """Seconds of CLOCK_BOOTTIME."""
         self._poller = zmq.Poller()
         self._epoll = select.epoll()
         self._sockets: dict[zmq.Socket[bytes], _Watch] = {}
@@ -136,10 +143,6 @@ class Loop:
         it, seconds of CLOCK_BOOTTIME. What was ready then may have come at any time between."""
         self.waits = 0
         """How often `wait` returned: the wake-ups of this process's loop."""
-
-    def now(self) -> float:
-        """Seconds of CLOCK_BOOTTIME."""
-        return self.clock.boottime()
 
     def watch(
         self,
@@ -259,16 +262,16 @@ class Loop:
         self._epoll.close()
         os.close(self._wake_fd)
 
-    def _look_for_stop(self) -> None:
-        """To be called before a timer that is due leaves the heap, and as soon as a wait is over."""
-        now, before = self.clock.boottime(), self.looked_at
+    def _look_for_stop(self) -> float:
+        """What time it is. To be called before a timer that is due leaves the heap, and as soon as a wait is over."""
+        now, before = self.now(), self.looked_at
         if self._timers and now - self._timers[0].when > STOPPED_FOR and now - before > STOPPED_FOR:
             self.last_stop = (before, now)
         self.looked_at = now
+        return now
 
     def _due(self) -> list[Callable[[], object]]:
-        self._look_for_stop()
-        now = self.clock.boottime()
+        now = self._look_for_stop()
         due: list[Callable[[], object]] = []
         while self._timers and (self._timers[0].when <= now or self._timers[0].cancelled):
             timer = heapq.heappop(self._timers)
@@ -281,7 +284,7 @@ class Loop:
         return due
 
     def _next_multiple(self, period: float) -> float:
-        return (math.floor(self.clock.boottime() / period) + 1) * period
+        return (math.floor(self.now() / period) + 1) * period
 
     def _ready_descriptors(self) -> list[Callable[[], object]]:
         calls: list[Callable[[], object]] = []

@@ -91,6 +91,21 @@ def test_a_deadline_fires_at_the_moment_it_was_set_to_last(loop) -> None:
     assert deadline.when is None
 
 
+def test_a_deadline_that_is_put_off_costs_no_new_timer(loop, monkeypatch) -> None:
+    made: list[float] = []
+    monkeypatch.setattr(loop, "at", lambda when, call, at=loop.at: (made.append(when), at(when, call))[1])
+    fired: list[float] = []
+    now = loop.now()
+    deadline = loop.deadline(lambda: fired.append(loop.now()))
+    moments = [now + 0.001 * number for number in range(1, 31)]
+    for when in moments:
+        deadline.set(when)
+    assert made == moments[:1]
+    run_for(loop, 2.0, lambda: bool(fired))
+    assert fired[0] >= moments[-1]
+    assert made == [moments[0], moments[-1]]
+
+
 def test_a_deadline_moved_by_an_earlier_call_of_the_same_turn_does_not_fire(loop) -> None:
     fired: list[str] = []
     now = loop.now()
