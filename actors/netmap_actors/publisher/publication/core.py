@@ -32,7 +32,23 @@ BARE_KEEP_ALIVE = len('{"KeepAlive":true}')
 """Bytes of a keep-alive that says nothing else; a longer one may bring settings."""
 
 _NONE_MORE: Mapping[Kind, int] = {}
-_BODY_TAGS = {kind: tag(netmap_pb2.BusMessage.DESCRIPTOR.fields_by_name[kind.value].number) for kind in Kind}
+
+
+class _Way(NamedTuple):
+    """How messages of one kind go out."""
+
+    name: str
+    topic: bytes
+    body_tag: bytes
+
+    @classmethod
+    def of(cls, kind: Kind) -> _Way:
+        field = netmap_pb2.BusMessage.DESCRIPTOR.fields_by_name[kind.value]
+        return cls(kind.value, topic_of(kind), tag(field.number))
+
+
+_WAYS = {kind: _Way.of(kind) for kind in Kind}
+_COMMIT, _HEARTBEAT = _WAYS[Kind.COMMIT], _WAYS[Kind.HEARTBEAT]
 
 
 class _Work(NamedTuple):
@@ -175,8 +191,10 @@ class Publication:
 
     def deadline(self, now: float) -> float | None:
         """When to call `expire`."""
-        times = [t for t in (self._freshness.deadline(now), self.intake.deadline()) if t is not None]
-        return min(times, default=None)
+        decay, remedy = self._freshness.deadline(now), self.intake.deadline()
+        if decay is None or remedy is None:
+            return remedy if decay is None else decay
+        return min(decay, remedy)
 
     def expire(self, now: float) -> Remedy | None:
         """The state may change with time, and a remedy may be due."""
@@ -195,12 +213,10 @@ class Publication:
         """
         # After a suspend this may come before `expire` does.
         self._decay(now)
-        commit = self._sequences.last_commit
-        message = self._sequences.message(
-            commit.seq, commit.topic_seq.get(Kind.COMMIT.value, 0), self._shown, self._freshness.age(now), now
-        )
-        message.heartbeat.last_commit.CopyFrom(commit)
-        return Published(commit.seq, topic_of(Kind.HEARTBEAT), message.SerializeToString())
+        sequences, commit = self._sequences, self._sequences.last_commit
+        sequences.turn(self._shown, self._freshness.age(now), now)
+        body = netmap_pb2.Heartbeat(last_commit=commit).SerializeToString()
+        return self._message(_HEARTBEAT, commit.seq, commit.topic_seq.get(_COMMIT.name, 0), body)
 
     def answer(self, token: bytes, epoch: int, seq: int, clock: Callable[[], float]) -> Iterator[bytes]:
         """The encoded Replies to a Request, built one by one; all of them show the commit of this moment.
@@ -256,31 +272,32 @@ class Publication:
         if not updates and not many:
             return
         self._cached = None
-        self._sequences.begin()
-        age, count = self._freshness.age(now), len(updates) + sum(many.values())
-        small = not many and sum(len(u.body) for u in updates) <= self._ring_bytes // 2
+        sequences = self._sequences
+        sequences.begin()
+        sequences.turn(state, self._freshness.age(now), now)
+        count = len(updates) + sum(many.values())
+        small = not many and sum([len(update.body) for update in updates]) <= self._ring_bytes // 2
         messages: list[Published] = []
-        if not small:
-            for kind, number in (
-                collections.Counter(many) + collections.Counter(u.kind for u in updates)
-            ).items():
-                self._sequences.skip(kind, number)
-            updates = []
-        for update in updates:
-            seq, topic_seq = self._sequences.count(update.kind)
-            message = self._sequences.message(seq, topic_seq, state, age, now).SerializeToString()
-            # Protobuf joins by concatenation, so the piece the netmap keeps is not encoded again.
-            body = prefix(_BODY_TAGS[update.kind], len(update.body))
-            messages.append(Published(seq, topic_of(update.kind), b"".join((message, body, update.body))))
-        commit, topic_seq = self._sequences.commit(count)
-        closing = self._sequences.message(commit.seq, topic_seq, state, age, now)
-        closing.commit.CopyFrom(commit)
-        messages.append(Published(commit.seq, topic_of(Kind.COMMIT), closing.SerializeToString()))
+        if small:
+            for kind, body in updates:
+                way = _WAYS[kind]
+                messages.append(self._message(way, *sequences.count(way.name), body))
+        else:
+            kinds = collections.Counter(many) + collections.Counter(u.kind for u in updates)
+            for kind, number in kinds.items():
+                sequences.skip(kind.value, number)
+        commit, topic_seq = sequences.commit(count)
+        messages.append(self._message(_COMMIT, commit.seq, topic_seq, commit.SerializeToString()))
         if small:
             self._ring.append(messages)
         else:
             self._ring.reset(commit.seq)
         self._outgoing += messages
+
+    def _message(self, way: _Way, seq: int, topic_seq: int, body: bytes) -> Published:
+        """A numbered message; its body, which the netmap may keep, is not encoded again."""
+        head = self._sequences.head(seq, topic_seq)
+        return Published(seq, way.topic, b"".join((head, prefix(way.body_tag, len(body)), body)))
 
     def _snapshot(self) -> tuple[int, bytes, Sequence[bytes]]:
         """The pieces of the last commit, shared by all answers before the next one."""

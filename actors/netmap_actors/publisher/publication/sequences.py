@@ -11,6 +11,8 @@ from netmap_actors.wire.topics import SCHEMA, Kind
 
 __all__ = ["Sequences"]
 
+_COMMIT = Kind.COMMIT.value
+
 MAX_EPOCH = 2**53
 """Epochs stay below, so that languages whose numbers are floats read them exactly."""
 
@@ -28,27 +30,30 @@ class Sequences:
         self.last_commit = netmap_pb2.Commit()
         """It holds the topic_seq of every topic, counted on: to make the map anew for each commit took longer than all
         the rest of it."""
+        self._topic_seq = self.last_commit.topic_seq
+        self._head = netmap_pb2.BusMessage(schema=SCHEMA)
+        """Filled anew for each message."""
 
     def begin(self) -> int:
         """Start a transaction; its number."""
         self.txn += 1
         return self.txn
 
-    def count(self, kind: Kind) -> tuple[int, int]:
-        """The (seq, topic_seq) of the next message of this kind."""
+    def count(self, name: str) -> tuple[int, int]:
+        """The (seq, topic_seq) of the next message of the kind with this name."""
         self.seq += 1
-        topic_seq: int = self.last_commit.topic_seq[kind.value] + 1
-        self.last_commit.topic_seq[kind.value] = topic_seq
+        topic_seq: int = self._topic_seq[name] + 1
+        self._topic_seq[name] = topic_seq
         return self.seq, topic_seq
 
-    def skip(self, kind: Kind, number: int) -> None:
+    def skip(self, name: str, number: int) -> None:
         """So many messages of this kind are counted and not built: what is missing shows by the numbers."""
         self.seq += number
-        self.last_commit.topic_seq[kind.value] += number
+        self._topic_seq[name] += number
 
     def commit(self, updates: int) -> tuple[netmap_pb2.Commit, int]:
         """End the transaction after this many updates: its Commit, and the commit's own topic_seq."""
-        seq, topic_seq = self.count(Kind.COMMIT)
+        seq, topic_seq = self.count(_COMMIT)
         commit = self.last_commit
         commit.txn, commit.seq, commit.updates = self.txn, seq, updates
         return commit, topic_seq
@@ -57,17 +62,17 @@ class Sequences:
         """Last topic_seq of every topic used in this epoch."""
         return dict(self.last_commit.topic_seq)
 
-    def message(
-        self, seq: int, topic_seq: int, state: netmap_pb2.NetmapState, age: float | None, now: float
-    ) -> netmap_pb2.BusMessage:
-        """A message of this epoch and transaction, without its body. `now`: seconds of CLOCK_BOOTTIME."""
-        return netmap_pb2.BusMessage(
-            schema=SCHEMA,
-            epoch=self.epoch,
-            seq=seq,
-            topic_seq=topic_seq,
-            txn=self.txn,
-            state=state,
-            age_s=age,
-            said_at=now,
-        )
+    def turn(self, state: netmap_pb2.NetmapState, age: float | None, now: float) -> None:
+        """What the next heads say beside their numbers. `now`: seconds of CLOCK_BOOTTIME."""
+        head = self._head
+        head.epoch, head.txn, head.state, head.said_at = self.epoch, self.txn, state, now
+        if age is None:
+            head.ClearField("age_s")
+        else:
+            head.age_s = age
+
+    def head(self, seq: int, topic_seq: int) -> bytes:
+        """An encoded BusMessage of this epoch and transaction without its body: protobuf joins by concatenation."""
+        head = self._head
+        head.seq, head.topic_seq = seq, topic_seq
+        return head.SerializeToString()
