@@ -7,6 +7,7 @@ times what the largest tailnets have. Not here: how many peers there may be (`li
 
 from __future__ import annotations
 
+import operator
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from netmap_actors.tailcfg.go_json import ABSENT, NotGoJson, go_name
@@ -58,8 +59,11 @@ BOUNDS: Final = {
     "client_version": _SMALL,
 }
 """Of the parts that are one document, by field."""
+_documents: Final = operator.attrgetter(*BOUNDS)
 _NODES: Final = ("peers", "peers_changed", "peers_changed_patch")
+_nodes: Final = operator.attrgetter(*_NODES)
 _TEXTS: Final = ("domain", "domain_data_plane_audit_log_id")
+_texts: Final = operator.attrgetter(*_TEXTS)
 _MAX_NAME: Final = 1 << 16
 """Characters of each of these."""
 
@@ -94,13 +98,14 @@ def check_number_of_values(data: bytes) -> None:
 
 def check_bounds(response: MapResponse) -> None:
     """Raises NotGoJson for a part beyond its bound."""
-    for name, bound in BOUNDS.items():
-        if (value := getattr(response, name)) is not ABSENT:
+    for (name, bound), value in zip(BOUNDS.items(), _documents(response), strict=True):
+        if value is not ABSENT:
             _check("its", name, value, bound)
-    for name in _NODES:
-        _check_nodes(name, getattr(response, name) or ())
-    for name in _TEXTS:
-        if len(getattr(response, name)) > _MAX_NAME:
+    for name, nodes in zip(_NODES, _nodes(response), strict=True):
+        if nodes:
+            _check_nodes(name, nodes)
+    for name, text in zip(_TEXTS, _texts(response), strict=True):
+        if len(text) > _MAX_NAME:
             raise NotGoJson(
                 f"cannot use MapResponse: its {go_name(name)} is longer than {_MAX_NAME} characters"
             )

@@ -7,6 +7,7 @@ Not here: framing and decompression before it (`protocol.map_framing`), peers an
 from __future__ import annotations
 
 import codecs
+import operator
 import re
 from typing import TYPE_CHECKING, Final
 
@@ -16,7 +17,7 @@ from netmap_actors.boot import MAX_PEERS
 from netmap_actors.errors import BadMapResponse, escape
 from netmap_actors.slices import complete
 from netmap_actors.tailcfg.bounds import check_bounds, check_number_of_values
-from netmap_actors.tailcfg.go_json import ABSENT, GoStruct, Int64, NotGoJson, decode, go_name, is_set
+from netmap_actors.tailcfg.go_json import GoStruct, Int64, NotGoJson, decode, go_name, is_set
 from netmap_actors.tailcfg.map_response import Debug, DisplayMessage, MapResponse
 from netmap_actors.tailcfg.nesting import MAX_NESTING, looking_deeper_than
 from netmap_actors.tailcfg.peer_change import PeerChangeHead
@@ -47,6 +48,7 @@ _OF_PEERS: Final = (
     "online_change",
     "user_profiles",
 )
+_of_peers: Final = operator.attrgetter(*_OF_PEERS)
 
 _OBJECT_BEGINS: Final = re.compile(rb"[ \t\r\n]*\{")
 
@@ -59,6 +61,8 @@ _OBJECTS: Final = (
     "control_dial_plan",
     "client_version",
 )
+_documents: Final = operator.attrgetter(*_OBJECTS)
+_NO_DOCUMENTS: Final = _documents(MapResponse())
 
 
 class MapResponseShape(msgspec.Struct, frozen=True):
@@ -122,7 +126,7 @@ def _decoding(data: bytes) -> Generator[None, None, MapResponse]:
 
 def _longest(response: MapResponse) -> tuple[str, int]:
     """Which of the fields that name peers names most, and how many."""
-    numbers = [len(getattr(response, name) or ()) for name in _OF_PEERS]
+    numbers = [len(field) if field else 0 for field in _of_peers(response)]
     number = max(numbers)
     return _OF_PEERS[numbers.index(number)], number
 
@@ -166,8 +170,9 @@ def _checked(response: MapResponse) -> MapResponse:
 def _check_fields(response: MapResponse) -> None:
     """The JSON type of every raw field, and what makes a message ambiguous."""
     check_bounds(response)
-    for name in _OBJECTS:
-        if (value := getattr(response, name)) is not ABSENT:
+    documents = _documents(response)
+    if documents != _NO_DOCUMENTS:
+        for name, value in zip(_OBJECTS, documents, strict=True):
             _check_kind(name, value, b"{")
     _check_kind("packet_filter", response.packet_filter, b"[")
     for chunk in (response.packet_filters or {}).values():
