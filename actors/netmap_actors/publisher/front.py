@@ -13,6 +13,7 @@ from google.protobuf.message import DecodeError
 from netmap_actors.bus.admission import Admission
 from netmap_actors.bus.monitor import close_monitor, next_event, open_monitor
 from netmap_actors.bus.peers import hang_up, hang_up_on_all, hang_up_on_floods, origin_of_descriptor
+from netmap_actors.bus.sockets import send_now
 from netmap_actors.publisher.publication.answers import Answers
 from netmap_actors.wire import netmap_pb2
 from netmap_actors.wire.topics import SCHEMA
@@ -128,7 +129,7 @@ class Front:
 
     def send(self, published: Published) -> None:
         """To the subscribers of its topic; one that does not keep up loses it, and sees that by the numbers."""
-        self._updates.send_multipart([published.topic, published.message], zmq.DONTWAIT)
+        send_now(self._updates, published.topic, published.message)
 
     def _watched(self, admission: Admission[int]) -> Protect:
         """Before its bind: connections may wait for a socket already, and each has to be counted."""
