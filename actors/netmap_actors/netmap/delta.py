@@ -14,7 +14,7 @@ from netmap_actors import slices
 from netmap_actors.boot import MAX_PEERS
 from netmap_actors.errors import BadMapResponse, escape
 from netmap_actors.netmap.changes import Changes, SelfUpdate
-from netmap_actors.netmap.documents import Documents, earlier
+from netmap_actors.netmap.documents import Documents
 from netmap_actors.netmap.expiry import expiry_of, has_passed, marked_expired
 from netmap_actors.netmap.model import Unreadable, identify, quarantined_node, read_node
 from netmap_actors.netmap.node_json import members, same_json, with_members
@@ -22,7 +22,6 @@ from netmap_actors.netmap.own_node import OwnNode
 from netmap_actors.netmap.peer_deltas import PeerDeltas
 from netmap_actors.netmap.peer_table import PeerTable
 from netmap_actors.netmap.profiles import Profiles
-from netmap_actors.rfc3339 import unix_seconds
 from netmap_actors.slices import complete
 from netmap_actors.tailcfg.go_json import REFUSALS, NotGoJson, encode
 from netmap_actors.web_url import UrlPolicy
@@ -102,11 +101,11 @@ class NetmapEngine:
         response: MapResponse,
         *,
         first: bool,
-        now_text: str,
+        wall: float,
         unread: float = 0.0,
         waited: float = 0.0,
     ) -> Generator[None, None, Changes]:
-        """Fold one message in, in slices: nothing shows before the end. `now_text`: the wall clock, RFC 3339.
+        """Fold one message in, in slices: nothing shows before the end. `wall`: our wall clock, UNIX seconds.
 
         `unread`, `waited`: seconds since it came and since the server sent it, at most. `first`: of its session,
         keep-alives apart, hence authoritative: what it does not name is gone. Raises BadMapResponse, the netmap
@@ -121,16 +120,16 @@ class NetmapEngine:
         try:
             documents = self._documents.fold(response, first=first)
             if not response.keep_alive:
-                yield from deltas.collect(response, earlier(now_text, unread))
+                yield from deltas.collect(response, wall - max(0.0, unread))
         except (NotGoJson, Unreadable) as e:
             # The gate has checked all but nesting just below the limit.
             raise BadMapResponse(f"cannot apply MapResponse: {escape(str(e))}") from None
         self._check_number(deltas)
-        self._documents.clock(response.control_time, now_text, waited)
+        self._documents.clock(response.control_time, wall, waited)
         self._ignored += deltas.ignored
         self._bad_patches += deltas.bad_patches
         # A keep-alive, too, may correct the clock by which keys expire.
-        control_now = self._control_now(now_text)
+        control_now = wall + self.clock_skew_s
         keep_alive = response.keep_alive
         profiles = yield from self._profiles.read(() if keep_alive else response.user_profiles or ())
         ourselves = self._see_self(response, control_now)
@@ -147,25 +146,25 @@ class NetmapEngine:
         updates += self._documents.settle(documents)
         return Changes(updates, keep_alive=keep_alive)
 
-    def passing_time(self, now_text: str) -> Generator[None, None, list[NetmapUpdate]]:
-        """Mark the keys that have expired by `now_text`, our wall clock in RFC 3339, our own included.
+    def passing_time(self, wall: float) -> Generator[None, None, list[NetmapUpdate]]:
+        """Mark the keys that have expired by `wall`, our wall clock in UNIX seconds, our own included.
 
         In slices: nothing shows before the end.
         """
-        control_now = self._control_now(now_text)
+        control_now = wall + self.clock_skew_s
         updates: list[NetmapUpdate] = list((yield from self._change_peers({}, None, control_now)))
         return [*updates, *self._show_self(self._expire_self(control_now))]
 
     def wall_clock(self, wall: float, boottime: float) -> None:
-        """Our clocks now, UNIX and CLOCK_BOOTTIME seconds; call before each call with a `now_text`."""
+        """Our clocks now, UNIX and CLOCK_BOOTTIME seconds; call before each call with `wall`."""
         self._documents.wall_clock(wall, boottime)
 
     def next_expiry(self) -> float | None:
         """When to call `passing_time`, UNIX seconds of our wall clock; None: no key will expire."""
-        moments = [self._table.next_expiry()]
-        if self.self_node is not None:
-            moments.append(expiry_of(self.self_node))
-        soonest = min((moment for moment in moments if moment is not None), default=None)
+        node, soonest = self._ourselves.node, self._table.next_expiry()
+        ours = None if node is None else expiry_of(node)
+        if ours is not None:
+            soonest = ours if soonest is None else min(ours, soonest)
         return None if soonest is None else soonest - self.clock_skew_s
 
     @property
@@ -199,11 +198,6 @@ class NetmapEngine:
         return self._profiles.kept
 
     @property
-    def messages_left_out(self) -> int:
-        """Messages not shown, as they are too many or too long."""
-        return self._documents.left_out
-
-    @property
     def control_time(self) -> str:
         """The server's last ControlTime, RFC 3339; "" for none."""
         return self._documents.control_time
@@ -227,6 +221,16 @@ class NetmapEngine:
         return self._table.hidden
 
     @property
+    def figures(self) -> tuple[int, int, int, int, float]:
+        """What is looked at after each message: peers, quarantined, hidden, messages left out, `clock_skew_s`."""
+        table, documents = self._table, self._documents
+        return len(table), len(self.quarantined), self._hidden, documents.left_out, documents.clock_skew_s
+
+    @property
+    def _hidden(self) -> int:
+        return sum(self._table.hidden.values()) + self._repeated
+
+    @property
     def statistics(self) -> Statistics:
         """Figures, each updated with the netmap."""
         table = self._table
@@ -235,7 +239,7 @@ class NetmapEngine:
             online=table.online,
             unknown=table.unknown,
             quarantined=len(self.quarantined),
-            hidden=sum(table.hidden.values()) + self._repeated,
+            hidden=self._hidden,
             suppressed=table.suppressed,
             ignored_unknown_ids=self._ignored,
             bad_patches=self._bad_patches,
@@ -254,6 +258,8 @@ class NetmapEngine:
 
     def _check_number(self, deltas: PeerDeltas) -> None:
         """Raises BadMapResponse for more than `max_peers`."""
+        if deltas.only is None and len(self._table.keys()) + len(deltas.wanted) <= self._max_peers:
+            return  # even if all are new
         number = deltas.peers_after()
         if number > self._max_peers:
             raise BadMapResponse(
@@ -278,11 +284,6 @@ class NetmapEngine:
         differences = yield from table.change(wanted, only, control_now=control_now, own=own)
         self._table = table
         return differences
-
-    def _control_now(self, now_text: str) -> float:
-        """The server's clock, UNIX seconds; 0.0 when unknown."""
-        ours = unix_seconds(now_text)
-        return 0.0 if ours is None else ours + self.clock_skew_s
 
     def _show_self(self, ourselves: _Ourselves) -> list[SelfUpdate]:
         old, self._ourselves = self._ourselves, ourselves

@@ -7,25 +7,25 @@ types/netmap. Not here: nodes and user profiles.
 from __future__ import annotations
 
 import hashlib
+import operator
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from netmap_actors.netmap.changes import Document, DocumentUpdate, DomainUpdate
 from netmap_actors.netmap.node_json import members, same_json, with_members
-from netmap_actors.rfc3339 import stamp, unix_seconds
+from netmap_actors.rfc3339 import unix_seconds
 from netmap_actors.tailcfg.bounds import MAX_HEALTH_TEXT, MAX_MESSAGE_BYTES, MAX_MESSAGES, check_filters
 from netmap_actors.tailcfg.go_json import decode, encode, is_set, is_zero_time
-from netmap_actors.tailcfg.map_response import DisplayMessage, DisplayMessageAction
+from netmap_actors.tailcfg.map_response import DisplayMessage, DisplayMessageAction, MapResponse
 from netmap_actors.web_url import BadUrl
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from netmap_actors.tailcfg.map_response import MapResponse
     from netmap_actors.web_url import UrlPolicy
 
-__all__ = ["SKEW_TOLERANCE", "DocumentState", "Documents", "earlier"]
+__all__ = ["SKEW_TOLERANCE", "DocumentState", "Documents"]
 
 SKEW_TOLERANCE: Final = 60.0
 """Seconds of clock skew that are ignored."""
@@ -38,6 +38,14 @@ _ACROSS_SESSIONS: Final = ("ControlDialPlan", "ClientVersion")
 """Settings that survive a new session."""
 _HEALTH_TITLE: Final = "Coordination server reports an issue"
 _HEALTH_TEXT: Final = "The coordination server is reporting a health issue: "
+
+_parts: Final = operator.attrgetter(
+    "dns_config", "ssh_policy", "derp_map", "packet_filter", "packet_filters", "health", "display_messages",
+    "domain", "control_dial_plan", "client_version", "collect_services", "tka_info",
+    "domain_data_plane_audit_log_id", "default_auto_update",
+)  # fmt: skip
+"""What `fold` reads of a message; nearly all messages have none of it."""
+_NO_PARTS: Final = _parts(MapResponse())
 
 
 class DocumentState(msgspec.Struct, frozen=True):
@@ -87,6 +95,8 @@ class Documents:
 
     def fold(self, response: MapResponse, *, first: bool) -> DocumentState:
         """The documents after this message. Nothing changes before `settle`."""
+        if not first and _parts(response) == _NO_PARTS:
+            return self._state
         state = DocumentState(settings=_kept_settings(self._state), filters={}) if first else self._state
         settings = _settings(state.settings, response)
         if response.keep_alive:
@@ -113,6 +123,8 @@ class Documents:
 
     def settle(self, state: DocumentState) -> list[DocumentUpdate | DomainUpdate]:
         """Adopt the result of `fold`; the true differences."""
+        if state is self._state:
+            return []
         old, self._state = self._state, state
         updates: list[DocumentUpdate | DomainUpdate] = []
         for document, json in self._rendered(old, state).items():
@@ -124,19 +136,19 @@ class Documents:
             updates.append(DomainUpdate(state.domain))
         return updates
 
-    def clock(self, control_time: str, now_text: str, waited: float = 0.0) -> None:
-        """Process MapResponse.ControlTime at `now_text` of our wall clock; the zero time is ignored.
+    def clock(self, control_time: str, wall: float, waited: float = 0.0) -> None:
+        """Process MapResponse.ControlTime at `wall`, our wall clock in UNIX seconds; the zero time is ignored.
 
         The server wrote it up to `waited` seconds ago, which gives the skew a range. The known skew stays while it is
         in the range; else the smallest one in it is adopted.
         """
         if is_zero_time(control_time):
             return
-        theirs, ours = unix_seconds(control_time), unix_seconds(now_text)
-        if theirs is None or ours is None:
+        theirs = unix_seconds(control_time)
+        if theirs is None:
             return
         self.control_time = control_time
-        least, most = theirs - ours, theirs - ours + max(0.0, waited)
+        least, most = theirs - wall, theirs - wall + max(0.0, waited)
         if not least <= self._skew <= most:
             self._skew = min(max(0.0, least), most)
 
@@ -210,12 +222,6 @@ def _as_messages(health: tuple[str, ...]) -> dict[str, bytes]:
         )
         for text in health
     }
-
-
-def earlier(text: str, seconds: float) -> str:
-    """An RFC 3339 time, so many seconds earlier."""
-    now = unix_seconds(text)
-    return text if now is None or seconds <= 0 else stamp(now - seconds, "auto")
 
 
 def _shortened(text: str) -> str:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from netmap_actors.netmap.model import Unreadable
 from netmap_actors.netmap.node_json import patch_of, with_members
 from netmap_actors.netmap.peer_table import Wanted
+from netmap_actors.rfc3339 import stamp
 from netmap_actors.slices import each
 from netmap_actors.tailcfg.go_json import decode, encode, is_set
 from netmap_actors.tailcfg.peer_change import PeerChangeHead
@@ -49,8 +50,8 @@ class PeerDeltas:
         self.repeated = 0
         """Nodes of an authoritative message replaced by another with the same NodeID."""
 
-    def collect(self, response: MapResponse, came_text: str) -> Iterator[None]:
-        """Collect the message, in slices. `came_text`: when it came, RFC 3339, for PeerSeenChange."""
+    def collect(self, response: MapResponse, came: float) -> Iterator[None]:
+        """Collect the message, in slices. `came`: when it came, UNIX seconds, for PeerSeenChange."""
         if response.peers:
             kept: set[int] = set()
             self.only = kept
@@ -61,7 +62,7 @@ class PeerDeltas:
         if response.peers_changed:
             yield from each(response.peers_changed, self._replace)
         if response.peer_seen_change:
-            seen = encode(came_text)
+            seen = encode(stamp(came, "auto"))
             yield from each(
                 response.peer_seen_change.items(),
                 lambda change: self._change(change[0], {"LastSeen": seen if change[1] else None}),

@@ -108,8 +108,9 @@ class Profiles:
     def _settle(self, to_see: AbstractSet[int], references: Mapping[int, int]) -> ProfilesUpdate | None:
         upserted: list[Profile] = []
         removed: list[int] = []
-        # Most users of a large netmap may have no profile; they are left out by a single operation on sets.
-        for user in sorted(to_see & (self._known.keys() | self._shown.keys())):
+        # Most users of a large netmap may have no profile; they are left out by operations on sets, each of which looks
+        # at no more than the smaller of the two.
+        for user in sorted((to_see & self._known.keys()) | (to_see & self._shown.keys())):
             wanted = self._known.get(user) if user in references or user == self._self_user else None
             shown = self._shown.get(user)
             if wanted is None:

@@ -13,10 +13,9 @@ import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import zmq
-
 from netmap_actors.boot import PublisherSettings, decode_settings
 from netmap_actors.bus.admission import connections_for, files_for, is_safe
+from netmap_actors.bus.sockets import receive_now
 from netmap_actors.confinement.memory_guard import unwatch_memory
 from netmap_actors.curve_keys import load_server_pair
 from netmap_actors.errors import BadMapResponse, ConfigurationError
@@ -33,7 +32,6 @@ from netmap_actors.publisher.publication.sequences import MAX_EPOCH
 from netmap_actors.publisher.publication.status import PublicationStatus
 from netmap_actors.publisher.publication.tailnet_netmap import TailnetNetmap
 from netmap_actors.publisher.remote import RemoteFront
-from netmap_actors.rfc3339 import stamp
 from netmap_actors.web_url import UrlPolicy, WebUrl
 from netmap_actors.wire import internal_pb2
 from netmap_actors.wire.codec import ForeignEnvelope, Inbox
@@ -213,9 +211,8 @@ class Publisher(ActorBase):
         for _ in range(_MESSAGES_PER_TURN):
             if self._waiting_bytes > MAX_WAITING_BYTES:
                 break
-            try:
-                frames = self._intake.recv_multipart(zmq.DONTWAIT)
-            except zmq.Again:
+            frames = receive_now(self._intake)
+            if not frames:
                 break
             if len(frames) == 2:
                 self._waiting.append((frames[0], frames[1]))
@@ -246,7 +243,7 @@ class Publisher(ActorBase):
             return  # counted by the inbox
         if envelope.WhichOneof("body") != "map_response_received":
             return
-        self._publication.begin(envelope.map_response_received, document, self.loop.now(), self._now_text())
+        self._publication.begin(envelope.map_response_received, document, *self._clocks())
         self._size = len(document)
 
     def _step(self) -> None:
@@ -317,17 +314,18 @@ class Publisher(ActorBase):
         """
         if self._publication.working:
             return
-        moment, wall = self._netmap.next_expiry(), self.clock.wall()
+        moment = self._netmap.next_expiry()
         if moment is None:
             self._expiry_deadline.set(None)
         elif moment != self._expiry_at or passed:
+            wall = self.clock.wall()
             wait = EXPIRY_PATIENCE if passed and moment <= wall else max(moment - wall, 0.0)
             self._expiry_deadline.set(self.loop.now() + min(wait, EXPIRY_PATIENCE))
         self._expiry_at = moment
 
     def _on_expiry(self) -> None:
         if not self._publication.working:
-            self._publication.pass_time(self.loop.now(), self._now_text())
+            self._publication.pass_time(*self._clocks())
         if self._publication.working:
             # With many keys, or a MapResponse that is being applied; after that it is looked at again.
             self._expiry_at = None
@@ -381,7 +379,7 @@ class Publisher(ActorBase):
         self._publish()
         self._send([beat])
 
-    def _now_text(self) -> str:
-        wall = self.clock.wall()
-        self._netmap.wall_clock(wall, self.clock.boottime())
-        return stamp(wall, "auto")
+    def _clocks(self) -> tuple[float, float]:
+        now, wall = self.loop.now(), self.clock.wall()
+        self._netmap.wall_clock(wall, now)
+        return now, wall

@@ -19,10 +19,11 @@ from netmap_actors.netmap.changes import (
 )
 from netmap_actors.netmap.delta import NetmapEngine
 from netmap_actors.netmap.model import NetmapNode
+from netmap_actors.rfc3339 import unix_seconds
 from netmap_actors.slices import complete
 from netmap_actors.tailcfg import decode_map_response, encode
 
-__all__ = ["BAR", "FOO", "NOW", "Replica", "n", "netmap_of", "peer_in"]
+__all__ = ["BAR", "FOO", "NOW", "Replica", "moment", "n", "netmap_of", "peer_in"]
 
 NOW = "2026-01-02T03:04:05Z"
 
@@ -32,6 +33,13 @@ _decoder = msgspec.msgpack.Decoder(NetmapNode)
 def peer_in(piece: bytes) -> NetmapNode:
     """The peer an encoded piece holds; msgpack, as it holds the JSON as it is, like protobuf does."""
     return _decoder.decode(piece)
+
+
+def moment(text: str) -> float:
+    """UNIX seconds of an RFC 3339 time."""
+    seconds = unix_seconds(text)
+    assert seconds is not None
+    return seconds
 
 
 class Replica:
@@ -58,7 +66,7 @@ class Replica:
     def apply(self, message: dict[str, Any] | bytes, *, first: bool = False, now_text: str = NOW) -> Changes:
         document = message if isinstance(message, bytes) else encode(message)
         changes = complete(
-            self.netmap.applying(decode_map_response(document), first=first, now_text=now_text)
+            self.netmap.applying(decode_map_response(document), first=first, wall=moment(now_text))
         )
         self.fold(changes)
         return changes
@@ -96,7 +104,7 @@ class Replica:
 
     def pass_time(self, now_text: str) -> list[str]:
         """Set the wall clock; the StableIDs of the nodes that changed, our own as "self"."""
-        updates = complete(self.netmap.passing_time(now_text))
+        updates = complete(self.netmap.passing_time(moment(now_text)))
         self.fold(Changes(updates))
         return [getattr(update, "stable_id", "self") for update in updates]
 

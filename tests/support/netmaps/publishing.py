@@ -11,10 +11,14 @@ from netmap_actors.subscriber.replica import Replica
 from netmap_actors.web_url import UrlPolicy
 from netmap_actors.wire.internal_pb2 import MapResponseReceived
 from netmap_actors.wire.topics import Kind
+from tests.support.netmaps.netmap_replica import moment
 
 SELF = {"ID": 1, "StableID": "self", "Name": "self.example.", "User": 1, "Key": "nodekey:" + "1" * 64}
 SILENCE = 120.0
 RING = 1 << 20
+
+WALL = moment("2026-11-23T00:00:00Z")
+"""What our wall clock shows, UNIX seconds."""
 
 
 def node(number: int, **fields) -> dict:
@@ -79,7 +83,7 @@ class Server:
         *,
         keep_alive: bool = False,
         received_at: float | None = None,
-        now_text: str = "2026-11-23T00:00:00Z",
+        wall: float = WALL,
     ) -> bool:
         header = MapResponseReceived(
             generation=generation,
@@ -89,7 +93,7 @@ class Server:
             size=len(document),
             keep_alive=keep_alive,
         )
-        return self.publication.map_response(header, document, now, now_text)
+        return self.publication.map_response(header, document, now, wall)
 
     def truth(self) -> dict[str, bytes]:
         """Every peer as it is encoded, by stable id."""

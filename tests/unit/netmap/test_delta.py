@@ -14,7 +14,7 @@ from netmap_actors.netmap.changes import SelfUpdate
 from netmap_actors.netmap.delta import NetmapEngine
 from netmap_actors.slices import complete
 from netmap_actors.tailcfg import decode_map_response, encode
-from tests.support.netmaps.netmap_replica import BAR, FOO, NOW, Replica, n, netmap_of
+from tests.support.netmaps.netmap_replica import BAR, FOO, NOW, Replica, moment, n, netmap_of
 from tests.support.work import calls_of
 
 KEY = "nodekey:" + "1" * 64
@@ -400,7 +400,7 @@ def piece_of(peer: Any) -> bytes:
 
 
 def apply(netmap: NetmapEngine, document: bytes, *, first: bool) -> None:
-    complete(netmap.applying(decode_map_response(document), first=first, now_text=NOW))
+    complete(netmap.applying(decode_map_response(document), first=first, wall=moment(NOW)))
 
 
 def test_a_map_twice_as_large_takes_twice_the_work_and_little_when_it_is_known() -> None:
@@ -437,7 +437,9 @@ def test_what_is_kept_keeps_no_message_alive() -> None:
     try:
         base = tracemalloc.get_traced_memory()[0]
         netmap = NetmapEngine(piece_of)
-        complete(netmap.applying(decode_map_response(bytes(bytearray(document))), first=True, now_text=NOW))
+        complete(
+            netmap.applying(decode_map_response(bytes(bytearray(document))), first=True, wall=moment(NOW))
+        )
         gc.collect()
         kept = tracemalloc.get_traced_memory()[0] - base
     finally:

@@ -242,7 +242,7 @@ def test_a_piece_that_does_not_hold_the_json_is_encoded_all_the_same() -> None:
     netmap = NetmapEngine(lambda peer: peer.name.encode())
 
     def apply(document: bytes, *, first: bool = False) -> list[NetmapUpdate]:
-        return complete(netmap.applying(decode_map_response(document), first=first, now_text="")).updates
+        return complete(netmap.applying(decode_map_response(document), first=first, wall=0.0)).updates
 
     apply(b'{"Node":{"ID":9},"Peers":[{"ID":1,"Name":"a","CapMap":{}}]}', first=True)
     apply(b'{"OnlineChange":{"1":true}}')

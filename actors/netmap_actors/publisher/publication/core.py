@@ -104,9 +104,9 @@ class Publication:
         """How far the netmap can be trusted at this moment."""
         return self._freshness.state(now)
 
-    def map_response(self, header: MapResponseReceived, document: bytes, now: float, now_text: str) -> bool:
+    def map_response(self, header: MapResponseReceived, document: bytes, now: float, wall: float) -> bool:
         """Take in one MapResponse at once; True when it was the full map of a session. Raises as `step`."""
-        self.begin(header, document, now, now_text)
+        self.begin(header, document, now, wall)
         full: bool | None = False
         while self._work is not None:
             full = self.step(now)
@@ -117,8 +117,11 @@ class Publication:
         """There is a MapResponse to `step` through; until then the netmap, and what is answered, is as before it."""
         return self._work is not None
 
-    def begin(self, header: MapResponseReceived, document: bytes, now: float, now_text: str) -> None:
-        """Take in one MapResponse, in steps if it says anything. Not while there is one."""
+    def begin(self, header: MapResponseReceived, document: bytes, now: float, wall: float) -> None:
+        """Take in one MapResponse, in steps if it says anything. Not while there is one.
+
+        `now`: seconds of CLOCK_BOOTTIME; `wall`: our wall clock, UNIX seconds.
+        """
         assert self._work is None, "one after the other"
         was_in_step = self.intake.in_step
         acceptance = self.intake.receive(header.generation, header.session, header.number, now)
@@ -134,11 +137,11 @@ class Publication:
         arrived = max(0.0, min(now, header.received_at, header.present_since or now))
         sent = max(0.0, min(arrived, header.sent_since or arrived))
         if header.keep_alive and len(document) <= BARE_KEEP_ALIVE:
-            self._work = _Work(self._netmap.passing_time(now_text), received_at=arrived)
+            self._work = _Work(self._netmap.passing_time(wall), received_at=arrived)
             return
         first = not self._session_mapped
         steps = self._netmap.applying(
-            document, first=first, now_text=now_text, unread=now - arrived, waited=now - sent
+            document, first=first, wall=wall, unread=now - arrived, waited=now - sent
         )
         self._work = _Work(steps, first, arrived)
 
@@ -175,13 +178,13 @@ class Publication:
             self._freshness.lost()
             self._transaction([], "session_ended", now)
 
-    def pass_time(self, now: float, now_text: str) -> None:
-        """Keys may have expired by the wall clock, which says `now_text`; in steps, if they are many.
+    def pass_time(self, now: float, wall: float) -> None:
+        """Keys may have expired by the wall clock, `wall` in UNIX seconds; in steps, if they are many.
 
         Nothing happens while there is a `step` already.
         """
         if self._work is None:
-            self._work = _Work(self._netmap.passing_time(now_text))
+            self._work = _Work(self._netmap.passing_time(wall))
             self.step(now)
 
     def stop(self, now: float) -> None:

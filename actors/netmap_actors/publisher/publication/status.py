@@ -44,14 +44,15 @@ class PublicationStatus:
 
         All that hold are reported again with each change of a figure: a message that got lost is made good.
         """
-        publication, netmap = self._publication, self._netmap
-        statistics, left_out = netmap.statistics, netmap.messages_left_out
-        skew = round(netmap.clock_skew_s)
-        # Each message gives another number, by the time it took.
-        if bool(skew) != bool(self._skew) or abs(skew - self._skew) >= SKEW_STEP:
-            self._skew = skew
-        numbers = (statistics.quarantined, statistics.hidden, left_out, self._skew)
-        figures = (publication.state(now), publication.mapped_session, statistics.peers, numbers)
+        publication = self._publication
+        peers, quarantined, hidden, left_out, exact = self._netmap.figures
+        if exact or self._skew:
+            skew = round(exact)
+            # Each message gives another number, by the time it took.
+            if bool(skew) != bool(self._skew) or abs(skew - self._skew) >= SKEW_STEP:
+                self._skew = skew
+        numbers = (quarantined, hidden, left_out, self._skew)
+        figures = (publication.state(now), publication.mapped_session, peers, numbers)
         if figures == self._figures:
             if publication.last_received_at != self._received_at:
                 self._report_by(max(now, self._reported_at + AGE_INTERVAL))

@@ -122,26 +122,26 @@ class TailnetNetmap:
         return self._netmap.statistics
 
     def applying(
-        self, document: bytes, *, first: bool, now_text: str, unread: float = 0.0, waited: float = 0.0
+        self, document: bytes, *, first: bool, wall: float, unread: float = 0.0, waited: float = 0.0
     ) -> Generator[None, None, Applied]:
         """Take in one MapResponse; `first`: the first of a session that is no keep-alive, authoritative for everything.
 
-        In slices: until its end, and when it is dropped before, the netmap is what it was. `now_text` is the wall clock
-        in RFC 3339, `unread` and `waited` how many seconds ago the message came and was sent, at most. Raises
+        In slices: until its end, and when it is dropped before, the netmap is what it was. `wall` is our wall clock in
+        UNIX seconds, `unread` and `waited` how many seconds ago the message came and was sent, at most. Raises
         BadMapResponse, with the netmap unchanged.
         """
         decoding = decoding_map_response(document, max_peers=self._max_peers)
         del document
         # No name for the response: `applying` gives it up as soon as it can.
         done = yield from self._netmap.applying(
-            (yield from decoding), first=first, now_text=now_text, unread=unread, waited=waited
+            (yield from decoding), first=first, wall=wall, unread=unread, waited=waited
         )
         return _applied(done.updates, keep_alive=done.keep_alive)
 
     @property
-    def messages_left_out(self) -> int:
-        """Messages of the control server to people that are not shown, for they are too many or too long."""
-        return self._netmap.messages_left_out
+    def figures(self) -> tuple[int, int, int, int, float]:
+        """Peers, quarantined, hidden, messages left out, and the clock skew in seconds: see the delta engine."""
+        return self._netmap.figures
 
     @property
     def clock_skew_s(self) -> float:
@@ -152,9 +152,9 @@ class TailnetNetmap:
         """Our clocks at this moment, UNIX and CLOCK_BOOTTIME seconds: the wall clock may have been set."""
         self._netmap.wall_clock(wall, boottime)
 
-    def passing_time(self, now_text: str) -> Generator[None, None, Applied]:
-        """Mark the keys that have expired when our wall clock says `now_text`, in slices if they are many."""
-        return _applied((yield from self._netmap.passing_time(now_text)))
+    def passing_time(self, wall: float) -> Generator[None, None, Applied]:
+        """Mark the keys that have expired at `wall`, our wall clock in UNIX seconds, in slices if they are many."""
+        return _applied((yield from self._netmap.passing_time(wall)))
 
     def next_expiry(self) -> float | None:
         """When to pass time again, UNIX seconds of our wall clock; None: no key is going to expire."""

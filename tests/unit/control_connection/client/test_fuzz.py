@@ -23,6 +23,7 @@ from netmap_actors.errors import BadMapResponse, RemoteProtocolError
 from netmap_actors.protocol.map_framing import MapFrameReader, encode_frame
 from netmap_actors.tailcfg import PingRequest, check_map_response_shape
 from tests.support.inputs.fuzzing import damaged, damaged_json, fuzzed, hostile, survive
+from tests.support.netmaps.netmap_replica import moment
 from tests.support.netmaps.publishing import Follower, Server, full, node
 from tests.support.servers.scripted_control import (
     FIRST_MAP,
@@ -165,7 +166,7 @@ def test_what_passes_the_gate_becomes_a_netmap_that_can_be_shown(documents: list
         json.dumps(event.to_json())
     json.dumps(follower.replica.netmap.to_json())
     server.publication._netmap.facts()
-    server.publication.pass_time(NOW, "2031-01-01T00:00:00Z")
+    server.publication.pass_time(NOW, moment("2031-01-01T00:00:00Z"))
 
 
 @pytest.mark.parametrize(

@@ -42,7 +42,7 @@ class Watch:
             number=self.number,
             keep_alive=bool(response.get("KeepAlive")),
             received_at=at,
-            now_text=text(read_at - NOW),
+            wall=WALL.timestamp() + read_at - NOW,
         )
         return self.server.publication._netmap.clock_skew_s
 
@@ -107,13 +107,13 @@ def test_a_clock_of_ours_that_is_set_right_changes_no_key(wrong_by) -> None:
 
     def expired(seconds: float, wrong_by: float) -> list[bool]:
         netmap.wall_clock((WALL.timestamp() + seconds) + wrong_by, NOW + seconds)
-        complete(netmap.passing_time(text(seconds + wrong_by)))
+        complete(netmap.passing_time(WALL.timestamp() + seconds + wrong_by))
         pieces = {stable_id_of(piece): piece for piece in netmap.peer_pieces()}
         return [Peer(pieces[stable_id], {}).expired for stable_id in ("n2", "n3")]
 
     netmap.wall_clock(WALL.timestamp() + wrong_by, NOW)
     document = json.dumps(full(*peers, ControlTime=text(0))).encode()
-    complete(netmap.applying(document, first=True, now_text=text(wrong_by)))
+    complete(netmap.applying(document, first=True, wall=WALL.timestamp() + wrong_by))
     assert netmap.clock_skew_s == pytest.approx(-wrong_by)
     assert expired(1.0, wrong_by) == [False, True]
     assert expired(60.0, 0.0) == [False, True], "it has been set"
@@ -139,7 +139,7 @@ def test_a_bare_keep_alive_finds_that_our_clock_was_set_right() -> None:
             NOW + number,
             number=number,
             keep_alive="KeepAlive" in response,
-            now_text=text(shows),
+            wall=WALL.timestamp() + shows,
         )
         return Peer(server.truth()["n2"], {}).expired
 

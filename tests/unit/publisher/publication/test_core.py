@@ -16,7 +16,7 @@ from netmap_actors.publisher.publication.ring import Published, Ring
 from netmap_actors.publisher.publication.sequences import MAX_EPOCH, Sequences
 from netmap_actors.wire import netmap_pb2
 from netmap_actors.wire.topics import PART_BYTES, Kind, topic_of
-from tests.support.netmaps.publishing import SILENCE, Server, full, node
+from tests.support.netmaps.publishing import SILENCE, WALL, Server, full, node
 
 
 def opened(server: Server) -> list[netmap_pb2.BusMessage]:
@@ -141,7 +141,7 @@ def test_what_is_no_map_response_is_refused_with_the_netmap_unchanged(document) 
 
     header = MapResponseReceived(generation=1, session=1, number=2, received_at=2.0, size=len(document))
     with pytest.raises(BadMapResponse):
-        server.publication.map_response(header, document, 2.0, "2026-11-23T00:00:00Z")
+        server.publication.map_response(header, document, 2.0, WALL)
     assert server.truth() == truth
     assert opened(server)[0].state_changed.reason == "bad_map_response"
     assert server.publication.expire(2.0) is Remedy.END_SESSION

@@ -17,10 +17,10 @@ from netmap_actors.netmap.peer_table import Wanted
 from netmap_actors.subscriber import replica
 from netmap_actors.wire import netmap_pb2
 from netmap_actors.wire.internal_pb2 import MapResponseReceived
-from tests.support.netmaps.publishing import SELF, Follower, Server, full, node
+from tests.support.netmaps.netmap_replica import moment
+from tests.support.netmaps.publishing import SELF, WALL, Follower, Server, full, node
 from tests.support.work import calls_of
 
-NOW_TEXT = "2026-11-23T00:00:00Z"
 MANY = 5000
 
 
@@ -33,7 +33,7 @@ def begin(server: Server, response: dict, now: float = 1.0, session: int = 1, nu
     header = MapResponseReceived(
         generation=1, session=session, number=number, received_at=now, size=len(document)
     )
-    server.publication.begin(header, document, now, NOW_TEXT)
+    server.publication.begin(header, document, now, WALL)
 
 
 def shown(server: Server, now: float = 1.0) -> dict[str, bytes]:
@@ -143,7 +143,7 @@ def test_a_full_map_is_given_up_before_its_peers_are_put_into_the_table() -> Non
     document = json.dumps(full(*many())).encode()
     ours = sys.getrefcount(document)
     header = MapResponseReceived(generation=1, session=1, number=1, received_at=1.0, size=len(document))
-    server.publication.begin(header, document, 1.0, NOW_TEXT)
+    server.publication.begin(header, document, 1.0, WALL)
     held = [sys.getrefcount(document) > ours]
     while server.publication.step(2.0) is None:
         held.append(sys.getrefcount(document) > ours)
@@ -222,7 +222,7 @@ def test_very_many_keys_that_expire_at_once_do_so_in_slices_and_in_one_commit(co
     server.feed(full(*expiring), 1.0)
     server.publication.take_outgoing()
     before = shown(server)
-    server.publication.pass_time(20.0, "2026-11-23T00:00:20Z")
+    server.publication.pass_time(20.0, moment("2026-11-23T00:00:20Z"))
     assert server.publication.working == (count > slices.LENGTH)
     while server.publication.working:
         assert shown(server, 20.0) == before
@@ -230,7 +230,7 @@ def test_very_many_keys_that_expire_at_once_do_so_in_slices_and_in_one_commit(co
     commits = [one for one in server.publication.take_outgoing() if one.topic.endswith(b"/commit")]
     assert len(commits) == 1
     assert all(netmap_pb2.Peer.FromString(piece).expired for piece in shown(server, 20.0).values())
-    server.publication.pass_time(21.0, "2026-11-23T00:00:05Z")
+    server.publication.pass_time(21.0, moment("2026-11-23T00:00:05Z"))
     while server.publication.working:
         server.publication.step(21.0)
     assert shown(server, 21.0) == before, "the clock was set back"
@@ -277,11 +277,11 @@ def test_keys_do_not_expire_in_the_middle_of_a_map() -> None:
     server.feed(full(expiring), 1.0)
     begin(server, {"PeersChanged": many()}, number=2)
     server.publication.step(1.0)
-    server.publication.pass_time(20.0, "2026-11-23T00:00:20Z")
+    server.publication.pass_time(20.0, moment("2026-11-23T00:00:20Z"))
     while server.publication.step(20.0) is None:
         pass
     assert not netmap_pb2.Peer.FromString(shown(server, 20.0)["n2"]).expired
-    server.publication.pass_time(20.0, "2026-11-23T00:00:20Z")
+    server.publication.pass_time(20.0, moment("2026-11-23T00:00:20Z"))
     assert server.publication._netmap.next_expiry() is None
 
 

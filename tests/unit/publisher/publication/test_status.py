@@ -98,8 +98,7 @@ def test_conditions_are_told_as_they_begin_change_and_end() -> None:
     def told(
         *, quarantined: int = 0, hidden: int = 0, left_out: int = 0, skew: float = 0.0
     ) -> dict[str, str]:
-        netmap.statistics = SimpleNamespace(peers=1, quarantined=quarantined, hidden=hidden)
-        netmap.messages_left_out, netmap.clock_skew_s = left_out, skew
+        netmap.figures = 1, quarantined, hidden, left_out, skew
         return dict(status.look(1.0))
 
     assert told() == {}
