@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable, Iterator
+    from collections.abc import Callable, Collection, Generator, Iterable, Iterator
 
 __all__ = ["LENGTH", "complete", "each"]
 
@@ -18,8 +18,16 @@ LENGTH = 2000
 _T = TypeVar("_T")
 
 
-def each(items: Iterable[_T], do: Callable[[_T], object]) -> Iterator[None]:
+def each(items: Collection[_T], do: Callable[[_T], object]) -> Iterable[None]:
     """Call `do` with every item. The items must not change meanwhile."""
+    if len(items) < LENGTH:
+        for item in items:
+            do(item)
+        return ()
+    return _each(items, do)
+
+
+def _each(items: Iterable[_T], do: Callable[[_T], object]) -> Iterator[None]:
     for number, item in enumerate(items, start=1):
         do(item)
         if number % LENGTH == 0:

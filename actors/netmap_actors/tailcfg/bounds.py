@@ -11,13 +11,12 @@ import operator
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from netmap_actors.tailcfg.go_json import ABSENT, NotGoJson, go_name
+from netmap_actors.tailcfg.map_response import MapResponse
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     import msgspec
-
-    from netmap_actors.tailcfg.map_response import MapResponse
 
 __all__ = [
     "MAX_FILTERS",
@@ -59,13 +58,15 @@ BOUNDS: Final = {
     "client_version": _SMALL,
 }
 """Of the parts that are one document, by field."""
-_documents: Final = operator.attrgetter(*BOUNDS)
 _NODES: Final = ("peers", "peers_changed", "peers_changed_patch")
 _nodes: Final = operator.attrgetter(*_NODES)
 _TEXTS: Final = ("domain", "domain_data_plane_audit_log_id")
-_texts: Final = operator.attrgetter(*_TEXTS)
 _MAX_NAME: Final = 1 << 16
 """Characters of each of these."""
+_OTHERS: Final = (*BOUNDS, *_TEXTS, "packet_filters")
+_others: Final = operator.attrgetter(*_OTHERS)
+_NO_OTHERS: Final = _others(MapResponse())
+"""Nearly all messages have none of them."""
 
 MAX_FILTERS: Final = 10_000
 """Named packet filters, deltas folded in; all together are bounded as one is."""
@@ -98,17 +99,18 @@ def check_number_of_values(data: bytes) -> None:
 
 def check_bounds(response: MapResponse) -> None:
     """Raises NotGoJson for a part beyond its bound."""
-    for (name, bound), value in zip(BOUNDS.items(), _documents(response), strict=True):
-        if value is not ABSENT:
-            _check("its", name, value, bound)
     for name, nodes in zip(_NODES, _nodes(response), strict=True):
         if nodes:
             _check_nodes(name, nodes)
-    for name, text in zip(_TEXTS, _texts(response), strict=True):
-        if len(text) > _MAX_NAME:
+    if (others := _others(response)) == _NO_OTHERS:
+        return
+    for name, value in zip(_OTHERS, others, strict=True):
+        if name in _TEXTS and len(value) > _MAX_NAME:
             raise NotGoJson(
                 f"cannot use MapResponse: its {go_name(name)} is longer than {_MAX_NAME} characters"
             )
+        if name in BOUNDS and value is not ABSENT:
+            _check("its", name, value, BOUNDS[name])
     if response.packet_filters:
         check_filters(response.packet_filters)
 

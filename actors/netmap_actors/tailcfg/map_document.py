@@ -61,8 +61,9 @@ _OBJECTS: Final = (
     "control_dial_plan",
     "client_version",
 )
-_documents: Final = operator.attrgetter(*_OBJECTS)
-_NO_DOCUMENTS: Final = _documents(MapResponse())
+_parts: Final = operator.attrgetter(*_OBJECTS, "packet_filter", "packet_filters", "display_messages")
+_NO_PARTS: Final = _parts(MapResponse())
+"""Nearly all messages have none of them."""
 
 
 class MapResponseShape(msgspec.Struct, frozen=True):
@@ -94,8 +95,9 @@ def decode_map_response(data: bytes, *, max_peers: int = MAX_PEERS) -> MapRespon
 def decoding_map_response(data: bytes, *, max_peers: int) -> Generator[None, None, MapResponse]:
     """As `decode_map_response`, a small one at once and a large one in slices: the longest is the decoder's own."""
     response = yield from _decoding(data)
-    name, number = _longest(response)
+    number = _most_named(response)
     if number > max_peers:
+        name = next(name for name in _OF_PEERS if len(getattr(response, name) or ()) == number)
         raise BadMapResponse(
             f"cannot use MapResponse: its {go_name(name)} names {number}, and limits.max_peers is {max_peers}"
         )
@@ -124,11 +126,9 @@ def _decoding(data: bytes) -> Generator[None, None, MapResponse]:
         raise BadMapResponse(escape(str(e))) from None
 
 
-def _longest(response: MapResponse) -> tuple[str, int]:
-    """Which of the fields that name peers names most, and how many."""
-    numbers = [len(field) if field else 0 for field in _of_peers(response)]
-    number = max(numbers)
-    return _OF_PEERS[numbers.index(number)], number
+def _most_named(response: MapResponse) -> int:
+    """How many the field that names most peers names."""
+    return max(map(len, filter(None, _of_peers(response))), default=0)
 
 
 def check_map_response_shape(data: bytes) -> MapResponseShape:
@@ -137,7 +137,7 @@ def check_map_response_shape(data: bytes) -> MapResponseShape:
     A message of more than MAX_PEERS peers is not examined further: the publisher refuses it.
     """
     response = complete(_decoding(data))
-    if _longest(response)[1] <= MAX_PEERS:
+    if _most_named(response) <= MAX_PEERS:
         response = _checked(response)
     return MapResponseShape(
         keep_alive=response.keep_alive,
@@ -170,18 +170,18 @@ def _checked(response: MapResponse) -> MapResponse:
 def _check_fields(response: MapResponse) -> None:
     """The JSON type of every raw field, and what makes a message ambiguous."""
     check_bounds(response)
-    documents = _documents(response)
-    if documents != _NO_DOCUMENTS:
-        for name, value in zip(_OBJECTS, documents, strict=True):
+    if (parts := _parts(response)) != _NO_PARTS:
+        *objects, packet_filter, packet_filters, display_messages = parts
+        for name, value in zip(_OBJECTS, objects, strict=True):
             _check_kind(name, value, b"{")
-    _check_kind("packet_filter", response.packet_filter, b"[")
-    for chunk in (response.packet_filters or {}).values():
-        _check_kind("packet_filters", chunk, b"[")
-    for message in (response.display_messages or {}).values():
-        if is_set(message):
-            decode(DisplayMessage, message)
-    if is_set(response.derp_map):
-        decode(DERPMapDelta, response.derp_map)
+        _check_kind("packet_filter", packet_filter, b"[")
+        for chunk in (packet_filters or {}).values():
+            _check_kind("packet_filters", chunk, b"[")
+        for message in (display_messages or {}).values():
+            if is_set(message):
+                decode(DisplayMessage, message)
+        if is_set(response.derp_map):
+            decode(DERPMapDelta, response.derp_map)
     for patch in response.peers_changed_patch or ():
         # A patch for an unknown node would leave a netmap that is wrong in an unknown place.
         if is_set(patch):
