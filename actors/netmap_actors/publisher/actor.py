@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from netmap_actors.boot import PublisherSettings, decode_settings
 from netmap_actors.bus.admission import connections_for, files_for, is_safe
-from netmap_actors.bus.sockets import receive_now
+from netmap_actors.bus.sockets import is_readable, receive_now
 from netmap_actors.confinement.memory_guard import unwatch_memory
 from netmap_actors.curve_keys import load_server_pair
 from netmap_actors.errors import BadMapResponse, ConfigurationError
@@ -208,28 +208,28 @@ class Publisher(ActorBase):
 
     def _on_map_responses(self) -> None:
         """Read what has come; what cannot be applied at once waits here: a full socket looks like a hung publisher."""
-        for _ in range(_MESSAGES_PER_TURN):
-            if self._waiting_bytes > MAX_WAITING_BYTES:
+        for number in range(_MESSAGES_PER_TURN):
+            if self._waiting_bytes > MAX_WAITING_BYTES or (number and not is_readable(self._intake)):
                 break
-            frames = receive_now(self._intake)
-            if not frames:
-                break
-            if len(frames) == 2:
-                self._waiting.append((frames[0], frames[1]))
-                self._waiting_bytes += len(frames[1])
+            match receive_now(self._intake):
+                case [envelope, document]:
+                    self._waiting.append((envelope, document))
+                    self._waiting_bytes += len(document)
         if self._slice.when is None:
             self._apply()
 
     def _apply(self) -> None:
         """Apply what waits, for a MOMENT; the rest in a later turn, after the other sources."""
         until = self.clock.monotonic() + MOMENT
-        while self._waiting or self._publication.working:
+        while True:
             if self._publication.working:
                 self._step()
-            else:
+            elif self._waiting:
                 envelope, document = self._waiting.popleft()
                 self._waiting_bytes -= len(document)
                 self._take(envelope, document)
+            else:
+                break
             if self.clock.monotonic() >= until:
                 self._slices += 1
                 self._slice.set(self.loop.now())

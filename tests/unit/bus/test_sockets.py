@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 import zmq
 
-from netmap_actors.bus.sockets import receive_now, send_now
+from netmap_actors.bus.sockets import is_readable, receive_now, send_now
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,12 +26,15 @@ def test_a_message_is_received_with_all_its_frames_and_then_there_is_none(contex
     reader.bind("inproc://it")
     writer.connect("inproc://it")
     assert receive_now(reader) == []
+    assert not is_readable(reader)
     writer.send_multipart(frames)
     writer.send_multipart([b"next"])
     assert reader.poll(2000)
+    assert is_readable(reader)
     assert receive_now(reader) == frames
     assert receive_now(reader) == [b"next"]
     assert receive_now(reader) == []
+    assert not is_readable(reader)
 
 
 def test_two_frames_are_sent_as_one_message_and_lost_where_nobody_reads(context) -> None:
