@@ -16,7 +16,7 @@ from netmap_actors.tailcfg.go_json import NotGoJson, decode, is_set
 from netmap_actors.tailcfg.map_response import UserProfile
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Mapping, Sequence
+    from collections.abc import Generator, Mapping, Sequence
     from collections.abc import Set as AbstractSet
 
     import msgspec
@@ -56,12 +56,12 @@ class Profiles:
         if not given:
             return profiles
         self.left_out += max(0, len(given) - MAX_PROFILES_AT_ONCE)
-        yield from each(itertools.islice(given, MAX_PROFILES_AT_ONCE), add)
+        yield from each(given[:MAX_PROFILES_AT_ONCE], add)
         return profiles
 
     def change(
         self,
-        given: Iterable[Profile],
+        given: Sequence[Profile],
         *,
         first: bool,
         self_user: int,
@@ -73,6 +73,8 @@ class Profiles:
         `references`: number of peers that refer to a user; `touched`: users for whom it has changed. `first`: the
         message begins a session, earlier profiles are dropped.
         """
+        if not given and not first and self_user == self._self_user and not self._have_any(touched):
+            return None
         to_see = set(touched)
         if first:
             to_see |= self._shown.keys()
@@ -93,6 +95,10 @@ class Profiles:
     def kept(self) -> int:
         """Number of profiles, shown or not."""
         return len(self._known)
+
+    def _have_any(self, users: AbstractSet[int]) -> bool:
+        # Views look at no more than the smaller of the two: not at every profile for each change.
+        return not (self._known.keys().isdisjoint(users) and self._shown.keys().isdisjoint(users))
 
     def _forget(self) -> None:
         """Drop the oldest unreferenced ones when they are too many; several at a time, as this scans all."""

@@ -279,7 +279,7 @@ class Publication:
         sequences.begin()
         sequences.turn(state, self._freshness.age(now), now)
         count = len(updates) + sum(many.values())
-        small = not many and sum([len(update.body) for update in updates]) <= self._ring_bytes // 2
+        small = not many and sum([len(body) for _, body in updates]) <= self._ring_bytes // 2
         messages: list[Published] = []
         if small:
             for kind, body in updates:

@@ -70,6 +70,7 @@ class Freshness:
 
     def deadline(self, now: float) -> float | None:
         """When the state changes if nothing comes; None when only an event can change it."""
-        if self._received_at is not None and self.state(now) == FRESH:
-            return self._received_at + self._limit
-        return None
+        if self._received_at is None or not (self._alive and self._mapped and self._have_netmap):
+            return None
+        end = self._received_at + self._limit
+        return end if now < end else None

@@ -43,12 +43,15 @@ class Ring:
 
     def append(self, messages: Sequence[Published]) -> None:
         """Add the messages of one transaction, commit included; the oldest leave."""
-        for message in messages:
-            if message.seq != self.head + 1:
-                raise ValueError(f"cannot keep message {message.seq}: {self.head + 1} is the next")
-            self.head = message.seq
-            self._messages.append(message)
-            self._bytes += len(message.message) + _OVERHEAD
+        head, size = self.head, 0
+        for seq, _, message in messages:
+            head += 1
+            if seq != head:
+                raise ValueError(f"cannot keep message {seq}: {head} is the next")
+            size += len(message) + _OVERHEAD
+        self.head = head
+        self._messages += messages
+        self._bytes += size
         while self._bytes > self._limit:
             gone = self._messages.popleft()
             self._bytes -= len(gone.message) + _OVERHEAD
