@@ -265,7 +265,7 @@ class Loop:
     def _look_for_stop(self) -> float:
         """What time it is. To be called before a timer that is due leaves the heap, and as soon as a wait is over."""
         now, before = self.now(), self.looked_at
-        if self._timers and now - self._timers[0].when > STOPPED_FOR and now - before > STOPPED_FOR:
+        if now - before > STOPPED_FOR and self._timers and now - self._timers[0].when > STOPPED_FOR:
             self.last_stop = (before, now)
         self.looked_at = now
         return now

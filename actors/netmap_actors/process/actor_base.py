@@ -178,18 +178,18 @@ class ActorBase(pykka.ThreadingActor):
         except BaseException as error:  # noqa: BLE001  # every end has a reason
             self._fail(error)
 
+    def _handle_receive(self, message: Any) -> Any:
+        # Nearly all messages are turns, and pykka looks for its own four kinds first.
+        return self.on_receive(message) if type(message) is Turn else super()._handle_receive(message)
+
     def on_receive(self, message: Any) -> None:
         try:
-            match message:
-                case Turn(calls):
-                    for call in calls:
-                        if self.exit_reason is not None:
-                            return
-                        call()
-                case _:
-                    raise TypeError(
-                        f"cannot handle {type(message).__name__}: {self.boot.actor} does not know it"
-                    )
+            if not isinstance(message, Turn):
+                raise TypeError(f"cannot handle {type(message).__name__}: {self.boot.actor} does not know it")
+            for call in message.calls:
+                if self.exit_reason is not None:
+                    return
+                call()
         except BaseException as error:  # noqa: BLE001  # every end has a reason
             self._fail(error)
 
