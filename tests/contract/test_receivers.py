@@ -48,19 +48,22 @@ def calls(tree: ast.AST) -> Iterator[str]:
 
 
 def receivers() -> dict[str, ast.FunctionDef]:
-    """Every function that takes a message from a ZeroMQ socket: those that ask for zmq.DONTWAIT when receiving."""
+    """Every function that takes a message from a ZeroMQ socket: those that ask for zmq.DONTWAIT, or `receive_now`."""
     return {
         f"{name_of(path)}:{name}": function
         for path, tree in TREES.items()
         for name, function in functions(tree)
-        if any(
-            isinstance(node, ast.Call)
-            and isinstance(node.func, ast.Attribute)
-            and node.func.attr.startswith("recv")
-            and ("zmq." in ast.unparse(node) or "_multipart" in node.func.attr)
-            for node in ast.walk(function)
-        )
+        if any(isinstance(node, ast.Call) and _receives(node) for node in ast.walk(function))
     }
+
+
+def _receives(call: ast.Call) -> bool:
+    match call.func:
+        case ast.Attribute(attr=name):
+            return name.startswith("recv") and ("zmq." in ast.unparse(call) or "_multipart" in name)
+        case ast.Name(id=name):
+            return name == "receive_now"
+    return False
 
 
 def test_every_place_where_words_come_in_is_known() -> None:

@@ -58,8 +58,8 @@ MUTANTS = (
         (
             Edit(
                 f"{_ACTORS}/clock.py",
-                "return time.clock_gettime(time.CLOCK_BOOTTIME)",
-                "return time.clock_gettime(time.CLOCK_MONOTONIC)",
+                "partial(time.clock_gettime, time.CLOCK_BOOTTIME)",
+                "partial(time.clock_gettime, time.CLOCK_MONOTONIC)",
             ),
         ),
         (
