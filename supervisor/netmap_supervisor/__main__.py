@@ -12,9 +12,8 @@ if (
 ):
     del sys.path[0]
 
+import os
 import signal
-
-from netmap_supervisor import cli
 
 __all__ = ["main"]
 
@@ -23,7 +22,22 @@ def main() -> int:
     """Run the command line; the exit status."""
     # Inherited ignored, it would have the kernel reap our children and lose how they ended (waitpid(2)).
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    return cli.main()
+    first_nursery = None
+    if sys.argv[1:2] == ["run"]:
+        from netmap_supervisor.system.signals import hold_signals_of_first_process  # noqa: PLC0415
+
+        hold_signals_of_first_process()
+        # Before all else: while it loads the children's rooms, this process loads the command line and its own.
+        from netmap_supervisor.system.nursery_process import fork_first  # noqa: PLC0415
+
+        first_nursery = fork_first(sys.argv[1:], os.environ)
+    try:
+        from netmap_supervisor import cli  # noqa: PLC0415
+
+        return cli.main(first_nursery=first_nursery)
+    finally:
+        if first_nursery is not None:
+            first_nursery.close()
 
 
 if __name__ == "__main__":

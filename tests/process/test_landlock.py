@@ -354,3 +354,48 @@ def test_every_version_a_kernel_may_have_is_asked_only_what_it_knows(known: int,
     command = [sys.executable, "-P", "-c", textwrap.dedent(program), record]
     done = subprocess.run(command, capture_output=True, check=True, timeout=30, text=True)
     assert done.stdout.split() == [str(known), "refused"]
+
+
+KEPT_SIGNALS = """
+    import os, signal, sys, time
+    from netmap_actors.confinement import confinement, landlock
+    from netmap_actors.confinement.permissions import Permissions
+    outside = int(sys.argv[1])
+    confinement.forbid_new_privileges()
+    assert landlock.keep_signals()
+    child = os.fork()
+    if child == 0:
+        landlock.enforce(Permissions())
+        try:
+            os.kill(os.getppid(), 0)
+        except PermissionError:
+            os.write(1, b"up refused ")
+        time.sleep(60)
+    landlock.enforce(Permissions(), signals_kept=True)
+    sys.stdin.readline()
+    os.kill(child, signal.SIGKILL)
+    assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGKILL
+    try:
+        os.kill(outside, 0)
+    except PermissionError:
+        print("out refused", flush=True)
+"""
+
+
+def test_who_keeps_its_signals_reaches_the_forks_it_made_since_and_nobody_else() -> None:
+    """Each is held to a rule of its own after the fork, as the Supervisor and its nursery are."""
+    if landlock.abi() < 6:
+        pytest.skip("this kernel's Landlock knows no signals")
+    started = subprocess.Popen(
+        [sys.executable, "-P", "-c", textwrap.dedent(KEPT_SIGNALS), str(os.getpid())],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    assert started.stdin is not None
+    assert started.stdout is not None
+    assert started.stdout.read(len("up refused ")) == b"up refused "
+    started.stdin.write(b"on\n")
+    started.stdin.close()
+    assert started.stdout.read() == b"out refused\n"
+    assert started.wait(20) == 0
+    started.stdout.close()

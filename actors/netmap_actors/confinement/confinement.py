@@ -79,8 +79,10 @@ def forbid_dump() -> None:
     _prctl(_PR_SET_DUMPABLE, 0, "make this process undumpable")
 
 
-def confine(row: Row, allowed: Permissions) -> dict[str, int]:
+def confine(row: Row, allowed: Permissions, *, signals_kept: bool = False) -> dict[str, int]:
     """Give up everything that is not allowed, for good; returns what status shows of it. Raises OSError.
+
+    `signals_kept`: as for `landlock.enforce`.
 
     To be called before another thread is started: Landlock and capabilities are each thread's own.
     Not limited: processes (RLIMIT_NPROC counts those of the user, other programs' included) and locked memory, which
@@ -92,7 +94,7 @@ def confine(row: Row, allowed: Permissions) -> dict[str, int]:
     if row.max_file_size is not None and not stat.S_ISREG(os.fstat(2).st_mode):
         _lower(resource.RLIMIT_FSIZE, row.max_file_size)
     kept = capabilities.keep_only(allowed.capabilities | for_interpreter(), for_children=row.executes)
-    return {"landlock": landlock.enforce(allowed), "capabilities": len(kept)}
+    return {"landlock": landlock.enforce(allowed, signals_kept=signals_kept), "capabilities": len(kept)}
 
 
 def limit_files(wanted: int) -> int:

@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Final
 from netmap_actors.confinement import system_files
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
     from netmap_actors.confinement.permissions import Permissions
 
-__all__ = ["abi", "enforce", "keeps_from", "missing"]
+__all__ = ["abi", "enforce", "keep_signals", "keeps_from", "missing"]
 
 _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446
 _CREATE_RULESET_VERSION, _RULE_PATH_BENEATH, _RULE_NET_PORT = 1, 1, 2
@@ -58,14 +58,32 @@ def missing(known: int) -> tuple[str, ...]:
     return tuple(what for since, what in _SINCE if known < since)
 
 
-def enforce(allowed: Permissions) -> int:
+def enforce(allowed: Permissions, *, signals_kept: bool = False) -> int:
     """From now on nothing else can be had; the ABI version that holds it, 0 for none. Raises OSError.
 
     None also where a profile around us allows only some of the three calls: what only gives up is done without.
+    `signals_kept`: `keep_signals` has done that part.
     """
+    return _where_allowed(lambda known: _enforce(known, allowed, signals_kept=signals_kept))
+
+
+def keep_signals() -> bool:
+    """Signal nobody from now on but this process's descendants and those that share this bound: forks of it from now
+    on. Whether the kernel can. Raises OSError. To be called where gaining privileges is forbidden.
+
+    Each may then be held to a rule of its own, and those that were made after this one can still be signalled.
+    """
+
+    def enforce_scope(known: int) -> int:
+        return known if known >= 6 and _restrict(_create(known, 0, 0, _SIGNALS)) else 0
+
+    return _where_allowed(enforce_scope) > 0
+
+
+def _where_allowed(enforce_it: Callable[[int], int]) -> int:
     known = abi()
     try:
-        return _enforce(known, allowed) if known else 0
+        return enforce_it(known) if known else 0
     except PermissionError:
         return 0
     except OSError as error:
@@ -74,7 +92,7 @@ def enforce(allowed: Permissions) -> int:
         return 0
 
 
-def _enforce(known: int, allowed: Permissions) -> int:
+def _enforce(known: int, allowed: Permissions, *, signals_kept: bool) -> int:
     rights = (1 << _RIGHTS_OF_VERSION.get(known, 16)) - 1
     network = 0
     if known >= 4:
@@ -83,16 +101,24 @@ def _enforce(known: int, allowed: Permissions) -> int:
         )
     scopes = 0
     if known >= 6:
-        scopes = _SIGNALS | _ABSTRACT_SOCKETS * (not allowed.abstract_sockets)
-    ruleset = _create(known, rights, network, scopes)
-    try:
+        scopes = _SIGNALS * (not signals_kept) | _ABSTRACT_SOCKETS * (not allowed.abstract_sockets)
+
+    def add_rules(ruleset: int) -> None:
         _allow_files(ruleset, allowed, rights)
         _allow_ports(ruleset, allowed.tcp_bind, network & _BIND_TCP)
         _allow_ports(ruleset, allowed.tcp_connect, network & _CONNECT_TCP)
+
+    _restrict(_create(known, rights, network, scopes), add_rules)
+    return known
+
+
+def _restrict(ruleset: int, add_rules: Callable[[int], object] = lambda _: None) -> bool:
+    try:
+        add_rules(ruleset)
         _call(_RESTRICT_SELF, ruleset, 0)
     finally:
         os.close(ruleset)
-    return known
+    return True
 
 
 def keeps_from(path: str) -> bool:

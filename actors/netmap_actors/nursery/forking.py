@@ -21,12 +21,14 @@ from typing import TYPE_CHECKING, Final, NoReturn
 import msgspec
 
 from netmap_actors.confinement import confinement
+from netmap_actors.confinement.run_bounds import RunBounds
 from netmap_actors.confinement.unused_memory import give_back
 from netmap_actors.exit_reason import ExitReason, from_exception, status_of
 from netmap_actors.nursery.orders import MAX_ORDER, ROLE, Forked, Order, Rooms
 from netmap_actors.nursery.shared_pages import keep_shared
 from netmap_actors.process import bootstrap, title
 from netmap_actors.process.child_log import ChildLog
+from netmap_actors.wire.vocabulary import ActorName
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -41,23 +43,45 @@ _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD,
 _OF_THE_GROUP: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
+_FIRST: Final = (ActorName.PUBLISHER, ActorName.LIVENESS, ActorName.CONNECTION)
+"""What nearly every run needs: loaded before anybody says so."""
+
+
 def main(orders_fd: int) -> NoReturn:
     """Be a nursery that was started by exec."""
     with _ended_by_failure():
         confinement.forbid_dump()
         orders = socket.socket(fileno=orders_fd)
-        serve(orders, msgspec.json.decode(orders.recv(MAX_ORDER), type=Rooms))
+        rooms = _told(orders)
+        become_nursery(rooms.parent_pid)
+        serve(orders, rooms)
 
 
-def begin(orders: socket.socket, log_fd: int, rooms: Rooms) -> NoReturn:
+def begin(orders: socket.socket, log_fd: int, parent_pid: int) -> NoReturn:
     """Be a nursery that was forked from the Supervisor itself, which has one thread and no secret yet.
 
-    `log_fd` becomes standard output and error; every other descriptor but that of `orders` is closed.
+    `log_fd` becomes standard output and error; every other descriptor but that of `orders` is closed. It loads while
+    the Supervisor still reads its settings, is told what to give up then, and forks nothing before.
     """
     with _ended_by_failure():
+        confinement.forbid_dump()
         orders_fd = orders.detach()
         take_descriptors([log_fd, orders_fd], [orders_fd])
-        serve(socket.socket(fileno=orders_fd), rooms)
+        become_nursery(parent_pid)
+        load(_FIRST)
+        orders = socket.socket(fileno=orders_fd)
+        rooms = _told(orders)
+        bounds = RunBounds.decode(rooms.bounds)
+        bounds.give_up()
+        bounds.filter_calls()
+        serve(orders, rooms)
+
+
+def _told(orders: socket.socket) -> Rooms:
+    data = orders.recv(MAX_ORDER)
+    if not data:
+        os._exit(0)
+    return msgspec.json.decode(data, type=Rooms)
 
 
 @contextlib.contextmanager
@@ -76,22 +100,31 @@ def _ended_by_failure() -> Iterator[None]:
         os._exit(1)
 
 
-def serve(orders: socket.socket, rooms: Rooms) -> NoReturn:
-    """Load the rooms and fork until the Supervisor is gone; `orders`: SOCK_SEQPACKET."""
+def become_nursery(parent_pid: int) -> None:
+    """Show itself as one, end with the Supervisor, and leave signals to it. Raises ParentGone."""
+    confinement.die_with_parent(parent_pid)
     title.show(ROLE)
     os.umask(0o077)
-    confinement.die_with_parent(rooms.parent_pid)
     for number in _SIGNALS:
         signal.signal(number, signal.SIG_DFL)
     # Ctrl-C, a closed terminal and a service's stop reach the whole group; ending is for the Supervisor. Blocked, not
     # ignored: what a child is told before it has its own handler is not lost.
     signal.pthread_sigmask(signal.SIG_SETMASK, _OF_THE_GROUP)
-    bootstrap.preload()
-    for actor in rooms.actors:
+    gc.disable()
+
+
+def load(actors: Iterable[str]) -> None:
+    """What these need; what is loaded already costs nothing."""
+    for actor in actors:
         bootstrap.load(actor).preload()
+
+
+def serve(orders: socket.socket, rooms: Rooms) -> NoReturn:
+    """Load the rooms and fork until the Supervisor is gone; `orders`: SOCK_SEQPACKET."""
+    bootstrap.preload()
+    load(rooms.actors)
     if rooms.tls:
         from netmap_actors.transport import tls  # noqa: F401, PLC0415
-    gc.disable()
     keep_shared()
     give_back()
     orders.send(msgspec.json.encode(Forked()))

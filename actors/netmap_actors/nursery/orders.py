@@ -21,6 +21,8 @@ class Rooms(msgspec.Struct, frozen=True, kw_only=True):
     """Those it loads beforehand. It forks others as well, which load their own."""
     tls: bool = False
     """What a connection by TLS needs, too."""
+    bounds: msgspec.Raw = msgspec.Raw(b"null")
+    """RunBounds it has to give up before it forks anything; null: who started it had given them up."""
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):

@@ -22,6 +22,8 @@ from netmap_supervisor.system import journal
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from netmap_supervisor.system.nursery_process import FirstNursery
+
 __all__ = ["PROGRAM", "commands", "main"]
 
 PROGRAM = "netmap-supervisor"
@@ -99,14 +101,14 @@ def commands() -> None:
     """
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; the exit status of the process."""
+def main(arguments: Sequence[str] | None = None, first_nursery: FirstNursery | None = None) -> int:
+    """Run one command; the exit status of the process. `first_nursery`: for `run`, if there is one already."""
     _open_standard_streams()
     result: object = ExitCode.OK
     try:
         _check_parser(os.environ.get(_PARSER))
         # Not standalone: click would answer a closed pipe and Ctrl-C with a message and exit status 1.
-        result = commands.main(args=arguments, prog_name=PROGRAM, standalone_mode=False)
+        result = commands.main(args=arguments, prog_name=PROGRAM, standalone_mode=False, obj=first_nursery)
         sys.stdout.flush()
     except click.ClickException as error:
         with contextlib.suppress(OSError):

@@ -20,7 +20,6 @@ from netmap_supervisor.config.layers import load, runtime_dir, working_directory
 from netmap_supervisor.config.settings import EMBEDDED
 from netmap_supervisor.system import journal
 from netmap_supervisor.system.held_environment import HeldEnvironment, wipe
-from netmap_supervisor.system.signals import hold_signals_of_first_process
 from netmap_supervisor.view.terminal import can_redraw, is_terminal, output_width
 from netmap_supervisor.view.text_layout import fold
 
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
 
     from netmap_supervisor.config.layers import Configuration
     from netmap_supervisor.config.settings import RunSettings
+    from netmap_supervisor.system.nursery_process import FirstNursery
 
 __all__ = ["command"]
 
@@ -46,7 +46,10 @@ _LEAD = 12
 )
 @config_file_flag
 @run_flags
-def command(config_file: str | None, demo_faults: bool, **flags: Any) -> int:
+@click.pass_obj
+def command(
+    first_nursery: FirstNursery | None, /, config_file: str | None, demo_faults: bool, **flags: Any
+) -> int:
     """Be the daemon: join the tailnet, keep its netmap, publish it to subscribers, until Ctrl-C or `stop`.
 
     A flag wins over NETMAP_SUPERVISOR_<OPTION> in the environment, that over the configuration file, that over the
@@ -63,7 +66,6 @@ def command(config_file: str | None, demo_faults: bool, **flags: Any) -> int:
         from netmap_supervisor.cli.fault import demo  # noqa: PLC0415
 
         return demo.demonstrate()
-    hold_signals_of_first_process()
     flags, cwd = given_flags(flags), working_directory()
 
     environment = HeldEnvironment(os.environ, wipe)
@@ -96,7 +98,7 @@ def command(config_file: str | None, demo_faults: bool, **flags: Any) -> int:
         )
     try:
         with contextlib.nullcontext() if view is None else contextlib.closing(view):
-            return run(settings, view, again, environment)
+            return run(settings, view, again, environment, first_nursery)
     except RunFailed as end:
         # Only after the view has ended, which would draw over it.
         with contextlib.suppress(OSError):

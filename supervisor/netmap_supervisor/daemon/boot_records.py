@@ -27,7 +27,7 @@ from netmap_actors.wire.vocabulary import ActorName
 from netmap_supervisor.connection.messages import ConnectionStart
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from netmap_supervisor.config.settings import RunSettings
     from netmap_supervisor.daemon.keyring import Keyring
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 __all__ = [
     "BootRecords",
     "endpoints_of",
-    "environment_for",
     "listened_on",
     "memory_of_child",
     "public_sockets",
@@ -47,18 +46,6 @@ LEAST_MEMORY = 4 << 30
 """Bytes of address space a child may have, threads and libraries included."""
 MEMORY_PER_MAP = 16
 """Times the largest MapResponse: text, decoded form, the netmap it replaces, its snapshot and what waits to be sent."""
-
-_KEPT = (
-    "PATH", "LANG", "LC_ALL", "TZ", "HOME", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR", "LD_PRELOAD", "LD_LIBRARY_PATH",
-    "PYTHONPATH", "PYTHONHOME", "PYTHONDONTWRITEBYTECODE", "VIRTUAL_ENV",
-)  # fmt: skip
-_TERMINAL = (
-    "TERM", "COLORTERM", "TERM_PROGRAM", "NO_COLOR", "FORCE_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "COLUMNS", "LINES",
-    "LC_CTYPE", "PYTHONIOENCODING", "PYTHONUTF8",
-)  # fmt: skip
-
-_RESOLVER_OPTIONS = "timeout:2 attempts:2"
-"""Two seconds and two attempts for each name server (resolv.conf(5)): five seconds of a lookup are enough."""
 
 
 def memory_of_child(settings: RunSettings) -> int:
@@ -98,16 +85,6 @@ def state_slug(control_url: str) -> str:
     host = WebUrl.parse_origin(control_url, interface=True).authority
     readable = re.sub(r"[^A-Za-z0-9.-]+", "-", host).strip("-.")[:80]
     return f"{readable}-{hashlib.sha256(control_url.encode()).hexdigest()[:8]}"
-
-
-def environment_for(actor: str, environment: Mapping[str, str]) -> dict[str, str]:
-    """The environment of a child, or of the view: nothing that may hold a secret."""
-    kept = {name: environment[name] for name in _KEPT if name in environment}
-    if actor == "view":
-        kept |= {name: environment[name] for name in _TERMINAL if name in environment}
-    if actor == ActorName.CONNECTION:
-        kept["RES_OPTIONS"] = environment.get("RES_OPTIONS", _RESOLVER_OPTIONS)
-    return kept
 
 
 class BootRecords(msgspec.Struct, kw_only=True, eq=False):

@@ -10,22 +10,22 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from netmap_actors.bus.loop import Loop
 from netmap_actors.bus.socket_files import remove_abandoned
 from netmap_actors.clock import SystemClock
-from netmap_actors.confinement import confinement, seccomp
-from netmap_actors.confinement.permissions import ROWS, RunPlaces
-from netmap_actors.confinement.seccomp_rows import of_supervisor
+from netmap_actors.confinement import confinement
+from netmap_actors.confinement.permissions import RunPlaces
+from netmap_actors.confinement.run_bounds import RunBounds
 from netmap_actors.confinement.unused_memory import SETTLED, give_back
 from netmap_actors.errors import NetmapError
-from netmap_actors.nursery.orders import ROLE
 from netmap_actors.wire.codec import require_native_protobuf
-from netmap_supervisor.daemon.boot_records import environment_for, memory_of_child, public_sockets
+from netmap_supervisor.daemon.boot_records import memory_of_child, public_sockets
 from netmap_supervisor.daemon.tree import in_nursery
 from netmap_supervisor.system.held_environment import HeldEnvironment, wipe
 from netmap_supervisor.system.kernel_calls import check_machine
 from netmap_supervisor.system.log import Log
-from netmap_supervisor.system.nursery_process import fork_nursery
 from netmap_supervisor.system.signals import hold_signals
 from netmap_supervisor.system.single_instance import Claim
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from netmap_supervisor.config.settings import RunSettings
     from netmap_supervisor.daemon.observer import Observer
-    from netmap_supervisor.system.nursery_process import NurseryProcess
+    from netmap_supervisor.system.nursery_process import FirstNursery
 
 __all__ = ["RunFailed", "run"]
 
@@ -55,11 +55,12 @@ def run(
     observer: Observer | None = None,
     read_settings: Callable[[], RunSettings] | None = None,
     environment: HeldEnvironment | None = None,
+    first_nursery: FirstNursery | None = None,
 ) -> int:
     """Be the daemon until it is stopped; the exit status. Raises ConfigurationError, AlreadyRunning or RunFailed.
 
     To be called in the process's main thread. `read_settings()` gives the settings again, for SIGHUP and
-    `reload`; it raises NetmapError when they are not usable.
+    `reload`; it raises NetmapError when they are not usable. `first_nursery`: one that loads already, if there is one.
     """
     check_machine()
     # Whatever umask we were started with: we can enter the directories we make.
@@ -70,16 +71,22 @@ def run(
     _own_descriptors()
     environment = HeldEnvironment(os.environ, wipe) if environment is None else environment
     environment.hold(settings.auth_key)
+    if first_nursery is not None and (settings.nursery == "off" or environment.holds_secrets):
+        first_nursery.close()
     loop, claim = _claim(settings)
+    bounds = _bounds(settings, environment)
     try:
-        held = _give_up(settings, environment)
+        # Once the directories are made, and before there is another thread.
+        held = bounds.give_up(signals_kept=first_nursery is not None and first_nursery.signals_kept)
         confinement.adopt_orphans()
         # Its own start is over, and before the first process is started: all of them inherit it, the view, too.
-        unfiltered = seccomp.restrict_with_children(of_supervisor(shares=bool(settings.socket_group)))
+        unfiltered = bounds.filter_calls()
     except BaseException:
         claim.release()
         raise
-    nursery = _fork_nursery(settings, environment)
+    nursery = None if first_nursery is None else first_nursery.take()
+    if nursery is not None:
+        nursery.tell(msgspec.structs.replace(in_nursery(settings), bounds=bounds.encode()))
     # While it loads the children's rooms we load our own.
     from netmap_supervisor.daemon.supervisor import Supervisor  # noqa: PLC0415
 
@@ -113,20 +120,6 @@ def run(
             raise NetmapError(why) from None
 
 
-def _fork_nursery(settings: RunSettings, environment: HeldEnvironment) -> NurseryProcess | None:
-    """A fork of this process, where nothing speaks against one: a thread, a secret that it would have, too."""
-    if (
-        settings.nursery == "off"
-        or environment.holds_secrets
-        or len([*Path("/proc/self/task").iterdir()]) > 1
-    ):
-        return None
-    try:
-        return fork_nursery(in_nursery(settings), environment_for(ROLE, environment))
-    except OSError:
-        return None  # one is started later, or said to fail
-
-
 def _claim(settings: RunSettings) -> tuple[Loop, Claim]:
     loop = Loop(SystemClock())
 
@@ -138,8 +131,7 @@ def _claim(settings: RunSettings) -> tuple[Loop, Claim]:
     return loop, Claim(Path(settings.state_dir), Path(settings.runtime_dir), pass_time)
 
 
-def _give_up(settings: RunSettings, environment: HeldEnvironment) -> dict[str, int]:
-    """Once the directories are made, and before there is another thread."""
+def _bounds(settings: RunSettings, environment: HeldEnvironment) -> RunBounds:
     kind, _, path = settings.auth_key.partition(":")
     places = RunPlaces(
         state_dir=Path(settings.state_dir),
@@ -150,11 +142,7 @@ def _give_up(settings: RunSettings, environment: HeldEnvironment) -> dict[str, i
         named=tuple(Path(one) for one in (path if kind == "file" else "", settings.ca_file) if one),
         notify_socket=environment.get("NOTIFY_SOCKET", ""),
     )
-    # What a child may have is the most that ours can be set to again: limits are inherited.
-    confinement.bound_memory(OWN_MEMORY, most=memory_of_child(settings))
-    row = ROWS["supervisor"]
-    confinement.bound_files(row.max_files)
-    return confinement.confine(row, row.permissions(places))
+    return RunBounds(places=places, memory=OWN_MEMORY, memory_of_child=memory_of_child(settings))
 
 
 def _own_descriptors() -> None:

@@ -34,7 +34,6 @@ from netmap_supervisor.connection.messages import LookForRoute
 from netmap_supervisor.daemon.boot_records import (
     BootRecords,
     endpoints_of,
-    environment_for,
     listened_on,
     state_slug,
 )
@@ -66,6 +65,7 @@ from netmap_supervisor.supervision.messages import (
     Waited,
 )
 from netmap_supervisor.system.code_stamp import code_stamp, loaded_stamp
+from netmap_supervisor.system.held_environment import environment_for
 from netmap_supervisor.system.log import Log
 from netmap_supervisor.system.peer_process import descends_from
 from netmap_supervisor.system.route_watch import RouteWatch

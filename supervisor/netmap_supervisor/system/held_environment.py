@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from netmap_actors.errors import ConfigurationError
+from netmap_actors.wire.vocabulary import ActorName
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, MutableMapping
 
-__all__ = ["PROXIES", "HeldEnvironment", "wipe", "wipe_all"]
+__all__ = ["PROXIES", "HeldEnvironment", "environment_for", "wipe", "wipe_all"]
 
 PROXIES: Final = (
     "http_proxy", "https_proxy", "all_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY",
@@ -28,6 +29,18 @@ PROXIES: Final = (
 """A proxy's URL may hold a password."""
 MAX_SECRETS: Final = 32 * 1024
 """Bytes of all of them together: they have to fit into a boot record."""
+_KEPT = (
+    "PATH", "LANG", "LC_ALL", "TZ", "HOME", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR", "LD_PRELOAD", "LD_LIBRARY_PATH",
+    "PYTHONPATH", "PYTHONHOME", "PYTHONDONTWRITEBYTECODE", "VIRTUAL_ENV",
+)  # fmt: skip
+_TERMINAL = (
+    "TERM", "COLORTERM", "TERM_PROGRAM", "NO_COLOR", "FORCE_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "COLUMNS", "LINES",
+    "LC_CTYPE", "PYTHONIOENCODING", "PYTHONUTF8",
+)  # fmt: skip
+
+_RESOLVER_OPTIONS = "timeout:2 attempts:2"
+"""Two seconds and two attempts for each name server (resolv.conf(5)): five seconds of a lookup are enough."""
+
 _UNDECODED = re.compile("[\ud800-\udfff]")
 _ENV_START = 50 - 3
 """Index of `env_start`, field 50 of /proc/PID/stat, behind the command's name, field 2; `env_end` follows
@@ -80,6 +93,16 @@ class HeldEnvironment(Mapping[str, str]):
         """The secrets for control_connection. A byte that is not UTF-8 becomes NUL, which no key and no URL has."""
         wanted = (*PROXIES, _variable(auth_key))
         return {name: _UNDECODED.sub("\0", self[name]) for name in wanted if name in self}
+
+
+def environment_for(actor: str, environment: Mapping[str, str]) -> dict[str, str]:
+    """The environment of a child, or of the view: nothing that may hold a secret."""
+    kept = {name: environment[name] for name in _KEPT if name in environment}
+    if actor == "view":
+        kept |= {name: environment[name] for name in _TERMINAL if name in environment}
+    if actor == ActorName.CONNECTION:
+        kept["RES_OPTIONS"] = environment.get("RES_OPTIONS", _RESOLVER_OPTIONS)
+    return kept
 
 
 def _variable(auth_key: str) -> str:

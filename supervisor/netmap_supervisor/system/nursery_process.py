@@ -1,4 +1,4 @@
-"""One nursery as a process: forked from this one or started by exec, and the orders to it.
+"""One nursery as a process: forked from a run that has just begun or started by exec, and the orders to it.
 
 Not here: when there is one, and which children it is asked for (`daemon.nursery`).
 """
@@ -12,20 +12,39 @@ import os
 import signal
 import socket
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from netmap_actors.confinement import confinement, landlock
 from netmap_actors.nursery.orders import MAX_ORDER, ROLE, Forked, Order, Rooms
 from netmap_actors.nursery.shared_pages import keep_shared
-from netmap_supervisor.system.held_environment import wipe_all
+from netmap_supervisor.system.held_environment import PROXIES, environment_for, wipe_all
 from netmap_supervisor.system.os_process import ChildProcess, Execution, Started, execute, held_child
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
-__all__ = ["NurseryFailed", "NurseryProcess", "execute_nursery", "fork_nursery"]
+__all__ = [
+    "FirstNursery",
+    "NurseryFailed",
+    "NurseryProcess",
+    "execute_nursery",
+    "expects_nursery",
+    "fork_first",
+]
 
+BOTH_LOAD: Final = (
+    "base64", "grp", "logging", "pykka", "secrets", "termios", "netmap_actors.bus.admission",
+    "netmap_actors.bus.loop", "netmap_actors.bus.mailbox", "netmap_actors.bus.monitor",
+    "netmap_actors.bus.peers", "netmap_actors.bus.sockets", "netmap_actors.child_lock",
+    "netmap_actors.confinement.memory_guard", "netmap_actors.confinement.run_bounds",
+    "netmap_actors.confinement.unused_memory", "netmap_actors.curve_keys", "netmap_actors.exit_reason",
+    "netmap_actors.finite", "netmap_actors.rfc3339", "netmap_actors.runtime_paths", "netmap_actors.state_file",
+    "netmap_actors.web_url", "netmap_actors.wire.codec",
+)  # fmt: skip
+"""What a nursery and the Supervisor are made of: loaded before the fork it is loaded, and held, once."""
 _FORKING: Final = "netmap_actors.nursery.forking"
 _FILES: Final = 2
 """Descriptors that come with an answer."""
@@ -52,6 +71,17 @@ class NurseryProcess:
             return bool(self.orders.recv(MAX_ORDER, socket.MSG_DONTWAIT))
         return False
 
+    def tell(self, rooms: Rooms) -> None:
+        """What it is to load and to give up; the first message to it. One that has ended is found by its pidfd."""
+        with contextlib.suppress(OSError):
+            self.orders.send(msgspec.json.encode(msgspec.structs.replace(rooms, parent_pid=os.getpid())))
+
+    def end(self) -> None:
+        """Kill it and wait for that."""
+        self.process.send(signal.SIGKILL)
+        self.process.wait()
+        os.close(self.log_fd)
+
     def fork(self, order: Execution) -> Started:
         """A new child of this process. Raises NurseryFailed: then it must not fork any more."""
         words = Order(actor=order.actor, numbers=tuple(order.inherited), environment=dict(order.environment))
@@ -71,25 +101,78 @@ class NurseryProcess:
         return Started(answer.pid, [fd for _, _, given in ancillary for fd in array.array("i", given)])
 
 
-def fork_nursery(rooms: Rooms, kept: Mapping[str, str]) -> NurseryProcess:
-    """Fork one from this process, which has one thread, no ZeroMQ context and no secret but its environment.
+class FirstNursery:
+    """That of a run that has just begun, until it is taken; whoever holds it closes it."""
 
-    `kept`: the environment it is left with. Raises OSError.
+    def __init__(self, nursery: NurseryProcess, *, signals_kept: bool) -> None:
+        """`signals_kept`: this process can signal nobody any more but its descendants (`landlock.keep_signals`)."""
+        self.signals_kept = signals_kept
+        self._nursery: NurseryProcess | None = nursery
+
+    def take(self) -> NurseryProcess | None:
+        """It is the caller's from now on."""
+        taken, self._nursery = self._nursery, None
+        return taken
+
+    def close(self) -> None:
+        """End it, if nobody took it."""
+        if (left := self.take()) is not None:
+            left.end()
+
+
+def expects_nursery(arguments: Sequence[str], environment: Mapping[str, str]) -> bool:
+    """Whether these start a daemon, and nothing shows that its environment holds a secret.
+
+    What only the settings tell is seen later, by who takes the nursery or not.
     """
+    sources = (*arguments, environment.get("NETMAP_SUPERVISOR_AUTH_KEY", ""))
+    return (
+        arguments[:1] == ["run"]
+        and not {"-h", "--help", "--demo-faults"}.intersection(arguments)
+        and not any("env:" in source for source in sources)
+        and not any("@" in environment.get(name, "") for name in PROXIES)
+        # Of an unknown one protobuf cannot be loaded, and the command line says so.
+        and "PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION" not in environment
+    )
+
+
+def fork_first(arguments: Sequence[str], environment: Mapping[str, str]) -> FirstNursery | None:
+    """Fork one from this process, which has read nothing yet: it loads while this one does.
+
+    None where there need not or cannot be one: then it is started by exec, once its environment is known to hold no
+    secret.
+    """
+    if not expects_nursery(arguments, environment) or None in {sys.stdin, sys.stdout, sys.stderr}:
+        return None
+    for name in BOTH_LOAD:
+        importlib.import_module(name)
+    try:
+        if len([*Path("/proc/self/task").iterdir()]) > 1:
+            return None
+        confinement.forbid_new_privileges()
+        # Together with the nursery: the Supervisor's own rule, which comes later, would keep it from its children.
+        signals_kept = landlock.keep_signals()
+        return FirstNursery(_fork(environment_for(ROLE, environment)), signals_kept=signals_kept)
+    except OSError:
+        return None
+
+
+def _fork(kept: Mapping[str, str]) -> NurseryProcess:
+    """`kept`: the environment it is left with. Raises OSError."""
     sys.stdout.flush()
     sys.stderr.flush()
     # Where our starter ignored it, the kernel would reap a nursery that ends soon and keep its status (waitpid(2)).
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
 
     def fork(theirs: socket.socket, log_fd: int) -> Started:
-        ours = _ours(rooms)
+        parent_pid = os.getpid()
         keep_shared()
         pid = os.fork()
         if pid == 0:
             try:
                 wipe_all(kept)
                 # Only here, where this is the Supervisor no more: that never loads the code of an actor.
-                importlib.import_module(_FORKING).begin(theirs, log_fd, ours)
+                importlib.import_module(_FORKING).begin(theirs, log_fd, parent_pid)
             finally:
                 os._exit(1)
         return Started(pid)
@@ -102,9 +185,7 @@ def execute_nursery(rooms: Rooms, environment: Mapping[str, str]) -> NurseryProc
     started = _nursery(
         lambda theirs, log_fd: execute(Execution(ROLE, environment, [theirs.fileno()], log_fd))
     )
-    # One that has ended already is found by its pidfd.
-    with contextlib.suppress(OSError):
-        started.orders.send(msgspec.json.encode(_ours(rooms)))
+    started.tell(rooms)
     return started
 
 
@@ -120,7 +201,3 @@ def _nursery(start: Callable[[socket.socket, int], Started]) -> NurseryProcess:
         process = held_child(start(theirs, log_write), ours)
         unless_started.pop_all()
     return NurseryProcess(process, log_read)
-
-
-def _ours(rooms: Rooms) -> Rooms:
-    return msgspec.structs.replace(rooms, parent_pid=os.getpid())

@@ -16,9 +16,9 @@ import click
 
 from netmap_actors import shown_json
 from netmap_actors.clock import SystemClock
-from netmap_supervisor.daemon.boot_records import environment_for
 from netmap_supervisor.daemon.output.child_output import ChildOutput
 from netmap_supervisor.daemon.output.log_pipes import LogPipe, log_lines
+from netmap_supervisor.system.held_environment import environment_for
 from netmap_supervisor.system.signals import GROUP_SIGNALS
 
 if TYPE_CHECKING:

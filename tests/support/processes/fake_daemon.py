@@ -38,7 +38,9 @@ SITECUSTOMIZE = """
         bootstrap.main = hooked
 """
 PROGRAM = """
-    import msgspec, pathlib, sys
+    import msgspec, os, pathlib, sys
+    from netmap_supervisor.system.nursery_process import fork_first
+    first_nursery = fork_first(["run"], os.environ)
     from netmap_actors.errors import ConfigurationError, NetmapError
     from netmap_supervisor.config.settings import RunSettings
     from netmap_supervisor.daemon.run import run
@@ -49,7 +51,7 @@ PROGRAM = """
         except msgspec.DecodeError as error:
             raise ConfigurationError(f"cannot read {path}: {error}")
     try:
-        sys.exit(run(read(), read_settings=read))
+        sys.exit(run(read(), read_settings=read, first_nursery=first_nursery))
     except ConfigurationError as error:
         print(error, file=sys.stderr)
         sys.exit(78)

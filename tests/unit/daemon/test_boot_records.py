@@ -14,10 +14,10 @@ from netmap_actors.boot import (
 )
 from netmap_supervisor.config.settings import RunSettings
 from netmap_supervisor.connection.messages import ConnectionStart
-from netmap_supervisor.daemon.boot_records import BootRecords, endpoints_of, environment_for, state_slug
+from netmap_supervisor.daemon.boot_records import BootRecords, endpoints_of, state_slug
 from netmap_supervisor.daemon.keyring import Keyring
 from netmap_supervisor.supervision.messages import Spawn
-from netmap_supervisor.system.held_environment import HeldEnvironment
+from netmap_supervisor.system.held_environment import HeldEnvironment, environment_for
 from netmap_supervisor.system.os_process import MAX_BOOT
 
 ENVIRONMENT = {
