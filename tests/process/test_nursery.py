@@ -16,7 +16,7 @@ import pytest
 
 from netmap_actors.confinement import landlock
 from netmap_actors.nursery.orders import Rooms
-from netmap_supervisor.system.nursery_process import execute_nursery
+from netmap_supervisor.system.nursery_process import ORDER_LIMIT, execute_nursery
 from tests.support.processes.daemon import children_of, role_of
 from tests.support.processes.fake_daemon import LIMIT, NAMES, FakeDaemon, pidfds, wait_gone
 from tests.support.waiting import wait_for
@@ -54,6 +54,20 @@ HIDDEN = """
     if "-c" in sys.orig_argv:
         from netmap_supervisor.system import os_process
         os_process._opened = lambda path: None
+"""
+LOADS_SLOWLY = """
+    if "-c" in sys.orig_argv:
+        import os, time
+        from netmap_actors.process import bootstrap
+        _load = bootstrap.load
+        def _slowly(actor):
+            if sys._getframe(1).f_code.co_name == "load":
+                with open(os.environ["PYTHONPATH"] + "/boots/loads", "a") as file:
+                    print(os.getpid(), actor, file=file)
+                if actor == "publisher":
+                    time.sleep({seconds})
+            return _load(actor)
+        bootstrap.load = _slowly
 """
 NEVER_LOADS = """
     import os, sys
@@ -283,6 +297,24 @@ def test_who_has_no_nursery_any_more_gets_one_with_its_runtime_directory(daemon:
     daemon.wait_event("up", after=1)
     assert wait_nursery(daemon)["forked"] == len(NAMES)
     assert roles(daemon) == sorted([*NAMES, "nursery"])
+
+
+def test_the_first_nursery_loads_the_connection_and_each_other_when_it_is_first_to_fork_it(
+    daemon: FakeDaemon,
+) -> None:
+    """However long that takes: it is no nursery that hangs."""
+    hook(daemon, LOADS_SLOWLY, seconds=2 * ORDER_LIMIT)
+    daemon.up()
+    pid = wait_nursery(daemon)["pid"]
+
+    def loaded() -> list[str]:
+        lines = map(str.split, (daemon.place / "boots" / "loads").read_text().splitlines())
+        return list(dict.fromkeys(actor for loader, actor in lines if int(loader) == pid))
+
+    order = ["control_connection", "publisher", "liveness"]
+    assert loaded() == order
+    assert [event["actor"] for event in daemon.events("actor_started")] == ["dev_control", *order]
+    assert not daemon.events("nursery_failed")
 
 
 def test_off_is_off(daemon: FakeDaemon) -> None:

@@ -43,8 +43,8 @@ _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD,
 _OF_THE_GROUP: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-_FIRST: Final = (ActorName.PUBLISHER, ActorName.LIVENESS, ActorName.CONNECTION)
-"""What nearly every run needs: loaded before anybody says so."""
+_FIRST: Final = ActorName.CONNECTION
+"""What nearly every run needs, and first: loaded before anybody says so."""
 
 
 def main(orders_fd: int) -> NoReturn:
@@ -68,7 +68,7 @@ def begin(orders: socket.socket, log_fd: int, parent_pid: int) -> NoReturn:
         orders_fd = orders.detach()
         take_descriptors([log_fd, orders_fd], [orders_fd])
         become_nursery(parent_pid)
-        load(_FIRST)
+        load([_FIRST])
         orders = socket.socket(fileno=orders_fd)
         rooms = _told(orders)
         bounds = RunBounds.decode(rooms.bounds)
@@ -128,11 +128,17 @@ def serve(orders: socket.socket, rooms: Rooms) -> NoReturn:
     keep_shared()
     give_back()
     orders.send(msgspec.json.encode(Forked()))
+    later = set(rooms.later)
     while True:
         data, descriptors, _, _ = socket.recv_fds(orders, MAX_ORDER, _MAX_DESCRIPTORS)
         if not data:
             os._exit(0)
-        forked, files = _fork(msgspec.json.decode(data, type=Order), descriptors)
+        order = msgspec.json.decode(data, type=Order)
+        if order.actor in later:
+            later.remove(order.actor)
+            load([order.actor])
+            keep_shared()
+        forked, files = _fork(order, descriptors)
         socket.send_fds(orders, [msgspec.json.encode(forked)], files)
         for descriptor in (*descriptors, *files):
             os.close(descriptor)

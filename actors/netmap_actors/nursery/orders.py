@@ -19,6 +19,8 @@ class Rooms(msgspec.Struct, frozen=True, kw_only=True):
     parent_pid: int = 0
     actors: tuple[str, ...] = ()
     """Those it loads beforehand. It forks others as well, which load their own."""
+    later: tuple[str, ...] = ()
+    """Those it loads, each, when it is first to fork it."""
     tls: bool = False
     """What a connection by TLS needs, too."""
     bounds: msgspec.Raw = msgspec.Raw(b"null")

@@ -86,7 +86,10 @@ def run(
         raise
     nursery = None if first_nursery is None else first_nursery.take()
     if nursery is not None:
-        nursery.tell(msgspec.structs.replace(in_nursery(settings), bounds=bounds.encode()))
+        rooms = in_nursery(settings)
+        # The connection has the longest way: it is forked while the others' rooms are not loaded yet.
+        first, later = rooms.actors[:1], rooms.actors[1:]
+        nursery.tell(msgspec.structs.replace(rooms, actors=first, later=later, bounds=bounds.encode()))
     # While it loads the children's rooms we load our own.
     from netmap_supervisor.daemon.supervisor import Supervisor  # noqa: PLC0415
 

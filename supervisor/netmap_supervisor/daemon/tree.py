@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from netmap_actors.nursery.orders import Rooms
 from netmap_actors.wire.vocabulary import ActorName
 from netmap_supervisor.supervision.child_spec import ChildSpec, SupervisorFlags
+from netmap_supervisor.supervision.strategy import start_order
 
 if TYPE_CHECKING:
     from netmap_supervisor.config.settings import RunSettings
@@ -17,23 +18,25 @@ FLAGS = SupervisorFlags()
 
 
 def specs_for(settings: RunSettings) -> list[ChildSpec]:
-    """Children in start order: each after those it needs."""
-    embedded = [ChildSpec(name=ActorName.DEV_CONTROL)] if settings.embedded else []
+    """Children, each after those it needs: they are stopped in the reverse order."""
+    embedded = [ChildSpec(name=ActorName.DEV_CONTROL, first=True)] if settings.embedded else []
     http = [ChildSpec(name=ActorName.HTTP_ENDPOINT, shutdown=0.5)] if settings.http_listen else []
     return [
         *embedded,
         ChildSpec(name=ActorName.PUBLISHER),
         ChildSpec(name=ActorName.LIVENESS, shutdown=0.5),
-        ChildSpec(name=ActorName.CONNECTION, shutdown=1.5),
+        ChildSpec(name=ActorName.CONNECTION, first=True, shutdown=1.5),
         *http,
     ]
 
 
 def in_nursery(settings: RunSettings) -> Rooms:
-    """What a nursery loads beforehand. The embedded server loads its own rooms: nobody else has them in use."""
+    """What a nursery loads beforehand, in the order in which it is needed. The embedded server loads its own rooms:
+    nobody else has them in use.
+    """
     if settings.nursery == "off":
         return Rooms()
     left_out = {ActorName.DEV_CONTROL} | ({ActorName.CONNECTION} if settings.nursery != "all" else set())
-    actors = tuple(spec.name for spec in specs_for(settings) if spec.name not in left_out)
+    actors = tuple(spec.name for spec in start_order(specs_for(settings)) if spec.name not in left_out)
     secured = any(url.startswith("https:") for url in (settings.control_url, settings.proxy))
     return Rooms(actors=actors, tls=secured and ActorName.CONNECTION in actors)

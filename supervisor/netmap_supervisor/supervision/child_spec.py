@@ -49,6 +49,8 @@ class ChildSpec(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     """The actor, as in `python -m netmap_actors NAME`."""
+    first: bool = False
+    """It is started before those without it: what it begins with takes longest."""
     restart: Restart = Restart.PERMANENT
     shutdown: float = 1.0
     """From Stop to SIGKILL; 0 is OTP's brutal_kill."""

@@ -31,7 +31,7 @@ from netmap_supervisor.supervision.messages import (
     Waited,
 )
 from netmap_supervisor.supervision.restart_policy import Escalate, History, RestartAfter, decide
-from netmap_supervisor.supervision.strategy import affected, stop_order
+from netmap_supervisor.supervision.strategy import affected, start_order, stop_order
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -141,8 +141,8 @@ class ChildTree:
         """Begin: all children at once. None waits for another, for nothing is sent to one that is not there."""
         self.note_clocks(now)
         self._plan_tick(now)
-        for child in self.children.values():
-            self.move(child, ChildEvent.START, now)
+        for spec in start_order(child.spec for child in self.children.values()):
+            self.move(self.children[spec.name], ChildEvent.START, now)
 
     def deadline(self) -> float | None:
         """When `expire` is to be called next, seconds of CLOCK_BOOTTIME; None once all children are gone."""

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 from netmap_supervisor.supervision.child_spec import Strategy
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
-__all__ = ["affected", "stop_order"]
+    from netmap_supervisor.supervision.child_spec import ChildSpec
+
+__all__ = ["affected", "start_order", "stop_order"]
 
 
 def affected(strategy: Strategy, names: Sequence[str], failed: str) -> tuple[str, ...]:
@@ -29,6 +31,11 @@ def affected(strategy: Strategy, names: Sequence[str], failed: str) -> tuple[str
             return tuple(names[at:])
         case Strategy.ONE_FOR_ALL:
             return tuple(names)
+
+
+def start_order(specs: Iterable[ChildSpec]) -> list[ChildSpec]:
+    """As specified, but for those that are to be first: none waits for another."""
+    return sorted(specs, key=lambda spec: not spec.first)
 
 
 def stop_order(names: Sequence[str]) -> tuple[str, ...]:

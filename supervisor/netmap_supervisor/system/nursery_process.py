@@ -50,6 +50,8 @@ _FILES: Final = 2
 """Descriptors that come with an answer."""
 ORDER_LIMIT: Final = 0.5
 """Seconds an order may take, of the Supervisor's only thread; it takes some 5 ms. Started anew, a child takes 300."""
+LOADING_ORDER_LIMIT: Final = 5.0
+"""Seconds for an order that has it load an actor before, which it does once for each: some 30 ms of a processor."""
 
 
 class NurseryFailed(Exception):
@@ -64,6 +66,7 @@ class NurseryProcess:
         self.process = process
         self.orders = process.line
         self.log_fd = log_fd
+        self._loads_later: set[str] = set()
 
     def is_loaded(self) -> bool:
         """Whether its message that it has loaded everything has come. To be called when the line is readable."""
@@ -73,6 +76,7 @@ class NurseryProcess:
 
     def tell(self, rooms: Rooms) -> None:
         """What it is to load and to give up; the first message to it. One that has ended is found by its pidfd."""
+        self._loads_later = set(rooms.later)
         with contextlib.suppress(OSError):
             self.orders.send(msgspec.json.encode(msgspec.structs.replace(rooms, parent_pid=os.getpid())))
 
@@ -85,15 +89,17 @@ class NurseryProcess:
     def fork(self, order: Execution) -> Started:
         """A new child of this process. Raises NurseryFailed: then it must not fork any more."""
         words = Order(actor=order.actor, numbers=tuple(order.inherited), environment=dict(order.environment))
+        limit = LOADING_ORDER_LIMIT if order.actor in self._loads_later else ORDER_LIMIT
+        self._loads_later.discard(order.actor)
         try:
-            self.orders.settimeout(ORDER_LIMIT)
+            self.orders.settimeout(limit)
             socket.send_fds(self.orders, [msgspec.json.encode(words)], [order.log_fd, *order.inherited])
             # Not socket.recv_fds, which leaves its flags out: what is started by exec would inherit these.
             space = socket.CMSG_SPACE(_FILES * array.array("i").itemsize)
             data, ancillary, _, _ = self.orders.recvmsg(MAX_ORDER, space, socket.MSG_CMSG_CLOEXEC)
             answer = msgspec.json.decode(data, type=Forked)
         except TimeoutError:
-            raise NurseryFailed(f"cannot fork {order.actor}: no answer within {ORDER_LIMIT} s") from None
+            raise NurseryFailed(f"cannot fork {order.actor}: no answer within {limit:g} s") from None
         except (OSError, msgspec.MsgspecError) as error:
             raise NurseryFailed(f"cannot fork {order.actor}: {error}") from None
         if answer.pid <= 0:
