@@ -6,6 +6,7 @@ import errno
 import os
 import shutil
 import signal
+import subprocess
 import tempfile
 import textwrap
 import time
@@ -39,6 +40,20 @@ HANGS = """
             os.kill(os.getpid(), signal.{how})
         return found
     os.waitpid = _then_stand_still
+"""
+LIES = """
+    import json, os, socket
+    _send_fds = socket.send_fds
+    def _lying(line, buffers, *rest):
+        # Only a nursery sends the pid of another process.
+        told = json.loads(b"".join(buffers))
+        lie = os.environ["PYTHONPATH"] + "/lie"
+        if told.get("pid", os.getpid()) != os.getpid() and os.path.exists(lie):
+            with open(lie) as file:
+                buffers = [json.dumps(told | {"pid": int(file.read())}).encode()]
+            os.unlink(lie)
+        return _send_fds(line, buffers, *rest)
+    socket.send_fds = _lying
 """
 CANNOT_FORK = """
     import errno, os
@@ -206,6 +221,27 @@ def test_a_nursery_that_forked_and_does_not_say_so_gives_no_second_connection(
     # It was not heard, either: what it says is not the other one's failure.
     assert not daemon.events("actor_failed", generation=2)
     assert daemon.end() == 0
+
+
+@pytest.mark.parametrize("who", ["publisher", "nursery", "supervisor", "somebody"])
+def test_a_nursery_that_names_another_process_harms_nobody(daemon: FakeDaemon, who: str) -> None:
+    """Whoever is taken for a child is killed as soon as it does not answer as one."""
+    hook(daemon, LIES)
+    daemon.up()
+    first = wait_nursery(daemon)
+    with subprocess.Popen(["sleep", "600"]) as somebody:
+        pids = {"supervisor": daemon.pid, "nursery": first["pid"], "somebody": somebody.pid}
+        before = {name: daemon.row(name)["pid"] for name in NAMES}
+        (daemon.place / "lie").write_text(str((pids | before)[who]))
+        assert kill(daemon, "liveness")["state"] == "active"
+        assert "cannot fork liveness: " in daemon.wait_event("nursery_failed")["detail"]
+        wait_nursery(daemon, first["generation"])
+        wait_for(lambda: roles(daemon) == sorted([*NAMES, "nursery"]), LIMIT, "nobody left of the other one")
+        del before["liveness"]
+        assert {name: daemon.row(name)["pid"] for name in before} == before
+        assert daemon.end() == 0
+        assert somebody.poll() is None
+        somebody.kill()
 
 
 def test_how_long_a_forked_child_waits_for_a_processor_is_seen_where_others_in_proc_are_hidden(

@@ -149,7 +149,7 @@ class Children:
                 environment=environment,
                 inherited=[life_read, *inherited],
                 log_fd=log_write,
-                start=self._nursery.start,
+                start=functools.partial(self._nursery.start, held=self._unreaped),
             )
             kept.pop_all()
         self._lives[process.pid] = life_write

@@ -79,11 +79,14 @@ class Nursery:
             self._on_deadline()
         self._move_on()
 
-    def start(self, order: Execution) -> Started:
-        """This new child of ours. Raises OSError, and NurseryFailed: not by a fork, the next time."""
+    def start(self, order: Execution, *, held: Collection[int]) -> Started:
+        """A new child of ours. Raises OSError, and NurseryFailed: not by a fork, the next time.
+
+        `held`: the children of ours that there are.
+        """
         if self._process is not None and self._machine.ready and order.actor not in self._by_exec:
             try:
-                started = self._process.fork(order)
+                started = self._process.fork(order, {self.pid, *held})
             except NurseryFailed as error:
                 self._give_up(str(error))
                 raise

@@ -24,7 +24,7 @@ from netmap_supervisor.system.held_environment import PROXIES, environment_for, 
 from netmap_supervisor.system.os_process import ChildProcess, Execution, Started, execute, held_child
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
 __all__ = [
     "FirstNursery",
@@ -86,25 +86,36 @@ class NurseryProcess:
         self.process.wait()
         os.close(self.log_fd)
 
-    def fork(self, order: Execution) -> Started:
-        """A new child of this process. Raises NurseryFailed: then it must not fork any more."""
-        words = Order(actor=order.actor, numbers=tuple(order.inherited), environment=dict(order.environment))
+    def fork(self, order: Execution, held: Collection[int]) -> Started:
+        """A new child of this process, none of `held`. Raises NurseryFailed: then it must not fork any more."""
         limit = LOADING_ORDER_LIMIT if order.actor in self._loads_later else ORDER_LIMIT
         self._loads_later.discard(order.actor)
-        try:
-            self.orders.settimeout(limit)
-            socket.send_fds(self.orders, [msgspec.json.encode(words)], [order.log_fd, *order.inherited])
-            # Not socket.recv_fds, which leaves its flags out: what is started by exec would inherit these.
-            space = socket.CMSG_SPACE(_FILES * array.array("i").itemsize)
-            data, ancillary, _, _ = self.orders.recvmsg(MAX_ORDER, space, socket.MSG_CMSG_CLOEXEC)
-            answer = msgspec.json.decode(data, type=Forked)
-        except TimeoutError:
-            raise NurseryFailed(f"cannot fork {order.actor}: no answer within {limit:g} s") from None
-        except (OSError, msgspec.MsgspecError) as error:
-            raise NurseryFailed(f"cannot fork {order.actor}: {error}") from None
-        if answer.pid <= 0:
-            raise NurseryFailed(f"cannot fork {order.actor}: {answer.error}")
-        return Started(answer.pid, [fd for _, _, given in ancillary for fd in array.array("i", given)])
+        words = Order(actor=order.actor, numbers=tuple(order.inherited), environment=dict(order.environment))
+        with contextlib.ExitStack() as unless_started:
+            try:
+                self.orders.settimeout(limit)
+                socket.send_fds(self.orders, [msgspec.json.encode(words)], [order.log_fd, *order.inherited])
+                # Not socket.recv_fds, which leaves its flags out: what is started by exec would inherit these.
+                space = socket.CMSG_SPACE(_FILES * array.array("i").itemsize)
+                data, ancillary, _, _ = self.orders.recvmsg(MAX_ORDER, space, socket.MSG_CMSG_CLOEXEC)
+                files = [fd for _, _, given in ancillary for fd in array.array("i", given)]
+                for fd in files:
+                    unless_started.callback(os.close, fd)
+                answer = msgspec.json.decode(data, type=Forked)
+                if answer.pid <= 0:
+                    raise NurseryFailed(f"cannot fork {order.actor}: {answer.error or 'it does not say why'}")
+                # Whoever it names will be watched, and killed if it does not answer. Raises where it is no child.
+                os.waitid(os.P_PID, answer.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+                if answer.pid in held:
+                    raise NurseryFailed(f"cannot fork {order.actor}: {answer.pid} is another process")
+            except TimeoutError:
+                raise NurseryFailed(f"cannot fork {order.actor}: no answer within {limit:g} s") from None
+            except (OSError, ValueError, OverflowError) as error:
+                raise NurseryFailed(f"cannot fork {order.actor}: {error}") from None
+            if len(files) == _FILES:
+                unless_started.pop_all()
+                return Started(answer.pid, files)
+            return Started(answer.pid)
 
 
 class FirstNursery:
