@@ -93,6 +93,8 @@ _BOUNDING: Final = (23, 24)
 """PR_CAPBSET_READ, PR_CAPBSET_DROP."""
 _FATAL: Final = (4, 6, 7, 8, 11)
 """SIGILL, SIGABRT, SIGBUS, SIGFPE, SIGSEGV: what a process ends itself with, by tgkill (abort(3), raise(3))."""
+_WITHOUT_PRECEDENCE: Final = (0, 3, 5)
+"""SCHED_OTHER, SCHED_BATCH, SCHED_IDLE (sched(7)): the real-time ones take the processor from others."""
 _ITIMER_PROF: Final = 2
 _CLONE_THREAD: Final = 0x1_0000
 _NAMESPACES: Final = 0x7E02_0000
@@ -185,8 +187,8 @@ def _of(row: Row, families: frozenset[str]) -> dict[str, CallRule]:
         "setsockopt": _SETTING,
         "fcntl": _one_of(1, _FCNTLS),
         "prctl": _one_of(0, _PRCTLS),
-        # libzmq's threads set what they have: SCHED_OTHER.
-        "sched_setscheduler": _one_of(1, (0,)),
+        # libzmq's threads set what they have, and end the process where they may not.
+        "sched_setscheduler": _one_of(1, _WITHOUT_PRECEDENCE),
         # Its flags lie in memory, where no filter sees them; the C library then takes clone.
         "clone3": CallRule(allowed=(), otherwise=refuse(_ENOSYS)),
         "clone": CallRule(((Argument(0, _CLONE_THREAD, _CLONE_THREAD | _NAMESPACES),),))
