@@ -84,6 +84,22 @@ LOADS_SLOWLY = """
             return _load(actor)
         bootstrap.load = _slowly
 """
+ODD = """
+    import os, resource, signal
+    if "-c" in sys.orig_argv:
+        for number in (signal.SIGHUP, signal.SIGCHLD, signal.SIGUSR1):
+            signal.signal(number, signal.SIG_IGN)
+        signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM, signal.SIGUSR2))
+        signal.siginterrupt(signal.SIGUSR2, False)
+        os.kill(os.getpid(), signal.SIGUSR2)
+        os.umask(0)
+        os.nice(3)
+        os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
+        resource.setrlimit(resource.RLIMIT_STACK, (4 << 20, 6 << 20))
+        with open("/proc/self/oom_score_adj", "w") as file:
+            file.write("321")
+        os.chdir("/")
+"""
 NEVER_LOADS = """
     import os, sys
     class _Broken:
@@ -164,6 +180,35 @@ def test_every_actor_is_forked_and_the_nursery_holds_nothing_but_its_line(daemon
     ]
     assert kill(daemon, "liveness")["state"] == "active"
     assert nursery(daemon) == held | {"forked": len(NAMES) + 1}
+
+
+@pytest.mark.parametrize("odd", [False, True], ids=["as usual", "started oddly"])
+def test_what_a_process_has_from_its_starter_is_the_same_either_way(daemon: FakeDaemon, *, odd: bool) -> None:
+    if odd:
+        hook(daemon, ODD)
+    found = {}
+    for way in ("all", "off"):
+        daemon.write_settings(nursery=way)
+        daemon.start()
+        daemon.wait_event("up", after=len(found))
+        assert roles(daemon) == sorted([*NAMES, "nursery"] if way == "all" else NAMES)
+        told = {name: daemon.told(name) for name in NAMES}
+        found[way] = {name: told[name]["process"] | told[name]["environment"] for name in NAMES}
+        for name, facts in found[way].items():
+            assert int(facts.pop("parent")) == daemon.pid
+            assert facts["cmdline"] == f"netmap-supervisor: {name}"
+            assert (facts["blocked"], facts["umask"], facts["threads"]) == ([], 0o077, ["MainThread"])
+            assert facts["group"] == str(os.getpgid(daemon.pid))
+            assert (facts["nice"], facts["oom_score_adj"]) == (("3", "321") if odd else ("0", "0"))
+        daemon.request("stop")
+        assert daemon.wait() == 0
+    for name in NAMES:
+        differs = {
+            fact: (value, found["off"][name][fact])
+            for fact, value in found["all"][name].items()
+            if value != found["off"][name][fact] and fact != "group"
+        }
+        assert not differs, name
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV])

@@ -7,10 +7,14 @@ works. Each process writes its boot record into `boots/NAME-INCARNATION.json`.
 from __future__ import annotations
 
 import ctypes
+import gc
 import json
+import locale
 import os
+import resource
 import signal
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,11 +34,48 @@ LATER = 1 << 40
 """Number of a message above all sent so far: a lower one is refused."""
 
 
+STAT = {"parent": 4, "group": 5, "session": 6, "terminal": 7, "nice": 19, "priority": 40, "policy": 41}
+"""Fields of /proc/PID/stat (proc_pid_stat(5))."""
+PROC = ("oom_score_adj", "coredump_filter", "cgroup", "cmdline", "comm", "loginuid", "personality")
+
+
+def process_facts() -> dict[str, object]:
+    """What a process has from whoever started it: of the kernel's and of the interpreter's."""
+    stat = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
+    told: dict[str, object] = {name: stat[number - 3] for name, number in STAT.items()}
+    for name in PROC:
+        path = Path("/proc/self") / name
+        told[name] = path.read_text().strip("\0 \n") if path.exists() else None
+    for kind in ("cgroup", "ipc", "mnt", "net", "pid", "time", "user", "uts"):
+        told[f"namespace {kind}"] = str(Path(f"/proc/self/ns/{kind}").readlink())
+    for name in sorted(name for name in dir(resource) if name.startswith("RLIMIT_")):
+        told[name] = resource.getrlimit(getattr(resource, name))
+    # Of a function of ours only its name: it lies elsewhere in every process.
+    told["handlers"] = {
+        int(number): str(signal.getsignal(number)).partition(" at ")[0] for number in signal.valid_signals()
+    }
+    told["blocked"] = sorted(map(int, signal.pthread_sigmask(signal.SIG_BLOCK, ())))
+    told["pending"] = sorted(map(int, signal.sigpending()))
+    told["wakes"] = signal.set_wakeup_fd(-1)
+    told["umask"] = os.umask(0o077)
+    told["users"] = [os.getresuid(), os.getresgid(), os.getgroups()]
+    told["works in"], told["root"] = str(Path.cwd()), str(Path("/proc/self/root").readlink())
+    told["threads"] = [thread.name for thread in threading.enumerate()]
+    told["collects"] = [gc.isenabled(), gc.get_threshold()]
+    told["path"], told["flags"] = sys.path, str(sys.flags)
+    told["locale"], told["time zone"] = locale.setlocale(locale.LC_ALL), time.tzname
+    told["writes to"] = [
+        [one.fileno(), one.encoding, one.errors] for one in (sys.stdin, sys.stdout, sys.stderr)
+    ]
+    return told
+
+
 class Fake(ActorBase):
     def setup(self) -> None:
         name, number = self.boot.actor, self.boot.generation
         environment = dict(os.environ)
-        told = {"settings": json.loads(bytes(self.boot.settings)), "environment": environment}
+        settings = json.loads(bytes(self.boot.settings))
+        told = {"settings": settings, "environment": environment, "process": process_facts()}
         path = HERE / "boots" / f"{name}-{number}.json"
         path.with_suffix(".tmp").write_text(json.dumps(told))
         path.with_suffix(".tmp").rename(path)
