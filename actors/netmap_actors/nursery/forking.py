@@ -12,7 +12,6 @@ import contextlib
 import fcntl
 import gc
 import os
-import random
 import resource
 import signal
 import socket
@@ -177,12 +176,14 @@ def _between(order: Order, descriptors: Sequence[int], told: socket.socket) -> N
 
 
 def _become(order: Order, descriptors: Sequence[int], told: socket.socket) -> NoReturn:
-    """As a process started by exec: only its descriptors, its environment, its own random numbers."""
+    """As a process started by exec: only its descriptors, and its environment.
+
+    Its random numbers are its own: Python's generator, OpenSSL and the kernel's calls see a fork for themselves.
+    """
     with _ended_by_failure():
         socket.send_fds(told, [msgspec.json.encode(Forked(pid=os.getpid()))], _own_files())
         take_descriptors(descriptors, order.numbers)
         _take_environment(order.environment)
-        renew_randomness()
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
         gc.enable()
         bootstrap.main(order.actor, order.numbers[0])
@@ -203,11 +204,6 @@ def _take_environment(wanted: Mapping[str, str]) -> None:
     for name, value in wanted.items():
         if os.environ.get(name) != value:
             os.environ[name] = value
-
-
-def renew_randomness() -> None:
-    """Siblings must not draw the same numbers. OpenSSL and the kernel's calls see a fork for themselves."""
-    random.seed(os.urandom(32))
 
 
 def take_descriptors(given: Sequence[int], numbers: Iterable[int]) -> None:
