@@ -100,6 +100,20 @@ ODD = """
             file.write("321")
         os.chdir("/")
 """
+LOOKS_OFTEN = """
+    import os, types
+    if "-c" in sys.orig_argv:
+        from netmap_supervisor.daemon import supervisor
+        from netmap_supervisor.system import code_stamp
+        supervisor.FIRST_CODE_LOOK = supervisor.CODE_LOOK_INTERVAL = 0.1
+        program = os.environ["PYTHONPATH"] + "/program/__init__.py"
+        code_stamp.netmap_actors = types.SimpleNamespace(__file__=program)
+        _stamp = code_stamp.code_stamp
+        def _told():
+            open(os.environ["PYTHONPATH"] + "/looked", "w").close()
+            return _stamp()
+        supervisor.code_stamp = _told
+"""
 NEVER_LOADS = """
     import os, sys
     class _Broken:
@@ -391,6 +405,30 @@ def test_the_first_nursery_loads_the_connection_and_each_other_when_it_is_first_
     assert loaded() == order
     assert [event["actor"] for event in daemon.events("actor_started")] == ["dev_control", *order]
     assert not daemon.events("nursery_failed")
+
+
+def test_a_program_that_was_replaced_below_the_run_is_told_and_its_children_go_on(daemon: FakeDaemon) -> None:
+    """As an installer does it: what was there is moved away, and something new is put in its place."""
+    program, older = daemon.place / "program", daemon.place / "older"
+    program.mkdir()
+    (program / "__init__.py").write_text("x = 1\n")
+    hook(daemon, LOOKS_OFTEN)
+    daemon.up()
+    wait_nursery(daemon)
+    wait_for((daemon.place / "looked").exists, LIMIT, "a look at what was loaded")
+    # The first look is over once there is a second one.
+    (daemon.place / "looked").unlink()
+    wait_for((daemon.place / "looked").exists, LIMIT, "another look")
+    assert not daemon.events("degraded")
+    program.rename(older)
+    shutil.copytree(older, program, copy_function=shutil.copyfile)
+    told = daemon.wait_event("degraded", code="version_mismatch")
+    assert "restart the daemon" in told["text"]
+    assert [one["code"] for one in daemon.request("status")["degraded"]] == ["version_mismatch"]
+    assert kill(daemon, "liveness")["state"] == "active"
+    shutil.rmtree(program)
+    older.rename(program)
+    daemon.wait_event("healed", code="version_mismatch")
 
 
 def test_off_is_off(daemon: FakeDaemon) -> None:

@@ -103,7 +103,6 @@ def become_nursery(parent_pid: int) -> None:
     """Show itself as one, end with the Supervisor, and leave signals to it. Raises ParentGone."""
     confinement.die_with_parent(parent_pid)
     title.show(ROLE)
-    os.umask(0o077)
     for number in _SIGNALS:
         signal.signal(number, signal.SIG_DFL)
     # Ctrl-C, a closed terminal and a service's stop reach the whole group; ending is for the Supervisor. Blocked, not
