@@ -36,7 +36,8 @@ def test_a_kill_is_told_until_all_is_well_again(embedded: Daemon, victim: str) -
     assert f"ended       {victim} (pid " in done.stdout
     assert f"started     {victim} (pid " in done.stdout
     if victim != "liveness":
-        assert words.index("stale") < words.index("fresh")
+        # It may be stale for a shorter time than there is between two looks.
+        assert words.index("started") < words.index("fresh") == len(words) - 1
     status = embedded.status()
     assert status is not None
     assert status["netmap"]["state"] == "fresh"
@@ -83,7 +84,7 @@ def test_a_server_fault_for_a_time_is_healed(daemon: Callable[..., Daemon]) -> N
     done = running.command("fault", "server", "--for", "6s", "liveness/silence", limit=60.0)
     assert done.returncode == 0, done.stderr
     words = [word for _, word in story(done.stdout)]
-    assert words.index("stale") < words.index("fresh")
+    assert words.index("ended") < words.index("fresh")
     assert "healed" in words
 
 
@@ -92,9 +93,10 @@ def test_a_server_fault_is_told_until_all_is_well_again(daemon: Callable[..., Da
     running.wait_fresh()
     done = running.command("fault", "server", "liveness/silence", limit=60.0)
     assert done.returncode == 0, done.stderr
-    assert [word for _, word in story(done.stdout)] == [
+    words = [word for _, word in story(done.stdout)]
+    assert words == [
         "liveness/silence:",
-        "stale",
+        *(["stale"] if "stale" in words else []),
         "ended",
         "started",
         "fresh",
@@ -134,7 +136,7 @@ def test_the_demonstration_is_over_in_ten_seconds_and_leaves_nothing(tmp_path: P
     told = story(done.stdout)
     words = [word for _, word in told]
     fresh = words.index("fresh")
-    assert words[fresh + 1 :][:3] == ["silent", "stale", "ended"]
+    assert [word for word in words[fresh + 1 :] if word != "stale"][:2] == ["silent", "ended"]
     assert words[-2:] == ["fresh", "end"]
     # Told in about ten seconds on a machine that has time; the order is what matters.
     assert told[-1][0] < 30.0

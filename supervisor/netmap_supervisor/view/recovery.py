@@ -40,7 +40,10 @@ class Recovery:
                 lines.append(f"ended       {actor.name} (pid {known.pid}): {_end(report, actor.name)}")
             if actor.pid is not None:
                 lines.append(f"started     {actor.name} (pid {actor.pid})")
-        if report.netmap.state == Trust.FRESH and last.netmap.state != Trust.FRESH:
+        # Between two looks it may have been stale and fresh again.
+        if report.netmap.state == Trust.FRESH and (
+            last.netmap.state != Trust.FRESH or _source(report) != _source(last)
+        ):
             connection = report.connection
             lines.append(
                 f"fresh       {report.netmap.peers} peers; connection {connection.generation} (pid {connection.pid}) "
@@ -61,6 +64,11 @@ class Recovery:
     def replaced(self, name: str) -> bool:
         """Whether this actor has another process than in the first report."""
         return _restarts(self._last, name) > _restarts(self._first, name)
+
+
+def _source(report: StatusReport) -> tuple[int | None, int]:
+    """Whose netmap it is: the publisher's process and the connection's."""
+    return report.netmap.epoch, report.connection.generation
 
 
 def _restarts(report: StatusReport | None, name: str) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import msgspec
+import pytest
 
 from netmap_supervisor.admin.status import LastEnd, StatusReport
 from netmap_supervisor.view.recovery import Recovery
@@ -46,3 +47,12 @@ def test_a_replacement_between_two_looks_is_told_as_two_facts() -> None:
         with_actors(report(state="fresh"), pid=11, restarts=1, last_exit="signal 9")
     )
     assert [line.split()[0] for line in lines] == ["ended", "started"]
+
+
+@pytest.mark.parametrize(("part", "change"), [("connection", {"generation": 4}), ("netmap", {"epoch": 8})])
+def test_a_netmap_that_was_stale_between_two_looks_is_told_to_be_fresh_again(part: str, change: dict) -> None:
+    recovery = Recovery(fresh())
+    after = with_actors(report(state="fresh"), pid=11, restarts=1, last_exit="signal 9")
+    after = msgspec.structs.replace(after, **{part: msgspec.structs.replace(getattr(after, part), **change)})
+    assert [line.split()[0] for line in recovery.next(after)] == ["ended", "started", "fresh"]
+    assert recovery.next(after) == []
