@@ -6,6 +6,8 @@ import contextlib
 import os
 import signal
 import socket
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -19,28 +21,45 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 LATE = ("dev_control", "publisher", "liveness")
-TRIES = 20
 LIMIT = 60.0
 """Seconds for what takes a few on a machine that has time."""
+STOPS_ITSELF = """
+import os, signal, sys
+
+if {"run", "netmap_actors"} & set(sys.orig_argv):
+    from netmap_actors.process import bootstrap
+    main = bootstrap.main
+
+    def hooked(actor, boot_fd):
+        if actor == LATE and os.path.exists(MARK):
+            os.kill(os.getpid(), signal.SIGSTOP)
+        main(actor, boot_fd)
+
+    bootstrap.main = hooked
+"""
 
 
 @contextlib.contextmanager
 def started_without(late: str) -> Iterator[tuple[Daemon, int]]:
-    """A daemon one of whose children was stopped before it was up, and that child's process id."""
-    for _ in range(TRIES):
-        with Daemon() as daemon:
-            wait_for(lambda: daemon.events("actor_started", actor=late), LIMIT, f"{late} is started", 0.001)
-            pid = daemon.events("actor_started", actor=late)[0]["pid"]
-            os.kill(pid, signal.SIGSTOP)
-            if daemon.events("actor_ready", actor=late):
-                continue  # it was quicker
+    """A daemon one of whose children stands still before it does anything, and that child's process id."""
+    with tempfile.TemporaryDirectory(prefix="nm-") as directory:
+        place = Path(directory)
+        (place / "late").touch()
+        hook = STOPS_ITSELF.replace("LATE", repr(late)).replace("MARK", repr(str(place / "late")))
+        (place / "sitecustomize.py").write_text(hook)
+        # The program may come from such a path itself.
+        places = [directory, *filter(None, [os.environ.get("PYTHONPATH")])]
+        with Daemon(env={"PYTHONPATH": os.pathsep.join(places)}) as daemon:
             for name in {*LATE, "control_connection"} - {late}:
                 daemon.wait_event("actor_ready", LIMIT, actor=name)
-            if daemon.events("actor_ready", actor=late):
-                continue
+            pid = daemon.wait_event("actor_started", LIMIT, actor=late)["pid"]
+            stat = Path(f"/proc/{pid}/stat")
+            wait_for(
+                lambda: stat.read_text().rpartition(")")[2].split()[0] == "T", LIMIT, "a child that stands"
+            )
+            # The next one goes on.
+            (place / "late").unlink()
             yield daemon, pid
-            return
-    pytest.fail(f"{late} was up before it could be stopped, {TRIES} times")
 
 
 def assert_nobody_was_ended(daemon: Daemon) -> None:
