@@ -225,7 +225,10 @@ def test_f41_a_netmap_too_large_for_its_line_is_silence_and_said_each_time(
         server.run("tc", "qdisc", "add", "dev", server.link, "root", "tbf", *slow)
         ended_after(client, lambda: cut(namespaces, client))
         client.wait_event("silence_detected", 40.0, after=1)
-        stale = client.wait_status(lambda status: status["netmap"]["state"] == "stale", 5.0, "a stale netmap")
+        stale = client.wait_status(
+            lambda status: ended_counts(status).get("silence") == 2, 5.0, "the end by silence"
+        )
+        assert stale["netmap"]["state"] == "stale"
         assert stale["netmap"]["peers"] == before["netmap"]["peers"], "what is known is kept"
         assert ended_counts(stale) == {"closed": 1, "silence": 2}, "bytes that complete no netmap are no food"
         client.wait_event("degraded", 5.0, code="no_first_map")
