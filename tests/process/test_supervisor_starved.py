@@ -93,6 +93,7 @@ def test_an_actor_that_is_starved_while_it_starts_is_not_killed(daemon, hogs) ->
     pid = daemon.events("actor_started", actor="dev_control")[0]["pid"]
     # From outside: no process of the run may choose its processor.
     os.sched_setaffinity(pid, {hogs.processor})
+    (daemon.place / "go").touch()
     wait_until(time.monotonic() + START_LIMIT + MARGIN, "an idle machine's time to start is over")
     assert daemon.events("actor_ready", actor="dev_control") == [], "it was starved all the time"
     assert killed(daemon) == {}

@@ -92,6 +92,8 @@ class Fake(ActorBase):
             case ["write"]:
                 write((HERE / "words").read_bytes())
             case ["burn", seconds]:
+                while not (HERE / "go").exists():
+                    time.sleep(0.005)
                 work(float(seconds))
             case ["later", *how]:
                 self.loop.every(0.1, lambda: self.misbehave(how))
