@@ -173,6 +173,19 @@ def test_nobody_but_the_supervisor_holds_the_other_end_of_a_pipe_or_a_line(
         assert sorted(next(iter(reading)) for _, reading in lives if reading) == sorted(CHILDREN)
 
 
+def test_each_child_keeps_both_directories_from_another_daemon(running: dict[str, Running]) -> None:
+    """As long as one of them lives, whoever else has ended (fcntl_locking(2), proc_pid_fdinfo(5))."""
+    for one in running.values():
+        for role in CHILDREN:
+            proc = Path(f"/proc/{one.pids[role]}")
+            held = {
+                (proc / "fd" / path.name).readlink().parent
+                for path in (proc / "fdinfo").iterdir()
+                if re.search(r"lock:.* READ ", path.read_text())
+            }
+            assert held == {one.daemon.state_dir, one.daemon.runtime_dir}, (one.nursery, role)
+
+
 @pytest.mark.parametrize("nursery", ["all", "off"])
 def test_nobody_is_left_two_seconds_after_the_supervisor_was_killed(nursery: str) -> None:
     with Daemon(f"--nursery={nursery}").start() as daemon:
