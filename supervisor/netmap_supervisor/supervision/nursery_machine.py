@@ -12,7 +12,9 @@ from typing import Final
 __all__ = ["NurseryAction", "NurseryMachine", "NurseryState"]
 
 LOAD_LIMIT: Final = 30.0
-"""Seconds a nursery may take to load; a child that is started anew has to load the same."""
+"""Seconds a nursery may take to load, twice as long with each failure up to SLOW_LOAD_LIMIT: one that was killed has
+loaded for nothing, and what made it slow will make the next one slow. Nobody waits for it."""
+SLOW_LOAD_LIMIT: Final = 480.0
 START_PATIENCE: Final = 5.0
 """Seconds the first children wait for the first nursery: together they take longer by themselves."""
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
@@ -68,7 +70,8 @@ class NurseryMachine:
 
     def started(self, now: float) -> None:
         """A process was started."""
-        self.state, self._began, self._due = NurseryState.LOADING, now, now + LOAD_LIMIT
+        self.state, self._began = NurseryState.LOADING, now
+        self._due = now + min(LOAD_LIMIT * 2**self._failures, SLOW_LOAD_LIMIT)
 
     def loaded(self) -> None:
         """It says so."""

@@ -12,6 +12,7 @@ from netmap_supervisor.supervision.nursery_machine import (
     HEALTHY,
     LOAD_LIMIT,
     LONGEST_PAUSE,
+    SLOW_LOAD_LIMIT,
     START_PATIENCE,
     NurseryAction,
     NurseryMachine,
@@ -70,6 +71,21 @@ def test_one_that_does_not_load_is_killed_once() -> None:
     assert not machine.ready, "it says so too late"
     machine.ended(LOAD_LIMIT + 1.0)
     assert machine.deadline() == LOAD_LIMIT + 1.0 + FIRST_PAUSE
+
+
+def test_one_that_was_too_slow_is_followed_by_one_that_may_take_twice_as_long() -> None:
+    machine, now, limits = NurseryMachine(wanted=True), 0.0, []
+    for _ in range(7):
+        machine.started(now)
+        due = machine.deadline()
+        assert due is not None
+        limits.append(due - now)
+        machine.given_up(due)
+        machine.ended(due)
+        now = machine.deadline() or 0.0
+    assert limits == [30.0, 60.0, 120.0, 240.0, 480.0, 480.0, 480.0]
+    assert limits[0] == LOAD_LIMIT
+    assert limits[-1] == SLOW_LOAD_LIMIT
 
 
 def test_each_that_ends_soon_doubles_the_pause_up_to_a_limit() -> None:
