@@ -119,7 +119,8 @@ def read_node(data: bytes) -> NetmapNode:
         node = decode(NetmapNode, data)
     except NotGoJson as e:
         raise Unreadable(escape(str(e))) from None
-    if not _KEYS.fullmatch(f"{node.key} {node.machine_key} {node.disco_key}"):
+    keys = f"{node.key} {node.machine_key} {node.disco_key}"
+    if not _KEYS.fullmatch(keys):
         raise Unreadable("cannot read Node: a key is not 64 hexadecimal digits behind its prefix")
     addresses, allowed_ips, routes = node.addresses, node.allowed_ips, node.routes
     if (
@@ -129,13 +130,16 @@ def read_node(data: bytes) -> NetmapNode:
     ):
         raise Unreadable("cannot read Node: an address is not an IP prefix")
     _settle(node, data)
+    if _ZERO_KEY_END in keys:
+        _settle_keys(node)
     return node
 
 
 def _settle(node: NetmapNode, data: bytes) -> None:
-    """Turn what the server wrote, just decoded from `data`, into what is meant."""
+    """Turn what the server wrote, just decoded from `data`, into what is meant; not the keys."""
     _set(node, "json", data)
-    _set(node, "decoded", True)
+    if node.decoded is not True:
+        _set(node, "decoded", True)
     if not node.stable_id:
         _set(node, "stable_id", f"id:{node.id}")
     if node.name.endswith("."):
@@ -151,17 +155,20 @@ def _settle(node: NetmapNode, data: bytes) -> None:
         _set(node, "tags", ())
     if node.routes is _NULL:
         _set(node, "routes", ())
-    if node.key_expiry.startswith(ZERO_TIME):
+    if node.key_expiry and node.key_expiry.startswith(ZERO_TIME):
         _set(node, "key_expiry", "")
-    if node.created.startswith(ZERO_TIME):
+    if node.created and node.created.startswith(ZERO_TIME):
         _set(node, "created", "")
-    if node.last_seen.startswith(ZERO_TIME):
+    if node.last_seen and node.last_seen.startswith(ZERO_TIME):
         _set(node, "last_seen", "")
-    for name, text in (("key", node.key), ("machine_key", node.machine_key), ("disco_key", node.disco_key)):
-        if text.endswith(_ZERO_KEY_END) and is_zero_key(text):
-            _set(node, name, "")
     if node.legacy_derp and not node.home_derp and (match := _LEGACY_DERP.fullmatch(node.legacy_derp)):
         _set(node, "home_derp", int(match[1]))
+
+
+def _settle_keys(node: NetmapNode) -> None:
+    for name, text in (("key", node.key), ("machine_key", node.machine_key), ("disco_key", node.disco_key)):
+        if is_zero_key(text):
+            _set(node, name, "")
 
 
 def quarantined_node(stable_id: str, node_id: int, data: bytes) -> NetmapNode:
