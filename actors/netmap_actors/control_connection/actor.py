@@ -258,6 +258,8 @@ class ControlConnection(ActorBase):
         match event:
             case events.MapDocument():
                 self._reports.map_document(event)
+            case events.MapText():
+                self._reports.map_text(event)
             case events.StageEntered():
                 self.tell_supervisor(self._reports.stage_entered(event))
                 self.heartbeat_now()

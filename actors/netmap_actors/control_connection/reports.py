@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from netmap_actors.boot import Boot
     from netmap_actors.bus.loop import Loop
     from netmap_actors.bus.sockets import Sockets
-    from netmap_actors.control_connection.client.events import MapDocument, StageEntered
+    from netmap_actors.control_connection.client.events import MapDocument, MapText, StageEntered
 
 __all__ = ["Reports"]
 
@@ -68,6 +68,8 @@ class Reports:
             limit=backlog,
             on_room=self._resumed,
         )
+        self._passed_on = 0
+        """Bytes of the MapResponse that is coming which the publisher has taken."""
         self._paused_since: float | None = None
         self._said_paused = False
         self._arrivals = Arrivals()
@@ -89,6 +91,7 @@ class Reports:
         if event.session != self.standing.session:
             # What is left of the session before is of no use to the publisher.
             self._publisher.clear()
+            self._passed_on = 0
             self._paused_since = None
         self.standing = Standing(
             session=event.session,
@@ -113,6 +116,19 @@ class Reports:
         """To be called before a read. `last_stop`: `Loop.last_stop`."""
         self._arrivals.reading(last_stop, self._loop.now())
 
+    def map_text(self, part: MapText) -> None:
+        """Pass a part of a large MapResponse on, so that its peers are read while the rest is coming.
+
+        It may be lost: then the whole follows. It says nothing to liveness, which counts complete ones only.
+        """
+        if part.offset != self._passed_on:
+            return
+        header = internal_pb2.MapTextArrived(
+            generation=self._generation, session=part.session, number=part.number, offset=part.offset
+        )
+        if self._publisher.offer([self._publisher_codec.wrap(header, part.text), part.text]):
+            self._passed_on += len(part.text)
+
     def map_document(self, document: MapDocument) -> None:
         """One complete MapResponse: its header to both, its JSON to the publisher."""
         read_at, looked_at = document.received_at, self._loop.looked_at
@@ -131,9 +147,12 @@ class Reports:
             sent_since=arrival.sent_since,
             size=len(document.json),
             keep_alive=document.keep_alive,
+            passed_on=self._passed_on if self._passed_on == document.told else 0,
         )
+        self._passed_on = 0
         self._to_liveness(header)
-        self._publisher.send([self._publisher_codec.wrap(header, document.json), document.json])
+        rest = document.json[header.passed_on :]
+        self._publisher.send([self._publisher_codec.wrap(header, rest), rest])
         if self._publisher.blocked and self._paused_since is None:
             self._paused_since = self._loop.now()
 

@@ -13,6 +13,7 @@ import msgspec
 from netmap_actors import slices
 from netmap_actors.boot import MAX_PEERS
 from netmap_actors.errors import BadMapResponse, escape
+from netmap_actors.netmap.arriving import ArrivingDocument
 from netmap_actors.netmap.changes import Changes, SelfUpdate
 from netmap_actors.netmap.documents import Documents
 from netmap_actors.netmap.expiry import expiry_of, has_passed, marked_expired
@@ -89,6 +90,8 @@ class NetmapEngine:
     ) -> None:
         self._max_peers = max_peers
         self._table = PeerTable(encode_peer)
+        self.arriving = ArrivingDocument(self._read_ahead, max_peers=max_peers)
+        """What comes of a large message before it is whole."""
         self._documents = Documents(urls)
         self._profiles = Profiles()
         self._ourselves = _Ourselves()
@@ -116,7 +119,7 @@ class NetmapEngine:
             raise BadMapResponse("cannot begin a session: its first MapResponse lacks Node")
         # Before anything changes: peers are checked against our identity while they are read.
         own = OwnNode.of(self._see_self(response, 0.0).node) if response.has_node else None
-        deltas = PeerDeltas(self._table, first=first, own=own)
+        deltas = PeerDeltas(self._table, first=first, own=own, ready=self.arriving.ready(own))
         try:
             documents = self._documents.fold(response, first=first)
             if not response.keep_alive:
@@ -255,6 +258,9 @@ class NetmapEngine:
         """The peer with this stable id, decoded from its JSON."""
         record = self._table.named(stable_id)
         return self._table.peer(record) if record is not None else None
+
+    def _read_ahead(self, json: bytes, own: OwnNode | None) -> Record | None:
+        return self._table.read_ahead(json, own)
 
     def _check_number(self, deltas: PeerDeltas) -> None:
         """Raises BadMapResponse for more than `max_peers`."""

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Final
 
 from netmap_actors.netmap.model import Unreadable
 from netmap_actors.netmap.node_json import patch_of, with_members
-from netmap_actors.netmap.peer_table import Wanted
+from netmap_actors.netmap.peer_table import Wanted, likely_node_id
 from netmap_actors.rfc3339 import stamp
 from netmap_actors.slices import each
 from netmap_actors.tailcfg.go_json import decode, encode, is_set
 from netmap_actors.tailcfg.peer_change import PeerChangeHead
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     import msgspec
 
@@ -27,16 +27,25 @@ if TYPE_CHECKING:
 
 __all__ = ["PeerDeltas"]
 
-_LEADING: Final = len(b'{"ID":')
-"""Where the NodeID begins in a Node encoded by Go."""
-_ID_DIGITS: Final = 20
+_NONE_READY: Final[Mapping[int, Record]] = {}
 
 
 class PeerDeltas:
-    """Collects the changes of one message. `first`: it begins a session, from nothing. `own`: our identity in it."""
+    """Collects the changes of one message. `first`: it begins a session, from nothing. `own`: our identity in it.
 
-    def __init__(self, table: PeerTable, *, first: bool, own: OwnNode | None = None) -> None:
+    `ready`: peers that were read already, by NodeID, as the table reads them with this `own`.
+    """
+
+    def __init__(
+        self,
+        table: PeerTable,
+        *,
+        first: bool,
+        own: OwnNode | None = None,
+        ready: Mapping[int, Record] = _NONE_READY,
+    ) -> None:
         self._table = table
+        self._ready = ready
         self._first = first
         self._own = own
         self.wanted: dict[int, Wanted | Record | None] = {}
@@ -87,13 +96,16 @@ class PeerDeltas:
 
     def _whole(self, data: msgspec.Raw, kept: set[int]) -> None:
         json = bytes(data)
-        record = self._table.get(_guess(json))
+        node_id = likely_node_id(json)
+        record = self._table.get(node_id)
         if record is not None and record.holds(json):
             self.repeated += self.wanted.pop(record.key, None) is not None
             kept.add(record.key)
         elif json != b"null":
             # Read now and not again when it is put into the table: what is kept of it is smaller than both.
-            record = self._table.read(json, self._own)
+            record = self._ready.get(node_id)
+            if record is None or not record.holds(json):
+                record = self._table.read(json, self._own)
             before = self.wanted.get(record.key)
             self.repeated += record.key in kept if before is None else bytes(before.json) != json
             self.wanted[record.key] = record
@@ -138,12 +150,3 @@ class PeerDeltas:
                 self.wanted[node_id] = Wanted(current.json, spoiled=True)
             return
         self._change(node_id, changed)
-
-
-def _guess(json: bytes) -> int:
-    """The likely NodeID, cheaply: equal bytes prove it."""
-    end = json.find(b",", _LEADING, _LEADING + _ID_DIGITS + 1)
-    try:
-        return int(json[_LEADING:end]) if end > 0 else 0
-    except ValueError:
-        return 0

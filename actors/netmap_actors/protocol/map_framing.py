@@ -25,8 +25,16 @@ class _PlainBody:
     def __init__(self) -> None:
         self._content = io.BytesIO()
 
+    @property
+    def decoded(self) -> int:
+        return self._content.tell()
+
     def receive(self, data: memoryview) -> None:
         self._content.write(data)
+
+    def text_from(self, start: int) -> bytes:
+        self._content.seek(start)
+        return self._content.read()
 
     def finish(self) -> bytes:
         return self._content.getvalue()
@@ -47,6 +55,15 @@ class MapFrameReader:
     def partial(self) -> bool:
         """Whether the bytes so far end inside a frame."""
         return self._body is not None or bool(self._length)
+
+    @property
+    def decoded(self) -> int:
+        """Bytes that are there of the document which the bytes so far end inside."""
+        return self._body.decoded if self._body is not None else 0
+
+    def text_from(self, start: int) -> bytes:
+        """Those bytes, from this one on: nothing about them is checked yet."""
+        return self._body.text_from(start) if self._body is not None else b""
 
     def receive(self, data: bytes | memoryview) -> list[bytes]:
         """Every document completed by `data`, decompressed, in order.

@@ -105,6 +105,16 @@ class ZstdFrameDecoder:
         if data:
             self._decode(self._decompressor, data)
 
+    @property
+    def decoded(self) -> int:
+        """Bytes decoded so far."""
+        return self._decoded.tell()
+
+    def text_from(self, start: int) -> bytes:
+        """What is decoded so far, from this byte on; not yet proved by the frame's checksum."""
+        self._decoded.seek(start)
+        return self._decoded.read()
+
     def finish(self) -> bytes:
         """The decoded content, after the last byte of the frame. Raises BadMapResponse."""
         if self._decompressor is None or not self._decompressor.eof:

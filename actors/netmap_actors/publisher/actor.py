@@ -170,6 +170,7 @@ class Publisher(ActorBase):
 
     def on_supervisor(self, envelope: internal_pb2.Envelope) -> None:
         now = self.loop.now()
+        self._netmap.arriving.forget()
         match envelope.WhichOneof("body"):
             case "connection_started":
                 self._inbox.began(envelope.connection_started.generation)
@@ -228,6 +229,8 @@ class Publisher(ActorBase):
                 envelope, document = self._waiting.popleft()
                 self._waiting_bytes -= len(document)
                 self._take(envelope, document)
+            elif self._netmap.arriving.unread:
+                self._netmap.arriving.look_ahead()
             else:
                 break
             if self.clock.monotonic() >= until:
@@ -241,15 +244,36 @@ class Publisher(ActorBase):
             envelope = self._inbox.open(envelope_bytes, document)
         except ForeignEnvelope:
             return  # counted by the inbox
-        if envelope.WhichOneof("body") != "map_response_received":
-            return
-        self._publication.begin(envelope.map_response_received, document, *self._clocks())
-        self._size = len(document)
+        arriving = self._netmap.arriving
+        match envelope.WhichOneof("body"):
+            case "map_text_arrived":
+                part = envelope.map_text_arrived
+                identity = (part.generation, part.session, part.number)
+                arriving.add(identity, part.offset, document, self._settings.max_map_response)
+            case "map_response_received":
+                header = envelope.map_response_received
+                identity = (header.generation, header.session, header.number)
+                whole = arriving.complete(identity, header.passed_on, document)
+                if whole is None:
+                    self._ask_for_whole(header.generation)
+                    return
+                self._publication.begin(header, whole, *self._clocks())
+                self._size = len(whole)
+                if not self._publication.working:
+                    arriving.forget()
+
+    def _ask_for_whole(self, generation: int) -> None:
+        """The beginning of a MapResponse went to the publisher before, which most likely asks already."""
+        if self._publication.intake.deadline() is None:
+            self.tell_supervisor(
+                internal_pb2.Resync(reason="a MapResponse came without its beginning", generation=generation)
+            )
 
     def _step(self) -> None:
         try:
             full = self._publication.step(self.loop.now())
         except BadMapResponse as error:
+            self._netmap.arriving.forget()
             self.log.warning("bad_map_response", detail=str(error))
             self.degraded("bad_map_response", str(error))
             return

@@ -7,7 +7,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Envelope(_message.Message):
-    __slots__ = ("version", "run", "actor", "incarnation", "number", "hello", "ready", "heartbeat", "stop", "degraded", "stage_entered", "map_response_received", "progress", "session_ended", "login_needed", "connection_info", "registered", "verdict", "probe", "probe_result", "resync", "truth_probe", "connection_started", "freeze", "dev_command", "dev_reply", "status_request", "status_reply", "black_hole")
+    __slots__ = ("version", "run", "actor", "incarnation", "number", "hello", "ready", "heartbeat", "stop", "degraded", "stage_entered", "map_response_received", "progress", "session_ended", "login_needed", "connection_info", "registered", "map_text_arrived", "verdict", "probe", "probe_result", "resync", "truth_probe", "connection_started", "freeze", "dev_command", "dev_reply", "status_request", "status_reply", "black_hole")
     VERSION_FIELD_NUMBER: _ClassVar[int]
     RUN_FIELD_NUMBER: _ClassVar[int]
     ACTOR_FIELD_NUMBER: _ClassVar[int]
@@ -25,6 +25,7 @@ class Envelope(_message.Message):
     LOGIN_NEEDED_FIELD_NUMBER: _ClassVar[int]
     CONNECTION_INFO_FIELD_NUMBER: _ClassVar[int]
     REGISTERED_FIELD_NUMBER: _ClassVar[int]
+    MAP_TEXT_ARRIVED_FIELD_NUMBER: _ClassVar[int]
     VERDICT_FIELD_NUMBER: _ClassVar[int]
     PROBE_FIELD_NUMBER: _ClassVar[int]
     PROBE_RESULT_FIELD_NUMBER: _ClassVar[int]
@@ -54,6 +55,7 @@ class Envelope(_message.Message):
     login_needed: LoginNeeded
     connection_info: ConnectionInfo
     registered: Registered
+    map_text_arrived: MapTextArrived
     verdict: Verdict
     probe: Probe
     probe_result: ProbeResult
@@ -66,7 +68,7 @@ class Envelope(_message.Message):
     status_request: StatusRequest
     status_reply: StatusReply
     black_hole: BlackHole
-    def __init__(self, version: _Optional[int] = ..., run: _Optional[bytes] = ..., actor: _Optional[str] = ..., incarnation: _Optional[int] = ..., number: _Optional[int] = ..., hello: _Optional[_Union[Hello, _Mapping]] = ..., ready: _Optional[_Union[Ready, _Mapping]] = ..., heartbeat: _Optional[_Union[Heartbeat, _Mapping]] = ..., stop: _Optional[_Union[Stop, _Mapping]] = ..., degraded: _Optional[_Union[Degraded, _Mapping]] = ..., stage_entered: _Optional[_Union[StageEntered, _Mapping]] = ..., map_response_received: _Optional[_Union[MapResponseReceived, _Mapping]] = ..., progress: _Optional[_Union[Progress, _Mapping]] = ..., session_ended: _Optional[_Union[SessionEnded, _Mapping]] = ..., login_needed: _Optional[_Union[LoginNeeded, _Mapping]] = ..., connection_info: _Optional[_Union[ConnectionInfo, _Mapping]] = ..., registered: _Optional[_Union[Registered, _Mapping]] = ..., verdict: _Optional[_Union[Verdict, _Mapping]] = ..., probe: _Optional[_Union[Probe, _Mapping]] = ..., probe_result: _Optional[_Union[ProbeResult, _Mapping]] = ..., resync: _Optional[_Union[Resync, _Mapping]] = ..., truth_probe: _Optional[_Union[TruthProbe, _Mapping]] = ..., connection_started: _Optional[_Union[ConnectionStarted, _Mapping]] = ..., freeze: _Optional[_Union[Freeze, _Mapping]] = ..., dev_command: _Optional[_Union[DevCommand, _Mapping]] = ..., dev_reply: _Optional[_Union[DevReply, _Mapping]] = ..., status_request: _Optional[_Union[StatusRequest, _Mapping]] = ..., status_reply: _Optional[_Union[StatusReply, _Mapping]] = ..., black_hole: _Optional[_Union[BlackHole, _Mapping]] = ...) -> None: ...
+    def __init__(self, version: _Optional[int] = ..., run: _Optional[bytes] = ..., actor: _Optional[str] = ..., incarnation: _Optional[int] = ..., number: _Optional[int] = ..., hello: _Optional[_Union[Hello, _Mapping]] = ..., ready: _Optional[_Union[Ready, _Mapping]] = ..., heartbeat: _Optional[_Union[Heartbeat, _Mapping]] = ..., stop: _Optional[_Union[Stop, _Mapping]] = ..., degraded: _Optional[_Union[Degraded, _Mapping]] = ..., stage_entered: _Optional[_Union[StageEntered, _Mapping]] = ..., map_response_received: _Optional[_Union[MapResponseReceived, _Mapping]] = ..., progress: _Optional[_Union[Progress, _Mapping]] = ..., session_ended: _Optional[_Union[SessionEnded, _Mapping]] = ..., login_needed: _Optional[_Union[LoginNeeded, _Mapping]] = ..., connection_info: _Optional[_Union[ConnectionInfo, _Mapping]] = ..., registered: _Optional[_Union[Registered, _Mapping]] = ..., map_text_arrived: _Optional[_Union[MapTextArrived, _Mapping]] = ..., verdict: _Optional[_Union[Verdict, _Mapping]] = ..., probe: _Optional[_Union[Probe, _Mapping]] = ..., probe_result: _Optional[_Union[ProbeResult, _Mapping]] = ..., resync: _Optional[_Union[Resync, _Mapping]] = ..., truth_probe: _Optional[_Union[TruthProbe, _Mapping]] = ..., connection_started: _Optional[_Union[ConnectionStarted, _Mapping]] = ..., freeze: _Optional[_Union[Freeze, _Mapping]] = ..., dev_command: _Optional[_Union[DevCommand, _Mapping]] = ..., dev_reply: _Optional[_Union[DevReply, _Mapping]] = ..., status_request: _Optional[_Union[StatusRequest, _Mapping]] = ..., status_reply: _Optional[_Union[StatusReply, _Mapping]] = ..., black_hole: _Optional[_Union[BlackHole, _Mapping]] = ...) -> None: ...
 
 class Hello(_message.Message):
     __slots__ = ("pid", "time_namespace")
@@ -234,7 +236,7 @@ class StageEntered(_message.Message):
     def __init__(self, generation: _Optional[int] = ..., session: _Optional[int] = ..., stage: _Optional[str] = ..., since: _Optional[float] = ..., limit: _Optional[float] = ...) -> None: ...
 
 class MapResponseReceived(_message.Message):
-    __slots__ = ("generation", "session", "number", "received_at", "size", "keep_alive", "present_since", "sent_since")
+    __slots__ = ("generation", "session", "number", "received_at", "size", "keep_alive", "present_since", "sent_since", "passed_on")
     GENERATION_FIELD_NUMBER: _ClassVar[int]
     SESSION_FIELD_NUMBER: _ClassVar[int]
     NUMBER_FIELD_NUMBER: _ClassVar[int]
@@ -243,6 +245,7 @@ class MapResponseReceived(_message.Message):
     KEEP_ALIVE_FIELD_NUMBER: _ClassVar[int]
     PRESENT_SINCE_FIELD_NUMBER: _ClassVar[int]
     SENT_SINCE_FIELD_NUMBER: _ClassVar[int]
+    PASSED_ON_FIELD_NUMBER: _ClassVar[int]
     generation: int
     session: int
     number: int
@@ -251,7 +254,20 @@ class MapResponseReceived(_message.Message):
     keep_alive: bool
     present_since: float
     sent_since: float
-    def __init__(self, generation: _Optional[int] = ..., session: _Optional[int] = ..., number: _Optional[int] = ..., received_at: _Optional[float] = ..., size: _Optional[int] = ..., keep_alive: bool = ..., present_since: _Optional[float] = ..., sent_since: _Optional[float] = ...) -> None: ...
+    passed_on: int
+    def __init__(self, generation: _Optional[int] = ..., session: _Optional[int] = ..., number: _Optional[int] = ..., received_at: _Optional[float] = ..., size: _Optional[int] = ..., keep_alive: bool = ..., present_since: _Optional[float] = ..., sent_since: _Optional[float] = ..., passed_on: _Optional[int] = ...) -> None: ...
+
+class MapTextArrived(_message.Message):
+    __slots__ = ("generation", "session", "number", "offset")
+    GENERATION_FIELD_NUMBER: _ClassVar[int]
+    SESSION_FIELD_NUMBER: _ClassVar[int]
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    OFFSET_FIELD_NUMBER: _ClassVar[int]
+    generation: int
+    session: int
+    number: int
+    offset: int
+    def __init__(self, generation: _Optional[int] = ..., session: _Optional[int] = ..., number: _Optional[int] = ..., offset: _Optional[int] = ...) -> None: ...
 
 class Progress(_message.Message):
     __slots__ = ("generation", "session", "stage", "stage_since", "limit", "last_number", "last_received_at", "drained_at", "paused", "paused_since")

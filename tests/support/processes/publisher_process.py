@@ -139,19 +139,35 @@ class PublisherProcess:
         """As the Supervisor."""
         self.router.send_multipart([self.address, self.codec.wrap(body)])
 
-    def map_response(self, response: dict[str, Any] | bytes, *, at: float | None = None) -> None:
-        """As the connection: the next MapResponse of the session."""
+    def map_response(
+        self, response: dict[str, Any] | bytes, *, at: float | None = None, passed_on: int = 0
+    ) -> None:
+        """As the connection: the next MapResponse of the session; so many bytes of it were sent before."""
         self.number += 1
         document = response if isinstance(response, bytes) else json.dumps(response).encode()
         keep_alive = isinstance(response, dict) and bool(response.get("KeepAlive"))
-        header = internal_pb2.MapResponseReceived(
-            generation=self.generation,
-            session=self.session,
-            number=self.number,
-            received_at=boottime() if at is None else at,
-            size=len(document),
-            keep_alive=keep_alive,
+        self.send(
+            internal_pb2.MapResponseReceived(
+                generation=self.generation,
+                session=self.session,
+                number=self.number,
+                received_at=boottime() if at is None else at,
+                size=len(document),
+                keep_alive=keep_alive,
+                passed_on=passed_on,
+            ),
+            document[passed_on:],
         )
+
+    def map_text(self, text: bytes, offset: int) -> None:
+        """As the connection: a part of the next MapResponse."""
+        part = internal_pb2.MapTextArrived(
+            generation=self.generation, session=self.session, number=self.number + 1, offset=offset
+        )
+        self.send(part, text)
+
+    def send(self, header: Message, document: bytes) -> None:
+        """As the connection."""
         if self.generation not in self.connection_codecs:
             codec = pairs.connection(RUN, "publisher", self.generation)
             self.connection_codecs[self.generation] = codec

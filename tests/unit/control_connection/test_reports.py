@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,8 +13,8 @@ import zmq
 from netmap_actors.boot import Boot
 from netmap_actors.bus.loop import Loop
 from netmap_actors.bus.sockets import CONTROL_HWM, Sockets
-from netmap_actors.control_connection.client.events import StageEntered
-from netmap_actors.control_connection.reports import Reports
+from netmap_actors.control_connection.client.events import MapDocument, MapText, StageEntered
+from netmap_actors.control_connection.reports import PUBLISHER_HWM, Reports
 from netmap_actors.wire import internal_pb2
 from netmap_actors.wire.vocabulary import ActorName, Stage
 from netmap_supervisor.daemon.boot_records import endpoints_of
@@ -60,6 +61,21 @@ class Scene:
         found = []
         while self.liveness is not None and self.liveness.poll(0):
             found.append(self.inbox.open(self.liveness.recv()))
+        return found
+
+    def published(self, number: int) -> list[tuple[internal_pb2.Envelope, bytes]]:
+        """So many messages that a publisher gets which comes now."""
+        inbox, found = pairs.inbox(RUN, "publisher"), []
+        publisher = self.context.socket(zmq.PULL)
+        publisher.bind(self.endpoints.publisher)
+        deadline = time.monotonic() + LIMIT
+        while len(found) < number and time.monotonic() < deadline:
+            for call in self.loop.wait(block=False):
+                call()
+            while publisher.poll(10):
+                header, document = publisher.recv_multipart()
+                found.append((inbox.open(header, document), document))
+        publisher.close(0)
         return found
 
     def wait_for_progress(self) -> internal_pb2.Progress:
@@ -111,3 +127,36 @@ def test_a_progress_that_found_no_room_is_made_up_for_as_soon_as_there_is_some(s
     wait_for(takes_no_more, LIMIT, "a liveness that does not read takes no more")
     scene.reports.stage_entered(StageEntered(Stage.MAP, 110.0, 120.0, 1))
     wait_for(lambda: scene.wait_for_progress().session == 1, LIMIT, "the newest Progress")
+
+
+def parts_of(document: bytes, count: int) -> list[MapText]:
+    return [MapText(1, 1, start, document[start : start + 2]) for start in range(0, 2 * count, 2)]
+
+
+def test_a_map_of_which_the_publisher_took_every_part_ends_with_its_rest(scene: Scene) -> None:
+    document = b'{"Domain":"example"}'
+    for part in parts_of(document, 3):
+        scene.reports.map_text(part)
+    scene.reports.map_document(MapDocument(1, 1, document, 1.0, False, told=6))
+    *parts, (header, rest) = scene.published(4)
+    assert [(part.map_text_arrived.offset, text) for part, text in parts] == [
+        (0, b'{"'),
+        (2, b"Do"),
+        (4, b"ma"),
+    ]
+    received = header.map_response_received
+    assert (received.passed_on, received.size, rest) == (6, len(document), document[6:])
+
+
+@pytest.mark.parametrize("new_session", [False, True])
+def test_a_map_of_which_a_part_was_not_taken_follows_whole(scene: Scene, new_session: bool) -> None:
+    document = b'{"Domain":"example.com"}'
+    told = PUBLISHER_HWM + 2
+    for part in parts_of(document, told):
+        scene.reports.map_text(part)
+    if new_session:
+        scene.reports.stage_entered(StageEntered(Stage.MAP, 1.0, 120.0, 2))
+    scene.reports.map_document(MapDocument(2, 1, document, 1.0, False, told=0 if new_session else 2 * told))
+    assert scene.reports.paused, "nobody takes anything"
+    *_, (header, rest) = scene.published(PUBLISHER_HWM + 1)
+    assert (header.map_response_received.passed_on, rest) == (0, document)

@@ -20,6 +20,7 @@ __all__ = [
     "AuthKeyUnused",
     "LoginNeeded",
     "MapDocument",
+    "MapText",
     "PingToAnswer",
     "ProbeEnded",
     "Registered",
@@ -99,9 +100,25 @@ class MapDocument(msgspec.Struct, frozen=True):
     json: bytes
     received_at: float
     keep_alive: bool
+    told: int = 0
+    """Bytes of it that came as MapText before."""
 
     def __repr__(self) -> str:
         return f"<MapResponse {self.number} of session {self.session}, {len(self.json)} bytes>"
+
+
+class MapText(msgspec.Struct, frozen=True):
+    """A part of a MapResponse that is still coming and has passed no gate; the parts before it came as such events."""
+
+    session: int
+    number: int
+    """Of the MapResponse it will be."""
+    offset: int
+    """Bytes of it before this part."""
+    text: bytes
+
+    def __repr__(self) -> str:
+        return f"<{len(self.text)} bytes of MapResponse {self.number} of session {self.session}>"
 
 
 class PingToAnswer(msgspec.Struct, frozen=True):
@@ -166,6 +183,7 @@ SessionEvent = (
     | Registered
     | AuthKeyUnused
     | MapDocument
+    | MapText
     | PingToAnswer
     | ServerWish
     | ProbeEnded

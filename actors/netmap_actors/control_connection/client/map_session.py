@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from netmap_actors.control_connection.client.capability import CAPABILITY_VERSION
-from netmap_actors.control_connection.client.events import MapDocument
+from netmap_actors.control_connection.client.events import MapDocument, MapText
 from netmap_actors.errors import BadMapResponse, RemoteProtocolError
 from netmap_actors.protocol.map_framing import MapFrameReader
 from netmap_actors.tailcfg import MapRequest, check_map_response_shape, encode
@@ -17,7 +17,10 @@ if TYPE_CHECKING:
     from netmap_actors.protocol.keys import DiscoKey, NodeKey
     from netmap_actors.tailcfg import Hostinfo, MapResponseShape
 
-__all__ = ["MapSession", "map_request"]
+__all__ = ["TEXT_PART", "MapSession", "map_request"]
+
+TEXT_PART = 2 * 1024 * 1024
+"""Bytes of a document after which they are told although it is still coming; a smaller one comes whole."""
 
 _SLICE = 16 * 1024
 """Bytes of the stream taken at a time: after each, the documents so far are counted against the limit."""
@@ -55,6 +58,8 @@ class MapSession:
         self._frames = MapFrameReader(max_decoded)
         self._decoded = 0
         self._octets = 0
+        self._told = 0
+        """Bytes told of the document that is coming."""
 
     @property
     def partial(self) -> bool:
@@ -70,12 +75,12 @@ class MapSession:
         """A read begins: the documents of each are bounded together."""
         self._decoded = 0
 
-    def receive(self, data: bytes, now: float) -> list[tuple[MapDocument, MapResponseShape]]:
-        """Every document completed by `data`.
+    def receive(self, data: bytes, now: float) -> list[tuple[MapDocument, MapResponseShape] | MapText]:
+        """Every document completed by `data`, and parts of a large one that is not.
 
         Raises BadMapResponse, and RemoteProtocolError for a stream that does not begin with a map.
         """
-        documents: list[tuple[MapDocument, MapResponseShape]] = []
+        documents: list[tuple[MapDocument, MapResponseShape] | MapText] = []
         view = memoryview(data)
         for start in range(0, len(view), _SLICE):
             for json in self._frames.receive(view[start : start + _SLICE]):
@@ -85,6 +90,10 @@ class MapSession:
                         f"cannot read map frames: one read from the network holds over {self._max_decoded} bytes"
                     )
                 documents.append(self._document(json, now))
+            if self._frames.decoded - self._told >= TEXT_PART:
+                text = self._frames.text_from(self._told)
+                documents.append(MapText(self.session, self.last_number + 1, self._told, text))
+                self._told += len(text)
         return documents
 
     def _document(self, json: bytes, now: float) -> tuple[MapDocument, MapResponseShape]:
@@ -95,4 +104,5 @@ class MapSession:
             self.had_map = True
         self.last_number += 1
         self.last_received_at = now
-        return MapDocument(self.session, self.last_number, json, now, shape.keep_alive), shape
+        told, self._told = self._told, 0
+        return MapDocument(self.session, self.last_number, json, now, shape.keep_alive, told), shape

@@ -15,6 +15,7 @@ from netmap_actors.control_connection.client import ping
 from netmap_actors.control_connection.client.channel import ControlChannel
 from netmap_actors.control_connection.client.events import (
     LoginNeeded,
+    MapText,
     PingToAnswer,
     ServerProved,
     ServerWish,
@@ -350,7 +351,11 @@ class ControlSession:
             exchange.take(data)
             return []
         events: list[SessionEvent] = []
-        for document, shape in self.map.receive(data, now):
+        for come in self.map.receive(data, now):
+            if isinstance(come, MapText):
+                events.append(come)
+                continue
+            document, shape = come
             self.map_responses += 1
             self.had_map = self.had_map or self.map.had_map
             events.append(document)

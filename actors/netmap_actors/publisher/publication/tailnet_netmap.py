@@ -16,6 +16,7 @@ from netmap_actors.wire.topics import Kind
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping, Sequence
 
+    from netmap_actors.netmap.arriving import ArrivingDocument
     from netmap_actors.netmap.changes import Profile
     from netmap_actors.netmap.delta import Statistics
     from netmap_actors.netmap.model import NetmapNode
@@ -120,6 +121,11 @@ class TailnetNetmap:
     def statistics(self) -> Statistics:
         """Counters of the delta engine."""
         return self._netmap.statistics
+
+    @property
+    def arriving(self) -> ArrivingDocument:
+        """What comes of a large MapResponse before it is whole."""
+        return self._netmap.arriving
 
     def applying(
         self, document: bytes, *, first: bool, wall: float, unread: float = 0.0, waited: float = 0.0
