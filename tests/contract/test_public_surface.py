@@ -11,6 +11,15 @@ from tests.contract.public_surface import RECORD, surface
 INTENDED: set[tuple[str, str]] = {
     ("", "netmap-supervisor config show --nursery"),
     ("", "netmap-supervisor run --nursery"),
+    (
+        "",
+        "netmap_supervisor.internal.v1.Envelope.map_text_arrived = 27: netmap_supervisor.internal.v1.MapTextArrived",
+    ),
+    ("", "netmap_supervisor.internal.v1.MapResponseReceived.passed_on = 9: 4"),
+    ("", "netmap_supervisor.internal.v1.MapTextArrived.generation = 1: 4"),
+    ("", "netmap_supervisor.internal.v1.MapTextArrived.number = 3: 4"),
+    ("", "netmap_supervisor.internal.v1.MapTextArrived.offset = 4: 4"),
+    ("", "netmap_supervisor.internal.v1.MapTextArrived.session = 2: 4"),
     ("", "nursery_ended"),
     ("", "nursery_failed"),
     ("", "nursery_ready"),
