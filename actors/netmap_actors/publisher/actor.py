@@ -170,12 +170,12 @@ class Publisher(ActorBase):
 
     def on_supervisor(self, envelope: internal_pb2.Envelope) -> None:
         now = self.loop.now()
-        self._netmap.arriving.forget()
         match envelope.WhichOneof("body"):
             case "connection_started":
                 self._inbox.began(envelope.connection_started.generation)
                 self._publication.connection_started(envelope.connection_started.generation, now)
             case "session_ended":
+                self._netmap.arriving.forget()
                 self._publication.session_ended(envelope.session_ended.generation, now)
             case other:
                 self.log.warning("unexpected_message", body=other)
