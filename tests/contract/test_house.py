@@ -326,8 +326,19 @@ def test_labels_for_prometheus_are_made_in_one_place() -> None:
         for value in (values.elts if isinstance(values, ast.List) else [values])
         if not ast.unparse(value).startswith("label(")
     ]
-    assert len(lists) >= 9
+    assert len(lists) >= 8
     assert plain == ["word"]
+    tree = ast.parse((PACKAGES[0] / "http_endpoint" / "peer_metrics.py").read_text())
+    written = [
+        node for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) and '="' in ast.unparse(node)
+    ]
+    values = [
+        ast.unparse(one.value)
+        for text in written
+        for one in text.values
+        if isinstance(one, ast.FormattedValue)
+    ]
+    assert {one for one in values if not one.startswith("_quoted(")} == {"TAILNET", "named", "here"}
 
 
 def test_nothing_is_printed_but_through_click() -> None:

@@ -131,6 +131,7 @@ def test_targets_are_without_our_own_node_unless_it_is_asked_for_and_obey_no_str
     [("/sd?port=0", "port"), ("/sd?prot=1", "prot"), ("/sd?port=1&port=2", "twice"), ("/netmap?x", "query"),
      ("/sd?online=maybe", "online"), ("/sd?include_self=1", "include_self"),
      ("/sd?include_self=true&include-self=true", "twice"), ("/metrics?peers=1", "peers"),
+     ("/metrics?tag=web", "peers=true"),
      ("/sd?" + "a" * 5000, "longer"), ("/healthz?x=1", "x")],
 )  # fmt: skip
 def test_a_query_that_cannot_be_used_is_refused_with_its_reason(endpoint, target: str, why: str) -> None:
@@ -171,6 +172,8 @@ def test_one_series_a_peer_is_for_who_asks_for_it(endpoint) -> None:
     assert {dict(labels)["stable_id"]: value for labels, value in peers.items()} == {"n2": 1.0, "n3": 0.0}
     seen = [v for (name, _), v in found.items() if name == "netmap_peer_last_seen_timestamp_seconds"]
     assert 1767323045.0 in seen
+    told = samples(parse_text(endpoint.get("/metrics?peers=true&tag=web")[2].decode()))
+    assert [dict(labels)["stable_id"] for name, labels in told if name == "netmap_peer_info"] == ["n2"]
 
 
 def test_a_supervisor_that_says_nothing_costs_its_part_of_the_metrics_only(publisher) -> None:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from netmap_actors.boot import Boot
     from netmap_actors.bus.admission import Origin
     from netmap_actors.clock import Clock
+    from netmap_actors.http_endpoint.peer_metrics import Chosen
     from netmap_actors.protocol.http1_server import HttpRequest
     from netmap_actors.subscriber import Event
 
@@ -66,7 +67,7 @@ class HttpEndpoint(ActorBase):
         self._followers: dict[Connection, EventFilter] = {}
         self._places: Admission[Connection] = Admission(MAX_FOLLOWERS)
         """Of the clients that follow events."""
-        self._scrapes: dict[tuple[str, bool], list[Connection]] = {}
+        self._scrapes: dict[tuple[str, Chosen], list[Connection]] = {}
         """Clients that wait for the metrics, by what they ask for: one status and one page for all of them."""
         self._token = 0
         self._status_limit = self.loop.deadline(lambda: self._scraped({}))
@@ -218,7 +219,7 @@ class HttpEndpoint(ActorBase):
     def _page(self, connection: Connection, request: HttpRequest, path: str, query: pages.Query) -> None:
         match path:
             case "/metrics":
-                self._scrape(connection, request.header("accept") or "", query.only("peers").flag("peers"))
+                self._scrape(connection, request.header("accept") or "", pages.chosen_peers(query))
                 return
             case "/events":
                 self._follow(connection, query.only("kind", "peer"), head_only=request.method == "HEAD")
@@ -268,8 +269,8 @@ class HttpEndpoint(ActorBase):
         if not connection.closed:
             self._followers[connection] = wanted
 
-    def _scrape(self, connection: Connection, accept: str, peers: bool) -> None:
-        self._scrapes.setdefault((accept, peers), []).append(connection)
+    def _scrape(self, connection: Connection, accept: str, chosen: Chosen) -> None:
+        self._scrapes.setdefault((accept, chosen), []).append(connection)
         if self._status_limit.when is None:
             self._token += 1
             self._status_limit.set(self.loop.now() + STATUS_LIMIT)
@@ -279,17 +280,17 @@ class HttpEndpoint(ActorBase):
         """The status has come, or not in time: answer the waiting clients, one page in a turn of the loop."""
         self._status_limit.set(None)
         waiting, self._scrapes = self._scrapes, {}
-        for (accept, peers), connections in waiting.items():
-            self.loop.call_soon(partial(self._answer_scrapes, report, accept, peers, connections))
+        for (accept, chosen), connections in waiting.items():
+            self.loop.call_soon(partial(self._answer_scrapes, report, accept, chosen, connections))
 
     def _answer_scrapes(
-        self, report: dict[str, Any], accept: str, peers: bool, connections: list[Connection]
+        self, report: dict[str, Any], accept: str, chosen: Chosen, connections: list[Connection]
     ) -> None:
         shown = metrics.Shown(
             snapshot=self._subscriber.store.snapshot(),
             status=report.get("status"),
             counters=report.get("counters", {}),
-            peers=peers,
+            peers=chosen,
         )
         content_type, body = metrics.page(shown, accept)
         for connection in connections:

@@ -1,7 +1,7 @@
 """The metrics page: the daemon's status and the netmap as Prometheus metrics, made for each scrape.
 
-Not here: where the figures come from. prometheus_client's process registry is not used: the figures are of other
-processes.
+Not here: each peer (`peer_metrics`), and where the figures come from. prometheus_client's process registry is not used:
+the figures are of other processes.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from prometheus_client.core import (
 )
 from prometheus_client.exposition import choose_encoder
 
+from netmap_actors.http_endpoint import peer_metrics
 from netmap_actors.rfc3339 import unix_seconds
 from netmap_actors.shown_json import label
 from netmap_actors.wire.vocabulary import Trust
@@ -26,10 +27,12 @@ if TYPE_CHECKING:
 
     from prometheus_client.core import Metric
 
-    from netmap_actors.subscriber import Netmap, Snapshot
+    from netmap_actors.subscriber import Snapshot
 
 __all__ = ["LEVELS", "Shown", "page"]
 
+END = b"# EOF\n"
+"""Of OpenMetrics; nothing may follow it."""
 CONNECTION_STATES = (
     "starting", "resolving", "connecting", "handshaking", "registering", "login_needed", "awaiting_approval",
     "map_session", "backing_off", "stopped",
@@ -66,8 +69,8 @@ class Shown(NamedTuple):
     """`status --json`; None when the Supervisor did not answer."""
     counters: Mapping[str, Mapping[str, int]]
     """By actor and name."""
-    peers: bool = False
-    """One series a peer, too."""
+    peers: peer_metrics.Chosen = None
+    """What is known of each of these peers, too."""
 
 
 def page(shown: Shown, accept: str) -> tuple[str, bytes]:
@@ -78,7 +81,12 @@ def page(shown: Shown, accept: str) -> tuple[str, bytes]:
         encode, content_type = choose_encoder(accept)
     except Exception:  # noqa: BLE001  # its parser fails on some headers: the default then
         encode, content_type = choose_encoder("")
-    return content_type, encode(registry)
+    text = encode(registry)
+    if shown.peers is not None:
+        open_metrics = text.endswith(END)
+        peers = peer_metrics.families(shown.snapshot.netmap, shown.peers, open_metrics=open_metrics)
+        text = text.removesuffix(END) + peers.encode() + (END if open_metrics else b"")
+    return content_type, text
 
 
 class _Collector:
@@ -87,8 +95,6 @@ class _Collector:
 
     def collect(self) -> Iterator[Metric]:
         yield from _netmap(self._shown.snapshot)
-        if self._shown.peers:
-            yield from _peers(self._shown.snapshot.netmap)
         status = self._shown.status
         yield _gauge(
             "netmap_supervisor_up", "Whether the Supervisor answered this scrape", float(status is not None)
@@ -118,30 +124,15 @@ def _netmap(snapshot: Snapshot) -> Iterator[Metric]:
     for word, count in counts.items():
         online.add_metric([word], count)
     yield online
+    yield InfoMetricFamily(
+        "netmap_tailnet",
+        "The tailnet",
+        {"tailnet": peer_metrics.TAILNET, "domain": label(snapshot.netmap.domain)},
+    )
     own = snapshot.netmap.self_node
     expiry = unix_seconds(own.key_expiry or "") if own is not None else None
     if expiry is not None:
         yield _gauge("netmap_node_key_expiry_timestamp_seconds", "When this node's key expires", expiry)
-
-
-def _peers(netmap: Netmap) -> Iterator[Metric]:
-    labels = ["stable_id", "name"]
-    online = GaugeMetricFamily(
-        "netmap_peer_online", "1 online, 0 offline; absent while unknown", labels=labels
-    )
-    seen = GaugeMetricFamily(
-        "netmap_peer_last_seen_timestamp_seconds", "When the control server last saw the peer", labels=labels
-    )
-    for viewed in netmap.peers.values():
-        peer = viewed.held()
-        labelled = [label(peer.stable_id), label(peer.name)]
-        if peer.online is not None:
-            online.add_metric(labelled, float(peer.online))
-        moment = unix_seconds(peer.last_seen or "")
-        if moment is not None:
-            seen.add_metric(labelled, moment)
-    yield online
-    yield seen
 
 
 def _connection(status: Mapping[str, Any]) -> Iterator[Metric]:

@@ -11,12 +11,14 @@ from urllib.parse import parse_qs
 from netmap_actors import shown_json
 from netmap_actors.errors import escape
 from netmap_actors.exports import prometheus_sd
+from netmap_actors.exports.nodes import shown_tags
 from netmap_actors.http_endpoint.json_parts import array_parts, json_parts
 from netmap_actors.wire.vocabulary import Trust
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from netmap_actors.http_endpoint.peer_metrics import Chosen
     from netmap_actors.subscriber import Snapshot
 
 __all__ = [
@@ -26,6 +28,7 @@ __all__ = [
     "BadQuery",
     "Page",
     "Query",
+    "chosen_peers",
     "healthz",
     "netmap",
     "not_found",
@@ -40,7 +43,8 @@ PATHS = {
     "/events": "every change as server-sent events, a snapshot first; ?kind= and ?peer= choose, may be repeated",
     "/sd": "targets for Prometheus's http_sd_configs; ?port=9100, ?tag=web (may be repeated), ?online=true, "
     "?include_self=true",
-    "/metrics": "the daemon's metrics for Prometheus; ?peers=true for one series a peer",
+    "/metrics": "the daemon's metrics for Prometheus; ?peers=true for some series a peer, with ?tag=web (may be "
+    "repeated) for a peer that has it",
     "/healthz": "200 when the netmap is fresh, 503 when it is not",
 }
 
@@ -120,6 +124,14 @@ def healthz(snapshot: Snapshot) -> Page:
     """Whether the netmap can be trusted now."""
     status = 200 if snapshot.state == Trust.FRESH else 503
     return Page(status, JSON, shown_json.encode(snapshot.head_json() | {"peers": len(snapshot.netmap.peers)}))
+
+
+def chosen_peers(query: Query) -> Chosen:
+    """Of which peers /metrics tells. Raises BadQuery."""
+    wanted, tags = query.only("peers", "tag").flag("peers"), query.all("tag")
+    if tags and not wanted:
+        raise BadQuery("cannot use tag without peers=true: the other metrics are of all peers")
+    return shown_tags(tags) if wanted else None
 
 
 def sd(snapshot: Snapshot, query: Query) -> Page:

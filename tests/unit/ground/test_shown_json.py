@@ -46,7 +46,7 @@ def outputs() -> dict[str, str]:
     netmap = evil()
     snapshot = Snapshot(netmap=netmap, state="fresh", age_s=1.0, epoch=1, seq=1)
     document = netmap_json.json_object(snapshot)
-    shown = metrics.Shown(snapshot, None, {}, peers=True)
+    shown = metrics.Shown(snapshot, None, {}, peers=frozenset())
     groups = list(prometheus_sd.target_groups(netmap, state="fresh", port=1))
     return {
         "netmap --json": netmap_json.text(document),
