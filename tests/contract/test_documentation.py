@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 PAGES = sorted(path for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
 PACKAGES = (ROOT / "actors" / "netmap_actors", ROOT / "supervisor" / "netmap_supervisor")
 DOCUMENTS = documents()
-FOREIGN_FLAGS = {"--help", "--version", "--boot-fd", "--manifest-path"}
+FOREIGN_FLAGS = {"--help", "--version", "--boot-fd", "--manifest-path", "--create"}
 
 
 def name_of(path: Path) -> str:

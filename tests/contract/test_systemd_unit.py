@@ -1,28 +1,36 @@
-"""The unit file: what systemd thinks of it, and what the daemon relies on in it."""
+"""The units of deploy/: what systemd thinks of them, and what the daemon relies on in its own."""
 
 from __future__ import annotations
 
 import configparser
+import os
 import re
 import shutil
 import subprocess
 import tomllib
 from pathlib import Path
 
+import pytest
+
+from netmap_supervisor.cli.export.command import command as export
 from netmap_supervisor.cli.process.exit_codes import ExitCode
 from tests.support.availability import unavailable
 
-UNIT = Path(__file__).parents[2] / "docs" / "systemd" / "netmap-supervisor.service"
+ROOT = Path(__file__).parents[2]
+UNITS = ROOT / "deploy" / "systemd"
+UNIT = UNITS / "netmap-supervisor.service"
+TEMPLATE = UNITS / "netmap-supervisor@.service"
+EXPORT = UNITS / "netmap-supervisor-export@.service"
 EXPOSURE = 3.0
-"""Of 10; what `systemd-analyze security` gives the unit at most."""
+"""Of 10; what `systemd-analyze security` gives a unit at most."""
 
 
-def service() -> configparser.SectionProxy:
+def service(unit: Path = UNIT) -> configparser.SectionProxy:
     parser = configparser.ConfigParser(
         interpolation=None, strict=True, delimiters=("=",), comment_prefixes=("#",)
     )
     parser.optionxform = str  # type: ignore[assignment,method-assign]
-    parser.read(UNIT)
+    parser.read(unit)
     return parser["Service"]
 
 
@@ -37,7 +45,7 @@ def test_the_daemons_own_words_are_in_it() -> None:
     assert float(unit["TimeoutStopSec"]) > 5.0, "everything is gone within five seconds of SIGTERM"
 
 
-OPERATIONS = UNIT.parents[1] / "operations.md"
+OPERATIONS = ROOT / "docs" / "operations.md"
 
 
 def test_the_page_says_how_a_group_is_let_in_under_it() -> None:
@@ -100,17 +108,23 @@ def test_the_install_lines_of_the_page_name_a_control_server(tmp_path: Path) -> 
     assert settings["control"]["url"].startswith("https://")
 
 
-def test_systemd_takes_it(tmp_path: Path) -> None:
-    program = shutil.which("systemd-analyze")
-    if program is None:
-        unavailable("checking the unit needs systemd-analyze")
+def needed(program: str) -> str:
+    found = shutil.which(program)
+    if found is None:
+        unavailable(f"checking the units needs {program}")
+    return found
+
+
+@pytest.mark.parametrize("unit", sorted(UNITS.glob("*.service")), ids=lambda unit: unit.name)
+def test_systemd_takes_it(tmp_path: Path, unit: Path) -> None:
+    program = needed("systemd-analyze")
     # The program need not be installed where the unit says.
-    copy = tmp_path / UNIT.name
-    copy.write_text(re.sub(r"^(Exec\w+)=\S+", r"\1=/bin/true", UNIT.read_text(), flags=re.MULTILINE))
+    copy = tmp_path / unit.name
+    copy.write_text(re.sub(r"^(Exec\w+)=\S+", r"\1=/bin/true", unit.read_text(), flags=re.MULTILINE))
     done = subprocess.run(
         [program, "verify", str(copy)], capture_output=True, text=True, timeout=60, check=False
     )
-    complaints = [line for line in done.stderr.splitlines() if UNIT.name in line]
+    complaints = [line for line in done.stderr.splitlines() if unit.name.partition("@")[0] in line]
     assert complaints == []
     done = subprocess.run(
         [program, "security", "--offline=true", f"--threshold={int(EXPOSURE * 10)}", "--no-pager", str(copy)],
@@ -122,3 +136,60 @@ def test_systemd_takes_it(tmp_path: Path) -> None:
     exposure = re.search(r"exposure level for .*: ([0-9.]+)", done.stdout)
     assert exposure is not None, done.stderr
     assert float(exposure[1]) <= EXPOSURE, done.stdout
+
+
+def test_the_template_is_the_unit_with_a_name_in_each_of_its_places() -> None:
+    """No two daemons share a directory, and one that is mended is mended in both."""
+    named = re.sub(
+        r"^((?:State|Runtime)Directory=netmap-supervisor|ExecReload=.*)$",
+        r"\1-%i",
+        UNIT.read_text(),
+        flags=re.MULTILINE,
+    )
+    named = re.sub(
+        r"^(ConfigurationDirectory=netmap-supervisor|Description=.*)$", r"\1/%i", named, flags=re.MULTILINE
+    )
+    named = named.replace("/etc/netmap-supervisor/", "/etc/netmap-supervisor/%i/").replace(
+        "tailnet/%i", "tailnet %i"
+    )
+    assert TEMPLATE.read_text().splitlines()[1:] == named.splitlines()[1:]
+
+
+def test_the_exporter_is_a_command_there_is_and_writes_where_it_may() -> None:
+    unit = service(EXPORT)
+    words = unit["ExecStart"].split()[1:]
+    arguments = [word.replace("%i", "hosts") for word in words if word != "$OPTIONS"]
+    assert words[0] == export.name
+    export.make_context("export", arguments[1:])
+    places = dict(word.split("=", 1) for word in unit["Environment"].split())
+    assert Path(places["FILE"]).parent == Path(unit["ReadWritePaths"])
+    assert places["NETMAP_SUPERVISOR_RUNTIME_DIR"] == "%t/" + service()["RuntimeDirectory"]
+
+
+def test_sysusers_and_tmpfiles_make_what_the_exporter_needs(tmp_path: Path) -> None:
+    sysusers, tmpfiles = needed("systemd-sysusers"), needed("systemd-tmpfiles")
+    if os.geteuid() != 0:
+        unavailable("making users and their directories needs root")
+    keys = [tmp_path / "etc/netmap-supervisor/auth_key", tmp_path / "etc/netmap-supervisor/work/auth_key"]
+    for key in keys:
+        key.parent.mkdir(parents=True, exist_ok=True)
+        key.touch(0o644)
+    for program, kind in ((sysusers, "sysusers.d"), (tmpfiles, "tmpfiles.d")):
+        (file,) = (UNITS / kind).iterdir()
+        create = ["--create"] if kind == "tmpfiles.d" else []
+        done = subprocess.run(
+            [program, *create, f"--root={tmp_path}", str(file)],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+    user, group = service(EXPORT)["User"], "netmap-readers"
+    passwd = {row.split(":")[0]: row.split(":") for row in (tmp_path / "etc/passwd").read_text().splitlines()}
+    groups = {row.split(":")[0]: row.split(":") for row in (tmp_path / "etc/group").read_text().splitlines()}
+    assert groups[group][3].split(",") == [user]
+    assert f'socket_group = "{group}"' in OPERATIONS.read_text()
+    written = (tmp_path / service(EXPORT)["ReadWritePaths"].lstrip("/")).stat()
+    assert (written.st_uid, written.st_mode & 0o777) == (int(passwd[user][2]), 0o755)
+    assert [key.stat().st_mode & 0o777 for key in keys] == [0o600, 0o600]

@@ -1,4 +1,4 @@
-"""The unit of docs/systemd under a real systemd: installed as the page says, started, hurt, reloaded, rebooted."""
+"""The unit of deploy/systemd under a real systemd: installed as the page says, started, hurt, reloaded, rebooted."""
 
 from __future__ import annotations
 
