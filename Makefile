@@ -18,7 +18,7 @@ HEADSCALE ?=
 VM_ARGS ?=
 PYTEST_ARGS ?= -n 2 --dist loadgroup
 
-.PHONY: help run test test-fast test-lowest test-newest headscale-test vm-test check generate bench bench-report go-tools rust-client client-table format mutants soak clean
+.PHONY: help run test test-fast test-lowest test-newest headscale-test vm-test release-check check generate bench bench-report go-tools rust-client client-table format mutants soak clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -46,6 +46,9 @@ headscale-test: $(VENV)/.dev-ready  ## the daemon against a headscale you have (
 
 vm-test: $(VENV)/.dev-ready  ## the unit under systemd, and real sleeps, in a guest (root and QEMU; some twenty minutes)
 	$(BIN)/python -P -m pytest -m vm $(VM_ARGS) tests/vm
+
+release-check: $(VENV)/.dev-ready  ## build wheel and sdist, install each into an empty environment, and run it there
+	$(BIN)/python -P -m pytest -m release tests/release
 
 check: $(VENV)/.dev-ready  ## lint, format, types, layers, generated code
 	$(BIN)/ruff check

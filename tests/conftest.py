@@ -28,7 +28,7 @@ PEER_FIXTURES = {
     "testcontrol",
     "rust_client_binary",
 }
-ASKED_FOR = ("headscale", "vm")
+ASKED_FOR = ("headscale", "release", "vm")
 """Marks of tests with a command of their own: they need what no test may fetch, or far more time than the rest."""
 PEER_TEST_LIMIT = 1800
 """Seconds: the first such test may have to build the peers, or wait for port 9911."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ from netmap_actors.confinement.permissions import ROWS
 from netmap_supervisor.cli import PROGRAM, commands
 from netmap_supervisor.config.documents import example, reference
 from netmap_supervisor.devtools.client_check.scenarios import GROUPS, Limits, chosen_scenarios
+from tests.contract.man_page import man_page
 from tests.contract.rooms import drawn
 from tests.matrix.exceptions import page as exceptions
 
@@ -29,6 +31,9 @@ def documents() -> dict[Path, str]:
         ROOT / "config.toml": example(),
         docs / "configuration.md": CONFIGURATION + reference(),
         docs / "cli.md": CLI + "\n".join(_pages()),
+        ROOT / "deploy" / "man" / "netmap-supervisor.1": man_page(
+            re.findall(r"^\| ([\d, ]+) \| (.*) \|$", CLI, re.MULTILINE)
+        ),
         docs / "reliability.md": _between(docs / "reliability.md", EXCEPTIONS, exceptions()),
         docs / "operations.md": _between(docs / "operations.md", PERMISSIONS, permissions()),
         docs / "clients.md": _between(docs / "clients.md", SCENARIO_ROWS, scenarios()),
