@@ -170,7 +170,7 @@ def test_sysusers_and_tmpfiles_make_what_the_exporter_needs(tmp_path: Path) -> N
     sysusers, tmpfiles = needed("systemd-sysusers"), needed("systemd-tmpfiles")
     if os.geteuid() != 0:
         unavailable("making users and their directories needs root")
-    keys = [tmp_path / "etc/netmap-supervisor/auth_key", tmp_path / "etc/netmap-supervisor/work/auth_key"]
+    keys = [tmp_path / "etc/netmap-supervisor/auth_key", tmp_path / "etc/netmap-supervisor/office/auth_key"]
     for key in keys:
         key.parent.mkdir(parents=True, exist_ok=True)
         key.touch(0o644)
