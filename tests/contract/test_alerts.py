@@ -13,11 +13,13 @@ import pytest
 
 from netmap_actors.http_endpoint import metrics, peer_metrics
 from tests.support.availability import unavailable
+from tests.unit.exports.test_exports import netmap_of
 
 if TYPE_CHECKING:
     from types import ModuleType
 
-RULES = Path(__file__).parents[2] / "deploy" / "prometheus" / "alerts.yml"
+ROOT = Path(__file__).parents[2]
+RULES = ROOT / "deploy" / "prometheus" / "alerts.yml"
 ALERTS = dict(re.findall(r"- alert: (\w+)\n(.*?)(?=\n\n|\Z)", RULES.read_text(), re.DOTALL))
 """The text of each rule by its name."""
 MAY_HIDE = {
@@ -285,11 +287,13 @@ CASES = (
 )
 
 
-def promtool(*words: str) -> subprocess.CompletedProcess[str]:
+def promtool(*words: str, text: str | None = None) -> subprocess.CompletedProcess[str]:
     program = shutil.which("promtool")
     if program is None:
         unavailable("checking rules for Prometheus needs promtool")
-    return subprocess.run([program, *words], capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(
+        [program, *words], input=text, capture_output=True, text=True, timeout=60, check=False
+    )
 
 
 def annotations(alert: str, labels: dict[str, str]) -> dict[str, str]:
@@ -368,3 +372,17 @@ def test_every_metric_that_an_alert_looks_at_is_one_of_the_page() -> None:
         )
     )
     assert used - {"netmap_connection_state"} <= shown(metrics) | shown(peer_metrics)
+
+
+def test_promtool_finds_nothing_to_complain_of_in_what_is_told_of_peers() -> None:
+    peer = {"online": True, "last_seen": "2026-01-02T03:04:05Z", "key_expiry": "2027-01-02T03:04:05Z"}
+    netmap = netmap_of(peer | {"name": 'a "name"', "tags": ["tag:web"], "user_id": 7})
+    done = promtool("check", "metrics", text=peer_metrics.families(netmap, frozenset()))
+    assert (done.returncode, done.stdout + done.stderr) == (0, "")
+
+
+def test_the_page_has_each_alert_with_its_severity() -> None:
+    told = re.findall(
+        r"^\| `(Netmap\w+)` \| (\w+) \|", (ROOT / "docs" / "operations.md").read_text(), re.MULTILINE
+    )
+    assert dict(told) == {name: re.findall(r"severity: (\w+)", text)[0] for name, text in ALERTS.items()}
