@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import grp
 import os
+import re
+import shlex
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.support.availability import unavailable
+from tests.support.host import netns
 from tests.support.processes.daemon import Daemon
+from tests.support.waiting import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+UNIT = Path(__file__).parents[2] / "deploy" / "systemd" / "netmap-supervisor-export@.service"
 LIMIT = 20.0
 SOMEBODY = 4242
 SCRIPT = """
@@ -119,3 +126,42 @@ def test_a_member_of_the_group_reads_the_netmap_and_gives_no_orders(
 def test_where_there_is_no_daemon_that_is_said_to_everybody(daemon: Daemon) -> None:
     done = as_somebody(daemon, SOMEBODY, "status", there="/tmp/nobody-is-here")
     assert (done.returncode, "none is running" in done.stderr) == (3, True)
+
+
+@pytest.mark.netns
+def test_the_exporter_keeps_its_file_as_its_unit_starts_it(daemon: Daemon, group: grp.struct_group) -> None:
+    """Its user, a group that may subscribe, and no network; neither systemd nor its sandbox is here."""
+    if (reason := netns.problem()) is not None:
+        unavailable(reason)
+    unit = UNIT.read_text()
+    assert "\nPrivateNetwork=yes\n" in unit
+    (line,) = re.findall(r"^ExecStart=\S+ (.*)$", unit, re.MULTILINE)
+    (settings,) = re.findall(r"^Environment=(.*)$", unit, re.MULTILINE)
+    with tempfile.TemporaryDirectory(prefix="nm-", dir="/tmp") as directory:
+        os.chown(directory, SOMEBODY, SOMEBODY)
+        places = {"%i": "hosts", "/run/tailnet": directory, "%t/netmap-supervisor": str(daemon.runtime_dir)}
+        for name, value in places.items():
+            settings, line = settings.replace(name, value), line.replace(name, value)
+        env = dict(word.split("=", 1) for word in settings.split())
+        words = shlex.split(re.sub(r"\$\{?(\w+)\}?", lambda at: env[at[1]], line))
+        command = [
+            "unshare",
+            "--net",
+            sys.executable,
+            "-P",
+            "-c",
+            SCRIPT,
+            str(SOMEBODY),
+            str(group.gr_gid),
+            *words,
+        ]
+        exporter = subprocess.Popen(command, env=daemon._env | env, stdin=subprocess.DEVNULL)
+        try:
+            wait_for((file := Path(directory, "hosts")).exists, LIMIT, "the exported file")
+            assert "# State: fresh." in file.read_text()
+            assert file.stat().st_uid == SOMEBODY
+            exporter.terminate()
+            assert exporter.wait(LIMIT) == 0
+        finally:
+            exporter.kill()
+            exporter.wait()
