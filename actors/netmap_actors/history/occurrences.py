@@ -1,0 +1,107 @@
+"""What is written into the history: things that happened, and what holds from then on."""
+
+from __future__ import annotations
+
+import enum
+from typing import Any, NamedTuple
+
+import msgspec
+
+__all__ = ["Entered", "Kind", "KnownNode", "Lane", "Occurrence", "Recorded"]
+
+
+class Kind(enum.StrEnum):
+    """What happened. The names are those of `history --kind` and of webhooks."""
+
+    RUN_STARTED = "run_started"
+    RUN_STOPPED = "run_stopped"
+    GAP = "gap"
+    """Nothing was seen before this, since `after`."""
+    NETMAP_FRESH = "netmap_fresh"
+    NETMAP_STALE = "netmap_stale"
+    LOGIN_NEEDED = "login_needed"
+    CONNECTION_STARTED = "connection_started"
+    CONNECTION_ENDED = "connection_ended"
+    SESSION_STARTED = "session_started"
+    ACTOR_STARTED = "actor_started"
+    ACTOR_EXITED = "actor_exited"
+    NODE_JOINED = "node_joined"
+    NODE_LEFT = "node_left"
+    NODE_ONLINE = "node_online"
+    NODE_OFFLINE = "node_offline"
+    NODE_RENAMED = "node_renamed"
+    NODE_TAGGED = "node_tagged"
+    NODE_ROUTED = "node_routed"
+    """The subnets of which it is the chosen router changed."""
+    NODE_MOVED = "node_moved"
+    """Its addresses in the tailnet changed, or the region of its relay."""
+    NODE_KEY_CHANGED = "node_key_changed"
+    NODE_KEY_EXPIRED = "node_key_expired"
+
+
+class Lane(enum.StrEnum):
+    """Of what a span of time tells. In each lane a subject is in one state at a time, or in none that was seen."""
+
+    RUN = "run"
+    """running."""
+    NETMAP = "netmap"
+    """none, fresh or stale."""
+    CONNECTION = "connection"
+    """The stage it has reached."""
+    ACTOR = "actor"
+    """By name: active."""
+    NODE = "node"
+    """By stable id: online, offline or unknown."""
+
+
+class Occurrence(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing that happened."""
+
+    at: float
+    """When it was seen, UNIX seconds."""
+    kind: Kind
+    subject: str = ""
+    """The stable id of the node, the name of the actor, or empty."""
+    name: str = ""
+    """What the node was called then."""
+    detail: dict[str, Any] = {}
+    after: float | None = None
+    """It was not seen as it happened: it happened after this moment, UNIX seconds; 0.0: at any time before."""
+
+
+class Entered(NamedTuple):
+    """A subject enters a state at that moment, which ends the one before; None: the state is over and none follows."""
+
+    lane: Lane
+    subject: str
+    state: str | None
+    at: float
+    detail: dict[str, Any]
+
+
+class Recorded(NamedTuple):
+    """What one input leaves behind, in order."""
+
+    occurrences: tuple[Occurrence, ...] = ()
+    entered: tuple[Entered, ...] = ()
+
+
+class KnownNode(msgspec.Struct, frozen=True, kw_only=True):
+    """A node as the history knows it."""
+
+    stable_id: str
+    name: str
+    online: bool | None
+    tags: tuple[str, ...] = ()
+    routes: tuple[str, ...] = ()
+    addresses: tuple[str, ...] = ()
+    home_derp: int = 0
+    key: str = ""
+    expired: bool = False
+    os: str = ""
+    user: str = ""
+
+    @property
+    def state(self) -> str:
+        """Its state in the lane of nodes."""
+        return {True: "online", False: "offline", None: "unknown"}[self.online]

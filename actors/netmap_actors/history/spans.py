@@ -1,0 +1,75 @@
+"""What may be said of a time: spans, cut to what was seen. Pure. All times are UNIX seconds.
+
+A node is only seen while the netmap is fresh, and everything only while the history was written. The rest is a gap.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+__all__ = ["Interval", "Span", "cut", "gaps", "joined"]
+
+
+class Interval(NamedTuple):
+    """From one moment to another, which is later."""
+
+    since: float
+    until: float
+
+
+class Span(NamedTuple):
+    """A subject was in this state."""
+
+    since: float
+    until: float
+    state: str
+
+
+def joined(intervals: Iterable[Interval]) -> list[Interval]:
+    """The same time in intervals that neither touch nor overlap, in order."""
+    out: list[Interval] = []
+    for interval in sorted(intervals):
+        if interval.until <= interval.since:
+            continue
+        if out and interval.since <= out[-1].until:
+            out[-1] = Interval(out[-1].since, max(out[-1].until, interval.until))
+        else:
+            out.append(interval)
+    return out
+
+
+def cut(spans: Iterable[Span], seen: Sequence[Interval]) -> list[Span]:
+    """The parts of the spans that were seen. `seen`: as `joined` returns it. Neighbours of one state become one."""
+    out: list[Span] = []
+    for span in sorted(spans):
+        for interval in seen:
+            if interval.since >= span.until:
+                break
+            since, until = max(span.since, interval.since), min(span.until, interval.until)
+            if since >= until:
+                continue
+            if out and out[-1].state == span.state and out[-1].until == since:
+                out[-1] = Span(out[-1].since, until, span.state)
+            else:
+                out.append(Span(since, until, span.state))
+    return out
+
+
+def gaps(seen: Sequence[Interval], window: Interval) -> list[Interval]:
+    """The times of the window of which nothing can be said. `seen`: as `joined` returns it."""
+    out: list[Interval] = []
+    at = window.since
+    for interval in seen:
+        if interval.until <= window.since:
+            continue
+        if interval.since >= window.until:
+            break
+        if interval.since > at:
+            out.append(Interval(at, interval.since))
+        at = max(at, interval.until)
+    if at < window.until:
+        out.append(Interval(at, window.until))
+    return out

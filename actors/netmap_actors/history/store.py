@@ -1,0 +1,302 @@
+"""The history's file: SQLite in WAL mode, one writer. All times are UNIX seconds.
+
+What is written is durable when the process dies, and up to the last checkpoint when the machine does (SQLite:
+PRAGMA synchronous = NORMAL). Not here: what is written (`recorder`) and what may be said of it (`spans`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from netmap_actors.errors import ConfigurationError
+from netmap_actors.history.occurrences import Kind, KnownNode, Lane, Occurrence
+from netmap_actors.history.schema import APPLICATION_ID, MIGRATIONS, VERSION
+from netmap_actors.history.spans import Span
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from pathlib import Path
+
+    from netmap_actors.history.occurrences import Recorded
+
+__all__ = ["BrokenHistory", "HistoryStore", "NoRoom"]
+
+_BROKEN = ("SQLITE_CORRUPT", "SQLITE_NOTADB")
+_PRUNED_AT_ONCE = 2000
+"""Rows that go in one transaction: each takes milliseconds."""
+
+
+class BrokenHistory(Exception):
+    """The file cannot be used; the text says why. It is moved away, and another begins."""
+
+
+class NoRoom(Exception):
+    """Nothing can be written now; the text says why. It is tried again."""
+
+
+class HistoryStore:
+    """`tailnet`: of all that is written and read here. `read_only`: another process may be writing."""
+
+    def __init__(self, path: Path, tailnet: str, *, read_only: bool = False) -> None:
+        """Raises BrokenHistory, NoRoom, or ConfigurationError for a newer version's file and one that is not there."""
+        self._tailnet = tailnet
+        self._path = path
+        with self._told("open"):
+            mode = "ro" if read_only else "rwc"
+            self._db = sqlite3.connect(
+                f"{path.absolute().as_uri()}?mode={mode}", uri=True, isolation_level=None, timeout=2.0
+            )
+            try:
+                if not read_only:
+                    self._prepare()
+                self._check_version()
+            except BaseException:
+                self._db.close()
+                raise
+
+    def close(self) -> None:
+        """Closing twice is allowed."""
+        self._db.close()
+
+    def _prepare(self) -> None:
+        db = self._db
+        version = self._pragma("user_version")
+        if version == 0 and self._pragma("page_count") == 0:
+            db.execute("PRAGMA auto_vacuum = INCREMENTAL")
+        db.execute("PRAGMA journal_mode = WAL")
+        db.execute("PRAGMA synchronous = NORMAL")
+        db.execute("PRAGMA journal_size_limit = 1048576")
+        for number in range(version, VERSION):
+            db.executescript(
+                f"BEGIN IMMEDIATE; {MIGRATIONS[number]} PRAGMA user_version = {number + 1};"
+                f" PRAGMA application_id = {APPLICATION_ID}; COMMIT"
+            )
+
+    def _check_version(self) -> None:
+        version = self._pragma("user_version")
+        if version != VERSION or self._pragma("application_id") != APPLICATION_ID:
+            raise ConfigurationError(
+                f"cannot use the history in {self._path}: it has version {version}, and this is version {VERSION}; "
+                "use the newer release, or move the file away"
+            )
+
+    # Written
+
+    def write(
+        self, recorded: Sequence[Recorded], nodes: Iterable[KnownNode | str], seen_until: float
+    ) -> None:
+        """All of it or nothing. `nodes`: as they are known now, a stable id for one that is gone.
+
+        Raises BrokenHistory or NoRoom.
+        """
+        with self._told("write"), self._transaction():
+            for record in recorded:
+                self._db.executemany(
+                    "INSERT INTO occurrence (tailnet, at, after, kind, subject, name, detail)"
+                    " VALUES (?, ?, ?, ?, ?, ?, ?)",
+                    (
+                        (self._tailnet, one.at, one.after, one.kind, one.subject, one.name, _json(one.detail))
+                        for one in record.occurrences
+                    ),
+                )
+                for lane, subject, state, at, detail in record.entered:
+                    self._enter(lane, subject, state, at, detail)
+            for node in nodes:
+                self._know(node, seen_until)
+            self._db.execute(
+                "INSERT INTO seen VALUES (?, ?) ON CONFLICT (tailnet) DO UPDATE SET until = max(until, excluded.until)",
+                (self._tailnet, seen_until),
+            )
+
+    def _enter(self, lane: Lane, subject: str, state: str | None, at: float, detail: dict[str, Any]) -> None:
+        key = (self._tailnet, lane, subject)
+        # The clock may have been set back: nothing ends before it begins.
+        self._db.execute(
+            "UPDATE span SET until = max(since, ?) WHERE tailnet = ? AND lane = ? AND subject = ? AND until IS NULL",
+            (at, *key),
+        )
+        if state is not None:
+            self._db.execute(
+                "INSERT INTO span (tailnet, lane, subject, state, since, detail) VALUES (?, ?, ?, ?, ?, ?)",
+                (*key, state, at, _json(detail)),
+            )
+
+    def _know(self, node: KnownNode | str, at: float) -> None:
+        if isinstance(node, str):
+            self._db.execute(
+                "UPDATE node SET left_at = ? WHERE tailnet = ? AND stable_id = ?", (at, self._tailnet, node)
+            )
+            return
+        self._db.execute(
+            "INSERT INTO node VALUES (?, ?, ?, ?, NULL) ON CONFLICT (tailnet, stable_id)"
+            " DO UPDATE SET name = excluded.name, known = excluded.known, left_at = NULL",
+            (self._tailnet, node.stable_id, node.name, _json(node)),
+        )
+
+    def close_unseen(self, until: float) -> None:
+        """What was open when the process before ended was seen until then. Raises BrokenHistory or NoRoom."""
+        with self._told("write"), self._transaction():
+            self._db.execute(
+                "UPDATE span SET until = max(since, ?) WHERE tailnet = ? AND until IS NULL",
+                (until, self._tailnet),
+            )
+
+    def prune(self, before: float, most_bytes: int) -> bool:
+        """Drop some of what ended before, and of the oldest while the file is larger; True: there is more to drop.
+
+        Raises BrokenHistory or NoRoom.
+        """
+        with self._told("write"):
+            large = self.size() > most_bytes
+            with self._transaction():
+                limit = self._oldest() if large else before
+                gone = self._drop(limit)
+            # A step of it frees one page, and `execute` takes one only: it has no columns.
+            self._db.executescript("PRAGMA incremental_vacuum")
+            return gone == _PRUNED_AT_ONCE or (large and gone > 0)
+
+    def _oldest(self) -> float:
+        """Until when the oldest rows reach that are dropped at once."""
+        row = self._db.execute(
+            "SELECT max(at) FROM (SELECT at FROM occurrence WHERE tailnet = ? ORDER BY at LIMIT ?)",
+            (self._tailnet, _PRUNED_AT_ONCE),
+        ).fetchone()
+        return float(row[0] or 0.0) + 1e-6
+
+    def _drop(self, before: float) -> int:
+        key = (self._tailnet, before, _PRUNED_AT_ONCE)
+        gone = self._db.execute(
+            "DELETE FROM occurrence WHERE id IN (SELECT id FROM occurrence WHERE tailnet = ? AND at < ? LIMIT ?)",
+            key,
+        ).rowcount
+        spans = self._db.execute(
+            "DELETE FROM span WHERE id IN (SELECT id FROM span WHERE tailnet = ? AND until < ? LIMIT ?)", key
+        ).rowcount
+        self._db.execute("DELETE FROM node WHERE tailnet = ? AND left_at < ?", key[:2])
+        return max(gone, spans)
+
+    # Read
+
+    def size(self) -> int:
+        """Bytes of the file in use, without the WAL."""
+        return (self._pragma("page_count") - self._pragma("freelist_count")) * self._pragma("page_size")
+
+    def seen_until(self) -> float | None:
+        """Up to when something was written; None: nothing ever."""
+        row = self._db.execute("SELECT until FROM seen WHERE tailnet = ?", (self._tailnet,)).fetchone()
+        return None if row is None else float(row[0])
+
+    def known(self, stable_id: str) -> KnownNode | None:
+        """The node as it was known last, if it is there."""
+        row = self._db.execute(
+            "SELECT known FROM node WHERE tailnet = ? AND stable_id = ? AND left_at IS NULL",
+            (self._tailnet, stable_id),
+        ).fetchone()
+        return None if row is None else msgspec.json.decode(row[0], type=KnownNode)
+
+    def everybody(self) -> dict[str, KnownNode]:
+        """All nodes that are there, by stable id."""
+        rows = self._db.execute(
+            "SELECT known FROM node WHERE tailnet = ? AND left_at IS NULL", (self._tailnet,)
+        )
+        decoder = msgspec.json.Decoder(KnownNode)
+        nodes = (decoder.decode(known) for (known,) in rows)
+        return {node.stable_id: node for node in nodes}
+
+    def called(self, word: str) -> list[str]:
+        """The stable ids of the nodes that are or were called that: full name, first label, or the id itself."""
+        rows = self._db.execute(
+            "SELECT stable_id FROM node WHERE tailnet = ? AND (stable_id = ? OR name = ? OR name LIKE ? ESCAPE '\\')"
+            " UNION SELECT subject FROM occurrence WHERE tailnet = ? AND name = ?",
+            (self._tailnet, word, word, f"{_literal(word)}.%", self._tailnet, word),
+        )
+        return sorted(row[0] for row in rows)
+
+    def occurrences(
+        self,
+        *,
+        since: float = 0.0,
+        until: float = float("inf"),
+        after_id: int = 0,
+        kinds: Sequence[Kind] = (),
+        subjects: Sequence[str] = (),
+        most: int = 1000,
+    ) -> Iterator[tuple[int, Occurrence]]:
+        """In the order in which they were written, with their ids, which only grow."""
+        chosen = [None if not wanted else _json(list(wanted)) for wanted in (kinds, subjects)]
+        rows = self._db.execute(
+            "SELECT id, at, after, kind, subject, name, detail FROM occurrence"
+            " WHERE tailnet = ? AND id > ? AND at >= ? AND at < ?"
+            " AND (? IS NULL OR kind IN (SELECT value FROM json_each(?)))"
+            " AND (? IS NULL OR subject IN (SELECT value FROM json_each(?))) ORDER BY id LIMIT ?",
+            (self._tailnet, after_id, since, until, chosen[0], chosen[0], chosen[1], chosen[1], most),
+        )
+        for number, at, after, kind, subject, name, detail in rows:
+            yield (
+                number,
+                Occurrence(
+                    at=at,
+                    after=after,
+                    kind=Kind(kind),
+                    subject=subject,
+                    name=name,
+                    detail=msgspec.json.decode(detail),
+                ),
+            )
+
+    def spans(
+        self, lane: Lane, since: float, until: float, subject: str | None = None
+    ) -> dict[str, list[Span]]:
+        """By subject, those that overlap this time, in order; one that is open ends at `until`."""
+        rows = self._db.execute(
+            "SELECT subject, since, coalesce(until, ?), state FROM span"
+            " WHERE tailnet = ? AND lane = ? AND since < ? AND coalesce(until, ?) > ?"
+            " AND (? IS NULL OR subject = ?) ORDER BY since, id",
+            (until, self._tailnet, lane, until, until, since, subject, subject),
+        )
+        out: dict[str, list[Span]] = {}
+        for name, begins, ends, state in rows:
+            if begins == ends:
+                continue
+            out.setdefault(name, []).append(Span(max(begins, since), min(ends, until), state))
+        return out
+
+    # The file
+
+    def _pragma(self, name: str) -> int:
+        return int(self._db.execute(f"PRAGMA {name}").fetchone()[0])
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            self._db.execute("COMMIT")
+        except BaseException:
+            # SQLite may have rolled it back itself, as when the disk is full.
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+            raise
+
+    @contextlib.contextmanager
+    def _told(self, what: str) -> Iterator[None]:
+        """SQLite's errors as ours."""
+        try:
+            yield
+        except sqlite3.Error as error:
+            why = f"cannot {what} the history in {self._path}: {error}"
+            raise (BrokenHistory if getattr(error, "sqlite_errorname", "") in _BROKEN else NoRoom)(
+                why
+            ) from None
+
+
+def _json(value: Any) -> str:
+    return msgspec.json.encode(value).decode()
+
+
+def _literal(text: str) -> str:
+    return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")

@@ -1,0 +1,191 @@
+"""The history's file: what was written is read again, old ones are taken over, and it stays in its bounds."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from netmap_actors.errors import ConfigurationError
+from netmap_actors.history.occurrences import Entered, Kind, KnownNode, Lane, Occurrence, Recorded
+from netmap_actors.history.schema import MIGRATIONS, VERSION
+from netmap_actors.history.spans import Span
+from netmap_actors.history.store import BrokenHistory, HistoryStore, NoRoom
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+NOW = 1_767_323_045.0
+NODE = KnownNode(stable_id="n1", name="web-1.example.ts.net", online=True, tags=("tag:web",))
+
+
+def happened(at: float, kind: Kind = Kind.NODE_OFFLINE, subject: str = "n1") -> Recorded:
+    said = Occurrence(
+        at=at, kind=kind, subject=subject, name="web-1.example.ts.net", detail={"was": "online"}
+    )
+    return Recorded((said,))
+
+
+def entered(state: str | None, at: float, subject: str = "n1") -> Recorded:
+    return Recorded((), (Entered(Lane.NODE, subject, state, at, {}),))
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> HistoryStore:
+    return HistoryStore(tmp_path / "history.sqlite3", "default")
+
+
+def test_what_was_written_is_read_by_another_process(store: HistoryStore, tmp_path: Path) -> None:
+    store.write([happened(NOW), entered("online", NOW), entered("offline", NOW + 5)], [NODE], NOW + 5)
+    reader = HistoryStore(tmp_path / "history.sqlite3", "default", read_only=True)
+    ((number, one),) = reader.occurrences()
+    assert (number, one) == (1, happened(NOW).occurrences[0])
+    assert reader.spans(Lane.NODE, NOW, NOW + 60) == {
+        "n1": [Span(NOW, NOW + 5, "online"), Span(NOW + 5, NOW + 60, "offline")]
+    }
+    assert reader.known("n1") == NODE
+    assert reader.everybody() == {"n1": NODE}
+    assert reader.seen_until() == NOW + 5
+    with pytest.raises(NoRoom, match="readonly"):
+        reader.write([happened(NOW)], [], NOW)
+
+
+def test_tailnets_do_not_see_each_other(store: HistoryStore, tmp_path: Path) -> None:
+    store.write([happened(NOW), entered("online", NOW)], [NODE], NOW)
+    other = HistoryStore(tmp_path / "history.sqlite3", "other")
+    assert (list(other.occurrences()), other.everybody(), other.seen_until()) == ([], {}, None)
+    other.close_unseen(NOW + 1)
+    assert store.spans(Lane.NODE, NOW, NOW + 9) == {"n1": [Span(NOW, NOW + 9, "online")]}
+
+
+def test_a_node_that_left_is_not_there_and_can_still_be_asked_for(store: HistoryStore) -> None:
+    store.write([], [NODE], NOW)
+    store.write([happened(NOW + 1, Kind.NODE_LEFT)], ["n1"], NOW + 1)
+    assert store.known("n1") is None
+    assert store.called("web-1") == store.called("web-1.example.ts.net") == store.called("n1") == ["n1"]
+    assert store.called("web") == store.called("%") == store.called("web_1") == []
+
+
+def test_occurrences_are_chosen(store: HistoryStore) -> None:
+    store.write(
+        [happened(NOW), happened(NOW + 1, Kind.NODE_ONLINE), happened(NOW + 2, subject="n2")], [], NOW + 2
+    )
+    assert [n for n, _ in store.occurrences(kinds=[Kind.NODE_OFFLINE])] == [1, 3]
+    assert [n for n, _ in store.occurrences(subjects=["n1"], since=NOW + 0.5)] == [2]
+    assert [n for n, _ in store.occurrences(after_id=1, most=1)] == [2]
+
+
+def test_all_of_one_write_or_nothing(store: HistoryStore) -> None:
+    broken = Recorded((Occurrence(at=NOW, kind=Kind.GAP),), (Entered(Lane.NODE, "n1", 5, NOW, {}),))  # type: ignore[arg-type]
+    store.write([broken], [], NOW)  # SQLite takes a number as text
+    with pytest.raises(TypeError):
+        store.write([happened(NOW), Recorded((), (None,))], [], NOW)  # type: ignore[arg-type]
+    assert [one.kind for _, one in store.occurrences()] == [Kind.GAP]
+
+
+def test_a_clock_that_is_set_back_makes_no_span_that_ends_before_it_begins(store: HistoryStore) -> None:
+    store.write([entered("online", NOW), entered("offline", NOW - 3600), entered(None, NOW - 1800)], [], NOW)
+    assert store.spans(Lane.NODE, 0.0, NOW + 60) == {"n1": [Span(NOW - 3600, NOW - 1800, "offline")]}
+
+
+def test_what_is_older_goes_and_what_lasts_stays(store: HistoryStore) -> None:
+    for number in range(50):
+        store.write(
+            [happened(NOW + number), entered("online" if number % 2 else "offline", NOW + number)], [], NOW
+        )
+    while store.prune(NOW + 40, 1 << 30):
+        pass
+    assert [one.at - NOW for _, one in store.occurrences()] == list(range(40, 50))
+    (spans,) = store.spans(Lane.NODE, 0.0, NOW + 100).values()
+    assert spans[0].since == NOW + 39 and spans[-1].until == NOW + 100
+    assert next(store.occurrences())[0] == 41, "ids are not used again"
+
+
+def test_the_file_stays_within_its_size(store: HistoryStore, tmp_path: Path) -> None:
+    many = [happened(NOW + number) for number in range(30_000)]
+    store.write(many, [], NOW)
+    before = store.size()
+    rounds = 0
+    while store.prune(0.0, 1 << 20):
+        rounds += 1
+        assert rounds < 100, "it does not end"
+    assert before > 3 << 20 > 1 << 20 >= store.size()
+    store.close()
+    assert (tmp_path / "history.sqlite3").stat().st_size <= (1 << 20) + 65536
+    again = HistoryStore(tmp_path / "history.sqlite3", "default")
+    last = list(again.occurrences(since=NOW + 29_999))
+    assert len(last) == 1, "the newest stays"
+
+
+@pytest.mark.parametrize("version", range(len(MIGRATIONS)))
+def test_a_file_of_each_older_version_is_taken_over(tmp_path: Path, version: int) -> None:
+    path = tmp_path / "history.sqlite3"
+    old = sqlite3.connect(path)
+    for number in range(version):
+        old.executescript(MIGRATIONS[number])
+    old.execute(f"PRAGMA user_version = {version}")
+    old.close()
+    store = HistoryStore(path, "default")
+    store.write([happened(NOW)], [NODE], NOW)
+    assert store.everybody() == {"n1": NODE}
+
+
+def test_a_file_of_a_newer_version_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "history.sqlite3"
+    HistoryStore(path, "default").close()
+    newer = sqlite3.connect(path)
+    newer.execute(f"PRAGMA user_version = {VERSION + 1}")
+    newer.close()
+    before = path.read_bytes()
+    with pytest.raises(ConfigurationError, match=r"version 2, and this is version 1; use the newer release"):
+        HistoryStore(path, "default")
+    assert path.read_bytes() == before
+
+
+def test_a_file_that_is_no_history_is_broken(tmp_path: Path) -> None:
+    path = tmp_path / "history.sqlite3"
+    path.write_bytes(b"something else " * 1000)
+    with pytest.raises(BrokenHistory, match="file is not a database"):
+        HistoryStore(path, "default")
+    assert path.read_bytes().startswith(b"something else"), "whoever reads it decides"
+
+
+def test_a_full_disk_is_no_room(store: HistoryStore) -> None:
+    store.write([happened(NOW)], [], NOW)
+    store._db.execute(f"PRAGMA max_page_count = {store._pragma('page_count')}")
+    with pytest.raises(NoRoom, match="full"):
+        for number in range(10_000):
+            store.write([happened(NOW + number)], [], NOW)
+    count = len(list(store.occurrences(most=100_000)))
+    store._db.execute("PRAGMA max_page_count = 1073741823")
+    store.write([happened(NOW, Kind.NODE_ONLINE)], [], NOW)
+    assert len(list(store.occurrences(most=100_000))) == count + 1
+
+
+def test_a_writer_that_is_killed_leaves_whole_writes(tmp_path: Path) -> None:
+    """A process writes pairs for ever and is killed in the middle: each pair is there, or nothing of it."""
+    path, (reader, writer) = tmp_path / "history.sqlite3", os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            store = HistoryStore(path, "default")
+            for number in range(10_000_000):
+                store.write([happened(number), happened(number, Kind.NODE_ONLINE)], [NODE], number)
+                if number in {0, 50}:
+                    os.write(writer, b".")
+        finally:
+            os._exit(1)
+    os.read(reader, 1)
+    while os.read(reader, 1) != b".":
+        pass
+    os.kill(pid, signal.SIGKILL)
+    assert os.WTERMSIG(os.waitpid(pid, 0)[1]) == signal.SIGKILL
+    store = HistoryStore(path, "default")
+    found = [(one.at, str(one.kind)) for _, one in store.occurrences(most=sys.maxsize)]
+    assert len(found) >= 100
+    last = int(store.seen_until() or 0)
+    assert found == [(n, kind) for n in range(last + 1) for kind in ("node_offline", "node_online")]

@@ -1,0 +1,180 @@
+"""What a netmap and the processes leave in the history."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from netmap_actors.history.occurrences import Entered, Kind, KnownNode, Lane, Occurrence, Recorded
+from netmap_actors.history.recorder import Recorder, known
+from netmap_actors.subscriber import PeerRemoved, StateChanged
+from tests.support.netmaps.shown_netmap import peer, snapshot, upserted
+
+if TYPE_CHECKING:
+    from netmap_actors.subscriber import Event
+
+NOW = 1_767_323_045.0
+
+
+class Story:
+    """A recorder and the nodes that its store would hold."""
+
+    def __init__(self, seen_until: float | None = None) -> None:
+        self.recorder = Recorder(seen_until)
+        self.nodes: dict[str, KnownNode] = {}
+
+    def tell(self, event: Event, at: float = NOW) -> Recorded:
+        recorded, now = self.recorder.netmap(event, at, self.nodes.get, lambda: self.nodes)
+        for node in now:
+            if isinstance(node, str):
+                del self.nodes[node]
+            else:
+                self.nodes[node.stable_id] = node
+        return recorded
+
+
+def state(state: str, *, reason: str = "silence", age: float = 0.0) -> StateChanged:
+    return StateChanged(epoch=1, seq=3, state=state, age_s=age, previous="", reason=reason)
+
+
+def kinds(recorded: Recorded) -> list[str]:
+    return [str(one.kind) for one in recorded.occurrences]
+
+
+def test_the_nodes_of_the_first_netmap_have_not_joined_just_now() -> None:
+    story = Story()
+    recorded = story.tell(
+        snapshot(peer(online=True), peer(stable_id="n2", online=False), own=peer(stable_id="me"))
+    )
+    assert kinds(recorded) == ["netmap_fresh"]
+    lanes = {one.subject: one.state for one in recorded.entered if one.lane is Lane.NODE}
+    assert lanes == {"n1": "online", "n2": "offline", "me": "unknown"}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ({"online": True}, {"online": False}, {"node_offline": {"was": "online"}}),
+        ({"online": False}, {"online": True}, {"node_online": {"was": "offline"}}),
+        ({}, {"online": True}, {"node_online": {"was": "unknown"}}),
+        ({"online": True}, {}, {}),
+        (
+            {},
+            {"name": "db.example.ts.net"},
+            {"node_renamed": {"name": ("web-1.example.ts.net", "db.example.ts.net")}},
+        ),
+        ({}, {"tags": ["tag:web"]}, {"node_tagged": {"tags": ((), ("tag:web",))}}),
+        ({}, {"routes": ["10.0.0.0/8"]}, {"node_routed": {"routes": ((), ("10.0.0.0/8",))}}),
+        (
+            {"home_derp": 1},
+            {"home_derp": 2, "addresses": ["100.64.0.9/32"]},
+            {"node_moved": {"addresses": (("fd7a::1", "100.64.0.1"), ("100.64.0.9",)), "home_derp": (1, 2)}},
+        ),
+        ({}, {"key": "nodekey:2"}, {"node_key_changed": {"key": ("", "nodekey:2")}}),
+        ({}, {"expired": True}, {"node_key_expired": {}}),
+        ({"expired": True}, {}, {}),
+        ({}, {"endpoints": ["192.0.2.1:1"], "last_seen": "2026-01-02T03:04:05Z"}, {}),
+    ],
+)
+def test_what_a_change_of_a_node_is_called(
+    old: dict[str, Any], new: dict[str, Any], expected: dict[str, dict[str, Any]]
+) -> None:
+    story = Story()
+    story.tell(snapshot(peer(**old)))
+    recorded = story.tell(upserted(peer(**(old | new if old != {"online": True} or new else {}))), NOW + 1)
+    found = {
+        str(one.kind): {
+            field: (value["from"], value["to"]) if isinstance(value, dict) else value
+            for field, value in one.detail.items()
+        }
+        for one in recorded.occurrences
+    }
+    if old == {"expired": True} and not new:
+        found.pop("node_key_expired", None)
+    assert found == expected
+    assert all(one.after is None and one.at == NOW + 1 for one in recorded.occurrences), "seen as it happened"
+
+
+def test_what_changed_while_nothing_was_seen_says_since_when() -> None:
+    story = Story()
+    story.tell(snapshot(peer(online=True), peer(stable_id="n2", name="b.example.ts.net")))
+    stale = story.tell(state("stale", age=120.0), NOW + 500)
+    assert kinds(stale) == ["netmap_stale"]
+    # Another session brings the netmap of now, then says that it is fresh.
+    changed = story.tell(upserted(peer(online=False), state="stale"), NOW + 900)
+    gone = story.tell(
+        PeerRemoved(
+            epoch=1, seq=4, state="stale", age_s=0.0, peer=peer(stable_id="n2", name="b.example.ts.net")
+        ),
+        NOW + 900,
+    )
+    assert [(one.kind, one.after) for one in (*changed.occurrences, *gone.occurrences)] == [
+        (Kind.NODE_OFFLINE, NOW + 380),
+        (Kind.NODE_LEFT, NOW + 380),
+    ]
+    story.tell(state("fresh", reason="session_started"), NOW + 900)
+    seen = story.tell(upserted(peer(online=True)), NOW + 910)
+    assert [(one.kind, one.after) for one in seen.occurrences] == [(Kind.NODE_ONLINE, None)]
+
+
+def test_a_history_that_goes_on_tells_what_it_missed() -> None:
+    story = Story(seen_until=NOW - 3600)
+    story.nodes = {
+        "n1": known(peer(online=True)),
+        "n2": known(peer(stable_id="n2", name="b.example.ts.net", online=True)),
+    }
+    begun = story.recorder.begin(NOW, version="1")
+    assert [(one.kind, one.after) for one in begun.occurrences] == [
+        (Kind.GAP, NOW - 3600),
+        (Kind.RUN_STARTED, None),
+    ]
+    recorded = story.tell(
+        snapshot(peer(online=True), peer(stable_id="n3", name="c.example.ts.net", online=True))
+    )
+    assert [(one.kind, one.subject, one.after) for one in recorded.occurrences] == [
+        (Kind.NODE_JOINED, "n3", NOW - 3600),
+        (Kind.NODE_LEFT, "n2", NOW - 3600),
+        (Kind.NETMAP_FRESH, "", None),
+    ]
+    lanes = {(one.subject, one.state) for one in recorded.entered if one.lane is Lane.NODE}
+    assert lanes == {("n1", "online"), ("n3", "online"), ("n2", None)}, "each lane begins again after the gap"
+
+
+def test_the_same_again_leaves_nothing() -> None:
+    story = Story()
+    story.tell(snapshot(peer(online=True)))
+    assert story.tell(upserted(peer(online=True, last_seen="2026-01-02T03:04:05Z"))) == Recorded()
+    assert story.tell(state("fresh")) == Recorded()
+
+
+@pytest.mark.parametrize(
+    ("stage", "kind"),
+    [
+        ("resolve", Kind.CONNECTION_STARTED),
+        ("connect", None),
+        ("login", Kind.LOGIN_NEEDED),
+        ("map", Kind.SESSION_STARTED),
+    ],
+)
+def test_a_connection_enters_its_stages(stage: str, kind: Kind | None) -> None:
+    recorded = Recorder(None).connection_stage(stage, NOW, generation=2)
+    assert [one.kind for one in recorded.occurrences] == ([] if kind is None else [kind])
+    assert recorded.entered == (Entered(Lane.CONNECTION, "", stage, NOW, {"generation": 2}),)
+
+
+def test_the_end_of_a_process_is_told_and_ends_its_lane() -> None:
+    recorder = Recorder(None)
+    recorder.actor_started("publisher", NOW, pid=7, generation=1)
+    recorded = recorder.actor_exited("publisher", NOW + 1, pid=7, reason="signal 9")
+    assert recorded == Recorded(
+        (
+            Occurrence(
+                at=NOW + 1,
+                kind=Kind.ACTOR_EXITED,
+                subject="publisher",
+                detail={"pid": 7, "reason": "signal 9"},
+            ),
+        ),
+        (Entered(Lane.ACTOR, "publisher", None, NOW + 1, {"pid": 7, "reason": "signal 9"}),),
+    )
