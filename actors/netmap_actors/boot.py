@@ -21,6 +21,7 @@ __all__ = [
     "DevControlSettings",
     "Endpoints",
     "EnvironmentSecrets",
+    "HistorySettings",
     "HttpSettings",
     "LivenessSettings",
     "PublisherSettings",
@@ -53,6 +54,8 @@ class Endpoints(msgspec.Struct, frozen=True, kw_only=True):
     """XPUB of publisher, for subscribers."""
     requests: str
     """ROUTER of publisher, for subscribers."""
+    history: str = ""
+    """ROUTER of history, for who may subscribe; empty: there is none."""
 
 
 class Secrets(msgspec.Struct, frozen=True, kw_only=True):
@@ -186,6 +189,20 @@ class HttpSettings(msgspec.Struct, frozen=True, kw_only=True):
     """ADDRESS:PORT on loopback, or unix:PATH."""
     socket_group: str = ""
     """Group that may connect to the unix socket; empty: only the owner."""
+
+
+class HistorySettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Settings of history."""
+
+    directory: str
+    """Its own (0700)."""
+    keep: float = 7 * 86400.0
+    """Seconds for which what ended is kept."""
+    max_bytes: int = 64 << 20
+    """Of the file; the oldest goes first."""
+    socket_group: str = ""
+    """Group that may ask; empty: only the owner."""
+    tailnet: str = "default"
 
 
 class DevControlSettings(msgspec.Struct, frozen=True, kw_only=True):

@@ -22,6 +22,7 @@ __all__ = [
     "PUBLIC_DIRECTORY",
     "default_runtime_dir",
     "dev_control_socket",
+    "history_path",
     "leaves_this_machine",
     "remote_endpoints",
     "requests_path",
@@ -105,6 +106,11 @@ def updates_path(runtime_dir: Path) -> Path:
 def requests_path(runtime_dir: Path) -> Path:
     """The socket on which snapshots are requested."""
     return runtime_dir / PUBLIC_DIRECTORY / "requests.sock"
+
+
+def history_path(runtime_dir: Path) -> Path:
+    """The socket on which the history is asked."""
+    return runtime_dir / PUBLIC_DIRECTORY / "history.sock"
 
 
 def remote_endpoints(listen: str) -> tuple[str, str]:

@@ -24,6 +24,8 @@ PROVED = {
 LATER = {"Publisher._on_map_responses": "Publisher._take", "Children.take": "Children._proved"}
 """Receives, and leaves the opening to this function, which is called with nothing else."""
 OF_ANYBODY = {
+    f"{ACTORS}/history/questions.py:QuestionLine.told": "the history, whose socket's directory is its user's",
+    f"{ACTORS}/history_writer/actor.py:HistoryKeeper._on_question": "who may read the netmap: they ask what happened",
     f"{ACTORS}/bus/monitor.py:next_event": "the process's own libzmq",
     f"{ACTORS}/bus/zap.py:ZapHandler._answer": "the process's own libzmq",
     f"{ACTORS}/publisher/front.py:Front._on_subscriptions": "subscribers: they ask for what they are to be sent",

@@ -39,7 +39,7 @@ _DATAGRAMS = (
     "send over a datagram socket without connecting",
 )
 _CONNECTION, _DEV, _PUBLISHER, _HTTP = "control_connection", "dev_control", "publisher", "http_endpoint"
-_VIEW, _SUPERVISOR = "view", "supervisor"
+_HISTORY, _VIEW, _SUPERVISOR = "history", "view", "supervisor"
 _READS = (
     "read the node's keys", "read the embedded server's keys", "read the CURVE secret", "read the configuration",
     "read the auth key file",
@@ -121,7 +121,7 @@ EXCEPTIONS = (
         "they are its own, and it replaces them",
     ),
     Exempt(
-        (_CONNECTION, _DEV),
+        (_CONNECTION, _DEV, _HISTORY),
         ("files without end in a directory of its own",),
         "they write files of their own; how many, only a quota could bound",
     ),
@@ -136,12 +136,12 @@ EXCEPTIONS = (
         "by such a program the kernel wakes it for the routes that matter, and for no others",
     ),
     Exempt(
-        (_CONNECTION, _DEV),
+        (_CONNECTION, _DEV, _HISTORY),
         ("write into the life pipe",),
         "they write files, and open its end to read anew; the pipe is their own, and nobody else ends of it",
     ),
     Exempt(
-        (_CONNECTION, _HTTP, _VIEW),
+        (_CONNECTION, _HISTORY, _HTTP, _VIEW),
         _PATHS,
         "they have unix sockets of the daemon's to connect to; the kernel holds nobody to paths of sockets",
     ),

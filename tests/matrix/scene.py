@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 INSIDE = Path(__file__).parent / "inside"
-CHILDREN = ("dev_control", "publisher", "liveness", "control_connection", "http_endpoint")
+CHILDREN = ("dev_control", "publisher", "liveness", "control_connection", "http_endpoint", "history")
 ROLES = (*CHILDREN, "view", "supervisor")
 OUTSIDE = "outside"
 """A process of the same user that is none of the daemon's: what an order comes to where nothing was given up."""

@@ -17,6 +17,7 @@ import msgspec
 from netmap_actors.boot import (
     ConnectionSettings,
     DevControlSettings,
+    HistorySettings,
     HttpSettings,
     PublisherSettings,
     decode_settings,
@@ -133,6 +134,16 @@ def _http_endpoint(boot: Boot) -> Permissions:
         sockets=(path.parent,) if path else (),
         tcp_bind=ports,
         capabilities=_for_group(group) | _for_ports(ports),
+    )
+
+
+def _history(boot: Boot) -> Permissions:
+    settings = decode_settings(boot, HistorySettings)
+    return Permissions(
+        readable=system_files.USERS if settings.socket_group else (),
+        writable=(Path(settings.directory),),
+        sockets=_made(boot, boot.endpoints.history),
+        capabilities=_for_group(settings.socket_group),
     )
 
 
@@ -253,6 +264,15 @@ ROWS: Final[dict[str, Row]] = {
             network="listens on the port of `http.listen`",
             families=_http_families,
             max_files=_FILES + 2 * HTTP_CLIENTS,
+        ),
+        Row(
+            ActorName.HISTORY,
+            _history,
+            files="writes the directory `history` below the state directory; is handed its socket; reads the user "
+            "database when a group is to be let in",
+            network="none",
+            families=_unix,
+            max_file_size=4096 * _MIB,
         ),
         Row(
             ActorName.DEV_CONTROL,

@@ -1,4 +1,1 @@
-"""What the daemon lived through: occurrences and spans of time, kept in SQLite.
-
-`occurrences` and `recorder` decide what is written, `spans` what may be said of a time, all pure; `store` keeps it.
-"""
+"""What the daemon lived through: occurrences and spans of time, kept in SQLite, and what is told of them."""

@@ -3,26 +3,32 @@
 from __future__ import annotations
 
 import enum
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
-__all__ = ["Entered", "Kind", "KnownNode", "Lane", "Occurrence", "Recorded"]
+__all__ = ["LOGGED", "Entered", "Happening", "KnownNode", "LaneOf", "Occurrence", "Recorded"]
 
 
-class Kind(enum.StrEnum):
-    """What happened. The names are those of `history --kind` and of webhooks."""
+class Happening(enum.StrEnum):
+    """What happened. The names are those of `history --kind` and of webhooks; the daemon's own are those of its log."""
 
     RUN_STARTED = "run_started"
-    RUN_STOPPED = "run_stopped"
+    RUN_STOPPED = "stopping"
     GAP = "gap"
     """Nothing was seen before this, since `after`."""
     NETMAP_FRESH = "netmap_fresh"
     NETMAP_STALE = "netmap_stale"
     LOGIN_NEEDED = "login_needed"
-    CONNECTION_STARTED = "connection_started"
-    CONNECTION_ENDED = "connection_ended"
-    SESSION_STARTED = "session_started"
+    NODE_REMOVED = "node_removed"
+    """Our own node, by an administrator."""
+    SESSION_STARTED = "map_session_started"
+    SESSION_ENDED = "session_ended"
+    SILENCE = "silence_detected"
+    WAKE = "wake_detected"
+    LINK_CHANGED = "link_changed"
+    DEGRADED = "degraded"
+    HEALED = "healed"
     ACTOR_STARTED = "actor_started"
     ACTOR_EXITED = "actor_exited"
     NODE_JOINED = "node_joined"
@@ -39,7 +45,15 @@ class Kind(enum.StrEnum):
     NODE_KEY_EXPIRED = "node_key_expired"
 
 
-class Lane(enum.StrEnum):
+LOGGED: Final = {
+    str(one): one
+    for one in Happening
+    if not one.startswith(("node_", "netmap_", "gap")) or one is Happening.NODE_REMOVED
+}
+"""Events of the Supervisor's log that are kept."""
+
+
+class LaneOf(enum.StrEnum):
     """Of what a span of time tells. In each lane a subject is in one state at a time, or in none that was seen."""
 
     RUN = "run"
@@ -47,7 +61,7 @@ class Lane(enum.StrEnum):
     NETMAP = "netmap"
     """none, fresh or stale."""
     CONNECTION = "connection"
-    """The stage it has reached."""
+    """attempt, or session from the map request on."""
     ACTOR = "actor"
     """By name: active."""
     NODE = "node"
@@ -59,7 +73,7 @@ class Occurrence(msgspec.Struct, frozen=True, kw_only=True):
 
     at: float
     """When it was seen, UNIX seconds."""
-    kind: Kind
+    kind: Happening
     subject: str = ""
     """The stable id of the node, the name of the actor, or empty."""
     name: str = ""
@@ -72,7 +86,7 @@ class Occurrence(msgspec.Struct, frozen=True, kw_only=True):
 class Entered(NamedTuple):
     """A subject enters a state at that moment, which ends the one before; None: the state is over and none follows."""
 
-    lane: Lane
+    lane: LaneOf
     subject: str
     state: str | None
     at: float

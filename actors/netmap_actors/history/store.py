@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from netmap_actors.errors import ConfigurationError
-from netmap_actors.history.occurrences import Kind, KnownNode, Lane, Occurrence
+from netmap_actors.history.occurrences import Happening, KnownNode, LaneOf, Occurrence
 from netmap_actors.history.schema import APPLICATION_ID, MIGRATIONS, VERSION
 from netmap_actors.history.spans import Span
 
@@ -43,7 +43,7 @@ class HistoryStore:
 
     def __init__(self, path: Path, tailnet: str, *, read_only: bool = False) -> None:
         """Raises BrokenHistory, NoRoom, or ConfigurationError for a newer version's file and one that is not there."""
-        self._tailnet = tailnet
+        self.tailnet = tailnet
         self._path = path
         with self._told("open"):
             mode = "ro" if read_only else "rwc"
@@ -99,7 +99,7 @@ class HistoryStore:
                     "INSERT INTO occurrence (tailnet, at, after, kind, subject, name, detail)"
                     " VALUES (?, ?, ?, ?, ?, ?, ?)",
                     (
-                        (self._tailnet, one.at, one.after, one.kind, one.subject, one.name, _json(one.detail))
+                        (self.tailnet, one.at, one.after, one.kind, one.subject, one.name, _json(one.detail))
                         for one in record.occurrences
                     ),
                 )
@@ -109,11 +109,13 @@ class HistoryStore:
                 self._know(node, seen_until)
             self._db.execute(
                 "INSERT INTO seen VALUES (?, ?) ON CONFLICT (tailnet) DO UPDATE SET until = max(until, excluded.until)",
-                (self._tailnet, seen_until),
+                (self.tailnet, seen_until),
             )
 
-    def _enter(self, lane: Lane, subject: str, state: str | None, at: float, detail: dict[str, Any]) -> None:
-        key = (self._tailnet, lane, subject)
+    def _enter(
+        self, lane: LaneOf, subject: str, state: str | None, at: float, detail: dict[str, Any]
+    ) -> None:
+        key = (self.tailnet, lane, subject)
         # The clock may have been set back: nothing ends before it begins.
         self._db.execute(
             "UPDATE span SET until = max(since, ?) WHERE tailnet = ? AND lane = ? AND subject = ? AND until IS NULL",
@@ -128,13 +130,13 @@ class HistoryStore:
     def _know(self, node: KnownNode | str, at: float) -> None:
         if isinstance(node, str):
             self._db.execute(
-                "UPDATE node SET left_at = ? WHERE tailnet = ? AND stable_id = ?", (at, self._tailnet, node)
+                "UPDATE node SET left_at = ? WHERE tailnet = ? AND stable_id = ?", (at, self.tailnet, node)
             )
             return
         self._db.execute(
             "INSERT INTO node VALUES (?, ?, ?, ?, NULL) ON CONFLICT (tailnet, stable_id)"
             " DO UPDATE SET name = excluded.name, known = excluded.known, left_at = NULL",
-            (self._tailnet, node.stable_id, node.name, _json(node)),
+            (self.tailnet, node.stable_id, node.name, _json(node)),
         )
 
     def close_unseen(self, until: float) -> None:
@@ -142,7 +144,7 @@ class HistoryStore:
         with self._told("write"), self._transaction():
             self._db.execute(
                 "UPDATE span SET until = max(since, ?) WHERE tailnet = ? AND until IS NULL",
-                (until, self._tailnet),
+                (until, self.tailnet),
             )
 
     def prune(self, before: float, most_bytes: int) -> bool:
@@ -163,12 +165,12 @@ class HistoryStore:
         """Until when the oldest rows reach that are dropped at once."""
         row = self._db.execute(
             "SELECT max(at) FROM (SELECT at FROM occurrence WHERE tailnet = ? ORDER BY at LIMIT ?)",
-            (self._tailnet, _PRUNED_AT_ONCE),
+            (self.tailnet, _PRUNED_AT_ONCE),
         ).fetchone()
         return float(row[0] or 0.0) + 1e-6
 
     def _drop(self, before: float) -> int:
-        key = (self._tailnet, before, _PRUNED_AT_ONCE)
+        key = (self.tailnet, before, _PRUNED_AT_ONCE)
         gone = self._db.execute(
             "DELETE FROM occurrence WHERE id IN (SELECT id FROM occurrence WHERE tailnet = ? AND at < ? LIMIT ?)",
             key,
@@ -187,21 +189,21 @@ class HistoryStore:
 
     def seen_until(self) -> float | None:
         """Up to when something was written; None: nothing ever."""
-        row = self._db.execute("SELECT until FROM seen WHERE tailnet = ?", (self._tailnet,)).fetchone()
+        row = self._db.execute("SELECT until FROM seen WHERE tailnet = ?", (self.tailnet,)).fetchone()
         return None if row is None else float(row[0])
 
     def known(self, stable_id: str) -> KnownNode | None:
         """The node as it was known last, if it is there."""
         row = self._db.execute(
             "SELECT known FROM node WHERE tailnet = ? AND stable_id = ? AND left_at IS NULL",
-            (self._tailnet, stable_id),
+            (self.tailnet, stable_id),
         ).fetchone()
         return None if row is None else msgspec.json.decode(row[0], type=KnownNode)
 
     def everybody(self) -> dict[str, KnownNode]:
         """All nodes that are there, by stable id."""
         rows = self._db.execute(
-            "SELECT known FROM node WHERE tailnet = ? AND left_at IS NULL", (self._tailnet,)
+            "SELECT known FROM node WHERE tailnet = ? AND left_at IS NULL", (self.tailnet,)
         )
         decoder = msgspec.json.Decoder(KnownNode)
         nodes = (decoder.decode(known) for (known,) in rows)
@@ -212,7 +214,7 @@ class HistoryStore:
         rows = self._db.execute(
             "SELECT stable_id FROM node WHERE tailnet = ? AND (stable_id = ? OR name = ? OR name LIKE ? ESCAPE '\\')"
             " UNION SELECT subject FROM occurrence WHERE tailnet = ? AND name = ?",
-            (self._tailnet, word, word, f"{_literal(word)}.%", self._tailnet, word),
+            (self.tailnet, word, word, f"{_literal(word)}.%", self.tailnet, word),
         )
         return sorted(row[0] for row in rows)
 
@@ -222,41 +224,53 @@ class HistoryStore:
         since: float = 0.0,
         until: float = float("inf"),
         after_id: int = 0,
-        kinds: Sequence[Kind] = (),
+        kinds: Sequence[Happening] = (),
         subjects: Sequence[str] = (),
         most: int = 1000,
-    ) -> Iterator[tuple[int, Occurrence]]:
-        """In the order in which they were written, with their ids, which only grow."""
+        newest: bool = False,
+    ) -> list[tuple[int, Occurrence]]:
+        """In the order in which they were written, with their ids, which only grow. `newest`: the last ones of them."""
         chosen = [None if not wanted else _json(list(wanted)) for wanted in (kinds, subjects)]
         rows = self._db.execute(
             "SELECT id, at, after, kind, subject, name, detail FROM occurrence"
             " WHERE tailnet = ? AND id > ? AND at >= ? AND at < ?"
             " AND (? IS NULL OR kind IN (SELECT value FROM json_each(?)))"
-            " AND (? IS NULL OR subject IN (SELECT value FROM json_each(?))) ORDER BY id LIMIT ?",
-            (self._tailnet, after_id, since, until, chosen[0], chosen[0], chosen[1], chosen[1], most),
-        )
-        for number, at, after, kind, subject, name, detail in rows:
-            yield (
+            " AND (? IS NULL OR subject IN (SELECT value FROM json_each(?))) ORDER BY id * ? LIMIT ?",
+            (
+                self.tailnet, after_id, since, until, chosen[0], chosen[0], chosen[1], chosen[1],
+                -1 if newest else 1, most,
+            ),
+        )  # fmt: skip
+        found = [
+            (
                 number,
                 Occurrence(
                     at=at,
                     after=after,
-                    kind=Kind(kind),
+                    kind=Happening(kind),
                     subject=subject,
                     name=name,
                     detail=msgspec.json.decode(detail),
                 ),
             )
+            for number, at, after, kind, subject, name, detail in rows
+        ]
+        return found[::-1] if newest else found
+
+    def names(self) -> dict[str, str]:
+        """What the nodes that are kept are or were called last, by stable id."""
+        rows = self._db.execute("SELECT stable_id, name FROM node WHERE tailnet = ?", (self.tailnet,))
+        return dict(rows.fetchall())
 
     def spans(
-        self, lane: Lane, since: float, until: float, subject: str | None = None
+        self, lane: LaneOf, since: float, until: float, subject: str | None = None
     ) -> dict[str, list[Span]]:
         """By subject, those that overlap this time, in order; one that is open ends at `until`."""
         rows = self._db.execute(
             "SELECT subject, since, coalesce(until, ?), state FROM span"
             " WHERE tailnet = ? AND lane = ? AND since < ? AND coalesce(until, ?) > ?"
             " AND (? IS NULL OR subject = ?) ORDER BY since, id",
-            (until, self._tailnet, lane, until, until, since, subject, subject),
+            (until, self.tailnet, lane, until, until, since, subject, subject),
         )
         out: dict[str, list[Span]] = {}
         for name, begins, ends, state in rows:

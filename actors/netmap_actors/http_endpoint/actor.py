@@ -21,6 +21,7 @@ from netmap_actors.exit_reason import ExitReason
 from netmap_actors.http_endpoint import event_stream, metrics, pages
 from netmap_actors.http_endpoint.connection import Connection, Turns
 from netmap_actors.http_endpoint.guard import refusal
+from netmap_actors.http_endpoint.history_page import HistoryPage, question_of
 from netmap_actors.process.actor_base import ActorBase
 from netmap_actors.process.shared_sockets import share
 from netmap_actors.subscriber import AmbiguousName, EventFilter, NoSuchNode, Subscriber
@@ -59,6 +60,7 @@ class HttpEndpoint(ActorBase):
         self._settings = decode_settings(boot, HttpSettings)
         endpoints = boot.endpoints
         self._subscriber = Subscriber(endpoint=(endpoints.updates, endpoints.requests), clock=self.clock)
+        self._history = HistoryPage(self.loop, self.sockets, endpoints.history)
         self._due = self.loop.deadline(self._on_bus)
         self._listener: socket.socket | None = None
         self._door: Door[Connection] | None = None
@@ -100,6 +102,7 @@ class HttpEndpoint(ActorBase):
         for connection in list(self._door or ()):
             connection.close()
         self._stop_listening()
+        self._history.close()
         for one in self._subscriber.sockets:
             self.loop.unwatch(one)
         self._subscriber.close()
@@ -223,6 +226,9 @@ class HttpEndpoint(ActorBase):
                 return
             case "/events":
                 self._follow(connection, query.only("kind", "peer"), head_only=request.method == "HEAD")
+                return
+            case "/history":
+                self._history.ask(connection, question_of(query, self.clock.wall()))
                 return
             case "/healthz":
                 query.only()

@@ -18,6 +18,7 @@ class ActorName(enum.StrEnum):
     PUBLISHER = "publisher"
     DEV_CONTROL = "dev_control"
     HTTP_ENDPOINT = "http_endpoint"
+    HISTORY = "history"
 
 
 class Stage(enum.StrEnum):

@@ -54,6 +54,10 @@ class RunSettings(msgspec.Struct, frozen=True, kw_only=True):
     """`listen` is loopback and needs no key."""
     http_listen: str = ""
     """ADDRESS:PORT or unix:PATH of the HTTP endpoint; empty: none."""
+    history_keep: float = 7 * 86400.0
+    """How long the history goes back; 0 = off."""
+    history_size: int = 64 << 20
+    """Bytes of the history's file."""
     log_format: str = "json"
     """`json` or `text`; on standard error."""
     log_level: str = "info"

@@ -16,12 +16,13 @@ from netmap_actors.boot import (
     DevControlSettings,
     Endpoints,
     EnvironmentSecrets,
+    HistorySettings,
     HttpSettings,
     LivenessSettings,
     PublisherSettings,
 )
 from netmap_actors.bus.sockets import ipc
-from netmap_actors.runtime_paths import requests_path, updates_path
+from netmap_actors.runtime_paths import history_path, requests_path, updates_path
 from netmap_actors.web_url import WebUrl
 from netmap_actors.wire.vocabulary import ActorName
 from netmap_supervisor.connection.messages import ConnectionStart
@@ -53,7 +54,7 @@ def memory_of_child(settings: RunSettings) -> int:
     return max(LEAST_MEMORY, MEMORY_PER_MAP * settings.max_map_response)
 
 
-def endpoints_of(run_dir: Path, runtime_dir: Path) -> Endpoints:
+def endpoints_of(run_dir: Path, runtime_dir: Path, *, history: bool) -> Endpoints:
     """The sockets of one run."""
     return Endpoints(
         supervisor=ipc(run_dir / "supervisor.sock"),
@@ -61,12 +62,14 @@ def endpoints_of(run_dir: Path, runtime_dir: Path) -> Endpoints:
         publisher=ipc(run_dir / "publisher.sock"),
         updates=ipc(updates_path(runtime_dir)),
         requests=ipc(requests_path(runtime_dir)),
+        history=ipc(history_path(runtime_dir)) if history else "",
     )
 
 
 def listened_on(endpoints: Endpoints) -> dict[str, tuple[str, ...]]:
     """By actor, the sockets that are bound for it."""
-    return {
+    history = {ActorName.HISTORY: (endpoints.history,)} if endpoints.history else {}
+    return history | {
         ActorName.LIVENESS: (endpoints.liveness,),
         ActorName.PUBLISHER: (endpoints.publisher, endpoints.updates, endpoints.requests),
     }
@@ -76,7 +79,7 @@ def public_sockets(settings: RunSettings) -> tuple[Path, ...]:
     """Where the children's sockets for other programs are, outside the directory of the run."""
     kind, _, http = settings.http_listen.partition(":")
     runtime_dir = Path(settings.runtime_dir)
-    places = (updates_path(runtime_dir), requests_path(runtime_dir))
+    places = (updates_path(runtime_dir), requests_path(runtime_dir), history_path(runtime_dir))
     return (*places, Path(http)) if kind == "unix" else places
 
 
@@ -149,6 +152,13 @@ class BootRecords(msgspec.Struct, kw_only=True, eq=False):
                 )
             case ActorName.HTTP_ENDPOINT:
                 return HttpSettings(listen=settings.http_listen, socket_group=settings.socket_group)
+            case ActorName.HISTORY:
+                return HistorySettings(
+                    directory=str(Path(settings.state_dir) / "history"),
+                    keep=settings.history_keep,
+                    max_bytes=settings.history_size,
+                    socket_group=settings.socket_group,
+                )
             case ActorName.LIVENESS:
                 return LivenessSettings(silence_timeout=settings.silence_timeout)
             case ActorName.DEV_CONTROL:

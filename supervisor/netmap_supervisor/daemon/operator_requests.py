@@ -37,6 +37,8 @@ DEFAULT_FREEZE = 30.0
 DEV_LIMIT = 4.0
 """Seconds dev_control has for an answer: less than the command line waits."""
 MAX_WAITING = 100
+_ASKS = {ActorName.HTTP_ENDPOINT, ActorName.HISTORY}
+"""May ask for the status."""
 _SIGNALS = {"kill": signal.SIGKILL, "stop": signal.SIGSTOP, "cont": signal.SIGCONT}
 
 
@@ -64,8 +66,8 @@ class OperatorRequests:
         self._token = 0
         self._waiting: dict[int, tuple[Request, Timer]] = {}
         """Requests dev_control has not answered, by token."""
-        self._status_token: int | None = None
-        """What the HTTP endpoint asked for the status with, in this turn."""
+        self._status_tokens: dict[str, int] = {}
+        """What children asked for the status with, in this turn, by actor."""
 
     def on_request(self, request: Request) -> None:
         """One request. Raises AdminError for what cannot be done."""
@@ -92,25 +94,23 @@ class OperatorRequests:
         match envelope.WhichOneof("body"):
             case "dev_reply" if envelope.actor == ActorName.DEV_CONTROL:
                 self._on_dev_reply(envelope.dev_reply)
-            case "status_request" if envelope.actor == ActorName.HTTP_ENDPOINT:
-                self._on_status_request(envelope.status_request.token)
+            case "status_request" if envelope.actor in _ASKS:
+                self._on_status_request(envelope.actor, envelope.status_request.token)
             case _:
                 return False
         return True
 
-    def _on_status_request(self, token: int) -> None:
+    def _on_status_request(self, actor: str, token: int) -> None:
         """The last one of this turn is answered: one report a turn, however often it asks."""
-        if self._status_token is None:
+        if not self._status_tokens:
             self._loop.call_soon(self._send_status)
-        self._status_token = token
+        self._status_tokens[actor] = token
 
     def _send_status(self) -> None:
-        token, self._status_token = self._status_token, None
-        shown = {"status": self._daemon.report(), "counters": self._daemon.counters()}
-        self._daemon.tell(
-            ActorName.HTTP_ENDPOINT,
-            internal_pb2.StatusReply(token=token or 0, json=msgspec.json.encode(shown)),
-        )
+        tokens, self._status_tokens = self._status_tokens, {}
+        shown = msgspec.json.encode({"status": self._daemon.report(), "counters": self._daemon.counters()})
+        for actor, token in tokens.items():
+            self._daemon.tell(actor, internal_pb2.StatusReply(token=token, json=shown))
 
     def _on_dev_reply(self, reply: internal_pb2.DevReply) -> None:
         """dev_control answered."""

@@ -45,6 +45,7 @@ from netmap_supervisor.daemon.nursery import Nursery
 from netmap_supervisor.daemon.observer import RunFacts
 from netmap_supervisor.daemon.operator_requests import OperatorRequests
 from netmap_supervisor.daemon.output.log_pipes import LogPipes
+from netmap_supervisor.daemon.output.remembered import Remembered
 from netmap_supervisor.daemon.reload import ReloadResult, compare
 from netmap_supervisor.daemon.status_report import SupervisorFacts, make_report
 from netmap_supervisor.daemon.tree import FLAGS, in_nursery, specs_for
@@ -138,7 +139,9 @@ class Supervisor(pykka.ThreadingActor):
         self._sockets = Sockets()
         self._run = secrets.token_hex(8)
         self._keyring = Keyring()
-        self._endpoints = endpoints_of(claim.run_dir, Path(settings.runtime_dir))
+        self._endpoints = endpoints_of(
+            claim.run_dir, Path(settings.runtime_dir), history=settings.history_keep > 0
+        )
         self.nursery = Nursery(
             loop,
             self._log_pipes,
@@ -174,6 +177,7 @@ class Supervisor(pykka.ThreadingActor):
         """Why it ended for good, for a person: "cannot X: why; what to do"."""
         self._failure: BaseException | None = None
         self._notifier = Notifier(environment)
+        self._remembered = Remembered(self.tell) if settings.history_keep else None
         self._own = SupervisorFacts(__version__, os.getpid(), loop.now(), confinement)
         self._core = SupervisorCore(
             specs_for(settings),
@@ -414,7 +418,9 @@ class Supervisor(pykka.ThreadingActor):
         self.happened(Stop(who))
 
     def event(self, level: str, event: str, fields: Mapping[str, Any]) -> None:
-        """Log it, and show it to the observer."""
+        """Log it, show it to the observer, and have it remembered."""
+        if self._remembered is not None:
+            self._remembered.event(event, fields, self._loop.clock.wall())
         if self._log.event(level, event, fields) and self._observer is not None:
             self._observer.event(level, event, fields)
 

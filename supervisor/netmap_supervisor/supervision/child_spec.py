@@ -52,6 +52,8 @@ class ChildSpec(msgspec.Struct, frozen=True, kw_only=True):
     first: bool = False
     """It is started before those without it: what it begins with takes longest."""
     restart: Restart = Restart.PERMANENT
+    after_up: bool = False
+    """Started once all others were up, and nobody waits for it: the run is up without it."""
     shutdown: float = 1.0
     """From Stop to SIGKILL; 0 is OTP's brutal_kill."""
     start_limit: float = 15.0

@@ -142,7 +142,8 @@ class ChildTree:
         self.note_clocks(now)
         self._plan_tick(now)
         for spec in start_order(child.spec for child in self.children.values()):
-            self.move(self.children[spec.name], ChildEvent.START, now)
+            if not spec.after_up:
+                self.move(self.children[spec.name], ChildEvent.START, now)
 
     def deadline(self) -> float | None:
         """When `expire` is to be called next, seconds of CLOCK_BOOTTIME; None once all children are gone."""
@@ -223,7 +224,7 @@ class ChildTree:
             case Action.REPORT_READY:
                 took = round(now.boottime - child.started_at, 3)
                 self.log("info", "actor_ready", child, took_s=took)
-                self._look_whether_up()
+                self._look_whether_up(now)
             case Action.REPORT_EXIT | Action.NOTHING:
                 pass  # `follow` goes on with what the end means
 
@@ -301,7 +302,7 @@ class ChildTree:
         elif isinstance(decision, RestartAfter):
             self._restart(name, now.boottime + decision.delay, now)
         else:
-            self._look_whether_up()
+            self._look_whether_up(now)
 
     def _restart(self, failed: str, due: float, now: Now) -> None:
         """Start it again at `due`, with the siblings its strategy affects."""
@@ -319,13 +320,17 @@ class ChildTree:
         self.move(child, ChildEvent.SCHEDULE, now)
         child.due = due
 
-    def _look_whether_up(self) -> None:
-        """Say once that each child has been up, or stays down."""
+    def _look_whether_up(self, now: Now) -> None:
+        """Say once that each child has been up, or stays down; then start those that wait for it."""
         if self.was_up or self.stopping or self._stops:
             return
-        if all(child.was_up or child.state is ChildState.INACTIVE for child in self.children.values()):
+        later = [child for child in self.children.values() if child.spec.after_up]
+        others = [child for child in self.children.values() if not child.spec.after_up]
+        if all(child.was_up or child.state is ChildState.INACTIVE for child in others):
             self.was_up = True
             self._out.append(Up())
+            for child in later:
+                self.move(child, ChildEvent.START, now)
 
     def stop(self, reason: str, code: int, now: Now, why: str = "") -> None:
         """Stop all children, in reverse; the run ends with this status. `why`: for a person who can mend it."""
@@ -356,7 +361,7 @@ class ChildTree:
         for name in group:
             if self.children[name].spec.restart is not Restart.TEMPORARY:
                 self._schedule(name, self._group_due, now)
-        self._look_whether_up()
+        self._look_whether_up(now)
 
     # What comes out
 

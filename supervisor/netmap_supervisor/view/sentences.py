@@ -215,6 +215,8 @@ _EVENTS: dict[str, str] = {
     "remote_subscribers_welcome": "subscribers on other machines may come to {updates}",
     "subscriber_refused": "a subscriber was refused: {detail} ({address})",
     "subscriber_key_revoked": "a key was revoked: remote subscribers connect again",
+    "history_broken": "the history could not be read ({detail}): another begins, that one is kept as {kept_as}",
+    "history_not_written": "the history is not written: {detail}",
     "http_endpoint_open": "HTTP endpoint open on {listen}",
     "map_session_started": "map session {session} on connection {generation}: waiting for the netmap",
     "first_netmap": "whole netmap after {took_s} s: {peers} peers",

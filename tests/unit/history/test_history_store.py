@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from netmap_actors.errors import ConfigurationError
-from netmap_actors.history.occurrences import Entered, Kind, KnownNode, Lane, Occurrence, Recorded
+from netmap_actors.history.occurrences import Entered, Happening, KnownNode, LaneOf, Occurrence, Recorded
 from netmap_actors.history.schema import MIGRATIONS, VERSION
 from netmap_actors.history.spans import Span
 from netmap_actors.history.store import BrokenHistory, HistoryStore, NoRoom
@@ -23,7 +23,7 @@ NOW = 1_767_323_045.0
 NODE = KnownNode(stable_id="n1", name="web-1.example.ts.net", online=True, tags=("tag:web",))
 
 
-def happened(at: float, kind: Kind = Kind.NODE_OFFLINE, subject: str = "n1") -> Recorded:
+def happened(at: float, kind: Happening = Happening.NODE_OFFLINE, subject: str = "n1") -> Recorded:
     said = Occurrence(
         at=at, kind=kind, subject=subject, name="web-1.example.ts.net", detail={"was": "online"}
     )
@@ -31,7 +31,7 @@ def happened(at: float, kind: Kind = Kind.NODE_OFFLINE, subject: str = "n1") -> 
 
 
 def entered(state: str | None, at: float, subject: str = "n1") -> Recorded:
-    return Recorded((), (Entered(Lane.NODE, subject, state, at, {}),))
+    return Recorded((), (Entered(LaneOf.NODE, subject, state, at, {}),))
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def test_what_was_written_is_read_by_another_process(store: HistoryStore, tmp_pa
     reader = HistoryStore(tmp_path / "history.sqlite3", "default", read_only=True)
     ((number, one),) = reader.occurrences()
     assert (number, one) == (1, happened(NOW).occurrences[0])
-    assert reader.spans(Lane.NODE, NOW, NOW + 60) == {
+    assert reader.spans(LaneOf.NODE, NOW, NOW + 60) == {
         "n1": [Span(NOW, NOW + 5, "online"), Span(NOW + 5, NOW + 60, "offline")]
     }
     assert reader.known("n1") == NODE
@@ -57,14 +57,14 @@ def test_what_was_written_is_read_by_another_process(store: HistoryStore, tmp_pa
 def test_tailnets_do_not_see_each_other(store: HistoryStore, tmp_path: Path) -> None:
     store.write([happened(NOW), entered("online", NOW)], [NODE], NOW)
     other = HistoryStore(tmp_path / "history.sqlite3", "other")
-    assert (list(other.occurrences()), other.everybody(), other.seen_until()) == ([], {}, None)
+    assert (other.occurrences(), other.everybody(), other.seen_until()) == ([], {}, None)
     other.close_unseen(NOW + 1)
-    assert store.spans(Lane.NODE, NOW, NOW + 9) == {"n1": [Span(NOW, NOW + 9, "online")]}
+    assert store.spans(LaneOf.NODE, NOW, NOW + 9) == {"n1": [Span(NOW, NOW + 9, "online")]}
 
 
 def test_a_node_that_left_is_not_there_and_can_still_be_asked_for(store: HistoryStore) -> None:
     store.write([], [NODE], NOW)
-    store.write([happened(NOW + 1, Kind.NODE_LEFT)], ["n1"], NOW + 1)
+    store.write([happened(NOW + 1, Happening.NODE_LEFT)], ["n1"], NOW + 1)
     assert store.known("n1") is None
     assert store.called("web-1") == store.called("web-1.example.ts.net") == store.called("n1") == ["n1"]
     assert store.called("web") == store.called("%") == store.called("web_1") == []
@@ -72,24 +72,27 @@ def test_a_node_that_left_is_not_there_and_can_still_be_asked_for(store: History
 
 def test_occurrences_are_chosen(store: HistoryStore) -> None:
     store.write(
-        [happened(NOW), happened(NOW + 1, Kind.NODE_ONLINE), happened(NOW + 2, subject="n2")], [], NOW + 2
+        [happened(NOW), happened(NOW + 1, Happening.NODE_ONLINE), happened(NOW + 2, subject="n2")],
+        [],
+        NOW + 2,
     )
-    assert [n for n, _ in store.occurrences(kinds=[Kind.NODE_OFFLINE])] == [1, 3]
+    assert [n for n, _ in store.occurrences(kinds=[Happening.NODE_OFFLINE])] == [1, 3]
     assert [n for n, _ in store.occurrences(subjects=["n1"], since=NOW + 0.5)] == [2]
     assert [n for n, _ in store.occurrences(after_id=1, most=1)] == [2]
+    assert [n for n, _ in store.occurrences(newest=True, most=2)] == [2, 3]
 
 
 def test_all_of_one_write_or_nothing(store: HistoryStore) -> None:
-    broken = Recorded((Occurrence(at=NOW, kind=Kind.GAP),), (Entered(Lane.NODE, "n1", 5, NOW, {}),))  # type: ignore[arg-type]
+    broken = Recorded((Occurrence(at=NOW, kind=Happening.GAP),), (Entered(LaneOf.NODE, "n1", 5, NOW, {}),))  # type: ignore[arg-type]
     store.write([broken], [], NOW)  # SQLite takes a number as text
     with pytest.raises(TypeError):
         store.write([happened(NOW), Recorded((), (None,))], [], NOW)  # type: ignore[arg-type]
-    assert [one.kind for _, one in store.occurrences()] == [Kind.GAP]
+    assert [one.kind for _, one in store.occurrences()] == [Happening.GAP]
 
 
 def test_a_clock_that_is_set_back_makes_no_span_that_ends_before_it_begins(store: HistoryStore) -> None:
     store.write([entered("online", NOW), entered("offline", NOW - 3600), entered(None, NOW - 1800)], [], NOW)
-    assert store.spans(Lane.NODE, 0.0, NOW + 60) == {"n1": [Span(NOW - 3600, NOW - 1800, "offline")]}
+    assert store.spans(LaneOf.NODE, 0.0, NOW + 60) == {"n1": [Span(NOW - 3600, NOW - 1800, "offline")]}
 
 
 def test_what_is_older_goes_and_what_lasts_stays(store: HistoryStore) -> None:
@@ -100,9 +103,9 @@ def test_what_is_older_goes_and_what_lasts_stays(store: HistoryStore) -> None:
     while store.prune(NOW + 40, 1 << 30):
         pass
     assert [one.at - NOW for _, one in store.occurrences()] == list(range(40, 50))
-    (spans,) = store.spans(Lane.NODE, 0.0, NOW + 100).values()
+    (spans,) = store.spans(LaneOf.NODE, 0.0, NOW + 100).values()
     assert spans[0].since == NOW + 39 and spans[-1].until == NOW + 100
-    assert next(store.occurrences())[0] == 41, "ids are not used again"
+    assert store.occurrences()[0][0] == 41, "ids are not used again"
 
 
 def test_the_file_stays_within_its_size(store: HistoryStore, tmp_path: Path) -> None:
@@ -162,7 +165,7 @@ def test_a_full_disk_is_no_room(store: HistoryStore) -> None:
             store.write([happened(NOW + number)], [], NOW)
     count = len(list(store.occurrences(most=100_000)))
     store._db.execute("PRAGMA max_page_count = 1073741823")
-    store.write([happened(NOW, Kind.NODE_ONLINE)], [], NOW)
+    store.write([happened(NOW, Happening.NODE_ONLINE)], [], NOW)
     assert len(list(store.occurrences(most=100_000))) == count + 1
 
 
@@ -174,7 +177,7 @@ def test_a_writer_that_is_killed_leaves_whole_writes(tmp_path: Path) -> None:
         try:
             store = HistoryStore(path, "default")
             for number in range(10_000_000):
-                store.write([happened(number), happened(number, Kind.NODE_ONLINE)], [NODE], number)
+                store.write([happened(number), happened(number, Happening.NODE_ONLINE)], [NODE], number)
                 if number in {0, 50}:
                     os.write(writer, b".")
         finally:

@@ -53,9 +53,9 @@ def _for(default: str | None, text: str) -> Callable[[Callable[..., Any]], Calla
 def command() -> None:
     """Break something on purpose, and see the rest go on.
 
-    ACTOR is control_connection, liveness, publisher, dev_control or http_endpoint. What comes of it is told until the
-    netmap is fresh and every actor at work again: exit status 0; 1 when that takes a minute longer than it should.
-    `server` and `heal` need control.url = "embedded"; the others, too, unless forced.
+    ACTOR is control_connection, liveness, publisher, dev_control, http_endpoint or history. What comes of it is told
+    until the netmap is fresh and every actor at work again: exit status 0; 1 when that takes a minute longer than it
+    should. `server` and `heal` need control.url = "embedded"; the others, too, unless forced.
 
     \b
     Examples:

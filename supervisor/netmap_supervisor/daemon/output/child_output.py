@@ -28,6 +28,8 @@ CHILD_EVENTS: Final = frozenset(
         "few_files_for_subscribers",
         "foreign_envelope",
         "frozen_on_request",
+        "history_broken",
+        "history_not_written",
         "http_endpoint_open",
         "http_request_failed",
         "refused_system_calls_not_counted",

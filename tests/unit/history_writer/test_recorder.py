@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from netmap_actors.history.occurrences import Entered, Kind, KnownNode, Lane, Occurrence, Recorded
-from netmap_actors.history.recorder import Recorder, known
+from netmap_actors.history.occurrences import Happening, KnownNode, LaneOf, Recorded
+from netmap_actors.history_writer.recorder import Recorder, known
 from netmap_actors.subscriber import PeerRemoved, StateChanged
 from tests.support.netmaps.shown_netmap import peer, snapshot, upserted
 
@@ -48,7 +48,7 @@ def test_the_nodes_of_the_first_netmap_have_not_joined_just_now() -> None:
         snapshot(peer(online=True), peer(stable_id="n2", online=False), own=peer(stable_id="me"))
     )
     assert kinds(recorded) == ["netmap_fresh"]
-    lanes = {one.subject: one.state for one in recorded.entered if one.lane is Lane.NODE}
+    lanes = {one.subject: one.state for one in recorded.entered if one.lane is LaneOf.NODE}
     assert lanes == {"n1": "online", "n2": "offline", "me": "unknown"}
 
 
@@ -110,12 +110,12 @@ def test_what_changed_while_nothing_was_seen_says_since_when() -> None:
         NOW + 900,
     )
     assert [(one.kind, one.after) for one in (*changed.occurrences, *gone.occurrences)] == [
-        (Kind.NODE_OFFLINE, NOW + 380),
-        (Kind.NODE_LEFT, NOW + 380),
+        (Happening.NODE_OFFLINE, NOW + 380),
+        (Happening.NODE_LEFT, NOW + 380),
     ]
     story.tell(state("fresh", reason="session_started"), NOW + 900)
     seen = story.tell(upserted(peer(online=True)), NOW + 910)
-    assert [(one.kind, one.after) for one in seen.occurrences] == [(Kind.NODE_ONLINE, None)]
+    assert [(one.kind, one.after) for one in seen.occurrences] == [(Happening.NODE_ONLINE, None)]
 
 
 def test_a_history_that_goes_on_tells_what_it_missed() -> None:
@@ -124,20 +124,17 @@ def test_a_history_that_goes_on_tells_what_it_missed() -> None:
         "n1": known(peer(online=True)),
         "n2": known(peer(stable_id="n2", name="b.example.ts.net", online=True)),
     }
-    begun = story.recorder.begin(NOW, version="1")
-    assert [(one.kind, one.after) for one in begun.occurrences] == [
-        (Kind.GAP, NOW - 3600),
-        (Kind.RUN_STARTED, None),
-    ]
+    begun = story.recorder.begin(NOW, generation=1)
+    assert [(one.kind, one.after) for one in begun.occurrences] == [(Happening.GAP, NOW - 3600)]
     recorded = story.tell(
         snapshot(peer(online=True), peer(stable_id="n3", name="c.example.ts.net", online=True))
     )
     assert [(one.kind, one.subject, one.after) for one in recorded.occurrences] == [
-        (Kind.NODE_JOINED, "n3", NOW - 3600),
-        (Kind.NODE_LEFT, "n2", NOW - 3600),
-        (Kind.NETMAP_FRESH, "", None),
+        (Happening.NODE_JOINED, "n3", NOW - 3600),
+        (Happening.NODE_LEFT, "n2", NOW - 3600),
+        (Happening.NETMAP_FRESH, "", None),
     ]
-    lanes = {(one.subject, one.state) for one in recorded.entered if one.lane is Lane.NODE}
+    lanes = {(one.subject, one.state) for one in recorded.entered if one.lane is LaneOf.NODE}
     assert lanes == {("n1", "online"), ("n3", "online"), ("n2", None)}, "each lane begins again after the gap"
 
 
@@ -148,33 +145,32 @@ def test_the_same_again_leaves_nothing() -> None:
     assert story.tell(state("fresh")) == Recorded()
 
 
-@pytest.mark.parametrize(
-    ("stage", "kind"),
-    [
-        ("resolve", Kind.CONNECTION_STARTED),
-        ("connect", None),
-        ("login", Kind.LOGIN_NEEDED),
-        ("map", Kind.SESSION_STARTED),
-    ],
-)
-def test_a_connection_enters_its_stages(stage: str, kind: Kind | None) -> None:
-    recorded = Recorder(None).connection_stage(stage, NOW, generation=2)
-    assert [one.kind for one in recorded.occurrences] == ([] if kind is None else [kind])
-    assert recorded.entered == (Entered(Lane.CONNECTION, "", stage, NOW, {"generation": 2}),)
-
-
-def test_the_end_of_a_process_is_told_and_ends_its_lane() -> None:
+def test_a_connection_leaves_its_processes_its_sessions_and_why_they_ended() -> None:
     recorder = Recorder(None)
-    recorder.actor_started("publisher", NOW, pid=7, generation=1)
-    recorded = recorder.actor_exited("publisher", NOW + 1, pid=7, reason="signal 9")
-    assert recorded == Recorded(
-        (
-            Occurrence(
-                at=NOW + 1,
-                kind=Kind.ACTOR_EXITED,
-                subject="publisher",
-                detail={"pid": 7, "reason": "signal 9"},
-            ),
-        ),
-        (Entered(Lane.ACTOR, "publisher", None, NOW + 1, {"pid": 7, "reason": "signal 9"}),),
-    )
+    told = [
+        ("actor_started", {"actor": "control_connection", "pid": 7, "generation": 1}),
+        ("actor_ready", {"actor": "control_connection", "pid": 7, "took_s": 0.1}),
+        ("map_session_started", {"actor": "control_connection", "pid": 7, "session": 1}),
+        ("silence_detected", {"actor": "control_connection", "silent_for": 120.0}),
+        ("actor_exited", {"actor": "control_connection", "pid": 7, "reason": "signal 9"}),
+        ("session_ended", {"actor": "control_connection", "pid": 7, "reason": "silence", "stage": "map"}),
+        ("degraded", {"actor": "publisher", "code": "few_files", "text": "why"}),
+    ]
+    recorded = [recorder.happened(event, fields, NOW + at) for at, (event, fields) in enumerate(told)]
+    assert [(one.kind, one.subject) for record in recorded for one in record.occurrences] == [
+        (Happening.ACTOR_STARTED, "control_connection"),
+        (Happening.SESSION_STARTED, ""),
+        (Happening.SILENCE, ""),
+        (Happening.ACTOR_EXITED, "control_connection"),
+        (Happening.SESSION_ENDED, ""),
+        (Happening.DEGRADED, "few_files"),
+    ]
+    lanes = [(one.lane, one.subject, one.state) for record in recorded for one in record.entered]
+    assert lanes == [
+        (LaneOf.ACTOR, "control_connection", "active"),
+        (LaneOf.CONNECTION, "", "attempt"),
+        (LaneOf.CONNECTION, "", "session"),
+        (LaneOf.ACTOR, "control_connection", None),
+        (LaneOf.CONNECTION, "", None),
+    ]
+    assert recorded[4].occurrences[0].detail == {"pid": 7, "reason": "signal 9"}

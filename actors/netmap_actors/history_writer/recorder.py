@@ -8,10 +8,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from netmap_actors.history.occurrences import Entered, Kind, KnownNode, Lane, Occurrence, Recorded
+from netmap_actors.history.occurrences import (
+    LOGGED,
+    Entered,
+    Happening,
+    KnownNode,
+    LaneOf,
+    Occurrence,
+    Recorded,
+)
 from netmap_actors.subscriber.events import PeerRemoved, PeerUpserted, SelfChanged, Snapshot, StateChanged
 from netmap_actors.subscriber.peer import Peer
-from netmap_actors.wire.vocabulary import Stage, Trust
+from netmap_actors.wire.vocabulary import ActorName, Trust
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -20,13 +28,13 @@ if TYPE_CHECKING:
 
 __all__ = ["Recorder", "known"]
 
-_FIELDS: tuple[tuple[str, Kind], ...] = (
-    ("name", Kind.NODE_RENAMED),
-    ("tags", Kind.NODE_TAGGED),
-    ("routes", Kind.NODE_ROUTED),
-    ("addresses", Kind.NODE_MOVED),
-    ("home_derp", Kind.NODE_MOVED),
-    ("key", Kind.NODE_KEY_CHANGED),
+_FIELDS: tuple[tuple[str, Happening], ...] = (
+    ("name", Happening.NODE_RENAMED),
+    ("tags", Happening.NODE_TAGGED),
+    ("routes", Happening.NODE_ROUTED),
+    ("addresses", Happening.NODE_MOVED),
+    ("home_derp", Happening.NODE_MOVED),
+    ("key", Happening.NODE_KEY_CHANGED),
 )
 """Fields of a KnownNode and what a change of each is called."""
 
@@ -63,48 +71,37 @@ class Recorder:
 
     def begin(self, at: float, **detail: Any) -> Recorded:
         """The history is written again: what was not seen until now is a gap."""
-        gap = () if self._begins else (Occurrence(at=at, kind=Kind.GAP, after=self._blind_since),)
-        return Recorded(
-            (*gap, Occurrence(at=at, kind=Kind.RUN_STARTED, detail=detail)),
-            (Entered(Lane.RUN, "", "running", at, detail),),
+        gap = () if self._begins else (Occurrence(at=at, kind=Happening.GAP, after=self._blind_since),)
+        return Recorded(gap, (Entered(LaneOf.RUN, "", "running", at, detail),))
+
+    def standing(self, status: Mapping[str, Any], at: float) -> Recorded:
+        """What was there already when the history was opened. `status`: the object of `status --json`."""
+        entered = [
+            Entered(
+                LaneOf.ACTOR, one["name"], "active", at, {"pid": one["pid"], "generation": one["generation"]}
+            )
+            for one in status["actors"]
+            if one["pid"] is not None
+        ]
+        connection = status["connection"]
+        if connection["pid"] is not None:
+            state = "session" if connection["state"] in {"map_session", "awaiting_approval"} else "attempt"
+            detail = {"pid": connection["pid"], "generation": connection["generation"]}
+            entered.append(Entered(LaneOf.CONNECTION, "", state, at, detail))
+        return Recorded((), tuple(entered))
+
+    def happened(self, event: str, fields: Mapping[str, Any], at: float) -> Recorded:
+        """What an event of the Supervisor's log leaves; nothing for most."""
+        kind = LOGGED.get(event)
+        if kind is None:
+            return Recorded()
+        actor = fields.get("actor", "")
+        subject = (
+            actor if kind in {Happening.ACTOR_STARTED, Happening.ACTOR_EXITED} else fields.get("code", "")
         )
-
-    def end(self, at: float) -> Recorded:
-        """The daemon stops as it was told."""
-        return Recorded((Occurrence(at=at, kind=Kind.RUN_STOPPED),), (Entered(Lane.RUN, "", None, at, {}),))
-
-    # Processes and connections
-
-    def actor_started(self, name: str, at: float, **detail: Any) -> Recorded:
-        """A process of this actor is up. `detail`: pid, generation."""
-        return Recorded(
-            (Occurrence(at=at, kind=Kind.ACTOR_STARTED, subject=name, detail=detail),),
-            (Entered(Lane.ACTOR, name, "active", at, detail),),
-        )
-
-    def actor_exited(self, name: str, at: float, **detail: Any) -> Recorded:
-        """A process of this actor ended. `detail`: pid, generation, reason, and a signal or status."""
-        return Recorded(
-            (Occurrence(at=at, kind=Kind.ACTOR_EXITED, subject=name, detail=detail),),
-            (Entered(Lane.ACTOR, name, None, at, detail),),
-        )
-
-    def connection_stage(self, stage: str, at: float, **detail: Any) -> Recorded:
-        """The control connection has come to this stage. `detail`: generation, pid, addresses."""
-        kind = {
-            Stage.RESOLVE: Kind.CONNECTION_STARTED,
-            Stage.LOGIN: Kind.LOGIN_NEEDED,
-            Stage.MAP: Kind.SESSION_STARTED,
-        }.get(Stage(stage))
-        said = (Occurrence(at=at, kind=kind, detail=detail),) if kind is not None else ()
-        return Recorded(said, (Entered(Lane.CONNECTION, "", stage, at, detail),))
-
-    def connection_ended(self, at: float, **detail: Any) -> Recorded:
-        """The control connection ended. `detail`: generation, reason, stage, how long it lived."""
-        return Recorded(
-            (Occurrence(at=at, kind=Kind.CONNECTION_ENDED, detail=detail),),
-            (Entered(Lane.CONNECTION, "", None, at, detail),),
-        )
+        detail = {name: value for name, value in fields.items() if name not in {"actor", "code"}}
+        said = Occurrence(at=at, kind=kind, subject=subject, detail=detail)
+        return Recorded((said,), tuple(_lanes(kind, actor, at, detail)))
 
     # The netmap
 
@@ -149,13 +146,13 @@ class Recorder:
         detail: dict[str, Any] = {"reason": reason} if reason else {}
         occurrences: tuple[Occurrence, ...] = ()
         if state == Trust.FRESH:
-            occurrences = (Occurrence(at=at, kind=Kind.NETMAP_FRESH, detail=detail),)
+            occurrences = (Occurrence(at=at, kind=Happening.NETMAP_FRESH, detail=detail),)
         elif was_fresh or state == Trust.STALE:
-            occurrences = (Occurrence(at=at, kind=Kind.NETMAP_STALE, detail=detail),)
+            occurrences = (Occurrence(at=at, kind=Happening.NETMAP_STALE, detail=detail),)
         if was_fresh:
             # The last message that came is the last time the nodes were seen.
             self._blind, self._blind_since = True, at - (age or 0.0)
-        return Recorded(occurrences, (Entered(Lane.NETMAP, "", state, at, detail),))
+        return Recorded(occurrences, (Entered(LaneOf.NETMAP, "", state, at, detail),))
 
     def _snapshot(self, event: Snapshot, at: float, everybody: Mapping[str, KnownNode]) -> _Nodes:
         nodes = _Nodes()
@@ -177,21 +174,21 @@ class Recorder:
         """`first`: the history begins with this node, which has not joined just now."""
         after = self._blind_since if self._blind else None
         if old is None and not first:
-            nodes.say(Kind.NODE_JOINED, new, at, after, {"state": new.state})
+            nodes.say(Happening.NODE_JOINED, new, at, after, {"state": new.state})
         elif old is not None:
             for kind, detail in _changes(old, new):
                 nodes.say(kind, new, at, after, detail)
         if old is None or old.state != new.state or not self._met:
-            nodes.entered.append(Entered(Lane.NODE, new.stable_id, new.state, at, {}))
+            nodes.entered.append(Entered(LaneOf.NODE, new.stable_id, new.state, at, {}))
         if old != new:
             nodes.now.append(new)
 
     def _lose(self, nodes: _Nodes, stable_id: str, name: str, at: float) -> None:
         after = self._blind_since if self._blind else None
         nodes.occurrences.append(
-            Occurrence(at=at, kind=Kind.NODE_LEFT, subject=stable_id, name=name, after=after)
+            Occurrence(at=at, kind=Happening.NODE_LEFT, subject=stable_id, name=name, after=after)
         )
-        nodes.entered.append(Entered(Lane.NODE, stable_id, None, at, {}))
+        nodes.entered.append(Entered(LaneOf.NODE, stable_id, None, at, {}))
         nodes.now.append(stable_id)
 
 
@@ -204,22 +201,36 @@ class _Nodes:
         self.now: list[KnownNode | str] = []
 
     def say(
-        self, kind: Kind, node: KnownNode, at: float, after: float | None, detail: dict[str, Any]
+        self, kind: Happening, node: KnownNode, at: float, after: float | None, detail: dict[str, Any]
     ) -> None:
         self.occurrences.append(
             Occurrence(at=at, kind=kind, subject=node.stable_id, name=node.name, detail=detail, after=after)
         )
 
 
-def _changes(old: KnownNode, new: KnownNode) -> Iterator[tuple[Kind, dict[str, Any]]]:
+def _changes(old: KnownNode, new: KnownNode) -> Iterator[tuple[Happening, dict[str, Any]]]:
     """What is told of a node that was there before and is there now, one of each kind."""
-    found: dict[Kind, dict[str, Any]] = {}
+    found: dict[Happening, dict[str, Any]] = {}
     for field, kind in _FIELDS:
         before, now = getattr(old, field), getattr(new, field)
         if before != now:
             found.setdefault(kind, {})[field] = {"from": before, "to": now}
     if new.expired and not old.expired:
-        found[Kind.NODE_KEY_EXPIRED] = {}
+        found[Happening.NODE_KEY_EXPIRED] = {}
     if new.online is not old.online and new.online is not None:
-        found[Kind.NODE_ONLINE if new.online else Kind.NODE_OFFLINE] = {"was": old.state}
+        found[Happening.NODE_ONLINE if new.online else Happening.NODE_OFFLINE] = {"was": old.state}
     yield from found.items()
+
+
+def _lanes(kind: Happening, actor: str, at: float, detail: dict[str, Any]) -> Iterator[Entered]:
+    connection = actor == ActorName.CONNECTION
+    if kind is Happening.ACTOR_STARTED:
+        yield Entered(LaneOf.ACTOR, actor, "active", at, detail)
+        if connection:
+            yield Entered(LaneOf.CONNECTION, "", "attempt", at, detail)
+    elif kind is Happening.SESSION_STARTED:
+        yield Entered(LaneOf.CONNECTION, "", "session", at, detail)
+    elif kind is Happening.SESSION_ENDED:
+        yield Entered(LaneOf.CONNECTION, "", None, at, detail)
+    elif kind is Happening.ACTOR_EXITED:
+        yield Entered(LaneOf.ACTOR, actor, None, at, detail)

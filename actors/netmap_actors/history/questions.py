@@ -1,0 +1,121 @@
+"""Questions to a running daemon's history, and their answers, as JSON messages on one socket (ROUTER).
+
+The file is its user's alone; the socket is for all who may read the netmap.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+import zmq
+
+from netmap_actors.errors import NetmapError, escape
+from netmap_actors.history.answers import Answer, HistoryQuestion, NoHistory
+from netmap_actors.runtime_paths import default_runtime_dir, history_path
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable
+
+__all__ = ["LIMIT", "MAX_QUESTION", "NoAnswer", "QuestionLine", "Told", "ask_daemon", "reply_to"]
+
+MAX_QUESTION: Final = 64 * 1024
+MAX_TOLD: Final = 64 << 20
+LIMIT: Final = 10.0
+"""Seconds for an answer."""
+
+
+class Told(msgspec.Struct, frozen=True):
+    """What comes back."""
+
+    answer: Answer | None = None
+    error: str = ""
+    """Why there is none."""
+    token: int = 0
+    """Of the question."""
+
+
+class NoAnswer(NoHistory):
+    """Nobody answered, as when no daemon is there; the text says so."""
+
+
+def question_in(data: bytes) -> HistoryQuestion:
+    """The question in a message. Raises NoHistory for one that cannot be answered."""
+    try:
+        question = msgspec.json.decode(data, type=HistoryQuestion)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise NoHistory(f"cannot read the question: {escape(str(error), 200)}") from None
+    if (
+        not (math.isfinite(question.since) and question.since < question.until < math.inf)
+        or question.most < 1
+    ):
+        raise NoHistory("cannot show the history: `since` is not before `until`, or `most` is less than 1")
+    return question
+
+
+def reply_to(data: bytes, ask: Callable[[HistoryQuestion], Answer]) -> bytes:
+    """The message that answers the question in `data`, or says why there is no answer."""
+    token = 0
+    try:
+        question = question_in(data)
+        token = question.token
+        return msgspec.json.encode(Told(ask(question), token=token))
+    except NetmapError as error:
+        return msgspec.json.encode(Told(error=str(error), token=token))
+
+
+def ask_daemon(
+    question: HistoryQuestion, runtime_dir: str | os.PathLike[str] | None = None, limit: float = LIMIT
+) -> Answer:
+    """The answer of the daemon of this runtime directory. Raises NoHistory, NoAnswer after `limit` seconds."""
+    path = history_path(Path(runtime_dir) if runtime_dir is not None else default_runtime_dir())
+    if not path.exists():
+        raise NoHistory(
+            f"cannot show the history: there is no {path}; the daemon is not running, or history.keep is off"
+        )
+    with zmq.Context() as context, context.socket(zmq.DEALER) as socket:
+        socket.setsockopt(zmq.LINGER, 0)
+        socket.setsockopt(zmq.MAXMSGSIZE, MAX_TOLD)
+        socket.connect(f"ipc://{path}")
+        socket.send(msgspec.json.encode(question))
+        if not socket.poll(int(limit * 1000)):
+            raise NoAnswer(
+                f"cannot show the history: nobody answers at {path} within {limit:g} s; is the daemon running, "
+                "with a history (history.keep), and is the socket yours to use?"
+            )
+        found = _told_in(socket.recv())
+    if found.answer is None:
+        raise NoHistory(found.error)
+    return found.answer
+
+
+class QuestionLine:
+    """Questions and answers that are not waited for, on a DEALER; `Told.token` says which question it was."""
+
+    def __init__(self, socket: zmq.Socket[bytes]) -> None:
+        self.socket = socket
+
+    def ask(self, question: HistoryQuestion) -> bool:
+        """False when too many wait already."""
+        try:
+            self.socket.send(msgspec.json.encode(question), zmq.DONTWAIT)
+        except zmq.Again:
+            return False
+        return True
+
+    def told(self) -> Told | None:
+        """The next answer, if there is one that can be read."""
+        try:
+            return _told_in(self.socket.recv(zmq.DONTWAIT))
+        except (zmq.Again, NoHistory):
+            return None
+
+
+def _told_in(data: bytes) -> Told:
+    try:
+        return msgspec.json.decode(data, type=Told)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise NoHistory("cannot read the answer: the daemon is another version; restart it") from None

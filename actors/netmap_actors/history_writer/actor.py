@@ -1,0 +1,284 @@
+"""The history actor: a subscriber that writes what happened. Its death costs the history alone, and leaves a gap."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import zmq
+
+from netmap_actors.boot import HistorySettings, decode_settings
+from netmap_actors.errors import ConfigurationError
+from netmap_actors.history.answers import HISTORY_FILE, SEEN_FILE, NoHistory, ask
+from netmap_actors.history.questions import MAX_QUESTION, reply_to
+from netmap_actors.history.store import BrokenHistory, HistoryStore, NoRoom
+from netmap_actors.history_writer.last_seen import LastSeen
+from netmap_actors.history_writer.recorder import Recorder
+from netmap_actors.process.actor_base import ActorBase
+from netmap_actors.process.shared_sockets import share
+from netmap_actors.subscriber import Subscriber
+from netmap_actors.wire import internal_pb2
+from netmap_actors.wire.vocabulary import Trust
+
+if TYPE_CHECKING:
+    from netmap_actors.boot import Boot
+    from netmap_actors.clock import Clock
+    from netmap_actors.history.answers import Answer, HistoryQuestion
+    from netmap_actors.history.occurrences import KnownNode, Recorded
+    from netmap_actors.subscriber import Event
+
+__all__ = ["CONDITION", "HistoryKeeper"]
+
+CONDITION = "history"
+"""Shown in status while nothing can be written."""
+MOMENT = 1.0
+"""Seconds that may be lost with the process: what happened is written together."""
+OPEN_AGAIN = 10.0
+"""Seconds between two tries to write, once that failed."""
+PRUNE_INTERVAL = 3600.0
+ANSWERS_HWM = 4
+"""Answers that wait for one who asked; one who takes none gets no more."""
+
+
+class HistoryKeeper(ActorBase):
+    """Writes the history of one tailnet."""
+
+    def __init__(self, boot: Boot, clock: Clock | None = None) -> None:
+        super().__init__(boot, clock)
+        self._settings = decode_settings(boot, HistorySettings)
+        self._directory = Path(self._settings.directory)
+        endpoints = boot.endpoints
+        self._subscriber = Subscriber(endpoint=(endpoints.updates, endpoints.requests), clock=self.clock)
+        self._store: HistoryStore | None = None
+        self._seen: LastSeen | None = None
+        self._recorder = Recorder(None)
+        self._due = self.loop.deadline(self._on_bus)
+        self._flush_due = self.loop.deadline(self._flush)
+        self._pending: list[Recorded] = []
+        self._nodes: dict[str, KnownNode | None] = {}
+        """Changes of what is known, not written yet; None: gone."""
+        self._token = 0
+        self._written = 0
+        self._failed = 0
+
+    @classmethod
+    def prepare(cls, boot: Boot) -> None:
+        """Make its directory; later it may not."""
+        Path(decode_settings(boot, HistorySettings).directory).mkdir(mode=0o700, exist_ok=True)
+
+    def setup(self) -> None:
+        self._asked = self.sockets.router_bind(
+            self.boot.endpoints.history, max_size=MAX_QUESTION, hwm=ANSWERS_HWM
+        )
+        share(self._settings.socket_group, self.boot.endpoints.history)
+        self.loop.watch(self._asked, self._on_question)
+        self.loop.every(PRUNE_INTERVAL, self._prune)
+        for one in self._subscriber.sockets:
+            self.loop.watch(one, self._on_bus)
+        self._open()
+        self.ready()
+
+    def on_supervisor(self, envelope: internal_pb2.Envelope) -> None:
+        match envelope.WhichOneof("body"):
+            case "occurred" if self._store is not None:
+                self._happened(envelope.occurred)
+            case "occurred":
+                pass  # a gap
+            case "status_reply":
+                if envelope.status_reply.token == self._token and self._store is not None:
+                    reply = msgspec.json.decode(envelope.status_reply.json, type=dict[str, Any])
+                    self._keep(self._recorder.standing(reply["status"], self.clock.wall()))
+            case other:
+                self.log.warning("unexpected_message", body=other)
+
+    def statistics(self, heartbeat: internal_pb2.Heartbeat) -> None:
+        heartbeat.counters["history_written"] = self._written
+        heartbeat.counters["history_failures"] = self._failed
+        if self._store is not None:
+            heartbeat.counters["history_bytes"] = self._store.size()
+
+    def teardown(self) -> None:
+        if self._store is not None:
+            self._flush()
+            if self._store is not None:
+                self._end(self._store)
+        self._close_store()
+        for one in self._subscriber.sockets:
+            self.loop.unwatch(one)
+        self._subscriber.close()
+
+    def _end(self, store: HistoryStore) -> None:
+        """Nothing is seen from now on."""
+        now = self.clock.wall()
+        try:
+            store.close_unseen(now)
+        except (BrokenHistory, NoRoom) as error:
+            self.log.warning("history_not_written", detail=str(error))
+
+    # The file
+
+    def _open(self) -> None:
+        """Begin to write; what was not seen until now is a gap. Tried again when it cannot."""
+        now, again = self.clock.wall(), self._failed > 0
+        path = self._directory / HISTORY_FILE
+        try:
+            self._store = HistoryStore(path, self._settings.tailnet)
+            self._seen = LastSeen(self._directory / SEEN_FILE)
+            before = self._store.seen_until()
+            seen_until = None if before is None else min(now, max(before, self._seen.at))
+            if seen_until is not None:
+                self._store.close_unseen(seen_until)
+        except BrokenHistory as error:
+            self._close_store()
+            broken = path.with_name(f"{HISTORY_FILE}.broken")
+            self._move_away(path, broken, str(error))
+            return
+        except (NoRoom, OSError, ConfigurationError) as error:
+            self._cannot(str(error))
+            return
+        self.healed(CONDITION)
+        self._recorder = Recorder(seen_until)
+        self._keep(self._recorder.begin(now, generation=self.boot.generation))
+        self._on_bus()
+        if again and self._subscriber.store.snapshot().state != Trust.NONE:
+            self._see(self._subscriber.store.snapshot())
+        if self.boot.generation > 1 or again:
+            # The first one is told of every process from its start on; later ones ask what there is.
+            self._token += 1
+            self.tell_supervisor(internal_pb2.StatusRequest(token=self._token))
+
+    def _move_away(self, path: Path, broken: Path, why: str) -> None:
+        try:
+            path.replace(broken)
+            for suffix in ("-wal", "-shm"):
+                path.with_name(path.name + suffix).unlink(missing_ok=True)
+        except OSError as error:
+            self._cannot(f"{why}; it cannot be moved away: {error.strerror}")
+            return
+        self.log.warning("history_broken", detail=why, kept_as=str(broken))
+        self._open()
+
+    def _cannot(self, why: str) -> None:
+        self._failed += 1
+        self._close_store()
+        self.degraded(CONDITION, f"{why}; it is tried again, and until then there is a gap")
+        self.log.warning("history_not_written", detail=why)
+        self.loop.at(self.loop.now() + OPEN_AGAIN, self._open)
+
+    def _close_store(self) -> None:
+        self._flush_due.set(None)
+        self._pending.clear()
+        self._nodes.clear()
+        if self._store is not None:
+            self._store.close()
+            self._store = None
+        if self._seen is not None:
+            self._seen.close()
+            self._seen = None
+
+    # Answers
+
+    def _on_question(self) -> None:
+        """One in a turn: it takes up to some tenths of a second."""
+        try:
+            asked = self._asked.recv_multipart(zmq.DONTWAIT)
+        except zmq.Again:
+            return
+        if len(asked) != 2:
+            return
+        # One that is gone, or takes no answers, gets none.
+        with contextlib.suppress(zmq.Again, zmq.ZMQError):
+            self._asked.send_multipart([asked[0], self._answer(asked[1])], zmq.DONTWAIT)
+
+    def _answer(self, question: bytes) -> bytes:
+        self._flush()
+        return reply_to(question, self._tell)
+
+    def _tell(self, question: HistoryQuestion) -> Answer:
+        if self._store is None:
+            raise NoHistory(
+                "cannot show the history: it is not written now; `netmap-supervisor status` says why"
+            )
+        return ask(self._store, question, self._seen.at if self._seen is not None else 0.0)
+
+    # What happens
+
+    def _on_bus(self) -> None:
+        events = self._subscriber.poll()
+        self._due.set(self.loop.now() + self._subscriber.due_in())
+        if self._store is None:
+            return  # a gap
+        for event in events:
+            self._see(event)
+        if self._seen is not None and not self._pending:
+            self._seen.mark(self.clock.wall())
+
+    def _see(self, event: Event) -> None:
+        recorded, nodes = self._recorder.netmap(event, self.clock.wall(), self._known, self._everybody)
+        for node in nodes:
+            if isinstance(node, str):
+                self._nodes[node] = None
+            else:
+                self._nodes[node.stable_id] = node
+        self._keep(recorded)
+
+    def _happened(self, occurred: internal_pb2.Occurred) -> None:
+        fields = msgspec.json.decode(occurred.fields, type=dict[str, Any])
+        self._keep(self._recorder.happened(occurred.event, fields, occurred.at))
+
+    def _known(self, stable_id: str) -> KnownNode | None:
+        if stable_id in self._nodes:
+            return self._nodes[stable_id]
+        return self._store.known(stable_id) if self._store is not None else None
+
+    def _everybody(self) -> dict[str, KnownNode]:
+        nodes: dict[str, KnownNode] = self._store.everybody() if self._store is not None else {}
+        for stable_id, node in self._nodes.items():
+            if node is None:
+                nodes.pop(stable_id, None)
+            else:
+                nodes[stable_id] = node
+        return nodes
+
+    # Writing
+
+    def _keep(self, recorded: Recorded) -> None:
+        if recorded.occurrences or recorded.entered:
+            self._pending.append(recorded)
+            if self._flush_due.when is None:
+                self._flush_due.set(self.loop.now() + MOMENT)
+
+    def _flush(self) -> None:
+        self._flush_due.set(None)
+        if self._store is None or not self._pending:
+            return
+        now = self.clock.wall()
+        try:
+            self._store.write(
+                self._pending, [node or stable_id for stable_id, node in self._nodes.items()], now
+            )
+        except (BrokenHistory, NoRoom) as error:
+            self._cannot(str(error))
+            return
+        self._written += sum(len(one.occurrences) for one in self._pending)
+        self._pending.clear()
+        self._nodes.clear()
+        if self._seen is not None:
+            self._seen.mark(now)
+        if self._store.size() > self._settings.max_bytes:
+            self._prune()
+
+    def _prune(self) -> None:
+        """Drop a part of what is too old or too much; the rest in later turns."""
+        if self._store is None:
+            return
+        before = self.clock.wall() - self._settings.keep
+        try:
+            more = self._store.prune(before, self._settings.max_bytes)
+        except (BrokenHistory, NoRoom) as error:
+            self._cannot(str(error))
+            return
+        if more:
+            self.loop.call_soon(self._prune)

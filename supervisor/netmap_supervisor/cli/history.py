@@ -1,0 +1,137 @@
+"""`history`: what the daemon lived through."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from netmap_actors import shown_json
+from netmap_actors.clock import SystemClock
+from netmap_actors.errors import escape
+from netmap_actors.history.answers import HistoryQuestion, NoHistory, read
+from netmap_actors.history.occurrences import Happening
+from netmap_actors.history.questions import ask_daemon
+from netmap_actors.history.store import BrokenHistory, NoRoom
+from netmap_actors.rfc3339 import unix_seconds
+from netmap_supervisor.admin.commands import CommandFailed
+from netmap_supervisor.cli.parameters.option_flags import (
+    any_runtime_dir_flag,
+    config_file_flag,
+    given_flags,
+    state_dir_flag,
+)
+from netmap_supervisor.cli.parameters.ranges import DurationRange
+from netmap_supervisor.config.layers import Layer, load, without_service
+from netmap_supervisor.system.single_instance import hidden, is_locked
+from netmap_supervisor.view.remembered import lines
+from netmap_supervisor.view.terminal import output_width
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from netmap_actors.history.answers import Answer
+
+__all__ = ["command"]
+
+_A_DAY = 86400.0
+
+
+class _Moment(click.ParamType):  # type: ignore[type-arg]  # older click has none
+    """So long ago, "24h", or a time with its offset, RFC 3339; as UNIX seconds."""
+
+    name = "moment"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        if isinstance(value, float):
+            return value
+        if (at := unix_seconds(str(value))) is not None:
+            return at
+        ago: float = DurationRange(0, 3650 * _A_DAY).convert(value, param, ctx)
+        return SystemClock().wall() - ago
+
+
+@click.command("history")
+@click.option(
+    "--peer",
+    "peers",
+    multiple=True,
+    metavar="PEER",
+    help="Only this node, by the name it has or had, or its stable id; may be repeated.",
+)
+@click.option(
+    "--since",
+    type=_Moment(),
+    default="24h",
+    metavar="TIME",
+    help="From: 90m, 24h, 7d, or RFC 3339.  [default: 24h]",
+)
+@click.option("--until", type=_Moment(), default="0", metavar="TIME", help="To: the same.  [default: now]")
+@click.option(
+    "--kind",
+    "kinds",
+    multiple=True,
+    type=click.Choice([str(kind) for kind in Happening]),
+    metavar="KIND",
+    help="Only what happened of this kind; may be repeated.",
+)
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@config_file_flag
+@state_dir_flag
+@any_runtime_dir_flag
+def command(
+    peers: tuple[str, ...],
+    since: float,
+    until: float,
+    kinds: tuple[str, ...],
+    as_json: bool,
+    config_file: str | None,
+    **flags: Any,
+) -> None:
+    """Show what happened: when the netmap was fresh, each connection and why it ended, and what nodes did.
+
+    A lane for each, drawn over the time: blank where nothing was seen, for then nothing is known. Nodes whose state did
+    not change have no lane, unless they are named.
+
+    \b
+    Examples:
+      netmap-supervisor history
+      netmap-supervisor history --peer web-1 --since 7d
+      netmap-supervisor history --kind node_offline --kind node_online --json
+    """
+    if since >= until:
+        raise click.UsageError("cannot show the history: --since is not before --until")
+    question = HistoryQuestion(since=since, until=until, peers=peers, kinds=tuple(map(Happening, kinds)))
+    answer = _reading(lambda: _answer(config_file, flags, question))
+    if as_json:
+        click.echo(shown_json.encode(answer.to_json()))
+        return
+    unicode = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
+    for line in lines(answer, output_width(), blocks=unicode, named=bool(peers)):
+        click.echo(line)
+
+
+def _answer(config_file: str | None, flags: dict[str, Any], question: HistoryQuestion) -> Answer:
+    """Of the daemon that runs in the runtime directory; without one, of the files in the state directory."""
+    configuration = load(given_flags(flags), without_service(os.environ), config_file=config_file)
+    if configuration.settings["state_dir"].layer is Layer.DEFAULT:
+        directory = Path(configuration.value("runtime_dir"))
+        if is_locked(directory):
+            return ask_daemon(question, directory)
+        if (why := hidden(directory)) is not None:
+            raise CommandFailed(why)
+    return read(Path(configuration.value("state_dir")) / "history", question)
+
+
+def _reading(work: Callable[[], Any]) -> Any:
+    try:
+        return work()
+    except (NoHistory, BrokenHistory, NoRoom) as error:
+        raise CommandFailed(escape(str(error), 500)) from None
+    except PermissionError as error:
+        raise CommandFailed(
+            f"cannot open {error.filename}: {error.strerror}; use the user that the daemon runs as"
+        ) from None

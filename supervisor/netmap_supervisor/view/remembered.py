@@ -1,0 +1,134 @@
+"""A history as lines: lanes over the time, then what happened. Pure."""
+
+from __future__ import annotations
+
+import datetime
+from typing import TYPE_CHECKING, Any
+
+from netmap_actors.errors import escape
+from netmap_actors.history.occurrences import Happening
+from netmap_supervisor.view.lanes import ASCII, BLOCKS, draw, totals
+from netmap_supervisor.view.text_layout import Column, shortened, table_lines
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from netmap_actors.history.answers import Answer
+    from netmap_actors.history.occurrences import Occurrence
+    from netmap_actors.history.spans import Span
+
+__all__ = ["lines"]
+
+_WIDTH = 100
+"""Cells where the output is no terminal."""
+_NAME = 20
+_TOTAL = 22
+_COLUMNS = (
+    Column("TIME"),
+    Column("WHAT"),
+    Column("WHO", rank=2, least=8, both_ends=True),
+    Column("DETAIL", rank=1, least=12),
+)
+_SHOWN: dict[Happening, dict[str, str]] = {
+    Happening.RUN_STARTED: {"version": "version ", "control_url": "of "},
+    Happening.ACTOR_STARTED: {"pid": "pid "},
+    Happening.ACTOR_EXITED: {"pid": "pid ", "reason": "", "detail": ""},
+    Happening.SESSION_STARTED: {"pid": "pid "},
+    Happening.SESSION_ENDED: {"reason": "", "stage": "in stage ", "detail": ""},
+    Happening.LOGIN_NEEDED: {"url": "at "},
+    Happening.SILENCE: {"silent_for": "seconds: "},
+    Happening.WAKE: {"slept_s": "seconds asleep: "},
+    Happening.LINK_CHANGED: {"route": "", "before": "before: "},
+    Happening.NETMAP_FRESH: {"reason": ""},
+    Happening.NETMAP_STALE: {"reason": ""},
+    Happening.DEGRADED: {"text": ""},
+    Happening.RUN_STOPPED: {"reason": ""},
+    Happening.NODE_ONLINE: {},
+    Happening.NODE_OFFLINE: {},
+}
+"""What is shown of the details, and what stands before each; of other kinds everything, by name."""
+
+
+def lines(answer: Answer, width: int | None, *, blocks: bool, named: bool) -> Iterator[str]:
+    """`width`: cells of a line, None for any. `blocks`: the terminal shows block characters. `named`: nodes were."""
+    symbols = BLOCKS if blocks else ASCII
+    wide = max(10, (width or _WIDTH) - _NAME - _TOTAL - 2)
+    unseen = sum(gap.until - gap.since for gap in answer.gaps)
+    length = answer.window.until - answer.window.since
+    yield f"{_moment(answer.window.since)} to {_moment(answer.window.until)}" + (
+        f", {_long(unseen)} of it not seen" if round(unseen) else ""
+    )
+    shown = [node for node in answer.nodes if named or len({span.state for span in node.spans}) > 1]
+
+    def lane(name: str, spans: list[Span]) -> str:
+        cells = draw(spans, answer.window, wide, symbols)
+        told = ", ".join(f"{state} {_long(seconds)}" for state, seconds in totals(spans).items())
+        return f"{shortened(name, _NAME, both_ends=True):<{_NAME}} {cells} {shortened(told, _TOTAL)}".rstrip()
+
+    yield lane("netmap", answer.netmap)
+    yield lane("connection", answer.connection)
+    for node in shown:
+        yield lane(escape(node.name), node.spans)
+    quiet = len(answer.nodes) - len(shown)
+    if quiet:
+        yield f"{quiet} node{'s' if quiet > 1 else ''} whose state did not change"
+    if not answer.occurrences:
+        return
+    yield ""
+    day = length > 20 * 3600.0
+    rows = [
+        (
+            _moment(one.at) if day else _moment(one.at)[11:],
+            _what(one),
+            escape(one.name or one.subject),
+            _detail(one),
+        )
+        for _, one in answer.occurrences
+    ]
+    if answer.more:
+        yield "older ones are left out: name a shorter time, a kind or a node"
+    yield from table_lines(_COLUMNS, rows, width)
+
+
+def _what(one: Occurrence) -> str:
+    return (
+        str(one.kind).removeprefix("node_").replace("_", " ")
+        if one.kind is not Happening.NODE_REMOVED
+        else "node removed"
+    )
+
+
+def _detail(one: Occurrence) -> str:
+    parts: list[str] = []
+    wanted = _SHOWN.get(one.kind)
+    for name, value in one.detail.items():
+        if value in ("", None) or (wanted is not None and name not in wanted):
+            continue
+        if isinstance(value, dict) and value.keys() == {"from", "to"}:
+            parts.append(f"{name} {_value(value['from'])} -> {_value(value['to'])}")
+        else:
+            lead = wanted[name] if wanted is not None else f"{name} "
+            parts.append(f"{lead}{_value(value)}")
+    if one.after is not None:
+        parts.append(f"at some time since {_moment(one.after)}" if one.after else "at some time before")
+    return ", ".join(parts)
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        return "(" + " ".join(escape(str(one)) for one in value) + ")"
+    return escape(str(value)) or "-"
+
+
+def _moment(at: float) -> str:
+    return datetime.datetime.fromtimestamp(at, datetime.UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def _long(seconds: float) -> str:
+    if seconds >= 2 * 86400:
+        return f"{seconds / 86400:.1f}d"
+    if seconds >= 2 * 3600:
+        return f"{seconds / 3600:.1f}h"
+    if seconds >= 120:
+        return f"{seconds / 60:.0f}m"
+    return f"{seconds:.0f}s"
