@@ -275,7 +275,7 @@ _ROWS = (
         default="",
         help="Loopback address or unix socket of the HTTP endpoint",
         default_text="none: no HTTP endpoint",
-        more="It serves /sd, /metrics, /netmap, /events and /healthz, to read only.",
+        more="It serves /sd, /metrics, /netmap, /events, /history and /healthz, to read only.",
     ),
     Option(
         name="history_keep",
