@@ -8,42 +8,33 @@ goes by it; and a line break in a name would be a line of its own. What is left 
 from __future__ import annotations
 
 import collections
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING
 
-from netmap_actors.errors import escape
-from netmap_actors.exports.host_names import MAX_NAME, host_name, is_below, is_reserved
-from netmap_actors.exports.nodes import all_nodes, is_chosen, node_addresses, shown_tags, unicast
+from netmap_actors.exports.dns_records import address_records
+from netmap_actors.exports.host_names import host_name, is_below
+from netmap_actors.exports.nodes import all_nodes, chosen_nodes, name_bearers, node_addresses, own_short_name
+from netmap_actors.exports.remarks import (
+    EXPIRED,
+    NO_ADDRESS,
+    NO_NAME,
+    OUTSIDE,
+    RECORDED,
+    RESERVED,
+    TAKEN,
+    THIS_MACHINE,
+    UNASKED,
+    counted,
+    heading,
+)
 from netmap_actors.wire.vocabulary import Trust
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection
 
     from netmap_actors.exports.nodes import Listed
     from netmap_actors.subscriber import Netmap
 
 __all__ = ["text"]
-
-_TRUST: dict[str, tuple[str, ...]] = {
-    Trust.FRESH: (),
-    Trust.STALE: (
-        "STALE: the control server, or the daemon, has not been heard for too long; this may be out of date.",
-    ),
-    Trust.NONE: ("NO NETMAP has come yet, so no node is listed.",),
-}
-UNREADABLE: Final = "unreadable"
-NO_NAME: Final = "without a valid host name"
-NO_ADDRESS: Final = "without a valid address"
-OUTSIDE: Final = "outside the tailnet's domain"
-RESERVED: Final = "with a name that is not to be given"
-THIS_MACHINE: Final = "with a name of this machine"
-TAKEN: Final = "with a name that another node has, too"
-RECORDED: Final = "with a name that a DNS record has, too"
-EXPIRED: Final = "expired"
-OTHER_TYPE: Final = "neither A nor AAAA"
-UNASKED: Final = "since nodes were asked for"
-REASONS = (
-    UNREADABLE, EXPIRED, NO_NAME, NO_ADDRESS, OUTSIDE, RESERVED, THIS_MACHINE, TAKEN, RECORDED, OTHER_TYPE, UNASKED,
-)  # fmt: skip
 
 
 def text(
@@ -64,24 +55,19 @@ def text(
     `machine`: the host name of the machine that reads the file; no node gets it.
     """
     names = _Names(netmap, suffixes, machine)
-    records, left_out_records = _records(netmap.dns, names)
-    listed = [] if state == Trust.NONE else all_nodes(netmap)
-    wanted = shown_tags(tags)
-    narrowed = bool(wanted) or online_only
+    records, left_out_records = address_records(netmap.dns, names.why_no_record)
+    narrowed = bool(tags) or online_only
     left_out: collections.Counter[str] = collections.Counter()
-    bearers = collections.Counter(host_name(one.node.name) for one in listed if one.node.decoded)
+    listed = [] if state == Trust.NONE else all_nodes(netmap)
+    nodes = chosen_nodes(
+        listed, tags=tags, online_only=online_only, include_self=include_self, left_out=left_out
+    )
+    bearers = name_bearers(listed)
     lines: list[str] = []
     said: set[tuple[str, str]] = set()
     written = 0
-    for one in listed:
-        node = one.node.held()
-        if one.own and not include_self:
-            continue
-        if not node.decoded:
-            left_out[UNREADABLE] += 1
-            continue
-        if not is_chosen(node.tags, node.online, wanted=wanted, online_only=online_only):
-            continue
+    for one in nodes:
+        node = one.node
         name, addresses = host_name(node.name), node_addresses(node)
         given = [] if name is None else names.of_node(one, name)
         if node.expired:
@@ -109,10 +95,10 @@ def text(
     # After the nodes: a reverse lookup takes the first name.
     lines += [f"{address}\t{name}\n" for name, address in pairs if (name, address) not in said]
     head = [
-        *_head(netmap.domain, state),
+        *heading(netmap.domain, state),
         f"Nodes: {written}{' of those asked for' if narrowed else ''}. DNS records: {len(pairs)}.",
-        *_counted("Left out", left_out),
-        *_counted("Left out of the DNS records", left_out_records),
+        *counted("Left out", left_out),
+        *counted("Left out of the DNS records", left_out_records),
     ]
     return "".join(f"# {line}\n" for line in head) + "".join(lines)
 
@@ -129,7 +115,8 @@ class _Names:
     def of_node(self, one: Listed, name: str) -> list[str]:
         """The names of a node whose valid full name this is: the full one, the short one, both or none."""
         full = [name] if self.is_ours(name) else []
-        short = [one.short_name] if self._may_be_short(one.short_name) else []
+        label = own_short_name(one)
+        short = [label] if label and label not in self._mine else []
         return list(dict.fromkeys([*full, *short]))
 
     def is_ours(self, name: str) -> bool:
@@ -142,50 +129,8 @@ class _Names:
             return THIS_MACHINE
         return RESERVED if one.short_name else OUTSIDE
 
-    def why_no_record(self, name: str) -> str:
-        """Why a record of this name is left out."""
+    def why_no_record(self, name: str) -> str | None:
+        """Why a record of this name is left out, if it is."""
+        if self.is_ours(name):
+            return None
         return THIS_MACHINE if name in self._mine else OUTSIDE
-
-    def _may_be_short(self, label: str) -> bool:
-        return host_name(label) == label and not is_reserved(label) and label not in self._mine
-
-
-def _records(dns: Any, names: _Names) -> tuple[dict[str, set[str]], collections.Counter[str]]:
-    """Addresses by name of the tailnet's own DNS records, and how many are left out, by reason.
-
-    tailscale: tailcfg/tailcfg.go, DNSConfig.ExtraRecords; as there, A and AAAA follow from the value.
-    """
-    found: dict[str, set[str]] = {}
-    left_out: collections.Counter[str] = collections.Counter()
-    given = dns.get("ExtraRecords") if isinstance(dns, dict) else None
-    for record in given if isinstance(given, list) else ():
-        fields = record if isinstance(record, dict) else {}
-        written, value, kind = fields.get("Name"), fields.get("Value"), fields.get("Type") or ""
-        if not (isinstance(written, str) and isinstance(value, str) and isinstance(kind, str)):
-            left_out[UNREADABLE] += 1
-            continue
-        name, address = host_name(written.removesuffix(".")), unicast(value)
-        if kind not in {"", "A", "AAAA"}:
-            left_out[OTHER_TYPE] += 1
-        elif name is None:
-            left_out[NO_NAME] += 1
-        elif not names.is_ours(name):
-            left_out[names.why_no_record(name)] += 1
-        elif address is None:
-            left_out[NO_ADDRESS] += 1
-        else:
-            found.setdefault(name, set()).add(str(address))
-    return found, left_out
-
-
-def _head(domain: str, state: str) -> Iterator[str]:
-    name = escape(domain, MAX_NAME) or "(without a name)"
-    yield f"Tailnet {name}, by netmap-supervisor; what is changed here is lost."
-    yield f"State: {state}."
-    yield from _TRUST.get(state, _TRUST[Trust.STALE])
-
-
-def _counted(what: str, left_out: collections.Counter[str]) -> Iterator[str]:
-    counts = [f"{left_out[why]} {why}" for why in REASONS if left_out[why]]
-    if counts:
-        yield f"{what}: {', '.join(counts)}."

@@ -6,17 +6,34 @@ import collections
 import ipaddress
 from typing import TYPE_CHECKING, NamedTuple
 
+from netmap_actors.exports.host_names import host_name, is_reserved
+from netmap_actors.exports.remarks import UNREADABLE
 from netmap_actors.subscriber.naming import folded_name
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterable, Iterator
     from typing import TypeAlias
 
     from netmap_actors.subscriber import Netmap, Peer
 
     _Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 
-__all__ = ["Listed", "all_nodes", "is_chosen", "node_addresses", "shown_tags", "unicast"]
+__all__ = [
+    "TAILNET",
+    "Listed",
+    "all_nodes",
+    "chosen_nodes",
+    "is_chosen",
+    "name_bearers",
+    "node_addresses",
+    "own_short_name",
+    "shown_tags",
+    "tag_names",
+    "unicast",
+]
+
+TAILNET = "default"
+"""What the one tailnet of a daemon is called in files, so that they can tell it from others."""
 
 
 class Listed(NamedTuple):
@@ -43,6 +60,46 @@ def all_nodes(netmap: Netmap) -> list[Listed]:
     keyed.sort(key=lambda one: one[:2])
     bearers = collections.Counter(short for _, _, short, _, _ in keyed)
     return [Listed(node, is_own, short if bearers[short] == 1 else "") for _, _, short, node, is_own in keyed]
+
+
+def chosen_nodes(
+    listed: Iterable[Listed],
+    *,
+    tags: Collection[str] = (),
+    online_only: bool = False,
+    include_self: bool = False,
+    left_out: collections.Counter[str] | None = None,
+) -> Iterator[Listed]:
+    """Those that can be read and are wanted, each decoded, made one by one. `listed`: from `all_nodes`.
+
+    `left_out` counts those that cannot be read.
+    """
+    wanted = shown_tags(tags)
+    for one in listed:
+        if one.own and not include_self:
+            continue
+        node = one.node.held()
+        if not node.decoded:
+            if left_out is not None:
+                left_out[UNREADABLE] += 1
+        elif is_chosen(node.tags, node.online, wanted=wanted, online_only=online_only):
+            yield one._replace(node=node)
+
+
+def name_bearers(listed: Iterable[Listed]) -> collections.Counter[str | None]:
+    """How many of these nodes have each host name; None counts those without."""
+    return collections.Counter(host_name(one.node.name) for one in listed if one.node.decoded)
+
+
+def own_short_name(one: Listed) -> str:
+    """The short name of a node of our own tailnet where programs may use it; empty where it is none, or reserved."""
+    label = one.short_name
+    return label if host_name(label) == label and not is_reserved(label) else ""
+
+
+def tag_names(node: Peer) -> list[str]:
+    """Its tags without "tag:", each once; what does not begin with that is none."""
+    return [tag.removeprefix("tag:") for tag in dict.fromkeys(node.tags) if tag.startswith("tag:")]
 
 
 def is_chosen(

@@ -6,10 +6,11 @@ a target that does not answer raises an alert, one that has gone from the list d
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from netmap_actors import shown_json
-from netmap_actors.exports.nodes import all_nodes, is_chosen, node_addresses, shown_tags
+from netmap_actors.exports.nodes import TAILNET, all_nodes, chosen_nodes, node_addresses
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
@@ -23,6 +24,9 @@ SEPARATOR = ","
 """Around and between the items of a list, as in Prometheus's own discoveries: `.*,tag:web,.*` finds one of them. An
 item that holds one would read as several, of which another node's owner may choose one; it is left out."""
 _PREFIX = "__meta_netmap_"
+_TAILSCALESD_PREFIX = "__meta_tailscale_"
+_TAG = re.compile(r"[A-Za-z0-9_:-]*")
+"""Tags that tailscalesd's way of writing makes a label name of: what else it leaves as it is, Prometheus refuses."""
 _ONLINE = {True: "true", False: "false", None: "unknown"}
 
 
@@ -41,13 +45,11 @@ def target_groups(
     `tags`: only nodes with one of them. `online_only`: only those the control server says to be online.
     `include_self`: our own node, too, which never answers.
     """
-    domain, wanted = netmap.domain, shown_tags(tags)
-    for listed in all_nodes(netmap):
-        if listed.own and not include_self:
-            continue
-        node = listed.node.held()
-        if not node.decoded or not is_chosen(node.tags, node.online, wanted=wanted, online_only=online_only):
-            continue
+    domain = netmap.domain
+    for listed in chosen_nodes(
+        all_nodes(netmap), tags=tags, online_only=online_only, include_self=include_self
+    ):
+        node = listed.node
         addresses = node_addresses(node)
         if addresses:
             labels = _labels(node, addresses, domain, state, listed)
@@ -83,10 +85,43 @@ def _labels(node: Peer, addresses: list[str], domain: str, state: str, listed: L
         "os": node.os,
         "hostname": node.hostname,
         "domain": domain,
+        "tailnet": TAILNET,
         "self": _truth(listed.own),
         "state": state,
     }
-    return {f"{_PREFIX}{name}": _in_utf8(value) for name, value in labels.items()}
+    ours = {f"{_PREFIX}{name}": _in_utf8(value) for name, value in labels.items()}
+    return ours | {
+        f"{_TAILSCALESD_PREFIX}{name}": _in_utf8(value)
+        for name, value in _tailscalesd_labels(node, domain).items()
+        if value
+    }
+
+
+def _tailscalesd_labels(node: Peer, domain: str) -> dict[str, str]:
+    """What tailscalesd says of a device it knows from the local API, and what it knows of one from the public API.
+
+    github.com/cfunkhouser/tailscalesd: tailscalesd.go, translate. As there, an empty value is no label. A node that
+    is in the netmap is authorized; one of which nothing is said has no `device_online`.
+    """
+    labels = {
+        "api": "localhost",
+        "device_authorized": "true",
+        "device_hostname": node.hostname,
+        "device_id": node.stable_id,
+        "device_name": node.name,
+        "device_online": "" if node.online is None else _truth(node.online),
+        "device_os": node.os,
+        "tailnet": domain,
+    }
+    return labels | dict.fromkeys(filter(None, map(_tag_label, node.tags)), "1")
+
+
+def _tag_label(tag: str) -> str | None:
+    """`tag:web-1` is device_tag_web_1, as tailscalesd writes it; None for a tag of other characters."""
+    if not _TAG.fullmatch(tag):
+        return None
+    word = tag.removeprefix("tag:").lower()
+    return f"device_tag_{re.sub('[:-]', '_', word) or 'EMPTY'}"
 
 
 def _list(items: Iterable[str]) -> str:

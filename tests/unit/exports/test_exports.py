@@ -246,10 +246,54 @@ def test_a_target_has_an_address_a_port_and_labels() -> None:
             "__meta_netmap_os": "linux",
             "__meta_netmap_hostname": "web",
             "__meta_netmap_domain": "tail.net",
+            "__meta_netmap_tailnet": "default",
             "__meta_netmap_self": "false",
             "__meta_netmap_state": "stale",
+            "__meta_tailscale_api": "localhost",
+            "__meta_tailscale_device_authorized": "true",
+            "__meta_tailscale_device_hostname": "web",
+            "__meta_tailscale_device_id": "n1",
+            "__meta_tailscale_device_name": "web.tail.net",
+            "__meta_tailscale_device_online": "true",
+            "__meta_tailscale_device_os": "linux",
+            "__meta_tailscale_device_tag_a": "1",
+            "__meta_tailscale_device_tag_b": "1",
+            "__meta_tailscale_tailnet": "tail.net",
         },
     }
+
+
+@pytest.mark.parametrize(
+    ("tag", "label"),
+    [
+        # What tailscalesd's own tests say.
+        ("", "EMPTY"),
+        ("tag:", "EMPTY"),
+        ("tag:foo", "foo"),
+        ("tag:foo-bar", "foo_bar"),
+        ("tag:foo_bar", "foo_bar"),
+        ("tag:foo:1234", "foo_1234"),
+        ("tag:camelCase", "camelcase"),
+        # Where it makes a label that Prometheus refuses, there is none.
+        ("tag:ж", None),
+        ("tag:a b", None),
+        ("tag:a.b", None),
+        ("tag:a\n", None),
+        ("x,tag:web", None),
+    ],
+)
+def test_a_tag_is_a_label_as_in_tailscalesd(tag: str, label: str | None) -> None:
+    (group,) = prometheus_sd.target_groups(netmap_of({"name": "a.x", "tags": [tag]}), state="fresh", port=1)
+    prefix = "__meta_tailscale_device_tag_"
+    found = {name.removeprefix(prefix): v for name, v in group["labels"].items() if name.startswith(prefix)}
+    assert found == ({} if label is None else {label: "1"})
+
+
+def test_what_is_not_known_is_no_label_of_tailscalesds() -> None:
+    (group,) = prometheus_sd.target_groups(netmap_of({"name": "a.x"}, domain=""), state="fresh", port=1)
+    theirs = {name for name in group["labels"] if name.startswith("__meta_tailscale_")}
+    known = ("api", "device_authorized", "device_id", "device_name")
+    assert theirs == {f"__meta_tailscale_{name}" for name in known}
 
 
 @pytest.mark.parametrize(
@@ -436,7 +480,8 @@ def test_prometheus_takes_every_list(netmap: Netmap, port: int | None, online_on
         assert (address.version == 6) == (host.startswith("[") and host.endswith("]"))
         for name, value in group["labels"].items():
             assert re.fullmatch(r"[a-zA-Z_][a-zA-Z0-9_]*", name)
-            assert name.startswith("__meta_netmap_")
+            assert name.startswith(("__meta_netmap_", "__meta_tailscale_"))
+            assert value or name.startswith("__meta_netmap_"), "tailscalesd has no empty labels"
             assert isinstance(value, str)
             assert value.encode().decode() == value
         for name in ("addresses", "tags", "routes"):
