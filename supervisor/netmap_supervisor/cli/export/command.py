@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-import operator
 import os
 import shlex
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from netmap_actors.clock import SystemClock
 from netmap_actors.errors import escape
-from netmap_actors.exports import hosts, netmap_json, prometheus_sd
 from netmap_actors.exports.host_names import host_name
 from netmap_actors.subscriber import Subscriber
 from netmap_actors.wire.vocabulary import Trust
 from netmap_supervisor.admin.commands import CommandFailed, is_running, require_running
 from netmap_supervisor.cli.export.change_command import ChangeCommand
 from netmap_supervisor.cli.export.follow import Follower, notify, warn
+from netmap_supervisor.cli.export.formats import FORMATS, Format, Selection
 from netmap_supervisor.cli.export.output_file import OutputFile
+from netmap_supervisor.cli.export.template import check_template
 from netmap_supervisor.cli.parameters.option_flags import runtime_dir_flag
 from netmap_supervisor.cli.parameters.ranges import DurationRange
 from netmap_supervisor.cli.process.exit_codes import ExitCode
@@ -28,73 +28,12 @@ from netmap_supervisor.config.layers import working_directory
 from netmap_supervisor.view.sentences import trust
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from netmap_actors.subscriber import Snapshot
+    import ipaddress
 
 __all__ = ["command"]
 
 FIRST_NETMAP = 15.0
 """Seconds a single export waits for a netmap."""
-
-
-class Selection(NamedTuple):
-    """Which nodes are exported, and how."""
-
-    tags: tuple[str, ...]
-    online_only: bool
-    port: int | None
-    include_self: bool
-    suffixes: tuple[str, ...]
-
-
-class Format(NamedTuple):
-    """One export format."""
-
-    kinds: tuple[str, ...] | None
-    """The kinds of event that can change it; None: all."""
-    text: Callable[[Snapshot, Selection], str]
-    same: Callable[[bytes, bytes], bool]
-    """Whether an old and a new content are equivalent."""
-
-
-def _hosts(snapshot: Snapshot, choice: Selection) -> str:
-    return hosts.text(
-        snapshot.netmap,
-        state=snapshot.state,
-        tags=choice.tags,
-        online_only=choice.online_only,
-        include_self=choice.include_self,
-        suffixes=choice.suffixes,
-        machine=os.uname().nodename,
-    )
-
-
-def _json(snapshot: Snapshot, choice: Selection) -> str:
-    return netmap_json.text(
-        netmap_json.json_object(snapshot, tags=choice.tags, online_only=choice.online_only)
-    )
-
-
-def _prometheus_sd(snapshot: Snapshot, choice: Selection) -> str:
-    return prometheus_sd.text(
-        prometheus_sd.target_groups(
-            snapshot.netmap,
-            state=snapshot.state,
-            port=choice.port,
-            tags=choice.tags,
-            online_only=choice.online_only,
-            include_self=choice.include_self,
-        )
-    )
-
-
-_NODES = ("peer_upserted", "peer_removed", "self_changed", "domain_changed")
-FORMATS = {
-    "hosts": Format((*_NODES, "dns_changed"), _hosts, operator.eq),
-    "json": Format(None, _json, netmap_json.same),
-    "prometheus-sd": Format((*_NODES, "user_profiles_changed"), _prometheus_sd, operator.eq),
-}
 
 
 def _command_line(ctx: click.Context, param: click.Parameter, value: str | None) -> list[str] | None:
@@ -116,8 +55,24 @@ def _domains(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]
     return values
 
 
+def _network(
+    ctx: click.Context, param: click.Parameter, value: str | None
+) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None:
+    from netmap_actors.exports.zone import reverse_zone  # noqa: PLC0415 - of this format only
+
+    try:
+        return None if value is None else reverse_zone(value)
+    except ValueError as error:
+        raise click.BadParameter(escape(str(error)), ctx, param) from None
+
+
+def _domain(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
+    return None if value is None else _domains(ctx, param, (value,))[0]
+
+
 @click.command("export", short_help="Write the netmap as a file for other programs.")
 @click.argument("form", metavar="FORMAT", type=click.Choice(tuple(FORMATS)))
+@click.argument("template", metavar="[TEMPLATE]", required=False, type=click.Path(path_type=Path))
 @click.option(
     "--output",
     "-o",
@@ -144,7 +99,7 @@ def _domains(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]
 )
 @click.option("--online-only", is_flag=True, help="Only nodes the control server says to be online.")
 @click.option(
-    "--include-self", is_flag=True, help="Our own node, too, which nobody reaches (hosts and prometheus-sd)."
+    "--include-self", is_flag=True, help="Our own node, too, which nobody reaches (all formats but json)."
 )
 @click.option(
     "--suffix",
@@ -155,23 +110,46 @@ def _domains(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]
     help="Names below this domain besides the tailnet's, as of nodes shared in; may be repeated (hosts only).",
 )
 @click.option(
+    "--origin",
+    metavar="DOMAIN",
+    callback=_domain,
+    help="The domain of the zone (zone only).  [default: the tailnet's]",
+)
+@click.option(
+    "--ns",
+    "servers",
+    multiple=True,
+    metavar="HOST",
+    callback=_domains,
+    help="A name server of the zone, the primary one first; may be repeated (zone only).  [default: localhost]",
+)
+@click.option(
+    "--reverse",
+    metavar="NETWORK",
+    callback=_network,
+    help="The reverse zone of 100.64.0.0/16, or another network that is one, instead (zone only).",
+)
+@click.option("--list", "as_list", is_flag=True, help="The whole inventory, as without it (ansible only).")
+@click.option("--host", metavar="NAME", help="The variables of this host (ansible only).")
+@click.option(
     "--timeout",
     type=DurationRange(0.0, 365 * 86_400.0),
     help="How long to wait for the first netmap.  [default: 15s; with --follow for ever]",
 )
 @runtime_dir_flag
+@click.pass_context
 def command(
+    ctx: click.Context,
+    /,
     form: str,
+    *,
     output: Path | None,
     follow: bool,
     words: list[str] | None,
-    port: int | None,
-    tags: tuple[str, ...],
-    online_only: bool,
-    include_self: bool,
-    suffixes: tuple[str, ...],
     timeout: float | None,
     runtime_dir: Path,
+    as_list: bool,
+    **chosen: Any,
 ) -> int:
     """Write the netmap for other programs. FORMAT is one of:
 
@@ -179,6 +157,9 @@ def command(
       hosts          a hosts file: addresses and names below the tailnet's domain, short ones for its own nodes
       json           what `netmap --json` prints
       prometheus-sd  targets with labels for Prometheus's file_sd_configs
+      zone           a zone for name servers (RFC 1035), with a name for each node, DNS record and tag
+      ansible        an inventory for Ansible, with groups by tag, system, user and being online
+      template       what the Jinja2 template TEMPLATE makes of it (needs the extra `template`)
 
     A netmap that is not fresh is written all the same and says so, with a warning on standard error; when there is
     none, nothing is written. FILE is replaced as a whole, with its mode kept; a symbolic link is refused, and a file
@@ -191,24 +172,40 @@ def command(
       netmap-supervisor export hosts
       netmap-supervisor export hosts --follow -o /run/tailnet/hosts --exec "pkill -HUP -x dnsmasq"
       netmap-supervisor export prometheus-sd --port 9100 --follow -o /etc/prometheus/tailnet.json
+      netmap-supervisor export zone --follow -o /var/lib/bind/tailnet.zone --exec "rndc reload tail.example"
+      netmap-supervisor export template web.conf.j2 -o /etc/nginx/conf.d/web.conf --exec "nginx -s reload"
     """
-    if port is not None and form != "prometheus-sd":
-        raise click.UsageError("--port is for prometheus-sd only")
-    if include_self and form == "json":
-        raise click.UsageError("--include-self is for hosts and prometheus-sd only")
-    if suffixes and form != "hosts":
-        raise click.UsageError("--suffix is for hosts only")
+    _check_options(ctx, form)
+    if form == "template":
+        if chosen["template"] is None:
+            raise click.UsageError("the format template needs a file: export template TEMPLATE")
+        chosen["template"] = working_directory() / chosen["template"]
+    if as_list and chosen["host"] is not None:
+        raise click.UsageError("--list and --host exclude each other")
     if output is None and (follow or words is not None):
         raise click.UsageError(f"{'--follow' if follow else '--exec'} needs a file: --output FILE")
-    chosen = Selection(tags, online_only, port, include_self, suffixes)
+    choice = Selection(**chosen)
+    if choice.template is not None:
+        check_template(choice.template)
     file = OutputFile(working_directory() / output, warn) if output is not None else None
     run = ChangeCommand(words, file.path) if words is not None and file is not None else None
     if follow:
         assert file is not None
-        _follow(FORMATS[form], chosen, file, run, timeout, runtime_dir)
+        _follow(FORMATS[form], choice, file, run, timeout, runtime_dir)
     else:
-        _once(FORMATS[form], chosen, file, run, FIRST_NETMAP if timeout is None else timeout, runtime_dir)
+        _once(FORMATS[form], choice, file, run, FIRST_NETMAP if timeout is None else timeout, runtime_dir)
     return ExitCode.OK
+
+
+def _check_options(ctx: click.Context, form: str) -> None:
+    """Raises UsageError for an option that the format does not take."""
+    special = frozenset[str]().union(*(one.options for one in FORMATS.values()))
+    for param in ctx.command.params:
+        name = param.name or ""
+        if name in special - FORMATS[form].options and ctx.params[name] not in (None, False, ()):
+            takers = [word for word, one in FORMATS.items() if name in one.options]
+            word = max(param.opts, key=len) if isinstance(param, click.Option) else name.upper()
+            raise click.UsageError(f"{word} is for {', '.join(takers)} only")
 
 
 def _once(
@@ -232,7 +229,7 @@ def _once(
         data = form.text(snapshot, chosen).encode()
     if file is None:
         _to_standard_output(data)
-    elif file.update(data, form.same) and run is not None:
+    elif file.update(data, form.same, form.succeeding) and run is not None:
         run.start()
         run.finish(None)
 
@@ -260,7 +257,7 @@ def _follow(
             if snapshot.state not in {reported, Trust.FRESH}:
                 warn(trust(snapshot.state, snapshot.age_s))
             reported = snapshot.state
-            return file.update(form.text(snapshot, chosen).encode(), form.same)
+            return file.update(form.text(snapshot, chosen).encode(), form.same, form.succeeding)
 
         until = None if limit is None else clock.boottime() + limit
         Follower(subscriber, write, run, clock=clock).run(until)

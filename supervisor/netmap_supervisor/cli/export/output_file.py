@@ -46,8 +46,15 @@ class OutputFile:
         except OSError as error:
             raise CommandFailed(f"cannot write {self.path}: {_why(error, self.path)}") from None
 
-    def update(self, data: bytes, same: Callable[[bytes, bytes], bool]) -> bool:
+    def update(
+        self,
+        data: bytes,
+        same: Callable[[bytes, bytes], bool],
+        succeeding: Callable[[bytes, bytes], bytes] = lambda _, new: new,
+    ) -> bool:
         """Write it if `same(old, new)` does not hold; whether it was written.
+
+        `succeeding(old, new)`: what to write instead of `data` in the place of an old content.
 
         The mode of the old file is kept, and its owner where we may give files away. Raises CommandFailed, and then
         the old file is as it was and nothing else is left, unless the disk fails under a file that is written in place,
@@ -55,8 +62,11 @@ class OutputFile:
         """
         try:
             old = self._look()
-            if old is not None and same(self.path.read_bytes(), data):
-                return False
+            if old is not None:
+                content = self.path.read_bytes()
+                if same(content, data):
+                    return False
+                data = succeeding(content, data)
             if old is not None and _is_mounted(self.path):
                 self._write_in_place(data)
             else:

@@ -1,0 +1,116 @@
+"""What a template sees of the netmap: plain values, the same for the same netmap.
+
+Not here: the templates (`template_sandbox`).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from netmap_actors import shown_json
+from netmap_actors.exports.host_names import host_name
+from netmap_actors.exports.identifiers import identifiers
+from netmap_actors.exports.nodes import (
+    TAILNET,
+    all_nodes,
+    chosen_nodes,
+    name_bearers,
+    node_addresses,
+    own_short_name,
+    tag_names,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from netmap_actors.exports.nodes import Listed
+    from netmap_actors.subscriber import Netmap
+
+__all__ = ["template_values"]
+
+
+def template_values(
+    netmap: Netmap,
+    *,
+    state: str,
+    tags: Collection[str] = (),
+    online_only: bool = False,
+    include_self: bool = False,
+) -> dict[str, Any]:
+    """`tailnet`, `state`, `domain`, `suffix`, `peers`, `self_node`, `tags`, `users` and `dns`.
+
+    `state`: fresh or stale. `tags`: only peers with one of them. `online_only`: only those the control server says to
+    be online. `include_self`: our own node is among the peers, too; it is `self_node` always.
+
+    A node has the fields of `netmap --json`, and: `short_name` and `dns_name`, host names that are its alone, or empty;
+    `address`, `ipv4` and `ipv6`, without prefix length and only such as lead to a node; `tag_names`, its tags without
+    "tag:"; `identifier`, unlike that of any other; `shared_in` and `self`. No string holds a line break or another
+    control character: such are shown as an escape.
+
+    Of a tag there are `name`, `identifier` and `nodes`; of a user the fields of its profile and `nodes`: those of our
+    own tailnet with an address that have not expired, as `tagged` has it.
+    """
+    listed = all_nodes(netmap)
+    bearers = name_bearers(listed)
+    words = {one.node.stable_id: _word(one) for one in listed}
+    unique = identifiers({*words.values()})
+    own = next((one for one in listed if one.own), None)
+
+    def shown(one: Listed) -> dict[str, Any]:
+        node, name = one.node.held(), host_name(one.node.name)
+        addresses = node_addresses(node)
+        alone = name is not None and bearers[name] == 1 and node.short_name is not None
+        value: dict[str, Any] = _visible(node.to_json() | {"shared_in": node.shared_in, "self": one.own})
+        return value | {
+            "short_name": own_short_name(one),
+            "dns_name": name if alone else "",
+            "address": addresses[0] if addresses else "",
+            "ipv4": [address for address in addresses if ":" not in address],
+            "ipv6": [address for address in addresses if ":" in address],
+            "tag_names": _visible(tag_names(node)),
+            "identifier": unique[words[node.stable_id]],
+            "tailnet": TAILNET,
+        }
+
+    peers = [
+        shown(one)
+        for one in chosen_nodes(listed, tags=tags, online_only=online_only, include_self=include_self)
+    ]
+    by_tag: dict[str, list[dict[str, Any]]] = {}
+    by_user: dict[int, list[dict[str, Any]]] = {}
+    for node in peers:
+        if node["address"] and not node["expired"] and not node["shared_in"]:
+            by_user.setdefault(node["user_id"], []).append(node)
+            for name in node["tag_names"]:
+                by_tag.setdefault(name, []).append(node)
+    names = identifiers(by_tag)
+    return {
+        "tailnet": TAILNET,
+        "state": state,
+        "domain": _visible(netmap.domain),
+        "suffix": host_name(netmap.own_suffix or "") or "",
+        "peers": peers,
+        "self_node": None if own is None else shown(own),
+        "tags": [{"name": name, "identifier": names[name], "nodes": by_tag[name]} for name in sorted(by_tag)],
+        "users": [
+            _visible(profile.to_json()) | {"nodes": by_user.get(profile.id, [])}
+            for profile in sorted(netmap.user_profiles.values(), key=lambda one: (one.login_name, one.id))
+        ],
+        "dns": _visible(netmap.dns),
+    }
+
+
+def _word(one: Listed) -> str:
+    """What its identifier is made of: the shortest name that is its alone."""
+    return own_short_name(one) or f"{one.node.name}/{one.node.stable_id}"
+
+
+def _visible(value: Any) -> Any:
+    """The value without characters that end a line or are not seen."""
+    if isinstance(value, str):
+        return value if value.isascii() and value.isprintable() else shown_json.label(value)
+    if isinstance(value, list):
+        return [_visible(item) for item in value]
+    if isinstance(value, dict):
+        return {_visible(name): _visible(item) for name, item in value.items()}
+    return value

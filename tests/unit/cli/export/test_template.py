@@ -1,0 +1,79 @@
+"""The process that renders: its directory, its limits, and what is said when it fails."""
+
+from __future__ import annotations
+
+import importlib.util
+from typing import TYPE_CHECKING
+
+import pytest
+
+from netmap_supervisor.admin.commands import CommandFailed
+from netmap_supervisor.cli.export.template import check_template, rendered
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def failure(path: Path, text: str, processor_time: int = 10) -> str:
+    path.write_text(text)
+    with pytest.raises(CommandFailed) as caught:
+        rendered(path, {"name": "web"}, processor_time=processor_time)
+    return str(caught.value)
+
+
+def test_a_template_is_rendered_with_those_of_its_directory(tmp_path: Path) -> None:
+    path = tmp_path / "parts" / "main.j2"
+    (path.parent / "below").mkdir(parents=True)
+    path.write_text("{% include 'below/part' %} é {{ name }}\n")
+    (path.parent / "below" / "part").write_text("part")
+    assert rendered(path, {"name": "web"}) == "part é web\n"
+    link = tmp_path / "link.j2"
+    link.symlink_to(path)
+    assert rendered(link, {"name": "web"}) == "part é web\n"
+
+
+@pytest.mark.parametrize("name", ["../secret", "link", "/etc/hostname", "none"])
+def test_no_file_outside_its_directory_is_read(tmp_path: Path, name: str) -> None:
+    (tmp_path / "secret").write_text("secret")
+    (tmp_path / "parts").mkdir()
+    (tmp_path / "parts" / "link").symlink_to(tmp_path / "secret")
+    path = tmp_path / "parts" / "main.j2"
+    assert (
+        failure(path, f"{{% include '{name}' %}}")
+        == f"cannot render main.j2: there is no {name} in its directory"
+    )
+
+
+def test_a_template_that_runs_on_is_ended(tmp_path: Path) -> None:
+    loop = "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}"
+    path = tmp_path / "loop.j2"
+    assert failure(path, loop, 1) == f"cannot render {path}: it takes more than 1 s of processor time"
+
+
+@pytest.mark.parametrize("text", ["{{ 'x' * 99999999999 }}", "{{ 'x' | center(99999999999) }}"])
+def test_a_template_that_takes_all_memory_is_ended(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "much.j2"
+    assert failure(path, text) == f"cannot render {path}: it takes too much memory"
+
+
+def test_what_is_no_template_is_said(tmp_path: Path) -> None:
+    path = tmp_path / "main.j2"
+    assert failure(path, "{{ no }}") == "cannot render main.j2: line 1: 'no' is undefined"
+    path.write_bytes(b"\xff")
+    with pytest.raises(CommandFailed, match=r"cannot render main\.j2: it is not UTF-8"):
+        rendered(path, {})
+    with pytest.raises(CommandFailed, match=f"cannot render {tmp_path}/none: No such file"):
+        check_template(tmp_path / "none")
+    path.write_bytes(b"x" * (4 << 20) + b"x")
+    with pytest.raises(CommandFailed, match=r"cannot render main\.j2: it is larger than 4 MiB"):
+        rendered(path, {})
+
+
+def test_without_jinja2_it_is_said_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    (tmp_path / "x.j2").touch()
+    with pytest.raises(CommandFailed) as caught:
+        check_template(tmp_path / "x.j2")
+    assert str(caught.value) == (
+        "cannot render: Jinja2 is not installed; pip install 'netmap-supervisor[template]'"
+    )
