@@ -19,15 +19,15 @@ import pytest
 from netmap_actors.dev_control.tailnet.shared_parts import Aspect
 from tests.support.availability import unavailable
 from tests.support.processes.daemon import PROGRAM, Daemon
+from tests.support.processes.exporting import LIMIT, following, wait_text
 from tests.support.servers.scripted import joined
 from tests.support.waiting import wait_for
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from tests.support.servers.scripted import Control
 
-LIMIT = 20.0
 UNSHARED = ("unshare", "--mount", "--propagation", "private", "--", "sh", "-c")
 
 
@@ -49,31 +49,6 @@ def private_mounts() -> None:
     )
     if tried.returncode != 0:
         unavailable(f"cannot mount in a namespace of our own: {tried.stderr.strip()}")
-
-
-@contextlib.contextmanager
-def following(daemon: Daemon, *arguments: str, err: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """`export … --follow` while the block runs; ended with it."""
-    with err.open("ab") as errors:
-        process = daemon.spawn_command("export", *arguments, "--follow", stderr=errors)
-    try:
-        yield process
-    finally:
-        process.terminate()
-        try:
-            process.wait(LIMIT)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-
-
-def text_of(path: Path) -> str:
-    return path.read_text() if path.exists() else ""
-
-
-def wait_text(path: Path, part: str, limit: float = LIMIT) -> str:
-    """The file's text as soon as it holds this."""
-    return wait_for(lambda: part in (text := text_of(path)) and text, limit, f"{part!r} in {path.name}")
 
 
 def addresses_in(text: str) -> dict[str, set[str]]:
@@ -150,102 +125,6 @@ def test_a_resolver_finds_every_node_and_record_in_the_hosts_file(
             assert shown.returncode == 0, f"{name}: {shown.stderr}"
             found |= {line.split()[0] for line in shown.stdout.splitlines()}
         assert {one for one in found if not one.startswith("::ffff:")} == addresses, name
-
-
-def test_the_formats_with_names_of_their_own_have_every_node(quiet: Daemon, tmp_path: Path) -> None:
-    netmap = json.loads(quiet.command("netmap", "--json", check=True).stdout)
-    expected = {
-        node["name"]: {str(ipaddress.ip_interface(one).ip) for one in node["addresses"]}
-        for node in netmap["peers"]
-    }
-    short = {name.partition(".")[0]: found for name, found in expected.items()}
-
-    zone = quiet.command("export", "zone", check=True).stdout
-    found: dict[str, set[str]] = {}
-    for line in zone.splitlines():
-        name, _, rest = line.partition("\tIN\t")
-        kind, _, value = rest.partition("\t")
-        if kind in {"A", "AAAA"}:
-            found.setdefault(name, set()).add(value)
-    assert {name: addresses for name, addresses in found.items() if not name.endswith(".tag")} == short
-    tagged = {tag.removeprefix("tag:") for node in netmap["peers"] for tag in node["tags"]}
-    assert {name.removesuffix(".tag") for name in found if name.endswith(".tag")} == tagged
-
-    shown = json.loads(quiet.command("export", "ansible", "--list", check=True).stdout)
-    assert shown == json.loads(quiet.command("export", "ansible", check=True).stdout)
-    hosts = shown["_meta"]["hostvars"]
-    assert {name: host["ansible_host"] in short[name] for name, host in hosts.items()} == dict.fromkeys(
-        short, True
-    )
-    host = next(iter(short))
-    assert json.loads(quiet.command("export", "ansible", "--host", host, check=True).stdout) == hosts[host]
-
-    template = tmp_path / "names.j2"
-    template.write_text("{% for node in peers %}{{ node.short_name }}\n{% endfor %}")
-    text = quiet.command("export", "template", str(template), check=True).stdout
-    assert text.split() == sorted(short)
-
-
-def test_a_zone_that_changes_has_a_greater_serial_and_one_that_does_not_is_not_touched(
-    control: Control, quiet: Daemon, tmp_path: Path
-) -> None:
-    out = tmp_path / "zone"
-
-    def serial() -> int:
-        return int(out.read_text().partition("\tSOA\t")[2].split()[2])
-
-    quiet.command("export", "zone", "-o", str(out), check=True)
-    # As another clock wrote it, an hour ahead of ours.
-    ahead = serial() + 3600
-    out.write_text(out.read_text().replace(f" {ahead - 3600} ", f" {ahead} "))
-    first = out.stat().st_mtime_ns
-    quiet.command("export", "zone", "-o", str(out), check=True)
-    assert out.stat().st_mtime_ns == first
-    control.server.tailnet.add_node("added")
-    with following(quiet, "zone", "-o", str(out), err=tmp_path / "err"):
-        wait_text(out, "added\tIN\tA\t")
-        assert serial() == ahead + 1
-        control.server.tailnet.remove_node("added")
-        wait_for(lambda: "added" not in out.read_text(), LIMIT, "the node is gone from the zone")
-        assert serial() == ahead + 2
-
-
-def test_a_template_that_cannot_be_rendered_leaves_the_old_file(quiet: Daemon, tmp_path: Path) -> None:
-    out, template, err = tmp_path / "out", tmp_path / "t.j2", tmp_path / "err"
-    out.write_text("old\n")
-    template.write_text("{{ nothing }}")
-    shown = quiet.command("export", "template", str(template), "-o", str(out))
-    assert (shown.returncode, out.read_text()) == (1, "old\n")
-    assert "cannot render t.j2: line 1: 'nothing' is undefined" in shown.stderr
-    with following(quiet, "template", str(template), "-o", str(out), err=err):
-        wait_text(err, "'nothing' is undefined; it is tried again")
-        template.write_text("{{ state }}")
-        wait_text(out, "fresh")
-
-
-@pytest.mark.parametrize(
-    ("arguments", "why"),
-    [
-        (("hosts", "--port=1"), "--port is for prometheus-sd only"),
-        (
-            ("json", "--include-self"),
-            "--include-self is for hosts, prometheus-sd, zone, ansible, template only",
-        ),
-        (("ansible", "--origin=x.example"), "--origin is for zone only"),
-        (("zone", "--host=x"), "--host is for ansible only"),
-        (("zone", "x.j2"), "TEMPLATE is for template only"),
-        (("template",), "export template TEMPLATE"),
-        (("ansible", "--list", "--host=x"), "--list and --host exclude each other"),
-        (("zone", "--reverse=100.64.0.0/10"), "one ends at /8, /16 or /24"),
-        (("zone", "--origin=no domain"), "is no domain"),
-    ],
-)
-def test_what_a_format_does_not_take_is_refused(arguments: tuple[str, ...], why: str) -> None:
-    shown = subprocess.run(
-        [*PROGRAM, "export", *arguments], capture_output=True, text=True, check=False, timeout=LIMIT
-    )
-    assert shown.returncode == 2
-    assert why in " ".join(shown.stderr.split())
 
 
 @pytest.mark.parametrize("form", ["hosts", "json", "prometheus-sd", "zone", "ansible", "template"])

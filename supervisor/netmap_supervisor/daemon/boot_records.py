@@ -54,7 +54,7 @@ def memory_of_child(settings: RunSettings) -> int:
     return max(LEAST_MEMORY, MEMORY_PER_MAP * settings.max_map_response)
 
 
-def endpoints_of(run_dir: Path, runtime_dir: Path, *, history: bool) -> Endpoints:
+def endpoints_of(run_dir: Path, runtime_dir: Path, *, history: bool = False) -> Endpoints:
     """The sockets of one run."""
     return Endpoints(
         supervisor=ipc(run_dir / "supervisor.sock"),

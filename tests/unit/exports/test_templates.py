@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -69,6 +71,17 @@ def test_a_node_has_its_fields_and_what_may_be_written_of_it() -> None:
         "alice": 6,
         "tagged-devices": 1,
     }
+
+
+def test_the_docs_name_all_that_a_template_sees() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "operations.md").read_text()
+    section = page.partition("### Whatever else: templates")[2].partition("\n## ")[0]
+    rows = {line.split("|")[1] for line in section.splitlines() if line.startswith("| `")}
+    documented = {word for row in rows for word in re.findall(r"`(\w+)", row)}
+    node = values_of(f"web.{DOMAIN}")["peers"][0]
+    known = built_netmap(f"web.{DOMAIN}").peers["n1"].to_json().keys()
+    filters = {"tagged", "addresses", "endpoint", "identifier", "word", "shell"}
+    assert documented == {*values_of(), *(node.keys() - known), *filters}
 
 
 def test_names_of_others_are_empty_and_no_two_nodes_have_one_identifier() -> None:

@@ -56,7 +56,7 @@ def main() -> int:
         sys.stdout.buffer.write(text.encode(errors="replace"))
         sys.stdout.buffer.flush()
     except CannotExport as error:
-        print(error, file=sys.stderr)
+        sys.stderr.write(f"{error}\n")
         return REFUSED
     except MemoryError:
         return OUT_OF_MEMORY

@@ -7,12 +7,12 @@ memory; so each text is made by a process of its own, which the kernel ends.
 from __future__ import annotations
 
 import importlib.util
-import json
 import signal
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
+from netmap_actors import shown_json
 from netmap_actors.errors import escape
 from netmap_supervisor.admin.commands import CommandFailed
 from netmap_supervisor.cli.export import rendering
@@ -47,7 +47,7 @@ def rendered(path: Path, values: dict[str, Any], *, processor_time: int = PROCES
     try:
         done = subprocess.run(
             [sys.executable, "-P", "-m", _MODULE, str(path), str(processor_time)],
-            input=json.dumps(values).encode(),
+            input=shown_json.encode(values),
             capture_output=True,
             check=False,
             timeout=PATIENCE,
