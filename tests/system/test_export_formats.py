@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import ipaddress
 import json
+import os
+import shlex
 import subprocess
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.support.processes.daemon import PROGRAM, Daemon
 from tests.support.processes.exporting import LIMIT, following, wait_text
+from tests.support.programs import reads
 from tests.support.servers.scripted import joined
 from tests.support.waiting import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from tests.support.servers.scripted import Control
 
@@ -61,6 +64,26 @@ def test_the_formats_with_names_of_their_own_have_every_node(quiet: Daemon, tmp_
     template.write_text("{% for node in peers %}{{ node.short_name }}\n{% endfor %}")
     text = quiet.command("export", "template", str(template), check=True).stdout
     assert text.split() == sorted(short)
+
+
+def test_the_script_of_the_docs_is_an_inventory(quiet: Daemon, tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "operations.md").read_text()
+    script = tmp_path / "tailnet"
+    script.write_text(
+        page.partition("### An inventory for Ansible")[2].partition("```sh\n")[2].partition("```")[0]
+    )
+    script.chmod(0o755)
+    program = tmp_path / "netmap-supervisor"
+    program.write_text(f'#!/bin/sh\nexec {shlex.join(PROGRAM)} "$@" --runtime-dir={quiet.runtime_dir}\n')
+    program.chmod(0o755)
+    settings = os.environ | {
+        "PATH": f"{tmp_path}:{os.environ['PATH']}",
+        "ANSIBLE_HOME": str(tmp_path),
+        "LC_ALL": "C.UTF-8",
+    }
+    shown = json.loads(reads("ansible-inventory", "-i", str(script), "--list", env=settings))
+    netmap = json.loads(quiet.command("netmap", "--json", check=True).stdout)
+    assert shown["_meta"]["hostvars"].keys() == {node["name"].partition(".")[0] for node in netmap["peers"]}
 
 
 def test_a_zone_that_changes_has_a_greater_serial_and_one_that_does_not_is_not_touched(

@@ -83,7 +83,7 @@ def chosen_nodes(
             if left_out is not None:
                 left_out[UNREADABLE] += 1
         elif is_chosen(node.tags, node.online, wanted=wanted, online_only=online_only):
-            yield one._replace(node=node)
+            yield Listed(node, one.own, one.short_name)
 
 
 def name_bearers(listed: Iterable[Listed]) -> collections.Counter[str | None]:

@@ -6,6 +6,7 @@ a target that does not answer raises an alert, one that has gone from the list d
 
 from __future__ import annotations
 
+import functools
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +25,14 @@ SEPARATOR = ","
 """Around and between the items of a list, as in Prometheus's own discoveries: `.*,tag:web,.*` finds one of them. An
 item that holds one would read as several, of which another node's owner may choose one; it is left out."""
 _PREFIX = "__meta_netmap_"
-_TAILSCALESD_PREFIX = "__meta_tailscale_"
+_TAILSCALESD_LABELS = {
+    "__meta_tailscale_device_hostname": "__meta_netmap_hostname",
+    "__meta_tailscale_device_id": "__meta_netmap_stable_id",
+    "__meta_tailscale_device_name": "__meta_netmap_name",
+    "__meta_tailscale_device_os": "__meta_netmap_os",
+    "__meta_tailscale_tailnet": "__meta_netmap_domain",
+}
+"""Labels of tailscalesd with the value of one of ours."""
 _TAG = re.compile(r"[A-Za-z0-9_:-]*")
 """Tags that tailscalesd's way of writing makes a label name of: what else it leaves as it is, Prometheus refuses."""
 _ONLINE = {True: "true", False: "false", None: "unknown"}
@@ -90,38 +98,34 @@ def _labels(node: Peer, addresses: list[str], domain: str, state: str, listed: L
         "state": state,
     }
     ours = {f"{_PREFIX}{name}": _in_utf8(value) for name, value in labels.items()}
-    return ours | {
-        f"{_TAILSCALESD_PREFIX}{name}": _in_utf8(value)
-        for name, value in _tailscalesd_labels(node, domain).items()
-        if value
-    }
+    return ours | _tailscalesd_labels(node, ours)
 
 
-def _tailscalesd_labels(node: Peer, domain: str) -> dict[str, str]:
+def _tailscalesd_labels(node: Peer, ours: dict[str, str]) -> dict[str, str]:
     """What tailscalesd says of a device it knows from the local API, and what it knows of one from the public API.
 
-    github.com/cfunkhouser/tailscalesd: tailscalesd.go, translate. As there, an empty value is no label. A node that
-    is in the netmap is authorized; one of which nothing is said has no `device_online`.
+    `ours`: our labels of the node. github.com/cfunkhouser/tailscalesd: tailscalesd.go, translate. As there, an empty
+    value is no label. A node that is in the netmap is authorized; one of which nothing is said has no `device_online`.
     """
-    labels = {
-        "api": "localhost",
-        "device_authorized": "true",
-        "device_hostname": node.hostname,
-        "device_id": node.stable_id,
-        "device_name": node.name,
-        "device_online": "" if node.online is None else _truth(node.online),
-        "device_os": node.os,
-        "tailnet": domain,
-    }
-    return labels | dict.fromkeys(filter(None, map(_tag_label, node.tags)), "1")
+    found = {"__meta_tailscale_api": "localhost", "__meta_tailscale_device_authorized": "true"}
+    for theirs, name in _TAILSCALESD_LABELS.items():
+        if value := ours[name]:
+            found[theirs] = value
+    if node.online is not None:
+        found["__meta_tailscale_device_online"] = _truth(node.online)
+    for tag in node.tags:
+        if name := _tag_label(tag):
+            found[name] = "1"
+    return found
 
 
-def _tag_label(tag: str) -> str | None:
-    """`tag:web-1` is device_tag_web_1, as tailscalesd writes it; None for a tag of other characters."""
+@functools.lru_cache(maxsize=1024)
+def _tag_label(tag: str) -> str:
+    """`tag:web-1` is …_tag_web_1, as tailscalesd writes it; empty for a tag of other characters."""
     if not _TAG.fullmatch(tag):
-        return None
+        return ""
     word = tag.removeprefix("tag:").lower()
-    return f"device_tag_{re.sub('[:-]', '_', word) or 'EMPTY'}"
+    return f"__meta_tailscale_device_tag_{re.sub('[:-]', '_', word) or 'EMPTY'}"
 
 
 def _list(items: Iterable[str]) -> str:
