@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from netmap_actors.exports.nodes import Listed
     from netmap_actors.subscriber import Netmap
 
-__all__ = ["template_values"]
+__all__ = ["template_values", "with_nodes"]
 
 
 def template_values(
@@ -48,7 +48,8 @@ def template_values(
     control character: such are shown as an escape.
 
     Of a tag there are `name`, `identifier` and `nodes`; of a user the fields of its profile and `nodes`: those of our
-    own tailnet with an address that have not expired, as `tagged` has it.
+    own tailnet with an address that have not expired, as `tagged` has it; here as places in `peers`, since the values
+    go to another process, where `with_nodes` puts the nodes there.
     """
     listed = all_nodes(netmap)
     bearers = name_bearers(listed)
@@ -76,13 +77,13 @@ def template_values(
         shown(one)
         for one in chosen_nodes(listed, tags=tags, online_only=online_only, include_self=include_self)
     ]
-    by_tag: dict[str, list[dict[str, Any]]] = {}
-    by_user: dict[int, list[dict[str, Any]]] = {}
-    for node in peers:
+    by_tag: dict[str, list[int]] = {}
+    by_user: dict[int, list[int]] = {}
+    for at, node in enumerate(peers):
         if node["address"] and not node["expired"] and not node["shared_in"]:
-            by_user.setdefault(node["user_id"], []).append(node)
+            by_user.setdefault(node["user_id"], []).append(at)
             for name in node["tag_names"]:
-                by_tag.setdefault(name, []).append(node)
+                by_tag.setdefault(name, []).append(at)
     names = identifiers(by_tag)
     return {
         "tailnet": TAILNET,
@@ -97,6 +98,15 @@ def template_values(
             for profile in sorted(netmap.user_profiles.values(), key=lambda one: (one.login_name, one.id))
         ],
         "dns": _visible(netmap.dns),
+    }
+
+
+def with_nodes(values: dict[str, Any]) -> dict[str, Any]:
+    """The values with the nodes of tags and users in their place."""
+    peers = values["peers"]
+    return values | {
+        kind: [one | {"nodes": [peers[at] for at in one["nodes"]]} for one in values[kind]]
+        for kind in ("tags", "users")
     }
 
 

@@ -276,12 +276,8 @@ def _reverse_name(network: Network) -> str:
 
 def _reverse_zones(addresses: Iterable[list[str]]) -> Iterator[str]:
     """Which reverse zones these addresses lie in, cut where tailnets are: their IPv6 range is a /48."""
-    networks = {
-        ipaddress.ip_network(f"{address}/{48 if ':' in address else 16}", strict=False)
-        for some in addresses
-        for address in some
-    }
-    zones = [str(network) for network in sorted(networks, key=lambda one: (one.version, int(one[0])))]
+    networks = {_reverse_network(address) for some in addresses for address in some}
+    zones = sorted({str(ipaddress.ip_network(network)) for network in networks}, key=_by_family)
     more = f" and {len(zones) - _SHOWN_ZONES} more" if len(zones) > _SHOWN_ZONES else ""
     if zones:
         yield f"Reverse zones (--reverse): {', '.join(zones[:_SHOWN_ZONES])}{more}."
@@ -294,6 +290,23 @@ def _relative(name: str, zone: str | None) -> str | None:
     return name.removesuffix(f".{zone}") if name.endswith(f".{zone}") else None
 
 
+def _reverse_network(address: str) -> str:
+    if ":" not in address:
+        first, second, _ = address.split(".", 2)
+        return f"{first}.{second}.0.0/16"
+    # Most addresses of a tailnet begin with the same three groups, written out; to parse each takes longest of all.
+    groups = address.split(":", 3)[:3]
+    return (
+        f"{':'.join(groups)}::/48"
+        if all(groups)
+        else str(ipaddress.ip_network(f"{address}/48", strict=False))
+    )
+
+
 def _ordered(addresses: Iterable[str]) -> list[str]:
-    parsed = [ipaddress.ip_address(address) for address in addresses]
-    return [str(one) for one in sorted(parsed, key=lambda one: (one.version, int(one)))]
+    return sorted(addresses, key=_by_family)
+
+
+def _by_family(text: str) -> tuple[bool, int, str]:
+    """IPv4 first; then as numbers where they have as many digits."""
+    return (":" in text, len(text), text)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from netmap_actors.exports.template_sandbox import render
-from netmap_actors.exports.template_values import template_values
+from netmap_actors.exports.template_values import template_values, with_nodes
 from tests.support.availability import unavailable
 from tests.support.netmaps.built_netmap import DOMAIN, built_netmap
 from tests.support.netmaps.recorded_netmap import recorded_netmap
@@ -68,7 +68,7 @@ NETMAPS = {
 
 def made(name: str, netmap: str, directory: Path) -> Path:
     """The file that the template makes of this netmap."""
-    values = template_values(NETMAPS[netmap](), state="fresh")
+    values = with_nodes(template_values(NETMAPS[netmap](), state="fresh"))
     text = render(name, lambda wanted: (TEMPLATES / wanted).read_text(), values)
     assert "stranger" not in text
     file = directory / name.removesuffix(".j2")

@@ -12,14 +12,14 @@ import pytest
 from netmap_actors.exports import template_sandbox
 from netmap_actors.exports.remarks import CannotExport
 from netmap_actors.exports.template_sandbox import render
-from netmap_actors.exports.template_values import template_values
+from netmap_actors.exports.template_values import template_values, with_nodes
 from tests.support.netmaps.built_netmap import DOMAIN, built_netmap
 from tests.support.netmaps.recorded_netmap import recorded_netmap
 from tests.support.netmaps.shown_netmap import EVIL
 
 
 def values_of(*peers: Any, **choice: Any) -> dict[str, Any]:
-    return template_values(built_netmap(*peers), state="fresh", **choice)
+    return with_nodes(template_values(built_netmap(*peers), state="fresh", **choice))
 
 
 def made(template: str, values: dict[str, Any] | None = None, **others: str) -> str:
@@ -52,7 +52,7 @@ def test_a_template_sees_the_tailnet() -> None:
 
 def test_a_node_has_its_fields_and_what_may_be_written_of_it() -> None:
     netmap = recorded_netmap(until="db1 connection closed")
-    values = template_values(netmap, state="fresh")
+    values = with_nodes(template_values(netmap, state="fresh"))
     assert [node["short_name"] for node in values["peers"]] == [
         "db1", "rsnode", "td2", "trutha", "truthb", "vm", "web1-renamed",
     ]  # fmt: skip

@@ -54,6 +54,22 @@ def test_a_zone_has_a_head_and_each_address_of_each_node() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("addresses", "zones"),
+    [
+        (["2001:db8:0:1::1", "2001:db8::1", "2001:db8:0:2::"], "2001:db8::/48"),
+        (
+            ["fd7a:115c:a1e0::1", "100.127.0.1", "100.64.255.1"],
+            "100.64.0.0/16, 100.127.0.0/16, fd7a:115c:a1e0::/48",
+        ),
+        ([f"10.{n}.0.1" for n in range(10)], ", ".join(f"10.{n}.0.0/16" for n in range(8)) + " and 2 more"),
+    ],
+)
+def test_a_comment_lists_the_reverse_zones(addresses: list[str], zones: str) -> None:
+    node = {"name": f"a.{DOMAIN}", "addresses": [f"{one}/{128 if ':' in one else 32}" for one in addresses]}
+    assert f"; Reverse zones (--reverse): {zones}.\n" in text_of(built_netmap(node))
+
+
 def test_a_zone_that_is_not_fresh_says_so_to_readers_and_to_resolvers() -> None:
     netmap = built_netmap(f"web.{DOMAIN}")
     assert "; STALE" in comments(netmap, state="stale")

@@ -6,11 +6,12 @@ writes none.
 
 from __future__ import annotations
 
-import json
 import resource
 import sys
 from pathlib import Path
 from typing import Final
+
+import msgspec
 
 __all__ = ["OUT_OF_MEMORY", "REFUSED"]
 
@@ -37,6 +38,7 @@ def main() -> int:
         resource.setrlimit(kind, (limit, limit))
     from netmap_actors.exports.remarks import CannotExport
     from netmap_actors.exports.template_sandbox import render
+    from netmap_actors.exports.template_values import with_nodes
 
     def source(name: str) -> str | None:
         wanted = (path.parent / name).resolve()
@@ -52,7 +54,7 @@ def main() -> int:
             raise CannotExport(f"cannot render {name}: it is not UTF-8") from None
 
     try:
-        text = render(path.name, source, json.loads(data))
+        text = render(path.name, source, with_nodes(msgspec.json.decode(data)))
         sys.stdout.buffer.write(text.encode(errors="replace"))
         sys.stdout.buffer.flush()
     except CannotExport as error:

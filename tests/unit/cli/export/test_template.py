@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -13,11 +13,13 @@ from netmap_supervisor.cli.export.template import check_template, rendered
 if TYPE_CHECKING:
     from pathlib import Path
 
+VALUES: dict[str, Any] = {"name": "web", "peers": [], "tags": [], "users": []}
+
 
 def failure(path: Path, text: str, processor_time: int = 10) -> str:
     path.write_text(text)
     with pytest.raises(CommandFailed) as caught:
-        rendered(path, {"name": "web"}, processor_time=processor_time)
+        rendered(path, VALUES, processor_time=processor_time)
     return str(caught.value)
 
 
@@ -26,10 +28,10 @@ def test_a_template_is_rendered_with_those_of_its_directory(tmp_path: Path) -> N
     (path.parent / "below").mkdir(parents=True)
     path.write_text("{% include 'below/part' %} é {{ name }}\n")
     (path.parent / "below" / "part").write_text("part")
-    assert rendered(path, {"name": "web"}) == "part é web\n"
+    assert rendered(path, VALUES) == "part é web\n"
     link = tmp_path / "link.j2"
     link.symlink_to(path)
-    assert rendered(link, {"name": "web"}) == "part é web\n"
+    assert rendered(link, VALUES) == "part é web\n"
 
 
 @pytest.mark.parametrize("name", ["../secret", "link", "/etc/hostname", "none"])
@@ -61,12 +63,12 @@ def test_what_is_no_template_is_said(tmp_path: Path) -> None:
     assert failure(path, "{{ no }}") == "cannot render main.j2: line 1: 'no' is undefined"
     path.write_bytes(b"\xff")
     with pytest.raises(CommandFailed, match=r"cannot render main\.j2: it is not UTF-8"):
-        rendered(path, {})
+        rendered(path, VALUES)
     with pytest.raises(CommandFailed, match=f"cannot render {tmp_path}/none: No such file"):
         check_template(tmp_path / "none")
     path.write_bytes(b"x" * (4 << 20) + b"x")
     with pytest.raises(CommandFailed, match=r"cannot render main\.j2: it is larger than 4 MiB"):
-        rendered(path, {})
+        rendered(path, VALUES)
 
 
 def test_without_jinja2_it_is_said_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
