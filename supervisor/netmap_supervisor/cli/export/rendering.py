@@ -29,8 +29,10 @@ def main() -> int:
     """Render; the exit status."""
     path = Path(sys.argv[1]).resolve()
     data = sys.stdin.buffer.read()
+    time = int(sys.argv[2])
+    # One second later comes SIGKILL, which says nothing of the reason.
+    resource.setrlimit(resource.RLIMIT_CPU, (time, time + 1))
     for kind, limit in (
-        (resource.RLIMIT_CPU, int(sys.argv[2])),
         (resource.RLIMIT_AS, _MEMORY + _PER_BYTE * len(data)),
         (resource.RLIMIT_FSIZE, 0),
         (resource.RLIMIT_CORE, 0),

@@ -51,6 +51,8 @@ def rendered(path: Path, values: dict[str, Any], *, processor_time: int = PROCES
             capture_output=True,
             check=False,
             timeout=PATIENCE,
+            # Ctrl-C in our terminal is for us: it ends as it would have.
+            process_group=0,
         )
     except subprocess.TimeoutExpired:
         raise CommandFailed(f"cannot render {path}: it has not ended within {PATIENCE:g} s") from None
@@ -64,7 +66,7 @@ def rendered(path: Path, values: dict[str, Any], *, processor_time: int = PROCES
             raise CommandFailed(said)
         case rendering.OUT_OF_MEMORY:
             why = "it takes too much memory"
-        case code if code in {-signal.SIGXCPU, -signal.SIGKILL}:
+        case code if code == -signal.SIGXCPU:
             why = f"it takes more than {processor_time} s of processor time"
         case code:
             why = escape(said.splitlines()[-1]) if said else f"its process ended with status {code}"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -79,3 +81,12 @@ def test_without_jinja2_it_is_said_what_to_install(tmp_path: Path, monkeypatch: 
     assert str(caught.value) == (
         "cannot render: Jinja2 is not installed; pip install 'netmap-supervisor[template]'"
     )
+
+
+def test_only_the_process_that_renders_loads_jinja2_and_a_format_only_what_is_its_own() -> None:
+    program = "import netmap_supervisor.cli.export.command, sys; print(*sys.modules)"
+    shown = subprocess.run([sys.executable, "-P", "-c", program], capture_output=True, text=True, check=True)
+    loaded = set(shown.stdout.split())
+    assert "netmap_supervisor.cli.export.formats" in loaded
+    rooms = ("ansible", "hosts", "prometheus_sd", "template_sandbox", "template_values", "zone")
+    assert not loaded & {"jinja2", *(f"netmap_actors.exports.{room}" for room in rooms)}
