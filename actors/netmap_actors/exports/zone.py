@@ -141,6 +141,7 @@ def _collected(
     left_out: collections.Counter[str] = collections.Counter()
     without_tag: collections.Counter[str] = collections.Counter()
     narrowed = bool(tags) or online_only
+    wanted = {tag.removeprefix("tag:") for tag in tags}
     found, without_record = address_records(
         netmap.dns, lambda name: None if domain.of_record(name) else OUTSIDE
     )
@@ -158,7 +159,8 @@ def _collected(
         given, addresses = host_name(node.name), node_addresses(node)
         name = "" if given is None or node.shared_in else domain.of_node(given)
         if name and not node.expired:
-            for tag in tag_names(node):
+            # Of a tag that was not asked for only some nodes are here, and its name has to lead to all.
+            for tag in tag_names(node) if not wanted else [*wanted.intersection(tag_names(node))]:
                 tagged.setdefault(tag, set()).update(addresses)
         if node.expired:
             left_out[EXPIRED] += 1

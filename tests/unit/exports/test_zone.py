@@ -208,6 +208,15 @@ def test_a_tag_is_a_name_with_all_its_nodes() -> None:
     assert "Left out of the tags: 4 without a valid host name." in comments(netmap)
 
 
+def test_when_tags_are_asked_for_only_those_are_names() -> None:
+    netmap = built_netmap(
+        {"name": f"a.{DOMAIN}", "tags": ["tag:web", "tag:db"]}, {"name": f"b.{DOMAIN}", "tags": ["tag:db"]}
+    )
+    for word in ("web", "tag:web"):
+        shown = [line for line in entries(netmap, tags=[word]) if " A " in line]
+        assert shown == ["a A 100.64.0.1", "web.tag A 100.64.0.1"]
+
+
 def test_two_nodes_of_one_name_have_no_name_but_their_tag() -> None:
     netmap = built_netmap(*({"name": f"web.{DOMAIN}", "tags": ["tag:t"]} for _ in range(2)))
     assert [line for line in entries(netmap) if " A " in line] == ["t.tag A 100.64.0.1", "t.tag A 100.64.0.2"]
