@@ -6,6 +6,7 @@ import ipaddress
 import json
 import os
 import shlex
+import signal
 import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -121,6 +122,28 @@ def test_a_template_that_cannot_be_rendered_leaves_the_old_file(quiet: Daemon, t
         wait_text(err, "'nothing' is undefined; it is tried again")
         template.write_text("{{ state }}")
         wait_text(out, "fresh")
+
+
+def test_ctrl_c_while_a_template_is_rendered_ends_in_order(quiet: Daemon, tmp_path: Path) -> None:
+    out, template, err = tmp_path / "out", tmp_path / "t.j2", tmp_path / "err"
+    template.write_text(
+        "{% for a in range(300) %}{% for b in range(30000) %}{% endfor %}{% endfor %}{{ state }}"
+    )
+    command = [*PROGRAM, "export", "template", str(template), "--follow", "-o", str(out)]
+    with err.open("wb") as errors:
+        process = subprocess.Popen(
+            [*command, f"--runtime-dir={quiet.runtime_dir}"], stderr=errors, start_new_session=True
+        )
+    try:
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+        wait_for(children.read_text, LIMIT, "a process that renders")
+        os.killpg(process.pid, signal.SIGINT)
+        assert process.wait(LIMIT) == 0
+    finally:
+        process.kill()
+        process.wait()
+    assert out.read_text() == "fresh"
+    assert err.read_text() == ""
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from netmap_supervisor.admin.commands import CommandFailed
+from netmap_supervisor.cli.export import template
 from netmap_supervisor.cli.export.template import check_template, rendered
 
 if TYPE_CHECKING:
@@ -52,6 +53,16 @@ def test_a_template_that_runs_on_is_ended(tmp_path: Path) -> None:
     loop = "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}"
     path = tmp_path / "loop.j2"
     assert failure(path, loop, 1) == f"cannot render {path}: it takes more than 1 s of processor time"
+
+
+def test_a_process_that_does_not_end_or_cannot_begin_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "main.j2"
+    monkeypatch.setattr(template, "PATIENCE", 0.01)
+    assert failure(path, "x") == f"cannot render {path}: it has not ended within 0.01 s"
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "none"))
+    assert failure(path, "x") == f"cannot render {path}: no process can be started: No such file or directory"
 
 
 @pytest.mark.parametrize("text", ["{{ 'x' * 99999999999 }}", "{{ 'x' | center(99999999999) }}"])
