@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 
+WITHOUT_HISTORY = ("--history-keep=off",)
+
+
 @dataclass(frozen=True)
 class OurRun:
     """One start. Moments in seconds of CLOCK_BOOTTIME, CPU seconds of the whole tree, bytes."""
@@ -51,10 +54,14 @@ def measure_daemon(
     *options: str,
     peers: int,
     limit: float = 180.0,
+    history: bool = False,
     joined: Callable[[], object] = lambda: None,
 ) -> OurRun:
-    """Start it with fresh state. `joined` is called once the daemon runs, and may make the server send the map."""
-    daemon = Daemon("--hostname=bench", *options)
+    """Start it with fresh state. `history`: with the process that keeps it, which is measured apart.
+
+    `joined` is called once the daemon runs, and may make the server send the map.
+    """
+    daemon = Daemon("--hostname=bench", *(() if history else WITHOUT_HISTORY), *options)
     with _subscriber(daemon, peers) as probe, daemon, Sampler(daemon.pid) as sampler:
         joined()
         try:

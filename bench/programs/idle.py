@@ -9,6 +9,7 @@ from pathlib import Path
 
 from bench.figures import Figure, Figures, run_program
 from bench.instruments.process_tree import boottime, cpu_seconds
+from bench.peers.our_daemon import WITHOUT_HISTORY
 from tests.support.peers.go_tools import build
 from tests.support.peers.testcontrol import control_slot, running_control
 from tests.support.processes.daemon import Daemon, tree_of
@@ -36,15 +37,25 @@ def pause(seconds: float) -> None:
 
 
 def measure(quick: bool) -> Figures:
-    """Window by window."""
-    window = 10.0 if quick else WINDOW
+    """Window by window, without the process that keeps the history and with it."""
+    window, tools = 10.0 if quick else WINDOW, build()
+    woken, shares = rest(tools, window, *WITHOUT_HISTORY)
+    woken_with_history, _ = rest(tools, window)
+    return {
+        f"real.{PEERS}.wake_ups": Figure.of("1/s", woken),
+        f"real.{PEERS}.core_share": Figure.of("%", shares),
+        f"real.{PEERS}.wake_ups_with_history": Figure.of("1/s", woken_with_history),
+    }
+
+
+def rest(tools: Path, window: float, *options: str) -> tuple[list[float], list[float]]:
+    """Wake-ups a second, and percents of a core."""
     woken_rates, shares = [], []
-    tools = build()
     with tempfile.TemporaryDirectory() as scratch, control_slot():
         log = Path(scratch) / "log"
         with (
             running_control(tools / "testcontrol", PEERS, log) as control,
-            Daemon(f"--control-url={control.url}", "--hostname=bench") as daemon,
+            Daemon(f"--control-url={control.url}", "--hostname=bench", *options) as daemon,
         ):
             daemon.wait_fresh()
             pause(SETTLE)
@@ -56,10 +67,7 @@ def measure(quick: bool) -> Figures:
                 shares.append(100 * (sum(map(cpu_seconds, pids)) - cpu) / span)
                 woken_rates.append((wake_ups(pids) - woken) / span)
             assert tree_of(daemon.pid) == pids, "the tree changed while it should have been idle"
-    return {
-        f"real.{PEERS}.wake_ups": Figure.of("1/s", woken_rates),
-        f"real.{PEERS}.core_share": Figure.of("%", shares),
-    }
+    return woken_rates, shares
 
 
 if __name__ == "__main__":

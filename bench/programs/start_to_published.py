@@ -34,14 +34,14 @@ class Turn:
     """Seconds from the first byte the server read of tailscaled to the last one of the map, until it was Running."""
 
 
-def small_tailnet(tools: Path) -> OurRun:
+def small_tailnet(tools: Path, *, history: bool = False) -> OurRun:
     """What most of the memory is when there is nearly no netmap."""
     with (
         tempfile.TemporaryDirectory() as scratch,
         control_slot(),
         running_control(tools / "testcontrol", SMALL, Path(scratch) / "log") as control,
     ):
-        return measure_daemon(f"--control-url={control.url}", peers=SMALL)
+        return measure_daemon(f"--control-url={control.url}", peers=SMALL, history=history)
 
 
 def turn(tools: Path, nodes: int) -> Turn:
@@ -106,10 +106,12 @@ def measure(quick: bool) -> Figures:
     tools = build()
     rounds = QUICK_ROUNDS if quick else ROUNDS
     small = [small_tailnet(tools) for _ in range(rounds)]
+    remembering = [small_tailnet(tools, history=True) for _ in range(QUICK_ROUNDS)]
     figures = {
         f"real.{SMALL}.run_to_fresh": Figure.of("s", [one.fresh - one.started for one in small]),
         f"real.{SMALL}.pss_peak": Figure.of("MiB", [one.peak_pss / MIB for one in small]),
         f"real.{SMALL}.pss_steady": Figure.of("MiB", [one.steady_pss / MIB for one in small]),
+        f"real.{SMALL}.pss_peak_with_history": Figure.of("MiB", [one.peak_pss / MIB for one in remembering]),
     }
     for nodes in QUICK_NODES if quick else NODES:
         figures |= figures_of(nodes, [turn(tools, nodes) for _ in range(rounds)])

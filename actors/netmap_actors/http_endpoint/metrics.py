@@ -57,6 +57,7 @@ LEVELS = {
         "Least part of the flow control windows that was left on this connection",
         0.01,
     ),
+    "history_bytes": MeasuredLevel("netmap_history_bytes", "Bytes of the history's file that are in use"),
 }
 """An actor's figures that are no counters; each is reported by one actor."""
 

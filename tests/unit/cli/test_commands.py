@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from types import ModuleType
 
 COMMANDS = (
-    "run", "status", "netmap", "watch", "wait", "export", "stop", "reconnect", "reload", "keys", "config", "fault",
-    "dev-control", "check-client", "completion",
+    "run", "status", "netmap", "watch", "wait", "history", "export", "stop", "reconnect", "reload", "keys", "config",
+    "fault", "dev-control", "check-client", "completion",
 )  # fmt: skip
 
 

@@ -16,12 +16,14 @@ ACTORS = Path(__file__).parents[3] / "actors" / "netmap_actors"
 NOTHING = Snapshot(epoch=0, seq=0, state="none", age_s=None, netmap=Netmap(Contents()))
 ONLY_GROW = {
     "answers_completed", "answers_stalled", "bad_map_responses", "connections_refused", "dev_control_changes",
-    "dev_control_connections_refused", "dropped", "foreign_words", "gaps", "http_requests", "http_requests_failed",
+    "dev_control_connections_refused", "dropped", "foreign_words", "gaps",
+    "history_failures", "history_written", "http_requests", "http_requests_failed",
     "http_requests_refused", "liveness_words_lost", "requests_refused", "slices", "suppressed", "unknown_ids",
 }  # fmt: skip
 """What an actor counts from its start on: each a sum, and never set back."""
 LEVELS = {
     "hidden_peers": "netmap_hidden_peers",
+    "history_bytes": "netmap_history_bytes",
     "left_out": "netmap_entries_left_out",
     "window_low_percent": "netmap_connection_window_low_ratio",
 }
@@ -54,6 +56,7 @@ def test_of_every_figure_it_is_known_whether_it_only_grows() -> None:
 def test_a_level_is_a_gauge_of_its_own_and_no_counter() -> None:
     counters = {
         "control_connection": {"window_low_percent": 40, "liveness_words_lost": 3},
+        "history": {"history_bytes": 4096},
         "publisher": {"hidden_peers": 2, "left_out": 5, "gaps": 1},
     }
     _, text = page(Shown(NOTHING, None, counters), "text/plain")

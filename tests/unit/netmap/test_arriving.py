@@ -17,7 +17,7 @@ from netmap_actors.netmap.delta import NetmapEngine
 from netmap_actors.netmap.peer_table import PeerTable
 from netmap_actors.slices import complete
 from netmap_actors.tailcfg import decode_map_response
-from tests.support.netmaps.netmap_replica import NOW
+from tests.support.netmaps.netmap_replica import NOW, moment
 
 LIMIT = 1 << 20
 ID = (1, 1, 1)
@@ -54,7 +54,7 @@ def peers(count: int) -> list[dict[str, Any]]:
 
 
 def apply(engine: NetmapEngine, document: bytes, *, first: bool = True) -> None:
-    complete(engine.applying(decode_map_response(document), first=first, now_text=NOW))
+    complete(engine.applying(decode_map_response(document), first=first, wall=moment(NOW)))
 
 
 def seen(engine: NetmapEngine) -> tuple[object, ...]:

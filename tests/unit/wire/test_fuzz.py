@@ -266,7 +266,7 @@ def test_map_responses_to_the_publisher(received: list[tuple[dict[str, Any] | No
         usual = {"generation": 1, "session": 1, "number": number, "received_at": at}
         header = internal_pb2.MapResponseReceived(**(usual if fields is None else fields))
         survive(
-            lambda header=header, document=document: publication.map_response(header, document, NOW, "now"),
+            lambda header=header, document=document: publication.map_response(header, document, NOW, 1.7e9),
             len(document),
             BadMapResponse,
         )
