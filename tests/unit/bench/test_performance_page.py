@@ -62,6 +62,8 @@ def test_costs_are_told_for_what_was_measured() -> None:
         "fed.100.change_cpu": Figure("ms", 0.2, 0.19, 0.3, 20),
         "fed.100.delivered_change_cpu": Figure("ms", 8.0, 7.0, 9.0, 3),
         "fed.100.delivery_p99": Figure("ms", 18.0, 17.0, 19.0, 3),
+        "real.10.pss_peak_with_history": Figure("MiB", 71.0, 70.0, 72.0, 2),
+        "real.10.wake_ups_with_history": Figure("1/s", 4.5, 4.4, 4.6, 3),
     }
     text = cost_part([run(1, figures)])
     assert "| 50 000, small | 200 MiB | 180 MiB | 659 MiB |" in text
@@ -69,6 +71,7 @@ def test_costs_are_told_for_what_was_measured() -> None:
     assert "| 100 | 2 % | 80 % |" in text
     assert "serve them 125 changes a second" in text
     assert "10 000, small" not in text
+    assert "With it: 71 MiB at 10 peers, and 4.5 wake-ups a second" in text
 
 
 def test_nothing_measured_makes_empty_tables() -> None:
