@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["lines"]
 
-_WIDTH = 100
+_WIDTH = 80
 """Cells where the output is no terminal."""
 _NAME = 20
 _TOTAL = 22
@@ -58,6 +58,7 @@ def lines(answer: Answer, width: int | None, *, blocks: bool, named: bool) -> It
     yield f"{_moment(answer.window.since)} to {_moment(answer.window.until)}" + (
         f", {_long(unseen)} of it not seen" if round(unseen) else ""
     )
+    domain = _domain([node.name for node in answer.nodes] + [one.name for _, one in answer.occurrences])
     shown = [node for node in answer.nodes if named or len({span.state for span in node.spans}) > 1]
 
     def lane(name: str, spans: list[Span]) -> str:
@@ -68,7 +69,7 @@ def lines(answer: Answer, width: int | None, *, blocks: bool, named: bool) -> It
     yield lane("netmap", answer.netmap)
     yield lane("connection", answer.connection)
     for node in shown:
-        yield lane(escape(node.name), node.spans)
+        yield lane(_short(node.name, domain), node.spans)
     quiet = len(answer.nodes) - len(shown)
     if quiet:
         yield f"{quiet} node{'s' if quiet > 1 else ''} whose state did not change"
@@ -80,7 +81,7 @@ def lines(answer: Answer, width: int | None, *, blocks: bool, named: bool) -> It
         (
             _moment(one.at) if day else _moment(one.at)[11:],
             _what(one),
-            escape(one.name or one.subject),
+            _short(one.name or one.subject, domain),
             _detail(one),
         )
         for _, one in answer.occurrences
@@ -88,6 +89,16 @@ def lines(answer: Answer, width: int | None, *, blocks: bool, named: bool) -> It
     if answer.more:
         yield "older ones are left out: name a shorter time, a kind or a node"
     yield from table_lines(_COLUMNS, rows, width)
+
+
+def _domain(names: list[str]) -> str:
+    """What all these names end with from their first dot on, "" when they differ: it need not be said each time."""
+    domains = {name.partition(".")[2] for name in names if name}
+    return domains.pop() if len(domains) == 1 else ""
+
+
+def _short(name: str, domain: str) -> str:
+    return escape(name.removesuffix(f".{domain}") if domain else name)
 
 
 def _what(one: Occurrence) -> str:

@@ -1,0 +1,114 @@
+"""A history as lines: lanes, and what happened."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from netmap_actors.history.answers import Answer, NodeLane
+from netmap_actors.history.occurrences import Happening, Occurrence
+from netmap_actors.history.spans import Interval, Span
+from netmap_supervisor.view.lanes import ASCII, BLOCKS, draw, totals
+from netmap_supervisor.view.remembered import lines
+from netmap_supervisor.view.text_layout import cell_width
+from tests.support.netmaps.shown_netmap import EVIL
+
+WINDOW = Interval(0.0, 100.0)
+
+
+def answer(**fields: Any) -> Answer:
+    given: dict[str, Any] = {
+        "tailnet": "default",
+        "window": WINDOW,
+        "gaps": [Interval(0.0, 20.0)],
+        "netmap": [Span(20.0, 60.0, "fresh"), Span(60.0, 70.0, "stale"), Span(70.0, 100.0, "fresh")],
+        "connection": [Span(20.0, 100.0, "session")],
+        "nodes": [
+            NodeLane(
+                "n1", "web-1.example.ts.net", [Span(20.0, 60.0, "online"), Span(70.0, 100.0, "offline")]
+            ),
+            NodeLane("n2", "db.example.ts.net", [Span(20.0, 60.0, "online"), Span(70.0, 100.0, "online")]),
+        ],
+        "occurrences": [
+            (
+                1,
+                Occurrence(
+                    at=70.0,
+                    kind=Happening.NODE_OFFLINE,
+                    subject="n1",
+                    name="web-1.example.ts.net",
+                    after=60.0,
+                ),
+            ),
+            (
+                2,
+                Occurrence(
+                    at=71.0, kind=Happening.SESSION_ENDED, detail={"reason": "silence", "stage": "map"}
+                ),
+            ),
+        ],
+        "more": False,
+    }
+    return Answer(**(given | fields))
+
+
+@pytest.mark.parametrize(
+    ("spans", "expected"),
+    [
+        ([], "          "),
+        ([Span(0.0, 100.0, "online")], "##########"),
+        ([Span(20.0, 60.0, "online"), Span(70.0, 100.0, "offline")], "  #### ___"),
+        ([Span(0.0, 55.0, "online"), Span(55.0, 100.0, "offline")], "#####*____"),
+        ([Span(49.0, 49.5, "unknown")], "    .     "),
+        ([Span(0.0, 100.0, "of another version")], "**********"),
+    ],
+)
+def test_a_cell_shows_what_held_in_it(spans: list[Span], expected: str) -> None:
+    assert draw(spans, WINDOW, 10, ASCII) == expected
+
+
+def test_both_alphabets_know_the_same_states() -> None:
+    assert BLOCKS.states.keys() == ASCII.states.keys()
+    assert all(text.isascii() for text in (*ASCII.states.values(), ASCII.changed, ASCII.unseen))
+
+
+def test_the_time_in_each_state_is_summed() -> None:
+    assert totals([Span(0.0, 1.0, "a"), Span(1.0, 3.0, "b"), Span(3.0, 5.5, "a")]) == {"a": 3.5, "b": 2.0}
+
+
+def test_lanes_come_first_then_what_happened() -> None:
+    shown = list(lines(answer(), 80, blocks=False, named=False))
+    text = "\n".join(shown)
+    assert "20s of it not seen" in shown[0]
+    assert [line.split()[0] for line in shown[1:4]] == ["netmap", "connection", "web-1"]
+    assert "1 node whose state did not change" in text, "db was not seen to change"
+    assert "at some time since" in text and "silence, in stage map" in text
+    assert "example.ts.net" not in text, "what all names end with is not said each time"
+    assert all(cell_width(line) <= 80 for line in shown)
+
+
+def test_names_of_two_domains_are_shown_whole() -> None:
+    nodes = [NodeLane("n1", "web-1.example.ts.net", []), NodeLane("n2", "db.other.ts.net", [])]
+    shown = list(lines(answer(nodes=nodes), None, blocks=True, named=True))
+    assert any(line.startswith("db.other.ts.net") for line in shown)
+
+
+def test_a_hostile_name_does_nothing_to_the_terminal() -> None:
+    nodes = [NodeLane("n1", EVIL, [Span(20.0, 60.0, "online"), Span(60.0, 70.0, "offline")])]
+    said = [
+        (
+            1,
+            Occurrence(
+                at=70.0, kind=Happening.NODE_RENAMED, name=EVIL, detail={"name": {"from": EVIL, "to": "x"}}
+            ),
+        )
+    ]
+    text = "\n".join(lines(answer(nodes=nodes, occurrences=said), None, blocks=True, named=True))
+    assert "\x1b" not in text and "\u202e" not in text and "\r" not in text
+
+
+def test_what_was_left_out_is_said() -> None:
+    assert any(
+        "older ones are left out" in line for line in lines(answer(more=True), 80, blocks=True, named=False)
+    )
