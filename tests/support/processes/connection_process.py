@@ -93,11 +93,16 @@ class ConnectionProcess:
         raise AssertionError(f"no {body} with {fields} within {LIMIT} s; the log: {self.log()}")
 
     def next_map(self) -> tuple[Any, bytes]:
-        """The next MapResponse to the publisher: header and JSON."""
-        if not self.publisher.poll(LIMIT * 1000):
-            raise AssertionError(f"no MapResponse within {LIMIT} s; the log: {self.log()}")
-        header, body = self.publisher.recv_multipart()
-        return self.inboxes["publisher"].open(header, body).map_response_received, body
+        """The next MapResponse to the publisher: header and JSON, the parts that came before it included."""
+        parts = b""
+        while self.publisher.poll(LIMIT * 1000):
+            header, body = self.publisher.recv_multipart()
+            envelope = self.inboxes["publisher"].open(header, body)
+            if envelope.WhichOneof("body") == "map_response_received":
+                received = envelope.map_response_received
+                return received, parts[: received.passed_on] + body
+            parts = parts[: envelope.map_text_arrived.offset] + body
+        raise AssertionError(f"no MapResponse within {LIMIT} s; the log: {self.log()}")
 
     def next_word(self, body: str, **fields: object) -> Any:
         """The next message of this kind to liveness with these values."""
