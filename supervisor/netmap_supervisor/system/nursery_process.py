@@ -164,6 +164,8 @@ def fork_first(arguments: Sequence[str], environment: Mapping[str, str]) -> Firs
     for name in BOTH_LOAD:
         importlib.import_module(name)
     try:
+        # What a process cannot be without; the command line says what is missing.
+        Path(os.devnull).stat()
         if len([*Path("/proc/self/task").iterdir()]) > 1:
             return None
         confinement.forbid_new_privileges()
