@@ -16,9 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 
-WITHOUT_HISTORY = ("--history-keep=off",)
-
-
 @dataclass(frozen=True)
 class OurRun:
     """One start. Moments in seconds of CLOCK_BOOTTIME, CPU seconds of the whole tree, bytes."""
@@ -61,7 +58,7 @@ def measure_daemon(
 
     `joined` is called once the daemon runs, and may make the server send the map.
     """
-    daemon = Daemon("--hostname=bench", *(() if history else WITHOUT_HISTORY), *options)
+    daemon = Daemon("--hostname=bench", *options, history=history)
     with _subscriber(daemon, peers) as probe, daemon, Sampler(daemon.pid) as sampler:
         joined()
         try:

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 from bench.figures import Figure, Figures, run_program
 from bench.instruments.process_tree import boottime, cpu_seconds
-from bench.peers.our_daemon import WITHOUT_HISTORY
 from tests.support.processes.daemon import Daemon, tree_of
 
 if TYPE_CHECKING:
@@ -45,9 +44,7 @@ def measure(quick: bool) -> Figures:
     with restless_server() as (url, auth_key), tempfile.TemporaryDirectory() as directory:
         key = Path(directory) / "key"
         key.write_text(auth_key)
-        with Daemon(
-            f"--control-url={url}", f"--auth-key=file:{key}", "--hostname=bench", *WITHOUT_HISTORY
-        ) as daemon:
+        with Daemon(f"--control-url={url}", f"--auth-key=file:{key}", "--hostname=bench") as daemon:
             daemon.wait_fresh()
             pause.wait(SETTLE)
             pids = tree_of(daemon.pid)

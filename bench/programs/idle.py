@@ -9,7 +9,6 @@ from pathlib import Path
 
 from bench.figures import Figure, Figures, run_program
 from bench.instruments.process_tree import boottime, cpu_seconds
-from bench.peers.our_daemon import WITHOUT_HISTORY
 from tests.support.peers.go_tools import build
 from tests.support.peers.testcontrol import control_slot, running_control
 from tests.support.processes.daemon import Daemon, tree_of
@@ -39,8 +38,8 @@ def pause(seconds: float) -> None:
 def measure(quick: bool) -> Figures:
     """Window by window, without the process that keeps the history and with it."""
     window, tools = 10.0 if quick else WINDOW, build()
-    woken, shares = rest(tools, window, *WITHOUT_HISTORY)
-    woken_with_history, _ = rest(tools, window)
+    woken, shares = rest(tools, window, history=False)
+    woken_with_history, _ = rest(tools, window, history=True)
     return {
         f"real.{PEERS}.wake_ups": Figure.of("1/s", woken),
         f"real.{PEERS}.core_share": Figure.of("%", shares),
@@ -48,14 +47,14 @@ def measure(quick: bool) -> Figures:
     }
 
 
-def rest(tools: Path, window: float, *options: str) -> tuple[list[float], list[float]]:
+def rest(tools: Path, window: float, *, history: bool) -> tuple[list[float], list[float]]:
     """Wake-ups a second, and percents of a core."""
     woken_rates, shares = [], []
     with tempfile.TemporaryDirectory() as scratch, control_slot():
         log = Path(scratch) / "log"
         with (
             running_control(tools / "testcontrol", PEERS, log) as control,
-            Daemon(f"--control-url={control.url}", "--hostname=bench", *options) as daemon,
+            Daemon(f"--control-url={control.url}", "--hostname=bench", history=history) as daemon,
         ):
             daemon.wait_fresh()
             pause(SETTLE)

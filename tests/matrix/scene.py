@@ -141,6 +141,7 @@ class Scene:
             "--dev-churn=0.2",
             prefix=self._prefix,
             directory=self.place / "d",
+            history=True,
             env={"PYTHONPATH": str(inside), "TERM": "xterm-256color", "HOME": str(home)},
         )
         self.daemon.owner = self.user

@@ -20,6 +20,7 @@ from netmap_actors.boot import (
     ConnectionSettings,
     DevControlSettings,
     Endpoints,
+    HistorySettings,
     HttpSettings,
     LivenessSettings,
     PublisherSettings,
@@ -191,6 +192,7 @@ def records(place: Path) -> dict[str, object]:
             connects, connect_ports=ControlConnection.connect_ports(connects)
         ),
         "dev_control": boot("dev_control", place, served),
+        "history": boot("history", place, HistorySettings(directory=state)),
         "view": RunPlaces(place / "state", place / "run"),
         "supervisor": RunPlaces(place / "state", place / "run/mine"),
     }
@@ -217,6 +219,7 @@ DONE = {
         "resolve localhost",
     },
     "dev_control": {"write state", "replace state"},
+    "history": {"write state", "replace state"},
     "view": {"read passwd", "read runtime", "list runtime"},
 }
 """What each may do besides."""
@@ -299,7 +302,7 @@ def test_who_does_not_need_the_state_directory_does_not_ask_for_it(name: str, pl
         for path in (*allowed.readable, *allowed.writable, *allowed.sockets)
         if path.is_relative_to(place / "state")
     }
-    mine = {place / "state/mine"} if name in {"control_connection", "dev_control"} else set()
+    mine = {place / "state/mine"} if name in {"control_connection", "dev_control", "history"} else set()
     assert inside == mine
 
 

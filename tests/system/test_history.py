@@ -22,7 +22,7 @@ from netmap_actors.history.occurrences import Happening
 from netmap_actors.history.questions import ask_daemon
 from netmap_actors.rfc3339 import unix_seconds
 from tests.support.availability import unavailable
-from tests.support.processes.daemon import Daemon
+from tests.support.processes.daemon import Daemon, role_of
 from tests.support.waiting import wait_for
 
 CHURN = "[dev_control]\nnodes = 12\nchurn = 5.0\n"
@@ -91,7 +91,7 @@ def changes_of_state(lines: list[tuple[float, dict[str, Any]]]) -> list[tuple[fl
 
 
 def test_what_a_subscriber_saw_is_in_the_history_over_kills_of_every_process(tmp_path: Path) -> None:
-    with Daemon(config=CHURN) as daemon:
+    with Daemon(config=CHURN, history=True) as daemon:
         daemon.wait_fresh()
         watcher = Watcher(daemon, tmp_path / "watched")
         try:
@@ -150,7 +150,7 @@ def test_what_a_subscriber_saw_is_in_the_history_over_kills_of_every_process(tmp
 
 
 def test_a_daemon_that_is_killed_leaves_a_gap_until_the_next_one(tmp_path: Path) -> None:
-    with Daemon(config=CHURN) as daemon:
+    with Daemon(config=CHURN, history=True) as daemon:
         daemon.wait_fresh()
         daemon.wait_event("actor_ready", actor="history")
         wait_for(lambda: told(history(daemon), "netmap_fresh"), 10.0, "a fresh netmap in the history")
@@ -177,6 +177,45 @@ def test_a_daemon_that_is_killed_leaves_a_gap_until_the_next_one(tmp_path: Path)
                 )
 
 
+def wait_generation(daemon: Daemon, generation: int) -> None:
+    daemon.wait_status(
+        lambda status: (
+            status["netmap"]["state"] == "fresh" and status["connection"]["generation"] == generation
+        ),
+        20.0,
+        "the next connection",
+    )
+
+
+def test_a_history_that_is_gone_or_hangs_while_there_is_much_to_tell_ends_nobody() -> None:
+    with Daemon(history=True) as daemon:
+        daemon.wait_event("actor_ready", actor="history")
+        daemon.signal_actor("history", signal.SIGSTOP)
+        for generation in (1, 2, 3):
+            wait_generation(daemon, generation)
+            daemon.signal_actor("control_connection")
+        wait_generation(daemon, 4)
+        # It is killed as hung, or right now; what happens in that moment is told to nobody.
+        history_pid = daemon.actor("history")["pid"]
+        os.kill(history_pid, signal.SIGKILL)
+        for pid in daemon.children():
+            if role_of(pid) in {"publisher", "liveness", "control_connection"}:
+                os.kill(pid, signal.SIGKILL)
+        daemon.wait_event("actor_ready", 40.0, after=1, actor="history")
+        daemon.wait_fresh()
+        assert daemon.running() and not daemon.events("supervisor_failed")
+        answer = wait_for(
+            lambda: len(told(found := history(daemon), "session_ended")) >= 4 and found,
+            20.0,
+            "what was said meanwhile",
+        )
+        assert {one["subject"] for one in told(answer, "actor_exited")} >= {
+            "publisher",
+            "liveness",
+            "history",
+        }
+
+
 def test_a_full_disk_costs_the_history_alone_and_is_said(tmp_path: Path) -> None:
     if os.geteuid() != 0 or shutil.which("unshare") is None:
         unavailable("only root may mount a small disk")
@@ -189,7 +228,7 @@ def test_a_full_disk_costs_the_history_alone_and_is_said(tmp_path: Path) -> None
     )
     config = '[dev_control]\nnodes = 200\nchurn = 60.0\n[history]\nsize = "1MiB"\n'
     with Daemon(
-        f"--state-dir={tmp_path / 'state'}", config=config, prefix=(*mounted, script, "bash")
+        f"--state-dir={tmp_path / 'state'}", config=config, prefix=(*mounted, script, "bash"), history=True
     ) as daemon:
         daemon.wait_fresh()
         status = daemon.wait_status(
@@ -210,7 +249,7 @@ def test_a_full_disk_costs_the_history_alone_and_is_said(tmp_path: Path) -> None
 
 
 def test_no_history_is_kept_when_it_is_off(tmp_path: Path) -> None:
-    with Daemon("--history-keep=off") as daemon:
+    with Daemon() as daemon:
         daemon.wait_fresh()
         status = daemon.status()
         assert status is not None
@@ -223,7 +262,7 @@ def test_no_history_is_kept_when_it_is_off(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("damage", [b"", b"no database " * 500])
 def test_a_damaged_file_is_kept_aside_and_another_begins(tmp_path: Path, damage: bytes) -> None:
-    with Daemon() as daemon:
+    with Daemon(history=True) as daemon:
         directory = daemon.state_dir / "history"
         directory.mkdir(mode=0o700)
         (directory / "history.sqlite3").write_bytes(damage)
@@ -236,7 +275,7 @@ def test_a_damaged_file_is_kept_aside_and_another_begins(tmp_path: Path, damage:
 
 def test_a_daemon_that_is_told_to_stop_closes_its_history(tmp_path: Path) -> None:
     """A daemon that is told to stop closes its history in order."""
-    with Daemon() as daemon:
+    with Daemon(history=True) as daemon:
         daemon.wait_fresh()
         daemon.wait_event("actor_ready", actor="history")
         daemon.signal_actor("control_connection", signal.SIGKILL)
@@ -279,7 +318,7 @@ def got(path: Path, target: str) -> tuple[int, bytes]:
 def test_the_history_is_told_over_http_and_to_programs() -> None:
     place = Path(tempfile.mkdtemp(prefix="nmh-", dir="/tmp"))
     try:
-        with Daemon(f"--http-listen=unix:{place}/http.sock") as daemon:
+        with Daemon(f"--http-listen=unix:{place}/http.sock", history=True) as daemon:
             daemon.wait_fresh()
             daemon.wait_event("http_endpoint_open", 20.0)
             daemon.wait_event("actor_ready", actor="history")

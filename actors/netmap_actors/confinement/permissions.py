@@ -142,7 +142,7 @@ def _history(boot: Boot) -> Permissions:
     return Permissions(
         readable=system_files.USERS if settings.socket_group else (),
         writable=(Path(settings.directory),),
-        sockets=_made(boot, boot.endpoints.history),
+        sockets=_made(boot, *filter(None, (boot.endpoints.history,))),
         capabilities=_for_group(settings.socket_group),
     )
 

@@ -39,8 +39,8 @@ if TYPE_CHECKING:
 __all__ = ["MAX_MESSAGES", "Children"]
 
 INTAKE_HWM = 64
-"""Messages of one process that wait to be read, of a mebibyte at most each; the others wait in the process, and are lost
-with it when it ends (`test_last_messages`): an attempt that fails at once says some twenty while children are started."""
+"""Messages of one process that wait to be read, of a mebibyte at most each; the others wait in the process, and are
+lost with it when it ends: an attempt that fails at once says some twenty, while other children are started."""
 MAX_CHILD_MESSAGE = 64 * 1024
 """Bytes of a message, which may be logged and shown; only dev_control's answer to an operator may have more."""
 MESSAGES_PER_TURN = 500

@@ -177,7 +177,7 @@ class Supervisor(pykka.ThreadingActor):
         """Why it ended for good, for a person: "cannot X: why; what to do"."""
         self._failure: BaseException | None = None
         self._notifier = Notifier(environment)
-        self._remembered = Remembered(self.tell) if settings.history_keep else None
+        self._remembered = Remembered(self._tell_history) if settings.history_keep else None
         self._own = SupervisorFacts(__version__, os.getpid(), loop.now(), confinement)
         self._core = SupervisorCore(
             specs_for(settings),
@@ -383,6 +383,10 @@ class Supervisor(pykka.ThreadingActor):
         if lost:
             self.event("debug", "word_lost", {"actor": actor, "detail": lost})
         return lost is None
+
+    def _tell_history(self, actor: str, body: Message) -> bool:
+        """Without a word in the log when it is lost: that would be one more to tell."""
+        return self._children.tell(actor, body) is None
 
     def _finish(self, code: int, why: str) -> None:
         self._exit_code, self.why = code, why

@@ -50,9 +50,11 @@ class Daemon:
         prefix: Sequence[str] = (),
         env: Mapping[str, str] | None = None,
         directory: Path | None = None,
+        history: bool = False,
     ) -> None:
-        """As a service runs it, without a view. `options` go to `run`; `config` is the text of a TOML file; `prefix`
-        stands before every command.
+        """As a service runs it, without a view, and without a history unless asked for.
+
+        `options` go to `run`; `config` is the text of a TOML file; `prefix` stands before every command.
 
         `directory` keeps state and runtime directory and must have a short name (socket paths are limited to 107
         bytes); without it a temporary one is made and removed.
@@ -65,7 +67,7 @@ class Daemon:
         self.out_path = self.directory / "out.txt"
         self.config_path = self.directory / "config.toml"
         self.config_path.write_text(config)
-        self._options = options
+        self._options = options if history else ("--history-keep=off", *options)
         self._prefix = tuple(prefix)
         self._env = clean_environment(self.directory, env)
         self._process: subprocess.Popen[bytes] | None = None

@@ -76,7 +76,12 @@ class FakeDaemon:
         (place / "sitecustomize.py").write_text(textwrap.dedent(SITECUSTOMIZE))
         fakes = Path(__file__).with_name("fake_actors.py")
         (place / "fake_actors.py").write_text(fakes.read_text())
-        self.settings = {"state_dir": str(place / "state"), "runtime_dir": str(self.runtime_dir)}
+        # Four children, of which each test knows where they are; the history has its own tests.
+        self.settings = {
+            "state_dir": str(place / "state"),
+            "runtime_dir": str(self.runtime_dir),
+            "history_keep": 0,
+        }
         self.write_settings()
 
     def write_settings(self, **changes) -> None:
