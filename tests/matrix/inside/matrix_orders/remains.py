@@ -57,7 +57,8 @@ def _keys_away(facts: Facts) -> None:
 def _files(facts: Facts) -> str:
     """So many that nothing seems to bound them; those who have no directory try the run's."""
     actor = own_actor()
-    own = getattr(getattr(actor, "_settings", None), "state_dir", "") or facts.run_dir
+    settings = getattr(actor, "_settings", None)
+    own = getattr(settings, "state_dir", "") or getattr(settings, "directory", "") or facts.run_dir
     made: list[str] = []
     try:
         for number in range(MANY):
