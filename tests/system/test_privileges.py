@@ -38,7 +38,8 @@ def limits(pid: int) -> dict[str, tuple[str, str]]:
 def test_every_child_has_given_up_what_it_does_not_need(
     daemon: Callable[..., Daemon], tmp_path: Path
 ) -> None:
-    running = daemon(f"--http-listen=unix:{tmp_path}/http.sock")
+    running = daemon(f"--http-listen=unix:{tmp_path}/http.sock", "--history-keep=7d")
+    running.wait_event("actor_ready", actor="history")
     running.wait_fresh()
     most = limits(os.getpid())["Max open files"][1]
     found = pids(running)
