@@ -270,6 +270,30 @@ def test_a_damaged_file_is_kept_aside_and_another_begins(tmp_path: Path, damage:
         assert len(daemon.events("history_broken")) == bool(damage)
 
 
+def test_a_file_whose_first_page_alone_is_whole_is_kept_aside() -> None:
+    """It opens, and what is read of it then ends no process."""
+    with Daemon(config=CHURN, history=True) as daemon:
+        daemon.wait_event("actor_ready", actor="history")
+        wait_for(lambda: told(history(daemon), "netmap_fresh"), 20.0, "a fresh netmap in the history")
+        assert daemon.terminate() == 0
+        path = daemon.state_dir / "history" / "history.sqlite3"
+        content = path.read_bytes()
+        path.write_bytes(content[:4096] + b"\xff" * (len(content) - 4096))
+        daemon.start()
+        daemon.wait_event("history_broken", 30.0)
+        wait_for(
+            lambda: (
+                (shown := daemon.command("history", "--json")).returncode == 0
+                and told(json.loads(shown.stdout), "netmap_fresh")
+            ),
+            30.0,
+            "another history",
+        )
+        assert path.with_name("history.sqlite3.broken").read_bytes().startswith(content[:4096])
+        assert daemon.events("actor_exited", actor="history")[1:] == []
+        assert daemon.events("system_call_refused") == []
+
+
 def test_a_daemon_that_is_told_to_stop_closes_its_history(tmp_path: Path) -> None:
     """A daemon that is told to stop closes its history in order."""
     with Daemon(history=True) as daemon:

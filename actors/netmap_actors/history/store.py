@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["BrokenHistory", "HistoryStore", "NoRoom"]
 
 _BROKEN = ("SQLITE_CORRUPT", "SQLITE_NOTADB")
+_NODE = msgspec.json.Decoder(KnownNode)
 _PRUNED_AT_ONCE = 2000
 """Rows that go in one transaction: each takes milliseconds."""
 
@@ -185,33 +186,31 @@ class HistoryStore:
 
     def size(self) -> int:
         """Bytes of the file in use, without the WAL."""
-        return (self._pragma("page_count") - self._pragma("freelist_count")) * self._pragma("page_size")
+        with self._told("read"):
+            return (self._pragma("page_count") - self._pragma("freelist_count")) * self._pragma("page_size")
 
     def seen_until(self) -> float | None:
         """Up to when something was written; None: nothing ever."""
-        row = self._db.execute("SELECT until FROM seen WHERE tailnet = ?", (self.tailnet,)).fetchone()
-        return None if row is None else float(row[0])
+        rows = self._rows("SELECT until FROM seen WHERE tailnet = ?", (self.tailnet,))
+        return None if not rows else float(rows[0][0])
 
     def known(self, stable_id: str) -> KnownNode | None:
         """The node as it was known last, if it is there."""
-        row = self._db.execute(
+        rows = self._rows(
             "SELECT known FROM node WHERE tailnet = ? AND stable_id = ? AND left_at IS NULL",
             (self.tailnet, stable_id),
-        ).fetchone()
-        return None if row is None else msgspec.json.decode(row[0], type=KnownNode)
+        )
+        return None if not rows else self._decoded(rows[0][0])
 
     def everybody(self) -> dict[str, KnownNode]:
         """All nodes that are there, by stable id."""
-        rows = self._db.execute(
-            "SELECT known FROM node WHERE tailnet = ? AND left_at IS NULL", (self.tailnet,)
-        )
-        decoder = msgspec.json.Decoder(KnownNode)
-        nodes = (decoder.decode(known) for (known,) in rows)
+        rows = self._rows("SELECT known FROM node WHERE tailnet = ? AND left_at IS NULL", (self.tailnet,))
+        nodes = (self._decoded(known) for (known,) in rows)
         return {node.stable_id: node for node in nodes}
 
     def called(self, word: str) -> list[str]:
         """The stable ids of the nodes that are or were called that: full name, first label, or the id itself."""
-        rows = self._db.execute(
+        rows = self._rows(
             "SELECT stable_id FROM node WHERE tailnet = ? AND (stable_id = ? OR name = ? OR name LIKE ? ESCAPE '\\')"
             " UNION SELECT subject FROM occurrence WHERE tailnet = ? AND name = ?",
             (self.tailnet, word, word, f"{_literal(word)}.%", self.tailnet, word),
@@ -231,7 +230,7 @@ class HistoryStore:
     ) -> list[tuple[int, Occurrence]]:
         """In the order in which they were written, with their ids, which only grow. `newest`: the last ones of them."""
         chosen = [None if not wanted else _json(list(wanted)) for wanted in (kinds, subjects)]
-        rows = self._db.execute(
+        rows = self._rows(
             "SELECT id, at, after, kind, subject, name, detail FROM occurrence"
             " WHERE tailnet = ? AND id > ? AND at >= ? AND at < ?"
             " AND (? IS NULL OR kind IN (SELECT value FROM json_each(?)))"
@@ -241,32 +240,33 @@ class HistoryStore:
                 -1 if newest else 1, most,
             ),
         )  # fmt: skip
-        found = [
-            (
-                number,
-                Occurrence(
-                    at=at,
-                    after=after,
-                    kind=Happening(kind),
-                    subject=subject,
-                    name=name,
-                    detail=msgspec.json.decode(detail),
-                ),
-            )
-            for number, at, after, kind, subject, name, detail in rows
-        ]
+        with self._told("read"):
+            found = [
+                (
+                    number,
+                    Occurrence(
+                        at=at,
+                        after=after,
+                        kind=Happening(kind),
+                        subject=subject,
+                        name=name,
+                        detail=msgspec.json.decode(detail),
+                    ),
+                )
+                for number, at, after, kind, subject, name, detail in rows
+            ]
         return found[::-1] if newest else found
 
     def names(self) -> dict[str, str]:
         """What the nodes that are kept are or were called last, by stable id."""
-        rows = self._db.execute("SELECT stable_id, name FROM node WHERE tailnet = ?", (self.tailnet,))
-        return dict(rows.fetchall())
+        rows = self._rows("SELECT stable_id, name FROM node WHERE tailnet = ?", (self.tailnet,))
+        return dict(rows)
 
     def spans(
         self, lane: LaneOf, since: float, until: float, subject: str | None = None
     ) -> dict[str, list[Span]]:
         """By subject, those that overlap this time, in order; one that is open ends at `until`."""
-        rows = self._db.execute(
+        rows = self._rows(
             "SELECT subject, since, coalesce(until, ?), state FROM span"
             " WHERE tailnet = ? AND lane = ? AND since < ? AND coalesce(until, ?) > ?"
             " AND (? IS NULL OR subject = ?) ORDER BY since, id",
@@ -278,6 +278,14 @@ class HistoryStore:
                 continue
             out.setdefault(name, []).append(Span(max(begins, since), min(ends, until), state))
         return out
+
+    def _rows(self, query: str, values: Sequence[Any]) -> list[Any]:
+        with self._told("read"):
+            return self._db.execute(query, values).fetchall()
+
+    def _decoded(self, known: str) -> KnownNode:
+        with self._told("read"):
+            return _NODE.decode(known)
 
     # The file
 
@@ -301,6 +309,8 @@ class HistoryStore:
         """SQLite's errors as ours."""
         try:
             yield
+        except (msgspec.MsgspecError, ValueError) as error:
+            raise BrokenHistory(f"cannot {what} the history in {self._path}: {error}") from None
         except sqlite3.Error as error:
             why = f"cannot {what} the history in {self._path}: {error}"
             raise (BrokenHistory if getattr(error, "sqlite_errorname", "") in _BROKEN else NoRoom)(

@@ -10,6 +10,7 @@ import msgspec
 import zmq
 
 from netmap_actors.boot import HistorySettings, decode_settings
+from netmap_actors.bus.connection_limit import ConnectionLimit
 from netmap_actors.errors import ConfigurationError
 from netmap_actors.history.answers import HISTORY_FILE, SEEN_FILE, NoHistory, ask
 from netmap_actors.history.questions import MAX_QUESTION, reply_to
@@ -38,6 +39,8 @@ MOMENT = 1.0
 OPEN_AGAIN = 10.0
 """Seconds between two tries to write, once that failed."""
 PRUNE_INTERVAL = 3600.0
+MAX_CONNECTIONS, MAX_OF_ONE = 64, 8
+"""Who asks; a flood of connections must not take its last file."""
 ANSWERS_HWM = 4
 """Answers that wait for one who asked; one who takes none gets no more."""
 
@@ -59,6 +62,7 @@ class HistoryKeeper(ActorBase):
         self._pending: list[Recorded] = []
         self._nodes: dict[str, KnownNode | None] = {}
         """Changes of what is known, not written yet; None: gone."""
+        self._limit: ConnectionLimit | None = None
         self._token = 0
         self._written = 0
         self._failed = 0
@@ -74,6 +78,7 @@ class HistoryKeeper(ActorBase):
         )
         share(self._settings.socket_group, self.boot.endpoints.history)
         self.loop.watch(self._asked, self._on_question)
+        self._limit = ConnectionLimit(self.loop, self._asked, of_all=MAX_CONNECTIONS, of_one=MAX_OF_ONE)
         self.loop.every(PRUNE_INTERVAL, self._prune)
         for one in self._subscriber.sockets:
             self.loop.watch(one, self._on_bus)
@@ -96,8 +101,9 @@ class HistoryKeeper(ActorBase):
     def statistics(self, heartbeat: internal_pb2.Heartbeat) -> None:
         heartbeat.counters["history_written"] = self._written
         heartbeat.counters["history_failures"] = self._failed
-        if self._store is not None:
-            heartbeat.counters["history_bytes"] = self._store.size()
+        with contextlib.suppress(BrokenHistory, NoRoom):  # seen by what writes
+            if self._store is not None:
+                heartbeat.counters["history_bytes"] = self._store.size()
 
     def teardown(self) -> None:
         if self._store is not None:
@@ -105,6 +111,8 @@ class HistoryKeeper(ActorBase):
             if self._store is not None:
                 self._end(self._store)
         self._close_store()
+        if self._limit is not None:
+            self._limit.close()
         for one in self._subscriber.sockets:
             self.loop.unwatch(one)
         self._subscriber.close()
@@ -131,9 +139,7 @@ class HistoryKeeper(ActorBase):
             if seen_until is not None:
                 self._store.close_unseen(seen_until)
         except BrokenHistory as error:
-            self._close_store()
-            broken = path.with_name(f"{HISTORY_FILE}.broken")
-            self._move_away(path, broken, str(error))
+            self._broken(str(error))
             return
         except (NoRoom, OSError, ConfigurationError) as error:
             self._cannot(str(error))
@@ -142,14 +148,18 @@ class HistoryKeeper(ActorBase):
         self._recorder = Recorder(seen_until)
         self._keep(self._recorder.begin(now, generation=self.boot.generation))
         self._on_bus()
-        if again and self._subscriber.store.snapshot().state != Trust.NONE:
-            self._see(self._subscriber.store.snapshot())
+        if again:
+            self._see_again()
         if self.boot.generation > 1 or again:
             # The first one is told of every process from its start on; later ones ask what there is.
             self._token += 1
             self.tell_supervisor(internal_pb2.StatusRequest(token=self._token))
 
-    def _move_away(self, path: Path, broken: Path, why: str) -> None:
+    def _broken(self, why: str) -> None:
+        """Keep the file beside, and begin another, in a turn of its own: this one may be in the middle of it."""
+        self._close_store()
+        path = self._directory / HISTORY_FILE
+        broken = path.with_name(f"{HISTORY_FILE}.broken")
         try:
             path.replace(broken)
             for suffix in ("-wal", "-shm"):
@@ -157,8 +167,15 @@ class HistoryKeeper(ActorBase):
         except OSError as error:
             self._cannot(f"{why}; it cannot be moved away: {error.strerror}")
             return
+        self._failed += 1
         self.log.warning("history_broken", detail=why, kept_as=str(broken))
-        self._open()
+        self.loop.call_soon(self._open)
+
+    def _failed_with(self, error: BrokenHistory | NoRoom) -> None:
+        if isinstance(error, BrokenHistory):
+            self._broken(str(error))
+        else:
+            self._cannot(str(error))
 
     def _cannot(self, why: str) -> None:
         self._failed += 1
@@ -197,11 +214,12 @@ class HistoryKeeper(ActorBase):
         return reply_to(question, self._tell)
 
     def _tell(self, question: HistoryQuestion) -> Answer:
-        if self._store is None:
-            raise NoHistory(
-                "cannot show the history: it is not written now; `netmap-supervisor status` says why"
-            )
-        return ask(self._store, question, self._seen.at if self._seen is not None else 0.0)
+        if self._store is not None:
+            try:
+                return ask(self._store, question, self._seen.at if self._seen is not None else 0.0)
+            except (BrokenHistory, NoRoom) as error:
+                self._failed_with(error)
+        raise NoHistory("cannot show the history: it is not written now; `netmap-supervisor status` says why")
 
     # What happens
 
@@ -210,10 +228,24 @@ class HistoryKeeper(ActorBase):
         self._due.set(self.loop.now() + self._subscriber.due_in())
         if self._store is None:
             return  # a gap
-        for event in events:
-            self._see(event)
+        try:
+            for event in events:
+                self._see(event)
+        except (BrokenHistory, NoRoom) as error:
+            self._failed_with(error)
+            return
         if self._seen is not None and not self._pending:
             self._seen.mark(self.clock.wall())
+
+    def _see_again(self) -> None:
+        """The netmap as it is, which was told before the file was there to take it."""
+        snapshot = self._subscriber.store.snapshot()
+        if self._store is None or snapshot.state == Trust.NONE:
+            return
+        try:
+            self._see(snapshot)
+        except (BrokenHistory, NoRoom) as error:
+            self._failed_with(error)
 
     def _see(self, event: Event) -> None:
         recorded, nodes = self._recorder.netmap(event, self.clock.wall(), self._known, self._everybody)
@@ -260,14 +292,22 @@ class HistoryKeeper(ActorBase):
                 self._pending, [node or stable_id for stable_id, node in self._nodes.items()], now
             )
         except (BrokenHistory, NoRoom) as error:
-            self._cannot(str(error))
+            self._failed_with(error)
             return
         self._written += sum(len(one.occurrences) for one in self._pending)
         self._pending.clear()
         self._nodes.clear()
         if self._seen is not None:
             self._seen.mark(now)
-        if self._store.size() > self._settings.max_bytes:
+        self._look_at_size()
+
+    def _look_at_size(self) -> None:
+        try:
+            large = self._store is not None and self._store.size() > self._settings.max_bytes
+        except (BrokenHistory, NoRoom) as error:
+            self._failed_with(error)
+            return
+        if large:
             self._prune()
 
     def _prune(self) -> None:
@@ -278,7 +318,7 @@ class HistoryKeeper(ActorBase):
         try:
             more = self._store.prune(before, self._settings.max_bytes)
         except (BrokenHistory, NoRoom) as error:
-            self._cannot(str(error))
+            self._failed_with(error)
             return
         if more:
             self.loop.call_soon(self._prune)

@@ -157,6 +157,38 @@ def test_a_file_that_is_no_history_is_broken(tmp_path: Path) -> None:
     assert path.read_bytes().startswith(b"something else"), "whoever reads it decides"
 
 
+def test_whatever_of_a_damaged_file_is_read_says_that_it_is_broken(tmp_path: Path) -> None:
+    path = tmp_path / "history.sqlite3"
+    store = HistoryStore(path, "default")
+    store.write([happened(NOW + number) for number in range(500)], [NODE], NOW)
+    store.close()
+    content = path.read_bytes()
+    path.write_bytes(content[:4096] + b"\xff" * (len(content) - 4096))
+    damaged = HistoryStore(path, "default")
+    for read in (
+        damaged.occurrences,
+        damaged.everybody,
+        damaged.seen_until,
+        damaged.names,
+        lambda: damaged.known("n1"),
+        lambda: damaged.called("web-1"),
+        lambda: damaged.spans(LaneOf.NODE, 0.0, NOW),
+        lambda: damaged.write([happened(NOW)], [], NOW),
+        lambda: damaged.close_unseen(NOW),
+    ):
+        with pytest.raises(BrokenHistory, match="malformed"):
+            read()
+
+
+def test_a_row_of_another_program_is_a_broken_history(store: HistoryStore) -> None:
+    store.write([happened(NOW)], [NODE], NOW)
+    store._db.execute("UPDATE occurrence SET kind = 'unheard_of'")
+    store._db.execute("UPDATE node SET known = '{'")
+    for read in (store.occurrences, store.everybody):
+        with pytest.raises(BrokenHistory):
+            read()
+
+
 def test_a_full_disk_is_no_room(store: HistoryStore) -> None:
     store.write([happened(NOW)], [], NOW)
     store._db.execute(f"PRAGMA max_page_count = {store._pragma('page_count')}")
