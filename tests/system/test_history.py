@@ -12,7 +12,7 @@ import subprocess
 import tempfile
 import threading
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -24,6 +24,9 @@ from netmap_actors.rfc3339 import unix_seconds
 from tests.support.availability import unavailable
 from tests.support.processes.daemon import Daemon, role_of
 from tests.support.waiting import wait_for
+
+if TYPE_CHECKING:
+    from netmap_actors.history.answers import Answer
 
 CHURN = "[dev_control]\nnodes = 12\nchurn = 5.0\n"
 SOON = 4.0
@@ -372,3 +375,37 @@ def test_the_history_is_told_over_http_and_to_programs() -> None:
             assert [one.kind for _, one in program.occurrences] == [Happening.SESSION_STARTED]
     finally:
         shutil.rmtree(place)
+
+
+def test_a_reader_that_waits_is_told_what_happens_next_and_nobody_waits_for_it() -> None:
+    with Daemon(history=True) as daemon:
+        daemon.wait_fresh()
+        daemon.wait_event("actor_ready", actor="history")
+        wait_for(lambda: told(history(daemon), "netmap_fresh"), 20.0, "a fresh netmap in the history")
+
+        def ask(**fields: Any) -> Answer:
+            question = HistoryQuestion(lanes=False, oldest=True, **fields)
+            return ask_daemon(question, daemon.runtime_dir, limit=30.0)
+
+        wanted = (Happening.SESSION_ENDED,)
+        before = ask(kinds=wanted)
+        assert before.occurrences == []
+        late: list[Answer] = []
+        waiting = threading.Thread(
+            target=lambda: late.append(
+                ask(after_id=before.newest_id, file=before.file, kinds=wanted, wait=60.0)
+            )
+        )
+        waiting.start()
+        began = SystemClock().monotonic()
+        assert ask(after_id=before.newest_id, kinds=wanted, wait=0.5).occurrences == []
+        assert SystemClock().monotonic() - began >= 0.5
+        assert ask().occurrences != []
+        assert late == []
+        daemon.signal_actor("control_connection", signal.SIGKILL)
+        waiting.join(50.0)
+        (answer,) = late
+        ((number, one),) = answer.occurrences
+        assert (one.kind, one.detail["reason"]) == (Happening.SESSION_ENDED, "crashed")
+        assert answer.newest_id >= number > before.newest_id
+        assert (answer.file, answer.oldest_id) == (before.file, 1)

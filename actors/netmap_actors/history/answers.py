@@ -6,7 +6,7 @@ Of a node only what was seen is told: while the history was written and the netm
 from __future__ import annotations
 
 import struct
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
@@ -20,11 +20,27 @@ from netmap_actors.wire.vocabulary import Trust
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["HISTORY_FILE", "SEEN_FILE", "Answer", "HistoryQuestion", "NoHistory", "NodeLane", "ask", "read"]
+__all__ = [
+    "EVER",
+    "HISTORY_FILE",
+    "MAX_WAIT",
+    "SEEN_FILE",
+    "Answer",
+    "HistoryQuestion",
+    "NoHistory",
+    "NodeLane",
+    "ask",
+    "may_wait",
+    "read",
+]
 
 HISTORY_FILE, SEEN_FILE = "history.sqlite3", "seen"
 MOST = 10_000
 """Occurrences of one answer."""
+MAX_WAIT = 60.0
+"""Seconds that an answer may be withheld."""
+EVER: Final = 253_402_300_799.0
+"""The last second that RFC 3339 can write, UNIX seconds."""
 
 
 class NoHistory(NetmapError):
@@ -34,16 +50,24 @@ class NoHistory(NetmapError):
 class HistoryQuestion(msgspec.Struct, frozen=True, kw_only=True):
     """What is asked."""
 
-    since: float
-    until: float
+    since: float = 0.0
+    until: float = EVER
     peers: tuple[str, ...] = ()
     """Names, now or then, or stable ids; empty: all, and what is not of a node."""
     kinds: tuple[Happening, ...] = ()
     """Empty: all."""
     after_id: int = 0
     """Only occurrences with greater ids."""
+    file: str = ""
+    """The file that has the id `after_id`; of another one everything is told. Empty: whichever it is."""
     most: int = MOST
-    """Occurrences; the newest are told."""
+    """Occurrences."""
+    oldest: bool = False
+    """When there are more, the oldest of them are told; otherwise the newest."""
+    lanes: bool = True
+    """False: occurrences alone; gaps and lanes are empty."""
+    wait: float = 0.0
+    """Seconds to wait for an occurrence, where there is none yet; MAX_WAIT at most."""
     token: int = 0
     """Comes back with the answer."""
 
@@ -69,7 +93,14 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     """By name."""
     occurrences: list[tuple[int, Occurrence]]
     more: bool
-    """There are older occurrences of this time that are left out."""
+    """There are occurrences of this time that are left out: newer ones if `oldest` was asked, else older ones."""
+    file: str = ""
+    """Which file it is. It is another one when a broken file was set aside; ids begin anew then."""
+    oldest_id: int = 1
+    """All occurrences from this id on are kept. Who has read up to an id below `oldest_id - 1` has missed some."""
+    newest_id: int = 0
+    """The last one that is written, 0 for none. Who has read up to a greater one has read what a crash of the machine
+    took back."""
 
     def to_json(self) -> dict[str, Any]:
         """As plain values; times are RFC 3339."""
@@ -89,6 +120,9 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
             ],
             "occurrences": [_occurrence(number, one) for number, one in self.occurrences],
             "more": self.more,
+            "file": self.file,
+            "oldest_id": self.oldest_id,
+            "newest_id": self.newest_id,
         }
 
 
@@ -116,37 +150,60 @@ def ask(store: HistoryStore, question: HistoryQuestion, seen: float) -> Answer:
             f"cannot show the history of {', '.join(question.peers)}: no node is or was called that; "
             "`netmap-supervisor netmap` lists those that are there"
         )
-    runs = store.spans(LaneOf.RUN, question.since, until).get("", [])
-    written = joined(Interval(span.since, span.until) for span in runs)
-    netmap = cut(store.spans(LaneOf.NETMAP, question.since, until).get("", []), written)
-    fresh = joined(Interval(span.since, span.until) for span in netmap if span.state == Trust.FRESH)
-    connection = cut(store.spans(LaneOf.CONNECTION, question.since, until).get("", []), written)
+    most = min(question.most, MOST)
+    file = store.identity()
     found = store.occurrences(
         since=question.since,
         until=question.until,
-        after_id=question.after_id,
+        after_id=question.after_id if question.file in {"", file} else 0,
         kinds=question.kinds,
         subjects=subjects,
-        most=min(question.most, MOST) + 1,
-        newest=True,
+        most=most + 1,
+        newest=not question.oldest,
     )
-    more = len(found) > min(question.most, MOST)
+    oldest_id, newest_id = store.ids()
+    answer = Answer(
+        tailnet=store.tailnet,
+        window=window,
+        gaps=[],
+        netmap=[],
+        connection=[],
+        nodes=[],
+        occurrences=found[:most] if question.oldest else found[-most:],
+        more=len(found) > most,
+        file=file,
+        oldest_id=oldest_id,
+        newest_id=newest_id,
+    )
+    return _with_lanes(answer, store, subjects, until) if question.lanes else answer
+
+
+def may_wait(answer: Answer, question: HistoryQuestion) -> bool:
+    """Whether the answer may be withheld until there is an occurrence, or the time is over."""
+    told = bool(answer.occurrences) or question.file not in {"", answer.file}
+    return question.wait > 0.0 and not told and question.after_id <= answer.newest_id
+
+
+def _with_lanes(answer: Answer, store: HistoryStore, subjects: list[str], until: float) -> Answer:
+    window = answer.window
+    runs = store.spans(LaneOf.RUN, window.since, until).get("", [])
+    written = joined(Interval(span.since, span.until) for span in runs)
+    netmap = cut(store.spans(LaneOf.NETMAP, window.since, until).get("", []), written)
+    fresh = joined(Interval(span.since, span.until) for span in netmap if span.state == Trust.FRESH)
+    connection = cut(store.spans(LaneOf.CONNECTION, window.since, until).get("", []), written)
     names = store.names()
-    lanes = store.spans(LaneOf.NODE, question.since, until)
+    lanes = store.spans(LaneOf.NODE, window.since, until)
     nodes = [
         NodeLane(stable_id, names.get(stable_id, stable_id), cut(spans, fresh))
         for stable_id, spans in lanes.items()
         if not subjects or stable_id in subjects
     ]
-    return Answer(
-        tailnet=store.tailnet,
-        window=window,
+    return msgspec.structs.replace(
+        answer,
         gaps=gaps(written, window),
         netmap=netmap,
         connection=connection,
         nodes=sorted(nodes, key=lambda node: (node.name, node.stable_id)),
-        occurrences=found[1:] if more else found,
-        more=more,
     )
 
 

@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-__all__ = ["LOGGED", "Entered", "Happening", "KnownNode", "LaneOf", "Occurrence", "Recorded"]
+__all__ = ["LOGGED", "WARNED_BEFORE", "Entered", "Happening", "KnownNode", "LaneOf", "Occurrence", "Recorded"]
 
 
 class Happening(enum.StrEnum):
@@ -42,6 +42,8 @@ class Happening(enum.StrEnum):
     NODE_MOVED = "node_moved"
     """Its addresses in the tailnet changed, or the region of its relay."""
     NODE_KEY_CHANGED = "node_key_changed"
+    NODE_KEY_EXPIRING = "node_key_expiring"
+    """Its key expires within one of the times of `WARNED_BEFORE`."""
     NODE_KEY_EXPIRED = "node_key_expired"
 
 
@@ -51,6 +53,11 @@ LOGGED: Final = {
     if not one.startswith(("node_", "netmap_", "gap")) or one is Happening.NODE_REMOVED
 }
 """Events of the Supervisor's log that are kept."""
+
+
+WARNED_BEFORE: Final = (7 * 86400.0, 86400.0)
+"""Seconds before the key of a node expires at which that is told: a week, as the alerts for Prometheus have it, and a
+day, as Tailscale's webhooks do (nodeKeyExpiringInOneDay)."""
 
 
 class LaneOf(enum.StrEnum):
@@ -111,7 +118,11 @@ class KnownNode(msgspec.Struct, frozen=True, kw_only=True):
     addresses: tuple[str, ...] = ()
     home_derp: int = 0
     key: str = ""
+    key_expiry: float | None = None
+    """UNIX seconds; None: never."""
     expired: bool = False
+    warned: float | None = None
+    """The last of WARNED_BEFORE that was told of this expiry."""
     os: str = ""
     user: str = ""
 
@@ -119,3 +130,18 @@ class KnownNode(msgspec.Struct, frozen=True, kw_only=True):
     def state(self) -> str:
         """Its state in the lane of nodes."""
         return {True: "online", False: "offline", None: "unknown"}[self.online]
+
+    @property
+    def due(self) -> float | None:
+        """When it is to be told next that its key expires, UNIX seconds; None: never."""
+        left = [lead for lead in WARNED_BEFORE if self.warned is None or lead < self.warned]
+        if self.key_expiry is None or self.expired or not left:
+            return None
+        return self.key_expiry - left[0]
+
+    def told(self, now: float) -> KnownNode:
+        """The node once that is told which is due at `now`, UNIX seconds."""
+        if self.key_expiry is None:
+            return self
+        passed = [lead for lead in WARNED_BEFORE if self.key_expiry - lead <= now]
+        return msgspec.structs.replace(self, warned=min(passed, default=None))

@@ -13,14 +13,14 @@ import msgspec
 import zmq
 
 from netmap_actors.errors import NetmapError, escape
-from netmap_actors.history.answers import Answer, HistoryQuestion, NoHistory
+from netmap_actors.history.answers import EVER, Answer, HistoryQuestion, NoHistory
 from netmap_actors.runtime_paths import default_runtime_dir, history_path
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable
 
-__all__ = ["LIMIT", "MAX_QUESTION", "NoAnswer", "QuestionLine", "Told", "ask_daemon", "reply_to"]
+__all__ = ["LIMIT", "MAX_QUESTION", "NoAnswer", "QuestionLine", "Told", "ask_daemon", "reply", "reply_to"]
 
 MAX_QUESTION: Final = 64 * 1024
 MAX_TOLD: Final = 64 << 20
@@ -48,29 +48,41 @@ def question_in(data: bytes) -> HistoryQuestion:
         question = msgspec.json.decode(data, type=HistoryQuestion)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise NoHistory(f"cannot read the question: {escape(str(error), 200)}") from None
-    if (
-        not (math.isfinite(question.since) and question.since < question.until < math.inf)
-        or question.most < 1
-    ):
-        raise NoHistory("cannot show the history: `since` is not before `until`, or `most` is less than 1")
+    if not 0.0 <= question.since < question.until <= EVER or question.most < 1:
+        raise NoHistory(
+            "cannot show the history: `since` is not before `until`, one of them is no UNIX time, or `most` is less "
+            "than 1"
+        )
+    if not (0.0 <= question.wait < math.inf and 0 <= question.after_id < 1 << 63):
+        raise NoHistory("cannot show the history: `wait` or `after_id` is negative, or too large")
     return question
 
 
-def reply_to(data: bytes, ask: Callable[[HistoryQuestion], Answer]) -> bytes:
-    """The message that answers the question in `data`, or says why there is no answer."""
-    token = 0
+def reply_to(data: bytes, ask: Callable[[HistoryQuestion], Answer | None]) -> bytes | None:
+    """The message that answers the question in `data`, or says why there is no answer; None: later (`reply`)."""
     try:
         question = question_in(data)
-        token = question.token
-        return msgspec.json.encode(Told(ask(question), token=token))
     except NetmapError as error:
-        return msgspec.json.encode(Told(error=str(error), token=token))
+        return msgspec.json.encode(Told(error=str(error)))
+    return reply(question, ask)
+
+
+def reply(question: HistoryQuestion, ask: Callable[[HistoryQuestion], Answer | None]) -> bytes | None:
+    """The same for a question that was read before."""
+    try:
+        answer = ask(question)
+    except NetmapError as error:
+        return msgspec.json.encode(Told(error=str(error), token=question.token))
+    return None if answer is None else msgspec.json.encode(Told(answer, token=question.token))
 
 
 def ask_daemon(
     question: HistoryQuestion, runtime_dir: str | os.PathLike[str] | None = None, limit: float = LIMIT
 ) -> Answer:
-    """The answer of the daemon of this runtime directory. Raises NoHistory, NoAnswer after `limit` seconds."""
+    """The answer of the daemon of this runtime directory. Raises NoHistory, NoAnswer after `limit` seconds.
+
+    `limit` begins when the question's `wait` is over.
+    """
     path = history_path(Path(runtime_dir) if runtime_dir is not None else default_runtime_dir())
     if not path.exists():
         raise NoHistory(
@@ -81,7 +93,7 @@ def ask_daemon(
         socket.setsockopt(zmq.MAXMSGSIZE, MAX_TOLD)
         socket.connect(f"ipc://{path}")
         socket.send(msgspec.json.encode(question))
-        if not socket.poll(int(limit * 1000)):
+        if not socket.poll(int((limit + question.wait) * 1000)):
             raise NoAnswer(
                 f"cannot show the history: nobody answers at {path} within {limit:g} s; is the daemon running, "
                 "with a history (history.keep), and is the socket yours to use?"

@@ -53,6 +53,19 @@ CREATE TABLE seen (
 ) WITHOUT ROWID;
 """
 
-MIGRATIONS: Final[tuple[str, ...]] = (_FIRST,)
+_SECOND = """
+CREATE TABLE identity (
+  file TEXT NOT NULL
+);
+INSERT INTO identity VALUES (lower(hex(randomblob(16))));
+ALTER TABLE seen ADD COLUMN dropped INTEGER NOT NULL DEFAULT 0;
+UPDATE seen SET dropped = coalesce(
+  (SELECT min(id) - 1 FROM occurrence WHERE occurrence.tailnet = seen.tailnet),
+  (SELECT seq FROM sqlite_sequence WHERE name = 'occurrence'), 0);
+ALTER TABLE node ADD COLUMN due REAL;
+CREATE INDEX node_by_due ON node (tailnet, due) WHERE due IS NOT NULL AND left_at IS NULL;
+"""
+
+MIGRATIONS: Final[tuple[str, ...]] = (_FIRST, _SECOND)
 """Number N leads from version N to N + 1; version 0 is an empty file."""
 VERSION: Final = len(MIGRATIONS)

@@ -109,7 +109,8 @@ class HistoryStore:
             for node in nodes:
                 self._know(node, seen_until)
             self._db.execute(
-                "INSERT INTO seen VALUES (?, ?) ON CONFLICT (tailnet) DO UPDATE SET until = max(until, excluded.until)",
+                "INSERT INTO seen (tailnet, until) VALUES (?, ?)"
+                " ON CONFLICT (tailnet) DO UPDATE SET until = max(until, excluded.until)",
                 (self.tailnet, seen_until),
             )
 
@@ -135,9 +136,10 @@ class HistoryStore:
             )
             return
         self._db.execute(
-            "INSERT INTO node VALUES (?, ?, ?, ?, NULL) ON CONFLICT (tailnet, stable_id)"
-            " DO UPDATE SET name = excluded.name, known = excluded.known, left_at = NULL",
-            (self.tailnet, node.stable_id, node.name, _json(node)),
+            "INSERT INTO node (tailnet, stable_id, name, known, due) VALUES (?, ?, ?, ?, ?)"
+            " ON CONFLICT (tailnet, stable_id) DO UPDATE"
+            " SET name = excluded.name, known = excluded.known, left_at = NULL, due = excluded.due",
+            (self.tailnet, node.stable_id, node.name, _json(node), node.due),
         )
 
     def close_unseen(self, until: float) -> None:
@@ -172,15 +174,19 @@ class HistoryStore:
 
     def _drop(self, before: float) -> int:
         key = (self.tailnet, before, _PRUNED_AT_ONCE)
-        gone = self._db.execute(
-            "DELETE FROM occurrence WHERE id IN (SELECT id FROM occurrence WHERE tailnet = ? AND at < ? LIMIT ?)",
-            key,
-        ).rowcount
+        found = self._db.execute(
+            "SELECT id FROM occurrence WHERE tailnet = ? AND at < ? LIMIT ?", key
+        ).fetchall()
+        gone = self._db.executemany("DELETE FROM occurrence WHERE id = ?", found).rowcount
+        self._db.execute(
+            "UPDATE seen SET dropped = max(dropped, ?) WHERE tailnet = ?",
+            (max((number for (number,) in found), default=0), self.tailnet),
+        )
         spans = self._db.execute(
             "DELETE FROM span WHERE id IN (SELECT id FROM span WHERE tailnet = ? AND until < ? LIMIT ?)", key
         ).rowcount
         self._db.execute("DELETE FROM node WHERE tailnet = ? AND left_at < ?", key[:2])
-        return max(gone, spans)
+        return max(gone, spans, 0)
 
     # Read
 
@@ -188,6 +194,20 @@ class HistoryStore:
         """Bytes of the file in use, without the WAL."""
         with self._told("read"):
             return (self._pragma("page_count") - self._pragma("freelist_count")) * self._pragma("page_size")
+
+    def identity(self) -> str:
+        """Of this file: ids of another one tell nothing here."""
+        return str(self._rows("SELECT file FROM identity", ())[0][0])
+
+    def ids(self) -> tuple[int, int]:
+        """All occurrences from the first id on are kept; the second is the newest that was ever given, 0 for none."""
+        rows = self._rows(
+            "SELECT coalesce((SELECT dropped FROM seen WHERE tailnet = ?), 0),"
+            " coalesce((SELECT id FROM occurrence WHERE tailnet = ? ORDER BY id DESC LIMIT 1), 0)",
+            (self.tailnet, self.tailnet),
+        )
+        dropped, newest = rows[0]
+        return dropped + 1, max(newest, dropped)
 
     def seen_until(self) -> float | None:
         """Up to when something was written; None: nothing ever."""
@@ -207,6 +227,22 @@ class HistoryStore:
         rows = self._rows("SELECT known FROM node WHERE tailnet = ? AND left_at IS NULL", (self.tailnet,))
         nodes = (self._decoded(known) for (known,) in rows)
         return {node.stable_id: node for node in nodes}
+
+    def next_due(self) -> float | None:
+        """The first `due` of all nodes that are there, UNIX seconds."""
+        rows = self._rows(
+            "SELECT min(due) FROM node WHERE tailnet = ? AND due IS NOT NULL AND left_at IS NULL",
+            (self.tailnet,),
+        )
+        return None if rows[0][0] is None else float(rows[0][0])
+
+    def due(self, now: float) -> list[KnownNode]:
+        """The nodes that are there whose `due` has come, some of them if they are many."""
+        rows = self._rows(
+            "SELECT known FROM node WHERE tailnet = ? AND due <= ? AND left_at IS NULL ORDER BY due LIMIT ?",
+            (self.tailnet, now, _PRUNED_AT_ONCE),
+        )
+        return [self._decoded(known) for (known,) in rows]
 
     def called(self, word: str) -> list[str]:
         """The stable ids of the nodes that are or were called that: full name, first label, or the id itself."""

@@ -12,11 +12,12 @@ import zmq
 from netmap_actors.boot import HistorySettings, decode_settings
 from netmap_actors.bus.connection_limit import ConnectionLimit
 from netmap_actors.errors import ConfigurationError
-from netmap_actors.history.answers import HISTORY_FILE, SEEN_FILE, NoHistory, ask
-from netmap_actors.history.questions import MAX_QUESTION, reply_to
+from netmap_actors.history.answers import HISTORY_FILE, SEEN_FILE, NoHistory, ask, may_wait
+from netmap_actors.history.questions import MAX_QUESTION, reply, reply_to
 from netmap_actors.history.store import BrokenHistory, HistoryStore, NoRoom
 from netmap_actors.history_writer.last_seen import LastSeen
 from netmap_actors.history_writer.recorder import Recorder
+from netmap_actors.history_writer.waiting import WaitingQuestions
 from netmap_actors.process.actor_base import ActorBase
 from netmap_actors.process.shared_sockets import share
 from netmap_actors.subscriber import Subscriber
@@ -59,6 +60,9 @@ class HistoryKeeper(ActorBase):
         self._recorder = Recorder(None)
         self._due = self.loop.deadline(self._on_bus)
         self._flush_due = self.loop.deadline(self._flush)
+        self._expiry_due = self.loop.deadline(self._on_expiry)
+        self._waiting = WaitingQuestions()
+        self._wait_over = self.loop.deadline(self._end_waits)
         self._pending: list[Recorded] = []
         self._nodes: dict[str, KnownNode | None] = {}
         """Changes of what is known, not written yet; None: gone."""
@@ -205,13 +209,45 @@ class HistoryKeeper(ActorBase):
             return
         if len(asked) != 2:
             return
-        # One that is gone, or takes no answers, gets none.
-        with contextlib.suppress(zmq.Again, zmq.ZMQError):
-            self._asked.send_multipart([asked[0], self._answer(asked[1])], zmq.DONTWAIT)
-
-    def _answer(self, question: bytes) -> bytes:
         self._flush()
-        return reply_to(question, self._tell)
+        who, data = asked
+        self._send(who, reply_to(data, lambda question: self._tell_or_wait(who, question)))
+
+    def _send(self, who: bytes, reply: bytes | None) -> None:
+        if reply is not None:
+            # One that is gone, or takes no answers, gets none.
+            with contextlib.suppress(zmq.Again, zmq.ZMQError):
+                self._asked.send_multipart([who, reply], zmq.DONTWAIT)
+
+    def _tell_or_wait(self, who: bytes, question: HistoryQuestion) -> Answer | None:
+        answer = self._tell(question)
+        if not may_wait(answer, question):
+            return answer
+        for one in self._waiting.add(who, question, self.loop.now()):
+            self._send(one.who, reply(one.question, self._tell))
+        self._wait_over.set(self._waiting.due())
+        return None
+
+    def _end_waits(self) -> None:
+        for one in self._waiting.over(self.loop.now()):
+            self._send(one.who, reply(one.question, self._tell))
+        self._wait_over.set(self._waiting.due())
+
+    def _tell_waiting(self) -> None:
+        """Something was written."""
+        for one in self._waiting.take():
+            told = reply(one.question, self._tell_or_none)
+            if told is None:
+                self._waiting.put_back(one)
+            self._send(one.who, told)
+        self._wait_over.set(self._waiting.due())
+
+    def _tell_or_none(self, question: HistoryQuestion) -> Answer | None:
+        # The lanes are a question's dear part.
+        found = self._tell(msgspec.structs.replace(question, lanes=False))
+        if may_wait(found, question):
+            return None
+        return self._tell(question) if question.lanes else found
 
     def _tell(self, question: HistoryQuestion) -> Answer:
         if self._store is not None:
@@ -249,12 +285,15 @@ class HistoryKeeper(ActorBase):
 
     def _see(self, event: Event) -> None:
         recorded, nodes = self._recorder.netmap(event, self.clock.wall(), self._known, self._everybody)
+        self._know(nodes)
+        self._keep(recorded)
+
+    def _know(self, nodes: list[KnownNode | str]) -> None:
         for node in nodes:
             if isinstance(node, str):
                 self._nodes[node] = None
             else:
                 self._nodes[node.stable_id] = node
-        self._keep(recorded)
 
     def _happened(self, occurred: internal_pb2.Occurred) -> None:
         fields = msgspec.json.decode(occurred.fields, type=dict[str, Any])
@@ -300,6 +339,28 @@ class HistoryKeeper(ActorBase):
         if self._seen is not None:
             self._seen.mark(now)
         self._look_at_size()
+        self._look_at_expiry()
+        self._tell_waiting()
+
+    def _look_at_expiry(self) -> None:
+        """Tell of keys that expire soon, and look again when the next is due, or soon if it is long: clocks are set."""
+        if self._store is None:
+            return
+        now = self.clock.wall()
+        try:
+            recorded, nodes = self._recorder.expiring(self._store.due, now)
+            self._know(nodes)
+            due = self._store.next_due()
+        except (BrokenHistory, NoRoom) as error:
+            self._failed_with(error)
+            return
+        self._keep(recorded)
+        again = PRUNE_INTERVAL if due is None or due <= now else min(due - now, PRUNE_INTERVAL)
+        self._expiry_due.set(self.loop.now() + again)
+
+    def _on_expiry(self) -> None:
+        self._flush()
+        self._look_at_expiry()
 
     def _look_at_size(self) -> None:
         try:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from netmap_actors.history.occurrences import (
     LOGGED,
     Entered,
@@ -17,12 +19,13 @@ from netmap_actors.history.occurrences import (
     Occurrence,
     Recorded,
 )
+from netmap_actors.rfc3339 import stamp, unix_seconds
 from netmap_actors.subscriber.events import PeerRemoved, PeerUpserted, SelfChanged, Snapshot, StateChanged
 from netmap_actors.subscriber.peer import Peer
 from netmap_actors.wire.vocabulary import ActorName, Trust
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from netmap_actors.subscriber.events import Event
 
@@ -51,6 +54,7 @@ def known(peer: Peer) -> KnownNode:
         addresses=peer.ips,
         home_derp=peer.home_derp,
         key=peer.key,
+        key_expiry=unix_seconds(peer.key_expiry) if peer.key_expiry else None,
         expired=peer.expired,
         os=peer.os,
         user=peer.user or "",
@@ -139,6 +143,20 @@ class Recorder:
             self._blind = False
         return recorded, nodes.now
 
+    def expiring(
+        self, due: Callable[[float], Iterable[KnownNode]], at: float
+    ) -> tuple[Recorded, list[KnownNode | str]]:
+        """What is told of nodes whose key expires soon, and these as they are known then. `due`: those at a moment."""
+        nodes = _Nodes()
+        # What was known of a netmap that is not fresh may have been renewed.
+        for node in due(at) if self._trust == Trust.FRESH else ():
+            now = node.told(at)
+            nodes.now.append(now)
+            if now.key_expiry is not None and at < now.key_expiry:
+                detail = {"expires": stamp(now.key_expiry, "seconds"), "within_s": now.warned}
+                nodes.say(Happening.NODE_KEY_EXPIRING, now, at, None, detail)
+        return Recorded(tuple(nodes.occurrences)), nodes.now
+
     def _trusted(self, state: str, reason: str, age: float | None, at: float) -> Recorded:
         if state == self._trust:
             return Recorded()
@@ -173,6 +191,8 @@ class Recorder:
     ) -> None:
         """`first`: the history begins with this node, which has not joined just now."""
         after = self._blind_since if self._blind else None
+        if old is not None and not _later(old.key_expiry, new.key_expiry):
+            new = msgspec.structs.replace(new, warned=old.warned)
         if old is None and not first:
             nodes.say(Happening.NODE_JOINED, new, at, after, {"state": new.state})
         elif old is not None:
@@ -220,6 +240,11 @@ def _changes(old: KnownNode, new: KnownNode) -> Iterator[tuple[Happening, dict[s
     if new.online is not old.online and new.online is not None:
         found[Happening.NODE_ONLINE if new.online else Happening.NODE_OFFLINE] = {"was": old.state}
     yield from found.items()
+
+
+def _later(before: float | None, now: float | None) -> bool:
+    """Whether an expiry moved forward; None is never."""
+    return before is not None and (now is None or now > before)
 
 
 def _lanes(kind: Happening, actor: str, at: float, detail: dict[str, Any]) -> Iterator[Entered]:

@@ -95,6 +95,19 @@ def test_a_clock_that_is_set_back_makes_no_span_that_ends_before_it_begins(store
     assert store.spans(LaneOf.NODE, 0.0, NOW + 60) == {"n1": [Span(NOW - 3600, NOW - 1800, "offline")]}
 
 
+def test_the_nodes_whose_keys_expire_are_found(store: HistoryStore) -> None:
+    day = 86400.0
+    soon = KnownNode(stable_id="n2", name="b", online=None, key_expiry=NOW + day)
+    later = KnownNode(stable_id="n3", name="c", online=None, key_expiry=NOW + 10 * day)
+    store.write([], [NODE, soon, later], NOW)
+    assert store.next_due() == NOW - 6 * day
+    assert store.due(NOW) == [soon]
+    store.write([], [soon.told(NOW)], NOW)
+    assert (store.next_due(), store.due(NOW)) == (NOW + 3 * day, [])
+    store.write([], ["n3"], NOW)
+    assert store.next_due() is None
+
+
 def test_what_is_older_goes_and_what_lasts_stays(store: HistoryStore) -> None:
     for number in range(50):
         store.write(
@@ -144,7 +157,10 @@ def test_a_file_of_a_newer_version_is_left_alone(tmp_path: Path) -> None:
     newer.execute(f"PRAGMA user_version = {VERSION + 1}")
     newer.close()
     before = path.read_bytes()
-    with pytest.raises(ConfigurationError, match=r"version 2, and this is version 1; use the newer release"):
+    with pytest.raises(
+        ConfigurationError,
+        match=f"version {VERSION + 1}, and this is version {VERSION}; use the newer release",
+    ):
         HistoryStore(path, "default")
     assert path.read_bytes() == before
 

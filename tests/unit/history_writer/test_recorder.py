@@ -8,6 +8,7 @@ import pytest
 
 from netmap_actors.history.occurrences import Happening, KnownNode, LaneOf, Recorded
 from netmap_actors.history_writer.recorder import Recorder, known
+from netmap_actors.rfc3339 import stamp
 from netmap_actors.subscriber import PeerRemoved, StateChanged
 from tests.support.netmaps.shown_netmap import peer, snapshot, upserted
 
@@ -174,3 +175,80 @@ def test_a_connection_leaves_its_processes_its_sessions_and_why_they_ended() -> 
         (LaneOf.CONNECTION, "", None),
     ]
     assert recorded[4].occurrences[0].detail == {"pid": 7, "reason": "signal 9"}
+
+
+DAY = 86400.0
+
+
+def expiry(at: float) -> dict[str, Any]:
+    return {"key_expiry": stamp(at, "seconds")}
+
+
+def warnings(story: Story, at: float) -> list[tuple[str, float | None]]:
+    """Who is warned of at that moment, and of what time before the expiry."""
+    due = [node for node in story.nodes.values() if node.due is not None and node.due <= at]
+    recorded, now = story.recorder.expiring(lambda _: due, at)
+    story.nodes.update((node.stable_id, node) for node in now if isinstance(node, KnownNode))
+    assert {str(one.kind) for one in recorded.occurrences} <= {"node_key_expiring"}
+    return [(one.subject, one.detail["within_s"]) for one in recorded.occurrences]
+
+
+def test_an_expiry_is_told_a_week_and_a_day_before_once_each() -> None:
+    story = Story()
+    story.tell(snapshot(peer(**expiry(NOW + 30 * DAY)), own=peer(stable_id="me", **expiry(NOW + 2 * DAY))))
+    assert [node.due for node in story.nodes.values()] == [NOW + 23 * DAY, NOW - 5 * DAY]
+    assert warnings(story, NOW) == [("me", 7 * DAY)], "our own node, too"
+    assert warnings(story, NOW) == []
+    assert warnings(story, NOW + DAY) == [("me", DAY)]
+    assert warnings(story, NOW + 23 * DAY - 1) == []
+    assert warnings(story, NOW + 23 * DAY) == [("n1", 7 * DAY)]
+    assert warnings(story, NOW + 29 * DAY + 5) == [("n1", DAY)]
+    assert warnings(story, NOW + 29 * DAY + 9) == []
+    assert [node.due for node in story.nodes.values()] == [None, None]
+
+
+def test_of_a_node_that_is_first_seen_late_only_what_is_nearest_is_told() -> None:
+    story = Story()
+    story.tell(snapshot(peer(**expiry(NOW + 3600))))
+    assert warnings(story, NOW) == [("n1", DAY)]
+    assert warnings(story, NOW + 1) == []
+
+
+def test_another_process_does_not_tell_it_again() -> None:
+    story = Story()
+    story.tell(snapshot(peer(**expiry(NOW + DAY / 2))))
+    assert warnings(story, NOW) == [("n1", DAY)]
+    story.recorder = Recorder(NOW)
+    story.tell(snapshot(peer(**expiry(NOW + DAY / 2))), NOW + 9)
+    assert warnings(story, NOW + 9) == []
+    story.tell(upserted(peer(online=True, **expiry(NOW + DAY / 2))), NOW + 10)
+    assert warnings(story, NOW + 10) == []
+
+
+@pytest.mark.parametrize(
+    ("moved_to", "expected"),
+    [
+        (NOW + 60 * DAY, []),
+        (NOW + 5 * DAY, [("n1", 7 * DAY)]),
+        (NOW + 3 * DAY, []),
+        (NOW + DAY / 2, [("n1", DAY)]),
+    ],
+)
+def test_an_expiry_that_moves_forward_is_due_again(moved_to: float, expected: list[Any]) -> None:
+    story = Story()
+    story.tell(snapshot(peer(**expiry(NOW + 4 * DAY))))
+    assert warnings(story, NOW) == [("n1", 7 * DAY)]
+    story.tell(upserted(peer(**expiry(moved_to))), NOW + 1)
+    assert warnings(story, NOW + 1) == expected
+
+
+def test_no_expiry_is_told_of_what_has_expired_or_is_not_seen() -> None:
+    story = Story()
+    story.tell(snapshot(peer(**expiry(NOW - 5)), peer(stable_id="n2", expired=True, **expiry(NOW + DAY / 2))))
+    assert warnings(story, NOW) == []
+    assert [node.due for node in story.nodes.values()] == [None, None]
+    story.tell(upserted(peer(stable_id="n3", **expiry(NOW + DAY / 2))))
+    story.tell(state("stale"), NOW + 1)
+    assert warnings(story, NOW + 2) == [], "it may have been renewed"
+    story.tell(state("fresh"), NOW + 3)
+    assert warnings(story, NOW + 4) == [("n3", DAY)]
