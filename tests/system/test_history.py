@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import os
@@ -199,7 +200,9 @@ def test_a_history_that_is_gone_or_hangs_while_there_is_much_to_tell_ends_nobody
             wait_generation(daemon, generation)
             daemon.signal_actor("control_connection")
         wait_generation(daemon, 4)
-        os.kill(daemon.actor("history")["pid"], signal.SIGKILL)
+        # On a busy machine it has been found to hang by now.
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(daemon.actor("history")["pid"], signal.SIGKILL)
         for pid in daemon.children():
             if role_of(pid) in {"publisher", "liveness", "control_connection"}:
                 os.kill(pid, signal.SIGKILL)
@@ -210,8 +213,11 @@ def test_a_history_that_is_gone_or_hangs_while_there_is_much_to_tell_ends_nobody
         answer = wait_for(
             lambda: told(found := history(daemon), "netmap_fresh")[1:] and found, 20.0, "fresh again"
         )
-        # What it was told and had not written is gone with it, within a gap; what came after its end waited.
-        assert "history" in {one["subject"] for one in told(answer, "actor_exited")}
+        # What it was told and had not written is told to the next one, once.
+        for kind in ("actor_started", "actor_exited", "session_ended", "map_session_started"):
+            assert [one["detail"]["pid"] for one in told(answer, kind)] == [
+                event["pid"] for event in daemon.events(kind)
+            ]
         (gap,) = told(answer, "gap")
         assert at(gap["after"]) <= at(daemon.events("session_ended")[0]["timestamp"]) + 0.1
 

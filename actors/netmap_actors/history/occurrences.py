@@ -7,7 +7,17 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-__all__ = ["LOGGED", "WARNED_BEFORE", "Entered", "Happening", "KnownNode", "LaneOf", "Occurrence", "Recorded"]
+__all__ = [
+    "LOGGED",
+    "WARNED_BEFORE",
+    "Entered",
+    "Happening",
+    "KnownNode",
+    "LaneOf",
+    "Occurrence",
+    "Recorded",
+    "Told",
+]
 
 
 class Happening(enum.StrEnum):
@@ -100,11 +110,21 @@ class Entered(NamedTuple):
     detail: dict[str, Any]
 
 
+class Told(NamedTuple):
+    """What the Supervisor told, which it tells again until it hears that it is kept."""
+
+    run: str
+    number: int
+    """1, 2, 3, … in this run."""
+
+
 class Recorded(NamedTuple):
     """What one input leaves behind, in order."""
 
     occurrences: tuple[Occurrence, ...] = ()
     entered: tuple[Entered, ...] = ()
+    told: Told | None = None
+    """Where it was told, which is never written twice; None: it was seen."""
 
 
 class KnownNode(msgspec.Struct, frozen=True, kw_only=True):

@@ -62,6 +62,11 @@ ALTER TABLE seen ADD COLUMN dropped INTEGER NOT NULL DEFAULT 0;
 UPDATE seen SET dropped = coalesce(
   (SELECT min(id) - 1 FROM occurrence WHERE occurrence.tailnet = seen.tailnet),
   (SELECT seq FROM sqlite_sequence WHERE name = 'occurrence'), 0);
+ALTER TABLE occurrence ADD COLUMN run TEXT;
+ALTER TABLE occurrence ADD COLUMN number INTEGER;
+CREATE UNIQUE INDEX occurrence_told ON occurrence (tailnet, run, number) WHERE run IS NOT NULL;
+ALTER TABLE seen ADD COLUMN run TEXT;
+ALTER TABLE seen ADD COLUMN told INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE node ADD COLUMN due REAL;
 CREATE INDEX node_by_due ON node (tailnet, due) WHERE due IS NOT NULL AND left_at IS NULL;
 """

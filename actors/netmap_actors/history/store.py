@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
-    from netmap_actors.history.occurrences import Recorded
+    from netmap_actors.history.occurrences import Recorded, Told
 
 __all__ = ["BrokenHistory", "HistoryStore", "NoRoom"]
 
@@ -95,33 +95,52 @@ class HistoryStore:
         Raises BrokenHistory or NoRoom.
         """
         with self._told("write"), self._transaction():
-            for record in recorded:
-                self._db.executemany(
-                    "INSERT INTO occurrence (tailnet, at, after, kind, subject, name, detail)"
-                    " VALUES (?, ?, ?, ?, ?, ?, ?)",
-                    (
-                        (self.tailnet, one.at, one.after, one.kind, one.subject, one.name, _json(one.detail))
-                        for one in record.occurrences
-                    ),
-                )
-                for lane, subject, state, at, detail in record.entered:
-                    self._enter(lane, subject, state, at, detail)
-            for node in nodes:
-                self._know(node, seen_until)
             self._db.execute(
                 "INSERT INTO seen (tailnet, until) VALUES (?, ?)"
                 " ON CONFLICT (tailnet) DO UPDATE SET until = max(until, excluded.until)",
                 (self.tailnet, seen_until),
             )
+            for record in recorded:
+                if record.told is not None and not self._take(record.told):
+                    continue
+                self._db.executemany(
+                    "INSERT INTO occurrence (tailnet, at, after, kind, subject, name, detail, run, number)"
+                    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                    (
+                        (
+                            self.tailnet, one.at, one.after, one.kind, one.subject, one.name, _json(one.detail),
+                            *((None, None) if record.told is None or one.kind == Happening.GAP else record.told),
+                        )
+                        for one in record.occurrences
+                    ),
+                )  # fmt: skip
+                for lane, subject, state, at, detail in record.entered:
+                    self._enter(lane, subject, state, at, detail)
+            for node in nodes:
+                self._know(node, seen_until)
+
+    def _take(self, told: Told) -> bool:
+        """Whether it is not there yet; from now on it is."""
+        return bool(
+            self._db.execute(
+                "UPDATE seen SET run = ?, told = ? WHERE tailnet = ? AND (run IS NOT ? OR told < ?)",
+                (told.run, told.number, self.tailnet, told.run, told.number),
+            ).rowcount
+        )
 
     def _enter(
         self, lane: LaneOf, subject: str, state: str | None, at: float, detail: dict[str, Any]
     ) -> None:
         key = (self.tailnet, lane, subject)
-        # The clock may have been set back: nothing ends before it begins.
+        # The clock may have been set back: nothing ends before it begins. What is told late ends what was closed later.
         self._db.execute(
             "UPDATE span SET until = max(since, ?) WHERE tailnet = ? AND lane = ? AND subject = ? AND until IS NULL",
             (at, *key),
+        )
+        self._db.execute(
+            "UPDATE span SET until = max(since, ?) WHERE until > ? AND id = (SELECT id FROM span"
+            " WHERE tailnet = ? AND lane = ? AND subject = ? ORDER BY since DESC, id DESC LIMIT 1)",
+            (at, at, *key),
         )
         if state is not None:
             self._db.execute(
@@ -208,6 +227,11 @@ class HistoryStore:
         )
         dropped, newest = rows[0]
         return dropped + 1, max(newest, dropped)
+
+    def told_up_to(self, run: str) -> int:
+        """The last number of this run that was written, 0 for none."""
+        rows = self._rows("SELECT told FROM seen WHERE tailnet = ? AND run = ?", (self.tailnet, run))
+        return 0 if not rows else int(rows[0][0])
 
     def seen_until(self) -> float | None:
         """Up to when something was written; None: nothing ever."""

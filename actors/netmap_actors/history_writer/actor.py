@@ -13,6 +13,7 @@ from netmap_actors.boot import HistorySettings, decode_settings
 from netmap_actors.bus.connection_limit import ConnectionLimit
 from netmap_actors.errors import ConfigurationError
 from netmap_actors.history.answers import HISTORY_FILE, SEEN_FILE, NoHistory, ask, may_wait
+from netmap_actors.history.occurrences import Told
 from netmap_actors.history.questions import MAX_QUESTION, reply, reply_to
 from netmap_actors.history.store import BrokenHistory, HistoryStore, NoRoom
 from netmap_actors.history_writer.last_seen import LastSeen
@@ -39,6 +40,8 @@ MOMENT = 1.0
 """Seconds that may be lost with the process: what happened is written together."""
 OPEN_AGAIN = 10.0
 """Seconds between two tries to write, once that failed."""
+ASK_AGAIN = 5.0
+"""Seconds after which the Supervisor is asked anew, while it tells what was not asked for: the question was lost."""
 PRUNE_INTERVAL = 3600.0
 MAX_CONNECTIONS, MAX_OF_ONE = 64, 8
 """Who asks; a flood of connections must not take its last file."""
@@ -68,6 +71,9 @@ class HistoryKeeper(ActorBase):
         """Changes of what is known, not written yet; None: gone."""
         self._limit: ConnectionLimit | None = None
         self._token = 0
+        self._opened = 0
+        """How often a file was."""
+        self._asked_at = 0.0
         self._written = 0
         self._failed = 0
 
@@ -91,10 +97,8 @@ class HistoryKeeper(ActorBase):
 
     def on_supervisor(self, envelope: internal_pb2.Envelope) -> None:
         match envelope.WhichOneof("body"):
-            case "occurred" if self._store is not None:
-                self._happened(envelope.occurred)
             case "occurred":
-                pass  # a gap
+                self._happened(envelope.occurred)
             case "status_reply":
                 if envelope.status_reply.token == self._token and self._store is not None:
                     reply = msgspec.json.decode(envelope.status_reply.json, type=dict[str, Any])
@@ -142,6 +146,7 @@ class HistoryKeeper(ActorBase):
             seen_until = None if before is None else min(now, max(before, self._seen.at))
             if seen_until is not None:
                 self._store.close_unseen(seen_until)
+            told = self._store.told_up_to(self.boot.run)
         except BrokenHistory as error:
             self._broken(str(error))
             return
@@ -149,7 +154,9 @@ class HistoryKeeper(ActorBase):
             self._cannot(str(error))
             return
         self.healed(CONDITION)
-        self._recorder = Recorder(seen_until)
+        self._recorder = Recorder(seen_until, told)
+        self._opened += 1
+        self._ask_supervisor(told)
         self._keep(self._recorder.begin(now, generation=self.boot.generation))
         self._on_bus()
         if again:
@@ -158,6 +165,11 @@ class HistoryKeeper(ActorBase):
             # The first one is told of every process from its start on; later ones ask what there is.
             self._token += 1
             self.tell_supervisor(internal_pb2.StatusRequest(token=self._token))
+
+    def _ask_supervisor(self, told: int) -> None:
+        """To tell what comes after this number, and nothing that is under way."""
+        self._asked_at = self.loop.now()
+        self.tell_supervisor(internal_pb2.OccurrencesKept(number=told, opened=self._opened))
 
     def _broken(self, why: str) -> None:
         """Keep the file beside, and begin another, in a turn of its own: this one may be in the middle of it."""
@@ -296,8 +308,16 @@ class HistoryKeeper(ActorBase):
                 self._nodes[node.stable_id] = node
 
     def _happened(self, occurred: internal_pb2.Occurred) -> None:
+        if self._store is None:
+            return  # told again, once there is one
+        if occurred.opened != self._opened:
+            if self.loop.now() - self._asked_at > ASK_AGAIN:
+                self._flush()
+                self._ask_supervisor(self._store.told_up_to(self.boot.run))
+            return
         fields = msgspec.json.decode(occurred.fields, type=dict[str, Any])
-        self._keep(self._recorder.happened(occurred.event, fields, occurred.at))
+        told = Told(self.boot.run, occurred.number)
+        self._keep(self._recorder.happened(occurred.event, fields, occurred.at, told))
 
     def _known(self, stable_id: str) -> KnownNode | None:
         if stable_id in self._nodes:
@@ -334,6 +354,9 @@ class HistoryKeeper(ActorBase):
             self._failed_with(error)
             return
         self._written += sum(len(one.occurrences) for one in self._pending)
+        told = max((one.told.number for one in self._pending if one.told is not None), default=0)
+        if told:
+            self.tell_supervisor(internal_pb2.OccurrencesKept(number=told))
         self._pending.clear()
         self._nodes.clear()
         if self._seen is not None:

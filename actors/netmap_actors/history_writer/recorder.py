@@ -18,6 +18,7 @@ from netmap_actors.history.occurrences import (
     LaneOf,
     Occurrence,
     Recorded,
+    Told,
 )
 from netmap_actors.rfc3339 import stamp, unix_seconds
 from netmap_actors.subscriber.events import PeerRemoved, PeerUpserted, SelfChanged, Snapshot, StateChanged
@@ -62,9 +63,15 @@ def known(peer: Peer) -> KnownNode:
 
 
 class Recorder:
-    """`seen_until`: when the history last saw anything before now, UNIX seconds; None: it begins today."""
+    """`seen_until`: when the history last saw anything before now, UNIX seconds; None: it begins today.
 
-    def __init__(self, seen_until: float | None) -> None:
+    `told`: the last number of this run that it was told.
+    """
+
+    def __init__(self, seen_until: float | None, told: int = 0) -> None:
+        self._told = None if seen_until is None else told
+        self._told_at = seen_until or 0.0
+        self._began_at = 0.0
         self._blind_since = 0.0 if seen_until is None else seen_until
         """Since when nodes were not seen; what differs at the next fresh netmap happened after that."""
         self._blind = True
@@ -75,6 +82,7 @@ class Recorder:
 
     def begin(self, at: float, **detail: Any) -> Recorded:
         """The history is written again: what was not seen until now is a gap."""
+        self._began_at = at
         gap = () if self._begins else (Occurrence(at=at, kind=Happening.GAP, after=self._blind_since),)
         return Recorded(gap, (Entered(LaneOf.RUN, "", "running", at, detail),))
 
@@ -94,8 +102,10 @@ class Recorder:
             entered.append(Entered(LaneOf.CONNECTION, "", state, at, detail))
         return Recorded((), tuple(entered))
 
-    def happened(self, event: str, fields: Mapping[str, Any], at: float) -> Recorded:
-        """What an event of the Supervisor's log leaves; nothing for most."""
+    def happened(
+        self, event: str, fields: Mapping[str, Any], at: float, told: Told | None = None
+    ) -> Recorded:
+        """What an event of the Supervisor's log leaves; nothing for most. Numbers that are left out are a gap."""
         kind = LOGGED.get(event)
         if kind is None:
             return Recorded()
@@ -105,7 +115,26 @@ class Recorder:
         )
         detail = {name: value for name, value in fields.items() if name not in {"actor", "code"}}
         said = Occurrence(at=at, kind=kind, subject=subject, detail=detail)
-        return Recorded((said,), tuple(_lanes(kind, actor, at, detail)))
+        lost = self._lost(told, at)
+        return Recorded((*lost.occurrences, said), (*lost.entered, *_lanes(kind, actor, at, detail)), told)
+
+    def _lost(self, told: Told | None, at: float) -> Recorded:
+        if told is None:
+            return Recorded()
+        missed = 0 if self._told is None else told.number - self._told - 1
+        after, self._told, self._told_at = self._told_at, told.number, at
+        if missed <= 0:
+            return Recorded()
+        gap = Occurrence(at=at, kind=Happening.GAP, detail={"missed": missed}, after=after)
+        if after < self._began_at:
+            return Recorded((gap,))  # nothing was written for a time then, which its lane shows
+        return Recorded(
+            (gap,),
+            (
+                Entered(LaneOf.RUN, "", None, after, {}),
+                Entered(LaneOf.RUN, "", "running", max(after, at), {}),
+            ),
+        )
 
     # The netmap
 

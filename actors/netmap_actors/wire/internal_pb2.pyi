@@ -7,7 +7,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Envelope(_message.Message):
-    __slots__ = ("version", "run", "actor", "incarnation", "number", "hello", "ready", "heartbeat", "stop", "degraded", "stage_entered", "map_response_received", "progress", "session_ended", "login_needed", "connection_info", "registered", "map_text_arrived", "verdict", "probe", "probe_result", "resync", "truth_probe", "connection_started", "freeze", "dev_command", "dev_reply", "status_request", "status_reply", "black_hole", "occurred")
+    __slots__ = ("version", "run", "actor", "incarnation", "number", "hello", "ready", "heartbeat", "stop", "degraded", "stage_entered", "map_response_received", "progress", "session_ended", "login_needed", "connection_info", "registered", "map_text_arrived", "verdict", "probe", "probe_result", "resync", "truth_probe", "connection_started", "freeze", "dev_command", "dev_reply", "status_request", "status_reply", "black_hole", "occurred", "occurrences_kept")
     VERSION_FIELD_NUMBER: _ClassVar[int]
     RUN_FIELD_NUMBER: _ClassVar[int]
     ACTOR_FIELD_NUMBER: _ClassVar[int]
@@ -39,6 +39,7 @@ class Envelope(_message.Message):
     STATUS_REPLY_FIELD_NUMBER: _ClassVar[int]
     BLACK_HOLE_FIELD_NUMBER: _ClassVar[int]
     OCCURRED_FIELD_NUMBER: _ClassVar[int]
+    OCCURRENCES_KEPT_FIELD_NUMBER: _ClassVar[int]
     version: int
     run: bytes
     actor: str
@@ -70,7 +71,8 @@ class Envelope(_message.Message):
     status_reply: StatusReply
     black_hole: BlackHole
     occurred: Occurred
-    def __init__(self, version: _Optional[int] = ..., run: _Optional[bytes] = ..., actor: _Optional[str] = ..., incarnation: _Optional[int] = ..., number: _Optional[int] = ..., hello: _Optional[_Union[Hello, _Mapping]] = ..., ready: _Optional[_Union[Ready, _Mapping]] = ..., heartbeat: _Optional[_Union[Heartbeat, _Mapping]] = ..., stop: _Optional[_Union[Stop, _Mapping]] = ..., degraded: _Optional[_Union[Degraded, _Mapping]] = ..., stage_entered: _Optional[_Union[StageEntered, _Mapping]] = ..., map_response_received: _Optional[_Union[MapResponseReceived, _Mapping]] = ..., progress: _Optional[_Union[Progress, _Mapping]] = ..., session_ended: _Optional[_Union[SessionEnded, _Mapping]] = ..., login_needed: _Optional[_Union[LoginNeeded, _Mapping]] = ..., connection_info: _Optional[_Union[ConnectionInfo, _Mapping]] = ..., registered: _Optional[_Union[Registered, _Mapping]] = ..., map_text_arrived: _Optional[_Union[MapTextArrived, _Mapping]] = ..., verdict: _Optional[_Union[Verdict, _Mapping]] = ..., probe: _Optional[_Union[Probe, _Mapping]] = ..., probe_result: _Optional[_Union[ProbeResult, _Mapping]] = ..., resync: _Optional[_Union[Resync, _Mapping]] = ..., truth_probe: _Optional[_Union[TruthProbe, _Mapping]] = ..., connection_started: _Optional[_Union[ConnectionStarted, _Mapping]] = ..., freeze: _Optional[_Union[Freeze, _Mapping]] = ..., dev_command: _Optional[_Union[DevCommand, _Mapping]] = ..., dev_reply: _Optional[_Union[DevReply, _Mapping]] = ..., status_request: _Optional[_Union[StatusRequest, _Mapping]] = ..., status_reply: _Optional[_Union[StatusReply, _Mapping]] = ..., black_hole: _Optional[_Union[BlackHole, _Mapping]] = ..., occurred: _Optional[_Union[Occurred, _Mapping]] = ...) -> None: ...
+    occurrences_kept: OccurrencesKept
+    def __init__(self, version: _Optional[int] = ..., run: _Optional[bytes] = ..., actor: _Optional[str] = ..., incarnation: _Optional[int] = ..., number: _Optional[int] = ..., hello: _Optional[_Union[Hello, _Mapping]] = ..., ready: _Optional[_Union[Ready, _Mapping]] = ..., heartbeat: _Optional[_Union[Heartbeat, _Mapping]] = ..., stop: _Optional[_Union[Stop, _Mapping]] = ..., degraded: _Optional[_Union[Degraded, _Mapping]] = ..., stage_entered: _Optional[_Union[StageEntered, _Mapping]] = ..., map_response_received: _Optional[_Union[MapResponseReceived, _Mapping]] = ..., progress: _Optional[_Union[Progress, _Mapping]] = ..., session_ended: _Optional[_Union[SessionEnded, _Mapping]] = ..., login_needed: _Optional[_Union[LoginNeeded, _Mapping]] = ..., connection_info: _Optional[_Union[ConnectionInfo, _Mapping]] = ..., registered: _Optional[_Union[Registered, _Mapping]] = ..., map_text_arrived: _Optional[_Union[MapTextArrived, _Mapping]] = ..., verdict: _Optional[_Union[Verdict, _Mapping]] = ..., probe: _Optional[_Union[Probe, _Mapping]] = ..., probe_result: _Optional[_Union[ProbeResult, _Mapping]] = ..., resync: _Optional[_Union[Resync, _Mapping]] = ..., truth_probe: _Optional[_Union[TruthProbe, _Mapping]] = ..., connection_started: _Optional[_Union[ConnectionStarted, _Mapping]] = ..., freeze: _Optional[_Union[Freeze, _Mapping]] = ..., dev_command: _Optional[_Union[DevCommand, _Mapping]] = ..., dev_reply: _Optional[_Union[DevReply, _Mapping]] = ..., status_request: _Optional[_Union[StatusRequest, _Mapping]] = ..., status_reply: _Optional[_Union[StatusReply, _Mapping]] = ..., black_hole: _Optional[_Union[BlackHole, _Mapping]] = ..., occurred: _Optional[_Union[Occurred, _Mapping]] = ..., occurrences_kept: _Optional[_Union[OccurrencesKept, _Mapping]] = ...) -> None: ...
 
 class Hello(_message.Message):
     __slots__ = ("pid", "time_namespace")
@@ -442,14 +444,26 @@ class DevReply(_message.Message):
     def __init__(self, token: _Optional[int] = ..., ok: bool = ..., json: _Optional[bytes] = ...) -> None: ...
 
 class Occurred(_message.Message):
-    __slots__ = ("at", "event", "fields")
+    __slots__ = ("at", "event", "fields", "number", "opened")
     AT_FIELD_NUMBER: _ClassVar[int]
     EVENT_FIELD_NUMBER: _ClassVar[int]
     FIELDS_FIELD_NUMBER: _ClassVar[int]
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    OPENED_FIELD_NUMBER: _ClassVar[int]
     at: float
     event: str
     fields: bytes
-    def __init__(self, at: _Optional[float] = ..., event: _Optional[str] = ..., fields: _Optional[bytes] = ...) -> None: ...
+    number: int
+    opened: int
+    def __init__(self, at: _Optional[float] = ..., event: _Optional[str] = ..., fields: _Optional[bytes] = ..., number: _Optional[int] = ..., opened: _Optional[int] = ...) -> None: ...
+
+class OccurrencesKept(_message.Message):
+    __slots__ = ("number", "opened")
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    OPENED_FIELD_NUMBER: _ClassVar[int]
+    number: int
+    opened: int
+    def __init__(self, number: _Optional[int] = ..., opened: _Optional[int] = ...) -> None: ...
 
 class StatusRequest(_message.Message):
     __slots__ = ("token",)

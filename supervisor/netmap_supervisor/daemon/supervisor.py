@@ -177,7 +177,7 @@ class Supervisor(pykka.ThreadingActor):
         """Why it ended for good, for a person: "cannot X: why; what to do"."""
         self._failure: BaseException | None = None
         self._notifier = Notifier(environment)
-        self._remembered = Remembered(self._tell_history) if settings.history_keep else None
+        self._remembered = Remembered(self._tell_history, wanted=settings.history_keep > 0)
         self._own = SupervisorFacts(__version__, os.getpid(), loop.now(), confinement)
         self._core = SupervisorCore(
             specs_for(settings),
@@ -307,7 +307,7 @@ class Supervisor(pykka.ThreadingActor):
 
     def _on_messages(self, most: int) -> None:
         for envelope in self._children.take(most):
-            if not self._requests.on_message(envelope):
+            if not (self._requests.on_message(envelope) or self._remembered.on_message(envelope)):
                 message = ChildMessage(envelope)
                 if self._core.wants_route(message):
                     self._routes.look()
@@ -423,8 +423,7 @@ class Supervisor(pykka.ThreadingActor):
 
     def event(self, level: str, event: str, fields: Mapping[str, Any]) -> None:
         """Log it, show it to the observer, and have it remembered."""
-        if self._remembered is not None:
-            self._remembered.event(event, fields, self._loop.clock.wall())
+        self._remembered.event(event, fields, self._loop.clock.wall())
         if self._log.event(level, event, fields) and self._observer is not None:
             self._observer.event(level, event, fields)
 

@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import signal
 import sqlite3
 import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
 from netmap_actors.errors import ConfigurationError
-from netmap_actors.history.occurrences import Entered, Happening, KnownNode, LaneOf, Occurrence, Recorded
+from netmap_actors.history.occurrences import (
+    Entered,
+    Happening,
+    KnownNode,
+    LaneOf,
+    Occurrence,
+    Recorded,
+    Told,
+)
 from netmap_actors.history.schema import MIGRATIONS, VERSION
 from netmap_actors.history.spans import Span
 from netmap_actors.history.store import BrokenHistory, HistoryStore, NoRoom
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
 NOW = 1_767_323_045.0
+FIRST_VERSION = Path(__file__).parents[2] / "fixtures" / "history-version-1.sqlite3.gz"
 NODE = KnownNode(stable_id="n1", name="web-1.example.ts.net", online=True, tags=("tag:web",))
 
 
@@ -28,6 +35,10 @@ def happened(at: float, kind: Happening = Happening.NODE_OFFLINE, subject: str =
         at=at, kind=kind, subject=subject, name="web-1.example.ts.net", detail={"was": "online"}
     )
     return Recorded((said,))
+
+
+def told(number: int, at: float, run: str = "a" * 16) -> Recorded:
+    return happened(at)._replace(told=Told(run, number))
 
 
 def entered(state: str | None, at: float, subject: str = "n1") -> Recorded:
@@ -148,6 +159,56 @@ def test_a_file_of_each_older_version_is_taken_over(tmp_path: Path, version: int
     store = HistoryStore(path, "default")
     store.write([happened(NOW)], [NODE], NOW)
     assert store.everybody() == {"n1": NODE}
+
+
+def test_a_file_that_the_first_version_wrote_is_read_on(tmp_path: Path) -> None:
+    path = tmp_path / "history.sqlite3"
+    path.write_bytes(gzip.decompress(FIRST_VERSION.read_bytes()))
+    store = HistoryStore(path, "default")
+    assert [(number, str(one.kind)) for number, one in store.occurrences()] == [
+        (2, "run_started"),
+        (3, "netmap_fresh"),
+        (4, "node_offline"),
+        (5, "node_left"),
+    ]
+    assert store.ids() == (2, 5), "the first was dropped then"
+    assert store.told_up_to("a" * 16) == 0
+    assert store.spans(LaneOf.NODE, NOW, NOW + 9) == {
+        "n1": [Span(NOW + 1, NOW + 7, "online")],
+        "n2": [Span(NOW + 1, NOW + 5, "online"), Span(NOW + 5, NOW + 9, "offline")],
+    }
+    (known,) = store.everybody().values()
+    assert (known.stable_id, known.online, known.key_expiry, known.due) == ("n2", False, None, None)
+    store.write([told(1, NOW + 9)], [], NOW + 9)
+    again = HistoryStore(path, "default")
+    assert again.identity() == store.identity()
+    assert (again.ids(), again.told_up_to("a" * 16), again.seen_until()) == ((2, 6), 1, NOW + 9)
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_what_is_told_twice_is_written_once(store: HistoryStore, kept: bool) -> None:
+    """Also when it has been dropped by then."""
+    store.write([told(1, NOW), told(2, NOW + 1)], [], NOW + 1)
+    while not kept and store.prune(NOW + 9, 1 << 30):
+        pass
+    before = store.occurrences()
+    store.write([told(1, NOW), told(2, NOW + 1), happened(NOW + 2), told(3, NOW + 3)], [], NOW + 3)
+    assert [one.at - NOW for _, one in store.occurrences()][len(before) :] == [2, 3]
+    assert (len(before), store.told_up_to("a" * 16), store.told_up_to("b" * 16)) == (2 if kept else 0, 3, 0)
+    store.write([told(1, NOW + 5, run="b" * 16)], [], NOW + 5)
+    assert (store.told_up_to("a" * 16), store.told_up_to("b" * 16)) == (0, 1)
+    store._db.execute("UPDATE seen SET run = NULL, told = 0")
+    with pytest.raises(NoRoom, match="UNIQUE"):
+        store.write([told(1, NOW + 5, run="b" * 16)], [], NOW + 5)
+
+
+def test_what_is_told_late_ends_what_was_closed_later(store: HistoryStore) -> None:
+    store.write([entered("online", NOW)], [], NOW)
+    store.close_unseen(NOW + 5)
+    store.write([entered("offline", NOW + 4)], [], NOW + 9)
+    assert store.spans(LaneOf.NODE, NOW, NOW + 9) == {
+        "n1": [Span(NOW, NOW + 4, "online"), Span(NOW + 4, NOW + 9, "offline")]
+    }
 
 
 def test_a_file_of_a_newer_version_is_left_alone(tmp_path: Path) -> None:

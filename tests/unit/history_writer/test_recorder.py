@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from netmap_actors.history.occurrences import Happening, KnownNode, LaneOf, Recorded
+from netmap_actors.history.occurrences import Happening, KnownNode, LaneOf, Recorded, Told
 from netmap_actors.history_writer.recorder import Recorder, known
 from netmap_actors.rfc3339 import stamp
 from netmap_actors.subscriber import PeerRemoved, StateChanged
@@ -252,3 +252,33 @@ def test_no_expiry_is_told_of_what_has_expired_or_is_not_seen() -> None:
     assert warnings(story, NOW + 2) == [], "it may have been renewed"
     story.tell(state("fresh"), NOW + 3)
     assert warnings(story, NOW + 4) == [("n3", DAY)]
+
+
+def test_numbers_that_are_left_out_are_a_gap() -> None:
+    recorder = Recorder(NOW - 60, 7)
+    recorder.begin(NOW)
+
+    def tell(number: int, at: float) -> Recorded:
+        return recorder.happened("degraded", {"code": "x"}, at, Told("run", number))
+
+    late = tell(8, NOW - 5)
+    assert (kinds(late), late.told) == (["degraded"], Told("run", 8))
+    while_nothing_was_written = tell(10, NOW - 3)
+    assert [(one.kind, one.at, one.after, one.detail) for one in while_nothing_was_written.occurrences] == [
+        (Happening.GAP, NOW - 3, NOW - 5, {"missed": 1}),
+        (Happening.DEGRADED, NOW - 3, None, {}),
+    ]
+    assert while_nothing_was_written.entered == ()
+    assert kinds(tell(11, NOW + 1)) == ["degraded"]
+    while_it_hung = tell(20, NOW + 9)
+    assert next((one.kind, one.after) for one in while_it_hung.occurrences) == (Happening.GAP, NOW + 1)
+    assert [(one.lane, one.state, one.at) for one in while_it_hung.entered] == [
+        (LaneOf.RUN, None, NOW + 1),
+        (LaneOf.RUN, "running", NOW + 9),
+    ]
+
+
+def test_a_file_that_begins_within_a_run_misses_nothing() -> None:
+    recorder = Recorder(None)
+    assert kinds(recorder.happened("degraded", {}, NOW, Told("run", 30))) == ["degraded"]
+    assert kinds(recorder.happened("degraded", {}, NOW, Told("run", 32))) == ["gap", "degraded"]

@@ -1,4 +1,4 @@
-"""What the Supervisor tells the history: events of its log, kept while that process is not there to take them."""
+"""What the Supervisor tells the history: events of its log, kept until that process has them on disk."""
 
 from __future__ import annotations
 
@@ -16,28 +16,66 @@ if TYPE_CHECKING:
 
     from google.protobuf.message import Message
 
-__all__ = ["Remembered"]
+__all__ = ["MOST", "Remembered"]
 
 MOST = 1000
-"""Events that wait; the oldest goes first."""
+"""Events that wait; the oldest goes first, and its number is left out."""
 
 
 class Remembered:
-    """`tell(actor, message)`: False when it cannot take it."""
+    """`tell(actor, message)`: False when it cannot take it. Nothing is kept unless `wanted`."""
 
-    def __init__(self, tell: Callable[[str, Message], bool]) -> None:
+    def __init__(self, tell: Callable[[str, Message], bool], *, wanted: bool = True) -> None:
         self._tell = tell
-        self._waiting: collections.deque[internal_pb2.Occurred] = collections.deque(maxlen=MOST)
-        self._taken = False
+        self._wanted = wanted
+        self._kept: collections.deque[internal_pb2.Occurred] = collections.deque()
+        self._told = 0
+        """How many of these were told since the history asked, from the first on."""
+        self._number = 0
+        self._opened = 0
+        """Of the history that asked last; 0: none takes anything."""
+        self.lost = 0
+        """Events that nobody will be told."""
 
     def event(self, event: str, fields: Mapping[str, Any], wall: float) -> None:
         """One event of the log. `wall`: UNIX seconds."""
+        if not self._wanted:
+            return
         if event in LOGGED:
             said = {name: value for name, value in fields.items() if value is not None}
-            self._waiting.append(
-                internal_pb2.Occurred(at=wall, event=event, fields=msgspec.json.encode(said))
+            self._number += 1
+            self._kept.append(
+                internal_pb2.Occurred(
+                    at=wall, event=event, fields=msgspec.json.encode(said), number=self._number
+                )
             )
-        if fields.get("actor") == ActorName.HISTORY and event in {"actor_ready", "actor_exited"}:
-            self._taken = event == "actor_ready"
-        while self._taken and self._waiting and self._tell(ActorName.HISTORY, self._waiting[0]):
-            self._waiting.popleft()
+            if len(self._kept) > MOST:
+                self._drop()
+                self.lost += 1
+        if fields.get("actor") == ActorName.HISTORY and event == "actor_exited":
+            self._opened = 0
+        self._tell_rest()
+
+    def on_message(self, envelope: internal_pb2.Envelope) -> bool:
+        """A message of the history about what it has; False for any other."""
+        if envelope.actor != ActorName.HISTORY or not envelope.HasField("occurrences_kept"):
+            return False
+        said = envelope.occurrences_kept
+        while self._kept and self._kept[0].number <= said.number:
+            self._drop()
+        if said.opened:
+            self._opened, self._told = said.opened, 0
+        self._tell_rest()
+        return True
+
+    def _drop(self) -> None:
+        self._kept.popleft()
+        self._told = max(0, self._told - 1)
+
+    def _tell_rest(self) -> None:
+        while self._opened and self._told < len(self._kept):
+            one = self._kept[self._told]
+            one.opened = self._opened
+            if not self._tell(ActorName.HISTORY, one):
+                return
+            self._told += 1
