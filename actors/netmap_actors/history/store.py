@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from netmap_actors.errors import ConfigurationError
-from netmap_actors.history.occurrences import Happening, KnownNode, LaneOf, Occurrence
+from netmap_actors.history.occurrences import LOGGED, Happening, KnownNode, LaneOf, Occurrence
 from netmap_actors.history.schema import APPLICATION_ID, MIGRATIONS, VERSION
 from netmap_actors.history.spans import Span
 
@@ -109,7 +109,7 @@ class HistoryStore:
                     (
                         (
                             self.tailnet, one.at, one.after, one.kind, one.subject, one.name, _json(one.detail),
-                            *((None, None) if record.told is None or one.kind == Happening.GAP else record.told),
+                            *(record.told if record.told is not None and one.kind in LOGGED else (None, None)),
                         )
                         for one in record.occurrences
                     ),

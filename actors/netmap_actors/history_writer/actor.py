@@ -13,7 +13,7 @@ from netmap_actors.boot import HistorySettings, decode_settings
 from netmap_actors.bus.connection_limit import ConnectionLimit
 from netmap_actors.errors import ConfigurationError
 from netmap_actors.history.answers import HISTORY_FILE, SEEN_FILE, NoHistory, ask, may_wait
-from netmap_actors.history.occurrences import Told
+from netmap_actors.history.occurrences import Happening, Told
 from netmap_actors.history.questions import MAX_QUESTION, reply, reply_to
 from netmap_actors.history.store import BrokenHistory, HistoryStore, NoRoom
 from netmap_actors.history_writer.last_seen import LastSeen
@@ -23,7 +23,7 @@ from netmap_actors.process.actor_base import ActorBase
 from netmap_actors.process.shared_sockets import share
 from netmap_actors.subscriber import Subscriber
 from netmap_actors.wire import internal_pb2
-from netmap_actors.wire.vocabulary import Trust
+from netmap_actors.wire.vocabulary import ActorName, Trust
 
 if TYPE_CHECKING:
     from netmap_actors.boot import Boot
@@ -38,6 +38,9 @@ CONDITION = "history"
 """Shown in status while nothing can be written."""
 MOMENT = 1.0
 """Seconds that may be lost with the process: what happened is written together."""
+CHECK_INTERVAL = 60.0
+"""Seconds after which it is asked whether a change was missed, if none came. The Supervisor tells when the publisher
+has ended, so that nobody is woken by heartbeats."""
 OPEN_AGAIN = 10.0
 """Seconds between two tries to write, once that failed."""
 ASK_AGAIN = 5.0
@@ -57,7 +60,12 @@ class HistoryKeeper(ActorBase):
         self._settings = decode_settings(boot, HistorySettings)
         self._directory = Path(self._settings.directory)
         endpoints = boot.endpoints
-        self._subscriber = Subscriber(endpoint=(endpoints.updates, endpoints.requests), clock=self.clock)
+        self._subscriber = Subscriber(
+            endpoint=(endpoints.updates, endpoints.requests),
+            check_interval=CHECK_INTERVAL,
+            context=self.sockets.context,
+            clock=self.clock,
+        )
         self._store: HistoryStore | None = None
         self._seen: LastSeen | None = None
         self._recorder = Recorder(None)
@@ -71,9 +79,13 @@ class HistoryKeeper(ActorBase):
         """Changes of what is known, not written yet; None: gone."""
         self._limit: ConnectionLimit | None = None
         self._token = 0
+        self._kept = 0
+        """The last number of what the Supervisor told that is on disk."""
         self._opened = 0
         """How often a file was."""
         self._asked_at = 0.0
+        self._publisher_ended = 0
+        """Epoch of a publisher that ended and was the last one heard; 0: none."""
         self._written = 0
         self._failed = 0
 
@@ -107,6 +119,7 @@ class HistoryKeeper(ActorBase):
                 self.log.warning("unexpected_message", body=other)
 
     def statistics(self, heartbeat: internal_pb2.Heartbeat) -> None:
+        self._mark_seen()
         heartbeat.counters["history_written"] = self._written
         heartbeat.counters["history_failures"] = self._failed
         with contextlib.suppress(BrokenHistory, NoRoom):  # seen by what writes
@@ -146,7 +159,7 @@ class HistoryKeeper(ActorBase):
             seen_until = None if before is None else min(now, max(before, self._seen.at))
             if seen_until is not None:
                 self._store.close_unseen(seen_until)
-            told = self._store.told_up_to(self.boot.run)
+            self._kept = self._store.told_up_to(self.boot.run)
         except BrokenHistory as error:
             self._broken(str(error))
             return
@@ -154,9 +167,9 @@ class HistoryKeeper(ActorBase):
             self._cannot(str(error))
             return
         self.healed(CONDITION)
-        self._recorder = Recorder(seen_until, told)
+        self._recorder = Recorder(seen_until, self._kept)
         self._opened += 1
-        self._ask_supervisor(told)
+        self._ask_supervisor()
         self._keep(self._recorder.begin(now, generation=self.boot.generation))
         self._on_bus()
         if again:
@@ -166,10 +179,10 @@ class HistoryKeeper(ActorBase):
             self._token += 1
             self.tell_supervisor(internal_pb2.StatusRequest(token=self._token))
 
-    def _ask_supervisor(self, told: int) -> None:
-        """To tell what comes after this number, and nothing that is under way."""
+    def _ask_supervisor(self) -> None:
+        """To tell what comes after what is kept, and nothing that is under way."""
         self._asked_at = self.loop.now()
-        self.tell_supervisor(internal_pb2.OccurrencesKept(number=told, opened=self._opened))
+        self.tell_supervisor(internal_pb2.OccurrencesKept(number=self._kept, opened=self._opened))
 
     def _broken(self, why: str) -> None:
         """Keep the file beside, and begin another, in a turn of its own: this one may be in the middle of it."""
@@ -282,6 +295,15 @@ class HistoryKeeper(ActorBase):
         except (BrokenHistory, NoRoom) as error:
             self._failed_with(error)
             return
+        shown = self._subscriber.store.snapshot()
+        if self._publisher_ended and shown.epoch != self._publisher_ended:
+            # Another one, whose answer may have come before anything else of it: then no change of state was seen.
+            self._publisher_ended = 0
+            if self._recorder.trust != shown.state:
+                self._see_again()
+        self._mark_seen()
+
+    def _mark_seen(self) -> None:
         if self._seen is not None and not self._pending:
             self._seen.mark(self.clock.wall())
 
@@ -312,10 +334,12 @@ class HistoryKeeper(ActorBase):
             return  # told again, once there is one
         if occurred.opened != self._opened:
             if self.loop.now() - self._asked_at > ASK_AGAIN:
-                self._flush()
-                self._ask_supervisor(self._store.told_up_to(self.boot.run))
+                self._ask_supervisor()
             return
         fields = msgspec.json.decode(occurred.fields, type=dict[str, Any])
+        if (occurred.event, fields.get("actor")) == (Happening.ACTOR_EXITED, ActorName.PUBLISHER):
+            self._on_bus()  # what it said last
+            self._publisher_ended = self._subscriber.store.snapshot().epoch
         told = Told(self.boot.run, occurred.number)
         self._keep(self._recorder.happened(occurred.event, fields, occurred.at, told))
 
@@ -336,7 +360,7 @@ class HistoryKeeper(ActorBase):
     # Writing
 
     def _keep(self, recorded: Recorded) -> None:
-        if recorded.occurrences or recorded.entered:
+        if self._store is not None and (recorded.occurrences or recorded.entered):
             self._pending.append(recorded)
             if self._flush_due.when is None:
                 self._flush_due.set(self.loop.now() + MOMENT)
@@ -356,6 +380,7 @@ class HistoryKeeper(ActorBase):
         self._written += sum(len(one.occurrences) for one in self._pending)
         told = max((one.told.number for one in self._pending if one.told is not None), default=0)
         if told:
+            self._kept = told
             self.tell_supervisor(internal_pb2.OccurrencesKept(number=told))
         self._pending.clear()
         self._nodes.clear()

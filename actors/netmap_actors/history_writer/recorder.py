@@ -78,7 +78,9 @@ class Recorder:
         self._begins = seen_until is None
         self._met = False
         """The first netmap of this process has come; what held before it was closed when the process before ended."""
-        self._trust = ""
+        self.trust = ""
+        """none, fresh or stale, as it was recorded last."""
+        self._trusted_at = 0.0
 
     def begin(self, at: float, **detail: Any) -> Recorded:
         """The history is written again: what was not seen until now is a gap."""
@@ -115,8 +117,16 @@ class Recorder:
         )
         detail = {name: value for name, value in fields.items() if name not in {"actor", "code"}}
         said = Occurrence(at=at, kind=kind, subject=subject, detail=detail)
-        lost = self._lost(told, at)
-        return Recorded((*lost.occurrences, said), (*lost.entered, *_lanes(kind, actor, at, detail)), told)
+        lost, stale = self._lost(told, at), Recorded()
+        ended = kind is Happening.ACTOR_EXITED and actor == ActorName.PUBLISHER
+        # What was told late may be of the one before.
+        if ended and self.trust == Trust.FRESH and self._trusted_at < at:
+            stale = self._trusted(Trust.STALE, "publisher_ended", 0.0, at)
+        return Recorded(
+            (*lost.occurrences, said, *stale.occurrences),
+            (*lost.entered, *_lanes(kind, actor, at, detail), *stale.entered),
+            told,
+        )
 
     def _lost(self, told: Told | None, at: float) -> Recorded:
         if told is None:
@@ -168,7 +178,7 @@ class Recorder:
                 return Recorded(), []
         # A netmap that becomes fresh was different before that.
         recorded = Recorded((*nodes.occurrences, *trust.occurrences), (*nodes.entered, *trust.entered))
-        if self._trust == Trust.FRESH:
+        if self.trust == Trust.FRESH:
             self._blind = False
         return recorded, nodes.now
 
@@ -178,7 +188,7 @@ class Recorder:
         """What is told of nodes whose key expires soon, and these as they are known then. `due`: those at a moment."""
         nodes = _Nodes()
         # What was known of a netmap that is not fresh may have been renewed.
-        for node in due(at) if self._trust == Trust.FRESH else ():
+        for node in due(at) if self.trust == Trust.FRESH else ():
             now = node.told(at)
             nodes.now.append(now)
             if now.key_expiry is not None and at < now.key_expiry:
@@ -187,9 +197,9 @@ class Recorder:
         return Recorded(tuple(nodes.occurrences)), nodes.now
 
     def _trusted(self, state: str, reason: str, age: float | None, at: float) -> Recorded:
-        if state == self._trust:
+        if state == self.trust:
             return Recorded()
-        was_fresh, self._trust = self._trust == Trust.FRESH, state
+        was_fresh, self.trust, self._trusted_at = self.trust == Trust.FRESH, state, at
         detail: dict[str, Any] = {"reason": reason} if reason else {}
         occurrences: tuple[Occurrence, ...] = ()
         if state == Trust.FRESH:

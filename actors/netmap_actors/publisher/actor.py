@@ -365,9 +365,9 @@ class Publisher(ActorBase):
         self._beat_while_heard()
 
     def _beat_while_heard(self) -> None:
-        # Without subscribers nobody is woken for them; a new one is greeted. The keys of remote ones are looked at with
-        # them, and a key that admits nobody is reported before there is any.
-        heard = self._remote is not None or any(front.subscribers for front in self._open_fronts())
+        # Where nobody takes them nobody is woken for them; a new one is greeted. The keys of remote ones are looked at
+        # with them, and a key that admits nobody is reported before there is any.
+        heard = self._remote is not None or any(front.wants_heartbeats for front in self._open_fronts())
         if heard and self._beats is None:
             self._beats = self.loop.every(self._settings.heartbeat_interval, self._send_heartbeat_to_bus)
         elif not heard and self._beats is not None:

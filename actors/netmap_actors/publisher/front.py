@@ -16,7 +16,7 @@ from netmap_actors.bus.peers import hang_up, hang_up_on_all, hang_up_on_floods, 
 from netmap_actors.bus.sockets import send_now
 from netmap_actors.publisher.publication.answers import Answers
 from netmap_actors.wire import netmap_pb2
-from netmap_actors.wire.topics import SCHEMA
+from netmap_actors.wire.topics import SCHEMA, Kind, topic_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,6 +38,7 @@ MAX_TOPIC = 512
 MAX_TOPICS = 2 * 1024 * 1024
 """Bytes of all different topics that are subscribed to; libzmq keeps a tree of them, at some fifty bytes for each."""
 _MESSAGES_PER_TURN = 50
+_HEARTBEAT = topic_of(Kind.HEARTBEAT)
 PARTS_PER_TURN = 4
 """Of answers, before updates get their turn: 1 MiB, a few milliseconds."""
 FAREWELL_MS = 200
@@ -78,6 +79,8 @@ class Front:
         self._on_arrival = on_arrival
         self._on_flood = on_flood
         self._topic_bytes = 0
+        self._beats_wanted: set[bytes] = set()
+        """The subscriptions that take heartbeats."""
         self._on_mismatch = on_mismatch
         self._answers = Answers()
         self._answer_deadline = loop.deadline(self._serve)
@@ -111,6 +114,11 @@ class Front:
     def subscribers(self) -> int:
         """Connections to the updates socket; XPUB itself merges equal subscriptions and cannot say."""
         return len(self._connected)
+
+    @property
+    def wants_heartbeats(self) -> bool:
+        """Somebody takes them: whoever hears of our end in another way does not."""
+        return bool(self._beats_wanted)
 
     @property
     def refused(self) -> int:
@@ -162,6 +170,9 @@ class Front:
             # XPUB reports a topic's first subscriber, and that its last one is gone.
             sign = {b"\x01": 1, b"\x00": -1}.get(subscription[:1], 0)
             self._topic_bytes += sign * len(subscription)
+            if _HEARTBEAT.startswith(subscription[1:]) and sign:
+                (self._beats_wanted.add if sign > 0 else self._beats_wanted.discard)(subscription[1:])
+                self._on_count()
             if self._topic_bytes > MAX_TOPICS:
                 self._on_flood()
                 return

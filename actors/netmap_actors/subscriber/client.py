@@ -73,6 +73,7 @@ class Subscriber:
         endpoint: tuple[str, str] | None = None,
         kinds: Iterable[str] | None = None,
         curve: tuple[CurvePair, str] | None = None,
+        check_interval: float | None = None,
         clock: Clock | None = None,
         context: zmq.Context[zmq.Socket[bytes]] | None = None,
     ) -> None:
@@ -81,6 +82,8 @@ class Subscriber:
         `runtime_dir`: the daemon's; by default where a daemon of this user keeps it. `endpoint`: the ZeroMQ
         endpoints (updates, requests) instead, with `curve`: our key pair and the server's public key (`remote` is
         the short way). `kinds`: only these kinds of event; what belongs to the others is neither sent to us nor shown.
+        `check_interval`: seconds after which the publisher is asked whether anything is missing. It sends us no
+        heartbeats then, and its silence shows so much later: for who hears of its end in another way.
         Raises ValueError for an invalid endpoint or kind, ConfigurationError for an endpoint on another machine
         without `curve`.
         """
@@ -93,6 +96,8 @@ class Subscriber:
                 "give both key_file and server_key (`netmap-supervisor keys`)"
             )
         topics = subscribed_kinds(kinds)
+        if check_interval is not None:
+            topics -= {Kind.HEARTBEAT}
         self._wanted = None if kinds is None else frozenset(kinds) | {"snapshot", Kind.STATE_CHANGED.value}
         self._clock: Clock = clock or SystemClock()
         self._own_context = context is None
@@ -104,7 +109,9 @@ class Subscriber:
             jitter=random.random,  # spreads requests, no secret
             token=lambda: os.urandom(8),
             kinds=topics,
+            check_interval=check_interval,
         )
+        self._checks = check_interval is not None
         self._replica.emit = False
         self.store = NetmapStore(self._replica, self._clock)
         self._updates = self._socket(zmq.SUB, endpoint[0], curve, receive=UPDATES_HWM)
@@ -113,7 +120,9 @@ class Subscriber:
         for kind in topics:
             self._updates.setsockopt(zmq.SUBSCRIBE, topic_of(kind))
         self._endpoint = endpoint
-        self._reconnection = Reconnection(self._clock.boottime(), _inodes_of(endpoint))
+        self._reconnection = Reconnection(
+            self._clock.boottime(), _inodes_of(endpoint), again=CONNECT_AGAIN + (check_interval or 0.0)
+        )
         self._requests = self._socket(zmq.DEALER, endpoint[1], curve, receive=ANSWERS_HWM)
         try:
             for socket, where in zip(self.sockets, endpoint, strict=True):
@@ -357,6 +366,8 @@ class Subscriber:
             except zmq.Again:
                 break
             busy = True
+            if self._checks:
+                self._reconnection.heard(self._clock.boottime())
             self._keep_current(self._replica.receive_answer, frames[-1])
         now = self._clock.boottime()
         if self._reconnection.wants_look(now) and self._reconnection.look(

@@ -21,8 +21,10 @@ Inodes: TypeAlias = tuple[tuple[int, int], ...] | None
 class Reconnection:
     """The connections of one subscriber."""
 
-    def __init__(self, now: float, inodes: Inodes) -> None:
-        """`now`: seconds of CLOCK_BOOTTIME. `inodes`: where the first connection is being made to."""
+    def __init__(self, now: float, inodes: Inodes, again: float = CONNECT_AGAIN) -> None:
+        """`now`: seconds of CLOCK_BOOTTIME. `inodes`: where the first connection is being made to. `again`: in place of
+        CONNECT_AGAIN."""
+        self._again = again
         self._heard_at = self._looked_at = now
         self._inodes = inodes
         self._epoch = 0
@@ -33,15 +35,15 @@ class Reconnection:
 
     def due(self) -> float:
         """When to look although nothing has come; each message is a reason to look, too."""
-        return max(self._heard_at, self._looked_at) + CONNECT_AGAIN
+        return max(self._heard_at, self._looked_at) + self._again
 
     def wants_look(self, now: float) -> bool:
         """Whether it is time for `look`: once in CONNECT_AGAIN seconds, whatever happens."""
-        return now - self._looked_at >= CONNECT_AGAIN
+        return now - self._looked_at >= self._again
 
     def look(self, now: float, inodes: Inodes, epoch: int) -> bool:
         """Whether to connect anew. `epoch`: the publisher process that was heard of last."""
-        quiet = now - self._heard_at >= CONNECT_AGAIN
+        quiet = now - self._heard_at >= self._again
         # With another epoch libzmq has connected anew already.
         elsewhere = None not in {inodes, self._inodes} and inodes != self._inodes and epoch == self._epoch
         self._looked_at = now

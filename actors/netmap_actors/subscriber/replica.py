@@ -112,7 +112,13 @@ class Replica:
         jitter: Callable[[], float],
         token: Callable[[], bytes],
         kinds: frozenset[Kind] = frozenset(Kind),
+        check_interval: float | None = None,
     ) -> None:
+        """`check_interval`: seconds after which the publisher is asked whether anything is missing, in place of its
+        heartbeats, which are not among the kinds then."""
+        self._check_after = float("inf") if check_interval is None else check_interval
+        self._silence_limit = SILENCE_LIMIT + (check_interval or 0.0)
+        self._behind_limit = BEHIND_LIMIT if check_interval is None else SILENCE_LIMIT
         self._jitter = jitter
         self._new_token = token
         self._kinds = kinds
@@ -246,15 +252,18 @@ class Replica:
     def deadline(self) -> float | None:
         """When to call `expire`."""
         times = [self._ask_at]
+        if self.phase is Phase.CURRENT:
+            times.append(self._proved_at + self._check_after)
         if self._shown == Trust.FRESH:
-            times.append(self._proved_at + SILENCE_LIMIT)
+            times.append(self._proved_at + self._silence_limit)
             if not self.synced:
-                times.append(self._behind_since + BEHIND_LIMIT)
-        first = min(times)
-        return None if first == _NOT_PLANNED else first
+                times.append(self._behind_since + self._behind_limit)
+        return None if (first := min(times)) == _NOT_PLANNED else first
 
     def expire(self, now: float) -> list[Event]:
         """A request may be due, or the state may have become stale."""
+        if self.phase is Phase.CURRENT and now >= self._proved_at + self._check_after:
+            self.phase, self._ask_at = Phase.DOUBTFUL, now
         if now >= self._ask_at:
             self._request(now)
         return self._with_state([], now)
@@ -456,9 +465,9 @@ class Replica:
             self._age = (source.age_s, said)
         if now < said + ABSENCE_LIMIT:
             self.phase, self._ask_at = Phase.CURRENT, _NOT_PLANNED
-        elif self.phase is not Phase.DOUBTFUL or now < self._proved_at + SILENCE_LIMIT:
+        elif self.phase is not Phase.DOUBTFUL or now < self._proved_at + self._silence_limit:
             # Once we are stale it is not put off any more by what goes on coming.
-            silent = now >= self._proved_at + SILENCE_LIMIT
+            silent = now >= self._proved_at + self._silence_limit
             self.phase = Phase.DOUBTFUL
             self._ask_at = now + SETTLE + (ASK_JITTER * self._jitter() if silent else 0.0)
 
@@ -470,9 +479,9 @@ class Replica:
             return Trust.STALE.value, "publisher_restarted"
         if self._state != netmap_pb2.NETMAP_STATE_FRESH:
             return Trust.STALE.value, ""
-        if now >= self._proved_at + SILENCE_LIMIT:
+        if now >= self._proved_at + self._silence_limit:
             return Trust.STALE.value, "publisher_silent"
-        if not self.synced and now >= self._behind_since + BEHIND_LIMIT:
+        if not self.synced and now >= self._behind_since + self._behind_limit:
             return Trust.STALE.value, "behind"
         return Trust.FRESH.value, "caught_up"
 

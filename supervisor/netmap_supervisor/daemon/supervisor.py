@@ -177,7 +177,10 @@ class Supervisor(pykka.ThreadingActor):
         """Why it ended for good, for a person: "cannot X: why; what to do"."""
         self._failure: BaseException | None = None
         self._notifier = Notifier(environment)
-        self._remembered = Remembered(self._tell_history, wanted=settings.history_keep > 0)
+        self._remembered = Remembered(
+            lambda actor, body: self._children.tell(actor, body) is None,  # logged, it were one more to tell
+            wanted=settings.history_keep > 0,
+        )
         self._own = SupervisorFacts(__version__, os.getpid(), loop.now(), confinement)
         self._core = SupervisorCore(
             specs_for(settings),
@@ -384,10 +387,6 @@ class Supervisor(pykka.ThreadingActor):
             self.event("debug", "word_lost", {"actor": actor, "detail": lost})
         return lost is None
 
-    def _tell_history(self, actor: str, body: Message) -> bool:
-        """Without a word in the log when it is lost: that would be one more to tell."""
-        return self._children.tell(actor, body) is None
-
     def _finish(self, code: int, why: str) -> None:
         self._exit_code, self.why = code, why
         if self.runtime_dir_lost:
@@ -445,7 +444,11 @@ class Supervisor(pykka.ThreadingActor):
 
     def counters(self) -> dict[str, dict[str, int]]:
         """The newest counters of each child, and our own, by actor."""
-        own = {"foreign_words": self._children.foreign_words, "orders_refused": self._admin.refused}
+        own = {
+            "foreign_words": self._children.foreign_words,
+            "orders_refused": self._admin.refused,
+            "occurrences_lost": self._remembered.lost,
+        }
         beats = self._core.heartbeats.items()
         return {name: dict(beat.counters) for name, beat in beats} | {"supervisor": own}
 

@@ -105,9 +105,19 @@ class Server:
 class Follower:
     """A replica with its events and the requests it made."""
 
-    def __init__(self, now: float = 0.0, kinds: frozenset[Kind] = frozenset(Kind)) -> None:
+    def __init__(
+        self,
+        now: float = 0.0,
+        kinds: frozenset[Kind] = frozenset(Kind),
+        check_interval: float | None = None,
+    ) -> None:
         tokens = itertools.count(1)
-        self.replica = Replica(jitter=lambda: 0.5, token=lambda: next(tokens).to_bytes(8, "big"), kinds=kinds)
+        self.replica = Replica(
+            jitter=lambda: 0.5,
+            token=lambda: next(tokens).to_bytes(8, "big"),
+            kinds=kinds,
+            check_interval=check_interval,
+        )
         self.replica.start(now)
         self.events: list = []
 

@@ -282,3 +282,20 @@ def test_a_file_that_begins_within_a_run_misses_nothing() -> None:
     recorder = Recorder(None)
     assert kinds(recorder.happened("degraded", {}, NOW, Told("run", 30))) == ["degraded"]
     assert kinds(recorder.happened("degraded", {}, NOW, Told("run", 32))) == ["gap", "degraded"]
+
+
+def test_the_end_of_the_publisher_is_the_end_of_what_is_seen() -> None:
+    story = Story()
+    story.tell(snapshot(peer(online=True)))
+    ended = story.recorder.happened("actor_exited", {"actor": "publisher", "pid": 3}, NOW + 5)
+    assert kinds(ended) == ["actor_exited", "netmap_stale"]
+    assert [(one.lane, one.state) for one in ended.entered] == [
+        (LaneOf.ACTOR, None),
+        (LaneOf.NETMAP, "stale"),
+    ]
+    found = story.tell(upserted(peer(online=False), state="stale"), NOW + 9)
+    assert [(one.kind, one.after) for one in found.occurrences] == [(Happening.NODE_OFFLINE, NOW + 5)]
+    assert kinds(story.tell(state("stale", reason="publisher_restarted"), NOW + 9)) == []
+    assert kinds(story.tell(state("fresh"), NOW + 9)) == ["netmap_fresh"]
+    late = story.recorder.happened("actor_exited", {"actor": "publisher", "pid": 3}, NOW + 5)
+    assert kinds(late) == ["actor_exited"], "of the one before"

@@ -93,3 +93,10 @@ def test_a_program_that_waits_without_a_limit_waits_for_the_next_look(
     with Subscriber(tmp_path) as subscriber:
         monkeypatch.setattr(subscriber._replica, "deadline", lambda: None)
         assert 0.0 <= subscriber._patience(None) <= CONNECT_AGAIN
+
+
+def test_one_that_expects_to_hear_less_waits_longer() -> None:
+    one = Reconnection(0.0, HERE, again=70.0)
+    assert one.due() == 70.0
+    assert not one.wants_look(69.0)
+    assert one.look(70.0, HERE, 5)

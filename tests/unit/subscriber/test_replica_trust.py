@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from netmap_actors.subscriber.events import StateChanged
 from netmap_actors.subscriber.replica import CLOCK_SLIP, SETTLE, SILENCE_LIMIT, Replica
 from netmap_actors.wire import netmap_pb2
+from netmap_actors.wire.topics import Kind
 from tests.support.netmaps.publishing import Follower, Server, full, node
 from tests.unit.subscriber.test_replica import synced
 
@@ -297,3 +298,46 @@ def test_a_session_that_ends_while_its_snapshot_is_on_the_way_is_told_as_fresh_a
     ]
     assert [event.reason for event in follower.events[1:]] == ["caught_up", "session_ended"]
     assert follower.replica.state(3.4) == "stale"
+
+
+CHECKS = 60.0
+
+
+def checking(now: float) -> tuple[Server, Follower]:
+    """A follower that takes no heartbeats, in step."""
+    server = Server()
+    server.feed(full(node(2)), now, number=1)
+    server.publication.take_outgoing()
+    follower = Follower(now, frozenset(Kind) - {Kind.HEARTBEAT}, CHECKS)
+    assert follower.ask(server.publication, now) == 1
+    assert follower.replica.state(now) == "fresh"
+    return server, follower
+
+
+def test_without_heartbeats_it_asks_now_and_then_and_is_fresh_as_long_as_it_is_answered() -> None:
+    server, follower = checking(100.0)
+    replica = follower.replica
+    for number, at in enumerate((160.0, 220.0), start=2):
+        assert replica.deadline() == at
+        assert follower.ask(server.publication, at - 0.1) == 0
+        assert follower.ask(server.publication, at) == 1
+        server.feed({"KeepAlive": True}, at, number=number)
+        assert replica.state(at + 1) == "fresh"
+    assert follower.ask(server.publication, 280.0, lose=True) == 1
+    assert replica.state(220.0 + CHECKS + SILENCE_LIMIT - 0.1) == "fresh"
+    assert replica.state(220.0 + CHECKS + SILENCE_LIMIT) == "stale"
+
+
+def test_without_heartbeats_a_lost_tail_is_found_with_the_next_question() -> None:
+    server, follower = checking(100.0)
+    server.feed({"PeersChanged": [node(3)]}, 101.0, number=2)
+    server.publication.take_outgoing()
+    assert follower.ask(server.publication, 101.0 + CHECKS) == 1
+    assert follower.pieces() == server.truth()
+
+
+def test_what_comes_puts_the_question_off() -> None:
+    server, follower = checking(100.0)
+    server.feed({"PeersChanged": [node(3)]}, 150.0, number=2)
+    follower.hear(server.publication.take_outgoing(), 150.0)
+    assert follower.replica.deadline() == 150.0 + CHECKS
