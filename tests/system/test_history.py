@@ -33,7 +33,7 @@ CHURN = "[dev_control]\nnodes = 12\nchurn = 5.0\n"
 SOON = 4.0
 """Seconds within which what a subscriber was told is in the history, on a busy machine."""
 MARKED = 6.5
-"""Seconds before its end of which a history may not know that it saw them: it notes that with each of its heartbeats."""
+"""Seconds before its end of which a history may not know that it saw them: its heartbeats note that."""
 MARGIN = 1.5
 """Seconds by which the two may have seen a thing at different times."""
 

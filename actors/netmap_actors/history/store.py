@@ -43,7 +43,9 @@ class HistoryStore:
     """`tailnet`: of all that is written and read here. `read_only`: another process may be writing."""
 
     def __init__(self, path: Path, tailnet: str, *, read_only: bool = False) -> None:
-        """Raises BrokenHistory, NoRoom, or ConfigurationError for a newer version's file and one that is not there."""
+        """Raises BrokenHistory, NoRoom, or ConfigurationError for a file of a newer version or of another program, and
+        to read for an older one.
+        """
         self.tailnet = tailnet
         self._path = path
         with self._told("open"):
@@ -52,9 +54,14 @@ class HistoryStore:
                 f"{path.absolute().as_uri()}?mode={mode}", uri=True, isolation_level=None, timeout=2.0
             )
             try:
+                version = self._version()
                 if not read_only:
-                    self._prepare()
-                self._check_version()
+                    self._prepare(version)
+                elif version < VERSION:
+                    raise ConfigurationError(
+                        f"cannot read the history in {path}: it has version {version}, and this is version {VERSION}; "
+                        "start the daemon of this release, which takes it over"
+                    )
             except BaseException:
                 self._db.close()
                 raise
@@ -63,9 +70,8 @@ class HistoryStore:
         """Closing twice is allowed."""
         self._db.close()
 
-    def _prepare(self) -> None:
+    def _prepare(self, version: int) -> None:
         db = self._db
-        version = self._pragma("user_version")
         if version == 0 and self._pragma("page_count") == 0:
             db.execute("PRAGMA auto_vacuum = INCREMENTAL")
         db.execute("PRAGMA journal_mode = WAL")
@@ -77,13 +83,20 @@ class HistoryStore:
                 f" PRAGMA application_id = {APPLICATION_ID}; COMMIT"
             )
 
-    def _check_version(self) -> None:
+    def _version(self) -> int:
+        """Of the file, which has not been touched then."""
         version = self._pragma("user_version")
-        if version != VERSION or self._pragma("application_id") != APPLICATION_ID:
+        if version > VERSION:
             raise ConfigurationError(
                 f"cannot use the history in {self._path}: it has version {version}, and this is version {VERSION}; "
                 "use the newer release, or move the file away"
             )
+        begun = version > 0 or self._db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] > 0
+        if begun and self._pragma("application_id") != APPLICATION_ID:
+            raise ConfigurationError(
+                f"cannot use the history in {self._path}: the file is of another program; move it away"
+            )
+        return version
 
     # Written
 

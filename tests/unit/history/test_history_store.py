@@ -21,7 +21,7 @@ from netmap_actors.history.occurrences import (
     Recorded,
     Told,
 )
-from netmap_actors.history.schema import MIGRATIONS, VERSION
+from netmap_actors.history.schema import APPLICATION_ID, MIGRATIONS, VERSION
 from netmap_actors.history.spans import Span
 from netmap_actors.history.store import BrokenHistory, HistoryStore, NoRoom
 
@@ -155,6 +155,7 @@ def test_a_file_of_each_older_version_is_taken_over(tmp_path: Path, version: int
     for number in range(version):
         old.executescript(MIGRATIONS[number])
     old.execute(f"PRAGMA user_version = {version}")
+    old.execute(f"PRAGMA application_id = {APPLICATION_ID if version else 0}")
     old.close()
     store = HistoryStore(path, "default")
     store.write([happened(NOW)], [NODE], NOW)
@@ -224,6 +225,36 @@ def test_a_file_of_a_newer_version_is_left_alone(tmp_path: Path) -> None:
     ):
         HistoryStore(path, "default")
     assert path.read_bytes() == before
+
+
+def test_an_older_file_is_not_taken_over_by_who_only_reads(tmp_path: Path) -> None:
+    path = tmp_path / "history.sqlite3"
+    path.write_bytes(gzip.decompress(FIRST_VERSION.read_bytes()))
+    with pytest.raises(ConfigurationError, match=r"version 1, .* start the daemon of this release"):
+        HistoryStore(path, "default", read_only=True)
+
+
+@pytest.mark.parametrize("version", [0, 1, VERSION])
+def test_a_database_of_another_program_is_left_alone(tmp_path: Path, version: int) -> None:
+    path = tmp_path / "history.sqlite3"
+    other = sqlite3.connect(path)
+    other.execute("CREATE TABLE theirs (x)")
+    other.execute(f"PRAGMA user_version = {version}")
+    other.close()
+    before = path.read_bytes()
+    with pytest.raises(ConfigurationError, match="of another program; move it away"):
+        HistoryStore(path, "default")
+    assert path.read_bytes() == before
+
+
+def test_a_file_whose_making_was_cut_off_is_made_anew(tmp_path: Path) -> None:
+    path = tmp_path / "history.sqlite3"
+    cut = sqlite3.connect(path)
+    cut.execute("PRAGMA auto_vacuum = INCREMENTAL")
+    cut.execute("PRAGMA journal_mode = WAL")
+    cut.close()
+    assert path.stat().st_size > 0
+    assert HistoryStore(path, "default").everybody() == {}
 
 
 def test_a_file_that_is_no_history_is_broken(tmp_path: Path) -> None:

@@ -35,7 +35,7 @@ class Remembered:
         self._opened = 0
         """Of the history that asked last; 0: none takes anything."""
         self.lost = 0
-        """Events that nobody will be told."""
+        """Events that went before it was known that they are kept."""
 
     def event(self, event: str, fields: Mapping[str, Any], wall: float) -> None:
         """One event of the log. `wall`: UNIX seconds."""
