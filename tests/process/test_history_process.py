@@ -127,3 +127,17 @@ def test_a_file_of_a_newer_version_is_left_as_it_is(history: HistoryProcess) -> 
     history.take(lambda: "history" not in history.conditions)
     history.wait_kept()
     assert told(history) == [0]
+
+
+def test_a_file_that_is_removed_while_it_is_written_is_made_anew(history: HistoryProcess) -> None:
+    history.start()
+    history.wait_ready()
+    history.happened("degraded", n=0)
+    history.wait_kept()
+    before = history.answer().file
+    for path in history.file.parent.glob("history.sqlite3*"):
+        path.unlink()
+    history.happened("degraded", n=1)
+    history.wait_kept()
+    assert told(history) == [1]
+    assert history.answer().file != before

@@ -66,6 +66,19 @@ class HistoryStore:
                 self._db.close()
                 raise
 
+        self._identity = self._on_disk()
+
+    def is_gone(self) -> bool:
+        """Whether the file at the path is another one, or none: what is written is found by nobody."""
+        return self._on_disk() != self._identity
+
+    def _on_disk(self) -> tuple[int, int] | None:
+        try:
+            found = self._path.stat()
+        except OSError:
+            return None
+        return found.st_dev, found.st_ino
+
     def close(self) -> None:
         """Closing twice is allowed."""
         self._db.close()

@@ -370,6 +370,9 @@ class HistoryKeeper(ActorBase):
         if self._store is None or not self._pending:
             return
         now = self.clock.wall()
+        if self._store.is_gone():
+            self._cannot("cannot write the history: its file was moved or removed")
+            return
         try:
             self._store.write(
                 self._pending, [node or stable_id for stable_id, node in self._nodes.items()], now

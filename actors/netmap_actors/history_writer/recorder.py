@@ -132,7 +132,8 @@ class Recorder:
         if told is None:
             return Recorded()
         missed = 0 if self._told is None else told.number - self._told - 1
-        after, self._told, self._told_at = self._told_at, told.number, at
+        # The clock may have been set back.
+        after, self._told, self._told_at = min(self._told_at, at), told.number, at
         if missed <= 0:
             return Recorded()
         gap = Occurrence(at=at, kind=Happening.GAP, detail={"missed": missed}, after=after)
@@ -142,7 +143,7 @@ class Recorder:
             (gap,),
             (
                 Entered(LaneOf.RUN, "", None, after, {}),
-                Entered(LaneOf.RUN, "", "running", max(after, at), {}),
+                Entered(LaneOf.RUN, "", "running", at, {}),
             ),
         )
 

@@ -278,6 +278,16 @@ def test_numbers_that_are_left_out_are_a_gap() -> None:
     ]
 
 
+def test_a_clock_that_is_set_back_makes_no_gap_that_ends_before_it_begins() -> None:
+    recorder = Recorder(NOW, 7)
+    recorder.begin(NOW - 7200)
+    recorder.happened("degraded", {}, NOW, Told("run", 8))
+    lost = recorder.happened("degraded", {}, NOW - 3600, Told("run", 10))
+    assert [(one.kind, one.at, one.after) for one in lost.occurrences][:1] == [
+        (Happening.GAP, NOW - 3600, NOW - 3600)
+    ]
+
+
 def test_a_file_that_begins_within_a_run_misses_nothing() -> None:
     recorder = Recorder(None)
     assert kinds(recorder.happened("degraded", {}, NOW, Told("run", 30))) == ["degraded"]
