@@ -152,6 +152,7 @@ def ask(store: HistoryStore, question: HistoryQuestion, seen: float) -> Answer:
         )
     most = min(question.most, MOST)
     file = store.identity()
+    oldest_id, newest_id = store.ids()  # before what is written meanwhile
     found = store.occurrences(
         since=question.since,
         until=question.until,
@@ -161,7 +162,6 @@ def ask(store: HistoryStore, question: HistoryQuestion, seen: float) -> Answer:
         most=most + 1,
         newest=not question.oldest,
     )
-    oldest_id, newest_id = store.ids()
     answer = Answer(
         tailnet=store.tailnet,
         window=window,

@@ -158,16 +158,18 @@ class HistoryStore:
         self, lane: LaneOf, subject: str, state: str | None, at: float, detail: dict[str, Any]
     ) -> None:
         key = (self.tailnet, lane, subject)
-        # The clock may have been set back: nothing ends before it begins. What is told late ends what was closed later.
+        # The clock may have been set back: nothing ends before it begins.
         self._db.execute(
             "UPDATE span SET until = max(since, ?) WHERE tailnet = ? AND lane = ? AND subject = ? AND until IS NULL",
             (at, *key),
         )
-        self._db.execute(
-            "UPDATE span SET until = max(since, ?) WHERE until > ? AND id = (SELECT id FROM span"
-            " WHERE tailnet = ? AND lane = ? AND subject = ? ORDER BY since DESC, id DESC LIMIT 1)",
-            (at, at, *key),
-        )
+        if lane is not LaneOf.NODE:
+            # What the Supervisor tells late ends what was closed later.
+            self._db.execute(
+                "UPDATE span SET until = max(since, ?) WHERE until > ? AND id = (SELECT id FROM span"
+                " WHERE tailnet = ? AND lane = ? AND subject = ? ORDER BY since DESC, id DESC LIMIT 1)",
+                (at, at, *key),
+            )
         if state is not None:
             self._db.execute(
                 "INSERT INTO span (tailnet, lane, subject, state, since, detail) VALUES (?, ?, ?, ?, ?, ?)",

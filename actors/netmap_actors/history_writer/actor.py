@@ -275,6 +275,7 @@ class HistoryKeeper(ActorBase):
         return self._tell(question) if question.lanes else found
 
     def _tell(self, question: HistoryQuestion) -> Answer:
+        self._mark_seen()
         if self._store is not None:
             try:
                 return ask(self._store, question, self._seen.at if self._seen is not None else 0.0)

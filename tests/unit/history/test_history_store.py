@@ -204,11 +204,14 @@ def test_what_is_told_twice_is_written_once(store: HistoryStore, kept: bool) -> 
 
 
 def test_what_is_told_late_ends_what_was_closed_later(store: HistoryStore) -> None:
-    store.write([entered("online", NOW)], [], NOW)
+    def session(state: str, at: float) -> Recorded:
+        return Recorded((), (Entered(LaneOf.CONNECTION, "", state, at, {}),))
+
+    store.write([session("attempt", NOW)], [], NOW)
     store.close_unseen(NOW + 5)
-    store.write([entered("offline", NOW + 4)], [], NOW + 9)
-    assert store.spans(LaneOf.NODE, NOW, NOW + 9) == {
-        "n1": [Span(NOW, NOW + 4, "online"), Span(NOW + 4, NOW + 9, "offline")]
+    store.write([session("session", NOW + 4)], [], NOW + 9)
+    assert store.spans(LaneOf.CONNECTION, NOW, NOW + 9) == {
+        "": [Span(NOW, NOW + 4, "attempt"), Span(NOW + 4, NOW + 9, "session")]
     }
 
 
