@@ -42,6 +42,10 @@ INTENDED: set[tuple[str, str]] = {
         "netmap_supervisor.internal.v1.Envelope.map_text_arrived = 27: netmap_supervisor.internal.v1.MapTextArrived",
     ),
     ("", "netmap_supervisor.internal.v1.Envelope.occurred = 46: netmap_supervisor.internal.v1.Occurred"),
+    (
+        "",
+        "netmap_supervisor.internal.v1.Envelope.occurrences_kept = 47: netmap_supervisor.internal.v1.OccurrencesKept",
+    ),
     ("", "netmap_supervisor.internal.v1.MapResponseReceived.passed_on = 9: 4"),
     ("", "netmap_supervisor.internal.v1.MapTextArrived.generation = 1: 4"),
     ("", "netmap_supervisor.internal.v1.MapTextArrived.number = 3: 4"),
@@ -50,6 +54,10 @@ INTENDED: set[tuple[str, str]] = {
     ("", "netmap_supervisor.internal.v1.Occurred.at = 1: 1"),
     ("", "netmap_supervisor.internal.v1.Occurred.event = 2: 9"),
     ("", "netmap_supervisor.internal.v1.Occurred.fields = 3: 12"),
+    ("", "netmap_supervisor.internal.v1.Occurred.number = 4: 4"),
+    ("", "netmap_supervisor.internal.v1.Occurred.opened = 5: 4"),
+    ("", "netmap_supervisor.internal.v1.OccurrencesKept.number = 1: 4"),
+    ("", "netmap_supervisor.internal.v1.OccurrencesKept.opened = 2: 4"),
     ("", "netmap_tailnet"),
     ("", "nursery_ended"),
     ("", "nursery_failed"),
@@ -60,6 +68,10 @@ INTENDED: set[tuple[str, str]] = {
     ("", "status.nursery.forked"),
     ("", "status.nursery.generation"),
     ("", "status.nursery.pid"),
+    (
+        "Subscriber(runtime_dir=, endpoint=, kinds=, curve=, clock=, context=)",
+        "Subscriber(runtime_dir=, endpoint=, kinds=, curve=, check_interval=, clock=, context=)",
+    ),
 }
 """(as recorded, as it is now); "" for what is gone, or new."""
 RECORDED: dict[str, list[str]] = json.loads(RECORD.read_text())

@@ -21,7 +21,8 @@ from netmap_actors.clock import SystemClock
 from netmap_actors.history.answers import HistoryQuestion
 from netmap_actors.history.occurrences import Happening
 from netmap_actors.history.questions import ask_daemon
-from netmap_actors.rfc3339 import unix_seconds
+from netmap_actors.rfc3339 import stamp, unix_seconds
+from netmap_supervisor.admin.socket import AdminClient
 from tests.support.availability import unavailable
 from tests.support.processes.daemon import Daemon, role_of
 from tests.support.waiting import wait_for
@@ -417,3 +418,32 @@ def test_a_reader_that_waits_is_told_what_happens_next_and_nobody_waits_for_it()
         assert (one.kind, one.detail["reason"]) == (Happening.SESSION_ENDED, "crashed")
         assert answer.newest_id >= number > before.newest_id
         assert (answer.file, answer.oldest_id) == (before.file, 1)
+
+
+def test_a_key_that_expires_soon_is_told_once_over_a_restart_of_the_history() -> None:
+    with Daemon(config="[dev_control]\nchurn = 0\n", history=True) as daemon:
+        daemon.wait_fresh()
+        daemon.wait_event("actor_ready", actor="history")
+        listed = daemon.command("netmap", "--json")
+        peer = json.loads(listed.stdout)["peers"][0]
+
+        def expires_in(seconds: float) -> str:
+            expiry = stamp(SystemClock().wall() + seconds, "seconds")
+            patch = {"PeersChangedPatch": [{"NodeID": peer["id"], "KeyExpiry": expiry}]}
+            assert AdminClient(daemon.runtime_dir).request("dev", command="raw", json=patch) == {"result": 1}
+            return expiry
+
+        def told_of() -> list[tuple[str, str, float]]:
+            found = told(history(daemon), "node_key_expiring")
+            return [(one["subject"], one["detail"]["expires"], one["detail"]["within_s"]) for one in found]
+
+        day = 86400.0
+        # A moment before it is due: a timer has to find it.
+        first = expires_in(7 * day + 2.0)
+        wait_for(told_of, 30.0, "the first word of it")
+        assert told_of() == [(peer["stable_id"], first, 7 * day)]
+        daemon.signal_actor("history")
+        daemon.wait_event("actor_ready", 30.0, after=1, actor="history")
+        second = expires_in(day / 2)
+        wait_for(lambda: told_of()[1:], 30.0, "the next one")
+        assert told_of()[1:] == [(peer["stable_id"], second, day)]

@@ -14,9 +14,9 @@ __all__ = [
     "Happening",
     "KnownNode",
     "LaneOf",
+    "Numbered",
     "Occurrence",
     "Recorded",
-    "Told",
 ]
 
 
@@ -110,7 +110,7 @@ class Entered(NamedTuple):
     detail: dict[str, Any]
 
 
-class Told(NamedTuple):
+class Numbered(NamedTuple):
     """What the Supervisor told, which it tells again until it hears that it is kept."""
 
     run: str
@@ -123,7 +123,7 @@ class Recorded(NamedTuple):
 
     occurrences: tuple[Occurrence, ...] = ()
     entered: tuple[Entered, ...] = ()
-    told: Told | None = None
+    told: Numbered | None = None
     """Where it was told, which is never written twice; None: it was seen."""
 
 

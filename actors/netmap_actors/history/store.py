@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
-    from netmap_actors.history.occurrences import Recorded, Told
+    from netmap_actors.history.occurrences import Numbered, Recorded
 
 __all__ = ["BrokenHistory", "HistoryStore", "NoRoom"]
 
@@ -145,7 +145,7 @@ class HistoryStore:
             for node in nodes:
                 self._know(node, seen_until)
 
-    def _take(self, told: Told) -> bool:
+    def _take(self, told: Numbered) -> bool:
         """Whether it is not there yet; from now on it is."""
         return bool(
             self._db.execute(

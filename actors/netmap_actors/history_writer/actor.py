@@ -13,7 +13,7 @@ from netmap_actors.boot import HistorySettings, decode_settings
 from netmap_actors.bus.connection_limit import ConnectionLimit
 from netmap_actors.errors import ConfigurationError
 from netmap_actors.history.answers import HISTORY_FILE, SEEN_FILE, NoHistory, ask, may_wait
-from netmap_actors.history.occurrences import Happening, Told
+from netmap_actors.history.occurrences import Happening, Numbered
 from netmap_actors.history.questions import MAX_QUESTION, reply, reply_to
 from netmap_actors.history.store import BrokenHistory, HistoryStore, NoRoom
 from netmap_actors.history_writer.last_seen import LastSeen
@@ -305,7 +305,7 @@ class HistoryKeeper(ActorBase):
         self._mark_seen()
 
     def _mark_seen(self) -> None:
-        if self._seen is not None and not self._pending:
+        if self._seen is not None and not self._unwritten:
             self._seen.mark(self.clock.wall())
 
     def _see_again(self) -> None:
@@ -341,7 +341,7 @@ class HistoryKeeper(ActorBase):
         if (occurred.event, fields.get("actor")) == (Happening.ACTOR_EXITED, ActorName.PUBLISHER):
             self._on_bus()  # what it said last
             self._publisher_ended = self._subscriber.store.snapshot().epoch
-        told = Told(self.boot.run, occurred.number)
+        told = Numbered(self.boot.run, occurred.number)
         self._keep(self._recorder.happened(occurred.event, fields, occurred.at, told))
 
     def _known(self, stable_id: str) -> KnownNode | None:
@@ -363,12 +363,16 @@ class HistoryKeeper(ActorBase):
     def _keep(self, recorded: Recorded) -> None:
         if self._store is not None and (recorded.occurrences or recorded.entered):
             self._pending.append(recorded)
-            if self._flush_due.when is None:
-                self._flush_due.set(self.loop.now() + MOMENT)
+        if self._unwritten and self._flush_due.when is None:
+            self._flush_due.set(self.loop.now() + MOMENT)
+
+    @property
+    def _unwritten(self) -> bool:
+        return bool(self._pending or self._nodes)
 
     def _flush(self) -> None:
         self._flush_due.set(None)
-        if self._store is None or not self._pending:
+        if self._store is None or not self._unwritten:
             return
         now = self.clock.wall()
         if self._store.is_gone():

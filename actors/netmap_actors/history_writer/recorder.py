@@ -16,9 +16,9 @@ from netmap_actors.history.occurrences import (
     Happening,
     KnownNode,
     LaneOf,
+    Numbered,
     Occurrence,
     Recorded,
-    Told,
 )
 from netmap_actors.rfc3339 import stamp, unix_seconds
 from netmap_actors.subscriber.events import PeerRemoved, PeerUpserted, SelfChanged, Snapshot, StateChanged
@@ -105,7 +105,7 @@ class Recorder:
         return Recorded((), tuple(entered))
 
     def happened(
-        self, event: str, fields: Mapping[str, Any], at: float, told: Told | None = None
+        self, event: str, fields: Mapping[str, Any], at: float, told: Numbered | None = None
     ) -> Recorded:
         """What an event of the Supervisor's log leaves; nothing for most. Numbers that are left out are a gap."""
         kind = LOGGED.get(event)
@@ -128,7 +128,7 @@ class Recorder:
             told,
         )
 
-    def _lost(self, told: Told | None, at: float) -> Recorded:
+    def _lost(self, told: Numbered | None, at: float) -> Recorded:
         if told is None:
             return Recorded()
         missed = 0 if self._told is None else told.number - self._told - 1

@@ -45,6 +45,7 @@ _SHOWN: dict[Happening, dict[str, str]] = {
     Happening.RUN_STOPPED: {"reason": ""},
     Happening.NODE_ONLINE: {},
     Happening.NODE_OFFLINE: {},
+    Happening.NODE_KEY_EXPIRING: {"expires": "at "},
 }
 """What is shown of the details, and what stands before each; of other kinds everything, by name."""
 

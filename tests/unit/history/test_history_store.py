@@ -17,9 +17,9 @@ from netmap_actors.history.occurrences import (
     Happening,
     KnownNode,
     LaneOf,
+    Numbered,
     Occurrence,
     Recorded,
-    Told,
 )
 from netmap_actors.history.schema import APPLICATION_ID, MIGRATIONS, VERSION
 from netmap_actors.history.spans import Span
@@ -38,7 +38,7 @@ def happened(at: float, kind: Happening = Happening.NODE_OFFLINE, subject: str =
 
 
 def told(number: int, at: float, run: str = "a" * 16) -> Recorded:
-    return happened(at, Happening.SESSION_ENDED)._replace(told=Told(run, number))
+    return happened(at, Happening.SESSION_ENDED)._replace(told=Numbered(run, number))
 
 
 def entered(state: str | None, at: float, subject: str = "n1") -> Recorded:

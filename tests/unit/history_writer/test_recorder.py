@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from netmap_actors.history.occurrences import Happening, KnownNode, LaneOf, Recorded, Told
+from netmap_actors.history.occurrences import Happening, KnownNode, LaneOf, Numbered, Recorded
 from netmap_actors.history_writer.recorder import Recorder, known
 from netmap_actors.rfc3339 import stamp
 from netmap_actors.subscriber import PeerRemoved, StateChanged
@@ -259,10 +259,10 @@ def test_numbers_that_are_left_out_are_a_gap() -> None:
     recorder.begin(NOW)
 
     def tell(number: int, at: float) -> Recorded:
-        return recorder.happened("degraded", {"code": "x"}, at, Told("run", number))
+        return recorder.happened("degraded", {"code": "x"}, at, Numbered("run", number))
 
     late = tell(8, NOW - 5)
-    assert (kinds(late), late.told) == (["degraded"], Told("run", 8))
+    assert (kinds(late), late.told) == (["degraded"], Numbered("run", 8))
     while_nothing_was_written = tell(10, NOW - 3)
     assert [(one.kind, one.at, one.after, one.detail) for one in while_nothing_was_written.occurrences] == [
         (Happening.GAP, NOW - 3, NOW - 5, {"missed": 1}),
@@ -281,8 +281,8 @@ def test_numbers_that_are_left_out_are_a_gap() -> None:
 def test_a_clock_that_is_set_back_makes_no_gap_that_ends_before_it_begins() -> None:
     recorder = Recorder(NOW, 7)
     recorder.begin(NOW - 7200)
-    recorder.happened("degraded", {}, NOW, Told("run", 8))
-    lost = recorder.happened("degraded", {}, NOW - 3600, Told("run", 10))
+    recorder.happened("degraded", {}, NOW, Numbered("run", 8))
+    lost = recorder.happened("degraded", {}, NOW - 3600, Numbered("run", 10))
     assert [(one.kind, one.at, one.after) for one in lost.occurrences][:1] == [
         (Happening.GAP, NOW - 3600, NOW - 3600)
     ]
@@ -290,8 +290,8 @@ def test_a_clock_that_is_set_back_makes_no_gap_that_ends_before_it_begins() -> N
 
 def test_a_file_that_begins_within_a_run_misses_nothing() -> None:
     recorder = Recorder(None)
-    assert kinds(recorder.happened("degraded", {}, NOW, Told("run", 30))) == ["degraded"]
-    assert kinds(recorder.happened("degraded", {}, NOW, Told("run", 32))) == ["gap", "degraded"]
+    assert kinds(recorder.happened("degraded", {}, NOW, Numbered("run", 30))) == ["degraded"]
+    assert kinds(recorder.happened("degraded", {}, NOW, Numbered("run", 32))) == ["gap", "degraded"]
 
 
 def test_the_end_of_the_publisher_is_the_end_of_what_is_seen() -> None:

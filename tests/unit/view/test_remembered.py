@@ -112,3 +112,11 @@ def test_what_was_left_out_is_said() -> None:
     assert any(
         "older ones are left out" in line for line in lines(answer(more=True), 80, blocks=True, named=False)
     )
+
+
+def test_a_key_that_expires_says_when() -> None:
+    detail = {"expires": "2026-01-03T03:04:05Z", "within_s": 86400.0}
+    said = [(1, Occurrence(at=70.0, kind=Happening.NODE_KEY_EXPIRING, name="web-1.x", detail=detail))]
+    shown = list(lines(answer(occurrences=said), None, blocks=True, named=False))
+    assert shown[-1].split("  ")[-1] == "at 2026-01-03T03:04:05Z"
+    assert "key expiring" in shown[-1]
