@@ -311,13 +311,21 @@ def test_a_daemon_that_is_told_to_stop_closes_its_history(tmp_path: Path) -> Non
     with Daemon(history=True) as daemon:
         daemon.wait_fresh()
         daemon.wait_event("actor_ready", actor="history")
-        daemon.signal_actor("control_connection", signal.SIGKILL)
+        killed = daemon.signal_actor("control_connection", signal.SIGKILL)
         daemon.wait_event("session_ended", 20.0)
         daemon.wait_fresh()
         assert daemon.terminate() == 0
         stopped = at(daemon.events("stopping")[0]["timestamp"])
         answer = history(daemon, f"--state-dir={daemon.state_dir}")
         assert [one["detail"]["reason"] for one in told(answer, "session_ended")] == ["crashed"]
+        first, last = (one["detail"] for one in answer["connection"] if one["state"] == "session")
+        assert first["pid"] == killed != last["pid"]
+        assert first["local"].startswith("127.0.0.1:") and first["local"] != last["local"]
+        assert first["ended"]["reason"] == "crashed" and 0.0 < first["ended"]["lived_s"] < 60.0
+        assert "ended" not in last
+        assert next(one["detail"] for one in answer["netmap"] if one["state"] == "stale") == {
+            "reason": "session_ended"
+        }
         assert abs(at(answer["netmap"][-1]["until"]) - stopped) < 1.0
         assert len(told(answer, "stopping")) == 1
         daemon.start()

@@ -108,8 +108,8 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
             "tailnet": self.tailnet,
             **_interval(self.window),
             "gaps": [_interval(gap) for gap in self.gaps],
-            "netmap": [_span(span) for span in self.netmap],
-            "connection": [_span(span) for span in self.connection],
+            "netmap": [_span(span) | {"detail": span.detail} for span in self.netmap],
+            "connection": [_span(span) | {"detail": span.detail} for span in self.connection],
             "nodes": [
                 {
                     "stable_id": node.stable_id,

@@ -5,7 +5,7 @@ A node is only seen while the netmap is fresh, and everything only while the his
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -26,6 +26,9 @@ class Span(NamedTuple):
     since: float
     until: float
     state: str
+    detail: dict[str, Any] = {}
+    """Of a connection: pid, generation, local and remote address, and `ended`: what is known of that; of the netmap:
+    reason."""
 
 
 def joined(intervals: Iterable[Interval]) -> list[Interval]:
@@ -42,19 +45,19 @@ def joined(intervals: Iterable[Interval]) -> list[Interval]:
 
 
 def cut(spans: Iterable[Span], seen: Sequence[Interval]) -> list[Span]:
-    """The parts of the spans that were seen. `seen`: as `joined` returns it. Neighbours of one state become one."""
+    """The parts of the spans that were seen. `seen`: of `joined`. Neighbours that say the same become one."""
     out: list[Span] = []
-    for span in sorted(spans):
+    for span in sorted(spans, key=lambda one: one[:3]):
         for interval in seen:
             if interval.since >= span.until:
                 break
             since, until = max(span.since, interval.since), min(span.until, interval.until)
             if since >= until:
                 continue
-            if out and out[-1].state == span.state and out[-1].until == since:
-                out[-1] = Span(out[-1].since, until, span.state)
+            if out and out[-1][2:] == span[2:] and out[-1].until == since:
+                out[-1] = out[-1]._replace(until=until)
             else:
-                out.append(Span(since, until, span.state))
+                out.append(span._replace(since=since, until=until))
     return out
 
 

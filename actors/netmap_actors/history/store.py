@@ -27,6 +27,7 @@ __all__ = ["BrokenHistory", "HistoryStore", "NoRoom"]
 
 _BROKEN = ("SQLITE_CORRUPT", "SQLITE_NOTADB")
 _NODE = msgspec.json.Decoder(KnownNode)
+_NOTHING: dict[str, Any] = {}
 _PRUNED_AT_ONCE = 2000
 """Rows that go in one transaction: each takes milliseconds."""
 
@@ -158,6 +159,12 @@ class HistoryStore:
         self, lane: LaneOf, subject: str, state: str | None, at: float, detail: dict[str, Any]
     ) -> None:
         key = (self.tailnet, lane, subject)
+        if state is None and detail:
+            self._db.execute(
+                "UPDATE span SET detail = json_patch(detail, ?) WHERE id = (SELECT id FROM span"
+                " WHERE tailnet = ? AND lane = ? AND subject = ? ORDER BY since DESC, id DESC LIMIT 1)",
+                (_json({"ended": detail}), *key),
+            )
         # The clock may have been set back: nothing ends before it begins.
         self._db.execute(
             "UPDATE span SET until = max(since, ?) WHERE tailnet = ? AND lane = ? AND subject = ? AND until IS NULL",
@@ -355,16 +362,18 @@ class HistoryStore:
     ) -> dict[str, list[Span]]:
         """By subject, those that overlap this time, in order; one that is open ends at `until`."""
         rows = self._rows(
-            "SELECT subject, since, coalesce(until, ?), state FROM span"
+            "SELECT subject, since, coalesce(until, ?), state, detail FROM span"
             " WHERE tailnet = ? AND lane = ? AND since < ? AND coalesce(until, ?) > ?"
             " AND (? IS NULL OR subject = ?) ORDER BY since, id",
             (until, self.tailnet, lane, until, until, since, subject, subject),
         )
         out: dict[str, list[Span]] = {}
-        for name, begins, ends, state in rows:
-            if begins == ends:
-                continue
-            out.setdefault(name, []).append(Span(max(begins, since), min(ends, until), state))
+        with self._told("read"):
+            for name, begins, ends, state, detail in rows:
+                if begins != ends:
+                    known = _NOTHING if detail == "{}" else msgspec.json.decode(detail)
+                    span = Span(max(begins, since), min(ends, until), state, known)
+                    out.setdefault(name, []).append(span)
         return out
 
     def _rows(self, query: str, values: Sequence[Any]) -> list[Any]:

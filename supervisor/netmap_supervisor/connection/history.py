@@ -93,6 +93,12 @@ class SessionLedger:
         self._last_words: internal_pb2.SessionEnded | None = None
         self._judgement = ""
 
+    @property
+    def map_session(self) -> dict[str, str | int]:
+        """Its number, and the ends of its connection as far as they are known, each ADDRESS:PORT."""
+        ends = {"local": self.local_address, "remote": self.remote_address, "proxy": self.proxy}
+        return {"session": self.session} | {end: address for end, address in ends.items() if address}
+
     def started(self, generation: int) -> None:
         """A process of this generation is being started."""
         self.attempts += 1

@@ -293,14 +293,14 @@ class SupervisorCore:
         end = after.end
         self._tell_watchers(end.message())
         decision = self._next(death, after, now)
-        fields: dict[str, object] = {"pid": death.pid, "reason": end.reason.value}
-        fields |= {"stage": end.stage, "session": end.session}
+        fields: dict[str, object] = {"pid": death.pid, "reason": end.reason.value, "stage": end.stage}
+        fields |= {"session": end.session, "lived_s": round(end.lived, 3)}
         if isinstance(decision, RestartAfter):
             fields["next_attempt_s"] = round(decision.delay, 3)
+        detail = None if death.ordered else end.detail
+        self.tree.log("info", "session_ended", self._child, **fields, detail=detail)
         if death.ordered:
-            self.tree.log("info", "session_ended", self._child, **fields)
             return decision
-        self.tree.log("info", "session_ended", self._child, **fields, detail=end.detail)
         if end.reason is EndReason.REMOVED:
             self.tree.log("warning", "node_removed", self._child, detail=end.detail)
         self._note_pattern(end, now)
@@ -424,7 +424,7 @@ class SupervisorCore:
         before = ledger.stage
         if self.connection.stage_entered(entered):
             self.tree.healed(CONNECTION, KEY_CHANGED)
-            self.tree.log("info", "map_session_started", self._child, session=ledger.session)
+            self.tree.log("info", "map_session_started", self._child, **ledger.map_session)
         if before != Stage.LOGIN == ledger.stage:
             self._questions.schedule.login_began(now.boottime)
         elif before == Stage.LOGIN != ledger.stage:

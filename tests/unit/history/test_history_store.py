@@ -101,6 +101,21 @@ def test_all_of_one_write_or_nothing(store: HistoryStore) -> None:
     assert [one.kind for _, one in store.occurrences()] == [Happening.GAP]
 
 
+def test_a_span_tells_how_it_began_and_why_it_ended(store: HistoryStore) -> None:
+    def connected(state: str | None, at: float, **detail: object) -> Recorded:
+        return Recorded((), (Entered(LaneOf.CONNECTION, "", state, at, detail),))
+
+    began = {"pid": 7, "local": "127.0.0.1:4711"}
+    store.write([connected("attempt", NOW, pid=7), connected("session", NOW + 1, **began)], [], NOW + 1)
+    store.write([connected(None, NOW + 9, reason="silence")], [], NOW + 9)
+    store.write([connected(None, NOW + 10), connected("attempt", NOW + 11, pid=8)], [], NOW + 11)
+    assert store.spans(LaneOf.CONNECTION, NOW, NOW + 60)[""] == [
+        Span(NOW, NOW + 1, "attempt", {"pid": 7}),
+        Span(NOW + 1, NOW + 9, "session", began | {"ended": {"reason": "silence"}}),
+        Span(NOW + 11, NOW + 60, "attempt", {"pid": 8}),
+    ]
+
+
 def test_a_clock_that_is_set_back_makes_no_span_that_ends_before_it_begins(store: HistoryStore) -> None:
     store.write([entered("online", NOW), entered("offline", NOW - 3600), entered(None, NOW - 1800)], [], NOW)
     assert store.spans(LaneOf.NODE, 0.0, NOW + 60) == {"n1": [Span(NOW - 3600, NOW - 1800, "offline")]}

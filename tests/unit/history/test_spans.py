@@ -20,7 +20,11 @@ def lanes(draw: st.DrawFn) -> list[Span]:
     """Spans of one subject: one after the other."""
     edges = sorted(draw(st.sets(st.sampled_from(MOMENTS), max_size=9)))
     states = draw(st.lists(st.sampled_from(["online", "offline"]), min_size=len(edges), max_size=len(edges)))
-    return [Span(since, until, state) for since, until, state in zip(edges, edges[1:], states, strict=False)]
+    pids = st.sampled_from([{}, {"pid": 1}, {"pid": 2}])
+    return [
+        Span(since, until, state, draw(pids))
+        for since, until, state in zip(edges, edges[1:], states, strict=False)
+    ]
 
 
 def covered(interval: Interval | Span, moment: float) -> bool:
@@ -42,8 +46,8 @@ def test_a_state_is_told_where_it_held_and_was_seen_and_nowhere_else(
     seen = joined(given_)
     found = cut(spans, seen)
     for moment in MOMENTS:
-        held = [one.state for one in spans if covered(one, moment)]
-        told = [one.state for one in found if covered(one, moment)]
+        held = [one[2:] for one in spans if covered(one, moment)]
+        told = [one[2:] for one in found if covered(one, moment)]
         assert told == (held if any(covered(one, moment) for one in seen) else [])
 
 
