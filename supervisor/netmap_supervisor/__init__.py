@@ -10,6 +10,9 @@ TYPE_CHECKING = (
 )
 
 if TYPE_CHECKING:
+    from netmap_actors.history.answers import NoHistory
+    from netmap_actors.history.occurrences import Happening
+    from netmap_actors.history.questions import history
     from netmap_actors.subscriber import (
         AmbiguousName,
         DocumentChanged,
@@ -37,8 +40,10 @@ __all__ = [
     "DomainChanged",
     "Event",
     "EventFilter",
+    "Happening",
     "Netmap",
     "NetmapStore",
+    "NoHistory",
     "NoSuchNode",
     "Peer",
     "PeerRemoved",
@@ -50,11 +55,19 @@ __all__ = [
     "Subscriber",
     "UserProfile",
     "UserProfilesChanged",
+    "history",
 ]
+
+
+_HISTORY = frozenset({"Happening", "NoHistory", "history"})
 
 
 def __getattr__(name: str) -> object:
     """Load the client library when it is asked for (PEP 562): the Supervisor, which lives here too, never does."""
+    if name in _HISTORY:
+        from netmap_actors.history import questions  # noqa: PLC0415
+
+        return getattr(questions, name)
     if name in __all__:
         from netmap_actors import subscriber  # noqa: PLC0415
 

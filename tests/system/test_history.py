@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+import netmap_supervisor
 from netmap_actors.clock import SystemClock
 from netmap_actors.history.answers import HistoryQuestion
 from netmap_actors.history.occurrences import Happening
@@ -382,13 +383,7 @@ def test_the_history_is_told_over_http_and_to_programs() -> None:
             asked.join(25)
             assert late == [503] or late == [200], "late, or answered by the next process"
             daemon.wait_event("actor_exited", 60.0, actor="history", pid=pid)
-            program = ask_daemon(
-                HistoryQuestion(
-                    since=0.0, until=SystemClock().wall() + 60, kinds=(Happening.SESSION_STARTED,)
-                ),
-                daemon.runtime_dir,
-                limit=30.0,
-            )
+            program = netmap_supervisor.history(kinds=["map_session_started"], runtime_dir=daemon.runtime_dir)
             assert [one.kind for _, one in program.occurrences] == [Happening.SESSION_STARTED]
     finally:
         shutil.rmtree(place)

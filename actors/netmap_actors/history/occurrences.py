@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import enum
 from typing import Any, Final, NamedTuple
 
@@ -98,6 +99,11 @@ class Occurrence(msgspec.Struct, frozen=True, kw_only=True):
     detail: dict[str, Any] = {}
     after: float | None = None
     """It was not seen as it happened: it happened after this moment, UNIX seconds; 0.0: at any time before."""
+
+    @property
+    def moment(self) -> datetime.datetime:
+        """`at`, in UTC."""
+        return datetime.datetime.fromtimestamp(self.at, datetime.UTC)
 
 
 class Entered(NamedTuple):

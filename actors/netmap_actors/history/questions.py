@@ -5,6 +5,7 @@ The file is its user's alone; the socket is for all who may read the netmap.
 
 from __future__ import annotations
 
+import datetime
 import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -12,15 +13,27 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 import zmq
 
+from netmap_actors.clock import SystemClock
 from netmap_actors.errors import NetmapError, escape
 from netmap_actors.history.answers import EVER, Answer, HistoryQuestion, NoHistory
+from netmap_actors.history.occurrences import Happening
 from netmap_actors.runtime_paths import default_runtime_dir, history_path
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
-__all__ = ["LIMIT", "MAX_QUESTION", "NoAnswer", "QuestionLine", "Told", "ask_daemon", "reply", "reply_to"]
+__all__ = [
+    "LIMIT",
+    "MAX_QUESTION",
+    "NoAnswer",
+    "QuestionLine",
+    "Told",
+    "ask_daemon",
+    "history",
+    "reply",
+    "reply_to",
+]
 
 MAX_QUESTION: Final = 64 * 1024
 MAX_TOLD: Final = 64 << 20
@@ -102,6 +115,48 @@ def ask_daemon(
     if found.answer is None:
         raise NoHistory(found.error)
     return found.answer
+
+
+def history(
+    since: datetime.datetime | datetime.timedelta = datetime.timedelta(days=1),
+    until: datetime.datetime | None = None,
+    *,
+    peers: Iterable[str] = (),
+    kinds: Iterable[str] = (),
+    runtime_dir: str | os.PathLike[str] | None = None,
+) -> Answer:
+    """What a running daemon remembers of a time, from the moment `since`, or so long ago, until now.
+
+    `peers`: only of these nodes, by a name they have or had or by stable id. `kinds`: only such occurrences, as in
+    `Happening`. Raises ValueError for a kind that is none and for a time without its offset, NoHistory for no such
+    node and where none is kept, NoAnswer where nobody answers.
+    """
+    now = datetime.datetime.fromtimestamp(SystemClock().wall(), datetime.UTC)
+    begins = now - since if isinstance(since, datetime.timedelta) else since
+    ends = until or now
+    for moment in (begins, ends):
+        if moment.tzinfo is None:
+            raise ValueError(
+                f"cannot use {moment} as a time: it has no offset; give tzinfo, such as datetime.UTC"
+            )
+    for given, what in ((peers, "peers"), (kinds, "kinds")):
+        if isinstance(given, str):
+            raise ValueError(f"cannot use the text {escape(given, 50)!r} as {what}: give a list")  # noqa: TRY004
+    wanted = tuple(kinds)
+    unknown = [kind for kind in wanted if kind not in list(Happening)]
+    if unknown:
+        raise ValueError(
+            f"cannot tell of {escape(unknown[0], 50)!r}: no such kind; there are {', '.join(Happening)}"
+        )
+    return ask_daemon(
+        HistoryQuestion(
+            since=begins.timestamp(),
+            until=ends.timestamp(),
+            peers=tuple(peers),
+            kinds=tuple(map(Happening, wanted)),
+        ),
+        runtime_dir,
+    )
 
 
 class QuestionLine:

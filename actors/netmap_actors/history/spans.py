@@ -26,7 +26,7 @@ class Span(NamedTuple):
     since: float
     until: float
     state: str
-    detail: dict[str, Any] = {}
+    detail: dict[str, Any] = {}  # noqa: RUF012  # never changed
     """Of a connection: pid, generation, local and remote address, and `ended`: what is known of that; of the netmap:
     reason."""
 
