@@ -8,7 +8,7 @@ import msgspec
 
 from netmap_actors import shown_json
 from netmap_actors.errors import escape
-from netmap_actors.history.answers import HistoryQuestion
+from netmap_actors.history.answers import EVER, HistoryQuestion
 from netmap_actors.history.occurrences import Happening
 from netmap_actors.history.questions import LIMIT, MAX_TOLD, QuestionLine
 from netmap_actors.http_endpoint.pages import JSON, TEXT, BadQuery, Page
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 __all__ = ["HistoryPage", "question_of"]
 
 DAY = 86400.0
+FIRST = -62_135_596_800.0
+"""The first second that RFC 3339 can write, UNIX seconds."""
 UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": DAY}
 OFF = b"cannot show the history: none is kept (history.keep is off)\n"
 LATE = b"cannot show the history: it did not answer in time\n"
@@ -50,12 +52,17 @@ def question_of(query: Query, wall: float) -> HistoryQuestion:
 def _moment(name: str, text: str, wall: float) -> float:
     """So long ago, "24h", or an RFC 3339 time."""
     # A plus in a query is a space, unless it is written as %2B.
-    if (at := unix_seconds(text.replace(" ", "+"))) is not None:
-        return at
-    number, unit = text[:-1], UNITS.get(text[-1:])
-    if unit is None or not (number.isascii() and number.isdigit() and len(number) < 10):
-        raise BadQuery(f"cannot use {name}={escape(text, 50)}: 90m, 24h, 7d or an RFC 3339 time is expected")
-    return wall - int(number) * unit
+    at = unix_seconds(text.replace(" ", "+"))
+    if at is None:
+        number, unit = text[:-1], UNITS.get(text[-1:])
+        if unit is None or not (number.isascii() and number.isdigit() and len(number) < 10):
+            raise BadQuery(
+                f"cannot use {name}={escape(text, 50)}: 90m, 24h, 7d or an RFC 3339 time is expected"
+            )
+        at = wall - int(number) * unit
+    if not FIRST <= at <= EVER:
+        raise BadQuery(f"cannot use {name}={escape(text, 50)}: it is not in the years 1 to 9999")
+    return at
 
 
 class HistoryPage:
