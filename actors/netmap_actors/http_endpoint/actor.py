@@ -238,7 +238,7 @@ class HttpEndpoint(ActorBase):
             case "/netmap":
                 page = pages.netmap(self._subscriber.store.snapshot(), query)
             case _:
-                page = pages.not_found()
+                page = pages.other(path, self._subscriber.store.snapshot(), query)
         if page.parts is not None:
             connection.answer_in_parts(page.content_type, page.parts if request.method == "GET" else iter(()))
         else:

@@ -1,4 +1,4 @@
-"""The pages that show the netmap of this moment. Pure: the snapshot is an argument.
+"""The pages that show the netmap of this moment, or tell of the endpoint. Pure: the snapshot is an argument.
 
 Not here: /metrics, which waits for the Supervisor, and /events, which does not end (`actor`).
 """
@@ -16,7 +16,7 @@ from netmap_actors.http_endpoint.json_parts import array_parts, json_parts
 from netmap_actors.wire.vocabulary import Trust
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from netmap_actors.http_endpoint.peer_metrics import Chosen
     from netmap_actors.subscriber import Snapshot
@@ -30,8 +30,10 @@ __all__ = [
     "Query",
     "chosen_peers",
     "healthz",
+    "livez",
     "netmap",
-    "not_found",
+    "other",
+    "readyz",
     "sd",
 ]
 
@@ -46,8 +48,12 @@ PATHS = {
     "?include_self=true",
     "/metrics": "the daemon's metrics for Prometheus; ?peers=true for some series a peer, with ?tag=web (may be "
     "repeated) for a peer that has it",
-    "/healthz": "200 when the netmap is fresh, 503 when it is not",
+    "/healthz": "200 when the netmap is fresh, 503 when it is not; says in JSON how old it is",
+    "/livez": "200 while the endpoint answers at all, whatever the netmap is; ?verbose",
+    "/readyz": "200 when a netmap has come and is fresh, 503 when not; ?verbose lists the checks, ?exclude=fresh "
+    "leaves one out",
 }
+READY_CHECKS = ("ping", "netmap", "fresh")
 
 
 class BadQuery(ValueError):
@@ -71,7 +77,8 @@ class Query:
         if len(text) > MAX_QUERY:
             raise BadQuery(f"cannot use the query: longer than {MAX_QUERY} bytes")
         try:
-            values = parse_qs(text, keep_blank_values=True, strict_parsing=bool(text), max_num_fields=100)
+            # Not strict: `?verbose`, as Kubernetes writes it, is a name without a value.
+            values = parse_qs(text, keep_blank_values=True, max_num_fields=100)
         except ValueError as error:
             raise BadQuery(f"cannot use the query: {error}") from None
         self._values: dict[str, list[str]] = {}
@@ -115,9 +122,49 @@ class Query:
         return int(value)
 
 
+def other(path: str, snapshot: Snapshot, query: Query) -> Page:
+    """The page of a path that only needs these, or what to ask for instead. Raises BadQuery."""
+    match path:
+        case "/livez":
+            return livez(query)
+        case "/readyz":
+            return readyz(snapshot, query)
+        case _:
+            return not_found()
+
+
+def livez(query: Query) -> Page:
+    """That the loop runs: it has answered. A control server that is away is no reason to start the process anew."""
+    return _checked("livez", {"ping": ""}, query.only("verbose"))
+
+
+def readyz(snapshot: Snapshot, query: Query) -> Page:
+    """Whether to be sent traffic: the netmap is fresh, and so the publisher is heard. Raises BadQuery."""
+    found = {
+        "ping": "",
+        "netmap": "none has come" if snapshot.state == Trust.NONE else "",
+        "fresh": "" if snapshot.state == Trust.FRESH else f"it is {snapshot.state}",
+    }
+    for name in query.only("verbose", "exclude").all("exclude"):
+        if name not in READY_CHECKS:
+            known = ", ".join(READY_CHECKS)
+            raise BadQuery(f"cannot use exclude={escape(name, 50)}: the checks are {known}")
+        found.pop(name, None)
+    return _checked("readyz", found, query)
+
+
+def _checked(name: str, found: Mapping[str, str], query: Query) -> Page:
+    """As the API server of Kubernetes answers. `found`: why a check failed, empty when it did not."""
+    failed = any(found.values())
+    lines = [f"[-]{check} failed: {why}" if why else f"[+]{check} ok" for check, why in found.items()]
+    shown = [*lines, f"{name} check {'failed' if failed else 'passed'}"]
+    text = "\n".join(shown) if failed or query.all("verbose") else "ok"
+    return Page(503 if failed else 200, TEXT, f"{text}\n".encode())
+
+
 def not_found() -> Page:
     """What to ask for instead."""
-    lines = [f"{path:<10} {text}" for path, text in PATHS.items()]
+    lines = [f"{path:<13} {text}" for path, text in PATHS.items()]
     return Page(404, TEXT, ("There is nothing here. There is:\n" + "\n".join(lines) + "\n").encode())
 
 
