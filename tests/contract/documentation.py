@@ -119,7 +119,8 @@ What `--help` says. Data goes to standard output, everything else to standard er
 | 124 | `wait`: timed out |
 | 130 | interrupted with Ctrl-C (`run`, `watch`, `export --follow` and `dev-control` end with 0) |
 
-The schemas of `status --json` and `watch --json` only ever gain fields.
+What `--json` shows only ever gains fields. `{PROGRAM} schema NAME` prints the JSON Schema of it; its `$id` has a number
+that changes when an old reader could misread what is new.
 
 ## {PROGRAM}
 

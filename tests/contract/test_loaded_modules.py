@@ -46,6 +46,9 @@ NOT_LOADED = {
     },
     "import netmap_actors.control_connection.actor": {*HEAVY, "ssl", "netmap_actors.publisher"},
     "import netmap_actors.dev_control.actor": {*HEAVY, "ssl"},
+    "import netmap_actors.http_endpoint.actor": {
+        "netmap_actors.http_endpoint.openapi", "netmap_actors.schemas",
+    },
 }  # fmt: skip
 """By what is imported: libraries and rooms of which it needs none, or not yet."""
 

@@ -117,6 +117,8 @@ INTENDED: set[tuple[str, str]] = {
     ("", "netmap-supervisor run --history-keep"),
     ("", "netmap-supervisor run --history-size"),
     ("", "netmap-supervisor run --nursery"),
+    ("", "netmap-supervisor schema"),
+    ("", "netmap-supervisor schema name"),
     ("", "netmap_history_bytes"),
     ("", "netmap_peer_info"),
     ("", "netmap_peer_key_expiry_timestamp_seconds"),

@@ -5,6 +5,7 @@ Not here: /metrics, which waits for the Supervisor, and /events, which does not 
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import parse_qs
 
@@ -52,6 +53,7 @@ PATHS = {
     "/livez": "200 while the endpoint answers at all, whatever the netmap is; ?verbose",
     "/readyz": "200 when a netmap has come and is fresh, 503 when not; ?verbose lists the checks, ?exclude=fresh "
     "leaves one out",
+    "/openapi.json": "all of this for programs: OpenAPI 3.1",
 }
 READY_CHECKS = ("ping", "netmap", "fresh")
 
@@ -129,6 +131,9 @@ def other(path: str, snapshot: Snapshot, query: Query) -> Page:
             return livez(query)
         case "/readyz":
             return readyz(snapshot, query)
+        case "/openapi.json":
+            query.only()
+            return Page(200, JSON, _api_document())
         case _:
             return not_found()
 
@@ -160,6 +165,14 @@ def _checked(name: str, found: Mapping[str, str], query: Query) -> Page:
     shown = [*lines, f"{name} check {'failed' if failed else 'passed'}"]
     text = "\n".join(shown) if failed or query.all("verbose") else "ok"
     return Page(503 if failed else 200, TEXT, f"{text}\n".encode())
+
+
+@functools.cache
+def _api_document() -> bytes:
+    # Loaded by the first who asks for it: no other answer needs the schemas.
+    from netmap_actors.http_endpoint import openapi  # noqa: PLC0415
+
+    return shown_json.encode(openapi.document()) + b"\n"
 
 
 def not_found() -> Page:

@@ -42,10 +42,11 @@ _COMMANDS = {
     "reload": "netmap_supervisor.cli.orders.reload",
     "keys": "netmap_supervisor.cli.keys",
     "config": "netmap_supervisor.cli.config.command",
+    "schema": "netmap_supervisor.cli.descriptions.schema",
     "fault": "netmap_supervisor.cli.fault.command",
     "dev-control": "netmap_supervisor.devtools.dev_control",
     "check-client": "netmap_supervisor.devtools.check_client",
-    "completion": "netmap_supervisor.cli.completion",
+    "completion": "netmap_supervisor.cli.descriptions.completion",
     "view": "netmap_supervisor.cli.view",
 }
 """Module of each command, in the order of `--help`."""

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 COMMANDS = (
     "run", "status", "netmap", "watch", "wait", "history", "export", "stop", "reconnect", "reload", "keys", "config",
+    "schema",
     "fault", "dev-control", "check-client", "completion",
 )  # fmt: skip
 

@@ -41,6 +41,7 @@ def test_a_probe_is_answered(path: str, query: str, state: str, status: int, tex
         ("/readyz", "exclude=etcd", "the checks are ping, netmap, fresh"),
         ("/readyz", "exclude", "the checks are"),
         ("/readyz", "peer=x", "known here is verbose, exclude"),
+        ("/openapi.json", "x", "known here is none"),
     ],
 )
 def test_what_a_probe_cannot_ask_is_refused(path: str, query: str, why: str) -> None:

@@ -1,0 +1,269 @@
+"""The endpoint as an OpenAPI document (3.1): what `pages` answers, /events and /metrics. Pure.
+
+https://spec.openapis.org/oas/v3.1.1. Server-sent events have no place in that version: their data is described by the
+schema that `x-itemSchema` refers to, which is `itemSchema` of 3.2.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from netmap_actors import __version__
+from netmap_actors.history.occurrences import Happening
+from netmap_actors.http_endpoint import event_stream
+from netmap_actors.http_endpoint.pages import JSON, PATHS, READY_CHECKS, TEXT
+from netmap_actors.schemas.documents import DIALECT, components, identifier
+from netmap_actors.schemas.shapes import (
+    EVENTS,
+    HealthAnswer,
+    HistoryAnswer,
+    NetmapAnswer,
+    NodeAnswer,
+    TargetGroup,
+)
+from netmap_actors.subscriber.events import EVENT_KINDS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["document"]
+
+ABOUT: Final = """\
+The netmap of a tailnet, for programs that speak HTTP. Nothing is changed by any request.
+
+GET and HEAD are answered; every other method gets 405. A path that is not listed gets 404, with the list. Errors are
+one line of text that says why. Answers are never to be cached. Objects only ever gain names: ignore those you do not
+know. Off loopback a token is needed, with the scope `read` (everything) or `metrics` (/metrics, /sd and /healthz).
+"""
+METRICS: Final = ("text/plain; version=0.0.4; charset=utf-8", "application/openmetrics-text")
+_NAME: Final = "A full name, the short name of a node of this tailnet, an address, a stable id or a node key"
+
+
+class _Parameter(NamedTuple):
+    about: str
+    schema: dict[str, Any]
+    many: bool = False
+    """It may be repeated."""
+    bare: bool = False
+    """It may stand without a value."""
+
+
+class _Operation(NamedTuple):
+    answers: dict[int, dict[str, Any]]
+    """Content by status."""
+    errors: dict[int, str] = {}  # noqa: RUF012 - never changed
+    """What else may come, as text."""
+    parameters: dict[str, _Parameter] = {}  # noqa: RUF012
+    scopes: tuple[str, ...] = ("read",)
+    """A token with one of them is let in; none: no token is needed."""
+
+
+def document() -> dict[str, Any]:
+    """The whole document, made anew."""
+    shapes = [NetmapAnswer, NodeAnswer, EVENTS, HistoryAnswer, list[TargetGroup], HealthAnswer]
+    (netmap, node, event, history, targets, health), parts = components(shapes, "#/components/schemas/{name}")
+    parts["Event"] = event
+    operations = _operations(netmap, node, history, targets, health)
+    return {
+        "openapi": "3.1.1",
+        "x-id": identifier("openapi"),
+        "jsonSchemaDialect": DIALECT,
+        "info": {
+            "title": "netmap-supervisor",
+            "version": __version__,
+            "summary": "The netmap of a tailnet, and how far it can be trusted",
+            "description": ABOUT,
+            "license": {"name": "BSD-3-Clause", "identifier": "BSD-3-Clause"},
+        },
+        "servers": [{"url": "/", "description": "Where this document was read"}],
+        "paths": {path: _path(path, operations[path]) for path in PATHS},
+        "components": {
+            "schemas": parts,
+            "responses": _RESPONSES,
+            "securitySchemes": {
+                "token": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "description": "Not asked for on loopback and on a unix socket.",
+                }
+            },
+        },
+    }
+
+
+def _operations(
+    netmap: object, node: object, history: object, targets: object, health: object
+) -> Mapping[str, _Operation]:
+    return {
+        "/netmap": _Operation(
+            {200: {JSON: {"schema": {"anyOf": [netmap, node]}}}},
+            {404: "No node goes by that name.", 409: "Several nodes go by that name."},
+            {"peer": _Parameter(f"{_NAME}: only this node is shown.", _TEXT)},
+        ),
+        "/events": _Operation(
+            {200: {event_stream.CONTENT_TYPE: _events()}},
+            {409: "Several nodes go by that name.", 503: "Too many clients follow already."},
+            {
+                "kind": _Parameter("Only events of these kinds.", {"enum": sorted(EVENT_KINDS)}, many=True),
+                "peer": _Parameter(
+                    f"{_NAME}: only events of these nodes.", _TEXT | {"minLength": 1}, many=True
+                ),
+            },
+        ),
+        "/history": _Operation(
+            {200: {JSON: {"schema": history}}},
+            {404: "No history is kept, or no node was called that.", 503: "It did not answer in time."},
+            {
+                "since": _Parameter("So long ago, or an RFC 3339 time.", _MOMENT | {"default": "24h"}),
+                "until": _Parameter("As `since`, and later.", _MOMENT | {"default": "0s"}),
+                "peer": _Parameter("Names, now or then, or stable ids.", _TEXT, many=True),
+                "kind": _Parameter("What happened.", {"enum": sorted(map(str, Happening))}, many=True),
+            },
+        ),
+        "/sd": _Operation(
+            {200: {JSON: {"schema": targets}}},
+            {503: "No netmap has come yet; Prometheus keeps the targets it has."},
+            {
+                "port": _Parameter(
+                    "Of each target; without it they are bare addresses.",
+                    {"type": "integer", "minimum": 1, "maximum": 65535},
+                ),
+                "tag": _Parameter('Only nodes with one of them: "tag:web" or "web".', _TEXT, many=True),
+                "online": _Parameter("Only those the control server says to be online.", _FLAG),
+                "include_self": _Parameter("Our own node, too.", _FLAG),
+            },
+            scopes=("metrics", "read"),
+        ),
+        "/metrics": _Operation(
+            {200: {kind: {"schema": _TEXT} for kind in METRICS}},
+            {},
+            {
+                "peers": _Parameter("Some series for each peer, too.", _FLAG),
+                "tag": _Parameter(
+                    "Only peers with one of them; peers=true has to be there.", _TEXT, many=True
+                ),
+            },
+            scopes=("metrics", "read"),
+        ),
+        "/healthz": _Operation(
+            {status: {JSON: {"schema": health}} for status in (200, 503)}, scopes=("metrics", "read")
+        ),
+        "/livez": _Operation(
+            {200: _CHECKS}, {}, {"verbose": _Parameter("List the checks.", _TEXT, bare=True)}, scopes=()
+        ),
+        "/readyz": _Operation(
+            {200: _CHECKS, 503: _CHECKS},
+            {},
+            {
+                "verbose": _Parameter("List the checks.", _TEXT, bare=True),
+                "exclude": _Parameter("Checks that do not count.", {"enum": [*READY_CHECKS]}, many=True),
+            },
+            scopes=(),
+        ),
+        "/openapi.json": _Operation({200: {JSON: {"schema": {"type": "object"}}}}),
+    }
+
+
+_TEXT: Final = {"type": "string"}
+_MOMENT: Final = {
+    "type": "string",
+    "anyOf": [{"pattern": "^[0-9]{1,9}[smhd]$"}, {"format": "date-time"}],
+    "examples": ["24h", "2026-01-02T03:04:05Z"],
+}
+_FLAG: Final = {"type": "boolean", "default": False}
+_LINE: Final = {TEXT: {"schema": _TEXT}}
+_CHECKS: Final = {
+    TEXT: {
+        "schema": _TEXT,
+        "example": "[+]ping ok\n[+]netmap ok\n[-]fresh failed: it is stale\nreadyz check failed\n",
+    }
+}
+_RESPONSES: Final = {
+    "BadQuery": {"description": "The query cannot be used; the text says why.", "content": _LINE},
+    "NoToken": {
+        "description": "A token is needed, and there is none or an unknown one.",
+        "headers": {"WWW-Authenticate": {"required": True, "schema": _TEXT}},
+        "content": _LINE,
+    },
+    "Refused": {
+        "description": "A web page of somebody else made the request, the Host is not ours, or the token lacks the "
+        "scope.",
+        "content": _LINE,
+    },
+    "BadMethod": {
+        "description": "The method is neither GET nor HEAD.",
+        "headers": {"Allow": {"required": True, "schema": _TEXT}},
+        "content": _LINE,
+    },
+}
+_STATUS: Final = {400: "BadQuery", 401: "NoToken", 403: "Refused", 405: "BadMethod"}
+_SAYS: Final = {200: "It is this.", 503: "It is not; the body says why."}
+
+
+def _events() -> dict[str, Any]:
+    return {
+        "schema": {
+            "type": "string",
+            "description": "Server-sent events without end: `id` is EPOCH:SEQ, `event` the type, `data` one line of "
+            "JSON. A snapshot comes first, a comment every 15 seconds. A client that lost its connection gets a new "
+            "snapshot.",
+        },
+        "x-itemSchema": {
+            "type": "object",
+            "properties": {
+                "id": {"type": "string"},
+                "event": {"enum": ["snapshot", *EVENT_KINDS, "error"]},
+                "data": {
+                    "type": "string",
+                    "contentMediaType": JSON,
+                    "contentSchema": {"$ref": "#/components/schemas/Event"},
+                },
+            },
+            "required": ["event", "data"],
+        },
+        "example": 'id: 1:7\nevent: domain_changed\ndata: {"type":"domain_changed","epoch":1,"seq":7,"state":"fresh",'
+        '"domain":"example.com","changed":["domain"],"previous":{"domain":""}}\n\n',
+    }
+
+
+def _path(path: str, operation: _Operation) -> dict[str, Any]:
+    name = path.strip("/").partition(".")[0]
+    return {
+        "summary": PATHS[path],
+        "parameters": [_parameter(*item) for item in operation.parameters.items()],
+        "get": _method(f"get_{name}", operation, body=True),
+        "head": _method(f"head_{name}", operation, body=False),
+    }
+
+
+def _method(name: str, operation: _Operation, *, body: bool) -> dict[str, Any]:
+    responses: dict[int, dict[str, Any]] = {
+        status: {"description": _SAYS[status], "content": content}
+        for status, content in operation.answers.items()
+    }
+    for status, why in operation.errors.items():
+        responses[status] = {"description": why, "content": _LINE}
+    for status, named in _STATUS.items():
+        if status != 401 or operation.scopes:
+            responses[status] = {"$ref": f"#/components/responses/{named}"}
+    if not body:
+        responses = {
+            status: {key: value for key, value in response.items() if key != "content"}
+            for status, response in responses.items()
+        }
+    return {
+        "operationId": name,
+        "security": [*({"token": [scope]} for scope in operation.scopes), {}] if operation.scopes else [],
+        "responses": {str(status): responses[status] for status in sorted(responses)},
+    }
+
+
+def _parameter(name: str, parameter: _Parameter) -> dict[str, Any]:
+    schema = {"type": "array", "items": parameter.schema} if parameter.many else parameter.schema
+    return {
+        "name": name,
+        "in": "query",
+        "description": parameter.about,
+        **({"allowEmptyValue": True} if parameter.bare else {}),
+        "schema": schema,
+    }

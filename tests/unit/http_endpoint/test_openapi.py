@@ -1,0 +1,98 @@
+"""The OpenAPI document is one, and tells of the paths, parameters and events that are there."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from openapi_spec_validator import OpenAPIV31SpecValidator
+
+from netmap_actors.http_endpoint import openapi, pages
+from netmap_actors.http_endpoint.history_page import question_of
+from netmap_actors.subscriber.events import EVENT_KINDS
+from tests.support.netmaps.shown_netmap import snapshot
+
+DOCUMENT = openapi.document()
+GIVEN = DOCUMENT["paths"]
+
+
+def test_a_strangers_validator_finds_nothing_wrong() -> None:
+    OpenAPIV31SpecValidator(json.loads(json.dumps(DOCUMENT))).validate()
+
+
+def test_it_is_served_as_it_is_and_made_once() -> None:
+    page = pages.other("/openapi.json", snapshot(), pages.Query(""))
+    assert (page.status, page.content_type, json.loads(page.body)) == (200, "application/json", DOCUMENT)
+    assert pages.other("/openapi.json", snapshot(), pages.Query("")).body is page.body
+
+
+def test_every_path_is_there_and_says_what_it_is() -> None:
+    assert {path: item["summary"] for path, item in GIVEN.items()} == pages.PATHS
+
+
+def names(path: str) -> set[str]:
+    return {one["name"] for one in GIVEN[path]["parameters"]}
+
+
+@pytest.mark.parametrize("path", [path for path in pages.PATHS if path not in {"/events", "/metrics"}])
+def test_the_parameters_are_those_that_are_taken(path: str) -> None:
+    query = pages.Query("nonsense=1")
+    ask = {
+        "/netmap": lambda: pages.netmap(snapshot(), query),
+        "/history": lambda: question_of(query, 0.0),
+        "/sd": lambda: pages.sd(snapshot(), query),
+        "/healthz": query.only,
+    }.get(path, lambda: pages.other(path, snapshot(), query))
+    with pytest.raises(pages.BadQuery) as refused:
+        ask()
+    known = str(refused.value).partition("known here is ")[2]
+    assert names(path) == set(known.replace("none", "").split(", ")) - {""}
+
+
+@pytest.mark.parametrize("path", pages.PATHS)
+def test_each_status_and_the_scopes_are_there(path: str) -> None:
+    free = path in {"/livez", "/readyz"}
+    for method in ("get", "head"):
+        operation: dict[str, Any] = GIVEN[path][method]
+        assert {"200", "400", "403", "405"} <= operation["responses"].keys()
+        assert ("401" in operation["responses"]) is not free
+        scopes = [one["token"] for one in operation["security"] if one]
+        assert scopes == ([] if free else scopes)
+        assert ({} in operation["security"]) is not free, "on loopback nobody needs one"
+        assert free or ["read"] in scopes
+        assert (["metrics"] in scopes) is (path in {"/metrics", "/sd", "/healthz"})
+    assert not any("content" in one for one in GIVEN[path]["head"]["responses"].values())
+
+
+def test_the_events_are_those_of_the_stream() -> None:
+    item = GIVEN["/events"]["get"]["responses"]["200"]["content"]["text/event-stream; charset=utf-8"][
+        "x-itemSchema"
+    ]
+    assert item["properties"]["event"]["enum"] == ["snapshot", *EVENT_KINDS, "error"]
+    (kinds,) = [
+        one["schema"]["items"]["enum"] for one in GIVEN["/events"]["parameters"] if one["name"] == "kind"
+    ]
+    assert set(kinds) == set(EVENT_KINDS)
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["since=999999999d", "until=9999-12-31T23:59:59-23:59", "since=0001-01-01T00:00:00%2B23:59"],
+)
+def test_a_moment_that_cannot_be_written_is_refused(query: str) -> None:
+    with pytest.raises(pages.BadQuery, match="years 1 to 9999"):
+        question_of(pages.Query(query), 1_767_323_045.0)
+
+
+def test_the_manual_has_each_path_with_its_parameters_and_errors() -> None:
+    manual = (Path(__file__).parents[3] / "docs" / "subscribers.md").read_text()
+    rows = dict(re.findall(r"^\| `(/[^`]*)` \| (.*) \|$", manual, re.MULTILINE))
+    assert list(rows) == list(pages.PATHS)
+    for path, text in rows.items():
+        for name in names(path):
+            assert re.search(rf"[?&]{name}\b", text), f"{path}: {name}"
+        for status in GIVEN[path]["get"]["responses"].keys() - {"200", "400", "401", "403", "405"}:
+            assert status in text, f"{path}: {status}"
