@@ -37,8 +37,8 @@ def question_of(query: Query, wall: float) -> HistoryQuestion:
     if unknown:
         known = ", ".join(sorted(Happening))
         raise BadQuery(f"cannot use kind={escape(unknown[0], 50)}: the kinds are {known}")
-    since = _moment("since", query.one("since") or "24h", wall)
-    until = _moment("until", query.one("until") or "0s", wall)
+    since = _moment("since", query, "24h", wall)
+    until = _moment("until", query, "0s", wall)
     if since >= until:
         raise BadQuery("cannot use since: it is not before until")
     return HistoryQuestion(
@@ -49,8 +49,10 @@ def question_of(query: Query, wall: float) -> HistoryQuestion:
     )
 
 
-def _moment(name: str, text: str, wall: float) -> float:
-    """So long ago, "24h", or an RFC 3339 time."""
+def _moment(name: str, query: Query, default: str, wall: float) -> float:
+    """So long ago, "24h", or an RFC 3339 time, as UNIX seconds. Raises BadQuery."""
+    given = query.one(name)
+    text = default if given is None else given
     # A plus in a query is a space, unless it is written as %2B.
     at = unix_seconds(text.replace(" ", "+"))
     if at is None:

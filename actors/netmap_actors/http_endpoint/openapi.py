@@ -35,7 +35,7 @@ GET and HEAD are answered; every other method gets 405. A path that is not liste
 one line of text that says why. Answers are never to be cached. Objects only ever gain names: ignore those you do not
 know. Off loopback a token is needed, with the scope `read` (everything) or `metrics` (/metrics, /sd and /healthz).
 """
-METRICS: Final = ("text/plain; version=0.0.4; charset=utf-8", "application/openmetrics-text")
+METRICS: Final = ("text/plain", "application/openmetrics-text")
 _NAME: Final = "A full name, the short name of a node of this tailnet, an address, a stable id or a node key"
 
 
@@ -102,7 +102,10 @@ def _operations(
         ),
         "/events": _Operation(
             {200: {event_stream.CONTENT_TYPE: _events()}},
-            {409: "Several nodes go by that name.", 503: "Too many clients follow already."},
+            {
+                409: "Several nodes go by that name.",
+                503: "Too many clients follow already; Retry-After says when to come back.",
+            },
             {
                 "kind": _Parameter("Only events of these kinds.", {"enum": sorted(EVENT_KINDS)}, many=True),
                 "peer": _Parameter(
@@ -114,8 +117,13 @@ def _operations(
             {200: {JSON: {"schema": history}}},
             {404: "No history is kept, or no node was called that.", 503: "It did not answer in time."},
             {
-                "since": _Parameter("So long ago, or an RFC 3339 time.", _MOMENT | {"default": "24h"}),
-                "until": _Parameter("As `since`, and later.", _MOMENT | {"default": "0s"}),
+                "since": _Parameter(
+                    "So long ago, or an RFC 3339 time.",
+                    _MOMENT | {"default": "24h", "examples": ["24h", "2026-01-02T03:04:05Z"]},
+                ),
+                "until": _Parameter(
+                    "As `since`, and later.", _MOMENT | {"default": "0s", "examples": ["90m"]}
+                ),
                 "peer": _Parameter("Names, now or then, or stable ids.", _TEXT, many=True),
                 "kind": _Parameter("What happened.", {"enum": sorted(map(str, Happening))}, many=True),
             },
@@ -168,7 +176,6 @@ _TEXT: Final = {"type": "string"}
 _MOMENT: Final = {
     "type": "string",
     "anyOf": [{"pattern": "^[0-9]{1,9}[smhd]$"}, {"format": "date-time"}],
-    "examples": ["24h", "2026-01-02T03:04:05Z"],
 }
 _FLAG: Final = {"type": "boolean", "default": False}
 _LINE: Final = {TEXT: {"schema": _TEXT}}

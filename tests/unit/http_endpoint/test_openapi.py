@@ -78,6 +78,12 @@ def test_the_events_are_those_of_the_stream() -> None:
     assert set(kinds) == set(EVENT_KINDS)
 
 
+@pytest.mark.parametrize("query", ["since=", "until", "since=soon", "since=-1h", "until=1h&since=30m"])
+def test_what_is_no_moment_is_refused(query: str) -> None:
+    with pytest.raises(pages.BadQuery, match="cannot use"):
+        question_of(pages.Query(query), 1_767_323_045.0)
+
+
 @pytest.mark.parametrize(
     "query",
     ["since=999999999d", "until=9999-12-31T23:59:59-23:59", "since=0001-01-01T00:00:00%2B23:59"],
