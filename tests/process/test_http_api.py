@@ -44,9 +44,7 @@ def as_described(endpoint: HttpProcess, document: dict[str, Any], target: str, *
     if "$ref" in told:
         told = document["components"]["responses"][told["$ref"].rpartition("/")[2]]
     content_type = fields["content-type"]
-    schema = told["content"][
-        content_type.partition(";")[0] if "openmetrics" in content_type else content_type
-    ]
+    schema = told["content"].get(content_type) or told["content"][content_type.partition(";")[0]]
     if content_type == "application/json":
         root = {**schema["schema"], "components": document["components"]}
         Draft202012Validator(closed(root)).validate(json.loads(body))
