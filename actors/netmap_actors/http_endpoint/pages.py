@@ -145,25 +145,29 @@ def livez(query: Query) -> Page:
 
 def readyz(snapshot: Snapshot, query: Query) -> Page:
     """Whether to be sent traffic: the netmap is fresh, and so the publisher is heard. Raises BadQuery."""
-    found = {
+    checks = {
         "ping": "",
         "netmap": "none has come" if snapshot.state == Trust.NONE else "",
         "fresh": "" if snapshot.state == Trust.FRESH else f"it is {snapshot.state}",
     }
-    for name in query.only("verbose", "exclude").all("exclude"):
-        if name not in READY_CHECKS:
-            known = ", ".join(READY_CHECKS)
-            raise BadQuery(f"cannot use exclude={escape(name, 50)}: the checks are {known}")
-        found.pop(name, None)
-    return _checked("readyz", found, query)
+    return _checked("readyz", checks, query.only("verbose", "exclude"))
 
 
-def _checked(name: str, found: Mapping[str, str], query: Query) -> Page:
-    """As the API server of Kubernetes answers. `found`: why a check failed, empty when it did not."""
-    failed = any(found.values())
-    lines = [f"[-]{check} failed: {why}" if why else f"[+]{check} ok" for check, why in found.items()]
-    shown = [*lines, f"{name} check {'failed' if failed else 'passed'}"]
-    text = "\n".join(shown) if failed or query.all("verbose") else "ok"
+def _checked(name: str, checks: Mapping[str, str], query: Query) -> Page:
+    """`checks`: why one failed, empty when it did not. In the words of Kubernetes' API server (healthz.go)."""
+    excluded = query.all("exclude")
+    for one in excluded:
+        if one not in checks:
+            raise BadQuery(f"cannot use exclude={escape(one, 50)}: the checks are {', '.join(checks)}")
+    lines, failed = [], False
+    for check, why in checks.items():
+        if check in excluded:
+            lines.append(f"[+]{check} excluded: ok")
+        else:
+            lines.append(f"[-]{check} failed: {why}" if why else f"[+]{check} ok")
+            failed = failed or bool(why)
+    lines.append(f"{name} check {'failed' if failed else 'passed'}")
+    text = "\n".join(lines) if failed or query.all("verbose") else "ok"
     return Page(503 if failed else 200, TEXT, f"{text}\n".encode())
 
 

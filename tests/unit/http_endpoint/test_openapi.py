@@ -102,3 +102,10 @@ def test_the_manual_has_each_path_with_its_parameters_and_errors() -> None:
             assert re.search(rf"[?&]{name}\b", text), f"{path}: {name}"
         for status in GIVEN[path]["get"]["responses"].keys() - {"200", "400", "401", "403", "405"}:
             assert status in text, f"{path}: {status}"
+
+
+def test_the_checks_that_may_be_left_out_are_those_there_are() -> None:
+    page = pages.readyz(snapshot(state="fresh"), pages.Query("verbose"))
+    checks = re.findall(r"^\[\+\](\w+) ok$", page.body.decode(), re.MULTILINE)
+    (given,) = [one for one in GIVEN["/readyz"]["parameters"] if one["name"] == "exclude"]
+    assert given["schema"]["items"]["enum"] == checks
