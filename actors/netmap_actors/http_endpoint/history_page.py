@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -23,9 +24,10 @@ if TYPE_CHECKING:
 __all__ = ["HistoryPage", "question_of"]
 
 DAY = 86400.0
-FIRST = -62_135_596_800.0
-"""The first second that RFC 3339 can write, UNIX seconds."""
 UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": DAY}
+AT_ONCE = 2
+"""Questions that are asked and not answered. The history drops answers beyond its high-water mark of 4, and libzmq says
+which were taken only two at a time (4.3.5: src/pipe.cpp, compute_lwm)."""
 OFF = b"cannot show the history: none is kept (history.keep is off)\n"
 LATE = b"cannot show the history: it did not answer in time\n"
 
@@ -62,8 +64,8 @@ def _moment(name: str, query: Query, default: str, wall: float) -> float:
                 f"cannot use {name}={escape(text, 50)}: 90m, 24h, 7d or an RFC 3339 time is expected"
             )
         at = wall - int(number) * unit
-    if not FIRST <= at <= EVER:
-        raise BadQuery(f"cannot use {name}={escape(text, 50)}: it is not in the years 1 to 9999")
+    if not 0.0 <= at <= EVER:
+        raise BadQuery(f"cannot use {name}={escape(text, 50)}: it is not in the years 1970 to 9999")
     return at
 
 
@@ -74,6 +76,9 @@ class HistoryPage:
         self._loop = loop
         self._waiting: dict[int, tuple[Connection, Timer]] = {}
         self._token = 0
+        self._questions: collections.deque[HistoryQuestion] = collections.deque()
+        """Not asked yet."""
+        self._asked: set[int] = set()
         self._line: QuestionLine | None = None
         if endpoint:
             self._line = QuestionLine(sockets.dealer_connect(endpoint, b"", max_size=MAX_TOLD, hwm=64))
@@ -88,7 +93,8 @@ class HistoryPage:
         token = self._token
         timer = self._loop.at(self._loop.now() + LIMIT, lambda: self._end(token, Page(503, TEXT, LATE)))
         self._waiting[token] = (connection, timer)
-        self._line.ask(msgspec.structs.replace(question, token=token))
+        self._questions.append(msgspec.structs.replace(question, token=token))
+        self._ask_next()
 
     def close(self) -> None:
         """Nobody is answered any more."""
@@ -97,6 +103,15 @@ class HistoryPage:
         for _, timer in self._waiting.values():
             timer.cancel()
         self._waiting.clear()
+        self._questions.clear()
+
+    def _ask_next(self) -> None:
+        while self._line is not None and self._questions and len(self._asked) < AT_ONCE:
+            question = self._questions.popleft()
+            waiting = self._waiting.get(question.token)
+            if waiting is not None and not waiting[0].closed:
+                self._asked.add(question.token)
+                self._line.ask(question)
 
     def _on_answer(self) -> None:
         told = self._line.told() if self._line is not None else None
@@ -108,6 +123,8 @@ class HistoryPage:
             self._end(told.token, Page(200, JSON, shown_json.encode(told.answer.to_json()) + b"\n"))
 
     def _end(self, token: int, page: Page) -> None:
+        self._asked.discard(token)
+        self._ask_next()
         waiting = self._waiting.pop(token, None)
         if waiting is None:
             return  # it was too late

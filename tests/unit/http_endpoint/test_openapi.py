@@ -86,10 +86,10 @@ def test_what_is_no_moment_is_refused(query: str) -> None:
 
 @pytest.mark.parametrize(
     "query",
-    ["since=999999999d", "until=9999-12-31T23:59:59-23:59", "since=0001-01-01T00:00:00%2B23:59"],
+    ["since=999999999d", "until=9999-12-31T23:59:59-23:59", "since=1969-12-31T23:59:59Z"],
 )
 def test_a_moment_that_cannot_be_written_is_refused(query: str) -> None:
-    with pytest.raises(pages.BadQuery, match="years 1 to 9999"):
+    with pytest.raises(pages.BadQuery, match="years 1970 to 9999"):
         question_of(pages.Query(query), 1_767_323_045.0)
 
 
