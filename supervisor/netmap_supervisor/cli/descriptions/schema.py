@@ -36,7 +36,7 @@ def schema_of(name: str) -> dict[str, Any]:
 
 
 @click.command("schema")
-@click.argument("name", required=False, type=click.Choice(list(SCHEMAS)))
+@click.argument("name", required=False, metavar="[NAME]", type=click.Choice(list(SCHEMAS)))
 def command(name: str | None) -> None:
     """Print the JSON Schema of what NAME shows; without a NAME, list what there is.
 
