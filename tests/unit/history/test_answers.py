@@ -6,8 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from netmap_actors.history.answers import EVER, HistoryQuestion, NoHistory, ask, may_wait
 from netmap_actors.history.occurrences import Entered, Happening, LaneOf, Occurrence, Recorded
@@ -63,19 +61,30 @@ def test_a_reader_goes_on_where_it_was(
     assert (answer.file, answer.oldest_id, answer.newest_id) == (store.identity(), 1, 5)
 
 
-@given(most=st.integers(1, 7), start=st.integers(0, 6))
-def test_page_by_page_everything_is_told_once(
-    tmp_path_factory: pytest.TempPathFactory, most: int, start: int
-) -> None:
-    store = HistoryStore(tmp_path_factory.mktemp("paged") / "history.sqlite3", "default")
+@pytest.mark.parametrize("most", range(1, 8))
+def test_page_by_page_everything_is_told_once(store: HistoryStore, most: int) -> None:
     store.write([happened(NOW - number) for number in range(5)], [], NOW)
-    seen: list[int] = []
-    at, more = start, True
-    while more:
-        answer = told(store, after_id=at, oldest=True, most=most, lanes=False)
-        seen += ids(answer)
-        at, more = max([at, *ids(answer)]), answer.more
-    assert seen == list(range(start + 1, 6))
+    for start in range(12):
+        seen: list[int] = []
+        at, more = start, True
+        while more:
+            answer = told(store, after_id=at, oldest=True, most=most, lanes=False)
+            seen += ids(answer)
+            at, more = max([at, *ids(answer)]), answer.more
+        assert seen == list(range(start + 1, 11))
+
+
+@pytest.mark.parametrize("asked", [{}, {"since": NOW + 1.0}, {"since": NOW + 1.0, "after_id": 1}])
+@pytest.mark.parametrize("oldest", [True, False])
+def test_whichever_index_is_used_the_order_is_that_of_the_ids(
+    store: HistoryStore, asked: dict[str, Any], oldest: bool
+) -> None:
+    """Times need not be in order: the clock was set back, or something was told late."""
+    store.write([happened(NOW + 9 - number) for number in range(5)], [], NOW + 9)
+    answer = told(store, oldest=oldest, most=4, **asked)
+    first = 2 if asked else 1
+    expected = list(range(first, 11))
+    assert ids(answer) == (expected[:4] if oldest else expected[-4:])
 
 
 def test_occurrences_alone_have_no_lanes(store: HistoryStore) -> None:
