@@ -199,14 +199,14 @@ def test_a_history_that_is_gone_or_hangs_while_there_is_much_to_tell_ends_nobody
     with Daemon(history=True) as daemon:
         daemon.wait_event("actor_ready", actor="history")
         wait_for(lambda: told(history(daemon), "netmap_fresh"), 10.0, "a fresh netmap in the history")
-        daemon.signal_actor("history", signal.SIGSTOP)
+        stopped = daemon.signal_actor("history", signal.SIGSTOP)
         for generation in (1, 2, 3):
             wait_generation(daemon, generation)
             daemon.signal_actor("control_connection")
         wait_generation(daemon, 4)
         # On a busy machine it has been found to hang by now.
         with contextlib.suppress(ProcessLookupError):
-            os.kill(daemon.actor("history")["pid"], signal.SIGKILL)
+            os.kill(stopped, signal.SIGKILL)
         for pid in daemon.children():
             if role_of(pid) in {"publisher", "liveness", "control_connection"}:
                 os.kill(pid, signal.SIGKILL)
