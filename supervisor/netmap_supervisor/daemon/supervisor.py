@@ -179,6 +179,7 @@ class Supervisor(pykka.ThreadingActor):
         self._notifier = Notifier(environment)
         self._remembered = Remembered(
             lambda actor, body: self._children.tell(actor, body) is None,  # logged, it were one more to tell
+            loop.call_soon,
             wanted=settings.history_keep > 0,
         )
         self._own = SupervisorFacts(__version__, os.getpid(), loop.now(), confinement)
@@ -444,11 +445,8 @@ class Supervisor(pykka.ThreadingActor):
 
     def counters(self) -> dict[str, dict[str, int]]:
         """The newest counters of each child, and our own, by actor."""
-        own = {
-            "foreign_words": self._children.foreign_words,
-            "orders_refused": self._admin.refused,
-            "occurrences_lost": self._remembered.lost,
-        }
+        own = {"foreign_words": self._children.foreign_words, "orders_refused": self._admin.refused}
+        own["occurrences_lost"] = self._remembered.lost
         beats = self._core.heartbeats.items()
         return {name: dict(beat.counters) for name, beat in beats} | {"supervisor": own}
 

@@ -12,6 +12,8 @@ from netmap_actors.wire import internal_pb2
 from netmap_supervisor.daemon.output.remembered import MOST, Remembered
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from google.protobuf.message import Message
 
 SELF = {"actor": "history", "pid": 9}
@@ -26,7 +28,9 @@ class History:
         self.numbers: list[int] = []
         self.store: list[int] = []
         self.opened = 0
-        self.remembered = Remembered(self.tell)
+        self.later: list[Callable[[], object]] = []
+        self.at_once = True
+        self.remembered = Remembered(self.tell, self.soon)
 
     def tell(self, actor: str, message: Message) -> bool:
         assert actor == "history"
@@ -35,6 +39,12 @@ class History:
             self.told.append((message.event, msgspec.json.decode(message.fields)))
             self.numbers.append(message.number)
         return self.takes
+
+    def soon(self, call: Callable[[], object]) -> None:
+        if self.at_once:
+            call()
+        else:
+            self.later.append(call)
 
     def open(self) -> None:
         """Another process, or another file."""
@@ -93,6 +103,20 @@ def test_what_was_not_written_is_told_to_the_next_one() -> None:
     assert history.numbers == []
 
 
+def test_it_is_told_once_a_turn_however_often_it_asks() -> None:
+    history = History()
+    for number in range(50):
+        history.event("degraded", number=number)
+    history.at_once = False
+    for _ in range(100):
+        history.open()
+    assert (history.told, len(history.later)) == ([], 1)
+    history.later.pop()()
+    assert history.numbers == list(range(1, 51))
+    history.open()
+    assert len(history.later) == 1
+
+
 def test_of_too_many_the_oldest_go_and_their_numbers_with_them() -> None:
     history = History()
     history.open()
@@ -107,7 +131,7 @@ def test_of_too_many_the_oldest_go_and_their_numbers_with_them() -> None:
 
 def test_without_a_history_nothing_is_kept_and_others_messages_are_not_taken() -> None:
     history = History()
-    unwanted = Remembered(history.tell, wanted=False)
+    unwanted = Remembered(history.tell, history.soon, wanted=False)
     unwanted.event("run_started", {}, 1.0)
     assert len(unwanted._kept) == 0
     for envelope in (

@@ -23,10 +23,20 @@ MOST = 1000
 
 
 class Remembered:
-    """`tell(actor, message)`: False when it cannot take it. Nothing is kept unless `wanted`."""
+    """`tell(actor, message)`: False when it cannot take it. `soon(call)`: after the messages of this turn. Nothing is
+    kept unless `wanted`."""
 
-    def __init__(self, tell: Callable[[str, Message], bool], *, wanted: bool = True) -> None:
+    def __init__(
+        self,
+        tell: Callable[[str, Message], bool],
+        soon: Callable[[Callable[[], object]], object],
+        *,
+        wanted: bool = True,
+    ) -> None:
         self._tell = tell
+        self._soon = soon
+        self._due = False
+        """The rest is told soon."""
         self._wanted = wanted
         self._kept: collections.deque[internal_pb2.Occurred] = collections.deque()
         self._told = 0
@@ -65,7 +75,10 @@ class Remembered:
             self._drop()
         if said.opened:
             self._opened, self._told = said.opened, 0
-        self._tell_rest()
+        if not self._due:
+            # Once a turn, however often it asks: one that was taken over must not keep us busy.
+            self._due = True
+            self._soon(self._tell_rest)
         return True
 
     def _drop(self) -> None:
@@ -73,6 +86,7 @@ class Remembered:
         self._told = max(0, self._told - 1)
 
     def _tell_rest(self) -> None:
+        self._due = False
         while self._opened and self._told < len(self._kept):
             one = self._kept[self._told]
             one.opened = self._opened
