@@ -29,7 +29,7 @@ from netmap_supervisor.admin.status import StatusReport
 from netmap_supervisor.cli import PROGRAM, commands
 from netmap_supervisor.cli.process.exit_codes import ExitCode
 from netmap_supervisor.config.options import OPTIONS
-from tests.contract.test_house import PACKAGES, ROOT, modules
+from tests.contract.test_house import PACKAGES, ROOT, modules, parsed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -115,7 +115,7 @@ def _event_keys() -> Iterator[str]:
 
 def _log_events() -> Iterator[str]:
     for path in modules():
-        for call in ast.walk(ast.parse(path.read_text())):
+        for call in ast.walk(parsed(path)):
             if isinstance(call, ast.Call):
                 called = ast.unparse(call.func).rpartition(".")[2]
                 if called in LEVELS | {"_log", "_put", "event", "log", "LogEvent"}:

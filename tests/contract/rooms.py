@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import ast
+import functools
 import re
 import textwrap
 import tomllib
 from typing import TYPE_CHECKING, Any
 
-from tests.contract.test_house import PACKAGES, ROOT, modules
+from tests.contract.test_house import PACKAGES, ROOT, modules, parsed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,10 +35,15 @@ def dotted(path: Path) -> str:
     return ".".join(parts.with_suffix("").parts).removesuffix(".__init__")
 
 
-MODULES = {dotted(path): ast.parse(path.read_text()) for path in modules()}
 CONTRACTS: list[dict[str, Any]] = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"][
     "importlinter"
 ]["contracts"]
+
+
+@functools.cache
+def paths() -> dict[str, Path]:
+    """Every module's, by its dotted name."""
+    return {dotted(path): path for path in modules()}
 
 
 def touches(module: str) -> list[str]:
@@ -88,7 +94,7 @@ def _room(room: str, indent: str) -> Iterator[str]:
 def _inside(package: str) -> list[str]:
     """Modules and packages in this one, by storey where it has storeys, then by name."""
     return sorted(
-        (name for name in MODULES if name.rpartition(".")[0] == package),
+        (name for name in paths() if name.rpartition(".")[0] == package),
         key=lambda name: (_storey(name), name),
     )
 
@@ -101,5 +107,5 @@ def _storey(module: str) -> int:
 
 
 def _sentence(module: str) -> str:
-    text = " ".join((ast.get_docstring(MODULES[module]) or "").split())
+    text = " ".join((ast.get_docstring(parsed(paths()[module])) or "").split())
     return re.split(r"(?<=\.) ", text)[0].removesuffix(".")

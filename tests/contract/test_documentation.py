@@ -18,13 +18,13 @@ from netmap_supervisor.config.layers import load
 from netmap_supervisor.config.options import OPTIONS
 from netmap_supervisor.devtools.client_check.scenarios import GROUPS
 from tests.contract.documentation import ROOT, documents
+from tests.contract.test_house import parsed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 PAGES = sorted(path for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
 PACKAGES = (ROOT / "actors" / "netmap_actors", ROOT / "supervisor" / "netmap_supervisor")
-DOCUMENTS = documents()
 FOREIGN_FLAGS = {"--help", "--version", "--boot-fd", "--manifest-path", "--create"}
 
 
@@ -32,9 +32,11 @@ def name_of(path: Path) -> str:
     return str(path.relative_to(ROOT))
 
 
-@pytest.mark.parametrize("path", DOCUMENTS, ids=name_of)
-def test_a_generated_document_is_current(path: Path) -> None:
-    assert path.read_text() == DOCUMENTS[path], "run: python -m tests.contract.documentation"
+def test_every_generated_document_is_current() -> None:
+    generated = documents()
+    assert len(generated) > 8
+    old = [name_of(path) for path, text in generated.items() if path.read_text() != text]
+    assert old == [], "run: python -m tests.contract.documentation"
 
 
 def test_the_shipped_configuration_is_the_embedded_server_and_nothing_but_defaults() -> None:
@@ -151,7 +153,7 @@ def test_every_name_of_the_ways_is_in_its_file() -> None:
         (path,) = (
             one for package in PACKAGES for one in package.rglob(Path(file).name) if one.match(f"*/{file}")
         )
-        inside: ast.AST = ast.parse(path.read_text())
+        inside: ast.AST = parsed(path)
         for part in name.split("."):
             found = [node for node in ast.iter_child_nodes(inside) if getattr(node, "name", "") == part]
             assert found, f"{file} has no {name}"

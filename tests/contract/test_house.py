@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import os
 import re
 import shutil
@@ -35,6 +36,12 @@ def modules() -> list[Path]:
     """Every hand-written module of the product."""
     found = [path for package in PACKAGES for path in package.rglob("*.py") if not path.stem.endswith("_pb2")]
     return sorted(found)
+
+
+@functools.cache
+def parsed(path: Path) -> ast.Module:
+    """The module as a tree, for reading: taken apart once for all who ask, and by nobody while tests are collected."""
+    return ast.parse(path.read_text())
 
 
 def name_of(path: Path) -> str:
@@ -76,7 +83,7 @@ def test_every_module_is_small() -> None:
 
 
 def test_every_module_says_what_it_is_for() -> None:
-    assert offenders(lambda path: not ast.get_docstring(ast.parse(path.read_text()))) == []
+    assert offenders(lambda path: not ast.get_docstring(parsed(path))) == []
 
 
 def test_no_room_is_a_drawer() -> None:
@@ -92,9 +99,7 @@ def test_no_error_is_passed_over_in_silence() -> None:
     """`contextlib.suppress` names what it passes over; a broad or bare handler that does nothing hides a defect."""
 
     def hides(path: Path) -> bool:
-        handlers = [
-            node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.ExceptHandler)
-        ]
+        handlers = [node for node in ast.walk(parsed(path)) if isinstance(node, ast.ExceptHandler)]
         broad = [
             node
             for node in handlers
@@ -252,7 +257,7 @@ def test_what_children_log_is_known_to_who_reads_it() -> None:
     said: set[str] = set()
     for path in modules():
         if path.is_relative_to(PACKAGES[0]) and "dev_control" not in path.parts:
-            said |= _logged_events(ast.parse(path.read_text()))
+            said |= _logged_events(parsed(path))
     assert said == CHILD_EVENTS
 
 
@@ -307,7 +312,7 @@ def test_json_for_others_goes_through_one_encoder() -> None:
 
 def test_labels_for_prometheus_are_made_in_one_place() -> None:
     """Each value of a label that is not a word of ours: Prometheus's format escapes a line break and nothing else."""
-    tree = ast.parse((PACKAGES[0] / "http_endpoint" / "metrics.py").read_text())
+    tree = parsed(PACKAGES[0] / "http_endpoint" / "metrics.py")
     named = {
         target.id: node.value
         for node in ast.walk(tree)
@@ -331,7 +336,7 @@ def test_labels_for_prometheus_are_made_in_one_place() -> None:
     ]
     assert len(lists) >= 8
     assert plain == ["word"]
-    tree = ast.parse((PACKAGES[0] / "http_endpoint" / "peer_metrics.py").read_text())
+    tree = parsed(PACKAGES[0] / "http_endpoint" / "peer_metrics.py")
     written = [
         node for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) and '="' in ast.unparse(node)
     ]
@@ -346,7 +351,7 @@ def test_labels_for_prometheus_are_made_in_one_place() -> None:
 
 def test_nothing_is_printed_but_through_click() -> None:
     def prints(path: Path) -> bool:
-        calls = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
+        calls = [node for node in ast.walk(parsed(path)) if isinstance(node, ast.Call)]
         return any(isinstance(call.func, ast.Name) and call.func.id == "print" for call in calls)
 
     assert offenders(prints) == []

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.contract.test_house import parsed
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -100,7 +102,7 @@ def test_no_two_modules_of_the_control_server_need_each_other() -> None:
     }
     needs = {}
     for name, path in modules.items():
-        imports = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.ImportFrom)]
+        imports = [node for node in ast.walk(parsed(path)) if isinstance(node, ast.ImportFrom)]
         names = {node.module or "" for node in imports}
         names |= {f"{node.module}.{alias.name}" for node in imports for alias in node.names}
         needs[name] = names & modules.keys()
@@ -123,7 +125,7 @@ def test_no_room_looks_up_for_a_type_either() -> None:
         }
         for path in (ROOT / package.partition("_")[2] / package).rglob("*.py"):
             room = path.relative_to(ROOT / package.partition("_")[2] / package).parts[0].removesuffix(".py")
-            for node in ast.walk(ast.parse(path.read_text())):
+            for node in ast.walk(parsed(path)):
                 if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(f"{package}."):
                     other = (node.module or "").split(".")[1]
                     if room in floors and floors[other] > floors[room]:

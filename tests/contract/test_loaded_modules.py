@@ -6,7 +6,7 @@ import ast
 
 import pytest
 
-from tests.contract.test_house import modules, name_of
+from tests.contract.test_house import modules, name_of, parsed
 from tests.contract.test_layers import loaded_by, rooms
 
 HEAVY = {
@@ -63,7 +63,7 @@ def test_no_class_is_compiled_when_its_module_is_loaded() -> None:
     compiled = [
         f"{name_of(path)}: {node.name}"
         for path in modules()
-        for node in ast.walk(ast.parse(path.read_text()))
+        for node in ast.walk(parsed(path))
         if isinstance(node, ast.ClassDef)
         and any("dataclass" in ast.unparse(decorator) for decorator in node.decorator_list)
     ]

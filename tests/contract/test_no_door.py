@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import re
 from pathlib import Path
 
@@ -23,6 +24,7 @@ def modules() -> dict[str, str]:
     }
 
 
+@functools.cache
 def names_called(text: str) -> set[str]:
     called = [node.func for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Call)]
     plain = {func.id for func in called if isinstance(func, ast.Name)}

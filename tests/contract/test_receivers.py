@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.contract.test_house import modules, name_of
+from tests.contract.test_house import modules, name_of, parsed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-TREES = {path: ast.parse(path.read_text()) for path in modules()}
 ACTORS, SUPERVISOR = "actors/netmap_actors", "supervisor/netmap_supervisor"
 PROVED = {
     f"{ACTORS}/liveness/actor.py:Liveness._take_in": "self._inbox.open",
@@ -53,8 +52,8 @@ def receivers() -> dict[str, ast.FunctionDef]:
     """Every function that takes a message from a ZeroMQ socket: those that ask for zmq.DONTWAIT, or `receive_now`."""
     return {
         f"{name_of(path)}:{name}": function
-        for path, tree in TREES.items()
-        for name, function in functions(tree)
+        for path in modules()
+        for name, function in functions(parsed(path))
         if any(isinstance(node, ast.Call) and _receives(node) for node in ast.walk(function))
     }
 
@@ -75,7 +74,7 @@ def test_every_place_where_words_come_in_is_known() -> None:
 @pytest.mark.parametrize("place", PROVED)
 def test_words_between_processes_are_opened_by_who_checks_the_secret(place: str) -> None:
     path, _, name = place.partition(":")
-    (tree,) = (tree for one, tree in TREES.items() if name_of(one) == path)
+    (tree,) = (parsed(one) for one in modules() if name_of(one) == path)
     known = dict(functions(tree))
     assert PROVED[place] in set(calls(known[LATER.get(name, name)]))
 
@@ -84,8 +83,8 @@ def test_an_envelope_is_parsed_where_its_proof_is_checked_and_nowhere_else() -> 
     parses = {"Envelope.FromString", "Envelope.ParseFromString", "Envelope.MergeFromString"}
     found = {
         name_of(path)
-        for path, tree in TREES.items()
-        for call in calls(tree)
+        for path in modules()
+        for call in calls(parsed(path))
         if any(call.endswith(one) for one in parses)
     }
     assert found == {f"{ACTORS}/wire/codec.py"}
@@ -95,8 +94,8 @@ def test_what_arrives_without_a_codec_is_no_envelope() -> None:
     """What else is parsed comes from commands, subscribers or the publisher and is no order to a process of the run."""
     found = {
         (name_of(path), call.removesuffix(".FromString").rpartition(".")[2])
-        for path, tree in TREES.items()
-        for call in calls(tree)
+        for path in modules()
+        for call in calls(parsed(path))
         if call.rpartition(".")[2] in {"FromString", "ParseFromString"}
     }
     internal = {one for one in found if one[1] in {"Envelope", "AdminRequest", "AdminReply"}}

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from netmap_supervisor.config.options import OPTIONS
 from tests.contract.rooms import CONTRACTS, dotted
-from tests.contract.test_house import PACKAGES, ROOT, modules, name_of
+from tests.contract.test_house import PACKAGES, ROOT, modules, name_of, parsed
 
 UNIT = ROOT / "tests" / "unit"
 MAX_ENTRIES = 16
@@ -24,7 +24,7 @@ NO_ROOM = {
 RENAMED_IMPORTS = {"collections.abc: Set as AbstractSet"}
 SHARED_NAMES = {"UserProfile": "Tailscale's, and what subscribers get of it"}
 """Classes of one name in two modules, and why."""
-MODULES = {path: ast.parse(path.read_text()) for path in modules()}
+MODULES = modules()
 
 
 def folders() -> list[Path]:
@@ -39,13 +39,13 @@ def test_a_folder_shows_its_parts_and_no_heap() -> None:
 def test_what_is_said_to_be_elsewhere_is_there() -> None:
     """`Not here: the sockets (`door`)`: a module with this end of a name, something in one, a class or an option."""
     known = {row.path for row in OPTIONS.values()}
-    for path, tree in MODULES.items():
-        for name in ("", *(f".{node.name}" for node in tree.body if hasattr(node, "name"))):
+    for path in MODULES:
+        for name in ("", *(f".{node.name}" for node in parsed(path).body if hasattr(node, "name"))):
             parts = (dotted(path) + name).split(".")
             known |= {".".join(parts[at:]) for at in range(len(parts))}
     wrong = {}
-    for path, tree in MODULES.items():
-        text = ast.get_docstring(tree) or ""
+    for path in MODULES:
+        text = ast.get_docstring(parsed(path)) or ""
         sentence = re.search(r"Not here:(.*?)(?:[.;]\s|\.?$)", text, re.DOTALL)
         if named := set(re.findall(r"`([A-Za-z_][\w.]*)`", sentence[1]) if sentence else ()) - known:
             wrong[name_of(path)] = named
@@ -75,8 +75,8 @@ def test_every_room_with_decisions_has_unit_tests() -> None:
 def test_nothing_is_imported_under_another_name() -> None:
     renamed = {
         f"{getattr(node, 'module', 'import')}: {ast.unparse(alias)}"
-        for tree in MODULES.values()
-        for node in ast.walk(tree)
+        for path in MODULES
+        for node in ast.walk(parsed(path))
         if isinstance(node, (ast.Import, ast.ImportFrom))
         for alias in node.names
         if alias.asname is not None
@@ -86,7 +86,7 @@ def test_nothing_is_imported_under_another_name() -> None:
 
 def test_a_class_has_a_name_of_its_own() -> None:
     names = Counter(
-        node.name for tree in MODULES.values() for node in tree.body if isinstance(node, ast.ClassDef)
+        node.name for path in MODULES for node in parsed(path).body if isinstance(node, ast.ClassDef)
     )
     shared = {name for name, times in names.items() if times > 1 and not name.startswith("_")}
     assert shared == set(SHARED_NAMES)
