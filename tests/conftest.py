@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -16,7 +17,7 @@ from tests.support.peers.rust_client import RustUnavailable, build_rust_client
 from tests.support.peers.testcontrol import GoControl, control_slot, running_control
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
 
 PEER_FIXTURES = {
     "go_tools",
@@ -38,6 +39,17 @@ def pytest_configure(config: pytest.Config) -> None:
     """Start every child with default dispositions. Not in a process that only starts workers: they go on ignoring."""
     if hasattr(config, "workerinput") or not config.getoption("numprocesses", None):
         default_for_children()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """What is collected stays to the end: the garbage collector looks through it neither meanwhile nor afterwards."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
+        gc.freeze()
 
 
 @pytest.hookimpl(tryfirst=True)
