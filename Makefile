@@ -16,7 +16,9 @@ CONFIG ?= config.toml
 ARGS ?=
 HEADSCALE ?=
 VM_ARGS ?=
-PYTEST_ARGS ?= -n 2 --dist loadgroup
+# Two workers for two cores. The third has the tests that wait rather than compute, one by one: the group `waits`.
+PYTEST_ARGS ?= -n 3 --dist loadgroup
+UNIT_ARGS ?= -n 2
 
 .PHONY: help run test test-fast test-lowest test-newest headscale-test vm-test release-check check generate bench bench-report go-tools rust-client client-table format mutants soak clean
 
@@ -35,7 +37,7 @@ test-fast: $(VENV)/.dev-ready  ## only the tests that take seconds and need neit
 # The processes that stand on a library each, and the first minute of the README; the others say nothing of versions.
 test-lowest: $(LOWEST_VENV)/.ready  ## unit tests, some of processes and a run with the lowest versions pyproject.toml admits
 	bash tests/smoke.sh $(LOWEST_VENV)/bin
-	$(LOWEST_VENV)/bin/python -P -m pytest -m "not interop" $(PYTEST_ARGS) tests/unit \
+	$(LOWEST_VENV)/bin/python -P -m pytest -m "not interop" $(UNIT_ARGS) tests/unit \
 	  tests/process/test_bootstrap.py tests/process/test_control_connection.py tests/process/test_publisher.py
 
 test-newest:  ## unit tests and a run on the newest Python Debian has (root and mmdebstrap)
@@ -55,7 +57,7 @@ check: $(VENV)/.dev-ready  ## lint, format, types, layers, generated code
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
-	$(BIN)/python -P -m pytest -q tests/contract
+	$(BIN)/python -P -m pytest -q -n 2 tests/contract
 
 format: $(VENV)/.dev-ready  ## put imports and layout in order
 	$(BIN)/ruff check --fix --select I

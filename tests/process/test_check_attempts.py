@@ -25,6 +25,8 @@ from netmap_supervisor.devtools.client_check.scenarios.steps import (
     Traffic,
 )
 
+pytestmark = pytest.mark.xdist_group("waits")
+
 ROOT = Path(__file__).resolve().parents[2]
 CLIENT = (sys.executable, "-P", "-m", "tests.support.clients.flawed_client", "4")
 PEERS = ("cat", "{dir}/peers.json")

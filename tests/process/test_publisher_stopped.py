@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     from tests.support.processes.publisher_process import PublisherProcess
 
+pytestmark = pytest.mark.xdist_group("waits")
+
 SILENCE = 0.6
 """Longer than a heartbeat's interval: it is due as well when the process goes on."""
 LIMIT = 30.0

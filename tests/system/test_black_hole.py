@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from tests.support.host.netns import Pair
     from tests.support.processes.dev_server import DevServer
 
-pytestmark = [pytest.mark.netns, pytest.mark.xdist_group("netns")]
+pytestmark = [pytest.mark.netns, pytest.mark.xdist_group("waits")]
 
 SHORT, DEFAULT = 10.0, 120.0
 """Silence limits, seconds: one a test can wait for twice, and the one of the product."""

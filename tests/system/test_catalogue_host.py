@@ -72,6 +72,7 @@ def test_f43_kills_at_ten_random_times_each_end_in_a_fresh_netmap(
         wait_for(lambda: not zombies(running.pid), 5.0, "every dead child is reaped")
 
 
+@pytest.mark.xdist_group("waits")
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("unread", [False, True], ids=["nothing-unread", "a-message-unread"])
 def test_f55_a_machine_that_stands_still_with_all_its_processes_is_fresh_soon_after(
@@ -110,6 +111,7 @@ def test_f55_a_machine_that_stands_still_with_all_its_processes_is_fresh_soon_af
     assert killed == ["control_connection"], "nobody is hung who was stopped together with the one who asks"
 
 
+@pytest.mark.xdist_group("waits")
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_f50_a_child_that_dies_at_each_start_is_started_once_a_minute_until_it_lives(

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from tests.support.proxies.wire_proxy import WireProxy
     from tests.support.servers.scripted import Control
 
+pytestmark = pytest.mark.xdist_group("waits")
+
 HICCUPS = 6
 """Late slices after which a line has been uneven for long enough."""
 CHANGE_EVERY = 0.5
@@ -90,7 +92,6 @@ def next_failure(client: Daemon, before: int) -> dict[str, Any]:
     ids=["drop", "servfail", "nxdomain", "wrong_address"],
 )
 @pytest.mark.netns
-@pytest.mark.xdist_group("netns")
 def test_f38_a_name_that_is_not_found_is_looked_up_anew_at_each_attempt(
     mood: Mood, lie: str | None, said: str, namespaces: Pair, tmp_path: Path
 ) -> None:
@@ -120,7 +121,6 @@ def test_f38_a_name_that_is_not_found_is_looked_up_anew_at_each_attempt(
 @pytest.mark.slow
 @pytest.mark.timeout(90)
 @pytest.mark.netns
-@pytest.mark.xdist_group("netns")
 def test_f38_a_lookup_without_end_is_left_behind_after_twelve_seconds(
     namespaces: Pair, tmp_path: Path
 ) -> None:
@@ -141,7 +141,6 @@ def test_f38_a_lookup_without_end_is_left_behind_after_twelve_seconds(
 
 
 @pytest.mark.netns
-@pytest.mark.xdist_group("netns")
 def test_f39_a_family_that_swallows_packets_costs_a_second_at_most(namespaces: Pair, tmp_path: Path) -> None:
     # Addresses as on the internet: private ones would come behind IPv4 (RFC 6724).
     server, client_side = "2001:db8:87::1", "2001:db8:87::2"
@@ -205,7 +204,6 @@ def test_f42_a_line_with_hiccups_is_late_and_nobody_is_killed(
 
 @pytest.mark.timeout(90)
 @pytest.mark.netns
-@pytest.mark.xdist_group("netns")
 def test_f41_a_netmap_too_large_for_its_line_is_silence_and_said_each_time(
     namespaces: Pair, tmp_path: Path
 ) -> None:

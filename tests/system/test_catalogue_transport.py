@@ -94,7 +94,7 @@ def send_empty_records(it: Commands) -> None:
 
 
 @pytest.mark.netns
-@pytest.mark.xdist_group("netns")
+@pytest.mark.xdist_group("waits")
 def test_f03_a_socket_that_the_kernel_destroys_is_replaced(namespaces: Pair, tmp_path: Path) -> None:
     limit = 10.0
     with (
@@ -116,6 +116,7 @@ def test_f03_a_socket_that_the_kernel_destroys_is_replaced(namespaces: Pair, tmp
         assert ended_counts(after) == {"closed": 1}
 
 
+@pytest.mark.xdist_group("waits")
 def test_f04_a_server_that_closes_again_and_again_costs_one_connection_each_time(recorded: Scenes) -> None:
     scene = recorded()
     status = scene.daemon.wait_fresh()
@@ -132,7 +133,7 @@ def test_f04_a_server_that_closes_again_and_again_costs_one_connection_each_time
 
 
 @pytest.mark.netns
-@pytest.mark.xdist_group("netns")
+@pytest.mark.xdist_group("waits")
 def test_f05_a_dial_that_nobody_answers_ends_and_is_tried_again(namespaces: Pair, tmp_path: Path) -> None:
     limit = 20.0
     with (
@@ -169,6 +170,7 @@ STUCK: dict[str, Callable[[], Harm]] = {
 }
 
 
+@pytest.mark.xdist_group("waits")
 @pytest.mark.slow
 @pytest.mark.timeout(120)
 def test_f06_f07_a_handshake_that_does_not_end_is_given_fifteen_seconds(
@@ -200,6 +202,7 @@ SPOILT: dict[str, tuple[Callable[[bytes], bytes], str]] = {
 }
 
 
+@pytest.mark.xdist_group("waits")
 @pytest.mark.parametrize(("change", "said"), SPOILT.values(), ids=SPOILT)
 def test_f08_a_bad_handshake_is_a_clean_error_that_backs_off_and_tells_no_secret(
     change: Callable[[bytes], bytes],
@@ -250,6 +253,7 @@ def test_f08_another_server_key_is_an_alarm_and_heals_by_itself(recorded: Scenes
     assert after["degraded"] == []
 
 
+@pytest.mark.xdist_group("waits")
 def test_f09_empty_records_are_silence_and_cost_little(recorded: Scenes) -> None:
     limit = 4.0
     scene = recorded(silence=limit)

@@ -76,6 +76,7 @@ def test_our_own_daemon_passes_every_scenario(tmp_path: Path) -> None:
     assert (status, list(held)) == (0, list(SCENARIOS))
 
 
+@pytest.mark.xdist_group("waits")
 @pytest.mark.slow
 @pytest.mark.timeout(150)
 @pytest.mark.parametrize(
@@ -129,6 +130,7 @@ FIELD = {
 """Scenarios, each with a flaw that fails it, and what is said of that."""
 
 
+@pytest.mark.xdist_group("waits")
 @pytest.mark.slow
 @pytest.mark.timeout(150)
 @pytest.mark.parametrize("flawed", ["", *FIELD])
@@ -151,6 +153,7 @@ def test_a_flaw_of_the_field_fails_its_own_scenario_and_no_other(tmp_path: Path,
         assert (wrong[flawed]["verdict"], words in wrong[flawed]["seen"]) == ("fail", True), said
 
 
+@pytest.mark.xdist_group("waits")
 def test_a_deaf_client_fails_where_it_is_deaf_only(tmp_path: Path) -> None:
     options = ("--limit=3s", "--no-again", "--scenario=join", "--scenario=liveness/silence")
     deaf = [sys.executable, "-P", "-m", "tests.support.clients.deaf_client"]
@@ -168,6 +171,7 @@ def test_a_program_that_does_not_exist_is_told_once(tmp_path: Path) -> None:
     assert held["join/first-map"]["seen"] == "cannot start /nonexistent/client: No such file or directory"
 
 
+@pytest.mark.xdist_group("waits")
 @pytest.mark.parametrize("manner", ["goaway", "close"])
 def test_a_client_that_has_quietly_lost_its_session_is_not_called_healthy(
     tmp_path: Path, manner: str

@@ -19,6 +19,8 @@ from tests.support.waiting import wait_for
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+pytestmark = pytest.mark.xdist_group("waits")
+
 ROW = re.compile(r"^(url|auth key|no TLS|CA) +(\S+)$", re.MULTILINE)
 
 

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from tests.support.processes.daemon import Daemon
     from tests.support.servers.scripted import Control
 
+pytestmark = pytest.mark.xdist_group("waits")
+
 CHILDREN = ["dev_control", "publisher", "liveness", "control_connection"]
 HUNG_LIMIT = 13.0
 

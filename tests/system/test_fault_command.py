@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from tests.support.processes.daemon import Daemon
     from tests.support.servers.scripted import Control
 
+pytestmark = pytest.mark.xdist_group("waits")
+
 STORY_LINE = re.compile(r" *([0-9.]+) s {2}(\S+)")
 
 

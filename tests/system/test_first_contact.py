@@ -65,7 +65,7 @@ def test_a_daemon_comes_back_with_a_bad_pin_and_a_bad_auth_key(
 
 
 @pytest.mark.netns
-@pytest.mark.xdist_group("netns")
+@pytest.mark.xdist_group("waits")
 def test_a_name_is_not_believed_over_plain_http_because_it_leads_to_a_private_address(
     namespaces: Pair, tmp_path: Path
 ) -> None:

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
     from tests.support.host.netns import Namespace, Pair
 
+pytestmark = pytest.mark.xdist_group("waits")
+
 NAME = "control.test"
 FAR4, FAR6 = "198.51.100.7", "2001:db8:88::7"
 GATEWAY6, CLIENT6 = "2001:db8:87::1", "2001:db8:87::2"
@@ -50,7 +52,7 @@ BUSY = 2.0
 
 def across_namespaces(test: Callable[..., None]) -> Callable[..., None]:
     """What a test needs that makes networks."""
-    for mark in (pytest.mark.netns, pytest.mark.xdist_group("netns"), pytest.mark.timeout(120)):
+    for mark in (pytest.mark.netns, pytest.mark.timeout(120)):
         test = mark(test)
     return test
 

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from tests.support.processes.daemon import Daemon
     from tests.support.servers.scripted import Control
 
+pytestmark = pytest.mark.xdist_group("waits")
+
 PASSWORD = "hunter2-of-the-proxy"
 
 

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     from tests.support.host.netns import Pair
 
+pytestmark = pytest.mark.xdist_group("waits")
+
 NOTICED = 6.0
 """Seconds until the daemon looks at its moved clocks: every 5 s; a real wake-up ends that wait at once."""
 PROBE = 5.0
@@ -30,7 +32,7 @@ FRESH = 5.0
 
 def across_namespaces(test: Callable[..., None]) -> Callable[..., None]:
     """What a test needs that makes networks."""
-    for mark in (pytest.mark.netns, pytest.mark.xdist_group("netns"), pytest.mark.timeout(120)):
+    for mark in (pytest.mark.netns, pytest.mark.timeout(120)):
         test = mark(test)
     return test
 
