@@ -317,8 +317,8 @@ def _listening(
         reached = ServerUrls(url, plain_url)
         if tls is not None and secure is not None:
             # Loaded here: a server without TLS, as that of `run --dev`, is 6 MiB smaller.
-            from netmap_actors.dev_control.http.tls import TlsLayer  # noqa: PLC0415
             from netmap_actors.dev_control.http.tls_files import tls_identity  # noqa: PLC0415
+            from netmap_actors.transport.tls_server import TlsLayer  # noqa: PLC0415
 
             now = datetime.datetime.fromtimestamp(loop.clock.wall(), datetime.UTC)
             context, ca_file = stack.enter_context(tls_identity(tls, name, setup.state_dir, now))

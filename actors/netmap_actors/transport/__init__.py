@@ -1,4 +1,4 @@
-"""Byte streams to the control server: names to addresses, addresses to a connection, TLS over it.
+"""Byte streams to the control server: names to addresses, addresses to a connection, TLS over it; TLS of a server.
 
 Not here: what the bytes mean.
 """

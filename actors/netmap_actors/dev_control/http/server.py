@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from netmap_actors.bus.loop import Deadline, Loop
     from netmap_actors.dev_control.faults.catalogue import Fault
     from netmap_actors.dev_control.http.state import Control
-    from netmap_actors.dev_control.http.tls import TlsLayer
     from netmap_actors.dev_control.tailnet.churn import Churn
+    from netmap_actors.transport.tls_server import TlsLayer
 
 __all__ = ["MAX_CLIENTS", "ControlServer"]
 

@@ -1,6 +1,6 @@
 """The certificate of a server with TLS: a given one, or one of its own authority, which is kept or made anew.
 
-Not here: TLS itself (`tls`), what a certificate holds (`protocol.certificate.authority`).
+Not here: TLS itself (`transport.tls_server`), what a certificate holds (`protocol.certificate.authority`).
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from netmap_actors.dev_control.http.tls import server_context
 from netmap_actors.errors import ConfigurationError
 from netmap_actors.protocol.certificate.authority import BadAuthority, CertificateAuthority
 from netmap_actors.state_file import read_state_file, write_state_file
+from netmap_actors.transport.tls_server import server_context
 
 if TYPE_CHECKING:
     import datetime

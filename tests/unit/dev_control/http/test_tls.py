@@ -19,10 +19,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from netmap_actors.dev_control.http import server as http_server
-from netmap_actors.dev_control.http.tls import TlsLayer, server_context
 from netmap_actors.dev_control.http.tls_files import AUTHORITY_FILE, TlsSetup, tls_identity
 from netmap_actors.dev_control.standalone import RunningServer, running_server
 from netmap_actors.errors import ConfigurationError
+from netmap_actors.transport.tls_server import TlsLayer, server_context
 from tests.support.clients.control_client import ControlClient, Node
 from tests.support.servers.quick_server import QUICK, get
 from tests.support.waiting import wait_for

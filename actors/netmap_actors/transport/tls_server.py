@@ -1,6 +1,6 @@
 """TLS of the server's side between the bytes of a socket and those of its connection, without the socket.
 
-Not here: sockets and times (`server`), certificates and their files (`tls_files`).
+Not here: sockets, times, certificates and their files (`dev_control.http`, `http_endpoint`).
 """
 
 from __future__ import annotations
