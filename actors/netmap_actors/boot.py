@@ -186,9 +186,18 @@ class HttpSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Settings of http_endpoint."""
 
     listen: str
-    """ADDRESS:PORT on loopback, or unix:PATH."""
+    """ADDRESS:PORT, or unix:PATH."""
     socket_group: str = ""
     """Group that may connect to the unix socket; empty: only the owner."""
+    tls_cert: str = ""
+    """PEM file of the certificate chain; empty: no TLS."""
+    tls_key: str = ""
+    """PEM file of its key."""
+    token_required: bool = False
+    """Requests need a token; so it is wherever another machine can ask."""
+    tokens: str = ""
+    """Directory of the tokens."""
+    tailnet: str = "default"
 
 
 class HistorySettings(msgspec.Struct, frozen=True, kw_only=True):

@@ -10,15 +10,17 @@ from __future__ import annotations
 
 import os
 import re
-import stat
 import struct
-from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import zmq
 import zmq.utils.z85
 
 from netmap_actors.errors import ConfigurationError
+from netmap_actors.named_files import NAME_RULE, NamedFiles, make_private, read_regular, write_new
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 __all__ = [
     "SERVER_KEY",
@@ -34,8 +36,7 @@ __all__ = [
 ]
 
 _Z85 = r"[0-9a-zA-Z.\-:+=^!/*?&<>()\[\]{}@%$#]{40}"
-_NAME = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}"
-_MAX_KEY_FILE = 4096
+_WHAT = "the CURVE key"
 SERVER_KEY = "server.key_secret"
 """The publisher's own pair, in `<state>/curve`."""
 
@@ -91,7 +92,7 @@ def check_public(text: str) -> str:
 def read_secret(path: Path) -> CurvePair:
     """A client's pair from the file `keys generate` wrote. Raises ConfigurationError."""
     try:
-        lines = _read_regular(path).splitlines()
+        lines = read_regular(path, _WHAT).splitlines()
     except OSError as error:
         raise ConfigurationError(f"cannot read the CURVE key file {path}: {_why(error)}") from None
     keys = [line for line in lines if line and not line.startswith("#")]
@@ -111,7 +112,7 @@ def write_secret(path: Path, pair: CurvePair) -> None:
     text = f"# CURVE key pair of a netmap subscriber: keep the second line secret.\n{pair.public}\n{pair.secret}\n"
     try:
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        _write_all(fd, text, path)
+        write_new(fd, text, path)
     except FileExistsError:
         raise ConfigurationError(
             f"cannot write the CURVE key file {path}: it is there, and a key is not overwritten; name another file, or "
@@ -128,7 +129,7 @@ def load_server_pair(directory: Path) -> CurvePair:
     """The publisher's pair in `<state>/curve`, generated at the first call. Raises ConfigurationError."""
     path = directory / SERVER_KEY
     if not path.exists():
-        _make_private(directory)
+        make_private(directory)
         try:
             write_secret(path, generate())
         except ConfigurationError:
@@ -145,8 +146,7 @@ class AllowList:
     """
 
     def __init__(self, directory: Path) -> None:
-        self._directory = directory / "allowed"
-        self._seen: tuple[tuple[str, int, int, int, int], ...] | None = None
+        self._files = NamedFiles(directory / "allowed", ".key")
         self._keys: dict[str, ClientKey] = {}
         self._problems: tuple[str, ...] = ()
 
@@ -167,25 +167,17 @@ class AllowList:
 
     def allow(self, name: str, public: str) -> ClientKey:
         """Admit a client. Raises ConfigurationError for a bad name or key, or a name that is taken; PermissionError."""
-        if not re.fullmatch(_NAME, name):
-            raise ConfigurationError(
-                f"cannot name a client {name!r}: letters, digits, '.', '_' and '-' are allowed, 64 at most"
-            )
+        path = self._files.path(name)
+        if path is None:
+            raise ConfigurationError(f"cannot name a client {name!r}: {NAME_RULE}")
         key = check_public(public)
         held = self.find(key)
         if held is not None:
             raise ConfigurationError(f"cannot allow this key again: it is {held.name}'s")
-        path = self._directory / f"{name}.key"
         if path.exists():
             raise ConfigurationError(f"cannot allow {name}: the name is taken; revoke it first")
-        _make_private(self._directory)
-        import tempfile  # noqa: PLC0415
-
-        # Atomic: the publisher may read at any moment.
         try:
-            fd, temporary = tempfile.mkstemp(dir=self._directory, prefix=".new-")
-            _write_all(fd, f"{key}\n", Path(temporary))
-            Path(temporary).replace(path)
+            self._files.add(path, f"{key}\n")
         except PermissionError:
             raise
         except OSError as error:
@@ -196,74 +188,31 @@ class AllowList:
 
     def revoke(self, name: str) -> None:
         """Remove this client. Raises ConfigurationError when there is none of that name."""
-        path = self._directory / f"{name}.key"
-        if not re.fullmatch(_NAME, name) or not path.exists():
+        path = self._files.path(name)
+        if path is None or not path.exists():
             known = ", ".join(client.name for client in self.clients()) or "nobody"
             raise ConfigurationError(f"cannot revoke {name!r}: not among the allowed clients ({known})")
         path.unlink()
 
     def _refresh(self) -> None:
-        found: list[tuple[Path, os.stat_result]] = []
-        try:
-            entries = sorted(self._directory.iterdir())
-        except FileNotFoundError:
-            entries = []
-        for path in entries:
-            # Editors leave locks and copies beside a file.
-            if path.suffix != ".key" or not re.fullmatch(_NAME, path.stem):
-                continue
-            try:
-                found.append((path, path.stat()))
-            except FileNotFoundError:
-                continue  # gone since, or a link to nowhere
-        seen = tuple((path.name, s.st_mtime_ns, s.st_ctime_ns, s.st_size, s.st_ino) for path, s in found)
-        if seen == self._seen:
+        paths = self._files.changed()
+        if paths is None:
             return
         keys: dict[str, ClientKey] = {}
         problems: list[str] = []
-        for path, _ in found:
+        for path in paths:
             try:
                 key = check_public(_read_small(path))
             except (ConfigurationError, OSError) as error:
                 problems.append(f"{path}: {error.strerror if isinstance(error, OSError) else error}")
                 continue
             keys[key] = ClientKey(path.stem, key)
-        self._keys, self._problems, self._seen = keys, tuple(problems), seen
-
-
-def _make_private(directory: Path) -> None:
-    """Make the directory and its missing parents with mode 0700, which Path.mkdir does not give parents."""
-    missing = [place for place in (directory, *directory.parents) if not place.exists()]
-    for place in reversed(missing):
-        place.mkdir(mode=0o700, exist_ok=True)
-
-
-def _write_all(fd: int, text: str, path: Path) -> None:
-    """Write a new file durably and close it; on failure it is removed. Raises OSError."""
-    try:
-        with os.fdopen(fd, "w", encoding="ascii") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-    except OSError:
-        path.unlink(missing_ok=True)
-        raise
-
-
-def _read_regular(path: Path) -> str:
-    """A small regular file. Raises OSError, ConfigurationError."""
-    # A pipe or a device under that name must not block.
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-    if not stat.S_ISREG(os.fstat(fd).st_mode):
-        os.close(fd)
-        raise ConfigurationError(f"cannot use the CURVE key {path}: it is no regular file; put the file back")
-    with os.fdopen(fd, "rb") as file:
-        return file.read(_MAX_KEY_FILE).decode("ascii", "replace")
+        self._keys, self._problems = keys, tuple(problems)
 
 
 def _read_small(path: Path) -> str:
     """The key line of a small regular file. Raises OSError, ConfigurationError."""
-    text = _read_regular(path)
+    text = read_regular(path, _WHAT)
     lines = [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
     return lines[0] if len(lines) == 1 else text
 

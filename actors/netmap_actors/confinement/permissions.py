@@ -129,11 +129,20 @@ def _http_endpoint(boot: Boot) -> Permissions:
     ports, path = _http_place(settings.listen)
     users = system_files.USERS if path and settings.socket_group else ()
     group = settings.socket_group if path else ""
+    tokens = Path(settings.tokens)
+    named = [Path(one) for one in (settings.tls_cert, settings.tls_key) if one]
+    # The node's keys lie above the tokens: a certificate that was put there opens itself alone.
+    renewed = [
+        place
+        for one in named
+        for place in system_files.replaced(one)
+        if not tokens.resolve().is_relative_to(place)
+    ]
     return Permissions(
-        readable=users,
+        readable=(*users, *named, *renewed, *((tokens,) if settings.token_required else ())),
         sockets=(path.parent,) if path else (),
         tcp_bind=ports,
-        capabilities=_for_group(group) | _for_ports(ports),
+        capabilities=_for_group(group) | _for_ports(ports) | _for_reading(named),
     )
 
 
@@ -260,7 +269,8 @@ ROWS: Final[dict[str, Row]] = {
         Row(
             ActorName.HTTP_ENDPOINT,
             _http_endpoint,
-            files="its own socket; reads the user database when a group is to be let in",
+            files="its own socket; reads the user database when a group is to be let in, the certificate and its key "
+            "with the directories in which they are renewed, the hashes of the tokens",
             network="listens on the port of `http.listen`",
             families=_http_families,
             max_files=_FILES + 2 * HTTP_CLIENTS,

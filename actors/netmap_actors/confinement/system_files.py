@@ -23,6 +23,7 @@ __all__ = [
     "certificates",
     "interpreter_program",
     "names",
+    "replaced",
     "shared",
     "top_level",
 ]
@@ -63,6 +64,8 @@ _NAMES: Final = _paths(
     "/etc/protocols", "/etc/mdns.allow", "/run/systemd/resolve", "/run/NetworkManager/resolv.conf",
     "/run/NetworkManager/no-stub-resolv.conf", "/run/resolvconf", "/var/lib/misc", "/var/lib/sss/mc", "/run/nscd",
 )  # fmt: skip
+_MAX_LINKS: Final = 40
+"""As the kernel follows (path_resolution(7))."""
 _RESOLV_CONF: Final = Path("/etc/resolv.conf")
 
 _CERTIFICATES: Final = _paths(
@@ -119,6 +122,22 @@ def names() -> tuple[Path, ...]:
         return _NAMES  # none: the resolver asks 127.0.0.1 (resolv.conf(5))
     elsewhere = (target.parent,) if target.parent != Path("/etc") and len(target.parents) > 2 else ()
     return (*_NAMES, target, *elsewhere)
+
+
+def replaced(path: Path) -> tuple[Path, ...]:
+    """Directories in which this file is replaced by a renewal: its own, and those of what it or its directory links to.
+
+    certbot has links to files of another directory, Kubernetes has a link to a directory beside. A directory of the
+    root, such as /etc, is none of them: that would be all of it.
+    """
+    found = {path.parent.resolve(): None}
+    for link in (path, path.parent):
+        for _ in range(_MAX_LINKS):
+            if not link.is_symlink():
+                break
+            link = link.parent / link.readlink()  # noqa: PLW2901  # one step after the other
+            found[link.parent.resolve()] = None
+    return tuple(place for place in found if len(place.parts) > 2)
 
 
 def certificates(environment: Mapping[str, str]) -> tuple[Path, ...]:

@@ -7,7 +7,7 @@ import resource
 import socket
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
@@ -19,9 +19,11 @@ from netmap_actors.confinement.permissions import HTTP_CLIENTS
 from netmap_actors.errors import escape
 from netmap_actors.exit_reason import ExitReason
 from netmap_actors.http_endpoint import event_stream, metrics, pages
+from netmap_actors.http_endpoint.access import Access
+from netmap_actors.http_endpoint.authorization import Refused
 from netmap_actors.http_endpoint.connection import Connection, Turns
-from netmap_actors.http_endpoint.guard import refusal
 from netmap_actors.http_endpoint.history_page import HistoryPage, question_of
+from netmap_actors.named_files import make_private
 from netmap_actors.process.actor_base import ActorBase
 from netmap_actors.process.shared_sockets import share
 from netmap_actors.subscriber import AmbiguousName, EventFilter, NoSuchNode, Subscriber
@@ -50,10 +52,20 @@ LISTEN_AGAIN = 2.0
 STATUS_LIMIT = 2.0
 """Seconds the Supervisor has to report its status for a scrape."""
 COMMENT_INTERVAL = 15.0
+LOOK_INTERVAL = 2.0
+"""Seconds between two looks at the certificate, its key and the tokens."""
+
+
+class _Follower(NamedTuple):
+    """What a client that reads events has chosen."""
+
+    wanted: EventFilter
+    token: str
+    """Hash of the token it was let in with; empty: it needed none."""
 
 
 class HttpEndpoint(ActorBase):
-    """GET and HEAD on loopback or a unix socket."""
+    """GET and HEAD, on an address or a unix socket."""
 
     def __init__(self, boot: Boot, clock: Clock | None = None) -> None:
         super().__init__(boot, clock)
@@ -66,7 +78,8 @@ class HttpEndpoint(ActorBase):
         self._door: Door[Connection] | None = None
         self._host = ""
         self._turns = Turns(self.loop)
-        self._followers: dict[Connection, EventFilter] = {}
+        self._access = Access(self._settings, self.log, self._show)
+        self._followers: dict[Connection, _Follower] = {}
         self._places: Admission[Connection] = Admission(MAX_FOLLOWERS)
         """Of the clients that follow events."""
         self._scrapes: dict[tuple[str, Chosen], list[Connection]] = {}
@@ -77,11 +90,21 @@ class HttpEndpoint(ActorBase):
         self._refused = 0
         self._failed = 0
 
+    @classmethod
+    def prepare(cls, boot: Boot) -> None:
+        """Make the directory of the tokens; later it may not, and could not read one that is made later."""
+        settings = decode_settings(boot, HttpSettings)
+        if settings.token_required:
+            make_private(Path(settings.tokens))
+
     def setup(self) -> None:
         for one in self._subscriber.sockets:
             self.loop.watch(one, self._on_bus)
         self._on_bus()
         self.loop.every(COMMENT_INTERVAL, self._comment)
+        if self._access.changes:
+            self._access.look(self.clock.wall())
+            self.loop.every(LOOK_INTERVAL, self._look)
         self._listen()
         self.ready({"http": self._settings.listen})
 
@@ -97,6 +120,10 @@ class HttpEndpoint(ActorBase):
         heartbeat.counters["http_requests"] = self._requests
         heartbeat.counters["http_requests_refused"] = self._refused
         heartbeat.counters["http_requests_failed"] = self._failed
+        heartbeat.counters["http_requests_unauthorized"] = self._access.unauthorized
+        heartbeat.counters["http_tls_failed"] = self._access.tls_failed
+        if (expires := self._access.expires) is not None:
+            heartbeat.counters["http_certificate_expires"] = expires
 
     def teardown(self) -> None:
         for connection in list(self._door or ()):
@@ -119,23 +146,45 @@ class HttpEndpoint(ActorBase):
         if not self._followers:
             return
         encoded = event_stream.encode_event(event)
-        for connection, wanted in list(self._followers.items()):
+        for connection, follower in list(self._followers.items()):
             try:
-                if wanted.passes(event):
+                if follower.wanted.passes(event):
                     connection.push(encoded)
             except AmbiguousName as error:
-                del self._followers[connection]
-                self._places.left(connection)
-                connection.end_events(event_stream.ambiguous(error))
+                self._end_events(connection, str(error))
+
+    def _end_events(self, connection: Connection, why: str) -> None:
+        del self._followers[connection]
+        self._places.left(connection)
+        connection.end_events(event_stream.error(why))
 
     def _comment(self) -> None:
         for connection in list(self._followers):
             connection.push(event_stream.COMMENT)
 
+    # Access
+
+    def _show(self, code: str, text: str) -> None:
+        if text:
+            self.degraded(code, text)
+        else:
+            self.healed(code)
+
+    def _look(self) -> None:
+        known = self._access.look(self.clock.wall())
+        for connection, follower in list(self._followers.items()):
+            if known is not None and follower.token not in known:
+                self._end_events(connection, "the token was revoked")
+                if connection.busy:
+                    connection.close()  # it has not even taken what came before
+
     # Listening
 
     def _listen(self) -> None:
         where = self._settings.listen
+        if not self._access.usable:
+            self._later()  # the condition says why
+            return
         try:
             self._listener, self._host = _bound(where, self._settings.socket_group)
         except OSError as error:
@@ -146,6 +195,8 @@ class HttpEndpoint(ActorBase):
             return
         self.healed(CONDITION)
         self.log.info("http_endpoint_open", listen=where)
+        if self._settings.token_required and not self._settings.tls_cert:
+            self.log.warning("http_endpoint_plaintext", listen=where)
         allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
         self._door = Door(
             self.loop,
@@ -177,7 +228,14 @@ class HttpEndpoint(ActorBase):
 
     def _welcome(self, sock: socket.socket, _: Origin) -> Connection:
         connection = Connection(
-            self.loop, self._turns, sock, self._on_request, self._on_end, self._on_error, self._on_progress
+            self.loop,
+            self._turns,
+            sock,
+            self._on_request,
+            self._on_end,
+            self._on_error,
+            self._on_progress,
+            self._access.layer(),
         )
         # Most have sent their request by now: it is read ahead of new clients, or it would count as idle.
         self.loop.call_soon(connection.go_on)
@@ -196,21 +254,28 @@ class HttpEndpoint(ActorBase):
         self._followers.pop(connection, None)
         self._places.left(connection)
         if self._door is not None:
+            if connection.tls is not None and connection.tls.failure and connection in self._door:
+                whose = self._door.whose(connection)
+                self._access.handshake_failed(connection.tls.failure, whose, self.loop.now())
             self._door.left(connection)
 
     # Answers
 
     def _on_request(self, connection: Connection, request: HttpRequest) -> None:
         self._requests += 1
-        refused = refusal(request, self._host)
-        if refused is not None:
+        assert self._door is not None, "this client was let in"
+        token = self._access.judge(request, self._host, self._door.whose(connection), self.loop.now())
+        if isinstance(token, Refused):
             self._refused += 1
-            status, why = refused
-            allow = [("Allow", "GET, HEAD")] if status == 405 else []
-            connection.answer(status, pages.TEXT, f"{why}\n".encode(), allow)
+            connection.answer(token.status, pages.TEXT, f"{token.why}\n".encode(), list(token.headers))
             return
         path, _, words = request.target.partition("?")
         try:
+            if path == "/events":
+                held = "" if token is None else token.sha256
+                head_only = request.method == "HEAD"
+                self._follow(connection, pages.Query(words).only("kind", "peer"), held, head_only=head_only)
+                return
             self._page(connection, request, path, pages.Query(words))
         except pages.BadQuery as error:
             connection.answer(400, pages.TEXT, f"{error}\n".encode())
@@ -223,9 +288,6 @@ class HttpEndpoint(ActorBase):
         match path:
             case "/metrics":
                 self._scrape(connection, request.header("accept") or "", pages.chosen_peers(query))
-                return
-            case "/events":
-                self._follow(connection, query.only("kind", "peer"), head_only=request.method == "HEAD")
                 return
             case "/history":
                 self._history.ask(connection, question_of(query, self.clock.wall()))
@@ -244,7 +306,8 @@ class HttpEndpoint(ActorBase):
         else:
             connection.answer(page.status, page.content_type, page.body)
 
-    def _follow(self, connection: Connection, query: pages.Query, *, head_only: bool) -> None:
+    def _follow(self, connection: Connection, query: pages.Query, token: str, *, head_only: bool) -> None:
+        """`token`: as in _Follower."""
         unknown = [kind for kind in query.all("kind") if kind not in EVENT_KINDS]
         if unknown:
             known = ", ".join(sorted(EVENT_KINDS))
@@ -273,7 +336,7 @@ class HttpEndpoint(ActorBase):
         first = event_stream.snapshot_event(snapshot) if snapshot.state != "none" else iter(())
         connection.begin_events(event_stream.CONTENT_TYPE, first)
         if not connection.closed:
-            self._followers[connection] = wanted
+            self._followers[connection] = _Follower(wanted, token)
 
     def _scrape(self, connection: Connection, accept: str, chosen: Chosen) -> None:
         self._scrapes.setdefault((accept, chosen), []).append(connection)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import contextlib
 from typing import TYPE_CHECKING
 
 from netmap_actors.protocol.http1_server import HttpServer
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 
     from netmap_actors.bus.loop import Loop
     from netmap_actors.protocol.http1_server import HttpRequest
+    from netmap_actors.transport.tls_server import TlsLayer
 
 __all__ = ["Connection", "Turns"]
 
@@ -24,7 +26,7 @@ REQUESTS_PER_TURN = 3
 MAX_WAITING = 8 * 1024 * 1024
 """Bytes of events queued for a client that does not read; with more it is cut off."""
 REQUEST_LIMIT = 10.0
-"""Seconds from the first byte of a request to its last."""
+"""Seconds from the first byte of a request to its last; of the first one with the TLS handshake before it."""
 IDLE_LIMIT = 60.0
 """Seconds a connection may do nothing: begin no request, or take nothing of an answer."""
 _HEADERS = [("Cache-Control", "no-store"), ("X-Content-Type-Options", "nosniff")]
@@ -63,6 +65,7 @@ class Connection:
         on_end: Callable[[Connection], object],
         on_error: Callable[[Exception], object],
         on_progress: Callable[[Connection], object],
+        tls: TlsLayer | None = None,
     ) -> None:
         """`on_progress`: a whole request came, some of an answer was taken, or one is complete; see `waits`."""
         sock.setblocking(False)
@@ -76,7 +79,10 @@ class Connection:
         self._on_error = on_error
         self._on_progress = on_progress
         self._server = HttpServer()
+        self.tls = tls
+        """None: none is spoken."""
         self._out = bytearray()
+        """Bytes for the socket."""
         self._parts: Iterator[bytes] | None = None
         self._following = False
         self._requests: list[HttpRequest] = []
@@ -103,7 +109,9 @@ class Connection:
     @property
     def busy(self) -> bool:
         """It has a request that is being answered, or follows events."""
-        return self._following or self._server.waiting or bool(self._out)
+        # Of a handshake that is not taken nothing is being answered.
+        answering = bool(self._out) and (self.tls is None or self.tls.established)
+        return self._following or self._server.waiting or answering
 
     def answer(
         self, status: int, content_type: str, body: bytes, headers: list[tuple[str, str]] | None = None
@@ -144,7 +152,7 @@ class Connection:
             self._held_bytes += len(data)
             return
         self._server.send_body(data)
-        self._out += self._server.data_to_send()
+        self._queue()
         self._write()
         if not self.closed:
             self._watch()
@@ -166,6 +174,10 @@ class Connection:
         self.closed = True
         self._deadline.set(None)
         self._loop.unwatch(self._socket.fileno())
+        if self.tls is not None and not self._out:
+            self.tls.close()
+            with contextlib.suppress(OSError):
+                self._socket.send(self.tls.send(b""))
         self._socket.close()
         self._parts = None
         self._held.clear()
@@ -199,11 +211,11 @@ class Connection:
                 break
             self._on_request(self, self._requests.pop())
             if not self.closed:
-                self._out += self._server.data_to_send()
+                self._queue()
                 self._write()
         if self.closed:
             return
-        if self._server.closed and not self._out and self._parts is None:
+        if self._ends and not self._out and self._parts is None:
             self.close()
             return
         self._watch()
@@ -216,21 +228,39 @@ class Connection:
         except OSError:
             self.close()
             return
-        if not data:
+        ended = not data
+        if self.tls is not None and data:
+            data = self.tls.receive(data)
+            ended = self.tls.ended
+        if data:
+            self._take(data)
+        if ended:
             self._said_all = True
             # A client that has said all may still read; one that follows events, or waits for nothing, has gone.
-            if self._following or not self.busy:
+            # One whose handshake failed is told why.
+            if not self._ends and (self._following or not self.busy):
                 self.close()
-            else:
-                self._server.eof()
-            return
+                return
+            self._server.eof()
+        self._queue()
+
+    def _take(self, data: bytes) -> None:
         if self._began_at is None and not self._server.waiting:
             self._began_at = self._loop.now()
         self._requests += self._server.receive(data)
         if self._requests:
             self._began_at = None
             self._tell_progress()
-        self._out += self._server.data_to_send()
+
+    @property
+    def _ends(self) -> bool:
+        """Whether to close when all is sent."""
+        return self._server.closed or (self.tls is not None and bool(self.tls.failure))
+
+    def _queue(self) -> None:
+        """What the layers have for the socket."""
+        data = self._server.data_to_send()
+        self._out += data if self.tls is None else self.tls.send(data)
 
     def _make_part(self) -> None:
         if self._parts is None:
@@ -246,7 +276,7 @@ class Connection:
                     self._server.send_body(data)
             else:
                 self._requests += self._server.end()
-        self._out += self._server.data_to_send()
+        self._queue()
 
     def _write(self) -> None:
         """Send what the client takes."""
@@ -264,12 +294,12 @@ class Connection:
 
     def _watch(self) -> None:
         """Readable unless it has said all or has to wait; writable, and thus soon, when we have something to do."""
-        self._out += self._server.data_to_send()
+        self._queue()
         if self._parts is not None and len(self._out) < ENOUGH and not self._in_line:
             self._in_line = True
             self._turns.wait(self)
         sends = bool(self._out)
-        writing = sends or (self._parts is None and (bool(self._requests) or self._server.closed))
+        writing = sends or (self._parts is None and (bool(self._requests) or self._ends))
         reading = not self._said_all and not self._requests
         if self.waits != self._told_waits:
             self._tell_progress()

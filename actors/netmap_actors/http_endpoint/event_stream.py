@@ -10,9 +10,9 @@ from netmap_actors.http_endpoint.json_parts import json_parts
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from netmap_actors.subscriber import AmbiguousName, Event, Snapshot
+    from netmap_actors.subscriber import Event, Snapshot
 
-__all__ = ["COMMENT", "CONTENT_TYPE", "ambiguous", "encode_event", "snapshot_event"]
+__all__ = ["COMMENT", "CONTENT_TYPE", "encode_event", "error", "snapshot_event"]
 
 CONTENT_TYPE = "text/event-stream; charset=utf-8"
 COMMENT = b":\n\n"
@@ -44,6 +44,6 @@ def snapshot_event(event: Snapshot) -> Iterator[bytes]:
     yield b"}\n\n"
 
 
-def ambiguous(error: AmbiguousName) -> bytes:
-    """The last event of a stream that cannot go on: the first netmap has several nodes behind one word."""
-    return b"event: error\ndata: %s\n\n" % shown_json.encode({"type": "error", "error": str(error)})
+def error(why: str) -> bytes:
+    """The last event of a stream that cannot go on: a name has several nodes behind it, or the token was revoked."""
+    return b"event: error\ndata: %s\n\n" % shown_json.encode({"type": "error", "error": why})

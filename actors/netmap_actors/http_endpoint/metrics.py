@@ -57,6 +57,9 @@ LEVELS = {
         "Least part of the flow control windows that was left on this connection",
         0.01,
     ),
+    "http_certificate_expires": MeasuredLevel(
+        "netmap_http_certificate_expiry_timestamp_seconds", "When the HTTP endpoint's certificate expires"
+    ),
     "history_bytes": MeasuredLevel("netmap_history_bytes", "Bytes of the history's file that are in use"),
 }
 """An actor's figures that are no counters; each is reported by one actor."""

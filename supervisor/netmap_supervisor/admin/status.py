@@ -12,6 +12,7 @@ __all__ = [
     "ConnectionStatus",
     "ControlStatus",
     "DegradedStatus",
+    "HttpStatus",
     "LastEnd",
     "LivenessStatus",
     "NetmapStatus",
@@ -129,6 +130,16 @@ class ActorStatus(msgspec.Struct, frozen=True, kw_only=True):
     Empty until it has reported."""
 
 
+class HttpStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """The HTTP endpoint, as it is set up."""
+
+    listen: str
+    """ADDRESS:PORT or unix:PATH."""
+    tls: bool
+    token_required: bool
+    """Other machines reach it. Without `tls` what they ask and are told is in clear, tokens included."""
+
+
 class NurseryStatus(msgspec.Struct, frozen=True, kw_only=True):
     """The process that forks the children."""
 
@@ -155,3 +166,5 @@ class StatusReport(msgspec.Struct, frozen=True, kw_only=True):
     """Lines of the log that were one too many of their kind, since the start of the run."""
     nursery: NurseryStatus | None = None
     """None: there is none now; children are started by exec."""
+    http: HttpStatus | None = None
+    """None: there is no HTTP endpoint."""

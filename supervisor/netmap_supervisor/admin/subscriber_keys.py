@@ -1,7 +1,7 @@
 """Changes of the keys of remote subscribers: orders in, plain values out, and never a file of another user.
 
 The daemon carries the orders out for the command line, which does it itself without a daemon. Not here: which of the
-two it is (`cli.keys`), and the files (`curve_keys`).
+two it is (`cli.access`), and the files (`curve_keys`).
 """
 
 from __future__ import annotations

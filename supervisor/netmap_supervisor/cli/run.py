@@ -17,6 +17,7 @@ from netmap_actors.errors import escape
 from netmap_supervisor.cli.parameters.option_flags import config_file_flag, given_flags, run_flags
 from netmap_supervisor.config.kinds import show_duration
 from netmap_supervisor.config.layers import load, runtime_dir, working_directory
+from netmap_supervisor.config.reach import is_for_others
 from netmap_supervisor.config.settings import EMBEDDED
 from netmap_supervisor.system import journal
 from netmap_supervisor.system.held_environment import HeldEnvironment, wipe
@@ -148,7 +149,7 @@ def facts(settings: RunSettings, configuration: Configuration) -> Iterator[str]:
         )
         yield f"  listen    {settings.listen}, for {who}"
     if settings.http_listen:
-        yield f"  http      {_http(settings.http_listen)}"
+        yield f"  http      {_http(settings)}"
     yield f"  settings  {configuration.file or 'no file'}"
     yield f"  silence   dead after {show_duration(settings.silence_timeout)} without a MapResponse"
     yield f"  try       {hint(settings)}"
@@ -161,11 +162,18 @@ def fold_lines(lines: Iterable[str], width: int | None) -> Iterator[str]:
         yield from fold(line[:_LEAD], line[_LEAD:], width)
 
 
-def _http(listen: str) -> str:
+def _http(settings: RunSettings) -> str:
+    listen = settings.http_listen
     kind, _, path = listen.partition(":")
     if kind == "unix":
         return f"curl --unix-socket {path} http://localhost/healthz"
-    return f"http://{listen}/ (/netmap /events /sd /metrics /healthz)"
+    scheme = "https" if settings.http_tls_cert else "http"
+    text = f"{scheme}://{listen}/ (/netmap /events /sd /metrics /healthz)"
+    if is_for_others(listen):
+        text += ", for tokens of `netmap-supervisor tokens`" + (
+            "" if settings.http_tls_cert else "; IN PLAIN TEXT"
+        )
+    return text
 
 
 def hint(settings: RunSettings) -> str:

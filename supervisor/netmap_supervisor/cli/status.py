@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from netmap_supervisor.admin.status import ActorStatus, StatusReport
+    from netmap_supervisor.admin.status import ActorStatus, HttpStatus, StatusReport
 
 __all__ = ["command", "exit_code"]
 
@@ -119,6 +119,8 @@ def _facts(report: StatusReport) -> Iterator[tuple[str, str]]:
         detail = f": {escape(last.detail, _MAX_TEXT)}" if last.detail else ""
         yield "last end", f"{escape(last.reason, 40)} at {escape(last.at, 40)}{detail}"
     yield "bus", f"epoch {netmap.epoch} seq {netmap.seq}, {_counted(report.subscribers)}"
+    if report.http is not None:
+        yield "http", _http(report.http)
     for actor in report.actors:
         if actor.refused_calls:
             calls = ", ".join(f"{call} {count}" for call, count in sorted(actor.refused_calls.items()))
@@ -142,6 +144,15 @@ def _actor(actor: ActorStatus) -> tuple[str, ...]:
         "" if actor.rss_bytes is None else f"{actor.rss_bytes / (1 << 20):.1f} MiB",
         escape(actor.last_exit or "", 60),
     )
+
+
+def _http(http: HttpStatus) -> str:
+    text = escape(http.listen, 200)
+    if http.token_required:
+        text += f" for other machines, with a token, {'with TLS' if http.tls else 'IN PLAIN TEXT'}"
+    elif http.tls:
+        text += " with TLS"
+    return text
 
 
 def _counted(subscribers: int) -> str:

@@ -16,8 +16,8 @@ import msgspec
 
 from netmap_actors.errors import ConfigurationError, escape
 from netmap_actors.runtime_paths import default_runtime_dir
+from netmap_supervisor.config import http_rules
 from netmap_supervisor.config.kinds import BadValue, absolute, show_duration
-from netmap_supervisor.config.network_kinds import is_loopback
 from netmap_supervisor.config.options import (
     DIRECTORY_NAME,
     ENVIRONMENT_PREFIX,
@@ -28,6 +28,7 @@ from netmap_supervisor.config.options import (
     default_path,
     user_directory,
 )
+from netmap_supervisor.config.reach import is_loopback
 from netmap_supervisor.config.settings import EMBEDDED, RunSettings
 
 if TYPE_CHECKING:
@@ -355,6 +356,8 @@ def _contradictions(settings: Mapping[str, Setting]) -> Iterator[Problem]:
             f"cannot serve {listen.value} without CURVE: it is not a loopback address; leave this off and let clients "
             "in with `netmap-supervisor keys`",
         )
+    for setting, text in http_rules.contradictions(settings):
+        yield Problem(setting.layer, setting.where, text)
 
 
 def _unusable(settings: Mapping[str, Setting]) -> Iterator[Problem]:
@@ -427,6 +430,7 @@ def _doubtful(settings: Mapping[str, Setting]) -> Iterator[str]:
         )
     if value("accept_changed_key"):
         yield "accept_changed_key is on: a changed control key will be trusted; switch it off after this start"
+    yield from http_rules.doubts(settings)
     source = value("auth_key")
     if not embedded and source.startswith("file:") and not os.access(source.removeprefix("file:"), os.R_OK):
         yield f"the auth key file {source.removeprefix('file:')} cannot be read; a new node could not register"

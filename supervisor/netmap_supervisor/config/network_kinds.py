@@ -17,7 +17,13 @@ from netmap_supervisor.config.kinds import BadValue, Written, absolute, read_tex
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["ControlUrlKind", "Hostname", "LocalAddress", "ProxyUrl", "SubscriberEndpoint", "is_loopback"]
+__all__ = [
+    "ControlUrlKind",
+    "Hostname",
+    "HttpAddress",
+    "ProxyUrl",
+    "SubscriberEndpoint",
+]
 
 _LABEL = r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 
@@ -115,8 +121,8 @@ class SubscriberEndpoint(Written, msgspec.Struct, frozen=True):
         return endpoint
 
 
-class LocalAddress(Written, msgspec.Struct, frozen=True):
-    """ADDRESS:PORT on loopback, or unix:PATH; empty means none."""
+class HttpAddress(Written, msgspec.Struct, frozen=True):
+    """ADDRESS:PORT, or unix:PATH; empty means none."""
 
     metavar: str = "ADDRESS:PORT|unix:PATH"
 
@@ -131,18 +137,7 @@ class LocalAddress(Written, msgspec.Struct, frozen=True):
                 raise BadValue(f"a file's path of at most {MAX_SOCKET_PATH} bytes is expected behind unix:")
             return f"unix:{where}"
         host, port = _address(text)
-        if not is_loopback(f"{host}:{port}"):
-            raise BadValue(
-                f"{host} is not a loopback address: whoever can reach it could read the netmap; use 127.0.0.1, "
-                "[::1] or unix:PATH, behind a proxy that knows who may"
-            )
         return f"{host}:{port}"
-
-
-def is_loopback(address: str) -> bool:
-    """Whether ADDRESS:PORT, with or without tcp://, is reached from this machine only."""
-    host = address.removeprefix("tcp://").rpartition(":")[0].strip("[]")
-    return ipaddress.ip_address(host).is_loopback
 
 
 def _address(text: str) -> tuple[str, int]:

@@ -11,10 +11,12 @@ import msgspec
 
 from netmap_actors.boot import MAX_MAP_RESPONSE, MAX_PEERS, SILENCE_TIMEOUT
 
-__all__ = ["EMBEDDED", "RunSettings"]
+__all__ = ["EMBEDDED", "TAILNET", "RunSettings"]
 
 EMBEDDED = "embedded"
 """The control URL that means: start a control server of our own (dev_control)."""
+TAILNET = "default"
+"""The name of the tailnet, for what is kept."""
 
 
 class RunSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,6 +56,11 @@ class RunSettings(msgspec.Struct, frozen=True, kw_only=True):
     """`listen` is loopback and needs no key."""
     http_listen: str = ""
     """ADDRESS:PORT or unix:PATH of the HTTP endpoint; empty: none."""
+    http_tls_cert: str = ""
+    """PEM file of its certificate; empty: no TLS."""
+    http_tls_key: str = ""
+    http_plaintext: bool = False
+    """Other machines may ask without TLS."""
     history_keep: float = 7 * 86400.0
     """How long the history goes back; 0 = off."""
     history_size: int = 64 << 20
@@ -80,6 +87,11 @@ class RunSettings(msgspec.Struct, frozen=True, kw_only=True):
     def curve_dir(self) -> Path:
         """Where the CURVE keys of subscribers are."""
         return Path(self.state_dir) / "curve"
+
+    @property
+    def http_tokens(self) -> Path:
+        """Where the hashes of HTTP clients' tokens are."""
+        return Path(self.state_dir) / "http_tokens" / TAILNET
 
     @property
     def embedded(self) -> bool:

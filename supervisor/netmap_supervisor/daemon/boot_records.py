@@ -25,6 +25,8 @@ from netmap_actors.bus.sockets import ipc
 from netmap_actors.runtime_paths import history_path, requests_path, updates_path
 from netmap_actors.web_url import WebUrl
 from netmap_actors.wire.vocabulary import ActorName
+from netmap_supervisor.config.reach import is_for_others
+from netmap_supervisor.config.settings import TAILNET
 from netmap_supervisor.connection.messages import ConnectionStart
 
 if TYPE_CHECKING:
@@ -151,7 +153,15 @@ class BootRecords(msgspec.Struct, kw_only=True, eq=False):
                     control_url=self.control_url,
                 )
             case ActorName.HTTP_ENDPOINT:
-                return HttpSettings(listen=settings.http_listen, socket_group=settings.socket_group)
+                return HttpSettings(
+                    listen=settings.http_listen,
+                    socket_group=settings.socket_group,
+                    tls_cert=settings.http_tls_cert,
+                    tls_key=settings.http_tls_key,
+                    token_required=is_for_others(settings.http_listen),
+                    tokens=str(settings.http_tokens),
+                    tailnet=TAILNET,
+                )
             case ActorName.HISTORY:
                 return HistorySettings(
                     directory=str(Path(settings.state_dir) / "history"),

@@ -13,6 +13,7 @@ import msgspec
 from netmap_actors.finite import NotANumber, bounded
 from netmap_actors.wire import internal_pb2
 from netmap_actors.wire.vocabulary import ActorName
+from netmap_supervisor.admin import http_tokens
 from netmap_supervisor.admin.socket import AdminError
 from netmap_supervisor.admin.subscriber_keys import carry_out, why
 from netmap_supervisor.connection.messages import Reconnect
@@ -82,6 +83,8 @@ class OperatorRequests:
                 request.answer(self._reload())
             case "keys":
                 request.answer(self._keys(request.arguments))
+            case "tokens":
+                request.answer(self._tokens(request.arguments))
             case "fault":
                 self._fault(request)
             case "dev":
@@ -148,6 +151,18 @@ class OperatorRequests:
         if order.get("do") in {"allow", "revoke"}:
             changed = {"change": order["do"], "client": done["name"]}
             self._daemon.event("info", "subscriber_keys_changed", changed)
+        return done
+
+    def _tokens(self, order: Mapping[str, Any]) -> dict[str, Any]:
+        """The tokens of HTTP clients; the daemon hears no token, only its hash."""
+        directory = self._daemon.settings.http_tokens
+        try:
+            done = http_tokens.carry_out(directory, order, self._loop.clock.wall())
+        except OSError as error:
+            raise AdminError(why(error, directory)) from None
+        if order.get("do") in {"create", "revoke"}:
+            changed = {"change": order["do"], "client": done["name"]}
+            self._daemon.event("info", "http_tokens_changed", changed)
         return done
 
     def _fault(self, request: Request) -> None:

@@ -136,13 +136,14 @@ def _claim(settings: RunSettings) -> tuple[Loop, Claim]:
 
 def _bounds(settings: RunSettings, environment: HeldEnvironment) -> RunBounds:
     kind, _, path = settings.auth_key.partition(":")
+    named = (path if kind == "file" else "", settings.ca_file, settings.http_tls_cert, settings.http_tls_key)
     places = RunPlaces(
         state_dir=Path(settings.state_dir),
         runtime_dir=Path(settings.runtime_dir),
         listen=settings.listen,
         http_listen=settings.http_listen,
         socket_group=settings.socket_group,
-        named=tuple(Path(one) for one in (path if kind == "file" else "", settings.ca_file) if one),
+        named=tuple(Path(one) for one in named if one),
         notify_socket=environment.get("NOTIFY_SOCKET", ""),
     )
     return RunBounds(places=places, memory=OWN_MEMORY, memory_of_child=memory_of_child(settings))

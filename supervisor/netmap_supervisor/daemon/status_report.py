@@ -14,12 +14,14 @@ from netmap_supervisor.admin.status import (
     ConnectionStatus,
     ControlStatus,
     DegradedStatus,
+    HttpStatus,
     LastEnd,
     LivenessStatus,
     NetmapStatus,
     SelfStatus,
     StatusReport,
 )
+from netmap_supervisor.config.reach import is_for_others
 from netmap_supervisor.daemon.core import CONNECTION, LIVENESS, PUBLISHER, SupervisorCore
 from netmap_supervisor.supervision.child_machine import ChildState
 
@@ -76,7 +78,15 @@ def make_report(
         subscribers=_published(core).subscribers,
         log_lines_suppressed=own.log_lines_suppressed,
         nursery=own.nursery,
+        http=_http(settings),
     )
+
+
+def _http(settings: RunSettings) -> HttpStatus | None:
+    listen = settings.http_listen
+    if not listen:
+        return None
+    return HttpStatus(listen=listen, tls=bool(settings.http_tls_cert), token_required=is_for_others(listen))
 
 
 def _published(core: SupervisorCore) -> internal_pb2.PublisherStatistics:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,24 +10,14 @@ import click
 
 from netmap_actors import shown_json
 from netmap_actors.curve_keys import generate, is_key, write_secret
-from netmap_actors.errors import ConfigurationError, escape
-from netmap_supervisor.admin.commands import CommandFailed, send_request
-from netmap_supervisor.admin.subscriber_keys import carry_out, somebody_elses, user_name
-from netmap_supervisor.cli.parameters.option_flags import (
-    any_runtime_dir_flag,
-    config_file_flag,
-    given_flags,
-    state_dir_flag,
-)
-from netmap_supervisor.config.layers import Layer, load, without_service
-from netmap_supervisor.system.single_instance import hidden, is_locked
+from netmap_actors.errors import escape
+from netmap_supervisor.admin.subscriber_keys import carry_out
+from netmap_supervisor.cli.access.where import failing, of_a_daemon, refuse_another_owner, request
 from netmap_supervisor.view.terminal import output_width
 from netmap_supervisor.view.text_layout import Column, table_lines
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from netmap_supervisor.config.layers import Configuration
+    from netmap_supervisor.config.settings import RunSettings
 
 __all__ = ["command"]
 
@@ -65,10 +54,6 @@ class _KeyCommand(click.Command):
         return super().parse_args(ctx, [*options, "--", *words])
 
 
-def _of_a_daemon(function: Callable[..., Any]) -> Callable[..., Any]:
-    return config_file_flag(state_dir_flag(any_runtime_dir_flag(function)))
-
-
 @click.group("keys")
 def command() -> None:
     """Decide who may subscribe from another machine (`run --listen tcp://ADDRESS:PORT`).
@@ -94,9 +79,9 @@ def generate_pair(file: Path) -> None:
 
     An existing file is never overwritten. The secret half stays in the file.
     """
-    _refuse_another_owner([], file.absolute().parent)
+    refuse_another_owner([], file.absolute().parent, "keys generate")
     pair = generate()
-    _failing(lambda: write_secret(file, pair))
+    failing(lambda: write_secret(file, pair))
     click.echo(pair.public)
     click.echo(f"the pair is in {file}; keep it secret, and give the line above to `keys allow`", err=True)
 
@@ -104,7 +89,7 @@ def generate_pair(file: Path) -> None:
 @command.command("allow", cls=_KeyCommand)
 @click.argument("name")
 @click.argument("public_key")
-@_of_a_daemon
+@of_a_daemon
 def allow_client(name: str, public_key: str, config_file: str | None, **flags: Any) -> None:
     """Admit the client with this PUBLIC_KEY under a NAME of your choice."""
     done = _request_keys(config_file, flags, do="allow", name=name, public_key=public_key)
@@ -113,7 +98,7 @@ def allow_client(name: str, public_key: str, config_file: str | None, **flags: A
 
 @command.command("revoke", cls=_KeyCommand)
 @click.argument("name")
-@_of_a_daemon
+@of_a_daemon
 def revoke_client(name: str, config_file: str | None, **flags: Any) -> None:
     """Admit the client NAME no more; if it is connected, it is cut off."""
     done = _request_keys(config_file, flags, do="revoke", name=name)
@@ -122,7 +107,7 @@ def revoke_client(name: str, config_file: str | None, **flags: Any) -> None:
 
 @command.command("list")
 @click.option("--json", "as_json", is_flag=True, help="A JSON array of {name, public_key}.")
-@_of_a_daemon
+@of_a_daemon
 def list_clients(as_json: bool, config_file: str | None, **flags: Any) -> None:
     """Show who is admitted."""
     found = _request_keys(config_file, flags, do="list")
@@ -141,70 +126,21 @@ def list_clients(as_json: bool, config_file: str | None, **flags: Any) -> None:
 
 
 @command.command("server")
-@_of_a_daemon
+@of_a_daemon
 def print_server_key(config_file: str | None, **flags: Any) -> None:
     """Print the server's public key, which every client needs to know whom it talks to."""
     click.echo(_request_keys(config_file, flags, do="server")["public_key"])
 
 
 def _request_keys(config_file: str | None, flags: dict[str, Any], **words: str) -> dict[str, Any]:
-    """The result of a request about keys: from the daemon or, where none runs, from its files."""
-    configuration = load(given_flags(flags), without_service(os.environ), config_file=config_file)
-    state_dir, directory = Path(configuration.value("state_dir")), Path(configuration.value("runtime_dir"))
-    if is_locked(directory) and _is_meant(configuration, directory, state_dir):
-        done: dict[str, Any] = send_request(directory, "keys", **words)
-        return done
-    if configuration.settings["state_dir"].layer is Layer.DEFAULT and (why := hidden(directory)) is not None:
-        raise CommandFailed(why)
-    keys = state_dir / "curve"
+    return request("keys", config_file, flags, words, _in_files)
+
+
+def _in_files(settings: RunSettings, words: dict[str, str]) -> dict[str, Any]:
+    keys, state_dir = settings.curve_dir, Path(settings.state_dir)
     if words["do"] in {"allow", "revoke"}:
-        _refuse_another_owner([keys / "allowed", keys, state_dir], state_dir.parent, words["do"])
-    elif words["do"] == "server" and not _failing((keys / "server.key_secret").exists):
-        _refuse_another_owner([keys, state_dir], state_dir.parent, words["do"])
-    found: dict[str, Any] = _failing(lambda: carry_out(keys, words))
+        refuse_another_owner([keys / "allowed", keys, state_dir], state_dir.parent, f"keys {words['do']}")
+    elif words["do"] == "server" and not failing((keys / "server.key_secret").exists):
+        refuse_another_owner([keys, state_dir], state_dir.parent, "keys server")
+    found: dict[str, Any] = failing(lambda: carry_out(keys, words))
     return found
-
-
-def _is_meant(configuration: Configuration, directory: Path, state_dir: Path) -> bool:
-    """Whether the daemon that runs there is the one whose state directory was named, if any was."""
-    if configuration.settings["state_dir"].layer is Layer.DEFAULT:
-        return True
-    try:
-        return state_dir.samefile(send_request(directory, "keys", do="where")["state_dir"])
-    except OSError:
-        return False  # missing, or not visible to us
-
-
-def _refuse_another_owner(places: list[Path], above: Path, what: str = "generate") -> None:
-    """Raises CommandFailed where the directory is another user's, whom a file of ours would lock out."""
-    owner = somebody_elses(places, above)
-    if owner is None:
-        return
-    name, where = user_name(owner), places[-1] if places else above
-    ways = []
-    if places and is_locked(where):
-        ways.append("name the --runtime-dir of the daemon that uses it, and the daemon does it")
-    elif places:
-        ways.append("start its daemon first, which then does it")
-    if name is not None:
-        ways.append(f"run it as that user: `sudo -u {name} netmap-supervisor keys {what} ...`")
-    elif not places:
-        ways.append("name a file in a directory of yours")
-    raise CommandFailed(
-        f"cannot write to {where}: it belongs to user {name or owner}, whom a file of yours would shut out; "
-        + ", or ".join(ways)
-    )
-
-
-def _failing(work: Callable[[], Any]) -> Any:
-    """The result of `work`; a wrong name or key becomes CommandFailed, as it is no bad configuration."""
-    try:
-        return work()
-    except PermissionError as error:
-        raise CommandFailed(
-            f"cannot open {error.filename}: {error.strerror}; use the user that the daemon runs as"
-        ) from None
-    except OSError as error:
-        raise CommandFailed(f"cannot use {error.filename}: {error.strerror}") from None
-    except ConfigurationError as error:
-        raise CommandFailed(str(error)) from None

@@ -1,0 +1,153 @@
+"""Who may ask the HTTP endpoint, and over which TLS: the certificate, the tokens and the guard together.
+
+Not here: what is answered (`actor`), and the words of RFC 6750 (`authorization`).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from netmap_actors.access_tokens import AccessToken, TokenList
+from netmap_actors.errors import escape
+from netmap_actors.http_endpoint.authorization import Refused, authorize, token_in_query
+from netmap_actors.http_endpoint.guard import refusal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from netmap_actors.boot import HttpSettings
+    from netmap_actors.bus.admission import Origin
+    from netmap_actors.http_endpoint.server_certificate import ServerCertificate
+    from netmap_actors.process.child_log import ChildLog
+    from netmap_actors.protocol.http1_server import HttpRequest
+    from netmap_actors.transport.tls_server import TlsLayer
+
+__all__ = ["CERTIFICATE", "TOKENS", "Access"]
+
+CERTIFICATE: Final = "http_certificate"
+"""The condition: the certificate or its key cannot be used, or is out of its time."""
+TOKENS: Final = "http_tokens"
+"""The condition: a token that is there cannot be used."""
+LOG_INTERVAL: Final = 1.0
+"""Seconds between two log lines about refusals."""
+_MAX_TEXT: Final = 500
+
+
+class Access:
+    """`show(condition, text)` is called when a condition has another text; empty: it is over."""
+
+    def __init__(self, settings: HttpSettings, log: ChildLog, show: Callable[[str, str], object]) -> None:
+        self._log = log
+        self._show = show
+        self._shown: dict[str, str] = {}
+        self._certificate: ServerCertificate | None = None
+        if settings.tls_cert:
+            # OpenSSL's part of the process is paid for by who needs it.
+            from netmap_actors.http_endpoint.server_certificate import ServerCertificate  # noqa: PLC0415
+
+            self._certificate = ServerCertificate(settings.tls_cert, settings.tls_key)
+        self._tokens = TokenList(Path(settings.tokens), settings.tailnet) if settings.token_required else None
+        # A proxy in front of plain text may have TLS.
+        plain = ("http", "https") if self._tokens is not None else ("http",)
+        self._schemes = ("https",) if self._certificate is not None else plain
+        self.unauthorized = 0
+        """Requests without a token that is enough."""
+        self.tls_failed = 0
+        """Connections that ended in the handshake."""
+        self._unlogged = 0
+        self._next_log = 0.0
+
+    @property
+    def usable(self) -> bool:
+        """Whether there is a certificate, where one is needed."""
+        return self._certificate is None or self._certificate.context is not None
+
+    @property
+    def changes(self) -> bool:
+        """Whether `look` is to be called every now and then."""
+        return self._certificate is not None or self._tokens is not None
+
+    @property
+    def expires(self) -> int | None:
+        """Unix time of the certificate's end."""
+        found = None if self._certificate is None else self._certificate.validity
+        return None if found is None else int(found.ends)
+
+    def layer(self) -> TlsLayer | None:
+        """TLS for one connection, with the certificate of this moment; None: it is without."""
+        if self._certificate is None or self._certificate.context is None:
+            return None
+        from netmap_actors.transport.tls_server import TlsLayer  # noqa: PLC0415
+
+        return TlsLayer(self._certificate.context)
+
+    def look(self, wall: float) -> frozenset[str] | None:
+        """Look at the files again; the hashes of the tokens there are, None: not known or not needed. `wall`: now."""
+        if self._certificate is not None:
+            self._look_at_certificate(self._certificate, wall)
+        if self._tokens is None:
+            return None
+        try:
+            tokens, problems = self._tokens.tokens(), self._tokens.problems()
+        except OSError as error:
+            # No new request is answered; a stream was begun by a list that could be read.
+            self._condition(TOKENS, f"cannot read the tokens of HTTP clients: {error.strerror or error}")
+            return None
+        self._condition(
+            TOKENS, f"a token that opens nothing: {'; '.join(problems)[:_MAX_TEXT]}" if problems else ""
+        )
+        return frozenset(one.sha256 for one in tokens)
+
+    def judge(
+        self, request: HttpRequest, listen_host: str, origin: Origin, now: float
+    ) -> AccessToken | Refused | None:
+        """The token that this request is answered for, None where none is needed, or why it is refused."""
+        refused = refusal(request, listen_host if self._tokens is None else None, self._schemes)
+        if refused is not None:
+            allow = (("Allow", "GET, HEAD"),) if refused[0] == 405 else ()
+            return Refused(*refused, allow)
+        verdict: AccessToken | Refused | None = token_in_query(request)
+        if verdict is None and self._tokens is not None:
+            try:
+                verdict = authorize(request, self._tokens.find)
+            except OSError:
+                verdict = Refused(503, "cannot answer: the tokens cannot be read; `netmap-supervisor status`")
+        if isinstance(verdict, Refused):
+            self.unauthorized += 1
+            self._log_refusal("http_token_refused", origin, verdict.why, now)
+        return verdict
+
+    def handshake_failed(self, why: str, origin: Origin, now: float) -> None:
+        """A connection ended in the handshake."""
+        self.tls_failed += 1
+        self._log_refusal("http_tls_refused", origin, why, now)
+
+    def _look_at_certificate(self, certificate: ServerCertificate, wall: float) -> None:
+        from netmap_actors.http_endpoint.server_certificate import concern  # noqa: PLC0415
+
+        first = certificate.validity is None
+        if certificate.look() and not first:
+            self._log.info("http_certificate_renewed", expires=self.expires)
+        words = []
+        if certificate.problem:
+            then = "it is tried again" if certificate.context is None else "the pair before stays in use"
+            words.append(f"{certificate.problem}; {then}")
+        if certificate.validity is not None:
+            words.append(concern(certificate.validity, wall))
+        self._condition(CERTIFICATE, "; ".join(filter(None, words)))
+
+    def _condition(self, code: str, text: str) -> None:
+        if text != self._shown.get(code, ""):
+            self._shown[code] = text
+            self._show(code, text)
+
+    def _log_refusal(self, event: str, origin: Origin, why: str, now: float) -> None:
+        if now < self._next_log:
+            self._unlogged += 1
+            return
+        self._next_log = now + LOG_INTERVAL
+        self._log.warning(
+            event, address=str(origin), detail=escape(why, 200), more_since_the_last_line=self._unlogged
+        )
+        self._unlogged = 0

@@ -1,0 +1,1 @@
+"""The commands about who may read the netmap from elsewhere."""
