@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from netmap_supervisor.config.network_kinds import LocalAddress, SubscriberEndpoint
+from netmap_supervisor.config.network_kinds import HttpAddress, SubscriberEndpoint
 from tests.support.availability import unavailable
 from tests.support.clients.control_client import ControlClient, Node
 from tests.support.processes.daemon import PROGRAM, clean_environment
@@ -125,7 +125,7 @@ for words in {ASKING!r}:
 
 @pytest.mark.parametrize("name", ["localhost", "LocalHost", "localhost."])
 def test_localhost_is_this_machine(name: str) -> None:
-    assert LocalAddress().parse(f"{name}:9641", Path("/")) == "127.0.0.1:9641"
+    assert HttpAddress().parse(f"{name}:9641", Path("/")) == "127.0.0.1:9641"
     assert SubscriberEndpoint().parse(f"tcp://{name}:9740", Path("/")) == "tcp://127.0.0.1:9740"
 
 

@@ -294,6 +294,39 @@ def test_a_publisher_for_other_machines_may_listen_there_and_read_their_keys(pla
     assert told["bind any"] == told["connect"] == told["write secret"] == "refused"
 
 
+@needs
+def test_an_http_endpoint_for_other_machines_may_read_its_certificate_and_the_tokens_only(
+    place: Path,
+) -> None:
+    secret = place / "secret" / "curve"
+    settings = HttpSettings(
+        listen="127.0.0.1:47111",
+        tls_cert=str(secret),
+        tls_key=str(secret),
+        token_required=True,
+        tokens=str(place / "state/mine/tokens"),
+    )
+    told = from_inside("http_endpoint", boot("http_endpoint", place, settings), place)
+    done = {what for what, how in told.items() if how == "done"}
+    assert done >= {"bind 47111", "read secret", "list secret"}
+    for what in ("bind any", "connect", "write secret", "write state", "read auth key", "read passwd"):
+        assert told[what] == "refused", what
+
+
+@pytest.mark.parametrize("where", ["state", "state/mine", "state/mine/http_tokens/default"])
+def test_a_certificate_among_the_daemons_secrets_opens_none_of_them(where: str, place: Path) -> None:
+    named = place / where / "cert.pem"
+    settings = HttpSettings(
+        listen="0.0.0.0:1",
+        tls_cert=str(named),
+        tls_key=str(named),
+        token_required=True,
+        tokens=str(place / "state/mine/http_tokens/default"),
+    )
+    readable = ROWS["http_endpoint"].permissions(boot("http_endpoint", place, settings)).readable
+    assert set(readable) == {named, Path(settings.tokens)}
+
+
 @pytest.mark.parametrize("name", [name for name in ROWS if name not in {"supervisor", "view"}])
 def test_who_does_not_need_the_state_directory_does_not_ask_for_it(name: str, place: Path) -> None:
     allowed = ROWS[name].permissions(records(place)[name])

@@ -136,7 +136,7 @@ def _http_endpoint(boot: Boot) -> Permissions:
         place
         for one in named
         for place in system_files.replaced(one)
-        if not tokens.resolve().is_relative_to(place)
+        if not Path(os.path.realpath(tokens)).is_relative_to(place)
     ]
     return Permissions(
         readable=(*users, *named, *renewed, *((tokens,) if settings.token_required else ())),

@@ -130,14 +130,17 @@ def replaced(path: Path) -> tuple[Path, ...]:
     certbot has links to files of another directory, Kubernetes has a link to a directory beside. A directory of the
     root, such as /etc, is none of them: that would be all of it.
     """
-    found = {path.parent.resolve(): None}
-    for link in (path, path.parent):
+    found = [path.parent]
+    for place in (path, path.parent):
+        link = place
         for _ in range(_MAX_LINKS):
-            if not link.is_symlink():
+            # Path's own raise where one may not look.
+            if not os.path.islink(link):  # noqa: PTH114
                 break
-            link = link.parent / link.readlink()  # noqa: PLW2901  # one step after the other
-            found[link.parent.resolve()] = None
-    return tuple(place for place in found if len(place.parts) > 2)
+            link = link.parent / os.readlink(link)  # noqa: PTH115
+            found.append(link.parent)
+    real = dict.fromkeys(Path(os.path.realpath(one)) for one in found)
+    return tuple(one for one in real if len(one.parts) > 2)
 
 
 def certificates(environment: Mapping[str, str]) -> tuple[Path, ...]:

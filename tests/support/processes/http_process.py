@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 class HttpProcess:
     """The endpoint, answered by a thread that plays the Supervisor."""
 
-    def __init__(self, publisher: PublisherProcess, listen: str) -> None:
+    def __init__(self, publisher: PublisherProcess, listen: str, **settings: Any) -> None:
         self.listen = listen
         self.told: dict[str, Any] | None = None
         """The Supervisor's answer to a status request; None: none."""
@@ -53,7 +53,7 @@ class HttpProcess:
             endpoints=endpoints,
             secrets=pairs.secrets_of("http_endpoint"),
             heartbeat_interval=0.5,
-            settings=msgspec.Raw(msgspec.json.encode(HttpSettings(listen=listen))),
+            settings=msgspec.Raw(msgspec.json.encode(HttpSettings(listen=listen, **settings))),
         )
         read_fd, write_fd = os.pipe()
         os.write(write_fd, msgspec.json.encode(boot))
@@ -134,8 +134,9 @@ class HttpProcess:
 
 
 @contextlib.contextmanager
-def running_http(publisher: PublisherProcess, listen: str) -> Iterator[HttpProcess]:
-    process = HttpProcess(publisher, listen)
+def running_http(publisher: PublisherProcess, listen: str, **settings: Any) -> Iterator[HttpProcess]:
+    """`settings`: of HttpSettings."""
+    process = HttpProcess(publisher, listen, **settings)
     try:
         yield process
     finally:

@@ -18,7 +18,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from netmap_actors.boot import Boot
+from netmap_actors.boot import Boot, HttpSettings
 from netmap_actors.bus.admission import Admission, Origin
 from netmap_actors.bus.loop import Loop
 from netmap_actors.control_connection.auth_key import read_auth_key
@@ -33,6 +33,7 @@ from netmap_actors.dev_control.registration.requests import BadRequest, decode_m
 from netmap_actors.dev_control.registration.store import State, Store
 from netmap_actors.dev_control.tailnet.tailnet import Tailnet
 from netmap_actors.errors import ConfigurationError, NetmapError
+from netmap_actors.http_endpoint.access import Access
 from netmap_actors.http_endpoint.actor import HttpEndpoint
 from netmap_actors.http_endpoint.connection import Connection, Turns
 from netmap_actors.process import bootstrap
@@ -73,7 +74,9 @@ class _Endpoint:
         self.client, mine = socket.socketpair()
         self.client.setblocking(False)
         self.endpoint: Any = HttpEndpoint.__new__(HttpEndpoint)
+        quiet: Any = SimpleNamespace(warning=lambda *_, **__: None)
         self.endpoint.__dict__.update(
+            _access=Access(HttpSettings(listen="127.0.0.1:1"), quiet, lambda *_: None),
             _subscriber=view, _host="127.0.0.1", _requests=0, _refused=0, _followers={}, _scrapes={}, _token=0,
             _status_limit=self.loop.deadline(lambda: None), _places=Admission(10), loop=self.loop,
             tell_supervisor=lambda _: self.loop.call_soon(self.answer),

@@ -86,3 +86,26 @@ def test_nothing_can_be_changed(method: str) -> None:
     assert refused is not None
     assert refused[0] == 405
     assert len(refused[1]) < 200
+
+
+def test_where_a_token_is_asked_for_any_name_is_ours_but_a_foreign_page_is_not() -> None:
+    assert refusal(request(host="obs.example:9641"), None) is None
+    assert refusal(HttpRequest("GET", "/", [("host", "a"), ("host", "b")], b""), None) is not None
+    assert refusal(request(host="obs.example", origin="https://evil.example"), None, ("https",)) is not None
+    assert refusal(request(host="obs.example", sec_fetch_site="cross-site"), None, ("https",)) is not None
+
+
+@pytest.mark.parametrize(
+    ("schemes", "origin", "own"),
+    [
+        (("https",), "https://obs.example", True),
+        (("https",), "http://obs.example", False),
+        (("http",), "https://obs.example", False),
+        (("http", "https"), "https://obs.example", True),
+        (("http", "https"), "http://obs.example", True),
+        (("http", "https"), "https://obs.example.evil", False),
+    ],
+)
+def test_a_page_of_our_own_was_loaded_as_we_serve(schemes: tuple[str, ...], origin: str, own: bool) -> None:
+    refused = refusal(request(host="obs.example", origin=origin), None, schemes)
+    assert (refused is None) is own
