@@ -276,6 +276,7 @@ def _logged_events(tree: ast.AST) -> set[str]:
 
 
 BETWEEN_OURSELVES = {
+    "actors/netmap_actors/access_tokens.py": "the files of tokens",
     "actors/netmap_actors/confinement/run_bounds.py": "what a nursery is told to give up",
     "actors/netmap_actors/control_connection/client/registration/hostinfo.py": "a digest",
     "actors/netmap_actors/control_connection/client/registration/node_file.py": "the node's file",

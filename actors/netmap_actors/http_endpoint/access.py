@@ -6,11 +6,11 @@ Not here: what is answered (`actor`), and the words of RFC 6750 (`authorization`
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from netmap_actors.access_tokens import AccessToken, TokenList
 from netmap_actors.errors import escape
-from netmap_actors.http_endpoint.authorization import Refused, authorize, token_in_query
+from netmap_actors.http_endpoint.authorization import RequestRefused, authorize, token_in_query
 from netmap_actors.http_endpoint.guard import refusal
 
 if TYPE_CHECKING:
@@ -101,27 +101,31 @@ class Access:
 
     def judge(
         self, request: HttpRequest, listen_host: str, origin: Origin, now: float
-    ) -> AccessToken | Refused | None:
+    ) -> AccessToken | RequestRefused | None:
         """The token that this request is answered for, None where none is needed, or why it is refused."""
         refused = refusal(request, listen_host if self._tokens is None else None, self._schemes)
         if refused is not None:
             allow = (("Allow", "GET, HEAD"),) if refused[0] == 405 else ()
-            return Refused(*refused, allow)
-        verdict: AccessToken | Refused | None = token_in_query(request)
+            return RequestRefused(*refused, allow)
+        verdict: AccessToken | RequestRefused | None = token_in_query(request)
         if verdict is None and self._tokens is not None:
             try:
                 verdict = authorize(request, self._tokens.find)
             except OSError:
-                verdict = Refused(503, "cannot answer: the tokens cannot be read; `netmap-supervisor status`")
-        if isinstance(verdict, Refused):
+                verdict = RequestRefused(
+                    503, "cannot answer: the tokens cannot be read; `netmap-supervisor status`"
+                )
+        if isinstance(verdict, RequestRefused):
             self.unauthorized += 1
-            self._log_refusal("http_token_refused", origin, verdict.why, now)
+            if self._may_log(now):
+                self._log.warning("http_token_refused", **self._words(origin, verdict.why))
         return verdict
 
     def handshake_failed(self, why: str, origin: Origin, now: float) -> None:
         """A connection ended in the handshake."""
         self.tls_failed += 1
-        self._log_refusal("http_tls_refused", origin, why, now)
+        if self._may_log(now):
+            self._log.warning("http_tls_refused", **self._words(origin, why))
 
     def _look_at_certificate(self, certificate: ServerCertificate, wall: float) -> None:
         from netmap_actors.http_endpoint.server_certificate import concern  # noqa: PLC0415
@@ -142,12 +146,13 @@ class Access:
             self._shown[code] = text
             self._show(code, text)
 
-    def _log_refusal(self, event: str, origin: Origin, why: str, now: float) -> None:
+    def _may_log(self, now: float) -> bool:
         if now < self._next_log:
             self._unlogged += 1
-            return
+            return False
         self._next_log = now + LOG_INTERVAL
-        self._log.warning(
-            event, address=str(origin), detail=escape(why, 200), more_since_the_last_line=self._unlogged
-        )
-        self._unlogged = 0
+        return True
+
+    def _words(self, origin: Origin, why: str) -> dict[str, Any]:
+        unlogged, self._unlogged = self._unlogged, 0
+        return {"address": str(origin), "detail": escape(why, 200), "more_since_the_last_line": unlogged}

@@ -20,7 +20,7 @@ from netmap_actors.errors import escape
 from netmap_actors.exit_reason import ExitReason
 from netmap_actors.http_endpoint import event_stream, metrics, pages
 from netmap_actors.http_endpoint.access import Access
-from netmap_actors.http_endpoint.authorization import Refused
+from netmap_actors.http_endpoint.authorization import RequestRefused
 from netmap_actors.http_endpoint.connection import Connection, Turns
 from netmap_actors.http_endpoint.history_page import HistoryPage, question_of
 from netmap_actors.named_files import make_private
@@ -173,10 +173,12 @@ class HttpEndpoint(ActorBase):
     def _look(self) -> None:
         known = self._access.look(self.clock.wall())
         for connection, follower in list(self._followers.items()):
-            if known is not None and follower.token not in known:
+            if known is None or follower.token in known:
+                continue
+            if connection.behind:
+                connection.close()  # what waits for it is not for it any more
+            else:
                 self._end_events(connection, "the token was revoked")
-                if connection.busy:
-                    connection.close()  # it has not even taken what came before
 
     # Listening
 
@@ -265,7 +267,7 @@ class HttpEndpoint(ActorBase):
         self._requests += 1
         assert self._door is not None, "this client was let in"
         token = self._access.judge(request, self._host, self._door.whose(connection), self.loop.now())
-        if isinstance(token, Refused):
+        if isinstance(token, RequestRefused):
             self._refused += 1
             connection.answer(token.status, pages.TEXT, f"{token.why}\n".encode(), list(token.headers))
             return

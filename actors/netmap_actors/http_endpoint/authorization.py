@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from netmap_actors.access_tokens import AccessToken
     from netmap_actors.protocol.http1_server import HttpRequest
 
-__all__ = ["Refused", "authorize", "token_in_query"]
+__all__ = ["RequestRefused", "authorize", "token_in_query"]
 
 REALM: Final = "netmap-supervisor"
 MAX_TOKEN: Final = 512
@@ -25,7 +25,7 @@ _METRICS: Final = frozenset({"/metrics", "/sd", "/healthz"})
 """What a token of the scope `metrics` is enough for; everything else needs `read`, which is enough for these, too."""
 
 
-class Refused(NamedTuple):
+class RequestRefused(NamedTuple):
     """The answer to a request that may not be answered otherwise."""
 
     status: int
@@ -35,7 +35,7 @@ class Refused(NamedTuple):
 
 def authorize(
     request: HttpRequest, find: Callable[[str], AccessToken | None]
-) -> AccessToken | Refused | None:
+) -> AccessToken | RequestRefused | None:
     """The token the request is answered for, None where it needs none, or why it is refused.
 
     `find` may raise OSError: then nobody can say.
@@ -62,7 +62,7 @@ def authorize(
     return token
 
 
-def token_in_query(request: HttpRequest) -> Refused | None:
+def token_in_query(request: HttpRequest) -> RequestRefused | None:
     """Refuses a token in the query, where proxies, histories and logs keep it (RFC 9700, 4.3.2)."""
     _, _, query = request.target.partition("?")
     # As long as a request may be: a query that is refused for its length is refused for this first.
@@ -77,7 +77,7 @@ def token_in_query(request: HttpRequest) -> Refused | None:
     )
 
 
-def _refused(status: int, why: str, code: str = "", scope: str = "") -> Refused:
+def _refused(status: int, why: str, code: str = "", scope: str = "") -> RequestRefused:
     """RFC 6750, section 3: no code where no token was given."""
     words = [f'realm="{REALM}"']
     if code:
@@ -85,4 +85,6 @@ def _refused(status: int, why: str, code: str = "", scope: str = "") -> Refused:
         words += [f'error="{code}"', f'error_description="{why.replace("`", "")}"']
     if scope:
         words.append(f'scope="{scope}"')
-    return Refused(status, f"cannot answer: {why}", (("WWW-Authenticate", f"Bearer {', '.join(words)}"),))
+    return RequestRefused(
+        status, f"cannot answer: {why}", (("WWW-Authenticate", f"Bearer {', '.join(words)}"),)
+    )

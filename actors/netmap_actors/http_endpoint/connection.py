@@ -104,7 +104,12 @@ class Connection:
     @property
     def waits(self) -> bool:
         """It is the client's turn: to ask, or to take what is there for it."""
-        return bool(self._out) or self._parts is not None or not (self._following or self._server.waiting)
+        return self.behind or not (self._following or self._server.waiting)
+
+    @property
+    def behind(self) -> bool:
+        """It has not taken all that is there for it."""
+        return bool(self._out) or self._parts is not None
 
     @property
     def busy(self) -> bool:

@@ -7,6 +7,7 @@ import http.client
 import json
 import os
 import socket
+import ssl
 import subprocess
 import sys
 import threading
@@ -31,6 +32,12 @@ class HttpProcess:
 
     def __init__(self, publisher: PublisherProcess, listen: str, **settings: Any) -> None:
         self.listen = listen
+        self.trusting: ssl.SSLContext | None = None
+        """What its clients trust; None: they speak no TLS."""
+        self.token = ""
+        """Sent with each `get`."""
+        self.counters: dict[str, int] = {}
+        """Of its last heartbeat."""
         self.told: dict[str, Any] | None = None
         """The Supervisor's answer to a status request; None: none."""
         self.said: list[dict[str, Any]] = []
@@ -82,6 +89,8 @@ class HttpProcess:
                 case "degraded":
                     condition = envelope.degraded
                     self.conditions.append((condition.code, condition.text, condition.active))
+                case "heartbeat":
+                    self.counters = dict(envelope.heartbeat.counters)
                 case "status_request" if self.told is not None:
                     reply = internal_pb2.StatusReply(
                         token=envelope.status_request.token, json=json.dumps(self.told).encode()
@@ -96,13 +105,19 @@ class HttpProcess:
             client.sock.settimeout(LIMIT)
             client.sock.connect(self.listen.removeprefix("unix:"))
             return client
-        client = http.client.HTTPConnection(self.listen, timeout=LIMIT)
+        client = (
+            http.client.HTTPConnection(self.listen, timeout=LIMIT)
+            if self.trusting is None
+            else http.client.HTTPSConnection(self.listen, timeout=LIMIT, context=self.trusting)
+        )
         client.connect()
         return client
 
     def get(self, target: str, method: str = "GET", **headers: str) -> tuple[int, dict[str, str], bytes]:
         """(status, headers in lower case, body) of one request on a connection of its own."""
         client = self.connection()
+        if self.token:
+            headers.setdefault("Authorization", f"Bearer {self.token}")
         try:
             client.request(method, target, headers={k.replace("_", "-"): v for k, v in headers.items()})
             response = client.getresponse()

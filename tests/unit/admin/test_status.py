@@ -22,7 +22,7 @@ CONNECTION = "control_connection"
 
 SHAPE = {
     "": "version pid uptime_s control netmap connection liveness degraded actors subscribers "
-    "log_lines_suppressed nursery",
+    "log_lines_suppressed nursery http",
     "control": "url embedded server_key",
     "netmap": "state age_s epoch seq peers peers_online peers_unknown domain self",
     "connection": "state generation pid local_address remote_address proxy session_age_s sessions attempts ended "
@@ -36,6 +36,30 @@ def shown(shell: SimulatedShell) -> dict:
     report = make_report(shell.core, SETTINGS, own, shell.now)
     assert msgspec.json.decode(shown_json.encode(report), type=StatusReport) == report
     return json.loads(shown_json.encode(report))
+
+
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [
+        ({}, None),
+        ({"http_listen": "unix:/x"}, {"listen": "unix:/x", "tls": False, "token_required": False}),
+        (
+            {"http_listen": "0.0.0.0:1", "http_tls_cert": "/c"},
+            {"listen": "0.0.0.0:1", "tls": True, "token_required": True},
+        ),
+        (
+            {"http_listen": "[::]:1", "http_plaintext": True},
+            {"listen": "[::]:1", "tls": False, "token_required": True},
+        ),
+    ],
+)
+def test_it_says_how_the_http_endpoint_is_reached(given: dict, shown: dict | None) -> None:
+    shell = SimulatedShell().started()
+    settings = msgspec.structs.replace(SETTINGS, **given)
+    report = make_report(shell.core, settings, SupervisorFacts("1", 1, 0.0), shell.now)
+    assert msgspec.to_builtins(report.http) == shown
+    words = "\n".join(lines(report))
+    assert ("IN PLAIN TEXT" in words) is bool(given.get("http_plaintext"))
 
 
 def fresh(shell: SimulatedShell, **figures) -> None:

@@ -30,9 +30,8 @@ if TYPE_CHECKING:
     from types import ModuleType
 
 COMMANDS = (
-    "run", "status", "netmap", "watch", "wait", "history", "export", "stop", "reconnect", "reload", "keys", "config",
-    "schema",
-    "fault", "dev-control", "check-client", "completion",
+    "run", "status", "netmap", "watch", "wait", "history", "export", "stop", "reconnect", "reload", "keys", "tokens",
+    "config", "schema", "fault", "dev-control", "check-client", "completion",
 )  # fmt: skip
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from netmap_actors.access_tokens import AccessToken
 from netmap_actors.http_endpoint import pages
-from netmap_actors.http_endpoint.authorization import Refused, authorize, token_in_query
+from netmap_actors.http_endpoint.authorization import RequestRefused, authorize, token_in_query
 from netmap_actors.protocol.http1_server import HttpRequest
 
 KNOWN = {
@@ -28,13 +28,13 @@ READ = (
 )
 
 
-def asked(path: str, *given: str) -> AccessToken | Refused | None:
+def asked(path: str, *given: str) -> AccessToken | RequestRefused | None:
     fields = [("host", "x"), *(("authorization", value) for value in given)]
     return authorize(HttpRequest("GET", path, fields, b""), KNOWN.get)
 
 
-def status_and_challenge(refused: AccessToken | Refused | None) -> tuple[int, str]:
-    assert isinstance(refused, Refused)
+def status_and_challenge(refused: AccessToken | RequestRefused | None) -> tuple[int, str]:
+    assert isinstance(refused, RequestRefused)
     return refused.status, dict(refused.headers)["WWW-Authenticate"]
 
 

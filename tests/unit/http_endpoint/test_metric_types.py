@@ -18,12 +18,14 @@ ONLY_GROW = {
     "answers_completed", "answers_stalled", "bad_map_responses", "connections_refused", "dev_control_changes",
     "dev_control_connections_refused", "dropped", "foreign_words", "gaps",
     "history_failures", "history_written", "http_requests", "http_requests_failed",
-    "http_requests_refused", "liveness_words_lost", "requests_refused", "slices", "suppressed", "unknown_ids",
+    "http_requests_refused", "http_requests_unauthorized",
+    "http_tls_failed", "liveness_words_lost", "requests_refused", "slices", "suppressed", "unknown_ids",
 }  # fmt: skip
 """What an actor counts from its start on: each a sum, and never set back."""
 LEVELS = {
     "hidden_peers": "netmap_hidden_peers",
     "history_bytes": "netmap_history_bytes",
+    "http_certificate_expires": "netmap_http_certificate_expiry_timestamp_seconds",
     "left_out": "netmap_entries_left_out",
     "window_low_percent": "netmap_connection_window_low_ratio",
 }
@@ -57,6 +59,7 @@ def test_a_level_is_a_gauge_of_its_own_and_no_counter() -> None:
     counters = {
         "control_connection": {"window_low_percent": 40, "liveness_words_lost": 3},
         "history": {"history_bytes": 4096},
+        "http_endpoint": {"http_certificate_expires": 1_800_000_000},
         "publisher": {"hidden_peers": 2, "left_out": 5, "gaps": 1},
     }
     _, text = page(Shown(NOTHING, None, counters), "text/plain")
@@ -70,6 +73,8 @@ def test_a_level_is_a_gauge_of_its_own_and_no_counter() -> None:
         pytest.approx(0.4)
     ]
     assert [sample.value for sample in shown["netmap_entries_left_out"].samples] == [5.0]
+    expires = shown["netmap_http_certificate_expiry_timestamp_seconds"]
+    assert [sample.value for sample in expires.samples] == [1_800_000_000]
     assert [sample.value for sample in shown["netmap_hidden_peers"].samples] == [2.0]
 
 
