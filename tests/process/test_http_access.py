@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import itertools
 import json
 import socket
 import ssl
@@ -23,6 +24,7 @@ from tests.support.waiting import wait_for
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+NUMBERS = itertools.count(1)
 SOON = 8.0
 """Seconds in which what was changed holds: the endpoint looks every two."""
 
@@ -46,8 +48,7 @@ def publisher() -> Iterator[PublisherProcess]:
 
 @contextlib.contextmanager
 def serving(publisher: PublisherProcess, directory: Path) -> Iterator[Scene]:
-    pem = directory / "tls" / "server.pem"
-    pem.parent.mkdir()
+    pem = directory / "live" / "server.pem"
     renewed(pem, directory)
     tokens = TokenList(directory / "http_tokens" / "default", "default")
     read, metrics = generate_token(), generate_token()
@@ -67,12 +68,18 @@ def serving(publisher: PublisherProcess, directory: Path) -> Iterator[Scene]:
 
 
 def renewed(pem: Path, directory: Path, **given: float) -> Made:
-    """Put another certificate there, as a whole; `issuer.pem` of the directory is who issued it."""
-    aside = directory / "made"
-    aside.mkdir(exist_ok=True)
-    made = issued(aside, ("127.0.0.1",), **given)
+    """Put another certificate there as certbot does; `issuer.pem` of the directory is who issued it."""
+    archive = directory / "archive" / f"{next(NUMBERS)}"
+    for place in (archive, pem.parent):
+        place.mkdir(parents=True, exist_ok=True)
+    made = issued(archive, ("127.0.0.1",), **given)
     made.issuer_pem.replace(directory / "issuer.pem")
-    made.pem.replace(pem)
+    # The same directory each time: what lies elsewhere is not to be read.
+    kept = archive.with_suffix(".pem")
+    made.pem.rename(kept)
+    aside = pem.with_name("new")
+    aside.symlink_to(f"../archive/{kept.name}")
+    aside.rename(pem)
     return made
 
 
@@ -222,9 +229,9 @@ def test_a_renewed_certificate_is_shown_without_a_restart_and_half_of_one_is_not
 def test_without_a_pair_that_fits_nothing_is_served_until_there_is_one(
     publisher: PublisherProcess, tmp_path: Path
 ) -> None:
-    pem = tmp_path / "tls" / "server.pem"
-    pem.parent.mkdir()
-    pem.touch()
+    pem = tmp_path / "live" / "server.pem"
+    renewed(pem, tmp_path)
+    pem.write_bytes(b"")
     with running_http(publisher, free_address(), tls_cert=str(pem), tls_key=str(pem)) as endpoint:
         assert [one[0] for one in endpoint.conditions] == ["http_certificate"]
         with pytest.raises(ConnectionRefusedError):
