@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from netmap_actors.access_tokens import AccessToken
 from netmap_actors.http_endpoint import pages
@@ -59,6 +63,11 @@ def test_every_page_has_a_scope_that_was_thought_about() -> None:
     assert set(pages.PATHS) <= {*OPEN, *METRICS, *READ}
 
 
+FIXED = {
+    found.why
+    for given_ in ((), ("Basic x",), ("Bearer x",), ("Bearer x", "Bearer x"))
+    if isinstance(found := asked("/netmap", *given_), RequestRefused)
+}
 REALM = 'Bearer realm="netmap-supervisor"'
 
 
@@ -83,6 +92,15 @@ def test_the_challenge_says_what_is_missing(given: tuple[str, ...], status: int,
     assert said.count('"') % 2 == 0
     assert "nms_" not in said
     assert said.endswith('scope="read"') is (status == 403)
+
+
+@given(st.lists(st.text(st.characters(max_codepoint=255), max_size=80), min_size=1, max_size=2))
+def test_whatever_is_sent_nothing_but_a_token_opens_and_nothing_of_it_comes_back(given_: list[str]) -> None:
+    found = asked("/netmap", *given_)
+    assert isinstance(found, RequestRefused)
+    assert found.status in {400, 401}
+    assert re.fullmatch(r"[ -~]+", dict(found.headers)["WWW-Authenticate"])
+    assert found.why in FIXED
 
 
 @pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER", " Bearer", "Bearer  "])

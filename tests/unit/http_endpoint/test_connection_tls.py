@@ -94,6 +94,8 @@ class Client:
         self._in, self._out = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._tls = context.wrap_bio(self._in, self._out)
         self._established = False
+        self.told_the_end = False
+        """The server has said goodbye; without that the end may be anybody's doing (RFC 8446, 6.1)."""
         self.heard = b""
 
     def take(self, data: bytes) -> None:
@@ -104,8 +106,11 @@ class Client:
                 self._established = True
             while piece := self._tls.read(1 << 16):
                 self.heard += piece
-        except (ssl.SSLWantReadError, ssl.SSLZeroReturnError):
+            self.told_the_end = True
+        except ssl.SSLWantReadError:
             pass
+        except ssl.SSLZeroReturnError:  # we have said it, too
+            self.told_the_end = True
 
     def sealed(self, data: bytes) -> bytes:
         if data and self._established:
@@ -186,6 +191,23 @@ def test_over_tls_a_client_is_told_what_it_is_told_without(
     heard, closed = over_tls(context, pieces)
     assert heard == in_clear(pieces)
     assert closed, "a client that has said goodbye is gone"
+
+
+def test_the_end_of_a_connection_is_said(context: ssl.SSLContext) -> None:
+    served, client = Served(TlsLayer(context)), Client()
+    try:
+        client.take(b"")
+        served.client.send(client.sealed(b""))
+        while (said := served.said()) != b"":
+            if said is not None:
+                asks = not client.established
+                client.take(said)
+                if asks and client.established:
+                    served.client.send(client.sealed(REQUESTS[4]))
+        assert client.heard.startswith(b"HTTP/1.1 200 ")
+        assert client.told_the_end
+    finally:
+        served.close()
 
 
 @pytest.fixture

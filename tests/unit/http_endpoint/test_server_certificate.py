@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from netmap_actors.confinement.system_files import replaced
+from netmap_actors.http_endpoint import server_certificate
 from netmap_actors.http_endpoint.server_certificate import ServerCertificate, concern
 from netmap_actors.protocol.certificate.validity import Validity
 from tests.support.proxies.certificates import issued
@@ -62,6 +63,21 @@ def test_half_a_renewal_leaves_the_pair_in_use_and_the_rest_brings_the_new_one(
     assert held.validity is not None
     assert ends is not None
     assert held.validity.ends - ends.ends == pytest.approx(DAY, abs=60)
+
+
+def test_a_pair_that_did_not_fit_is_tried_again_though_nothing_shows_that_it_changed(
+    pairs: list[tuple[bytes, bytes]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is written twice within a tick of the kernel's clock has the same times."""
+    cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    cert.write_bytes(pairs[0][0])
+    key.write_bytes(pairs[1][1])
+    monkeypatch.setattr(server_certificate, "_stamp", lambda _: (0, 0, 0, 0, 0))
+    held = ServerCertificate(str(cert), str(key))
+    assert not held.look()
+    key.write_bytes(pairs[0][1])
+    assert held.look()
+    assert not held.look()
 
 
 def test_certbots_links_are_followed_and_lie_where_it_may_read(
