@@ -19,9 +19,12 @@ if TYPE_CHECKING:
         DomainChanged,
         Event,
         EventFilter,
+        EventKind,
+        Mirror,
         Netmap,
         NetmapStore,
         NoSuchNode,
+        NotReady,
         Peer,
         PeerRemoved,
         Peers,
@@ -30,8 +33,11 @@ if TYPE_CHECKING:
         Snapshot,
         StateChanged,
         Subscriber,
+        SubscriberClosed,
+        Trust,
         UserProfile,
         UserProfilesChanged,
+        WrongThread,
     )
 
 __all__ = [
@@ -40,11 +46,14 @@ __all__ = [
     "DomainChanged",
     "Event",
     "EventFilter",
+    "EventKind",
     "Happening",
+    "Mirror",
     "Netmap",
     "NetmapStore",
     "NoHistory",
     "NoSuchNode",
+    "NotReady",
     "Peer",
     "PeerRemoved",
     "PeerUpserted",
@@ -53,13 +62,20 @@ __all__ = [
     "Snapshot",
     "StateChanged",
     "Subscriber",
+    "SubscriberClosed",
+    "Trust",
     "UserProfile",
     "UserProfilesChanged",
+    "WrongThread",
     "history",
 ]
 
-
 _HISTORY = frozenset({"Happening", "NoHistory", "history"})
+
+
+def __dir__() -> list[str]:
+    """With what is loaded when it is asked for."""
+    return sorted({*globals(), *__all__, "__version__"})
 
 
 def __getattr__(name: str) -> object:
@@ -72,4 +88,8 @@ def __getattr__(name: str) -> object:
         from netmap_actors import subscriber  # noqa: PLC0415
 
         return getattr(subscriber, name)
+    if name == "__version__":
+        from netmap_actors import __version__  # noqa: PLC0415
+
+        return __version__
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

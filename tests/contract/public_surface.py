@@ -159,9 +159,12 @@ def _members(value: Any) -> Iterator[str]:
         yield from (f"{value.__name__}.{name}" for name in getattr(value, "__annotations__", ()))
         return
     yield f"{value.__name__}{_parameters(value)}"
-    inherited = next((base for base in (enum.Enum, BaseException, object) if issubclass(value, base)), object)
+    # What Python gives to every text, enumeration and exception is not ours, and differs between its versions.
+    inherited = {
+        name for base in value.__mro__ if base.__module__ in {"builtins", "enum"} for name in vars(base)
+    }
     for name in dir(value):
-        if not name.startswith("_") and name not in dir(inherited):
+        if not name.startswith("_") and name not in inherited:
             member = getattr(value, name)
             yield f"{value.__name__}.{name}{_parameters(member) if callable(member) else ''}"
 

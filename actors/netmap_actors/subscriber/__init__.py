@@ -5,12 +5,13 @@ Importing it loads nothing of the daemon.
 
 from __future__ import annotations
 
-from netmap_actors.subscriber.client import Subscriber
+from netmap_actors.subscriber.client import Subscriber, SubscriberClosed, WrongThread
 from netmap_actors.subscriber.event_filter import EventFilter
 from netmap_actors.subscriber.events import (
     DocumentChanged,
     DomainChanged,
     Event,
+    EventKind,
     PeerRemoved,
     PeerUpserted,
     SelfChanged,
@@ -18,10 +19,13 @@ from netmap_actors.subscriber.events import (
     StateChanged,
     UserProfilesChanged,
 )
+from netmap_actors.subscriber.mirror import Mirror
 from netmap_actors.subscriber.naming import AmbiguousName, NoSuchNode
 from netmap_actors.subscriber.netmap_view import Netmap, Peers
 from netmap_actors.subscriber.peer import Peer, UserProfile
+from netmap_actors.subscriber.readiness import NotReady
 from netmap_actors.subscriber.store import NetmapStore
+from netmap_actors.wire.vocabulary import Trust
 
 __all__ = [
     "AmbiguousName",
@@ -29,9 +33,12 @@ __all__ = [
     "DomainChanged",
     "Event",
     "EventFilter",
+    "EventKind",
+    "Mirror",
     "Netmap",
     "NetmapStore",
     "NoSuchNode",
+    "NotReady",
     "Peer",
     "PeerRemoved",
     "PeerUpserted",
@@ -40,6 +47,9 @@ __all__ = [
     "Snapshot",
     "StateChanged",
     "Subscriber",
+    "SubscriberClosed",
+    "Trust",
     "UserProfile",
     "UserProfilesChanged",
+    "WrongThread",
 ]

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from netmap_actors.wire import netmap_pb2
+    from netmap_actors.wire.vocabulary import Trust
 
 __all__ = [
     "DOCUMENT_KINDS",
@@ -52,7 +53,7 @@ class Stamp(NamedTuple):
 
     epoch: int
     seq: int
-    state: str
+    state: Trust
     age_s: float | None
 
 

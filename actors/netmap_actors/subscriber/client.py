@@ -9,14 +9,15 @@ import collections
 import contextlib
 import os
 import random
+import threading
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import zmq
 
 from netmap_actors.clock import SystemClock
 from netmap_actors.curve_keys import check_public, read_secret
-from netmap_actors.errors import ConfigurationError, escape
+from netmap_actors.errors import ConfigurationError, NetmapError, escape
 from netmap_actors.runtime_paths import (
     default_runtime_dir,
     leaves_this_machine,
@@ -25,10 +26,13 @@ from netmap_actors.runtime_paths import (
     updates_path,
 )
 from netmap_actors.subscriber.answer import MAX_ANSWER
+from netmap_actors.subscriber.events import EVENT_KINDS, checked
+from netmap_actors.subscriber.readiness import NotReady, look_at, why_not_ready
 from netmap_actors.subscriber.reconnection import CONNECT_AGAIN, Reconnection
 from netmap_actors.subscriber.replica import SILENCE_LIMIT, Replica, subscribed_kinds
 from netmap_actors.subscriber.store import NetmapStore
 from netmap_actors.wire.topics import PART_BYTES, Kind, topic_of
+from netmap_actors.wire.vocabulary import Trust
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable, Iterator
@@ -36,10 +40,10 @@ if TYPE_CHECKING:
 
     from netmap_actors.clock import Clock
     from netmap_actors.curve_keys import CurvePair
-    from netmap_actors.subscriber.events import Event, Snapshot
+    from netmap_actors.subscriber.events import Event, EventKind, Snapshot
     from netmap_actors.subscriber.reconnection import Inodes
 
-__all__ = ["CONNECT_AGAIN", "Subscriber"]
+__all__ = ["CONNECT_AGAIN", "Subscriber", "SubscriberClosed", "WrongThread"]
 
 UPDATES_HWM = 10_000
 """Messages queued for us; more are lost, which shows as a gap."""
@@ -52,6 +56,27 @@ MAX_MESSAGE = 256 * 1024 * 1024
 MAX_EVENTS = 200_000
 """Events not taken yet; more are replaced by one Snapshot."""
 _MESSAGES_PER_TURN = 1000
+
+
+class SubscriberClosed(NetmapError):
+    """It was closed before."""
+
+    def __init__(self, what: str = "Subscriber") -> None:
+        super().__init__(
+            f"cannot wait for the netmap: the {what} is closed; its last netmap can still be read, and another "
+            f"{what} follows anew"
+        )
+
+
+class WrongThread(NetmapError):
+    """The Subscriber belongs to another thread."""
+
+    def __init__(self, owner: threading.Thread | None) -> None:
+        name = owner.name if owner is not None else "another"
+        super().__init__(
+            f"cannot use this Subscriber here: it belongs to the thread {name!r}, which was the first to wait; read "
+            "its `store`, which any thread may, or use a Mirror"
+        )
 
 
 class Subscriber:
@@ -71,7 +96,7 @@ class Subscriber:
         runtime_dir: str | os.PathLike[str] | None = None,
         *,
         endpoint: tuple[str, str] | None = None,
-        kinds: Iterable[str] | None = None,
+        kinds: Iterable[EventKind] | None = None,
         curve: tuple[CurvePair, str] | None = None,
         check_interval: float | None = None,
         clock: Clock | None = None,
@@ -95,6 +120,7 @@ class Subscriber:
                 f"cannot follow {escape(endpoint[0])} in clear: who is on the way could read and change the netmap; "
                 "give both key_file and server_key (`netmap-supervisor keys`)"
             )
+        kinds = None if kinds is None else checked(kinds)
         topics = subscribed_kinds(kinds)
         if check_interval is not None:
             topics -= {Kind.HEARTBEAT}
@@ -104,6 +130,10 @@ class Subscriber:
         self._context = context or zmq.Context()
         self._events: collections.deque[Event] = collections.deque()
         self._reading = False
+        self._closed = False
+        self._owner: threading.Thread | None = None
+        self._waiting = False
+        """The owner is inside a call that waits."""
         self._callbacks: dict[str, list[Callable[[Any], object]]] = {}
         self._replica = Replica(
             jitter=random.random,  # spreads requests, no secret
@@ -144,7 +174,7 @@ class Subscriber:
         *,
         key_file: str | os.PathLike[str] | None = None,
         server_key: str = "",
-        kinds: Iterable[str] | None = None,
+        kinds: Iterable[EventKind] | None = None,
     ) -> Self:
         """Follow a daemon on another machine.
 
@@ -174,12 +204,13 @@ class Subscriber:
             endpoint=endpoints, kinds=kinds, curve=(read_secret(Path(key_file)), check_public(server_key))
         )
 
-    def on(self, kind: str, callback: Callable[[Any], object]) -> None:
+    def on(self, kind: EventKind | Literal["snapshot", "*"], callback: Callable[[Any], object]) -> None:
         """Call `callback(event)` for each event of this kind (`peer_upserted`, …; `*` for all) as it comes in.
 
         The first is a Snapshot, for one that takes those: now, when there is a netmap. An exception of the callback is
-        raised by this call or by the one that waits.
+        raised by this call or by the one that waits. Raises ValueError for a kind that is none.
         """
+        checked([kind], (*EVENT_KINDS, "snapshot", "*"))
         self._read()
         if self._replica.has_netmap and kind in {"snapshot", "*"}:
             callback(self._begun())
@@ -190,6 +221,19 @@ class Subscriber:
     def wait_for_answer(self, timeout: float | None = None) -> bool:
         """Wait for the first answer: the netmap, or that there is none yet. False after `timeout` seconds."""
         return self._run(lambda: self._replica.answered, timeout)
+
+    def wait_ready(self, timeout: float | None = None) -> Snapshot:
+        """The netmap as soon as there is one that is fresh.
+
+        Raises NotReady after `timeout` seconds, whose text says why nothing answers, or why it cannot be trusted.
+        """
+        if self.wait_for(lambda now: now.state == Trust.FRESH, timeout):
+            return self.store.snapshot()
+        raise NotReady(self.why_not_ready())
+
+    def why_not_ready(self) -> str:
+        """The text of NotReady, now. From any thread."""
+        return why_not_ready(self.store.snapshot(), self._replica.answered, self._endpoint, look_at)
 
     def wait_for(self, predicate: Callable[[Snapshot], object], timeout: float | None = None) -> bool:
         """Wait until `predicate(store.snapshot())` holds; False after `timeout` seconds.
@@ -215,6 +259,7 @@ class Subscriber:
     async def __aiter__(self) -> AsyncIterator[Event]:
         self._read()
         while True:
+            self._belong()
             while self._turn():
                 pass
             while self._events:
@@ -229,6 +274,7 @@ class Subscriber:
         """`wait_for` without blocking the event loop."""
         end = self._end(timeout)
         while True:
+            self._belong()
             while self._turn():
                 pass
             if predicate(self.store.snapshot()):
@@ -236,6 +282,12 @@ class Subscriber:
             if end is not None and self._clock.boottime() >= end:
                 return False
             await self._wait_async(end)
+
+    async def wait_ready_async(self, timeout: float | None = None) -> Snapshot:  # noqa: ASYNC109
+        """`wait_ready` without blocking the event loop."""
+        if await self.wait_for_async(lambda now: now.state == Trust.FRESH, timeout):
+            return self.store.snapshot()
+        raise NotReady(self.why_not_ready())
 
     # For other event loops
 
@@ -260,7 +312,13 @@ class Subscriber:
     # Life
 
     def close(self) -> None:
-        """Close the sockets. The store can still be read."""
+        """Close the sockets. The store can still be read.
+
+        Raises WrongThread while another thread waits in it.
+        """
+        if self._waiting and self._owner is not threading.current_thread():
+            raise WrongThread(self._owner)
+        self._closed = True
         for socket in (self._updates, self._requests):
             socket.close(0)
         if self._own_context:
@@ -300,6 +358,7 @@ class Subscriber:
 
     def _read(self) -> None:
         """From now on events are made; they begin with a Snapshot."""
+        self._belong()
         if self._reading:
             return
         self._reading = True
@@ -317,18 +376,33 @@ class Subscriber:
         self._emit(events)
         return first
 
+    def _belong(self) -> None:
+        """To the thread that is the first here: a ZeroMQ socket breaks in two."""
+        if self._closed:
+            raise SubscriberClosed
+        thread = threading.current_thread()
+        if self._owner is None:
+            self._owner = thread
+        elif self._owner is not thread:
+            raise WrongThread(self._owner)
+
     def _run(self, until: Callable[[], bool], timeout: float | None) -> bool:
+        self._belong()
         end = self._end(timeout)
-        while True:
-            while self._turn():
-                pass
-            if until():
-                return True
-            if end is not None and self._clock.boottime() >= end:
-                return False
-            patience = self._patience(end)
-            # Rounded up: a deadline is not met a moment too early again and again.
-            self._poller.poll(None if patience is None else int(patience * 1000) + 1)
+        outer, self._waiting = self._waiting, True  # a callback may wait, too
+        try:
+            while True:
+                while self._turn():
+                    pass
+                if until():
+                    return True
+                if end is not None and self._clock.boottime() >= end:
+                    return False
+                patience = self._patience(end)
+                # Rounded up: a deadline is not met a moment too early again and again.
+                self._poller.poll(None if patience is None else int(patience * 1000) + 1)
+        finally:
+            self._waiting = outer
 
     async def _wait_async(self, end: float | None) -> None:
         from netmap_actors.subscriber.asyncio_waiter import (  # noqa: PLC0415  # only when asyncio is used

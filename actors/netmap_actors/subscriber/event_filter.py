@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from netmap_actors.subscriber.events import PeerRemoved, PeerUpserted, SelfChanged, Snapshot
+from netmap_actors.subscriber.events import PeerRemoved, PeerUpserted, SelfChanged, Snapshot, checked, words
 from netmap_actors.subscriber.naming import AmbiguousName, NoSuchNode
 
 if TYPE_CHECKING:
@@ -25,9 +25,12 @@ class EventFilter:
     """Needs every event, in order, from a Snapshot on."""
 
     def __init__(self, kinds: Collection[str] = (), nodes: Collection[str] = ()) -> None:
-        """`kinds`: only events of these. `nodes`: only changes of the nodes these words mean (`naming`). Empty: all."""
-        self._kinds = frozenset(kinds)
-        self._followed = [_Followed(word) for word in nodes]
+        """`kinds`: only events of these. `nodes`: only changes of the nodes these words mean (`naming`). Empty: all.
+
+        Raises ValueError for a kind that is none, and for a text where a list is meant.
+        """
+        self._kinds = frozenset(checked(kinds))
+        self._followed = [_Followed(word) for word in words(nodes, "nodes")]
 
     def passes(self, event: Event) -> bool:
         """Whether it is wanted. The Snapshot always is.

@@ -1,29 +1,79 @@
-"""The events of `watch --json`: a snapshot first, then one per true change of the netmap. An event never changes."""
+"""The events of `watch --json`: a snapshot first, then one per true change of the netmap. An event never changes.
+
+Kinds are checked where a program names them: a misspelt one would wait for ever.
+"""
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast, get_args
 
 import msgspec
 
+from netmap_actors.errors import escape
 from netmap_actors.subscriber.netmap_view import Netmap  # noqa: TC001 - inspect reads the annotations of structs
 from netmap_actors.subscriber.peer import Peer, UserProfile  # noqa: TC001
 from netmap_actors.wire.topics import Kind
+from netmap_actors.wire.vocabulary import Trust  # noqa: TC001
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
 
 __all__ = [
     "EVENT_KINDS",
     "DocumentChanged",
     "DomainChanged",
     "Event",
+    "EventKind",
     "PeerRemoved",
     "PeerUpserted",
     "SelfChanged",
     "Snapshot",
     "StateChanged",
     "UserProfilesChanged",
+    "checked",
+    "words",
 ]
 
-EVENT_KINDS = tuple(kind.value for kind in Kind if kind not in {Kind.COMMIT, Kind.HEARTBEAT})
+EventKind = Literal[
+    "peer_upserted",
+    "peer_removed",
+    "self_changed",
+    "dns_changed",
+    "packet_filter_changed",
+    "derp_map_changed",
+    "user_profiles_changed",
+    "ssh_policy_changed",
+    "domain_changed",
+    "health_changed",
+    "settings_changed",
+    "state_changed",
+]
+"""What `Event.kind` is, besides "snapshot": the topics of the bus but those of its own (`wire.topics.Kind`)."""
+EVENT_KINDS: tuple[EventKind, ...] = get_args(EventKind)
+
+
+def words(given: Iterable[str], what: str) -> tuple[str, ...]:
+    """What is given as several words. Raises ValueError for one text, which would be read letter by letter."""
+    if isinstance(given, str):
+        raise ValueError(  # noqa: TRY004  # as for every other wrong value
+            f"cannot use the text {escape(given, 50)!r} as {what}: give a list, [{escape(given, 50)!r}]"
+        )
+    return tuple(given)
+
+
+def checked(kinds: Iterable[str], known: Collection[str] = EVENT_KINDS) -> tuple[EventKind, ...]:
+    """The kinds as they are. Raises ValueError, whose text has the right ones, for any other and for one text."""
+    found = words(kinds, "kinds")
+    for kind in found:
+        if kind not in known:
+            import difflib  # noqa: PLC0415  # only for a mistake
+
+            near = difflib.get_close_matches(str(kind), known, 1)
+            meant = f"did you mean {near[0]!r}? " if near else ""
+            raise ValueError(
+                f"cannot follow events of kind {escape(str(kind), 50)!r}: {meant}there are {', '.join(known)}"
+            )
+    return cast("tuple[EventKind, ...]", found)
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,7 +84,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     """The publisher process; 0 before one was heard."""
     seq: int
     """The commit this event belongs to."""
-    state: str
+    state: Trust
     """none, fresh or stale, after the event."""
     age_s: float | None
     """Seconds since the last complete MapResponse."""
@@ -45,7 +95,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
             "type": self.kind,
             "epoch": self.epoch,
             "seq": self.seq,
-            "state": self.state,
+            "state": str(self.state),
         } | self._details()
 
     def _details(self) -> dict[str, Any]:
@@ -60,7 +110,7 @@ class Snapshot(Event, frozen=True, kw_only=True):
 
     def head_json(self) -> dict[str, Any]:
         """Everything but the netmap as plain values."""
-        return {"state": self.state, "age_s": self.age_s, "epoch": self.epoch, "seq": self.seq}
+        return {"state": str(self.state), "age_s": self.age_s, "epoch": self.epoch, "seq": self.seq}
 
     def _details(self) -> dict[str, Any]:
         return {"age_s": self.age_s, "netmap": self.netmap.to_json()}
@@ -167,7 +217,7 @@ class StateChanged(Event, frozen=True, kw_only=True):
     """The netmap can be trusted more, or less, than before."""
 
     kind: ClassVar[str] = Kind.STATE_CHANGED.value
-    previous: str
+    previous: Trust
     reason: str
     """The publisher's: session_started, session_ended, silence, gap, received, bad_map_response,
     publisher_stopped. Seen here:
@@ -178,5 +228,5 @@ class StateChanged(Event, frozen=True, kw_only=True):
             "age_s": self.age_s,
             "reason": self.reason,
             "changed": ["state"],
-            "previous": {"state": self.previous},
+            "previous": {"state": str(self.previous)},
         }

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from google.protobuf.message import DecodeError
 
+from netmap_actors.rfc3339 import moment
 from netmap_actors.subscriber.naming import is_meant, short_name
 from netmap_actors.wire import netmap_pb2
 
 if TYPE_CHECKING:
+    import datetime
     from collections.abc import Mapping
 
 __all__ = ["Peer", "UserProfile", "decoded_peer", "differences", "parse_json"]
@@ -113,6 +115,11 @@ class Peer:
         return self._message.last_seen or None
 
     @property
+    def last_seen_at(self) -> datetime.datetime | None:
+        """The same as a moment in UTC; None also for a text that is no time."""
+        return moment(self.last_seen)
+
+    @property
     def tags(self) -> tuple[str, ...]:
         """ "tag:web", ..."""
         return tuple(self._message.tags)
@@ -178,6 +185,11 @@ class Peer:
         return self._message.key_expiry or None
 
     @property
+    def key_expiry_at(self) -> datetime.datetime | None:
+        """The same as a moment in UTC; None also for a text that is no time."""
+        return moment(self.key_expiry)
+
+    @property
     def expired(self) -> bool:
         """The key has expired: the server says so, or its moment has come."""
         return self._message.expired
@@ -206,6 +218,11 @@ class Peer:
     def created(self) -> str | None:
         """RFC 3339."""
         return self._message.created or None
+
+    @property
+    def created_at(self) -> datetime.datetime | None:
+        """The same as a moment in UTC; None also for a text that is no time."""
+        return moment(self.created)
 
     @property
     def cap(self) -> int:

@@ -14,7 +14,7 @@ from google.protobuf.message import DecodeError
 
 from netmap_actors.subscriber.answer import IncomingAnswer, is_stamp
 from netmap_actors.subscriber.changes import Stamp, apply_transaction, difference, unlike
-from netmap_actors.subscriber.events import Event, Snapshot, StateChanged
+from netmap_actors.subscriber.events import Event, Snapshot, StateChanged, checked
 from netmap_actors.subscriber.netmap_view import Contents
 from netmap_actors.wire import netmap_pb2
 from netmap_actors.wire.fields import BadPieces
@@ -70,13 +70,13 @@ _WITH_PEERS = _PEERS | {Kind.SELF_CHANGED, Kind.DOMAIN_CHANGED}
 
 
 def subscribed_kinds(kinds: Iterable[str] | None) -> frozenset[Kind]:
-    """The topics needed to follow these kinds of event; all of them for None. Raises ValueError for an unknown kind.
+    """The topics needed to follow these kinds of event; all for None. Raises ValueError for an unknown one.
 
     Peers come as upserts and removals, with all that it takes to name them and their users, or not at all.
     """
     if kinds is None:
         return frozenset(Kind)
-    wanted = frozenset(Kind(kind) for kind in kinds)
+    wanted = frozenset(Kind(kind) for kind in checked(kinds))
     return wanted | _ALWAYS | (_WITH_PEERS if wanted & _PEERS else frozenset())
 
 
@@ -137,7 +137,7 @@ class Replica:
         """What we hold was what the publisher had then, or later."""
         self._state = netmap_pb2.NETMAP_STATE_NONE
         self._age: tuple[float, float] | None = None
-        self._shown = Trust.NONE.value
+        self._shown = Trust.NONE
         self.phase = Phase.WAITING
         self._behind_since = _NEVER
         """When the replica was in step last, while it is not."""
@@ -185,7 +185,7 @@ class Replica:
         """The publisher has answered at least once."""
         return self._epoch != 0
 
-    def state(self, now: float) -> str:
+    def state(self, now: float) -> Trust:
         """none, fresh or stale: the publisher's, and stale as soon as that cannot be relied on."""
         return self._judge(now)[0]
 
@@ -471,21 +471,21 @@ class Replica:
             self.phase = Phase.DOUBTFUL
             self._ask_at = now + SETTLE + (ASK_JITTER * self._jitter() if silent else 0.0)
 
-    def _judge(self, now: float) -> tuple[str, str]:
+    def _judge(self, now: float) -> tuple[Trust, str]:
         """The state to show, and why it is not the publisher's."""
         if not self._have_netmap:
-            return Trust.NONE.value, ""
+            return Trust.NONE, ""
         if self._heard_epoch not in (0, self._epoch) or self._state == netmap_pb2.NETMAP_STATE_NONE:
-            return Trust.STALE.value, "publisher_restarted"
+            return Trust.STALE, "publisher_restarted"
         if self._state != netmap_pb2.NETMAP_STATE_FRESH:
-            return Trust.STALE.value, ""
+            return Trust.STALE, ""
         if now >= self._proved_at + self._silence_limit:
-            return Trust.STALE.value, "publisher_silent"
+            return Trust.STALE, "publisher_silent"
         if not self.synced and now >= self._behind_since + self._behind_limit:
-            return Trust.STALE.value, "behind"
-        return Trust.FRESH.value, "caught_up"
+            return Trust.STALE, "behind"
+        return Trust.FRESH, "caught_up"
 
-    def _stamp(self, state: str, now: float) -> Stamp:
+    def _stamp(self, state: Trust, now: float) -> Stamp:
         return Stamp(self._epoch, self._seq, state, self.age(now))
 
     def _with_state(self, events: list[Event], now: float, reason: str = "") -> list[Event]:

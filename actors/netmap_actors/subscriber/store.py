@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from netmap_actors.subscriber.events import Snapshot
     from netmap_actors.subscriber.netmap_view import Netmap
     from netmap_actors.subscriber.replica import Replica
+    from netmap_actors.wire.vocabulary import Trust
 
 __all__ = ["NetmapStore"]
 
@@ -39,7 +40,7 @@ class NetmapStore:
         return self.snapshot().netmap
 
     @property
-    def state(self) -> str:
+    def state(self) -> Trust:
         """none, fresh or stale, now: it decays by itself when nothing is heard."""
         return self.snapshot().state
 

@@ -367,7 +367,7 @@ def test_what_an_event_says_as_plain_values_is_plain() -> None:
     shown = follower.replica.snapshot(1000.0)
     assert events[-1].to_json()["previous"] == {"state": "fresh"}
     values = [
-        shown.state,
+        shown.head_json()["state"],
         events[-1].to_json()["previous"]["state"],
         *(event.to_json()["state"] for event in events),
     ]

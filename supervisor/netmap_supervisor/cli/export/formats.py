@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from netmap_actors.subscriber import Snapshot
+    from netmap_actors.subscriber import EventKind, Snapshot
 
 __all__ = ["FORMATS", "Format", "Selection"]
 
@@ -39,7 +39,7 @@ class Selection(NamedTuple):
 class Format(NamedTuple):
     """One export format. Its room is loaded when it is asked for."""
 
-    kinds: tuple[str, ...] | None
+    kinds: tuple[EventKind, ...] | None
     """The kinds of event that can change it; None: all."""
     options: frozenset[str]
     """Those of the options that are not for every format, by the names of the command's parameters."""
@@ -148,7 +148,7 @@ def _template(snapshot: Snapshot, choice: Selection) -> str:
     return rendered(choice.template, values)
 
 
-_NODES = ("peer_upserted", "peer_removed", "self_changed", "domain_changed")
+_NODES: tuple[EventKind, ...] = ("peer_upserted", "peer_removed", "self_changed", "domain_changed")
 _SELF = frozenset({"include_self"})
 FORMATS = {
     "hosts": Format((*_NODES, "dns_changed"), _SELF | {"suffixes"}, _hosts),
