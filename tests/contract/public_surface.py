@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import ast
-import enum
 import inspect
 import json
 import re

@@ -204,7 +204,10 @@ INTENDED: set[tuple[str, str]] = {
     ("", "netmap_supervisor.Happening"),
     ("", "netmap_supervisor.NoHistory"),
     ("", "netmap_supervisor.history"),
-    ("", "netmap_supervisor.internal.v1.Envelope.map_text_arrived = 27: netmap_supervisor.internal.v1.MapTextArrived"),
+    (
+        "",
+        "netmap_supervisor.internal.v1.Envelope.map_text_arrived = 27: netmap_supervisor.internal.v1.MapTextArrived",
+    ),
     ("", "netmap_supervisor.internal.v1.Envelope.occurred = 46: netmap_supervisor.internal.v1.Occurred"),
     ("", "netmap_actors.subscriber.EventKind"),
     ("", "netmap_actors.subscriber.Mirror"),
@@ -225,7 +228,10 @@ INTENDED: set[tuple[str, str]] = {
         "",
         "netmap_supervisor.internal.v1.Envelope.occurrences_kept = 47: netmap_supervisor.internal.v1.OccurrencesKept",
     ),
-    ("", "netmap_supervisor.internal.v1.Envelope.occurrences_kept = 47: netmap_supervisor.internal.v1.OccurrencesKept"),
+    (
+        "",
+        "netmap_supervisor.internal.v1.Envelope.occurrences_kept = 47: netmap_supervisor.internal.v1.OccurrencesKept",
+    ),
     ("", "netmap_supervisor.internal.v1.MapResponseReceived.passed_on = 9: 4"),
     ("", "netmap_supervisor.internal.v1.MapTextArrived.generation = 1: 4"),
     ("", "netmap_supervisor.internal.v1.MapTextArrived.number = 3: 4"),

@@ -16,6 +16,7 @@ import click
 
 from netmap_actors import __version__
 from netmap_actors.errors import ConfigurationError, NetmapError, escape
+from netmap_supervisor.cli.parameters.groups import Suggesting
 from netmap_supervisor.cli.process.exit_codes import ExitCode, noted_exit_code
 from netmap_supervisor.system import journal
 
@@ -53,7 +54,7 @@ _COMMANDS = {
 """Module of each command, in the order of `--help`."""
 
 
-class _Commands(click.Group):
+class _Commands(Suggesting):
     """Loads a command's module when the command is asked for: `status` does not pay for `run`."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002

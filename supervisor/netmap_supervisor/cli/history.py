@@ -24,6 +24,7 @@ from netmap_supervisor.cli.parameters.option_flags import (
     given_flags,
     state_dir_flag,
 )
+from netmap_supervisor.cli.parameters.peer_names import complete_peer
 from netmap_supervisor.cli.parameters.ranges import DurationRange
 from netmap_supervisor.config.layers import Layer, load, without_service
 from netmap_supervisor.system.single_instance import hidden, is_locked
@@ -60,6 +61,7 @@ class _Moment(click.ParamType):  # type: ignore[type-arg]  # older click has non
     "peers",
     multiple=True,
     metavar="PEER",
+    shell_complete=complete_peer,
     help="Only this node, by the name it has or had, or its stable id; may be repeated.",
 )
 @click.option(

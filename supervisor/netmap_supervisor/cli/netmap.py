@@ -13,6 +13,7 @@ from netmap_actors.subscriber import NoSuchNode, Subscriber
 from netmap_actors.wire.vocabulary import Trust
 from netmap_supervisor.admin.commands import ASK_STATUS, CommandFailed, require_running
 from netmap_supervisor.cli.parameters.option_flags import runtime_dir_flag
+from netmap_supervisor.cli.parameters.peer_names import complete_peer
 from netmap_supervisor.view.sentences import address, marks, online, peer_label, trust
 from netmap_supervisor.view.terminal import output_width
 from netmap_supervisor.view.text_layout import Column, fold, table_lines
@@ -41,7 +42,7 @@ _ANSWER_LIMIT = 15.0
 
 
 @click.command("netmap")
-@click.argument("peer", required=False)
+@click.argument("peer", required=False, shell_complete=complete_peer)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object: the netmap, or the peer.")
 @runtime_dir_flag
 def command(peer: str | None, as_json: bool, runtime_dir: Path) -> None:

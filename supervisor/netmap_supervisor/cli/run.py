@@ -14,7 +14,12 @@ import msgspec
 from netmap_actors import __version__
 from netmap_actors.clock import SystemClock
 from netmap_actors.errors import escape
-from netmap_supervisor.cli.parameters.option_flags import config_file_flag, given_flags, run_flags
+from netmap_supervisor.cli.parameters.option_flags import (
+    GroupedOptions,
+    config_file_flag,
+    given_flags,
+    run_flags,
+)
 from netmap_supervisor.config.kinds import show_duration
 from netmap_supervisor.config.layers import load, runtime_dir, working_directory
 from netmap_supervisor.config.reach import is_for_others
@@ -39,7 +44,7 @@ _LEAD = 12
 """Cells of a label of the banner."""
 
 
-@click.command("run", short_help="Be the daemon: join, keep the netmap, publish it.")
+@click.command("run", cls=GroupedOptions, short_help="Be the daemon: join, keep the netmap, publish it.")
 @click.option(
     "--demo-faults",
     is_flag=True,

@@ -12,6 +12,7 @@ from netmap_actors.subscriber import EventFilter, Subscriber
 from netmap_actors.subscriber.events import EVENT_KINDS
 from netmap_supervisor.admin.commands import require_allowed, status_or_none
 from netmap_supervisor.cli.parameters.option_flags import runtime_dir_flag
+from netmap_supervisor.cli.parameters.peer_names import complete_peer
 from netmap_supervisor.cli.process.exit_codes import ExitCode
 from netmap_supervisor.system.single_instance import hidden, is_locked
 from netmap_supervisor.view.terminal import can_redraw
@@ -45,6 +46,7 @@ def _names(ctx: click.Context, param: click.Parameter, names: tuple[str, ...]) -
     multiple=True,
     callback=_names,
     metavar="PEER",
+    shell_complete=complete_peer,
     help="Only changes of this peer (as in `netmap PEER`), its rename and its end included; may be repeated.",
 )
 @runtime_dir_flag

@@ -21,7 +21,7 @@ from netmap_supervisor.cli.status import exit_code, lines
 from netmap_supervisor.cli.wait import parse_condition
 from netmap_supervisor.config.kinds import BadValue
 from netmap_supervisor.config.layers import load
-from netmap_supervisor.config.options import OPTIONS
+from netmap_supervisor.config.options import OPTIONS, TABLES
 from netmap_supervisor.view.text_layout import Column, table_lines
 from tests.support.netmaps.shown_netmap import EVIL, OWN_SUFFIX, actor, peer, report, snapshot
 
@@ -391,3 +391,33 @@ def test_an_evil_word_on_the_command_line_is_not_obeyed_in_the_complaint(
 ) -> None:
     assert main(["run", "--log-level", EVIL]) == 78
     assert "\x1b" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        (["netmp"], "netmap"),
+        (["staus"], "status"),
+        (["keys", "alow"], "allow"),
+        (["config", "chek"], "check"),
+        (["fault", "kil"], "kill"),
+        (["zzz"], None),
+    ],
+)
+def test_a_command_that_is_none_is_told_with_the_one_that_was_meant(typed, meant, capsys) -> None:
+    assert main(typed) == ExitCode.USAGE
+    shown = capsys.readouterr().err
+    assert f"No such command {typed[-1]!r}." in shown
+    assert (f"Did you mean {meant!r}?" in shown) if meant else ("mean" not in shown)
+
+
+def test_the_options_of_run_stand_under_their_tables(capsys) -> None:
+    assert main(["run", "--help"]) == 0
+    sections = {
+        section.partition("\n")[0].strip(): section for section in capsys.readouterr().out.split("\n\n")
+    }
+    assert "--config" in sections["Options:"] and "--hostname" not in sections["Options:"]
+    for table in TABLES:
+        title = next(title for title in sections if title.startswith(f"[{table}] "))
+        flags = [row.flag for row in OPTIONS.values() if row.table == table]
+        assert [flag for flag in flags if f"  {flag} " not in sections[title]] == []

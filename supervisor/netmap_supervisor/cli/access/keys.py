@@ -13,6 +13,7 @@ from netmap_actors.curve_keys import generate, is_key, write_secret
 from netmap_actors.errors import escape
 from netmap_supervisor.admin.subscriber_keys import carry_out
 from netmap_supervisor.cli.access.where import failing, of_a_daemon, refuse_another_owner, request
+from netmap_supervisor.cli.parameters.groups import Suggesting
 from netmap_supervisor.view.terminal import output_width
 from netmap_supervisor.view.text_layout import Column, table_lines
 
@@ -54,7 +55,7 @@ class _KeyCommand(click.Command):
         return super().parse_args(ctx, [*options, "--", *words])
 
 
-@click.group("keys")
+@click.group("keys", cls=Suggesting)
 def command() -> None:
     """Decide who may subscribe from another machine (`run --listen tcp://ADDRESS:PORT`).
 

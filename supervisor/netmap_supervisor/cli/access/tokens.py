@@ -13,6 +13,7 @@ from netmap_actors.clock import SystemClock
 from netmap_actors.errors import escape
 from netmap_supervisor.admin.http_tokens import carry_out
 from netmap_supervisor.cli.access.where import failing, of_a_daemon, refuse_another_owner, request
+from netmap_supervisor.cli.parameters.groups import Suggesting
 from netmap_supervisor.view.terminal import output_width
 from netmap_supervisor.view.text_layout import Column, table_lines
 
@@ -28,7 +29,7 @@ _COLUMNS = (
 )
 
 
-@click.group("tokens")
+@click.group("tokens", cls=Suggesting)
 def command() -> None:
     """Decide who may ask the HTTP endpoint from another machine (`run --http-listen ADDRESS:PORT`).
 

@@ -9,6 +9,7 @@ import click
 
 from netmap_actors import shown_json
 from netmap_actors.errors import ConfigurationError
+from netmap_supervisor.cli.parameters.groups import Suggesting
 from netmap_supervisor.cli.parameters.option_flags import config_file_flag, given_flags, run_flags
 from netmap_supervisor.config.documents import example, schema
 from netmap_supervisor.config.layers import Layer, load
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 
-@click.group("config")
+@click.group("config", cls=Suggesting)
 def command() -> None:
     """Check, show and document the configuration.
 

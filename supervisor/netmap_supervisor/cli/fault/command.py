@@ -10,6 +10,7 @@ from netmap_actors.clock import SystemClock
 from netmap_actors.wire.vocabulary import ActorName
 from netmap_supervisor.admin.commands import CommandFailed, ask_status, send_request, status_or_none
 from netmap_supervisor.cli.fault.key_values import fault_rows, key_values, struck
+from netmap_supervisor.cli.parameters.groups import Suggesting
 from netmap_supervisor.cli.parameters.option_flags import runtime_dir_flag
 from netmap_supervisor.cli.parameters.ranges import DurationRange
 from netmap_supervisor.cli.process.exit_codes import ExitCode
@@ -49,7 +50,7 @@ def _for(default: str | None, text: str) -> Callable[[Callable[..., Any]], Calla
     )
 
 
-@click.group("fault")
+@click.group("fault", cls=Suggesting)
 def command() -> None:
     """Break something on purpose, and see the rest go on.
 

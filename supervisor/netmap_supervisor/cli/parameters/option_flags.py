@@ -9,15 +9,16 @@ import click
 
 from netmap_supervisor.config.kinds import Boolean
 from netmap_supervisor.config.layers import runtime_dir
-from netmap_supervisor.config.options import OPTIONS
+from netmap_supervisor.config.options import OPTIONS, TABLES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from netmap_supervisor.config.options import Option
 
 __all__ = [
+    "GroupedOptions",
     "any_runtime_dir_flag",
     "config_file_flag",
     "given_flags",
@@ -27,6 +28,26 @@ __all__ = [
 ]
 
 _F = TypeVar("_F", bound="Callable[..., Any]")
+
+
+class GroupedOptions(click.Command):
+    """Shows the options of the configuration by their table, after its own."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """As click does, in sections."""
+        sections: dict[str, list[tuple[str, str]]] = {"Options": []}
+        for title, record in self._records(ctx):
+            sections.setdefault(title, []).append(record)
+        for title, records in sections.items():
+            with formatter.section(title):
+                formatter.write_dl(records)
+
+    def _records(self, ctx: click.Context) -> Iterator[tuple[str, tuple[str, str]]]:
+        for parameter in self.get_params(ctx):
+            record = parameter.get_help_record(ctx)
+            if record is not None:
+                row = OPTIONS.get(parameter.name or "")
+                yield "Options" if row is None else f"[{row.table}] {TABLES[row.table].rstrip('.')}", record
 
 
 def run_flags(function: _F) -> _F:
