@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from click.shell_completion import CompletionItem
@@ -27,8 +28,11 @@ _MOST = 500
 
 def complete_peer(ctx: click.Context, _param: click.Parameter, begun: str) -> list[CompletionItem]:
     """The nodes whose name begins like that, as they are called in commands; none without a daemon."""
+    given = ctx.params.get("runtime_dir")
     try:
-        with Subscriber(runtime_dir(ctx.params.get("runtime_dir"), os.environ)) as subscriber:
+        # Some commands have found it already.
+        where = given if isinstance(given, Path) else runtime_dir(given, os.environ)
+        with Subscriber(where) as subscriber:
             subscriber.wait_for_answer(_LIMIT)
             netmap = subscriber.store.netmap
     except NetmapError:
