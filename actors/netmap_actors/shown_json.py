@@ -15,7 +15,7 @@ import msgspec
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["encode", "escaped", "indented", "label"]
+__all__ = ["encode", "escaped", "indented", "label", "visible"]
 
 HIDDEN: Final = (
     (0x00, 0x1F),
@@ -90,6 +90,17 @@ def escaped(data: bytes) -> bytes:
 def label(text: str) -> str:
     r"""A Prometheus label value, which has no such escapes: a HIDDEN character becomes visible text as `\x1b`."""
     return re.sub(_IN_TEXT, lambda found: found[0].encode("unicode_escape").decode(), text)
+
+
+def visible(value: Any) -> Any:
+    """The plain value with each HIDDEN character of its strings, names too, as visible text."""
+    if isinstance(value, str):
+        return value if value.isascii() and value.isprintable() else label(value)
+    if isinstance(value, list):
+        return [visible(item) for item in value]
+    if isinstance(value, dict):
+        return {visible(name): visible(item) for name, item in value.items()}
+    return value
 
 
 def _as_escape(character: str) -> bytes:

@@ -27,8 +27,10 @@ MAX_OUTPUT: Final = 64 << 20
 _OTHER: Final = re.compile(r"[^A-Za-z0-9._-]")
 
 
-def render(name: str, source: Callable[[str], str | None], values: dict[str, Any]) -> str:
-    """The text of the template of this name.
+def render(
+    name: str, source: Callable[[str], str | None], values: dict[str, Any], *, most: int = MAX_OUTPUT
+) -> str:
+    """The text of the template of this name, of at most `most` characters.
 
     `source(name)`: the text of a template, also of those it includes; None for none. Raises CannotExport.
     """
@@ -55,8 +57,8 @@ def render(name: str, source: Callable[[str], str | None], values: dict[str, Any
         for piece in environment.get_template(name).generate(values):
             pieces.append(piece)
             size += len(piece)
-            if size > MAX_OUTPUT:
-                raise CannotExport(f"cannot render {name}: its text is longer than {MAX_OUTPUT >> 20} MiB")
+            if size > most:
+                raise CannotExport(f"cannot render {name}: its text is longer than {most >> 20} MiB")
     except jinja2.TemplateSyntaxError as error:
         raise CannotExport(
             f"cannot render {escape(error.name or name)}: line {error.lineno}: {escape(str(error.message))}"

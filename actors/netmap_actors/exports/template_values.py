@@ -61,14 +61,16 @@ def template_values(
         node, name = one.node.held(), host_name(one.node.name)
         addresses = node_addresses(node)
         alone = name is not None and bearers[name] == 1 and node.short_name is not None
-        value: dict[str, Any] = _visible(node.to_json() | {"shared_in": node.shared_in, "self": one.own})
+        value: dict[str, Any] = shown_json.visible(
+            node.to_json() | {"shared_in": node.shared_in, "self": one.own}
+        )
         return value | {
             "short_name": own_short_name(one),
             "dns_name": name if alone else "",
             "address": addresses[0] if addresses else "",
             "ipv4": [address for address in addresses if ":" not in address],
             "ipv6": [address for address in addresses if ":" in address],
-            "tag_names": _visible(tag_names(node)),
+            "tag_names": shown_json.visible(tag_names(node)),
             "identifier": unique[words[node.stable_id]],
             "tailnet": TAILNET,
         }
@@ -88,16 +90,16 @@ def template_values(
     return {
         "tailnet": TAILNET,
         "state": state,
-        "domain": _visible(netmap.domain),
+        "domain": shown_json.visible(netmap.domain),
         "suffix": host_name(netmap.own_suffix or "") or "",
         "peers": peers,
         "self_node": None if own is None else shown(own),
         "tags": [{"name": name, "identifier": names[name], "nodes": by_tag[name]} for name in sorted(by_tag)],
         "users": [
-            _visible(profile.to_json()) | {"nodes": by_user.get(profile.id, [])}
+            shown_json.visible(profile.to_json()) | {"nodes": by_user.get(profile.id, [])}
             for profile in sorted(netmap.user_profiles.values(), key=lambda one: (one.login_name, one.id))
         ],
-        "dns": _visible(netmap.dns),
+        "dns": shown_json.visible(netmap.dns),
     }
 
 
@@ -113,14 +115,3 @@ def with_nodes(values: dict[str, Any]) -> dict[str, Any]:
 def _word(one: Listed) -> str:
     """What its identifier is made of: the shortest name that is its alone."""
     return own_short_name(one) or f"{one.node.name}/{one.node.stable_id}"
-
-
-def _visible(value: Any) -> Any:
-    """The value without characters that end a line or are not seen."""
-    if isinstance(value, str):
-        return value if value.isascii() and value.isprintable() else shown_json.label(value)
-    if isinstance(value, list):
-        return [_visible(item) for item in value]
-    if isinstance(value, dict):
-        return {_visible(name): _visible(item) for name, item in value.items()}
-    return value

@@ -5,25 +5,33 @@ compared with the times of occurrences once, when they are read: a clock that is
 
 A shell turns it like this:
 
-    when `wanted()` changes: ask the history for it (one question at a time), and give the answer to `read`;
-    when `send(now)` gives something: POST it in a thread, and give what comes of it to `done`; one at a time;
-    look again at `wake_at(now)`, and after `read` and `done`;
-    after each of `read`, `send` and `done`: if `to_write(now)` gives a Standing, write it durably, and before the POST
-    of what `send` has just given. If it cannot be written go on, and write the next one: at worst something is told
-    twice, with the same id.
+- Ask the history what `wanted()` says, one question at a time, and give each answer to `read`. When it says None look
+  at it again after `done`.
+- Call `send(now)` after `read` and `done`, and at `wake_at()`. POST what it gives, and tell `done` what comes of it.
+- After each of `read`, `send` and `done`: when `to_write(now)` gives a Standing write it durably, before the POST of
+  what `send` has just given. If it cannot be written go on, and write `standing` when it can: at worst something is
+  told twice, with the same id, or it is told that a short state began and not that it ended.
 
 After a death a machine made of the last Standing that was written tells all that may not have been told.
+
+The events of a node are told in their order. What begins a state (offline, stale) is told when the state has lasted for
+`hold_down` by the times of the history, and the later events of that node wait with it. The end of a state is told if
+and only if its beginning was.
 """
 
 from __future__ import annotations
 
-import enum
-from typing import TYPE_CHECKING, NamedTuple
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
 
+from netmap_actors.webhooks.bodies import most_events, pause
+from netmap_actors.webhooks.events import event
+from netmap_actors.webhooks.spec import NODE_EVENTS
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from netmap_actors.history.occurrences import Occurrence
     from netmap_actors.webhooks.events import Event
@@ -31,12 +39,49 @@ if TYPE_CHECKING:
 
 __all__ = ["Delivery", "Figures", "Outcome", "Page", "Send", "Standing", "Wanted"]
 
+MAX_PENDING: Final = 10_000
+"""Events that are held in memory; the others stay in the history until there is room."""
+MAX_PAGE: Final = 500
+MAX_TOLD: Final = 100_000
+"""Subjects whose end is awaited; of the oldest above it no end is told."""
+MAX_RANGES: Final = 1000
+"""Of a Standing. What is settled above them is told again after a death, with the same id."""
+MAX_RETRY_AFTER: Final = 3600.0
+"""A receiver may not silence us for longer."""
+WRITE_INTERVAL: Final = 60.0
+"""Seconds between writes of a Standing in which only cursor, attempts or failures differ."""
+NEWEST: Final = (1 << 63) - 1
+"""No id is greater."""
+
+_BEGINS: Final = frozenset({"node_offline", "netmap_stale"})
+_ENDS: Final = {"node_online": "node_offline", "netmap_fresh": "netmap_stale"}
+"""And what each ends."""
+_STATES: Final = _BEGINS | _ENDS.keys() | {"node_left"}
+
+
+class _Pace(NamedTuple):
+    """Seconds to wait after failures: evenly between 0 and a limit that doubles from `first` to `most`, but `least`."""
+
+    least: float
+    first: float
+    most: float
+
+
+_SOON: Final = _Pace(1.0, 2.0, 300.0)
+_SLOW: Final = _Pace(30.0, 60.0, 900.0)
+"""Refused: a token or a URL is wrong until somebody mends it."""
+_HOURLY: Final = _Pace(1800.0, 3600.0, 3600.0)
+"""410: gone, says the receiver. It may be an archived channel, and come back."""
+_BUSY: Final = frozenset({408, 425, 429})
+_OF_THE_BODY: Final = frozenset({400, 413, 422, 500})
+"""One event among several may be to blame, as when a template does not quote a name."""
+
 
 class Wanted(NamedTuple):
     """What to ask the history: occurrences with ids above `after_id`, the oldest `most` of them, lanes left out."""
 
     after_id: int
-    """The greatest id there can be when only the newest and the oldest id are wanted, which is answered at once."""
+    """NEWEST when only the oldest and the newest id are wanted."""
     most: int
     wait: bool
     """Nothing is known to be there: the answer may wait until something is."""
@@ -70,20 +115,22 @@ class Send(NamedTuple):
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """What came of a request. Neither field may hold the URL or anything the receiver wrote."""
+    """What came of a request. No field may hold the URL or anything the receiver wrote."""
 
     status: int = 0
     """HTTP, 0 when there was no answer."""
     retry_after: float = 0.0
     """Seconds of its Retry-After, 0 without one."""
     failure: str = ""
-    """Without an answer, or without a request: why, as "timeout", "connection refused", "cannot render ..."."""
+    """Without an answer: why, as "timeout" or "connection refused"."""
     sent: bool = True
-    """False: nothing left this machine, as when the template or the secret cannot be read."""
+    """False: nothing left this machine, as when there is no body (CannotRender) or the secret cannot be read."""
+    of_the_body: bool = False
+    """It is the body that failed: fewer events in one may pass, as with CannotRender."""
 
 
 class Standing(msgspec.Struct, frozen=True, kw_only=True):
-    """What is kept of a webhook over the death of its process. No occurrence, no secret. Its JSON has a bounded size."""
+    """What is kept of a webhook over the death of its process: no occurrence, no secret, and of bounded size."""
 
     tailnet: str = "default"
     history: str = ""
@@ -93,7 +140,7 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     settled: tuple[tuple[int, int], ...] = ()
     """First and last of ids above it that are settled, ascending."""
     begun: tuple[int, ...] = ()
-    """Ids of what began a state and may have been told: its end will be told in any case."""
+    """Ids of what began a state and may have been told: a short state is told, too, then."""
     told: tuple[str, ...] = ()
     """Subjects whose state has been told and not its end, by stable id; "" is the netmap."""
     delivered: int = 0
@@ -101,13 +148,14 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     attempts: int = 0
     """Requests."""
     failed: int = 0
-    """Requests that did not deliver."""
+    """Attempts that did not deliver, and those that could not be made."""
     suppressed: int = 0
-    """Events that were not told, because of the hold-down."""
+    """Events that were not told: short states, and ends of states that were not told."""
     given_up: int = 0
     """Events that got older than retry_for."""
     lost: int = 0
-    """Ids that the history dropped before they were read, of whatever they told."""
+    """Ids that the history no longer had when they were to be read, of whatever kind, and events of a file that is no
+    longer there."""
     delivered_at: float = 0.0
     """The last time something was, UNIX seconds; 0: never."""
 
@@ -116,19 +164,40 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
     """For a status and metrics, beside the counts of the Standing."""
 
     pending: int
-    """Events that are read and neither told nor settled, held down or waiting to be sent."""
+    """Events that are read and not settled: held down, or waiting to be sent."""
     failing_for: float = 0.0
-    """Seconds since the first of the attempts that failed since something was delivered."""
+    """Seconds since the first of the failures in a row, 0 for none."""
     failures: int = 0
-    """How many they are."""
+    """In a row."""
     failure: str = ""
-    """Of the last attempt, "" when it delivered."""
-    next_attempt: float | None = None
-    """Seconds; None when nothing is due."""
+    """The last one: "status 404", or Outcome.failure."""
+
+
+class _Pending:
+    """An event that is not settled."""
+
+    __slots__ = ("begun", "due", "event", "gives_up", "lane", "silent")
+
+    def __init__(
+        self, told: Event, lane: str, due: float, gives_up: float, *, silent: bool, begun: bool
+    ) -> None:
+        self.event = told
+        self.lane = lane
+        """Those of one are told in order."""
+        self.due = due
+        """Not before, `now`."""
+        self.gives_up = gives_up
+        self.silent = silent
+        """It is not told, but changes what is told of others."""
+        self.begun = begun
+        """It may have been told, or its state has lasted long enough: it is told, whatever comes."""
 
 
 class Delivery:
-    """The machine of one webhook."""
+    """The machine of one webhook.
+
+    `standing`: what was written last, None for a webhook that is new. `jitter()`: a number in [0, 1).
+    """
 
     def __init__(
         self,
@@ -138,37 +207,328 @@ class Delivery:
         jitter: Callable[[], float],
         tailnet: str = "default",
     ) -> None:
-        """`standing`: what was written last, None for a webhook that is new. `jitter()`: a number in [0, 1)."""
+        self._spec, self._jitter = spec, jitter
+        self._new = standing is None
+        kept = Standing(tailnet=tailnet) if standing is None else standing
+        self._kept = kept
+        """Its counts are true; the rest is what was read from it."""
+        self._read = kept.cursor
+        """Ids up to this one are settled or pending."""
+        self._skipped = list(kept.settled)
+        self._begun = set(kept.begun)
+        self._told = dict.fromkeys(kept.told)
+        self._pending: dict[int, _Pending] = {}
+        """By id, ascending."""
+        self._open: dict[str, list[int]] = {}
+        """Those of them that begin a state, by lane."""
+        self._under_way: list[_Pending] = []
+        self._whole = False
+        """All of the history has been read."""
+        self._size = self._most = most_events(spec)
+        self._room = float(self._most)
+        """Events that may be sent now."""
+        self._room_at = self._not_before = 0.0
+        self._look_at: float | None = 0.0
+        self._aside: dict[str, tuple[float, int]] = {}
+        """Lanes whose event was refused alone: not before when, and how often."""
+        self._failures, self._failing_since, self._failure = 0, 0.0, ""
+        self._must_write, self._may_write, self._written_at = self._new, False, 0.0
+
+    # Read
 
     def wanted(self) -> Wanted | None:
         """What to ask the history; None: nothing until something is settled."""
-        raise NotImplementedError
+        if self._new:
+            return Wanted(NEWEST, 1, wait=False)
+        room = MAX_PENDING - len(self._pending)
+        return Wanted(self._read, min(room, MAX_PAGE), wait=self._whole) if room > 0 else None
 
     def read(self, page: Page, *, wall: float, now: float) -> None:
         """Take in an answer. One to another question than `wanted` asks now is passed over."""
-        raise NotImplementedError
+        self._look_at = now
+        if self._new and page.after_id == NEWEST:
+            self._new, self._must_write, self._read = False, True, page.newest
+            self._kept = msgspec.structs.replace(self._kept, history=page.history)
+            return
+        if self._new or page.after_id != self._read:
+            return
+        if page.history != self._kept.history or 0 < page.newest < self._read:
+            self._begin_again(page)
+            return
+        # The history drops the oldest first.
+        self._lose(page.oldest - 1 if page.oldest else page.newest)
+        for number, occurrence in page.occurrences:
+            if number > self._read:
+                self._read, self._may_write = number, True
+                while self._skipped and self._skipped[0][1] < number:
+                    del self._skipped[0]
+                if not self._skipped or number < self._skipped[0][0]:
+                    self._take(number, occurrence, page.tags.get(occurrence.subject, ()), wall, now)
+        self._whole = page.whole
+
+    def _begin_again(self, page: Page) -> None:
+        """Another file, all of which came later; or it lost its end with the machine, and gives those ids once more."""
+        other = page.history != self._kept.history
+        self._read = 0 if other else page.newest
+        gone = [number for number in self._pending if other or number > self._read]
+        self._count(lost=sum(not self._drop(number).silent for number in gone))
+        self._kept = msgspec.structs.replace(self._kept, history=page.history)
+        self._begun = {number for number in self._begun if not other and number <= self._read}
+        self._skipped, self._whole = [], False
+
+    def _lose(self, until: int) -> None:
+        if until > self._read:
+            skipped = sum(
+                max(0, min(last, until) - max(first, self._read + 1) + 1) for first, last in self._skipped
+            )
+            self._count(lost=until - self._read - skipped)
+            self._read = until
+
+    def _take(
+        self, number: int, occurrence: Occurrence, tags: Sequence[str], wall: float, now: float
+    ) -> None:
+        kind, subject = str(occurrence.kind), occurrence.subject
+        if kind in NODE_EVENTS:
+            lane = subject
+            chosen = any(
+                self._spec.chooses(name, [*tags, *_words(occurrence, "tags")]) for name in _names(occurrence)
+            )
+        else:
+            lane, chosen = "" if kind in {"netmap_stale", "netmap_fresh"} else f" {subject}", True
+        silent = not chosen or kind not in self._spec.events
+        age = max(0.0, wall - occurrence.at)
+        due = now
+        if kind in _BEGINS:
+            if silent and not (chosen and any(_ENDS.get(end) == kind for end in self._spec.events)):
+                return
+            due = now + max(0.0, self._spec.hold_down - age)
+        elif kind in _STATES:
+            self._end(lane, occurrence.at)
+            # Ends whose beginning is not, and will not be told.
+            if lane not in self._told and lane not in self._open and (silent or kind in _ENDS):
+                self._count(suppressed=not silent)
+                return
+            # It was told that the state began, so its end is told, too, whatever tags the node has now.
+            silent = kind not in self._spec.events or not (chosen or kind in _ENDS)
+        elif silent:
+            return
+        begun = number in self._begun
+        self._pending[number] = _Pending(
+            event(self._kept.history, number, occurrence, tags),
+            lane,
+            now if begun else due,
+            now + self._spec.retry_for - age,
+            silent=silent,
+            begun=begun,
+        )
+        if kind in _BEGINS:
+            self._open.setdefault(lane, []).append(number)
+
+    def _end(self, lane: str, at: float) -> None:
+        """The state of this lane ended: what began it too short a time before is not told."""
+        for number in list(self._open.get(lane, ())):
+            one = self._pending[number]
+            if one.begun or max(0.0, at - one.event.at) >= self._spec.hold_down:
+                one.begun, one.due = True, 0.0
+            else:
+                self._count(suppressed=not self._drop(number).silent)
+
+    # Send
 
     def send(self, now: float) -> Send | None:
         """What to send now; it is under way until `done`, and nothing else is meanwhile."""
-        raise NotImplementedError
+        if self._under_way or now < self._not_before:
+            self._look_at = None if self._under_way else self._not_before
+            return None
+        chosen = self._ready(now)
+        if not chosen:
+            return None
+        rate = self._spec.events_per_minute / 60.0
+        self._room = min(float(self._most), self._room + (now - self._room_at) * rate)
+        self._room_at = now
+        if self._room < len(chosen):
+            self._look_at = now + (len(chosen) - self._room) / rate
+            return None
+        self._room -= len(chosen)
+        self._not_before = now + pause(self._spec)
+        for one in chosen:
+            if one.event.type in _BEGINS and one.event.number not in self._begun:
+                self._begun.add(one.event.number)
+                one.begun = self._must_write = True
+        self._under_way = chosen
+        return Send(self._failures + 1, tuple(one.event for one in chosen))
+
+    def _ready(self, now: float) -> list[_Pending]:
+        """The oldest events that may be sent; what needs no sending is settled. Sets `_look_at`."""
+        chosen: list[_Pending] = []
+        waiting: set[str] = set()
+        becomes: dict[str, bool] = {}
+        """Lanes with a chosen event: whether an end is told after it."""
+        settled: list[tuple[int, str]] = []
+        soonest: list[float] = []
+        can_read = self._spec.hold_down > 0.0 and self.wanted() is not None
+        for number, one in self._pending.items():
+            lane, kind = one.lane, one.event.type
+            if lane in waiting:
+                continue
+            if one.gives_up <= now:
+                settled.append((number, "" if one.silent else "given_up"))
+                continue
+            if kind in _ENDS and not becomes.get(lane, lane in self._told):
+                settled.append((number, "" if one.silent else "suppressed"))
+                continue
+            not_before = max(one.due, self._aside.get(lane, (0.0, 0))[0])
+            # What is not read yet may end the state that this begins.
+            unread = kind in _BEGINS and not one.begun and not self._whole and can_read
+            if unread or not_before > now or (one.silent and lane in becomes):
+                waiting.add(lane)
+                if not_before > now:
+                    soonest.append(min(not_before, one.gives_up))
+                continue
+            if one.silent:
+                self._happened(one)
+                settled.append((number, ""))
+                continue
+            if len(chosen) == self._size:
+                break
+            chosen.append(one)
+            if kind in _STATES:
+                becomes[lane] = kind in _BEGINS
+            else:
+                becomes.setdefault(lane, lane in self._told)
+        for number, count in settled:
+            self._drop(number)
+            self._count(**({count: 1} if count else {}))
+        self._look_at = min(soonest, default=None)
+        return chosen
 
     def done(self, outcome: Outcome, *, wall: float, now: float) -> None:
         """Take in what came of what `send` gave."""
-        raise NotImplementedError
+        sent, self._under_way = self._under_way, []
+        self._look_at = now
+        self._kept = msgspec.structs.replace(self._kept, attempts=self._kept.attempts + outcome.sent)
+        if 200 <= outcome.status < 300:
+            for one in sent:
+                self._happened(one)
+                # The file may be another one by now.
+                if self._pending.get(one.event.number) is one:
+                    self._drop(one.event.number)
+            self._count(delivered=len(sent))
+            self._kept = msgspec.structs.replace(self._kept, delivered_at=wall)
+            self._size = min(self._most, self._size * 2)
+            self._failures, self._failure = 0, ""
+            return
+        self._may_write = True
+        self._kept = msgspec.structs.replace(self._kept, failed=self._kept.failed + 1)
+        self._failing_since = self._failing_since if self._failures else now
+        self._failures += 1
+        self._failure = outcome.failure or f"status {outcome.status}"
+        if outcome.of_the_body or outcome.status in _OF_THE_BODY:
+            if len(sent) > 1:
+                self._size = len(sent) // 2
+            elif sent:
+                times = self._aside.get(sent[0].lane, (0.0, 0))[1] + 1
+                pace = _SOON if outcome.status == 500 else _SLOW
+                self._aside[sent[0].lane] = (now + self._delay(pace, times), times)
+        delay = self._delay(_pace(outcome), self._failures)
+        if outcome.status in {429, 503}:
+            delay = max(delay, min(outcome.retry_after, MAX_RETRY_AFTER))
+        self._not_before = max(self._not_before, now + delay)
 
-    def wake_at(self, now: float) -> float | None:
-        """When `send` may give something without another input; None: never."""
-        raise NotImplementedError
+    def _delay(self, pace: _Pace, failures: int) -> float:
+        return max(pace.least, self._jitter() * min(pace.most, pace.first * 2.0 ** min(failures - 1, 30)))
+
+    def _happened(self, one: _Pending) -> None:
+        """It was told, or would have been."""
+        if one.event.type in _BEGINS:
+            self._told.pop(one.lane, None)
+            self._told[one.lane] = None
+            if len(self._told) > MAX_TOLD:
+                del self._told[next(iter(self._told))]
+        elif one.event.type in _STATES:
+            self._told.pop(one.lane, None)
+
+    def _drop(self, number: int) -> _Pending:
+        """It is settled."""
+        one = self._pending.pop(number)
+        self._begun.discard(number)
+        self._aside.pop(one.lane, None)
+        begun = self._open.get(one.lane, [])
+        if number in begun:
+            begun.remove(number)
+            if not begun:
+                del self._open[one.lane]
+        return one
+
+    def wake_at(self) -> float | None:
+        """When `send` may give something without another input, `now`; None: never."""
+        return self._look_at if self._pending else None
+
+    # Kept and shown
+
+    def _count(self, **more: int) -> None:
+        self._must_write = True
+        self._kept = msgspec.structs.replace(
+            self._kept, **{name: getattr(self._kept, name) + number for name, number in more.items()}
+        )
 
     def to_write(self, now: float) -> Standing | None:
         """What is to be written before anything else is done; None: nothing. It counts as written."""
-        raise NotImplementedError
+        if (
+            not (self._must_write or (self._may_write and now - self._written_at >= WRITE_INTERVAL))
+            or self._new
+        ):
+            return None
+        self._must_write, self._may_write, self._written_at = False, False, now
+        return self.standing
 
     @property
     def standing(self) -> Standing:
         """As of now."""
-        raise NotImplementedError
+        return msgspec.structs.replace(
+            self._kept,
+            cursor=next(iter(self._pending), self._read + 1) - 1,
+            settled=tuple(islice(self._ranges(), MAX_RANGES)),
+            begun=tuple(sorted(self._begun)),
+            told=tuple(self._told),
+        )
+
+    def _ranges(self) -> Iterator[tuple[int, int]]:
+        """Of settled ids above the first that is pending."""
+        before = next(iter(self._pending), self._read + 1)
+        for number in (*self._pending, self._read + 1):
+            if number > before + 1:
+                yield before + 1, number - 1
+            before = number
+        yield from ((max(first, self._read + 1), last) for first, last in self._skipped if last > self._read)
 
     def figures(self, now: float) -> Figures:
         """As of now."""
-        raise NotImplementedError
+        return Figures(
+            pending=sum(not one.silent for one in self._pending.values()),
+            failing_for=now - self._failing_since if self._failures else 0.0,
+            failures=self._failures,
+            failure=self._failure,
+        )
+
+
+def _pace(outcome: Outcome) -> _Pace:
+    if outcome.status == 410:
+        return _HOURLY
+    refused = 100 <= outcome.status < 500 and outcome.status not in _BUSY | _OF_THE_BODY
+    return _SLOW if refused else _SOON
+
+
+def _names(occurrence: Occurrence) -> Iterator[str]:
+    yield occurrence.name
+    yield from _words(occurrence, "name")
+
+
+def _words(occurrence: Occurrence, field: str) -> list[Any]:
+    """What this field of a node was before a change, and is after it."""
+    change = occurrence.detail.get(field)
+    if not isinstance(change, dict) or change.keys() != {"from", "to"}:
+        return []
+    return [
+        word for value in change.values() for word in (value if isinstance(value, list | tuple) else [value])
+    ]

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from netmap_actors.history.occurrences import Occurrence
+from netmap_actors.errors import escape
+from netmap_actors.rfc3339 import stamp
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from netmap_actors.history.occurrences import Occurrence
 
 __all__ = ["TEST", "Event", "event", "sentence", "test_event"]
 
-TEST = "test"
-"""The type of an event that `webhook test` sends."""
+TEST: Final = "test"
+"""The type of what `test_event` makes."""
+_MAX_NAME: Final = 100
+_MAX_VALUE: Final = 120
+_MAX_LISTED: Final = 3
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,19 +42,95 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     detail: dict[str, Any] = {}
 
 
-def event(history: str, number: int, occurrence: Occurrence, tags: tuple[str, ...] = ()) -> Event:
+def event(history: str, number: int, occurrence: Occurrence, tags: Sequence[str] = ()) -> Event:
     """The event of an occurrence. `history`: the identity of the file; `number`: the occurrence's id in it."""
-    raise NotImplementedError
+    return Event(
+        # With the moment: a file that lost its end with the machine gives the same numbers once more.
+        id=f"{history}-{number}-{round(occurrence.at * 1000):x}",
+        number=number,
+        type=str(occurrence.kind),
+        at=occurrence.at,
+        after=occurrence.after,
+        subject=occurrence.subject,
+        name=occurrence.name,
+        tags=tuple(tags),
+        detail=occurrence.detail,
+    )
 
 
 def test_event(id: str, at: float) -> Event:  # noqa: A002
     """What `webhook test` sends."""
-    raise NotImplementedError
+    return Event(id=id, number=0, type=TEST, at=at)
 
 
-def sentence(event: Event) -> str:
+_SENTENCES: Final[dict[str, str]] = {
+    "node_online": "{who} is online since {when}",
+    "node_offline": "{who} is offline since {when}",
+    "node_joined": "{who} joined the tailnet at {when}",
+    "node_left": "{who} left the tailnet at {when}",
+    "node_tagged": "{who} has other tags since {when}",
+    "node_routed": "{who} is the router of other subnets since {when}",
+    "node_renamed": "{who} has another name since {when}",
+    "node_moved": "{who} moved at {when}",
+    "node_key_expiring": "the key of {who} expires soon, as of {when}",
+    "node_key_expired": "the key of {who} is expired since {when}",
+    "node_key_changed": "{who} has another key since {when}",
+    "netmap_stale": "the netmap is stale since {when}",
+    "netmap_fresh": "the netmap is fresh since {when}",
+    "login_needed": "somebody has to log in this machine's node, since {when}",
+    "node_removed": "this machine's node was removed from the tailnet at {when}",
+    "degraded": "{what} is degraded since {when}",
+    "healed": "{what} is no longer degraded since {when}",
+    "gap": "nothing was seen until {when}",
+    TEST: "this is a test event, sent at {when}",
+}
+_SHOWN: Final = {
+    "reason": "",
+    "text": "",
+    "detail": "",
+    "url": "",
+    "expires": "at ",
+    "addresses": "addresses ",
+    "home_derp": "relay ",
+    "name": "",
+    "tags": "",
+    "routes": "",
+}
+"""Details that a sentence shows, and what stands before each."""
+
+
+def sentence(event: Event, at: float) -> str:
     """The event in plain English, on one line, without an end mark: "web-1 (tag:web) is offline since 14:03:07Z".
 
-    Names and details come from others: each is cut, and no character of it is invisible. Not escaped for any markup.
+    `at`: UNIX seconds; what did not happen on that day is told with its date. Names and details come from others: each
+    is cut, and no character of it is invisible. Not escaped for any markup.
     """
-    raise NotImplementedError
+    who = escape(event.name.rstrip(".") or event.subject, _MAX_NAME)
+    if event.tags:
+        who += f" ({_listed(event.tags)})"
+    pattern = _SENTENCES.get(event.type, event.type.replace("_", " ") + " at {when}")
+    said = pattern.format(who=who, what=escape(event.subject, _MAX_NAME), when=_moment(event.at, at))
+    told = [
+        _SHOWN[key] + _told(value)
+        for key, value in event.detail.items()
+        if key in _SHOWN and value not in ("", None)
+    ]
+    if event.after is not None:
+        told.append(f"not before {_moment(event.after, at)}" if event.after else "or at any time before")
+    return ", ".join((said, *told))
+
+
+def _told(value: Any) -> str:
+    if isinstance(value, dict) and value.keys() == {"from", "to"}:
+        return f"{_told(value['from'])} before, {_told(value['to'])} now"
+    return _listed(value) if isinstance(value, list | tuple) else escape(str(value), _MAX_VALUE) or "none"
+
+
+def _listed(words: Sequence[Any]) -> str:
+    more = ["…"] if len(words) > _MAX_LISTED else []
+    return ", ".join([escape(str(word), _MAX_NAME) for word in words[:_MAX_LISTED]] + more) or "none"
+
+
+def _moment(when: float, at: float) -> str:
+    text, now = (stamp(moment, "seconds").replace("T", " ") for moment in (when, at))
+    return text if text[:10] != now[:10] else text[11:]
