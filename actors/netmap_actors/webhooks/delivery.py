@@ -28,7 +28,9 @@ import msgspec
 
 from netmap_actors.webhooks.bodies import most_events, pause
 from netmap_actors.webhooks.events import event
+from netmap_actors.webhooks.retry import Outcome, delay, lane_delay
 from netmap_actors.webhooks.spec import NODE_EVENTS
+from netmap_actors.webhooks.standing import Figures, Standing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -46,8 +48,6 @@ MAX_TOLD: Final = 100_000
 """Subjects whose end is awaited; of the oldest above it no end is told."""
 MAX_RANGES: Final = 1000
 """Of a Standing. What is settled above them is told again after a death, with the same id."""
-MAX_RETRY_AFTER: Final = 3600.0
-"""A receiver may not silence us for longer."""
 WRITE_INTERVAL: Final = 60.0
 """Seconds between writes of a Standing in which only cursor, attempts or failures differ."""
 NEWEST: Final = (1 << 63) - 1
@@ -59,27 +59,11 @@ _ENDS: Final = {"node_online": "node_offline", "netmap_fresh": "netmap_stale"}
 _STATES: Final = _BEGINS | _ENDS.keys() | {"node_left"}
 
 
-class _Pace(NamedTuple):
-    """Seconds to wait after failures: evenly between 0 and a limit that doubles from `first` to `most`, but `least`."""
-
-    least: float
-    first: float
-    most: float
-
-
-_SOON: Final = _Pace(1.0, 2.0, 300.0)
-_SLOW: Final = _Pace(30.0, 60.0, 900.0)
-"""Refused: a token or a URL is wrong until somebody mends it."""
-_HOURLY: Final = _Pace(1800.0, 3600.0, 3600.0)
-"""410: gone, says the receiver. It may be an archived channel, and come back."""
-_BUSY: Final = frozenset({408, 425, 429})
-_OF_THE_BODY: Final = frozenset({400, 413, 422, 500})
-"""One event among several may be to blame, as when a template does not quote a name."""
-
-
 class Wanted(NamedTuple):
     """What to ask the history: occurrences with ids above `after_id`, the oldest `most` of them, lanes left out."""
 
+    history: str
+    """The file that has this id, "" for any; of another one any answer will do, at once."""
     after_id: int
     """NEWEST when only the oldest and the newest id are wanted."""
     most: int
@@ -95,7 +79,7 @@ class Page(NamedTuple):
     after_id: int
     """Of the question."""
     oldest: int
-    """The least id that is kept; 0 when there is none."""
+    """All from this id on are kept."""
     newest: int
     """The greatest id there is or was; 0 for none ever."""
     occurrences: Sequence[tuple[int, Occurrence]]
@@ -112,65 +96,6 @@ class Send(NamedTuple):
     attempt: int
     """1, 2, 3 … since something was delivered last."""
     events: tuple[Event, ...]
-
-
-class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """What came of a request. No field may hold the URL or anything the receiver wrote."""
-
-    status: int = 0
-    """HTTP, 0 when there was no answer."""
-    retry_after: float = 0.0
-    """Seconds of its Retry-After, 0 without one."""
-    failure: str = ""
-    """Without an answer: why, as "timeout" or "connection refused"."""
-    sent: bool = True
-    """False: nothing left this machine, as when there is no body (CannotRender) or the secret cannot be read."""
-    of_the_body: bool = False
-    """It is the body that failed: fewer events in one may pass, as with CannotRender."""
-
-
-class Standing(msgspec.Struct, frozen=True, kw_only=True):
-    """What is kept of a webhook over the death of its process: no occurrence, no secret, and of bounded size."""
-
-    tailnet: str = "default"
-    history: str = ""
-    """The identity of the history's file in which the ids are."""
-    cursor: int = 0
-    """Every id up to this one is settled: told, not wanted, held down, given up or lost."""
-    settled: tuple[tuple[int, int], ...] = ()
-    """First and last of ids above it that are settled, ascending."""
-    begun: tuple[int, ...] = ()
-    """Ids of what began a state and may have been told: a short state is told, too, then."""
-    told: tuple[str, ...] = ()
-    """Subjects whose state has been told and not its end, by stable id; "" is the netmap."""
-    delivered: int = 0
-    """Events."""
-    attempts: int = 0
-    """Requests."""
-    failed: int = 0
-    """Attempts that did not deliver, and those that could not be made."""
-    suppressed: int = 0
-    """Events that were not told: short states, and ends of states that were not told."""
-    given_up: int = 0
-    """Events that got older than retry_for."""
-    lost: int = 0
-    """Ids that the history no longer had when they were to be read, of whatever kind, and events of a file that is no
-    longer there."""
-    delivered_at: float = 0.0
-    """The last time something was, UNIX seconds; 0: never."""
-
-
-class Figures(msgspec.Struct, frozen=True, kw_only=True):
-    """For a status and metrics, beside the counts of the Standing."""
-
-    pending: int
-    """Events that are read and not settled: held down, or waiting to be sent."""
-    failing_for: float = 0.0
-    """Seconds since the first of the failures in a row, 0 for none."""
-    failures: int = 0
-    """In a row."""
-    failure: str = ""
-    """The last one: "status 404", or Outcome.failure."""
 
 
 class _Pending:
@@ -239,9 +164,9 @@ class Delivery:
     def wanted(self) -> Wanted | None:
         """What to ask the history; None: nothing until something is settled."""
         if self._new:
-            return Wanted(NEWEST, 1, wait=False)
-        room = MAX_PENDING - len(self._pending)
-        return Wanted(self._read, min(room, MAX_PAGE), wait=self._whole) if room > 0 else None
+            return Wanted("", NEWEST, 1, wait=False)
+        room = min(MAX_PENDING - len(self._pending), MAX_PAGE)
+        return Wanted(self._kept.history, self._read, room, wait=self._whole) if room > 0 else None
 
     def read(self, page: Page, *, wall: float, now: float) -> None:
         """Take in an answer. One to another question than `wanted` asks now is passed over."""
@@ -255,8 +180,7 @@ class Delivery:
         if page.history != self._kept.history or 0 < page.newest < self._read:
             self._begin_again(page)
             return
-        # The history drops the oldest first.
-        self._lose(page.oldest - 1 if page.oldest else page.newest)
+        self._lose(min(page.oldest, next((number for number, _ in page.occurrences), page.oldest)) - 1)
         for number, occurrence in page.occurrences:
             if number > self._read:
                 self._read, self._may_write = number, True
@@ -346,7 +270,8 @@ class Delivery:
         rate = self._spec.events_per_minute / 60.0
         self._room = min(float(self._most), self._room + (now - self._room_at) * rate)
         self._room_at = now
-        if self._room < len(chosen):
+        # What is waited for below is there then, though sums are not exact.
+        if self._room < len(chosen) - 1e-6:
             self._look_at = now + (len(chosen) - self._room) / rate
             return None
         self._room -= len(chosen)
@@ -407,7 +332,7 @@ class Delivery:
         sent, self._under_way = self._under_way, []
         self._look_at = now
         self._kept = msgspec.structs.replace(self._kept, attempts=self._kept.attempts + outcome.sent)
-        if 200 <= outcome.status < 300:
+        if outcome.delivered:
             for one in sent:
                 self._happened(one)
                 # The file may be another one by now.
@@ -423,20 +348,14 @@ class Delivery:
         self._failing_since = self._failing_since if self._failures else now
         self._failures += 1
         self._failure = outcome.failure or f"status {outcome.status}"
-        if outcome.of_the_body or outcome.status in _OF_THE_BODY:
-            if len(sent) > 1:
-                self._size = len(sent) // 2
-            elif sent:
+        self._not_before = max(self._not_before, now + delay(outcome, self._failures, self._jitter))
+        if outcome.blames_the_body:
+            self._size = max(1, len(sent) // 2)
+            if len(sent) == 1:
+                # After others have been tried.
                 times = self._aside.get(sent[0].lane, (0.0, 0))[1] + 1
-                pace = _SOON if outcome.status == 500 else _SLOW
-                self._aside[sent[0].lane] = (now + self._delay(pace, times), times)
-        delay = self._delay(_pace(outcome), self._failures)
-        if outcome.status in {429, 503}:
-            delay = max(delay, min(outcome.retry_after, MAX_RETRY_AFTER))
-        self._not_before = max(self._not_before, now + delay)
-
-    def _delay(self, pace: _Pace, failures: int) -> float:
-        return max(pace.least, self._jitter() * min(pace.most, pace.first * 2.0 ** min(failures - 1, 30)))
+                not_before = self._not_before + lane_delay(outcome, times, self._jitter)
+                self._aside[sent[0].lane] = (not_before, times)
 
     def _happened(self, one: _Pending) -> None:
         """It was told, or would have been."""
@@ -510,13 +429,6 @@ class Delivery:
             failures=self._failures,
             failure=self._failure,
         )
-
-
-def _pace(outcome: Outcome) -> _Pace:
-    if outcome.status == 410:
-        return _HOURLY
-    refused = 100 <= outcome.status < 500 and outcome.status not in _BUSY | _OF_THE_BODY
-    return _SLOW if refused else _SOON
 
 
 def _names(occurrence: Occurrence) -> Iterator[str]:

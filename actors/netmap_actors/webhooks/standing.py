@@ -1,0 +1,51 @@
+"""What is kept of a webhook over the death of its process, and what is shown of it."""
+
+from __future__ import annotations
+
+import msgspec
+
+__all__ = ["Figures", "Standing"]
+
+
+class Standing(msgspec.Struct, frozen=True, kw_only=True):
+    """What is kept of a webhook over the death of its process: no occurrence, no secret, and of bounded size."""
+
+    tailnet: str = "default"
+    history: str = ""
+    """The identity of the history's file in which the ids are."""
+    cursor: int = 0
+    """Every id up to this one is settled: told, not wanted, held down, given up or lost."""
+    settled: tuple[tuple[int, int], ...] = ()
+    """First and last of ids above it that are settled, ascending."""
+    begun: tuple[int, ...] = ()
+    """Ids of what began a state and may have been told: a short state is told, too, then."""
+    told: tuple[str, ...] = ()
+    """Subjects whose state has been told and not its end, by stable id; "" is the netmap."""
+    delivered: int = 0
+    """Events."""
+    attempts: int = 0
+    """Requests."""
+    failed: int = 0
+    """Attempts that did not deliver, and those that could not be made."""
+    suppressed: int = 0
+    """Events that were not told: short states, and ends of states that were not told."""
+    given_up: int = 0
+    """Events that got older than retry_for."""
+    lost: int = 0
+    """Ids that the history no longer had when they were to be read, of whatever kind, and events of a file that is no
+    longer there."""
+    delivered_at: float = 0.0
+    """The last time something was, UNIX seconds; 0: never."""
+
+
+class Figures(msgspec.Struct, frozen=True, kw_only=True):
+    """For a status and metrics, beside the counts of the Standing."""
+
+    pending: int
+    """Events that are read and not settled: held down, or waiting to be sent."""
+    failing_for: float = 0.0
+    """Seconds since the first of the failures in a row, 0 for none."""
+    failures: int = 0
+    """In a row."""
+    failure: str = ""
+    """The last one: "status 404", or Outcome.failure."""

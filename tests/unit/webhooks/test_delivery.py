@@ -1,0 +1,496 @@
+"""When a webhook tells what: rule by rule."""
+
+from __future__ import annotations
+
+import itertools
+
+import msgspec
+import pytest
+
+from netmap_actors.webhooks import delivery
+from netmap_actors.webhooks.delivery import Outcome, Standing
+from tests.support.machines.webhook_world import DEAD, WALL, World, spec
+
+HOUR, DAY = 3600.0, 86_400.0
+
+
+def test_a_new_webhook_tells_nothing_of_the_past() -> None:
+    world = World(spec())
+    world.written = None
+    world.happen("node_joined", "a", turn=False)
+    world.begin()
+    new = world.happen("node_joined", "b")
+    assert world.numbers == [new]
+
+
+def test_a_new_webhook_without_an_answer_yet_writes_nothing_and_begins_at_the_newest_later() -> None:
+    world = World(spec())
+    world.written, world.history_answers = None, False
+    world.begin()
+    assert world.machine.to_write(world.now) is None
+    world.happen("node_joined", "a")
+    world.history_answers = True
+    world.turn()
+    assert world.written is not None
+    assert (world.numbers, world.written.cursor) == ([], 1)
+
+
+def test_what_happens_is_told_at_once() -> None:
+    world = World(spec())
+    assert world.numbers == [] == world.requests
+    number = world.happen("node_joined", "a")
+    assert world.numbers == [number]
+    assert world.requests[0][0] == world.now
+    assert world.written is not None
+    assert (world.written.cursor, world.written.delivered, world.written.attempts) == (number, 1, 1)
+    assert world.written.delivered_at == world.wall
+
+
+@pytest.mark.parametrize(
+    ("begins", "ends", "subject"),
+    [("node_offline", "node_online", "a"), ("netmap_stale", "netmap_fresh", "")],
+)
+class TestHoldDown:
+    def test_a_state_is_told_when_it_has_lasted(self, begins: str, ends: str, subject: str) -> None:
+        world = World(spec(hold_down=60.0))
+        number = world.happen(begins, subject)
+        world.wait(59.9)
+        assert world.numbers == []
+        world.wait(0.2)
+        assert world.numbers == [number]
+        end = world.happen(ends, subject)
+        world.wait(1.0)
+        assert world.numbers == [number, end]
+
+    def test_a_short_state_and_its_end_are_not_told(self, begins: str, ends: str, subject: str) -> None:
+        world = World(spec(hold_down=60.0))
+        for _ in range(3):
+            world.happen(begins, subject)
+            world.wait(59.0)
+            world.happen(ends, subject)
+            world.wait(5.0)
+        world.wait(HOUR)
+        assert world.numbers == []
+        assert world.machine.standing.suppressed == 6
+        assert world.machine.standing.cursor == 6
+
+    def test_without_a_hold_down_all_is_told(self, begins: str, ends: str, subject: str) -> None:
+        world = World(spec(hold_down=0.0))
+        world.happen(begins, subject)
+        world.happen(ends, subject)
+        world.wait(1.0)
+        assert world.numbers == [1, 2]
+
+    def test_it_is_measured_by_the_times_of_the_history(self, begins: str, ends: str, subject: str) -> None:
+        """What is read late is held against the end that is there already."""
+        world = World(spec(hold_down=60.0))
+        world.history_answers = False
+        for lasted in (30.0, 90.0):
+            world.happen(begins, subject)
+            world.wait(lasted)
+            world.happen(ends, subject)
+        world.wait(HOUR)
+        world.history_answers = True
+        world.turn()
+        assert world.numbers == [3, 4]
+
+    def test_the_end_of_what_was_not_told_is_not_told(self, begins: str, ends: str, subject: str) -> None:
+        world = World(spec())
+        world.happen(ends, subject)
+        world.wait(HOUR)
+        assert world.numbers == []
+
+    def test_only_ends_are_told_of_long_states(self, begins: str, ends: str, subject: str) -> None:
+        world = World(spec(events=(ends,)))
+        for lasted in (30.0, 90.0):
+            world.happen(begins, subject)
+            world.wait(lasted)
+            world.happen(ends, subject)
+        world.wait(HOUR)
+        assert world.numbers == [4]
+
+    def test_only_beginnings_are_told(self, begins: str, ends: str, subject: str) -> None:
+        world = World(spec(events=(begins,)))
+        for lasted in (30.0, 90.0, 90.0):
+            world.happen(begins, subject)
+            world.wait(lasted)
+            world.happen(ends, subject)
+        assert world.numbers == [3, 5]
+        assert world.machine.standing.told == ()
+
+    def test_a_state_that_may_have_been_told_ends_after_a_death(
+        self, begins: str, ends: str, subject: str
+    ) -> None:
+        """The receiver took it, nobody was told so, and by the history the state was short after all."""
+        world = World(spec(hold_down=60.0))
+        begin = world.happen(begins, subject)
+        world.history_answers, world.dies_before = False, "done"
+        world.wait(59.0)
+        end = world.happen(ends, subject)
+        world.wait(2.0)
+        assert world.numbers == [begin]
+        world.history_answers = True
+        world.turn()
+        world.wait(HOUR)
+        assert world.numbers == [begin, end]
+        assert world.machine.standing.begun == () == world.machine.standing.told
+
+
+def test_a_node_that_is_held_down_holds_up_its_own_events_and_no_others() -> None:
+    world = World(spec())
+    offline = world.happen("node_offline", "a")
+    renamed = world.happen("node_renamed", "a")
+    other = world.happen("node_joined", "b")
+    world.wait(1.0)
+    assert world.numbers == [other]
+    assert world.written is not None
+    assert (world.written.cursor, world.written.settled) == (0, ((other, other),))
+    world.wait(60.0)
+    assert world.numbers == [other, offline, renamed]
+    assert (world.machine.standing.cursor, world.machine.standing.settled) == (other, ())
+
+
+def test_a_short_state_lets_go_of_what_waits_behind_it() -> None:
+    world = World(spec())
+    world.happen("node_offline", "a")
+    renamed = world.happen("node_renamed", "a")
+    world.wait(10.0)
+    world.happen("node_online", "a")
+    assert world.numbers == [renamed]
+
+
+def test_a_node_that_leaves_while_it_is_held_down_only_left() -> None:
+    world = World(spec())
+    world.happen("node_offline", "a")
+    world.wait(10.0)
+    left = world.happen("node_left", "a")
+    world.wait(HOUR)
+    assert world.numbers == [left]
+
+
+def test_of_a_node_that_left_no_end_is_awaited() -> None:
+    world = World(spec())
+    world.happen("node_offline", "a")
+    world.wait(61.0)
+    assert world.machine.standing.told == ("a",)
+    world.happen("node_left", "a")
+    assert world.machine.standing.told == ()
+
+
+def test_a_clock_that_is_set_changes_no_waiting() -> None:
+    world = World(spec())
+    number = world.happen("node_offline", "a")
+    joined = world.happen("node_joined", "b")
+    world.receiver = lambda _: (DEAD, False)
+    world.clock_set = -5 * HOUR
+    world.wait(59.0)
+    world.clock_set = 30 * DAY
+    world.receiver = lambda _: (Outcome(status=200), True)
+    world.wait(5.0)
+    assert sorted(world.numbers) == [number, joined]
+    assert world.machine.standing.given_up == 0
+
+
+@pytest.mark.parametrize("down", [HOUR, 23 * HOUR])
+def test_a_receiver_that_was_down_gets_everything_in_order_and_in_bounded_bodies(down: float) -> None:
+    world = World(spec(events_per_body=20, events_per_minute=120))
+    world.receiver = lambda _: (DEAD, False)
+    for at in range(200):
+        world.happen("node_renamed", f"n{at % 7}")
+        world.wait(down / 200)
+    assert world.numbers == []
+    failed = world.machine.standing.failed
+    assert 5 < failed < 40 + down / 60.0
+    world.receiver = lambda _: (Outcome(status=200), True)
+    world.wait(HOUR)
+    assert world.numbers == list(range(1, 201))
+    assert max(len(events) for _, events in world.received) == 20
+    # 120 a minute, after the first body.
+    times = [at for at, events in world.received for _ in events]
+    assert all(later - sooner >= 59.0 for sooner, later in zip(times, times[140:], strict=False))
+    assert world.machine.figures(world.now).failures == 0
+
+
+def test_what_is_older_than_retry_for_is_given_up_and_counted() -> None:
+    world = World(spec(retry_for=2 * HOUR))
+    world.receiver = lambda _: (DEAD, False)
+    old = world.happen("node_joined", "a")
+    world.wait(1.9 * HOUR)
+    young = world.happen("node_joined", "b")
+    world.wait(0.2 * HOUR)
+    world.receiver = lambda _: (Outcome(status=200), True)
+    world.wait(HOUR)
+    assert world.numbers == [young] != [old]
+    assert (world.machine.standing.given_up, world.machine.standing.cursor) == (1, 2)
+
+
+def test_the_end_of_a_state_that_was_given_up_is_not_told() -> None:
+    world = World(spec(retry_for=2 * HOUR))
+    world.receiver = lambda _: (DEAD, False)
+    world.happen("node_offline", "a")
+    world.wait(1.9 * HOUR)
+    world.happen("node_online", "a")
+    world.wait(0.2 * HOUR)
+    world.receiver = lambda _: (Outcome(status=200), True)
+    world.wait(HOUR)
+    assert world.numbers == []
+    assert (world.machine.standing.given_up, world.machine.standing.suppressed) == (1, 1)
+
+
+def test_the_age_counts_over_a_death() -> None:
+    world = World(spec(retry_for=2 * HOUR))
+    world.receiver = lambda _: (DEAD, False)
+    world.happen("node_joined", "a")
+    world.now += 3 * HOUR
+    world.receiver = lambda _: (Outcome(status=200), True)
+    world.begin()
+    assert (world.numbers, world.machine.standing.given_up) == ([], 1)
+
+
+def test_only_chosen_nodes_are_told_of() -> None:
+    world = World(spec(names=("web-*",), events_per_body=100))
+    told = [
+        world.happen("node_joined", "web-1"),
+        world.happen("netmap_stale"),
+        world.happen("node_renamed", "db-1", name={"from": "web-9", "to": "db-1"}),
+    ]
+    world.happen("node_joined", "db-2")
+    world.happen("node_offline", "db-2")
+    world.wait(70.0)
+    world.happen("node_online", "db-2")
+    world.happen("node_left", "db-2")
+    world.wait(1.0)
+    assert sorted(world.numbers) == told
+
+
+def test_nodes_are_chosen_by_tags_before_and_after_a_change() -> None:
+    world = World(spec(tags=("tag:web",)))
+    world.happen("node_joined", "a")
+    told = [
+        world.happen("node_tagged", "a", tags={"from": [], "to": ["tag:web"]}),
+        world.happen("node_tagged", "b", tags={"from": ["tag:web", "tag:x"], "to": None}),
+    ]
+    world.happen("node_tagged", "c", tags={"from": [], "to": ["tag:web2"]})
+    world.wait(5.0)
+    assert world.numbers == told
+
+
+def test_the_end_of_a_state_is_told_though_its_node_is_no_longer_chosen() -> None:
+    world = World(spec(names=("web-*",)))
+    world.happen("node_offline", "web-1")
+    world.wait(70.0)
+    world.spec = spec(names=("db-*",))
+    world.begin()
+    end = world.happen("node_online", "web-1")
+    assert world.numbers == [1, end]
+
+
+@pytest.mark.parametrize("status", [400, 413, 422, 500])
+def test_one_event_that_the_receiver_cannot_take_holds_up_no_others(status: int) -> None:
+    """As when a template does not quote a name."""
+    world = World(spec())
+
+    def takes_all_but_one(send: delivery.Send) -> tuple[Outcome, bool]:
+        bad = any(one.subject == "bad" for one in send.events)
+        return (Outcome(status=status), False) if bad else (Outcome(status=200), True)
+
+    world.history_answers = False
+    for at in range(100):
+        world.happen("node_joined", "bad" if at == 30 else f"n{at}")
+    world.receiver, world.history_answers = takes_all_but_one, True
+    world.turn()
+    world.wait(HOUR)
+    assert len(world.numbers) == 99
+    assert len(world.requests) < 60
+    after = world.happen("node_joined", "c")
+    world.wait(60.0)
+    assert after in world.numbers
+    world.wait(DAY)
+    assert (world.machine.standing.given_up, world.machine.figures(world.now).pending) == (1, 0)
+
+
+def test_a_body_that_cannot_be_made_is_no_request() -> None:
+    world = World(spec())
+    world.receiver = lambda _: (Outcome(failure="cannot render", sent=False, of_the_body=True), False)
+    world.happen("node_joined", "a")
+    assert (world.machine.standing.attempts, world.machine.standing.failed) == (0, 1)
+    assert world.machine.figures(world.now).failure == "cannot render"
+
+
+def test_retry_after_is_honoured_and_bounded() -> None:
+    world = World(spec())
+    asked = iter([120.0, 1e9])
+
+    def busy(_: delivery.Send) -> tuple[Outcome, bool]:
+        wait = next(asked, None)
+        return (Outcome(status=204), True) if wait is None else (Outcome(status=429, retry_after=wait), False)
+
+    world.receiver = busy
+    world.happen("node_joined", "a")
+    world.wait(2 * HOUR)
+    times = [at - world.requests[0][0] for at, _ in world.requests]
+    assert times == [0.0, 120.0, 120.0 + 3600.0]
+
+
+@pytest.mark.parametrize(
+    ("body", "least"), [("tailscale", 0.2), ("slack", 1.0), ("mattermost", 1.0), ("discord", 2.0)]
+)
+def test_requests_keep_the_distance_their_receiver_asks_for(body: str, least: float) -> None:
+    world = World(msgspec.convert({"name": "w", "url": "file:/u", "body": body}, type=type(spec())))
+    for at in range(50):
+        world.happen("node_joined", f"n{at}")
+        world.wait(0.1)
+    world.wait(60.0)
+    times = [at for at, _ in world.requests]
+    assert len(world.numbers) == 50
+    assert min(later - sooner for sooner, later in itertools.pairwise(times)) >= least - 1e-6
+
+
+def test_ids_that_were_dropped_unread_are_counted() -> None:
+    world = World(spec())
+    world.history_answers = False
+    for at in range(10):
+        world.happen("node_joined", f"n{at}")
+    world.prune(4)
+    world.history_answers = True
+    world.turn()
+    assert world.numbers == [5, 6, 7, 8, 9, 10]
+    assert world.machine.standing.lost == 4
+    world.happen("node_joined", "x")
+    assert world.machine.standing.lost == 4
+
+
+def test_what_was_read_is_told_though_the_history_has_dropped_it() -> None:
+    world = World(spec())
+    offline = world.happen("node_offline", "a")
+    world.happen("node_joined", "b")
+    world.prune(2)
+    world.wait(70.0)
+    assert offline in world.numbers
+    assert world.machine.standing.lost == 0
+
+
+def test_after_a_death_only_what_was_not_settled_is_lost() -> None:
+    world = World(spec())
+    world.happen("node_offline", "a")
+    world.happen("node_joined", "b")
+    world.happen("node_offline", "c")
+    world.prune(3)
+    world.begin()
+    world.happen("node_joined", "d")
+    assert world.numbers == [2, 4]
+    assert world.machine.standing.lost == 2
+
+
+def test_another_file_is_read_from_its_beginning_and_states_are_remembered() -> None:
+    world = World(spec())
+    world.happen("node_offline", "a")
+    world.wait(70.0)
+    world.happen("node_offline", "b")
+    world.other_file()
+    world.happen("node_online", "a")
+    world.happen("node_joined", "c")
+    world.wait(70.0)
+    assert [(one.id[:3], one.type) for one in world.told] == [
+        ("f1-", "node_offline"),
+        ("f2-", "node_online"),
+        ("f2-", "node_joined"),
+    ]
+    assert (world.machine.standing.history, world.machine.standing.lost) == ("f2", 1)
+
+
+def test_a_file_that_lost_its_end_is_read_on_from_there_and_ids_differ() -> None:
+    """As after a power failure: the Standing was durable, the end of the history was not."""
+    world = World(spec())
+    for at in range(5):
+        world.happen("node_joined", f"n{at}")
+    world.wait(1.0)
+    assert world.numbers == [1, 2, 3, 4, 5]
+    world.lose_end(2)
+    world.now += 100.0
+    world.begin()
+    world.happen("node_joined", "new")
+    assert [one.subject for one in world.told] == ["n0", "n1", "n2", "n3", "n4", "new"]
+
+
+def test_only_a_cursor_that_moves_is_written_seldom() -> None:
+    world = World(spec(events=("node_left",)))
+    written = []
+    for at in range(100):
+        world.happen("node_joined", f"n{at}")
+        written.append(world.written)
+        world.wait(1.2)
+    assert len({one.cursor for one in written if one is not None}) <= 4
+
+
+def test_a_flood_is_bounded_in_memory_and_told_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(delivery, "MAX_PENDING", 200)
+    world = World(spec(events_per_minute=60_000))
+    world.history_answers = False
+    for at in range(2000):
+        world.happen("node_joined", f"n{at}")
+    world.history_answers = True
+    pending: list[int] = []
+    receive = world.receiver
+
+    def watched(send: delivery.Send) -> tuple[Outcome, bool]:
+        pending.append(world.machine.figures(world.now).pending)
+        return receive(send)
+
+    world.receiver = watched
+    world.turn()
+    world.wait(60.0)
+    assert world.numbers == list(range(1, 2001))
+    assert max(pending) == 200
+    assert len(world.requests) == 40
+
+
+def test_a_standing_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(delivery, "MAX_RANGES", 10)
+    world = World(spec())
+    for at in range(50):
+        world.happen("node_offline", f"a{at}")
+        world.happen("node_joined", f"b{at}")
+    world.wait(1.0)
+    assert len(world.machine.standing.settled) == 10
+    world.begin()
+    world.wait(HOUR)
+    assert sorted(world.numbers) == list(range(1, 101))
+
+
+def test_of_too_many_states_the_oldest_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(delivery, "MAX_TOLD", 3)
+    world = World(spec(hold_down=0.0))
+    for at in range(5):
+        world.happen("node_offline", f"n{at}")
+    world.wait(10.0)
+    assert world.machine.standing.told == ("n2", "n3", "n4")
+
+
+def test_an_answer_to_another_question_is_passed_over() -> None:
+    world = World(spec())
+    world.happen("node_joined", "a")
+    late = delivery.Page("f1", 0, 1, 1, [(1, world.rows[1])], True, {})
+    world.machine.read(late, wall=world.wall, now=world.now)
+    assert world.machine.send(world.now + 10.0) is None
+
+
+def test_ids_are_those_of_file_number_and_moment() -> None:
+    world = World(spec())
+    world.receiver = lambda _: (DEAD, True)
+    world.happen("node_joined", "a")
+    world.wait(HOUR)
+    world.begin()
+    world.wait(HOUR)
+    ids = {one.id for _, events in world.received for one in events}
+    assert ids == {f"f1-1-{round((WALL + 1000.0) * 1000):x}"}
+    assert len(world.received) > 5
+
+
+def test_a_standing_knows_no_more_than_it_says() -> None:
+    """No name of a node, nothing of what happened, no URL."""
+    standing = Standing(told=("a",), history="f")
+    assert set(msgspec.to_builtins(standing)) == {
+        "tailnet", "history", "cursor", "settled", "begun", "told", "delivered", "attempts", "failed", "suppressed",
+        "given_up", "lost", "delivered_at",
+    }  # fmt: skip
