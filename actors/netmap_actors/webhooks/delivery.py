@@ -348,14 +348,22 @@ class Delivery:
         self._failing_since = self._failing_since if self._failures else now
         self._failures += 1
         self._failure = outcome.failure or f"status {outcome.status}"
-        self._not_before = max(self._not_before, now + delay(outcome, self._failures, self._jitter))
         if outcome.blames_the_body:
             self._size = max(1, len(sent) // 2)
-            if len(sent) == 1:
-                # After others have been tried.
-                times = self._aside.get(sent[0].lane, (0.0, 0))[1] + 1
-                not_before = self._not_before + lane_delay(outcome, times, self._jitter)
-                self._aside[sent[0].lane] = (not_before, times)
+        if outcome.blames_the_body and len(sent) == 1:
+            self._set_aside(sent[0].lane, outcome, now)
+        else:
+            self._wait(delay(outcome, self._failures, self._jitter), now)
+
+    def _set_aside(self, lane: str, outcome: Outcome, now: float) -> None:
+        """Its event was refused alone: it is tried after the others, which wait as for so many events like it."""
+        times = self._aside.get(lane, (0.0, 0))[1] + 1
+        self._aside[lane] = (now, times)
+        self._wait(delay(outcome, len(self._aside), self._jitter), now)
+        self._aside[lane] = (self._not_before + lane_delay(outcome, times, self._jitter), times)
+
+    def _wait(self, seconds: float, now: float) -> None:
+        self._not_before = max(self._not_before, now + seconds)
 
     def _happened(self, one: _Pending) -> None:
         """It was told, or would have been."""

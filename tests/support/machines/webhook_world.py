@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -13,7 +12,7 @@ from netmap_actors.webhooks.delivery import Delivery, Outcome, Page, Send, Stand
 from netmap_actors.webhooks.events import Event
 from netmap_actors.webhooks.spec import EVENTS, WebhookSpec
 
-__all__ = ["DEAD", "WALL", "World", "spec"]
+__all__ = ["DEAD", "WALL", "World", "lane_of", "spec"]
 
 WALL = 1_767_323_045.0
 """UNIX seconds at the beginning."""
@@ -179,9 +178,13 @@ class World:
         return [one.number for one in self.told]
 
     def lanes(self) -> dict[str, list[int]]:
-        """What came first, by subject."""
-        by = sorted(self.told, key=lambda one: one.subject)
-        return {
-            subject: [one.number for one in group]
-            for subject, group in itertools.groupby(by, lambda one: one.subject)
-        }
+        """What came first, by node, or by what it is of."""
+        lanes: dict[str, list[int]] = {}
+        for one in self.told:
+            lanes.setdefault(one.subject or lane_of(one.type), []).append(one.number)
+        return lanes
+
+
+def lane_of(kind: str) -> str:
+    """netmap, of netmap_stale."""
+    return kind.partition("_")[0]
