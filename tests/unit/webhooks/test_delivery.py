@@ -494,3 +494,89 @@ def test_a_standing_knows_no_more_than_it_says() -> None:
         "tailnet", "history", "cursor", "settled", "begun", "told", "delivered", "attempts", "failed", "suppressed",
         "given_up", "lost", "delivered_at",
     }  # fmt: skip
+
+
+def test_after_a_death_nothing_that_is_settled_is_told_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor after another, while the first pages are read again."""
+    world = World(spec())
+    world.happen("node_offline", "a")
+    for at in range(5):
+        world.happen("node_joined", f"n{at}")
+    world.wait(5.0)
+    monkeypatch.setattr(delivery, "MAX_PAGE", 2)
+    for _ in range(6):
+        world.dies_before = "written"
+        world.begin()
+    world.wait(100.0)
+    assert [one.number for _, events in world.received for one in events] == [2, 3, 4, 5, 6, 1]
+
+
+def test_what_is_read_in_part_is_not_held_against_an_end_that_is_not_read_yet(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(delivery, "MAX_PAGE", 1)
+    world = World(spec())
+    world.history_answers = False
+    world.happen("node_offline", "a")
+    world.wait(30.0)
+    world.happen("node_online", "a")
+    world.wait(100.0)
+    world.history_answers = True
+    world.turn()
+    world.wait(100.0)
+    assert world.numbers == []
+
+
+def test_a_hold_down_goes_on_over_a_death() -> None:
+    world = World(spec(hold_down=60.0))
+    world.happen("node_offline", "a")
+    world.wait(50.0)
+    world.begin()
+    world.wait(20.0)
+    assert [at for at, _ in world.requests] == [1060.0]
+
+
+def test_a_state_that_ended_before_it_was_told_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its end is not wanted, but no end is awaited any more."""
+    world = World(spec(events=("node_offline",)))
+    world.history_answers = False
+    world.happen("node_offline", "a")
+    world.wait(90.0)
+    world.happen("node_online", "a")
+    world.history_answers = True
+    world.turn()
+    world.wait(5.0)
+    assert (world.numbers, world.machine.standing.told) == ([1], ())
+
+
+def test_that_a_state_may_be_told_is_written_before_it_is() -> None:
+    world = World(spec(hold_down=10.0))
+    written: list[Standing | None] = []
+
+    def receiver(_: delivery.Send) -> tuple[Outcome, bool]:
+        written.append(world.written)
+        return (DEAD, False) if len(written) == 1 else (Outcome(status=200), True)
+
+    world.receiver = receiver
+    number = world.happen("node_offline", "a")
+    world.wait(50.0)
+    assert [one.begun for one in written if one is not None] == [(number,), (number,)]
+    assert world.machine.standing.begun == ()
+
+
+def test_an_answer_for_another_file_settles_nothing_in_the_new_one() -> None:
+    world = World(spec())
+    under_way = iter([True])
+
+    def receiver(_: delivery.Send) -> tuple[Outcome, bool]:
+        if next(under_way, False):
+            world.other_file()
+            world.happen("node_joined", "b", turn=False)
+            while world._more():
+                world._ask()
+        return Outcome(status=200), True
+
+    world.receiver = receiver
+    world.happen("node_joined", "a")
+    world.wait(5.0)
+    assert [(one.number, one.subject) for one in world.told] == [(1, "a"), (1, "b")]
