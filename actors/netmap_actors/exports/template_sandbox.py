@@ -28,9 +28,9 @@ _OTHER: Final = re.compile(r"[^A-Za-z0-9._-]")
 
 
 def render(
-    name: str, source: Callable[[str], str | None], values: dict[str, Any], *, most: int = MAX_OUTPUT
+    name: str, source: Callable[[str], str | None], values: dict[str, Any], *, most: int | None = None
 ) -> str:
-    """The text of the template of this name, of at most `most` characters.
+    """The text of the template of this name, of at most `most` characters, or MAX_OUTPUT.
 
     `source(name)`: the text of a template, also of those it includes; None for none. Raises CannotExport.
     """
@@ -52,13 +52,13 @@ def render(
         "word": _word,
     }
     pieces: list[str] = []
-    size = 0
+    size, limit = 0, MAX_OUTPUT if most is None else most
     try:
         for piece in environment.get_template(name).generate(values):
             pieces.append(piece)
             size += len(piece)
-            if size > most:
-                raise CannotExport(f"cannot render {name}: its text is longer than {most >> 20} MiB")
+            if size > limit:
+                raise CannotExport(f"cannot render {name}: its text is longer than {limit >> 20} MiB")
     except jinja2.TemplateSyntaxError as error:
         raise CannotExport(
             f"cannot render {escape(error.name or name)}: line {error.lineno}: {escape(str(error.message))}"

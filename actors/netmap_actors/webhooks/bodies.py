@@ -218,6 +218,8 @@ def _rendered(name: str, source: Callable[[str], str | None], values: dict[str, 
         text = render(name, source, values, most=MAX_TEXT)
     except CannotExport as error:
         raise CannotRender(str(error)) from None
+    except MemoryError:
+        raise CannotRender(f"cannot render {name}: it takes too much memory") from None
     data = text.encode(errors="backslashreplace")
     if _is_json(data):
         return Body(_JSON, data)

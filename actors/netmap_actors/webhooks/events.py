@@ -123,7 +123,9 @@ def sentence(event: Event, at: float) -> str:
 def _told(value: Any) -> str:
     if isinstance(value, dict) and value.keys() == {"from", "to"}:
         return f"{_told(value['from'])} before, {_told(value['to'])} now"
-    return _listed(value) if isinstance(value, list | tuple) else escape(str(value), _MAX_VALUE) or "none"
+    if isinstance(value, list | tuple):
+        return _listed(value)
+    return escape("" if value is None else str(value), _MAX_VALUE) or "none"
 
 
 def _listed(words: Sequence[Any]) -> str:
