@@ -44,8 +44,8 @@ __all__ = ["Delivery", "Figures", "Outcome", "Page", "Send", "Standing", "Wanted
 MAX_PENDING: Final = 10_000
 """Events that are held in memory; the others stay in the history until there is room."""
 MAX_PAGE: Final = 500
-MAX_TOLD: Final = 100_000
-"""Subjects whose end is awaited; of the oldest above it no end is told."""
+MAX_TOLD: Final = 500_000
+"""Bytes of JSON of the subjects whose end is awaited, some 25 000; of the oldest above it no end is told."""
 MAX_RANGES: Final = 1000
 """Of a Standing. What is settled above them is told again after a death, with the same id."""
 WRITE_INTERVAL: Final = 60.0
@@ -141,7 +141,9 @@ class Delivery:
         """Ids up to this one are settled or pending."""
         self._skipped = list(kept.settled)
         self._begun = set(kept.begun)
-        self._told = dict.fromkeys(kept.told)
+        self._told = {subject: _size(subject) for subject in kept.told}
+        """With the bytes each takes in a Standing."""
+        self._told_size = sum(self._told.values())
         self._pending: dict[int, _Pending] = {}
         """By id, ascending."""
         self._open: dict[str, list[int]] = {}
@@ -367,13 +369,14 @@ class Delivery:
 
     def _happened(self, one: _Pending) -> None:
         """It was told, or would have been."""
+        if one.event.type not in _STATES:
+            return
+        self._told_size -= self._told.pop(one.lane, 0)
         if one.event.type in _BEGINS:
-            self._told.pop(one.lane, None)
-            self._told[one.lane] = None
-            if len(self._told) > MAX_TOLD:
-                del self._told[next(iter(self._told))]
-        elif one.event.type in _STATES:
-            self._told.pop(one.lane, None)
+            self._told[one.lane] = _size(one.lane)
+            self._told_size += self._told[one.lane]
+            while self._told_size > MAX_TOLD:
+                self._told_size -= self._told.pop(next(iter(self._told)))
 
     def _drop(self, number: int) -> _Pending:
         """It is settled."""
@@ -437,6 +440,10 @@ class Delivery:
             failures=self._failures,
             failure=self._failure,
         )
+
+
+def _size(subject: str) -> int:
+    return len(msgspec.json.encode(subject)) + 1
 
 
 def _names(occurrence: Occurrence) -> Iterator[str]:

@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
     from netmap_actors.history.occurrences import Occurrence
 
-__all__ = ["TEST", "Event", "event", "sentence", "trial_event"]
+__all__ = ["TEST", "Event", "event", "sentence", "test_event"]
 
 TEST: Final = "test"
-"""The type of what `trial_event` makes."""
+"""The type of what `test_event` makes."""
 _MAX_NAME: Final = 100
 _MAX_VALUE: Final = 120
 _MAX_LISTED: Final = 3
@@ -58,7 +58,7 @@ def event(history: str, number: int, occurrence: Occurrence, tags: Sequence[str]
     )
 
 
-def trial_event(id: str, at: float) -> Event:  # noqa: A002
+def test_event(id: str, at: float) -> Event:  # noqa: A002
     """What `webhook test` sends."""
     return Event(id=id, number=0, type=TEST, at=at)
 

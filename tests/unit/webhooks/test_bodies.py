@@ -12,11 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from netmap_actors.history.occurrences import Happening, Occurrence
+from netmap_actors.webhooks import events
 from netmap_actors.webhooks.bodies import CannotRender, body, most_events
-from netmap_actors.webhooks.events import TEST, Event, event, sentence, trial_event
+from netmap_actors.webhooks.events import TEST, Event, event, sentence
 from netmap_actors.webhooks.spec import EVENTS, BodyForm, WebhookSpec
 
 AT = 1_767_323_045.0  # 2026-01-02T03:04:05Z
+TRIAL = events.test_event("t", AT)
 HOSTILE = "<!channel> @all @everyone <@123> *x* _y_ `z` [a](http://e.example) &amp; \u202e\n\x1b[2J\\"
 
 
@@ -65,7 +67,7 @@ def said(form: str, events: list[Event], **more: Any) -> Any:
          "clock_skew is degraded since 03:04:05Z, the clock is wrong"),
         (told("node_moved", home_derp={"from": 1, "to": 2}),
          "web-1.example.ts.net moved at 03:04:05Z, relay 1 before, 2 now"),
-        (trial_event("t", AT), "this is a test event, sent at 03:04:05Z"),
+        (TRIAL, "this is a test event, sent at 03:04:05Z"),
     ],
 )  # fmt: skip
 def test_sentences(one: Event, text: str) -> None:
@@ -89,7 +91,7 @@ def test_every_event_has_a_sentence_of_its_own_on_one_visible_line(kind: str) ->
 def test_tailscales_form_has_exactly_its_fields() -> None:
     """As strict receivers have it: no field more or less, and `data` holds strings (Go: map[string]string)."""
     events = [told(kind, tags=("tag:a", "tag:b"), after=1.0, expires="2026", within_s=1.0) for kind in EVENTS]
-    for one in said("tailscale", [*events, trial_event("t", AT)]):
+    for one in said("tailscale", [*events, TRIAL]):
         assert set(one) == {"timestamp", "version", "type", "tailnet", "message", "data"}
         assert (one["version"], one["tailnet"]) == (1, "example.ts.net")
         assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", one["timestamp"])
@@ -123,7 +125,7 @@ def test_tailscales_form_of_a_node() -> None:
         (told("node_key_expiring", within_s=86_400.0), "nodeKeyExpiringInOneDay"),
         (told("node_key_expiring", within_s=7 * 86_400.0), "node_key_expiring"),
         (told("node_offline"), "node_offline"),
-        (trial_event("t", AT), "test"),
+        (TRIAL, "test"),
     ],
 )
 def test_what_tailscale_has_a_name_for_has_that_name(one: Event, kind: str) -> None:

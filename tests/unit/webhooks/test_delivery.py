@@ -459,7 +459,7 @@ def test_a_standing_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_of_too_many_states_the_oldest_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(delivery, "MAX_TOLD", 3)
+    monkeypatch.setattr(delivery, "MAX_TOLD", 3 * len('"n0",'))
     world = World(spec(hold_down=0.0))
     for at in range(5):
         world.happen("node_offline", f"n{at}")
