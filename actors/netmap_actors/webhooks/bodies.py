@@ -20,7 +20,7 @@ from netmap_actors.webhooks.spec import BodyForm
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from netmap_actors.webhooks.events import Event
+    from netmap_actors.webhooks.events import WebhookEvent
     from netmap_actors.webhooks.spec import WebhookSpec
 
 __all__ = ["Body", "CannotRender", "body", "most_events", "pause"]
@@ -115,7 +115,7 @@ def pause(spec: WebhookSpec) -> float:
 
 def body(
     spec: WebhookSpec,
-    events: Sequence[Event],
+    events: Sequence[WebhookEvent],
     *,
     tailnet: str,
     at: float,
@@ -144,7 +144,7 @@ def body(
     return Body(_JSON, shown_json.encode(value))
 
 
-def _tailscale(event: Event, tailnet: str, at: float) -> dict[str, Any]:
+def _tailscale(event: WebhookEvent, tailnet: str, at: float) -> dict[str, Any]:
     """tailscale.com/kb/1213/webhooks, "Events payload": there are receivers that refuse a field more or less.
 
     Every value of `data` is a string, as in the types of Tailscale's example of a receiver.
@@ -190,7 +190,7 @@ def _cut(pieces: list[str], room: int) -> str:
 # The template
 
 
-def _values(events: Sequence[Event], tailnet: str, at: float) -> dict[str, Any]:
+def _values(events: Sequence[WebhookEvent], tailnet: str, at: float) -> dict[str, Any]:
     """What a template sees. No string holds a line break or another control character: such are shown as an escape."""
     told = [
         msgspec.to_builtins(one)

@@ -8,11 +8,11 @@ A shell turns it like this:
 - Ask the history what `wanted()` says, one question at a time, and give each answer to `read`. When it says None look
   at it again after `done`.
 - Call `send(now)` after `read` and `done`, and at `wake_at()`. POST what it gives, and tell `done` what comes of it.
-- After each of `read`, `send` and `done`: when `to_write(now)` gives a Standing write it durably, before the POST of
+- After each of `read`, `send` and `done`: when `to_write(now)` gives a standing write it durably, before the POST of
   what `send` has just given. If it cannot be written go on, and write `standing` when it can: at worst something is
   told twice, with the same id, or it is told that a short state began and not that it ended.
 
-After a death a machine made of the last Standing that was written tells all that may not have been told.
+After a death a machine made of the last standing that was written tells all that may not have been told.
 
 The events of a node are told in their order. What begins a state (offline, stale) is told when the state has lasted for
 `hold_down` by the times of the history, and the later events of that node wait with it. The end of a state is told if
@@ -30,16 +30,16 @@ from netmap_actors.webhooks.bodies import most_events, pause
 from netmap_actors.webhooks.events import event
 from netmap_actors.webhooks.retry import Outcome, delay, lane_delay
 from netmap_actors.webhooks.spec import NODE_EVENTS
-from netmap_actors.webhooks.standing import Figures, Standing
+from netmap_actors.webhooks.standing import Figures, WebhookStanding
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from netmap_actors.history.occurrences import Occurrence
-    from netmap_actors.webhooks.events import Event
+    from netmap_actors.webhooks.events import WebhookEvent
     from netmap_actors.webhooks.spec import WebhookSpec
 
-__all__ = ["Delivery", "Figures", "Outcome", "Page", "Send", "Standing", "Wanted"]
+__all__ = ["Delivery", "Figures", "OccurrencePage", "Outcome", "Telling", "WantedPage", "WebhookStanding"]
 
 MAX_PENDING: Final = 10_000
 """Events that are held in memory; the others stay in the history until there is room."""
@@ -47,9 +47,9 @@ MAX_PAGE: Final = 500
 MAX_TOLD: Final = 500_000
 """Bytes of JSON of the subjects whose end is awaited, some 25 000; of the oldest above it no end is told."""
 MAX_RANGES: Final = 1000
-"""Of a Standing. What is settled above them is told again after a death, with the same id."""
+"""Of a standing. What is settled above them is told again after a death, with the same id."""
 WRITE_INTERVAL: Final = 60.0
-"""Seconds between writes of a Standing in which only cursor, attempts or failures differ."""
+"""Seconds between writes of a standing in which only cursor, attempts or failures differ."""
 NEWEST: Final = (1 << 63) - 1
 """No id is greater."""
 
@@ -59,7 +59,7 @@ _ENDS: Final = {"node_online": "node_offline", "netmap_fresh": "netmap_stale"}
 _STATES: Final = _BEGINS | _ENDS.keys() | {"node_left"}
 
 
-class Wanted(NamedTuple):
+class WantedPage(NamedTuple):
     """What to ask the history: occurrences with ids above `after_id`, the oldest `most` of them, lanes left out."""
 
     history: str
@@ -71,7 +71,7 @@ class Wanted(NamedTuple):
     """Nothing is known to be there: the answer may wait until something is."""
 
 
-class Page(NamedTuple):
+class OccurrencePage(NamedTuple):
     """An answer of the history."""
 
     history: str
@@ -90,12 +90,12 @@ class Page(NamedTuple):
     """Of the nodes of these occurrences, by stable id: those each node has, or had when it left."""
 
 
-class Send(NamedTuple):
+class Telling(NamedTuple):
     """One request, with all these events."""
 
     attempt: int
     """1, 2, 3 … since something was delivered last."""
-    events: tuple[Event, ...]
+    events: tuple[WebhookEvent, ...]
 
 
 class _Pending:
@@ -104,7 +104,7 @@ class _Pending:
     __slots__ = ("begun", "due", "event", "gives_up", "lane", "silent")
 
     def __init__(
-        self, told: Event, lane: str, due: float, gives_up: float, *, silent: bool, begun: bool
+        self, told: WebhookEvent, lane: str, due: float, gives_up: float, *, silent: bool, begun: bool
     ) -> None:
         self.event = told
         self.lane = lane
@@ -127,14 +127,14 @@ class Delivery:
     def __init__(
         self,
         spec: WebhookSpec,
-        standing: Standing | None,
+        standing: WebhookStanding | None,
         *,
         jitter: Callable[[], float],
         tailnet: str = "default",
     ) -> None:
         self._spec, self._jitter = spec, jitter
         self._new = standing is None
-        kept = Standing(tailnet=tailnet) if standing is None else standing
+        kept = WebhookStanding(tailnet=tailnet) if standing is None else standing
         self._kept = kept
         """Its counts are true; the rest is what was read from it."""
         self._read = kept.cursor
@@ -142,7 +142,7 @@ class Delivery:
         self._skipped = list(kept.settled)
         self._begun = set(kept.begun)
         self._told = {subject: _size(subject) for subject in kept.told}
-        """With the bytes each takes in a Standing."""
+        """With the bytes each takes in a standing."""
         self._told_size = sum(self._told.values())
         self._pending: dict[int, _Pending] = {}
         """By id, ascending."""
@@ -163,14 +163,14 @@ class Delivery:
 
     # Read
 
-    def wanted(self) -> Wanted | None:
+    def wanted(self) -> WantedPage | None:
         """What to ask the history; None: nothing until something is settled."""
         if self._new:
-            return Wanted("", NEWEST, 1, wait=False)
+            return WantedPage("", NEWEST, 1, wait=False)
         room = min(MAX_PENDING - len(self._pending), MAX_PAGE)
-        return Wanted(self._kept.history, self._read, room, wait=self._whole) if room > 0 else None
+        return WantedPage(self._kept.history, self._read, room, wait=self._whole) if room > 0 else None
 
-    def read(self, page: Page, *, wall: float, now: float) -> None:
+    def read(self, page: OccurrencePage, *, wall: float, now: float) -> None:
         """Take in an answer. One to another question than `wanted` asks now is passed over."""
         self._look_at = now
         if self._new and page.after_id == NEWEST:
@@ -192,7 +192,7 @@ class Delivery:
                     self._take(number, occurrence, page.tags.get(occurrence.subject, ()), wall, now)
         self._whole = page.whole
 
-    def _begin_again(self, page: Page) -> None:
+    def _begin_again(self, page: OccurrencePage) -> None:
         """Another file, all of which came later; or it lost its end with the machine, and gives those ids once more."""
         other = page.history != self._kept.history
         self._read = 0 if other else page.newest
@@ -259,9 +259,9 @@ class Delivery:
             else:
                 self._count(suppressed=not self._drop(number).silent)
 
-    # Send
+    # Telling
 
-    def send(self, now: float) -> Send | None:
+    def send(self, now: float) -> Telling | None:
         """What to send now; it is under way until `done`, and nothing else is meanwhile."""
         if self._under_way or now < self._not_before:
             self._look_at = None if self._under_way else self._not_before
@@ -283,7 +283,7 @@ class Delivery:
                 self._begun.add(one.event.number)
                 one.begun = self._must_write = True
         self._under_way = chosen
-        return Send(self._failures + 1, tuple(one.event for one in chosen))
+        return Telling(self._failures + 1, tuple(one.event for one in chosen))
 
     def _ready(self, now: float) -> list[_Pending]:
         """The oldest events that may be sent; what needs no sending is settled. Sets `_look_at`."""
@@ -402,7 +402,7 @@ class Delivery:
             self._kept, **{name: getattr(self._kept, name) + number for name, number in more.items()}
         )
 
-    def to_write(self, now: float) -> Standing | None:
+    def to_write(self, now: float) -> WebhookStanding | None:
         """What is to be written before anything else is done; None: nothing. It counts as written."""
         if (
             not (self._must_write or (self._may_write and now - self._written_at >= WRITE_INTERVAL))
@@ -413,7 +413,7 @@ class Delivery:
         return self.standing
 
     @property
-    def standing(self) -> Standing:
+    def standing(self) -> WebhookStanding:
         """As of now."""
         return msgspec.structs.replace(
             self._kept,
@@ -443,7 +443,7 @@ class Delivery:
 
 
 def _size(subject: str) -> int:
-    return len(msgspec.json.encode(subject)) + 1
+    return len(subject.encode(errors="replace")) + len('"",')
 
 
 def _names(occurrence: Occurrence) -> Iterator[str]:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from netmap_actors.history.occurrences import Occurrence
 
-__all__ = ["TEST", "Event", "event", "sentence", "test_event"]
+__all__ = ["TEST", "WebhookEvent", "event", "sentence", "test_event"]
 
 TEST: Final = "test"
 """The type of what `test_event` makes."""
@@ -23,7 +23,7 @@ _MAX_VALUE: Final = 120
 _MAX_LISTED: Final = 3
 
 
-class Event(msgspec.Struct, frozen=True, kw_only=True):
+class WebhookEvent(msgspec.Struct, frozen=True, kw_only=True):
     """One thing to be told."""
 
     id: str
@@ -42,9 +42,9 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     detail: dict[str, Any] = {}
 
 
-def event(history: str, number: int, occurrence: Occurrence, tags: Sequence[str] = ()) -> Event:
+def event(history: str, number: int, occurrence: Occurrence, tags: Sequence[str] = ()) -> WebhookEvent:
     """The event of an occurrence. `history`: the identity of the file; `number`: the occurrence's id in it."""
-    return Event(
+    return WebhookEvent(
         # With the moment: a file that lost its end with the machine gives the same numbers once more.
         id=f"{history}-{number}-{round(occurrence.at * 1000):x}",
         number=number,
@@ -58,9 +58,9 @@ def event(history: str, number: int, occurrence: Occurrence, tags: Sequence[str]
     )
 
 
-def test_event(id: str, at: float) -> Event:  # noqa: A002
+def test_event(id: str, at: float) -> WebhookEvent:  # noqa: A002
     """What `webhook test` sends."""
-    return Event(id=id, number=0, type=TEST, at=at)
+    return WebhookEvent(id=id, number=0, type=TEST, at=at)
 
 
 _SENTENCES: Final[dict[str, str]] = {
@@ -99,7 +99,7 @@ _SHOWN: Final = {
 """Details that a sentence shows, and what stands before each."""
 
 
-def sentence(event: Event, at: float) -> str:
+def sentence(event: WebhookEvent, at: float) -> str:
     """The event in plain English, on one line, without an end mark: "web-1 (tag:web) is offline since 14:03:07Z".
 
     `at`: UNIX seconds; what did not happen on that day is told with its date. Names and details come from others: each

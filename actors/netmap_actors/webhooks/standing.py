@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import msgspec
 
-__all__ = ["Figures", "Standing"]
+__all__ = ["Figures", "WebhookStanding"]
 
 
-class Standing(msgspec.Struct, frozen=True, kw_only=True):
+class WebhookStanding(msgspec.Struct, frozen=True, kw_only=True):
     """What is kept of a webhook over the death of its process: no occurrence, no secret, and of bounded size."""
 
     tailnet: str = "default"
@@ -39,7 +39,7 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Figures(msgspec.Struct, frozen=True, kw_only=True):
-    """For a status and metrics, beside the counts of the Standing."""
+    """For a status and metrics, beside the counts of the standing."""
 
     pending: int
     """Events that are read and not settled: held down, or waiting to be sent."""

@@ -8,8 +8,8 @@ from typing import Any
 import msgspec
 
 from netmap_actors.history.occurrences import Happening, Occurrence
-from netmap_actors.webhooks.delivery import Delivery, Outcome, Page, Send, Standing
-from netmap_actors.webhooks.events import Event
+from netmap_actors.webhooks.delivery import Delivery, OccurrencePage, Outcome, Telling, WebhookStanding
+from netmap_actors.webhooks.events import WebhookEvent
 from netmap_actors.webhooks.spec import EVENTS, WebhookSpec
 
 __all__ = ["DEAD", "WALL", "World", "lane_of", "spec"]
@@ -34,11 +34,11 @@ class World:
         self.rows: dict[int, Occurrence]
         self.last = 0
         self.goes_back_to = float("inf")
-        self.written: Standing | None = None
-        self.receiver: Callable[[Send], tuple[Outcome, bool]] = lambda _: (Outcome(status=204), True)
+        self.written: WebhookStanding | None = None
+        self.receiver: Callable[[Telling], tuple[Outcome, bool]] = lambda _: (Outcome(status=204), True)
         self.history_answers = True
-        self.received: list[tuple[float, tuple[Event, ...]]] = []
-        self.requests: list[tuple[float, Send]] = []
+        self.received: list[tuple[float, tuple[WebhookEvent, ...]]] = []
+        self.requests: list[tuple[float, Telling]] = []
         self.dies_before: str | None = None
         """A step of the shell: write, done or written."""
         self.begin()
@@ -50,7 +50,7 @@ class World:
     def begin(self) -> None:
         """A new process; it knows what was written."""
         data = None if self.written is None else msgspec.json.encode(self.written)
-        standing = None if data is None else msgspec.json.decode(data, type=Standing)
+        standing = None if data is None else msgspec.json.decode(data, type=WebhookStanding)
         self.machine = Delivery(self.spec, standing, jitter=self.jitter)
         self.turn()
 
@@ -118,7 +118,7 @@ class World:
             return False
         after = wanted.after_id if wanted.history in {"", self.file} else 0
         found = [(number, one) for number, one in self.rows.items() if number > after]
-        page = Page(
+        page = OccurrencePage(
             self.file,
             wanted.after_id,
             self.dropped + 1,
@@ -169,7 +169,7 @@ class World:
     # What came of it
 
     @property
-    def told(self) -> list[Event]:
+    def told(self) -> list[WebhookEvent]:
         """Each once, in the order in which they came first."""
         return list({one.id: one for _, events in self.received for one in events}.values())
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from netmap_actors.history.occurrences import Happening, Occurrence
 from netmap_actors.webhooks import events
 from netmap_actors.webhooks.bodies import CannotRender, body, most_events
-from netmap_actors.webhooks.events import TEST, Event, event, sentence
+from netmap_actors.webhooks.events import TEST, WebhookEvent, event, sentence
 from netmap_actors.webhooks.spec import EVENTS, BodyForm, WebhookSpec
 
 AT = 1_767_323_045.0  # 2026-01-02T03:04:05Z
@@ -24,7 +24,7 @@ HOSTILE = "<!channel> @all @everyone <@123> *x* _y_ `z` [a](http://e.example) &a
 
 def told(
     kind: str, name: str = "web-1.example.ts.net.", *, tags: tuple[str, ...] = (), **given: Any
-) -> Event:
+) -> WebhookEvent:
     after = given.pop("after", None)
     subject = given.pop("subject", "n1")
     return event(
@@ -39,7 +39,7 @@ def spec(form: str, **more: Any) -> WebhookSpec:
     return WebhookSpec(name="w", url="file:/u", body=BodyForm(form), **more)
 
 
-def said(form: str, events: list[Event], **more: Any) -> Any:
+def said(form: str, events: list[WebhookEvent], **more: Any) -> Any:
     made = body(spec(form), events, tailnet="example.ts.net", at=AT, **more)
     assert made.content_type == "application/json"
     return json.loads(made.data)
@@ -56,7 +56,8 @@ def said(form: str, events: list[Event], **more: Any) -> Any:
         (told("node_left", after=AT - 60), "web-1.example.ts.net left the tailnet at 03:04:05Z, not before 03:03:05Z"),
         (told("node_left", after=AT - 86400),
          "web-1.example.ts.net left the tailnet at 03:04:05Z, not before 2026-01-01 03:04:05Z"),
-        (Event(id="i", number=1, type="node_tagged", at=AT, name="a", detail={"tags": {"from": [], "to": ["tag:web"]}}),
+        (WebhookEvent(id="i", number=1, type="node_tagged", at=AT, name="a",
+                      detail={"tags": {"from": [], "to": ["tag:web"]}}),
          "a has other tags since 03:04:05Z, none before, tag:web now"),
         (told("node_key_expiring", expires="2026-01-03T03:04:05Z", within_s=86400.0),
          "the key of web-1.example.ts.net expires soon, as of 03:04:05Z, at 2026-01-03T03:04:05Z"),
@@ -70,7 +71,7 @@ def said(form: str, events: list[Event], **more: Any) -> Any:
         (TRIAL, "this is a test event, sent at 03:04:05Z"),
     ],
 )  # fmt: skip
-def test_sentences(one: Event, text: str) -> None:
+def test_sentences(one: WebhookEvent, text: str) -> None:
     assert sentence(one, AT) == text
 
 
@@ -80,7 +81,7 @@ def test_what_happened_on_another_day_has_its_date() -> None:
 
 @pytest.mark.parametrize("kind", [*EVENTS, TEST])
 def test_every_event_has_a_sentence_of_its_own_on_one_visible_line(kind: str) -> None:
-    one = Event(id="i", number=1, type=kind, at=AT, subject="s" + HOSTILE, name=HOSTILE * 9, tags=(HOSTILE,) * 9,
+    one = WebhookEvent(id="i", number=1, type=kind, at=AT, subject="s" + HOSTILE, name=HOSTILE * 9, tags=(HOSTILE,) * 9,
                 detail={"text": HOSTILE, "tags": {"from": [HOSTILE], "to": None}})  # fmt: skip
     text = sentence(one, AT)
     assert text.isprintable()
@@ -128,7 +129,7 @@ def test_tailscales_form_of_a_node() -> None:
         (TRIAL, "test"),
     ],
 )
-def test_what_tailscale_has_a_name_for_has_that_name(one: Event, kind: str) -> None:
+def test_what_tailscale_has_a_name_for_has_that_name(one: WebhookEvent, kind: str) -> None:
     assert said("tailscale", [one])[0]["type"] == kind
 
 
@@ -189,7 +190,7 @@ def test_forms_hold_so_many_events() -> None:
 
 
 class TestTemplate:
-    def made(self, text: str, name: str = "/etc/hook.j2", events: list[Event] | None = None) -> Any:
+    def made(self, text: str, name: str = "/etc/hook.j2", events: list[WebhookEvent] | None = None) -> Any:
         sources = {name.rpartition("/")[2]: text, "part.j2": "{{ events | length }}"}
         return body(
             spec("template", template=name),

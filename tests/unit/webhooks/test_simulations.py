@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from netmap_actors.webhooks.delivery import Outcome, Send
+from netmap_actors.webhooks.delivery import Outcome, Telling
 from tests.support.machines.webhook_world import World, lane_of, spec
 
 HOLD = 60.0
@@ -141,7 +141,7 @@ def test_a_long_life_with_many_deaths(seed: int) -> None:
         ]
     calm = random.Random(seed)
 
-    def moody(_: Send) -> tuple[Outcome, bool]:
+    def moody(_: Telling) -> tuple[Outcome, bool]:
         return calm.choice([(Outcome(status=200), True), (Outcome(failure="timeout"), calm.random() < 0.5)])
 
     world.receiver = moody
