@@ -133,6 +133,11 @@ def test_what_tailscale_has_a_name_for_has_that_name(one: WebhookEvent, kind: st
     assert said("tailscale", [one])[0]["type"] == kind
 
 
+def test_when_a_key_expires_is_told_as_tailscale_does() -> None:
+    (one,) = said("tailscale", [told("node_key_expiring", expires="2026-01-03T03:04:05Z", within_s=86_400.0)])
+    assert one["data"]["expiration"] == "2026-01-03T03:04:05Z"
+
+
 def test_a_detail_that_is_too_long_is_left_out() -> None:
     (one,) = said("tailscale", [told("node_tagged", long="x" * 9000)])
     assert "detail" not in one["data"]
