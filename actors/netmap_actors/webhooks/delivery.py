@@ -349,7 +349,7 @@ class Delivery:
         self._kept = msgspec.structs.replace(self._kept, failed=self._kept.failed + 1)
         self._failing_since = self._failing_since if self._failures else now
         self._failures += 1
-        self._failure = outcome.failure or f"status {outcome.status}"
+        self._failure = outcome.why_not
         if outcome.blames_the_body:
             self._size = max(1, len(sent) // 2)
         if outcome.blames_the_body and len(sent) == 1:

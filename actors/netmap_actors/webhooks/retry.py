@@ -35,6 +35,12 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
         return 200 <= self.status < 300
 
     @property
+    def why_not(self) -> str:
+        """Why it was not delivered."""
+        redirected = ", a redirect, which is not followed" if 300 <= self.status < 400 else ""
+        return self.failure or f"status {self.status}{redirected}"
+
+    @property
     def blames_the_body(self) -> bool:
         """One event among several may be the reason: fewer in one body may pass."""
         return self.of_the_body or self.status in OF_THE_BODY

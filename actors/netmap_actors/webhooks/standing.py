@@ -48,4 +48,4 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
     failures: int = 0
     """In a row."""
     failure: str = ""
-    """The last one: "status 404", or Outcome.failure."""
+    """The last one, as Outcome.why_not; "" when the last attempt delivered."""

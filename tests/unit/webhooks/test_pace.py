@@ -183,3 +183,17 @@ def test_of_too_many_states_the_oldest_is_forgotten(monkeypatch: pytest.MonkeyPa
         world.happen("node_offline", f"n{at}")
     world.wait(10.0)
     assert world.machine.standing.told == ("n2", "n3", "n4")
+
+
+def test_figures_tell_of_failures_in_a_row() -> None:
+    world = World(spec())
+    world.receiver = lambda _: (Outcome(status=404), False)
+    world.happen("node_joined", "a")
+    world.wait(100.0)
+    figures = world.machine.figures(world.now)
+    assert (figures.pending, figures.failing_for, figures.failure) == (1, 100.0, "status 404")
+    assert figures.failures == world.machine.standing.failed == 3
+    world.receiver = lambda _: (Outcome(status=200), True)
+    world.wait(1000.0)
+    figures = world.machine.figures(world.now)
+    assert (figures.pending, figures.failing_for, figures.failures, figures.failure) == (0, 0.0, 0, "")

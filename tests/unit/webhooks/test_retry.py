@@ -61,3 +61,15 @@ def test_only_2xx_is_delivered(status: int, delivered: bool) -> None:
 def test_one_event_that_is_refused_alone_is_tried_slowly_unless_the_receiver_may_be_broken() -> None:
     assert lane_delay(Outcome(status=400), 1, lambda: 0.0) == 30.0
     assert lane_delay(Outcome(status=500), 1, lambda: 0.0) == 1.0
+
+
+@pytest.mark.parametrize(
+    ("outcome", "why"),
+    [
+        (Outcome(failure="timeout"), "timeout"),
+        (Outcome(status=404), "status 404"),
+        (Outcome(status=307), "status 307, a redirect, which is not followed"),
+    ],
+)
+def test_a_failure_says_why(outcome: Outcome, why: str) -> None:
+    assert outcome.why_not == why
