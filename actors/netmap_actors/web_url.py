@@ -93,6 +93,11 @@ class WebUrl(msgspec.Struct, frozen=True):
         return msgspec.structs.replace(url, path="")
 
     @property
+    def name(self) -> str:
+        """The host without the interface of a link-local address, which is local to this machine (RFC 6874)."""
+        return self.host.partition("%")[0]
+
+    @property
     def authority(self) -> str:
         """host[:port], without the scheme's default port."""
         host = f"[{self.host.replace('%', '%25')}]" if ":" in self.host else self.host

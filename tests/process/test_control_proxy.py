@@ -102,7 +102,7 @@ def test_the_way_to_an_https_proxy_is_tls_with_tls_inside(behind: Behind, tmp_pa
     [
         (b"HTTP/1.1 407 Who\r\nContent-Length: 0\r\n\r\n", "answered 407 and wants a user name"),
         (b"HTTP/1.1 502 Bad\r\nContent-Length: 7\r\n\r\nno such", "answered 502: no such"),
-        (b"HTTP/1.1 200 OK\r\n\r\nhello", "spoke before the control server"),
+        (b"HTTP/1.1 200 OK\r\n\r\nhello", "spoke before the server"),
         (b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n", "cannot "),
         (b"\x15\x03\x01", "cannot reach"),
         (b"", "closed before its answer"),

@@ -18,10 +18,8 @@ from netmap_actors.control_connection.client.messages import message_for
 from netmap_actors.control_connection.client.preload import go_once_through
 from netmap_actors.control_connection.client.registration.register import RegistrationFlow, RegistrationPolicy
 from netmap_actors.control_connection.client.server.control_url import ControlUrl
-from netmap_actors.control_connection.client.server.proxy import choose_proxy, connect_ports, needs_tls
 from netmap_actors.control_connection.client.session import ControlSession, SessionLimits
 from netmap_actors.control_connection.control_key import ControlKey
-from netmap_actors.control_connection.dialer import Dialer
 from netmap_actors.control_connection.node_state import NodeState, make_directory, new_node_key
 from netmap_actors.control_connection.reports import Reports
 from netmap_actors.control_connection.side_requests import SideRequests
@@ -29,7 +27,9 @@ from netmap_actors.errors import ConfigurationError
 from netmap_actors.exit_reason import ExitReason
 from netmap_actors.process.actor_base import ActorBase
 from netmap_actors.process.allocator import return_large_blocks
+from netmap_actors.protocol.proxy import choose_proxy, connect_ports, needs_tls
 from netmap_actors.transport.byte_stream import why_broken
+from netmap_actors.transport.dialer import Dialer
 from netmap_actors.transport.resolve import resolve
 from netmap_actors.wire import internal_pb2
 from netmap_actors.wire.vocabulary import Stage
@@ -38,8 +38,8 @@ if TYPE_CHECKING:
     from netmap_actors.boot import Boot
     from netmap_actors.clock import Clock
     from netmap_actors.control_connection.auth_key import ClientAuthKey
-    from netmap_actors.control_connection.client.server.proxy import Proxy
     from netmap_actors.protocol.keys import MachineKey
+    from netmap_actors.protocol.proxy import Proxy
     from netmap_actors.transport.address import Address
     from netmap_actors.transport.byte_stream import ByteStream
     from netmap_actors.transport.tcp import TcpStream
@@ -189,7 +189,7 @@ class ControlConnection(ActorBase):
             lambda why: self._on_failed(self._dialer.explain(why)),
         )
 
-    def _make_dialer(self, proxy: Proxy | None) -> Dialer:
+    def _make_dialer(self, proxy: Proxy | None) -> Dialer[ControlUrl]:
         settings = self._settings
         context = None
         if needs_tls(settings.control_url, settings.proxy, settings.secrets.values):

@@ -21,11 +21,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from netmap_actors.boot import ConnectionSettings
-    from netmap_actors.control_connection.dialer import Dialer
+    from netmap_actors.control_connection.client.server.control_url import ControlUrl
     from netmap_actors.control_connection.node_state import NodeState
     from netmap_actors.control_connection.side_requests import SideRequests
     from netmap_actors.protocol.keys import MachineKey
     from netmap_actors.transport.address import Address
+    from netmap_actors.transport.dialer import Dialer
 
 __all__ = ["EMBEDDED_KEY_LIMIT", "ControlKey"]
 
@@ -38,7 +39,11 @@ class ControlKey:
     """The key of this process's control server."""
 
     def __init__(
-        self, node: NodeState, dialer: Dialer, side_requests: SideRequests, settings: ConnectionSettings
+        self,
+        node: NodeState,
+        dialer: Dialer[ControlUrl],
+        side_requests: SideRequests,
+        settings: ConnectionSettings,
     ) -> None:
         self._node = node
         self._dialer = dialer

@@ -13,16 +13,17 @@ from netmap_actors.control_connection.client.capability import CAPABILITY_VERSIO
 from netmap_actors.control_connection.client.exchange import wait_asked_for
 from netmap_actors.control_connection.client.head_request import HeadRequest
 from netmap_actors.control_connection.client.server.key_proof import KeyProof
-from netmap_actors.control_connection.short_exchange import ShortExchange
 from netmap_actors.protocol.key_endpoint import ControlKeys, KeyClient
+from netmap_actors.transport.short_exchange import ShortExchange
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from netmap_actors.control_connection.dialer import Dialer
+    from netmap_actors.control_connection.client.server.control_url import ControlUrl
     from netmap_actors.protocol.http1_exchange import UnexpectedStatus
     from netmap_actors.protocol.keys import MachineKey
     from netmap_actors.transport.address import Address
+    from netmap_actors.transport.dialer import Dialer
 
 __all__ = ["KEY_LIMIT", "MAX_PINGS", "PING_LIMIT", "SideRequests"]
 
@@ -37,7 +38,7 @@ MAX_PINGS = 4
 class SideRequests:
     """The requests under way, to the address the session is connected to."""
 
-    def __init__(self, dialer: Dialer) -> None:
+    def __init__(self, dialer: Dialer[ControlUrl]) -> None:
         self._dialer = dialer
         self._url = dialer.url
         self._key: ShortExchange[ControlKeys] | ShortExchange[bool] | None = None
@@ -64,7 +65,7 @@ class SideRequests:
 
         self._key = ShortExchange(
             self._dialer,
-            address,
+            [address],
             KeyClient(self._url.host_header, CAPABILITY_VERSION),
             limit=limit,
             on_answer=lambda keys: on_key(keys.public_key),
@@ -82,7 +83,7 @@ class SideRequests:
         proof = KeyProof(self._url, server_key, secrets.token_bytes(32), secrets.token_bytes(32))
         self._key = ShortExchange(
             self._dialer,
-            address,
+            [address],
             proof,
             limit=KEY_LIMIT,
             on_answer=lambda _proved: on_proved(),
@@ -97,7 +98,7 @@ class SideRequests:
         self._pings.append(
             ShortExchange(
                 self._dialer,
-                address,
+                [address],
                 HeadRequest(self._url, target),
                 limit=PING_LIMIT,
                 on_answer=_ignore,

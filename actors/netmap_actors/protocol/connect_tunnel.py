@@ -1,6 +1,6 @@
 """CONNECT: a tunnel through an HTTP proxy to a host and port (RFC 9110, section 9.3.6).
 
-Not here: which proxy (`client.server.proxy`).
+Not here: which proxy (`proxy`).
 """
 
 from __future__ import annotations

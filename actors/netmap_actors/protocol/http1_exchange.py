@@ -65,8 +65,11 @@ class HttpExchange:
         *,
         expected: int,
         max_body: int,
+        content: bytes = b"",
     ) -> None:
         """`what` completes "cannot …" in every error; `max_body` bounds the body of an `expected` status.
+
+        `content` is the body of the request, whose Content-Length `headers` hold.
 
         Raises LocalProtocolError for a request that HTTP/1.1 cannot carry.
         """
@@ -76,7 +79,8 @@ class HttpExchange:
         self._h11 = h11.Connection(h11.CLIENT, max_incomplete_event_size=MAX_HEAD)
         try:
             request = h11.Request(method=method, target=target, headers=headers)
-            self._output = (self._h11.send(request) or b"") + (self._h11.send(h11.EndOfMessage()) or b"")
+            events = (request, *((h11.Data(data=content),) if content else ()), h11.EndOfMessage())
+            self._output = b"".join(self._h11.send(event) or b"" for event in events)
         except h11.LocalProtocolError as error:
             raise LocalProtocolError(f"cannot {what}: {error}") from error
         self._informational = 0

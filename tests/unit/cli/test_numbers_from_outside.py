@@ -11,12 +11,12 @@ from click.testing import CliRunner
 
 from netmap_actors.bus.loop import Loop
 from netmap_actors.control_connection.client.server.control_url import ControlUrl
-from netmap_actors.control_connection.client.server.proxy import choose_proxy
 from netmap_actors.dev_control.faults.catalogue import BadFault, make_fault
 from netmap_actors.dev_control.faults.parameters import BadParameter, NumberParameter
 from netmap_actors.dev_control.operator.arguments import BadArgument, check_arguments
 from netmap_actors.dev_control.operator.commands import Commands
 from netmap_actors.finite import whole_number
+from netmap_actors.protocol.proxy import choose_proxy
 from netmap_actors.transport.resolve import resolve
 from netmap_supervisor.admin.socket import AdminError
 from netmap_supervisor.cli.fault.key_values import key_values

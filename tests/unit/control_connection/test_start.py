@@ -13,11 +13,11 @@ import pytest
 from netmap_actors.boot import Boot, ConnectionSettings, Endpoints
 from netmap_actors.control_connection import actor as connection_actor
 from netmap_actors.control_connection.actor import ControlConnection
-from netmap_actors.control_connection.dialer import Dialer
 from netmap_actors.exit_reason import ExitReason
 from netmap_actors.protocol.keys import MachinePrivate
 from netmap_actors.transport import tls
 from netmap_actors.transport.address import Address
+from netmap_actors.transport.dialer import Dialer
 from tests.support.processes import pairs
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from netmap_actors.control_connection.client.server.control_url import ControlUrl
-from netmap_actors.control_connection.client.server.proxy import ENVIRONMENT, choose_proxy
 from netmap_actors.errors import ConfigurationError, RemoteProtocolError
+from netmap_actors.protocol.proxy import ENVIRONMENT, choose_proxy
 from netmap_actors.protocol.socks_tunnel import SocksTunnel, require_socks
 
 NAME = bytes.fromhex("05 01 00 03 09") + b"c.example" + bytes.fromhex("01 bb")

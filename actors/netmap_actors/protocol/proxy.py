@@ -1,6 +1,6 @@
-"""The choice of a proxy to the control server: HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY, or an option.
+"""The choice of a proxy to a server: HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY, or an option.
 
-Not here: the tunnel through it (`protocol.connect_tunnel`, `protocol.socks_tunnel`, `dialer`). The variables are read
+Not here: the tunnel through it (`connect_tunnel`, `socks_tunnel`, `transport.dialer`). The variables are read
 as by curl(1) and Go's golang.org/x/net/http/httpproxy: lower case first, as in curl, and no proxy for loopback, as in
 Go. NO_PROXY is read as Go reads it, with curl's spaces between entries and final dots.
 With `socks5` and `socks5h` alike the proxy resolves the name, as in Go's net/http and hence in tailscaled.
@@ -12,11 +12,10 @@ import base64
 import contextlib
 import ipaddress
 import urllib.parse
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
-from netmap_actors.control_connection.client.server.control_url import ControlUrl
 from netmap_actors.errors import ConfigurationError, escape
 from netmap_actors.protocol.socks_tunnel import MAX_CREDENTIAL, as_bytes, require_socks
 from netmap_actors.web_url import DEFAULT_PORTS, BadUrl, WebUrl
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-__all__ = ["ENVIRONMENT", "OFF", "Proxy", "choose_proxy", "connect_ports", "needs_tls"]
+__all__ = ["ENVIRONMENT", "OFF", "Proxy", "choose_proxy", "connect_ports", "is_loopback", "needs_tls"]
 
 ENVIRONMENT = "environment"
 """Setting: as in the variables."""
@@ -36,6 +35,17 @@ SOCKS_SCHEMES = frozenset({"socks5", "socks5h"})
 _SOCKS_PORT = 1080
 DNS_PORT = 53
 """An answer too long for UDP is asked for again over TCP (RFC 7766)."""
+
+
+class _Url(Protocol):
+    """Of it, what a choice depends on."""
+
+    @property
+    def scheme(self) -> str: ...
+    @property
+    def host(self) -> str: ...
+    @property
+    def port(self) -> int: ...
 
 
 class Proxy(msgspec.Struct, frozen=True):
@@ -100,8 +110,8 @@ class Proxy(msgspec.Struct, frozen=True):
         return cls(scheme, url.host, port, credentials)
 
 
-def choose_proxy(url: ControlUrl, setting: str, environment: Mapping[str, str]) -> Proxy | None:
-    """The proxy for a control URL; None to go there directly. Raises ConfigurationError.
+def choose_proxy(url: _Url, setting: str, environment: Mapping[str, str]) -> Proxy | None:
+    """The proxy for a URL; None to go there directly. Raises ConfigurationError.
 
     `setting`: `environment`, `off` or a proxy URL, which holds its user and password itself.
     """
@@ -109,7 +119,7 @@ def choose_proxy(url: ControlUrl, setting: str, environment: Mapping[str, str]) 
         return None
     if setting != ENVIRONMENT:
         return Proxy.parse(setting, "--proxy")
-    if _is_loopback(url.host):
+    if is_loopback(url.host):
         return None
     for name in (f"{url.scheme}_proxy", f"{url.scheme}_proxy".upper(), "all_proxy", "ALL_PROXY"):
         text = environment.get(name, "").strip()
@@ -119,27 +129,28 @@ def choose_proxy(url: ControlUrl, setting: str, environment: Mapping[str, str]) 
     return None
 
 
-def connect_ports(control_url: str, setting: str, environment: Mapping[str, str]) -> tuple[int, ...]:
+def connect_ports(url_text: str, setting: str, environment: Mapping[str, str]) -> tuple[int, ...]:
     """TCP ports a connection needs: the server's or its proxy's, and DNS's. Empty where settings are refused later."""
     try:
-        url = ControlUrl.parse(control_url)
+        url = WebUrl.parse(url_text, interface=True)
         proxy = choose_proxy(url, setting, environment)
-    except ConfigurationError:
+    except (BadUrl, ConfigurationError):
         return ()
     return (DNS_PORT, url.port if proxy is None else proxy.port)
 
 
-def needs_tls(control_url: str, setting: str, environment: Mapping[str, str]) -> bool:
+def needs_tls(url_text: str, setting: str, environment: Mapping[str, str]) -> bool:
     """Whether the server, or the proxy before it, is reached over TLS. False where settings are refused later."""
     try:
-        url = ControlUrl.parse(control_url)
+        url = WebUrl.parse(url_text, interface=True)
         proxy = choose_proxy(url, setting, environment)
-    except ConfigurationError:
+    except (BadUrl, ConfigurationError):
         return False
     return url.is_https or (proxy is not None and proxy.scheme == "https")
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether a host is this machine by its name or address alone."""
     host = host.rstrip(".")
     if host == "localhost" or host.endswith(".localhost"):
         return True

@@ -1,6 +1,6 @@
-"""A connection of its own for one request and its answer: the control key, or a ping.
+"""A connection of its own for one request and its answer: the control key, a ping, or a webhook.
 
-Not here: the requests, which are machines of their own (`protocol.key_endpoint`, `head_request`).
+Not here: the requests, which are machines of their own, such as `protocol.key_endpoint`.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from netmap_actors.transport.byte_stream import why_broken
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from netmap_actors.control_connection.dialer import Dialer
     from netmap_actors.transport.address import Address
     from netmap_actors.transport.byte_stream import ByteStream
+    from netmap_actors.transport.dialer import Dialer, Url
 
 __all__ = ["ShortExchange"]
 
@@ -39,8 +39,8 @@ class ShortExchange(Generic[_Answer]):
 
     def __init__(
         self,
-        dialer: Dialer,
-        address: Address,
+        dialer: Dialer[Url],
+        addresses: list[Address],
         request: _Request[_Answer],
         *,
         limit: float,
@@ -57,7 +57,7 @@ class ShortExchange(Generic[_Answer]):
         self.done = False
         """Whether it was answered, has failed or was given up."""
         self._timer = loop.at(loop.now() + limit, lambda: self._fail(f"no answer within {limit:g} s"))
-        self._dialing = dialer.dial([address], self._opened, self._fail)
+        self._dialing = dialer.dial(addresses, self._opened, self._fail)
 
     def cancel(self) -> None:
         """Give up: close everything, without a callback."""

@@ -1,4 +1,4 @@
-"""From addresses to a stream whose other end is the control server: TCP, then a proxy's tunnel, then TLS.
+"""From addresses to a stream whose other end is a server: TCP, then a proxy's tunnel, then TLS.
 
 Not here: name resolution (`transport.resolve`), the choice of a proxy (`proxy`), and a time limit, which is the
 caller's.
@@ -6,7 +6,7 @@ caller's.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 import msgspec
 
@@ -21,20 +21,35 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from netmap_actors.bus.loop import Loop
-    from netmap_actors.control_connection.client.server.control_url import ControlUrl
-    from netmap_actors.control_connection.client.server.proxy import Proxy
+    from netmap_actors.protocol.proxy import Proxy
     from netmap_actors.transport.address import Address
     from netmap_actors.transport.byte_stream import ByteStream
     from netmap_actors.transport.tcp import TcpStream
 
-__all__ = ["Dialer", "Dialing"]
+__all__ = ["Dialer", "Dialing", "Url"]
 
 
-class Dialer(msgspec.Struct, frozen=True):
-    """How one control server is reached."""
+class Url(Protocol):
+    """Of it, where the server is."""
+
+    @property
+    def host(self) -> str: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def port(self) -> int: ...
+    @property
+    def is_https(self) -> bool: ...
+
+
+_Url_co = TypeVar("_Url_co", bound=Url, covariant=True)
+
+
+class Dialer(msgspec.Struct, Generic[_Url_co], frozen=True):
+    """How one server is reached."""
 
     loop: Loop
-    url: ControlUrl
+    url: _Url_co
     context: ssl.SSLContext | None
     """For TLS, with the server and with an https proxy; None where there is neither."""
     proxy: Proxy | None = None
@@ -63,7 +78,7 @@ class Dialing:
 
     def __init__(
         self,
-        dialer: Dialer,
+        dialer: Dialer[Url],
         addresses: list[Address],
         on_open: Callable[[ByteStream], None],
         on_failed: Callable[[str], None],
@@ -130,9 +145,7 @@ class Dialing:
             if answer := tunnel.data_to_send():
                 stream.send(answer)
             if behind:
-                raise RemoteProtocolError(
-                    "cannot use the tunnel: the proxy spoke before the control server could"
-                )
+                raise RemoteProtocolError("cannot use the tunnel: the proxy spoke before the server could")
         except (OSError, RemoteProtocolError) as error:
             self._broken(error)
             return

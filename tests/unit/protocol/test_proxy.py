@@ -9,15 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from netmap_actors.control_connection.client.server.control_url import ControlUrl
-from netmap_actors.control_connection.client.server.proxy import (
+from netmap_actors.errors import ConfigurationError, RemoteProtocolError
+from netmap_actors.protocol.connect_tunnel import ConnectTunnel
+from netmap_actors.protocol.proxy import (
     ENVIRONMENT,
     OFF,
     Proxy,
     choose_proxy,
     needs_tls,
 )
-from netmap_actors.errors import ConfigurationError, RemoteProtocolError
-from netmap_actors.protocol.connect_tunnel import ConnectTunnel
 
 CONTROL = ControlUrl.parse("https://control.example.com")
 GRANTED = b"HTTP/1.1 200 Connection established\r\nVia: x\r\n\r\n"
