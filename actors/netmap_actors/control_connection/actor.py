@@ -27,9 +27,9 @@ from netmap_actors.errors import ConfigurationError
 from netmap_actors.exit_reason import ExitReason
 from netmap_actors.process.actor_base import ActorBase
 from netmap_actors.process.allocator import return_large_blocks
-from netmap_actors.protocol.proxy import choose_proxy, connect_ports, needs_tls
 from netmap_actors.transport.byte_stream import why_broken
 from netmap_actors.transport.dialer import Dialer
+from netmap_actors.transport.proxy import choose_proxy, connect_ports, needs_tls
 from netmap_actors.transport.resolve import resolve
 from netmap_actors.wire import internal_pb2
 from netmap_actors.wire.vocabulary import Stage
@@ -39,9 +39,9 @@ if TYPE_CHECKING:
     from netmap_actors.clock import Clock
     from netmap_actors.control_connection.auth_key import ClientAuthKey
     from netmap_actors.protocol.keys import MachineKey
-    from netmap_actors.protocol.proxy import Proxy
     from netmap_actors.transport.address import Address
     from netmap_actors.transport.byte_stream import ByteStream
+    from netmap_actors.transport.proxy import Proxy
     from netmap_actors.transport.tcp import TcpStream
 
 __all__ = ["PROGRESS_BEATS", "ControlConnection"]

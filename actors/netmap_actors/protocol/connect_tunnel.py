@@ -1,6 +1,6 @@
 """CONNECT: a tunnel through an HTTP proxy to a host and port (RFC 9110, section 9.3.6).
 
-Not here: which proxy (`proxy`).
+Not here: which proxy (`transport.proxy`).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """SOCKS5: a tunnel through a proxy to a host and port (RFC 1928), with user name and password if asked (RFC 1929).
 
-socksio parses the messages; here each is delimited. Not here: which proxy (`proxy`).
+socksio parses the messages; here each is delimited. Not here: which proxy (`transport.proxy`).
 """
 
 from __future__ import annotations

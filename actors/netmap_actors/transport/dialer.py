@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from netmap_actors.bus.loop import Loop
-    from netmap_actors.protocol.proxy import Proxy
     from netmap_actors.transport.address import Address
     from netmap_actors.transport.byte_stream import ByteStream
+    from netmap_actors.transport.proxy import Proxy
     from netmap_actors.transport.tcp import TcpStream
 
 __all__ = ["Dialer", "Dialing", "Url"]

@@ -16,7 +16,7 @@ from netmap_actors.dev_control.faults.parameters import BadParameter, NumberPara
 from netmap_actors.dev_control.operator.arguments import BadArgument, check_arguments
 from netmap_actors.dev_control.operator.commands import Commands
 from netmap_actors.finite import whole_number
-from netmap_actors.protocol.proxy import choose_proxy
+from netmap_actors.transport.proxy import choose_proxy
 from netmap_actors.transport.resolve import resolve
 from netmap_supervisor.admin.socket import AdminError
 from netmap_supervisor.cli.fault.key_values import key_values

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from netmap_actors.control_connection.client.server.control_url import ControlUrl
 from netmap_actors.errors import ConfigurationError, RemoteProtocolError
-from netmap_actors.protocol.proxy import ENVIRONMENT, choose_proxy
 from netmap_actors.protocol.socks_tunnel import SocksTunnel, require_socks
+from netmap_actors.transport.proxy import ENVIRONMENT, choose_proxy
 
 NAME = bytes.fromhex("05 01 00 03 09") + b"c.example" + bytes.fromhex("01 bb")
 IPV4 = bytes.fromhex("05 01 00 01 c0 00 02 01 1f 90")

@@ -16,7 +16,7 @@ from netmap_actors.control_connection.client.server.control_url import ControlUr
 from netmap_actors.control_connection.node_state import NodeState
 from netmap_actors.curve_keys import SERVER_KEY, read_secret
 from netmap_actors.errors import ConfigurationError
-from netmap_actors.protocol.proxy import choose_proxy
+from netmap_actors.transport.proxy import choose_proxy
 from netmap_actors.wire.codec import require_native_protobuf
 from netmap_supervisor.daemon.boot_records import state_slug
 from netmap_supervisor.system.held_environment import HeldEnvironment

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from netmap_actors.control_connection.client.server.control_url import ControlUrl
 from netmap_actors.errors import ConfigurationError, RemoteProtocolError
 from netmap_actors.protocol.connect_tunnel import ConnectTunnel
-from netmap_actors.protocol.proxy import (
+from netmap_actors.transport.proxy import (
     ENVIRONMENT,
     OFF,
     Proxy,

@@ -1,6 +1,6 @@
 """The choice of a proxy to a server: HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY, or an option.
 
-Not here: the tunnel through it (`connect_tunnel`, `socks_tunnel`, `transport.dialer`). The variables are read
+Not here: the tunnel through it (`protocol.connect_tunnel`, `protocol.socks_tunnel`, `dialer`). The variables are read
 as by curl(1) and Go's golang.org/x/net/http/httpproxy: lower case first, as in curl, and no proxy for loopback, as in
 Go. NO_PROXY is read as Go reads it, with curl's spaces between entries and final dots.
 With `socks5` and `socks5h` alike the proxy resolves the name, as in Go's net/http and hence in tailscaled.
