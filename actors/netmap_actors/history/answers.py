@@ -64,6 +64,8 @@ class HistoryQuestion(msgspec.Struct, frozen=True, kw_only=True):
     """Occurrences."""
     oldest: bool = False
     """When there are more, the oldest of them are told; otherwise the newest."""
+    tags: bool = False
+    """Tell the tags of the nodes of the occurrences."""
     lanes: bool = True
     """False: occurrences alone; gaps and lanes are empty."""
     wait: float = 0.0
@@ -94,6 +96,8 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     occurrences: list[tuple[int, Occurrence]]
     more: bool
     """There are occurrences of this time that are left out: newer ones if `oldest` was asked, else older ones."""
+    tags: dict[str, tuple[str, ...]] = {}
+    """By stable id, if they were asked for: those a node has, or had when it left; without nodes that have none."""
     file: str = ""
     """Which file it is. It is another one when a broken file was set aside; ids begin anew then."""
     oldest_id: int = 1
@@ -171,6 +175,7 @@ def ask(store: HistoryStore, question: HistoryQuestion, seen: float) -> Answer:
         nodes=[],
         occurrences=found[:most] if question.oldest else found[-most:],
         more=len(found) > most,
+        tags=store.tags({one.subject for _, one in found}) if question.tags else {},
         file=file,
         oldest_id=oldest_id,
         newest_id=newest_id,

@@ -290,6 +290,15 @@ class HistoryStore:
         )
         return None if not rows else self._decoded(rows[0][0])
 
+    def tags(self, stable_ids: Iterable[str]) -> dict[str, tuple[str, ...]]:
+        """Those each of these nodes has, or had when it left."""
+        rows = self._rows(
+            "SELECT known FROM node WHERE tailnet = ? AND stable_id IN (SELECT value FROM json_each(?))",
+            (self.tailnet, _json(list(stable_ids))),
+        )
+        nodes = (self._decoded(known) for (known,) in rows)
+        return {node.stable_id: node.tags for node in nodes if node.tags}
+
     def everybody(self) -> dict[str, KnownNode]:
         """All nodes that are there, by stable id."""
         rows = self._rows("SELECT known FROM node WHERE tailnet = ? AND left_at IS NULL", (self.tailnet,))

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from netmap_actors.history.answers import EVER, HistoryQuestion, NoHistory, ask, may_wait
-from netmap_actors.history.occurrences import Entered, Happening, LaneOf, Occurrence, Recorded
+from netmap_actors.history.occurrences import Entered, Happening, KnownNode, LaneOf, Occurrence, Recorded
 from netmap_actors.history.questions import question_in
 from netmap_actors.history.store import HistoryStore
 from netmap_actors.rfc3339 import stamp
@@ -153,3 +153,11 @@ def test_a_question_that_cannot_be_answered_is_refused(asked: dict[str, Any]) ->
 def test_all_of_the_time_can_be_written() -> None:
     assert stamp(EVER, "seconds") == "9999-12-31T23:59:59Z"
     assert question_in(b"{}") == HistoryQuestion(since=0.0, until=EVER)
+
+
+def test_the_tags_of_its_nodes_are_told_to_who_asks_for_them_of_gone_ones_too(store: HistoryStore) -> None:
+    tagged = KnownNode(stable_id="n1", name="web-1.example.ts.net", online=False, tags=("tag:web",))
+    store.write([happened(NOW + 6)], [tagged, msgspec.structs.replace(tagged, stable_id="n2")], NOW + 7)
+    store.write([], ["n1"], NOW + 8)
+    assert told(store).tags == {}
+    assert told(store, tags=True).tags == {"n1": ("tag:web",)}
