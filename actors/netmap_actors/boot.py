@@ -26,6 +26,7 @@ __all__ = [
     "LivenessSettings",
     "PublisherSettings",
     "Secrets",
+    "WebhooksSettings",
     "decode_settings",
 ]
 
@@ -211,6 +212,26 @@ class HistorySettings(msgspec.Struct, frozen=True, kw_only=True):
     """Of the file; the oldest goes first."""
     socket_group: str = ""
     """Group that may ask; empty: only the owner."""
+    tailnet: str = "default"
+
+
+class WebhooksSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Settings of webhooks."""
+
+    directory: str
+    """Its own (0700)."""
+    webhooks: msgspec.Raw
+    """A list of `netmap_actors.webhooks.spec.WebhookSpec`, as JSON."""
+    files: tuple[str, ...] = ()
+    """What these name."""
+    templates: tuple[str, ...] = ()
+    """Directories of templates, which may include others of theirs."""
+    ca_file: str = ""
+    """As in ConnectionSettings."""
+    proxy: str = "environment"
+    """The same."""
+    secrets: EnvironmentSecrets = EnvironmentSecrets()
+    """The proxies of the environment."""
     tailnet: str = "default"
 
 

@@ -296,6 +296,9 @@ BETWEEN_OURSELVES = {
     "supervisor/netmap_supervisor/daemon/operator_requests.py": "messages to children",
     "supervisor/netmap_supervisor/system/nursery_process.py": "orders to a nursery",
     "actors/netmap_actors/nursery/forking.py": "its answers",
+    "actors/netmap_actors/webhooks/standing_file.py": "a file of its own",
+    "actors/netmap_actors/webhooks/actor.py": "answers to the Supervisor",
+    "supervisor/netmap_supervisor/config/webhooks.py": "only measured",
 }
 """Modules whose JSON only our own processes and the control server read, and what it is."""
 

@@ -20,6 +20,7 @@ from netmap_actors.boot import (
     HistorySettings,
     HttpSettings,
     PublisherSettings,
+    WebhooksSettings,
     decode_settings,
 )
 from netmap_actors.confinement import system_files
@@ -156,6 +157,20 @@ def _history(boot: Boot) -> Permissions:
     )
 
 
+def _webhooks(boot: Boot) -> Permissions:
+    """A file that is replaced is another one: the process ends then, and the next one is let in to that."""
+    settings = decode_settings(boot, WebhooksSettings)
+    named = [
+        Path(path) for path in (*settings.files, *settings.templates, *filter(None, (settings.ca_file,)))
+    ]
+    return Permissions(
+        readable=(*named, *system_files.names(), *system_files.certificates(os.environ)),
+        writable=(Path(settings.directory),),
+        tcp_connect=frozenset(boot.connect_ports),
+        capabilities=_for_reading(named),
+    )
+
+
 def _dev_control(boot: Boot) -> Permissions:
     """Its listener is inherited: it binds and connects nothing."""
     return Permissions(writable=(Path(decode_settings(boot, DevControlSettings).state_dir),))
@@ -283,6 +298,16 @@ ROWS: Final[dict[str, Row]] = {
             network="none",
             families=_unix,
             max_file_size=4096 * _MIB,
+        ),
+        Row(
+            ActorName.WEBHOOKS,
+            _webhooks,
+            files="reads what names and certificates are looked up with, the files with the webhooks' URLs and keys, "
+            "the directories of their templates, the CA file; writes `webhooks` below the state directory",
+            network="connects to the ports of the webhooks' URLs or of the proxy, and to 53 (DNS)",
+            families=_everything,
+            threads=True,
+            max_file_size=_MIB,
         ),
         Row(
             ActorName.DEV_CONTROL,

@@ -23,7 +23,7 @@ from netmap_actors.shown_json import label
 from netmap_actors.wire.vocabulary import Trust
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from prometheus_client.core import Metric
 
@@ -63,6 +63,17 @@ LEVELS = {
     "history_bytes": MeasuredLevel("netmap_history_bytes", "Bytes of the history's file that are in use"),
 }
 """An actor's figures that are no counters; each is reported by one actor."""
+
+
+WEBHOOK_COUNTERS = {
+    "netmap_webhook_delivered": "Events told",
+    "netmap_webhook_attempts": "Requests made",
+    "netmap_webhook_failed": "Attempts that told nothing",
+    "netmap_webhook_given_up": "Events given up, as the receiver took none for longer than `retry_for`",
+    "netmap_webhook_suppressed": "Events not told, of states that were over within `hold_down`",
+    "netmap_webhook_lost": "Events that the history no longer had when they were to be told",
+}
+"""What is counted of each webhook since it was new, under the name it has in its status."""
 
 
 class Shown(NamedTuple):
@@ -106,6 +117,7 @@ class _Collector:
         if status is not None:
             yield from _connection(status)
             yield from _actors(status)
+            yield from _webhooks(status.get("webhooks", ()))
         yield from _counters(self._shown.counters)
 
 
@@ -193,6 +205,27 @@ def _actors(status: Mapping[str, Any]) -> Iterator[Metric]:
         for call, count in actor.get("refused_calls", {}).items():
             refused.add_metric([label(actor["name"]), label(call)], count)
     yield from (up, restarts, memory, refused)
+
+
+def _webhooks(webhooks: Sequence[Mapping[str, Any]]) -> Iterator[Metric]:
+    if not webhooks:
+        return
+    labels = ["tailnet", "webhook"]
+    counters = {
+        name: CounterMetricFamily(name, about, labels=labels) for name, about in WEBHOOK_COUNTERS.items()
+    }
+    pending = GaugeMetricFamily("netmap_webhook_pending", "Events that wait to be told", labels=labels)
+    success = GaugeMetricFamily(
+        "netmap_webhook_last_success_timestamp_seconds", "When a request was last taken", labels=labels
+    )
+    for one in webhooks:
+        of = [label(one["tailnet"]), label(one["name"])]
+        for name, family in counters.items():
+            family.add_metric(of, one[name.removeprefix("netmap_webhook_")])
+        pending.add_metric(of, one["pending"])
+        if one["last_success"] and (at := unix_seconds(one["last_success"])) is not None:
+            success.add_metric(of, at)
+    yield from (*counters.values(), pending, success)
 
 
 def _counters(counters: Mapping[str, Mapping[str, int]]) -> Iterator[Metric]:

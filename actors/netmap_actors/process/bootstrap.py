@@ -39,6 +39,7 @@ ACTOR_CLASSES: dict[str, str] = {
     ActorName.DEV_CONTROL: "netmap_actors.dev_control.actor:DevControlActor",
     ActorName.HTTP_ENDPOINT: "netmap_actors.http_endpoint.actor:HttpEndpoint",
     ActorName.HISTORY: "netmap_actors.history_writer.actor:HistoryKeeper",
+    ActorName.WEBHOOKS: "netmap_actors.webhooks.actor:WebhookSender",
 }
 """Where the class of each actor lives; loaded only in the process that is that actor."""
 

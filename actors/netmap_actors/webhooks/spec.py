@@ -98,6 +98,8 @@ class WebhookSpec(msgspec.Struct, frozen=True, kw_only=True):
     events_per_minute: int = 600
     events_per_body: int = 50
     """At most; a form may hold fewer (`bodies.most_events`)."""
+    plaintext: bool = False
+    """Its URL may be http to another machine."""
 
     def __post_init__(self) -> None:
         """Raises ConfigurationError for values that cannot be; what could be a secret is not repeated."""

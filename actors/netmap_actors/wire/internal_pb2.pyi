@@ -96,7 +96,7 @@ class Ready(_message.Message):
     def __init__(self, facts: _Optional[_Mapping[str, str]] = ...) -> None: ...
 
 class Heartbeat(_message.Message):
-    __slots__ = ("number", "rss_bytes", "publisher", "liveness", "connection", "dev_control", "counters", "confinement")
+    __slots__ = ("number", "rss_bytes", "publisher", "liveness", "connection", "dev_control", "webhooks", "counters", "confinement")
     class CountersEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -117,6 +117,7 @@ class Heartbeat(_message.Message):
     LIVENESS_FIELD_NUMBER: _ClassVar[int]
     CONNECTION_FIELD_NUMBER: _ClassVar[int]
     DEV_CONTROL_FIELD_NUMBER: _ClassVar[int]
+    WEBHOOKS_FIELD_NUMBER: _ClassVar[int]
     COUNTERS_FIELD_NUMBER: _ClassVar[int]
     CONFINEMENT_FIELD_NUMBER: _ClassVar[int]
     number: int
@@ -125,9 +126,10 @@ class Heartbeat(_message.Message):
     liveness: LivenessStatistics
     connection: ConnectionStatistics
     dev_control: DevControlStatistics
+    webhooks: _containers.RepeatedCompositeFieldContainer[WebhookStatistics]
     counters: _containers.ScalarMap[str, int]
     confinement: _containers.ScalarMap[str, int]
-    def __init__(self, number: _Optional[int] = ..., rss_bytes: _Optional[int] = ..., publisher: _Optional[_Union[PublisherStatistics, _Mapping]] = ..., liveness: _Optional[_Union[LivenessStatistics, _Mapping]] = ..., connection: _Optional[_Union[ConnectionStatistics, _Mapping]] = ..., dev_control: _Optional[_Union[DevControlStatistics, _Mapping]] = ..., counters: _Optional[_Mapping[str, int]] = ..., confinement: _Optional[_Mapping[str, int]] = ...) -> None: ...
+    def __init__(self, number: _Optional[int] = ..., rss_bytes: _Optional[int] = ..., publisher: _Optional[_Union[PublisherStatistics, _Mapping]] = ..., liveness: _Optional[_Union[LivenessStatistics, _Mapping]] = ..., connection: _Optional[_Union[ConnectionStatistics, _Mapping]] = ..., dev_control: _Optional[_Union[DevControlStatistics, _Mapping]] = ..., webhooks: _Optional[_Iterable[_Union[WebhookStatistics, _Mapping]]] = ..., counters: _Optional[_Mapping[str, int]] = ..., confinement: _Optional[_Mapping[str, int]] = ...) -> None: ...
 
 class PublisherStatistics(_message.Message):
     __slots__ = ("state", "last_received_at", "epoch", "seq", "peers", "peers_online", "peers_unknown", "quarantined", "domain", "self_name", "self_stable_id", "self_addresses", "subscribers", "generation", "session", "self_key_expiry", "self_machine_authorized")
@@ -208,6 +210,30 @@ class DevControlStatistics(_message.Message):
     clients: int
     map_streams: int
     def __init__(self, nodes: _Optional[int] = ..., clients: _Optional[int] = ..., map_streams: _Optional[int] = ...) -> None: ...
+
+class WebhookStatistics(_message.Message):
+    __slots__ = ("name", "delivered", "attempts", "failed", "given_up", "suppressed", "lost", "pending", "delivered_at", "failure")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    DELIVERED_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPTS_FIELD_NUMBER: _ClassVar[int]
+    FAILED_FIELD_NUMBER: _ClassVar[int]
+    GIVEN_UP_FIELD_NUMBER: _ClassVar[int]
+    SUPPRESSED_FIELD_NUMBER: _ClassVar[int]
+    LOST_FIELD_NUMBER: _ClassVar[int]
+    PENDING_FIELD_NUMBER: _ClassVar[int]
+    DELIVERED_AT_FIELD_NUMBER: _ClassVar[int]
+    FAILURE_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    delivered: int
+    attempts: int
+    failed: int
+    given_up: int
+    suppressed: int
+    lost: int
+    pending: int
+    delivered_at: float
+    failure: str
+    def __init__(self, name: _Optional[str] = ..., delivered: _Optional[int] = ..., attempts: _Optional[int] = ..., failed: _Optional[int] = ..., given_up: _Optional[int] = ..., suppressed: _Optional[int] = ..., lost: _Optional[int] = ..., pending: _Optional[int] = ..., delivered_at: _Optional[float] = ..., failure: _Optional[str] = ...) -> None: ...
 
 class Stop(_message.Message):
     __slots__ = ("reason",)

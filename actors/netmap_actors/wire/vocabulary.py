@@ -7,7 +7,11 @@ from __future__ import annotations
 
 import enum
 
-__all__ = ["PUBLISHER_PAUSED", "ActorName", "EndReason", "Stage", "Trust"]
+__all__ = ["PUBLISHER_PAUSED", "TAILNET", "ActorName", "EndReason", "Stage", "Trust"]
+
+
+TAILNET = "default"
+"""The name of the one tailnet there is."""
 
 
 class ActorName(enum.StrEnum):
@@ -19,6 +23,7 @@ class ActorName(enum.StrEnum):
     DEV_CONTROL = "dev_control"
     HTTP_ENDPOINT = "http_endpoint"
     HISTORY = "history"
+    WEBHOOKS = "webhooks"
 
 
 class Stage(enum.StrEnum):

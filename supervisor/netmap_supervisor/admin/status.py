@@ -19,6 +19,7 @@ __all__ = [
     "NurseryStatus",
     "SelfStatus",
     "StatusReport",
+    "WebhookStatus",
 ]
 
 
@@ -140,6 +141,31 @@ class HttpStatus(msgspec.Struct, frozen=True, kw_only=True):
     """Other machines reach it. Without `tls` what they ask and are told is in clear, tokens included."""
 
 
+class WebhookStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """One webhook. Counts are since it was new."""
+
+    tailnet: str
+    name: str
+    delivered: int
+    """Events."""
+    attempts: int
+    """Requests."""
+    failed: int
+    """Of these, what delivered nothing."""
+    given_up: int
+    """Events that got older than its `retry_for`."""
+    suppressed: int
+    """Events of states that were over within its `hold_down`."""
+    lost: int
+    """What the history no longer had when it was to be told."""
+    pending: int
+    """Events that wait."""
+    last_success: str | None
+    """RFC 3339, wall clock; None: never."""
+    failure: str
+    """Why the last request failed; empty after one that delivered."""
+
+
 class NurseryStatus(msgspec.Struct, frozen=True, kw_only=True):
     """The process that forks the children."""
 
@@ -164,6 +190,8 @@ class StatusReport(msgspec.Struct, frozen=True, kw_only=True):
     subscribers: int
     log_lines_suppressed: int = 0
     """Lines of the log that were one too many of their kind, since the start of the run."""
+    webhooks: tuple[WebhookStatus, ...] = ()
+    """As their process has reported them; empty without any."""
     nursery: NurseryStatus | None = None
     """None: there is none now; children are started by exec."""
     http: HttpStatus | None = None

@@ -37,6 +37,7 @@ _COMMANDS = {
     "watch": "netmap_supervisor.cli.watch",
     "wait": "netmap_supervisor.cli.wait",
     "history": "netmap_supervisor.cli.history",
+    "webhook": "netmap_supervisor.cli.webhook",
     "export": "netmap_supervisor.cli.export.command",
     "stop": "netmap_supervisor.cli.orders.stop",
     "reconnect": "netmap_supervisor.cli.orders.reconnect",

@@ -121,6 +121,10 @@ def _facts(report: StatusReport) -> Iterator[tuple[str, str]]:
     yield "bus", f"epoch {netmap.epoch} seq {netmap.seq}, {_counted(report.subscribers)}"
     if report.http is not None:
         yield "http", _http(report.http)
+    for hook in report.webhooks:
+        told = f", last at {escape(hook.last_success, 40)}" if hook.last_success else ""
+        failing = f"; failing: {escape(hook.failure, _MAX_TEXT)}" if hook.failure else ""
+        yield "webhook", f"{hook.name}: {hook.delivered} told, {hook.pending} waiting{told}{failing}"
     for actor in report.actors:
         if actor.refused_calls:
             calls = ", ".join(f"{call} {count}" for call, count in sorted(actor.refused_calls.items()))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 from typing import TYPE_CHECKING, Any
 
+from netmap_supervisor.config import webhooks
 from netmap_supervisor.config.options import OPTIONS, TABLES
 
 if TYPE_CHECKING:
@@ -17,6 +18,11 @@ __all__ = ["example", "reference", "schema"]
 _WIDTH = 100
 _SET_IN_EXAMPLE = frozenset({"control_url"})
 """What the shipped file states; everything else stands there as a comment with its default."""
+_EXAMPLES = {
+    "name": '"oncall"',
+    "url": '"file:/etc/netmap-supervisor/oncall.url"',
+    "secret": '"file:/etc/netmap-supervisor/oncall.key"',
+}
 
 
 def rows_of(table: str) -> list[Option]:
@@ -47,11 +53,18 @@ def _example_lines() -> Iterator[str]:
             mark = "" if row.name in _SET_IN_EXAMPLE else "# "
             yield f"{mark}{row.key} = {row.kind.toml(row.default)}"
     yield ""
+    yield from _comment(webhooks.ABOUT)
+    yield f"# [[{webhooks.TABLE}]]"
+    for row in webhooks.rows().values():
+        yield "#"
+        yield from _comment(f"{row.help}. {row.more}".strip(), "#   # ")
+        yield f"#   {row.key} = {_EXAMPLES.get(row.key) or row.kind.toml(row.default)}"
+    yield ""
 
 
-def _comment(text: str) -> Iterator[str]:
+def _comment(text: str, mark: str = "# ") -> Iterator[str]:
     for line in textwrap.wrap(text, _WIDTH, break_on_hyphens=False):
-        yield f"# {line}"
+        yield f"{mark}{line}"
 
 
 def schema() -> dict[str, Any]:
@@ -61,16 +74,23 @@ def schema() -> dict[str, Any]:
         "title": "netmap-supervisor",
         "type": "object",
         "additionalProperties": False,
-        "properties": {table: _table_schema(table, meaning) for table, meaning in TABLES.items()},
+        "properties": {table: _table_schema(rows_of(table), meaning) for table, meaning in TABLES.items()}
+        | {
+            webhooks.TABLE: {
+                "type": "array",
+                "maxItems": webhooks.MAX_WEBHOOKS,
+                "items": _table_schema([*webhooks.rows().values()], webhooks.ABOUT)
+                | {"required": ["name", "url"]},
+            }
+        },
     }
 
 
-def _table_schema(table: str, meaning: str) -> dict[str, Any]:
-    rows = {
-        row.key: row.kind.schema() | {"description": f"{row.help}. {row.more}".strip()}
-        for row in rows_of(table)
+def _table_schema(rows: list[Option], meaning: str) -> dict[str, Any]:
+    properties = {
+        row.key: row.kind.schema() | {"description": f"{row.help}. {row.more}".strip()} for row in rows
     }
-    return {"type": "object", "description": meaning, "additionalProperties": False, "properties": rows}
+    return {"type": "object", "description": meaning, "additionalProperties": False, "properties": properties}
 
 
 def reference() -> str:
@@ -90,6 +110,14 @@ def _reference_lines() -> Iterator[str]:
             yield f"{row.help}. {row.more}".strip()
             yield f"Values: `{row.kind.metavar}`. Default: {_shown(row)}."
             yield ""
+    yield f"### `[[{webhooks.TABLE}]]`"
+    yield ""
+    yield webhooks.ABOUT
+    yield ""
+    for row in webhooks.rows().values():
+        yield f"**`{row.key}`**: {row.help}. {row.more}".strip()
+        yield f"Values: `{row.kind.metavar}`. Default: {_shown(row)}."
+        yield ""
 
 
 def _shown(row: Option) -> str:

@@ -16,7 +16,7 @@ import msgspec
 
 from netmap_actors.errors import ConfigurationError, escape
 from netmap_actors.runtime_paths import default_runtime_dir
-from netmap_supervisor.config import http_rules
+from netmap_supervisor.config import http_rules, webhooks
 from netmap_supervisor.config.kinds import BadValue, absolute, show_duration
 from netmap_supervisor.config.options import (
     DIRECTORY_NAME,
@@ -33,6 +33,8 @@ from netmap_supervisor.config.settings import EMBEDDED, RunSettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
+
+    from netmap_actors.webhooks.spec import WebhookSpec
 
 __all__ = [
     "CONFIG_VARIABLE",
@@ -103,6 +105,7 @@ class Configuration(msgspec.Struct, frozen=True):
     file: Path | None
     warnings: tuple[str, ...]
     """What works but is probably not intended."""
+    webhooks: tuple[WebhookSpec, ...] = ()
 
     def value(self, name: str) -> Any:
         """The value of one option."""
@@ -111,7 +114,7 @@ class Configuration(msgspec.Struct, frozen=True):
     def run_settings(self, *, log_format: str) -> RunSettings:
         """The settings of `run`; the caller, who knows its terminal, says which log format `auto` is."""
         values = {name: one.value for name, one in self.settings.items()}
-        return msgspec.convert(values | {"log_format": log_format}, RunSettings)
+        return msgspec.convert(values | {"log_format": log_format, "webhooks": self.webhooks}, RunSettings)
 
 
 def default_config_file(environment: Mapping[str, str]) -> Path | None:
@@ -149,6 +152,7 @@ def load(
         layer, where = (Layer.FLAG, "--config") if config_file else (Layer.ENVIRONMENT, CONFIG_VARIABLE)
         raise BadConfiguration([Problem(layer, where, str(error))]) from None
     document = None if file is None else _read_file(file, problems, must_exist=bool(named))
+    hooks = _webhooks(document, file, environment, problems)
     layers = [
         _from_flags(flags, base, problems),
         _from_environment(environment, base, problems),
@@ -160,13 +164,13 @@ def load(
         found = (layer[name] for layer in layers if name in layer)
         if (first := next(found, None)) is not None:
             settings[name] = first
-    problems += _unusable(settings)
+    problems += _unusable(settings, hooks)
     if not problems:
-        problems += _contradictions(settings)
+        problems += _contradictions(settings, hooks)
     if problems:
         raise BadConfiguration(problems)
-    warnings = (*_unknown_variables(environment), *_doubtful(settings))
-    return Configuration(settings, file if document is not None else None, tuple(warnings))
+    warnings = (*_unknown_variables(environment), *_doubtful(settings), *_doubtful_files(hooks))
+    return Configuration(settings, file if document is not None else None, tuple(warnings), hooks)
 
 
 def runtime_dir(flag: str | None, environment: Mapping[str, str]) -> Path:
@@ -242,9 +246,8 @@ def _from_file(document: Mapping[str, Any], file: Path, problems: list[Problem])
     reading = _Reading(Layer.FILE, problems)
     for table, values in document.items():
         if table not in TABLES:
-            reading.complain(
-                str(file), f"there is no [{escape(table, 60)}]{_did_you_mean(table, TABLES, '[{}]')}"
-            )
+            hint = _did_you_mean(table, TABLES, "[{}]") or _did_you_mean(table, [webhooks.TABLE], "[[{}]]")
+            reading.complain(str(file), f"there is no [{escape(table, 60)}]{hint}")
             continue
         if not isinstance(values, dict):
             reading.complain(str(file), f"{table} has to be a table: [{table}]")
@@ -257,6 +260,20 @@ def _from_file(document: Mapping[str, Any], file: Path, problems: list[Problem])
                 hint = _did_you_mean_key(table, key, rows)
                 reading.complain(str(file), f"there is no {table}.{escape(key, 60)}{hint}")
     return reading.found
+
+
+def _webhooks(
+    document: dict[str, Any] | None,
+    file: Path | None,
+    environment: Mapping[str, str],
+    problems: list[Problem],
+) -> tuple[WebhookSpec, ...]:
+    """The webhooks of the file, whose tables are taken out of the document."""
+    if not document or file is None or webhooks.TABLE not in document:
+        return ()
+    reading = _Reading(Layer.FILE, problems)
+    credentials = environment.get("CREDENTIALS_DIRECTORY", "")
+    return webhooks.read(document.pop(webhooks.TABLE), file, credentials, reading.complain)
 
 
 def _defaults(
@@ -340,13 +357,21 @@ def _unknown_variables(environment: Mapping[str, str]) -> Iterator[str]:
             yield f"{escape(variable, 80)} is set, and there is no such option{_did_you_mean(variable, known)}"
 
 
-def _contradictions(settings: Mapping[str, Setting]) -> Iterator[Problem]:
+def _contradictions(settings: Mapping[str, Setting], hooks: tuple[WebhookSpec, ...]) -> Iterator[Problem]:
     state = settings["state_dir"]
     if not state.value:
         yield Problem(
             state.layer,
             state.option.path,
             "there is no home directory to keep it in; set HOME, or name one with --state-dir",
+        )
+    keep = settings["history_keep"]
+    if hooks and not keep.value:
+        yield Problem(
+            keep.layer,
+            keep.where,
+            "cannot tell webhooks anything without a history, from which they are told: keep one (history.keep), or "
+            f"remove the [[{webhooks.TABLE}]]",
         )
     listen, plaintext = settings["listen"], settings["listen_plaintext"]
     if plaintext.value and listen.value and not is_loopback(listen.value):
@@ -360,7 +385,7 @@ def _contradictions(settings: Mapping[str, Setting]) -> Iterator[Problem]:
         yield Problem(setting.layer, setting.where, text)
 
 
-def _unusable(settings: Mapping[str, Setting]) -> Iterator[Problem]:
+def _unusable(settings: Mapping[str, Setting], hooks: tuple[WebhookSpec, ...]) -> Iterator[Problem]:
     """What the child processes would refuse, found before anything is started or reloaded."""
     from netmap_actors.confinement import landlock  # noqa: PLC0415
 
@@ -375,11 +400,17 @@ def _unusable(settings: Mapping[str, Setting]) -> Iterator[Problem]:
                 f"there is no group {escape(group.value, 60)!r}; create it, or name another",
             )
     auth_key = settings["auth_key"]
-    for setting, path in ((ca_file, ca_file.value), (auth_key, _file_of(auth_key.value))):
+    named = [
+        (ca_file.layer, ca_file.where, ca_file.value),
+        (auth_key.layer, auth_key.where, _file_of(auth_key.value)),
+    ]
+    for hook in hooks:
+        named += [(Layer.FILE, f"webhook {hook.name}.{key}", path) for key, path in webhooks.used_files(hook)]
+    for layer, where, path in named:
         if path and landlock.keeps_from(path):
             yield Problem(
-                setting.layer,
-                setting.where,
+                layer,
+                where,
                 f"cannot read {path}: the running daemon has given up reading there; it keeps what lay below / when it "
                 "began, without /dev and /sys; restart it, or put the file elsewhere",
             )
@@ -410,6 +441,22 @@ def _file_of(source: str) -> str:
 
 def _is_world_readable(path: str) -> bool:
     return bool(Path(path).stat().st_mode & stat.S_IROTH)
+
+
+def _doubtful_files(hooks: tuple[WebhookSpec, ...]) -> Iterator[str]:
+    for hook in hooks:
+        for key in ("url", "secret"):
+            if getattr(hook, key).startswith("credential:"):
+                yield (
+                    f"webhook {hook.name}.{key} is a credential of the unit, and $CREDENTIALS_DIRECTORY is not set "
+                    "here; without it nothing is told"
+                )
+        for key, path in webhooks.used_files(hook):
+            what = f"the file {path} of webhook {hook.name}.{key}"
+            if not os.access(path, os.R_OK):
+                yield f"{what} cannot be read; it is told nothing until it can"
+            elif key != "template" and _is_world_readable(path):
+                yield f"{what} can be read by everybody; chmod 600 it"
 
 
 def _doubtful(settings: Mapping[str, Setting]) -> Iterator[str]:

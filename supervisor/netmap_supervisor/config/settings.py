@@ -6,17 +6,17 @@ Not here: where a value came from (flag, environment, file, default) and whether
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from netmap_actors.boot import MAX_MAP_RESPONSE, MAX_PEERS, SILENCE_TIMEOUT
+from netmap_actors.wire.vocabulary import TAILNET
 
-__all__ = ["EMBEDDED", "TAILNET", "RunSettings"]
+__all__ = ["EMBEDDED", "RunSettings"]
 
 EMBEDDED = "embedded"
 """The control URL that means: start a control server of our own (dev_control)."""
-TAILNET = "default"
-"""The name of the tailnet, for what is kept."""
 
 
 class RunSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,6 +65,8 @@ class RunSettings(msgspec.Struct, frozen=True, kw_only=True):
     """How long the history goes back; 0 = off."""
     history_size: int = 64 << 20
     """Bytes of the history's file."""
+    webhooks: tuple[Any, ...] = ()
+    """A `netmap_actors.webhooks.spec.WebhookSpec` each; not named here, where every run would load it."""
     log_format: str = "json"
     """`json` or `text`; on standard error."""
     log_level: str = "info"

@@ -20,13 +20,14 @@ from netmap_actors.boot import (
     HttpSettings,
     LivenessSettings,
     PublisherSettings,
+    WebhooksSettings,
 )
 from netmap_actors.bus.sockets import ipc
 from netmap_actors.runtime_paths import history_path, requests_path, updates_path
 from netmap_actors.web_url import WebUrl
-from netmap_actors.wire.vocabulary import ActorName
+from netmap_actors.wire.vocabulary import TAILNET, ActorName
 from netmap_supervisor.config.reach import is_for_others
-from netmap_supervisor.config.settings import TAILNET
+from netmap_supervisor.config.webhooks import used_files
 from netmap_supervisor.connection.messages import ConnectionStart
 
 if TYPE_CHECKING:
@@ -169,6 +170,8 @@ class BootRecords(msgspec.Struct, kw_only=True, eq=False):
                     max_bytes=settings.history_size,
                     socket_group=settings.socket_group,
                 )
+            case ActorName.WEBHOOKS:
+                return self._webhooks_settings()
             case ActorName.LIVENESS:
                 return LivenessSettings(silence_timeout=settings.silence_timeout)
             case ActorName.DEV_CONTROL:
@@ -189,6 +192,20 @@ class BootRecords(msgspec.Struct, kw_only=True, eq=False):
                 return self._connection_settings(spawn.start)
             case other:
                 raise ValueError(f"cannot start {other}: it has no settings")
+
+    def _webhooks_settings(self) -> WebhooksSettings:
+        settings = self.settings
+        named = [one for hook in settings.webhooks for one in used_files(hook)]
+        return WebhooksSettings(
+            directory=str(Path(settings.state_dir) / "webhooks" / TAILNET),
+            webhooks=msgspec.Raw(msgspec.json.encode(settings.webhooks)),
+            files=tuple(path for key, path in named if key != "template"),
+            templates=tuple(str(Path(path).parent) for key, path in named if key == "template"),
+            ca_file=settings.ca_file,
+            proxy=settings.proxy,
+            secrets=EnvironmentSecrets(self.secrets_of("")),
+            tailnet=TAILNET,
+        )
 
     def _connection_settings(self, start: ConnectionStart) -> ConnectionSettings:
         settings = self.settings

@@ -6,7 +6,7 @@ Not here: how a request arrives (`admin.socket`) and the decisions behind it (`c
 from __future__ import annotations
 
 import signal
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import msgspec
 
@@ -37,6 +37,8 @@ MAX_FAULT = 3600.0
 DEFAULT_FREEZE = 30.0
 DEV_LIMIT = 4.0
 """Seconds dev_control has for an answer: less than the command line waits."""
+WEBHOOK_LIMIT = 13.5
+"""Seconds the webhooks' process has: more than one request takes."""
 MAX_WAITING = 100
 _ASKS = {ActorName.HTTP_ENDPOINT, ActorName.HISTORY}
 """May ask for the status."""
@@ -57,6 +59,14 @@ class Daemon(Protocol):
     def event(self, level: str, event: str, fields: Mapping[str, Any]) -> None: ...
 
 
+class _Waiting(NamedTuple):
+    """A request that a child has to answer."""
+
+    actor: str
+    request: Request
+    timer: Timer
+
+
 class OperatorRequests:
     """Answers each request at once, except those that another process has to answer."""
 
@@ -65,8 +75,8 @@ class OperatorRequests:
         self._loop = loop
         self._reload = reload
         self._token = 0
-        self._waiting: dict[int, tuple[Request, Timer]] = {}
-        """Requests dev_control has not answered, by token."""
+        self._waiting: dict[int, _Waiting] = {}
+        """Requests that were passed on and not answered, by token."""
         self._status_tokens: dict[str, int] = {}
         """What children asked for the status with, in this turn, by actor."""
 
@@ -89,14 +99,16 @@ class OperatorRequests:
                 self._fault(request)
             case "dev":
                 self._ask_dev_control(request)
+            case "webhook":
+                self._ask_webhooks(request)
             case other:
                 raise AdminError(f"cannot do {other!r}: no such command")
 
     def on_message(self, envelope: internal_pb2.Envelope) -> bool:
         """A message of a child that answers or makes a request; False when it does not."""
         match envelope.WhichOneof("body"):
-            case "dev_reply" if envelope.actor == ActorName.DEV_CONTROL:
-                self._on_dev_reply(envelope.dev_reply)
+            case "dev_reply" if envelope.actor in {ActorName.DEV_CONTROL, ActorName.WEBHOOKS}:
+                self._on_dev_reply(envelope.actor, envelope.dev_reply)
             case "status_request" if envelope.actor in _ASKS:
                 self._on_status_request(envelope.actor, envelope.status_request.token)
             case _:
@@ -115,24 +127,25 @@ class OperatorRequests:
         for actor, token in tokens.items():
             self._daemon.tell(actor, internal_pb2.StatusReply(token=token, json=shown))
 
-    def _on_dev_reply(self, reply: internal_pb2.DevReply) -> None:
-        """dev_control answered."""
-        waiting = self._waiting.pop(reply.token, None)
-        if waiting is None:
+    def _on_dev_reply(self, actor: str, reply: internal_pb2.DevReply) -> None:
+        """One that was asked answered."""
+        waiting = self._waiting.get(reply.token)
+        if waiting is None or waiting.actor != actor:
             return  # it came too late: the request has its answer
-        request, timer = waiting
+        del self._waiting[reply.token]
+        request, timer = waiting.request, waiting.timer
         timer.cancel()
         try:
             answer = msgspec.json.decode(reply.json)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             # It serves a network port: its answer may not end this process.
-            request.refuse("cannot ask dev_control: its answer cannot be read")
+            request.refuse(f"cannot ask {actor}: its answer cannot be read")
             return
         if reply.ok:
             request.answer(msgspec.Raw(reply.json))
         else:
             why = answer.get("error") if isinstance(answer, dict) else None
-            request.refuse(str(why or "dev_control refused"))
+            request.refuse(str(why or f"{actor} refused"))
 
     def _soon(self, request: Request, call: Callable[[], object]) -> None:
         """The answer first: what follows may end the process."""
@@ -203,24 +216,34 @@ class OperatorRequests:
     def _ask_dev_control(self, request: Request) -> None:
         if self._daemon.process(ActorName.DEV_CONTROL) is None:
             raise AdminError('cannot ask dev_control: it runs only with control.url = "embedded"')
+        self._pass_on(request, ActorName.DEV_CONTROL, DEV_LIMIT)
+
+    def _ask_webhooks(self, request: Request) -> None:
+        if self._daemon.process(ActorName.WEBHOOKS) is None:
+            raise AdminError(
+                "cannot test a webhook: this daemon has none, or their process is starting again"
+            )
+        self._pass_on(request, ActorName.WEBHOOKS, WEBHOOK_LIMIT)
+
+    def _pass_on(self, request: Request, actor: str, limit: float) -> None:
+        """Have a child answer, within `limit` seconds."""
         if len(self._waiting) >= MAX_WAITING:
-            raise AdminError(f"cannot ask dev_control: {MAX_WAITING} requests wait for it already")
+            raise AdminError(f"cannot ask {actor}: {MAX_WAITING} requests wait for it already")
         try:
             order = msgspec.json.encode(request.arguments)
         except (OverflowError, RecursionError) as error:  # what one version reads another may not write
-            raise AdminError(f"cannot ask dev_control: {error}") from None
+            raise AdminError(f"cannot ask {actor}: {error}") from None
         self._token += 1
         token = self._token
-        command = internal_pb2.DevCommand(token=token, json=order)
-        if not self._daemon.tell(ActorName.DEV_CONTROL, command):
-            raise AdminError("cannot ask dev_control: it is starting; try again")
-        timer = self._loop.at(self._loop.now() + DEV_LIMIT, lambda: self._give_up(token))
-        self._waiting[token] = (request, timer)
+        if not self._daemon.tell(actor, internal_pb2.DevCommand(token=token, json=order)):
+            raise AdminError(f"cannot ask {actor}: it is starting; try again")
+        timer = self._loop.at(self._loop.now() + limit, lambda: self._give_up(token, limit))
+        self._waiting[token] = _Waiting(actor, request, timer)
 
-    def _give_up(self, token: int) -> None:
+    def _give_up(self, token: int, limit: float) -> None:
         waiting = self._waiting.pop(token, None)
         if waiting is not None:
-            waiting[0].refuse(f"cannot ask dev_control: no answer within {DEV_LIMIT:g} s")
+            waiting.request.refuse(f"cannot ask {waiting.actor}: no answer within {limit:g} s")
 
 
 def _seconds(arguments: Mapping[str, Any], what: str) -> float:

@@ -8,8 +8,9 @@ from netmap_supervisor.config.settings import RunSettings
 
 __all__ = ["NEXT_CONNECTION", "NOW", "ReloadResult", "compare"]
 
-NOW = frozenset({"log_level"})
-"""Settings that hold at once."""
+NOW = frozenset({"log_level", "webhooks"})
+"""Settings that hold at once; webhooks only where there were some: their process has its place in the tree from the
+start on."""
 NEXT_CONNECTION = frozenset(
     {
         "accept_changed_key",
@@ -39,9 +40,10 @@ class ReloadResult(msgspec.Struct, frozen=True, kw_only=True):
 def compare(old: RunSettings, new: RunSettings) -> tuple[RunSettings, ReloadResult]:
     """The settings that hold from now on, and what became of those that differ."""
     changed = [name for name in RunSettings.__struct_fields__ if getattr(old, name) != getattr(new, name)]
-    taken = {name: getattr(new, name) for name in changed if name in NOW | NEXT_CONNECTION}
+    takeable = (NOW | NEXT_CONNECTION) - (set() if old.webhooks else {"webhooks"})
+    taken = {name: getattr(new, name) for name in changed if name in takeable}
     changes = ReloadResult(
-        applied=tuple(name for name in changed if name in NOW),
+        applied=tuple(name for name in changed if name in NOW and name in taken),
         with_next_connection=tuple(name for name in changed if name in NEXT_CONNECTION),
         needs_restart=tuple(name for name in changed if name not in taken),
     )

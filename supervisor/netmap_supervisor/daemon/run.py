@@ -21,6 +21,7 @@ from netmap_actors.confinement.run_bounds import RunBounds
 from netmap_actors.confinement.unused_memory import SETTLED, give_back
 from netmap_actors.errors import NetmapError
 from netmap_actors.wire.codec import require_native_protobuf
+from netmap_supervisor.config.webhooks import used_files
 from netmap_supervisor.daemon.boot_records import memory_of_child, public_sockets
 from netmap_supervisor.daemon.tree import in_nursery
 from netmap_supervisor.system.held_environment import HeldEnvironment, wipe
@@ -136,7 +137,9 @@ def _claim(settings: RunSettings) -> tuple[Loop, Claim]:
 
 def _bounds(settings: RunSettings, environment: HeldEnvironment) -> RunBounds:
     kind, _, path = settings.auth_key.partition(":")
-    named = (path if kind == "file" else "", settings.ca_file, settings.http_tls_cert, settings.http_tls_key)
+    of_webhooks = (one for hook in settings.webhooks for _, one in used_files(hook))
+    http = (settings.http_tls_cert, settings.http_tls_key)
+    named = (path if kind == "file" else "", settings.ca_file, *http, *of_webhooks)
     places = RunPlaces(
         state_dir=Path(settings.state_dir),
         runtime_dir=Path(settings.runtime_dir),

@@ -8,7 +8,7 @@ import msgspec
 
 from netmap_actors.rfc3339 import stamp
 from netmap_actors.wire import internal_pb2
-from netmap_actors.wire.vocabulary import Stage, Trust
+from netmap_actors.wire.vocabulary import TAILNET, ActorName, Stage, Trust
 from netmap_supervisor.admin.status import (
     ActorStatus,
     ConnectionStatus,
@@ -20,6 +20,7 @@ from netmap_supervisor.admin.status import (
     NetmapStatus,
     SelfStatus,
     StatusReport,
+    WebhookStatus,
 )
 from netmap_supervisor.config.reach import is_for_others
 from netmap_supervisor.daemon.core import CONNECTION, LIVENESS, PUBLISHER, SupervisorCore
@@ -77,6 +78,7 @@ def make_report(
         actors=_actors(core, own, now, calls),
         subscribers=_published(core).subscribers,
         log_lines_suppressed=own.log_lines_suppressed,
+        webhooks=_webhooks(core),
         nursery=own.nursery,
         http=_http(settings),
     )
@@ -223,6 +225,26 @@ def _actors(
         for name, child in core.tree.children.items()
     )
     return (supervisor, *children)
+
+
+def _webhooks(core: SupervisorCore) -> tuple[WebhookStatus, ...]:
+    heartbeat = core.heartbeats.get(ActorName.WEBHOOKS)
+    return tuple(
+        WebhookStatus(
+            tailnet=TAILNET,
+            name=one.name,
+            delivered=one.delivered,
+            attempts=one.attempts,
+            failed=one.failed,
+            given_up=one.given_up,
+            suppressed=one.suppressed,
+            lost=one.lost,
+            pending=one.pending,
+            last_success=stamp(one.delivered_at, "milliseconds") if one.delivered_at else None,
+            failure=one.failure,
+        )
+        for one in (heartbeat.webhooks if heartbeat is not None else ())
+    )
 
 
 def _confinement(core: SupervisorCore, name: str) -> dict[str, int]:

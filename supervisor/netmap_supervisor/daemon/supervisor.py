@@ -460,6 +460,8 @@ class Supervisor(pykka.ThreadingActor):
         self._log.level = settings.log_level
         self._core.probe_timeout = settings.probe_timeout
         self._boots.renew(settings)
+        if "webhooks" in changes.applied and (process := self.process(ActorName.WEBHOOKS)) is not None:
+            process.send(signal.SIGTERM)  # the next one has the new ones
         level = "warning" if changes.needs_restart else "info"
         self.event(level, "reloaded", msgspec.structs.asdict(changes))
         return changes

@@ -24,6 +24,7 @@ def specs_for(settings: RunSettings) -> list[ChildSpec]:
     history = (
         [ChildSpec(name=ActorName.HISTORY, after_up=True, shutdown=0.4)] if settings.history_keep else []
     )
+    webhooks = [ChildSpec(name=ActorName.WEBHOOKS, after_up=True, shutdown=0.4)] if settings.webhooks else []
     return [
         *embedded,
         ChildSpec(name=ActorName.PUBLISHER),
@@ -31,16 +32,17 @@ def specs_for(settings: RunSettings) -> list[ChildSpec]:
         ChildSpec(name=ActorName.CONNECTION, first=True, shutdown=1.5),
         *http,
         *history,
+        *webhooks,
     ]
 
 
 def in_nursery(settings: RunSettings) -> Rooms:
-    """What a nursery loads beforehand, in the order in which it is needed. The embedded server and the history load
-    their own rooms: nobody else has them in use.
+    """What a nursery loads beforehand, in the order in which it is needed. The embedded server, the history and
+    the webhooks load their own rooms: nobody else has them in use.
     """
     if settings.nursery == "off":
         return Rooms()
-    left_out = {ActorName.DEV_CONTROL, ActorName.HISTORY}
+    left_out = {ActorName.DEV_CONTROL, ActorName.HISTORY, ActorName.WEBHOOKS}
     if settings.nursery != "all":
         left_out.add(ActorName.CONNECTION)
     actors = tuple(spec.name for spec in start_order(specs_for(settings)) if spec.name not in left_out)

@@ -1,7 +1,7 @@
 """The environment `run` was started with, without its secrets: those are held here and wiped where the kernel keeps it.
 
 /proc/PID/environ shows what lay there at the start, whatever a program does to its variables later. Not here: who gets
-the secrets (`boot_records`: control_connection alone, through a pipe).
+the secrets (`boot_records`: who connects to other machines, through a pipe).
 """
 
 from __future__ import annotations
@@ -90,7 +90,8 @@ class HeldEnvironment(Mapping[str, str]):
         return any(name not in PROXIES or "@" in value for name, value in self._secrets.items())
 
     def secrets(self, auth_key: str) -> dict[str, str]:
-        """The secrets for control_connection. A byte that is not UTF-8 becomes NUL, which no key and no URL has."""
+        """The secrets for who connects, without an auth key the proxies alone. A byte that is not UTF-8 becomes NUL,
+        which no key and no URL has."""
         wanted = (*PROXIES, _variable(auth_key))
         return {name: _UNDECODED.sub("\0", self[name]) for name in wanted if name in self}
 
@@ -100,7 +101,7 @@ def environment_for(actor: str, environment: Mapping[str, str]) -> dict[str, str
     kept = {name: environment[name] for name in _KEPT if name in environment}
     if actor == "view":
         kept |= {name: environment[name] for name in _TERMINAL if name in environment}
-    if actor == ActorName.CONNECTION:
+    if actor in {ActorName.CONNECTION, ActorName.WEBHOOKS}:
         kept["RES_OPTIONS"] = environment.get("RES_OPTIONS", _RESOLVER_OPTIONS)
     return kept
 

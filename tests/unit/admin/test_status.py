@@ -22,7 +22,7 @@ CONNECTION = "control_connection"
 
 SHAPE = {
     "": "version pid uptime_s control netmap connection liveness degraded actors subscribers "
-    "log_lines_suppressed nursery http",
+    "log_lines_suppressed webhooks nursery http",
     "control": "url embedded server_key",
     "netmap": "state age_s epoch seq peers peers_online peers_unknown domain self",
     "connection": "state generation pid local_address remote_address proxy session_age_s sessions attempts ended "

@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from types import ModuleType
 
 COMMANDS = (
-    "run", "status", "netmap", "watch", "wait", "history", "export", "stop", "reconnect", "reload", "keys", "tokens",
-    "config", "schema", "fault", "dev-control", "check-client", "completion",
+    "run", "status", "netmap", "watch", "wait", "history", "webhook", "export", "stop", "reconnect", "reload", "keys",
+    "tokens", "config", "schema", "fault", "dev-control", "check-client", "completion",
 )  # fmt: skip
 
 
@@ -340,6 +340,7 @@ def test_the_example_file_is_the_default_and_the_schema_knows_its_keys(
     assert example["control"]["url"] == "embedded"
     assert main(["config", "schema"]) == 0
     schema = json.loads(capsys.readouterr().out)
+    assert schema["properties"].pop("webhook")["type"] == "array"
     known = {f"{table}.{key}" for table, one in schema["properties"].items() for key in one["properties"]}
     assert known == {row.path for row in OPTIONS.values()}
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from netmap_actors.webhooks.spec import WebhookSpec
 from netmap_supervisor.config.options import OPTIONS
 from netmap_supervisor.config.settings import RunSettings
 from netmap_supervisor.connection.messages import ConnectionStart
@@ -15,21 +16,25 @@ from netmap_supervisor.daemon.keyring import Keyring
 from netmap_supervisor.daemon.reload import NEXT_CONNECTION, NOW, compare
 from netmap_supervisor.supervision.messages import Spawn
 
-OLD = RunSettings(state_dir="/s", runtime_dir="/r")
+HOOKS = (WebhookSpec(name="a", url="file:/u"),)
+OLD = RunSettings(state_dir="/s", runtime_dir="/r", webhooks=HOOKS)
 REAL = RunSettings(
     state_dir="/s",
     runtime_dir="/r",
     control_url="https://c.example",
     auth_key="env:KEY",
     http_listen="127.0.0.1:1",
+    webhooks=HOOKS,
 )
-ACTORS = ("publisher", "liveness", "http_endpoint", "control_connection", "dev_control")
+ACTORS = ("publisher", "liveness", "http_endpoint", "control_connection", "dev_control", "webhooks")
 PROBES = {"probe_timeout"}
 """The Supervisor itself asks with it: tests/process/test_supervisor.py looks at what is asked."""
 CHANGED = {bool: lambda value: not value, str: lambda value: value + "x", int: lambda value: value + 1}
 
 
 def changed(name: str, of: RunSettings = OLD) -> RunSettings:
+    if name == "webhooks":
+        return msgspec.structs.replace(of, webhooks=())
     value = getattr(of, name)
     other = ("tag:x",) if isinstance(value, tuple) else value + 1.0 if isinstance(value, float) else None
     return msgspec.structs.replace(of, **{name: CHANGED[type(value)](value) if other is None else other})
@@ -84,10 +89,19 @@ def test_what_is_said_of_a_setting_is_what_the_next_processes_are_told(name) -> 
     after = told(boots)
     moved = {actor for actor in before if before[actor] != after[actor]}
     if name in changes.with_next_connection and name not in PROBES:
-        assert moved == {"control_connection"}
+        assert moved == {"control_connection"} | ({"webhooks"} if name in {"ca_file", "proxy"} else set())
+    elif name == "webhooks":
+        assert moved == {"webhooks"}, "which begins anew"
     else:
         assert moved == set(), "it says that this holds now, with a restart only, or for the Supervisor"
 
 
 def test_a_reload_knows_every_option() -> None:
-    assert set(OPTIONS) == set(RunSettings.__struct_fields__)
+    assert {*OPTIONS, "webhooks"} == set(RunSettings.__struct_fields__)
+
+
+def test_the_first_webhooks_need_a_restart() -> None:
+    """Their process has its place in the tree from the start on."""
+    none = msgspec.structs.replace(OLD, webhooks=())
+    settings, changes = compare(none, OLD)
+    assert (settings.webhooks, changes.needs_restart, changes.applied) == ((), ("webhooks",), ())

@@ -85,7 +85,7 @@ def bodies(draw: st.DrawFn, descriptor: Any) -> dict[str, Any]:
                 value = draw(DOUBLES)
             case _:
                 value = draw(NUMBERS)
-        given[field.name] = [value] if field.name == "self_addresses" else value
+        given[field.name] = [value] if field.name in {"self_addresses", "webhooks"} else value
     return given
 
 
@@ -98,6 +98,7 @@ TOLD = {
     ],
     "dev_control": ["dev_reply", "ready"],
     "http_endpoint": ["status_request"],
+    "webhooks": ["dev_reply", "heartbeat"],
 }  # fmt: skip
 """Who says what; others may say it, too."""
 
@@ -213,7 +214,9 @@ def test_words_to_the_supervisor(envelopes: list[internal_pb2.Envelope], mapped:
     for envelope in envelopes:
         if envelope.WhichOneof("body") == "dev_reply":
             waiting: Any = SimpleNamespace(answer=replies.append, refuse=replies.append)
-            requests._waiting[envelope.dev_reply.token] = (waiting, SimpleNamespace(cancel=lambda: None))  # type: ignore[assignment]
+            requests._waiting[envelope.dev_reply.token] = SimpleNamespace(  # type: ignore[assignment]
+                actor=envelope.actor, request=waiting, timer=SimpleNamespace(cancel=lambda: None)
+            )
         if not requests.on_message(envelope):
             shell.feed(ChildMessage(envelope))
         ledger = shell.core.connection.ledger

@@ -13,6 +13,7 @@ from netmap_supervisor.cli.parameters.groups import Suggesting
 from netmap_supervisor.cli.parameters.option_flags import config_file_flag, given_flags, run_flags
 from netmap_supervisor.config.documents import example, schema
 from netmap_supervisor.config.layers import Layer, load
+from netmap_supervisor.config.webhooks import toml
 
 if TYPE_CHECKING:
     from netmap_supervisor.config.layers import Setting
@@ -67,7 +68,7 @@ def show_settings(config_file: str | None, origin: bool, as_json: bool, **flags:
             one.option.path: {"value": one.value, "layer": one.layer.value, "where": one.where}
             for one in settings
         }
-        click.echo(shown_json.encode(listed))
+        click.echo(shown_json.encode(listed | {"webhook": configuration.webhooks}))
         return
     table = ""
     for one in settings:
@@ -76,6 +77,10 @@ def show_settings(config_file: str | None, origin: bool, as_json: bool, **flags:
             table = one.option.table
         line = f"{one.option.key} = {one.option.kind.toml(one.value)}"
         click.echo(f"{line:<48} # {_origin(one)}" if origin else line)
+    for hook in configuration.webhooks:
+        head, *lines = toml(hook)
+        click.echo(f"\n{head:<48} # file: {configuration.file}" if origin else f"\n{head}")
+        click.echo("\n".join(lines))
 
 
 @command.command("example")

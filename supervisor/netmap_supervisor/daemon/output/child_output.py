@@ -48,6 +48,10 @@ CHILD_EVENTS: Final = frozenset(
         "unexpected_message",
         "words_without_end",
         "verdict",
+        "webhook_delivers",
+        "webhook_failed",
+        "webhook_gave_up",
+        "webhook_standing_broken",
     }
 )
 """Events of children. Every other event is the Supervisor's, and no child may use its name."""

@@ -1,0 +1,254 @@
+"""The tables `[[webhook]]`: which keys one has, and what they say; they stand in the file alone.
+
+Not here: what a webhook is (`netmap_actors.webhooks.spec`), and single tables (`config.options`).
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from netmap_actors.errors import ConfigurationError, escape
+from netmap_supervisor.config import kinds
+from netmap_supervisor.config.options import Option
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from netmap_actors.webhooks.spec import WebhookSpec
+
+__all__ = ["ABOUT", "MAX_WEBHOOKS", "TABLE", "read", "rows", "toml", "used_files"]
+
+TABLE: Final = "webhook"
+ABOUT: Final = (
+    "Who is told what happens, by HTTP: one table [[webhook]] for each, 16 at most. They stand in this file alone, "
+    "without flags and variables, and need a history (history.keep)."
+)
+MAX_WEBHOOKS: Final = 16
+MAX_SIZE: Final = 12 << 10
+"""Bytes of all of them as JSON: they and what they name have to fit into a boot record."""
+_REQUIRED = ("name", "url")
+
+
+class SecretFile(kinds.Written, msgspec.Struct, frozen=True):
+    """Where a secret is read from: `file:PATH` or `credential:NAME`. The secret itself is refused, unrepeated."""
+
+    credentials: str = ""
+    """The directory of systemd's credentials; empty outside a unit."""
+    metavar: str = "file:PATH|credential:NAME"
+
+    def parse(self, given: object, base: Path) -> str:
+        how, separator, rest = (given.strip() if isinstance(given, str) else "").partition(":")
+        if separator and how == "file" and rest:
+            return f"file:{kinds.absolute(kinds.read_text(rest), base)}"
+        if separator and how == "credential" and re.fullmatch(r"[A-Za-z0-9_.-]{1,255}", rest):
+            return f"file:{Path(self.credentials) / rest}" if self.credentials else f"credential:{rest}"
+        raise kinds.BadValue(
+            "it has to say where it is read from, as file:PATH or credential:NAME; a URL of a webhook is a secret, "
+            "and belongs into a file of its own (what was given is not shown here)"
+        )
+
+    def schema(self) -> dict[str, Any]:
+        return {"type": "string", "pattern": "^(file:.+|credential:[A-Za-z0-9_.-]+)$"}
+
+
+class TextArray(msgspec.Struct, frozen=True):
+    """An array of texts."""
+
+    known: tuple[str, ...] = ()
+    """The only ones; empty: any."""
+    metavar: str = "ARRAY"
+
+    def parse(self, given: object, base: Path) -> tuple[str, ...]:  # noqa: ARG002
+        if not isinstance(given, list) or not all(isinstance(word, str) for word in given):
+            raise kinds.BadValue('an array of texts such as ["one", "two"] is expected')
+        words = tuple(dict.fromkeys(map(kinds.read_text, given)))
+        for word in words:
+            if self.known and word not in self.known:
+                raise kinds.BadValue(f"{escape(word, 60)!r} is none of {', '.join(self.known)}")
+        return words
+
+    def show(self, value: tuple[str, ...]) -> str:
+        return ",".join(value)
+
+    def toml(self, value: tuple[str, ...]) -> str:
+        return f"[{', '.join(map(kinds.Text().toml, value))}]"
+
+    def schema(self) -> dict[str, Any]:
+        return {"type": "array", "items": {"enum": [*self.known]} if self.known else {"type": "string"}}
+
+
+def rows(credentials: str = "") -> dict[str, Option]:
+    """The keys of one table, in order. `credentials`: $CREDENTIALS_DIRECTORY, for whom files are looked for."""
+    # Loaded here: most runs have no webhook.
+    from netmap_actors.webhooks import spec  # noqa: PLC0415
+
+    defaults = {
+        field.name: field.default
+        for field in msgspec.structs.fields(spec.WebhookSpec)
+        if field.default is not msgspec.NODEFAULT
+    }
+    url_more = (
+        "A file with the URL alone, for nobody else to read, or a credential of the unit (systemd's LoadCredential=). "
+        "https, or http to this machine."
+    )
+    known: tuple[tuple[str, kinds.OptionKind[Any], str, str], ...] = (
+        (
+            "name",
+            kinds.Text(metavar="NAME"),
+            "What it is called in `status`, metrics and commands",
+            "Small letters, digits, - and _, 32 at most.",
+        ),
+        (
+            "url",
+            SecretFile(credentials),
+            "Where its URL is read from: who has the URL may write there, so it is a secret",
+            url_more,
+        ),
+        (
+            "secret",
+            SecretFile(credentials),
+            "Where the key is read from that requests are signed with",
+            "In the header Tailscale-Webhook-Signature, as Tailscale's own webhooks have it.",
+        ),
+        ("events", TextArray(spec.EVENTS), "What it is told of", f"There are {', '.join(spec.EVENTS)}."),
+        (
+            "tags",
+            kinds.Tags(),
+            "Only of nodes with any of these tags, or of those in `names`",
+            "What is of no node is told in any case.",
+        ),
+        ("names", TextArray(), "Only of nodes whose name fits any of these patterns, or those in `tags`", ""),
+        (
+            "hold_down",
+            kinds.Duration(1.0, 86_400.0, off=True),
+            "How long a node has to be offline, or the netmap stale, before that is told",
+            "What ends sooner is not told, nor its end.",
+        ),
+        (
+            "body",
+            kinds.Choice(tuple(map(str, spec.BodyForm))),
+            "What a request says: the JSON of Tailscale's webhooks, a message of a chat, or a template's text",
+            "",
+        ),
+        (
+            "template",
+            kinds.File(),
+            'The Jinja2 template, with body = "template"',
+            "It needs the extra `template`.",
+        ),
+        (
+            "retry_for",
+            kinds.Duration(60.0, 30 * 86_400.0),
+            "How long an event is tried again while the receiver does not take it",
+            "Afterwards it is given up and counted.",
+        ),
+        (
+            "events_per_minute",
+            kinds.Number(1, 60_000, whole=True),
+            "How many events it is told in a minute",
+            "The documented limits of the chats hold besides.",
+        ),
+        ("events_per_body", kinds.Number(1, 1000, whole=True), "How many events one request tells", ""),
+        (
+            "plaintext",
+            kinds.Boolean(),
+            "Let its URL be http to another machine: what is sent can then be read on the way",
+            "",
+        ),
+    )
+    return {
+        key: Option(
+            name=key,
+            table=TABLE,
+            key=key,
+            kind=kind,
+            default=defaults.get(key, ""),
+            help=help_text,
+            more=more,
+            default_text="needed" if key in _REQUIRED else "",
+        )
+        for key, kind, help_text, more in known
+    }
+
+
+def read(
+    tables: object, file: Path, credentials: str, complain: Callable[[str, str], None]
+) -> tuple[WebhookSpec, ...]:
+    """What `[[webhook]]` of a file says; `complain(place, text)` is told what is wrong with it."""
+    from netmap_actors.webhooks.spec import WebhookSpec  # noqa: PLC0415
+
+    place = f"{file}: {TABLE}"
+    if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
+        complain(place, f"it has to be an array of tables: [[{TABLE}]]")
+        return ()
+    if len(tables) > MAX_WEBHOOKS:
+        complain(place, f"there are {len(tables)}, and {MAX_WEBHOOKS} are the most")
+        return ()
+    known = rows(credentials)
+    found: dict[str, WebhookSpec] = {}
+    for number, table in enumerate(tables, start=1):
+        where = f"{place}[{number}]"
+        values = _values(table, known, file.parent, where, complain)
+        if values is None:
+            continue
+        if values["name"] in found:
+            complain(f"{where}.name", f"there is another webhook of the name {values['name']!r}")
+            continue
+        try:
+            found[values["name"]] = msgspec.convert(values, WebhookSpec)
+        except ConfigurationError as error:
+            complain(where, str(error))
+    size = len(msgspec.json.encode(list(found.values())))
+    if size > MAX_SIZE:
+        complain(place, f"together they have {size} bytes, and {MAX_SIZE} are the most; shorten their lists")
+    return tuple(found.values())
+
+
+def _values(
+    table: Mapping[str, object],
+    known: Mapping[str, Option],
+    base: Path,
+    where: str,
+    complain: Callable[[str, str], None],
+) -> dict[str, Any] | None:
+    """The values of one table; None where something is wrong."""
+    values: dict[str, Any] = {}
+    whole = True
+    for key, given in table.items():
+        if key not in known:
+            complain(where, f"there is no {TABLE}.{escape(key, 60)}; it has {', '.join(known)}")
+            whole = False
+            continue
+        try:
+            values[key] = known[key].kind.parse(given, base)
+        except kinds.BadValue as error:
+            complain(f"{where}.{key}", str(error))
+            whole = False
+    for key in _REQUIRED:
+        if key not in table:
+            complain(where, f"it has no {key}")
+            whole = False
+    return values if whole else None
+
+
+def toml(spec: WebhookSpec) -> Iterator[str]:
+    """The lines of its table; what has its default is left out."""
+    yield f"[[{TABLE}]]"
+    for key, row in rows().items():
+        value = getattr(spec, key)
+        if key in _REQUIRED or value != row.default:
+            yield f"{key} = {row.kind.toml(value)}"
+
+
+def used_files(spec: WebhookSpec) -> Iterator[tuple[str, str]]:
+    """(key, path) of each file that it names."""
+    for key in ("url", "secret"):
+        how, _, path = getattr(spec, key).partition(":")
+        if how == "file":
+            yield key, path
+    if spec.template:
+        yield "template", spec.template
