@@ -39,7 +39,7 @@ _DATAGRAMS = (
     "send over a datagram socket without connecting",
 )
 _CONNECTION, _DEV, _PUBLISHER, _HTTP = "control_connection", "dev_control", "publisher", "http_endpoint"
-_HISTORY, _VIEW, _SUPERVISOR = "history", "view", "supervisor"
+_HISTORY, _WEBHOOKS, _VIEW, _SUPERVISOR = "history", "webhooks", "view", "supervisor"
 _READS = (
     "read the node's keys", "read the embedded server's keys", "read the CURVE secret", "read the configuration",
     "read the auth key file",
@@ -121,12 +121,12 @@ EXCEPTIONS = (
         "they are its own, and it replaces them",
     ),
     Exempt(
-        (_CONNECTION, _DEV, _HISTORY),
+        (_CONNECTION, _DEV, _HISTORY, _WEBHOOKS),
         ("files without end in a directory of its own",),
         "they write files of their own; how many, only a quota could bound",
     ),
     Exempt(
-        (_CONNECTION, _VIEW, _SUPERVISOR),
+        (_CONNECTION, _WEBHOOKS, _VIEW, _SUPERVISOR),
         ("threads without end",),
         "looking up a name takes a thread, and so does the log; `TasksMax=` of the unit bounds them",
     ),
@@ -136,31 +136,33 @@ EXCEPTIONS = (
         "by such a program the kernel wakes it for the routes that matter, and for no others",
     ),
     Exempt(
-        (_CONNECTION, _DEV, _HISTORY),
+        (_CONNECTION, _DEV, _HISTORY, _WEBHOOKS),
         ("write into the life pipe",),
         "they write files, and open its end to read anew; the pipe is their own, and nobody else ends of it",
     ),
     Exempt(
-        (_CONNECTION, _HISTORY, _HTTP, _VIEW),
+        (_CONNECTION, _HISTORY, _WEBHOOKS, _HTTP, _VIEW),
         _PATHS,
         "they have unix sockets of the daemon's to connect to; the kernel holds nobody to paths of sockets",
     ),
     Exempt(
-        (_CONNECTION, _HTTP),
+        (_CONNECTION, _WEBHOOKS, _HTTP),
         _DATAGRAMS,
         "the C library asks for an interface's number through such a socket, and nobody is held to paths of sockets",
     ),
     Exempt(
-        (_CONNECTION, _PUBLISHER, _HTTP, _SUPERVISOR),
+        (_CONNECTION, _WEBHOOKS, _PUBLISHER, _HTTP, _SUPERVISOR),
         ("listen on TCP without a bind",),
         "Landlock asks at bind(2) of a port, and listen(2) takes one without",
     ),
     Exempt(
-        (_CONNECTION, _HTTP, _SUPERVISOR),
+        (_CONNECTION, _WEBHOOKS, _HTTP, _SUPERVISOR),
         ("listen on an abstract socket",),
         "of abstract names Landlock asks who connects, not who listens",
     ),
-    Exempt((_CONNECTION,), ("send over UDP", "speak netlink"), "the C library looks names up with them"),
+    Exempt(
+        (_CONNECTION, _WEBHOOKS), ("send over UDP", "speak netlink"), "the C library looks names up with them"
+    ),
     Exempt(
         (_SUPERVISOR,),
         ("send over UDP",),

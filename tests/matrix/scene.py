@@ -28,7 +28,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 INSIDE = Path(__file__).parent / "inside"
-CHILDREN = ("dev_control", "publisher", "liveness", "control_connection", "http_endpoint", "history")
+CHILDREN = (
+    "dev_control", "publisher", "liveness", "control_connection", "http_endpoint", "history", "webhooks",
+)  # fmt: skip
 ROLES = (*CHILDREN, "view", "supervisor")
 OUTSIDE = "outside"
 """A process of the same user that is none of the daemon's: what an order comes to where nothing was given up."""
@@ -135,6 +137,7 @@ class Scene:
         home = self.place / "home"
         home.mkdir()
         (home / "secret").write_text("x")
+        (self.place / "webhook.url").write_text("http://127.0.0.1:9/nobody\n")
         self.daemon = _OnTerminal(
             f"--http-listen=127.0.0.1:{self._ports[0]}",
             f"--listen=tcp://127.0.0.1:{self._ports[1]}",
@@ -142,6 +145,7 @@ class Scene:
             prefix=self._prefix,
             directory=self.place / "d",
             history=True,
+            config=f'[[webhook]]\nname = "nobody"\nurl = "file:{self.place}/webhook.url"\n',
             env={"PYTHONPATH": str(inside), "TERM": "xterm-256color", "HOME": str(home)},
         )
         self.daemon.owner = self.user

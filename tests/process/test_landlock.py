@@ -24,6 +24,7 @@ from netmap_actors.boot import (
     HttpSettings,
     LivenessSettings,
     PublisherSettings,
+    WebhooksSettings,
 )
 from netmap_actors.confinement import landlock
 from netmap_actors.confinement.permissions import ROWS, RunPlaces
@@ -184,6 +185,9 @@ def records(place: Path) -> dict[str, object]:
     )
     connects = boot("control_connection", place, connection)
     served = DevControlSettings(state_dir=state, listen_fd=3)
+    webhooks = WebhooksSettings(
+        directory=state, webhooks=msgspec.Raw(b"[]"), files=(f"{place}/auth_key",), proxy="off"
+    )
     return {
         "liveness": boot("liveness", place, LivenessSettings()),
         "publisher": boot("publisher", place, PublisherSettings()),
@@ -193,6 +197,7 @@ def records(place: Path) -> dict[str, object]:
         ),
         "dev_control": boot("dev_control", place, served),
         "history": boot("history", place, HistorySettings(directory=state)),
+        "webhooks": boot("webhooks", place, webhooks),
         "view": RunPlaces(place / "state", place / "run"),
         "supervisor": RunPlaces(place / "state", place / "run/mine"),
     }
@@ -220,6 +225,7 @@ DONE = {
     },
     "dev_control": {"write state", "replace state"},
     "history": {"write state", "replace state"},
+    "webhooks": {"write state", "replace state", "read auth key", "read hosts", "resolve localhost"},
     "view": {"read passwd", "read runtime", "list runtime"},
 }
 """What each may do besides."""
@@ -335,7 +341,8 @@ def test_who_does_not_need_the_state_directory_does_not_ask_for_it(name: str, pl
         for path in (*allowed.readable, *allowed.writable, *allowed.sockets)
         if path.is_relative_to(place / "state")
     }
-    mine = {place / "state/mine"} if name in {"control_connection", "dev_control", "history"} else set()
+    writes = {"control_connection", "dev_control", "history", "webhooks"}
+    mine = {place / "state/mine"} if name in writes else set()
     assert inside == mine
 
 

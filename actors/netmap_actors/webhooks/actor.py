@@ -20,6 +20,7 @@ from netmap_actors.process.actor_base import ActorBase
 from netmap_actors.transport.proxy import connect_ports
 from netmap_actors.webhooks.errand import Errand
 from netmap_actors.webhooks.events import test_event
+from netmap_actors.webhooks.questions import SharedQuestions
 from netmap_actors.webhooks.sender import OutOfReach, WebhookRequest
 from netmap_actors.webhooks.sources import read_url
 from netmap_actors.webhooks.spec import WebhookSpec
@@ -56,8 +57,7 @@ class WebhookSender(ActorBase):
         self._errands: dict[str, Errand] = {}
         self._history: QuestionLine | None = None
         self._monitor: zmq.Socket[bytes] | None = None
-        self._token = 0
-        self._asked: dict[int, Errand] = {}
+        self._questions = SharedQuestions[Errand](self._send_question)
         self._tests: dict[int, WebhookRequest] = {}
         self._context: ssl.SSLContext | None = None
 
@@ -98,7 +98,7 @@ class WebhookSender(ActorBase):
                 log=self.log,
                 jitter=random.SystemRandom().random,
                 tailnet=self._settings.tailnet,
-                ask=self._ask,
+                ask=self._questions.ask,
                 post=self._post,
                 out_of_reach=self._out_of_reach,
                 show=self._show,
@@ -144,19 +144,15 @@ class WebhookSender(ActorBase):
 
     # The history
 
-    def _ask(self, errand: Errand, question: HistoryQuestion) -> int:
-        self._token += 1
-        # One that is put again takes the place of the one before.
-        self._asked = {token: one for token, one in self._asked.items() if one is not errand}
-        self._asked[self._token] = errand
+    def _send_question(self, question: HistoryQuestion) -> None:
         if self._history is not None:
-            self._history.ask(msgspec.structs.replace(question, token=self._token))
-        return self._token
+            self._history.ask(question)
 
     def _on_answer(self) -> None:
         told = self._history.told() if self._history is not None else None
-        if told is not None and (errand := self._asked.pop(told.token, None)) is not None:
-            errand.answered(told.token, told.answer)
+        if told is not None:
+            for errand, token in self._questions.answered(told.token):
+                errand.answered(token, told.answer)
 
     def _on_end_of_history(self) -> None:
         if self._monitor is not None and next_event(self._monitor) is not None:

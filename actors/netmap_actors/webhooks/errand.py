@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from netmap_actors.webhooks.spec import WebhookSpec
     from netmap_actors.webhooks.standing_file import StandingFile
 
-__all__ = ["FAILING_LIMIT", "QUESTION_WAIT", "Errand", "Post"]
+__all__ = ["FAILING_LIMIT", "QUESTION_WAIT", "Ask", "Errand", "Post"]
 
 QUESTION_WAIT: Final = 50.0
 """Seconds that the history may wait for something to tell."""
@@ -30,6 +30,12 @@ ASK_AGAIN: Final = 10.0
 """Seconds after which a question is put again that the history cannot answer now, or that it should have answered."""
 FAILING_LIMIT: Final = 120.0
 """Seconds of failures after which a webhook is shown as degraded."""
+
+
+class Ask(Protocol):
+    """Puts a question and says its token; `lost`: the one before is not answered any more."""
+
+    def __call__(self, asker: Errand, question: HistoryQuestion, *, lost: bool) -> int: ...
 
 
 class Post(Protocol):
@@ -53,13 +59,13 @@ class Errand:
         log: ChildLog,
         jitter: Callable[[], float],
         tailnet: str,
-        ask: Callable[[Errand, HistoryQuestion], int],
+        ask: Ask,
         post: Post,
         out_of_reach: Callable[[str], bool],
         show: Callable[[str, str | None], None],
         changed: Callable[[], None],
     ) -> None:
-        """`ask`: puts a question and says its token; `post`: starts a request; `out_of_reach(why)`: whether another
+        """`out_of_reach(why)`: whether another
         process is let in to what this one may not; `show(code, text)`: a condition, None: it no longer holds;
         `changed`: figures of interest did.
         """
@@ -141,9 +147,9 @@ class Errand:
 
     def _ask_again(self) -> None:
         self._asked = None
-        self._put_question()
+        self._put_question(lost=True)
 
-    def _put_question(self) -> None:
+    def _put_question(self, *, lost: bool = False) -> None:
         wanted = self._delivery.wanted()
         if wanted is None or wanted == self._asked:
             return
@@ -152,7 +158,7 @@ class Errand:
         question = HistoryQuestion(
             after_id=wanted.after_id, most=wanted.most, oldest=True, lanes=False, tags=True, wait=wait
         )
-        self._token = self._ask(self, question)
+        self._token = self._ask(self, question, lost=lost)
         self._ask_due.set(self._loop.now() + wait + ASK_AGAIN)
 
     def _done(self, outcome: Outcome) -> None:

@@ -55,7 +55,7 @@ class PostRequest:
         if secret is not None:
             headers.append((HEADER, signature(secret, body.data, wall)))
         self._exchange = HttpExchange(
-            "get an answer", "POST", url.target, headers, expected=200, max_body=0, content=body.data
+            "post", "POST", url.target, headers, expected=200, max_body=0, content=body.data
         )
 
     def data_to_send(self) -> bytes:

@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-__all__ = ["WebhookReceiver"]
+__all__ = ["WebhookReceiver", "free_port"]
 
 
 class WebhookReceiver:
-    """Listens on loopback. `answer`: a status, `hang` or `drip`; `location` goes with it.
+    """Listens on loopback. `answer`: a status, `hang`, `drip` or `noise`; `location` and `retry_after` go with it.
 
     As a program of somebody else's it knows of a request what Tailscale's page about webhooks says: the header, what is
     signed, and that both are compared in constant time.
@@ -28,6 +28,8 @@ class WebhookReceiver:
     def __init__(self, secret: str = "", port: int = 0) -> None:
         self.answer: int | str = 200
         self.location = ""
+        self.retry_after = ""
+        self.asked = 0
         self.requests: list[tuple[str, dict[str, str], bytes]] = []
         """Paths, headers and bodies of all that came."""
         self.unsigned = 0
@@ -78,6 +80,7 @@ class WebhookReceiver:
         self.close()
 
     def _take(self, request: http.server.BaseHTTPRequestHandler) -> None:
+        self.asked += 1
         body = request.rfile.read(int(request.headers["Content-Length"]))
         if not self._is_signed(request.headers.get("Tailscale-Webhook-Signature", ""), body):
             self.unsigned += 1
@@ -89,11 +92,16 @@ class WebhookReceiver:
             while not self._ended.wait(0.2):
                 request.wfile.write(b"H")
             return
+        if answer == "noise":
+            request.wfile.write(b"SSH-2.0-s3cr3t\r\n")
+            return
         if answer == 200:
             self.requests.append((request.path, dict(request.headers), body))
         request.send_response(int(answer))
         if self.location:
             request.send_header("Location", self.location)
+        if self.retry_after:
+            request.send_header("Retry-After", self.retry_after)
         request.send_header("Content-Length", "0")
         request.end_headers()
 

@@ -14,6 +14,7 @@ from netmap_actors.boot import (
     LivenessSettings,
     PublisherSettings,
     Secrets,
+    WebhooksSettings,
 )
 from netmap_actors.confinement.seccomp_calls import AARCH64, X86_64, Architecture
 from netmap_actors.confinement.seccomp_filter import ALLOW, COUNTED, YIELDING, program, refuse
@@ -51,6 +52,7 @@ BOOTS = {
     "http_endpoint": boot("http_endpoint", HttpSettings(listen="127.0.0.1:9641")),
     "http_endpoint on a socket": boot("http_endpoint", HttpSettings(listen="unix:/run/http.sock")),
     "dev_control": boot("dev_control", DevControlSettings(state_dir="/s", listen_fd=4)),
+    "webhooks": boot("webhooks", WebhooksSettings(directory="/s", webhooks=msgspec.Raw(b"[]"))),
 }
 NOBODYS = """
 mount umount2 pivot_root chroot move_mount open_tree open_tree_attr mount_setattr fsopen fsconfig fsmount fspick unshare
@@ -75,6 +77,7 @@ SOCKETS = {
     "http_endpoint": {UNIX, INET, INET6},
     "http_endpoint on a socket": {UNIX},
     "dev_control": set(),
+    "webhooks": {UNIX, INET, INET6, NETLINK},
 }
 
 
