@@ -137,7 +137,9 @@ class Scene:
         home = self.place / "home"
         home.mkdir()
         (home / "secret").write_text("x")
-        (self.place / "webhook.url").write_text("http://127.0.0.1:9/nobody\n")
+        url = self.place / "webhook.url"
+        url.write_text("http://127.0.0.1:9/nobody\n")
+        url.chmod(0o600)
         self.daemon = _OnTerminal(
             f"--http-listen=127.0.0.1:{self._ports[0]}",
             f"--listen=tcp://127.0.0.1:{self._ports[1]}",
@@ -145,7 +147,7 @@ class Scene:
             prefix=self._prefix,
             directory=self.place / "d",
             history=True,
-            config=f'[[webhook]]\nname = "nobody"\nurl = "file:{self.place}/webhook.url"\n',
+            config=f'[[webhook]]\nname = "nobody"\nurl = "file:{url}"\n',
             env={"PYTHONPATH": str(inside), "TERM": "xterm-256color", "HOME": str(home)},
         )
         self.daemon.owner = self.user

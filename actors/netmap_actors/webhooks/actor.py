@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from netmap_actors.clock import Clock
     from netmap_actors.history.answers import HistoryQuestion
     from netmap_actors.webhooks.delivery import Outcome
-    from netmap_actors.webhooks.events import Event
+    from netmap_actors.webhooks.events import WebhookEvent
 
 __all__ = ["WebhookSender"]
 
@@ -165,7 +165,7 @@ class WebhookSender(ActorBase):
     # Requests
 
     def _post(
-        self, spec: WebhookSpec, events: Sequence[Event], on_done: Callable[[Outcome], object]
+        self, spec: WebhookSpec, events: Sequence[WebhookEvent], on_done: Callable[[Outcome], object]
     ) -> WebhookRequest:
         settings = self._settings
         return WebhookRequest(

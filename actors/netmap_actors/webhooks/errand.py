@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, Protocol
 
 from netmap_actors.history.answers import HistoryQuestion
-from netmap_actors.webhooks.delivery import Delivery, Outcome, Page
+from netmap_actors.webhooks.delivery import Delivery, OccurrencePage, Outcome
 from netmap_actors.webhooks.sender import OutOfReach
 from netmap_actors.webhooks.standing_file import BrokenStanding
 
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from netmap_actors.clock import Clock
     from netmap_actors.history.answers import Answer
     from netmap_actors.process.child_log import ChildLog
-    from netmap_actors.webhooks.delivery import Wanted
-    from netmap_actors.webhooks.events import Event
+    from netmap_actors.webhooks.delivery import WantedPage
+    from netmap_actors.webhooks.events import WebhookEvent
     from netmap_actors.webhooks.sender import WebhookRequest
     from netmap_actors.webhooks.spec import WebhookSpec
     from netmap_actors.webhooks.standing_file import StandingFile
@@ -42,7 +42,7 @@ class Post(Protocol):
     """Starts a request; raises OutOfReach."""
 
     def __call__(
-        self, spec: WebhookSpec, events: Sequence[Event], on_done: Callable[[Outcome], object]
+        self, spec: WebhookSpec, events: Sequence[WebhookEvent], on_done: Callable[[Outcome], object]
     ) -> WebhookRequest: ...
 
 
@@ -74,7 +74,7 @@ class Errand:
         self._loop, self._clock, self._log = loop, clock, log
         self._ask, self._post, self._out_of_reach = ask, post, out_of_reach
         self._show, self._changed = show, changed
-        self._asked: Wanted | None = None
+        self._asked: WantedPage | None = None
         self._token = 0
         self._ask_due = loop.deadline(self._ask_again)
         self._due = loop.deadline(self.turn)
@@ -128,7 +128,7 @@ class Errand:
             return
         self._asked = None
         self._ask_due.set(None)
-        page = Page(
+        page = OccurrencePage(
             history=answer.file,
             after_id=asked.after_id,
             oldest=answer.oldest_id,

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from netmap_actors.bus.loop import Loop
     from netmap_actors.transport.address import Address
-    from netmap_actors.webhooks.events import Event
+    from netmap_actors.webhooks.events import WebhookEvent
     from netmap_actors.webhooks.spec import WebhookSpec
 
 __all__ = ["SEND_LIMIT", "OutOfReach", "WebhookRequest"]
@@ -57,7 +57,7 @@ class WebhookRequest:
         self,
         loop: Loop,
         spec: WebhookSpec,
-        events: Sequence[Event],
+        events: Sequence[WebhookEvent],
         on_done: Callable[[Outcome], object],
         *,
         tailnet: str,

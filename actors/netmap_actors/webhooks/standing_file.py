@@ -8,7 +8,7 @@ import msgspec
 
 from netmap_actors.errors import ConfigurationError, escape
 from netmap_actors.state_file import read_state_file, write_state_file
-from netmap_actors.webhooks.delivery import Standing
+from netmap_actors.webhooks.standing import WebhookStanding
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,15 +29,15 @@ class StandingFile:
     def __init__(self, directory: Path, name: str) -> None:
         self._path = directory / f"{name}.json"
 
-    def read(self) -> Standing | None:
+    def read(self) -> WebhookStanding | None:
         """What was written last; None for a webhook that is new. Raises BrokenStanding."""
         try:
             data = read_state_file(self._path, MAX_STANDING)
-            return None if data is None else msgspec.json.decode(data, type=Standing)
+            return None if data is None else msgspec.json.decode(data, type=WebhookStanding)
         except (ConfigurationError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             raise BrokenStanding(f"{escape(str(error), 300)}; {self._set_aside()}") from None
 
-    def write(self, standing: Standing) -> None:
+    def write(self, standing: WebhookStanding) -> None:
         """Durably. Raises OSError; what was there before is still there then."""
         write_state_file(self._path, msgspec.json.encode(standing))
 

@@ -20,11 +20,11 @@ FLAGS = SupervisorFlags()
 def specs_for(settings: RunSettings) -> list[ChildSpec]:
     """Children, each after those it needs: they are stopped in the reverse order."""
     embedded = [ChildSpec(name=ActorName.DEV_CONTROL, first=True)] if settings.embedded else []
-    http = [ChildSpec(name=ActorName.HTTP_ENDPOINT, shutdown=0.5)] if settings.http_listen else []
+    http = [ChildSpec(name=ActorName.HTTP_ENDPOINT, shutdown=0.4)] if settings.http_listen else []
     history = (
         [ChildSpec(name=ActorName.HISTORY, after_up=True, shutdown=0.4)] if settings.history_keep else []
     )
-    webhooks = [ChildSpec(name=ActorName.WEBHOOKS, after_up=True, shutdown=0.4)] if settings.webhooks else []
+    webhooks = [ChildSpec(name=ActorName.WEBHOOKS, after_up=True, shutdown=0.15)] if settings.webhooks else []
     return [
         *embedded,
         ChildSpec(name=ActorName.PUBLISHER),
