@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from netmap_actors.wire import internal_pb2
-from netmap_supervisor.daemon.figures import MAX_FIGURES, bounded
+from netmap_supervisor.daemon.figures import MAX_FIGURES, MAX_WEBHOOKS, bounded
 from netmap_supervisor.daemon.operator_requests import OperatorRequests
 
 
@@ -27,6 +27,25 @@ def test_figures_are_so_many_and_of_such_names_as_ours(
     kept = bounded(heartbeat)
     assert dict(kept.counters) == dict(kept.confinement) == shown
     assert kept.number == 7, "it is a heartbeat all the same"
+
+
+@pytest.mark.parametrize(
+    "one",
+    [
+        {"name": "Up"},
+        {"name": 'x"} 1'},
+        {"name": ""},
+        {"name": "a", "delivered_at": float("nan")},
+        {"name": "a", "delivered_at": 1e300},
+        {"name": "a", "delivered_at": -1.0},
+    ],
+)
+def test_webhooks_that_could_not_be_shown_are_left_out(one: dict[str, Any]) -> None:
+    good = internal_pb2.WebhookStatistics(name="oncall_2-x", delivered=1, delivered_at=1_767_323_045.0)
+    assert len(bounded(internal_pb2.Heartbeat(webhooks=[good])).webhooks) == 1
+    bad = internal_pb2.WebhookStatistics(**one)
+    assert not bounded(internal_pb2.Heartbeat(webhooks=[good, bad])).webhooks
+    assert not bounded(internal_pb2.Heartbeat(webhooks=[good] * (MAX_WEBHOOKS + 1))).webhooks
 
 
 class Daemon:

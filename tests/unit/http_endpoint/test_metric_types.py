@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from netmap_actors.http_endpoint.metrics import Shown, page
+from netmap_actors.http_endpoint import metrics
+from netmap_actors.http_endpoint.metrics import WEBHOOK_COUNTERS, Shown, page
 from netmap_actors.subscriber import Netmap, Snapshot
 from netmap_actors.subscriber.netmap_view import Contents
 
@@ -84,3 +85,23 @@ def test_whatever_else_is_told_is_shown_as_counted() -> None:
     families = {family.name: family for family in text_string_to_metric_families(text.decode())}
     assert {sample.labels["event"] for sample in families["netmap_actor_events"].samples} == ONLY_GROW
     assert not families.keys() & set(LEVELS.values())
+
+
+def test_each_webhook_has_its_figures() -> None:
+    one = {
+        "tailnet": "default", "name": "oncall", "delivered": 7, "attempts": 9, "failed": 2, "given_up": 1,
+        "suppressed": 3, "lost": 0, "pending": 4, "last_success": "2026-01-02T03:04:05.000Z", "failure": "",
+    }  # fmt: skip
+    new = one | {"name": "new", "last_success": None}
+    samples = {
+        (sample.name, sample.labels["tailnet"], sample.labels["webhook"]): sample.value
+        for family in metrics._webhooks([one, new])
+        for sample in family.samples
+    }
+    of = ("default", "oncall")
+    for name in WEBHOOK_COUNTERS:
+        assert samples[f"{name}_total", *of] == one[name.removeprefix("netmap_webhook_")]
+    assert samples["netmap_webhook_pending", *of] == 4
+    assert samples["netmap_webhook_last_success_timestamp_seconds", *of] == 1_767_323_045.0
+    assert ("netmap_webhook_last_success_timestamp_seconds", "default", "new") not in samples
+    assert list(metrics._webhooks(())) == []
