@@ -10,8 +10,11 @@ from netmap_actors.boot import (
     ConnectionSettings,
     DevControlSettings,
     PublisherSettings,
+    WebhooksSettings,
     decode_settings,
 )
+from netmap_actors.webhooks.spec import WebhookSpec
+from netmap_supervisor.config.layers import load
 from netmap_supervisor.config.settings import RunSettings
 from netmap_supervisor.connection.messages import ConnectionStart
 from netmap_supervisor.daemon.boot_records import BootRecords, endpoints_of, state_slug
@@ -64,7 +67,7 @@ def connection(made: BootRecords, **start) -> ConnectionSettings:
     )
 
 
-ACTORS = ("control_connection", "publisher", "liveness", "dev_control", "http_endpoint")
+ACTORS = ("control_connection", "publisher", "liveness", "dev_control", "http_endpoint", "webhooks")
 
 
 @pytest.mark.parametrize("actor", [*ACTORS, "view"])
@@ -77,6 +80,7 @@ def test_the_resolver_of_the_connection_is_patient_for_seconds_only() -> None:
     assert environment_for("control_connection", ENVIRONMENT)["RES_OPTIONS"] == "timeout:2 attempts:2"
     own = {**ENVIRONMENT, "RES_OPTIONS": "timeout:9"}
     assert environment_for("control_connection", own)["RES_OPTIONS"] == "timeout:9"
+    assert environment_for("webhooks", own)["RES_OPTIONS"] == "timeout:9"
 
 
 def test_the_view_sees_what_the_terminal_is_besides() -> None:
@@ -86,7 +90,7 @@ def test_the_view_sees_what_the_terminal_is_besides() -> None:
     )
 
 
-def test_only_the_connection_is_told_what_came_as_a_secret() -> None:
+def test_only_who_connects_is_told_what_came_as_a_secret() -> None:
     environment = HeldEnvironment(dict(ENVIRONMENT))
     environment.hold("env:THE_KEY")
     made = records(
@@ -95,7 +99,7 @@ def test_only_the_connection_is_told_what_came_as_a_secret() -> None:
     for actor in ACTORS:
         data = made.record(Spawn(actor, 1, ConnectionStart()), 3)
         assert (b"tskey-auth-secret" in data) == (actor == "control_connection")
-        assert (b"al:secret" in data) == (actor == "control_connection")
+        assert (b"al:secret" in data) == (actor in {"control_connection", "webhooks"})
     told = connection(made)
     assert told.secrets.values == {name: ENVIRONMENT[name] for name in ("THE_KEY", "https_proxy")}
     assert "secret" not in repr(boot_of(made, Spawn("control_connection", 3, ConnectionStart())))
@@ -167,3 +171,23 @@ def test_every_control_url_has_its_own_readable_directory() -> None:
         assert len(slug) <= 100
         assert "/" not in slug
         assert not slug.startswith(".")
+
+
+def test_webhooks_are_told_which_files_they_have_and_of_the_environment_the_proxies_alone(tmp_path) -> None:
+    file = tmp_path / "config.toml"
+    table = '[[webhook]]\nname = "hook{}"\nurl = "file:/u{}"\nsecret = "file:/k"\nnames = [{}]\n'
+    names = ", ".join(f'"{"n" * 125}{number}"' for number in range(3))
+    file.write_text("".join(table.format(number, number, names) for number in range(16)))
+    hooks = load({}, {"HOME": "/h"}, config_file=str(file)).webhooks
+    asked: list[str] = []
+
+    def secrets_of(auth_key: str) -> dict[str, str]:
+        asked.append(auth_key)
+        return {"HTTPS_PROXY": "http://p" + "x" * 30_000}
+
+    made = records(settings(webhooks=hooks), secrets_of=secrets_of)
+    told = decode_settings(boot_of(made, Spawn("webhooks", 1)), WebhooksSettings)
+    assert asked == [""], "no auth key"
+    assert msgspec.json.decode(told.webhooks, type=list[WebhookSpec]) == list(hooks)
+    assert set(told.files) == {"/k", *(f"/u{number}" for number in range(16))}
+    assert told.directory == "/s/webhooks/default"
