@@ -25,7 +25,8 @@ NEXT_CONNECTION = frozenset(
         "request_tags",
     }
 )
-"""Settings only control_connection has, and what the webhooks connect with: they hold from its next process on (`reconnect` starts one)."""
+"""Settings only control_connection has, and some of them the webhooks: they hold from its next process on (`reconnect`
+starts one)."""
 
 
 class ReloadResult(msgspec.Struct, frozen=True, kw_only=True):

@@ -12,6 +12,7 @@ from click.testing import CliRunner
 
 from netmap_actors.webhooks.spec import EVENTS, BodyForm, WebhookSpec
 from netmap_supervisor.cli import commands
+from netmap_supervisor.cli.config.check import doubts
 from netmap_supervisor.config import documents, webhooks
 from netmap_supervisor.config.layers import BadConfiguration, load
 
@@ -133,6 +134,26 @@ def test_a_secret_itself_is_refused_and_not_repeated(tmp_path: Path, key: str) -
     assert len(found) == 1
     assert f"webhook[1].{key}: it has to say where it is read from" in found[0]
     assert "example" not in found[0]
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("https://hooks.example.com/s3cr3t", ""),
+        ("http://hooks.example.com/s3cr3t", "it is http to another machine"),
+        ("hooks.example.com/s3cr3t", "it does not begin with https:// or http://"),
+        ("", "it has to be one word, alone"),
+    ],
+)
+def test_config_check_looks_at_the_url_and_does_not_show_it(tmp_path: Path, url: str, said: str) -> None:
+    (tmp_path / "u").write_text(url)
+    (tmp_path / "u").chmod(0o600)
+    (tmp_path / "config.toml").write_text('[[webhook]]\nname = "a"\nurl = "file:u"\n')
+    found = load({}, {"HOME": str(tmp_path)}, config_file=str(tmp_path / "config.toml"))
+    told = "\n".join(doubts(found.run_settings(log_format="json")))
+    assert said in told
+    assert bool(told) == bool(said)
+    assert "example" not in told
 
 
 def test_it_has_neither_flag_nor_variable(tmp_path: Path) -> None:

@@ -17,7 +17,9 @@ from netmap_actors.control_connection.node_state import NodeState
 from netmap_actors.curve_keys import SERVER_KEY, read_secret
 from netmap_actors.errors import ConfigurationError
 from netmap_actors.transport.proxy import choose_proxy
+from netmap_actors.webhooks.sources import read_key, read_url
 from netmap_actors.wire.codec import require_native_protobuf
+from netmap_supervisor.config.webhooks import used_files
 from netmap_supervisor.daemon.boot_records import state_slug
 from netmap_supervisor.system.held_environment import HeldEnvironment
 from netmap_supervisor.system.kernel_calls import check_machine
@@ -66,6 +68,14 @@ def doubts(settings: RunSettings) -> Iterator[str]:
             read_secret(curve_key)
         except ConfigurationError as error:
             yield str(error)
+    for hook in settings.webhooks:
+        # What cannot be read is said already, with the settings.
+        if all(os.access(path, os.R_OK) for _, path in used_files(hook)) and hook.url.startswith("file:"):
+            try:
+                read_url(hook)
+                read_key(hook)
+            except ConfigurationError as error:
+                yield str(error)
     if os.geteuid() != 0:
         return
     for directory in dict.fromkeys((settings.runtime_dir, settings.state_dir)):
