@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,6 +15,7 @@ from netmap_actors.webhooks.delivery import Outcome
 from netmap_actors.webhooks.events import test_event as an_event
 from netmap_actors.webhooks.sender import OutOfReach, WebhookRequest
 from netmap_actors.webhooks.spec import BodyForm, WebhookSpec
+from netmap_supervisor.cli import main
 from tests.support.proxies.connect_proxy import ConnectProxy
 from tests.support.proxies.tls_front import self_signed, tls_in_front_of
 from tests.support.servers.webhook_receiver import WebhookReceiver, free_port
@@ -197,3 +199,32 @@ def test_a_port_that_was_not_named_at_the_start_is_out_of_reach(
     with pytest.raises(OutOfReach):
         place.send(place.spec(receiver.url), ports=(53, 443))
     assert place.send(place.spec(receiver.url), ports=(53, receiver.port)).status == 200
+
+
+def test_without_a_daemon_the_command_sends_the_test_itself(
+    place: Place, receiver: WebhookReceiver, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place.spec(receiver.url)
+    file = place.directory / "config.toml"
+    file.write_text('[[webhook]]\nname = "a"\nurl = "file:url"\nsecret = "file:key"\n')
+    where = [f"--config={file}", f"--runtime-dir={place.directory}/run"]
+
+    def told(*words: str) -> tuple[int, str, str]:
+        code = main(["webhook", *words, *where])
+        out, err = capsys.readouterr()
+        return code, out, err
+
+    code, out, _ = told("test", "a", "--json")
+    shown = json.loads(out)
+    assert (code, shown["webhook"], shown["taken"], shown["status"]) == (0, "a", True, 200)
+    assert [one["type"] for one in receiver.events()] == ["test"]
+    assert receiver.unsigned == 0
+    receiver.answer = 403
+    code, out, _ = told("test", "a")
+    assert (code, out.partition(" after")[0]) == (1, "a does not take it: status 403")
+    code, _, err = told("test", "b")
+    assert (code, "webhooks are a" in err) == (1, True)
+    (place.directory / "url").unlink()
+    code, out, _ = told("test", "a")
+    assert (code, "there is no such file" in out) == (1, True)
+    assert told("list", "--json")[:2] == (0, '{"webhooks":[{"name":"a"}]}\n')
