@@ -31,6 +31,9 @@ def main() -> int:
         from netmap_supervisor.system.nursery_process import fork_first  # noqa: PLC0415
 
         first_nursery = fork_first(sys.argv[1:], os.environ)
+    elif os.getpid() == 1:
+        # The first process of a container is given no signal for which it has no handler (pid_namespaces(7)).
+        signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))
     try:
         from netmap_supervisor import cli  # noqa: PLC0415
 

@@ -194,3 +194,22 @@ def test_who_buries_strangers_leaves_the_status_of_ours() -> None:
         check=False,
     )
     assert (done.returncode, done.stdout) == (0, "buried\n"), done.stderr
+
+
+@pytest.mark.netns
+@pytest.mark.parametrize("words", [("watch", "--json"), ("wait", "--for=fresh")], ids=lambda words: words[0])
+def test_a_command_is_ended_by_a_signal_there_as_it_is_elsewhere(
+    words: tuple[str, ...], tmp_path: Path
+) -> None:
+    if os.geteuid() != 0:
+        unavailable("a process namespace needs root and unshare")
+    command = [sys.executable, "-P", "-m", "netmap_supervisor", *words, "--runtime-dir", str(tmp_path)]
+    with subprocess.Popen([*FIRST, *command], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as outer:
+        try:
+            assert outer.stderr is not None
+            assert outer.stderr.readline(), "it says that there is no daemon yet, and waits"
+            [first] = children_of(outer.pid)
+            os.kill(first, signal.SIGTERM)
+            assert outer.wait(LIMIT) == 128 + signal.SIGTERM
+        finally:
+            outer.kill()
