@@ -11,8 +11,8 @@ from hatchling.metadata.plugin.interface import MetadataHookInterface
 LINK = re.compile(r"\[([^\]]+)\]\((?!https?://)[^)\s]+\)")
 """Markdown's, to a file or a heading of the repository."""
 PLACES = """\
-The files that this page names are in the source distribution. Rules, dashboard, units and examples are installed below
-`share/netmap-supervisor`, and `man netmap-supervisor` has every command.
+The files that this page names are in the source distribution. Rules, dashboard, units, the files of the image
+and examples are installed below `share/netmap-supervisor`, and `man netmap-supervisor` has every command.
 
 """
 

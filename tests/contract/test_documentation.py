@@ -25,7 +25,10 @@ if TYPE_CHECKING:
 
 PAGES = sorted(path for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
 PACKAGES = (ROOT / "actors" / "netmap_actors", ROOT / "supervisor" / "netmap_supervisor")
-FOREIGN_FLAGS = {"--help", "--version", "--boot-fd", "--manifest-path", "--cacert", "--create"}
+FOREIGN_FLAGS = {
+    *("--help", "--version", "--boot-fd", "--manifest-path", "--cacert", "--create"),
+    *("--cap-drop", "--format", "--name", "--read-only", "--rm", "--security-opt"),
+}
 
 
 def name_of(path: Path) -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 import click
 import pytest
 
+from netmap_actors import __version__
 from netmap_supervisor.cli import commands
 from tests.contract.documentation import ROOT
 from tests.contract.test_documentation import all_commands
@@ -69,6 +70,25 @@ def test_roff_takes_the_manual_page() -> None:
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert "\nEXIT STATUS\n" in re.sub(r".\x08|\x1b\[[\d;]*m", "", done.stdout)
+
+
+@pytest.mark.parametrize("name", ["Containerfile", "compose.yaml"])
+def test_the_image_has_the_version_of_the_program(name: str) -> None:
+    named = re.findall(
+        r"netmap-supervisor:(\S+)|image\.version=\"(.*)\"", (ROOT / "deploy/container" / name).read_text()
+    )
+    assert {one or other for one, other in named} == {__version__}
+
+
+def test_the_image_has_what_the_wheel_is_made_of_and_nothing_by_accident() -> None:
+    text = (ROOT / "deploy/container/Containerfile").read_text()
+    copied = {
+        word for line in re.findall(r"^COPY (?!--)(.*) \S+$", text, re.MULTILINE) for word in line.split()
+    }
+    wheel = PROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]
+    needed = {*wheel["shared-data"], *wheel["packages"], *PROJECT["project"]["license-files"], "README.md"}
+    assert [one for one in needed if not {one, *map(str, Path(one).parents)} & copied] == []
+    assert not {".", ".git", ".venv"} & copied
 
 
 def test_the_licence_is_named_once_and_its_text_is_packed() -> None:
