@@ -49,7 +49,7 @@ headscale-test: $(VENV)/.dev-ready  ## the daemon against a headscale you have (
 vm-test: $(VENV)/.dev-ready  ## the unit under systemd, and real sleeps, in a guest (root and QEMU; some twenty minutes)
 	$(BIN)/python -P -m pytest -m vm $(VM_ARGS) tests/vm
 
-release-check: $(VENV)/.dev-ready  ## build wheel and sdist, install each into an empty environment, and run it there
+release-check: $(VENV)/.dev-ready  ## build wheel and sdist, check what they say and hold, install each into an empty environment, and run it there
 	$(BIN)/python -P -m pytest -m release tests/release
 
 check: $(VENV)/.dev-ready  ## lint, format, types, layers, generated code

@@ -1,11 +1,13 @@
-"""The wheel and the sdist, each installed into an empty environment away from the tree, and run there."""
+"""The wheel and the sdist: what they say and hold, and each installed into an empty environment and run there."""
 
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import tarfile
+import tomllib
 import zipfile
 from email.parser import Parser
 from pathlib import Path
@@ -16,11 +18,17 @@ from netmap_actors import __version__
 from tests.support.processes.daemon import clean_environment
 
 ROOT = Path(__file__).parents[2]
+DOCUMENT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+PROJECT = DOCUMENT["project"]
+SHARED: dict[str, str] = DOCUMENT["tool"]["hatch"]["build"]["targets"]["wheel"]["shared-data"]
 LIMIT = 900.0
 FILES = (
     "share/man/man1/netmap-supervisor.1",
     "share/netmap-supervisor/config.toml",
+    "share/netmap-supervisor/container/Containerfile",
+    "share/netmap-supervisor/container/compose.yaml",
     "share/netmap-supervisor/examples/go/main.go",
+    "share/netmap-supervisor/examples/templates/nginx.conf.j2",
     "share/netmap-supervisor/grafana/dashboard.json",
     "share/netmap-supervisor/prometheus/alerts.yml",
     "share/netmap-supervisor/systemd/netmap-supervisor-export@.service",
@@ -31,6 +39,10 @@ FILES = (
 )
 """What an installation has beside the program."""
 SOURCES = (
+    ".ci/run",
+    "CHANGELOG.md",
+    "deploy/container/Containerfile",
+    "deploy/packaging/long_description.py",
     "LICENSE",
     "SECURITY.md",
     "README.md",
@@ -96,8 +108,46 @@ def test_the_metadata_says_what_an_index_shows(built: Path) -> None:
     )  # fmt: skip
     assert shown["Description-Content-Type"] == "text/markdown"
     assert "](docs/" not in str(shown.get_payload())
+    assert set(shown.get_all("Classifier") or ()) == set(PROJECT["classifiers"])
+    assert set(shown.get_all("Provides-Extra") or ()) == set(PROJECT["optional-dependencies"])
     assert [name for name in names if name.endswith("licenses/LICENSE")]
     assert [name for name in names if name.startswith(("tests/", "bench/"))] == []
+
+
+def test_every_file_beside_the_program_is_packed(built: Path) -> None:
+    with zipfile.ZipFile(one(built, "*.whl")) as packed:
+        data = {name.partition(".data/data/")[2] for name in packed.namelist()}
+    expected = set()
+    for source, target in SHARED.items():
+        files = [path for path in (ROOT / source).rglob("*") if path.is_file()] or [ROOT / source]
+        expected |= {str(Path(target) / path.relative_to(ROOT / source)) for path in files}
+    assert data - {""} == {name for name in expected if not name.endswith(".pyc")}
+
+
+def test_an_index_would_take_both(built: Path, tmp_path: Path) -> None:
+    """twine reads the metadata, and renders the long description as an index does."""
+    run(sys.executable, "-m", "venv", tmp_path / "env", at=tmp_path)
+    python = tmp_path / "env/bin/python"
+    run(python, "-m", "pip", "install", "--quiet", "--no-input", "twine", "readme-renderer[md]", at=tmp_path)
+    both = (one(built, "*.whl"), one(built, "*.tar.gz"))
+    assert run(python, "-m", "twine", "check", "--strict", *both, at=tmp_path).count("PASSED") == 2
+
+
+def test_a_second_build_gives_the_same_bytes(built: Path, tmp_path: Path) -> None:
+    """Of the tree itself, elsewhere and later; the first wheel was made of the sdist."""
+    run(sys.executable, "-m", "hatchling", "build", "-d", tmp_path, at=ROOT)
+    for pattern in ("*.whl", "*.tar.gz"):
+        assert one(tmp_path, pattern).read_bytes() == one(built, pattern).read_bytes(), pattern
+
+
+def test_version_changelog_and_tag_agree() -> None:
+    heading = re.search(r"^## (\S+) \((.+)\)$", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    assert heading is not None
+    assert heading[1] == __version__
+    git = ("git", "-c", f"safe.directory={ROOT}", "tag", "--points-at", "HEAD", "v*")
+    for tag in run(*git, at=ROOT).split():
+        assert tag == f"v{__version__}"
+        assert re.fullmatch(r"\d{4}-\d\d-\d\d", heading[2]), "a release has a date"
 
 
 def test_the_sdist_has_what_the_project_needs(built: Path) -> None:
