@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.support.availability import unavailable
-from tests.support.debian import ROOT
+from tests.support.debian import ROOT, wheels
 from tests.support.host.containers import BASE, Engine, base_store, problem
 from tests.support.waiting import wait_for
 
@@ -72,7 +72,10 @@ def engine() -> Iterator[Engine]:
     why = problem()
     if why is not None:
         unavailable(why)
-    base = base_store()
+    try:
+        base, _ = base_store(), wheels()
+    except RuntimeError as error:
+        unavailable(f"cannot make what the image is built from: {error}")
     # The paths of sockets are bounded, and pytest's own directories have long ones.
     with tempfile.TemporaryDirectory(prefix="nm") as place, Engine(Path(place), base=base) as started:
         started.build(IMAGE, ROOT, DEPLOYED / "Containerfile", BASE=BASE)

@@ -45,6 +45,7 @@ HOLD = """\
 umount /sys/fs/cgroup/unified 2>/dev/null
 mount -t tmpfs none /run && mkdir /run/tmp && echo ready && exec sleep infinity
 """
+NAMESPACES = ("unshare", "--mount", "--net", "--pid", "--fork", "--kill-child", "--mount-proc")
 STORE = "/run/storage"
 CONFIGURATION = """\
 [containers]
@@ -68,7 +69,8 @@ def problem() -> str | None:
     missing = {package for program, package in PROGRAMS.items() if shutil.which(program, path=PATH) is None}
     if missing:
         return f"containers need programs that are missing here: apt-get install {' '.join(sorted(missing))}"
-    return None
+    tried = subprocess.run([*NAMESPACES, "true"], capture_output=True, text=True, check=False, timeout=LIMIT)
+    return f"containers need namespaces: {tried.stderr.strip()}" if tried.returncode != 0 else None
 
 
 def driver() -> str:
@@ -106,12 +108,7 @@ class Engine:
             *(("--storage-opt", f"additionalimagestore={base}") if base is not None else ()),
         )
         self._holder = subprocess.Popen(
-            [
-                *("unshare", "--mount", "--net", "--pid", "--fork", "--kill-child", "--mount-proc"),
-                "sh",
-                "-c",
-                HOLD,
-            ],
+            [*NAMESPACES, "sh", "-c", HOLD],
             env=self.environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
