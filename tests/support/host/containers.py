@@ -38,7 +38,7 @@ OPTIONS = (
     "--dpkgopt=path-exclude=/usr/share/man/*",
     "--dpkgopt=path-exclude=/usr/share/locale/*",
     # pip in it knows one place.
-    '--customize-hook=printf "[global]\\nno-index = true\\nfind-links = /wheels\\n" >"$1/etc/pip.conf"',
+    '--customize-hook=printf "[global]\\nno-index = true\\nfind_links = /wheels\\n" >"$1/etc/pip.conf"',
 )
 # crun takes no mixed hierarchy of cgroups. What engines keep about all containers of a machine is in /run.
 HOLD = """\
