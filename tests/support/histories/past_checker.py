@@ -217,7 +217,7 @@ class _Check:
             for one in occurrences:
                 yield from self._occurrence(one, true, held)
             yield from self._not_told(stable_id, true, held)
-            yield from self._expiries(stable_id, occurrences)
+            yield from self._expiries(stable_id, occurrences, held)
 
     def _occurrence(
         self, one: Occurrence, true: dict[str, Course], held: dict[str, Course]
@@ -290,13 +290,17 @@ class _Check:
                         f"{field} became {value}; {said} was told until {stamp(due)}",
                     )
 
-    def _expiries(self, stable_id: str, occurrences: Sequence[Occurrence]) -> Iterator[Violation]:
+    def _expiries(
+        self, stable_id: str, occurrences: Sequence[Occurrence], held: dict[str, Course]
+    ) -> Iterator[Violation]:
         true = [at for at, node in self._truth.expiries if node == stable_id and at > self.begin]
         told = [one for one in occurrences if one.kind is Happening.NODE_KEY_EXPIRED]
         for at in true:
             due = self.due(at)
-            gone = False in self._truth.nodes[stable_id][PRESENCE].values(at, due)
-            if due <= self.end and not gone and not any(at <= one.at <= due for one in told):
+            # It has another key already, or was met with this one.
+            over = len(self._truth.nodes[stable_id]["key"].values(at, due + ROUNDING)) > 1
+            over = over or held[PRESENCE].value(at) is not True
+            if due <= self.end and not over and not any(at <= one.at <= due for one in told):
                 yield Violation("not told", at, stable_id, "its key expired")
         for one in told:
             since = self._earliest(one.at if one.after is None else one.after, self._delays)

@@ -76,20 +76,13 @@ class TruePast:
         self.hindered: list[Hindrance] = []
         self.logged: list[Logged] = []
 
-    def is_now(self, at: float, nodes: Mapping[str, Mapping[str, Any]]) -> int:
-        """All nodes there are from now on, by stable id; how many changes that is."""
-        changes = 0
+    def is_now(self, at: float, nodes: Mapping[str, Mapping[str, Any]]) -> None:
+        """These are all the nodes there are from now on, by stable id."""
         for stable_id in {*self.nodes, *nodes}:
             courses = self.nodes.setdefault(stable_id, {field: Course() for field in (PRESENCE, *FIELDS)})
             facts = {PRESENCE: True, **nodes[stable_id]} if stable_id in nodes else {PRESENCE: False}
-            different = [
-                field for field, course in courses.items() if course.value(at) != facts.get(field, GONE)
-            ]
-            for field in different:
-                courses[field].turn(at, facts.get(field, GONE))
-            # Who comes or goes is one change.
-            changes += 1 if PRESENCE in different else len(different)
-        return changes
+            for field, course in courses.items():
+                course.turn(at, facts.get(field, GONE))
 
     def hinder(self, since: float, until: float, what: str, *, delays: bool = True) -> None:
         self.hindered.append(Hindrance(since, until, what, delays))
