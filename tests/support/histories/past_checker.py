@@ -9,10 +9,10 @@ from __future__ import annotations
 import itertools
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from netmap_actors.history.occurrences import LOGGED, Happening
+from netmap_actors.history.occurrences import LOGGED, WARNED_BEFORE, Happening
 from netmap_actors.history.spans import Interval, Span, gaps, joined
-from netmap_actors.rfc3339 import stamp
-from tests.support.histories.true_past import ANY, FIELDS, GONE, PRESENCE, Course
+from netmap_actors.rfc3339 import stamp, unix_seconds
+from tests.support.histories.true_past import ANY, FIELDS, GONE, KEY_EXPIRY, PRESENCE, Course
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -104,6 +104,7 @@ def figures(truth: TruePast, told: Answer) -> Figures:
         (at, check.due(at), field, course)
         for courses in truth.nodes.values()
         for field, course in courses.items()
+        if field != KEY_EXPIRY
         for at, value in course.steps
         if check.begin < at
         and value != GONE
@@ -210,7 +211,7 @@ class _Check:
                 one = occurrences[0]
                 yield Violation("never so", one.at, stable_id, f"{one.kind}: there never was such a node")
                 continue
-            held = {field: Course() for field in true}
+            held = {field: Course() for field in (PRESENCE, *FIELDS)}
             for field, course in held.items():
                 value = true[field].value(self.begin)
                 course.turn(0.0, value is True if field == PRESENCE else value)
@@ -218,6 +219,7 @@ class _Check:
                 yield from self._occurrence(one, true, held)
             yield from self._not_told(stable_id, true, held)
             yield from self._expiries(stable_id, occurrences, held)
+            yield from self._warnings(stable_id, occurrences, held)
 
     def _occurrence(
         self, one: Occurrence, true: dict[str, Course], held: dict[str, Course]
@@ -274,14 +276,15 @@ class _Check:
     def _not_told(
         self, stable_id: str, true: dict[str, Course], held: dict[str, Course]
     ) -> Iterator[Violation]:
-        for field, course in true.items():
+        for field, told in held.items():
+            course = true[field]
             for at, value in course.steps:
                 due = self.due(at)
                 if at <= self.begin or due > self.end:
                     continue
                 if field != PRESENCE and {held[PRESENCE].value(due), true[PRESENCE].value(at)} != {True}:
                     continue  # of that PRESENCE tells
-                said = held[field].value(due)
+                said = told.value(due)
                 if said != ANY and said not in course.values(at, due + ROUNDING):
                     yield Violation(
                         "not told",
@@ -306,6 +309,47 @@ class _Check:
             since = self._earliest(one.at if one.after is None else one.after, self._delays)
             if not any(since <= at <= one.at + ROUNDING for at in true):
                 yield Violation("never so", one.at, stable_id, "its key did not expire")
+
+    def _warnings(
+        self, stable_id: str, occurrences: Sequence[Occurrence], held: dict[str, Course]
+    ) -> Iterator[Violation]:
+        """Each expiry is told once for each of WARNED_BEFORE, as it comes nearer or is met."""
+        true = self._truth.nodes[stable_id][KEY_EXPIRY]
+        told: dict[tuple[float, float], Occurrence] = {}
+        for one in occurrences:
+            if one.kind is not Happening.NODE_KEY_EXPIRING:
+                continue
+            expires, lead = unix_seconds(one.detail["expires"]) or 0.0, one.detail["within_s"]
+            before = told.get((expires, lead))
+            # It may have been set anew, to the same second.
+            if before is not None and len(true.values(before.at - PROMPT, one.at)) == 1:
+                yield Violation("twice", one.at, stable_id, f"its key expires at {stamp(expires)}")
+            told[expires, lead] = one
+            known = true.values(self._earliest(one.at, self._delays), one.at + ROUNDING)
+            if expires not in map(_whole, known) or not expires - lead - 1.0 <= one.at < expires + 1.0:
+                yield Violation("never so", one.at, stable_id, f"its key does not expire at {stamp(expires)}")
+        for (_, before), (at, expires) in itertools.pairwise([(0.0, None), *true.steps]):
+            # Of an expiry that is earlier than one that was told nothing is said again.
+            if (
+                at <= self.begin
+                or not isinstance(expires, float)
+                or (isinstance(before, float) and before > expires)
+            ):
+                continue
+            for lead in WARNED_BEFORE:
+                known = max(at, expires - lead)
+                due = self.due(known)
+                nearer = any(expires - other <= due for other in WARNED_BEFORE if other < lead)
+                lasts = set(true.values(known, due + ROUNDING)) == {expires}
+                there = held[PRESENCE].value(due) is True
+                if (
+                    due <= min(self.end, expires)
+                    and not nearer
+                    and lasts
+                    and there
+                    and (_whole(expires), lead) not in told
+                ):
+                    yield Violation("not told", known, stable_id, f"its key expires at {stamp(expires)}")
 
     # Spans
 
@@ -408,6 +452,11 @@ def _turns(one: Occurrence) -> Iterator[tuple[str, Any, Any]]:
 
 def _plain(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
+
+
+def _whole(moment: Any) -> Any:
+    """As it is told: without a part of a second."""
+    return float(int(moment)) if isinstance(moment, float) else moment
 
 
 def _states(values: Iterable[Any]) -> set[str]:

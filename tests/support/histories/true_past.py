@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["ANY", "FIELDS", "GONE", "PRESENCE", "Course", "Hindrance", "Logged", "TruePast"]
+__all__ = ["ANY", "FIELDS", "GONE", "KEY_EXPIRY", "PRESENCE", "Course", "Hindrance", "Logged", "TruePast"]
 
 PRESENCE: Final = "there"
 """Of every node: whether it is in the tailnet."""
 FIELDS: Final = ("name", "online", "tags", "routes", "addresses", "home_derp", "key")
 """Of a node that is there: values as JSON has them."""
+KEY_EXPIRY: Final = "key_expiry"
+"""When its key expires, UNIX seconds; None: never. A history tells of it before that moment only."""
 GONE: Final = "(not there)"
 ANY: Final = "(not told)"
 """A value that nobody has said."""
@@ -68,7 +70,7 @@ class TruePast:
 
     def __init__(self) -> None:
         self.nodes: dict[str, dict[str, Course]] = {}
-        """By stable id: PRESENCE and each of FIELDS."""
+        """By stable id: PRESENCE, each of FIELDS, and KEY_EXPIRY."""
         self.expiries: list[tuple[float, str]] = []
         """When the key of which node expired."""
         self.heard: list[float] = []
@@ -79,7 +81,9 @@ class TruePast:
     def is_now(self, at: float, nodes: Mapping[str, Mapping[str, Any]]) -> None:
         """These are all the nodes there are from now on, by stable id."""
         for stable_id in {*self.nodes, *nodes}:
-            courses = self.nodes.setdefault(stable_id, {field: Course() for field in (PRESENCE, *FIELDS)})
+            courses = self.nodes.setdefault(
+                stable_id, {field: Course() for field in (PRESENCE, *FIELDS, KEY_EXPIRY)}
+            )
             facts = {PRESENCE: True, **nodes[stable_id]} if stable_id in nodes else {PRESENCE: False}
             for field, course in courses.items():
                 course.turn(at, facts.get(field, GONE))

@@ -6,7 +6,9 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any, Self
 
-from tests.support.histories.true_past import TruePast
+from netmap_actors.history.occurrences import WARNED_BEFORE
+from netmap_actors.rfc3339 import unix_seconds
+from tests.support.histories.true_past import KEY_EXPIRY, TruePast
 
 if TYPE_CHECKING:
     import random
@@ -19,7 +21,7 @@ __all__ = ["RememberedTailnet"]
 
 EDITS = (
     ("online", 30), ("tags", 15), ("routes", 10), ("rename", 10), ("home", 8), ("key", 8), ("add", 8), ("remove", 8),
-    ("own", 4), ("expire", 3),
+    ("own", 4), ("expire", 3), ("expiring", 6),
 )  # fmt: skip
 """What is done, and how often."""
 FEWEST = 6
@@ -108,6 +110,9 @@ class RememberedTailnet:
             case "expire" if not tailnet.entries[chosen].node.expired:
                 it.expire(chosen)
                 self.truth.expiries.append((at, tailnet.entries[chosen].node.stable_id))
+            case "expiring":
+                # Some are due now, the others in a moment.
+                it.expire(chosen, rng.choice(WARNED_BEFORE) + rng.uniform(-3.0, 3.0))
         self._look(it, at)
 
 
@@ -120,4 +125,5 @@ def _facts(node: JsonNode) -> dict[str, Any]:
         "addresses": tuple(address.partition("/")[0] for address in node.addresses),
         "home_derp": node.home_derp,
         "key": node.key,
+        KEY_EXPIRY: None if node.key_expiry is None else unix_seconds(node.key_expiry),
     }

@@ -13,12 +13,14 @@ from hypothesis import strategies as st
 from netmap_actors.history.answers import Answer, NodeLane
 from netmap_actors.history.occurrences import Happening, Occurrence
 from netmap_actors.history.spans import Interval, Span, cut, gaps, joined
+from netmap_actors.rfc3339 import stamp
 from tests.support.histories.past_checker import PROMPT, RULES, figures, violations
-from tests.support.histories.true_past import FIELDS, PRESENCE, Logged, TruePast
+from tests.support.histories.true_past import FIELDS, KEY_EXPIRY, PRESENCE, Logged, TruePast
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+DAY = 86400.0
 BEGIN, END = 1000.0, 1100.0
 SILENCE = 5.0
 AWAY = Interval(1040.0, 1050.0)
@@ -212,6 +214,27 @@ def test_what_did_not_last_need_not_be_told(case: Case) -> None:
     assert figures(case.truth, case.told).demanded == 14, "that they are back"
 
 
+def expires(case: Case, moment: float) -> Case:
+    """From 1060.0 on the key of `a` expires then."""
+    case.truth.is_now(1060.0, STATES[-1][1] | {"a": STATES[-1][1]["a"] | {KEY_EXPIRY: moment}})
+    return case
+
+
+def warned(case: Case, moment: float, at: float = 1061.0) -> Case:
+    detail = {"expires": stamp(moment, "seconds"), "within_s": DAY}
+    case.add(at=at, kind=Happening.NODE_KEY_EXPIRING, subject="a", name="aa", detail=detail)
+    return case
+
+
+def test_that_a_key_expires_is_told_when_it_is_near(case: Case) -> None:
+    expires(case, 1058.0 + DAY)
+    assert case.rules() == {"not told"}
+    warned(case, 1058.0 + DAY)
+    assert case.rules() == set(), "of the week nothing is said any more"
+    expires(case, 1040.0 + 8 * DAY)
+    assert case.rules() == set()
+
+
 def test_what_is_hindered_may_be_late(case: Case) -> None:
     changed = A | {"tags": ("tag:q",), "name": "aa", "key": "new"}
     case.truth.is_now(1070.0, STATES[-1][1] | {"a": changed})
@@ -235,6 +258,19 @@ WRONG: dict[str, tuple[str, Callable[[Case], object]]] = {
     "a key expired and nobody said so": (
         "not told",
         lambda case: case.truth.expiries.append((1070.0, "a")),
+    ),
+    "a key expires in a day and nobody said so": ("not told", lambda case: expires(case, 1070.0 + DAY)),
+    "a key expires in a week and nobody said so": ("not told", lambda case: expires(case, 1070.0 + 7 * DAY)),
+    "a warning of another moment": (
+        "never so",
+        lambda case: warned(expires(case, 1060.5 + DAY), 1059.0 + DAY),
+    ),
+    "a warning before its time": ("never so", lambda case: warned(expires(case, 1090.0 + DAY), 1090.0 + DAY)),
+    "the same warning twice": (
+        "twice",
+        lambda case: warned(
+            warned(expires(case, 1058.0 + DAY), 1058.0 + DAY, at=1063.0), 1058.0 + DAY, at=1064.0
+        ),
     ),
     "an invented change": (
         "never so",
