@@ -40,10 +40,10 @@ if TYPE_CHECKING:
 SILENCE = 4.0
 EDITS = 8.0
 """A second."""
-PAUSE = 6.0
+PAUSE = 5.0
 """Seconds between two faults, at most."""
-STOP = 2.0
-"""Seconds a process is stopped, at most; longer, and it is taken for dead."""
+STOPS = ((0.5, 2.0), (5.0, 7.5))
+"""Seconds a process is stopped: so long that nobody minds, or that others hear too long nothing of it."""
 RECOVERY = 30.0
 KILLED = ("publisher", "liveness", "control_connection", "history", "http_endpoint")
 STOPPED = ("publisher", "control_connection", "history")
@@ -107,10 +107,11 @@ class Scene:
             case "kill" if who == "supervisor":
                 self._kill_supervisor()
             case "kill":
-                self._signal(who, signal.SIGKILL)
+                self._kill(*who.split("+"))
             case "stop":
-                pid = self._signal(who, signal.SIGSTOP)
-                time.sleep(self._rng.uniform(STOP / 4, STOP))
+                pid = self._pid(who)
+                os.kill(pid, signal.SIGSTOP)
+                time.sleep(self._rng.uniform(*self._rng.choice(STOPS)))
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGCONT)
             case "cut":
@@ -122,19 +123,23 @@ class Scene:
                 self._wait(lambda status: status["netmap"]["state"] != "fresh", "silence that is noticed")
             case "disk":
                 self._fill_disk()
-        killed = who if verb == "kill" else ""
-        self._well(killed)
-        if killed not in HARMLESS:
-            away = verb == "disk" or killed in AWAY
-            self._tailnet.truth.hinder(since, time.time(), who or "disk", delays=not away)
+        self._well()
+        for one in who.split("+") if verb == "kill" else [verb]:
+            if one not in HARMLESS:
+                self._tailnet.truth.hinder(since, time.time(), one, delays=one not in AWAY)
 
-    def _signal(self, who: str, number: signal.Signals) -> int:
+    def _pid(self, who: str) -> int:
         pid = next(row["pid"] for row in self._status()["actors"] if row["name"] == who)
         assert is_actor_process(pid, self._daemon.runtime_dir, self._daemon.pid)
-        os.kill(pid, number)
-        if number is signal.SIGKILL:
-            self._daemon.wait_event("actor_exited", RECOVERY, actor=who, pid=pid)
         return int(pid)
+
+    def _kill(self, *who: str) -> None:
+        """At once, and until the Supervisor has noticed."""
+        pids = {name: self._pid(name) for name in who}
+        for pid in pids.values():
+            os.kill(pid, signal.SIGKILL)
+        for name, pid in pids.items():
+            self._daemon.wait_event("actor_exited", RECOVERY, actor=name, pid=pid)
 
     def _kill_supervisor(self) -> None:
         children = self._daemon.children()
@@ -151,7 +156,7 @@ class Scene:
         self._wait(lambda status: any(one["code"] == "history" for one in status["degraded"]), "a full disk")
         filler.unlink()
         if self._rng.random() < 0.5:
-            self._signal("history", signal.SIGKILL)
+            self._kill("history")
 
     def _status(self) -> dict[str, Any]:
         def asked() -> Any:
@@ -165,7 +170,7 @@ class Scene:
     def _wait(self, predicate: Any, what: str) -> None:
         wait_for(lambda: predicate(self._status()), RECOVERY, what, every=0.05)
 
-    def _well(self, killed: str) -> None:
+    def _well(self) -> None:
         """All processes there, the netmap fresh and the history written."""
 
         def well(status: dict[str, Any]) -> bool:
@@ -175,7 +180,7 @@ class Scene:
                 and not any(one["code"] == "history" for one in status["degraded"])
             )
 
-        self._wait(well, f"{killed or 'all'} to be well")
+        self._wait(well, "all to be well")
         wait_for(lambda: self.told() is not None, RECOVERY, "an answer of the history")
 
     def told(self) -> Answer | None:
@@ -204,6 +209,7 @@ def disk_at(directory: Path) -> Iterator[tuple[str, ...]]:
 def plan(rng: random.Random, *, disk: bool) -> list[str]:
     """What is done to the daemon: everything is killed, the rest is drawn."""
     faults = [f"kill {who}" for who in (*KILLED, "supervisor")]
+    faults.append(f"kill {'+'.join(rng.sample(KILLED, 2))}")
     faults += [f"stop {rng.choice(STOPPED)}", rng.choice(["cut control", "silence control"])]
     faults += ["disk"] * disk
     rng.shuffle(faults)
@@ -231,7 +237,7 @@ def test_the_history_is_what_happened_over_kills_of_every_process(tmp_path: Path
         daemon.wait_event("actor_ready", actor="history")
         tailnet = RememberedTailnet(server, rng)
         scene = Scene(server, daemon, tailnet, rng)
-        scene._well("")
+        scene._well()
         tailnet.live(EDITS)
         reader = CursorReader(daemon.runtime_dir)
         try:

@@ -52,7 +52,7 @@ class Hindrance(NamedTuple):
     since: float
     until: float
     what: str
-    """The actor, `supervisor`, `control` (the server hung up) or `disk`."""
+    """The process that was killed, or `stop`, `cut`, `silence`, `disk`."""
     delays: bool = True
     """What happens meanwhile is told later. Not so where the history itself was away: then it has a gap."""
 
