@@ -1,7 +1,8 @@
-"""`python -m tests.soak [--minutes N] [--seed N] [--simulated-hours N]`: a long life in a short time.
+"""`python -m tests.soak [--minutes N] [--seed N] [--simulated-hours N] [--histories N]`: a long life in a short time.
 
-First a simulated day of the pure machines, then a real daemon under kills and cuts. Exit status 1 when anything did
-not stay as it should. The seed is printed; with it the same things are done in the same order.
+First a simulated day of the pure machines, then a real daemon under kills and cuts, then histories of some that are
+held against what happened. Exit status 1 when anything did not stay as it should. The seed is printed; with it the
+same things are done in the same order.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.soak import network
+from tests.soak import history, network
 from tests.soak.real import Soak
 from tests.soak.simulated import Day, long_session
 
@@ -28,6 +29,12 @@ def main() -> int:
     )
     parser.add_argument(
         "--seed", type=int, default=random.SystemRandom().randrange(2**32), help="repeat a run"
+    )
+    parser.add_argument(
+        "--histories",
+        type=int,
+        default=5,
+        help="that are held against what happened, a minute each (default: 5)",
     )
     options = parser.parse_args()
     print(f"seed {options.seed}", flush=True)
@@ -56,7 +63,15 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="nms-", dir="/tmp") as directory:
         report = Soak(options.minutes * 60.0, options.seed, Path(directory)).run()
     print(*report.lines(), sep="\n")
-    return 1 if report.problems or lowest < 0.49 else 0
+    false = 0
+    for number in range(options.histories):
+        print(f"\nhistory {number + 1} of {options.histories}", flush=True)
+        chance = random.Random(options.seed + number)
+        with tempfile.TemporaryDirectory(prefix="nms-", dir="/tmp") as directory:
+            life = history.live(chance, Path(directory), history.plan(chance))
+        print(*life.lines(), sep="\n")
+        false += len(life.found) + len(life.unlike)
+    return 1 if report.problems or lowest < 0.49 or false else 0
 
 
 sys.exit(main())

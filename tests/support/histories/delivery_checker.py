@@ -6,7 +6,7 @@ Not here: whether the history is true (`past_checker`).
 from __future__ import annotations
 
 import itertools
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from netmap_actors.history.occurrences import Happening
 from tests.support.histories.past_checker import Violation
@@ -181,25 +181,3 @@ class _Check:
         end = state.end
         told_end = end is not None and self._by_number[end].kind in _TOLD_ENDS
         return [*([state.begin] if state.begin else []), *([end] if told_end and end is not None else [])]
-
-
-def delivered_in(body: Sequence[dict[str, Any]], moment: Any, *, accepted: bool) -> list[Delivered]:
-    """The events of a body in Tailscale's form. `moment(text)`: UNIX seconds of an RFC 3339 time."""
-    return [
-        Delivered(
-            one["data"]["eventID"],
-            _OWN_NAMES.get(one["type"], one["type"]),
-            one["data"].get("nodeID", one["data"].get("subject", "")),
-            moment(one["timestamp"]),
-            accepted,
-        )
-        for one in body
-    ]
-
-
-_OWN_NAMES: Final = {
-    "nodeCreated": "node_joined",
-    "nodeDeleted": "node_left",
-    "nodeKeyExpired": "node_key_expired",
-    "nodeKeyExpiringInOneDay": "node_key_expiring",
-}
