@@ -174,6 +174,14 @@ class _Check:
         """It was not seen as it happened."""
         return any(one.since - ROUNDING <= at <= one.until for one in self._blind)
 
+    def _concealed(self, at: float, told_at: float) -> bool:
+        """What happened at that moment and was told then was not seen as it happened."""
+        # What happens just before the end of such a time may come just after it.
+        if any(gap.since + ROUNDING < at < gap.until - LATENCY for gap in self.gaps):
+            return True
+        # News of a fresh netmap may be as old as that.
+        return told_at - at > self._silence + LATENCY and self.hidden(at)
+
     # Occurrences
 
     def _order(self) -> Iterator[Violation]:
@@ -262,10 +270,8 @@ class _Check:
         moments = [at for at, value in true.steps if value == now and at <= one.at + ROUNDING]
         seen = [at for at in moments if at >= earliest]
         if one.after is None:
-            # What happens just before the end of a time that was not seen may come just after it.
-            unseen = [Interval(blind.since + ROUNDING, blind.until - LATENCY) for blind in self._blind]
-            seen = [at for at in seen if not any(blind.since < at < blind.until for blind in unseen)]
-            if moments and not seen and any(blind.since < moments[-1] < blind.until for blind in unseen):
+            seen = [at for at in seen if not self._concealed(at, one.at)]
+            if moments and not seen and self._concealed(moments[-1], one.at):
                 yield Violation("concealed", one.at, one.subject, f"{one.kind} was not seen as it happened")
                 return
         if not seen:

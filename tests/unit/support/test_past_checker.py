@@ -226,6 +226,16 @@ def warned(case: Case, moment: float, at: float = 1061.0) -> Case:
     return case
 
 
+def stale_news(case: Case) -> None:
+    """A change while the netmap was not fresh, told long afterwards as if it had just been seen."""
+    case.truth.is_now(1066.0, STATES[-1][1] | {"a": STATES[-1][1]["a"] | {"tags": ("tag:q",)}})
+    case.truth.hinder(1062.0, 1080.0, "stop")
+    fresh = case.told.netmap[-1]
+    case.told.netmap[-1:] = [Span(fresh.since, 1064.0, "fresh"), Span(1080.0, fresh.until, "fresh")]
+    detail = {"tags": {"from": [], "to": ["tag:q"]}}
+    case.add(at=1080.5, kind=Happening.NODE_TAGGED, subject="a", name="aa", detail=detail)
+
+
 def test_that_a_key_expires_is_told_when_it_is_near(case: Case) -> None:
     expires(case, 1058.0 + DAY)
     assert case.rules() == {"not told"}
@@ -299,6 +309,7 @@ WRONG: dict[str, tuple[str, Callable[[Case], object]]] = {
         lambda case: case.add(at=1070.0, kind=Happening.NODE_KEY_EXPIRED, subject="a", name="aa"),
     ),
     "unseen, but not said to be": ("concealed", lambda case: case.change(Happening.NODE_LEFT, after=None)),
+    "older than a fresh netmap may be, and not said to be": ("concealed", stale_news),
     "the same again": (
         "twice",
         lambda case: case.add(**msgspec.structs.asdict(case.told.occurrences[-1][1])),
