@@ -28,8 +28,9 @@ PROMPT: Final = 2.5
 LATENCY: Final = 0.5
 """Seconds on the way from the control server to the history."""
 LAST_SECOND: Final = 3.5
-"""Seconds before its end that a history may lose: what it had not written, and the interval of the publisher's
-heartbeats, which tell it that there was nothing."""
+"""Seconds before its end of whose log lines a killed Supervisor may not have told the history."""
+MARKED: Final = 6.5
+"""Seconds before its end of which a history may not know that it saw them: its heartbeats note that."""
 ROUNDING: Final = 0.05
 """Seconds between a moment and its stamp."""
 _ONLINE: Final = {True: "online", False: "offline", None: "unknown", GONE: GONE}
@@ -415,7 +416,7 @@ class _Check:
 
     def _gaps(self) -> Iterator[Violation]:
         away = joined(
-            Interval(one.since - LAST_SECOND, one.until + PROMPT)
+            Interval(one.since - MARKED, one.until + PROMPT)
             for one in self._truth.hindered
             if one.what in _ABSENT
         )
