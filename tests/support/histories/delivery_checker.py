@@ -20,7 +20,7 @@ __all__ = ["RULES", "Delivered", "violations"]
 
 SLACK: Final = 2.5
 """Seconds by which a state may miss the hold-down, either way: its end is read a little after it happened."""
-ROUNDING: Final = 0.001
+ROUNDING: Final = 5e-6
 _BEGINS: Final = {Happening.NODE_OFFLINE, Happening.NETMAP_STALE}
 _TOLD_ENDS: Final = {Happening.NODE_ONLINE, Happening.NETMAP_FRESH}
 """Ends that are told if the beginning is."""

@@ -307,8 +307,9 @@ class _Check:
         told = [one for one in occurrences if one.kind is Happening.NODE_KEY_EXPIRED]
         for at in true:
             due = self.due(at)
-            # It has another key already, or was met with this one.
-            over = len(self._truth.nodes[stable_id]["key"].values(at, due + ROUNDING)) > 1
+            # It has another key already, or a later expiry, or was met with this one.
+            node = self._truth.nodes[stable_id]
+            over = any(len(node[field].values(at, due + ROUNDING)) > 1 for field in ("key", KEY_EXPIRY))
             over = over or held[PRESENCE].value(at) is not True
             if due <= self.end and not over and not any(at <= one.at <= due for one in told):
                 yield Violation("not told", at, stable_id, "its key expired")
