@@ -415,8 +415,11 @@ class HistoryKeeper(ActorBase):
         self._expiry_due.set(self.loop.now() + again)
 
     def _on_expiry(self) -> None:
-        self._flush()
-        self._look_at_expiry()
+        # The file is looked at, which has to have what was told last; once it is written it is looked at, too.
+        if self._unwritten:
+            self._flush()
+        else:
+            self._look_at_expiry()
 
     def _look_at_size(self) -> None:
         try:
