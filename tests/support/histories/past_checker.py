@@ -310,13 +310,25 @@ class _Check:
             # It has another key already, or a later expiry, or was met with this one.
             node = self._truth.nodes[stable_id]
             over = any(len(node[field].values(at, due + ROUNDING)) > 1 for field in ("key", KEY_EXPIRY))
-            over = over or held[PRESENCE].value(at) is not True
+            over = over or held[PRESENCE].value(at) is not True or self._was_expired(stable_id, at)
             if due <= self.end and not over and not any(at <= one.at <= due for one in told):
                 yield Violation("not told", at, stable_id, "its key expired")
         for one in told:
             since = self._earliest(one.at if one.after is None else one.after, self._delays)
             if not any(since <= at <= one.at + ROUNDING for at in true):
                 yield Violation("never so", one.at, stable_id, "its key did not expire")
+
+    def _was_expired(self, stable_id: str, at: float) -> bool:
+        """Its key had expired before, and that it was renewed since then need not have been seen."""
+        before = [moment for moment, node in self._truth.expiries if node == stable_id and moment < at]
+        node = self._truth.nodes[stable_id]
+        renewed = (
+            moment
+            for field in ("key", KEY_EXPIRY)
+            for moment, _ in node[field].steps
+            if before and before[-1] < moment < at
+        )
+        return bool(before) and self.due(min(renewed, default=at)) >= at
 
     def _warnings(
         self, stable_id: str, occurrences: Sequence[Occurrence], held: dict[str, Course]

@@ -226,6 +226,18 @@ def warned(case: Case, moment: float, at: float = 1061.0) -> Case:
     return case
 
 
+def test_a_key_that_expires_again_unseen_is_not_told_again(case: Case) -> None:
+    node, others = STATES[-1][1]["a"], STATES[-1][1]
+    case.truth.expiries = [(1062.0, "a"), (1070.0, "a")]
+    case.truth.is_now(1062.0, others | {"a": node | {KEY_EXPIRY: 1062.0}})
+    case.truth.is_now(1069.0, others | {"a": node | {KEY_EXPIRY: 9e9}})
+    case.truth.is_now(1070.0, others | {"a": node | {KEY_EXPIRY: 1070.0}})
+    case.add(at=1062.1, kind=Happening.NODE_KEY_EXPIRED, subject="a", name="aa")
+    assert case.rules() == set()
+    case.truth.nodes["a"][KEY_EXPIRY].steps[-2] = (1065.0, 9e9)
+    assert case.rules() == {"not told"}, "it was seen that it was renewed"
+
+
 def stale_news(case: Case) -> None:
     """A change while the netmap was not fresh, told long afterwards as if it had just been seen."""
     case.truth.is_now(1066.0, STATES[-1][1] | {"a": STATES[-1][1]["a"] | {"tags": ("tag:q",)}})
