@@ -29,5 +29,8 @@ def moment(text: str | None) -> datetime.datetime | None:
 
 def unix_seconds(text: str) -> float | None:
     """UNIX seconds of a time with its offset; None for any other text."""
-    found = moment(text)
-    return None if found is None else found.timestamp()
+    try:
+        found = datetime.datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return found.timestamp() if found.tzinfo is not None else None

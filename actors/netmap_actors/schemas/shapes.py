@@ -351,6 +351,13 @@ class HistorySpan(HistoryInterval):
     unknown."""
 
 
+class HistoryToldSpan(HistorySpan):
+    """A time of the netmap or of the connection, with what is known of it."""
+
+    detail: Values
+    """Of the netmap the reason; of a connection its process, its addresses, and `ended`: how it ended."""
+
+
 class HistoryLane(_Answer):
     """A node over the time."""
 
@@ -388,9 +395,9 @@ class HistoryAnswer(HistoryInterval):
     """The tailnet's name here; "default" where there is one."""
     gaps: list[HistoryInterval]
     """Times of which nothing is known."""
-    netmap: list[HistorySpan]
+    netmap: list[HistoryToldSpan]
     """How far it could be trusted."""
-    connection: list[HistorySpan]
+    connection: list[HistoryToldSpan]
     """To the control server."""
     nodes: list[HistoryLane]
     """By name."""
