@@ -151,6 +151,9 @@ class Delivery:
         self._under_way: list[_Pending] = []
         self._whole = False
         """All of the history has been read."""
+        self._answered_at = float("-inf")
+        self._unsure = False
+        """What may have ended a state since then is to be asked for before that state is told."""
         self._size = self._most = most_events(spec)
         self._room = float(self._most)
         """Events that may be sent now."""
@@ -168,7 +171,11 @@ class Delivery:
         if self._new:
             return WantedPage("", NEWEST, 1, wait=False)
         room = min(MAX_PENDING - len(self._pending), MAX_PAGE)
-        return WantedPage(self._kept.history, self._read, room, wait=self._whole) if room > 0 else None
+        return (
+            WantedPage(self._kept.history, self._read, room, wait=self._whole and not self._unsure)
+            if room > 0
+            else None
+        )
 
     def read(self, page: OccurrencePage, *, wall: float, now: float) -> None:
         """Take in an answer. One to another question than `wanted` asks now is passed over."""
@@ -191,6 +198,7 @@ class Delivery:
                 if not self._skipped or number < self._skipped[0][0]:
                     self._take(number, occurrence, page.tags.get(occurrence.subject, ()), wall, now)
         self._whole = page.whole
+        self._answered_at, self._unsure = now, False
 
     def _begin_again(self, page: OccurrencePage) -> None:
         """Another file, all of which came later; or it lost its end with the machine, and gives those ids once more."""
@@ -305,8 +313,11 @@ class Delivery:
                 settled.append((number, "" if one.silent else "suppressed"))
                 continue
             not_before = max(one.due, self._aside.get(lane, (0.0, 0))[0])
-            # What is not read yet may end the state that this begins.
-            unread = kind in _BEGINS and not one.begun and not self._whole and can_read
+            # What is not read yet may end the state that this begins: a history that hangs has told nothing since.
+            unread = kind in _BEGINS and not one.begun and can_read
+            if unread and self._whole:
+                unread = not_before <= now and self._answered_at < one.due
+                self._unsure = self._unsure or unread
             if unread or not_before > now or (one.silent and lane in becomes):
                 waiting.add(lane)
                 if not_before > now:

@@ -109,7 +109,9 @@ class World:
 
     def _more(self) -> bool:
         wanted = self.machine.wanted()
-        return wanted is not None and (wanted.history not in {"", self.file} or wanted.after_id < self.last)
+        return wanted is not None and (
+            not wanted.wait or wanted.history not in {"", self.file} or wanted.after_id < self.last
+        )
 
     def _ask(self) -> bool:
         """Whether there was an answer; False: it would wait."""

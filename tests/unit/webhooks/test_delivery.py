@@ -92,6 +92,23 @@ class TestHoldDown:
         world.turn()
         assert world.numbers == [3, 4]
 
+    @pytest.mark.parametrize("ended", [True, False])
+    def test_what_the_history_does_not_say_to_go_on_is_not_told(
+        self, begins: str, ends: str, subject: str, ended: bool
+    ) -> None:
+        """It hangs, and the state may be over."""
+        world = World(spec(hold_down=60.0))
+        number = world.happen(begins, subject)
+        world.history_answers = False
+        world.wait(1.0)
+        if ended:
+            world.happen(ends, subject)
+        world.wait(HOUR)
+        assert world.numbers == []
+        world.history_answers = True
+        world.turn()
+        assert world.numbers == ([] if ended else [number])
+
     def test_the_end_of_what_was_not_told_is_not_told(self, begins: str, ends: str, subject: str) -> None:
         world = World(spec())
         world.happen(ends, subject)
@@ -122,12 +139,11 @@ class TestHoldDown:
         """The receiver took it, nobody was told so, and by the history the state was short after all."""
         world = World(spec(hold_down=60.0))
         begin = world.happen(begins, subject)
-        world.history_answers, world.dies_before = False, "done"
-        world.wait(59.0)
-        end = world.happen(ends, subject)
-        world.wait(2.0)
+        world.dies_before = "done"
+        world.wait(61.0)
         assert world.numbers == [begin]
-        world.history_answers = True
+        end = world.happen(ends, subject, turn=False)
+        world.rows[end] = msgspec.structs.replace(world.rows[end], at=world.rows[begin].at + 59.0)
         world.turn()
         world.wait(HOUR)
         assert world.numbers == [begin, end]
