@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import json
 import os
 import random
 import shutil
@@ -21,12 +22,16 @@ from netmap_actors.history.answers import HistoryQuestion
 from netmap_actors.history.questions import NoHistory, ask_daemon
 from netmap_actors.history.spans import Interval
 from netmap_actors.rfc3339 import stamp, unix_seconds
+from netmap_actors.webhooks.spec import EVENTS
 from netmap_supervisor.admin.socket import AdminClient, AdminError
+from tests.support.histories.delivery_checker import Delivered
+from tests.support.histories.delivery_checker import violations as undelivered
 from tests.support.histories.past_checker import LAST_SECOND, PROMPT, Figures, Violation, figures, violations
 from tests.support.histories.true_past import Logged
 from tests.support.processes.daemon import Daemon, is_actor_process
 from tests.support.servers import scripted
 from tests.support.servers.remembered_tailnet import RememberedTailnet
+from tests.support.servers.webhook_receiver import WebhookReceiver
 from tests.support.waiting import wait_for
 
 if TYPE_CHECKING:
@@ -40,19 +45,39 @@ if TYPE_CHECKING:
 __all__ = ["KILLED", "Life", "live", "may_mount", "plan"]
 
 SILENCE = 4.0
-EDITS = 8.0
+CHANGES = 8.0
 """A second."""
 PAUSE = 4.0
 """Seconds between two faults, at most."""
 STOPS = ((0.5, 2.0), (5.0, 7.5))
 """Seconds a process is stopped: so long that nobody minds, or that others hear too long nothing of it."""
 RECOVERY = 30.0
-KILLED = ("publisher", "liveness", "control_connection", "history", "http_endpoint")
-STOPPED = ("publisher", "control_connection", "history")
+KILLED = ("publisher", "liveness", "control_connection", "history", "http_endpoint", "webhooks")
+STOPPED = ("publisher", "control_connection", "history", "webhooks")
 AWAY = frozenset({"history", "supervisor", "disk"})
 """While this is gone the history is, too, which it says itself."""
-HARMLESS = frozenset({"liveness", "http_endpoint"})
+HARMLESS = frozenset({"liveness", "http_endpoint", "webhooks"})
 """Whose death delays nothing."""
+HOLD_DOWN = 6.0
+"""Seconds of the webhook; a node is offline for about as long."""
+TOLD = (
+    *(one for one in EVENTS if one.startswith("node_") and one != "node_removed"),
+    "netmap_stale",
+    "netmap_fresh",
+)
+"""What the webhook is told."""
+ILLNESSES = ("500", "503", "hang")
+"""What a receiver answers for a while."""
+SECRET = "secret-of-the-webhook"
+DELIVERY = 45.0
+"""Seconds within which a receiver that is well again has everything; after refusals it is not asked at once."""
+OWN_NAMES = {
+    "nodeCreated": "node_joined",
+    "nodeDeleted": "node_left",
+    "nodeKeyExpired": "node_key_expired",
+    "nodeKeyExpiringInOneDay": "node_key_expiring",
+}
+"""Of what Tailscale's form of a body has names for."""
 DISK = 16
 """MiB of the disk that gets full."""
 
@@ -91,11 +116,17 @@ class Scene:
     """A daemon with a history, and what is done to it."""
 
     def __init__(
-        self, server: Control, daemon: Daemon, tailnet: RememberedTailnet, rng: random.Random
+        self,
+        server: Control,
+        daemon: Daemon,
+        tailnet: RememberedTailnet,
+        receiver: WebhookReceiver,
+        rng: random.Random,
     ) -> None:
         self._server = server
         self._daemon = daemon
         self._tailnet = tailnet
+        self._receiver = receiver
         self._rng = rng
         self.done: list[str] = []
         self.excused: list[Interval] = []
@@ -125,10 +156,19 @@ class Scene:
                 self._wait(lambda status: status["netmap"]["state"] != "fresh", "silence that is noticed")
             case "disk":
                 self._fill_disk()
+            case "receiver":
+                # The next fault may come while it lasts.
+                self._receiver.answer = int(who) if who.isdigit() else who
+                threading.Timer(self._rng.uniform(2.0, 8.0), self.heal).start()
+                return
         self.well()
         for one in who.split("+") if verb == "kill" else [verb]:
             if one not in HARMLESS:
                 self._tailnet.truth.hinder(since, time.time(), one, delays=one not in AWAY)
+
+    def heal(self) -> None:
+        """The receiver takes everything from now on."""
+        self._receiver.answer = 200
 
     def _pid(self, who: str) -> int:
         pid = next(row["pid"] for row in self._status()["actors"] if row["name"] == who)
@@ -218,6 +258,7 @@ def plan(rng: random.Random) -> list[str]:
     faults = [f"kill {who}" for who in (*KILLED, "supervisor")]
     faults.append(f"kill {'+'.join(rng.sample(KILLED, 2))}")
     faults += [f"stop {rng.choice(STOPPED)}", rng.choice(["cut", "silence"])]
+    faults += [f"receiver {rng.choice(ILLNESSES)}"]
     faults += ["disk"] * may_mount()
     rng.shuffle(faults)
     return faults
@@ -235,6 +276,14 @@ class Life:
     """Those of whom the log has an end by SIGKILL."""
     unlike: list[int]
     """Ids that one who read by cursor all the time has and the history has not, or the reverse, or otherwise."""
+    undelivered: list[Violation]
+    """What is wrong with what the webhook told."""
+    deliveries: int
+    """Events that the receiver accepted, again or not."""
+    again: int
+    """Those of them that it had already."""
+    forged: int
+    """Requests whose signature does not hold."""
 
     def lines(self) -> Iterator[str]:
         """The table."""
@@ -248,7 +297,8 @@ class Life:
             f"{one.what} from {stamp(one.since, 'milliseconds')} for {one.until - one.since:.2f} s"
             for one in self.hindered
         )
-        yield from map(str, self.found)
+        yield f"{self.deliveries} deliveries, {self.again} of them again, {self.forged} forged"
+        yield from map(str, (*self.found, *self.undelivered))
         if self.unlike:
             yield f"read by cursor and told are not the same: {self.unlike}"
 
@@ -262,32 +312,55 @@ def live(rng: random.Random, directory: Path, faults: Sequence[str]) -> Life:
             f"--silence-timeout={SILENCE:g}s",
             f"--http-listen=unix:{directory / 'http'}",
         )
+        receiver = running.enter_context(WebhookReceiver(SECRET))
+        config = f'[[webhook]]\nname = "hook"\nevents = {json.dumps(TOLD)}\nhold_down = "{HOLD_DOWN:g}s"\n'
+        config += "events_per_minute = 6000\nevents_per_body = 20\n"
+        for name, text in (("url", receiver.url), ("secret", SECRET)):
+            path = directory / name
+            path.write_text(text)
+            path.chmod(0o600)
+            config += f'{name} = "file:{path}"\n'
         place = directory / "d"
         place.mkdir()
         prefix = running.enter_context(disk_at(place / "state" / "history")) if "disk" in faults else ()
-        daemon = running.enter_context(Daemon(*options, directory=place, prefix=prefix, history=True))
+        daemon = running.enter_context(
+            Daemon(*options, config=config, directory=place, prefix=prefix, history=True)
+        )
         daemon.wait_fresh()
         daemon.wait_event("actor_ready", actor="history")
         tailnet = RememberedTailnet(server, rng)
-        scene = Scene(server, daemon, tailnet, rng)
+        scene = Scene(server, daemon, tailnet, receiver, rng)
         scene.well()
+        wait_for(lambda: [*daemon.state_dir.glob("**/hook.json")], 20.0, "the beginning of the webhook")
         reader = CursorReader(daemon.runtime_dir)
-        tailnet.live(EDITS)
+        tailnet.live(CHANGES)
         try:
             for what in faults:
                 time.sleep(rng.uniform(0.3, PAUSE))
                 scene.strike(what)
             time.sleep(2 * PROMPT)
             tailnet.close()
-            time.sleep(PROMPT + 1.0)
+            quiet = time.time()
+            # A receiver that was not well is so again by then.
+            time.sleep(PROMPT + HOLD_DOWN)
+            scene.heal()
+            told = scene.told()
+            assert told is not None and not told.more
+
+            def wrong() -> list[Violation]:
+                return undelivered(
+                    told.occurrences, _delivered(receiver), kinds=TOLD, hold_down=HOLD_DOWN, until=quiet
+                )
+
+            with contextlib.suppress(TimeoutError):
+                wait_for(lambda: not wrong(), DELIVERY, "everything to be delivered", every=0.5)
         finally:
             tailnet.close()
             read = reader.close()
-        told = scene.told()
-        assert told is not None and not told.more
         truth = tailnet.truth
         truth.logged = [*_logged(daemon)]
         known = [one for one in told.occurrences if one[0] <= read[-1][0]]
+        delivered = _delivered(receiver)
         return Life(
             done=scene.done,
             hindered=truth.hindered,
@@ -299,7 +372,23 @@ def live(rng: random.Random, directory: Path, faults: Sequence[str]) -> Life:
                 if len(read) != len(known)
                 else {one[0] for one, other in zip(read, known, strict=True) if one != other}
             ),
+            undelivered=wrong(),
+            deliveries=len(delivered),
+            again=len(delivered) - len({one.id for one in delivered}),
+            forged=receiver.unsigned,
         )
+
+
+def _delivered(receiver: WebhookReceiver) -> list[Delivered]:
+    return [
+        Delivered(
+            one["data"]["eventID"],
+            OWN_NAMES.get(one["type"], one["type"]),
+            one["data"].get("nodeID", one["data"].get("subject", "")),
+            unix_seconds(one["timestamp"]) or 0.0,
+        )
+        for one in receiver.events()
+    ]
 
 
 def _logged(daemon: Daemon) -> Iterator[Logged]:

@@ -32,6 +32,8 @@ def test_the_history_is_what_happened_over_kills_of_every_process() -> None:
     print(*life.lines(), sep="\n")
     assert life.found == []
     assert life.unlike == []
+    assert (life.undelivered, life.forged) == ([], 0)
+    assert life.deliveries >= 60
     assert life.figures.demanded >= 60
     assert life.figures.unseen >= 3
     assert life.figures.of_daemon >= 20
