@@ -159,10 +159,19 @@ INTENDED: set[tuple[str, str]] = {
     ("", "netmap_supervisor.Trust"),
     ("", "netmap_supervisor.WrongThread"),
     ("", "netmap_supervisor.history"),
-    ("", "netmap_supervisor.internal.v1.Envelope.map_text_arrived = 27: netmap_supervisor.internal.v1.MapTextArrived"),
+    (
+        "",
+        "netmap_supervisor.internal.v1.Envelope.map_text_arrived = 27: netmap_supervisor.internal.v1.MapTextArrived",
+    ),
     ("", "netmap_supervisor.internal.v1.Envelope.occurred = 46: netmap_supervisor.internal.v1.Occurred"),
-    ("", "netmap_supervisor.internal.v1.Envelope.occurrences_kept = 47: netmap_supervisor.internal.v1.OccurrencesKept"),
-    ("", "netmap_supervisor.internal.v1.Heartbeat.webhooks = 14: netmap_supervisor.internal.v1.WebhookStatistics"),
+    (
+        "",
+        "netmap_supervisor.internal.v1.Envelope.occurrences_kept = 47: netmap_supervisor.internal.v1.OccurrencesKept",
+    ),
+    (
+        "",
+        "netmap_supervisor.internal.v1.Heartbeat.webhooks = 14: netmap_supervisor.internal.v1.WebhookStatistics",
+    ),
     ("", "netmap_supervisor.internal.v1.MapResponseReceived.passed_on = 9: 4"),
     ("", "netmap_supervisor.internal.v1.MapTextArrived.generation = 1: 4"),
     ("", "netmap_supervisor.internal.v1.MapTextArrived.number = 3: 4"),
@@ -224,7 +233,10 @@ INTENDED: set[tuple[str, str]] = {
     ("", "webhook_failed"),
     ("", "webhook_gave_up"),
     ("", "webhook_standing_broken"),
-    ("Subscriber(runtime_dir=, endpoint=, kinds=, curve=, clock=, context=)", "Subscriber(runtime_dir=, endpoint=, kinds=, curve=, check_interval=, clock=, context=)"),
+    (
+        "Subscriber(runtime_dir=, endpoint=, kinds=, curve=, clock=, context=)",
+        "Subscriber(runtime_dir=, endpoint=, kinds=, curve=, check_interval=, clock=, context=)",
+    ),
 }
 """(as recorded, as it is now); "" for what is gone, or new."""
 RECORDED: dict[str, list[str]] = json.loads(RECORD.read_text())
