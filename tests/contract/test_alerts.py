@@ -28,6 +28,7 @@ MAY_HIDE = {
     "NetmapPeersNotScraped",
     "NetmapSupervisorNotAnswering",
     "NetmapUnitNotActive",
+    "NetmapWebhookGaveUp",
 }
 """What need not be told while the endpoint is gone, which is told."""
 
@@ -57,6 +58,9 @@ UP = series("up", **HERE)
 SUPERVISOR_UP = series("netmap_supervisor_up", **HERE)
 UPTIME = series("netmap_supervisor_uptime_seconds", **HERE)
 SESSIONS = series("netmap_map_sessions_total", **HERE)
+HOOK = {"tailnet": "default", "webhook": "oncall"}
+GIVEN_UP = series("netmap_webhook_given_up_total", **HERE, **HOOK)
+LOST = series("netmap_webhook_lost_total", **HERE, **HOOK)
 RESTARTS = {
     name: series("netmap_actor_restarts_total", **HERE, actor=name)
     for name in ("publisher", "control_connection")
@@ -194,6 +198,13 @@ CASES = (
         well_but(**{UPTIME: "0+60x59 " + "0+60x3 " * 10}),
         (("NetmapProcessRestarting", HERE | {"actor": "supervisor"}),),
     ),
+    Case(
+        "a webhook gives up some of its events",
+        90,
+        well_but(**{GIVEN_UP: "0x59 3x200", LOST: "0x200"}),
+        (("NetmapWebhookGaveUp", HERE | HOOK),),
+    ),
+    Case("a webhook gave up events yesterday", 190, well_but(**{GIVEN_UP: "0x9 3x200", LOST: "0x200"}), ()),
     Case("a condition", 30, well_but(**{DEGRADED: ALWAYS}), (CLOCK,)),
     Case("a condition, and it is over", 90, well_but(**{DEGRADED: "1x59 stale"}), ()),
     Case("a condition of ten minutes", 30, well_but(**{DEGRADED: "1x9 stale"}), ()),
