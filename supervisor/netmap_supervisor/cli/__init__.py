@@ -17,6 +17,7 @@ import click
 from netmap_actors import __version__
 from netmap_actors.errors import ConfigurationError, NetmapError, escape
 from netmap_supervisor.cli.parameters.groups import Suggesting
+from netmap_supervisor.cli.process import standard_streams
 from netmap_supervisor.cli.process.exit_codes import ExitCode, noted_exit_code
 from netmap_supervisor.system import journal
 
@@ -108,7 +109,7 @@ def commands() -> None:
 
 def main(arguments: Sequence[str] | None = None, first_nursery: FirstNursery | None = None) -> int:
     """Run one command; the exit status of the process. `first_nursery`: for `run`, if there is one already."""
-    _open_standard_streams()
+    standard_streams.prepare()
     result: object = ExitCode.OK
     try:
         _check_parser(os.environ.get(_PARSER))
@@ -142,16 +143,6 @@ def _check_parser(kind: str | None) -> None:
             f"cannot use protobuf's {escape(str(kind), 40)!r} implementation: there is none of that name; "
             f"unset {_PARSER}"
         )
-
-
-def _open_standard_streams() -> None:
-    """Open /dev/null for each that was closed at the start: Python has None for it, and its number would be reused."""
-    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
-        if getattr(sys, name) is None:
-            # The lowest free number is the missing one: those below it are open by now.
-            fd = os.open(os.devnull, os.O_RDWR)
-            os.set_inheritable(fd, True)
-            setattr(sys, name, os.fdopen(fd, mode))
 
 
 def _failed(error: NetmapError, code: ExitCode) -> int:
