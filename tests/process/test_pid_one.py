@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -196,6 +197,12 @@ def test_who_buries_strangers_leaves_the_status_of_ours() -> None:
     assert (done.returncode, done.stdout) == (0, "buried\n"), done.stderr
 
 
+def takes(pid: int, number: signal.Signals) -> bool:
+    """Whether the process has a handler for this signal (proc(5): SigCgt)."""
+    caught = re.search(r"^SigCgt:\t([0-9a-f]+)$", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
+    return caught is not None and bool(int(caught[1], 16) >> (number - 1) & 1)
+
+
 @pytest.mark.netns
 @pytest.mark.parametrize("words", [("watch", "--json"), ("wait", "--for=fresh")], ids=lambda words: words[0])
 def test_a_command_is_ended_by_a_signal_there_as_it_is_elsewhere(
@@ -206,9 +213,8 @@ def test_a_command_is_ended_by_a_signal_there_as_it_is_elsewhere(
     command = [sys.executable, "-P", "-m", "netmap_supervisor", *words, "--runtime-dir", str(tmp_path)]
     with subprocess.Popen([*FIRST, *command], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as outer:
         try:
-            assert outer.stderr is not None
-            assert outer.stderr.readline(), "it says that there is no daemon yet, and waits"
-            [first] = children_of(outer.pid)
+            [first] = wait_for(lambda: children_of(outer.pid), LIMIT, "the first process there")
+            wait_for(lambda: takes(first, signal.SIGTERM), LIMIT, "its way with SIGTERM")
             os.kill(first, signal.SIGTERM)
             assert outer.wait(LIMIT) == 128 + signal.SIGTERM
         finally:

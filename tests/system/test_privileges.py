@@ -38,8 +38,13 @@ def limits(pid: int) -> dict[str, tuple[str, str]]:
 def test_every_child_has_given_up_what_it_does_not_need(
     daemon: Callable[..., Daemon], tmp_path: Path
 ) -> None:
-    running = daemon(f"--http-listen=unix:{tmp_path}/http.sock", "--history-keep=7d")
-    running.wait_event("actor_ready", actor="history")
+    url = tmp_path / "url"
+    url.touch(mode=0o600)
+    url.write_text("http://127.0.0.1:1/")
+    hook = f'[[webhook]]\nname = "nobody"\nurl = "file:{url}"\n'
+    running = daemon(f"--http-listen=unix:{tmp_path}/http.sock", "--history-keep=7d", config=hook)
+    for actor in ("history", "webhooks"):
+        running.wait_event("actor_ready", actor=actor)
     running.wait_fresh()
     most = limits(os.getpid())["Max open files"][1]
     found = pids(running)
