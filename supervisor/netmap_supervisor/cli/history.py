@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import os
 import sys
 from pathlib import Path
@@ -36,23 +37,53 @@ if TYPE_CHECKING:
 
     from netmap_actors.history.answers import Answer
 
-__all__ = ["command"]
+__all__ = ["command", "moment_of"]
 
 _A_DAY = 86400.0
 
 
 class _Moment(click.ParamType):  # type: ignore[type-arg]  # older click has none
-    """So long ago, "24h", or a time with its offset, RFC 3339; as UNIX seconds."""
+    """So long ago, "24h", or a time: of this machine, as it is shown, or with its offset, RFC 3339; as UNIX seconds."""
 
     name = "moment"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         if isinstance(value, float):
             return value
-        if (at := unix_seconds(str(value))) is not None:
+        wall = SystemClock().wall()
+        if (at := moment_of(str(value), wall)) is not None:
             return at
-        ago: float = DurationRange(0, 3650 * _A_DAY).convert(value, param, ctx)
-        return SystemClock().wall() - ago
+        try:
+            ago: float = DurationRange(0, 3650 * _A_DAY).convert(value, param, ctx)
+        except click.BadParameter:
+            self.fail(
+                f'{escape(str(value), 60)!r} is neither a time, as 22:00, "2026-11-28 22:00" or RFC 3339, nor so long '
+                "ago, as 90m, 24h or 7d",
+                param,
+                ctx,
+            )
+        return wall - ago
+
+
+def moment_of(text: str, wall: float) -> float | None:
+    """UNIX seconds of a time, of this machine's zone unless its offset stands there; None for any other text.
+
+    A time without its day is the last one before `wall`.
+    """
+    if (at := unix_seconds(text)) is not None:
+        return at
+    try:
+        # A number alone is a duration, whatever ISO 8601 makes of it.
+        if "-" in text:
+            return datetime.datetime.fromisoformat(text).timestamp()
+        if ":" not in text:
+            return None
+        time = datetime.time.fromisoformat(text)
+        now = datetime.datetime.fromtimestamp(wall)  # noqa: DTZ006
+        today = datetime.datetime.combine(now, time.replace(tzinfo=None))
+        return (today if today <= now else today - datetime.timedelta(days=1)).timestamp()
+    except (ValueError, OverflowError):
+        return None
 
 
 @click.command("history")
@@ -69,7 +100,7 @@ class _Moment(click.ParamType):  # type: ignore[type-arg]  # older click has non
     type=_Moment(),
     default="24h",
     metavar="TIME",
-    help="From: 90m, 24h, 7d, or RFC 3339.  [default: 24h]",
+    help='From: so long ago (90m, 24h, 7d), or a time (22:00, "2026-11-28 22:00", RFC 3339).  [default: 24h]',
 )
 @click.option("--until", type=_Moment(), default="0", metavar="TIME", help="To: the same.  [default: now]")
 @click.option(
@@ -102,6 +133,7 @@ def command(
     Examples:
       netmap-supervisor history
       netmap-supervisor history --peer web-1 --since 7d
+      netmap-supervisor history --since 22:00 --until 06:00
       netmap-supervisor history --kind node_offline --kind node_online --json
     """
     if since >= until:
