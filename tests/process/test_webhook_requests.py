@@ -168,7 +168,7 @@ def test_a_proxy_that_is_named_is_used(place: Place, receiver: WebhookReceiver) 
         ("ftp://example.com/s3cr3t", "it does not begin with https:// or http://"),
         ("https://user:s3cr3t@example.com/", "it names a user or a password"),
         ("two s3cr3t words", "it has to be one word, alone"),
-        ("", "it has to be one word, alone"),
+        ("", "it is empty"),
         ("x" * 5000, "it has over 4096 bytes"),
     ],
 )

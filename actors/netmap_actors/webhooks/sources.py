@@ -68,7 +68,9 @@ def _secret(source: str, what: str) -> str:
         text = _read(place, MAX_SECRET, what).strip()
     except FileNotFoundError:
         raise ConfigurationError(f"cannot read {what} from {place}: there is no such file") from None
-    if not text or not text.isprintable() or " " in text:
+    if not text:
+        raise ConfigurationError(f"cannot use {what} in {place}: it is empty")
+    if not text.isprintable() or " " in text:
         raise ConfigurationError(f"cannot use {what} in {place}: it has to be one word, alone")
     return text
 

@@ -106,6 +106,12 @@ def _configuration(config_file: str | None, flags: dict[str, Any]) -> Configurat
     return load(given_flags(flags), without_service(os.environ), config_file=config_file)
 
 
+def _without(configuration: Configuration) -> str:
+    if configuration.file is None:
+        return "there is no configuration file; name one with --config"
+    return f"{escape(str(configuration.file), 300)} has no [[webhook]]"
+
+
 def _running(configuration: Configuration) -> Path | None:
     """The runtime directory of the daemon, if there is one. Raises CommandFailed where that cannot be seen."""
     directory = Path(configuration.value("runtime_dir"))
@@ -128,8 +134,9 @@ def _sent_by_us(configuration: Configuration, name: str) -> dict[str, Any]:
 
     spec = next((one for one in configuration.webhooks if one.name == name), None)
     if spec is None:
-        known = ", ".join(one.name for one in configuration.webhooks) or "none"
-        raise CommandFailed(f"cannot test {escape(name, 40)!r}: webhooks are {known}")
+        known = ", ".join(one.name for one in configuration.webhooks)
+        why = f"webhooks are {known}" if known else f"no daemon runs, and {_without(configuration)}"
+        raise CommandFailed(f"cannot test {escape(name, 40)!r}: {why}")
     loop = Loop()
     began, wall = loop.now(), loop.clock.wall()
     outcomes: list[Outcome] = []

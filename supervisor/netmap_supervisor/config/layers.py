@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import enum
 import grp
+import importlib.util
 import os
 import stat
 from pathlib import Path
@@ -443,7 +444,22 @@ def _is_world_readable(path: str) -> bool:
     return bool(Path(path).stat().st_mode & stat.S_IROTH)
 
 
+def _absence(path: str) -> str:
+    try:
+        Path(path).stat()
+    except FileNotFoundError:
+        return ": there is no such file"
+    except OSError:
+        pass
+    return ""
+
+
 def _doubtful_files(hooks: tuple[WebhookSpec, ...]) -> Iterator[str]:
+    if any(hook.template for hook in hooks) and importlib.util.find_spec("jinja2") is None:
+        yield (
+            "a webhook has a template, and Jinja2 is not installed; it is told nothing until it is: pip install "
+            "'netmap-supervisor[template]'"
+        )
     for hook in hooks:
         for key in ("url", "secret"):
             if getattr(hook, key).startswith("credential:"):
@@ -454,7 +470,7 @@ def _doubtful_files(hooks: tuple[WebhookSpec, ...]) -> Iterator[str]:
         for key, path in webhooks.used_files(hook):
             what = f"the file {path} of webhook {hook.name}.{key}"
             if not os.access(path, os.R_OK):
-                yield f"{what} cannot be read; it is told nothing until it can"
+                yield f"{what} cannot be read{_absence(path)}; it is told nothing until it can"
             elif key != "template" and _is_world_readable(path):
                 yield f"{what} can be read by everybody; chmod 600 it"
 

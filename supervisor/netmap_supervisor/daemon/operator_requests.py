@@ -221,7 +221,8 @@ class OperatorRequests:
     def _ask_webhooks(self, request: Request) -> None:
         if self._daemon.process(ActorName.WEBHOOKS) is None:
             raise AdminError(
-                "cannot test a webhook: this daemon has none, or their process is starting again"
+                "cannot test a webhook: this daemon has none, or their process is starting again; the first "
+                "[[webhook]] of its configuration is there after a restart"
             )
         self._pass_on(request, ActorName.WEBHOOKS, WEBHOOK_LIMIT)
 

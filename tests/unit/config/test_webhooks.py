@@ -88,7 +88,33 @@ def test_a_file_that_all_may_read_or_nobody_is_told_of(tmp_path: Path) -> None:
     )
     warnings = "\n".join(load({}, {"HOME": "/h"}, config_file=str(tmp_path / "config.toml")).warnings)
     assert "open of webhook a.url can be read by everybody; chmod 600 it" in warnings
-    assert "missing of webhook a.secret cannot be read" in warnings
+    assert "missing of webhook a.secret cannot be read: there is no such file" in warnings
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_template_that_nothing_can_make_a_body_of_is_told_of(
+    there: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "t.j2").write_text("x")
+    (tmp_path / "config.toml").write_text(
+        '[[webhook]]\nname = "a"\nurl = "file:u"\nbody = "template"\ntemplate = "t.j2"\n'
+    )
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: object() if there else None)
+    warnings = "\n".join(load({}, {"HOME": "/h"}, config_file=str(tmp_path / "config.toml")).warnings)
+    assert ("Jinja2 is not installed" in warnings) is not there
+
+
+def test_who_tests_a_webhook_without_any_learns_where_one_belongs(tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text("")
+    named = ["webhook", "test", "a", f"--runtime-dir={tmp_path}/run"]
+
+    def refused(*more: str) -> str:
+        nowhere = {"HOME": str(tmp_path), "NETMAP_SUPERVISOR_CONFIG": None}
+        return str(CliRunner(env=nowhere).invoke(commands, [*named, *more]).exception)
+
+    file = f"{tmp_path}/config.toml"
+    assert refused(f"--config={file}") == f"cannot test 'a': no daemon runs, and {file} has no [[webhook]]"
+    assert refused().endswith("no daemon runs, and there is no configuration file; name one with --config")
 
 
 ONE = '[[webhook]]\nname = "a"\nurl = "file:/u"\n'
@@ -142,7 +168,8 @@ def test_a_secret_itself_is_refused_and_not_repeated(tmp_path: Path, key: str) -
         ("https://hooks.example.com/s3cr3t", ""),
         ("http://hooks.example.com/s3cr3t", "it is http to another machine"),
         ("hooks.example.com/s3cr3t", "it does not begin with https:// or http://"),
-        ("", "it has to be one word, alone"),
+        ("two words", "it has to be one word, alone"),
+        ("", "it is empty"),
     ],
 )
 def test_config_check_looks_at_the_url_and_does_not_show_it(tmp_path: Path, url: str, said: str) -> None:
