@@ -219,11 +219,13 @@ class OperatorRequests:
         self._pass_on(request, ActorName.DEV_CONTROL, DEV_LIMIT)
 
     def _ask_webhooks(self, request: Request) -> None:
-        if self._daemon.process(ActorName.WEBHOOKS) is None:
+        if not self._daemon.settings.webhooks:
             raise AdminError(
-                "cannot test a webhook: this daemon has none, or their process is starting again; the first "
-                "[[webhook]] of its configuration is there after a restart"
+                "cannot test a webhook: this daemon has none; the first one of its configuration is "
+                "there after a restart"
             )
+        if self._daemon.process(ActorName.WEBHOOKS) is None:
+            raise AdminError("cannot test a webhook: their process is starting, as after a reload; try again")
         self._pass_on(request, ActorName.WEBHOOKS, WEBHOOK_LIMIT)
 
     def _pass_on(self, request: Request, actor: str, limit: float) -> None:

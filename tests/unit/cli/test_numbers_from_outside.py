@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from types import SimpleNamespace
 
 import click
 import pytest
@@ -68,6 +69,20 @@ class Request:
 
     def answer(self, value) -> None:
         self.answers.append(value)
+
+
+@pytest.mark.parametrize(
+    ("webhooks", "why"),
+    [((), "this daemon has none; .* after a restart"), ((1,), "process is starting.*; try again")],
+)
+def test_a_webhook_that_nobody_could_send_to_now_is_refused_with_what_to_do(webhooks, why) -> None:
+    daemon = Daemon()
+    daemon.settings = SimpleNamespace(webhooks=webhooks)
+    daemon.process = lambda actor: None
+    request = Request(webhook="a")
+    request.command = "webhook"
+    with pytest.raises(AdminError, match=f"^cannot test a webhook: .*{why}"):
+        OperatorRequests(daemon, None, lambda: None).on_request(request)
 
 
 @pytest.mark.parametrize("what", ["stop", "freeze", "black-hole"])
