@@ -122,7 +122,8 @@ def _detail(one: Occurrence) -> str:
             lead = wanted[name] if wanted is not None else f"{name} "
             parts.append(f"{lead}{_value(value)}")
     if one.after is not None:
-        parts.append(f"at some time since {_moment(one.after)}" if one.after else "at some time before")
+        lead = "nothing was seen" if one.kind is Happening.GAP else "at some time"
+        parts.append(f"{lead} since {_moment(one.after)}" if one.after else f"{lead} before")
     return ", ".join(parts)
 
 

@@ -88,6 +88,16 @@ def test_lanes_come_first_then_what_happened() -> None:
     assert all(cell_width(line) <= 80 for line in shown)
 
 
+@pytest.mark.parametrize(
+    ("after", "said"), [(20.0, "nothing was seen since 1970"), (0.0, "nothing was seen before")]
+)
+def test_of_a_gap_nothing_was_seen_all_the_time(after: float, said: str) -> None:
+    said_of = [(1, Occurrence(at=70.0, kind=Happening.GAP, after=after))]
+    text = "\n".join(lines(answer(occurrences=said_of), None, blocks=False, named=False))
+    assert said in text
+    assert "at some time" not in text
+
+
 def test_names_of_two_domains_are_shown_whole() -> None:
     nodes = [NodeLane("n1", "web-1.example.ts.net", []), NodeLane("n2", "db.other.ts.net", [])]
     shown = list(lines(answer(nodes=nodes), None, blocks=True, named=True))
