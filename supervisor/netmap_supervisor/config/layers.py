@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import enum
 import grp
-import importlib.util
 import os
 import stat
 from pathlib import Path
@@ -170,7 +169,7 @@ def load(
         problems += _contradictions(settings, hooks)
     if problems:
         raise BadConfiguration(problems)
-    warnings = (*_unknown_variables(environment), *_doubtful(settings), *_doubtful_files(hooks))
+    warnings = (*_unknown_variables(environment), *_doubtful(settings), *webhooks.doubtful_files(hooks))
     return Configuration(settings, file if document is not None else None, tuple(warnings), hooks)
 
 
@@ -440,41 +439,6 @@ def _file_of(source: str) -> str:
     return source.removeprefix("file:") if source.startswith("file:") else ""
 
 
-def _is_world_readable(path: str) -> bool:
-    return bool(Path(path).stat().st_mode & stat.S_IROTH)
-
-
-def _absence(path: str) -> str:
-    try:
-        Path(path).stat()
-    except FileNotFoundError:
-        return ": there is no such file"
-    except OSError:
-        pass
-    return ""
-
-
-def _doubtful_files(hooks: tuple[WebhookSpec, ...]) -> Iterator[str]:
-    if any(hook.template for hook in hooks) and importlib.util.find_spec("jinja2") is None:
-        yield (
-            "a webhook has a template, and Jinja2 is not installed; it is told nothing until it is: pip install "
-            "'netmap-supervisor[template]'"
-        )
-    for hook in hooks:
-        for key in ("url", "secret"):
-            if getattr(hook, key).startswith("credential:"):
-                yield (
-                    f"webhook {hook.name}.{key} is a credential of the unit, and $CREDENTIALS_DIRECTORY is not set "
-                    "here; without it nothing is told"
-                )
-        for key, path in webhooks.used_files(hook):
-            what = f"the file {path} of webhook {hook.name}.{key}"
-            if not os.access(path, os.R_OK):
-                yield f"{what} cannot be read{_absence(path)}; it is told nothing until it can"
-            elif key != "template" and _is_world_readable(path):
-                yield f"{what} can be read by everybody; chmod 600 it"
-
-
 def _doubtful(settings: Mapping[str, Setting]) -> Iterator[str]:
     def value(name: str) -> Any:
         return settings[name].value
@@ -497,5 +461,9 @@ def _doubtful(settings: Mapping[str, Setting]) -> Iterator[str]:
     source = value("auth_key")
     if not embedded and source.startswith("file:") and not os.access(source.removeprefix("file:"), os.R_OK):
         yield f"the auth key file {source.removeprefix('file:')} cannot be read; a new node could not register"
-    elif not embedded and source.startswith("file:") and _is_world_readable(source.removeprefix("file:")):
+    elif (
+        not embedded
+        and source.startswith("file:")
+        and webhooks.is_world_readable(source.removeprefix("file:"))
+    ):
         yield f"the auth key file {source.removeprefix('file:')} can be read by everybody; chmod 600 it"

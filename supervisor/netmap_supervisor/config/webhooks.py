@@ -5,7 +5,10 @@ Not here: what a webhook is (`netmap_actors.webhooks.spec`), and single tables (
 
 from __future__ import annotations
 
+import importlib.util
+import os
 import re
+import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -20,7 +23,17 @@ if TYPE_CHECKING:
 
     from netmap_actors.webhooks.spec import WebhookSpec
 
-__all__ = ["ABOUT", "MAX_WEBHOOKS", "TABLE", "read", "rows", "toml", "used_files"]
+__all__ = [
+    "ABOUT",
+    "MAX_WEBHOOKS",
+    "TABLE",
+    "doubtful_files",
+    "is_world_readable",
+    "read",
+    "rows",
+    "toml",
+    "used_files",
+]
 
 TABLE: Final = "webhook"
 ABOUT: Final = (
@@ -252,3 +265,39 @@ def used_files(spec: WebhookSpec) -> Iterator[tuple[str, str]]:
             yield key, path
     if spec.template:
         yield "template", spec.template
+
+
+def is_world_readable(path: str) -> bool:
+    return bool(Path(path).stat().st_mode & stat.S_IROTH)
+
+
+def _absence(path: str) -> str:
+    try:
+        Path(path).stat()
+    except FileNotFoundError:
+        return ": there is no such file"
+    except OSError:
+        pass
+    return ""
+
+
+def doubtful_files(hooks: tuple[WebhookSpec, ...]) -> Iterator[str]:
+    """Warnings about what they name: nothing is told until it is there."""
+    if any(hook.template for hook in hooks) and importlib.util.find_spec("jinja2") is None:
+        yield (
+            "a webhook has a template, and Jinja2 is not installed; it is told nothing until it is: pip install "
+            "'netmap-supervisor[template]'"
+        )
+    for hook in hooks:
+        for key in ("url", "secret"):
+            if getattr(hook, key).startswith("credential:"):
+                yield (
+                    f"webhook {hook.name}.{key} is a credential of the unit, and $CREDENTIALS_DIRECTORY is not set "
+                    "here; without it nothing is told"
+                )
+        for key, path in used_files(hook):
+            what = f"the file {path} of webhook {hook.name}.{key}"
+            if not os.access(path, os.R_OK):
+                yield f"{what} cannot be read{_absence(path)}; it is told nothing until it can"
+            elif key != "template" and is_world_readable(path):
+                yield f"{what} can be read by everybody; chmod 600 it"

@@ -106,7 +106,7 @@ def test_a_template_that_nothing_can_make_a_body_of_is_told_of(
 
 def test_who_tests_a_webhook_without_any_learns_where_one_belongs(tmp_path: Path) -> None:
     (tmp_path / "config.toml").write_text("")
-    named = ["webhook", "test", "a", f"--runtime-dir={tmp_path}/run"]
+    named = ["webhook", "test", "a", "--runtime-dir=/nonexistent/run"]
 
     def refused(*more: str) -> str:
         nowhere = {"HOME": str(tmp_path), "NETMAP_SUPERVISOR_CONFIG": None}
