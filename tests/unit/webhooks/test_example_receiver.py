@@ -44,3 +44,19 @@ def test_nothing_else_is(
     secret: bytes, header: str, body: bytes, now: float, is_authentic: Callable[..., bool]
 ) -> None:
     assert not is_authentic(secret, header, body, now)
+
+
+@pytest.mark.parametrize(
+    ("body", "events", "printed"),
+    [
+        (BODY, [{"type": "test"}], ""),
+        (b'{"text":"web is offline"}', [], '\'{"text":"web is offline"}\'\n'),
+        (b"web is offline\x1b", [], "'web is offline\\x1b'\n"),
+        (b"\xff", [], "'\\ufffd'\n"),
+    ],
+)
+def test_what_a_chat_would_be_sent_is_printed(
+    body: bytes, events: list[object], printed: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert runpy.run_path(str(EXAMPLE))["events_of"](body) == events
+    assert capsys.readouterr().out == printed
