@@ -64,6 +64,17 @@ def test_every_command_explains_itself_with_an_example(
     assert f"netmap-supervisor {command}" in shown.partition("Example")[2]
 
 
+@pytest.mark.parametrize("command", COMMANDS)
+def test_what_a_command_says_of_itself_fits_a_terminal(
+    command: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    main([command, "-h"])
+    # An example stays on one line, for it is copied; click breaks no choice.
+    wide = [line for line in capsys.readouterr().out.splitlines() if len(line) > 80]
+    assert [line for line in wide if not line.startswith(("    netmap-supervisor", "  --kind ["))] == []
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [

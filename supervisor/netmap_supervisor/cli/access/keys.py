@@ -67,9 +67,9 @@ def command() -> None:
 
     \b
     Example, from a client to its first netmap:
-      client$ netmap-supervisor keys generate laptop.key_secret      prints the public key
+      client$ netmap-supervisor keys generate laptop.key_secret  # a PUBLIC-KEY
       server$ netmap-supervisor keys allow laptop 'PUBLIC-KEY'
-      server$ netmap-supervisor keys server                          prints the server's key, for the client
+      server$ netmap-supervisor keys server            # prints the server's
     """
 
 

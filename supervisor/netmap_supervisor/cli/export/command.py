@@ -154,12 +154,12 @@ def command(
     """Write the netmap for other programs. FORMAT is one of:
 
     \b
-      hosts          a hosts file: addresses and names below the tailnet's domain, short ones for its own nodes
+      hosts          a hosts file: addresses, full names and short ones
       json           what `netmap --json` prints
       prometheus-sd  targets with labels for Prometheus's file_sd_configs
-      zone           a zone for name servers (RFC 1035), with a name for each node, DNS record and tag
-      ansible        an inventory for Ansible, with groups by tag, system, user and being online
-      template       what the Jinja2 template TEMPLATE makes of it (needs the extra `template`)
+      zone           a zone of nodes, DNS records and tags (RFC 1035)
+      ansible        an inventory, with groups by tag, system and user
+      template       what a Jinja2 TEMPLATE makes of it (extra `template`)
 
     A netmap that is not fresh is written all the same and says so, with a warning on standard error; when there is
     none, nothing is written. FILE is replaced as a whole, with its mode kept; a symbolic link is refused, and a file
