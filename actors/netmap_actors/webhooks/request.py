@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from netmap_actors.errors import RemoteProtocolError
 from netmap_actors.protocol.headers import first_header
 from netmap_actors.protocol.http1_exchange import HttpExchange
 from netmap_actors.protocol.retry_after import retry_after_seconds
@@ -64,8 +65,12 @@ class PostRequest:
 
     def receive(self, data: bytes) -> Outcome | None:
         """None while there is no status. Raises RemoteProtocolError."""
-        if self._exchange.status is None:
+        try:
             self._exchange.receive(data)
+        except RemoteProtocolError:
+            # Of what follows the status nothing is read, so nothing of it can be wrong: it may come with the same bytes.
+            if self._exchange.status is None:
+                raise
         return self._outcome()
 
     def eof(self) -> Outcome:
