@@ -41,7 +41,7 @@ __all__ = ["WebhookSender"]
 
 QUESTIONS_HWM = 64
 LOOK_INTERVAL = 10.0
-"""Seconds between looks for a webhook that fails for long."""
+"""Seconds between looks for a webhook that fails for long, and for a standing that could not be written."""
 _AFTER_A_HISTORY = 0.5
 """Seconds after the end of a history's connection, in which the next one may have begun."""
 
@@ -220,7 +220,7 @@ class WebhookSender(ActorBase):
 
     def _look(self) -> None:
         for errand in self._errands.values():
-            errand.show_failing()
+            errand.look()
 
     # Tests
 

@@ -79,7 +79,7 @@ class Errand:
         self._ask_due = loop.deadline(self._ask_again)
         self._due = loop.deadline(self.turn)
         self._request: WebhookRequest | None = None
-        self._failing = False
+        self._failing = self._unwritten = False
         self._given_up = 0
         try:
             standing = file.read()
@@ -156,7 +156,13 @@ class Errand:
         self._asked = wanted
         wait = QUESTION_WAIT if wanted.wait else 0.0
         question = HistoryQuestion(
-            after_id=wanted.after_id, most=wanted.most, oldest=True, lanes=False, tags=True, wait=wait
+            after_id=wanted.after_id,
+            file=wanted.history,
+            most=wanted.most,
+            oldest=True,
+            lanes=False,
+            tags=True,
+            wait=wait,
         )
         self._token = self._ask(self, question, lost=lost)
         self._ask_due.set(self._loop.now() + wait + ASK_AGAIN)
@@ -180,17 +186,19 @@ class Errand:
 
     def _write(self) -> None:
         standing = self._delivery.to_write(self._loop.now())
-        if standing is None:
+        if standing is None and not self._unwritten:
             return
         try:
-            self._file.write(standing)
+            self._file.write(standing or self._delivery.standing)
         except OSError as error:
+            self._unwritten = True
             self._show(
                 f"webhook_{self.spec.name}_standing",
                 f"cannot write the standing of webhook {self.spec.name}: {error.strerror}; after a restart it is told "
                 "some events again",
             )
         else:
+            self._unwritten = False
             self._show(f"webhook_{self.spec.name}_standing", None)
 
     def _look(self) -> None:
@@ -199,10 +207,14 @@ class Errand:
         if (gone := standing.given_up + standing.lost) > self._given_up:
             self._log.warning("webhook_gave_up", webhook=name, events=gone - self._given_up)
             self._given_up = gone
-        self.show_failing()
+        self._show_failing()
 
-    def show_failing(self) -> None:
-        """Show whether it fails for long; to be called now and then."""
+    def look(self) -> None:
+        """Show whether it fails for long, and write what could not be written; to be called now and then."""
+        self._write()
+        self._show_failing()
+
+    def _show_failing(self) -> None:
         figures = self._delivery.figures(self._loop.now())
         failing = bool(figures.failure) and figures.failing_for >= FAILING_LIMIT
         self._show(

@@ -68,7 +68,7 @@ class PostRequest:
         try:
             self._exchange.receive(data)
         except RemoteProtocolError:
-            # Of what follows the status nothing is read, so nothing of it can be wrong: it may come with the same bytes.
+            # Nothing is read of what follows the status; it may have come with the same bytes.
             if self._exchange.status is None:
                 raise
         return self._outcome()

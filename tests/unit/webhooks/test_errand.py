@@ -137,6 +137,7 @@ def world(tmp_path: Path) -> World:
 
 def test_it_waits_for_what_comes_after_the_newest_and_tells_it(world: World) -> None:
     assert (world.asked[-1].after_id, world.asked[-1].wait) == (5, QUESTION_WAIT)
+    assert world.asked[-1].file == "f", "another file answers at once"
     assert (world.asked[-1].oldest, world.asked[-1].lanes, world.asked[-1].tags) == (True, False, True)
     world.answer(6)
     assert len(world.sent) == 1
@@ -170,7 +171,7 @@ def test_one_that_fails_for_long_is_shown_until_it_delivers(world: World) -> Non
         world.loop.go_on(FAILING_LIMIT / 20)
         if len(world.sent) > 1:
             world.sent[-1][1](Outcome(failure="timeout"))
-    world.errand.show_failing()
+    world.errand.look()
     assert "delivers nothing: timeout" in (world.shown["webhook_a"] or "")
     assert len(world.logged) == 1, "it is said once"
     count = len(world.sent)
@@ -208,6 +209,29 @@ def test_a_standing_that_cannot_be_written_is_shown(world: World, tmp_path: Path
     world.answer(6)
     world.end(Outcome(status=200))
     assert "cannot write the standing of webhook a" in (world.shown["webhook_a_standing"] or "")
+    (tmp_path / ".a.json.new" / "x").unlink()
+    (tmp_path / ".a.json.new").rmdir()
+    world.errand.look()
+    written = world.file.read()
+    assert written is not None
+    assert (written.cursor, world.shown["webhook_a_standing"]) == (6, None), "though nothing else happened"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"cursor": -5}',
+        '{"cursor": 9223372036854775808}',
+        '{"attempts": 99999999999999999999999}',
+        '{"delivered": -1}',
+        '{"delivered_at": 1e300}',
+        '{"settled": [[1, 99999999999999999999999]]}',
+    ],
+)
+def test_numbers_that_no_webhook_wrote_break_a_standing(tmp_path: Path, text: str) -> None:
+    (tmp_path / "a.json").write_text(text)
+    with pytest.raises(BrokenStanding):
+        StandingFile(tmp_path, "a").read()
 
 
 def test_a_standing_that_cannot_be_read_is_kept_beside(tmp_path: Path) -> None:
