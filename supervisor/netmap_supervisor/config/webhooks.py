@@ -55,7 +55,8 @@ class SecretFile(kinds.Written, msgspec.Struct, frozen=True):
 
     def parse(self, given: object, base: Path) -> str:
         how, separator, rest = (given.strip() if isinstance(given, str) else "").partition(":")
-        if separator and how == "file" and rest:
+        # The URL itself behind "file:" is a slip, and its path would be shown.
+        if separator and how == "file" and rest and "://" not in rest:
             return f"file:{kinds.absolute(kinds.read_text(rest), base)}"
         if separator and how == "credential" and re.fullmatch(r"[A-Za-z0-9_.-]{1,255}", rest):
             return f"file:{Path(self.credentials) / rest}" if self.credentials else f"credential:{rest}"

@@ -152,9 +152,10 @@ def test_what_cannot_be_is_refused_with_its_place(tmp_path: Path, text: str, whe
     assert why in found[0]
 
 
+@pytest.mark.parametrize("slip", ["", "file:", "file: ", "credential:"])
 @pytest.mark.parametrize("key", ["url", "secret"])
-def test_a_secret_itself_is_refused_and_not_repeated(tmp_path: Path, key: str) -> None:
-    given = "https://hooks.example.com/services/T0/s3cr3t"
+def test_a_secret_itself_is_refused_and_not_repeated(tmp_path: Path, key: str, slip: str) -> None:
+    given = f"{slip}https://hooks.example.com/services/T0/s3cr3t"
     text = f'[[webhook]]\nname = "a"\n{key} = "{given}"\n' + ('url = "file:/u"\n' if key == "secret" else "")
     found = problems(tmp_path, text)
     assert len(found) == 1
