@@ -216,6 +216,7 @@ class Delivery:
                 max(0, min(last, until) - max(first, self._read + 1) + 1) for first, last in self._skipped
             )
             self._count(lost=until - self._read - skipped)
+            self._begun = {number for number in self._begun if not self._read < number <= until}
             self._read = until
 
     def _take(

@@ -192,14 +192,15 @@ class Errand:
             self._file.write(standing or self._delivery.standing)
         except OSError as error:
             self._unwritten = True
+            # No name of a webhook makes this the code of one that fails.
             self._show(
-                f"webhook_{self.spec.name}_standing",
+                f"webhooks_standing_{self.spec.name}",
                 f"cannot write the standing of webhook {self.spec.name}: {error.strerror}; after a restart it is told "
                 "some events again",
             )
         else:
             self._unwritten = False
-            self._show(f"webhook_{self.spec.name}_standing", None)
+            self._show(f"webhooks_standing_{self.spec.name}", None)
 
     def _look(self) -> None:
         """Say what is given up, and show what fails for long."""

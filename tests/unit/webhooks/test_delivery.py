@@ -279,6 +279,22 @@ def test_after_a_death_only_what_was_not_settled_is_lost() -> None:
     assert world.machine.standing.lost == 2
 
 
+def test_of_what_began_and_was_dropped_nothing_is_kept() -> None:
+    world = World(spec())
+    world.receiver = lambda _: (DEAD, False)
+    begun = world.happen("node_offline", "a")
+    world.wait(61.0)
+    assert world.machine.standing.begun == (begun,)
+    world.begin()
+    world.history_answers = False
+    world.begin()
+    world.prune(begun)
+    world.history_answers = True
+    world.turn()
+    standing = world.machine.standing
+    assert (standing.begun, standing.cursor, standing.lost) == ((), begun, 1)
+
+
 def test_another_file_is_read_from_its_beginning_and_states_are_remembered() -> None:
     world = World(spec())
     world.happen("node_offline", "a")

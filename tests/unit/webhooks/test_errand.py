@@ -208,13 +208,20 @@ def test_a_standing_that_cannot_be_written_is_shown(world: World, tmp_path: Path
     (tmp_path / ".a.json.new" / "x").write_text("")
     world.answer(6)
     world.end(Outcome(status=200))
-    assert "cannot write the standing of webhook a" in (world.shown["webhook_a_standing"] or "")
+    assert "cannot write the standing of webhook a" in (world.shown["webhooks_standing_a"] or "")
     (tmp_path / ".a.json.new" / "x").unlink()
     (tmp_path / ".a.json.new").rmdir()
     world.errand.look()
     written = world.file.read()
     assert written is not None
-    assert (written.cursor, world.shown["webhook_a_standing"]) == (6, None), "though nothing else happened"
+    assert (written.cursor, world.shown["webhooks_standing_a"]) == (6, None), "though nothing else happened"
+
+
+def test_no_two_conditions_of_webhooks_have_one_code(tmp_path: Path) -> None:
+    shown: list[str] = []
+    for name in ("a", "a_standing", "standing_a"):
+        shown += World(tmp_path, WebhookSpec(name=name, url="file:/u")).begin().shown
+    assert len(shown) == len(set(shown)) == 6
 
 
 @pytest.mark.parametrize(
