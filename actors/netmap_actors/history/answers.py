@@ -37,6 +37,8 @@ __all__ = [
 HISTORY_FILE, SEEN_FILE = "history.sqlite3", "seen"
 MOST = 10_000
 """Occurrences of one answer."""
+ROOM = 8 << 20
+"""Characters of them: routes and names come from a control server, and an answer may have 64 MiB (`questions`)."""
 MAX_WAIT = 60.0
 """Seconds that an answer may be withheld."""
 EVER: Final = 253_402_300_799.0
@@ -154,16 +156,16 @@ def ask(store: HistoryStore, question: HistoryQuestion, seen: float) -> Answer:
             f"cannot show the history of {', '.join(question.peers)}: no node is or was called that; "
             "`netmap-supervisor netmap` lists those that are there"
         )
-    most = min(question.most, MOST)
     file = store.identity()
     oldest_id, newest_id = store.ids()  # before what is written meanwhile
-    found = store.occurrences(
+    found, more = store.occurrences(
         since=question.since,
         until=question.until,
         after_id=question.after_id if question.file in {"", file} else 0,
         kinds=question.kinds,
         subjects=subjects,
-        most=most + 1,
+        most=min(question.most, MOST),
+        room=ROOM,
         newest=not question.oldest,
     )
     answer = Answer(
@@ -173,8 +175,8 @@ def ask(store: HistoryStore, question: HistoryQuestion, seen: float) -> Answer:
         netmap=[],
         connection=[],
         nodes=[],
-        occurrences=found[:most] if question.oldest else found[-most:],
-        more=len(found) > most,
+        occurrences=found,
+        more=more,
         tags=store.tags({one.subject for _, one in found}) if question.tags else {},
         file=file,
         oldest_id=oldest_id,

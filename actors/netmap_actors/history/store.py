@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
+import sys
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -339,31 +340,39 @@ class HistoryStore:
         kinds: Sequence[Happening] = (),
         subjects: Sequence[str] = (),
         most: int = 1000,
+        room: int = sys.maxsize,
         newest: bool = False,
-    ) -> list[tuple[int, Occurrence]]:
-        """In the order in which they were written, with their ids, which only grow. `newest`: the last ones of them."""
+    ) -> tuple[list[tuple[int, Occurrence]], bool]:
+        """In the order in which they were written, with their ids, which only grow; and whether there are more.
+
+        `most` of them, or as many as have `room` characters of text, but one in any case. `newest`: the last ones.
+        """
         chosen = [None if not wanted else _json(list(wanted)) for wanted in (kinds, subjects)]
         query = _BY_TIME if since > 0.0 and not after_id else _BY_ID
-        rows = self._rows(
-            query.replace("ASC", "DESC") if newest else query,
-            (self.tailnet, after_id, since, until, chosen[0], chosen[0], chosen[1], chosen[1], most),
-        )
-        with self._told("read"):
-            found = [
-                (
-                    number,
-                    Occurrence(
-                        at=at,
-                        after=after,
-                        kind=Happening(kind),
-                        subject=subject,
-                        name=name,
-                        detail=msgspec.json.decode(detail),
-                    ),
+        values = (self.tailnet, after_id, since, until, chosen[0], chosen[0], chosen[1], chosen[1], most + 1)
+        found: list[tuple[int, Occurrence]] = []
+        more = False
+        with (
+            self._told("read"),
+            contextlib.closing(
+                self._db.execute(query.replace("ASC", "DESC") if newest else query, values)
+            ) as rows,
+        ):
+            for number, at, after, kind, subject, name, detail in rows:
+                room -= len(subject) + len(name) + len(detail)
+                if len(found) == most or (found and room < 0):
+                    more = True
+                    break
+                one = Occurrence(
+                    at=at,
+                    after=after,
+                    kind=Happening(kind),
+                    subject=subject,
+                    name=name,
+                    detail=msgspec.json.decode(detail),
                 )
-                for number, at, after, kind, subject, name, detail in rows
-            ]
-        return found[::-1] if newest else found
+                found.append((number, one))
+        return (found[::-1] if newest else found), more
 
     def names(self) -> dict[str, str]:
         """What the nodes that are kept are or were called last, by stable id."""

@@ -9,7 +9,7 @@ import pytest
 
 from netmap_actors.history.answers import EVER, HistoryQuestion, NoHistory, ask, may_wait
 from netmap_actors.history.occurrences import Entered, Happening, KnownNode, LaneOf, Occurrence, Recorded
-from netmap_actors.history.questions import question_in
+from netmap_actors.history.questions import MAX_TOLD, question_in
 from netmap_actors.history.store import HistoryStore
 from netmap_actors.rfc3339 import stamp
 
@@ -59,6 +59,25 @@ def test_a_reader_goes_on_where_it_was(
     answer = told(store, **asked)
     assert (ids(answer), answer.more) == (expected, more)
     assert (answer.file, answer.oldest_id, answer.newest_id) == (store.identity(), 1, 5)
+
+
+@pytest.mark.parametrize("oldest", [True, False])
+def test_an_answer_is_bounded_by_its_text_too(store: HistoryStore, oldest: bool) -> None:
+    name = "\N{SNOWMAN}" * 60_000
+    renamed = Occurrence(
+        at=NOW + 50, kind=Happening.NODE_RENAMED, subject="n1", name=name, detail={"name": {"to": name}}
+    )
+    store.write([Recorded((renamed,))] * 200, [], NOW + 50)
+    answer = told(store, oldest=oldest, lanes=False, most=1000)
+    assert 10 < len(answer.occurrences) < 100
+    assert answer.more
+    assert len(msgspec.json.encode(answer)) < MAX_TOLD / 2
+    assert (answer.occurrences[0][0] == 1) is oldest
+    seen, at = 0, 0
+    while answer.more or not seen:
+        answer = told(store, after_id=at, oldest=True, lanes=False, most=1000)
+        seen, at = seen + len(answer.occurrences), answer.occurrences[-1][0]
+    assert seen == answer.newest_id
 
 
 @pytest.mark.parametrize("most", range(1, 8))
