@@ -43,6 +43,8 @@ __all__ = ["Delivery", "Figures", "OccurrencePage", "Outcome", "Telling", "Wante
 
 MAX_PENDING: Final = 10_000
 """Events that are held in memory; the others stay in the history until there is room."""
+MAX_HELD: Final = 4 << 20
+"""Bytes of JSON of their names and details, and of the page with which they become more."""
 MAX_PAGE: Final = 500
 MAX_TOLD: Final = 500_000
 """Bytes of JSON of the subjects whose end is awaited, some 25 000; of the oldest above it no end is told."""
@@ -101,7 +103,7 @@ class Telling(NamedTuple):
 class _Pending:
     """An event that is not settled."""
 
-    __slots__ = ("begun", "due", "event", "gives_up", "lane", "silent")
+    __slots__ = ("begun", "due", "event", "gives_up", "lane", "silent", "size")
 
     def __init__(
         self, told: WebhookEvent, lane: str, due: float, gives_up: float, *, silent: bool, begun: bool
@@ -116,6 +118,7 @@ class _Pending:
         """It is not told, but changes what is told of others."""
         self.begun = begun
         """It may have been told, or its state has lasted long enough: it is told, whatever comes."""
+        self.size = len(msgspec.json.encode((told.name, told.tags, told.detail)))
 
 
 class Delivery:
@@ -146,6 +149,8 @@ class Delivery:
         self._told_size = sum(self._told.values())
         self._pending: dict[int, _Pending] = {}
         """By id, ascending."""
+        self._held = 0
+        """Bytes of them."""
         self._open: dict[str, list[int]] = {}
         """Those of them that begin a state, by lane."""
         self._under_way: list[_Pending] = []
@@ -170,12 +175,9 @@ class Delivery:
         """What to ask the history; None: nothing until something is settled."""
         if self._new:
             return WantedPage("", NEWEST, 1, wait=False)
-        room = min(MAX_PENDING - len(self._pending), MAX_PAGE)
-        return (
-            WantedPage(self._kept.history, self._read, room, wait=self._whole and not self._unsure)
-            if room > 0
-            else None
-        )
+        room = min(MAX_PENDING - len(self._pending), MAX_PAGE) if self._held < MAX_HELD else 0
+        wait = self._whole and not self._unsure
+        return WantedPage(self._kept.history, self._read, room, wait=wait) if room > 0 else None
 
     def read(self, page: OccurrencePage, *, wall: float, now: float) -> None:
         """Take in an answer. One to another question than `wanted` asks now is passed over."""
@@ -256,6 +258,7 @@ class Delivery:
             silent=silent,
             begun=begun,
         )
+        self._held += self._pending[number].size
         if kind in _BEGINS:
             self._open.setdefault(lane, []).append(number)
 
@@ -393,6 +396,7 @@ class Delivery:
     def _drop(self, number: int) -> _Pending:
         """It is settled."""
         one = self._pending.pop(number)
+        self._held -= one.size
         self._begun.discard(number)
         self._aside.pop(one.lane, None)
         begun = self._open.get(one.lane, [])

@@ -279,6 +279,18 @@ def test_after_a_death_only_what_was_not_settled_is_lost() -> None:
     assert world.machine.standing.lost == 2
 
 
+def test_events_with_much_to_say_wait_in_the_history() -> None:
+    world = World(spec(hold_down=0.0))
+    routes = {"from": [], "to": ["10.0.0.0/24"] * 40_000}
+    world.receiver = lambda _: (DEAD, False)
+    told = [world.happen("node_routed", "a", routes=routes) for _ in range(40)]
+    assert 5 < world.machine.figures(world.now).pending < 20
+    assert world.machine.wanted() is None
+    world.receiver = lambda _: (Outcome(status=200), True)
+    world.wait(HOUR)
+    assert world.numbers == told
+
+
 def test_of_what_began_and_was_dropped_nothing_is_kept() -> None:
     world = World(spec())
     world.receiver = lambda _: (DEAD, False)
