@@ -37,6 +37,9 @@ __all__ = [
 HISTORY_FILE, SEEN_FILE = "history.sqlite3", "seen"
 MOST = 10_000
 """Occurrences of one answer."""
+MAX_PEERS, MAX_WORD = 100, 1000
+"""Words of one question, and characters of each: every word costs a look through the file, and SQLite takes no pattern
+above 50 000 bytes."""
 ROOM = 8 << 20
 """Characters of them: routes and names come from a control server, and an answer may have 64 MiB (`questions`)."""
 MAX_WAIT = 60.0
@@ -150,6 +153,11 @@ def ask(store: HistoryStore, question: HistoryQuestion, seen: float) -> Answer:
     """The answer of an open store. `seen`: up to when its writer has seen anything, if that is later than it wrote."""
     until = min(question.until, max(seen, store.seen_until() or 0.0))
     window = Interval(question.since, question.until)
+    if len(question.peers) > MAX_PEERS or any(len(word) > MAX_WORD for word in question.peers):
+        raise NoHistory(
+            f"cannot show the history of so many nodes: at most {MAX_PEERS} can be named, with {MAX_WORD} characters "
+            "each; leave the names out for all"
+        )
     subjects = sorted({stable_id for word in question.peers for stable_id in store.called(word)})
     if question.peers and not subjects:
         raise NoHistory(

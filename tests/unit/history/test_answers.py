@@ -61,6 +61,16 @@ def test_a_reader_goes_on_where_it_was(
     assert (answer.file, answer.oldest_id, answer.newest_id) == (store.identity(), 1, 5)
 
 
+@pytest.mark.parametrize("peers", [("x" * 60_000,), ("%" * 30_000,), tuple(map(str, range(5000)))])
+def test_a_question_that_no_file_can_answer_is_refused_and_no_fault_of_the_file(
+    store: HistoryStore, peers: tuple[str, ...]
+) -> None:
+    with pytest.raises(NoHistory, match="at most 100 can be named"):
+        told(store, peers=peers)
+    with pytest.raises(NoHistory, match="no node is or was called that"):
+        told(store, peers=("%" * 1000,) * 100)
+
+
 @pytest.mark.parametrize("oldest", [True, False])
 def test_an_answer_is_bounded_by_its_text_too(store: HistoryStore, oldest: bool) -> None:
     name = "\N{SNOWMAN}" * 60_000
