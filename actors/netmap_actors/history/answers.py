@@ -158,7 +158,7 @@ def ask(store: HistoryStore, question: HistoryQuestion, seen: float) -> Answer:
             f"cannot show the history of so many nodes: at most {MAX_PEERS} can be named, with {MAX_WORD} characters "
             "each; leave the names out for all"
         )
-    subjects = sorted({stable_id for word in question.peers for stable_id in store.called(word)})
+    subjects = store.called(question.peers) if question.peers else []
     if question.peers and not subjects:
         raise NoHistory(
             f"cannot show the history of {', '.join(question.peers)}: no node is or was called that; "

@@ -82,8 +82,9 @@ def test_a_node_that_left_is_not_there_and_can_still_be_asked_for(store: History
     store.write([], [NODE], NOW)
     store.write([happened(NOW + 1, Happening.NODE_LEFT)], ["n1"], NOW + 1)
     assert store.known("n1") is None
-    assert store.called("web-1") == store.called("web-1.example.ts.net") == store.called("n1") == ["n1"]
-    assert store.called("web") == store.called("%") == store.called("web_1") == []
+    assert store.called(["web-1"]) == store.called(["web-1.example.ts.net"]) == store.called(["n1"]) == ["n1"]
+    assert store.called(["n1", "web-1", "nobody"]) == ["n1"]
+    assert store.called(["web"]) == store.called(["%"]) == store.called(["web_1"]) == []
 
 
 def test_occurrences_are_chosen(store: HistoryStore) -> None:
@@ -302,7 +303,7 @@ def test_whatever_of_a_damaged_file_is_read_says_that_it_is_broken(tmp_path: Pat
         damaged.seen_until,
         damaged.names,
         lambda: damaged.known("n1"),
-        lambda: damaged.called("web-1"),
+        lambda: damaged.called(["web-1"]),
         lambda: damaged.spans(LaneOf.NODE, 0.0, NOW),
         lambda: damaged.write([happened(NOW)], [], NOW),
         lambda: damaged.close_unseen(NOW),
