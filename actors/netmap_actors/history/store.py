@@ -323,7 +323,7 @@ class HistoryStore:
         return [self._decoded(known) for (known,) in rows]
 
     def called(self, words: Sequence[str]) -> list[str]:
-        """The stable ids of the nodes that are or were called one of these: full name, first label, or the id itself."""
+        """The stable ids of nodes that are or were called one of these: full name, first label, or the id itself."""
         # Along all that happened once, however many words there are.
         found = self._rows(
             "SELECT DISTINCT subject FROM occurrence WHERE tailnet = ? AND name IN (SELECT value FROM json_each(?))",

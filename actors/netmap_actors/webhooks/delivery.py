@@ -44,7 +44,7 @@ __all__ = ["Delivery", "Figures", "OccurrencePage", "Outcome", "Telling", "Wante
 MAX_PENDING: Final = 10_000
 """Events that are held in memory; the others stay in the history until there is room."""
 MAX_HELD: Final = 4 << 20
-"""Bytes of JSON of their names and details, and of the page with which they become more."""
+"""Characters of their names and details; the page with which they become more is still taken."""
 MAX_PAGE: Final = 500
 MAX_TOLD: Final = 500_000
 """Bytes of JSON of the subjects whose end is awaited, some 25 000; of the oldest above it no end is told."""
@@ -118,7 +118,7 @@ class _Pending:
         """It is not told, but changes what is told of others."""
         self.begun = begun
         """It may have been told, or its state has lasted long enough: it is told, whatever comes."""
-        self.size = len(msgspec.json.encode((told.name, told.tags, told.detail)))
+        self.size = len(repr((told.name, told.tags, told.detail)))
 
 
 class Delivery:
@@ -150,7 +150,7 @@ class Delivery:
         self._pending: dict[int, _Pending] = {}
         """By id, ascending."""
         self._held = 0
-        """Bytes of them."""
+        """Characters of them."""
         self._open: dict[str, list[int]] = {}
         """Those of them that begin a state, by lane."""
         self._under_way: list[_Pending] = []
