@@ -40,6 +40,7 @@ NOT_LOADED = {
     f"{CLI}run, netmap_supervisor.daemon.run": {
         *HEAVY, "dataclasses", "ssl", "netmap_actors.subscriber", "netmap_supervisor.devtools",
     },
+    "import netmap_supervisor.daemon.supervisor": {"ssl", "netmap_actors.access_tokens", "netmap_actors.history"},
     "import netmap_actors.__main__": {*HEAVY, "dataclasses", "ssl", "zmq", "netmap_actors.bus"},
     "import netmap_actors.publisher.actor, netmap_actors.liveness.actor": {
         *HEAVY, "dataclasses", "ssl", "netmap_actors.control_connection",

@@ -13,7 +13,6 @@ import msgspec
 from netmap_actors.finite import NotANumber, bounded
 from netmap_actors.wire import internal_pb2
 from netmap_actors.wire.vocabulary import ActorName
-from netmap_supervisor.admin import http_tokens
 from netmap_supervisor.admin.socket import AdminError
 from netmap_supervisor.admin.subscriber_keys import carry_out, why
 from netmap_supervisor.connection.messages import Reconnect
@@ -168,6 +167,9 @@ class OperatorRequests:
 
     def _tokens(self, order: Mapping[str, Any]) -> dict[str, Any]:
         """The tokens of HTTP clients; the daemon hears no token, only its hash."""
+        # Loaded here: most daemons have none.
+        from netmap_supervisor.admin import http_tokens  # noqa: PLC0415
+
         directory = self._daemon.settings.http_tokens
         try:
             done = http_tokens.carry_out(directory, order, self._loop.clock.wall())

@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from netmap_actors.history.occurrences import LOGGED
 from netmap_actors.wire import internal_pb2
 from netmap_actors.wire.vocabulary import ActorName
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Container, Mapping
 
     from google.protobuf.message import Message
 
@@ -33,11 +32,16 @@ class Remembered:
         *,
         wanted: bool = True,
     ) -> None:
+        self._logged: Container[str] = ()
+        if wanted:
+            # Loaded here: who keeps no history needs nothing of it.
+            from netmap_actors.history.occurrences import LOGGED  # noqa: PLC0415
+
+            self._logged = LOGGED
         self._tell = tell
         self._soon = soon
         self._due = False
         """The rest is told soon."""
-        self._wanted = wanted
         self._kept: collections.deque[internal_pb2.Occurred] = collections.deque()
         self._told = 0
         """How many of these were told since the history asked, from the first on."""
@@ -49,9 +53,7 @@ class Remembered:
 
     def event(self, event: str, fields: Mapping[str, Any], wall: float) -> None:
         """One event of the log. `wall`: UNIX seconds."""
-        if not self._wanted:
-            return
-        if event in LOGGED:
+        if event in self._logged:
             said = {name: value for name, value in fields.items() if value is not None}
             self._number += 1
             self._kept.append(
