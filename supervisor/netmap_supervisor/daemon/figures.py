@@ -8,6 +8,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
+from netmap_supervisor.config.webhooks import MAX_WEBHOOKS
+
 if TYPE_CHECKING:
     from netmap_actors.wire import internal_pb2
 
@@ -15,7 +17,6 @@ __all__ = ["MAX_FIGURES", "bounded"]
 
 MAX_FIGURES: Final = 64
 """Ours have twenty."""
-MAX_WEBHOOKS: Final = 16
 _WEBHOOK: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
 _MAX_TIME: Final = 253_402_300_800.0
 """UNIX seconds that RFC 3339 can no longer write."""
