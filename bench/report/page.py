@@ -98,7 +98,7 @@ def _history(newest: Newest) -> list[str]:
         return []
     text = (
         f"All without the history (`history.keep`). With it: {shown(memory.median)} MiB at 10 peers, and "
-        f"{shown(woken.median)} wake-ups a second when nothing happens, as its process is a subscriber."
+        f"{shown(woken.median)} wake-ups a second when nothing happens."
     )
     return [text, ""]
 

@@ -65,9 +65,8 @@ class Errand:
         show: Callable[[str, str | None], None],
         changed: Callable[[], None],
     ) -> None:
-        """`out_of_reach(why)`: whether another
-        process is let in to what this one may not; `show(code, text)`: a condition, None: it no longer holds;
-        `changed`: figures of interest did.
+        """`out_of_reach(why)`: whether another process is let in to what this one may not; `show(code, text)`: a
+        condition, None: it no longer holds; `changed`: figures of interest did.
         """
         self.spec = spec
         self._file = file
