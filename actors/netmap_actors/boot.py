@@ -14,6 +14,7 @@ __all__ = [
     "BOOT_TYPES",
     "MAX_MAP_RESPONSE",
     "MAX_PEERS",
+    "MAX_WEBHOOKS",
     "PAUSE_LIMIT",
     "SILENCE_TIMEOUT",
     "Boot",
@@ -36,6 +37,7 @@ MAX_MAP_RESPONSE: Final = 256 << 20
 """Default of `limits.max_map_response`: bytes of a MapResponse, on the wire as well as decoded."""
 MAX_PEERS: Final = 1_000_000
 """Default of `limits.max_peers`: a thousand times the largest known tailnets; the netmap takes most of a gigabyte."""
+MAX_WEBHOOKS: Final = 16
 SILENCE_TIMEOUT: Final = 120.0
 """Default of `liveness.silence_timeout`: seconds without a MapResponse after which a connection is dead."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 from typing import TYPE_CHECKING, Any
 
+from netmap_actors.boot import MAX_WEBHOOKS
 from netmap_supervisor.config import webhooks
 from netmap_supervisor.config.options import OPTIONS, TABLES
 
@@ -78,7 +79,7 @@ def schema() -> dict[str, Any]:
         | {
             webhooks.TABLE: {
                 "type": "array",
-                "maxItems": webhooks.MAX_WEBHOOKS,
+                "maxItems": MAX_WEBHOOKS,
                 "items": _table_schema([*webhooks.rows().values()], webhooks.ABOUT)
                 | {"required": ["name", "url"]},
             }

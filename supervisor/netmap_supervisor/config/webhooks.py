@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from netmap_actors.boot import MAX_WEBHOOKS
 from netmap_actors.errors import ConfigurationError, escape
 from netmap_supervisor.config import kinds
 from netmap_supervisor.config.options import Option
@@ -23,24 +24,13 @@ if TYPE_CHECKING:
 
     from netmap_actors.webhooks.spec import WebhookSpec
 
-__all__ = [
-    "ABOUT",
-    "MAX_WEBHOOKS",
-    "TABLE",
-    "doubtful_files",
-    "is_world_readable",
-    "read",
-    "rows",
-    "toml",
-    "used_files",
-]
+__all__ = ["ABOUT", "TABLE", "doubtful_files", "is_world_readable", "read", "rows", "toml", "used_files"]
 
 TABLE: Final = "webhook"
 ABOUT: Final = (
-    "Who is told what happens, by HTTP: one table [[webhook]] for each, 16 at most. They stand in this file alone, "
-    "without flags and variables, and need a history (history.keep)."
+    f"Who is told what happens, by HTTP: one table [[webhook]] for each, {MAX_WEBHOOKS} at most. They stand in "
+    "this file alone, without flags and variables, and need a history (history.keep)."
 )
-MAX_WEBHOOKS: Final = 16
 MAX_SIZE: Final = 12 << 10
 """Bytes of all of them as JSON: they and what they name have to fit into a boot record."""
 _REQUIRED = ("name", "url")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from netmap_supervisor.config.webhooks import MAX_WEBHOOKS
+from netmap_actors.boot import MAX_WEBHOOKS
 
 if TYPE_CHECKING:
     from netmap_actors.wire import internal_pb2

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
+from netmap_actors.boot import MAX_WEBHOOKS
 from netmap_actors.wire import internal_pb2
-from netmap_supervisor.config.webhooks import MAX_WEBHOOKS
 from netmap_supervisor.daemon.figures import MAX_FIGURES, bounded
 from netmap_supervisor.daemon.operator_requests import OperatorRequests
 
