@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+import msgspec
 
 from netmap_actors import shown_json
 from netmap_actors.errors import ConfigurationError, escape
 from netmap_supervisor.admin.commands import CommandFailed, ask_status
 from netmap_supervisor.admin.socket import AdminClient
+from netmap_supervisor.cli.parameters.groups import Suggesting
 from netmap_supervisor.cli.parameters.option_flags import any_runtime_dir_flag, config_file_flag, given_flags
 from netmap_supervisor.cli.process.exit_codes import ExitCode, note_exit_code
 from netmap_supervisor.config.layers import load, without_service
@@ -38,7 +40,7 @@ _COLUMNS = (
 )
 
 
-@click.group("webhook")
+@click.group("webhook", cls=Suggesting)
 def command() -> None:
     """Show the webhooks of the configuration and how they fare, and test one.
 
@@ -57,7 +59,7 @@ def list_webhooks(as_json: bool, config_file: str | None, **flags: Any) -> None:
     """Show the webhooks of the running daemon; without one, those of the configuration."""
     configuration = _configuration(config_file, flags)
     if (runtime_dir := _running(configuration)) is not None:
-        shown = [_fields(one) for one in ask_status(runtime_dir).webhooks]
+        shown = [msgspec.structs.asdict(one) for one in ask_status(runtime_dir).webhooks]
     else:
         shown = [{"name": one.name} for one in configuration.webhooks]
     if as_json:
@@ -118,10 +120,6 @@ def _running(configuration: Configuration) -> Path | None:
     if (why := hidden(directory)) is not None:
         raise CommandFailed(why)
     return directory if is_locked(directory) else None
-
-
-def _fields(webhook: Any) -> dict[str, Any]:
-    return {field: getattr(webhook, field) for field in webhook.__struct_fields__}
 
 
 def _sent_by_us(configuration: Configuration, name: str) -> dict[str, Any]:

@@ -413,6 +413,7 @@ def test_an_evil_word_on_the_command_line_is_not_obeyed_in_the_complaint(
         (["keys", "alow"], "allow"),
         (["config", "chek"], "check"),
         (["fault", "kil"], "kill"),
+        (["webhook", "tset"], "test"),
         (["zzz"], None),
     ],
 )
