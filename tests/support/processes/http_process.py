@@ -38,6 +38,7 @@ class HttpProcess:
         """Sent with each `get`."""
         self.counters: dict[str, int] = {}
         """Of its last heartbeat."""
+        self._heartbeats = 0
         self.told: dict[str, Any] | None = None
         """The Supervisor's answer to a status request; None: none."""
         self.said: list[dict[str, Any]] = []
@@ -91,6 +92,7 @@ class HttpProcess:
                     self.conditions.append((condition.code, condition.text, condition.active))
                 case "heartbeat":
                     self.counters = dict(envelope.heartbeat.counters)
+                    self._heartbeats += 1
                 case "status_request" if self.told is not None:
                     reply = internal_pb2.StatusReply(
                         token=envelope.status_request.token, json=json.dumps(self.told).encode()
@@ -129,6 +131,12 @@ class HttpProcess:
     def fresh(self) -> None:
         """Wait until it has a fresh netmap."""
         wait_for(lambda: self.get("/healthz")[0] == 200, LIMIT, "a fresh netmap behind HTTP")
+
+    def counted(self, name: str) -> int:
+        """What it counts now: the heartbeat after the next one was certainly made after this call."""
+        heard = self._heartbeats
+        wait_for(lambda: self._heartbeats > heard + 1, LIMIT, "two heartbeats")
+        return self.counters.get(name, 0)
 
     def log(self) -> list[dict[str, Any]]:
         return [json.loads(line) for line in self.log_file.read().splitlines()]
