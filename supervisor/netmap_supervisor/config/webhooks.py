@@ -24,7 +24,17 @@ if TYPE_CHECKING:
 
     from netmap_actors.webhooks.spec import WebhookSpec
 
-__all__ = ["ABOUT", "TABLE", "doubtful_files", "is_world_readable", "read", "rows", "toml", "used_files"]
+__all__ = [
+    "ABOUT",
+    "MAX_WEBHOOKS",
+    "TABLE",
+    "doubtful_files",
+    "is_world_readable",
+    "read",
+    "rows",
+    "toml",
+    "used_files",
+]
 
 TABLE: Final = "webhook"
 ABOUT: Final = (
