@@ -130,6 +130,8 @@ class TokenList:
                 problems.append(f"{path}: {error}")
             except OSError as error:
                 problems.append(f"{path}: {error.strerror}")
+            except RecursionError:  # the decoder's, of brackets in brackets
+                problems.append(f"{path}: JSON is nested too deeply")
             else:
                 if kept.tailnet != self._tailnet:
                     problems.append(f"{path}: it is for the tailnet {escape(kept.tailnet, 60)!r}")

@@ -5,6 +5,7 @@ Not here: what they hold (`curve_keys`, `access_tokens`).
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import stat
@@ -43,6 +44,10 @@ class NamedFiles:
                 found.append((path, path.stat()))
             except FileNotFoundError:
                 continue  # gone since, or a link to nowhere
+            except OSError:
+                # A link in a circle, or through a place that is closed: who reads it says so.
+                with contextlib.suppress(FileNotFoundError):
+                    found.append((path, path.lstat()))
         seen = tuple((path.name, s.st_mtime_ns, s.st_ctime_ns, s.st_size, s.st_ino) for path, s in found)
         if seen == self._seen:
             return None

@@ -93,6 +93,7 @@ def test_a_file_that_is_no_token_opens_nothing_and_harms_no_other(tmp_path: Path
         "other": good.replace('"default"', '"work"'),
         "short": good.replace(hash_token(token), hash_token(token)[:-1]),
         "list": "[]",
+        "deep": '{"more": ' + "[" * 4000,
     }
     for name, text in bad.items():
         (directory / f"{name}.json").write_text(text)
@@ -104,3 +105,14 @@ def test_a_file_that_is_no_token_opens_nothing_and_harms_no_other(tmp_path: Path
         {"pipe"} if any("pipe" in one for one in problems) else set()
     )
     assert len(problems) == len(bad) + 1
+
+
+def test_a_link_that_cannot_be_followed_opens_nothing_and_harms_no_other(tmp_path: Path) -> None:
+    tokens, token = made(tmp_path), generate_token()
+    tokens.create("good", "read", hash_token(token), CREATED)
+    directory = tmp_path / "http_tokens" / "default"
+    for name, target in (("circle", "circle.json"), ("long", "x" * 300), ("through", "good.json/x")):
+        (directory / f"{name}.json").symlink_to(target)
+    assert [one.name for one in tokens.tokens()] == ["good"]
+    assert tokens.find(token) is not None
+    assert [Path(one.partition(": ")[0]).stem for one in tokens.problems()] == ["circle", "long", "through"]
