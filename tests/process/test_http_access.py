@@ -6,6 +6,7 @@ import contextlib
 import http.client
 import itertools
 import json
+import shutil
 import socket
 import ssl
 from pathlib import Path
@@ -190,6 +191,24 @@ def _gone(scene: Scene, client: http.client.HTTPConnection) -> bool:
     held = Path("/proc/net/tcp").read_text().splitlines()[1:]
     theirs = [row.split() for row in held if row.split()[2].endswith(f":{port:04X}")]
     return not any(row[3] == "01" for row in theirs)
+
+
+def test_where_the_directory_of_the_tokens_is_made_anew_the_next_process_takes_over(
+    publisher: PublisherProcess, tmp_path: Path
+) -> None:
+    token = generate_token()
+
+    def opened(scene: Scene) -> bool:
+        with contextlib.suppress(OSError):
+            return status_for(scene, "/netmap", token) == 200
+        return False
+
+    with serving(publisher, tmp_path) as scene:
+        shutil.rmtree(tmp_path / "http_tokens")
+        assert status_for(scene, "/netmap", scene.read) == 401
+        scene.tokens.create("new", "read", hash_token(token), "2026-11-29T20:00:00Z")
+        # Without Landlock the process may read it at once.
+        wait_for(lambda: scene.endpoint.process.poll() == 0 or opened(scene), SOON, "an end, or an answer")
 
 
 def test_a_renewed_certificate_is_shown_without_a_restart_and_half_of_one_is_not(

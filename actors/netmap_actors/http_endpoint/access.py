@@ -51,6 +51,9 @@ class Access:
         # A proxy in front of plain text may have TLS.
         plain = ("http", "https") if self._tokens is not None else ("http",)
         self._schemes = ("https",) if self._certificate is not None else plain
+        self._were_read = False
+        self.out_of_reach = False
+        """The tokens' directory was closed to this process since it read them; the next one may be let in."""
         self.unauthorized = 0
         """Requests without a token that is enough."""
         self.tls_failed = 0
@@ -93,7 +96,10 @@ class Access:
         except OSError as error:
             # No new request is answered; a stream was begun by a list that could be read.
             self._condition(TOKENS, f"cannot read the tokens of HTTP clients: {error.strerror or error}")
+            # Once in the life of a process: what stays closed to all of them is served as it is.
+            self.out_of_reach = self._were_read and isinstance(error, PermissionError)
             return None
+        self._were_read = True
         self._condition(
             TOKENS, f"a token that opens nothing: {'; '.join(problems)[:_MAX_TEXT]}" if problems else ""
         )

@@ -172,6 +172,12 @@ class HttpEndpoint(ActorBase):
 
     def _look(self) -> None:
         known = self._access.look(self.clock.wall())
+        if self._access.out_of_reach:
+            self.finish(
+                ExitReason.NORMAL,
+                "the directory of the tokens is another one: the next process is let in to it",
+            )
+            return
         for connection, follower in list(self._followers.items()):
             if known is None or follower.token in known:
                 continue
