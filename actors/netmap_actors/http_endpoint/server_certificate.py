@@ -54,7 +54,11 @@ class ServerCertificate:
             found = validity(_first_der(text))
             self.context = server_context(certificate, key)
         except (OSError, ValueError) as error:
-            self.problem = f"cannot use {certificate} with the key {key}: {_why(error)}"
+            why = _why(error)
+            if self.context is not None and isinstance(error, PermissionError):
+                # Landlock lets a process in to the directory it began with.
+                why += "; if its directory was made anew, restart the daemon"
+            self.problem = f"cannot use {certificate} with the key {key}: {why}"
             return False
         self.validity, self.problem = found, ""
         return True

@@ -9,6 +9,7 @@ import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from netmap_actors.errors import escape
 from netmap_supervisor.config.reach import is_for_others
 
 if TYPE_CHECKING:
@@ -76,7 +77,11 @@ def _why_unusable(certificate: str, key: str) -> str:
         # Without a password callback OpenSSL would ask on the terminal.
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key, password=lambda: b"")
     except OSError as error:
-        if getattr(error, "reason", "") == "KEY_VALUES_MISMATCH":
+        reason = getattr(error, "reason", None) or ""
+        if reason == "KEY_VALUES_MISMATCH":
             return "the key is not that of the certificate"
-        return "both have to be PEM, and the key not encrypted"
+        # Such as EE_KEY_TOO_SMALL.
+        return (
+            escape(reason.replace("_", " ").lower(), 80) or "both have to be PEM, and the key not encrypted"
+        )
     return ""

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import datetime
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 from netmap_supervisor.config.kinds import BadValue
 from netmap_supervisor.config.layers import BadConfiguration, load
@@ -116,3 +120,25 @@ def test_a_pair_that_cannot_be_used_keeps_the_rest_of_the_daemon_from_nothing(
     (warning,) = warned(http_listen="0.0.0.0:1", http_tls_cert=str(pem), http_tls_key=str(key))
     assert warning.startswith(f"cannot use {pem} with the key {key}: ")
     assert warning.endswith("; the HTTP endpoint opens once it can")
+
+
+def test_a_pair_that_openssl_refuses_is_told_why(tmp_path: Path) -> None:
+    pem = issued(tmp_path).pem
+    pair = {"http_listen": "0.0.0.0:1", "http_tls_cert": str(pem), "http_tls_key": str(pem)}
+    pem.write_bytes(pem.read_bytes().partition(b"-----BEGIN CERTIFICATE")[0])
+    assert ": both have to be PEM, and the key not encrypted; " in warned(**pair)[0]
+    pem.write_bytes(_weak())
+    assert ": ee key too small; " in warned(**pair)[0]
+
+
+def _weak() -> bytes:
+    """A certificate of itself, with its key."""
+    key, name = rsa.generate_private_key(65537, 1024), x509.Name([])
+    now = datetime.datetime.now(datetime.UTC)
+    made = (
+        x509.CertificateBuilder(name, name, key.public_key(), 1, now, now + datetime.timedelta(days=1))
+    ).sign(key, hashes.SHA256())
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    return private + made.public_bytes(serialization.Encoding.PEM)

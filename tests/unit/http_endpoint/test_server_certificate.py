@@ -167,6 +167,26 @@ def test_what_cannot_be_a_key_is_said_and_does_not_block(
     assert ("encrypted" if what == "encrypted" else "no regular file") in held.problem
 
 
+def test_a_file_that_was_closed_since_may_be_read_by_the_next_process(
+    pairs: list[tuple[bytes, bytes]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pem = tmp_path / "pem"
+    pem.write_bytes(b"".join(pairs[0]))
+    began, beginning = (ServerCertificate(str(pem), str(pem)) for _ in range(2))
+    assert began.look()
+    pem.write_bytes(b"".join(pairs[1]) + b"\n")
+
+    def closed(*_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "open", closed)
+    for one in (began, beginning):
+        assert not one.look()
+        assert "Permission denied" in one.problem
+    assert began.problem.endswith("; if its directory was made anew, restart the daemon")
+    assert "restart" not in beginning.problem, "that is no cure for a key that is somebody else's"
+
+
 def test_older_tls_is_not_spoken(pairs: list[tuple[bytes, bytes]], tmp_path: Path) -> None:
     (tmp_path / "cert.pem").write_bytes(pairs[0][0])
     (tmp_path / "key.pem").write_bytes(pairs[0][1])
