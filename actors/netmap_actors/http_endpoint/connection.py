@@ -187,7 +187,10 @@ class Connection:
         self._parts = None
         self._held.clear()
         self._requests.clear()
+        self._out.clear()
         self._on_end(self)
+        # Not when the collector comes to the rest: it counts objects, and OpenSSL's memory is none.
+        self.tls = None
 
     def go_on(self) -> None:
         """Make the next part of its answer."""

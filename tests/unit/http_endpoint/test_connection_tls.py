@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import socket
 import ssl
+import weakref
 from typing import TYPE_CHECKING
 
 import pytest
@@ -97,6 +99,10 @@ class Client:
         self.told_the_end = False
         """The server has said goodbye; without that the end may be anybody's doing (RFC 8446, 6.1)."""
         self.heard = b""
+
+    def hello(self) -> bytes:
+        self.take(b"")
+        return self.sealed(b"")
 
     def take(self, data: bytes) -> None:
         self._in.write(data)
@@ -207,6 +213,27 @@ def test_the_end_of_a_connection_is_said(context: ssl.SSLContext) -> None:
         assert client.heard.startswith(b"HTTP/1.1 200 ")
         assert client.told_the_end
     finally:
+        served.close()
+
+
+def test_the_memory_of_a_closed_connection_does_not_wait_for_the_collector(
+    context: ssl.SSLContext,
+) -> None:
+    layer = TlsLayer(context)
+    held, served = weakref.ref(layer), Served(layer)
+    del layer
+    served.tls = None
+    gc.disable()
+    try:
+        served.client.send(Client().hello())
+        served.turn()
+        served.connection._out += b"x" * 1000  # it does not read
+        assert held() is not None
+        served.connection.close()
+        assert held() is None
+        assert not served.connection._out
+    finally:
+        gc.enable()
         served.close()
 
 
