@@ -185,8 +185,14 @@ _CHECKS: Final = {
         "example": "[+]ping ok\n[+]netmap ok\n[-]fresh failed: it is stale\nreadyz check failed\n",
     }
 }
+_OF_A_TOKEN: Final = {"WWW-Authenticate": {"description": "Where a token is the reason.", "schema": _TEXT}}
 _RESPONSES: Final = {
-    "BadQuery": {"description": "The query cannot be used; the text says why.", "content": _LINE},
+    "BadRequest": {
+        "description": "The query cannot be used, a token stands in it, or there are several Authorization headers; "
+        "the text says why.",
+        "headers": _OF_A_TOKEN,
+        "content": _LINE,
+    },
     "NoToken": {
         "description": "A token is needed, and there is none or an unknown one.",
         "headers": {"WWW-Authenticate": {"required": True, "schema": _TEXT}},
@@ -195,6 +201,7 @@ _RESPONSES: Final = {
     "Refused": {
         "description": "A web page of somebody else made the request, the Host is not ours, or the token lacks the "
         "scope.",
+        "headers": _OF_A_TOKEN,
         "content": _LINE,
     },
     "BadMethod": {
@@ -202,8 +209,11 @@ _RESPONSES: Final = {
         "headers": {"Allow": {"required": True, "schema": _TEXT}},
         "content": _LINE,
     },
+    "NotNow": {"description": "The daemon cannot read its tokens; its status says why.", "content": _LINE},
 }
-_STATUS: Final = {400: "BadQuery", 401: "NoToken", 403: "Refused", 405: "BadMethod"}
+_STATUS: Final = {400: "BadRequest", 401: "NoToken", 403: "Refused", 405: "BadMethod", 503: "NotNow"}
+_OF_TOKENS: Final = {401, 503}
+"""Not where none is needed."""
 _SAYS: Final = {200: "It is this.", 503: "It is not; the body says why."}
 
 
@@ -251,8 +261,8 @@ def _method(name: str, operation: _Operation, *, body: bool) -> dict[str, Any]:
     for status, why in operation.errors.items():
         responses[status] = {"description": why, "content": _LINE}
     for status, named in _STATUS.items():
-        if status != 401 or operation.scopes:
-            responses[status] = {"$ref": f"#/components/responses/{named}"}
+        if status not in _OF_TOKENS or operation.scopes:
+            responses.setdefault(status, {"$ref": f"#/components/responses/{named}"})
     if not body:
         responses = {
             status: {key: value for key, value in response.items() if key != "content"}
