@@ -17,7 +17,7 @@ from netmap_actors.errors import ConfigurationError
 __all__ = ["NAME_RULE", "NamedFiles", "make_private", "read_regular", "write_new"]
 
 NAME_RULE: Final = "letters, digits, '.', '_' and '-' are allowed, 64 at most"
-_NAME = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}"
+_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _MAX_FILE = 4096
 
 
@@ -31,32 +31,35 @@ class NamedFiles:
 
     def changed(self) -> list[Path] | None:
         """The files by name; None: they are as at the last call. Raises OSError when the directory cannot be read."""
-        found: list[tuple[Path, os.stat_result]] = []
+        # By names: a request is answered after this, and paths of thousands of files take a quarter of a second.
+        found: list[tuple[str, os.stat_result]] = []
         try:
-            entries = sorted(self._directory.iterdir())
+            with os.scandir(self._directory) as entries:
+                names = sorted(entry.name for entry in entries)
         except FileNotFoundError:
-            entries = []
-        for path in entries:
+            names = []
+        for name in names:
             # Editors leave locks and copies beside a file.
-            if path.suffix != self._suffix or not re.fullmatch(_NAME, path.stem):
+            if not name.endswith(self._suffix) or not _NAME.fullmatch(name.removesuffix(self._suffix)):
                 continue
+            path = f"{self._directory}/{name}"
             try:
-                found.append((path, path.stat()))
+                found.append((name, os.stat(path)))  # noqa: PTH116
             except FileNotFoundError:
                 continue  # gone since, or a link to nowhere
             except OSError:
                 # A link in a circle, or through a place that is closed: who reads it says so.
                 with contextlib.suppress(FileNotFoundError):
-                    found.append((path, path.lstat()))
-        seen = tuple((path.name, s.st_mtime_ns, s.st_ctime_ns, s.st_size, s.st_ino) for path, s in found)
+                    found.append((name, os.lstat(path)))
+        seen = tuple((name, s.st_mtime_ns, s.st_ctime_ns, s.st_size, s.st_ino) for name, s in found)
         if seen == self._seen:
             return None
         self._seen = seen
-        return [path for path, _ in found]
+        return [self._directory / name for name, _ in found]
 
     def path(self, name: str) -> Path | None:
         """Where the file of this name is or would be; None: it cannot be a name."""
-        return self._directory / f"{name}{self._suffix}" if re.fullmatch(_NAME, name) else None
+        return self._directory / f"{name}{self._suffix}" if _NAME.fullmatch(name) else None
 
     def add(self, path: Path, text: str) -> None:
         """Write the file, at once as a whole: another process may read at any moment. Raises OSError."""

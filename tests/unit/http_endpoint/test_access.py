@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -20,8 +21,8 @@ def access(tmp_path: Path, shown: list[tuple[str, str]]) -> Access:
     return Access(settings, cast("ChildLog", None), lambda code, text: shown.append((code, text)))
 
 
-def closed(self: Path) -> None:
-    raise PermissionError(13, "Permission denied", str(self))
+def closed(path: Path) -> None:
+    raise PermissionError(13, "Permission denied", str(path))
 
 
 def test_a_directory_that_was_closed_since_is_one_for_the_next_process(
@@ -31,14 +32,14 @@ def test_a_directory_that_was_closed_since_is_one_for_the_next_process(
     shown: list[tuple[str, str]] = []
     found = access(tmp_path, shown)
     assert found.look(0.0) == frozenset({hash_token("x")})
-    monkeypatch.setattr(Path, "iterdir", closed)
+    monkeypatch.setattr(os, "scandir", closed)
     assert found.look(0.0) is None
     assert found.out_of_reach
     assert shown == [(TOKENS, "cannot read the tokens of HTTP clients: Permission denied")]
 
 
 def test_one_that_was_never_open_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Path, "iterdir", closed)
+    monkeypatch.setattr(os, "scandir", closed)
     found = access(tmp_path, [])
     for _ in range(3):
         assert found.look(0.0) is None
