@@ -112,7 +112,7 @@ class TokenList:
     def revoke(self, name: str) -> None:
         """Forget this one. Raises ConfigurationError when there is none of that name, OSError."""
         path = self._files.path(name)
-        if path is None or not path.exists():
+        if path is None or not (path.is_symlink() or path.exists()):
             known = ", ".join(one.name for one in self.tokens()) or "there is none"
             raise ConfigurationError(f"cannot revoke {escape(name, 80)!r}: not among the tokens ({known})")
         path.unlink()

@@ -116,3 +116,6 @@ def test_a_link_that_cannot_be_followed_opens_nothing_and_harms_no_other(tmp_pat
     assert [one.name for one in tokens.tokens()] == ["good"]
     assert tokens.find(token) is not None
     assert [Path(one.partition(": ")[0]).stem for one in tokens.problems()] == ["circle", "long", "through"]
+    for name in ("circle", "long", "through"):
+        tokens.revoke(name)
+    assert tokens.problems() == ()
