@@ -13,6 +13,7 @@ from netmap_actors.errors import escape
 __all__ = ["TlsLayer", "server_context"]
 
 _READ = 256 << 10
+_WRITE = 64 << 10
 _PLAIN_HTTP = "it speaks plain HTTP on the port for TLS"
 _PLAIN_ANSWER = (
     b"HTTP/1.0 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n"
@@ -92,14 +93,17 @@ class TlsLayer:
 
     def send(self, data: bytes) -> bytes:
         """Bytes for the socket that hold these of the connection, which has none before the handshake is done."""
-        rest = memoryview(data)
+        rest, sealed = memoryview(data), [self._outgoing.read()]
         try:
             while rest and not self.failure:
-                rest = rest[self._tls.write(rest) :]
+                rest = rest[self._tls.write(rest[:_WRITE]) :]
+                # The BIO keeps the memory of the most it ever held.
+                sealed.append(self._outgoing.read())
         except ssl.SSLError as error:
             self._fail(error)
+            sealed.append(self._outgoing.read())
         answer, self._answer = self._answer, b""
-        return answer or self._outgoing.read()
+        return answer or b"".join(sealed)
 
     def close(self) -> None:
         """Nothing more is sent but a close_notify, if there is somebody to read it."""

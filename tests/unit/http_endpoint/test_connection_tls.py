@@ -7,7 +7,7 @@ import gc
 import socket
 import ssl
 import weakref
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -235,6 +235,32 @@ def test_the_memory_of_a_closed_connection_does_not_wait_for_the_collector(
     finally:
         gc.enable()
         served.close()
+
+
+class _Counting:
+    """A memory BIO, and the most that was read of it at a time."""
+
+    def __init__(self, bio: ssl.MemoryBIO) -> None:
+        self._bio = bio
+        self.most = 0
+
+    def read(self) -> bytes:
+        data = self._bio.read()
+        self.most = max(self.most, len(data))
+        return data
+
+
+def test_a_long_answer_is_sealed_piece_by_piece(context: ssl.SSLContext) -> None:
+    """OpenSSL keeps the memory of the most a BIO ever held, for as long as the connection lasts."""
+    layer, client = TlsLayer(context), Client()
+    layer.receive(client.hello())
+    client.take(layer.send(b""))
+    layer.receive(client.sealed(b""))
+    counting = _Counting(layer._outgoing)
+    layer._outgoing = cast("ssl.MemoryBIO", counting)
+    client.take(layer.send(b"x" * 1_000_000))
+    assert client.heard == b"x" * 1_000_000
+    assert counting.most < 100_000
 
 
 @pytest.fixture
