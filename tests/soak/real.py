@@ -118,6 +118,7 @@ class Soak:
         self._excused: list[range] = []
         """Places in the log at which the network was not there, or the machine slept."""
         self._zombies: set[int] = set()
+        self._nurseries: set[int] = set()
 
     def run(self) -> Report:
         """Storm, calm, and the look at it all."""
@@ -309,16 +310,18 @@ class Soak:
 
     def _look_at_children(self) -> None:
         """Never two connections, and nobody stays a zombie."""
-        roles, zombies = collections.Counter[str](), set()
+        roles, zombies = collections.defaultdict[str, set[int]](set), set()
         for pid in children_of(self._daemon.pid):
             with contextlib.suppress(OSError):
                 if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z":
                     zombies.add(pid)
                 else:
-                    roles[role_of(pid)] += 1
-        for only in (CONNECTION, "nursery"):
-            if roles[only] > 1:
-                self._report.problems.append(f"{roles[only]} processes are {only} at a time")
+                    roles[role_of(pid)].add(pid)
+        # A child is called as the nursery is for as long as it takes to say who it is.
+        stay, self._nurseries = roles["nursery"] & self._nurseries, roles["nursery"]
+        for only, pids in ((CONNECTION, roles[CONNECTION]), ("nursery", stay)):
+            if len(pids) > 1:
+                self._report.problems.append(f"{len(pids)} processes are {only} at a time")
         if zombies & self._zombies:
             self._report.problems.append(f"zombies: {sorted(zombies & self._zombies)}")
         self._zombies = zombies

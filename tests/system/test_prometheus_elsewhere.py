@@ -105,7 +105,13 @@ def test_it_scrapes_over_tls_with_a_token_and_finds_its_targets(namespaces: Pair
 
             wait_for(lambda: len(peers()) == 3, LIMIT, "three targets from /sd")
             assert all(one.startswith("100.64.") and one.endswith(":9100") for one in peers())
-            refused = health(prometheus)
+            refused = wait_for(
+                lambda: (
+                    (found := health(prometheus)) and found["without"][1] and found["untrusting"][1] and found
+                ),
+                LIMIT,
+                "what is refused",
+            )
             assert "401 Unauthorized" in refused["without"][1]
             assert "certificate" in refused["untrusting"][1]
             daemon.command("tokens", "revoke", "prometheus", check=True)

@@ -172,7 +172,7 @@ class MapResponses:
         )
 
     def _some(self, count: int) -> list[int]:
-        return self._rng.sample(sorted(self._fold.peers), count)
+        return self._rng.sample(sorted(self._fold.peers), min(count, len(self._fold.peers)))
 
     def _follow(self, message: dict[str, Any]) -> dict[str, Any]:
         self._fold.apply(_copy(message))
