@@ -31,6 +31,7 @@ DYNAMIC_USERS = range(61184, 65520)
 LANDLOCK = 2
 """What the guest's kernel has."""
 ACTORS = ("publisher", "liveness", "control_connection")
+CHILDREN = (*ACTORS, "history")
 BROKEN = "[control]\nurl = 5\n"
 
 
@@ -94,8 +95,8 @@ def test_systemctl_status_says_how_it_is(machine: Machine, table: Table) -> None
     shown = machine.guest.out(f"systemctl status {UNIT} --no-pager --full --lines=0")
     assert "Active: active (running)" in shown
     assert f'Status: "{told.split(",")[0]}' in shown
-    named = [name for name in ACTORS if f"netmap-supervisor: {name}" in shown]
-    table.equal(scene, "shows fresh and the processes", ", ".join(named), ", ".join(ACTORS))
+    named = [name for name in CHILDREN if f"netmap-supervisor: {name}" in shown]
+    table.equal(scene, "shows fresh and the processes", ", ".join(named), ", ".join(CHILDREN))
 
 
 def test_it_has_a_user_of_its_own_and_nothing_of_the_machine(machine: Machine, table: Table) -> None:
@@ -103,7 +104,7 @@ def test_it_has_a_user_of_its_own_and_nothing_of_the_machine(machine: Machine, t
     guest = machine.guest
     pids = processes(guest)
     # The Supervisor and the nursery besides.
-    assert len(pids) == len(ACTORS) + 2
+    assert len(pids) == len(CHILDREN) + 2
     for pid in pids:
         lines = guest.out(f"cat /proc/{pid}/status").splitlines()
         facts = {name: rest.split() for name, _, rest in (line.partition(":") for line in lines)}
@@ -111,7 +112,9 @@ def test_it_has_a_user_of_its_own_and_nothing_of_the_machine(machine: Machine, t
         assert facts["NoNewPrivs"] == ["1"]
         assert facts["Seccomp"] == ["2"]
         assert int(facts["CapEff"][0], 16) == int(facts["CapPrm"][0], 16) == 0
-    table.equal(scene, "processes of that user, no capabilities, filtered calls", len(pids), len(ACTORS) + 2)
+    table.equal(
+        scene, "processes of that user, no capabilities, filtered calls", len(pids), len(CHILDREN) + 2
+    )
     state = guest.out("stat --format='%U %a' /var/lib/private/netmap-supervisor")
     table.equal(scene, "state directory", state, "netmap-supervisor 700")
     key = shlex.quote(guest.out("cat /etc/netmap-supervisor/auth_key"))
@@ -130,7 +133,7 @@ def test_an_older_kernel_confines_it_as_far_as_it_can_and_says_how_far(
     held = {(actor["confinement"]["landlock"], actor["confinement"]["capabilities"]) for actor in actors}
     table.equal(scene, "Landlock's version and capabilities of each process", sorted(held), [(LANDLOCK, 0)])
     calls = {actor["name"]: actor["system_calls"] for actor in actors}
-    table.equal(scene, "system calls", calls, {"supervisor": "refused"} | dict.fromkeys(ACTORS, "counted"))
+    table.equal(scene, "system calls", calls, {"supervisor": "refused"} | dict.fromkeys(CHILDREN, "counted"))
     (told,) = guest.events("not_confined")
     assert "TCP" in " ".join(told["left_open"]), "what this kernel cannot hold back is named"
     table.equal(
@@ -252,7 +255,8 @@ def test_it_stops_in_order_and_comes_back_as_the_same_node(machine: Machine, tab
     facts = machine.show("Result", "ExecMainStatus", "ActiveState")
     table.equal(scene, "result", tuple(facts.values()), ("success", "0", "inactive"))
     order = [event["actor"] for event in guest.events("actor_exited", after=at)]
-    assert order[0] == "control_connection"
+    # The last to start is the first to go.
+    assert order[:2] == ["history", "control_connection"]
     assert order[-1] == "publisher", "subscribers are told before it goes"
     status = start_again(machine)
     table.equal(scene, "node after the next start", status["netmap"]["self"]["stable_id"], node)
