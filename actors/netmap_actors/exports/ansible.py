@@ -14,7 +14,6 @@ from netmap_actors import shown_json
 from netmap_actors.exports.host_names import host_name
 from netmap_actors.exports.identifiers import identifiers
 from netmap_actors.exports.nodes import (
-    TAILNET,
     all_nodes,
     chosen_nodes,
     name_bearers,
@@ -23,6 +22,7 @@ from netmap_actors.exports.nodes import (
     tag_names,
 )
 from netmap_actors.exports.remarks import NO_ADDRESS, NO_NAME, OUTSIDE, TAKEN
+from netmap_actors.wire.vocabulary import TAILNET
 
 if TYPE_CHECKING:
     from collections.abc import Collection

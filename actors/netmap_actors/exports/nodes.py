@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     _Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 __all__ = [
-    "TAILNET",
     "Listed",
     "all_nodes",
     "chosen_nodes",
@@ -31,9 +30,6 @@ __all__ = [
     "tag_names",
     "unicast",
 ]
-
-TAILNET = "default"
-"""What the one tailnet of a daemon is called in files, so that they can tell it from others."""
 
 
 class Listed(NamedTuple):

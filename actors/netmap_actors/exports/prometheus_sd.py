@@ -11,7 +11,8 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from netmap_actors import shown_json
-from netmap_actors.exports.nodes import TAILNET, all_nodes, chosen_nodes, node_addresses
+from netmap_actors.exports.nodes import all_nodes, chosen_nodes, node_addresses
+from netmap_actors.wire.vocabulary import TAILNET
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator

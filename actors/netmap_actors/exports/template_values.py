@@ -11,7 +11,6 @@ from netmap_actors import shown_json
 from netmap_actors.exports.host_names import host_name
 from netmap_actors.exports.identifiers import identifiers
 from netmap_actors.exports.nodes import (
-    TAILNET,
     all_nodes,
     chosen_nodes,
     name_bearers,
@@ -19,6 +18,7 @@ from netmap_actors.exports.nodes import (
     own_short_name,
     tag_names,
 )
+from netmap_actors.wire.vocabulary import TAILNET
 
 if TYPE_CHECKING:
     from collections.abc import Collection

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from netmap_actors.exports.dns_records import address_records
 from netmap_actors.exports.host_names import MAX_NAME, host_name, is_reserved
 from netmap_actors.exports.nodes import (
-    TAILNET,
     all_nodes,
     chosen_nodes,
     name_bearers,
@@ -38,6 +37,7 @@ from netmap_actors.exports.remarks import (
     counted,
     heading,
 )
+from netmap_actors.wire.vocabulary import TAILNET
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping

@@ -131,6 +131,8 @@ def history(
     `Happening`. Raises ValueError for a kind that is none and for a time without its offset, NoHistory for no such
     node and where none is kept, NoAnswer where nobody answers.
     """
+    from netmap_actors.subscriber.events import words  # noqa: PLC0415  # the daemon's processes do without
+
     now = datetime.datetime.fromtimestamp(SystemClock().wall(), datetime.UTC)
     begins = now - since if isinstance(since, datetime.timedelta) else since
     ends = until or now
@@ -139,10 +141,7 @@ def history(
             raise ValueError(
                 f"cannot use {moment} as a time: it has no offset; give tzinfo, such as datetime.UTC"
             )
-    for given, what in ((peers, "peers"), (kinds, "kinds")):
-        if isinstance(given, str):
-            raise ValueError(f"cannot use the text {escape(given, 50)!r} as {what}: give a list")  # noqa: TRY004
-    wanted = tuple(kinds)
+    wanted, nodes = words(kinds, "kinds"), words(peers, "peers")
     unknown = [kind for kind in wanted if kind not in list(Happening)]
     if unknown:
         raise ValueError(
@@ -152,7 +151,7 @@ def history(
         HistoryQuestion(
             since=begins.timestamp(),
             until=ends.timestamp(),
-            peers=tuple(peers),
+            peers=nodes,
             kinds=tuple(map(Happening, wanted)),
         ),
         runtime_dir,

@@ -20,7 +20,7 @@ from prometheus_client.exposition import choose_encoder
 from netmap_actors.http_endpoint import peer_metrics
 from netmap_actors.rfc3339 import unix_seconds
 from netmap_actors.shown_json import label
-from netmap_actors.wire.vocabulary import Trust
+from netmap_actors.wire.vocabulary import TAILNET, Trust
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -143,7 +143,7 @@ def _netmap(snapshot: Snapshot) -> Iterator[Metric]:
     yield InfoMetricFamily(
         "netmap_tailnet",
         "The tailnet",
-        {"tailnet": peer_metrics.TAILNET, "domain": label(snapshot.netmap.domain)},
+        {"tailnet": TAILNET, "domain": label(snapshot.netmap.domain)},
     )
     own = snapshot.netmap.self_node
     expiry = unix_seconds(own.key_expiry or "") if own is not None else None

@@ -12,20 +12,18 @@ from netmap_actors.exports.nodes import is_chosen
 from netmap_actors.exports.prometheus_sd import SEPARATOR
 from netmap_actors.rfc3339 import unix_seconds
 from netmap_actors.shown_json import label
+from netmap_actors.wire.vocabulary import TAILNET
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from netmap_actors.subscriber import Netmap, Peer
 
-__all__ = ["TAILNET", "Chosen", "families"]
+__all__ = ["Chosen", "families"]
 
 Chosen: TypeAlias = frozenset[str] | None
 """Of which peers is told: of those with one of these tags as `exports.nodes.shown_tags` makes them, of all when there
 are none, of nobody when it is None."""
-
-TAILNET = "default"
-"""The tailnet of a daemon that has one."""
 
 ONLINE = "netmap_peer_online"
 LAST_SEEN = "netmap_peer_last_seen_timestamp_seconds"
