@@ -16,6 +16,7 @@ from netmap_supervisor.devtools.client_check.scenarios import GROUPS, Limits, ch
 from tests.contract.man_page import man_page
 from tests.contract.rooms import drawn
 from tests.matrix.exceptions import page as exceptions
+from tests.support.command_line import root_context
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -128,10 +129,7 @@ that changes when an old reader could misread what is new.
 
 
 def _pages() -> Iterator[str]:
-    # With the settings of a real call: click keeps the help option it has made once.
-    root = click.Context(
-        commands, info_name=PROGRAM, terminal_width=WIDTH, help_option_names=["-h", "--help"]
-    )
+    root = root_context(terminal_width=WIDTH)
     yield from _block(root)
     for name in commands.list_commands(root):
         command = commands.get_command(root, name)

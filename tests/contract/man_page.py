@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from netmap_supervisor.cli import PROGRAM, commands
+from tests.support.command_line import root_context
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -31,9 +32,7 @@ FILES = (
 
 def man_page(exit_statuses: Iterable[tuple[str, str]]) -> str:
     """`exit_statuses`: (number, meaning)."""
-    root = click.Context(
-        commands, info_name=PROGRAM, terminal_width=WIDTH, help_option_names=["-h", "--help"]
-    )
+    root = root_context(terminal_width=WIDTH)
     summary = (commands.help or "").partition("\n")[0].rstrip(".")
     lines = [
         f'.TH {PROGRAM.upper()} 1 "" "{PROGRAM}" "User Commands"',

@@ -13,12 +13,12 @@ import click
 import pytest
 
 from bench.__main__ import main
-from netmap_supervisor.cli import commands
 from netmap_supervisor.config.layers import load
 from netmap_supervisor.config.options import OPTIONS
 from netmap_supervisor.devtools.client_check.scenarios import GROUPS
 from tests.contract.documentation import ROOT, documents
 from tests.contract.test_house import parsed
+from tests.support.command_line import root_context
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -67,18 +67,19 @@ def test_every_group_of_scenarios_is_explained() -> None:
 
 
 def all_commands(
-    group: click.Group, path: tuple[str, ...] = ()
+    context: click.Context, path: tuple[str, ...] = ()
 ) -> Iterator[tuple[tuple[str, ...], click.Command]]:
-    context = click.Context(group)
+    group = context.command
+    assert isinstance(group, click.Group)
     for name in group.list_commands(context):
         command = group.get_command(context, name)
         assert command is not None
         yield (*path, name), command
         if isinstance(command, click.Group):
-            yield from all_commands(command, (*path, name))
+            yield from all_commands(click.Context(command, info_name=name, parent=context), (*path, name))
 
 
-COMMANDS = dict(all_commands(commands))
+COMMANDS = dict(all_commands(root_context()))
 HEADSCALE = {
     "users create": set(),
     "users list": set(),

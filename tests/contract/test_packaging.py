@@ -13,10 +13,10 @@ import click
 import pytest
 
 from netmap_actors import __version__
-from netmap_supervisor.cli import commands
 from tests.contract.documentation import ROOT
 from tests.contract.test_documentation import all_commands
 from tests.support.availability import unavailable
+from tests.support.command_line import root_context
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 MAN_PAGE = ROOT / "deploy" / "man" / "netmap-supervisor.1"
@@ -47,7 +47,7 @@ def test_what_is_installed_beside_the_program_is_there(place: str) -> None:
 
 def test_the_manual_page_has_every_command_with_its_options() -> None:
     text = MAN_PAGE.read_text().replace("\\-", "-")
-    for words, command in all_commands(commands):
+    for words, command in all_commands(root_context()):
         if command.hidden:
             continue
         section = text.partition(f'.SS "{" ".join(words)}"\n')[2].partition("\n.SS ")[0]

@@ -15,6 +15,7 @@ import pytest
 from netmap_supervisor.cli.export.command import command as export
 from netmap_supervisor.cli.process.exit_codes import ExitCode
 from tests.support.availability import unavailable
+from tests.support.command_line import root_context
 
 ROOT = Path(__file__).parents[2]
 UNITS = ROOT / "deploy" / "systemd"
@@ -160,7 +161,7 @@ def test_the_exporter_is_a_command_there_is_and_writes_where_it_may() -> None:
     words = unit["ExecStart"].split()[1:]
     arguments = [word.replace("%i", "hosts") for word in words if word != "$OPTIONS"]
     assert words[0] == export.name
-    export.make_context("export", arguments[1:])
+    export.make_context("export", arguments[1:], parent=root_context())
     places = dict(word.split("=", 1) for word in unit["Environment"].split())
     assert Path(places["FILE"]).parent == Path(unit["ReadWritePaths"])
     assert places["NETMAP_SUPERVISOR_RUNTIME_DIR"] == "%t/" + service()["RuntimeDirectory"]

@@ -40,10 +40,16 @@ class Place:
         assert waiting, "its connection waits at the listener"
         return made
 
-    def receiver(self) -> zmq.Socket[bytes]:
+    def receiver(self, context: zmq.Context[zmq.Socket[bytes]] | None = None) -> zmq.Socket[bytes]:
         """As in a process, which inherits a descriptor of its own."""
         handed = {endpoint: os.dup(fd) for endpoint, fd in self.listeners.of("publisher").items()}
-        return Sockets(self.sockets.context, listeners=handed).pull_bind(self.endpoint)
+        return Sockets(context or self.sockets.context, listeners=handed).pull_bind(self.endpoint)
+
+    def receiver_that_ends(self) -> None:
+        """One with its process: a socket that is closed alone goes on accepting until libzmq's thread hears of it."""
+        context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        self.receiver(context).close()
+        context.term()
 
     def received(self, receiver: zmq.Socket[bytes]) -> bytes:
         assert receiver.poll(LIMIT * 1000), "nothing comes"
@@ -67,8 +73,7 @@ def test_what_is_sent_before_a_receiver_is_there_waits_for_it_and_needs_no_secon
 
 def test_a_receiver_takes_the_place_of_one_that_has_ended(place: Place) -> None:
     inode = place.path.stat().st_ino
-    first = place.receiver()
-    first.close()
+    place.receiver_that_ends()
     sender = place.sender()
     sender.send(b"to the second")
     assert place.received(place.receiver()) == b"to the second"
