@@ -81,6 +81,7 @@ INTENDED: set[tuple[str, str]] = {
     ("", "http.tls_key --http-tls-key NETMAP_SUPERVISOR_HTTP_TLS_KEY FILE = (not set)"),
     ("", "http_certificate_renewed"),
     ("", "http_endpoint_plaintext"),
+    ("", "http_login"),
     ("", "http_tls_refused"),
     ("", "http_token_refused"),
     ("", "http_tokens_changed"),

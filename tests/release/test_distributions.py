@@ -112,6 +112,14 @@ def test_the_metadata_says_what_an_index_shows(built: Path) -> None:
     assert set(shown.get_all("Provides-Extra") or ()) == set(PROJECT["optional-dependencies"])
     assert [name for name in names if name.endswith("licenses/LICENSE")]
     assert [name for name in names if name.startswith(("tests/", "bench/"))] == []
+    page = Path("netmap_actors/http_endpoint/page")
+    files = {
+        str(path.relative_to(ROOT / "actors"))
+        for path in (ROOT / "actors" / page).rglob("*")
+        if path.is_file()
+    }
+    assert files
+    assert files == {name for name in names if name.startswith(f"{page}/")}
 
 
 def test_every_file_beside_the_program_is_packed(built: Path) -> None:

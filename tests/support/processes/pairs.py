@@ -11,12 +11,17 @@ OURS = Secret(b"s" * 32)
 INBOX = Secret(b"i" * 32)
 """What connections prove themselves with, to liveness and the publisher."""
 
+SESSIONS = Secret(b"b" * 32)
+"""What sessions of browsers are proved with."""
+
 
 def secrets_of(actor: str, generation: int = 1) -> Secrets:
     """The secrets of this child."""
     if actor == "control_connection":
         told = connection_secret(INBOX, generation).text()
         return Secrets(supervisor=OURS.text(), liveness=told, publisher=told)
+    if actor == "http_endpoint":
+        return Secrets(supervisor=OURS.text(), sessions=SESSIONS.text())
     return Secrets(supervisor=OURS.text(), inbox=INBOX.text())
 
 

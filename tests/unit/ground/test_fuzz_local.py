@@ -10,6 +10,7 @@ import json
 import os
 import socket
 import struct
+from functools import partial
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -36,11 +37,13 @@ from netmap_actors.errors import ConfigurationError, NetmapError
 from netmap_actors.http_endpoint.access import Access
 from netmap_actors.http_endpoint.actor import HttpEndpoint
 from netmap_actors.http_endpoint.connection import Connection, Turns
+from netmap_actors.http_endpoint.supervisor_status import SupervisorStatus
 from netmap_actors.process import bootstrap
 from netmap_actors.protocol.http2 import Http2Client
 from netmap_actors.protocol.keys import MachinePrivate, NodePrivate
 from netmap_actors.protocol.noise import Initiator, NoiseFrames, RecordStream
 from netmap_actors.protocol.upgrade import UpgradeAccepted, UpgradeClient
+from netmap_actors.wire import internal_pb2
 from netmap_supervisor.config.settings import RunSettings
 from netmap_supervisor.daemon.status_report import SupervisorFacts, make_report
 from netmap_supervisor.system.route_watch import route_in, route_to
@@ -77,9 +80,9 @@ class _Endpoint:
         quiet: Any = SimpleNamespace(warning=lambda *_, **__: None)
         self.endpoint.__dict__.update(
             _access=Access(HttpSettings(listen="127.0.0.1:1"), quiet, lambda *_: None),
-            _subscriber=view, _host="127.0.0.1", _requests=0, _refused=0, _followers={}, _scrapes={}, _token=0,
-            _status_limit=self.loop.deadline(lambda: None), _places=Admission(10), loop=self.loop,
-            tell_supervisor=lambda _: self.loop.call_soon(self.answer),
+            _subscriber=view, _host="127.0.0.1", _requests=0, _refused=0, _followers={}, _scrapes={}, _viewers=[],
+            _status=SupervisorStatus(self.loop, lambda asked: self.loop.call_soon(partial(self.answer, asked.token))),
+            _places=Admission(10), loop=self.loop,
         )  # fmt: skip
         self.endpoint._door = SimpleNamespace(whose=lambda _: Origin(1, 1))
         self.connection = Connection(
@@ -92,13 +95,12 @@ class _Endpoint:
             lambda _: None,
         )
 
-    def answer(self) -> None:
+    def answer(self, token: int) -> None:
         shell = SimulatedShell().start()
         shown = RunSettings(state_dir="/s", runtime_dir="/r")
         report = make_report(shell.core, shown, SupervisorFacts("1", 1, 0.0), shell.now)
-        self.endpoint._scraped(
-            {"status": msgspec.to_builtins(report), "counters": {"publisher": {"gaps": 1}}}
-        )
+        shown = msgspec.json.encode({"status": report, "counters": {"publisher": {"gaps": 1}}})
+        self.endpoint._status.answered(internal_pb2.StatusReply(token=token, json=shown))
 
     def send(self, data: bytes) -> bytes:
         """All it answers until it is idle."""
@@ -126,6 +128,12 @@ HTTP = [
     b"GET /events?kind=peer_upserted&peer=node2 HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n",
     b"GET http://localhost/healthz HTTP/1.1\r\nHost: localhost\r\nOrigin: http://localhost\r\n\r\n",
     b"GET /metrics?peers=true HTTP/1.1\r\nHost: [::1]\r\nAccept: application/openmetrics-text; version=1.0.0\r\n\r\n",
+    b'GET / HTTP/1.1\r\nHost: localhost\r\nIf-None-Match: W/"x", *\r\nSec-Fetch-Site: none\r\n\r\n',
+    b"GET /page/main.js HTTP/1.1\r\nHost: localhost\r\n\r\nGET /status HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    (
+        b"POST /login HTTP/1.1\r\nHost: localhost\r\nOrigin: http://localhost\r\nContent-Length: 7\r\n"
+        b"Content-Type: application/x-www-form-urlencoded\r\nCookie: netmap_session=1.2.3\r\n\r\ntoken=x"
+    ),
     b"POST /netmap HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\nhello",
     b"GET /netmap HTTP/1.1\r\nHost: evil.example\r\nSec-Fetch-Site: cross-site\r\n\r\n",
     b"CONNECT localhost:1 HTTP/1.1\r\nHost: localhost\r\n\r\n",

@@ -10,21 +10,25 @@ from hypothesis import strategies as st
 
 from netmap_actors.access_tokens import AccessToken
 from netmap_actors.http_endpoint import pages
-from netmap_actors.http_endpoint.authorization import RequestRefused, authorize, token_in_query
+from netmap_actors.http_endpoint.authorization import authorize, token_in_query
+from netmap_actors.http_endpoint.guard import RequestRefused
 from netmap_actors.protocol.http1_server import HttpRequest
 
 KNOWN = {
     "nms_m": AccessToken("m", "metrics", "", "0" * 64),
     "nms_r": AccessToken("r", "read", "", "1" * 64),
 }
-OPEN = ("/livez", "/readyz")
+OPEN = ("/livez", "/readyz", "/", "/page/main.js", "/favicon.ico", "/login", "/logout")
 METRICS = ("/metrics", "/sd", "/healthz")
 READ = (
     "/netmap",
     "/events",
     "/history",
+    "/status",
     "/openapi.json",
-    "/",
+    "/page",
+    "//",
+    "/login/",
     "/nothing",
     "/metrics/",
     "//metrics",
@@ -35,6 +39,20 @@ READ = (
 def asked(path: str, *given: str) -> AccessToken | RequestRefused | None:
     fields = [("host", "x"), *(("authorization", value) for value in given)]
     return authorize(HttpRequest("GET", path, fields, b""), KNOWN.get)
+
+
+@pytest.mark.parametrize("path", [*METRICS, *READ])
+def test_a_session_opens_what_its_token_opens_and_a_header_beside_it_wins(path: str) -> None:
+    def came(*given: str, held: AccessToken | None) -> object:
+        fields = [("host", "x"), *(("authorization", value) for value in given)]
+        found = authorize(HttpRequest("GET", path, fields, b""), KNOWN.get, lambda: held)
+        return found.name if isinstance(found, AccessToken) else found and found.status
+
+    for token in KNOWN.values():
+        assert came(held=token) == came(f"Bearer nms_{token.name}", held=None)
+        assert came("Bearer nms_r", held=token) == "r"
+        assert came("Bearer x", held=token) == came("Basic x", held=token) == 401
+    assert came(held=None) == 401
 
 
 def status_and_challenge(refused: AccessToken | RequestRefused | None) -> tuple[int, str]:

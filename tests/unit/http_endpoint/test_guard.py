@@ -88,6 +88,65 @@ def test_nothing_can_be_changed(method: str) -> None:
     assert len(refused[1]) < 200
 
 
+def posted(path: str = "/login", **headers: str) -> int:
+    fields = [(name.replace("_", "-"), value) for name, value in headers.items()]
+    refused = refusal(HttpRequest("POST", path, fields, b""), None, ("http", "https"))
+    return 200 if refused is None else refused.status
+
+
+@pytest.mark.parametrize("path", ["/login", "/logout", "/login?x"])
+def test_only_our_own_page_posts_a_form(path: str) -> None:
+    host = "obs.example:9641"
+    assert posted(path, host=host, origin=f"http://{host}") == 200
+    assert posted(path, host=host, origin=f"https://{host}", sec_fetch_site="same-origin") == 200
+    assert posted(path, host=host) == 403
+    assert posted(path, origin="http://localhost") == 403
+    for origin in ("null", "", "https://evil.example", "http://obs.example", "http://obs.example:3000", host):
+        assert posted(path, host=host, origin=origin) == 403
+    for site in ("none", "same-site", "cross-site", ""):
+        assert posted(path, host=host, origin=f"http://{host}", sec_fetch_site=site) == 403
+    twice = [("host", host), ("origin", f"http://{host}"), ("origin", f"http://{host}")]
+    assert refusal(HttpRequest("POST", path, twice, b""), None) is not None
+
+
+@pytest.mark.parametrize("path", ["/", "/netmap", "/events", "/login/", "/LOGIN", "/page/main.js", "//login"])
+def test_nothing_else_is_posted(path: str) -> None:
+    assert posted(path, host="obs.example", origin="http://obs.example") == 405
+
+
+def test_what_may_be_asked_is_said_where_something_else_was() -> None:
+    for path, allowed in (("/netmap", "GET, HEAD"), ("/login", "GET, HEAD, POST"), ("/logout", "POST")):
+        refused = refusal(HttpRequest("PUT", path, [("host", "localhost")], b""), "")
+        assert refused is not None
+        assert refused.headers == (("Allow", allowed),)
+    assert refusal(HttpRequest("GET", "/logout", [("host", "localhost")], b""), "") is not None
+    assert refusal(HttpRequest("HEAD", "/login", [("host", "localhost")], b""), "") is None
+
+
+LINK = {"host": "localhost:9641", "sec_fetch_site": "cross-site", "sec_fetch_mode": "navigate"}
+
+
+@pytest.mark.parametrize(
+    ("path", "headers", "answered"),
+    [
+        ("/", {"sec_fetch_dest": "document"}, True),
+        ("/?from=wiki", {"sec_fetch_dest": "document"}, True),
+        ("/", {"sec_fetch_dest": "iframe"}, False),
+        ("/", {"sec_fetch_dest": "empty", "sec_fetch_mode": "no-cors"}, False),
+        ("/", {}, False),
+        ("/netmap", {"sec_fetch_dest": "document"}, False),
+        ("/page/main.js", {"sec_fetch_dest": "document"}, False),
+        ("/", {"sec_fetch_dest": "document", "origin": "https://evil.example"}, False),
+        ("/", {"sec_fetch_dest": "document", "host": "evil.example"}, False),
+    ],
+)
+def test_a_link_on_another_page_leads_to_ours_and_to_nothing_else(
+    path: str, headers: dict[str, str], answered: bool
+) -> None:
+    fields = [(name.replace("_", "-"), value) for name, value in (LINK | headers).items()]
+    assert (refusal(HttpRequest("GET", path, fields, b""), "") is None) is answered
+
+
 def test_where_a_token_is_asked_for_any_name_is_ours_but_a_foreign_page_is_not() -> None:
     assert refusal(request(host="obs.example:9641"), None) is None
     assert refusal(HttpRequest("GET", "/", [("host", "a"), ("host", "b")], b""), None) is not None
