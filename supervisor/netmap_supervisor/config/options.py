@@ -275,9 +275,9 @@ _ROWS = (
         default="",
         help="Address or unix socket of the HTTP endpoint",
         default_text="none: no HTTP endpoint",
-        more="It serves /sd, /metrics, /netmap, /events, /history and /healthz, to read only. An address that other "
-        "machines reach needs `tls_cert` and `tls_key`, or `plaintext`, and its clients a token: "
-        "`netmap-supervisor tokens`.",
+        more="It serves a page for browsers at its root, and /sd, /metrics, /netmap, /events, /history, /status and "
+        "/healthz, to read only. An address that other machines reach needs `tls_cert` and `tls_key`, or `plaintext`, "
+        "and its clients a token: `netmap-supervisor tokens`.",
     ),
     Option(
         name="http_tls_cert",

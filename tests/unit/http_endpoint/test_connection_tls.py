@@ -296,6 +296,23 @@ def test_who_does_not_come_to_a_request_is_cut_off_in_time(
         served.close()
 
 
+def test_a_form_that_comes_too_slowly_is_cut_off_in_time(quick: None) -> None:
+    served = Served(None)
+    try:
+        served.client.send(b"POST /login HTTP/1.1\r\nHost: localhost\r\nContent-Length: 60000\r\n\r\n")
+
+        def cut() -> bool:
+            if not served.connection.closed:
+                served.client.send(b"t")
+            served.turn()
+            return served.connection.closed
+
+        wait_for(cut, 10.0, "a connection cut off")
+        assert not served.errors
+    finally:
+        served.close()
+
+
 def test_plain_http_is_told_to_use_tls_and_counts_as_a_failure(context: ssl.SSLContext) -> None:
     served = Served(TlsLayer(context))
     try:
