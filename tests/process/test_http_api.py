@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import msgspec
 import pytest
 from jsonschema import Draft202012Validator
 
 from netmap_actors.http_endpoint.guard import FORMS
-from tests.process.test_http_endpoint import STATUS, read_event
+from tests.process.test_http_endpoint import read_event
 from tests.support.netmaps.publishing import full, node
+from tests.support.netmaps.shown_netmap import report
 from tests.support.processes.http_process import HttpProcess, free_address, running_http
 from tests.support.processes.publisher_process import LIMIT, running_publisher
 from tests.support.schemas.strict import closed, held
@@ -26,7 +28,7 @@ def publisher():
 @pytest.fixture(scope="module")
 def endpoint(publisher):
     with running_http(publisher, free_address()) as endpoint:
-        endpoint.told = {"status": STATUS, "counters": {}}
+        endpoint.told = {"status": msgspec.to_builtins(report()), "counters": {}}
         yield endpoint
 
 

@@ -14,7 +14,7 @@ from netmap_actors.errors import escape
 from netmap_actors.http_endpoint.authorization import authorize, challenged, token_in_query
 from netmap_actors.http_endpoint.guard import RequestRefused, path_of, refusal
 from netmap_actors.http_endpoint.pages import TEXT, Page
-from netmap_actors.http_endpoint.sessions import Session, Sessions, token_of_form
+from netmap_actors.http_endpoint.sessions import BrowserSession, Sessions, token_of_form
 from netmap_actors.wire.secret import Secret
 
 if TYPE_CHECKING:
@@ -135,7 +135,7 @@ class Access:
         if refused is not None:
             return refused
         verdict: AccessToken | RequestRefused | None = token_in_query(request)
-        session: Session | None = None
+        session: BrowserSession | None = None
 
         def of_session() -> AccessToken | None:
             nonlocal session
@@ -187,7 +187,7 @@ class Access:
             return RequestRefused(403, "cannot log in: the token's scope is metrics, and the page needs read")
         return found
 
-    def _session(self, request: HttpRequest, now: float) -> Session | None:
+    def _session(self, request: HttpRequest, now: float) -> BrowserSession | None:
         if self._sessions is None or self._tokens is None:
             return None
         return self._sessions.find(request, self._tokens.tokens(), now)

@@ -24,6 +24,7 @@ from netmap_actors.schemas.shapes import (
     TargetGroup,
 )
 from netmap_actors.subscriber.events import EVENT_KINDS
+from netmap_actors.wire.status import StatusReport
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -64,10 +65,14 @@ class _Operation(NamedTuple):
 
 def document() -> dict[str, Any]:
     """The whole document, made anew."""
-    shapes = [NetmapAnswer, NodeAnswer, EVENTS, HistoryAnswer, list[TargetGroup], HealthAnswer]
-    (netmap, node, event, history, targets, health), parts = components(shapes, "#/components/schemas/{name}")
+    shapes = [
+        NetmapAnswer, NodeAnswer, EVENTS, HistoryAnswer, StatusReport, list[TargetGroup], HealthAnswer,
+    ]  # fmt: skip
+    (netmap, node, event, history, status, targets, health), parts = components(
+        shapes, "#/components/schemas/{name}"
+    )
     parts["Event"] = event
-    operations = _operations(netmap, node, history, targets, health)
+    operations = _operations(netmap, node, history, status, targets, health)
     return {
         "openapi": "3.1.1",
         "x-id": identifier("openapi"),
@@ -103,7 +108,7 @@ def document() -> dict[str, Any]:
 
 
 def _operations(
-    netmap: object, node: object, history: object, targets: object, health: object
+    netmap: object, node: object, history: object, status: object, targets: object, health: object
 ) -> Mapping[str, _Operation]:
     return {
         "/": _Operation({200: {HTML: {"schema": _TEXT}}}, scopes=()),
@@ -140,9 +145,7 @@ def _operations(
                 "kind": _Parameter("What happened.", {"enum": sorted(map(str, Happening))}, many=True),
             },
         ),
-        "/status": _Operation(
-            {200: {JSON: {"schema": {"type": "object"}}}}, {503: "The daemon did not answer in time."}
-        ),
+        "/status": _Operation({200: {JSON: {"schema": status}}}, {503: "The daemon did not answer in time."}),
         "/sd": _Operation(
             {200: {JSON: {"schema": targets}}},
             {503: "No netmap has come yet; Prometheus keeps the targets it has."},
@@ -169,7 +172,7 @@ def _operations(
             scopes=("metrics", "read"),
         ),
         "/healthz": _Operation(
-            {status: {JSON: {"schema": health}} for status in (200, 503)}, scopes=("metrics", "read")
+            {code: {JSON: {"schema": health}} for code in (200, 503)}, scopes=("metrics", "read")
         ),
         "/livez": _Operation(
             {200: _CHECKS}, {}, {"verbose": _Parameter("List the checks.", _TEXT, bare=True)}, scopes=()

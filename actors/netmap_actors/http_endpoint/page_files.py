@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import html
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -66,6 +65,8 @@ def page_file(request: HttpRequest, path: str) -> Page:
 
 def refused_login(status: int, why: str, headers: tuple[tuple[str, str], ...] = ()) -> Page:
     """The page, which says why a login was refused: the content of its <meta name="login-refused">."""
+    import html  # noqa: PLC0415  # two thousand names of characters
+
     body, _ = _read("index.html")
     told = f'<meta name="login-refused" content="{html.escape(why)}">\n</head>'.encode()
     shown = tuple(one for one in HEADERS if one[0] != "Cache-Control")

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from netmap_actors.protocol.http1_server import HttpRequest
     from netmap_actors.wire.secret import Secret
 
-__all__ = ["COOKIE", "LIFETIME", "Session", "Sessions", "token_of_form"]
+__all__ = ["COOKIE", "LIFETIME", "BrowserSession", "Sessions", "token_of_form"]
 
 LIFETIME: Final = 7 * 86400
 """Seconds from a login to the next, however often the page is looked at."""
@@ -37,7 +37,7 @@ _VALUE: Final = re.compile(r"([1-9][0-9]{0,11})\.([0-9a-f]{16})\.([0-9a-f]{32})"
 _FORM: Final = "application/x-www-form-urlencoded"
 
 
-class Session(NamedTuple):
+class BrowserSession(NamedTuple):
     """What a cookie stands for."""
 
     token: AccessToken
@@ -65,7 +65,7 @@ class Sessions:
             fields.append(self._field("", 0, secure=False))
         return tuple(fields)
 
-    def find(self, request: HttpRequest, tokens: Iterable[AccessToken], now: float) -> Session | None:
+    def find(self, request: HttpRequest, tokens: Iterable[AccessToken], now: float) -> BrowserSession | None:
         """The session of a request; None: it has none, or one that is over, revoked or not of this run.
 
         Of several cookies with our name any that is good counts: which one comes first is up to who set them.
@@ -77,7 +77,7 @@ class Sessions:
             if found is None or token is None or int(found[1]) <= now:
                 continue
             if self._secret.proves(bytes.fromhex(found[3]), _proved(found[1], token)):
-                return Session(token, float(found[1]))
+                return BrowserSession(token, float(found[1]))
         return None
 
     def _given(self, request: HttpRequest) -> Iterable[str]:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from netmap_actors.schemas import shapes
+from netmap_actors.wire.status import StatusReport
 from netmap_actors.wire.topics import SCHEMA
 
 if TYPE_CHECKING:
@@ -30,6 +31,10 @@ SHAPES: Final[Mapping[str, tuple[str, Any]]] = {
     "sd": (
         "Targets for Prometheus: `export prometheus-sd`, and /sd over HTTP",
         list[shapes.TargetGroup],
+    ),
+    "status": (
+        "Whether the netmap can be trusted: `status --json`, and /status over HTTP",
+        StatusReport,
     ),
 }
 """By name, what it is a schema of, and the shape."""

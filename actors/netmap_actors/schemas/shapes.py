@@ -1,6 +1,6 @@
 """The shapes of the answers: `netmap --json`, events, `history --json`, targets for Prometheus, and the health.
 
-The text below a field becomes its description in the schemas. Not here: `status --json` (`admin.status`).
+The text below a field becomes its description in the schemas. Not here: `status --json` (`wire.status`).
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from netmap_actors.access_tokens import AccessToken, generate_token, hash_token
 from netmap_actors.http_endpoint.guard import RequestRefused
-from netmap_actors.http_endpoint.sessions import LIFETIME, Session, Sessions, token_of_form
+from netmap_actors.http_endpoint.sessions import LIFETIME, BrowserSession, Sessions, token_of_form
 from netmap_actors.protocol.http1_server import HttpRequest
 from netmap_actors.wire.secret import SECRET_BYTES, Secret
 
@@ -37,7 +37,7 @@ def sent(*cookies: str) -> HttpRequest:
     return HttpRequest("GET", "/status", [("host", "x"), *(("cookie", one) for one in cookies)], b"")
 
 
-def found(*cookies: str, now: float = NOW, tokens: tuple[AccessToken, ...] = TOKENS) -> Session | None:
+def found(*cookies: str, now: float = NOW, tokens: tuple[AccessToken, ...] = TOKENS) -> BrowserSession | None:
     return PLAIN.find(sent(*cookies), tokens, now)
 
 
@@ -63,7 +63,9 @@ def test_the_cookie_is_kept_from_scripts_from_other_sites_and_from_plain_text(
     made = sessions.begin(TOKENS[0], NOW, secure=secure)
     assert re.fullmatch(field, made)
     assert TOKENS[0].sha256 not in made
-    assert sessions.find(sent(made.partition(";")[0]), TOKENS, NOW) == Session(TOKENS[0], 1000.0 + LIFETIME)
+    assert sessions.find(sent(made.partition(";")[0]), TOKENS, NOW) == BrowserSession(
+        TOKENS[0], 1000.0 + LIFETIME
+    )
     ended = sessions.end(secure=secure)
     assert ended[0].replace("Max-Age=0", f"Max-Age={LIFETIME}").replace("=;", f"={value_of(made)};") == made
 
@@ -78,7 +80,7 @@ def test_who_logs_out_behind_a_proxy_keeps_neither_cookie() -> None:
 def test_it_holds_until_it_is_over_and_as_long_as_its_token_is_there() -> None:
     cookie = f"netmap_session={GOOD}"
     until = 1000.0 + LIFETIME
-    assert found(cookie) == found(cookie, now=until - 0.1) == Session(TOKENS[0], until)
+    assert found(cookie) == found(cookie, now=until - 0.1) == BrowserSession(TOKENS[0], until)
     assert found(cookie, now=until) is None
     assert found(cookie, tokens=TOKENS[1:]) is None
     assert found(cookie, tokens=()) is None

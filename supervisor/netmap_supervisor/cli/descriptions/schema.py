@@ -9,17 +9,12 @@ import click
 from netmap_actors import shown_json
 from netmap_actors.http_endpoint import openapi
 from netmap_actors.schemas import documents
-from netmap_supervisor.admin.status import StatusReport
 from netmap_supervisor.config.documents import schema
 
 __all__ = ["SCHEMAS", "command", "schema_of"]
 
-SHAPES = {
-    **documents.SHAPES,
-    "status": ("Whether the netmap can be trusted: `status --json`", StatusReport),
-}
 SCHEMAS = {
-    **{name: about for name, (about, _) in SHAPES.items()},
+    **{name: about for name, (about, _) in documents.SHAPES.items()},
     "config": "The configuration file",
     "openapi": "The HTTP endpoint, as an OpenAPI document",
 }
@@ -32,7 +27,7 @@ def schema_of(name: str) -> dict[str, Any]:
         return openapi.document()
     if name == "config":
         return schema() | {"$id": documents.identifier(name)}
-    return documents.document(name, *SHAPES[name])
+    return documents.document(name, *documents.SHAPES[name])
 
 
 @click.command("schema")
