@@ -112,6 +112,17 @@ def test_a_connection_is_told_what_became_of_those_before_it() -> None:
     assert not connection(records(settings())).register_first
 
 
+def test_the_http_endpoint_alone_can_prove_sessions_and_each_of_its_processes_as_the_one_before() -> None:
+    made = records(settings())
+    first, next_ = (boot_of(made, Spawn("http_endpoint", number)).secrets for number in (1, 2))
+    assert first.sessions == next_.sessions
+    assert len({first.sessions, first.supervisor, next_.supervisor}) == 3
+    assert first.sessions not in repr(first)
+    assert boot_of(records(settings()), Spawn("http_endpoint", 1)).secrets.sessions != first.sessions, "a run"
+    for actor in ("publisher", "liveness", "history", "webhooks"):
+        assert boot_of(made, Spawn(actor, 1)).secrets.sessions == ""
+
+
 def test_the_generation_is_the_incarnation() -> None:
     boot = boot_of(records(settings()), Spawn("control_connection", 7, ConnectionStart()))
     assert (boot.actor, boot.generation, boot.life_fd) == ("control_connection", 7, 3)
