@@ -20,7 +20,7 @@ VM_ARGS ?=
 PYTEST_ARGS ?= -n 3 --dist loadgroup
 UNIT_ARGS ?= -n 2
 
-.PHONY: help run test test-fast test-lowest test-newest headscale-test vm-test release-check check generate bench bench-report go-tools rust-client client-table format mutants soak clean
+.PHONY: help run test test-fast test-lowest test-newest headscale-test vm-test release-check check generate bench bench-report go-tools rust-client client-table format mutants soak night clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -86,6 +86,9 @@ mutants: $(VENV)/.dev-ready  ## plant thirteen known bugs in a copy, one by one,
 
 soak: $(VENV)/.dev-ready  ## wear a daemon down for some minutes and see that nothing leaks (ARGS="--minutes 60 --seed N")
 	$(BIN)/python -m tests.soak $(ARGS)
+
+night: $(VENV)/.dev-ready  ## eight hours of a daemon, with faults, in some twenty minutes; then look at it (ARGS="--fast 40")
+	$(BIN)/python -m tests.soak.night --stay $(ARGS)
 
 clean:  ## remove what these commands made in the tree
 	rm -rf $(VENV) $(LOWEST_VENV) $(PROTOC_VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis bench/results
