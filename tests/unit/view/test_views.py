@@ -13,6 +13,7 @@ import msgspec
 import pytest
 from rich.console import Console
 
+from netmap_actors.subscriber import Subscriber
 from netmap_supervisor.view.feed import feed_view
 from netmap_supervisor.view.live import LiveView
 from netmap_supervisor.view.plain import MAX_LINES_PER_SECOND, PlainView
@@ -236,7 +237,7 @@ def test_a_viewer_passes_events_on_until_they_end(tmp_path: Path) -> None:
 
     view = Recorder()
     with open(read_fd, "rb") as events:
-        feed_view(view, tmp_path, ask=ask, events=events)
+        feed_view(view, lambda: Subscriber(tmp_path), ask=ask, events=events)
     assert view.told == [None, ("info", "up", {}), ("info", "stopped", {"a": 1})]
     assert view.closed
 
@@ -246,12 +247,12 @@ def test_events_that_end_without_the_last_one_mean_that_the_daemon_was_killed(
     tmp_path: Path, last: bytes
 ) -> None:
     view = Recorder()
-    feed_view(view, tmp_path, ask=lambda: None, events=io.BytesIO(last))
+    feed_view(view, lambda: Subscriber(tmp_path), ask=lambda: None, events=io.BytesIO(last))
     assert view.told[-1] == ("critical", "daemon_died", {})
 
 
 def test_a_source_that_fails_ends_the_view(tmp_path: Path) -> None:
     view = Recorder()
     with pytest.raises(msgspec.DecodeError):
-        feed_view(view, tmp_path, ask=lambda: None, events=io.BytesIO(b"not json\n"))
+        feed_view(view, lambda: Subscriber(tmp_path), ask=lambda: None, events=io.BytesIO(b"not json\n"))
     assert view.closed

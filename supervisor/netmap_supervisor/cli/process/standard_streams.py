@@ -9,8 +9,10 @@ import sys
 
 __all__ = ["prepare"]
 
-_IN_ASCII = {"\N{RIGHTWARDS ARROW}": "->", "\N{HORIZONTAL ELLIPSIS}": "...", "\N{MIDDLE DOT}": "."}
+_ELLIPSIS = "\N{HORIZONTAL ELLIPSIS}"
+_IN_ASCII = {"\N{RIGHTWARDS ARROW}": "->", _ELLIPSIS: "...", "\N{MIDDLE DOT}": "."}
 """What our own words use beyond ASCII, for encodings that do not have it."""
+_CUT = "~"
 _SUBSTITUTE = "netmap-supervisor"
 """The name of our way with what an encoding does not have."""
 
@@ -25,11 +27,14 @@ def prepare() -> None:
 
 
 def _substitute(error: UnicodeError) -> tuple[str | bytes, int]:
-    """Each character in ASCII of ours, or as its escape."""
+    """Each character in ASCII of ours, or as its escape; the mark of a cut word is one cell wide, as its own is."""
     assert isinstance(error, UnicodeEncodeError), "these streams are written"
-    text = error.object[error.start : error.end]
+    text = error.object
     return "".join(
-        _IN_ASCII.get(c) or c.encode("ascii", "backslashreplace").decode() for c in text
+        _CUT
+        if text[place] == _ELLIPSIS and place and not text[place - 1].isspace()
+        else _IN_ASCII.get(text[place]) or text[place].encode("ascii", "backslashreplace").decode()
+        for place in range(error.start, error.end)
     ), error.end
 
 
