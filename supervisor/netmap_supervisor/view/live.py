@@ -16,7 +16,7 @@ from rich.text import Text
 
 from netmap_actors.errors import escape
 from netmap_actors.wire.vocabulary import Trust
-from netmap_supervisor.view.peer_table import ONLINE, PeerTable
+from netmap_supervisor.view.peer_rows import ONLINE, PeerRows
 from netmap_supervisor.view.sentences import (
     ago,
     daemon_event,
@@ -31,6 +31,8 @@ from netmap_supervisor.view.text_layout import GAP, laid_out
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from rich.console import OverflowMethod
 
     from netmap_actors.clock import Clock
     from netmap_actors.subscriber import Event
@@ -88,7 +90,7 @@ class LiveView:
         self._live = Live(
             console=self._console, auto_refresh=False, redirect_stdout=False, redirect_stderr=False
         )
-        self._peers = PeerTable(choice)
+        self._peers = PeerRows(choice)
         self._told = ChosenEvents(choice or TableChoice())
         self._events: collections.deque[str] = collections.deque(maxlen=_EVENT_LINES)
         self._report: StatusReport | str | None = None
@@ -279,7 +281,7 @@ class LiveView:
         cells = [tuple(map(self._spelled, table.cells(row, now, wall, wide=wide))) for row in shown]
         lines: list[Text] = []
         for row, style in zip(laid_out(cells, table.columns, self._console.width), styles, strict=True):
-            line = Text(no_wrap=True, overflow="ellipsis", style="" if lines else style)
+            line = Text(no_wrap=True, overflow=self._overflow, style="" if lines else style)
             for place, (number, text) in enumerate(row):
                 line.append(" " * GAP if place else "")
                 line.append(text, style=style if number == ONLINE else "")
@@ -294,7 +296,7 @@ class LiveView:
     def _line(self, *parts: tuple[str, str]) -> Text:
         """A text that is cut at the end of the line."""
         line = self._text(*parts)
-        line.no_wrap, line.overflow = True, "ellipsis"
+        line.no_wrap, line.overflow = True, self._overflow
         return line
 
     def _spelled(self, text: str) -> str:
@@ -302,6 +304,11 @@ class LiveView:
         if text.isascii():
             return text
         return text.encode(self._console.encoding, self._errors).decode(self._console.encoding)
+
+    @property
+    def _overflow(self) -> OverflowMethod:
+        """What marks a line that is cut: other spellings of the mark are longer."""
+        return "ellipsis" if self._console.encoding.lower().startswith("utf") else "crop"
 
     @property
     def _errors(self) -> str:

@@ -21,7 +21,7 @@ from netmap_supervisor.admin.commands import (
     unreadable,
 )
 from netmap_supervisor.cli.process.reachability import Reachability
-from netmap_supervisor.config.layers import runtime_dir as found_runtime_dir
+from netmap_supervisor.config import layers
 from netmap_supervisor.system.single_instance import is_locked
 
 if TYPE_CHECKING:
@@ -187,7 +187,7 @@ def daemon_of(
             raise click.UsageError(
                 "--key-file and --server-key are for a daemon on another machine: name it with --connect"
             )
-        return LocalDaemon(found_runtime_dir(runtime_dir, os.environ))
+        return LocalDaemon(layers.runtime_dir(runtime_dir, os.environ))
     if runtime_dir is not None:
         raise click.UsageError(
             "--runtime-dir names a daemon of this machine and --connect one elsewhere: give one of them"

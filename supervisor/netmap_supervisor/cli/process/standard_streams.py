@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import io
 import os
+import re
 import sys
 
 __all__ = ["prepare"]
@@ -12,7 +13,9 @@ __all__ = ["prepare"]
 _ELLIPSIS = "\N{HORIZONTAL ELLIPSIS}"
 _IN_ASCII = {"\N{RIGHTWARDS ARROW}": "->", _ELLIPSIS: "...", "\N{MIDDLE DOT}": "."}
 """What our own words use beyond ASCII, for encodings that do not have it."""
+_BEFORE_A_WORD = re.compile(f"{_ELLIPSIS} (?! )")
 _CUT = "~"
+"""For one that ends a cell of a table."""
 _SUBSTITUTE = "netmap-supervisor"
 """The name of our way with what an encoding does not have."""
 
@@ -32,7 +35,7 @@ def _substitute(error: UnicodeError) -> tuple[str | bytes, int]:
     text = error.object
     return "".join(
         _CUT
-        if text[place] == _ELLIPSIS and place and not text[place - 1].isspace()
+        if text[place] == _ELLIPSIS and not _BEFORE_A_WORD.match(text, place)
         else _IN_ASCII.get(text[place]) or text[place].encode("ascii", "backslashreplace").decode()
         for place in range(error.start, error.end)
     ), error.end

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from netmap_actors.subscriber import Peer
     from netmap_supervisor.view.keys import Key
 
-__all__ = ["ONLINE", "PeerTable", "Row"]
+__all__ = ["ONLINE", "PeerRow", "PeerRows"]
 
 _COLUMNS = (
     Column("NAME", rank=5, least=12, stays=True, both_ends=True),
@@ -41,7 +41,7 @@ _SORTED_BY = {
 """Columns that are there when the table is sorted by them."""
 
 
-class Row(msgspec.Struct):
+class PeerRow(msgspec.Struct):
     """A peer on the screen."""
 
     peer: Peer
@@ -52,15 +52,15 @@ class Row(msgspec.Struct):
     """What it is sorted by, once it was."""
 
 
-class PeerTable:
+class PeerRows:
     """The rows, and the part of them that is on the screen."""
 
     def __init__(self, choice: TableChoice | None = None) -> None:
         self._choice = choice or TableChoice()
-        self._rows: dict[str, Row] = {}
-        self._ordered: list[Row] | None = None
+        self._rows: dict[str, PeerRow] = {}
+        self._ordered: list[PeerRow] | None = None
         self._first: int | None = None
-        """Row at the top, once somebody scrolled."""
+        """PeerRow at the top, once somebody scrolled."""
         self._page = 1
         self.peers = 0
         """Peers of the netmap, those that are not chosen included."""
@@ -85,7 +85,7 @@ class PeerTable:
         """Another netmap."""
         every = [peer.held() for peer in peers] if self._choice.filters else list(peers)
         self.peers = len(every)
-        self._rows = {peer.stable_id: Row(peer) for peer in every if self._choice.passes(peer)}
+        self._rows = {peer.stable_id: PeerRow(peer) for peer in every if self._choice.passes(peer)}
         self._ordered = None
 
     def upsert(self, peer: Peer, previous: Mapping[str, Any] | None, now: float) -> None:
@@ -100,7 +100,7 @@ class PeerTable:
             return
         change = "joined" if previous is None else peer_changes(held, previous)
         if row is None:
-            row = self._rows[held.stable_id] = Row(peer)
+            row = self._rows[held.stable_id] = PeerRow(peer)
             self._ordered = None
         row.peer = peer
         if change:
@@ -118,7 +118,7 @@ class PeerTable:
         """Show another part of the rows, in their order."""
         self._first = scrolled(key, self._first or 0, self._page, len(self._rows))
 
-    def shown(self, room: int) -> tuple[Sequence[Row], str]:
+    def shown(self, room: int) -> tuple[Sequence[PeerRow], str]:
         """At most `room` lines: the rows, and a text below them if not all are there.
 
         In their order when all fit, or when an order was asked for or somebody scrolled; else those that changed last.
@@ -136,7 +136,7 @@ class PeerTable:
         rows = self._in_order()[first : first + page]
         return rows, f"… {total - page} more peers; these are {first + 1} to {first + page}"
 
-    def cells(self, row: Row, now: float, wall: float, *, wide: bool) -> tuple[str, ...]:
+    def cells(self, row: PeerRow, now: float, wall: float, *, wide: bool) -> tuple[str, ...]:
         """The row's texts. `now`: of CLOCK_BOOTTIME, `wall`: UNIX seconds. `wide`: there is room for all addresses."""
         peer = row.peer.held()
         changed = f"{ago(now - row.changed_at)}: {row.change}" if row.changed_at else ""
@@ -155,7 +155,7 @@ class PeerTable:
             return cells
         return (*cells[: ONLINE + 1], _extra(sort, peer, wall), *cells[ONLINE + 1 :])
 
-    def _in_order(self) -> list[Row]:
+    def _in_order(self) -> list[PeerRow]:
         if self._ordered is None:
             for row in self._rows.values():
                 row.key = self._key(row)
@@ -164,7 +164,7 @@ class PeerTable:
             )
         return self._ordered
 
-    def _key(self, row: Row) -> Any:
+    def _key(self, row: PeerRow) -> Any:
         return sort_key(self._choice.sort, row.peer.held())
 
 
