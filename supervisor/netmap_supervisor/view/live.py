@@ -210,7 +210,10 @@ class LiveView:
         return 1 if text.no_wrap else len(text.wrap(self._console, self._console.width))
 
     def _above(self, now: float, most: int) -> list[Text]:
-        """The lines above the table; without the processes and the connection if they would be more than `most`."""
+        """The lines above the table.
+
+        If they would be more than `most`, the processes are left out, then the connection, then the rest is cut.
+        """
         lines = [self._trust_line(now)]
         report = self._report
         if report is None:
@@ -228,6 +231,9 @@ class LiveView:
         known = [self._connection_line(report), self._actor_line(report)]
         while known and sum(map(self._height, (*lines, *known, *happens))) > most:
             known.pop()
+        if sum(map(self._height, (*lines, *happens))) > most:
+            for text in happens:
+                text.no_wrap, text.overflow = True, self._overflow
         return [*lines, *known, *happens]
 
     def _trust_line(self, now: float) -> Text:

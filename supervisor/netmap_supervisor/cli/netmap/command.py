@@ -10,7 +10,7 @@ from click.shell_completion import CompletionItem
 from netmap_actors import shown_json
 from netmap_actors.errors import escape
 from netmap_actors.exports import netmap_json
-from netmap_actors.subscriber import NoSuchNode
+from netmap_actors.subscriber import AmbiguousName, NoSuchNode
 from netmap_actors.wire.vocabulary import Trust
 from netmap_supervisor.admin.commands import ASK_STATUS, CommandFailed
 from netmap_supervisor.cli.netmap.dns import dns_lines
@@ -61,9 +61,10 @@ def _complete(ctx: click.Context, param: click.Parameter, begun: str) -> list[Co
 
 
 @click.command("netmap")
-@click.argument("word", metavar="[PEER|dns|users|filter]", required=False, shell_complete=_complete)
+@click.argument("peer", metavar="[PEER|dns|users|filter]", required=False, shell_complete=_complete)
 @click.option(
     "--peer",
+    "node",
     metavar="PEER",
     shell_complete=complete_peer,
     help="The same as PEER, also for a node that is called dns, users or filter.",
@@ -72,7 +73,7 @@ def _complete(ctx: click.Context, param: click.Parameter, begun: str) -> list[Co
 @choice_flags
 @daemon_flags
 def command(
-    word: str | None, peer: str | None, as_json: bool, choice: TableChoice, daemon: FollowedDaemon
+    peer: str | None, node: str | None, as_json: bool, choice: TableChoice, daemon: FollowedDaemon
 ) -> None:
     """Show the peers of this node, or everything about one PEER; or the settings for DNS, the users with their nodes,
     or the packet filter: who may reach what on this node.
@@ -89,11 +90,11 @@ def command(
       netmap-supervisor netmap dns
       netmap-supervisor netmap --json | jq -r '.peers[] | select(.online) | .name'
     """
-    if word is not None and peer is not None:
+    if peer is not None and node is not None:
         raise click.UsageError("PEER and --peer are the same: give one of them")
-    part = _PARTS.get(word or "")
-    node = peer if peer is not None else word if part is None else None
-    if choice != TableChoice() and (part or node is not None):
+    part = peer if peer in _PARTS else None
+    word = node if node is not None else peer if part is None else None
+    if choice != TableChoice() and (part or word is not None):
         raise click.UsageError("these options choose peers of the table: they go with no PEER and no part")
     if as_json and choice.sort:
         raise click.UsageError("--sort is for the table: --json is by name, and jq's sort_by sorts it")
@@ -102,10 +103,9 @@ def command(
         missing = "" if snapshot.state != Trust.NONE else f"; {ASK_STATUS}"
         click.echo(f"warning: {trust(snapshot.state, snapshot.age_s)}{missing}", err=True)
     if part is not None:
-        assert word is not None
-        _show_part(snapshot, word, as_json=as_json)
-    elif node is not None:
-        _show(_find(snapshot.netmap, node), as_json=as_json)
+        _show_part(snapshot, part, as_json=as_json)
+    elif word is not None:
+        _show(_find(snapshot.netmap, word), as_json=as_json)
     elif as_json:
         shown = netmap_json.json_object(snapshot)
         if choice.filters:
@@ -137,10 +137,17 @@ def _show_part(snapshot: Snapshot, word: str, *, as_json: bool) -> None:
     if as_json:
         click.echo(shown_json.encode(snapshot.head_json() | {name: value(snapshot.netmap)}))
         return
-    if snapshot.netmap.find(word) is not None:
+    if _is_a_node(snapshot.netmap, word):
         click.echo(f"a node is called {word}, too: `netmap --peer {word}` shows it", err=True)
     if snapshot.state != Trust.NONE:
         click.echo("\n".join(lines(snapshot.netmap, output_width())))
+
+
+def _is_a_node(netmap: Netmap, word: str) -> bool:
+    try:
+        return netmap.find(word) is not None
+    except AmbiguousName:
+        return True
 
 
 def _find(netmap: Netmap, word: str) -> Peer:
