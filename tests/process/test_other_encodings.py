@@ -42,3 +42,23 @@ def test_watch_tells_a_change_in_every_encoding(encoding: str) -> None:
     }[encoding]
     for words in said:
         assert words.encode(encoding) in told, told
+
+
+def test_what_is_cut_in_a_table_is_as_wide_as_the_table_in_every_encoding() -> None:
+    tagged = node(2) | {"Tags": ["tag:one", "tag:two", "tag:three"]}
+    shown = {}
+    with running_publisher() as publisher:
+        publisher.new_session(full(tagged, node(3)))
+        publisher.statistics(peers=2)
+        for encoding in ("iso-8859-1", "utf-8"):
+            terminal, other = os.openpty()
+            environment = os.environ | {"PYTHONIOENCODING": encoding, "COLUMNS": "76"}
+            command = [*PROGRAM, "netmap", f"--connect=ipc://{publisher.runtime_dir}/pub"]
+            try:
+                subprocess.run(command, env=environment, stdout=other, timeout=60, check=True)
+                shown[encoding] = os.read(terminal, 1 << 16).decode(encoding)
+            finally:
+                os.close(terminal)
+                os.close(other)
+    assert "…" in shown["utf-8"]
+    assert shown["iso-8859-1"] == shown["utf-8"].replace("…", "~")

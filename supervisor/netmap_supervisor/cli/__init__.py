@@ -34,7 +34,7 @@ _PARSER = "PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION"
 _COMMANDS = {
     "run": "netmap_supervisor.cli.run",
     "status": "netmap_supervisor.cli.status",
-    "netmap": "netmap_supervisor.cli.netmap",
+    "netmap": "netmap_supervisor.cli.netmap.command",
     "watch": "netmap_supervisor.cli.watch",
     "wait": "netmap_supervisor.cli.wait",
     "history": "netmap_supervisor.cli.history",

@@ -12,6 +12,7 @@ import click
 from netmap_actors.confinement import confinement, seccomp
 from netmap_actors.confinement.permissions import ROWS, RunPlaces
 from netmap_actors.confinement.seccomp_rows import of_view
+from netmap_actors.subscriber import Subscriber
 from netmap_supervisor.admin.commands import status_or_none
 from netmap_supervisor.cli.parameters.option_flags import runtime_dir_flag
 from netmap_supervisor.system.signals import GROUP_SIGNALS
@@ -47,7 +48,7 @@ def command(mode: str, hint: str, began: float | None, runtime_dir: Path) -> Non
     seccomp.restrict(of_view(os.getpid()), listener_to=-1)
     feed_view(
         view,
-        runtime_dir,
+        lambda: Subscriber(runtime_dir),
         ask=lambda: status_or_none(runtime_dir),
         events=events,
     )

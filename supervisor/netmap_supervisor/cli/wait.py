@@ -7,27 +7,21 @@ from typing import TYPE_CHECKING, NamedTuple
 import click
 
 from netmap_actors.errors import escape
-from netmap_actors.subscriber import AmbiguousName, NoSuchNode, Subscriber
+from netmap_actors.subscriber import AmbiguousName, NoSuchNode
 from netmap_actors.wire.vocabulary import Trust
-from netmap_supervisor.admin.commands import ASK_STATUS, unreadable
-from netmap_supervisor.cli.parameters.option_flags import runtime_dir_flag
+from netmap_supervisor.admin.commands import ASK_STATUS
+from netmap_supervisor.cli.parameters.followed_daemon import daemon_flags
 from netmap_supervisor.cli.parameters.ranges import DurationRange
 from netmap_supervisor.cli.process.exit_codes import ExitCode, note_exit_code
 from netmap_supervisor.config.kinds import BadValue
-from netmap_supervisor.system.single_instance import is_locked
 from netmap_supervisor.view.sentences import contact, online, trust
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from netmap_actors.subscriber import Snapshot
+    from netmap_supervisor.cli.parameters.followed_daemon import FollowedDaemon
 
 __all__ = ["WaitCondition", "command", "parse_condition"]
 
-_UNHEARD = "no daemon was heard in {}; start one with `netmap-supervisor run`, or name its directory with --runtime-dir"
-_UNHEARD_THOUGH_THERE = (
-    "nothing was heard of the daemon of {} in that time; give it more, or see `netmap-supervisor status`"
-)
 _MAX_TEXT = 1000
 _PEER = "peer:"
 _PEER_STATES = ("online", "offline", "unknown", "present", "absent")
@@ -90,8 +84,8 @@ def _conditions(
     type=DurationRange(0.0, 365 * 86_400.0),
     help="When to give up.",
 )
-@runtime_dir_flag
-def command(conditions: tuple[WaitCondition, ...], timeout: float, runtime_dir: Path) -> int:
+@daemon_flags
+def command(conditions: tuple[WaitCondition, ...], timeout: float, daemon: FollowedDaemon) -> int:
     """Wait until the netmap is as wanted; a daemon that is not there yet is waited for, too.
 
     Except for `stale`, a condition holds only in a fresh netmap: what is not known to be true is not true. NAME is
@@ -103,7 +97,7 @@ def command(conditions: tuple[WaitCondition, ...], timeout: float, runtime_dir: 
       netmap-supervisor wait --timeout 1m
       netmap-supervisor wait --for peer:web-1=online --for peer:db-1=online
     """
-    with Subscriber(runtime_dir) as subscriber:
+    with daemon.subscriber() as subscriber:
         if subscriber.wait_for(lambda now: all(one.holds(now) for one in conditions), timeout):
             return ExitCode.OK
         note_exit_code(ExitCode.TIMED_OUT)
@@ -111,9 +105,7 @@ def command(conditions: tuple[WaitCondition, ...], timeout: float, runtime_dir: 
         missing = [one for one in conditions if not one.holds(seen)]
         texts = ", ".join(one.text for one in missing)
         found = [text for one in missing if (text := one.found(seen))]
-        unheard = _UNHEARD_THOUGH_THERE if is_locked(runtime_dir) else _UNHEARD
-        unheard = unreadable(runtime_dir) or unheard.format(runtime_dir)
-        heard = trust(seen.state, seen.age_s) if seen.epoch else unheard
+        heard = trust(seen.state, seen.age_s) if seen.epoch else daemon.why_unheard()
         if seen.epoch and seen.state == Trust.NONE:
             heard += f"; {ASK_STATUS}"
         click.echo(

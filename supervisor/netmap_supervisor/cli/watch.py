@@ -8,17 +8,18 @@ from typing import TYPE_CHECKING
 import click
 
 from netmap_actors import shown_json
-from netmap_actors.subscriber import EventFilter, Subscriber
+from netmap_actors.subscriber import EventFilter
 from netmap_actors.subscriber.events import EVENT_KINDS
-from netmap_supervisor.admin.commands import require_allowed, status_or_none
-from netmap_supervisor.cli.parameters.option_flags import runtime_dir_flag
+from netmap_supervisor.cli.parameters.followed_daemon import daemon_flags
 from netmap_supervisor.cli.parameters.peer_names import complete_peer
+from netmap_supervisor.cli.parameters.table_options import choice_flags
 from netmap_supervisor.cli.process.exit_codes import ExitCode
-from netmap_supervisor.system.single_instance import hidden, is_locked
+from netmap_supervisor.view.table_choice import ChosenEvents, TableChoice
 from netmap_supervisor.view.terminal import can_redraw
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from netmap_actors.subscriber import Event
+    from netmap_supervisor.cli.parameters.followed_daemon import FollowedDaemon
 
 __all__ = ["command"]
 
@@ -49,61 +50,85 @@ def _names(ctx: click.Context, param: click.Parameter, names: tuple[str, ...]) -
     shell_complete=complete_peer,
     help="Only changes of this peer (as in `netmap PEER`), its rename and its end included; may be repeated.",
 )
-@runtime_dir_flag
-def command(as_json: bool, kinds: tuple[str, ...], peers: tuple[str, ...], runtime_dir: Path) -> int:
+@choice_flags
+@daemon_flags
+def command(
+    as_json: bool,
+    kinds: tuple[str, ...],
+    peers: tuple[str, ...],
+    choice: TableChoice,
+    daemon: FollowedDaemon,
+) -> int:
     """Follow the netmap: a table that changes in place on a terminal, lines everywhere else.
 
     It goes on over restarts of the daemon and waits for one that is not there yet. A peer is followed, not its name:
     through renames, until it is gone or another has the name.
 
+    The table takes the whole terminal: j and k, the arrows, Page Up and Page Down scroll, q ends it. Peers that are
+    chosen by --tag, --online, --offline or --match are chosen anew with each change; a change that takes one out of
+    the choice is shown, too.
+
     \b
     Examples:
       netmap-supervisor watch
+      netmap-supervisor watch --offline --sort -last-seen
       netmap-supervisor watch --json --kind peer_upserted --kind peer_removed
       netmap-supervisor watch --json --peer web-1 | while read -r line; do notify "$line"; done
+      netmap-supervisor watch --connect tcp://192.0.2.1:9740 --key-file laptop.key_secret --server-key KEY
     """
+    if as_json and choice.sort:
+        raise click.UsageError(
+            "--sort is for the table: changes come as they happen, and jq's sort_by sorts a snapshot"
+        )
     try:
-        require_allowed(runtime_dir)
-        if as_json or not can_redraw(sys.stdout):
-            _say_if_alone(runtime_dir)
+        daemon.require_allowed()
+        if (as_json or not can_redraw(sys.stdout)) and (alone := daemon.alone()):
+            click.echo(alone, err=True)
+        wanted = _Wanted(kinds, peers, choice)
         if as_json:
-            _json_lines(runtime_dir, kinds, peers)
+            _json_lines(daemon, wanted)
+        elif can_redraw(sys.stdout) and not kinds and not peers:
+            _table(daemon, choice)
         else:
-            _view(runtime_dir, kinds, peers)
+            _lines(daemon, wanted)
     except KeyboardInterrupt:
         pass  # the usual way to end it
     return ExitCode.OK
 
 
-def _say_if_alone(runtime_dir: Path) -> None:
-    """Say that there is no daemon yet."""
-    if not is_locked(runtime_dir) and hidden(runtime_dir) is None:
-        click.echo(
-            f"no daemon is running in {runtime_dir} yet: waiting for one (`netmap-supervisor run` starts it)",
-            err=True,
-        )
+class _Wanted:
+    """The events that all the options let through. Needs every event, in order."""
+
+    def __init__(self, kinds: tuple[str, ...], peers: tuple[str, ...], choice: TableChoice) -> None:
+        self._filter = EventFilter(kinds, peers)
+        self._chosen = ChosenEvents(choice)
+        self.to_json = self._chosen.to_json
+
+    def passes(self, event: Event) -> bool:
+        followed, chosen = self._filter.passes(event), self._chosen.passes(event)
+        return followed and chosen
 
 
-def _json_lines(runtime_dir: Path, kinds: tuple[str, ...], peers: tuple[str, ...]) -> None:
+def _json_lines(daemon: FollowedDaemon, wanted: _Wanted) -> None:
     out = sys.stdout.buffer
-    wanted = EventFilter(kinds, peers)
-    with Subscriber(runtime_dir) as subscriber:
+    with daemon.subscriber() as subscriber:
         for event in subscriber:
             if wanted.passes(event):
-                out.write(shown_json.encode(event.to_json()) + b"\n")
+                out.write(shown_json.encode(wanted.to_json(event)) + b"\n")
                 out.flush()
 
 
-def _view(runtime_dir: Path, kinds: tuple[str, ...], peers: tuple[str, ...]) -> None:
+def _lines(daemon: FollowedDaemon, wanted: _Wanted) -> None:
     # Loaded here: JSON Lines do not need them.
     from netmap_supervisor.view.feed import feed_view  # noqa: PLC0415
     from netmap_supervisor.view.terminal import make_view  # noqa: PLC0415
 
-    mode = "live" if can_redraw(sys.stdout) and not kinds and not peers else "plain"
-    view = make_view(mode, hint=f"Ctrl-C ends this view; runtime directory {runtime_dir}")
-    feed_view(
-        view,
-        runtime_dir,
-        ask=lambda: status_or_none(runtime_dir),
-        chosen=EventFilter(kinds, peers).passes,
-    )
+    feed_view(make_view("plain"), daemon.subscriber, ask=daemon.ask, chosen=wanted.passes)
+
+
+def _table(daemon: FollowedDaemon, choice: TableChoice) -> None:
+    from netmap_supervisor.view.feed import feed_view  # noqa: PLC0415
+    from netmap_supervisor.view.terminal import whole_screen  # noqa: PLC0415
+
+    view, listen = whole_screen(hint=f"q ends this view, j and k scroll; {daemon.where}", choice=choice)
+    feed_view(view, daemon.subscriber, ask=daemon.ask, terminal=listen)

@@ -11,15 +11,15 @@ from typing import IO, TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
-from netmap_actors.subscriber import Event, Subscriber
+from netmap_actors.subscriber import Event
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from pathlib import Path
 
+    from netmap_actors.subscriber import Subscriber
     from netmap_supervisor.admin.status import StatusReport
 
-__all__ = ["DaemonEvent", "FeedView", "feed_view"]
+__all__ = ["END", "DaemonEvent", "FeedView", "feed_view"]
 
 QUEUE_LIMIT = 10_000
 """Events that wait for the view; a subscription that waits longer is caught up by a snapshot."""
@@ -33,7 +33,7 @@ class FeedView(Protocol):
 
     def daemon(self, level: str, event: str, fields: Mapping[str, Any]) -> None: ...
     def netmap(self, event: Event) -> None: ...
-    def status(self, report: StatusReport | None) -> None: ...
+    def status(self, report: StatusReport | str | None) -> None: ...
     def pause(self) -> float | None: ...
     def wants_status(self) -> bool: ...
     def tick(self) -> None: ...
@@ -48,26 +48,32 @@ class DaemonEvent(msgspec.Struct, frozen=True):
     fields: dict[str, Any]
 
 
-_END = object()
+END = object()
+"""Put into the inbox, it ends the view."""
 
 
 def feed_view(
     view: FeedView,
-    runtime_dir: Path,
+    subscribe: Callable[[], Subscriber],
     *,
-    ask: Callable[[], StatusReport | None],
+    ask: Callable[[], StatusReport | str | None],
     events: IO[bytes] | None = None,
     chosen: Callable[[Event], bool] = lambda _: True,
+    terminal: Callable[[Callable[[object], None]], None] | None = None,
 ) -> None:
     """Keep the view current until `events` ends, or for ever without it.
 
-    `events`: lines of DaemonEvent. `ask()`: the daemon's status, None when it does not answer; bounded in time.
-    `chosen(event)`: whether a change of the netmap is shown.
+    `subscribe()`: a Subscriber of the daemon, made in the thread that follows it. `events`: lines of DaemonEvent.
+    `ask()`: the daemon's status, None when it does not answer, a text when it cannot be asked; bounded in time.
+    `chosen(event)`: whether a change of the netmap is shown. `terminal(put)`: runs in a thread of its own, and puts
+    calls for this thread, or END.
     """
     inbox: queue.Queue[object] = queue.Queue(QUEUE_LIMIT)
-    _source("subscription", _subscribe, inbox, runtime_dir)
+    _source("subscription", _subscribe, inbox, subscribe)
     if events is not None:
         _source("daemon events", _read, inbox, events)
+    if terminal is not None:
+        _source("terminal", lambda inbox, run: run(inbox.put), inbox, terminal)
     try:
         while _serve(view, inbox, ask, chosen):
             pass
@@ -78,7 +84,7 @@ def feed_view(
 def _serve(
     view: FeedView,
     inbox: queue.Queue[object],
-    ask: Callable[[], StatusReport | None],
+    ask: Callable[[], StatusReport | str | None],
     chosen: Callable[[Event], bool],
 ) -> bool:
     """One round: wait, take in what is there, ask for the status if it is wanted. False at the end."""
@@ -88,7 +94,7 @@ def _serve(
     except queue.Empty:
         item = None
     for _ in range(_BATCH):
-        if item is _END:
+        if item is END:
             return False
         if item is not None and not (isinstance(item, Event) and not chosen(item)):
             _show_item(view, item)
@@ -110,6 +116,8 @@ def _show_item(view: FeedView, item: object) -> None:
             view.daemon(item.level, item.event, item.fields)
         case BaseException():
             raise item
+        case _ if callable(item):
+            item()
         case _:
             raise TypeError(f"cannot show {type(item).__name__}")
 
@@ -126,8 +134,8 @@ def _source(name: str, work: Callable[..., None], inbox: queue.Queue[object], ar
     threading.Thread(target=body, name=name, daemon=True).start()
 
 
-def _subscribe(inbox: queue.Queue[object], runtime_dir: Path) -> None:
-    with Subscriber(runtime_dir) as subscriber:
+def _subscribe(inbox: queue.Queue[object], subscribe: Callable[[], Subscriber]) -> None:
+    with subscribe() as subscriber:
         for event in subscriber:
             inbox.put(event)
 
@@ -141,4 +149,4 @@ def _read(inbox: queue.Queue[object], events: IO[bytes]) -> None:
         inbox.put(event)
     if last != "stopped":
         inbox.put(DaemonEvent("critical", "daemon_died", {}))
-    inbox.put(_END)
+    inbox.put(END)

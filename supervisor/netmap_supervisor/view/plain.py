@@ -59,13 +59,17 @@ class PlainView:
             self._line(text)
         self._now_fresh(event.state == Trust.FRESH)
 
-    def status(self, report: StatusReport | None) -> None:
-        """The daemon's status; None: it does not answer."""
-        self._now_fresh(report is not None and report.netmap.state == Trust.FRESH)
+    def status(self, report: StatusReport | str | None) -> None:
+        """The daemon's status; None: it does not answer; a text: it cannot be asked, and what is waited for."""
+        if not isinstance(report, str):
+            self._now_fresh(report is not None and report.netmap.state == Trust.FRESH)
         now = self._asked_at = self._clock.boottime()
         if self._waiting_since is None or now - self._reported_at < self._pause:
             return
-        what = "the daemon does not answer" if report is None else waiting_for(report)
+        if isinstance(report, str):
+            what: str | None = report
+        else:
+            what = "the daemon does not answer" if report is None else waiting_for(report)
         if what is not None:
             self._reported_at = now
             self._pause = min(self._pause * 2, LAST_PAUSE)

@@ -9,9 +9,13 @@ from typing import IO, TYPE_CHECKING, Any
 from netmap_actors.clock import SystemClock
 
 if TYPE_CHECKING:
-    from netmap_supervisor.view.feed import FeedView
+    from collections.abc import Callable
 
-__all__ = ["can_redraw", "error_width", "is_terminal", "make_view", "output_width"]
+    from netmap_supervisor.view.feed import FeedView
+    from netmap_supervisor.view.live import LiveView
+    from netmap_supervisor.view.table_choice import TableChoice
+
+__all__ = ["can_redraw", "error_width", "is_terminal", "make_view", "output_width", "whole_screen"]
 
 _DUMB = frozenset({"", "dumb", "unknown"})
 
@@ -57,6 +61,24 @@ def make_view(mode: str, *, hint: str = "", began: float | None = None) -> FeedV
     from netmap_supervisor.view.plain import PlainView  # noqa: PLC0415
 
     return PlainView(_write, clock, began)
+
+
+def whole_screen(
+    *, hint: str, choice: TableChoice
+) -> tuple[LiveView, Callable[[Callable[[object], None]], None]]:
+    """A view that has all of the terminal until it is closed, and what listens to the terminal (`feed_view`)."""
+    from netmap_supervisor.view.feed import END  # noqa: PLC0415
+    from netmap_supervisor.view.keys import Key  # noqa: PLC0415
+    from netmap_supervisor.view.live import LiveView  # noqa: PLC0415
+    from netmap_supervisor.view.screen import Screen  # noqa: PLC0415
+
+    screen = Screen(sys.stdout.fileno(), sys.stdin.fileno() if is_terminal(sys.stdin) else None)
+    view = LiveView(SystemClock(), hint=hint, choice=choice, screen=screen)
+
+    def listen(put: Callable[[object], None]) -> None:
+        screen.listen(put, lambda key: put(END) if key is Key.QUIT else put(lambda: view.key(key)))
+
+    return view, listen
 
 
 def _write(text: str) -> None:

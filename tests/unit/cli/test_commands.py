@@ -14,7 +14,9 @@ import pytest
 
 from netmap_actors import shown_json
 from netmap_actors.subscriber import AmbiguousName
-from netmap_supervisor.cli import main, netmap, wait
+from netmap_supervisor.cli import main
+from netmap_supervisor.cli.parameters import followed_daemon
+from netmap_supervisor.cli.parameters.followed_daemon import LocalDaemon
 from netmap_supervisor.cli.process.exit_codes import ExitCode
 from netmap_supervisor.cli.run import facts, fold_lines, run_settings, view_mode
 from netmap_supervisor.cli.status import exit_code, lines
@@ -27,7 +29,6 @@ from tests.support.netmaps.shown_netmap import EVIL, OWN_SUFFIX, actor, peer, re
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from types import ModuleType
 
 COMMANDS = (
     "run", "status", "netmap", "watch", "wait", "history", "webhook", "export", "stop", "reconnect", "reload", "keys",
@@ -109,6 +110,23 @@ def test_what_a_command_says_of_itself_fits_a_terminal(
         (["wait", "--timeout", "0s"], 124, "timed out waiting for fresh: no daemon was heard"),
         (["wait", "--for"], 2, "--for"),
         (["watch", "--kind", "peer"], 2, "peer_upserted"),
+        (["watch", "--json", "--sort", "name"], 2, "--sort is for the table"),
+        (["watch", "--json", "--reverse"], 2, "--sort is for the table"),
+        (["watch", "--sort", "-nmae"], 2, "'nmae' is not one of 'name', 'address'"),
+        (["watch", "--match", ""], 2, "a part of a name, an address or a tag is expected"),
+        (["netmap", "--json", "--sort", "os"], 2, "--sort is for the table"),
+        (["netmap", "dns", "--online"], 2, "they go with no PEER and no part"),
+        (["netmap", "web-1", "--tag", "web"], 2, "they go with no PEER and no part"),
+        (["netmap", "web-1", "--peer", "web-1"], 2, "give one of them"),
+        (["netmap", "--connect", "tcp://127.0.0.1:1", "--runtime-dir", "x"], 2, "give one of them"),
+        (["wait", "--key-file", "x"], 2, "name it with --connect"),
+        (["watch", "--connect", "tcp://192.0.2.1:9740"], 1, "in clear: who is on the way"),
+        (["watch", "--connect", "tcp://192.0.2.1:9740", "--key-file", "x"], 1, "give both --key-file"),
+        (["watch", "--connect", "192.0.2.1:9740"], 2, "tcp://ADDRESS:PORT is expected"),
+        (["watch", "--connect", "tcp://127.0.0.1:65535"], 2, "it and the next one are needed"),
+        (["netmap", "--connect", "ipc://run"], 2, "names no directory"),
+        (["netmap", "--connect", "ipc:///nowhere"], 1, "there is no socket /nowhere/updates.sock"),
+        (["netmap", "--connect", "ipc:///x", "--server-key", "k"], 1, "sockets of this machine have none"),
         (["watch", "--peer", "web-1", "--peer", ""], 2, "a name, an address, a stable id or a node key"),
         (["dev-control", "--listen", "8080"], 2, "HOST:PORT"),
         (["dev-control", "--listen", "::1:8080"], 2, "HOST:PORT"),
@@ -140,7 +158,7 @@ def test_each_way_to_call_it_wrong_has_its_status_and_its_words(
 def test_a_wait_without_time_does_not_say_that_the_daemon_is_stopped(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(wait, "is_locked", lambda _: True)
+    monkeypatch.setattr(followed_daemon, "is_locked", lambda _: True)
     assert main(["wait", "--timeout", "0s"]) == 124
     said = capsys.readouterr().err
     assert "in that time; give it more" in said
@@ -166,14 +184,14 @@ class WithoutNetmap:
         return False
 
 
-@pytest.mark.parametrize("module", [wait, netmap])
+@pytest.mark.parametrize("words", [["wait"], ["netmap"], ["netmap", "dns"]])
 def test_without_a_netmap_it_is_said_who_knows_what_is_missing(
-    module: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    words: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Often it is a person who has to log in."""
-    monkeypatch.setattr(module, "Subscriber", WithoutNetmap)
-    monkeypatch.setattr(netmap, "require_running", lambda _: None)
-    main([module.__name__.rpartition(".")[2]])
+    monkeypatch.setattr(LocalDaemon, "subscriber", WithoutNetmap)
+    monkeypatch.setattr(LocalDaemon, "require_running", lambda _: None)
+    main(words)
     assert "no netmap yet; `netmap-supervisor status` says what is missing" in capsys.readouterr().err
 
 

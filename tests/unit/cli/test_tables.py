@@ -13,7 +13,8 @@ from rich.console import Console
 
 from netmap_actors.curve_keys import generate
 from netmap_supervisor.admin.status import LastEnd
-from netmap_supervisor.cli import main, netmap
+from netmap_supervisor.cli import main
+from netmap_supervisor.cli.parameters.followed_daemon import LocalDaemon
 from netmap_supervisor.devtools import dev_orders
 from netmap_supervisor.view.live import LiveView
 from tests.support.netmaps.shown_netmap import SteppedClock, actor, peer, report, snapshot, upserted
@@ -158,8 +159,8 @@ class Held:
 
 
 def test_netmap_shows_who_is_online(shown: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(netmap, "Subscriber", Held)
-    monkeypatch.setattr(netmap, "require_running", lambda _: None)
+    monkeypatch.setattr(LocalDaemon, "subscriber", Held)
+    monkeypatch.setattr(LocalDaemon, "require_running", lambda _: None)
     for width in WIDTHS:
         assert_states(shown(width, "netmap")[1:], width)
 
@@ -269,8 +270,8 @@ def test_lists_of_what_can_be_done_lose_no_word(shown: Callable[..., list[str]])
 def test_what_goes_into_a_pipe_is_neither_cut_nor_folded(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(netmap, "Subscriber", Held)
-    monkeypatch.setattr(netmap, "require_running", lambda _: None)
+    monkeypatch.setattr(LocalDaemon, "subscriber", Held)
+    monkeypatch.setattr(LocalDaemon, "require_running", lambda _: None)
     monkeypatch.setenv("COLUMNS", "40")
     assert main(["netmap"]) == 0
     out = capsys.readouterr().out
@@ -287,8 +288,8 @@ def test_long_names_that_differ_at_their_end_differ_in_every_table(
         peer(stable_id=f"n{number}", name=f"{'worker-' * 8}europe{number}.example.ts.net")
         for number in (1, 2)
     ]
-    monkeypatch.setattr(netmap, "Subscriber", Held)
-    monkeypatch.setattr(netmap, "require_running", lambda _: None)
+    monkeypatch.setattr(LocalDaemon, "subscriber", Held)
+    monkeypatch.setattr(LocalDaemon, "require_running", lambda _: None)
     store = SimpleNamespace(snapshot=lambda: snapshot(*twins))
     monkeypatch.setattr(Held, "__init__", lambda self, *_: setattr(self, "store", store))
     for width in WIDTHS:

@@ -13,9 +13,12 @@ import msgspec
 import pytest
 from rich.console import Console
 
+from netmap_actors.subscriber import Subscriber
 from netmap_supervisor.view.feed import feed_view
+from netmap_supervisor.view.keys import Key
 from netmap_supervisor.view.live import LiveView
 from netmap_supervisor.view.plain import MAX_LINES_PER_SECOND, PlainView
+from netmap_supervisor.view.table_choice import TableChoice
 from tests.support.netmaps.shown_netmap import EVIL, SteppedClock, actor, peer, report, snapshot, upserted
 
 
@@ -236,7 +239,7 @@ def test_a_viewer_passes_events_on_until_they_end(tmp_path: Path) -> None:
 
     view = Recorder()
     with open(read_fd, "rb") as events:
-        feed_view(view, tmp_path, ask=ask, events=events)
+        feed_view(view, lambda: Subscriber(tmp_path), ask=ask, events=events)
     assert view.told == [None, ("info", "up", {}), ("info", "stopped", {"a": 1})]
     assert view.closed
 
@@ -246,12 +249,160 @@ def test_events_that_end_without_the_last_one_mean_that_the_daemon_was_killed(
     tmp_path: Path, last: bytes
 ) -> None:
     view = Recorder()
-    feed_view(view, tmp_path, ask=lambda: None, events=io.BytesIO(last))
+    feed_view(view, lambda: Subscriber(tmp_path), ask=lambda: None, events=io.BytesIO(last))
     assert view.told[-1] == ("critical", "daemon_died", {})
 
 
 def test_a_source_that_fails_ends_the_view(tmp_path: Path) -> None:
     view = Recorder()
     with pytest.raises(msgspec.DecodeError):
-        feed_view(view, tmp_path, ask=lambda: None, events=io.BytesIO(b"not json\n"))
+        feed_view(view, lambda: Subscriber(tmp_path), ask=lambda: None, events=io.BytesIO(b"not json\n"))
     assert view.closed
+
+
+class Paper:
+    """A whole screen that keeps what is drawn on it."""
+
+    def __init__(self, columns: int, lines: int) -> None:
+        self.at = (columns, lines)
+        self.drawn: list[list[str]] = []
+        self.closed = 0
+
+    def size(self) -> tuple[int, int]:
+        return self.at
+
+    def show(self, lines: Any) -> None:
+        self.drawn.append([line.decode() for line in lines])
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+def whole(columns: int, lines: int, **choice: Any) -> tuple[LiveView, Paper, SteppedClock]:
+    paper, clock = Paper(columns, lines), SteppedClock()
+    console = Console(file=io.StringIO(), color_system=None, markup=False, highlight=False, emoji=False)
+    view = LiveView(clock, hint="the hint", console=console, screen=paper, choice=TableChoice(**choice))
+    return view, paper, clock
+
+
+MANY = [
+    peer(
+        stable_id=f"n{number}",
+        name=f"node-{number:02}.x",
+        online=number % 2 == 0,
+        last_seen="2026-01-01T00:00:00Z",
+    )
+    for number in range(60)
+]
+
+
+@pytest.mark.parametrize(("columns", "lines"), [(80, 24), (200, 60), (40, 10), (20, 5), (300, 100), (10, 2)])
+def test_a_whole_screen_is_used_and_never_more(columns: int, lines: int) -> None:
+    view, paper, clock = whole(columns, lines)
+    others = tuple(actor(name) for name in ("publisher", "liveness", "dev_control", "http_endpoint"))
+    for told in (
+        None,
+        report("stale", "backing_off", last_end="error", actors=others),
+        report(),
+        "an answer",
+    ):
+        view.status(told)
+        view.netmap(snapshot(*MANY))
+        clock.now += 1
+        view.tick()
+        shown = paper.drawn[-1]
+        if lines >= 10:
+            assert len(shown) == lines
+            assert shown[-1].startswith("the hint"[:columns])
+            assert any(line.startswith("node-") for line in shown)
+        assert all(len(line) <= columns for line in shown)
+    view.close()
+    assert paper.closed == 1
+
+
+def test_another_size_is_drawn_at_once() -> None:
+    view, paper, clock = whole(80, 24)
+    clock.now += 1
+    view.tick()
+    view.tick()
+    assert len(paper.drawn) == 1
+    paper.at = (60, 20)
+    view.tick()
+    assert [len(shown) for shown in paper.drawn] == [24, 20]
+
+
+def test_keys_scroll_the_rows_in_their_order_at_once() -> None:
+    view, paper, clock = whole(80, 24)
+    view.netmap(snapshot(*MANY))
+    clock.now += 1
+    view.netmap(upserted(peer(stable_id="n59", name="node-59.x", online=True), {"online": False}))
+    view.tick()
+    assert any("changed last" in line for line in paper.drawn[-1])
+    assert any(line.startswith("node-59") for line in paper.drawn[-1])
+    view.key(Key.DOWN)
+    view.tick()
+    rows = [line.split()[0] for line in paper.drawn[-1] if line.startswith("node-") and " is " not in line]
+    assert rows[0] == "node-01.x"
+    assert any("these are 2 to" in line for line in paper.drawn[-1])
+    view.key(Key.LAST)
+    view.tick()
+    assert any(line.startswith("node-59") for line in paper.drawn[-1])
+    # A netmap that fits again needs no scrolling.
+    view.netmap(snapshot(*MANY[:3]))
+    clock.now += 1
+    view.tick()
+    assert [line.split()[0] for line in paper.drawn[-1] if line.startswith("node-") and " is " not in line] == [
+        "node-00.x", "node-01.x", "node-02.x",
+    ]  # fmt: skip
+
+
+def test_the_table_has_who_is_chosen_in_the_order_that_is_asked_for_and_shows_by_what() -> None:
+    view, paper, clock = whole(100, 24, online=False, sort="last-seen", descending=True)
+    gone = [
+        peer(stable_id=f"n{day}", name=f"gone-{day}.x", online=False, last_seen=f"2026-01-0{day}T03:04:05Z")
+        for day in (1, 2)
+    ]
+    view.netmap(snapshot(*gone, MANY[0]))
+
+    def rows() -> list[str]:
+        clock.now += 1
+        view.tick()
+        return [" ".join(line.split()) for line in paper.drawn[-1] if line.split()[2:3] == ["offline"]]
+
+    assert rows() == ["gone-2.x 100.64.0.1 offline 17 min ago", "gone-1.x 100.64.0.1 offline 24 h ago"]
+    assert any("2 of 3 peers are chosen" in line for line in paper.drawn[-1])
+    view.netmap(upserted(peer(stable_id="n0", name="node-00.x", online=False), {"online": True}))
+    view.netmap(upserted(peer(stable_id="n2", name="gone-2.x", online=True), {"online": False}))
+    view.netmap(upserted(peer(stable_id="n9", name="new.x", online=True), None))
+    assert [row.split()[0] for row in rows()] == ["gone-1.x", "node-00.x"]
+    assert any("2 of 4 peers are chosen" in line for line in paper.drawn[-1])
+    text = "\n".join(paper.drawn[-1])
+    assert "node-00.x 100.64.0.1 is offline" in text
+    assert "gone-2.x 100.64.0.1 is online" in text
+    assert "new.x" not in text
+
+
+def test_what_cannot_be_known_from_here_is_no_fault() -> None:
+    view, paper, clock = whole(100, 24)
+    view.status("nobody listens at 192.0.2.1:9740")
+    clock.now += 1
+    view.tick()
+    assert any("waiting: nobody listens at 192.0.2.1:9740" in line for line in paper.drawn[-1])
+    view.netmap(snapshot(peer()))
+    view.status("an answer")
+    clock.now += 1
+    view.tick()
+    text = "\n".join(paper.drawn[-1])
+    assert text.startswith(" FRESH ")
+    assert "connection and processes: not known from here" in text
+    assert "waiting" not in text
+
+
+def test_lines_say_what_keeps_a_daemon_elsewhere_from_answering() -> None:
+    it = Plain()
+    it.clock.now += 4
+    it.view.status("nobody listens at 192.0.2.1:9740")
+    assert it.lines[-1].endswith("waiting for 4.0 s: nobody listens at 192.0.2.1:9740\n")
+    it.view.netmap(snapshot(peer()))
+    it.view.status("an answer")
+    assert it.view.pause() is None

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from click.shell_completion import CompletionItem
 
 from netmap_actors.errors import NetmapError
-from netmap_actors.subscriber import Subscriber
-from netmap_supervisor.config.layers import runtime_dir
+from netmap_supervisor.cli.parameters.followed_daemon import daemon_of_completion
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,11 +25,11 @@ _MOST = 500
 
 def complete_peer(ctx: click.Context, _param: click.Parameter, begun: str) -> list[CompletionItem]:
     """The nodes whose name begins like that, as they are called in commands; none without a daemon."""
-    given = ctx.params.get("runtime_dir")
+    daemon = daemon_of_completion(ctx)
+    if daemon is None:
+        return []
     try:
-        # Some commands have found it already.
-        where = given if isinstance(given, Path) else runtime_dir(given, os.environ)
-        with Subscriber(where) as subscriber:
+        with daemon.subscriber() as subscriber:
             subscriber.wait_for_answer(_LIMIT)
             netmap = subscriber.store.netmap
     except NetmapError:

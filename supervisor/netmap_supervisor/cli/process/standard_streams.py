@@ -5,12 +5,17 @@ from __future__ import annotations
 import codecs
 import io
 import os
+import re
 import sys
 
 __all__ = ["prepare"]
 
-_IN_ASCII = {"\N{RIGHTWARDS ARROW}": "->", "\N{HORIZONTAL ELLIPSIS}": "...", "\N{MIDDLE DOT}": "."}
+_ELLIPSIS = "\N{HORIZONTAL ELLIPSIS}"
+_IN_ASCII = {"\N{RIGHTWARDS ARROW}": "->", _ELLIPSIS: "...", "\N{MIDDLE DOT}": "."}
 """What our own words use beyond ASCII, for encodings that do not have it."""
+_BEFORE_A_WORD = re.compile(f"{_ELLIPSIS} (?! )")
+_CUT = "~"
+"""For one that ends a cell of a table."""
 _SUBSTITUTE = "netmap-supervisor"
 """The name of our way with what an encoding does not have."""
 
@@ -25,11 +30,14 @@ def prepare() -> None:
 
 
 def _substitute(error: UnicodeError) -> tuple[str | bytes, int]:
-    """Each character in ASCII of ours, or as its escape."""
+    """Each character in ASCII of ours, or as its escape; the mark of a cut word is one cell wide, as its own is."""
     assert isinstance(error, UnicodeEncodeError), "these streams are written"
-    text = error.object[error.start : error.end]
+    text = error.object
     return "".join(
-        _IN_ASCII.get(c) or c.encode("ascii", "backslashreplace").decode() for c in text
+        _CUT
+        if text[place] == _ELLIPSIS and not _BEFORE_A_WORD.match(text, place)
+        else _IN_ASCII.get(text[place]) or text[place].encode("ascii", "backslashreplace").decode()
+        for place in range(error.start, error.end)
     ), error.end
 
 

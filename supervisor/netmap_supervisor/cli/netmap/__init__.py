@@ -1,0 +1,1 @@
+"""`netmap`: the peers, one of them, or another part of the netmap."""
