@@ -86,7 +86,8 @@ OURS: Final = _rows(
         "person": "displayname",
         "tag": "tags requesttags",
         "control": "control.url controlurl",
-        "same": "actors.name webhooks.name version",
+        "same": "actors.name",
+        "token": "actor event level kind state code stage version layer timestamp",
     }
 )
 """Members of the status, of the history's answers and of the log; a text in any other one is a sentence."""

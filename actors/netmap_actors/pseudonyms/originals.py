@@ -21,6 +21,10 @@ __all__ = ["Originals"]
 _FIRST_NUMBER: Final = 1001
 _MAX_DIGITS: Final = 19
 """Of an int64."""
+_PLURALS: Final = {
+    "t": "tags", "g": "groups", "s": "services", "capability": "capabilities", "path": "parts of paths",
+    "person": "people", "name": "parts of names",
+}  # fmt: skip
 _LABELS: Final = {"tag": "t", "group": "g", "svc": "s"}
 
 
@@ -65,7 +69,7 @@ class Originals:
             "other secrets": len(self._opaque),
             "addresses": self._addresses.count,
             "ids": len(self._numbers),
-            **self._words.counts,
+            **{_PLURALS.get(kind, f"{kind}s"): number for kind, number in self._words.counts.items()},
         }
         return {kind: number for kind, number in counted.items() if number}
 
@@ -157,6 +161,8 @@ class Originals:
                 return self._words.replaced(text) if found is None else text.replace(inner, found)
             case "host":
                 return self.name(text) if self._is_host(text) else self._words.replaced(text)
+            case "same":
+                return text
             case "number":
                 return str(self._numbers.get(int(text), text))
             case "path":

@@ -65,7 +65,8 @@ SAME_CAPABILITY: Final = re.compile(
 """Attributes that Tailscale has named; those of others are of a domain."""
 
 IN_TEXT: Final = re.compile(
-    rf"(?P<url>[A-Za-z][A-Za-z0-9+.-]*://[^\s\"'<>\\]+)"
+    r"(?<![\w.-])(?P<same>netmap-supervisor)(?![\w-])"
+    rf"|(?P<url>[A-Za-z][A-Za-z0-9+.-]*://[^\s\"'<>\\]+)"
     rf"|(?<![\w-])(?P<secret>{_AUTH})"
     rf"|(?<!\w)(?P<key>{_KEY})(?!\w)"
     rf"|(?<!\w)(?P<ssh>{_SSH_KEY})"
@@ -96,7 +97,7 @@ SAME_SEGMENT: Final = re.compile(
     "|admin|seen|lock|lock\\.children|auth_key|keys|key|machine|map|ts2021|register|derp|metrics|events|healthz|readyz"
     "|netmap[-_](?:supervisor|actors)[\\w.@-]*|(?:system|user)\\.slice|user@[0-9]+\\.service"
     "|[a-z][a-z0-9_-]*\\.(?:py|sock|toml|sqlite3|service|socket)|python[0-9.]*|lib[a-z0-9]+\\.so[0-9.]*"
-    "|r-[0-9a-f]{8}|[0-9]{1,7})"
+    "|history\\.sqlite3-(?:wal|shm)|r-[0-9a-f]{8}|[0-9]{1,7})"
 )
 """Parts of paths that every machine may have, and names of files as this project, Python and systemd give them."""
 ARCHITECTURES: Final = frozenset(

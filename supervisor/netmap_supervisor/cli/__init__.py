@@ -48,6 +48,7 @@ _COMMANDS = {
     "config": "netmap_supervisor.cli.config.command",
     "schema": "netmap_supervisor.cli.descriptions.schema",
     "fault": "netmap_supervisor.cli.fault.command",
+    "bugreport": "netmap_supervisor.cli.diagnostics.bugreport",
     "dev-control": "netmap_supervisor.devtools.dev_control",
     "check-client": "netmap_supervisor.devtools.check_client",
     "completion": "netmap_supervisor.cli.descriptions.completion",
