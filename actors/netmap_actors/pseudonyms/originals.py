@@ -144,10 +144,13 @@ class Originals:
 
     def path(self, text: str) -> str:
         """A path, of a file or in a URL."""
-        return "/".join(
-            part if not part or shapes.SAME_SEGMENT.fullmatch(part) else self._segment(part)
-            for part in text.split("/")
-        )
+        parts = []
+        own = False
+        for part in text.split("/"):
+            same = not part or shapes.SAME_SEGMENT.fullmatch(part) or (own and shapes.MODULE.fullmatch(part))
+            parts.append(part if same else self._segment(part))
+            own = bool(same) and (own or part in {"netmap_supervisor", "netmap_actors"})
+        return "/".join(parts)
 
     def _segment(self, part: str) -> str:
         return self._key(part) if shapes.KEY.fullmatch(part) else self._word(part, "path")

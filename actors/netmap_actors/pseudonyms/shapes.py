@@ -15,6 +15,7 @@ __all__ = [
     "IN_TEXT",
     "KEY",
     "MAC",
+    "MODULE",
     "PUBLIC_HOSTS",
     "PUBLIC_SUFFIXES",
     "SAME_CAPABILITY",
@@ -100,6 +101,8 @@ SAME_SEGMENT: Final = re.compile(
     "|history\\.sqlite3-(?:wal|shm)|r-[0-9a-f]{8}|[0-9]{1,7})"
 )
 """Parts of paths that every machine may have, and names of files as this project, Python and systemd give them."""
+MODULE: Final = re.compile("[a-z_]+(?:\\.py)?")
+"""Below a package of this project."""
 ARCHITECTURES: Final = frozenset(
     {
         "x86_64", "amd64", "i386", "i686", "386", "aarch64", "arm64", "arm", "armv5l", "armv6l", "armv7l", "mips",

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from netmap_actors import __version__
+from netmap_actors.bus.sockets import libzmq_version
 from netmap_actors.clock import SystemClock
 from netmap_actors.confinement import landlock
 from netmap_actors.rfc3339 import stamp
@@ -46,13 +47,11 @@ _MARKS: Final = {"/.dockerenv": "docker", "/run/.containerenv": "podman"}
 
 def versions() -> dict[str, object]:
     """Of the product, of Python and of the libraries it loads."""
-    import zmq  # noqa: PLC0415  # only one part needs it
-
     return {
         "netmap-supervisor": __version__,
         "Python": f"{platform.python_implementation()} {platform.python_version()}",
         "installed in": sys.prefix,
-        "libzmq": zmq.zmq_version(),
+        "libzmq": libzmq_version(),
         "OpenSSL": ssl.OPENSSL_VERSION,
         "SQLite": sqlite3.sqlite_version,
         **{name: _version(name) for name in _LIBRARIES},
