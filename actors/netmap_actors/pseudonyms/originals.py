@@ -166,6 +166,8 @@ class Originals:
                 return self.name(text) if self._is_host(text) else self._words.replaced(text)
             case "same":
                 return text
+            case "stable":
+                return self._stable(text)
             case "number":
                 return str(self._numbers.get(int(text), text))
             case "path":

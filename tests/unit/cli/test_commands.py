@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 COMMANDS = (
     "run", "status", "netmap", "watch", "wait", "history", "webhook", "export", "stop", "reconnect", "reload", "keys",
-    "tokens", "config", "schema", "fault", "dev-control", "check-client", "completion",
+    "tokens", "config", "schema", "fault", "bugreport", "dev-control", "check-client", "completion",
 )  # fmt: skip
 
 

@@ -33,7 +33,6 @@ from netmap_supervisor.config.layers import (
     Configuration,
     default_config_file,
     load,
-    runtime_dir,
     without_service,
 )
 from netmap_supervisor.config.options import OPTIONS, default_path
@@ -190,7 +189,5 @@ def _directory(name: str, configuration: Configuration | None, flags: dict[str, 
     """Where the daemon keeps it; with settings that cannot be used, where it would by default."""
     if configuration is not None:
         return Path(str(configuration.value(name)))
-    given = flags.get(name)
-    if name == "runtime_dir":
-        return runtime_dir(None if given is None else str(given), os.environ)
-    return Path(str(given) if given is not None else default_path(name, os.environ)[0])
+    given = flags.get(name) or os.environ.get(OPTIONS[name].variable)
+    return Path(str(given) if given else default_path(name, without_service(os.environ))[0])

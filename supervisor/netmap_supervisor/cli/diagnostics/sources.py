@@ -15,8 +15,6 @@ import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-import msgspec
-
 from netmap_actors.clock import SystemClock
 from netmap_actors.errors import escape
 from netmap_actors.history.answers import HistoryQuestion, read
@@ -120,7 +118,7 @@ def learn(runtime_dir: Path, pseudonyms: Pseudonyms) -> str:
             "Node": {} if own is None else own.json,
             "Peers": nodes,
             "Domain": netmap.domain,
-            "UserProfiles": [msgspec.to_builtins(one) for one in netmap.user_profiles.values()],
+            "UserProfiles": [one.to_json() for one in netmap.user_profiles.values()],
             "DNSConfig": netmap.dns,
             "PacketFilters": netmap.packet_filter,
             "DERPMap": netmap.derp_map,
@@ -171,7 +169,8 @@ def _event(line: str) -> Any:
 
 
 def _tail(file: Path) -> str:
-    with file.open("rb") as stream:
+    # Not to wait for the writer of a pipe.
+    with os.fdopen(os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as stream:
         found = os.fstat(stream.fileno())
         if not stat.S_ISREG(found.st_mode):
             raise CommandFailed(f"cannot read {file}: it is no regular file")
