@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+import bisect
+import operator
 import re
-from typing import TYPE_CHECKING, Final
+from typing import Final, NamedTuple
 
 from netmap_actors.errors import escape
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
 
 __all__ = ["Words"]
 
@@ -17,6 +16,17 @@ _CUT: Final = "…"
 """What this project writes where it cuts a text."""
 _SHORTEST_CUT: Final = 3
 """Characters: less of an original says nothing."""
+_LONGEST_CUT: Final = 1000
+_INSIDE: Final = re.compile(r"\w\w")
+"""Between two letters no word ends."""
+
+
+class _Beginning(NamedTuple):
+    """Spellings of originals that begin with the same word."""
+
+    pseudonyms: dict[str, str]
+    lengths: list[int]
+    """Those that occur, the longest first."""
 
 
 class Words:
@@ -24,12 +34,11 @@ class Words:
 
     def __init__(self) -> None:
         self._pseudonyms: dict[str, str] = {}
-        self._given: set[str] = set()
         self._numbers: dict[str, int] = {}
-        self._begin: dict[str, list[tuple[re.Pattern[str], str]]] = {}
-        """By the first word of an original: its pattern from there on, the longest first."""
-        self._odd: list[tuple[str, str]] = []
-        """Originals that begin with something else."""
+        self._begin: dict[str, _Beginning] = {}
+        """By the first word."""
+        self._odd: dict[str, str] = {}
+        """Spellings that begin with something else."""
 
     @property
     def counts(self) -> dict[str, int]:
@@ -51,6 +60,23 @@ class Words:
                     self._look_for(spelling, known)
         return known
 
+    def replaced(self, text: str) -> str:
+        """The text with a pseudonym for each original in it."""
+        out = []
+        done = 0
+        for word in _WORD.finditer(text):
+            start = word.start()
+            if start < done:
+                continue
+            found = self._at(text, word)
+            if found is None:
+                continue
+            end, pseudonym = found
+            out += [self._without_odd(text[done:start]), pseudonym]
+            done = end
+        out.append(self._without_odd(text[done:]))
+        return "".join(out)
+
     def _next(self, kind: str) -> str:
         while True:
             number = self._numbers[kind] = self._numbers.get(kind, 0) + 1
@@ -61,50 +87,39 @@ class Words:
     def _look_for(self, spelling: str, pseudonym: str) -> None:
         first = _WORD.match(spelling)
         if first is None:
-            self._odd.append((spelling, pseudonym))
-            self._odd.sort(key=lambda one: -len(one[0]))
+            self._odd[spelling] = pseudonym
             return
-        end = r"(?!\w)" if _WORD.match(spelling[-1]) else ""
-        pattern = re.compile(re.escape(spelling) + end, re.IGNORECASE)
-        others = self._begin.setdefault(first[0].casefold(), [])
-        others.append((pattern, pseudonym))
-        others.sort(key=lambda one: -len(one[0].pattern))
+        beginning = self._begin.setdefault(first[0].casefold(), _Beginning({}, []))
+        beginning.pseudonyms[spelling.casefold()] = pseudonym
+        if len(spelling) not in beginning.lengths:
+            bisect.insort(beginning.lengths, len(spelling), key=operator.neg)
 
-    def replaced(self, text: str) -> str:
-        """The text with a pseudonym for each original in it."""
-        return "".join(self._pieces(text, self._between))
-
-    def _pieces(self, text: str, between: Callable[[str], str]) -> Iterator[str]:
-        done = 0
-        for token in _WORD.finditer(text):
-            start = token.start()
-            if start < done:
-                continue
-            found = self._at(text, token)
-            if found is None:
-                continue
-            end, pseudonym = found
-            yield between(text[done:start])
-            yield pseudonym
-            done = end
-        yield between(text[done:])
-
-    def _at(self, text: str, token: re.Match[str]) -> tuple[int, str] | None:
-        """Where the original that begins there ends, and its pseudonym."""
-        start, end = token.span()
-        for pattern, pseudonym in self._begin.get(token[0].casefold(), ()):
-            if (found := pattern.match(text, start)) is not None:
-                return found.end(), pseudonym
-        cut = text.find(_CUT, end)
+    def _at(self, text: str, word: re.Match[str]) -> tuple[int, str] | None:
+        """Where the original that begins with this word ends, and its pseudonym."""
+        start, end = word.span()
+        first = word[0].casefold()
+        beginning = self._begin.get(first)
+        if beginning is not None:
+            for length in beginning.lengths:
+                stop = start + length
+                pseudonym = beginning.pseudonyms.get(text[start:stop].casefold())
+                if pseudonym is not None and not _INSIDE.match(text, stop - 1):
+                    return min(stop, len(text)), pseudonym
+        cut = text.find(_CUT, end, start + _LONGEST_CUT)
         if cut - start < _SHORTEST_CUT:
             return None
-        beginning = text[start:cut].casefold()
-        for original, pseudonym in self._pseudonyms.items():
-            if original.startswith(beginning):
-                return cut, pseudonym
+        # The word itself may be cut.
+        candidates = [
+            one for key, one in self._begin.items() if key == first or (cut == end and key.startswith(first))
+        ]
+        part = text[start:cut].casefold()
+        for one in candidates:
+            for original, pseudonym in one.pseudonyms.items():
+                if original.startswith(part):
+                    return cut, pseudonym
         return None
 
-    def _between(self, text: str) -> str:
-        for original, pseudonym in self._odd:
-            text = text.replace(original, pseudonym)
+    def _without_odd(self, text: str) -> str:
+        for original in sorted(filter(text.__contains__, self._odd), key=len, reverse=True):
+            text = text.replace(original, self._odd[original])
         return text
