@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from netmap_actors.pseudonyms import shapes
 from netmap_actors.pseudonyms.addresses import AddressPseudonyms
-from netmap_actors.pseudonyms.words import Words
+from netmap_actors.pseudonyms.words import NumberedWords
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -35,7 +35,7 @@ class Originals:
         self._salt = hashlib.blake2b(salt).digest()
         self._harmless = harmless
         self._addresses = AddressPseudonyms(self._salt[:32])
-        self._words = Words()
+        self._words = NumberedWords()
         self._numbers: dict[int, int] = {}
         self._keys: set[str] = set()
         self._opaque: set[str] = set()

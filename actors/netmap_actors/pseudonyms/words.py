@@ -1,4 +1,4 @@
-"""Words in the place of words, numbered as they come, and where originals stand in a text."""
+"""NumberedWords in the place of words, numbered as they come, and where originals stand in a text."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 
 from netmap_actors.errors import escape
 
-__all__ = ["Words"]
+__all__ = ["NumberedWords"]
 
 _WORD: Final = re.compile(r"\w+")
 _CUT: Final = "…"
@@ -29,7 +29,7 @@ class _Beginning(NamedTuple):
     """Those that occur, the longest first."""
 
 
-class Words:
+class NumberedWords:
     """Originals and their pseudonyms; upper and lower case are one."""
 
     def __init__(self) -> None:

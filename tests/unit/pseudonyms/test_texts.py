@@ -38,8 +38,8 @@ GOES = (
     ("via [2a01:4f8::7]:443", "2a01:4f8::7"),
     ("fd7a:115c:a1e0::1234", "1234"),
     ("at 52:54:00:12:34:56", "52:54:00:12:34:56"),
-    ("cannot read /home/alice/acme-ca.pem", "alice"),
-    ("cannot read /home/alice/acme-ca.pem", "acme"),
+    ("cannot read /home/you/alice/acme-ca.pem", "alice"),
+    ("cannot read /home/you/alice/acme-ca.pem", "acme"),
     ("ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ00 root@x", "AAAAC3"),
 )
 

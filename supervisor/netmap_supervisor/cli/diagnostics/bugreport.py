@@ -21,7 +21,7 @@ from netmap_actors.pseudonyms import Pseudonyms
 from netmap_actors.rfc3339 import stamp
 from netmap_supervisor.admin.commands import CommandFailed, ask_status
 from netmap_supervisor.cli.diagnostics import machine, sources
-from netmap_supervisor.cli.diagnostics.parts import Part, gathered, page, table, table_of_counts
+from netmap_supervisor.cli.diagnostics.parts import ReportPart, gathered, page, table, table_of_counts
 from netmap_supervisor.cli.parameters.option_flags import (
     any_runtime_dir_flag,
     config_file_flag,
@@ -105,7 +105,7 @@ def command(
     _tell(path, parts, pseudonyms)
 
 
-def _tell(path: Path, parts: list[Part], pseudonyms: Pseudonyms) -> None:
+def _tell(path: Path, parts: list[ReportPart], pseudonyms: Pseudonyms) -> None:
     click.echo(f"{path}  ({path.stat().st_size / 1024:.0f} KiB, for your user alone)")
     click.echo(f"  has       {', '.join(part.title.lower() for part in parts if not part.missing)}")
     for part in parts:
@@ -143,7 +143,7 @@ def _parts(
     flags: dict[str, object],
     log_file: Path | None,
     unit: str,
-) -> Iterator[Part]:
+) -> Iterator[ReportPart]:
     pseudonyms.name(os.uname().nodename)
     for name in sources.people():
         pseudonyms.user(name)
@@ -154,7 +154,7 @@ def _parts(
     try:
         configuration = load(flags, environment, config_file=config_file)
     except ConfigurationError as error:
-        yield Part("Settings", missing=str(error))
+        yield ReportPart("Settings", missing=str(error))
         where = config_file or environment.get(CONFIG_VARIABLE)
         file = Path(where) if where else default_config_file(environment)
         if file is not None and file.exists():

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from netmap_actors.pseudonyms import Pseudonyms
 
-__all__ = ["Part", "gathered", "page", "table"]
+__all__ = ["ReportPart", "gathered", "page", "table"]
 
 
 Form = Literal["text", "replaced", "json", "lines", "table", "metrics"]
@@ -25,7 +25,7 @@ _OURS = ("# HELP netmap_", "# TYPE netmap_")
 """Lines of metrics that are the program's own."""
 
 
-class Part(msgspec.Struct, frozen=True):
+class ReportPart(msgspec.Struct, frozen=True):
     """One part, with originals."""
 
     title: str
@@ -35,19 +35,19 @@ class Part(msgspec.Struct, frozen=True):
     """Why there is nothing; empty: there is."""
 
 
-def gathered(title: str, work: Callable[[], Any], form: Form = "text") -> Part:
+def gathered(title: str, work: Callable[[], Any], form: Form = "text") -> ReportPart:
     """The part that `work` finds. Whatever it raises is why there is none: a report is for when things are broken."""
     try:
-        return Part(title, work(), form)
+        return ReportPart(title, work(), form)
     except NetmapError as error:
-        return Part(title, missing=str(error))
+        return ReportPart(title, missing=str(error))
     except OSError as error:
-        return Part(title, missing=f"cannot read {error.filename or 'it'}: {error.strerror or error}")
+        return ReportPart(title, missing=f"cannot read {error.filename or 'it'}: {error.strerror or error}")
     except Exception as error:  # noqa: BLE001
-        return Part(title, missing=f"cannot find it out: {type(error).__name__}: {escape(str(error))}")
+        return ReportPart(title, missing=f"cannot find it out: {type(error).__name__}: {escape(str(error))}")
 
 
-def page(head: Sequence[str], parts: Sequence[Part], pseudonyms: Pseudonyms) -> str:
+def page(head: Sequence[str], parts: Sequence[ReportPart], pseudonyms: Pseudonyms) -> str:
     """The report: Markdown, of which each line can be read. All is known before the first text is written."""
     # A log has names that only the history tells of.
     for part in parts:
@@ -71,7 +71,7 @@ def table(rows: Mapping[str, object]) -> dict[str, str]:
     return {name: str(value) for name, value in rows.items() if value not in {None, ""}}
 
 
-def _made(part: Part, pseudonyms: Pseudonyms) -> Iterator[str]:
+def _made(part: ReportPart, pseudonyms: Pseudonyms) -> Iterator[str]:
     if part.missing:
         yield f"*Missing*: {pseudonyms.text(_shown(part.missing))}"
         return

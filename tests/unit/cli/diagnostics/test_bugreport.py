@@ -14,7 +14,7 @@ from netmap_actors.errors import NetmapError
 from netmap_actors.pseudonyms import Pseudonyms
 from netmap_supervisor.cli import main
 from netmap_supervisor.cli.diagnostics import sources
-from netmap_supervisor.cli.diagnostics.parts import Part, gathered, page
+from netmap_supervisor.cli.diagnostics.parts import ReportPart, gathered, page
 from netmap_supervisor.config.options import OPTIONS
 
 if TYPE_CHECKING:
@@ -133,14 +133,14 @@ def test_whatever_a_source_raises_is_a_reason(error: Exception, said: str) -> No
     def fails() -> str:
         raise error
 
-    assert gathered("A part", fails) == Part("A part", missing=said)
+    assert gathered("A part", fails) == ReportPart("A part", missing=said)
 
 
 def test_a_name_that_only_a_later_part_tells_is_replaced_in_an_earlier_one() -> None:
     parts = [
-        Part("Log", ["web-7 went"], "lines"),
-        Part("Status", missing="cannot ask web-7"),
-        Part(
+        ReportPart("Log", ["web-7 went"], "lines"),
+        ReportPart("Status", missing="cannot ask web-7"),
+        ReportPart(
             "History",
             {"occurrences": [{"kind": "node_left", "name": "web-7.lan", "stable_id": "nX1"}]},
             "json",
@@ -156,14 +156,14 @@ def test_metrics_keep_what_the_program_says_of_them() -> None:
     pseudonyms = Pseudonyms(b"a salt")
     pseudonyms.name("netmap")
     text = '# HELP netmap_state How far the netmap can be trusted\nnetmap_peer{name="netmap"} 1'
-    shown = page([], [Part("Metrics", text, "metrics")], pseudonyms)
+    shown = page([], [ReportPart("Metrics", text, "metrics")], pseudonyms)
     assert "the netmap can be trusted" in shown
     assert '{name="name-1"}' in shown
 
 
 def test_what_fits_on_a_line_is_on_one() -> None:
     content = {"a": [{"b": 1, "c": "x"}], "long": ["y" * 60, "z" * 60], "empty": {}}
-    lines = page([], [Part("Status", content, "json")], Pseudonyms(b"")).splitlines()
+    lines = page([], [ReportPart("Status", content, "json")], Pseudonyms(b"")).splitlines()
     assert '  "a": [{"b":1,"c":"x"}],' in lines
     begin = lines.index("~~~~~~~~")
     assert json.loads("\n".join(lines[begin + 1 : -1])).keys() == content.keys()
