@@ -36,6 +36,8 @@ from netmap_supervisor.config.layers import (
     without_service,
 )
 from netmap_supervisor.config.options import OPTIONS, default_path
+from netmap_supervisor.view.terminal import output_width
+from netmap_supervisor.view.text_layout import fold
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -106,13 +108,20 @@ def command(
 
 
 def _tell(path: Path, parts: list[ReportPart], pseudonyms: Pseudonyms) -> None:
-    click.echo(f"{path}  ({path.stat().st_size / 1024:.0f} KiB, for your user alone)")
-    click.echo(f"  has       {', '.join(part.title.lower() for part in parts if not part.missing)}")
-    for part in parts:
-        if part.missing:
-            click.echo(f"  missing   {part.title.lower()}: {escape(part.missing, 300)}")
-    click.echo(f"  replaced  {table_of_counts(pseudonyms.counts) or 'nothing'}")
-    click.echo("Look at it before you send it.")
+    said = [
+        ("", f"{path}  ({path.stat().st_size / 1024:.0f} KiB, for your user alone)"),
+        ("  has       ", ", ".join(part.title.lower() for part in parts if not part.missing)),
+        *(
+            ("  missing   ", f"{part.title.lower()}: {escape(part.missing, 300)}")
+            for part in parts
+            if part.missing
+        ),
+        ("  replaced  ", table_of_counts(pseudonyms.counts) or "nothing"),
+        ("", "Look at it before you send it."),
+    ]
+    for name, text in said:
+        for line in fold(name, text, output_width()):
+            click.echo(line)
 
 
 def _option_paths() -> frozenset[str]:

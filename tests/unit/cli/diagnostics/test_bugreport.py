@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import json
 import os
+import socket
 import stat
 import tempfile
 from typing import TYPE_CHECKING
@@ -173,3 +175,49 @@ def test_a_log_that_is_no_file_is_refused(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(NetmapError, match="no regular file"):
         sources.log("a.service", tmp_path / "pipe")
+
+
+@pytest.mark.parametrize(
+    ("script", "found"),
+    [
+        ('printf \'<4>{"event":"up"}\\nplain\\n\'', [{"event": "up"}, "plain"]),
+        ("echo 'No such unit' >&2; exit 1", "cannot read the journal of a.service: No such unit"),
+        ("exit 0", "nothing of a.service that this user may read"),
+    ],
+)
+def test_the_journal_of_the_unit_is_read_or_it_says_why(
+    script: str, found: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "journalctl").write_text(f"#!/bin/sh\n{script}\n")
+    (tmp_path / "journalctl").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    if isinstance(found, str):
+        with pytest.raises(NetmapError, match=found):
+            sources.log("a.service", None)
+    else:
+        assert sources.log("a.service", None) == found
+
+
+def test_without_a_journal_it_says_how_to_add_a_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(NetmapError, match="no journalctl here; add it with --log FILE"):
+        sources.log("a.service", None)
+
+
+def test_a_metrics_page_over_a_unix_socket() -> None:
+    with tempfile.TemporaryDirectory(prefix="nm-", dir="/tmp") as directory:
+        path = f"{directory}/http.sock"
+        with socket.socket(socket.AF_UNIX) as listening:
+            listening.bind(path)
+            listening.listen()
+
+            def answer() -> None:
+                connection, _ = listening.accept()
+                with connection:
+                    connection.recv(4096)
+                    connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nup 1")
+
+            with concurrent.futures.ThreadPoolExecutor() as pool:
+                done = pool.submit(answer)
+                assert sources.metrics(f"unix:{path}", tls=False) == "up 1"
+                done.result()
