@@ -34,8 +34,8 @@ NOT_LOADED = {
     "import netmap_supervisor.cli": {
         *HEAVY, "ctypes", "dataclasses", "google.protobuf", "logging", "pathlib", "pykka", "socket", "zmq",
     },
-    f"{CLI}status": {*SUBSCRIBER, "hashlib", "zmq", "netmap_actors.subscriber", "netmap_supervisor.devtools"},
-    f"{CLI}wait": SUBSCRIBER,
+    f"{CLI}state.status": {*SUBSCRIBER, "hashlib", "zmq", "netmap_actors.subscriber", "netmap_supervisor.devtools"},
+    f"{CLI}state.wait": SUBSCRIBER,
     f"{CLI}netmap": SUBSCRIBER,
     f"{CLI}run, netmap_supervisor.daemon.run": {
         *HEAVY, "dataclasses", "ssl", "netmap_actors.subscriber", "netmap_supervisor.devtools",

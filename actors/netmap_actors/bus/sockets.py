@@ -10,7 +10,16 @@ from collections.abc import Callable, Mapping
 
 import zmq
 
-__all__ = ["CONTROL_HWM", "CONTROL_MESSAGE", "Sockets", "ipc", "is_readable", "receive_now", "send_now"]
+__all__ = [
+    "CONTROL_HWM",
+    "CONTROL_MESSAGE",
+    "Sockets",
+    "ipc",
+    "is_readable",
+    "libzmq_version",
+    "receive_now",
+    "send_now",
+]
 
 CONTROL_HWM = 1000
 """Messages waiting between two processes of a run; each is at most CONTROL_MESSAGE bytes."""
@@ -37,6 +46,11 @@ Protect = Callable[[Socket], object]
 def ipc(path: str | os.PathLike[str]) -> str:
     """The endpoint of a unix socket at this path."""
     return f"ipc://{os.fspath(path)}"
+
+
+def libzmq_version() -> str:
+    """Of the library that is loaded."""
+    return zmq.zmq_version()
 
 
 def receive_now(socket: Socket) -> list[bytes]:

@@ -1,19 +1,10 @@
-"""`tailnet.policy` and `tailnet.visibility` against captures of Tailscale's service: the same, or refused.
-
-The file that POLICY_CAPTURES names, else the one beside the project, has a JSON object a line: a policy as it was sent,
-the `status` of the answer, the nodes of the tailnet, and for each what it `seen`: peers with their AllowedIPs, and the
-rules of its packet filter.
-"""
+"""`tailnet.policy` and `tailnet.visibility` against captures of Tailscale's service: the same, or refused."""
 
 from __future__ import annotations
 
 import collections
-import functools
 import json
-import lzma
 import os
-from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -21,25 +12,13 @@ from netmap_actors.dev_control.tailnet.client_netmap import ClientNetmap
 from netmap_actors.dev_control.tailnet.json_types import JsonNode
 from netmap_actors.dev_control.tailnet.policy import BadPolicy, Policy, read_policy_text
 from netmap_actors.dev_control.tailnet.tailnet import TAGGED_USER, Entry, Tailnet
-from tests.support.availability import unavailable
+from tests.support.servers.captures import Capture, captures
 from tests.support.servers.packet_sets import same_packets
 from tests.support.servers.policies import WALL
 
-ROOT = Path(__file__).parents[4]
-BESIDE = ROOT.parent / "shared" / "fixtures" / "policy-captures" / "captures.jsonl.xz"
 ACCEPTED, REFUSED = 277, 21
 LEAST_EQUAL = 0.9
 """Of the policies in other captures; the rest may be refused."""
-Capture = dict[str, Any]
-
-
-@functools.cache
-def captures() -> list[Capture]:
-    path = Path(os.environ.get("POLICY_CAPTURES") or BESIDE)
-    if not path.is_file():
-        unavailable(f"no captures: POLICY_CAPTURES names none, and there is no {path}")
-    with lzma.open(path, "rt") as file:
-        return [json.loads(line) for line in file]
 
 
 @pytest.mark.timeout(300)

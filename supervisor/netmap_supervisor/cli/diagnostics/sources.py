@@ -1,0 +1,287 @@
+"""Where a report is taken from: the daemon, its files, its log. Each source has a time limit."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import os
+import pwd
+import re
+import shutil
+import socket
+import stat
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from netmap_actors.clock import SystemClock
+from netmap_actors.errors import escape
+from netmap_actors.history.answers import HistoryQuestion, read
+from netmap_actors.history.questions import ask_daemon
+from netmap_actors.subscriber import Subscriber
+from netmap_supervisor.admin.commands import CommandFailed
+from netmap_supervisor.config.kinds import SecretSource
+from netmap_supervisor.system.single_instance import is_locked
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from netmap_actors.pseudonyms import Pseudonyms
+    from netmap_supervisor.config.layers import Configuration, Setting
+
+__all__ = ["broken_file", "directory", "history", "learn", "log", "metrics", "people", "settings"]
+
+_LIMIT: Final = 5.0
+"""Seconds for one source."""
+_LOG_LINES: Final = 2000
+_LOG_BYTES: Final = 4 << 20
+_METRICS_BYTES: Final = 256 << 10
+_OCCURRENCES: Final = 2000
+_LANES: Final = 200
+"""Nodes of which the history is shown, those first of which there is most to tell."""
+_FILES: Final = 200
+_TYPES: Final = {
+    stat.S_IFSOCK: "socket",
+    stat.S_IFDIR: "directory",
+    stat.S_IFREG: "file",
+    stat.S_IFLNK: "link",
+}
+_HARMLESS: Final = re.compile(r"(?:true|false|[0-9]+(?:\.[0-9]+)?[a-zA-Z]{0,3})")
+_QUOTED: Final = re.compile(r"\"(?:[^\"\\]|\\.)*\"?|'[^']*'?")
+
+
+def settings(configuration: Configuration, pseudonyms: Pseudonyms) -> dict[str, str]:
+    """Every setting and where it came from; of a secret only whether it is set."""
+    shown = {one.option.path: _setting(one, pseudonyms) for one in configuration.settings.values()}
+    for hook in configuration.webhooks:
+        shown[f"webhook {pseudonyms.name(hook.name)}"] = (
+            f"URL and secret are not shown (file: {configuration.file})"
+        )
+    return shown
+
+
+def _setting(one: Setting, pseudonyms: Pseudonyms) -> str:
+    where = f"{one.layer.value}: {one.where}" if one.where else one.layer.value
+    if isinstance(one.option.kind, SecretSource):
+        how = str(one.value).partition(":")[0]
+        return f"{f'set, read from: {how}' if one.value else 'not set'} ({where})"
+    # What is a name, or is in one, must be known before it is written.
+    match one.option.name:
+        case "hostname" if one.value:
+            pseudonyms.name(str(one.value))
+        case "control_url":
+            pseudonyms.document({"control_url": str(one.value)}, "report")
+        case "request_tags":
+            pseudonyms.document({"Tags": list(one.value)}, "tailcfg")
+        case "socket_group" if one.value:
+            pseudonyms.user(str(one.value))
+    return f"{one.option.kind.show(one.value) or '(not set)'} ({where})"
+
+
+def broken_file(path: Path, pseudonyms: Pseudonyms) -> str:
+    """A configuration file that cannot be used: its form, with nothing that somebody wrote into it."""
+    with path.open(encoding="utf-8", errors="replace") as file:
+        text = file.read(1 << 20)
+    return "\n".join(
+        _QUOTED.sub(lambda found: _value(found[0], pseudonyms), _without_comment(line))
+        for line in text.splitlines()
+    )
+
+
+def _without_comment(line: str) -> str:
+    bare = _QUOTED.sub(lambda found: "_" * len(found[0]), line)
+    at = bare.find("#")
+    return line if at < 0 else line[:at] + "# (a comment)"
+
+
+def _value(quoted: str, pseudonyms: Pseudonyms) -> str:
+    inner = quoted.strip("\"'")
+    if _HARMLESS.fullmatch(inner):
+        return quoted
+    replaced = pseudonyms.document({"x": inner}, "tailcfg")["x"]
+    return f'"{replaced}"'
+
+
+def learn(runtime_dir: Path, pseudonyms: Pseudonyms) -> str:
+    """Let all of the netmap be known, and say what there was."""
+    if not is_locked(runtime_dir):
+        raise CommandFailed("there is no daemon whose netmap could tell what names are")
+    with Subscriber(runtime_dir) as subscriber:
+        if not subscriber.wait_for_answer(_LIMIT):
+            raise CommandFailed(f"cannot read the netmap: nobody answered within {_LIMIT:g} s")
+        netmap = subscriber.store.netmap
+    nodes = [peer.json for peer in netmap.peers.values()]
+    own = netmap.self_node
+    pseudonyms.map_response(
+        {
+            "Node": {} if own is None else own.json,
+            "Peers": nodes,
+            "Domain": netmap.domain,
+            "UserProfiles": [one.to_json() for one in netmap.user_profiles.values()],
+            "DNSConfig": netmap.dns,
+            "PacketFilters": netmap.packet_filter,
+            "DERPMap": netmap.derp_map,
+            "SSHPolicy": netmap.ssh_policy,
+        }
+    )
+    systems: dict[str, int] = {}
+    for node in nodes:
+        hostinfo = node.get("Hostinfo")
+        system = hostinfo.get("OS") if isinstance(hostinfo, dict) else None
+        name = system if isinstance(system, str) and re.fullmatch(r"[A-Za-z]{1,12}", system) else "unknown"
+        systems[name] = systems.get(name, 0) + 1
+    kinds = ", ".join(f"{number} {name}" for name, number in sorted(systems.items()))
+    return (
+        f"{len(nodes)} peers: {kinds or 'none'}. Their names and addresses are replaced; none is listed here."
+    )
+
+
+def history(runtime_dir: Path, state_dir: Path, days: float) -> dict[str, Any]:
+    """What happened, from the daemon or from its file."""
+    now = SystemClock().wall()
+    question = HistoryQuestion(since=max(0.0, now - days * 86400.0), until=now, most=_OCCURRENCES)
+    if is_locked(runtime_dir):
+        answer = ask_daemon(question, runtime_dir, _LIMIT)
+    else:
+        answer = read(state_dir / "history", question)
+    told = answer.to_json()
+    told["nodes_left_out"] = max(0, len(told["nodes"]) - _LANES)
+    told["nodes"] = sorted(told["nodes"], key=lambda node: -len(node["spans"]))[:_LANES]
+    for one in told["occurrences"]:
+        if one["kind"].startswith("node_"):
+            one["stable_id"] = one.pop("subject")
+    return told
+
+
+def log(unit: str, file: Path | None) -> list[Any]:
+    """The last lines of a file, or of the journal of the unit; events as JSON."""
+    text = _journal(unit) if file is None else _tail(file)
+    return [_event(line) for line in text.splitlines()[-_LOG_LINES:]]
+
+
+def _event(line: str) -> Any:
+    try:
+        found = json.loads(re.sub(r"^<[0-7]>", "", line))
+    except (ValueError, RecursionError):
+        return line
+    return found if isinstance(found, dict) else line
+
+
+def _tail(file: Path) -> str:
+    # Not to wait for the writer of a pipe.
+    with os.fdopen(os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as stream:
+        found = os.fstat(stream.fileno())
+        if not stat.S_ISREG(found.st_mode):
+            raise CommandFailed(f"cannot read {file}: it is no regular file")
+        stream.seek(max(0, found.st_size - _LOG_BYTES))
+        return stream.read(_LOG_BYTES).decode("utf-8", "replace")
+
+
+def _journal(unit: str) -> str:
+    how = "add it with --log FILE, or name the unit with --unit"
+    program = shutil.which("journalctl")
+    if program is None:
+        raise CommandFailed(f"cannot read the journal: there is no journalctl here; {how}")
+    command = [program, f"--unit={unit}", f"--lines={_LOG_LINES}", "--output=cat", "--no-pager", "--quiet"]
+    try:
+        done = subprocess.run(
+            command, stdin=subprocess.DEVNULL, capture_output=True, timeout=2 * _LIMIT, check=False
+        )
+    except subprocess.TimeoutExpired:
+        raise CommandFailed(f"cannot read the journal: it took more than {2 * _LIMIT:g} s; {how}") from None
+    if done.returncode:
+        said = escape(done.stderr[-300:].decode("utf-8", "replace").strip())
+        raise CommandFailed(f"cannot read the journal of {unit}: {said}; {how}")
+    if not done.stdout:
+        raise CommandFailed(
+            f"the journal has nothing of {unit} that this user may read (root and the group systemd-journal may); {how}"
+        )
+    return done.stdout[-_LOG_BYTES:].decode("utf-8", "replace")
+
+
+class _Unix(http.client.HTTPConnection):
+    """HTTP over a Unix socket."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__("localhost", timeout=_LIMIT)
+        self._path = path
+
+    def connect(self) -> None:
+        """As HTTPConnection does."""
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(_LIMIT)
+        self.sock.connect(self._path)
+
+
+def metrics(listen: str, *, tls: bool) -> str:
+    """The page that Prometheus reads."""
+    if not listen:
+        raise CommandFailed("there is none: http.listen is not set")
+    if tls:
+        raise CommandFailed("not asked for: the endpoint speaks TLS, and wants a token")
+    host, _, port = listen.rpartition(":")
+    connection = (
+        _Unix(listen.removeprefix("unix:"))
+        if listen.startswith("unix:")
+        else http.client.HTTPConnection(host.strip("[]"), int(port), timeout=_LIMIT)
+    )
+    try:
+        connection.request("GET", "/metrics", headers={"Host": "localhost"})
+        answer = connection.getresponse()
+        if answer.status != http.client.OK:
+            raise CommandFailed(
+                f"cannot read it: the endpoint answers {answer.status} {escape(answer.reason, 60)}"
+            )
+        return answer.read(_METRICS_BYTES).decode("utf-8", "replace")
+    except http.client.HTTPException as error:
+        raise CommandFailed(f"cannot read it: {type(error).__name__}") from None
+    finally:
+        connection.close()
+
+
+def directory(path: Path) -> str:
+    """Who may do what with the files of a directory, and which sockets take connections."""
+    return "\n".join(_entries(path))
+
+
+def _entries(path: Path) -> Iterator[str]:
+    yield _entry(path, str(path))
+    left = _FILES
+    for folder, folders, files in os.walk(path):
+        folders.sort()
+        for name in sorted((*folders, *files)):
+            left -= 1
+            if left < 0:
+                yield f"and more than {_FILES}"
+                return
+            yield _entry(Path(folder) / name, str(Path(folder) / name))
+
+
+def _entry(path: Path, shown: str) -> str:
+    found = path.lstat()
+    kind = _TYPES.get(stat.S_IFMT(found.st_mode), "other")
+    line = f"{stat.filemode(found.st_mode)} {_owner(found.st_uid)} {found.st_size:>9} {kind:<9} {shown}"
+    return f"{line} {_takes(path)}" if kind == "socket" else line
+
+
+def _owner(uid: int) -> str:
+    return "us" if uid == os.geteuid() else "root" if uid == 0 else "other"
+
+
+def _takes(path: Path) -> str:
+    with socket.socket(socket.AF_UNIX) as probe:
+        probe.settimeout(1.0)
+        try:
+            probe.connect(str(path))
+        except OSError as error:
+            return f"(no connection: {error.strerror or error})"
+    return "(takes connections)"
+
+
+def people() -> list[str]:
+    """The names of this user, as paths and logs have them."""
+    names = {os.environ.get(name, "") for name in ("USER", "LOGNAME", "SUDO_USER")}
+    with contextlib.suppress(KeyError):
+        names.add(pwd.getpwuid(os.getuid()).pw_name)
+    return sorted(names - {"", "root", "netmap-supervisor"})
