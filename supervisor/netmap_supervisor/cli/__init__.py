@@ -33,10 +33,10 @@ PROGRAM = "netmap-supervisor"
 _PARSER = "PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION"
 _COMMANDS = {
     "run": "netmap_supervisor.cli.run",
-    "status": "netmap_supervisor.cli.status",
+    "status": "netmap_supervisor.cli.state.status",
     "netmap": "netmap_supervisor.cli.netmap",
     "watch": "netmap_supervisor.cli.watch",
-    "wait": "netmap_supervisor.cli.wait",
+    "wait": "netmap_supervisor.cli.state.wait",
     "history": "netmap_supervisor.cli.history",
     "webhook": "netmap_supervisor.cli.webhook",
     "export": "netmap_supervisor.cli.export.command",
@@ -51,7 +51,7 @@ _COMMANDS = {
     "dev-control": "netmap_supervisor.devtools.dev_control",
     "check-client": "netmap_supervisor.devtools.check_client",
     "completion": "netmap_supervisor.cli.descriptions.completion",
-    "view": "netmap_supervisor.cli.view",
+    "view": "netmap_supervisor.cli.state.view",
 }
 """Module of each command, in the order of `--help`."""
 

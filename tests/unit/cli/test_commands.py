@@ -14,11 +14,12 @@ import pytest
 
 from netmap_actors import shown_json
 from netmap_actors.subscriber import AmbiguousName
-from netmap_supervisor.cli import main, netmap, wait
+from netmap_supervisor.cli import main, netmap
 from netmap_supervisor.cli.process.exit_codes import ExitCode
 from netmap_supervisor.cli.run import facts, fold_lines, run_settings, view_mode
-from netmap_supervisor.cli.status import exit_code, lines
-from netmap_supervisor.cli.wait import parse_condition
+from netmap_supervisor.cli.state import wait
+from netmap_supervisor.cli.state.status import exit_code, lines
+from netmap_supervisor.cli.state.wait import parse_condition
 from netmap_supervisor.config.kinds import BadValue
 from netmap_supervisor.config.layers import load
 from netmap_supervisor.config.options import OPTIONS, TABLES
@@ -224,7 +225,7 @@ def test_status_of_a_daemon_goes_to_standard_output(
     as_json: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     shown = report()
-    monkeypatch.setattr("netmap_supervisor.cli.status.ask_status", lambda _: shown)
+    monkeypatch.setattr("netmap_supervisor.cli.state.status.ask_status", lambda _: shown)
     assert main(["status", *(["--json"] if as_json else [])]) == 0
     out, err = capsys.readouterr()
     assert err == ""

@@ -185,8 +185,8 @@ def test_status_shows_each_actor_and_breaks_nothing_in_two(
             ),
         ),
     )
-    monkeypatch.setattr("netmap_supervisor.cli.status.ask_status", lambda _: told)
-    monkeypatch.setattr("netmap_supervisor.cli.status.exit_code", lambda _: 0)
+    monkeypatch.setattr("netmap_supervisor.cli.state.status.ask_status", lambda _: told)
+    monkeypatch.setattr("netmap_supervisor.cli.state.status.exit_code", lambda _: 0)
     for width in WIDTHS:
         lines = shown(width, "status")
         fits([line for line in lines if key not in line], width)

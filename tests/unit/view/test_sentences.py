@@ -13,7 +13,7 @@ from rich.console import Console
 
 from netmap_actors.subscriber import DocumentChanged, PeerRemoved, SelfChanged, StateChanged
 from netmap_supervisor.admin.status import SelfStatus
-from netmap_supervisor.cli.status import lines
+from netmap_supervisor.cli.state.status import lines
 from netmap_supervisor.view.live import LiveView
 from netmap_supervisor.view.sentences import (
     ago,
