@@ -1,0 +1,64 @@
+"""Has map sessions recorded: what came of each, as it came, for those who were there when it began.
+
+Not here: the socket (`bus.tap`), and the file (the `record` command).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from netmap_actors import __version__
+from netmap_actors.bus.tap import Tap
+
+if TYPE_CHECKING:
+    from netmap_actors.bus.loop import Loop
+    from netmap_actors.wire import internal_pb2
+
+__all__ = ["SessionTap"]
+
+
+class SessionTap:
+    """The messages to the recorders; bodies are MapResponses, before anything has read them."""
+
+    def __init__(self, loop: Loop, descriptor: int) -> None:
+        """`descriptor`: of the listening socket."""
+        self._tap = Tap(loop, descriptor, {"kind": "hello", "version": __version__})
+        self._session = (0, 0)
+        """Generation and session of the last MapResponse."""
+        self._whole = False
+        """It began with its number 1, which is the whole netmap."""
+        self._ended = 0
+        """Of this generation, and of those before, nothing more counts."""
+
+    @property
+    def recorders(self) -> int:
+        return len(self._tap.recorders)
+
+    def map_response(self, header: internal_pb2.MapResponseReceived, document: bytes) -> None:
+        """The next one of a session."""
+        session = (header.generation, header.session)
+        if not self._tap.recorders or header.generation <= self._ended or session < self._session:
+            return
+        if session > self._session:
+            self._session, self._whole = session, header.number == 1
+            if self._whole:
+                self._tap.begin({"kind": "session", "generation": header.generation})
+        if self._whole:
+            self._tap.tell({"kind": "map_response", "at": header.received_at}, document)
+
+    def session_ended(self, ended: internal_pb2.SessionEnded, now: float) -> None:
+        """The connection of this session is at an end; `now`: seconds of CLOCK_BOOTTIME."""
+        self._ended = max(self._ended, ended.generation)
+        if self._whole and ended.generation == self._session[0]:
+            self._tap.tell(
+                {
+                    "kind": "end",
+                    "at": now,
+                    "reason": ended.reason,
+                    "stage": ended.stage,
+                    "detail": ended.detail,
+                }
+            )
+
+    def close(self) -> None:
+        self._tap.close()
