@@ -213,4 +213,4 @@ class ZstdFileWriter:
 
 def zstd_file_reader(file: IO[bytes]) -> IO[bytes]:
     """What it holds, decompressed; reading raises ZstdError, and EOFError where the file is cut."""
-    return cast("IO[bytes]", io.BufferedReader(zstd.ZstdFile(file)))
+    return cast("IO[bytes]", zstd.ZstdFile(file))
