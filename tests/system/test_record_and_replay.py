@@ -10,6 +10,7 @@ import subprocess
 from typing import TYPE_CHECKING, Any
 
 from netmap_actors.clock import SystemClock
+from netmap_actors.errors import ConfigurationError
 from netmap_actors.recording import files
 from netmap_actors.rfc3339 import stamp
 from netmap_supervisor import Subscriber
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
-    from netmap_actors.recording.format import Recording
+    from netmap_actors.recording.format import RecordedSession, Recording
     from netmap_supervisor import Netmap
     from netmap_supervisor.testing.server import DevControl
     from tests.support.processes.daemon import Daemon
@@ -174,3 +175,55 @@ def test_a_second_daemon_lives_through_what_the_first_one_did(
     for number, one_held in enumerate(held):
         if one_held and one_held not in held[:number]:
             assert one_held in shown
+
+
+def test_a_recording_survives_the_publisher_and_the_daemon_its_recorder(
+    tmp_path: Path, daemon: Callable[..., Daemon]
+) -> None:
+    path = tmp_path / "a.jsonl.gz"
+    running = daemon("--dev-churn=20")
+    before = running.wait_fresh()
+    recorder: subprocess.Popen[str]
+    with recording(running, path, "--reconnect") as recorder:
+        wait_for(lambda: path.exists() and messages_in(path) > 3, LIMIT, "some messages")
+        running.command("fault", "kill", "publisher", check=True)
+        wait_for(lambda: len(sessions_of(path)) == 2, LIMIT, "the next session")
+        # Whatever it was doing: what is on the disk can be read.
+        recorder.kill()
+        recorder.wait(LIMIT)
+    first, second = sessions_of(path)
+    assert first.end is not None
+    assert (first.end.reason, first.end.detail) == ("unknown", "the publisher ended")
+    assert second.documents
+    after = running.wait_fresh()
+    restarts = {row["name"]: row["restarts"] for row in after["actors"]}
+    assert before["pid"] == after["pid"]
+    assert restarts["publisher"] == 1
+
+
+def test_who_may_not_or_cannot_record_is_told_why(tmp_path: Path, daemon: Callable[..., Daemon]) -> None:
+    path = tmp_path / "a.jsonl"
+    running = daemon()
+    running.wait_fresh()
+    assert (running.runtime_dir / "recording.sock").stat().st_mode & 0o777 == 0o600
+    path.write_text("mine")
+    again = running.command("record", str(path))
+    assert (again.returncode, path.read_text()) == (1, "mine")
+    assert "it is there already" in again.stderr
+    running.terminate()
+    assert not (running.runtime_dir / "recording.sock").exists()
+    none = running.command("record", str(tmp_path / "b.jsonl"))
+    assert none.returncode == 1
+    assert "none is running" in none.stderr
+    assert not (tmp_path / "b.jsonl").exists()
+
+
+def sessions_of(path: Path) -> list[RecordedSession]:
+    try:
+        return files.read(path).sessions
+    except ConfigurationError:
+        return []  # none has begun
+
+
+def messages_in(path: Path) -> int:
+    return sum(len(session.documents) for session in sessions_of(path))

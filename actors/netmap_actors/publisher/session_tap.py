@@ -5,7 +5,7 @@ Not here: the socket (`bus.tap`), and the file (the `record` command).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from netmap_actors import __version__
 from netmap_actors.bus.tap import Tap
@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from netmap_actors.wire import internal_pb2
 
 __all__ = ["SessionTap"]
+
+_STRAGGLERS = 1.0
+"""Seconds for MapResponses that were read before the end of their session, which is told by another way."""
 
 
 class SessionTap:
@@ -27,8 +30,9 @@ class SessionTap:
         """Generation and session of the last MapResponse."""
         self._whole = False
         """It began with its number 1, which is the whole netmap."""
-        self._ended = 0
-        """Of this generation, and of those before, nothing more counts."""
+        self._end: dict[str, Any] | None = None
+        """Of that session, not told yet."""
+        self._end_due = loop.deadline(self._tell_end)
 
     @property
     def recorders(self) -> int:
@@ -37,9 +41,10 @@ class SessionTap:
     def map_response(self, header: internal_pb2.MapResponseReceived, document: bytes) -> None:
         """The next one of a session."""
         session = (header.generation, header.session)
-        if not self._tap.recorders or header.generation <= self._ended or session < self._session:
+        if not self._tap.recorders or session < self._session:
             return
         if session > self._session:
+            self._tell_end()
             self._session, self._whole = session, header.number == 1
             if self._whole:
                 self._tap.begin({"kind": "session", "generation": header.generation})
@@ -48,17 +53,24 @@ class SessionTap:
 
     def session_ended(self, ended: internal_pb2.SessionEnded, now: float) -> None:
         """The connection of this session is at an end; `now`: seconds of CLOCK_BOOTTIME."""
-        self._ended = max(self._ended, ended.generation)
         if self._whole and ended.generation == self._session[0]:
-            self._tap.tell(
-                {
-                    "kind": "end",
-                    "at": now,
-                    "reason": ended.reason,
-                    "stage": ended.stage,
-                    "detail": ended.detail,
-                }
-            )
+            self._end = {
+                "kind": "end",
+                "at": now,
+                "reason": ended.reason,
+                "stage": ended.stage,
+                "detail": ended.detail,
+            }
+            self._end_due.set(now + _STRAGGLERS)
 
     def close(self) -> None:
+        """Hang up on everybody."""
+        self._tell_end()
         self._tap.close()
+
+    def _tell_end(self) -> None:
+        self._end_due.set(None)
+        end, self._end = self._end, None
+        if end is not None:
+            self._tap.tell(end)
+            self._whole = False

@@ -68,13 +68,9 @@ class RecordingFile:
 
 
 def create(path: Path) -> RecordingFile:
-    """A new file (0600). Raises ConfigurationError, for one that is there, too."""
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-    except FileExistsError:
-        raise ConfigurationError(f"cannot write {path}: it is there already; name another file") from None
-    except OSError as error:
-        raise ConfigurationError(f"cannot write {path}: {error.strerror}") from None
+    """A new file (0600). Raises OSError, for one that is there FileExistsError."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
+    descriptor = os.open(path, flags, 0o600)
     return RecordingFile(os.fdopen(descriptor, "wb"), path.suffix)
 
 

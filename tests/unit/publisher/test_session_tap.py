@@ -41,7 +41,7 @@ class Place:
 
     def ended(self, generation: int) -> None:
         ended = internal_pb2.SessionEnded(generation=generation, reason="closed", stage="map", detail="x")
-        self.tap.session_ended(ended, 9.0)
+        self.tap.session_ended(ended, self.loop.now() - 0.99)
 
     def told(self) -> list[str]:
         read, found = self.recorder.recv(1 << 20), []
@@ -74,8 +74,18 @@ def test_a_recorder_gets_whole_sessions_only(place: Place) -> None:
     place.came(2, 1, 2)
     place.came(2, 2, 1)
     place.ended(2)
-    place.came(2, 2, 2)
+    place.came(2, 2, 2)  # it was on its way when the end was told
     place.came(3, 1, 2)
     place.came(3, 1, 3)
     place.ended(3)
-    assert place.told() == ["hello", "session", "2.1.1", "2.1.2", "session", "2.2.1", "end"]
+    assert place.told() == ["hello", "session", "2.1.1", "2.1.2", "session", "2.2.1", "2.2.2", "end"]
+
+
+def test_an_end_is_told_although_nothing_follows(place: Place) -> None:
+    place.turn()
+    place.came(1, 1, 1)
+    place.ended(1)
+    while place.tap._end is not None:
+        for call in place.loop.wait():
+            call()
+    assert place.told() == ["hello", "session", "1.1.1", "end"]

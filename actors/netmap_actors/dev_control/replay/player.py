@@ -17,10 +17,13 @@ from netmap_actors.recording.state import SessionState
 if TYPE_CHECKING:
     from netmap_actors.recording.format import RecordedSession, Recording
 
-__all__ = ["MAX_PACE", "Due", "ReplayPlayer"]
+__all__ = ["END_AFTER", "MAX_PACE", "Due", "ReplayPlayer"]
 
 MAX_PACE = math.inf
 """As fast as the clients take it."""
+END_AFTER = 0.2
+"""Seconds between the last message of a session and its end, at any pace: a client that reads both at once may throw
+the message away."""
 _AT_ONCE = 16
 """MapResponses that become due together; the others wait for the next look."""
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
@@ -46,7 +49,8 @@ class ReplayPlayer:
         self._next = 0
         self._session: RecordedSession | None = None
         self._position = 0
-        self._since = 0.0
+        self._since = self._last = 0.0
+        """When the session began, and when its last message was due."""
         self._state = SessionState()
         self._first = b""
         """The whole netmap a session began with, while nothing has come after it."""
@@ -64,6 +68,7 @@ class ReplayPlayer:
         first = session.documents[self._position - 1]
         self._first = bytes(first.json)
         self._state.apply(_decode(self._first))
+        self._last = now
         self._since = now - first.at / self._pace
 
     def whole(self) -> bytes:
@@ -81,9 +86,9 @@ class ReplayPlayer:
             return None
         if self._position < len(session.documents):
             return self._when(session.documents[self._position].at)
-        if session.end is not None:
-            return self._when(session.ended_at)
-        return None if self.over and not self._again else self._when(session.documents[-1].at)
+        if session.end is None and self.over and not self._again:
+            return None
+        return max(self._when(session.ended_at), self._last + END_AFTER)
 
     def due(self, now: float) -> list[Due]:
         """What is due now, in order; not more than a handful at once."""
@@ -94,6 +99,7 @@ class ReplayPlayer:
             if self._position < len(session.documents):
                 json = bytes(session.documents[self._position].json)
                 self._position += 1
+                self._last = now
                 self._first = b""
                 self._state.apply(_decode(json))
                 found.append(Due(json))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import sys
@@ -65,7 +66,7 @@ def command(
     """
     with Interruption() as interruption, TapClient(runtime_dir) as first:
         greeted = _hello(first, interruption)
-        out = files.create(file)
+        out = _create(file)
         try:
             out.write(header_line(greeted, *map_request_fields(), _now()))
             if reconnect:
@@ -75,7 +76,17 @@ def command(
         except OSError as error:
             raise CommandFailed(f"cannot write {file}: {error.strerror}") from None
         finally:
-            out.close()
+            with contextlib.suppress(OSError):  # what the disk does not take was reported
+                out.close()
+
+
+def _create(path: Path) -> RecordingFile:
+    try:
+        return files.create(path)
+    except FileExistsError:
+        raise CommandFailed(f"cannot write {path}: it is there already; name another file") from None
+    except OSError as error:
+        raise CommandFailed(f"cannot write {path}: {error.strerror}") from None
 
 
 def map_request_fields() -> tuple[int, dict[str, Any]]:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from netmap_actors.dev_control.replay.player import MAX_PACE, ReplayPlayer
+from netmap_actors.dev_control.replay.player import END_AFTER, MAX_PACE, ReplayPlayer
 from netmap_actors.recording.format import (
     RecordedEnd,
     Recording,
@@ -52,7 +52,9 @@ def test_each_message_is_due_at_its_time(pace: float) -> None:
     assert of(player, 100 + 1.9 / pace) == []
     assert of(player, 100 + 2 / pace) == [[1, 1]]
     assert whole(player) == {"Node": {"ID": 1}, "Domain": "s1", "OfThis": [1, 1]}
-    assert of(player, 100 + 9 / pace) == [[1, 2], "closed"]
+    assert of(player, 100 + 9 / pace) == [[1, 2]]
+    assert player.deadline() == 100 + 9 / pace + END_AFTER
+    assert of(player, 100 + 9 / pace + END_AFTER) == ["closed"]
     assert (player.deadline(), player.over) == (None, True)
 
 
@@ -65,6 +67,7 @@ def test_the_next_session_begins_with_who_asks_after_the_end_of_one() -> None:
     player.begin(20.0)
     assert whole(player)["Domain"] == "s2"
     assert of(player, 21.0) == [[2, 1]]
+    assert of(player, 22.0) == []
     assert (player.deadline(), player.over) == (None, True)
     player.begin(30.0)
     assert whole(player)["OfThis"] == [2, 1]
@@ -78,7 +81,8 @@ def test_it_begins_again_where_that_is_wanted() -> None:
     player = ReplayPlayer(recording(([0, 1], None)), again=True)
     for since in (0.0, 50.0):
         player.begin(since)
-        assert of(player, since + 1) == [[1, 1], "again"]
+        assert of(player, since + 1) == [[1, 1]]
+        assert of(player, since + 2) == ["again"]
         assert player.over
 
 
@@ -97,8 +101,8 @@ def test_as_fast_as_may_be_everything_comes_once_and_in_order(
         player.begin(5.0)
         session: list[Any] = []
         while player.deadline() is not None:
-            assert player.deadline() == 5.0
-            session += of(player, 5.0)
+            assert player.deadline() in {5.0, 5.0 + END_AFTER}
+            session += of(player, player.deadline() or 0.0)
         assert session == [*([number, index] for index in range(1, len(times))), "closed"]
         found.append(session)
     assert player.over
