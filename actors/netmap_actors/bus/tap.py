@@ -1,4 +1,4 @@
-"""A private unix socket on which whoever connects gets a copy of what passes, from a beginning on.
+"""A private unix socket on which whoever has a ticket gets a copy of what passes, from a beginning on.
 
 The sender never waits: who falls behind is told so and cut off. While nobody is there it costs a descriptor that
 nothing wakes. Not here: what passes (`publisher`), and who listens (the `record` command).
@@ -7,7 +7,7 @@ nothing wakes. Not here: what passes (`publisher`), and who listens (the `record
 from __future__ import annotations
 
 import collections
-import contextlib
+import hmac
 import os
 import socket
 import struct
@@ -28,6 +28,12 @@ PREFIX: Final = struct.Struct(">II")
 MAX_RECORDERS: Final = 4
 MAX_BEHIND: Final = 64 << 20
 """Bytes that may wait for a recorder behind the message it is taking."""
+_MAX_TICKETS: Final = 16
+"""Not used yet; the oldest go first."""
+_MAX_TICKET: Final = 64
+"""Bytes, with the end of line."""
+_TICKET_LIMIT: Final = 5.0
+"""Seconds from the connection until its ticket is there and known."""
 _LAST_WORDS: Final = 10.0
 """Seconds in which one that is cut off can take the message it is at, and that it is cut off."""
 _BYTES_PER_TURN: Final = 1 << 20
@@ -44,29 +50,57 @@ class Tap:
         self.cut_off = 0
         """Recorders that fell behind."""
         self._greeting = greeting
+        self._tickets: collections.deque[bytes] = collections.deque(maxlen=_MAX_TICKETS)
         self._listener = socket.socket(fileno=descriptor)
         # With room for those that take their last words.
         self.door: Door[_Recorder] = Door(
             loop, self._listener, capacity=2 * MAX_RECORDERS, welcome=self._welcome
         )
 
+    def admit(self, ticket: str) -> None:
+        """Let one in who shows this, or has shown it already."""
+        self._tickets.append(ticket.encode())
+        for guest in list(self.door):
+            guest.look()
+
+    def redeem(self, ticket: bytes) -> bool:
+        """Whether it lets in; never a second time."""
+        known = next((one for one in self._tickets if hmac.compare_digest(one, ticket)), None)
+        if known is not None:
+            self._tickets.remove(known)
+        return known is not None
+
+    def let_in(self, recorder: _Recorder) -> None:
+        """It has shown its ticket."""
+        if len(self.recorders) >= MAX_RECORDERS:
+            recorder.cut(f"{MAX_RECORDERS} recorders are here already")
+        else:
+            self.recorders[recorder] = None
+            recorder.flush()
+
     def begin(self, header: dict[str, Any]) -> None:
         """What follows is of something new: everybody takes part from here on."""
-        for recorder in list(self.recorders):
-            recorder.takes_part = True
-            recorder.send(_message(header, b""))
+        data = _message(header, b"")
+        for guest in list(self.door):
+            guest.takes_part = True
+            guest.send(data)
 
     def tell(self, header: dict[str, Any], body: bytes = b"") -> None:
         """A message to those who were there at its beginning."""
         data = _message(header, body)
-        for recorder in list(self.recorders):
-            if recorder.takes_part:
-                recorder.send(data)
+        for guest in list(self.door):
+            if guest.takes_part:
+                guest.send(data)
+
+    @property
+    def heeded(self) -> bool:
+        """Whether anybody is there, with a ticket or still without."""
+        return next(iter(self.door), None) is not None
 
     def close(self) -> None:
         """Hang up on everybody."""
-        for recorder in list(self.recorders):
-            recorder.close()
+        for guest in list(self.door):
+            guest.close()
         self.door.close()
         self._listener.close()
 
@@ -74,22 +108,13 @@ class Tap:
         if peer.user not in {os.geteuid(), 0}:
             sock.close()  # the socket's mode keeps others out; this is for a directory that was opened to them
             return None
-        if len(self.recorders) >= MAX_RECORDERS:
-            why = {"kind": "cut_off", "why": f"{MAX_RECORDERS} recorders are here already"}
-            with contextlib.suppress(OSError):
-                sock.send(b"".join(_message(why, b"")))
-            sock.close()
-            return None
-        recorder = _Recorder(self, sock)
-        self.recorders[recorder] = None
-        recorder.send(_message(self._greeting, b""))
-        return recorder if recorder in self.recorders else None
+        return _Recorder(self, sock, _message(self._greeting, b""))
 
 
 class _Recorder:
     """One that listens."""
 
-    def __init__(self, tap: Tap, sock: socket.socket) -> None:
+    def __init__(self, tap: Tap, sock: socket.socket, greeting: list[bytes]) -> None:
         self.takes_part = False
         self._tap = tap
         self._loop = tap.loop
@@ -97,33 +122,42 @@ class _Recorder:
         self._waiting: collections.deque[memoryview] = collections.deque()
         self._bytes = 0
         """In all of them."""
+        self._begun = False
+        """Something was sent."""
         self._last = False
         """It is cut off: nothing more is put in."""
+        self._ticket: bytearray | None = bytearray()
+        """As far as it has come; None: it was good. Until then nothing is sent, and everything kept."""
         self._limit = self._loop.deadline(self.close)
+        self._limit.set(self._loop.now() + _TICKET_LIMIT)
         self._loop.watch(sock.fileno(), self._on_ready)
+        self._put(greeting)
 
     def send(self, parts: list[bytes]) -> None:
         """A message, at once or when it is taken."""
         if self._last:
             return
         if self._waiting and self._bytes - len(self._waiting[0]) + sum(map(len, parts)) > MAX_BEHIND:
+            if self._ticket is not None:
+                self.close()
+                return
             self._tap.cut_off += 1
             self.cut(f"it is more than {MAX_BEHIND >> 20} MiB behind")
             return
         self._put(parts)
-        self._flush()
+        self.flush()
 
     def cut(self, why: str) -> None:
         """The message it is taking, and why there is no other."""
         self._tap.recorders.pop(self, None)
         self._last = True
         # A message that has begun is completed, or what follows could not be told from it.
-        kept = 1 + self._rest_of_first if self._waiting else 0
+        kept = 1 + self._rest_of_first if self._waiting and self._begun else 0
         while len(self._waiting) > kept:
             self._bytes -= len(self._waiting.pop())
         self._put(_message({"kind": "cut_off", "why": why}, b""))
         self._limit.set(self._loop.now() + _LAST_WORDS)
-        self._flush()
+        self.flush()
 
     def close(self) -> None:
         """At once. Closing twice is allowed."""
@@ -145,13 +179,17 @@ class _Recorder:
         self._waiting.extend(memoryview(part) for part in parts)
         self._bytes += sum(map(len, parts))
 
-    def _flush(self) -> None:
+    def flush(self) -> None:
+        """Send what it takes."""
+        if self._ticket is not None:
+            return
         room = _BYTES_PER_TURN
         try:
             while self._waiting and room > 0:
                 first = self._waiting[0]
                 sent = self._sock.send(first[:room]) if first else 0
                 room -= sent
+                self._begun = True
                 self._bytes -= sent
                 if sent == len(first):
                     self._waiting.popleft()
@@ -169,16 +207,31 @@ class _Recorder:
         else:
             self._loop.watch(self._sock.fileno(), self._on_ready)
 
+    def look(self) -> None:
+        """A ticket may have come, or be known now."""
+        if (
+            self._ticket is not None
+            and self._ticket.endswith(b"\n")
+            and self._tap.redeem(bytes(self._ticket[:-1]))
+        ):
+            self._ticket = None
+            self._limit.set(None)
+            self._tap.let_in(self)
+
     def _on_ready(self) -> None:
-        """It takes more, or has gone: it has nothing to say."""
+        """It shows its ticket, takes more, or has gone: it has nothing else to say."""
         try:
-            self._sock.recv(1)
+            data = self._sock.recv(_MAX_TICKET)
         except BlockingIOError:
-            self._flush()
+            self.flush()
         except OSError:
             self.close()
         else:
-            self.close()
+            if not data or self._ticket is None or len(self._ticket) + len(data) > _MAX_TICKET:
+                self.close()
+                return
+            self._ticket += data
+            self.look()
 
 
 def _message(header: dict[str, Any], body: bytes) -> list[bytes]:

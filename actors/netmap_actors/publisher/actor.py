@@ -183,6 +183,8 @@ class Publisher(ActorBase):
                 if self._tap is not None:
                     self._tap.session_ended(envelope.session_ended, now)
                 self._publication.session_ended(envelope.session_ended.generation, now)
+            case "dev_command" if self._tap is not None:
+                self._tap.admit(envelope.dev_command.json.decode("ascii"))
             case other:
                 self.log.warning("unexpected_message", body=other)
         self._after()

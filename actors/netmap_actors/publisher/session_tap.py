@@ -38,10 +38,14 @@ class SessionTap:
     def recorders(self) -> int:
         return len(self._tap.recorders)
 
+    def admit(self, ticket: str) -> None:
+        """See `Tap.admit`."""
+        self._tap.admit(ticket)
+
     def map_response(self, header: internal_pb2.MapResponseReceived, document: bytes) -> None:
         """The next one of a session."""
         session = (header.generation, header.session)
-        if not self._tap.recorders or session < self._session:
+        if not self._tap.heeded or session < self._session:
             return
         if session > self._session:
             self._tell_end()

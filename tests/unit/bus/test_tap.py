@@ -32,10 +32,13 @@ class House:
         self.tap = Tap(self.loop, listener.detach(), HELLO)
         self.came: list[socket.socket] = []
 
-    def come(self) -> socket.socket:
+    def come(self, ticket: bytes | None = b"ticket\n") -> socket.socket:
         one = socket.socket(socket.AF_UNIX)
         one.connect(str(self.path))
         one.setblocking(False)
+        if ticket is not None:
+            self.tap.admit("ticket")
+            one.send(ticket)
         self.came.append(one)
         self.turn()
         return one
@@ -145,10 +148,35 @@ def test_who_says_something_or_has_gone_is_no_recorder(house: House) -> None:
     house.tap.tell({}, b"nobody")
 
 
+@pytest.mark.parametrize("ticket", [b"\n", b"ticke\n", b"ticket", b"x" * 100 + b"\n"])
+def test_without_a_ticket_nobody_is_let_in(house: House, ticket: bytes) -> None:
+    house.come(ticket)
+    assert not house.tap.recorders
+
+
+def test_a_ticket_may_come_before_it_is_known_and_lets_in_once(house: House) -> None:
+    early, late = house.come(None), house.come(None)
+    for one in (early, late):
+        one.send(b"another\n")
+    house.turn()
+    assert not house.tap.recorders
+    house.tap.admit("another")
+    house.turn()
+    assert len(house.tap.recorders) == 1
+    assert house.taken(early) == [(HELLO, b"")]
+
+
+def test_who_shows_none_is_hung_up_on(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(room, "_TICKET_LIMIT", 0.0)
+    silent = house.come(None)
+    house.turn()
+    assert silent.recv(1) == b""
+
+
 def test_another_user_is_none(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 4711)
     monkeypatch.setattr("netmap_actors.bus.door.origin_of", lambda _: room_origin(4712))
-    assert house.come().recv(1) == b""
+    assert house.come(None).recv(1) == b""
     assert not house.tap.recorders
 
 

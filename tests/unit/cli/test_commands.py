@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from types import ModuleType
 
 COMMANDS = (
-    "run", "status", "netmap", "watch", "wait", "history", "webhook", "export", "stop", "reconnect", "reload", "keys",
-    "tokens", "config", "schema", "fault", "dev-control", "check-client", "completion",
+    "run", "status", "netmap", "watch", "wait", "history", "record", "webhook", "export", "stop", "reconnect",
+    "reload", "keys", "tokens", "config", "schema", "fault", "dev-control", "check-client", "completion",
 )  # fmt: skip
 
 

@@ -28,10 +28,13 @@ class Place:
         self.recorder = socket.socket(socket.AF_UNIX)
         self.recorder.connect(str(path))
         self.recorder.setblocking(False)
+        self.tap.admit("ticket")
+        self.recorder.send(b"ticket\n")
 
     def turn(self) -> None:
-        for call in self.loop.wait(block=False):
-            call()
+        for _ in range(3):
+            for call in self.loop.wait(block=False):
+                call()
 
     def came(self, generation: int, session: int, number: int, at: float = 0.0) -> None:
         header = internal_pb2.MapResponseReceived(

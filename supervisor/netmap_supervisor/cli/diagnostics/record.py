@@ -20,6 +20,7 @@ from netmap_actors.recording import files
 from netmap_actors.recording.format import RecordedEnd, header_line
 from netmap_actors.rfc3339 import stamp
 from netmap_supervisor.admin.commands import CommandFailed, send_request
+from netmap_supervisor.admin.socket import AdminError
 from netmap_supervisor.cli.diagnostics.recorder import SessionRecorder
 from netmap_supervisor.cli.diagnostics.tap_client import TapClient
 from netmap_supervisor.cli.parameters.option_flags import runtime_dir_flag
@@ -35,6 +36,7 @@ __all__ = ["command", "map_request_fields"]
 _CLOCK: Final = SystemClock()
 _SHOW_EVERY: Final = 1.0
 """Seconds, on a terminal."""
+_AGAIN: Final = 0.2
 _HELLO_LIMIT: Final = 10.0
 
 
@@ -168,13 +170,17 @@ class _Run:
             )
 
     def _follow_next(self) -> str:
-        if not is_locked(self._runtime_dir):
-            return "the daemon has ended"
-        try:
-            with TapClient(self._runtime_dir) as tap:
-                return self._follow(tap)
-        except CommandFailed:
-            return "the daemon is ending"
+        while True:
+            if not is_locked(self._runtime_dir):
+                return "the daemon has ended"
+            if self._interruption.asked:
+                return "interrupted"
+            try:
+                with TapClient(self._runtime_dir) as tap:
+                    return self._follow(tap)
+            except (CommandFailed, AdminError):
+                # Starting, or ending.
+                select.select([self._interruption.fileno()], [], [], _AGAIN)
 
     def _follow(self, tap: TapClient) -> str:
         """Why the recording is over; empty: this connection is."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 import socket
 from typing import TYPE_CHECKING, Any, Final, Self
 
@@ -9,10 +10,10 @@ import msgspec
 
 from netmap_actors.boot import MAX_MAP_RESPONSE
 from netmap_actors.bus.tap import PREFIX
+from netmap_actors.clock import SystemClock
 from netmap_actors.runtime_paths import recording_path
-from netmap_supervisor.admin.commands import CommandFailed
-from netmap_supervisor.admin.socket import not_running
-from netmap_supervisor.system.single_instance import hidden, is_locked
+from netmap_supervisor.admin.commands import CommandFailed, require_running, send_request
+from netmap_supervisor.admin.socket import AdminError, NotRunning
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,32 +23,33 @@ __all__ = ["TapClient"]
 
 _MAX_HEADER: Final = 1 << 20
 _CHUNK: Final = 1 << 20
+_AGAIN: Final = 0.05
+_TICKET_LIMIT: Final = 5.0
+"""Seconds in which a publisher starts."""
+_CLOCK: Final = SystemClock()
 
 
 class TapClient:
     """One connection; a context manager."""
 
     def __init__(self, runtime_dir: Path) -> None:
-        """Raises NotRunning, CommandFailed."""
+        """Raises NotRunning, CommandFailed.
+
+        The connection first: a publisher that is starting keeps what comes for those who wait at its socket.
+        """
         path = recording_path(runtime_dir)
         self._read = bytearray()
         self._sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
         try:
+            require_running(runtime_dir)
             self._sock.connect(str(path))
+            self._sock.sendall(f"{_ticket(runtime_dir)}\n".encode())
         except OSError as error:
             self._sock.close()
-            if not is_locked(runtime_dir):
-                if (why := hidden(runtime_dir)) is not None:
-                    raise CommandFailed(why) from None
-                raise not_running(runtime_dir) from None
-            if isinstance(error, PermissionError):
-                raise CommandFailed(
-                    f"cannot connect to {path}: only the daemon's own user and root may record"
-                ) from None
-            raise CommandFailed(
-                f"cannot connect to {path}: {error.strerror}; it is starting or ending, or of an older version, which "
-                "cannot be recorded"
-            ) from None
+            raise CommandFailed(f"cannot record by {path}: {error.strerror}") from None
+        except BaseException:
+            self._sock.close()
+            raise
         self._sock.setblocking(False)
 
     def __enter__(self) -> Self:
@@ -81,3 +83,18 @@ class TapClient:
             content = bytes(self._read[PREFIX.size + head : whole])
             del self._read[:whole]
             yield header, content
+
+
+def _ticket(runtime_dir: Path) -> str:
+    """Raises NotRunning, AdminError."""
+    until = _CLOCK.monotonic() + _TICKET_LIMIT
+    while True:
+        try:
+            return str(send_request(runtime_dir, "record")["ticket"])
+        except NotRunning:
+            raise
+        except AdminError:
+            # The publisher is starting.
+            if _CLOCK.monotonic() > until:
+                raise
+            select.select([], [], [], _AGAIN)
