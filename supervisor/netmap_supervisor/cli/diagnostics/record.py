@@ -163,7 +163,7 @@ class _Run:
             recorder.lost(RecordedEnd("unknown", detail="the publisher ended"))
             why = self._follow_next()
         recorder.finish(why)
-        self._say(f"{self._account()}; over: {escape(recorder.over, 200)}")
+        self._say(f"{self._account()}; over: {escape(recorder.over, 200)}; in {self._path}")
         if recorder.cut_off:
             raise CommandFailed(
                 f"cannot go on recording: {escape(recorder.over, 200)}; {self._path} ends there"
@@ -209,7 +209,9 @@ class _Run:
         recorder = self._recorder
         if sys.stderr.isatty():
             if recorder.sessions:
-                click.echo(f"\r{self._account()}\x1b[K", err=True, nl=False)
+                # One line: a longer one would be written below itself.
+                width = os.get_terminal_size(sys.stderr.fileno()).columns or 80
+                click.echo(f"\r{self._account()[: width - 1]}\x1b[K", err=True, nl=False)
         elif (recorder.sessions, recorder.open) != self._told:
             self._told = (recorder.sessions, recorder.open)
             click.echo(self._account(), err=True)
@@ -221,9 +223,8 @@ class _Run:
             if recorder.sessions
             else "no session"
         )
-        text = (
-            f"{state}: {recorder.map_responses} MapResponses, {self._out.size / 1024:.1f} KiB in {self._path}"
-        )
+        messages = f"{recorder.map_responses} MapResponse{'s' * (recorder.map_responses != 1)}"
+        text = f"{state}: {messages}, {self._out.size / 1024:.1f} KiB"
         if recorder.last_at is not None:
             text += f", the last {_CLOCK.boottime() - recorder.last_at:.0f} s ago"
         return text
