@@ -59,6 +59,9 @@ class Endpoints(msgspec.Struct, frozen=True, kw_only=True):
     """ROUTER of publisher, for subscribers."""
     history: str = ""
     """ROUTER of history, for who may subscribe; empty: there is none."""
+    recording: str = ""
+    """Where the publisher has the session recorded: a plain unix socket for the owner, which it is handed; empty:
+    nowhere."""
 
 
 class Secrets(msgspec.Struct, frozen=True, kw_only=True):

@@ -24,6 +24,7 @@ __all__ = [
     "dev_control_socket",
     "history_path",
     "leaves_this_machine",
+    "recording_path",
     "remote_endpoints",
     "requests_path",
     "updates_path",
@@ -111,6 +112,11 @@ def requests_path(runtime_dir: Path) -> Path:
 def history_path(runtime_dir: Path) -> Path:
     """The socket on which the history is asked."""
     return runtime_dir / PUBLIC_DIRECTORY / "history.sock"
+
+
+def recording_path(runtime_dir: Path) -> Path:
+    """The socket on which sessions are recorded, for the daemon's own user."""
+    return runtime_dir / "recording.sock"
 
 
 def remote_endpoints(listen: str) -> tuple[str, str]:

@@ -283,6 +283,7 @@ BETWEEN_OURSELVES = {
     "actors/netmap_actors/control_connection/client/registration/record.py": "the node's file",
     "actors/netmap_actors/dev_control/actor.py": "an answer to the Supervisor",
     "actors/netmap_actors/process/child_log.py": "lines for the Supervisor, which writes them anew",
+    "actors/netmap_actors/bus/tap.py": "headers of messages to recorders",
     "actors/netmap_actors/history/questions.py": "questions and answers of programs, which show them by that encoder",
     "actors/netmap_actors/history/store.py": "the history's file",
     "actors/netmap_actors/shown_json.py": "the encoder itself",

@@ -9,6 +9,22 @@ import pytest
 from tests.contract.public_surface import RECORD, surface
 
 INTENDED: set[tuple[str, str]] = {
+    ("", "DevControlOptions.replay"),
+    ("", "DevControlOptions.replay_loop"),
+    ("", "DevControlOptions.replay_pace"),
+    ("", "netmap-supervisor dev-control --loop"),
+    ("", "netmap-supervisor dev-control --once"),
+    ("", "netmap-supervisor dev-control --pace"),
+    ("", "netmap-supervisor dev-control --replay"),
+    ("", "netmap-supervisor record --for"),
+    ("", "netmap-supervisor record"),
+    ("", "netmap-supervisor record --reconnect"),
+    ("", "netmap-supervisor record --runtime-dir"),
+    ("", "netmap-supervisor record --sessions"),
+    ("", "netmap-supervisor record file"),
+    ("", "netmap_session_recorders"),
+    ("", "replay_over"),
+    ("", "replay_session_ended"),
     ("", "Happening(value, names=, module=, qualname=, type=, start=, boundary=)"),
     ("", "Happening.ACTOR_EXITED"),
     ("", "Happening.ACTOR_STARTED"),

@@ -274,8 +274,8 @@ ROWS: Final[dict[str, Row]] = {
         Row(
             ActorName.PUBLISHER,
             _publisher,
-            files="none: it is handed its sockets; reads the CURVE keys when it listens for other machines, the user "
-            "database when a group is to be let in",
+            files="none: it is handed its sockets, one for who records among them; reads the CURVE keys when it "
+            "listens for other machines, the user database when a group is to be let in",
             network="listens on the two ports of `subscribers.listen`",
             families=_where_it_listens,
             guards_memory=True,

@@ -15,6 +15,7 @@ import msgspec
 from netmap_actors.dev_control.http.server import ControlServer
 from netmap_actors.dev_control.http.state import Control, Options
 from netmap_actors.dev_control.operator.commands import Commands
+from netmap_actors.dev_control.operator.replay import Replay
 from netmap_actors.dev_control.operator.scenario import TailnetScenario, parse_scenario, place
 from netmap_actors.dev_control.operator.scenario_player import ScenarioPlayer
 from netmap_actors.dev_control.registration.registrar import (
@@ -37,8 +38,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from netmap_actors.bus.loop import Loop
+    from netmap_actors.dev_control.replay.player import ReplayPlayer
     from netmap_actors.dev_control.tailnet.derp_map import DerpMap
     from netmap_actors.dev_control.tailnet.policy import Policy
+    from netmap_actors.recording.format import Recording
 
 __all__ = ["LISTEN_BACKLOG", "Setup", "assemble", "bind", "url_of"]
 
@@ -74,6 +77,12 @@ class Setup(msgspec.Struct, frozen=True):
     """The same; None: all nodes see each other, and none may ask for tags."""
     scenario: TailnetScenario | dict[str, Any] | None = None
     """The same; None: nothing happens but churn."""
+    replay: Recording | str = ""
+    """A recording to play instead of a tailnet of its own, or its file."""
+    replay_pace: float = 1.0
+    """How many times as fast as it was; infinite: as fast as clients take it."""
+    replay_loop: bool = False
+    """Begin again after its end."""
     options: Options = Options()
 
     def __post_init__(self) -> None:
@@ -106,9 +115,17 @@ def bind(host: str, port: int, option: str = "--listen") -> socket.socket:
 
 
 def assemble(
-    loop: Loop, listener: socket.socket, setup: Setup, log: Callable[..., object]
+    loop: Loop,
+    listener: socket.socket,
+    setup: Setup,
+    log: Callable[..., object],
+    on_replayed: Callable[[], object] = lambda: None,
 ) -> tuple[ControlServer, str, str]:
-    """The server, its URL and its auth key. Raises ConfigurationError for a state that cannot be used."""
+    """The server, its URL and its auth key. `on_replayed`: called when a recording was played once.
+
+    Raises ConfigurationError for a state, or a recording, that cannot be used.
+    """
+    played = _recorded(setup)
     store = Store(setup.state_dir) if setup.state_dir else None
     state = (store.load() if store is not None else None) or State(
         machine_private=MachinePrivate.generate(secrets.token_bytes(32)).to_text()
@@ -131,15 +148,7 @@ def assemble(
     tailnet = Tailnet(setup.domain, derp_map=derp_map, policy=policy)
     if policy is not None and policy.ignored:
         log("policy_parts_ignored", parts=", ".join(policy.ignored))
-    for user in state.users:
-        tailnet.users[user.id] = user
-    for saved in state.nodes:
-        entry = Entry(
-            saved.node, saved.label, True, saved.owner, saved.ephemeral, saved.hostinfo, saved.place
-        )
-        carried = saved.node.allowed_ips[len(saved.node.addresses) :]
-        entry.routes = carried if saved.routes is None else saved.routes
-        tailnet.restore(entry)
+    _restore(state, tailnet)
     tailnet.begin_ids(state.next_id)
     seeded = random.Random(setup.seed)  # noqa: S311  # repeatable on purpose
     populate(tailnet, setup.nodes, seeded, state.born)
@@ -186,19 +195,48 @@ def assemble(
             log("state_not_saved", detail=error.strerror)
 
     def release() -> None:
-        player.close()
+        for player in players:
+            player.close()
         if store is not None:
             store.close()
 
     def on_newcomer() -> None:
-        player.begin()
+        for player in players:
+            player.begin()
         churn.newcomer(loop.now())
 
     save()
     control.on_newcomer = on_newcomer
     server = ControlServer(loop, listener, control, churn, log=log, save=save, release=release)
-    player = ScenarioPlayer(scenario, Commands(server, loop.now), loop, log)
+    players: list[ScenarioPlayer | Replay] = [
+        ScenarioPlayer(scenario, Commands(server, loop.now), loop, log),
+        *(Replay(one, server, loop, log, on_replayed) for one in played),
+    ]
     return server, url, auth_key
+
+
+def _restore(state: State, tailnet: Tailnet) -> None:
+    """Users and nodes of the last start."""
+    for user in state.users:
+        tailnet.users[user.id] = user
+    for saved in state.nodes:
+        entry = Entry(
+            saved.node, saved.label, True, saved.owner, saved.ephemeral, saved.hostinfo, saved.place
+        )
+        carried = saved.node.allowed_ips[len(saved.node.addresses) :]
+        entry.routes = carried if saved.routes is None else saved.routes
+        tailnet.restore(entry)
+
+
+def _recorded(setup: Setup) -> list[ReplayPlayer]:
+    if not setup.replay:
+        return []
+    # Loaded here: the server of `run --dev` plays nothing.
+    from netmap_actors.dev_control.replay.player import ReplayPlayer  # noqa: PLC0415
+    from netmap_actors.recording import files  # noqa: PLC0415
+
+    recording = files.read(setup.replay) if isinstance(setup.replay, str) else setup.replay
+    return [ReplayPlayer(recording, pace=setup.replay_pace, again=setup.replay_loop)]
 
 
 def _place(scenario: TailnetScenario, tailnet: Tailnet, rng: random.Random, wall: float) -> None:

@@ -266,11 +266,13 @@ def serve(
     socket_path: Path | None = None,
     tls: TlsSetup | None = None,
     name: str = "",
+    once: bool = False,
 ) -> None:
     """Run a control server in the main thread until SIGINT, SIGTERM or the SIGHUP of a terminal that is closed.
 
     `announce` is called once it listens. `log(event, **fields)`. `socket_path`: where commands are taken; None: where
-    they are looked for, if that can be. `tls`, `name`: see `running_server`. Raises ConfigurationError.
+    they are looked for, if that can be. `tls`, `name`: see `running_server`. `once`: until a recording was played, too.
+    Raises ConfigurationError.
     """
     log = log or _log_defects
     _allow_files(log)
@@ -280,7 +282,16 @@ def serve(
         if signal.getsignal(number) is not signal.SIG_IGN:  # nohup(1)
             signal.signal(number, lambda *_: loop.call_soon(stopped.set))
     try:
-        with _listening(loop, (host, port), tls, name, setup, log) as (server, reached, auth_key):
+
+        def on_replayed() -> None:
+            if once:
+                loop.call_soon(stopped.set)
+
+        with _listening(loop, (host, port), tls, name, setup, log, on_replayed) as (
+            server,
+            reached,
+            auth_key,
+        ):
             commands = _open_commands(socket_path, server, loop, log)
             try:
                 announcement = Announcement(reached, auth_key, server.control.identity.public())
@@ -302,6 +313,7 @@ def _listening(
     name: str,
     setup: Setup,
     log: Callable[..., object],
+    on_replayed: Callable[[], object] = lambda: None,
 ) -> Iterator[tuple[ControlServer, ServerUrls, str]]:
     """The server, where it is reached and its auth key; closed on leaving. Raises ConfigurationError."""
     with contextlib.ExitStack() as stack:
@@ -312,7 +324,7 @@ def _listening(
             secure = stack.enter_context(contextlib.closing(bind(tls.host, tls.port, "--tls-listen")))
             url = url_of(secure, "https", name)
         setup = msgspec.structs.replace(setup, url=setup.url or url)
-        server, url, auth_key = assemble(loop, listener, setup, log)
+        server, url, auth_key = assemble(loop, listener, setup, log, on_replayed)
         stack.callback(server.close)
         reached = ServerUrls(url, plain_url)
         if tls is not None and secure is not None:

@@ -60,6 +60,7 @@ LEVELS = {
     "http_certificate_expires": MeasuredLevel(
         "netmap_http_certificate_expiry_timestamp_seconds", "When the HTTP endpoint's certificate expires"
     ),
+    "recorders": MeasuredLevel("netmap_session_recorders", "Who has the map sessions recorded now"),
     "history_bytes": MeasuredLevel("netmap_history_bytes", "Bytes of the history's file that are in use"),
 }
 """An actor's figures that are no counters; each is reported by one actor."""

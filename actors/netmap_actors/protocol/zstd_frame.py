@@ -1,4 +1,4 @@
-"""Decodes exactly one Zstandard frame of known length under a limit, and encodes one.
+"""Decodes exactly one Zstandard frame of known length under a limit, and encodes one; files of such frames.
 
 Not here: the framing of the map stream (`map_framing`). Layouts from RFC 8878, section 3.1.1.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import sys
+from typing import IO, cast
 
 import msgspec
 
@@ -17,7 +18,17 @@ if sys.version_info >= (3, 14):
 else:
     from backports import zstd
 
-__all__ = ["FrameHeader", "ZstdFrameDecoder", "encode_zstd_frame", "parse_frame_header"]
+__all__ = [
+    "FrameHeader",
+    "ZstdError",
+    "ZstdFileWriter",
+    "ZstdFrameDecoder",
+    "encode_zstd_frame",
+    "parse_frame_header",
+    "zstd_file_reader",
+]
+
+ZstdError = zstd.ZstdError
 
 MAX_HEADER = 18
 """Bytes of the longest frame header, magic included."""
@@ -176,3 +187,30 @@ def encode_zstd_frame(content: bytes, level: int = 1) -> bytes:
         zstd.CompressionParameter.checksum_flag: 1,
     }
     return zstd.compress(content, options=options)
+
+
+class ZstdFileWriter:
+    """One frame; what was flushed can be read although the frame is not finished."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        """`file` stays the caller's to close."""
+        self._file = file
+        self._compressor = zstd.ZstdCompressor()
+
+    def write(self, data: bytes, /) -> int:
+        """Raises OSError."""
+        self._file.write(self._compressor.compress(data))
+        return len(data)
+
+    def flush(self) -> None:
+        """Raises OSError."""
+        self._file.write(self._compressor.flush(zstd.ZstdCompressor.FLUSH_BLOCK))
+
+    def close(self) -> None:
+        """End the frame. Raises OSError."""
+        self._file.write(self._compressor.flush(zstd.ZstdCompressor.FLUSH_FRAME))
+
+
+def zstd_file_reader(file: IO[bytes]) -> IO[bytes]:
+    """What it holds, decompressed; reading raises ZstdError, and EOFError where the file is cut."""
+    return cast("IO[bytes]", zstd.ZstdFile(file))

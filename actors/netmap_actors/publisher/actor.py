@@ -32,6 +32,7 @@ from netmap_actors.publisher.publication.sequences import MAX_EPOCH
 from netmap_actors.publisher.publication.status import PublicationStatus
 from netmap_actors.publisher.publication.tailnet_netmap import TailnetNetmap
 from netmap_actors.publisher.remote import RemoteFront
+from netmap_actors.publisher.session_tap import SessionTap
 from netmap_actors.web_url import UrlPolicy, WebUrl
 from netmap_actors.wire import internal_pb2
 from netmap_actors.wire.codec import ForeignEnvelope, Inbox
@@ -106,6 +107,7 @@ class Publisher(ActorBase):
         """How often applying was interrupted after a MOMENT."""
         self._size = 0
         """Bytes of the MapResponse that is being applied."""
+        self._tap: SessionTap | None = None
 
     @classmethod
     def prepare(cls, boot: Boot) -> None:
@@ -164,6 +166,8 @@ class Publisher(ActorBase):
             )
             self._fronts.append(self._remote)
         self.loop.watch(self._intake, self._on_map_responses)
+        if (descriptor := self.boot.listeners.get(endpoints.recording)) is not None:
+            self._tap = SessionTap(self.loop, descriptor)
         FloodGuard(self.loop, self._open_fronts, self.log)
         self._beat_while_heard()
         self.ready({"updates": endpoints.updates, "requests": endpoints.requests})
@@ -176,7 +180,11 @@ class Publisher(ActorBase):
                 self._publication.connection_started(envelope.connection_started.generation, now)
             case "session_ended":
                 self._netmap.arriving.forget()
+                if self._tap is not None:
+                    self._tap.session_ended(envelope.session_ended, now)
                 self._publication.session_ended(envelope.session_ended.generation, now)
+            case "dev_command" if self._tap is not None:
+                self._tap.admit(envelope.dev_command.json.decode("ascii"))
             case other:
                 self.log.warning("unexpected_message", body=other)
         self._after()
@@ -191,6 +199,7 @@ class Publisher(ActorBase):
         counters["answers_completed"] = sum(front.answers_completed for front in fronts)
         counters["answers_stalled"] = sum(front.answers_stalled for front in fronts)
         counters["requests_refused"] = sum(front.refused for front in fronts)
+        counters["recorders"] = 0 if self._tap is None else self._tap.recorders
         counters["connections_refused"] = self._remote.refused if self._remote is not None else 0
 
     def foreign_messages(self) -> int:
@@ -204,6 +213,8 @@ class Publisher(ActorBase):
         self._publish()
         for front in self._fronts:
             front.close()
+        if self._tap is not None:
+            self._tap.close()
 
     # From the connection
 
@@ -257,6 +268,8 @@ class Publisher(ActorBase):
                 if whole is None:
                     self._ask_for_whole(header.generation)
                     return
+                if self._tap is not None:
+                    self._tap.map_response(header, whole)
                 self._publication.begin(header, whole, *self._clocks())
                 self._size = len(whole)
                 if not self._publication.working:

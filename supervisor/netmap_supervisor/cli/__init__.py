@@ -38,6 +38,7 @@ _COMMANDS = {
     "watch": "netmap_supervisor.cli.watch",
     "wait": "netmap_supervisor.cli.state.wait",
     "history": "netmap_supervisor.cli.history",
+    "record": "netmap_supervisor.cli.diagnostics.record",
     "webhook": "netmap_supervisor.cli.webhook",
     "export": "netmap_supervisor.cli.export.command",
     "stop": "netmap_supervisor.cli.orders.stop",

@@ -23,7 +23,7 @@ from netmap_actors.boot import (
     WebhooksSettings,
 )
 from netmap_actors.bus.sockets import ipc
-from netmap_actors.runtime_paths import history_path, requests_path, updates_path
+from netmap_actors.runtime_paths import history_path, recording_path, requests_path, updates_path
 from netmap_actors.web_url import WebUrl
 from netmap_actors.wire.vocabulary import TAILNET, ActorName
 from netmap_supervisor.config.reach import is_for_others
@@ -66,23 +66,23 @@ def endpoints_of(run_dir: Path, runtime_dir: Path, *, history: bool = False) -> 
         updates=ipc(updates_path(runtime_dir)),
         requests=ipc(requests_path(runtime_dir)),
         history=ipc(history_path(runtime_dir)) if history else "",
+        recording=ipc(recording_path(runtime_dir)),
     )
 
 
 def listened_on(endpoints: Endpoints) -> dict[str, tuple[str, ...]]:
     """By actor, the sockets that are bound for it."""
     history = {ActorName.HISTORY: (endpoints.history,)} if endpoints.history else {}
-    return history | {
-        ActorName.LIVENESS: (endpoints.liveness,),
-        ActorName.PUBLISHER: (endpoints.publisher, endpoints.updates, endpoints.requests),
-    }
+    published = (endpoints.publisher, endpoints.updates, endpoints.requests, endpoints.recording)
+    return history | {ActorName.LIVENESS: (endpoints.liveness,), ActorName.PUBLISHER: published}
 
 
 def public_sockets(settings: RunSettings) -> tuple[Path, ...]:
     """Where the children's sockets for other programs are, outside the directory of the run."""
     kind, _, http = settings.http_listen.partition(":")
     runtime_dir = Path(settings.runtime_dir)
-    places = (updates_path(runtime_dir), requests_path(runtime_dir), history_path(runtime_dir))
+    paths = (updates_path, requests_path, history_path, recording_path)
+    places = tuple(path(runtime_dir) for path in paths)
     return (*places, Path(http)) if kind == "unix" else places
 
 

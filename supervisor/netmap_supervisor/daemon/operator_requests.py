@@ -5,6 +5,7 @@ Not here: how a request arrives (`admin.socket`) and the decisions behind it (`c
 
 from __future__ import annotations
 
+import secrets
 import signal
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
@@ -98,6 +99,8 @@ class OperatorRequests:
                 self._fault(request)
             case "dev":
                 self._ask_dev_control(request)
+            case "record":
+                request.answer({"ticket": self._ticket()})
             case "webhook":
                 self._ask_webhooks(request)
             case other:
@@ -179,6 +182,13 @@ class OperatorRequests:
             changed = {"change": order["do"], "client": done["name"]}
             self._daemon.event("info", "http_tokens_changed", changed)
         return done
+
+    def _ticket(self) -> str:
+        """Lets whoever asked, and so none of our own processes, have sessions recorded by the publisher."""
+        ticket = secrets.token_hex(16)
+        if not self._daemon.tell(ActorName.PUBLISHER, internal_pb2.DevCommand(json=ticket.encode())):
+            raise AdminError("cannot record: the publisher is starting; try again")
+        return ticket
 
     def _fault(self, request: Request) -> None:
         what, actor = str(request.arguments.get("what", "")), str(request.arguments.get("actor", ""))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -42,6 +43,14 @@ def _user(ctx: click.Context, param: click.Parameter, value: str) -> str:
     if value and not _USER.fullmatch(name):
         raise click.BadParameter("a name such as alice or alice@dev.example is expected", ctx, param)
     return name
+
+
+def _pace(ctx: click.Context, param: click.Parameter, value: str | None) -> float | None:
+    if value is None:
+        return None
+    if value == "max":
+        return math.inf
+    return FiniteRange(0.01, 10_000).convert(value.removesuffix("x"), param, ctx)
 
 
 @click.group(
@@ -90,6 +99,15 @@ def _user(ctx: click.Context, param: click.Parameter, value: str) -> str:
     "--churn", default=0.3, show_default=True, type=FiniteRange(0, 1000), help="Changes per second."
 )
 @click.option("--scenario", metavar="FILE", help="Nodes, and what happens to them at which second; TOML.")
+@click.option("--replay", metavar="FILE", help="Play what `record` kept, instead of a tailnet of its own.")
+@click.option(
+    "--pace",
+    metavar="TIMES|max",
+    callback=_pace,
+    help="Of --replay: how many times as fast as it was; max: as fast as clients read.  [default: 1]",
+)
+@click.option("--loop", is_flag=True, help="Of --replay: begin again after its end.")
+@click.option("--once", is_flag=True, help="Of --replay: end with it. Without, its last state stays.")
 @click.option(
     "--keep-alive",
     default="50s",
@@ -142,6 +160,10 @@ def command(
     policy: str | None,
     derp_map: str | None,
     scenario: str | None,
+    replay: str | None,
+    pace: float | None,
+    loop: bool,
+    once: bool,
     keep_alive: float,
     offline_grace: float,
     ephemeral_grace: float,
@@ -158,6 +180,7 @@ def command(
       netmap-supervisor dev-control --listen 127.0.0.1:8080 --nodes 20
       netmap-supervisor run --control-url http://127.0.0.1:8080 --auth-key file:key
       netmap-supervisor dev-control --tls-listen 127.0.0.1:8443 --tls-ca ca.pem
+      netmap-supervisor dev-control --replay session.jsonl --pace 10
       netmap-supervisor dev-control fault liveness/silence --client web-1 --for 30s
     """
     if ctx.invoked_subcommand is not None:
@@ -168,6 +191,10 @@ def command(
     from netmap_actors.dev_control.operator import files  # noqa: PLC0415
     from netmap_actors.dev_control.standalone import make_options, serve  # noqa: PLC0415
 
+    if replay is not None:
+        plain |= {"nodes": 0, "churn": 0.0}
+    elif pace is not None or loop or once:
+        raise click.UsageError("--pace, --loop and --once are about the recording that --replay names", ctx)
     setup = Setup(
         state_dir=state_directory(state_dir),
         auth_key=files.read_auth_key_source(auth_key) if auth_key else "",
@@ -175,6 +202,9 @@ def command(
         policy=files.read_policy(policy) if policy else None,
         derp_map=files.read_derp_map(derp_map) if derp_map else None,
         scenario=files.read_scenario(scenario) if scenario else None,
+        replay=replay or "",
+        replay_pace=1.0 if pace is None else pace,
+        replay_loop=loop,
         options=make_options(
             keep_alive=keep_alive,
             offline_grace=offline_grace,
@@ -186,7 +216,7 @@ def command(
     tls = tls_setup(tls_address, certificate, key, ca_file)
     warn_of_others(address[0], *([] if tls is None else [tls.host]))
     path = Path(socket_path) if socket_path else None
-    serve(*address, setup, announce=_announce, log=_log, socket_path=path, tls=tls, name=host)
+    serve(*address, setup, announce=_announce, log=_log, socket_path=path, tls=tls, name=host, once=once)
 
 
 for _order in ORDERS:

@@ -46,6 +46,12 @@ class DevControlOptions(TypedDict, total=False):
     """DERP map, `{"Regions": {…}}`; three that do not answer."""
     scenario: dict[str, Any]
     """Nodes, and what happens to them at which second, as in a scenario file; nothing."""
+    replay: str
+    """A file of `netmap-supervisor record`, whose sessions every client gets instead; nothing."""
+    replay_pace: float
+    """How many times as fast as they were, `math.inf` as fast as clients take them; 1."""
+    replay_loop: bool
+    """Whether they begin again after the last one; False."""
     require_auth: bool
     """False admits nodes without a key; True."""
     require_approval: bool

@@ -23,6 +23,11 @@ def recorded_netmap(*, until: str = "") -> Netmap:
         if "map_response" in line:
             replica.apply(line["map_response"], first=first)
             first = False
+    return netmap_of(replica)
+
+
+def netmap_of(replica: Replica) -> Netmap:
+    """What a subscriber holds of this."""
     contents = Contents()
     for stable_id, node in replica.peers.items():
         contents.upsert(stable_id, encode_peer(node))

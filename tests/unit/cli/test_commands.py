@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 COMMANDS = (
-    "run", "status", "netmap", "watch", "wait", "history", "webhook", "export", "stop", "reconnect", "reload", "keys",
-    "tokens", "config", "schema", "fault", "bugreport", "dev-control", "check-client", "completion",
+    "run", "status", "netmap", "watch", "wait", "history", "record", "webhook", "export", "stop", "reconnect",
+    "reload", "keys", "tokens", "config", "schema", "fault", "bugreport", "dev-control", "check-client", "completion",
 )  # fmt: skip
 
 

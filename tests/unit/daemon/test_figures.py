@@ -2,10 +2,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from netmap_actors.boot import MAX_WEBHOOKS
 from netmap_actors.wire import internal_pb2
+from netmap_supervisor.admin.socket import AdminError, Request
 from netmap_supervisor.daemon.figures import MAX_FIGURES, bounded
 from netmap_supervisor.daemon.operator_requests import OperatorRequests
 
@@ -96,3 +98,22 @@ def test_whoever_asks_without_end_has_one_report_a_turn() -> None:
     loop.turn()
     assert daemon.reports == 2
     assert daemon.told == [500, 1500], "the last question of each turn has its answer"
+
+
+@pytest.mark.parametrize("starting", [False, True])
+def test_who_may_give_orders_gets_a_ticket_that_only_the_publisher_hears_of(starting: bool) -> None:
+    told: list[tuple[str, bytes]] = []
+    daemon = Daemon()
+    daemon.tell = lambda actor, body: not told.append((actor, body.json)) and not starting  # type: ignore[method-assign]
+    requests = OperatorRequests(daemon, Loop(), lambda: None)  # type: ignore[arg-type]
+    replies: list[internal_pb2.AdminReply] = []
+    for _ in range(2):
+        request = Request("record", {}, replies.append)
+        if starting:
+            with pytest.raises(AdminError, match="the publisher is starting; try again"):
+                requests.on_request(request)
+        else:
+            requests.on_request(request)
+    answered = [("publisher", msgspec.json.decode(one.json)["ticket"].encode()) for one in replies]
+    assert answered == ([] if starting else told)
+    assert len({ticket for _, ticket in told}) == 2

@@ -28,6 +28,7 @@ LEVELS = {
     "history_bytes": "netmap_history_bytes",
     "http_certificate_expires": "netmap_http_certificate_expiry_timestamp_seconds",
     "left_out": "netmap_entries_left_out",
+    "recorders": "netmap_session_recorders",
     "window_low_percent": "netmap_connection_window_low_ratio",
 }
 """What an actor measures, and the gauge it is shown as."""

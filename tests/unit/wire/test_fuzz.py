@@ -285,7 +285,9 @@ def test_map_responses_to_the_publisher(received: list[tuple[dict[str, Any] | No
 
 @fuzzed
 @given(
-    st.sampled_from(["status", "stop", "reconnect", "reload", "fault", "dev", "keys", "", "x" * 5000]),
+    st.sampled_from(
+        ["status", "stop", "reconnect", "reload", "fault", "dev", "keys", "record", "", "x" * 5000]
+    ),
     damaged_json(
         [
             {"what": "freeze", "actor": "publisher", "seconds": 1.5},

@@ -22,7 +22,6 @@ from netmap_actors.dev_control.registration.requests import (
     decode_register,
     host_words,
 )
-from netmap_actors.dev_control.tailnet.client_netmap import ClientNetmap
 from netmap_actors.dev_control.tailnet.json_types import encode_json
 from netmap_actors.errors import escape
 from netmap_actors.protocol.http2 import (
@@ -369,7 +368,7 @@ class MachineApi:
         if request.omit_peers and not request.read_only:
             self._respond(stream_id, _MAP, 200, b"", now)
             return
-        json = ClientNetmap(self._control.tailnet, node_id).full(self._control.wall())
+        json = self._control.netmap_of(self._control.tailnet, node_id).full(self._control.wall())
         frame = encode_frame(json, compress=request.compress)
         self._respond(stream_id, _MAP, 200, frame, now, JSON_HEADERS)
 

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from netmap_actors.dev_control.http.sent_labels import map_label
-from netmap_actors.dev_control.tailnet.client_netmap import ClientNetmap
 from netmap_actors.dev_control.tailnet.json_types import KEEP_ALIVE, encode_json
 from netmap_actors.protocol.map_framing import encode_frame
 from netmap_actors.rfc3339 import stamp
@@ -64,7 +63,7 @@ class MapStream:
         self.number = control.streams_begun
         """Among all streams of this server's life, 1 for the first."""
         self.compress = request.compress
-        self.netmap = ClientNetmap(control.tailnet, node_id)
+        self.netmap = control.netmap_of(control.tailnet, node_id)
         self.began_at = now
         self.opened = False
         """HEADERS are sent."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 import msgspec
 
 from netmap_actors.dev_control.faults.catalogue import FaultPlan
+from netmap_actors.dev_control.tailnet.client_netmap import ClientNetmap
 from netmap_actors.dev_control.tailnet.tailnet import FIRST_SIMULATED_ID
 from netmap_actors.protocol.keys import MachineKey, MachinePrivate
 from netmap_actors.protocol.map_framing import encode_frame
@@ -125,6 +126,8 @@ class Control:
         """Called when a map stream has begun."""
         self.on_message: Callable[[LiveStream, bytes], None] = _nothing
         """Called with each MapResponse that is sent, as JSON; broken bytes of a fault are none."""
+        self.netmap_of: Callable[[Tailnet, int], ClientNetmap] = ClientNetmap
+        """Made for each map stream, with the id of its node."""
         self._identity = identity
         self._other = MachinePrivate.generate(random_bytes(32))
         self._offline_at: dict[int, float] = {}

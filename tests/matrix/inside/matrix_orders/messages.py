@@ -376,6 +376,7 @@ order("order `keys`")(lambda facts: _admin(facts, "keys", do="where"))
 order("order `reload`")(lambda facts: _admin(facts, "reload"))
 order("order `reconnect`")(lambda facts: _admin(facts, "reconnect"))
 order("order `dev`")(lambda facts: _admin(facts, "dev", do="nodes"))
+order("order `record`")(lambda facts: _admin(facts, "record"))
 order("order `fault` with force")(
     lambda facts: _admin(facts, "fault", what="cont", actor="publisher", force=True)
 )
