@@ -42,7 +42,7 @@ def documents() -> dict[Path, str]:
         reliability: _between(reliability, EXCEPTIONS, exceptions()),
         confinement: _between(confinement, PERMISSIONS, permissions()),
         docs / "clients.md": _between(docs / "clients.md", SCENARIO_ROWS, scenarios()),
-        docs / "architecture.md": _between(docs / "architecture.md", ROOMS, f"\n```\n{drawn()}```\n\n"),
+        docs / "architecture.md": _between(docs / "architecture.md", ROOMS, f"\n```text\n{drawn()}```\n\n"),
         **pictures(),
         **report(),
     }
@@ -156,7 +156,7 @@ def _command(command: click.Command, parent: click.Context, level: int) -> Itera
 
 
 def _block(context: click.Context) -> Iterator[str]:
-    yield "```"
+    yield "```text"
     yield context.get_help()
     yield "```"
     yield ""
