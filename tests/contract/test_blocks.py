@@ -128,6 +128,7 @@ def test_python_on_a_page_is_python(block: Block) -> None:
     compile(block.text, block.where, "exec")
 
 
+@pytest.mark.timeout(120)
 @pytest.mark.parametrize("page", RUN, ids=name_of)
 def test_a_page_does_what_it_says(page: Path) -> None:
     with tempfile.TemporaryDirectory(prefix="nms-page-", dir="/tmp") as directory:

@@ -28,7 +28,7 @@ text{fill:#52514e;font-size:12px}.name{fill:#0b0b0b;font-weight:600;font-size:13
 .good{fill:#1baf7a}.old{fill:#eb9a34}.bad{fill:#d9480f}.calm{fill:#9db8d6}.on{fill:#0b0b0b;font-weight:600}
 @media (prefers-color-scheme:dark){
 .page{fill:#1a1a19;stroke:#383835}.box{fill:#242422;stroke:#898781}.ours{stroke:#3987e5}.group{stroke:#52514e}
-.line{stroke:#a3a19a}.head{fill:#a3a19a}text{fill:#c3c2b7}.name{fill:#fff}.calm{fill:#4a6a8f}
+.line{stroke:#a3a19a}.head{fill:#a3a19a}text{fill:#c3c2b7}.name{fill:#fff}.calm{fill:#86a5cc}
 .orders{stroke:#e0733f}.orders-head{fill:#e0733f}.good{fill:#199e70}.on{fill:#0b0b0b}
 }"""
 

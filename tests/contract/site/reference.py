@@ -60,33 +60,41 @@ def settings() -> str:
 
 
 def http() -> str:
-    """Every path of the endpoint: what it takes and what it answers."""
-    paths = openapi.document()["paths"]
-    known = openapi.document()["components"]["responses"]
-    return "\n".join(line for path, one in paths.items() for line in _path(path, one, known))
+    """Every path of the endpoint: what it takes and what it answers. What any path may answer is told once."""
+    document = openapi.document()
+    known = document["components"]["responses"]
+    often = {
+        (status, one["$ref"].rpartition("/")[2])
+        for path in document["paths"].values()
+        for method in (path[name] for name in ("get", "post") if name in path)
+        for status, one in method["responses"].items()
+        if "$ref" in one
+    }
+    rows = ((status, known[name]["description"]) for status, name in sorted(often))
+    common = _table("answer", "of any path, when", rows=iter(rows))
+    return "\n".join(
+        [common, *(line for path, one in document["paths"].items() for line in _path(path, one))]
+    )
 
 
-def _path(path: str, one: dict[str, Any], known: dict[str, Any]) -> Iterator[str]:
+def _path(path: str, one: dict[str, Any]) -> Iterator[str]:
     yield f"## `{path}`\n"
     yield f"{one['summary'][0].upper()}{one['summary'][1:]}.\n"
     methods = {name: one[name] for name in ("get", "post") if name in one}
     asked = [
         *one.get("parameters", ()),
-        *(two for it in methods.values() for two in it.get("parameters", ())),
+        *(parameter for method in methods.values() for parameter in method.get("parameters", ())),
     ]
     if asked:
         rows = ((f"`{it['name']}`", it.get("in", ""), it.get("description", "")) for it in asked)
         yield _table("parameter", "in", "", rows=iter(rows))
-    for name, method in methods.items():
-        rows = (
-            (
-                f"{name.upper()} {status}",
-                known[ref.rpartition("/")[2]]["description"] if ref else it["description"],
-            )
-            for status, it in method["responses"].items()
-            for ref in (it.get("$ref", ""),)
-        )
-        yield _table("answer", "when", rows=iter(rows))
+    answers = [
+        (f"{name.upper()} {status}", it["description"])
+        for name, method in methods.items()
+        for status, it in method["responses"].items()
+        if "$ref" not in it
+    ]
+    yield _table("answer", "when", rows=iter(answers))
 
 
 def schemas() -> str:

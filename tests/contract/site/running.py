@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["run_page"]
 
-LIMIT = 50.0
+LIMIT = 110.0
 """Seconds for a page."""
 PRELUDE = """\
 set -euo pipefail -m
@@ -40,7 +40,7 @@ terminal() {
   pattern=$1; shift
   number=$((number + 1)); shows=terminals/$number
   bash -euc "$1" >"$shows" 2>&1 </dev/null & pids+=($!)
-  for _ in {1..200}; do
+  for _ in {1..400}; do
     grep -q -- "$pattern" "$shows" && return
     if ! kill -0 "${pids[-1]}" 2>/dev/null; then wait "${pids[-1]}"; return; fi
     sleep 0.1
@@ -49,11 +49,11 @@ terminal() {
 }
 # Wait until the daemon has written down who is there.
 remembered() {
-  for _ in {1..60}; do netmap-supervisor history --peer web-3 >/dev/null 2>&1 && return; sleep 0.1; done
+  for _ in {1..200}; do netmap-supervisor history --peer web-3 >/dev/null 2>&1 && return; sleep 0.1; done
   echo "the history knows no web-3" >&2; return 1
 }
 shown() {
-  for _ in {1..100}; do cat terminals/* | grep -qF -- "$1" && return; sleep 0.1; done
+  for _ in {1..200}; do cat terminals/* | grep -qF -- "$1" && return; sleep 0.1; done
   echo "no terminal shows: $1" >&2; return 1
 }
 """
