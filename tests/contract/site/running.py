@@ -49,8 +49,8 @@ terminal() {
 }
 # Wait until the daemon has written down who is there.
 remembered() {
-  for _ in {1..200}; do netmap-supervisor history --peer web-3 >/dev/null 2>&1 && return; sleep 0.1; done
-  echo "the history knows no web-3" >&2; return 1
+  for _ in {1..50}; do netmap-supervisor history --json 2>/dev/null | grep -q stable_id && return; sleep 0.2; done
+  echo "the history knows no node" >&2; return 1
 }
 shown() {
   for _ in {1..200}; do cat terminals/* | grep -qF -- "$1" && return; sleep 0.1; done
