@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = ["pictures"]
+__all__ = ["pictures", "verdict_of_silence"]
 
 STYLE = """\
 .page{fill:#fcfcfb;stroke:#e1e0d9}.box{fill:#fff;stroke:#898781}.ours{stroke:#2a78d6;stroke-width:1.5}
@@ -225,7 +225,7 @@ LIMIT, EVERY, BACK = 120.0, 15.0, 2.0
 """Seconds: the limit of silence, between two reports, and until it is fresh again at the latest."""
 
 
-def _verdict() -> tuple[float, list[float]]:
+def verdict_of_silence() -> tuple[float, list[float]]:
     """(seconds after the last MapResponse at which the verdict falls, when there were reports before)."""
     detector, now, reports = LivenessDetector(), 0.0, []
     detector.stage_entered(1, 1, Stage.MAP, 0.0, LIMIT)
@@ -243,7 +243,7 @@ def _verdict() -> tuple[float, list[float]]:
 
 
 def _silence() -> str:
-    verdict, reports = _verdict()
+    verdict, reports = verdict_of_silence()
     right, beyond = 760, 160
     scale = (right - 170) / verdict
 

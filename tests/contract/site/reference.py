@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 from netmap_actors.exit_reason import ExitReason, status_of
 from netmap_actors.history.occurrences import Happening
-from netmap_actors.http_endpoint import openapi
+from netmap_actors.http_endpoint import openapi, peer_metrics
 from netmap_actors.schemas.documents import SHAPES, document
 from netmap_actors.webhooks.events import WebhookEvent, sentence
 from netmap_actors.webhooks.spec import DEFAULT_EVENTS, EVENTS
 from netmap_supervisor.admin.status import StatusReport
 from netmap_supervisor.cli import PROGRAM, commands
-from netmap_supervisor.config.options import OPTIONS
 from tests.contract.test_house import PACKAGES
+from tests.support.command_line import root_context
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -45,18 +45,13 @@ def overview() -> str:
     """Every command with its first sentence, each a link into the page of commands."""
 
     def rows() -> Iterator[tuple[str, ...]]:
-        for name, command in sorted(commands.commands.items()):
-            if not command.hidden:
-                short = (command.help or "").partition("\n\n")[0].rstrip(".")
-                yield f"[`{name}`](../cli.md#{PROGRAM}-{name})", short
+        context = root_context()
+        for name in commands.list_commands(context):
+            command = commands.get_command(context, name)
+            if command is not None and not command.hidden:
+                yield f"[`{name}`](../cli.md#{PROGRAM}-{name})", (command.help or "").partition("\n\n")[0]
 
     return _table("command", "what it does", rows=rows())
-
-
-def settings() -> str:
-    """Every setting with its flag and default."""
-    rows = ((f"`{one.path}`", f"`{one.flag}`", f"{one.help}") for one in OPTIONS.values())
-    return _table("setting", "flag", "what it does", rows=iter(rows))
 
 
 def http() -> str:
@@ -138,7 +133,7 @@ def _type(schema: dict[str, Any]) -> str:
 
 def metrics() -> str:
     """Every metric with its help, from the module that makes it."""
-    found: dict[str, str] = {}
+    found: dict[str, str] = dict(peer_metrics.ABOUT)
     for path in sorted((PACKAGES[0] / "http_endpoint").glob("*metrics.py")):
         found |= dict(re.findall(r'"(netmap_[a-z_]+)"[,:]\s*"([^"]+)"', path.read_text()))
     return _table("metric", "what it is", rows=((f"`{name}`", text) for name, text in sorted(found.items())))
@@ -169,5 +164,4 @@ PARTS: dict[str, Callable[[], str]] = {
     "http": http,
     "metrics": metrics,
     "schemas": schemas,
-    "settings": settings,
 }
