@@ -49,7 +49,10 @@ def overview() -> str:
         for name in commands.list_commands(context):
             command = commands.get_command(context, name)
             if command is not None and not command.hidden:
-                yield f"[`{name}`](../cli.md#{PROGRAM}-{name})", (command.help or "").partition("\n\n")[0]
+                yield (
+                    f"[`{name}`](../cli.md#{PROGRAM}-{name})",
+                    (command.short_help or command.help or "").partition("\n\n")[0],
+                )
 
     return _table("command", "what it does", rows=rows())
 
