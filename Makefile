@@ -19,8 +19,9 @@ VM_ARGS ?=
 # Two workers for two cores. The third has the tests that wait rather than compute, one by one: the group `waits`.
 PYTEST_ARGS ?= -n 3 --dist loadgroup
 UNIT_ARGS ?= -n 2
+SITE = $(BIN)/python -P -m sphinx -q -n -E -W --keep-going -j 2 -d docs/_build/doctrees docs docs/_build/html
 
-.PHONY: help run test test-fast test-lowest test-newest headscale-test vm-test release-check check generate bench bench-report go-tools rust-client client-table format mutants soak night clean
+.PHONY: help run test test-fast test-lowest test-newest headscale-test vm-test release-check check docs generate bench bench-report go-tools rust-client client-table format mutants soak night clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -52,12 +53,17 @@ vm-test: $(VENV)/.dev-ready  ## the unit under systemd, and real sleeps, in a gu
 release-check: $(VENV)/.dev-ready  ## build wheel and sdist, check what they say and hold, install each into an empty environment, and run it there
 	$(BIN)/python -P -m pytest -m release tests/release
 
-check: $(VENV)/.dev-ready  ## lint, format, types, layers, generated code
+check: $(VENV)/.dev-ready  ## lint, format, types, layers, generated code, documentation
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/python -P -m pytest -q -n 2 tests/contract
+	$(SITE)
+
+docs: $(VENV)/.dev-ready  ## build the documentation as a site into docs/_build/html, offline, without a warning
+	$(SITE)
+	@echo "docs/_build/html/index.html"
 
 format: $(VENV)/.dev-ready  ## put imports and layout in order
 	$(BIN)/ruff check --fix --select I
@@ -91,7 +97,7 @@ night: $(VENV)/.dev-ready  ## eight hours of a daemon, with faults, in some twen
 	$(BIN)/python -m tests.soak.night --stay $(ARGS)
 
 clean:  ## remove what these commands made in the tree
-	rm -rf $(VENV) $(LOWEST_VENV) $(PROTOC_VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis bench/results
+	rm -rf $(VENV) $(LOWEST_VENV) $(PROTOC_VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis bench/results docs/_build
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \

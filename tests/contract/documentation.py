@@ -15,6 +15,7 @@ from netmap_supervisor.config.documents import example, reference
 from netmap_supervisor.devtools.client_check.scenarios import GROUPS, Limits, chosen_scenarios
 from tests.contract.man_page import man_page
 from tests.contract.rooms import drawn
+from tests.contract.site.pictures import pictures
 from tests.matrix.exceptions import page as exceptions
 from tests.support.command_line import root_context
 
@@ -28,6 +29,9 @@ WIDTH = 100
 def documents() -> dict[Path, str]:
     """Every generated file with its text."""
     docs = ROOT / "docs"
+    reliability, confinement = (
+        docs / "explanation" / f"{name}.md" for name in ("reliability", "confinement")
+    )
     return {
         ROOT / "config.toml": example(),
         docs / "configuration.md": CONFIGURATION + reference(),
@@ -35,10 +39,11 @@ def documents() -> dict[Path, str]:
         ROOT / "deploy" / "man" / "netmap-supervisor.1": man_page(
             re.findall(r"^\| ([\d, ]+) \| (.*) \|$", CLI, re.MULTILINE)
         ),
-        docs / "reliability.md": _between(docs / "reliability.md", EXCEPTIONS, exceptions()),
-        docs / "operations.md": _between(docs / "operations.md", PERMISSIONS, permissions()),
+        reliability: _between(reliability, EXCEPTIONS, exceptions()),
+        confinement: _between(confinement, PERMISSIONS, permissions()),
         docs / "clients.md": _between(docs / "clients.md", SCENARIO_ROWS, scenarios()),
-        docs / "architecture.md": _between(docs / "architecture.md", ROOMS, f"\n```\n{drawn()}```\n\n"),
+        docs / "architecture.md": _between(docs / "architecture.md", ROOMS, f"\n```text\n{drawn()}```\n\n"),
+        **pictures(),
         **report(),
     }
 
@@ -151,7 +156,7 @@ def _command(command: click.Command, parent: click.Context, level: int) -> Itera
 
 
 def _block(context: click.Context) -> Iterator[str]:
-    yield "```"
+    yield "```text"
     yield context.get_help()
     yield "```"
     yield ""

@@ -394,6 +394,8 @@ def test_promtool_finds_nothing_to_complain_of_in_what_is_told_of_peers() -> Non
 
 def test_the_page_has_each_alert_with_its_severity() -> None:
     told = re.findall(
-        r"^\| `(Netmap\w+)` \| (\w+) \|", (ROOT / "docs" / "operations.md").read_text(), re.MULTILINE
+        r"^\| `(Netmap\w+)` \| (\w+) \|",
+        (ROOT / "docs" / "howto" / "prometheus.md").read_text(),
+        re.MULTILINE,
     )
     assert dict(told) == {name: re.findall(r"severity: (\w+)", text)[0] for name, text in ALERTS.items()}

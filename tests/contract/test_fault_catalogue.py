@@ -1,4 +1,4 @@
-"""Every fault of docs/fault-catalogue.md has its tests, and every test with a fault's number is in its row."""
+"""Every fault of docs/explanation/fault-catalogue.md has tests, and every test with a fault's number is in its row."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ROOT = Path(__file__).parents[2]
-PAGE = ROOT / "docs" / "fault-catalogue.md"
+PAGE = ROOT / "docs" / "explanation" / "fault-catalogue.md"
 NO_TEST = {"F37", "F54"}
 """Faults that cannot happen here; the page says why."""
 FAULTS = {

@@ -46,7 +46,7 @@ def test_the_daemons_own_words_are_in_it() -> None:
     assert float(unit["TimeoutStopSec"]) > 5.0, "everything is gone within five seconds of SIGTERM"
 
 
-OPERATIONS = ROOT / "docs" / "operations.md"
+OPERATIONS = ROOT / "docs" / "howto" / "systemd.md"
 
 
 def test_the_page_says_how_a_group_is_let_in_under_it() -> None:

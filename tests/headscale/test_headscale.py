@@ -1,4 +1,4 @@
-"""The daemon as a node of a real headscale: what README says about it, word for word, and what an administrator does.
+"""The daemon as a node of a real headscale: what the documentation says about it, and what an administrator does.
 
 Not part of `make test`: it needs a binary of headscale, which is named (`make headscale-test HEADSCALE=PATH`).
 """

@@ -1,4 +1,4 @@
-"""The fault catalogue: frames of the map stream and the JSON in them (docs/fault-catalogue.md).
+"""The fault catalogue: frames of the map stream and the JSON in them (docs/explanation/fault-catalogue.md).
 
 The same decisions as pure functions: `tests/unit/protocol/test_map_framing.py`, `tests/unit/protocol/test_stack.py`,
 `tests/unit/tailcfg/test_tailcfg.py`.

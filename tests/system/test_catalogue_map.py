@@ -1,4 +1,4 @@
-"""The fault catalogue: what a MapResponse says (docs/fault-catalogue.md).
+"""The fault catalogue: what a MapResponse says (docs/explanation/fault-catalogue.md).
 
 The same decisions as pure functions: `tests/unit/test_netmap_delta*.py` and `test_control_session*.py`.
 """

@@ -1,4 +1,4 @@
-"""The fault catalogue: names, address families and links that are slow or uneven (docs/fault-catalogue.md).
+"""The fault catalogue: names, address families and links that are slow or uneven (docs/explanation/fault-catalogue.md).
 
 Each test ends with the checker of its recorded history.
 """

@@ -1,4 +1,4 @@
-"""The fault catalogue: TCP, the upgrade, Noise and HTTP/2 (docs/fault-catalogue.md).
+"""The fault catalogue: TCP, the upgrade, Noise and HTTP/2 (docs/explanation/fault-catalogue.md).
 
 The real daemon against a scripted server. Each test ends with the checker of its recorded history.
 """

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 DASHBOARD = json.loads((ROOT / "deploy" / "grafana" / "dashboard.json").read_text())
 RULES = ROOT / "deploy" / "prometheus" / "alerts.yml"
-PAGE = (ROOT / "docs" / "operations.md").read_text()
+PAGE = (ROOT / "docs" / "howto" / "prometheus.md").read_text()
 EMPTY = {
     "Conditions": "nothing is wrong",
     "Alerts": "none lasts long enough to fire",

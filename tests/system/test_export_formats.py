@@ -68,10 +68,10 @@ def test_the_formats_with_names_of_their_own_have_every_node(quiet: Daemon, tmp_
 
 
 def test_the_script_of_the_docs_is_an_inventory(quiet: Daemon, tmp_path: Path) -> None:
-    page = (Path(__file__).parents[2] / "docs" / "operations.md").read_text()
+    page = (Path(__file__).parents[2] / "docs" / "howto" / "exports.md").read_text()
     script = tmp_path / "tailnet"
     script.write_text(
-        page.partition("### An inventory for Ansible")[2].partition("```sh\n")[2].partition("```")[0]
+        page.partition("## An inventory for Ansible")[2].partition("```sh\n")[2].partition("```")[0]
     )
     script.chmod(0o755)
     program = tmp_path / "netmap-supervisor"

@@ -1,4 +1,4 @@
-"""What docs/operations.md tells an administrator to type, taken from the page word by word."""
+"""What docs/howto/systemd.md tells an administrator to type, taken from the page word by word."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from tests.vm.image import ROOT
 
 __all__ = ["control_host", "install_commands", "start_condition"]
 
-PAGE = ROOT / "docs" / "operations.md"
-SECTION = "## As a systemd service"
+PAGE = ROOT / "docs" / "howto" / "systemd.md"
+SECTION = "# As a systemd service"
 
 
 def _section() -> str:
-    return PAGE.read_text().partition(f"\n{SECTION}\n")[2].partition("\n## ")[0]
+    return PAGE.read_text().partition(f"{SECTION}\n")[2].partition("\n## ")[0]
 
 
 def install_commands() -> list[str]:

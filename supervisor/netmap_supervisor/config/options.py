@@ -347,8 +347,8 @@ _ROWS = (
         default="all",
         help="Children that are forked from one process which has everything loaded",
         more="A fork starts in a tenth of the time and shares memory; it shares the layout of its address space with "
-        "its siblings, too (docs/operations.md). `not-connection` starts the one child that reads the network by exec, "
-        "`off` (or false) all of them.",
+        "its siblings, too (docs/explanation/confinement.md). `not-connection` starts the one child that reads the "
+        "network by exec, `off` (or false) all of them.",
     ),
     Option(
         name="log_format",

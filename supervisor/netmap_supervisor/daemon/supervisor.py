@@ -101,7 +101,7 @@ START_EXTENSION = 120.0
 END_LIMIT = 10.0
 """Seconds between the end of the last child and ours. After them the stack of each thread is dumped and the process
 ends: a daemon that hangs would keep its directories from the next one."""
-NOT_CONFINED = "this kernel's Landlock does not hold the processes back from these; see docs/operations.md"
+NOT_CONFINED = "this kernel's Landlock cannot hold processes back from these: docs/explanation/confinement.md"
 
 
 class Supervisor(pykka.ThreadingActor):

@@ -74,8 +74,8 @@ def test_a_node_has_its_fields_and_what_may_be_written_of_it() -> None:
 
 
 def test_the_docs_name_all_that_a_template_sees() -> None:
-    page = (Path(__file__).parents[3] / "docs" / "operations.md").read_text()
-    section = page.partition("### Whatever else: templates")[2].partition("\n## ")[0]
+    page = (Path(__file__).parents[3] / "docs" / "howto" / "exports.md").read_text()
+    section = page.partition("## Whatever else: templates")[2].partition("\n## ")[0]
     rows = {line.split("|")[1] for line in section.splitlines() if line.startswith("| `")}
     documented = {word for row in rows for word in re.findall(r"`(\w+)", row)}
     node = values_of(f"web.{DOMAIN}")["peers"][0]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -128,18 +127,6 @@ def test_what_is_no_moment_is_refused(query: str) -> None:
 def test_a_moment_that_cannot_be_written_is_refused(query: str) -> None:
     with pytest.raises(pages.BadQuery, match="years 1970 to 9999"):
         question_of(pages.Query(query), 1_767_323_045.0)
-
-
-def test_the_manual_has_each_path_with_its_parameters_and_errors() -> None:
-    manual = (Path(__file__).parents[3] / "docs" / "subscribers.md").read_text()
-    rows = dict(re.findall(r"^\| `(/[^`]*)` \| (.*) \|$", manual, re.MULTILINE))
-    assert list(rows) == list(pages.PATHS)
-    for path, text in rows.items():
-        for name in names(path) if path in READ else ():
-            assert re.search(rf"[?&]{name}\b", text), f"{path}: {name}"
-        for status, response in GIVEN[path].get("get", GIVEN[path].get("post"))["responses"].items():
-            # What may come of every path is told once.
-            assert status == "200" or "$ref" in response or status in text, f"{path}: {status}"
 
 
 def test_the_checks_that_may_be_left_out_are_those_there_are() -> None:

@@ -13,7 +13,7 @@ from netmap_actors.webhooks.events import test_event as an_event
 from netmap_actors.webhooks.signature import signature
 from netmap_actors.webhooks.spec import BodyForm, WebhookSpec
 
-PAGE = (Path(__file__).resolve().parents[3] / "docs" / "webhooks.md").read_text()
+PAGE = (Path(__file__).resolve().parents[3] / "docs" / "howto" / "webhooks.md").read_text()
 
 
 def block(language: str) -> str:

@@ -1,0 +1,52 @@
+"""The site of the documentation: `make docs` builds it, offline, and takes every warning as an error."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+LINK = re.compile(r"\[([^\]]+)\]\(([^)\s:#]+)\)")
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+import netmap_actors  # noqa: E402
+from tests.contract.site.reference import filled  # noqa: E402
+
+project = "netmap-supervisor"
+author = "the netmap-supervisor maintainers"
+project_copyright = author
+version = release = netmap_actors.__version__
+
+extensions = ["myst_parser", "sphinx.ext.autodoc"]
+exclude_patterns = ["_build", "examples"]
+source_suffix = {".md": "markdown"}
+default_role = "code"
+nitpicky = True
+# What our names are made of: Python's and other libraries' types, whose documentation is not fetched.
+nitpick_ignore_regex = [(r"py:.*", r"(?!netmap_supervisor\.).*")]
+
+myst_heading_anchors = 4
+myst_enable_extensions = ["colon_fence"]
+autodoc_member_order = "bysource"
+autodoc_typehints_format = "short"
+autodoc_class_signature = "separated"
+
+html_theme = "furo"
+html_title = f"netmap-supervisor {release}"
+html_show_sphinx = False
+html_copy_source = False
+html_show_sourcelink = False
+html_theme_options = {"top_of_page_buttons": []}
+
+
+def _fill(app: Any, name: str, content: list[str]) -> None:
+    """Put the generated parts in; a link to a directory of the repository, which the site has not, is its words."""
+    place = Path(app.env.doc2path(name)).parent
+    content[0] = LINK.sub(lambda link: link[1] if (place / link[2]).is_dir() else link[0], filled(content[0]))
+
+
+def setup(app: Any) -> None:
+    """What Sphinx calls."""
+    app.connect("source-read", _fill)
