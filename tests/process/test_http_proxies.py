@@ -1,4 +1,4 @@
-"""The page through nginx and Caddy, set up as docs/operations.md says: logins, sessions and events as they happen."""
+"""The page through nginx and Caddy, set up as docs/howto/http.md says: logins, sessions and events as they happen."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     Proxy = Callable[[str, str, Path], contextlib.AbstractContextManager[str]]
 
-PAGE = (Path(__file__).parents[2] / "docs" / "operations.md").read_text().partition("**Behind a proxy**")[2]
+PAGE = (Path(__file__).parents[2] / "docs" / "howto" / "http.md").read_text().partition("**Behind a proxy**")[2]
 SNIPPETS = re.findall(r"^```\n(# Caddyfile\n.*?)^(# nginx.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)[:2]
 """(Caddy's, nginx's), where tokens are asked for, and on a socket where none are."""
 
