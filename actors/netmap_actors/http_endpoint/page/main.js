@@ -1,5 +1,106 @@
-// Placeholder.
-const trust = document.getElementById("trust");
-const answer = await fetch("/status");
-const status = answer.ok ? await answer.json() : null;
-trust.textContent = status === null ? `no status: ${answer.status}` : `netmap ${status.netmap.state}`;
+// Puts the page together: the stream of events, the store, and the parts that show it.
+
+import {createStatus} from "/page/status.js";
+import {createStore} from "/page/store.js";
+import {openStream} from "/page/stream.js";
+import * as words from "/page/words.js";
+
+/** Each part is loaded by itself: one that fails says so in its place, and the others go on. */
+const SECTIONS = ["timeline", "nodes", "panel", "processes", "recent"];
+
+const store = createStore();
+const byId = (id) => document.getElementById(id);
+
+const [{mount: mountTrust}, {mount: mountLogin}] = await Promise.all([
+  import("/page/trust.js"),
+  import("/page/login.js"),
+]);
+const login = mountLogin(byId("login"));
+const banner = mountTrust(byId("trust"), {store});
+const history = await import("/page/history.js").then(({follow}) => follow(store), () => null);
+
+const status = createStatus({
+  onStatus: (told) => {
+    banner.answers(true);
+    store.takeStatus(told);
+    byId("logout").hidden = !told.http?.token_required;
+  },
+  onLogin: () => login.show(),
+  // One that says something has no need to answer: its stream is what counts.
+  onFailure: (askedAt) => banner.answers(stream.heardAt() > askedAt),
+});
+const stream = openStream({
+  onEvent: (event) => {
+    if (event.type === "snapshot") {
+      login.hide();
+      status.ask();
+    }
+    banner.answers(true);
+    store.apply(event);
+  },
+  onComment: () => banner.answers(true),
+  onState: (state) => {
+    banner.stream(state);
+    if (state.phase === "login") login.show();
+  },
+});
+
+const context = {store, status, history, words, select};
+const opened = new Set();
+store.subscribe((turn) => {
+  if (turn.whole || turn.changes.length) showWhose();
+});
+
+function showWhose() {
+  const self = store.self ? ` · this node is ${words.safe(words.shortName(store.self))}` : "";
+  const text = `${words.safe(store.domain)}${self}`;
+  if (byId("tailnet").textContent !== text) byId("tailnet").textContent = text;
+}
+
+// The banner stays in sight; what is laid over the page begins below it.
+new ResizeObserver(() => {
+  document.documentElement.style.setProperty("--top", `${byId("top").offsetHeight}px`);
+}).observe(byId("top"));
+
+/** Opens the panel of the node with this stable id; null closes it. The address then names the node. */
+function select(id) {
+  const hash = id === null ? "" : `#node=${encodeURIComponent(id)}`;
+  if (location.hash !== hash) {
+    window.history.pushState(null, "", hash || location.pathname + location.search);
+  }
+  tellSelected();
+}
+
+function selected() {
+  const found = /^#node=(.+)$/.exec(location.hash);
+  if (!found) return null;
+  try {
+    return decodeURIComponent(found[1]);
+  } catch {
+    return null;
+  }
+}
+
+function tellSelected() {
+  const id = selected();
+  for (const onSelected of opened) onSelected(id);
+}
+
+window.addEventListener("popstate", tellSelected);
+
+for (const name of SECTIONS) {
+  const element = byId(name);
+  import(`/page/${name}.js`)
+    .then(({mount}) => {
+      const part = mount(element, context);
+      if (part?.selected) {
+        opened.add(part.selected);
+        part.selected(selected());
+      }
+    })
+    .catch((error) => {
+      console.error(error);
+      element.append(words.textElement("p", "notice", `This part of the page cannot be shown: ${error.message}`));
+    });
+}
+status.ask();
