@@ -1,0 +1,128 @@
+/** What came over /events since the page was opened, in the shape of a history: pure. */
+
+import { nothing } from "./remembered.js";
+
+const MOST = 2000;
+/** Happenings that are kept. */
+
+const FIELDS = {
+  name: "node_renamed",
+  tags: "node_tagged",
+  routes: "node_routed",
+  addresses: "node_moved",
+  home_derp: "node_moved",
+  key: "node_key_changed",
+};
+/** Fields of a node and what a change of each is called, as the daemon's own history calls it. */
+
+/**
+ * What an event of /events tells, as happenings.
+ *
+ * @param {Object} event @param {number} at When it came, milliseconds.
+ * @param {?string} trusted The state of the netmap before it; null: none was told.
+ * @returns {import("./remembered.js").Happening[]}
+ */
+export function happeningsOf(event, at, trusted) {
+  const made = [];
+  const add = (kind, subject = "", name = "", detail = {}) =>
+    made.push({ id: `${event.epoch}:${event.seq}:${made.length}`, at, after: null, kind, subject, name, detail });
+  const { peer, state } = event;
+  if (event.type === "peer_upserted") {
+    const { stable_id: id, name } = peer;
+    const previous = event.previous;
+    if (previous === undefined || previous === null) {
+      add("node_joined", id, name, { state: stateOf(peer.online) });
+    } else {
+      if ("online" in previous && typeof peer.online === "boolean") {
+        add(peer.online ? "node_online" : "node_offline", id, name);
+      }
+      for (const [field, kind] of Object.entries(FIELDS)) {
+        if (field in previous) add(kind, id, name, { [field]: { from: previous[field], to: peer[field] } });
+      }
+      if (previous.expired === false && peer.expired) add("node_key_expired", id, name);
+    }
+  } else if (event.type === "peer_removed") {
+    add("node_left", event.stable_id, event.name);
+  }
+  if (trusted !== null && state !== undefined && state !== trusted && state !== "none") {
+    add(state === "fresh" ? "netmap_fresh" : "netmap_stale", "", "", event.reason ? { reason: event.reason } : {});
+  }
+  return made;
+}
+
+/** @param {?boolean} online */
+export function stateOf(online) {
+  return online === true ? "online" : online === false ? "offline" : "unknown";
+}
+
+/**
+ * Keeps what events tell.
+ *
+ * @param {number} opened When the page was opened, milliseconds.
+ */
+export function createLived(opened) {
+  const memory = nothing(opened);
+  let trusted = null;
+
+  function enter(spans, state, at) {
+    const last = spans.at(-1);
+    if (last !== undefined && last.state === state && last.until === Infinity) return;
+    if (last !== undefined && last.until === Infinity) last.until = at;
+    if (state !== null) spans.push({ since: at, until: Infinity, state, detail: {} });
+  }
+
+  function seen(peer, at) {
+    let node = memory.nodes.get(peer.stable_id);
+    if (node === undefined) memory.nodes.set(peer.stable_id, (node = { name: peer.name, spans: [] }));
+    node.name = peer.name;
+    enter(node.spans, stateOf(peer.online), at);
+  }
+
+  return {
+    /** @param {Object} event @param {number} at @returns {import("./remembered.js").Happening[]} */
+    told(event, at) {
+      const made = happeningsOf(event, at, trusted);
+      if (event.state !== undefined && event.state !== trusted) {
+        trusted = event.state;
+        enter(memory.netmap, trusted, at);
+      }
+      if (event.type === "snapshot") {
+        const there = new Set();
+        for (const peer of event.netmap?.peers ?? []) {
+          seen(peer, at);
+          there.add(peer.stable_id);
+        }
+        for (const [id, node] of memory.nodes) if (!there.has(id)) enter(node.spans, null, at);
+      } else if (event.type === "peer_upserted") {
+        seen(event.peer, at);
+      } else if (event.type === "peer_removed") {
+        const node = memory.nodes.get(event.stable_id);
+        if (node !== undefined) enter(node.spans, null, at);
+      }
+      memory.happenings.push(...made);
+      if (memory.happenings.length > 2 * MOST) {
+        memory.happenings = memory.happenings.slice(-MOST);
+        memory.happeningsSince = memory.happenings[0].at;
+      }
+      return made;
+    },
+    /** Nothing came any more: what was seen of the nodes ends here. */
+    lost(at) {
+      trusted = "stale";
+      enter(memory.netmap, "stale", at);
+    },
+    /** @returns {import("./remembered.js").Memory} What was seen until `at`; nothing before `since` is kept. */
+    memory(at, since) {
+      const close = (spans) =>
+        spans.filter((span) => span.since < at).map((span) => ({ ...span, until: Math.min(span.until, at) }));
+      const nodes = new Map();
+      for (const [id, node] of memory.nodes) {
+        node.spans = node.spans.filter((span) => span.until > since);
+        if (node.spans.length === 0) memory.nodes.delete(id);
+        else nodes.set(id, { name: node.name, spans: close(node.spans) });
+      }
+      memory.netmap = memory.netmap.filter((span) => span.until > since);
+      return { ...memory, until: at, netmap: close(memory.netmap), nodes, happenings: [...memory.happenings] };
+    },
+  };
+}
