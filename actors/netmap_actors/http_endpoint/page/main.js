@@ -1,0 +1,105 @@
+// Puts the page together: the stream of events, the store, and the parts that show it.
+
+import {createStatus} from "/page/status.js";
+import {createStore} from "/page/store.js";
+import {openStream} from "/page/stream.js";
+import * as words from "/page/words.js";
+
+/** Each part is loaded by itself: one that fails says so in its place, and the others go on. */
+const SECTIONS = ["timeline", "nodes", "panel", "processes", "recent"];
+
+const store = createStore();
+const byId = (id) => document.getElementById(id);
+
+const [{mount: mountTrust}, {mount: mountLogin}] = await Promise.all([
+  import("/page/trust.js"),
+  import("/page/login.js"),
+]);
+const login = mountLogin(byId("login"), {
+  onToken: () => {
+    stream.reconnect();
+    status.ask();
+  },
+});
+const banner = mountTrust(byId("trust"), {store, words});
+
+const status = createStatus({
+  onStatus: (told) => {
+    store.takeStatus(told);
+    banner.answered();
+    byId("logout").hidden = !told.http?.token_required;
+  },
+  onLogin: showLogin,
+  onFailure: banner.unanswered,
+});
+const stream = openStream({
+  onEvent: (event) => {
+    if (event.type === "snapshot") login.hide();
+    store.apply(event);
+  },
+  onComment: () => {},
+  onState: (state) => {
+    banner.stream(state);
+    if (state.phase === "login") showLogin();
+  },
+});
+
+function showLogin() {
+  login.show();
+  banner.stream({phase: "login"});
+}
+
+const history = await import("/page/history.js").catch(() => null);
+const context = {store, status, history, words, select};
+const opened = new Set();
+store.subscribe((turn) => {
+  if (turn.whole || turn.changes.length) showWhose();
+});
+
+function showWhose() {
+  const self = store.self ? ` · this node is ${words.safe(words.shortName(store.self))}` : "";
+  byId("tailnet").textContent = `${words.safe(store.domain)}${self}`;
+}
+
+/** Opens the panel of the node with this stable id; null closes it. The address then names the node. */
+function select(id) {
+  const hash = id === null ? "" : `#node=${encodeURIComponent(id)}`;
+  if (location.hash !== hash) {
+    window.history.pushState(null, "", hash || location.pathname + location.search);
+  }
+  tellSelected();
+}
+
+function selected() {
+  const found = /^#node=(.+)$/.exec(location.hash);
+  if (!found) return null;
+  try {
+    return decodeURIComponent(found[1]);
+  } catch {
+    return null;
+  }
+}
+
+function tellSelected() {
+  const id = selected();
+  for (const onSelected of opened) onSelected(id);
+}
+
+window.addEventListener("popstate", tellSelected);
+
+for (const name of SECTIONS) {
+  const element = byId(name);
+  import(`/page/${name}.js`)
+    .then(({mount}) => {
+      const part = mount(element, context);
+      if (part?.selected) {
+        opened.add(part.selected);
+        part.selected(selected());
+      }
+    })
+    .catch((error) => {
+      console.error(error);
+      element.append(words.textElement("p", "notice", `This part of the page cannot be shown: ${error.message}`));
+    });
+}
+status.ask();

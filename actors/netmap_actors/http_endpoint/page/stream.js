@@ -1,0 +1,119 @@
+// Follows /events. By fetch and not by EventSource: that one hides comments, so that silence could not be noticed.
+
+import {createParser} from "/page/sse.js";
+
+export const SILENCE_MS = 40_000;
+/** The endpoint says something every 15 seconds; after so long without a byte the stream is dead. */
+const BACKOFF_MS = [1000, 2000, 4000, 8000, 15_000];
+const TICK_MS = 1000;
+const JUMP_MS = 5000;
+/** How far the clock on the wall may leave the one that only counts: further, and the machine slept or was set. */
+
+/**
+ * @typedef {{phase: "connecting"|"open"|"lost"|"login", why?: string, retryAt?: number}} StreamState
+ *   `why`: closed, unreachable, silent, jumped, refused, or the text of the stream's last event
+ * @param {{onEvent: (event: Object) => void, onComment: (text: string) => void,
+ *   onState: (state: StreamState) => void, now?: () => number}} options
+ * @returns {{reconnect: () => void}}
+ */
+export function openStream({onEvent, onComment, onState, now = () => performance.now()}) {
+  let abort = new AbortController();
+  let heardAt = now();
+  let failures = 0;
+  let timer = 0;
+  let waiting = false;
+  let connected = false;
+  let wall = Date.now() - now();
+
+  function connect() {
+    clearTimeout(timer);
+    waiting = false;
+    connected = true;
+    abort = new AbortController();
+    heardAt = now();
+    follow(abort).catch((error) => console.error(error));
+  }
+
+  async function follow(own) {
+    let why = "closed";
+    try {
+      const response = await fetch("/events", {
+        signal: own.signal,
+        cache: "no-store",
+        headers: {Accept: "text/event-stream"},
+      });
+      if (response.status === 401) {
+        connected = false;
+        onState({phase: "login"});
+        return;
+      }
+      if (response.ok) why = await read(response, own);
+      else why = `refused: ${response.status}`;
+    } catch (error) {
+      if (error.name !== "AbortError" && !(error instanceof TypeError)) throw error;
+      why = own.signal.aborted ? (own.signal.reason ?? "closed") : "unreachable";
+    } finally {
+      own.abort();
+    }
+    if (own === abort && connected) retry(why);
+  }
+
+  async function read(response, own) {
+    const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+    let last = "closed";
+    const push = createParser({
+      onComment,
+      onEvent: ({type, data}) => {
+        const event = JSON.parse(data);
+        if (type === "error") {
+          last = event.error;
+          return;
+        }
+        if (type === "snapshot") {
+          failures = 0;
+          onState({phase: "open"});
+        }
+        onEvent(event);
+      },
+    });
+    for (;;) {
+      const {done, value} = await reader.read();
+      if (done || own !== abort) return last;
+      heardAt = now();
+      push(value);
+    }
+  }
+
+  function retry(why) {
+    const wait = BACKOFF_MS[Math.min(failures, BACKOFF_MS.length - 1)];
+    failures += 1;
+    waiting = true;
+    onState({phase: "lost", why, retryAt: now() + wait});
+    timer = setTimeout(connect, wait);
+  }
+
+  /** Leave what there is, and ask anew at once. */
+  function reconnect(why = "jumped") {
+    onState({phase: "connecting", why});
+    const old = abort;
+    connect();
+    old.abort(why);
+  }
+
+  setInterval(() => {
+    const drift = Date.now() - now() - wall;
+    wall += drift;
+    if (Math.abs(drift) > JUMP_MS && (connected || waiting)) {
+      failures = 0;
+      reconnect("jumped");
+    } else if (connected && !waiting && now() - heardAt > SILENCE_MS) {
+      const old = abort;
+      abort = new AbortController();
+      old.abort("silent");
+      retry("silent");
+    }
+  }, TICK_MS);
+  onState({phase: "connecting"});
+  connect();
+  return {reconnect, heardAt: () => heardAt};
+}
