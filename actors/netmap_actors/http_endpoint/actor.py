@@ -7,9 +7,7 @@ import resource
 import socket
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
-
-import msgspec
+from typing import TYPE_CHECKING, NamedTuple
 
 from netmap_actors.boot import HttpSettings, decode_settings
 from netmap_actors.bus.admission import Admission
@@ -22,21 +20,25 @@ from netmap_actors.http_endpoint import event_stream, metrics, pages
 from netmap_actors.http_endpoint.access import Access
 from netmap_actors.http_endpoint.authorization import RequestRefused
 from netmap_actors.http_endpoint.connection import Connection, Turns
+from netmap_actors.http_endpoint.guard import is_of_page
 from netmap_actors.http_endpoint.history_page import HistoryPage, question_of
+from netmap_actors.http_endpoint.page_files import page_file
+from netmap_actors.http_endpoint.supervisor_status import SupervisorStatus, status_page
 from netmap_actors.named_files import make_private
 from netmap_actors.process.actor_base import ActorBase
 from netmap_actors.process.shared_sockets import share
 from netmap_actors.subscriber import AmbiguousName, EventFilter, NoSuchNode, Subscriber
 from netmap_actors.subscriber.events import EVENT_KINDS
-from netmap_actors.wire import internal_pb2
 
 if TYPE_CHECKING:
     from netmap_actors.boot import Boot
     from netmap_actors.bus.admission import Origin
     from netmap_actors.clock import Clock
     from netmap_actors.http_endpoint.peer_metrics import Chosen
+    from netmap_actors.http_endpoint.supervisor_status import Report
     from netmap_actors.protocol.http1_server import HttpRequest
     from netmap_actors.subscriber import Event
+    from netmap_actors.wire import internal_pb2
 
 __all__ = ["CONDITION", "HttpEndpoint"]
 
@@ -49,8 +51,6 @@ BACKLOG = 512
 """With more, a client waits behind a flood; with less, it tries again after a second (tcp(7), SYN retransmission)."""
 LISTEN_AGAIN = 2.0
 """Seconds between two tries to listen."""
-STATUS_LIMIT = 2.0
-"""Seconds the Supervisor has to report its status for a scrape."""
 COMMENT_INTERVAL = 15.0
 LOOK_INTERVAL = 2.0
 """Seconds between two looks at the certificate, its key and the tokens."""
@@ -84,8 +84,9 @@ class HttpEndpoint(ActorBase):
         """Of the clients that follow events."""
         self._scrapes: dict[tuple[str, Chosen], list[Connection]] = {}
         """Clients that wait for the metrics, by what they ask for: one status and one page for all of them."""
-        self._token = 0
-        self._status_limit = self.loop.deadline(lambda: self._scraped({}))
+        self._viewers: list[Connection] = []
+        """Clients that wait for the status."""
+        self._status = SupervisorStatus(self.loop, self.tell_supervisor)
         self._requests = 0
         self._refused = 0
         self._failed = 0
@@ -111,8 +112,7 @@ class HttpEndpoint(ActorBase):
     def on_supervisor(self, envelope: internal_pb2.Envelope) -> None:
         match envelope.WhichOneof("body"):
             case "status_reply":
-                if envelope.status_reply.token == self._token:
-                    self._scraped(msgspec.json.decode(envelope.status_reply.json, type=dict[str, Any]))
+                self._status.answered(envelope.status_reply)
             case other:
                 self.log.warning("unexpected_message", body=other)
 
@@ -278,6 +278,10 @@ class HttpEndpoint(ActorBase):
             connection.answer(token.status, pages.TEXT, f"{token.why}\n".encode(), list(token.headers))
             return
         path, _, words = request.target.partition("?")
+        if is_of_page(path):
+            found = page_file(request, path)
+            connection.answer(found.status, found.content_type, found.body, list(found.headers))
+            return
         try:
             if path == "/events":
                 held = "" if token is None else token.sha256
@@ -296,6 +300,12 @@ class HttpEndpoint(ActorBase):
         match path:
             case "/metrics":
                 self._scrape(connection, request.header("accept") or "", pages.chosen_peers(query))
+                return
+            case "/status":
+                query.only()
+                if not self._viewers:
+                    self._status.ask(self._show_status)
+                self._viewers.append(connection)
                 return
             case "/history":
                 self._history.ask(connection, question_of(query, self.clock.wall()))
@@ -347,21 +357,24 @@ class HttpEndpoint(ActorBase):
             self._followers[connection] = _Follower(wanted, token)
 
     def _scrape(self, connection: Connection, accept: str, chosen: Chosen) -> None:
+        if not self._scrapes:
+            self._status.ask(self._scraped)
         self._scrapes.setdefault((accept, chosen), []).append(connection)
-        if self._status_limit.when is None:
-            self._token += 1
-            self._status_limit.set(self.loop.now() + STATUS_LIMIT)
-            self.tell_supervisor(internal_pb2.StatusRequest(token=self._token))
 
-    def _scraped(self, report: dict[str, Any]) -> None:
+    def _show_status(self, report: Report) -> None:
+        waiting, self._viewers = self._viewers, []
+        page = status_page(report)
+        for connection in waiting:
+            connection.answer(page.status, page.content_type, page.body)
+
+    def _scraped(self, report: Report) -> None:
         """The status has come, or not in time: answer the waiting clients, one page in a turn of the loop."""
-        self._status_limit.set(None)
         waiting, self._scrapes = self._scrapes, {}
         for (accept, chosen), connections in waiting.items():
             self.loop.call_soon(partial(self._answer_scrapes, report, accept, chosen, connections))
 
     def _answer_scrapes(
-        self, report: dict[str, Any], accept: str, chosen: Chosen, connections: list[Connection]
+        self, report: Report, accept: str, chosen: Chosen, connections: list[Connection]
     ) -> None:
         shown = metrics.Shown(
             snapshot=self._subscriber.store.snapshot(),

@@ -8,6 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple
 from urllib.parse import parse_qsl
 
+from netmap_actors.http_endpoint.guard import is_of_page
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -41,7 +43,7 @@ def authorize(
     `find` may raise OSError: then nobody can say.
     """
     path = request.target.partition("?")[0]
-    if path in _OPEN:
+    if path in _OPEN or is_of_page(path):
         return None
     given = [value for name, value in request.headers if name == "authorization"]
     if not given:

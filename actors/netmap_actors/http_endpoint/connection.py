@@ -121,10 +121,13 @@ class Connection:
     def answer(
         self, status: int, content_type: str, body: bytes, headers: list[tuple[str, str]] | None = None
     ) -> None:
-        """Answer the request in hand."""
+        """Answer the request in hand; `headers` come besides, or in the place of ours."""
         if self.closed:
             return
-        fields = [("Content-Type", content_type), *_HEADERS, *(headers or [])]
+        given = headers or []
+        named = {name for name, _ in given}
+        fields = [("Content-Type", content_type)] if content_type else []
+        fields += [*(one for one in _HEADERS if one[0] not in named), *given]
         self._requests += self._server.respond(status, fields, body)
         self._watch()
 

@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from netmap_actors.protocol.http1_server import HttpRequest
 
-__all__ = ["refusal"]
+__all__ = ["PAGE_FILES", "is_of_page", "refusal"]
 
+PAGE_FILES: Final = "/page/"
+"""Below this the files of the page are."""
 _OWN_NAMES: Final = ("localhost", "127.0.0.1", "[::1]")
 _PORT: Final = re.compile(r"(?::[0-9]{1,5})?")
 
@@ -42,6 +44,11 @@ def refusal(
     if any(site not in {"none", "same-origin"} for site in _values(request, "sec-fetch-site")):
         return 403, "cannot answer: the request was made by a web page of another site"
     return None
+
+
+def is_of_page(path: str) -> bool:
+    """Whether it is the page, or may be a file of it."""
+    return path == "/" or path.startswith(PAGE_FILES)
 
 
 def _values(request: HttpRequest, name: str) -> list[str]:

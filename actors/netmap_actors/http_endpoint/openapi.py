@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from netmap_actors import __version__
 from netmap_actors.history.occurrences import Happening
 from netmap_actors.http_endpoint import event_stream
+from netmap_actors.http_endpoint.page_files import HTML
 from netmap_actors.http_endpoint.pages import JSON, PATHS, READY_CHECKS, TEXT
 from netmap_actors.schemas.documents import DIALECT, components, identifier
 from netmap_actors.schemas.shapes import (
@@ -95,6 +96,7 @@ def _operations(
     netmap: object, node: object, history: object, targets: object, health: object
 ) -> Mapping[str, _Operation]:
     return {
+        "/": _Operation({200: {HTML: {"schema": _TEXT}}}, scopes=()),
         "/netmap": _Operation(
             {200: {JSON: {"schema": {"anyOf": [netmap, node]}}}},
             {404: "No node goes by that name.", 409: "Several nodes go by that name."},
@@ -127,6 +129,9 @@ def _operations(
                 "peer": _Parameter("Names, now or then, or stable ids.", _TEXT, many=True),
                 "kind": _Parameter("What happened.", {"enum": sorted(map(str, Happening))}, many=True),
             },
+        ),
+        "/status": _Operation(
+            {200: {JSON: {"schema": {"type": "object"}}}}, {503: "The daemon did not answer in time."}
         ),
         "/sd": _Operation(
             {200: {JSON: {"schema": targets}}},
@@ -244,7 +249,7 @@ def _events() -> dict[str, Any]:
 
 
 def _path(path: str, operation: _Operation) -> dict[str, Any]:
-    name = path.strip("/").partition(".")[0]
+    name = path.strip("/").partition(".")[0] or "page"
     return {
         "summary": PATHS[path],
         "parameters": [_parameter(*item) for item in operation.parameters.items()],

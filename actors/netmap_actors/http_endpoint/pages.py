@@ -42,9 +42,11 @@ JSON = "application/json"
 TEXT = "text/plain; charset=utf-8"
 MAX_QUERY = 4096
 PATHS = {
+    "/": "a page that shows all of this in a browser",
     "/netmap": "the netmap as `netmap-supervisor netmap --json` prints it; ?peer=NAME for one peer",
     "/events": "every change as server-sent events, a snapshot first; ?kind= and ?peer= choose, may be repeated",
     "/history": "what happened, as `netmap-supervisor history --json`; ?since=24h, ?until=, ?peer= and ?kind= choose",
+    "/status": "the daemon's status as `netmap-supervisor status --json` prints it",
     "/sd": "targets for Prometheus's http_sd_configs; ?port=9100, ?tag=web (may be repeated), ?online=true, "
     "?include_self=true",
     "/metrics": "the daemon's metrics for Prometheus; ?peers=true for some series a peer, with ?tag=web (may be "

@@ -240,7 +240,9 @@ class HttpServer:
         head_only: bool = False,
     ) -> None:
         closing = [("Connection", "close")] if close else []
-        fields = [*headers, ("Content-Length", str(len(body))), *closing]
+        # Of a 304 it would be the length of what is not sent (RFC 9110, 8.6).
+        length = [] if status == 304 else [("Content-Length", str(len(body)))]
+        fields = [*headers, *length, *closing]
         self._send(h11.Response(status_code=status, headers=fields, reason=_reason(status)))
         if body and not head_only:
             self._send(h11.Data(data=body))
