@@ -1,5 +1,27 @@
 /** What the daemon remembers: GET /history, kept current while the page is looked at. */
 
+import {createLived, happeningsOf} from "./past/lived.js";
+import {merged, nothing, parsed, trimmed} from "./past/remembered.js";
+
+const MINUTE = 60_000;
+export const HOUR = 60 * MINUTE;
+export const LONGEST = 7 * 24 * HOUR;
+/** Milliseconds back from now; the page asks for no older time. */
+const SHORTEST = 8 * HOUR;
+/** So long ago is kept in any case. */
+const OVERLAP = 30_000;
+/** Of two answers: what is told of the last seconds may still be on its way into the history. */
+const SOON = 1000;
+const LATER = 30_000;
+const SHARE = 30;
+/** Between two questions lie SOON to LATER milliseconds, and so many times what the last answer took. */
+const MOST_HAPPENINGS = 20_000;
+const MOST_FRESH = 5000;
+const MOST_SPANS = 250_000;
+/** What is kept in memory, some 100 bytes each. */
+const SAME = 10_000;
+/** An event and its happening in the history are of the same time within so many milliseconds. */
+
 /**
  * @typedef {Object} Answer What `history --json` prints.
  * @property {string} since
@@ -21,6 +43,7 @@ export class HistoryError extends Error {
   constructor(message, status) {
     super(message);
     this.status = status;
+    /** Whether no history is kept at all. */
     this.off = status === 404 && message.includes("history.keep");
   }
 }
@@ -32,7 +55,7 @@ export class HistoryError extends Error {
  *   `until`: so long ago ("8h") or RFC 3339; `peer`: a stable id or a name.
  * @returns {Promise<Answer>} Raises HistoryError.
  */
-export async function loadHistory({ since, until, peer, kinds = [], signal } = {}) {
+export async function loadHistory({since, until, peer, kinds = [], signal} = {}) {
   const query = new URLSearchParams();
   if (since) query.append("since", since);
   if (until) query.append("until", until);
@@ -40,31 +63,230 @@ export async function loadHistory({ since, until, peer, kinds = [], signal } = {
   for (const kind of kinds) query.append("kind", kind);
   let answer;
   try {
-    answer = await fetch(`/history?${query}`, { signal, cache: "no-store" });
+    answer = await fetch(`/history?${query}`, {signal, cache: "no-store"});
   } catch (error) {
     throw new HistoryError(`cannot load the history: ${error.message}`, 0);
   }
   if (!answer.ok) throw new HistoryError((await answer.text()).trim().slice(0, 500), answer.status);
-  return answer.json();
+  try {
+    return await answer.json();
+  } catch (error) {
+    throw new HistoryError(`cannot load the history: ${error.message}`, 0);
+  }
 }
 
+
 /**
- * The history of the page: `history` of the sections' `mount`.
- *
- * main.js hands every event of /events to `told(event)`, and calls `start()` once the page is let in.
- *
- * @param {{store: Object}} page
+ * @typedef {Object} Past The history of the page.
+ * @property {import("./past/remembered.js").Memory} memory
+ * @property {"loading"|"kept"|"off"|"login"|"failed"} state `off`: none is kept, and `memory` has what came since the
+ *   page was opened; `failed`: see `problem`, `memory` has what is known.
+ * @property {string} problem
+ * @property {() => number} now The server's clock, milliseconds since 1970.
+ * @property {() => import("./past/remembered.js").Happening[]} recent What happened, with what the history does not
+ *   tell yet, in the order of time.
+ * @property {() => void} heard The endpoint answered, so what was seen last holds still.
+ * @property {(since: number) => void} cover What is kept shall begin there; what is older may go.
  */
-export function createHistory({ store }) {
-  const listeners = new Set();
-  return {
-    told(event) {},
-    start() {},
-    stop() {},
-    onHistory(listener) {
-      listeners.add(listener);
-      return () => listeners.delete(listener);
+
+/** @type {?Past} */
+let past = null;
+
+/**
+ * The one history of the page, which begins to be kept when it is first asked for.
+ *
+ * @param {Object} store That of the page. @returns {Past}
+ */
+export function follow(store) {
+  past ??= createPast(store);
+  return past;
+}
+
+const listeners = new Set();
+
+/**
+ * @param {(past: Past) => void} listener Called when something is known that was not.
+ * @returns {() => void} Ends it.
+ */
+export function onHistory(listener) {
+  listeners.add(listener);
+  return () => listeners.delete(listener);
+}
+
+/** @param {Object} store @returns {Past} */
+export function createPast(store) {
+  const opened = Date.now();
+  /** Only where no history is kept. */
+  let lived = null;
+  let trusted = null;
+  let skew = 0;
+  const now = () => Date.now() + skew;
+  let fresh = [];
+  let wanted = opened - SHORTEST;
+  let timer = 0;
+  let due = Infinity;
+  let asking = null;
+  let took = 0;
+  let whole = true;
+
+  const self = {
+    memory: nothing(opened),
+    state: "loading",
+    problem: "",
+    now,
+    recent() {
+      return fresh.length === 0 ? self.memory.happenings : [...self.memory.happenings, ...fresh].sort(byTime);
     },
-    loadHistory,
+    heard() {
+      if (lived !== null) livedSoon();
+    },
+    cover(since) {
+      wanted = Math.max(now() - LONGEST, Math.min(since, now() - SHORTEST));
+      if (self.state !== "off" && wanted < self.memory.since - OVERLAP) askAnew();
+    },
   };
+
+  function tell() {
+    for (const listener of listeners) {
+      try {
+        listener(self);
+      } catch (error) {
+        console.error(error); // one part of the page that fails must not end the others
+      }
+    }
+  }
+
+  function askAnew() {
+    whole = true;
+    asking?.abort();
+    asking = null;
+    schedule(0);
+  }
+
+  function schedule(delay) {
+    const at = performance.now() + delay;
+    if (at >= due && timer !== 0) return;
+    clearTimeout(timer);
+    due = at;
+    timer = setTimeout(ask, Math.max(0, delay));
+  }
+
+  async function ask() {
+    timer = 0;
+    due = Infinity;
+    if (asking !== null || document.hidden) return;
+    const mine = (asking = new AbortController());
+    const limit = setTimeout(() => mine.abort(), LATER);
+    const began = performance.now();
+    try {
+      const since = whole ? wanted : self.memory.until - OVERLAP;
+      const answer = await loadHistory({since: new Date(since).toISOString(), signal: mine.signal});
+      if (asking === mine) take(answer);
+      took = performance.now() - began;
+    } catch (error) {
+      if (asking === mine) failed(error);
+    } finally {
+      clearTimeout(limit);
+      if (asking === mine) {
+        asking = null;
+        schedule(LATER);
+        tell();
+      }
+    }
+  }
+
+  function take(answer) {
+    const later = parsed(answer);
+    skew = Date.parse(answer.until) - Date.now();
+    const together = whole ? later : merged(self.memory, later);
+    if (together === null) {
+      askAnew();
+      return;
+    }
+    whole = false;
+    wanted = Math.max(wanted, now() - LONGEST);
+    self.memory = trimmed(together, wanted - HOUR, MOST_HAPPENINGS, MOST_SPANS);
+    self.state = "kept";
+    lived = null;
+    self.problem = "";
+    fresh = unknown(fresh, self.memory);
+  }
+
+  function failed(error) {
+    self.problem = error.message;
+    if (error.off) {
+      if (self.state !== "off") {
+        lived = createLived(now());
+        lived.told(snapshotOf(store), now());
+      }
+      self.state = "off";
+      refreshLived();
+    } else if (error.status === 401 || error.status === 403) {
+      self.state = "login";
+    } else {
+      self.state = "failed";
+      // What is too much for one answer is asked for in a shorter time.
+      if (error.status === 404 && whole && now() - wanted > HOUR) wanted = now() - (now() - wanted) / 2;
+    }
+  }
+
+  function refreshLived() {
+    if (lived === null) return;
+    self.memory = trimmed(lived.memory(now(), now() - LONGEST), wanted, MOST_HAPPENINGS, MOST_SPANS);
+    fresh = [];
+  }
+
+  let told = 0;
+  function livedSoon() {
+    if (told !== 0) return;
+    told = setTimeout(() => {
+      told = 0;
+      refreshLived();
+      tell();
+    }, SOON);
+  }
+
+  store.subscribe((turn) => {
+    const at = now();
+    if (lived !== null) {
+      // A snapshot is not kept with its change: the nodes are those of the store.
+      if (turn.whole) lived.told(snapshotOf(store), at);
+      for (const {event} of turn.changes) if (event.type !== "snapshot") lived.told(event, at);
+      livedSoon();
+      return;
+    }
+    const made = [];
+    for (const {event} of turn.changes) {
+      made.push(...happeningsOf(event, at, trusted));
+      trusted = event.state ?? trusted;
+    }
+    if (made.length > 0) {
+      fresh = fresh.concat(made).slice(-MOST_FRESH);
+      tell();
+    }
+    if (turn.whole || turn.changes.length > 0) schedule(Math.min(LATER, Math.max(SOON, took * SHARE)));
+  });
+  document.addEventListener("visibilitychange", () => {
+    if (!document.hidden) schedule(0);
+  });
+  schedule(0);
+  return self;
+}
+
+function snapshotOf(store) {
+  return {type: "snapshot", state: store.trust.state, netmap: {peers: [...store.nodes.values()]}};
+}
+
+/** Those of `fresh` that the history does not tell yet, and still may. */
+function unknown(fresh, memory) {
+  const known = new Map();
+  for (const one of memory.happenings.slice(-5000)) known.set(`${one.kind} ${one.subject}`, one.at);
+  return fresh.filter((one) => {
+    const at = known.get(`${one.kind} ${one.subject}`);
+    return one.at > memory.until - SAME && (at === undefined || at < one.at - SAME);
+  });
+}
+
+function byTime(one, other) {
+  return one.at - other.at;
 }

@@ -1,2 +1,87 @@
-/** @param {HTMLElement} element @param {Object} page {store, history, words, select} */
-export function mount(element, page) {}
+/** What happened last, the newest first; floods are told in one line. */
+
+import {follow, onHistory} from "./history.js";
+import {swatch} from "./past/drawing.js";
+import {condensed, isOfNode, lineSentence, local} from "./past/happenings.js";
+
+const MOST = 50;
+const PACE = 1000;
+/** Milliseconds between two changes of the list at least. */
+
+/** @param {HTMLElement} element @param {{store: Object, words: Object, select: (id: ?string) => void}} page */
+export function mount(element, {store, words, select}) {
+  const past = follow(store);
+  const list = document.createElement("ol");
+  list.className = "recent";
+  list.tabIndex = 0;
+  list.setAttribute("role", "log");
+  list.setAttribute("aria-live", "polite");
+  list.setAttribute("aria-relevant", "additions");
+  list.setAttribute("aria-label", "What happened last");
+  const nothing = document.createElement("p");
+  nothing.className = "notice";
+  element.append(nothing, list);
+  const rows = new Map();
+  let timer = 0;
+  let filledAt = -Infinity;
+
+  function fill() {
+    timer = 0;
+    filledAt = performance.now();
+    const now = past.now();
+    const lines = condensed(past.recent(), MOST);
+    nothing.hidden = lines.length > 0;
+    nothing.textContent = past.state === "loading" ? "Loading …" : "Nothing happened yet.";
+    const there = new Set(lines.map((line) => line.key));
+    for (const [key, row] of rows) {
+      if (there.has(key)) continue;
+      row.remove();
+      rows.delete(key);
+    }
+    let before = list.firstElementChild;
+    for (const line of lines) {
+      let row = rows.get(line.key);
+      if (row === undefined) {
+        row = made(line, now);
+        rows.set(line.key, row);
+      }
+      if (row === before) before = before.nextElementSibling;
+      else list.insertBefore(row, before);
+    }
+  }
+
+  function made(line, now) {
+    const row = document.createElement("li");
+    row.className = line.tone;
+    const time = document.createElement("time");
+    time.dateTime = new Date(line.at).toISOString();
+    time.title = time.dateTime;
+    time.textContent = local(line.at, now);
+    const text = document.createElement("span");
+    text.className = "told";
+    const subject = line.one !== null && isOfNode(line.one.kind) ? line.one.subject : null;
+    if (subject !== null) {
+      const link = document.createElement("button");
+      link.type = "button";
+      link.className = "link";
+      const name = document.createElement("bdi");
+      name.textContent = words.safe((line.one.name || subject).split(".", 1)[0], 100);
+      link.append(name);
+      link.addEventListener("click", () => select(subject));
+      text.append(link, lineSentence(line, now).slice(name.textContent.length));
+    } else {
+      text.textContent = lineSentence(line, now);
+    }
+    row.append(time, swatch("mark", line.tone), text);
+    return row;
+  }
+
+  function soon() {
+    if (timer !== 0) return;
+    timer = setTimeout(fill, Math.max(0, PACE - (performance.now() - filledAt)));
+  }
+
+  onHistory(soon);
+  fill();
+  return {};
+}

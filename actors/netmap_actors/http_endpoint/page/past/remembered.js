@@ -36,7 +36,7 @@ export function nothing(at) {
   };
 }
 
-/** @param {import("./history.js").Answer} answer @returns {Memory} */
+/** @param {import("../history.js").Answer} answer @returns {Memory} */
 export function parsed(answer) {
   const since = Date.parse(answer.since);
   let until = Date.parse(answer.until);

@@ -106,11 +106,6 @@ export function createLived(opened) {
       }
       return made;
     },
-    /** Nothing came any more: what was seen of the nodes ends here. */
-    lost(at) {
-      trusted = "stale";
-      enter(memory.netmap, "stale", at);
-    },
     /** @returns {import("./remembered.js").Memory} What was seen until `at`; nothing before `since` is kept. */
     memory(at, since) {
       const close = (spans) =>

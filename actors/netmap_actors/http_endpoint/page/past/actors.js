@@ -1,0 +1,66 @@
+/** The processes of a status as rows, in the words of Erlang's supervisors: pure. */
+
+import {safe} from "../words.js";
+
+const CALM = new Set(["active"]);
+
+/**
+ * @param {Object} status What `status --json` prints.
+ * @param {{age: Function, bytes: Function}} words
+ * @returns {{key: string, name: string, child: boolean, last: boolean, state: string, pid: ?number,
+ *   generation: number, restarts: string, memory: string, up: string, exit: string, confined: string,
+ *   tone: ""|"bad"|"waiting"}[]} The Supervisor, then its children in the order in which they start.
+ */
+export function actorRows({actors, nursery}, {age, bytes}) {
+  const rows = actors.map((actor, index) => ({
+    key: actor.name,
+    name: index === 0 ? "Supervisor" : safe(actor.name, 60).replaceAll("_", " "),
+    child: index > 0,
+    last: index === actors.length - 1,
+    state: `${CALM.has(actor.state) ? "●" : actor.pid ? "◐" : "○"} ${safe(actor.state, 40).replaceAll("_", " ")}`,
+    pid: actor.pid,
+    generation: actor.generation,
+    restarts: String(actor.restarts),
+    memory: actor.rss_bytes === null || actor.rss_bytes === undefined ? "" : bytes(actor.rss_bytes),
+    up: actor.uptime_s === null || actor.uptime_s === undefined ? "" : age(actor.uptime_s),
+    exit: safe(actor.last_exit ?? "", 200),
+    confined: confinement(actor),
+    tone: CALM.has(actor.state) ? "" : actor.pid ? "waiting" : "bad",
+  }));
+  if (nursery) {
+    rows.splice(1, 0, {
+      key: "nursery", name: "nursery", child: true, last: actors.length === 1, state: nursery.pid ? "● active" : "○ down",
+      pid: nursery.pid, generation: nursery.generation, restarts: String(Math.max(0, nursery.generation - 1)), memory: "",
+      up: "", exit: "", confined: `has forked ${nursery.forked}`, tone: nursery.pid ? "" : "bad",
+    });
+  }
+  return rows;
+}
+
+function confinement({confinement: ground = {}, system_calls: calls, refused_calls: refused = {}}) {
+  const parts = [];
+  if (ground.landlock) parts.push("Landlock");
+  if (calls === "refused") parts.push("seccomp");
+  else if (calls === "counted") parts.push("seccomp, counting");
+  if (ground.capabilities === 0) parts.push("no capabilities");
+  const count = Object.values(refused).reduce((sum, one) => sum + one, 0);
+  if (count > 0) parts.push(`${count} system calls refused: ${Object.keys(refused).slice(0, 5).map((one) => safe(one, 40)).join(", ")}`);
+  return parts.join(", ") || "nothing";
+}
+
+/**
+ * What is said aloud of the difference.
+ *
+ * @param {Object[]} before @param {Object[]} now Both as `actors` of a status. @returns {string[]}
+ */
+export function changesOf(before, now) {
+  const known = new Map(before.map((actor) => [actor.name, actor]));
+  return now.flatMap((actor) => {
+    const old = known.get(actor.name);
+    const name = safe(actor.name, 60).replaceAll("_", " ");
+    if (old === undefined) return [`${name} is ${actor.state}`];
+    const why = actor.last_exit ? ` after it ended: ${safe(actor.last_exit, 200)}` : "";
+    if (actor.pid && actor.pid !== old.pid) return [`${name} was restarted${why}`];
+    return actor.state !== old.state ? [`${name} is ${safe(actor.state, 40)}`] : [];
+  });
+}

@@ -1,0 +1,166 @@
+/** What happened, in words as `netmap-supervisor history` has them, and floods made short: pure. */
+
+import {localTime, safe} from "../words.js";
+
+const SHOWN = {
+  run_started: {version: "version ", control_url: "of "},
+  actor_started: {pid: "pid "},
+  actor_exited: {pid: "pid ", reason: "", detail: ""},
+  map_session_started: {pid: "pid ", local: "from ", remote: "to "},
+  session_ended: {reason: "", stage: "in stage ", lived_s: "seconds: ", detail: ""},
+  login_needed: {url: "at "},
+  silence_detected: {silent_for: "seconds: "},
+  wake_detected: {slept_s: "seconds asleep: "},
+  link_changed: {route: "", before: "before: "},
+  netmap_fresh: {reason: ""},
+  netmap_stale: {reason: ""},
+  degraded: {text: ""},
+  healed: {},
+  stopping: {reason: ""},
+  node_online: {},
+  node_offline: {},
+  node_key_expiring: {expires: "at "},
+};
+/** What is shown of the details, and what stands before each; of other kinds everything, by name. */
+
+const TONES = {
+  bad: [
+    "actor_exited", "silence_detected", "session_ended", "netmap_stale", "degraded", "gap", "node_removed",
+    "login_needed",
+  ],
+  good: ["netmap_fresh", "healed", "map_session_started", "actor_started", "run_started"],
+  gone: ["node_offline", "node_left", "node_key_expired"],
+  come: ["node_online", "node_joined"],
+};
+const TONE = new Map(Object.entries(TONES).flatMap(([tone, kinds]) => kinds.map((kind) => [kind, tone])));
+
+/**
+ * @typedef {"bad"|"good"|"gone"|"come"|"other"} Tone  What a mark looks like: `bad` a cross, `good` a square, `gone` a
+ *   triangle that points down, `come` one that points up, `other` a diamond.
+ */
+
+/** @param {string} kind @returns {Tone} */
+export function toneOf(kind) {
+  return TONE.get(kind) ?? "other";
+}
+
+/** @param {string} kind */
+export function isOfNode(kind) {
+  return kind.startsWith("node_") && kind !== "node_removed";
+}
+
+/** "offline", "session ended". @param {string} kind */
+export function what(kind) {
+  const bare = isOfNode(kind) ? kind.slice("node_".length) : kind;
+  return safe(bare.replaceAll("_", " "), 60);
+}
+
+/** Whom it is about: the first label of a node's name, or the actor. @param {Happening} one */
+export function who(one) {
+  return safe(one.name ? one.name.split(".", 1)[0] : one.subject, 100);
+}
+
+/** @param {Happening} one @param {number} now Milliseconds. */
+export function detail(one, now) {
+  const parts = [];
+  const wanted = SHOWN[one.kind];
+  for (const [name, given] of Object.entries(one.detail)) {
+    if (given === null || given === "" || (wanted !== undefined && !(name in wanted))) continue;
+    if (typeof given === "object" && "from" in given && "to" in given) {
+      parts.push(`${safe(name, 40)} ${value(given.from)} → ${value(given.to)}`);
+    } else {
+      parts.push(`${wanted === undefined ? `${safe(name, 40)} ` : wanted[name]}${value(given)}`);
+    }
+  }
+  if (one.after !== null) {
+    const lead = one.kind === "gap" ? "nothing was seen" : "at some time";
+    parts.push(one.after > 0 ? `${lead} since ${local(one.after, now)}` : `${lead} before`);
+  }
+  return parts.join(", ");
+}
+
+/** "web-3 offline", "actor exited publisher, pid 4711, signal 9". @param {Happening} one @param {number} now */
+export function sentence(one, now) {
+  const name = who(one);
+  const lead = isOfNode(one.kind) ? [name, what(one.kind)] : [what(one.kind), name];
+  return [lead.filter(Boolean).join(" "), detail(one, now)].filter(Boolean).join(", ");
+}
+
+/** A moment in milliseconds, as local time. @param {number} at @param {number} now */
+export function local(at, now) {
+  return localTime(new Date(at).toISOString(), new Date(now));
+}
+
+/** Text of a detail, whoever chose it. */
+export function safeDetail(given) {
+  return safe(given ?? "", 300);
+}
+
+function value(given) {
+  if (Array.isArray(given)) return `(${given.slice(0, 20).map((one) => safe(one, 100)).join(" ")})`;
+  if (given !== null && typeof given === "object") return safe(JSON.stringify(given), 200);
+  return typeof given === "number" ? String(Math.round(given * 1000) / 1000) : safe(given, 300) || "-";
+}
+
+/**
+ * A line of what is recent: one happening, or a flood of those of nodes.
+ *
+ * @typedef {{key: string, at: number, tone: Tone, one: ?Happening, count: number, kinds: [string, number][],
+ *   seconds: number}} Line
+ */
+
+const FLOOD = 5;
+/** So many happenings of nodes in one second, and they are told together. */
+
+/**
+ * @param {Happening[]} happenings In the order of their time.
+ * @param {number} most Lines.
+ * @returns {Line[]} The newest first.
+ */
+export function condensed(happenings, most) {
+  const lines = [];
+  let at = happenings.length - 1;
+  while (at >= 0 && lines.length < most) {
+    const last = happenings[at];
+    let first = at;
+    if (isOfNode(last.kind)) {
+      const second = Math.floor(last.at / 1000);
+      while (first > 0 && isOfNode(happenings[first - 1].kind) && Math.floor(happenings[first - 1].at / 1000) === second) {
+        first -= 1;
+      }
+    }
+    if (at - first + 1 > FLOOD) {
+      lines.push(flood(happenings.slice(first, at + 1)));
+      at = first - 1;
+    } else {
+      for (; at >= first && lines.length < most; at -= 1) lines.push(alone(happenings[at]));
+    }
+  }
+  return lines;
+}
+
+function alone(one) {
+  return {key: `${one.kind} ${one.subject} ${one.id}`, at: one.at, tone: toneOf(one.kind), one, count: 1, kinds: []};
+}
+
+function flood(happenings) {
+  const kinds = new Map();
+  for (const one of happenings) kinds.set(one.kind, (kinds.get(one.kind) ?? 0) + 1);
+  const told = [...kinds].sort((one, other) => other[1] - one[1]);
+  const at = happenings.at(-1).at;
+  return {
+    key: `flood ${Math.floor(at / 1000)} ${happenings[0].id}`,
+    at,
+    tone: toneOf(told[0][0]),
+    one: null,
+    count: new Set(happenings.map((one) => one.subject)).size,
+    kinds: told,
+  };
+}
+
+/** "48 nodes changed in 1 s: offline 30, online 18". @param {Line} line @param {number} now */
+export function lineSentence(line, now) {
+  if (line.one !== null) return sentence(line.one, now);
+  const kinds = line.kinds.map(([kind, count]) => `${what(kind)} ${count}`).join(", ");
+  return `${line.count} ${line.count === 1 ? "node" : "nodes"} changed in 1 s: ${kinds}`;
+}

@@ -1,0 +1,112 @@
+/** What happened in a window of time, in one line: pure. Times are milliseconds since 1970. */
+
+import {local, who} from "./happenings.js";
+
+/** A span of time, exact to its second: "2 min 10 s", "41 min", "3 h 5 min". @param {number} ms */
+export function long(ms) {
+  const seconds = Math.round(ms / 1000);
+  if (seconds < 60) return seconds < 1 ? "less than 1 s" : `${seconds} s`;
+  const parts = [
+    [Math.floor(seconds / 86400), "d"],
+    [Math.floor(seconds / 3600) % 24, "h"],
+    [Math.floor(seconds / 60) % 60, "min"],
+    [seconds % 60, "s"],
+  ];
+  const first = parts.findIndex(([count]) => count > 0);
+  return parts.slice(first, first + 2).filter(([count]) => count > 0).map(([count, unit]) => `${count} ${unit}`).join(" ");
+}
+
+/** "1 node", "2 nodes". */
+export function counted(count, one, many = `${one}s`) {
+  return `${count.toLocaleString("en-GB").replaceAll(",", "\u202f")} ${count === 1 ? one : many}`;
+}
+
+/**
+ * @param {import("./remembered.js").Memory} memory
+ * @param {import("./spans.js").Window} window
+ * @param {number} now
+ * @returns {{trust: string, parts: {text: string, tone: string, nodes: {id: string, name: string}[]}[]}}
+ *   `trust`: since when what is shown is true, or why it is not; `parts`: what happened, the gravest first.
+ */
+export function summary(memory, window, now) {
+  const within = memory.happenings.filter((one) => one.at >= window.since && one.at < window.until);
+  const parts = [];
+  const add = (text, tone = "", nodes = []) => parts.push({text, tone, nodes});
+  // Before the first word of a history nothing was missed.
+  const first = memory.happenings[0]?.id === 1 ? memory.happenings[0].at : -Infinity;
+  const unseen = total(memory.gaps.filter((gap) => gap.since > first), window);
+  if (unseen >= 1000) add(`nothing recorded for ${long(unseen)}`, "bad");
+  if (first > window.since) add(`recorded since ${local(first, now)}`);
+  const sessions = memory.connection.filter((one) => one.state === "session" && overlaps(one, window));
+  add(counted(sessions.length, "session"), sessions.length === 0 ? "bad" : "");
+  const silences = within.filter((one) => one.kind === "silence_detected");
+  const silent = silences.reduce((sum, one) => sum + (one.detail.silent_for ?? 0) * 1000, 0);
+  if (silences.length > 0) add(`${counted(silences.length, "silence")} of ${long(silent)}`, "bad");
+  const slept = within.reduce((sum, one) => sum + (one.kind === "wake_detected" ? one.detail.slept_s ?? 0 : 0), 0);
+  if (slept > 0) add(`slept ${long(slept * 1000)}`);
+  const stale = total(memory.netmap.filter((one) => one.state === "stale"), window);
+  if (stale >= 1000) add(`stale for ${long(stale)}`, "bad");
+  for (const [name, count] of restarts(within)) {
+    const times = count === 1 ? "once" : count === 2 ? "twice" : `${count} times`;
+    add(`${name.replaceAll("_", " ")} restarted ${times}`, "bad");
+  }
+  for (const [kinds, undone, word] of MOVES) {
+    const nodes = [...last(within, kinds, undone).values()];
+    if (nodes.length === 0) continue;
+    const named = nodes.slice(0, 3).map((one) => ({id: one.subject, name: who(one)}));
+    add(`${counted(nodes.length, "node")} ${word}`, "", named);
+  }
+  if (memory.happeningsSince > Math.max(window.since, memory.since)) {
+    add(`what happened before ${local(memory.happeningsSince, now)} is not counted`);
+  }
+  return {trust: trustOf(memory, now), parts};
+}
+
+const MOVES = [
+  ["node_left", "node_joined", "left"],
+  ["node_offline", "node_online", "went offline"],
+  ["node_joined", "node_left", "joined"],
+  ["node_renamed", "", "renamed"],
+];
+/** What happened to nodes, and what undoes it. */
+
+function last(happenings, kind, undone) {
+  const found = new Map();
+  for (const one of happenings) {
+    if (one.kind === kind) found.set(one.subject, one);
+    else if (one.kind === undone || (one.kind === "node_left" && kind !== "node_left")) found.delete(one.subject);
+  }
+  return found;
+}
+
+/** By name, without control_connection: each of its ends is the end of a session, too. */
+function restarts(happenings) {
+  const found = new Map();
+  for (const {kind, subject, detail} of happenings) {
+    if (kind === "actor_started" && detail.generation > 1 && subject !== "control_connection") {
+      found.set(subject, (found.get(subject) ?? 0) + 1);
+    }
+  }
+  return found;
+}
+
+function trustOf(memory, now) {
+  const last = memory.netmap.at(-1);
+  if (last === undefined) return "";
+  let since = last.since;
+  for (const one of [...memory.netmap].reverse()) {
+    if (one.state !== last.state || one.until < since) break;
+    since = one.since;
+  }
+  const reason = typeof last.detail.reason === "string" && last.detail.reason ? last.detail.reason : "";
+  const begun = since > memory.since ? `since ${local(since, now)}` : `since before ${local(memory.since, now)}`;
+  return [`${last.state} ${begun}`, reason.replaceAll("_", " ")].filter(Boolean).join(", ");
+}
+
+function overlaps(one, {since, until}) {
+  return one.since < until && one.until > since;
+}
+
+function total(spans, {since, until}) {
+  return spans.reduce((sum, one) => sum + Math.max(0, Math.min(one.until, until) - Math.max(one.since, since)), 0);
+}
