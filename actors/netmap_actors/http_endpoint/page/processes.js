@@ -6,7 +6,6 @@ const OLD = 12_000;
 /** Milliseconds after which the last answer is said to be old. */
 const COLUMNS = [
   ["name", "Process"], ["state", "State"], ["restarts", "Restarts"], ["memory", "Memory"], ["up", "Up"],
-  ["exit", "Last exit"], ["confined", "Confined by"],
 ];
 
 /** @param {HTMLElement} element @param {{status: Object, store: Object, words: Object}} page */
@@ -63,25 +62,32 @@ export function mount(element, {store, status, words}) {
     for (const [key, row] of rows) {
       if (there.has(key)) continue;
       row.element.remove();
+      row.second.remove();
       rows.delete(key);
     }
     wanted.forEach((told, index) => {
       let row = rows.get(told.key);
       if (row === undefined) {
-        row = {element: make("tr"), cells: new Map()};
-        for (const [name, title] of COLUMNS) {
+        row = {element: make("tr"), second: make("tr"), more: make("td"), cells: new Map()};
+        row.more.colSpan = COLUMNS.length;
+        row.second.append(row.more);
+        for (const [name] of COLUMNS) {
           const cell = make(name === "name" ? "th" : "td", name);
           if (name === "name") cell.scope = "row";
-          cell.dataset.title = title;
           row.cells.set(name, cell);
           row.element.append(cell);
         }
         rows.set(told.key, row);
       }
       for (const [name, cell] of row.cells) say(cell, told[name]);
-      row.cells.get("name").title = told.pid ? `pid ${told.pid}, generation ${told.generation}` : "";
-      row.element.className = [told.child ? "child" : "", told.last ? "last" : "", told.tone].filter(Boolean).join(" ");
-      if (body.children[index] !== row.element) body.insertBefore(row.element, body.children[index] ?? null);
+      say(row.more, told.more);
+      const place = [told.child ? "child" : "", told.last ? "last" : ""];
+      row.element.className = ["actor", ...place, told.tone].filter(Boolean).join(" ");
+      row.second.className = ["about", ...place, told.ended ? "ended" : ""].filter(Boolean).join(" ");
+      if (body.children[2 * index] !== row.element) {
+        body.insertBefore(row.element, body.children[2 * index] ?? null);
+        row.element.after(row.second);
+      }
     });
     showDegraded(told.degraded ?? []);
   }

@@ -406,6 +406,14 @@ came since the page was opened.`,
 
   // When.
 
+  const ended = onHistory(() => {
+    if (past.state === "loading") return;
+    ended();
+    // Of a history that has just begun eight hours would be almost empty.
+    const first = past.memory.happenings[0];
+    const young = past.state === "off" || (first !== undefined && past.now() - first.at < HOUR && first.id === 1);
+    if (young && view.length === 8 * HOUR && view.until === null) look({length: HOUR, until: null});
+  });
   onHistory(redraw);
   status?.subscribe(() => past.heard());
   new ResizeObserver(redraw).observe(plot);

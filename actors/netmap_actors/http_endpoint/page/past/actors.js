@@ -7,9 +7,8 @@ const CALM = new Set(["active"]);
 /**
  * @param {Object} status What `status --json` prints.
  * @param {{age: Function, bytes: Function}} words
- * @returns {{key: string, name: string, child: boolean, last: boolean, state: string, pid: ?number,
- *   generation: number, restarts: string, memory: string, up: string, exit: string, confined: string,
- *   tone: ""|"bad"|"waiting"}[]} The Supervisor, then its children in the order in which they start.
+ * @returns {{key: string, name: string, child: boolean, last: boolean, state: string, restarts: string,
+ *   memory: string, up: string, more: string, ended: boolean, tone: ""|"bad"|"waiting"}[]} The Supervisor, then its children in the order in which they start.
  */
 export function actorRows({actors, nursery}, {age, bytes}) {
   const rows = actors.map((actor, index) => ({
@@ -18,20 +17,23 @@ export function actorRows({actors, nursery}, {age, bytes}) {
     child: index > 0,
     last: index === actors.length - 1,
     state: `${CALM.has(actor.state) ? "●" : actor.pid ? "◐" : "○"} ${safe(actor.state, 40).replaceAll("_", " ")}`,
-    pid: actor.pid,
-    generation: actor.generation,
     restarts: String(actor.restarts),
     memory: actor.rss_bytes === null || actor.rss_bytes === undefined ? "" : bytes(actor.rss_bytes),
     up: actor.uptime_s === null || actor.uptime_s === undefined ? "" : age(actor.uptime_s),
-    exit: safe(actor.last_exit ?? "", 200),
-    confined: confinement(actor),
+    more: [
+      actor.last_exit ? `last exit: ${safe(actor.last_exit, 200)}` : "",
+      `generation ${actor.generation}${actor.pid ? `, pid ${actor.pid}` : ""}`,
+      confinement(actor),
+    ].filter(Boolean).join(" · "),
+    ended: Boolean(actor.last_exit),
     tone: CALM.has(actor.state) ? "" : actor.pid ? "waiting" : "bad",
   }));
   if (nursery) {
     rows.splice(1, 0, {
       key: "nursery", name: "nursery", child: true, last: actors.length === 1, state: nursery.pid ? "● active" : "○ down",
-      pid: nursery.pid, generation: nursery.generation, restarts: String(Math.max(0, nursery.generation - 1)), memory: "",
-      up: "", exit: "", confined: `has forked ${nursery.forked}`, tone: nursery.pid ? "" : "bad",
+      restarts: String(Math.max(0, nursery.generation - 1)), memory: "", up: "",
+      more: `generation ${nursery.generation}${nursery.pid ? `, pid ${nursery.pid}` : ""} · has forked ${nursery.forked}`,
+      ended: false, tone: nursery.pid ? "" : "bad",
     });
   }
   return rows;
@@ -45,7 +47,7 @@ function confinement({confinement: ground = {}, system_calls: calls, refused_cal
   if (ground.capabilities === 0) parts.push("no capabilities");
   const count = Object.values(refused).reduce((sum, one) => sum + one, 0);
   if (count > 0) parts.push(`${count} system calls refused: ${Object.keys(refused).slice(0, 5).map((one) => safe(one, 40)).join(", ")}`);
-  return parts.join(", ") || "nothing";
+  return parts.length > 0 ? `confined by ${parts.join(", ")}` : "not confined";
 }
 
 /**

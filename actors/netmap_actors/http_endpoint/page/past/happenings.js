@@ -67,7 +67,8 @@ export function detail(one, now) {
   for (const [name, given] of Object.entries(one.detail)) {
     if (given === null || given === "" || (wanted !== undefined && !(name in wanted))) continue;
     if (typeof given === "object" && "from" in given && "to" in given) {
-      parts.push(`${safe(name, 40)} ${value(given.from)} → ${value(given.to)}`);
+      const show = name === "name" ? (one) => value(String(one ?? "").split(".", 1)[0]) : value;
+      parts.push(`${safe(name, 40)} ${show(given.from)} → ${show(given.to)}`);
     } else {
       parts.push(`${wanted === undefined ? `${safe(name, 40)} ` : wanted[name]}${value(given)}`);
     }
@@ -99,7 +100,11 @@ export function safeDetail(given) {
 function value(given) {
   if (Array.isArray(given)) return `(${given.slice(0, 20).map((one) => safe(one, 100)).join(" ")})`;
   if (given !== null && typeof given === "object") return safe(JSON.stringify(given), 200);
-  return typeof given === "number" ? String(Math.round(given * 1000) / 1000) : safe(given, 300) || "-";
+  return typeof given === "number" ? String(Math.round(given * 1000) / 1000) : safe(shortKey(given), 300) || "-";
+}
+
+function shortKey(given) {
+  return String(given ?? "").replace(/^([a-z]+key:[0-9a-f]{8})[0-9a-f]{20,}$/, "$1…");
 }
 
 /**

@@ -9,12 +9,14 @@ import {isOfNode, sentence, toneOf} from "./happenings.js";
  *   `state` of any lane: `unrecorded` (nobody wrote a history), `unloaded` (older than what the page asked for),
  *   `unheard` (later than the last answer). Of the netmap: fresh, stale, none, unseen. Of the connection: session,
  *   attempt, silence, asleep, down. Of a process: active, down, unseen. Of a node: online, offline, unknown, stale (the
- *   netmap was not fresh), absent. Of many nodes: many.
+ *   netmap was not fresh), absent. Of many nodes or processes: many.
  * @typedef {{key: string, at: number, tone: string, happening: import("./remembered.js").Happening}} Mark
- * @typedef {{id: string, kind: "netmap"|"connection"|"actor"|"node"|"nodes", title: string, subject: string,
+ * @typedef {{id: string, kind: "netmap"|"connection"|"actor"|"actors"|"node"|"nodes", title: string, subject: string,
  *   segments: Segment[], marks: Mark[]}} Lane
  */
 
+const CONNECTION = "control_connection";
+/** The process whose lane is that of the connection. */
 const OF_NETMAP = new Set(["netmap_fresh", "netmap_stale", "run_started", "stopping", "gap", "degraded", "healed"]);
 
 /**
@@ -48,18 +50,20 @@ export function lanesOf(memory, window, {most, wanted = ""}) {
   }
   const more = chosen.length - shown.length;
   const byId = new Map(lanes.map((one) => [one.id, one]));
-  const others = lane("nodes", "nodes", "Other nodes", "", ground(memory, window, "many"));
+  const nodes = lane("nodes", "nodes", "Other nodes", "", ground(memory, window, "many"));
+  const actors = lane("actors", "actors", "Other processes", "", ground(memory, window, "many"));
   for (const one of happenings) {
     const mark = {key: `${one.id}`, at: one.at, tone: toneOf(one.kind), happening: one};
-    (byId.get(laneIdOf(one)) ?? others).marks.push(mark);
+    (byId.get(laneIdOf(one)) ?? (isOfNode(one.kind) ? nodes : actors)).marks.push(mark);
   }
-  if (others.marks.length > 0) lanes.push(others);
+  if (actors.marks.length > 0) lanes.splice(lanes.findLastIndex(({kind}) => kind !== "node") + 1, 0, actors);
+  if (nodes.marks.length > 0) lanes.push(nodes);
   return {lanes, more};
 }
 
 function laneIdOf({kind, subject}) {
   if (isOfNode(kind)) return `node:${subject}`;
-  if (kind.startsWith("actor_")) return `actor:${subject}`;
+  if (kind.startsWith("actor_") && subject !== CONNECTION) return `actor:${subject}`;
   return OF_NETMAP.has(kind) ? "netmap" : "connection";
 }
 
@@ -147,9 +151,10 @@ function connectionOf(memory, window) {
   return painted(segments, over);
 }
 
-/** Of the processes of which something is told in the window, in the order of their first start there. */
+/** Of the processes that ended in the window, in the order of their first end there. */
 function actorsOf(memory, window, happenings) {
-  const told = new Set(happenings.filter((one) => one.kind.startsWith("actor_")).map((one) => one.subject));
+  const told = new Set(happenings.filter((one) => one.kind === "actor_exited").map((one) => one.subject));
+  told.delete(CONNECTION);
   const spans = new Map([...told].map((name) => [name, []]));
   const last = new Map();
   const end = (name, at) => {
