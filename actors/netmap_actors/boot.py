@@ -72,6 +72,8 @@ class Secrets(msgspec.Struct, frozen=True, kw_only=True):
     """control_connection: between this process and liveness."""
     publisher: str = ""
     """control_connection: between this process and the publisher."""
+    sessions: str = ""
+    """http_endpoint: proves the sessions of browsers, the same in the whole run."""
 
     def __repr__(self) -> str:
         return "Secrets(...)"

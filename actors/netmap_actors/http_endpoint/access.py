@@ -5,17 +5,22 @@ Not here: what is answered (`actor`), and the words of RFC 6750 (`authorization`
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from netmap_actors.access_tokens import AccessToken, TokenList
+from netmap_actors.access_tokens import TokenList
 from netmap_actors.errors import escape
-from netmap_actors.http_endpoint.authorization import RequestRefused, authorize, token_in_query
-from netmap_actors.http_endpoint.guard import refusal
+from netmap_actors.http_endpoint.authorization import authorize, challenged, token_in_query
+from netmap_actors.http_endpoint.guard import RequestRefused, path_of, refusal
+from netmap_actors.http_endpoint.pages import TEXT, Page
+from netmap_actors.http_endpoint.sessions import Session, Sessions, token_of_form
+from netmap_actors.wire.secret import Secret
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from netmap_actors.access_tokens import AccessToken
     from netmap_actors.boot import HttpSettings
     from netmap_actors.bus.admission import Origin
     from netmap_actors.http_endpoint.server_certificate import ServerCertificate
@@ -23,7 +28,7 @@ if TYPE_CHECKING:
     from netmap_actors.protocol.http1_server import HttpRequest
     from netmap_actors.transport.tls_server import TlsLayer
 
-__all__ = ["CERTIFICATE", "TOKENS", "Access"]
+__all__ = ["CERTIFICATE", "TOKENS", "Access", "Asker"]
 
 CERTIFICATE: Final = "http_certificate"
 """The condition: the certificate or its key cannot be used, or is out of its time."""
@@ -32,12 +37,26 @@ TOKENS: Final = "http_tokens"
 LOG_INTERVAL: Final = 1.0
 """Seconds between two log lines about refusals."""
 _MAX_TEXT: Final = 500
+_UNREADABLE: Final = "the tokens cannot be read; `netmap-supervisor status`"
+_TO_THE_PAGE: Final = ("Location", "/")
+
+
+class Asker(NamedTuple):
+    """Who a request is answered for."""
+
+    token: str = ""
+    """Hash of the token it was let in with; empty: it needed none."""
+    until: float = math.inf
+    """When the session it belongs to is over, on CLOCK_BOOTTIME."""
 
 
 class Access:
     """`show(condition, text)` is called when a condition has another text; empty: it is over."""
 
-    def __init__(self, settings: HttpSettings, log: ChildLog, show: Callable[[str, str], object]) -> None:
+    def __init__(
+        self, settings: HttpSettings, log: ChildLog, show: Callable[[str, str], object], sessions: str = ""
+    ) -> None:
+        """`sessions`: the secret of `Secrets.sessions`, needed where tokens are."""
         self._log = log
         self._show = show
         self._shown: dict[str, str] = {}
@@ -50,6 +69,9 @@ class Access:
         self._tokens = TokenList(Path(settings.tokens), settings.tailnet) if settings.token_required else None
         # A proxy in front of plain text may have TLS.
         plain = ("http", "https") if self._tokens is not None else ("http",)
+        self._sessions: Sessions | None = None
+        if self._tokens is not None and sessions:
+            self._sessions = Sessions(Secret.from_text(sessions), tls=self._certificate is not None)
         self._schemes = ("https",) if self._certificate is not None else plain
         self._were_read = False
         self.out_of_reach = False
@@ -107,25 +129,73 @@ class Access:
 
     def judge(
         self, request: HttpRequest, listen_host: str, origin: Origin, now: float
-    ) -> AccessToken | RequestRefused | None:
-        """The token that this request is answered for, None where none is needed, or why it is refused."""
+    ) -> Asker | RequestRefused:
+        """Who this request is answered for, or why it is refused. `now`: CLOCK_BOOTTIME."""
         refused = refusal(request, listen_host if self._tokens is None else None, self._schemes)
         if refused is not None:
-            allow = (("Allow", "GET, HEAD"),) if refused[0] == 405 else ()
-            return RequestRefused(*refused, allow)
+            return refused
         verdict: AccessToken | RequestRefused | None = token_in_query(request)
+        session: Session | None = None
+
+        def of_session() -> AccessToken | None:
+            nonlocal session
+            session = self._session(request, now)
+            return None if session is None else session.token
+
         if verdict is None and self._tokens is not None:
             try:
-                verdict = authorize(request, self._tokens.find)
+                verdict = authorize(request, self._tokens.find, of_session)
             except OSError:
-                verdict = RequestRefused(
-                    503, "cannot answer: the tokens cannot be read; `netmap-supervisor status`"
-                )
+                verdict = RequestRefused(503, f"cannot answer: {_UNREADABLE}")
         if isinstance(verdict, RequestRefused):
-            self.unauthorized += 1
-            if self._may_log(now):
-                self._log.warning("http_token_refused", **self._words(origin, verdict.why))
-        return verdict
+            self._unauthorized(origin, verdict.why, now)
+            return verdict
+        if verdict is None:
+            return Asker()
+        return Asker(verdict.sha256, math.inf if session is None else session.until)
+
+    def form(self, request: HttpRequest, origin: Origin, now: float) -> Page:
+        """The answer to /login and /logout. `judge` has let the request in: a POST is of our own page."""
+        if request.method != "POST" or self._tokens is None or self._sessions is None:
+            return Page(303, TEXT, headers=(_TO_THE_PAGE,))
+        # Nobody but a browser knows whether a proxy in front has TLS, and it has no reason to lie.
+        secure = (request.header("origin") or "").lower().startswith("https:")
+        if path_of(request) == "/logout":
+            ended = self._sessions.end(secure=secure)
+            return Page(303, TEXT, headers=(_TO_THE_PAGE, *(("Set-Cookie", one) for one in ended)))
+        found = self._log_in(request, self._tokens)
+        if isinstance(found, RequestRefused):
+            self._unauthorized(origin, found.why, now)
+            return _login_refused(request, found)
+        self._log.info("http_login", address=str(origin), client=found.name)
+        return Page(
+            303, TEXT, headers=(_TO_THE_PAGE, ("Set-Cookie", self._sessions.begin(found, now, secure=secure)))
+        )
+
+    def _log_in(self, request: HttpRequest, tokens: TokenList) -> AccessToken | RequestRefused:
+        given = token_of_form(request)
+        if isinstance(given, RequestRefused):
+            return given
+        try:
+            found = tokens.find(given)
+        except OSError:
+            return RequestRefused(503, f"cannot log in: {_UNREADABLE}")
+        if found is None:
+            why = "the token is unknown or revoked"
+            return challenged(401, why, "invalid_token")._replace(why=f"cannot log in: {why}")
+        if found.scope != "read":
+            return RequestRefused(403, "cannot log in: the token's scope is metrics, and the page needs read")
+        return found
+
+    def _session(self, request: HttpRequest, now: float) -> Session | None:
+        if self._sessions is None or self._tokens is None:
+            return None
+        return self._sessions.find(request, self._tokens.tokens(), now)
+
+    def _unauthorized(self, origin: Origin, why: str, now: float) -> None:
+        self.unauthorized += 1
+        if self._may_log(now):
+            self._log.warning("http_token_refused", **self._words(origin, why))
 
     def handshake_failed(self, why: str, origin: Origin, now: float) -> None:
         """A connection ended in the handshake."""
@@ -162,3 +232,12 @@ class Access:
     def _words(self, origin: Origin, why: str) -> dict[str, Any]:
         unlogged, self._unlogged = self._unlogged, 0
         return {"address": str(origin), "detail": escape(why, 200), "more_since_the_last_line": unlogged}
+
+
+def _login_refused(request: HttpRequest, refused: RequestRefused) -> Page:
+    """A browser that shows the answer is shown the page; a script is told in a line of text."""
+    if "text/html" not in (request.header("accept") or "").lower():
+        return Page(refused.status, TEXT, f"{refused.why}\n".encode(), headers=refused.headers)
+    from netmap_actors.http_endpoint.page_files import refused_login  # noqa: PLC0415
+
+    return refused_login(*refused)

@@ -17,10 +17,9 @@ from netmap_actors.confinement.permissions import HTTP_CLIENTS
 from netmap_actors.errors import escape
 from netmap_actors.exit_reason import ExitReason
 from netmap_actors.http_endpoint import event_stream, metrics, pages
-from netmap_actors.http_endpoint.access import Access
-from netmap_actors.http_endpoint.authorization import RequestRefused
+from netmap_actors.http_endpoint.access import Access, Asker
 from netmap_actors.http_endpoint.connection import Connection, Turns
-from netmap_actors.http_endpoint.guard import is_of_page
+from netmap_actors.http_endpoint.guard import FORMS, RequestRefused, is_of_page, path_of
 from netmap_actors.http_endpoint.history_page import HistoryPage, question_of
 from netmap_actors.http_endpoint.page_files import page_file
 from netmap_actors.http_endpoint.supervisor_status import SupervisorStatus, status_page
@@ -60,8 +59,7 @@ class _Follower(NamedTuple):
     """What a client that reads events has chosen."""
 
     wanted: EventFilter
-    token: str
-    """Hash of the token it was let in with; empty: it needed none."""
+    asker: Asker
 
 
 class HttpEndpoint(ActorBase):
@@ -78,7 +76,7 @@ class HttpEndpoint(ActorBase):
         self._door: Door[Connection] | None = None
         self._host = ""
         self._turns = Turns(self.loop)
-        self._access = Access(self._settings, self.log, self._show)
+        self._access = Access(self._settings, self.log, self._show, boot.secrets.sessions)
         self._followers: dict[Connection, _Follower] = {}
         self._places: Admission[Connection] = Admission(MAX_FOLLOWERS)
         """Of the clients that follow events."""
@@ -179,12 +177,16 @@ class HttpEndpoint(ActorBase):
             )
             return
         for connection, follower in list(self._followers.items()):
-            if known is None or follower.token in known:
+            revoked = known is not None and follower.asker.token not in known
+            over = self.loop.now() >= follower.asker.until
+            if not (revoked or over):
                 continue
             if connection.behind:
                 connection.close()  # what waits for it is not for it any more
             else:
-                self._end_events(connection, "the token was revoked")
+                self._end_events(
+                    connection, "the token was revoked" if revoked else "the session is over: log in again"
+                )
 
     # Listening
 
@@ -272,21 +274,23 @@ class HttpEndpoint(ActorBase):
     def _on_request(self, connection: Connection, request: HttpRequest) -> None:
         self._requests += 1
         assert self._door is not None, "this client was let in"
-        token = self._access.judge(request, self._host, self._door.whose(connection), self.loop.now())
-        if isinstance(token, RequestRefused):
+        whose = self._door.whose(connection)
+        asker = self._access.judge(request, self._host, whose, self.loop.now())
+        if isinstance(asker, RequestRefused):
             self._refused += 1
-            connection.answer(token.status, pages.TEXT, f"{token.why}\n".encode(), list(token.headers))
+            connection.answer(asker.status, pages.TEXT, f"{asker.why}\n".encode(), list(asker.headers))
             return
-        path, _, words = request.target.partition("?")
+        path, words = path_of(request), request.target.partition("?")[2]
+        if path in FORMS:
+            self._give(connection, self._access.form(request, whose, self.loop.now()))
+            return
         if is_of_page(path):
-            found = page_file(request, path)
-            connection.answer(found.status, found.content_type, found.body, list(found.headers))
+            self._give(connection, page_file(request, path))
             return
         try:
             if path == "/events":
-                held = "" if token is None else token.sha256
                 head_only = request.method == "HEAD"
-                self._follow(connection, pages.Query(words).only("kind", "peer"), held, head_only=head_only)
+                self._follow(connection, pages.Query(words).only("kind", "peer"), asker, head_only=head_only)
                 return
             self._page(connection, request, path, pages.Query(words))
         except pages.BadQuery as error:
@@ -322,10 +326,12 @@ class HttpEndpoint(ActorBase):
         if page.parts is not None:
             connection.answer_in_parts(page.content_type, page.parts if request.method == "GET" else iter(()))
         else:
-            connection.answer(page.status, page.content_type, page.body)
+            self._give(connection, page)
 
-    def _follow(self, connection: Connection, query: pages.Query, token: str, *, head_only: bool) -> None:
-        """`token`: as in _Follower."""
+    def _give(self, connection: Connection, page: pages.Page) -> None:
+        connection.answer(page.status, page.content_type, page.body, list(page.headers))
+
+    def _follow(self, connection: Connection, query: pages.Query, asker: Asker, *, head_only: bool) -> None:
         unknown = [kind for kind in query.all("kind") if kind not in EVENT_KINDS]
         if unknown:
             known = ", ".join(sorted(EVENT_KINDS))
@@ -352,9 +358,9 @@ class HttpEndpoint(ActorBase):
                 return
             victim[0].close()
         first = event_stream.snapshot_event(snapshot) if snapshot.state != "none" else iter(())
-        connection.begin_events(event_stream.CONTENT_TYPE, first)
+        connection.begin_events(event_stream.CONTENT_TYPE, first, event_stream.HEADERS)
         if not connection.closed:
-            self._followers[connection] = _Follower(wanted, token)
+            self._followers[connection] = _Follower(wanted, asker)
 
     def _scrape(self, connection: Connection, accept: str, chosen: Chosen) -> None:
         if not self._scrapes:
@@ -365,7 +371,7 @@ class HttpEndpoint(ActorBase):
         waiting, self._viewers = self._viewers, []
         page = status_page(report)
         for connection in waiting:
-            connection.answer(page.status, page.content_type, page.body)
+            self._give(connection, page)
 
     def _scraped(self, report: Report) -> None:
         """The status has come, or not in time: answer the waiting clients, one page in a turn of the loop."""

@@ -1,14 +1,15 @@
 """Which bearer token a request needs, and what one without it is told (RFC 6750). Pure.
 
-Not here: which tokens there are (`access_tokens`), and what a web page may ask (`guard`).
+Not here: which tokens there are (`access_tokens`), the cookie that stands for one (`sessions`), and what a web page may
+ask (`guard`).
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qsl
 
-from netmap_actors.http_endpoint.guard import is_of_page
+from netmap_actors.http_endpoint.guard import FORMS, RequestRefused, is_of_page, path_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from netmap_actors.access_tokens import AccessToken
     from netmap_actors.protocol.http1_server import HttpRequest
 
-__all__ = ["RequestRefused", "authorize", "token_in_query"]
+__all__ = ["MAX_TOKEN", "authorize", "challenged", "token_in_query"]
 
 REALM: Final = "netmap-supervisor"
 MAX_TOKEN: Final = 512
@@ -27,38 +28,40 @@ _METRICS: Final = frozenset({"/metrics", "/sd", "/healthz"})
 """What a token of the scope `metrics` is enough for; everything else needs `read`, which is enough for these, too."""
 
 
-class RequestRefused(NamedTuple):
-    """The answer to a request that may not be answered otherwise."""
-
-    status: int
-    why: str
-    headers: tuple[tuple[str, str], ...] = ()
-
-
 def authorize(
-    request: HttpRequest, find: Callable[[str], AccessToken | None]
+    request: HttpRequest,
+    find: Callable[[str], AccessToken | None],
+    of_session: Callable[[], AccessToken | None] = lambda: None,
 ) -> AccessToken | RequestRefused | None:
     """The token the request is answered for, None where it needs none, or why it is refused.
 
-    `find` may raise OSError: then nobody can say.
+    `of_session`: the token its cookie stands for, which counts where there is no Authorization header. Both calls may
+    raise OSError: then nobody can say.
     """
-    path = request.target.partition("?")[0]
-    if path in _OPEN or is_of_page(path):
+    path = path_of(request)
+    if path in _OPEN or path in FORMS or is_of_page(path):
         return None
     given = [value for name, value in request.headers if name == "authorization"]
     if not given:
-        return _refused(401, "this needs a token, in the header `Authorization: Bearer TOKEN`")
+        held = of_session()
+        if held is None:
+            return challenged(401, "this needs a token, in the header `Authorization: Bearer TOKEN`")
+        return _in_scope(path, held)
     if len(given) > 1:
-        return _refused(400, "there are several Authorization headers", "invalid_request")
+        return challenged(400, "there are several Authorization headers", "invalid_request")
     scheme, _, text = given[0].strip().partition(" ")
     if scheme.lower() != "bearer":
-        return _refused(401, "the Authorization header has to be `Bearer TOKEN`")
+        return challenged(401, "the Authorization header has to be `Bearer TOKEN`")
     text = text.strip()
     token = find(text) if 0 < len(text) <= MAX_TOKEN else None
     if token is None:
-        return _refused(401, "the token is unknown or revoked", "invalid_token")
+        return challenged(401, "the token is unknown or revoked", "invalid_token")
+    return _in_scope(path, token)
+
+
+def _in_scope(path: str, token: AccessToken) -> AccessToken | RequestRefused:
     if token.scope != "read" and path not in _METRICS:
-        return _refused(
+        return challenged(
             403, "the token's scope is metrics, and this needs read", "insufficient_scope", "read"
         )
     return token
@@ -71,7 +74,7 @@ def token_in_query(request: HttpRequest) -> RequestRefused | None:
     names = {name.replace("-", "_") for name, _ in parse_qsl(query, keep_blank_values=True)}
     if "access_token" not in names:
         return None
-    return _refused(
+    return challenged(
         400,
         "a token does not belong into the query, where it is kept in logs: revoke it, and send the new one in the "
         "header `Authorization: Bearer TOKEN`",
@@ -79,8 +82,8 @@ def token_in_query(request: HttpRequest) -> RequestRefused | None:
     )
 
 
-def _refused(status: int, why: str, code: str = "", scope: str = "") -> RequestRefused:
-    """RFC 6750, section 3: no code where no token was given."""
+def challenged(status: int, why: str, code: str = "", scope: str = "") -> RequestRefused:
+    """A refusal with a challenge; RFC 6750, section 3: no code where no token was given."""
     words = [f'realm="{REALM}"']
     if code:
         # Of the characters a description may have (section 3) none is a quote.

@@ -139,11 +139,13 @@ class Connection:
         self._parts = parts
         self._watch()
 
-    def begin_events(self, content_type: str, first: Iterator[bytes]) -> None:
+    def begin_events(
+        self, content_type: str, first: Iterator[bytes], headers: list[tuple[str, str]] | None = None
+    ) -> None:
         """Answer the request in hand with a stream of events: `first`, made as the client takes it, then the pushed."""
         if self.closed:
             return
-        self._server.begin(200, [("Content-Type", content_type), *_HEADERS])
+        self._server.begin(200, [("Content-Type", content_type), *_HEADERS, *(headers or [])])
         self._following = True
         self._parts = first
         self._watch()

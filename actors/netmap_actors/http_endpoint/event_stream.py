@@ -12,9 +12,11 @@ if TYPE_CHECKING:
 
     from netmap_actors.subscriber import Event, Snapshot
 
-__all__ = ["COMMENT", "CONTENT_TYPE", "encode_event", "error", "snapshot_event"]
+__all__ = ["COMMENT", "CONTENT_TYPE", "HEADERS", "encode_event", "error", "snapshot_event"]
 
 CONTENT_TYPE = "text/event-stream; charset=utf-8"
+HEADERS = [("X-Accel-Buffering", "no")]
+"""Without it nginx keeps events to itself until it has a page of them (ngx_http_proxy_module, proxy_buffering)."""
 COMMENT = b":\n\n"
 """Keeps proxies from taking a quiet stream for a dead one."""
 

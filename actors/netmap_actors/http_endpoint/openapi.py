@@ -1,4 +1,4 @@
-"""The endpoint as an OpenAPI document (3.1): what `pages` answers, /events and /metrics. Pure.
+"""The endpoint as an OpenAPI document (3.1): what `pages` answers, /events, /metrics and the forms. Pure.
 
 https://spec.openapis.org/oas/v3.1.1. Server-sent events have no place in that version: their data is described by the
 schema that `x-itemSchema` refers to, which is `itemSchema` of 3.2.
@@ -13,6 +13,7 @@ from netmap_actors.history.occurrences import Happening
 from netmap_actors.http_endpoint import event_stream
 from netmap_actors.http_endpoint.page_files import HTML
 from netmap_actors.http_endpoint.pages import JSON, PATHS, READY_CHECKS, TEXT
+from netmap_actors.http_endpoint.sessions import COOKIE
 from netmap_actors.schemas.documents import DIALECT, components, identifier
 from netmap_actors.schemas.shapes import (
     EVENTS,
@@ -30,11 +31,13 @@ if TYPE_CHECKING:
 __all__ = ["document"]
 
 ABOUT: Final = """\
-The netmap of a tailnet, for programs that speak HTTP. Nothing is changed by any request.
+The netmap of a tailnet, for programs that speak HTTP and, at `/`, for people. Nothing is changed by any request.
 
-GET and HEAD are answered; every other method gets 405. A path that is not listed gets 404, with the list. Errors are
-one line of text that says why. Answers are never to be cached. Objects only ever gain names: ignore those you do not
-know. Off loopback a token is needed, with the scope `read` (everything) or `metrics` (/metrics, /sd and /healthz).
+GET and HEAD are answered, and POST by the two forms of a browser's session; every other method gets 405. A path that is
+not listed gets 404, with the list. Errors are one line of text that says why. Answers are never to be cached, but for
+the page, which is asked for again each time. Objects only ever gain names: ignore those you do not know. Off loopback a
+token is needed, with the scope `read` (everything) or `metrics` (/metrics, /sd and /healthz); a browser trades one of
+the scope `read` for a cookie. The files of the page, below `/page/`, are its own and may change with every version.
 """
 METRICS: Final = ("text/plain", "application/openmetrics-text")
 _NAME: Final = "A full name, the short name of a node of this tailnet, an address, a stable id or a node key"
@@ -77,7 +80,7 @@ def document() -> dict[str, Any]:
             "license": {"name": "BSD-3-Clause", "identifier": "BSD-3-Clause"},
         },
         "servers": [{"url": "/", "description": "Where this document was read"}],
-        "paths": {path: _path(path, operations[path]) for path in PATHS},
+        "paths": {path: _FORMS[path] if path in _FORMS else _path(path, operations[path]) for path in PATHS},
         "components": {
             "schemas": parts,
             "responses": _RESPONSES,
@@ -86,7 +89,14 @@ def document() -> dict[str, Any]:
                     "type": "http",
                     "scheme": "bearer",
                     "description": "Not asked for on loopback and on a unix socket.",
-                }
+                },
+                "session": {
+                    "type": "apiKey",
+                    "in": "cookie",
+                    "name": COOKIE,
+                    "description": "What /login has set, over https with __Host- before its name. It opens what the "
+                    "token opens, where no Authorization header is sent.",
+                },
             },
         },
     }
@@ -210,7 +220,7 @@ _RESPONSES: Final = {
         "content": _LINE,
     },
     "BadMethod": {
-        "description": "The method is neither GET nor HEAD.",
+        "description": "The method is not answered here; Allow has those that are.",
         "headers": {"Allow": {"required": True, "schema": _TEXT}},
         "content": _LINE,
     },
@@ -219,6 +229,75 @@ _RESPONSES: Final = {
 _STATUS: Final = {400: "BadRequest", 401: "NoToken", 403: "Refused", 405: "BadMethod", 503: "NotNow"}
 _OF_TOKENS: Final = {401, 503}
 """Not where none is needed."""
+_FORM: Final = "application/x-www-form-urlencoded"
+_SET: Final = {
+    "Location": {"required": True, "schema": _TEXT},
+    "Set-Cookie": {"description": "Where tokens are asked for.", "schema": _TEXT},
+}
+_TO_THE_PAGE: Final = {
+    "description": "To the page.",
+    "headers": {"Location": {"required": True, "schema": _TEXT}},
+}
+_REFUSED_FORM: Final = {
+    TEXT: {"schema": _TEXT},
+    HTML: {"schema": _TEXT | {"description": "The page, where text/html is accepted; it shows the reason."}},
+}
+_BY_POST: Final[dict[str, Any]] = {
+    "security": [],
+    "parameters": [
+        {
+            "name": "Origin",
+            "in": "header",
+            "required": True,
+            "description": "Of the page; a browser sends it. Any other is refused.",
+            "schema": _TEXT,
+        }
+    ],
+}
+_FORMS: Final[Mapping[str, dict[str, Any]]] = {
+    "/login": {
+        "summary": PATHS["/login"],
+        "get": {"operationId": "get_login", "security": [], "responses": {"303": _TO_THE_PAGE}},
+        "head": {"operationId": "head_login", "security": [], "responses": {"303": _TO_THE_PAGE}},
+        "post": {
+            "operationId": "post_login",
+            **_BY_POST,
+            "requestBody": {
+                "required": True,
+                "content": {
+                    _FORM: {
+                        "schema": {"type": "object", "required": ["token"], "properties": {"token": _TEXT}}
+                    }
+                },
+            },
+            "responses": {
+                "303": {"description": "Logged in, or no token is asked for here.", "headers": _SET},
+                **{
+                    str(status): {"description": why, "content": _REFUSED_FORM}
+                    for status, why in {
+                        400: "The form has not one token.",
+                        401: "The token is unknown or revoked.",
+                        403: "Another page posted it, or the token's scope is `metrics`.",
+                        413: "The form is too long.",
+                        415: "It is no such form.",
+                        503: "The daemon cannot read its tokens.",
+                    }.items()
+                },
+            },
+        },
+    },
+    "/logout": {
+        "summary": PATHS["/logout"],
+        "post": {
+            "operationId": "post_logout",
+            **_BY_POST,
+            "responses": {
+                "303": {"description": "Logged out.", "headers": _SET},
+                "403": {"$ref": "#/components/responses/Refused"},
+            },
+        },
+    },
+}
 _SAYS: Final = {200: "It is this.", 503: "It is not; the body says why."}
 
 
@@ -275,7 +354,9 @@ def _method(name: str, operation: _Operation, *, body: bool) -> dict[str, Any]:
         }
     return {
         "operationId": name,
-        "security": [*({"token": [scope]} for scope in operation.scopes), {}] if operation.scopes else [],
+        "security": [*({"token": [scope]} for scope in operation.scopes), {"session": []}, {}]
+        if operation.scopes
+        else [],
         "responses": {str(status): responses[status] for status in sorted(responses)},
     }
 

@@ -7,17 +7,18 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import html
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from netmap_actors.http_endpoint.guard import PAGE_FILES
-from netmap_actors.http_endpoint.pages import TEXT, not_found
+from netmap_actors.http_endpoint.pages import Page, not_found
 
 if TYPE_CHECKING:
     from netmap_actors.protocol.http1_server import HttpRequest
 
-__all__ = ["FOLDER", "HTML", "Answer", "page_file"]
+__all__ = ["FOLDER", "HTML", "page_file", "refused_login"]
 
 FOLDER: Final = Path(__file__).parent / "page"
 HTML: Final = "text/html; charset=utf-8"
@@ -46,30 +47,29 @@ HEADERS: Final = (
 )
 
 
-class Answer(NamedTuple):
-    """One answer with the headers it needs besides."""
-
-    status: int
-    content_type: str
-    body: bytes = b""
-    headers: tuple[tuple[str, str], ...] = ()
-
-
-def page_file(request: HttpRequest, path: str) -> Answer:
+def page_file(request: HttpRequest, path: str) -> Page:
     """The page or a file of it; `path` is one that `is_of_page`."""
     name = path.removeprefix(PAGE_FILES)
     if path == "/":
         name = "index.html"
     elif not _NAME.fullmatch(name):
-        return _nothing()
+        return not_found()
     try:
         body, tag = _read(name)
     except FileNotFoundError:
-        return _nothing()
+        return not_found()
     headers = (*HEADERS, ("ETag", tag))
     if _has_already(request, tag):
-        return Answer(304, "", b"", headers)
-    return Answer(200, _TYPES[Path(name).suffix], body, headers)
+        return Page(304, "", headers=headers)
+    return Page(200, _TYPES[Path(name).suffix], body, headers=headers)
+
+
+def refused_login(status: int, why: str, headers: tuple[tuple[str, str], ...] = ()) -> Page:
+    """The page, which says why a login was refused: the content of its <meta name="login-refused">."""
+    body, _ = _read("index.html")
+    told = f'<meta name="login-refused" content="{html.escape(why)}">\n</head>'.encode()
+    shown = tuple(one for one in HEADERS if one[0] != "Cache-Control")
+    return Page(status, HTML, body.replace(b"</head>", told, 1), headers=(*shown, *headers))
 
 
 @functools.cache
@@ -84,8 +84,3 @@ def _has_already(request: HttpRequest, tag: str) -> bool:
     given = [value for name, value in request.headers if name == "if-none-match"]
     tags = [one.strip().removeprefix("W/") for value in given for one in value.split(",")]
     return tag in tags or tags == ["*"]
-
-
-def _nothing() -> Answer:
-    page = not_found()
-    return Answer(page.status, TEXT, page.body)

@@ -55,6 +55,8 @@ PATHS = {
     "/livez": "200 while the endpoint answers at all, whatever the netmap is; ?verbose",
     "/readyz": "200 when a netmap has come and is fresh, 503 when not; ?verbose lists the checks, ?exclude=fresh "
     "leaves one out",
+    "/login": "POST: a form whose field `token` is a token begins a session of a browser, as the page does",
+    "/logout": "POST: ends it",
     "/openapi.json": "all of this for programs: OpenAPI 3.1",
 }
 READY_CHECKS = ("ping", "netmap", "fresh")
@@ -71,6 +73,8 @@ class Page(NamedTuple):
     content_type: str
     body: bytes = b""
     parts: Iterator[bytes] | None = None
+    headers: tuple[tuple[str, str], ...] = ()
+    """Besides those of every answer, or in their place."""
 
 
 class Query:

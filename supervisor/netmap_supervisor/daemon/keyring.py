@@ -36,6 +36,9 @@ class Keyring:
         if actor == ActorName.CONNECTION:
             to = {name: connection_secret(self._inbox(name), generation).text() for name in _INBOXES}
             return Secrets(supervisor=own, **to)
+        if actor == ActorName.HTTP_ENDPOINT:
+            # The same for each process of it: one that crashes logs nobody out.
+            return Secrets(supervisor=own, sessions=self._root.derive("sessions").text())
         return Secrets(supervisor=own)
 
     def _inbox(self, actor: str) -> Secret:

@@ -221,6 +221,7 @@ _EVENTS: dict[str, str] = {
     "http_endpoint_open": "HTTP endpoint open on {listen}",
     "http_endpoint_plaintext": "HTTP endpoint WITHOUT TLS on {listen}: a proxy with TLS has to be in front",
     "http_tls_refused": "HTTP endpoint: a connection was refused: {detail} ({address})",
+    "http_login": "HTTP endpoint: {address} logged in with the token {client}",
     "http_token_refused": "HTTP endpoint: a request was refused: {detail} ({address})",
     "webhook_failed": "webhook {webhook} was not reached: {detail}; it is tried again",
     "webhook_delivers": "webhook {webhook} is reached again",

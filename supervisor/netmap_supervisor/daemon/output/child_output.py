@@ -33,6 +33,7 @@ CHILD_EVENTS: Final = frozenset(
         "http_certificate_renewed",
         "http_endpoint_open",
         "http_endpoint_plaintext",
+        "http_login",
         "http_request_failed",
         "http_tls_refused",
         "http_token_refused",
