@@ -15,29 +15,35 @@ const [{mount: mountTrust}, {mount: mountLogin}] = await Promise.all([
   import("/page/trust.js"),
   import("/page/login.js"),
 ]);
-const login = mountLogin(byId("login"), {
-  onToken: () => {
-    stream.reconnect();
-    status.ask();
-  },
-});
-const banner = mountTrust(byId("trust"), {store, words});
+const login = mountLogin(byId("login"));
+const banner = mountTrust(byId("trust"), {store});
+const history = await import("/page/history.js").then(
+  ({createHistory}) => createHistory({store}),
+  () => null,
+);
 
 const status = createStatus({
   onStatus: (told) => {
+    banner.answers(true);
     store.takeStatus(told);
-    banner.answered();
     byId("logout").hidden = !told.http?.token_required;
   },
-  onLogin: showLogin,
-  onFailure: banner.unanswered,
+  onLogin: () => showLogin(),
+  // One that says something has no need to answer: its stream is what counts.
+  onFailure: (askedAt) => banner.answers(stream.heardAt() > askedAt),
 });
 const stream = openStream({
   onEvent: (event) => {
-    if (event.type === "snapshot") login.hide();
+    if (event.type === "snapshot") {
+      login.hide();
+      history?.start();
+      status.ask();
+    }
+    banner.answers(true);
     store.apply(event);
+    history?.told(event);
   },
-  onComment: () => {},
+  onComment: () => banner.answers(true),
   onState: (state) => {
     banner.stream(state);
     if (state.phase === "login") showLogin();
@@ -46,10 +52,9 @@ const stream = openStream({
 
 function showLogin() {
   login.show();
-  banner.stream({phase: "login"});
+  history?.stop();
 }
 
-const history = await import("/page/history.js").catch(() => null);
 const context = {store, status, history, words, select};
 const opened = new Set();
 store.subscribe((turn) => {
@@ -60,6 +65,11 @@ function showWhose() {
   const self = store.self ? ` · this node is ${words.safe(words.shortName(store.self))}` : "";
   byId("tailnet").textContent = `${words.safe(store.domain)}${self}`;
 }
+
+// The banner stays in sight; what is laid over the page begins below it.
+new ResizeObserver(() => {
+  document.documentElement.style.setProperty("--top", `${byId("top").offsetHeight}px`);
+}).observe(byId("top"));
 
 /** Opens the panel of the node with this stable id; null closes it. The address then names the node. */
 function select(id) {

@@ -10,11 +10,11 @@ const JUMP_MS = 5000;
 /** How far the clock on the wall may leave the one that only counts: further, and the machine slept or was set. */
 
 /**
- * @typedef {{phase: "connecting"|"open"|"lost"|"login", why?: string, retryAt?: number}} StreamState
- *   `why`: closed, unreachable, silent, jumped, refused, or the text of the stream's last event
+ * @typedef {{phase: "connecting"|"open"|"lost"|"login", why?: string, driftMs?: number}} StreamState
+ *   `why`: closed, unreachable, silent, jumped, refused, or the text of the stream's last event; `driftMs`: by how much the clock jumped
  * @param {{onEvent: (event: Object) => void, onComment: (text: string) => void,
  *   onState: (state: StreamState) => void, now?: () => number}} options
- * @returns {{reconnect: () => void}}
+ * @returns {{reconnect: () => void, heardAt: () => number}}
  */
 export function openStream({onEvent, onComment, onState, now = () => performance.now()}) {
   let abort = new AbortController();
@@ -88,13 +88,13 @@ export function openStream({onEvent, onComment, onState, now = () => performance
     const wait = BACKOFF_MS[Math.min(failures, BACKOFF_MS.length - 1)];
     failures += 1;
     waiting = true;
-    onState({phase: "lost", why, retryAt: now() + wait});
+    onState({phase: "lost", why});
     timer = setTimeout(connect, wait);
   }
 
   /** Leave what there is, and ask anew at once. */
-  function reconnect(why = "jumped") {
-    onState({phase: "connecting", why});
+  function reconnect(why = "", driftMs = 0) {
+    onState({phase: "connecting", why, driftMs});
     const old = abort;
     connect();
     old.abort(why);
@@ -105,7 +105,7 @@ export function openStream({onEvent, onComment, onState, now = () => performance
     wall += drift;
     if (Math.abs(drift) > JUMP_MS && (connected || waiting)) {
       failures = 0;
-      reconnect("jumped");
+      reconnect("jumped", drift);
     } else if (connected && !waiting && now() - heardAt > SILENCE_MS) {
       const old = abort;
       abort = new AbortController();
