@@ -86,35 +86,24 @@ export async function loadHistory({since, until, peer, kinds = [], signal} = {})
  * @property {() => import("./past/remembered.js").Happening[]} recent What happened, with what the history does not
  *   tell yet, in the order of time.
  * @property {() => void} heard The endpoint answered, so what was seen last holds still.
+ * @property {(event: Object) => void} told
+ * @property {() => void} start
+ * @property {() => void} stop
+ * @property {(listener: (past: Past) => void) => (() => void)} onHistory Calls the listener when something is known
+ *   that was not; what it returns ends that.
+ * @property {typeof loadHistory} loadHistory
  * @property {(since: number) => void} cover What is kept shall begin there; what is older may go.
  */
 
-/** @type {?Past} */
-let past = null;
-
 /**
- * The one history of the page, which begins to be kept when it is first asked for.
+ * The one history of the page: `history` of the sections' `mount`.
  *
- * @param {Object} store That of the page. @returns {Past}
+ * main.js hands every event of /events to `told(event)`, and calls `start()` when the page is let in, `stop()` when not.
+ *
+ * @param {{store: Object}} page @returns {Past}
  */
-export function follow(store) {
-  past ??= createPast(store);
-  return past;
-}
-
-const listeners = new Set();
-
-/**
- * @param {(past: Past) => void} listener Called when something is known that was not.
- * @returns {() => void} Ends it.
- */
-export function onHistory(listener) {
-  listeners.add(listener);
-  return () => listeners.delete(listener);
-}
-
-/** @param {Object} store @returns {Past} */
-export function createPast(store) {
+export function createHistory({store}) {
+  const listeners = new Set();
   const opened = Date.now();
   /** Only where no history is kept. */
   let lived = null;
@@ -127,7 +116,9 @@ export function createPast(store) {
   let due = Infinity;
   let asking = null;
   let took = 0;
+  let again = false;
   let whole = true;
+  let started = false;
 
   const self = {
     memory: nothing(opened),
@@ -137,6 +128,39 @@ export function createPast(store) {
     recent() {
       return fresh.length === 0 ? self.memory.happenings : [...self.memory.happenings, ...fresh].sort(byTime);
     },
+    told(event) {
+      const at = now();
+      if (lived !== null) {
+        lived.told(event, at);
+        livedSoon();
+        return;
+      }
+      const made = happeningsOf(event, at, trusted);
+      trusted = event.state ?? trusted;
+      if (made.length > 0) {
+        fresh.push(...made);
+        if (fresh.length > 2 * MOST_FRESH) fresh = fresh.slice(-MOST_FRESH);
+        tell();
+      }
+      if (started) schedule(pause());
+    },
+    start() {
+      started = true;
+      schedule(0);
+    },
+    stop() {
+      started = false;
+      clearTimeout(timer);
+      timer = 0;
+      due = Infinity;
+      if (self.state !== "off") self.state = "login";
+      tell();
+    },
+    onHistory(listener) {
+      listeners.add(listener);
+      return () => listeners.delete(listener);
+    },
+    loadHistory,
     heard() {
       if (lived !== null) livedSoon();
     },
@@ -154,6 +178,10 @@ export function createPast(store) {
         console.error(error); // one part of the page that fails must not end the others
       }
     }
+  }
+
+  function pause() {
+    return Math.min(LATER, Math.max(SOON, took * SHARE));
   }
 
   function askAnew() {
@@ -174,7 +202,12 @@ export function createPast(store) {
   async function ask() {
     timer = 0;
     due = Infinity;
-    if (asking !== null || document.hidden) return;
+    if (document.hidden || !started) return;
+    if (asking !== null) {
+      again = true;
+      return;
+    }
+    again = false;
     const mine = (asking = new AbortController());
     const limit = setTimeout(() => mine.abort(), LATER);
     const began = performance.now();
@@ -189,7 +222,7 @@ export function createPast(store) {
       clearTimeout(limit);
       if (asking === mine) {
         asking = null;
-        schedule(LATER);
+        if (started) schedule(again ? pause() : LATER);
         tell();
       }
     }
@@ -246,30 +279,9 @@ export function createPast(store) {
     }, SOON);
   }
 
-  store.subscribe((turn) => {
-    const at = now();
-    if (lived !== null) {
-      // A snapshot is not kept with its change: the nodes are those of the store.
-      if (turn.whole) lived.told(snapshotOf(store), at);
-      for (const {event} of turn.changes) if (event.type !== "snapshot") lived.told(event, at);
-      livedSoon();
-      return;
-    }
-    const made = [];
-    for (const {event} of turn.changes) {
-      made.push(...happeningsOf(event, at, trusted));
-      trusted = event.state ?? trusted;
-    }
-    if (made.length > 0) {
-      fresh = fresh.concat(made).slice(-MOST_FRESH);
-      tell();
-    }
-    if (turn.whole || turn.changes.length > 0) schedule(Math.min(LATER, Math.max(SOON, took * SHARE)));
-  });
   document.addEventListener("visibilitychange", () => {
-    if (!document.hidden) schedule(0);
+    if (!document.hidden && started) schedule(0);
   });
-  schedule(0);
   return self;
 }
 

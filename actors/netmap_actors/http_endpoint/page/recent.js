@@ -1,6 +1,5 @@
 /** What happened last, the newest first; floods are told in one line. */
 
-import {follow, onHistory} from "./history.js";
 import {swatch} from "./past/drawing.js";
 import {condensed, isOfNode, lineSentence, local} from "./past/happenings.js";
 
@@ -8,9 +7,8 @@ const MOST = 50;
 const PACE = 1000;
 /** Milliseconds between two changes of the list at least. */
 
-/** @param {HTMLElement} element @param {{store: Object, words: Object, select: (id: ?string) => void}} page */
-export function mount(element, {store, words, select}) {
-  const past = follow(store);
+/** @param {HTMLElement} element @param {{history: Object, words: Object, select: (id: ?string) => void}} page */
+export function mount(element, {history: past, words, select}) {
   const list = document.createElement("ol");
   list.className = "recent";
   list.tabIndex = 0;
@@ -81,7 +79,7 @@ export function mount(element, {store, words, select}) {
     timer = setTimeout(fill, Math.max(0, PACE - (performance.now() - filledAt)));
   }
 
-  onHistory(soon);
+  past.onHistory(soon);
   fill();
   return {};
 }

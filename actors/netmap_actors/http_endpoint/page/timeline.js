@@ -1,6 +1,6 @@
 /** The time axis: what happened, lane by lane, and the line above it that says it in short. */
 
-import {HOUR, LONGEST, follow, onHistory} from "./history.js";
+import {HOUR, LONGEST} from "./history.js";
 import {DAY} from "./past/axis.js";
 import {createAxis, createLanePicture, patterns, swatch} from "./past/drawing.js";
 import {local} from "./past/happenings.js";
@@ -36,9 +36,8 @@ const HELP =
   "Left and right go from one mark to the next, up and down from lane to lane; Enter opens a node. Plus and minus zoom, " +
   "Page Up and Page Down go back and forth in time, Home goes to now.";
 
-/** @param {HTMLElement} element @param {{store: Object, select: (id: ?string) => void}} page */
-export function mount(element, {store, status, select}) {
-  const past = follow(store);
+/** @param {HTMLElement} element @param {{status: Object, history: Object, select: (id: ?string) => void}} page */
+export function mount(element, {status, history: past, select}) {
   const calm = matchMedia("(prefers-reduced-motion: reduce)");
   let view = {length: 8 * HOUR, until: null};
   let wanted = "";
@@ -82,7 +81,10 @@ export function mount(element, {store, status, select}) {
   const axisBox = make("div");
   axisBox.append(axis.element);
   axisRow.append(make("span", "lane-title"), axisBox);
-  plot.append(axisRow, rows, nowLine, ring, tip);
+  plot.append(axisRow, rows, nowLine, ring);
+  // The lanes scroll; what is said of them is not cut off by that.
+  const frame = make("div", "frame");
+  frame.append(plot, tip);
   const table = createTable();
   const legend = make("ul", "legend");
   for (const [kind, name, text] of LEGEND) {
@@ -90,7 +92,7 @@ export function mount(element, {store, status, select}) {
     item.append(swatch(kind, name), text);
     legend.append(item);
   }
-  element.append(patterns(), headline, toolbar, notice, plot, more, legend, table.element, help, spoken);
+  element.append(patterns(), headline, toolbar, notice, frame, more, legend, table.element, help, spoken);
 
   // The window.
 
@@ -174,6 +176,7 @@ export function mount(element, {store, status, select}) {
     nowLine.hidden = window.until < now - view.length / width;
     const left = axisBox.offsetLeft;
     place(nowLine, {left: left + width - 1, top: axisBox.offsetHeight});
+    nowLine.style.setProperty("height", `${rows.offsetHeight}px`);
     table.show(() => ({lanes: made.lanes, now, window}));
     if (cursor !== null) showCursor(false);
   }
@@ -212,7 +215,7 @@ export function mount(element, {store, status, select}) {
       told.parts.forEach((part, index) => {
         if (index > 0) parts.push(", ");
         parts.push(make("span", part.tone, part.text));
-        if (part.nodes.length > 0) parts.push(" (", ...named(part), ")");
+        if (part.nodes.length > 0) parts.push(" ", ...named(part));
       });
       parts.push(".");
     } else {
@@ -234,17 +237,19 @@ came since the page was opened.`,
     shown.textContent = view.until === null ? "" : `${local(window.since, now)} to ${local(window.until, now)}`;
   }
 
-  function named({nodes, text}) {
-    const links = nodes.flatMap(({id, name}, index) => {
+  function named({nodes, count}) {
+    const rest = count - nodes.length;
+    const links = nodes.map(({id, name}, index) => {
+      const before = index === 0 ? "(" : "";
       const link = make("button", "link");
       link.type = "button";
-      const bdi = make("bdi", "", name);
-      link.append(bdi);
+      link.append(make("bdi", "", name));
       link.addEventListener("click", () => select(id));
-      return index === 0 ? [link] : [", ", link];
+      const unbroken = make("span", "unbroken");
+      unbroken.append(before, link, index < nodes.length - 1 ? "," : rest > 0 ? "" : ")");
+      return unbroken;
     });
-    const rest = Number.parseInt(text.replace(/\D+/g, ""), 10) - nodes.length;
-    return rest > 0 ? [...links, ` and ${counted(rest, "more", "more")}`] : links;
+    return [...links.flatMap((link) => [" ", link]).slice(1), rest > 0 ? ` and ${counted(rest, "more", "more")})` : ""];
   }
 
   // What the pointer and the keyboard are at.
@@ -267,9 +272,11 @@ came since the page was opened.`,
     tip.textContent = told(item, past.now());
     tip.hidden = false;
     const left = axisBox.offsetLeft + item.x + (item.cluster ? 0 : Math.min(item.width, 40) / 2);
+    const below = row.offsetTop + row.offsetHeight + 2 - plot.scrollTop;
+    const above = row.offsetTop - plot.scrollTop - tip.offsetHeight - 2;
     place(tip, {
       left: Math.max(0, Math.min(left, plot.clientWidth - tip.offsetWidth)),
-      top: row.offsetTop + row.offsetHeight + 2,
+      top: below + tip.offsetHeight > plot.clientHeight && above > 0 ? above : below,
     });
   }
 
@@ -296,13 +303,13 @@ came since the page was opened.`,
     ring.hidden = tip.hidden = !focused;
     if (!focused) return;
     const [left, wide] = item.cluster ? [item.x - 8, 16] : [item.x - 2, Math.max(item.width, 4) + 4];
-    place(ring, {left: axisBox.offsetLeft + left, top: found.row.querySelector("svg").getBoundingClientRect().top - plot.getBoundingClientRect().top});
+    place(ring, {left: axisBox.offsetLeft + left, top: found.row.offsetTop + found.row.querySelector("svg").getBoundingClientRect().top - found.row.getBoundingClientRect().top});
     ring.style.setProperty("width", `${wide}px`);
-    showTip(item, found.row);
     if (speak) {
       spoken.textContent = told(item, past.now());
       found.row.scrollIntoView({block: "nearest"});
     }
+    showTip(item, found.row);
   }
 
   function step(by) {
@@ -392,6 +399,7 @@ came since the page was opened.`,
     if (event.pointerType === "touch" && found.item !== null && tip.hidden) showTip(found.item, found.row);
     else openItem(found.item, found.lane);
   });
+  plot.addEventListener("scroll", () => (tip.hidden = true), {passive: true});
   plot.addEventListener("pointercancel", () => (drag = null));
   plot.addEventListener("pointerleave", () => {
     if (document.activeElement !== plot || ring.hidden) tip.hidden = true;
@@ -406,7 +414,7 @@ came since the page was opened.`,
 
   // When.
 
-  const ended = onHistory(() => {
+  const ended = past.onHistory(() => {
     if (past.state === "loading") return;
     ended();
     // Of a history that has just begun eight hours would be almost empty.
@@ -414,7 +422,7 @@ came since the page was opened.`,
     const young = past.state === "off" || (first !== undefined && past.now() - first.at < HOUR && first.id === 1);
     if (young && view.length === 8 * HOUR && view.until === null) look({length: HOUR, until: null});
   });
-  onHistory(redraw);
+  past.onHistory(redraw);
   status?.subscribe(() => past.heard());
   new ResizeObserver(redraw).observe(plot);
   new IntersectionObserver((entries) => {

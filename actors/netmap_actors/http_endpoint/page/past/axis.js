@@ -8,7 +8,8 @@ const STEPS = [1, 2, 5, 10, 15, 30].map((count) => count * MINUTE)
 
 /**
  * @param {{since: number, until: number}} window @param {number} width Pixels. @param {number} [room] Of a label.
- * @returns {{at: number, x: number, text: string, day: boolean}[]} `day`: a day begins there.
+ * @returns {{at: number, x: number, text: string, day: boolean}[]} `day`: a day begins there;
+ *   its label goes before those beside it.
  */
 export function ticks({since, until}, width, room = 64) {
   const least = ((until - since) / width) * room;
@@ -21,9 +22,15 @@ export function ticks({since, until}, width, room = 64) {
     const next = new Date(day.getFullYear(), day.getMonth(), day.getDate() + Math.max(1, Math.round(step / DAY)));
     for (let minutes = 0; minutes * MINUTE < DAY; minutes += step / MINUTE) {
       const at = new Date(day.getFullYear(), day.getMonth(), day.getDate(), 0, minutes);
-      if (at.getTime() >= since && at.getTime() < until && at < next) out.push(tick(at, since, until, width));
+      // An hour that a clock skips would be the next one again.
+      if (at.getTime() < since || at.getTime() >= until || at >= next || at.getTime() === out.at(-1)?.at) continue;
+      out.push(tick(at, since, until, width));
     }
     day = next;
+  }
+  const days = out.filter((one) => one.day);
+  for (const one of out) {
+    if (!one.day && days.some((other) => Math.abs(other.x - one.x) < room)) one.text = "";
   }
   return out;
 }

@@ -92,6 +92,8 @@ export function local(at, now) {
   return localTime(new Date(at).toISOString(), new Date(now));
 }
 
+const RFC3339 = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z$/;
+
 /** Text of a detail, whoever chose it. */
 export function safeDetail(given) {
   return safe(given ?? "", 300);
@@ -100,6 +102,7 @@ export function safeDetail(given) {
 function value(given) {
   if (Array.isArray(given)) return `(${given.slice(0, 20).map((one) => safe(one, 100)).join(" ")})`;
   if (given !== null && typeof given === "object") return safe(JSON.stringify(given), 200);
+  if (RFC3339.test(given)) return localTime(given);
   return typeof given === "number" ? String(Math.round(given * 1000) / 1000) : safe(shortKey(given), 300) || "-";
 }
 

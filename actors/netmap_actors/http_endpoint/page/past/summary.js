@@ -25,18 +25,21 @@ export function counted(count, one, many = `${one}s`) {
  * @param {import("./remembered.js").Memory} memory
  * @param {import("./spans.js").Window} window
  * @param {number} now
- * @returns {{trust: string, parts: {text: string, tone: string, nodes: {id: string, name: string}[]}[]}}
- *   `trust`: since when what is shown is true, or why it is not; `parts`: what happened, the gravest first.
+ * @returns {{trust: string, parts: {text: string, tone: string, nodes: {id: string, name: string}[],
+ *   count: number}[]}} `trust`: since when what is shown is true, or why it is not; `parts`: what happened; `nodes`:
+ *   the last three of `count`.
  */
 export function summary(memory, window, now) {
   const within = memory.happenings.filter((one) => one.at >= window.since && one.at < window.until);
   const parts = [];
-  const add = (text, tone = "", nodes = []) => parts.push({text, tone, nodes});
+  const add = (text, tone = "", nodes = [], count = 0) => parts.push({text, tone, nodes, count});
   // Before the first word of a history nothing was missed.
   const first = memory.happenings[0]?.id === 1 ? memory.happenings[0].at : -Infinity;
   const unseen = total(memory.gaps.filter((gap) => gap.since > first), window);
-  if (unseen >= 1000) add(`nothing recorded for ${long(unseen)}`, "bad");
   if (first > window.since) add(`recorded since ${local(first, now)}`);
+  const runs = within.filter((one) => one.kind === "run_started" && one.id !== 1).length;
+  if (runs > 0) add(`the daemon was started ${times(runs)}`);
+  if (unseen >= 1000) add(`nothing recorded for ${long(unseen)}`, unseen >= 60_000 ? "bad" : "");
   const sessions = memory.connection.filter((one) => one.state === "session" && overlaps(one, window));
   add(counted(sessions.length, "session"), sessions.length === 0 ? "bad" : "");
   const silences = within.filter((one) => one.kind === "silence_detected");
@@ -47,19 +50,22 @@ export function summary(memory, window, now) {
   const stale = total(memory.netmap.filter((one) => one.state === "stale"), window);
   if (stale >= 1000) add(`stale for ${long(stale)}`, "bad");
   for (const [name, count] of restarts(within)) {
-    const times = count === 1 ? "once" : count === 2 ? "twice" : `${count} times`;
-    add(`${name.replaceAll("_", " ")} restarted ${times}`, "bad");
+    add(`${name.replaceAll("_", " ")} restarted ${times(count)}`, "bad");
   }
   for (const [kinds, undone, word] of MOVES) {
     const nodes = [...last(within, kinds, undone).values()];
     if (nodes.length === 0) continue;
-    const named = nodes.slice(0, 3).map((one) => ({id: one.subject, name: who(one)}));
-    add(`${counted(nodes.length, "node")} ${word}`, "", named);
+    const named = nodes.slice(-3).reverse().map((one) => ({id: one.subject, name: who(one)}));
+    add(`${counted(nodes.length, "node")} ${word}`, "", named, nodes.length);
   }
   if (memory.happeningsSince > Math.max(window.since, memory.since)) {
     add(`what happened before ${local(memory.happeningsSince, now)} is not counted`);
   }
   return {trust: trustOf(memory, now), parts};
+}
+
+function times(count) {
+  return count === 1 ? "once" : count === 2 ? "twice" : `${count} times`;
 }
 
 const MOVES = [
@@ -73,8 +79,12 @@ const MOVES = [
 function last(happenings, kind, undone) {
   const found = new Map();
   for (const one of happenings) {
-    if (one.kind === kind) found.set(one.subject, one);
-    else if (one.kind === undone || (one.kind === "node_left" && kind !== "node_left")) found.delete(one.subject);
+    if (one.kind === kind) {
+      found.delete(one.subject); // it is the last one now
+      found.set(one.subject, one);
+    } else if (one.kind === undone || (one.kind === "node_left" && kind !== "node_left")) {
+      found.delete(one.subject);
+    }
   }
   return found;
 }
