@@ -15,6 +15,7 @@ const MOST_LANES = 24;
 /** Of nodes. */
 const REACH = 8;
 /** Pixels to both sides of a mark within which the pointer is at it. */
+const PACE = 1000;
 const STEADY = 5000;
 /** Milliseconds between two drawings when nothing happens. */
 const CALM = 60_000;
@@ -44,7 +45,7 @@ export function mount(element, {status, history: past, select}) {
   let width = 0;
   let dirty = false;
   let seen = true;
-  let drawnAt = 0;
+  let drawnAt = -Infinity;
   let lanes = [];
   /** What the keyboard is at: the lane's id, and the time of the bar or mark. */
   let cursor = null;
@@ -149,6 +150,16 @@ export function mount(element, {status, history: past, select}) {
     }
     dirty = true;
     requestAnimationFrame(draw);
+  }
+
+  let news = 0;
+  /** What comes by itself is drawn once in PACE; what somebody does at once. */
+  function redrawSoon() {
+    if (news !== 0) return;
+    news = setTimeout(() => {
+      news = 0;
+      redraw();
+    }, Math.max(0, PACE - (performance.now() - drawnAt)));
   }
 
   function draw() {
@@ -422,7 +433,7 @@ came since the page was opened.`,
     const young = past.state === "off" || (first !== undefined && past.now() - first.at < HOUR && first.id === 1);
     if (young && view.length === 8 * HOUR && view.until === null) look({length: HOUR, until: null});
   });
-  past.onHistory(redraw);
+  past.onHistory(redrawSoon);
   status?.subscribe(() => past.heard());
   new ResizeObserver(redraw).observe(plot);
   new IntersectionObserver((entries) => {
