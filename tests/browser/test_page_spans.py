@@ -504,12 +504,14 @@ def test_without_a_history_what_came_since_the_page_was_opened_is_kept(evaluate:
         const memory = kept.memory(5000, 0);
         const told = (list) => list.map((one) => [one.since, one.until, one.state]);
         const of = (id) => told(memory.nodes.get(id).spans);
-        return {netmap: told(memory.netmap), n1: of("n1"), n2: of("n2"),
+        const {lanes} = spans.lanesOf(memory, {since: 0, until: 5000}, {most: 9});
+        return {lanes: lanes.map((lane) => lane.id), netmap: told(memory.netmap), n1: of("n1"), n2: of("n2"),
           later: [...kept.memory(9000, 4500).nodes.keys()]};
         """,
         PEER,
     )
     assert found == {
+        "lanes": ["netmap", "node:n2", "node:n1"],
         "netmap": [[1000, 3000, "fresh"], [3000, 5000, "stale"]],
         "n1": [[1000, 2000, "online"], [2000, 5000, "offline"]],
         "n2": [[1000, 4000, "online"]],

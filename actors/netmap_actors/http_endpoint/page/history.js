@@ -222,7 +222,8 @@ export function createHistory({store}) {
       clearTimeout(limit);
       if (asking === mine) {
         asking = null;
-        if (started) schedule(again ? pause() : LATER);
+        // Whether one is kept after all is seen at the next snapshot: the daemon has to be started for that.
+        if (started && self.state !== "off") schedule(again ? pause() : LATER);
         tell();
       }
     }

@@ -23,7 +23,7 @@ export function mount(element, {store, status, words}) {
   spoken.setAttribute("role", "status");
   const box = make("div", "scrolls");
   box.tabIndex = 0;
-  box.setAttribute("role", "region");
+  box.setAttribute("role", "group");
   box.setAttribute("aria-label", "Processes");
   const table = make("table", "processes");
   const caption = make("caption", "unseen", "The Supervisor and its children, in the order in which they start");

@@ -9,16 +9,18 @@ const PACE = 1000;
 
 /** @param {HTMLElement} element @param {{history: Object, words: Object, select: (id: ?string) => void}} page */
 export function mount(element, {history: past, words, select}) {
+  const log = document.createElement("div");
+  log.className = "recent";
+  log.tabIndex = 0;
+  log.setAttribute("role", "log");
+  log.setAttribute("aria-live", "polite");
+  log.setAttribute("aria-relevant", "additions");
+  log.setAttribute("aria-label", "What happened last");
   const list = document.createElement("ol");
-  list.className = "recent";
-  list.tabIndex = 0;
-  list.setAttribute("role", "log");
-  list.setAttribute("aria-live", "polite");
-  list.setAttribute("aria-relevant", "additions");
-  list.setAttribute("aria-label", "What happened last");
+  log.append(list);
   const nothing = document.createElement("p");
   nothing.className = "notice";
-  element.append(nothing, list);
+  element.append(nothing, log);
   const rows = new Map();
   let timer = 0;
   let filledAt = -Infinity;

@@ -11,6 +11,7 @@ import {barSentence, laneTitle, stateWords} from "./past/telling.js";
 import {panned, windowOf, zoomed} from "./past/window.js";
 
 const LENGTHS = [["1 h", HOUR], ["8 h", 8 * HOUR], ["24 h", DAY], ["7 d", 7 * DAY]];
+const SHORT = HOUR / 6;
 const MOST_LANES = 24;
 /** Of nodes. */
 const REACH = 8;
@@ -428,10 +429,12 @@ came since the page was opened.`,
   const ended = past.onHistory(() => {
     if (past.state === "loading") return;
     ended();
-    // Of a history that has just begun eight hours would be almost empty.
+    // Where nothing is known of most of eight hours, a shorter time is looked at.
     const first = past.memory.happenings[0];
     const young = past.state === "off" || (first !== undefined && past.now() - first.at < HOUR && first.id === 1);
-    if (young && view.length === 8 * HOUR && view.until === null) look({length: HOUR, until: null});
+    if (young && view.length === 8 * HOUR && view.until === null) {
+      look({length: past.state === "off" ? SHORT : HOUR, until: null});
+    }
   });
   past.onHistory(redrawSoon);
   status?.subscribe(() => past.heard());

@@ -61,7 +61,7 @@ export function stateOf(online) {
  * @param {number} opened When the page was opened, milliseconds.
  */
 export function createLived(opened) {
-  const memory = nothing(opened);
+  const memory = {...nothing(opened), connection: null};
   let trusted = null;
 
   function enter(spans, state, at) {

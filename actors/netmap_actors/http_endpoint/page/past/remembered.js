@@ -9,7 +9,7 @@
  * @property {number} until And ends here; later than that nothing was asked yet.
  * @property {{since: number, until: number}[]} gaps Nobody recorded.
  * @property {Span[]} netmap
- * @property {Span[]} connection
+ * @property {?Span[]} connection null: nothing can be known of it.
  * @property {Map<string, {name: string, spans: Span[]}>} nodes By stable id.
  * @property {Happening[]} happenings In the order of their time.
  * @property {number} happeningsSince Older ones are left out.
@@ -145,7 +145,7 @@ export function trimmed(memory, since, mostHappenings, mostSpans) {
     since: begin,
     gaps: after(memory.gaps, begin),
     netmap: after(memory.netmap, begin),
-    connection: after(memory.connection, begin),
+    connection: memory.connection && after(memory.connection, begin),
     nodes,
     happenings: happenings.filter((one) => one.at >= begin),
     happeningsSince,

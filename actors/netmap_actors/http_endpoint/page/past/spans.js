@@ -35,8 +35,10 @@ export function lanesOf(memory, window, {most, wanted = ""}) {
   const shown = chosen.slice(0, most);
   const lanes = [
     lane("netmap", "netmap", "Netmap", "", painted(ground(memory, window, "unseen"), memory.netmap)),
-    lane("connection", "connection", "Connection", "", connectionOf(memory, window)),
   ];
+  if (memory.connection !== null) {
+    lanes.push(lane("connection", "connection", "Connection", "", connectionOf(memory, window)));
+  }
   for (const [name, segments] of actorsOf(memory, window, happenings)) {
     lanes.push(lane(`actor:${name}`, "actor", name.replaceAll("_", " "), name, segments));
   }

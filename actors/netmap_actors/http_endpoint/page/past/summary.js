@@ -40,8 +40,10 @@ export function summary(memory, window, now) {
   const runs = within.filter((one) => one.kind === "run_started" && one.id !== 1).length;
   if (runs > 0) add(`the daemon was started ${times(runs)}`);
   if (unseen >= 1000) add(`nothing recorded for ${long(unseen)}`, unseen >= 60_000 ? "bad" : "");
-  const sessions = memory.connection.filter((one) => one.state === "session" && overlaps(one, window));
-  add(counted(sessions.length, "session"), sessions.length === 0 ? "bad" : "");
+  if (memory.connection !== null) {
+    const sessions = memory.connection.filter((one) => one.state === "session" && overlaps(one, window));
+    add(counted(sessions.length, "session"), sessions.length === 0 ? "bad" : "");
+  }
   const silences = within.filter((one) => one.kind === "silence_detected");
   const silent = silences.reduce((sum, one) => sum + (one.detail.silent_for ?? 0) * 1000, 0);
   if (silences.length > 0) add(`${counted(silences.length, "silence")} of ${long(silent)}`, "bad");
