@@ -4,7 +4,7 @@ import {acceptance, CHIPS, COLUMNS} from "/page/columns.js";
 import {createOrder} from "/page/order.js";
 import {onlineWord, safe} from "/page/words.js";
 
-const BEYOND = 8;
+const BEYOND = 4;
 /** Rows kept above and below those in sight, so that scrolling shows no gap. */
 const NARROW = "\u202f";
 
