@@ -1,6 +1,6 @@
 // What the table of nodes shows, sorts by and finds. Pure: a row is made of a node once, and again when it changes.
 
-import {age, localDay, localTime, onlineWord, safe, shortName} from "/page/words.js";
+import {age, localDay, onlineWord, safe, shortName, shortTime} from "/page/words.js";
 
 /**
  * @typedef {Object} Row
@@ -40,7 +40,7 @@ function expiry(node) {
 
 function lastSeen(node) {
   if (node.online) return "now";
-  return node.last_seen ? localTime(node.last_seen) : "";
+  return node.last_seen ? shortTime(node.last_seen) : "";
 }
 
 const routed = (node) => [isExitNode(node) ? "exit node" : "", ...subnetsOf(node)].filter(Boolean);

@@ -14,7 +14,7 @@ export function mount(element) {
   field.setAttribute("aria-describedby", "login-why login-help");
   const button = make("button", {type: "submit", textContent: "Log in", className: "main"});
   const help = make("p", {id: "login-help", className: "muted"});
-  help.append("On the daemon's machine, ", make("code", {textContent: "netmap-supervisor tokens add NAME"}),
+  help.append("On the daemon's machine, ", make("code", {textContent: "netmap-supervisor tokens create NAME --scope read"}),
     " makes one. The browser keeps it as a cookie that no script can read.");
   // Password managers file a token under a name.
   const name = make("input", {type: "text", autocomplete: "username", value: "netmap", readOnly: true, hidden: true});
@@ -27,6 +27,8 @@ export function mount(element) {
       document.documentElement.dataset.login = "yes";
       // The server writes here why it refused the token before.
       why.textContent = document.querySelector('meta[name="login-refused"]')?.content ?? "";
+      // To load the page again is not to send the token again.
+      if (location.pathname !== "/") window.history.replaceState(null, "", "/");
       if (why.textContent) field.setAttribute("aria-invalid", "true");
       field.focus();
     },

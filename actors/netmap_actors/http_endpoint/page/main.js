@@ -17,10 +17,7 @@ const [{mount: mountTrust}, {mount: mountLogin}] = await Promise.all([
 ]);
 const login = mountLogin(byId("login"));
 const banner = mountTrust(byId("trust"), {store});
-const history = await import("/page/history.js").then(
-  ({createHistory}) => createHistory({store}),
-  () => null,
-);
+const history = await import("/page/history.js").catch(() => null);
 
 const status = createStatus({
   onStatus: (told) => {
@@ -28,7 +25,7 @@ const status = createStatus({
     store.takeStatus(told);
     byId("logout").hidden = !told.http?.token_required;
   },
-  onLogin: () => showLogin(),
+  onLogin: () => login.show(),
   // One that says something has no need to answer: its stream is what counts.
   onFailure: (askedAt) => banner.answers(stream.heardAt() > askedAt),
 });
@@ -36,24 +33,17 @@ const stream = openStream({
   onEvent: (event) => {
     if (event.type === "snapshot") {
       login.hide();
-      history?.start();
       status.ask();
     }
     banner.answers(true);
     store.apply(event);
-    history?.told(event);
   },
   onComment: () => banner.answers(true),
   onState: (state) => {
     banner.stream(state);
-    if (state.phase === "login") showLogin();
+    if (state.phase === "login") login.show();
   },
 });
-
-function showLogin() {
-  login.show();
-  history?.stop();
-}
 
 const context = {store, status, history, words, select};
 const opened = new Set();

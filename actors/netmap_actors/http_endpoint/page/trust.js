@@ -13,6 +13,19 @@ const REASONS = {
   behind: "The HTTP endpoint is behind the daemon's publisher.",
 };
 
+/** Why the control connection ended (netmap_actors.wire.vocabulary.EndReason). */
+const ENDED = {
+  silence: REASONS.silence,
+  wake: "The daemon's machine slept, and the connection did not survive it.",
+  link: "The network changed, and the connection did not survive it.",
+  closed: "The control server closed the connection.",
+  error: "The connection to the control server failed.",
+  crashed: "The process of the control connection crashed.",
+  expired: "The key of this node expired.",
+  hung: "The process of the control connection did not do its work.",
+  operator: "Somebody asked for a new connection.",
+};
+
 /** What the control connection does, in the words of `netmap-supervisor status`. */
 const DOING = {
   starting: "The connection is being started.",
@@ -82,9 +95,15 @@ function untrusted(trust, status, verdict) {
   }
   const doing = connection ? doingNow(connection) : "";
   if (trust.state === "none") return verdict("none", "No netmap", "No netmap has come yet.", doing);
-  const detail = end && trust.reason === "session_ended" ? ` (${safe(end.reason)}: ${safe(end.detail, 160)})` : "";
-  const reason = REASONS[trust.reason] ?? "The daemon cannot vouch for it.";
-  return verdict("stale", "Stale", detail ? reason.replace(/\.$/, `${detail}.`) : reason, doing);
+  return verdict("stale", "Stale", whyStale(trust.reason, connection), doing);
+}
+
+function whyStale(reason, connection) {
+  const end = connection?.last_end;
+  const ended = reason === "session_ended" || (reason === "" && connection && connection.state !== "map_session");
+  if (!ended || !end) return REASONS[reason] ?? "The daemon does not vouch for it now.";
+  if (end.reason === "error" && end.detail) return `${ENDED.error.slice(0, -1)}: ${safe(end.detail, 160)}.`;
+  return ENDED[end.reason] ?? REASONS.session_ended;
 }
 
 function doingNow(connection) {
@@ -148,16 +167,19 @@ export function mount(element, {store}) {
   const link = made("a", "auth");
   Object.assign(link, {target: "_blank", rel: "noopener noreferrer", textContent: "Open the login page"});
   const counts = made("p", "counts");
-  const degraded = made("ul", "degraded");
+  const attention = made("a", "attention");
+  attention.href = "#processes";
   const first = made("p", "first");
   first.append(word, " ", running);
   const second = made("p", "second");
   second.append(reason, " ", advice, " ", link);
   const say = made("div", "say");
-  say.append(first, second, degraded);
+  say.append(first, second);
   const spoken = made("p", "unseen");
   spoken.setAttribute("role", "status");
-  element.append(shape, say, counts, spoken);
+  const beside = made("div", "beside");
+  beside.append(counts, attention);
+  element.append(shape, say, beside, spoken);
 
   let stream = {phase: "connecting"};
   let answers = true;
@@ -183,6 +205,7 @@ export function mount(element, {store}) {
     document.documentElement.dataset.trust = key;
     path.setAttribute("d", SHAPES[key][0]);
     document.getElementById("favicon").href = icon(...SHAPES[key]);
+    count();
     clearTimeout(speaking);
     speaking = setTimeout(() => write(spoken, `${verdict.word}. ${verdict.reason} ${verdict.advice}`), SETTLED_MS);
   }
@@ -197,18 +220,24 @@ export function mount(element, {store}) {
     const found = {online: 0, offline: 0, unknown: 0};
     for (const {online} of store.nodes.values()) found[online ? "online" : online === false ? "offline" : "unknown"] += 1;
     const unknown = found.unknown ? ` · ${found.unknown} unknown` : "";
-    write(counts, store.nodes.size ? `${found.online} online · ${found.offline} offline${unknown}` : "");
+    const then = key === "fresh" ? "" : "then ";
+    write(counts, store.nodes.size ? `${then}${found.online} online · ${found.offline} offline${unknown}` : "");
   }
 
-  function showDegraded() {
-    const texts = (store.status?.degraded ?? []).slice(0, 3).map((one) => safe(one.text));
-    if (texts.join("\n") === [...degraded.children].map((item) => item.textContent).join("\n")) return;
-    degraded.replaceChildren(...texts.map((text) => Object.assign(made("li", ""), {textContent: text})));
+  function showAttention() {
+    const count = store.status?.degraded?.length ?? 0;
+    attention.hidden = count === 0;
+    write(attention, count === 1 ? "1 condition needs attention" : `${count} conditions need attention`);
   }
 
+  // The address is the node's: what leads to another place of the page must not change it.
+  attention.addEventListener("click", (event) => {
+    event.preventDefault();
+    document.getElementById("processes").scrollIntoView();
+  });
   store.subscribe((turn) => {
     if (turn.trust || turn.whole) refresh();
-    if (turn.trust) showDegraded();
+    if (turn.trust) showAttention();
     if (turn.whole) count();
   });
   setInterval(() => {
@@ -217,6 +246,7 @@ export function mount(element, {store}) {
   }, 1000);
   document.addEventListener("visibilitychange", refresh);
   refresh();
+  showAttention();
   return {
     /** The state of the stream of events. */
     stream(state) {

@@ -70,6 +70,20 @@ export function localTime(rfc3339, now = new Date()) {
   return at.toDateString() === now.toDateString() ? time : `${localDay(at)} ${time}`;
 }
 
+const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+
+/**
+ * The same where there is little room: "05:12:13" today, "Nov 28, 05:12" this year, else "2025-11-28".
+ * @param {string|null|undefined} rfc3339
+ * @param {Date} [now]
+ */
+export function shortTime(rfc3339, now = new Date()) {
+  const at = new Date(rfc3339 ?? "");
+  if (Number.isNaN(at.getTime()) || at.toDateString() === now.toDateString()) return localTime(rfc3339, now);
+  if (at.getFullYear() !== now.getFullYear()) return localDay(at);
+  return `${MONTHS[at.getMonth()]} ${at.getDate()}, ${pad(at.getHours())}:${pad(at.getMinutes())}`;
+}
+
 /** @param {Date} at */
 export function localDay(at) {
   return `${at.getFullYear()}-${pad(at.getMonth() + 1)}-${pad(at.getDate())}`;
