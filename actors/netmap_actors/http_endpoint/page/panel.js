@@ -206,6 +206,8 @@ function happened(one) {
 function plain(value) {
   if (value === null || value === undefined || value === "" || (Array.isArray(value) && !value.length)) return "none";
   if (Array.isArray(value)) return value.map(plain).join(", ");
+  // Of a key its beginning tells two apart.
+  if (/^[a-z]+key:[0-9a-f]{64}$/.test(value)) return `${value.slice(0, value.indexOf(":") + 7)}…`;
   return typeof value === "object" ? JSON.stringify(value) : String(value);
 }
 

@@ -1,7 +1,8 @@
 // Asks GET /status while the page is visible: the age of the netmap between two events, and the processes.
 
 const INTERVAL_MS = 5000;
-const TIMEOUT_MS = 10_000;
+const TIMEOUT_MS = 6000;
+/** The endpoint gives the daemon 2 seconds to answer. */
 
 /**
  * @param {{onStatus: (status: Object) => void, onLogin: () => void, onFailure: (askedAt: number) => void,

@@ -31,7 +31,7 @@ export function openStream({onEvent, onComment, onState, now = () => performance
     connected = true;
     abort = new AbortController();
     heardAt = now();
-    follow(abort).catch((error) => console.error(error));
+    follow(abort);
   }
 
   async function follow(own) {
@@ -50,8 +50,13 @@ export function openStream({onEvent, onComment, onState, now = () => performance
       if (response.ok) why = await read(response, own);
       else why = `refused: ${response.status}`;
     } catch (error) {
-      if (error.name !== "AbortError" && !(error instanceof TypeError)) throw error;
-      why = own.signal.aborted ? (own.signal.reason ?? "closed") : "unreachable";
+      if (own !== abort) return;
+      why = "unreachable";
+      // Of the network it is a TypeError (Fetch, 5.6), also in the middle of a stream.
+      if (!(error instanceof TypeError)) {
+        console.error(error);
+        why = `It sent what cannot be used: ${error.message}`;
+      }
     } finally {
       own.abort();
     }

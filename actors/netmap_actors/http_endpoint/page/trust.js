@@ -124,10 +124,14 @@ export function webUrl(text) {
   }
 }
 
-/** Words for the age: never "0 s ago" of what nobody heard. */
-export function heard(ageMs, now = new Date()) {
+/**
+ * Words for the age, with the time by the reader's clock when it is no longer fresh.
+ * @param {number|null} ageMs
+ * @param {boolean} fresh
+ */
+export function heard(ageMs, fresh, now = new Date()) {
   if (ageMs === null) return "never heard";
-  if (ageMs < 120_000) return `heard ${age(ageMs / 1000)} ago`;
+  if (fresh) return `heard ${age(ageMs / 1000)} ago`;
   const at = new Date(now.getTime() - ageMs);
   const day = localDay(at) === localDay(now) ? "" : `${localDay(at)} `;
   return `heard ${age(ageMs / 1000)} ago, at ${day}${localTime(at.toISOString(), at)}`;
@@ -192,7 +196,7 @@ export function mount(element, {store}) {
     const now = performance.now();
     const sleptMs = slept.of === store.trust.at ? slept.ms : 0;
     const verdict = judge({trust: store.trust, stream, status: store.status, answers, now, sleptMs});
-    write(running, verdict.key === "connecting" || verdict.key === "token" ? "" : heard(verdict.ageMs));
+    write(running, ["connecting", "token"].includes(verdict.key) ? "" : heard(verdict.ageMs, verdict.key === "fresh"));
     write(word, verdict.word);
     write(reason, verdict.reason);
     write(advice, verdict.url ? "" : verdict.advice);

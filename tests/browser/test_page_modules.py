@@ -1,0 +1,517 @@
+"""The page's pure modules, in Chromium: tables, and what Python says of the same."""
+
+from __future__ import annotations
+
+import sys
+import unicodedata
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from netmap_actors.errors import escape
+from netmap_actors.http_endpoint.page_files import FOLDER
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from playwright.sync_api import Browser, Page, Route
+
+ORIGIN = "http://page.test"
+CALL = """async ([module, name, given]) => {
+  const found = await import(`/page/${module}.js`);
+  return found[name](...given);
+}"""
+
+
+def serve(route: Route) -> None:
+    name = route.request.url.removeprefix(f"{ORIGIN}/page/")
+    if name.endswith(".js"):
+        route.fulfill(body=(FOLDER / name).read_text(), content_type="text/javascript")
+    else:
+        route.fulfill(body="<!doctype html><title>blank</title>", content_type="text/html")
+
+
+@pytest.fixture(scope="module")
+def page(chromium: Browser) -> Iterator[Page]:
+    """A blank page, in a time zone that is not UTC, which gets the modules without a server."""
+    context = chromium.new_context(timezone_id="Asia/Kathmandu")
+    page = context.new_page()
+    page.route(f"{ORIGIN}/**", serve)
+    page.goto(f"{ORIGIN}/")
+    yield page
+    context.close()
+
+
+@pytest.fixture
+def call(page: Page) -> Callable[..., Any]:
+    def call_one(module: str, name: str, *given: object) -> Any:
+        return page.evaluate(CALL, [module, name, list(given)])
+
+    return call_one
+
+
+def node(stable_id: str, name: str = "", **fields: object) -> dict[str, object]:
+    return {
+        "stable_id": stable_id,
+        "name": name,
+        "addresses": ["100.64.0.1/32"],
+        "allowed_ips": ["100.64.0.1/32"],
+        "online": True,
+        "last_seen": None,
+        "tags": [],
+        "routes": [],
+        "os": "linux",
+        "user": "alice",
+        "key": f"nodekey:{stable_id}",
+        "key_expiry": None,
+        "expired": False,
+        "hostname": "",
+    } | fields
+
+
+def snapshot(*peers: dict[str, object], state: str = "fresh", age_s: float | None = 1.0) -> dict[str, object]:
+    netmap = {"domain": "tail.example", "self": node("self", "me.tail.example"), "peers": list(peers)}
+    return {"type": "snapshot", "epoch": 1, "seq": 1, "state": state, "age_s": age_s, "netmap": netmap}
+
+
+# words
+
+
+def test_every_character_is_shown_as_the_terminal_shows_it(page: Page) -> None:
+    assigned = [
+        chr(code) for code in range(sys.maxunicode + 1) if unicodedata.category(chr(code)) not in {"Cn", "Cs"}
+    ]
+    shown = page.evaluate(
+        "async (texts) => { const {safe} = await import('/page/words.js'); return [...texts].map((c) => safe(c)) }",
+        "".join(assigned),
+    )
+    different = {
+        hex(ord(c)): (one, escape(c)) for c, one in zip(assigned, shown, strict=True) if one != escape(c)
+    }
+    assert different == {}
+
+
+@pytest.mark.parametrize("text", ["a" * 400, "🦊" * 301, "<b>&amp;", "", "\ud800"])
+def test_a_text_is_cut_as_the_terminal_cuts_it(call: Callable[..., Any], page: Page, text: str) -> None:
+    if text == "\ud800":
+        assert page.evaluate("import('/page/words.js').then(({safe}) => safe('\\ud800'))") == escape(text)
+    else:
+        assert call("words", "safe", text) == escape(text, 300)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (None, "unknown"),
+        (-3, "0 s"),
+        (0.9, "0 s"),
+        (119.9, "119 s"),
+        (120, "2 min"),
+        (3599, "59 min"),
+        (3600, "1 h"),
+        (7500, "2 h 5 min"),
+        (90000, "1 d 1 h"),
+        (86400 * 12 + 7200, "12 d"),
+    ],
+)
+def test_an_age_in_words(call: Callable[..., Any], seconds: float | None, words: str) -> None:
+    assert call("words", "age", seconds) == words
+
+
+@pytest.mark.parametrize(
+    ("count", "words"),
+    [(None, "unknown"), (0, "0 B"), (1023, "1023 B"), (1024, "1.0 KiB"), (22441984, "21.4 MiB")],
+)
+def test_a_size_in_words(call: Callable[..., Any], count: int | None, words: str) -> None:
+    assert call("words", "bytes", count) == words
+
+
+@pytest.mark.parametrize(
+    ("at", "long", "short"),
+    [
+        ("2026-11-29T20:00:00Z", "01:45:00", "01:45:00"),
+        ("2026-11-29T18:14:59.9Z", "2026-11-29 23:59:59", "Nov 29, 23:59"),
+        ("2025-11-30T00:00:00Z", "2025-11-30 05:45:00", "2025-11-30"),
+        ("no\u202etime", "no\\u202etime", "no\\u202etime"),
+        (None, "", ""),
+    ],
+)
+def test_a_time_is_local(page: Page, at: str | None, long: str, short: str) -> None:
+    script = """async (at) => {
+      const {localTime, shortTime} = await import("/page/words.js");
+      const now = new Date("2026-11-30T00:00:00Z");
+      return [localTime(at, now), shortTime(at, now)];
+    }"""
+    assert page.evaluate(script, at) == [long, short]
+
+
+# sse
+
+EVENT = {"type": "message", "data": "x", "id": ""}
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("data: x\n\n", [EVENT]),
+        ("data:x\r\n\r\n", [EVENT]),
+        ("data: x\r\r", [EVENT]),
+        ("id: 7:1\nevent: peer_removed\ndata: x\n\n", [{"type": "peer_removed", "data": "x", "id": "7:1"}]),
+        ("data: x\ndata:  y\n\n", [EVENT | {"data": "x\n y"}]),
+        ("id: 1\ndata: x\n\ndata: y\n\n", [EVENT | {"id": "1"}, EVENT | {"data": "y", "id": "1"}]),
+        (":\n\n", [""]),
+        (": still here\ndata: x\n\n", [" still here", EVENT]),
+        ("event: lost\n\ndata: x\n\n", [EVENT]),
+        ("data\nunknown: 1\nretry: 5\n\n", [EVENT | {"data": ""}]),
+        ("data: x\n", []),
+        ("data: 🦊\n\n", [EVENT | {"data": "🦊"}]),
+    ],
+)
+def test_events_come_out_whole_however_they_are_cut(page: Page, text: str, told: list[object]) -> None:
+    script = """async (text) => {
+      const {createParser} = await import("/page/sse.js");
+      return [[text], text.split(""), text.split(/(?<=\\n)/)].map((chunks) => {
+        const told = [];
+        const push = createParser({onEvent: (one) => told.push(one), onComment: (one) => told.push(one)});
+        for (const chunk of chunks) push(chunk);
+        return told;
+      });
+    }"""
+    assert page.evaluate(script, text) == [told] * 3
+
+
+# stream
+
+
+def test_a_stream_that_cannot_be_read_is_asked_for_anew(page: Page) -> None:
+    script = """async () => {
+      const {openStream} = await import("/page/stream.js");
+      const bodies = ["data: {broken\\n\\n", 'event: error\\ndata: {"type": "error", "error": "token revoked"}\\n\\n'];
+      const states = [];
+      const events = [];
+      const asked = window.fetch;
+      console.error = () => {};
+      try {
+        return await new Promise((resolve) => {
+          window.fetch = async () => (bodies.length ? new Response(bodies.shift()) : new Response("", {status: 401}));
+          openStream({
+            onEvent: (event) => events.push(event),
+            onComment: () => {},
+            onState: ({phase, why = ""}) => {
+              states.push([phase, why.split(":")[0]]);
+              if (phase === "login") resolve([states, events]);
+            },
+          });
+        });
+      } finally {
+        window.fetch = asked;
+      }
+    }"""
+    states, events = page.evaluate(script)
+    assert states == [
+        ["connecting", ""],
+        ["lost", "It sent what cannot be used"],
+        ["lost", "token revoked"],
+        ["login", ""],
+    ]
+    assert events == []
+
+
+# store
+
+APPLY = """async ([events, ticks]) => {
+  const {createStore} = await import("/page/store.js");
+  let now = 0;
+  const turns = [];
+  const due = [];
+  const store = createStore({now: () => now, schedule: (f) => due.push(f)});
+  store.subscribe((turn) => turns.push({whole: turn.whole, nodes: [...turn.nodes], kinds: turn.changes.map((c) => c.kind),
+    dropped: turn.dropped}));
+  for (const event of events) {
+    now += ticks;
+    store.apply(event);
+  }
+  const waiting = due.length;
+  for (const f of due) f();
+  return {names: [...store.nodes.values()].map((n) => n.name), trust: store.trust, domain: store.domain, rest: store.rest,
+    self: store.self?.name, turns, waiting};
+}"""
+
+
+def test_events_are_applied_and_told_of_once_a_frame(page: Page) -> None:
+    head = {"epoch": 1, "seq": 2, "state": "fresh"}
+    events: list[dict[str, object]] = [
+        snapshot(node("a", "a1"), node("b", "b1")),
+        head | {"type": "peer_upserted", "peer": node("a", "a2"), "changed": ["name"]},
+        head | {"type": "peer_upserted", "peer": node("c", "c1"), "changed": []},
+        head | {"type": "peer_removed", "stable_id": "b", "id": 2, "name": "b1"},
+        head | {"type": "domain_changed", "domain": "other.example"},
+        head | {"type": "self_changed", "self": node("self", "me-too"), "changed": ["name"]},
+        head | {"type": "dns_changed", "dns": {"Proxied": True}, "changed": ["dns"]},
+        head | {"type": "state_changed", "state": "stale", "age_s": 5.5, "reason": "session_ended"},
+    ]
+    found = page.evaluate(APPLY, [events, 10])
+    assert found["names"] == ["a2", "c1"]
+    assert (found["domain"], found["self"], found["rest"]["dns"]) == (
+        "other.example",
+        "me-too",
+        {"Proxied": True},
+    )
+    assert found["trust"] == {"state": "stale", "ageAtMs": 5500, "at": 80, "reason": "session_ended"}
+    assert found["waiting"] == 1
+    (turn,) = found["turns"]
+    assert turn["whole"]
+    assert set(turn["nodes"]) == {"a", "b", "c", "self"}
+    assert len(turn["kinds"]) == len(events)
+
+
+def test_what_says_no_age_makes_none_younger(page: Page) -> None:
+    change = {
+        "type": "peer_upserted",
+        "epoch": 1,
+        "seq": 2,
+        "state": "fresh",
+        "peer": node("a"),
+        "changed": [],
+    }
+    assert page.evaluate(APPLY, [[snapshot(age_s=3.0), change], 1000])["trust"]["at"] == 1000
+
+
+def test_a_hidden_page_keeps_the_last_of_many_changes(page: Page) -> None:
+    change = {
+        "type": "peer_upserted",
+        "epoch": 1,
+        "seq": 2,
+        "state": "fresh",
+        "peer": node("a"),
+        "changed": [],
+    }
+    (turn,) = page.evaluate(APPLY, [[snapshot(), *[change] * 3000], 1])["turns"]
+    assert len(turn["kinds"]) == 500
+    assert turn["dropped"] == 2501
+
+
+# columns and order
+
+NODES = [
+    node("1", "web-1.tail.example", tags=["tag:web", "tag:prod"], user="tagged-devices"),
+    node("2", "web-10.tail.example", tags=["tag:web"], online=False, last_seen="2026-11-29T01:00:00Z"),
+    node("3", "web-2.tail.example", os="macOS", user="bob@example.com", online=None),
+    node("4", "router.tail.example", allowed_ips=["100.64.0.1/32", "10.0.0.0/8", "0.0.0.0/0"]),
+    node(
+        "5",
+        addresses=["100.64.0.9/32", "fd7a:115c:a1e0::9/128"],
+        allowed_ips=[],
+        key_expiry="2020-01-01T00:00:00Z",
+    ),
+    node("6", "Build.tail.example", online=False, last_seen="2026-11-28T01:00:00Z", expired=True),
+]
+
+
+@pytest.mark.parametrize(
+    ("text", "chips", "ids"),
+    [
+        ("", [], "123456"),
+        ("WEB-1", [], "12"),
+        ("tag:web", [], "12"),
+        ("tag:web tag:prod", [], "1"),
+        ("-tag:web", [], "3456"),
+        ("web -online:no", [], "13"),
+        ("online:no", [], "26"),
+        ("online:yes", [], "145"),
+        ("online:unknown", [], "3"),
+        ("os:mac", [], "3"),
+        ("user:bob", [], "3"),
+        ("fd7a:115c:a1e0::9", [], "5"),
+        ("ip:100.64.0.9", [], "5"),
+        ("route:10.", [], "4"),
+        ("route:exit", [], "4"),
+        ("key:expired", [], "56"),
+        ("id:5", [], "5"),
+        ('name:"web-2"', [], "3"),
+        ('"web-2.tail', [], "3"),
+        ("constructor:x", [], ""),
+        ("tag:", [], "12"),
+        ("", ["offline"], "26"),
+        ("", ["tagged"], "12"),
+        ("", ["offline", "tagged"], "2"),
+        ("", ["expired"], "56"),
+        ("", ["exit"], "4"),
+        ("", ["subnet"], "4"),
+        ("build", ["offline"], "6"),
+    ],
+)
+def test_a_search_finds(page: Page, text: str, chips: list[str], ids: str) -> None:
+    script = """async ([nodes, text, chips]) => {
+      const {acceptance, COLUMNS, makeRow} = await import("/page/columns.js");
+      const accepts = acceptance(text, chips) ?? (() => true);
+      return nodes.filter((node) => accepts(makeRow(node, false, COLUMNS[0]))).map((node) => node.stable_id).join("");
+    }"""
+    assert page.evaluate(script, [NODES, text, chips]) == ids
+
+
+@pytest.mark.parametrize(
+    ("column", "descending", "ids"),
+    [
+        ("name", False, "564132"),
+        ("name", True, "231465"),
+        ("online", False, "541362"),
+        ("last_seen", True, "541263"),
+        ("last_seen", False, "625413"),
+        ("tags", False, "215643"),
+        ("key_expiry", False, "564132"),
+    ],
+)
+def test_the_order_of_a_column(page: Page, column: str, descending: bool, ids: str) -> None:  # noqa: FBT001
+    script = """async ([nodes, column, descending]) => {
+      const {createOrder} = await import("/page/order.js");
+      const order = createOrder();
+      order.reset(new Map(nodes.map((node) => [node.stable_id, node])), null);
+      order.sortBy(column, descending);
+      return order.rows.map((row) => row.id).join("");
+    }"""
+    assert page.evaluate(script, [NODES, column, descending]) == ids
+
+
+def test_an_order_that_follows_changes_is_the_one_made_anew(page: Page) -> None:
+    """However nodes come, change and go: under every column, in both directions, with a filter."""
+    script = """async () => {
+      const {COLUMNS, acceptance} = await import("/page/columns.js");
+      const {createOrder} = await import("/page/order.js");
+      let seed = 1;
+      const random = (below) => (seed = (seed * 48271) % 2147483647) % below;
+      const make = (id) => ({stable_id: id, name: `n${random(30)}.t`, addresses: [`100.64.0.${random(50)}/32`],
+        online: [true, false, null][random(3)], last_seen: random(2) ? `2026-11-${10 + random(20)}T00:00:00Z` : null,
+        tags: random(2) ? [] : [`tag:${random(4)}`], routes: [], allowed_ips: [], os: "linux", user: "a"});
+      const self = make("self");
+      const wrong = [];
+      for (const {name} of COLUMNS) for (const down of [false, true]) for (const search of ["", "online:no"]) {
+        const nodes = new Map(Array.from({length: 60}, (_, at) => [`i${at}`, make(`i${at}`)]));
+        const [kept, anew] = [createOrder(), createOrder()];
+        for (const order of [kept, anew]) {
+          order.sortBy(name, down);
+          order.filter(acceptance(search));
+        }
+        kept.reset(nodes, self);
+        for (let turn = 0; turn < 30; turn += 1) {
+          const ids = new Set(Array.from({length: 1 + random(5)}, () => `i${random(70)}`));
+          for (const id of ids) {
+            if (random(3)) nodes.set(id, make(id));
+            else nodes.delete(id);
+          }
+          kept.update(ids, (id) => nodes.get(id), self);
+          anew.reset(nodes, self);
+          const ids_of = (order) => order.rows.map((row) => row.id).join();
+          const lost = kept.rows.some((row, at) => kept.indexOf(row.id) !== at);
+          if (ids_of(kept) !== ids_of(anew) || lost || kept.peers !== anew.peers) wrong.push([name, down, search, turn]);
+        }
+      }
+      return wrong;
+    }"""
+    assert page.evaluate(script) == []
+
+
+# trust
+
+OPEN = {"phase": "open"}
+FRESH = {"state": "fresh", "ageAtMs": 1000, "at": 0, "reason": ""}
+STALE = {"state": "stale", "ageAtMs": 60000, "at": 0, "reason": "session_ended"}
+NONE = {"state": "none", "ageAtMs": None, "at": 0, "reason": ""}
+
+
+def told(**fields: object) -> dict[str, object]:
+    return {
+        "trust": FRESH,
+        "stream": OPEN,
+        "status": None,
+        "answers": True,
+        "now": 5000,
+        "sleptMs": 0,
+    } | fields
+
+
+def connection(state: str, end: dict[str, str] | None = None, **fields: object) -> dict[str, object]:
+    return {
+        "connection": {"state": state, "last_end": end, "next_attempt_s": None, "auth_url": None} | fields
+    }
+
+
+@pytest.mark.parametrize(
+    ("given", "key", "words", "age_ms"),
+    [
+        (told(), "fresh", "Fresh", 6000),
+        (told(sleptMs=3600000), "fresh", "Fresh", 3606000),
+        (told(trust=STALE), "stale", "The connection to the control server ended", 65000),
+        (
+            told(trust=STALE, status=connection("backing_off", {"reason": "silence"}, next_attempt_s=3.2)),
+            "stale",
+            "said nothing for longer than the limit",
+            65000,
+        ),
+        (
+            told(
+                trust=STALE | {"reason": ""},
+                status=connection("connecting", {"reason": "error", "detail": "ca\x1bd"}),
+            ),
+            "stale",
+            "failed: ca\\x1bd. It connects",
+            65000,
+        ),
+        (told(trust=STALE | {"reason": "publisher_silent"}), "stale", "publisher says nothing", 65000),
+        (told(trust=STALE | {"reason": "of a later version"}), "stale", "does not vouch", 65000),
+        (told(trust=NONE), "none", "No netmap has come yet", None),
+        (
+            told(trust=NONE, status=connection("awaiting_approval")),
+            "approval",
+            "An administrator has to approve",
+            None,
+        ),
+        (
+            told(trust=STALE, status=connection("connecting", {"reason": "removed"})),
+            "removed",
+            "no longer knows",
+            65000,
+        ),
+        (told(status=connection("map_session", {"reason": "removed"})), "fresh", "Fresh", 6000),
+        (told(stream={"phase": "lost", "why": "closed"}), "gone", "Stale: endpoint gone", 6000),
+        (told(stream={"phase": "lost", "why": "token revoked"}), "gone", "token revoked.", 6000),
+        (
+            told(stream={"phase": "lost", "why": "unreachable"}, trust=NONE),
+            "gone",
+            "No netmap: endpoint gone",
+            None,
+        ),
+        (told(answers=False), "gone", "does not answer", 6000),
+        (
+            told(stream={"phase": "connecting", "why": "jumped"}),
+            "jumped",
+            "slept, or its clock was set",
+            6000,
+        ),
+        (told(stream={"phase": "connecting", "why": ""}), "connecting", "Connecting", 6000),
+        (told(stream={"phase": "login"}), "token", "asks for a token", 6000),
+    ],
+)
+def test_the_verdict(
+    call: Callable[..., Any], given: dict[str, object], key: str, words: str, age_ms: float | None
+) -> None:
+    found = call("trust", "judge", given)
+    assert found["key"] == key
+    assert words in f"{found['word']} {found['reason']} {found['advice']}"
+    assert found["ageMs"] == age_ms
+    assert found["url"] == ""
+
+
+@pytest.mark.parametrize(
+    ("url", "link"),
+    [
+        ("https://headscale.example.com/register/x", "https://headscale.example.com/register/x"),
+        ("javascript:alert(1)", ""),
+        ("data:text/html,x", ""),
+        (None, ""),
+    ],
+)
+def test_a_login_page_is_one_of_the_web(call: Callable[..., Any], url: str | None, link: str) -> None:
+    status = connection("login_needed", auth_url=url)
+    found = call("trust", "judge", told(trust=NONE, status=status))
+    assert (found["key"], found["url"]) == ("login", link)
