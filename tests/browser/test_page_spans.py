@@ -422,6 +422,23 @@ def test_the_summary_answers_the_questions_of_the_morning(evaluate: Evaluate) ->
     ]
 
 
+def test_before_the_first_word_of_a_history_nothing_was_missed(evaluate: Evaluate) -> None:
+    told = answer(
+        0,
+        900,
+        gaps=[{"since": at(0), "until": at(601)}],
+        netmap=[span(601, 900, "fresh")],
+        # Ids are in the order of writing: what was told late has a greater one.
+        occurrences=[occurred(1, 601, "netmap_fresh"), occurred(2, 600, "run_started")],
+    )
+    found = evaluate(
+        "return summing.summary(remembered.parsed(given.answer), given.window, 0).parts.map((one) => one.text);",
+        {"answer": told, "window": WINDOW},
+    )
+    assert found[0].startswith("recorded since ")
+    assert found[1:] == ["0 sessions"]
+
+
 def test_a_flood_of_changes_is_one_line(evaluate: Evaluate) -> None:
     flood = [
         occurred(number, 500.01 * 1, "node_online" if number % 3 else "node_offline", f"n{number}")

@@ -13,8 +13,12 @@ const OVERLAP = 30_000;
 /** Of two answers: what is told of the last seconds may still be on its way into the history. */
 const SOON = 1000;
 const LATER = 30_000;
-const SHARE = 30;
-/** Between two questions lie SOON to LATER milliseconds, and so many times what the last answer took. */
+const SHARE = 5;
+const EACH = 1.5;
+/**
+ * Between two questions lie SOON to LATER milliseconds: SHARE times what the last answer took, and EACH for everything
+ * it told, so that a large tailnet is not asked for all its nodes every second.
+ */
 const MOST_HAPPENINGS = 20_000;
 const MOST_FRESH = 5000;
 const MOST_SPANS = 250_000;
@@ -85,24 +89,27 @@ export async function loadHistory({since, until, peer, kinds = [], signal} = {})
  * @property {() => number} now The server's clock, milliseconds since 1970.
  * @property {() => import("./past/remembered.js").Happening[]} recent What happened, with what the history does not
  *   tell yet, in the order of time.
- * @property {() => void} heard The endpoint answered, so what was seen last holds still.
- * @property {(event: Object) => void} told
- * @property {() => void} start
- * @property {() => void} stop
+ * @property {(stirred: boolean) => void} heard The endpoint answered, so what was seen last holds still; `stirred`:
+ *   something happened that /events does not tell.
  * @property {(listener: (past: Past) => void) => (() => void)} onHistory Calls the listener when something is known
  *   that was not; what it returns ends that.
- * @property {typeof loadHistory} loadHistory
  * @property {(since: number) => void} cover What is kept shall begin there; what is older may go.
  */
 
+/** @type {?Past} */
+let past = null;
+
 /**
- * The one history of the page: `history` of the sections' `mount`.
+ * The one history of the page, kept from the first time on that it is asked for.
  *
- * main.js hands every event of /events to `told(event)`, and calls `start()` when the page is let in, `stop()` when not.
- *
- * @param {{store: Object}} page @returns {Past}
+ * @param {Object} store That of the page. @returns {Past}
  */
-export function createHistory({store}) {
+export function follow(store) {
+  past ??= createPast(store);
+  return past;
+}
+
+function createPast(store) {
   const listeners = new Set();
   const opened = Date.now();
   /** Only where no history is kept. */
@@ -116,9 +123,9 @@ export function createHistory({store}) {
   let due = Infinity;
   let asking = null;
   let took = 0;
+  let size = 0;
   let again = false;
   let whole = true;
-  let started = false;
 
   const self = {
     memory: nothing(opened),
@@ -128,41 +135,13 @@ export function createHistory({store}) {
     recent() {
       return fresh.length === 0 ? self.memory.happenings : [...self.memory.happenings, ...fresh].sort(byTime);
     },
-    told(event) {
-      const at = now();
-      if (lived !== null) {
-        lived.told(event, at);
-        livedSoon();
-        return;
-      }
-      const made = happeningsOf(event, at, trusted);
-      trusted = event.state ?? trusted;
-      if (made.length > 0) {
-        fresh.push(...made);
-        if (fresh.length > 2 * MOST_FRESH) fresh = fresh.slice(-MOST_FRESH);
-        tell();
-      }
-      if (started) schedule(pause());
-    },
-    start() {
-      started = true;
-      schedule(0);
-    },
-    stop() {
-      started = false;
-      clearTimeout(timer);
-      timer = 0;
-      due = Infinity;
-      if (self.state !== "off") self.state = "login";
-      tell();
-    },
     onHistory(listener) {
       listeners.add(listener);
       return () => listeners.delete(listener);
     },
-    loadHistory,
-    heard() {
+    heard(stirred) {
       if (lived !== null) livedSoon();
+      else if (stirred) schedule(pause());
     },
     cover(since) {
       wanted = Math.max(now() - LONGEST, Math.min(since, now() - SHORTEST));
@@ -181,7 +160,7 @@ export function createHistory({store}) {
   }
 
   function pause() {
-    return Math.min(LATER, Math.max(SOON, took * SHARE));
+    return Math.min(LATER, Math.max(SOON, took * SHARE, size * EACH));
   }
 
   function askAnew() {
@@ -202,7 +181,7 @@ export function createHistory({store}) {
   async function ask() {
     timer = 0;
     due = Infinity;
-    if (document.hidden || !started) return;
+    if (document.hidden) return;
     if (asking !== null) {
       again = true;
       return;
@@ -222,8 +201,8 @@ export function createHistory({store}) {
       clearTimeout(limit);
       if (asking === mine) {
         asking = null;
-        // Whether one is kept after all is seen at the next snapshot: the daemon has to be started for that.
-        if (started && self.state !== "off") schedule(again ? pause() : LATER);
+        // Whether one is kept after all, or somebody has logged in, is asked with the next snapshot.
+        if (self.state !== "off" && self.state !== "login") schedule(again ? pause() : LATER);
         tell();
       }
     }
@@ -232,6 +211,8 @@ export function createHistory({store}) {
   function take(answer) {
     const later = parsed(answer);
     skew = Date.parse(answer.until) - Date.now();
+    size = later.happenings.length;
+    for (const node of later.nodes.values()) size += node.spans.length;
     const together = whole ? later : merged(self.memory, later);
     if (together === null) {
       askAnew();
@@ -280,9 +261,32 @@ export function createHistory({store}) {
     }, SOON);
   }
 
-  document.addEventListener("visibilitychange", () => {
-    if (!document.hidden && started) schedule(0);
+  store.subscribe((turn) => {
+    const at = now();
+    const events = turn.changes.map(({event}) => event).filter(({type}) => type !== "snapshot");
+    if (turn.whole) schedule(0);
+    if (lived !== null) {
+      if (turn.whole) lived.told(snapshotOf(store), at);
+      for (const event of events) lived.told(event, at);
+      if (turn.whole || events.length > 0) livedSoon();
+      return;
+    }
+    const made = [];
+    for (const event of turn.whole ? [snapshotOf(store), ...events] : events) {
+      made.push(...happeningsOf(event, at, trusted));
+      trusted = event.state ?? trusted;
+    }
+    if (made.length > 0) {
+      fresh.push(...made);
+      if (fresh.length > 2 * MOST_FRESH) fresh = fresh.slice(-MOST_FRESH);
+      tell();
+    }
+    if (events.length > 0) schedule(pause());
   });
+  document.addEventListener("visibilitychange", () => {
+    if (!document.hidden) schedule(0);
+  });
+  schedule(0);
   return self;
 }
 

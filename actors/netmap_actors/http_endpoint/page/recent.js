@@ -1,5 +1,6 @@
 /** What happened last, the newest first; floods are told in one line. */
 
+import {follow} from "./history.js";
 import {swatch} from "./past/drawing.js";
 import {condensed, isOfNode, lineSentence, local} from "./past/happenings.js";
 
@@ -7,8 +8,9 @@ const MOST = 50;
 const PACE = 1000;
 /** Milliseconds between two changes of the list at least. */
 
-/** @param {HTMLElement} element @param {{history: Object, words: Object, select: (id: ?string) => void}} page */
-export function mount(element, {history: past, words, select}) {
+/** @param {HTMLElement} element @param {{store: Object, words: Object, select: (id: ?string) => void}} page */
+export function mount(element, {store, words, select}) {
+  const past = follow(store);
   const log = document.createElement("div");
   log.className = "recent";
   log.tabIndex = 0;

@@ -1,11 +1,11 @@
 /** The time axis: what happened, lane by lane, and the line above it that says it in short. */
 
-import {HOUR, LONGEST} from "./history.js";
+import {HOUR, LONGEST, follow} from "./history.js";
 import {DAY} from "./past/axis.js";
 import {createAxis, createLanePicture, patterns, swatch} from "./past/drawing.js";
 import {local} from "./past/happenings.js";
 import {clusterSentence, lanesOf} from "./past/spans.js";
-import {counted, long, summary} from "./past/summary.js";
+import {beginning, counted, long, summary} from "./past/summary.js";
 import {createTable} from "./past/table.js";
 import {barSentence, laneTitle, stateWords} from "./past/telling.js";
 import {panned, windowOf, zoomed} from "./past/window.js";
@@ -38,8 +38,9 @@ const HELP =
   "Left and right go from one mark to the next, up and down from lane to lane; Enter opens a node. Plus and minus zoom, " +
   "Page Up and Page Down go back and forth in time, Home goes to now.";
 
-/** @param {HTMLElement} element @param {{status: Object, history: Object, select: (id: ?string) => void}} page */
-export function mount(element, {status, history: past, select}) {
+/** @param {HTMLElement} element @param {{store: Object, status: Object, select: (id: ?string) => void}} page */
+export function mount(element, {store, status, select}) {
+  const past = follow(store);
   const calm = matchMedia("(prefers-reduced-motion: reduce)");
   let view = {length: 8 * HOUR, until: null};
   let wanted = "";
@@ -430,14 +431,19 @@ came since the page was opened.`,
     if (past.state === "loading") return;
     ended();
     // Where nothing is known of most of eight hours, a shorter time is looked at.
-    const first = past.memory.happenings[0];
-    const young = past.state === "off" || (first !== undefined && past.now() - first.at < HOUR && first.id === 1);
+    const young = past.state === "off" || past.now() - beginning(past.memory) < HOUR;
     if (young && view.length === 8 * HOUR && view.until === null) {
       look({length: past.state === "off" ? SHORT : HOUR, until: null});
     }
   });
   past.onHistory(redrawSoon);
-  status?.subscribe(() => past.heard());
+  const processesOf = (told) => told.actors.map(({name, pid, restarts}) => `${name} ${pid} ${restarts}`).join();
+  let processes = store.status ? processesOf(store.status) : "";
+  status?.subscribe((told) => {
+    const now = processesOf(told);
+    past.heard(processes !== "" && now !== processes);
+    processes = now;
+  });
   new ResizeObserver(redraw).observe(plot);
   new IntersectionObserver((entries) => {
     seen = entries.at(-1).isIntersecting;

@@ -33,11 +33,10 @@ export function summary(memory, window, now) {
   const within = memory.happenings.filter((one) => one.at >= window.since && one.at < window.until);
   const parts = [];
   const add = (text, tone = "", nodes = [], count = 0) => parts.push({text, tone, nodes, count});
-  // Before the first word of a history nothing was missed.
-  const first = memory.happenings[0]?.id === 1 ? memory.happenings[0].at : -Infinity;
+  const first = beginning(memory);
   const unseen = total(memory.gaps.filter((gap) => gap.since > first), window);
   if (first > window.since) add(`recorded since ${local(first, now)}`);
-  const runs = within.filter((one) => one.kind === "run_started" && one.id !== 1).length;
+  const runs = within.filter((one) => one.kind === "run_started" && one.at > first).length;
   if (runs > 0) add(`the daemon was started ${times(runs)}`);
   if (unseen >= 1000) add(`nothing recorded for ${long(unseen)}`, unseen >= 60_000 ? "bad" : "");
   if (memory.connection !== null) {
@@ -89,6 +88,11 @@ function last(happenings, kind, undone) {
     }
   }
   return found;
+}
+
+/** When the first word of this history was written, before which nothing was missed; -Infinity: long ago. */
+export function beginning({happenings}) {
+  return happenings.some((one) => one.id === 1) ? happenings[0].at : -Infinity;
 }
 
 /** By name, without control_connection: each of its ends is the end of a session, too. */
