@@ -439,6 +439,20 @@ def test_before_the_first_word_of_a_history_nothing_was_missed(evaluate: Evaluat
     assert found[1:] == ["0 sessions"]
 
 
+def test_processes_that_start_together_are_one_line(evaluate: Evaluate) -> None:
+    names = ("publisher", "liveness", "history")
+    starts = [occurred(number, 500 + number, "actor_started", name) for number, name in enumerate(names)]
+    told = answer(0, 900, occurrences=[*starts, occurred(9, 800, "actor_started", "publisher", pid=7)])
+    found = evaluate(
+        """
+        const lines = happenings.condensed(remembered.parsed(given).happenings, 50);
+        return lines.map((line) => happenings.lineSentence(line, 900_000));
+        """,
+        told,
+    )
+    assert found == ["actor started publisher, pid 7", "3 processes started"]
+
+
 def test_a_flood_of_changes_is_one_line(evaluate: Evaluate) -> None:
     flood = [
         occurred(number, 500.01 * 1, "node_online" if number % 3 else "node_offline", f"n{number}")
@@ -560,7 +574,7 @@ def test_the_window_moves_and_zooms_within_what_is_kept(evaluate: Evaluate) -> N
 @pytest.mark.parametrize(
     ("day", "length", "labels"),
     [
-        ("2026-11-29T21:00:00Z", 8, ["22:00", "23:00", "Mon, 30 Nov", "01:00", "02:00", "03:00"]),
+        ("2026-11-29T21:00:00Z", 8, ["22:00", "Mon, 30 Nov", "02:00", "03:00", "04:00", "05:00"]),
         # Clocks go back at three: the hour that comes twice has one tick. And forward at two.
         ("2026-10-24T22:30:00Z", 8, ["01:00", "02:00", "03:00", "04:00", "05:00", "06:00", "07:00"]),
         ("2026-03-28T23:30:00Z", 6, ["01:00", "03:00", "04:00", "05:00", "06:00", "07:00"]),

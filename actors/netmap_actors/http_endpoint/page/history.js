@@ -16,8 +16,8 @@ const LATER = 30_000;
 const SHARE = 5;
 const EACH = 1.5;
 /**
- * Between two questions lie SOON to LATER milliseconds: SHARE times what the last answer took, and EACH for everything
- * it told, so that a large tailnet is not asked for all its nodes every second.
+ * Between two questions lie SOON to LATER milliseconds: SHARE times what the last answer took, and EACH for
+ * everything it told, so that a large tailnet is not asked for all its nodes every second.
  */
 const MOST_HAPPENINGS = 20_000;
 const MOST_FRESH = 5000;
@@ -33,7 +33,8 @@ const SAME = 10_000;
  * @property {{since: string, until: string}[]} gaps
  * @property {{since: string, until: string, state: string, detail: Object}[]} netmap
  * @property {{since: string, until: string, state: string, detail: Object}[]} connection
- * @property {{stable_id: string, name: string, spans: {since: string, until: string, state: string}[]}[]} nodes
+ * @property {{stable_id: string, name: string,
+ *   spans: {since: string, until: string, state: string}[]}[]} nodes
  * @property {{id: number, at: string, after: ?string, kind: string, subject: string, name: string,
  *   detail: Object}[]} occurrences
  * @property {boolean} more Older occurrences of this time are left out.
@@ -55,8 +56,8 @@ export class HistoryError extends Error {
 /**
  * Ask once.
  *
- * @param {{since?: string, until?: string, peer?: string, kinds?: string[], signal?: AbortSignal}} asked `since` and
- *   `until`: so long ago ("8h") or RFC 3339; `peer`: a stable id or a name.
+ * @param {{since?: string, until?: string, peer?: string, kinds?: string[], signal?: AbortSignal}} asked
+ *   `since` and `until`: so long ago ("8h") or RFC 3339; `peer`: a stable id or a name.
  * @returns {Promise<Answer>} Raises HistoryError.
  */
 export async function loadHistory({since, until, peer, kinds = [], signal} = {}) {
@@ -83,16 +84,16 @@ export async function loadHistory({since, until, peer, kinds = [], signal} = {})
 /**
  * @typedef {Object} Past The history of the page.
  * @property {import("./past/remembered.js").Memory} memory
- * @property {"loading"|"kept"|"off"|"login"|"failed"} state `off`: none is kept, and `memory` has what came since the
- *   page was opened; `failed`: see `problem`, `memory` has what is known.
+ * @property {"loading"|"kept"|"off"|"login"|"failed"} state `off`: none is kept, and `memory` has what came
+ *   since the page was opened; `failed`: see `problem`, `memory` has what is known.
  * @property {string} problem
  * @property {() => number} now The server's clock, milliseconds since 1970.
- * @property {() => import("./past/remembered.js").Happening[]} recent What happened, with what the history does not
- *   tell yet, in the order of time.
- * @property {(stirred: boolean) => void} heard The endpoint answered, so what was seen last holds still; `stirred`:
- *   something happened that /events does not tell.
- * @property {(listener: (past: Past) => void) => (() => void)} onHistory Calls the listener when something is known
- *   that was not; what it returns ends that.
+ * @property {() => import("./past/remembered.js").Happening[]} recent What happened, with what the history
+ *   does not tell yet, in the order of time.
+ * @property {(stirred: boolean) => void} heard The endpoint answered, so what was seen last holds still;
+ *   `stirred`: something happened that /events does not tell.
+ * @property {(listener: (past: Past) => void) => (() => void)} onHistory Calls the listener when something is
+ *   known that was not; what it returns ends that.
  * @property {(since: number) => void} cover What is kept shall begin there; what is older may go.
  */
 

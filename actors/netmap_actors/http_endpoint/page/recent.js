@@ -8,7 +8,10 @@ const MOST = 50;
 const PACE = 1000;
 /** Milliseconds between two changes of the list at least. */
 
-/** @param {HTMLElement} element @param {{store: Object, words: Object, select: (id: ?string) => void}} page */
+/**
+ * @param {HTMLElement} element
+ * @param {{store: Object, words: Object, select: (id: ?string) => void}} page
+ */
 export function mount(element, {store, words, select}) {
   const past = follow(store);
   const log = document.createElement("div");

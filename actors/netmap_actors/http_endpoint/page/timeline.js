@@ -35,10 +35,13 @@ const LEGEND = [
   ["mark", "other", "changed"],
 ];
 const HELP =
-  "Left and right go from one mark to the next, up and down from lane to lane; Enter opens a node. Plus and minus zoom, " +
-  "Page Up and Page Down go back and forth in time, Home goes to now.";
+  "Left and right go from one mark to the next, up and down from lane to lane; Enter opens a node. " +
+  "Plus and minus zoom, Page Up and Page Down go back and forth in time, Home goes to now.";
 
-/** @param {HTMLElement} element @param {{store: Object, status: Object, select: (id: ?string) => void}} page */
+/**
+ * @param {HTMLElement} element
+ * @param {{store: Object, status: Object, select: (id: ?string) => void}} page
+ */
 export function mount(element, {store, status, select}) {
   const past = follow(store);
   const calm = matchMedia("(prefers-reduced-motion: reduce)");
@@ -185,7 +188,8 @@ export function mount(element, {store, status, select}) {
       if (rows.children[index] !== row) rows.insertBefore(row, rows.children[index] ?? null);
     });
     more.hidden = made.more === 0;
-    more.textContent = `And ${counted(made.more, "more node")} that changed: search for a name to see its lane.`;
+    const others = counted(made.more, "more node");
+    more.textContent = `And ${others} that changed: search for a name to see its lane.`;
     nowLine.hidden = window.until < now - view.length / width;
     const left = axisBox.offsetLeft;
     place(nowLine, {left: left + width - 1, top: axisBox.offsetHeight});
@@ -222,7 +226,8 @@ export function mount(element, {store, status, select}) {
     const told = summary(past.memory, window, now);
     const parts = [];
     if (told.trust) parts.push(make("strong", "", `${told.trust[0].toUpperCase()}${told.trust.slice(1)}. `));
-    const length = view.until === null ? `In the last ${long(view.length)}: ` : `${local(window.since, now)} to ${local(window.until, now)}: `;
+    const range = `${local(window.since, now)} to ${local(window.until, now)}`;
+    const length = view.until === null ? `In the last ${long(view.length)}: ` : `${range}: `;
     if (past.state !== "loading") {
       parts.push(length);
       told.parts.forEach((part, index) => {
@@ -236,8 +241,9 @@ export function mount(element, {store, status, select}) {
     }
     sayIfNew(headline, parts);
     const problem = {
-      off: `No history is kept (history.keep = "off" in the configuration; --history-keep 7d switches it on): this is what \
-came since the page was opened.`,
+      off:
+        'No history is kept (history.keep = "off" in the configuration; --history-keep 7d switches it on): ' +
+        "this is what came since the page was opened.",
       failed: `The history is not answering: ${past.problem}`,
       login: "Log in to see what happened.",
     }[past.state];
@@ -247,7 +253,7 @@ came since the page was opened.`,
       button.setAttribute("aria-pressed", String(view.length === ms && view.until === null));
     }
     toNow.disabled = later.disabled = view.until === null;
-    shown.textContent = view.until === null ? "" : `${local(window.since, now)} to ${local(window.until, now)}`;
+    shown.textContent = view.until === null ? "" : range;
   }
 
   function named({nodes, count}) {
@@ -262,7 +268,8 @@ came since the page was opened.`,
       unbroken.append(before, link, index < nodes.length - 1 ? "," : rest > 0 ? "" : ")");
       return unbroken;
     });
-    return [...links.flatMap((link) => [" ", link]).slice(1), rest > 0 ? ` and ${counted(rest, "more", "more")})` : ""];
+    const spaced = links.flatMap((link) => [" ", link]).slice(1);
+    return rest > 0 ? [...spaced, ` and ${counted(rest, "more", "more")})`] : spaced;
   }
 
   // What the pointer and the keyboard are at.
@@ -277,8 +284,10 @@ came since the page was opened.`,
   }
 
   function told(item, now) {
-    const at = item.cluster ? `${local(item.at, now)} ${clusterSentence(item.cluster, now)}` : barSentence(item.lane, item.bar, now);
-    return `${laneTitle(item.lane)}: ${at}`;
+    const said = item.cluster
+      ? `${local(item.at, now)} ${clusterSentence(item.cluster, now)}`
+      : barSentence(item.lane, item.bar, now);
+    return `${laneTitle(item.lane)}: ${said}`;
   }
 
   function showTip(item, row) {
@@ -302,7 +311,12 @@ came since the page was opened.`,
     const items = itemsOf(found);
     const near = items.filter((item) => item.cluster && Math.abs(item.x - x) <= REACH);
     near.sort((one, other) => Math.abs(one.x - x) - Math.abs(other.x - x));
-    return {row, lane: found.lane, item: near[0] ?? items.find((item) => item.bar && item.x <= x && x < item.x + item.width) ?? null};
+    const under = items.find((item) => item.bar && item.x <= x && x < item.x + item.width);
+    return {row, lane: found.lane, item: near[0] ?? under ?? null};
+  }
+
+  function isAtCursor(item) {
+    return item.at === cursor?.at && Boolean(item.cluster) === cursor.mark;
   }
 
   function showCursor(speak) {
@@ -310,13 +324,15 @@ came since the page was opened.`,
     if (found === undefined) return;
     const items = itemsOf(found);
     if (items.length === 0) return;
-    const item = items.find((one) => one.at === cursor.at && Boolean(one.cluster) === cursor.mark) ?? nearest(items, cursor.at);
+    const item = items.find(isAtCursor) ?? nearest(items, cursor.at);
     cursor = {lane: found.lane.id, at: item.at, mark: Boolean(item.cluster)};
     const focused = document.activeElement === plot;
     ring.hidden = tip.hidden = !focused;
     if (!focused) return;
     const [left, wide] = item.cluster ? [item.x - 8, 16] : [item.x - 2, Math.max(item.width, 4) + 4];
-    place(ring, {left: axisBox.offsetLeft + left, top: found.row.offsetTop + found.row.querySelector("svg").getBoundingClientRect().top - found.row.getBoundingClientRect().top});
+    const picture = found.row.querySelector("svg").getBoundingClientRect();
+    const inRow = picture.top - found.row.getBoundingClientRect().top;
+    place(ring, {left: axisBox.offsetLeft + left, top: found.row.offsetTop + inRow});
     ring.style.setProperty("width", `${wide}px`);
     if (speak) {
       spoken.textContent = told(item, past.now());
@@ -329,7 +345,7 @@ came since the page was opened.`,
     const found = lanes.find((one) => one.lane.id === cursor?.lane) ?? lanes[0];
     if (found === undefined) return;
     const items = itemsOf(found);
-    const now = items.findIndex((one) => one.at === cursor?.at && Boolean(one.cluster) === cursor?.mark);
+    const now = items.findIndex(isAtCursor);
     const next = items[now < 0 ? items.length - 1 : Math.max(0, Math.min(items.length - 1, now + by))];
     if (next === undefined) return;
     cursor = {lane: found.lane.id, at: next.at, mark: Boolean(next.cluster)};
@@ -347,7 +363,7 @@ came since the page was opened.`,
   function open() {
     const found = lanes.find((one) => one.lane.id === cursor?.lane);
     if (found === undefined) return;
-    const item = itemsOf(found).find((one) => one.at === cursor.at && Boolean(one.cluster) === cursor.mark);
+    const item = itemsOf(found).find(isAtCursor);
     if (item !== undefined) openItem(item, found.lane);
   }
 
@@ -437,7 +453,8 @@ came since the page was opened.`,
     }
   });
   past.onHistory(redrawSoon);
-  const processesOf = (told) => told.actors.map(({name, pid, restarts}) => `${name} ${pid} ${restarts}`).join();
+  const processesOf = ({actors}) =>
+    actors.map(({name, pid, restarts}) => `${name} ${pid} ${restarts}`).join();
   let processes = store.status ? processesOf(store.status) : "";
   status?.subscribe((told) => {
     const now = processesOf(told);
@@ -453,8 +470,8 @@ came since the page was opened.`,
     }
   }, {rootMargin: "200px"}).observe(element);
   setInterval(() => {
-    const due = calm.matches ? CALM : Math.min(CALM, Math.max(1000, view.length / Math.max(width, 1)));
-    if (!document.hidden && performance.now() - drawnAt >= Math.min(due, calm.matches ? CALM : STEADY)) redraw();
+    const due = calm.matches ? CALM : STEADY;
+    if (!document.hidden && performance.now() - drawnAt >= due) redraw();
   }, 1000);
   table.onOpen(redraw);
   redraw();

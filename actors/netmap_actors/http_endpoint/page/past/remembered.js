@@ -89,7 +89,7 @@ export function merged(memory, later) {
   const nodes = new Map();
   for (const [id, node] of memory.nodes) {
     const known = later.nodes.get(id);
-    const spans = known === undefined ? before(node.spans, later.since) : joined(node.spans, known.spans, later.since);
+    const spans = joined(node.spans, known?.spans ?? [], later.since);
     if (spans.length > 0) nodes.set(id, { name: known?.name ?? node.name, spans });
   }
   for (const [id, node] of later.nodes) if (!memory.nodes.has(id)) nodes.set(id, node);
@@ -116,7 +116,7 @@ export function merged(memory, later) {
 }
 
 /**
- * Without what is older than `since`, and with no more than so many happenings and spans: the oldest go first.
+ * Without what is older than `since`, with no more than so many happenings and spans: the oldest go first.
  *
  * @param {Memory} memory @returns {Memory}
  */

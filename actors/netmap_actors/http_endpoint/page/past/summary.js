@@ -13,7 +13,8 @@ export function long(ms) {
     [seconds % 60, "s"],
   ];
   const first = parts.findIndex(([count]) => count > 0);
-  return parts.slice(first, first + 2).filter(([count]) => count > 0).map(([count, unit]) => `${count} ${unit}`).join(" ");
+  const told = parts.slice(first, first + 2).filter(([count]) => count > 0);
+  return told.map(([count, unit]) => `${count} ${unit}`).join(" ");
 }
 
 /** "1 node", "2 nodes". */
@@ -26,8 +27,8 @@ export function counted(count, one, many = `${one}s`) {
  * @param {import("./spans.js").Window} window
  * @param {number} now
  * @returns {{trust: string, parts: {text: string, tone: string, nodes: {id: string, name: string}[],
- *   count: number}[]}} `trust`: since when what is shown is true, or why it is not; `parts`: what happened; `nodes`:
- *   the last three of `count`.
+ *   count: number}[]}} `trust`: since when what is shown is true, or why it is not; `parts`: what happened;
+ *   `nodes`: the last three of `count`.
  */
 export function summary(memory, window, now) {
   const within = memory.happenings.filter((one) => one.at >= window.since && one.at < window.until);
@@ -46,7 +47,8 @@ export function summary(memory, window, now) {
   const silences = within.filter((one) => one.kind === "silence_detected");
   const silent = silences.reduce((sum, one) => sum + (one.detail.silent_for ?? 0) * 1000, 0);
   if (silences.length > 0) add(`${counted(silences.length, "silence")} of ${long(silent)}`, "bad");
-  const slept = within.reduce((sum, one) => sum + (one.kind === "wake_detected" ? one.detail.slept_s ?? 0 : 0), 0);
+  const wakes = within.filter((one) => one.kind === "wake_detected");
+  const slept = wakes.reduce((sum, one) => sum + (one.detail.slept_s ?? 0), 0);
   if (slept > 0) add(`slept ${long(slept * 1000)}`);
   const stale = total(memory.netmap.filter((one) => one.state === "stale"), window);
   if (stale >= 1000) add(`stale for ${long(stale)}`, "bad");
@@ -115,7 +117,7 @@ function trustOf(memory, now) {
     since = one.since;
   }
   const reason = typeof last.detail.reason === "string" && last.detail.reason ? last.detail.reason : "";
-  const begun = since > memory.since ? `since ${local(since, now)}` : `since before ${local(memory.since, now)}`;
+  const begun = `since ${since > memory.since ? "" : "before "}${local(since, now)}`;
   return [`${last.state} ${begun}`, reason.replaceAll("_", " ")].filter(Boolean).join(", ");
 }
 
@@ -124,5 +126,6 @@ function overlaps(one, {since, until}) {
 }
 
 function total(spans, {since, until}) {
-  return spans.reduce((sum, one) => sum + Math.max(0, Math.min(one.until, until) - Math.max(one.since, since)), 0);
+  const length = (one) => Math.max(0, Math.min(one.until, until) - Math.max(one.since, since));
+  return spans.reduce((sum, one) => sum + length(one), 0);
 }
