@@ -8,8 +8,8 @@ import {isOfNode, sentence, toneOf} from "./happenings.js";
  *   `of`: the whole of it, where it reaches out of the window or is painted over.
  *   `state` of any lane: `unrecorded` (nobody wrote a history), `unloaded` (older than what the page asked
  *   for), `unheard` (later than the last answer). Of the netmap: fresh, stale, none, unseen. Of the
- *   connection: session, attempt, silence, asleep, down. Of a process: active, down, unseen. Of a node: online, offline,
- *   unknown, stale (the netmap was not fresh), absent. Of many nodes or processes: many.
+ *   connection: session, attempt, silence, asleep, down. Of a process: active, down, unseen. Of a node: online,
+ *   offline, unknown, stale (the netmap was not fresh), absent. Of many nodes or processes: many.
  * @typedef {{key: string, at: number, tone: string, happening: import("./remembered.js").Happening}} Mark
  * @typedef {{id: string, kind: "netmap"|"connection"|"actor"|"actors"|"node"|"nodes", title: string,
  *   subject: string, segments: Segment[], marks: Mark[]}} Lane
