@@ -53,7 +53,8 @@ store.subscribe((turn) => {
 
 function showWhose() {
   const self = store.self ? ` · this node is ${words.safe(words.shortName(store.self))}` : "";
-  byId("tailnet").textContent = `${words.safe(store.domain)}${self}`;
+  const text = `${words.safe(store.domain)}${self}`;
+  if (byId("tailnet").textContent !== text) byId("tailnet").textContent = text;
 }
 
 // The banner stays in sight; what is laid over the page begins below it.

@@ -6,6 +6,11 @@ import {onlineWord, safe} from "/page/words.js";
 
 const BEYOND = 4;
 /** Rows kept above and below those in sight, so that scrolling shows no gap. */
+const PRINTED = 500;
+/** Rows of a printed page, which cannot be scrolled. */
+const SETTLED_MS = 700;
+/** How long nobody writes before what was found is spoken. */
+const MINUTE_MS = 60_000;
 const NARROW = "\u202f";
 
 /**
@@ -16,7 +21,7 @@ const NARROW = "\u202f";
 export function mount(element, {store, select}) {
   const order = createOrder();
   const chosen = new Set();
-  const {search, count, chips, scroller, table, head, body, empty} = build(element);
+  const {search, count, spoken, chips, scroller, table, head, body, empty} = build(element);
   let slots = [];
   let first = 0;
   let rowHeight = 36;
@@ -25,6 +30,8 @@ export function mount(element, {store, select}) {
   let selected = null;
   let drawing = false;
   let measured = false;
+  let printing = false;
+  let speaking = 0;
   // Kept, not asked for: to ask lays the page out anew.
   let top = 0;
   let viewHeight = 600;
@@ -34,9 +41,9 @@ export function mount(element, {store, select}) {
     drawing = false;
     const {rows} = order;
     grow();
-    const sight = Math.ceil(viewHeight / rowHeight) + 2 * BEYOND;
+    const sight = printing ? PRINTED : Math.ceil(viewHeight / rowHeight) + 2 * BEYOND;
     const last = Math.max(0, rows.length - sight);
-    const from = Math.min(last, Math.max(0, Math.floor(top / rowHeight) - BEYOND));
+    const from = printing ? 0 : Math.min(last, Math.max(0, Math.floor(top / rowHeight) - BEYOND));
     arrange(Math.min(sight, rows.length), from);
     slots.forEach((slot, at) => fill(slot, rows[from + at], from + at));
     if (slots.length && !measured) measure();
@@ -46,7 +53,7 @@ export function mount(element, {store, select}) {
   }
 
   function grow() {
-    const wanted = order.rows.length * rowHeight;
+    const wanted = (printing ? Math.min(PRINTED, order.rows.length) : order.rows.length) * rowHeight;
     if (wanted !== height) body.style.setProperty("block-size", `${wanted}px`);
     height = wanted;
   }
@@ -96,6 +103,7 @@ export function mount(element, {store, select}) {
     slot.link.setAttribute("href", `#node=${encodeURIComponent(row.id)}`);
     slot.link.title = safe(node.name, 255);
     slot.own.hidden = !row.self;
+    write(slot.own, row.self ? "this node" : "");
     slot.state.dataset.online = onlineWord(node);
     const seen = slot.cells.last_seen;
     if (seen.title !== safe(node.last_seen)) seen.title = safe(node.last_seen);
@@ -142,6 +150,8 @@ export function mount(element, {store, select}) {
     order.filter(acceptance(search.value, chosen));
     scrollTo(0);
     tell();
+    clearTimeout(speaking);
+    speaking = setTimeout(() => write(spoken, count.textContent), SETTLED_MS);
   }
 
   function clear() {
@@ -254,6 +264,18 @@ export function mount(element, {store, select}) {
   watch.observe(scroller);
   watch.observe(head);
 
+  for (const [name, now] of [["beforeprint", true], ["afterprint", false]]) {
+    addEventListener(name, () => {
+      printing = now;
+      draw();
+    });
+  }
+  // What is told by the clock: a day ends, a key expires soon.
+  setInterval(() => {
+    for (const slot of slots) slot.row = null;
+    soon();
+  }, MINUTE_MS);
+
   store.subscribe((turn) => {
     if (turn.whole) keeping(() => order.reset(store.nodes, store.self));
     else if (turn.nodes.size) keeping(() => order.update(turn.nodes, store.node, store.self));
@@ -280,7 +302,10 @@ function build(element) {
   for (const word of ["tag:web", "online:no", "os:linux", "-user:alice"]) {
     help.append(make("code", {textContent: word}), " ");
   }
-  const count = make("output", {className: "count"});
+  const count = make("span", {className: "count"});
+  // Not the count itself: it changes as the nodes do.
+  const spoken = make("span", {className: "unseen"});
+  spoken.setAttribute("role", "status");
   const chips = CHIPS.map(({name, title}) => {
     const chip = make("button", {type: "button", className: "chip", textContent: title});
     chip.dataset.chip = name;
@@ -317,9 +342,9 @@ function build(element) {
   empty.append(make("p"), make("button", {type: "button", textContent: "Show all nodes"}));
   scroller.append(table, empty);
   const title = make("div", {className: "title"});
-  title.append(element.querySelector("h2"), count);
+  title.append(element.querySelector("h2"), count, spoken);
   element.append(title, tools, scroller);
-  return {search, count, chips, scroller, table, head, body, empty};
+  return {search, count, spoken, chips, scroller, table, head, body, empty};
 }
 
 let made = 0;
@@ -336,7 +361,7 @@ function makeSlot() {
     if (name === "name") {
       slot.link = make("a", {className: "name", tabIndex: -1});
       slot.link.append(text);
-      slot.own = make("span", {className: "own", textContent: "this node", hidden: true});
+      slot.own = make("span", {className: "own", hidden: true});
       td.append(slot.link, slot.own);
     } else if (name === "online") {
       slot.state = make("span", {className: "online"});
