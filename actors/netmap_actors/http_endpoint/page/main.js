@@ -17,7 +17,7 @@ const [{mount: mountTrust}, {mount: mountLogin}] = await Promise.all([
 ]);
 const login = mountLogin(byId("login"));
 const banner = mountTrust(byId("trust"), {store});
-const history = await import("/page/history.js").catch(() => null);
+const history = await import("/page/history.js").then(({follow}) => follow(store), () => null);
 
 const status = createStatus({
   onStatus: (told) => {

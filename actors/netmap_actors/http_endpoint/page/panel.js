@@ -1,6 +1,7 @@
 // One node: everything the netmap says of it, and what changed.
 
 import {isExitNode, routesOf, subnetsOf, tagName} from "/page/columns.js";
+import {loadHistory} from "/page/history.js";
 import {age, onlineWord, safe, shortName, textElement, timeElement} from "/page/words.js";
 
 const ip = (prefix) => prefix.replace(/\/(32|128)$/, "");
@@ -67,10 +68,10 @@ const SETTLES_MS = 1000;
 
 /**
  * @param {HTMLElement} element
- * @param {{store: Object, history: Object|null, select: (id: string|null) => void}} context
+ * @param {{store: Object, select: (id: string|null) => void}} context
  * @returns {{selected: (id: string|null) => void}}
  */
-export function mount(element, {store, history, select}) {
+export function mount(element, {store, select}) {
   const parts = build(element);
   const facts = parts.facts;
   let id = null;
@@ -131,11 +132,11 @@ export function mount(element, {store, history, select}) {
 
   async function askHistory() {
     clearTimeout(timer);
-    if (id === null || !history) return;
+    if (id === null) return;
     asking?.abort();
     const own = (asking = new AbortController());
     try {
-      const answer = await history.loadHistory({peer: id, since: "7d", signal: own.signal});
+      const answer = await loadHistory({peer: id, since: "7d", signal: own.signal});
       if (own === asking) showHistory(answer.occurrences.filter((one) => one.subject === id).reverse());
     } catch (error) {
       if (own !== asking) return;
