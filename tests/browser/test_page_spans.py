@@ -450,7 +450,7 @@ def test_processes_that_start_together_are_one_line(evaluate: Evaluate) -> None:
         """,
         told,
     )
-    assert found == ["actor started publisher, pid 7", "3 processes started"]
+    assert found == ["actor started publisher, pid 7", "3 processes started: publisher, liveness, history"]
 
 
 def test_a_flood_of_changes_is_one_line(evaluate: Evaluate) -> None:

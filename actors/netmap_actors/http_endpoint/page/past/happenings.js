@@ -115,7 +115,7 @@ function shortKey(given) {
  * A line of what is recent: one happening, or a flood of those of nodes.
  *
  * @typedef {{key: string, at: number, tone: Tone, one: ?Happening, count: number, kinds: [string, number][],
- *   seconds: number}} Line
+ *   actors: string[]}} Line
  */
 
 const FLOOD = 5;
@@ -155,7 +155,7 @@ function together(one, last) {
 
 function alone(one) {
   const key = `${one.kind} ${one.subject} ${one.id}`;
-  return {key, at: one.at, tone: toneOf(one.kind), one, count: 1, kinds: []};
+  return {key, at: one.at, tone: toneOf(one.kind), one, count: 1, kinds: [], actors: []};
 }
 
 function flood(happenings) {
@@ -170,13 +170,14 @@ function flood(happenings) {
     one: null,
     count: new Set(happenings.map((one) => one.subject)).size,
     kinds: told,
+    actors: told[0][0] === "actor_started" ? happenings.map(who) : [],
   };
 }
 
 /** "48 nodes changed in 1 s: offline 30, online 18". @param {Line} line @param {number} now */
 export function lineSentence(line, now) {
   if (line.one !== null) return sentence(line.one, now);
-  if (line.kinds.every(([kind]) => kind === "actor_started")) return `${line.count} processes started`;
+  if (line.actors.length > 0) return `${line.count} processes started: ${line.actors.join(", ")}`;
   const kinds = line.kinds.map(([kind, count]) => `${what(kind)} ${count}`).join(", ");
   return `${line.count} ${line.count === 1 ? "node" : "nodes"} changed in 1 s: ${kinds}`;
 }
