@@ -13,8 +13,12 @@ const OVERLAP = 30_000;
 /** Of two answers: what is told of the last seconds may still be on its way into the history. */
 const SOON = 1000;
 const LATER = 30_000;
-const SHARE = 30;
-/** Between two questions lie SOON to LATER milliseconds, and so many times what the last answer took. */
+const SHARE = 5;
+const EACH = 1.5;
+/**
+ * Between two questions lie SOON to LATER milliseconds: SHARE times what the last answer took, and EACH for
+ * everything it told, so that a large tailnet is not asked for all its nodes every second.
+ */
 const MOST_HAPPENINGS = 20_000;
 const MOST_FRESH = 5000;
 const MOST_SPANS = 250_000;
@@ -29,7 +33,8 @@ const SAME = 10_000;
  * @property {{since: string, until: string}[]} gaps
  * @property {{since: string, until: string, state: string, detail: Object}[]} netmap
  * @property {{since: string, until: string, state: string, detail: Object}[]} connection
- * @property {{stable_id: string, name: string, spans: {since: string, until: string, state: string}[]}[]} nodes
+ * @property {{stable_id: string, name: string,
+ *   spans: {since: string, until: string, state: string}[]}[]} nodes
  * @property {{id: number, at: string, after: ?string, kind: string, subject: string, name: string,
  *   detail: Object}[]} occurrences
  * @property {boolean} more Older occurrences of this time are left out.
@@ -51,8 +56,8 @@ export class HistoryError extends Error {
 /**
  * Ask once.
  *
- * @param {{since?: string, until?: string, peer?: string, kinds?: string[], signal?: AbortSignal}} asked `since` and
- *   `until`: so long ago ("8h") or RFC 3339; `peer`: a stable id or a name.
+ * @param {{since?: string, until?: string, peer?: string, kinds?: string[], signal?: AbortSignal}} asked
+ *   `since` and `until`: so long ago ("8h") or RFC 3339; `peer`: a stable id or a name.
  * @returns {Promise<Answer>} Raises HistoryError.
  */
 export async function loadHistory({since, until, peer, kinds = [], signal} = {}) {
@@ -79,13 +84,16 @@ export async function loadHistory({since, until, peer, kinds = [], signal} = {})
 /**
  * @typedef {Object} Past The history of the page.
  * @property {import("./past/remembered.js").Memory} memory
- * @property {"loading"|"kept"|"off"|"login"|"failed"} state `off`: none is kept, and `memory` has what came since the
- *   page was opened; `failed`: see `problem`, `memory` has what is known.
+ * @property {"loading"|"kept"|"off"|"login"|"failed"} state `off`: none is kept, and `memory` has what came
+ *   since the page was opened; `failed`: see `problem`, `memory` has what is known.
  * @property {string} problem
  * @property {() => number} now The server's clock, milliseconds since 1970.
- * @property {() => import("./past/remembered.js").Happening[]} recent What happened, with what the history does not
- *   tell yet, in the order of time.
- * @property {() => void} heard The endpoint answered, so what was seen last holds still.
+ * @property {() => import("./past/remembered.js").Happening[]} recent What happened, with what the history
+ *   does not tell yet, in the order of time.
+ * @property {(stirred: boolean) => void} heard The endpoint answered, so what was seen last holds still;
+ *   `stirred`: something happened that /events does not tell.
+ * @property {(listener: (past: Past) => void) => (() => void)} onHistory Calls the listener when something is
+ *   known that was not; what it returns ends that.
  * @property {(since: number) => void} cover What is kept shall begin there; what is older may go.
  */
 
@@ -93,7 +101,7 @@ export async function loadHistory({since, until, peer, kinds = [], signal} = {})
 let past = null;
 
 /**
- * The one history of the page, which begins to be kept when it is first asked for.
+ * The one history of the page, kept from the first time on that it is asked for.
  *
  * @param {Object} store That of the page. @returns {Past}
  */
@@ -102,19 +110,8 @@ export function follow(store) {
   return past;
 }
 
-const listeners = new Set();
-
-/**
- * @param {(past: Past) => void} listener Called when something is known that was not.
- * @returns {() => void} Ends it.
- */
-export function onHistory(listener) {
-  listeners.add(listener);
-  return () => listeners.delete(listener);
-}
-
-/** @param {Object} store @returns {Past} */
-export function createPast(store) {
+function createPast(store) {
+  const listeners = new Set();
   const opened = Date.now();
   /** Only where no history is kept. */
   let lived = null;
@@ -127,6 +124,8 @@ export function createPast(store) {
   let due = Infinity;
   let asking = null;
   let took = 0;
+  let size = 0;
+  let again = false;
   let whole = true;
 
   const self = {
@@ -137,8 +136,13 @@ export function createPast(store) {
     recent() {
       return fresh.length === 0 ? self.memory.happenings : [...self.memory.happenings, ...fresh].sort(byTime);
     },
-    heard() {
+    onHistory(listener) {
+      listeners.add(listener);
+      return () => listeners.delete(listener);
+    },
+    heard(stirred) {
       if (lived !== null) livedSoon();
+      else if (stirred) schedule(pause());
     },
     cover(since) {
       wanted = Math.max(now() - LONGEST, Math.min(since, now() - SHORTEST));
@@ -154,6 +158,10 @@ export function createPast(store) {
         console.error(error); // one part of the page that fails must not end the others
       }
     }
+  }
+
+  function pause() {
+    return Math.min(LATER, Math.max(SOON, took * SHARE, size * EACH));
   }
 
   function askAnew() {
@@ -174,7 +182,12 @@ export function createPast(store) {
   async function ask() {
     timer = 0;
     due = Infinity;
-    if (asking !== null || document.hidden) return;
+    if (document.hidden) return;
+    if (asking !== null) {
+      again = true;
+      return;
+    }
+    again = false;
     const mine = (asking = new AbortController());
     const limit = setTimeout(() => mine.abort(), LATER);
     const began = performance.now();
@@ -189,7 +202,8 @@ export function createPast(store) {
       clearTimeout(limit);
       if (asking === mine) {
         asking = null;
-        schedule(LATER);
+        // Whether one is kept after all, or somebody has logged in, is asked with the next snapshot.
+        if (self.state !== "off" && self.state !== "login") schedule(again ? pause() : LATER);
         tell();
       }
     }
@@ -198,6 +212,8 @@ export function createPast(store) {
   function take(answer) {
     const later = parsed(answer);
     skew = Date.parse(answer.until) - Date.now();
+    size = later.happenings.length;
+    for (const node of later.nodes.values()) size += node.spans.length;
     const together = whole ? later : merged(self.memory, later);
     if (together === null) {
       askAnew();
@@ -248,23 +264,25 @@ export function createPast(store) {
 
   store.subscribe((turn) => {
     const at = now();
+    const events = turn.changes.map(({event}) => event).filter(({type}) => type !== "snapshot");
+    if (turn.whole) schedule(0);
     if (lived !== null) {
-      // A snapshot is not kept with its change: the nodes are those of the store.
       if (turn.whole) lived.told(snapshotOf(store), at);
-      for (const {event} of turn.changes) if (event.type !== "snapshot") lived.told(event, at);
-      livedSoon();
+      for (const event of events) lived.told(event, at);
+      if (turn.whole || events.length > 0) livedSoon();
       return;
     }
     const made = [];
-    for (const {event} of turn.changes) {
+    for (const event of turn.whole ? [snapshotOf(store), ...events] : events) {
       made.push(...happeningsOf(event, at, trusted));
       trusted = event.state ?? trusted;
     }
     if (made.length > 0) {
-      fresh = fresh.concat(made).slice(-MOST_FRESH);
+      fresh.push(...made);
+      if (fresh.length > 2 * MOST_FRESH) fresh = fresh.slice(-MOST_FRESH);
       tell();
     }
-    if (turn.whole || turn.changes.length > 0) schedule(Math.min(LATER, Math.max(SOON, took * SHARE)));
+    if (events.length > 0) schedule(pause());
   });
   document.addEventListener("visibilitychange", () => {
     if (!document.hidden) schedule(0);

@@ -23,10 +23,10 @@ export function mount(element, {store, status, words}) {
   spoken.setAttribute("role", "status");
   const box = make("div", "scrolls");
   box.tabIndex = 0;
-  box.setAttribute("role", "region");
+  box.setAttribute("role", "group");
   box.setAttribute("aria-label", "Processes");
   const table = make("table", "processes");
-  const caption = make("caption", "unseen", "The Supervisor and its children, in the order in which they start");
+  const caption = make("caption", "unseen", "The Supervisor and its children, in the order of their start");
   const head = make("thead");
   const headRow = make("tr");
   for (const [name, title] of COLUMNS) {
@@ -111,7 +111,8 @@ export function mount(element, {store, status, words}) {
     if (last === null || document.hidden || performance.now() - at < OLD) return;
     element.classList.add("old");
     old.hidden = false;
-    say(old, `The Supervisor has not answered for ${words.age((performance.now() - at) / 1000)}: this is how it was.`);
+    const silent = words.age((performance.now() - at) / 1000);
+    say(old, `The Supervisor has not answered for ${silent}: this is how it was.`);
   }
 
   degraded.hidden = true;

@@ -1,6 +1,6 @@
 /** What happened last, the newest first; floods are told in one line. */
 
-import {follow, onHistory} from "./history.js";
+import {follow} from "./history.js";
 import {swatch} from "./past/drawing.js";
 import {condensed, isOfNode, lineSentence, local} from "./past/happenings.js";
 
@@ -8,19 +8,24 @@ const MOST = 50;
 const PACE = 1000;
 /** Milliseconds between two changes of the list at least. */
 
-/** @param {HTMLElement} element @param {{store: Object, words: Object, select: (id: ?string) => void}} page */
+/**
+ * @param {HTMLElement} element
+ * @param {{store: Object, words: Object, select: (id: ?string) => void}} page
+ */
 export function mount(element, {store, words, select}) {
   const past = follow(store);
+  const log = document.createElement("div");
+  log.className = "recent";
+  log.tabIndex = 0;
+  log.setAttribute("role", "log");
+  log.setAttribute("aria-live", "polite");
+  log.setAttribute("aria-relevant", "additions");
+  log.setAttribute("aria-label", "What happened last");
   const list = document.createElement("ol");
-  list.className = "recent";
-  list.tabIndex = 0;
-  list.setAttribute("role", "log");
-  list.setAttribute("aria-live", "polite");
-  list.setAttribute("aria-relevant", "additions");
-  list.setAttribute("aria-label", "What happened last");
+  log.append(list);
   const nothing = document.createElement("p");
   nothing.className = "notice";
-  element.append(nothing, list);
+  element.append(nothing, log);
   const rows = new Map();
   let timer = 0;
   let filledAt = -Infinity;
@@ -81,7 +86,7 @@ export function mount(element, {store, words, select}) {
     timer = setTimeout(fill, Math.max(0, PACE - (performance.now() - filledAt)));
   }
 
-  onHistory(soon);
+  past.onHistory(soon);
   fill();
   return {};
 }

@@ -1,20 +1,22 @@
 /** The time axis: what happened, lane by lane, and the line above it that says it in short. */
 
-import {HOUR, LONGEST, follow, onHistory} from "./history.js";
+import {HOUR, LONGEST, follow} from "./history.js";
 import {DAY} from "./past/axis.js";
 import {createAxis, createLanePicture, patterns, swatch} from "./past/drawing.js";
 import {local} from "./past/happenings.js";
 import {clusterSentence, lanesOf} from "./past/spans.js";
-import {counted, long, summary} from "./past/summary.js";
+import {beginning, counted, long, summary} from "./past/summary.js";
 import {createTable} from "./past/table.js";
 import {barSentence, laneTitle, stateWords} from "./past/telling.js";
 import {panned, windowOf, zoomed} from "./past/window.js";
 
 const LENGTHS = [["1 h", HOUR], ["8 h", 8 * HOUR], ["24 h", DAY], ["7 d", 7 * DAY]];
+const SHORT = HOUR / 6;
 const MOST_LANES = 24;
 /** Of nodes. */
 const REACH = 8;
 /** Pixels to both sides of a mark within which the pointer is at it. */
+const PACE = 1000;
 const STEADY = 5000;
 /** Milliseconds between two drawings when nothing happens. */
 const CALM = 60_000;
@@ -33,10 +35,13 @@ const LEGEND = [
   ["mark", "other", "changed"],
 ];
 const HELP =
-  "Left and right go from one mark to the next, up and down from lane to lane; Enter opens a node. Plus and minus zoom, " +
-  "Page Up and Page Down go back and forth in time, Home goes to now.";
+  "Left and right go from one mark to the next, up and down from lane to lane; Enter opens a node. " +
+  "Plus and minus zoom, Page Up and Page Down go back and forth in time, Home goes to now.";
 
-/** @param {HTMLElement} element @param {{store: Object, select: (id: ?string) => void}} page */
+/**
+ * @param {HTMLElement} element
+ * @param {{store: Object, status: Object, select: (id: ?string) => void}} page
+ */
 export function mount(element, {store, status, select}) {
   const past = follow(store);
   const calm = matchMedia("(prefers-reduced-motion: reduce)");
@@ -45,7 +50,7 @@ export function mount(element, {store, status, select}) {
   let width = 0;
   let dirty = false;
   let seen = true;
-  let drawnAt = 0;
+  let drawnAt = -Infinity;
   let lanes = [];
   /** What the keyboard is at: the lane's id, and the time of the bar or mark. */
   let cursor = null;
@@ -82,7 +87,10 @@ export function mount(element, {store, status, select}) {
   const axisBox = make("div");
   axisBox.append(axis.element);
   axisRow.append(make("span", "lane-title"), axisBox);
-  plot.append(axisRow, rows, nowLine, ring, tip);
+  plot.append(axisRow, rows, nowLine, ring);
+  // The lanes scroll; what is said of them is not cut off by that.
+  const frame = make("div", "frame");
+  frame.append(plot, tip);
   const table = createTable();
   const legend = make("ul", "legend");
   for (const [kind, name, text] of LEGEND) {
@@ -90,7 +98,7 @@ export function mount(element, {store, status, select}) {
     item.append(swatch(kind, name), text);
     legend.append(item);
   }
-  element.append(patterns(), headline, toolbar, notice, plot, more, legend, table.element, help, spoken);
+  element.append(patterns(), headline, toolbar, notice, frame, more, legend, table.element, help, spoken);
 
   // The window.
 
@@ -149,6 +157,16 @@ export function mount(element, {store, status, select}) {
     requestAnimationFrame(draw);
   }
 
+  let news = 0;
+  /** What comes by itself is drawn once in PACE; what somebody does at once. */
+  function redrawSoon() {
+    if (news !== 0) return;
+    news = setTimeout(() => {
+      news = 0;
+      redraw();
+    }, Math.max(0, PACE - (performance.now() - drawnAt)));
+  }
+
   function draw() {
     dirty = false;
     const now = past.now();
@@ -170,10 +188,12 @@ export function mount(element, {store, status, select}) {
       if (rows.children[index] !== row) rows.insertBefore(row, rows.children[index] ?? null);
     });
     more.hidden = made.more === 0;
-    more.textContent = `And ${counted(made.more, "more node")} that changed: search for a name to see its lane.`;
+    const others = counted(made.more, "more node");
+    more.textContent = `And ${others} that changed: search for a name to see its lane.`;
     nowLine.hidden = window.until < now - view.length / width;
     const left = axisBox.offsetLeft;
     place(nowLine, {left: left + width - 1, top: axisBox.offsetHeight});
+    nowLine.style.setProperty("height", `${rows.offsetHeight}px`);
     table.show(() => ({lanes: made.lanes, now, window}));
     if (cursor !== null) showCursor(false);
   }
@@ -206,13 +226,14 @@ export function mount(element, {store, status, select}) {
     const told = summary(past.memory, window, now);
     const parts = [];
     if (told.trust) parts.push(make("strong", "", `${told.trust[0].toUpperCase()}${told.trust.slice(1)}. `));
-    const length = view.until === null ? `In the last ${long(view.length)}: ` : `${local(window.since, now)} to ${local(window.until, now)}: `;
+    const range = `${local(window.since, now)} to ${local(window.until, now)}`;
+    const length = view.until === null ? `In the last ${long(view.length)}: ` : `${range}: `;
     if (past.state !== "loading") {
       parts.push(length);
       told.parts.forEach((part, index) => {
         if (index > 0) parts.push(", ");
         parts.push(make("span", part.tone, part.text));
-        if (part.nodes.length > 0) parts.push(" (", ...named(part), ")");
+        if (part.nodes.length > 0) parts.push(" ", ...named(part));
       });
       parts.push(".");
     } else {
@@ -220,8 +241,9 @@ export function mount(element, {store, status, select}) {
     }
     sayIfNew(headline, parts);
     const problem = {
-      off: `No history is kept (history.keep = "off" in the configuration; --history-keep 7d switches it on): this is what \
-came since the page was opened.`,
+      off:
+        'No history is kept (history.keep = "off" in the configuration; --history-keep 7d switches it on): ' +
+        "this is what came since the page was opened.",
       failed: `The history is not answering: ${past.problem}`,
       login: "Log in to see what happened.",
     }[past.state];
@@ -231,20 +253,23 @@ came since the page was opened.`,
       button.setAttribute("aria-pressed", String(view.length === ms && view.until === null));
     }
     toNow.disabled = later.disabled = view.until === null;
-    shown.textContent = view.until === null ? "" : `${local(window.since, now)} to ${local(window.until, now)}`;
+    shown.textContent = view.until === null ? "" : range;
   }
 
-  function named({nodes, text}) {
-    const links = nodes.flatMap(({id, name}, index) => {
+  function named({nodes, count}) {
+    const rest = count - nodes.length;
+    const links = nodes.map(({id, name}, index) => {
+      const before = index === 0 ? "(" : "";
       const link = make("button", "link");
       link.type = "button";
-      const bdi = make("bdi", "", name);
-      link.append(bdi);
+      link.append(make("bdi", "", name));
       link.addEventListener("click", () => select(id));
-      return index === 0 ? [link] : [", ", link];
+      const unbroken = make("span", "unbroken");
+      unbroken.append(before, link, index < nodes.length - 1 ? "," : rest > 0 ? "" : ")");
+      return unbroken;
     });
-    const rest = Number.parseInt(text.replace(/\D+/g, ""), 10) - nodes.length;
-    return rest > 0 ? [...links, ` and ${counted(rest, "more", "more")}`] : links;
+    const spaced = links.flatMap((link) => [" ", link]).slice(1);
+    return rest > 0 ? [...spaced, ` and ${counted(rest, "more", "more")})`] : spaced;
   }
 
   // What the pointer and the keyboard are at.
@@ -259,17 +284,21 @@ came since the page was opened.`,
   }
 
   function told(item, now) {
-    const at = item.cluster ? `${local(item.at, now)} ${clusterSentence(item.cluster, now)}` : barSentence(item.lane, item.bar, now);
-    return `${laneTitle(item.lane)}: ${at}`;
+    const said = item.cluster
+      ? `${local(item.at, now)} ${clusterSentence(item.cluster, now)}`
+      : barSentence(item.lane, item.bar, now);
+    return `${laneTitle(item.lane)}: ${said}`;
   }
 
   function showTip(item, row) {
     tip.textContent = told(item, past.now());
     tip.hidden = false;
     const left = axisBox.offsetLeft + item.x + (item.cluster ? 0 : Math.min(item.width, 40) / 2);
+    const below = row.offsetTop + row.offsetHeight + 2 - plot.scrollTop;
+    const above = row.offsetTop - plot.scrollTop - tip.offsetHeight - 2;
     place(tip, {
       left: Math.max(0, Math.min(left, plot.clientWidth - tip.offsetWidth)),
-      top: row.offsetTop + row.offsetHeight + 2,
+      top: below + tip.offsetHeight > plot.clientHeight && above > 0 ? above : below,
     });
   }
 
@@ -282,7 +311,12 @@ came since the page was opened.`,
     const items = itemsOf(found);
     const near = items.filter((item) => item.cluster && Math.abs(item.x - x) <= REACH);
     near.sort((one, other) => Math.abs(one.x - x) - Math.abs(other.x - x));
-    return {row, lane: found.lane, item: near[0] ?? items.find((item) => item.bar && item.x <= x && x < item.x + item.width) ?? null};
+    const under = items.find((item) => item.bar && item.x <= x && x < item.x + item.width);
+    return {row, lane: found.lane, item: near[0] ?? under ?? null};
+  }
+
+  function isAtCursor(item) {
+    return item.at === cursor?.at && Boolean(item.cluster) === cursor.mark;
   }
 
   function showCursor(speak) {
@@ -290,26 +324,28 @@ came since the page was opened.`,
     if (found === undefined) return;
     const items = itemsOf(found);
     if (items.length === 0) return;
-    const item = items.find((one) => one.at === cursor.at && Boolean(one.cluster) === cursor.mark) ?? nearest(items, cursor.at);
+    const item = items.find(isAtCursor) ?? nearest(items, cursor.at);
     cursor = {lane: found.lane.id, at: item.at, mark: Boolean(item.cluster)};
     const focused = document.activeElement === plot;
     ring.hidden = tip.hidden = !focused;
     if (!focused) return;
     const [left, wide] = item.cluster ? [item.x - 8, 16] : [item.x - 2, Math.max(item.width, 4) + 4];
-    place(ring, {left: axisBox.offsetLeft + left, top: found.row.querySelector("svg").getBoundingClientRect().top - plot.getBoundingClientRect().top});
+    const picture = found.row.querySelector("svg").getBoundingClientRect();
+    const inRow = picture.top - found.row.getBoundingClientRect().top;
+    place(ring, {left: axisBox.offsetLeft + left, top: found.row.offsetTop + inRow});
     ring.style.setProperty("width", `${wide}px`);
-    showTip(item, found.row);
     if (speak) {
       spoken.textContent = told(item, past.now());
       found.row.scrollIntoView({block: "nearest"});
     }
+    showTip(item, found.row);
   }
 
   function step(by) {
     const found = lanes.find((one) => one.lane.id === cursor?.lane) ?? lanes[0];
     if (found === undefined) return;
     const items = itemsOf(found);
-    const now = items.findIndex((one) => one.at === cursor?.at && Boolean(one.cluster) === cursor?.mark);
+    const now = items.findIndex(isAtCursor);
     const next = items[now < 0 ? items.length - 1 : Math.max(0, Math.min(items.length - 1, now + by))];
     if (next === undefined) return;
     cursor = {lane: found.lane.id, at: next.at, mark: Boolean(next.cluster)};
@@ -327,7 +363,7 @@ came since the page was opened.`,
   function open() {
     const found = lanes.find((one) => one.lane.id === cursor?.lane);
     if (found === undefined) return;
-    const item = itemsOf(found).find((one) => one.at === cursor.at && Boolean(one.cluster) === cursor.mark);
+    const item = itemsOf(found).find(isAtCursor);
     if (item !== undefined) openItem(item, found.lane);
   }
 
@@ -392,6 +428,7 @@ came since the page was opened.`,
     if (event.pointerType === "touch" && found.item !== null && tip.hidden) showTip(found.item, found.row);
     else openItem(found.item, found.lane);
   });
+  plot.addEventListener("scroll", () => (tip.hidden = true), {passive: true});
   plot.addEventListener("pointercancel", () => (drag = null));
   plot.addEventListener("pointerleave", () => {
     if (document.activeElement !== plot || ring.hidden) tip.hidden = true;
@@ -406,16 +443,24 @@ came since the page was opened.`,
 
   // When.
 
-  const ended = onHistory(() => {
+  const ended = past.onHistory(() => {
     if (past.state === "loading") return;
     ended();
-    // Of a history that has just begun eight hours would be almost empty.
-    const first = past.memory.happenings[0];
-    const young = past.state === "off" || (first !== undefined && past.now() - first.at < HOUR && first.id === 1);
-    if (young && view.length === 8 * HOUR && view.until === null) look({length: HOUR, until: null});
+    // Where nothing is known of most of eight hours, a shorter time is looked at.
+    const young = past.state === "off" || past.now() - beginning(past.memory) < HOUR;
+    if (young && view.length === 8 * HOUR && view.until === null) {
+      look({length: past.state === "off" ? SHORT : HOUR, until: null});
+    }
   });
-  onHistory(redraw);
-  status?.subscribe(() => past.heard());
+  past.onHistory(redrawSoon);
+  const processesOf = ({actors}) =>
+    actors.map(({name, pid, restarts}) => `${name} ${pid} ${restarts}`).join();
+  let processes = store.status ? processesOf(store.status) : "";
+  status?.subscribe((told) => {
+    const now = processesOf(told);
+    past.heard(processes !== "" && now !== processes);
+    processes = now;
+  });
   new ResizeObserver(redraw).observe(plot);
   new IntersectionObserver((entries) => {
     seen = entries.at(-1).isIntersecting;
@@ -425,8 +470,8 @@ came since the page was opened.`,
     }
   }, {rootMargin: "200px"}).observe(element);
   setInterval(() => {
-    const due = calm.matches ? CALM : Math.min(CALM, Math.max(1000, view.length / Math.max(width, 1)));
-    if (!document.hidden && performance.now() - drawnAt >= Math.min(due, calm.matches ? CALM : STEADY)) redraw();
+    const due = calm.matches ? CALM : STEADY;
+    if (!document.hidden && performance.now() - drawnAt >= due) redraw();
   }, 1000);
   table.onOpen(redraw);
   redraw();

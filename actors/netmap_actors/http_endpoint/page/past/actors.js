@@ -8,7 +8,8 @@ const CALM = new Set(["active"]);
  * @param {Object} status What `status --json` prints.
  * @param {{age: Function, bytes: Function}} words
  * @returns {{key: string, name: string, child: boolean, last: boolean, state: string, restarts: string,
- *   memory: string, up: string, more: string, ended: boolean, tone: ""|"bad"|"waiting"}[]} The Supervisor, then its children in the order in which they start.
+ *   memory: string, up: string, more: string, ended: boolean, tone: ""|"bad"|"waiting"}[]}
+ *   The Supervisor, then its children in the order in which they start.
  */
 export function actorRows({actors, nursery}, {age, bytes}) {
   const rows = actors.map((actor, index) => ({
@@ -16,7 +17,7 @@ export function actorRows({actors, nursery}, {age, bytes}) {
     name: index === 0 ? "Supervisor" : safe(actor.name, 60).replaceAll("_", " "),
     child: index > 0,
     last: index === actors.length - 1,
-    state: `${CALM.has(actor.state) ? "●" : actor.pid ? "◐" : "○"} ${safe(actor.state, 40).replaceAll("_", " ")}`,
+    state: `${sign(actor)} ${safe(actor.state, 40).replaceAll("_", " ")}`,
     restarts: String(actor.restarts),
     memory: actor.rss_bytes === null || actor.rss_bytes === undefined ? "" : bytes(actor.rss_bytes),
     up: actor.uptime_s === null || actor.uptime_s === undefined ? "" : age(actor.uptime_s),
@@ -29,14 +30,20 @@ export function actorRows({actors, nursery}, {age, bytes}) {
     tone: CALM.has(actor.state) ? "" : actor.pid ? "waiting" : "bad",
   }));
   if (nursery) {
+    const pid = nursery.pid ? `, pid ${nursery.pid}` : "";
     rows.splice(1, 0, {
-      key: "nursery", name: "nursery", child: true, last: actors.length === 1, state: nursery.pid ? "● active" : "○ down",
+      key: "nursery", name: "nursery", child: true, last: actors.length === 1,
+      state: nursery.pid ? "● active" : "○ down",
       restarts: String(Math.max(0, nursery.generation - 1)), memory: "", up: "",
-      more: `generation ${nursery.generation}${nursery.pid ? `, pid ${nursery.pid}` : ""} · has forked ${nursery.forked}`,
+      more: `generation ${nursery.generation}${pid} · has forked ${nursery.forked}`,
       ended: false, tone: nursery.pid ? "" : "bad",
     });
   }
   return rows;
+}
+
+function sign({state, pid}) {
+  return CALM.has(state) ? "●" : pid ? "◐" : "○";
 }
 
 function confinement({confinement: ground = {}, system_calls: calls, refused_calls: refused = {}}) {
@@ -46,7 +53,8 @@ function confinement({confinement: ground = {}, system_calls: calls, refused_cal
   else if (calls === "counted") parts.push("seccomp, counting");
   if (ground.capabilities === 0) parts.push("no capabilities");
   const count = Object.values(refused).reduce((sum, one) => sum + one, 0);
-  if (count > 0) parts.push(`${count} system calls refused: ${Object.keys(refused).slice(0, 5).map((one) => safe(one, 40)).join(", ")}`);
+  const named = Object.keys(refused).slice(0, 5).map((one) => safe(one, 40));
+  if (count > 0) parts.push(`${count} system calls refused: ${named.join(", ")}`);
   return parts.length > 0 ? `confined by ${parts.join(", ")}` : "not confined";
 }
 

@@ -8,8 +8,8 @@ export const HEIGHT = 22;
 const TOP = 5;
 const BOTTOM = 17;
 /** Of a bar, in pixels. */
-const THIN = {offline: 5, absent: 1, down: 1, unseen: 1, none: 5, attempt: 6};
-/** How high what is not there is drawn, above BOTTOM: a bar is never told from another one by its colour alone. */
+const THIN = {offline: 5, absent: 1, down: 5, unseen: 1, none: 5, attempt: 6};
+/** How high what is not there is drawn, above BOTTOM: no bar is told from another one by its colour alone. */
 const BLANK = new Set(["unheard", "unloaded", "many"]);
 const SIZE = 5;
 
@@ -37,7 +37,8 @@ export function patterns() {
       id, width: step, height: step, patternUnits: "userSpaceOnUse", patternTransform: `rotate(${angle})`,
     });
     pattern.append(svg("rect", {width: step, height: step, class: `${id}-paper`}));
-    pattern.append(svg("rect", {width: id === "dotted" ? 2 : 1.6, height: id === "dotted" ? 2 : step, class: `${id}-ink`}));
+    const ink = id === "dotted" ? {width: 2, height: 2} : {width: 1.6, height: step};
+    pattern.append(svg("rect", {...ink, class: `${id}-ink`}));
     defs.append(pattern);
   }
   holder.append(defs);

@@ -35,8 +35,8 @@ const TONES = {
 const TONE = new Map(Object.entries(TONES).flatMap(([tone, kinds]) => kinds.map((kind) => [kind, tone])));
 
 /**
- * @typedef {"bad"|"good"|"gone"|"come"|"other"} Tone  What a mark looks like: `bad` a cross, `good` a square, `gone` a
- *   triangle that points down, `come` one that points up, `other` a diamond.
+ * @typedef {"bad"|"good"|"gone"|"come"|"other"} Tone  What a mark looks like: `bad` a cross, `good` a square,
+ *   `gone` a triangle that points down, `come` one that points up, `other` a diamond.
  */
 
 /** @param {string} kind @returns {Tone} */
@@ -80,7 +80,7 @@ export function detail(one, now) {
   return parts.join(", ");
 }
 
-/** "web-3 offline", "actor exited publisher, pid 4711, signal 9". @param {Happening} one @param {number} now */
+/** "web-3 offline", "actor exited publisher, pid 4711, signal 9". */
 export function sentence(one, now) {
   const name = who(one);
   const lead = isOfNode(one.kind) ? [name, what(one.kind)] : [what(one.kind), name];
@@ -92,6 +92,8 @@ export function local(at, now) {
   return localTime(new Date(at).toISOString(), new Date(now));
 }
 
+const RFC3339 = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z$/;
+
 /** Text of a detail, whoever chose it. */
 export function safeDetail(given) {
   return safe(given ?? "", 300);
@@ -100,7 +102,9 @@ export function safeDetail(given) {
 function value(given) {
   if (Array.isArray(given)) return `(${given.slice(0, 20).map((one) => safe(one, 100)).join(" ")})`;
   if (given !== null && typeof given === "object") return safe(JSON.stringify(given), 200);
-  return typeof given === "number" ? String(Math.round(given * 1000) / 1000) : safe(shortKey(given), 300) || "-";
+  if (RFC3339.test(given)) return localTime(given);
+  if (typeof given === "number") return String(Math.round(given * 1000) / 1000);
+  return safe(shortKey(given), 300) || "-";
 }
 
 function shortKey(given) {
@@ -111,11 +115,13 @@ function shortKey(given) {
  * A line of what is recent: one happening, or a flood of those of nodes.
  *
  * @typedef {{key: string, at: number, tone: Tone, one: ?Happening, count: number, kinds: [string, number][],
- *   seconds: number}} Line
+ *   actors: string[]}} Line
  */
 
 const FLOOD = 5;
-/** So many happenings of nodes in one second, and they are told together. */
+const START = 2;
+const STARTING = 3000;
+/** More than so many happenings of nodes in one second, or starts within milliseconds, are told together. */
 
 /**
  * @param {Happening[]} happenings In the order of their time.
@@ -128,13 +134,8 @@ export function condensed(happenings, most) {
   while (at >= 0 && lines.length < most) {
     const last = happenings[at];
     let first = at;
-    if (isOfNode(last.kind)) {
-      const second = Math.floor(last.at / 1000);
-      while (first > 0 && isOfNode(happenings[first - 1].kind) && Math.floor(happenings[first - 1].at / 1000) === second) {
-        first -= 1;
-      }
-    }
-    if (at - first + 1 > FLOOD) {
+    while (first > 0 && together(happenings[first - 1], last)) first -= 1;
+    if (at - first + 1 > (isOfNode(last.kind) ? FLOOD : START)) {
       lines.push(flood(happenings.slice(first, at + 1)));
       at = first - 1;
     } else {
@@ -144,8 +145,17 @@ export function condensed(happenings, most) {
   return lines;
 }
 
+/** Nodes that change in the same second, or processes that start within a few. */
+function together(one, last) {
+  if (isOfNode(last.kind)) {
+    return isOfNode(one.kind) && Math.floor(one.at / 1000) === Math.floor(last.at / 1000);
+  }
+  return last.kind === "actor_started" && one.kind === last.kind && last.at - one.at < STARTING;
+}
+
 function alone(one) {
-  return {key: `${one.kind} ${one.subject} ${one.id}`, at: one.at, tone: toneOf(one.kind), one, count: 1, kinds: []};
+  const key = `${one.kind} ${one.subject} ${one.id}`;
+  return {key, at: one.at, tone: toneOf(one.kind), one, count: 1, kinds: [], actors: []};
 }
 
 function flood(happenings) {
@@ -160,12 +170,14 @@ function flood(happenings) {
     one: null,
     count: new Set(happenings.map((one) => one.subject)).size,
     kinds: told,
+    actors: told[0][0] === "actor_started" ? happenings.map(who) : [],
   };
 }
 
 /** "48 nodes changed in 1 s: offline 30, online 18". @param {Line} line @param {number} now */
 export function lineSentence(line, now) {
   if (line.one !== null) return sentence(line.one, now);
+  if (line.actors.length > 0) return `${line.count} processes started: ${line.actors.join(", ")}`;
   const kinds = line.kinds.map(([kind, count]) => `${what(kind)} ${count}`).join(", ");
   return `${line.count} ${line.count === 1 ? "node" : "nodes"} changed in 1 s: ${kinds}`;
 }

@@ -1,6 +1,6 @@
 /** What came over /events since the page was opened, in the shape of a history: pure. */
 
-import { nothing } from "./remembered.js";
+import {nothing} from "./remembered.js";
 
 const MOST = 2000;
 /** Happenings that are kept. */
@@ -24,8 +24,10 @@ const FIELDS = {
  */
 export function happeningsOf(event, at, trusted) {
   const made = [];
-  const add = (kind, subject = "", name = "", detail = {}) =>
-    made.push({ id: `${event.epoch}:${event.seq}:${made.length}`, at, after: null, kind, subject, name, detail });
+  const add = (kind, subject = "", name = "", detail = {}) => {
+    const id = `${event.epoch}:${event.seq}:${made.length}`;
+    made.push({id, at, after: null, kind, subject, name, detail});
+  };
   const { peer, state } = event;
   if (event.type === "peer_upserted") {
     const { stable_id: id, name } = peer;
@@ -45,7 +47,8 @@ export function happeningsOf(event, at, trusted) {
     add("node_left", event.stable_id, event.name);
   }
   if (trusted !== null && state !== undefined && state !== trusted && state !== "none") {
-    add(state === "fresh" ? "netmap_fresh" : "netmap_stale", "", "", event.reason ? { reason: event.reason } : {});
+    const detail = event.reason ? {reason: event.reason} : {};
+    add(state === "fresh" ? "netmap_fresh" : "netmap_stale", "", "", detail);
   }
   return made;
 }
@@ -61,7 +64,7 @@ export function stateOf(online) {
  * @param {number} opened When the page was opened, milliseconds.
  */
 export function createLived(opened) {
-  const memory = nothing(opened);
+  const memory = {...nothing(opened), connection: null};
   let trusted = null;
 
   function enter(spans, state, at) {
@@ -106,7 +109,7 @@ export function createLived(opened) {
       }
       return made;
     },
-    /** @returns {import("./remembered.js").Memory} What was seen until `at`; nothing before `since` is kept. */
+    /** @returns {import("./remembered.js").Memory} What was seen until `at`, from `since` on. */
     memory(at, since) {
       const close = (spans) =>
         spans.filter((span) => span.since < at).map((span) => ({ ...span, until: Math.min(span.until, at) }));
@@ -117,7 +120,8 @@ export function createLived(opened) {
         else nodes.set(id, { name: node.name, spans: close(node.spans) });
       }
       memory.netmap = memory.netmap.filter((span) => span.until > since);
-      return { ...memory, until: at, netmap: close(memory.netmap), nodes, happenings: [...memory.happenings] };
+      const happenings = [...memory.happenings];
+      return {...memory, until: at, netmap: close(memory.netmap), nodes, happenings};
     },
   };
 }

@@ -9,7 +9,7 @@
  * @property {number} until And ends here; later than that nothing was asked yet.
  * @property {{since: number, until: number}[]} gaps Nobody recorded.
  * @property {Span[]} netmap
- * @property {Span[]} connection
+ * @property {?Span[]} connection null: nothing can be known of it.
  * @property {Map<string, {name: string, spans: Span[]}>} nodes By stable id.
  * @property {Happening[]} happenings In the order of their time.
  * @property {number} happeningsSince Older ones are left out.
@@ -89,7 +89,7 @@ export function merged(memory, later) {
   const nodes = new Map();
   for (const [id, node] of memory.nodes) {
     const known = later.nodes.get(id);
-    const spans = known === undefined ? before(node.spans, later.since) : joined(node.spans, known.spans, later.since);
+    const spans = joined(node.spans, known?.spans ?? [], later.since);
     if (spans.length > 0) nodes.set(id, { name: known?.name ?? node.name, spans });
   }
   for (const [id, node] of later.nodes) if (!memory.nodes.has(id)) nodes.set(id, node);
@@ -116,7 +116,7 @@ export function merged(memory, later) {
 }
 
 /**
- * Without what is older than `since`, and with no more than so many happenings and spans: the oldest go first.
+ * Without what is older than `since`, with no more than so many happenings and spans: the oldest go first.
  *
  * @param {Memory} memory @returns {Memory}
  */
@@ -145,7 +145,7 @@ export function trimmed(memory, since, mostHappenings, mostSpans) {
     since: begin,
     gaps: after(memory.gaps, begin),
     netmap: after(memory.netmap, begin),
-    connection: after(memory.connection, begin),
+    connection: memory.connection && after(memory.connection, begin),
     nodes,
     happenings: happenings.filter((one) => one.at >= begin),
     happeningsSince,

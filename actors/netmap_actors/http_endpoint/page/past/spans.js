@@ -4,29 +4,31 @@ import {isOfNode, sentence, toneOf} from "./happenings.js";
 
 /**
  * @typedef {{since: number, until: number}} Window
- * @typedef {{since: number, until: number, state: string, detail: Object, of: ?Object}} Segment `of`: the whole of it,
- *   where it reaches out of the window or is painted over.
- *   `state` of any lane: `unrecorded` (nobody wrote a history), `unloaded` (older than what the page asked for),
- *   `unheard` (later than the last answer). Of the netmap: fresh, stale, none, unseen. Of the connection: session,
- *   attempt, silence, asleep, down. Of a process: active, down, unseen. Of a node: online, offline, unknown, stale (the
- *   netmap was not fresh), absent. Of many nodes or processes: many.
+ * @typedef {{since: number, until: number, state: string, detail: Object, of: ?Object}} Segment
+ *   `of`: the whole of it, where it reaches out of the window or is painted over.
+ *   `state` of any lane: `unrecorded` (nobody wrote a history), `unloaded` (older than what the page asked
+ *   for), `unheard` (later than the last answer). Of the netmap: fresh, stale, none, unseen. Of the
+ *   connection: session, attempt, silence, asleep, down. Of a process: active, down, unseen. Of a node: online,
+ *   offline, unknown, stale (the netmap was not fresh), absent. Of many nodes or processes: many.
  * @typedef {{key: string, at: number, tone: string, happening: import("./remembered.js").Happening}} Mark
- * @typedef {{id: string, kind: "netmap"|"connection"|"actor"|"actors"|"node"|"nodes", title: string, subject: string,
- *   segments: Segment[], marks: Mark[]}} Lane
+ * @typedef {{id: string, kind: "netmap"|"connection"|"actor"|"actors"|"node"|"nodes", title: string,
+ *   subject: string, segments: Segment[], marks: Mark[]}} Lane
  */
 
 const CONNECTION = "control_connection";
 /** The process whose lane is that of the connection. */
-const OF_NETMAP = new Set(["netmap_fresh", "netmap_stale", "run_started", "stopping", "gap", "degraded", "healed"]);
+const OF_NETMAP = new Set([
+  "netmap_fresh", "netmap_stale", "run_started", "stopping", "gap", "degraded", "healed",
+]);
 
 /**
- * The lanes of a window. In each the segments follow each other from its beginning to its end, and every happening of
- * the window is a mark of exactly one lane.
+ * The lanes of a window. In each the segments follow each other from its beginning to its end, and every
+ * happening of the window is a mark of exactly one lane.
  *
  * @param {import("./remembered.js").Memory} memory
  * @param {Window} window
- * @param {{most: number, wanted?: string}} options `most`: lanes of nodes; `wanted`: a part of the names of those that
- *   are wanted, else those that changed.
+ * @param {{most: number, wanted?: string}} options `most`: lanes of nodes; `wanted`: a part of the names of
+ *   those that are wanted, else those that changed.
  * @returns {{lanes: Lane[], more: number}} `more`: nodes that changed and have no lane.
  */
 export function lanesOf(memory, window, {most, wanted = ""}) {
@@ -35,8 +37,10 @@ export function lanesOf(memory, window, {most, wanted = ""}) {
   const shown = chosen.slice(0, most);
   const lanes = [
     lane("netmap", "netmap", "Netmap", "", painted(ground(memory, window, "unseen"), memory.netmap)),
-    lane("connection", "connection", "Connection", "", connectionOf(memory, window)),
   ];
+  if (memory.connection !== null) {
+    lanes.push(lane("connection", "connection", "Connection", "", connectionOf(memory, window)));
+  }
   for (const [name, segments] of actorsOf(memory, window, happenings)) {
     lanes.push(lane(`actor:${name}`, "actor", name.replaceAll("_", " "), name, segments));
   }
@@ -82,8 +86,9 @@ function span(window, state) {
 /** What is known of the window at all. */
 function edges(memory, window) {
   const out = memory.gaps.map((gap) => ({...gap, state: "unrecorded", detail: {}}));
-  if (window.since < memory.since) out.unshift({since: window.since, until: memory.since, state: "unloaded", detail: {}});
-  if (window.until > memory.until) out.push({since: memory.until, until: window.until, state: "unheard", detail: {}});
+  const {since, until} = window;
+  if (since < memory.since) out.unshift({since, until: memory.since, state: "unloaded", detail: {}});
+  if (until > memory.until) out.push({since: memory.until, until, state: "unheard", detail: {}});
   return out;
 }
 
@@ -92,8 +97,8 @@ function ground(memory, window, state) {
 }
 
 /**
- * Segments that cover what `base` covers, with `over` painted on them. Neither overlaps in itself; where the spans of
- * `over` do, the earlier one counts.
+ * Segments that cover what `base` covers, with `over` painted on them. Where the spans of `over` overlap, the
+ * earlier one counts.
  *
  * @param {Segment[]} base @param {Segment[]} over Both in order.
  * @returns {Segment[]}
@@ -182,7 +187,9 @@ function actorsOf(memory, window, happenings) {
   const beyond = edges(memory, window);
   return [...spans].map(([name, list]) => {
     const begun = last.get(name);
-    if (begun !== undefined) list.push({since: begun.at, until: Infinity, state: begun.state, detail: begun.detail});
+    if (begun !== undefined) {
+      list.push({since: begun.at, until: Infinity, state: begun.state, detail: begun.detail});
+    }
     return [name, painted(painted(span(window, "unseen"), list), beyond)];
   });
 }
@@ -201,11 +208,15 @@ function chosenNodes(memory, window, happenings, wanted) {
   }
   for (const [id, node] of memory.nodes) {
     const known = changed.get(id);
-    if (known !== undefined) known.name = node.name;
-    else if (wanted || changedIn(node.spans, window)) changed.set(id, {id, name: node.name, at: 0, gone: false});
+    if (known !== undefined) {
+      known.name = node.name;
+    } else if (wanted || changedIn(node.spans, window)) {
+      changed.set(id, {id, name: node.name, at: 0, gone: false});
+    }
   }
   const found = [...changed.values()].filter((node) => !wanted || node.name.toLowerCase().includes(wanted));
-  return found.sort((one, other) => other.gone - one.gone || other.at - one.at || (one.name < other.name ? -1 : 1));
+  const byName = (one, other) => (one.name < other.name ? -1 : 1);
+  return found.sort((one, other) => other.gone - one.gone || other.at - one.at || byName(one, other));
 }
 
 function changedIn(spans, {since, until}) {
@@ -223,8 +234,8 @@ const WORST = ["silence", "stale", "none", "down", "unrecorded", "asleep", "atte
 /** Of segments too short to be seen, what is drawn in their place. */
 
 /**
- * The segments in `width` pixels, each wide enough to be seen: shorter ones become one together, `mixed` when they say
- * different things and none of them is worth attention.
+ * The segments in `width` pixels, each wide enough to be seen: shorter ones become one together, `mixed` when
+ * they say different things and none of them is worth attention.
  *
  * @param {Segment[]} segments @param {Window} window @param {number} width
  * @returns {{x: number, width: number, state: string, segment: Segment, count: number}[]}
@@ -236,7 +247,8 @@ export function visible(segments, window, width, least = 2) {
   let small = null;
   const close = () => {
     if (small === null) return;
-    const state = small.states.size === 1 ? [...small.states][0] : WORST.find((one) => small.states.has(one)) ?? "mixed";
+    const [only, ...others] = small.states;
+    const state = others.length === 0 ? only : WORST.find((one) => small.states.has(one)) ?? "mixed";
     out.push({x: small.x, width: small.end - small.x, state, segment: small.segment, count: small.count});
     small = null;
   };
@@ -282,9 +294,10 @@ export function clustered(marks, window, width, near = 9) {
 
 const TONES = ["bad", "gone", "come", "other", "good"];
 
-/** What stands at a mark: its sentence, or how many there are and the first of them. @param {{marks: Mark[]}} cluster */
+/** What a mark says: its sentence, or how many there are and the first. @param {{marks: Mark[]}} cluster */
 export function clusterSentence(cluster, now) {
   const told = cluster.marks.slice(0, 4).map((mark) => sentence(mark.happening, now));
   const rest = cluster.marks.length - told.length;
-  return rest > 0 ? `${cluster.marks.length} happenings: ${told.join("; ")}; and ${rest} more` : told.join("; ");
+  if (rest <= 0) return told.join("; ");
+  return `${cluster.marks.length} happenings: ${told.join("; ")}; and ${rest} more`;
 }

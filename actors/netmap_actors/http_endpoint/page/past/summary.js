@@ -13,7 +13,8 @@ export function long(ms) {
     [seconds % 60, "s"],
   ];
   const first = parts.findIndex(([count]) => count > 0);
-  return parts.slice(first, first + 2).filter(([count]) => count > 0).map(([count, unit]) => `${count} ${unit}`).join(" ");
+  const told = parts.slice(first, first + 2).filter(([count]) => count > 0);
+  return told.map(([count, unit]) => `${count} ${unit}`).join(" ");
 }
 
 /** "1 node", "2 nodes". */
@@ -25,41 +26,49 @@ export function counted(count, one, many = `${one}s`) {
  * @param {import("./remembered.js").Memory} memory
  * @param {import("./spans.js").Window} window
  * @param {number} now
- * @returns {{trust: string, parts: {text: string, tone: string, nodes: {id: string, name: string}[]}[]}}
- *   `trust`: since when what is shown is true, or why it is not; `parts`: what happened, the gravest first.
+ * @returns {{trust: string, parts: {text: string, tone: string, nodes: {id: string, name: string}[],
+ *   count: number}[]}} `trust`: since when what is shown is true, or why it is not; `parts`: what happened;
+ *   `nodes`: the last three of `count`.
  */
 export function summary(memory, window, now) {
   const within = memory.happenings.filter((one) => one.at >= window.since && one.at < window.until);
   const parts = [];
-  const add = (text, tone = "", nodes = []) => parts.push({text, tone, nodes});
-  // Before the first word of a history nothing was missed.
-  const first = memory.happenings[0]?.id === 1 ? memory.happenings[0].at : -Infinity;
+  const add = (text, tone = "", nodes = [], count = 0) => parts.push({text, tone, nodes, count});
+  const first = beginning(memory);
   const unseen = total(memory.gaps.filter((gap) => gap.since > first), window);
-  if (unseen >= 1000) add(`nothing recorded for ${long(unseen)}`, "bad");
   if (first > window.since) add(`recorded since ${local(first, now)}`);
-  const sessions = memory.connection.filter((one) => one.state === "session" && overlaps(one, window));
-  add(counted(sessions.length, "session"), sessions.length === 0 ? "bad" : "");
+  const runs = within.filter((one) => one.kind === "run_started" && one.at > first).length;
+  if (runs > 0) add(`the daemon was started ${times(runs)}`);
+  if (unseen >= 1000) add(`nothing recorded for ${long(unseen)}`, unseen >= 60_000 ? "bad" : "");
+  if (memory.connection !== null) {
+    const sessions = memory.connection.filter((one) => one.state === "session" && overlaps(one, window));
+    add(counted(sessions.length, "session"), sessions.length === 0 ? "bad" : "");
+  }
   const silences = within.filter((one) => one.kind === "silence_detected");
   const silent = silences.reduce((sum, one) => sum + (one.detail.silent_for ?? 0) * 1000, 0);
   if (silences.length > 0) add(`${counted(silences.length, "silence")} of ${long(silent)}`, "bad");
-  const slept = within.reduce((sum, one) => sum + (one.kind === "wake_detected" ? one.detail.slept_s ?? 0 : 0), 0);
+  const wakes = within.filter((one) => one.kind === "wake_detected");
+  const slept = wakes.reduce((sum, one) => sum + (one.detail.slept_s ?? 0), 0);
   if (slept > 0) add(`slept ${long(slept * 1000)}`);
   const stale = total(memory.netmap.filter((one) => one.state === "stale"), window);
   if (stale >= 1000) add(`stale for ${long(stale)}`, "bad");
   for (const [name, count] of restarts(within)) {
-    const times = count === 1 ? "once" : count === 2 ? "twice" : `${count} times`;
-    add(`${name.replaceAll("_", " ")} restarted ${times}`, "bad");
+    add(`${name.replaceAll("_", " ")} restarted ${times(count)}`, "bad");
   }
   for (const [kinds, undone, word] of MOVES) {
     const nodes = [...last(within, kinds, undone).values()];
     if (nodes.length === 0) continue;
-    const named = nodes.slice(0, 3).map((one) => ({id: one.subject, name: who(one)}));
-    add(`${counted(nodes.length, "node")} ${word}`, "", named);
+    const named = nodes.slice(-3).reverse().map((one) => ({id: one.subject, name: who(one)}));
+    add(`${counted(nodes.length, "node")} ${word}`, "", named, nodes.length);
   }
   if (memory.happeningsSince > Math.max(window.since, memory.since)) {
     add(`what happened before ${local(memory.happeningsSince, now)} is not counted`);
   }
   return {trust: trustOf(memory, now), parts};
+}
+
+function times(count) {
+  return count === 1 ? "once" : count === 2 ? "twice" : `${count} times`;
 }
 
 const MOVES = [
@@ -73,10 +82,19 @@ const MOVES = [
 function last(happenings, kind, undone) {
   const found = new Map();
   for (const one of happenings) {
-    if (one.kind === kind) found.set(one.subject, one);
-    else if (one.kind === undone || (one.kind === "node_left" && kind !== "node_left")) found.delete(one.subject);
+    if (one.kind === kind) {
+      found.delete(one.subject); // it is the last one now
+      found.set(one.subject, one);
+    } else if (one.kind === undone || (one.kind === "node_left" && kind !== "node_left")) {
+      found.delete(one.subject);
+    }
   }
   return found;
+}
+
+/** When the first word of this history was written, before which nothing was missed; -Infinity: long ago. */
+export function beginning({happenings}) {
+  return happenings.some((one) => one.id === 1) ? happenings[0].at : -Infinity;
 }
 
 /** By name, without control_connection: each of its ends is the end of a session, too. */
@@ -99,7 +117,7 @@ function trustOf(memory, now) {
     since = one.since;
   }
   const reason = typeof last.detail.reason === "string" && last.detail.reason ? last.detail.reason : "";
-  const begun = since > memory.since ? `since ${local(since, now)}` : `since before ${local(memory.since, now)}`;
+  const begun = `since ${since > memory.since ? "" : "before "}${local(since, now)}`;
   return [`${last.state} ${begun}`, reason.replaceAll("_", " ")].filter(Boolean).join(", ");
 }
 
@@ -108,5 +126,6 @@ function overlaps(one, {since, until}) {
 }
 
 function total(spans, {since, until}) {
-  return spans.reduce((sum, one) => sum + Math.max(0, Math.min(one.until, until) - Math.max(one.since, since)), 0);
+  const length = (one) => Math.max(0, Math.min(one.until, until) - Math.max(one.since, since));
+  return spans.reduce((sum, one) => sum + length(one), 0);
 }

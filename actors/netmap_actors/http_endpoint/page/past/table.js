@@ -57,7 +57,7 @@ function table(name, columns) {
   const element = document.createElement("div");
   element.className = "scrolls";
   element.tabIndex = 0;
-  element.setAttribute("role", "region");
+  element.setAttribute("role", "group");
   element.setAttribute("aria-label", name);
   const made = document.createElement("table");
   const caption = document.createElement("caption");

@@ -41,7 +41,9 @@ export function stateWords(state, kind) {
 export function barSentence(lane, bar, now) {
   const {detail, state} = bar.segment;
   const {since, until} = bar.segment.of ?? bar.segment;
-  if (bar.count > 1) return `${stateWords(bar.state, lane.kind)}: ${bar.count} changes around ${local(since, now)}`;
+  if (bar.count > 1) {
+    return `${stateWords(bar.state, lane.kind)}: ${bar.count} changes around ${local(since, now)}`;
+  }
   const parts = [stateWords(state, lane.kind)];
   if (lane.kind === "connection" && (state === "session" || state === "attempt")) {
     parts[0] += ` of connection ${safeDetail(detail.generation)}`;
@@ -49,15 +51,15 @@ export function barSentence(lane, bar, now) {
   }
   const end = until === Infinity ? now : until;
   parts.push(`${local(since, now)} to ${local(end, now)} (${long(end - since)})`);
-  if (typeof detail.reason === "string" && detail.reason) parts.push(safeDetail(detail.reason.replaceAll("_", " ")));
+  if (typeof detail.reason === "string") parts.push(safeDetail(detail.reason.replaceAll("_", " ")));
   const ended = detail.ended;
   if (ended && typeof ended === "object") {
     parts.push(`ended: ${[ended.reason, ended.detail].filter(Boolean).map(safeDetail).join(", ")}`);
   }
-  return parts.join(", ");
+  return parts.filter(Boolean).join(", ");
 }
 
 /** How a lane is called: a node by its first label. @param {import("./spans.js").Lane} lane */
 export function laneTitle(lane) {
-  return lane.kind === "node" ? safeDetail(lane.title.split(".", 1)[0] || lane.subject) : safeDetail(lane.title);
+  return safeDetail(lane.kind === "node" ? lane.title.split(".", 1)[0] || lane.subject : lane.title);
 }

@@ -12,7 +12,7 @@ export function windowOf({length, until}, now) {
   return {since: end - length, until: end};
 }
 
-/** Later by `ms`, or earlier; not beyond now, nor longer ago than `longest`. @param {View} view @returns {View} */
+/** Later by `ms`, or earlier; not beyond now, nor longer ago than `longest`. @param {View} view */
 export function panned(view, now, ms, longest) {
   const until = Math.max((view.until ?? now) + ms, now - longest + view.length);
   return {length: view.length, until: until >= now ? null : until};
