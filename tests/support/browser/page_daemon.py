@@ -1,0 +1,53 @@
+"""A daemon whose page a browser opens, joined to a control server in the test's own hands."""
+
+from __future__ import annotations
+
+import http.client
+from typing import TYPE_CHECKING, Any
+
+from tests.support.processes.daemon import Daemon, children_of, role_of
+from tests.support.processes.http_process import free_address
+from tests.support.servers.scripted import joined
+from tests.support.waiting import wait_for
+
+if TYPE_CHECKING:
+    from tests.support.servers.scripted import Control
+
+LIMIT = 20.0
+
+
+class PageDaemon(Daemon):
+    """With a history and the HTTP endpoint on a free port of loopback."""
+
+    def __init__(self, *options: str, control: Control | None = None, **settings: Any) -> None:
+        self.http = free_address()
+        self.origin = f"http://{self.http}"
+        super().__init__(
+            f"--http-listen={self.http}",
+            *(joined(control) if control else ()),
+            *options,
+            **({"history": True} | settings),
+        )
+
+    def answers(self, path: str = "/healthz") -> int:
+        """The endpoint's status code for this path; 0 while nothing answers."""
+        client = http.client.HTTPConnection(self.http, timeout=LIMIT)
+        try:
+            client.request("GET", path)
+            return client.getresponse().status
+        except OSError:
+            return 0
+        finally:
+            client.close()
+
+    def wait_served(self) -> None:
+        """Until the endpoint has a fresh netmap."""
+        wait_for(lambda: self.answers() == 200, 30.0, "a fresh netmap behind HTTP", every=0.1)
+
+    def pid_of(self, role: str) -> int:
+        """The process that is this now, the nursery, too."""
+        return wait_for(
+            lambda: next((pid for pid in children_of(self.pid) if role_of(pid) == role), None),
+            LIMIT,
+            f"a process {role}",
+        )
