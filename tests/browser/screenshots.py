@@ -1,4 +1,4 @@
-"""`python -m tests.browser.screenshots [DIRECTORY]`: pictures of the page at three sizes, light and dark, for docs/page."""
+"""Pictures of the page at three sizes, light and dark, into docs/page or the folder that is named."""
 
 from __future__ import annotations
 

@@ -88,6 +88,6 @@ def opened(browser: Browser, origin: str, *allowed: str, **context: Any) -> Iter
         yield page
         page.evaluate("0")  # what it said before this has arrived
         found = watch.complaints()
-        assert found == [], "the page complained"
+        assert not found, "the page complained: " + "; ".join(found)
     finally:
         own.close()

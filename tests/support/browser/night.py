@@ -1,6 +1,6 @@
-"""A busy tailnet with a night behind it: some 40 nodes named as strangers name them, and a daemon that lived through it.
+"""A busy tailnet with a night behind it: 40 nodes named as strangers name them, and a daemon that lived through it.
 
-Everything in it happens to a real daemon, within a minute or two. Then the daemon is stopped, the quiet hours between
+Everything in it happens to a real daemon, within seconds. Then the daemon is stopped, the quiet hours between
 what happened are put into its history, and it is started again.
 """
 
@@ -148,7 +148,7 @@ class Night:
         self._daemon.wait_fresh(60.0)
 
     def stretch(self, file: Path) -> None:
-        """Put the quiet hours into the history of the stopped daemon: what came before them lies so much further back."""
+        """Put the quiet hours into the history of the stopped daemon: what was before them is so much longer ago."""
         with contextlib.closing(sqlite3.connect(file)) as store, store:
             store.create_function("moved", 1, self._moved)
             for table, columns in {

@@ -20,6 +20,7 @@ class PageDaemon(Daemon):
     """With a history and the HTTP endpoint on a free port of loopback."""
 
     def __init__(self, *options: str, control: Control | None = None, **settings: Any) -> None:
+        self.control = control
         self.http = free_address()
         self.origin = f"http://{self.http}"
         super().__init__(
