@@ -19,7 +19,7 @@ SCHEMES = ("light", "dark")
 
 def settle(page: Page) -> None:
     """Its nodes, its history and its fonts are there."""
-    page.locator("#nodes").get_by_text("web-1", exact=False).first.wait_for()
+    page.locator("#nodes").get_by_text("alice-desktop").first.wait_for()
     page.wait_for_function("document.fonts.status === 'loaded'")
     page.wait_for_timeout(1_500)
 

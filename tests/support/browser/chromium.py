@@ -81,13 +81,16 @@ def opened(browser: Browser, origin: str, *allowed: str, **context: Any) -> Iter
     """
     own = browser.new_context(**context)
     own.set_default_timeout(15_000)
+    page = own.new_page()
+    watch = Watch(page, origin, *allowed)
     try:
-        page = own.new_page()
-        watch = Watch(page, origin, *allowed)
         page.goto(f"{origin}/")
         yield page
         page.evaluate("0")  # what it said before this has arrived
         found = watch.complaints()
         assert not found, "the page complained: " + "; ".join(found)
+    except Exception as error:
+        error.add_note("\n".join(["what the page complained of meanwhile:", *watch.complaints()]))
+        raise
     finally:
         own.close()
