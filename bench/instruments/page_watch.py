@@ -74,7 +74,7 @@ def frame_gaps(page: Page, seconds: float, *, scrolling: bool) -> list[float]:
 
 def first_row(page: Page) -> float:
     """Seconds from the navigation to the first row on the screen."""
-    page.wait_for_function("window.firstRow", timeout=60_000)
+    page.locator('#nodes [aria-rowindex="2"]').wait_for(timeout=60_000)
     return cast("float", page.evaluate("window.firstRow")) / 1000
 
 
@@ -88,13 +88,27 @@ def fetch_and_parse(page: Page) -> float:
     return cast("float", page.evaluate(code)) / 1000
 
 
+class MainThread:
+    """CPU of a page's own thread, which runs its scripts, its layout and its painting."""
+
+    def __init__(self, page: Page) -> None:
+        self._session = page.context.new_cdp_session(page)
+        self._session.send("Performance.enable", {"timeDomain": "threadTicks"})
+
+    def seconds(self) -> float:
+        """So far."""
+        metrics = {
+            one["name"]: one["value"] for one in self._session.send("Performance.getMetrics")["metrics"]
+        }
+        return cast("float", metrics["TaskDuration"])
+
+
 class Heap:
     """Of one page, garbage collected first."""
 
     def __init__(self, page: Page) -> None:
         self._session = page.context.new_cdp_session(page)
         self._session.send("HeapProfiler.enable")
-        self._session.send("Performance.enable")
 
     def mebibytes(self) -> float:
         self._session.send("HeapProfiler.collectGarbage")

@@ -15,6 +15,7 @@ from bench.instruments.page_watch import (
     FIRST_ROW,
     PLAIN_LIST,
     Heap,
+    MainThread,
     fetch_and_parse,
     first_row,
     frame_gaps,
@@ -43,30 +44,38 @@ SLOW = 33.4
 """Milliseconds: two frames of a screen with 60 a second."""
 
 
-class Gaps:
+class Frames:
     """Of one page in one state, window by window."""
 
     def __init__(self) -> None:
         self.means: list[float] = []
         self.p95s: list[float] = []
         self.slow: list[float] = []
+        self.work: list[float] = []
 
-    def add(self, gaps: list[float]) -> None:
+    def watch(self, page: Page, *, scrolling: bool) -> None:
+        """One window more."""
+        thread = MainThread(page)
+        before = thread.seconds()
+        gaps = frame_gaps(page, WINDOW, scrolling=scrolling)
+        self.work.append(1000 * (thread.seconds() - before) / len(gaps))
         self.means.append(statistics.fmean(gaps))
         self.p95s.append(sorted(gaps)[len(gaps) * 95 // 100])
         self.slow.append(100 * sum(gap > SLOW for gap in gaps) / len(gaps))
 
     def figures(self, key: str) -> Figures:
+        """Milliseconds between frames, how many of a hundred are late, and the CPU of one."""
         return {
             f"{key}_gap": Figure.of("ms", self.means),
             f"{key}_gap_p95": Figure.of("ms", self.p95s),
             f"{key}_slow": Figure.of("%", self.slow),
+            f"{key}_cpu": Figure.of("ms", self.work),
         }
 
 
 def live(browser: Browser, rounds: int) -> tuple[Figures, dict[str, Any]]:
     """A whole daemon whose tailnet is never still; and its status."""
-    ours, rest, plain = Gaps(), Gaps(), Gaps()
+    ours, rest, plain = Frames(), Frames(), Frames()
     rows, fetches = [], []
     config = f"[dev_control]\nnodes = {PEERS}\nchurn = {RATE}.0\n"
     with PageDaemon(config=config) as daemon:
@@ -78,13 +87,13 @@ def live(browser: Browser, rounds: int) -> tuple[Figures, dict[str, Any]]:
             page.goto(f"{daemon.origin}/openapi.json")
             fetches.append(fetch_and_parse(page))
             page.set_content(PLAIN_LIST)
-            plain.add(frame_gaps(page, WINDOW, scrolling=True))
+            plain.watch(page, scrolling=True)
             page.add_init_script(FIRST_ROW)
             page.goto(f"{daemon.origin}/")
             rows.append(first_row(page))
             frame_gaps(page, 1.0, scrolling=False)
-            ours.add(frame_gaps(page, WINDOW, scrolling=True))
-            rest.add(frame_gaps(page, WINDOW, scrolling=False))
+            ours.watch(page, scrolling=True)
+            rest.watch(page, scrolling=False)
             context.close()
     return {
         **ours.figures(f"{LIVE}_scrolling"),
@@ -111,8 +120,7 @@ def feed(publisher: PublisherProcess, rng: random.Random, mark: int) -> None:
 
 def wait_mark(page: Page, mark: int) -> None:
     """The page shows it."""
-    code = "(mark) => document.getElementById('tailnet').textContent.includes(mark)"
-    page.wait_for_function(code, arg=f"mark-{mark}.", timeout=60_000)
+    page.locator("#tailnet", has_text=f"mark-{mark}.").wait_for(timeout=60_000)
 
 
 def over_an_hour(browser: Browser, status: dict[str, Any], changes: int) -> Figures:
