@@ -23,6 +23,7 @@ def settle(page: Page) -> None:
     page.locator("#nodes").get_by_text("alice-desktop").first.wait_for()
     page.locator("#processes").get_by_text("publisher").first.wait_for()
     page.locator("#timeline").get_by_text("publisher restarted once").first.wait_for()
+    page.locator("#recent li").first.wait_for()
     page.evaluate("document.fonts.ready.then(() => null)")
 
 
