@@ -27,6 +27,7 @@ PROGRAMS = (
     "start_to_published",
     "large_tailnets",
     "thousand_clients",
+    "page",
 )
 PASSES = 20
 

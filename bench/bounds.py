@@ -137,6 +137,17 @@ BOUNDS = (
         "thousand_clients",
     ),
     Bound("embedded.1000.rest_share", 0.05, "", "… the server's share of a core at rest", "thousand_clients"),
+    Bound(
+        "embedded.10000.page_scrolling_gap",
+        33.3,
+        "ms",
+        "the page with 10 000 peers and 50 changes a second, scrolling: a frame",
+        "page",
+    ),
+    Bound("embedded.10000.page_at_rest_gap", 33.3, "ms", "… not scrolling: a frame", "page"),
+    Bound(
+        "fed.10000.page_growth", 1.25, "", "… its heap after an hour of changes ÷ after six minutes", "page"
+    ),
 )
 """In the order in which they are shown."""
 

@@ -1,4 +1,4 @@
-"""`python -m tests.browser.screenshots [DIRECTORY]`: pictures of the page at three sizes, light and dark, for docs/page."""
+"""Pictures of the page at three sizes, light and dark, into docs/page or the folder that is named."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.support.browser.chromium import launched, opened
+from tests.support.browser.indexed_png import indexed
 from tests.support.browser.night import morning_after
 
 if TYPE_CHECKING:
@@ -18,10 +19,12 @@ SCHEMES = ("light", "dark")
 
 
 def settle(page: Page) -> None:
-    """Its nodes, its history and its fonts are there."""
+    """Its nodes, its processes and its history are there."""
     page.locator("#nodes").get_by_text("alice-desktop").first.wait_for()
-    page.wait_for_function("document.fonts.status === 'loaded'")
-    page.wait_for_timeout(1_500)
+    page.locator("#processes").get_by_text("publisher").first.wait_for()
+    page.locator("#timeline").get_by_text("publisher restarted once").first.wait_for()
+    page.locator("#recent li").first.wait_for()
+    page.evaluate("document.fonts.ready.then(() => null)")
 
 
 def main(directory: Path) -> None:
@@ -31,13 +34,14 @@ def main(directory: Path) -> None:
         morning_after(Path(work)) as (daemon, _),
         launched() as browser,
     ):
+        empty = browser.new_page()
         for scheme in SCHEMES:
             for name, (width, height) in SIZES.items():
                 viewport = {"width": width, "height": height}
                 with opened(browser, daemon.origin, viewport=viewport, color_scheme=scheme) as page:
                     settle(page)
                     path = directory / f"{name}-{scheme}.png"
-                    page.screenshot(path=path)
+                    path.write_bytes(indexed(empty, page.screenshot()))
                     print(path, path.stat().st_size)
 
 

@@ -1,17 +1,18 @@
-"""A busy tailnet with a night behind it: some 40 nodes named as strangers name them, and a daemon that lived through it.
+"""A busy tailnet with a night behind it: 40 nodes named as strangers name them, and a daemon that lived through it.
 
-Everything in it happens to a real daemon, within a minute or two. Then the daemon is stopped, the quiet hours between
+Everything in it happens to a real daemon, within seconds. Then the daemon is stopped, the quiet hours between
 what happened are put into its history, and it is started again.
 """
 
 from __future__ import annotations
 
 import contextlib
+import json
 import sqlite3
 import time
 from typing import TYPE_CHECKING
 
-from tests.support.browser.page_daemon import PageDaemon
+from tests.support.browser.page_daemon import LIMIT, PageDaemon
 from tests.support.servers import scripted
 from tests.support.waiting import wait_for
 
@@ -26,7 +27,7 @@ HOUR = 3600.0
 HOURS = 8.2
 """Put into the night altogether."""
 MOMENT = 0.3
-"""Seconds in which what happened is written."""
+"""Seconds without anything new, after which all that happened has been written."""
 SHORT = ("--silence-timeout=5s",)
 NODES: tuple[tuple[str, str, tuple[str, ...], tuple[str, ...]], ...] = (
     ("web-1", "alice", ("tag:web", "tag:prod"), ()),
@@ -79,13 +80,30 @@ class Night:
     def __init__(self, control: Control, daemon: PageDaemon) -> None:
         self._control = control
         self._daemon = daemon
+        self._written = 0
         self._quiet: list[tuple[float, float]] = []
         """At which moment how many seconds are put in."""
 
     def quiet(self, hours: float) -> None:
         """Nothing happens for so long. It is in the history up to here before it goes on."""
-        time.sleep(MOMENT)
+        known = wait_for(self._news, LIMIT, "what happened is in the history", every=0.05)
+        while True:
+            time.sleep(MOMENT)
+            later = self._known()
+            if later == known:
+                break
+            known = later
+        self._written = known
         self._quiet.append((time.time(), hours * HOUR))
+
+    def _known(self) -> int:
+        """The newest occurrence of the history; 0: there is none, or no history yet."""
+        status, body = self._daemon.get("/history?since=24h")
+        return max((one["id"] for one in json.loads(body)["occurrences"]), default=0) if status == 200 else 0
+
+    def _news(self) -> int:
+        known = self._known()
+        return known if known > self._written else 0
 
     def edit(self, command: str, *arguments: object, ago: float | None = None, **named: object) -> None:
         """A command of the control server, by the clock of the night: the hours put in later are still to come."""
@@ -148,7 +166,7 @@ class Night:
         self._daemon.wait_fresh(60.0)
 
     def stretch(self, file: Path) -> None:
-        """Put the quiet hours into the history of the stopped daemon: what came before them lies so much further back."""
+        """Put the quiet hours into the history of the stopped daemon: what was before them is so much longer ago."""
         with contextlib.closing(sqlite3.connect(file)) as store, store:
             store.create_function("moved", 1, self._moved)
             for table, columns in {

@@ -20,6 +20,7 @@ class PageDaemon(Daemon):
     """With a history and the HTTP endpoint on a free port of loopback."""
 
     def __init__(self, *options: str, control: Control | None = None, **settings: Any) -> None:
+        self.control = control
         self.http = free_address()
         self.origin = f"http://{self.http}"
         super().__init__(
@@ -29,16 +30,21 @@ class PageDaemon(Daemon):
             **({"history": True} | settings),
         )
 
-    def answers(self, path: str = "/healthz") -> int:
-        """The endpoint's status code for this path; 0 while nothing answers."""
+    def get(self, path: str) -> tuple[int, bytes]:
+        """Status code and body; 0 while nothing answers."""
         client = http.client.HTTPConnection(self.http, timeout=LIMIT)
         try:
             client.request("GET", path)
-            return client.getresponse().status
+            response = client.getresponse()
+            return response.status, response.read()
         except OSError:
-            return 0
+            return 0, b""
         finally:
             client.close()
+
+    def answers(self, path: str = "/healthz") -> int:
+        """The status code alone."""
+        return self.get(path)[0]
 
     def wait_served(self) -> None:
         """Until the endpoint has a fresh netmap."""
