@@ -102,9 +102,11 @@ class Originals:
         out = []
         done = 0
         for found in shapes.IN_TEXT.finditer(text):
-            out.append(self._words.replaced(text[done : found.start()]))
-            out.append(self._found(found.lastgroup or "", found[0]))
-            done = found.end()
+            made = self._found(found.lastgroup or "", found[0])
+            # What is none by itself may be a part of a name.
+            if made is not None:
+                out += [self._words.replaced(text[done : found.start()]), made]
+                done = found.end()
         out.append(self._words.replaced(text[done:]))
         return "".join(out)
 
@@ -155,28 +157,29 @@ class Originals:
     def _segment(self, part: str) -> str:
         return self._key(part) if shapes.KEY.fullmatch(part) else self._word(part, "path")
 
-    def _found(self, kind: str, text: str) -> str:
-        """What replaces this part of a text, which was found as this kind."""
+    def _found(self, kind: str, text: str) -> str | None:
+        """What replaces this part of a text, which looks like this kind; None if it is none."""
         match kind:
             case "address":
                 inner = text[1:-1] if text.startswith("[") and text.endswith("]") else text
                 found = self._addresses.one(inner)
-                return self._words.replaced(text) if found is None else text.replace(inner, found)
+                return None if found in {None, inner} else text.replace(inner, str(found))
             case "host":
-                return self.name(text) if self._is_host(text) else self._words.replaced(text)
+                return self.name(text) if self._is_host(text) else None
             case "same":
                 return text
             case "stable":
                 return self._stable(text)
             case "number":
-                return str(self._numbers.get(int(text), text))
+                known = self._numbers.get(int(text))
+                return None if known is None else str(known)
             case "path":
                 return self.path(text)
             case "url":
                 bare = text.rstrip(".,;:)")  # of the sentence
                 return self.anything(bare) + text[len(bare) :]
             case "login" if text.endswith(shapes.UNITS):
-                return self._words.replaced(text)
+                return None
         return self.anything(text)
 
     def _is_host(self, text: str) -> bool:

@@ -32,7 +32,7 @@ __all__ = [
 
 _KEY: Final = (
     r"(?:(?:nodekey|mkey|discokey|privkey|nlpub|nlpriv|tlpub|chalpub):[0-9a-fA-F]+"
-    r"|(?:[a-z][a-z0-9-]*:)?[0-9a-fA-F]{32,})"
+    r"|(?:[a-z][a-z0-9-]{0,20}:)?[0-9a-fA-F]{32,})"
 )
 _AUTH: Final = r"(?:tskey|hskey)-[\w-]+"
 _SSH_KEY: Final = r"(?:ssh|ecdsa|sk)-[a-z0-9@.-]+ [A-Za-z0-9+/]{16,}=*"
@@ -67,12 +67,12 @@ SAME_CAPABILITY: Final = re.compile(
 
 IN_TEXT: Final = re.compile(
     r"(?<![\w.-])(?P<same>netmap-supervisor)(?![\w-])"
-    rf"|(?P<url>[A-Za-z][A-Za-z0-9+.-]*://[^\s\"'<>\\]+)"
+    r"|(?<![A-Za-z0-9+.-])(?P<url>[A-Za-z][A-Za-z0-9+.-]*://[^\s\"'<>\\]+)"
     rf"|(?<![\w-])(?P<secret>{_AUTH})"
     rf"|(?<!\w)(?P<key>{_KEY})(?!\w)"
     rf"|(?<!\w)(?P<ssh>{_SSH_KEY})"
     rf"|(?<!\w)(?P<tag>{_TAG})"
-    r"|(?P<login>[^\s@\"'<>=:/,;()\[\]{}]+@[\w.-]*\w)"
+    r"|(?<![^\s@\"'<>=:/,;()\[\]{}])(?P<login>[^\s@\"'<>=:/,;()\[\]{}]+@[\w.-]*\w)"
     rf"|(?<!\w)(?P<mac>{_MAC})(?!\w)"
     r"|(?<![\w.])(?P<path>/(?:[\w.@+-]+/)*[\w.@+-]*\w)"
     r"|(?<![\w.:])(?P<address>\[?"

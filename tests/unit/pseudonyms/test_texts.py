@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 
 import pytest
 from hypothesis import given
@@ -77,6 +78,19 @@ def test_a_pseudonym_is_no_name_that_somebody_has() -> None:
     pseudonyms = Pseudonyms(b"")
     assert pseudonyms.name("name-2") == "name-1"
     assert pseudonyms.name("other") == "name-3"
+
+
+@pytest.mark.parametrize(
+    "piece", ["a", "a.", "a-", ":", "/", "@", "a/", "1.", "1:", "a@", "tag:", "…", "ab…", "\n"]
+)
+def test_a_long_line_takes_no_time(piece: str) -> None:
+    pseudonyms = Pseudonyms(b"")
+    pseudonyms.name("a-b")
+    text = piece * (200_000 // len(piece))
+    begun = time.process_time()
+    pseudonyms.text(text)
+    # Compared with half a second that is linear; what is quadratic takes a minute.
+    assert time.process_time() - begun < 8.0
 
 
 WORD = re.compile(r"\w")
