@@ -62,7 +62,7 @@ def test_a_level_is_a_gauge_of_its_own_and_no_counter() -> None:
         "control_connection": {"window_low_percent": 40, "liveness_words_lost": 3},
         "history": {"history_bytes": 4096},
         "http_endpoint": {"http_certificate_expires": 1_800_000_000},
-        "publisher": {"hidden_peers": 2, "left_out": 5, "gaps": 1},
+        "publisher": {"hidden_peers": 2, "left_out": 5, "gaps": 1, "recorders": 1},
     }
     _, text = page(Shown(NOTHING, None, counters), "text/plain")
     families = {family.name: family for family in text_string_to_metric_families(text.decode())}
