@@ -238,7 +238,7 @@ INTENDED: set[tuple[str, str]] = {
     ("", "netmap_supervisor.internal.v1.WebhookStatistics.name = 1: 9"),
     ("", "netmap_supervisor.internal.v1.WebhookStatistics.pending = 8: 4"),
     ("", "netmap_supervisor.internal.v1.WebhookStatistics.suppressed = 6: 4"),
-    ("", "netmap_session"),
+    ("", "netmap-session"),
     ("", "netmap_tailnet"),
     ("", "netmap_webhook_"),
     ("", "netmap_webhook_attempts"),

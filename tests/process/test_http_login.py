@@ -88,7 +88,7 @@ def test_the_page_and_its_files_need_no_token_and_are_read_by_a_confined_process
 
 def test_a_session_opens_what_its_token_opens(scene: Scene) -> None:
     cookie = logged_in(scene.endpoint, scene.read)
-    assert cookie.startswith("__Host-netmap_session=")
+    assert cookie.startswith("__Host-netmap-session=")
     for target in ("/netmap", "/status", "/metrics", "/openapi.json"):
         assert scene.endpoint.get(target, Cookie=cookie)[0] == 200, target
         assert scene.endpoint.get(target, Cookie=cookie, Authorization="Bearer nms_x")[0] == 401, target
@@ -99,7 +99,7 @@ def test_a_session_opens_what_its_token_opens(scene: Scene) -> None:
     assert scene.endpoint.get("/netmap", Cookie=cookie.removeprefix("__Host-"))[0] == 401
     status, headers, _ = post(scene.endpoint, "/logout", Cookie=cookie)
     assert (status, headers["location"]) == (303, "/")
-    assert headers["set-cookie"].startswith("__Host-netmap_session=; Path=/; Max-Age=0;")
+    assert headers["set-cookie"].startswith("__Host-netmap-session=; Path=/; Max-Age=0;")
 
 
 def test_who_may_not_log_in_is_told_why_and_counted(scene: Scene) -> None:
@@ -189,7 +189,7 @@ HEAD = "POST /login HTTP/1.1\r\nHost: {host}\r\nOrigin: http://{host}\r\nContent
         (HEAD.replace(FORM, "multipart/form-data; boundary=x") + "Content-Length: 3\r\n\r\nx\r\n", [415]),
         ("HEAD /login HTTP/1.1\r\nHost: {host}\r\n\r\nGET /livez HTTP/1.1\r\nHost: {host}\r\n\r\n", [303, 200]),
         ("GET /netmap HTTP/1.1\r\nHost: {host}\r\nCookie: " + "c=d; " * 9000 + "x\r\n\r\n", [401]),
-        ("GET /netmap HTTP/1.1\r\nHost: {host}\r\nCookie: netmap_session=" + "9" * 70000 + "\r\n\r\n", [431]),
+        ("GET /netmap HTTP/1.1\r\nHost: {host}\r\nCookie: netmap-session=" + "9" * 70000 + "\r\n\r\n", [431]),
     ],
     ids=itertools.count(),
 )  # fmt: skip
@@ -239,10 +239,10 @@ def test_behind_a_proxy_with_tls_the_cookie_is_for_https_alone(plain: Scene) -> 
     form = urlencode({"token": plain.read})
     for path, ends in (("/login", "Max-Age=604800"), ("/logout", "Max-Age=0")):
         _, headers, _ = post(plain.endpoint, path, form, Host="obs.example", Origin="https://obs.example")
-        assert headers["set-cookie"].startswith("__Host-netmap_session=")
+        assert headers["set-cookie"].startswith("__Host-netmap-session=")
         assert ends in headers["set-cookie"]
     _, headers, _ = post(plain.endpoint, "/login", form, X_Forwarded_Proto="https")
-    assert headers["set-cookie"].startswith("netmap_session=")
+    assert headers["set-cookie"].startswith("netmap-session=")
     assert "Secure" not in headers["set-cookie"]
     assert plain.endpoint.get("/netmap", Cookie=headers["set-cookie"].partition(";")[0])[0] == 200
 

@@ -127,7 +127,7 @@ def test_a_login_through_a_proxy_is_of_the_page_the_browser_asked_for(
         form = {"Content_Type": "application/x-www-form-urlencoded"}
         body = urlencode({"token": token})
         assert asked(at, "POST", "/login", body, Origin="http://evil.example", **form)[0] == 403
-        for scheme, name in (("http", "netmap_session"), ("https", "__Host-netmap_session")):
+        for scheme, name in (("http", "netmap-session"), ("https", "__Host-netmap-session")):
             status, headers = asked(at, "POST", "/login", body, Origin=f"{scheme}://{at}", **form)
             assert (status, headers["location"]) == (303, "/")
             cookie = headers["set-cookie"].partition(";")[0]

@@ -28,7 +28,7 @@ LIFETIME: Final = 7 * 86400
 """Seconds from a login to the next, however often the page is looked at."""
 MAX_FORM: Final = 4096
 """Bytes."""
-COOKIE: Final = "netmap_session"
+COOKIE: Final = "netmap-session"
 _SECURE_NAME: Final = f"__Host-{COOKIE}"
 """A browser takes it over https alone, and from this very host (RFC 6265bis, 4.1.3.2)."""
 _MAX_GIVEN: Final = 8

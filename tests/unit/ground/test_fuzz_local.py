@@ -132,7 +132,7 @@ HTTP = [
     b"GET /page/main.js HTTP/1.1\r\nHost: localhost\r\n\r\nGET /status HTTP/1.1\r\nHost: localhost\r\n\r\n",
     (
         b"POST /login HTTP/1.1\r\nHost: localhost\r\nOrigin: http://localhost\r\nContent-Length: 7\r\n"
-        b"Content-Type: application/x-www-form-urlencoded\r\nCookie: netmap_session=1.2.3\r\n\r\ntoken=x"
+        b"Content-Type: application/x-www-form-urlencoded\r\nCookie: netmap-session=1.2.3\r\n\r\ntoken=x"
     ),
     b"POST /netmap HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\nhello",
     b"GET /netmap HTTP/1.1\r\nHost: evil.example\r\nSec-Fetch-Site: cross-site\r\n\r\n",

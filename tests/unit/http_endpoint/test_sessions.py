@@ -44,16 +44,16 @@ def found(*cookies: str, now: float = NOW, tokens: tuple[AccessToken, ...] = TOK
 @pytest.mark.parametrize(
     ("sessions", "secure", "field"),
     [
-        (PLAIN, False, r"netmap_session=[\w.]+; Path=/; Max-Age=604800; HttpOnly; SameSite=Strict"),
+        (PLAIN, False, r"netmap-session=[\w.]+; Path=/; Max-Age=604800; HttpOnly; SameSite=Strict"),
         (
             PLAIN,
             True,
-            r"__Host-netmap_session=[\w.]+; Path=/; Max-Age=604800; HttpOnly; SameSite=Strict; Secure",
+            r"__Host-netmap-session=[\w.]+; Path=/; Max-Age=604800; HttpOnly; SameSite=Strict; Secure",
         ),
         (
             TLS,
             False,
-            r"__Host-netmap_session=[\w.]+; Path=/; Max-Age=604800; HttpOnly; SameSite=Strict; Secure",
+            r"__Host-netmap-session=[\w.]+; Path=/; Max-Age=604800; HttpOnly; SameSite=Strict; Secure",
         ),
     ],
 )
@@ -72,13 +72,13 @@ def test_the_cookie_is_kept_from_scripts_from_other_sites_and_from_plain_text(
 
 def test_who_logs_out_behind_a_proxy_keeps_neither_cookie() -> None:
     assert [one.partition("=")[0] for one in PLAIN.end(secure=True)] == [
-        "__Host-netmap_session",
-        "netmap_session",
+        "__Host-netmap-session",
+        "netmap-session",
     ]
 
 
 def test_it_holds_until_it_is_over_and_as_long_as_its_token_is_there() -> None:
-    cookie = f"netmap_session={GOOD}"
+    cookie = f"netmap-session={GOOD}"
     until = 1000.0 + LIFETIME
     assert found(cookie) == found(cookie, now=until - 0.1) == BrowserSession(TOKENS[0], until)
     assert found(cookie, now=until) is None
@@ -93,12 +93,12 @@ def test_it_holds_until_it_is_over_and_as_long_as_its_token_is_there() -> None:
 @pytest.mark.parametrize(
     "cookies",
     [
-        [f"netmap_session={GOOD}"],
-        [f"a=b; netmap_session={GOOD};c=d"],
-        [f"__Host-netmap_session={GOOD}"],
-        ["; ".join([*(f"c{number}={'x' * 60}" for number in range(50)), f"netmap_session={GOOD}"])],
-        ["a=b", f"netmap_session={GOOD}"],
-        [f"netmap_session=; netmap_session={OTHER[:-1]}; netmap_session={GOOD}"],
+        [f"netmap-session={GOOD}"],
+        [f"a=b; netmap-session={GOOD};c=d"],
+        [f"__Host-netmap-session={GOOD}"],
+        ["; ".join([*(f"c{number}={'x' * 60}" for number in range(50)), f"netmap-session={GOOD}"])],
+        ["a=b", f"netmap-session={GOOD}"],
+        [f"netmap-session=; netmap-session={OTHER[:-1]}; netmap-session={GOOD}"],
     ],
 )
 def test_it_is_found_among_others(cookies: list[str]) -> None:
@@ -109,24 +109,24 @@ def test_it_is_found_among_others(cookies: list[str]) -> None:
     "cookie",
     [
         "",
-        "netmap_session",
-        "netmap_session=",
-        f"netmap_session={GOOD[:-1]}",
-        f"netmap_session={GOOD}0",
-        f"netmap_session={GOOD.upper()}",
-        f'netmap_session="{GOOD}"',
-        f"netmap_session={GOOD.replace('.', '%2E')}",
-        f"netmap_session=0{GOOD}",
-        f"netmap_session={int(GOOD.partition('.')[0]) + 1}.{GOOD.partition('.')[2]}",
+        "netmap-session",
+        "netmap-session=",
+        f"netmap-session={GOOD[:-1]}",
+        f"netmap-session={GOOD}0",
+        f"netmap-session={GOOD.upper()}",
+        f'netmap-session="{GOOD}"',
+        f"netmap-session={GOOD.replace('.', '%2E')}",
+        f"netmap-session=0{GOOD}",
+        f"netmap-session={int(GOOD.partition('.')[0]) + 1}.{GOOD.partition('.')[2]}",
         f"NETMAP_SESSION={GOOD}",
-        f"netmap_session ={GOOD}",
-        f"xnetmap_session={GOOD}",
-        f"__Secure-netmap_session={GOOD}",
-        f"netmap_session={GOOD.replace(GOOD.split('.')[1], OTHER.split('.')[1])}",
-        f"netmap_session={GOOD},netmap_session={GOOD}",
-        f"netmap_session={'9' * 60_000}",
-        f"netmap_session={TOKENS[0].sha256}",
-        "; ".join([*(f"netmap_session={number}" for number in range(8)), f"netmap_session={GOOD}"]),
+        f"netmap-session ={GOOD}",
+        f"xnetmap-session={GOOD}",
+        f"__Secure-netmap-session={GOOD}",
+        f"netmap-session={GOOD.replace(GOOD.split('.')[1], OTHER.split('.')[1])}",
+        f"netmap-session={GOOD},netmap-session={GOOD}",
+        f"netmap-session={'9' * 60_000}",
+        f"netmap-session={TOKENS[0].sha256}",
+        "; ".join([*(f"netmap-session={number}" for number in range(8)), f"netmap-session={GOOD}"]),
     ],
 )
 def test_what_was_cut_changed_or_made_up_is_no_session(cookie: str) -> None:
@@ -134,14 +134,14 @@ def test_what_was_cut_changed_or_made_up_is_no_session(cookie: str) -> None:
 
 
 def test_with_tls_only_the_cookie_that_no_neighbour_can_set_counts() -> None:
-    assert TLS.find(sent(f"netmap_session={GOOD}"), TOKENS, NOW) is None
-    assert TLS.find(sent(f"__Host-netmap_session={GOOD}"), TOKENS, NOW) is not None
+    assert TLS.find(sent(f"netmap-session={GOOD}"), TOKENS, NOW) is None
+    assert TLS.find(sent(f"__Host-netmap-session={GOOD}"), TOKENS, NOW) is not None
 
 
 @given(st.integers(0, len(GOOD) - 1), st.sampled_from(string.hexdigits.lower() + "."))
 def test_no_character_of_it_can_be_another(at: int, character: str) -> None:
     assume(GOOD[at] != character)
-    assert found(f"netmap_session={GOOD[:at]}{character}{GOOD[at + 1 :]}") is None
+    assert found(f"netmap-session={GOOD[:at]}{character}{GOOD[at + 1 :]}") is None
 
 
 @given(
@@ -153,13 +153,13 @@ def test_no_character_of_it_can_be_another(at: int, character: str) -> None:
 def test_nothing_but_what_was_made_is_a_session(ends: int, token: str, proof: bytes) -> None:
     text = f"{ends}.{token}.{proof.hex()}"
     assume(text not in {GOOD, OTHER})
-    assert found(f"netmap_session={text}") is None
+    assert found(f"netmap-session={text}") is None
 
 
 @given(st.text(st.characters(max_codepoint=255), max_size=200))
 def test_whatever_is_sent_as_cookies_is_no_session_and_no_error(text: str) -> None:
     assert found(text) is None
-    assert found(f"netmap_session={text}") is None
+    assert found(f"netmap-session={text}") is None
 
 
 @pytest.mark.parametrize("over", ["http", "https"])

@@ -1,0 +1,70 @@
+"""Histories as /history answers them, and the modules of the page that read them, in the browser that runs them."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import netmap_actors.http_endpoint
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from playwright.sync_api import Browser, Route
+
+    Evaluate = Callable[..., Any]
+
+FOLDER = Path(netmap_actors.http_endpoint.__file__).parent / "page"
+ORIGIN = "http://page.example"
+WINDOW = {"since": 100_000, "until": 900_000}
+IMPORTS = """
+const [remembered, spans, summing, happenings, lived, windows, axis, telling, actors] = await Promise.all(
+  ["remembered", "spans", "summary", "happenings", "lived", "window", "axis", "telling", "actors"].map(
+    (name) => import(`/page/past/${name}.js`)));
+"""
+
+
+@contextlib.contextmanager
+def past_modules(chromium: Browser) -> Iterator[Evaluate]:
+    """`evaluate(body, given)`: what the body of a function of `given` returns, with the page's modules at hand."""
+
+    def answer(route: Route) -> None:
+        path = route.request.url.removeprefix(f"{ORIGIN}/page/")
+        if path == f"{ORIGIN}/":
+            route.fulfill(body="<!doctype html><title>modules</title>", content_type="text/html")
+        else:
+            route.fulfill(body=(FOLDER / path).read_text(), content_type="text/javascript")
+
+    context = chromium.new_context(timezone_id="Europe/Berlin")
+    page = context.new_page()
+    page.route(f"{ORIGIN}/**", answer)
+    page.goto(f"{ORIGIN}/")
+    yield lambda body, given=None: page.evaluate(f"async (given) => {{{IMPORTS}{body}}}", given)
+    context.close()
+
+
+def at(second: float) -> str:
+    return datetime.datetime.fromtimestamp(second, datetime.UTC).isoformat().replace("+00:00", "Z")
+
+
+def span(since: float, until: float, state: str, **detail: Any) -> dict[str, Any]:
+    return {"since": at(since), "until": at(until), "state": state, "detail": detail}
+
+
+def occurred(number: int, second: float, kind: str, subject: str = "", **detail: Any) -> dict[str, Any]:
+    name = f"{subject}.tail.example" if kind.startswith("node_") else ""
+    return {
+        "id": number, "at": at(second), "after": None, "kind": kind, "subject": subject, "name": name, "detail": detail,
+    }  # fmt: skip
+
+
+def answer(since: float, until: float, **parts: Any) -> dict[str, Any]:
+    """An answer of /history, in which nothing happened but what `parts` say."""
+    happened = parts.get("occurrences", [])
+    return {
+        "tailnet": "default", "since": at(since), "until": at(until), "gaps": [], "netmap": [], "connection": [],
+        "nodes": [], "occurrences": [], "more": False, "file": "a", "oldest_id": 1,
+        "newest_id": max([one["id"] for one in happened], default=0), **parts,
+    }  # fmt: skip
