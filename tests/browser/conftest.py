@@ -6,6 +6,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from playwright.sync_api import expect
 
 from tests.support.availability import unavailable
 from tests.support.browser.chromium import ChromiumMissing, launched, opened
@@ -19,6 +20,11 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
 
+LIMIT = 180
+"""Seconds: a browser and a daemon have to start on cores that run other tests, too."""
+expect.set_options(timeout=15_000)
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """One worker has them all: one Chromium, and the cores for few at a time."""
@@ -26,6 +32,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if "/tests/browser/" in str(item.path):
             item.add_marker(pytest.mark.xdist_group("browser"))
             item.add_marker(pytest.mark.slow)
+            item.add_marker(pytest.mark.timeout(LIMIT))
 
 
 @pytest.fixture(scope="session")
