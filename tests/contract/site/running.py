@@ -27,6 +27,7 @@ PRELUDE = """\
 set -euo pipefail -m
 # What would set the directory up, which is ours already.
 make() { command make -o .venv/.run-ready -o .venv/.dev-ready "$@"; }
+export -f make  # for the other terminals
 number=0 pids=()
 end() {
   status=$?
