@@ -33,6 +33,7 @@ end() {
   status=$?
   [ $status = 0 ] || tail -n 20 -v terminals/* >&2
   for pid in "${pids[@]}"; do kill -TERM -- "-$pid" 2>/dev/null || true; done
+  wait  # they have files in the directory
   exit $status
 }
 trap end EXIT
