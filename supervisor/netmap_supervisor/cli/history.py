@@ -47,11 +47,16 @@ class _Moment(click.ParamType):  # type: ignore[type-arg]  # older click has non
 
     name = "moment"
 
+    def __init__(self, after: str | None = None) -> None:
+        """`after`: the parameter, read before, that a time without its day comes after."""
+        self._after = after
+
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         if isinstance(value, float):
             return value
         wall = SystemClock().wall()
-        if (at := moment_of(str(value), wall)) is not None:
+        after = ctx.params.get(self._after) if ctx is not None and self._after is not None else None
+        if (at := moment_of(str(value), wall, after)) is not None:
             return at
         try:
             ago: float = DurationRange(0, 3650 * _A_DAY).convert(value, param, ctx)
@@ -65,10 +70,11 @@ class _Moment(click.ParamType):  # type: ignore[type-arg]  # older click has non
         return wall - ago
 
 
-def moment_of(text: str, wall: float) -> float | None:
+def moment_of(text: str, wall: float, after: float | None = None) -> float | None:
     """UNIX seconds of a time, of this machine's zone unless its offset stands there; None for any other text.
 
-    A time without its day is the last one before `wall`.
+    A time without its day is the last one before `wall`; if that is not after `after`, it is the next one, of which
+    there is nothing to see behind `wall`: 22:00 to 06:00 is a night, also while it lasts.
     """
     if (at := unix_seconds(text)) is not None:
         return at
@@ -81,7 +87,10 @@ def moment_of(text: str, wall: float) -> float | None:
         time = datetime.time.fromisoformat(text)
         now = datetime.datetime.fromtimestamp(wall)  # noqa: DTZ006
         today = datetime.datetime.combine(now, time.replace(tzinfo=None))
-        return (today if today <= now else today - datetime.timedelta(days=1)).timestamp()
+        last = today if today <= now else today - datetime.timedelta(days=1)
+        if after is None or last.timestamp() > after:
+            return last.timestamp()
+        return min((last + datetime.timedelta(days=1)).timestamp(), wall)
     except (ValueError, OverflowError):
         return None
 
@@ -98,11 +107,18 @@ def moment_of(text: str, wall: float) -> float | None:
 @click.option(
     "--since",
     type=_Moment(),
+    is_eager=True,  # before --until, which may be the time after it
     default="24h",
     metavar="TIME",
     help='From: so long ago (90m, 24h, 7d), or a time (22:00, "2026-11-28 22:00", RFC 3339).  [default: 24h]',
 )
-@click.option("--until", type=_Moment(), default="0", metavar="TIME", help="To: the same.  [default: now]")
+@click.option(
+    "--until",
+    type=_Moment(after="since"),
+    default="0",
+    metavar="TIME",
+    help="To: the same; a time without its day is after --since.  [default: now]",
+)
 @click.option(
     "--kind",
     "kinds",

@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING
 import pytest
 from click.testing import CliRunner
 
-from netmap_supervisor.cli import commands
+from netmap_actors.clock import SystemClock
+from netmap_supervisor.cli import commands, history
 from netmap_supervisor.cli.history import moment_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from netmap_actors.history.answers import HistoryQuestion
 
 
 @pytest.fixture(autouse=True)
@@ -61,6 +64,33 @@ def test_the_night_before_a_clock_is_set_back_is_as_long_as_it_was() -> None:
     assert since is not None
     assert until is not None
     assert until - since == 9 * 3600
+
+
+@pytest.mark.parametrize(
+    ("now", "began", "ended"),
+    [
+        ("2026-11-29T07:30:00Z", "2026-11-28T21:00:00Z", "2026-11-29T05:00:00Z"),
+        # It lasts still: until now.
+        ("2026-11-29T04:30:00Z", "2026-11-28T21:00:00Z", "2026-11-29T04:30:00Z"),
+        ("2026-11-28T22:30:00Z", "2026-11-28T21:00:00Z", "2026-11-28T22:30:00Z"),
+    ],
+)
+def test_a_night_is_the_one_that_is_over_or_lasts(
+    now: str, began: str, ended: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[HistoryQuestion] = []
+    monkeypatch.setattr(SystemClock, "wall", lambda _: at(now))
+    monkeypatch.setattr(history, "_answer", lambda _file, _flags, question: asked.append(question))
+    # In either order.
+    for words in (["--since=22:00", "--until=06:00"], ["--until=06:00", "--since=22:00"]):
+        CliRunner().invoke(commands, ["history", "--json", *words])
+    assert [(one.since, one.until) for one in asked] == [(at(began), at(ended))] * 2
+
+
+def test_an_until_with_its_day_that_is_before_since_is_refused() -> None:
+    found = CliRunner().invoke(commands, ["history", "--since=2026-11-02", "--until=2026-11-01"])
+    assert found.exit_code == 2
+    assert "--since is not before --until" in found.output
 
 
 def test_what_is_no_time_is_answered_with_what_is_one() -> None:
