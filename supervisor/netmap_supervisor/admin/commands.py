@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 __all__ = [
-    "ASK_STATUS",
     "CommandFailed",
     "NotRunning",
     "ask_status",
@@ -29,7 +28,6 @@ __all__ = [
     "unreadable",
 ]
 
-ASK_STATUS = "`netmap-supervisor status` says what is missing"
 VIEW_LIMIT = 1.0
 """Seconds that a view waits for the status."""
 

@@ -76,9 +76,11 @@ def command(
       netmap-supervisor watch --json --peer web-1 | while read -r line; do notify "$line"; done
       netmap-supervisor watch --connect tcp://192.0.2.1:9740 --key-file laptop.key_secret --server-key KEY
     """
-    if as_json and choice.sort:
+    table = not as_json and not kinds and not peers and can_redraw(sys.stdout)
+    if choice.sort and not table:
         raise click.UsageError(
-            "--sort is for the table: changes come as they happen, and jq's sort_by sorts a snapshot"
+            "--sort is for the table on a terminal, without --json, --kind and --peer: changes come as they happen; "
+            "`netmap --sort` sorts what is there"
         )
     try:
         daemon.require_allowed()
@@ -87,7 +89,7 @@ def command(
         wanted = _Wanted(kinds, peers, choice)
         if as_json:
             _json_lines(daemon, wanted)
-        elif can_redraw(sys.stdout) and not kinds and not peers:
+        elif table:
             _table(daemon, choice)
         else:
             _lines(daemon, wanted)

@@ -112,6 +112,7 @@ def test_what_a_command_says_of_itself_fits_a_terminal(
         (["watch", "--kind", "peer"], 2, "peer_upserted"),
         (["watch", "--json", "--sort", "name"], 2, "--sort is for the table"),
         (["watch", "--json", "--reverse"], 2, "--sort is for the table"),
+        (["watch", "--sort", "name"], 2, "--sort is for the table on a terminal"),
         (["watch", "--sort", "-nmae"], 2, "'nmae' is not one of 'name', 'address'"),
         (["watch", "--match", ""], 2, "a part of a name, an address or a tag is expected"),
         (["netmap", "--json", "--sort", "os"], 2, "--sort is for the table"),

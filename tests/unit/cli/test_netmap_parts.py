@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,11 +17,13 @@ from netmap_supervisor.cli import main
 from netmap_supervisor.cli.netmap.dns import dns_lines
 from netmap_supervisor.cli.netmap.packet_filter import filter_lines
 from netmap_supervisor.cli.netmap.users import user_lines, users_json
-from netmap_supervisor.cli.parameters.followed_daemon import LocalDaemon
+from netmap_supervisor.cli.parameters.followed_daemon import LocalDaemon, RemoteDaemon
 from tests.support.netmaps.shown_netmap import EVIL, peer, snapshot
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
+
+    from netmap_actors.subscriber import Snapshot
 
 RECORDED = Path(__file__).parents[2] / "fixtures" / "headscale-session.jsonl"
 
@@ -220,10 +223,14 @@ def test_whatever_a_server_sends_is_shown_and_obeyed_by_no_terminal(value: Any) 
 @pytest.fixture
 def asked(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Iterator[Callable[..., tuple[str, str]]]:
+) -> Callable[..., tuple[str, str]]:
     """`asked(*words)`: what `netmap` says of a tailnet with a node that is called dns."""
-    known = snapshot(peer(stable_id="n9", name="dns.example.ts.net"))
+    return _asking(snapshot(peer(stable_id="n9", name="dns.example.ts.net")), monkeypatch, capsys)
 
+
+def _asking(
+    known: Snapshot, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., tuple[str, str]]:
     class Holding:
         def __init__(self, *_: object) -> None:
             self.store = self
@@ -239,8 +246,9 @@ def asked(
         def wait_for_answer(self, _limit: float) -> bool:
             return True
 
-    monkeypatch.setattr(LocalDaemon, "subscriber", Holding)
-    monkeypatch.setattr(LocalDaemon, "require_running", lambda _: None)
+    for kind in (LocalDaemon, RemoteDaemon):
+        monkeypatch.setattr(kind, "subscriber", Holding)
+        monkeypatch.setattr(kind, "require_running", lambda _: None)
 
     def ask(*words: str) -> tuple[str, str]:
         assert main(["netmap", *words]) == 0
@@ -261,6 +269,23 @@ def test_a_node_that_is_called_like_a_part_is_shown_by_peer(asked: Callable[...,
     out, said = asked("dns", "--json")
     assert json.loads(out) == {"state": "fresh", "age_s": 2.0, "epoch": 1, "seq": 1, "dns": None}
     assert said == ""
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ((), "`netmap-supervisor status` says what is missing"),
+        (("--connect=tcp://127.0.0.1:1",), "`netmap-supervisor status` over there says what is missing"),
+    ],
+)
+def test_a_netmap_that_never_came_is_asked_for_where_its_daemon_is(
+    options: tuple[str, ...],
+    said: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    asked = _asking(msgspec.structs.replace(snapshot(), state="none", age_s=None), monkeypatch, capsys)
+    assert asked(*options)[1].endswith(f"; {said}\n")
 
 
 def test_the_table_is_chosen_and_sorted_and_says_when_nothing_is_left(

@@ -12,7 +12,7 @@ from netmap_actors.errors import escape
 from netmap_actors.exports import netmap_json
 from netmap_actors.subscriber import AmbiguousName, NoSuchNode
 from netmap_actors.wire.vocabulary import Trust
-from netmap_supervisor.admin.commands import ASK_STATUS, CommandFailed
+from netmap_supervisor.admin.commands import CommandFailed
 from netmap_supervisor.cli.netmap.dns import dns_lines
 from netmap_supervisor.cli.netmap.packet_filter import filter_lines
 from netmap_supervisor.cli.netmap.users import user_lines, users_json
@@ -100,7 +100,7 @@ def command(
         raise click.UsageError("--sort is for the table: --json is by name, and jq's sort_by sorts it")
     snapshot = _snapshot(daemon)
     if snapshot.state != Trust.FRESH:
-        missing = "" if snapshot.state != Trust.NONE else f"; {ASK_STATUS}"
+        missing = "" if snapshot.state != Trust.NONE else f"; {daemon.ask_status}"
         click.echo(f"warning: {trust(snapshot.state, snapshot.age_s)}{missing}", err=True)
     if part is not None:
         _show_part(snapshot, part, as_json=as_json)

@@ -60,6 +60,7 @@ class LocalDaemon:
     """The one that keeps its sockets in this runtime directory."""
 
     remote = False
+    ask_status = "`netmap-supervisor status` says what is missing"
 
     def __init__(self, runtime_dir: Path) -> None:
         self.runtime_dir = runtime_dir
@@ -101,6 +102,7 @@ class RemoteDaemon:
     """The one behind --connect. What only its own machine can tell is not asked for."""
 
     remote = True
+    ask_status = "`netmap-supervisor status` over there says what is missing"
 
     def __init__(self, endpoint: str, key_file: str | None, server_key: str | None) -> None:
         """Raises click.BadParameter for what is no endpoint, CommandFailed for missing keys."""

@@ -9,7 +9,6 @@ import click
 from netmap_actors.errors import escape
 from netmap_actors.subscriber import AmbiguousName, NoSuchNode
 from netmap_actors.wire.vocabulary import Trust
-from netmap_supervisor.admin.commands import ASK_STATUS
 from netmap_supervisor.cli.parameters.followed_daemon import daemon_flags
 from netmap_supervisor.cli.parameters.ranges import DurationRange
 from netmap_supervisor.cli.process.exit_codes import ExitCode, note_exit_code
@@ -107,7 +106,7 @@ def command(conditions: tuple[WaitCondition, ...], timeout: float, daemon: Follo
         found = [text for one in missing if (text := one.found(seen))]
         heard = trust(seen.state, seen.age_s) if seen.epoch else daemon.why_unheard()
         if seen.epoch and seen.state == Trust.NONE:
-            heard += f"; {ASK_STATUS}"
+            heard += f"; {daemon.ask_status}"
         click.echo(
             f"timed out waiting for {escape(texts, _MAX_TEXT)}: {'; '.join([*found, heard])}", err=True
         )
