@@ -129,6 +129,7 @@ def test_what_a_command_says_of_itself_fits_a_terminal(
         (["netmap", "--connect", "ipc:///nowhere"], 1, "there is no socket /nowhere/updates.sock"),
         (["netmap", "--connect", "ipc:///x", "--server-key", "k"], 1, "sockets of this machine have none"),
         (["watch", "--peer", "web-1", "--peer", ""], 2, "a name, an address, a stable id or a node key"),
+        (["dev-control", "--pace", "2"], 2, "--replay"),
         (["dev-control", "--listen", "8080"], 2, "HOST:PORT"),
         (["dev-control", "--listen", "::1:8080"], 2, "HOST:PORT"),
         (["dev-control", "--listen", "127.0.0.1:99999"], 2, "no port"),

@@ -19,6 +19,7 @@ from netmap_supervisor.cli.netmap.packet_filter import filter_lines
 from netmap_supervisor.cli.netmap.users import user_lines, users_json
 from netmap_supervisor.cli.parameters.followed_daemon import LocalDaemon, RemoteDaemon
 from tests.support.netmaps.shown_netmap import EVIL, peer, snapshot
+from tests.support.servers.captures import captures
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -172,6 +173,18 @@ def test_a_filter_as_headscale_sends_it_is_told() -> None:
     assert list(filter_lines(netmap(packet_filter=recorded("PacketFilters")), 80)) == [
         "base 1  * → *:* (tcp, udp, icmp)"
     ]
+
+
+def test_each_rule_that_tailscale_sent_is_a_sentence_without_gaps() -> None:
+    """Every rule of the captures lets something through or grants something."""
+    for capture in captures():
+        for seen in capture["seen"].values():
+            rules = seen["packet_filter_rules"] or []
+            lines = list(filter_lines(netmap(packet_filter={"base": rules}), None))
+            assert not any("nothing" in line for line in lines), capture["name"]
+            assert {line.split()[1] for line in lines} == {
+                str(n) for n in range(1, len(rules) + 1)
+            } or not rules
 
 
 def test_users_have_their_nodes_our_own_included_and_one_without_a_profile_is_not_lost() -> None:
