@@ -28,9 +28,9 @@ def _serve(route: Route) -> None:
 
 
 @contextlib.contextmanager
-def blank_page(browser: Browser) -> Iterator[Page]:
+def blank_page(browser: Browser, timezone: str = "Asia/Kathmandu") -> Iterator[Page]:
     """In a time zone that is not UTC."""
-    context = browser.new_context(timezone_id="Asia/Kathmandu")
+    context = browser.new_context(timezone_id=timezone)
     page = context.new_page()
     page.route(f"{ORIGIN}/**", _serve)
     page.goto(f"{ORIGIN}/")

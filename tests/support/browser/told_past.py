@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import netmap_actors.http_endpoint
+from tests.support.browser.blank_page import blank_page
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from playwright.sync_api import Browser, Route
+    from playwright.sync_api import Browser
 
     Evaluate = Callable[..., Any]
 
-FOLDER = Path(netmap_actors.http_endpoint.__file__).parent / "page"
-ORIGIN = "http://page.example"
 WINDOW = {"since": 100_000, "until": 900_000}
 IMPORTS = """
 const [remembered, spans, summing, happenings, lived, windows, axis, telling, actors] = await Promise.all(
@@ -29,20 +26,8 @@ const [remembered, spans, summing, happenings, lived, windows, axis, telling, ac
 @contextlib.contextmanager
 def past_modules(chromium: Browser) -> Iterator[Evaluate]:
     """`evaluate(body, given)`: what the body of a function of `given` returns, with the page's modules at hand."""
-
-    def answer(route: Route) -> None:
-        path = route.request.url.removeprefix(f"{ORIGIN}/page/")
-        if path == f"{ORIGIN}/":
-            route.fulfill(body="<!doctype html><title>modules</title>", content_type="text/html")
-        else:
-            route.fulfill(body=(FOLDER / path).read_text(), content_type="text/javascript")
-
-    context = chromium.new_context(timezone_id="Europe/Berlin")
-    page = context.new_page()
-    page.route(f"{ORIGIN}/**", answer)
-    page.goto(f"{ORIGIN}/")
-    yield lambda body, given=None: page.evaluate(f"async (given) => {{{IMPORTS}{body}}}", given)
-    context.close()
+    with blank_page(chromium, "Europe/Berlin") as page:
+        yield lambda body, given=None: page.evaluate(f"async (given) => {{{IMPORTS}{body}}}", given)
 
 
 def at(second: float) -> str:
