@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from netmap_actors.schemas import shapes
+from netmap_actors.schemas import netmap_parts, shapes
 from netmap_actors.wire.status import StatusReport
 from netmap_actors.wire.topics import SCHEMA
 
@@ -36,6 +36,9 @@ SHAPES: Final[Mapping[str, tuple[str, Any]]] = {
         "Whether the netmap can be trusted: `status --json`, and /status over HTTP",
         StatusReport,
     ),
+    "dns": ("The settings for DNS: `netmap dns --json`", netmap_parts.DnsAnswer),
+    "users": ("The users and their nodes: `netmap users --json`", netmap_parts.UsersAnswer),
+    "filter": ("The packet filter: `netmap filter --json`", netmap_parts.PacketFilterAnswer),
 }
 """By name, what it is a schema of, and the shape."""
 

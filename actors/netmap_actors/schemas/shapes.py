@@ -145,7 +145,7 @@ class NetmapContents(_Answer):
     """What else the server set."""
 
 
-class _Trusted(_Answer):
+class Trusted(_Answer):
     state: Trust
     """How far the netmap can be trusted now."""
     age_s: float | None
@@ -169,14 +169,14 @@ class NetmapAnswer(NetmapContents):
     """The commit of the netmap."""
 
 
-class NodeAnswer(_Trusted):
+class NodeAnswer(Trusted):
     """One node, and how far the netmap can be trusted."""
 
     peer: NodeInFull
     """The node that was asked for; it may be our own."""
 
 
-class HealthAnswer(_Trusted):
+class HealthAnswer(Trusted):
     """How far the netmap can be trusted."""
 
     peers: int

@@ -141,7 +141,7 @@ def test_what_a_command_says_of_itself_fits_a_terminal(
         (["completion", "tcsh"], 2, "tcsh"),
         (["schema"], 0, "status    Whether the netmap can be trusted"),
         (["schema", "status"], 0, '"$id": "urn:netmap-supervisor:schema:1:status"'),
-        (["schema", "nothing"], 2, "'netmap', 'watch', 'history', 'sd', 'status', 'config', 'openapi'"),
+        (["schema", "nothing"], 2, "'sd', 'status', 'dns', 'users', 'filter', 'config', 'openapi'"),
         (["completion", "bash"], 0, "_NETMAP_SUPERVISOR_COMPLETE"),
         (["status", "--runtime-dir", "/" + "x" * 120], 78, "107"),
     ],

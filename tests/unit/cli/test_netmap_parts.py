@@ -18,7 +18,9 @@ from netmap_supervisor.cli.netmap.dns import dns_lines
 from netmap_supervisor.cli.netmap.packet_filter import filter_lines
 from netmap_supervisor.cli.netmap.users import user_lines, users_json
 from netmap_supervisor.cli.parameters.followed_daemon import LocalDaemon, RemoteDaemon
+from tests.support.netmaps.recorded_netmap import recorded_netmap
 from tests.support.netmaps.shown_netmap import EVIL, peer, snapshot
+from tests.support.schemas.strict import held
 from tests.support.servers.captures import captures
 
 if TYPE_CHECKING:
@@ -299,6 +301,14 @@ def test_a_netmap_that_never_came_is_asked_for_where_its_daemon_is(
 ) -> None:
     asked = _asking(msgspec.structs.replace(snapshot(), state="none", age_s=None), monkeypatch, capsys)
     assert asked(*options)[1].endswith(f"; {said}\n")
+
+
+@pytest.mark.parametrize("part", ["dns", "users", "filter"])
+def test_each_part_is_what_its_schema_says(
+    part: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for known in (snapshot(peer()), msgspec.structs.replace(snapshot(), netmap=recorded_netmap())):
+        held(part, json.loads(_asking(known, monkeypatch, capsys)(part, "--json")[0]))
 
 
 def test_the_table_is_chosen_and_sorted_and_says_when_nothing_is_left(
