@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import os
 import signal
 from typing import TYPE_CHECKING, Any
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from playwright.sync_api import expect
 
-from tests.support.browser.chromium import UNREACHABLE
+from tests.support.browser.chromium import REFUSED, UNREACHABLE
 from tests.support.browser.page_daemon import LIMIT, PageDaemon
 from tests.support.netmaps.publishing import full, node
 from tests.support.processes.http_process import free_address, running_http
@@ -144,7 +145,8 @@ def test_a_stream_without_a_byte_for_longer_than_the_endpoint_is_ever_quiet_is_d
     open_page: Callable[..., Page], daemon: PageDaemon
 ) -> None:
     page = open_page(daemon.origin, UNREACHABLE)
-    page.clock.install()
+    # Without a time it begins in 1970, before which there is no history to ask for.
+    page.clock.install(time=datetime.datetime.now(datetime.UTC))
     page.add_init_script(NOTE_STATES)
     page.reload()
     expect_state(page, "fresh")
@@ -160,7 +162,8 @@ def test_the_endpoint_hangs_and_the_page_says_so_although_it_is_connected(
         endpoint.told = {"status": told_status, "counters": {}}
         publisher.new_session(full(node(2)))
         endpoint.fresh()
-        page = open_page(f"http://{endpoint.listen}", UNREACHABLE)
+        # There is no history behind it.
+        page = open_page(f"http://{endpoint.listen}", UNREACHABLE, REFUSED)
         expect_state(page, "fresh")
         endpoint.process.send_signal(signal.SIGSTOP)
         try:
