@@ -18,15 +18,30 @@ _CUT = "~"
 """For one that ends a cell of a table."""
 _SUBSTITUTE = "netmap-supervisor"
 """The name of our way with what an encoding does not have."""
+_SEVEN_BIT = "netmap-supervisor-ascii"
+"""ASCII under a name of its own: click takes "ascii" for a mistake, and writes UTF-8."""
 
 
 def prepare() -> None:
     """Open what was closed at the start, and let no name of a node end a command whose terminal cannot show it."""
     _open_missing()
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper) and codecs.lookup(stream.encoding).name != "utf-8":
+        if isinstance(stream, io.TextIOWrapper) and (name := codecs.lookup(stream.encoding).name) != "utf-8":
             codecs.register_error(_SUBSTITUTE, _substitute)
-            stream.reconfigure(errors=_SUBSTITUTE)
+            codecs.register(_seven_bit)
+            stream.reconfigure(encoding=_SEVEN_BIT if name == "ascii" else None, errors=_SUBSTITUTE)
+
+
+def _seven_bit(name: str) -> codecs.CodecInfo | None:
+    if name.replace("_", "-") != _SEVEN_BIT:  # Python asks with other punctuation
+        return None
+    ascii_ = codecs.lookup("ascii")
+    return codecs.CodecInfo(
+        *ascii_,
+        incrementalencoder=ascii_.incrementalencoder,
+        incrementaldecoder=ascii_.incrementaldecoder,
+        name=_SEVEN_BIT,
+    )
 
 
 def _substitute(error: UnicodeError) -> tuple[str | bytes, int]:
