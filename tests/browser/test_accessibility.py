@@ -29,7 +29,7 @@ LOOKS = {
 
 @pytest.fixture(scope="module")
 def daemon() -> Iterator[PageDaemon]:
-    with PageDaemon("--dev-nodes=40", "--dev-churn=0") as daemon:
+    with PageDaemon("--dev-nodes=12", "--dev-churn=0") as daemon:
         daemon.wait_served()
         yield daemon
 
