@@ -157,7 +157,10 @@ def history(runtime_dir: Path, state_dir: Path, days: float) -> dict[str, Any]:
 def log(unit: str, file: Path | None) -> list[Any]:
     """The last lines of a file, or of the journal of the unit; events as JSON."""
     text = _journal(unit) if file is None else _tail(file)
-    return [_event(line) for line in text.splitlines()[-_LOG_LINES:]]
+    lines = text.splitlines()
+    if len(text.encode()) >= _LOG_BYTES:
+        del lines[0]  # it may be the end of one, and the end of a name is not known for the name
+    return [_event(line) for line in lines[-_LOG_LINES:]]
 
 
 def _event(line: str) -> Any:

@@ -177,6 +177,15 @@ def test_a_log_that_is_no_file_is_refused(tmp_path: Path) -> None:
         sources.log("a.service", tmp_path / "pipe")
 
 
+def test_a_line_of_a_log_is_whole_or_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sources, "_LOG_BYTES", 20)
+    path = tmp_path / "log"
+    path.write_text("prod-db is gone\nprod-db is back\n")
+    assert sources.log("a.service", path) == ["prod-db is back"]
+    path.write_text("prod-db is here\n")
+    assert sources.log("a.service", path) == ["prod-db is here"]
+
+
 @pytest.mark.parametrize(
     ("script", "found"),
     [
