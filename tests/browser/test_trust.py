@@ -162,8 +162,7 @@ def test_the_endpoint_hangs_and_the_page_says_so_although_it_is_connected(
         endpoint.told = {"status": told_status, "counters": {}}
         publisher.new_session(full(node(2)))
         endpoint.fresh()
-        # There is no history behind it.
-        page = open_page(f"http://{endpoint.listen}", UNREACHABLE, REFUSED)
+        page = open_page(f"http://{endpoint.listen}", REFUSED, UNREACHABLE)
         expect_state(page, "fresh")
         endpoint.process.send_signal(signal.SIGSTOP)
         try:
