@@ -14,7 +14,7 @@ import msgspec
 
 from netmap_actors import __version__
 from netmap_actors.clock import SystemClock
-from netmap_actors.errors import escape
+from netmap_actors.errors import NetmapError, escape
 from netmap_actors.pseudonyms import Pseudonyms
 from netmap_actors.recording import files
 from netmap_actors.recording.format import RecordedEnd, header_line
@@ -72,7 +72,7 @@ def command(
         try:
             out.write(header_line(greeted, *map_request_fields(), _now()))
             if reconnect:
-                send_request(runtime_dir, "reconnect")
+                _reconnect(runtime_dir, file)
             run = _Run(file, out, runtime_dir, interruption, sessions=sessions or 0, duration=duration or 0.0)
             run.record(first)
         except OSError as error:
@@ -80,6 +80,14 @@ def command(
         finally:
             with contextlib.suppress(OSError):  # what the disk does not take was reported
                 out.close()
+
+
+def _reconnect(runtime_dir: Path, file: Path) -> None:
+    try:
+        send_request(runtime_dir, "reconnect")
+    except NetmapError:
+        file.unlink()  # nothing is in it, and it would be in the way of the next attempt
+        raise
 
 
 def _create(path: Path) -> RecordingFile:
