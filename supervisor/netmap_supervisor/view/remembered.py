@@ -1,4 +1,4 @@
-"""A history as lines: lanes over the time, then what happened. Pure."""
+"""A history as lines: lanes over the time, what happened, and what came of it. Pure."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["lines"]
 _WIDTH = 80
 """Cells where the output is no terminal."""
 _NAME = 20
-_TOTAL = 22
+_TOTAL = 26
 _COLUMNS = (
     Column("TIME"),
     Column("WHAT"),
@@ -34,10 +34,10 @@ _SHOWN: dict[Happening, dict[str, str]] = {
     Happening.ACTOR_STARTED: {"pid": "pid "},
     Happening.ACTOR_EXITED: {"pid": "pid ", "reason": "", "detail": ""},
     Happening.SESSION_STARTED: {"pid": "pid ", "local": "from ", "remote": "to "},
-    Happening.SESSION_ENDED: {"reason": "", "stage": "in stage ", "lived_s": "seconds: ", "detail": ""},
+    Happening.SESSION_ENDED: {"reason": "", "stage": "in stage ", "lived_s": "after ", "detail": ""},
     Happening.LOGIN_NEEDED: {"url": "at "},
-    Happening.SILENCE: {"silent_for": "seconds: "},
-    Happening.WAKE: {"slept_s": "seconds asleep: "},
+    Happening.SILENCE: {"silent_for": "for "},
+    Happening.WAKE: {"slept_s": "asleep for "},
     Happening.LINK_CHANGED: {"route": "", "before": "before: "},
     Happening.NETMAP_FRESH: {"reason": ""},
     Happening.NETMAP_STALE: {"reason": ""},
@@ -48,6 +48,26 @@ _SHOWN: dict[Happening, dict[str, str]] = {
     Happening.NODE_KEY_EXPIRING: {"expires": "at "},
 }
 """What is shown of the details, and what stands before each; of other kinds everything, by name."""
+_SPANS = frozenset({"lived_s", "silent_for", "slept_s"})
+"""Details in seconds."""
+_TRUST = {
+    "session_started": "a new session",
+    "session_ended": "the connection ended",
+    "silence": "the control server fell silent",
+    "gap": "a change was missed",
+    "caught_up": "caught up with the publisher",
+    "publisher_ended": "the publisher ended",
+}
+"""Why the netmap became fresh or stale."""
+_FATES = {
+    "left": (Happening.NODE_LEFT, {Happening.NODE_JOINED}),
+    "went offline": (Happening.NODE_OFFLINE, {Happening.NODE_ONLINE, Happening.NODE_LEFT}),
+    "joined": (Happening.NODE_JOINED, {Happening.NODE_LEFT}),
+    "renamed": (Happening.NODE_RENAMED, {Happening.NODE_LEFT}),
+    "key expired": (Happening.NODE_KEY_EXPIRED, {Happening.NODE_LEFT}),
+}
+"""What a node can have come to, and what undoes it."""
+_MAX_NAMED = 5
 
 
 def lines(answer: Answer, width: int | None, *, blocks: bool, named: bool) -> Iterator[str]:
@@ -85,11 +105,36 @@ def lines(answer: Answer, width: int | None, *, blocks: bool, named: bool) -> It
             _short(one.name or one.subject, domain),
             _detail(one),
         )
-        for _, one in answer.occurrences
+        for _, one in sorted(answer.occurrences, key=lambda each: (each[1].at, each[0]))
     ]
     if answer.more:
         yield "older ones are left out: name a shorter time, a kind or a node"
     yield from table_lines(_COLUMNS, rows, width)
+    yield ""
+    yield from (shortened(line, width) if width else line for line in _outcome(answer, domain))
+
+
+def _outcome(answer: Answer, domain: str) -> Iterator[str]:
+    """Last, where it is seen without scrolling: since when the netmap is what it is, and who came or went."""
+    if answer.netmap:
+        last = since = answer.netmap[-1]
+        for span in reversed(answer.netmap):
+            if span.state != last.state or span.until < since.since:
+                break
+            since = span
+        yield f"{'netmap':<13} {last.state} since {_moment(since.since)}"
+    for word, (kind, undone) in _FATES.items():
+        nodes: dict[str, str] = {}
+        for _, one in answer.occurrences:
+            if one.kind == kind:
+                nodes.pop(one.subject, None)  # it is the last one now
+                nodes[one.subject] = _short(one.name or one.subject, domain)
+            elif one.kind in undone:
+                nodes.pop(one.subject, None)
+        names = [*nodes.values()][: -_MAX_NAMED - 1 : -1]
+        more = f" and {len(nodes) - len(names)} more" if len(nodes) > len(names) else ""
+        if names:
+            yield f"{word:<13} {', '.join(names)}{more}"
 
 
 def _domain(names: list[str]) -> str:
@@ -120,6 +165,10 @@ def _detail(one: Occurrence) -> str:
             parts.append(f"{name} {_value(value['from'])} -> {_value(value['to'])}")
         else:
             lead = wanted[name] if wanted is not None else f"{name} "
+            if one.kind in (Happening.NETMAP_FRESH, Happening.NETMAP_STALE):
+                value = _TRUST.get(value, str(value).replace("_", " "))  # noqa: PLW2901
+            elif name in _SPANS and isinstance(value, int | float):
+                value = _long(value)  # noqa: PLW2901
             parts.append(f"{lead}{_value(value)}")
     if one.after is not None:
         lead = "nothing was seen" if one.kind is Happening.GAP else "at some time"
