@@ -104,7 +104,10 @@ def _facts(report: StatusReport) -> Iterator[tuple[str, str]]:
         domain = f"{name}: " if name else ""
         offline = netmap.peers - netmap.peers_online - netmap.peers_unknown
         unknown = f", {netmap.peers_unknown} unknown" if netmap.peers_unknown else ""
-        yield "tailnet", f"{domain}{netmap.peers} peers, {netmap.peers_online} online, {offline} offline{unknown}"
+        yield (
+            "tailnet",
+            f"{domain}{netmap.peers} peers, {netmap.peers_online} online, {offline} offline{unknown}",
+        )
     if netmap.self_node is not None:
         node = netmap.self_node
         yield "this node", f"{escape(node.name, 80)} {escape(' '.join(node.addresses), 120)}"
