@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from netmap_actors.errors import escape
 from netmap_actors.history.occurrences import Happening
 from netmap_supervisor.view.lanes import ASCII, BLOCKS, draw, totals
-from netmap_supervisor.view.text_layout import Column, shortened, table_lines
+from netmap_supervisor.view.text_layout import Column, fold, shortened, table_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -65,6 +65,7 @@ _FATES = {
     "joined": (Happening.NODE_JOINED, {Happening.NODE_LEFT}),
     "renamed": (Happening.NODE_RENAMED, {Happening.NODE_LEFT}),
     "key expired": (Happening.NODE_KEY_EXPIRED, {Happening.NODE_LEFT}),
+    "key expires": (Happening.NODE_KEY_EXPIRING, {Happening.NODE_KEY_EXPIRED, Happening.NODE_LEFT}),
 }
 """What a node can have come to, and what undoes it."""
 _MAX_NAMED = 5
@@ -111,18 +112,28 @@ def lines(answer: Answer, width: int | None, *, blocks: bool, named: bool) -> It
         yield "older ones are left out: name a shorter time, a kind or a node"
     yield from table_lines(_COLUMNS, rows, width)
     yield ""
-    yield from (shortened(line, width) if width else line for line in _outcome(answer, domain))
+    for name, text in _outcome(answer, domain):
+        yield from fold(f"{name:<13} ", text, width)
 
 
-def _outcome(answer: Answer, domain: str) -> Iterator[str]:
-    """Last, where it is seen without scrolling: since when the netmap is what it is, and who came or went."""
+def _outcome(answer: Answer, domain: str) -> Iterator[tuple[str, str]]:
+    """Last, where it is seen without scrolling: since when the netmap is what it is, when it was not true and why, and
+    who came or went; the newest first."""
     if answer.netmap:
         last = since = answer.netmap[-1]
         for span in reversed(answer.netmap):
             if span.state != last.state or span.until < since.since:
                 break
             since = span
-        yield f"{'netmap':<13} {last.state} since {_moment(since.since)}"
+        yield "netmap", f"{last.state} since {_moment(since.since)}"
+    stale = [span for span in answer.netmap if span.state == "stale"]
+    if stale:
+        told = [
+            f"{_moment(span.since)[11:]} for {_long(span.until - span.since)}"
+            + (f" ({_trust_reason(span.detail['reason'])})" if span.detail.get("reason") else "")
+            for span in stale[: -_MAX_NAMED - 1 : -1]
+        ]
+        yield "stale", _some(told, len(stale))
     for word, (kind, undone) in _FATES.items():
         nodes: dict[str, str] = {}
         for _, one in answer.occurrences:
@@ -131,10 +142,16 @@ def _outcome(answer: Answer, domain: str) -> Iterator[str]:
                 nodes[one.subject] = _short(one.name or one.subject, domain)
             elif one.kind in undone:
                 nodes.pop(one.subject, None)
-        names = [*nodes.values()][: -_MAX_NAMED - 1 : -1]
-        more = f" and {len(nodes) - len(names)} more" if len(nodes) > len(names) else ""
-        if names:
-            yield f"{word:<13} {', '.join(names)}{more}"
+        if nodes:
+            yield word, _some([*nodes.values()][: -_MAX_NAMED - 1 : -1], len(nodes))
+
+
+def _some(told: list[str], count: int) -> str:
+    return ", ".join(told) + (f" and {count - len(told)} more" if count > len(told) else "")
+
+
+def _trust_reason(reason: object) -> str:
+    return _TRUST.get(str(reason), escape(str(reason)).replace("_", " "))
 
 
 def _domain(names: list[str]) -> str:
@@ -166,7 +183,7 @@ def _detail(one: Occurrence) -> str:
         else:
             lead = wanted[name] if wanted is not None else f"{name} "
             if one.kind in (Happening.NETMAP_FRESH, Happening.NETMAP_STALE):
-                value = _TRUST.get(value, str(value).replace("_", " "))  # noqa: PLW2901
+                value = _trust_reason(value)  # noqa: PLW2901
             elif name in _SPANS and isinstance(value, int | float):
                 value = _long(value)  # noqa: PLW2901
             parts.append(f"{lead}{_value(value)}")

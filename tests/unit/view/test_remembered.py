@@ -147,20 +147,28 @@ def test_the_end_says_since_when_and_who_came_and_went() -> None:
         (Happening.NODE_ONLINE, "nas"),
         (Happening.NODE_LEFT, "old"),
         (Happening.NODE_JOINED, "new"),
+        (Happening.NODE_KEY_EXPIRING, "web-1"),
         (Happening.NODE_KEY_EXPIRED, "web-1"),
+        (Happening.NODE_KEY_EXPIRING, "db"),
         *((Happening.NODE_RENAMED, f"n{number}") for number in range(7)),
     )
-    netmap = [Span(20.0, 60.0, "stale"), Span(60.0, 70.0, "fresh"), Span(70.0, 100.0, "fresh")]
+    netmap = [
+        Span(20.0, 60.0, "stale", {"reason": "silence"}),
+        Span(60.0, 70.0, "fresh"),
+        Span(70.0, 100.0, "fresh"),
+    ]
     shown = list(lines(answer(occurrences=said, netmap=netmap), 80, blocks=False, named=False))
     end = shown[len(shown) - shown[::-1].index("") :]
-    moment = datetime.datetime.fromtimestamp(60.0, datetime.UTC).astimezone()
+    before, moment = (datetime.datetime.fromtimestamp(at, datetime.UTC).astimezone() for at in (20.0, 60.0))
     assert end == [
         f"netmap        fresh since {moment:%Y-%m-%d %H:%M:%S}",
+        f"stale         {before:%H:%M:%S} for 40s (the control server fell silent)",
         "left          old",
         "went offline  web-1",
         "joined        new",
         "renamed       n6, n5, n4, n3, n2 and 2 more",
         "key expired   web-1",
+        "key expires   db",
     ]
 
 
