@@ -23,6 +23,7 @@ extensions = ["myst_parser", "sphinx.ext.autodoc"]
 exclude_patterns = ["_build", "examples"]
 source_suffix = {".md": "markdown"}
 default_role = "code"
+highlight_language = "none"  # a block without a language is for a shell, or what it printed
 nitpicky = True
 # What our names are made of: Python's and other libraries' types, whose documentation is not fetched.
 nitpick_ignore_regex = [(r"py:.*", r"(?!netmap_supervisor\.).*")]

@@ -50,6 +50,9 @@ def test_the_summary_answers_the_questions_of_the_morning(evaluate: Evaluate) ->
             occurred(6, 710, "node_left", "n2"),
             occurred(7, 720, "node_joined", "n2"),
             occurred(8, 730, "node_offline", "n3"),
+            occurred(9, 740, "node_key_expiring", "n4"),
+            occurred(10, 750, "node_key_expired", "n4"),
+            occurred(11, 760, "node_key_expiring", "n5"),
         ],
     )
     found = evaluate(
@@ -70,7 +73,22 @@ def test_the_summary_answers_the_questions_of_the_morning(evaluate: Evaluate) ->
         "1 node left n1",
         "1 node went offline n3",
         "1 node joined n2",
+        "1 node whose key expired n4",
+        "1 node whose key expires soon n5",
     ]
+
+
+def test_what_is_stale_says_why_and_what_is_fresh_does_not(evaluate: Evaluate) -> None:
+    first, then = span(0, 150, "stale", reason="silence"), span(150, 300, "fresh", reason="session_started")
+    found = evaluate(
+        """
+        const tell = (netmap) => summing.summary(remembered.parsed({...given.answer, netmap}), given.window, 0).trust;
+        return [tell(given.netmap.slice(0, 1)), tell(given.netmap)];
+        """,
+        {"answer": answer(0, 900), "netmap": [first, then], "window": WINDOW},
+    )
+    assert found[0].endswith(": the control server fell silent")
+    assert "session" not in found[1]
 
 
 def test_before_the_first_word_of_a_history_nothing_was_missed(evaluate: Evaluate) -> None:
@@ -88,6 +106,25 @@ def test_before_the_first_word_of_a_history_nothing_was_missed(evaluate: Evaluat
     )
     assert found[0].startswith("recorded since ")
     assert found[1:] == ["0 sessions"]
+
+
+def test_details_are_told_in_words(evaluate: Evaluate) -> None:
+    told = [
+        occurred(1, 500, "silence_detected", silent_for=130.2),
+        occurred(2, 501, "session_ended", reason="silence", lived_s=5.04),
+        occurred(3, 502, "netmap_stale", reason="publisher_ended"),
+        occurred(4, 503, "netmap_stale", reason="of_later"),
+    ]
+    found = evaluate(
+        "return remembered.parsed(given).happenings.map((one) => happenings.sentence(one, 0));",
+        answer(0, 900, occurrences=told),
+    )
+    assert found == [
+        "silence detected, for 2 min",
+        "session ended, silence, after 5 s",
+        "netmap stale, the publisher ended",
+        "netmap stale, of later",
+    ]
 
 
 def test_processes_that_start_together_are_one_line(evaluate: Evaluate) -> None:

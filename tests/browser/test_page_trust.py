@@ -71,6 +71,15 @@ def connection(state: str, end: dict[str, str] | None = None, **fields: object) 
             "failed: ca\\x1bd. It connects",
             65000,
         ),
+        (
+            told(
+                trust=STALE | {"reason": "silence"},
+                status=connection("backing_off", {"reason": "error", "detail": "the server answered 503"}),
+            ),
+            "stale",
+            "counts as dead. The last attempt failed: the server answered 503. The next attempt",
+            65000,
+        ),
         (told(trust=STALE | {"reason": "publisher_silent"}), "stale", "publisher says nothing", 65000),
         (told(trust=STALE | {"reason": "of a later version"}), "stale", "does not vouch", 65000),
         (told(trust=NONE), "none", "No netmap has come yet", None),

@@ -56,7 +56,6 @@ def test_no_original_of_a_busy_run_is_in_the_report(daemon: Callable[..., Daemon
             "bugreport",
             f"--output={path}",
             f"--log={running.log_path}",
-            f"--state-dir={running.state_dir}",
             limit=60.0,
         )
         assert told.returncode == 0, told.stderr
@@ -75,6 +74,9 @@ def test_no_original_of_a_busy_run_is_in_the_report(daemon: Callable[..., Daemon
         assert secret not in text
     missing = re.findall(r"^## (.*)\n\n\*Missing\*", text, re.MULTILINE)
     assert missing == []
+    assert "| --hostname | … |" in text
+    assert "| --view | off |" in text
+    assert "history.sqlite3" in text.partition("## State directory")[2], "of the daemon, not of this user"
     assert "session_ended" in text
     assert "node_offline" in text
 

@@ -53,6 +53,8 @@ def recording(daemon: Daemon, path: Path, *options: str) -> Iterator[subprocess.
         if recorder.poll() is None:
             recorder.send_signal(signal.SIGINT)
         recorder.wait(LIMIT)
+        if recorder.returncode == 0:
+            assert f"dev-control --replay {path}" in recorder.stderr.read()
     finally:
         recorder.kill()
         recorder.communicate()

@@ -173,7 +173,7 @@ def _http(settings: RunSettings) -> str:
     if kind == "unix":
         return f"curl --unix-socket {path} http://localhost/healthz"
     scheme = "https" if settings.http_tls_cert else "http"
-    text = f"{scheme}://{listen}/ (/netmap /events /sd /metrics /healthz)"
+    text = f"{scheme}://{listen}/ (the page; /netmap /events /sd /metrics /healthz)"
     if is_for_others(listen):
         text += ", for tokens of `netmap-supervisor tokens`" + (
             "" if settings.http_tls_cert else "; IN PLAIN TEXT"

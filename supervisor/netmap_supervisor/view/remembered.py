@@ -1,4 +1,4 @@
-"""A history as lines: lanes over the time, then what happened. Pure."""
+"""A history as lines: lanes over the time, what happened, and what came of it. Pure."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from netmap_actors.errors import escape
 from netmap_actors.history.occurrences import Happening
 from netmap_supervisor.view.lanes import ASCII, BLOCKS, draw, totals
-from netmap_supervisor.view.text_layout import Column, shortened, table_lines
+from netmap_supervisor.view.text_layout import Column, fold, shortened, table_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,7 +22,7 @@ __all__ = ["lines"]
 _WIDTH = 80
 """Cells where the output is no terminal."""
 _NAME = 20
-_TOTAL = 22
+_TOTAL = 26
 _COLUMNS = (
     Column("TIME"),
     Column("WHAT"),
@@ -34,10 +34,10 @@ _SHOWN: dict[Happening, dict[str, str]] = {
     Happening.ACTOR_STARTED: {"pid": "pid "},
     Happening.ACTOR_EXITED: {"pid": "pid ", "reason": "", "detail": ""},
     Happening.SESSION_STARTED: {"pid": "pid ", "local": "from ", "remote": "to "},
-    Happening.SESSION_ENDED: {"reason": "", "stage": "in stage ", "lived_s": "seconds: ", "detail": ""},
+    Happening.SESSION_ENDED: {"reason": "", "stage": "in stage ", "lived_s": "after ", "detail": ""},
     Happening.LOGIN_NEEDED: {"url": "at "},
-    Happening.SILENCE: {"silent_for": "seconds: "},
-    Happening.WAKE: {"slept_s": "seconds asleep: "},
+    Happening.SILENCE: {"silent_for": "for "},
+    Happening.WAKE: {"slept_s": "asleep for "},
     Happening.LINK_CHANGED: {"route": "", "before": "before: "},
     Happening.NETMAP_FRESH: {"reason": ""},
     Happening.NETMAP_STALE: {"reason": ""},
@@ -48,6 +48,27 @@ _SHOWN: dict[Happening, dict[str, str]] = {
     Happening.NODE_KEY_EXPIRING: {"expires": "at "},
 }
 """What is shown of the details, and what stands before each; of other kinds everything, by name."""
+_SPANS = frozenset({"lived_s", "silent_for", "slept_s"})
+"""Details in seconds."""
+_TRUST = {
+    "session_started": "a new session",
+    "session_ended": "the connection ended",
+    "silence": "the control server fell silent",
+    "gap": "a change was missed",
+    "caught_up": "caught up with the publisher",
+    "publisher_ended": "the publisher ended",
+}
+"""Why the netmap became fresh or stale."""
+_FATES = {
+    "left": (Happening.NODE_LEFT, {Happening.NODE_JOINED}),
+    "went offline": (Happening.NODE_OFFLINE, {Happening.NODE_ONLINE, Happening.NODE_LEFT}),
+    "joined": (Happening.NODE_JOINED, {Happening.NODE_LEFT}),
+    "renamed": (Happening.NODE_RENAMED, {Happening.NODE_LEFT}),
+    "key expired": (Happening.NODE_KEY_EXPIRED, {Happening.NODE_LEFT}),
+    "key expires": (Happening.NODE_KEY_EXPIRING, {Happening.NODE_KEY_EXPIRED, Happening.NODE_LEFT}),
+}
+"""What a node can have come to, and what undoes it."""
+_MAX_NAMED = 5
 
 
 def lines(answer: Answer, width: int | None, *, blocks: bool, named: bool) -> Iterator[str]:
@@ -85,11 +106,52 @@ def lines(answer: Answer, width: int | None, *, blocks: bool, named: bool) -> It
             _short(one.name or one.subject, domain),
             _detail(one),
         )
-        for _, one in answer.occurrences
+        for _, one in sorted(answer.occurrences, key=lambda each: (each[1].at, each[0]))
     ]
     if answer.more:
         yield "older ones are left out: name a shorter time, a kind or a node"
     yield from table_lines(_COLUMNS, rows, width)
+    yield ""
+    for name, text in _outcome(answer, domain):
+        yield from fold(f"{name:<13} ", text, width)
+
+
+def _outcome(answer: Answer, domain: str) -> Iterator[tuple[str, str]]:
+    """Last, where it is seen without scrolling: since when the netmap is what it is, when it was not true and why, and
+    who came or went; the newest first."""
+    if answer.netmap:
+        last = since = answer.netmap[-1]
+        for span in reversed(answer.netmap):
+            if span.state != last.state or span.until < since.since:
+                break
+            since = span
+        yield "netmap", f"{last.state} since {_moment(since.since)}"
+    stale = [span for span in answer.netmap if span.state == "stale"]
+    if stale:
+        told = [
+            f"{_moment(span.since)[11:]} for {_long(span.until - span.since)}"
+            + (f" ({_trust_reason(span.detail['reason'])})" if span.detail.get("reason") else "")
+            for span in stale[: -_MAX_NAMED - 1 : -1]
+        ]
+        yield "stale", _some(told, len(stale))
+    for word, (kind, undone) in _FATES.items():
+        nodes: dict[str, str] = {}
+        for _, one in answer.occurrences:
+            if one.kind == kind:
+                nodes.pop(one.subject, None)  # it is the last one now
+                nodes[one.subject] = _short(one.name or one.subject, domain)
+            elif one.kind in undone:
+                nodes.pop(one.subject, None)
+        if nodes:
+            yield word, _some([*nodes.values()][: -_MAX_NAMED - 1 : -1], len(nodes))
+
+
+def _some(told: list[str], count: int) -> str:
+    return ", ".join(told) + (f" and {count - len(told)} more" if count > len(told) else "")
+
+
+def _trust_reason(reason: object) -> str:
+    return _TRUST.get(str(reason), escape(str(reason)).replace("_", " "))
 
 
 def _domain(names: list[str]) -> str:
@@ -120,6 +182,10 @@ def _detail(one: Occurrence) -> str:
             parts.append(f"{name} {_value(value['from'])} -> {_value(value['to'])}")
         else:
             lead = wanted[name] if wanted is not None else f"{name} "
+            if one.kind in (Happening.NETMAP_FRESH, Happening.NETMAP_STALE):
+                value = _trust_reason(value)  # noqa: PLW2901
+            elif name in _SPANS and isinstance(value, int | float):
+                value = _long(value)  # noqa: PLW2901
             parts.append(f"{lead}{_value(value)}")
     if one.after is not None:
         lead = "nothing was seen" if one.kind is Happening.GAP else "at some time"

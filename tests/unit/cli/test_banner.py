@@ -9,7 +9,7 @@ from netmap_supervisor.config.layers import load
 
 NOWHERE = {"HOME": "/home/nobody", "XDG_RUNTIME_DIR": "/run/user/1"}
 TLS = {"http_tls_cert": "/c.pem", "http_tls_key": "/k.pem"}
-PATHS = "(/netmap /events /sd /metrics /healthz)"
+PATHS = "(the page; /netmap /events /sd /metrics /healthz)"
 TOKENS = "for tokens of `netmap-supervisor tokens`"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from typing import Any
 
 import pytest
@@ -128,5 +129,70 @@ def test_a_key_that_expires_says_when() -> None:
     detail = {"expires": "2026-01-03T03:04:05Z", "within_s": 86400.0}
     said = [(1, Occurrence(at=70.0, kind=Happening.NODE_KEY_EXPIRING, name="web-1.x", detail=detail))]
     shown = list(lines(answer(occurrences=said), None, blocks=True, named=False))
-    assert shown[-1].split("  ")[-1] == "at 2026-01-03T03:04:05Z"
-    assert "key expiring" in shown[-1]
+    line = next(line for line in shown if "key expiring" in line)
+    assert line.split("  ")[-1] == "at 2026-01-03T03:04:05Z"
+
+
+def happened(*kinds: tuple[Happening, str]) -> list[tuple[int, Occurrence]]:
+    return [
+        (number, Occurrence(at=50.0 + number, kind=kind, subject=who, name=f"{who}.example.ts.net"))
+        for number, (kind, who) in enumerate(kinds)
+    ]
+
+
+def test_the_end_says_since_when_and_who_came_and_went() -> None:
+    said = happened(
+        (Happening.NODE_OFFLINE, "web-1"),
+        (Happening.NODE_OFFLINE, "nas"),
+        (Happening.NODE_ONLINE, "nas"),
+        (Happening.NODE_LEFT, "old"),
+        (Happening.NODE_JOINED, "new"),
+        (Happening.NODE_KEY_EXPIRING, "web-1"),
+        (Happening.NODE_KEY_EXPIRED, "web-1"),
+        (Happening.NODE_KEY_EXPIRING, "db"),
+        *((Happening.NODE_RENAMED, f"n{number}") for number in range(7)),
+    )
+    netmap = [
+        Span(20.0, 60.0, "stale", {"reason": "silence"}),
+        Span(60.0, 70.0, "fresh"),
+        Span(70.0, 100.0, "fresh"),
+    ]
+    shown = list(lines(answer(occurrences=said, netmap=netmap), 80, blocks=False, named=False))
+    end = shown[len(shown) - shown[::-1].index("") :]
+    before, moment = (datetime.datetime.fromtimestamp(at, datetime.UTC).astimezone() for at in (20.0, 60.0))
+    assert end == [
+        f"netmap        fresh since {moment:%Y-%m-%d %H:%M:%S}",
+        f"stale         {before:%H:%M:%S} for 40s (the control server fell silent)",
+        "left          old",
+        "went offline  web-1",
+        "joined        new",
+        "renamed       n6, n5, n4, n3, n2 and 2 more",
+        "key expired   web-1",
+        "key expires   db",
+    ]
+
+
+def test_what_was_told_late_stands_where_it_belongs() -> None:
+    said = [
+        (1, Occurrence(at=70.0, kind=Happening.NETMAP_FRESH, detail={"reason": "caught_up"})),
+        (2, Occurrence(at=60.0, kind=Happening.RUN_STARTED)),
+    ]
+    shown = "\n".join(lines(answer(occurrences=said), None, blocks=False, named=False))
+    assert shown.index("run started") < shown.index("netmap fresh")
+
+
+@pytest.mark.parametrize(
+    ("kind", "detail", "told"),
+    [
+        (Happening.SILENCE, {"silent_for": 130.2}, "for 2m"),
+        (Happening.WAKE, {"slept_s": 7200.0}, "asleep for 2.0h"),
+        (Happening.SESSION_ENDED, {"reason": "silence", "lived_s": 5.04}, "silence, after 5s"),
+        (Happening.NETMAP_STALE, {"reason": "publisher_ended"}, "the publisher ended"),
+        (Happening.NETMAP_STALE, {"reason": "of_later"}, "of later"),
+    ],
+)
+def test_details_are_told_in_words(kind: Happening, detail: dict[str, Any], told: str) -> None:
+    said = [(1, Occurrence(at=70.0, kind=kind, detail=detail))]
+    assert any(
+        line.endswith(told) for line in lines(answer(occurrences=said), None, blocks=False, named=False)
+    )

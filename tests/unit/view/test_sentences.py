@@ -151,7 +151,7 @@ def test_a_tailnet_is_called_by_its_magicdns_suffix(own: str, domain: str, name:
     shown = msgspec.structs.replace(
         shown, netmap=msgspec.structs.replace(shown.netmap, domain=domain, self_node=node)
     )
-    assert f"  tailnet     {name}: 2 peers, 1 online, 0 unknown" in list(lines(shown))
+    assert f"  tailnet     {name}: 2 peers, 1 online, 1 offline" in list(lines(shown))
     view = LiveView(SteppedClock(), console=Console(file=io.StringIO(), width=110, height=24))
     try:
         view.netmap(whole)

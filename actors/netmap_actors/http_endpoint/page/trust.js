@@ -46,7 +46,7 @@ const LOST = {
 /**
  * @typedef {{key: string, word: string, ageMs: number|null, reason: string, advice: string, url: string}} Verdict
  *   `key`: fresh, stale, none, connecting, gone, jumped, token, login, approval or removed; `url`: where to log in
- * @param {{trust: import("./store.js").Trust, stream: import("./stream.js").StreamState, status: Object|null,
+ * @param {{trust: import("./stream/store.js").Trust, stream: import("./stream/stream.js").StreamState, status: Object|null,
  *   answers: boolean, now: number, sleptMs: number}} told
  *   `answers`: false when the endpoint left a question without an answer, and has sent nothing since; `sleptMs`: time
  *   since `trust.at` that the clock of `now` did not count
@@ -94,8 +94,18 @@ function untrusted(trust, status, verdict) {
     return verdict("removed", "Node removed", "The control server no longer knows this node.", advice);
   }
   const doing = connection ? doingNow(connection) : "";
-  if (trust.state === "none") return verdict("none", "No netmap", "No netmap has come yet.", doing);
-  return verdict("stale", "Stale", whyStale(trust.reason, connection), doing);
+  const why = trust.state === "none" ? "No netmap has come yet." : whyStale(trust.reason, connection);
+  const advice = [lastFailure(why, connection), doing].filter(Boolean).join(" ");
+  if (trust.state === "none") return verdict("none", "No netmap", why, advice);
+  return verdict("stale", "Stale", why, advice);
+}
+
+/** Why it is still so, where the first reason does not say it: a silence, then a server that refuses. */
+function lastFailure(why, connection) {
+  const end = connection?.last_end;
+  if (end?.reason !== "error" || !end.detail || connection.state === "map_session") return "";
+  const detail = safe(end.detail, 160);
+  return why.includes(detail) ? "" : `The last attempt failed: ${detail}.`;
 }
 
 function whyStale(reason, connection) {

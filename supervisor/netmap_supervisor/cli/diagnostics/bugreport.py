@@ -181,6 +181,15 @@ def _parts(
 
     yield gathered("Status", ask, "json")
     report = status[0] if status else None
+    if report is not None:
+        started = gathered("Started with", lambda: sources.command_line(report.pid))
+        if started.missing:
+            yield started
+        else:
+            # The settings above are what this command finds; the daemon may have been given others.
+            yield ReportPart("Started with", sources.started_with(started.content), "table")
+            given = [one.partition("=")[2] for one in started.content if one.startswith("--state-dir=")]
+            state = Path(given[-1]) if given else state
     yield gathered("Limits", lambda: table(machine.limits(None if report is None else report.pid)), "table")
     yield gathered("Netmap", lambda: sources.learn(runtime, pseudonyms), "replaced")
     yield gathered("History", lambda: sources.history(runtime, state, _DAYS), "json")

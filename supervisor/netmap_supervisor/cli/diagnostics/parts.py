@@ -21,6 +21,8 @@ Form = Literal["text", "replaced", "json", "lines", "table", "metrics"]
 """`json`: one document; `lines`: a list of documents and of text; `replaced`: text without originals."""
 _WIDTH = 110
 """Characters of a line of JSON."""
+_ROW = 400
+"""The same of what stands in a list: one line each can be read down, as a log is."""
 _OURS = ("# HELP netmap_", "# TYPE netmap_")
 """Lines of metrics that are the program's own."""
 
@@ -101,10 +103,10 @@ def _made(part: ReportPart, pseudonyms: Pseudonyms) -> Iterator[str]:
     yield fence
 
 
-def _json(value: Any, indent: str, name: str, comma: str = "") -> Iterator[str]:
+def _json(value: Any, indent: str, name: str, comma: str = "", width: int = _WIDTH) -> Iterator[str]:
     """Indented, with what fits on one line on one line."""
     short = shown_json.encode(value).decode()
-    if len(indent) + len(name) + len(short) <= _WIDTH or not value or not isinstance(value, dict | list):
+    if len(indent) + len(name) + len(short) <= width or not value or not isinstance(value, dict | list):
         yield f"{indent}{name}{short}{comma}"
         return
     begin, end = "{}" if isinstance(value, dict) else "[]"
@@ -115,7 +117,9 @@ def _json(value: Any, indent: str, name: str, comma: str = "") -> Iterator[str]:
     )
     yield f"{indent}{name}{begin}"
     for number, (key, one) in enumerate(named, start=1):
-        yield from _json(one, indent + "  ", key, "," if number < len(named) else "")
+        yield from _json(
+            one, indent + "  ", key, "," if number < len(named) else "", _WIDTH if begin == "{" else _ROW
+        )
     yield f"{indent}{end}{comma}"
 
 

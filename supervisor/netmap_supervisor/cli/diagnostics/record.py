@@ -172,6 +172,7 @@ class _Run:
             why = self._follow_next()
         recorder.finish(why)
         self._say(f"{self._account()}; over: {escape(recorder.over, 200)}; in {self._path}")
+        self._say(f"to play it to any client: netmap-supervisor dev-control --replay {self._path}")
         if recorder.cut_off:
             raise CommandFailed(
                 f"cannot go on recording: {escape(recorder.over, 200)}; {self._path} ends there"

@@ -25,12 +25,23 @@ from netmap_supervisor.config.kinds import SecretSource
 from netmap_supervisor.system.single_instance import is_locked
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from netmap_actors.pseudonyms import Pseudonyms
     from netmap_supervisor.config.layers import Configuration, Setting
 
-__all__ = ["broken_file", "directory", "history", "learn", "log", "metrics", "people", "settings"]
+__all__ = [
+    "broken_file",
+    "command_line",
+    "directory",
+    "history",
+    "learn",
+    "log",
+    "metrics",
+    "people",
+    "settings",
+    "started_with",
+]
 
 _LIMIT: Final = 5.0
 """Seconds for one source."""
@@ -48,6 +59,8 @@ _TYPES: Final = {
     stat.S_IFLNK: "link",
 }
 _HARMLESS: Final = re.compile(r"(?:true|false|[0-9]+(?:\.[0-9]+)?[a-zA-Z]{0,3})")
+_WORDS: Final = frozenset({"--log-format", "--log-level", "--view", "--nursery", "--on-removed"})
+"""Options of `run` that take one of a few words."""
 _QUOTED: Final = re.compile(r"\"(?:[^\"\\]|\\.)*\"?|'[^']*'?")
 
 
@@ -77,6 +90,24 @@ def _setting(one: Setting, pseudonyms: Pseudonyms) -> str:
         case "socket_group" if one.value:
             pseudonyms.user(str(one.value))
     return f"{one.option.kind.show(one.value) or '(not set)'} ({where})"
+
+
+def command_line(pid: int) -> list[str]:
+    """Arguments of a process. Raises OSError when it is gone or another user's."""
+    return [os.fsdecode(one) for one in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[:-1]]
+
+
+def started_with(arguments: Sequence[str]) -> dict[str, str]:
+    """The options of `run` with those values that name nobody: numbers, paths, and words of the option itself."""
+    shown: dict[str, str] = {}
+    name = "arguments"
+    for one in arguments[arguments.index("run") + 1 :] if "run" in arguments else ():
+        value = one
+        if one.startswith("--"):
+            name, _, value = one.partition("=")
+        plain = _HARMLESS.fullmatch(value) or value.startswith("/") or name in _WORDS or not value
+        shown[name] = f"{shown.get(name, '')} {value if plain else '…'}".strip()
+    return shown
 
 
 def broken_file(path: Path, pseudonyms: Pseudonyms) -> str:

@@ -102,9 +102,11 @@ def _facts(report: StatusReport) -> Iterator[tuple[str, str]]:
     if netmap.peers or netmap.domain:
         name = tailnet_name("" if netmap.self_node is None else netmap.self_node.name, netmap.domain)
         domain = f"{name}: " if name else ""
+        offline = netmap.peers - netmap.peers_online - netmap.peers_unknown
+        unknown = f", {netmap.peers_unknown} unknown" if netmap.peers_unknown else ""
         yield (
             "tailnet",
-            f"{domain}{netmap.peers} peers, {netmap.peers_online} online, {netmap.peers_unknown} unknown",
+            f"{domain}{netmap.peers} peers, {netmap.peers_online} online, {offline} offline{unknown}",
         )
     if netmap.self_node is not None:
         node = netmap.self_node

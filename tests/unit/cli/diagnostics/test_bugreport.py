@@ -230,3 +230,33 @@ def test_a_metrics_page_over_a_unix_socket() -> None:
                 done = pool.submit(answer)
                 assert sources.metrics(f"unix:{path}", tls=False) == "up 1"
                 done.result()
+
+
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [
+        (
+            ["--silence-timeout=5s", "--http-listen=10.0.0.7:9641"],
+            {"--silence-timeout": "5s", "--http-listen": "…"},
+        ),
+        (["--hostname", "bobs-laptop", "--view=off"], {"--hostname": "…", "--view": "off"}),
+        (["--control-url=https://ada:secret@hs.example.com"], {"--control-url": "…"}),
+        (["--state-dir=/srv/bob", "--ephemeral"], {"--state-dir": "/srv/bob", "--ephemeral": ""}),
+        (["--request-tags=tag:a", "--request-tags=tag:b"], {"--request-tags": "… …"}),
+        ([], {}),
+    ],
+)
+def test_options_are_told_without_what_names_somebody(given: list[str], shown: dict[str, str]) -> None:
+    assert sources.started_with(["python3", "-m", "netmap_supervisor", "run", *given]) == shown
+
+
+def test_what_stands_in_a_list_is_a_line() -> None:
+    rows = [
+        {"at": number, "kind": "netmap_stale", "detail": {"reason": "x" * 60, "more": "y" * 60}}
+        for number in (1, 2)
+    ]
+    shown = page([], [ReportPart("History", {"occurrences": rows}, "json")], Pseudonyms(b"salt"))
+    assert (
+        sum('"kind":"netmap_stale"' in line and line.rstrip(",").endswith("}") for line in shown.splitlines())
+        == 2
+    )

@@ -1,16 +1,16 @@
 /** What happened, in words as `netmap-supervisor history` has them, and floods made short: pure. */
 
-import {localTime, safe} from "../words.js";
+import {age, localTime, safe} from "../words.js";
 
 const SHOWN = {
   run_started: {version: "version ", control_url: "of "},
   actor_started: {pid: "pid "},
   actor_exited: {pid: "pid ", reason: "", detail: ""},
   map_session_started: {pid: "pid ", local: "from ", remote: "to "},
-  session_ended: {reason: "", stage: "in stage ", lived_s: "seconds: ", detail: ""},
+  session_ended: {reason: "", stage: "in stage ", lived_s: "after ", detail: ""},
   login_needed: {url: "at "},
-  silence_detected: {silent_for: "seconds: "},
-  wake_detected: {slept_s: "seconds asleep: "},
+  silence_detected: {silent_for: "for "},
+  wake_detected: {slept_s: "asleep for "},
   link_changed: {route: "", before: "before: "},
   netmap_fresh: {reason: ""},
   netmap_stale: {reason: ""},
@@ -22,6 +22,23 @@ const SHOWN = {
   node_key_expiring: {expires: "at "},
 };
 /** What is shown of the details, and what stands before each; of other kinds everything, by name. */
+
+const LENGTHS = new Set(["lived_s", "silent_for", "slept_s"]);
+/** Details in seconds. */
+
+const TRUST = new Map(Object.entries({
+  session_started: "a new session",
+  session_ended: "the connection ended",
+  silence: "the control server fell silent",
+  gap: "a change was missed",
+  caught_up: "caught up with the publisher",
+  publisher_ended: "the publisher ended",
+}));
+
+/** Why the netmap became fresh or stale. @param {string} reason */
+export function trustReason(reason) {
+  return TRUST.get(reason) ?? safe(reason, 100).replaceAll("_", " ");
+}
 
 const TONES = {
   bad: [
@@ -66,7 +83,11 @@ export function detail(one, now) {
   const wanted = SHOWN[one.kind];
   for (const [name, given] of Object.entries(one.detail)) {
     if (given === null || given === "" || (wanted !== undefined && !(name in wanted))) continue;
-    if (typeof given === "object" && "from" in given && "to" in given) {
+    if (name === "reason" && (one.kind === "netmap_fresh" || one.kind === "netmap_stale")) {
+      parts.push(trustReason(given));
+    } else if (LENGTHS.has(name) && wanted !== undefined && typeof given === "number") {
+      parts.push(`${wanted[name]}${age(given)}`);
+    } else if (typeof given === "object" && "from" in given && "to" in given) {
       const show = name === "name" ? (one) => value(String(one ?? "").split(".", 1)[0]) : value;
       parts.push(`${safe(name, 40)} ${show(given.from)} → ${show(given.to)}`);
     } else {

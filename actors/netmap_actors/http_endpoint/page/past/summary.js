@@ -1,6 +1,6 @@
 /** What happened in a window of time, in one line: pure. Times are milliseconds since 1970. */
 
-import {local, who} from "./happenings.js";
+import {local, trustReason, who} from "./happenings.js";
 
 /** A span of time, exact to its second: "2 min 10 s", "41 min", "3 h 5 min". @param {number} ms */
 export function long(ms) {
@@ -28,7 +28,7 @@ export function counted(count, one, many = `${one}s`) {
  * @param {number} now
  * @returns {{trust: string, parts: {text: string, tone: string, nodes: {id: string, name: string}[],
  *   count: number}[]}} `trust`: since when what is shown is true, or why it is not; `parts`: what happened;
- *   `nodes`: the last three of `count`.
+ *   `nodes`: the last NAMED of `count`.
  */
 export function summary(memory, window, now) {
   const within = memory.happenings.filter((one) => one.at >= window.since && one.at < window.until);
@@ -58,7 +58,7 @@ export function summary(memory, window, now) {
   for (const [kinds, undone, word] of MOVES) {
     const nodes = [...last(within, kinds, undone).values()];
     if (nodes.length === 0) continue;
-    const named = nodes.slice(-3).reverse().map((one) => ({id: one.subject, name: who(one)}));
+    const named = nodes.slice(-NAMED).reverse().map((one) => ({id: one.subject, name: who(one)}));
     add(`${counted(nodes.length, "node")} ${word}`, "", named, nodes.length);
   }
   if (memory.happeningsSince > Math.max(window.since, memory.since)) {
@@ -76,8 +76,13 @@ const MOVES = [
   ["node_offline", "node_online", "went offline"],
   ["node_joined", "node_left", "joined"],
   ["node_renamed", "", "renamed"],
+  ["node_key_expired", "", "whose key expired"],
+  ["node_key_expiring", "node_key_expired", "whose key expires soon"],
 ];
 /** What happened to nodes, and what undoes it. */
+
+const NAMED = 5;
+/** So many nodes of each kind are named. */
 
 function last(happenings, kind, undone) {
   const found = new Map();
@@ -116,9 +121,11 @@ function trustOf(memory, now) {
     if (one.state !== last.state || one.until < since) break;
     since = one.since;
   }
-  const reason = typeof last.detail.reason === "string" && last.detail.reason ? last.detail.reason : "";
+  // What made it fresh again answers no question.
+  const given = last.state === "fresh" || typeof last.detail.reason !== "string" ? "" : last.detail.reason;
+  const reason = given ? trustReason(given) : "";
   const begun = `since ${since > memory.since ? "" : "before "}${local(since, now)}`;
-  return [`${last.state} ${begun}`, reason.replaceAll("_", " ")].filter(Boolean).join(", ");
+  return [`${last.state} ${begun}`, reason].filter(Boolean).join(": ");
 }
 
 function overlaps(one, {since, until}) {

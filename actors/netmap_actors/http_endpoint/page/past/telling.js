@@ -1,6 +1,6 @@
 /** What a lane's bars say, in words: pure. */
 
-import {local, safeDetail} from "./happenings.js";
+import {local, safeDetail, trustReason} from "./happenings.js";
 import {long} from "./summary.js";
 
 const STATES = {
@@ -51,7 +51,7 @@ export function barSentence(lane, bar, now) {
   }
   const end = until === Infinity ? now : until;
   parts.push(`${local(since, now)} to ${local(end, now)} (${long(end - since)})`);
-  if (typeof detail.reason === "string") parts.push(safeDetail(detail.reason.replaceAll("_", " ")));
+  if (typeof detail.reason === "string") parts.push(trustReason(detail.reason));
   const ended = detail.ended;
   if (ended && typeof ended === "object") {
     parts.push(`ended: ${[ended.reason, ended.detail].filter(Boolean).map(safeDetail).join(", ")}`);
