@@ -23,8 +23,8 @@ from netmap_actors.dev_control.standalone import Edits
 from netmap_actors.exit_reason import ExitReason, status_of
 from netmap_actors.subscriber.netmap_view import Contents
 from netmap_actors.wire import internal_pb2, netmap_pb2
+from netmap_actors.wire.status import StatusReport
 from netmap_supervisor import testing
-from netmap_supervisor.admin.status import StatusReport
 from netmap_supervisor.cli import PROGRAM, commands
 from netmap_supervisor.cli.process.exit_codes import ExitCode
 from netmap_supervisor.config.options import OPTIONS

@@ -9,8 +9,8 @@ import msgspec
 
 from netmap_actors.errors import NetmapError
 from netmap_actors.runtime_paths import updates_path
+from netmap_actors.wire.status import StatusReport
 from netmap_supervisor.admin.socket import AdminClient, AdminError, NotRunning, not_running
-from netmap_supervisor.admin.status import StatusReport
 from netmap_supervisor.system.single_instance import hidden, is_locked
 
 if TYPE_CHECKING:

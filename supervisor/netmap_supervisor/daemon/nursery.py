@@ -10,7 +10,7 @@ import signal
 from typing import TYPE_CHECKING
 
 from netmap_actors.nursery.orders import ROLE
-from netmap_supervisor.admin.status import NurseryStatus
+from netmap_actors.wire.status import NurseryStatus
 from netmap_supervisor.daemon.output.child_output import ChildOutput
 from netmap_supervisor.daemon.output.log_pipes import LogPipe
 from netmap_supervisor.supervision.nursery_machine import NurseryAction, NurseryMachine

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from google.protobuf.message import Message
 
     from netmap_actors.bus.loop import Loop, Timer
+    from netmap_actors.wire.status import StatusReport
     from netmap_supervisor.admin.socket import Request
-    from netmap_supervisor.admin.status import StatusReport
     from netmap_supervisor.config.settings import RunSettings
     from netmap_supervisor.daemon.core import Input
     from netmap_supervisor.system.os_process import ChildProcess

@@ -8,8 +8,7 @@ import msgspec
 
 from netmap_actors.rfc3339 import stamp
 from netmap_actors.wire import internal_pb2
-from netmap_actors.wire.vocabulary import TAILNET, ActorName, Stage, Trust
-from netmap_supervisor.admin.status import (
+from netmap_actors.wire.status import (
     ActorStatus,
     ConnectionStatus,
     ControlStatus,
@@ -22,6 +21,7 @@ from netmap_supervisor.admin.status import (
     StatusReport,
     WebhookStatus,
 )
+from netmap_actors.wire.vocabulary import TAILNET, ActorName, Stage, Trust
 from netmap_supervisor.config.reach import is_for_others
 from netmap_supervisor.daemon.core import CONNECTION, LIVENESS, PUBLISHER, SupervisorCore
 from netmap_supervisor.supervision.child_machine import ChildState
@@ -29,7 +29,7 @@ from netmap_supervisor.supervision.child_machine import ChildState
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from netmap_supervisor.admin.status import NurseryStatus
+    from netmap_actors.wire.status import NurseryStatus
     from netmap_supervisor.config.settings import RunSettings
     from netmap_supervisor.daemon.refused_calls import RefusedCalls
     from netmap_supervisor.supervision.messages import Now

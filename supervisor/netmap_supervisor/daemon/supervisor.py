@@ -81,7 +81,7 @@ if TYPE_CHECKING:
     from google.protobuf.message import Message
 
     from netmap_actors.bus.loop import Loop
-    from netmap_supervisor.admin.status import StatusReport
+    from netmap_actors.wire.status import StatusReport
     from netmap_supervisor.config.settings import RunSettings
     from netmap_supervisor.daemon.core import Command, Input
     from netmap_supervisor.daemon.observer import Observer

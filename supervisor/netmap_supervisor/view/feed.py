@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from netmap_actors.subscriber import Subscriber
-    from netmap_supervisor.admin.status import StatusReport
+    from netmap_actors.wire.status import StatusReport
 
 __all__ = ["END", "DaemonEvent", "FeedView", "feed_view"]
 

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from netmap_actors.clock import Clock
     from netmap_actors.subscriber import Event
-    from netmap_supervisor.admin.status import StatusReport
+    from netmap_actors.wire.status import StatusReport
     from netmap_supervisor.view.keys import Key
 
 __all__ = ["LiveView"]

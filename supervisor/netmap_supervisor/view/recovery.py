@@ -11,7 +11,7 @@ from netmap_actors.errors import escape
 from netmap_actors.wire.vocabulary import ActorName, Trust
 
 if TYPE_CHECKING:
-    from netmap_supervisor.admin.status import StatusReport
+    from netmap_actors.wire.status import StatusReport
 
 __all__ = ["Recovery"]
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from netmap_actors.subscriber import Event, Peer
-    from netmap_supervisor.admin.status import ConnectionStatus, StatusReport
+    from netmap_actors.wire.status import ConnectionStatus, StatusReport
 
 __all__ = [
     "address",

@@ -14,7 +14,7 @@ from netmap_actors.http_endpoint import openapi, peer_metrics
 from netmap_actors.schemas.documents import SHAPES, document
 from netmap_actors.webhooks.events import WebhookEvent, sentence
 from netmap_actors.webhooks.spec import DEFAULT_EVENTS, EVENTS
-from netmap_supervisor.admin.status import StatusReport
+from netmap_actors.wire.status import StatusReport
 from netmap_supervisor.cli import PROGRAM, commands
 from tests.contract.test_house import PACKAGES
 from tests.support.command_line import root_context

@@ -7,7 +7,7 @@ from typing import Any
 from netmap_actors.subscriber import Netmap, Peer, PeerUpserted, Snapshot
 from netmap_actors.subscriber.netmap_view import Contents
 from netmap_actors.wire import netmap_pb2
-from netmap_supervisor.admin.status import (
+from netmap_actors.wire.status import (
     ActorStatus,
     ConnectionStatus,
     ControlStatus,

@@ -10,7 +10,7 @@ import pytest
 from netmap_actors import shown_json
 from netmap_actors.exit_reason import ExitReason
 from netmap_actors.wire import internal_pb2
-from netmap_supervisor.admin.status import StatusReport
+from netmap_actors.wire.status import StatusReport
 from netmap_supervisor.cli.state.status import lines
 from netmap_supervisor.config.settings import RunSettings
 from netmap_supervisor.daemon.status_report import SupervisorFacts, make_report

@@ -12,7 +12,7 @@ import pytest
 from rich.console import Console
 
 from netmap_actors.curve_keys import generate
-from netmap_supervisor.admin.status import LastEnd
+from netmap_actors.wire.status import LastEnd
 from netmap_supervisor.cli import main
 from netmap_supervisor.cli.parameters.followed_daemon import LocalDaemon
 from netmap_supervisor.devtools import dev_orders

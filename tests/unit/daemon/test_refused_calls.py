@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from netmap_actors import shown_json
-from netmap_supervisor.admin.status import StatusReport
+from netmap_actors.wire.status import StatusReport
 from netmap_supervisor.cli.state.status import lines
 from netmap_supervisor.daemon.refused_calls import BURST, PER_SECOND, Allowance
 from tests.support.netmaps.shown_netmap import actor, report

@@ -24,7 +24,7 @@ from netmap_actors.subscriber import AmbiguousName, NoSuchNode, Snapshot
 from netmap_actors.subscriber.events import EVENT_KINDS
 from netmap_actors.subscriber.netmap_view import DOCUMENTS, Contents, Netmap
 from netmap_actors.wire import netmap_pb2
-from netmap_supervisor.admin.status import DegradedStatus, NurseryStatus, SelfStatus
+from netmap_actors.wire.status import DegradedStatus, NurseryStatus, SelfStatus
 from netmap_supervisor.cli.descriptions.schema import SCHEMAS, schema_of
 from tests.support.netmaps.publishing import Follower, Server, full, node
 from tests.support.netmaps.recorded_netmap import FIXTURE, recorded_netmap

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from netmap_supervisor.admin.status import LastEnd, StatusReport
+from netmap_actors.wire.status import LastEnd, StatusReport
 from netmap_supervisor.view.recovery import Recovery
 from tests.support.netmaps.shown_netmap import actor, report
 

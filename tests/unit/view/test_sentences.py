@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from netmap_actors.subscriber import DocumentChanged, PeerRemoved, SelfChanged, StateChanged
-from netmap_supervisor.admin.status import SelfStatus
+from netmap_actors.wire.status import SelfStatus
 from netmap_supervisor.cli.state.status import lines
 from netmap_supervisor.view.live import LiveView
 from netmap_supervisor.view.sentences import (

@@ -42,7 +42,7 @@ from netmap_supervisor.view.text_layout import fold
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from netmap_supervisor.admin.status import StatusReport
+    from netmap_actors.wire.status import StatusReport
 
 __all__ = ["command"]
 

@@ -27,7 +27,7 @@ from netmap_supervisor.system.single_instance import is_locked
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from netmap_supervisor.admin.status import StatusReport
+    from netmap_actors.wire.status import StatusReport
 
 __all__ = [
     "FollowedDaemon",

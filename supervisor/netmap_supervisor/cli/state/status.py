@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from netmap_supervisor.admin.status import ActorStatus, HttpStatus, StatusReport
+    from netmap_actors.wire.status import ActorStatus, HttpStatus, StatusReport
 
 __all__ = ["command", "exit_code"]
 
