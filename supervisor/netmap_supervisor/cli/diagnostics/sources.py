@@ -13,7 +13,7 @@ import socket
 import stat
 import subprocess
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import IO, TYPE_CHECKING, Any, Final
 
 from netmap_actors.clock import SystemClock
 from netmap_actors.errors import escape
@@ -36,6 +36,8 @@ _LIMIT: Final = 5.0
 """Seconds for one source."""
 _LOG_LINES: Final = 2000
 _LOG_BYTES: Final = 4 << 20
+_DEEPEST: Final = 200
+"""Brackets in a line of the log; one with more is not taken for an event, which would be gone through by recursion."""
 _METRICS_BYTES: Final = 256 << 10
 _OCCURRENCES: Final = 2000
 _LANES: Final = 200
@@ -81,8 +83,8 @@ def _setting(one: Setting, pseudonyms: Pseudonyms) -> str:
 
 def broken_file(path: Path, pseudonyms: Pseudonyms) -> str:
     """A configuration file that cannot be used: its form, with nothing that somebody wrote into it."""
-    with path.open(encoding="utf-8", errors="replace") as file:
-        text = file.read(1 << 20)
+    with _regular(path) as file:
+        text = file.read(1 << 20).decode("utf-8", "replace")
     return "\n".join(
         _QUOTED.sub(lambda found: _value(found[0], pseudonyms), _without_comment(line))
         for line in text.splitlines()
@@ -161,6 +163,8 @@ def log(unit: str, file: Path | None) -> list[Any]:
 
 
 def _event(line: str) -> Any:
+    if line.count("{") + line.count("[") > _DEEPEST:
+        return line
     try:
         found = json.loads(re.sub(r"^<[0-7]>", "", line))
     except (ValueError, RecursionError):
@@ -169,13 +173,18 @@ def _event(line: str) -> Any:
 
 
 def _tail(file: Path) -> str:
+    with _regular(file) as stream:
+        stream.seek(max(0, os.fstat(stream.fileno()).st_size - _LOG_BYTES))
+        return stream.read(_LOG_BYTES).decode("utf-8", "replace")
+
+
+@contextlib.contextmanager
+def _regular(file: Path) -> Iterator[IO[bytes]]:
     # Not to wait for the writer of a pipe.
     with os.fdopen(os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as stream:
-        found = os.fstat(stream.fileno())
-        if not stat.S_ISREG(found.st_mode):
+        if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
             raise CommandFailed(f"cannot read {file}: it is no regular file")
-        stream.seek(max(0, found.st_size - _LOG_BYTES))
-        return stream.read(_LOG_BYTES).decode("utf-8", "replace")
+        yield stream
 
 
 def _journal(unit: str) -> str:

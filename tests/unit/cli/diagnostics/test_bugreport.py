@@ -175,6 +175,14 @@ def test_a_log_that_is_no_file_is_refused(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(NetmapError, match="no regular file"):
         sources.log("a.service", tmp_path / "pipe")
+    with pytest.raises(NetmapError, match="no regular file"):
+        sources.broken_file(tmp_path / "pipe", Pseudonyms(b""))
+
+
+def test_a_line_of_a_log_that_is_too_deep_is_text(tmp_path: Path) -> None:
+    line = '{"a":' * 900 + "1" + "}" * 900
+    (tmp_path / "log").write_text(line)
+    assert line in page([], [ReportPart("Log", sources.log("", tmp_path / "log"), "lines")], Pseudonyms(b""))
 
 
 @pytest.mark.parametrize(
