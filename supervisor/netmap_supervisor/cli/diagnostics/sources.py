@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import difflib
 import http.client
 import json
 import os
@@ -21,7 +22,9 @@ from netmap_actors.history.answers import HistoryQuestion, read
 from netmap_actors.history.questions import ask_daemon
 from netmap_actors.subscriber import Subscriber
 from netmap_supervisor.admin.commands import CommandFailed
+from netmap_supervisor.config import webhooks
 from netmap_supervisor.config.kinds import SecretSource
+from netmap_supervisor.config.options import OPTIONS, TABLES
 from netmap_supervisor.system.single_instance import is_locked
 
 if TYPE_CHECKING:
@@ -51,6 +54,10 @@ _TYPES: Final = {
 }
 _HARMLESS: Final = re.compile(r"(?:true|false|[0-9]+(?:\.[0-9]+)?[a-zA-Z]{0,3})")
 _QUOTED: Final = re.compile(r"\"(?:[^\"\\]|\\.)*\"?|'[^']*'?")
+_WRITTEN: Final = re.compile(rf"{_QUOTED.pattern}|[^\s=\[\]{{}},\"'#]+")
+_BARE: Final = re.compile("[A-Za-z_-]{1,40}")
+_NEAR: Final = 0.8
+"""Of difflib's measure."""
 
 
 def settings(configuration: Configuration, pseudonyms: Pseudonyms) -> dict[str, str]:
@@ -85,24 +92,40 @@ def broken_file(path: Path, pseudonyms: Pseudonyms) -> str:
     """A configuration file that cannot be used: its form, with nothing that somebody wrote into it."""
     with _regular(path) as file:
         text = file.read(1 << 20).decode("utf-8", "replace")
-    return "\n".join(
-        _QUOTED.sub(lambda found: _value(found[0], pseudonyms), _without_comment(line))
-        for line in text.splitlines()
-    )
+    known = _configuration_words()
+    return "\n".join(_line_of_file(line, known, pseudonyms) for line in text.splitlines())
 
 
-def _without_comment(line: str) -> str:
+def _line_of_file(line: str, known: frozenset[str], pseudonyms: Pseudonyms) -> str:
     bare = _QUOTED.sub(lambda found: "_" * len(found[0]), line)
-    at = bare.find("#")
-    return line if at < 0 else line[:at] + "# (a comment)"
+    before, comment, _ = bare.partition("#")
+    shown = _WRITTEN.sub(lambda found: _written(found[0], known, pseudonyms), line[: len(before)])
+    return f"{shown}# (a comment)" if comment else shown
 
 
-def _value(quoted: str, pseudonyms: Pseudonyms) -> str:
-    inner = quoted.strip("\"'")
-    if _HARMLESS.fullmatch(inner):
-        return quoted
-    replaced = pseudonyms.document({"x": inner}, "tailcfg")["x"]
-    return f'"{replaced}"'
+def _configuration_words() -> frozenset[str]:
+    """Names of tables and keys."""
+    options = (*OPTIONS.values(), *webhooks.rows().values())
+    return frozenset({*TABLES, *(word for one in options for word in (one.table, one.key, one.path))})
+
+
+def _written(text: str, known: frozenset[str], pseudonyms: Pseudonyms) -> str:
+    """What somebody wrote: a quoted text, or anything else between what TOML is made of."""
+    if text[0] in "\"'":
+        inner = text.strip("\"'")
+        return text if _HARMLESS.fullmatch(inner) else f'"{_replaced(inner, pseudonyms)}"'
+    first, dot, rest = text.partition(".")
+    if dot and first in known:
+        return f"{first}.{_written(rest, known, pseudonyms)}" if rest else text
+    # One that is nearly ours is our word, misspelt.
+    same = _HARMLESS.fullmatch(text) or (
+        _BARE.fullmatch(text) and difflib.get_close_matches(text, known, 1, _NEAR)
+    )
+    return text if same else _replaced(text, pseudonyms)
+
+
+def _replaced(text: str, pseudonyms: Pseudonyms) -> str:
+    return str(pseudonyms.document({"x": text}, "tailcfg")["x"])
 
 
 def learn(runtime_dir: Path, pseudonyms: Pseudonyms) -> str:
