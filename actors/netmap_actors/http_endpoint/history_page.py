@@ -34,7 +34,7 @@ LATE = b"cannot show the history: it did not answer in time\n"
 
 def question_of(query: Query, wall: float) -> HistoryQuestion:
     """`wall`: now, UNIX seconds. Raises BadQuery."""
-    query.only("since", "until", "peer", "kind")
+    query.only("since", "until", "peer", "kind", "lanes")
     unknown = [kind for kind in query.all("kind") if kind not in set(Happening)]
     if unknown:
         known = ", ".join(sorted(Happening))
@@ -48,6 +48,7 @@ def question_of(query: Query, wall: float) -> HistoryQuestion:
         until=until,
         peers=tuple(query.all("peer")),
         kinds=tuple(map(Happening, query.all("kind"))),
+        lanes=query.flag("lanes", default=True),
     )
 
 

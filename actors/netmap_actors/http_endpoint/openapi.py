@@ -143,6 +143,10 @@ def _operations(
                 ),
                 "peer": _Parameter("Names, now or then, or stable ids.", _TEXT, many=True),
                 "kind": _Parameter("What happened.", {"enum": sorted(map(str, Happening))}, many=True),
+                "lanes": _Parameter(
+                    "false: what happened alone; `gaps`, `netmap`, `connection` and `nodes` are empty.",
+                    {"type": "boolean", "default": True},
+                ),
             },
         ),
         "/status": _Operation({200: {JSON: {"schema": status}}}, {503: "The daemon did not answer in time."}),

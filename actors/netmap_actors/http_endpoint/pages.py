@@ -45,7 +45,8 @@ PATHS = {
     "/": "a page that shows all of this in a browser",
     "/netmap": "the netmap as `netmap-supervisor netmap --json` prints it; ?peer=NAME for one peer",
     "/events": "every change as server-sent events, a snapshot first; ?kind= and ?peer= choose, may be repeated",
-    "/history": "what happened, as `netmap-supervisor history --json`; ?since=24h, ?until=, ?peer= and ?kind= choose",
+    "/history": "what happened, as `netmap-supervisor history --json`; ?since=24h, ?until=, ?peer= and ?kind= choose; "
+    "?lanes=false leaves out the lanes",
     "/status": "the daemon's status as `netmap-supervisor status --json` prints it",
     "/sd": "targets for Prometheus's http_sd_configs; ?port=9100, ?tag=web (may be repeated), ?online=true, "
     "?include_self=true",
@@ -113,12 +114,12 @@ class Query:
             raise BadQuery(f"cannot use {name} twice")
         return values[0] if values else None
 
-    def flag(self, name: str) -> bool:
+    def flag(self, name: str, *, default: bool = False) -> bool:
         """true or false. Raises BadQuery."""
         value = self.one(name)
         if value not in {None, "true", "false"}:
             raise BadQuery(f"cannot use {name}={escape(str(value), 50)}: true or false is expected")
-        return value == "true"
+        return default if value is None else value == "true"
 
     def port(self, name: str) -> int | None:
         """A port. Raises BadQuery."""

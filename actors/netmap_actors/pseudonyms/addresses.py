@@ -138,10 +138,11 @@ class AddressPseudonyms:
             return bits
         for kept in _KEPT:
             if kept.holds(given):
-                out = self._flipped(given, kept.length)
+                start = _free_from(given, kept)
+                out = self._flipped(given, start)
                 # Again as long as it is one that says something else.
                 while any(same == (version, out, length) for same in _SAME):
-                    out = self._flipped(_Range(version, out, length), kept.length)
+                    out = self._flipped(_Range(version, out, length), start)
                 return out
         return bits if length <= _WIDE[version] else self._public(given)
 
@@ -162,6 +163,15 @@ class AddressPseudonyms:
         low = self._flipped(given, numbered) & ((1 << (width - numbered)) - 1)
         rest = width - length
         return (base | slot << (width - numbered) | low) >> rest << rest
+
+
+def _free_from(given: _Range, kept: _Range) -> int:
+    """The first bit that may be flipped of what is in `kept`: what holds a narrower range that is kept stays as it is,
+    and so does the bit by which `given` leaves it.
+    """
+    narrower = (one for one in (*_KEPT, _VIA) if one.length > kept.length and kept.holds(one))
+    common = (_WIDTH[given.version] - (given.bits ^ one.bits).bit_length() for one in narrower)
+    return max([kept.length, *(one + 1 for one in common)])
 
 
 def _zone(zone: str) -> str:

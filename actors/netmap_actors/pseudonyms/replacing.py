@@ -81,10 +81,10 @@ class _Walk:
             return value
         if kind == "place":
             return 0
-        if isinstance(value, int) and (
-            kind == "number" or (kind is None and self._closed and abs(value) >= _LARGE)
-        ):
-            return self._originals.number(value)
+        # 1e10 is the same number to a reader of JSON.
+        whole = isinstance(value, int) or (isinstance(value, float) and value.is_integer())
+        if whole and (kind == "number" or (kind is None and self._closed and abs(value) >= _LARGE)):
+            return self._originals.number(int(value))
         return value
 
     def _kind(self, member: str, parent: str) -> str | None:

@@ -86,6 +86,8 @@ class NumberedWords:
 
     def _look_for(self, spelling: str, pseudonym: str) -> None:
         first = _WORD.match(spelling)
+        if spelling.isascii() and _WORD.search(spelling) is None:
+            return  # spaces and signs, which stand in every text, name nobody
         if first is None:
             self._odd[spelling] = pseudonym
             return

@@ -171,8 +171,10 @@ def read_recording(lines: Iterable[bytes], name: str) -> Recording:
             _take(recording, _lines.decode(line))
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, ValueError) as error:
             raise ConfigurationError(f"cannot play {name}: line {number}: {_why(error)}") from None
-    # One that began when the recording ended has nothing to play.
-    recording.sessions = [one for one in recording.sessions if one.documents]
+    # One that began when the recording ended has no netmap to begin with.
+    recording.sessions = [
+        one for one in recording.sessions if not all(document.keep_alive for document in one.documents)
+    ]
     if not recording.sessions:
         raise ConfigurationError(
             f"cannot play {name}: it has no session: a recording begins with the next one; record with --reconnect"

@@ -18,6 +18,8 @@ _MERGED: Final = {"PacketFilters", "DisplayMessages"}
 _OF_PEERS: Final = {
     "Peers", "PeersChanged", "PeersRemoved", "PeersChangedPatch", "PeerSeenChange", "OnlineChange", "UserProfiles",
 }  # fmt: skip
+_MAX_DIGITS: Final = 19
+"""Of an int64."""
 _PATCHED: Final = {"DERPRegion": "HomeDERP", "NodeID": ""}
 """Fields of a PeerChange that have another name in a Node, or none."""
 
@@ -37,8 +39,9 @@ class SessionState:
         for name, value in response.items():
             if value is None or name in _OF_THE_MOMENT or name in _OF_PEERS:
                 continue
-            if name in _MERGED and isinstance(value, dict):
-                self._fields[name] = _merged(self._fields.get(name, {}), value)
+            if name in _MERGED:
+                if isinstance(value, dict):
+                    self._fields[name] = _merged(self._fields.get(name, {}), value)
             else:
                 self._fields[name] = value
         self._users |= _by_id(response.get("UserProfiles"))
@@ -103,4 +106,8 @@ def _list(value: object) -> list[Any]:
 def _switches(value: object) -> list[tuple[int, bool]]:
     if not isinstance(value, dict):
         return []
-    return [(int(name), on is True) for name, on in value.items() if name.isascii() and name.isdecimal()]
+    return [
+        (int(name), on is True)
+        for name, on in value.items()
+        if name.isascii() and name.isdecimal() and len(name) <= _MAX_DIGITS
+    ]

@@ -6,6 +6,7 @@ Not here: which options there are (`config.options`) and what each can hold (`co
 from __future__ import annotations
 
 import enum
+import errno
 import grp
 import os
 import stat
@@ -52,6 +53,8 @@ __all__ = [
 
 CONFIG_VARIABLE = ENVIRONMENT_PREFIX + "CONFIG"
 MAX_CONFIG_FILE = 1 << 20
+_PIPE_LIMIT = 5.0
+"""Seconds."""
 SAFE_SILENCE_TIMEOUT = 110.0
 """Seconds: two keep-alives of the slowest server we know of, one of which may be lost."""
 _CREDENTIAL = "auth_key"
@@ -309,8 +312,7 @@ def _defaults(
 def _read_file(file: Path, problems: list[Problem], *, must_exist: bool) -> dict[str, Any] | None:
     """The document in the file; None when there is no file."""
     try:
-        with file.open("rb") as stream:
-            data = stream.read(MAX_CONFIG_FILE + 1)
+        data = _content(file)
     except (FileNotFoundError, NotADirectoryError):
         if must_exist:
             problems.append(Problem(Layer.FILE, str(file), "there is no such file"))
@@ -333,6 +335,19 @@ def _read_file(file: Path, problems: list[Problem], *, must_exist: bool) -> dict
     except ValueError:
         problems.append(Problem(Layer.FILE, str(file), "a number in it has thousands of digits"))
     return None
+
+
+def _content(file: Path) -> bytes:
+    """As much of it as is looked at. Raises OSError."""
+    import select  # noqa: PLC0415
+
+    # A shell's `<(command)` is a pipe, too: one that nobody writes into is waited for, but not for ever.
+    fd = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    with os.fdopen(fd, "rb") as stream:
+        if stat.S_ISFIFO(os.fstat(fd).st_mode) and not select.select([fd], [], [], _PIPE_LIMIT)[0]:
+            raise OSError(errno.EAGAIN, "it is a pipe, and nobody writes into it")
+        os.set_blocking(fd, True)
+        return stream.read(MAX_CONFIG_FILE + 1)
 
 
 def _did_you_mean(word: str, words: Iterable[str], form: str = "{}") -> str:

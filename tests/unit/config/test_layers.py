@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import threading
 import tomllib
 import warnings
 from pathlib import Path
@@ -11,7 +13,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from netmap_supervisor.config import kinds
+from netmap_supervisor.config import kinds, layers
 from netmap_supervisor.config.layers import BadConfiguration, Layer, default_config_file, load, runtime_dir
 from netmap_supervisor.config.network_kinds import ControlUrlKind
 from netmap_supervisor.config.options import OPTIONS, TABLES
@@ -444,3 +446,28 @@ def test_every_default_is_a_value_of_its_kind_in_text_and_in_toml(name: str) -> 
         return
     assert row.kind.parse(row.kind.show(row.default), HOME) == row.default
     assert row.kind.parse(tomllib.loads(f"it = {row.kind.toml(row.default)}")["it"], HOME) == row.default
+
+
+def test_a_pipe_that_nobody_writes_into_is_no_configuration(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(layers, "_PIPE_LIMIT", 0.05)
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(BadConfiguration, match="nobody writes into it"):
+        load({}, NOWHERE, config_file=str(tmp_path / "pipe"))
+
+
+def test_a_pipe_that_a_shell_made_of_a_command_is_one(tmp_path: Path) -> None:
+    reading, writing = os.pipe()
+
+    def write() -> None:
+        for part in (b"[node]\n", b'hostname = "observer"\n'):
+            os.write(writing, part)
+        os.close(writing)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    found = load({}, NOWHERE, config_file=f"/dev/fd/{reading}")
+    writer.join()
+    os.close(reading)
+    assert found.value("hostname") == "observer"

@@ -129,6 +129,11 @@ def test_a_moment_that_cannot_be_written_is_refused(query: str) -> None:
         question_of(pages.Query(query), 1_767_323_045.0)
 
 
+@pytest.mark.parametrize(("query", "lanes"), [("", True), ("lanes=true", True), ("lanes=false", False)])
+def test_what_happened_can_be_asked_for_without_lanes(query: str, *, lanes: bool) -> None:
+    assert question_of(pages.Query(query), 1_767_323_045.0).lanes is lanes
+
+
 def test_the_checks_that_may_be_left_out_are_those_there_are() -> None:
     page = pages.readyz(snapshot(state="fresh"), pages.Query("verbose"))
     checks = re.findall(r"^\[\+\](\w+) ok$", page.body.decode(), re.MULTILINE)

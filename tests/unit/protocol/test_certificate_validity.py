@@ -11,7 +11,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from netmap_actors.protocol.certificate.validity import validity
@@ -44,6 +44,7 @@ def certificate(begins: datetime.datetime, ends: datetime.datetime, name: str = 
     return made.public_bytes(serialization.Encoding.DER)
 
 
+@settings(deadline=None)
 @given(MOMENTS, MOMENTS, st.text("ab", min_size=1, max_size=60))
 def test_it_is_read_as_the_library_reads_it(
     one: datetime.datetime, other: datetime.datetime, name: str

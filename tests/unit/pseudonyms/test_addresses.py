@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from netmap_actors.pseudonyms.addresses import AddressPseudonyms
@@ -47,6 +47,8 @@ def test_an_address_stays_in_a_range_of_common_knowledge(pair: tuple[str, object
 
 
 @given(st.one_of(INSIDE, PUBLIC), st.integers(16, 128))
+@example(("fe80::/10", ipaddress.ip_address("fe80:0:0:1::")), 16)
+@example(("fd7a:115c:a1e0::/48", ipaddress.ip_address("fd7a:115c:a1e0:ab13::")), 56)
 def test_an_address_is_in_the_same_prefixes_as_before(pair: tuple[str, object], length: int) -> None:
     """Of what is public from a /16 or a /48 on: such are numbered as they come."""
     text, address = pair

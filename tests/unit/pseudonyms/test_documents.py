@@ -240,6 +240,8 @@ def test_nothing_of_a_policy_of_a_stranger_stays() -> None:
         ({"NewThing": {"alice": "alice@corp.lan", "Name": "x"}},
          {"NewThing": {"text-1": "text-1@name-1.name-2", "Name": "name-3"}}),
         ({"NewNumber": 4503599627370496, "NewFlag": True}, {"NewNumber": 1001, "NewFlag": True}),
+        ({"Node": {"ID": 7.0, "User": 7, "Rate": 0.5}, "NewNumber": 1e10},
+         {"Node": {"ID": 1001, "User": 1001, "Rate": 0.5}, "NewNumber": 1002}),
         ({"UserProfiles": [{"ID": 7, "LoginName": "odin@corp.com", "DisplayName": "Odin X"}]},
          {"UserProfiles": [{"ID": 1001, "LoginName": "user-1@name-1.com", "DisplayName": "person-1"}]}),
         ({"DERPMap": {"Regions": {"900": {"RegionCode": "hq", "Nodes": [{"HostName": "derp1.tailscale.com"}]}}}},

@@ -118,7 +118,16 @@ def test_no_known_name_stays_in_any_text(names: list[str], before: str, after: s
     for name in names:
         if name.casefold() in {"localhost", "none", "root", "default", "*", "netmap-supervisor"}:
             continue
+        if name.isascii() and not re.search(r"\w", name):
+            continue  # signs alone
         for spelling in (name, escape(name, 1000)):
             shown = pseudonyms.text(f"{before} {spelling} {after}")
             rest = re.sub(r"(?:name|person|path|user|t|text)-[0-9]+", "", shown)
             assert not stands(name, rest), shown
+
+
+def test_a_name_of_signs_alone_leaves_the_texts_readable() -> None:
+    pseudonyms = Pseudonyms(b"")
+    for name in (" ", "-", ":", "...", "🚀"):
+        pseudonyms.document({"DisplayName": name}, "tailcfg")
+    assert pseudonyms.text("a - b: c... 🚀") == "a - b: c... person-5"

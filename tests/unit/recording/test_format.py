@@ -63,6 +63,11 @@ def test_a_session_without_an_end_that_another_follows_ends_with_its_last_messag
     assert second.end is None
 
 
+def test_a_session_that_was_cut_before_its_netmap_is_none() -> None:
+    alive = document_line(0.0, {"KeepAlive": True}, 1)
+    assert len(read(HEADER, *SESSION, END, SESSION[0], alive).sessions) == 1
+
+
 @pytest.mark.parametrize(
     ("lines", "why"),
     [

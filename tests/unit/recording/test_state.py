@@ -82,8 +82,14 @@ PEER = {"ID": 2, "Name": "two.", "HomeDERP": 1, "New": {"Field": True}}
         ({"Domain": "d", "DNSConfig": None, "NewOne": {"x": 1}}, {"Domain": "d", "NewOne": {"x": 1}}),
         ({"PingRequest": {"URL": "https://x"}, "PopBrowserURL": "https://x", "ControlDialPlan": {}}, {}),
         ({"KeepAlive": True, "Domain": "no"}, {}),
+        ({"PacketFilters": [1], "DisplayMessages": "no"}, {}),
         (
-            {"Peers": "no", "PeersChanged": [1], "OnlineChange": {"x": 1, "²": True}, "PeersRemoved": ["2"]},
+            {
+                "Peers": "no",
+                "PeersChanged": [1],
+                "OnlineChange": {"x": 1, "²": True, "9" * 5000: True},
+                "PeersRemoved": ["2"],
+            },
             {},
         ),
     ],

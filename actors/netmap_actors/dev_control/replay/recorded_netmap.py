@@ -39,7 +39,9 @@ class RecordedNetmap(ClientNetmap):
     def peers(self) -> list[int]:
         """Ids of the nodes this client knows of."""
         whole = msgspec.json.decode(self._player.whole())
-        return [peer["ID"] for peer in whole.get("Peers", [])]
+        peers = whole.get("Peers")
+        ids = [peer.get("ID") for peer in peers if isinstance(peer, dict)] if isinstance(peers, list) else []
+        return [one for one in ids if isinstance(one, int)]
 
     def mark(self, nodes: Iterable[int], aspects: Iterable[Aspect]) -> None:
         """Nothing: these are not in the recording."""

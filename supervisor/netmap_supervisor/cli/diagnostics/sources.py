@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import difflib
 import http.client
 import json
 import os
@@ -13,7 +14,7 @@ import socket
 import stat
 import subprocess
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import IO, TYPE_CHECKING, Any, Final
 
 from netmap_actors.clock import SystemClock
 from netmap_actors.errors import escape
@@ -21,7 +22,9 @@ from netmap_actors.history.answers import HistoryQuestion, read
 from netmap_actors.history.questions import ask_daemon
 from netmap_actors.subscriber import Subscriber
 from netmap_supervisor.admin.commands import CommandFailed
+from netmap_supervisor.config import webhooks
 from netmap_supervisor.config.kinds import SecretSource
+from netmap_supervisor.config.options import OPTIONS, TABLES
 from netmap_supervisor.system.single_instance import is_locked
 
 if TYPE_CHECKING:
@@ -47,6 +50,8 @@ _LIMIT: Final = 5.0
 """Seconds for one source."""
 _LOG_LINES: Final = 2000
 _LOG_BYTES: Final = 4 << 20
+_DEEPEST: Final = 200
+"""Brackets in a line of the log; one with more is not taken for an event, which would be gone through by recursion."""
 _METRICS_BYTES: Final = 256 << 10
 _OCCURRENCES: Final = 2000
 _LANES: Final = 200
@@ -62,6 +67,10 @@ _HARMLESS: Final = re.compile(r"(?:true|false|[0-9]+(?:\.[0-9]+)?[a-zA-Z]{0,3})"
 _WORDS: Final = frozenset({"--log-format", "--log-level", "--view", "--nursery", "--on-removed"})
 """Options of `run` that take one of a few words."""
 _QUOTED: Final = re.compile(r"\"(?:[^\"\\]|\\.)*\"?|'[^']*'?")
+_WRITTEN: Final = re.compile(rf"{_QUOTED.pattern}|[^\s=\[\]{{}},\"'#]+")
+_BARE: Final = re.compile("[A-Za-z_-]{1,40}")
+_NEAR: Final = 0.8
+"""Of difflib's measure."""
 
 
 def settings(configuration: Configuration, pseudonyms: Pseudonyms) -> dict[str, str]:
@@ -112,26 +121,42 @@ def started_with(arguments: Sequence[str]) -> dict[str, str]:
 
 def broken_file(path: Path, pseudonyms: Pseudonyms) -> str:
     """A configuration file that cannot be used: its form, with nothing that somebody wrote into it."""
-    with path.open(encoding="utf-8", errors="replace") as file:
-        text = file.read(1 << 20)
-    return "\n".join(
-        _QUOTED.sub(lambda found: _value(found[0], pseudonyms), _without_comment(line))
-        for line in text.splitlines()
-    )
+    with _regular(path) as file:
+        text = file.read(1 << 20).decode("utf-8", "replace")
+    known = _configuration_words()
+    return "\n".join(_line_of_file(line, known, pseudonyms) for line in text.splitlines())
 
 
-def _without_comment(line: str) -> str:
+def _line_of_file(line: str, known: frozenset[str], pseudonyms: Pseudonyms) -> str:
     bare = _QUOTED.sub(lambda found: "_" * len(found[0]), line)
-    at = bare.find("#")
-    return line if at < 0 else line[:at] + "# (a comment)"
+    before, comment, _ = bare.partition("#")
+    shown = _WRITTEN.sub(lambda found: _written(found[0], known, pseudonyms), line[: len(before)])
+    return f"{shown}# (a comment)" if comment else shown
 
 
-def _value(quoted: str, pseudonyms: Pseudonyms) -> str:
-    inner = quoted.strip("\"'")
-    if _HARMLESS.fullmatch(inner):
-        return quoted
-    replaced = pseudonyms.document({"x": inner}, "tailcfg")["x"]
-    return f'"{replaced}"'
+def _configuration_words() -> frozenset[str]:
+    """Names of tables and keys."""
+    options = (*OPTIONS.values(), *webhooks.rows().values())
+    return frozenset({*TABLES, *(word for one in options for word in (one.table, one.key, one.path))})
+
+
+def _written(text: str, known: frozenset[str], pseudonyms: Pseudonyms) -> str:
+    """What somebody wrote: a quoted text, or anything else between what TOML is made of."""
+    if text[0] in "\"'":
+        inner = text.strip("\"'")
+        return text if _HARMLESS.fullmatch(inner) else f'"{_replaced(inner, pseudonyms)}"'
+    first, dot, rest = text.partition(".")
+    if dot and first in known:
+        return f"{first}.{_written(rest, known, pseudonyms)}" if rest else text
+    # One that is nearly ours is our word, misspelt.
+    same = _HARMLESS.fullmatch(text) or (
+        _BARE.fullmatch(text) and difflib.get_close_matches(text, known, 1, _NEAR)
+    )
+    return text if same else _replaced(text, pseudonyms)
+
+
+def _replaced(text: str, pseudonyms: Pseudonyms) -> str:
+    return str(pseudonyms.document({"x": text}, "tailcfg")["x"])
 
 
 def learn(runtime_dir: Path, pseudonyms: Pseudonyms) -> str:
@@ -195,6 +220,8 @@ def log(unit: str, file: Path | None) -> list[Any]:
 
 
 def _event(line: str) -> Any:
+    if line.count("{") + line.count("[") > _DEEPEST:
+        return line
     try:
         found = json.loads(re.sub(r"^<[0-7]>", "", line))
     except (ValueError, RecursionError):
@@ -203,13 +230,18 @@ def _event(line: str) -> Any:
 
 
 def _tail(file: Path) -> str:
+    with _regular(file) as stream:
+        stream.seek(max(0, os.fstat(stream.fileno()).st_size - _LOG_BYTES))
+        return stream.read(_LOG_BYTES).decode("utf-8", "replace")
+
+
+@contextlib.contextmanager
+def _regular(file: Path) -> Iterator[IO[bytes]]:
     # Not to wait for the writer of a pipe.
     with os.fdopen(os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as stream:
-        found = os.fstat(stream.fileno())
-        if not stat.S_ISREG(found.st_mode):
+        if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
             raise CommandFailed(f"cannot read {file}: it is no regular file")
-        stream.seek(max(0, found.st_size - _LOG_BYTES))
-        return stream.read(_LOG_BYTES).decode("utf-8", "replace")
+        yield stream
 
 
 def _journal(unit: str) -> str:

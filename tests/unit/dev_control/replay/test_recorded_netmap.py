@@ -24,9 +24,13 @@ FIRST: dict[str, Any] = {
 
 @pytest.fixture
 def ours() -> RecordedNetmap:
+    return played(FIRST)
+
+
+def played(first: dict[str, Any]) -> RecordedNetmap:
     tailnet = Tailnet()
     tailnet.add_node("me", key="nodekey:mine", machine="mkey:mine", wall=WALL, real=True)
-    lines = [header_line("x", 130, {}, ""), began_line(1, 1, ""), document_line(0, FIRST, 1)]
+    lines = [header_line("x", 130, {}, ""), began_line(1, 1, ""), document_line(0, first, 1)]
     return RecordedNetmap(tailnet, tailnet.find("me").node.id, ReplayPlayer(read_recording(lines, "x")))
 
 
@@ -60,6 +64,13 @@ def test_any_other_message_is_as_it_was_but_for_orders_to_the_other_client(ours:
     for same in (b'{"KeepAlive":true}', b'{ "PeersRemoved": [1], "Node": null }'):
         assert json.loads(ours.ours(same, WALL)) == json.loads(same)
     assert ours.ours(b'{"PopBrowserURL":"http://x","Domain":"d"}', WALL) == b'{"Domain":"d"}'
+
+
+@pytest.mark.parametrize(
+    ("peers", "ids"), [(None, []), ("no", []), ([{"ID": 8}, {}, 5, {"ID": "x"}], [8])], ids=str
+)
+def test_of_whatever_was_recorded_those_with_an_id_are_peers(peers: object, ids: list[int]) -> None:
+    assert played({"Node": NODE, "Peers": peers}).peers == ids
 
 
 def test_who_missed_something_gets_the_whole_netmap_and_edits_of_the_tailnet_nobody(
