@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 
 from tests.support.availability import unavailable
 from tests.support.dispositions import default_for_children
@@ -33,6 +34,10 @@ ASKED_FOR = ("headscale", "release", "vm")
 """Marks of tests with a command of their own: they need what no test may fetch, or far more time than the rest."""
 PEER_TEST_LIMIT = 1800
 """Seconds: the first such test may have to build the peers, or wait for port 9911."""
+
+# The time that an example takes says how busy the machine is.
+settings.register_profile("no deadline", settings.default, deadline=None)
+settings.load_profile("no deadline")
 
 
 def pytest_configure(config: pytest.Config) -> None:
