@@ -150,7 +150,7 @@ EVENT = {"type": "message", "data": "x", "id": ""}
 )
 def test_events_come_out_whole_however_they_are_cut(page: Page, text: str, told: list[object]) -> None:
     script = """async (text) => {
-      const {createParser} = await import("/page/sse.js");
+      const {createParser} = await import("/page/stream/sse.js");
       return [[text], text.split(""), text.split(/(?<=\\n)/)].map((chunks) => {
         const told = [];
         const push = createParser({onEvent: (one) => told.push(one), onComment: (one) => told.push(one)});
@@ -166,7 +166,7 @@ def test_events_come_out_whole_however_they_are_cut(page: Page, text: str, told:
 
 def test_a_stream_that_cannot_be_read_is_asked_for_anew(page: Page) -> None:
     script = """async () => {
-      const {openStream} = await import("/page/stream.js");
+      const {openStream} = await import("/page/stream/stream.js");
       const bodies = ["data: {broken\\n\\n", 'event: error\\ndata: {"type": "error", "error": "token revoked"}\\n\\n'];
       const states = [];
       const events = [];
@@ -201,7 +201,7 @@ def test_a_stream_that_cannot_be_read_is_asked_for_anew(page: Page) -> None:
 # store
 
 APPLY = """async ([events, ticks]) => {
-  const {createStore} = await import("/page/store.js");
+  const {createStore} = await import("/page/stream/store.js");
   let now = 0;
   const turns = [];
   const due = [];
@@ -325,7 +325,7 @@ NODES = [
 )
 def test_a_search_finds(page: Page, text: str, chips: list[str], ids: str) -> None:
     script = """async ([nodes, text, chips]) => {
-      const {acceptance, COLUMNS, makeRow} = await import("/page/columns.js");
+      const {acceptance, COLUMNS, makeRow} = await import("/page/nodes/columns.js");
       const accepts = acceptance(text, chips) ?? (() => true);
       return nodes.filter((node) => accepts(makeRow(node, false, COLUMNS[0]))).map((node) => node.stable_id).join("");
     }"""
@@ -346,7 +346,7 @@ def test_a_search_finds(page: Page, text: str, chips: list[str], ids: str) -> No
 )
 def test_the_order_of_a_column(page: Page, column: str, descending: bool, ids: str) -> None:
     script = """async ([nodes, column, descending]) => {
-      const {createOrder} = await import("/page/order.js");
+      const {createOrder} = await import("/page/nodes/order.js");
       const order = createOrder();
       order.reset(new Map(nodes.map((node) => [node.stable_id, node])), null);
       order.sortBy(column, descending);
@@ -358,8 +358,8 @@ def test_the_order_of_a_column(page: Page, column: str, descending: bool, ids: s
 def test_an_order_that_follows_changes_is_the_one_made_anew(page: Page) -> None:
     """However nodes come, change and go: under every column, in both directions, with a filter."""
     script = """async () => {
-      const {COLUMNS, acceptance} = await import("/page/columns.js");
-      const {createOrder} = await import("/page/order.js");
+      const {COLUMNS, acceptance} = await import("/page/nodes/columns.js");
+      const {createOrder} = await import("/page/nodes/order.js");
       let seed = 1;
       const random = (below) => (seed = (seed * 48271) % 2147483647) % below;
       const make = (id) => ({stable_id: id, name: `n${random(30)}.t`, addresses: [`100.64.0.${random(50)}/32`],

@@ -89,3 +89,9 @@ def test_the_page_says_why_a_login_was_refused_and_nothing_of_it_is_html() -> No
     assert page.status == 401
     assert b'<meta name="login-refused" content="no &quot;&lt;b&gt;&quot; &amp; no">\n</head>' in page.body
     assert ("WWW-Authenticate", "Bearer") in page.headers
+
+
+def test_the_folders_and_files_of_the_page_stay_small() -> None:
+    folders = [FOLDER, *(path for path in FOLDER.rglob("*") if path.is_dir())]
+    assert {path.name for path in folders if len(list(path.iterdir())) > 16} == set()
+    assert {name for name in FILES if len((FOLDER / name).read_text().splitlines()) > 500} == set()

@@ -1,12 +1,15 @@
 // Puts the page together: the stream of events, the store, and the parts that show it.
 
-import {createStatus} from "/page/status.js";
-import {createStore} from "/page/store.js";
-import {openStream} from "/page/stream.js";
+import {createStatus} from "/page/stream/status.js";
+import {createStore} from "/page/stream/store.js";
+import {openStream} from "/page/stream/stream.js";
 import * as words from "/page/words.js";
 
 /** Each part is loaded by itself: one that fails says so in its place, and the others go on. */
-const SECTIONS = ["timeline", "nodes", "panel", "processes", "recent"];
+const SECTIONS = [
+  ["timeline", "timeline"], ["nodes", "nodes/nodes"], ["panel", "nodes/panel"], ["processes", "processes"],
+  ["recent", "recent"],
+];
 
 const store = createStore();
 const byId = (id) => document.getElementById(id);
@@ -88,9 +91,9 @@ function tellSelected() {
 
 window.addEventListener("popstate", tellSelected);
 
-for (const name of SECTIONS) {
-  const element = byId(name);
-  import(`/page/${name}.js`)
+for (const [id, module] of SECTIONS) {
+  const element = byId(id);
+  import(`/page/${module}.js`)
     .then(({mount}) => {
       const part = mount(element, context);
       if (part?.selected) {

@@ -2,12 +2,13 @@
 
 import {HOUR, LONGEST, follow} from "./history.js";
 import {DAY} from "./past/axis.js";
-import {createAxis, createLanePicture, patterns, swatch} from "./past/drawing.js";
+import {createAxis, createLanePicture, legend, patterns} from "./past/drawing.js";
 import {local} from "./past/happenings.js";
+import {createHeadline, make} from "./past/headline.js";
 import {clusterSentence, lanesOf} from "./past/spans.js";
-import {beginning, counted, long, summary} from "./past/summary.js";
+import {beginning, counted} from "./past/summary.js";
 import {createTable} from "./past/table.js";
-import {barSentence, laneTitle, stateWords} from "./past/telling.js";
+import {barSentence, laneTitle} from "./past/telling.js";
 import {panned, windowOf, zoomed} from "./past/window.js";
 
 const LENGTHS = [["1 h", HOUR], ["8 h", 8 * HOUR], ["24 h", DAY], ["7 d", 7 * DAY]];
@@ -21,19 +22,6 @@ const STEADY = 5000;
 /** Milliseconds between two drawings when nothing happens. */
 const CALM = 60_000;
 /** The same where people want less motion. */
-const LEGEND = [
-  ["bar", "session", "session, fresh, online, running"],
-  ["bar", "stale", "stale"],
-  ["bar", "silence", "silence"],
-  ["bar", "offline", "offline"],
-  ["bar", "asleep", "this machine slept"],
-  ["bar", "unrecorded", "not recorded"],
-  ["mark", "bad", "broke off"],
-  ["mark", "good", "began"],
-  ["mark", "gone", "went"],
-  ["mark", "come", "came"],
-  ["mark", "other", "changed"],
-];
 const HELP =
   "Left and right go from one mark to the next, up and down from lane to lane; Enter opens a node. " +
   "Plus and minus zoom, Page Up and Page Down go back and forth in time, Home goes to now.";
@@ -56,15 +44,7 @@ export function mount(element, {store, status, select}) {
   let cursor = null;
   const pictures = new Map();
 
-  const make = (tag, className, text) => {
-    const made = document.createElement(tag);
-    if (className) made.className = className;
-    if (text !== undefined) made.textContent = text;
-    return made;
-  };
-  const headline = make("p", "headline");
-  const notice = make("p", "notice");
-  notice.hidden = true;
+  const headline = createHeadline(select);
   const toolbar = make("div", "toolbar");
   const plot = make("div", "plot");
   const axis = createAxis();
@@ -92,13 +72,7 @@ export function mount(element, {store, status, select}) {
   const frame = make("div", "frame");
   frame.append(plot, tip);
   const table = createTable();
-  const legend = make("ul", "legend");
-  for (const [kind, name, text] of LEGEND) {
-    const item = make("li");
-    item.append(swatch(kind, name), text);
-    legend.append(item);
-  }
-  element.append(patterns(), headline, toolbar, notice, frame, more, legend, table.element, help, spoken);
+  element.append(patterns(), headline.element, toolbar, headline.notice, frame, more, legend(), table.element, help, spoken);
 
   // The window.
 
@@ -172,7 +146,12 @@ export function mount(element, {store, status, select}) {
     const now = past.now();
     const window = windowOf(view, now);
     drawnAt = performance.now();
-    drawWords(window, now);
+    headline.show(past, view, window, now);
+    for (const [button, ms] of lengths) {
+      button.setAttribute("aria-pressed", String(view.length === ms && view.until === null));
+    }
+    toNow.disabled = later.disabled = view.until === null;
+    shown.textContent = view.until === null ? "" : `${local(window.since, now)} to ${local(window.until, now)}`;
     width = Math.max(80, axisBox.clientWidth);
     axis.draw(window, width);
     const made = lanesOf(remembered(), window, {most: MOST_LANES, wanted});
@@ -220,56 +199,6 @@ export function mount(element, {store, status, select}) {
       picture.title.title = lane.kind === "node" ? laneTitle({...lane, kind: ""}) : text;
     }
     return {lane, row: picture.row, ...picture.drawing.draw(lane, window, width)};
-  }
-
-  function drawWords(window, now) {
-    const told = summary(past.memory, window, now);
-    const parts = [];
-    if (told.trust) parts.push(make("strong", "", `${told.trust[0].toUpperCase()}${told.trust.slice(1)}. `));
-    const range = `${local(window.since, now)} to ${local(window.until, now)}`;
-    const length = view.until === null ? `In the last ${long(view.length)}: ` : `${range}: `;
-    if (past.state !== "loading") {
-      parts.push(length);
-      told.parts.forEach((part, index) => {
-        if (index > 0) parts.push(", ");
-        parts.push(make("span", part.tone, part.text));
-        if (part.nodes.length > 0) parts.push(" ", ...named(part));
-      });
-      parts.push(".");
-    } else {
-      parts.push("The history is being loaded …");
-    }
-    sayIfNew(headline, parts);
-    const problem = {
-      off:
-        'No history is kept (history.keep = "off" in the configuration; --history-keep 7d switches it on): ' +
-        "this is what came since the page was opened.",
-      failed: `The history is not answering: ${past.problem}`,
-      login: "Log in to see what happened.",
-    }[past.state];
-    notice.hidden = problem === undefined;
-    if (problem !== undefined && notice.textContent !== problem) notice.textContent = problem;
-    for (const [button, ms] of lengths) {
-      button.setAttribute("aria-pressed", String(view.length === ms && view.until === null));
-    }
-    toNow.disabled = later.disabled = view.until === null;
-    shown.textContent = view.until === null ? "" : range;
-  }
-
-  function named({nodes, count}) {
-    const rest = count - nodes.length;
-    const links = nodes.map(({id, name}, index) => {
-      const before = index === 0 ? "(" : "";
-      const link = make("button", "link");
-      link.type = "button";
-      link.append(make("bdi", "", name));
-      link.addEventListener("click", () => select(id));
-      const unbroken = make("span", "unbroken");
-      unbroken.append(before, link, index < nodes.length - 1 ? "," : rest > 0 ? "" : ")");
-      return unbroken;
-    });
-    const spaced = links.flatMap((link) => [" ", link]).slice(1);
-    return rest > 0 ? [...spaced, ` and ${counted(rest, "more", "more")})`] : spaced;
   }
 
   // What the pointer and the keyboard are at.
@@ -485,10 +414,4 @@ function nearest(items, at) {
 function place(element, {left, top}) {
   element.style.setProperty("left", `${Math.round(left)}px`);
   element.style.setProperty("top", `${Math.round(top)}px`);
-}
-
-/** The same words are not written again: links in them keep the focus. */
-function sayIfNew(element, parts) {
-  const text = parts.map((part) => (typeof part === "string" ? part : part.textContent)).join("");
-  if (element.textContent !== text) element.replaceChildren(...parts);
 }

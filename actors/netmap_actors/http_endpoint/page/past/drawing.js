@@ -128,6 +128,32 @@ export function swatch(kind, name) {
   return element;
 }
 
+const LEGEND = [
+  ["bar", "session", "session, fresh, online, running"],
+  ["bar", "stale", "stale"],
+  ["bar", "silence", "silence"],
+  ["bar", "offline", "offline"],
+  ["bar", "asleep", "this machine slept"],
+  ["bar", "unrecorded", "not recorded"],
+  ["mark", "bad", "broke off"],
+  ["mark", "good", "began"],
+  ["mark", "gone", "went"],
+  ["mark", "come", "came"],
+  ["mark", "other", "changed"],
+];
+
+/** What bars and marks mean. */
+export function legend() {
+  const element = document.createElement("ul");
+  element.className = "legend";
+  for (const [kind, name, text] of LEGEND) {
+    const item = document.createElement("li");
+    item.append(swatch(kind, name), text);
+    element.append(item);
+  }
+  return element;
+}
+
 function round(number) {
   return Math.round(number * 10) / 10;
 }

@@ -1,6 +1,6 @@
 // The rows of the table in their order, kept as nodes change without sorting anew. Pure.
 
-import {COLUMNS, compareRows, makeRow} from "/page/columns.js";
+import {COLUMNS, compareRows, makeRow} from "/page/nodes/columns.js";
 
 export function createOrder() {
   /** @type {Map<string, import("./columns.js").Row>} */

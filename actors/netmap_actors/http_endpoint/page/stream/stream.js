@@ -1,6 +1,6 @@
 // Follows /events. By fetch and not by EventSource: that one hides comments, so that silence could not be noticed.
 
-import {createParser} from "/page/sse.js";
+import {createParser} from "/page/stream/sse.js";
 
 export const SILENCE_MS = 40_000;
 /** The endpoint says something every 15 seconds; after so long without a byte the stream is dead. */

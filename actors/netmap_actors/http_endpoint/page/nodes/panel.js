@@ -1,6 +1,6 @@
 // One node: everything the netmap says of it, and what changed.
 
-import {isExitNode, routesOf, subnetsOf, tagName} from "/page/columns.js";
+import {isExitNode, routesOf, subnetsOf, tagName} from "/page/nodes/columns.js";
 import {loadHistory} from "/page/history.js";
 import {age, onlineWord, safe, shortName, textElement, timeElement} from "/page/words.js";
 

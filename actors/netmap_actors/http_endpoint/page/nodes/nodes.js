@@ -1,7 +1,7 @@
 // The table of nodes. Only the rows in sight are in the document; they are written once a frame, and only what differs.
 
-import {acceptance, CHIPS, COLUMNS} from "/page/columns.js";
-import {createOrder} from "/page/order.js";
+import {acceptance, CHIPS, COLUMNS} from "/page/nodes/columns.js";
+import {createOrder} from "/page/nodes/order.js";
 import {onlineWord, safe} from "/page/words.js";
 
 const BEYOND = 4;
