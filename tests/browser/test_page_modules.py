@@ -167,7 +167,8 @@ def test_events_come_out_whole_however_they_are_cut(page: Page, text: str, told:
 def test_a_stream_that_cannot_be_read_is_asked_for_anew(page: Page) -> None:
     script = """async () => {
       const {openStream} = await import("/page/stream/stream.js");
-      const bodies = ["data: {broken\\n\\n", 'event: error\\ndata: {"type": "error", "error": "token revoked"}\\n\\n'];
+      const bodies = ["data: {broken\\n\\n", "event: snapshot\\ndata: null\\n\\n",
+        'event: error\\ndata: {"type": "error", "error": "token revoked"}\\n\\n'];
       const states = [];
       const events = [];
       const asked = window.fetch;
@@ -176,7 +177,7 @@ def test_a_stream_that_cannot_be_read_is_asked_for_anew(page: Page) -> None:
         return await new Promise((resolve) => {
           window.fetch = async () => (bodies.length ? new Response(bodies.shift()) : new Response("", {status: 401}));
           openStream({
-            onEvent: (event) => events.push(event),
+            onEvent: (event) => events.push(event.type),
             onComment: () => {},
             onState: ({phase, why = ""}) => {
               states.push([phase, why.split(":")[0]]);
@@ -192,10 +193,45 @@ def test_a_stream_that_cannot_be_read_is_asked_for_anew(page: Page) -> None:
     assert states == [
         ["connecting", ""],
         ["lost", "It sent what cannot be used"],
+        ["lost", "It sent what cannot be used"],
         ["lost", "token revoked"],
         ["login", ""],
     ]
     assert events == []
+
+
+def test_streams_that_nobody_looks_at_make_way_for_those_of_later_tabs(page: Page) -> None:
+    script = """async () => {
+      const {createRoom} = await import("/page/stream/room.js");
+      const channels = [];
+      class Channel extends EventTarget {
+        postMessage(data) {
+          for (const other of channels) {
+            if (other !== this) other.dispatchEvent(new MessageEvent("message", {data}));
+          }
+        }
+      }
+      const looked = new Set([1]);
+      const made = [];
+      const rooms = Array.from({length: 8}, (_, tab) => {
+        const channel = new Channel();
+        channels.push(channel);
+        return createRoom({channel, looked: () => looked.has(tab), onFull: () => made.push(tab)});
+      });
+      const after = [];
+      for (const room of rooms.slice(0, 7)) room.opened();
+      after.push([...made]);
+      rooms[6].closed();
+      rooms[7].opened();
+      after.push([...made]);
+      rooms[0].opened();
+      after.push([...made]);
+      looked.clear();
+      dispatchEvent(new Event("blur"));
+      after.push([...made]);
+      return after;
+    }"""
+    assert page.evaluate(script) == [[0, 2], [0, 2], [0, 2, 3], [0, 2, 3, 1]]
 
 
 # store
@@ -247,16 +283,24 @@ def test_events_are_applied_and_told_of_once_a_frame(page: Page) -> None:
     assert len(turn["kinds"]) == len(events)
 
 
-def test_what_says_no_age_makes_none_younger(page: Page) -> None:
-    change = {
-        "type": "peer_upserted",
-        "epoch": 1,
-        "seq": 2,
-        "state": "fresh",
-        "peer": node("a"),
-        "changed": [],
-    }
-    assert page.evaluate(APPLY, [[snapshot(age_s=3.0), change], 1000])["trust"]["at"] == 1000
+@pytest.mark.parametrize(("state", "age_ms", "at"), [("fresh", 0, 2000), ("stale", 3000, 1000)])
+def test_a_change_of_a_fresh_netmap_is_a_word_of_the_control_server(
+    page: Page, state: str, age_ms: float, at: float
+) -> None:
+    head = {"type": "peer_upserted", "epoch": 1, "seq": 2, "peer": node("a"), "changed": []}
+    trust = page.evaluate(APPLY, [[snapshot(age_s=3.0), head | {"state": state}], 1000])["trust"]
+    assert (trust["state"], trust["ageAtMs"], trust["at"]) == (state, age_ms, at)
+
+
+def test_a_snapshot_that_is_none_changes_nothing(page: Page) -> None:
+    script = """async (event) => {
+      const {createStore} = await import("/page/stream/store.js");
+      const store = createStore({now: () => 1, schedule: () => {}});
+      try { store.apply(event); } catch (error) { return [error.name, store.trust.state, store.nodes.size]; }
+    }"""
+    for netmap in ({}, None, {"peers": 5}):
+        event = {"type": "snapshot", "state": "fresh", "age_s": 1, "netmap": netmap}
+        assert page.evaluate(script, event) == ["TypeError", "none", 0]
 
 
 def test_a_hidden_page_keeps_the_last_of_many_changes(page: Page) -> None:
@@ -392,3 +436,31 @@ def test_an_order_that_follows_changes_is_the_one_made_anew(page: Page) -> None:
       return wrong;
     }"""
     assert page.evaluate(script) == []
+
+
+def test_an_id_that_no_address_can_hold_is_still_one(page: Page) -> None:
+    script = "import('/page/words.js').then(({nodeHash}) => [nodeHash('a/b?<c>'), nodeHash('lone\\ud800')])"
+    assert page.evaluate(script) == ["#node=a%2Fb%3F%3Cc%3E", "#node=lone%EF%BF%BD"]
+
+
+def test_an_answer_that_is_no_status_is_none(page: Page) -> None:
+    script = """async () => {
+      const {createStatus} = await import("/page/stream/status.js");
+      const answers = ["null", "{}", '{"netmap": {}, "actors": 5}', '{"netmap": {}, "actors": []}'];
+      const told = [];
+      const asked = window.fetch;
+      try {
+        for (const answer of answers) {
+          let answered;
+          const done = new Promise((resolve) => (answered = resolve));
+          window.fetch = async () => ({ok: true, json: async () => (setTimeout(answered, 0), JSON.parse(answer))});
+          const take = (one) => told.push(one);
+          createStatus({onStatus: take, onLogin: () => {}, onFailure: () => told.push("failed")}).ask();
+          await done;
+        }
+      } finally {
+        window.fetch = asked;
+      }
+      return told;
+    }"""
+    assert page.evaluate(script) == [{"netmap": {}, "actors": []}]

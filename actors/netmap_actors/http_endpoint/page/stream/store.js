@@ -48,11 +48,11 @@ export function createStore({now = () => performance.now(), schedule = frame} = 
   /** @returns {Change} */
   function apply(event) {
     const change = {kind: event.type, nodes: [], event};
-    trusted(event, event.reason ?? "");
     switch (event.type) {
       case "snapshot": {
         const {self, domain, peers, ...rest} = event.netmap;
-        nodes = new Map(peers.map((peer) => [peer.stable_id, peer]));
+        const found = new Map(peers.map((peer) => [peer.stable_id, peer]));
+        nodes = found;
         store.self = self;
         store.domain = domain ?? "";
         store.rest = rest;
@@ -85,6 +85,7 @@ export function createStore({now = () => performance.now(), schedule = frame} = 
         if (name in event) store.rest[name] = event[name];
       }
     }
+    trusted(heardWith(event), event.reason ?? "");
     turn.changes.push(change);
     if (turn.changes.length > 2 * KEPT) drop();
     tellSoon();
@@ -135,6 +136,11 @@ export function createStore({now = () => performance.now(), schedule = frame} = 
   }
 
   return store;
+}
+
+// A change of a fresh netmap is a word of the control server: it is as old as its event.
+function heardWith(event) {
+  return event.state === "fresh" && event.age_s === undefined ? {...event, age_s: 0} : event;
 }
 
 const inMs = (seconds) => (seconds === null ? null : seconds * 1000);
