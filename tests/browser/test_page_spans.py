@@ -280,6 +280,26 @@ def test_a_later_answer_goes_on_where_the_first_ended(evaluate: Evaluate) -> Non
     assert [one["id"] for one in found["happenings"]] == [1, 2, 3]
 
 
+def test_what_happened_alone_leaves_the_lanes_as_they_are(evaluate: Evaluate) -> None:
+    first = answer(
+        0,
+        500,
+        netmap=[span(0, 500, "fresh")],
+        nodes=[{"stable_id": "n1", "name": "a", "spans": [span(0, 500, "online")]}],
+        occurrences=[occurred(1, 480, "node_renamed", "n1")],
+    )
+    later = answer(
+        470,
+        700,
+        occurrences=[occurred(1, 480, "node_renamed", "n1"), occurred(2, 600, "silence_detected")],
+    )
+    found = evaluate(MERGED.replace("merged(", "withHappenings("), {"first": first, "later": later})
+    assert [(one["since"], one["until"]) for one in found["netmap"]] == [(0, 500_000)]
+    assert [(one["since"], one["until"]) for one in found["nodes"]["n1"]["spans"]] == [(0, 500_000)]
+    assert [one["id"] for one in found["happenings"]] == [1, 2]
+    assert (found["since"], found["until"]) == (0, 500_000)
+
+
 @pytest.mark.parametrize(
     "later",
     [

@@ -1,7 +1,7 @@
 /** What the daemon remembers: GET /history, kept current while the page is looked at. */
 
 import {createLived, happeningsOf} from "./past/lived.js";
-import {merged, nothing, parsed, trimmed} from "./past/remembered.js";
+import {merged, nothing, parsed, trimmed, withHappenings} from "./past/remembered.js";
 
 const MINUTE = 60_000;
 export const HOUR = 60 * MINUTE;
@@ -19,6 +19,8 @@ const EACH = 1.5;
  * Between two questions lie SOON to LATER milliseconds: SHARE times what the last answer took, and EACH for
  * everything it told, so that a large tailnet is not asked for all its nodes every second.
  */
+const MANY_LANES = 500;
+/** With more nodes the lanes are asked for each LATER milliseconds, and what happened alone in between. */
 const MOST_HAPPENINGS = 20_000;
 const MOST_FRESH = 5000;
 const MOST_SPANS = 250_000;
@@ -56,16 +58,19 @@ export class HistoryError extends Error {
 /**
  * Ask once.
  *
- * @param {{since?: string, until?: string, peer?: string, kinds?: string[], signal?: AbortSignal}} asked
- *   `since` and `until`: so long ago ("8h") or RFC 3339; `peer`: a stable id or a name.
+ * @param {{since?: string, until?: string, peer?: string, kinds?: string[], lanes?: boolean,
+ *   signal?: AbortSignal}} asked
+ *   `since` and `until`: so long ago ("8h") or RFC 3339; `peer`: a stable id or a name; `lanes`: false for what
+ *   happened alone.
  * @returns {Promise<Answer>} Raises HistoryError.
  */
-export async function loadHistory({since, until, peer, kinds = [], signal} = {}) {
+export async function loadHistory({since, until, peer, kinds = [], lanes = true, signal} = {}) {
   const query = new URLSearchParams();
   if (since) query.append("since", since);
   if (until) query.append("until", until);
   if (peer) query.append("peer", peer);
   for (const kind of kinds) query.append("kind", kind);
+  if (!lanes) query.append("lanes", "false");
   let answer;
   try {
     answer = await fetch(`/history?${query}`, {signal, cache: "no-store"});
@@ -127,6 +132,7 @@ function createPast(store) {
   let size = 0;
   let again = false;
   let whole = true;
+  let lanesAt = 0;
 
   const self = {
     memory: nothing(opened),
@@ -193,8 +199,10 @@ function createPast(store) {
     const began = performance.now();
     try {
       const since = whole ? wanted : self.memory.until - OVERLAP;
-      const answer = await loadHistory({since: new Date(since).toISOString(), signal: mine.signal});
-      if (asking === mine) take(answer);
+      const lanes = whole || self.memory.nodes.size <= MANY_LANES || began - lanesAt >= LATER;
+      const answer = await loadHistory({since: new Date(since).toISOString(), lanes, signal: mine.signal});
+      if (asking === mine) take(answer, lanes);
+      if (lanes) lanesAt = began;
       took = performance.now() - began;
     } catch (error) {
       if (asking === mine) failed(error);
@@ -209,12 +217,12 @@ function createPast(store) {
     }
   }
 
-  function take(answer) {
+  function take(answer, lanes) {
     const later = parsed(answer);
     skew = Date.parse(answer.until) - Date.now();
     size = later.happenings.length;
     for (const node of later.nodes.values()) size += node.spans.length;
-    const together = whole ? later : merged(self.memory, later);
+    const together = whole ? later : (lanes ? merged : withHappenings)(self.memory, later);
     if (together === null) {
       askAnew();
       return;

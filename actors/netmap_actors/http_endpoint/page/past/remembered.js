@@ -116,6 +116,17 @@ export function merged(memory, later) {
 }
 
 /**
+ * The happenings of `later`, which was asked for without lanes, and the lanes of `memory` as they are.
+ *
+ * @param {Memory} memory @param {Memory} later @returns {?Memory} null: as `merged`.
+ */
+export function withHappenings(memory, later) {
+  if (later.since > memory.until) return null;
+  return merged(memory, {...later, since: memory.until, until: memory.until, gaps: [], netmap: [], connection: [],
+    nodes: new Map()});
+}
+
+/**
  * Without what is older than `since`, with no more than so many happenings and spans: the oldest go first.
  *
  * @param {Memory} memory @returns {Memory}
