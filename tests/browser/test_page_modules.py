@@ -464,3 +464,25 @@ def test_an_answer_that_is_no_status_is_none(page: Page) -> None:
       return told;
     }"""
     assert page.evaluate(script) == [{"netmap": {}, "actors": []}]
+
+
+@pytest.mark.parametrize("hours", [-9, 0, 9])
+def test_a_browser_whose_clock_is_wrong_keeps_the_history_all_the_same(chromium: Browser, hours: int) -> None:
+    script = """async (ahead) => {
+      const real = Date.now.bind(Date);
+      Date.now = () => real() + ahead;
+      const asked = [];
+      const iso = (ago) => new Date(real() - ago).toISOString();
+      window.fetch = async (url) => {
+        asked.push(new URLSearchParams(url.split("?")[1]).get("since"));
+        const one = {id: 1, at: iso(3600e3), after: null, kind: "node_left", subject: "n1", name: "", detail: {}};
+        return Response.json({since: iso(28_800_000), until: iso(0), gaps: [], netmap: [], connection: [], nodes: [],
+          occurrences: [one], more: false, file: "a", newest_id: 1});
+      };
+      const {follow} = await import("/page/history.js");
+      const past = follow({subscribe: () => {}, nodes: new Map(), trust: {}});
+      await new Promise((resolve) => past.onHistory(resolve));
+      return [/^2880[0-9]s$/.test(asked[0]), past.memory.happenings.length, Math.abs(past.now() - real()) < 5000];
+    }"""
+    with blank_page(chromium) as page:
+        assert page.evaluate(script, hours * 3_600_000) == [True, 1, True]
