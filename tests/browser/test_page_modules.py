@@ -173,6 +173,8 @@ def test_a_stream_that_cannot_be_read_is_asked_for_anew(page: Page) -> None:
       const events = [];
       const asked = window.fetch;
       console.error = () => {};
+      const later = window.setTimeout;
+      window.setTimeout = (f) => later(f, 0);
       try {
         return await new Promise((resolve) => {
           window.fetch = async () => (bodies.length ? new Response(bodies.shift()) : new Response("", {status: 401}));
@@ -187,6 +189,7 @@ def test_a_stream_that_cannot_be_read_is_asked_for_anew(page: Page) -> None:
         });
       } finally {
         window.fetch = asked;
+        window.setTimeout = later;
       }
     }"""
     states, events = page.evaluate(script)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from playwright.sync_api import expect
 
-from tests.support.browser.chromium import UNREACHABLE
+from tests.support.browser.chromium import REFUSED, UNREACHABLE
 from tests.support.browser.page_daemon import LIMIT, PageDaemon
 from tests.support.netmaps.publishing import full, node
 from tests.support.processes.http_process import free_address, running_http
@@ -160,7 +160,7 @@ def test_the_endpoint_hangs_and_the_page_says_so_although_it_is_connected(
         endpoint.told = {"status": told_status, "counters": {}}
         publisher.new_session(full(node(2)))
         endpoint.fresh()
-        page = open_page(f"http://{endpoint.listen}", UNREACHABLE)
+        page = open_page(f"http://{endpoint.listen}", REFUSED, UNREACHABLE)
         expect_state(page, "fresh")
         endpoint.process.send_signal(signal.SIGSTOP)
         try:
