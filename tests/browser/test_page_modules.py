@@ -295,6 +295,21 @@ def test_a_change_of_a_fresh_netmap_is_a_word_of_the_control_server(
     assert (trust["state"], trust["ageAtMs"], trust["at"]) == (state, age_ms, at)
 
 
+@pytest.mark.parametrize(("following", "age_ms"), [(True, 7000), (False, 3000)])
+def test_a_status_makes_no_nodes_younger_that_nobody_follows(
+    page: Page, following: bool, age_ms: float
+) -> None:
+    script = """async ([event, status, following]) => {
+      const {createStore} = await import("/page/stream/store.js");
+      const store = createStore({now: () => 1, schedule: () => {}});
+      store.apply(event);
+      store.takeStatus(status, following);
+      return [store.trust.ageAtMs, store.status];
+    }"""
+    status = {"netmap": {"state": "fresh", "age_s": 7.0}}
+    assert page.evaluate(script, [snapshot(age_s=3.0), status, following]) == [age_ms, status]
+
+
 def test_a_snapshot_that_is_none_changes_nothing(page: Page) -> None:
     script = """async (event) => {
       const {createStore} = await import("/page/stream/store.js");

@@ -22,12 +22,13 @@ const login = mountLogin(byId("login"));
 const banner = mountTrust(byId("trust"), {store});
 const history = await import("/page/history.js").then(({follow}) => follow(store), () => null);
 
+let following = false;
 const status = createStatus({
   onStatus: (told) => {
     // Somebody logged in beside this tab.
     if (login.shown) stream.reconnect();
     banner.answers(true);
-    store.takeStatus(told);
+    store.takeStatus(told, following);
     byId("logout").hidden = !told.http?.token_required;
   },
   // The stream is asked, too: what it says counts.
@@ -46,6 +47,7 @@ const stream = openStream({
   },
   onComment: () => banner.answers(true),
   onState: (state) => {
+    following = state.phase === "open";
     banner.stream(state);
     if (state.phase !== "login") return;
     // What was shown to somebody who may no longer see it stays nowhere.

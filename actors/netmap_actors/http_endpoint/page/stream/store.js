@@ -101,10 +101,14 @@ export function createStore({now = () => performance.now(), schedule = frame} = 
     turn.dropped += turn.changes.splice(0, turn.changes.length - KEPT).length;
   }
 
-  /** What GET /status said: it tells the age between two events. Whether to trust is what the events say. */
-  function takeStatus(status) {
+  /**
+   * What GET /status said: it tells the age between two events. Whether to trust is what the events say, and how old
+   * the nodes are only while these come.
+   * @param {boolean} [following]
+   */
+  function takeStatus(status, following = true) {
     store.status = status;
-    if (status.netmap.state === store.trust.state) trusted(status.netmap, "");
+    if (following && status.netmap.state === store.trust.state) trusted(status.netmap, "");
     turn.trust = true;
     tellSoon();
   }
