@@ -10,7 +10,7 @@ from playwright.sync_api import expect
 
 from tests.support.availability import unavailable
 from tests.support.browser.chromium import ChromiumMissing, launched, opened
-from tests.support.browser.page_daemon import PageDaemon
+from tests.support.browser.page_daemon import Guarded, PageDaemon
 from tests.support.servers import scripted
 
 if TYPE_CHECKING:
@@ -75,3 +75,11 @@ def page_daemon() -> Iterator[Callable[..., PageDaemon]]:
             return daemon
 
         yield start
+
+
+@pytest.fixture(scope="session")
+def guarded() -> Iterator[Guarded]:
+    """The one daemon whose page asks for a token."""
+    with Guarded() as daemon:
+        daemon.wait_served()
+        yield daemon

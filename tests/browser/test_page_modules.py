@@ -10,6 +10,7 @@ import pytest
 
 from netmap_actors.errors import escape
 from tests.support.browser.blank_page import CALL, blank_page
+from tests.support.browser.told_events import node
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -29,30 +30,6 @@ def call(page: Page) -> Callable[..., Any]:
         return page.evaluate(CALL, [module, name, list(given)])
 
     return call_one
-
-
-def node(stable_id: str, name: str = "", **fields: object) -> dict[str, object]:
-    return {
-        "stable_id": stable_id,
-        "name": name,
-        "addresses": ["100.64.0.1/32"],
-        "allowed_ips": ["100.64.0.1/32"],
-        "online": True,
-        "last_seen": None,
-        "tags": [],
-        "routes": [],
-        "os": "linux",
-        "user": "alice",
-        "key": f"nodekey:{stable_id}",
-        "key_expiry": None,
-        "expired": False,
-        "hostname": "",
-    } | fields
-
-
-def snapshot(*peers: dict[str, object], state: str = "fresh", age_s: float | None = 1.0) -> dict[str, object]:
-    netmap = {"domain": "tail.example", "self": node("self", "me.tail.example"), "peers": list(peers)}
-    return {"type": "snapshot", "epoch": 1, "seq": 1, "state": state, "age_s": age_s, "netmap": netmap}
 
 
 # words
@@ -159,118 +136,6 @@ def test_events_come_out_whole_however_they_are_cut(page: Page, text: str, told:
       });
     }"""
     assert page.evaluate(script, text) == [told] * 3
-
-
-# stream
-
-
-def test_a_stream_that_cannot_be_read_is_asked_for_anew(page: Page) -> None:
-    script = """async () => {
-      const {openStream} = await import("/page/stream/stream.js");
-      const bodies = ["data: {broken\\n\\n", 'event: error\\ndata: {"type": "error", "error": "token revoked"}\\n\\n'];
-      const states = [];
-      const events = [];
-      const asked = window.fetch;
-      console.error = () => {};
-      try {
-        return await new Promise((resolve) => {
-          window.fetch = async () => (bodies.length ? new Response(bodies.shift()) : new Response("", {status: 401}));
-          openStream({
-            onEvent: (event) => events.push(event),
-            onComment: () => {},
-            onState: ({phase, why = ""}) => {
-              states.push([phase, why.split(":")[0]]);
-              if (phase === "login") resolve([states, events]);
-            },
-          });
-        });
-      } finally {
-        window.fetch = asked;
-      }
-    }"""
-    states, events = page.evaluate(script)
-    assert states == [
-        ["connecting", ""],
-        ["lost", "It sent what cannot be used"],
-        ["lost", "token revoked"],
-        ["login", ""],
-    ]
-    assert events == []
-
-
-# store
-
-APPLY = """async ([events, ticks]) => {
-  const {createStore} = await import("/page/stream/store.js");
-  let now = 0;
-  const turns = [];
-  const due = [];
-  const store = createStore({now: () => now, schedule: (f) => due.push(f)});
-  store.subscribe(({whole, nodes, changes, dropped}) =>
-    turns.push({whole, nodes: [...nodes], kinds: changes.map((change) => change.kind), dropped}));
-  for (const event of events) {
-    now += ticks;
-    store.apply(event);
-  }
-  const waiting = due.length;
-  for (const f of due) f();
-  const {trust, domain, rest, self} = store;
-  const names = [...store.nodes.values()].map((node) => node.name);
-  return {names, trust, domain, rest, self: self?.name, turns, waiting};
-}"""
-
-
-def test_events_are_applied_and_told_of_once_a_frame(page: Page) -> None:
-    head = {"epoch": 1, "seq": 2, "state": "fresh"}
-    events: list[dict[str, object]] = [
-        snapshot(node("a", "a1"), node("b", "b1")),
-        head | {"type": "peer_upserted", "peer": node("a", "a2"), "changed": ["name"]},
-        head | {"type": "peer_upserted", "peer": node("c", "c1"), "changed": []},
-        head | {"type": "peer_removed", "stable_id": "b", "id": 2, "name": "b1"},
-        head | {"type": "domain_changed", "domain": "other.example"},
-        head | {"type": "self_changed", "self": node("self", "me-too"), "changed": ["name"]},
-        head | {"type": "dns_changed", "dns": {"Proxied": True}, "changed": ["dns"]},
-        head | {"type": "state_changed", "state": "stale", "age_s": 5.5, "reason": "session_ended"},
-    ]
-    found = page.evaluate(APPLY, [events, 10])
-    assert found["names"] == ["a2", "c1"]
-    assert (found["domain"], found["self"], found["rest"]["dns"]) == (
-        "other.example",
-        "me-too",
-        {"Proxied": True},
-    )
-    assert found["trust"] == {"state": "stale", "ageAtMs": 5500, "at": 80, "reason": "session_ended"}
-    assert found["waiting"] == 1
-    (turn,) = found["turns"]
-    assert turn["whole"]
-    assert set(turn["nodes"]) == {"a", "b", "c", "self"}
-    assert len(turn["kinds"]) == len(events)
-
-
-def test_what_says_no_age_makes_none_younger(page: Page) -> None:
-    change = {
-        "type": "peer_upserted",
-        "epoch": 1,
-        "seq": 2,
-        "state": "fresh",
-        "peer": node("a"),
-        "changed": [],
-    }
-    assert page.evaluate(APPLY, [[snapshot(age_s=3.0), change], 1000])["trust"]["at"] == 1000
-
-
-def test_a_hidden_page_keeps_the_last_of_many_changes(page: Page) -> None:
-    change = {
-        "type": "peer_upserted",
-        "epoch": 1,
-        "seq": 2,
-        "state": "fresh",
-        "peer": node("a"),
-        "changed": [],
-    }
-    (turn,) = page.evaluate(APPLY, [[snapshot(), *[change] * 3000], 1])["turns"]
-    assert len(turn["kinds"]) == 500
-    assert turn["dropped"] == 2501
 
 
 # columns and order
@@ -392,3 +257,8 @@ def test_an_order_that_follows_changes_is_the_one_made_anew(page: Page) -> None:
       return wrong;
     }"""
     assert page.evaluate(script) == []
+
+
+def test_an_id_that_no_address_can_hold_is_still_one(page: Page) -> None:
+    script = "import('/page/words.js').then(({nodeHash}) => [nodeHash('a/b?<c>'), nodeHash('lone\\ud800')])"
+    assert page.evaluate(script) == ["#node=a%2Fb%3F%3Cc%3E", "#node=lone%EF%BF%BD"]

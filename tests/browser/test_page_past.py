@@ -306,3 +306,44 @@ def test_a_restart_is_said_aloud_and_a_process_that_is_down_shows(evaluate: Eval
         [["● active", "", "1.0 MiB", "5 s"], ["○ backoff", "bad", "", ""]],
         "generation 1, pid 7 · confined by Landlock, seccomp, counting, no capabilities, 2 system calls refused: bpf",
     ]
+
+
+def test_what_is_no_history_is_refused_and_an_odd_happening_hides_no_other(evaluate: Evaluate) -> None:
+    odd = {"id": 1, "at": at(200), "after": None, "kind": None, "subject": None, "name": None, "detail": None}
+    found = evaluate(
+        """
+        const read = (text) => {
+          try { return remembered.parsed(JSON.parse(text)); } catch (error) { return error.message; }
+        };
+        const refused = given.wrong.map(read);
+        const memory = remembered.parsed(given.answer);
+        const {lanes} = spans.lanesOf(memory, given.window, {most: 5});
+        const lines = happenings.condensed(memory.happenings, 9).map((one) => happenings.lineSentence(one, 0));
+        return [new Set(refused).size, refused[0], lanes.length, lines];
+        """,
+        {
+            "wrong": ["null", "[]", '"x"', '{"since": "x", "until": "y"}'],
+            "answer": answer(
+                0, 900, occurrences=[odd, odd | {"at": "nonsense"}, occurred(2, 300, "node_left", "n1")]
+            ),
+            "window": WINDOW,
+        },
+    )
+    assert found[:2] == [1, "cannot read the history: it is not one"]
+    assert found[2] > 0
+    assert found[3] == ["n1 left", ""]
+
+
+def test_a_node_that_left_keeps_its_name(evaluate: Evaluate) -> None:
+    left = answer(
+        0,
+        900,
+        nodes=[{"stable_id": "n1", "name": "", "spans": []}],
+        occurrences=[occurred(2, 300, "node_left", "n1") | {"name": "called.tail.example"}],
+    )
+    found = evaluate(
+        "return spans.lanesOf(remembered.parsed(given.answer), given.window, {most: 5}).lanes.map(telling.laneTitle);",
+        {"answer": left, "window": WINDOW},
+    )
+    assert "called" in found
+    assert "n1" not in found

@@ -115,3 +115,5 @@ def test_a_process_that_is_killed_and_starts_again_is_seen_within_seconds(
     expect(page.locator("#processes [role=status]")).to_contain_text("liveness was restarted after it ended")
     expect(page.locator("#recent")).to_contain_text("actor exited liveness", timeout=10_000)
     expect(page.locator('[data-lane="actor:liveness"]')).to_be_visible()
+    expect(page.locator("#processes")).to_contain_text("signal 9")
+    expect(page.locator("#timeline .headline")).to_contain_text("liveness restarted once")

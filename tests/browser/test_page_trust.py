@@ -111,6 +111,7 @@ def connection(state: str, end: dict[str, str] | None = None, **fields: object) 
             "slept, or its clock was set",
             6000,
         ),
+        (told(stream={"phase": "paused"}), "paused", "other tabs", 6000),
         (told(stream={"phase": "connecting", "why": ""}), "connecting", "Connecting", 6000),
         (told(stream={"phase": "login"}), "token", "asks for a token", 6000),
     ],

@@ -57,3 +57,25 @@ class PageDaemon(Daemon):
             LIMIT,
             f"a process {role}",
         )
+
+
+class Guarded(PageDaemon):
+    """Where other machines can ask, too, a token is needed. Tests ask on loopback."""
+
+    def __init__(self) -> None:
+        super().__init__("--http-plaintext")
+        port = self.http.rpartition(":")[2]
+        self._options = (f"--http-listen=0.0.0.0:{port}", *self._options[1:])
+
+    def wait_served(self) -> None:
+        self.wait_fresh()
+        wait_for(lambda: self.answers("/") == 200, 30.0, "the page", every=0.1)
+
+    def token(self, name: str, scope: str = "read") -> str:
+        done = self.command("tokens", "create", name, f"--scope={scope}", f"--state-dir={self.state_dir}")
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+    def revoke(self, name: str) -> None:
+        done = self.command("tokens", "revoke", name, f"--state-dir={self.state_dir}")
+        assert done.returncode == 0, done.stderr

@@ -198,9 +198,11 @@ function createPast(store) {
     const limit = setTimeout(() => mine.abort(), LATER);
     const began = performance.now();
     try {
-      const since = whole ? wanted : self.memory.until - OVERLAP;
+      // Before the first answer nobody knows how far the browser's clock is from the server's.
+      const ago = `${Math.ceil((now() - wanted) / 1000)}s`;
+      const since = whole ? ago : new Date(self.memory.until - OVERLAP).toISOString();
       const lanes = whole || self.memory.nodes.size <= MANY_LANES || began - lanesAt >= LATER;
-      const answer = await loadHistory({since: new Date(since).toISOString(), lanes, signal: mine.signal});
+      const answer = await loadHistory({since, lanes, signal: mine.signal});
       if (asking === mine) take(answer, lanes);
       if (lanes) lanesAt = began;
       took = performance.now() - began;
@@ -219,7 +221,9 @@ function createPast(store) {
 
   function take(answer, lanes) {
     const later = parsed(answer);
+    wanted -= skew;
     skew = Date.parse(answer.until) - Date.now();
+    wanted += skew;
     size = later.happenings.length;
     for (const node of later.nodes.values()) size += node.spans.length;
     const together = whole ? later : (lanes ? merged : withHappenings)(self.memory, later);

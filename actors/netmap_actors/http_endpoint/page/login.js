@@ -2,7 +2,7 @@
 
 /**
  * @param {HTMLElement} element  the section
- * @returns {{show: () => void, hide: () => void}}
+ * @returns {{shown: boolean, show: () => void, hide: () => void}}
  */
 export function mount(element) {
   const form = make("form", {method: "post", action: "/login"});
@@ -15,12 +15,15 @@ export function mount(element) {
   const button = make("button", {type: "submit", textContent: "Log in", className: "main"});
   const help = make("p", {id: "login-help", className: "muted"});
   help.append("On the daemon's machine, ", make("code", {textContent: "netmap-supervisor tokens create NAME --scope read"}),
-    " makes one. The browser keeps it as a cookie that no script can read.");
+    " makes one. The browser does not keep it: for seven days it keeps a proof of it, in a cookie that no script can read.");
   // Password managers file a token under a name.
   const name = make("input", {type: "text", autocomplete: "username", value: "netmap", readOnly: true, hidden: true});
   form.append(name, label, field, button);
   element.append(make("h2", {id: "login-title", textContent: "Log in"}), why, form, help);
   return {
+    get shown() {
+      return !element.hidden;
+    },
     show() {
       if (!element.hidden) return;
       element.hidden = false;

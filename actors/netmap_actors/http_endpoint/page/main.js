@@ -22,13 +22,17 @@ const login = mountLogin(byId("login"));
 const banner = mountTrust(byId("trust"), {store});
 const history = await import("/page/history.js").then(({follow}) => follow(store), () => null);
 
+let following = false;
 const status = createStatus({
   onStatus: (told) => {
+    // Somebody logged in beside this tab.
+    if (login.shown) stream.reconnect();
     banner.answers(true);
-    store.takeStatus(told);
+    store.takeStatus(told, following);
     byId("logout").hidden = !told.http?.token_required;
   },
-  onLogin: () => login.show(),
+  // The stream is asked, too: what it says counts.
+  onLogin: () => login.shown || stream.reconnect(),
   // One that says something has no need to answer: its stream is what counts.
   onFailure: (askedAt) => banner.answers(stream.heardAt() > askedAt),
 });
@@ -43,8 +47,12 @@ const stream = openStream({
   },
   onComment: () => banner.answers(true),
   onState: (state) => {
+    following = state.phase === "open";
     banner.stream(state);
-    if (state.phase === "login") login.show();
+    if (state.phase !== "login") return;
+    // What was shown to somebody who may no longer see it stays nowhere.
+    if (store.self || store.nodes.size > 0) location.reload();
+    else login.show();
   },
 });
 
@@ -67,7 +75,7 @@ new ResizeObserver(() => {
 
 /** Opens the panel of the node with this stable id; null closes it. The address then names the node. */
 function select(id) {
-  const hash = id === null ? "" : `#node=${encodeURIComponent(id)}`;
+  const hash = id === null ? "" : words.nodeHash(id);
   if (location.hash !== hash) {
     window.history.pushState(null, "", hash || location.pathname + location.search);
   }

@@ -43,7 +43,7 @@ export function mount(element, {store, status, words}) {
 
   const rows = new Map();
   let last = null;
-  let at = 0;
+  let at = performance.now();
 
   function say(cell, text) {
     if (cell.textContent !== text) cell.textContent = text;
@@ -108,7 +108,11 @@ export function mount(element, {store, status, words}) {
   }
 
   function age() {
-    if (last === null || document.hidden || performance.now() - at < OLD) return;
+    if (document.hidden || performance.now() - at < OLD) return;
+    if (last === null) {
+      say(old, "The Supervisor has not said how its processes are.");
+      return;
+    }
     element.classList.add("old");
     old.hidden = false;
     const silent = words.age((performance.now() - at) / 1000);

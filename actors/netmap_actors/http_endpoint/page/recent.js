@@ -36,7 +36,8 @@ export function mount(element, {store, words, select}) {
     const now = past.now();
     const lines = condensed(past.recent(), MOST);
     nothing.hidden = lines.length > 0;
-    nothing.textContent = past.state === "loading" ? "Loading …" : "Nothing happened yet.";
+    const why = past.state === "loading" ? "Loading …" : "Nothing happened yet.";
+    nothing.textContent = lines.length > 0 ? "" : why;
     const there = new Set(lines.map((line) => line.key));
     for (const [key, row] of rows) {
       if (there.has(key)) continue;

@@ -45,7 +45,7 @@ const LOST = {
 
 /**
  * @typedef {{key: string, word: string, ageMs: number|null, reason: string, advice: string, url: string}} Verdict
- *   `key`: fresh, stale, none, connecting, gone, jumped, token, login, approval or removed; `url`: where to log in
+ *   `key`: fresh, stale, none, connecting, gone, jumped, paused, token, login, approval or removed; `url`: where to log in
  * @param {{trust: import("./stream/store.js").Trust, stream: import("./stream/stream.js").StreamState, status: Object|null,
  *   answers: boolean, now: number, sleptMs: number}} told
  *   `answers`: false when the endpoint left a question without an answer, and has sent nothing since; `sleptMs`: time
@@ -64,6 +64,10 @@ export function judge({trust, stream, status, answers, now, sleptMs}) {
     const word = never ? "No netmap: endpoint gone" : "Stale: endpoint gone";
     const advice = "Asking again by itself. If this stays, look at its machine: netmap-supervisor status.";
     return verdict("gone", word, why, advice);
+  }
+  if (stream.phase === "paused") {
+    const reason = "A browser keeps few connections, and other tabs with this page have them.";
+    return verdict("paused", never ? "No netmap: paused" : "Stale: paused", reason, "It goes on when you click here.");
   }
   if (stream.phase === "connecting") {
     if (stream.why === "jumped") {
@@ -156,6 +160,7 @@ const SHAPES = {
   gone: [`${RING}m0 3a8 8 0 0 1 4.9 1.7L5.7 16.9A8 8 0 0 1 12 4zm0 16a8 8 0 0 1-4.9-1.7L18.3 7.1A8 8 0 0 1 12 20z`,
     "#dc2f3f"],
   jumped: [`${RING}m0 3a8 8 0 1 1 0 16 8 8 0 0 1 0-16zM11 6h2.2v5.5l4 2.4-1.1 1.9-5.1-3.1z`, "#d97706"],
+  paused: [`${RING}M7 6h3.5v12H7zm6.5 0H17v12h-3.5z`, "#d97706"],
   token: ["M6 10V7a6 6 0 0 1 12 0v3h2v12H4V10zm3 0h6V7a3 3 0 0 0-6 0zM11 14v4h2v-4z", "#d97706"],
   removed: [`${RING}M5 10.4h14v3.2H5z`, "#dc2f3f"],
   login: [PERSON, "#d97706"],

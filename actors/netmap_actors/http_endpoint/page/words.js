@@ -119,6 +119,9 @@ export function shortName(node) {
   return node.name ? node.name.split(".", 1)[0] : node.stable_id;
 }
 
+/** The address of a node on the page; what no address can hold of its id is replaced. */
+export const nodeHash = (id) => `#node=${encodeURIComponent(String(id).toWellFormed())}`;
+
 /** "online", "offline" or "unknown": what the server did not say is not offline. */
 export function onlineWord(node) {
   if (node.online === null || node.online === undefined) return "unknown";

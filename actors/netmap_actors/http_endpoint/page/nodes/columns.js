@@ -52,8 +52,8 @@ export const COLUMNS = [
   {
     name: "address",
     title: "Address",
-    text: (n) => safe(ipOf(n.addresses[0] ?? "")),
-    key: (n) => padded(n.addresses[0] ?? ""),
+    text: (n) => safe(ipOf(n.addresses?.[0] ?? "")),
+    key: (n) => padded(n.addresses?.[0] ?? ""),
   },
   {name: "online", title: "Online", text: onlineWord, key: (n) => RANK[onlineWord(n)]},
   {
@@ -104,7 +104,7 @@ export function compareRows(a, b, descending) {
   return a.id < b.id ? -1 : Number(a.id > b.id);
 }
 
-const begins = (texts, value) => texts.some((text) => text?.toLowerCase().startsWith(value));
+const begins = (texts, value) => (texts ?? []).some((text) => text?.toLowerCase().startsWith(value));
 const YES = {yes: "online", true: "online", no: "offline", false: "offline"};
 
 /** Words of the search that look at one thing: `tag:web`. What is not one of them is a word like any other. */

@@ -2,7 +2,7 @@
 
 import {acceptance, CHIPS, COLUMNS} from "/page/nodes/columns.js";
 import {createOrder} from "/page/nodes/order.js";
-import {onlineWord, safe} from "/page/words.js";
+import {nodeHash, onlineWord, safe} from "/page/words.js";
 
 const BEYOND = 4;
 /** Rows kept above and below those in sight, so that scrolling shows no gap. */
@@ -100,7 +100,7 @@ export function mount(element, {store, select}) {
     slot.row = row;
     const {node} = row;
     COLUMNS.forEach(({text}, at) => write(slot.texts[at], text(node)));
-    slot.link.setAttribute("href", `#node=${encodeURIComponent(row.id)}`);
+    slot.link.setAttribute("href", nodeHash(row.id));
     slot.link.title = safe(node.name, 255);
     slot.own.hidden = !row.self;
     write(slot.own, row.self ? "this node" : "");

@@ -14,7 +14,7 @@ const region = (id, {rest}) => {
 const GROUPS = [
   ["Addresses", [
     ["Name", (n) => n.name, {copied: true}],
-    ["Addresses", (n) => n.addresses.map(ip), {copied: true}],
+    ["Addresses", (n) => (n.addresses ?? []).map(ip), {copied: true}],
     ["Endpoints", (n) => n.endpoints],
     ["Home relay", (n, store) => (n.home_derp ? region(n.home_derp, store) : "")],
   ]],
@@ -64,6 +64,8 @@ const HAPPENED = {
   node_key_expired: "its key expired",
 };
 const SHOWN = 50;
+const MOST = 200;
+/** Lines of one fact: a node may have ten thousand tags. */
 const SETTLES_MS = 1000;
 
 /**
@@ -117,12 +119,14 @@ export function mount(element, {store, select}) {
 
   function showFact({element: row, value, options, told}, of) {
     const found = value(of, store);
-    const items = (Array.isArray(found) ? found : [found]).filter((one) => one !== null && one !== undefined && one !== "");
-    const key = JSON.stringify(items);
+    const all = (Array.isArray(found) ? found : [found]).filter((one) => one !== null && one !== undefined && one !== "");
+    const items = all.slice(0, MOST);
+    const key = JSON.stringify([items, all.length]);
     if (told.key === key) return;
     told.key = key;
     row.hidden = items.length === 0;
-    row.lastChild.replaceChildren(...items.map((item) => factElement(item, options)));
+    const rest = all.length > MOST ? [textElement("span", "muted", `and ${all.length - MOST} more: see its JSON`)] : [];
+    row.lastChild.replaceChildren(...items.map((item) => factElement(item, options)), ...rest);
   }
 
   function writeRaw() {
@@ -161,6 +165,7 @@ export function mount(element, {store, select}) {
     leftAt = "";
     element.hidden = id === null;
     document.documentElement.toggleAttribute("data-panel", id !== null);
+    cover();
     asking?.abort();
     parts.changes.replaceChildren();
     write(parts.note, "");
@@ -175,6 +180,14 @@ export function mount(element, {store, select}) {
     if (document.activeElement !== document.body) element.focus({preventScroll: true});
   }
 
+  // Where the panel hides everything, nobody gets behind it with the keyboard.
+  const covers = matchMedia("(max-width: 28rem)");
+  function cover() {
+    const others = document.querySelectorAll("#main > section, #side > section");
+    for (const other of others) other.inert = id !== null && covers.matches;
+  }
+
+  covers.addEventListener("change", cover);
   parts.close.addEventListener("click", () => select(null));
   parts.raw.addEventListener("toggle", () => parts.raw.open && node && writeRaw());
   document.addEventListener("keydown", (event) => {
@@ -272,7 +285,7 @@ function build(element) {
       const row = make("div", {className: "fact", hidden: true});
       row.append(make("dt", {textContent: label}), make("dd"));
       list.append(row);
-      rows.push({element: row, value, options, told: {key: "[]"}});
+      rows.push({element: row, value, options, told: {key: "[[],0]"}});
     }
     group.append(make("h3", {textContent: name}), list);
     facts.append(group);

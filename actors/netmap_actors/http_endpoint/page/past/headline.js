@@ -31,7 +31,7 @@ export function createHeadline(select) {
         parts.push(make("span", part.tone, part.text));
         if (part.nodes.length > 0) parts.push(" ", ...named(part));
       });
-      parts.push(".");
+      parts.push(told.parts.length > 0 ? "." : "nothing happened.");
     } else {
       parts.push("The history is being loaded …");
     }

@@ -36,10 +36,14 @@ export function nothing(at) {
   };
 }
 
-/** @param {import("../history.js").Answer} answer @returns {Memory} */
+/** @param {import("../history.js").Answer} answer @returns {Memory} Raises TypeError: it is none. */
 export function parsed(answer) {
-  const since = Date.parse(answer.since);
-  let until = Date.parse(answer.until);
+  const since = Date.parse(answer?.since);
+  let until = Date.parse(answer?.until);
+  const lists = ["gaps", "netmap", "connection", "nodes", "occurrences"];
+  if (!(since <= until && lists.every((name) => Array.isArray(answer[name])))) {
+    throw new TypeError("cannot read the history: it is not one");
+  }
   const gaps = answer.gaps.map((gap) => ({ since: Date.parse(gap.since), until: Date.parse(gap.until) }));
   const last = gaps.at(-1);
   if (last !== undefined && last.until >= until && until - last.since < LATE) {
@@ -55,11 +59,7 @@ export function parsed(answer) {
         detail: span.detail ?? {},
       }))
       .filter((span) => span.since < span.until);
-  const happenings = answer.occurrences.map((one) => ({
-    ...one,
-    at: Date.parse(one.at),
-    after: one.after === null ? null : Date.parse(one.after),
-  }));
+  const happenings = answer.occurrences.map(happeningOf).filter((one) => one.at >= 0);
   happenings.sort(byTime);
   return {
     since,
@@ -160,6 +160,19 @@ export function trimmed(memory, since, mostHappenings, mostSpans) {
     nodes,
     happenings: happenings.filter((one) => one.at >= begin),
     happeningsSince,
+  };
+}
+
+function happeningOf(one) {
+  const after = Date.parse(one.after);
+  return {
+    id: one.id,
+    at: Date.parse(one.at),
+    after: Number.isNaN(after) ? null : after,
+    kind: String(one.kind ?? ""),
+    subject: String(one.subject ?? ""),
+    name: String(one.name ?? ""),
+    detail: one.detail ?? {},
   };
 }
 

@@ -209,7 +209,7 @@ function chosenNodes(memory, window, happenings, wanted) {
   for (const [id, node] of memory.nodes) {
     const known = changed.get(id);
     if (known !== undefined) {
-      known.name = node.name;
+      known.name = node.name || known.name;
     } else if (wanted || changedIn(node.spans, window)) {
       changed.set(id, {id, name: node.name, at: 0, gone: false});
     }

@@ -48,11 +48,11 @@ export function createStore({now = () => performance.now(), schedule = frame} = 
   /** @returns {Change} */
   function apply(event) {
     const change = {kind: event.type, nodes: [], event};
-    trusted(event, event.reason ?? "");
     switch (event.type) {
       case "snapshot": {
         const {self, domain, peers, ...rest} = event.netmap;
-        nodes = new Map(peers.map((peer) => [peer.stable_id, peer]));
+        const found = new Map(peers.map((peer) => [peer.stable_id, peer]));
+        nodes = found;
         store.self = self;
         store.domain = domain ?? "";
         store.rest = rest;
@@ -85,6 +85,7 @@ export function createStore({now = () => performance.now(), schedule = frame} = 
         if (name in event) store.rest[name] = event[name];
       }
     }
+    trusted(heardWith(event), event.reason ?? "");
     turn.changes.push(change);
     if (turn.changes.length > 2 * KEPT) drop();
     tellSoon();
@@ -100,10 +101,14 @@ export function createStore({now = () => performance.now(), schedule = frame} = 
     turn.dropped += turn.changes.splice(0, turn.changes.length - KEPT).length;
   }
 
-  /** What GET /status said: it tells the age between two events. Whether to trust is what the events say. */
-  function takeStatus(status) {
+  /**
+   * What GET /status said: it tells the age between two events. Whether to trust is what the events say, and how old
+   * the nodes are only while these come.
+   * @param {boolean} [following]
+   */
+  function takeStatus(status, following = true) {
     store.status = status;
-    if (status.netmap.state === store.trust.state) trusted(status.netmap, "");
+    if (following && status.netmap.state === store.trust.state) trusted(status.netmap, "");
     turn.trust = true;
     tellSoon();
   }
@@ -135,6 +140,11 @@ export function createStore({now = () => performance.now(), schedule = frame} = 
   }
 
   return store;
+}
+
+// A change of a fresh netmap is a word of the control server: it is as old as its event.
+function heardWith(event) {
+  return event.state === "fresh" && event.age_s === undefined ? {...event, age_s: 0} : event;
 }
 
 const inMs = (seconds) => (seconds === null ? null : seconds * 1000);

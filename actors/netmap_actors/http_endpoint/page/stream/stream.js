@@ -1,5 +1,6 @@
 // Follows /events. By fetch and not by EventSource: that one hides comments, so that silence could not be noticed.
 
+import {createRoom} from "/page/stream/room.js";
 import {createParser} from "/page/stream/sse.js";
 
 export const SILENCE_MS = 40_000;
@@ -9,8 +10,12 @@ const TICK_MS = 1000;
 const JUMP_MS = 5000;
 /** How far the clock on the wall may leave the one that only counts: further, and the machine slept or was set. */
 
+/** What came is no event of a netmap; what fails in fetch is the network. */
+class Unusable extends Error {}
+
 /**
- * @typedef {{phase: "connecting"|"open"|"lost"|"login", why?: string, driftMs?: number}} StreamState
+ * @typedef {{phase: "connecting"|"open"|"lost"|"paused"|"login", why?: string, driftMs?: number}} StreamState
+ *   `paused`: other tabs have the connections, and this one goes on when it is looked at;
  *   `why`: closed, unreachable, silent, jumped, refused, or the text of the stream's last event; `driftMs`: by how much the clock jumped
  * @param {{onEvent: (event: Object) => void, onComment: (text: string) => void,
  *   onState: (state: StreamState) => void, now?: () => number}} options
@@ -24,11 +29,15 @@ export function openStream({onEvent, onComment, onState, now = () => performance
   let waiting = false;
   let connected = false;
   let wall = Date.now() - now();
+  let paused = false;
+  const room = createRoom({onFull: pause});
 
   function connect() {
     clearTimeout(timer);
     waiting = false;
+    paused = false;
     connected = true;
+    room.opened();
     abort = new AbortController();
     heardAt = now();
     follow(abort);
@@ -44,6 +53,7 @@ export function openStream({onEvent, onComment, onState, now = () => performance
       });
       if (response.status === 401) {
         connected = false;
+        room.closed();
         onState({phase: "login"});
         return;
       }
@@ -52,10 +62,9 @@ export function openStream({onEvent, onComment, onState, now = () => performance
     } catch (error) {
       if (own !== abort) return;
       why = "unreachable";
-      // Of the network it is a TypeError (Fetch, 5.6), also in the middle of a stream.
-      if (!(error instanceof TypeError)) {
+      if (error instanceof Unusable) {
         console.error(error);
-        why = `It sent what cannot be used: ${error.message}`;
+        why = error.message;
       }
     } finally {
       own.abort();
@@ -69,16 +78,20 @@ export function openStream({onEvent, onComment, onState, now = () => performance
     const push = createParser({
       onComment,
       onEvent: ({type, data}) => {
-        const event = JSON.parse(data);
-        if (type === "error") {
-          last = event.error;
-          return;
+        try {
+          const event = JSON.parse(data);
+          if (type === "error") {
+            last = event.error || "closed";
+            return;
+          }
+          onEvent(event);
+        } catch (error) {
+          throw new Unusable(`It sent what cannot be used: ${error.message}`, {cause: error});
         }
         if (type === "snapshot") {
           failures = 0;
           onState({phase: "open"});
         }
-        onEvent(event);
       },
     });
     for (;;) {
@@ -95,6 +108,20 @@ export function openStream({onEvent, onComment, onState, now = () => performance
     waiting = true;
     onState({phase: "lost", why});
     timer = setTimeout(connect, wait);
+  }
+
+  function pause() {
+    clearTimeout(timer);
+    paused = true;
+    waiting = connected = false;
+    const old = abort;
+    abort = new AbortController();
+    old.abort("paused");
+    onState({phase: "paused"});
+  }
+
+  function resume() {
+    if (paused && room.looked()) reconnect();
   }
 
   /** Leave what there is, and ask anew at once. */
@@ -118,6 +145,9 @@ export function openStream({onEvent, onComment, onState, now = () => performance
       retry("silent");
     }
   }, TICK_MS);
+  addEventListener("focus", resume);
+  document.addEventListener("visibilitychange", resume);
+  addEventListener("pageshow", ({persisted}) => persisted && reconnect());
   onState({phase: "connecting"});
   connect();
   return {reconnect, heardAt: () => heardAt};
