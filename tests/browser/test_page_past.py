@@ -45,7 +45,7 @@ def test_the_summary_answers_the_questions_of_the_morning(evaluate: Evaluate) ->
         occurrences=[
             occurred(2, 430, "silence_detected", silent_for=130),
             occurred(3, 440, "actor_started", "publisher", generation=2),
-            occurred(4, 500, "wake_detected", slept_s=2460),
+            occurred(4, 500, "wake_detected", slept_s=41),
             occurred(5, 700, "node_left", "n1"),
             occurred(6, 710, "node_left", "n2"),
             occurred(7, 720, "node_joined", "n2"),
@@ -67,7 +67,7 @@ def test_the_summary_answers_the_questions_of_the_morning(evaluate: Evaluate) ->
         "nothing recorded for 2 min 30 s",
         "2 sessions",
         "1 silence of 2 min 10 s",
-        "slept 41 min",
+        "slept 41 s",
         "stale for 5 min",
         "publisher restarted once",
         "1 node left n1",

@@ -93,6 +93,30 @@ def test_a_silence_and_a_sleep_show_in_the_connection(evaluate: Evaluate) -> Non
     assert found["connection"]["marks"] == [1, 2, 3]
 
 
+def test_a_silence_found_at_a_wake_is_only_as_long_as_somebody_listened(evaluate: Evaluate) -> None:
+    told = answer(
+        0,
+        900,
+        netmap=[span(0, 900, "fresh")],
+        connection=[span(0, 700, "session", generation=1), span(701, 900, "session", generation=2)],
+        occurrences=[
+            occurred(1, 699, "wake_detected", slept_s=400),
+            occurred(2, 700, "silence_detected", silent_for=420),
+        ],
+    )
+    assert lanes(evaluate, told)["connection"]["segments"] == [
+        [100, 280, "session"], [280, 299, "silence"], [299, 699, "asleep"], [699, 700, "silence"], [700, 701, "down"],
+        [701, 900, "session"],
+    ]  # fmt: skip
+    script = """const memory = remembered.parsed(given.answer);
+      return summing.summary(memory, given.window, 900000).parts.map(({text}) => text);"""
+    parts = evaluate(script, {"answer": told, "window": WINDOW})
+    assert [one for one in parts if "silence" in one or "slept" in one] == [
+        "1 silence of 20 s",
+        "slept 6 min 40 s",
+    ]
+
+
 def test_a_node_is_not_seen_while_the_netmap_is_stale_and_absent_before_it_joined(evaluate: Evaluate) -> None:
     found = lanes(
         evaluate,

@@ -143,17 +143,25 @@ function one(segments) {
 
 function connectionOf(memory, window) {
   const segments = painted(ground(memory, window, "down"), memory.connection);
-  const over = [];
-  for (const one of memory.happenings) {
-    const {silent_for: silent, slept_s: slept} = one.detail;
-    if (one.kind === "silence_detected" && silent > 0) {
-      over.push({since: one.at - silent * 1000, until: one.at, state: "silence", detail: {seconds: silent}});
-    } else if (one.kind === "wake_detected" && slept > 0) {
-      over.push({since: one.at - slept * 1000, until: one.at, state: "asleep", detail: {seconds: slept}});
-    }
-  }
-  over.sort((one, other) => one.since - other.since);
-  return painted(segments, over);
+  return painted(painted(segments, silences(memory.happenings)), sleeps(memory.happenings));
+}
+
+/** Spans of silence, without the time this machine slept: then nobody listened. @returns {Segment[]} */
+export function silences(happenings) {
+  const told = lengths(happenings, "silence_detected", "silent_for", "silence");
+  return painted(told, sleeps(happenings)).filter((one) => one.state === "silence");
+}
+
+function sleeps(happenings) {
+  return lengths(happenings, "wake_detected", "slept_s", "asleep");
+}
+
+/** Spans that a happening at their end tells of, in order; `name`: of the detail that has their seconds. */
+function lengths(happenings, kind, name, state) {
+  return happenings
+    .filter((one) => one.kind === kind && one.detail[name] > 0)
+    .map(({at, detail}) => ({since: at - detail[name] * 1000, until: at, state, detail: {seconds: detail[name]}}))
+    .sort((one, other) => one.since - other.since);
 }
 
 /** Of the processes that ended in the window, in the order of their first end there. */

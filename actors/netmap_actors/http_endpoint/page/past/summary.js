@@ -1,6 +1,7 @@
 /** What happened in a window of time, in one line: pure. Times are milliseconds since 1970. */
 
 import {local, trustReason, who} from "./happenings.js";
+import {silences} from "./spans.js";
 
 /** A span of time, exact to its second: "2 min 10 s", "41 min", "3 h 5 min". @param {number} ms */
 export function long(ms) {
@@ -44,9 +45,9 @@ export function summary(memory, window, now) {
     const sessions = memory.connection.filter((one) => one.state === "session" && overlaps(one, window));
     add(counted(sessions.length, "session"), sessions.length === 0 ? "bad" : "");
   }
-  const silences = within.filter((one) => one.kind === "silence_detected");
-  const silent = silences.reduce((sum, one) => sum + (one.detail.silent_for ?? 0) * 1000, 0);
-  if (silences.length > 0) add(`${counted(silences.length, "silence")} of ${long(silent)}`, "bad");
+  const silent = within.filter((one) => one.kind === "silence_detected").length;
+  const unheard = total(silences(within), {since: -Infinity, until: Infinity});
+  if (silent > 0) add(`${counted(silent, "silence")} of ${long(unheard)}`, "bad");
   const wakes = within.filter((one) => one.kind === "wake_detected");
   const slept = wakes.reduce((sum, one) => sum + (one.detail.slept_s ?? 0), 0);
   if (slept > 0) add(`slept ${long(slept * 1000)}`);
