@@ -49,6 +49,11 @@ class Due(NamedTuple):
     what: str
     actor: str = ""
 
+    @property
+    def until(self) -> float:
+        """When all that comes of it has come."""
+        return self.at + AFTERMATH.get(self.what, 0.0) + (ASLEEP if self.what == "asleep" else 0.0)
+
 
 def schedule() -> list[Due]:
     """All of it, by time."""
@@ -76,7 +81,7 @@ class Told(NamedTuple):
     @property
     def has_cause(self) -> bool:
         """Something that was due shortly before."""
-        return any(due.at - 5.0 <= self.at <= due.at + AFTERMATH.get(due.what, 0.0) for due in schedule())
+        return any(due.at - 5.0 <= self.at <= due.until for due in schedule())
 
 
 class Expected(NamedTuple):
@@ -163,8 +168,7 @@ class Night:
     def _live(self, daemon: Daemon) -> None:
         self.began = self.clocks.wall()
         for due in schedule():
-            aftermath = AFTERMATH.get(due.what, 0.0)
-            if aftermath:
+            if due.until > due.at:
                 self._pass(due.at - LONGEST)
                 self._run(SLOW)
             self._pass(due.at)
@@ -174,7 +178,7 @@ class Night:
                 self._server_clocks.advance(ASLEEP)
                 self.clocks.suspend(ASLEEP)
             self._say(due)
-            self._slow_until = max(self._slow_until, due.at + aftermath)
+            self._slow_until = max(self._slow_until, due.until)
         # The morning is now.
         while self.clocks.wall() < time.time():
             time.sleep(LOOK)
