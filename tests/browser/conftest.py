@@ -35,9 +35,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.timeout(LIMIT))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    """Chromium without a window."""
+    """Chromium without a window. For no longer: Playwright's event loop runs in this thread, and others want theirs."""
     with ExitStack() as running:
         try:
             browser = running.enter_context(launched())

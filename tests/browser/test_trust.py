@@ -32,6 +32,9 @@ new MutationObserver(() => {
 }).observe(document, {subtree: true, childList: true, attributes: true, attributeFilter: ["data-state"]});
 """
 
+PARTLESS = "Failed to fetch dynamically imported module"
+"""Said by a page whose endpoint ended before it had all its parts."""
+
 
 def banner(page: Page) -> Locator:
     return page.locator("#trust")
@@ -72,7 +75,7 @@ def told_status(daemon: PageDaemon) -> dict[str, Any]:
 @pytest.fixture
 def page(open_page: Callable[..., Page], daemon: PageDaemon) -> Page:
     """Open on a fresh netmap, and noting what the banner says."""
-    opened = open_page(daemon.origin, UNREACHABLE)
+    opened = open_page(daemon.origin, UNREACHABLE, PARTLESS)
     opened.add_init_script(NOTE_STATES)
     opened.reload()
     expect_state(opened, "fresh")
@@ -106,6 +109,14 @@ def test_the_endpoint_ends_and_the_page_says_so_until_it_is_back(page: Page, dae
     os.kill(daemon.pid_of("http_endpoint"), signal.SIGKILL)
     wait_state(page, "gone")
     expect_state(page, "fresh")
+
+
+def test_a_page_that_lacks_a_part_is_whole_when_the_endpoint_is_back(page: Page, daemon: PageDaemon) -> None:
+    page.route("**/page/processes.js", lambda route: route.abort(), times=1)
+    page.reload()
+    expect(page.locator("#processes")).to_contain_text("cannot be shown")
+    os.kill(daemon.pid_of("http_endpoint"), signal.SIGKILL)
+    expect(page.locator("#processes")).to_contain_text("publisher")
 
 
 def test_a_silence_is_told_with_its_reason(page: Page, daemon: PageDaemon) -> None:
@@ -144,7 +155,7 @@ def test_a_computer_that_slept_asks_anew(page: Page, daemon: PageDaemon) -> None
 def test_a_stream_without_a_byte_for_longer_than_the_endpoint_is_ever_quiet_is_dead(
     open_page: Callable[..., Page], daemon: PageDaemon
 ) -> None:
-    page = open_page(daemon.origin, UNREACHABLE)
+    page = open_page(daemon.origin, UNREACHABLE, PARTLESS)
     # Without a time it begins in 1970, before which there is no history to ask for.
     page.clock.install(time=datetime.datetime.now(datetime.UTC))
     page.add_init_script(NOTE_STATES)

@@ -115,6 +115,8 @@ class RecordingSubscriber:
         self._process.wait(END_LIMIT)
 
     def tell_end(self) -> None:
+        # Before it has its file, SIGTERM just ends it.
+        wait_for(lambda: self._record.exists() or not self.lives, FIRST_LIMIT, f"{self.name} records")
         self._process.terminate()
 
     def ended(self) -> Record:

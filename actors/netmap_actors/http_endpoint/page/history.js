@@ -199,7 +199,8 @@ function createPast(store) {
     const began = performance.now();
     try {
       // Before the first answer nobody knows how far the browser's clock is from the server's.
-      const ago = `${Math.ceil((now() - wanted) / 1000)}s`;
+      // It may have been set meanwhile, by years where a machine starts in 1970.
+      const ago = `${Math.ceil(Math.min(Math.max(now() - wanted, SHORTEST), LONGEST) / 1000)}s`;
       const since = whole ? ago : new Date(self.memory.until - OVERLAP).toISOString();
       const lanes = whole || self.memory.nodes.size <= MANY_LANES || began - lanesAt >= LATER;
       const answer = await loadHistory({since, lanes, signal: mine.signal});

@@ -23,6 +23,9 @@ const banner = mountTrust(byId("trust"), {store});
 const history = await import("/page/history.js").then(({follow}) => follow(store), () => null);
 
 let following = false;
+/** A part could not be had: with an endpoint that is back the page is loaded anew, for a browser asks for a part once. */
+let lacking = false;
+let lost = false;
 const status = createStatus({
   onStatus: (told) => {
     // Somebody logged in beside this tab.
@@ -39,6 +42,7 @@ const status = createStatus({
 const stream = openStream({
   onEvent: (event) => {
     if (event.type === "snapshot") {
+      if (lacking && lost) location.reload();
       login.hide();
       status.ask();
     }
@@ -48,6 +52,7 @@ const stream = openStream({
   onComment: () => banner.answers(true),
   onState: (state) => {
     following = state.phase === "open";
+    lost ||= state.phase === "lost";
     banner.stream(state);
     if (state.phase !== "login") return;
     // What was shown to somebody who may no longer see it stays nowhere.
@@ -110,6 +115,7 @@ for (const [id, module] of SECTIONS) {
       }
     })
     .catch((error) => {
+      lacking = true;
       console.error(error);
       element.append(words.textElement("p", "notice", `This part of the page cannot be shown: ${error.message}`));
     });
