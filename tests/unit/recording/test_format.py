@@ -91,7 +91,11 @@ def test_a_session_that_was_cut_before_its_netmap_is_none() -> None:
         ((HEADER, *SESSION, b"\xff\n"), "line 6: "),
         ((HEADER, *SESSION, b'{"t": 2, "map_response": "text"}\n'), "line 6: "),
         (
-            (HEADER, *SESSION, b'{"t": 2, "map_response": {"A": ' + b"[" * 9999 + b"]" * 9999 + b"}}\n"),
+            (
+                HEADER,
+                *SESSION,
+                b'{"t": 2, "map_response": {"A": ' + b"[" * 200_000 + b"]" * 200_000 + b"}}\n",
+            ),
             "line 6: ",
         ),
     ],
