@@ -160,10 +160,10 @@ def test_the_next_connection_knows_how_the_last_one_ended(daemon, reason, first)
     daemon.behave("control_connection", "")
     assert not daemon.told("control_connection", 2)["settings"]["register_first"]
     assert daemon.told("control_connection", 3)["settings"]["register_first"] == first
-    assert (
-        daemon.request("status")["connection"]["ended"] | {"operator": 1, reason: 1}
-        == (daemon.request("status")["connection"]["ended"])
-    )
+    ended = daemon.request("status")["connection"]["ended"]
+    assert ended["operator"] == 1
+    # On a busy machine the next one may have begun before it was told to behave.
+    assert ended[reason] >= 1
 
 
 def test_no_process_outlives_a_killed_supervisor_and_the_next_run_starts_at_once(daemon) -> None:
