@@ -156,7 +156,8 @@ def test_the_next_connection_knows_how_the_last_one_ended(daemon, reason, first)
     daemon.up()
     daemon.behave("control_connection", f"end {reason}")
     daemon.request("reconnect")
-    daemon.told("control_connection", 2)
+    # It says that it was told before it looks at how to behave.
+    daemon.wait_event("actor_exited", actor="control_connection", generation=2)
     daemon.behave("control_connection", "")
     assert not daemon.told("control_connection", 2)["settings"]["register_first"]
     assert daemon.told("control_connection", 3)["settings"]["register_first"] == first
