@@ -9,6 +9,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.support.availability import unavailable
+from tests.support.browser.blank_page import CALL, blank_page
 from tests.support.browser.chromium import ChromiumMissing, launched, opened
 from tests.support.browser.page_daemon import Guarded, PageDaemon
 from tests.support.servers import scripted
@@ -44,6 +45,23 @@ def chromium() -> Iterator[Browser]:
         except ChromiumMissing as error:
             unavailable(str(error))
         yield browser
+
+
+@pytest.fixture(scope="module")
+def page(chromium: Browser) -> Iterator[Page]:
+    """A blank one that gets the modules of the page; what opens a real one has a fixture of this name of its own."""
+    with blank_page(chromium) as opened:
+        yield opened
+
+
+@pytest.fixture
+def call(page: Page) -> Callable[..., Any]:
+    """`call(module, name, *given)`: what this function of the module returns."""
+
+    def call_one(module: str, name: str, *given: object) -> Any:
+        return page.evaluate(CALL, [module, name, list(given)])
+
+    return call_one
 
 
 @pytest.fixture

@@ -9,27 +9,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from netmap_actors.errors import escape
-from tests.support.browser.blank_page import CALL, blank_page
 from tests.support.browser.told_events import node
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
-    from playwright.sync_api import Browser, Page
-
-
-@pytest.fixture(scope="module")
-def page(chromium: Browser) -> Iterator[Page]:
-    with blank_page(chromium) as opened:
-        yield opened
-
-
-@pytest.fixture
-def call(page: Page) -> Callable[..., Any]:
-    def call_one(module: str, name: str, *given: object) -> Any:
-        return page.evaluate(CALL, [module, name, list(given)])
-
-    return call_one
+    from playwright.sync_api import Page
 
 
 # words

@@ -10,15 +10,7 @@ from tests.support.browser.blank_page import blank_page
 from tests.support.browser.told_events import node, snapshot
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from playwright.sync_api import Browser, Page
-
-
-@pytest.fixture(scope="module")
-def page(chromium: Browser) -> Iterator[Page]:
-    with blank_page(chromium) as opened:
-        yield opened
 
 
 # stream

@@ -6,31 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.support.browser.blank_page import CALL, blank_page
-
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
-    from playwright.sync_api import Browser, Page
 
 OPEN = {"phase": "open"}
 FRESH = {"state": "fresh", "ageAtMs": 1000, "at": 0, "reason": ""}
 STALE = {"state": "stale", "ageAtMs": 60000, "at": 0, "reason": "session_ended"}
 NONE = {"state": "none", "ageAtMs": None, "at": 0, "reason": ""}
-
-
-@pytest.fixture(scope="module")
-def page(chromium: Browser) -> Iterator[Page]:
-    with blank_page(chromium) as opened:
-        yield opened
-
-
-@pytest.fixture
-def call(page: Page) -> Callable[..., Any]:
-    def call_one(module: str, name: str, *given: object) -> Any:
-        return page.evaluate(CALL, [module, name, list(given)])
-
-    return call_one
 
 
 def told(**fields: object) -> dict[str, object]:
