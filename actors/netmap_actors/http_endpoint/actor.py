@@ -30,6 +30,8 @@ from netmap_actors.subscriber import AmbiguousName, EventFilter, NoSuchNode, Sub
 from netmap_actors.subscriber.events import EVENT_KINDS
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from netmap_actors.boot import Boot
     from netmap_actors.bus.admission import Origin
     from netmap_actors.clock import Clock
@@ -82,6 +84,8 @@ class HttpEndpoint(ActorBase):
         """Of the clients that follow events."""
         self._scrapes: dict[tuple[str, Chosen], list[Connection]] = {}
         """Clients that wait for the metrics, by what they ask for: one status and one page for all of them."""
+        self._scraping = False
+        """Others are being answered."""
         self._viewers: list[Connection] = []
         """Clients that wait for the status."""
         self._status = SupervisorStatus(self.loop, self.tell_supervisor)
@@ -363,7 +367,7 @@ class HttpEndpoint(ActorBase):
             self._followers[connection] = _Follower(wanted, asker)
 
     def _scrape(self, connection: Connection, accept: str, chosen: Chosen) -> None:
-        if not self._scrapes:
+        if not self._scrapes and not self._scraping:
             self._status.ask(self._scraped)
         self._scrapes.setdefault((accept, chosen), []).append(connection)
 
@@ -374,23 +378,34 @@ class HttpEndpoint(ActorBase):
             self._give(connection, page)
 
     def _scraped(self, report: Report) -> None:
-        """The status has come, or not in time: answer the waiting clients, one page in a turn of the loop."""
+        """The status has come, or not in time: answer the waiting clients."""
         waiting, self._scrapes = self._scrapes, {}
-        for (accept, chosen), connections in waiting.items():
-            self.loop.call_soon(partial(self._answer_scrapes, report, accept, chosen, connections))
+        self._scraping = True
+        self._go_on(self._answer_scrapes(report, waiting))
+
+    def _go_on(self, answering: Iterator[None]) -> None:
+        """One slice in a turn of the loop; who came meanwhile is answered together after that."""
+        for _ in answering:
+            self.loop.call_soon(partial(self._go_on, answering))
+            return
+        self._scraping = False
+        if self._scrapes:
+            self._status.ask(self._scraped)
 
     def _answer_scrapes(
-        self, report: Report, accept: str, chosen: Chosen, connections: list[Connection]
-    ) -> None:
-        shown = metrics.Shown(
-            snapshot=self._subscriber.store.snapshot(),
-            status=report.get("status"),
-            counters=report.get("counters", {}),
-            peers=chosen,
-        )
-        content_type, body = metrics.page(shown, accept)
-        for connection in connections:
-            connection.answer(200, content_type, body)
+        self, report: Report, waiting: dict[tuple[str, Chosen], list[Connection]]
+    ) -> Iterator[None]:
+        for (accept, chosen), connections in waiting.items():
+            shown = metrics.Shown(
+                snapshot=self._subscriber.store.snapshot(),
+                status=report.get("status"),
+                counters=report.get("counters", {}),
+                peers=chosen,
+            )
+            content_type, body = yield from metrics.page(shown, accept)
+            for connection in connections:
+                connection.answer(200, content_type, body)
+            yield
 
 
 def _bound(where: str, group: str) -> tuple[socket.socket, str]:

@@ -20,14 +20,15 @@ from prometheus_client.exposition import choose_encoder
 from netmap_actors.http_endpoint import peer_metrics
 from netmap_actors.rfc3339 import unix_seconds
 from netmap_actors.shown_json import label
+from netmap_actors.slices import each
 from netmap_actors.wire.vocabulary import TAILNET, Trust
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Generator, Iterator, Mapping, Sequence
 
     from prometheus_client.core import Metric
 
-    from netmap_actors.subscriber import Snapshot
+    from netmap_actors.subscriber import Peer, Snapshot
 
 __all__ = ["LEVELS", "Shown", "page"]
 
@@ -89,10 +90,16 @@ class Shown(NamedTuple):
     """What is known of each of these peers, too."""
 
 
-def page(shown: Shown, accept: str) -> tuple[str, bytes]:
-    """(content type, text) in the format the Accept header asks for."""
+def page(shown: Shown, accept: str) -> Generator[None, None, tuple[str, bytes]]:
+    """(content type, text) in the format the Accept header asks for; in slices, if the peers are many."""
+    counts = dict.fromkeys(("true", "false", "unknown"), 0)
+
+    def count(peer: Peer) -> None:
+        counts[_word(peer.online)] += 1
+
+    yield from each(shown.snapshot.netmap.peers.values(), count)
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Collector(shown))
+    registry.register(_Collector(shown, counts))
     try:
         encode, content_type = choose_encoder(accept)
     except Exception:  # noqa: BLE001  # its parser fails on some headers: the default then
@@ -100,17 +107,20 @@ def page(shown: Shown, accept: str) -> tuple[str, bytes]:
     text = encode(registry)
     if shown.peers is not None:
         open_metrics = text.endswith(END)
-        peers = peer_metrics.families(shown.snapshot.netmap, shown.peers, open_metrics=open_metrics)
+        peers = yield from peer_metrics.families(
+            shown.snapshot.netmap, shown.peers, open_metrics=open_metrics
+        )
         text = text.removesuffix(END) + peers.encode() + (END if open_metrics else b"")
     return content_type, text
 
 
 class _Collector:
-    def __init__(self, shown: Shown) -> None:
+    def __init__(self, shown: Shown, counts: Mapping[str, int]) -> None:
         self._shown = shown
+        self._counts = counts
 
     def collect(self) -> Iterator[Metric]:
-        yield from _netmap(self._shown.snapshot)
+        yield from _netmap(self._shown.snapshot, self._counts)
         status = self._shown.status
         yield _gauge(
             "netmap_supervisor_up", "Whether the Supervisor answered this scrape", float(status is not None)
@@ -122,7 +132,7 @@ class _Collector:
         yield from _counters(self._shown.counters)
 
 
-def _netmap(snapshot: Snapshot) -> Iterator[Metric]:
+def _netmap(snapshot: Snapshot, counts: Mapping[str, int]) -> Iterator[Metric]:
     yield StateSetMetricFamily(
         "netmap_state",
         "How far the netmap can be trusted",
@@ -135,9 +145,6 @@ def _netmap(snapshot: Snapshot) -> Iterator[Metric]:
     online = GaugeMetricFamily(
         "netmap_peers", "Peers by their contact with the control server", labels=["online"]
     )
-    counts = {"true": 0, "false": 0, "unknown": 0}
-    for peer in snapshot.netmap.peers.values():
-        counts[_word(peer.online)] += 1
     for word, count in counts.items():
         online.add_metric([word], count)
     yield online

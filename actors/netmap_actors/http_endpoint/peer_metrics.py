@@ -12,10 +12,11 @@ from netmap_actors.exports.nodes import is_chosen
 from netmap_actors.exports.prometheus_sd import SEPARATOR
 from netmap_actors.rfc3339 import unix_seconds
 from netmap_actors.shown_json import label
+from netmap_actors.slices import each
 from netmap_actors.wire.vocabulary import TAILNET
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
 
     from netmap_actors.subscriber import Netmap, Peer
 
@@ -37,14 +38,22 @@ ABOUT = {
 }
 
 
-def families(netmap: Netmap, tags: frozenset[str], *, open_metrics: bool = False) -> str:
-    """Four families with at most one sample each for a peer. The text format, or OpenMetrics without its end."""
+def families(
+    netmap: Netmap, tags: frozenset[str], *, open_metrics: bool = False
+) -> Generator[None, None, str]:
+    """Four families with at most one sample each for a peer. The text format, or OpenMetrics without its end.
+
+    In slices, if the peers are many.
+    """
     lines: dict[str, list[str]] = {name: [] for name in ABOUT}
-    for viewed in netmap.peers.values():
+
+    def tell(viewed: Peer) -> None:
         peer = viewed.held()
         if is_chosen(peer.tags, peer.online, wanted=tags, online_only=False):
             for name, labels, value in _samples(peer):
                 lines[name].append(f"{name}{{{labels}}} {value}\n")
+
+    yield from each(netmap.peers.values(), tell)
     return "".join(_headed(name, lines[name], open_metrics=open_metrics) for name in ABOUT)
 
 

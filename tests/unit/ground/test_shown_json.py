@@ -17,6 +17,7 @@ from netmap_actors import shown_json
 from netmap_actors.errors import escape
 from netmap_actors.exports import netmap_json, prometheus_sd
 from netmap_actors.http_endpoint import json_parts, metrics
+from netmap_actors.slices import complete
 from netmap_actors.subscriber import Snapshot
 from tests.unit.exports.test_exports import netmap_of
 
@@ -53,10 +54,10 @@ def outputs() -> dict[str, str]:
         "export sd": prometheus_sd.text(groups),
         "/netmap": b"".join(json_parts.json_parts(netmap)).decode(),
         "/sd": b"".join(json_parts.array_parts(iter(groups))).decode(),
-        "/metrics": metrics.page(shown, "")[1].decode(),
-        "/metrics as OpenMetrics": metrics.page(shown, "application/openmetrics-text; version=1.0.0")[
-            1
-        ].decode(),
+        "/metrics": complete(metrics.page(shown, ""))[1].decode(),
+        "/metrics as OpenMetrics": complete(
+            metrics.page(shown, "application/openmetrics-text; version=1.0.0")
+        )[1].decode(),
     }
 
 

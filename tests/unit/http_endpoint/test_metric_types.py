@@ -10,6 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from netmap_actors.http_endpoint import metrics
 from netmap_actors.http_endpoint.metrics import WEBHOOK_COUNTERS, Shown, page
+from netmap_actors.slices import complete
 from netmap_actors.subscriber import Netmap, Snapshot
 from netmap_actors.subscriber.netmap_view import Contents
 
@@ -64,7 +65,7 @@ def test_a_level_is_a_gauge_of_its_own_and_no_counter() -> None:
         "http_endpoint": {"http_certificate_expires": 1_800_000_000},
         "publisher": {"hidden_peers": 2, "left_out": 5, "gaps": 1, "recorders": 1},
     }
-    _, text = page(Shown(NOTHING, None, counters), "text/plain")
+    _, text = complete(page(Shown(NOTHING, None, counters), "text/plain"))
     families = {family.name: family for family in text_string_to_metric_families(text.decode())}
     events = families["netmap_actor_events"]
     assert events.type == "counter"
@@ -82,7 +83,7 @@ def test_a_level_is_a_gauge_of_its_own_and_no_counter() -> None:
 
 def test_whatever_else_is_told_is_shown_as_counted() -> None:
     counters = {"publisher": dict.fromkeys(sorted(ONLY_GROW), 7)}
-    _, text = page(Shown(NOTHING, None, counters), "text/plain")
+    _, text = complete(page(Shown(NOTHING, None, counters), "text/plain"))
     families = {family.name: family for family in text_string_to_metric_families(text.decode())}
     assert {sample.labels["event"] for sample in families["netmap_actor_events"].samples} == ONLY_GROW
     assert not families.keys() & set(LEVELS.values())

@@ -14,6 +14,7 @@ from netmap_actors.exports.nodes import shown_tags
 from netmap_actors.http_endpoint.metrics import Shown, page
 from netmap_actors.http_endpoint.pages import BadQuery, Query, chosen_peers
 from netmap_actors.shown_json import label
+from netmap_actors.slices import LENGTH, complete
 from netmap_actors.subscriber import Snapshot
 from tests.unit.exports.test_exports import netmap_of
 
@@ -27,7 +28,7 @@ PARSERS = [
 
 def shown(*peers: dict[str, Any], tags: tuple[str, ...] = (), accept: str = "", **more: Any) -> str:
     snapshot = Snapshot(netmap=netmap_of(*peers, **more), state="fresh", age_s=1.0, epoch=1, seq=1)
-    return page(Shown(snapshot, None, {}, peers=shown_tags(tags)), accept)[1].decode()
+    return complete(page(Shown(snapshot, None, {}, peers=shown_tags(tags)), accept))[1].decode()
 
 
 def samples(text: str, parse: Any = parse_text) -> dict[str, list[tuple[dict[str, str], float]]]:
@@ -61,6 +62,13 @@ def test_what_is_not_known_is_not_there() -> None:
     assert not found.keys() & {EXPIRY, "netmap_peer_online", "netmap_peer_last_seen_timestamp_seconds"}
     ((labels, _),) = found["netmap_peer_info"]
     assert (labels["user"], labels["tags"]) == ("", "")
+
+
+@pytest.mark.parametrize(("peers", "slices"), [(LENGTH - 1, 0), (2 * LENGTH, 4)])
+def test_a_page_of_many_peers_is_made_in_slices(peers: int, slices: int) -> None:
+    """Each is looked at twice: to be counted, and to be told of."""
+    snapshot = Snapshot(netmap=netmap_of(*[{}] * peers), state="fresh", age_s=1.0, epoch=1, seq=1)
+    assert sum(1 for _ in page(Shown(snapshot, None, {}, shown_tags(())), "")) == slices
 
 
 def test_tags_choose_of_which_peers_is_told() -> None:
