@@ -71,7 +71,9 @@ class HttpEndpoint(ActorBase):
         super().__init__(boot, clock)
         self._settings = decode_settings(boot, HttpSettings)
         endpoints = boot.endpoints
-        self._subscriber = Subscriber(endpoint=(endpoints.updates, endpoints.requests), clock=self.clock)
+        self._subscriber = Subscriber(
+            endpoint=(endpoints.updates, endpoints.requests), context=self.sockets.context, clock=self.clock
+        )
         self._history = HistoryPage(self.loop, self.sockets, endpoints.history)
         self._due = self.loop.deadline(self._on_bus)
         self._listener: socket.socket | None = None
