@@ -94,8 +94,8 @@ __all__ = ["Supervisor"]
 
 STATUS_INTERVAL = 5.0
 """Seconds between two STATUS lines for the service manager, and two looks at our own memory and directory."""
-FIRST_CODE_LOOK, CODE_LOOK_INTERVAL = 7.0, 120.0
-"""Seconds until the program's files are looked at, and between two looks."""
+FIRST_CODE_LOOK, CODE_LOOK_INTERVAL = 1.0, 120.0
+"""Seconds until the first look at the program's files (6 ms, for which a start has no time), and between two looks."""
 START_EXTENSION = 120.0
 """Seconds the service manager is asked to wait on, every STATUS_INTERVAL, until every child was up once."""
 END_LIMIT = 10.0
