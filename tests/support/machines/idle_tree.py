@@ -15,9 +15,16 @@ from unittest import mock
 import msgspec
 import zmq
 
-from netmap_actors.boot import Boot, ConnectionSettings, LivenessSettings, PublisherSettings
+from netmap_actors.boot import (
+    Boot,
+    ConnectionSettings,
+    HistorySettings,
+    LivenessSettings,
+    PublisherSettings,
+)
 from netmap_actors.control_connection import actor as connection_actor
 from netmap_actors.control_connection.client import events
+from netmap_actors.history_writer.actor import HistoryKeeper
 from netmap_actors.liveness.actor import Liveness
 from netmap_actors.publisher import actor as publisher_actor
 from netmap_actors.wire import internal_pb2
@@ -52,11 +59,11 @@ class ManualClock:
 
 
 class IdleTree:
-    """Publisher, liveness and connection with a map session and no news. To be closed."""
+    """Publisher, liveness and connection with a map session and no news, and a history if asked for. To be closed."""
 
-    def __init__(self, directory: Path, *, peers: int) -> None:
+    def __init__(self, directory: Path, *, peers: int, history: bool = False) -> None:
         self.clock = ManualClock()
-        self.endpoints = endpoints_of(directory, directory)
+        self.endpoints = endpoints_of(directory, directory, history=history)
         self.turns: collections.Counter[str] = collections.Counter()
         """How often each actor's loop had something to do."""
         self.messages: collections.Counter[tuple[str, str]] = collections.Counter()
@@ -79,11 +86,17 @@ class IdleTree:
         assert self.publisher._local is not None
         mock.patch.object(self.publisher._local, "send", self._published).start()
         self.connection._reports._to_liveness = self._to_liveness
+        self.history: HistoryKeeper | None = None
         self._begin_session(peers)
+        if history:
+            self.history = self._begin(
+                HistoryKeeper, "history", HistorySettings(directory=str(directory / "history"))
+            )
 
     @property
     def actors(self) -> tuple[ActorBase, ...]:
-        return (self.publisher, self.liveness, self.connection)
+        own = (self.publisher, self.liveness, self.connection)
+        return own if self.history is None else (*own, self.history)
 
     def wake_ups(self) -> int:
         """Of all threads so far, where no message shares one."""

@@ -21,10 +21,10 @@ LEAST, MOST = 5, 5_000
 HEARTBEAT = b"netmap/1/heartbeat"
 
 
-def tree_of(peers: int) -> Iterator[IdleTree]:
+def tree_of(peers: int, *, history: bool = False) -> Iterator[IdleTree]:
     # Not pytest's directory: the path of a unix socket is short.
     with tempfile.TemporaryDirectory(prefix="nmi-", dir="/tmp") as directory:
-        tree = IdleTree(Path(directory), peers=peers)
+        tree = IdleTree(Path(directory), peers=peers, history=history)
         yield tree
         tree.close()
 
@@ -37,6 +37,11 @@ def tree() -> Iterator[IdleTree]:
 @pytest.fixture
 def large_tree() -> Iterator[IdleTree]:
     yield from tree_of(MOST)
+
+
+@pytest.fixture
+def remembering_tree() -> Iterator[IdleTree]:
+    yield from tree_of(LEAST, history=True)
 
 
 def supervisors_turns(minute: float) -> int:
@@ -96,3 +101,25 @@ def test_the_bus_has_heartbeats_only_while_someone_is_there_to_hear_them(tree: I
     tree.forget()
     tree.advance(MINUTE)
     assert tree.bus[HEARTBEAT] == 0
+
+
+def test_a_history_costs_its_own_heartbeat_and_one_question_a_minute(remembering_tree: IdleTree) -> None:
+    tree, history = remembering_tree, remembering_tree.history
+    assert history is not None
+
+    def followed() -> bool:
+        tree.turn()
+        return history._recorder.trust == "fresh"
+
+    wait_for(followed, 20.0, "the history has the netmap")
+    # What the arrival of its subscription and its first words brought about is over.
+    tree.advance(5.0)
+    tree.forget()
+    tree.advance(MINUTE)
+    assert tree.bus[HEARTBEAT] == 0
+    beats = round(MINUTE / history.boot.heartbeat_interval)
+    assert {kind: sent for (actor, kind), sent in tree.messages.items() if actor == "history"} == {
+        "Heartbeat": beats
+    }
+    # Its question may be asked again: no time passes for the answer while the clock is moved.
+    assert tree.turns["history"] < 2 * beats
