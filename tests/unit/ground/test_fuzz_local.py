@@ -80,7 +80,8 @@ class _Endpoint:
         quiet: Any = SimpleNamespace(warning=lambda *_, **__: None)
         self.endpoint.__dict__.update(
             _access=Access(HttpSettings(listen="127.0.0.1:1"), quiet, lambda *_: None),
-            _subscriber=view, _host="127.0.0.1", _requests=0, _refused=0, _followers={}, _scrapes={}, _viewers=[],
+            _subscriber=view, _host="127.0.0.1", _requests=0, _refused=0, _followers={}, _scrapes={}, _scraping=False,
+            _viewers=[],
             _status=SupervisorStatus(self.loop, lambda asked: self.loop.call_soon(partial(self.answer, asked.token))),
             _places=Admission(10), loop=self.loop,
         )  # fmt: skip
