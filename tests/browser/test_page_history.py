@@ -91,6 +91,45 @@ def test_what_is_stale_says_why_and_what_is_fresh_does_not(evaluate: Evaluate) -
     assert "session" not in found[1]
 
 
+@pytest.mark.parametrize(
+    ("netmap", "since"),
+    [
+        ([("fresh", 0, 300), ("fresh", 320, 900)], "01:03:20"),
+        ([("fresh", 320, 900)], "01:03:20"),
+        ([("stale", 0, 320), ("fresh", 320, 900)], "01:05:20"),
+        ([("fresh", 0, 300), ("stale", 320, 900)], "01:05:20"),
+    ],
+    ids=["after a gap", "the first word", "seen", "of another state"],
+)
+def test_since_when_it_is_true_the_publisher_says_where_the_history_has_not_seen_it(
+    evaluate: Evaluate, netmap: list[tuple[str, float, float]], since: str
+) -> None:
+    spans = [span(begins, ends, state) for state, begins, ends in netmap]
+    found = evaluate(
+        """
+        const said = summing.saidBy({state: "fresh", state_age_s: 700}, 900_000, null);
+        return summing.summary(models.parsed(given.answer), given.window, 900_000, said).trust;
+        """,
+        {
+            "answer": answer(0, 900, netmap=spans, gaps=[{"since": at(300), "until": at(319)}]),
+            "window": WINDOW,
+        },
+    )
+    assert found == f"{netmap[-1][0]} since {since}"
+
+
+def test_the_same_moment_is_told_the_same_from_status_to_status(evaluate: Evaluate) -> None:
+    found = evaluate(
+        """
+        const first = summing.saidBy({state: "fresh", state_age_s: 10}, 100_000, null);
+        return [[10.4, 101_000], [20, 100_300], [1, 101_000]].map(([state_age_s, now]) =>
+          summing.saidBy({state: "fresh", state_age_s}, now, first).since)
+          .concat(summing.saidBy({state: "none", state_age_s: null}, 100_000, first));
+        """
+    )
+    assert found == [90_000, 80_300, 100_000, None]
+
+
 def test_before_the_first_word_of_a_history_nothing_was_missed(evaluate: Evaluate) -> None:
     told = answer(
         0,

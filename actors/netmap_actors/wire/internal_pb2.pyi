@@ -132,7 +132,7 @@ class Heartbeat(_message.Message):
     def __init__(self, number: _Optional[int] = ..., rss_bytes: _Optional[int] = ..., publisher: _Optional[_Union[PublisherStatistics, _Mapping]] = ..., liveness: _Optional[_Union[LivenessStatistics, _Mapping]] = ..., connection: _Optional[_Union[ConnectionStatistics, _Mapping]] = ..., dev_control: _Optional[_Union[DevControlStatistics, _Mapping]] = ..., webhooks: _Optional[_Iterable[_Union[WebhookStatistics, _Mapping]]] = ..., counters: _Optional[_Mapping[str, int]] = ..., confinement: _Optional[_Mapping[str, int]] = ...) -> None: ...
 
 class PublisherStatistics(_message.Message):
-    __slots__ = ("state", "last_received_at", "epoch", "seq", "peers", "peers_online", "peers_unknown", "quarantined", "domain", "self_name", "self_stable_id", "self_addresses", "subscribers", "generation", "session", "self_key_expiry", "self_machine_authorized")
+    __slots__ = ("state", "last_received_at", "epoch", "seq", "peers", "peers_online", "peers_unknown", "quarantined", "domain", "self_name", "self_stable_id", "self_addresses", "subscribers", "generation", "session", "self_key_expiry", "self_machine_authorized", "state_since")
     STATE_FIELD_NUMBER: _ClassVar[int]
     LAST_RECEIVED_AT_FIELD_NUMBER: _ClassVar[int]
     EPOCH_FIELD_NUMBER: _ClassVar[int]
@@ -150,6 +150,7 @@ class PublisherStatistics(_message.Message):
     SESSION_FIELD_NUMBER: _ClassVar[int]
     SELF_KEY_EXPIRY_FIELD_NUMBER: _ClassVar[int]
     SELF_MACHINE_AUTHORIZED_FIELD_NUMBER: _ClassVar[int]
+    STATE_SINCE_FIELD_NUMBER: _ClassVar[int]
     state: str
     last_received_at: float
     epoch: int
@@ -167,7 +168,8 @@ class PublisherStatistics(_message.Message):
     session: int
     self_key_expiry: str
     self_machine_authorized: bool
-    def __init__(self, state: _Optional[str] = ..., last_received_at: _Optional[float] = ..., epoch: _Optional[int] = ..., seq: _Optional[int] = ..., peers: _Optional[int] = ..., peers_online: _Optional[int] = ..., peers_unknown: _Optional[int] = ..., quarantined: _Optional[int] = ..., domain: _Optional[str] = ..., self_name: _Optional[str] = ..., self_stable_id: _Optional[str] = ..., self_addresses: _Optional[_Iterable[str]] = ..., subscribers: _Optional[int] = ..., generation: _Optional[int] = ..., session: _Optional[int] = ..., self_key_expiry: _Optional[str] = ..., self_machine_authorized: bool = ...) -> None: ...
+    state_since: float
+    def __init__(self, state: _Optional[str] = ..., last_received_at: _Optional[float] = ..., epoch: _Optional[int] = ..., seq: _Optional[int] = ..., peers: _Optional[int] = ..., peers_online: _Optional[int] = ..., peers_unknown: _Optional[int] = ..., quarantined: _Optional[int] = ..., domain: _Optional[str] = ..., self_name: _Optional[str] = ..., self_stable_id: _Optional[str] = ..., self_addresses: _Optional[_Iterable[str]] = ..., subscribers: _Optional[int] = ..., generation: _Optional[int] = ..., session: _Optional[int] = ..., self_key_expiry: _Optional[str] = ..., self_machine_authorized: bool = ..., state_since: _Optional[float] = ...) -> None: ...
 
 class LivenessStatistics(_message.Message):
     __slots__ = ("generation", "session", "stage", "last_received_at", "deadline_at", "foreign_dropped")

@@ -99,9 +99,9 @@ def _published(core: SupervisorCore) -> internal_pb2.PublisherStatistics:
 def _netmap(core: SupervisorCore, settings: RunSettings, now: Now) -> NetmapStatus:
     published = _published(core)
     age = now.boottime - published.last_received_at if published.last_received_at else None
-    state = published.state or Trust.NONE
+    state, since = published.state or Trust.NONE, published.state_since
     if state == Trust.FRESH and not _trusted(core, published, age, settings.silence_timeout):
-        state = Trust.STALE
+        state, since = Trust.STALE, 0.0
     own_node = None
     if published.self_stable_id:
         own_node = SelfStatus(
@@ -112,6 +112,7 @@ def _netmap(core: SupervisorCore, settings: RunSettings, now: Now) -> NetmapStat
     return NetmapStatus(
         state=state,
         age_s=None if age is None else round(max(0.0, age), 3),
+        state_age_s=round(max(0.0, now.boottime - since), 3) if since else None,
         epoch=published.epoch,
         seq=published.seq,
         peers=published.peers,

@@ -71,7 +71,7 @@ class Publication:
         self._freshness = Freshness(silence_limit)
         self._ring = Ring(ring_bytes)
         self._ring_bytes = ring_bytes
-        self._shown = NONE
+        self._shown, self._shown_since = NONE, 0.0
         self._outgoing: list[Published] = []
         self._cached: tuple[int, bytes, Sequence[bytes]] | None = None
         self._session_mapped = False
@@ -103,6 +103,10 @@ class Publication:
     def state(self, now: float) -> netmap_pb2.NetmapState:
         """How far the netmap can be trusted at this moment."""
         return self._freshness.state(now)
+
+    def state_since(self, now: float) -> float:
+        """When the state of this moment began, as it was published; 0.0 while it is none."""
+        return self._shown_since if self.state(now) == self._shown else now
 
     def map_response(self, header: MapResponseReceived, document: bytes, now: float, wall: float) -> bool:
         """Take in one MapResponse at once; True when it was the full map of a session. Raises as `step`."""
@@ -269,7 +273,7 @@ class Publication:
         if state == NONE:
             return  # what came before the first full map is part of the first snapshot
         if state != self._shown:
-            self._shown = state
+            self._shown, self._shown_since = state, now
             body = netmap_pb2.StateChanged(reason=reason).SerializeToString()
             updates = [*updates, EncodedUpdate(Kind.STATE_CHANGED, body)]
         if not updates and not many:

@@ -69,6 +69,7 @@ class PublicationStatus:
         heartbeat.publisher.CopyFrom(self._netmap.facts())
         figures = heartbeat.publisher
         figures.state = name_of(publication.state(now))
+        figures.state_since = publication.state_since(now)
         figures.last_received_at = publication.last_received_at or 0.0
         figures.epoch, figures.seq = publication.epoch, publication.seq
         figures.generation, figures.session = publication.mapped_session

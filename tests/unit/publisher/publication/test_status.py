@@ -12,7 +12,7 @@ from netmap_actors.publisher.publication.status import (
     PublicationStatus,
 )
 from netmap_actors.wire.internal_pb2 import Heartbeat
-from tests.support.netmaps.publishing import Server, full, node
+from tests.support.netmaps.publishing import SILENCE, Server, full, node
 
 
 def status_of(server: Server) -> PublicationStatus:
@@ -115,3 +115,26 @@ def test_conditions_are_told_as_they_begin_change_and_end() -> None:
     assert "clock is 100 s behind" in told(skew=90.2 + SKEW_STEP)["clock_skew"]
     assert "clock is 70 s ahead of" in told(skew=-70.0)["clock_skew"]
     assert told(skew=0.4) == {"clock_skew": ""}
+
+
+def test_it_says_since_when_the_state_is_what_it_is() -> None:
+    """A keep-alive and a change leave it fresh; a silence does not."""
+    server = Server()
+
+    def since(now: float) -> float:
+        heartbeat = Heartbeat()
+        status_of(server).fill(heartbeat, now)
+        return heartbeat.publisher.state_since
+
+    assert since(9.0) == 0.0
+    server.feed(full(node(2)), 10.0)
+    server.feed({"KeepAlive": True}, 11.0, number=2)
+    server.feed({"PeersChanged": [node(3)]}, 12.0, number=3)
+    assert since(13.0) == 10.0
+    # Before the end of the silence is published it is not what it was.
+    end = 12.0 + SILENCE
+    assert since(end) == end
+    server.publication.expire(end + 1.0)
+    assert since(end + 5.0) == end + 1.0
+    server.feed({"KeepAlive": True}, end + 7.0, number=4)
+    assert since(end + 8.0) == end + 7.0

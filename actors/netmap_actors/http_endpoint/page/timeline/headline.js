@@ -17,9 +17,10 @@ export function createHeadline(select) {
   const notice = make("p", "notice");
   notice.hidden = true;
 
-  /** @param {import("/page/history/history.js").PageHistory} history @param {import("/page/timeline/window.js").View} view */
-  function show(history, view, window, now) {
-    const told = summary(history.model, window, now);
+  /** @param {import("/page/history/history.js").PageHistory} history @param {import("/page/timeline/window.js").View} view
+   * @param {?{state: string, since: number}} said As for `summary`. */
+  function show(history, view, window, now, said) {
+    const told = summary(history.model, window, now, said);
     const parts = [];
     if (told.trust) parts.push(make("strong", "", `${told.trust[0].toUpperCase()}${told.trust.slice(1)}. `));
     const range = `${local(window.since, now)} to ${local(window.until, now)}`;

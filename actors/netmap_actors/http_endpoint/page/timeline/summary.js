@@ -27,11 +27,12 @@ export function counted(count, one, many = `${one}s`) {
  * @param {import("/page/history/model.js").HistoryModel} model
  * @param {import("/page/timeline/lanes.js").Window} window
  * @param {number} now
+ * @param {?{state: string, since: number}} said The netmap's state as the daemon's status tells it, and since when.
  * @returns {{trust: string, parts: {text: string, tone: string, nodes: {id: string, name: string}[],
  *   count: number}[]}} `trust`: since when what is shown is true, or why it is not; `parts`: what happened;
  *   `nodes`: the last NAMED of `count`.
  */
-export function summary(model, window, now) {
+export function summary(model, window, now, said = null) {
   const within = model.occurrences.filter((one) => one.at >= window.since && one.at < window.until);
   const parts = [];
   const add = (text, tone = "", nodes = [], count = 0) => parts.push({text, tone, nodes, count});
@@ -65,7 +66,18 @@ export function summary(model, window, now) {
   if (model.occurrencesSince > Math.max(window.since, model.since)) {
     add(`what happened before ${local(model.occurrencesSince, now)} is not counted`);
   }
-  return {trust: trustOf(model, now), parts};
+  return {trust: trustOf(model, now, said), parts};
+}
+
+const STEADY = 2000;
+/** Milliseconds by which the same moment may differ from one status to the next. */
+
+/** What `summary` is told of the netmap in a status that came `now`; `before`: of the one before. */
+export function saidBy({state, state_age_s: ageS}, now, before) {
+  if (!Number.isFinite(ageS)) return null;
+  const since = now - ageS * 1000;
+  const same = before?.state === state && Math.abs(before.since - since) < STEADY;
+  return same ? before : {state, since};
 }
 
 function times(count) {
@@ -114,18 +126,23 @@ function restarts(occurrences) {
   return found;
 }
 
-function trustOf(model, now) {
+function trustOf(model, now, said) {
   const last = model.netmap.at(-1);
   if (last === undefined) return "";
   let since = last.since;
+  let seen = false;
   for (const one of [...model.netmap].reverse()) {
+    seen = one.state !== last.state && one.until >= since;
     if (one.state !== last.state || one.until < since) break;
     since = one.since;
   }
+  // The history has not seen it begin; the publisher has.
+  const knows = !seen && said?.state === last.state;
+  if (knows) since = Math.min(since, said.since);
   // What made it fresh again answers no question.
   const given = last.state === "fresh" || typeof last.detail.reason !== "string" ? "" : last.detail.reason;
   const reason = given ? trustReason(given) : "";
-  const begun = `since ${since > model.since ? "" : "before "}${local(since, now)}`;
+  const begun = `since ${knows || since > model.since ? "" : "before "}${local(since, now)}`;
   return [`${last.state} ${begun}`, reason].filter(Boolean).join(": ");
 }
 
