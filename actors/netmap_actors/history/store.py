@@ -207,8 +207,9 @@ class HistoryStore:
         )
 
     def close_unseen(self, until: float) -> None:
-        """What was open when the process before ended was seen until then. Raises BrokenHistory or NoRoom."""
+        """Nothing is seen from then on, and what is open ends there. Raises BrokenHistory or NoRoom."""
         with self._told("write"), self._transaction():
+            self._db.execute("UPDATE seen SET until = max(until, ?) WHERE tailnet = ?", (until, self.tailnet))
             self._db.execute(
                 "UPDATE span SET until = max(since, ?) WHERE tailnet = ? AND until IS NULL",
                 (until, self.tailnet),

@@ -16,7 +16,7 @@ from netmap_actors.history.answers import HISTORY_FILE, SEEN_FILE, NoHistory, as
 from netmap_actors.history.occurrences import Happening, Numbered
 from netmap_actors.history.questions import MAX_QUESTION, reply, reply_to
 from netmap_actors.history.store import BrokenHistory, HistoryStore, NoRoom
-from netmap_actors.history_writer.last_seen import LastSeen
+from netmap_actors.history_writer.last_seen import LastSeen, seen_until
 from netmap_actors.history_writer.recorder import Recorder
 from netmap_actors.history_writer.waiting import WaitingQuestions
 from netmap_actors.process.actor_base import ActorBase
@@ -155,10 +155,10 @@ class HistoryKeeper(ActorBase):
         try:
             self._store = HistoryStore(path, self._settings.tailnet)
             self._seen = LastSeen(self._directory / SEEN_FILE)
-            before = self._store.seen_until()
-            seen_until = None if before is None else min(now, max(before, self._seen.at))
-            if seen_until is not None:
-                self._store.close_unseen(seen_until)
+            booted = now - self.clock.boottime()
+            blind = seen_until(self._store.seen_until(), self._seen.at, booted=booted, now=now)
+            if blind is not None:
+                self._store.close_unseen(blind)
             self._kept = self._store.told_up_to(self.boot.run)
         except BrokenHistory as error:
             self._broken(str(error))
@@ -167,7 +167,7 @@ class HistoryKeeper(ActorBase):
             self._cannot(str(error))
             return
         self.healed(CONDITION)
-        self._recorder = Recorder(seen_until, self._kept)
+        self._recorder = Recorder(blind, self._kept)
         self._opened += 1
         self._ask_supervisor()
         self._keep(self._recorder.begin(now, generation=self.boot.generation))

@@ -14,9 +14,22 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["LastSeen"]
+__all__ = ["KERNEL_WRITES", "LastSeen", "seen_until"]
 
+KERNEL_WRITES = 60.0
+"""Seconds after which the kernel has written what it was given (vm.dirty_expire_centisecs is 30 s), in no order."""
 _FORMAT = struct.Struct("<d")
+
+
+def seen_until(written: float | None, marked: float, *, booted: float, now: float) -> float | None:
+    """Up to when the processes before have seen anything; None: there were none. All times are UNIX seconds.
+
+    `written`: of the last transaction that is there; `marked`: by LastSeen. `booted`: when this machine was started:
+    of a mark from before that the transactions may be lost that were there when it was set.
+    """
+    if written is None:
+        return None
+    return min(now, max(written, marked if marked >= booted else marked - KERNEL_WRITES))
 
 
 class LastSeen:

@@ -78,6 +78,14 @@ def test_tailnets_do_not_see_each_other(store: HistoryStore, tmp_path: Path) -> 
     assert store.spans(LaneOf.NODE, NOW, NOW + 9) == {"n1": [Span(NOW, NOW + 9, "online")]}
 
 
+def test_what_ended_in_order_was_seen_to_its_end_whatever_else_is_known(store: HistoryStore) -> None:
+    store.write([entered("online", NOW)], [NODE], NOW)
+    store.close_unseen(NOW + 3600)
+    assert store.seen_until() == NOW + 3600
+    store.close_unseen(NOW + 60)
+    assert store.seen_until() == NOW + 3600
+
+
 def test_a_node_that_left_is_not_there_and_can_still_be_asked_for(store: HistoryStore) -> None:
     store.write([], [NODE], NOW)
     store.write([happened(NOW + 1, Happening.NODE_LEFT)], ["n1"], NOW + 1)
