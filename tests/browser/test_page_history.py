@@ -107,7 +107,7 @@ def test_since_when_it_is_true_the_publisher_says_where_the_history_has_not_seen
     spans = [span(begins, ends, state) for state, begins, ends in netmap]
     found = evaluate(
         """
-        const said = summing.saidBy({state: "fresh", state_age_s: 700}, 900_000, null);
+        const said = {state: "fresh", state_since: "1970-01-01T00:03:20.000Z"};
         return summing.summary(models.parsed(given.answer), given.window, 900_000, said).trust;
         """,
         {
@@ -118,16 +118,14 @@ def test_since_when_it_is_true_the_publisher_says_where_the_history_has_not_seen
     assert found == f"{netmap[-1][0]} since {since}"
 
 
-def test_the_same_moment_is_told_the_same_from_status_to_status(evaluate: Evaluate) -> None:
+def test_a_session_that_lives_on_over_a_gap_is_one(evaluate: Evaluate) -> None:
+    spans = [span(0, 300, "session", pid=7, generation=1), span(320, 600, "session", pid=7, generation=1)]
+    told = answer(0, 900, connection=[*spans, span(700, 900, "session", pid=9, generation=2)])
     found = evaluate(
-        """
-        const first = summing.saidBy({state: "fresh", state_age_s: 10}, 100_000, null);
-        return [[10.4, 101_000], [20, 100_300], [1, 101_000]].map(([state_age_s, now]) =>
-          summing.saidBy({state: "fresh", state_age_s}, now, first).since)
-          .concat(summing.saidBy({state: "none", state_age_s: null}, 100_000, first));
-        """
+        "return summing.summary(models.parsed(given.answer), given.window, 0).parts[0].text;",
+        {"answer": told, "window": WINDOW},
     )
-    assert found == [90_000, 80_300, 100_000, None]
+    assert found == "2 sessions"
 
 
 def test_before_the_first_word_of_a_history_nothing_was_missed(evaluate: Evaluate) -> None:

@@ -258,7 +258,7 @@ INTENDED: set[tuple[str, str]] = {
     ("", "status.http.listen"),
     ("", "status.http.tls"),
     ("", "status.http.token_required"),
-    ("", "status.netmap.state_age_s"),
+    ("", "status.netmap.state_since"),
     ("", "status.nursery"),
     ("", "status.nursery.forked"),
     ("", "status.nursery.generation"),

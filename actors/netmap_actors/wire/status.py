@@ -47,8 +47,9 @@ class NetmapStatus(msgspec.Struct, frozen=True, kw_only=True):
     """none, fresh or stale."""
     age_s: float | None
     """CLOCK_BOOTTIME seconds since the last complete MapResponse; None: there was none."""
-    state_age_s: float | None = None
-    """CLOCK_BOOTTIME seconds since the publisher's state became this one; None: it is none, or not the publisher's."""
+    state_since: str | None = None
+    """When the publisher's state became this one, RFC 3339, by the wall clock of now; None: it is none, or not the
+    publisher's."""
     epoch: int
     seq: int
     peers: int

@@ -112,7 +112,7 @@ def _netmap(core: SupervisorCore, settings: RunSettings, now: Now) -> NetmapStat
     return NetmapStatus(
         state=state,
         age_s=None if age is None else round(max(0.0, age), 3),
-        state_age_s=round(max(0.0, now.boottime - since), 3) if since else None,
+        state_since=stamp(now.wall - max(0.0, now.boottime - since), "milliseconds") if since else None,
         epoch=published.epoch,
         seq=published.seq,
         peers=published.peers,

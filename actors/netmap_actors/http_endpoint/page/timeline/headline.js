@@ -18,7 +18,7 @@ export function createHeadline(select) {
   notice.hidden = true;
 
   /** @param {import("/page/history/history.js").PageHistory} history @param {import("/page/timeline/window.js").View} view
-   * @param {?{state: string, since: number}} said As for `summary`. */
+   * @param {?{state: string, state_since: ?string}} said As for `summary`. */
   function show(history, view, window, now, said) {
     const told = summary(history.model, window, now, said);
     const parts = [];

@@ -27,12 +27,12 @@ export function counted(count, one, many = `${one}s`) {
  * @param {import("/page/history/model.js").HistoryModel} model
  * @param {import("/page/timeline/lanes.js").Window} window
  * @param {number} now
- * @param {?{state: string, since: number}} said The netmap's state as the daemon's status tells it, and since when.
+ * @param {?{state: string, state_since: ?string}} said What the daemon's status tells of the netmap.
  * @returns {{trust: string, parts: {text: string, tone: string, nodes: {id: string, name: string}[],
  *   count: number}[]}} `trust`: since when what is shown is true, or why it is not; `parts`: what happened;
  *   `nodes`: the last NAMED of `count`.
  */
-export function summary(model, window, now, said = null) {
+export function summary(model, window, now, said) {
   const within = model.occurrences.filter((one) => one.at >= window.since && one.at < window.until);
   const parts = [];
   const add = (text, tone = "", nodes = [], count = 0) => parts.push({text, tone, nodes, count});
@@ -43,8 +43,10 @@ export function summary(model, window, now, said = null) {
   if (runs > 0) add(`the daemon was started ${times(runs)}`);
   if (unseen >= 1000) add(`nothing recorded for ${long(unseen)}`, unseen >= 60_000 ? "bad" : "");
   if (model.connection !== null) {
-    const sessions = model.connection.filter((one) => one.state === "session" && overlaps(one, window));
-    add(counted(sessions.length, "session"), sessions.length === 0 ? "bad" : "");
+    const lived = model.connection.filter((one) => one.state === "session" && overlaps(one, window));
+    // One that lives on over a gap is still the same.
+    const sessions = new Set(lived.map(({detail}) => `${detail.pid} ${detail.generation}`)).size;
+    add(counted(sessions, "session"), sessions === 0 ? "bad" : "");
   }
   const silent = within.filter((one) => one.kind === "silence_detected").length;
   const unheard = total(silences(within), {since: -Infinity, until: Infinity});
@@ -67,17 +69,6 @@ export function summary(model, window, now, said = null) {
     add(`what happened before ${local(model.occurrencesSince, now)} is not counted`);
   }
   return {trust: trustOf(model, now, said), parts};
-}
-
-const STEADY = 2000;
-/** Milliseconds by which the same moment may differ from one status to the next. */
-
-/** What `summary` is told of the netmap in a status that came `now`; `before`: of the one before. */
-export function saidBy({state, state_age_s: ageS}, now, before) {
-  if (!Number.isFinite(ageS)) return null;
-  const since = now - ageS * 1000;
-  const same = before?.state === state && Math.abs(before.since - since) < STEADY;
-  return same ? before : {state, since};
 }
 
 function times(count) {
@@ -137,8 +128,9 @@ function trustOf(model, now, said) {
     since = one.since;
   }
   // The history has not seen it begin; the publisher has.
-  const knows = !seen && said?.state === last.state;
-  if (knows) since = Math.min(since, said.since);
+  const before = !seen && said?.state === last.state ? Date.parse(said.state_since) : Number.NaN;
+  const knows = before < since;
+  if (knows) since = before;
   // What made it fresh again answers no question.
   const given = last.state === "fresh" || typeof last.detail.reason !== "string" ? "" : last.detail.reason;
   const reason = given ? trustReason(given) : "";

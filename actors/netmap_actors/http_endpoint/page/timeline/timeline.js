@@ -6,7 +6,7 @@ import {createAxis, createLanePicture, legend, patterns} from "/page/timeline/dr
 import {local} from "/page/history/occurrences.js";
 import {createHeadline, make} from "/page/timeline/headline.js";
 import {clusterSentence, lanesOf} from "/page/timeline/lanes.js";
-import {beginning, counted, saidBy} from "/page/timeline/summary.js";
+import {beginning, counted} from "/page/timeline/summary.js";
 import {createTable} from "/page/timeline/table.js";
 import {barSentence, laneTitle} from "/page/timeline/labels.js";
 import {panned, windowOf, zoomed} from "/page/timeline/window.js";
@@ -42,8 +42,6 @@ export function mount(element, {store, status, select}) {
   let lanes = [];
   /** What the keyboard is at: the lane's id, and the time of the bar or mark. */
   let cursor = null;
-  /** The netmap's state and since when, as the daemon's status told it last. */
-  let said = null;
   const pictures = new Map();
 
   const headline = createHeadline(select);
@@ -148,7 +146,7 @@ export function mount(element, {store, status, select}) {
     const now = history.now();
     const window = windowOf(view, now);
     drawnAt = performance.now();
-    headline.show(history, view, window, now, said);
+    headline.show(history, view, window, now, store.status?.netmap);
     for (const [button, ms] of lengths) {
       button.setAttribute("aria-pressed", String(view.length === ms && view.until === null));
     }
@@ -388,7 +386,6 @@ export function mount(element, {store, status, select}) {
     actors.map(({name, pid, restarts}) => `${name} ${pid} ${restarts}`).join();
   let processes = store.status ? processesOf(store.status) : "";
   status?.subscribe((told) => {
-    said = saidBy(told.netmap, history.now(), said);
     const now = processesOf(told);
     history.heard(processes !== "" && now !== processes);
     processes = now;
