@@ -262,7 +262,7 @@ class Scene:
     def status(self) -> dict[str, Any] | None:
         """As `status --json`; None when nobody answers."""
         try:
-            return AdminClient(self.daemon.runtime_dir, limit=2.0).request("status")
+            return AdminClient(self.daemon.runtime_dir, limit=10.0).request("status")
         except AdminError:
             return None
 

@@ -1,0 +1,62 @@
+"""A test fails by what it tests, and not by what else the machine does."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+FOLDERS = ("browser", "conformance", "contract", "interop", "matrix", "process", "system", "unit")
+CLOCKS = {"monotonic", "perf_counter", "time", "now", "boottime", "clock_gettime"}
+
+
+def late(tree: ast.AST) -> list[int]:
+    """Lines that hold against an upper limit what passed by a clock; a `Stopwatch` leaves out what was lost."""
+    passed: set[str] = set()
+
+    def by_a_clock(node: ast.expr) -> bool:
+        return (isinstance(node, ast.Name) and node.id in passed) or (
+            isinstance(node, ast.BinOp)
+            and isinstance(node.op, ast.Sub)
+            and isinstance(node.left, ast.Call)
+            and ast.unparse(node.left.func).rpartition(".")[2] in CLOCKS
+        )
+
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Assign) and by_a_clock(node.value):
+            passed.update(one.id for one in node.targets if isinstance(one, ast.Name))
+    return [
+        node.lineno
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Compare)
+        for left, how, right in zip([node.left, *node.comparators], node.ops, node.comparators, strict=False)
+        if (by_a_clock(left) and isinstance(how, ast.Lt | ast.LtE) and "allowed(" not in ast.unparse(right))
+        or (by_a_clock(right) and isinstance(how, ast.Gt | ast.GtE) and "allowed(" not in ast.unparse(left))
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("assert time.monotonic() - began < 5.0", [1]),
+        ("assert 1.0 <= loop.now() - began <= 5.0", [1]),
+        ("took = boottime() - began\nassert 5.0 > took", [2]),
+        ("assert time.monotonic() - began > 5.0", []),
+        ("assert watch.seconds() < 5.0", []),
+        ("took = boottime() - began\nassert 1.0 <= took <= 1.0 + watch.allowed(5.0)", []),
+    ],
+)
+def test_an_upper_limit_on_the_clock_is_seen(text: str, found: list[int]) -> None:
+    assert late(ast.parse(text)) == found
+
+
+def test_no_upper_limit_counts_what_a_busy_machine_took() -> None:
+    found = {
+        str(path.relative_to(ROOT)): lines
+        for folder in FOLDERS
+        for path in (ROOT / "tests" / folder).rglob("test_*.py")
+        if (lines := late(ast.parse(path.read_text())))
+    }
+    assert found == {}
