@@ -60,3 +60,34 @@ def test_no_upper_limit_counts_what_a_busy_machine_took() -> None:
         if (lines := late(ast.parse(path.read_text())))
     }
     assert found == {}
+
+
+def closed_again(tree: ast.AST) -> list[int]:
+    """Lines of a socket that is closed as soon as its port is known: whoever is told it may find another there."""
+    return [
+        node.lineno
+        for node in ast.walk(tree)
+        if isinstance(node, ast.With) and "getsockname()[1]" in ast.unparse(node.body[-1])
+        if isinstance(node.body[-1], ast.Return | ast.Assign | ast.AnnAssign)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("with socket.socket() as one:\n one.bind(('::1', 0))\n return one.getsockname()[1]", [1]),
+        ("with socket.create_server(('', 0)) as one:\n port = one.getsockname()[1]\nprint(port)", [1]),
+        ("with socket.create_server(('', 0)) as one:\n port = one.getsockname()[1]\n print(port)", []),
+    ],
+)
+def test_a_port_that_is_given_back_before_it_is_used_is_seen(text: str, found: list[int]) -> None:
+    assert closed_again(ast.parse(text)) == found
+
+
+def test_ports_that_are_told_to_programs_are_kept_from_others() -> None:
+    found = {
+        str(path.relative_to(ROOT)): lines
+        for path in (ROOT / "tests").rglob("*.py")
+        if (lines := closed_again(ast.parse(path.read_text())))
+    }
+    assert found == {}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import signal
-import socket
 import time
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +16,7 @@ from netmap_actors.boot import ConnectionSettings
 from netmap_actors.dev_control.standalone import make_options, running_server
 from netmap_actors.exit_reason import ExitReason, status_of
 from netmap_actors.wire import internal_pb2
+from tests.support.host.free_ports import free_address
 from tests.support.processes.connection_process import ConnectionProcess, running_connection
 from tests.support.proxies.tls_front import self_signed, tls_in_front_of
 from tests.support.waiting import Stopwatch, wait_for
@@ -330,9 +330,7 @@ def _wrong_key(house: House) -> Path:
 
 
 def test_nobody_there_is_a_failed_attempt(house: House) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as made:
-        port = made.getsockname()[1]
-    with house.connection(control_url=f"http://127.0.0.1:{port}") as process:
+    with house.connection(control_url=f"http://{free_address()}") as process:
         ended = process.next("session_ended")
         assert (ended.reason, ended.stage) == ("error", "connect")
         assert "Connection refused" in ended.detail

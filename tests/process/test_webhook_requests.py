@@ -17,9 +17,10 @@ from netmap_actors.webhooks.events import test_event as an_event
 from netmap_actors.webhooks.sender import OutOfReach, WebhookRequest
 from netmap_actors.webhooks.spec import BodyForm, WebhookSpec
 from netmap_supervisor.cli import main
+from tests.support.host.free_ports import free_port
 from tests.support.proxies.connect_proxy import ConnectProxy
 from tests.support.proxies.tls_front import self_signed, tls_in_front_of
-from tests.support.servers.webhook_receiver import WebhookReceiver, free_port
+from tests.support.servers.webhook_receiver import WebhookReceiver
 from tests.support.waiting import Stopwatch
 
 if TYPE_CHECKING:

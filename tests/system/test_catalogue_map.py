@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from netmap_supervisor import AmbiguousName, Subscriber
 from tests.support.histories.history import boottime
+from tests.support.host.free_ports import free_address
 from tests.support.processes.catalogue_facts import KINDS_OF_PEERS, changes_seen, ended_after, ended_counts
-from tests.support.processes.http_process import free_address
 from tests.support.waiting import Stopwatch, wait_for
 
 if TYPE_CHECKING:

@@ -19,6 +19,7 @@ from netmap_actors.transport.dial import ATTEMPT_DELAY, Dial
 from netmap_actors.transport.resolve import resolve
 from netmap_actors.transport.tcp import TcpStream
 from netmap_actors.transport.tls import TlsStream, make_context
+from tests.support.host.free_ports import free_port
 from tests.support.proxies.tls_front import self_signed
 from tests.support.waiting import Stopwatch
 
@@ -82,8 +83,7 @@ def black_hole() -> Iterator[Address]:
 
 
 def closed_port() -> Address:
-    with socket.create_server(("127.0.0.1", 0)) as made:
-        return address_of(made)
+    return Address("127.0.0.1", free_port())
 
 
 def test_families_take_turns() -> None:
