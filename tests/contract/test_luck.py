@@ -105,3 +105,38 @@ def test_nobody_waits_for_a_message_to_be_the_last() -> None:
     pattern = re.compile(r"\.wait\(lambda[^:]*:[^\n]*messages\[-1\]")
     found = [str(path) for path in (ROOT / "tests").rglob("*.py") if pattern.search(path.read_text())]
     assert found == []
+
+
+NOW = re.compile(r"\b(datetime|date|time)\.(now|utcnow|today|time|localtime|gmtime|strftime)\(")
+
+
+def same_moment(tree: ast.AST) -> list[int]:
+    """Lines that expect what was written a moment ago to be what the clock says now: a second or midnight may pass."""
+    return [
+        node.lineno
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Compare)
+        and any(isinstance(how, ast.Eq | ast.NotEq | ast.In) for how in node.ops)
+        if NOW.search(ast.unparse(node))
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("assert datetime.datetime.now(UTC).strftime('%d') in said", [1]),
+        ("assert said == date.today().isoformat()", [1]),
+        ("assert began <= event.at <= time.time()", []),
+    ],
+)
+def test_what_has_to_happen_within_one_second_or_day_is_seen(text: str, found: list[int]) -> None:
+    assert same_moment(ast.parse(text)) == found
+
+
+def test_nothing_is_expected_to_happen_within_one_second_or_day() -> None:
+    found = {
+        str(path.relative_to(ROOT)): lines
+        for path in (ROOT / "tests").rglob("test_*.py")
+        if (lines := same_moment(parsed(path)))
+    }
+    assert found == {}
