@@ -201,6 +201,9 @@ def test_every_actor_is_forked_and_the_nursery_holds_nothing_but_its_line(daemon
 def test_what_a_process_has_from_its_starter_is_the_same_either_way(daemon: FakeDaemon, *, odd: bool) -> None:
     if odd:
         hook(daemon, ODD)
+    # Whoever runs these tests may be nice himself.
+    ours = str(os.nice(0)), Path("/proc/self/oom_score_adj").read_text().strip()
+    expected = (str(min(os.nice(0) + 3, 19)), "321") if odd else ours
     found = {}
     for way in ("all", "off"):
         daemon.write_settings(nursery=way)
@@ -214,7 +217,7 @@ def test_what_a_process_has_from_its_starter_is_the_same_either_way(daemon: Fake
             assert facts["cmdline"] == f"netmap-supervisor: {name}"
             assert (facts["blocked"], facts["umask"], facts["threads"]) == ([], 0o077, ["MainThread"])
             assert facts.pop("group") == str(os.getpgid(daemon.pid))
-            assert (facts["nice"], facts["oom_score_adj"]) == (("3", "321") if odd else ("0", "0"))
+            assert (facts["nice"], facts["oom_score_adj"]) == expected
         daemon.request("stop")
         assert daemon.wait() == 0
     for name in NAMES:
